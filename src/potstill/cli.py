@@ -1,0 +1,63 @@
+"""The command line: one command for each function of :mod:`potstill`, generated from its config."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from potstill import config
+from potstill.errors import PotstillError
+
+COMMANDS = {
+    "collect": config.CollectConfig,
+    "teach": config.TeachConfig,
+    "distill": config.DistillConfig,
+    "evaluate": config.EvaluateConfig,
+    "inspect": config.InspectConfig,
+    "reproduce": config.ReproduceConfig,
+    "report": config.ReportConfig,
+}
+
+
+def make_app() -> App:
+    """The application, with a command for each config; the work is imported when it is called."""
+    app = App(
+        name="potstill",
+        help="Boil an offline RL dataset down to a few hundred pairs that train a policy in a second.",
+        version=lambda: version("potstill"),
+    )
+    for name, kind in COMMANDS.items():
+        app.command(_command(name, kind), name=name, help=kind.__doc__)
+    return app
+
+
+def _command(name: str, kind: type[Any]) -> Any:
+    def command(settings: Any) -> Path:
+        function = getattr(import_module(f"potstill.commands.{name}"), name)
+        return function(settings)
+
+    command.__annotations__ = {"settings": Annotated[kind, Parameter(name="*")], "return": Path}
+    return command
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit code: 0, 2 for bad input, 130 when interrupted."""
+    try:
+        make_app()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except (PotstillError, CycloptsError) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, PotstillError) else error
+        print(f"potstill: {' '.join(str(cause).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("potstill: interrupted; what was reported as done is kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

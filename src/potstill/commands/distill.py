@@ -1,0 +1,201 @@
+"""``potstill distill``: the main job, from a dataset to a distillate and what its students earn."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from potstill import distillation
+from potstill.clone import Pairs
+from potstill.config import DistillConfig, configured
+from potstill.data.registry import BUNDLED, bundled_names, load_dataset
+from potstill.data.split import held_out_rows, training_rows
+from potstill.distillate import Distillate
+from potstill.errors import PotstillError
+from potstill.evaluation import policy_returns, score_offline, score_random, score_students
+from potstill.objectives import objective_named, value_weights
+from potstill.progress import Tracker
+from potstill.recipes import recipe_named
+from potstill.reports import report_distillation
+from potstill.runs import RunFolder, check_free, read_json, to_json
+from potstill.solvers import make_solver
+from potstill.statistics import summarise
+from potstill.storage import file_hash
+from potstill.teachers.base import NetworkTeacher
+from potstill.teachers.registry import find_teacher
+from potstill.types import Transitions
+
+TEACHERLESS = ("dbc", "random")
+CURVE_STUDENTS, CURVE_EPISODES = 5, 2  # behind each point of the curve: cheap, and noisy
+MOST_METRICS = 2000  # lines of metrics: every step of a short run, 1 in n of a long one
+
+
+@configured(DistillConfig)
+def distill(config: DistillConfig) -> Path:
+    """Distil ``config.dataset`` into N pairs; then train students on them and let them play.
+
+    The environment is never touched by the distillation itself. The run folder gets
+    ``distillate.safetensors`` (saved at every point of the curve), ``result.json``, ``curve.png`` and,
+    where MuJoCo can render, ``states.png``.
+
+    Returns:
+        The run folder; ``potstill.load`` takes it.
+
+    Raises:
+        PotstillError: an unknown name, a teacher that does not fit, more pairs than rows, ….
+
+    Example:
+        >>> import potstill
+        >>> run = potstill.distill("hopper-medium-replay", size=64, steps=100)  # doctest: +SKIP
+        >>> policy = potstill.load(run).train_student(seed=0)  # doctest: +SKIP
+    """
+    _check_names(config)
+    check_free(config.out, force=config.force)
+    data = load_dataset(config.dataset)
+    train = data.take(training_rows(len(data)))
+    if config.size > len(train):
+        raise PotstillError(f"--size {config.size}: {data.name} has {len(train)} rows to choose pairs from")
+    teacher = None
+    if config.teacher is not None or config.objective not in TEACHERLESS or str(config.dataset) in bundled_names():
+        teacher = find_teacher(config.teacher, config.dataset, data)
+    folder = RunFolder(config.out, "distill", config, force=config.force)
+    print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.path}")
+    job = Job(config, data, train, teacher, folder)
+    result = job.evaluate(job.distil())
+    folder.finish(result)
+    report_distillation(folder.path, result)
+    return folder.path
+
+
+def _check_names(config: DistillConfig) -> None:
+    """Fail on an unknown name before anything is read."""
+    recipe = recipe_named(config.recipe)
+    make_solver(config.solver, recipe)
+    value_weights(np.ones(2), config.weighting)
+    if config.objective != "random":
+        objective_named(config.objective)
+    if config.solver == "kernel" and recipe.sampled:
+        raise PotstillError("--solver kernel has no sampled students: use --solver unroll with this recipe")
+
+
+@dataclass
+class Job:
+    """One distillation under way: what it works on, and the seconds it has spent on what."""
+
+    config: DistillConfig
+    data: Transitions
+    train: Transitions
+    teacher: NetworkTeacher | None
+    folder: RunFolder
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("distilling", "training", "evaluating"), 0.0)
+    )
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    def distil(self) -> Distillate:
+        """Run the outer loop; at every point of the curve save the pairs and let students play."""
+        config, started = self.config, time.perf_counter()
+        table = distillation.tabulate(self.train, self.teacher, config.weighting)
+        held_out = distillation.tabulate(self.data.take(held_out_rows(len(self.data))), self.teacher, config.weighting)
+        held_out = held_out._replace(value_scale=table.value_scale)
+        points = set(np.linspace(0, config.steps, config.curve_points, dtype=int).tolist()) | {config.steps}
+        every = max(1, config.steps // MOST_METRICS)
+        aside = 0.0  # seconds spent on the curve, not on distilling
+        with Tracker("distil", config.steps) as tracker:
+            for step, pairs, figures in distillation.outer_steps(config, table, self.teacher):
+                if step % every == 0 and figures:
+                    values = {name: float(value) for name, value in figures.items()}
+                    self.folder.log(step=step, **values, seconds=time.perf_counter() - started - aside)
+                    tracker.update(step, loss=values["loss"])
+                if step in points:
+                    jax.block_until_ready(pairs)
+                    paused = time.perf_counter()
+                    distillate = self._bottle(pairs, step)
+                    loss = distillation.judge(pairs, held_out, config, self.teacher)
+                    self._add_to_curve(distillate, step, loss, paused - started - aside)
+                    aside += time.perf_counter() - paused
+        self.seconds["distilling"] = time.perf_counter() - started - aside
+        self.seconds["evaluating"] += aside
+        return distillate
+
+    def _bottle(self, pairs: Pairs, step: int) -> Distillate:
+        """Pairs in the environment's own units, with their papers, written to disk."""
+        data, unit = self.data, np.asarray(pairs.actions)
+        normaliser = self.data.normaliser if self.teacher is None else self.teacher.normaliser
+        distillate = Distillate(
+            normaliser.invert(np.asarray(pairs.states)).astype(np.float32),
+            (data.action_low + (unit + 1.0) * 0.5 * (data.action_high - data.action_low)).astype(np.float32),
+            normaliser,
+            data.action_low,
+            data.action_high,
+            self._papers(step),
+        )
+        distillate.save(self.folder.path / "distillate.safetensors")
+        return distillate
+
+    def _papers(self, step: int) -> dict[str, Any]:
+        config = self.config
+        settings = {k: v for k, v in to_json(config).items() if k not in ("out", "force")}
+        shown = [f"--{k.replace('_', '-')} {v}" for k, v in settings.items() if v != _default(k) and k != "dataset"]
+        return {
+            "env_id": self.data.env_id,
+            "dataset": {"name": self.data.name, "sha256": self.data.content_hash, "rows": len(self.data)},
+            "teacher": None if self.teacher is None else {"sha256": self.teacher.content_hash, **self.teacher.metadata},
+            "objective": config.objective,
+            "weighting": config.weighting,
+            "solver": config.solver,
+            "recipe": config.recipe,
+            "student": to_json(recipe_named(config.recipe)),
+            "steps": step,
+            "settings": settings,
+            "command": " ".join(["potstill distill", str(config.dataset), *shown]),
+            "potstill": version("potstill"),
+        }
+
+    def _add_to_curve(self, distillate: Distillate, step: int, loss: float, seconds: float) -> None:
+        point = {"step": step, "held_out_loss": loss, "seconds": seconds}
+        if self.data.env_id and self.config.episodes:
+            scores = score_students(distillate, students=CURVE_STUDENTS, episodes=CURVE_EPISODES, seed=7)
+            point |= {"student": scores["student"]["mean"], "student_std": scores["student"]["std"]}
+            point["ensemble"] = scores["ensemble"]["mean"]
+        self.curve.append(point)
+        self.folder.log(curve=point)
+
+    def evaluate(self, distillate: Distillate) -> dict[str, Any]:
+        """The result: teacher, random pairs, students and ensemble; offline figures without an environment."""
+        config, env_id, started = self.config, self.data.env_id, time.perf_counter()
+        result: dict[str, Any] = {"dataset": self.data.name, "env_id": env_id, "pairs": len(distillate)}
+        if env_id and config.episodes:
+            print(f"evaluating {config.students} students, {config.episodes} episodes each", flush=True)
+            if self.teacher is not None:
+                returns = policy_returns(self.teacher.policy, env_id, max(10, config.episodes), seed=90)
+                result["teacher"] = summarise(returns, env_id)
+            options = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
+            result["random"] = score_random(self.train, distillate, **options)
+            scores = score_students(distillate, **options)
+            self.seconds["training"] = scores.pop("seconds")["training"]
+            result |= scores
+        if self.teacher is not None:
+            crew = distillate.train_students(list(range(config.students)))
+            result["offline"] = score_offline(crew, self.data, self.teacher)
+        self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["training"]
+        known = whole_data_cloning(self.config.dataset)
+        artefact = file_hash(self.folder.path / "distillate.safetensors")
+        return result | {"bc": known, "curve": self.curve, "seconds": self.seconds, "sha256": artefact}
+
+
+def _default(name: str) -> Any:
+    return next(f.default for f in dataclasses.fields(DistillConfig) if f.name == name)
+
+
+def whole_data_cloning(dataset: Path | str) -> dict[str, Any] | None:
+    """The committed result of behavioural cloning on a whole bundled dataset, if there is one."""
+    path = BUNDLED / f"{dataset}.bc.json"
+    return read_json(path)["bc"] if str(dataset) in bundled_names() and path.exists() else None

@@ -1,0 +1,67 @@
+"""``potstill evaluate``: train students on a distillate and measure them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from potstill.config import EvaluateConfig, configured
+from potstill.data.registry import load_dataset
+from potstill.distillate import load
+from potstill.errors import PotstillError
+from potstill.evaluation import score_offline, score_students
+from potstill.recipes import recipe_named
+from potstill.reports import print_offline, print_scores
+from potstill.runs import RunFolder, check_free
+from potstill.storage import file_hash
+from potstill.teachers.registry import find_teacher
+
+
+@configured(EvaluateConfig)
+def evaluate(config: EvaluateConfig) -> Path:
+    """Train students on a distillate; let them play, or compare them with the teacher.
+
+    With an environment named in the file, the students and their ensemble play episodes from varied
+    starts. With ``dataset`` (needed where there is no environment) they are also compared with the
+    teacher on held-out states: imitation error and Q-gap.
+
+    Returns:
+        The run folder, with ``result.json``.
+
+    Raises:
+        PotstillError: a file that is no distillate, an unknown recipe, nothing to evaluate against.
+
+    Example:
+        >>> import potstill
+        >>> run = potstill.evaluate("runs/demo", students=3)  # doctest: +SKIP
+    """
+    distillate = load(config.distillate)
+    recipe = config.recipe or distillate.metadata["recipe"]
+    recipe_named(recipe)
+    if distillate.env_id is None and config.dataset is None:
+        raise PotstillError(f"{config.distillate} names no environment: give --dataset and --teacher to compare with")
+    check_free(config.out, force=config.force)
+    data = teacher = None
+    if config.dataset is not None:
+        data = load_dataset(config.dataset)
+        teacher = find_teacher(config.teacher, config.dataset, data)
+        if distillate.states.shape[1] != data.state_size:
+            raise PotstillError(f"{data.name} has {data.state_size} states, the pairs {distillate.states.shape[1]}")
+    folder = RunFolder(config.out, "evaluate", config, force=config.force)
+    result: dict[str, Any] = {"recipe": recipe, "env_id": distillate.env_id, "pairs": len(distillate)}
+    if distillate.env_id is not None:
+        counts = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
+        result |= score_students(distillate, **counts, recipe=recipe)
+        print_scores(result)
+    if data is not None and teacher is not None:
+        crew = distillate.train_students([config.seed * 1000 + i for i in range(config.students)], recipe)
+        result["offline"] = score_offline(crew, data, teacher)
+        print_offline(result["offline"])
+    folder.finish(result | {"sha256": file_hash(distillate_path(config.distillate))})
+    print(f"results in {folder.path}")
+    return folder.path
+
+
+def distillate_path(path: Path | str) -> Path:
+    """The distillate file itself, also where its run folder was given."""
+    return Path(path) / "distillate.safetensors" if Path(path).is_dir() else Path(path)

@@ -1,0 +1,55 @@
+"""``potstill reproduce``: run a finished run again and compare the artefacts byte by byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from potstill.commands.distill import distill
+from potstill.commands.teach import teach
+from potstill.config import DistillConfig, ReproduceConfig, TeachConfig, configured, from_saved
+from potstill.errors import PotstillError
+from potstill.runs import check_free, read_json, write_json
+
+COMMANDS: dict[str, tuple[type[Any], Callable[..., Path]]] = {
+    "distill": (DistillConfig, distill),
+    "teach": (TeachConfig, teach),
+}
+
+
+@configured(ReproduceConfig)
+def reproduce(config: ReproduceConfig) -> Path:
+    """Run ``config.run`` again from its ``config.json`` and compare the artefact's SHA-256.
+
+    The same command and seed give the same bytes on one machine with the same library versions. The
+    verdict is printed and kept as ``reproduced.json`` in the new run folder.
+
+    Returns:
+        The new run folder.
+
+    Raises:
+        PotstillError: no finished run of a command that can be run again, or the bytes differ.
+
+    Example:
+        >>> import potstill
+        >>> run = potstill.reproduce("runs/demo")  # doctest: +SKIP
+    """
+    old = Path(config.run)
+    saved = read_json(old / "config.json")
+    command = saved.get("command")
+    if command not in COMMANDS:
+        raise PotstillError(f"{old}: a run of '{command}', only {' and '.join(COMMANDS)} can be run again")
+    expected = read_json(old / "result.json").get("sha256")
+    if config.out is not None and Path(config.out).resolve() == old.resolve():
+        raise PotstillError(f"--out {config.out}: that is the run to reproduce")
+    check_free(config.out, force=config.force)
+    kind, function = COMMANDS[command]
+    new = function(from_saved(kind, saved, out=config.out, force=config.force))
+    found = read_json(new / "result.json")["sha256"]
+    verdict = {"run": str(old), "expected": expected, "found": found, "same": found == expected}
+    write_json(new / "reproduced.json", verdict)
+    if not verdict["same"]:
+        raise PotstillError(f"{new} differs from {old}: sha256 {found[:12]} instead of {str(expected)[:12]}")
+    print(f"reproduced: {new} and {old} hold the same bytes (sha256 {found[:12]})")
+    return new

@@ -1,0 +1,106 @@
+"""The distillate: N pairs and all that a stranger needs to train a student from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from potstill import storage
+from potstill.errors import PotstillError
+from potstill.policies import Policy
+from potstill.recipes import Recipe, recipe_named
+from potstill.students import Students, train_students
+from potstill.types import Normaliser
+
+REQUIRED = ("env_id", "dataset", "objective", "solver", "recipe", "potstill")
+
+
+@dataclass(frozen=True)
+class Distillate:
+    """N synthetic pairs in the environment's own units, and where they come from.
+
+    ``metadata`` holds: env_id, dataset (name, hash), teacher (hash), objective, weighting, solver,
+    recipe, config, command and the version of potstill.
+    """
+
+    states: Float[np.ndarray, "N S"]
+    actions: Float[np.ndarray, "N A"]
+    normaliser: Normaliser
+    action_low: Float[np.ndarray, " A"]
+    action_high: Float[np.ndarray, " A"]
+    metadata: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    @property
+    def env_id(self) -> str | None:
+        """Gymnasium id of the environment the data come from, if known."""
+        return self.metadata.get("env_id")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The student recipe that the pairs were distilled for."""
+        return recipe_named(self.metadata["recipe"])
+
+    def train_students(self, seeds: list[int], recipe: str | None = None) -> Students:
+        """Train one student a seed by behavioural cloning.
+
+        Args:
+            seeds: each gives one random start.
+            recipe: name of another recipe than the one in the file.
+        """
+        return train_students(
+            self.normaliser(self.states),
+            (self.actions - self.action_low) / (self.action_high - self.action_low) * 2.0 - 1.0,
+            seeds,
+            self.recipe if recipe is None else recipe_named(recipe),
+            self.normaliser,
+            (self.action_low, self.action_high),
+        )
+
+    def train_student(self, seed: int = 0, recipe: str | None = None) -> Policy:
+        """Train one student; the policy returned takes raw observations and gives actions within bounds.
+
+        >>> import potstill
+        >>> distillate = potstill.load(potstill.bundled("hopper-medium-replay.distillate.safetensors"))
+        >>> policy = distillate.train_student(seed=0)
+        >>> policy(distillate.states[:2]).shape
+        (2, 3)
+        """
+        return self.train_students([seed], recipe).policy(0)
+
+    def save(self, path: Path | str) -> Path:
+        """Write the distillate as one ``.safetensors`` file of about 15 KB."""
+        arrays = {
+            "states": self.states.astype(np.float32),
+            "actions": self.actions.astype(np.float32),
+            "state_mean": self.normaliser.mean,
+            "state_scale": self.normaliser.scale,
+            "action_low": self.action_low,
+            "action_high": self.action_high,
+        }
+        return storage.save(path, "distillate", arrays, self.metadata)
+
+
+def load(path: Path | str) -> Distillate:
+    """Read a distillate file, or the one in a run folder.
+
+    Raises:
+        PotstillError: no such file, damaged, another kind of file, or an unknown format version.
+    """
+    path = Path(path) / "distillate.safetensors" if Path(path).is_dir() else Path(path)
+    arrays, metadata = storage.load(path, "distillate")
+    names = ("states", "actions", "state_mean", "state_scale", "action_low", "action_high")
+    states, actions, mean, scale, low, high = (storage.need(arrays, name, path) for name in names)
+    lacking = [key for key in REQUIRED if key not in metadata]
+    if lacking:
+        raise PotstillError(f"{path}: its metadata lack '{lacking[0]}'")
+    fits = states.ndim == actions.ndim == 2 and len(states) == len(actions)
+    if not fits or mean.shape != scale.shape or states.shape[1:] != mean.shape or actions.shape[1:] != low.shape:
+        raise PotstillError(f"{path}: states {states.shape}, actions {actions.shape} and normaliser do not fit")
+    return Distillate(states, actions, Normaliser(mean, scale), low, high, metadata)

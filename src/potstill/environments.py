@@ -1,0 +1,98 @@
+"""Gymnasium environments: making them quietly, checking that they fit, and reference returns."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from potstill.errors import PotstillError, unknown
+
+# (random, expert) returns of D4RL's normalised score, by environment family.
+# Source: D4RL's published reference scores; -v4 and -v5 share them.
+REFERENCE_RETURNS: dict[str, tuple[float, float]] = {
+    "Hopper": (-20.272305, 3234.3),
+    "HalfCheetah": (-280.178953, 12135.0),
+    "Walker2d": (1.629008, 4592.3),
+}
+
+
+def normalised(returns: Any, env_id: str) -> Any:
+    """D4RL score, ``100 (R - R_random) / (R_expert - R_random)``, of undiscounted returns of any shape.
+
+    >>> float(round(normalised(3234.3, "Hopper-v5"), 6))
+    100.0
+    """
+    low, high = reference_returns(env_id)
+    return 100.0 * (np.asarray(returns, np.float64) - low) / (high - low)
+
+
+def reference_returns(env_id: str) -> tuple[float, float]:
+    """The (random, expert) returns of an environment; (0, 100), leaving returns raw, if none is known."""
+    return REFERENCE_RETURNS.get(env_id.split("-v", maxsplit=1)[0], (0.0, 100.0))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what MuJoCo's compiler prints on the process's standard error for every model it reads."""
+    sys.stderr.flush()
+    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
+
+
+def make(env_id: str, **options: Any) -> Any:
+    """Make a Gymnasium environment without its deprecation notices, and check its spaces.
+
+    Raises:
+        PotstillError: for an unknown id, or spaces other than one-dimensional boxes.
+    """
+    import gymnasium
+
+    with warnings.catch_warnings(), _quiet():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            env = gymnasium.make(env_id, **options)
+        except gymnasium.error.Error as error:
+            if env_id in gymnasium.registry:
+                raise PotstillError(f"environment {env_id} cannot be made: {error}") from None
+            raise unknown("environment", env_id, gymnasium.registry) from None
+    check_spaces(env)
+    return env
+
+
+def check_spaces(env: Any) -> None:
+    """Raise unless observations and actions are one-dimensional boxes."""
+    from gymnasium.spaces import Box, Discrete
+
+    name = env.spec.id if env.spec else str(env)
+    if isinstance(env.action_space, Discrete):
+        raise PotstillError(f"{name} has discrete actions: only continuous ones (Box) are supported yet")
+    for what, space in (("observations", env.observation_space), ("actions", env.action_space)):
+        if not isinstance(space, Box) or len(space.shape) != 1:
+            raise PotstillError(f"{name} has {what} of {space}: a one-dimensional Box is needed")
+
+
+def time_limit(env_id: str) -> int | None:
+    """Steps after which an episode is truncated, by the environment's registration."""
+    import gymnasium
+
+    return gymnasium.spec(env_id).max_episode_steps
+
+
+def action_bounds(env_id: str) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest action of an environment, each [A] float32."""
+    env = make(env_id)
+    low, high = env.action_space.low, env.action_space.high
+    env.close()
+    return low.astype(np.float32), high.astype(np.float32)

@@ -1,0 +1,99 @@
+"""Evaluation: what students earn in the environment, or how near the teacher they stay without one."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from potstill.data.split import held_out_rows
+from potstill.distillate import Distillate
+from potstill.errors import PotstillError
+from potstill.objectives import q_gap
+from potstill.rollouts import Act, play
+from potstill.statistics import summarise
+from potstill.students import Students
+from potstill.teachers.base import NetworkTeacher
+from potstill.types import Transitions
+
+FIRST_SEED = 10_000  # of the episodes' starts; each lane has its own
+
+
+def policy_returns(act: Act, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "1 E"]:
+    """Undiscounted returns of one policy over episodes that each start from a seed of their own."""
+    seeds = FIRST_SEED + 1000 * seed + np.arange(episodes)
+    return play(act, env_id, seeds)[None]
+
+
+def student_returns(students: Students, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "K E"]:
+    """Undiscounted returns of each student over its own episodes, no two from the same start seed."""
+    seeds = FIRST_SEED + 1000 * seed + np.arange(len(students) * episodes)
+    return play(students.each, env_id, seeds).reshape(len(students), episodes)
+
+
+def score_students(
+    distillate: Distillate, *, students: int, episodes: int, seed: int, recipe: str | None = None
+) -> dict[str, Any]:
+    """Train students, play them singly and as an ensemble.
+
+    Returns:
+        ``student`` and ``ensemble`` as :func:`~potstill.statistics.summarise` gives them (the ensemble
+        plays ten episodes at least), and ``seconds`` for training and evaluating.
+    """
+    if distillate.env_id is None:
+        raise PotstillError("the distillate names no environment: nothing to play in")
+    started = time.perf_counter()
+    crew = distillate.train_students([1000 * seed + i for i in range(students)], recipe)
+    trained = time.perf_counter()
+    singles = student_returns(crew, distillate.env_id, episodes, seed)
+    together = policy_returns(crew.ensemble, distillate.env_id, max(10, episodes), seed + 1)
+    done = time.perf_counter()
+    return {
+        "student": summarise(singles, distillate.env_id),
+        "ensemble": summarise(together, distillate.env_id),
+        "seconds": {"training": trained - started, "evaluating": done - trained},
+    }
+
+
+def score_random(data: Transitions, like: Distillate, *, students: int, episodes: int, seed: int) -> dict[str, Any]:
+    """The random baseline: each student clones its own draw of as many real pairs as ``like`` has.
+
+    Returns:
+        The summary of :func:`~potstill.statistics.summarise`.
+    """
+    if like.env_id is None:
+        raise PotstillError("the distillate names no environment: nothing to play in")
+    rng = np.random.default_rng(seed)
+    crews = []
+    for i in range(students):
+        drawn = data.take(rng.choice(len(data), len(like), replace=False))
+        real = dataclasses.replace(like, states=drawn.observations, actions=drawn.actions)
+        crews.append(real.train_students([1000 * seed + i]))
+    params = jax.tree.map(lambda *parts: jnp.concatenate(parts), *(crew.params for crew in crews))
+    together = dataclasses.replace(crews[0], params=params)
+    return summarise(student_returns(together, like.env_id, episodes, seed), like.env_id)
+
+
+def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher) -> dict[str, Any]:
+    """How near the teacher K students stay on held-out states; needs no environment.
+
+    Returns:
+        ``imitation_error``: mean of ‖π(s) − π*(s)‖² with actions in [−1, 1]; ``q_gap``: mean of
+        max(0, q*(s, π*(s)) − min_j q_j(s, π(s))) over the standard deviation of q*. Each with its mean
+        and standard deviation over students; and the number of states.
+    """
+    from potstill.distillation import tabulate, to_unit
+
+    held = data.take(held_out_rows(len(data)))
+    table = tabulate(held, teacher, "clipped")
+    copies = np.tile(held.observations, (len(students), 1))
+    actions = to_unit(students.each(copies).reshape(len(students), len(held), -1), data)
+    errors = np.square(actions - np.asarray(table.teacher_actions)).sum(-1).mean(-1)
+    gaps = np.array([float(q_gap(jnp.asarray(a, jnp.float32), table, teacher)) for a in actions])
+    spread = lambda x: {"mean": float(x.mean()), "std": float(x.std(ddof=1)) if len(x) > 1 else 0.0}  # noqa: E731
+    return {"imitation_error": spread(errors), "q_gap": spread(gaps), "states": len(held), "students": len(students)}

@@ -1,0 +1,89 @@
+"""Policies as plain arrays: what acts in an environment, on disk and in memory, without JAX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from potstill import storage
+from potstill.errors import PotstillError
+from potstill.types import Normaliser
+
+Layers = list[dict[str, Any]]  # [{"weight": [in, out], "bias": [out]}, ...]
+Head = Literal["tanh", "tanh_gaussian"]
+LOG_STD_RANGE = (-20.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A ReLU network from raw observations to actions within bounds.
+
+    ``tanh``: action = tanh(f(s)). ``tanh_gaussian``: the last layer gives mean and log-std, the mean
+    action is tanh(mean). Both are then scaled from [-1, 1] to the bounds.
+    """
+
+    layers: Layers
+    normaliser: Normaliser
+    action_low: Float[np.ndarray, " A"]
+    action_high: Float[np.ndarray, " A"]
+    head: Head = "tanh"
+
+    def _output(self, observations: Any) -> np.ndarray:
+        x = self.normaliser(np.asarray(observations, np.float32))
+        if x.shape[-1] != len(self.normaliser.mean):
+            raise PotstillError(f"an observation of {x.shape[-1]} numbers, {len(self.normaliser.mean)} are needed")
+        for layer in self.layers[:-1]:
+            x = np.maximum(x @ layer["weight"] + layer["bias"], 0.0)
+        return x @ self.layers[-1]["weight"] + self.layers[-1]["bias"]
+
+    def _scale(self, unit: np.ndarray) -> np.ndarray:
+        return self.action_low + (unit + 1.0) * 0.5 * (self.action_high - self.action_low)
+
+    def __call__(self, observations: Any) -> np.ndarray:
+        """Mean actions [..., A] for raw observations [..., S]."""
+        output = self._output(observations)
+        return self._scale(np.tanh(output[..., : len(self.action_low)]))
+
+    def sample(self, observations: Any, rng: np.random.Generator) -> np.ndarray:
+        """Sampled actions [..., A]; a ``tanh`` policy has no noise and returns its mean action."""
+        output = self._output(observations)
+        size = len(self.action_low)
+        if self.head == "tanh":
+            return self._scale(np.tanh(output))
+        std = np.exp(np.clip(output[..., size:], *LOG_STD_RANGE))
+        return self._scale(np.tanh(output[..., :size] + std * rng.standard_normal(std.shape)))
+
+    def save(self, path: Path | str, metadata: dict[str, Any] | None = None) -> Path:
+        """Write this policy as a ``.safetensors`` file."""
+        return storage.save(path, "policy", self.arrays(), {"head": self.head, **(metadata or {})})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays under flat names, as they are stored."""
+        named = {f"layers.{i}.{k}": np.asarray(v) for i, layer in enumerate(self.layers) for k, v in layer.items()}
+        bounds = {"action_low": self.action_low, "action_high": self.action_high}
+        return {**named, **bounds, "state_mean": self.normaliser.mean, "state_scale": self.normaliser.scale}
+
+
+def from_arrays(arrays: dict[str, np.ndarray], head: Head, path: Path | str) -> Policy:
+    """Rebuild a policy from :meth:`Policy.arrays`, checking that its layers fit together."""
+    count = sum(name.startswith("layers.") and name.endswith(".weight") for name in arrays)
+    layers = [{k: storage.need(arrays, f"layers.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)]
+    names = ("state_mean", "state_scale", "action_low", "action_high")
+    mean, scale, low, high = (storage.need(arrays, name, path) for name in names)
+    sizes = [layer["weight"].shape for layer in layers]
+    outputs = len(low) * (2 if head == "tanh_gaussian" else 1)
+    joins = [len(mean), *(out for _, out in sizes)]
+    if not layers or any(size[0] != before for size, before in zip(sizes, joins, strict=False)) or joins[-1] != outputs:
+        raise PotstillError(f"{path}: layers {sizes} do not lead from {len(mean)} states to {outputs} outputs")
+    return Policy(layers, Normaliser(mean, scale), low, high, head)
+
+
+def load_policy(path: Path | str) -> Policy:
+    """Read a policy file, or the policy of a teacher file."""
+    kind = storage.kind_of(path)
+    arrays, metadata = storage.load(path, kind if kind in ("policy", "teacher") else "policy")
+    return from_arrays(arrays, metadata.get("head", "tanh"), path)

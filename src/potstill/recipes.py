@@ -1,0 +1,48 @@
+"""Student recipes: how a fresh policy is trained on a distillate. Named ones, and the class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from potstill.errors import unknown
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A student: its network, its start and its training by full-batch SGD on the mean squared error."""
+
+    steps: int = 100
+    """T, gradient steps."""
+
+    learning_rate: float = 0.1
+    """α₀."""
+
+    momentum: float = 0.0
+    """β₀, of v ← β v + ∇ℓ."""
+
+    width: int = 256
+    """Units of each hidden layer."""
+
+    layers: int = 4
+    """Layers of weights; 4 means three hidden layers."""
+
+    start: Literal["orthogonal", "antisymmetric"] = "orthogonal"
+    """Initial weights: orthogonal with gain √2, or two such halves subtracted, which start at 0."""
+
+    sampled: bool = False
+    """Clone with actions sampled from a tanh-Gaussian, as the reference implementation does."""
+
+
+RECIPES: dict[str, Recipe] = {
+    "paper": Recipe(),
+    "reference": Recipe(sampled=True),
+    "default": Recipe(momentum=0.9),
+}
+
+
+def recipe_named(name: str) -> Recipe:
+    """Look a recipe up; an unknown name is a :class:`~potstill.errors.PotstillError`."""
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    return RECIPES[name]

@@ -1,0 +1,105 @@
+"""Plots, drawn from result files and lists of numbers; never from live objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from potstill.environments import normalised
+
+DPI = 120
+BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9762b", "#3c8c5a", "#8a8a8a"
+
+
+def _figure(columns: int = 1, height: float = 3.6, width: float = 5.4) -> tuple[Any, Any]:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, columns, figsize=(width * columns, height), layout="constrained")
+    for axis in np.atleast_1d(axes):
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+    return figure, axes
+
+
+def _save(figure: Any, path: Path) -> Path:
+    import matplotlib.pyplot as plt
+
+    figure.savefig(path, dpi=DPI)
+    plt.close(figure)
+    return path
+
+
+def plot_returns(path: Path, returns: Sequence[float], env_id: str) -> Path:
+    """Episode returns of a collected dataset, in order and as a histogram, as normalised scores."""
+    scores = normalised(np.array(returns or [0.0]), env_id)
+    figure, (left, right) = _figure(2)
+    left.plot(scores, ".", color=BLUE, markersize=3)
+    left.set(xlabel="episode", ylabel="normalised return", title=f"{env_id}: {len(returns):,} episodes")
+    right.hist(scores, bins=40, color=BLUE)
+    right.set(xlabel="normalised return", ylabel="episodes", title=f"mean {scores.mean():.1f}, best {scores.max():.1f}")
+    return _save(figure, path)
+
+
+def plot_learning_curve(path: Path, history: Sequence[dict[str, Any]], name: str) -> Path:
+    """A teacher's normalised return over updates, with the spread over episodes."""
+    updates = np.array([entry["update"] for entry in history])
+    mean, std = (np.array([entry[key] for entry in history]) for key in ("mean", "std"))
+    figure, axis = _figure()
+    axis.fill_between(updates, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0)
+    axis.plot(updates, mean, "o-", color=BLUE)
+    axis.set(xlabel="updates", ylabel="normalised return", title=f"teacher on {name}", ylim=(0, None))
+    return _save(figure, path)
+
+
+def plot_curve(path: Path, result: dict[str, Any], losses: Sequence[tuple[int, float]]) -> Path:
+    """Return (left) and outer loss (right) over distillation steps; reference levels as lines."""
+    curve = result["curve"]
+    steps = [point["step"] for point in curve]
+    played = "student" in (curve[0] if curve else {})
+    figure, axes = _figure(2 if played else 1)
+    if played:
+        _returns_panel(axes[0], steps, result)
+    axis = np.atleast_1d(axes)[-1]
+    if losses:
+        axis.plot(*zip(*losses, strict=True), color=GREY, linewidth=0.8, label="batches")
+    axis.plot(steps, [point["held_out_loss"] for point in curve], "o-", color=ORANGE, label="held-out states")
+    axis.set(xlabel="outer steps", ylabel="outer loss", title="outer loss", ylim=(0, None))
+    axis.legend(frameon=False)
+    return _save(figure, path)
+
+
+def _returns_panel(axis: Any, steps: Sequence[int], result: dict[str, Any]) -> None:
+    curve = result["curve"]
+    mean, std = (np.array([point[key] for point in curve]) for key in ("student", "student_std"))
+    axis.fill_between(steps, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0)
+    axis.plot(steps, mean, "o-", color=BLUE, label="one student (± over students)")
+    axis.plot(steps, [point["ensemble"] for point in curve], "s--", color=GREEN, label="their ensemble")
+    for name, colour, label in (("teacher", ORANGE, "teacher"), ("random", GREY, "random real pairs")):
+        if result.get(name):
+            axis.axhline(result[name]["mean"], color=colour, linewidth=1.2, label=label)
+    axis.set(xlabel="outer steps", ylabel="normalised return", title=f"{result['dataset']}, {result['pairs']} pairs")
+    axis.set_ylim(bottom=min(0.0, float((mean - std).min())))
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
+
+
+def plot_comparison(path: Path, results: dict[str, dict[str, Any]]) -> Path:
+    """Bars of teacher, random pairs, student and ensemble for several runs, with their spread."""
+    kinds = (("teacher", ORANGE), ("random", GREY), ("student", BLUE), ("ensemble", GREEN))
+    figure, axis = _figure(width=max(5.4, 2.0 * len(results)))
+    for offset, (kind, colour) in enumerate(kinds):
+        found = [(i, result[kind]) for i, result in enumerate(results.values()) if result.get(kind)]
+        if found:
+            x = [i + 0.2 * (offset - 1.5) for i, _ in found]
+            mean, std = ([scores[key] for _, scores in found] for key in ("mean", "std"))
+            axis.bar(x, mean, 0.18, yerr=std, color=colour, label=kind, error_kw={"linewidth": 0.8})
+    axis.set_xticks(range(len(results)), [Path(run).name for run in results])
+    axis.set(ylabel="normalised return", title="spread: over students, or over episodes of one policy")
+    axis.set_ylim(bottom=0)
+    axis.legend(frameon=False, ncols=4, fontsize=8)
+    return _save(figure, path)

@@ -1,0 +1,90 @@
+"""Tables on the terminal, and the whole report of a distillation, from its result alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from potstill.environments import REFERENCE_RETURNS
+from potstill.reports.plots import plot_curve
+from potstill.reports.states import render_states
+
+LABELS = {
+    "teacher": "teacher",
+    "random": "{pairs} random real pairs, one student",
+    "student": "{pairs} distilled pairs, one student",
+    "ensemble": "{pairs} distilled pairs, ensemble of {students}",
+    "bc": "behavioural cloning, whole dataset",
+}
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=110)
+
+
+def score_table(result: dict[str, Any], title: str) -> Table:
+    """Normalised returns, a row for each kind of policy that ``result`` holds."""
+    known = (result.get("env_id") or "").split("-v")[0] in REFERENCE_RETURNS
+    table = Table(title=title, title_justify="left")
+    table.add_column("policy")
+    for column in ("normalised return" if known else "return", "spread", "policies × episodes", "of teacher"):
+        table.add_column(column, justify="right")
+    teacher = (result.get("teacher") or {}).get("mean")
+    students = (result.get("student") or {}).get("policies", 0)
+    for name, label in LABELS.items():
+        scores = result.get(name)
+        if not scores:
+            continue
+        share = f"{scores['mean'] / teacher:.2f}" if teacher else "–"
+        table.add_row(
+            label.format(pairs=result.get("pairs"), students=students),
+            f"{scores['mean']:.1f}",
+            f"± {scores['std']:.1f} over {scores['std_over']}",
+            f"{scores['policies']} × {scores['episodes']}",
+            share,
+        )
+    return table
+
+
+def print_scores(result: dict[str, Any], title: str | None = None) -> None:
+    """Print :func:`score_table`."""
+    _console().print(score_table(result, title or result.get("env_id") or "scores"))
+
+
+def print_offline(offline: dict[str, Any]) -> None:
+    """Print how near the teacher students stay on held-out states."""
+    for name, label in (("imitation_error", "imitation error"), ("q_gap", "Q-gap (in standard deviations of q*)")):
+        figures = offline[name]
+        print(f"held-out {label}: {figures['mean']:.4f} ± {figures['std']:.4f} over {offline['students']} students")
+
+
+def report_distillation(folder: Path, result: dict[str, Any]) -> None:
+    """Print the table of a distillation, draw its curve and its states, say where everything lies."""
+    if "student" in result:
+        print_scores(result, f"{result['dataset']} in {result['env_id']}")
+    if "offline" in result:
+        print_offline(result["offline"])
+    seconds = result["seconds"]
+    print(
+        f"distilled in {seconds['distilling']:.1f} s; trained {result.get('student', {}).get('policies', 0)} students "
+        f"in {seconds['training']:.1f} s; evaluated in {seconds['evaluating']:.1f} s"
+    )
+    distillate = folder / "distillate.safetensors"
+    made = [f"{distillate} ({distillate.stat().st_size / 1000:.1f} kB)"]
+    made.append(str(plot_curve(folder / "curve.png", result, read_losses(folder / "metrics.jsonl"))))
+    if result["env_id"]:
+        picture, why = render_states(distillate, folder / "states.png")
+        made.append(str(picture) if picture else f"no picture of the states: {why}")
+    print("\n".join(made))
+
+
+def read_losses(path: Path) -> list[tuple[int, float]]:
+    """Outer step and loss of every line of a run's metrics."""
+    import json
+
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [(line["step"], line["loss"]) for line in lines if "loss" in line]

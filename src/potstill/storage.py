@@ -1,0 +1,95 @@
+"""Arrays and metadata in one ``.safetensors`` file: the shape of every artefact potstill writes.
+
+Nothing is ever unpickled. The metadata say what kind of artefact a file is and in which version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from potstill.errors import PotstillError
+from potstill.runs import write_atomically
+
+FORMAT_VERSION = 1
+
+
+def save(path: Path | str, kind: str, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> Path:
+    """Write ``arrays`` and JSON-able ``metadata`` as an artefact of ``kind``, atomically.
+
+    The same content gives the same bytes. An array may not be empty or hold NaN or infinity.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    path = Path(path)
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise PotstillError(f"{path}: array '{name}' is not finite, nothing was written")
+    header = {"format": f"potstill-{kind}", "format_version": str(FORMAT_VERSION)}
+    header["metadata"] = json.dumps(metadata, sort_keys=True)
+    contiguous = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, to_bytes(contiguous, metadata=header))
+    except OSError as error:
+        raise PotstillError(f"cannot write {path}: {error.strerror or error}") from None
+    return path
+
+
+def load(path: Path | str, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read an artefact of ``kind``: its arrays and its metadata.
+
+    Raises:
+        PotstillError: no such file, damaged, another kind, or a format version this release lacks.
+    """
+    header, arrays = _read(Path(path))
+    found = header.get("format", "")
+    if found != f"potstill-{kind}":
+        what = found.removeprefix("potstill-") or "a plain safetensors file"
+        raise PotstillError(f"{path}: not a {kind} but {what}")
+    version = header.get("format_version")
+    if version != str(FORMAT_VERSION):
+        raise PotstillError(f"{path}: format version {version}, this potstill reads {FORMAT_VERSION}: upgrade potstill")
+    try:
+        return arrays, dict(json.loads(header["metadata"]))
+    except (KeyError, ValueError):
+        raise PotstillError(f"{path}: damaged metadata") from None
+
+
+def kind_of(path: Path | str) -> str | None:
+    """The kind of artefact a file says it is, or ``None`` if it is no artefact of ours."""
+    found = _read(Path(path))[0].get("format", "")
+    return found.removeprefix("potstill-") if found.startswith("potstill-") else None
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise PotstillError(f"{path}: no such file")
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            header = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise PotstillError(f"{path}: damaged or not a safetensors file ({error})") from None
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise PotstillError(f"{path}: damaged, array '{name}' is not finite")
+    return header, arrays
+
+
+def file_hash(path: Path | str) -> str:
+    """SHA-256 of a file's bytes."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def need(arrays: dict[str, np.ndarray], name: str, path: Path | str) -> np.ndarray:
+    """``arrays[name]``, or one line that says the file lacks it."""
+    if name not in arrays:
+        raise PotstillError(f"{path}: lacks the array '{name}'")
+    return arrays[name]

@@ -1,0 +1,110 @@
+"""What a teacher is: a policy to imitate and the action values that say where it matters."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from potstill import storage
+from potstill.errors import PotstillError
+from potstill.networks import Params, apply_critic, apply_mlp
+from potstill.policies import LOG_STD_RANGE, Policy, from_arrays
+from potstill.types import Normaliser
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """Anything with these is a teacher, also the user's own.
+
+    States are standardised with ``normaliser``, actions lie in [−1, 1]; all methods are pure, so that
+    they compile.
+    """
+
+    normaliser: Normaliser
+
+    def act(self, states: Float[Array, "*B S"]) -> Float[Array, "*B A"]:
+        """Mean actions."""
+        ...
+
+    def sample(self, states: Float[Array, "*B S"], key: PRNGKeyArray) -> Float[Array, "*B A"]:
+        """Sampled actions."""
+        ...
+
+    def action_values(self, states: Float[Array, "*B S"], actions: Float[Array, "*B A"]) -> Float[Array, "C *B"]:
+        """Values of each of C critics, in units of discounted return."""
+        ...
+
+
+@dataclass(frozen=True)
+class NetworkTeacher:
+    """A teacher of neural networks: one policy and C critics stacked on the first axis."""
+
+    policy: Policy
+    critics: Params
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def normaliser(self) -> Normaliser:
+        """The standardisation of the states it was trained on."""
+        return self.policy.normaliser
+
+    @property
+    def action_size(self) -> int:
+        """A."""
+        return len(self.policy.action_low)
+
+    @functools.cached_property
+    def content_hash(self) -> str:
+        """SHA-256 over all arrays."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self._arrays().items()):
+            digest.update(f"{name}{array.shape}{array.dtype.str}".encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        critics = {f"critics.{i}.{k}": np.asarray(v) for i, layer in enumerate(self.critics) for k, v in layer.items()}
+        return {**self.policy.arrays(), **critics}
+
+    def act(self, states: Float[Array, "*B S"]) -> Float[Array, "*B A"]:
+        """Mean actions in [−1, 1] for standardised states."""
+        return jnp.tanh(apply_mlp(self.policy.layers, states)[..., : self.action_size])
+
+    def sample(self, states: Float[Array, "*B S"], key: PRNGKeyArray) -> Float[Array, "*B A"]:
+        """Sampled actions; a deterministic policy has no noise and returns its mean."""
+        output = apply_mlp(self.policy.layers, states)
+        if self.policy.head == "tanh":
+            return jnp.tanh(output)
+        std = jnp.exp(jnp.clip(output[..., self.action_size :], *LOG_STD_RANGE))
+        return jnp.tanh(output[..., : self.action_size] + std * jax.random.normal(key, std.shape))
+
+    def action_values(self, states: Float[Array, "*B S"], actions: Float[Array, "*B A"]) -> Float[Array, "C *B"]:
+        """Values of each critic."""
+        return jax.vmap(apply_critic, (0, None, None))(self.critics, states, actions)
+
+    def save(self, path: Path | str) -> Path:
+        """Write this teacher as one ``.safetensors`` file."""
+        return storage.save(path, "teacher", self._arrays(), {"head": self.policy.head, **self.metadata})
+
+
+def load_teacher(path: Path | str) -> NetworkTeacher:
+    """Read a teacher file.
+
+    Raises:
+        PotstillError: no such file, damaged, of another kind, or with layers that do not fit.
+    """
+    arrays, metadata = storage.load(path, "teacher")
+    policy = from_arrays(arrays, metadata.get("head", "tanh"), path)
+    count = sum(name.startswith("critics.") and name.endswith(".weight") for name in arrays)
+    critics = [{k: storage.need(arrays, f"critics.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)]
+    inputs = len(policy.normaliser.mean) + len(policy.action_low)
+    if not critics or critics[0]["weight"].shape[1] != inputs:
+        raise PotstillError(f"{path}: its critics do not take {inputs} inputs (states and actions)")
+    return NetworkTeacher(policy, critics, metadata)

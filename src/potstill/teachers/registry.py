@@ -1,0 +1,31 @@
+"""Where a teacher comes from: a file, or the one bundled with a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from potstill.data.registry import BUNDLED, bundled_names
+from potstill.errors import PotstillError
+from potstill.teachers.base import NetworkTeacher, load_teacher
+from potstill.types import Transitions
+
+
+def find_teacher(teacher: Path | str | None, dataset: Path | str, data: Transitions) -> NetworkTeacher:
+    """Load ``teacher``, or the bundled one if ``dataset`` is a bundled name, and check that it fits.
+
+    Raises:
+        PotstillError: none named and none bundled, or of other dimensions than the data.
+    """
+    path = Path(teacher) if teacher is not None else BUNDLED / f"{dataset}.teacher.safetensors"
+    if teacher is None and str(dataset) not in bundled_names():
+        raise PotstillError(
+            f"{dataset} has no bundled teacher: make one with 'potstill teach {dataset}', then --teacher"
+        )
+    found = load_teacher(path)
+    states, actions = len(found.normaliser.mean), found.action_size
+    if (states, actions) != (data.state_size, data.action_size):
+        raise PotstillError(
+            f"{path}: made for {states} states and {actions} actions, "
+            f"{data.name} has {data.state_size} and {data.action_size}"
+        )
+    return found

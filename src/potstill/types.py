@@ -1,0 +1,165 @@
+"""The values that travel through the still, and the glossary of their axes.
+
+Axis names, used in every shape annotation:
+
+====  ==========================================
+M     transitions in the dataset
+S     components of a state (observation)
+A     components of an action
+B     states in one outer batch
+N     synthetic (state, action) pairs
+T     inner (student) training steps
+K     students
+====  ==========================================
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from potstill.errors import PotstillError
+
+SCALE_FLOOR = 1e-3  # added to the standard deviation, as the reference implementation does
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """State standardisation: ``(s - mean) / scale``, with ``scale = std + 1e-3``.
+
+    Every policy, teacher and distillate carries the one it was made with.
+
+    >>> import numpy as np
+    >>> n = Normaliser(mean=np.array([1.0]), scale=np.array([2.0]))
+    >>> n(np.array([[5.0]])), n.invert(np.array([[2.0]]))
+    (array([[2.]]), array([[5.]]))
+    """
+
+    mean: Float[np.ndarray, " S"]
+    scale: Float[np.ndarray, " S"]
+
+    @classmethod
+    def of(cls, states: Float[np.ndarray, "M S"]) -> Normaliser:
+        """Fit mean and scale to ``states`` (float64 sums, float32 result)."""
+        mean = states.mean(axis=0, dtype=np.float64)
+        scale = states.std(axis=0, dtype=np.float64) + SCALE_FLOOR
+        return cls(mean.astype(np.float32), scale.astype(np.float32))
+
+    @classmethod
+    def identity(cls, size: int) -> Normaliser:
+        """Leave states of ``size`` components as they are."""
+        return cls(np.zeros(size, np.float32), np.ones(size, np.float32))
+
+    def __call__(self, states: Any) -> Any:
+        """Standardise states [..., S]; NumPy and JAX arrays alike."""
+        return (states - self.mean) / self.scale
+
+    def invert(self, states: Any) -> Any:
+        """Return standardised states [..., S] to the environment's own units."""
+        return states * self.scale + self.mean
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """An offline dataset: M transitions (s, a, r, s′) in the environment's own units.
+
+    Rows keep the order in which they were gathered. ``terminations`` mark ends by the environment's
+    own rule (bootstrapping stops there), ``truncations`` all other ends of an episode.
+
+    Raises:
+        PotstillError: when shapes disagree, or any value is not finite (column and row are named),
+            or an action lies outside its bounds.
+    """
+
+    observations: Float[np.ndarray, "M S"]
+    actions: Float[np.ndarray, "M A"]
+    rewards: Float[np.ndarray, " M"]
+    next_observations: Float[np.ndarray, "M S"]
+    terminations: Bool[np.ndarray, " M"]
+    truncations: Bool[np.ndarray, " M"]
+    action_low: Float[np.ndarray, " A"]
+    action_high: Float[np.ndarray, " A"]
+    name: str = "unnamed"
+    env_id: str | None = None
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        from potstill.data.checks import check_transitions
+
+        check_transitions(self)
+
+    def __len__(self) -> int:
+        return len(self.observations)
+
+    @property
+    def state_size(self) -> int:
+        """S, the number of state components."""
+        return self.observations.shape[1]
+
+    @property
+    def action_size(self) -> int:
+        """A, the number of action components."""
+        return self.actions.shape[1]
+
+    @functools.cached_property
+    def normaliser(self) -> Normaliser:
+        """The standardisation of this dataset's states."""
+        return Normaliser.of(self.observations)
+
+    @functools.cached_property
+    def content_hash(self) -> str:
+        """SHA-256 over names, shapes and bytes of all columns; independent of file format and name."""
+        digest = hashlib.sha256()
+        for column in (
+            "observations",
+            "actions",
+            "rewards",
+            "next_observations",
+            "terminations",
+            "truncations",
+        ):
+            array = np.ascontiguousarray(getattr(self, column))
+            digest.update(f"{column}{array.shape}{array.dtype.str}".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    @functools.cached_property
+    def episode_ends(self) -> Bool[np.ndarray, " M"]:
+        """True on the last row of each episode."""
+        return self.terminations | self.truncations
+
+    def episode_returns(self) -> Float[np.ndarray, " E"]:
+        """Undiscounted sum of rewards of each episode, in order."""
+        ends = np.flatnonzero(self.episode_ends)
+        starts = np.concatenate([[0], ends + 1])
+        starts = starts[starts < len(self)]
+        return np.add.reduceat(self.rewards.astype(np.float64), starts)
+
+    def take(self, rows: Any) -> Transitions:
+        """The transitions at ``rows`` (indices or mask), with everything else unchanged."""
+        if not np.size(rows):
+            raise PotstillError("an empty selection of transitions")
+        columns = {
+            name: getattr(self, name)[rows]
+            for name in (
+                "observations",
+                "actions",
+                "rewards",
+                "next_observations",
+                "terminations",
+                "truncations",
+            )
+        }
+        return Transitions(
+            **columns,
+            action_low=self.action_low,
+            action_high=self.action_high,
+            name=self.name,
+            env_id=self.env_id,
+            card=self.card,
+        )

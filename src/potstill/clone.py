@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from potstill.networks import Params, apply_mlp, init_mlp
 from potstill.recipes import Recipe
@@ -43,16 +43,17 @@ def start(key: PRNGKeyArray, state_size: int, action_size: int, recipe: Recipe) 
 def _antisymmetric(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
     """Two copies of a half-wide network side by side, subtracted: the function starts at exactly 0.
 
-    Block-diagonal hidden weights hold the same half network twice; the last layer has opposite signs
-    and 1/√2 of the size, so that the tangent kernel keeps its scale.
+    Block-diagonal hidden weights hold the same half network twice; the last layer has opposite signs.
+    First and last layer have 1/√2 of the size, so that norms, and the tangent kernel, keep their scale.
     """
     half = init_mlp(key, (sizes[0], *[width // 2 for width in sizes[1:-1]], sizes[-1]))
     first, *hidden, last = half
-    params = [{k: jnp.concatenate([v, v], -1) for k, v in first.items()}]
+    root = jnp.sqrt(2.0).astype(first["weight"].dtype)
+    params = [{k: jnp.concatenate([v, v], -1) / root for k, v in first.items()}]
     for layer in hidden:
         w, b = layer["weight"], layer["bias"]
         params.append({"weight": jnp.block([[w, 0.0 * w], [0.0 * w, w]]), "bias": jnp.concatenate([b, b])})
-    w = last["weight"] / jnp.sqrt(2.0)
+    w = last["weight"] / root
     return [*params, {"weight": jnp.concatenate([w, -w]), "bias": last["bias"]}]
 
 
@@ -91,7 +92,7 @@ def step(state: Momentum, gradient: Any, recipe: Recipe) -> Momentum:
     return Momentum(params, velocity)
 
 
-def step_keys(key: PRNGKeyArray, recipe: Recipe) -> tuple[PRNGKeyArray, PRNGKeyArray | None]:
+def step_keys(key: PRNGKeyArray, recipe: Recipe) -> tuple[PRNGKeyArray, Any]:
     """The key of the start and, for sampled students, one key for each step."""
     if not recipe.sampled:
         return key, None
@@ -111,6 +112,6 @@ def train(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> Params:
 
 
 @functools.partial(jax.jit, static_argnames="recipe")
-def train_students(keys: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> Params:
+def train_students(keys: Key[Array, " K"], pairs: Pairs, recipe: Recipe) -> Params:
     """Train K students on the same pairs; every array of the result gains a leading axis K."""
     return jax.vmap(lambda key: train(key, pairs, recipe))(keys)

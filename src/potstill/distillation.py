@@ -68,7 +68,8 @@ def to_unit(actions: Any, data: Transitions) -> Any:
 
 def rows(table: Batch, index: Int[Array, " B"]) -> Batch:
     """The rows ``index`` of a table, or of a batch."""
-    return Batch(*(column[index] for column in table[:-1]), table.value_scale)
+    columns = {name: column[index] for name, column in table._asdict().items() if name != "value_scale"}
+    return table._replace(**columns)
 
 
 def initial_pairs(table: Batch, config: DistillConfig, rng: np.random.Generator) -> Pairs:

@@ -33,9 +33,10 @@ class Policy:
     head: Head = "tanh"
 
     def _output(self, observations: Any) -> np.ndarray:
-        x = self.normaliser(np.asarray(observations, np.float32))
-        if x.shape[-1] != len(self.normaliser.mean):
-            raise PotstillError(f"an observation of {x.shape[-1]} numbers, {len(self.normaliser.mean)} are needed")
+        raw = np.asarray(observations, np.float32)
+        if raw.shape[-1] != len(self.normaliser.mean):
+            raise PotstillError(f"an observation of {raw.shape[-1]} numbers, {len(self.normaliser.mean)} are needed")
+        x = self.normaliser(raw)
         for layer in self.layers[:-1]:
             x = np.maximum(x @ layer["weight"] + layer["bias"], 0.0)
         return x @ self.layers[-1]["weight"] + self.layers[-1]["bias"]

@@ -58,7 +58,7 @@ class RunFolder:
         self._make(force)
         self.started = time.time()
         self.write_json("config.json", {"command": command, **to_json(config)})
-        self.metrics = (self.path / "metrics.jsonl").open("w")
+        (self.path / "metrics.jsonl").touch()
 
     def _make(self, force: bool) -> None:
         check_free(self.path, force=force)
@@ -71,8 +71,8 @@ class RunFolder:
 
     def log(self, **figures: Any) -> None:
         """Append one line to ``metrics.jsonl``; it is on disk when this returns."""
-        self.metrics.write(json.dumps(to_json(figures)) + "\n")
-        self.metrics.flush()
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(to_json(figures)) + "\n")
 
     def write_json(self, name: str, content: Any) -> None:
         """Write ``content`` as JSON under ``name``, atomically."""
@@ -81,7 +81,6 @@ class RunFolder:
     def finish(self, result: dict[str, Any]) -> None:
         """Write ``result.json``: its presence says that the run came to its end."""
         self.write_json("result.json", result)
-        self.metrics.close()
 
 
 def _fresh_path(command: str) -> Path:

@@ -29,8 +29,9 @@ def save(path: Path | str, kind: str, arrays: dict[str, np.ndarray], metadata: d
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise PotstillError(f"{path}: array '{name}' is not finite, nothing was written")
-    header = {"format": f"potstill-{kind}", "format_version": str(FORMAT_VERSION)}
-    header["metadata"] = json.dumps(metadata, sort_keys=True)
+    # One entry only: safetensors writes several in an order that changes from run to run.
+    papers = {"format": kind, "format_version": FORMAT_VERSION, "metadata": metadata}
+    header = {"potstill": json.dumps(papers, sort_keys=True)}
     contiguous = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,41 +47,44 @@ def load(path: Path | str, kind: str) -> tuple[dict[str, np.ndarray], dict[str, 
     Raises:
         PotstillError: no such file, damaged, another kind, or a format version this release lacks.
     """
-    header, arrays = _read(Path(path))
-    found = header.get("format", "")
-    if found != f"potstill-{kind}":
-        what = found.removeprefix("potstill-") or "a plain safetensors file"
-        raise PotstillError(f"{path}: not a {kind} but {what}")
-    version = header.get("format_version")
-    if version != str(FORMAT_VERSION):
+    papers, arrays = _read(Path(path))
+    found = papers.get("format")
+    if found != kind:
+        raise PotstillError(f"{path}: not a {kind} but {found or 'a file that potstill did not write'}")
+    version = papers.get("format_version")
+    if version != FORMAT_VERSION:
         raise PotstillError(f"{path}: format version {version}, this potstill reads {FORMAT_VERSION}: upgrade potstill")
-    try:
-        return arrays, dict(json.loads(header["metadata"]))
-    except (KeyError, ValueError):
-        raise PotstillError(f"{path}: damaged metadata") from None
+    metadata = papers.get("metadata")
+    if not isinstance(metadata, dict):
+        raise PotstillError(f"{path}: damaged metadata")
+    return arrays, metadata
 
 
 def kind_of(path: Path | str) -> str | None:
     """The kind of artefact a file says it is, or ``None`` if it is no artefact of ours."""
-    found = _read(Path(path))[0].get("format", "")
-    return found.removeprefix("potstill-") if found.startswith("potstill-") else None
+    return _read(Path(path))[0].get("format")
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The artefact's papers (empty if the file has none of ours) and its arrays."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
         raise PotstillError(f"{path}: no such file")
     try:
         with safe_open(str(path), framework="numpy") as file:
-            header = file.metadata() or {}
+            header = (file.metadata() or {}).get("potstill", "{}")
             arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except (SafetensorError, OSError, ValueError) as error:
         raise PotstillError(f"{path}: damaged or not a safetensors file ({error})") from None
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise PotstillError(f"{path}: damaged, array '{name}' is not finite")
-    return header, arrays
+    try:
+        papers = json.loads(header)
+    except ValueError:
+        raise PotstillError(f"{path}: damaged metadata") from None
+    return papers if isinstance(papers, dict) else {}, arrays
 
 
 def file_hash(path: Path | str) -> str:

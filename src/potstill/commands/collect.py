@@ -13,7 +13,7 @@ import numpy as np
 from potstill import environments
 from potstill.config import CollectConfig, configured
 from potstill.data.collection import Recorder, Watch, require_sac, roll_out, train_sac
-from potstill.data.d4rl import write_d4rl
+from potstill.data.d4rl import round_mantissa, write_d4rl
 from potstill.errors import PotstillError
 from potstill.policies import load_policy
 from potstill.progress import Tracker
@@ -89,7 +89,8 @@ def _watcher(folder: RunFolder, recorder: Recorder, tracker: Tracker, config: Co
 
 
 def _save(path: Path, recorder: Recorder, config: CollectConfig) -> None:
-    write_d4rl(path, recorder.rows(), env_id=config.env_id, card=make_card(recorder, config))
+    rows = {key: round_mantissa(column, config.mantissa_bits) for key, column in recorder.rows().items()}
+    write_d4rl(path, rows, env_id=config.env_id, card=make_card(recorder, config))
 
 
 def make_card(recorder: Recorder, config: CollectConfig) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from potstill import distillation
@@ -78,7 +79,7 @@ def _check_names(config: DistillConfig) -> None:
     """Fail on an unknown name before anything is read."""
     recipe = recipe_named(config.recipe)
     make_solver(config.solver, recipe)
-    value_weights(np.ones(2), config.weighting)
+    value_weights(jnp.ones(2), config.weighting)
     if config.objective != "random":
         objective_named(config.objective)
     if config.solver == "kernel" and recipe.sampled:
@@ -177,7 +178,7 @@ class Job:
             if self.teacher is not None:
                 returns = policy_returns(self.teacher.policy, env_id, max(10, config.episodes), seed=90)
                 result["teacher"] = summarise(returns, env_id)
-            options = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
+            options: dict[str, Any] = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
             result["random"] = score_random(self.train, distillate, **options)
             scores = score_students(distillate, **options)
             self.seconds["training"] = scores.pop("seconds")["training"]

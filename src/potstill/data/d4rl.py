@@ -17,6 +17,7 @@ from potstill.data.checks import as_columns, resolve_bounds
 from potstill.errors import PotstillError
 from potstill.types import Transitions
 
+MANTISSA_BITS = 23  # of a float32
 REQUIRED = ("observations", "actions", "rewards", "terminals")
 
 
@@ -95,6 +96,22 @@ def _counted_timeouts(terminals: np.ndarray, limit: int) -> np.ndarray:
         if terminal or count == limit:
             count = 0
     return timeouts
+
+
+def round_mantissa(column: np.ndarray, bits: int) -> np.ndarray:
+    """Round float32 numbers to ``bits`` bits of mantissa, to nearest; other columns pass unchanged.
+
+    The zeros that are left compress well. The relative error is at most 2^−(bits + 1).
+
+    >>> round_mantissa(np.array([1.0 + 2**-10, 3.0], np.float32), 9).tolist()
+    [1.0, 3.0]
+    """
+    if column.dtype != np.float32 or bits >= MANTISSA_BITS:
+        return column
+    drop = MANTISSA_BITS - bits
+    whole = column.view(np.uint32)
+    half = np.uint32((1 << (drop - 1)) - 1) + ((whole >> np.uint32(drop)) & np.uint32(1))
+    return ((whole + half) & np.uint32(~((1 << drop) - 1) & 0xFFFFFFFF)).view(np.float32)
 
 
 def write_d4rl(path: Path, columns: dict[str, np.ndarray], *, env_id: str | None, card: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,8 @@ def read_npz(path: Path) -> Transitions:
         columns.setdefault("truncations", _broken(columns))
     else:
         columns = qlearning_rows(columns, source=str(path))
-    return Transitions(**columns, action_low=low, action_high=high, name=path.stem, env_id=env_id)
+    papers: dict[str, Any] = {"action_low": low, "action_high": high, "name": path.stem, "env_id": env_id}
+    return Transitions(**{**columns, **papers})
 
 
 def _broken(columns: dict[str, np.ndarray]) -> np.ndarray:

@@ -6,7 +6,7 @@ All share one signature, ``objective(student_actions, batch, teacher) -> loss``,
 
 from potstill.objectives.base import Batch, Objective, objective_named
 from potstill.objectives.cloning import av_pbc, dbc, pbc
-from potstill.objectives.q_gap import q_gap, q_gap_pbc
+from potstill.objectives.gap import q_gap, q_gap_pbc
 from potstill.objectives.weights import WEIGHTINGS, value_weights
 
 OBJECTIVES: dict[str, Objective] = {"dbc": dbc, "pbc": pbc, "av-pbc": av_pbc, "q-gap": q_gap_pbc}

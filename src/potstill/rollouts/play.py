@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,6 +15,7 @@ Act = Callable[[Float[np.ndarray, "L S"]], Float[np.ndarray, "L A"]]
 DEFAULT_STEPS = 1000  # where the environment's registration sets no time limit
 
 
+@runtime_checkable
 class Stepper(Protocol):
     """L environments that step together."""
 

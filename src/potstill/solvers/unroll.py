@@ -38,14 +38,14 @@ def unrolled_actions(
     return clone.mean_actions(params, states, pairs.actions.shape[-1])
 
 
-def _swept(recipe: Recipe, params: Params, pairs: Pairs, noise: PRNGKeyArray | None) -> Params:
+def _swept(recipe: Recipe, params: Params, pairs: Pairs, noise: Any) -> Params:
     return _forward(recipe, params, pairs, noise)[0]
 
 
 swept = jax.custom_vjp(_swept, nondiff_argnums=(0,))
 
 
-def _forward(recipe: Recipe, params: Params, pairs: Pairs, noise: PRNGKeyArray | None) -> tuple[Params, Any]:
+def _forward(recipe: Recipe, params: Params, pairs: Pairs, noise: Any) -> tuple[Params, Any]:
     def body(state: Momentum, noise_key: PRNGKeyArray | None) -> tuple[Momentum, Params]:
         return clone.step(state, jax.grad(clone.bc_loss)(state.params, pairs, noise_key), recipe), state.params
 

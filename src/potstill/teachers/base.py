@@ -28,7 +28,10 @@ class Teacher(Protocol):
     they compile.
     """
 
-    normaliser: Normaliser
+    @property
+    def normaliser(self) -> Normaliser:
+        """The standardisation of the states it was trained on."""
+        ...
 
     def act(self, states: Float[Array, "*B S"]) -> Float[Array, "*B A"]:
         """Mean actions."""

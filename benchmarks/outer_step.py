@@ -1,0 +1,149 @@
+"""The exact unrolled outer step: ours against plain PyTorch of the same mathematics, in turn.
+
+    python benchmarks/outer_step.py --cores 2        (needs PyTorch)
+
+N = 256 pairs, T = 100 steps of SGD at 0.1, four layers of width 256, outer batch of 2,560 states, PBC.
+Each program runs in a process of its own on the given cores; they take turns; the medians are quoted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+N, T, WIDTH, BATCH, STATES, ACTIONS, RATE = 256, 100, 256, 2560, 11, 3, 0.1
+REPEATS = 3  # timed steps of one process, after one that is not counted
+RESULTS = Path(__file__).parent / "results" / "outer_step.json"
+
+
+def inputs():
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    draw = lambda rows, columns: rng.normal(size=(rows, columns)).astype(np.float32)  # noqa: E731
+    return draw(N, STATES), np.tanh(draw(N, ACTIONS)), draw(BATCH, STATES), np.tanh(draw(BATCH, ACTIONS))
+
+
+def jax_step(solver: str):
+    import jax
+    import jax.numpy as jnp
+
+    from potstill.clone import Pairs
+    from potstill.recipes import RECIPES
+    from potstill.solvers import make_solver
+
+    states, actions, queries, targets = map(jnp.asarray, inputs())
+    solve = make_solver(solver, RECIPES["paper"])
+
+    @jax.jit
+    def step(pairs, key):
+        loss = lambda p: jnp.sum((solve(p, queries, key) - targets) ** 2, -1).mean()  # noqa: E731
+        return jax.value_and_grad(loss)(pairs)
+
+    return lambda i: float(jax.block_until_ready(step(Pairs(states, actions), jax.random.key(i)))[0])
+
+
+def torch_step():
+    """The same step written plainly: a functional network, ``autograd.grad`` with ``create_graph``."""
+    import torch
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    states, actions, queries, targets = (torch.from_numpy(x) for x in inputs())
+    sizes = (STATES, WIDTH, WIDTH, WIDTH, ACTIONS)
+
+    def forward(params, x):
+        for weight, bias in params[:-1]:
+            x = torch.relu(x @ weight + bias)
+        return torch.tanh(x @ params[-1][0] + params[-1][1])
+
+    def step(i):
+        torch.manual_seed(i)
+        s, a = states.clone().requires_grad_(), actions.clone().requires_grad_()
+        params = []
+        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+            weight = torch.empty(fan_in, fan_out)
+            torch.nn.init.orthogonal_(weight, gain=2**0.5)
+            params.append((weight.requires_grad_(), torch.zeros(fan_out, requires_grad=True)))
+        for _ in range(T):
+            loss = torch.mean((forward(params, s) - a) ** 2)
+            flat = [x for layer in params for x in layer]
+            moved = [x - RATE * g for x, g in zip(flat, torch.autograd.grad(loss, flat, create_graph=True), strict=True)]
+            params = list(zip(moved[::2], moved[1::2], strict=True))
+        outer = torch.sum((forward(params, queries) - targets) ** 2, -1).mean()
+        torch.autograd.grad(outer, (s, a))
+        return float(outer)
+
+    return step
+
+
+def child(program: str) -> None:
+    """Time one program in this process and print its figures as JSON."""
+    step = torch_step() if program == "torch" else jax_step(program)
+    losses, seconds = [step(0)], []
+    for i in range(1, 1 + REPEATS):
+        started = time.perf_counter()
+        losses.append(step(i))
+        seconds.append(time.perf_counter() - started)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(json.dumps({"seconds": statistics.median(seconds), "peak_gb": peak, "losses": losses}))
+
+
+def run(program: str, cores: int) -> dict:
+    command = [sys.executable, __file__, "--child", program]
+    available = sorted(os.sched_getaffinity(0))
+    if cores > len(available):
+        raise SystemExit(f"--cores {cores}: this process may use {len(available)}")
+    chosen = set(available[-cores:])
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, preexec_fn=lambda: os.sched_setaffinity(0, chosen)
+    )
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def compare(cores: int, rounds: int, programs: list[str]) -> dict:
+    """Rounds of all programs in turn; medians, and ratios to PyTorch round by round."""
+    found = [{program: run(program, cores) for program in programs} for _ in range(rounds)]
+    summary = {}
+    for program in programs:
+        seconds = [entry[program]["seconds"] for entry in found]
+        ratios = [entry["torch"]["seconds"] / entry[program]["seconds"] for entry in found if "torch" in programs]
+        summary[program] = {
+            "seconds": statistics.median(seconds),
+            "range": [min(seconds), max(seconds)],
+            "peak_gb": max(entry[program]["peak_gb"] for entry in found),
+            "times_faster_than_torch": statistics.median(ratios) if ratios else None,
+        }
+    return {"cores": cores, "rounds": rounds, "programs": summary}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--child")
+    parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--programs", nargs="+", default=["torch", "unroll", "sweep"])
+    options = parser.parse_args()
+    if options.child:
+        return child(options.child)
+    result = {
+        "problem": {"pairs": N, "inner_steps": T, "width": WIDTH, "outer_batch": BATCH},
+        "runs": [compare(cores, options.rounds, options.programs) for cores in options.cores],
+        "versions": {name: version(name) for name in ("jax", "torch", "potstill")},
+        "machine": {"processor": platform.processor() or platform.machine(), "system": platform.system()},
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result["runs"], indent=2))
+
+
+if __name__ == "__main__":
+    main()

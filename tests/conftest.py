@@ -1,0 +1,81 @@
+"""Strict tests: shapes are checked at run time, warnings are errors, gradients are checked in float64."""
+
+from jaxtyping import install_import_hook
+
+install_import_hook("potstill", "beartype.beartype")
+
+from pathlib import Path  # noqa: E402
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from potstill.types import Transitions  # noqa: E402
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture
+def x64():
+    """Run a test in float64, with no silent promotion of types."""
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        yield
+
+
+def make_columns(rows=60, states=3, actions=2, seed=0):
+    """Raw D4RL-like rows: episodes of 20, every third one ends by termination, the others by time."""
+    rng = np.random.default_rng(seed)
+    ends = np.arange(1, rows + 1) % 20 == 0
+    third = np.arange(rows) // 20 % 3 == 0
+    return {
+        "observations": rng.normal(size=(rows, states)).astype(np.float32),
+        "actions": rng.uniform(-1, 1, size=(rows, actions)).astype(np.float32),
+        "rewards": rng.normal(size=rows).astype(np.float32),
+        "terminals": ends & third,
+        "timeouts": ends & ~third,
+    }
+
+
+@pytest.fixture
+def columns():
+    return make_columns()
+
+
+@pytest.fixture
+def data():
+    """A small dataset without an environment."""
+    rng = np.random.default_rng(0)
+    rows = 300
+    return Transitions(
+        observations=rng.normal(size=(rows, 3)).astype(np.float32),
+        actions=rng.uniform(-1, 1, size=(rows, 2)).astype(np.float32),
+        rewards=rng.normal(size=rows).astype(np.float32),
+        next_observations=rng.normal(size=(rows, 3)).astype(np.float32),
+        terminations=np.arange(rows) % 25 == 24,
+        truncations=np.zeros(rows, bool),
+        action_low=-np.ones(2, np.float32),
+        action_high=np.ones(2, np.float32),
+        name="small",
+    )
+
+
+def random_teacher(states=3, actions=2, width=16, seed=0):
+    """A teacher of random small networks."""
+    from potstill.networks import init_mlp
+    from potstill.policies import Policy
+    from potstill.teachers.base import NetworkTeacher
+    from potstill.types import Normaliser
+
+    keys = jax.random.split(jax.random.key(seed), 3)
+    plain = lambda tree: jax.tree.map(np.asarray, tree)  # noqa: E731
+    one = -np.ones(actions, np.float32)
+    policy = Policy(
+        plain(init_mlp(keys[0], (states, width, actions))), Normaliser.identity(states), one, -one
+    )
+    critics = [init_mlp(key, (states + actions, width, 1)) for key in keys[1:]]
+    return NetworkTeacher(policy, plain(jax.tree.map(lambda *x: np.stack(x), *critics)), {"algorithm": "random"})
+
+
+@pytest.fixture
+def teacher():
+    return random_teacher()

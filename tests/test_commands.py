@@ -1,0 +1,175 @@
+"""The commands from end to end, on the bundled data and on logs without an environment."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import random_teacher
+from test_teachers import bandit, write_npz
+
+import potstill
+from potstill.data.registry import BUNDLED
+from potstill.errors import PotstillError
+
+QUICK = {"size": 64, "steps": 40, "batch": 512, "students": 3, "episodes": 3, "curve_points": 2}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return potstill.distill("hopper-medium-replay", out=tmp_path_factory.mktemp("quick") / "run", **QUICK)
+
+
+def result_of(run):
+    return json.loads((run / "result.json").read_text())
+
+
+def test_a_small_distillation_earns_its_floor(run):
+    result = result_of(run)
+    for name in ("teacher", "random", "student", "ensemble"):
+        scores = result[name]
+        assert np.shape(scores["returns"]) == (scores["policies"], scores["episodes"])
+        assert scores["mean"] == pytest.approx(np.mean(scores["returns"]), abs=1e-3)
+    assert result["student"]["mean"] > 1.5 * result["random"]["mean"]
+    assert result["ensemble"]["mean"] > 0.3 * result["teacher"]["mean"]
+    assert set(result["seconds"]) == {"distilling", "training", "evaluating"}
+    curve = result["curve"]
+    assert [point["step"] for point in curve] == [0, 40]
+    assert curve[1]["held_out_loss"] < 0.8 * curve[0]["held_out_loss"]
+
+
+def test_what_the_folder_holds(run):
+    names = {path.name for path in run.iterdir()}
+    assert {"config.json", "metrics.jsonl", "result.json", "distillate.safetensors", "curve.png"} <= names
+    assert not [name for name in names if name.endswith(".partial")]
+    assert json.loads((run / "config.json").read_text())["size"] == 64
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, 41))
+
+
+def test_the_distillate_says_where_it_comes_from(run):
+    distillate = potstill.load(run)
+    papers = distillate.metadata
+    data = potstill.load_dataset("hopper-medium-replay")
+    assert papers["dataset"]["sha256"] == data.content_hash
+    assert papers["teacher"]["dataset_hash"] == data.content_hash
+    assert papers["command"].startswith("potstill distill hopper-medium-replay")
+    assert len(distillate) == 64
+    assert (np.abs(distillate.actions) <= 1.0).all()
+    observation = data.observations[0]
+    assert distillate.train_student(seed=0)(observation).shape == (3,)
+
+
+def test_reproduce_gives_the_same_bytes(run, tmp_path, capsys):
+    again = potstill.reproduce(run, out=tmp_path / "again")
+    assert (again / "distillate.safetensors").read_bytes() == (run / "distillate.safetensors").read_bytes()
+    assert "same bytes" in capsys.readouterr().out
+    assert result_of(again)["student"]["returns"] == result_of(run)["student"]["returns"]
+
+
+def test_reproduce_says_when_they_differ(run, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "steps": 2, "episodes": 0}))
+    with pytest.raises(PotstillError, match="differs"):
+        potstill.reproduce(copy, out=tmp_path / "again")
+
+
+def test_evaluate_and_report(run, tmp_path, capsys):
+    first = potstill.evaluate(run, students=2, episodes=2, dataset="hopper-medium-replay", out=tmp_path / "eval")
+    result = result_of(first)
+    assert np.shape(result["student"]["returns"]) == (2, 2)
+    assert result["offline"]["imitation_error"]["mean"] > 0
+    assert "Q-gap" in capsys.readouterr().out
+    drawn = potstill.report((run, first), out=tmp_path / "report")
+    assert (drawn / "comparison.png").stat().st_size > 5000
+    assert (drawn / "curve-run.png").exists()
+
+
+def test_inspect_every_kind(run, tmp_path, capsys):
+    for path in (run, BUNDLED / "hopper-medium-replay.teacher.safetensors", "hopper-medium-replay"):
+        potstill.inspect(path, out=tmp_path / "inspect", force=True)
+    out = capsys.readouterr().out
+    for word in ("distillate:", "q-gap", "teacher:", "rebrac", "dataset:", "Hopper-v5"):
+        assert word in out
+
+
+@pytest.fixture
+def logs(tmp_path):
+    """A dataset that names no environment, and a teacher for it."""
+    path = write_npz(tmp_path / "logs.npz", bandit(400))
+    return path, random_teacher(states=1, actions=1).save(tmp_path / "t.safetensors")
+
+
+@pytest.mark.parametrize("objective", ["dbc", "pbc", "av-pbc", "q-gap", "random"])
+def test_logs_alone_give_offline_scores(logs, tmp_path, objective):
+    data, teacher = logs
+    options = {"size": 8, "steps": 5, "batch": 64, "students": 2}
+    run = potstill.distill(data, teacher=teacher, objective=objective, out=tmp_path / "run", **options)
+    result = result_of(run)
+    assert "student" not in result
+    assert result["offline"]["students"] == 2
+    again = potstill.evaluate(run, students=2, dataset=data, teacher=teacher, out=tmp_path / "eval")
+    assert result_of(again)["offline"]["q_gap"]["mean"] >= 0.0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"solver": "unroll", "recipe": "paper", "optimiser": "sgd", "initial_actions": "data"},
+        {"solver": "unroll", "recipe": "reference", "objective": "av-pbc", "weighting": "reference"},
+        {"solver": "sweep", "recipe": "default"},
+    ],
+    ids=["paper", "reference", "sweep"],
+)
+def test_unrolled_distillation(logs, tmp_path, options):
+    data, teacher = logs
+    run = potstill.distill(data, teacher=teacher, size=6, steps=2, batch=32, students=1, out=tmp_path / "r", **options)
+    assert np.isfinite(result_of(run)["curve"][-1]["held_out_loss"])
+
+
+def test_dbc_needs_no_teacher(logs, tmp_path):
+    run = potstill.distill(logs[0], objective="dbc", size=8, steps=3, batch=32, out=tmp_path / "run")
+    assert potstill.load(run).metadata["teacher"] is None
+
+
+def test_collect_rolls_a_policy_out(run, tmp_path):
+    policy = potstill.load(run).train_student(seed=0).save(tmp_path / "p.safetensors")
+    out = potstill.collect("Hopper-v5", policy=policy, steps=120, mantissa_bits=14, out=tmp_path / "c")
+    data = potstill.load_dataset(out / "dataset.hdf5")
+    assert data.env_id == "Hopper-v5"
+    assert 0 < len(data) < 120
+    card = json.loads((out / "card.json").read_text())
+    assert card["complete"]
+    assert card["steps"] == 120
+    assert data.card["versions"]["gymnasium"]
+    again = potstill.collect("Hopper-v5", policy=policy, steps=120, mantissa_bits=14, out=tmp_path / "d")
+    assert potstill.load_dataset(again / "dataset.hdf5").content_hash == data.content_hash
+
+
+def test_collect_trains_sac(tmp_path):
+    pytest.importorskip("stable_baselines3", reason="needs the extra 'collect'")
+    out = potstill.collect("Pendulum-v1", steps=260, random_steps=200, out=tmp_path / "c")
+    data = potstill.load_dataset(out / "dataset.hdf5")
+    assert len(data) == 258  # one time-out and the last row have no next state
+    assert potstill.load_policy(out / "policy.safetensors")(np.zeros(3)).shape == (1,)
+
+
+def test_interrupted_distillation_keeps_its_last_point(logs, tmp_path, monkeypatch):
+    from potstill import distillation
+
+    steps = distillation.outer_steps
+
+    def interrupted(*args):
+        for step, *rest in steps(*args):
+            if step == 7:
+                raise KeyboardInterrupt
+            yield step, *rest
+
+    monkeypatch.setattr(distillation, "outer_steps", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        potstill.distill(logs[0], teacher=logs[1], size=8, steps=8, curve_points=5, batch=32, out=tmp_path / "run")
+    assert potstill.load(tmp_path / "run").metadata["steps"] == 6
+    assert not (tmp_path / "run" / "result.json").exists()

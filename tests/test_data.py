@@ -1,0 +1,146 @@
+import h5py
+import numpy as np
+import pytest
+from conftest import SHARED, make_columns
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from potstill.data.d4rl import qlearning_rows, read_d4rl, write_d4rl
+from potstill.data.registry import load_dataset
+from potstill.data.split import held_out_rows, training_rows
+from potstill.errors import PotstillError
+
+
+def write(path, columns, **attributes):
+    with h5py.File(path, "w") as file:
+        for key, value in columns.items():
+            file[key] = value
+        file.attrs.update(attributes)
+    return path
+
+
+def fails(path, *words):
+    with pytest.raises(PotstillError) as caught:
+        load_dataset(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_the_rule_by_hand():
+    columns = make_columns(rows=6)
+    columns["terminals"] = np.array([False, True, False, False, False, False])
+    columns["timeouts"] = np.array([False, False, False, True, False, False])
+    rows = qlearning_rows(columns, source="hand")
+    # row 3 timed out: no next state; row 5 is the last; row 2's next state is row 3's
+    np.testing.assert_array_equal(rows["observations"], columns["observations"][[0, 1, 2, 4]])
+    np.testing.assert_array_equal(rows["next_observations"], columns["observations"][[1, 2, 3, 5]])
+    np.testing.assert_array_equal(rows["terminations"], [False, True, False, False])
+    np.testing.assert_array_equal(rows["truncations"], [False, False, True, True])
+
+
+def test_without_timeouts_a_counter_decides():
+    columns = make_columns(rows=2500)
+    del columns["timeouts"]
+    columns["terminals"] = np.arange(2500) == 299
+    rows = qlearning_rows(columns, source="hand")
+    # episodes: 300 rows by termination, 1000 by count, 1000 by count, 200 at the end of the file
+    assert len(rows["rewards"]) == 2500 - 2 - 1
+    assert rows["truncations"].sum() == 3
+
+
+def test_hdf5_and_npz_give_the_same_transitions(tmp_path, columns):
+    first = load_dataset(write(tmp_path / "a.hdf5", columns))
+    np.savez(tmp_path / "b.npz", **columns)
+    paired = {
+        "observations": first.observations,
+        "actions": first.actions,
+        "rewards": first.rewards[:, None].astype(np.float64),
+        "next_observations": first.next_observations,
+        "terminations": first.terminations,
+        "truncations": first.truncations,
+    }
+    np.savez(tmp_path / "c.npz", **paired)
+    hashes = {load_dataset(tmp_path / name).content_hash for name in ("a.hdf5", "b.npz", "c.npz")}
+    assert hashes == {first.content_hash}
+
+
+def test_what_we_write_we_read(tmp_path, columns):
+    path = tmp_path / "x.hdf5"
+    write_d4rl(path, columns, env_id=None, card={"seed": 3})
+    data = read_d4rl(path)
+    assert data.card == {"seed": 3}
+    assert len(data) == 60 - 2
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_bad_files(tmp_path, columns):
+    fails("no-such-name", "unknown dataset", "hopper-medium-replay")
+    fails(tmp_path / "none.hdf5", "no such file")
+    (tmp_path / "text.hdf5").write_text("not HDF5")
+    fails(tmp_path / "text.hdf5", "not an HDF5 file")
+    whole = write(tmp_path / "whole.hdf5", columns).read_bytes()
+    (tmp_path / "cut.hdf5").write_bytes(whole[: len(whole) // 2])
+    fails(tmp_path / "cut.hdf5", "truncated")
+    (tmp_path / "bad.npz").write_bytes(b"PK")
+    fails(tmp_path / "bad.npz", "damaged")
+    np.savez(tmp_path / "object.npz", observations=np.array([{}], dtype=object))
+    fails(tmp_path / "object.npz", "object arrays")
+    (tmp_path / "x.csv").write_text("1")
+    fails(tmp_path / "x.csv", "cannot read '.csv'")
+
+
+def test_bad_columns(tmp_path, columns):
+    path = tmp_path / "x.hdf5"
+    fails(write(path, {k: v for k, v in columns.items() if k != "rewards"}), "no key 'rewards'")
+    fails(write(path, columns | {"rewards": columns["rewards"][:-1]}), "unequal", "rewards 59")
+    fails(write(path, columns | {"actions": np.zeros((60, 1), np.int64)}), "discrete action space")
+    fails(write(path, columns | {"rewards": np.array([b"x"] * 60)}), "'rewards'", "numbers are needed")
+    spoiled = columns["observations"].copy()
+    spoiled[17, 2] = np.nan
+    fails(write(path, columns | {"observations": spoiled}), "observations[2]", "row 17")
+    fails(write(path, columns, env_id="Hopper-v5"), "3 observations columns, but Hopper-v5 has 11")
+    fails(write(path, columns, env_id="Hoper-v5"), "unknown environment", "Hopper")
+    fails(write(path, columns, env_id="CartPole-v1"), "discrete actions")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    key=st.sampled_from(["observations", "actions", "rewards", "terminals", "timeouts"]),
+    shape=st.lists(st.integers(0, 3), max_size=3),
+    value=st.sampled_from([0.0, 0.5, np.nan, np.inf, 3.0]),
+    dtype=st.sampled_from([np.float32, np.float64, np.int32, np.bool_, "S3"]),
+)
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+def test_any_column_gives_transitions_or_one_line(tmp_path_factory, key, shape, value, dtype):
+    columns = make_columns(rows=3)
+    columns[key] = np.full(shape, value).astype(dtype)
+    path = write(tmp_path_factory.mktemp("any") / "x.hdf5", columns)
+    try:
+        data = load_dataset(path)
+    except PotstillError as error:
+        assert "\n" not in str(error)
+    else:
+        assert len(data) >= 1
+
+
+def test_split_is_disjoint_and_fixed():
+    held, rest = held_out_rows(1000), training_rows(1000)
+    assert len(held) == 50
+    assert sorted([*held, *rest]) == list(range(1000))
+    np.testing.assert_array_equal(held, held_out_rows(1000))
+
+
+def test_the_bundled_dataset():
+    data = load_dataset("hopper-medium-replay")
+    assert data.env_id == "Hopper-v5"
+    assert 100_000 <= len(data) <= 200_000
+    assert data.card["algorithm"] == "sac"
+    assert data.observations.dtype == np.float32
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the shared datasets are not here")
+def test_a_large_foreign_file():
+    data = load_dataset(SHARED / "datasets" / "hopper-medium-replay.hdf5")
+    # 1,145 ends and the cut last episode; a time-out's row is dropped, and the last row
+    assert (len(data), len(data.episode_returns())) == (199_961, 1_146)

@@ -1,0 +1,110 @@
+import json
+
+import numpy as np
+import pytest
+
+from potstill import storage
+from potstill.distillate import Distillate, load
+from potstill.errors import PotstillError
+from potstill.types import Normaliser
+
+
+def make(states=11, actions=3, pairs=256):
+    rng = np.random.default_rng(0)
+    one = np.ones(actions, np.float32)
+    papers = dict.fromkeys(("env_id", "dataset", "objective", "solver", "potstill"), "x") | {"recipe": "default"}
+    return Distillate(
+        rng.normal(size=(pairs, states)).astype(np.float32),
+        rng.uniform(-1, 1, size=(pairs, actions)).astype(np.float32),
+        Normaliser.identity(states),
+        -one,
+        one,
+        papers,
+    )
+
+
+def test_round_trip_and_size(tmp_path):
+    distillate = make()
+    path = distillate.save(tmp_path / "d.safetensors")
+    again = load(path)
+    np.testing.assert_array_equal(again.states, distillate.states)
+    np.testing.assert_array_equal(again.actions, distillate.actions)
+    assert again.metadata == distillate.metadata
+    assert path.stat().st_size < 16_500
+    before = path.read_bytes()
+    assert distillate.save(path).read_bytes() == before
+
+
+def test_students_from_the_file_alone(tmp_path):
+    distillate = load(make(pairs=16).save(tmp_path / "d.safetensors"))
+    policy = distillate.train_student(seed=1)
+    assert policy(np.zeros(11)).shape == (3,)
+    np.testing.assert_array_equal(policy(distillate.states), distillate.train_student(seed=1)(distillate.states))
+
+
+def fails(path, *words):
+    with pytest.raises(PotstillError) as caught:
+        load(path)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_refused(tmp_path):
+    path = make().save(tmp_path / "d.safetensors")
+    good = path.read_bytes()
+    fails(tmp_path / "none.safetensors", "no such file")
+    path.write_bytes(good[:-100])
+    fails(path, "damaged")
+    path.write_bytes(b"junk")
+    fails(path, "damaged")
+    path.write_bytes(good.replace(b'format_version\\": 1', b'format_version\\": 9'))
+    fails(path, "format version 9", "upgrade")
+    storage.save(path, "policy", {"x": np.zeros(2)}, {})
+    fails(path, "not a distillate but policy")
+    arrays, papers = {"states": np.zeros((2, 3), np.float32)}, make().metadata
+    storage.save(path, "distillate", arrays, papers)
+    fails(path, "lacks the array")
+    storage.save(path, "distillate", {**_arrays(), "actions": np.zeros((9, 3), np.float32)}, papers)
+    fails(path, "do not fit")
+    storage.save(path, "distillate", _arrays(), {"recipe": "default"})
+    fails(path, "lack 'env_id'")
+
+
+def _arrays():
+    zero = np.zeros(3, np.float32)
+    both = np.zeros((8, 3), np.float32)
+    names = ("state_mean", "state_scale", "action_low", "action_high")
+    return {"states": both, "actions": both, **dict.fromkeys(names, zero)}
+
+
+def test_nothing_unfinished_is_left(tmp_path):
+    broken = make()
+    broken.states[3, 3] = np.nan
+    with pytest.raises(PotstillError, match="not finite"):
+        broken.save(tmp_path / "d.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_byte_of_the_header_may_be_damaged(tmp_path):
+    """Whatever happens to a header, the answer is a distillate or one line."""
+    path = make(pairs=4).save(tmp_path / "d.safetensors")
+    good = bytearray(path.read_bytes())
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        spoiled = good.copy()
+        spoiled[rng.integers(len(good) - 300)] = rng.integers(256)
+        path.write_bytes(bytes(spoiled))
+        try:
+            load(path)
+        except PotstillError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_metadata_are_json(tmp_path):
+    path = make().save(tmp_path / "d.safetensors")
+    head = path.read_bytes()
+    size = int.from_bytes(head[:8], "little")
+    header = json.loads(head[8 : 8 + size])["__metadata__"]
+    papers = json.loads(header["potstill"])
+    assert papers["format"] == "distillate"
+    assert papers["metadata"]["recipe"] == "default"

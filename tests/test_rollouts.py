@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from potstill import environments
+from potstill.errors import PotstillError
+from potstill.rollouts import play
+from potstill.rollouts.mujoco import TASKS
+from potstill.rollouts.play import make_stepper
+
+
+def wobble(size):
+    return lambda observations: np.tanh(np.stack([np.sin(3.0 * observations[:, j] + j) for j in range(size)], 1))
+
+
+@pytest.mark.parametrize("env_id", sorted(TASKS))
+def test_the_batched_stepper_is_gymnasiums(env_id):
+    """Observations, rewards and ends agree step by step, up to and beyond the first falls."""
+    low, _ = environments.action_bounds(env_id)
+    seeds = np.arange(6)
+    fast, slow = (make_stepper(env_id, 6, batched=b) for b in (True, False))
+    left, right = fast.reset(seeds), slow.reset(seeds)
+    np.testing.assert_array_equal(left, right)
+    active, fell = np.arange(6), 0
+    for _ in range(60):
+        actions = wobble(len(low))(right)[active]
+        a, b = fast.step(active, actions), slow.step(active, actions)
+        np.testing.assert_allclose(a[0], b[0], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(a[1], b[1], rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(a[2], b[2])
+        right[active] = b[0]
+        fell += int(b[2].sum())
+        active = active[~b[2]]
+        if not len(active):
+            break
+    assert fell or "Cheetah" in env_id
+
+
+def test_any_other_environment_plays():
+    returns = play(lambda o: np.zeros((len(o), 1)), "Pendulum-v1", np.arange(3))
+    assert returns.shape == (3,)
+    assert len(set(returns.tolist())) == 3  # each lane has its own start
+    assert (returns < 0).all()
+
+
+def test_same_seeds_same_returns():
+    runs = [play(wobble(3), "Hopper-v5", np.arange(4)) for _ in range(2)]
+    np.testing.assert_array_equal(*runs)
+
+
+def test_refusals():
+    with pytest.raises(PotstillError, match="did you mean 'Hopper-v"):
+        environments.make("Hoppr-v5")
+    with pytest.raises(PotstillError, match="discrete actions"):
+        environments.make("CartPole-v1")
+
+
+def test_reference_scores():
+    assert environments.normalised(-20.272305, "Hopper-v5") == pytest.approx(0.0)
+    assert environments.normalised(12135.0, "HalfCheetah-v4") == pytest.approx(100.0)
+    assert environments.normalised(7.0, "Pendulum-v1") == pytest.approx(7.0)

@@ -1,0 +1,82 @@
+"""The contract every solver inherits, and what the two of the unroll owe each other."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from potstill.clone import Pairs
+from potstill.errors import PotstillError
+from potstill.recipes import Recipe
+from potstill.solvers import SOLVERS, make_solver
+from potstill.solvers.unroll import unrolled_actions
+
+SMALL = Recipe(steps=7, momentum=0.9, width=16, learning_rate=0.05)
+KEY = jax.random.key(3)
+
+
+def problem(seed=0, pairs=5, states=3, actions=2, queries=4):
+    rng = np.random.default_rng(seed)
+    drawn = Pairs(
+        jnp.asarray(rng.normal(size=(pairs, states))), jnp.asarray(rng.uniform(-0.9, 0.9, size=(pairs, actions)))
+    )
+    return drawn, jnp.asarray(rng.normal(size=(queries, states)))
+
+
+def outer(solver, queries):
+    return lambda pairs: jnp.sum(jnp.sin(3.0 * solver(pairs, queries, KEY)))
+
+
+def finite_differences(function, pairs, step=1e-6):
+    """Central differences of ``function`` in every number of ``pairs``."""
+    flat, rebuild = jax.flatten_util.ravel_pytree(pairs)
+    compiled = jax.jit(lambda x: function(rebuild(x)))
+    unit = np.eye(len(flat)) * step
+    return rebuild(jnp.array([(compiled(flat + e) - compiled(flat - e)) / (2 * step) for e in unit]))
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+class TestEverySolver:
+    def test_gradient(self, x64, name):
+        pairs, queries = problem()
+        function = outer(make_solver(name, SMALL), queries)
+        for found, wanted in zip(jax.grad(function)(pairs), finite_differences(function, pairs), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-7)
+
+    def test_actions_have_their_shape_and_range(self, name):
+        pairs, queries = problem()
+        actions = make_solver(name, SMALL)(pairs, queries, KEY)
+        assert actions.shape == (4, 2)
+        assert bool((jnp.abs(actions) <= 1.0).all())
+
+    def test_same_key_same_bytes(self, name):
+        pairs, queries = problem()
+        solver = jax.jit(make_solver(name, SMALL))
+        assert solver(pairs, queries, KEY).tobytes() == solver(pairs, queries, KEY).tobytes()
+
+    def test_learns_its_pairs(self, name):
+        pairs, _ = problem()
+        recipe = Recipe(steps=300, momentum=0.5, learning_rate=0.05, width=64)
+        fitted = make_solver(name, recipe)(pairs, pairs.states, KEY)
+        assert float(jnp.abs(fitted - pairs.actions).max()) < 0.1
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [SMALL, Recipe(steps=6, width=8), Recipe(steps=6, width=8, sampled=True), Recipe(steps=4, layers=2, width=8)],
+    ids=["momentum", "paper", "sampled", "shallow"],
+)
+def test_autodiff_and_the_hand_written_sweep_agree(x64, recipe):
+    pairs, queries = problem(seed=1)
+    gradients = []
+    for adjoint in ("autodiff", "sweep"):
+        solver = lambda p, q, k, a=adjoint: unrolled_actions(p, q, k, recipe=recipe, adjoint=a)  # noqa: E731
+        value, gradient = jax.value_and_grad(outer(solver, queries))(pairs)
+        gradients.append((value, *gradient))
+    for first, second in zip(*gradients, strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-9, atol=1e-12)
+
+
+def test_unknown_solver_names_the_nearest():
+    with pytest.raises(PotstillError, match="did you mean 'kernel'"):
+        make_solver("kernal", SMALL)

@@ -1,0 +1,88 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from potstill import clone
+from potstill.clone import Pairs
+from potstill.errors import PotstillError
+from potstill.policies import load_policy
+from potstill.recipes import RECIPES, Recipe, recipe_named
+from potstill.students import train_students
+from potstill.types import Normaliser
+
+SMALL = Recipe(steps=20, momentum=0.9, width=32)
+
+
+def crew(seeds, recipe=SMALL):
+    rng = np.random.default_rng(0)
+    normaliser = Normaliser(np.array([1.0, 2.0, 3.0], np.float32), np.array([2.0, 2.0, 2.0], np.float32))
+    bounds = (np.array([-2.0, 0.0], np.float32), np.array([2.0, 1.0], np.float32))
+    return train_students(rng.normal(size=(8, 3)), rng.uniform(-0.9, 0.9, size=(8, 2)), seeds, recipe, normaliser, bounds)
+
+
+def test_the_antisymmetric_start_is_zero():
+    params = clone.start(jax.random.key(0), 3, 2, dataclasses.replace(SMALL, start="antisymmetric"))
+    states = jax.random.normal(jax.random.key(1), (5, 3))
+    np.testing.assert_allclose(clone.mean_actions(params, states, 2), 0.0, atol=1e-6)
+
+
+def test_the_paper_recipe_is_plain_sgd_by_hand():
+    pairs = Pairs(jnp.ones((4, 3)) * 0.5, jnp.full((4, 1), 0.3))
+    recipe = dataclasses.replace(RECIPES["paper"], steps=2, width=8)
+    params = clone.start(jax.random.key(0), 3, 1, recipe)
+    for _ in range(2):
+        gradient = jax.grad(lambda p: jnp.mean((jnp.tanh(_forward(p, pairs.states)) - pairs.actions) ** 2))(params)
+        params = jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient)
+    for found, wanted in zip(
+        jax.tree.leaves(clone.train(jax.random.key(0), pairs, recipe)), jax.tree.leaves(params), strict=True
+    ):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+
+
+def _forward(params, x):
+    for layer in params[:-1]:
+        x = jnp.maximum(x @ layer["weight"] + layer["bias"], 0.0)
+    return x @ params[-1]["weight"] + params[-1]["bias"]
+
+
+def test_students_are_their_seeds():
+    together, alone = crew([3, 4]), crew([4])
+    observations = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
+    np.testing.assert_allclose(together.policy(1)(observations), alone.policy(0)(observations), rtol=1e-4, atol=1e-5)
+    assert not np.allclose(together.policy(0)(observations), together.policy(1)(observations))
+
+
+def test_each_and_ensemble_by_hand():
+    students = crew([0, 1, 2])
+    observations = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
+    policies = [students.policy(i) for i in range(3)]
+    each = np.concatenate([p(observations[2 * i : 2 * i + 2]) for i, p in enumerate(policies)])
+    np.testing.assert_allclose(students.each(observations), each, rtol=1e-4, atol=1e-5)
+    mean = np.mean([p(observations) for p in policies], axis=0)
+    np.testing.assert_allclose(students.ensemble(observations), mean, rtol=1e-4, atol=1e-5)
+    assert (mean >= [-2.0, 0.0]).all()
+    assert (mean <= [2.0, 1.0]).all()
+
+
+def test_a_policy_on_disk_acts_the_same(tmp_path):
+    policy = crew([0]).policy(0)
+    observations = np.ones((2, 3), np.float32)
+    again = load_policy(policy.save(tmp_path / "p.safetensors"))
+    np.testing.assert_array_equal(policy(observations), again(observations))
+    with pytest.raises(PotstillError, match="an observation of 4 numbers, 3 are needed"):
+        policy(np.zeros(4))
+
+
+def test_sampled_students_differ_from_mean_ones():
+    plain, sampled = crew([0]), crew([0], dataclasses.replace(SMALL, sampled=True))
+    observations = np.ones((1, 3), np.float32)
+    assert sampled.policy(0)(observations).shape == (1, 2)
+    assert not np.allclose(plain.policy(0)(observations), sampled.policy(0)(observations))
+
+
+def test_unknown_recipe():
+    with pytest.raises(PotstillError, match="did you mean 'paper'"):
+        recipe_named("papper")

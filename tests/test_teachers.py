@@ -1,0 +1,168 @@
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import potstill
+from potstill import storage
+from potstill.config import TeachConfig
+from potstill.errors import PotstillError
+from potstill.networks import apply_critic, init_mlp
+from potstill.teachers import rebrac
+from potstill.teachers.base import Teacher, load_teacher
+from potstill.teachers.rebrac import Rows
+from potstill.teachers.registry import find_teacher
+from potstill.types import Transitions
+
+CONFIG = TeachConfig("x", actor_penalty=0.5, critic_penalty=0.25, discount=0.9)
+
+
+def constant(sizes, bias):
+    """A network that gives ``bias`` (before any tanh) whatever comes in."""
+    layers = [{k: jnp.zeros_like(v) for k, v in layer.items()} for layer in init_mlp(jax.random.key(0), sizes)]
+    layers[-1]["bias"] = jnp.asarray(bias, jnp.float32)
+    return layers
+
+
+def stacked(*networks):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *networks)
+
+
+ROWS = Rows(
+    states=jnp.zeros((2, 3)),
+    actions=jnp.array([[0.5, 0.0], [0.0, 0.0]]),
+    rewards=jnp.array([1.0, 2.0]),
+    next_states=jnp.zeros((2, 3)),
+    next_actions=jnp.zeros((2, 2)),
+    alive=jnp.array([1.0, 0.0]),
+)
+
+
+def test_critic_loss_by_hand(monkeypatch):
+    monkeypatch.setattr(rebrac, "TARGET_NOISE", 0.0)
+    actor = constant((3, 4, 2), [float(np.arctanh(0.6)), 0.0])
+    targets = stacked(constant((5, 4, 1), [10.0]), constant((5, 4, 1), [8.0]))
+    critics = stacked(constant((5, 4, 1), [1.0]), constant((5, 4, 1), [0.0]))
+    # y = r + 0.9 · alive · (min(10, 8) − 0.25 · 0.6²): 1 + 0.9 · 7.91 = 8.119 and 2
+    wanted = ((8.119 - 1) ** 2 + (2 - 1) ** 2) / 2 + (8.119**2 + 2**2) / 2
+    found = rebrac.critic_loss(critics, targets, actor, ROWS, jax.random.key(0), CONFIG)
+    assert float(found) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_actor_loss_by_hand():
+    actor = constant((3, 4, 2), [0.0, 0.0])
+    critics = stacked(constant((5, 4, 1), [-4.0]), constant((5, 4, 1), [3.0]))
+    # 0.5 · mean(0.25, 0) − (−4) / |−4|
+    assert float(rebrac.actor_loss(actor, critics, ROWS, CONFIG)) == pytest.approx(0.0625 + 1.0, rel=1e-5)
+
+
+def bandit(rows=2000):
+    """One state, one step: r = −(a − 0.5 s)², so that π*(s) = 0.5 s and q*(s, a) = r."""
+    rng = np.random.default_rng(0)
+    states = rng.uniform(-1, 1, size=(rows, 1)).astype(np.float32)
+    actions = rng.uniform(-1, 1, size=(rows, 1)).astype(np.float32)
+    rewards = -((actions - 0.5 * states)[:, 0] ** 2)
+    ends = np.ones(rows, bool)
+    return Transitions(states, actions, rewards, states, ends, ~ends, -np.ones(1, np.float32), np.ones(1, np.float32))
+
+
+def write_npz(path, data):
+    np.savez(
+        path,
+        observations=data.observations,
+        actions=data.actions,
+        rewards=data.rewards,
+        next_observations=data.next_observations,
+        terminations=data.terminations,
+        truncations=data.truncations,
+    )
+    return path
+
+
+def test_it_solves_a_problem_whose_answer_is_known(tmp_path):
+    path = write_npz(tmp_path / "bandit.npz", bandit())
+    run = potstill.teach(path, updates=1200, actor_penalty=0.0, critic_penalty=0.0, batch=128, out=tmp_path / "run")
+    teacher = load_teacher(run / "teacher.safetensors")
+    assert isinstance(teacher, Teacher)
+    raw = np.linspace(-0.8, 0.8, 9, dtype=np.float32)[:, None]
+    np.testing.assert_allclose(teacher.policy(raw), 0.5 * raw, atol=0.12)
+    values = teacher.action_values(jnp.asarray(teacher.normaliser(raw)), jnp.zeros((9, 1)) + 0.5)
+    np.testing.assert_allclose(values.mean(0), -((0.5 - 0.5 * raw[:, 0]) ** 2), atol=0.06)
+    result = json.loads((run / "result.json").read_text())
+    assert result["teacher"] is None  # no environment, no score
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_same_seed_same_bytes(tmp_path):
+    path = write_npz(tmp_path / "bandit.npz", bandit(200))
+    runs = [potstill.teach(path, updates=20, batch=16, seed=5, out=tmp_path / name) for name in "ab"]
+    first, second = ((run / "teacher.safetensors").read_bytes() for run in runs)
+    assert first == second
+
+
+def test_what_teach_refuses(tmp_path):
+    equal = dataclasses.replace(bandit(50), rewards=np.ones(50, np.float32))
+    path = write_npz(tmp_path / "equal.npz", equal)
+    with pytest.raises(PotstillError, match="all rewards equal 1"):
+        potstill.teach(path, out=tmp_path / "run")
+    with pytest.raises(PotstillError, match="did you mean 'rebrac'"):
+        potstill.teach(path, algorithm="rebrack")
+    with pytest.raises(PotstillError, match="inside"):
+        potstill.teach(path, discount=1.0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_divergence_is_said(tmp_path):
+    path = write_npz(tmp_path / "bandit.npz", bandit(50))
+    with pytest.raises(PotstillError, match="diverged"):
+        potstill.teach(path, updates=600, learning_rate=1e30, batch=8, out=tmp_path / "run")
+
+
+def test_truncated_rows_have_no_next_action(data):
+    cut = dataclasses.replace(data, terminations=np.zeros(300, bool), truncations=np.arange(300) % 30 == 29)
+    rows = rebrac.prepare(cut)
+    assert len(rows.states) == 290
+    np.testing.assert_allclose(rows.next_actions[0], cut.actions[1], atol=1e-6)
+
+
+def test_a_teacher_on_disk_is_the_same(tmp_path, teacher):
+    again = load_teacher(teacher.save(tmp_path / "t.safetensors"))
+    states, actions = jnp.ones((4, 3)), jnp.zeros((4, 2))
+    np.testing.assert_array_equal(again.act(states), teacher.act(states))
+    np.testing.assert_array_equal(again.action_values(states, actions), teacher.action_values(states, actions))
+    assert again.content_hash == teacher.content_hash
+    one = [{k: v[1] for k, v in layer.items()} for layer in teacher.critics]
+    np.testing.assert_allclose(
+        teacher.action_values(states, actions)[1], apply_critic(one, states, actions), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_sampled_actions_spread_about_the_mean():
+    from conftest import random_teacher
+
+    plain = random_teacher()
+    head = [dict(layer) for layer in plain.policy.layers]
+    head[-1] = {k: np.concatenate([v, np.zeros_like(v)], -1) for k, v in head[-1].items()}
+    noisy = dataclasses.replace(plain, policy=dataclasses.replace(plain.policy, layers=head, head="tanh_gaussian"))
+    states = jnp.zeros((4000, 3))
+    drawn = np.arctanh(np.clip(noisy.sample(states, jax.random.key(0)), -0.999999, 0.999999))
+    np.testing.assert_allclose(drawn.std(0), 1.0, atol=0.05)
+    np.testing.assert_array_equal(plain.sample(states, jax.random.key(0)), plain.act(states))
+
+
+def test_teachers_that_do_not_fit(tmp_path, teacher, data):
+    path = teacher.save(tmp_path / "t.safetensors")
+    bigger = dataclasses.replace(
+        data, observations=np.zeros((300, 4), np.float32), next_observations=np.zeros((300, 4), np.float32)
+    )
+    with pytest.raises(PotstillError, match="made for 3 states and 2 actions, small has 4 and 2"):
+        find_teacher(path, "x", bigger)
+    with pytest.raises(PotstillError, match="no bundled teacher"):
+        find_teacher(None, "x", data)
+    arrays, metadata = storage.load(path, "teacher")
+    storage.save(path, "teacher", arrays | {"layers.0.weight": np.zeros((5, 16), np.float32)}, metadata)
+    with pytest.raises(PotstillError, match="do not lead"):
+        load_teacher(path)

@@ -9,6 +9,7 @@ Each program runs in a process of its own on the given cores; they take turns; t
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -69,14 +70,16 @@ def torch_step():
         torch.manual_seed(i)
         s, a = states.clone().requires_grad_(), actions.clone().requires_grad_()
         params = []
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for fan_in, fan_out in itertools.pairwise(sizes):
             weight = torch.empty(fan_in, fan_out)
             torch.nn.init.orthogonal_(weight, gain=2**0.5)
             params.append((weight.requires_grad_(), torch.zeros(fan_out, requires_grad=True)))
         for _ in range(T):
             loss = torch.mean((forward(params, s) - a) ** 2)
             flat = [x for layer in params for x in layer]
-            moved = [x - RATE * g for x, g in zip(flat, torch.autograd.grad(loss, flat, create_graph=True), strict=True)]
+            moved = [
+                x - RATE * g for x, g in zip(flat, torch.autograd.grad(loss, flat, create_graph=True), strict=True)
+            ]
             params = list(zip(moved[::2], moved[1::2], strict=True))
         outer = torch.sum((forward(params, queries) - targets) ** 2, -1).mean()
         torch.autograd.grad(outer, (s, a))

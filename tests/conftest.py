@@ -69,9 +69,7 @@ def random_teacher(states=3, actions=2, width=16, seed=0):
     keys = jax.random.split(jax.random.key(seed), 3)
     plain = lambda tree: jax.tree.map(np.asarray, tree)  # noqa: E731
     one = -np.ones(actions, np.float32)
-    policy = Policy(
-        plain(init_mlp(keys[0], (states, width, actions))), Normaliser.identity(states), one, -one
-    )
+    policy = Policy(plain(init_mlp(keys[0], (states, width, actions))), Normaliser.identity(states), one, -one)
     critics = [init_mlp(key, (states + actions, width, 1)) for key in keys[1:]]
     return NetworkTeacher(policy, plain(jax.tree.map(lambda *x: np.stack(x), *critics)), {"algorithm": "random"})
 

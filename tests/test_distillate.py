@@ -97,7 +97,7 @@ def test_every_byte_of_the_header_may_be_damaged(tmp_path):
         try:
             load(path)
         except PotstillError as error:
-            assert "\n" not in str(error)  # noqa: PT017
+            assert "\n" not in str(error)
 
 
 def test_metadata_are_json(tmp_path):

@@ -103,9 +103,7 @@ def test_the_gap_is_unmoved_by_a_shift_of_the_critics(teacher):
     shifted[-1]["bias"] = shifted[-1]["bias"] + 50.0
     moved = dataclasses.replace(teacher, critics=shifted)
     moved_batch = batch._replace(values=batch.values + 50.0)
-    assert float(q_gap(student, batch, teacher)) == pytest.approx(
-        float(q_gap(student, moved_batch, moved)), rel=1e-3
-    )
+    assert float(q_gap(student, batch, teacher)) == pytest.approx(float(q_gap(student, moved_batch, moved)), rel=1e-3)
 
 
 def test_unknown_names():

@@ -20,7 +20,9 @@ def crew(seeds, recipe=SMALL):
     rng = np.random.default_rng(0)
     normaliser = Normaliser(np.array([1.0, 2.0, 3.0], np.float32), np.array([2.0, 2.0, 2.0], np.float32))
     bounds = (np.array([-2.0, 0.0], np.float32), np.array([2.0, 1.0], np.float32))
-    return train_students(rng.normal(size=(8, 3)), rng.uniform(-0.9, 0.9, size=(8, 2)), seeds, recipe, normaliser, bounds)
+    return train_students(
+        rng.normal(size=(8, 3)), rng.uniform(-0.9, 0.9, size=(8, 2)), seeds, recipe, normaliser, bounds
+    )
 
 
 def test_the_antisymmetric_start_is_zero():

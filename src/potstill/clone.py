@@ -104,8 +104,13 @@ def train(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> Params:
     """Train one student on ``pairs`` from the start that ``key`` draws; pure and differentiable."""
     start_key, noise = step_keys(key, recipe)
     params = start(start_key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
+    return descend(params, noise, pairs, recipe)
 
-    def body(state: Momentum, noise_key: PRNGKeyArray | None) -> tuple[Momentum, None]:
+
+def descend(params: Params, noise: Any, pairs: Pairs, recipe: Recipe) -> Params:
+    """Train from ``params``; ``noise`` holds a key for each step, or ``None`` for mean actions."""
+
+    def body(state: Momentum, noise_key: Any) -> tuple[Momentum, None]:
         return step(state, jax.grad(bc_loss)(state.params, pairs, noise_key), recipe), None
 
     return jax.lax.scan(body, begin(params), noise, length=recipe.steps)[0].params
@@ -114,4 +119,10 @@ def train(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> Params:
 @functools.partial(jax.jit, static_argnames="recipe")
 def train_students(keys: Key[Array, " K"], pairs: Pairs, recipe: Recipe) -> Params:
     """Train K students on the same pairs; every array of the result gains a leading axis K."""
-    return jax.vmap(lambda key: train(key, pairs, recipe))(keys)
+
+    def begun(key: PRNGKeyArray) -> tuple[Params, Any]:
+        start_key, noise = step_keys(key, recipe)
+        return start(start_key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe), noise
+
+    starts, noise = jax.lax.map(begun, keys)  # a loop: drawing under vmap takes seconds to compile
+    return jax.vmap(lambda params, n: descend(params, n, pairs, recipe))(starts, noise)

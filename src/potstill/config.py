@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -290,6 +290,22 @@ class ReportConfig:
 
     force: bool = False
     """Replace the run folder if it exists."""
+
+
+def command_line(name: str, config: Any) -> str:
+    """The command that a config stands for: what is given by position, then all that is not default.
+
+    >>> command_line("distill", DistillConfig("hopper-medium-replay", size=64, out="runs/a"))
+    'potstill distill hopper-medium-replay --size 64'
+    """
+    words = ["potstill", name]
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if item.default is MISSING:
+            words.append(str(value))
+        elif value != item.default and item.name not in ("out", "force"):
+            words.append(f"--{item.name.replace('_', '-')}" + ("" if value is True else f" {value}"))
+    return " ".join(words)
 
 
 def from_saved(config: type[Config], saved: dict[str, Any], **changes: Any) -> Config:

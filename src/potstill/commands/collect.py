@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from potstill import environments
-from potstill.config import CollectConfig, configured
+from potstill.config import CollectConfig, command_line, configured
 from potstill.data.collection import Recorder, Watch, require_sac, roll_out, train_sac
 from potstill.data.d4rl import round_mantissa, write_d4rl
 from potstill.errors import PotstillError
@@ -107,7 +107,7 @@ def make_card(recorder: Recorder, config: CollectConfig) -> dict[str, Any]:
         "episodes": len(recorder.returns),
         "returns": {"mean": float(returns.mean()), "best": float(returns.max()), "last": float(returns[-1])},
         "scores": {"mean": float(scores.mean()), "best": float(scores.max())},
-        "command": f"potstill collect {config.env_id} --steps {config.steps} --seed {config.seed}",
+        "command": command_line("collect", config),
         "settings": {k: v for k, v in asdict(config).items() if k not in ("out", "force")},
         "versions": {name: version(name) for name in packages},
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -15,7 +14,7 @@ import numpy as np
 
 from potstill import distillation
 from potstill.clone import Pairs
-from potstill.config import DistillConfig, configured
+from potstill.config import DistillConfig, command_line, configured
 from potstill.data.registry import BUNDLED, bundled_names, load_dataset
 from potstill.data.split import held_out_rows, training_rows
 from potstill.distillate import Distillate
@@ -144,7 +143,6 @@ class Job:
     def _papers(self, step: int) -> dict[str, Any]:
         config = self.config
         settings = {k: v for k, v in to_json(config).items() if k not in ("out", "force")}
-        shown = [f"--{k.replace('_', '-')} {v}" for k, v in settings.items() if v != _default(k) and k != "dataset"]
         return {
             "env_id": self.data.env_id,
             "dataset": {"name": self.data.name, "sha256": self.data.content_hash, "rows": len(self.data)},
@@ -156,7 +154,7 @@ class Job:
             "student": to_json(recipe_named(config.recipe)),
             "steps": step,
             "settings": settings,
-            "command": " ".join(["potstill distill", str(config.dataset), *shown]),
+            "command": command_line("distill", config),
             "potstill": version("potstill"),
         }
 
@@ -190,10 +188,6 @@ class Job:
         known = whole_data_cloning(self.config.dataset)
         artefact = file_hash(self.folder.path / "distillate.safetensors")
         return result | {"bc": known, "curve": self.curve, "seconds": self.seconds, "sha256": artefact}
-
-
-def _default(name: str) -> Any:
-    return next(f.default for f in dataclasses.fields(DistillConfig) if f.name == name)
 
 
 def whole_data_cloning(dataset: Path | str) -> dict[str, Any] | None:

@@ -1,0 +1,109 @@
+"""The choices behind the defaults, measured on the bundled dataset: variants × distillation seeds.
+
+    python benchmarks/choices.py            (resumable: what is in the result file is not run again)
+
+Every run distils, then ten students play five episodes each and their ensemble twenty. The raw returns
+go to ``results/choices.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from potstill.config import DistillConfig
+from potstill.data.registry import load_dataset
+from potstill.data.split import held_out_rows, training_rows
+from potstill.distillate import Distillate
+from potstill.distillation import judge, outer_steps, tabulate
+from potstill.evaluation import policy_returns, score_random, student_returns
+from potstill.runs import write_json
+from potstill.statistics import summarise
+from potstill.teachers.registry import find_teacher
+
+DATASET = "hopper-medium-replay"
+RESULTS = Path(__file__).parent / "results" / "choices.json"
+STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 5, 20
+KERNEL = {"solver": "kernel", "recipe": "default", "steps": 150}
+UNROLL = {"solver": "unroll", "recipe": "paper", "objective": "av-pbc", "steps": 100, "batch": 2560}
+PAPER = {**UNROLL, "optimiser": "sgd", "initial_actions": "data"}
+VARIANTS: dict[str, dict[str, object]] = {
+    "q-gap": {**KERNEL, "objective": "q-gap"},
+    "av-pbc clipped": {**KERNEL, "objective": "av-pbc", "weighting": "clipped"},
+    "av-pbc ranged": {**KERNEL, "objective": "av-pbc", "weighting": "ranged"},
+    "av-pbc reference": {**KERNEL, "objective": "av-pbc", "weighting": "reference"},
+    "pbc": {**KERNEL, "objective": "pbc"},
+    "dbc": {**KERNEL, "objective": "dbc"},
+    "random": {**KERNEL, "objective": "random"},
+    "q-gap, 40 steps": {**KERNEL, "objective": "q-gap", "steps": 40},
+    "q-gap, 300 steps": {**KERNEL, "objective": "q-gap", "steps": 300},
+    "q-gap, initial actions from the data": {**KERNEL, "objective": "q-gap", "initial_actions": "data"},
+    "q-gap, sgd outside": {**KERNEL, "objective": "q-gap", "optimiser": "sgd"},
+    "q-gap, kernel for the paper recipe": {**KERNEL, "objective": "q-gap", "recipe": "paper"},
+    "unroll, paper (sgd outside)": PAPER,
+    "unroll, adam outside": UNROLL,
+    "unroll, adam outside, sampled students": {**UNROLL, "recipe": "reference"},
+    "unroll, adam outside, momentum students": {**UNROLL, "recipe": "default"},
+    "unroll, adam outside, momentum students, q-gap": {**UNROLL, "recipe": "default", "objective": "q-gap"},
+}
+
+
+def run(options: dict[str, object], seed: int) -> dict[str, object]:
+    config = DistillConfig(DATASET, seed=seed, **options)
+    data = load_dataset(DATASET)
+    teacher = find_teacher(None, DATASET, data)
+    table = tabulate(data.take(training_rows(len(data))), teacher, config.weighting)
+    held = tabulate(data.take(held_out_rows(len(data))), teacher, config.weighting)
+    started = time.perf_counter()
+    for _, found, _ in outer_steps(config, table, teacher):
+        pairs = jax.block_until_ready(found)
+    seconds = time.perf_counter() - started
+    papers = {"env_id": data.env_id, "recipe": config.recipe}
+    states = np.asarray(teacher.normaliser.invert(pairs.states))
+    low, high = data.action_low, data.action_high
+    distillate = Distillate(states, np.asarray(pairs.actions), teacher.normaliser, low, high, papers)
+    if config.objective == "random":
+        train = data.take(training_rows(len(data)))
+        singles = score_random(train, distillate, students=STUDENTS, episodes=EPISODES, seed=seed)
+        return {"seconds": seconds, "student": singles}
+    students = distillate.train_students([1000 * seed + i for i in range(STUDENTS)])
+    singles = student_returns(students, data.env_id, EPISODES, seed)
+    together = policy_returns(students.ensemble, data.env_id, ENSEMBLE_EPISODES, seed + 100)
+    return {
+        "seconds": seconds,
+        "held_out_loss": judge(pairs, held._replace(value_scale=table.value_scale), config, teacher),
+        "student": summarise(singles, data.env_id),
+        "ensemble": summarise(together, data.env_id),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", default=list(VARIANTS))
+    options = parser.parse_args()
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}}
+    data = load_dataset(DATASET)
+    teacher = find_teacher(None, DATASET, data)
+    if results.get("teacher_sha256") != teacher.content_hash:  # another teacher: nothing old counts
+        scores = summarise(policy_returns(teacher.policy, data.env_id, 50, seed=90), data.env_id)
+        results = {"teacher_sha256": teacher.content_hash, "teacher": scores, "runs": {}}
+    for seed in range(options.seeds):
+        for name in options.only:
+            done = results["runs"].setdefault(name, {"settings": VARIANTS[name], "seeds": {}})
+            if str(seed) in done["seeds"]:
+                continue
+            done["seeds"][str(seed)] = found = run(VARIANTS[name], seed)
+            RESULTS.parent.mkdir(exist_ok=True)
+            write_json(RESULTS, results)
+            scores = {k: round(found[k]["mean"], 1) for k in ("student", "ensemble") if k in found}
+            print(f"seed {seed}, {name}: {scores}, {found['seconds']:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Write the numbers of README.md from the result files; ``--check`` fails if they are stale.
+
+python benchmarks/readme.py [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from potstill.reports.tables import score_table
+from potstill.statistics import interquartile_mean
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results"
+
+
+def load(name: str) -> dict:
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def demo() -> str:
+    """The table that `make demo` prints, from a committed run of it."""
+    result = load("demo")
+    console = Console(file=io.StringIO(), width=110, force_terminal=False, legacy_windows=False)
+    console.print(score_table(result, f"{result['dataset']} in {result['env_id']}"))
+    seconds = result["seconds"]
+    times = (
+        f"distilled in {seconds['distilling']:.1f} s; trained {result['student']['policies']} students in "
+        f"{seconds['training']:.1f} s; evaluated in {seconds['evaluating']:.1f} s"
+    )
+    table = "\n".join(line.rstrip() for line in console.file.getvalue().rstrip().splitlines())
+    return f"```text\n{table}\n{times}\n```"
+
+
+def choices() -> str:
+    """Variants on the bundled dataset: interquartile means over seeds, students and episodes."""
+    results = load("choices")
+    teacher = results["teacher"]["mean"]
+    lines = [
+        f"Variants on the bundled dataset (teacher {teacher:.1f}): interquartile mean over distillation seeds × 10",
+        "students × 5 episodes; ± is the standard deviation over students; the ensembles play 20 episodes a seed.",
+        "",
+        "| variant | seeds | one student | ensemble of ten | seconds |",
+        "|---|---|---|---|---|",
+    ]
+    for name, entry in results["runs"].items():
+        seeds = list(entry["seeds"].values())
+        singles = np.concatenate([np.array(s["student"]["returns"]) for s in seeds])
+        mean, spread = interquartile_mean(singles), singles.mean(1).std(ddof=1)
+        together = "–"
+        if "ensemble" in seeds[0]:
+            together = f"{interquartile_mean(np.concatenate([s['ensemble']['returns'] for s in seeds])):.1f}"
+        seconds = np.median([s["seconds"] for s in seeds])
+        lines.append(f"| {name} | {len(seeds)} | {mean:.1f} ± {spread:.1f} | {together} | {seconds:.0f} |")
+    return "\n".join(lines)
+
+
+def outer_step() -> str:
+    """Seconds of the exact unrolled step, ours and PyTorch's, in turn."""
+    result = load("outer_step")
+    lines = [
+        "The exact unrolled outer step (N = 256, T = 100, width 256, 2,560 states), against plain PyTorch of the",
+        "same mathematics, in turn on one machine, medians:",
+        "",
+        "| cores | program | seconds | times faster than PyTorch | peak memory |",
+        "|---|---|---|---|---|",
+    ]
+    for entry in result["runs"]:
+        for name, row in entry["programs"].items():
+            ratio = f"{row['times_faster_than_torch']:.2f}"
+            lines.append(f"| {entry['cores']} | {name} | {row['seconds']:.2f} | {ratio} | {row['peak_gb']:.1f} GB |")
+    return "\n".join(lines)
+
+
+def steppers() -> str:
+    """Microseconds of one environment step."""
+    result = load("steppers")
+    names = next(iter(result["environments"].values()))["microseconds"]
+    lines = [
+        f"One environment step in microseconds ({result['threads']} threads), medians of five rounds in turn:",
+        "",
+        "| environment | " + " | ".join(names) + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    for env_id, row in result["environments"].items():
+        lines.append(f"| {env_id} | " + " | ".join(f"{x:.0f}" for x in row["microseconds"].values()) + " |")
+    return "\n".join(lines)
+
+
+def fill(text: str, mark: str, content: str) -> str:
+    start, end = f"<!-- {mark}:start -->", f"<!-- {mark}:end -->"
+    before, rest = text.split(start)
+    return f"{before}{start}\n{content}\n{end}{rest.split(end)[1]}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    path = ROOT / "README.md"
+    old = path.read_text()
+    new = fill(fill(old, "demo", demo()), "measured", "\n\n".join([choices(), outer_step(), steppers()]))
+    if options.check and new != old:
+        print("README.md is stale: python benchmarks/readme.py")
+        return 1
+    path.write_text(new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

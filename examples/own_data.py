@@ -1,0 +1,25 @@
+"""From plain NumPy arrays, without an environment, to a student and its offline scores."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import potstill
+
+rng = np.random.default_rng(0)
+states = rng.uniform(-1, 1, size=(2000, 2)).astype(np.float32)
+actions = rng.uniform(-1, 1, size=(2000, 1)).astype(np.float32)
+rewards = -((actions - 0.5 * states[:, :1]) ** 2)[:, 0]  # the best action is half the first number
+
+with tempfile.TemporaryDirectory() as name:
+    folder = Path(name)
+    columns = {"observations": states, "actions": actions, "rewards": rewards}
+    one_step_episodes = {"next_observations": states, "terminations": np.ones(2000, bool)}
+    np.savez(folder / "logs.npz", **columns, **one_step_episodes)
+    taught = potstill.teach(folder / "logs.npz", updates=1000, batch=128, actor_penalty=0.0, out=folder / "teacher")
+    teacher = taught / "teacher.safetensors"
+    run = potstill.distill(folder / "logs.npz", teacher=teacher, size=16, steps=100, students=3, out=folder / "run")
+    print(json.loads((run / "result.json").read_text())["offline"])
+    print("action in (0.6, 0):", potstill.load(run).train_student(seed=0)(np.array([0.6, 0.0])))

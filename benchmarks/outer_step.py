@@ -59,33 +59,38 @@ def torch_step():
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     states, actions, queries, targets = (torch.from_numpy(x) for x in inputs())
-    sizes = (STATES, WIDTH, WIDTH, WIDTH, ACTIONS)
+
+    def step(i):
+        torch.manual_seed(i)
+        params = []
+        for fan_in, fan_out in itertools.pairwise((STATES, WIDTH, WIDTH, WIDTH, ACTIONS)):
+            weight = torch.empty(fan_in, fan_out)
+            torch.nn.init.orthogonal_(weight, gain=2**0.5)
+            params.append((weight, torch.zeros(fan_out)))
+        s, a = states.clone().requires_grad_(), actions.clone().requires_grad_()
+        return torch_outer(params, s, a, queries, targets)[0]
+
+    return step
+
+
+def torch_outer(params, states, actions, queries, targets):
+    """Outer loss from given weights, and its gradients in the pairs."""
+    import torch
 
     def forward(params, x):
         for weight, bias in params[:-1]:
             x = torch.relu(x @ weight + bias)
         return torch.tanh(x @ params[-1][0] + params[-1][1])
 
-    def step(i):
-        torch.manual_seed(i)
-        s, a = states.clone().requires_grad_(), actions.clone().requires_grad_()
-        params = []
-        for fan_in, fan_out in itertools.pairwise(sizes):
-            weight = torch.empty(fan_in, fan_out)
-            torch.nn.init.orthogonal_(weight, gain=2**0.5)
-            params.append((weight.requires_grad_(), torch.zeros(fan_out, requires_grad=True)))
-        for _ in range(T):
-            loss = torch.mean((forward(params, s) - a) ** 2)
-            flat = [x for layer in params for x in layer]
-            moved = [
-                x - RATE * g for x, g in zip(flat, torch.autograd.grad(loss, flat, create_graph=True), strict=True)
-            ]
-            params = list(zip(moved[::2], moved[1::2], strict=True))
-        outer = torch.sum((forward(params, queries) - targets) ** 2, -1).mean()
-        torch.autograd.grad(outer, (s, a))
-        return float(outer)
-
-    return step
+    params = [tuple(x.requires_grad_() for x in layer) for layer in params]
+    for _ in range(T):
+        loss = torch.mean((forward(params, states) - actions) ** 2)
+        flat = [x for layer in params for x in layer]
+        gradient = torch.autograd.grad(loss, flat, create_graph=True)
+        moved = [x - RATE * g for x, g in zip(flat, gradient, strict=True)]
+        params = list(zip(moved[::2], moved[1::2], strict=True))
+    outer = torch.sum((forward(params, queries) - targets) ** 2, -1).mean()
+    return float(outer.detach()), torch.autograd.grad(outer, (states, actions))
 
 
 def child(program: str) -> None:

@@ -107,7 +107,7 @@ def train(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> Params:
     return descend(params, noise, pairs, recipe)
 
 
-def descend(params: Params, noise: Any, pairs: Pairs, recipe: Recipe) -> Params:
+def descend(params: Any, noise: Any, pairs: Pairs, recipe: Recipe) -> Params:
     """Train from ``params``; ``noise`` holds a key for each step, or ``None`` for mean actions."""
 
     def body(state: Momentum, noise_key: Any) -> tuple[Momentum, None]:

@@ -2,8 +2,8 @@
 
     python benchmarks/bc_whole_data.py hopper-medium-replay
 
-The student's own network, minibatches of 256, Adam at 1e-3, for the paper's number of steps on Hopper
-medium-replay (its Table 4); five seeds at once.
+The student's own network, minibatches of 256, Adam at 1e-3, 20,000 steps (25 passes over 200,000 rows),
+three seeds.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def clone(data, steps: int, seeds: int) -> Students:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset")
-    parser.add_argument("--steps", type=int, default=80_000)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--episodes", type=int, default=20)
     options = parser.parse_args()
     data = load_dataset(options.dataset)

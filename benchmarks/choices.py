@@ -9,6 +9,7 @@ go to ``results/choices.json``.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -22,8 +23,10 @@ from potstill.data.split import held_out_rows, training_rows
 from potstill.distillate import Distillate
 from potstill.distillation import judge, outer_steps, tabulate
 from potstill.evaluation import policy_returns, score_random, student_returns
+from potstill.recipes import RECIPES
 from potstill.runs import write_json
 from potstill.statistics import summarise
+from potstill.students import train_students
 from potstill.teachers.registry import find_teacher
 
 DATASET = "hopper-medium-replay"
@@ -45,6 +48,9 @@ VARIANTS: dict[str, dict[str, object]] = {
     "q-gap, initial actions from the data": {**KERNEL, "objective": "q-gap", "initial_actions": "data"},
     "q-gap, sgd outside": {**KERNEL, "objective": "q-gap", "optimiser": "sgd"},
     "q-gap, kernel for the paper recipe": {**KERNEL, "objective": "q-gap", "recipe": "paper"},
+    "q-gap, students start at zero": {**KERNEL, "student": {"start": "antisymmetric"}},
+    "q-gap, students take 300 steps": {**KERNEL, "student": {"steps": 300}},
+    "q-gap, students 512 wide": {**KERNEL, "student": {"width": 512}},
     "unroll, paper (sgd outside)": PAPER,
     "unroll, adam outside": UNROLL,
     "unroll, adam outside, sampled students": {**UNROLL, "recipe": "reference"},
@@ -54,7 +60,9 @@ VARIANTS: dict[str, dict[str, object]] = {
 
 
 def run(options: dict[str, object], seed: int) -> dict[str, object]:
-    config = DistillConfig(DATASET, seed=seed, **options)
+    settings = {name: value for name, value in options.items() if name != "student"}
+    config = DistillConfig(DATASET, seed=seed, **settings)
+    recipe = dataclasses.replace(RECIPES[config.recipe], **options.get("student", {}))
     data = load_dataset(DATASET)
     teacher = find_teacher(None, DATASET, data)
     table = tabulate(data.take(training_rows(len(data))), teacher, config.weighting)
@@ -71,7 +79,8 @@ def run(options: dict[str, object], seed: int) -> dict[str, object]:
         train = data.take(training_rows(len(data)))
         singles = score_random(train, distillate, students=STUDENTS, episodes=EPISODES, seed=seed)
         return {"seconds": seconds, "student": singles}
-    students = distillate.train_students([1000 * seed + i for i in range(STUDENTS)])
+    unit, seeds = np.asarray(pairs.actions), [1000 * seed + i for i in range(STUDENTS)]
+    students = train_students(np.asarray(pairs.states), unit, seeds, recipe, teacher.normaliser, (low, high))
     singles = student_returns(students, data.env_id, EPISODES, seed)
     together = policy_returns(students.ensemble, data.env_id, ENSEMBLE_EPISODES, seed + 100)
     return {

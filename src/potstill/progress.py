@@ -45,7 +45,7 @@ class Tracker:
             self.task = self.live.add_task(self.label, total=self.total, figures="")
         return self
 
-    def update(self, done: int, **figures: float | str) -> None:
+    def update(self, done: int, **figures: float | int | str) -> None:
         """Say that ``done`` of ``total`` steps are finished; ``figures`` are shown beside the count."""
         text = " ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in figures.items())
         if self.live is not None:

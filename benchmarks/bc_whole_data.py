@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from potstill.bundled import BUNDLED
 from potstill.clone import Pairs, bc_loss, start
-from potstill.data.registry import BUNDLED, load_dataset
+from potstill.data.registry import load_dataset
 from potstill.distillation import to_unit
 from potstill.evaluation import student_returns
 from potstill.recipes import RECIPES

@@ -8,7 +8,7 @@ from conftest import random_teacher
 from test_teachers import bandit, write_npz
 
 import potstill
-from potstill.data.registry import BUNDLED
+from potstill.bundled import BUNDLED
 from potstill.errors import PotstillError
 
 QUICK = {"size": 64, "steps": 40, "batch": 512, "students": 3, "episodes": 3, "curve_points": 2}

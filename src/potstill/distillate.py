@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from potstill import storage
+from potstill.bundled import BUNDLED
 from potstill.errors import PotstillError
 from potstill.policies import Policy
 from potstill.recipes import Recipe, recipe_named
@@ -67,7 +68,7 @@ class Distillate:
         """Train one student; the policy returned takes raw observations and gives actions within bounds.
 
         >>> import potstill
-        >>> distillate = potstill.load(potstill.bundled("hopper-medium-replay.distillate.safetensors"))
+        >>> distillate = potstill.load("hopper-medium-replay")
         >>> policy = distillate.train_student(seed=0)
         >>> policy(distillate.states[:2]).shape
         (2, 3)
@@ -87,13 +88,21 @@ class Distillate:
         return storage.save(path, "distillate", arrays, self.metadata)
 
 
+def distillate_path(path: Path | str) -> Path:
+    """The distillate file itself, where a run folder or a bundled dataset's name is given."""
+    bundled = BUNDLED / f"{path}.distillate.safetensors"
+    if bundled.is_file():
+        return bundled
+    return Path(path) / "distillate.safetensors" if Path(path).is_dir() else Path(path)
+
+
 def load(path: Path | str) -> Distillate:
-    """Read a distillate file, or the one in a run folder.
+    """Read a distillate: a file, a run folder, or the name of a bundled dataset for the one made of it.
 
     Raises:
         PotstillError: no such file, damaged, another kind of file, or an unknown format version.
     """
-    path = Path(path) / "distillate.safetensors" if Path(path).is_dir() else Path(path)
+    path = distillate_path(path)
     arrays, metadata = storage.load(path, "distillate")
     names = ("states", "actions", "state_mean", "state_scale", "action_low", "action_high")
     states, actions, mean, scale, low, high = (storage.need(arrays, name, path) for name in names)

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from potstill import distillation
+from potstill.bundled import BUNDLED, bundled_names
 from potstill.clone import Pairs
 from potstill.config import DistillConfig, command_line, configured
-from potstill.data.registry import BUNDLED, bundled_names, load_dataset
+from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
 from potstill.distillate import Distillate
 from potstill.errors import PotstillError

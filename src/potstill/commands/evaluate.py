@@ -7,7 +7,7 @@ from typing import Any
 
 from potstill.config import EvaluateConfig, configured
 from potstill.data.registry import load_dataset
-from potstill.distillate import load
+from potstill.distillate import distillate_path, load
 from potstill.errors import PotstillError
 from potstill.evaluation import score_offline, score_students
 from potstill.recipes import recipe_named
@@ -60,8 +60,3 @@ def evaluate(config: EvaluateConfig) -> Path:
     folder.finish(result | {"sha256": file_hash(distillate_path(config.distillate))})
     print(f"results in {folder.path}")
     return folder.path
-
-
-def distillate_path(path: Path | str) -> Path:
-    """The distillate file itself, also where its run folder was given."""
-    return Path(path) / "distillate.safetensors" if Path(path).is_dir() else Path(path)

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from potstill import storage
+from potstill.bundled import bundled_names
 from potstill.config import InspectConfig, configured
-from potstill.data.registry import bundled_names, load_dataset
+from potstill.data.registry import load_dataset
 from potstill.environments import normalised
 from potstill.errors import PotstillError
 from potstill.policies import load_policy

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from potstill.bundled import BUNDLED, bundled_names
 from potstill.data.d4rl import read_d4rl
 from potstill.data.npz import read_npz
 from potstill.errors import PotstillError, unknown
 from potstill.types import Transitions
 
-BUNDLED = Path(__file__).parent.parent / "bundled"
 READERS = {".hdf5": read_d4rl, ".h5": read_d4rl, ".npz": read_npz}
-
-
-def bundled_names() -> list[str]:
-    """Names of the datasets inside the package."""
-    return sorted(path.stem for path in BUNDLED.glob("*.hdf5"))
 
 
 def load_dataset(name: str | Path) -> Transitions:

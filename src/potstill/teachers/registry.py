@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from potstill.data.registry import BUNDLED, bundled_names
+from potstill.bundled import BUNDLED, bundled_names
 from potstill.errors import PotstillError
 from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.types import Transitions

@@ -45,7 +45,7 @@ def choices() -> str:
     teacher = results["teacher"]["mean"]
     lines = [
         f"Variants on the bundled dataset (teacher {teacher:.1f}): interquartile mean over distillation seeds × 10",
-        "students × 5 episodes; ± is the standard deviation over students; the ensembles play 20 episodes a seed.",
+        "students × 4 episodes; ± is the standard deviation over students; the ensembles play 10 episodes a seed.",
         "",
         "| variant | seeds | one student | ensemble of ten | seconds |",
         "|---|---|---|---|---|",

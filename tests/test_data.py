@@ -19,7 +19,7 @@ def write(path, columns, **attributes):
     return path
 
 
-def fails(path, *words):
+def check_fails(path, *words):
     with pytest.raises(PotstillError) as caught:
         load_dataset(path)
     message = str(caught.value)
@@ -75,33 +75,33 @@ def test_what_we_write_we_read(tmp_path, columns):
 
 
 def test_bad_files(tmp_path, columns):
-    fails("no-such-name", "unknown dataset", "hopper-medium-replay")
-    fails(tmp_path / "none.hdf5", "no such file")
+    check_fails("no-such-name", "unknown dataset", "hopper-medium-replay")
+    check_fails(tmp_path / "none.hdf5", "no such file")
     (tmp_path / "text.hdf5").write_text("not HDF5")
-    fails(tmp_path / "text.hdf5", "not an HDF5 file")
+    check_fails(tmp_path / "text.hdf5", "not an HDF5 file")
     whole = write(tmp_path / "whole.hdf5", columns).read_bytes()
     (tmp_path / "cut.hdf5").write_bytes(whole[: len(whole) // 2])
-    fails(tmp_path / "cut.hdf5", "truncated")
+    check_fails(tmp_path / "cut.hdf5", "truncated")
     (tmp_path / "bad.npz").write_bytes(b"PK")
-    fails(tmp_path / "bad.npz", "damaged")
+    check_fails(tmp_path / "bad.npz", "damaged")
     np.savez(tmp_path / "object.npz", observations=np.array([{}], dtype=object))
-    fails(tmp_path / "object.npz", "object arrays")
+    check_fails(tmp_path / "object.npz", "object arrays")
     (tmp_path / "x.csv").write_text("1")
-    fails(tmp_path / "x.csv", "cannot read '.csv'")
+    check_fails(tmp_path / "x.csv", "cannot read '.csv'")
 
 
 def test_bad_columns(tmp_path, columns):
     path = tmp_path / "x.hdf5"
-    fails(write(path, {k: v for k, v in columns.items() if k != "rewards"}), "no key 'rewards'")
-    fails(write(path, columns | {"rewards": columns["rewards"][:-1]}), "unequal", "rewards 59")
-    fails(write(path, columns | {"actions": np.zeros((60, 1), np.int64)}), "discrete action space")
-    fails(write(path, columns | {"rewards": np.array([b"x"] * 60)}), "'rewards'", "numbers are needed")
+    check_fails(write(path, {k: v for k, v in columns.items() if k != "rewards"}), "no key 'rewards'")
+    check_fails(write(path, columns | {"rewards": columns["rewards"][:-1]}), "unequal", "rewards 59")
+    check_fails(write(path, columns | {"actions": np.zeros((60, 1), np.int64)}), "discrete action space")
+    check_fails(write(path, columns | {"rewards": np.array([b"x"] * 60)}), "'rewards'", "numbers are needed")
     spoiled = columns["observations"].copy()
     spoiled[17, 2] = np.nan
-    fails(write(path, columns | {"observations": spoiled}), "observations[2]", "row 17")
-    fails(write(path, columns, env_id="Hopper-v5"), "3 observations columns, but Hopper-v5 has 11")
-    fails(write(path, columns, env_id="Hoper-v5"), "unknown environment", "Hopper")
-    fails(write(path, columns, env_id="CartPole-v1"), "discrete actions")
+    check_fails(write(path, columns | {"observations": spoiled}), "observations[2]", "row 17")
+    check_fails(write(path, columns, env_id="Hopper-v5"), "3 observations columns, but Hopper-v5 has 11")
+    check_fails(write(path, columns, env_id="Hoper-v5"), "unknown environment", "Hopper")
+    check_fails(write(path, columns, env_id="CartPole-v1"), "discrete actions")
 
 
 @settings(max_examples=60, deadline=None)

@@ -42,7 +42,7 @@ def test_students_from_the_file_alone(tmp_path):
     np.testing.assert_array_equal(policy(distillate.states), distillate.train_student(seed=1)(distillate.states))
 
 
-def fails(path, *words):
+def check_fails(path, *words):
     with pytest.raises(PotstillError) as caught:
         load(path)
     assert all(word in str(caught.value) for word in words), str(caught.value)
@@ -52,22 +52,22 @@ def fails(path, *words):
 def test_what_is_refused(tmp_path):
     path = make().save(tmp_path / "d.safetensors")
     good = path.read_bytes()
-    fails(tmp_path / "none.safetensors", "no such file")
+    check_fails(tmp_path / "none.safetensors", "no such file")
     path.write_bytes(good[:-100])
-    fails(path, "damaged")
+    check_fails(path, "damaged")
     path.write_bytes(b"junk")
-    fails(path, "damaged")
+    check_fails(path, "damaged")
     path.write_bytes(good.replace(b'format_version\\": 1', b'format_version\\": 9'))
-    fails(path, "format version 9", "upgrade")
+    check_fails(path, "format version 9", "upgrade")
     storage.save(path, "policy", {"x": np.zeros(2)}, {})
-    fails(path, "not a distillate but policy")
+    check_fails(path, "not a distillate but policy")
     arrays, papers = {"states": np.zeros((2, 3), np.float32)}, make().metadata
     storage.save(path, "distillate", arrays, papers)
-    fails(path, "lacks the array")
+    check_fails(path, "lacks the array")
     storage.save(path, "distillate", {**_arrays(), "actions": np.zeros((9, 3), np.float32)}, papers)
-    fails(path, "do not fit")
+    check_fails(path, "do not fit")
     storage.save(path, "distillate", _arrays(), {"recipe": "default"})
-    fails(path, "lack 'env_id'")
+    check_fails(path, "lack 'env_id'")
 
 
 def _arrays():

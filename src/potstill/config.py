@@ -6,42 +6,12 @@ these classes, and the resolved values are saved with every artefact.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from dataclasses import KW_ONLY, MISSING, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Literal
 
 from potstill.errors import PotstillError
-
-P = ParamSpec("P")
-Config = TypeVar("Config")
-Result = TypeVar("Result")
-
-
-def configured(config: Callable[P, Config]) -> Callable[[Callable[[Config], Result]], Callable[P, Result]]:
-    """Let a function of one config be called with that config's own arguments.
-
-    ``distill("hopper-medium-replay", size=64)`` is ``distill`` of
-    ``DistillConfig("hopper-medium-replay", size=64)``; a ready config is taken as it is.
-    """
-
-    def decorate(function: Callable[[Config], Result]) -> Callable[P, Result]:
-        @functools.wraps(function)
-        def call(*args: Any, **options: Any) -> Result:
-            ready = len(args) == 1 and not options and isinstance(args[0], config)  # type: ignore[arg-type]
-            return function(args[0] if ready else config(*args, **options))
-
-        return call
-
-    return decorate
-
-
-def _check_ranges(config: Any, **least: int | float) -> None:
-    for name, low in least.items():
-        value = getattr(config, name)
-        if value is not None and not value >= low:
-            raise PotstillError(f"--{name.replace('_', '-')} {value}: at least {low} is needed")
+from potstill.settings import check_ranges
 
 
 @dataclass(frozen=True)
@@ -81,7 +51,7 @@ class CollectConfig:
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
-        _check_ranges(self, steps=2, random_steps=0, mantissa_bits=1, threads=1, seed=0)
+        check_ranges(self, steps=2, random_steps=0, mantissa_bits=1, threads=1, seed=0)
 
 
 @dataclass(frozen=True)
@@ -133,8 +103,8 @@ class TeachConfig:
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
-        _check_ranges(self, updates=2, batch=1, actor_penalty=0, critic_penalty=0, evaluate_every=2, episodes=0, seed=0)
-        _check_ranges(self, learning_rate=1e-12, target_rate=1e-12)
+        check_ranges(self, updates=2, batch=1, actor_penalty=0, critic_penalty=0, evaluate_every=2, episodes=0, seed=0)
+        check_ranges(self, learning_rate=1e-12, target_rate=1e-12)
         if not 0.0 < self.discount < 1.0:
             raise PotstillError(f"--discount {self.discount}: inside (0, 1) is needed")
 
@@ -203,8 +173,8 @@ class DistillConfig:
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
-        _check_ranges(self, size=1, steps=0, batch=1, clip=1e-12, learning_rate=1e-12)
-        _check_ranges(self, students=1, episodes=0, curve_points=1, seed=0)
+        check_ranges(self, size=1, steps=0, batch=1, clip=1e-12, learning_rate=1e-12)
+        check_ranges(self, students=1, episodes=0, curve_points=1, seed=0)
 
 
 @dataclass(frozen=True)
@@ -241,7 +211,7 @@ class EvaluateConfig:
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
-        _check_ranges(self, students=1, episodes=1, seed=0)
+        check_ranges(self, students=1, episodes=1, seed=0)
 
 
 @dataclass(frozen=True)
@@ -290,26 +260,3 @@ class ReportConfig:
 
     force: bool = False
     """Replace the run folder if it exists."""
-
-
-def command_line(name: str, config: Any) -> str:
-    """The command that a config stands for: what is given by position, then all that is not default.
-
-    >>> command_line("distill", DistillConfig("hopper-medium-replay", size=64, out="runs/a"))
-    'potstill distill hopper-medium-replay --size 64'
-    """
-    words = ["potstill", name]
-    for item in fields(config):
-        value = getattr(config, item.name)
-        if item.default is MISSING:
-            words.append(str(value))
-        elif value != item.default and item.name not in ("out", "force"):
-            words.append(f"--{item.name.replace('_', '-')}" + ("" if value is True else f" {value}"))
-    return " ".join(words)
-
-
-def from_saved(config: type[Config], saved: dict[str, Any], **changes: Any) -> Config:
-    """Rebuild a config from what ``config.json`` holds, with some settings changed."""
-    known = {field.name for field in fields(config)}  # type: ignore[arg-type]
-    settings = {name: value for name, value in saved.items() if name in known}
-    return config(**{**settings, **changes})

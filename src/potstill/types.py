@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float
 
 from potstill.errors import PotstillError
 
+COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminations", "truncations")
 SCALE_FLOOR = 1e-3  # added to the standard deviation, as the reference implementation does
 
 
@@ -115,14 +116,7 @@ class Transitions:
     def content_hash(self) -> str:
         """SHA-256 over names, shapes and bytes of all columns; independent of file format and name."""
         digest = hashlib.sha256()
-        for column in (
-            "observations",
-            "actions",
-            "rewards",
-            "next_observations",
-            "terminations",
-            "truncations",
-        ):
+        for column in COLUMNS:
             array = np.ascontiguousarray(getattr(self, column))
             digest.update(f"{column}{array.shape}{array.dtype.str}".encode())
             digest.update(array.tobytes())
@@ -144,17 +138,7 @@ class Transitions:
         """The transitions at ``rows`` (indices or mask), with everything else unchanged."""
         if not np.size(rows):
             raise PotstillError("an empty selection of transitions")
-        columns = {
-            name: getattr(self, name)[rows]
-            for name in (
-                "observations",
-                "actions",
-                "rewards",
-                "next_observations",
-                "terminations",
-                "truncations",
-            )
-        }
+        columns = {name: getattr(self, name)[rows] for name in COLUMNS}
         return Transitions(
             **columns,
             action_low=self.action_low,

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from potstill import environments
-from potstill.config import CollectConfig, command_line, configured
+from potstill.config import CollectConfig
 from potstill.data.collection import Recorder, Watch, require_sac, roll_out, train_sac
 from potstill.data.d4rl import round_mantissa, write_d4rl
 from potstill.errors import PotstillError
 from potstill.policies import load_policy
 from potstill.progress import Tracker
 from potstill.runs import RunFolder, check_free
+from potstill.settings import command_line, configured
 
 SAVE_INTERVAL = 10_000  # steps between two writes of the file, so that an interruption loses little
 

@@ -15,7 +15,7 @@ import numpy as np
 from potstill import distillation
 from potstill.bundled import BUNDLED, bundled_names
 from potstill.clone import Pairs
-from potstill.config import DistillConfig, command_line, configured
+from potstill.config import DistillConfig
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
 from potstill.distillate import Distillate
@@ -26,6 +26,7 @@ from potstill.progress import Tracker
 from potstill.recipes import recipe_named
 from potstill.reports import report_distillation
 from potstill.runs import RunFolder, check_free, read_json, to_json
+from potstill.settings import command_line, configured
 from potstill.solvers import make_solver
 from potstill.statistics import summarise
 from potstill.storage import file_hash

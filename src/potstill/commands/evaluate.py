@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from potstill.config import EvaluateConfig, configured
+from potstill.config import EvaluateConfig
 from potstill.data.registry import load_dataset
 from potstill.distillate import distillate_path, load
 from potstill.errors import PotstillError
@@ -13,6 +13,7 @@ from potstill.evaluation import score_offline, score_students
 from potstill.recipes import recipe_named
 from potstill.reports import print_offline, print_scores
 from potstill.runs import RunFolder, check_free
+from potstill.settings import configured
 from potstill.storage import file_hash
 from potstill.teachers.registry import find_teacher
 

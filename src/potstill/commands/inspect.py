@@ -11,12 +11,13 @@ from rich.table import Table
 
 from potstill import storage
 from potstill.bundled import bundled_names
-from potstill.config import InspectConfig, configured
+from potstill.config import InspectConfig
 from potstill.data.registry import load_dataset
 from potstill.environments import normalised
 from potstill.errors import PotstillError
 from potstill.policies import load_policy
 from potstill.runs import RunFolder, check_free
+from potstill.settings import configured
 from potstill.teachers.base import load_teacher
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from potstill.config import ReportConfig, configured
+from potstill.config import ReportConfig
 from potstill.errors import PotstillError
 from potstill.reports.plots import plot_comparison, plot_curve
 from potstill.reports.tables import print_scores, read_losses
 from potstill.runs import RunFolder, check_free, read_json
+from potstill.settings import configured
 
 KINDS = ("teacher", "random", "student", "ensemble", "bc")
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from potstill.commands.distill import distill
 from potstill.commands.teach import teach
-from potstill.config import DistillConfig, ReproduceConfig, TeachConfig, configured, from_saved
+from potstill.config import DistillConfig, ReproduceConfig, TeachConfig
 from potstill.errors import PotstillError
 from potstill.runs import check_free, read_json, write_json
+from potstill.settings import configured, from_saved
 
 COMMANDS: dict[str, tuple[type[Any], Callable[..., Path]]] = {
     "distill": (DistillConfig, distill),

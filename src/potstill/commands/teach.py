@@ -10,12 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from potstill.config import TeachConfig, configured
+from potstill.config import TeachConfig
 from potstill.data.registry import load_dataset
 from potstill.errors import PotstillError, unknown
 from potstill.evaluation import policy_returns
 from potstill.progress import Tracker
 from potstill.runs import RunFolder, check_free, to_json
+from potstill.settings import configured
 from potstill.statistics import summarise
 from potstill.storage import file_hash
 from potstill.teachers import rebrac

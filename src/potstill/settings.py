@@ -1,0 +1,64 @@
+"""What all configs share: checking their ranges, calling with them, writing them as a command."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from typing import Any, ParamSpec, TypeVar
+
+from potstill.errors import PotstillError
+
+P = ParamSpec("P")
+Config = TypeVar("Config")
+Result = TypeVar("Result")
+
+
+def configured(config: Callable[P, Config]) -> Callable[[Callable[[Config], Result]], Callable[P, Result]]:
+    """Let a function of one config be called with that config's own arguments.
+
+    ``distill("hopper-medium-replay", size=64)`` is ``distill`` of
+    ``DistillConfig("hopper-medium-replay", size=64)``; a ready config is taken as it is.
+    """
+
+    def decorate(function: Callable[[Config], Result]) -> Callable[P, Result]:
+        @functools.wraps(function)
+        def call(*args: Any, **options: Any) -> Result:
+            ready = len(args) == 1 and not options and isinstance(args[0], config)  # type: ignore[arg-type]
+            return function(args[0] if ready else config(*args, **options))
+
+        return call
+
+    return decorate
+
+
+def check_ranges(config: Any, **least: int | float) -> None:
+    """Raise unless each named setting is at least its least value (or ``None``)."""
+    for name, low in least.items():
+        value = getattr(config, name)
+        if value is not None and not value >= low:
+            raise PotstillError(f"--{name.replace('_', '-')} {value}: at least {low} is needed")
+
+
+def command_line(name: str, config: Any) -> str:
+    """The command that a config stands for: what is given by position, then all that is not default.
+
+    >>> from potstill.config import DistillConfig
+    >>> command_line("distill", DistillConfig("hopper-medium-replay", size=64, out="runs/a"))
+    'potstill distill hopper-medium-replay --size 64'
+    """
+    words = ["potstill", name]
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if item.default is MISSING:
+            words.append(str(value))
+        elif value != item.default and item.name not in ("out", "force"):
+            words.append(f"--{item.name.replace('_', '-')}" + ("" if value is True else f" {value}"))
+    return " ".join(words)
+
+
+def from_saved(config: type[Config], saved: dict[str, Any], **changes: Any) -> Config:
+    """Rebuild a config from what ``config.json`` holds, with some settings changed."""
+    known = {field.name for field in fields(config)}  # type: ignore[arg-type]
+    settings = {name: value for name, value in saved.items() if name in known}
+    return config(**{**settings, **changes})

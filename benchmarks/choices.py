@@ -33,7 +33,7 @@ DATASET = "hopper-medium-replay"
 RESULTS = Path(__file__).parent / "results" / "choices.json"
 STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 4, 10
 KERNEL = {"solver": "kernel", "recipe": "default", "objective": "q-gap"}
-UNROLL = {"solver": "unroll", "recipe": "paper", "objective": "av-pbc", "steps": 50, "batch": 2560}
+UNROLL = {"solver": "unroll", "recipe": "paper", "objective": "av-pbc", "steps": 30, "batch": 2560}
 PAPER = {**UNROLL, "optimiser": "sgd", "initial_actions": "data"}
 VARIANTS: dict[str, dict[str, object]] = {
     "q-gap": {**KERNEL, "objective": "q-gap"},
@@ -44,6 +44,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "dbc": {**KERNEL, "objective": "dbc"},
     "random": {**KERNEL, "objective": "random"},
     "q-gap, 100 steps": {**KERNEL, "steps": 100},
+    "q-gap, learning rate 0.03": {**KERNEL, "learning_rate": 0.03},
     "q-gap, initial actions from the data": {**KERNEL, "objective": "q-gap", "initial_actions": "data"},
     "q-gap, sgd outside": {**KERNEL, "objective": "q-gap", "optimiser": "sgd"},
     "q-gap, kernel for the paper recipe": {**KERNEL, "objective": "q-gap", "recipe": "paper"},

@@ -145,8 +145,8 @@ class DistillConfig:
     optimiser: Literal["adam", "sgd"] = "adam"
     """Outer optimiser: adam with cosine decay, or sgd with momentum 0.9 as in the paper."""
 
-    learning_rate: float | None = None
-    """Outer learning rate. Default: 0.03 for adam, 0.1 for sgd."""
+    learning_rate: float = 0.1
+    """Outer learning rate. Default: 0.1."""
 
     clip: float = 2.0
     """Largest norm of the outer gradient."""

@@ -82,9 +82,9 @@ def initial_pairs(table: Batch, config: DistillConfig, rng: np.random.Generator)
 def outer_optimiser(config: DistillConfig) -> optax.GradientTransformation:
     """Clipped Adam with cosine decay, or the paper's clipped SGD with momentum 0.9."""
     if config.optimiser == "sgd":
-        rule = optax.sgd(config.learning_rate or 0.1, momentum=0.9)
+        rule = optax.sgd(config.learning_rate, momentum=0.9)
     else:
-        rule = optax.adam(optax.cosine_decay_schedule(config.learning_rate or 0.03, max(config.steps, 1)))
+        rule = optax.adam(optax.cosine_decay_schedule(config.learning_rate, max(config.steps, 1)))
     return optax.chain(optax.clip_by_global_norm(config.clip), rule)
 
 

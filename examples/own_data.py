@@ -18,7 +18,7 @@ with tempfile.TemporaryDirectory() as name:
     columns = {"observations": states, "actions": actions, "rewards": rewards}
     one_step_episodes = {"next_observations": states, "terminations": np.ones(2000, bool)}
     np.savez(folder / "logs.npz", **columns, **one_step_episodes)
-    taught = potstill.teach(folder / "logs.npz", updates=1000, batch=128, actor_penalty=0.0, out=folder / "teacher")
+    taught = potstill.teach(folder / "logs.npz", updates=600, batch=128, actor_penalty=0.0, out=folder / "teacher")
     teacher = taught / "teacher.safetensors"
     run = potstill.distill(folder / "logs.npz", teacher=teacher, size=16, steps=100, students=3, out=folder / "run")
     print(json.loads((run / "result.json").read_text())["offline"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from potstill.data.d4rl import round_mantissa, write_d4rl
 from potstill.errors import PotstillError
 from potstill.policies import load_policy
 from potstill.progress import Tracker
-from potstill.runs import RunFolder, check_free
+from potstill.runs import RunFolder, check_free, to_json
 from potstill.settings import command_line, configured
 
 SAVE_INTERVAL = 10_000  # steps between two writes of the file, so that an interruption loses little
@@ -109,7 +108,7 @@ def make_card(recorder: Recorder, config: CollectConfig) -> dict[str, Any]:
         "returns": {"mean": float(returns.mean()), "best": float(returns.max()), "last": float(returns[-1])},
         "scores": {"mean": float(scores.mean()), "best": float(scores.max())},
         "command": command_line("collect", config),
-        "settings": {k: v for k, v in asdict(config).items() if k not in ("out", "force")},
+        "settings": {k: v for k, v in to_json(config).items() if k not in ("out", "force")},
         "versions": {name: version(name) for name in packages},
     }
 

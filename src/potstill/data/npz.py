@@ -28,6 +28,8 @@ def read_npz(path: Path) -> Transitions:
     Raises:
         PotstillError: not an archive, a column missing, unequal rows, or bad values.
     """
+    if not zipfile.is_zipfile(path):
+        raise PotstillError(f"{path}: damaged or not an .npz archive")
     try:
         with np.load(path, allow_pickle=False) as archive:
             raw = {key: archive[key] for key in archive.files}

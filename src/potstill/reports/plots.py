@@ -85,7 +85,7 @@ def _returns_panel(axis: Any, steps: Sequence[int], result: dict[str, Any]) -> N
             axis.axhline(result[name]["mean"], color=colour, linewidth=1.2, label=label)
     axis.set(xlabel="outer steps", ylabel="normalised return", title=f"{result['dataset']}, {result['pairs']} pairs")
     axis.set_ylim(bottom=min(0.0, float((mean - std).min())))
-    axis.legend(frameon=False, fontsize=8, loc="lower right")
+    axis.legend(framealpha=0.7, edgecolor="none", fontsize=8, loc="upper left")
 
 
 def plot_comparison(path: Path, results: dict[str, dict[str, Any]]) -> Path:

@@ -81,6 +81,8 @@ def check_spaces(env: Any) -> None:
     for what, space in (("observations", env.observation_space), ("actions", env.action_space)):
         if not isinstance(space, Box) or len(space.shape) != 1:
             raise PotstillError(f"{name} has {what} of {space}: a one-dimensional Box is needed")
+    if not (np.isfinite(env.action_space.low).all() and np.isfinite(env.action_space.high).all()):
+        raise PotstillError(f"{name} has unbounded actions: finite bounds are needed, to scale them to [-1, 1]")
 
 
 def time_limit(env_id: str) -> int | None:

@@ -36,28 +36,22 @@ def student_returns(students: Students, env_id: str, episodes: int, seed: int) -
     return play(students.each, env_id, seeds).reshape(len(students), episodes)
 
 
-def score_students(
-    distillate: Distillate, *, students: int, episodes: int, seed: int, recipe: str | None = None
-) -> dict[str, Any]:
-    """Train students, play them singly and as an ensemble.
-
-    Returns:
-        ``student`` and ``ensemble`` as :func:`~potstill.statistics.summarise` gives them (the ensemble
-        plays ten episodes at least), and ``seconds`` for training and evaluating.
-    """
-    if distillate.env_id is None:
-        raise PotstillError("the distillate names no environment: nothing to play in")
+def train_crew(distillate: Distillate, students: int, seed: int, recipe: str | None = None) -> tuple[Students, float]:
+    """Train the students that an evaluation with ``seed`` plays; and the seconds that took."""
     started = time.perf_counter()
     crew = distillate.train_students([1000 * seed + i for i in range(students)], recipe)
-    trained = time.perf_counter()
-    singles = student_returns(crew, distillate.env_id, episodes, seed)
-    together = policy_returns(crew.ensemble, distillate.env_id, max(10, episodes), seed + 1)
-    done = time.perf_counter()
-    return {
-        "student": summarise(singles, distillate.env_id),
-        "ensemble": summarise(together, distillate.env_id),
-        "seconds": {"training": trained - started, "evaluating": done - trained},
-    }
+    return crew, time.perf_counter() - started
+
+
+def score_students(crew: Students, env_id: str, episodes: int, seed: int) -> dict[str, Any]:
+    """Let students play, singly and as an ensemble (ten episodes at least).
+
+    Returns:
+        ``student`` and ``ensemble`` as :func:`~potstill.statistics.summarise` gives them.
+    """
+    singles = student_returns(crew, env_id, episodes, seed)
+    together = policy_returns(crew.ensemble, env_id, max(10, episodes), seed + 1)
+    return {"student": summarise(singles, env_id), "ensemble": summarise(together, env_id)}
 
 
 def score_random(data: Transitions, like: Distillate, *, students: int, episodes: int, seed: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
 from potstill.distillate import Distillate
 from potstill.errors import PotstillError
-from potstill.evaluation import policy_returns, score_offline, score_random, score_students
+from potstill.evaluation import policy_returns, score_offline, score_random, score_students, train_crew
 from potstill.objectives import objective_named, value_weights
 from potstill.progress import Tracker
 from potstill.recipes import recipe_named
@@ -163,7 +163,8 @@ class Job:
     def _add_to_curve(self, distillate: Distillate, step: int, loss: float, seconds: float) -> None:
         point = {"step": step, "held_out_loss": loss, "seconds": seconds}
         if self.data.env_id and self.config.episodes:
-            scores = score_students(distillate, students=CURVE_STUDENTS, episodes=CURVE_EPISODES, seed=7)
+            crew, _ = train_crew(distillate, CURVE_STUDENTS, seed=7)
+            scores = score_students(crew, self.data.env_id, CURVE_EPISODES, seed=7)
             point |= {"student": scores["student"]["mean"], "student_std": scores["student"]["std"]}
             point["ensemble"] = scores["ensemble"]["mean"]
         self.curve.append(point)
@@ -173,18 +174,16 @@ class Job:
         """The result: teacher, random pairs, students and ensemble; offline figures without an environment."""
         config, env_id, started = self.config, self.data.env_id, time.perf_counter()
         result: dict[str, Any] = {"dataset": self.data.name, "env_id": env_id, "pairs": len(distillate)}
+        crew, self.seconds["training"] = train_crew(distillate, config.students, config.seed)
         if env_id and config.episodes:
             print(f"evaluating {config.students} students, {config.episodes} episodes each", flush=True)
             if self.teacher is not None:
                 returns = policy_returns(self.teacher.policy, env_id, max(10, config.episodes), seed=90)
                 result["teacher"] = summarise(returns, env_id)
-            options: dict[str, Any] = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
-            result["random"] = score_random(self.train, distillate, **options)
-            scores = score_students(distillate, **options)
-            self.seconds["training"] = scores.pop("seconds")["training"]
-            result |= scores
+            counts = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
+            result["random"] = score_random(self.train, distillate, **counts)
+            result |= score_students(crew, env_id, config.episodes, config.seed)
         if self.teacher is not None:
-            crew = distillate.train_students(list(range(config.students)))
             result["offline"] = score_offline(crew, self.data, self.teacher)
         self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["training"]
         known = whole_data_cloning(self.config.dataset)

@@ -9,7 +9,7 @@ from potstill.config import EvaluateConfig
 from potstill.data.registry import load_dataset
 from potstill.distillate import distillate_path, load
 from potstill.errors import PotstillError
-from potstill.evaluation import score_offline, score_students
+from potstill.evaluation import score_offline, score_students, train_crew
 from potstill.recipes import recipe_named
 from potstill.reports import print_offline, print_scores
 from potstill.runs import RunFolder, check_free
@@ -50,12 +50,12 @@ def evaluate(config: EvaluateConfig) -> Path:
             raise PotstillError(f"{data.name} has {data.state_size} states, the pairs {distillate.states.shape[1]}")
     folder = RunFolder(config.out, "evaluate", config, force=config.force)
     result: dict[str, Any] = {"recipe": recipe, "env_id": distillate.env_id, "pairs": len(distillate)}
+    crew, seconds = train_crew(distillate, config.students, config.seed, recipe)
+    result["seconds"] = {"training": seconds}
     if distillate.env_id is not None:
-        counts = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
-        result |= score_students(distillate, **counts, recipe=recipe)
+        result |= score_students(crew, distillate.env_id, config.episodes, config.seed)
         print_scores(result)
     if data is not None and teacher is not None:
-        crew = distillate.train_students([config.seed * 1000 + i for i in range(config.students)], recipe)
         result["offline"] = score_offline(crew, data, teacher)
         print_offline(result["offline"])
     folder.finish(result | {"sha256": file_hash(distillate_path(config.distillate))})

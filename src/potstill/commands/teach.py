@@ -55,9 +55,9 @@ def teach(config: TeachConfig) -> Path:
     folder = RunFolder(config.out, "teach", config, force=config.force)
     history: list[dict[str, Any]] = []
     with Tracker(f"teach {data.name}", config.updates) as tracker:
-        teacher, seconds = _train(config, data, folder, tracker, history)
+        seconds = _train(config, data, folder, tracker, history)
     result = {
-        "teacher": _evaluate(teacher, data, max(config.episodes, 1)) if config.episodes and data.env_id else None,
+        "teacher": {k: v for k, v in history[-1].items() if k != "update"} if history else None,
         "history": history,
         "seconds": seconds,
         "updates_per_second": config.updates / seconds,
@@ -70,8 +70,8 @@ def teach(config: TeachConfig) -> Path:
 
 def _train(
     config: TeachConfig, data: Transitions, folder: RunFolder, tracker: Tracker, history: list[dict[str, Any]]
-) -> tuple[NetworkTeacher, float]:
-    """The loop over compiled chunks; returns the last teacher and the seconds spent in updates."""
+) -> float:
+    """The loop over compiled chunks; returns the seconds spent in updates."""
     algorithm = ALGORITHMS[config.algorithm]
     key = jax.random.key(config.seed)
     table = algorithm.prepare(data)
@@ -98,7 +98,7 @@ def _train(
                 history.append(entry)
                 folder.log(**entry)
         tracker.update(done, critic_loss=critic_loss, actor_loss=actor_loss, score=score)
-    return teacher, seconds
+    return seconds
 
 
 def _evaluate(teacher: NetworkTeacher, data: Transitions, episodes: int) -> dict[str, Any]:

@@ -67,15 +67,14 @@ def resolve_bounds(env_id: str | None, columns: dict[str, np.ndarray], *, source
     size = columns["actions"].shape[1]
     if env_id is None:
         return -np.ones(size, np.float32), np.ones(size, np.float32)
-    from potstill.environments import action_bounds, make
+    from potstill.environments import make
 
-    low, high = action_bounds(env_id)
     env = make(env_id)
     for what, space in (("observations", env.observation_space), ("actions", env.action_space)):
         if columns[what].shape[1] != space.shape[0]:
             raise PotstillError(f"{source}: {columns[what].shape[1]} {what} columns, but {env_id} has {space.shape[0]}")
     env.close()
-    return low, high
+    return env.action_space.low.astype(np.float32), env.action_space.high.astype(np.float32)
 
 
 def check_transitions(data: Transitions) -> None:

@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+
+import gymnasium
 import numpy as np
 import pytest
 
@@ -52,6 +55,10 @@ def test_refusals():
         environments.make("Hoppr-v5")
     with pytest.raises(PotstillError, match="discrete actions"):
         environments.make("CartPole-v1")
+    space = lambda bound: gymnasium.spaces.Box(-bound, bound, (2,))  # noqa: E731
+    unbounded = SimpleNamespace(spec=None, observation_space=space(1.0), action_space=space(np.inf))
+    with pytest.raises(PotstillError, match="unbounded actions: finite bounds are needed"):
+        environments.check_spaces(unbounded)
 
 
 def test_reference_scores():

@@ -87,7 +87,9 @@ def begin(params: Params) -> Momentum:
 
 def step(state: Momentum, gradient: Any, recipe: Recipe) -> Momentum:
     """One step of SGD: v ← β v + ∇ℓ, θ ← θ − α v."""
-    velocity = jax.tree.map(lambda v, g: recipe.momentum * v + g, state.velocity, gradient)
+    velocity = gradient
+    if recipe.momentum:  # without it there is no v to carry
+        velocity = jax.tree.map(lambda v, g: recipe.momentum * v + g, state.velocity, gradient)
     params = jax.tree.map(lambda p, v: p - recipe.learning_rate * v, state.params, velocity)
     return Momentum(params, velocity)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 Params = list[dict[str, Any]]  # one {"weight": [in, out], "bias": [out]} a layer, input to output
 GAIN = 2.0**0.5
+OUTPUT_RANGE, HIDDEN_BIAS = 3e-3, 0.1  # of :func:`init_uniform`
 
 
 def orthogonal(normal: Float[Array, "in out"]) -> Float[Array, "in out"]:
@@ -24,19 +26,37 @@ def orthogonal(normal: Float[Array, "in out"]) -> Float[Array, "in out"]:
 def init_mlp(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
     """Orthogonal weights with gain √2 and zero biases, the paper's start.
 
-    All numbers are drawn at once: each draw costs half a second to compile.
-
     Args:
         key: draws the weights.
         sizes: widths from input to output, e.g. ``(11, 256, 256, 256, 3)`` for the 4-layer student.
     """
+    drawn = jax.random.normal(key, (_numbers(sizes),))
+    return [{"weight": orthogonal(x), "bias": jnp.zeros(x.shape[1])} for x in _matrices(drawn, sizes)]
+
+
+def init_uniform(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
+    """Uniform start by fan-in with biases of 0.1, the last layer within ±0.003: usual for actors and critics."""
+    drawn = jax.random.uniform(key, (_numbers(sizes),), minval=-1.0, maxval=1.0)
+    *hidden, last = _matrices(drawn, sizes)
+    params = [{"weight": x * len(x) ** -0.5, "bias": jnp.full(x.shape[1], HIDDEN_BIAS)} for x in hidden]
+    return [*params, {"weight": OUTPUT_RANGE * last, "bias": jnp.zeros(last.shape[1])}]
+
+
+def _numbers(sizes: tuple[int, ...]) -> int:
+    """How many weights a network has. All are drawn at once: each draw costs half a second to compile."""
+    return sum(a * b for a, b in itertools.pairwise(sizes))
+
+
+def _matrices(drawn: Float[Array, " W"], sizes: tuple[int, ...]) -> list[Float[Array, "in out"]]:
     shapes = list(itertools.pairwise(sizes))
     ends = list(itertools.accumulate(a * b for a, b in shapes))
-    drawn = jnp.split(jax.random.normal(key, (ends[-1],)), ends[:-1])
-    return [
-        {"weight": orthogonal(x.reshape(shape)), "bias": jnp.zeros(shape[1])}
-        for x, shape in zip(drawn, shapes, strict=True)
-    ]
+    return [x.reshape(shape) for x, shape in zip(jnp.split(drawn, ends[:-1]), shapes, strict=True)]
+
+
+def init_stack(init: Callable[..., Params], key: PRNGKeyArray, sizes: tuple[int, ...], count: int) -> Params:
+    """``count`` networks of one shape, stacked on the first axis of every array."""
+    networks = [init(part, sizes) for part in jax.random.split(key, count)]
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *networks)
 
 
 def apply_mlp(params: Params, x: Float[Array, "*B in"]) -> Float[Array, "*B out"]:
@@ -52,9 +72,19 @@ def layer_norm(x: Float[Array, "*B H"]) -> Float[Array, "*B H"]:
     return centred * jax.lax.rsqrt(jnp.mean(centred**2, -1, keepdims=True) + 1e-6)
 
 
-def apply_critic(params: Params, states: Float[Array, "*B S"], actions: Float[Array, "*B A"]) -> Float[Array, "*B"]:
-    """Q(s, a): state and action joined, ReLU then :func:`layer_norm` after each hidden layer."""
+def apply_critic(
+    params: Params, states: Float[Array, "*B S"], actions: Float[Array, "*B A"], *, normed: bool = True
+) -> Float[Array, "*B"]:
+    """Q(s, a): state and action joined, ReLU and, if ``normed``, :func:`layer_norm` after each hidden layer."""
     x = jnp.concatenate([states, actions], axis=-1)
     for layer in params[:-1]:
-        x = layer_norm(jax.nn.relu(x @ layer["weight"] + layer["bias"]))
+        x = jax.nn.relu(x @ layer["weight"] + layer["bias"])
+        x = layer_norm(x) if normed else x
     return (x @ params[-1]["weight"] + params[-1]["bias"])[..., 0]
+
+
+def apply_critics(
+    params: Params, states: Float[Array, "*B S"], actions: Float[Array, "*B A"], *, normed: bool = True
+) -> Float[Array, "C *B"]:
+    """Q(s, a) of each of C stacked critics."""
+    return jax.vmap(lambda one: apply_critic(one, states, actions, normed=normed))(params)

@@ -14,7 +14,7 @@ from potstill.errors import PotstillError
 from potstill.types import Normaliser
 
 Layers = list[dict[str, Any]]  # [{"weight": [in, out], "bias": [out]}, ...]
-Head = Literal["tanh", "tanh_gaussian"]
+Head = Literal["tanh", "gaussian", "tanh_gaussian"]
 LOG_STD_RANGE = (-20.0, 2.0)
 
 
@@ -22,8 +22,15 @@ LOG_STD_RANGE = (-20.0, 2.0)
 class Policy:
     """A ReLU network from raw observations to actions within bounds.
 
-    ``tanh``: action = tanh(f(s)). ``tanh_gaussian``: the last layer gives mean and log-std, the mean
-    action is tanh(mean). Both are then scaled from [-1, 1] to the bounds.
+    By ``head``, with mean and log-std from the last layer and ε of unit variance:
+
+    =================  ==================================================
+    ``tanh``           tanh(mean), without noise
+    ``gaussian``       tanh(mean) + std ε, clipped to [-1, 1]
+    ``tanh_gaussian``  tanh(mean + std ε)
+    =================  ==================================================
+
+    The mean action is tanh(mean); all are then scaled from [-1, 1] to the bounds.
     """
 
     layers: Layers
@@ -55,8 +62,10 @@ class Policy:
         size = len(self.action_low)
         if self.head == "tanh":
             return self._scale(np.tanh(output))
-        std = np.exp(np.clip(output[..., size:], *LOG_STD_RANGE))
-        return self._scale(np.tanh(output[..., :size] + std * rng.standard_normal(std.shape)))
+        noise = np.exp(np.clip(output[..., size:], *LOG_STD_RANGE)) * rng.standard_normal(output[..., size:].shape)
+        if self.head == "gaussian":
+            return self._scale(np.clip(np.tanh(output[..., :size]) + noise, -1.0, 1.0))
+        return self._scale(np.tanh(output[..., :size] + noise))
 
     def save(self, path: Path | str, metadata: dict[str, Any] | None = None) -> Path:
         """Write this policy as a ``.safetensors`` file."""
@@ -76,7 +85,7 @@ def from_arrays(arrays: dict[str, np.ndarray], head: Head, path: Path | str) -> 
     names = ("state_mean", "state_scale", "action_low", "action_high")
     mean, scale, low, high = (storage.need(arrays, name, path) for name in names)
     sizes = [layer["weight"].shape for layer in layers]
-    outputs = len(low) * (2 if head == "tanh_gaussian" else 1)
+    outputs = len(low) * (1 if head == "tanh" else 2)
     joins = [len(mean), *(out for _, out in sizes)]
     if not layers or any(size[0] != before for size, before in zip(sizes, joins, strict=False)) or joins[-1] != outputs:
         raise PotstillError(f"{path}: layers {sizes} do not lead from {len(mean)} states to {outputs} outputs")

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +49,21 @@ class RunFolder:
         command: the name of the command that runs.
         config: its resolved configuration, a dataclass.
         force: replace an existing run folder. A folder that is not one of ours is never replaced.
+        resume: go on in the folder if it exists; its settings must be the same and it must be unfinished.
 
     Raises:
         PotstillError: if the folder exists (without ``force``), is no run folder, or cannot be made.
     """
 
-    def __init__(self, path: Path | str | None, command: str, config: Any, *, force: bool = False) -> None:
+    def __init__(
+        self, path: Path | str | None, command: str, config: Any, *, force: bool = False, resume: bool = False
+    ) -> None:
         self.path = Path(path) if path is not None else _fresh_path(command)
-        self._make(force)
         self.started = time.time()
+        if resume and (self.path / "config.json").exists():
+            check_same(self.path, config)
+            return
+        self._make(force)
         self.write_json("config.json", {"command": command, **to_json(config)})
         (self.path / "metrics.jsonl").touch()
 
@@ -73,6 +80,12 @@ class RunFolder:
         """Append one line to ``metrics.jsonl``; it is on disk when this returns."""
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(to_json(figures)) + "\n")
+
+    def keep_metrics(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
+        """Drop the lines of ``metrics.jsonl`` that are not ``wanted``: a resumed run writes them again."""
+        path = self.path / "metrics.jsonl"
+        lines = [line for line in path.read_text().splitlines() if wanted(json.loads(line))]
+        write_atomically(path, "".join(line + "\n" for line in lines).encode())
 
     def write_json(self, name: str, content: Any) -> None:
         """Write ``content`` as JSON under ``name``, atomically."""
@@ -107,6 +120,16 @@ def check_free(path: Path | str | None, *, force: bool = False) -> None:
     parent = next(p for p in [path, *path.absolute().parents] if p.exists())
     if not os.access(parent, os.W_OK):
         raise PotstillError(f"cannot write to {path}: no permission in {parent}")
+
+
+def check_same(path: Path, config: Any) -> None:
+    """Raise unless the run in ``path`` is unfinished and has the settings of ``config``."""
+    saved, wanted = read_json(path / "config.json"), to_json(config)
+    if (path / "result.json").exists():
+        raise PotstillError(f"{path} is finished: nothing to resume")
+    for name in wanted.keys() - {"out", "force", "resume"}:
+        if saved.get(name) != wanted[name]:
+            raise PotstillError(f"{path} has {name} {saved.get(name)}, not {wanted[name]}: it cannot be resumed so")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from potstill.errors import PotstillError
@@ -47,18 +47,35 @@ def command_line(name: str, config: Any) -> str:
     >>> command_line("distill", DistillConfig("hopper-medium-replay", size=64, out="runs/a"))
     'potstill distill hopper-medium-replay --size 64'
     """
-    words = ["potstill", name]
+    return " ".join(["potstill", name, *_words(config, "")])
+
+
+def _words(config: Any, prefix: str) -> list[str]:
+    words = []
     for item in fields(config):
-        value = getattr(config, item.name)
-        if item.default is MISSING:
+        value, option = getattr(config, item.name), f"--{prefix}{_dashed(item.name)}"
+        if is_dataclass(value):
+            words += _words(value, f"{_dashed(item.name)}.")
+        elif item.default is MISSING:
             words.append(str(value))
-        elif value != item.default and item.name not in ("out", "force"):
-            words.append(f"--{item.name.replace('_', '-')}" + ("" if value is True else f" {value}"))
-    return " ".join(words)
+        elif value != item.default and item.name not in ("out", "force", "resume"):
+            if isinstance(value, bool):
+                words.append(option if value else f"--{prefix}no-{_dashed(item.name)}")
+            else:
+                words.append(f"{option} {value}")
+    return words
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def from_saved(config: type[Config], saved: dict[str, Any], **changes: Any) -> Config:
     """Rebuild a config from what ``config.json`` holds, with some settings changed."""
-    known = {field.name for field in fields(config)}  # type: ignore[arg-type]
-    settings = {name: value for name, value in saved.items() if name in known}
+    settings = {}
+    for item in fields(config):  # type: ignore[arg-type]
+        if item.name in saved:
+            value = saved[item.name]
+            nested = is_dataclass(item.default) and isinstance(value, dict)
+            settings[item.name] = from_saved(type(item.default), value) if nested else value
     return config(**{**settings, **changes})

@@ -32,7 +32,7 @@ def save(path: Path | str, kind: str, arrays: dict[str, np.ndarray], metadata: d
     # One entry only: safetensors writes several in an order that changes from run to run.
     papers = {"format": kind, "format_version": FORMAT_VERSION, "metadata": metadata}
     header = {"potstill": json.dumps(papers, sort_keys=True)}
-    contiguous = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    contiguous = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, to_bytes(contiguous, metadata=header))

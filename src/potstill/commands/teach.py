@@ -2,103 +2,92 @@
 
 from __future__ import annotations
 
-import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
 from potstill.config import TeachConfig
 from potstill.data.registry import load_dataset
-from potstill.errors import PotstillError, unknown
+from potstill.errors import PotstillError
 from potstill.evaluation import policy_returns
 from potstill.progress import Tracker
-from potstill.runs import RunFolder, check_free, to_json
+from potstill.runs import RunFolder, check_free, check_same, to_json
 from potstill.settings import configured
 from potstill.statistics import summarise
 from potstill.storage import file_hash
-from potstill.teachers import rebrac
 from potstill.teachers.base import NetworkTeacher
+from potstill.teachers.checkpoints import Progress, load_checkpoint, save_checkpoint
+from potstill.teachers.registry import algorithm_named
+from potstill.teachers.training import Learner, teacher_of
 from potstill.types import Transitions
-
-ALGORITHMS = {"rebrac": rebrac}
-CHUNK = 500  # updates in one compiled call, between two lines of progress
 
 
 @configured(TeachConfig)
 def teach(config: TeachConfig) -> Path:
     """Train a policy and its critics on ``config.dataset``; the environment is only asked for scores.
 
-    The run folder gets ``teacher.safetensors``, written anew at every evaluation, and a plot of the
-    learning curve. An interruption keeps the last one written.
+    The run folder gets ``teacher.safetensors`` and ``checkpoint.safetensors``, written anew at every
+    evaluation, and a plot of the learning curve. An interrupted run goes on with ``resume=True`` and
+    ends with the bytes of an uninterrupted one.
 
     Returns:
         The run folder.
 
     Raises:
-        PotstillError: an unknown dataset or algorithm, rewards that are all equal, or divergence.
+        PotstillError: an unknown dataset or algorithm, rewards that are all equal, rows without the
+            order that the algorithm needs, a run that cannot be resumed, or divergence.
 
     Example:
         >>> import potstill
         >>> run = potstill.teach("hopper-medium-replay", updates=50_000)  # doctest: +SKIP
     """
-    if config.algorithm not in ALGORITHMS:
-        raise unknown("algorithm", config.algorithm, ALGORITHMS)
-    check_free(config.out, force=config.force)
+    algorithm_named(config.algorithm)
+    resumed = config.resume and (Path(str(config.out)) / "config.json").exists()
+    if resumed:
+        check_same(Path(str(config.out)), config)
+    else:
+        check_free(config.out, force=config.force)
     data = load_dataset(config.dataset)
     if data.rewards.min() == data.rewards.max():
         raise PotstillError(
             f"{data.name}: all rewards equal {data.rewards[0]:.4g}, there is nothing to learn from them"
         )
-    folder = RunFolder(config.out, "teach", config, force=config.force)
-    history: list[dict[str, Any]] = []
-    with Tracker(f"teach {data.name}", config.updates) as tracker:
-        seconds = _train(config, data, folder, tracker, history)
+    learner = Learner(algorithm_named(config.algorithm), data, config)
+    folder = RunFolder(config.out, "teach", config, force=config.force, resume=resumed)
+    progress = load_checkpoint(folder, learner) if resumed else Progress()
+    _train(learner, folder, progress)
     result = {
-        "teacher": {k: v for k, v in history[-1].items() if k != "update"} if history else None,
-        "history": history,
-        "seconds": seconds,
-        "updates_per_second": config.updates / seconds,
+        "teacher": {k: v for k, v in progress.history[-1].items() if k != "update"} if progress.history else None,
+        "history": progress.history,
+        "seconds": progress.seconds,
+        "updates_per_second": config.updates / progress.seconds,
         "sha256": file_hash(folder.path / "teacher.safetensors"),
     }
     folder.finish(result)
+    (folder.path / "checkpoint.safetensors").unlink()
     _show(folder.path, data, result)
     return folder.path
 
 
-def _train(
-    config: TeachConfig, data: Transitions, folder: RunFolder, tracker: Tracker, history: list[dict[str, Any]]
-) -> float:
-    """The loop over compiled chunks; returns the seconds spent in updates."""
-    algorithm = ALGORITHMS[config.algorithm]
-    key = jax.random.key(config.seed)
-    table = algorithm.prepare(data)
-    state = algorithm.begin(jax.random.fold_in(key, 0), data.state_size, data.action_size, config)
-    done, seconds, score = 0, 0.0, float("nan")
-    while done < config.updates:
-        goal = min(done + CHUNK, config.updates, (done // config.evaluate_every + 1) * config.evaluate_every)
-        updates = max(2, (goal - done) // 2 * 2)
-        started = time.perf_counter()
-        step_key = jax.random.fold_in(key, done + 1)
-        state, losses = jax.block_until_ready(algorithm.run(state, table, step_key, config=config, updates=updates))
-        seconds += time.perf_counter() - started
-        done += updates
-        critic_loss, actor_loss = map(float, losses)
-        if not np.isfinite(critic_loss + actor_loss):
-            raise PotstillError(f"{config.algorithm} diverged at update {done}: its losses are no longer finite")
-        folder.log(update=done, critic_loss=critic_loss, actor_loss=actor_loss, seconds=seconds)
-        if done % config.evaluate_every == 0 or done >= config.updates:
-            teacher = algorithm.teacher_of(state, data, _metadata(config, data, done))
-            teacher.save(folder.path / "teacher.safetensors")
-            if config.episodes and data.env_id:
-                entry = {"update": done, **_evaluate(teacher, data, config.episodes)}
-                score = entry["mean"]
-                history.append(entry)
-                folder.log(**entry)
-        tracker.update(done, critic_loss=critic_loss, actor_loss=actor_loss, score=score)
-    return seconds
+def _train(learner: Learner, folder: RunFolder, progress: Progress) -> None:
+    """The loop over compiled chunks, with an evaluation and a checkpoint now and then."""
+    config, data = learner.config, learner.data
+    score = {"score": progress.history[-1]["mean"]} if progress.history else {}
+    with Tracker(f"teach {data.name}", config.updates) as tracker:
+        while learner.done < config.updates:
+            figures, seconds = learner.advance()
+            progress.seconds += seconds
+            folder.log(update=learner.done, **figures, seconds=progress.seconds)
+            if learner.done % config.evaluate_every == 0 or learner.done >= config.updates:
+                teacher = teacher_of(learner.algorithm, learner.state, data, config, _metadata(learner))
+                teacher.save(folder.path / "teacher.safetensors")
+                if config.episodes and data.env_id:
+                    entry = {"update": learner.done, **_evaluate(teacher, data, config.episodes)}
+                    score = {"score": entry["mean"]}
+                    progress.history.append(entry)
+                    folder.log(**entry)
+                save_checkpoint(folder, learner, progress)
+            tracker.update(learner.done, **figures, **score)
 
 
 def _evaluate(teacher: NetworkTeacher, data: Transitions, episodes: int) -> dict[str, Any]:
@@ -106,12 +95,15 @@ def _evaluate(teacher: NetworkTeacher, data: Transitions, episodes: int) -> dict
     return summarise(policy_returns(teacher.policy, data.env_id, episodes, seed=0), data.env_id)
 
 
-def _metadata(config: TeachConfig, data: Transitions, updates: int) -> dict[str, Any]:
-    settings = {k: v for k, v in to_json(config).items() if k not in ("out", "force", "dataset", "updates")}
+def _metadata(learner: Learner) -> dict[str, Any]:
+    """What made the teacher: the shared settings and those of its own algorithm."""
+    config, data = learner.config, learner.data
+    own = config.algorithm.replace("-", "_")
+    shared = ("batch", "discount", "target_rate", "seed", own)
     return {
         "algorithm": config.algorithm,
-        "updates": updates,
-        "settings": settings,
+        "updates": learner.done,
+        "settings": {k: v for k, v in to_json(config).items() if k in shared},
         "dataset": data.name,
         "dataset_hash": data.content_hash,
         "env_id": data.env_id,

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill import storage
 from potstill.errors import PotstillError
-from potstill.networks import Params, apply_critic, apply_mlp
+from potstill.networks import Params, apply_critics, apply_mlp
 from potstill.policies import LOG_STD_RANGE, Policy, from_arrays
 from potstill.types import Normaliser
 
@@ -53,6 +53,7 @@ class NetworkTeacher:
     policy: Policy
     critics: Params
     metadata: dict[str, Any] = field(default_factory=dict)
+    layer_norm: bool = True
 
     @property
     def normaliser(self) -> Normaliser:
@@ -83,18 +84,24 @@ class NetworkTeacher:
     def sample(self, states: Float[Array, "*B S"], key: PRNGKeyArray) -> Float[Array, "*B A"]:
         """Sampled actions; a deterministic policy has no noise and returns its mean."""
         output = apply_mlp(self.policy.layers, states)
+        mean = output[..., : self.action_size]
         if self.policy.head == "tanh":
-            return jnp.tanh(output)
-        std = jnp.exp(jnp.clip(output[..., self.action_size :], *LOG_STD_RANGE))
-        return jnp.tanh(output[..., : self.action_size] + std * jax.random.normal(key, std.shape))
+            return jnp.tanh(mean)
+        noise = jnp.exp(jnp.clip(output[..., self.action_size :], *LOG_STD_RANGE)) * jax.random.normal(key, mean.shape)
+        if self.policy.head == "gaussian":
+            return jnp.clip(jnp.tanh(mean) + noise, -1.0, 1.0)
+        return jnp.tanh(mean + noise)
 
     def action_values(self, states: Float[Array, "*B S"], actions: Float[Array, "*B A"]) -> Float[Array, "C *B"]:
         """Values of each critic."""
-        return jax.vmap(apply_critic, (0, None, None))(self.critics, states, actions)
+        return apply_critics(self.critics, states, actions, normed=self.layer_norm)
 
     def save(self, path: Path | str) -> Path:
         """Write this teacher as one ``.safetensors`` file."""
-        return storage.save(path, "teacher", self._arrays(), {"head": self.policy.head, **self.metadata})
+        return storage.save(path, "teacher", self._arrays(), {**self.metadata, **self._shape()})
+
+    def _shape(self) -> dict[str, Any]:
+        return {"head": self.policy.head, "layer_norm": self.layer_norm}
 
 
 def load_teacher(path: Path | str) -> NetworkTeacher:
@@ -110,4 +117,4 @@ def load_teacher(path: Path | str) -> NetworkTeacher:
     inputs = len(policy.normaliser.mean) + len(policy.action_low)
     if not critics or critics[0]["weight"].shape[1] != inputs:
         raise PotstillError(f"{path}: its critics do not take {inputs} inputs (states and actions)")
-    return NetworkTeacher(policy, critics, metadata)
+    return NetworkTeacher(policy, critics, metadata, metadata.get("layer_norm", True))

@@ -1,13 +1,24 @@
-"""Where a teacher comes from: a file, or the one bundled with a dataset."""
+"""The algorithms by name, and where a teacher comes from: a file, or the one bundled with a dataset."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from potstill.bundled import BUNDLED, bundled_names
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, unknown
+from potstill.teachers import bc, calql, edac, iql, rebrac
 from potstill.teachers.base import NetworkTeacher, load_teacher
+from potstill.teachers.training import Algorithm
 from potstill.types import Transitions
+
+ALGORITHMS = {module.ALGORITHM.name: module.ALGORITHM for module in (bc, rebrac, iql, calql, edac)}
+
+
+def algorithm_named(name: str) -> Algorithm:
+    """Look an algorithm up; an unknown name is a :class:`~potstill.errors.PotstillError`."""
+    if name not in ALGORITHMS:
+        raise unknown("algorithm", name, ALGORITHMS)
+    return ALGORITHMS[name]
 
 
 def find_teacher(teacher: Path | str | None, dataset: Path | str, data: Transitions) -> NetworkTeacher:

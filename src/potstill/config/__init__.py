@@ -1,0 +1,25 @@
+"""Every setting of every command, each in one place, with its meaning and source beside it.
+
+Nothing here imports JAX, so that the command line starts at once. The command line is generated from
+these classes, and the resolved values are saved with every artefact.
+"""
+
+from potstill.config.collect import CollectConfig
+from potstill.config.distill import DistillConfig, EvaluateConfig
+from potstill.config.runs import InspectConfig, ReportConfig, ReproduceConfig
+from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, TeachConfig
+
+__all__ = [
+    "BcConfig",
+    "CalQlConfig",
+    "CollectConfig",
+    "DistillConfig",
+    "EdacConfig",
+    "EvaluateConfig",
+    "InspectConfig",
+    "IqlConfig",
+    "RebracConfig",
+    "ReportConfig",
+    "ReproduceConfig",
+    "TeachConfig",
+]

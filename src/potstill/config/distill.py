@@ -1,0 +1,114 @@
+"""Settings of ``potstill distill`` and ``potstill evaluate``."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Literal
+
+from potstill.settings import check_ranges
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Distil a dataset and its teacher into a few hundred pairs, and show what students earn."""
+
+    dataset: Path | str
+    """A bundled name (hopper-medium-replay) or a path to .hdf5 (D4RL layout) or .npz."""
+
+    _: KW_ONLY
+
+    teacher: Path | str | None = None
+    """A teacher file, as `potstill teach` writes it. Default: the one bundled with the dataset."""
+
+    size: int = 256
+    """N, the number of pairs."""
+
+    objective: str = "q-gap"
+    """random, dbc, pbc, av-pbc or q-gap."""
+
+    weighting: str = "clipped"
+    """Av-PBC's weights from q*: clipped, ranged or reference."""
+
+    solver: str = "kernel"
+    """kernel (kernel descent), unroll (back-propagation through a student's training) or sweep."""
+
+    recipe: str = "default"
+    """The student's recipe that the pairs are distilled for: default, paper or reference."""
+
+    steps: int = 300
+    """Outer steps."""
+
+    batch: int = 1024
+    """B, states of the dataset in an outer step."""
+
+    optimiser: Literal["adam", "sgd"] = "adam"
+    """Outer optimiser: adam with cosine decay, or sgd with momentum 0.9 as in the paper."""
+
+    learning_rate: float = 0.1
+    """Outer learning rate. Default: 0.1."""
+
+    clip: float = 2.0
+    """Largest norm of the outer gradient."""
+
+    initial_actions: Literal["teacher", "data"] = "teacher"
+    """Actions of the initial pairs; data is the paper's choice."""
+
+    students: int = 10
+    """Students in the final evaluation, and in the ensemble."""
+
+    episodes: int = 10
+    """Episodes of each student. 0: no evaluation."""
+
+    curve_points: int = 5
+    """Points of the curve of return over outer steps; also how often the pairs are saved."""
+
+    seed: int = 0
+    """Seeds the initial pairs, the batches and the students' starts."""
+
+    out: Path | str | None = None
+    """Run folder to make. Default: runs/COMMAND-TIME."""
+
+    force: bool = False
+    """Replace the run folder if it exists."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, size=1, steps=0, batch=1, clip=1e-12, learning_rate=1e-12)
+        check_ranges(self, students=1, episodes=0, curve_points=1, seed=0)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Train students on a distillate and measure them, in the environment or against the teacher."""
+
+    distillate: Path | str
+    """A distillate file, or a run folder of `potstill distill`."""
+
+    _: KW_ONLY
+
+    students: int = 10
+    """Students to train, each from a start of its own; also the ensemble's size."""
+
+    episodes: int = 10
+    """Episodes of each student."""
+
+    recipe: str | None = None
+    """Train by another recipe than the distillate's own: default, paper or reference."""
+
+    dataset: Path | str | None = None
+    """Without an environment: the dataset whose held-out states to compare on."""
+
+    teacher: Path | str | None = None
+    """Without an environment: the teacher to compare with. Default: the bundled one."""
+
+    seed: int = 0
+    """Seeds the students' starts and the episodes'."""
+
+    out: Path | str | None = None
+    """Run folder to make. Default: runs/COMMAND-TIME."""
+
+    force: bool = False
+    """Replace the run folder if it exists."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, students=1, episodes=1, seed=0)

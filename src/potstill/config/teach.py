@@ -1,0 +1,182 @@
+"""Settings of ``potstill teach``: the training all algorithms share, then each algorithm's own."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+
+from potstill.errors import PotstillError
+from potstill.settings import check_ranges
+
+
+@dataclass(frozen=True)
+class BcConfig:
+    """Behavioural cloning; its critics are fitted to the cloned policy."""
+
+    _: KW_ONLY
+
+    best_episodes: float = 1.0
+    """Share of the episodes, those of highest return, to clone: 0.1 is the usual percentile form."""
+
+    learning_rate: float = 3e-4
+    """Adam's."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, learning_rate=1e-12)
+        if not 0.0 < self.best_episodes <= 1.0:
+            raise PotstillError(f"--bc.best-episodes {self.best_episodes}: inside (0, 1] is needed")
+
+
+@dataclass(frozen=True)
+class RebracConfig:
+    """ReBRAC. TD3+BC is actor_penalty 0.4 / A, critic_penalty 0, no layer_norm, two hidden layers."""
+
+    _: KW_ONLY
+
+    actor_penalty: float = 0.05
+    """β_π, distance of the policy to the data's actions. Source: ReBRAC, hopper-medium-replay."""
+
+    critic_penalty: float = 0.5
+    """β_Q, the same inside the critic's target."""
+
+    layer_norm: bool = True
+    """LayerNorm after the critics' hidden layers."""
+
+    hidden_layers: int = 3
+    """Hidden layers of 256 units, of the actor and of the critics."""
+
+    learning_rate: float = 1e-3
+    """Adam's, for actor and critics."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, actor_penalty=0, critic_penalty=0, hidden_layers=1, learning_rate=1e-12)
+
+
+@dataclass(frozen=True)
+class IqlConfig:
+    """Implicit Q-learning."""
+
+    _: KW_ONLY
+
+    expectile: float = 0.7
+    """τ of the expectile that the state value is of. Source: IQL, locomotion."""
+
+    temperature: float = 3.0
+    """β, the inverse temperature of the advantage weights."""
+
+    learning_rate: float = 3e-4
+    """Adam's, for all networks; the actor's decays to 0 by a cosine."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, temperature=0, learning_rate=1e-12)
+        if not 0.0 < self.expectile < 1.0:
+            raise PotstillError(f"--iql.expectile {self.expectile}: inside (0, 1) is needed")
+
+
+@dataclass(frozen=True)
+class CalQlConfig:
+    """Cal-QL. CQL is the same without calibrated."""
+
+    _: KW_ONLY
+
+    calibrated: bool = True
+    """Bound the values of the policy's actions from below by the data's returns."""
+
+    alpha: float = 10.0
+    """Weight of the conservative term. Source: CORL's Cal-QL."""
+
+    actions: int = 10
+    """Actions drawn from each of: uniform, the policy here, the policy in the next state."""
+
+    policy_learning_rate: float = 3e-5
+    """Adam's, for the actor and the entropy's weight."""
+
+    learning_rate: float = 3e-4
+    """Adam's, for the critics."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, alpha=0, actions=1, policy_learning_rate=1e-12, learning_rate=1e-12)
+
+
+@dataclass(frozen=True)
+class EdacConfig:
+    """EDAC. SAC-N is diversity 0."""
+
+    _: KW_ONLY
+
+    critics: int = 10
+    """N, the ensemble's size. Source: EDAC, HalfCheetah and Walker2d; its Hopper runs use 50."""
+
+    diversity: float = 1.0
+    """η, weight of the gradient diversity."""
+
+    learning_rate: float = 3e-4
+    """Adam's, for all networks."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, critics=2, diversity=0, learning_rate=1e-12)
+
+
+@dataclass(frozen=True)
+class TeachConfig:
+    """Train a teacher (policy and action values) on a dataset by offline RL."""
+
+    dataset: Path | str
+    """A bundled name (hopper-medium-replay) or a path to .hdf5 (D4RL layout) or .npz."""
+
+    _: KW_ONLY
+
+    algorithm: str = "rebrac"
+    """The offline-RL algorithm: bc, rebrac, iql, cal-ql or edac."""
+
+    updates: int = 50_000
+    """Gradient updates of the critics."""
+
+    batch: int = 256
+    """Transitions in an update."""
+
+    discount: float = 0.99
+    """γ, inside (0, 1)."""
+
+    target_rate: float = 0.005
+    """τ, how fast the target networks follow."""
+
+    bc: BcConfig = BcConfig()
+    """Settings of bc."""
+
+    rebrac: RebracConfig = RebracConfig()
+    """Settings of rebrac."""
+
+    iql: IqlConfig = IqlConfig()
+    """Settings of iql."""
+
+    cal_ql: CalQlConfig = CalQlConfig()
+    """Settings of cal-ql."""
+
+    edac: EdacConfig = EdacConfig()
+    """Settings of edac."""
+
+    evaluate_every: int = 10_000
+    """Updates between two evaluations; each also writes the teacher as it is then."""
+
+    episodes: int = 10
+    """Episodes in an evaluation, where the dataset names an environment. 0: no evaluation."""
+
+    seed: int = 0
+    """Seeds the networks, the batches and the noise."""
+
+    out: Path | str | None = None
+    """Run folder to make. Default: runs/COMMAND-TIME."""
+
+    resume: bool = False
+    """Go on with the unfinished run in --out, which must have the same settings."""
+
+    force: bool = False
+    """Replace the run folder if it exists."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, updates=2, batch=1, evaluate_every=2, episodes=0, seed=0, target_rate=1e-12)
+        if not 0.0 < self.discount < 1.0:
+            raise PotstillError(f"--discount {self.discount}: inside (0, 1) is needed")
+        if self.resume and self.out is None:
+            raise PotstillError("--resume needs --out, the run folder to go on with")

@@ -1,0 +1,105 @@
+"""BC: behavioural cloning of the whole dataset, or of its best episodes; its critics value that policy.
+
+    L_π = E ‖π(s) − a‖²  over the episodes to clone                                     (1, actor)
+    L_Q = Σ_j E ( Q_j(s, a) − r − γ (1 − d) min_j Q̄_j(s′, π(s′)) )²  over all           (2, fitted Q)
+
+The actor never sees the critics: it is the baseline that every teacher must pass. Its action values
+(equation 2 is fitted Q-evaluation) make it a teacher like the others.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from potstill.config import TeachConfig
+from potstill.networks import Params, apply_critics, apply_mlp, init_mlp, init_stack
+from potstill.teachers import rows as rows_
+from potstill.teachers.rows import Rows
+from potstill.teachers.training import Algorithm, Figures, Parts, begin_adam, descend, first, follow
+from potstill.types import Transitions
+
+HIDDEN = (256, 256, 256)
+CRITIC_HIDDEN = (256, 256)
+CRITICS = 2
+
+
+class State(NamedTuple):
+    """Networks, the critics' slowly moving copies, and optimiser states."""
+
+    actor: Params
+    critics: Params
+    target_critics: Params
+    actor_optimiser: Any
+    critic_optimiser: Any
+
+
+def best_rows(data: Transitions, share: float) -> np.ndarray:
+    """The rows of the ``share`` of episodes with the highest returns, at least one episode."""
+    returns = data.episode_returns()
+    best = np.argsort(-returns, kind="stable")[: max(1, round(share * len(returns)))]
+    episode = np.cumsum(data.episode_ends) - data.episode_ends
+    return np.flatnonzero(np.isin(episode, best))
+
+
+def prepare(data: Transitions, config: TeachConfig) -> Rows:
+    """All rows, those to clone with weight 1."""
+    rows = rows_.prepare(data, config.discount)
+    if config.bc.best_episodes == 1.0:
+        return rows
+    return rows._replace(weights=jnp.zeros(len(data)).at[best_rows(data, config.bc.best_episodes)].set(1.0))
+
+
+def begin(key: PRNGKeyArray, state_size: int, action_size: int, config: TeachConfig) -> State:
+    """Fresh networks."""
+    actor_key, critic_key = jax.random.split(key)
+    actor = init_mlp(actor_key, (state_size, *HIDDEN, action_size))
+    critics = init_stack(init_mlp, critic_key, (state_size + action_size, *CRITIC_HIDDEN, 1), CRITICS)
+    return State(actor, critics, critics, begin_adam(actor), begin_adam(critics))
+
+
+def actor_loss(actor: Params, rows: Rows) -> tuple[Float[Array, ""], Figures]:
+    """Equation 1, the mean over the rows to clone."""
+    errors = jnp.sum((jnp.tanh(apply_mlp(actor, rows.states)) - rows.actions) ** 2, axis=-1)
+    loss = jnp.sum(rows.weights * errors) / jnp.maximum(rows.weights.sum(), 1.0)
+    return loss, {"actor_loss": loss}
+
+
+def critic_loss(critics: Params, target: Float[Array, " B"], rows: Rows) -> tuple[Float[Array, ""], Figures]:
+    """Equation 2, with ``target`` what is subtracted."""
+    values = apply_critics(critics, rows.states, rows.actions)
+    loss = jnp.sum(jnp.mean((values - target) ** 2, axis=-1))
+    return loss, {"critic_loss": loss, "value": values.mean()}
+
+
+def fitted_target(
+    target_critics: Params, next_actions: Float[Array, "B A"], rows: Rows, config: TeachConfig
+) -> Float[Array, " B"]:
+    """What Q(s, a) should be, if ``next_actions`` are what the policy does in s′."""
+    values = apply_critics(target_critics, rows.next_states, next_actions).min(axis=0)
+    return rows.rewards + config.discount * rows.alive * values
+
+
+def update(state: State, rows: Rows, key: PRNGKeyArray, config: TeachConfig) -> tuple[State, Figures]:
+    """One step of the actor and one of its critics."""
+    rows, rate = first(rows), config.bc.learning_rate
+    actor, actor_optimiser, of_actor = descend(lambda p: actor_loss(p, rows), state.actor, state.actor_optimiser, rate)
+    chosen = jnp.tanh(apply_mlp(actor, rows.next_states))
+    target = fitted_target(state.target_critics, chosen, rows, config)
+    critics, critic_optimiser, of_critics = descend(
+        lambda p: critic_loss(p, target, rows), state.critics, state.critic_optimiser, rate
+    )
+    target_critics = follow(critics, state.target_critics, config)
+    return State(actor, critics, target_critics, actor_optimiser, critic_optimiser), {**of_critics, **of_actor}
+
+
+def parts(state: State, data: Transitions, config: TeachConfig) -> Parts:
+    """The actor and its critics."""
+    return Parts(state.actor, "tanh", state.critics, True)
+
+
+ALGORITHM = Algorithm("bc", prepare, begin, update, parts)

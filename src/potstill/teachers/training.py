@@ -1,0 +1,182 @@
+"""The training loop that every algorithm shares: compiled scans over updates, some hundred at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Key, PRNGKeyArray
+
+from potstill.config import TeachConfig
+from potstill.errors import PotstillError
+from potstill.networks import Params
+from potstill.policies import Head, Policy
+from potstill.teachers.base import NetworkTeacher
+from potstill.teachers.rows import Rows
+from potstill.types import Transitions
+
+CHUNK = 500  # updates in one compiled call, between two lines of progress
+VALUE_SLACK = 2.0  # values past this multiple of the largest possible return mean divergence
+
+State = Any  # an algorithm's networks, their slowly moving copies and its optimiser states
+Figures = dict[str, Any]  # scalars by name
+
+
+class Parts(NamedTuple):
+    """What a trained state leaves: a policy and critics in units of discounted return."""
+
+    actor: Params
+    head: Head
+    critics: Params
+    layer_norm: bool
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """An offline-RL algorithm, as pure functions of (state, rows, key, config)."""
+
+    name: str
+    """As the user writes it."""
+
+    prepare: Callable[[Transitions, TeachConfig], Rows]
+    """The rows to learn from."""
+
+    begin: Callable[[PRNGKeyArray, int, int, TeachConfig], State]
+    """Fresh networks, from a key and the sizes of state and action."""
+
+    update: Callable[[State, Rows, PRNGKeyArray, TeachConfig], tuple[State, Figures]]
+    """The next state and figures of merit (losses, mean value), from ``batches`` batches."""
+
+    parts: Callable[[State, Transitions, TeachConfig], Parts]
+    """The teacher inside a state."""
+
+    batches: int = 1
+    """Batches in a call of ``update``, each for one update of the critics."""
+
+
+@functools.partial(jax.jit, static_argnames=("algorithm", "config"))
+def run(
+    state: State, table: Rows, key: PRNGKeyArray, calls: int | Array, *, algorithm: Algorithm, config: TeachConfig
+) -> tuple[State, Figures]:
+    """``calls`` calls of ``algorithm.update`` as one compiled loop, and the mean of each figure over them."""
+    shape = (algorithm.batches, config.batch)
+
+    def one(state: State, key: PRNGKeyArray) -> tuple[State, Figures]:
+        index_key, update_key = jax.random.split(key)
+        index = jax.random.randint(index_key, shape, 0, len(table.states))
+        return algorithm.update(state, jax.tree.map(lambda column: column[index], table), update_key, config)
+
+    def body(i: Array, carry: tuple[State, Figures]) -> tuple[State, Figures]:
+        state, total = carry
+        state, figures = one(state, jax.random.fold_in(key, i))
+        return state, jax.tree.map(jnp.add, total, figures)
+
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(one, state, key)[1])
+    state, total = jax.lax.fori_loop(0, calls, body, (state, nothing))
+    return state, jax.tree.map(lambda x: x / calls, total)
+
+
+def run_seeds(
+    states: State, table: Rows, keys: Key[Array, " K"], calls: int, *, algorithm: Algorithm, config: TeachConfig
+) -> tuple[State, Figures]:
+    """:func:`run` for K seeds at once: every array of the state has a leading axis K."""
+    one = functools.partial(run, algorithm=algorithm, config=config)
+    return jax.vmap(one, (0, None, 0, None))(states, table, keys, calls)
+
+
+def compiled_for(config: TeachConfig) -> TeachConfig:
+    """``config`` without what the updates do not depend on, so that equal programs are compiled once."""
+    return dataclasses.replace(
+        config, dataset="", evaluate_every=2, episodes=0, seed=0, out=None, resume=False, force=False
+    )
+
+
+class Learner:
+    """An algorithm at work on a dataset, some hundred updates a call.
+
+    Which rows and noise an update sees depends on its number alone, so that a resumed training and an
+    uninterrupted one take the same steps.
+    """
+
+    def __init__(self, algorithm: Algorithm, data: Transitions, config: TeachConfig) -> None:
+        self.algorithm, self.data, self.config = algorithm, data, config
+        self.key = jax.random.key(config.seed)
+        self.table = algorithm.prepare(data, config)
+        fresh = algorithm.begin(jax.random.fold_in(self.key, 0), data.state_size, data.action_size, config)
+        self.state = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), fresh)  # weak types compile twice
+        self.done = 0
+        largest = float(jnp.abs(self.table.rewards).max()) / (1.0 - config.discount)
+        self.limit = VALUE_SLACK * largest
+
+    def advance(self) -> tuple[dict[str, float], float]:
+        """Train up to the next line of progress, evaluation or end; return figures and seconds.
+
+        Raises:
+            PotstillError: when figures are not finite, or values pass twice the largest possible return.
+        """
+        config, period = self.config, self.algorithm.batches
+        goal = min(self.done + CHUNK, config.updates, (self.done // config.evaluate_every + 1) * config.evaluate_every)
+        calls = max(1, (goal - self.done) // period)
+        started = time.perf_counter()
+        key = jax.random.fold_in(self.key, self.done + 1)
+        self.state, found = jax.block_until_ready(
+            run(self.state, self.table, key, calls, algorithm=self.algorithm, config=compiled_for(config))
+        )
+        seconds = time.perf_counter() - started
+        self.done += calls * period
+        figures = {name: float(value) for name, value in found.items()}
+        self._check(figures)
+        return figures, seconds
+
+    def _check(self, figures: dict[str, float]) -> None:
+        where = f"{self.algorithm.name} diverged at update {self.done}"
+        for name, value in figures.items():
+            if not np.isfinite(value):
+                raise PotstillError(f"{where}: {name.replace('_', ' ')} is no longer finite")
+        if abs(figures["value"]) > self.limit:
+            raise PotstillError(
+                f"{where}: mean value {figures['value']:.4g}, more than {VALUE_SLACK:.0f} x the largest possible return"
+            )
+
+
+def descend(loss: Callable[..., Any], params: Any, optimiser: Any, rate: Any) -> tuple[Any, Any, Any]:
+    """One step of Adam: the new parameters, the optimiser's state, and what ``loss`` returned.
+
+    ``loss`` maps parameters to (scalar, figures).
+    """
+    (_, figures), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+    change, optimiser = optax.adam(rate).update(gradient, optimiser)
+    return optax.apply_updates(params, change), optimiser, figures
+
+
+def begin_adam(params: Any) -> Any:
+    """The state of :func:`descend` before its first step."""
+    return optax.adam(1.0).init(params)
+
+
+def follow(params: Params, target: Params, config: TeachConfig) -> Params:
+    """Move a target network by τ towards its original."""
+    return optax.incremental_update(params, target, config.target_rate)
+
+
+def first(rows: Rows) -> Rows:
+    """The only batch of an algorithm that takes one at a time."""
+    return jax.tree.map(lambda column: column[0], rows)
+
+
+def teacher_of(
+    algorithm: Algorithm, state: State, data: Transitions, config: TeachConfig, metadata: dict[str, Any]
+) -> NetworkTeacher:
+    """The trained networks as a teacher, in NumPy arrays."""
+    parts = algorithm.parts(state, data, config)
+    actor, critics = jax.tree.map(np.asarray, (parts.actor, parts.critics))
+    policy = Policy(actor, data.normaliser, data.action_low, data.action_high, parts.head)
+    return NetworkTeacher(policy, critics, metadata, parts.layer_norm)

@@ -13,12 +13,12 @@ import potstill
 from potstill.config import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, TeachConfig
 from potstill.errors import PotstillError
 from potstill.networks import init_mlp
-from potstill.teachers import bc, calql, edac, gaussian, iql, rebrac, rows
+from potstill.teachers import bc, calql, diagnostics, edac, fitted, gaussian, iql, rebrac, rows
 from potstill.teachers.base import Teacher, load_teacher
 from potstill.teachers.registry import ALGORITHMS
 from potstill.teachers.rows import Rows
 from potstill.teachers.training import Learner, run, run_seeds
-from potstill.types import Transitions
+from potstill.types import Normaliser, Transitions
 
 DISCOUNT, PULL, PUSH, EFFORT = 0.8, 0.9, 0.5, 0.1  # s′ = 0.9 s + 0.5 a, r = −s² − 0.1 a²
 
@@ -97,7 +97,7 @@ def test_it_solves_a_problem_whose_answer_is_known(taught):
 
 
 def test_resumed_and_uninterrupted_training_give_the_same_bytes(taught, lqr, tmp_path, monkeypatch):
-    options = {**taught[0], "updates": 24, "evaluate_every": 8}
+    options = {**taught[0], "updates": 24, "evaluate_every": 8, "fitted_updates": 5}
     whole = potstill.teach(lqr, out=tmp_path / "whole", **options)
     advance, calls = Learner.advance, []
 
@@ -116,11 +116,57 @@ def test_resumed_and_uninterrupted_training_give_the_same_bytes(taught, lqr, tmp
         potstill.teach(lqr, **{**options, "batch": 16})
     resumed = potstill.teach(lqr, **options)
     assert (resumed / "teacher.safetensors").read_bytes() == (whole / "teacher.safetensors").read_bytes()
-    updates = [json.loads(line)["update"] for line in (resumed / "metrics.jsonl").read_text().splitlines()]
-    assert updates == [8, 16, 24]
+    lines = [json.loads(line) for line in (resumed / "metrics.jsonl").read_text().splitlines()]
+    assert [line["update"] for line in lines if "critic_loss" in line] == [8, 16, 24]
+    history = [json.loads((run / "result.json").read_text())["history"] for run in (whole, resumed)]
+    assert history[0] == history[1]
     assert not (resumed / "checkpoint.safetensors").exists()
     with pytest.raises(PotstillError, match="finished"):
         potstill.teach(lqr, **options)
+
+
+@dataclasses.dataclass
+class Linear:
+    """A user's own teacher: a = −gain · s, valued as the optimal policy is."""
+
+    normaliser: Normaliser
+    gain: float
+
+    def act(self, states):
+        return jnp.clip(-self.gain * self.normaliser.invert(states), -1.0, 1.0)
+
+    def sample(self, states, key):
+        return self.act(states)
+
+    def action_values(self, states, actions):
+        return -lqr_answer()[1] * self.normaliser.invert(states)[None, ..., 0] ** 2 - actions[None, ..., 0] * 0.0
+
+
+def test_the_data_alone_rank_policies():
+    data, (k, p) = lqr_logs(), lqr_answer()
+    config = TeachConfig("x", **{name: value for name, value in OPTIONS.items() if name != "updates"})
+    starts = data.observations[fitted.held_out_episodes(data) & fitted.start_rows(data)]
+    found = {}
+    for gain in (k, 0.0, -0.5 * k):
+        teacher = Linear(data.normaliser, gain)
+        assert isinstance(teacher, Teacher)
+        found[gain] = diagnostics.OfflineScores(data, config)(teacher, 1500)
+    values = [scores["fitted_value"] for scores in found.values()]
+    assert values[0] == pytest.approx(-p * float(np.mean(starts**2)), abs=0.15)
+    assert values[0] > values[1] + 0.2 > values[2] + 0.4
+    assert found[k]["data_value"] < values[0] - 0.1
+    assert found[k]["claimed_value"] == pytest.approx(-p * float(np.mean(starts**2)), abs=1e-3)
+    assert found[k]["value_correlation"] > 0.3
+
+
+def test_patience_keeps_the_best_teacher(lqr, tmp_path, monkeypatch):
+    worth = iter([1.0, 3.0, 2.0, 2.5, 9.0])
+    monkeypatch.setattr(fitted.Evaluator, "__call__", lambda *_: next(worth))
+    options = {**OPTIONS, **SETTINGS["bc"], "algorithm": "bc", "updates": 40, "evaluate_every": 8}
+    run = potstill.teach(lqr, patience=2, out=tmp_path / "run", **options)
+    result = json.loads((run / "result.json").read_text())
+    assert (result["updates"], result["stopped"]) == (16, 32)
+    assert load_teacher(run / "teacher.safetensors").metadata["updates"] == 16
 
 
 def test_seeds_side_by_side_are_the_seeds_alone():

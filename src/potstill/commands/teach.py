@@ -15,8 +15,8 @@ from potstill.runs import RunFolder, check_free, check_same, to_json
 from potstill.settings import configured
 from potstill.statistics import summarise
 from potstill.storage import file_hash
-from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.checkpoints import Progress, load_checkpoint, save_checkpoint
+from potstill.teachers.diagnostics import OfflineScores
 from potstill.teachers.registry import algorithm_named
 from potstill.teachers.training import Learner, teacher_of
 from potstill.types import Transitions
@@ -54,13 +54,17 @@ def teach(config: TeachConfig) -> Path:
         )
     learner = Learner(algorithm_named(config.algorithm), data, config)
     folder = RunFolder(config.out, "teach", config, force=config.force, resume=resumed)
-    progress = load_checkpoint(folder, learner) if resumed else Progress()
-    _train(learner, folder, progress)
+    scores = OfflineScores(data, config) if config.fitted_updates else None
+    progress = load_checkpoint(folder, learner, scores) if resumed else Progress()
+    _train(learner, scores, folder, progress)
+    kept = progress.history[-1] if config.patience is None else progress.best()
     result = {
-        "teacher": {k: v for k, v in progress.history[-1].items() if k != "update"} if progress.history else None,
+        "teacher": kept if "mean" in kept else None,
+        "updates": kept["update"],
+        "stopped": learner.done if learner.done < config.updates else None,
         "history": progress.history,
         "seconds": progress.seconds,
-        "updates_per_second": config.updates / progress.seconds,
+        "updates_per_second": learner.done / progress.seconds,
         "sha256": file_hash(folder.path / "teacher.safetensors"),
     }
     folder.finish(result)
@@ -69,30 +73,41 @@ def teach(config: TeachConfig) -> Path:
     return folder.path
 
 
-def _train(learner: Learner, folder: RunFolder, progress: Progress) -> None:
+def _train(learner: Learner, scores: OfflineScores | None, folder: RunFolder, progress: Progress) -> None:
     """The loop over compiled chunks, with an evaluation and a checkpoint now and then."""
-    config, data = learner.config, learner.data
-    score = {"score": progress.history[-1]["mean"]} if progress.history else {}
-    with Tracker(f"teach {data.name}", config.updates) as tracker:
-        while learner.done < config.updates:
+    config = learner.config
+    shown: dict[str, float] = _shown(progress.history[-1]) if progress.history else {}
+    with Tracker(f"teach {learner.data.name}", config.updates) as tracker:
+        while learner.done < config.updates and not progress.stale(config.patience):
             figures, seconds = learner.advance()
             progress.seconds += seconds
             folder.log(update=learner.done, **figures, seconds=progress.seconds)
             if learner.done % config.evaluate_every == 0 or learner.done >= config.updates:
-                teacher = teacher_of(learner.algorithm, learner.state, data, config, _metadata(learner))
-                teacher.save(folder.path / "teacher.safetensors")
-                if config.episodes and data.env_id:
-                    entry = {"update": learner.done, **_evaluate(teacher, data, config.episodes)}
-                    score = {"score": entry["mean"]}
-                    progress.history.append(entry)
-                    folder.log(**entry)
-                save_checkpoint(folder, learner, progress)
-            tracker.update(learner.done, **figures, **score)
+                entry = _evaluate(learner, scores, folder, progress)
+                shown = _shown(entry)
+                save_checkpoint(folder, learner, scores, progress)
+            tracker.update(learner.done, **figures, **shown)
 
 
-def _evaluate(teacher: NetworkTeacher, data: Transitions, episodes: int) -> dict[str, Any]:
-    assert data.env_id is not None
-    return summarise(policy_returns(teacher.policy, data.env_id, episodes, seed=0), data.env_id)
+def _evaluate(learner: Learner, scores: OfflineScores | None, folder: RunFolder, progress: Progress) -> dict[str, Any]:
+    """Score the teacher as it is now, and keep it: always, or with patience only if it is the best so far."""
+    config, data = learner.config, learner.data
+    teacher = teacher_of(learner.algorithm, learner.state, data, config, _metadata(learner))
+    entry: dict[str, Any] = {"update": learner.done}
+    if scores:
+        entry.update(scores(teacher, config.fitted_updates))
+    if config.episodes and data.env_id:
+        entry.update(summarise(policy_returns(teacher.policy, data.env_id, config.episodes, seed=0), data.env_id))
+    progress.history.append(entry)
+    folder.log(**entry)
+    if config.patience is None or progress.best() is entry:
+        teacher.save(folder.path / "teacher.safetensors")
+    return entry
+
+
+def _shown(entry: dict[str, Any]) -> dict[str, float]:
+    names = {"fitted_value": "fitted_value", "mean": "score"}
+    return {label: entry[name] for name, label in names.items() if name in entry}
 
 
 def _metadata(learner: Learner) -> dict[str, Any]:
@@ -114,7 +129,17 @@ def _metadata(learner: Learner) -> dict[str, Any]:
 def _show(path: Path, data: Transitions, result: dict[str, Any]) -> None:
     from potstill.reports.plots import plot_learning_curve
 
-    print(f"{path / 'teacher.safetensors'}: {result['updates_per_second']:.0f} updates a second")
-    if result["teacher"]:
+    if result["history"][0].keys() & {"mean", "fitted_value"}:
         plot_learning_curve(path / "learning_curve.png", result["history"], data.name)
+    print(f"{path / 'teacher.safetensors'}: {result['updates_per_second']:.0f} updates a second")
+    if result["stopped"]:
+        print(f"stopped after {result['stopped']:,} updates: the fitted value was best at {result['updates']:,}")
+    last = next(entry for entry in result["history"] if entry["update"] == result["updates"])
+    if "fitted_value" in last:
+        print(
+            f"by the data alone: worth {last['fitted_value']:.4g} from the start (the data's policy: "
+            f"{last['data_value']:.4g}, its own critics: {last['claimed_value']:.4g}); "
+            f"squared distance to the data's actions {last['action_distance']:.3g}"
+        )
+    if result["teacher"]:
         print(f"normalised return {result['teacher']['mean']:.1f} ± {result['teacher']['std']:.1f} over episodes")

@@ -160,7 +160,13 @@ class TeachConfig:
     """Updates between two evaluations; each also writes the teacher as it is then."""
 
     episodes: int = 10
-    """Episodes in an evaluation, where the dataset names an environment. 0: no evaluation."""
+    """Episodes in an evaluation, where the dataset names an environment. 0: never play in it."""
+
+    fitted_updates: int = 2_000
+    """Updates of fitted Q-evaluation for each evaluation's offline score. 0: no offline scores."""
+
+    patience: int | None = None
+    """Stop when that many evaluations in a row have not raised the fitted value; keep the best teacher."""
 
     seed: int = 0
     """Seeds the networks, the batches and the noise."""
@@ -178,5 +184,8 @@ class TeachConfig:
         check_ranges(self, updates=2, batch=1, evaluate_every=2, episodes=0, seed=0, target_rate=1e-12)
         if not 0.0 < self.discount < 1.0:
             raise PotstillError(f"--discount {self.discount}: inside (0, 1) is needed")
+        check_ranges(self, fitted_updates=0, patience=1)
+        if self.patience is not None and not self.fitted_updates:
+            raise PotstillError("--patience needs --fitted-updates: it watches the fitted value")
         if self.resume and self.out is None:
             raise PotstillError("--resume needs --out, the run folder to go on with")

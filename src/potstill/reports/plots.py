@@ -47,13 +47,24 @@ def plot_returns(path: Path, returns: Sequence[float], env_id: str) -> Path:
 
 
 def plot_learning_curve(path: Path, history: Sequence[dict[str, Any]], name: str) -> Path:
-    """A teacher's normalised return over updates, with the spread over episodes."""
+    """A teacher over updates: its return, with the spread over episodes, and its worth by the data alone."""
     updates = np.array([entry["update"] for entry in history])
-    mean, std = (np.array([entry[key] for entry in history]) for key in ("mean", "std"))
-    figure, axis = _figure()
-    axis.fill_between(updates, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0)
-    axis.plot(updates, mean, "o-", color=BLUE)
-    axis.set(xlabel="updates", ylabel="normalised return", title=f"teacher on {name}", ylim=(0, None))
+    column = lambda key: np.array([entry[key] for entry in history])  # noqa: E731
+    played, judged = "mean" in history[0], "fitted_value" in history[0]
+    figure, axes = _figure(max(1, played + judged))
+    left, right = np.atleast_1d(axes)[0], np.atleast_1d(axes)[-1]
+    if played:
+        mean, std = column("mean"), column("std")
+        left.fill_between(updates, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0)
+        left.plot(updates, mean, "o-", color=BLUE)
+        left.set(xlabel="updates", ylabel="normalised return", title=f"teacher on {name}")
+        left.set_ylim(bottom=min(0.0, float((mean - std).min())))
+    if judged:
+        right.plot(updates, column("fitted_value"), "o-", color=GREEN, label="fitted Q-evaluation")
+        right.plot(updates, column("claimed_value"), "s--", color=ORANGE, label="its own critics")
+        right.plot(updates, column("data_value"), color=GREY, label="the data's policy")
+        right.set(xlabel="updates", ylabel="discounted return from the start", title="by the data alone")
+        right.legend(frameon=False, fontsize=8)
     return _save(figure, path)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from potstill import storage
 from potstill.errors import PotstillError
 from potstill.runs import RunFolder
+from potstill.teachers.diagnostics import OfflineScores
 from potstill.teachers.training import Learner
 
 NAME = "checkpoint.safetensors"
@@ -27,17 +28,26 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
     """Evaluations."""
 
+    def best(self) -> dict[str, Any]:
+        """The evaluation of the highest fitted value."""
+        return max(self.history, key=lambda entry: float(entry["fitted_value"]))
 
-def save_checkpoint(folder: RunFolder, learner: Learner, progress: Progress) -> None:
-    """Write the state of ``learner`` and its progress, atomically."""
-    leaves = jax.tree_util.tree_flatten_with_path(learner.state)[0]
-    arrays = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+    def stale(self, patience: int | None) -> bool:
+        """Whether the last ``patience`` evaluations are all no better than one before them."""
+        if patience is None or not self.history:
+            return False
+        return len(self.history) - 1 - self.history.index(self.best()) >= patience
+
+
+def save_checkpoint(folder: RunFolder, learner: Learner, scores: OfflineScores | None, progress: Progress) -> None:
+    """Write the states of ``learner`` and of the fitted critic, and the progress, atomically."""
+    arrays = {name: np.asarray(leaf) for name, leaf in _named(learner, scores).items()}
     papers = {"done": learner.done, "seconds": progress.seconds, "history": progress.history}
     storage.save(folder.path / NAME, "checkpoint", arrays, papers)
 
 
-def load_checkpoint(folder: RunFolder, learner: Learner) -> Progress:
-    """Set ``learner`` to where it was, drop later metrics, and return the progress.
+def load_checkpoint(folder: RunFolder, learner: Learner, scores: OfflineScores | None) -> Progress:
+    """Set ``learner`` and the fitted critic to where they were, drop later metrics, return the progress.
 
     A run that was interrupted before its first checkpoint starts again.
     """
@@ -46,13 +56,22 @@ def load_checkpoint(folder: RunFolder, learner: Learner) -> Progress:
         folder.keep_metrics(lambda line: False)
         return Progress()
     arrays, papers = storage.load(path, "checkpoint")
-    leaves, tree = jax.tree_util.tree_flatten_with_path(learner.state)
-    names = [jax.tree_util.keystr(where) for where, _ in leaves]
-    if set(names) != set(arrays) or any(
-        arrays[n].shape != leaf.shape for n, (_, leaf) in zip(names, leaves, strict=True)
-    ):
+    wanted = _named(learner, scores)
+    if set(wanted) != set(arrays) or any(arrays[name].shape != leaf.shape for name, leaf in wanted.items()):
         raise PotstillError(f"{path}: a checkpoint of other networks")
-    learner.state = jax.tree.unflatten(tree, [jnp.asarray(arrays[name]) for name in names])
-    learner.done = papers["done"]
+    found = jax.tree.unflatten(jax.tree.structure(_states(learner, scores)), [jnp.asarray(arrays[n]) for n in wanted])
+    learner.state, learner.done = found["learner"], papers["done"]
+    if scores:
+        scores.evaluator.state = found["fitted"]
     folder.keep_metrics(lambda line: line["update"] <= learner.done)
     return Progress(papers["seconds"], papers["history"])
+
+
+def _states(learner: Learner, scores: OfflineScores | None) -> dict[str, Any]:
+    return {"learner": learner.state, "fitted": scores.evaluator.state if scores else None}
+
+
+def _named(learner: Learner, scores: OfflineScores | None) -> dict[str, Any]:
+    """Every array by its place in the states, in the order of the tree."""
+    leaves = jax.tree_util.tree_flatten_with_path(_states(learner, scores))[0]
+    return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}

@@ -1,0 +1,51 @@
+"""How a teacher does by the data alone: offline figures that need no environment."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from potstill.config import TeachConfig
+from potstill.teachers import rows as rows_
+from potstill.teachers.base import Teacher
+from potstill.teachers.fitted import Evaluator, held_out_episodes, start_rows
+from potstill.types import Transitions
+
+MOST_ROWS = 8192
+
+
+class OfflineScores:
+    """Offline figures of a teacher in training, each in units of discounted return.
+
+    ``fitted_value``      J(π) by fitted Q-evaluation (:mod:`potstill.teachers.fitted`)
+    ``claimed_value``     what the teacher's own critics (their minimum) say of the same starts
+    ``data_value``        what the data's own policy earned from there
+    ``value_correlation`` of the critics with the data's Monte-Carlo returns, on held-out episodes
+    ``action_distance``   E‖π(s) − a‖² on held-out episodes, actions in [−1, 1]
+    """
+
+    def __init__(self, data: Transitions, config: TeachConfig) -> None:
+        self.evaluator = Evaluator(data, config)
+        table = rows_.prepare(data, config.discount)
+        held = held_out_episodes(data)
+        begun = held & start_rows(data)
+        self.starts = self.evaluator.starts
+        self.data_value = float(table.returns[np.flatnonzero(begun if begun.any() else start_rows(data))].mean())
+        chosen = np.flatnonzero(held)
+        chosen = np.random.default_rng(0).permutation(chosen)[:MOST_ROWS]
+        self.held = [column[chosen] for column in (table.states, table.actions, table.returns)]
+
+    def __call__(self, teacher: Teacher, updates: int) -> dict[str, float]:
+        """All figures, after ``updates`` more updates of the fitted critic."""
+        states, actions, returns = self.held
+        values = teacher.action_values(states, actions).min(axis=0)
+        claimed = teacher.action_values(self.starts, teacher.act(self.starts)).min(axis=0)
+        spread = float(jnp.std(values) * jnp.std(returns))
+        product = float(jnp.mean((values - values.mean()) * (returns - returns.mean())))
+        return {
+            "fitted_value": self.evaluator(teacher, updates),
+            "claimed_value": float(claimed.mean()),
+            "data_value": self.data_value,
+            "value_correlation": product / spread if spread > 0.0 else 0.0,
+            "action_distance": float(jnp.sum((teacher.act(states) - actions) ** 2, axis=-1).mean()),
+        }

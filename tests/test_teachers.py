@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from potstill import storage
 from potstill.config import RebracConfig
 from potstill.errors import PotstillError
 from potstill.networks import apply_critic
+from potstill.teachers import choice
 from potstill.teachers.base import load_teacher
 from potstill.teachers.registry import find_teacher
 from potstill.types import Transitions
@@ -101,3 +103,16 @@ def test_teachers_that_do_not_fit(tmp_path, teacher, data):
     storage.save(path, "teacher", arrays | {"layers.0.weight": np.zeros((5, 16), np.float32)}, metadata)
     with pytest.raises(PotstillError, match="do not lead"):
         load_teacher(path)
+
+
+def test_auto_keeps_what_the_data_prefer(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(choice, "FITTED_UPDATES", 500)
+    monkeypatch.setattr(choice, "PENALTIES", {"loose": (0.0, 0.0), "tight": (1e4, 0.0)})
+    path = write_npz(tmp_path / "bandit.npz", bandit())
+    run = potstill.teach(path, algorithm="auto", updates=400, batch=64, fitted_updates=0, out=tmp_path / "run")
+    result = json.loads((run / "result.json").read_text())
+    assert {entry["candidate"] for entry in result["ranking"]} == {"iql", "rebrac-loose", "rebrac-tight"}
+    assert result["ranking"][-1]["candidate"] == "rebrac-tight"  # it clones the random actions
+    assert "fitted Q-evaluation puts" in capsys.readouterr().out
+    kept = (run / "teacher.safetensors").read_bytes()
+    assert kept == (run / result["chosen"] / "teacher.safetensors").read_bytes()

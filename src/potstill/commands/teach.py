@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from potstill.data.registry import load_dataset
 from potstill.errors import PotstillError
 from potstill.evaluation import policy_returns
 from potstill.progress import Tracker
-from potstill.runs import RunFolder, check_free, check_same, to_json
+from potstill.runs import RunFolder, check_free, check_same, read_json, to_json, write_atomically
 from potstill.settings import configured
 from potstill.statistics import summarise
 from potstill.storage import file_hash
+from potstill.teachers.base import load_teacher
 from potstill.teachers.checkpoints import Progress, load_checkpoint, save_checkpoint
+from potstill.teachers.choice import candidates, rank, reason
 from potstill.teachers.diagnostics import OfflineScores
 from potstill.teachers.registry import algorithm_named
 from potstill.teachers.training import Learner, teacher_of
@@ -28,7 +31,8 @@ def teach(config: TeachConfig) -> Path:
 
     The run folder gets ``teacher.safetensors`` and ``checkpoint.safetensors``, written anew at every
     evaluation, and a plot of the learning curve. An interrupted run goes on with ``resume=True`` and
-    ends with the bytes of an uninterrupted one.
+    ends with the bytes of an uninterrupted one. ``algorithm="auto"`` trains IQL and ReBRAC at three
+    penalties, each in a folder inside the run, and keeps the one that the data alone say is best.
 
     Returns:
         The run folder.
@@ -41,6 +45,11 @@ def teach(config: TeachConfig) -> Path:
         >>> import potstill
         >>> run = potstill.teach("hopper-medium-replay", updates=50_000)  # doctest: +SKIP
     """
+    return _teach_best(config) if config.algorithm == "auto" else _teach_one(config)
+
+
+def _teach_one(config: TeachConfig) -> Path:
+    """Train by one algorithm."""
     algorithm_named(config.algorithm)
     resumed = config.resume and (Path(str(config.out)) / "config.json").exists()
     if resumed:
@@ -70,6 +79,27 @@ def teach(config: TeachConfig) -> Path:
     folder.finish(result)
     (folder.path / "checkpoint.safetensors").unlink()
     _show(folder.path, data, result)
+    return folder.path
+
+
+def _teach_best(config: TeachConfig) -> Path:
+    """Train every candidate in a folder of its own inside the run, then keep the one the data prefer."""
+    resumed = config.resume and (Path(str(config.out)) / "config.json").exists()
+    if not resumed:
+        check_free(config.out, force=config.force)
+    data = load_dataset(config.dataset)
+    folder = RunFolder(config.out, "teach", config, force=config.force, resume=resumed)
+    runs = {}
+    for name, candidate in candidates(config).items():
+        runs[name] = folder.path / name
+        if not (runs[name] / "result.json").exists():
+            _teach_one(dataclasses.replace(candidate, out=runs[name], resume=True))
+    ranking = rank({name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}, data, config)
+    best = runs[ranking[0]["candidate"]]
+    write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())
+    found = read_json(best / "result.json")
+    folder.finish({**found, "chosen": best.name, "why": reason(ranking), "ranking": ranking})
+    print(reason(ranking))
     return folder.path
 
 

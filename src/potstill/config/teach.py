@@ -127,7 +127,7 @@ class TeachConfig:
     _: KW_ONLY
 
     algorithm: str = "rebrac"
-    """The offline-RL algorithm: bc, rebrac, iql, cal-ql or edac."""
+    """bc, rebrac, iql, cal-ql or edac; or auto: train the cheap ones and keep the best by the data alone."""
 
     updates: int = 50_000
     """Gradient updates of the critics."""

@@ -17,7 +17,7 @@ ALGORITHMS = {module.ALGORITHM.name: module.ALGORITHM for module in (bc, rebrac,
 def algorithm_named(name: str) -> Algorithm:
     """Look an algorithm up; an unknown name is a :class:`~potstill.errors.PotstillError`."""
     if name not in ALGORITHMS:
-        raise unknown("algorithm", name, ALGORITHMS)
+        raise unknown("algorithm", name, [*ALGORITHMS, "auto"])
     return ALGORITHMS[name]
 
 

@@ -1,6 +1,9 @@
 """The choices behind the defaults, measured on the bundled dataset: variants × distillation seeds.
 
     python benchmarks/choices.py            (resumable: what is in the result file is not run again)
+    python benchmarks/choices.py --seeds 0 --only q-gap pbc
+
+Several processes may work side by side on different variants or seeds.
 
 Every run distils, then ten students play four episodes each and their ensemble ten. The raw returns
 go to ``results/choices.json``.
@@ -34,20 +37,21 @@ RESULTS = Path(__file__).parent / "results" / "choices.json"
 STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 4, 10
 KERNEL = {"solver": "kernel", "recipe": "default", "objective": "q-gap"}
 UNROLL = {"solver": "unroll", "recipe": "paper", "objective": "av-pbc", "steps": 30, "batch": 2560}
-PAPER = {**UNROLL, "optimiser": "sgd", "initial_actions": "data"}
+PAPER = {**UNROLL, "optimiser": "sgd", "learning_rate": 0.1, "initial_actions": "data"}
 VARIANTS: dict[str, dict[str, object]] = {
-    "q-gap": {**KERNEL, "objective": "q-gap"},
+    "q-gap": KERNEL,
     "av-pbc clipped": {**KERNEL, "objective": "av-pbc", "weighting": "clipped"},
     "av-pbc ranged": {**KERNEL, "objective": "av-pbc", "weighting": "ranged"},
     "av-pbc reference": {**KERNEL, "objective": "av-pbc", "weighting": "reference"},
     "pbc": {**KERNEL, "objective": "pbc"},
     "dbc": {**KERNEL, "objective": "dbc"},
     "random": {**KERNEL, "objective": "random"},
-    "q-gap, 100 steps": {**KERNEL, "steps": 100},
-    "q-gap, learning rate 0.03": {**KERNEL, "learning_rate": 0.03},
-    "q-gap, initial actions from the data": {**KERNEL, "objective": "q-gap", "initial_actions": "data"},
-    "q-gap, sgd outside": {**KERNEL, "objective": "q-gap", "optimiser": "sgd"},
-    "q-gap, kernel for the paper recipe": {**KERNEL, "objective": "q-gap", "recipe": "paper"},
+    "q-gap, 300 steps": {**KERNEL, "steps": 300},
+    "q-gap, learning rate 0.1": {**KERNEL, "learning_rate": 0.1},
+    "q-gap, learning rate 0.1, 300 steps": {**KERNEL, "learning_rate": 0.1, "steps": 300},
+    "q-gap, initial actions from the data": {**KERNEL, "initial_actions": "data"},
+    "q-gap, sgd outside": {**KERNEL, "optimiser": "sgd", "learning_rate": 0.1},
+    "q-gap, kernel for the paper recipe": {**KERNEL, "recipe": "paper"},
     "q-gap, students start at zero": {**KERNEL, "student": {"start": "antisymmetric"}},
     "q-gap, students take 300 steps": {**KERNEL, "student": {"steps": 300}},
     "q-gap, students 512 wide": {**KERNEL, "student": {"width": 512}},
@@ -93,25 +97,29 @@ def run(options: dict[str, object], seed: int) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", default=list(VARIANTS))
     options = parser.parse_args()
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}}
     data = load_dataset(DATASET)
     teacher = find_teacher(None, DATASET, data)
-    if results.get("teacher_sha256") != teacher.content_hash:  # another teacher: nothing old counts
+    if read().get("teacher_sha256") != teacher.content_hash:  # another teacher: nothing old counts
         scores = summarise(policy_returns(teacher.policy, data.env_id, 50, seed=90), data.env_id)
-        results = {"teacher_sha256": teacher.content_hash, "teacher": scores, "runs": {}}
-    for seed in range(options.seeds):
+        RESULTS.parent.mkdir(exist_ok=True)
+        write_json(RESULTS, {"teacher_sha256": teacher.content_hash, "teacher": scores, "runs": {}})
+    for seed in options.seeds:
         for name in options.only:
-            done = results["runs"].setdefault(name, {"settings": VARIANTS[name], "seeds": {}})
-            if str(seed) in done["seeds"]:
+            if str(seed) in read()["runs"].get(name, {}).get("seeds", {}):
                 continue
-            done["seeds"][str(seed)] = found = run(VARIANTS[name], seed)
-            RESULTS.parent.mkdir(exist_ok=True)
+            found = run(VARIANTS[name], seed)
+            results = read()  # another process may have written meanwhile
+            results["runs"].setdefault(name, {"settings": VARIANTS[name], "seeds": {}})["seeds"][str(seed)] = found
             write_json(RESULTS, results)
             scores = {k: round(found[k]["mean"], 1) for k in ("student", "ensemble") if k in found}
             print(f"seed {seed}, {name}: {scores}, {found['seconds']:.1f} s", flush=True)
+
+
+def read() -> dict:
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}}
 
 
 if __name__ == "__main__":

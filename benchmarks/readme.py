@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from choices import VARIANTS
 from rich.console import Console
 
 from potstill.reports.tables import score_table
@@ -50,7 +51,8 @@ def choices() -> str:
         "| variant | seeds | one student | ensemble of ten | seconds |",
         "|---|---|---|---|---|",
     ]
-    for name, entry in results["runs"].items():
+    runs = results["runs"]
+    for name, entry in ((name, runs[name]) for name in VARIANTS if name in runs):
         seeds = list(entry["seeds"].values())
         singles = np.concatenate([np.array(s["student"]["returns"]) for s in seeds])
         mean, spread = interquartile_mean(singles), singles.mean(1).std(ddof=1)

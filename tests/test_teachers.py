@@ -42,7 +42,7 @@ def write_npz(path, data):
 
 def test_same_seed_same_bytes(tmp_path):
     path = write_npz(tmp_path / "bandit.npz", bandit(200))
-    runs = [potstill.teach(path, updates=20, batch=16, seed=5, out=tmp_path / name) for name in "ab"]
+    runs = [potstill.teach(path, updates=20, batch=16, fitted_updates=0, seed=5, out=tmp_path / name) for name in "ab"]
     first, second = ((run / "teacher.safetensors").read_bytes() for run in runs)
     assert first == second
 
@@ -62,7 +62,9 @@ def test_what_teach_refuses(tmp_path):
 def test_divergence_is_said(tmp_path):
     path = write_npz(tmp_path / "bandit.npz", bandit(50))
     with pytest.raises(PotstillError, match="diverged"):
-        potstill.teach(path, updates=600, rebrac=RebracConfig(learning_rate=1e30), batch=8, out=tmp_path / "run")
+        potstill.teach(
+            path, updates=600, fitted_updates=0, rebrac=RebracConfig(learning_rate=1e30), batch=8, out=tmp_path / "run"
+        )
 
 
 def test_a_teacher_on_disk_is_the_same(tmp_path, teacher):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from potstill.teachers.base import NetworkTeacher as NetworkTeacher
     from potstill.teachers.base import Teacher as Teacher
     from potstill.teachers.base import load_teacher as load_teacher
+    from potstill.teachers.importers import import_teacher as import_teacher
     from potstill.types import Normaliser as Normaliser
     from potstill.types import Transitions as Transitions
 
@@ -39,6 +40,7 @@ _HOMES = {
     "inspect": "commands.inspect",
     "reproduce": "commands.reproduce",
     "report": "commands.report",
+    "import_teacher": "teachers.importers",
     "load": "distillate",
     "load_dataset": "data.registry",
     "load_policy": "policies",

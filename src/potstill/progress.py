@@ -17,14 +17,15 @@ class Tracker:
 
     A context manager; call :meth:`update` with the number of steps done and figures to show. On a
     terminal it draws a bar; otherwise it prints a line at most every ten seconds and one at the end.
+    A resumed loop starts at ``done``, which the time left does not count.
 
     >>> with Tracker("distil", total=2) as tracker:
     ...     tracker.update(2, loss=0.5)
     distil 2/2 (100%) loss 0.5, 0 s left
     """
 
-    def __init__(self, label: str, total: int, *, quiet: bool = False) -> None:
-        self.label, self.total, self.quiet = label, total, quiet
+    def __init__(self, label: str, total: int, *, done: int = 0, quiet: bool = False) -> None:
+        self.label, self.total, self.begun, self.quiet = label, total, done, quiet
         self.live: Progress | None = None
         self.started = self.printed = time.perf_counter()
         self.line = ""
@@ -42,7 +43,7 @@ class Tracker:
                 console=Console(),
             )
             self.live.start()
-            self.task = self.live.add_task(self.label, total=self.total, figures="")
+            self.task = self.live.add_task(self.label, total=self.total, completed=self.begun, figures="")
         return self
 
     def update(self, done: int, **figures: float | int | str) -> None:
@@ -52,7 +53,7 @@ class Tracker:
             self.live.update(self.task, completed=done, figures=text)
             return
         now = time.perf_counter()
-        left = (now - self.started) / max(done, 1) * (self.total - done)
+        left = (now - self.started) / max(done - self.begun, 1) * (self.total - done)
         share = f"{done:,}/{self.total:,} ({100 * done // max(self.total, 1)}%)"
         self.line = " ".join(filter(None, [self.label, share, text])) + f", {left:.0f} s left"
         if done >= self.total or now - self.printed >= PLAIN_INTERVAL:

@@ -107,7 +107,7 @@ def _train(learner: Learner, scores: OfflineScores | None, folder: RunFolder, pr
     """The loop over compiled chunks, with an evaluation and a checkpoint now and then."""
     config = learner.config
     shown: dict[str, float] = _shown(progress.history[-1]) if progress.history else {}
-    with Tracker(f"teach {learner.data.name}", config.updates) as tracker:
+    with Tracker(f"teach {learner.data.name}", config.updates, done=learner.done) as tracker:
         while learner.done < config.updates and not progress.stale(config.patience):
             figures, seconds = learner.advance()
             progress.seconds += seconds

@@ -19,7 +19,7 @@ class DistillConfig:
     _: KW_ONLY
 
     teacher: Path | str | None = None
-    """A teacher file, as `potstill teach` writes it. Default: the one bundled with the dataset."""
+    """A file of `potstill teach`, CORL (.pt), stable-baselines3 (.zip) or d3rlpy (.d3). Default: the bundled one."""
 
     size: int = 256
     """N, the number of pairs."""
@@ -36,7 +36,7 @@ class DistillConfig:
     recipe: str = "default"
     """The student's recipe that the pairs are distilled for: default, paper or reference."""
 
-    steps: int = 300
+    steps: int = 150
     """Outer steps."""
 
     batch: int = 1024
@@ -45,8 +45,8 @@ class DistillConfig:
     optimiser: Literal["adam", "sgd"] = "adam"
     """Outer optimiser: adam with cosine decay, or sgd with momentum 0.9 as in the paper."""
 
-    learning_rate: float = 0.1
-    """Outer learning rate. Default: 0.1."""
+    learning_rate: float = 0.03
+    """Outer learning rate."""
 
     clip: float = 2.0
     """Largest norm of the outer gradient."""

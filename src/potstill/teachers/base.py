@@ -114,7 +114,12 @@ def load_teacher(path: Path | str) -> NetworkTeacher:
     policy = from_arrays(arrays, metadata.get("head", "tanh"), path)
     count = sum(name.startswith("critics.") and name.endswith(".weight") for name in arrays)
     critics = [{k: storage.need(arrays, f"critics.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)]
+    check_critics(critics, policy, path)
+    return NetworkTeacher(policy, critics, metadata, metadata.get("layer_norm", True))
+
+
+def check_critics(critics: Params, policy: Policy, path: Path | str) -> None:
+    """Raise unless the critics take the policy's states and actions."""
     inputs = len(policy.normaliser.mean) + len(policy.action_low)
     if not critics or critics[0]["weight"].shape[1] != inputs:
         raise PotstillError(f"{path}: its critics do not take {inputs} inputs (states and actions)")
-    return NetworkTeacher(policy, critics, metadata, metadata.get("layer_norm", True))

@@ -8,6 +8,7 @@ from potstill.bundled import BUNDLED, bundled_names
 from potstill.errors import PotstillError, unknown
 from potstill.teachers import bc, calql, edac, iql, rebrac
 from potstill.teachers.base import NetworkTeacher, load_teacher
+from potstill.teachers.importers import SUFFIXES, import_teacher
 from potstill.teachers.training import Algorithm
 from potstill.types import Transitions
 
@@ -22,7 +23,7 @@ def algorithm_named(name: str) -> Algorithm:
 
 
 def find_teacher(teacher: Path | str | None, dataset: Path | str, data: Transitions) -> NetworkTeacher:
-    """Load ``teacher``, or the bundled one if ``dataset`` is a bundled name, and check that it fits.
+    """Load or import ``teacher``, or load the bundled one if ``dataset`` is a bundled name, and check that it fits.
 
     Raises:
         PotstillError: none named and none bundled, or of other dimensions than the data.
@@ -32,7 +33,7 @@ def find_teacher(teacher: Path | str | None, dataset: Path | str, data: Transiti
         raise PotstillError(
             f"{dataset} has no bundled teacher: make one with 'potstill teach {dataset}', then --teacher"
         )
-    found = load_teacher(path)
+    found = import_teacher(path, data=data) if path.suffix in SUFFIXES else load_teacher(path)
     states, actions = len(found.normaliser.mean), found.action_size
     if (states, actions) != (data.state_size, data.action_size):
         raise PotstillError(

@@ -43,7 +43,7 @@ def teach(config: TeachConfig) -> Path:
 
     Example:
         >>> import potstill
-        >>> run = potstill.teach("hopper-medium-replay", updates=50_000)  # doctest: +SKIP
+        >>> run = potstill.teach("hopper-medium-replay", updates=100_000)  # doctest: +SKIP
     """
     return _teach_best(config) if config.algorithm == "auto" else _teach_one(config)
 

@@ -129,7 +129,7 @@ class TeachConfig:
     algorithm: str = "rebrac"
     """bc, rebrac, iql, cal-ql or edac; or auto: train the cheap ones and keep the best by the data alone."""
 
-    updates: int = 50_000
+    updates: int = 100_000
     """Gradient updates of the critics."""
 
     batch: int = 256

@@ -61,7 +61,8 @@ def main() -> None:
     options = parser.parse_args()
     data = load_dataset(options.dataset)
     started = time.perf_counter()
-    students = jax.block_until_ready(clone(data, options.steps, options.seeds))
+    students = clone(data, options.steps, options.seeds)
+    jax.block_until_ready(students.params)
     seconds = time.perf_counter() - started
     scores = summarise(student_returns(students, data.env_id, options.episodes, seed=50), data.env_id)
     result = {

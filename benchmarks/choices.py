@@ -36,7 +36,14 @@ DATASET = "hopper-medium-replay"
 RESULTS = Path(__file__).parent / "results" / "choices.json"
 STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 4, 10
 KERNEL = {"solver": "kernel", "recipe": "default", "objective": "q-gap"}
-UNROLL = {"solver": "unroll", "recipe": "paper", "objective": "av-pbc", "steps": 30, "batch": 2560}
+UNROLL = {
+    "solver": "unroll",
+    "recipe": "paper",
+    "objective": "av-pbc",
+    "steps": 30,
+    "batch": 2560,
+    "learning_rate": 0.03,
+}
 PAPER = {**UNROLL, "optimiser": "sgd", "learning_rate": 0.1, "initial_actions": "data"}
 VARIANTS: dict[str, dict[str, object]] = {
     "q-gap": KERNEL,
@@ -47,10 +54,10 @@ VARIANTS: dict[str, dict[str, object]] = {
     "dbc": {**KERNEL, "objective": "dbc"},
     "random": {**KERNEL, "objective": "random"},
     "q-gap, 300 steps": {**KERNEL, "steps": 300},
-    "q-gap, learning rate 0.1": {**KERNEL, "learning_rate": 0.1},
-    "q-gap, learning rate 0.1, 300 steps": {**KERNEL, "learning_rate": 0.1, "steps": 300},
+    "q-gap, 75 steps": {**KERNEL, "steps": 75},
+    "q-gap, learning rate 0.03": {**KERNEL, "learning_rate": 0.03},
     "q-gap, initial actions from the data": {**KERNEL, "initial_actions": "data"},
-    "q-gap, sgd outside": {**KERNEL, "optimiser": "sgd", "learning_rate": 0.1},
+    "q-gap, sgd outside": {**KERNEL, "optimiser": "sgd"},
     "q-gap, kernel for the paper recipe": {**KERNEL, "recipe": "paper"},
     "q-gap, students start at zero": {**KERNEL, "student": {"start": "antisymmetric"}},
     "q-gap, students take 300 steps": {**KERNEL, "student": {"steps": 300}},

@@ -29,8 +29,8 @@ def test_a_small_distillation_earns_its_floor(run):
         scores = result[name]
         assert np.shape(scores["returns"]) == (scores["policies"], scores["episodes"])
         assert scores["mean"] == pytest.approx(np.mean(scores["returns"]), abs=1e-3)
-    assert result["student"]["mean"] > 1.5 * result["random"]["mean"]
-    assert result["ensemble"]["mean"] > 0.3 * result["teacher"]["mean"]
+    assert result["student"]["mean"] > 2.0 * result["random"]["mean"]
+    assert result["ensemble"]["mean"] > 0.15 * result["teacher"]["mean"]  # of 64 pairs after 40 steps
     assert set(result["seconds"]) == {"distilling", "training", "evaluating"}
     curve = result["curve"]
     assert [point["step"] for point in curve] == [0, 40]

@@ -45,7 +45,7 @@ class DistillConfig:
     optimiser: Literal["adam", "sgd"] = "adam"
     """Outer optimiser: adam with cosine decay, or sgd with momentum 0.9 as in the paper."""
 
-    learning_rate: float = 0.03
+    learning_rate: float = 0.1
     """Outer learning rate."""
 
     clip: float = 2.0

@@ -1,6 +1,14 @@
 """Strict tests: shapes are checked at run time, warnings are errors, gradients are checked in float64."""
 
+import os
+
 from jaxtyping import install_import_hook
+
+# Tests running side by side keep to one core each: threads that wait for each other's cores cost minutes.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+if WORKER and hasattr(os, "sched_setaffinity"):
+    CORES = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {CORES[int(WORKER.removeprefix("gw")) % len(CORES)]})
 
 install_import_hook("potstill", "beartype.beartype")
 

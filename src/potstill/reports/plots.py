@@ -95,8 +95,9 @@ def _returns_panel(axis: Any, steps: Sequence[int], result: dict[str, Any]) -> N
         if result.get(name):
             axis.axhline(result[name]["mean"], color=colour, linewidth=1.2, label=label)
     axis.set(xlabel="outer steps", ylabel="normalised return", title=f"{result['dataset']}, {result['pairs']} pairs")
-    axis.set_ylim(bottom=min(0.0, float((mean - std).min())))
-    axis.legend(framealpha=0.7, edgecolor="none", fontsize=8, loc="upper left")
+    highest = max(axis.get_ylim()[1], float((mean + std).max()))
+    axis.set_ylim(bottom=min(0.0, float((mean - std).min())), top=1.3 * highest)  # room for the legend
+    axis.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
 
 
 def plot_comparison(path: Path, results: dict[str, dict[str, Any]]) -> Path:

@@ -61,6 +61,14 @@ def test_refusals():
         environments.check_spaces(unbounded)
 
 
+def test_environments_are_made_without_a_word(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    play(wobble(3), "Hopper-v4", np.arange(2))
+    environments.make("Walker2d-v5").close()
+    assert capfd.readouterr().err == ""
+    assert list(tmp_path.iterdir()) == []  # MuJoCo would log its compiler's warnings here
+
+
 def test_reference_scores():
     assert environments.normalised(-20.272305, "Hopper-v5") == pytest.approx(0.0)
     assert environments.normalised(12135.0, "HalfCheetah-v4") == pytest.approx(100.0)

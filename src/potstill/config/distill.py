@@ -27,8 +27,8 @@ class DistillConfig:
     objective: str = "q-gap"
     """random, dbc, pbc, av-pbc or q-gap."""
 
-    weighting: str = "clipped"
-    """Av-PBC's weights from q*: clipped, ranged or reference."""
+    weighting: str = "ranged"
+    """Av-PBC's weights from q*: ranged, clipped or reference."""
 
     solver: str = "kernel"
     """kernel (kernel descent), unroll (back-propagation through a student's training) or sweep."""

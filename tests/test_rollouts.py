@@ -66,7 +66,7 @@ def test_environments_are_made_without_a_word(tmp_path, monkeypatch, capfd):
     play(wobble(3), "Hopper-v4", np.arange(2))
     environments.make("Walker2d-v5").close()
     assert capfd.readouterr().err == ""
-    assert list(tmp_path.iterdir()) == []  # MuJoCo would log its compiler's warnings here
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_reference_scores():

@@ -63,8 +63,8 @@ def test_refusals():
 
 def test_environments_are_made_without_a_word(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    play(wobble(3), "Hopper-v4", np.arange(2))
-    environments.make("Walker2d-v5").close()
+    for env_id in sorted(TASKS):  # HalfCheetah's model is the one that warns into a file
+        environments.make(env_id).close()
     assert capfd.readouterr().err == ""
     assert list(tmp_path.iterdir()) == []
 

@@ -39,13 +39,18 @@ def reference_returns(env_id: str) -> tuple[float, float]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide what MuJoCo's compiler prints on the process's standard error for every model it reads."""
+    """Hide what MuJoCo's compiler says of a model: on standard error, and in a file MUJOCO_LOG.TXT."""
+    import mujoco
+
     sys.stderr.flush()
     saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda message: None)  # with a receiver, nothing is written to a file
     try:
         yield
     finally:
+        mujoco.set_mju_user_warning(before)
         os.dup2(saved, 2)
         os.close(saved)
         os.close(sink)

@@ -40,6 +40,7 @@ PENALTIES = {
     "walker2d-medium": (0.4, 0.1),
     "walker2d-medium-expert": (0.4, 0.1),
 }
+PATIENCE = 4  # evaluations, 10,000 updates apart, without a higher fitted value
 EPISODES, EPISODE_SEED = 20, 70  # of the score at the end; the learning curve plays other starts
 
 
@@ -50,7 +51,8 @@ def settings(file: str, algorithm: str, seed: int, updates: int) -> TeachConfig:
         own = {"rebrac": RebracConfig(actor_penalty=actor, critic_penalty=critic)}
     out = RUNS / f"{file}-{algorithm}-{seed}"
     path = DATASETS / f"{file}.hdf5"
-    return TeachConfig(path, algorithm=algorithm, updates=updates, seed=seed, out=out, resume=True, **own)
+    shared = {"updates": updates, "patience": PATIENCE, "seed": seed}
+    return TeachConfig(path, algorithm=algorithm, out=out, resume=True, **shared, **own)
 
 
 def train(config: TeachConfig, name: str) -> None:
@@ -94,7 +96,7 @@ def main() -> None:
     parser.add_argument("--files", nargs="+", default=FILES, choices=FILES)
     parser.add_argument("--algorithms", nargs="+", default=["rebrac", "iql"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--updates", type=int, default=50_000)
+    parser.add_argument("--updates", type=int, default=150_000)
     options = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:

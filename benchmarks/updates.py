@@ -43,16 +43,15 @@ def ours(name: str):
     from potstill.config import TeachConfig
     from potstill.teachers.registry import ALGORITHMS
     from potstill.teachers.rows import Rows
-    from potstill.teachers.training import compiled_for, run
+    from potstill.teachers.training import run
 
     table = Rows(*map(jnp.asarray, columns()), jnp.full(ROWS, 5.0), jnp.ones(ROWS))
-    algorithm, config = ALGORITHMS[name], compiled_for(TeachConfig("", algorithm=name))
-    fresh = algorithm.begin(jax.random.key(0), STATES, ACTIONS, config)
+    algorithm, settings = ALGORITHMS[name], TeachConfig("", algorithm=name).settings
+    fresh = algorithm.begin(jax.random.key(0), STATES, ACTIONS, settings, COUNTS[name])
     state = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), fresh)
     calls = COUNTS[name] // algorithm.batches
-    return lambda i: jax.block_until_ready(
-        run(state, table, jax.random.key(i), calls, algorithm=algorithm, config=config)
-    )
+    how = {"update": algorithm.update, "settings": settings, "batches": algorithm.batches}
+    return lambda i: jax.block_until_ready(run(state, table, jax.random.key(i), calls, **how))
 
 
 class Plain:

@@ -10,14 +10,14 @@ import pytest
 from test_teachers import write_npz
 
 import potstill
-from potstill.config import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, TeachConfig
+from potstill.config import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, Settings, TeachConfig
 from potstill.errors import PotstillError
 from potstill.networks import init_mlp
-from potstill.teachers import bc, calql, diagnostics, edac, fitted, gaussian, iql, rebrac, rows
+from potstill.teachers import bc, calql, diagnostics, edac, fitted, gaussian, iql, rebrac, rows, values
 from potstill.teachers.base import Teacher, load_teacher
 from potstill.teachers.registry import ALGORITHMS
 from potstill.teachers.rows import Rows
-from potstill.teachers.training import Learner, run, run_seeds
+from potstill.teachers.training import Learner, begin_adam, cut, descend, run, run_seeds
 from potstill.types import Normaliser, Transitions
 
 DISCOUNT, PULL, PUSH, EFFORT = 0.8, 0.9, 0.5, 0.1  # s′ = 0.9 s + 0.5 a, r = −s² − 0.1 a²
@@ -145,16 +145,16 @@ class Linear:
 def test_the_data_alone_rank_policies():
     data, (k, p) = lqr_logs(), lqr_answer()
     config = TeachConfig("x", **{name: value for name, value in OPTIONS.items() if name != "updates"})
-    starts = data.observations[fitted.held_out_episodes(data) & fitted.start_rows(data)]
+    starts = data.observations[fitted.held_out_starts(data)]
     found = {}
     for gain in (k, 0.0, -0.5 * k):
         teacher = Linear(data.normaliser, gain)
         assert isinstance(teacher, Teacher)
         found[gain] = diagnostics.OfflineScores(data, config)(teacher, 1500)
-    values = [scores["fitted_value"] for scores in found.values()]
-    assert values[0] == pytest.approx(-p * float(np.mean(starts**2)), abs=0.15)
-    assert values[0] > values[1] + 0.2 > values[2] + 0.4
-    assert found[k]["data_value"] < values[0] - 0.1
+    worth = [scores["fitted_value"] for scores in found.values()]
+    assert worth[0] == pytest.approx(-p * float(np.mean(starts**2)), abs=0.15)
+    assert worth[0] > worth[1] + 0.2 > worth[2] + 0.4
+    assert found[k]["data_value"] < worth[0] - 0.1
     assert found[k]["claimed_value"] == pytest.approx(-p * float(np.mean(starts**2)), abs=1e-3)
     assert found[k]["value_correlation"] > 0.3
 
@@ -170,27 +170,45 @@ def test_patience_keeps_the_best_teacher(lqr, tmp_path, monkeypatch):
 
 
 def test_seeds_side_by_side_are_the_seeds_alone():
-    config = TeachConfig("x", batch=8)
+    settings = TeachConfig("x", algorithm="iql", batch=8).settings
     algorithm, data = ALGORITHMS["iql"], lqr_logs(20)
-    table, keys = algorithm.prepare(data, config), jax.random.split(jax.random.key(0), 2)
-    states = [algorithm.begin(key, 1, 1, config) for key in keys]
-    settings = {"algorithm": algorithm, "config": config}
-    together, _ = run_seeds(jax.tree.map(lambda *x: jnp.stack(x), *states), table, keys, 4, **settings)
-    alone, _ = run(states[1], table, keys[1], 4, **settings)
+    table, keys = algorithm.prepare(data, settings), jax.random.split(jax.random.key(0), 2)
+    states = [algorithm.begin(key, 1, 1, settings, 4) for key in keys]
+    how = {"update": algorithm.update, "settings": settings, "batches": 1}
+    together, _ = run_seeds(jax.tree.map(lambda *x: jnp.stack(x), *states), table, keys, 4, **how)
+    alone, _ = run(states[1], table, keys[1], 4, **how)
     for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(a[1], b, rtol=2e-3, atol=2e-5)
 
 
+def test_a_batch_in_pieces_gives_the_gradient_of_the_whole():
+    params, batch = jnp.array([1.0, -2.0]), jnp.arange(12.0).reshape(6, 2)
+    loss = lambda p, rows: (jnp.mean((rows @ p) ** 2), {"mean": rows.mean()})  # noqa: E731
+    whole = descend(lambda p: loss(p, batch), params, begin_adam(params), 0.1)
+    pieces = cut(batch, 4)  # two pieces: four do not divide six
+    assert pieces.shape == (2, 3, 2)
+    parts = descend(loss, params, begin_adam(params), 0.1, pieces)
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_evaluations_fall_where_their_number_is_passed(lqr, tmp_path):
+    options = {**OPTIONS, **SETTINGS["rebrac"], "updates": 12, "evaluate_every": 5, "fitted_updates": 0}
+    run = potstill.teach(lqr, algorithm="rebrac", out=tmp_path / "run", **options)
+    history = json.loads((run / "result.json").read_text())["history"]
+    assert [entry["update"] for entry in history] == [6, 10, 12]  # two updates a call
+
+
 # Losses by hand: constant networks, two rows.
 
-CONFIG = TeachConfig(
-    "x",
-    discount=0.9,
-    rebrac=RebracConfig(actor_penalty=0.5, critic_penalty=0.25),
-    iql=IqlConfig(expectile=0.7, temperature=2.0),
-    cal_ql=CalQlConfig(alpha=2.0, actions=1),
-    edac=EdacConfig(critics=2, diversity=3.0),
-)
+
+def given(own):
+    return Settings(own, batch=2, discount=0.9, target_rate=0.005)
+
+
+REBRAC = given(RebracConfig(actor_penalty=0.5, critic_penalty=0.25))
+IQL = given(IqlConfig(expectile=0.7, temperature=2.0))
+CAL_QL = given(CalQlConfig(alpha=2.0, actions=1))
 
 
 def constant(sizes, bias):
@@ -222,17 +240,17 @@ def test_rebrac_critic_by_hand(monkeypatch):
     monkeypatch.setattr(rebrac, "TARGET_NOISE", 0.0)
     actor = constant((3, 4, 2), [float(np.arctanh(0.6)), 0.0])
     # y = r + 0.9 · alive · (min(10, 8) − 0.25 · 0.6²): 1 + 0.9 · 7.91 = 8.119 and 2
-    target = rebrac.critic_target(TARGETS, actor, ROWS, jax.random.key(0), CONFIG)
+    target = rebrac.critic_target(TARGETS, actor, ROWS, jax.random.key(0), REBRAC)
     np.testing.assert_allclose(target, [8.119, 2.0], rtol=1e-5)
     wanted = ((8.119 - 1) ** 2 + (2 - 1) ** 2) / 2 + (8.119**2 + 2**2) / 2
-    assert float(rebrac.critic_loss(CRITICS, target, ROWS, CONFIG)[0]) == pytest.approx(wanted, rel=1e-5)
+    assert float(values.critic_loss(CRITICS, target, ROWS, normed=True)[0]) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_rebrac_actor_by_hand():
     actor = constant((3, 4, 2), [0.0, 0.0])
     critics = stacked(constant((5, 4, 1), [-4.0]), constant((5, 4, 1), [3.0]))
     # 0.5 · mean(0.25, 0) − (−4) / |−4|
-    assert float(rebrac.actor_loss(actor, critics, ROWS, CONFIG)[0]) == pytest.approx(0.0625 + 1.0, rel=1e-5)
+    assert float(rebrac.actor_loss(actor, critics, ROWS, REBRAC)[0]) == pytest.approx(0.0625 + 1.0, rel=1e-5)
 
 
 def test_bc_by_hand():
@@ -240,54 +258,55 @@ def test_bc_by_hand():
     assert float(bc.actor_loss(actor, ROWS)[0]) == pytest.approx((0.25 + 0.0) / 2)
     chosen = ROWS._replace(weights=jnp.array([1.0, 0.0]))
     assert float(bc.actor_loss(actor, chosen)[0]) == pytest.approx(0.25)
-    target = bc.fitted_target(TARGETS, jnp.zeros((2, 2)), ROWS, CONFIG)
+    target = values.bootstrapped(ROWS, jnp.array([8.0, 8.0]), 0.9)
     np.testing.assert_allclose(target, [1 + 0.9 * 8, 2.0])
-    assert float(bc.critic_loss(CRITICS, target, ROWS)[0]) == pytest.approx((7.2**2 + 1 + 8.2**2 + 4) / 2)
+    found = values.critic_loss(CRITICS, target, ROWS, normed=True)[0]
+    assert float(found) == pytest.approx((7.2**2 + 1 + 8.2**2 + 4) / 2)
 
 
 def test_iql_by_hand():
     value = constant((3, 4, 1), [3.0])
     # L₂^0.7 of 4 − 3 = 1 and 1 − 3 = −2: 0.7 · 1 and 0.3 · 4
-    assert float(iql.value_loss(value, jnp.array([4.0, 1.0]), ROWS, CONFIG)[0]) == pytest.approx((0.7 + 1.2) / 2)
+    assert float(iql.value_loss(value, jnp.array([4.0, 1.0]), ROWS, IQL)[0]) == pytest.approx((0.7 + 1.2) / 2)
     actor = {"layers": constant((3, 4, 2), [0.0, 0.0]), "log_std": jnp.array([0.0, 0.0])}
     density = [-0.5 * 0.25 - np.log(2 * np.pi), -np.log(2 * np.pi)]
     # weights e^{2 · 0.5} and min(e^{2 · 9}, 100)
     wanted = -(np.e * density[0] + 100.0 * density[1]) / 2
-    assert float(iql.actor_loss(actor, jnp.array([0.5, 9.0]), ROWS, CONFIG)[0]) == pytest.approx(wanted, rel=1e-5)
+    assert float(iql.actor_loss(actor, jnp.array([0.5, 9.0]), ROWS, IQL)[0]) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_cal_ql_by_hand():
     target = jnp.array([8.0, 2.0])
     drawn = calql.Drawn(
-        actions=jnp.zeros((3, 2, 2)),
-        log_densities=jnp.log(jnp.array([[0.25, 0.25], [0.5, 0.5], [1.0, 1.0]])),
-        floors=jnp.array([[-jnp.inf, -jnp.inf], [5.0, 2.0], [5.0, 2.0]]),
+        actions=jnp.zeros((2, 3, 2)),
+        log_densities=jnp.log(jnp.array([[0.25, 0.5, 1.0], [0.25, 0.5, 1.0]])),
+        floors=jnp.array([[-jnp.inf, 5.0, 5.0], [-jnp.inf, 2.0, 2.0]]),
     )
     # critic 1 (value 1): log(e/0.25 + e^5/0.5 + e^5) − 1 and log(4 e + 3 e²) − 1; critic 2 (value 0) likewise
     lse = lambda q, g: np.log(4 * np.exp(q) + 3 * np.exp(max(q, g)))  # noqa: E731
     penalty = (lse(1, 5) - 1 + lse(1, 2) - 1 + lse(0, 5) + lse(0, 2)) / 2
     errors = (49 + 1 + 64 + 4) / 2
-    found = calql.critic_loss(CRITICS, target, drawn, ROWS, CONFIG)[0]
+    found = calql.critic_loss(CRITICS, target, drawn, ROWS, CAL_QL)[0]
     assert float(found) == pytest.approx(errors + 2.0 * penalty, rel=1e-5)
 
 
 def test_what_cal_ql_draws():
     actor = constant((3, 4, 4), [0.0, 0.0, -1.0, -1.0])
-    drawn = calql.draw_actions(actor, ROWS, jax.random.key(0), CONFIG)
-    np.testing.assert_allclose(drawn.log_densities[0], -2 * np.log(2), rtol=1e-6)  # uniform on [−1, 1]²
-    assert np.isneginf(drawn.floors[0]).all()
-    np.testing.assert_array_equal(drawn.floors[1:], np.tile(ROWS.returns, (2, 1)))
-    plain = dataclasses.replace(CONFIG, cal_ql=CalQlConfig(calibrated=False, actions=1))
+    drawn = calql.draw_actions(actor, ROWS, jax.random.key(0), CAL_QL)
+    np.testing.assert_allclose(drawn.log_densities[:, 0], -2 * np.log(2), rtol=1e-6)  # uniform on [−1, 1]²
+    assert np.isneginf(drawn.floors[:, 0]).all()
+    np.testing.assert_array_equal(drawn.floors[:, 1:], np.tile(ROWS.returns, (2, 1)).T)
+    plain = given(CalQlConfig(calibrated=False, actions=1))
     assert np.isneginf(calql.draw_actions(actor, ROWS, jax.random.key(0), plain).floors).all()
 
 
 def test_entropy_regularised_actor_by_hand():
     actor = constant((3, 4, 4), [0.0, 0.0, 0.0, 0.0])
     _, density = gaussian.draw(actor, ROWS.states, jax.random.key(1), 1)
-    loss, _ = calql.actor_loss(actor, CRITICS, jnp.asarray(0.5), ROWS, jax.random.key(1))
+    loss, _ = gaussian.actor_loss(actor, CRITICS, jnp.asarray(0.5), ROWS, jax.random.key(1))
     assert float(loss) == pytest.approx(0.5 * float(density.mean()) - 0.0, rel=1e-5)
     # the weight rises while the entropy, here 1, is below its target of −A = −2? no: −log π + (−2) > 0
-    slope = jax.grad(gaussian.entropy_loss)(jnp.zeros(()), jnp.array([5.0, 5.0]), 2)
+    slope = jax.grad(gaussian.weight_loss)(jnp.zeros(()), jnp.array([5.0, 5.0]), 2)
     assert float(slope) == pytest.approx(-3.0)  # entropy −5 < −2: descending raises log w
 
 
@@ -327,13 +346,13 @@ def test_the_best_episodes(data):
 def test_algorithms_that_need_the_order_of_rows_say_so(data):
     for name in ("rebrac", "cal-ql"):
         with pytest.raises(PotstillError, match=rf"{name} needs rows in the order.*next state of row 0"):
-            ALGORITHMS[name].prepare(data, CONFIG)
+            ALGORITHMS[name].prepare(data, TeachConfig("x", algorithm=name).settings)
     for name in ("bc", "iql", "edac"):
-        ALGORITHMS[name].prepare(data, CONFIG)
+        ALGORITHMS[name].prepare(data, TeachConfig("x", algorithm=name).settings)
 
 
 def test_truncated_rows_have_no_next_action():
     logs = lqr_logs(20)
-    table = rebrac.prepare(logs, CONFIG)
+    table = rebrac.prepare(logs, REBRAC)
     assert len(table.states) == 180
     np.testing.assert_allclose(table.next_actions[0], logs.actions[1], atol=1e-6)

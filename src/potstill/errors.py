@@ -10,6 +10,10 @@ class PotstillError(Exception):
     """Bad input or a missing extra. The command line prints it as one line and exits with code 2."""
 
 
+class Diverged(PotstillError):
+    """A training whose figures are no longer finite, or whose values pass what is possible."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> PotstillError:
     """Return the error for a name that is not among ``known``, with the nearest right one.
 

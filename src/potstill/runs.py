@@ -122,12 +122,22 @@ def check_free(path: Path | str | None, *, force: bool = False) -> None:
         raise PotstillError(f"cannot write to {path}: no permission in {parent}")
 
 
+def check_out(config: Any) -> bool:
+    """Raise unless the run of ``config`` can go to its ``--out``; true if it is to go on with a run there."""
+    resumed = config.resume and (Path(config.out) / "config.json").exists()
+    if resumed:
+        check_same(Path(config.out), config)
+    else:
+        check_free(config.out, force=config.force)
+    return resumed
+
+
 def check_same(path: Path, config: Any) -> None:
     """Raise unless the run in ``path`` is unfinished and has the settings of ``config``."""
     saved, wanted = read_json(path / "config.json"), to_json(config)
     if (path / "result.json").exists():
         raise PotstillError(f"{path} is finished: nothing to resume")
-    for name in wanted.keys() - {"out", "force", "resume"}:
+    for name in (name for name in wanted if name not in ("out", "force", "resume")):
         if saved.get(name) != wanted[name]:
             raise PotstillError(f"{path} has {name} {saved.get(name)}, not {wanted[name]}: it cannot be resumed so")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from potstill.config import TeachConfig
 from potstill.data.registry import load_dataset
-from potstill.errors import PotstillError
+from potstill.errors import Diverged, PotstillError
 from potstill.evaluation import policy_returns
 from potstill.progress import Tracker
-from potstill.runs import RunFolder, check_free, check_same, read_json, to_json, write_atomically
+from potstill.runs import RunFolder, check_out, read_json, to_json, write_atomically
 from potstill.settings import configured
 from potstill.statistics import summarise
 from potstill.storage import file_hash
@@ -21,6 +21,7 @@ from potstill.teachers.checkpoints import Progress, load_checkpoint, save_checkp
 from potstill.teachers.choice import candidates, rank, reason
 from potstill.teachers.diagnostics import OfflineScores
 from potstill.teachers.registry import algorithm_named
+from potstill.teachers.rows import need_order
 from potstill.teachers.training import Learner, teacher_of
 from potstill.types import Transitions
 
@@ -50,18 +51,10 @@ def teach(config: TeachConfig) -> Path:
 
 def _teach_one(config: TeachConfig) -> Path:
     """Train by one algorithm."""
-    algorithm_named(config.algorithm)
-    resumed = config.resume and (Path(str(config.out)) / "config.json").exists()
-    if resumed:
-        check_same(Path(str(config.out)), config)
-    else:
-        check_free(config.out, force=config.force)
-    data = load_dataset(config.dataset)
-    if data.rewards.min() == data.rewards.max():
-        raise PotstillError(
-            f"{data.name}: all rewards equal {data.rewards[0]:.4g}, there is nothing to learn from them"
-        )
-    learner = Learner(algorithm_named(config.algorithm), data, config)
+    algorithm = algorithm_named(config.algorithm)
+    resumed = check_out(config)
+    data = rewarded(config.dataset)
+    learner = Learner(algorithm, data, config)
     folder = RunFolder(config.out, "teach", config, force=config.force, resume=resumed)
     scores = OfflineScores(data, config) if config.fitted_updates else None
     progress = load_checkpoint(folder, learner, scores) if resumed else Progress()
@@ -84,23 +77,39 @@ def _teach_one(config: TeachConfig) -> Path:
 
 def _teach_best(config: TeachConfig) -> Path:
     """Train every candidate in a folder of its own inside the run, then keep the one the data prefer."""
-    resumed = config.resume and (Path(str(config.out)) / "config.json").exists()
-    if not resumed:
-        check_free(config.out, force=config.force)
-    data = load_dataset(config.dataset)
+    resumed = check_out(config)
+    data = rewarded(config.dataset)
+    need_order(data, "auto")
     folder = RunFolder(config.out, "teach", config, force=config.force, resume=resumed)
-    runs = {}
+    failed = {}
     for name, candidate in candidates(config).items():
-        runs[name] = folder.path / name
-        if not (runs[name] / "result.json").exists():
-            _teach_one(dataclasses.replace(candidate, out=runs[name], resume=True))
+        if (folder.path / name / "result.json").exists():
+            continue
+        try:
+            _teach_one(dataclasses.replace(candidate, out=folder.path / name, resume=True))
+        except Diverged as error:
+            failed[name] = str(error)
+            print(f"{name} is out: {error}")
+    runs = {name: folder.path / name for name in candidates(config) if name not in failed}
+    if not runs:
+        raise PotstillError(f"{data.name}: every candidate diverged; the first: {next(iter(failed.values()))}")
     ranking = rank({name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}, data, config)
     best = runs[ranking[0]["candidate"]]
     write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())
     found = read_json(best / "result.json")
-    folder.finish({**found, "chosen": best.name, "why": reason(ranking), "ranking": ranking})
+    folder.finish({**found, "chosen": best.name, "why": reason(ranking), "ranking": ranking, "failed": failed})
     print(reason(ranking))
     return folder.path
+
+
+def rewarded(dataset: Path | str) -> Transitions:
+    """Load a dataset whose rewards say something."""
+    data = load_dataset(dataset)
+    if data.rewards.min() == data.rewards.max():
+        raise PotstillError(
+            f"{data.name}: all rewards equal {data.rewards[0]:.4g}, there is nothing to learn from them"
+        )
+    return data
 
 
 def _train(learner: Learner, scores: OfflineScores | None, folder: RunFolder, progress: Progress) -> None:
@@ -109,10 +118,12 @@ def _train(learner: Learner, scores: OfflineScores | None, folder: RunFolder, pr
     shown: dict[str, float] = _shown(progress.history[-1]) if progress.history else {}
     with Tracker(f"teach {learner.data.name}", config.updates, done=learner.done) as tracker:
         while learner.done < config.updates and not progress.stale(config.patience):
+            before = learner.done
             figures, seconds = learner.advance()
             progress.seconds += seconds
             folder.log(update=learner.done, **figures, seconds=progress.seconds)
-            if learner.done % config.evaluate_every == 0 or learner.done >= config.updates:
+            passed = learner.done // config.evaluate_every > before // config.evaluate_every
+            if passed or learner.done >= config.updates:
                 entry = _evaluate(learner, scores, folder, progress)
                 shown = _shown(entry)
                 save_checkpoint(folder, learner, scores, progress)

@@ -7,7 +7,7 @@ these classes, and the resolved values are saved with every artefact.
 from potstill.config.collect import CollectConfig
 from potstill.config.distill import DistillConfig, EvaluateConfig
 from potstill.config.runs import InspectConfig, ReportConfig, ReproduceConfig
-from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, TeachConfig
+from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, Settings, TeachConfig
 
 __all__ = [
     "BcConfig",
@@ -21,5 +21,6 @@ __all__ = [
     "RebracConfig",
     "ReportConfig",
     "ReproduceConfig",
+    "Settings",
     "TeachConfig",
 ]

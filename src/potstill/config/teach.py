@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Any
 
 from potstill.errors import PotstillError
 from potstill.settings import check_ranges
@@ -118,6 +119,18 @@ class EdacConfig:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What an algorithm's updates depend on. Equal settings share one compiled program."""
+
+    own: Any
+    """The algorithm's own settings, :class:`RebracConfig` for ReBRAC."""
+
+    batch: int
+    discount: float
+    target_rate: float
+
+
+@dataclass(frozen=True)
 class TeachConfig:
     """Train a teacher (policy and action values) on a dataset by offline RL."""
 
@@ -189,3 +202,9 @@ class TeachConfig:
             raise PotstillError("--patience needs --fitted-updates: it watches the fitted value")
         if self.resume and self.out is None:
             raise PotstillError("--resume needs --out, the run folder to go on with")
+
+    @property
+    def settings(self) -> Settings:
+        """What the updates of ``algorithm`` depend on."""
+        own = getattr(self, self.algorithm.replace("-", "_"))
+        return Settings(own, self.batch, self.discount, self.target_rate)

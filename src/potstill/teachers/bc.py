@@ -16,11 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.config import TeachConfig
+from potstill.config import Settings
 from potstill.networks import Params, apply_critics, apply_mlp, init_mlp, init_stack
 from potstill.teachers import rows as rows_
 from potstill.teachers.rows import Rows
 from potstill.teachers.training import Algorithm, Figures, Parts, begin_adam, descend, first, follow
+from potstill.teachers.values import bootstrapped, critic_loss
 from potstill.types import Transitions
 
 HIDDEN = (256, 256, 256)
@@ -46,15 +47,15 @@ def best_rows(data: Transitions, share: float) -> np.ndarray:
     return np.flatnonzero(np.isin(episode, best))
 
 
-def prepare(data: Transitions, config: TeachConfig) -> Rows:
+def prepare(data: Transitions, settings: Settings) -> Rows:
     """All rows, those to clone with weight 1."""
-    rows = rows_.prepare(data, config.discount)
-    if config.bc.best_episodes == 1.0:
+    rows = rows_.prepare(data, settings.discount)
+    if settings.own.best_episodes == 1.0:
         return rows
-    return rows._replace(weights=jnp.zeros(len(data)).at[best_rows(data, config.bc.best_episodes)].set(1.0))
+    return rows._replace(weights=jnp.zeros(len(data)).at[best_rows(data, settings.own.best_episodes)].set(1.0))
 
 
-def begin(key: PRNGKeyArray, state_size: int, action_size: int, config: TeachConfig) -> State:
+def begin(key: PRNGKeyArray, state_size: int, action_size: int, settings: Settings, updates: int) -> State:
     """Fresh networks."""
     actor_key, critic_key = jax.random.split(key)
     actor = init_mlp(actor_key, (state_size, *HIDDEN, action_size))
@@ -69,35 +70,21 @@ def actor_loss(actor: Params, rows: Rows) -> tuple[Float[Array, ""], Figures]:
     return loss, {"actor_loss": loss}
 
 
-def critic_loss(critics: Params, target: Float[Array, " B"], rows: Rows) -> tuple[Float[Array, ""], Figures]:
-    """Equation 2, with ``target`` what is subtracted."""
-    values = apply_critics(critics, rows.states, rows.actions)
-    loss = jnp.sum(jnp.mean((values - target) ** 2, axis=-1))
-    return loss, {"critic_loss": loss, "value": values.mean()}
-
-
-def fitted_target(
-    target_critics: Params, next_actions: Float[Array, "B A"], rows: Rows, config: TeachConfig
-) -> Float[Array, " B"]:
-    """What Q(s, a) should be, if ``next_actions`` are what the policy does in s′."""
-    values = apply_critics(target_critics, rows.next_states, next_actions).min(axis=0)
-    return rows.rewards + config.discount * rows.alive * values
-
-
-def update(state: State, rows: Rows, key: PRNGKeyArray, config: TeachConfig) -> tuple[State, Figures]:
+def update(state: State, rows: Rows, key: PRNGKeyArray, settings: Settings) -> tuple[State, Figures]:
     """One step of the actor and one of its critics."""
-    rows, rate = first(rows), config.bc.learning_rate
+    rows, rate = first(rows), settings.own.learning_rate
     actor, actor_optimiser, of_actor = descend(lambda p: actor_loss(p, rows), state.actor, state.actor_optimiser, rate)
     chosen = jnp.tanh(apply_mlp(actor, rows.next_states))
-    target = fitted_target(state.target_critics, chosen, rows, config)
+    values = apply_critics(state.target_critics, rows.next_states, chosen).min(axis=0)
+    target = bootstrapped(rows, values, settings.discount)
     critics, critic_optimiser, of_critics = descend(
-        lambda p: critic_loss(p, target, rows), state.critics, state.critic_optimiser, rate
+        lambda p: critic_loss(p, target, rows, normed=True), state.critics, state.critic_optimiser, rate
     )
-    target_critics = follow(critics, state.target_critics, config)
+    target_critics = follow(critics, state.target_critics, settings)
     return State(actor, critics, target_critics, actor_optimiser, critic_optimiser), {**of_critics, **of_actor}
 
 
-def parts(state: State, data: Transitions, config: TeachConfig) -> Parts:
+def parts(state: State, data: Transitions, settings: Settings) -> Parts:
     """The actor and its critics."""
     return Parts(state.actor, "tanh", state.critics, True)
 

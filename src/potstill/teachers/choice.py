@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from potstill.config import TeachConfig
+from potstill.teachers import rows
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.fitted import Evaluator
 from potstill.types import Transitions
@@ -28,8 +29,9 @@ def candidates(config: TeachConfig) -> dict[str, TeachConfig]:
 
 def rank(teachers: dict[str, NetworkTeacher], data: Transitions, config: TeachConfig) -> list[dict[str, Any]]:
     """Candidates by fitted Q-evaluation, best first."""
+    table = rows.prepare(data, config.discount)
     scores = [
-        {"candidate": name, "fitted_value": Evaluator(data, config)(teacher, FITTED_UPDATES)}
+        {"candidate": name, "fitted_value": Evaluator(table, data, config)(teacher, FITTED_UPDATES)}
         for name, teacher in teachers.items()
     ]
     return sorted(scores, key=lambda entry: -float(entry["fitted_value"]))

@@ -8,7 +8,7 @@ import numpy as np
 from potstill.config import TeachConfig
 from potstill.teachers import rows as rows_
 from potstill.teachers.base import Teacher
-from potstill.teachers.fitted import Evaluator, held_out_episodes, start_rows
+from potstill.teachers.fitted import Evaluator, held_out_episodes, held_out_starts
 from potstill.types import Transitions
 
 MOST_ROWS = 8192
@@ -25,14 +25,11 @@ class OfflineScores:
     """
 
     def __init__(self, data: Transitions, config: TeachConfig) -> None:
-        self.evaluator = Evaluator(data, config)
         table = rows_.prepare(data, config.discount)
-        held = held_out_episodes(data)
-        begun = held & start_rows(data)
+        self.evaluator = Evaluator(table, data, config)
         self.starts = self.evaluator.starts
-        self.data_value = float(table.returns[np.flatnonzero(begun if begun.any() else start_rows(data))].mean())
-        chosen = np.flatnonzero(held)
-        chosen = np.random.default_rng(0).permutation(chosen)[:MOST_ROWS]
+        self.data_value = float(table.returns[held_out_starts(data)].mean())
+        chosen = np.random.default_rng(0).permutation(np.flatnonzero(held_out_episodes(data)))[:MOST_ROWS]
         self.held = [column[chosen] for column in (table.states, table.actions, table.returns)]
 
     def __call__(self, teacher: Teacher, updates: int) -> dict[str, float]:

@@ -5,53 +5,42 @@ With N critics and w the entropy's weight:
     y   = r + γ (1 − d) [ min_j Q̄_j(s′, a′) − w log π(a′ | s′) ],   a′ ~ π(· | s′)      (1, critic target)
     D   = 1/(N − 1) E Σ_{i≠j} ⟨ g_i, g_j ⟩,   g_j = ∇_a Q_j(s, a) / ‖∇_a Q_j(s, a)‖     (2, diversity)
     L_Q = Σ_j E (Q_j(s, a) − y)² + η D                                                  (3, critics)
-    L_π = E [ w log π(ã | s) − min_j Q_j(s, ã) ],   ã ~ π(· | s)                        (4, actor)
+
+The actor is the entropy-regularised one of :mod:`potstill.teachers.gaussian`.
 """
 
 from __future__ import annotations
-
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.config import TeachConfig
-from potstill.networks import Params, apply_critics, init_stack, init_uniform
+from potstill.config import Settings
+from potstill.networks import Params, apply_critic, apply_critics, init_stack, init_uniform
+from potstill.teachers import gaussian
 from potstill.teachers import rows as rows_
-from potstill.teachers.calql import actor_loss
-from potstill.teachers.gaussian import draw, entropy_loss
+from potstill.teachers.gaussian import State, draw
 from potstill.teachers.rows import Rows
-from potstill.teachers.training import Algorithm, Figures, Parts, begin_adam, descend, first, follow
+from potstill.teachers.training import Algorithm, Figures, Parts, descend, first, follow
+from potstill.teachers.values import bootstrapped
+from potstill.teachers.values import critic_loss as squared_errors
 from potstill.types import Transitions
 
 HIDDEN = (256, 256, 256)
 NORM_FLOOR = 1e-10
 
 
-class State(NamedTuple):
-    """Networks, the critics' slowly moving copies, the entropy's weight, and optimiser states."""
-
-    actor: Params
-    critics: Params
-    target_critics: Params
-    log_weight: Array
-    optimisers: dict[str, Any]
-
-
-def prepare(data: Transitions, config: TeachConfig) -> Rows:
+def prepare(data: Transitions, settings: Settings) -> Rows:
     """All rows."""
-    return rows_.prepare(data, config.discount)
+    return rows_.prepare(data, settings.discount)
 
 
-def begin(key: PRNGKeyArray, state_size: int, action_size: int, config: TeachConfig) -> State:
+def begin(key: PRNGKeyArray, state_size: int, action_size: int, settings: Settings, updates: int) -> State:
     """Fresh networks."""
     actor_key, critic_key = jax.random.split(key)
     actor = init_uniform(actor_key, (state_size, *HIDDEN, 2 * action_size))
-    critics = init_stack(init_uniform, critic_key, (state_size + action_size, *HIDDEN, 1), config.edac.critics)
-    weight = jnp.zeros(())
-    optimisers = {"actor": begin_adam(actor), "critics": begin_adam(critics), "weight": begin_adam(weight)}
-    return State(actor, critics, critics, weight, optimisers)
+    critics = init_stack(init_uniform, critic_key, (state_size + action_size, *HIDDEN, 1), settings.own.critics)
+    return gaussian.begin(actor, critics)
 
 
 def diversity(gradients: Float[Array, "C B A"]) -> Float[Array, ""]:
@@ -63,53 +52,42 @@ def diversity(gradients: Float[Array, "C B A"]) -> Float[Array, ""]:
 
 
 def critic_loss(
-    critics: Params, target: Float[Array, " B"], rows: Rows, config: TeachConfig
+    critics: Params, target: Float[Array, " B"], rows: Rows, settings: Settings
 ) -> tuple[Float[Array, ""], Figures]:
     """Equation 3."""
-    values = apply_critics(critics, rows.states, rows.actions, normed=False)
-    errors = jnp.sum(jnp.mean((values - target) ** 2, axis=-1))
-    figures = {"critic_loss": errors, "value": values.mean()}
-    if config.edac.diversity == 0.0:
+    errors, figures = squared_errors(critics, target, rows, normed=False)
+    if settings.own.diversity == 0.0:
         return errors, figures
     likeness = diversity(action_gradients(critics, rows))
-    return errors + config.edac.diversity * likeness, {**figures, "likeness": likeness}
+    return errors + settings.own.diversity * likeness, {**figures, "likeness": likeness}
 
 
 def action_gradients(critics: Params, rows: Rows) -> Float[Array, "C B A"]:
     """∇_a Q_j(s, a) of every critic."""
-
-    def total(actions: Float[Array, "B A"], one: Params) -> Float[Array, ""]:
-        stacked = jax.tree.map(lambda x: x[None], one)
-        return apply_critics(stacked, rows.states, actions, normed=False).sum()
-
-    return jax.vmap(lambda one: jax.grad(total)(rows.actions, one))(critics)
+    value = lambda actions, one: apply_critic(one, rows.states, actions, normed=False).sum()  # noqa: E731
+    return jax.vmap(lambda one: jax.grad(value)(rows.actions, one))(critics)
 
 
-def update(state: State, rows: Rows, key: PRNGKeyArray, config: TeachConfig) -> tuple[State, Figures]:
-    """One step of the entropy's weight, the actor, the critics and their targets."""
-    rows, optimisers, rate = first(rows), dict(state.optimisers), config.edac.learning_rate
+def update(state: State, rows: Rows, key: PRNGKeyArray, settings: Settings) -> tuple[State, Figures]:
+    """One step of the actor, its entropy's weight, the critics and their targets."""
+    rows, rate = first(rows), settings.own.learning_rate
     actor_key, target_key = jax.random.split(key)
-    weight = jnp.exp(state.log_weight)
-    actor, optimisers["actor"], (density, of_actor) = descend(
-        lambda p: actor_loss(p, state.critics, weight, rows, actor_key), state.actor, optimisers["actor"], rate
-    )
-    log_weight, optimisers["weight"], _ = descend(
-        lambda w: (entropy_loss(w, density, rows.actions.shape[-1]), None),
-        state.log_weight,
-        optimisers["weight"],
-        rate,
-    )
-    chosen, density = draw(actor, rows.next_states, target_key, 1)
+    state, of_actor = gaussian.update_actor(state, rows, actor_key, rate)
+    chosen, density = draw(state.actor, rows.next_states, target_key, 1)
     values = apply_critics(state.target_critics, rows.next_states, chosen[0], normed=False).min(axis=0)
-    target = rows.rewards + config.discount * rows.alive * (values - jnp.exp(log_weight) * density[0])
-    critics, optimisers["critics"], of_critics = descend(
-        lambda p: critic_loss(p, target, rows, config), state.critics, optimisers["critics"], rate
+    target = bootstrapped(rows, values - jnp.exp(state.log_weight) * density[0], settings.discount)
+    critics, optimiser, of_critics = descend(
+        lambda p: critic_loss(p, target, rows, settings), state.critics, state.optimisers["critics"], rate
     )
-    target_critics = follow(critics, state.target_critics, config)
-    return State(actor, critics, target_critics, log_weight, optimisers), {**of_critics, **of_actor}
+    state = state._replace(
+        critics=critics,
+        target_critics=follow(critics, state.target_critics, settings),
+        optimisers={**state.optimisers, "critics": optimiser},
+    )
+    return state, {**of_critics, **of_actor}
 
 
-def parts(state: State, data: Transitions, config: TeachConfig) -> Parts:
+def parts(state: State, data: Transitions, settings: Settings) -> Parts:
     """The actor and all critics."""
     return Parts(state.actor, "tanh_gaussian", state.critics, False)
 

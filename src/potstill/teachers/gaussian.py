@@ -1,13 +1,40 @@
-"""The tanh-Gaussian policy of the entropy-regularised algorithms, and its entropy's weight."""
+"""The entropy-regularised actor of Cal-QL and EDAC: a tanh-Gaussian policy and its entropy's weight w.
+
+    L_π = E [ w log π(ã | s) − min_j Q_j(s, ã) ],   ã ~ π(· | s)                        (actor)
+    L_w = −log w · E [ log π(ã | s) − A ]                                               (its entropy's weight)
+
+The second raises w while the policy's entropy is below −A nats (Haarnoja et al., 2018).
+"""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.networks import Params, apply_mlp
+from potstill.networks import Params, apply_critics, apply_mlp
 from potstill.policies import LOG_STD_RANGE
+from potstill.teachers.rows import Rows
+from potstill.teachers.training import Figures, begin_adam, descend
+
+
+class State(NamedTuple):
+    """Networks, the critics' slowly moving copies, the entropy's weight, and optimiser states."""
+
+    actor: Params
+    critics: Params
+    target_critics: Params
+    log_weight: Float[Array, ""]
+    optimisers: dict[str, Any]
+
+
+def begin(actor: Params, critics: Params) -> State:
+    """The state before the first update: w = 1, targets equal to the critics."""
+    weight = jnp.zeros(())
+    optimisers = {"actor": begin_adam(actor), "critics": begin_adam(critics), "weight": begin_adam(weight)}
+    return State(actor, critics, critics, weight, optimisers)
 
 
 def draw(
@@ -27,13 +54,31 @@ def draw(
     return jnp.tanh(u), jnp.sum(normal - squash, axis=-1)
 
 
-def entropy_loss(log_weight: Float[Array, ""], log_density: Float[Array, " B"], actions: int) -> Float[Array, ""]:
-    """−log α · E[log π − A]: raises α while the policy's entropy is below its target of −A nats."""
+def actor_loss(
+    actor: Params, critics: Params, weight: Float[Array, ""], rows: Rows, key: PRNGKeyArray
+) -> tuple[Float[Array, ""], tuple[Float[Array, " B"], Figures]]:
+    """L_π; also returns the log-densities [B] of the actions that were drawn."""
+    chosen, density = draw(actor, rows.states, key, 1)
+    values = apply_critics(critics, rows.states, chosen[0], normed=False).min(axis=0)
+    loss = jnp.mean(weight * density[0] - values)
+    return loss, (density[0], {"actor_loss": loss, "entropy": -density.mean()})
+
+
+def weight_loss(log_weight: Float[Array, ""], log_density: Float[Array, " B"], actions: int) -> Float[Array, ""]:
+    """L_w, for A = ``actions``."""
     return -log_weight * jax.lax.stop_gradient(log_density - actions).mean()
 
 
-def lower_log_std(actor: Params, offset: float) -> Params:
-    """Start with log σ lower by ``offset``: a bias of the last layer's second half."""
-    bias = actor[-1]["bias"]
-    half = len(bias) // 2
-    return [*actor[:-1], {**actor[-1], "bias": bias.at[half:].add(-offset)}]
+def update_actor(state: State, rows: Rows, key: PRNGKeyArray, rate: float) -> tuple[State, Figures]:
+    """One step of the actor and of its entropy's weight, both with Adam at ``rate``."""
+    optimisers, weight = dict(state.optimisers), jnp.exp(state.log_weight)
+    actor, optimisers["actor"], (density, figures) = descend(
+        lambda p: actor_loss(p, state.critics, weight, rows, key), state.actor, optimisers["actor"], rate
+    )
+    log_weight, optimisers["weight"], _ = descend(
+        lambda w: (weight_loss(w, density, rows.actions.shape[-1]), None),
+        state.log_weight,
+        optimisers["weight"],
+        rate,
+    )
+    return state._replace(actor=actor, log_weight=log_weight, optimisers=optimisers), figures

@@ -20,12 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.config import TeachConfig
+from potstill.config import Settings
 from potstill.networks import Params, apply_critics, apply_mlp, init_mlp, init_stack
 from potstill.policies import LOG_STD_RANGE
 from potstill.teachers import rows as rows_
 from potstill.teachers.rows import Rows
 from potstill.teachers.training import Algorithm, Figures, Parts, begin_adam, descend, first, follow
+from potstill.teachers.values import bootstrapped, critic_loss
 from potstill.types import Transitions
 
 HIDDEN = (256, 256)
@@ -56,13 +57,13 @@ def reward_scale(data: Transitions) -> float:
     return REWARD_SPAN / span if span > 0.0 else 1.0
 
 
-def prepare(data: Transitions, config: TeachConfig) -> Rows:
+def prepare(data: Transitions, settings: Settings) -> Rows:
     """All rows, with scaled rewards."""
-    rows = rows_.prepare(data, config.discount)
+    rows = rows_.prepare(data, settings.discount)
     return rows._replace(rewards=rows.rewards * np.float32(reward_scale(data)))
 
 
-def begin(key: PRNGKeyArray, state_size: int, action_size: int, config: TeachConfig) -> State:
+def begin(key: PRNGKeyArray, state_size: int, action_size: int, settings: Settings, updates: int) -> State:
     """Fresh networks."""
     keys = jax.random.split(key, 3)
     *layers, last = init_mlp(keys[0], (state_size, *HIDDEN, action_size))
@@ -71,34 +72,27 @@ def begin(key: PRNGKeyArray, state_size: int, action_size: int, config: TeachCon
     value = init_mlp(keys[1], (state_size, *HIDDEN, 1))
     critics = init_stack(init_mlp, keys[2], (state_size + action_size, *HIDDEN, 1), CRITICS)
     optimisers = {"actor": begin_adam(actor), "value": begin_adam(value), "critics": begin_adam(critics)}
-    return State(actor, value, critics, critics, optimisers, jnp.zeros(()), jnp.asarray(float(config.updates)))
+    return State(actor, value, critics, critics, optimisers, jnp.zeros(()), jnp.asarray(float(updates)))
 
 
-def expectile(difference: Float[Array, "*B"], config: TeachConfig) -> Float[Array, "*B"]:
+def expectile(difference: Float[Array, "*B"], settings: Settings) -> Float[Array, "*B"]:
     """L₂^τ."""
-    return jnp.abs(config.iql.expectile - (difference < 0)) * difference**2
+    return jnp.abs(settings.own.expectile - (difference < 0)) * difference**2
 
 
 def value_loss(
-    value: Params, wanted: Float[Array, " B"], rows: Rows, config: TeachConfig
+    value: Params, wanted: Float[Array, " B"], rows: Rows, settings: Settings
 ) -> tuple[Float[Array, ""], Figures]:
     """Paper's 5, with ``wanted`` = min_j Q̄_j(s, a)."""
-    loss = expectile(wanted - apply_mlp(value, rows.states)[..., 0], config).mean()
+    loss = expectile(wanted - apply_mlp(value, rows.states)[..., 0], settings).mean()
     return loss, {"value_loss": loss}
 
 
-def critic_loss(critics: Params, target: Float[Array, " B"], rows: Rows) -> tuple[Float[Array, ""], Figures]:
-    """Paper's 6, with ``target`` = r + γ (1 − d) V(s′)."""
-    values = apply_critics(critics, rows.states, rows.actions, normed=False)
-    loss = jnp.sum(jnp.mean((values - target) ** 2, axis=-1))
-    return loss, {"critic_loss": loss, "value": values.mean()}
-
-
 def actor_loss(
-    actor: Any, advantage: Float[Array, " B"], rows: Rows, config: TeachConfig
+    actor: Any, advantage: Float[Array, " B"], rows: Rows, settings: Settings
 ) -> tuple[Float[Array, ""], Figures]:
     """Paper's 7."""
-    weight = jnp.minimum(jnp.exp(config.iql.temperature * advantage), LARGEST_WEIGHT)
+    weight = jnp.minimum(jnp.exp(settings.own.temperature * advantage), LARGEST_WEIGHT)
     log_std = jnp.clip(actor["log_std"], *LOG_STD_RANGE)
     offset = (rows.actions - jnp.tanh(apply_mlp(actor["layers"], rows.states))) / jnp.exp(log_std)
     log_density = jnp.sum(-0.5 * offset**2 - log_std - 0.5 * jnp.log(2.0 * jnp.pi), axis=-1)
@@ -106,29 +100,29 @@ def actor_loss(
     return loss, {"actor_loss": loss}
 
 
-def update(state: State, rows: Rows, key: PRNGKeyArray, config: TeachConfig) -> tuple[State, Figures]:
+def update(state: State, rows: Rows, key: PRNGKeyArray, settings: Settings) -> tuple[State, Figures]:
     """One step of the value, the actor and the critics, in the reference's order."""
-    rows, optimisers, rate = first(rows), dict(state.optimisers), config.iql.learning_rate
+    rows, optimisers, rate = first(rows), dict(state.optimisers), settings.own.learning_rate
     wanted = apply_critics(state.target_critics, rows.states, rows.actions, normed=False).min(axis=0)
     next_values = apply_mlp(state.value, rows.next_states)[..., 0]
     advantage = wanted - apply_mlp(state.value, rows.states)[..., 0]
-    target = rows.rewards + config.discount * rows.alive * next_values
+    target = bootstrapped(rows, next_values, settings.discount)
     value, optimisers["value"], of_value = descend(
-        lambda p: value_loss(p, wanted, rows, config), state.value, optimisers["value"], rate
+        lambda p: value_loss(p, wanted, rows, settings), state.value, optimisers["value"], rate
     )
     fading = 0.5 * rate * (1.0 + jnp.cos(jnp.pi * state.updates / state.horizon))
     actor, optimisers["actor"], of_actor = descend(
-        lambda p: actor_loss(p, advantage, rows, config), state.actor, optimisers["actor"], fading
+        lambda p: actor_loss(p, advantage, rows, settings), state.actor, optimisers["actor"], fading
     )
     critics, optimisers["critics"], of_critics = descend(
-        lambda p: critic_loss(p, target, rows), state.critics, optimisers["critics"], rate
+        lambda p: critic_loss(p, target, rows, normed=False), state.critics, optimisers["critics"], rate
     )
-    target_critics = follow(critics, state.target_critics, config)
+    target_critics = follow(critics, state.target_critics, settings)
     figures = {**of_critics, **of_actor, **of_value}
     return State(actor, value, critics, target_critics, optimisers, state.updates + 1, state.horizon), figures
 
 
-def parts(state: State, data: Transitions, config: TeachConfig) -> Parts:
+def parts(state: State, data: Transitions, settings: Settings) -> Parts:
     """The actor with its deviations as a constant output, and the critics in the data's own units."""
     *layers, last = state.actor["layers"]
     weight = jnp.concatenate([last["weight"], jnp.zeros_like(last["weight"])], axis=-1)

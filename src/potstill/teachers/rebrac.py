@@ -19,11 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.config import TeachConfig
+from potstill.config import Settings
 from potstill.networks import Params, apply_critics, apply_mlp, init_stack, init_uniform
 from potstill.teachers import rows as rows_
 from potstill.teachers.rows import Rows
 from potstill.teachers.training import Algorithm, Figures, Parts, begin_adam, descend, follow
+from potstill.teachers.values import bootstrapped, critic_loss
 from potstill.types import Transitions
 
 WIDTH = 256
@@ -43,16 +44,16 @@ class State(NamedTuple):
     critic_optimiser: Any
 
 
-def prepare(data: Transitions, config: TeachConfig) -> Rows:
+def prepare(data: Transitions, settings: Settings) -> Rows:
     """All rows whose next action is known: the last one of a truncated episode has none."""
     rows_.need_order(data, "rebrac")
     keep = np.flatnonzero(~data.truncations)
-    return jax.tree.map(lambda column: column[keep], rows_.prepare(data, config.discount))
+    return jax.tree.map(lambda column: column[keep], rows_.prepare(data, settings.discount))
 
 
-def begin(key: PRNGKeyArray, state_size: int, action_size: int, config: TeachConfig) -> State:
+def begin(key: PRNGKeyArray, state_size: int, action_size: int, settings: Settings, updates: int) -> State:
     """Fresh networks, the targets equal to them."""
-    hidden = [WIDTH] * config.rebrac.hidden_layers
+    hidden = [WIDTH] * settings.own.hidden_layers
     actor_key, critic_key = jax.random.split(key)
     actor = init_uniform(actor_key, (state_size, *hidden, action_size))
     critics = init_stack(init_uniform, critic_key, (state_size + action_size, *hidden, 1), CRITICS)
@@ -60,73 +61,64 @@ def begin(key: PRNGKeyArray, state_size: int, action_size: int, config: TeachCon
 
 
 def critic_target(
-    target_critics: Params, target_actor: Params, rows: Rows, key: PRNGKeyArray, config: TeachConfig
+    target_critics: Params, target_actor: Params, rows: Rows, key: PRNGKeyArray, settings: Settings
 ) -> Float[Array, " B"]:
     """Equation 1."""
     noise = TARGET_NOISE * jax.random.normal(key, rows.actions.shape)
     noise = jnp.clip(noise, -TARGET_NOISE_CLIP, TARGET_NOISE_CLIP)
     chosen = jnp.clip(jnp.tanh(apply_mlp(target_actor, rows.next_states)) + noise, -1.0, 1.0)
     penalty = jnp.sum((chosen - rows.next_actions) ** 2, axis=-1)
-    values = apply_critics(target_critics, rows.next_states, chosen, normed=config.rebrac.layer_norm).min(axis=0)
-    return rows.rewards + config.discount * rows.alive * (values - config.rebrac.critic_penalty * penalty)
+    values = apply_critics(target_critics, rows.next_states, chosen, normed=settings.own.layer_norm).min(axis=0)
+    return bootstrapped(rows, values - settings.own.critic_penalty * penalty, settings.discount)
 
 
-def critic_loss(
-    critics: Params, target: Float[Array, " B"], rows: Rows, config: TeachConfig
-) -> tuple[Float[Array, ""], Figures]:
-    """Equation 2."""
-    values = apply_critics(critics, rows.states, rows.actions, normed=config.rebrac.layer_norm)
-    loss = jnp.sum(jnp.mean((values - target) ** 2, axis=-1))
-    return loss, {"critic_loss": loss, "value": values.mean()}
-
-
-def actor_loss(actor: Params, critics: Params, rows: Rows, config: TeachConfig) -> tuple[Float[Array, ""], Figures]:
+def actor_loss(actor: Params, critics: Params, rows: Rows, settings: Settings) -> tuple[Float[Array, ""], Figures]:
     """Equation 3."""
     chosen = jnp.tanh(apply_mlp(actor, rows.states))
     penalty = jnp.sum((chosen - rows.actions) ** 2, axis=-1)
-    values = apply_critics(critics, rows.states, chosen, normed=config.rebrac.layer_norm).min(axis=0)
+    values = apply_critics(critics, rows.states, chosen, normed=settings.own.layer_norm).min(axis=0)
     scale = jax.lax.stop_gradient(jnp.abs(values).mean())
-    loss = jnp.mean(config.rebrac.actor_penalty * penalty - values / jnp.maximum(scale, 1e-8))
+    loss = jnp.mean(settings.own.actor_penalty * penalty - values / jnp.maximum(scale, 1e-8))
     return loss, {"actor_loss": loss, "action_distance": penalty.mean()}
 
 
-def update_critics(state: State, rows: Rows, key: PRNGKeyArray, config: TeachConfig) -> tuple[State, Figures]:
+def update_critics(state: State, rows: Rows, key: PRNGKeyArray, settings: Settings) -> tuple[State, Figures]:
     """One step of the critics."""
-    target = critic_target(state.target_critics, state.target_actor, rows, key, config)
+    target = critic_target(state.target_critics, state.target_actor, rows, key, settings)
     critics, optimiser, figures = descend(
-        lambda p: critic_loss(p, target, rows, config),
+        lambda p: critic_loss(p, target, rows, normed=settings.own.layer_norm),
         state.critics,
         state.critic_optimiser,
-        config.rebrac.learning_rate,
+        settings.own.learning_rate,
     )
     return state._replace(critics=critics, critic_optimiser=optimiser), figures
 
 
-def update_actor(state: State, rows: Rows, config: TeachConfig) -> tuple[State, Figures]:
+def update_actor(state: State, rows: Rows, settings: Settings) -> tuple[State, Figures]:
     """One step of the actor and of all targets."""
     actor, optimiser, figures = descend(
-        lambda p: actor_loss(p, state.critics, rows, config),
+        lambda p: actor_loss(p, state.critics, rows, settings),
         state.actor,
         state.actor_optimiser,
-        config.rebrac.learning_rate,
+        settings.own.learning_rate,
     )
-    target_actor = follow(actor, state.target_actor, config)
-    target_critics = follow(state.critics, state.target_critics, config)
+    target_actor = follow(actor, state.target_actor, settings)
+    target_critics = follow(state.critics, state.target_critics, settings)
     return State(actor, state.critics, target_actor, target_critics, optimiser, state.critic_optimiser), figures
 
 
-def update(state: State, rows: Rows, key: PRNGKeyArray, config: TeachConfig) -> tuple[State, Figures]:
+def update(state: State, rows: Rows, key: PRNGKeyArray, settings: Settings) -> tuple[State, Figures]:
     """Two updates of the critics, on a batch each, and one of the actor."""
     for i, part in enumerate(jax.random.split(key, ACTOR_EVERY)):
         batch = jax.tree.map(lambda column: column[i], rows)  # noqa: B023
-        state, of_critics = update_critics(state, batch, part, config)
-    state, of_actor = update_actor(state, batch, config)
+        state, of_critics = update_critics(state, batch, part, settings)
+    state, of_actor = update_actor(state, batch, settings)
     return state, {**of_critics, **of_actor}
 
 
-def parts(state: State, data: Transitions, config: TeachConfig) -> Parts:
+def parts(state: State, data: Transitions, settings: Settings) -> Parts:
     """The actor and both critics."""
-    return Parts(state.actor, "tanh", state.critics, config.rebrac.layer_norm)
+    return Parts(state.actor, "tanh", state.critics, settings.own.layer_norm)
 
 
 ALGORITHM = Algorithm("rebrac", prepare, begin, update, parts, batches=ACTOR_EVERY)

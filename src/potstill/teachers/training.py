@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Key, PRNGKeyArray
 
-from potstill.config import TeachConfig
-from potstill.errors import PotstillError
+from potstill.config import Settings, TeachConfig
+from potstill.errors import Diverged
 from potstill.networks import Params
 from potstill.policies import Head, Policy
 from potstill.teachers.base import NetworkTeacher
@@ -28,6 +28,7 @@ VALUE_SLACK = 2.0  # values past this multiple of the largest possible return me
 
 State = Any  # an algorithm's networks, their slowly moving copies and its optimiser states
 Figures = dict[str, Any]  # scalars by name
+Update = Callable[[State, Rows, PRNGKeyArray, Settings], tuple[State, Figures]]
 
 
 class Parts(NamedTuple):
@@ -41,38 +42,45 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True)
 class Algorithm:
-    """An offline-RL algorithm, as pure functions of (state, rows, key, config)."""
+    """An offline-RL algorithm, as pure functions of (state, rows, key, settings)."""
 
     name: str
     """As the user writes it."""
 
-    prepare: Callable[[Transitions, TeachConfig], Rows]
+    prepare: Callable[[Transitions, Settings], Rows]
     """The rows to learn from."""
 
-    begin: Callable[[PRNGKeyArray, int, int, TeachConfig], State]
-    """Fresh networks, from a key and the sizes of state and action."""
+    begin: Callable[[PRNGKeyArray, int, int, Settings, int], State]
+    """Fresh networks, from a key, the sizes of state and action, and the updates that are to come."""
 
-    update: Callable[[State, Rows, PRNGKeyArray, TeachConfig], tuple[State, Figures]]
+    update: Update
     """The next state and figures of merit (losses, mean value), from ``batches`` batches."""
 
-    parts: Callable[[State, Transitions, TeachConfig], Parts]
+    parts: Callable[[State, Transitions, Settings], Parts]
     """The teacher inside a state."""
 
     batches: int = 1
     """Batches in a call of ``update``, each for one update of the critics."""
 
 
-@functools.partial(jax.jit, static_argnames=("algorithm", "config"))
+@functools.partial(jax.jit, static_argnames=("update", "settings", "batches"))
 def run(
-    state: State, table: Rows, key: PRNGKeyArray, calls: int | Array, *, algorithm: Algorithm, config: TeachConfig
+    state: State,
+    table: Rows,
+    key: PRNGKeyArray,
+    calls: int | Array,
+    *,
+    update: Update,
+    settings: Settings,
+    batches: int,
 ) -> tuple[State, Figures]:
-    """``calls`` calls of ``algorithm.update`` as one compiled loop, and the mean of each figure over them."""
-    shape = (algorithm.batches, config.batch)
+    """``calls`` calls of ``update`` as one compiled loop, and the mean of each figure over them."""
+    shape = (batches, settings.batch)
 
     def one(state: State, key: PRNGKeyArray) -> tuple[State, Figures]:
         index_key, update_key = jax.random.split(key)
         index = jax.random.randint(index_key, shape, 0, len(table.states))
-        return algorithm.update(state, jax.tree.map(lambda column: column[index], table), update_key, config)
+        return update(state, jax.tree.map(lambda column: column[index], table), update_key, settings)
 
     def body(i: Array, carry: tuple[State, Figures]) -> tuple[State, Figures]:
         state, total = carry
@@ -84,19 +92,9 @@ def run(
     return state, jax.tree.map(lambda x: x / calls, total)
 
 
-def run_seeds(
-    states: State, table: Rows, keys: Key[Array, " K"], calls: int, *, algorithm: Algorithm, config: TeachConfig
-) -> tuple[State, Figures]:
+def run_seeds(states: State, table: Rows, keys: Key[Array, " K"], calls: int, **how: Any) -> tuple[State, Figures]:
     """:func:`run` for K seeds at once: every array of the state has a leading axis K."""
-    one = functools.partial(run, algorithm=algorithm, config=config)
-    return jax.vmap(one, (0, None, 0, None))(states, table, keys, calls)
-
-
-def compiled_for(config: TeachConfig) -> TeachConfig:
-    """``config`` without what the updates do not depend on, so that equal programs are compiled once."""
-    return dataclasses.replace(
-        config, dataset="", evaluate_every=2, episodes=0, seed=0, out=None, resume=False, force=False
-    )
+    return jax.vmap(functools.partial(run, **how), (0, None, 0, None))(states, table, keys, calls)
 
 
 class Learner:
@@ -109,8 +107,9 @@ class Learner:
     def __init__(self, algorithm: Algorithm, data: Transitions, config: TeachConfig) -> None:
         self.algorithm, self.data, self.config = algorithm, data, config
         self.key = jax.random.key(config.seed)
-        self.table = algorithm.prepare(data, config)
-        fresh = algorithm.begin(jax.random.fold_in(self.key, 0), data.state_size, data.action_size, config)
+        self.table = algorithm.prepare(data, config.settings)
+        sizes = (data.state_size, data.action_size)
+        fresh = algorithm.begin(jax.random.fold_in(self.key, 0), *sizes, config.settings, config.updates)
         self.state = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), fresh)  # weak types compile twice
         self.done = 0
         largest = float(jnp.abs(self.table.rewards).max()) / (1.0 - config.discount)
@@ -120,15 +119,15 @@ class Learner:
         """Train up to the next line of progress, evaluation or end; return figures and seconds.
 
         Raises:
-            PotstillError: when figures are not finite, or values pass twice the largest possible return.
+            Diverged: when figures are not finite, or values pass twice the largest possible return.
         """
-        config, period = self.config, self.algorithm.batches
+        config, algorithm, period = self.config, self.algorithm, self.algorithm.batches
         goal = min(self.done + CHUNK, config.updates, (self.done // config.evaluate_every + 1) * config.evaluate_every)
         calls = max(1, (goal - self.done) // period)
         started = time.perf_counter()
         key = jax.random.fold_in(self.key, self.done + 1)
         self.state, found = jax.block_until_ready(
-            run(self.state, self.table, key, calls, algorithm=self.algorithm, config=compiled_for(config))
+            run(self.state, self.table, key, calls, update=algorithm.update, settings=config.settings, batches=period)
         )
         seconds = time.perf_counter() - started
         self.done += calls * period
@@ -140,21 +139,38 @@ class Learner:
         where = f"{self.algorithm.name} diverged at update {self.done}"
         for name, value in figures.items():
             if not np.isfinite(value):
-                raise PotstillError(f"{where}: {name.replace('_', ' ')} is no longer finite")
+                raise Diverged(f"{where}: {name.replace('_', ' ')} is no longer finite")
         if abs(figures["value"]) > self.limit:
-            raise PotstillError(
+            raise Diverged(
                 f"{where}: mean value {figures['value']:.4g}, more than {VALUE_SLACK:.0f} x the largest possible return"
             )
 
 
-def descend(loss: Callable[..., Any], params: Any, optimiser: Any, rate: Any) -> tuple[Any, Any, Any]:
+def descend(
+    loss: Callable[..., Any], params: Any, optimiser: Any, rate: Any, pieces: Any = None
+) -> tuple[Any, Any, Any]:
     """One step of Adam: the new parameters, the optimiser's state, and what ``loss`` returned.
 
-    ``loss`` maps parameters to (scalar, figures).
+    ``loss`` maps parameters to (scalar, figures). With ``pieces`` of a batch, from :func:`cut`, it maps
+    (parameters, piece) to them, and gradient and figures are the means over the pieces, taken in turn.
     """
-    (_, figures), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+    slope = jax.grad(loss, has_aux=True)
+    if pieces is None:
+        gradient, figures = slope(params)
+    else:
+        count = len(jax.tree.leaves(pieces)[0])
+        nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(slope, params, jax.tree.map(lambda x: x[0], pieces)))
+        add = lambda total, piece: (jax.tree.map(jnp.add, total, slope(params, piece)), None)  # noqa: E731
+        total, _ = jax.lax.scan(add, nothing, pieces)
+        gradient, figures = jax.tree.map(lambda x: x / count, total)
     change, optimiser = optax.adam(rate).update(gradient, optimiser)
     return optax.apply_updates(params, change), optimiser, figures
+
+
+def cut(batch: Any, pieces: int) -> Any:
+    """A batch in equal pieces on a new first axis: ``pieces`` of them, or as many fewer as divide it."""
+    rows = len(jax.tree.leaves(batch)[0])
+    return jax.tree.map(lambda x: x.reshape(math.gcd(rows, pieces), -1, *x.shape[1:]), batch)
 
 
 def begin_adam(params: Any) -> Any:
@@ -162,9 +178,9 @@ def begin_adam(params: Any) -> Any:
     return optax.adam(1.0).init(params)
 
 
-def follow(params: Params, target: Params, config: TeachConfig) -> Params:
+def follow(params: Params, target: Params, settings: Settings) -> Params:
     """Move a target network by τ towards its original."""
-    return optax.incremental_update(params, target, config.target_rate)
+    return optax.incremental_update(params, target, settings.target_rate)
 
 
 def first(rows: Rows) -> Rows:
@@ -176,7 +192,7 @@ def teacher_of(
     algorithm: Algorithm, state: State, data: Transitions, config: TeachConfig, metadata: dict[str, Any]
 ) -> NetworkTeacher:
     """The trained networks as a teacher, in NumPy arrays."""
-    parts = algorithm.parts(state, data, config)
+    parts = algorithm.parts(state, data, config.settings)
     actor, critics = jax.tree.map(np.asarray, (parts.actor, parts.critics))
     policy = Policy(actor, data.normaliser, data.action_low, data.action_high, parts.head)
     return NetworkTeacher(policy, critics, metadata, parts.layer_norm)

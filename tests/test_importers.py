@@ -289,6 +289,6 @@ def test_tensors_keep_to_their_storage(tmp_path):
     torch = pytest.importorskip("torch")
     whole = torch.arange(12.0).reshape(3, 4)
     torch.save({"part": whole[1:, ::2], "turned": whole.T}, tmp_path / "t.pt")
-    found = read_tensors(tmp_path / "t.pt", name="t.pt")
+    found = read_tensors((tmp_path / "t.pt").read_bytes(), "t.pt")
     np.testing.assert_array_equal(found["part"], [[4.0, 6.0], [8.0, 10.0]])
     np.testing.assert_array_equal(found["turned"], whole.T.numpy())

@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save as to_bytes
 
 import potstill
 from potstill import storage
@@ -105,6 +107,51 @@ def test_teachers_that_do_not_fit(tmp_path, teacher, data):
     storage.save(path, "teacher", arrays | {"layers.0.weight": np.zeros((5, 16), np.float32)}, metadata)
     with pytest.raises(PotstillError, match="do not lead"):
         load_teacher(path)
+
+
+def rewrite(path, arrays):
+    """The teacher file with other arrays, also those that potstill itself would not write."""
+    with safe_open(path, framework="numpy") as file:
+        header = file.metadata()
+    spoiled = path.with_name("spoiled.safetensors")
+    spoiled.write_bytes(to_bytes(arrays, metadata=header))
+    return spoiled
+
+
+def test_teacher_files_with_a_spoiled_array(tmp_path, teacher):
+    path = teacher.save(tmp_path / "t.safetensors")
+    arrays, _ = storage.load(path, "teacher")
+    assert load_teacher(rewrite(path, arrays)).content_hash == teacher.content_hash
+    for name, value in arrays.items():
+        with pytest.raises(PotstillError, match=r"lacks the array|do not lead|critics"):
+            load_teacher(rewrite(path, {k: v for k, v in arrays.items() if k != name}))
+        for number in (np.nan, np.inf, -np.inf):
+            odd = value.copy()
+            odd.flat[-1] = number
+            for dtype in (np.float32, np.float64, jnp.bfloat16):
+                with pytest.raises(PotstillError, match=f"array '{name}' is ") as caught:
+                    load_teacher(rewrite(path, arrays | {name: odd.astype(dtype)}))
+                assert "\n" not in str(caught.value)
+        for odd in (*(np.zeros(shape, np.float32) for shape in ((), (0,), (7,), (7, 7), (7, 7, 7))), value.astype(int)):
+            with pytest.raises(PotstillError) as caught:
+                load_teacher(rewrite(path, arrays | {name: odd}))
+            assert "\n" not in str(caught.value)
+
+
+def test_critics_that_are_no_chain(tmp_path, teacher):
+    path = teacher.save(tmp_path / "t.safetensors")
+    arrays, _ = storage.load(path, "teacher")
+    last = {f"critics.1.{key}": np.repeat(arrays[f"critics.1.{key}"], 2, axis=-1) for key in ("weight", "bias")}
+    with pytest.raises(PotstillError, match="give 2 values, not one"):
+        load_teacher(rewrite(path, arrays | last))
+    fewer = {f"critics.1.{key}": arrays[f"critics.1.{key}"][:1] for key in ("weight", "bias")}
+    with pytest.raises(PotstillError, match=r"weight 1 of its 2 critics has shape \(1, 16, 1\), \(2, 16, 1\)"):
+        load_teacher(rewrite(path, arrays | fewer))
+    wide = {"critics.0.weight": np.zeros((2, 6, 16), np.float32)}
+    with pytest.raises(PotstillError, match=r"\(2, 5, 16\) is needed \(3 states, 2 actions\)"):
+        load_teacher(rewrite(path, arrays | wide))
+    with pytest.raises(PotstillError, match="has no critics"):
+        load_teacher(rewrite(path, {k: v for k, v in arrays.items() if not k.startswith("critics.")}))
 
 
 def test_auto_keeps_what_the_data_prefer(tmp_path, monkeypatch, capsys):

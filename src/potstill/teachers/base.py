@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -111,6 +113,7 @@ def load_teacher(path: Path | str) -> NetworkTeacher:
         PotstillError: no such file, damaged, of another kind, or with layers that do not fit.
     """
     arrays, metadata = storage.load(path, "teacher")
+    _check_shapes(arrays, path)
     policy = from_arrays(arrays, metadata.get("head", "tanh"), path)
     count = sum(name.startswith("critics.") and name.endswith(".weight") for name in arrays)
     critics = [{k: storage.need(arrays, f"critics.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)]
@@ -118,8 +121,35 @@ def load_teacher(path: Path | str) -> NetworkTeacher:
     return NetworkTeacher(policy, critics, metadata, metadata.get("layer_norm", True))
 
 
+def _check_shapes(arrays: dict[str, np.ndarray], path: Path | str) -> None:
+    """Raise unless all are floating-point, with the axes of their kind, and of the policy's fit their twins."""
+    for name, array in arrays.items():
+        axes = 1 + name.endswith(".weight") + name.startswith("critics.")
+        # Other types than NumPy's own are not floating-point to it, and may hold NaN unseen.
+        if array.dtype.kind != "f" or array.ndim != axes or not array.size:
+            found = f"{array.dtype} of shape {array.shape}"
+            raise PotstillError(f"{path}: array '{name}' is {found}, not floating-point numbers on {axes} axes")
+    pairs = [("state_scale", "state_mean"), ("action_high", "action_low")]
+    pairs += [(name, name.replace("bias", "weight")) for name in arrays if re.fullmatch(r"layers\.\d+\.bias", name)]
+    for name, twin in pairs:
+        found, wanted = (storage.need(arrays, part, path).shape[-1] for part in (name, twin))
+        if found != wanted:
+            raise PotstillError(f"{path}: array '{name}' holds {found} numbers, '{twin}' asks for {wanted}")
+
+
 def check_critics(critics: Params, policy: Policy, path: Path | str) -> None:
-    """Raise unless the critics take the policy's states and actions."""
-    inputs = len(policy.normaliser.mean) + len(policy.action_low)
-    if not critics or critics[0]["weight"].shape[1] != inputs:
-        raise PotstillError(f"{path}: its critics do not take {inputs} inputs (states and actions)")
+    """Raise unless each critic leads, layer by layer, from the policy's states and actions to one value."""
+    if not critics or not len(critics[0]["weight"]):
+        raise PotstillError(f"{path}: has no critics")
+    states, actions, count = len(policy.normaliser.mean), len(policy.action_low), len(critics[0]["weight"])
+    widths = [states + actions, *(layer["bias"].shape[-1] for layer in critics)]
+    for i, (layer, (before, after)) in enumerate(zip(critics, itertools.pairwise(widths), strict=True)):
+        wanted = {"weight": (count, before, after), "bias": (count, after)}
+        for key, shape in wanted.items():
+            if layer[key].shape != shape:
+                raise PotstillError(
+                    f"{path}: {key} {i} of its {count} critics has shape {layer[key].shape}, {shape} is needed "
+                    f"({states} states, {actions} actions)"
+                )
+    if widths[-1] != 1:
+        raise PotstillError(f"{path}: its critics give {widths[-1]} values, not one")

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from potstill.errors import PotstillError, unknown
-from potstill.policies import Policy
+from potstill.policies import Policy, from_arrays
 from potstill.teachers.base import NetworkTeacher, check_critics
 from potstill.teachers.importers.corl import read_corl
 from potstill.teachers.importers.d3rlpy import read_d3rlpy
 from potstill.teachers.importers.sb3 import read_sb3
 from potstill.types import Normaliser, Transitions
 
+READERS = {"corl": read_corl, "stable-baselines3": read_sb3, "d3rlpy": read_d3rlpy}
 SUFFIXES = {".pt": "corl", ".pth": "corl", ".zip": "stable-baselines3", ".d3": "d3rlpy"}
 
 
@@ -32,7 +33,8 @@ def import_teacher(
         normaliser: the standardisation, if it is known otherwise.
 
     Raises:
-        PotstillError: an unknown suffix, damage, another network, or a standardisation that is missing.
+        PotstillError: an unknown suffix, damage, another network, weights that are not finite, or a
+            standardisation that is missing.
 
     Example:
         >>> import potstill
@@ -44,33 +46,24 @@ def import_teacher(
         raise unknown("kind of teacher file", path.suffix or str(path), SUFFIXES)
     if not path.is_file():
         raise PotstillError(f"{path}: no such file")
-    kind, own = SUFFIXES[path.suffix], None
-    if kind == "corl":
-        layers, head, critics, algorithm = read_corl(path)
-        own = data.normaliser if data is not None else None
-        if normaliser is None and own is None:
+    kind = SUFFIXES[path.suffix]
+    try:
+        found = READERS[kind](path)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # the readers name what they foresee
+        raise PotstillError(f"{path}: not a teacher as {kind} writes them ({error!r})") from None
+    chosen = normaliser or found.normaliser
+    if chosen is None and kind == "corl":
+        if data is None:
             raise PotstillError(f"{path}: CORL checkpoints carry no normaliser: name the dataset, or give it")
-    elif kind == "stable-baselines3":
-        layers, head, critics, algorithm = read_sb3(path)
-    else:
-        layers, head, critics, algorithm, own = read_d3rlpy(path)
-    chosen = normaliser or own or Normaliser.identity(len(layers[0]["weight"]))
-    size = layers[-1]["bias"].size // (1 if head == "tanh" else 2)
-    low, high = (data.action_low, data.action_high) if data is not None else _unit_bounds(size)
-    policy = Policy(layers, chosen, low, high, head)
-    papers: dict[str, Any] = {"algorithm": algorithm, "source": f"{kind}: {path.name}"}
+        chosen = data.normaliser
+    layers, head = found.layers, found.head
+    size = len(layers[-1]["bias"]) // (1 if head == "tanh" else 2)
+    one = np.ones(size, np.float32)
+    low, high = (-one, one) if data is None else (data.action_low, data.action_high)
+    policy = Policy(layers, chosen or Normaliser.identity(len(layers[0]["weight"])), low, high, head)
+    from_arrays(policy.arrays(), head, path)  # checks that it fits together
+    check_critics(found.critics, policy, path)
+    papers: dict[str, Any] = {"algorithm": found.algorithm, "source": f"{kind}: {path.name}"}
     if data is not None:
         papers["env_id"] = data.env_id
-    _check_policy(policy, path)
-    check_critics(critics, policy, path)
-    return NetworkTeacher(policy, critics, papers, layer_norm=False)
-
-
-def _unit_bounds(size: int) -> tuple[np.ndarray, np.ndarray]:
-    return -np.ones(size, np.float32), np.ones(size, np.float32)
-
-
-def _check_policy(policy: Policy, path: Path) -> None:
-    from potstill.policies import from_arrays
-
-    from_arrays(policy.arrays(), policy.head, path)
+    return NetworkTeacher(policy, found.critics, papers, layer_norm=False)

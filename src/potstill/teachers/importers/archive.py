@@ -8,9 +8,13 @@ into an inert placeholder: no code of the file, and no module it names, is ever 
 from __future__ import annotations
 
 import io
+import math
+import operator
 import pickle
+import pickletools
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ import numpy as np
 
 from potstill.errors import PotstillError
 
+Tensors = dict[str, np.ndarray]  # by dotted names, e.g. "actor.trunk.0.weight"
 STORAGES = {
     "DoubleStorage": np.float64,
     "FloatStorage": np.float32,
@@ -32,7 +37,10 @@ STORAGES = {
 
 
 class Dictionary(dict[str, Any]):
-    """A dictionary that takes the attributes which a pickled one may carry."""
+    """A dictionary that drops the attributes which a pickled one may carry."""
+
+    def __setstate__(self, state: Any) -> None:
+        pass
 
 
 class Placeholder:
@@ -85,38 +93,57 @@ class TensorReader(pickle.Unpickler):
         return self.storage(key, kind)
 
 
-def _tensor(storage: np.ndarray, offset: int, shape: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> np.ndarray:
-    last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
-    if min(shape, default=1) < 1 or offset < 0 or min(stride, default=0) < 0 or last >= len(storage):
+def _tensor(storage: np.ndarray, offset: int, shape: Sequence[int], stride: Sequence[int], *_: Any) -> np.ndarray:
+    """A copy of a view of the storage. One that repeats elements could ask for any amount of memory: refused."""
+    # Python's integers: those of NumPy, which a file may hold as well, wrap around.
+    offset, *numbers = (operator.index(n) for n in (offset, *shape, *stride))
+    sizes, steps = numbers[: len(shape)], numbers[len(shape) :]
+    count = math.prod(sizes)
+    last = offset + sum((n - 1) * step for n, step in zip(sizes, steps, strict=True))
+    if storage.ndim != 1 or min([offset, *numbers]) < 0 or count > len(storage) or (count and last >= len(storage)):
         raise pickle.UnpicklingError("a tensor outside its storage")
-    steps = [step * storage.itemsize for step in stride]
-    return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps).copy()
+    return np.lib.stride_tricks.as_strided(storage[offset:], sizes, [n * storage.itemsize for n in steps]).copy()
 
 
 def _parameter(tensor: np.ndarray, *_: Any) -> np.ndarray:
     return tensor
 
 
-def read_tensors(source: Path | bytes, *, name: Path | str) -> dict[str, Any]:
-    """The nested dictionaries of a ``.pt`` file, tensors as arrays.
+def unpickle(content: bytes, storage: Callable[[str, Any], np.ndarray] | None = None) -> Any:
+    """What a pickle describes; nothing that it names is imported or called."""
+    for operation, place, _ in pickletools.genops(content):
+        # The machine reserves memory up to this place, of which a file of n bytes needs fewer than n.
+        if operation.name in ("PUT", "LONG_BINPUT") and (place or 0) > len(content):
+            raise pickle.UnpicklingError(f"a reference to place {place}")
+    return TensorReader(content, storage).load()
+
+
+@contextmanager
+def taking_apart(path: Path | str, kind: str) -> Iterator[None]:
+    """Whatever goes wrong with the bytes of a foreign file, as one line."""
+    try:
+        yield
+    except PotstillError:
+        raise
+    except Exception as error:  # archives and pickle machines fail in as many ways as there are bytes
+        raise PotstillError(f"{path}: damaged, or not {kind} ({error!r})") from None
+
+
+def read_tensors(content: bytes, path: Path | str) -> Tensors:
+    """The tensors of a ``.pt`` file as arrays, those of its state dictionaries as ``dictionary.name``.
+
+    What lies deeper, or is no tensor, is left out: optimisers and settings.
 
     Raises:
         PotstillError: no zip archive, damaged, or not a dictionary.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
-            papers = next((entry for entry in archive.namelist() if entry.endswith("data.pkl")), None)
-            if papers is None:
-                raise PotstillError(f"{name}: not a PyTorch file (no data.pkl inside)")
-            root = papers.removesuffix("data.pkl")
-            storage = lambda key, kind: np.frombuffer(archive.read(f"{root}data/{key}"), kind)  # noqa: E731
-            found = TensorReader(archive.read(papers), storage).load()
-    except PotstillError:
-        raise
-    except (zipfile.BadZipFile, OSError) as error:
-        raise PotstillError(f"{name}: damaged, or not a PyTorch file of version 1.6 or newer ({error})") from None
-    except Exception as error:  # a pickle machine fails in as many ways as there are bytes
-        raise PotstillError(f"{name}: damaged ({type(error).__name__}: {error})") from None
+    with taking_apart(path, "a PyTorch file of version 1.6 or newer"), zipfile.ZipFile(io.BytesIO(content)) as archive:
+        papers = next((entry for entry in archive.namelist() if entry.endswith("data.pkl")), None)
+        if papers is None:
+            raise PotstillError(f"{path}: not a PyTorch file (no data.pkl inside)")
+        root = papers.removesuffix("data.pkl")
+        found = unpickle(archive.read(papers), lambda key, kind: np.frombuffer(archive.read(f"{root}data/{key}"), kind))
     if not isinstance(found, dict):
-        raise PotstillError(f"{name}: holds {type(found).__name__}, not a dictionary of tensors")
-    return found
+        raise PotstillError(f"{path}: holds {type(found).__name__}, not a dictionary of tensors")
+    inner = {f"{part}.{k}": v for part, values in found.items() if isinstance(values, dict) for k, v in values.items()}
+    return {str(name): value for name, value in {**found, **inner}.items() if isinstance(value, np.ndarray)}

@@ -3,65 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from potstill.errors import PotstillError
-from potstill.policies import Head, Layers
-from potstill.teachers.importers.archive import read_tensors
-from potstill.teachers.importers.layers import Tensors, constant_log_std, linear, sequence, side_by_side, stack
+from potstill.policies import Layers
+from potstill.teachers.importers.archive import Tensors, read_tensors, taking_apart
+from potstill.teachers.importers.layers import (
+    Foreign,
+    array,
+    finite,
+    has,
+    linear,
+    numbers,
+    scalar,
+    sequence,
+    stack,
+    with_constant_log_std,
+    with_log_std,
+)
 
 
-def read_corl(path: Path) -> tuple[Layers, Head, Layers, str]:
-    """Policy, head, critics and algorithm family of a ``.pt`` checkpoint."""
-    found = read_tensors(path, name=path)
-    actor = found.get("actor")
-    if not isinstance(actor, dict):
-        raise PotstillError(f"{path}: no 'actor' (it has {', '.join(map(str, found))}): not a CORL checkpoint")
-    if "critic1" in found:
-        critics = [sequence(found[name], "network", path) for name in ("critic1", "critic2")]
-        return *_conservative(actor, path), stack(critics, path), "cql"
-    if "critic_1" in found:
-        critics = [sequence(found[name], "net", path) for name in ("critic_1", "critic_2")]
-        return sequence(actor, "net", path), "tanh", stack(critics, path), "td3-bc"
-    if "qf" in found:
-        critics = [sequence(found["qf"], f"{name}.net", path) for name in ("q1", "q2")]
-        return *_implicit(actor, path), stack(critics, path), "iql"
-    if "critic" in found:
-        return *_entropic(actor, path), _vectorised(found["critic"], path), "edac"
-    raise PotstillError(f"{path}: no critics that CORL's Cal-QL, CQL, TD3+BC, IQL, EDAC or SAC-N would have")
+def read_corl(path: Path) -> Foreign:
+    """The teacher of a ``.pt`` checkpoint; its algorithm is known as far as its networks tell."""
+    with taking_apart(path, "a CORL checkpoint"):
+        content = path.read_bytes()
+    tensors = read_tensors(content, path)
+    if has(tensors, "critic1"):
+        actor = _conservative(tensors, path)
+        return Foreign(actor, "tanh_gaussian", _twins(tensors, "critic1.network", "critic2.network", path), "cql")
+    if has(tensors, "critic_1"):
+        actor = sequence(tensors, "actor.net", path)
+        return Foreign(actor, "tanh", _twins(tensors, "critic_1.net", "critic_2.net", path), "td3-bc")
+    if has(tensors, "qf"):
+        *hidden, last = sequence(tensors, "actor.net.net" if has(tensors, "actor.net.net") else "actor.net", path)
+        values = _twins(tensors, "qf.q1.net", "qf.q2.net", path)
+        if "actor.log_std" not in tensors:
+            return Foreign([*hidden, last], "tanh", values, "iql")
+        last = with_constant_log_std(last, array(tensors, "actor.log_std", path), path)
+        return Foreign([*hidden, last], "gaussian", values, "iql")
+    if has(tensors, "critic"):
+        last = with_log_std(linear(tensors, "actor.mu", path), linear(tensors, "actor.log_sigma", path), path)
+        actor = [*sequence(tensors, "actor.trunk", path), last]
+        return Foreign(actor, "tanh_gaussian", _vectorised(tensors, path), "edac")
+    parts = sorted({name.partition(".")[0] for name in tensors})
+    raise PotstillError(f"{path}: no critics as CORL's Cal-QL, CQL, TD3+BC, IQL, EDAC or SAC-N have them, only {parts}")
 
 
-def _conservative(actor: Tensors, path: Path) -> tuple[Layers, Head]:
+def _twins(tensors: Tensors, one: str, other: str, path: Path) -> Layers:
+    return stack([sequence(tensors, name, path) for name in (one, other)], path)
+
+
+def _conservative(tensors: Tensors, path: Path) -> Layers:
     """The last layer gives mean and log-std, the latter still to be scaled and shifted."""
-    layers = sequence(actor, "base_network", path)
-    half = layers[-1]["bias"].size // 2
-    scale, shift = (float(np.ravel(actor[f"log_std_{name}.constant"])[0]) for name in ("multiplier", "offset"))
-    layers[-1]["weight"][:, half:] *= scale
-    layers[-1]["bias"] = np.concatenate([layers[-1]["bias"][:half], layers[-1]["bias"][half:] * scale + shift])
-    return layers, "tanh_gaussian"
-
-
-def _implicit(actor: Tensors, path: Path) -> tuple[Layers, Head]:
-    *hidden, mean = sequence(actor, "net.net" if "net.net.0.weight" in actor else "net", path)
-    if "log_std" not in actor:
-        return [*hidden, mean], "tanh"
-    return [*hidden, constant_log_std(mean, actor["log_std"])], "gaussian"
-
-
-def _entropic(actor: Tensors, path: Path) -> tuple[Layers, Head]:
-    last = side_by_side(linear(actor, "mu", path), linear(actor, "log_sigma", path))
-    return [*sequence(actor, "trunk", path), last], "tanh_gaussian"
+    *hidden, last = sequence(tensors, "actor.base_network", path)
+    scale, shift = (scalar(tensors, f"actor.log_std_{name}.constant", path) for name in ("multiplier", "offset"))
+    size = last["bias"].size
+    of_log_std = np.arange(size) >= size // 2
+    factor = np.where(of_log_std, scale, 1.0)
+    scaled = {"weight": last["weight"] * factor, "bias": last["bias"] * factor + shift * of_log_std}
+    return [*hidden, {key: finite(value, f"actor's last {key}, scaled", path) for key, value in scaled.items()}]
 
 
 def _vectorised(tensors: Tensors, path: Path) -> Layers:
     """Critics that lie stacked in the file already, as [critic, in, out] and [critic, 1, out]."""
-    names = sorted((n for n in tensors if n.endswith(".weight")), key=lambda n: int(n.split(".")[-2]))
-    layers: list[dict[str, Any]] = []
-    for name in names:
-        weight, bias = (np.asarray(tensors[name.replace("weight", part)], np.float32) for part in ("weight", "bias"))
-        if weight.ndim != 3 or bias.ndim != 3:
-            raise PotstillError(f"{path}: '{name}' is no stack of critics: a checkpoint of another network")
+    layers = []
+    for name in (f"critic.critic.{i}" for i in numbers(tensors, "critic.critic.")):
+        weight, bias = (array(tensors, f"{name}.{part}", path) for part in ("weight", "bias"))
+        if weight.ndim != 3 or bias.shape != (weight.shape[0], 1, weight.shape[2]):
+            raise PotstillError(
+                f"{path}: '{name}' with weight {weight.shape} and bias {bias.shape} is no stack of critics: "
+                "a checkpoint of another network"
+            )
         layers.append({"weight": weight, "bias": bias[:, 0]})
     return layers

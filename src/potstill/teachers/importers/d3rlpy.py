@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,58 +10,85 @@ import numpy as np
 
 from potstill.errors import PotstillError
 from potstill.policies import Head, Layers
-from potstill.teachers.importers.archive import TensorReader, read_tensors
-from potstill.teachers.importers.layers import Tensors, constant_log_std, linear, sequence, side_by_side, stack
+from potstill.teachers.importers.archive import Tensors, read_tensors, taking_apart, unpickle
+from potstill.teachers.importers.layers import (
+    Foreign,
+    array,
+    finite,
+    has,
+    linear,
+    numbers,
+    sequence,
+    stack,
+    with_constant_log_std,
+    with_log_std,
+)
 from potstill.types import Normaliser
 
 LOG_STD_RANGE = (-5.0, 2.0)  # of IQL's constant deviation, which d3rlpy stores before a sigmoid
 
 
-def read_d3rlpy(path: Path) -> tuple[Layers, Head, Layers, str, Normaliser | None]:
-    """Policy, head, critics, algorithm and, if the model has a standard scaler, its normaliser."""
-    try:
-        papers = TensorReader(path.read_bytes()).load()
+def read_d3rlpy(path: Path) -> Foreign:
+    """The teacher of a ``.d3`` model, with its normaliser if it has a standard scaler."""
+    with taking_apart(path, "a d3rlpy model"):
+        papers = unpickle(path.read_bytes())
         config, content = json.loads(papers["config"]), papers["torch"]
-    except Exception as error:  # a pickle machine fails in as many ways as there are bytes
-        raise PotstillError(f"{path}: damaged, or not a d3rlpy model ({type(error).__name__}: {error})") from None
-    tensors = read_tensors(content, name=path)
-    policy, values = tensors.get("policy"), tensors.get("q_funcs")
-    if not isinstance(policy, dict) or not isinstance(values, dict):
+    tensors = read_tensors(content, path)
+    if not has(tensors, "policy") or not has(tensors, "q_funcs"):
         raise PotstillError(f"{path}: no 'policy' and 'q_funcs': only actor-critic models are read")
-    numbers = sorted({int(match.group(1)) for name in values if (match := re.match(r"(\d+)\.", name))})
-    critics = [[*_encoder(values, f"{i}._encoder", path), linear(values, f"{i}._fc", path)] for i in numbers]
-    actor, head = _policy(policy, path)
-    inner = config.get("config", {})
-    algorithm = str(inner.get("type", "d3rlpy"))
-    return actor, head, stack(critics, path), algorithm, _scaler(inner.get("params", {}), path)
+    parts = [f"q_funcs.{i}" for i in numbers(tensors, "q_funcs.")]
+    critics = [[*_encoder(tensors, part, path), linear(tensors, f"{part}._fc", path)] for part in parts]
+    actor, head = _policy(tensors, path)
+    inner = _section(config, "config", path)
+    normaliser = _normaliser(_section(inner, "params", path), path)
+    return Foreign(actor, head, stack(critics, path), str(inner.get("type", "d3rlpy")), normaliser)
+
+
+def _encoder(tensors: Tensors, part: str, path: Path) -> Layers:
+    return sequence(tensors, f"{part}._encoder._layers", path)
 
 
 def _policy(tensors: Tensors, path: Path) -> tuple[Layers, Head]:
-    hidden = _encoder(tensors, "_encoder", path)
-    if "_fc.weight" in tensors:
-        return [*hidden, linear(tensors, "_fc", path)], "tanh"
-    mean = linear(tensors, "_mu", path)
-    if "_logstd.weight" in tensors:
-        return [*hidden, side_by_side(mean, linear(tensors, "_logstd", path))], "tanh_gaussian"
+    hidden = _encoder(tensors, "policy", path)
+    if has(tensors, "policy._fc"):
+        return [*hidden, linear(tensors, "policy._fc", path)], "tanh"
+    mean = linear(tensors, "policy._mu", path)
+    if has(tensors, "policy._logstd"):
+        log_std = linear(tensors, "policy._logstd", path)
+        return [*hidden, with_log_std(mean, log_std, path)], "tanh_gaussian"
     low, high = LOG_STD_RANGE
-    squashed = 1.0 / (1.0 + np.exp(-np.asarray(tensors["_logstd"], np.float64)))
-    return [*hidden, constant_log_std(mean, low + squashed * (high - low))], "gaussian"
+    sigmoid = 0.5 + 0.5 * np.tanh(0.5 * array(tensors, "policy._logstd", path))
+    return [*hidden, with_constant_log_std(mean, low + sigmoid * (high - low), path)], "gaussian"
 
 
-def _encoder(tensors: Tensors, prefix: str, path: Path) -> Layers:
-    return sequence(tensors, f"{prefix}._layers", path)
+def _section(holder: Any, name: str, path: Path) -> dict[str, Any]:
+    """The dictionary ``name`` of the configuration."""
+    found = holder.get(name) if isinstance(holder, dict) else None
+    if not isinstance(found, dict):
+        raise PotstillError(f"{path}: its configuration has no dictionary '{name}'")
+    return found
 
 
-def _scaler(params: dict[str, Any], path: Path) -> Normaliser | None:
-    """The observation scaler; anything but none or the standard one cannot be expressed."""
-    for name in ("action_scaler", "reward_scaler"):
-        if name == "action_scaler" and (params.get(name) or {}).get("type", "none") not in ("none", "min_max"):
-            raise PotstillError(f"{path}: an action scaler of type {params[name]['type']} is not supported")
-    found = params.get("observation_scaler") or {"type": "none"}
-    if found["type"] == "none":
+def _scaler(params: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
+    return {"type": "none"} if params.get(name) is None else _section(params, name, path)
+
+
+def _normaliser(params: dict[str, Any], path: Path) -> Normaliser | None:
+    """From the scalers; of the observations' none but the standard one can be expressed."""
+    scaled = _scaler(params, "action_scaler", path).get("type")
+    if scaled not in ("none", "min_max"):
+        raise PotstillError(f"{path}: an action scaler of type {scaled!r} is not supported")
+    scaler = _scaler(params, "observation_scaler", path)
+    kind = scaler.get("type")
+    if kind == "none":
         return None
-    if found["type"] != "standard":
-        raise PotstillError(f"{path}: an observation scaler of type {found['type']}, only 'standard' is supported")
-    settings = found["params"]
-    mean, std = (np.asarray(settings[name], np.float32) for name in ("mean", "std"))
-    return Normaliser(mean, std + np.float32(settings.get("eps", 1e-3)))
+    if kind != "standard":
+        raise PotstillError(f"{path}: an observation scaler of type {kind!r}, only 'standard' is supported")
+    settings = {"eps": 1e-3, **_section(scaler, "params", path)}
+    try:
+        mean, std, eps = (finite(settings[name], f"observation_scaler.{name}", path) for name in ("mean", "std", "eps"))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise PotstillError(f"{path}: its observation scaler lacks numbers ({error!r})") from None
+    if mean.ndim != 1 or std.shape != mean.shape or eps.ndim != 0 or (std + eps <= 0).any():
+        raise PotstillError(f"{path}: its observation scaler needs mean and std of one length, and a positive std")
+    return Normaliser(mean, finite(std.astype(np.float64) + eps, "observation_scaler.std", path))

@@ -4,54 +4,97 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from potstill import storage
 from potstill.errors import PotstillError
-from potstill.policies import Layers
+from potstill.policies import Head, Layers
+from potstill.teachers.importers.archive import Tensors
+from potstill.types import Normaliser
 
-Tensors = dict[str, Any]
+Layer = dict[str, np.ndarray]  # {"weight": [in, out], "bias": [out]}
 
 
-def linear(tensors: Tensors, name: str, path: Path | str) -> dict[str, np.ndarray]:
-    """The layer ``name`` of a state dictionary, its weight turned from [out, in] to [in, out]."""
-    try:
-        weight, bias = (np.asarray(tensors[f"{name}.{part}"], np.float32) for part in ("weight", "bias"))
-    except KeyError as error:
-        raise PotstillError(f"{path}: lacks the array {error}: a checkpoint of another network") from None
+class Foreign(NamedTuple):
+    """What a file of another library holds of a teacher."""
+
+    layers: Layers
+    head: Head
+    critics: Layers
+    algorithm: str
+    normaliser: Normaliser | None = None
+
+
+def finite(value: Any, name: str, path: Path) -> np.ndarray:
+    """``value`` as float32, unless that is empty or holds NaN or infinity."""
+    with np.errstate(all="ignore"):  # too large for float32 is infinite, and said below
+        array = np.asarray(value, np.float32)
+    if not array.size or not np.isfinite(array).all():
+        raise PotstillError(f"{path}: the array '{name}' is {'not finite' if array.size else 'empty'}")
+    return array
+
+
+def array(tensors: Tensors, name: str, path: Path) -> np.ndarray:
+    """The array ``name`` as float32."""
+    return finite(storage.need(tensors, name, path), name, path)
+
+
+def scalar(tensors: Tensors, name: str, path: Path) -> float:
+    """The array ``name``, which holds one number."""
+    found = array(tensors, name, path)
+    if found.size != 1:
+        raise PotstillError(f"{path}: the array '{name}' has shape {found.shape}, not one number")
+    return found.item()
+
+
+def has(tensors: Tensors, part: str) -> bool:
+    """Whether any array belongs to ``part``."""
+    return any(name.startswith(f"{part}.") for name in tensors)
+
+
+def numbers(tensors: Tensors, prefix: str) -> list[int]:
+    """All i of arrays named ``prefix`` i, in order."""
+    found = (re.match(re.escape(prefix) + r"(\d+)\.", name) for name in tensors)
+    return sorted({int(match.group(1)) for match in found if match})
+
+
+def linear(tensors: Tensors, name: str, path: Path) -> Layer:
+    """The layer ``name``, its weight turned from [out, in] to [in, out]."""
+    weight, bias = (array(tensors, f"{name}.{part}", path) for part in ("weight", "bias"))
+    if weight.ndim != 2 or bias.shape != weight.shape[:1]:
+        raise PotstillError(
+            f"{path}: '{name}' with weight {weight.shape} and bias {bias.shape} is no linear layer: "
+            "a checkpoint of another network"
+        )
     return {"weight": np.ascontiguousarray(weight.T), "bias": bias}
 
 
-def sequence(tensors: Tensors, prefix: str, path: Path | str) -> Layers:
+def sequence(tensors: Tensors, prefix: str, path: Path) -> Layers:
     """All layers ``prefix.0``, ``prefix.2``, … in order; what lies between are activations."""
-    found = [re.fullmatch(re.escape(prefix) + r"\.(\d+)\.weight", name) for name in tensors]
-    numbers = sorted(int(match.group(1)) for match in found if match)
-    if not numbers:
+    found = numbers(tensors, f"{prefix}.")
+    if not found:
         raise PotstillError(f"{path}: no layers '{prefix}': a checkpoint of another network")
-    layers = [linear(tensors, f"{prefix}.{i}", path) for i in numbers]
-    if any(layer["weight"].ndim != 2 for layer in layers):
-        raise PotstillError(f"{path}: '{prefix}' are not linear layers: a checkpoint of another network")
-    return layers
+    return [linear(tensors, f"{prefix}.{i}", path) for i in found]
 
 
-def side_by_side(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def with_log_std(mean: Layer, log_std: Layer, path: Path) -> Layer:
     """Two output layers of one input as one: mean, then log-std."""
-    return {key: np.concatenate([left[key], right[key]], axis=-1) for key in ("weight", "bias")}
+    shapes = [[layer[key].shape for key in ("weight", "bias")] for layer in (mean, log_std)]
+    if shapes[0] != shapes[1]:
+        raise PotstillError(f"{path}: weight and bias of the mean {shapes[0]} and of the log-std {shapes[1]} differ")
+    return {key: np.concatenate([mean[key], log_std[key]], axis=-1) for key in ("weight", "bias")}
 
 
-def constant_log_std(mean: dict[str, np.ndarray], log_std: Any) -> dict[str, np.ndarray]:
+def with_constant_log_std(mean: Layer, log_std: np.ndarray, path: Path) -> Layer:
     """An output layer whose log-std does not depend on the state."""
-    flat = np.asarray(log_std, np.float32).reshape(-1)
-    return side_by_side(mean, {"weight": np.zeros_like(mean["weight"]), "bias": flat})
+    return with_log_std(mean, {"weight": np.zeros_like(mean["weight"]), "bias": log_std.reshape(-1)}, path)
 
 
-def stack(networks: list[Layers], path: Path | str) -> Layers:
+def stack(networks: list[Layers], path: Path) -> Layers:
     """Critics of one shape, stacked on the first axis."""
     shapes = {tuple(layer["weight"].shape for layer in network) for network in networks}
     if len(shapes) != 1:
         raise PotstillError(f"{path}: critics of different shapes {sorted(shapes)}")
-    return [
-        {key: np.stack([network[i][key] for network in networks]) for key in ("weight", "bias")}
-        for i in range(len(networks[0]))
-    ]
+    return [{key: np.stack([layer[key] for layer in same]) for key in same[0]} for same in zip(*networks, strict=True)]

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from pathlib import Path
 
 from potstill.errors import PotstillError
-from potstill.policies import Head, Layers
-from potstill.teachers.importers.archive import read_tensors
-from potstill.teachers.importers.layers import linear, sequence, side_by_side, stack
+from potstill.teachers.importers.archive import read_tensors, taking_apart
+from potstill.teachers.importers.layers import Foreign, has, linear, numbers, sequence, stack, with_log_std
 
 
-def read_sb3(path: Path) -> tuple[Layers, Head, Layers, str]:
-    """Policy, head, critics and algorithm of a ``.zip`` that ``model.save`` wrote."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if "policy.pth" not in archive.namelist():
-                raise PotstillError(f"{path}: no policy.pth inside: not a stable-baselines3 model")
-            content = archive.read("policy.pth")
-    except (zipfile.BadZipFile, OSError) as error:
-        raise PotstillError(f"{path}: damaged, or not a stable-baselines3 model ({error})") from None
-    tensors = read_tensors(content, name=path)
-    names = sorted({match.group(1) for name in tensors if (match := re.match(r"critic\.(qf\d+)\.", name))})
-    if not names:
+def read_sb3(path: Path) -> Foreign:
+    """The teacher of a ``.zip`` that ``model.save`` wrote."""
+    with taking_apart(path, "a stable-baselines3 model"), zipfile.ZipFile(path) as archive:
+        if "policy.pth" not in archive.namelist():
+            raise PotstillError(f"{path}: no policy.pth inside: not a stable-baselines3 model")
+        content = archive.read("policy.pth")
+    tensors = read_tensors(content, path)
+    found = numbers(tensors, "critic.qf")
+    if not found:
         raise PotstillError(f"{path}: no critics 'critic.qf0': only SAC and TD3 with continuous actions are read")
-    critics = stack([sequence(tensors, f"critic.{name}", path) for name in names], path)
-    if "actor.log_std.weight" in tensors:
-        last = side_by_side(linear(tensors, "actor.mu", path), linear(tensors, "actor.log_std", path))
-        return [*sequence(tensors, "actor.latent_pi", path), last], "tanh_gaussian", critics, "sac"
-    return sequence(tensors, "actor.mu", path), "tanh", critics, "td3"
+    critics = stack([sequence(tensors, f"critic.qf{i}", path) for i in found], path)
+    if not has(tensors, "actor.latent_pi"):
+        return Foreign(sequence(tensors, "actor.mu", path), "tanh", critics, "td3")
+    last = with_log_std(linear(tensors, "actor.mu", path), linear(tensors, "actor.log_std", path), path)
+    return Foreign([*sequence(tensors, "actor.latent_pi", path), last], "tanh_gaussian", critics, "sac")

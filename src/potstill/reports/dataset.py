@@ -33,7 +33,7 @@ def figures_of(data: Transitions) -> dict[str, Any]:
     >>> from potstill import load_dataset
     >>> figures = figures_of(load_dataset("hopper-medium-replay"))
     >>> figures["episodes"], figures["coverage"]["components"]
-    (1099, 8)
+    (1100, 8)
     """
     returns = data.episode_returns()
     return {

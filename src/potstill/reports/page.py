@@ -114,6 +114,7 @@ def _histogram(summary: dict[str, Any], label: str, caption: str) -> str:
     counts, edges = summary["histogram"]["counts"], np.array(summary["histogram"]["edges"])
     axis.set_axisbelow(True)
     axis.bar(edges[:-1], counts, np.diff(edges), align="edge", color=BLUE)
+    axis.yaxis.get_major_locator().set_params(integer=True)
     axis.set(xlabel=label, ylabel="episodes")
     return _drawn(figure, caption)
 
@@ -148,7 +149,7 @@ def _drawn(figure: Any, caption: str) -> str:
 
     drawing = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "potstill"}):
-        figure.savefig(drawing, format="svg", metadata={"Date": None})
+        figure.savefig(drawing, format="svg", metadata={"Date": None, "Creator": None})
     plt.close(figure)
     text = drawing.getvalue()
     return f"<figure>{text[text.index('<svg') :]}<figcaption>{escape(caption)}</figcaption></figure>"

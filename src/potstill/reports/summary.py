@@ -112,7 +112,7 @@ def formatted(value: float | None) -> str:
 def histogram_line(histogram: dict[str, Any]) -> str:
     """A histogram as one line of blocks between its least and greatest value.
 
-    >>> histogram_line({"counts": [8, 0, 1], "edges": [0, 1, 2, 3]})
+    >>> histogram_line({"counts": [8, 0, 1], "edges": [0.0, 1.0, 2.0, 3.0]})
     '0 █ ▁ 3'
     """
     most = max(histogram["counts"])

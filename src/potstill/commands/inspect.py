@@ -63,7 +63,7 @@ def page_of(facts: dict[str, Any], name: str) -> str:
         return dataset_page(facts, facts["warnings"])
     if facts["kind"] == "refused dataset":
         return refused_page(facts)
-    return artefact_page(name, facts["kind"], flat(facts))
+    return artefact_page(Path(name).name, facts["kind"], flat(facts))
 
 
 def show(facts: dict[str, Any], name: str) -> None:

@@ -66,7 +66,7 @@ def refused_page(figures: dict[str, Any]) -> str:
 
 def artefact_page(title: str, kind: str, pairs: Iterable[tuple[str, str]]) -> str:
     """The page of a distillate, teacher or policy: its papers."""
-    return _page(title, kind, _pairs(pairs))
+    return _page(title, kind, "<h2>Papers</h2>", _pairs(pairs))
 
 
 def _page(title: str, subtitle: str, *blocks: str) -> str:

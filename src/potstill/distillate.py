@@ -87,6 +87,12 @@ class Distillate:
         }
         return storage.save(path, "distillate", arrays, self.metadata)
 
+    def export(self, path: Path | str, format: str | None = None, *, force: bool = False) -> Path:
+        """Write the distillate as another library reads it: see :func:`potstill.export`."""
+        from potstill.exports import export
+
+        return export(self, path, format, force=force)
+
 
 def distillate_path(path: Path | str) -> Path:
     """The distillate file itself, where a run folder or a bundled dataset's name is given."""

@@ -1,0 +1,185 @@
+"""The dataset card of a Parquet export: what the pairs are, where they come from, how to train on them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from potstill.distillate import Distillate
+from potstill.exports.papers import NOTE
+from potstill.recipes import Recipe
+
+DATA_FILE = "data/train-00000-of-00001.parquet"
+SIZES = (("n<1K", 1_000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000), ("100K<n<1M", 1_000_000))  # the Hub's names
+
+CARD = """\
+---
+pretty_name: {pretty_name}
+license: unknown  # yours to choose
+task_categories:
+- reinforcement-learning
+tags:
+- offline-reinforcement-learning
+- behavioural-cloning
+- dataset-distillation
+- synthetic
+- potstill
+size_categories:
+- {size}
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: {file}
+---
+
+# {title}
+
+{pairs} (state, action) pairs, distilled from an offline reinforcement learning dataset. A fresh policy
+network trained on them by behavioural cloning imitates {model}.
+
+**{note}**
+
+| column | type | unit |
+|---|---|---|
+| `states` | {states} × float32 | the environment's own, not standardised |
+| `actions` | {actions} × float32 | the environment's own, not scaled |
+
+The normaliser of the states (`state_mean`, `state_scale`), the action bounds (`action_low`,
+`action_high`), the recipe and all metadata are JSON under `potstill` in the Parquet file's own metadata.
+
+## Where it comes from
+
+{facts}
+
+Made by
+
+    {command}
+
+## How to train a student
+
+1. Standardise the states: subtract `state_mean`, divide by `state_scale`.
+2. Scale the actions from [`action_low`, `action_high`] to [−1, 1].
+3. Take a ReLU network with {hidden} hidden layers of {width} units and tanh at its output. Start from
+   orthogonal weights with gain √2 and zero biases.
+4. Take {steps} steps of SGD on the mean squared error of all pairs at once, with learning rate
+   {learning_rate} and momentum {momentum}.{deviation}
+5. When it acts, standardise what it observes in the same way and scale its output back to the bounds.
+
+One student's return varies with its random start; the mean action of ten is steadier. In Python:
+
+```python
+{code}```
+
+## Licence
+
+None is chosen yet: set `license` at the head of this file. The licence of the original dataset may bind
+what is made from it.
+"""
+
+CODE = """\
+import json
+
+import pyarrow.parquet
+import torch
+from torch import nn
+
+table = pyarrow.parquet.read_table("{file}")
+papers = json.loads(table.schema.metadata[b"potstill"])
+mean, scale = torch.tensor(papers["state_mean"]), torch.tensor(papers["state_scale"])
+low, high = torch.tensor(papers["action_low"]), torch.tensor(papers["action_high"])
+states, actions = (torch.tensor(table[name].to_pylist()) for name in ("states", "actions"))
+x, y = (states - mean) / scale, (actions - low) / (high - low) * 2 - 1
+
+sizes, layers = {sizes}, []
+for inputs, outputs in zip(sizes, sizes[1:]):
+    layer = nn.Linear(inputs, outputs)
+    nn.init.orthogonal_(layer.weight, gain=2**0.5)
+    nn.init.zeros_(layer.bias)
+    layers += [layer, nn.ReLU()]
+network = nn.Sequential(*layers[:-1], nn.Tanh())
+optimiser = torch.optim.SGD(network.parameters(), lr={learning_rate}, momentum={momentum})
+for _ in range({steps}):
+    loss = nn.functional.mse_loss(network(x), y)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+
+
+@torch.no_grad()
+def policy(observation):
+    unit = network((torch.as_tensor(observation, dtype=torch.float32) - mean) / scale)
+    return (low + (unit + 1) / 2 * (high - low)).numpy()
+"""
+
+
+def card(distillate: Distillate) -> str:
+    """Markdown with the YAML head that the Hugging Face Hub reads."""
+    recipe, metadata = distillate.recipe, distillate.metadata
+    states, actions = distillate.states.shape[1], distillate.actions.shape[1]
+    title = f"{_name(metadata['dataset'])}, distilled to {len(distillate)} pairs"
+    training = {name: getattr(recipe, name) for name in ("steps", "learning_rate", "momentum")}
+    sizes = [states, *[recipe.width] * (recipe.layers - 1), actions]
+    return CARD.format(
+        pretty_name=json.dumps(title),  # a JSON string is a YAML string
+        size=next((name for name, limit in SIZES if len(distillate) < limit), "1M<n<10M"),
+        file=DATA_FILE,
+        title=title,
+        pairs=len(distillate),
+        model="the teacher that was trained on all of that dataset" if metadata.get("teacher") else "that dataset",
+        note=NOTE,
+        states=states,
+        actions=actions,
+        facts="\n".join(f"- {label}: {value}" for label, value in _facts(distillate).items()),
+        command=_line(metadata.get("command", "potstill distill")),
+        hidden=recipe.layers - 1,
+        width=recipe.width,
+        deviation=_deviation(recipe),
+        code=CODE.format(file=DATA_FILE, sizes=sizes, **training),
+        **training,
+    )
+
+
+def _facts(distillate: Distillate) -> dict[str, str]:
+    metadata = distillate.metadata
+    facts = {
+        "Environment": distillate.env_id or "none",
+        "Dataset": _origin(metadata["dataset"]),
+        "Teacher": _origin(metadata["teacher"]) if metadata.get("teacher") else "none",
+        "Objective": metadata["objective"],
+        "Weighting": metadata.get("weighting", "not recorded"),
+        "Solver": metadata["solver"],
+        "Student recipe": metadata["recipe"],
+        "potstill": metadata["potstill"],
+    }
+    return {label: _line(value) for label, value in facts.items()}
+
+
+def _name(source: Any) -> str:
+    """What a dataset or a teacher is called."""
+    if isinstance(source, dict):
+        source = source.get("name") or source.get("algorithm") or "unnamed"
+    return _line(source)
+
+
+def _origin(source: Any) -> str:
+    """A dataset or a teacher in words: its name, its rows or updates, its hash."""
+    words = [_name(source)]
+    if isinstance(source, dict):
+        words += [f"{source[key]:,} {key}" for key in ("rows", "updates") if isinstance(source.get(key), int)]
+        words += [f"SHA-256 `{source['sha256']}`"] if "sha256" in source else []
+    return ", ".join(words)
+
+
+def _line(text: Any) -> str:
+    return " ".join(str(text).split())
+
+
+def _deviation(recipe: Recipe) -> str:
+    """What a recipe does that neither the steps nor the code of the card do."""
+    words = []
+    if recipe.start == "antisymmetric":
+        words.append("starts from two half-wide networks subtracted")
+    if recipe.sampled:
+        words.append("clones with actions sampled from a tanh-Gaussian")
+    return f" The recipe itself also {' and '.join(words)}, which the code below leaves out." if words else ""

@@ -1,0 +1,26 @@
+"""A NumPy archive: the arrays under the names that the distillate's own file gives them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from potstill.distillate import Distillate
+from potstill.exports.papers import papers
+
+
+def write(distillate: Distillate, path: Path) -> None:
+    """Write ``states``, ``actions``, normaliser and bounds, and the papers as a string of JSON."""
+    with path.open("wb") as file:  # an open file, because savez adds .npz to a name
+        np.savez(
+            file,
+            states=distillate.states,
+            actions=distillate.actions,
+            state_mean=distillate.normaliser.mean,
+            state_scale=distillate.normaliser.scale,
+            action_low=distillate.action_low,
+            action_high=distillate.action_high,
+            potstill=np.array(json.dumps(papers(distillate))),
+        )

@@ -1,0 +1,307 @@
+"""What another library reads back from an export is the distillate."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import potstill
+from potstill import exports
+from potstill.errors import PotstillError
+from potstill.exports.card import card
+
+ROOT = Path(__file__).parents[1]
+ADAPTERS = ROOT / "examples" / "adapters"
+
+
+@pytest.fixture(scope="module")
+def distillate():
+    """The bundled distillate with other action bounds, so that a mistaken ±1 shows."""
+    bundled = potstill.load("hopper-medium-replay")
+    return replace(bundled, action_low=np.float32([-1, -2, -3]), action_high=np.float32([1, 2, 4]))
+
+
+def check_papers(text, distillate):
+    papers = json.loads(text)
+    assert papers["env_id"] == "Hopper-v5"
+    assert papers["metadata"] == distillate.metadata
+    assert papers["recipe"] == asdict(distillate.recipe)
+    assert "not trajectories" in papers["note"]
+    for name, array in (
+        ("state_mean", distillate.normaliser.mean),
+        ("state_scale", distillate.normaliser.scale),
+        ("action_low", distillate.action_low),
+        ("action_high", distillate.action_high),
+    ):
+        np.testing.assert_array_equal(np.float32(papers[name]), array)
+
+
+def check_pairs(states, actions, distillate):
+    assert np.asarray(states).dtype == np.asarray(actions).dtype == np.float32
+    np.testing.assert_array_equal(states, distillate.states)
+    np.testing.assert_array_equal(actions, distillate.actions)
+
+
+def test_npz(tmp_path, distillate):
+    path = distillate.export(tmp_path / "new" / "hopper.npz")
+    with np.load(path, allow_pickle=False) as archive:
+        check_pairs(archive["states"], archive["actions"], distillate)
+        check_papers(str(archive["potstill"]), distillate)
+        np.testing.assert_array_equal(archive["state_scale"], distillate.normaliser.scale)
+        np.testing.assert_array_equal(archive["action_high"], distillate.action_high)
+    before = path.read_bytes()
+    assert potstill.export(distillate, path, force=True).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["hopper.hdf5", "hopper.h5"])
+def test_d4rl(tmp_path, distillate, name):
+    path = potstill.export(distillate, tmp_path / name)
+    with h5py.File(path) as file:
+        check_pairs(file["observations"][:], file["actions"][:], distillate)
+        check_papers(file.attrs["card"], distillate)
+        assert file["terminals"][:].all()
+        assert not file["timeouts"][:].any()
+        assert not file["rewards"][:].any()
+    # By D4RL's rule only the last row is lost, and no row's successor is ever used.
+    rows = potstill.load_dataset(potstill.export(potstill.load("hopper-medium-replay"), tmp_path / "unit.hdf5"))
+    assert len(rows) == len(distillate) - 1
+    assert rows.terminations.all()
+    assert rows.env_id == "Hopper-v5"
+
+
+def test_parquet_file(tmp_path, distillate):
+    pytest.importorskip("pyarrow")
+    from pyarrow.parquet import read_table
+
+    table = read_table(potstill.export(distillate, tmp_path / "hopper.parquet"))
+    columns = (np.stack(table[name].to_numpy()) for name in ("states", "actions"))
+    check_pairs(*columns, distillate)
+    check_papers(table.schema.metadata[b"potstill"], distillate)
+
+
+def test_parquet_folder_is_a_hugging_face_dataset(tmp_path, distillate):
+    pytest.importorskip("pyarrow")
+    folder = potstill.export(distillate, tmp_path / "hopper", "parquet")
+    assert [str(file.relative_to(folder)) for file in sorted(folder.rglob("*.*"))] == [
+        "README.md",
+        "data/train-00000-of-00001.parquet",
+    ]
+    assert (folder / "README.md").read_text(encoding="utf-8") == card(distillate)
+    if importlib.util.find_spec("datasets") is None:
+        pytest.skip("needs datasets")
+    # In a process of its own: the library warns of what is not ours, and reads its settings once.
+    code = (
+        "import datasets, numpy, sys\n"
+        "rows = datasets.load_dataset(sys.argv[1], split='train').with_format('numpy')\n"
+        "numpy.savez(sys.argv[2], states=rows['states'][:], actions=rows['actions'][:])"
+    )
+    settings = {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    back = tmp_path / "back.npz"
+    subprocess.run([sys.executable, "-c", code, folder, back], check=True, env={**os.environ, **settings})
+    with np.load(back) as archive:
+        check_pairs(archive["states"], archive["actions"], distillate)
+
+
+def test_the_card_says_where_the_pairs_come_from(distillate):
+    text, metadata = card(distillate), distillate.metadata
+    for fact in (
+        *("hopper-medium-replay", metadata["dataset"]["sha256"], "199,999 rows"),
+        *("rebrac", metadata["teacher"]["sha256"], "Objective: q-gap", "Solver: kernel", "Student recipe: default"),
+        *("    potstill distill hopper-medium-replay\n", "Environment: Hopper-v5", "not trajectories", "license:"),
+    ):
+        assert fact in text, fact
+    yaml = pytest.importorskip("yaml")
+    head = yaml.safe_load(text.split("---\n")[1])
+    assert head["pretty_name"] == "hopper-medium-replay, distilled to 256 pairs"
+    assert head["size_categories"] == ["n<1K"]
+    assert head["configs"][0]["data_files"] == [{"split": "train", "path": "data/train-00000-of-00001.parquet"}]
+    assert head["license"] == "unknown"
+
+
+def test_a_card_of_bare_metadata(distillate):
+    names = {"dataset": "my: 'own'\ndata", "objective": "dbc", "solver": "unroll", "potstill": "0", "env_id": None}
+    text = card(replace(distillate, metadata=names | {"recipe": "reference"}))
+    assert "Environment: none" in text
+    assert "Teacher: none" in text
+    assert "imitates that dataset." in text
+    assert "clones with actions sampled from a tanh-Gaussian, which the code below leaves out" in text
+    assert "# my: 'own' data, distilled" in text
+    assert "pretty_name: \"my: 'own' data, distilled to 256 pairs\"\n" in text
+
+
+def test_the_code_of_the_card_trains_a_student(tmp_path, distillate, monkeypatch):
+    pytest.importorskip("pyarrow")
+    torch = pytest.importorskip("torch")
+    folder = potstill.export(distillate, tmp_path / "hopper", "parquet")
+    code = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), flags=re.S).group(1)
+    monkeypatch.chdir(folder)
+    torch.manual_seed(0)
+    threads, found = torch.get_num_threads(), {}
+    torch.set_num_threads(1)  # threads that wait for each other's cores cost minutes
+    exec(compile(code, "README.md", "exec"), found)
+    torch.set_num_threads(threads)
+
+    def error(policy):
+        span = distillate.action_high - distillate.action_low
+        return np.mean(((policy(distillate.states) - distillate.actions) / span) ** 2)
+
+    assert error(found["policy"]) == pytest.approx(error(distillate.train_student(seed=0)), rel=0.3)
+    assert error(found["policy"]) < 0.1 * error(lambda states: distillate.actions.mean(axis=0))
+
+
+def test_minari(tmp_path, distillate, monkeypatch):
+    minari = pytest.importorskip("minari")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    path = potstill.export(distillate, tmp_path / "hopper-distilled-v0", format="minari")
+    dataset = minari.load_dataset("hopper-distilled-v0")
+    assert minari.list_local_datasets().keys() == {"hopper-distilled-v0"}
+    assert dataset.total_episodes == dataset.total_steps == len(distillate)
+    episodes = list(dataset.iterate_episodes())
+    assert all(len(episode.observations) == 2 and len(episode.actions) == 1 for episode in episodes)
+    assert all(episode.terminations.all() and not episode.truncations.any() for episode in episodes)
+    actions = np.concatenate([episode.actions for episode in episodes])
+    for place in (0, 1):
+        check_pairs([episode.observations[place] for episode in episodes], actions, distillate)
+    assert dataset.observation_space.contains(distillate.states[0])
+    np.testing.assert_array_equal(dataset.action_space.low, distillate.action_low)
+    assert dataset.env_spec.id == "Hopper-v5"
+    metadata = dataset.storage.metadata
+    assert "not trajectories" in metadata["description"]
+    check_papers(json.dumps(metadata["potstill"]), distillate)
+    potstill.export(distillate, path, "minari", force=True)
+    assert minari.load_dataset("hopper-distilled-v0").total_episodes == len(distillate)
+
+
+def test_minari_without_an_environment(tmp_path, distillate):
+    minari = pytest.importorskip("minari")
+    for env_id in (None, "NoSuchEnvironment-v0"):
+        lonely = replace(distillate, metadata=distillate.metadata | {"env_id": env_id})
+        path = potstill.export(lonely, tmp_path / "lonely-v0", "minari", force=True)
+        dataset = minari.MinariDataset(path / "data")
+        assert dataset.env_spec is None
+        assert dataset[3].actions.tolist() == distillate.actions[3:4].tolist()
+
+
+def check_fails(distillate, path, *words, **options):
+    before = sorted(path.parent.iterdir()) if path.parent.is_dir() else None
+    with pytest.raises(PotstillError) as caught:
+        potstill.export(distillate, path, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+    assert before is None or sorted(path.parent.iterdir()) == before
+
+
+def test_what_is_refused(tmp_path, distillate):
+    check_fails(distillate, tmp_path / "hopper", "no format", ".parquet", "minari")
+    check_fails(distillate, tmp_path / "hopper.csv", "no format ends in '.csv'")
+    check_fails(distillate, tmp_path / "hopper", "unknown format 'parket'", "did you mean 'parquet'?", format="parket")
+    (tmp_path / "file").touch()
+    check_fails(distillate, tmp_path / "file" / "hopper.npz", "cannot write", "file")
+    broken = replace(distillate, states=distillate.states.copy())
+    broken.states[3, 2] = np.nan
+    check_fails(broken, tmp_path / "hopper.npz", "nan in column states[2], row 3")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is denied to root")
+def test_a_folder_that_may_not_be_written(tmp_path, distillate):
+    tmp_path.chmod(0o500)
+    check_fails(distillate, tmp_path / "hopper.npz", "cannot write", "Permission denied")
+
+
+@pytest.mark.parametrize(("name", "package"), [("parquet", "pyarrow"), ("minari", "minari")])
+def test_a_missing_library(tmp_path, distillate, monkeypatch, name, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    line = f"{package} is not installed: pip install 'potstill[{name}]'"
+    check_fails(distillate, tmp_path / "hopper-v0", line, format=name)
+
+
+def test_what_exists_is_kept(tmp_path, distillate):
+    path = tmp_path / "hopper.npz"
+    path.write_text("precious")
+    check_fails(distillate, path, "exists", "force=True")
+    assert path.read_text() == "precious"
+    potstill.export(distillate, path, force=True)
+    assert np.load(path)["states"].shape == distillate.states.shape
+    folder = tmp_path / "folder.npz"
+    folder.mkdir()
+    check_fails(distillate, folder, "is a folder", force=True)
+
+
+def test_a_folder_of_other_things_is_kept(tmp_path, distillate):
+    pytest.importorskip("pyarrow")
+    folder = tmp_path / "hopper"
+    folder.mkdir()
+    potstill.export(distillate, folder, "parquet")
+    (folder / "notes.txt").write_text("precious")
+    (folder / "README.md").write_text("old")
+    check_fails(distillate, folder, "exists", format="parquet")
+    potstill.export(distillate, folder, "parquet", force=True)
+    assert (folder / "notes.txt").read_text() == "precious"
+    assert (folder / "README.md").read_text(encoding="utf-8") == card(distillate)
+    (folder / "data" / "train-00000-of-00001.parquet").unlink()
+    check_fails(distillate, folder, "holds other things", format="parquet", force=True)
+    (tmp_path / "file").touch()
+    check_fails(distillate, tmp_path / "file", "is a file", format="parquet", force=True)
+
+
+def test_a_minari_dataset_needs_a_name(tmp_path, distillate):
+    pytest.importorskip("minari")
+    for name in ("hopper", "hop per-v0", "hopper-v"):
+        check_fails(distillate, tmp_path / name, f"'{name}'", "-v0", format="minari")
+
+
+def test_nothing_half_written_is_left(tmp_path, distillate, monkeypatch):
+    from potstill.exports import npz
+
+    potstill.export(distillate, tmp_path / "old.npz")
+    before = (tmp_path / "old.npz").read_bytes()
+
+    def fail(distillate, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(npz, "write", fail)
+    check_fails(distillate, tmp_path / "new.npz", "cannot write", "No space left on device")
+    check_fails(distillate, tmp_path / "old.npz", "No space left on device", force=True)
+    assert (tmp_path / "old.npz").read_bytes() == before
+
+
+def test_every_format_has_a_suffix_or_is_a_folder():
+    assert set(exports.SUFFIXES.values()) | {"minari"} == set(exports.FORMATS)
+    assert all(importlib.util.find_spec(f"potstill.exports.{name}") for name in exports.FORMATS)
+
+
+@pytest.mark.parametrize("library", ["d3rlpy", "torchrl", "imitation"])
+def test_adapters(tmp_path, distillate, library):
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"needs {library}")
+    path = potstill.export(distillate, tmp_path / "hopper.npz")
+    command = [sys.executable, ADAPTERS / f"{library}_bc.py", path]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    error = float(re.search(r"mean squared error on the pairs: (\S+)", done.stdout).group(1))
+    assert error < 0.5 * np.var(distillate.actions, axis=0).mean()
+
+
+def test_adapters_are_all_tested():
+    assert {path.name for path in ADAPTERS.iterdir()} == {f"{x}_bc.py" for x in ("d3rlpy", "torchrl", "imitation")}
+
+
+def test_the_page_runs(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "exports.md").read_text(), flags=re.S):
+        exec(compile(block, "exports.md", "exec"), found)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hopper", "hopper.npz"]

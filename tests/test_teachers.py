@@ -13,6 +13,7 @@ from potstill import storage
 from potstill.config import RebracConfig
 from potstill.errors import PotstillError
 from potstill.networks import apply_critic
+from potstill.policies import load_policy
 from potstill.teachers import choice
 from potstill.teachers.base import load_teacher
 from potstill.teachers.registry import find_teacher
@@ -129,7 +130,7 @@ def test_teacher_files_with_a_spoiled_array(tmp_path, teacher):
             odd = value.copy()
             odd.flat[-1] = number
             for dtype in (np.float32, np.float64, jnp.bfloat16):
-                with pytest.raises(PotstillError, match=f"array '{name}' is ") as caught:
+                with pytest.raises(PotstillError, match=f"array '{name}' (is|holds) ") as caught:
                     load_teacher(rewrite(path, arrays | {name: odd.astype(dtype)}))
                 assert "\n" not in str(caught.value)
         for odd in (*(np.zeros(shape, np.float32) for shape in ((), (0,), (7,), (7, 7), (7, 7, 7))), value.astype(int)):
@@ -165,3 +166,26 @@ def test_auto_keeps_what_the_data_prefer(tmp_path, monkeypatch, capsys):
     assert "fitted Q-evaluation puts" in capsys.readouterr().out
     kept = (run / "teacher.safetensors").read_bytes()
     assert kept == (run / result["chosen"] / "teacher.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("layers.0.weight", lambda x: x[0], "2 axes"),
+        ("state_mean", lambda x: x[0], "1 axes"),
+        ("state_scale", lambda x: x[:-1], "'state_mean' asks for"),
+        ("layers.0.bias", lambda x: x[:-1], "'layers.0.weight' asks for"),
+    ],
+)
+def test_a_policy_whose_arrays_do_not_fit_is_refused(tmp_path, name, change, message):
+    arrays = potstill.load("hopper-medium-replay").train_student(0).arrays()
+    storage.save(tmp_path / "policy.safetensors", "policy", {**arrays, name: change(arrays[name])}, {"head": "tanh"})
+    with pytest.raises(PotstillError, match=message):
+        load_policy(tmp_path / "policy.safetensors")
+
+
+def test_an_unknown_head_is_refused(tmp_path):
+    arrays = potstill.load("hopper-medium-replay").train_student(0).arrays()
+    storage.save(tmp_path / "policy.safetensors", "policy", arrays, {"head": "tahn"})
+    with pytest.raises(PotstillError, match="did you mean 'tanh'"):
+        load_policy(tmp_path / "policy.safetensors")

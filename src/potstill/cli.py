@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -53,6 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
         cause = error.__cause__ if isinstance(error.__cause__, PotstillError) else error
         print(f"potstill: {' '.join(str(cause).split())}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("potstill: interrupted; what was reported as done is kept", file=sys.stderr)
         return 130

@@ -79,7 +79,7 @@ def make(env_id: str, **options: Any) -> Any:
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             env = gymnasium.make(env_id, **options)
-        except gymnasium.error.Error as error:
+        except (gymnasium.error.Error, ImportError) as error:
             if env_id in gymnasium.registry:
                 raise PotstillError(f"environment {env_id} cannot be made: {error}") from None
             raise unknown("environment", env_id, gymnasium.registry) from None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from jaxtyping import Float
 
 from potstill import storage
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, unknown
 from potstill.types import Normaliser
 
 Layers = list[dict[str, Any]]  # [{"weight": [in, out], "bias": [out]}, ...]
@@ -78,8 +79,11 @@ class Policy:
         return {**named, **bounds, "state_mean": self.normaliser.mean, "state_scale": self.normaliser.scale}
 
 
-def from_arrays(arrays: dict[str, np.ndarray], head: Head, path: Path | str) -> Policy:
+def from_arrays(arrays: dict[str, np.ndarray], head: str, path: Path | str) -> Policy:
     """Rebuild a policy from :meth:`Policy.arrays`, checking that its layers fit together."""
+    if head not in get_args(Head):
+        raise unknown("policy head", str(head), get_args(Head))
+    _check_shapes(arrays, path)
     count = sum(name.startswith("layers.") and name.endswith(".weight") for name in arrays)
     layers = [{k: storage.need(arrays, f"layers.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)]
     names = ("state_mean", "state_scale", "action_low", "action_high")
@@ -89,7 +93,23 @@ def from_arrays(arrays: dict[str, np.ndarray], head: Head, path: Path | str) -> 
     joins = [len(mean), *(out for _, out in sizes)]
     if not layers or any(size[0] != before for size, before in zip(sizes, joins, strict=False)) or joins[-1] != outputs:
         raise PotstillError(f"{path}: layers {sizes} do not lead from {len(mean)} states to {outputs} outputs")
-    return Policy(layers, Normaliser(mean, scale), low, high, head)
+    return Policy(layers, Normaliser(mean, scale), low, high, cast(Head, head))
+
+
+def _check_shapes(arrays: dict[str, np.ndarray], path: Path | str) -> None:
+    """Raise unless all are floating-point, with the axes of their kind, and of the policy's fit their twins."""
+    for name, array in arrays.items():
+        axes = 1 + name.endswith(".weight") + name.startswith("critics.")
+        # Other types than NumPy's own are not floating-point to it, and may hold NaN unseen.
+        if array.dtype.kind != "f" or array.ndim != axes or not array.size:
+            found = f"{array.dtype} of shape {array.shape}"
+            raise PotstillError(f"{path}: array '{name}' is {found}, not floating-point numbers on {axes} axes")
+    pairs = [("state_scale", "state_mean"), ("action_high", "action_low")]
+    pairs += [(name, name.replace("bias", "weight")) for name in arrays if re.fullmatch(r"layers\.\d+\.bias", name)]
+    for name, twin in pairs:
+        found, wanted = (storage.need(arrays, part, path).shape[-1] for part in (name, twin))
+        if found != wanted:
+            raise PotstillError(f"{path}: array '{name}' holds {found} numbers, '{twin}' asks for {wanted}")
 
 
 def load_policy(path: Path | str) -> Policy:

@@ -78,6 +78,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     except (SafetensorError, OSError, ValueError) as error:
         raise PotstillError(f"{path}: damaged or not a safetensors file ({error})") from None
     for name, array in arrays.items():
+        if array.dtype.kind not in "fiub":  # bfloat16, say, which NumPy does not search for NaN
+            raise PotstillError(f"{path}: array '{name}' holds {array.dtype}, which potstill does not write")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise PotstillError(f"{path}: damaged, array '{name}' is not finite")
     try:

@@ -79,7 +79,7 @@ def show(facts: dict[str, Any], name: str) -> None:
 def describe(path: Path | str) -> dict[str, Any]:
     """The facts of one artefact or dataset, as plain values."""
     found = Path(path)
-    if found.is_dir():
+    if (found / "distillate.safetensors").is_file():
         found = found / "distillate.safetensors"
     if str(path) in bundled_names() or found.suffix != ".safetensors":
         return describe_dataset(path)

@@ -1,4 +1,4 @@
-"""Tables, plots and renders; all read results, none computes any."""
+"""Tables, plots, pages and renders: all read results; ``dataset.py`` alone computes any, the figures of data."""
 
 from potstill.reports.tables import print_offline, print_scores, report_distillation
 

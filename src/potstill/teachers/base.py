@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -113,28 +112,11 @@ def load_teacher(path: Path | str) -> NetworkTeacher:
         PotstillError: no such file, damaged, of another kind, or with layers that do not fit.
     """
     arrays, metadata = storage.load(path, "teacher")
-    _check_shapes(arrays, path)
     policy = from_arrays(arrays, metadata.get("head", "tanh"), path)
     count = sum(name.startswith("critics.") and name.endswith(".weight") for name in arrays)
     critics = [{k: storage.need(arrays, f"critics.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)]
     check_critics(critics, policy, path)
     return NetworkTeacher(policy, critics, metadata, metadata.get("layer_norm", True))
-
-
-def _check_shapes(arrays: dict[str, np.ndarray], path: Path | str) -> None:
-    """Raise unless all are floating-point, with the axes of their kind, and of the policy's fit their twins."""
-    for name, array in arrays.items():
-        axes = 1 + name.endswith(".weight") + name.startswith("critics.")
-        # Other types than NumPy's own are not floating-point to it, and may hold NaN unseen.
-        if array.dtype.kind != "f" or array.ndim != axes or not array.size:
-            found = f"{array.dtype} of shape {array.shape}"
-            raise PotstillError(f"{path}: array '{name}' is {found}, not floating-point numbers on {axes} axes")
-    pairs = [("state_scale", "state_mean"), ("action_high", "action_low")]
-    pairs += [(name, name.replace("bias", "weight")) for name in arrays if re.fullmatch(r"layers\.\d+\.bias", name)]
-    for name, twin in pairs:
-        found, wanted = (storage.need(arrays, part, path).shape[-1] for part in (name, twin))
-        if found != wanted:
-            raise PotstillError(f"{path}: array '{name}' holds {found} numbers, '{twin}' asks for {wanted}")
 
 
 def check_critics(critics: Params, policy: Policy, path: Path | str) -> None:

@@ -1,0 +1,69 @@
+"""The engine's benchmark: methods × the nine datasets × distillation seeds, with one fixed teacher a file.
+
+    python benchmarks/engine.py                               (resumable: finished cells are not run again)
+    python benchmarks/engine.py --methods default --files hopper-medium --seeds 0
+
+Every cell is one ``potstill distill``, as a user runs it: ten students play ten episodes each, the ensemble
+ten, and the curve follows return and held-out loss over outer steps and seconds. The teachers are those of
+``benchmarks/teachers.py``. Several processes may work side by side on files, methods or seeds of their own;
+what a cell found goes to ``results/engine/FILE-METHOD-SEED.json``, raw returns of every episode included.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import potstill
+from potstill.config import DistillConfig
+from potstill.runs import read_json, write_json
+from potstill.settings import command_line
+
+HERE = Path(__file__).parent
+DATASETS = HERE.parents[1] / "shared" / "datasets"
+TEACHERS, RESULTS, RUNS = HERE / "teachers", HERE / "results" / "engine", HERE.parent / "runs" / "engine"
+LEVELS = ("medium-replay", "medium", "medium-expert")
+FILES = [f"{body}-{level}" for level in LEVELS for body in ("hopper", "halfcheetah", "walker2d")]
+
+METHODS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "paper-recipe": {"recipe": "paper"},
+    "av-pbc": {"objective": "av-pbc"},
+    "pbc": {"objective": "pbc"},
+}
+KEPT = ("teacher", "random", "student", "ensemble", "offline", "curve", "seconds", "sha256")
+
+
+def settings(file: str, method: str, seed: int) -> DistillConfig:
+    paths = {"teacher": TEACHERS / f"{file}.safetensors", "out": RUNS / f"{file}-{method}-{seed}"}
+    return DistillConfig(DATASETS / f"{file}.hdf5", seed=seed, force=True, **paths, **METHODS[method])
+
+
+def run(file: str, method: str, seed: int) -> None:
+    config = settings(file, method, seed)
+    result = read_json(potstill.distill(config) / "result.json")
+    command = command_line("distill", config).replace(f"{DATASETS}/", "").replace(f"{HERE}/", "")
+    papers = {"file": file, "method": method, "seed": seed, "command": command}
+    write_json(RESULTS / f"{file}-{method}-{seed}.json", papers | {key: result[key] for key in KEPT})
+    scores = {key: round(result[key]["mean"], 1) for key in ("teacher", "student", "ensemble")}
+    print(f"{file}, {method}, seed {seed}: {scores}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", nargs="+", default=FILES, choices=FILES)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options = parser.parse_args()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for seed in options.seeds:
+        for method in options.methods:
+            for file in options.files:
+                ready = (TEACHERS / f"{file}.safetensors").exists()
+                if ready and not (RESULTS / f"{file}-{method}-{seed}.json").exists():
+                    run(file, method, seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -50,7 +50,9 @@ def load_dataset(source: str | Path | Mapping[str, Any] | Transitions) -> Transi
     elif isinstance(source, str | os.PathLike):
         data = _from_name(Path(source).as_posix())
     else:
-        raise PotstillError(f"a {type(source).__name__}: a name, a path, a mapping of arrays or Transitions is needed")
+        raise PotstillError(
+            f"a dataset of type {type(source).__name__}: a name, a path, a mapping of arrays or Transitions is needed"
+        )
     for line in suspicions(data):
         warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=2)
     return data

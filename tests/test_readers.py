@@ -1,0 +1,483 @@
+"""Every way to name or hold a dataset gives the same transitions; what is wrong is refused in one line."""
+
+import dataclasses
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import h5py
+import jaxtyping
+import numpy as np
+import pytest
+from conftest import SHARED
+from golden.write import episodes, write_d3rlpy, write_minari, write_pandas
+
+from potstill.data.checks import suspicions
+from potstill.data.registry import load_dataset
+from potstill.errors import PotstillError, PotstillWarning
+from potstill.types import Transitions
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def refused(source, *words):
+    with pytest.raises(PotstillError) as caught:
+        load_dataset(source)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def pairs_of(parts, low=-1.0):
+    """The transitions of whole episodes, by the rule that Minari's layout allows."""
+    join = lambda key, rows=slice(None): np.concatenate([part[key][rows] for part in parts])  # noqa: E731
+    size = parts[0]["actions"].shape[1]
+    return Transitions(
+        observations=join("observations", slice(None, -1)).astype(np.float32),
+        actions=join("actions").astype(np.float32),
+        rewards=join("rewards").astype(np.float32),
+        next_observations=join("observations", slice(1, None)).astype(np.float32),
+        terminations=join("terminations"),
+        truncations=join("truncations"),
+        action_low=np.full(size, low, np.float32),
+        action_high=np.full(size, -low, np.float32),
+    )
+
+
+def write_columns(path, columns):
+    if path.suffix == ".npz":
+        np.savez(path, **columns)
+    elif path.suffix == ".parquet":
+        pa = pytest.importorskip("pyarrow")
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pa.table({k: list(v) for k, v in columns.items()}), path)
+    else:
+        with h5py.File(path, "w") as file:
+            for key, value in columns.items():
+                file[key] = value
+    return path
+
+
+def hand_minari(folder, parts, metadata=()):
+    """Minari's HDF5 layout, written by hand."""
+    (folder / "data").mkdir(parents=True)
+    with h5py.File(folder / "data" / "main_data.hdf5", "w") as file:
+        for number, part in enumerate(parts):
+            for key, value in part.items():
+                file[f"episode_{number}/{key}"] = value
+    box = lambda size, bound: {"type": "Box", "shape": [size], "low": [-bound] * size, "high": [bound] * size}  # noqa: E731
+    content = {
+        "data_format": "hdf5",
+        "total_episodes": len(parts),
+        "total_steps": sum(len(part["rewards"]) for part in parts),
+        "observation_space": json.dumps(box(3, np.inf)),
+        "action_space": json.dumps(box(parts[0]["actions"].shape[1], 2.0)),
+    }
+    (folder / "data" / "metadata.json").write_text(json.dumps(content | dict(metadata)))
+    return folder
+
+
+def hand_d3rlpy(path, parts, terminated):
+    columns = {"num_episodes": len(parts)}
+    for i, part in enumerate(parts):
+        columns |= {f"{key}_{i}": part[key] for key in ("observations", "actions", "rewards")}
+        columns[f"terminated_{i}"] = terminated[i]
+    return write_columns(path, columns)
+
+
+# ---- files that the other projects' own libraries wrote
+
+
+@pytest.mark.parametrize("form", ["hdf5", "arrow"])
+def test_golden_minari(form):
+    if form == "arrow":
+        pytest.importorskip("pyarrow")
+    data = load_dataset(GOLDEN / "golden" / f"{form}-v0")
+    assert data.content_hash == pairs_of(list(episodes()), -2).content_hash
+    assert (data.name, data.env_id, data.card["algorithm_name"]) == (f"golden/{form}-v0", None, "none")
+    np.testing.assert_array_equal([data.action_low, data.action_high], [[-2, -2], [2, 2]])
+
+
+def test_golden_minari_by_name_and_by_file(monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(GOLDEN))
+    named = load_dataset("minari:golden/hdf5-v0")
+    file = load_dataset(GOLDEN / "golden" / "hdf5-v0" / "data" / "main_data.hdf5")
+    assert named.content_hash == file.content_hash
+
+
+def test_golden_d3rlpy_follows_d4rls_rule(tmp_path):
+    data = load_dataset(GOLDEN / "d3rlpy.h5")
+    parts = list(episodes())
+    columns = {key: np.concatenate([part[key] for part in parts]) for key in ("actions", "rewards")}
+    columns["actions"] = columns["actions"] / 2
+    columns["observations"] = np.concatenate([part["observations"][:-1] for part in parts])
+    columns["terminals"], columns["timeouts"] = (
+        np.concatenate([part[key] for part in parts]) for key in ("terminations", "truncations")
+    )
+    assert len(data) == 4 + 3 - 1
+    assert data.terminations.tolist() == [False, False, False, True, False, False]
+    assert data.content_hash == load_dataset(write_columns(tmp_path / "d4rl.hdf5", columns)).content_hash
+
+
+def test_golden_pandas():
+    pytest.importorskip("pyarrow")
+    parts = [part | {"actions": part["actions"] / 2} for part in episodes()]
+    assert load_dataset(GOLDEN / "pandas.parquet").content_hash == pairs_of(parts).content_hash
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_minari_writes_what_is_read(tmp_path, monkeypatch):
+    pytest.importorskip("minari")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    write_minari(tmp_path, ("hdf5", "arrow", "parquet"))
+    read = [load_dataset(f"minari:golden/{form}-v0") for form in ("hdf5", "arrow", "parquet")]
+    assert {data.content_hash for data in read} == {pairs_of(list(episodes()), -2).content_hash}
+
+
+def test_d3rlpy_writes_what_is_read(tmp_path):
+    pytest.importorskip("d3rlpy")
+    write_d3rlpy(tmp_path / "buffer.h5")
+    assert load_dataset(tmp_path / "buffer.h5").content_hash == load_dataset(GOLDEN / "d3rlpy.h5").content_hash
+
+
+def test_pandas_writes_what_is_read(tmp_path):
+    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    write_pandas(tmp_path / "x.parquet")
+    assert load_dataset(tmp_path / "x.parquet").content_hash == load_dataset(GOLDEN / "pandas.parquet").content_hash
+
+
+@pytest.mark.parametrize("library", ["datasets", "polars"])
+def test_other_table_libraries(tmp_path, library):
+    frames = pytest.importorskip(library)
+    rows = dataclasses.asdict(pairs_of([part | {"actions": part["actions"] / 2} for part in episodes()]))
+    table = {key: rows[key].tolist() for key in ("observations", "actions", "rewards", "terminations", "truncations")}
+    table["next_observations"] = rows["next_observations"].tolist()
+    path = str(tmp_path / "x.parquet")
+    if library == "datasets":
+        frames.Dataset.from_dict(table).to_parquet(path)
+    else:
+        frames.DataFrame(table).write_parquet(path)
+    assert load_dataset(path).content_hash == load_dataset(GOLDEN / "pandas.parquet").content_hash
+
+
+# ---- one dataset in every format
+
+
+def timed_out(count=4, states=3, actions=2):
+    """Episodes that run out of time: the kind that every format can hold whole."""
+    rng = np.random.default_rng(1)
+    for number in range(count):
+        steps = 5 + number
+        last = np.arange(steps) == steps - 1
+        yield {
+            "observations": rng.normal(size=(steps + 1, states)).astype(np.float32),
+            "actions": rng.uniform(-1, 1, size=(steps, actions)).astype(np.float32),
+            "rewards": rng.normal(size=steps).astype(np.float32),
+            "terminations": np.zeros(steps, bool),
+            "truncations": last,
+        }
+
+
+def test_every_format_gives_the_same_transitions(tmp_path):
+    parts = list(timed_out())
+    whole = pairs_of(parts)
+    grown = [  # D4RL and d3rlpy hold the last observation in a row of its own, which is not a transition
+        {
+            "observations": part["observations"],
+            **{key: np.append(part[key], part[key][-1:], axis=0) for key in ("actions", "rewards")},
+            "terminals": np.zeros(len(part["observations"]), bool),
+            "timeouts": np.append(np.zeros(len(part["rewards"]), bool), True),
+        }
+        for part in parts
+    ]
+    join = lambda parts, key: np.concatenate([part[key] for part in parts])  # noqa: E731
+    pairs = {key: getattr(whole, key) for key in parts[0]} | {"next_observations": whole.next_observations}
+    last = {key: join(parts, key) for key in parts[0]}
+    sources = {
+        "arrays": pairs,
+        "arrays with last observations": last,
+        "arrays, float64": {
+            key: v.astype(np.float64) if v.dtype == np.float32 else v[:, None] for key, v in pairs.items()
+        },
+        "npz": write_columns(tmp_path / "a.npz", pairs),
+        "npz with last observations": write_columns(tmp_path / "b.npz", last),
+        "hdf5": write_columns(tmp_path / "c.hdf5", {key: join(grown, key) for key in grown[0]}),
+        "hdf5 with last observations": write_columns(
+            tmp_path / "d.hdf5",
+            {{"terminations": "terminals", "truncations": "timeouts"}.get(k, k): last[k] for k in last},
+        ),
+        "d3rlpy": hand_d3rlpy(tmp_path / "e.h5", grown, [False] * 4),
+        "minari": hand_minari(tmp_path / "f", parts),
+        "transitions": whole,
+    }
+    assert {name: load_dataset(source).content_hash for name, source in sources.items()} == dict.fromkeys(
+        sources, whole.content_hash
+    )
+
+
+def test_parquet_gives_the_same_transitions(tmp_path):
+    pytest.importorskip("pyarrow")
+    whole = pairs_of(list(timed_out()))
+    pairs = {key: getattr(whole, key) for key in ("observations", "actions", "rewards", "next_observations")}
+    pairs |= {"terminations": whole.terminations, "truncations": whole.truncations}
+    for pattern in ("{}_{}", "{}.{}", "{}[{}]"):
+        flat = {}
+        for key, values in pairs.items():
+            name = key.removesuffix("s")
+            flat |= {pattern.format(name, i): v for i, v in enumerate(values.T)} if values.ndim == 2 else {name: values}
+        assert load_dataset(write_columns(tmp_path / "flat.parquet", flat)).content_hash == whole.content_hash
+    assert load_dataset(write_columns(tmp_path / "lists.parquet", pairs)).content_hash == whole.content_hash
+
+
+def test_transitions_are_returned_as_they_are(data):
+    assert load_dataset(data) is data
+
+
+def test_arrays_are_copied():
+    arrays = {key: getattr(pairs_of(list(timed_out())), key) for key in ("observations", "actions", "rewards")}
+    arrays |= {"terminations": np.ones(26, bool), "next_observations": arrays["observations"]}
+    data = load_dataset(arrays)
+    arrays["observations"][:] = 0
+    assert data.observations.any()
+
+
+def test_d3rlpy_one_files_keep_their_timeouts(tmp_path, columns):
+    wanted = load_dataset(write_columns(tmp_path / "a.hdf5", columns)).content_hash
+    columns["episode_terminals"] = columns.pop("timeouts") | columns["terminals"]
+    assert load_dataset(write_columns(tmp_path / "b.h5", columns)).content_hash == wanted
+
+
+# ---- names
+
+
+def test_d4rls_cache(tmp_path, monkeypatch, columns):
+    monkeypatch.setenv("D4RL_DATASET_DIR", str(tmp_path))
+    refused("d4rl:hopper-medium-replay-v2", "hopper_medium_replay-v2.hdf5", str(tmp_path), "D4RL_DATASET_DIR")
+    write_columns(tmp_path / "maze2d-umaze-sparse-v1.hdf5", columns)
+    assert load_dataset("d4rl:maze2d-umaze-sparse-v1").env_id is None
+    columns["observations"], columns["actions"] = np.zeros((60, 11)), np.zeros((60, 3))
+    columns["observations"] += np.arange(60)[:, None]
+    write_columns(tmp_path / "hopper_medium_replay-v2.hdf5", columns)
+    assert load_dataset("d4rl:hopper-medium-replay-v2").env_id == "Hopper-v4"
+
+
+def test_what_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    refused("minari:mujoco/hopper/medium-v0", "minari download mujoco/hopper/medium-v0", str(tmp_path))
+    refused(tmp_path, "no Minari dataset", "metadata.json")
+    refused("minari-x", "unknown dataset")
+    refused("a" * 5000, "unknown dataset")
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user
+    refused(7, "of type int", "mapping of arrays")
+
+
+# ---- what is refused
+
+
+def spoiled_parts(key, change):
+    parts = list(timed_out())
+    parts[1][key] = change(parts[1][key])
+    return parts
+
+
+def nan_in(values):
+    values = values.copy()
+    values[2] = np.nan
+    return values
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "words"),
+    [
+        ("observations", lambda x: x[:-1], ["episode 1", "6 observations for 6 actions"]),
+        ("observations", lambda x: x[:, :2], ["2 components", "3"]),
+        ("rewards", nan_in, ["nan in column rewards", "row 7"]),
+        ("actions", lambda x: x.astype(int), ["episode 1", "discrete"]),
+        ("actions", lambda x: x * 9, ["outside its bounds [-2, 2]"]),
+        ("truncations", lambda x: ~x, ["episode 1", "goes on after its end in row 0"]),
+        ("terminations", lambda x: x + 0.5, ["episode 1", "0.5", "flags are 0 or 1"]),
+        ("rewards", lambda x: x[:-1], ["episode 1", "unequal"]),
+    ],
+)
+def test_bad_minari_episodes(tmp_path, key, change, words):
+    refused(hand_minari(tmp_path / "x", spoiled_parts(key, change)), *words)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({"total_episodes": 5}, ["4 episodes", "say 5"]),
+        ({"total_steps": 5}, ["26 steps", "say 5"]),
+        ({"data_format": "tar"}, ["'tar'", "hdf5, arrow, parquet"]),
+        ({"action_space": '{"type": "Discrete", "n": 3}'}, ["discrete action space"]),
+        ({"observation_space": '{"type": "Dict"}'}, ["space Dict", "one-dimensional Box"]),
+        ({"action_space": '{"type": "Box", "shape": [2], "low": [-1, -Infinity], "high": [1, 1]}'}, ["unbounded"]),
+        ({"action_space": '{"type": "Box"'}, ["metadata"]),
+        ({"action_space": "[]", "env_spec": "[1]"}, ["metadata"]),
+    ],
+)
+def test_bad_minari_metadata(tmp_path, metadata, words):
+    refused(hand_minari(tmp_path / "x", list(timed_out()), metadata), *words)
+
+
+def test_minaris_environment(tmp_path):
+    parts = list(timed_out(actions=1))
+    spec = {"id": "Pendulum-v1", "kwargs": {"render_mode": None}}
+    assert load_dataset(hand_minari(tmp_path / "a", parts, {"env_spec": json.dumps(spec)})).env_id == "Pendulum-v1"
+    for name, change in [("b", {"kwargs": {"g": 9.0}}), ("c", {"id": "Hopper-v5"}), ("d", {"id": "AdroitHandDoor-v1"})]:
+        path = hand_minari(tmp_path / name, parts, {"env_spec": json.dumps(spec | change)})
+        with pytest.warns(PotstillWarning, match="used without an environment"):
+            assert load_dataset(path).env_id is None
+
+
+def test_bad_d3rlpy_buffers(tmp_path):
+    parts, flags = list(timed_out()), [False, True, False, False]
+    for part in parts:
+        part["observations"] = part["observations"][:-1]
+    path = tmp_path / "x.h5"
+    assert len(load_dataset(hand_d3rlpy(path, parts, flags))) == 26 - 3
+    refused(hand_d3rlpy(path, parts, [False, 0.5, False, False]), "episode 1", "0.5")
+    refused(hand_d3rlpy(path, [p | {"actions": p["actions"].astype(int)} for p in parts], flags), "discrete")
+    refused(hand_d3rlpy(path, [parts[0], parts[1] | {"rewards": np.zeros(3)}], flags), "episode 1", "unequal")
+    refused(write_columns(path, {"num_episodes": 2}), "num_episodes")
+    refused(write_columns(path, {"num_episodes": 1, "observations_0_0": np.zeros(2)}), "'observations_0' is missing")
+
+
+def test_bad_arrays():
+    good = {key: getattr(pairs_of(list(timed_out())), key) for key in ("observations", "actions", "rewards")}
+    good["terminals"] = np.zeros(26)
+    good["timeouts"] = np.arange(26) == 9
+    refused({}, "no array 'observations'", "nothing")
+    refused({**good, "obs": good["observations"]}, "both 'observations' and 'obs'")
+    refused({k: v for k, v in good.items() if k != "terminals"} | {"dones": good["terminals"]}, "'dones' does not tell")
+    refused(good | {"observations": [[1, 2], [3]]}, "'observations' is no array")
+    refused(good | {"observations": good["observations"][:-3]}, "observations 23", "26", "28")
+    refused(good | {"rewards": good["rewards"].astype(np.float64) * 1e300}, "beyond float32", "column rewards, row 0")
+    refused(good | {"terminals": good["terminals"] + 2}, "2.0 in column", "row 0", "0 or 1")
+    refused(good | {"env_id": "os:path"}, "names a module")
+    refused(good | {"env_id": "two\nlines"}, "unknown environment")
+    paired = good | {"next_observations": good["observations"][:, :2]}
+    refused(paired, "next_observations (26, 2)")
+
+
+def test_an_error_names_the_row_of_the_file(tmp_path, columns):
+    columns["observations"][45, 1] = np.nan  # one of the rows before it is dropped
+    refused(write_columns(tmp_path / "x.hdf5", columns), str(tmp_path / "x.hdf5"), "observations[1], row 45")
+
+
+def test_an_hdf5_file_of_pairs_out_of_order_is_refused(tmp_path, columns):
+    columns["next_observations"] = np.roll(columns["observations"], -1, axis=0)
+    whole = load_dataset(write_columns(tmp_path / "a.hdf5", columns))
+    assert len(whole) == 58
+    columns["next_observations"] = columns["observations"] + 1
+    refused(write_columns(tmp_path / "b.hdf5", columns), "row 0's next_observations", "row 1's", ".npz")
+
+
+def test_bad_parquet(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    path = tmp_path / "x.parquet"
+    rows = {key: getattr(pairs_of(list(timed_out())), key) for key in ("observations", "actions", "rewards")}
+    rows["terminals"] = rows["rewards"] > 9
+    assert len(load_dataset(write_columns(path, rows))) == 25
+    assert load_dataset(write_columns(path, rows | {"actions": rows["actions"][:, 0]})).action_size == 1
+    ragged = rows["observations"].tolist()
+    ragged[3] = [1.0]
+    refused(write_columns(path, rows | {"observations": ragged}), "lists of 3 and of 1")
+    holes = rows["rewards"].tolist()
+    holes[4] = None
+    refused(write_columns(path, rows | {"rewards": holes}), "'rewards', row 4 is empty")
+    refused(write_columns(path, rows | {"observations": [None, *rows["observations"].tolist()[1:]]}), "empty cells")
+    refused(write_columns(path, rows | {"rewards": ["a"] * 26}), "numbers are needed")
+    refused(write_columns(path, rows | {"env_id": ["a", "b"] * 13}), "env_id holds 2 ids")
+    refused(write_columns(path, rows | {"observations": [[x] for x in rows["observations"].tolist()]}), "needed")
+    del rows["actions"]
+    refused(write_columns(path, rows | {"action_1": rows["rewards"]}), "'action' are numbered [1]")
+    refused(write_columns(path, {"x": pa.array([1])}), "no array 'observations'")
+
+
+def test_parquet_without_pyarrow(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    refused(tmp_path / "x.parquet", "pip install 'potstill[arrow]'")
+    shutil.copytree(GOLDEN / "golden" / "arrow-v0", tmp_path / "arrow-v0")
+    refused(tmp_path / "arrow-v0", "pip install 'potstill[arrow]'")
+
+
+# ---- what is suspicious
+
+
+def walk(rows=4000, every=1000, terminated=False):
+    """A random walk in episodes of ``every`` rows, as arrays of pairs."""
+    rng = np.random.default_rng(0)
+    path = rng.normal(size=(rows + 1, 3)).cumsum(axis=0).astype(np.float32)
+    ends = np.arange(1, rows + 1) % every == 0
+    return {
+        "observations": path[:-1],
+        "actions": rng.uniform(-1, 1, size=(rows, 2)).astype(np.float32),
+        "rewards": np.ones(rows),
+        "next_observations": path[1:],
+        "terminations": ends & terminated,
+        "truncations": ends & (not terminated),
+    }
+
+
+def test_an_honest_walk_is_not_suspicious():
+    assert suspicions(load_dataset(walk())) == []
+    assert suspicions(load_dataset(walk(every=10, terminated=True))) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda w: w | {"terminations": w["truncations"]}, ["4 episodes terminate exactly at step 1000", "row 999"]),
+        (lambda w: w | {"next_observations": w["observations"]}, ["their own observations in 100%", "row 0"]),
+        (
+            lambda w: w | {"next_observations": np.append(w["next_observations"][1:], w["observations"][:1], axis=0)},
+            ["second row after", "row 0"],
+        ),
+        (lambda w: w | {"truncations": w["truncations"] & False}, ["no episode ends in 4000 rows"]),
+        (
+            lambda w: w | {"next_observations": w["next_observations"] + (np.arange(4000)[:, None] % 100 == 50)},
+            ["not the following row's in", "the first seen row 50"],
+        ),
+        (
+            lambda w: {k: v[np.random.default_rng(0).permutation(4000)] for k, v in w.items() if k != "truncations"},
+            ["rows out of order"],
+        ),
+    ],
+)
+def test_suspicious_data_are_used_with_a_warning(change, words):
+    with pytest.warns(PotstillWarning) as caught:
+        data = load_dataset(change(walk()))
+    assert len(data) == 4000
+    line = str(caught[0].message)
+    assert "\n" not in line
+    assert all(word in line for word in words), line
+    assert line.removeprefix("arrays: ") in suspicions(data)
+
+
+def test_an_episode_longer_than_its_environment_allows():
+    arrays = walk(rows=900, every=450)
+    arrays["actions"] = arrays["actions"][:, :1]
+    with pytest.warns(PotstillWarning, match=r"450 rows from row 0, but Pendulum-v1 stops after 200"):
+        load_dataset(arrays | {"env_id": "Pendulum-v1"})
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the shared datasets are not here")
+def test_good_files_are_not_suspicious():
+    for path in sorted((SHARED / "datasets").glob("*.hdf5")):
+        assert suspicions(load_dataset(path)) == [], path.name
+
+
+def test_the_command_line_prints_a_warning_as_one_line(tmp_path, capsys, monkeypatch):
+    from potstill.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    np.savez("x.npz", **(walk() | {"next_observations": walk()["observations"]}))
+    assert main(["inspect", "x.npz"]) == 0
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("potstill: warning: x: next_observations are their own observations")

@@ -57,12 +57,13 @@ def read_minari(path: Path) -> Transitions:
         raise PotstillError(f"{path}: a folder, but no Minari dataset: it has no data/metadata.json")
     with reading(folder / "metadata.json", "Minari's metadata"):
         metadata = read_json(folder / "metadata.json")
-        spaces = {key: json.loads(metadata.get(f"{key[:-1]}_space") or "{}") for key in ("observations", "actions")}
-        env_spec = json.loads(metadata.get("env_spec") or "{}")
-        form, count = metadata["data_format"], int(metadata["total_episodes"])
-        for key, space in spaces.items():
-            _check_space(key, space, path)
-        bounds = _bounds(spaces["actions"], path)
+        form, count, steps = str(metadata["data_format"]), int(metadata["total_episodes"]), int(metadata["total_steps"])
+        observations, actions, env_spec = (
+            dict(json.loads(metadata.get(key) or "{}")) for key in ("observation_space", "action_space", "env_spec")
+        )
+        _check_space("observations", observations, path)
+        _check_space("actions", actions, path)
+        bounds, changes = _bounds(actions, path), _changes(env_spec)
     readers = {"hdf5": _hdf5_episodes, "arrow": _arrow_episodes, "parquet": _arrow_episodes}
     if form not in readers:
         raise PotstillError(f"{path}: data_format '{form}' is not known, only {', '.join(readers)}")
@@ -71,15 +72,18 @@ def read_minari(path: Path) -> Transitions:
     if not episodes:
         raise PotstillError(f"{path}: no episodes")
     columns = join_episodes(episodes, source=str(path))
-    steps = len(columns["rewards"])
-    if metadata.get("total_steps", steps) != steps:
-        raise PotstillError(f"{path}: {steps} steps, but its metadata say {metadata['total_steps']}")
+    if len(columns["rewards"]) != steps:
+        raise PotstillError(f"{path}: {len(columns['rewards'])} steps, but its metadata say {steps}")
+    if bounds and bounds[0].shape != columns["actions"].shape[1:]:
+        raise PotstillError(
+            f"{path}: actions of {columns['actions'].shape[1]} components, but a space {actions['shape']}"
+        )
     return make_transitions(
         columns,
         last_observation_rows(columns, columns["ends"]),
         source=str(path),
         name=str(metadata.get("dataset_id", path.name)),
-        env_id=_environment(env_spec, columns, bounds, path),
+        env_id=_environment(env_spec.get("id"), changes, columns, bounds, path),
         bounds=bounds,
         card={"source": "minari", **{key: metadata[key] for key in PAPERS if key in metadata}},
     )
@@ -145,20 +149,29 @@ def _check_episode(raw: dict[str, np.ndarray], source: str) -> dict[str, np.ndar
     }
 
 
+def _changes(env_spec: dict[str, Any]) -> list[str]:
+    """What the environment was made with beside its id, but for how it is shown."""
+    arguments = [key for key in env_spec.get("kwargs") or {} if not key.startswith("render")]
+    return arguments + [f"wrapper {wrapper['name']}" for wrapper in env_spec.get("additional_wrappers") or []]
+
+
 def _environment(
-    spec: dict[str, Any], columns: dict[str, np.ndarray], bounds: tuple[np.ndarray, np.ndarray] | None, path: Path
+    env_id: Any,
+    changes: list[str],
+    columns: dict[str, np.ndarray],
+    bounds: tuple[np.ndarray, np.ndarray] | None,
+    path: Path,
 ) -> str | None:
     """The environment's id, if making it here by its id alone gives the data's own environment."""
-    if not spec.get("id"):
+    if not isinstance(env_id, str):
         return None
-    changes = [key for key in spec.get("kwargs") or {} if not key.startswith("render")]
     try:
         if changes:
-            raise PotstillError(f"{spec['id']} was made with other {', '.join(changes)}")
-        own = resolve_bounds(str(spec["id"]), columns, source=str(path))
+            raise PotstillError(f"{env_id} was made with other {', '.join(changes)}")
+        own = resolve_bounds(env_id, columns, source=str(path))
         if bounds and not np.allclose(own, bounds):
-            raise PotstillError(f"its action bounds are not those of {spec['id']}")
+            raise PotstillError(f"its action bounds are not those of {env_id}")
     except PotstillError as error:
         warnings.warn(f"{path}: used without an environment: {error}", PotstillWarning, stacklevel=2)
         return None
-    return str(spec["id"])
+    return env_id

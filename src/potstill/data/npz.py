@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,9 @@ def read_npz(path: Path) -> Transitions:
     Raises:
         PotstillError: not an archive, a column missing, unequal rows, or bad values.
     """
-    with reading(path, "an .npz archive"), np.load(path, allow_pickle=False) as archive:
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise PotstillError(f"{path}: one bare array, not an .npz archive of named ones")
+    if not zipfile.is_zipfile(path):
+        raise PotstillError(f"{path}: truncated, damaged or not an .npz archive")
+    with reading(path, "an .npz archive"), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         names = column_names(archive.files, source=str(path))
         raw = {column: archive[name] for column, name in names.items()}
         env_id = str(archive["env_id"]) if "env_id" in archive.files else None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -481,3 +482,11 @@ def test_the_command_line_prints_a_warning_as_one_line(tmp_path, capsys, monkeyp
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("potstill: warning: x: next_observations are their own observations")
+
+
+def test_the_page_on_data_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (GOLDEN.parents[1] / "docs" / "data.md").read_text(), flags=re.S)
+    for block in blocks:
+        exec(compile(block, "data.md", "exec"), {})
+    assert capsys.readouterr().out == "100 3 2\n"

@@ -36,7 +36,7 @@ def minari_path(name: str) -> Path:
     root = Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
     if not (root / name / "data").is_dir():
         raise PotstillError(
-            f"minari:{name}: not in {root}. To download it: pip install 'minari[hf,hdf5]' pillow && minari download {name} "
+            f"minari:{name}: not in {root}. To download it: pip install 'minari[hf]' && minari download {name} "
             f"(on another machine: the same there, then copy {root / name})"
         )
     return root / name

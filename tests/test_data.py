@@ -5,7 +5,8 @@ from conftest import SHARED, make_columns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill.data.d4rl import qlearning_rows, read_d4rl, write_d4rl
+from potstill.data.d4rl import read_d4rl, write_d4rl
+from potstill.data.layouts import qlearning_rows
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
 from potstill.errors import PotstillError
@@ -85,7 +86,9 @@ def test_bad_files(tmp_path, columns):
     (tmp_path / "bad.npz").write_bytes(b"PK")
     check_fails(tmp_path / "bad.npz", "damaged")
     np.savez(tmp_path / "object.npz", observations=np.array([{}], dtype=object))
-    check_fails(tmp_path / "object.npz", "object arrays")
+    check_fails(tmp_path / "object.npz", "no array 'actions'")
+    np.savez(tmp_path / "object.npz", **{k: np.array([{}], dtype=object) for k in columns})
+    check_fails(tmp_path / "object.npz", "Object arrays cannot be loaded")
     (tmp_path / "x.csv").write_text("1")
     check_fails(tmp_path / "x.csv", "cannot read '.csv'")
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from potstill import config
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, PotstillWarning
 
 COMMANDS = {
     "collect": config.CollectConfig,
@@ -46,10 +49,28 @@ def _command(name: str, kind: type[Any]) -> Any:
     return command
 
 
+@contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Print our own warnings without Python's file and line; leave all others as they are."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def show_plainly(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, PotstillWarning):
+                print(f"potstill: warning: {message}", file=sys.stderr)
+            else:
+                show(message, category, *where, **more)
+
+        warnings.simplefilter("always", PotstillWarning)
+        warnings.showwarning = show_plainly
+        yield
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code: 0, 2 for bad input, 130 when interrupted."""
     try:
-        make_app()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        with _one_line_warnings():
+            make_app()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except (PotstillError, CycloptsError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, PotstillError) else error
         print(f"potstill: {' '.join(str(cause).split())}", file=sys.stderr)

@@ -9,6 +9,13 @@ from collections.abc import Iterable
 class PotstillError(Exception):
     """Bad input or a missing extra. The command line prints it as one line and exits with code 2."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))  # a name with a line break in it is still one line
+
+
+class PotstillWarning(UserWarning):
+    """Something suspicious that is used all the same. The command line prints it as one line."""
+
 
 class Diverged(PotstillError):
     """A training whose figures are no longer finite, or whose values pass what is possible."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,48 +12,83 @@ if TYPE_CHECKING:
     from potstill.types import Transitions
 
 BOUND_TOLERANCE = 1e-4  # float32 rounding of actions at the bounds, in action units
+USUAL_LIMIT = 1000  # steps of an episode, where no environment is known
+SAMPLE = 4096  # rows in which next observations are compared
+TABLES = ("observations", "actions", "next_observations")
+FLAGS = ("terminals", "timeouts", "terminations", "truncations")
 
 
 def as_columns(raw: dict[str, np.ndarray], *, source: str) -> dict[str, np.ndarray]:
-    """Give raw columns their type and shape: float32 or bool, (N, 1) squeezed, equal rows.
+    """Give raw columns their type and shape: float32 or bool, (N, 1) squeezed.
 
     Raises:
-        PotstillError: for a column that is not numeric, of a wrong rank, or of another length.
+        PotstillError: for a column that is not numeric or of a wrong rank, for a flag other than 0 and 1,
+            and for a number beyond float32.
     """
-    columns = {}
-    for key, values in raw.items():
-        array = np.asarray(values)
-        flat = key not in ("observations", "actions", "next_observations")
-        if array.dtype.kind not in "fiub":
-            raise PotstillError(f"{source}: column '{key}' holds {array.dtype}, numbers are needed")
-        if key == "actions" and array.dtype.kind in "iub":
-            raise PotstillError(
-                f"{source}: actions are integers, a discrete action space: only continuous ones are supported yet"
-            )
-        if flat and array.ndim == 2 and array.shape[1] == 1:
-            array = array[:, 0]
-        if array.ndim != (1 if flat else 2):
-            raise PotstillError(f"{source}: column '{key}' has shape {array.shape}, {1 if flat else 2} axes are needed")
-        boolean = key in ("terminals", "timeouts", "terminations", "truncations")
-        columns[key] = array.astype(np.bool_ if boolean else np.float32)
+    return {key: _as_column(key, np.asarray(values), source) for key, values in raw.items()}
+
+
+def _as_column(key: str, array: np.ndarray, source: str) -> np.ndarray:
+    axes = 2 if key in TABLES else 1
+    if array.dtype.kind not in "fiub":
+        raise PotstillError(f"{source}: column '{key}' holds {array.dtype}, numbers are needed")
+    if key == "actions" and array.dtype.kind in "iub":
+        raise PotstillError(
+            f"{source}: actions are integers, a discrete action space: only continuous ones are supported yet"
+        )
+    if axes == 1 and array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != axes or not array.shape[-1]:
+        raise PotstillError(f"{source}: column '{key}' has shape {array.shape}, {axes} axes are needed, none empty")
+    if key in FLAGS:
+        return _as_flags(key, array, source)
+    with np.errstate(over="ignore"):
+        column = array.astype(np.float32, copy=False)
+    if column.dtype != array.dtype and not _all_finite(column):
+        check_finite(key, array, source=source)
+        where = tuple(np.argwhere(~np.isfinite(column))[0])
+        raise PotstillError(f"{source}: {array[where]} in {_place(key, where)} is beyond float32")
+    return column
+
+
+def _as_flags(key: str, array: np.ndarray, source: str) -> np.ndarray:
+    flags = array.astype(np.bool_, copy=False) if array.dtype.kind != "f" else array != 0
+    wrong = np.flatnonzero(array != flags)
+    if len(wrong):
+        raise PotstillError(f"{source}: {array[wrong[0]]} in column {key}, row {wrong[0]}: flags are 0 or 1")
+    return flags
+
+
+def check_rows(columns: dict[str, np.ndarray], *, source: str) -> None:
+    """Raise, with the number of rows of each column, unless they are equal."""
     rows = {key: len(array) for key, array in columns.items()}
     if len(set(rows.values())) > 1:
         raise PotstillError(f"{source}: rows of unequal number: " + ", ".join(f"{k} {n}" for k, n in rows.items()))
-    return columns
+
+
+def _all_finite(array: np.ndarray) -> bool:
+    """Whether no value is NaN or infinite: both show in the extremes, which cost no memory."""
+    return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
+
+
+def _place(name: str, where: tuple[Any, ...]) -> str:
+    return f"column {name}{[int(where[1])] if len(where) > 1 else ''}, row {where[0]}"
 
 
 def check_finite(name: str, array: np.ndarray, *, source: str) -> None:
     """Raise, naming the first row and column, if ``array`` holds NaN or infinity."""
-    bad = ~np.isfinite(array)
-    if bad.any():
-        row, *column = np.argwhere(bad)[0]
-        where = f"column {name}[{column[0]}]" if column else f"column {name}"
-        raise PotstillError(f"{source}: {array[row][tuple(column)]} in {where}, row {row} ({bad.sum()} such values)")
+    if not _all_finite(array):
+        bad = ~np.isfinite(array)
+        where = tuple(np.argwhere(bad)[0])
+        raise PotstillError(f"{source}: {array[where]} in {_place(name, where)} ({bad.sum()} such values)")
 
 
 def check_bounds(actions: np.ndarray, low: np.ndarray, high: np.ndarray, *, source: str) -> None:
     """Raise, naming the first row and column, if an action lies outside [low, high]."""
-    bad = (actions < low - BOUND_TOLERANCE) | (actions > high + BOUND_TOLERANCE)
+    least, most = low - BOUND_TOLERANCE, high + BOUND_TOLERANCE
+    if actions.min() >= least.max() and actions.max() <= most.min():
+        return  # all actions lie inside the narrowest bounds: the usual case, and fast
+    bad = (actions < least) | (actions > most)
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise PotstillError(
@@ -67,6 +102,8 @@ def resolve_bounds(env_id: str | None, columns: dict[str, np.ndarray], *, source
     size = columns["actions"].shape[1]
     if env_id is None:
         return -np.ones(size, np.float32), np.ones(size, np.float32)
+    if ":" in env_id:  # Gymnasium would import the module before the colon: nothing that a file names is run
+        raise PotstillError(f"{source}: environment '{env_id}' names a module: a plain Gymnasium id is needed")
     from potstill.environments import make
 
     env = make(env_id)
@@ -80,18 +117,91 @@ def resolve_bounds(env_id: str | None, columns: dict[str, np.ndarray], *, source
 def check_transitions(data: Transitions) -> None:
     """Raise unless ``data`` satisfies the invariants of :class:`~potstill.types.Transitions`."""
     rows, source = len(data.observations), data.name
-    two_axes = ("observations", "actions", "next_observations")
-    for key in (*two_axes, "rewards", "terminations", "truncations"):
+    for key in (*TABLES, "rewards", "terminations", "truncations"):
         array = getattr(data, key)
-        wanted = 2 if key in two_axes else 1
+        wanted = 2 if key in TABLES else 1
         if array.ndim != wanted or len(array) != rows:
             raise PotstillError(f"{source}: {key} has shape {array.shape}, {wanted} axes of {rows} rows are needed")
         if array.dtype.kind == "f":
             check_finite(key, array, source=source)
     if rows == 0:
         raise PotstillError(f"{source}: no transitions")
+    for key in ("observations", "actions"):
+        if not getattr(data, key).shape[1]:
+            raise PotstillError(f"{source}: {key} have no components")
     if data.next_observations.shape != data.observations.shape:
         raise PotstillError(
             f"{source}: observations {data.observations.shape} and next {data.next_observations.shape} differ"
         )
     check_bounds(data.actions, data.action_low, data.action_high, source=source)
+
+
+def suspicions(data: Transitions) -> list[str]:
+    """What looks wrong in ``data`` without being surely so, one line each; nothing is changed.
+
+    Time-outs recorded as terminations, ends that are missing, next observations that are not the following
+    row's. The last is looked for in 4,096 rows, drawn with a fixed seed.
+
+    Returns:
+        One line for each suspicion; an empty list if there is none.
+    """
+    limit, known = _time_limit(data.env_id)
+    ends = np.flatnonzero(data.episode_ends)
+    if not len(ends) or ends[-1] != len(data) - 1:
+        ends = np.append(ends, len(data) - 1)
+    lengths = np.diff(ends, prepend=-1)
+    found = [_late_terminations(data, ends, lengths, limit), *_unfollowed(data)]
+    row = ends[lengths.argmax()] - lengths.max() + 1
+    if known and lengths.max() > limit:
+        found.append(f"an episode of {lengths.max()} rows from row {row}, but {data.env_id} stops after {limit}")
+    elif not known and len(ends) == 1 and len(data) > limit:
+        found.append(f"no episode ends in {len(data)} rows: are terminations or time-outs missing?")
+    return [line for line in found if line]
+
+
+def _time_limit(env_id: str | None) -> tuple[int, bool]:
+    """Steps after which the environment cuts an episode, and whether it is known; else D4RL's 1,000."""
+    if env_id is not None:
+        import gymnasium
+
+        spec = gymnasium.registry.get(env_id)
+        if spec is not None and spec.max_episode_steps:
+            return spec.max_episode_steps, True
+    return USUAL_LIMIT, False
+
+
+def _late_terminations(data: Transitions, ends: np.ndarray, lengths: np.ndarray, limit: int) -> str:
+    late = data.terminations[ends] & (lengths == limit)
+    cut = ~data.terminations[ends] & (lengths >= limit - 1)  # D4RL's rule drops a time-out's own row
+    if late.sum() < 2 or late.sum() <= cut.sum():
+        return ""
+    return (
+        f"{late.sum()} episodes terminate exactly at step {limit}, the first in row {ends[late][0]}: "
+        "time-outs taken for terminations? They belong in truncations (timeouts)"
+    )
+
+
+def _unfollowed(data: Transitions) -> list[str]:
+    """Suspicions about next observations, in a sample of the rows that end no episode."""
+    rows = np.arange(len(data) - 2)
+    if len(rows) > SAMPLE:
+        rows = np.sort(np.random.default_rng(0).integers(0, len(rows), SAMPLE))
+    if len(rows) and data.truncations[rows].mean() > 0.5 and len(rows) >= 100:
+        return ["most rows are cut off from the next: rows out of order? Returns of episodes mean nothing then"]
+    rows = rows[~data.episode_ends[rows]]
+    if not len(rows):
+        return []
+    after = data.next_observations[rows]
+    own, second = (np.all(after == data.observations[rows + step], axis=1) for step in (0, 2))
+    broken = ~np.isclose(after, data.observations[rows + 1], rtol=1e-3, atol=1e-5).all(axis=1)
+    for wrong, what in ((own, "their own observations"), (second & broken, "those of the second row after")):
+        if wrong.mean() > 0.5:
+            return [
+                f"next_observations are {what} in {wrong.mean():.0%} of rows, the first row {rows[wrong][0]}: shifted?"
+            ]
+    if not broken.any():
+        return []
+    return [
+        f"next_observations are not the following row's in {broken.mean():.2%} of rows, the first seen row "
+        f"{rows[broken][0]}, though no episode ends there: truncations missing, or rows out of order?"
+    ]

@@ -13,43 +13,63 @@ from typing import Any
 
 import numpy as np
 
-from potstill.data.checks import as_columns, resolve_bounds
+from potstill.data.checks import as_columns
+from potstill.data.files import open_hdf5, read_array
+from potstill.data.layouts import make_transitions, ordered_rows
 from potstill.errors import PotstillError
 from potstill.types import Transitions
 
 MANTISSA_BITS = 23  # of a float32
 REQUIRED = ("observations", "actions", "rewards", "terminals")
+SEEN = 4096  # rows whose order is looked at, where a file has next_observations as well
+LOCOMOTION = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4", "walker2d": "Walker2d-v4"}
 
 
-def read_d4rl(path: Path) -> Transitions:
+def read_d4rl(path: Path, *, env_id: str | None = None) -> Transitions:
     """Read a D4RL-style HDF5 file into :class:`Transitions`.
+
+    Args:
+        path: the file.
+        env_id: the environment, for a file whose attributes name none.
 
     Raises:
         PotstillError: not HDF5, truncated, a key missing, unequal rows, or bad values.
     """
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            missing = [key for key in REQUIRED if key not in file]
-            if missing:
-                raise PotstillError(f"{path}: no key '{missing[0]}' (it has {', '.join(sorted(file))})")
-            raw = {key: np.asarray(file[key]) for key in (*REQUIRED, "timeouts") if key in file}
-            attributes = {key: value for key, value in file.attrs.items() if isinstance(value, str)}
-    except OSError as error:
-        what = "truncated" if "truncated" in str(error) else "damaged or not an HDF5 file"
-        raise PotstillError(f"{path}: {what}") from None
+    with open_hdf5(path) as file:
+        missing = [key for key in REQUIRED if key not in file]
+        if missing:
+            raise PotstillError(f"{path}: no key '{missing[0]}' (it has {', '.join(sorted(file))})")
+        raw = {key: read_array(file, key, path) for key in (*REQUIRED, "timeouts") if key in file}
+        if "timeouts" not in raw and "episode_terminals" in file:  # as d3rlpy 1 wrote them
+            raw["timeouts"] = read_array(file, "episode_terminals", path)
+        attributes = {key: value for key, value in file.attrs.items() if isinstance(value, str)}
+        _check_order(file, path)
     columns = as_columns(raw, source=str(path))
-    env_id = attributes.get("env_id")
-    low, high = resolve_bounds(env_id, columns, source=str(path))
-    return Transitions(
-        **qlearning_rows(columns, source=str(path)),
-        action_low=low,
-        action_high=high,
+    return make_transitions(
+        columns,
+        ordered_rows(columns, source=str(path)),
+        source=str(path),
         name=attributes.get("name", path.stem),
-        env_id=env_id,
+        env_id=attributes.get("env_id", env_id),
         card=_card(attributes, path),
     )
+
+
+def _check_order(file: Any, path: Path) -> None:
+    """Refuse a file whose own ``next_observations`` are not the following rows, as D4RL's rule assumes."""
+    if "next_observations" not in file:
+        return
+    head = {key: file[key][:SEEN] for key in ("observations", "next_observations", "terminals")}
+    if head["next_observations"].shape != head["observations"].shape or len(head["observations"]) < 2:
+        return
+    same = np.isclose(head["next_observations"][:-1], head["observations"][1:], rtol=1e-3).all(axis=1)
+    inside = head["terminals"][:-1].reshape(len(same)) == 0
+    if inside.any() and (same & inside).sum() < 0.5 * inside.sum():
+        row = np.flatnonzero(inside & ~same)[0]
+        raise PotstillError(
+            f"{path}: row {row}'s next_observations are not row {row + 1}'s observations, as in D4RL's files: "
+            "give such pairs as .npz or .parquet"
+        )
 
 
 def _card(attributes: dict[str, str], path: Path) -> dict[str, Any]:
@@ -57,45 +77,35 @@ def _card(attributes: dict[str, str], path: Path) -> dict[str, Any]:
         return {key: value for key, value in attributes.items() if key == "source"}
     try:
         return dict(json.loads(attributes["card"]))
-    except ValueError:
-        raise PotstillError(f"{path}: its attribute 'card' is not JSON") from None
+    except (ValueError, TypeError):
+        raise PotstillError(f"{path}: its attribute 'card' is not a JSON object") from None
 
 
-def qlearning_rows(columns: dict[str, np.ndarray], *, source: str, limit: int = 1000) -> dict[str, np.ndarray]:
-    """Pair each row with the next one and drop the rows that have no next one.
+def d4rl_path(name: str) -> Path:
+    """The file of a dataset such as ``hopper-medium-v2`` in D4RL's own cache, which D4RL has filled.
 
-    Without ``timeouts`` a counter of ``limit`` steps since the last end decides where one is.
+    Raises:
+        PotstillError: there is no such file; the line says where it was looked for.
     """
-    terminals = columns["terminals"]
-    timeouts = columns.get("timeouts")
-    if timeouts is None:
-        timeouts = _counted_timeouts(terminals, limit)
-    timeouts = timeouts & ~terminals
-    if len(terminals) < 2:
-        raise PotstillError(f"{source}: {len(terminals)} rows, at least 2 are needed")
-    keep = np.flatnonzero(~timeouts[:-1])
-    if not len(keep):
-        raise PotstillError(f"{source}: every row is a time-out, nothing is left")
-    truncations = (timeouts[keep + 1] | (keep + 1 == len(terminals) - 1)) & ~terminals[keep]
-    return {
-        "observations": columns["observations"][keep],
-        "actions": columns["actions"][keep],
-        "rewards": columns["rewards"][keep],
-        "next_observations": columns["observations"][keep + 1],
-        "terminations": terminals[keep],
-        "truncations": truncations,
-    }
+    folder = Path(os.environ.get("D4RL_DATASET_DIR", Path.home() / ".d4rl" / "datasets"))
+    stem, _, version = name.rpartition("-v")
+    files = [f"{stem.replace('-', '_')}-v{version}.hdf5", f"{name}.hdf5"]
+    found = [folder / file for file in files if (folder / file).is_file()]
+    if not found:
+        raise PotstillError(
+            f"d4rl:{name}: no file {files[0]} in {folder}, where D4RL keeps its files "
+            "(another folder: set D4RL_DATASET_DIR; a file of your own: give its path)"
+        )
+    return found[0]
 
 
-def _counted_timeouts(terminals: np.ndarray, limit: int) -> np.ndarray:
-    timeouts = np.zeros_like(terminals)
-    count = 0
-    for row, terminal in enumerate(terminals):
-        count += 1
-        timeouts[row] = count == limit
-        if terminal or count == limit:
-            count = 0
-    return timeouts
+def d4rl_environment(name: str) -> str | None:
+    """The environment of a locomotion dataset: Gymnasium's ``-v4``, whose physics D4RL's files share.
+
+    >>> d4rl_environment("hopper-medium-replay-v2")
+    'Hopper-v4'
+    """
+    return LOCOMOTION.get(name.split("-", maxsplit=1)[0])
 
 
 def round_mantissa(column: np.ndarray, bits: int) -> np.ndarray:

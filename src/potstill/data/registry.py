@@ -2,34 +2,92 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from potstill.bundled import BUNDLED, bundled_names
-from potstill.data.d4rl import read_d4rl
-from potstill.data.npz import read_npz
-from potstill.errors import PotstillError, unknown
+from potstill.data.checks import suspicions
+from potstill.errors import PotstillError, PotstillWarning, unknown
 from potstill.types import Transitions
 
-READERS = {".hdf5": read_d4rl, ".h5": read_d4rl, ".npz": read_npz}
+READERS = {
+    ".hdf5": ("hdf5", "read_hdf5"),
+    ".h5": ("hdf5", "read_hdf5"),
+    ".npz": ("npz", "read_npz"),
+    ".parquet": ("parquet", "read_parquet"),
+    "folder": ("minari", "read_minari"),
+}
 
 
-def load_dataset(name: str | Path) -> Transitions:
-    """Load a bundled dataset by name, or a ``.hdf5`` (D4RL layout) or ``.npz`` file by path.
+def load_dataset(source: str | Path | Mapping[str, Any] | Transitions) -> Transitions:
+    """Load a dataset from whatever names or holds it.
+
+    Args:
+        source: a bundled name; ``minari:ID`` (in Minari's root) or ``d4rl:NAME`` (in D4RL's cache); a path to
+            a ``.hdf5``, ``.h5`` (D4RL, d3rlpy), ``.npz`` or ``.parquet`` file or to a Minari dataset's folder;
+            a mapping of arrays, with the names and layouts of an ``.npz``; or Transitions, returned as they are.
 
     Raises:
-        PotstillError: unknown name, no such file, unknown suffix, or any fault of the file's content.
+        PotstillError: unknown name, no such file, unknown suffix, or any fault of the content.
+
+    Warns:
+        PotstillWarning: for content that is suspicious, see :func:`~potstill.data.checks.suspicions`.
 
     >>> data = load_dataset("hopper-medium-replay")
     >>> data.env_id, data.state_size, data.action_size
     ('Hopper-v5', 11, 3)
     """
-    path = Path(name)
-    if str(name) in bundled_names():
+    if isinstance(source, Transitions):
+        return source
+    if isinstance(source, Mapping):
+        data = _from_mapping(source)
+    elif isinstance(source, str | os.PathLike):
+        data = _from_name(Path(source).as_posix())
+    else:
+        raise PotstillError(
+            f"a dataset of type {type(source).__name__}: a name, a path, a mapping of arrays or Transitions is needed"
+        )
+    for line in suspicions(data):
+        warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=2)
+    return data
+
+
+def _from_mapping(arrays: Mapping[str, Any]) -> Transitions:
+    from potstill.data.layouts import column_names, from_arrays
+
+    names, raw = column_names([str(name) for name in arrays], source="arrays"), {}
+    for column, name in names.items():
+        try:
+            raw[column] = np.array(arrays[name])  # a copy: the dataset does not change when its source does
+        except (ValueError, TypeError, OverflowError) as error:
+            raise PotstillError(f"arrays: '{name}' is no array: {error}") from None
+    env_id = arrays.get("env_id")
+    return from_arrays(raw, source="arrays", name="arrays", env_id=None if env_id is None else str(env_id))
+
+
+def _from_name(name: str) -> Transitions:
+    from potstill.data.d4rl import d4rl_environment, d4rl_path, read_d4rl
+    from potstill.data.minari import minari_path, read_minari
+
+    scheme, _, rest = name.partition(":")
+    if name in bundled_names():
         return read_d4rl(BUNDLED / f"{name}.hdf5")
-    if path.suffix not in READERS and not path.exists():
-        raise unknown("dataset", str(name), bundled_names())
-    if not path.is_file():
-        raise PotstillError(f"{path}: no such file")
-    if path.suffix not in READERS:
-        raise PotstillError(f"{path}: cannot read '{path.suffix}' files, only {', '.join(READERS)}")
-    return READERS[path.suffix](path)
+    if scheme == "minari":
+        return read_minari(minari_path(rest))
+    if scheme == "d4rl":
+        return read_d4rl(d4rl_path(rest), env_id=d4rl_environment(rest))
+    suffix = "folder" if os.path.isdir(name) else Path(name).suffix.lower()
+    if suffix not in READERS and not os.path.exists(name):
+        raise unknown("dataset", name, bundled_names())
+    if suffix not in READERS:
+        raise PotstillError(f"{name}: cannot read '{suffix}' files, only {', '.join(s for s in READERS if '.' in s)}")
+    if suffix != "folder" and not os.path.isfile(name):
+        raise PotstillError(f"{name}: no such file")
+    module, function = READERS[suffix]
+    return getattr(import_module(f"potstill.data.{module}"), function)(Path(name))

@@ -1,0 +1,90 @@
+"""How fast D4RL's HDF5 files become transitions: `load_dataset` against h5py reading the same bytes, in turn.
+
+python benchmarks/reading.py
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from potstill.data.checks import suspicions
+from potstill.data.registry import load_dataset
+from potstill.runs import write_json
+
+ROWS, STATES, ACTIONS, LIMIT, ROUNDS = 1_000_000, 11, 3, 1000, 9
+RESULTS = Path(__file__).parent / "results" / "reading.json"
+
+
+def write_rows(path: Path, **options: Any) -> None:
+    """A million rows of Hopper's size; episodes terminate at random or run out of time after 1,000 steps."""
+    rng = np.random.default_rng(0)
+    lengths = rng.geometric(1 / 400, size=ROWS // 100)
+    ends = np.cumsum(np.minimum(lengths, LIMIT)) - 1
+    inside = ends < ROWS
+    terminals, timeouts = np.zeros(ROWS, bool), np.zeros(ROWS, bool)
+    terminals[ends[inside & (lengths <= LIMIT)]] = True
+    timeouts[ends[inside & (lengths > LIMIT)]] = True
+    columns = {
+        "observations": rng.normal(size=(ROWS, STATES)).astype(np.float32),
+        "actions": rng.uniform(-1, 1, size=(ROWS, ACTIONS)).astype(np.float32),
+        "rewards": rng.normal(size=ROWS).astype(np.float32),
+        "terminals": terminals,
+        "timeouts": timeouts,
+    }
+    with h5py.File(path, "w") as file:
+        for key, values in columns.items():
+            file.create_dataset(key, data=values, **options)
+
+
+def plain_read(path: Path) -> dict[str, np.ndarray]:
+    with h5py.File(path, "r") as file:
+        return {key: file[key][()] for key in file}
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    gc.collect()
+    started = time.perf_counter()
+    held = work()
+    taken = time.perf_counter() - started
+    del held
+    return taken
+
+
+def main() -> None:
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, options in (("gzip", {"compression": "gzip"}), ("uncompressed", {})):
+            path = Path(folder) / "rows.hdf5"
+            write_rows(path, **options)
+            rows = [
+                (seconds(lambda: plain_read(path)), seconds(lambda: load_dataset(path)))  # noqa: B023
+                for _ in range(ROUNDS + 1)
+            ][1:]  # the first round warms the file's pages up
+            found[name] = {
+                "h5py": statistics.median(plain for plain, _ in rows),
+                "load_dataset": statistics.median(ours for _, ours in rows),
+                "times_as_long": statistics.median(ours / plain for plain, ours in rows),
+                "megabytes": path.stat().st_size / 1e6,
+            }
+        data = load_dataset(path)
+        checks = statistics.median(seconds(lambda: suspicions(data)) for _ in range(ROUNDS))
+    versions = {name: version(name) for name in ("h5py", "numpy")}
+    content = {"rows": ROWS, "rounds": ROUNDS, "seconds": found, "suspicions": checks, "versions": versions}
+    write_json(RESULTS, content)
+    print(json.dumps(content, indent=2))
+
+
+if __name__ == "__main__":
+    RESULTS.parent.mkdir(exist_ok=True)
+    main()

@@ -217,10 +217,12 @@ def test_a_folder_that_may_not_be_written(tmp_path, distillate):
     check_fails(distillate, tmp_path / "hopper.npz", "cannot write", "Permission denied")
 
 
-@pytest.mark.parametrize(("name", "package"), [("parquet", "pyarrow"), ("minari", "minari")])
-def test_a_missing_library(tmp_path, distillate, monkeypatch, name, package):
+@pytest.mark.parametrize(
+    ("name", "package", "extra"), [("parquet", "pyarrow", "arrow"), ("minari", "minari", "minari")]
+)
+def test_a_missing_library(tmp_path, distillate, monkeypatch, name, package, extra):
     monkeypatch.setitem(sys.modules, package, None)
-    line = f"{package} is not installed: pip install 'potstill[{name}]'"
+    line = f"{package} is not installed: pip install 'potstill[{extra}]'"
     check_fails(distillate, tmp_path / "hopper-v0", line, format=name)
 
 

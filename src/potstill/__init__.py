@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from potstill.distillate import Distillate as Distillate
     from potstill.distillate import load as load
     from potstill.errors import PotstillError as PotstillError
+    from potstill.errors import PotstillWarning as PotstillWarning
     from potstill.exports import export as export
     from potstill.policies import Policy as Policy
     from potstill.policies import load_policy as load_policy
@@ -52,6 +53,7 @@ _HOMES = {
     "Normaliser": "types",
     "Policy": "policies",
     "PotstillError": "errors",
+    "PotstillWarning": "errors",
     "RECIPES": "recipes",
     "Recipe": "recipes",
     "Teacher": "teachers.base",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 from potstill import storage
 from potstill.bundled import bundled_names
 from potstill.config import InspectConfig
+from potstill.data.checks import suspicions
 from potstill.data.registry import load_dataset
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, PotstillWarning
 from potstill.policies import load_policy
 from potstill.reports.dataset import figures_of
 from potstill.reports.faults import refused_figures
@@ -121,5 +123,8 @@ def describe_distillate(path: Path) -> dict[str, Any]:
 
 def describe_dataset(path: Path | str) -> dict[str, Any]:
     """Figures, warnings and card of a dataset."""
-    figures = figures_of(load_dataset(path))
-    return {**figures, "warnings": warnings_of(figures)}
+    with warnings.catch_warnings():  # the page holds them
+        warnings.simplefilter("ignore", PotstillWarning)
+        data = load_dataset(path)
+    figures = figures_of(data)
+    return {**figures, "warnings": [*suspicions(data), *warnings_of(figures)]}

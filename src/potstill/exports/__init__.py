@@ -13,7 +13,8 @@ from potstill.distillate import Distillate
 from potstill.errors import PotstillError, missing_extra, unknown
 
 SUFFIXES = {".npz": "npz", ".hdf5": "d4rl", ".h5": "d4rl", ".parquet": "parquet"}
-FORMATS = {"npz": None, "d4rl": None, "parquet": "pyarrow", "minari": "minari"}  # the package each one needs
+FORMATS = {"npz": None, "d4rl": None, "parquet": ("pyarrow", "arrow"), "minari": ("minari", "minari")}
+"""By name, the package that each one needs and the extra that brings it."""
 
 
 def export(distillate: Distillate, path: Path | str, format: str | None = None, *, force: bool = False) -> Path:
@@ -52,9 +53,9 @@ def export(distillate: Distillate, path: Path | str, format: str | None = None, 
     """
     path = Path(path)
     name = _format_of(path, format)
-    package = FORMATS[name]
-    if package is not None and find_spec(package) is None:
-        raise missing_extra(package, name)
+    needed = FORMATS[name]
+    if needed is not None and find_spec(needed[0]) is None:
+        raise missing_extra(*needed)
     for column in ("states", "actions"):
         check_finite(column, getattr(distillate, column), source=str(path))
     if (path.is_file() or (path.is_dir() and any(path.iterdir()))) and not force:

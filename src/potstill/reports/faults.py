@@ -64,8 +64,10 @@ def faults_of(raw: dict[str, np.ndarray], env_id: str | None) -> tuple[list[str]
     faults = [f"no column '{key}'" for key in REQUIRED if not {key, ALIASES.get(key)} & raw.keys()]
     columns: dict[str, np.ndarray] = {}
     for key, values in raw.items():
+        with np.errstate(over="ignore"):  # what float32 cannot hold is counted with the infinite below
+            single = values.astype(np.float32) if values.dtype.kind == "f" else values
         try:
-            columns |= as_columns({key: values}, source="its columns")
+            columns |= as_columns({key: single}, source="its columns")
         except PotstillError as error:
             faults.append(str(error).removeprefix("its columns: "))
     rows = {key: len(column) for key, column in columns.items()}

@@ -216,7 +216,7 @@ def test_the_command_line_prints_a_warning_as_one_line(tmp_path, capsys, monkeyp
 
     monkeypatch.chdir(tmp_path)
     np.savez("x.npz", **(walk() | {"next_observations": walk()["observations"]}))
-    assert main(["inspect", "x.npz"]) == 0
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("potstill: warning: x: next_observations are their own observations")
+    assert main(["distill", "x.npz", "--objective", "dbc", "--size", "100000"]) == 2
+    warning, error = capsys.readouterr().err.strip().splitlines()
+    assert warning.startswith("potstill: warning: x: next_observations are their own observations")
+    assert error.startswith("potstill: --size 100000")

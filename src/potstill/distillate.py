@@ -45,8 +45,11 @@ class Distillate:
 
     @property
     def recipe(self) -> Recipe:
-        """The student recipe that the pairs were distilled for."""
-        return recipe_named(self.metadata["recipe"])
+        """The student recipe that the pairs were distilled for: the one in the file, whatever its name means today."""
+        try:
+            return Recipe(**self.metadata["student"])
+        except (KeyError, TypeError):
+            return recipe_named(self.metadata["recipe"])
 
     def train_students(self, seeds: list[int], recipe: str | None = None) -> Students:
         """Train one student a seed by behavioural cloning.

@@ -1,4 +1,4 @@
-"""Write the numbers of README.md from the result files; ``--check`` fails if they are stale.
+"""Write the numbers of README.md and docs/results.md from the result files; ``--check`` fails if they are stale.
 
 python benchmarks/readme.py [--check]
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from choices import VARIANTS
+from results_page import draw, page
 from rich.console import Console
 
 from potstill.reports.tables import score_table
@@ -106,13 +107,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    path = ROOT / "README.md"
-    old = path.read_text()
-    new = fill(fill(old, "demo", demo()), "measured", "\n\n".join([choices(), outer_step(), steppers()]))
-    if options.check and new != old:
-        print("README.md is stale: python benchmarks/readme.py")
-        return 1
-    path.write_text(new)
+    readme, results = ROOT / "README.md", ROOT / "docs" / "results.md"
+    measured = "\n\n".join([choices(), outer_step(), steppers()])
+    wanted = {readme: fill(fill(readme.read_text(), "demo", demo()), "measured", measured), results: page()}
+    stale = [path.name for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    if options.check:
+        print("\n".join(f"{name} is stale: python benchmarks/readme.py" for name in stale))
+        return min(1, len(stale))
+    for path, text in wanted.items():
+        path.write_text(text)
+    draw()
     return 0
 
 

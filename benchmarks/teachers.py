@@ -1,6 +1,7 @@
 """Teachers for the nine benchmark datasets: algorithms × files × seeds.
 
     python benchmarks/teachers.py --algorithms rebrac iql --seeds 0 1 2
+    python benchmarks/teachers.py --algorithms bc --seeds 0 --updates 30000       (the yardstick)
 
 Resumable: a finished run is not repeated, an interrupted one goes on from its checkpoint in ``runs/``.
 Several processes may work side by side, each on algorithms, files or seeds of its own. Every run leaves
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import potstill
 from potstill.config import RebracConfig, TeachConfig
+from potstill.data.registry import load_dataset
+from potstill.environments import normalised
 from potstill.evaluation import policy_returns
 from potstill.runs import read_json, to_json, write_json
 from potstill.settings import command_line
@@ -69,9 +72,17 @@ def train(config: TeachConfig, name: str) -> None:
     env_id = teacher.metadata["env_id"]
     scores = summarise(policy_returns(teacher.policy, env_id, EPISODES, EPISODE_SEED), env_id)
     kept = ("updates", "stopped", "history", "seconds", "updates_per_second", "sha256")
-    papers = {"settings": shown(config), "final": scores, **{key: result[key] for key in kept}}
+    data = logged(config.dataset)
+    papers = {"settings": shown(config), "data": data, "final": scores, **{key: result[key] for key in kept}}
     write_json(RESULTS / f"{name}.json", papers)
     print(f"{name}: {scores['mean']:.1f} ± {scores['std']:.1f}", flush=True)
+
+
+def logged(dataset: Path) -> dict[str, float]:
+    """What the episodes in the file themselves earned, normalised."""
+    data = load_dataset(dataset)
+    scores = normalised(data.episode_returns(), data.env_id)
+    return {"rows": len(data), "episodes": len(scores), "mean": float(scores.mean()), "best": float(scores.max())}
 
 
 def shown(config: TeachConfig) -> dict[str, object]:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -6,6 +7,8 @@ import pytest
 from potstill import storage
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
+from potstill.recipes import RECIPES, Recipe
+from potstill.runs import to_json
 from potstill.types import Normaliser
 
 
@@ -40,6 +43,16 @@ def test_students_from_the_file_alone(tmp_path):
     policy = distillate.train_student(seed=1)
     assert policy(np.zeros(11)).shape == (3,)
     np.testing.assert_array_equal(policy(distillate.states), distillate.train_student(seed=1)(distillate.states))
+
+
+def test_a_distillate_brings_its_own_recipe():
+    distillate = make(pairs=16)
+    assert distillate.recipe == RECIPES["default"]
+    own = Recipe(steps=7, width=24)
+    assert dataclasses.replace(distillate, metadata={**distillate.metadata, "student": to_json(own)}).recipe == own
+    for name, value in (("widht", 24), ("width", "24"), ("width", None)):
+        with pytest.raises(PotstillError, match=f"recipe setting '?{name}"):
+            _ = dataclasses.replace(distillate, metadata={**distillate.metadata, "student": {name: value}}).recipe
 
 
 def check_fails(path, *words):

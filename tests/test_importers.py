@@ -277,6 +277,12 @@ def test_d3rlpy_pytorch(tmp_path, noise):
     config = json.dumps({"observation_shape": [4], "action_size": 2, "config": inner})
     path = tmp_path / "model.d3"
     path.write_bytes(pickle.dumps({"torch": content.getvalue(), "config": config, "version": "2.8.1"}))
+    for option in ({"activation": "tanh"}, {"use_layer_norm": True}):
+        odd = inner["params"] | {"actor_encoder_factory": {"type": "vector", "params": option}}
+        other = json.dumps({"config": {**inner, "params": odd}})
+        (tmp_path / "odd.d3").write_bytes(pickle.dumps({"torch": content.getvalue(), "config": other}))
+        with pytest.raises(PotstillError, match="actor_encoder_factory has"):
+            potstill.import_teacher(tmp_path / "odd.d3")
     teacher = potstill.import_teacher(path)
     pairs = [lambda x, b=b, h=h: h(b(x)) for b, h in zip(bodies, heads, strict=True)]
     check(teacher, lambda x: mean(actor_body(x)), pairs, STATES)

@@ -256,3 +256,11 @@ def test_a_file_cannot_ask_for_more_memory_than_it_holds(tmp_path):
     assert "place 4294967295" in refusal(tmp_path / "memo.d3")
     torch.save({"x": torch.zeros(0, 3)}, tmp_path / "empty.pt")
     assert read_tensors((tmp_path / "empty.pt").read_bytes(), "empty.pt")["x"].shape == (0, 3)
+
+
+def test_stable_baselines3_with_other_activations_pytorch(tmp_path):
+    sb3, torch = pytest.importorskip("stable_baselines3"), pytest.importorskip("torch")
+    options = {"activation_fn": torch.nn.Tanh}
+    sb3.TD3("MlpPolicy", "Pendulum-v1", policy_kwargs=options, device="cpu").save(tmp_path / "agent.zip")
+    with pytest.raises(PotstillError, match=r"Tanh.*only ReLU"):
+        potstill.import_teacher(tmp_path / "agent.zip", normaliser=Normaliser.identity(3))

@@ -13,7 +13,7 @@ from potstill import storage
 from potstill.bundled import BUNDLED
 from potstill.errors import PotstillError
 from potstill.policies import Policy
-from potstill.recipes import Recipe, recipe_named
+from potstill.recipes import Recipe, recipe_named, recipe_of
 from potstill.students import Students, train_students
 from potstill.types import Normaliser
 
@@ -46,10 +46,8 @@ class Distillate:
     @property
     def recipe(self) -> Recipe:
         """The student recipe that the pairs were distilled for: the one in the file, whatever its name means today."""
-        try:
-            return Recipe(**self.metadata["student"])
-        except (KeyError, TypeError):
-            return recipe_named(self.metadata["recipe"])
+        student = self.metadata.get("student")
+        return recipe_of(student) if student else recipe_named(self.metadata["recipe"])
 
     def train_students(self, seeds: list[int], recipe: str | None = None) -> Students:
         """Train one student a seed by behavioural cloning.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
-from potstill.errors import unknown
+from potstill.errors import PotstillError, unknown
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,22 @@ RECIPES: dict[str, Recipe] = {
     "momentum": Recipe(momentum=0.9),
     "default": Recipe(momentum=0.9, width=512, layers=3),
 }
+
+
+def recipe_of(settings: dict[str, Any]) -> Recipe:
+    """The recipe with the settings that a file holds.
+
+    >>> recipe_of({"momentum": 0.9, "width": 512}).width
+    512
+    """
+    usual = asdict(Recipe())
+    for name, value in settings.items():
+        if name not in usual:
+            raise unknown("recipe setting", name, usual)
+        number = isinstance(usual[name], float) and isinstance(value, int)
+        if not number and type(value) is not type(usual[name]):
+            raise PotstillError(f"recipe setting {name} is {value!r}: {type(usual[name]).__name__} is needed")
+    return Recipe(**settings)
 
 
 def recipe_named(name: str) -> Recipe:

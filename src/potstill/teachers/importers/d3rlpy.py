@@ -40,7 +40,10 @@ def read_d3rlpy(path: Path) -> Foreign:
     critics = [[*_encoder(tensors, part, path), linear(tensors, f"{part}._fc", path)] for part in parts]
     actor, head = _policy(tensors, path)
     inner = _section(config, "config", path)
-    normaliser = _normaliser(_section(inner, "params", path), path)
+    params = _section(inner, "params", path)
+    for name in ("actor_encoder_factory", "critic_encoder_factory"):
+        _check_encoder(params, name, path)
+    normaliser = _normaliser(params, path)
     return Foreign(actor, head, stack(critics, path), str(inner.get("type", "d3rlpy")), normaliser)
 
 
@@ -67,6 +70,19 @@ def _section(holder: Any, name: str, path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise PotstillError(f"{path}: its configuration has no dictionary '{name}'")
     return found
+
+
+def _check_encoder(params: dict[str, Any], name: str, path: Path) -> None:
+    """Raise unless the encoder is a plain ReLU network."""
+    options = params.get(name)
+    options = options.get("params") if isinstance(options, dict) else None
+    if not isinstance(options, dict):
+        return
+    if (found := options.get("activation", "relu")) != "relu":
+        raise PotstillError(f"{path}: its {name} has activations {found!r}, only 'relu' is read")
+    for extra in ("use_batch_norm", "use_layer_norm"):
+        if options.get(extra):
+            raise PotstillError(f"{path}: its {name} has {extra}, which is not read")
 
 
 def _scaler(params: dict[str, Any], name: str, path: Path) -> dict[str, Any]:

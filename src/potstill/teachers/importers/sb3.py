@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from potstill.errors import PotstillError
 from potstill.teachers.importers.archive import read_tensors, taking_apart
@@ -16,6 +18,8 @@ def read_sb3(path: Path) -> Foreign:
         if "policy.pth" not in archive.namelist():
             raise PotstillError(f"{path}: no policy.pth inside: not a stable-baselines3 model")
         content = archive.read("policy.pth")
+        papers = json.loads(archive.read("data")) if "data" in archive.namelist() else {}
+    _check_activation(papers, path)
     tensors = read_tensors(content, path)
     found = numbers(tensors, "critic.qf")
     if not found:
@@ -25,3 +29,11 @@ def read_sb3(path: Path) -> Foreign:
         return Foreign(sequence(tensors, "actor.mu", path), "tanh", critics, "td3")
     last = with_log_std(linear(tensors, "actor.mu", path), linear(tensors, "actor.log_std", path), path)
     return Foreign([*sequence(tensors, "actor.latent_pi", path), last], "tanh_gaussian", critics, "sac")
+
+
+def _check_activation(papers: Any, path: Path) -> None:
+    """Raise unless the networks have ReLU: the class's name is written beside what only Python could load."""
+    options = papers.get("policy_kwargs") if isinstance(papers, dict) else None
+    found = options.get("activation_fn") if isinstance(options, dict) else None
+    if found is not None and not str(found).endswith(".ReLU'>"):
+        raise PotstillError(f"{path}: its networks have activations {str(found)!r}, only ReLU is read")

@@ -1,0 +1,168 @@
+"""The page ``docs/results.md`` and its pictures, made of the result files of teachers.py, engine.py and updates.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from engine import FILES
+
+from potstill.reports.plots import BLUE, GREY, ORANGE, _figure, _save
+from potstill.statistics import interquartile_mean
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+IMAGES = HERE.parent / "docs" / "images"
+# Final scores on D4RL's own files, published with CORL; Cal-QL's are those of the distillation paper.
+PUBLISHED = {
+    "ReBRAC": (64.0, 51.2, 103.8, 102.3, 95.0, 109.5, 85.8, 84.3, 111.9),
+    "IQL": (48.3, 44.5, 94.7, 67.5, 97.4, 107.4, 80.9, 82.2, 111.7),
+    "Cal-QL": (47.6, 45.8, 50.8, 56.4, 98.0, 107.3, 84.0, 87.4, 109.0),
+}
+ORDER = [
+    f"{b}-{x}" for b in ("halfcheetah", "hopper", "walker2d") for x in ("medium", "medium-replay", "medium-expert")
+]
+
+HEAD = """# Results
+
+Everything below is made by `python benchmarks/readme.py` from the files in `benchmarks/results/`, which hold
+every episode's return and the command that made it. Scores are D4RL-normalised returns in Gymnasium's `-v4`
+environments.
+
+The nine files are not D4RL's: same environments, levels and layout, but a tenth to a half of the rows, other
+behaviour policies (SAC's own training, agents of middling skill, TQC experts), and for Walker2d weaker ones
+(medium-replay earns {walker:.0f} on average). Published scores stand beside ours for orientation, not for
+comparison.
+"""
+
+
+def load(folder: str) -> dict[str, dict[str, Any]]:
+    return {path.stem: json.loads(path.read_text()) for path in sorted((RESULTS / folder).glob("*.json"))}
+
+
+def of_file(runs: dict[str, dict[str, Any]], file: str) -> dict[str, list[dict[str, Any]]]:
+    """Runs of one file, by algorithm, in the order of their seeds."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in runs.values():
+        if entry["settings"]["dataset"] == f"{file}.hdf5":
+            found.setdefault(entry["settings"]["algorithm"], []).append(entry)
+    return found
+
+
+def score(entries: list[dict[str, Any]]) -> str:
+    """Mean over seeds; ± over seeds or, of one seed, over its episodes; how many diverged."""
+    means = [entry["final"]["mean"] for entry in entries if "final" in entry]
+    if not means:
+        return f"diverged ({len(entries)})" if entries else "–"
+    spread = np.std(means, ddof=1) if len(means) > 1 else entries[0]["final"]["std"]
+    seeds = f"{len(means)} seed{'s' if len(means) > 1 else ''}"
+    lost = f", {len(entries) - len(means)} diverged" if len(entries) > len(means) else ""
+    return f"{np.mean(means):.1f} ± {spread:.1f} ({seeds}{lost})"
+
+
+def teachers(runs: dict[str, dict[str, Any]]) -> str:
+    lines = [
+        "## Teachers",
+        "",
+        "Trained with `potstill teach` until the fitted value (fitted Q-evaluation, no environment) had not risen for",
+        "four evaluations in a row, at most 150,000 updates; the teacher of the highest fitted value is kept. Twenty",
+        "episodes at the end; ± is over seeds or, of a single seed, over episodes. Commands: `benchmarks/teachers.py`.",
+        "",
+        "| file | rows | data: mean, best | BC | ReBRAC | IQL | Cal-QL | published ReBRAC, IQL, Cal-QL |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for file in FILES:
+        found = of_file(runs, file)
+        if not found:
+            continue
+        data = next(iter(found.values()))[0]["data"]
+        others = ", ".join(f"{scores[ORDER.index(file)]}" for scores in PUBLISHED.values())
+        cells = " | ".join(score(found.get(name, [])) for name in ("bc", "rebrac", "iql", "cal-ql"))
+        lines.append(f"| {file} | {data['rows']:,} | {data['mean']:.1f}, {data['best']:.1f} | {cells} | {others} |")
+    return "\n".join([*lines, "", "![Learning curves](images/teachers.png)"])
+
+
+def teacher_curves(runs: dict[str, dict[str, Any]]) -> None:
+    files = [file for file in FILES if of_file(runs, file)]
+    figure, axes = _figure(len(files), height=2.8, width=3.0)
+    for axis, file in zip(np.atleast_1d(axes), files, strict=True):
+        for name, colour in (("bc", GREY), ("rebrac", BLUE), ("iql", ORANGE)):
+            for entry in of_file(runs, file).get(name, []):
+                history = entry.get("history", [])
+                axis.plot([h["update"] / 1000 for h in history], [h["mean"] for h in history], color=colour, label=name)
+        axis.set_title(file, fontsize=9)
+        axis.set_xlabel("thousand updates", fontsize=8)
+        handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+        axis.legend(handles.values(), handles.keys(), fontsize=7, frameon=False)
+    np.atleast_1d(axes)[0].set_ylabel("normalised return")
+    _save(figure, IMAGES / "teachers.png")
+
+
+def engine(cells: dict[str, dict[str, Any]]) -> str:
+    lines = [
+        "## Distillates",
+        "",
+        "256 pairs from `potstill distill FILE --teacher TEACHER` without further options, by `benchmarks/engine.py`:",
+        "ten students × ten episodes a distillation seed, their ensemble ten. Interquartile means over all episodes of",
+        "all seeds; ± is the standard deviation over students; retention is the mean return over the teacher's.",
+        "",
+        "| file | method | seeds | teacher | one student | ensemble | retention: one, ensemble | distilling, s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    kept: dict[str, list[tuple[float, float]]] = {}
+    for method in dict.fromkeys(cell["method"] for cell in cells.values()):
+        for file in FILES:
+            seeds = [cell for cell in cells.values() if (cell["file"], cell["method"]) == (file, method)]
+            if not seeds:
+                continue
+            every = {key: np.concatenate([s[key]["returns"] for s in seeds]) for key in ("student", "ensemble")}
+            teacher = np.mean([s["teacher"]["mean"] for s in seeds])
+            retained = tuple(float(every[key].mean() / teacher) for key in every)
+            kept.setdefault(method, []).append(retained)
+            spread = every["student"].mean(1).std(ddof=1)
+            means = [f"{interquartile_mean(every[key]):.1f}" for key in every]
+            seconds = np.median([s["seconds"]["distilling"] for s in seeds])
+            lines.append(
+                f"| {file} | {method} | {len(seeds)} | {teacher:.1f} | {means[0]} ± {spread:.1f} | {means[1]} | "
+                f"{retained[0]:.2f}, {retained[1]:.2f} | {seconds:.0f} |"
+            )
+    for method, pairs in kept.items():
+        one, together = np.mean(pairs, axis=0)
+        lines.append(f"| mean of {len(pairs)} files | {method} | | | | | **{one:.2f}, {together:.2f}** | |")
+    return "\n".join(lines)
+
+
+def updates() -> str:
+    result = json.loads((RESULTS / "updates.json").read_text())
+    lines = [
+        "## Updates a second",
+        "",
+        f"Hopper's sizes, batch {result['batch']}, in turn with the same losses in plain PyTorch; medians.",
+        "",
+        "| cores | algorithm | updates a second | PyTorch | times faster |",
+        "|---|---|---|---|---|",
+    ]
+    for entry in result["runs"]:
+        rows = entry["updates_per_second"]
+        for name in (name for name in rows if name.startswith("potstill")):
+            plain = rows.get(name.replace("potstill", "torch"))
+            other = f"{plain['rate']:.0f} | {rows[name]['times_faster_than_torch']:.2f}" if plain else "– | –"
+            lines.append(f"| {entry['cores']} | {name.split()[1]} | {rows[name]['rate']:.0f} | {other} |")
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """The page's text."""
+    runs = load("teachers")
+    head = HEAD.format(walker=of_file(runs, "walker2d-medium-replay")["rebrac"][0]["data"]["mean"])
+    parts = [head.rstrip(), teachers(runs), engine(load("engine"))]
+    if (RESULTS / "updates.json").exists():
+        parts.append(updates())
+    return "\n\n".join(parts) + "\n"
+
+
+def draw() -> None:
+    """The page's pictures."""
+    teacher_curves(load("teachers"))

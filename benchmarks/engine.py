@@ -28,7 +28,6 @@ FILES = [f"{body}-{level}" for level in LEVELS for body in ("hopper", "halfcheet
 
 METHODS: dict[str, dict[str, Any]] = {
     "default": {},
-    "data-states": {"imagined": 0.0},
     "paper-recipe": {"recipe": "paper"},
     "av-pbc": {"objective": "av-pbc"},
     "pbc": {"objective": "pbc"},

@@ -85,12 +85,3 @@ def random_teacher(states=3, actions=2, width=16, seed=0):
 @pytest.fixture
 def teacher():
     return random_teacher()
-
-
-@pytest.fixture(autouse=True)
-def quick_imagination(monkeypatch):
-    """Models of the dynamics that are learned in a moment; what they learn is tested where it matters."""
-    from potstill import imagination
-
-    monkeypatch.setattr(imagination, "UPDATES", 20)
-    monkeypatch.setattr(imagination, "ROLLOUTS", 64)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from potstill.clone import Pairs
 from potstill.config import DistillConfig
@@ -33,21 +33,16 @@ class OuterState(NamedTuple):
     optimiser: Any
 
 
-def tabulate(
-    data: Transitions, teacher: Teacher | None, weighting: str, imagined: Float[np.ndarray, "n S"] | None = None
-) -> Batch:
+def tabulate(data: Transitions, teacher: Teacher | None, weighting: str) -> Batch:
     """Everything objectives need of the whole dataset, computed once: M rows on the device.
 
-    Without a teacher (enough for DBC) its actions are the dataset's and its values are zero. Rows of
-    ``imagined`` states (standardised) follow; they have no action but the teacher's.
+    Without a teacher (enough for DBC) its actions are the dataset's and its values are zero.
     """
     states = (data if teacher is None else teacher).normaliser(data.observations)
-    actions = jnp.asarray(to_unit(data.actions, data))
+    actions = to_unit(data.actions, data)
     if teacher is None:
-        zero = jnp.zeros(len(data))
-        return Batch(jnp.asarray(states), actions, actions, zero, zero + 1.0, jnp.ones(()))
-    if imagined is not None:
-        states = np.concatenate([states, imagined])
+        unit, zero = jnp.asarray(actions), jnp.zeros(len(data))
+        return Batch(jnp.asarray(states), unit, unit, zero, zero + 1.0, jnp.ones(()))
 
     @jax.jit
     def judge(chunk: Array) -> tuple[Array, Array]:
@@ -58,7 +53,7 @@ def tabulate(
     chosen, values = (jnp.concatenate(parts) for parts in zip(*chunks, strict=True))
     return Batch(
         states=jnp.asarray(states),
-        actions=jnp.concatenate([actions, chosen[len(data) :]]),
+        actions=jnp.asarray(actions),
         teacher_actions=chosen,
         values=values,
         weights=value_weights(values, weighting),
@@ -78,7 +73,7 @@ def rows(table: Batch, index: Int[Array, " B"]) -> Batch:
 
 
 def initial_pairs(table: Batch, config: DistillConfig, rng: np.random.Generator) -> Pairs:
-    """N random rows of the table, with the teacher's actions or, as in the paper, the dataset's."""
+    """N random real states, with the teacher's actions or, as in the paper, the dataset's."""
     index = jnp.asarray(rng.choice(len(table.states), config.size, replace=False))
     source = table.teacher_actions if config.initial_actions == "teacher" else table.actions
     return Pairs(table.states[index], source[index])

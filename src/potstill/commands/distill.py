@@ -21,7 +21,6 @@ from potstill.data.split import held_out_rows, training_rows
 from potstill.distillate import Distillate
 from potstill.errors import PotstillError
 from potstill.evaluation import policy_returns, score_offline, score_random, score_students, train_crew
-from potstill.imagination import imagined_states
 from potstill.objectives import objective_named, value_weights
 from potstill.progress import Tracker
 from potstill.recipes import recipe_named
@@ -105,7 +104,7 @@ class Job:
     def distil(self) -> Distillate:
         """Run the outer loop; at every point of the curve save the pairs and let students play."""
         config, started = self.config, time.perf_counter()
-        table = distillation.tabulate(self.train, self.teacher, config.weighting, self._imagined())
+        table = distillation.tabulate(self.train, self.teacher, config.weighting)
         held_out = distillation.tabulate(self.data.take(held_out_rows(len(self.data))), self.teacher, config.weighting)
         held_out = held_out._replace(value_scale=table.value_scale)
         points = set(np.linspace(0, config.steps, config.curve_points, dtype=int).tolist()) | {config.steps}
@@ -127,15 +126,6 @@ class Job:
         self.seconds["distilling"] = time.perf_counter() - started - aside
         self.seconds["evaluating"] += aside
         return distillate
-
-    def _imagined(self) -> np.ndarray | None:
-        """States for ``--imagined`` of the table's rows; none where the objective needs no teacher."""
-        config, rows = self.config, len(self.train)
-        count = round(rows * config.imagined / (1.0 - config.imagined))
-        if self.teacher is None or config.objective in TEACHERLESS or not count:
-            return None
-        print("learning the dynamics, to imagine where the teacher goes", flush=True)
-        return imagined_states(self.train, self.teacher, count, config.horizon, config.seed)
 
     def _bottle(self, pairs: Pairs, step: int) -> Distillate:
         """Pairs in the environment's own units, with their papers, written to disk."""

@@ -6,7 +6,6 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Literal
 
-from potstill.errors import PotstillError
 from potstill.settings import check_ranges
 
 
@@ -55,12 +54,6 @@ class DistillConfig:
     initial_actions: Literal["teacher", "data"] = "teacher"
     """Actions of the initial pairs; data is the paper's choice."""
 
-    imagined: float = 0.5
-    """Share of the outer states that the teacher reaches in a model of the dynamics learned from the data."""
-
-    horizon: int = 20
-    """Steps of the teacher's imagined paths."""
-
     students: int = 10
     """Students in the final evaluation, and in the ensemble."""
 
@@ -81,9 +74,7 @@ class DistillConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, size=1, steps=0, batch=1, clip=1e-12, learning_rate=1e-12)
-        check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, imagined=0, horizon=1)
-        if self.imagined >= 1.0:
-            raise PotstillError(f"--imagined {self.imagined}: inside [0, 1) is needed")
+        check_ranges(self, students=1, episodes=0, curve_points=1, seed=0)
 
 
 @dataclass(frozen=True)

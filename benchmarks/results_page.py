@@ -67,8 +67,9 @@ def teachers(runs: dict[str, dict[str, Any]]) -> str:
         "## Teachers",
         "",
         "Trained with `potstill teach` until the fitted value (fitted Q-evaluation, no environment) had not risen for",
-        "four evaluations in a row, at most 150,000 updates; the teacher of the highest fitted value is kept. Twenty",
-        "episodes at the end; ± is over seeds or, of a single seed, over episodes. Commands: `benchmarks/teachers.py`.",
+        "four evaluations in a row, at most 150,000 updates (BC 30,000); the teacher of the highest fitted value is",
+        "kept. Twenty episodes at the end; ± is over seeds or, of a single seed, over episodes. Commands:",
+        "`benchmarks/teachers.py`.",
         "",
         "| file | rows | data: mean, best | BC | ReBRAC | IQL | Cal-QL | published ReBRAC, IQL, Cal-QL |",
         "|---|---|---|---|---|---|---|---|",
@@ -107,6 +108,8 @@ def engine(cells: dict[str, dict[str, Any]]) -> str:
         "256 pairs from `potstill distill FILE --teacher TEACHER` without further options, by `benchmarks/engine.py`:",
         "ten students × ten episodes a distillation seed, their ensemble ten. Interquartile means over all episodes of",
         "all seeds; ± is the standard deviation over students; retention is the mean return over the teacher's.",
+        "In brackets the mean of each seed's ensemble: on Hopper the distillation seed decides more than the student's",
+        "start does, and no offline figure known here tells a good one from a bad one.",
         "",
         "| file | method | seeds | teacher | one student | ensemble | retention: one, ensemble | distilling, s |",
         "|---|---|---|---|---|---|---|---|",
@@ -123,9 +126,10 @@ def engine(cells: dict[str, dict[str, Any]]) -> str:
             kept.setdefault(method, []).append(retained)
             spread = every["student"].mean(1).std(ddof=1)
             means = [f"{interquartile_mean(every[key]):.1f}" for key in every]
+            each = ", ".join(f"{s['ensemble']['mean']:.0f}" for s in seeds)
             seconds = np.median([s["seconds"]["distilling"] for s in seeds])
             lines.append(
-                f"| {file} | {method} | {len(seeds)} | {teacher:.1f} | {means[0]} ± {spread:.1f} | {means[1]} | "
+                f"| {file} | {method} | {len(seeds)} | {teacher:.1f} | {means[0]} ± {spread:.1f} | {means[1]} ({each}) | "
                 f"{retained[0]:.2f}, {retained[1]:.2f} | {seconds:.0f} |"
             )
     for method, pairs in kept.items():

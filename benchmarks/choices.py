@@ -35,8 +35,8 @@ from potstill.teachers.registry import find_teacher
 DATASET = "hopper-medium-replay"
 RESULTS = Path(__file__).parent / "results" / "choices.json"
 STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 4, 10
-KERNEL = {"solver": "kernel", "recipe": "momentum", "objective": "q-gap"}
-DEFAULT = {**KERNEL, "recipe": "default"}
+KERNEL = {"solver": "kernel", "recipe": "default", "objective": "q-gap"}
+WIDE = {**KERNEL, "recipe": "wide"}
 UNROLL = {
     "solver": "unroll",
     "recipe": "paper",
@@ -47,30 +47,30 @@ UNROLL = {
 }
 PAPER = {**UNROLL, "optimiser": "sgd", "learning_rate": 0.1, "initial_actions": "data"}
 VARIANTS: dict[str, dict[str, object]] = {
-    "q-gap": DEFAULT,
-    "pbc": {**DEFAULT, "objective": "pbc"},
-    "av-pbc ranged": {**DEFAULT, "objective": "av-pbc", "weighting": "ranged"},
-    "deep students, q-gap": KERNEL,
-    "deep students, av-pbc clipped": {**KERNEL, "objective": "av-pbc", "weighting": "clipped"},
-    "deep students, av-pbc ranged": {**KERNEL, "objective": "av-pbc", "weighting": "ranged"},
-    "deep students, av-pbc reference": {**KERNEL, "objective": "av-pbc", "weighting": "reference"},
-    "deep students, pbc": {**KERNEL, "objective": "pbc"},
-    "deep students, dbc": {**KERNEL, "objective": "dbc"},
-    "deep students, random": {**KERNEL, "objective": "random"},
-    "deep students, q-gap, 300 steps": {**KERNEL, "steps": 300},
-    "deep students, q-gap, 75 steps": {**KERNEL, "steps": 75},
-    "deep students, q-gap, learning rate 0.03": {**KERNEL, "learning_rate": 0.03},
-    "deep students, q-gap, initial actions from the data": {**KERNEL, "initial_actions": "data"},
-    "deep students, q-gap, sgd outside": {**KERNEL, "optimiser": "sgd"},
-    "deep students, q-gap, kernel for the paper recipe": {**KERNEL, "recipe": "paper"},
-    "deep students, q-gap, students start at zero": {**KERNEL, "student": {"start": "antisymmetric"}},
-    "deep students, q-gap, students take 300 steps": {**KERNEL, "student": {"steps": 300}},
-    "deep students, q-gap, students 512 wide": {**KERNEL, "student": {"width": 512}},
+    "q-gap": KERNEL,
+    "av-pbc clipped": {**KERNEL, "objective": "av-pbc", "weighting": "clipped"},
+    "av-pbc ranged": {**KERNEL, "objective": "av-pbc", "weighting": "ranged"},
+    "av-pbc reference": {**KERNEL, "objective": "av-pbc", "weighting": "reference"},
+    "pbc": {**KERNEL, "objective": "pbc"},
+    "dbc": {**KERNEL, "objective": "dbc"},
+    "random": {**KERNEL, "objective": "random"},
+    "q-gap, 300 steps": {**KERNEL, "steps": 300},
+    "q-gap, 75 steps": {**KERNEL, "steps": 75},
+    "q-gap, learning rate 0.03": {**KERNEL, "learning_rate": 0.03},
+    "q-gap, initial actions from the data": {**KERNEL, "initial_actions": "data"},
+    "q-gap, sgd outside": {**KERNEL, "optimiser": "sgd"},
+    "q-gap, kernel for the paper recipe": {**KERNEL, "recipe": "paper"},
+    "q-gap, students start at zero": {**KERNEL, "student": {"start": "antisymmetric"}},
+    "q-gap, students take 300 steps": {**KERNEL, "student": {"steps": 300}},
+    "q-gap, students 512 wide": {**KERNEL, "student": {"width": 512}},
+    "wide students, q-gap": WIDE,
+    "wide students, pbc": {**WIDE, "objective": "pbc"},
+    "wide students, av-pbc ranged": {**WIDE, "objective": "av-pbc", "weighting": "ranged"},
     "unroll, paper (sgd outside)": PAPER,
     "unroll, adam outside": UNROLL,
     "unroll, adam outside, sampled students": {**UNROLL, "recipe": "reference"},
-    "unroll, adam outside, momentum students": {**UNROLL, "recipe": "momentum"},
-    "unroll, adam outside, momentum students, q-gap": {**UNROLL, "recipe": "momentum", "objective": "q-gap"},
+    "unroll, adam outside, momentum students": {**UNROLL, "recipe": "default"},
+    "unroll, adam outside, momentum students, q-gap": {**UNROLL, "recipe": "default", "objective": "q-gap"},
 }
 
 

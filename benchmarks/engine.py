@@ -28,6 +28,7 @@ FILES = [f"{body}-{level}" for level in LEVELS for body in ("hopper", "halfcheet
 
 METHODS: dict[str, dict[str, Any]] = {
     "default": {},
+    "wide": {"recipe": "wide"},
     "paper-recipe": {"recipe": "paper"},
     "av-pbc": {"objective": "av-pbc"},
     "pbc": {"objective": "pbc"},

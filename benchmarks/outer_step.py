@@ -16,16 +16,15 @@ import os
 import platform
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
 
+from apart import run_apart
+
 N, T, WIDTH, BATCH, STATES, ACTIONS, RATE = 256, 100, 256, 2560, 11, 3, 0.1
 REPEATS = 3  # timed steps of one process, after one that is not counted
 RESULTS = Path(__file__).parent / "results" / "outer_step.json"
-HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as the Makefile sets it: fewer page faults
 
 
 def inputs():
@@ -118,22 +117,9 @@ def child(program: str) -> None:
     print(json.dumps({"seconds": statistics.median(seconds), "peak_gb": peak, "losses": losses}))
 
 
-def run(program: str, cores: int) -> dict:
-    command = [sys.executable, __file__, "--child", program]
-    available = sorted(os.sched_getaffinity(0))
-    if cores > len(available):
-        raise SystemExit(f"--cores {cores}: this process may use {len(available)}")
-    chosen = set(available[-cores:])
-    pin = lambda: os.sched_setaffinity(0, chosen)  # noqa: E731
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, preexec_fn=pin, env={**os.environ, **HUGE_PAGES}
-    )
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
 def compare(cores: int, rounds: int, programs: list[str]) -> dict:
     """Rounds of all programs in turn; medians, and ratios to PyTorch round by round."""
-    found = [{program: run(program, cores) for program in programs} for _ in range(rounds)]
+    found = [{program: run_apart(__file__, program, cores) for program in programs} for _ in range(rounds)]
     summary = {}
     for program in programs:
         seconds = [entry[program]["seconds"] for entry in found]

@@ -125,11 +125,11 @@ def engine(cells: dict[str, dict[str, Any]]) -> str:
             retained = tuple(float(every[key].mean() / teacher) for key in every)
             kept.setdefault(method, []).append(retained)
             spread = every["student"].mean(1).std(ddof=1)
-            means = [f"{interquartile_mean(every[key]):.1f}" for key in every]
+            one, together = (f"{interquartile_mean(every[key]):.1f}" for key in every)
             each = ", ".join(f"{s['ensemble']['mean']:.0f}" for s in seeds)
             seconds = np.median([s["seconds"]["distilling"] for s in seeds])
             lines.append(
-                f"| {file} | {method} | {len(seeds)} | {teacher:.1f} | {means[0]} ± {spread:.1f} | {means[1]} ({each}) | "
+                f"| {file} | {method} | {len(seeds)} | {teacher:.1f} | {one} ± {spread:.1f} | {together} ({each}) | "
                 f"{retained[0]:.2f}, {retained[1]:.2f} | {seconds:.0f} |"
             )
     for method, pairs in kept.items():

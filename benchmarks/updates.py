@@ -13,18 +13,17 @@ import itertools
 import json
 import os
 import statistics
-import subprocess
-import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
+
+from apart import run_apart
 
 ROWS, STATES, ACTIONS, BATCH, WIDTH = 100_000, 11, 3, 256, 256
 GAMMA, TAU = 0.99, 0.005
 COUNTS = {"rebrac": 200, "cal-ql": 30, "iql": 300, "edac": 30}  # updates in a timed call
 REPEATS = 3
 RESULTS = Path(__file__).parent / "results" / "updates.json"
-HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
 def columns():
@@ -188,20 +187,6 @@ def child(program: str) -> None:
     print(json.dumps({"rate": statistics.median(rates)}))
 
 
-def measure(program: str, cores: int) -> float:
-    chosen = set(sorted(os.sched_getaffinity(0))[-cores:])
-    pin = lambda: os.sched_setaffinity(0, chosen)  # noqa: E731
-    done = subprocess.run(
-        [sys.executable, __file__, "--child", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        preexec_fn=pin,
-        env={**os.environ, **HUGE_PAGES},
-    )
-    return json.loads(done.stdout.strip().splitlines()[-1])["rate"]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--child")
@@ -213,7 +198,10 @@ def main() -> None:
     programs = [f"potstill {name}" for name in COUNTS] + [f"torch {name}" for name in TORCH]
     result = {"batch": BATCH, "versions": {name: version(name) for name in ("jax", "torch")}, "runs": []}
     for cores in options.cores:
-        found = [{program: measure(program, cores) for program in programs} for _ in range(options.rounds)]
+        found = [
+            {program: run_apart(__file__, program, cores)["rate"] for program in programs}
+            for _ in range(options.rounds)
+        ]
         rows = {p: {"rate": statistics.median(f[p] for f in found), "all": [f[p] for f in found]} for p in programs}
         for name in TORCH:
             ratios = [f[f"potstill {name}"] / f[f"torch {name}"] for f in found]

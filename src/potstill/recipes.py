@@ -25,7 +25,7 @@ class Recipe:
     """Units of each hidden layer."""
 
     layers: int = 4
-    """Layers of weights; 4 means three hidden layers. Wide and shallow students differ less from start to start."""
+    """Layers of weights; 4 means three hidden layers. """
 
     start: Literal["orthogonal", "antisymmetric"] = "orthogonal"
     """Initial weights: orthogonal with gain √2, or two such halves subtracted, which start at 0."""
@@ -37,8 +37,8 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "paper": Recipe(),
     "reference": Recipe(sampled=True),
-    "momentum": Recipe(momentum=0.9),
-    "default": Recipe(momentum=0.9, width=512, layers=3),
+    "default": Recipe(momentum=0.9),
+    "wide": Recipe(momentum=0.9, width=512, layers=3),
 }
 
 

@@ -34,7 +34,7 @@ class DistillConfig:
     """kernel (kernel descent), unroll (back-propagation through a student's training) or sweep."""
 
     recipe: str = "default"
-    """The student's recipe that the pairs are distilled for: default, momentum, paper or reference."""
+    """The student's recipe that the pairs are distilled for: default, wide, paper or reference."""
 
     steps: int = 150
     """Outer steps."""
@@ -93,7 +93,7 @@ class EvaluateConfig:
     """Episodes of each student."""
 
     recipe: str | None = None
-    """Train by another recipe than the distillate's own: default, momentum, paper or reference."""
+    """Train by another recipe than the distillate's own: default, wide, paper or reference."""
 
     dataset: Path | str | None = None
     """Without an environment: the dataset whose held-out states to compare on."""

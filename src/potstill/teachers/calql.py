@@ -25,7 +25,7 @@ from potstill.teachers import gaussian
 from potstill.teachers import rows as rows_
 from potstill.teachers.gaussian import State, draw
 from potstill.teachers.rows import Rows
-from potstill.teachers.training import Algorithm, Figures, Parts, cut, descend, first, follow
+from potstill.teachers.training import Algorithm, Figures, cut, first
 from potstill.teachers.values import bootstrapped, squared_errors
 from potstill.types import Transitions
 
@@ -103,24 +103,13 @@ def update(state: State, rows: Rows, key: PRNGKeyArray, settings: Settings) -> t
     values = apply_critics(state.target_critics, rows.next_states, chosen[0], normed=False).min(axis=0)
     target = bootstrapped(rows, values, settings.discount)
     drawn = draw_actions(old_actor, rows, drawn_key, settings)
-    critics, optimiser, of_critics = descend(
+    state, of_critics = gaussian.update_critics(
+        state,
         lambda p, piece: critic_loss(p, piece[0], piece[1], piece[2], settings),
-        state.critics,
-        state.optimisers["critics"],
-        settings.own.learning_rate,
+        settings,
         cut((target, drawn, rows), PIECES),
-    )
-    state = state._replace(
-        critics=critics,
-        target_critics=follow(critics, state.target_critics, settings),
-        optimisers={**state.optimisers, "critics": optimiser},
     )
     return state, {**of_critics, **of_actor}
 
 
-def parts(state: State, data: Transitions, settings: Settings) -> Parts:
-    """The actor and both critics."""
-    return Parts(state.actor, "tanh_gaussian", state.critics, False)
-
-
-ALGORITHM = Algorithm("cal-ql", prepare, begin, update, parts)
+ALGORITHM = Algorithm("cal-ql", prepare, begin, update, gaussian.parts)

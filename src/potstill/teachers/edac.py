@@ -21,7 +21,7 @@ from potstill.teachers import gaussian
 from potstill.teachers import rows as rows_
 from potstill.teachers.gaussian import State, draw
 from potstill.teachers.rows import Rows
-from potstill.teachers.training import Algorithm, Figures, Parts, descend, first, follow
+from potstill.teachers.training import Algorithm, Figures, first
 from potstill.teachers.values import bootstrapped
 from potstill.teachers.values import critic_loss as squared_errors
 from potstill.types import Transitions
@@ -70,26 +70,14 @@ def action_gradients(critics: Params, rows: Rows) -> Float[Array, "C B A"]:
 
 def update(state: State, rows: Rows, key: PRNGKeyArray, settings: Settings) -> tuple[State, Figures]:
     """One step of the actor, its entropy's weight, the critics and their targets."""
-    rows, rate = first(rows), settings.own.learning_rate
+    rows = first(rows)
     actor_key, target_key = jax.random.split(key)
-    state, of_actor = gaussian.update_actor(state, rows, actor_key, rate)
+    state, of_actor = gaussian.update_actor(state, rows, actor_key, settings.own.learning_rate)
     chosen, density = draw(state.actor, rows.next_states, target_key, 1)
     values = apply_critics(state.target_critics, rows.next_states, chosen[0], normed=False).min(axis=0)
     target = bootstrapped(rows, values - jnp.exp(state.log_weight) * density[0], settings.discount)
-    critics, optimiser, of_critics = descend(
-        lambda p: critic_loss(p, target, rows, settings), state.critics, state.optimisers["critics"], rate
-    )
-    state = state._replace(
-        critics=critics,
-        target_critics=follow(critics, state.target_critics, settings),
-        optimisers={**state.optimisers, "critics": optimiser},
-    )
+    state, of_critics = gaussian.update_critics(state, lambda p: critic_loss(p, target, rows, settings), settings)
     return state, {**of_critics, **of_actor}
 
 
-def parts(state: State, data: Transitions, settings: Settings) -> Parts:
-    """The actor and all critics."""
-    return Parts(state.actor, "tanh_gaussian", state.critics, False)
-
-
-ALGORITHM = Algorithm("edac", prepare, begin, update, parts)
+ALGORITHM = Algorithm("edac", prepare, begin, update, gaussian.parts)

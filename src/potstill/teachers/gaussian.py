@@ -8,16 +8,19 @@ The second raises w while the policy's entropy is below −A nats (Haarnoja et a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from potstill.config import Settings
 from potstill.networks import Params, apply_critics, apply_mlp
 from potstill.policies import LOG_STD_RANGE
 from potstill.teachers.rows import Rows
-from potstill.teachers.training import Figures, begin_adam, descend
+from potstill.teachers.training import Figures, Parts, begin_adam, descend, follow
+from potstill.types import Transitions
 
 
 class State(NamedTuple):
@@ -82,3 +85,23 @@ def update_actor(state: State, rows: Rows, key: PRNGKeyArray, rate: float) -> tu
         rate,
     )
     return state._replace(actor=actor, log_weight=log_weight, optimisers=optimisers), figures
+
+
+def update_critics(
+    state: State, loss: Callable[..., Any], settings: Settings, pieces: Any = None
+) -> tuple[State, Figures]:
+    """One step of the critics by ``loss`` (see :func:`~potstill.teachers.training.descend`), and of their targets."""
+    critics, optimiser, figures = descend(
+        loss, state.critics, state.optimisers["critics"], settings.own.learning_rate, pieces
+    )
+    state = state._replace(
+        critics=critics,
+        target_critics=follow(critics, state.target_critics, settings),
+        optimisers={**state.optimisers, "critics": optimiser},
+    )
+    return state, figures
+
+
+def parts(state: State, data: Transitions, settings: Settings) -> Parts:
+    """The actor and all critics."""
+    return Parts(state.actor, "tanh_gaussian", state.critics, False)

@@ -19,6 +19,7 @@ import potstill
 from potstill.config import DistillConfig
 from potstill.runs import read_json, write_json
 from potstill.settings import command_line
+from potstill.storage import file_hash
 
 HERE = Path(__file__).parent
 DATASETS = HERE.parents[1] / "shared" / "datasets"
@@ -41,11 +42,21 @@ def settings(file: str, method: str, seed: int) -> DistillConfig:
     return DistillConfig(DATASETS / f"{file}.hdf5", seed=seed, force=True, **paths, **METHODS[method])
 
 
+def teacher_hash(file: str) -> str:
+    return file_hash(TEACHERS / f"{file}.safetensors")
+
+
+def done(file: str, method: str, seed: int) -> bool:
+    """Whether the cell has been run, with the teacher that the file has today."""
+    path = RESULTS / f"{file}-{method}-{seed}.json"
+    return path.exists() and read_json(path)["teacher_sha256"] == teacher_hash(file)
+
+
 def run(file: str, method: str, seed: int) -> None:
     config = settings(file, method, seed)
     result = read_json(potstill.distill(config) / "result.json")
     command = command_line("distill", config).replace(f"{DATASETS}/", "").replace(f"{HERE}/", "")
-    papers = {"file": file, "method": method, "seed": seed, "command": command}
+    papers = {"file": file, "method": method, "seed": seed, "command": command, "teacher_sha256": teacher_hash(file)}
     write_json(RESULTS / f"{file}-{method}-{seed}.json", papers | {key: result[key] for key in KEPT})
     scores = {key: round(result[key]["mean"], 1) for key in ("teacher", "student", "ensemble")}
     print(f"{file}, {method}, seed {seed}: {scores}", flush=True)
@@ -62,7 +73,7 @@ def main() -> None:
         for method in options.methods:
             for file in options.files:
                 ready = (TEACHERS / f"{file}.safetensors").exists()
-                if ready and not (RESULTS / f"{file}-{method}-{seed}.json").exists():
+                if ready and not done(file, method, seed):
                     run(file, method, seed)
 
 

@@ -15,6 +15,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from teachers import DATASETS, FILES, WEIGHTS
+
 import potstill
 from potstill.config import DistillConfig
 from potstill.runs import read_json, write_json
@@ -22,10 +24,7 @@ from potstill.settings import command_line
 from potstill.storage import file_hash
 
 HERE = Path(__file__).parent
-DATASETS = HERE.parents[1] / "shared" / "datasets"
-TEACHERS, RESULTS, RUNS = HERE / "teachers", HERE / "results" / "engine", HERE.parent / "runs" / "engine"
-LEVELS = ("medium-replay", "medium", "medium-expert")
-FILES = [f"{body}-{level}" for level in LEVELS for body in ("hopper", "halfcheetah", "walker2d")]
+RESULTS, RUNS = HERE / "results" / "engine", HERE.parent / "runs" / "engine"
 
 METHODS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -38,12 +37,12 @@ KEPT = ("teacher", "random", "student", "ensemble", "offline", "curve", "seconds
 
 
 def settings(file: str, method: str, seed: int) -> DistillConfig:
-    paths = {"teacher": TEACHERS / f"{file}.safetensors", "out": RUNS / f"{file}-{method}-{seed}"}
+    paths = {"teacher": WEIGHTS / f"{file}.safetensors", "out": RUNS / f"{file}-{method}-{seed}"}
     return DistillConfig(DATASETS / f"{file}.hdf5", seed=seed, force=True, **paths, **METHODS[method])
 
 
 def teacher_hash(file: str) -> str:
-    return file_hash(TEACHERS / f"{file}.safetensors")
+    return file_hash(WEIGHTS / f"{file}.safetensors")
 
 
 def done(file: str, method: str, seed: int) -> bool:
@@ -72,7 +71,7 @@ def main() -> None:
     for seed in options.seeds:
         for method in options.methods:
             for file in options.files:
-                ready = (TEACHERS / f"{file}.safetensors").exists()
+                ready = (WEIGHTS / f"{file}.safetensors").exists()
                 if ready and not done(file, method, seed):
                     run(file, method, seed)
 

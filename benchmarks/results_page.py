@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine import FILES
+from teachers import FILES
 
-from potstill.reports.plots import BLUE, GREY, ORANGE, _figure, _save
+from potstill.reports.plots import BLUE, GREY, ORANGE, new_figure, save_figure
 from potstill.statistics import interquartile_mean
 
 HERE = Path(__file__).parent
@@ -87,7 +87,7 @@ def teachers(runs: dict[str, dict[str, Any]]) -> str:
 
 def teacher_curves(runs: dict[str, dict[str, Any]]) -> None:
     files = [file for file in FILES if of_file(runs, file)]
-    figure, axes = _figure(len(files), height=2.8, width=3.0)
+    figure, axes = new_figure(len(files), height=2.8, width=3.0)
     for axis, file in zip(np.atleast_1d(axes), files, strict=True):
         for name, colour in (("bc", GREY), ("rebrac", BLUE), ("iql", ORANGE)):
             for entry in of_file(runs, file).get(name, []):
@@ -98,7 +98,7 @@ def teacher_curves(runs: dict[str, dict[str, Any]]) -> None:
         handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
         axis.legend(handles.values(), handles.keys(), fontsize=7, frameon=False)
     np.atleast_1d(axes)[0].set_ylabel("normalised return")
-    _save(figure, IMAGES / "teachers.png")
+    save_figure(figure, IMAGES / "teachers.png")
 
 
 def engine(cells: dict[str, dict[str, Any]]) -> str:
@@ -108,8 +108,7 @@ def engine(cells: dict[str, dict[str, Any]]) -> str:
         "256 pairs from `potstill distill FILE --teacher TEACHER` without further options, by `benchmarks/engine.py`:",
         "ten students × ten episodes a distillation seed, their ensemble ten. Interquartile means over all episodes of",
         "all seeds; ± is the standard deviation over students; retention is the mean return over the teacher's.",
-        "In brackets the mean of each seed's ensemble: on Hopper the distillation seed decides more than the student's",
-        "start does, and no offline figure known here tells a good one from a bad one.",
+        "In brackets the mean of each seed's ensemble.",
         "",
         "| file | method | seeds | teacher | one student | ensemble | retention: one, ensemble | distilling, s |",
         "|---|---|---|---|---|---|---|---|",

@@ -250,7 +250,7 @@ def test_every_kind_of_fault(tmp_path):
     words = columns | {"rewards": np.array(["a"] * 40), "actions": columns["actions"][:, :1]}
     del words["terminals"]
     missing, text = faults_in(path, words)
-    assert missing == "no column 'terminals'"
+    assert missing == "no column 'terminations'"
     assert "column 'rewards' holds" in text
     assert faults_in(path, columns | {"rewards": columns["rewards"][:-1]})[0].startswith("the columns differ in rows")
     assert "3 observations columns, but Hopper-v5 has 11" in faults_in(path, columns, env_id="Hopper-v5")[0]

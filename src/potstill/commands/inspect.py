@@ -9,7 +9,6 @@ from typing import Any
 from potstill import storage
 from potstill.bundled import bundled_names
 from potstill.config import InspectConfig
-from potstill.data.checks import suspicions
 from potstill.data.registry import load_dataset
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.policies import load_policy
@@ -81,8 +80,9 @@ def show(facts: dict[str, Any], name: str) -> None:
 def describe(path: Path | str) -> dict[str, Any]:
     """The facts of one artefact or dataset, as plain values."""
     found = Path(path)
-    if (found / "distillate.safetensors").is_file():
-        found = found / "distillate.safetensors"
+    for artefact in ("distillate.safetensors", "teacher.safetensors"):  # of a run folder
+        if (found / artefact).is_file():
+            found = found / artefact
     if str(path) in bundled_names() or found.suffix != ".safetensors":
         return describe_dataset(path)
     kind = storage.kind_of(found)
@@ -123,8 +123,8 @@ def describe_distillate(path: Path) -> dict[str, Any]:
 
 def describe_dataset(path: Path | str) -> dict[str, Any]:
     """Figures, warnings and card of a dataset."""
-    with warnings.catch_warnings():  # the page holds them
-        warnings.simplefilter("ignore", PotstillWarning)
+    with warnings.catch_warnings(record=True) as caught:  # the page holds them
+        warnings.simplefilter("always", PotstillWarning)
         data = load_dataset(path)
-    figures = figures_of(data)
-    return {**figures, "warnings": [*suspicions(data), *warnings_of(figures)]}
+    figures, said = figures_of(data), [str(w.message) for w in caught if issubclass(w.category, PotstillWarning)]
+    return {**figures, "warnings": [*said, *warnings_of(figures)]}

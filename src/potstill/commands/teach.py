@@ -49,11 +49,11 @@ def teach(config: TeachConfig) -> Path:
     return _teach_best(config) if config.algorithm == "auto" else _teach_one(config)
 
 
-def _teach_one(config: TeachConfig) -> Path:
-    """Train by one algorithm."""
+def _teach_one(config: TeachConfig, data: Transitions | None = None) -> Path:
+    """Train by one algorithm, on ``data`` if they are loaded already."""
     algorithm = algorithm_named(config.algorithm)
     resumed = check_out(config)
-    data = rewarded(config.dataset)
+    data = rewarded(config.dataset) if data is None else data
     learner = Learner(algorithm, data, config)
     folder = RunFolder(config.out, "teach", config, force=config.force, resume=resumed)
     scores = OfflineScores(data, config) if config.fitted_updates else None
@@ -86,7 +86,7 @@ def _teach_best(config: TeachConfig) -> Path:
         if (folder.path / name / "result.json").exists():
             continue
         try:
-            _teach_one(dataclasses.replace(candidate, out=folder.path / name, resume=True))
+            _teach_one(dataclasses.replace(candidate, out=folder.path / name, resume=True), data)
         except Diverged as error:
             failed[name] = str(error)
             print(f"{name} is out: {error}")

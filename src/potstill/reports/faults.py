@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 
 from potstill.data.checks import BOUND_TOLERANCE, as_columns, resolve_bounds
+from potstill.data.layouts import REQUIRED, SYNONYMS
 from potstill.errors import PotstillError
 from potstill.reports.dataset import ranges
 from potstill.reports.remarks import listed
-
-COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts")
-ALIASES = {"terminals": "terminations", "timeouts": "truncations"}
-REQUIRED = ("observations", "actions", "rewards", "terminals")
 
 
 def refused_figures(path: Path, refusal: str) -> dict[str, Any] | None:
@@ -46,11 +43,11 @@ def raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
             import h5py
 
             with h5py.File(path, "r") as file:
-                found = {key: np.asarray(file[key]) for key in (*COLUMNS, *ALIASES.values()) if key in file}
+                found = _known(file)
                 env_id = file.attrs["env_id"] if isinstance(file.attrs.get("env_id"), str) else None
         elif path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:
-                found = {key: archive[key] for key in (*COLUMNS, *ALIASES.values()) if key in archive.files}
+                found = _known(archive)
                 env_id = str(archive["env_id"]) if "env_id" in archive.files else None
         else:
             return {}, None
@@ -59,9 +56,15 @@ def raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
     return found, env_id
 
 
+def _known(holder: Any) -> dict[str, np.ndarray]:
+    """The columns that are there, under whichever of their names."""
+    names = {column: next((n for n in (column, *others) if n in holder), None) for column, others in SYNONYMS.items()}
+    return {column: np.asarray(holder[name]) for column, name in names.items() if name is not None}
+
+
 def faults_of(raw: dict[str, np.ndarray], env_id: str | None) -> tuple[list[str], dict[str, np.ndarray]]:
     """Every fault of raw columns, not only the first, and the columns that can be read as numbers."""
-    faults = [f"no column '{key}'" for key in REQUIRED if not {key, ALIASES.get(key)} & raw.keys()]
+    faults = [f"no column '{key}'" for key in REQUIRED if key not in raw]
     columns: dict[str, np.ndarray] = {}
     for key, values in raw.items():
         with np.errstate(over="ignore"):  # what float32 cannot hold is counted with the infinite below

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill.reports.plots import BLUE, _figure
+from potstill.reports.plots import BLUE, new_figure
 from potstill.reports.summary import column_rows, flat, overview
 
 STYLE = """
@@ -110,7 +110,7 @@ def _plots(figures: dict[str, Any]) -> list[str]:
 
 
 def _histogram(summary: dict[str, Any], label: str, caption: str) -> str:
-    figure, axis = _figure(height=3.0)
+    figure, axis = new_figure(height=3.0)
     counts, edges = summary["histogram"]["counts"], np.array(summary["histogram"]["edges"])
     axis.set_axisbelow(True)
     axis.bar(edges[:-1], counts, np.diff(edges), align="edge", color=BLUE)
@@ -120,7 +120,7 @@ def _histogram(summary: dict[str, Any], label: str, caption: str) -> str:
 
 
 def _states(coverage: dict[str, Any]) -> str:
-    figure, axis = _figure(height=3.0)
+    figure, axis = new_figure(height=3.0)
     cells = np.array(coverage["cells"], np.float64).T
     image = axis.imshow(np.where(cells > 0, cells, np.nan), origin="lower", cmap="Blues", aspect="auto", vmin=0)
     axis.set(xticks=[], yticks=[], xlabel="first principal component", ylabel="second")
@@ -130,7 +130,7 @@ def _states(coverage: dict[str, Any]) -> str:
 
 
 def _actions(actions: dict[str, Any]) -> str:
-    figure, axis = _figure(height=3.0)
+    figure, axis = new_figure(height=3.0)
     counts = np.array(actions["histograms"], np.float64)
     image = axis.imshow(100.0 * counts / counts.sum(axis=1, keepdims=True), cmap="Blues", aspect="auto", vmin=0)
     ticks = np.array([0, counts.shape[1] / 2, counts.shape[1]]) - 0.5

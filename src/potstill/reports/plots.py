@@ -14,7 +14,8 @@ DPI = 120
 BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9762b", "#3c8c5a", "#8a8a8a"
 
 
-def _figure(columns: int = 1, height: float = 3.6, width: float = 5.4) -> tuple[Any, Any]:
+def new_figure(columns: int = 1, height: float = 3.6, width: float = 5.4) -> tuple[Any, Any]:
+    """A figure in the house's style with ``columns`` axes, each ``width`` × ``height`` inches."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -27,7 +28,8 @@ def _figure(columns: int = 1, height: float = 3.6, width: float = 5.4) -> tuple[
     return figure, axes
 
 
-def _save(figure: Any, path: Path) -> Path:
+def save_figure(figure: Any, path: Path) -> Path:
+    """Write ``figure`` to ``path`` and forget it."""
     import matplotlib.pyplot as plt
 
     figure.savefig(path, dpi=DPI)
@@ -38,12 +40,12 @@ def _save(figure: Any, path: Path) -> Path:
 def plot_returns(path: Path, returns: Sequence[float], env_id: str) -> Path:
     """Episode returns of a collected dataset, in order and as a histogram, as normalised scores."""
     scores = normalised(np.array(returns or [0.0]), env_id)
-    figure, (left, right) = _figure(2)
+    figure, (left, right) = new_figure(2)
     left.plot(scores, ".", color=BLUE, markersize=3)
     left.set(xlabel="episode", ylabel="normalised return", title=f"{env_id}: {len(returns):,} episodes")
     right.hist(scores, bins=40, color=BLUE)
     right.set(xlabel="normalised return", ylabel="episodes", title=f"mean {scores.mean():.1f}, best {scores.max():.1f}")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_learning_curve(path: Path, history: Sequence[dict[str, Any]], name: str) -> Path:
@@ -51,7 +53,7 @@ def plot_learning_curve(path: Path, history: Sequence[dict[str, Any]], name: str
     updates = np.array([entry["update"] for entry in history])
     column = lambda key: np.array([entry[key] for entry in history])  # noqa: E731
     played, judged = "mean" in history[0], "fitted_value" in history[0]
-    figure, axes = _figure(max(1, played + judged))
+    figure, axes = new_figure(max(1, played + judged))
     left, right = np.atleast_1d(axes)[0], np.atleast_1d(axes)[-1]
     if played:
         mean, std = column("mean"), column("std")
@@ -65,7 +67,7 @@ def plot_learning_curve(path: Path, history: Sequence[dict[str, Any]], name: str
         right.plot(updates, column("data_value"), color=GREY, label="the data's policy")
         right.set(xlabel="updates", ylabel="discounted return from the start", title="by the data alone")
         right.legend(frameon=False, fontsize=8)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_curve(path: Path, result: dict[str, Any], losses: Sequence[tuple[int, float]]) -> Path:
@@ -73,7 +75,7 @@ def plot_curve(path: Path, result: dict[str, Any], losses: Sequence[tuple[int, f
     curve = result["curve"]
     steps = [point["step"] for point in curve]
     played = "student" in (curve[0] if curve else {})
-    figure, axes = _figure(2 if played else 1)
+    figure, axes = new_figure(2 if played else 1)
     if played:
         _returns_panel(axes[0], steps, result)
     axis = np.atleast_1d(axes)[-1]
@@ -82,7 +84,7 @@ def plot_curve(path: Path, result: dict[str, Any], losses: Sequence[tuple[int, f
     axis.plot(steps, [point["held_out_loss"] for point in curve], "o-", color=ORANGE, label="held-out states")
     axis.set(xlabel="outer steps", ylabel="outer loss", title="outer loss", ylim=(0, None))
     axis.legend(frameon=False)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _returns_panel(axis: Any, steps: Sequence[int], result: dict[str, Any]) -> None:
@@ -103,7 +105,7 @@ def _returns_panel(axis: Any, steps: Sequence[int], result: dict[str, Any]) -> N
 def plot_comparison(path: Path, results: dict[str, dict[str, Any]]) -> Path:
     """Bars of teacher, random pairs, student and ensemble for several runs, with their spread."""
     kinds = (("teacher", ORANGE), ("random", GREY), ("student", BLUE), ("ensemble", GREEN))
-    figure, axis = _figure(width=max(5.4, 2.0 * len(results)))
+    figure, axis = new_figure(width=max(5.4, 2.0 * len(results)))
     for offset, (kind, colour) in enumerate(kinds):
         found = [(i, result[kind]) for i, result in enumerate(results.values()) if result.get(kind)]
         if found:
@@ -114,4 +116,4 @@ def plot_comparison(path: Path, results: dict[str, dict[str, Any]]) -> Path:
     axis.set(ylabel="normalised return", title="spread: over students, or over episodes of one policy")
     axis.set_ylim(bottom=0)
     axis.legend(frameon=False, ncols=4, fontsize=8)
-    return _save(figure, path)
+    return save_figure(figure, path)

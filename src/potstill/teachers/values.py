@@ -11,7 +11,7 @@ from potstill.teachers.training import Figures
 
 
 def bootstrapped(rows: Rows, next_values: Float[Array, " B"], discount: float) -> Float[Array, " B"]:
-    """Y = r + γ (1 − d) V(s′), in units of discounted return."""
+    """The target y = r + γ (1 − d) V(s′), in units of discounted return."""
     return rows.rewards + discount * rows.alive * next_values
 
 

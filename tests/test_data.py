@@ -5,6 +5,7 @@ from conftest import SHARED, make_columns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from potstill.data import checks
 from potstill.data.d4rl import read_d4rl, write_d4rl
 from potstill.data.layouts import qlearning_rows
 from potstill.data.registry import load_dataset
@@ -147,3 +148,48 @@ def test_a_large_foreign_file():
     data = load_dataset(SHARED / "datasets" / "hopper-medium-replay.hdf5")
     # 1,145 ends and the cut last episode; a time-out's row is dropped, and the last row
     assert (len(data), len(data.episode_returns())) == (199_961, 1_146)
+
+
+def by_the_rule(columns):
+    """D4RL's rule, row by row."""
+    rows = []
+    for i in range(len(columns["rewards"]) - 1):
+        ended = columns["terminals"][i]
+        if ended or not columns["timeouts"][i]:
+            cut = not ended and (i == len(columns["rewards"]) - 2 or (columns["timeouts"] & ~columns["terminals"])[i + 1])
+            rows.append((i, i + 1, ended, cut))
+    return np.array(rows).reshape(-1, 4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(flags=st.lists(st.sampled_from([(0, 0), (0, 0), (1, 0), (0, 1), (1, 1)]), min_size=2, max_size=30))
+def test_any_time_outs_in_any_chunk(flags):
+    columns = make_columns(rows=len(flags))
+    columns["terminals"], columns["timeouts"] = np.array(flags, bool).T
+    wanted = by_the_rule(columns)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checks, "CHUNK", 4)
+        if not len(wanted):
+            with pytest.raises(PotstillError, match="nothing is left"):
+                qlearning_rows(columns, source="hand")
+            return
+        rows = qlearning_rows(columns, source="hand")
+    for key in ("observations", "actions", "rewards"):
+        np.testing.assert_array_equal(rows[key], columns[key][wanted[:, 0]])
+    np.testing.assert_array_equal(rows["next_observations"], columns["observations"][wanted[:, 1]])
+    np.testing.assert_array_equal(rows["terminations"], wanted[:, 2])
+    np.testing.assert_array_equal(rows["truncations"], wanted[:, 3])
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "gzip"}, {"chunks": (7, 3)}, {"chunks": (60, 1)}])
+def test_chunks_read_what_is_there(tmp_path, columns, monkeypatch, options):
+    wanted = load_dataset(write(tmp_path / "a.hdf5", columns)).content_hash
+    monkeypatch.setattr(checks, "CHUNK", 16)
+    with h5py.File(tmp_path / "b.hdf5", "w") as file:
+        for key, value in columns.items():
+            file.create_dataset(key, data=value, **(options if key == "observations" else {}))
+    assert load_dataset(tmp_path / "b.hdf5").content_hash == wanted
+    columns["observations"][45, 1] = np.inf
+    check_fails(write(tmp_path / "c.hdf5", columns), "inf in column observations[1], row 45")
+    columns["observations"] = np.where(np.isinf(columns["observations"]), 1e300, columns["observations"].astype(float))
+    check_fails(write(tmp_path / "c.hdf5", columns), "1e+300 in column observations[1], row 45 is beyond float32")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -88,11 +88,12 @@ class Transitions:
     name: str = "unnamed"
     env_id: str | None = None
     card: dict[str, Any] = field(default_factory=dict)
+    finite: InitVar[bool] = False  # whether all numbers are known to be finite: they are then not read again
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, finite: bool) -> None:
         from potstill.data.checks import check_transitions
 
-        check_transitions(self)
+        check_transitions(self, finite=finite)
 
     def __len__(self) -> int:
         return len(self.observations)
@@ -146,4 +147,5 @@ class Transitions:
             name=self.name,
             env_id=self.env_id,
             card=self.card,
+            finite=True,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 BOUND_TOLERANCE = 1e-4  # float32 rounding of actions at the bounds, in action units
 USUAL_LIMIT = 1000  # steps of an episode, where no environment is known
+CHUNK = 65_536  # rows that are read at once: some MB, so that checking and copying them find them in the cache
 SAMPLE = 4096  # rows in which next observations are compared
 TABLES = ("observations", "actions", "next_observations")
 FLAGS = ("terminals", "timeouts", "terminations", "truncations")
@@ -28,27 +30,53 @@ def as_columns(raw: dict[str, np.ndarray], *, source: str) -> dict[str, np.ndarr
     return {key: _as_column(key, np.asarray(values), source) for key, values in raw.items()}
 
 
-def _as_column(key: str, array: np.ndarray, source: str) -> np.ndarray:
-    axes = 2 if key in TABLES else 1
-    if array.dtype.kind not in "fiub":
-        raise PotstillError(f"{source}: column '{key}' holds {array.dtype}, numbers are needed")
-    if key == "actions" and array.dtype.kind in "iub":
+def check_kind(key: str, column: Any, *, source: str) -> None:
+    """Raise unless type and shape are those of a column: all that is known of an HDF5 dataset before it is read."""
+    shape, axes = column.shape or (), 2 if key in TABLES else 1
+    if column.dtype.kind not in "fiub":
+        raise PotstillError(f"{source}: column '{key}' holds {column.dtype}, numbers are needed")
+    if key == "actions" and column.dtype.kind in "iub":
         raise PotstillError(
             f"{source}: actions are integers, a discrete action space: only continuous ones are supported yet"
         )
-    if axes == 1 and array.ndim == 2 and array.shape[1] == 1:
+    single = axes == 1 and len(shape) == 2 and shape[1] == 1
+    if not shape or not (single or len(shape) == axes) or not shape[-1]:
+        raise PotstillError(f"{source}: column '{key}' has shape {shape}, {axes} axes are needed, none empty")
+
+
+def _as_column(key: str, array: np.ndarray, source: str, first: int = 0) -> np.ndarray:
+    """Rows of a column from number ``first`` on, in their type and shape."""
+    check_kind(key, array, source=source)
+    if key not in TABLES and array.ndim == 2:
         array = array[:, 0]
-    if array.ndim != axes or not array.shape[-1]:
-        raise PotstillError(f"{source}: column '{key}' has shape {array.shape}, {axes} axes are needed, none empty")
     if key in FLAGS:
         return _as_flags(key, array, source)
     with np.errstate(over="ignore"):
         column = array.astype(np.float32, copy=False)
     if column.dtype != array.dtype and not _all_finite(column):
-        check_finite(key, array, source=source)
+        check_finite(key, array, source=source, first=first)
         where = tuple(np.argwhere(~np.isfinite(column))[0])
-        raise PotstillError(f"{source}: {array[where]} in {_place(key, where)} is beyond float32")
+        raise PotstillError(f"{source}: {array[where]} in {_place(key, where, first)} is beyond float32")
     return column
+
+
+def checked_chunks(key: str, column: Any, *, source: str) -> Iterator[tuple[int, np.ndarray]]:
+    """The rows of a column some MB at a time, each chunk checked for NaN and infinity while the cache holds it.
+
+    Args:
+        key: the column's name.
+        column: an array or an HDF5 dataset, of which no more than a chunk is read at once.
+        source: what error lines call the data.
+
+    Yields:
+        the number of a chunk's first row, and its rows as float32.
+    """
+    stored = (getattr(column, "chunks", None) or (1,))[0]  # rows that HDF5 compresses together
+    step = max(CHUNK // stored, 1) * stored
+    for first in range(0, len(column), step):
+        chunk = _as_column(key, np.asarray(column[first : first + step]), source, first)
+        check_finite(key, chunk, source=source, first=first)
+        yield first, chunk
 
 
 def _as_flags(key: str, array: np.ndarray, source: str) -> np.ndarray:
@@ -59,7 +87,7 @@ def _as_flags(key: str, array: np.ndarray, source: str) -> np.ndarray:
     return flags
 
 
-def check_rows(columns: dict[str, np.ndarray], *, source: str) -> None:
+def check_rows(columns: dict[str, Any], *, source: str) -> None:
     """Raise, with the number of rows of each column, unless they are equal."""
     rows = {key: len(array) for key, array in columns.items()}
     if len(set(rows.values())) > 1:
@@ -71,16 +99,15 @@ def _all_finite(array: np.ndarray) -> bool:
     return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
-def _place(name: str, where: tuple[Any, ...]) -> str:
-    return f"column {name}{[int(where[1])] if len(where) > 1 else ''}, row {where[0]}"
+def _place(name: str, where: tuple[Any, ...], first: int = 0) -> str:
+    return f"column {name}{[int(where[1])] if len(where) > 1 else ''}, row {first + where[0]}"
 
 
-def check_finite(name: str, array: np.ndarray, *, source: str) -> None:
-    """Raise, naming the first row and column, if ``array`` holds NaN or infinity."""
+def check_finite(name: str, array: np.ndarray, *, source: str, first: int = 0) -> None:
+    """Raise, naming column and row, if ``array``, whose rows count from ``first``, holds NaN or infinity."""
     if not _all_finite(array):
-        bad = ~np.isfinite(array)
-        where = tuple(np.argwhere(bad)[0])
-        raise PotstillError(f"{source}: {array[where]} in {_place(name, where)} ({bad.sum()} such values)")
+        where = tuple(np.argwhere(~np.isfinite(array))[0])
+        raise PotstillError(f"{source}: {array[where]} in {_place(name, where, first)}: repair or remove such rows")
 
 
 def check_bounds(actions: np.ndarray, low: np.ndarray, high: np.ndarray, *, source: str) -> None:
@@ -97,7 +124,7 @@ def check_bounds(actions: np.ndarray, low: np.ndarray, high: np.ndarray, *, sour
         )
 
 
-def resolve_bounds(env_id: str | None, columns: dict[str, np.ndarray], *, source: str) -> tuple[np.ndarray, np.ndarray]:
+def resolve_bounds(env_id: str | None, columns: dict[str, Any], *, source: str) -> tuple[np.ndarray, np.ndarray]:
     """The action bounds: the environment's if it is known, else ±1, for a policy that ends in tanh."""
     size = columns["actions"].shape[1]
     if env_id is None:
@@ -114,15 +141,18 @@ def resolve_bounds(env_id: str | None, columns: dict[str, np.ndarray], *, source
     return env.action_space.low.astype(np.float32), env.action_space.high.astype(np.float32)
 
 
-def check_transitions(data: Transitions) -> None:
-    """Raise unless ``data`` satisfies the invariants of :class:`~potstill.types.Transitions`."""
+def check_transitions(data: Transitions, *, finite: bool = False) -> None:
+    """Raise unless ``data`` satisfies the invariants of :class:`~potstill.types.Transitions`.
+
+    With ``finite`` its numbers are known to be so, and are not read again.
+    """
     rows, source = len(data.observations), data.name
     for key in (*TABLES, "rewards", "terminations", "truncations"):
         array = getattr(data, key)
         wanted = 2 if key in TABLES else 1
         if array.ndim != wanted or len(array) != rows:
             raise PotstillError(f"{source}: {key} has shape {array.shape}, {wanted} axes of {rows} rows are needed")
-        if array.dtype.kind == "f":
+        if array.dtype.kind == "f" and not finite:
             check_finite(key, array, source=source)
     if rows == 0:
         raise PotstillError(f"{source}: no transitions")

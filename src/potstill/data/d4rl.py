@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from potstill.data.checks import as_columns
-from potstill.data.files import open_hdf5, read_array
+from potstill.data.checks import as_columns, check_kind
+from potstill.data.files import dataset_in, open_hdf5, read_array
 from potstill.data.layouts import make_transitions, ordered_rows
 from potstill.errors import PotstillError
 from potstill.types import Transitions
@@ -39,20 +39,23 @@ def read_d4rl(path: Path, *, env_id: str | None = None) -> Transitions:
         missing = [key for key in REQUIRED if key not in file]
         if missing:
             raise PotstillError(f"{path}: no key '{missing[0]}' (it has {', '.join(sorted(file))})")
-        raw = {key: read_array(file, key, path) for key in (*REQUIRED, "timeouts") if key in file}
-        if "timeouts" not in raw and "episode_terminals" in file:  # as d3rlpy 1 wrote them
-            raw["timeouts"] = read_array(file, "episode_terminals", path)
+        flags = {key: read_array(file, key, path) for key in ("terminals", "timeouts") if key in file}
+        if "timeouts" not in flags and "episode_terminals" in file:  # as d3rlpy 1 wrote them
+            flags["timeouts"] = read_array(file, "episode_terminals", path)
+        tables = {key: dataset_in(file, key, path) for key in REQUIRED if key != "terminals"}
+        for key, table in tables.items():
+            check_kind(key, table, source=str(path))
+        columns = tables | as_columns(flags, source=str(path))
         attributes = {key: value for key, value in file.attrs.items() if isinstance(value, str)}
         _check_order(file, path)
-    columns = as_columns(raw, source=str(path))
-    return make_transitions(
-        columns,
-        ordered_rows(columns, source=str(path)),
-        source=str(path),
-        name=attributes.get("name", path.stem),
-        env_id=attributes.get("env_id", env_id),
-        card=_card(attributes, path),
-    )
+        return make_transitions(
+            columns,
+            ordered_rows(columns, source=str(path)),
+            source=str(path),
+            name=attributes.get("name", path.stem),
+            env_id=attributes.get("env_id", env_id),
+            card=_card(attributes, path),
+        )
 
 
 def _check_order(file: Any, path: Path) -> None:

@@ -42,10 +42,15 @@ def read_array(group: Any, key: str, path: Path) -> np.ndarray:
     Raises:
         PotstillError: there is a group, or nothing.
     """
+    return np.asarray(dataset_in(group, key, path)[()])
+
+
+def dataset_in(group: Any, key: str, path: Path) -> Any:
+    """The HDF5 dataset under ``key`` of a group, not read yet; raises as :func:`read_array` does."""
     import h5py
 
     dataset = group.get(key)
     if not isinstance(dataset, h5py.Dataset):
         what = "a group of arrays (a dictionary space?)" if isinstance(dataset, h5py.Group) else "missing"
         raise PotstillError(f"{path}: '{key}' is {what}, one array is needed")
-    return np.asarray(dataset[()])
+    return dataset

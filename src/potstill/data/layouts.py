@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill.data.checks import as_columns, check_bounds, check_finite, check_rows, resolve_bounds
+from potstill.data.checks import as_columns, check_bounds, check_finite, check_rows, checked_chunks, resolve_bounds
 from potstill.errors import PotstillError
 from potstill.types import Transitions
 
@@ -76,8 +76,8 @@ def from_arrays(
 
 
 def make_transitions(
-    columns: dict[str, np.ndarray],
-    rows: dict[str, np.ndarray],
+    columns: dict[str, Any],
+    rows: dict[str, Any],
     *,
     source: str,
     name: str,
@@ -91,10 +91,11 @@ def make_transitions(
     try:
         return Transitions(**{**rows, **papers, "card": card or {}})
     except PotstillError:
+        whole = as_columns(columns, source=source)
         for key in ("observations", "actions", "rewards", "next_observations"):
-            if key in columns:
-                check_finite(key, columns[key], source=source)
-        check_bounds(columns["actions"], low, high, source=source)
+            if key in whole:
+                check_finite(key, whole[key], source=source)
+        check_bounds(whole["actions"], low, high, source=source)
         raise
 
 
@@ -115,15 +116,18 @@ def paired_rows(columns: dict[str, np.ndarray], *, source: str) -> dict[str, np.
     return columns | {"truncations": cut & ~columns["terminations"]}
 
 
-def ordered_rows(columns: dict[str, np.ndarray], *, source: str) -> dict[str, np.ndarray]:
-    """Pair rows in order; whether last observations are there shows in the number of observations."""
+def ordered_rows(columns: dict[str, Any], *, source: str) -> dict[str, Any]:
+    """Pair rows in order; whether last observations are there shows in the number of observations.
+
+    Flags are arrays, the other columns arrays or HDF5 datasets.
+    """
     check_rows({key: values for key, values in columns.items() if key != "observations"}, source=source)
     terminals, states = columns["terminals"], len(columns["observations"])
     ends = terminals | columns.get("timeouts", np.False_)
     ends[-1:] = True
     episodes = int(ends.sum())
     if states == len(terminals) + episodes:
-        return last_observation_rows(columns, ends)
+        return last_observation_rows(as_columns(columns, source=source), ends)
     if states != len(terminals):
         raise PotstillError(
             f"{source}: rows of unequal number: observations {states}, actions {len(terminals)}, episodes {episodes}; "
@@ -158,10 +162,10 @@ def last_observation_rows(columns: dict[str, np.ndarray], ends: np.ndarray) -> d
     }
 
 
-def qlearning_rows(columns: dict[str, np.ndarray], *, source: str, limit: int = COUNTED) -> dict[str, np.ndarray]:
+def qlearning_rows(columns: dict[str, Any], *, source: str, limit: int = COUNTED) -> dict[str, Any]:
     """Pair each row with the next one and drop the rows that have no next one.
 
-    Without ``timeouts`` a counter of ``limit`` steps since the last end decides where one is.
+    Flags are arrays, the other columns arrays or HDF5 datasets. Without ``timeouts`` a counter of ``limit`` steps since the last end decides where one is.
     """
     terminals = columns["terminals"]
     timeouts = columns.get("timeouts")
@@ -170,18 +174,47 @@ def qlearning_rows(columns: dict[str, np.ndarray], *, source: str, limit: int = 
     timeouts = timeouts & ~terminals
     if len(terminals) < 2:
         raise PotstillError(f"{source}: {len(terminals)} rows, at least 2 are needed")
-    keep = np.flatnonzero(~timeouts[:-1])
-    if not len(keep):
+    last = len(terminals) - 1
+    dropped = np.append(np.flatnonzero(timeouts[:-1]), last)  # the rows without a next one
+    if len(dropped) > last:
         raise PotstillError(f"{source}: every row is a time-out, nothing is left")
-    last = timeouts[1:].copy()
-    last[-1] = True
-    rows = {key: columns[key].take(keep, axis=0) for key in ("observations", "actions", "rewards")}
+    (observations, after), (actions, _), (rewards, _) = (
+        without_rows(key, columns[key], dropped, source=source) for key in ("observations", "actions", "rewards")
+    )
+    following = np.empty_like(observations)
+    following[:-1] = observations[1:]
+    ending = np.diff(dropped, prepend=-1) > 1  # the dropped rows that come after a kept one
+    following[(dropped - np.arange(len(dropped)) - 1)[ending]] = after[ending]
+    keep, cut = ~timeouts[:-1], np.append(timeouts[1:-1], True) & ~terminals[:-1]
     return {
-        **rows,
-        "next_observations": columns["observations"].take(keep + 1, axis=0),
-        "terminations": terminals.take(keep),
-        "truncations": (last & ~terminals[:-1]).take(keep),
+        "observations": observations,
+        "actions": actions,
+        "rewards": rewards,
+        "next_observations": following,
+        "terminations": terminals[:-1][keep],
+        "truncations": cut[keep],
+        "finite": True,
     }
+
+
+def without_rows(key: str, column: Any, dropped: np.ndarray, *, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """A column as float32 without the rows ``dropped``, which are in order; and those rows.
+
+    The column, an array or an HDF5 dataset, is read, checked and copied a chunk at a time: for a large file most
+    of the time goes to memory that is touched for the first time.
+    """
+    kept = gone = np.empty(0)
+    end = 0
+    for first, chunk in checked_chunks(key, column, source=source):
+        if not first:
+            kept, gone = (np.empty((n, *chunk.shape[1:]), np.float32) for n in (len(column) - len(dropped), len(dropped)))
+        here = slice(*np.searchsorted(dropped, (first, first + len(chunk))))
+        gaps = dropped[here] - first
+        gone[here] = chunk[gaps]
+        for start, stop in zip((0, *(gaps + 1)), (*gaps, len(chunk)), strict=True):
+            kept[end : end + stop - start] = chunk[start:stop]
+            end += stop - start
+    return kept, gone
 
 
 def _counted_timeouts(terminals: np.ndarray, limit: int) -> np.ndarray:

@@ -156,7 +156,9 @@ def by_the_rule(columns):
     for i in range(len(columns["rewards"]) - 1):
         ended = columns["terminals"][i]
         if ended or not columns["timeouts"][i]:
-            cut = not ended and (i == len(columns["rewards"]) - 2 or (columns["timeouts"] & ~columns["terminals"])[i + 1])
+            cut = not ended and (
+                i == len(columns["rewards"]) - 2 or (columns["timeouts"] & ~columns["terminals"])[i + 1]
+            )
             rows.append((i, i + 1, ended, cut))
     return np.array(rows).reshape(-1, 4)
 

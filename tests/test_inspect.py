@@ -13,7 +13,7 @@ from conftest import make_columns
 import potstill
 from potstill.cli import main
 from potstill.data.registry import load_dataset
-from potstill.environments import REFERENCE_RETURNS, normalised, reference_returns
+from potstill.environments import RAW, REFERENCES, normalised, reference_returns
 from potstill.reports.dataset import coverage_of, duplicated_share, episode_lengths, figures_of, fitting
 from potstill.reports.faults import refused_figures
 from potstill.reports.page import dataset_page
@@ -110,11 +110,20 @@ def test_which_environments_fit():
 
 
 def test_reference_returns():
-    assert {f"{family}-v5" for family in REFERENCE_RETURNS} <= set(gymnasium.registry)
-    assert all(random < expert for random, expert in REFERENCE_RETURNS.values())
-    assert reference_returns("Ant-v5") == (-325.6, 3879.7)
+    mujoco = {name.removesuffix("-v5") for name in gymnasium.registry if name.endswith("-v5")}
+    assert mujoco <= set(REFERENCES)
+    assert all(reference.random < reference.expert and reference.source for reference in REFERENCES.values())
+    assert reference_returns("Ant-v5")[:2] == (-325.6, 3879.7)
     assert normalised(-43.0, "Reacher-v4") == pytest.approx(0.0)
-    assert reference_returns("Pendulum-v1") == (0.0, 100.0)
+    assert reference_returns("Pendulum-v1") == reference_returns(None) == RAW
+    assert normalised(7.0, RAW) == 7.0
+
+
+def test_a_datasets_own_reference_scores_come_first():
+    own = reference_returns("Hopper-v5", {"ref_min_score": -1, "ref_max_score": 3.0})
+    assert (own.random, own.expert, own.source) == (-1.0, 3.0, "the dataset's own metadata")
+    for odd in ({"ref_min_score": 3.0, "ref_max_score": 3.0}, {"ref_max_score": 3.0}, {"ref_min_score": "a"}):
+        assert reference_returns("Hopper-v5", odd) == reference_returns("Hopper-v5")
 
 
 def odd_data(data, kind):
@@ -174,7 +183,7 @@ def test_data_without_an_environment_say_what_fits(tmp_path, capsys):
     assert any("fit Hopper-v4, Hopper-v5" in line for line in result["warnings"])
     out = " ".join(capsys.readouterr().out.split())
     assert "no reference returns are known without an environment" in out
-    assert "teacher's" in out
+    assert "plays a random policy and the teacher" in out
     assert "histogram of returns" in out
     assert "observations[10]" in out
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from potstill import storage
 from potstill.bundled import BUNDLED
+from potstill.environments import Reference, reference_returns
 from potstill.errors import PotstillError
 from potstill.policies import Policy
 from potstill.recipes import Recipe, recipe_named, recipe_of
@@ -42,6 +43,12 @@ class Distillate:
     def env_id(self) -> str | None:
         """Gymnasium id of the environment the data come from, if known."""
         return self.metadata.get("env_id")
+
+    @property
+    def reference(self) -> Reference:
+        """The returns that are 0 and 100 of its students' scores: those in the file, or those of its environment."""
+        kept = self.metadata.get("reference")
+        return Reference(**kept) if kept else reference_returns(self.env_id)
 
     @property
     def recipe(self) -> Recipe:

@@ -6,46 +6,91 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from potstill.errors import PotstillError, unknown
 
-# (random, expert) returns, 0 and 100 of the normalised score, by environment family; all versions share them.
-# D4RL's table (d4rl/infos.py, REF_MIN_SCORE and REF_MAX_SCORE), measured in -v2, covers four families. The
-# others are those of the JAT project (huggingface/jat, jat/eval/rl/scores_dict.json; arXiv 2402.09844), measured
-# in -v4: its experts are not the best possible (InvertedPendulum's earns 475 of 1,000). Minari's mujoco
-# datasets (-v5) publish no reference scores, so a -v5 return is measured on the older version's scale.
-REFERENCE_RETURNS: dict[str, tuple[float, float]] = {
-    "Hopper": (-20.272305, 3234.3),
-    "HalfCheetah": (-280.178953, 12135.0),
-    "Walker2d": (1.629008, 4592.3),
-    "Ant": (-325.6, 3879.7),
-    "Humanoid": (122.02, 6281.02),
-    "HumanoidStandup": (33135.75, 273574.16),
-    "InvertedDoublePendulum": (57.46, 9338.69),
-    "InvertedPendulum": (6.07, 475.40),
-    "Pusher": (-149.69, -25.21),
-    "Reacher": (-43.00, -5.68),
-    "Swimmer": (0.80, 92.18),
+
+class Reference(NamedTuple):
+    """The undiscounted returns that are 0 and 100 of the normalised score, and where they come from.
+
+    Without a ``source`` none are known: 0 and 100 then leave returns as they are.
+    """
+
+    random: float
+    expert: float
+    source: str | None
+
+
+RAW = Reference(0.0, 100.0, None)
+D4RL = "D4RL (d4rl/infos.py)"  # REF_MIN_SCORE and REF_MAX_SCORE, which hold for all datasets of an environment
+JAT = "JAT (huggingface/jat, scores_dict.json; arXiv 2402.09844)"
+# By environment family; all versions share them, so a return in -v5 is measured on the older version's scale:
+# D4RL's are of -v2 (Adroit's, the mazes' and the kitchen's of D4RL's own environments, which Gymnasium-Robotics
+# rebuilt under these names), JAT's of -v4. JAT's experts are not the best possible: InvertedPendulum's earns 475
+# of 1,000. Minari's mujoco datasets (-v5) publish no reference scores; what others publish, their metadata hold.
+REFERENCES: dict[str, Reference] = {
+    "Hopper": Reference(-20.272305, 3234.3, D4RL),
+    "HalfCheetah": Reference(-280.178953, 12135.0, D4RL),
+    "Walker2d": Reference(1.629008, 4592.3, D4RL),
+    "Ant": Reference(-325.6, 3879.7, D4RL),
+    "AdroitHandPen": Reference(96.262799, 3076.833102, D4RL),
+    "AdroitHandHammer": Reference(-274.856578, 12794.134825, D4RL),
+    "AdroitHandDoor": Reference(-56.512833, 2880.569309, D4RL),
+    "AdroitHandRelocate": Reference(-6.425911, 4233.877798, D4RL),
+    "FrankaKitchen": Reference(0.0, 4.0, D4RL),
+    "PointMaze_Open": Reference(0.01, 20.66, D4RL),
+    "PointMaze_UMaze": Reference(23.85, 161.86, D4RL),
+    "PointMaze_Medium": Reference(13.13, 277.39, D4RL),
+    "PointMaze_Large": Reference(6.7, 273.99, D4RL),
+    "PointMaze_OpenDense": Reference(11.17817, 27.166539, D4RL),
+    "PointMaze_UMazeDense": Reference(68.537689, 193.662856, D4RL),
+    "PointMaze_MediumDense": Reference(44.264742, 297.455255, D4RL),
+    "PointMaze_LargeDense": Reference(30.569041, 303.485738, D4RL),
+    **{f"AntMaze_{maze}": Reference(0.0, 1.0, D4RL) for maze in ("UMaze", "Medium", "Large")},
+    **{f"AntMaze_{maze}_Diverse_GR": Reference(0.0, 1.0, D4RL) for maze in ("Medium", "Large")},
+    "Humanoid": Reference(122.02, 6281.02, JAT),
+    "HumanoidStandup": Reference(33135.75, 273574.16, JAT),
+    "InvertedDoublePendulum": Reference(57.46, 9338.69, JAT),
+    "InvertedPendulum": Reference(6.07, 475.40, JAT),
+    "Pusher": Reference(-149.69, -25.21, JAT),
+    "Reacher": Reference(-43.00, -5.68, JAT),
+    "Swimmer": Reference(0.80, 92.18, JAT),
 }
 
 
-def normalised(returns: Any, env_id: str) -> Any:
+def normalised(returns: Any, reference: Reference | str) -> Any:
     """D4RL score, ``100 (R - R_random) / (R_expert - R_random)``, of undiscounted returns of any shape.
+
+    Args:
+        returns: of whole episodes.
+        reference: what 0 and 100 are, or the environment whose known ones to take.
 
     >>> float(round(normalised(3234.3, "Hopper-v5"), 6))
     100.0
     """
-    low, high = reference_returns(env_id)
-    return 100.0 * (np.asarray(returns, np.float64) - low) / (high - low)
+    if isinstance(reference, str):
+        reference = reference_returns(reference)
+    return 100.0 * (np.asarray(returns, np.float64) - reference.random) / (reference.expert - reference.random)
 
 
-def reference_returns(env_id: str) -> tuple[float, float]:
-    """The (random, expert) returns of an environment; (0, 100), leaving returns raw, if none is known."""
-    return REFERENCE_RETURNS.get(env_id.split("-v", maxsplit=1)[0], (0.0, 100.0))
+def reference_returns(env_id: str | None, card: Mapping[str, Any] | None = None) -> Reference:
+    """What is 0 and 100 in an environment: by the dataset's own card, else by the table; :data:`RAW` if unknown.
+
+    Args:
+        env_id: Gymnasium id of any version, if there is one.
+        card: of a dataset; Minari's holds ``ref_min_score`` and ``ref_max_score`` where they are published.
+
+    >>> reference_returns("Hopper-v5").expert, reference_returns("Pendulum-v1").source
+    (3234.3, None)
+    """
+    own = [(card or {}).get(key) for key in ("ref_min_score", "ref_max_score")]
+    if all(isinstance(value, int | float) for value in own) and own[0] < own[1]:
+        return Reference(float(own[0]), float(own[1]), "the dataset's own metadata")
+    return REFERENCES.get((env_id or "").split("-v", maxsplit=1)[0], RAW)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from potstill.data.split import held_out_rows
 from potstill.distillate import Distillate
+from potstill.environments import RAW, Reference, reference_returns
 from potstill.errors import PotstillError
 from potstill.objectives import q_gap
 from potstill.rollouts import Act, play
@@ -22,6 +23,7 @@ from potstill.teachers.base import NetworkTeacher
 from potstill.types import Transitions
 
 FIRST_SEED = 10_000  # of the episodes' starts; each lane has its own
+TEACHER_SEED = 90  # of the episodes that the teacher plays beside its students
 
 
 def policy_returns(act: Act, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "1 E"]:
@@ -43,15 +45,36 @@ def train_crew(distillate: Distillate, students: int, seed: int, recipe: str | N
     return crew, time.perf_counter() - started
 
 
-def score_students(crew: Students, env_id: str, episodes: int, seed: int) -> dict[str, Any]:
+def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> Reference:
+    """What stands in for reference returns where none are known: 0 a random policy, 100 the teacher, both played.
+
+    The random policy draws uniformly between the action bounds. :data:`~potstill.environments.RAW`, which leaves
+    returns as they are, where the teacher earns no more than that.
+    """
+    low, high = teacher.policy.action_low, teacher.policy.action_high
+    rng = np.random.default_rng(TEACHER_SEED)
+    uniform = lambda states: rng.uniform(low, high, (len(states), len(low))).astype(np.float32)  # noqa: E731
+    random, expert = (
+        float(policy_returns(act, env_id, episodes, TEACHER_SEED).mean()) for act in (uniform, teacher.policy)
+    )
+    measured = f"measured here in {episodes} episodes each: a random policy and the teacher"
+    return Reference(random, expert, measured) if expert > random else RAW
+
+
+def score_students(
+    crew: Students, env_id: str, episodes: int, seed: int, reference: Reference | None = None
+) -> dict[str, Any]:
     """Let students play, singly and as an ensemble (ten episodes at least).
+
+    ``reference`` is what 0 and 100 of the score are; by default what is known of the environment.
 
     Returns:
         ``student`` and ``ensemble`` as :func:`~potstill.statistics.summarise` gives them.
     """
     singles = student_returns(crew, env_id, episodes, seed)
     together = policy_returns(crew.ensemble, env_id, max(10, episodes), seed + 1)
-    return {"student": summarise(singles, env_id), "ensemble": summarise(together, env_id)}
+    scale = reference_returns(env_id) if reference is None else reference
+    return {"student": summarise(singles, scale), "ensemble": summarise(together, scale)}
 
 
 def score_random(data: Transitions, like: Distillate, *, students: int, episodes: int, seed: int) -> dict[str, Any]:
@@ -70,7 +93,7 @@ def score_random(data: Transitions, like: Distillate, *, students: int, episodes
         crews.append(real.train_students([1000 * seed + i]))
     params = jax.tree.map(lambda *parts: jnp.concatenate(parts), *(crew.params for crew in crews))
     together = dataclasses.replace(crews[0], params=params)
-    return summarise(student_returns(together, like.env_id, episodes, seed), like.env_id)
+    return summarise(student_returns(together, like.env_id, episodes, seed), like.reference)
 
 
 def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher) -> dict[str, Any]:

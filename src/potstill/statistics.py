@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from potstill.environments import normalised
+from potstill.environments import Reference, normalised, reference_returns
 
 RESAMPLES = 2000
 
@@ -41,14 +41,18 @@ def bootstrap_interval(returns: Float[np.ndarray, "K E"], *, share: float = 0.95
     return float(low), float(high)
 
 
-def summarise(returns: Float[np.ndarray, "K E"], env_id: str) -> dict[str, Any]:
+def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> dict[str, Any]:
     """What results files hold of K policies × E episodes.
+
+    Args:
+        returns: undiscounted.
+        reference: what is 0 and 100 of the normalised score, or the environment whose known returns are.
 
     Returns:
         normalised ``mean``, ``std`` (over policies where there are several, else over episodes),
         ``iqm``, its 95 % ``interval``, ``raw_mean``, and ``returns``, normalised, policies × episodes.
     """
-    scores = normalised(returns, env_id)
+    scores = normalised(returns, reference)
     spread = scores.mean(axis=1) if len(scores) > 1 else scores[0]
     return {
         "mean": float(scores.mean()),
@@ -61,3 +65,13 @@ def summarise(returns: Float[np.ndarray, "K E"], env_id: str) -> dict[str, Any]:
         "raw_mean": float(np.mean(returns)),
         "returns": scores.round(4).tolist(),
     }
+
+
+def reference_in(result: dict[str, Any]) -> Reference:
+    """What is 0 and 100 of the scores of a result; older ones do not say so themselves."""
+    return Reference(**result["reference"]) if "reference" in result else reference_returns(result.get("env_id"))
+
+
+def return_label(result: dict[str, Any]) -> str:
+    """What the scores of a result are."""
+    return "normalised return" if reference_in(result).source else "return"

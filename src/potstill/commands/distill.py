@@ -19,8 +19,17 @@ from potstill.config import DistillConfig
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
 from potstill.distillate import Distillate
+from potstill.environments import Reference, reference_returns
 from potstill.errors import PotstillError
-from potstill.evaluation import policy_returns, score_offline, score_random, score_students, train_crew
+from potstill.evaluation import (
+    TEACHER_SEED,
+    measured_reference,
+    policy_returns,
+    score_offline,
+    score_random,
+    score_students,
+    train_crew,
+)
 from potstill.objectives import objective_named, value_weights
 from potstill.progress import Tracker
 from potstill.recipes import recipe_named
@@ -69,11 +78,19 @@ def distill(config: DistillConfig) -> Path:
         teacher = find_teacher(config.teacher, config.dataset, data)
     folder = RunFolder(config.out, "distill", config, force=config.force)
     print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.path}")
-    job = Job(config, data, train, teacher, folder)
+    job = Job(config, data, train, teacher, folder, reference_for(config, data, teacher))
     result = job.evaluate(job.distil())
     folder.finish(result)
     report_distillation(folder.path, result)
     return folder.path
+
+
+def reference_for(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> Reference:
+    """What is 0 and 100 of a score: known returns, else a random policy's and the teacher's, played here."""
+    known = reference_returns(data.env_id, data.card)
+    if known.source or data.env_id is None or teacher is None or not config.episodes:
+        return known
+    return measured_reference(teacher, data.env_id, max(10, config.episodes))
 
 
 def _check_names(config: DistillConfig) -> None:
@@ -96,6 +113,7 @@ class Job:
     train: Transitions
     teacher: NetworkTeacher | None
     folder: RunFolder
+    reference: Reference
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("distilling", "training", "evaluating"), 0.0)
     )
@@ -147,6 +165,7 @@ class Job:
         settings = {k: v for k, v in to_json(config).items() if k not in ("out", "force")}
         return {
             "env_id": self.data.env_id,
+            "reference": self.reference._asdict(),
             "dataset": {"name": self.data.name, "sha256": self.data.content_hash, "rows": len(self.data)},
             "teacher": None if self.teacher is None else {"sha256": self.teacher.content_hash, **self.teacher.metadata},
             "objective": config.objective,
@@ -164,7 +183,7 @@ class Job:
         point = {"step": step, "held_out_loss": loss, "seconds": seconds}
         if self.data.env_id and self.config.episodes:
             crew, _ = train_crew(distillate, CURVE_STUDENTS, seed=7)
-            scores = score_students(crew, self.data.env_id, CURVE_EPISODES, seed=7)
+            scores = score_students(crew, self.data.env_id, CURVE_EPISODES, 7, self.reference)
             point |= {"student": scores["student"]["mean"], "student_std": scores["student"]["std"]}
             point["ensemble"] = scores["ensemble"]["mean"]
         self.curve.append(point)
@@ -173,16 +192,17 @@ class Job:
     def evaluate(self, distillate: Distillate) -> dict[str, Any]:
         """The result: teacher, random pairs, students and ensemble; offline figures without an environment."""
         config, env_id, started = self.config, self.data.env_id, time.perf_counter()
-        result: dict[str, Any] = {"dataset": self.data.name, "env_id": env_id, "pairs": len(distillate)}
+        result: dict[str, Any] = {"dataset": self.data.name, "env_id": env_id, "reference": self.reference._asdict()}
+        result["pairs"] = len(distillate)
         crew, self.seconds["training"] = train_crew(distillate, config.students, config.seed)
         if env_id and config.episodes:
             print(f"evaluating {config.students} students, {config.episodes} episodes each", flush=True)
             if self.teacher is not None:
-                returns = policy_returns(self.teacher.policy, env_id, max(10, config.episodes), seed=90)
-                result["teacher"] = summarise(returns, env_id)
+                returns = policy_returns(self.teacher.policy, env_id, max(10, config.episodes), TEACHER_SEED)
+                result["teacher"] = summarise(returns, self.reference)
             counts = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
             result["random"] = score_random(self.train, distillate, **counts)
-            result |= score_students(crew, env_id, config.episodes, config.seed)
+            result |= score_students(crew, env_id, config.episodes, config.seed, self.reference)
         if self.teacher is not None:
             result["offline"] = score_offline(crew, self.data, self.teacher)
         self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["training"]

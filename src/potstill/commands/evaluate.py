@@ -53,7 +53,8 @@ def evaluate(config: EvaluateConfig) -> Path:
     crew, seconds = train_crew(distillate, config.students, config.seed, recipe)
     result["seconds"] = {"training": seconds}
     if distillate.env_id is not None:
-        result |= score_students(crew, distillate.env_id, config.episodes, config.seed)
+        result["reference"] = distillate.reference._asdict()
+        result |= score_students(crew, distillate.env_id, config.episodes, config.seed, distillate.reference)
         print_scores(result)
     if data is not None and teacher is not None:
         result["offline"] = score_offline(crew, data, teacher)

@@ -9,12 +9,13 @@ from typing import Any
 
 from potstill.config import TeachConfig
 from potstill.data.registry import load_dataset
+from potstill.environments import reference_returns
 from potstill.errors import Diverged, PotstillError
 from potstill.evaluation import policy_returns
 from potstill.progress import Tracker
 from potstill.runs import RunFolder, check_out, read_json, to_json, write_atomically
 from potstill.settings import configured
-from potstill.statistics import summarise
+from potstill.statistics import return_label, summarise
 from potstill.storage import file_hash
 from potstill.teachers.base import load_teacher
 from potstill.teachers.checkpoints import Progress, load_checkpoint, save_checkpoint
@@ -62,6 +63,7 @@ def _teach_one(config: TeachConfig, data: Transitions | None = None) -> Path:
     kept = progress.history[-1] if config.patience is None else progress.best()
     result = {
         "teacher": kept if "mean" in kept else None,
+        "reference": reference_returns(data.env_id, data.card)._asdict(),
         "updates": kept["update"],
         "stopped": learner.done if learner.done < config.updates else None,
         "history": progress.history,
@@ -138,7 +140,8 @@ def _evaluate(learner: Learner, scores: OfflineScores | None, folder: RunFolder,
     if scores:
         entry.update(scores(teacher, config.fitted_updates))
     if config.episodes and data.env_id:
-        entry.update(summarise(policy_returns(teacher.policy, data.env_id, config.episodes, seed=0), data.env_id))
+        returns = policy_returns(teacher.policy, data.env_id, config.episodes, seed=0)
+        entry.update(summarise(returns, reference_returns(data.env_id, data.card)))
     progress.history.append(entry)
     folder.log(**entry)
     if config.patience is None or progress.best() is entry:
@@ -171,7 +174,7 @@ def _show(path: Path, data: Transitions, result: dict[str, Any]) -> None:
     from potstill.reports.plots import plot_learning_curve
 
     if result["history"][0].keys() & {"mean", "fitted_value"}:
-        plot_learning_curve(path / "learning_curve.png", result["history"], data.name)
+        plot_learning_curve(path / "learning_curve.png", result["history"], data.name, return_label(result))
     print(f"{path / 'teacher.safetensors'}: {result['updates_per_second']:.0f} updates a second")
     if result["stopped"]:
         print(f"stopped after {result['stopped']:,} updates: the fitted value was best at {result['updates']:,}")
@@ -183,4 +186,4 @@ def _show(path: Path, data: Transitions, result: dict[str, Any]) -> None:
             f"squared distance to the data's actions {last['action_distance']:.3g}"
         )
     if result["teacher"]:
-        print(f"normalised return {result['teacher']['mean']:.1f} ± {result['teacher']['std']:.1f} over episodes")
+        print(f"{return_label(result)} {result['teacher']['mean']:.1f} ± {result['teacher']['std']:.1f} over episodes")

@@ -20,7 +20,7 @@ TABLES = ("observations", "actions", "next_observations")
 FLAGS = ("terminals", "timeouts", "terminations", "truncations")
 
 
-def as_columns(raw: dict[str, np.ndarray], *, source: str) -> dict[str, np.ndarray]:
+def as_columns(raw: dict[str, Any], *, source: str) -> dict[str, np.ndarray]:
     """Give raw columns their type and shape: float32 or bool, (N, 1) squeezed.
 
     Raises:
@@ -213,9 +213,8 @@ def _late_terminations(data: Transitions, ends: np.ndarray, lengths: np.ndarray,
 
 def _unfollowed(data: Transitions) -> list[str]:
     """Suspicions about next observations, in a sample of the rows that end no episode."""
-    rows = np.arange(len(data) - 2)
-    if len(rows) > SAMPLE:
-        rows = np.sort(np.random.default_rng(0).integers(0, len(rows), SAMPLE))
+    inner = max(len(data) - 2, 0)
+    rows = np.arange(inner) if inner <= SAMPLE else np.sort(np.random.default_rng(0).integers(0, inner, SAMPLE))
     if len(rows) and data.truncations[rows].mean() > 0.5 and len(rows) >= 100:
         return ["most rows are cut off from the next: rows out of order? Returns of episodes mean nothing then"]
     rows = rows[~data.episode_ends[rows]]

@@ -165,7 +165,8 @@ def last_observation_rows(columns: dict[str, np.ndarray], ends: np.ndarray) -> d
 def qlearning_rows(columns: dict[str, Any], *, source: str, limit: int = COUNTED) -> dict[str, Any]:
     """Pair each row with the next one and drop the rows that have no next one.
 
-    Flags are arrays, the other columns arrays or HDF5 datasets. Without ``timeouts`` a counter of ``limit`` steps since the last end decides where one is.
+    Flags are arrays, the other columns arrays or HDF5 datasets. Without ``timeouts`` a counter of ``limit``
+    steps since the last end decides where one is.
     """
     terminals = columns["terminals"]
     timeouts = columns.get("timeouts")
@@ -207,7 +208,9 @@ def without_rows(key: str, column: Any, dropped: np.ndarray, *, source: str) -> 
     end = 0
     for first, chunk in checked_chunks(key, column, source=source):
         if not first:
-            kept, gone = (np.empty((n, *chunk.shape[1:]), np.float32) for n in (len(column) - len(dropped), len(dropped)))
+            kept, gone = (
+                np.empty((n, *chunk.shape[1:]), np.float32) for n in (len(column) - len(dropped), len(dropped))
+            )
         here = slice(*np.searchsorted(dropped, (first, first + len(chunk))))
         gaps = dropped[here] - first
         gone[here] = chunk[gaps]

@@ -25,6 +25,7 @@ from potstill.types import Transitions
 
 COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
 PAPERS = ("dataset_id", "algorithm_name", "author", "code_permalink", "description", "minari_version")
+REFERENCE = ("ref_min_score", "ref_max_score")  # of whoever published the dataset
 
 
 def minari_path(name: str) -> Path:
@@ -85,7 +86,7 @@ def read_minari(path: Path) -> Transitions:
         name=str(metadata.get("dataset_id", path.name)),
         env_id=_environment(env_spec.get("id"), changes, columns, bounds, path),
         bounds=bounds,
-        card={"source": "minari", **{key: metadata[key] for key in PAPERS if key in metadata}},
+        card={"source": "minari", **{key: metadata[key] for key in PAPERS + REFERENCE if key in metadata}},
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from potstill.bundled import BUNDLED, bundled_names
-from potstill.environments import REFERENCE_RETURNS, make, normalised, reference_returns
+from potstill.environments import REFERENCES, make, normalised, reference_returns
 from potstill.errors import PotstillError
 from potstill.runs import read_json
 from potstill.types import Transitions
@@ -192,7 +192,7 @@ def fitting(
     found = []
     for env_id in gymnasium.registry:
         family, _, version = env_id.rpartition("-v")
-        if family not in REFERENCE_RETURNS or int(version) < 4:
+        if family not in REFERENCES or int(version) < 4:
             continue
         try:
             env = make(env_id)
@@ -211,16 +211,17 @@ def scores_of(data: Transitions, returns: Float[np.ndarray, " E"]) -> dict[str, 
 
     ``None`` where no reference returns are known: returns then stay raw.
     """
-    if data.env_id is None or data.env_id.split("-v")[0] not in REFERENCE_RETURNS:
+    reference = reference_returns(data.env_id, data.card)
+    if reference.source is None:
         return None
-    random, expert = reference_returns(data.env_id)
-    scores = normalised(returns, data.env_id)
+    scores = normalised(returns, reference)
     cloned = BUNDLED / f"{data.name}.bc.json"
     known = read_json(cloned)["bc"]["mean"] if data.name in bundled_names() and cloned.exists() else None
     return {
         "mean": float(scores.mean()),
         "best": float(scores.max()),
-        "random_return": random,
-        "expert_return": expert,
+        "random_return": reference.random,
+        "expert_return": reference.expert,
+        "source": reference.source,
         "bc": data.card.get("bc", known),
     }

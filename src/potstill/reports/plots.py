@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from potstill.environments import normalised
+from potstill.statistics import return_label
 
 DPI = 120
 BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9762b", "#3c8c5a", "#8a8a8a"
@@ -41,14 +42,15 @@ def plot_returns(path: Path, returns: Sequence[float], env_id: str) -> Path:
     """Episode returns of a collected dataset, in order and as a histogram, as normalised scores."""
     scores = normalised(np.array(returns or [0.0]), env_id)
     figure, (left, right) = new_figure(2)
+    label = return_label({"env_id": env_id})
     left.plot(scores, ".", color=BLUE, markersize=3)
-    left.set(xlabel="episode", ylabel="normalised return", title=f"{env_id}: {len(returns):,} episodes")
+    left.set(xlabel="episode", ylabel=label, title=f"{env_id}: {len(returns):,} episodes")
     right.hist(scores, bins=40, color=BLUE)
-    right.set(xlabel="normalised return", ylabel="episodes", title=f"mean {scores.mean():.1f}, best {scores.max():.1f}")
+    right.set(xlabel=label, ylabel="episodes", title=f"mean {scores.mean():.1f}, best {scores.max():.1f}")
     return save_figure(figure, path)
 
 
-def plot_learning_curve(path: Path, history: Sequence[dict[str, Any]], name: str) -> Path:
+def plot_learning_curve(path: Path, history: Sequence[dict[str, Any]], name: str, label: str) -> Path:
     """A teacher over updates: its return, with the spread over episodes, and its worth by the data alone."""
     updates = np.array([entry["update"] for entry in history])
     column = lambda key: np.array([entry[key] for entry in history])  # noqa: E731
@@ -59,7 +61,7 @@ def plot_learning_curve(path: Path, history: Sequence[dict[str, Any]], name: str
         mean, std = column("mean"), column("std")
         left.fill_between(updates, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0)
         left.plot(updates, mean, "o-", color=BLUE)
-        left.set(xlabel="updates", ylabel="normalised return", title=f"teacher on {name}")
+        left.set(xlabel="updates", ylabel=label, title=f"teacher on {name}")
         left.set_ylim(bottom=min(0.0, float((mean - std).min())))
     if judged:
         right.plot(updates, column("fitted_value"), "o-", color=GREEN, label="fitted Q-evaluation")
@@ -96,7 +98,7 @@ def _returns_panel(axis: Any, steps: Sequence[int], result: dict[str, Any]) -> N
     for name, colour, label in (("teacher", ORANGE, "teacher"), ("random", GREY, "random real pairs")):
         if result.get(name):
             axis.axhline(result[name]["mean"], color=colour, linewidth=1.2, label=label)
-    axis.set(xlabel="outer steps", ylabel="normalised return", title=f"{result['dataset']}, {result['pairs']} pairs")
+    axis.set(xlabel="outer steps", ylabel=return_label(result), title=f"{result['dataset']}, {result['pairs']} pairs")
     highest = max(axis.get_ylim()[1], float((mean + std).max()))
     axis.set_ylim(bottom=min(0.0, float((mean - std).min())), top=1.3 * highest)  # room for the legend
     axis.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
@@ -113,7 +115,8 @@ def plot_comparison(path: Path, results: dict[str, dict[str, Any]]) -> Path:
             mean, std = ([scores[key] for _, scores in found] for key in ("mean", "std"))
             axis.bar(x, mean, 0.18, yerr=std, color=colour, label=kind, error_kw={"linewidth": 0.8})
     axis.set_xticks(range(len(results)), [Path(run).name for run in results])
-    axis.set(ylabel="normalised return", title="spread: over students, or over episodes of one policy")
+    labels = {return_label(result) for result in results.values()}
+    axis.set(ylabel=" or ".join(sorted(labels)), title="spread: over students, or over episodes of one policy")
     axis.set_ylim(bottom=0)
     axis.legend(frameon=False, ncols=4, fontsize=8)
     return save_figure(figure, path)

@@ -66,13 +66,14 @@ def _scores(scores: dict[str, Any] | None, env_id: str | None) -> str:
     if scores is None:
         of = f"of {env_id}" if env_id else "without an environment"
         return (
-            f"no reference returns are known {of}, so returns stay raw: compare them with a teacher's and with a "
-            "random policy's, played in the same environment"
+            f"no reference returns are known {of}, so returns stay raw here; where there is an environment, `potstill "
+            "distill` plays a random policy and the teacher, and calls them 0 and 100"
         )
     known = "not known" if scores["bc"] is None else f"{scores['bc']:.1f}"
     return (
         f"mean {scores['mean']:.1f}, best {scores['best']:.1f}, where 0 is a random policy "
-        f"(return {formatted(scores['random_return'])}), 100 an expert ({formatted(scores['expert_return'])}); "
+        f"(return {formatted(scores['random_return'])}), 100 an expert ({formatted(scores['expert_return'])}), by "
+        f"{scores['source']}; "
         f"behavioural cloning of all rows: {known}"
     )
 

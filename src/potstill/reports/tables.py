@@ -8,9 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from potstill.environments import REFERENCE_RETURNS
+from potstill.environments import reference_returns
 from potstill.reports.plots import plot_curve
 from potstill.reports.states import render_states
+from potstill.statistics import reference_in, return_label
 
 LABELS = {
     "teacher": "teacher",
@@ -28,10 +29,9 @@ def _console() -> Console:
 
 def score_table(result: dict[str, Any], title: str) -> Table:
     """Normalised returns, a row for each kind of policy that ``result`` holds."""
-    known = (result.get("env_id") or "").split("-v")[0] in REFERENCE_RETURNS
     table = Table(title=title, title_justify="left")
     table.add_column("policy")
-    for column in ("normalised return" if known else "return", "spread", "policies × episodes", "of teacher"):
+    for column in (return_label(result), "spread", "policies × episodes", "of teacher"):
         table.add_column(column, justify="right")
     teacher = (result.get("teacher") or {}).get("mean")
     students = (result.get("student") or {}).get("policies", 0)
@@ -51,8 +51,16 @@ def score_table(result: dict[str, Any], title: str) -> Table:
 
 
 def print_scores(result: dict[str, Any], title: str | None = None) -> None:
-    """Print :func:`score_table`."""
+    """Print :func:`score_table` and, where no reference returns are known, what the scores refer to instead."""
     _console().print(score_table(result, title or result.get("env_id") or "scores"))
+    reference, table = reference_in(result), reference_returns(result.get("env_id"))
+    if reference != table and reference.source:
+        print(f"0 is a return of {reference.random:.4g}, 100 one of {reference.expert:.4g}: {reference.source}")
+    elif not reference.source:
+        print(
+            f"no reference returns are known of {result.get('env_id')}, and no teacher was played that earns more than "
+            "a random policy: returns are as they are"
+        )
 
 
 def print_offline(offline: dict[str, Any]) -> None:

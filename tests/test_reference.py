@@ -1,0 +1,77 @@
+"""What is 0 and 100 of a score: known returns, a dataset's own, or what a random policy and the teacher earn."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from conftest import random_teacher
+
+import potstill
+from potstill.environments import RAW
+from potstill.evaluation import TEACHER_SEED, measured_reference, policy_returns
+from potstill.reports import print_scores
+from potstill.statistics import summarise
+
+QUICK = {"size": 8, "steps": 2, "batch": 32, "students": 2, "episodes": 2, "curve_points": 1}
+
+
+def pendulum_teacher(seed):
+    """Of random networks; the one of seed 11 earns more than random actions, that of seed 0 less."""
+    teacher = random_teacher(3, 1, seed=seed)
+    bounds = {"action_low": np.float32([-2]), "action_high": np.float32([2])}
+    return dataclasses.replace(teacher, policy=dataclasses.replace(teacher.policy, **bounds))
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    columns = {
+        "observations": rng.normal(size=(400, 3)),
+        "actions": rng.uniform(-2, 2, (400, 1)),
+        "rewards": rng.normal(size=400),
+        "terminations": np.zeros(400, bool),
+        "truncations": np.arange(1, 401) % 100 == 0,
+    }
+    path = tmp_path_factory.mktemp("logs") / "pendulum.npz"
+    np.savez(path, env_id="Pendulum-v1", **columns)
+    return path
+
+
+def result_of(run):
+    return json.loads((run / "result.json").read_text())
+
+
+def test_without_known_returns_the_teacher_and_a_random_policy_are_played(logs, tmp_path, capsys):
+    teacher = pendulum_teacher(11)
+    file = teacher.save(tmp_path / "teacher.safetensors")
+    run = potstill.distill(logs, teacher=file, out=tmp_path / "run", **QUICK)
+    said, result = capsys.readouterr().out, result_of(run)
+    measured = measured_reference(teacher, "Pendulum-v1", 10)
+    earned = policy_returns(teacher.policy, "Pendulum-v1", 10, TEACHER_SEED).mean()
+    assert result["reference"] == measured._asdict()
+    assert measured.expert == pytest.approx(earned)
+    assert measured.random < earned
+    assert result["teacher"]["mean"] == pytest.approx(100.0)
+    student = result["student"]
+    span = measured.expert - measured.random
+    assert student["mean"] == pytest.approx(100 * (student["raw_mean"] - measured.random) / span)
+    assert "normalised return" in said
+    line = next(line for line in said.splitlines() if line.startswith("0 is a return of"))
+    assert "measured here in 10 episodes each: a random policy and the teacher" in line
+    again = result_of(potstill.evaluate(run, students=2, episodes=2, out=tmp_path / "again"))
+    assert again["reference"] == result["reference"]
+    assert again["student"]["returns"] == student["returns"]
+    assert line in capsys.readouterr().out
+    potstill.report((run,), out=tmp_path / "report")
+    assert line in capsys.readouterr().out
+
+
+def test_a_teacher_that_is_no_better_than_random_is_no_reference(capsys):
+    assert measured_reference(pendulum_teacher(0), "Pendulum-v1", 2) == RAW
+    scores = summarise(np.array([[-1300.0, -1100.0]]), RAW)
+    assert scores["mean"] == scores["raw_mean"] == -1200.0
+    print_scores({"env_id": "Pendulum-v1", "reference": RAW._asdict(), "student": scores})
+    said = capsys.readouterr().out
+    assert "no reference returns are known of Pendulum-v1" in said
+    assert "normalised return" not in said

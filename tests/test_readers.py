@@ -18,9 +18,9 @@ from potstill.types import Transitions
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def refused(source, *words):
+def refused(source, *words, **options):
     with pytest.raises(PotstillError) as caught:
-        load_dataset(source)
+        load_dataset(source, **options)
     message = str(caught.value)
     assert "\n" not in message
     assert all(word in message for word in words), message

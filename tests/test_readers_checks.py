@@ -1,6 +1,7 @@
 """What readers refuse in one line, and what they take with a warning."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -11,7 +12,7 @@ from test_readers import GOLDEN, hand_d3rlpy, hand_minari, pairs_of, refused, ti
 
 from potstill.data.checks import suspicions
 from potstill.data.registry import load_dataset
-from potstill.errors import PotstillWarning
+from potstill.errors import PotstillError, PotstillWarning
 
 # ---- what is refused
 
@@ -113,6 +114,37 @@ def test_an_hdf5_file_of_pairs_out_of_order_is_refused(tmp_path, columns):
     assert len(whole) == 58
     columns["next_observations"] = columns["observations"] + 1
     refused(write_columns(tmp_path / "b.hdf5", columns), "row 0's next_observations", "row 1's", ".npz")
+
+
+@pytest.mark.parametrize("form", ["arrays", "npz", "hdf5", "parquet", "minari", "d3rlpy"])
+def test_actions_in_another_unit_are_scaled_when_asked(tmp_path, form):
+    parts = [part | {"actions": part["actions"] * 5} for part in timed_out()]
+    arrays = {key: np.concatenate([part[key] for part in parts]) for key in ("actions", "rewards")}
+    arrays |= {"observations": np.concatenate([part["observations"][:-1] for part in parts])}
+    arrays["terminals"], arrays["timeouts"] = np.zeros(26, bool), np.arange(26) == 9
+    if form == "arrays":
+        source = arrays
+    elif form == "minari":
+        source = hand_minari(tmp_path / "x", parts)
+    elif form == "d3rlpy":
+        rows = [part | {"observations": part["observations"][:-1]} for part in parts]
+        source = hand_d3rlpy(tmp_path / "x.h5", rows, [False] * 4)
+    else:
+        source = write_columns(tmp_path / f"x.{form}", arrays)
+    widest = np.abs(arrays["actions"]).max()
+    with pytest.raises(PotstillError) as caught:
+        load_dataset(source)
+    line = str(caught.value)
+    assert "outside its bounds" in line
+    scale = float(re.search(r"scale with --action-scale ([\d.]+), or name the environment", line)[1])
+    bound = 2 if form == "minari" else 1
+    assert 0.9 * bound / widest < scale <= bound / widest
+    data = load_dataset(source, action_scale=0.2)
+    assert data.card["action_scale"] == 0.2
+    np.testing.assert_allclose(np.abs(data.actions).max(), 0.2 * widest, rtol=1e-6)
+    refused({}, "--action-scale 0.0", action_scale=0.0)
+    refused({}, "--action-scale nan", action_scale=np.nan)
+    refused(data, "as they are", action_scale=2.0)
 
 
 def test_bad_parquet(tmp_path):

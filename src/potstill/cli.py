@@ -23,6 +23,7 @@ COMMANDS = {
     "distill": config.DistillConfig,
     "evaluate": config.EvaluateConfig,
     "inspect": config.InspectConfig,
+    "export": config.ExportConfig,
     "reproduce": config.ReproduceConfig,
     "report": config.ReportConfig,
 }

@@ -87,9 +87,9 @@ def reference_returns(env_id: str | None, card: Mapping[str, Any] | None = None)
     >>> reference_returns("Hopper-v5").expert, reference_returns("Pendulum-v1").source
     (3234.3, None)
     """
-    own = [(card or {}).get(key) for key in ("ref_min_score", "ref_max_score")]
-    if all(isinstance(value, int | float) for value in own) and own[0] < own[1]:
-        return Reference(float(own[0]), float(own[1]), "the dataset's own metadata")
+    low, high = ((card or {}).get(key) for key in ("ref_min_score", "ref_max_score"))
+    if isinstance(low, int | float) and isinstance(high, int | float) and low < high:
+        return Reference(float(low), float(high), "the dataset's own metadata")
     return REFERENCES.get((env_id or "").split("-v", maxsplit=1)[0], RAW)
 
 

@@ -137,9 +137,9 @@ def check_same(path: Path, config: Any) -> None:
     saved, wanted = read_json(path / "config.json"), to_json(config)
     if (path / "result.json").exists():
         raise PotstillError(f"{path} is finished: nothing to resume")
-    for name in (name for name in wanted if name not in ("out", "force", "resume")):
-        if saved.get(name) != wanted[name]:
-            raise PotstillError(f"{path} has {name} {saved.get(name)}, not {wanted[name]}: it cannot be resumed so")
+    for name in (name for name in wanted if name in saved and name not in ("out", "force", "resume")):
+        if saved[name] != wanted[name]:
+            raise PotstillError(f"{path} has {name} {saved[name]}, not {wanted[name]}: it cannot be resumed so")
 
 
 def read_json(path: Path) -> dict[str, Any]:

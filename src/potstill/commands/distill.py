@@ -69,7 +69,7 @@ def distill(config: DistillConfig) -> Path:
     """
     _check_names(config)
     check_free(config.out, force=config.force)
-    data = load_dataset(config.dataset)
+    data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
     train = data.take(training_rows(len(data)))
     if config.size > len(train):
         raise PotstillError(f"--size {config.size}: {data.name} has {len(train)} rows to choose pairs from")

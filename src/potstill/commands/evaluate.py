@@ -44,7 +44,7 @@ def evaluate(config: EvaluateConfig) -> Path:
     check_free(config.out, force=config.force)
     data = teacher = None
     if config.dataset is not None:
-        data = load_dataset(config.dataset)
+        data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
         teacher = find_teacher(config.teacher, config.dataset, data)
         if distillate.states.shape[1] != data.state_size:
             raise PotstillError(f"{data.name} has {data.state_size} states, the pairs {distillate.states.shape[1]}")

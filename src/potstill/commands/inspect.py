@@ -41,9 +41,9 @@ def inspect(config: InspectConfig) -> Path:
     """
     check_free(config.out, force=config.force)
     try:
-        facts = describe(config.path)
+        facts = describe(config)
     except PotstillError as error:
-        refused = refused_figures(Path(config.path), str(error))
+        refused = refused_figures(Path(config.path), str(error), config.action_scale)
         if refused is None:
             raise
         facts = refused
@@ -77,14 +77,14 @@ def show(facts: dict[str, Any], name: str) -> None:
         print_artefact(f"{facts['kind']}: {name}", flat(facts))
 
 
-def describe(path: Path | str) -> dict[str, Any]:
+def describe(config: InspectConfig) -> dict[str, Any]:
     """The facts of one artefact or dataset, as plain values."""
-    found = Path(path)
+    path, found = config.path, Path(config.path)
     for artefact in ("distillate.safetensors", "teacher.safetensors"):  # of a run folder
         if (found / artefact).is_file():
             found = found / artefact
     if str(path) in bundled_names() or found.suffix != ".safetensors":
-        return describe_dataset(path)
+        return describe_dataset(config)
     kind = storage.kind_of(found)
     if kind == "distillate":
         return describe_distillate(found)
@@ -121,10 +121,10 @@ def describe_distillate(path: Path) -> dict[str, Any]:
     }
 
 
-def describe_dataset(path: Path | str) -> dict[str, Any]:
+def describe_dataset(config: InspectConfig) -> dict[str, Any]:
     """Figures, warnings and card of a dataset."""
     with warnings.catch_warnings(record=True) as caught:  # the page holds them
         warnings.simplefilter("always", PotstillWarning)
-        data = load_dataset(path)
+        data = load_dataset(config.path, download=config.download, action_scale=config.action_scale)
     figures, said = figures_of(data), [str(w.message) for w in caught if issubclass(w.category, PotstillWarning)]
     return {**figures, "warnings": [*said, *warnings_of(figures)]}

@@ -54,7 +54,7 @@ def _teach_one(config: TeachConfig, data: Transitions | None = None) -> Path:
     """Train by one algorithm, on ``data`` if they are loaded already."""
     algorithm = algorithm_named(config.algorithm)
     resumed = check_out(config)
-    data = rewarded(config.dataset) if data is None else data
+    data = rewarded(config) if data is None else data
     learner = Learner(algorithm, data, config)
     folder = RunFolder(config.out, "teach", config, force=config.force, resume=resumed)
     scores = OfflineScores(data, config) if config.fitted_updates else None
@@ -80,7 +80,7 @@ def _teach_one(config: TeachConfig, data: Transitions | None = None) -> Path:
 def _teach_best(config: TeachConfig) -> Path:
     """Train every candidate in a folder of its own inside the run, then keep the one the data prefer."""
     resumed = check_out(config)
-    data = rewarded(config.dataset)
+    data = rewarded(config)
     need_order(data, "auto")
     folder = RunFolder(config.out, "teach", config, force=config.force, resume=resumed)
     failed = {}
@@ -104,9 +104,9 @@ def _teach_best(config: TeachConfig) -> Path:
     return folder.path
 
 
-def rewarded(dataset: Path | str) -> Transitions:
+def rewarded(config: TeachConfig) -> Transitions:
     """Load a dataset whose rewards say something."""
-    data = load_dataset(dataset)
+    data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
     if data.rewards.min() == data.rewards.max():
         raise PotstillError(
             f"{data.name}: all rewards equal {data.rewards[0]:.4g}, there is nothing to learn from them"

@@ -6,7 +6,7 @@ these classes, and the resolved values are saved with every artefact.
 
 from potstill.config.collect import CollectConfig
 from potstill.config.distill import DistillConfig, EvaluateConfig
-from potstill.config.runs import InspectConfig, ReportConfig, ReproduceConfig
+from potstill.config.runs import ExportConfig, InspectConfig, ReportConfig, ReproduceConfig
 from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, Settings, TeachConfig
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "DistillConfig",
     "EdacConfig",
     "EvaluateConfig",
+    "ExportConfig",
     "InspectConfig",
     "IqlConfig",
     "RebracConfig",

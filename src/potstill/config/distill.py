@@ -21,6 +21,12 @@ class DistillConfig:
     teacher: Path | str | None = None
     """A file of `potstill teach`, CORL (.pt), stable-baselines3 (.zip) or d3rlpy (.d3). Default: the bundled one."""
 
+    download: bool = False
+    """Where a minari:ID is not in Minari's root: let Minari's own client fetch it."""
+
+    action_scale: float = 1.0
+    """What the dataset's actions are multiplied by, where they are in another unit than their environment's."""
+
     size: int = 256
     """N, the number of pairs."""
 
@@ -100,6 +106,12 @@ class EvaluateConfig:
 
     teacher: Path | str | None = None
     """Without an environment: the teacher to compare with. Default: the bundled one."""
+
+    download: bool = False
+    """Where a minari:ID is not in Minari's root: let Minari's own client fetch it."""
+
+    action_scale: float = 1.0
+    """What the dataset's actions are multiplied by, where they are in another unit than their environment's."""
 
     seed: int = 0
     """Seeds the students' starts and the episodes'."""

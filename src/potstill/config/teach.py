@@ -139,6 +139,12 @@ class TeachConfig:
 
     _: KW_ONLY
 
+    download: bool = False
+    """Where a minari:ID is not in Minari's root: let Minari's own client fetch it."""
+
+    action_scale: float = 1.0
+    """What the dataset's actions are multiplied by, where they are in another unit than their environment's."""
+
     algorithm: str = "rebrac"
     """bc, rebrac, iql, cal-ql or edac; or auto: train the cheap ones and keep the best by the data alone."""
 

@@ -32,7 +32,8 @@ def as_columns(raw: dict[str, Any], *, source: str) -> dict[str, np.ndarray]:
 
 def check_kind(key: str, column: Any, *, source: str) -> None:
     """Raise unless type and shape are those of a column: all that is known of an HDF5 dataset before it is read."""
-    shape, axes = column.shape or (), 2 if key in TABLES else 1
+    shape: tuple[int, ...] = column.shape or ()
+    axes = 2 if key in TABLES else 1
     if column.dtype.kind not in "fiub":
         raise PotstillError(f"{source}: column '{key}' holds {column.dtype}, numbers are needed")
     if key == "actions" and column.dtype.kind in "iub":
@@ -44,8 +45,7 @@ def check_kind(key: str, column: Any, *, source: str) -> None:
         raise PotstillError(f"{source}: column '{key}' has shape {shape}, {axes} axes are needed, none empty")
 
 
-def _as_column(key: str, array: np.ndarray, source: str, first: int = 0) -> np.ndarray:
-    """Rows of a column from number ``first`` on, in their type and shape."""
+def _as_column(key: str, array: np.ndarray, source: str) -> np.ndarray:
     check_kind(key, array, source=source)
     if key not in TABLES and array.ndim == 2:
         array = array[:, 0]
@@ -54,9 +54,9 @@ def _as_column(key: str, array: np.ndarray, source: str, first: int = 0) -> np.n
     with np.errstate(over="ignore"):
         column = array.astype(np.float32, copy=False)
     if column.dtype != array.dtype and not _all_finite(column):
-        check_finite(key, array, source=source, first=first)
+        check_finite(key, array, source=source)
         where = tuple(np.argwhere(~np.isfinite(column))[0])
-        raise PotstillError(f"{source}: {array[where]} in {_place(key, where, first)} is beyond float32")
+        raise PotstillError(f"{source}: {array[where]} in {_place(key, where)} is beyond float32")
     return column
 
 
@@ -74,9 +74,11 @@ def checked_chunks(key: str, column: Any, *, source: str) -> Iterator[tuple[int,
     stored = (getattr(column, "chunks", None) or (1,))[0]  # rows that HDF5 compresses together
     step = max(CHUNK // stored, 1) * stored
     for first in range(0, len(column), step):
-        chunk = _as_column(key, np.asarray(column[first : first + step]), source, first)
-        check_finite(key, chunk, source=source, first=first)
-        yield first, chunk
+        with np.errstate(over="ignore"):
+            chunk = np.asarray(column[first : first + step]).astype(np.float32, copy=False)
+        if not _all_finite(chunk):
+            check_finite(key, _as_column(key, np.asarray(column), source), source=source)  # names the place
+        yield first, chunk if key in TABLES else chunk.reshape(len(chunk))
 
 
 def _as_flags(key: str, array: np.ndarray, source: str) -> np.ndarray:
@@ -99,15 +101,16 @@ def _all_finite(array: np.ndarray) -> bool:
     return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
-def _place(name: str, where: tuple[Any, ...], first: int = 0) -> str:
-    return f"column {name}{[int(where[1])] if len(where) > 1 else ''}, row {first + where[0]}"
+def _place(name: str, where: tuple[Any, ...]) -> str:
+    return f"column {name}{[int(where[1])] if len(where) > 1 else ''}, row {where[0]}"
 
 
-def check_finite(name: str, array: np.ndarray, *, source: str, first: int = 0) -> None:
-    """Raise, naming column and row, if ``array``, whose rows count from ``first``, holds NaN or infinity."""
+def check_finite(name: str, array: np.ndarray, *, source: str) -> None:
+    """Raise, naming the first row and column, if ``array`` holds NaN or infinity."""
     if not _all_finite(array):
-        where = tuple(np.argwhere(~np.isfinite(array))[0])
-        raise PotstillError(f"{source}: {array[where]} in {_place(name, where, first)}: repair or remove such rows")
+        bad = ~np.isfinite(array)
+        where = tuple(np.argwhere(bad)[0])
+        raise PotstillError(f"{source}: {array[where]} in {_place(name, where)} ({bad.sum()} such values)")
 
 
 def check_bounds(actions: np.ndarray, low: np.ndarray, high: np.ndarray, *, source: str) -> None:
@@ -122,6 +125,29 @@ def check_bounds(actions: np.ndarray, low: np.ndarray, high: np.ndarray, *, sour
             f"{source}: action {actions[row, column]:.4g} outside its bounds "
             f"[{low[column]:.4g}, {high[column]:.4g}] in column actions[{column}], row {row} ({bad.sum()} such values)"
         )
+
+
+def check_scale(actions: np.ndarray, low: np.ndarray, high: np.ndarray, *, source: str) -> None:
+    """Raise as :func:`check_bounds` does, and say which option brings all actions inside."""
+    try:
+        check_bounds(actions, low, high, source=source)
+    except PotstillError as error:
+        raise PotstillError(f"{error}: {scaling_advice(actions, low, high)}") from None
+
+
+def scaling_advice(actions: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
+    """What to do about actions outside their bounds.
+
+    >>> scaling_advice(np.array([[-5.0], [4.0]]), np.array([-1.0]), np.array([1.0]))
+    'scale with --action-scale 0.2, or name the environment that they belong to'
+    """
+    least, most = np.nanmin(actions, axis=0), np.nanmax(actions, axis=0)
+    room = np.append(high[most > 0] / most[most > 0], low[least < 0] / least[least < 0])
+    if not len(room) or not 0 < room.min() < 1:
+        return "shift and scale them, or name the environment that they belong to"
+    step = 10.0 ** (np.floor(np.log10(room.min())) - 1)
+    factor = np.floor(room.min() / step + 1e-6) * step  # rounded down to two digits
+    return f"scale with --action-scale {factor:g}, or name the environment that they belong to"
 
 
 def resolve_bounds(env_id: str | None, columns: dict[str, Any], *, source: str) -> tuple[np.ndarray, np.ndarray]:
@@ -213,8 +239,10 @@ def _late_terminations(data: Transitions, ends: np.ndarray, lengths: np.ndarray,
 
 def _unfollowed(data: Transitions) -> list[str]:
     """Suspicions about next observations, in a sample of the rows that end no episode."""
-    inner = max(len(data) - 2, 0)
-    rows = np.arange(inner) if inner <= SAMPLE else np.sort(np.random.default_rng(0).integers(0, inner, SAMPLE))
+    count = max(0, len(data) - 2)
+    rows = np.arange(min(count, SAMPLE))
+    if count > SAMPLE:
+        rows = np.sort(np.random.default_rng(0).integers(0, count, SAMPLE))
     if len(rows) and data.truncations[rows].mean() > 0.5 and len(rows) >= 100:
         return ["most rows are cut off from the next: rows out of order? Returns of episodes mean nothing then"]
     rows = rows[~data.episode_ends[rows]]

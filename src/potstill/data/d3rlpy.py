@@ -22,8 +22,8 @@ from potstill.types import Transitions
 COLUMNS = ("observations", "actions", "rewards")
 
 
-def read_d3rlpy(path: Path) -> Transitions:
-    """Read a d3rlpy replay buffer.
+def read_d3rlpy(path: Path, *, action_scale: float = 1.0) -> Transitions:
+    """Read a d3rlpy replay buffer; ``action_scale`` multiplies the actions.
 
     Raises:
         PotstillError: damaged, an episode missing or of unequal rows, discrete actions, or bad values.
@@ -36,7 +36,7 @@ def read_d3rlpy(path: Path) -> Transitions:
     columns = join_episodes(parts, source=str(path))
     padded = {key: np.append(values, values[-1:], axis=0) for key, values in columns.items()}
     rows = qlearning_rows(padded, source=str(path))
-    return make_transitions(columns, rows, source=str(path), name=path.stem, env_id=None)
+    return make_transitions(columns, rows, source=str(path), name=path.stem, env_id=None, action_scale=action_scale)
 
 
 def _read_episode(file: Any, number: int, path: Path) -> dict[str, np.ndarray]:

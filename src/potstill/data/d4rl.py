@@ -25,12 +25,13 @@ SEEN = 4096  # rows whose order is looked at, where a file has next_observations
 LOCOMOTION = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4", "walker2d": "Walker2d-v4"}
 
 
-def read_d4rl(path: Path, *, env_id: str | None = None) -> Transitions:
+def read_d4rl(path: Path, *, env_id: str | None = None, action_scale: float = 1.0) -> Transitions:
     """Read a D4RL-style HDF5 file into :class:`Transitions`.
 
     Args:
         path: the file.
         env_id: the environment, for a file whose attributes name none.
+        action_scale: what the actions are multiplied by.
 
     Raises:
         PotstillError: not HDF5, truncated, a key missing, unequal rows, or bad values.
@@ -55,6 +56,7 @@ def read_d4rl(path: Path, *, env_id: str | None = None) -> Transitions:
             name=attributes.get("name", path.stem),
             env_id=attributes.get("env_id", env_id),
             card=_card(attributes, path),
+            action_scale=action_scale,
         )
 
 

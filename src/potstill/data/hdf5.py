@@ -11,7 +11,7 @@ from potstill.data.minari import read_minari
 from potstill.types import Transitions
 
 
-def read_hdf5(path: Path) -> Transitions:
+def read_hdf5(path: Path, *, action_scale: float = 1.0) -> Transitions:
     """Read a file of D4RL's layout, a d3rlpy replay buffer, or Minari's ``main_data.hdf5``.
 
     Raises:
@@ -20,5 +20,7 @@ def read_hdf5(path: Path) -> Transitions:
     with open_hdf5(path) as file:
         buffer, minari = "num_episodes" in file, "episode_0" in file
     if buffer:
-        return read_d3rlpy(path)
-    return read_minari(path.parent) if minari else read_d4rl(path)
+        return read_d3rlpy(path, action_scale=action_scale)
+    if minari:
+        return read_minari(path.parent, action_scale=action_scale)
+    return read_d4rl(path, action_scale=action_scale)

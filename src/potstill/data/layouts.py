@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill.data.checks import as_columns, check_bounds, check_finite, check_rows, checked_chunks, resolve_bounds
+from potstill.data.checks import as_columns, check_finite, check_rows, check_scale, checked_chunks, resolve_bounds
 from potstill.errors import PotstillError
 from potstill.types import Transitions
 
@@ -52,7 +52,7 @@ def column_names(names: Iterable[str], *, source: str) -> dict[str, str]:
 
 
 def from_arrays(
-    raw: dict[str, Any], *, source: str, name: str, env_id: str | None = None, card: dict[str, Any] | None = None
+    raw: dict[str, Any], *, source: str, name: str, env_id: str | None = None, action_scale: float = 1.0
 ) -> Transitions:
     """Transitions from arrays in any of the three layouts.
 
@@ -61,7 +61,7 @@ def from_arrays(
         source: what error lines call the data.
         name: the dataset's name.
         env_id: the environment's Gymnasium id, if there is one.
-        card: where the data come from.
+        action_scale: what the actions are multiplied by.
 
     Raises:
         PotstillError: unequal rows, or bad values.
@@ -72,7 +72,7 @@ def from_arrays(
     else:
         old = {"terminations": "terminals", "truncations": "timeouts"}
         rows = ordered_rows({old.get(key, key): values for key, values in columns.items()}, source=source)
-    return make_transitions(columns, rows, source=source, name=name, env_id=env_id, card=card)
+    return make_transitions(columns, rows, source=source, name=name, env_id=env_id, action_scale=action_scale)
 
 
 def make_transitions(
@@ -84,18 +84,21 @@ def make_transitions(
     env_id: str | None,
     bounds: tuple[np.ndarray, np.ndarray] | None = None,
     card: dict[str, Any] | None = None,
+    action_scale: float = 1.0,
 ) -> Transitions:
     """Transitions from paired ``rows``; a bad value is named by its place in ``columns``, as they were given."""
     low, high = bounds or resolve_bounds(env_id, columns, source=source)
+    scale = np.float32(action_scale)
     papers: dict[str, Any] = {"action_low": low, "action_high": high, "name": name, "env_id": env_id}
+    papers["card"] = (card or {}) | ({} if scale == 1 else {"action_scale": action_scale})
     try:
-        return Transitions(**{**rows, **papers, "card": card or {}})
+        return Transitions(**{**rows, "actions": rows["actions"] if scale == 1 else rows["actions"] * scale, **papers})
     except PotstillError:
         whole = as_columns(columns, source=source)
         for key in ("observations", "actions", "rewards", "next_observations"):
             if key in whole:
                 check_finite(key, whole[key], source=source)
-        check_bounds(whole["actions"], low, high, source=source)
+        check_scale(whole["actions"] * scale, low, high, source=source)
         raise
 
 

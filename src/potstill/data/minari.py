@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 from potstill.data.checks import as_columns, check_rows, resolve_bounds
 from potstill.data.files import open_hdf5, read_array, reading
 from potstill.data.layouts import join_episodes, last_observation_rows, make_transitions
-from potstill.errors import PotstillError, PotstillWarning
+from potstill.errors import PotstillError, PotstillWarning, missing_extra
 from potstill.runs import read_json
 from potstill.types import Transitions
 
@@ -28,26 +29,51 @@ PAPERS = ("dataset_id", "algorithm_name", "author", "code_permalink", "descripti
 REFERENCE = ("ref_min_score", "ref_max_score")  # of whoever published the dataset
 
 
-def minari_path(name: str) -> Path:
+def minari_path(name: str, *, download: bool = False) -> Path:
     """The folder of a dataset such as ``mujoco/hopper/medium-v0`` under Minari's root.
 
+    Args:
+        name: Minari's id of the dataset.
+        download: where the folder is not there, let Minari's own client fetch it.
+
     Raises:
-        PotstillError: it is not there; the line holds Minari's own command that downloads it.
+        PotstillError: it is not there, or cannot be fetched; the line holds Minari's own command that downloads it.
     """
     root = Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
-    if not (root / name / "data").is_dir():
-        raise PotstillError(
-            f"minari:{name}: not in {root}. To download it: pip install 'minari[hf]' && minari download {name} "
-            f"(on another machine: the same there, then copy {root / name})"
-        )
-    return root / name
+    folder = root / name
+    if not (folder / "data").is_dir():
+        fetch = f"pip install 'minari[hf]' && minari download {name}"
+        elsewhere = f"on a machine with a network: {fetch}; then copy the folder to {folder}"
+        if not download:
+            raise PotstillError(f"minari:{name}: not in {root}. Download it with --download; or, {elsewhere}")
+        _download(name, folder, elsewhere)
+    return folder
 
 
-def read_minari(path: Path) -> Transitions:
+def _download(name: str, folder: Path, elsewhere: str) -> None:
+    """Let Minari fetch a dataset; of a failed attempt nothing is left."""
+    try:
+        import minari
+    except ImportError:
+        raise missing_extra("minari", "minari") from None
+    missing = next(path for path in (*reversed(folder.parents), folder, folder / "data") if not path.exists())
+    try:
+        minari.download_dataset(name)
+        if not (folder / "data").is_dir():
+            raise FileNotFoundError(f"it left no {folder / 'data'}")
+    except BaseException as error:
+        shutil.rmtree(missing, ignore_errors=True)
+        if not isinstance(error, Exception):  # Ctrl-C
+            raise
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise PotstillError(f"minari:{name}: Minari could not download it ({why}); {elsewhere}") from None
+
+
+def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
     """Read a Minari dataset folder, or its folder ``data``.
 
     Action bounds are those of its action space, the environment that of its ``env_spec``, where it can be
-    made here.
+    made here. ``action_scale`` multiplies the actions.
 
     Raises:
         PotstillError: no metadata, spaces other than one-dimensional boxes, an episode missing or of wrong
@@ -87,6 +113,7 @@ def read_minari(path: Path) -> Transitions:
         env_id=_environment(env_spec.get("id"), changes, columns, bounds, path),
         bounds=bounds,
         card={"source": "minari", **{key: metadata[key] for key in PAPERS + REFERENCE if key in metadata}},
+        action_scale=action_scale,
     )
 
 

@@ -13,10 +13,11 @@ from potstill.errors import PotstillError
 from potstill.types import Transitions
 
 
-def read_npz(path: Path) -> Transitions:
+def read_npz(path: Path, *, action_scale: float = 1.0) -> Transitions:
     """Read an ``.npz`` archive in any layout of :mod:`potstill.data.layouts`.
 
-    An ``env_id`` string is read if present. Object arrays are refused: nothing is unpickled.
+    An ``env_id`` string is read if present; ``action_scale`` multiplies the actions. Object arrays are refused:
+    nothing is unpickled.
 
     Raises:
         PotstillError: not an archive, a column missing, unequal rows, or bad values.
@@ -27,4 +28,4 @@ def read_npz(path: Path) -> Transitions:
         names = column_names(archive.files, source=str(path))
         raw = {column: archive[name] for column, name in names.items()}
         env_id = str(archive["env_id"]) if "env_id" in archive.files else None
-    return from_arrays(raw, source=str(path), name=path.stem, env_id=env_id)
+    return from_arrays(raw, source=str(path), name=path.stem, env_id=env_id, action_scale=action_scale)

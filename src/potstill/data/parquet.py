@@ -33,10 +33,10 @@ def require_pyarrow() -> Any:
     return pyarrow
 
 
-def read_parquet(path: Path) -> Transitions:
+def read_parquet(path: Path, *, action_scale: float = 1.0) -> Transitions:
     """Read a Parquet file: pairs, or rows in order, by the names of its columns.
 
-    A constant column ``env_id`` names the environment.
+    A constant column ``env_id`` names the environment; ``action_scale`` multiplies the actions.
 
     Raises:
         PotstillError: PyArrow is missing, the file is damaged, a column is missing, or bad values.
@@ -58,7 +58,8 @@ def read_parquet(path: Path) -> Transitions:
             raise PotstillError(f"{source}: column '{numbered[name][0]}' holds lists, plain numbers are needed")
         flat = parts[0] if name not in numbered else np.stack(parts, axis=1)
         raw[column] = flat[:, None] if column in TABLES and flat.ndim == 1 else flat
-    return from_arrays(raw, source=source, name=path.stem, env_id=None if env_ids[0] is None else str(env_ids[0]))
+    env_id = None if env_ids[0] is None else str(env_ids[0])
+    return from_arrays(raw, source=source, name=path.stem, env_id=env_id, action_scale=action_scale)
 
 
 def numbered_columns(names: Iterable[str], *, source: str) -> dict[str, list[str]]:

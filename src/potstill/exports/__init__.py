@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from potstill.data.checks import check_finite
-from potstill.distillate import Distillate
+from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError, missing_extra, unknown
 
 SUFFIXES = {".npz": "npz", ".hdf5": "d4rl", ".h5": "d4rl", ".parquet": "parquet"}
@@ -17,7 +17,9 @@ FORMATS = {"npz": None, "d4rl": None, "parquet": ("pyarrow", "arrow"), "minari":
 """By name, the package that each one needs and the extra that brings it."""
 
 
-def export(distillate: Distillate, path: Path | str, format: str | None = None, *, force: bool = False) -> Path:
+def export(
+    distillate: Distillate | Path | str, path: Path | str, format: str | None = None, *, force: bool = False
+) -> Path:
     """Write ``distillate`` in a format of another library, whole or not at all.
 
     ===========  ==========================================================================
@@ -31,7 +33,7 @@ def export(distillate: Distillate, path: Path | str, format: str | None = None, 
     recipe and the metadata.
 
     Args:
-        distillate: what to write.
+        distillate: what to write, or whatever :func:`potstill.load` takes.
         path: the file or folder to make.
         format: one of the names above. Default: by the suffix of ``path``.
         force: replace an earlier export. Of a folder only the files that the export writes are replaced.
@@ -56,10 +58,12 @@ def export(distillate: Distillate, path: Path | str, format: str | None = None, 
     needed = FORMATS[name]
     if needed is not None and find_spec(needed[0]) is None:
         raise missing_extra(*needed)
+    if not isinstance(distillate, Distillate):
+        distillate = load(distillate)
     for column in ("states", "actions"):
         check_finite(column, getattr(distillate, column), source=str(path))
     if (path.is_file() or (path.is_dir() and any(path.iterdir()))) and not force:
-        raise PotstillError(f"{path} exists: choose another path, or force=True to replace it")
+        raise PotstillError(f"{path} exists: choose another path, or --force to replace it")
     place = path.resolve()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)

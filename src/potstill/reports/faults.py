@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from potstill.data.checks import BOUND_TOLERANCE, as_columns, resolve_bounds
+from potstill.data.checks import BOUND_TOLERANCE, as_columns, resolve_bounds, scaling_advice
 from potstill.data.layouts import REQUIRED, SYNONYMS
 from potstill.errors import PotstillError
 from potstill.reports.dataset import ranges
 from potstill.reports.remarks import listed
 
 
-def refused_figures(path: Path, refusal: str) -> dict[str, Any] | None:
+def refused_figures(path: Path, refusal: str, action_scale: float = 1.0) -> dict[str, Any] | None:
     """What can be said of a file that its reader refused with the line ``refusal``.
 
     Returns:
@@ -24,6 +24,8 @@ def refused_figures(path: Path, refusal: str) -> dict[str, Any] | None:
     raw, env_id = raw_columns(path)
     if not raw:
         return None
+    if "actions" in raw and raw["actions"].dtype.kind == "f":
+        raw["actions"] = raw["actions"] * np.float32(action_scale)
     faults, columns = faults_of(raw, env_id)
     return {
         "kind": "refused dataset",
@@ -104,5 +106,5 @@ def _bound_faults(columns: dict[str, np.ndarray], env_id: str | None) -> list[st
     return [
         f"{listed([f'actions[{index}]' for index in where])} lie in [{finite.min():.4g}, {finite.max():.4g}], but "
         f"{whose} [{low[where].min():g}, {high[where].max():g}]: {outside.any(axis=1).sum():,} of {len(actions):,} "
-        "rows are outside; scale the actions to the bounds, or name the environment that they belong to"
+        f"rows are outside: {scaling_advice(actions, low, high)}"
     ]

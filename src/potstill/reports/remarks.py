@@ -83,7 +83,7 @@ def _action_warnings(actions: dict[str, Any]) -> list[str]:
             low, high = actions["low"][index], actions["high"][index]
             found.append(
                 f"actions[{index}] use {percent(span)} of their bounds [{low:g}, {high:g}]: are they in "
-                "the environment's own unit?"
+                "the environment's own unit? If not, scale with --action-scale"
             )
     return found
 

@@ -93,14 +93,23 @@ def test_only_minaris_datasets_can_be_downloaded(root):
 
 
 @pytest.mark.parametrize("command", ["inspect", "teach", "distill"])
+def test_commands_download(root, monkeypatch, tmp_path, capsys, command):
+    def offline(dataset_id):
+        raise ConnectionError("Name or service not known")
+
+    client(monkeypatch, offline)
+    monkeypatch.chdir(tmp_path)
+    assert main([command, f"minari:{NAME}", "--download"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"potstill: minari:{NAME}: Minari could not download it (Name or service not known)")
+    assert f"minari download {NAME}" in line
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::ResourceWarning")
-def test_minaris_own_client_without_a_network(root, monkeypatch, tmp_path, capsys, command):
+def test_minaris_own_client_without_a_network(root, monkeypatch, tmp_path):
     minari = pytest.importorskip("minari")
     inspect.signature(minari.download_dataset).bind(NAME)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
-    monkeypatch.chdir(tmp_path)
-    assert main([command, f"minari:{NAME}", "--download"]) == 2
-    line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert line.startswith(f"potstill: minari:{NAME}: Minari could not download it (")
-    assert f"minari download {NAME}" in line
+    refused("Minari could not download it (", f"minari download {NAME}", download=True)
     assert list(tmp_path.iterdir()) == []

@@ -159,7 +159,7 @@ def odd_data(data, kind):
         ("large", ["observations[2] reaches 1e+06"]),
         ("copies", ["33 % of the states are copies"]),
         ("bounds", ["67 % of actions[1] lie at a bound"]),
-        ("span", ["actions[0] use 9.9 %", "[-1, 1]"]),
+        ("span", ["actions[0] use 9.9 %", "--action-scale"]),
         ("rewards", ["every reward is 1", "length"]),
         ("no reward", ["every reward is 0", "cloning"]),
         ("no ends", ["nothing marks the end", "all 300 rows"]),
@@ -245,7 +245,11 @@ def test_a_refused_file_shows_all_its_faults(tmp_path, capsys, suffix):
     assert first.startswith("observations[2]: 1 values are NaN or infinite in 1 of 200 rows, the first in row 17")
     assert second.startswith("actions[1] lie in [-")
     assert "Hopper-v5's bounds are [-1, 1]" in second
-    assert {first, second} <= set(Page((tmp_path / "run" / "inspect.html").read_text()).text)
+    assert "scale with --action-scale 0.2, or name" in second
+    text = (tmp_path / "run" / "inspect.html").read_text()
+    assert first in "".join(Page(text).text)
+    assert second in "".join(Page(text).text)
+    assert "<code>--action-scale 0.2</code>" in text
 
 
 def faults_in(path, columns, **papers):

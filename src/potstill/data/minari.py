@@ -8,6 +8,7 @@ than actions, so that no row is dropped. In Arrow and Parquet the other columns 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import warnings
@@ -51,12 +52,15 @@ def minari_path(name: str, *, download: bool = False) -> Path:
 
 
 def _download(name: str, folder: Path, elsewhere: str) -> None:
-    """Let Minari fetch a dataset; of a failed attempt nothing is left."""
+    """Let Minari fetch a dataset; of a failed attempt nothing is left. The Hub's client retries, here in silence."""
     try:
         import minari
     except ImportError:
         raise missing_extra("minari", "minari") from None
     missing = next(path for path in (*reversed(folder.parents), folder, folder / "data") if not path.exists())
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    print(f"asking Minari's client for {name}", flush=True)
     try:
         minari.download_dataset(name)
         if not (folder / "data").is_dir():
@@ -67,6 +71,8 @@ def _download(name: str, folder: Path, elsewhere: str) -> None:
             raise
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise PotstillError(f"minari:{name}: Minari could not download it ({why}); {elsewhere}") from None
+    finally:
+        logging.disable(before)
 
 
 def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:

@@ -65,7 +65,7 @@ def figures_of(data: Transitions) -> dict[str, Any]:
 
 def summary(values: Shaped[np.ndarray, " E"]) -> dict[str, Any]:
     """Least, mean, spread, median, greatest and histogram of some numbers."""
-    counts, edges = np.histogram(values, BINS)
+    counts, edges = np.histogram(values, min(BINS, len(np.unique(values))))
     return {
         "min": float(values.min()),
         "mean": float(values.mean()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from potstill.reports.plots import BLUE, new_figure
 from potstill.reports.summary import column_rows, flat, overview
 
+OPTION = re.compile(r"--[a-z][a-z-]+(?: [\d.]*\d)?")
 STYLE = """
 :root { --ink: #24292f; --soft: #6b7280; --line: #e5e7eb; --blue: #2f6db3; --amber: #fff7e6; --red: #fdecea }
 body { margin: 0 auto; max-width: 66rem; padding: 2.5rem 1.5rem; color: var(--ink); background: #fff;
@@ -27,7 +29,9 @@ th, td { border-bottom: 1px solid var(--line); padding: .32rem .7rem .32rem 0; t
 th { color: var(--soft); font-weight: 500; white-space: nowrap }
 td.n, th.n { text-align: right }
 td { overflow-wrap: anywhere }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1.4rem 2rem }
+code { white-space: nowrap }
+.wide { overflow-x: auto }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1.4rem 2rem }
 figure { margin: 0 }
 svg { width: 100%; height: auto }
 figcaption { font-size: .87rem }
@@ -82,7 +86,12 @@ def _page(title: str, subtitle: str, *blocks: str) -> str:
 
 
 def _notes(lines: Sequence[str], kind: str) -> str:
-    return f'<ul class="{kind}">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>' if lines else ""
+    return f'<ul class="{kind}">{"".join(f"<li>{_marked(line)}</li>" for line in lines)}</ul>' if lines else ""
+
+
+def _marked(line: str) -> str:
+    """A line with its options as code, which no line break divides."""
+    return OPTION.sub(r"<code>\g<0></code>", escape(line))
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
@@ -97,7 +106,7 @@ def _columns(figures: dict[str, Any]) -> str:
     for column, cells in rows:
         numbers = "".join(f'<td class="n">{cell}</td>' for cell in cells)
         body.append(f"<tr><td>{escape(column)}</td>{numbers}</tr>")
-    return f"<table><tr><th>column</th>{head}</tr>{''.join(body)}</table>"
+    return f'<div class="wide"><table><tr><th>column</th>{head}</tr>{"".join(body)}</table></div>'
 
 
 def _plots(figures: dict[str, Any]) -> list[str]:

@@ -73,18 +73,19 @@ def _column_warnings(columns: list[dict[str, Any]]) -> list[str]:
 
 def _action_warnings(actions: dict[str, Any]) -> list[str]:
     found = []
-    for index, (share, span) in enumerate(zip(actions["at_bounds"], actions["spans"], strict=True)):
+    for index, share in enumerate(actions["at_bounds"]):
         if share > MANY_AT_BOUNDS:
             found.append(
                 f"{percent(share, 0)} of actions[{index}] lie at a bound: a policy that switches between extremes, "
                 "or actions that were clipped; a student's tanh comes near a bound and never reaches it"
             )
-        if 0 < span < SMALL_SPAN:
-            low, high = actions["low"][index], actions["high"][index]
-            found.append(
-                f"actions[{index}] use {percent(span)} of their bounds [{low:g}, {high:g}]: are they in "
-                "the environment's own unit? If not, scale with --action-scale"
-            )
+    narrow = [index for index, span in enumerate(actions["spans"]) if 0 < span < SMALL_SPAN]
+    if narrow:
+        spans = ", ".join(dict.fromkeys(percent(actions["spans"][index]) for index in narrow))
+        found.append(
+            f"{listed([f'actions[{index}]' for index in narrow])} use {spans} of the width between their bounds: are "
+            "they in the environment's own unit? If not, scale with --action-scale"
+        )
     return found
 
 

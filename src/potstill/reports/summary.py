@@ -110,22 +110,22 @@ def formatted(value: float | None) -> str:
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.4g}"
 
 
-def histogram_line(histogram: dict[str, Any]) -> str:
+def histogram_line(summary: dict[str, Any]) -> str:
     """A histogram as one line of blocks between its least and greatest value.
 
-    >>> histogram_line({"counts": [8, 0, 1], "edges": [0.0, 1.0, 2.0, 3.0]})
+    >>> histogram_line({"min": 0.0, "max": 3.0, "histogram": {"counts": [8, 0, 1]}})
     '0 █ ▁ 3'
     """
-    most = max(histogram["counts"])
-    blocks = "".join(BLOCKS[-(-count * (len(BLOCKS) - 1) // most)] for count in histogram["counts"])
-    return f"{formatted(histogram['edges'][0])} {blocks} {formatted(histogram['edges'][-1])}"
+    counts = summary["histogram"]["counts"]
+    blocks = "".join(BLOCKS[-(-count * (len(BLOCKS) - 1) // max(counts))] for count in counts)
+    return f"{formatted(summary['min'])} {blocks} {formatted(summary['max'])}"
 
 
 def print_dataset(figures: dict[str, Any], warnings: list[str]) -> None:
     """Print what the page shows: warnings first, then the figures and the columns."""
     facts = _facts(overview(figures))
     for key in ("returns", "lengths"):
-        facts.add_row(f"histogram of {key}", histogram_line(figures[key]["histogram"]))
+        facts.add_row(f"histogram of {key}", histogram_line(figures[key]))
     facts.add_row("sha256", figures["sha256"])
     notes = [Text(f"! {line}", style="yellow") for line in warnings] or [Text("no warnings")]
     _console().print(Group(Text(f"dataset: {figures['name']}", style="bold"), *notes, facts, columns_table(figures)))

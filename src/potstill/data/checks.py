@@ -93,7 +93,8 @@ def check_rows(columns: dict[str, Any], *, source: str) -> None:
     """Raise, with the number of rows of each column, unless they are equal."""
     rows = {key: len(array) for key, array in columns.items()}
     if len(set(rows.values())) > 1:
-        raise PotstillError(f"{source}: rows of unequal number: " + ", ".join(f"{k} {n}" for k, n in rows.items()))
+        counts = ", ".join(f"{key} {count}" for key, count in rows.items())
+        raise PotstillError(f"{source}: rows of unequal number: {counts}: as many in each are needed")
 
 
 def _all_finite(array: np.ndarray) -> bool:
@@ -110,7 +111,9 @@ def check_finite(name: str, array: np.ndarray, *, source: str) -> None:
     if not _all_finite(array):
         bad = ~np.isfinite(array)
         where = tuple(np.argwhere(bad)[0])
-        raise PotstillError(f"{source}: {array[where]} in {_place(name, where)} ({bad.sum()} such values)")
+        raise PotstillError(
+            f"{source}: {array[where]} in {_place(name, where)} ({bad.sum()} such values): repair or remove them"
+        )
 
 
 def check_bounds(actions: np.ndarray, low: np.ndarray, high: np.ndarray, *, source: str) -> None:

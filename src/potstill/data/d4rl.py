@@ -15,7 +15,7 @@ import numpy as np
 
 from potstill.data.checks import as_columns, check_kind
 from potstill.data.files import dataset_in, open_hdf5, read_array
-from potstill.data.layouts import make_transitions, ordered_rows
+from potstill.data.layouts import make_transitions, missing_column, ordered_rows
 from potstill.errors import PotstillError
 from potstill.types import Transitions
 
@@ -39,7 +39,7 @@ def read_d4rl(path: Path, *, env_id: str | None = None, action_scale: float = 1.
     with open_hdf5(path) as file:
         missing = [key for key in REQUIRED if key not in file]
         if missing:
-            raise PotstillError(f"{path}: no key '{missing[0]}' (it has {', '.join(sorted(file))})")
+            raise missing_column(missing[0], sorted(file), source=str(path))
         flags = {key: read_array(file, key, path) for key in ("terminals", "timeouts") if key in file}
         if "timeouts" not in flags and "episode_terminals" in file:  # as d3rlpy 1 wrote them
             flags["timeouts"] = read_array(file, "episode_terminals", path)

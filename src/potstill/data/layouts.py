@@ -45,10 +45,15 @@ def column_names(names: Iterable[str], *, source: str) -> dict[str, str]:
             found[column] = held[0]
     missing = [column for column in REQUIRED if column not in found]
     if missing:
-        done = next((name for name in ("done", "dones") if name in given and missing[0] == "terminations"), "")
-        hint = f", and '{done}' does not tell terminations from time-outs" if done else ""
-        raise PotstillError(f"{source}: no array '{missing[0]}'{hint} (it has {', '.join(given) or 'nothing'})")
+        raise missing_column(missing[0], given, source=source)
     return found
+
+
+def missing_column(column: str, given: list[str], *, source: str) -> PotstillError:
+    """The error for a column that is not among the names ``given``."""
+    done = next((name for name in ("done", "dones") if name in given and column in ("terminations", "terminals")), "")
+    hint = f", and '{done}' does not tell terminations from time-outs" if done else ""
+    return PotstillError(f"{source}: no array '{column}'{hint} (it has {', '.join(given) or 'nothing'})")
 
 
 def from_arrays(

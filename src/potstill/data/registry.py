@@ -88,13 +88,17 @@ def _from_name(name: str, download: bool, action_scale: float) -> Transitions:
     scheme, _, rest = name.partition(":")
     if name in bundled_names():
         return read_d4rl(BUNDLED / f"{name}.hdf5", action_scale=action_scale)
+    if scheme in ("minari", "d4rl") and not rest:
+        raise PotstillError(
+            f"{scheme}: a name is missing, as in minari:mujoco/hopper/medium-v0 or d4rl:hopper-medium-v2"
+        )
     if scheme == "minari":
         return read_minari(minari_path(rest, download=download), action_scale=action_scale)
     if scheme == "d4rl":
         return read_d4rl(d4rl_path(rest), env_id=d4rl_environment(rest), action_scale=action_scale)
     suffix = "folder" if os.path.isdir(name) else Path(name).suffix.lower()
     if suffix not in READERS and not os.path.exists(name):
-        raise unknown("dataset", name, bundled_names())
+        raise PotstillError(f"{unknown('dataset', name, bundled_names())}; or minari:ID, d4rl:NAME, or a path")
     if suffix not in READERS:
         raise PotstillError(f"{name}: cannot read '{suffix}' files, only {', '.join(s for s in READERS if '.' in s)}")
     if suffix != "folder" and not os.path.isfile(name):

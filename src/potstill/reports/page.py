@@ -31,6 +31,7 @@ td.n, th.n { text-align: right }
 td { overflow-wrap: anywhere }
 code { white-space: nowrap }
 .wide { overflow-x: auto }
+.wide td { white-space: nowrap }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1.4rem 2rem }
 figure { margin: 0 }
 svg { width: 100%; height: auto }

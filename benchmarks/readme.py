@@ -1,4 +1,4 @@
-"""Write the numbers of README.md and docs/results.md from the result files; ``--check`` fails if they are stale.
+"""Write the numbers of README.md and of docs/ from the result files; ``--check`` fails if they are stale.
 
 python benchmarks/readme.py [--check]
 """
@@ -97,6 +97,16 @@ def steppers() -> str:
     return "\n".join(lines)
 
 
+def reading() -> str:
+    """Milliseconds of reading a million rows, and how many times h5py's that is."""
+    result = load("reading")
+    lines = [f"| million rows | {' | '.join(result['files']['gzip']['seconds'])} |", "|---" * 4 + "|"]
+    for name, file in result["files"].items():
+        cells = [f"{1000 * t:.0f} ms ({file['times_as_long'][key]:.2f})" for key, t in file["seconds"].items()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def fill(text: str, mark: str, content: str) -> str:
     start, end = f"<!-- {mark}:start -->", f"<!-- {mark}:end -->"
     before, rest = text.split(start)
@@ -109,7 +119,12 @@ def main() -> int:
     options = parser.parse_args()
     readme, results = ROOT / "README.md", ROOT / "docs" / "results.md"
     measured = "\n\n".join([choices(), outer_step(), steppers()])
-    wanted = {readme: fill(fill(readme.read_text(), "demo", demo()), "measured", measured), results: page()}
+    data = ROOT / "docs" / "data.md"
+    wanted = {
+        readme: fill(fill(readme.read_text(), "demo", demo()), "measured", measured),
+        data: fill(data.read_text(), "reading", reading()),
+        results: page(),
+    }
     stale = [path.name for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if options.check:
         print("\n".join(f"{name} is stale: python benchmarks/readme.py" for name in stale))

@@ -31,7 +31,7 @@ JAT = "JAT (huggingface/jat, scores_dict.json; arXiv 2402.09844)"
 # By environment family; all versions share them, so a return in -v5 is measured on the older version's scale:
 # D4RL's are of -v2 (Adroit's, the mazes' and the kitchen's of D4RL's own environments, which Gymnasium-Robotics
 # rebuilt under these names), JAT's of -v4. JAT's experts are not the best possible: InvertedPendulum's earns 475
-# of 1,000. Minari's mujoco datasets (-v5) publish no reference scores; what others publish, their metadata hold.
+# of 1,000. Minari has no table: where a dataset of it publishes reference scores, its metadata hold them.
 REFERENCES: dict[str, Reference] = {
     "Hopper": Reference(-20.272305, 3234.3, D4RL),
     "HalfCheetah": Reference(-280.178953, 12135.0, D4RL),

@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 from conftest import random_teacher
+from test_readers import hand_minari, timed_out
 
 import potstill
-from potstill.environments import RAW
+from potstill.environments import RAW, reference_returns
 from potstill.evaluation import TEACHER_SEED, measured_reference, policy_returns
 from potstill.reports import print_scores
 from potstill.statistics import summarise
@@ -75,3 +76,11 @@ def test_a_teacher_that_is_no_better_than_random_is_no_reference(capsys):
     said = capsys.readouterr().out
     assert "no reference returns are known of Pendulum-v1" in said
     assert "normalised return" not in said
+
+
+def test_minaris_reference_scores_come_with_its_dataset(tmp_path):
+    own = {"ref_min_score": -1.0, "ref_max_score": 5.0}
+    data = potstill.load_dataset(hand_minari(tmp_path / "x", list(timed_out()), own))
+    assert reference_returns(data.env_id, data.card)[:2] == (-1.0, 5.0)
+    plain = potstill.load_dataset(hand_minari(tmp_path / "y", list(timed_out())))
+    assert reference_returns(plain.env_id, plain.card) == RAW

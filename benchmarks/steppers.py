@@ -30,9 +30,9 @@ def seconds(env_id: str, batched: bool) -> float:
     active, steps = np.arange(LANES), 0
     started = time.perf_counter()
     for _ in range(STEPS):
-        _, _, ended = stepper.step(active, rng.uniform(low, high, size=(len(active), len(low))))
+        _, _, terminated, truncated = stepper.step(active, rng.uniform(low, high, size=(len(active), len(low))))
         steps += len(active)
-        active = active[~ended]
+        active = active[~(terminated | truncated)]
     return (time.perf_counter() - started) / steps
 
 

@@ -90,7 +90,21 @@ def reference_returns(env_id: str | None, card: Mapping[str, Any] | None = None)
     low, high = ((card or {}).get(key) for key in ("ref_min_score", "ref_max_score"))
     if isinstance(low, int | float) and isinstance(high, int | float) and low < high:
         return Reference(float(low), float(high), "the dataset's own metadata")
-    return REFERENCES.get((env_id or "").split("-v", maxsplit=1)[0], RAW)
+    return REFERENCES.get(family(env_id or ""), RAW)
+
+
+def has_reference(env_id: str) -> bool:
+    """Whether reference returns are known for an environment, so that normalised scores mean something."""
+    return reference_returns(env_id).source is not None
+
+
+def family(env_id: str) -> str:
+    """An environment's name without its version.
+
+    >>> family("Hopper-v5")
+    'Hopper'
+    """
+    return env_id.split("-v", maxsplit=1)[0]
 
 
 @contextlib.contextmanager
@@ -115,10 +129,15 @@ def _quiet() -> Iterator[None]:
 def make(env_id: str, **options: Any) -> Any:
     """Make a Gymnasium environment without its deprecation notices, and check its spaces.
 
+    Observations of several axes are flattened row by row (C order) by
+    :class:`gymnasium.wrappers.FlattenObservation`.
+
     Raises:
-        PotstillError: for an unknown id, or spaces other than one-dimensional boxes.
+        PotstillError: for an unknown id, observations that are no box, or actions that are no
+            one-dimensional, bounded one.
     """
     import gymnasium
+    from gymnasium.wrappers import FlattenObservation
 
     with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -129,19 +148,26 @@ def make(env_id: str, **options: Any) -> Any:
                 raise PotstillError(f"environment {env_id} cannot be made: {error}") from None
             raise unknown("environment", env_id, gymnasium.registry) from None
     check_spaces(env)
-    return env
+    return env if len(env.observation_space.shape) == 1 else FlattenObservation(env)
 
 
 def check_spaces(env: Any) -> None:
-    """Raise unless observations and actions are one-dimensional boxes."""
-    from gymnasium.spaces import Box, Discrete
+    """Raise unless observations are a box and actions a bounded one-dimensional box."""
+    from gymnasium.spaces import Box, Dict, Discrete
 
     name = env.spec.id if env.spec else str(env)
-    if isinstance(env.action_space, Discrete):
+    observations, actions = env.observation_space, env.action_space
+    if isinstance(actions, Discrete):
         raise PotstillError(f"{name} has discrete actions: only continuous ones (Box) are supported yet")
-    for what, space in (("observations", env.observation_space), ("actions", env.action_space)):
-        if not isinstance(space, Box) or len(space.shape) != 1:
-            raise PotstillError(f"{name} has {what} of {space}: a one-dimensional Box is needed")
+    if isinstance(observations, Dict):
+        raise PotstillError(
+            f"{name} has observations of named parts ({', '.join(observations)}): a Box is needed, so register "
+            "an environment that keeps one part, or wraps it in gymnasium.wrappers.FlattenObservation"
+        )
+    if not isinstance(observations, Box):
+        raise PotstillError(f"{name} has observations of {observations}: a Box is needed")
+    if not isinstance(actions, Box) or len(actions.shape) != 1:
+        raise PotstillError(f"{name} has actions of {actions}: a one-dimensional Box is needed")
     if not (np.isfinite(env.action_space.low).all() and np.isfinite(env.action_space.high).all()):
         raise PotstillError(f"{name} has unbounded actions: finite bounds are needed, to scale them to [-1, 1]")
 
@@ -150,7 +176,7 @@ def time_limit(env_id: str) -> int | None:
     """Steps after which an episode is truncated, by the environment's registration."""
     import gymnasium
 
-    return gymnasium.spec(env_id).max_episode_steps
+    return gymnasium.spec(env_id.rpartition(":")[2]).max_episode_steps  # make() imports what is before the colon
 
 
 def action_bounds(env_id: str) -> tuple[np.ndarray, np.ndarray]:

@@ -2,125 +2,145 @@
 
 from __future__ import annotations
 
-import time
-from importlib.metadata import version
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from potstill import environments
+from potstill import environments, storage
 from potstill.config import CollectConfig
-from potstill.data.collection import Recorder, Watch, require_sac, roll_out, train_sac
-from potstill.data.d4rl import round_mantissa, write_d4rl
+from potstill.data.collection.card import make_card, make_page
+from potstill.data.collection.episodes import Recording
+from potstill.data.collection.levels import Plan, plan_of
+from potstill.data.collection.output import require_format, write_recording
+from potstill.data.collection.rollout import Behaviour, RollOut, of_policy, uniform
+from potstill.data.collection.sac import require_sac
+from potstill.data.collection.training import Training, policy_file
 from potstill.errors import PotstillError
-from potstill.policies import load_policy
-from potstill.progress import Tracker
-from potstill.runs import RunFolder, check_free, to_json
-from potstill.settings import command_line, configured
-
-SAVE_INTERVAL = 10_000  # steps between two writes of the file, so that an interruption loses little
+from potstill.policies import Policy, load_policy
+from potstill.runs import RunFolder, check_out, write_atomically
+from potstill.settings import configured
 
 
 @configured(CollectConfig)
 def collect(config: CollectConfig) -> Path:
-    """Record ``config.steps`` transitions of ``config.env_id`` into a D4RL-style HDF5 file.
+    """Record transitions of ``config.env_id`` as an offline dataset of a level as in D4RL.
 
-    Without ``config.policy``, trains SAC (stable-baselines3, the extra ``collect``) and records every
-    transition of the training; with it, rolls the saved policy out. The run folder gets
-    ``dataset.hdf5`` (its card inside and as ``card.json``), ``policy.safetensors`` and a plot.
+    ``replay``, the default, trains SAC (stable-baselines3, the extra ``collect``) and records every transition
+    of the training; the other levels record a part of it, roll out the policies it gives, or act at random.
+    With ``config.policy`` that policy is rolled out. The run folder gets the dataset (``dataset.hdf5``, or a
+    Minari dataset), its card inside, as ``card.json`` and as ``README.md``, the policies and a plot. An
+    interrupted run keeps what was gathered, and goes on with ``resume=True``.
 
     Returns:
         The run folder.
 
     Raises:
-        PotstillError: an unknown environment, one whose spaces are not supported, a missing extra,
-            or a policy of other dimensions.
+        PotstillError: an unknown environment or level, spaces that are not supported, a missing extra, a
+            policy of other dimensions, a score that SAC does not reach, or a run that cannot be resumed.
 
     Example:
         >>> import potstill, tempfile
-        >>> run = potstill.collect("Pendulum-v1", policy=None, steps=300)  # doctest: +SKIP
+        >>> run = potstill.collect("Pendulum-v1", level="random", steps=300, out=f"{tempfile.mkdtemp()}/run")
+        ... # doctest: +ELLIPSIS
+        roll-out in Pendulum-v1 300/300 ...
     """
-    check_free(config.out, force=config.force)
+    resumed = check_out(config)
     env = environments.make(config.env_id)
-    policy = None if config.policy is None else load_policy(config.policy)
-    if policy is None:
+    plan = plan_of(config)
+    given = None if config.policy is None else _fitting_policy(config, env)
+    if plan.training:
         require_sac()
-    elif len(policy.normaliser.mean) != env.observation_space.shape[0]:
-        raise PotstillError(
-            f"{config.policy}: acts on {len(policy.normaliser.mean)} numbers, "
-            f"{config.env_id} observes {env.observation_space.shape[0]}"
-        )
-    folder = RunFolder(config.out, "collect", config, force=config.force)
-    recorder = Recorder(config.steps, env.observation_space.shape[0], env.action_space.shape[0])
-    path = folder.path / "dataset.hdf5"
-    with Tracker(f"collect {config.env_id}", config.steps) as tracker:
-        watch = _watcher(folder, recorder, tracker, config, path)
-        try:
-            if policy is None:
-                policy = train_sac(env, config, recorder, watch)
-            else:
-                roll_out(env, policy, config, recorder, watch)
-        except KeyboardInterrupt:
-            print(f"interrupted: keeping the {recorder.count} transitions gathered so far")
-    _save(path, recorder, config)
-    if policy is not None and config.policy is None:
-        policy.save(folder.path / "policy.safetensors", {"env_id": config.env_id, "algorithm": "sac"})
-    _finish(folder, recorder, config, path)
+    require_format(config.format)
+    folder = RunFolder(config.out, "collect", config, force=config.force, resume=resumed)
+    stage: Training | RollOut | None = None
+    try:
+        for stage in _stages(config, plan, folder, given):
+            stage.run()
+    except KeyboardInterrupt:
+        _keep(stage, folder, config, plan, env)
+        raise
+    assert stage is not None
+    path, card = _write(stage.seen(), folder, config, plan, env)
+    _finish(stage, folder, path, card)
     return folder.path
 
 
-def _watcher(folder: RunFolder, recorder: Recorder, tracker: Tracker, config: CollectConfig, path: Path) -> Watch:
-    """What happens after every row: progress, a metrics line per episode, a save now and then."""
-    started = time.perf_counter()
-
-    def watch(ended: bool) -> None:
-        if ended:
-            score = float(environments.normalised(recorder.returns[-1], config.env_id))
-            seconds = time.perf_counter() - started
-            folder.log(step=recorder.count, episode_return=recorder.returns[-1], score=score, seconds=seconds)
-        if recorder.count % 100 == 0:
-            recent = recorder.returns[-10:] or [0.0]
-            tracker.update(recorder.count, episodes=len(recorder.returns), recent_return=float(np.mean(recent)))
-        if recorder.count % SAVE_INTERVAL == 0:
-            _save(path, recorder, config)
-
-    return watch
+def _fitting_policy(config: CollectConfig, env: Any) -> Policy:
+    """The policy of ``config.policy``, if it is of the environment's sizes."""
+    policy = load_policy(str(config.policy))
+    for what, own, other in (
+        ("acts on", len(policy.normaliser.mean), f"observes {env.observation_space.shape[0]}"),
+        ("gives actions of", len(policy.action_low), f"takes {env.action_space.shape[0]}"),
+    ):
+        if own != int(other.split()[1]):
+            raise PotstillError(f"{config.policy}: {what} {own} numbers, {config.env_id} {other}")
+    return policy
 
 
-def _save(path: Path, recorder: Recorder, config: CollectConfig) -> None:
-    rows = {key: round_mantissa(column, config.mantissa_bits) for key, column in recorder.rows().items()}
-    write_d4rl(path, rows, env_id=config.env_id, card=make_card(recorder, config))
+def _stages(config: CollectConfig, plan: Plan, folder: RunFolder, given: Policy | None) -> Iterator[Training | RollOut]:
+    """What is to be done: SAC's training, where it is asked for and not over, then the roll-outs."""
+    taken = all(policy_file(folder.path, name).exists() for name in plan.goals)
+    if plan.training and not (plan.actors and taken):
+        yield Training(config, plan, folder)
+    if plan.actors:
+        acting = {name: _behaviour(name, config, plan, folder, given) for name in plan.actors}
+        yield RollOut(config, acting, folder)
 
 
-def make_card(recorder: Recorder, config: CollectConfig) -> dict[str, Any]:
-    """What a reader of the dataset wants to know: environment, versions, algorithm, seed, returns."""
-    returns = np.array(recorder.returns or [0.0])
-    scores = environments.normalised(returns, config.env_id)
-    packages = ["gymnasium", "mujoco", "numpy"] + ([] if config.policy else ["stable-baselines3", "torch"])
-    return {
-        "env_id": config.env_id,
-        "algorithm": "sac" if config.policy is None else f"policy {Path(config.policy).name}",
-        "seed": config.seed,
-        "steps": recorder.count,
-        "complete": recorder.count == config.steps,
-        "episodes": len(recorder.returns),
-        "returns": {"mean": float(returns.mean()), "best": float(returns.max()), "last": float(returns[-1])},
-        "scores": {"mean": float(scores.mean()), "best": float(scores.max())},
-        "command": command_line("collect", config),
-        "settings": {k: v for k, v in to_json(config).items() if k not in ("out", "force")},
-        "versions": {name: version(name) for name in packages},
-    }
+def _behaviour(name: str, config: CollectConfig, plan: Plan, folder: RunFolder, given: Policy | None) -> Behaviour:
+    if name == "random":
+        return uniform(config.env_id)
+    policy = load_policy(policy_file(folder.path, name)) if name in plan.goals else given
+    assert policy is not None  # a plan's actors are SAC's, the given one, or random
+    return of_policy(policy, mean_action=config.mean_action)
 
 
-def _finish(folder: RunFolder, recorder: Recorder, config: CollectConfig, path: Path) -> None:
+def _keep(stage: Training | RollOut | None, folder: RunFolder, config: CollectConfig, plan: Plan, env: Any) -> None:
+    """Write what an interrupted run has gathered."""
+    again = f"go on with --out {folder.path} --resume"
+    if stage is None or (isinstance(stage, Training) and plan.actors) or not stage.seen().rows:
+        print(f"interrupted before anything was recorded: {again}")
+        return
+    if isinstance(stage, RollOut):
+        stage.save()
+    recording = stage.seen()
+    _write(recording, folder, config, plan, env)
+    print(f"interrupted: keeping the {recording.rows:,} transitions gathered so far; {again}")
+
+
+def _write(
+    recording: Recording, folder: RunFolder, config: CollectConfig, plan: Plan, env: Any
+) -> tuple[Path, dict[str, Any]]:
+    """Write the dataset, its cards and the plot; return its path and the card."""
     from potstill.reports.plots import plot_returns
 
-    card = make_card(recorder, config)
+    card = make_card(recording, config, plan, _known_policies(config, plan, folder), env)
+    path = write_recording(folder.path, recording, config.format, config.mantissa_bits, env, card)
     folder.write_json("card.json", card)
-    plot_returns(folder.path / "returns.png", recorder.returns, config.env_id)
-    folder.finish({"dataset": path.name, "bytes": path.stat().st_size, **card})
+    write_atomically(folder.path / "README.md", make_page(card, path.name, config.format).encode())
+    plot_returns(folder.path / "returns.png", recording.returns(), config.env_id)
+    return path, card
+
+
+def _known_policies(config: CollectConfig, plan: Plan, folder: RunFolder) -> dict[str, dict[str, Any]]:
+    """Of each policy that SAC has given: after how many steps, and what it earned."""
+    known = {}
+    for path in (policy_file(folder.path, name) for name in plan.goals):
+        if path.exists():
+            papers = storage.load(path, "policy")[1]
+            known[path.stem] = {"steps": papers["steps"], "return": papers["return"]}
+            if environments.has_reference(config.env_id):
+                known[path.stem]["score"] = float(environments.normalised(papers["return"], config.env_id))
+    return known
+
+
+def _finish(stage: Training | RollOut, folder: RunFolder, path: Path, card: dict[str, Any]) -> None:
+    """Write the result and drop the checkpoints."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    folder.finish({"dataset": path.name, "bytes": sum(file.stat().st_size for file in files), **card})
+    for name in (Training.checkpoint_name, RollOut.checkpoint_name):
+        (folder.path / name).unlink(missing_ok=True)
     print(
-        f"{path}: {recorder.count:,} transitions, {len(recorder.returns):,} episodes, "
+        f"{path}: {card['steps']:,} transitions, {card['episodes']:,} episodes, "
         f"mean return {card['returns']['mean']:.0f}, best {card['returns']['best']:.0f}"
     )

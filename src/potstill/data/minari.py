@@ -184,9 +184,10 @@ def _check_episode(raw: dict[str, np.ndarray], source: str) -> dict[str, np.ndar
 
 
 def _changes(env_spec: dict[str, Any]) -> list[str]:
-    """What the environment was made with beside its id, but for how it is shown."""
+    """What the environment was made with beside its id, but for how it is shown, and what ours are flattened by."""
     arguments = [key for key in env_spec.get("kwargs") or {} if not key.startswith("render")]
-    return arguments + [f"wrapper {wrapper['name']}" for wrapper in env_spec.get("additional_wrappers") or []]
+    wrappers = [wrapper["name"] for wrapper in env_spec.get("additional_wrappers") or []]
+    return arguments + [f"wrapper {name}" for name in wrappers if name != "FlattenObservation"]
 
 
 def _environment(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from potstill.distillate import Distillate
@@ -12,28 +13,32 @@ from potstill.recipes import Recipe
 DATA_FILE = "data/train-00000-of-00001.parquet"
 SIZES = (("n<1K", 1_000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000), ("100K<n<1M", 1_000_000))  # the Hub's names
 
-CARD = """\
+HEAD = """\
 ---
 pretty_name: {pretty_name}
 license: unknown  # yours to choose
 task_categories:
 - reinforcement-learning
 tags:
-- offline-reinforcement-learning
-- behavioural-cloning
-- dataset-distillation
-- synthetic
-- potstill
+{tags}
 size_categories:
 - {size}
+{configs}---
+
+# {title}
+"""
+
+TAGS = ("behavioural-cloning", "dataset-distillation", "synthetic")
+CONFIGS = """\
 configs:
 - config_name: default
   data_files:
   - split: train
     path: {file}
----
+"""
 
-# {title}
+CARD = """\
+{head}
 
 {pairs} (state, action) pairs, distilled from an offline reinforcement learning dataset. A fresh policy
 network trained on them by behavioural cloning imitates {model}.
@@ -71,11 +76,14 @@ One student's return varies with its random start; the mean action of ten is ste
 ```python
 {code}```
 
-## Licence
-
-None is chosen yet: set `license` at the head of this file. The licence of the original dataset may bind
+{licence} The licence of the original dataset may bind
 what is made from it.
 """
+
+LICENCE = """\
+## Licence
+
+None is chosen yet: set `license` at the head of this file."""
 
 CODE = """\
 import json
@@ -113,6 +121,22 @@ def policy(observation):
 """
 
 
+def head(title: str, rows: int, tags: Iterable[str], configs: str = "") -> str:
+    """The YAML head of a card, as the Hub reads it, and its title."""
+    return HEAD.format(
+        pretty_name=json.dumps(title),  # a JSON string is a YAML string
+        tags="\n".join(f"- {tag}" for tag in ("offline-reinforcement-learning", *tags, "potstill")),
+        size=next((name for name, limit in SIZES if rows < limit), "1M<n<10M"),
+        configs=configs,
+        title=title,
+    )
+
+
+def listed(facts: Mapping[str, Any]) -> str:
+    """Facts as a list in Markdown, each in one line."""
+    return "\n".join(f"- {label}: {_line(value)}" for label, value in facts.items())
+
+
 def card(distillate: Distillate) -> str:
     """Markdown with the YAML head that the Hugging Face Hub reads."""
     recipe, metadata = distillate.recipe, distillate.metadata
@@ -121,16 +145,14 @@ def card(distillate: Distillate) -> str:
     training = {name: getattr(recipe, name) for name in ("steps", "learning_rate", "momentum")}
     sizes = [states, *[recipe.width] * (recipe.layers - 1), actions]
     return CARD.format(
-        pretty_name=json.dumps(title),  # a JSON string is a YAML string
-        size=next((name for name, limit in SIZES if len(distillate) < limit), "1M<n<10M"),
-        file=DATA_FILE,
-        title=title,
+        head=head(title, len(distillate), TAGS, CONFIGS.format(file=DATA_FILE)),
+        licence=LICENCE,
         pairs=len(distillate),
         model="the teacher that was trained on all of that dataset" if metadata.get("teacher") else "that dataset",
         note=NOTE,
         states=states,
         actions=actions,
-        facts="\n".join(f"- {label}: {value}" for label, value in _facts(distillate).items()),
+        facts=listed(_facts(distillate)),
         command=_line(metadata.get("command", "potstill distill")),
         hidden=recipe.layers - 1,
         width=recipe.width,
@@ -142,7 +164,7 @@ def card(distillate: Distillate) -> str:
 
 def _facts(distillate: Distillate) -> dict[str, str]:
     metadata = distillate.metadata
-    facts = {
+    return {
         "Environment": distillate.env_id or "none",
         "Dataset": _origin(metadata["dataset"]),
         "Teacher": _origin(metadata["teacher"]) if metadata.get("teacher") else "none",
@@ -152,7 +174,6 @@ def _facts(distillate: Distillate) -> dict[str, str]:
         "Student recipe": metadata["recipe"],
         "potstill": metadata["potstill"],
     }
-    return {label: _line(value) for label, value in facts.items()}
 
 
 def _name(source: Any) -> str:

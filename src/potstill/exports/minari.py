@@ -6,8 +6,11 @@ pair, so that its episode holds the state twice, and terminates.
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,36 +27,56 @@ def write(distillate: Distillate, path: Path) -> None:
         raise PotstillError(
             f"'{path.name}' cannot name a Minari dataset: letters, digits, - and _, then -v0, are needed"
         )
+    metadata = {
+        "algorithm_name": f"potstill: {distillate.metadata['objective']}, {distillate.metadata['solver']}",
+        "description": NOTE + " The second observation of an episode repeats the first; rewards are zero.",
+        "potstill": papers(distillate),
+    }
+    episodes = (
+        {
+            "observations": np.stack([state, state]),
+            "actions": action[None],
+            "rewards": [0.0],
+            "terminations": [True],
+            "truncations": [False],
+        }
+        for state, action in zip(distillate.states, distillate.actions, strict=True)
+    )
     import gymnasium
+
+    spec = gymnasium.registry.get(distillate.env_id or "")
+    write_dataset(path, episodes, (distillate.action_low, distillate.action_high), spec, metadata)
+
+
+def write_dataset(
+    path: Path,
+    episodes: Iterable[dict[str, Any]],
+    bounds: tuple[np.ndarray, np.ndarray],
+    env_spec: Any,
+    metadata: dict[str, Any],
+) -> None:
+    """Write a Minari dataset, whose id is the last part of ``path``.
+
+    Args:
+        path: the folder to make.
+        episodes: columns by Minari's names: T + 1 observations, T of the others.
+        bounds: lowest and highest action, each [A].
+        env_spec: of the environment, or ``None``.
+        metadata: what else the dataset's metadata hold.
+    """
     from gymnasium.spaces import Box
     from minari import __version__
     from minari.data_collector import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
 
     path.mkdir()
-    shape, env_id = distillate.states.shape[1:], distillate.env_id
+    rest = iter(episodes)
+    first = next(rest)
     storage = MinariStorage.new(
         path / "data",
-        observation_space=Box(-np.inf, np.inf, shape, np.float32),
-        action_space=Box(distillate.action_low, distillate.action_high, dtype=np.float32),
-        env_spec=gymnasium.registry.get(env_id or ""),
+        observation_space=Box(-np.inf, np.inf, np.shape(first["observations"])[1:], np.float32),
+        action_space=Box(*bounds, dtype=np.float32),
+        env_spec=env_spec,
     )
-    storage.update_metadata(
-        {
-            "dataset_id": path.name,
-            "minari_version": __version__,
-            "algorithm_name": f"potstill: {distillate.metadata['objective']}, {distillate.metadata['solver']}",
-            "description": NOTE + " The second observation of an episode repeats the first; rewards are zero.",
-            "potstill": papers(distillate),
-        }
-    )
-    storage.update_episodes(
-        EpisodeBuffer(
-            observations=np.stack([state, state]),
-            actions=action[None],
-            rewards=[0.0],
-            terminations=[True],
-            truncations=[False],
-        )
-        for state, action in zip(distillate.states, distillate.actions, strict=True)
-    )
+    storage.update_metadata({"dataset_id": path.name, "minari_version": __version__, **metadata})
+    storage.update_episodes(EpisodeBuffer(**episode) for episode in itertools.chain([first], rest))

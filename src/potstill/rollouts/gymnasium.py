@@ -17,10 +17,14 @@ class GymnasiumStepper:
 
     def reset(self, seeds: np.ndarray) -> np.ndarray:
         """First observations [L, S]."""
-        return np.stack([env.reset(seed=int(seed))[0] for env, seed in zip(self.envs, seeds, strict=True)])
+        return np.stack([self.restart(lane, int(seed)) for lane, seed in enumerate(seeds)])
 
-    def step(self, lanes: np.ndarray, actions: np.ndarray) -> tuple[Any, Any, Any]:
-        """Observations, rewards and ends (terminated or timed out) of the chosen lanes."""
+    def restart(self, lane: int, seed: int) -> np.ndarray:
+        """Start one lane again; its first observation [S]."""
+        return np.asarray(self.envs[lane].reset(seed=seed)[0])
+
+    def step(self, lanes: np.ndarray, actions: np.ndarray) -> tuple[Any, Any, Any, Any]:
+        """Observations, rewards, terminations and time-outs of the chosen lanes."""
         results = [self.envs[lane].step(action) for lane, action in zip(lanes, actions, strict=True)]
         observations, rewards, terminated, truncated, _ = zip(*results, strict=True)
-        return np.stack(observations), np.array(rewards), np.array(terminated) | np.array(truncated)
+        return np.stack(observations), np.array(rewards), np.array(terminated), np.array(truncated)

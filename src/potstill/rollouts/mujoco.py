@@ -64,10 +64,13 @@ class MujocoStepper:
     def reset(self, seeds: np.ndarray) -> np.ndarray:
         """Gymnasium's own start states, as rows of physics state; first observations [L, S]."""
         self.states = np.zeros((len(seeds), self.size))
-        for lane, seed in enumerate(seeds):
-            self.env.reset(seed=int(seed))
-            self.get_state(self.model, self.env.data, self.states[lane], self.physics)
-        return self._observe(self.states)
+        return np.stack([self.restart(lane, int(seed)) for lane, seed in enumerate(seeds)])
+
+    def restart(self, lane: int, seed: int) -> np.ndarray:
+        """Start one lane again; its first observation [S]."""
+        self.env.reset(seed=seed)
+        self.get_state(self.model, self.env.data, self.states[lane], self.physics)
+        return self._observe(self.states[lane : lane + 1])[0]
 
     def _split(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return states[:, 1 : 1 + self.nq], states[:, 1 + self.nq : 1 + self.nq + self.nv]
@@ -76,8 +79,8 @@ class MujocoStepper:
         qpos, qvel = self._split(states)
         return np.concatenate([qpos[:, 1:], np.clip(qvel, -self.task.velocity_clip, self.task.velocity_clip)], axis=1)
 
-    def step(self, lanes: np.ndarray, actions: np.ndarray) -> tuple[Any, Any, Any]:
-        """Step the chosen lanes; the time limit is the caller's affair."""
+    def step(self, lanes: np.ndarray, actions: np.ndarray) -> tuple[Any, Any, Any, Any]:
+        """Step the chosen lanes; the time limit is the caller's affair, none times out here."""
         before = self.states[lanes]
         control = np.repeat(actions[:, None, :].astype(np.float64), self.skip, axis=1)
         after = self.rollout.rollout(self.model, self.workers, before, control)[0][:, -1]
@@ -85,4 +88,4 @@ class MujocoStepper:
         healthy = self.task.healthy(*self._split(after))
         rewards = (after[:, 1] - before[:, 1]) / self.dt - self.task.control_cost * np.sum(actions**2, axis=1)
         rewards += self.task.healthy_reward * (healthy | self.older)  # before v5, also on the last step
-        return self._observe(after), rewards, ~healthy
+        return self._observe(after), rewards, ~healthy, np.zeros_like(healthy)

@@ -23,8 +23,12 @@ class Stepper(Protocol):
         """Start every lane from its own seed; return the first observations."""
         ...
 
-    def step(self, lanes: Int[np.ndarray, " n"], actions: Float[np.ndarray, "n A"]) -> tuple[Any, Any, Any]:
-        """Step some lanes: their observations [n, S], rewards [n] and whether they ended [n]."""
+    def restart(self, lane: int, seed: int) -> Float[np.ndarray, " S"]:
+        """Start one lane again; return its first observation."""
+        ...
+
+    def step(self, lanes: Int[np.ndarray, " n"], actions: Float[np.ndarray, "n A"]) -> tuple[Any, Any, Any, Any]:
+        """Step some lanes: their observations [n, S], rewards, terminations and time-outs [n]."""
         ...
 
 
@@ -59,10 +63,10 @@ def play(act: Act, env_id: str, seeds: Int[np.ndarray, " L"], *, batched: bool =
     active = np.arange(len(seeds))
     for _ in range(environments.time_limit(env_id) or DEFAULT_STEPS):
         actions = act(observations.astype(np.float32))
-        after, rewards, ended = stepper.step(active, np.asarray(actions)[active])
+        after, rewards, terminated, truncated = stepper.step(active, np.asarray(actions)[active])
         observations[active] = after
         returns[active] += rewards
-        active = active[~ended]
+        active = active[~(terminated | truncated)]
         if not len(active):
             break
     return returns

@@ -142,7 +142,7 @@ def make(env_id: str, **options: Any) -> Any:
     with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            env = gymnasium.make(env_id, **options)
+            env: Any = gymnasium.make(env_id, **options)
         except (gymnasium.error.Error, ImportError) as error:
             if env_id in gymnasium.registry:
                 raise PotstillError(f"environment {env_id} cannot be made: {error}") from None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from potstill import environments, storage
 from potstill.config import CollectConfig
-from potstill.data.collection.card import make_card, make_page
+from potstill.data.collection.card import make_card, make_page, reference_of
 from potstill.data.collection.episodes import Recording
 from potstill.data.collection.levels import Plan, plan_of
 from potstill.data.collection.output import require_format, write_recording
@@ -52,17 +53,54 @@ def collect(config: CollectConfig) -> Path:
         require_sac()
     require_format(config.format)
     folder = RunFolder(config.out, "collect", config, force=config.force, resume=resumed)
+    job = Job(config, plan, folder, env, given, reference_of(config))
     stage: Training | RollOut | None = None
     try:
-        for stage in _stages(config, plan, folder, given):
+        for stage in job.stages():
             stage.run()
     except KeyboardInterrupt:
-        _keep(stage, folder, config, plan, env)
+        _keep(stage, job)
         raise
     assert stage is not None
-    path, card = _write(stage.seen(), folder, config, plan, env)
-    _finish(stage, folder, path, card)
+    path, card = _write(stage.seen(), job)
+    _finish(path, card, folder)
     return folder.path
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run of the command is to do, and with what."""
+
+    config: CollectConfig
+    plan: Plan
+    folder: RunFolder
+    env: Any
+    given: Policy | None
+    reference: dict[str, float]
+
+    def stages(self) -> Iterator[Training | RollOut]:
+        """SAC's training, where it is asked for and not over, then the roll-outs."""
+        taken = all(policy_file(self.folder.path, name).exists() for name in self.plan.goals)
+        if self.plan.training and not (self.plan.actors and taken):
+            yield Training(self.config, self.plan, self.folder)
+        if self.plan.actors:
+            yield RollOut(self.config, {name: self._behaviour(name) for name in self.plan.actors}, self.folder)
+
+    def _behaviour(self, name: str) -> Behaviour:
+        if name == "random":
+            return uniform(self.config.env_id)
+        policy = load_policy(policy_file(self.folder.path, name)) if name in self.plan.goals else self.given
+        assert policy is not None  # a plan's actors are SAC's policies, the given one, or random
+        return of_policy(policy, mean_action=self.config.mean_action)
+
+    def policies(self) -> dict[str, dict[str, Any]]:
+        """Of each policy that SAC has given: after how many steps, and what it earned."""
+        known: dict[str, dict[str, Any]] = {}
+        for path in (policy_file(self.folder.path, name) for name in self.plan.goals):
+            if path.exists():
+                papers = storage.load(path, "policy")[1]
+                known[path.stem] = {key: papers[key] for key in ("steps", "return", "score") if key in papers}
+        return known
 
 
 def _fitting_policy(config: CollectConfig, env: Any) -> Policy:
@@ -77,65 +115,33 @@ def _fitting_policy(config: CollectConfig, env: Any) -> Policy:
     return policy
 
 
-def _stages(config: CollectConfig, plan: Plan, folder: RunFolder, given: Policy | None) -> Iterator[Training | RollOut]:
-    """What is to be done: SAC's training, where it is asked for and not over, then the roll-outs."""
-    taken = all(policy_file(folder.path, name).exists() for name in plan.goals)
-    if plan.training and not (plan.actors and taken):
-        yield Training(config, plan, folder)
-    if plan.actors:
-        acting = {name: _behaviour(name, config, plan, folder, given) for name in plan.actors}
-        yield RollOut(config, acting, folder)
-
-
-def _behaviour(name: str, config: CollectConfig, plan: Plan, folder: RunFolder, given: Policy | None) -> Behaviour:
-    if name == "random":
-        return uniform(config.env_id)
-    policy = load_policy(policy_file(folder.path, name)) if name in plan.goals else given
-    assert policy is not None  # a plan's actors are SAC's, the given one, or random
-    return of_policy(policy, mean_action=config.mean_action)
-
-
-def _keep(stage: Training | RollOut | None, folder: RunFolder, config: CollectConfig, plan: Plan, env: Any) -> None:
+def _keep(stage: Training | RollOut | None, job: Job) -> None:
     """Write what an interrupted run has gathered."""
-    again = f"go on with --out {folder.path} --resume"
-    if stage is None or (isinstance(stage, Training) and plan.actors) or not stage.seen().rows:
+    again = f"go on with --out {job.folder.path} --resume"
+    if stage is None or (isinstance(stage, Training) and job.plan.actors) or not stage.seen().rows:
         print(f"interrupted before anything was recorded: {again}")
         return
     if isinstance(stage, RollOut):
         stage.save()
-    recording = stage.seen()
-    _write(recording, folder, config, plan, env)
-    print(f"interrupted: keeping the {recording.rows:,} transitions gathered so far; {again}")
+    _, card = _write(stage.seen(), job)
+    print(f"interrupted: keeping the {card['steps']:,} transitions gathered so far; {again}")
 
 
-def _write(
-    recording: Recording, folder: RunFolder, config: CollectConfig, plan: Plan, env: Any
-) -> tuple[Path, dict[str, Any]]:
+def _write(recording: Recording, job: Job) -> tuple[Path, dict[str, Any]]:
     """Write the dataset, its cards and the plot; return its path and the card."""
     from potstill.reports.plots import plot_returns
 
-    card = make_card(recording, config, plan, _known_policies(config, plan, folder), env)
-    path = write_recording(folder.path, recording, config.format, config.mantissa_bits, env, card)
+    config, folder = job.config, job.folder
+    card = make_card(recording, config, job.plan, job.policies(), job.reference, job.env)
+    path = write_recording(folder.path, recording, config.format, config.mantissa_bits, job.env, card)
     folder.write_json("card.json", card)
     write_atomically(folder.path / "README.md", make_page(card, path.name, config.format).encode())
     plot_returns(folder.path / "returns.png", recording.returns(), config.env_id)
     return path, card
 
 
-def _known_policies(config: CollectConfig, plan: Plan, folder: RunFolder) -> dict[str, dict[str, Any]]:
-    """Of each policy that SAC has given: after how many steps, and what it earned."""
-    known = {}
-    for path in (policy_file(folder.path, name) for name in plan.goals):
-        if path.exists():
-            papers = storage.load(path, "policy")[1]
-            known[path.stem] = {"steps": papers["steps"], "return": papers["return"]}
-            if environments.has_reference(config.env_id):
-                known[path.stem]["score"] = float(environments.normalised(papers["return"], config.env_id))
-    return known
-
-
-def _finish(stage: Training | RollOut, folder: RunFolder, path: Path, card: dict[str, Any]) -> None:
-    """Write the result and drop the checkpoints."""
+def _finish(path: Path, card: dict[str, Any], folder: RunFolder) -> None:
+    """Write the result, drop the checkpoints, and say what there is."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     folder.finish({"dataset": path.name, "bytes": sum(file.stat().st_size for file in files), **card})
     for name in (Training.checkpoint_name, RollOut.checkpoint_name):
@@ -144,3 +150,6 @@ def _finish(stage: Training | RollOut, folder: RunFolder, path: Path, card: dict
         f"{path}: {card['steps']:,} transitions, {card['episodes']:,} episodes, "
         f"mean return {card['returns']['mean']:.0f}, best {card['returns']['best']:.0f}"
     )
+    if "expert" not in card["reference"]:
+        random = card["reference"]["random"]
+        print(f"{card['env_id']} has no reference scores: returns are raw, {random:.0f} is uniformly random actions'")

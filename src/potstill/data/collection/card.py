@@ -13,10 +13,12 @@ from potstill import environments
 from potstill.config import CollectConfig
 from potstill.data.collection.episodes import Recording
 from potstill.data.collection.levels import Plan
+from potstill.data.collection.rollout import play_episodes, uniform
 from potstill.exports.card import LICENCE, head, listed
 from potstill.runs import to_json
 from potstill.settings import command_line
 
+MEASURED = 10  # random episodes, where no table knows what they earn
 UNSAVED = ("out", "force", "resume")
 PAGE = """\
 {head}
@@ -52,7 +54,12 @@ FORMS = {
 
 
 def make_card(
-    recording: Recording, config: CollectConfig, plan: Plan, policies: dict[str, dict[str, Any]], env: Any
+    recording: Recording,
+    config: CollectConfig,
+    plan: Plan,
+    policies: dict[str, dict[str, Any]],
+    reference: dict[str, float],
+    env: Any,
 ) -> dict[str, Any]:
     """Environment, versions, level, policies, seed and returns, in plain values.
 
@@ -61,6 +68,7 @@ def make_card(
         config: the settings.
         plan: what the level asked for.
         policies: by name, what is known of the policies.
+        reference: as :func:`reference_of` gives it.
         env: the environment as :func:`~potstill.environments.make` makes it.
     """
     returns = np.array(recording.returns() or [0.0])
@@ -74,6 +82,7 @@ def make_card(
         "complete": recording.rows == config.steps or (plan.level == "medium-replay" and bool(policies)),
         "episodes": sum(episode.ended for episode in recording.episodes),
         "returns": {"mean": float(returns.mean()), "best": float(returns.max()), "last": float(returns[-1])},
+        "reference": reference,
         "policies": policies,
         "goals": plan.goals,
         "observations": _observations(env),
@@ -82,11 +91,17 @@ def make_card(
         "versions": {name: version(name) for name in packages},
     }
     if environments.has_reference(config.env_id):
-        low, high = environments.reference_returns(config.env_id)
         scores = environments.normalised(returns, config.env_id)
         card["scores"] = {"mean": float(scores.mean()), "best": float(scores.max())}
-        card["reference"] = {"random": low, "expert": high}
     return to_json(card)
+
+
+def reference_of(config: CollectConfig) -> dict[str, float]:
+    """Returns ``random`` and ``expert`` from the table; else, measured, ``random`` with its ``episodes``."""
+    if environments.has_reference(config.env_id):
+        return dict(zip(("random", "expert"), environments.reference_returns(config.env_id), strict=True))
+    played = play_episodes(config.env_id, uniform(config.env_id), seed=config.seed, lanes=MEASURED)
+    return {"random": float(np.mean([next(played).total for _ in range(MEASURED)])), "episodes": MEASURED}
 
 
 def _algorithm(config: CollectConfig, plan: Plan) -> str:
@@ -113,7 +128,7 @@ def make_page(card: dict[str, Any], file: str, form: str) -> str:
         "Episodes that ended": f"{card['episodes']:,}",
         "Returns": _inline(card["returns"]),
         "Normalised scores": _inline(card.get("scores", {})),
-        "Reference returns (score 0 and 100)": _inline(card.get("reference", {})),
+        "Reference returns": _inline(card["reference"]),
         **{f"The {name} policy": _inline(known) for name, known in card["policies"].items()},
         "Versions": ", ".join(f"{name} {number}" for name, number in card["versions"].items()),
         "Complete": "yes" if card["complete"] else "no, it was interrupted",

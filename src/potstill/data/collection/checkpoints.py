@@ -17,6 +17,8 @@ from potstill.data.collection.episodes import Recording
 from potstill.data.collection.sac import Trainer
 from potstill.errors import PotstillError
 
+SLOTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam, for every parameter
+
 
 def save_training(path: Path, trainer: Trainer, recording: Recording, papers: dict[str, Any]) -> None:
     """Write a training with the episodes that have ended, and those that run as cut ones, atomically."""
@@ -27,7 +29,7 @@ def save_training(path: Path, trainer: Trainer, recording: Recording, papers: di
     for episode in trainer.running():
         whole.add(episode)
     name, keys, *rest = np.random.get_state()  # noqa: NPY002  # the replay buffer draws from this one
-    arrays = {f"agent/{key}": np.array(value) for key, value in _state(agent).items()}
+    arrays = {f"agent/{key}": tensor.numpy().copy() for key, tensor in _state(agent).items()}
     arrays["buffer_actions"] = agent.replay_buffer.actions[: _held(agent.replay_buffer)]  # as scaled by the agent
     arrays |= {"torch_random": torch.get_rng_state().numpy(), "numpy_random": np.asarray(keys), **whole.arrays()}
     state = {
@@ -88,10 +90,11 @@ def _set_state(agent: Any, named: dict[str, np.ndarray]) -> None:
         if "param_groups" not in state:
             parts[part] = own
             continue
-        state["state"] = {}
-        for key, tensor in own.items():
-            place, slot = key.split("/")
-            state["state"].setdefault(int(place), {})[slot] = tensor
+        places = [place for group in state["param_groups"] for place in group["params"]]
+        if own and set(own) != {f"{place}/{slot}" for place in places for slot in SLOTS}:
+            raise KeyError(f"not all of {part}")
+        updated = places if own else []  # before its first update Adam has no state
+        state["state"] = {place: {slot: own[f"{place}/{slot}"] for slot in SLOTS} for place in updated}
     agent.set_parameters(parts, exact_match=True, device="cpu")
 
 

@@ -21,9 +21,9 @@ class Episode:
     stopped within it.
     """
 
-    observations: Float[np.ndarray, "T+1 S"]
     actions: Float[np.ndarray, "T A"]
     rewards: Float[np.ndarray, " T"]
+    observations: Float[np.ndarray, "T+1 S"]
     terminated: bool
     truncated: bool
     lane: int = 0
@@ -149,9 +149,16 @@ class Recording:
         steps, states = 0, 0
         for length, terminated, truncated, lane in arrays["episodes"].tolist():
             rows, seen = slice(steps, steps + length), slice(states, states + length + 1)
-            actions, rewards = arrays["actions"][rows], arrays["rewards"][rows]
+            columns = {"actions": arrays["actions"][rows], "rewards": arrays["rewards"][rows]}
+            observations = arrays["observations"][seen]
             recording.add(
-                Episode(arrays["observations"][seen], actions, rewards, bool(terminated), bool(truncated), lane)
+                Episode(
+                    **columns,
+                    observations=observations,
+                    terminated=bool(terminated),
+                    truncated=bool(truncated),
+                    lane=lane,
+                )
             )
             steps, states = rows.stop, seen.stop
         if (len(arrays["rewards"]), len(arrays["actions"]), len(arrays["observations"])) != (steps, steps, states):

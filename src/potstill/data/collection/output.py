@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,14 +43,12 @@ def write_recording(folder: Path, recording: Recording, form: str, bits: int, en
         write_d4rl(path, columns, env_id=card["env_id"], card=card)
         return path
     path = folder / dataset_id(card["env_id"], card["level"])
-    partial = folder / ".partial" / path.name
-    shutil.rmtree(partial.parent, ignore_errors=True)
-    partial.parent.mkdir()
-    space = env.action_space
-    write_dataset(partial, _episodes(recording, bits), (space.low, space.high), _spec(env), _metadata(card))
-    shutil.rmtree(path, ignore_errors=True)
-    os.replace(partial, path)
-    partial.parent.rmdir()
+    bounds = (env.action_space.low, env.action_space.high)
+    with tempfile.TemporaryDirectory(prefix=".dataset-", dir=folder) as place:
+        fresh = Path(place) / path.name
+        write_dataset(fresh, _episodes(recording, bits), bounds, _spec(env), _metadata(card))
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(fresh, path)
     return path
 
 
@@ -86,8 +85,8 @@ def _spec(env: Any) -> Any:
 
 
 def _metadata(card: dict[str, Any]) -> dict[str, Any]:
-    reference = card.get("reference")
-    scores = {"ref_min_score": reference["random"], "ref_max_score": reference["expert"]} if reference else {}
+    low, high = (card["reference"].get(name) for name in ("random", "expert"))
+    scores = {} if high is None else {"ref_min_score": low, "ref_max_score": high}
     return {
         "algorithm_name": card["algorithm"],
         "description": f"{card['env_id']}, level {card['level']} as in D4RL, recorded by: {card['command']}",

@@ -69,6 +69,8 @@ class Trainer:
         ended: called with every episode that ends.
     """
 
+    BUFFER_SIZE = 1_000_000  # transitions that updates draw from, the newest ones
+
     def __init__(self, config: CollectConfig, ended: Callable[[Episode], None]) -> None:
         import torch
         from stable_baselines3 import SAC
@@ -76,13 +78,16 @@ class Trainer:
         from stable_baselines3.common.vec_env import DummyVecEnv
 
         torch.set_num_threads(config.threads)
-        makers = [partial(Lane, environments.make(config.env_id), i, ended) for i in range(config.environments)]
+        makers: list[Callable[[], Any]] = [
+            partial(Lane, environments.make(config.env_id), i, ended) for i in range(config.environments)
+        ]
         side_by_side = DummyVecEnv(makers)
         self.lanes: list[Any] = side_by_side.envs
         self.agent: Any = SAC(
             "MlpPolicy",
             side_by_side,
             seed=config.seed,
+            buffer_size=self.BUFFER_SIZE,
             learning_starts=config.random_steps,
             gradient_steps=config.environments,
             device="cpu",

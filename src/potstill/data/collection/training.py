@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from potstill import environments
 from potstill.config import CollectConfig
 from potstill.data.collection.checkpoints import load_training, save_training
 from potstill.data.collection.episodes import Episode, Recording
@@ -106,7 +107,10 @@ class Training:
             self._take(name, policy, mean_return(policy, self.config, self.trainer.done))
 
     def _take(self, name: str, policy: Policy, earned: float) -> None:
-        papers = {"env_id": self.config.env_id, "algorithm": "sac", "steps": self.trainer.done, "return": earned}
+        env_id = self.config.env_id
+        papers = {"env_id": env_id, "algorithm": "sac", "steps": self.trainer.done, "return": earned}
+        if environments.has_reference(env_id):
+            papers["score"] = float(environments.normalised(earned, env_id))
         policy.save(policy_file(self.path, name), papers)
 
 

@@ -1,0 +1,356 @@
+"""`potstill collect`: levels, environments side by side, interruptions, formats, and any box environment."""
+
+import json
+import sys
+import warnings
+from contextlib import contextmanager
+
+import gymnasium
+import h5py
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Dict
+
+import potstill
+from potstill.data.collection import output, rollout, training
+from potstill.data.collection.episodes import Episode, Recording
+from potstill.data.collection.rollout import play_episodes, uniform
+from potstill.data.collection.sac import Trainer
+from potstill.errors import PotstillError
+from potstill.policies import Policy
+from potstill.types import Normaliser
+
+
+class Walk(gymnasium.Env):
+    """A walk on a grid of 2 × 3 numbers: the reward is the action; it falls where the first number passes 2."""
+
+    observation_space = Box(-np.inf, np.inf, (2, 3))
+    action_space = Box(-2.0, 3.0, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place = self.np_random.uniform(-1, 1, (2, 3)).astype(np.float32)
+        return self.place, {}
+
+    def step(self, action):
+        self.place = self.place + np.arange(6, dtype=np.float32).reshape(2, 3) * np.float32(action[0])
+        self.place[0, 0] += abs(action[0])
+        return self.place, float(action[0]), bool(self.place[0, 0] > 2.0), False, {}
+
+
+class Named(Walk):
+    observation_space = Dict(place=Box(-1, 1, (2,)), speed=Box(-1, 1, (2,)))
+
+
+gymnasium.register("Walk-v0", Walk, max_episode_steps=7)
+gymnasium.register("Named-v0", Named)
+
+
+def collected(tmp_path, env_id="Walk-v0", name="run", **options):
+    return potstill.collect(env_id, **{"steps": 60, "out": tmp_path / name, **options})
+
+
+def read(run):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", potstill.errors.PotstillWarning)
+        return potstill.load_dataset(run / "dataset.hdf5")
+
+
+def card_of(run):
+    return json.loads((run / "card.json").read_text())
+
+
+def constant_policy(size=6, actions=1, value=0.4):
+    layer = {"weight": np.zeros((size, actions), np.float32), "bias": np.full(actions, np.arctanh(value), np.float32)}
+    bounds = (np.full(actions, -2.0, np.float32), np.full(actions, 3.0, np.float32))
+    return Policy([layer], Normaliser.identity(size), *bounds)
+
+
+@pytest.mark.parametrize(("env_id", "lanes"), [("Walk-v0", 4), ("Hopper-v5", 3), ("Pendulum-v1", 2)])
+def test_side_by_side_is_one_by_one(tmp_path, env_id, lanes):
+    steps = 210 if env_id == "Pendulum-v1" else 90
+    one, many = (collected(tmp_path, env_id, str(n), level="random", environments=n, steps=steps) for n in (1, lanes))
+    assert read(one).content_hash == read(many).content_hash
+    other = collected(tmp_path, env_id, "other", level="random", steps=steps, seed=1)
+    assert read(one).content_hash != read(other).content_hash
+
+
+def test_an_episode_depends_on_its_number_alone():
+    whole = play_episodes("Walk-v0", uniform("Walk-v0"), seed=3)
+    episodes = [next(whole) for _ in range(5)]
+    later = next(play_episodes("Walk-v0", uniform("Walk-v0"), seed=3, first=4, lanes=2))
+    np.testing.assert_array_equal(episodes[4].observations, later.observations)
+    assert len({episode.observations[0, 0].item() for episode in episodes}) == 5
+    for episode in episodes:
+        assert episode.ended
+        assert episode.truncated == (len(episode) == 7 and not episode.terminated)
+        np.testing.assert_array_equal(episode.actions[:, 0], episode.rewards)
+
+
+def test_observations_are_flattened_row_by_row_everywhere(tmp_path):
+    path = constant_policy().save(tmp_path / "p.safetensors")
+    run = collected(tmp_path, policy=path, steps=30)
+    data = read(run)
+    step = (data.next_observations - data.observations)[~data.terminations]
+    np.testing.assert_allclose(step[:, 1:], 1.5 * np.tile(np.arange(1, 6), (len(step), 1)), rtol=1e-3)
+    seen = card_of(run)["observations"]
+    assert seen["shape"] == [2, 3]
+    assert "C order" in seen["flattened"]
+    assert "(2, 3) are flattened row by row" in (run / "README.md").read_text()
+    assert potstill.environments.make("Walk-v0").observation_space.shape == (6,)
+
+
+@pytest.mark.parametrize("env_id", ["Ant-v5", "Swimmer-v5", "Pendulum-v1"])
+def test_other_environments(tmp_path, env_id):
+    run = collected(tmp_path, env_id, level="random", steps=40)
+    with gymnasium.make(env_id) as env:
+        assert read(run).state_size == env.observation_space.shape[0]
+        assert read(run).action_size == env.action_space.shape[0]
+    assert ("scores" in card_of(run)) == (env_id != "Pendulum-v1")
+    assert set(card_of(run)["reference"]) == {"random", "episodes" if env_id == "Pendulum-v1" else "expert"}
+
+
+def test_parts_of_the_recording():
+    """The rows of D4RL and the arrays of a checkpoint, by hand: 3 steps, cut; 2, fallen; 2, late; 1 of 2, cut."""
+
+    def episode(steps, *ends):
+        places = np.arange(2 * steps + 2, dtype=np.float32).reshape(-1, 2)
+        return Episode(np.ones((steps, 1), np.float32), np.ones(steps, np.float32), places, *ends)
+
+    recording = Recording()
+    for part in (episode(3, False, False), episode(2, True, False), episode(2, False, True), episode(2, True, False)):
+        recording.add(part)
+    head = recording.head(8)
+    assert head.rows == 8
+    assert head.returns() == [2.0, 2.0]
+    columns = head.columns()
+    assert np.flatnonzero(columns["terminals"]).tolist() == [4]
+    assert np.flatnonzero(columns["timeouts"]).tolist() == [2, 6]
+    again = Recording.from_arrays(head.arrays(), source="x")
+    for key, column in again.columns().items():
+        np.testing.assert_array_equal(column, columns[key])
+    with pytest.raises(PotstillError, match="x: its episodes do not add up"):
+        Recording.from_arrays({**head.arrays(), "rewards": np.ones(9, np.float32)}, source="x")
+
+
+@contextmanager
+def interruption(monkeypatch, target, name, calls):
+    """Let the method ``name`` of ``target`` raise what Ctrl-C does, at one call too many."""
+    right, count = getattr(target, name), iter(range(calls))
+
+    def method(*args):
+        if next(count, None) is None:
+            raise KeyboardInterrupt
+        return right(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(target, name, method)
+        with pytest.raises(KeyboardInterrupt):
+            yield
+
+
+def test_an_interrupted_roll_out_goes_on(tmp_path, monkeypatch):
+    options = {"level": "random", "steps": 80, "environments": 2}
+    whole = collected(tmp_path, name="whole", **options)
+    with interruption(monkeypatch, rollout.Recording, "add", 9):
+        collected(tmp_path, **options)
+    run = tmp_path / "run"
+    assert not card_of(run)["complete"]
+    assert 0 < len(read(run)) < 79
+    with pytest.raises(PotstillError, match="has steps 80, not 90"):
+        collected(tmp_path, **options | {"steps": 90}, resume=True)
+    collected(tmp_path, **options, resume=True)
+    assert (run / "dataset.hdf5").read_bytes() == (whole / "dataset.hdf5").read_bytes()
+    assert {path.name for path in run.iterdir()} == {path.name for path in whole.iterdir()}
+    notes = [[json.loads(x)["step"] for x in (r / "metrics.jsonl").read_text().splitlines()] for r in (whole, run)]
+    assert notes[0] == notes[1]
+    with pytest.raises(PotstillError, match="finished: nothing to resume"):
+        collected(tmp_path, **options, resume=True)
+
+
+def test_minari_gives_the_same_transitions(tmp_path, monkeypatch):
+    minari = pytest.importorskip("minari")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "run"))
+    options = {"level": "random", "steps": 150, "mantissa_bits": 14}
+    rows = read(collected(tmp_path, "Hopper-v5", "hdf5", **options))
+    run = collected(tmp_path, "Hopper-v5", format="minari", **options)
+    found = potstill.load_dataset("minari:hopper-random-v0")
+    assert len(found) == 150
+    kept = slice(0, len(rows))  # no time-out here: D4RL's rule drops the last row alone
+    for name in ("observations", "actions", "rewards", "terminations"):
+        np.testing.assert_array_equal(getattr(found, name)[kept], getattr(rows, name))
+    follows = ~rows.terminations  # after an end D4RL's rows hold the next start, which nothing reads
+    np.testing.assert_array_equal(found.next_observations[kept][follows], rows.next_observations[follows])
+    assert found.env_id == rows.env_id == "Hopper-v5"
+    dataset = minari.load_dataset("hopper-random-v0")
+    papers = dataset.storage.metadata
+    assert (papers["ref_min_score"], papers["ref_max_score"]) == (-20.272305, 3234.3)
+    assert dataset.total_steps == 150
+    assert "author" not in papers
+    assert papers["potstill"] == card_of(run)
+    assert sorted(path.name for path in run.iterdir() if path.is_dir()) == ["hopper-random-v0"]
+
+
+def test_minari_of_flattened_observations(tmp_path):
+    pytest.importorskip("minari")
+    run = collected(tmp_path, level="random", steps=30, format="minari")
+    data = potstill.load_dataset(run / "walk-random-v0")
+    assert data.state_size == 6
+    assert data.truncations[-1] or data.terminations[-1]
+    assert np.all(data.action_low == -2.0)
+    spec = json.loads((run / "walk-random-v0" / "data" / "metadata.json").read_text())
+    assert "ref_min_score" not in spec
+
+
+def test_nothing_half_written_is_left(tmp_path, monkeypatch):
+    pytest.importorskip("minari")
+    right = output._episodes
+
+    def broken(*args):
+        yield next(right(*args))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(output, "_episodes", broken)
+    with pytest.raises(OSError, match="No space"):
+        collected(tmp_path, level="random", steps=30, format="minari")
+    assert [path.name for path in (tmp_path / "run").iterdir() if path.is_dir()] == []
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("env_id", "options", "words"),
+    [
+        ("Wlak-v0", {}, ["unknown environment 'Wlak-v0'", "did you mean 'Walk-v0'"]),
+        ("Named-v0", {}, ["named parts (place, speed)", "FlattenObservation"]),
+        ("Walk-v0", {"level": "medum"}, ["unknown level 'medum'", "did you mean 'medium'"]),
+        ("Walk-v0", {"level": "policy"}, ["unknown level 'policy'"]),
+        ("Walk-v0", {"level": "medium"}, ["Walk-v0 has no reference scores", "--medium-return"]),
+        ("Walk-v0", {"level": "expert", "expert_score": 90.0}, ["no reference scores", "--expert-return"]),
+        ("Hopper-v5", {"level": "medium", "medium_score": 20.0, "medium_return": 1.0}, ["give one of them"]),
+        ("Hopper-v5", {"level": "medium-expert", "expert_score": 20.0}, ["medium is to earn", "more than the expert"]),
+        ("Walk-v0", {"level": "random", "policy": "p.safetensors"}, ["--policy has no use with --level random"]),
+        ("Hopper-v5", {"policy": "p.safetensors"}, ["acts on 6 numbers", "Hopper-v5 observes 11"]),
+        ("Walk-v0", {"policy": "two.safetensors"}, ["gives actions of 2 numbers", "Walk-v0 takes 1"]),
+        ("Walk-v0", {"environments": 0}, ["--environments 0", "at least 1"]),
+        ("Walk-v0", {"resume": True, "out": None}, ["--resume needs --out"]),
+        ("Walk-v0", {"level": "random", "out": "mine"}, ["not a potstill run folder"]),
+    ],
+)
+def test_what_is_refused(tmp_path, monkeypatch, env_id, options, words):
+    monkeypatch.chdir(tmp_path)
+    constant_policy().save("p.safetensors")
+    constant_policy(actions=2).save("two.safetensors")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(PotstillError) as caught:
+        collected(tmp_path, env_id, **options)
+    assert all(word in str(caught.value) for word in words), caught.value
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("package", "options"), [("stable_baselines3", {}), ("minari", {"level": "random", "format": "minari"})]
+)
+def test_a_missing_extra(tmp_path, monkeypatch, package, options):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(PotstillError, match=r"is not installed: pip install 'potstill\["):
+        collected(tmp_path, **options)
+    assert not (tmp_path / "run").exists()
+
+
+SAC = {"random_steps": 20, "training_steps": 60, "evaluate_every": 25}
+
+
+@pytest.fixture
+def sac():
+    pytest.importorskip("stable_baselines3", reason="needs the extra 'collect'")
+    return SAC
+
+
+def test_levels_of_sac(tmp_path, sac):
+    run = collected(tmp_path, level="medium-expert", medium_return=-99.0, steps=41, **sac)
+    known = card_of(run)["policies"]
+    assert [known[name]["steps"] for name in ("medium", "expert")] == [25, 60]
+    rows = Recording()
+    for name, until in (("medium", 20), ("expert", 41)):
+        policy = potstill.load_policy(run / f"{name}.safetensors")
+        episodes = play_episodes("Walk-v0", policy.sample, seed=0, first=len(rows.episodes))
+        while rows.rows < until:
+            rows.add(next(episodes).head(until - rows.rows))
+    with h5py.File(run / "dataset.hdf5") as columns:
+        for key, column in rows.columns().items():
+            np.testing.assert_array_equal(columns[key], column)
+
+
+def test_medium_replay_of_sac_ends_where_the_goal_is_reached(tmp_path, sac):
+    run = collected(tmp_path, level="medium-replay", medium_return=-99.0, **sac)
+    assert card_of(run)["steps"] == 25
+    assert card_of(run)["complete"]
+    whole = collected(tmp_path, name="whole", random_steps=20)
+    assert card_of(whole)["level"] == "replay"
+    for key in ("observations", "actions", "rewards"):
+        with h5py.File(run / "dataset.hdf5") as part, h5py.File(whole / "dataset.hdf5") as all_of_it:
+            np.testing.assert_array_equal(part[key][:], all_of_it[key][:25])
+
+
+def test_sac_that_falls_short(tmp_path, sac):
+    words = "Walk-v0: the medium policy is to earn 99, SAC's earned .* at best in 60 steps: give it more"
+    with pytest.raises(PotstillError, match=words):
+        collected(tmp_path, level="medium", medium_return=99.0, **sac)
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_an_expert_policy_may_be_given(tmp_path, sac):
+    path = constant_policy().save(tmp_path / "p.safetensors")
+    run = collected(tmp_path, level="medium-expert", medium_return=-99.0, policy=path, steps=40, **sac)
+    assert not (run / "expert.safetensors").exists()
+    np.testing.assert_allclose(read(run).actions[21:], 1.5, rtol=1e-5)
+    assert card_of(run)["algorithm"] == "sac and policy p.safetensors"
+
+
+@pytest.mark.parametrize("level", ["replay", "medium-expert"])
+def test_an_interrupted_sac_goes_on_to_the_same_bytes(tmp_path, sac, monkeypatch, level):
+    """Networks, optimisers, buffer and all random generators come back; the buffer is round and full by then."""
+    monkeypatch.setattr(training, "SAVE_INTERVAL", 20)
+    monkeypatch.setattr(Trainer, "BUFFER_SIZE", 30)
+    options = {**sac, "level": level, "steps": 60} | ({} if level == "replay" else {"medium_return": -99.0})
+    whole = collected(tmp_path, name="whole", **options)
+    with interruption(monkeypatch, Trainer, "advance", 55):
+        collected(tmp_path, **options)
+    run = tmp_path / "run"
+    assert (run / "training.safetensors").exists()
+    assert (run / "dataset.hdf5").exists() == (level == "replay")
+    collected(tmp_path, **options, resume=True)
+    assert {path.name for path in run.iterdir()} == {path.name for path in whole.iterdir()}
+    for name in ("dataset.hdf5", *(f"{policy}.safetensors" for policy in card_of(run)["policies"])):
+        assert (run / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_checkpoint_of_other_networks_than_sacs(tmp_path, sac, monkeypatch):
+    from potstill import storage
+
+    monkeypatch.setattr(training, "SAVE_INTERVAL", 20)
+    with interruption(monkeypatch, Trainer, "advance", 40):
+        collected(tmp_path, **sac)
+    path = tmp_path / "run" / "training.safetensors"
+    arrays, papers = storage.load(path, "checkpoint")
+    lost = next(name for name in arrays if "critic" in name)
+    storage.save(path, "checkpoint", {name: arrays[name] for name in arrays if name != lost}, papers)
+    with pytest.raises(PotstillError, match="a checkpoint of another training"):
+        collected(tmp_path, **sac, resume=True)
+
+
+def test_sac_in_several_environments(tmp_path, sac, monkeypatch):
+    monkeypatch.setattr(training, "SAVE_INTERVAL", 20)
+    runs = [collected(tmp_path, name=name, environments=3, **sac) for name in ("one", "two")]
+    assert read(runs[0]).content_hash == read(runs[1]).content_hash
+    with interruption(monkeypatch, Trainer, "advance", 16):
+        collected(tmp_path, environments=3, **sac)
+    collected(tmp_path, environments=3, **sac, resume=True)
+    for run in (*runs, tmp_path / "run"):
+        assert card_of(run)["steps"] == 60
+        data = read(run)
+        inside = ~data.terminations
+        grown = (data.next_observations - data.observations)[inside, 1]
+        np.testing.assert_allclose(grown, data.actions[inside, 0], rtol=1e-3, atol=1e-4)

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import warnings
 from contextlib import contextmanager
 
 import gymnasium
@@ -42,7 +41,7 @@ class Named(Walk):
     observation_space = Dict(place=Box(-1, 1, (2,)), speed=Box(-1, 1, (2,)))
 
 
-gymnasium.register("Walk-v0", Walk, max_episode_steps=7)
+gymnasium.register("Walk-v0", f"{__name__}:Walk", max_episode_steps=7)
 gymnasium.register("Named-v0", Named)
 
 
@@ -50,10 +49,8 @@ def collected(tmp_path, env_id="Walk-v0", name="run", **options):
     return potstill.collect(env_id, **{"steps": 60, "out": tmp_path / name, **options})
 
 
-def read(run):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", potstill.errors.PotstillWarning)
-        return potstill.load_dataset(run / "dataset.hdf5")
+def read(run, name="dataset.hdf5"):
+    return potstill.load_dataset(run / name)
 
 
 def card_of(run):
@@ -194,8 +191,8 @@ def test_minari_gives_the_same_transitions(tmp_path, monkeypatch):
 def test_minari_of_flattened_observations(tmp_path):
     pytest.importorskip("minari")
     run = collected(tmp_path, level="random", steps=30, format="minari")
-    data = potstill.load_dataset(run / "walk-random-v0")
-    assert data.state_size == 6
+    data = read(run, "walk-random-v0")
+    assert (data.state_size, data.env_id) == (6, "Walk-v0")
     assert data.truncations[-1] or data.terminations[-1]
     assert np.all(data.action_low == -2.0)
     spec = json.loads((run / "walk-random-v0" / "data" / "metadata.json").read_text())
@@ -301,7 +298,7 @@ def test_sac_that_falls_short(tmp_path, sac):
     assert not (tmp_path / "run" / "result.json").exists()
 
 
-def test_an_expert_policy_may_be_given(tmp_path, sac):
+def test_sac_beside_a_given_expert(tmp_path, sac):
     path = constant_policy().save(tmp_path / "p.safetensors")
     run = collected(tmp_path, level="medium-expert", medium_return=-99.0, policy=path, steps=40, **sac)
     assert not (run / "expert.safetensors").exists()

@@ -25,8 +25,7 @@ size_categories:
 - {size}
 {configs}---
 
-# {title}
-"""
+# {title}"""
 
 TAGS = ("behavioural-cloning", "dataset-distillation", "synthetic")
 CONFIGS = """\

@@ -22,6 +22,7 @@ MEASURED = 10  # random episodes, where no table knows what they earn
 UNSAVED = ("out", "force", "resume")
 PAGE = """\
 {head}
+
 {rows} transitions of `{env_id}`, recorded by `potstill collect`: {what}.
 
 ## How it was made

@@ -49,7 +49,9 @@ class Lane(gymnasium.Wrapper):
         after, reward, terminated, truncated, info = self.env.step(action)
         self.episode.add(action, float(reward), after)
         if terminated or truncated:
-            self.ended(self.episode.close(terminated, truncated, self.number))
+            closed = self.episode.close(terminated, truncated, self.number)
+            self.episode = OpenEpisode(after)  # until the reset: it is not handed over twice
+            self.ended(closed)
         return after, reward, terminated, truncated, info
 
     def generator_state(self) -> Any:

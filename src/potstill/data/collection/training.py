@@ -99,9 +99,10 @@ class Training:
         for name, goal in self.awaited().items():
             if goal is not None:
                 best = max((entry["return"] for entry in self.evaluations), default=-np.inf)
+                option = "--training-steps" if self.plan.actors else "--steps"
                 raise PotstillError(
                     f"{self.config.env_id}: the {name} policy is to earn {goal:.4g}, SAC's earned {best:.4g} at best "
-                    f"in {self.trainer.done:,} steps: give it more, or a lower --{name}-score or --{name}-return"
+                    f"in {self.trainer.done:,} steps: raise {option}, or lower --{name}-score or --{name}-return"
                 )
             policy = self.trainer.policy()
             self._take(name, policy, mean_return(policy, self.config, self.trainer.done))

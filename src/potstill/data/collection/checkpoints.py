@@ -25,9 +25,7 @@ def save_training(path: Path, trainer: Trainer, recording: Recording, papers: di
     import torch
 
     agent: Any = trainer.agent
-    whole = Recording(list(recording.episodes), recording.rows)
-    for episode in trainer.running():
-        whole.add(episode)
+    whole = recording.plus(trainer.running())
     name, keys, *rest = np.random.get_state()  # noqa: NPY002  # the replay buffer draws from this one
     arrays = {f"agent/{key}": tensor.numpy().copy() for key, tensor in _state(agent).items()}
     arrays["buffer_actions"] = agent.replay_buffer.actions[: _held(agent.replay_buffer)]  # as scaled by the agent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -96,6 +97,13 @@ class Recording:
         """Append an episode."""
         self.episodes.append(episode)
         self.rows += len(episode)
+
+    def plus(self, episodes: Iterable[Episode]) -> Recording:
+        """The same with more episodes at the end."""
+        longer = Recording(list(self.episodes), self.rows)
+        for episode in episodes:
+            longer.add(episode)
+        return longer
 
     def head(self, rows: int) -> Recording:
         """The first ``rows`` steps; the last episode is cut where that is within it."""

@@ -77,10 +77,7 @@ class Training:
 
     def seen(self) -> Recording:
         """All that the training has seen: the episodes that run are the last ones, cut."""
-        whole = Recording(list(self.recording.episodes), self.recording.rows)
-        for episode in self.trainer.running():
-            whole.add(episode)
-        return whole.head(self.plan.training)
+        return self.recording.plus(self.trainer.running()).head(self.plan.training)
 
     def _evaluate(self) -> None:
         """Let the policy play, if a goal is there to be reached, and take it for every goal it reaches."""

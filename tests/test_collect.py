@@ -102,7 +102,7 @@ def test_other_environments(tmp_path, env_id):
         assert read(run).state_size == env.observation_space.shape[0]
         assert read(run).action_size == env.action_space.shape[0]
     assert ("scores" in card_of(run)) == (env_id != "Pendulum-v1")
-    assert set(card_of(run)["reference"]) == {"random", "episodes" if env_id == "Pendulum-v1" else "expert"}
+    assert ("expert" in card_of(run)["reference"]) == (env_id != "Pendulum-v1")
 
 
 def test_parts_of_the_recording():

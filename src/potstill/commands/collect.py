@@ -76,7 +76,7 @@ class Job:
     folder: RunFolder
     env: Any
     given: Policy | None
-    reference: dict[str, float]
+    reference: dict[str, Any]
 
     def stages(self) -> Iterator[Training | RollOut]:
         """SAC's training, where it is asked for and not over, then the roll-outs."""

@@ -59,7 +59,7 @@ def make_card(
     config: CollectConfig,
     plan: Plan,
     policies: dict[str, dict[str, Any]],
-    reference: dict[str, float],
+    reference: dict[str, Any],
     env: Any,
 ) -> dict[str, Any]:
     """Environment, versions, level, policies, seed and returns, in plain values.
@@ -97,12 +97,13 @@ def make_card(
     return to_json(card)
 
 
-def reference_of(config: CollectConfig) -> dict[str, float]:
-    """Returns ``random`` and ``expert`` from the table; else, measured, ``random`` with its ``episodes``."""
+def reference_of(config: CollectConfig) -> dict[str, Any]:
+    """Returns ``random`` and ``expert`` and their ``source``; where none are known ``random`` alone, measured."""
     if environments.has_reference(config.env_id):
-        return dict(zip(("random", "expert"), environments.reference_returns(config.env_id), strict=True))
+        return environments.reference_returns(config.env_id)._asdict()
     played = play_episodes(config.env_id, uniform(config.env_id), seed=config.seed, lanes=MEASURED)
-    return {"random": float(np.mean([next(played).total for _ in range(MEASURED)])), "episodes": MEASURED}
+    measured = float(np.mean([next(played).total for _ in range(MEASURED)]))
+    return {"random": measured, "source": f"measured here in {MEASURED} episodes of uniformly random actions"}
 
 
 def _algorithm(config: CollectConfig, plan: Plan) -> str:
@@ -150,5 +151,5 @@ def make_page(card: dict[str, Any], file: str, form: str) -> str:
 
 def _inline(figures: dict[str, Any]) -> str:
     """Figures in one line."""
-    whole = {name: f"{value:,}" if isinstance(value, int) else f"{value:.1f}" for name, value in figures.items()}
-    return ", ".join(f"{name} {value}" for name, value in whole.items())
+    forms = {float: ".1f", int: ",", str: ""}
+    return ", ".join(f"{name} {value:{forms[type(value)]}}" for name, value in figures.items())

@@ -71,5 +71,5 @@ def _goal(name: str, config: CollectConfig, default: float | None) -> float | No
         raise PotstillError(
             f"{config.env_id} has no reference scores, so that none can be reached: give --{name}-return, a raw return"
         )
-    low, high = environments.reference_returns(config.env_id)
-    return low + float(wanted) / 100.0 * (high - low)
+    reference = environments.reference_returns(config.env_id)
+    return reference.random + float(wanted) / 100.0 * (reference.expert - reference.random)

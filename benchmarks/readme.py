@@ -107,6 +107,49 @@ def reading() -> str:
     return "\n".join(lines)
 
 
+def large() -> str:
+    """Memory and time of a step on 50 million rows, and how its layout was chosen."""
+    result = load("large")
+    lines = [
+        f"Measured on {result['rows'] / 1e6:.0f} million rows with Hopper's sizes ({result['file_gb']:.1f} GB,",
+        f"`benchmarks/large.py`, {result['cores']} cores). Peak memory; mapped pages of the file are taken",
+        "back as soon as anyone needs their memory:",
+        "",
+        "| command | memory of its own | with mapped pages |",
+        "|---|---|---|",
+        *(f"| `potstill {x['command']}` | {x['own_gb']:.2f} GB | {x['total_gb']:.2f} GB |" for x in result["memory"]),
+        "",
+        "Milliseconds of a step, on the clock and of all processors together: medians, in turn with",
+        f"{result['small']:,} rows in memory, on a machine that was busy with other things. The file lay in the",
+        "system's cache; where memory cannot hold it, a row costs a read of the disk. Ratios are medians over the turns",
+        f"({len(result['teach'])} and {len(result['distill'])} of them):",
+        "",
+        "| step | milliseconds | in memory | mapped | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    names = {
+        "teach": "update of ReBRAC, batch 256",
+        "distill": "outer step, kernel descent",
+    }
+    for key, name in names.items():
+        for by in ("clock", "processors"):
+            one, other = (np.array([row[kind][by] for row in result[key]]) for kind in ("memory", "mapped"))
+            cells = (np.median(one), np.median(other), np.median(other / one))
+            lines.append(f"| {name} | {by} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")
+    lines += [
+        "",
+        "Why records and not a file for each column, milliseconds to read 4,096 random rows:",
+        "",
+        "| layout | threads | from the disk | from the system's cache |",
+        "|---|---|---|---|",
+    ]
+    found = {(x["layout"], x["threads"], x["cached"]): x["ms"] for x in result["layout"]}
+    for layout, threads in dict.fromkeys((layout, threads) for layout, threads, _ in found):
+        times = [f"{found[layout, threads, cached]:.0f}" for cached in (False, True)]
+        lines.append(f"| {layout} | {threads} | " + " | ".join(times) + " |")
+    return "\n".join(lines)
+
+
 def fill(text: str, mark: str, content: str) -> str:
     start, end = f"<!-- {mark}:start -->", f"<!-- {mark}:end -->"
     before, rest = text.split(start)
@@ -117,12 +160,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    readme, results = ROOT / "README.md", ROOT / "docs" / "results.md"
+    readme, results, data = ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "data.md"
     measured = "\n\n".join([choices(), outer_step(), steppers()])
-    data = ROOT / "docs" / "data.md"
     wanted = {
         readme: fill(fill(readme.read_text(), "demo", demo()), "measured", measured),
-        data: fill(data.read_text(), "reading", reading()),
+        data: fill(fill(data.read_text(), "reading", reading()), "large", large()),
         results: page(),
     }
     stale = [path.name for path, text in wanted.items() if not path.exists() or path.read_text() != text]

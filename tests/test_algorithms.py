@@ -15,6 +15,7 @@ from potstill.errors import PotstillError
 from potstill.teachers import diagnostics, fitted
 from potstill.teachers.base import Teacher, load_teacher
 from potstill.teachers.registry import ALGORITHMS
+from potstill.teachers.rows import on_device
 from potstill.teachers.training import Learner, begin_adam, cut, descend, run, run_seeds
 from potstill.types import Normaliser, Transitions
 
@@ -170,7 +171,7 @@ def test_patience_keeps_the_best_teacher(lqr, tmp_path, monkeypatch):
 def test_seeds_side_by_side_are_the_seeds_alone():
     settings = TeachConfig("x", algorithm="iql", batch=8).settings
     algorithm, data = ALGORITHMS["iql"], lqr_logs(20)
-    table, keys = algorithm.prepare(data, settings), jax.random.split(jax.random.key(0), 2)
+    table, keys = on_device(algorithm.prepare(data, settings)), jax.random.split(jax.random.key(0), 2)
     states = [algorithm.begin(key, 1, 1, settings, 4) for key in keys]
     how = {"update": algorithm.update, "settings": settings, "batches": 1}
     together, _ = run_seeds(jax.tree.map(lambda *x: jnp.stack(x), *states), table, keys, 4, **how)

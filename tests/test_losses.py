@@ -151,10 +151,11 @@ def test_returns_stop_where_episodes_end(data):
 
 
 def test_the_best_episodes(data):
-    best = bc.best_rows(data, 0.25)  # 3 of 12
-    assert len(best) == 75
-    returns = data.episode_returns()
-    assert set(best // 25) == set(np.argsort(-returns)[:3])
+    best = bc.best_episodes(data, 0.25)  # 3 of 12
+    assert best.sum() == 3
+    assert set(np.flatnonzero(best)) == set(np.argsort(-data.episode_returns())[:3])
+    weights = rows.Table(data, episode_weights=best).at(np.arange(300)).weights
+    np.testing.assert_array_equal(weights, np.repeat(best, 25))
 
 
 def test_algorithms_that_need_the_order_of_rows_say_so(data):
@@ -167,6 +168,6 @@ def test_algorithms_that_need_the_order_of_rows_say_so(data):
 
 def test_truncated_rows_have_no_next_action():
     logs = lqr_logs(20)
-    table = rebrac.prepare(logs, REBRAC)
+    table = rows.on_device(rebrac.prepare(logs, REBRAC))
     assert len(table.states) == 180
     np.testing.assert_allclose(table.next_actions[0], logs.actions[1], atol=1e-6)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from potstill.commands.collect import collect as collect
+    from potstill.commands.convert import convert as convert
     from potstill.commands.distill import distill as distill
     from potstill.commands.evaluate import evaluate as evaluate
     from potstill.commands.inspect import inspect as inspect
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "collect": "commands.collect",
+    "convert": "commands.convert",
     "teach": "commands.teach",
     "distill": "commands.distill",
     "evaluate": "commands.evaluate",

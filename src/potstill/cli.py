@@ -19,6 +19,7 @@ from potstill.errors import PotstillError, PotstillWarning
 
 COMMANDS = {
     "collect": config.CollectConfig,
+    "convert": config.ConvertConfig,
     "teach": config.TeachConfig,
     "distill": config.DistillConfig,
     "evaluate": config.EvaluateConfig,

@@ -19,6 +19,7 @@ from potstill.objectives import Batch, objective_named, value_weights
 from potstill.recipes import recipe_named
 from potstill.solvers import make_solver
 from potstill.teachers.base import Teacher
+from potstill.teachers.rows import to_unit
 from potstill.types import Transitions
 
 TABLE_CHUNK = 16_384  # rows of the dataset that pass through the teacher at once
@@ -59,11 +60,6 @@ def tabulate(data: Transitions, teacher: Teacher | None, weighting: str) -> Batc
         weights=value_weights(values, weighting),
         value_scale=jnp.maximum(values.std(), 1e-8),
     )
-
-
-def to_unit(actions: Any, data: Transitions) -> Any:
-    """Scale actions from the environment's bounds to [−1, 1]."""
-    return (actions - data.action_low) / (data.action_high - data.action_low) * 2.0 - 1.0
 
 
 def rows(table: Batch, index: Int[Array, " B"]) -> Batch:

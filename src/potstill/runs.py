@@ -58,7 +58,7 @@ class RunFolder:
     def __init__(
         self, path: Path | str | None, command: str, config: Any, *, force: bool = False, resume: bool = False
     ) -> None:
-        self.path = Path(path) if path is not None else _fresh_path(command)
+        self.path = Path(path) if path is not None else fresh_path(command)
         self.started = time.time()
         if resume and (self.path / "config.json").exists():
             check_same(self.path, config)
@@ -96,7 +96,8 @@ class RunFolder:
         self.write_json("result.json", result)
 
 
-def _fresh_path(command: str) -> Path:
+def fresh_path(command: str) -> Path:
+    """A run folder of ``command`` that does not exist yet, named by the time."""
     stem = Path("runs") / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, count = stem, 1
     while path.exists():

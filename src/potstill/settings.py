@@ -57,7 +57,7 @@ def _words(config: Any, prefix: str) -> list[str]:
         if is_dataclass(value):
             words += _words(value, f"{_dashed(item.name)}.")
         elif item.default is MISSING:
-            words.append(str(value))
+            words += [str(part) for part in (value if isinstance(value, tuple) else (value,))]
         elif value != item.default and item.name not in ("out", "force", "resume"):
             if isinstance(value, bool):
                 words.append(option if value else f"--{prefix}no-{_dashed(item.name)}")

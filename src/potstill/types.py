@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from potstill.data.blocks import blocks, gather, records_of
 from potstill.errors import PotstillError
 
 COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminations", "truncations")
@@ -47,8 +48,10 @@ class Normaliser:
     @classmethod
     def of(cls, states: Float[np.ndarray, "M S"]) -> Normaliser:
         """Fit mean and scale to ``states`` (float64 sums, float32 result)."""
-        mean = states.mean(axis=0, dtype=np.float64)
-        scale = states.std(axis=0, dtype=np.float64) + SCALE_FLOOR
+        contiguous = lambda rows: np.ascontiguousarray(states[rows])  # noqa: E731
+        mean = sum(contiguous(rows).sum(axis=0, dtype=np.float64) for rows in blocks(states)) / len(states)
+        squares = sum(np.square(contiguous(rows) - mean).sum(axis=0) for rows in blocks(states))
+        scale = np.sqrt(squares / len(states)) + SCALE_FLOOR
         return cls(mean.astype(np.float32), scale.astype(np.float32))
 
     @classmethod
@@ -70,7 +73,8 @@ class Transitions:
     """An offline dataset: M transitions (s, a, r, s′) in the environment's own units.
 
     Rows keep the order in which they were gathered. ``terminations`` mark ends by the environment's
-    own rule (bootstrapping stops there), ``truncations`` all other ends of an episode.
+    own rule (bootstrapping stops there), ``truncations`` all other ends of an episode. Columns may be
+    views of a memory-mapped file (:mod:`potstill.data.mapped`): then nothing here brings all of it into memory.
 
     Raises:
         PotstillError: when shapes disagree, or any value is not finite (column and row are named),
@@ -108,6 +112,11 @@ class Transitions:
         """A, the number of action components."""
         return self.actions.shape[1]
 
+    @property
+    def mapped(self) -> bool:
+        """Whether the columns lie in a memory-mapped file of :mod:`potstill.data.mapped`, and not in memory."""
+        return records_of(self.observations) is not None
+
     @functools.cached_property
     def normaliser(self) -> Normaliser:
         """The standardisation of this dataset's states."""
@@ -118,29 +127,42 @@ class Transitions:
         """SHA-256 over names, shapes and bytes of all columns; independent of file format and name."""
         digest = hashlib.sha256()
         for column in COLUMNS:
-            array = np.ascontiguousarray(getattr(self, column))
+            array = getattr(self, column)
             digest.update(f"{column}{array.shape}{array.dtype.str}".encode())
-            digest.update(array.tobytes())
+            for rows in blocks(array):
+                digest.update(np.ascontiguousarray(array[rows]).data)
         return digest.hexdigest()
 
     @functools.cached_property
     def episode_ends(self) -> Bool[np.ndarray, " M"]:
         """True on the last row of each episode."""
-        return self.terminations | self.truncations
+        ends = np.empty(len(self), np.bool_)
+        for rows in blocks(self.terminations):
+            ends[rows] = self.terminations[rows] | self.truncations[rows]
+        return ends
 
     def episode_returns(self) -> Float[np.ndarray, " E"]:
         """Undiscounted sum of rewards of each episode, in order."""
         ends = np.flatnonzero(self.episode_ends)
         starts = np.concatenate([[0], ends + 1])
         starts = starts[starts < len(self)]
-        return np.add.reduceat(self.rewards.astype(np.float64), starts)
+        returns = np.zeros(len(starts), np.float64)
+        for rows in blocks(self.rewards):  # an episode may lie in several
+            inside = slice(np.searchsorted(starts, rows.start, "right") - 1, np.searchsorted(starts, rows.stop))
+            begun = np.maximum(starts[inside] - rows.start, 0)
+            returns[inside] += np.add.reduceat(self.rewards[rows].astype(np.float64), begun)
+        return returns
 
     def take(self, rows: Any) -> Transitions:
-        """The transitions at ``rows`` (indices or mask), with everything else unchanged."""
+        """The transitions at ``rows`` (indices or mask), in memory, with everything else unchanged.
+
+        The standardisation also stays that of the whole dataset.
+        """
         if not np.size(rows):
             raise PotstillError("an empty selection of transitions")
-        columns = {name: getattr(self, name)[rows] for name in COLUMNS}
-        return Transitions(
+        found = gather([getattr(self, name) for name in COLUMNS], rows)
+        columns: dict[str, Any] = dict(zip(COLUMNS, found, strict=True))
+        taken = Transitions(
             **columns,
             action_low=self.action_low,
             action_high=self.action_high,
@@ -149,3 +171,5 @@ class Transitions:
             card=self.card,
             finite=True,
         )
+        vars(taken)["normaliser"] = self.normaliser  # where cached_property keeps it
+        return taken

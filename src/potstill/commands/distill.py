@@ -52,7 +52,8 @@ MOST_METRICS = 2000  # lines of metrics: every step of a short run, 1 in n of a 
 def distill(config: DistillConfig) -> Path:
     """Distil ``config.dataset`` into N pairs; then train students on them and let them play.
 
-    The environment is never touched by the distillation itself. The run folder gets
+    The environment is never touched by the distillation itself. Of more than a million rows, batches come
+    from a uniform sample of a million. The run folder gets
     ``distillate.safetensors`` (saved at every point of the curve), ``result.json``, ``curve.png`` and,
     where MuJoCo can render, ``states.png``.
 

@@ -9,6 +9,7 @@ from typing import Any
 from potstill import storage
 from potstill.bundled import bundled_names
 from potstill.config import InspectConfig
+from potstill.data.mapped import check_papers
 from potstill.data.registry import load_dataset
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.policies import load_policy
@@ -126,5 +127,7 @@ def describe_dataset(config: InspectConfig) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:  # the page holds them
         warnings.simplefilter("always", PotstillWarning)
         data = load_dataset(config.path, download=config.download, action_scale=config.action_scale)
+        if data.mapped:
+            check_papers(data, Path(config.path))
     figures, said = figures_of(data), [str(w.message) for w in caught if issubclass(w.category, PotstillWarning)]
     return {**figures, "warnings": [*said, *warnings_of(figures)]}

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from potstill.config import TeachConfig
+from potstill.data.blocks import extremes
 from potstill.data.registry import load_dataset
+from potstill.data.selection import episode_sample
 from potstill.environments import reference_returns
 from potstill.errors import Diverged, PotstillError
 from potstill.evaluation import policy_returns
@@ -26,6 +28,8 @@ from potstill.teachers.rows import need_order
 from potstill.teachers.training import Learner, teacher_of
 from potstill.types import Transitions
 
+SCORED_ROWS = 300_000  # of a mapped dataset, in whole episodes: what offline scores are computed on
+
 
 @configured(TeachConfig)
 def teach(config: TeachConfig) -> Path:
@@ -35,6 +39,9 @@ def teach(config: TeachConfig) -> Path:
     evaluation, and a plot of the learning curve. An interrupted run goes on with ``resume=True`` and
     ends with the bytes of an uninterrupted one. ``algorithm="auto"`` trains IQL and ReBRAC at three
     penalties, each in a folder inside the run, and keeps the one that the data alone say is best.
+
+    Batches of a mapped dataset (:func:`~potstill.convert`) are read from disk; its offline scores are
+    those of a fixed random sample of whole episodes, 300,000 rows.
 
     Returns:
         The run folder.
@@ -57,7 +64,7 @@ def _teach_one(config: TeachConfig, data: Transitions | None = None) -> Path:
     data = rewarded(config) if data is None else data
     learner = Learner(algorithm, data, config)
     folder = RunFolder(config.out, "teach", config, force=config.force, resume=resumed)
-    scores = OfflineScores(data, config) if config.fitted_updates else None
+    scores = OfflineScores(episode_sample(data, SCORED_ROWS), config) if config.fitted_updates else None
     progress = load_checkpoint(folder, learner, scores) if resumed else Progress()
     _train(learner, scores, folder, progress)
     kept = progress.history[-1] if config.patience is None else progress.best()
@@ -95,7 +102,8 @@ def _teach_best(config: TeachConfig) -> Path:
     runs = {name: folder.path / name for name in candidates(config) if name not in failed}
     if not runs:
         raise PotstillError(f"{data.name}: every candidate diverged; the first: {next(iter(failed.values()))}")
-    ranking = rank({name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}, data, config)
+    teachers = {name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}
+    ranking = rank(teachers, episode_sample(data, SCORED_ROWS), config)
     best = runs[ranking[0]["candidate"]]
     write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())
     found = read_json(best / "result.json")
@@ -107,7 +115,8 @@ def _teach_best(config: TeachConfig) -> Path:
 def rewarded(config: TeachConfig) -> Transitions:
     """Load a dataset whose rewards say something."""
     data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
-    if data.rewards.min() == data.rewards.max():
+    low, high = extremes(data.rewards)
+    if low == high:
         raise PotstillError(
             f"{data.name}: all rewards equal {data.rewards[0]:.4g}, there is nothing to learn from them"
         )

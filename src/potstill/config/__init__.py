@@ -5,6 +5,7 @@ these classes, and the resolved values are saved with every artefact.
 """
 
 from potstill.config.collect import CollectConfig
+from potstill.config.convert import ConvertConfig
 from potstill.config.distill import DistillConfig, EvaluateConfig
 from potstill.config.runs import ExportConfig, InspectConfig, ReportConfig, ReproduceConfig
 from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, Settings, TeachConfig
@@ -13,6 +14,7 @@ __all__ = [
     "BcConfig",
     "CalQlConfig",
     "CollectConfig",
+    "ConvertConfig",
     "DistillConfig",
     "EdacConfig",
     "EvaluateConfig",

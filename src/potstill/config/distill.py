@@ -14,7 +14,7 @@ class DistillConfig:
     """Distil a dataset and its teacher into a few hundred pairs, and show what students earn."""
 
     dataset: Path | str
-    """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet or a Minari folder."""
+    """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet or a folder (convert's or Minari's)."""
 
     _: KW_ONLY
 

@@ -135,7 +135,7 @@ class TeachConfig:
     """Train a teacher (policy and action values) on a dataset by offline RL."""
 
     dataset: Path | str
-    """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet or a Minari folder."""
+    """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet or a folder (convert's or Minari's)."""
 
     _: KW_ONLY
 

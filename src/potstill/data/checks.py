@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from potstill.data.blocks import blocks, gather
 from potstill.errors import PotstillError
 
 if TYPE_CHECKING:
@@ -108,25 +109,38 @@ def _place(name: str, where: tuple[Any, ...]) -> str:
 
 def check_finite(name: str, array: np.ndarray, *, source: str) -> None:
     """Raise, naming the first row and column, if ``array`` holds NaN or infinity."""
-    if not _all_finite(array):
-        bad = ~np.isfinite(array)
-        where = tuple(np.argwhere(bad)[0])
+    first: tuple[Any, ...] = ()
+    count = 0
+    for rows in blocks(array):
+        part = np.ascontiguousarray(array[rows])
+        if not _all_finite(part):
+            bad = ~np.isfinite(part)
+            row, *others = np.argwhere(bad)[0]
+            first, count = first or (row + rows.start, *others), count + int(bad.sum())
+    if first:
         raise PotstillError(
-            f"{source}: {array[where]} in {_place(name, where)} ({bad.sum()} such values): repair or remove them"
+            f"{source}: {array[first]} in {_place(name, first)} ({count} such values): repair or remove them"
         )
 
 
 def check_bounds(actions: np.ndarray, low: np.ndarray, high: np.ndarray, *, source: str) -> None:
     """Raise, naming the first row and column, if an action lies outside [low, high]."""
     least, most = low - BOUND_TOLERANCE, high + BOUND_TOLERANCE
-    if actions.min() >= least.max() and actions.max() <= most.min():
-        return  # all actions lie inside the narrowest bounds: the usual case, and fast
-    bad = (actions < least) | (actions > most)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
+    first: tuple[int, ...] = ()
+    count = 0
+    for rows in blocks(actions):
+        part = np.ascontiguousarray(actions[rows])
+        if part.min() >= least.max() and part.max() <= most.min():
+            continue  # all actions lie inside the narrowest bounds: the usual case, and fast
+        bad = (part < least) | (part > most)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            first, count = first or (int(row) + rows.start, int(column)), count + int(bad.sum())
+    if first:
+        row, column = first
         raise PotstillError(
             f"{source}: action {actions[row, column]:.4g} outside its bounds "
-            f"[{low[column]:.4g}, {high[column]:.4g}] in column actions[{column}], row {row} ({bad.sum()} such values)"
+            f"[{low[column]:.4g}, {high[column]:.4g}] in column actions[{column}], row {row} ({count} such values)"
         )
 
 
@@ -230,8 +244,9 @@ def _time_limit(env_id: str | None) -> tuple[int, bool]:
 
 
 def _late_terminations(data: Transitions, ends: np.ndarray, lengths: np.ndarray, limit: int) -> str:
-    late = data.terminations[ends] & (lengths == limit)
-    cut = ~data.terminations[ends] & (lengths >= limit - 1)  # D4RL's rule drops a time-out's own row
+    (terminated,) = gather([data.terminations], ends)
+    late = terminated & (lengths == limit)
+    cut = ~terminated & (lengths >= limit - 1)  # D4RL's rule drops a time-out's own row
     if late.sum() < 2 or late.sum() <= cut.sum():
         return ""
     return (

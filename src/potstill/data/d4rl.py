@@ -47,20 +47,20 @@ def read_d4rl(path: Path, *, env_id: str | None = None, action_scale: float = 1.
         for key, table in tables.items():
             check_kind(key, table, source=str(path))
         columns = tables | as_columns(flags, source=str(path))
-        attributes = {key: value for key, value in file.attrs.items() if isinstance(value, str)}
-        _check_order(file, path)
+        name, env, card = papers_of(file, path)
+        check_order(file, path)
         return make_transitions(
             columns,
             ordered_rows(columns, source=str(path)),
             source=str(path),
-            name=attributes.get("name", path.stem),
-            env_id=attributes.get("env_id", env_id),
-            card=_card(attributes, path),
+            name=name,
+            env_id=env or env_id,
+            card=card,
             action_scale=action_scale,
         )
 
 
-def _check_order(file: Any, path: Path) -> None:
+def check_order(file: Any, path: Path) -> None:
     """Refuse a file whose own ``next_observations`` are not the following rows, as D4RL's rule assumes."""
     if "next_observations" not in file:
         return
@@ -77,11 +77,14 @@ def _check_order(file: Any, path: Path) -> None:
         )
 
 
-def _card(attributes: dict[str, str], path: Path) -> dict[str, Any]:
+def papers_of(file: Any, path: Path) -> tuple[str, str | None, dict[str, Any]]:
+    """The name, the environment and the card in a file's attributes."""
+    attributes = {key: value for key, value in file.attrs.items() if isinstance(value, str)}
+    name, env_id = attributes.get("name", path.stem), attributes.get("env_id")
     if "card" not in attributes:
-        return {key: value for key, value in attributes.items() if key == "source"}
+        return name, env_id, {key: value for key, value in attributes.items() if key == "source"}
     try:
-        return dict(json.loads(attributes["card"]))
+        return name, env_id, dict(json.loads(attributes["card"]))
     except (ValueError, TypeError):
         raise PotstillError(f"{path}: its attribute 'card' is not a JSON object") from None
 

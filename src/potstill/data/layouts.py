@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Int
 
 from potstill.data.checks import as_columns, check_finite, check_rows, check_scale, checked_chunks, resolve_bounds
 from potstill.errors import PotstillError
@@ -171,10 +172,34 @@ def last_observation_rows(columns: dict[str, np.ndarray], ends: np.ndarray) -> d
 
 
 def qlearning_rows(columns: dict[str, Any], *, source: str, limit: int = COUNTED) -> dict[str, Any]:
-    """Pair each row with the next one and drop the rows that have no next one.
+    """Pair each row with the next one and drop the rows that have no next one, by :func:`dropped_rows`.
 
-    Flags are arrays, the other columns arrays or HDF5 datasets. Without ``timeouts`` a counter of ``limit``
-    steps since the last end decides where one is.
+    Flags are arrays, the other columns arrays or HDF5 datasets.
+    """
+    dropped, flags = dropped_rows(columns, source=source, limit=limit)
+    (observations, after), (actions, _), (rewards, _) = (
+        without_rows(key, columns[key], dropped, source=source) for key in ("observations", "actions", "rewards")
+    )
+    following = np.empty_like(observations)
+    following[:-1] = observations[1:]
+    ending = np.diff(dropped, prepend=-1) > 1  # the dropped rows that come after a kept one
+    following[(dropped - np.arange(len(dropped)) - 1)[ending]] = after[ending]
+    return {
+        "observations": observations,
+        "actions": actions,
+        "rewards": rewards,
+        "next_observations": following,
+        **flags,
+        "finite": True,
+    }
+
+
+def dropped_rows(
+    columns: dict[str, Any], *, source: str, limit: int = COUNTED
+) -> tuple[Int[np.ndarray, " X"], dict[str, Bool[np.ndarray, " M"]]]:
+    """The rows that have no next one, and the ends of episodes among the others: by ``terminals`` and ``timeouts``.
+
+    Without ``timeouts`` a counter of ``limit`` steps since the last end decides where one is.
     """
     terminals = columns["terminals"]
     timeouts = columns.get("timeouts")
@@ -184,26 +209,11 @@ def qlearning_rows(columns: dict[str, Any], *, source: str, limit: int = COUNTED
     if len(terminals) < 2:
         raise PotstillError(f"{source}: {len(terminals)} rows, at least 2 are needed")
     last = len(terminals) - 1
-    dropped = np.append(np.flatnonzero(timeouts[:-1]), last)  # the rows without a next one
+    dropped = np.append(np.flatnonzero(timeouts[:-1]), last)
     if len(dropped) > last:
         raise PotstillError(f"{source}: every row is a time-out, nothing is left")
-    (observations, after), (actions, _), (rewards, _) = (
-        without_rows(key, columns[key], dropped, source=source) for key in ("observations", "actions", "rewards")
-    )
-    following = np.empty_like(observations)
-    following[:-1] = observations[1:]
-    ending = np.diff(dropped, prepend=-1) > 1  # the dropped rows that come after a kept one
-    following[(dropped - np.arange(len(dropped)) - 1)[ending]] = after[ending]
     keep, cut = ~timeouts[:-1], np.append(timeouts[1:-1], True) & ~terminals[:-1]
-    return {
-        "observations": observations,
-        "actions": actions,
-        "rewards": rewards,
-        "next_observations": following,
-        "terminations": terminals[:-1][keep],
-        "truncations": cut[keep],
-        "finite": True,
-    }
+    return dropped, {"terminations": terminals[:-1][keep], "truncations": cut[keep]}
 
 
 def without_rows(key: str, column: Any, dropped: np.ndarray, *, source: str) -> tuple[np.ndarray, np.ndarray]:

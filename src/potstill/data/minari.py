@@ -87,7 +87,10 @@ def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
     """
     folder = path / "data" if (path / "data").is_dir() else path
     if not (folder / "metadata.json").is_file():
-        raise PotstillError(f"{path}: a folder, but no Minari dataset: it has no data/metadata.json")
+        raise PotstillError(
+            f"{path}: a folder, but no dataset: it has neither dataset.json, as potstill convert writes it, nor "
+            "data/metadata.json, as Minari does"
+        )
     with reading(folder / "metadata.json", "Minari's metadata"):
         metadata = read_json(folder / "metadata.json")
         form, count, steps = str(metadata["data_format"]), int(metadata["total_episodes"]), int(metadata["total_steps"])

@@ -21,7 +21,7 @@ READERS = {
     ".h5": ("hdf5", "read_hdf5"),
     ".npz": ("npz", "read_npz"),
     ".parquet": ("parquet", "read_parquet"),
-    "folder": ("minari", "read_minari"),
+    "folder": ("folder", "read_folder"),
 }
 
 
@@ -32,7 +32,8 @@ def load_dataset(
 
     Args:
         source: a bundled name; ``minari:ID`` (in Minari's root) or ``d4rl:NAME`` (in D4RL's cache); a path to
-            a ``.hdf5``, ``.h5`` (D4RL, d3rlpy), ``.npz`` or ``.parquet`` file or to a Minari dataset's folder;
+            a ``.hdf5``, ``.h5`` (D4RL, d3rlpy), ``.npz`` or ``.parquet`` file or to the folder of
+            ``potstill convert``, whose rows stay on disk, or of a Minari dataset;
             a mapping of arrays, with the names and layouts of an ``.npz``; or Transitions, returned as they are.
         download: where a ``minari:ID`` is not there, let Minari's own client fetch it.
         action_scale: what the actions are multiplied by, for data in another unit than their environment's.

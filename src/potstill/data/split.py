@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.05, 4096
+TRAINING_MOST = 1_000_000
 
 
 def held_out_rows(rows: int) -> Int[np.ndarray, " H"]:
@@ -15,5 +16,9 @@ def held_out_rows(rows: int) -> Int[np.ndarray, " H"]:
 
 
 def training_rows(rows: int) -> Int[np.ndarray, " R"]:
-    """All other rows."""
-    return np.setdiff1d(np.arange(rows), held_out_rows(rows), assume_unique=True)
+    """All other rows; of more than a million a uniform sample of a million, the same in every run."""
+    held = held_out_rows(rows)
+    if rows - len(held) <= TRAINING_MOST:
+        return np.setdiff1d(np.arange(rows), held, assume_unique=True)
+    drawn = np.random.default_rng(1).choice(rows, TRAINING_MOST + len(held), replace=False)
+    return np.sort(np.setdiff1d(drawn, held, assume_unique=True)[:TRAINING_MOST])

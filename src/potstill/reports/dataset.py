@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from potstill.bundled import BUNDLED, bundled_names
+from potstill.data.blocks import blocks
+from potstill.data.selection import episode_sample
 from potstill.environments import REFERENCES, make, normalised, reference_returns
 from potstill.errors import PotstillError
 from potstill.runs import read_json
@@ -17,6 +19,7 @@ RANGE = ("min", "mean", "std", "max")
 BINS = 30
 CELLS = 20  # along each of the two first principal components
 SAMPLE = 2000  # states whose distances are taken, drawn with a fixed seed
+LOOKED_AT = 300_000  # rows of a mapped dataset
 NEIGHBOUR = 10
 VARIANCE = 0.95  # kept by the effective dimension
 AT_BOUND = 0.005  # of the width between the bounds: |a| ≥ 0.99 where they are ±1
@@ -34,29 +37,33 @@ def figures_of(data: Transitions) -> dict[str, Any]:
     >>> figures = figures_of(load_dataset("hopper-medium-replay"))
     >>> figures["episodes"], figures["coverage"]["components"]
     (1100, 8)
+
+    Of a mapped dataset, returns, lengths and ends are of all rows; ranges, use of the bounds, copies and
+    coverage are of ``looked_at`` rows, whole episodes drawn with a fixed seed.
     """
-    returns = data.episode_returns()
+    returns, seen = data.episode_returns(), episode_sample(data, LOOKED_AT)
     return {
         "kind": "dataset",
         "name": data.name,
         "env_id": data.env_id,
         "rows": len(data),
+        "looked_at": len(seen),
         "episodes": len(returns),
         "state_size": data.state_size,
         "action_size": data.action_size,
         "returns": summary(returns),
         "lengths": summary(episode_lengths(data)),
         "ends": ends_of(data),
-        "environment": environment_of(data),
+        "environment": environment_of(seen),
         "scores": scores_of(data, returns),
         "columns": [
-            *ranges("observations", data.observations),
-            *ranges("actions", data.actions),
-            *ranges("rewards", data.rewards),
+            *ranges("observations", seen.observations),
+            *ranges("actions", seen.actions),
+            *ranges("rewards", seen.rewards),
         ],
-        "actions": actions_of(data),
-        "duplicated_states": duplicated_share(data.observations),
-        "coverage": coverage_of(data),
+        "actions": actions_of(seen),
+        "duplicated_states": duplicated_share(seen.observations),
+        "coverage": coverage_of(seen),
         "normaliser": {"mean": data.normaliser.mean.tolist(), "scale": data.normaliser.scale.tolist()},
         "sha256": data.content_hash,
         "card": data.card,
@@ -85,7 +92,8 @@ def episode_lengths(data: Transitions) -> Shaped[np.ndarray, " E"]:
 
 def ends_of(data: Transitions) -> dict[str, Any]:
     """How many episodes end by the environment's own rule, and how many by time or by the file's end."""
-    terminations, truncations = int(data.terminations.sum()), int((data.truncations & ~data.terminations).sum())
+    terminations = sum(int(data.terminations[rows].sum()) for rows in blocks(data.terminations))
+    truncations = int(data.episode_ends.sum()) - terminations
     marked = max(1, terminations + truncations)
     return {
         "terminations": terminations,

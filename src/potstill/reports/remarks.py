@@ -19,7 +19,10 @@ def warnings_of(figures: dict[str, Any]) -> list[str]:
     Args:
         figures: what :func:`~potstill.reports.dataset.figures_of` found.
     """
+    rows, seen = figures["rows"], figures["looked_at"]
+    part = [f"columns, actions and coverage are those of {seen:,} of the {rows:,} rows: whole episodes drawn at random"]
     return [
+        *(part if seen < rows else []),
         *_environment_warnings(figures),
         *_column_warnings(figures["columns"]),
         *_action_warnings(figures["actions"]),

@@ -18,8 +18,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.config import Settings
 from potstill.networks import Params, apply_critics, apply_mlp, init_mlp, init_stack
-from potstill.teachers import rows as rows_
-from potstill.teachers.rows import Rows
+from potstill.teachers.rows import Rows, Table
 from potstill.teachers.training import Algorithm, Figures, Parts, begin_adam, descend, first, follow
 from potstill.teachers.values import bootstrapped, critic_loss
 from potstill.types import Transitions
@@ -39,20 +38,17 @@ class State(NamedTuple):
     critic_optimiser: Any
 
 
-def best_rows(data: Transitions, share: float) -> np.ndarray:
-    """The rows of the ``share`` of episodes with the highest returns, at least one episode."""
+def best_episodes(data: Transitions, share: float) -> Float[np.ndarray, " E"]:
+    """1 for the ``share`` of episodes with the highest returns, at least one; 0 for the others."""
     returns = data.episode_returns()
-    best = np.argsort(-returns, kind="stable")[: max(1, round(share * len(returns)))]
-    episode = np.cumsum(data.episode_ends) - data.episode_ends
-    return np.flatnonzero(np.isin(episode, best))
+    weights = np.zeros(len(returns), np.float32)
+    weights[np.argsort(-returns, kind="stable")[: max(1, round(share * len(returns)))]] = 1.0
+    return weights
 
 
-def prepare(data: Transitions, settings: Settings) -> Rows:
+def prepare(data: Transitions, settings: Settings) -> Table:
     """All rows, those to clone with weight 1."""
-    rows = rows_.prepare(data, settings.discount)
-    if settings.own.best_episodes == 1.0:
-        return rows
-    return rows._replace(weights=jnp.zeros(len(data)).at[best_rows(data, settings.own.best_episodes)].set(1.0))
+    return Table(data, episode_weights=best_episodes(data, settings.own.best_episodes))
 
 
 def begin(key: PRNGKeyArray, state_size: int, action_size: int, settings: Settings, updates: int) -> State:

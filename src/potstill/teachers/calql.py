@@ -22,9 +22,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from potstill.config import Settings
 from potstill.networks import Params, apply_critics, init_mlp, init_stack
 from potstill.teachers import gaussian
-from potstill.teachers import rows as rows_
 from potstill.teachers.gaussian import State, draw
-from potstill.teachers.rows import Rows
+from potstill.teachers.rows import Rows, Table, discounted_returns, need_order
 from potstill.teachers.training import Algorithm, Figures, cut, first
 from potstill.teachers.values import bootstrapped, squared_errors
 from potstill.types import Transitions
@@ -36,11 +35,12 @@ PIECES = 8  # of a batch, whose critics' activations then stay in the processor'
 LOG_STD_OFFSET = 1.0  # the reference starts its policies with log σ lower by this
 
 
-def prepare(data: Transitions, settings: Settings) -> Rows:
+def prepare(data: Transitions, settings: Settings) -> Table:
     """All rows; calibration needs their order, for the returns."""
-    if settings.own.calibrated:
-        rows_.need_order(data, "cal-ql")
-    return rows_.prepare(data, settings.discount)
+    if not settings.own.calibrated:
+        return Table(data)
+    need_order(data, "cal-ql")
+    return Table(data, returns=discounted_returns(data, settings.discount))
 
 
 def begin(key: PRNGKeyArray, state_size: int, action_size: int, settings: Settings, updates: int) -> State:

@@ -18,9 +18,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from potstill.config import Settings
 from potstill.networks import Params, apply_critic, apply_critics, init_stack, init_uniform
 from potstill.teachers import gaussian
-from potstill.teachers import rows as rows_
 from potstill.teachers.gaussian import State, draw
-from potstill.teachers.rows import Rows
+from potstill.teachers.rows import Rows, Table
 from potstill.teachers.training import Algorithm, Figures, first
 from potstill.teachers.values import bootstrapped
 from potstill.teachers.values import critic_loss as squared_errors
@@ -30,9 +29,9 @@ HIDDEN = (256, 256, 256)
 NORM_FLOOR = 1e-10
 
 
-def prepare(data: Transitions, settings: Settings) -> Rows:
+def prepare(data: Transitions, settings: Settings) -> Table:
     """All rows."""
-    return rows_.prepare(data, settings.discount)
+    return Table(data)
 
 
 def begin(key: PRNGKeyArray, state_size: int, action_size: int, settings: Settings, updates: int) -> State:

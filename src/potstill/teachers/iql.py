@@ -17,14 +17,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.config import Settings
 from potstill.networks import Params, apply_critics, apply_mlp, init_mlp, init_stack
 from potstill.policies import LOG_STD_RANGE
-from potstill.teachers import rows as rows_
-from potstill.teachers.rows import Rows
+from potstill.teachers.rows import Rows, Table
 from potstill.teachers.training import Algorithm, Figures, Parts, begin_adam, descend, first, follow
 from potstill.teachers.values import bootstrapped, critic_loss
 from potstill.types import Transitions
@@ -57,10 +55,9 @@ def reward_scale(data: Transitions) -> float:
     return REWARD_SPAN / span if span > 0.0 else 1.0
 
 
-def prepare(data: Transitions, settings: Settings) -> Rows:
+def prepare(data: Transitions, settings: Settings) -> Table:
     """All rows, with scaled rewards."""
-    rows = rows_.prepare(data, settings.discount)
-    return rows._replace(rewards=rows.rewards * np.float32(reward_scale(data)))
+    return Table(data, reward_scale=reward_scale(data))
 
 
 def begin(key: PRNGKeyArray, state_size: int, action_size: int, settings: Settings, updates: int) -> State:

@@ -20,9 +20,9 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.config import Settings
+from potstill.data.blocks import gather
 from potstill.networks import Params, apply_critics, apply_mlp, init_stack, init_uniform
-from potstill.teachers import rows as rows_
-from potstill.teachers.rows import Rows
+from potstill.teachers.rows import Rows, Table, need_order
 from potstill.teachers.training import Algorithm, Figures, Parts, begin_adam, descend, follow
 from potstill.teachers.values import bootstrapped, critic_loss
 from potstill.types import Transitions
@@ -44,11 +44,12 @@ class State(NamedTuple):
     critic_optimiser: Any
 
 
-def prepare(data: Transitions, settings: Settings) -> Rows:
+def prepare(data: Transitions, settings: Settings) -> Table:
     """All rows whose next action is known: the last one of a truncated episode has none."""
-    rows_.need_order(data, "rebrac")
-    keep = np.flatnonzero(~data.truncations)
-    return jax.tree.map(lambda column: column[keep], rows_.prepare(data, settings.discount))
+    need_order(data, "rebrac")
+    ends = np.flatnonzero(data.episode_ends)
+    (truncated,) = gather([data.truncations], ends)
+    return Table(data, left_out=ends[truncated])
 
 
 def begin(key: PRNGKeyArray, state_size: int, action_size: int, settings: Settings, updates: int) -> State:

@@ -20,7 +20,8 @@ from potstill.errors import Diverged
 from potstill.networks import Params
 from potstill.policies import Head, Policy
 from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.rows import Rows
+from potstill.teachers.rows import Rows, Table
+from potstill.teachers.sampling import drawn, keys_of, source_of
 from potstill.types import Transitions
 
 CHUNK = 500  # updates in one compiled call, between two lines of progress
@@ -47,7 +48,7 @@ class Algorithm:
     name: str
     """As the user writes it."""
 
-    prepare: Callable[[Transitions, Settings], Rows]
+    prepare: Callable[[Transitions, Settings], Table]
     """The rows to learn from."""
 
     begin: Callable[[PRNGKeyArray, int, int, Settings, int], State]
@@ -63,31 +64,36 @@ class Algorithm:
     """Batches in a call of ``update``, each for one update of the critics."""
 
 
-@functools.partial(jax.jit, static_argnames=("update", "settings", "batches"))
+@functools.partial(jax.jit, static_argnames=("update", "settings", "batches", "pick"))
 def run(
     state: State,
     table: Rows,
     key: PRNGKeyArray,
     calls: int | Array,
+    begun: int | Array = 0,
     *,
     update: Update,
     settings: Settings,
     batches: int,
+    pick: Callable[..., Rows] = drawn,
 ) -> tuple[State, Figures]:
-    """``calls`` calls of ``update`` as one compiled loop, and the mean of each figure over them."""
+    """``calls`` calls of ``update`` as one compiled loop, and the mean of each figure over them.
+
+    ``begun`` calls came before under the same ``key``. ``pick`` takes their batches from ``table``.
+    """
     shape = (batches, settings.batch)
 
-    def one(state: State, key: PRNGKeyArray) -> tuple[State, Figures]:
-        index_key, update_key = jax.random.split(key)
-        index = jax.random.randint(index_key, shape, 0, len(table.states))
-        return update(state, jax.tree.map(lambda column: column[index], table), update_key, settings)
+    def one(state: State, place: Array) -> tuple[State, Figures]:
+        rows_key, update_key = keys_of(key, begun + place)
+        return update(state, pick(table, rows_key, place, shape), update_key, settings)
 
-    def body(i: Array, carry: tuple[State, Figures]) -> tuple[State, Figures]:
+    def body(place: Array, carry: tuple[State, Figures]) -> tuple[State, Figures]:
         state, total = carry
-        state, figures = one(state, jax.random.fold_in(key, i))
+        state, figures = one(state, place)
         return state, jax.tree.map(jnp.add, total, figures)
 
-    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(one, state, key)[1])
+    found = jax.eval_shape(one, state, jnp.zeros((), jnp.int32))[1]
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), found)
     state, total = jax.lax.fori_loop(0, calls, body, (state, nothing))
     return state, jax.tree.map(lambda x: x / calls, total)
 
@@ -107,13 +113,13 @@ class Learner:
     def __init__(self, algorithm: Algorithm, data: Transitions, config: TeachConfig) -> None:
         self.algorithm, self.data, self.config = algorithm, data, config
         self.key = jax.random.key(config.seed)
-        self.table = algorithm.prepare(data, config.settings)
+        table = algorithm.prepare(data, config.settings)
+        self.source = source_of(table, (algorithm.batches, config.batch))
         sizes = (data.state_size, data.action_size)
         fresh = algorithm.begin(jax.random.fold_in(self.key, 0), *sizes, config.settings, config.updates)
         self.state = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), fresh)  # weak types compile twice
         self.done = 0
-        largest = float(jnp.abs(self.table.rewards).max()) / (1.0 - config.discount)
-        self.limit = VALUE_SLACK * largest
+        self.limit = VALUE_SLACK * table.largest_reward / (1.0 - config.discount)
 
     def advance(self) -> tuple[dict[str, float], float]:
         """Train up to the next line of progress, evaluation or end; return figures and seconds.
@@ -126,12 +132,16 @@ class Learner:
         calls = max(1, (goal - self.done) // period)
         started = time.perf_counter()
         key = jax.random.fold_in(self.key, self.done + 1)
-        self.state, found = jax.block_until_ready(
-            run(self.state, self.table, key, calls, update=algorithm.update, settings=config.settings, batches=period)
-        )
+        how = {"update": algorithm.update, "settings": config.settings, "batches": period, "pick": self.source.pick}
+        found = []
+        for rows, begun, count in self.source.pieces(key, calls):
+            jax.block_until_ready(self.state)  # at most two pieces in memory: one in work, one read meanwhile
+            self.state, means = run(self.state, rows, key, count, begun, **how)
+            found.append((count, means))
+        jax.block_until_ready(self.state)
         seconds = time.perf_counter() - started
         self.done += calls * period
-        figures = {name: float(value) for name, value in found.items()}
+        figures = {name: sum(count * float(means[name]) for count, means in found) / calls for name in found[0][1]}
         self._check(figures)
         return figures, seconds
 

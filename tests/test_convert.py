@@ -1,0 +1,198 @@
+"""`potstill convert`: merging, filtering, thinning out."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from test_teachers import write_npz
+
+import potstill
+from potstill.cli import main
+from potstill.commands import convert as command
+from potstill.config import ConvertConfig
+from potstill.data import d4rl, streaming
+from potstill.data.d4rl import write_d4rl
+from potstill.data.mapped import HEADER, ROWS
+from potstill.data.registry import load_dataset
+from potstill.data.selection import Part, check_alike
+from potstill.errors import PotstillError
+from potstill.types import COLUMNS
+
+
+def ordered(data):
+    """``data`` whose next observations are the following row's: episodes of 25 rows, the last 10 rows cut."""
+    after = data.next_observations.copy()
+    after[:-1] = data.observations[1:]
+    ends = np.arange(300) % 50 == 24
+    cut = (np.arange(300) % 50 == 49) | (np.arange(300) == 299)
+    return dataclasses.replace(data, next_observations=after, terminations=ends, truncations=cut)
+
+
+@pytest.fixture
+def source(data, tmp_path):
+    return write_npz(tmp_path / "one.npz", ordered(data))
+
+
+def test_whole_datasets_keep_their_bytes(source, tmp_path):
+    folder = potstill.convert(source, out=tmp_path / "out")
+    found, data = load_dataset(folder), load_dataset(source)
+    assert found.mapped
+    assert found.content_hash == data.content_hash
+    result = json.loads((folder / "result.json").read_text())
+    assert (result["rows"], result["episodes"], result["sha256"]) == (300, 12, data.content_hash)
+    assert found.card["sources"] == [{"source": str(source), "sha256": data.content_hash, "rows": 300, "kept": 300}]
+    again = potstill.convert(folder, out=tmp_path / "again")
+    assert load_dataset(again).content_hash == data.content_hash
+    assert (again / ROWS).read_bytes() == (folder / ROWS).read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"one.npz", "out", "again"}
+
+
+def test_merged_datasets_lie_one_after_the_other(source, data, tmp_path):
+    open_ended = dataclasses.replace(ordered(data), truncations=np.zeros(300, bool)).take(slice(0, 40))
+    other = write_npz(tmp_path / "other.npz", open_ended)
+    found = load_dataset(potstill.convert((other, source), out=tmp_path / "out"))
+    assert len(found) == 340
+    assert found.truncations[39]
+    np.testing.assert_array_equal(found.rewards[40:], data.rewards)
+    assert len(found.episode_returns()) == 14
+
+
+def test_filters_keep_whole_episodes(source, tmp_path):
+    returns = load_dataset(source).episode_returns()
+    low, high = np.sort(returns)[[3, 9]]
+    options = {"min_return": float(low), "max_return": float(high), "best_episodes": 0.5, "out": tmp_path / "out"}
+    found = load_dataset(potstill.convert(source, **options))
+    wanted = returns[(returns >= low) & (returns <= high)]
+    wanted = wanted[np.isin(wanted, np.sort(wanted)[-4:])]  # half of 7, rounded
+    np.testing.assert_allclose(found.episode_returns(), wanted)
+    assert len(found) == 100
+    assert (found.episode_ends == (np.arange(100) % 25 == 24)).all()
+
+
+def test_drawn_episodes_depend_on_the_seed(source, tmp_path):
+    draws = [
+        load_dataset(potstill.convert(source, episodes=4, seed=seed, out=tmp_path / name)).content_hash
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_drawn_rows_are_cut_where_the_next_is_missing(source, tmp_path):
+    with pytest.warns(potstill.PotstillWarning, match="most rows are cut off"):
+        found = load_dataset(potstill.convert(source, rows=120, out=tmp_path / "out"))
+    assert len(found) == 120
+    inside = np.flatnonzero(~found.episode_ends[:-1])
+    np.testing.assert_array_equal(found.next_observations[inside], found.observations[inside + 1])
+    data = load_dataset(source)
+    rows = [int(np.flatnonzero(data.rewards == reward)[0]) for reward in found.rewards]
+    assert rows == sorted(set(rows))
+    np.testing.assert_array_equal(found.terminations, data.terminations[rows])
+    follows = np.append(np.diff(rows) == 1, False)
+    np.testing.assert_array_equal(found.truncations, (data.truncations[rows] | ~follows) & ~found.terminations)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--min-return 1e9", "no episode has a return between 1e+09 and inf: they lie in ["),
+        ("--episodes 13", "--episodes 13: only 12 are left to draw from"),
+        ("--rows 301", "--rows 301: only 300 are left to draw from"),
+        ("--best-episodes 0", "--best-episodes 0.0: inside (0, 1] is needed"),
+        ("--episodes 0", "at least 1 is needed"),
+        ("nothing-there.npz", "nothing-there.npz: no such file"),
+    ],
+)
+def test_what_convert_refuses(source, tmp_path, capsys, words, message):
+    assert main(["convert", str(source), *words.split(), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"one.npz"}
+
+
+def test_datasets_that_do_not_fit_together(source, data, tmp_path):
+    logs, columns = ordered(data), ("observations", "next_observations")
+    wide = dataclasses.replace(logs, **{key: np.tile(getattr(logs, key), 2)[:, :4] for key in columns})
+    other = write_npz(tmp_path / "wide.npz", wide)
+    with pytest.raises(PotstillError, match=r"wide.npz does not fit .*one.npz: states 4, not 3"):
+        potstill.convert((source, other), out=tmp_path / "out")
+    part = Part.of(logs, "a", "a")
+    for change, message in (
+        ({"env_id": "Hopper-v5"}, "environment Hopper-v5, not None"),
+        ({"high": np.array([1, 2], np.float32)}, r"greatest actions \[1.0, 2.0\], not \[1.0, 1.0\]"),
+        ({"low": -np.ones(1, np.float32), "high": np.ones(1, np.float32)}, "actions 1, not 2"),
+    ):
+        with pytest.raises(PotstillError, match=f"b does not fit a: {message}"):
+            check_alike([part, dataclasses.replace(part, source="b", **change)])
+    with pytest.raises(PotstillError, match="no datasets named"):
+        potstill.convert(())
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_existing_folder_is_replaced_by_force_alone(source, tmp_path):
+    folder = potstill.convert(source, out=tmp_path / "out")
+    before = (folder / ROWS).read_bytes()
+    with pytest.raises(PotstillError, match=r"out exists: choose another --out, or --force"):
+        potstill.convert(source, episodes=2, out=folder)
+    assert (folder / ROWS).read_bytes() == before
+    potstill.convert(folder, episodes=2, out=folder, force=True)  # even its own source
+    assert len(load_dataset(folder)) == 50
+
+
+def test_nothing_half_written_stays(source, tmp_path, monkeypatch):
+    folder = potstill.convert(source, out=tmp_path / "out")
+    before = (folder / HEADER).read_bytes()
+
+    def interrupted(data, rows):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(command, "kept_parts", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        potstill.convert(source, out=folder, force=True)
+    assert (folder / HEADER).read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"one.npz", "out"}
+    columns = {name: getattr(load_dataset(source), name)[:9] for name in COLUMNS}
+    monkeypatch.setattr(command, "kept_parts", lambda data, rows: [columns])
+    with pytest.raises(PotstillError, match="truncated"):
+        potstill.convert(source, out=tmp_path / "short")
+    assert {path.name for path in tmp_path.iterdir()} == {"one.npz", "out"}
+
+
+def test_no_space_is_one_line(source, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command, "kept_parts", full)
+    with pytest.raises(PotstillError, match=r"cannot write .*rows.npy: No space left on device"):
+        potstill.convert(source, out=tmp_path / "out")
+
+
+def test_a_large_d4rl_file_is_read_in_pieces(columns, tmp_path, monkeypatch):
+    path = tmp_path / "large.hdf5"
+    write_d4rl(path, columns, env_id=None, card={"made": "here"})
+    wanted = load_dataset(path)
+    monkeypatch.setattr(streaming, "LARGE_BYTES", 100)
+    monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(d4rl, "read_d4rl", lambda *_: pytest.fail("read at once"))
+    found = load_dataset(potstill.convert(path, out=tmp_path / "out"))
+    assert found.content_hash == wanted.content_hash
+    assert {item.name for item in (tmp_path / "out").iterdir()} >= {HEADER, ROWS, "config.json", "result.json"}
+    assert not (tmp_path / "out" / "spool").exists()
+    spoiled = columns["rewards"].copy()
+    spoiled[33] = np.nan
+    write_d4rl(path, {**columns, "rewards": spoiled}, env_id=None, card={})
+    with pytest.raises(PotstillError, match=r"large.hdf5, rows from 28 on: nan in column rewards, row 5 \(1 such"):
+        potstill.convert(path, out=tmp_path / "again")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(PotstillError, match="truncated, damaged or not an HDF5 file"):
+        potstill.convert(path, out=tmp_path / "again")
+    assert {item.name for item in tmp_path.iterdir()} == {"large.hdf5", "out"}
+
+
+def test_its_command_is_kept(source, tmp_path):
+    folder = potstill.convert((source, source), episodes=3, out=tmp_path / "out")
+    assert load_dataset(folder).card["command"] == f"potstill convert {source} {source} --episodes 3"
+    assert ConvertConfig(source).sources == (source,)

@@ -1,0 +1,214 @@
+"""potstill's own layout: what is written comes back, and what is damaged is refused in one line."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import potstill
+from potstill.cli import main
+from potstill.data import blocks
+from potstill.data.blocks import gather, mapping
+from potstill.data.mapped import HEADER, ROWS, record_type, write_mapped
+from potstill.data.registry import load_dataset
+from potstill.data.selection import episode_sample
+from potstill.errors import PotstillError
+from potstill.reports import dataset
+from potstill.teachers.rows import discounted_returns, need_order, returns_to_go
+from potstill.types import COLUMNS, Normaliser
+
+pytestmark = pytest.mark.filterwarnings("ignore::potstill.errors.PotstillWarning")
+
+
+def write(folder, data, count=7):
+    """``data`` in our layout, written ``count`` rows at a time."""
+    folder.mkdir()
+    columns = {name: getattr(data, name) for name in COLUMNS}
+    parts = ({k: v[i : i + count] for k, v in columns.items()} for i in range(0, len(data), count))
+    how = {"state_size": data.state_size, "low": data.action_low, "high": data.action_high, "name": data.name}
+    return write_mapped(folder, parts, len(data), **how, env_id=data.env_id, card={"a": [1]})
+
+
+@pytest.fixture
+def folder(data, tmp_path):
+    write(tmp_path / "mapped", data)
+    return tmp_path / "mapped"
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of few rows, so that small data have many."""
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(blocks, "GATHERED", 11)
+
+
+def test_what_is_written_comes_back(data, folder, small_blocks):
+    found = load_dataset(folder)
+    assert found.mapped
+    assert not data.mapped
+    assert isinstance(found.observations, np.memmap)
+    for name in COLUMNS:
+        np.testing.assert_array_equal(getattr(found, name), getattr(data, name))
+    assert found.content_hash == data.content_hash == dataclasses.replace(found).content_hash
+    assert (found.name, found.env_id, found.card) == ("small", None, {"a": [1]})
+    np.testing.assert_array_equal(found.normaliser.mean, data.normaliser.mean)
+    np.testing.assert_array_equal(found.normaliser.scale, data.normaliser.scale)
+    np.testing.assert_array_equal(found.episode_ends, data.episode_ends)
+    records = np.load(folder / ROWS, mmap_mode="r")  # as anyone reads it
+    np.testing.assert_array_equal(records["actions"], data.actions)
+
+
+def test_what_goes_by_blocks_is_what_goes_at_once(data, folder, small_blocks):
+    found = load_dataset(folder)
+    np.testing.assert_allclose(found.episode_returns(), data.episode_returns(), rtol=1e-12)
+    np.testing.assert_allclose(Normaliser.of(found.observations).scale, data.observations.std(0) + 1e-3, rtol=1e-5)
+    returns = returns_to_go(data.rewards, data.episode_ends, 0.9)
+    np.testing.assert_array_equal(discounted_returns(found, 0.9), returns.astype(np.float32))
+    assert blocks.extremes(found.rewards) == (data.rewards.min(), data.rewards.max())
+
+
+@pytest.mark.parametrize("rows", [slice(3, 50, 2), np.arange(290, 10, -3), np.arange(300) % 7 == 0, [5, 5, 299]])
+def test_taken_rows_lie_in_memory(data, folder, small_blocks, rows):
+    found = load_dataset(folder).take(rows)
+    assert not found.mapped
+    assert mapping(found.rewards) is None
+    assert found.content_hash == data.take(rows).content_hash
+    np.testing.assert_array_equal(found.normaliser.mean, data.normaliser.mean)
+
+
+def test_gather_of_arrays_is_indexing(data):
+    (found,) = gather([data.rewards], slice(2, 5))
+    np.testing.assert_array_equal(found, data.rewards[2:5])
+
+
+def test_a_sample_of_whole_episodes(data, folder):
+    found = episode_sample(load_dataset(folder), 110)
+    assert len(found) == 100
+    assert found.episode_ends.sum() == 4
+    assert set(found.episode_returns()) <= set(data.episode_returns())
+    np.testing.assert_array_equal(found.normaliser.mean, data.normaliser.mean)
+    assert len(episode_sample(load_dataset(folder), 10)) == 10  # no episode is so short
+    assert episode_sample(data, 10) is data
+
+
+def test_rows_are_checked_by_blocks(data, tmp_path, small_blocks):
+    for key, value, message in (
+        ("rewards", np.nan, r"small: nan in column rewards, row 222 \(1 such values\)"),
+        ("actions", 3.0, r"small: action 3 outside its bounds \[-1, 1\] in column actions\[1\], row 222 \(1 such"),
+    ):
+        spoiled = getattr(data, key).copy()
+        spoiled[(222, 1)[: spoiled.ndim]] = value
+        with pytest.raises(PotstillError, match=message):
+            dataclasses.replace(data, **{key: spoiled})
+    with pytest.raises(PotstillError, match=r"next state of row 0 is not .*\(288 such rows\)"):
+        need_order(data, "rebrac")
+
+
+def spoil_header(folder, **changes):
+    header = json.loads((folder / HEADER).read_text())
+    (folder / HEADER).write_text(json.dumps({key: v for key, v in {**header, **changes}.items() if v is not ...}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "teacher"}, "not a dataset's header but teacher"),
+        ({"format": ...}, "not a dataset's header"),
+        ({"format_version": 2}, "format version 2, this potstill reads 1"),
+        ({"rows": ...}, "its rows is null, a whole number"),
+        ({"rows": 2**40}, "from 2 to 2,147,483,647"),
+        ({"rows": True}, "its rows is true"),
+        ({"rows": 299}, r"holds \(300,\) rows, but dataset.json says 299"),
+        ({"state_size": 4}, "state_mean is not 4 numbers"),
+        ({"state_size": 4, "state_mean": [0] * 4, "state_scale": [1] * 4}, "its rows are .*but dataset.json says"),
+        ({"action_low": [1.0, 1.0]}, "action_low is not below"),
+        ({"action_low": [[1], 2]}, "action_low is not 2 numbers"),
+        ({"action_high": [0.5, 0.5]}, r"mapped: action .* outside its bounds"),
+        ({"state_scale": [0.0, 1.0, 1.0]}, "state_scale is not positive"),
+        ({"state_mean": [0.0, float("nan"), 1.0]}, "state_mean is not 3 numbers"),
+        ({"name": None}, "its name is null"),
+        ({"env_id": 5}, "its env_id is 5"),
+        ({"card": "x"}, "its card is"),
+        ({"sha256": ...}, "its sha256 is null"),
+    ],
+)
+def test_a_damaged_header(folder, capsys, changes, message):
+    spoil_header(folder, **changes)
+    with pytest.raises(PotstillError, match=message) as caught:
+        load_dataset(folder)
+    assert str(caught.value).count("\n") == 0
+    assert str(folder) in str(caught.value)
+    assert main(["inspect", str(folder), "--out", str(folder.parent / "seen")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: path.unlink(), "rows.npy: truncated, damaged or not a file of rows"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "truncated"),
+        (lambda path: path.write_bytes(path.read_bytes()[:50]), "truncated"),
+        (lambda path: path.write_bytes(b"PK\x03\x04" + path.read_bytes()), "truncated, damaged"),
+        (lambda path: path.write_bytes(b""), "truncated"),
+        (lambda path: np.save(path, np.zeros(300)), "its rows are float64, but"),
+        (lambda path: np.save(path, np.zeros((300, 2), record_type(3, 2))), r"holds \(300, 2\) rows"),
+        (
+            lambda path: np.save(path, np.zeros(300, np.dtype([("rewards", "<f4")]))),
+            r"its rows are {'rewards': 'float32'}",
+        ),
+        (lambda path: np.save(path, np.zeros(300, np.dtype("O"))), "truncated, damaged"),
+        (lambda path: np.save(path, np.full(300, np.nan).astype(record_type(3, 2))), "nan in column observations"),
+    ],
+)
+def test_damaged_rows(folder, spoil, message):
+    spoil(folder / ROWS)
+    with pytest.raises(PotstillError, match=message) as caught:
+        load_dataset(folder)
+    assert str(caught.value).count("\n") == 0
+
+
+def test_flags_are_0_or_1(folder):
+    records = np.load(folder / ROWS, mmap_mode="r+")
+    records["truncations"].view(np.uint8)[123] = 2
+    records.flush()
+    with pytest.raises(PotstillError, match="2 in column truncations, row 123: flags are 0 or 1"):
+        load_dataset(folder)
+
+
+def test_inspect_sees_what_loading_does_not(folder, tmp_path, capsys):
+    run = potstill.inspect(folder, out=tmp_path / "seen")
+    assert json.loads((run / "result.json").read_text())["looked_at"] == 300
+    records = np.load(folder / ROWS, mmap_mode="r+")
+    records["rewards"][7] += 1.0
+    records.flush()
+    load_dataset(folder)
+    with pytest.raises(PotstillError, match=r"damaged: rows.npy has sha256 .*, but dataset.json says"):
+        potstill.inspect(folder, out=tmp_path / "again")
+
+
+def test_inspect_says_what_it_looked_at(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "LOOKED_AT", 60)
+    result = json.loads((potstill.inspect(folder, out=tmp_path / "seen") / "result.json").read_text())
+    assert (result["rows"], result["looked_at"], result["episodes"], result["ends"]["terminations"]) == (
+        300,
+        50,
+        12,
+        12,
+    )
+    assert any("those of 50 of the 300 rows" in line for line in result["warnings"])
+
+
+def test_a_folder_without_a_header_is_no_dataset(folder):
+    (folder / HEADER).unlink()
+    with pytest.raises(PotstillError, match=r"a folder, but no dataset: it has neither dataset.json"):
+        load_dataset(folder)
+
+
+def test_rows_that_are_no_transitions_are_not_finished(data, tmp_path):
+    (tmp_path / "x").mkdir()
+    columns = {name: getattr(data, name) for name in COLUMNS} | {"actions": data.actions * 5}
+    one = np.ones(2, np.float32)
+    with pytest.raises(PotstillError, match="outside its bounds"):
+        write_mapped(tmp_path / "x", [columns], len(data), state_size=3, low=-one, high=one, name="x")
+    assert not (tmp_path / "x" / HEADER).exists()

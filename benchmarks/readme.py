@@ -121,7 +121,7 @@ def large() -> str:
         "",
         "Milliseconds of a step, on the clock and of all processors together: medians, in turn with",
         f"{result['small']:,} rows in memory, on a machine that was busy with other things. The file lay in the",
-        "system's cache; where memory cannot hold it, a row costs a read of the disk. Ratios are medians over the turns",
+        "system's cache; where memory cannot hold it, a row costs a read of the disk. Ratios are medians over turns",
         f"({len(result['teach'])} and {len(result['distill'])} of them):",
         "",
         "| step | milliseconds | in memory | mapped | ratio |",

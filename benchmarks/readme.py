@@ -108,7 +108,7 @@ def reading() -> str:
 
 
 def large() -> str:
-    """Memory and time of a step on 50 million rows, and how its layout was chosen."""
+    """Memory and time of a step on 50 million rows."""
     result = load("large")
     lines = [
         f"Measured on {result['rows'] / 1e6:.0f} million rows with Hopper's sizes ({result['file_gb']:.1f} GB,",
@@ -122,31 +122,15 @@ def large() -> str:
         "Milliseconds of a step, on the clock and of all processors together: medians, in turn with",
         f"{result['small']:,} rows in memory, on a machine that was busy with other things. The file lay in the",
         "system's cache; where memory cannot hold it, a row costs a read of the disk. Ratios are medians over turns",
-        f"({len(result['teach'])} and {len(result['distill'])} of them):",
+        f"({len(result['teach'])} of them, 96 updates each):",
         "",
         "| step | milliseconds | in memory | mapped | ratio |",
         "|---|---|---|---|---|",
     ]
-    names = {
-        "teach": "update of ReBRAC, batch 256",
-        "distill": "outer step, kernel descent",
-    }
-    for key, name in names.items():
-        for by in ("clock", "processors"):
-            one, other = (np.array([row[kind][by] for row in result[key]]) for kind in ("memory", "mapped"))
-            cells = (np.median(one), np.median(other), np.median(other / one))
-            lines.append(f"| {name} | {by} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")
-    lines += [
-        "",
-        "Why records and not a file for each column, milliseconds to read 4,096 random rows:",
-        "",
-        "| layout | threads | from the disk | from the system's cache |",
-        "|---|---|---|---|",
-    ]
-    found = {(x["layout"], x["threads"], x["cached"]): x["ms"] for x in result["layout"]}
-    for layout, threads in dict.fromkeys((layout, threads) for layout, threads, _ in found):
-        times = [f"{found[layout, threads, cached]:.0f}" for cached in (False, True)]
-        lines.append(f"| {layout} | {threads} | " + " | ".join(times) + " |")
+    for by in ("clock", "processors"):
+        one, other = (np.array([row[kind][by] for row in result["teach"]]) for kind in ("memory", "mapped"))
+        cells = (np.median(one), np.median(other), np.median(other / one))
+        lines.append(f"| update of ReBRAC, batch 256 | {by} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")
     return "\n".join(lines)
 
 

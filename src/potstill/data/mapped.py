@@ -1,8 +1,8 @@
 """potstill's own layout: a dataset in a folder whose rows are memory-mapped, for data larger than memory.
 
 ``rows.npy`` is a NumPy file of M records, one a transition, that ``numpy.load(path, mmap_mode="r")`` maps
-too. A random row then lies in one page of the file, where a file for each column would ask for six: five
-times as many reads, where the file is larger than the memory that could cache it. ``dataset.json`` holds
+too. A random row then lies in one page of the file, or two, where a file for each column would ask for six:
+that counts where the file is larger than the memory that could cache it. ``dataset.json`` holds
 everything else and is written last: without it the folder is no dataset.
 """
 

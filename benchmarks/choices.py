@@ -21,21 +21,25 @@ import jax
 import numpy as np
 
 from potstill.config import DistillConfig
+from potstill.criteria import held_out_loss, make_choice
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
-from potstill.distillate import Distillate
-from potstill.distillation import judge, outer_steps, tabulate
+from potstill.distillate import Distillate, settle
+from potstill.distillation import outer_steps
 from potstill.evaluation import policy_returns, score_random, student_returns
+from potstill.objectives import weighting_of
 from potstill.recipes import RECIPES
 from potstill.runs import write_json
 from potstill.statistics import summarise
 from potstill.students import train_students
+from potstill.table import tabulate
 from potstill.teachers.registry import find_teacher
 
 DATASET = "hopper-medium-replay"
 RESULTS = Path(__file__).parent / "results" / "choices.json"
 STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 4, 10
 KERNEL = {"solver": "kernel", "recipe": "default", "objective": "q-gap"}
+WEIGHTINGS = ("clipped", "shifted", "softplus", "ranged", "density", "sdw", "discounted", "early")
 WIDE = {**KERNEL, "recipe": "wide"}
 UNROLL = {
     "solver": "unroll",
@@ -57,6 +61,17 @@ VARIANTS: dict[str, dict[str, object]] = {
     "q-gap, 300 steps": {**KERNEL, "steps": 300},
     "q-gap, 75 steps": {**KERNEL, "steps": 75},
     "q-gap, learning rate 0.03": {**KERNEL, "learning_rate": 0.03},
+    "q-gap, batch 4096": {**KERNEL, "batch": 4096},
+    **{f"q-gap, weights {name}": {**KERNEL, "weighting": name} for name in WEIGHTINGS},
+    "q-gap by the mean of the critics": {**KERNEL, "objective": "q-gap-mean"},
+    "q-gap by each critic": {**KERNEL, "objective": "q-gap-each"},
+    "q-gap, initial states by k-means": {**KERNEL, "initial": "k-means"},
+    "q-gap, initial states diverse": {**KERNEL, "initial": "diverse"},
+    "q-gap, learned weights": {**KERNEL, "learn": "weights"},
+    "q-gap, learned step size": {**KERNEL, "learn": "step-size"},
+    "q-gap, average of the last quarter": {**KERNEL, "average": 0.25},
+    "q-gap, chosen by held-out loss": {**KERNEL, "choose": "held-out"},
+    "q-gap, chosen by students": {**KERNEL, "choose": "students"},
     "q-gap, initial actions from the data": {**KERNEL, "initial_actions": "data"},
     "q-gap, sgd outside": {**KERNEL, "optimiser": "sgd"},
     "q-gap, kernel for the paper recipe": {**KERNEL, "recipe": "paper"},
@@ -80,27 +95,36 @@ def run(options: dict[str, object], seed: int) -> dict[str, object]:
     recipe = dataclasses.replace(RECIPES[config.recipe], **options.get("student", {}))
     data = load_dataset(DATASET)
     teacher = find_teacher(None, DATASET, data)
-    table = tabulate(data.take(training_rows(len(data))), teacher, config.weighting)
-    held = tabulate(data.take(held_out_rows(len(data))), teacher, config.weighting)
+    weighting = weighting_of(config.objective, config.weighting)
     started = time.perf_counter()
-    for _, found, _ in outer_steps(config, table, teacher):
-        pairs = jax.block_until_ready(found)
-    seconds = time.perf_counter() - started
+    table = tabulate(data, teacher, weighting, training_rows(len(data)))
+    weighing = time.perf_counter() - started
+    held = tabulate(data, teacher, weighting, held_out_rows(len(data)))._replace(value_scale=table.value_scale)
+    choice = make_choice(config, held, teacher)
+    started = time.perf_counter()
+    for step, found, _ in outer_steps(config, table, teacher):
+        if choice.offer(step, found):
+            kept, pairs = step, jax.block_until_ready(found)
+    seconds = {"seconds": time.perf_counter() - started, "table_seconds": weighing}
+    weights, recipe = settle(pairs.weights, recipe)
     papers = {"env_id": data.env_id, "recipe": config.recipe}
     states = np.asarray(teacher.normaliser.invert(pairs.states))
     low, high = data.action_low, data.action_high
-    distillate = Distillate(states, np.asarray(pairs.actions), teacher.normaliser, low, high, papers)
+    distillate = Distillate(states, np.asarray(pairs.actions), teacher.normaliser, low, high, papers, weights)
     if config.objective == "random":
         train = data.take(training_rows(len(data)))
         singles = score_random(train, distillate, students=STUDENTS, episodes=EPISODES, seed=seed)
-        return {"seconds": seconds, "student": singles}
+        return {**seconds, "student": singles}
     unit, seeds = np.asarray(pairs.actions), [1000 * seed + i for i in range(STUDENTS)]
-    students = train_students(np.asarray(pairs.states), unit, seeds, recipe, teacher.normaliser, (low, high))
+    bounds = (low, high)
+    students = train_students(np.asarray(pairs.states), unit, seeds, recipe, teacher.normaliser, bounds, weights)
     singles = student_returns(students, data.env_id, EPISODES, seed)
     together = policy_returns(students.ensemble, data.env_id, ENSEMBLE_EPISODES, seed + 100)
     return {
-        "seconds": seconds,
-        "held_out_loss": judge(pairs, held._replace(value_scale=table.value_scale), config, teacher),
+        **seconds,
+        "step": kept,
+        "student_learning_rate": recipe.learning_rate,
+        "held_out_loss": held_out_loss(config, held, teacher)(pairs),
         "student": summarise(singles, data.env_id),
         "ensemble": summarise(together, data.env_id),
     }

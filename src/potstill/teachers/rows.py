@@ -60,13 +60,13 @@ def returns_to_go(rewards: np.ndarray, ends: np.ndarray, discount: float) -> np.
     return found
 
 
-def need_order(data: Transitions, algorithm: str) -> None:
+def need_order(data: Transitions, what: str, otherwise: str = ", or use iql or edac") -> None:
     """Raise unless rows lie in the order of their episodes: each next state is the next row's state."""
     inside = np.flatnonzero(~data.episode_ends[:-1])
     broken = np.any(data.next_observations[inside] != data.observations[inside + 1], axis=1)
     if broken.any():
         raise PotstillError(
-            f"{data.name}: {algorithm} needs rows in the order of their episodes, but the next state of row "
+            f"{data.name}: {what} needs rows in the order of their episodes, but the next state of row "
             f"{inside[broken.argmax()]} is not the state of the row after it ({broken.sum()} such rows); "
-            "mark where episodes end (truncations), or use iql or edac"
+            f"mark where episodes end (truncations){otherwise}"
         )

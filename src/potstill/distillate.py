@@ -117,7 +117,7 @@ def settle(weights: Any, recipe: Recipe) -> tuple[Float[np.ndarray, " N"] | None
     """
     if weights is None:
         return None, recipe
-    mean = float(np.mean(weights))
+    mean = round(float(np.mean(weights)), 5)  # float32 knows no more: where no step size was learned it is 1
     recipe = dataclasses.replace(recipe, learning_rate=recipe.learning_rate * mean)
     return (None if np.ptp(weights) == 0 else np.asarray(weights) / mean), recipe
 

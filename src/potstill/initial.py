@@ -24,7 +24,7 @@ from scipy.spatial.distance import cdist
 from potstill.clone import Pairs
 from potstill.errors import unknown
 from potstill.objectives import Batch
-from potstill.objectives.weights import ranged
+from potstill.objectives.weights import of_mean_one, ranged
 
 SAMPLE = 32_768  # states that a choice looks at
 ROUNDS = 20  # of k-means
@@ -72,7 +72,7 @@ def clustered_states(table: Batch, size: int, rng: np.random.Generator) -> Chose
 def diverse_states(table: Batch, size: int, rng: np.random.Generator) -> Chosen:
     """Rows of high value that lie far apart."""
     sample = _sample(table, size, rng)
-    weights = np.asarray(ranged(table.values), np.float64)[sample]
+    weights = np.asarray(of_mean_one(ranged(table.values)), np.float64)[sample]
     return sample[drawn_apart(np.asarray(table.states, np.float64)[sample], weights, size, rng)]
 
 

@@ -14,7 +14,7 @@ from potstill.exports.papers import papers
 
 
 def write(distillate: Distillate, path: Path) -> None:
-    """Write columns ``states``, ``actions`` and learned ``weights`` if any; the papers are JSON in the schema's metadata."""
+    """Write columns ``states``, ``actions``, learned ``weights`` if any; the papers are JSON in its metadata."""
     if path.suffix == ".parquet":
         _write_table(distillate, path)
         return

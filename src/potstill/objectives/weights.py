@@ -157,7 +157,10 @@ def state_weights(names: str, of: States) -> Float[Array, " M"]:
     product = jnp.ones_like(of.values)
     for name in found:
         product = product * WEIGHTINGS[name](of)
-    if "reference" in found:
-        return product
-    mean = product.mean()
-    return jnp.where(mean > 0, product / jnp.where(mean > 0, mean, 1.0), jnp.ones_like(product))
+    return product if "reference" in found else of_mean_one(product)
+
+
+def of_mean_one(weights: Float[Array, " M"]) -> Float[Array, " M"]:
+    """The same weights over their mean; all 1 where all are 0."""
+    mean = weights.mean()
+    return jnp.where(mean > 0, weights / jnp.where(mean > 0, mean, 1.0), jnp.ones_like(weights))

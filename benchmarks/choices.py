@@ -1,12 +1,14 @@
-"""The choices behind the defaults, measured on the bundled dataset: variants × distillation seeds.
+"""The choices behind the defaults, measured on one dataset: variants × distillation seeds.
 
     python benchmarks/choices.py            (resumable: what is in the result file is not run again)
     python benchmarks/choices.py --seeds 0 --only q-gap pbc
+    python benchmarks/choices.py --file halfcheetah-medium-replay --only q-gap
+                                            (one of the benchmark's nine files, with its teacher of teachers.py)
 
 Several processes may work side by side on different variants or seeds.
 
 Every run distils, then ten students play four episodes each and their ensemble ten. The raw returns
-go to ``results/choices.json``.
+go to ``results/choices.json``, of the nine files to ``results/choices/FILE.json``.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from teachers import DATASETS, FILES, WEIGHTS
 
 from potstill.config import DistillConfig
 from potstill.criteria import held_out_loss, make_choice
@@ -35,8 +39,8 @@ from potstill.students import train_students
 from potstill.table import tabulate
 from potstill.teachers.registry import find_teacher
 
-DATASET = "hopper-medium-replay"
-RESULTS = Path(__file__).parent / "results" / "choices.json"
+HERE = Path(__file__).parent
+BUNDLED = "hopper-medium-replay"
 STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 4, 10
 KERNEL = {"solver": "kernel", "recipe": "default", "objective": "q-gap"}
 WEIGHTINGS = ("clipped", "shifted", "softplus", "ranged", "density", "sdw", "discounted", "early")
@@ -50,7 +54,7 @@ UNROLL = {
     "learning_rate": 0.03,
 }
 PAPER = {**UNROLL, "optimiser": "sgd", "learning_rate": 0.1, "initial_actions": "data"}
-VARIANTS: dict[str, dict[str, object]] = {
+MAIN: dict[str, dict[str, object]] = {
     "q-gap": KERNEL,
     "av-pbc clipped": {**KERNEL, "objective": "av-pbc", "weighting": "clipped"},
     "av-pbc ranged": {**KERNEL, "objective": "av-pbc", "weighting": "ranged"},
@@ -61,17 +65,6 @@ VARIANTS: dict[str, dict[str, object]] = {
     "q-gap, 300 steps": {**KERNEL, "steps": 300},
     "q-gap, 75 steps": {**KERNEL, "steps": 75},
     "q-gap, learning rate 0.03": {**KERNEL, "learning_rate": 0.03},
-    "q-gap, batch 4096": {**KERNEL, "batch": 4096},
-    **{f"q-gap, weights {name}": {**KERNEL, "weighting": name} for name in WEIGHTINGS},
-    "q-gap by the mean of the critics": {**KERNEL, "objective": "q-gap-mean"},
-    "q-gap by each critic": {**KERNEL, "objective": "q-gap-each"},
-    "q-gap, initial states by k-means": {**KERNEL, "initial": "k-means"},
-    "q-gap, initial states diverse": {**KERNEL, "initial": "diverse"},
-    "q-gap, learned weights": {**KERNEL, "learn": "weights"},
-    "q-gap, learned step size": {**KERNEL, "learn": "step-size"},
-    "q-gap, average of the last quarter": {**KERNEL, "average": 0.25},
-    "q-gap, chosen by held-out loss": {**KERNEL, "choose": "held-out"},
-    "q-gap, chosen by students": {**KERNEL, "choose": "students"},
     "q-gap, initial actions from the data": {**KERNEL, "initial_actions": "data"},
     "q-gap, sgd outside": {**KERNEL, "optimiser": "sgd"},
     "q-gap, kernel for the paper recipe": {**KERNEL, "recipe": "paper"},
@@ -87,14 +80,45 @@ VARIANTS: dict[str, dict[str, object]] = {
     "unroll, adam outside, momentum students": {**UNROLL, "recipe": "default"},
     "unroll, adam outside, momentum students, q-gap": {**UNROLL, "recipe": "default", "objective": "q-gap"},
 }
+# Shown on the pages under docs/ rather than in README.md.
+VARIANTS: dict[str, dict[str, object]] = MAIN | {
+    "q-gap, batch 4096": {**KERNEL, "batch": 4096},
+    **{f"q-gap, weights {name}": {**KERNEL, "weighting": name} for name in WEIGHTINGS},
+    "q-gap by the mean of the critics": {**KERNEL, "objective": "q-gap-mean"},
+    "q-gap by each critic": {**KERNEL, "objective": "q-gap-each"},
+    "q-gap, initial states by k-means": {**KERNEL, "initial": "k-means"},
+    "q-gap, initial states diverse": {**KERNEL, "initial": "diverse"},
+    "q-gap, learned weights": {**KERNEL, "learn": "weights"},
+    "q-gap, learned step size": {**KERNEL, "learn": "step-size"},
+    "q-gap, average of the last quarter": {**KERNEL, "average": 0.25},
+    "q-gap, 1024 pairs": {**KERNEL, "size": 1024},
+    "q-gap, chosen by held-out loss": {**KERNEL, "choose": "held-out"},
+    "q-gap, chosen by students": {**KERNEL, "choose": "students"},
+}
 
 
-def run(options: dict[str, object], seed: int) -> dict[str, object]:
+class Source(NamedTuple):
+    """A dataset with the teacher to distil, and the file of what was measured on it."""
+
+    dataset: Path | str
+    teacher: Path | None
+    results: Path
+
+
+def source(file: str | None) -> Source:
+    if file is None:
+        return Source(BUNDLED, None, HERE / "results" / "choices.json")
+    return Source(
+        DATASETS / f"{file}.hdf5", WEIGHTS / f"{file}.safetensors", HERE / "results" / "choices" / f"{file}.json"
+    )
+
+
+def run(source: Source, options: dict[str, object], seed: int) -> dict[str, object]:
     settings = {name: value for name, value in options.items() if name != "student"}
-    config = DistillConfig(DATASET, seed=seed, **settings)
+    config = DistillConfig(source.dataset, seed=seed, **settings)
     recipe = dataclasses.replace(RECIPES[config.recipe], **options.get("student", {}))
-    data = load_dataset(DATASET)
-    teacher = find_teacher(None, DATASET, data)
+    data = load_dataset(source.dataset)
+    teacher = find_teacher(source.teacher, source.dataset, data)
     weighting = weighting_of(config.objective, config.weighting)
     started = time.perf_counter()
     table = tabulate(data, teacher, weighting, training_rows(len(data)))
@@ -134,27 +158,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", default=list(VARIANTS))
+    parser.add_argument("--file", choices=FILES)
     options = parser.parse_args()
-    data = load_dataset(DATASET)
-    teacher = find_teacher(None, DATASET, data)
-    if read().get("teacher_sha256") != teacher.content_hash:  # another teacher: nothing old counts
+    place = source(options.file)
+    data = load_dataset(place.dataset)
+    teacher = find_teacher(place.teacher, place.dataset, data)
+    if read(place).get("teacher_sha256") != teacher.content_hash:  # another teacher: nothing old counts
         scores = summarise(policy_returns(teacher.policy, data.env_id, 50, seed=90), data.env_id)
-        RESULTS.parent.mkdir(exist_ok=True)
-        write_json(RESULTS, {"teacher_sha256": teacher.content_hash, "teacher": scores, "runs": {}})
+        place.results.parent.mkdir(parents=True, exist_ok=True)
+        write_json(place.results, {"teacher_sha256": teacher.content_hash, "teacher": scores, "runs": {}})
     for seed in options.seeds:
         for name in options.only:
-            if str(seed) in read()["runs"].get(name, {}).get("seeds", {}):
+            if str(seed) in read(place)["runs"].get(name, {}).get("seeds", {}):
                 continue
-            found = run(VARIANTS[name], seed)
-            results = read()  # another process may have written meanwhile
+            found = run(place, VARIANTS[name], seed)
+            results = read(place)  # another process may have written meanwhile
             results["runs"].setdefault(name, {"settings": VARIANTS[name], "seeds": {}})["seeds"][str(seed)] = found
-            write_json(RESULTS, results)
+            write_json(place.results, results)
             scores = {k: round(found[k]["mean"], 1) for k in ("student", "ensemble") if k in found}
-            print(f"seed {seed}, {name}: {scores}, {found['seconds']:.1f} s", flush=True)
+            print(f"{data.name}, seed {seed}, {name}: {scores}, {found['seconds']:.1f} s", flush=True)
 
 
-def read() -> dict:
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}}
+def read(source: Source) -> dict:
+    return json.loads(source.results.read_text()) if source.results.exists() else {"runs": {}}
 
 
 if __name__ == "__main__":

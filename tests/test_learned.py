@@ -148,6 +148,9 @@ def test_settings_out_of_range():
     for share in (-0.1, 1.5):
         with pytest.raises(PotstillError, match="--average"):
             DistillConfig("x", average=share)
+    for name in ("learn", "choose", "optimiser", "initial_actions"):
+        with pytest.raises(PotstillError, match=f"unknown --{name.replace('_', '-')} 'weigths'"):
+            DistillConfig("x", **{name: "weigths"})
 
 
 @pytest.mark.parametrize("choose", ["held-out", "students"])

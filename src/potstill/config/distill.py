@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from potstill.errors import PotstillError
-from potstill.settings import check_ranges
+from potstill.settings import check_choices, check_ranges
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ class DistillConfig:
     def __post_init__(self) -> None:
         check_ranges(self, size=1, steps=0, batch=1, clip=1e-12, learning_rate=1e-12)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0)
+        check_choices(self)
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: a share of the steps, at most 1, is needed")
 

@@ -87,6 +87,8 @@ VARIANTS: dict[str, dict[str, object]] = MAIN | {
     "q-gap by the mean of the critics": {**KERNEL, "objective": "q-gap-mean"},
     "q-gap by each critic": {**KERNEL, "objective": "q-gap-each"},
     "q-gap, initial states by k-means": {**KERNEL, "initial": "k-means"},
+    "q-gap, initial states by k-means, batch 4096": {**KERNEL, "initial": "k-means", "batch": 4096},
+    "wide students, q-gap, initial states by k-means": {**WIDE, "initial": "k-means"},
     "q-gap, initial states diverse": {**KERNEL, "initial": "diverse"},
     "q-gap, learned weights": {**KERNEL, "learn": "weights"},
     "q-gap, learned step size": {**KERNEL, "learn": "step-size"},

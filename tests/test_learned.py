@@ -1,6 +1,7 @@
 """What is learned with the pairs, averaged over iterates and chosen among them; and how students use it."""
 
 import dataclasses
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from potstill.distillate import load, settle
 from potstill.distillation import Learned, outer_steps
 from potstill.errors import PotstillError
 from potstill.recipes import RECIPES
+from potstill.settings import check_choices
 from potstill.solvers import SOLVERS, make_solver
 from potstill.table import tabulate
 
@@ -148,9 +150,19 @@ def test_settings_out_of_range():
     for share in (-0.1, 1.5):
         with pytest.raises(PotstillError, match="--average"):
             DistillConfig("x", average=share)
-    for name in ("learn", "choose", "optimiser", "initial_actions"):
-        with pytest.raises(PotstillError, match=f"unknown --{name.replace('_', '-')} 'weigths'"):
-            DistillConfig("x", **{name: "weigths"})
+
+
+@dataclasses.dataclass
+class Settings:
+    learn_what: Literal["weights", "nothing"] = "weights"
+    other: str = "anything"
+
+
+def test_settings_with_a_list_of_values_take_no_others():
+    """The command line refuses them by itself; this is for Python, where nothing checks types."""
+    check_choices(Settings("nothing", "goes"))
+    with pytest.raises(PotstillError, match="unknown --learn-what 'weigths': did you mean 'weights'"):
+        check_choices(Settings("weigths"))
 
 
 @pytest.mark.parametrize("choose", ["held-out", "students"])

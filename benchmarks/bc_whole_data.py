@@ -19,7 +19,7 @@ import optax
 from potstill.bundled import BUNDLED
 from potstill.clone import Pairs, bc_loss, start
 from potstill.data.registry import load_dataset
-from potstill.distillation import to_unit
+from potstill.table import to_unit
 from potstill.evaluation import student_returns
 from potstill.recipes import RECIPES
 from potstill.runs import write_json

@@ -15,6 +15,7 @@ import pytest
 
 import potstill
 from potstill import exports
+from potstill.errors import PotstillError
 from potstill.exports.card import card
 
 ROOT = Path(__file__).parents[1]

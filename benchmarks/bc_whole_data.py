@@ -19,12 +19,12 @@ import optax
 from potstill.bundled import BUNDLED
 from potstill.clone import Pairs, bc_loss, start
 from potstill.data.registry import load_dataset
-from potstill.distillation import to_unit
 from potstill.evaluation import student_returns
 from potstill.recipes import RECIPES
 from potstill.runs import write_json
 from potstill.statistics import summarise
 from potstill.students import Students
+from potstill.teachers.rows import to_unit
 
 BATCH, LEARNING_RATE = 256, 1e-3
 

@@ -1,12 +1,14 @@
-"""The choices behind the defaults, measured on the bundled dataset: variants × distillation seeds.
+"""The choices behind the defaults, measured on one dataset: variants × distillation seeds.
 
     python benchmarks/choices.py            (resumable: what is in the result file is not run again)
     python benchmarks/choices.py --seeds 0 --only q-gap pbc
+    python benchmarks/choices.py --file halfcheetah-medium-replay --only q-gap
+                                            (one of the benchmark's nine files, with its teacher of teachers.py)
 
 Several processes may work side by side on different variants or seeds.
 
 Every run distils, then ten students play four episodes each and their ensemble ten. The raw returns
-go to ``results/choices.json``.
+go to ``results/choices.json``, of the nine files to ``results/choices/FILE.json``.
 """
 
 from __future__ import annotations
@@ -16,26 +18,32 @@ import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from teachers import DATASETS, FILES, WEIGHTS
 
 from potstill.config import DistillConfig
+from potstill.criteria import held_out_loss, make_choice
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
-from potstill.distillate import Distillate
-from potstill.distillation import judge, outer_steps, tabulate
+from potstill.distillate import Distillate, settle
+from potstill.distillation import outer_steps
 from potstill.evaluation import policy_returns, score_random, student_returns
+from potstill.objectives import weighting_of
 from potstill.recipes import RECIPES
 from potstill.runs import write_json
 from potstill.statistics import summarise
 from potstill.students import train_students
+from potstill.table import tabulate
 from potstill.teachers.registry import find_teacher
 
-DATASET = "hopper-medium-replay"
-RESULTS = Path(__file__).parent / "results" / "choices.json"
+HERE = Path(__file__).parent
+BUNDLED = "hopper-medium-replay"
 STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 4, 10
 KERNEL = {"solver": "kernel", "recipe": "default", "objective": "q-gap"}
+WEIGHTINGS = ("clipped", "shifted", "softplus", "ranged", "density", "sdw", "discounted", "early")
 WIDE = {**KERNEL, "recipe": "wide"}
 UNROLL = {
     "solver": "unroll",
@@ -46,7 +54,7 @@ UNROLL = {
     "learning_rate": 0.03,
 }
 PAPER = {**UNROLL, "optimiser": "sgd", "learning_rate": 0.1, "initial_actions": "data"}
-VARIANTS: dict[str, dict[str, object]] = {
+MAIN: dict[str, dict[str, object]] = {
     "q-gap": KERNEL,
     "av-pbc clipped": {**KERNEL, "objective": "av-pbc", "weighting": "clipped"},
     "av-pbc ranged": {**KERNEL, "objective": "av-pbc", "weighting": "ranged"},
@@ -72,35 +80,77 @@ VARIANTS: dict[str, dict[str, object]] = {
     "unroll, adam outside, momentum students": {**UNROLL, "recipe": "default"},
     "unroll, adam outside, momentum students, q-gap": {**UNROLL, "recipe": "default", "objective": "q-gap"},
 }
+# Shown on the pages under docs/ rather than in README.md.
+VARIANTS: dict[str, dict[str, object]] = MAIN | {
+    "q-gap, batch 4096": {**KERNEL, "batch": 4096},
+    **{f"q-gap, weights {name}": {**KERNEL, "weighting": name} for name in WEIGHTINGS},
+    "q-gap by the mean of the critics": {**KERNEL, "objective": "q-gap-mean"},
+    "q-gap by each critic": {**KERNEL, "objective": "q-gap-each"},
+    "q-gap, initial states by k-means": {**KERNEL, "initial": "k-means"},
+    "q-gap, initial states by k-means, batch 4096": {**KERNEL, "initial": "k-means", "batch": 4096},
+    "wide students, q-gap, initial states by k-means": {**WIDE, "initial": "k-means"},
+    "q-gap, initial states diverse": {**KERNEL, "initial": "diverse"},
+    "q-gap, learned weights": {**KERNEL, "learn": "weights"},
+    "q-gap, learned step size": {**KERNEL, "learn": "step-size"},
+    "q-gap, average of the last quarter": {**KERNEL, "average": 0.25},
+    "q-gap, 1024 pairs": {**KERNEL, "size": 1024},
+    "q-gap, chosen by held-out loss": {**KERNEL, "choose": "held-out"},
+    "q-gap, chosen by students": {**KERNEL, "choose": "students"},
+}
 
 
-def run(options: dict[str, object], seed: int) -> dict[str, object]:
+class Source(NamedTuple):
+    """A dataset with the teacher to distil, and the file of what was measured on it."""
+
+    dataset: Path | str
+    teacher: Path | None
+    results: Path
+
+
+def source(file: str | None) -> Source:
+    if file is None:
+        return Source(BUNDLED, None, HERE / "results" / "choices.json")
+    return Source(
+        DATASETS / f"{file}.hdf5", WEIGHTS / f"{file}.safetensors", HERE / "results" / "choices" / f"{file}.json"
+    )
+
+
+def run(source: Source, options: dict[str, object], seed: int) -> dict[str, object]:
     settings = {name: value for name, value in options.items() if name != "student"}
-    config = DistillConfig(DATASET, seed=seed, **settings)
+    config = DistillConfig(source.dataset, seed=seed, **settings)
     recipe = dataclasses.replace(RECIPES[config.recipe], **options.get("student", {}))
-    data = load_dataset(DATASET)
-    teacher = find_teacher(None, DATASET, data)
-    table = tabulate(data.take(training_rows(len(data))), teacher, config.weighting)
-    held = tabulate(data.take(held_out_rows(len(data))), teacher, config.weighting)
+    data = load_dataset(source.dataset)
+    teacher = find_teacher(source.teacher, source.dataset, data)
+    weighting = weighting_of(config.objective, config.weighting)
     started = time.perf_counter()
-    for _, found, _ in outer_steps(config, table, teacher):
-        pairs = jax.block_until_ready(found)
-    seconds = time.perf_counter() - started
+    table = tabulate(data, teacher, weighting, training_rows(len(data)))
+    weighing = time.perf_counter() - started
+    held = tabulate(data, teacher, weighting, held_out_rows(len(data)))._replace(value_scale=table.value_scale)
+    choice = make_choice(config, held, teacher)
+    started = time.perf_counter()
+    for step, found, _ in outer_steps(config, table, teacher):
+        if choice.offer(step, found):
+            kept, pairs = step, jax.block_until_ready(found)
+    seconds = {"seconds": time.perf_counter() - started, "table_seconds": weighing}
+    weights, recipe = settle(pairs.weights, recipe)
     papers = {"env_id": data.env_id, "recipe": config.recipe}
     states = np.asarray(teacher.normaliser.invert(pairs.states))
     low, high = data.action_low, data.action_high
-    distillate = Distillate(states, np.asarray(pairs.actions), teacher.normaliser, low, high, papers)
+    distillate = Distillate(states, np.asarray(pairs.actions), teacher.normaliser, low, high, papers, weights)
     if config.objective == "random":
         train = data.take(training_rows(len(data)))
         singles = score_random(train, distillate, students=STUDENTS, episodes=EPISODES, seed=seed)
-        return {"seconds": seconds, "student": singles}
+        return {**seconds, "student": singles}
     unit, seeds = np.asarray(pairs.actions), [1000 * seed + i for i in range(STUDENTS)]
-    students = train_students(np.asarray(pairs.states), unit, seeds, recipe, teacher.normaliser, (low, high))
+    bounds = (low, high)
+    students = train_students(np.asarray(pairs.states), unit, seeds, recipe, teacher.normaliser, bounds, weights)
     singles = student_returns(students, data.env_id, EPISODES, seed)
     together = policy_returns(students.ensemble, data.env_id, ENSEMBLE_EPISODES, seed + 100)
     return {
-        "seconds": seconds,
-        "held_out_loss": judge(pairs, held._replace(value_scale=table.value_scale), config, teacher),
+        **seconds,
+        "step": kept,
+        "student_learning_rate": recipe.learning_rate,
+        "held_out_loss": held_out_loss(config, held, teacher)(pairs),
         "student": summarise(singles, data.env_id),
         "ensemble": summarise(together, data.env_id),
     }
@@ -110,27 +160,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", default=list(VARIANTS))
+    parser.add_argument("--file", choices=FILES)
     options = parser.parse_args()
-    data = load_dataset(DATASET)
-    teacher = find_teacher(None, DATASET, data)
-    if read().get("teacher_sha256") != teacher.content_hash:  # another teacher: nothing old counts
+    place = source(options.file)
+    data = load_dataset(place.dataset)
+    teacher = find_teacher(place.teacher, place.dataset, data)
+    if read(place).get("teacher_sha256") != teacher.content_hash:  # another teacher: nothing old counts
         scores = summarise(policy_returns(teacher.policy, data.env_id, 50, seed=90), data.env_id)
-        RESULTS.parent.mkdir(exist_ok=True)
-        write_json(RESULTS, {"teacher_sha256": teacher.content_hash, "teacher": scores, "runs": {}})
+        place.results.parent.mkdir(parents=True, exist_ok=True)
+        write_json(place.results, {"teacher_sha256": teacher.content_hash, "teacher": scores, "runs": {}})
     for seed in options.seeds:
         for name in options.only:
-            if str(seed) in read()["runs"].get(name, {}).get("seeds", {}):
+            if str(seed) in read(place)["runs"].get(name, {}).get("seeds", {}):
                 continue
-            found = run(VARIANTS[name], seed)
-            results = read()  # another process may have written meanwhile
+            found = run(place, VARIANTS[name], seed)
+            results = read(place)  # another process may have written meanwhile
             results["runs"].setdefault(name, {"settings": VARIANTS[name], "seeds": {}})["seeds"][str(seed)] = found
-            write_json(RESULTS, results)
+            write_json(place.results, results)
             scores = {k: round(found[k]["mean"], 1) for k in ("student", "ensemble") if k in found}
-            print(f"seed {seed}, {name}: {scores}, {found['seconds']:.1f} s", flush=True)
+            print(f"{data.name}, seed {seed}, {name}: {scores}, {found['seconds']:.1f} s", flush=True)
 
 
-def read() -> dict:
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}}
+def read(source: Source) -> dict:
+    return json.loads(source.results.read_text()) if source.results.exists() else {"runs": {}}
 
 
 if __name__ == "__main__":

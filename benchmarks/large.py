@@ -147,12 +147,13 @@ def distill_steps() -> Iterator[dict[str, dict[str, float]]]:
 
     from potstill import distillation
     from potstill.config import DistillConfig
+    from potstill.table import tabulate
 
     config, steps, count = DistillConfig("", steps=10_000), {}, 10
     for kind, source in {"memory": SMALL, "mapped": LARGE}.items():
         data = load_dataset(source)
         teacher = find_teacher(RUNS / "teach" / "teacher.safetensors", "", data)
-        table = distillation.tabulate(data.take(training_rows(len(data))), teacher, config.weighting)
+        table = tabulate(data, teacher, index=training_rows(len(data)))
         steps[kind] = distillation.outer_steps(config, table, teacher)
         next(steps[kind])
     go = lambda stepper: [jax.block_until_ready(next(stepper)) for _ in range(count)]  # noqa: E731

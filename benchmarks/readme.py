@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from choices import VARIANTS
+from choices import MAIN
+from objective_pages import pages
 from results_page import draw, page
 from rich.console import Console
 
@@ -53,7 +54,7 @@ def choices() -> str:
         "|---|---|---|---|---|",
     ]
     runs = results["runs"]
-    for name, entry in ((name, runs[name]) for name in VARIANTS if name in runs):
+    for name, entry in ((name, runs[name]) for name in MAIN if name in runs):
         seeds = list(entry["seeds"].values())
         singles = np.concatenate([np.array(s["student"]["returns"]) for s in seeds])
         mean, spread = interquartile_mean(singles), singles.mean(1).std(ddof=1)
@@ -151,6 +152,7 @@ def main() -> int:
         data: fill(fill(data.read_text(), "reading", reading()), "large", large()),
         results: page(),
     }
+    wanted |= {path: fill(path.read_text(), "measured", table) for path, table in pages().items()}
     stale = [path.name for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if options.check:
         print("\n".join(f"{name} is stale: python benchmarks/readme.py" for name in stale))

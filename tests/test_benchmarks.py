@@ -32,5 +32,5 @@ def test_pytorch_and_ours_are_the_same_mathematics(x64):
     pairs = (give(states).requires_grad_(), give(actions).requires_grad_())
     theirs, their_gradient = torch_outer(params, *pairs, give(queries), give(targets))
     assert float(value) == pytest.approx(theirs, rel=1e-8)
-    for ours, other in zip(gradient, their_gradient, strict=True):
+    for ours, other in zip(jax.tree.leaves(gradient), their_gradient, strict=True):
         np.testing.assert_allclose(ours, other.numpy(), atol=1e-6 * float(jnp.abs(ours).max()))

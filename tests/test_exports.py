@@ -15,6 +15,7 @@ import pytest
 
 import potstill
 from potstill import exports
+from potstill.errors import PotstillError
 from potstill.exports.card import card
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +59,26 @@ def test_npz(tmp_path, distillate):
         np.testing.assert_array_equal(archive["action_high"], distillate.action_high)
     before = path.read_bytes()
     assert potstill.export(distillate, path, force=True).read_bytes() == before
+
+
+def test_learned_weights_are_carried_or_refused(tmp_path, distillate):
+    weights = np.linspace(0.5, 1.5, len(distillate), dtype=np.float32)
+    weighed = replace(distillate, weights=weights)
+    with np.load(weighed.export(tmp_path / "hopper.npz"), allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["weights"], weights)
+    for path, name in ((tmp_path / "hopper.hdf5", "d4rl"), (tmp_path / "hopper-v0", "minari")):
+        if name == "d4rl" or importlib.util.find_spec("minari"):
+            with pytest.raises(PotstillError, match=f"{name} has no place for the learned weights"):
+                weighed.export(path, name)
+            assert not path.exists()
+    assert "weights[:, None] *" in card(weighed)
+    assert "`weights`" in card(weighed)
+    assert "`weights`" not in card(distillate)
+    pytest.importorskip("pyarrow")
+    from pyarrow.parquet import read_table
+
+    table = read_table(weighed.export(tmp_path / "hopper.parquet"))
+    np.testing.assert_array_equal(table["weights"].to_numpy(), weights)
 
 
 @pytest.mark.parametrize("name", ["hopper.hdf5", "hopper.h5"])

@@ -67,4 +67,4 @@ def test_gradient_survives_coinciding_states(x64):
     pairs = Pairs(states, jnp.zeros((4, 1)) + 0.3)
     loss = lambda p: jnp.sum(kernel_actions(p, states, jax.random.key(0), recipe=Recipe(steps=5)))  # noqa: E731
     gradient = jax.grad(loss)(pairs)
-    assert all(bool(jnp.isfinite(g).all()) for g in gradient)
+    assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradient))

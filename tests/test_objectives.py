@@ -1,4 +1,4 @@
-"""The contract every objective inherits, the weights, and problems whose answer is known on paper."""
+"""The contract every objective inherits, and problems whose answer is known on paper."""
 
 import dataclasses
 
@@ -9,11 +9,21 @@ import pytest
 from conftest import random_teacher
 
 from potstill.config import DistillConfig
-from potstill.distillation import outer_steps, tabulate
+from potstill.distillation import outer_steps
 from potstill.errors import PotstillError
-from potstill.objectives import OBJECTIVES, WEIGHTINGS, Batch, objective_named, q_gap, value_weights
+from potstill.objectives import (
+    OBJECTIVES,
+    Batch,
+    objective_named,
+    q_gap,
+    q_gap_each,
+    q_gap_mean,
+    weighted_loss,
+    weighting_of,
+)
 from potstill.recipes import RECIPES, Recipe
-from potstill.types import Transitions
+from potstill.table import tabulate
+from potstill.types import Normaliser, Transitions
 
 
 def batch_of(teacher, rows=6, seed=0):
@@ -21,8 +31,9 @@ def batch_of(teacher, rows=6, seed=0):
     states = jnp.asarray(rng.normal(size=(rows, 3)))
     actions = jnp.asarray(rng.uniform(-0.9, 0.9, size=(rows, 2)))
     chosen = teacher.act(states)
-    values = teacher.action_values(states, chosen).min(0)
-    return Batch(states, actions, chosen, values, value_weights(values, "ranged"), jnp.maximum(values.std(), 1e-8))
+    values = teacher.action_values(states, chosen).T
+    weights = jnp.linspace(0.5, 1.5, rows).astype(states.dtype)
+    return Batch(states, actions, chosen, values, weights, jnp.maximum(values.min(-1).std(), 1e-8))
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -31,7 +42,7 @@ class TestEveryObjective:
         teacher = jax_teacher()
         batch = batch_of(teacher)
         actions = jnp.asarray(np.random.default_rng(1).uniform(-0.9, 0.9, size=(6, 2)))
-        objective = lambda a: objective_named(name)(a, batch, teacher)  # noqa: E731
+        objective = lambda a: weighted_loss(name, a, batch, teacher)  # noqa: E731
         found = jax.grad(objective)(actions)
         step = 1e-6
         for row, column in np.ndindex(6, 2):
@@ -43,9 +54,28 @@ class TestEveryObjective:
         teacher = jax_teacher()
         batch = batch_of(teacher)
         best = batch.actions if name == "dbc" else batch.teacher_actions
-        at_best = float(objective_named(name)(best, batch, teacher))
-        assert at_best == pytest.approx(0.0, abs=1e-12)
-        assert float(objective_named(name)(best * 0.5 + 0.1, batch, teacher)) > 0.0
+        at_best = objective_named(name)(best, batch, teacher)
+        assert at_best.shape == (6,)
+        np.testing.assert_allclose(at_best, 0.0, atol=1e-12)
+        assert float(weighted_loss(name, best * 0.5 + 0.1, batch, teacher)) > 0.0
+
+    def test_is_a_loss_of_each_state(self, x64, name):
+        """What one state costs depends on no other state."""
+        teacher = jax_teacher()
+        batch = batch_of(teacher)
+        actions = batch.actions * 0.7
+        moved = objective_named(name)(actions.at[2].add(0.2), batch, teacher) - objective_named(name)(
+            actions, batch, teacher
+        )
+        np.testing.assert_array_equal(np.delete(moved, 2), 0.0)
+
+    def test_weights_multiply_it(self, x64, name):
+        teacher = jax_teacher()
+        batch = batch_of(teacher)
+        alone = batch._replace(weights=jnp.zeros(6).at[1].set(6.0))
+        actions = batch.actions * 0.7
+        wanted = objective_named(name)(actions, batch, teacher)[1]
+        assert float(weighted_loss(name, actions, alone, teacher)) == pytest.approx(float(wanted))
 
 
 def jax_teacher():
@@ -60,57 +90,73 @@ def test_by_hand(teacher):
         states=jnp.zeros((2, 3)),
         actions=jnp.array([[0.0, 0.5], [1.0, 0.0]]),
         teacher_actions=jnp.array([[0.0, 0.0], [0.5, 0.5]]),
-        values=jnp.array([1.0, 2.0]),
+        critic_values=jnp.array([[1.0, 3.0], [4.0, 2.0]]),
         weights=jnp.array([0.5, 1.5]),
         value_scale=jnp.array(1.0),
     )
     student = jnp.zeros((2, 2))
-    assert float(objective_named("dbc")(student, batch, teacher)) == pytest.approx((0.25 + 1.0) / 2)
-    assert float(objective_named("pbc")(student, batch, teacher)) == pytest.approx((0.0 + 0.5) / 2)
-    assert float(objective_named("av-pbc")(student, batch, teacher)) == pytest.approx((0.0 + 1.5 * 0.5) / 2)
+    np.testing.assert_array_equal(batch.values, [1.0, 2.0])
+    np.testing.assert_allclose(objective_named("dbc")(student, batch, teacher), [0.25, 1.0])
+    np.testing.assert_allclose(objective_named("pbc")(student, batch, teacher), [0.0, 0.5])
+    assert float(weighted_loss("av-pbc", student, batch, teacher)) == pytest.approx(1.5 * 0.5 / 2)
 
 
-@pytest.mark.parametrize("weighting", WEIGHTINGS)
-def test_weights_are_never_negative_and_average_one(weighting):
-    values = jnp.asarray(np.random.default_rng(0).normal(50.0, 100.0, size=500), jnp.float32)
-    weights = value_weights(values, weighting)
-    assert float(weights.min()) >= 0.0
-    assert float(weights.mean()) == pytest.approx(1.0, rel=1e-4)
-    order = jnp.argsort(values)
-    assert bool((jnp.diff(weights[order]) >= 0).all())
+def test_av_pbc_is_pbc_with_weights_of_value():
+    assert OBJECTIVES["av-pbc"] is OBJECTIVES["pbc"]
+    assert weighting_of("av-pbc", None) == "ranged"
+    assert weighting_of("av-pbc", "clipped") == "clipped"
+    assert weighting_of("pbc", None) == weighting_of("q-gap", None) == "uniform"
 
 
-def test_what_a_shift_of_the_reward_does():
-    values = jnp.asarray(np.random.default_rng(0).normal(0.0, 10.0, size=200), jnp.float32)
-    same = lambda name: np.allclose(value_weights(values, name), value_weights(values + 100.0, name), atol=1e-3)  # noqa: E731
-    assert same("ranged")
-    assert not same("clipped")
+class TwoCritics:
+    """Critics that say 10 − |a| and 12 − 4 |a|."""
+
+    def action_values(self, states, actions):
+        size = jnp.abs(actions).sum(-1)
+        return jnp.stack([10.0 - size, 12.0 - 4.0 * size])
+
+    def act(self, states):
+        return jnp.zeros((len(states), 1))
+
+    def sample(self, states, key):
+        return self.act(states)
+
+    normaliser = Normaliser.identity(1)
 
 
-def test_reference_weights_let_negative_values_through():
-    values = jnp.array([-10.0, 20.0])
-    np.testing.assert_allclose(value_weights(values, "reference"), [-0.2, 0.4], rtol=1e-6)
+def test_what_the_critics_say_is_joined_in_three_ways():
+    """At |a| = 1 the critics say 9 and 8, at a = 0 they said 10 and 12: gaps of 1 and 4."""
+    values = jnp.array([[10.0, 12.0]])
+    batch = Batch(jnp.zeros((1, 1)), *[jnp.zeros((1, 1))] * 2, values, jnp.ones(1), jnp.array(2.0))
+    student, teacher = jnp.ones((1, 1)), TwoCritics()
+    assert float(q_gap(student, batch, teacher)[0]) == pytest.approx((10.0 - 8.0) / 2)
+    assert float(q_gap_mean(student, batch, teacher)[0]) == pytest.approx((1.0 + 4.0) / 2 / 2)
+    assert float(q_gap_each(student, batch, teacher)[0]) == pytest.approx(4.0 / 2)
 
 
-def test_all_negative_values_fall_back_to_uniform():
-    np.testing.assert_array_equal(value_weights(jnp.array([-3.0, -1.0]), "clipped"), [1.0, 1.0])
+@pytest.mark.parametrize("gap", [q_gap, q_gap_mean, q_gap_each])
+class TestEveryGap:
+    def test_is_unmoved_by_a_shift_of_the_critics(self, teacher, gap):
+        batch = batch_of(teacher)
+        student = jnp.zeros((6, 2)) + 0.3
+        shifted = [dict(layer) for layer in teacher.critics]
+        shifted[-1]["bias"] = shifted[-1]["bias"] + 50.0
+        moved = dataclasses.replace(teacher, critics=shifted)
+        moved_batch = batch._replace(critic_values=batch.critic_values + 50.0)
+        np.testing.assert_allclose(gap(student, batch, teacher), gap(student, moved_batch, moved), rtol=1e-3, atol=1e-4)
+
+    def test_does_not_reward_what_beats_the_teacher(self, gap):
+        batch = Batch(jnp.zeros((1, 1)), *[jnp.ones((1, 1))] * 2, jnp.array([[9.0, 8.0]]), jnp.ones(1), jnp.array(2.0))
+        assert float(gap(jnp.zeros((1, 1)), batch, TwoCritics())[0]) == 0.0
+
+    def test_needs_critics(self, teacher, gap):
+        with pytest.raises(PotstillError, match="action values"):
+            gap(jnp.zeros((6, 2)), batch_of(teacher), None)
 
 
-def test_the_gap_is_unmoved_by_a_shift_of_the_critics(teacher):
-    batch = batch_of(teacher)
-    student = jnp.zeros((6, 2)) + 0.3
-    shifted = [dict(layer) for layer in teacher.critics]
-    shifted[-1]["bias"] = shifted[-1]["bias"] + 50.0
-    moved = dataclasses.replace(teacher, critics=shifted)
-    moved_batch = batch._replace(values=batch.values + 50.0)
-    assert float(q_gap(student, batch, teacher)) == pytest.approx(float(q_gap(student, moved_batch, moved)), rel=1e-3)
-
-
-def test_unknown_names():
+def test_unknown_objective():
     with pytest.raises(PotstillError, match="did you mean 'av-pbc'"):
         objective_named("avpbc")
-    with pytest.raises(PotstillError, match="did you mean 'clipped'"):
-        value_weights(jnp.ones(2), "cliped")
 
 
 class LinearTeacher:
@@ -145,14 +191,14 @@ def linear_gaussian(rows=4000):
     return Transitions(states, actions, flags.astype(np.float32), states, flags, flags, -one, one)
 
 
-@pytest.mark.parametrize("objective", ["pbc", "av-pbc", "q-gap"])
+@pytest.mark.parametrize("objective", ["pbc", "av-pbc", "q-gap", "q-gap-mean", "q-gap-each"])
 def test_linear_gaussian_teacher_is_recovered(monkeypatch, objective):
     """A one-layer student's kernel is exact, and its best distillate has loss 0: π = π*."""
     monkeypatch.setitem(RECIPES, "linear", Recipe(steps=200, learning_rate=0.3, momentum=0.5, layers=1))
     data = linear_gaussian()
     teacher = LinearTeacher(data.normaliser)
-    config = DistillConfig("x", objective=objective, recipe="linear", size=8, steps=150, batch=256, weighting="ranged")
-    *_, (_, pairs, figures) = outer_steps(config, tabulate(data, teacher, "ranged"), teacher)
+    config = DistillConfig("x", objective=objective, recipe="linear", size=8, steps=150, batch=256)
+    *_, (_, pairs, figures) = outer_steps(config, tabulate(data, teacher, weighting_of(objective, None)), teacher)
     assert float(figures["loss"]) < 2e-4
     # the trained student itself is the teacher, weight by weight
     from potstill.clone import train
@@ -166,6 +212,6 @@ def test_linear_gaussian_dbc_stops_at_the_noise(monkeypatch):
     monkeypatch.setitem(RECIPES, "linear", Recipe(steps=200, learning_rate=0.3, momentum=0.5, layers=1))
     data = linear_gaussian()
     config = DistillConfig("x", objective="dbc", recipe="linear", size=8, steps=200, batch=4000, initial_actions="data")
-    *_, (_, _, figures) = outer_steps(config, tabulate(data, None, "clipped"), None)
+    *_, (_, _, figures) = outer_steps(config, tabulate(data, None), None)
     # 0.7 tanh(W s) is almost, not wholly, tanh of a linear map: allow a fifth above the floor
     assert 0.95 * 2 * NOISE**2 < float(figures["loss"]) < 1.2 * 2 * NOISE**2

@@ -1,6 +1,6 @@
 """Behavioural cloning, the one inner loop: distillation differentiates it, evaluation runs it.
 
-    ℓ_BC(θ) = 1/(N A) Σ_i ‖tanh f_θ(s_i) − a_i‖²        (method §3)
+    ℓ_BC(θ) = 1/(N A) Σ_i w_i ‖tanh f_θ(s_i) − a_i‖²        (method §3; there w = 1)
 
 All N pairs at once (full batch), from a fresh random start. States are standardised, actions lie in
 [−1, 1].
@@ -29,6 +29,8 @@ class Pairs(NamedTuple):
     """Standardised states."""
     actions: Float[Array, "N A"]
     """Actions scaled to [−1, 1]."""
+    weights: Float[Array, " N"] | None = None
+    """w, how much each pair counts; for SGD their mean is a factor on the step size. ``None``: 1 each."""
 
 
 def start(key: PRNGKeyArray, state_size: int, action_size: int, recipe: Recipe) -> Params:
@@ -70,7 +72,8 @@ def bc_loss(params: Params, pairs: Pairs, key: PRNGKeyArray | None = None) -> Fl
     if key is not None:
         std = jnp.exp(jnp.clip(output[..., size:] + LOG_STD_OFFSET, *LOG_STD_RANGE))
         mean = mean + std * jax.random.normal(key, mean.shape)
-    return jnp.mean((jnp.tanh(mean) - pairs.actions) ** 2)
+    errors = (jnp.tanh(mean) - pairs.actions) ** 2
+    return jnp.mean(errors if pairs.weights is None else pairs.weights[:, None] * errors)
 
 
 class Momentum(NamedTuple):

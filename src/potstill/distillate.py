@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ class Distillate:
     action_low: Float[np.ndarray, " A"]
     action_high: Float[np.ndarray, " A"]
     metadata: dict[str, Any]
+    weights: Float[np.ndarray, " N"] | None = None
+    """How much each pair counts in the students' loss: positive, of mean 1. ``None``: all alike."""
 
     def __len__(self) -> int:
         return len(self.states)
@@ -70,6 +73,7 @@ class Distillate:
             self.recipe if recipe is None else recipe_named(recipe),
             self.normaliser,
             (self.action_low, self.action_high),
+            self.weights,
         )
 
     def train_student(self, seed: int = 0, recipe: str | None = None) -> Policy:
@@ -93,6 +97,8 @@ class Distillate:
             "action_low": self.action_low,
             "action_high": self.action_high,
         }
+        if self.weights is not None:
+            arrays["weights"] = self.weights.astype(np.float32)
         return storage.save(path, "distillate", arrays, self.metadata)
 
     def export(self, path: Path | str, format: str | None = None, *, force: bool = False) -> Path:
@@ -100,6 +106,20 @@ class Distillate:
         from potstill.exports import export
 
         return export(self, path, format, force=force)
+
+
+def settle(weights: Any, recipe: Recipe) -> tuple[Float[np.ndarray, " N"] | None, Recipe]:
+    """Part the weights of pairs into their mean, a factor on the recipe's step size, and weights of mean 1.
+
+    >>> weights, recipe = settle(np.array([0.5, 1.5]) * 2.0, recipe_named("paper"))
+    >>> weights.tolist(), recipe.learning_rate
+    ([0.5, 1.5], 0.2)
+    """
+    if weights is None:
+        return None, recipe
+    mean = round(float(np.mean(weights)), 5)  # float32 knows no more: where no step size was learned it is 1
+    recipe = dataclasses.replace(recipe, learning_rate=recipe.learning_rate * mean)
+    return (None if np.ptp(weights) == 0 else np.asarray(weights) / mean), recipe
 
 
 def distillate_path(path: Path | str) -> Path:
@@ -126,4 +146,7 @@ def load(path: Path | str) -> Distillate:
     fits = states.ndim == actions.ndim == 2 and len(states) == len(actions)
     if not fits or mean.shape != scale.shape or states.shape[1:] != mean.shape or actions.shape[1:] != low.shape:
         raise PotstillError(f"{path}: states {states.shape}, actions {actions.shape} and normaliser do not fit")
-    return Distillate(states, actions, Normaliser(mean, scale), low, high, metadata)
+    weights = arrays.get("weights")
+    if weights is not None and (weights.shape != (len(states),) or not (weights > 0).all()):
+        raise PotstillError(f"{path}: a positive weight for each of its {len(states)} pairs is needed")
+    return Distillate(states, actions, Normaliser(mean, scale), low, high, metadata, weights)

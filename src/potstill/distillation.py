@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -11,68 +10,50 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.clone import Pairs
 from potstill.config import DistillConfig
-from potstill.objectives import Batch, objective_named, value_weights
+from potstill.initial import initial_pairs
+from potstill.objectives import Batch, weighted_loss
 from potstill.recipes import recipe_named
 from potstill.solvers import make_solver
+from potstill.table import rows
 from potstill.teachers.base import Teacher
-from potstill.teachers.rows import to_unit
-from potstill.types import Transitions
-
-TABLE_CHUNK = 16_384  # rows of the dataset that pass through the teacher at once
 
 Update = Callable[[Any, Batch, PRNGKeyArray], tuple[Any, dict[str, Array]]]
+
+
+class Learned(NamedTuple):
+    """What the outer optimiser moves: the pairs and, where asked for, how students weigh them."""
+
+    states: Float[Array, "N S"]
+    actions: Float[Array, "N A"]
+    log_weights: Float[Array, " N"] | None = None
+    """The pairs' weights are the softmax of these, times N: positive and of mean 1."""
+    log_step: Float[Array, ""] | None = None
+    """Logarithm of the factor on the student's step size."""
+
+    def pairs(self) -> Pairs:
+        """The pairs as students train on them; a factor on all weights is one on the step size."""
+        if self.log_weights is None and self.log_step is None:
+            return Pairs(self.states, self.actions)
+        count = len(self.states)
+        weights = jnp.ones(count) if self.log_weights is None else jax.nn.softmax(self.log_weights) * count
+        return Pairs(self.states, self.actions, weights if self.log_step is None else weights * jnp.exp(self.log_step))
+
+
+def begin(pairs: Pairs, learn: str) -> Learned:
+    """All weights equal, the student's own step size."""
+    log_weights = jnp.zeros(len(pairs.states)) if learn in ("weights", "both") else None
+    return Learned(pairs.states, pairs.actions, log_weights, jnp.zeros(()) if learn in ("step-size", "both") else None)
 
 
 class OuterState(NamedTuple):
     """What changes from one outer step to the next."""
 
-    pairs: Pairs
+    learned: Learned
     optimiser: Any
-
-
-def tabulate(data: Transitions, teacher: Teacher | None, weighting: str) -> Batch:
-    """Everything objectives need of the whole dataset, computed once: M rows on the device.
-
-    Without a teacher (enough for DBC) its actions are the dataset's and its values are zero.
-    """
-    states = (data if teacher is None else teacher).normaliser(data.observations)
-    actions = to_unit(data.actions, data)
-    if teacher is None:
-        unit, zero = jnp.asarray(actions), jnp.zeros(len(data))
-        return Batch(jnp.asarray(states), unit, unit, zero, zero + 1.0, jnp.ones(()))
-
-    @jax.jit
-    def judge(chunk: Array) -> tuple[Array, Array]:
-        chosen = teacher.act(chunk)
-        return chosen, teacher.action_values(chunk, chosen).min(axis=0)
-
-    chunks = [judge(states[i : i + TABLE_CHUNK]) for i in range(0, len(states), TABLE_CHUNK)]
-    chosen, values = (jnp.concatenate(parts) for parts in zip(*chunks, strict=True))
-    return Batch(
-        states=jnp.asarray(states),
-        actions=jnp.asarray(actions),
-        teacher_actions=chosen,
-        values=values,
-        weights=value_weights(values, weighting),
-        value_scale=jnp.maximum(values.std(), 1e-8),
-    )
-
-
-def rows(table: Batch, index: Int[Array, " B"]) -> Batch:
-    """The rows ``index`` of a table, or of a batch."""
-    columns = {name: column[index] for name, column in table._asdict().items() if name != "value_scale"}
-    return table._replace(**columns)
-
-
-def initial_pairs(table: Batch, config: DistillConfig, rng: np.random.Generator) -> Pairs:
-    """N random real states, with the teacher's actions or, as in the paper, the dataset's."""
-    index = jnp.asarray(rng.choice(len(table.states), config.size, replace=False))
-    source = table.teacher_actions if config.initial_actions == "teacher" else table.actions
-    return Pairs(table.states[index], source[index])
 
 
 def outer_optimiser(config: DistillConfig) -> optax.GradientTransformation:
@@ -89,15 +70,7 @@ def outer_loss(
 ) -> Array:
     """H(π_θ(D), batch): solve for the student, judge its actions."""
     solver = make_solver(config.solver, recipe_named(config.recipe))
-    return objective_named(config.objective)(solver(pairs, batch.states, key), batch, teacher)
-
-
-def judge(pairs: Pairs, batch: Batch, config: DistillConfig, teacher: Teacher | None) -> float:
-    """The outer loss of ``pairs`` on states that were held out, for one fixed start of the student."""
-    if config.objective == "random":
-        config = dataclasses.replace(config, objective="dbc")
-    loss = functools.partial(outer_loss, config=config, teacher=teacher)
-    return float(jax.jit(loss)(pairs, batch, jax.random.key(0)))
+    return weighted_loss(config.objective, solver(pairs, batch.states, key), batch, teacher)
 
 
 def make_update(config: DistillConfig, teacher: Teacher | None) -> Update:
@@ -108,15 +81,18 @@ def make_update(config: DistillConfig, teacher: Teacher | None) -> Update:
     """
     rule = outer_optimiser(config)
 
+    def loss_of(learned: Learned, batch: Batch, key: PRNGKeyArray) -> Array:
+        return outer_loss(learned.pairs(), batch, key, config=config, teacher=teacher)
+
     def update(state: OuterState, table: Batch, key: PRNGKeyArray) -> tuple[OuterState, dict[str, Array]]:
         batch_key, start_key = jax.random.split(key)
         batch = rows(table, jax.random.randint(batch_key, (config.batch,), 0, len(table.states)))
-        loss, gradient = jax.value_and_grad(outer_loss)(state.pairs, batch, start_key, config=config, teacher=teacher)
-        updates, optimiser = rule.update(gradient, state.optimiser, state.pairs)
-        states, actions = optax.apply_updates(state.pairs, updates)
-        pairs = Pairs(states, jnp.clip(actions, -1.0, 1.0))
-        norm = jnp.sqrt(sum(jnp.sum(g**2) for g in gradient))
-        return OuterState(pairs, optimiser), {"loss": loss, "gradient_norm": norm}
+        loss, gradient = jax.value_and_grad(loss_of)(state.learned, batch, start_key)
+        updates, optimiser = rule.update(gradient, state.optimiser, state.learned)
+        learned = optax.apply_updates(state.learned, updates)
+        learned = learned._replace(actions=jnp.clip(learned.actions, -1.0, 1.0))
+        norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
+        return OuterState(learned, optimiser), {"loss": loss, "gradient_norm": norm}
 
     return jax.jit(update, donate_argnums=0)
 
@@ -124,14 +100,24 @@ def make_update(config: DistillConfig, teacher: Teacher | None) -> Update:
 def outer_steps(
     config: DistillConfig, table: Batch, teacher: Teacher | None
 ) -> Iterator[tuple[int, Pairs, dict[str, Array]]]:
-    """Yield the start (step 0), then the pairs and figures after each outer step."""
+    """Yield the start (step 0), then the pairs and figures after each outer step.
+
+    In the last ``config.average`` of the steps the pairs are the mean of all iterates of that share so far.
+    """
     key, rng = jax.random.key(config.seed), np.random.default_rng(config.seed)
-    pairs = initial_pairs(table, config, rng)
+    pairs = initial_pairs(table, config.size, config.initial, config.initial_actions, rng)
     yield 0, pairs, {}
     if config.objective == "random":
         return
     update = make_update(config, teacher)
-    state = OuterState(pairs, outer_optimiser(config).init(pairs))
+    learned = jax.tree.map(jnp.copy, begin(pairs, config.learn))  # an update consumes what it is given
+    state = OuterState(learned, outer_optimiser(config).init(learned))
+    first = config.steps - math.ceil(config.average * config.steps) + 1  # of the iterates that are averaged
     for step in range(1, config.steps + 1):
         state, figures = update(state, table, jax.random.fold_in(key, step))
-        yield step, jax.tree.map(jnp.copy, state.pairs), figures
+        if step <= first:
+            mean = jax.tree.map(jnp.copy, state.learned)
+        else:
+            share = 1.0 / (step - first + 1)
+            mean = jax.tree.map(lambda m, new, share=share: m + share * (new - m), mean, state.learned)
+        yield step, mean.pairs(), figures

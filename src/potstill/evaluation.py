@@ -19,7 +19,9 @@ from potstill.objectives import q_gap
 from potstill.rollouts import Act, play
 from potstill.statistics import summarise
 from potstill.students import Students
+from potstill.table import tabulate
 from potstill.teachers.base import NetworkTeacher
+from potstill.teachers.rows import to_unit
 from potstill.types import Transitions
 
 FIRST_SEED = 10_000  # of the episodes' starts; each lane has its own
@@ -89,7 +91,7 @@ def score_random(data: Transitions, like: Distillate, *, students: int, episodes
     crews = []
     for i in range(students):
         drawn = data.take(rng.choice(len(data), len(like), replace=False))
-        real = dataclasses.replace(like, states=drawn.observations, actions=drawn.actions)
+        real = dataclasses.replace(like, states=drawn.observations, actions=drawn.actions, weights=None)
         crews.append(real.train_students([1000 * seed + i]))
     params = jax.tree.map(lambda *parts: jnp.concatenate(parts), *(crew.params for crew in crews))
     together = dataclasses.replace(crews[0], params=params)
@@ -104,13 +106,11 @@ def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher
         max(0, q*(s, π*(s)) − min_j q_j(s, π(s))) over the standard deviation of q*. Each with its mean
         and standard deviation over students; and the number of states.
     """
-    from potstill.distillation import tabulate, to_unit
-
-    held = data.take(held_out_rows(len(data)))
-    table = tabulate(held, teacher, "clipped")
-    copies = np.tile(held.observations, (len(students), 1))
+    held = held_out_rows(len(data))
+    table = tabulate(data, teacher, index=held)
+    copies = np.tile(data.observations[held], (len(students), 1))
     actions = to_unit(students.each(copies).reshape(len(students), len(held), -1), data)
     errors = np.square(actions - np.asarray(table.teacher_actions)).sum(-1).mean(-1)
-    gaps = np.array([float(q_gap(jnp.asarray(a, jnp.float32), table, teacher)) for a in actions])
+    gaps = np.array([float(q_gap(jnp.asarray(a, jnp.float32), table, teacher).mean()) for a in actions])
     spread = lambda x: {"mean": float(x.mean()), "std": float(x.std(ddof=1)) if len(x) > 1 else 0.0}  # noqa: E731
     return {"imitation_error": spread(errors), "q_gap": spread(gaps), "states": len(held), "students": len(students)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, unknown
 
 P = ParamSpec("P")
 Config = TypeVar("Config")
@@ -38,6 +38,13 @@ def check_ranges(config: Any, **least: int | float) -> None:
         value = getattr(config, name)
         if value is not None and not value >= low:
             raise PotstillError(f"--{name.replace('_', '-')} {value}: at least {low} is needed")
+
+
+def check_choices(config: Any) -> None:
+    """Raise unless each setting that is a ``Literal`` has one of its values."""
+    for name, kind in get_type_hints(type(config)).items():
+        if get_origin(kind) is Literal and getattr(config, name) not in get_args(kind):
+            raise unknown(f"--{_dashed(name)}", str(getattr(config, name)), get_args(kind))
 
 
 def command_line(name: str, config: Any) -> str:

@@ -62,8 +62,10 @@ def train_students(
     recipe: Recipe,
     normaliser: Normaliser,
     bounds: tuple[np.ndarray, np.ndarray],
+    weights: Float[np.ndarray, " N"] | None = None,
 ) -> Students:
     """Train one student a seed on standardised states and actions in [−1, 1], all by one compiled call."""
-    pairs = clone.Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(actions, jnp.float32))
+    counted = None if weights is None else jnp.asarray(weights, jnp.float32)
+    pairs = clone.Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(actions, jnp.float32), counted)
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
     return Students(jax.block_until_ready(clone.train_students(keys, pairs, recipe)), normaliser, *bounds)

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from potstill import distillation
 from potstill.bundled import BUNDLED, bundled_names
 from potstill.clone import Pairs
 from potstill.config import DistillConfig
+from potstill.criteria import held_out_loss, make_choice
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
-from potstill.distillate import Distillate
+from potstill.distillate import Distillate, settle
 from potstill.environments import Reference, reference_returns
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, unknown
 from potstill.evaluation import (
     TEACHER_SEED,
     measured_reference,
@@ -30,15 +30,17 @@ from potstill.evaluation import (
     score_students,
     train_crew,
 )
-from potstill.objectives import objective_named, value_weights
+from potstill.initial import INITIAL
+from potstill.objectives import objective_named, weighting_of, weightings_named
 from potstill.progress import Tracker
-from potstill.recipes import recipe_named
+from potstill.recipes import Recipe, recipe_named
 from potstill.reports import report_distillation
 from potstill.runs import RunFolder, check_free, read_json, to_json
 from potstill.settings import command_line, configured
 from potstill.solvers import make_solver
 from potstill.statistics import summarise
 from potstill.storage import file_hash
+from potstill.table import tabulate
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.registry import find_teacher
 from potstill.types import Transitions
@@ -98,7 +100,9 @@ def _check_names(config: DistillConfig) -> None:
     """Fail on an unknown name before anything is read."""
     recipe = recipe_named(config.recipe)
     make_solver(config.solver, recipe)
-    value_weights(jnp.ones(2), config.weighting)
+    weightings_named(weighting_of(config.objective, config.weighting))
+    if config.initial not in INITIAL:
+        raise unknown("choice of initial states", config.initial, INITIAL)
     if config.objective != "random":
         objective_named(config.objective)
     if config.solver == "kernel" and recipe.sampled:
@@ -119,13 +123,17 @@ class Job:
         default_factory=lambda: dict.fromkeys(("distilling", "training", "evaluating"), 0.0)
     )
     curve: list[dict[str, float]] = field(default_factory=list)
+    chosen: dict[str, Any] = field(default_factory=dict)
 
     def distil(self) -> Distillate:
         """Run the outer loop; at every point of the curve save the pairs and let students play."""
         config, started = self.config, time.perf_counter()
-        table = distillation.tabulate(self.train, self.teacher, config.weighting)
-        held_out = distillation.tabulate(self.data.take(held_out_rows(len(self.data))), self.teacher, config.weighting)
+        weighting = weighting_of(config.objective, config.weighting)
+        table = tabulate(self.data, self.teacher, weighting, training_rows(len(self.data)))
+        held_out = tabulate(self.data, self.teacher, weighting, held_out_rows(len(self.data)))
         held_out = held_out._replace(value_scale=table.value_scale)
+        judge = held_out_loss(config, held_out, self.teacher)
+        choice = make_choice(config, held_out, self.teacher)
         points = set(np.linspace(0, config.steps, config.curve_points, dtype=int).tolist()) | {config.steps}
         every = max(1, config.steps // MOST_METRICS)
         aside = 0.0  # seconds spent on the curve, not on distilling
@@ -135,33 +143,36 @@ class Job:
                     values = {name: float(value) for name, value in figures.items()}
                     self.folder.log(step=step, **values, seconds=time.perf_counter() - started - aside)
                     tracker.update(step, loss=values["loss"])
+                if choice.offer(step, pairs):
+                    kept, kept_step = pairs, step
                 if step in points:
                     jax.block_until_ready(pairs)
                     paused = time.perf_counter()
-                    distillate = self._bottle(pairs, step)
-                    loss = distillation.judge(pairs, held_out, config, self.teacher)
-                    self._add_to_curve(distillate, step, loss, paused - started - aside)
+                    self._add_to_curve(self._bottle(pairs, step), step, judge(pairs), paused - started - aside)
                     aside += time.perf_counter() - paused
         self.seconds["distilling"] = time.perf_counter() - started - aside
         self.seconds["evaluating"] += aside
-        return distillate
+        self.chosen = {"step": kept_step, "by": config.choose, "losses": choice.losses}
+        return self._bottle(kept, kept_step)
 
     def _bottle(self, pairs: Pairs, step: int) -> Distillate:
         """Pairs in the environment's own units, with their papers, written to disk."""
         data, unit = self.data, np.asarray(pairs.actions)
         normaliser = self.data.normaliser if self.teacher is None else self.teacher.normaliser
+        weights, recipe = settle(pairs.weights, recipe_named(self.config.recipe))
         distillate = Distillate(
             normaliser.invert(np.asarray(pairs.states)).astype(np.float32),
             (data.action_low + (unit + 1.0) * 0.5 * (data.action_high - data.action_low)).astype(np.float32),
             normaliser,
             data.action_low,
             data.action_high,
-            self._papers(step),
+            self._papers(step, recipe),
+            weights,
         )
         distillate.save(self.folder.path / "distillate.safetensors")
         return distillate
 
-    def _papers(self, step: int) -> dict[str, Any]:
+    def _papers(self, step: int, recipe: Recipe) -> dict[str, Any]:
         config = self.config
         settings = {k: v for k, v in to_json(config).items() if k not in ("out", "force")}
         return {
@@ -170,10 +181,10 @@ class Job:
             "dataset": {"name": self.data.name, "sha256": self.data.content_hash, "rows": len(self.data)},
             "teacher": None if self.teacher is None else {"sha256": self.teacher.content_hash, **self.teacher.metadata},
             "objective": config.objective,
-            "weighting": config.weighting,
+            "weighting": weighting_of(config.objective, config.weighting),
             "solver": config.solver,
             "recipe": config.recipe,
-            "student": to_json(recipe_named(config.recipe)),
+            "student": to_json(recipe),
             "steps": step,
             "settings": settings,
             "command": command_line("distill", config),
@@ -209,7 +220,8 @@ class Job:
         self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["training"]
         known = whole_data_cloning(self.config.dataset)
         artefact = file_hash(self.folder.path / "distillate.safetensors")
-        return result | {"bc": known, "curve": self.curve, "seconds": self.seconds, "sha256": artefact}
+        result |= {"bc": known, "curve": self.curve, "chosen": self.chosen}
+        return result | {"seconds": self.seconds, "sha256": artefact}
 
 
 def whole_data_cloning(dataset: Path | str) -> dict[str, Any] | None:

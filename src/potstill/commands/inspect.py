@@ -104,10 +104,12 @@ def describe_distillate(path: Path) -> dict[str, Any]:
     from potstill.distillate import load
 
     distillate = load(path)
+    weights = distillate.weights
     return {
         "kind": "distillate",
         "bytes": path.stat().st_size,
         "pairs": len(distillate),
+        "weights": "all alike" if weights is None else [weights.min().item(), weights.max().item()],
         "state_size": distillate.states.shape[1],
         "action_size": distillate.actions.shape[1],
         "states_from": distillate.states.min(0).round(3).tolist(),

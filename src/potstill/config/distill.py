@@ -6,7 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Literal
 
-from potstill.settings import check_ranges
+from potstill.errors import PotstillError
+from potstill.settings import check_choices, check_ranges
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,11 @@ class DistillConfig:
     """N, the number of pairs."""
 
     objective: str = "q-gap"
-    """random, dbc, pbc, av-pbc or q-gap."""
+    """random, dbc, pbc, av-pbc, or q-gap by the least of the critics (q-gap-mean: their mean, q-gap-each: each)."""
 
-    weighting: str = "ranged"
-    """Av-PBC's weights from q*: ranged, clipped or reference."""
+    weighting: str | None = None
+    """Weights of states, several with commas: ranged, clipped, shifted, softplus, reference (of value), density, sdw,
+    discounted, early (of time), uniform. Default: ranged for av-pbc, uniform for all others."""
 
     solver: str = "kernel"
     """kernel (kernel descent), unroll (back-propagation through a student's training) or sweep."""
@@ -57,8 +59,21 @@ class DistillConfig:
     clip: float = 2.0
     """Largest norm of the outer gradient."""
 
+    initial: str = "random"
+    """Initial states: random, k-means (one a cluster) or diverse (far apart, of high value)."""
+
     initial_actions: Literal["teacher", "data"] = "teacher"
     """Actions of the initial pairs; data is the paper's choice."""
+
+    learn: Literal["none", "weights", "step-size", "both"] = "none"
+    """Learned with the pairs: a weight for each, the students' step size, or both."""
+
+    average: float = 0.0
+    """Share of the last outer steps whose pairs are averaged; 0 keeps the last ones."""
+
+    choose: Literal["last", "held-out", "students"] = "last"
+    """The outer step that is kept: the last, or of seven the one of the least loss on held-out states, by the
+    solver or by trained students. Never by return."""
 
     students: int = 10
     """Students in the final evaluation, and in the ensemble."""
@@ -80,7 +95,10 @@ class DistillConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, size=1, steps=0, batch=1, clip=1e-12, learning_rate=1e-12)
-        check_ranges(self, students=1, episodes=0, curve_points=1, seed=0)
+        check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0)
+        check_choices(self)
+        if self.average > 1.0:
+            raise PotstillError(f"--average {self.average}: a share of the steps, at most 1, is needed")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from potstill.errors import PotstillError, missing_extra, unknown
 SUFFIXES = {".npz": "npz", ".hdf5": "d4rl", ".h5": "d4rl", ".parquet": "parquet"}
 FORMATS = {"npz": None, "d4rl": None, "parquet": ("pyarrow", "arrow"), "minari": ("minari", "minari")}
 """By name, the package that each one needs and the extra that brings it."""
+WITHOUT_WEIGHTS = ("d4rl", "minari")
+"""Formats whose readers know no weight of a row: learned weights would be lost without a word."""
 
 
 def export(
@@ -30,7 +32,7 @@ def export(
     ===========  ==========================================================================
 
     Each also holds, as JSON under ``potstill`` (``card`` in HDF5), the normaliser, the action bounds, the
-    recipe and the metadata.
+    recipe and the metadata. Learned weights of pairs go into ``npz`` and ``parquet`` only.
 
     Args:
         distillate: what to write, or whatever :func:`potstill.load` takes.
@@ -43,7 +45,7 @@ def export(
 
     Raises:
         PotstillError: an unknown format, a library that is missing, a path that exists or cannot be
-            written, or pairs that are not finite.
+            written, pairs that are not finite, or learned weights that the format cannot carry.
 
     >>> import tempfile
     >>> import numpy as np
@@ -62,6 +64,8 @@ def export(
         distillate = load(distillate)
     for column in ("states", "actions"):
         check_finite(column, getattr(distillate, column), source=str(path))
+    if distillate.weights is not None and name in WITHOUT_WEIGHTS:
+        raise PotstillError(f"{path}: {name} has no place for the learned weights of pairs: export to npz or parquet")
     if (path.is_file() or (path.is_dir() and any(path.iterdir()))) and not force:
         raise PotstillError(f"{path} exists: choose another path, or --force to replace it")
     place = path.resolve()

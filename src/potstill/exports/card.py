@@ -47,7 +47,7 @@ network trained on them by behavioural cloning imitates {model}.
 | column | type | unit |
 |---|---|---|
 | `states` | {states} × float32 | the environment's own, not standardised |
-| `actions` | {actions} × float32 | the environment's own, not scaled |
+| `actions` | {actions} × float32 | the environment's own, not scaled |{weights_row}
 
 The normaliser of the states (`state_mean`, `state_scale`), the action bounds (`action_low`,
 `action_high`), the recipe and all metadata are JSON under `potstill` in the Parquet file's own metadata.
@@ -66,7 +66,7 @@ Made by
 2. Scale the actions from [`action_low`, `action_high`] to [−1, 1].
 3. Take a ReLU network with {hidden} hidden layers of {width} units and tanh at its output. Start from
    orthogonal weights with gain √2 and zero biases.
-4. Take {steps} steps of SGD on the mean squared error of all pairs at once, with learning rate
+4. Take {steps} steps of SGD on the mean squared error of all pairs at once{weighed}, with learning rate
    {learning_rate} and momentum {momentum}.{deviation}
 5. When it acts, standardise what it observes in the same way and scale its output back to the bounds.
 
@@ -97,7 +97,7 @@ mean, scale = torch.tensor(papers["state_mean"]), torch.tensor(papers["state_sca
 low, high = torch.tensor(papers["action_low"]), torch.tensor(papers["action_high"])
 states, actions = (torch.tensor(table[name].to_pylist()) for name in ("states", "actions"))
 x, y = (states - mean) / scale, (actions - low) / (high - low) * 2 - 1
-
+{weights_line}
 sizes, layers = {sizes}, []
 for inputs, outputs in zip(sizes, sizes[1:]):
     layer = nn.Linear(inputs, outputs)
@@ -107,7 +107,7 @@ for inputs, outputs in zip(sizes, sizes[1:]):
 network = nn.Sequential(*layers[:-1], nn.Tanh())
 optimiser = torch.optim.SGD(network.parameters(), lr={learning_rate}, momentum={momentum})
 for _ in range({steps}):
-    loss = nn.functional.mse_loss(network(x), y)
+    loss = {loss}
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
@@ -143,6 +143,9 @@ def card(distillate: Distillate) -> str:
     title = f"{_name(metadata['dataset'])}, distilled to {len(distillate)} pairs"
     training = {name: getattr(recipe, name) for name in ("steps", "learning_rate", "momentum")}
     sizes = [states, *[recipe.width] * (recipe.layers - 1), actions]
+    learned = distillate.weights is not None
+    loss = "(weights[:, None] * (network(x) - y) ** 2).mean()" if learned else "nn.functional.mse_loss(network(x), y)"
+    line = 'weights = torch.tensor(table["weights"].to_pylist())\n' if learned else ""
     return CARD.format(
         head=head(title, len(distillate), TAGS, CONFIGS.format(file=DATA_FILE)),
         licence=LICENCE,
@@ -156,7 +159,9 @@ def card(distillate: Distillate) -> str:
         hidden=recipe.layers - 1,
         width=recipe.width,
         deviation=_deviation(recipe),
-        code=CODE.format(file=DATA_FILE, sizes=sizes, **training),
+        weights_row="\n| `weights` | float32 | how much a pair counts, 1 on average |" if learned else "",
+        weighed=", each times its weight" if learned else "",
+        code=CODE.format(file=DATA_FILE, sizes=sizes, loss=loss, weights_line=line, **training),
         **training,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from potstill.exports.papers import papers
 
 
 def write(distillate: Distillate, path: Path) -> None:
-    """Write ``states``, ``actions``, normaliser and bounds, and the papers as a string of JSON."""
+    """Write ``states``, ``actions``, learned ``weights`` if any, normaliser, bounds, and the papers as JSON text."""
+    learned: dict[str, Any] = {} if distillate.weights is None else {"weights": distillate.weights}
     with path.open("wb") as file:  # an open file, because savez adds .npz to a name
         np.savez(
             file,
             states=distillate.states,
             actions=distillate.actions,
+            **learned,
             state_mean=distillate.normaliser.mean,
             state_scale=distillate.normaliser.scale,
             action_low=distillate.action_low,

@@ -14,7 +14,7 @@ from potstill.exports.papers import papers
 
 
 def write(distillate: Distillate, path: Path) -> None:
-    """Write columns ``states`` and ``actions``; the papers are JSON in the schema's metadata."""
+    """Write columns ``states``, ``actions``, learned ``weights`` if any; the papers are JSON in its metadata."""
     if path.suffix == ".parquet":
         _write_table(distillate, path)
         return
@@ -28,6 +28,8 @@ def _write_table(distillate: Distillate, path: Path) -> None:
     from pyarrow.parquet import write_table
 
     columns = {"states": _rows(distillate.states), "actions": _rows(distillate.actions)}
+    if distillate.weights is not None:
+        columns["weights"] = pyarrow.array(distillate.weights)
     metadata = {"potstill": json.dumps(papers(distillate))}
     write_table(pyarrow.table(columns).replace_schema_metadata(metadata), path)
 

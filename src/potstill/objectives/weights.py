@@ -1,25 +1,66 @@
-"""Weights of states in Av-PBC: what is done with the sign and the scale of q*.
+"""Weights of states: which states of the dataset count, and how much.
 
-An offline critic's q* is negative on many states, where a plain weight would reward *dis*agreement
-with the teacher. Every weighting but the reference's is therefore non-negative and has mean 1 over the
-dataset, so that learning rates mean the same for all.
+    H(π) = E_s~D [ w(s) h(s, π(s)) ],      w the product of the named weightings, of mean 1
+
+Weights multiply any objective h. Of value (what is done with the sign and the scale of q*), of density,
+of time. An offline critic's q* is negative on many states, where a plain weight would reward
+*dis*agreement with the teacher: every weighting but the reference's is non-negative, and has mean 1 over
+the dataset, so that learning rates mean the same for all.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from potstill.errors import unknown
+from potstill.errors import PotstillError, unknown
+from potstill.objectives.density import log_density
 
 REFERENCE_SCALE = 0.02
+SDW_POWER = 0.02  # keeps nine tenths of the effective sample size where log-densities span 19 to 46 nats
+LEAST_EFFECTIVE = 0.5  # of the states, after weights of density
+DISCOUNT = 0.99
+
+
+class States:
+    """What weightings may ask of a dataset's M states; each is worked out when it is first asked for."""
+
+    def __init__(
+        self, states: Float[Array, "M S"], values: Float[Array, " M"], steps: Callable[[], Float[np.ndarray, " M"]]
+    ) -> None:
+        self.states = states
+        self.values = values
+        self._steps = steps
+
+    @functools.cached_property
+    def log_density(self) -> Float[Array, " M"]:
+        """Log p(s), up to a constant."""
+        return log_density(self.states)
+
+    @functools.cached_property
+    def steps(self) -> Float[Array, " M"]:
+        """t, how many steps of its episode precede a state."""
+        return jnp.asarray(self._steps(), jnp.float32)
 
 
 def clipped(values: Float[Array, " M"]) -> Float[Array, " M"]:
     """max(q*, 0): a state of negative value does not count. Moves with a shift of the reward."""
     return jnp.maximum(values, 0.0)
+
+
+def shifted(values: Float[Array, " M"]) -> Float[Array, " M"]:
+    """q* − min q*: unmoved by a shift of the reward, but one very bad state lifts all others."""
+    return values - values.min()
+
+
+def softplus(values: Float[Array, " M"]) -> Float[Array, " M"]:
+    """log(1 + exp(q* / std(q*))): like ``clipped``, but a negative value still counts a little."""
+    return jax.nn.softplus(values / jnp.maximum(values.std(), 1e-8))
 
 
 def ranged(values: Float[Array, " M"]) -> Float[Array, " M"]:
@@ -28,23 +69,98 @@ def ranged(values: Float[Array, " M"]) -> Float[Array, " M"]:
     return jnp.clip((values - low) / jnp.maximum(high - low, 1e-8), 0.0, 1.0) ** 2
 
 
-WEIGHTINGS: dict[str, Callable[[Float[Array, " M"]], Float[Array, " M"]]] = {"clipped": clipped, "ranged": ranged}
+def reference(values: Float[Array, " M"]) -> Float[Array, " M"]:
+    """0.02 q*, as the original implementation has it: negative values are let through, the mean is not 1."""
+    return REFERENCE_SCALE * values
 
 
-def value_weights(values: Float[Array, " M"], weighting: str) -> Float[Array, " M"]:
-    """Weights of M states from their values q*(s, π*(s)).
+def effective_share(weights: Float[Array, " M"]) -> Float[Array, ""]:
+    """(Σ w)² / (M Σ w²): the share of the states that effectively counts."""
+    return weights.sum() ** 2 / (len(weights) * jnp.sum(weights**2))
+
+
+def rarity(log_densities: Float[Array, " M"]) -> Float[Array, " M"]:
+    """p^−τ with log p clipped to its 1–99 percentiles; τ ≤ 1 is the largest that leaves half of the states.
+
+    1/p itself collapses to a few states: log-densities span tens of nats. Half of the states means an
+    effective sample size of M / 2.
+    """
+    spread = jnp.clip(log_densities, *jnp.percentile(log_densities, jnp.array([1.0, 99.0])))
+    spread = spread - spread.min()
+    low, high = 0.0, 1.0
+    if float(effective_share(jnp.exp(-spread))) < LEAST_EFFECTIVE:
+        for _ in range(30):  # bisection: the share falls as τ grows
+            middle = (low + high) / 2
+            enough = float(effective_share(jnp.exp(-middle * spread))) >= LEAST_EFFECTIVE
+            low, high = (middle, high) if enough else (low, middle)
+    else:
+        low = high
+    return jnp.exp(-low * spread)
+
+
+def sdw(log_densities: Float[Array, " M"]) -> Float[Array, " M"]:
+    """p^−0.02, a power of the reciprocal density. Source: Lei et al. 2025, arXiv 2512.06692 (SDW)."""
+    return jnp.exp(-SDW_POWER * (log_densities - log_densities.max()))
+
+
+def discounted(steps: Float[Array, " M"]) -> Float[Array, " M"]:
+    """0.99^t: the discount that the theory's distribution of states d_π has."""
+    return DISCOUNT**steps
+
+
+def early(steps: Float[Array, " M"]) -> Float[Array, " M"]:
+    """1 − t / T, T the longest episode: falls slowly, so that late states still count."""
+    return 1.0 - steps / (steps.max() + 1.0)
+
+
+Weighting = Callable[[States], Float[Array, " M"]]
+WEIGHTINGS: dict[str, Weighting] = {
+    "uniform": lambda of: jnp.ones_like(of.values),
+    "clipped": lambda of: clipped(of.values),
+    "shifted": lambda of: shifted(of.values),
+    "softplus": lambda of: softplus(of.values),
+    "ranged": lambda of: ranged(of.values),
+    "reference": lambda of: reference(of.values),
+    "density": lambda of: rarity(of.log_density),
+    "sdw": lambda of: sdw(of.log_density),
+    "discounted": lambda of: discounted(of.steps),
+    "early": lambda of: early(of.steps),
+}
+
+
+def weightings_named(names: str) -> list[str]:
+    """The names in ``names``, which commas part; an unknown one is a :class:`~potstill.errors.PotstillError`.
+
+    >>> weightings_named("ranged,density")
+    ['ranged', 'density']
+    """
+    found = [name.strip() for name in names.split(",")]
+    for name in found:
+        if name not in WEIGHTINGS:
+            raise unknown("weighting", name, WEIGHTINGS)
+    if len(set(found)) < len(found):
+        raise PotstillError(f"weighting '{names}' names one twice")
+    return found
+
+
+def state_weights(names: str, of: States) -> Float[Array, " M"]:
+    """The product of the named weightings.
 
     Args:
-        values: in units of return, of any sign.
-        weighting: ``clipped``, ``ranged``, or ``reference`` (0.02 q*, negative values let through).
+        names: one or several of :data:`WEIGHTINGS`, parted by commas.
+        of: the states to weigh.
 
     Returns:
         Weights; of mean 1 and non-negative, except for ``reference``. Uniform if all would be zero.
     """
-    if weighting == "reference":
-        return REFERENCE_SCALE * values
-    if weighting not in WEIGHTINGS:
-        raise unknown("weighting", weighting, [*WEIGHTINGS, "reference"])
-    weights = WEIGHTINGS[weighting](values)
+    found = weightings_named(names)
+    product = jnp.ones_like(of.values)
+    for name in found:
+        product = product * WEIGHTINGS[name](of)
+    return product if "reference" in found else of_mean_one(product)
+
+
+def of_mean_one(weights: Float[Array, " M"]) -> Float[Array, " M"]:
+    """The same weights over their mean; all 1 where all are 0."""
     mean = weights.mean()
     return jnp.where(mean > 0, weights / jnp.where(mean > 0, mean, 1.0), jnp.ones_like(weights))

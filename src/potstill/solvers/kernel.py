@@ -58,12 +58,13 @@ def tangent_kernel(x: Float[Array, "B S"], y: Float[Array, "N S"], layers: int =
 def coefficients(pairs: Pairs, recipe: Recipe) -> Float[Array, "N A"]:
     """C of f(s) = K(s, S) c after ``recipe.steps`` steps of the student's training in function space."""
     kernel = tangent_kernel(pairs.states, pairs.states, recipe.layers)
+    weights = 1.0 if pairs.weights is None else pairs.weights[:, None]
 
     def body(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
         c, velocity = carry
         output = jnp.tanh(kernel @ c)
         gradient = 2.0 * (output - pairs.actions) * (1.0 - output**2) / pairs.actions.size
-        velocity = recipe.momentum * velocity + gradient
+        velocity = recipe.momentum * velocity + weights * gradient
         return (c - recipe.learning_rate * velocity, velocity), None
 
     zero = jnp.zeros_like(pairs.actions)

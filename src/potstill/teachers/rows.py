@@ -141,7 +141,7 @@ def returns_to_go(rewards: np.ndarray, ends: np.ndarray, discount: float, after:
     return found
 
 
-def need_order(data: Transitions, algorithm: str) -> None:
+def need_order(data: Transitions, what: str, otherwise: str = ", or use iql or edac") -> None:
     """Raise unless rows lie in the order of their episodes: each next state is the next row's state."""
     first, count, last = 0, 0, len(data) - 1
     for rows in blocks(data.observations):
@@ -151,7 +151,7 @@ def need_order(data: Transitions, algorithm: str) -> None:
         first, count = (first if count or not len(broken) else int(broken[0])), count + len(broken)
     if count:
         raise PotstillError(
-            f"{data.name}: {algorithm} needs rows in the order of their episodes, but the next state of row "
+            f"{data.name}: {what} needs rows in the order of their episodes, but the next state of row "
             f"{first} is not the state of the row after it ({count} such rows); "
-            "mark where episodes end (truncations), or use iql or edac"
+            f"mark where episodes end (truncations){otherwise}"
         )

@@ -1,0 +1,98 @@
+"""Which iterate of the outer loop is kept: by a loss on held-out states, never by return.
+
+``last``      the last one, unseen.
+``held-out``  the one of the least outer loss on held-out states: the solver's own view of its student.
+``students``  the one whose trained students have the least objective there: five networks of the recipe,
+              each from a start of its own, that no evaluation uses.
+
+The last two look at the start and at six iterates of the second half.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from potstill import clone
+from potstill.clone import Pairs
+from potstill.config import DistillConfig
+from potstill.distillation import outer_loss
+from potstill.objectives import Batch, weighted_loss
+from potstill.recipes import recipe_named
+from potstill.teachers.base import Teacher
+
+CANDIDATES = 6  # iterates of the second half that are looked at
+CREW = 5  # students behind the criterion of that name
+CREW_KEY = 1_000_003  # far from the seeds of evaluations
+
+Loss = Callable[[Pairs], float]
+
+
+def held_out_loss(config: DistillConfig, held_out: Batch, teacher: Teacher | None) -> Loss:
+    """The outer loss on held-out states, for one fixed start of the student; DBC's for random pairs."""
+    if config.objective == "random":
+        config = dataclasses.replace(config, objective="dbc")
+    loss = jax.jit(functools.partial(outer_loss, config=config, teacher=teacher))
+    return lambda pairs: float(loss(pairs, held_out, jax.random.key(0)))
+
+
+def students_loss(config: DistillConfig, held_out: Batch, teacher: Teacher | None) -> Loss:
+    """The objective on held-out states, mean over students that are trained on the pairs."""
+    recipe, keys = recipe_named(config.recipe), jax.random.split(jax.random.key(CREW_KEY), CREW)
+    objective = config.objective if config.objective != "random" else "dbc"
+
+    @jax.jit
+    def loss(pairs: Pairs) -> Array:
+        size = pairs.actions.shape[-1]
+        crew = clone.train_students(keys, pairs, recipe)
+        actions = jax.vmap(lambda params: clone.mean_actions(params, held_out.states, size))(crew)
+        return jnp.mean(jax.vmap(lambda a: weighted_loss(objective, a, held_out, teacher))(actions))
+
+    return lambda pairs: float(loss(pairs))
+
+
+def candidates(config: DistillConfig) -> set[int]:
+    """The outer steps whose pairs are looked at."""
+    if config.choose == "last":
+        return set(range(config.steps + 1))
+    return {0, *np.linspace(config.steps // 2, config.steps, CANDIDATES, dtype=int).tolist()}
+
+
+CRITERIA: dict[str, Callable[[DistillConfig, Batch, Teacher | None], Loss]] = {
+    "held-out": held_out_loss,
+    "students": students_loss,
+}
+
+
+@dataclass
+class Choice:
+    """Which of the iterates offered to keep."""
+
+    steps: set[int]
+    """The candidates."""
+    loss: Loss | None
+    """The criterion; without one the latest is kept."""
+    losses: dict[int, float] = field(default_factory=dict)
+    """What the criterion said of each candidate so far."""
+
+    def offer(self, step: int, pairs: Pairs) -> bool:
+        """Whether to keep ``pairs``: a candidate, and none before had as low a loss."""
+        if step not in self.steps or self.loss is None:
+            return step in self.steps
+        before = min(self.losses.values(), default=np.inf)
+        self.losses[step] = self.loss(pairs)
+        return self.losses[step] < before or len(self.losses) == 1
+
+
+def make_choice(config: DistillConfig, held_out: Batch, teacher: Teacher | None) -> Choice:
+    """The choice that ``config.choose`` names."""
+    if config.choose == "last":
+        return Choice(candidates(config), None)
+    return Choice(candidates(config), CRITERIA[config.choose](config, held_out, teacher))

@@ -1,0 +1,55 @@
+"""How densely the data lie about a state: nearest neighbours in many small samples.
+
+A Gaussian mixture or a flow must be fitted and fails quietly in 11 to 376 dimensions; a kernel density
+needs a bandwidth, and far from every centre it is that of the nearest one. Distances to neighbours need
+neither, and adapt to how dense it is where they are measured. Of n states drawn from a density p in S
+dimensions the nearest lies at a distance d with
+
+    log p(s) ≈ −S log d(s) + constant,
+
+a noisy estimate; the mean over many small samples is a steady one, and costs one matrix product and a
+minimum where sorting out k neighbours would cost ten times as much.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+SAMPLES, SAMPLE_SIZE = 16, 256  # G small samples of n states each
+CHUNK = 4096  # states whose distances are held at once
+LEAST_DISTANCE = 1e-3  # in standard deviations of the states: a state that occurs twice is not infinitely dense
+
+
+def log_density(states: Float[Array, "M S"]) -> Float[Array, " M"]:
+    """Log p(s) of each of M standardised states among all of them, up to a constant.
+
+    A state is never its own neighbour. The samples are drawn with a fixed seed: the same data give the
+    same densities.
+    """
+    rows = len(states)
+    count = min(SAMPLE_SIZE, max(2, rows // 2))
+    rng = np.random.default_rng(0)
+    drawn = jnp.asarray(np.stack([rng.choice(rows, count, replace=False) for _ in range(SAMPLES)]), jnp.int32)
+    index = jnp.arange(rows, dtype=jnp.int32)
+    parts = [_mean_log_distance(states, drawn, index[i : i + CHUNK]) for i in range(0, rows, CHUNK)]
+    return -states.shape[1] * jnp.concatenate(parts)
+
+
+@jax.jit
+def _mean_log_distance(
+    states: Float[Array, "M S"], drawn: Int[Array, "G n"], index: Int[Array, " B"]
+) -> Float[Array, " B"]:
+    """Mean over G samples of log ‖s − its nearest in the sample‖, for the B states of ``index``."""
+    here = states[index]
+    norms = jnp.sum(here**2, axis=-1)[:, None]
+
+    def nearest(rows: Int[Array, " n"]) -> Float[Array, " B"]:
+        there = states[rows]
+        squares = norms + jnp.sum(there**2, axis=-1)[None] - 2.0 * here @ there.T
+        squares = jnp.where(index[:, None] == rows[None], jnp.inf, squares)
+        return 0.5 * jnp.log(jnp.maximum(squares.min(axis=-1), LEAST_DISTANCE**2))
+
+    return jax.lax.map(nearest, drawn).mean(axis=0)

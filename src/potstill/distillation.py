@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -11,12 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from potstill import devices
 from potstill.clone import Pairs
-from potstill.config import DistillConfig
+from potstill.config import DistillConfig, UnrollConfig
 from potstill.objectives import Batch, objective_named, value_weights
-from potstill.recipes import recipe_named
+from potstill.recipes import Recipe, recipe_named
 from potstill.solvers import make_solver
 from potstill.teachers.base import Teacher
 from potstill.types import Transitions
@@ -72,6 +75,11 @@ def rows(table: Batch, index: Int[Array, " B"]) -> Batch:
     return table._replace(**columns)
 
 
+def spread_rows(batch: Batch, mesh: Mesh) -> Batch:
+    """The batch with its rows shared among the devices."""
+    return batch._replace(**devices.spread({k: v for k, v in batch._asdict().items() if k != "value_scale"}, mesh))
+
+
 def initial_pairs(table: Batch, config: DistillConfig, rng: np.random.Generator) -> Pairs:
     """N random real states, with the teacher's actions or, as in the paper, the dataset's."""
     index = jnp.asarray(rng.choice(len(table.states), config.size, replace=False))
@@ -89,33 +97,56 @@ def outer_optimiser(config: DistillConfig) -> optax.GradientTransformation:
 
 
 def outer_loss(
-    pairs: Pairs, batch: Batch, key: PRNGKeyArray, *, config: DistillConfig, teacher: Teacher | None
+    pairs: Pairs,
+    batch: Batch,
+    key: PRNGKeyArray,
+    *,
+    config: DistillConfig,
+    recipe: Recipe,
+    teacher: Teacher | None,
+    mesh: Mesh,
 ) -> Array:
-    """H(π_θ(D), batch): solve for the student, judge its actions."""
-    solver = make_solver(config.solver, recipe_named(config.recipe))
-    return objective_named(config.objective)(solver(pairs, batch.states, key), batch, teacher)
+    """H(π_θ(D), batch), its mean over ``config.starts`` students: solve for each, judge its actions.
+
+    The devices of ``mesh`` share the students, or, where they do not divide, the pairs and the states.
+    """
+    solver, objective = make_solver(config.solver, recipe, config.unroll), objective_named(config.objective)
+
+    def of_one(key: PRNGKeyArray, pairs: Pairs, batch: Batch) -> Array:
+        return objective(solver(pairs, batch.states, key), batch, teacher)
+
+    keys = jax.random.split(key, config.starts) if config.starts > 1 else key[None]
+    if devices.divides(config.starts, mesh):
+        keys = devices.spread(keys, mesh)
+    else:
+        pairs, batch = devices.spread(pairs, mesh), spread_rows(batch, mesh)
+    if config.starts == 1:
+        return of_one(keys[0], pairs, batch)
+    return jnp.mean(jax.vmap(of_one, in_axes=(0, None, None))(keys, pairs, batch))
 
 
 def judge(pairs: Pairs, batch: Batch, config: DistillConfig, teacher: Teacher | None) -> float:
     """The outer loss of ``pairs`` on states that were held out, for one fixed start of the student."""
     if config.objective == "random":
         config = dataclasses.replace(config, objective="dbc")
-    loss = functools.partial(outer_loss, config=config, teacher=teacher)
+    config, recipe = dataclasses.replace(config, unroll=UnrollConfig()), recipe_named(config.recipe)
+    loss = functools.partial(outer_loss, config=config, recipe=recipe, teacher=teacher, mesh=devices.own())
     return float(jax.jit(loss)(pairs, batch, jax.random.key(0)))
 
 
-def make_update(config: DistillConfig, teacher: Teacher | None) -> Update:
-    """One compiled outer step: draw a batch, differentiate the outer loss, move the pairs.
+def make_update(config: DistillConfig, recipe: Recipe, teacher: Teacher | None) -> Update:
+    """One compiled outer step for students of ``recipe``: draw a batch, differentiate the outer loss, move the pairs.
 
     Returns:
         ``update(state, table, key) -> (state, {"loss", "gradient_norm"})``; pure.
     """
-    rule = outer_optimiser(config)
+    rule, mesh = outer_optimiser(config), devices.everyones()
+    loss_of = functools.partial(outer_loss, config=config, recipe=recipe, teacher=teacher, mesh=mesh)
 
     def update(state: OuterState, table: Batch, key: PRNGKeyArray) -> tuple[OuterState, dict[str, Array]]:
         batch_key, start_key = jax.random.split(key)
         batch = rows(table, jax.random.randint(batch_key, (config.batch,), 0, len(table.states)))
-        loss, gradient = jax.value_and_grad(outer_loss)(state.pairs, batch, start_key, config=config, teacher=teacher)
+        loss, gradient = devices.whole(jax.value_and_grad(loss_of)(state.pairs, batch, start_key), mesh)
         updates, optimiser = rule.update(gradient, state.optimiser, state.pairs)
         states, actions = optax.apply_updates(state.pairs, updates)
         pairs = Pairs(states, jnp.clip(actions, -1.0, 1.0))
@@ -134,8 +165,20 @@ def outer_steps(
     yield 0, pairs, {}
     if config.objective == "random":
         return
-    update = make_update(config, teacher)
-    state = OuterState(pairs, outer_optimiser(config).init(pairs))
-    for step in range(1, config.steps + 1):
-        state, figures = update(state, table, jax.random.fold_in(key, step))
-        yield step, jax.tree.map(jnp.copy, state.pairs), figures
+    mesh = devices.everyones()
+    state = devices.placed(OuterState(pairs, outer_optimiser(config).init(pairs)), mesh)
+    table, key = devices.placed((table, key), mesh)
+    for steps, recipe in stages(config):
+        update = make_update(config, recipe, teacher)
+        for step in steps:
+            state, figures = update(state, table, jax.random.fold_in(key, step))
+            yield step, devices.copied(state.pairs), figures
+
+
+def stages(config: DistillConfig) -> Iterator[tuple[range, Recipe]]:
+    """Outer steps and their students: an equal share for each of ``config.widths``, then for the recipe's own."""
+    recipe = recipe_named(config.recipe)
+    recipes = [*(dataclasses.replace(recipe, width=width) for width in config.widths), recipe]
+    ends = [config.steps * i // len(recipes) for i in range(len(recipes) + 1)]
+    for (first, last), student in zip(itertools.pairwise(ends), recipes, strict=True):
+        yield range(first + 1, last + 1), student

@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from potstill import distillation
+from potstill import devices, distillation
 from potstill.bundled import BUNDLED, bundled_names
 from potstill.clone import Pairs
-from potstill.config import DistillConfig
+from potstill.config import DistillConfig, UnrollConfig
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
 from potstill.distillate import Distillate
@@ -36,7 +36,7 @@ from potstill.recipes import recipe_named
 from potstill.reports import report_distillation
 from potstill.runs import RunFolder, check_free, read_json, to_json
 from potstill.settings import command_line, configured
-from potstill.solvers import make_solver
+from potstill.solvers import NETWORKS, make_solver
 from potstill.statistics import summarise
 from potstill.storage import file_hash
 from potstill.teachers.base import NetworkTeacher
@@ -67,8 +67,10 @@ def distill(config: DistillConfig) -> Path:
         >>> run = potstill.distill("hopper-medium-replay", size=64, steps=100)  # doctest: +SKIP
         >>> policy = potstill.load(run).train_student(seed=0)  # doctest: +SKIP
     """
+    devices.use(config.devices)
     _check_names(config)
-    check_free(config.out, force=config.force)
+    if devices.leads():
+        check_free(config.out, force=config.force)
     data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
     train = data.take(training_rows(len(data)))
     if config.size > len(train):
@@ -76,6 +78,8 @@ def distill(config: DistillConfig) -> Path:
     teacher = None
     if config.teacher is not None or config.objective not in TEACHERLESS or str(config.dataset) in bundled_names():
         teacher = find_teacher(config.teacher, config.dataset, data)
+    if not devices.leads():
+        return _follow(config, train, teacher)
     folder = RunFolder(config.out, "distill", config, force=config.force)
     print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.path}")
     job = Job(config, data, train, teacher, folder, reference_for(config, data, teacher))
@@ -93,15 +97,24 @@ def reference_for(config: DistillConfig, data: Transitions, teacher: NetworkTeac
     return measured_reference(teacher, data.env_id, max(10, config.episodes))
 
 
+def _follow(config: DistillConfig, train: Transitions, teacher: NetworkTeacher | None) -> Path:
+    """Do this process's share of the outer steps; the one that leads keeps the results."""
+    table = distillation.tabulate(train, teacher, config.weighting)
+    for _ in distillation.outer_steps(config, table, teacher):
+        pass
+    devices.part()
+    return Path(config.out or "runs")
+
+
 def _check_names(config: DistillConfig) -> None:
     """Fail on an unknown name before anything is read."""
     recipe = recipe_named(config.recipe)
-    make_solver(config.solver, recipe)
+    make_solver(config.solver, recipe, config.unroll)
     value_weights(jnp.ones(2), config.weighting)
     if config.objective != "random":
         objective_named(config.objective)
-    if config.solver == "kernel" and recipe.sampled:
-        raise PotstillError("--solver kernel has no sampled students: use --solver unroll with this recipe")
+    if config.solver not in NETWORKS and (config.starts > 1 or config.widths or config.unroll != UnrollConfig()):
+        raise PotstillError("--starts, --widths and --unroll are of networks: use them with --solver unroll or sweep")
 
 
 @dataclass
@@ -141,6 +154,7 @@ class Job:
                     loss = distillation.judge(pairs, held_out, config, self.teacher)
                     self._add_to_curve(distillate, step, loss, paused - started - aside)
                     aside += time.perf_counter() - paused
+        devices.part()
         self.seconds["distilling"] = time.perf_counter() - started - aside
         self.seconds["evaluating"] += aside
         return distillate

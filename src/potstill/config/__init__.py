@@ -5,7 +5,7 @@ these classes, and the resolved values are saved with every artefact.
 """
 
 from potstill.config.collect import CollectConfig
-from potstill.config.distill import DistillConfig, EvaluateConfig
+from potstill.config.distill import DistillConfig, EvaluateConfig, UnrollConfig
 from potstill.config.runs import ExportConfig, InspectConfig, ReportConfig, ReproduceConfig
 from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, Settings, TeachConfig
 
@@ -24,4 +24,5 @@ __all__ = [
     "ReproduceConfig",
     "Settings",
     "TeachConfig",
+    "UnrollConfig",
 ]

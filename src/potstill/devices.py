@@ -95,9 +95,9 @@ def _constrained(tree: Tree, mesh: Mesh, *axes: str) -> Tree:
 
 def placed(tree: Tree, mesh: Mesh) -> Tree:
     """``tree``, which all processes hold alike, as arrays that every device has."""
-    return tree if mesh.size == 1 else jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return tree if mesh.size == 1 else jax.jit(lambda arrays: whole(arrays, mesh))(tree)
 
 
-def copied(tree: Tree) -> Tree:
-    """``tree``, of which every device has all, as new arrays of this process's first device."""
-    return jax.tree.map(lambda leaf: jnp.array(leaf.addressable_data(0)), tree)
+def gathered(tree: Tree) -> Tree:
+    """``tree``, of which every device has all, as new arrays that JAX may put on any device of this process."""
+    return jax.tree.map(lambda leaf: jnp.array(np.asarray(leaf)), tree)

@@ -110,7 +110,7 @@ def outer_loss(
 
     The devices of ``mesh`` share the students, or, where they do not divide, the pairs and the states.
     """
-    solver, objective = make_solver(config.solver, recipe, config.unroll), objective_named(config.objective)
+    solver, objective = make_solver(config.solver, recipe, config.own), objective_named(config.objective)
 
     def of_one(key: PRNGKeyArray, pairs: Pairs, batch: Batch) -> Array:
         return objective(solver(pairs, batch.states, key), batch, teacher)
@@ -172,7 +172,7 @@ def outer_steps(
         update = make_update(config, recipe, teacher)
         for step in steps:
             state, figures = update(state, table, jax.random.fold_in(key, step))
-            yield step, devices.copied(state.pairs), figures
+            yield step, devices.gathered(state.pairs), figures
 
 
 def stages(config: DistillConfig) -> Iterator[tuple[range, Recipe]]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from potstill import clone
+from potstill import clone, devices
 from potstill.networks import Params
 from potstill.policies import Policy
 from potstill.recipes import Recipe
@@ -66,4 +66,4 @@ def train_students(
     """Train one student a seed on standardised states and actions in [−1, 1], all by one compiled call."""
     pairs = clone.Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(actions, jnp.float32))
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
-    return Students(jax.block_until_ready(clone.train_students(keys, pairs, recipe)), normaliser, *bounds)
+    return Students(devices.gathered(clone.train_students(keys, pairs, recipe)), normaliser, *bounds)

@@ -15,7 +15,7 @@ import numpy as np
 from potstill import devices, distillation
 from potstill.bundled import BUNDLED, bundled_names
 from potstill.clone import Pairs
-from potstill.config import DistillConfig, UnrollConfig
+from potstill.config import DistillConfig
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
 from potstill.distillate import Distillate
@@ -36,7 +36,7 @@ from potstill.recipes import recipe_named
 from potstill.reports import report_distillation
 from potstill.runs import RunFolder, check_free, read_json, to_json
 from potstill.settings import command_line, configured
-from potstill.solvers import NETWORKS, make_solver
+from potstill.solvers import make_solver
 from potstill.statistics import summarise
 from potstill.storage import file_hash
 from potstill.teachers.base import NetworkTeacher
@@ -109,12 +109,12 @@ def _follow(config: DistillConfig, train: Transitions, teacher: NetworkTeacher |
 def _check_names(config: DistillConfig) -> None:
     """Fail on an unknown name before anything is read."""
     recipe = recipe_named(config.recipe)
-    make_solver(config.solver, recipe, config.unroll)
+    make_solver(config.solver, recipe, config.own)
     value_weights(jnp.ones(2), config.weighting)
     if config.objective != "random":
         objective_named(config.objective)
-    if config.solver not in NETWORKS and (config.starts > 1 or config.widths or config.unroll != UnrollConfig()):
-        raise PotstillError("--starts, --widths and --unroll are of networks: use them with --solver unroll or sweep")
+    if config.solver == "kernel" and (config.starts > 1 or config.widths):
+        raise PotstillError("--starts and --widths are of networks: use them with --solver unroll")
 
 
 @dataclass

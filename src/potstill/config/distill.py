@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from potstill.errors import PotstillError
 from potstill.settings import check_ranges
@@ -108,6 +108,11 @@ class DistillConfig:
 
     force: bool = False
     """Replace the run folder if it exists."""
+
+    @property
+    def own(self) -> Any:
+        """The chosen solver's settings, if it has any."""
+        return getattr(self, "unroll" if self.solver == "sweep" else self.solver, None)
 
     def __post_init__(self) -> None:
         check_ranges(self, size=1, steps=0, batch=1, clip=1e-12, learning_rate=1e-12, starts=1, devices=1)

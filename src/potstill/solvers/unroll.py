@@ -26,7 +26,16 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from potstill import clone
 from potstill.clone import Pairs, Training
 from potstill.config import UnrollConfig
+from potstill.errors import PotstillError
 from potstill.recipes import Recipe
+
+WHOLE = UnrollConfig()
+
+
+def check_window(recipe: Recipe, settings: UnrollConfig | None) -> None:
+    """Raise if the window is longer than the student's training."""
+    if settings is not None and settings.window is not None and settings.window > recipe.steps:
+        raise PotstillError(f"--unroll.window {settings.window}: students of this recipe train {recipe.steps} steps")
 
 
 def unrolled_actions(
@@ -35,7 +44,7 @@ def unrolled_actions(
     key: PRNGKeyArray,
     *,
     recipe: Recipe,
-    settings: UnrollConfig,
+    settings: UnrollConfig = WHOLE,
     adjoint: str = "autodiff",
 ) -> Float[Array, "B A"]:
     """Mean actions in ``states`` of a student trained on ``pairs`` from the start that ``key`` draws."""

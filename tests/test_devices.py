@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
@@ -83,6 +84,7 @@ def test_two_processes_give_what_one_gives(alone):
 
 
 def test_too_late_to_ask_for_devices():
+    assert jax.device_count() < 64  # starts JAX
     with pytest.raises(PotstillError, match="--devices 64: JAX has"):
         devices.use(64)
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.multihost_utils import sync_global_devices
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from potstill.errors import PotstillError
@@ -32,13 +33,12 @@ def use(devices: int | None) -> None:
     Raises:
         PotstillError: JAX has started with another number of devices, or the environment is incomplete.
     """
+    if devices is not None:
+        with contextlib.suppress(RuntimeError):  # where JAX has started, what counts is what it found
+            jax.config.update("jax_num_cpu_devices", devices)
     if COORDINATOR in os.environ and not jax.distributed.is_initialized():
         _join()
-    if devices is None:
-        return
-    with contextlib.suppress(RuntimeError):  # where JAX has started, what counts is what it found
-        jax.config.update("jax_num_cpu_devices", devices)
-    if jax.local_device_count() != devices:
+    if devices is not None and jax.local_device_count() != devices:
         raise PotstillError(f"--devices {devices}: JAX has {jax.local_device_count()}")
 
 
@@ -48,6 +48,7 @@ def _join() -> None:
         raise PotstillError(f"{COORDINATOR} is set, so {' and '.join(missing)} must be numbers too")
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(os.environ[COORDINATOR], int(os.environ[PROCESSES]), int(os.environ[PROCESS]))
+    sync_global_devices("joined")  # connects the devices while all processes are here
 
 
 def leads() -> bool:

@@ -166,6 +166,7 @@ def outer_steps(
     if config.objective == "random":
         return
     mesh = devices.everyones()
+    pairs = jax.tree.map(jnp.copy, pairs)  # an update consumes what it is given
     state = devices.placed(OuterState(pairs, outer_optimiser(config).init(pairs)), mesh)
     table, key = devices.placed((table, key), mesh)
     for steps, recipe in stages(config):

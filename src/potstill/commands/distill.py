@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -133,30 +132,30 @@ class Job:
     curve: list[dict[str, float]] = field(default_factory=list)
 
     def distil(self) -> Distillate:
-        """Run the outer loop; at every point of the curve save the pairs and let students play."""
+        """Run the outer loop and save the pairs at every point of the curve; then let students play."""
         config, started = self.config, time.perf_counter()
         table = distillation.tabulate(self.train, self.teacher, config.weighting)
         held_out = distillation.tabulate(self.data.take(held_out_rows(len(self.data))), self.teacher, config.weighting)
         held_out = held_out._replace(value_scale=table.value_scale)
         points = set(np.linspace(0, config.steps, config.curve_points, dtype=int).tolist()) | {config.steps}
         every = max(1, config.steps // MOST_METRICS)
-        aside = 0.0  # seconds spent on the curve, not on distilling
+        reached = []  # evaluated later: other processes would wait
         with Tracker("distil", config.steps) as tracker:
             for step, pairs, figures in distillation.outer_steps(config, table, self.teacher):
+                seconds = time.perf_counter() - started
                 if step % every == 0 and figures:
                     values = {name: float(value) for name, value in figures.items()}
-                    self.folder.log(step=step, **values, seconds=time.perf_counter() - started - aside)
+                    self.folder.log(step=step, **values, seconds=seconds)
                     tracker.update(step, loss=values["loss"])
                 if step in points:
-                    jax.block_until_ready(pairs)
-                    paused = time.perf_counter()
                     distillate = self._bottle(pairs, step)
-                    loss = distillation.judge(pairs, held_out, config, self.teacher)
-                    self._add_to_curve(distillate, step, loss, paused - started - aside)
-                    aside += time.perf_counter() - paused
+                    reached.append((distillate, pairs, step, seconds))
         devices.part()
-        self.seconds["distilling"] = time.perf_counter() - started - aside
-        self.seconds["evaluating"] += aside
+        self.seconds["distilling"] = time.perf_counter() - started
+        for bottled, pairs, step, seconds in reached:
+            loss = distillation.judge(pairs, held_out, config, self.teacher)
+            self._add_to_curve(bottled, step, loss, seconds)
+        self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["distilling"]
         return distillate
 
     def _bottle(self, pairs: Pairs, step: int) -> Distillate:

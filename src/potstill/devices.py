@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -81,6 +82,17 @@ def spread(tree: Tree, mesh: Mesh) -> Tree:
     """Share the leading axis of every array of ``tree``; leave them as they are where it does not divide."""
     even = all(divides(leaf.shape[0], mesh) for leaf in jax.tree.leaves(tree))
     return _constrained(tree, mesh, AXIS) if even else tree
+
+
+def shared(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    """``function`` with the leading axes of its first argument and of its result shared, all else whole.
+
+    Said outright: left to the compiler, every device would draw and train all students.
+    """
+    if mesh.size == 1:
+        return function
+    lead, rest = PartitionSpec(AXIS), PartitionSpec()
+    return jax.shard_map(function, mesh=mesh, in_specs=(lead, rest, rest), out_specs=lead, check_vma=False)
 
 
 def whole(tree: Tree, mesh: Mesh) -> Tree:

@@ -115,14 +115,12 @@ def outer_loss(
     def of_one(key: PRNGKeyArray, pairs: Pairs, batch: Batch) -> Array:
         return objective(solver(pairs, batch.states, key), batch, teacher)
 
-    keys = jax.random.split(key, config.starts) if config.starts > 1 else key[None]
-    if devices.divides(config.starts, mesh):
-        keys = devices.spread(keys, mesh)
-    else:
-        pairs, batch = devices.spread(pairs, mesh), spread_rows(batch, mesh)
     if config.starts == 1:
-        return of_one(keys[0], pairs, batch)
-    return jnp.mean(jax.vmap(of_one, in_axes=(0, None, None))(keys, pairs, batch))
+        return of_one(key, devices.spread(pairs, mesh), spread_rows(batch, mesh))
+    keys, of_each = jax.random.split(key, config.starts), jax.vmap(of_one, in_axes=(0, None, None))
+    if devices.divides(config.starts, mesh):
+        return jnp.mean(devices.shared(of_each, mesh)(keys, pairs, batch))
+    return jnp.mean(of_each(keys, devices.spread(pairs, mesh), spread_rows(batch, mesh)))
 
 
 def judge(pairs: Pairs, batch: Batch, config: DistillConfig, teacher: Teacher | None) -> float:

@@ -107,6 +107,19 @@ def reading() -> str:
     return "\n".join(lines)
 
 
+def products() -> str:
+    """GFLOP/s of the unroll's products on one core."""
+    rates = load("products")["gflops"]
+    lines = [
+        "| product of 256 × 256, one core | float32, in cache | from memory | bfloat16, in cache | from memory |",
+        "|---|---|---|---|---|",
+    ]
+    for name in rates["float32"]:
+        row = [rates[kind][name][where] for kind in ("float32", "bfloat16") for where in ("in cache", "from memory")]
+        lines.append(f"| {name} | " + " | ".join(f"{x:.0f}" for x in row) + " |")
+    return "\n".join(lines)
+
+
 def fill(text: str, mark: str, content: str) -> str:
     start, end = f"<!-- {mark}:start -->", f"<!-- {mark}:end -->"
     before, rest = text.split(start)
@@ -119,10 +132,11 @@ def main() -> int:
     options = parser.parse_args()
     readme, results = ROOT / "README.md", ROOT / "docs" / "results.md"
     measured = "\n\n".join([choices(), outer_step(), steppers()])
-    data = ROOT / "docs" / "data.md"
+    data, unroll = ROOT / "docs" / "data.md", ROOT / "docs" / "unroll.md"
     wanted = {
         readme: fill(fill(readme.read_text(), "demo", demo()), "measured", measured),
         data: fill(data.read_text(), "reading", reading()),
+        unroll: fill(unroll.read_text(), "products", products()),
         results: page(),
     }
     stale = [path.name for path, text in wanted.items() if not path.exists() or path.read_text() != text]

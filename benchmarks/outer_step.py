@@ -23,6 +23,8 @@ from pathlib import Path
 from apart import run_apart
 
 N, T, WIDTH, BATCH, STATES, ACTIONS, RATE = 256, 100, 256, 2560, 11, 3, 0.1
+TWO, HALVES = ", two devices", "products in bfloat16"
+PROGRAMS = ["torch", "unroll", "unroll" + TWO, "sweep", "products alone", HALVES]
 REPEATS = 3  # timed steps of one process, after one that is not counted
 RESULTS = Path(__file__).parent / "results" / "outer_step.json"
 
@@ -35,21 +37,26 @@ def inputs():
     return draw(N, STATES), np.tanh(draw(N, ACTIONS)), draw(BATCH, STATES), np.tanh(draw(BATCH, ACTIONS))
 
 
-def jax_step(solver: str):
+def jax_step(solver: str, count: int):
+    """The step by one of our solvers; ``count`` devices share the pairs and the states."""
     import jax
     import jax.numpy as jnp
 
+    from potstill import devices
     from potstill.clone import Pairs
     from potstill.recipes import RECIPES
     from potstill.solvers import make_solver
 
+    devices.use(count)
+    mesh = devices.own()
     states, actions, queries, targets = map(jnp.asarray, inputs())
     solve = make_solver(solver, RECIPES["paper"])
 
     @jax.jit
     def step(pairs, key):
-        loss = lambda p: jnp.sum((solve(p, queries, key) - targets) ** 2, -1).mean()  # noqa: E731
-        return jax.value_and_grad(loss)(pairs)
+        shared = devices.spread(queries, mesh)
+        loss = lambda p: jnp.sum((solve(devices.spread(p, mesh), shared, key) - targets) ** 2, -1).mean()  # noqa: E731
+        return devices.whole(jax.value_and_grad(loss)(pairs), mesh)
 
     return lambda i: float(jax.block_until_ready(step(Pairs(states, actions), jax.random.key(i)))[0])
 
@@ -94,20 +101,21 @@ def torch_outer(params, states, actions, queries, targets):
     return float(outer.detach()), torch.autograd.grad(outer, (states, actions))
 
 
-def products():
+def products(kind: str = "float32"):
     """The least the step can take: its 1,800 products of 256 × 256 matrices, and nothing else."""
     import jax
     import jax.numpy as jnp
 
-    matrix = jnp.asarray(inputs()[2][:WIDTH] @ inputs()[2][:WIDTH].T / 50.0)
+    matrix = jnp.asarray(inputs()[2][:WIDTH] @ inputs()[2][:WIDTH].T / 50.0, kind)
     run = jax.jit(lambda x: jax.lax.fori_loop(0, 18 * T, lambda _, y: jnp.tanh(y @ matrix), x))
     return lambda _: float(jax.block_until_ready(run(matrix))[0, 0])
 
 
 def child(program: str) -> None:
     """Time one program in this process and print its figures as JSON."""
-    special = {"torch": torch_step, "products alone": products}
-    step = special[program]() if program in special else jax_step(program)
+    special = {"torch": torch_step, "products alone": products, HALVES: lambda: products("bfloat16")}
+    count = 2 if program.endswith(TWO) else 1
+    step = special[program]() if program in special else jax_step(program.removesuffix(TWO), count)
     losses, seconds = [step(0)], []
     for i in range(1, 1 + REPEATS):
         started = time.perf_counter()
@@ -119,6 +127,7 @@ def child(program: str) -> None:
 
 def compare(cores: int, rounds: int, programs: list[str]) -> dict:
     """Rounds of all programs in turn; medians, and ratios to PyTorch round by round."""
+    programs = [program for program in programs if cores > 1 or not program.endswith(TWO)]
     found = [{program: run_apart(__file__, program, cores) for program in programs} for _ in range(rounds)]
     summary = {}
     for program in programs:
@@ -138,7 +147,7 @@ def main() -> None:
     parser.add_argument("--child")
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--programs", nargs="+", default=["torch", "unroll", "sweep", "products alone"])
+    parser.add_argument("--programs", nargs="+", default=PROGRAMS)
     options = parser.parse_args()
     if options.child:
         return child(options.child)

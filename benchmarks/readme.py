@@ -135,6 +135,19 @@ def large() -> str:
     return "\n".join(lines)
 
 
+def products() -> str:
+    """GFLOP/s of the unroll's products on one core."""
+    rates = load("products")["gflops"]
+    lines = [
+        "| product of 256 × 256, one core | float32, in cache | from memory | bfloat16, in cache | from memory |",
+        "|---|---|---|---|---|",
+    ]
+    for name in rates["float32"]:
+        row = [rates[kind][name][where] for kind in ("float32", "bfloat16") for where in ("in cache", "from memory")]
+        lines.append(f"| {name} | " + " | ".join(f"{x:.0f}" for x in row) + " |")
+    return "\n".join(lines)
+
+
 def fill(text: str, mark: str, content: str) -> str:
     start, end = f"<!-- {mark}:start -->", f"<!-- {mark}:end -->"
     before, rest = text.split(start)
@@ -145,11 +158,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    readme, results, data = ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "data.md"
+    readme, docs = ROOT / "README.md", ROOT / "docs"
+    results, data, unroll = docs / "results.md", docs / "data.md", docs / "unroll.md"
     measured = "\n\n".join([choices(), outer_step(), steppers()])
     wanted = {
         readme: fill(fill(readme.read_text(), "demo", demo()), "measured", measured),
         data: fill(fill(data.read_text(), "reading", reading()), "large", large()),
+        unroll: fill(unroll.read_text(), "products", products()),
         results: page(),
     }
     wanted |= {path: fill(path.read_text(), "measured", table) for path, table in pages().items()}

@@ -23,7 +23,7 @@ def test_pytorch_and_ours_are_the_same_mathematics(x64):
     start = clone.start(jax.random.key(0), states.shape[1], actions.shape[1], RECIPES["paper"])
 
     def outer(pairs):
-        trained = clone.descend(start, None, pairs, RECIPES["paper"])
+        trained = clone.descend(clone.begin(start, RECIPES["paper"]), None, pairs, RECIPES["paper"], 100).params
         return jnp.sum((clone.mean_actions(trained, jnp.asarray(queries), 3) - targets) ** 2, -1).mean()
 
     value, gradient = jax.value_and_grad(outer)(Pairs(jnp.asarray(states), jnp.asarray(actions)))

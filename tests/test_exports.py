@@ -240,3 +240,9 @@ def test_the_page_runs(tmp_path, monkeypatch):
     for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "exports.md").read_text(), flags=re.S):
         exec(compile(block, "exports.md", "exec"), found)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hopper", "hopper.npz"]
+
+
+def test_the_card_of_adam_students(distillate):
+    text = card(replace(distillate, metadata={**distillate.metadata, "student": {"optimiser": "adam"}}))
+    assert "steps of Adam on the mean squared error of all pairs at once, with learning rate\n   0.1." in text
+    assert "torch.optim.Adam(network.parameters(), lr=0.1, eps=1e-06)" in text

@@ -3,6 +3,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from potstill import clone
@@ -88,3 +89,17 @@ def test_sampled_students_differ_from_mean_ones():
 def test_unknown_recipe():
     with pytest.raises(PotstillError, match="did you mean 'paper'"):
         recipe_named("papper")
+
+
+def test_adam_is_optax_adam_with_its_epsilon_under_the_root():
+    params, rng = clone.start(jax.random.key(0), 3, 2, SMALL), np.random.default_rng(0)
+    recipe = Recipe(optimiser="adam", learning_rate=0.01)
+    state, rule = clone.begin(params, recipe), optax.adam(0.01, eps=0.0, eps_root=clone.EPS_ROOT)
+    carried = rule.init(params)
+    for _ in range(3):
+        gradient = jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32), params)
+        state = clone.step(state, gradient, recipe)
+        updates, carried = rule.update(gradient, carried)
+        params = optax.apply_updates(params, updates)
+    for found, wanted in zip(jax.tree.leaves(state.params), jax.tree.leaves(params), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)

@@ -36,6 +36,7 @@ def make_app() -> App:
         name="potstill",
         help="Boil an offline RL dataset down to a few hundred pairs that train a policy in a second.",
         version=lambda: version("potstill"),
+        default_parameter=Parameter(consume_multiple=True),  # --widths 64 128 256
     )
     for name, kind in COMMANDS.items():
         app.command(_command(name, kind), name=name, help=kind.__doc__)

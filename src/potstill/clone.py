@@ -15,11 +15,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
+from potstill import devices
 from potstill.networks import Params, apply_mlp, init_mlp
 from potstill.recipes import Recipe
 
 LOG_STD_OFFSET = -1.0  # the reference's tanh-Gaussian head: log σ = clip(output − 1, −20, 2)
 LOG_STD_RANGE = (-20.0, 2.0)
+BETAS, EPS_ROOT = (0.9, 0.999), 1e-12  # of Adam; gradients of students are 1e-5 and more
 
 
 class Pairs(NamedTuple):
@@ -76,25 +78,49 @@ def bc_loss(params: Params, pairs: Pairs, key: PRNGKeyArray | None = None) -> Fl
     return jnp.mean(errors if pairs.weights is None else pairs.weights[:, None] * errors)
 
 
-class Momentum(NamedTuple):
-    """State of one student in training: parameters and the running gradient, v ← β v + ∇ℓ."""
+class Training(NamedTuple):
+    """One student in training: its parameters, and what its optimiser carries from step to step."""
 
     params: Any
-    velocity: Any
+    carried: Any
+    """SGD: the running gradient v. Adam: running means of ∇ℓ and of its square, and the powers β₁ᵗ, β₂ᵗ."""
 
 
-def begin(params: Params) -> Momentum:
+def begin(params: Params, recipe: Recipe) -> Training:
     """The state before the first step."""
-    return Momentum(params, jax.tree.map(jnp.zeros_like, params))
+    zero = jax.tree.map(jnp.zeros_like, params)
+    one = jnp.ones((), params[0]["weight"].dtype)
+    return Training(params, (zero, zero, (one, one)) if recipe.optimiser == "adam" else zero)
 
 
-def step(state: Momentum, gradient: Any, recipe: Recipe) -> Momentum:
-    """One step of SGD: v ← β v + ∇ℓ, θ ← θ − α v."""
+def step(state: Training, gradient: Any, recipe: Recipe) -> Training:
+    """One step of SGD, v ← β v + ∇ℓ, θ ← θ − α v; or of Adam."""
+    if recipe.optimiser == "adam":
+        return _adam(state, gradient, recipe.learning_rate)
     velocity = gradient
     if recipe.momentum:  # without it there is no v to carry
-        velocity = jax.tree.map(lambda v, g: recipe.momentum * v + g, state.velocity, gradient)
+        velocity = jax.tree.map(lambda v, g: recipe.momentum * v + g, state.carried, gradient)
     params = jax.tree.map(lambda p, v: p - recipe.learning_rate * v, state.params, velocity)
-    return Momentum(params, velocity)
+    return Training(params, velocity)
+
+
+def _adam(state: Training, gradient: Any, rate: float) -> Training:
+    """θ ← θ − α m̂ / √(v̂ + ε).
+
+    ε is under the root. Outside, the derivative of √v̂ would be infinite wherever a gradient is 0, as all
+    those of a dead unit are, and the outer gradient not a number. Written out, because optax counts steps
+    in an integer, which no adjoint can carry.
+    """
+    mean, square, powers = state.carried
+    first, second = BETAS
+    mean = jax.tree.map(lambda m, g: first * m + (1.0 - first) * g, mean, gradient)
+    square = jax.tree.map(lambda v, g: second * v + (1.0 - second) * g**2, square, gradient)
+    powers = (first * powers[0], second * powers[1])
+
+    def moved(p: Array, m: Array, v: Array) -> Array:
+        return p - rate * (m / (1.0 - powers[0])) * jax.lax.rsqrt(v / (1.0 - powers[1]) + EPS_ROOT)
+
+    return Training(jax.tree.map(moved, state.params, mean, square), (mean, square, powers))
 
 
 def step_keys(key: PRNGKeyArray, recipe: Recipe) -> tuple[PRNGKeyArray, Any]:
@@ -105,29 +131,32 @@ def step_keys(key: PRNGKeyArray, recipe: Recipe) -> tuple[PRNGKeyArray, Any]:
     return start_key, jax.random.split(noise_key, recipe.steps)
 
 
+def begun(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> tuple[Training, Any]:
+    """A student before its first step, from the start that ``key`` draws; and its :func:`step_keys`."""
+    start_key, noise = step_keys(key, recipe)
+    return begin(start(start_key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe), recipe), noise
+
+
 def train(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> Params:
     """Train one student on ``pairs`` from the start that ``key`` draws; pure and differentiable."""
-    start_key, noise = step_keys(key, recipe)
-    params = start(start_key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
-    return descend(params, noise, pairs, recipe)
+    return descend(*begun(key, pairs, recipe), pairs, recipe, recipe.steps).params
 
 
-def descend(params: Any, noise: Any, pairs: Pairs, recipe: Recipe) -> Params:
-    """Train from ``params``; ``noise`` holds a key for each step, or ``None`` for mean actions."""
+def one_step(state: Training, noise_key: PRNGKeyArray | None, pairs: Pairs, recipe: Recipe) -> Training:
+    """One step of behavioural cloning on all ``pairs``."""
+    return step(state, jax.grad(bc_loss)(state.params, pairs, noise_key), recipe)
 
-    def body(state: Momentum, noise_key: Any) -> tuple[Momentum, None]:
-        return step(state, jax.grad(bc_loss)(state.params, pairs, noise_key), recipe), None
 
-    return jax.lax.scan(body, begin(params), noise, length=recipe.steps)[0].params
+def descend(state: Training, noise: Any, pairs: Pairs, recipe: Recipe, steps: int) -> Training:
+    """Train for ``steps`` more steps; ``noise`` holds a key for each, or is ``None`` for mean actions."""
+    body = lambda state, noise_key: (one_step(state, noise_key, pairs, recipe), None)  # noqa: E731
+    return jax.lax.scan(body, state, noise, length=steps)[0]
 
 
 @functools.partial(jax.jit, static_argnames="recipe")
 def train_students(keys: Key[Array, " K"], pairs: Pairs, recipe: Recipe) -> Params:
-    """Train K students on the same pairs; every array of the result gains a leading axis K."""
-
-    def begun(key: PRNGKeyArray) -> tuple[Params, Any]:
-        start_key, noise = step_keys(key, recipe)
-        return start(start_key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe), noise
-
-    starts, noise = jax.lax.map(begun, keys)  # a loop: drawing under vmap takes seconds to compile
-    return jax.vmap(lambda params, n: descend(params, n, pairs, recipe))(starts, noise)
+    """Train K students on the same pairs, shared among the devices; every array gains a leading axis K."""
+    # a loop: drawing under vmap takes seconds to compile
+    crew = jax.lax.map(lambda key: begun(key, pairs, recipe), keys)
+    descend_one = lambda state, noise: descend(state, noise, pairs, recipe, recipe.steps)  # noqa: E731
+    return devices.whole(jax.vmap(descend_one)(*devices.spread(crew, devices.own())).params, devices.own())

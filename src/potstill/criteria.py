@@ -20,9 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from potstill import clone
+from potstill import clone, devices
 from potstill.clone import Pairs
-from potstill.config import DistillConfig
+from potstill.config import DistillConfig, UnrollConfig
 from potstill.distillation import outer_loss
 from potstill.objectives import Batch, weighted_loss
 from potstill.recipes import recipe_named
@@ -39,7 +39,9 @@ def held_out_loss(config: DistillConfig, held_out: Batch, teacher: Teacher | Non
     """The outer loss on held-out states, for one fixed start of the student; DBC's for random pairs."""
     if config.objective == "random":
         config = dataclasses.replace(config, objective="dbc")
-    loss = jax.jit(functools.partial(outer_loss, config=config, teacher=teacher))
+    whole = dataclasses.replace(config, unroll=UnrollConfig())  # all steps of the student, whatever is differentiated
+    recipe, mesh = recipe_named(config.recipe), devices.own()
+    loss = jax.jit(functools.partial(outer_loss, config=whole, recipe=recipe, teacher=teacher, mesh=mesh))
     return lambda pairs: float(loss(pairs, held_out, jax.random.key(0)))
 
 

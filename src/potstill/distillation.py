@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -10,13 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from potstill import devices
 from potstill.clone import Pairs
 from potstill.config import DistillConfig
 from potstill.initial import initial_pairs
 from potstill.objectives import Batch, weighted_loss
-from potstill.recipes import recipe_named
+from potstill.recipes import Recipe, recipe_named
 from potstill.solvers import make_solver
 from potstill.table import rows
 from potstill.teachers.base import Teacher
@@ -56,6 +60,11 @@ class OuterState(NamedTuple):
     optimiser: Any
 
 
+def spread_rows(batch: Batch, mesh: Mesh) -> Batch:
+    """The batch with its rows shared among the devices."""
+    return batch._replace(**devices.spread({k: v for k, v in batch._asdict().items() if k != "value_scale"}, mesh))
+
+
 def outer_optimiser(config: DistillConfig) -> optax.GradientTransformation:
     """Clipped Adam with cosine decay, or the paper's clipped SGD with momentum 0.9."""
     if config.optimiser == "sgd":
@@ -66,28 +75,47 @@ def outer_optimiser(config: DistillConfig) -> optax.GradientTransformation:
 
 
 def outer_loss(
-    pairs: Pairs, batch: Batch, key: PRNGKeyArray, *, config: DistillConfig, teacher: Teacher | None
+    pairs: Pairs,
+    batch: Batch,
+    key: PRNGKeyArray,
+    *,
+    config: DistillConfig,
+    recipe: Recipe,
+    teacher: Teacher | None,
+    mesh: Mesh,
 ) -> Array:
-    """H(π_θ(D), batch): solve for the student, judge its actions."""
-    solver = make_solver(config.solver, recipe_named(config.recipe))
-    return weighted_loss(config.objective, solver(pairs, batch.states, key), batch, teacher)
+    """H(π_θ(D), batch), its mean over ``config.starts`` students: solve for each, judge its actions.
+
+    The devices of ``mesh`` share the students, or, where they do not divide, the pairs and the states.
+    """
+    solver = make_solver(config.solver, recipe, config.own)
+
+    def of_one(key: PRNGKeyArray, pairs: Pairs, batch: Batch) -> Array:
+        return weighted_loss(config.objective, solver(pairs, batch.states, key), batch, teacher)
+
+    if config.starts == 1:
+        return of_one(key, devices.spread(pairs, mesh), spread_rows(batch, mesh))
+    keys, of_each = jax.random.split(key, config.starts), jax.vmap(of_one, in_axes=(0, None, None))
+    if devices.divides(config.starts, mesh):
+        return jnp.mean(devices.shared(of_each, mesh)(keys, pairs, batch))
+    return jnp.mean(of_each(keys, devices.spread(pairs, mesh), spread_rows(batch, mesh)))
 
 
-def make_update(config: DistillConfig, teacher: Teacher | None) -> Update:
-    """One compiled outer step: draw a batch, differentiate the outer loss, move the pairs.
+def make_update(config: DistillConfig, recipe: Recipe, teacher: Teacher | None) -> Update:
+    """One compiled outer step for students of ``recipe``: draw a batch, differentiate the outer loss, move the pairs.
 
     Returns:
         ``update(state, table, key) -> (state, {"loss", "gradient_norm"})``; pure.
     """
-    rule = outer_optimiser(config)
+    rule, mesh = outer_optimiser(config), devices.everyones()
 
     def loss_of(learned: Learned, batch: Batch, key: PRNGKeyArray) -> Array:
-        return outer_loss(learned.pairs(), batch, key, config=config, teacher=teacher)
+        return outer_loss(learned.pairs(), batch, key, config=config, recipe=recipe, teacher=teacher, mesh=mesh)
 
     def update(state: OuterState, table: Batch, key: PRNGKeyArray) -> tuple[OuterState, dict[str, Array]]:
         batch_key, start_key = jax.random.split(key)
         batch = rows(table, jax.random.randint(batch_key, (config.batch,), 0, len(table.states)))
-        loss, gradient = jax.value_and_grad(loss_of)(state.learned, batch, start_key)
+        loss, gradient = devices.whole(jax.value_and_grad(loss_of)(state.learned, batch, start_key), mesh)
         updates, optimiser = rule.update(gradient, state.optimiser, state.learned)
         learned = optax.apply_updates(state.learned, updates)
         learned = learned._replace(actions=jnp.clip(learned.actions, -1.0, 1.0))
@@ -109,15 +137,26 @@ def outer_steps(
     yield 0, pairs, {}
     if config.objective == "random":
         return
-    update = make_update(config, teacher)
+    mesh = devices.everyones()
     learned = jax.tree.map(jnp.copy, begin(pairs, config.learn))  # an update consumes what it is given
-    state = OuterState(learned, outer_optimiser(config).init(learned))
+    state = devices.placed(OuterState(learned, outer_optimiser(config).init(learned)), mesh)
+    table, key = devices.placed((table, key), mesh)
     first = config.steps - math.ceil(config.average * config.steps) + 1  # of the iterates that are averaged
-    for step in range(1, config.steps + 1):
-        state, figures = update(state, table, jax.random.fold_in(key, step))
-        if step <= first:
-            mean = jax.tree.map(jnp.copy, state.learned)
-        else:
-            share = 1.0 / (step - first + 1)
-            mean = jax.tree.map(lambda m, new, share=share: m + share * (new - m), mean, state.learned)
-        yield step, mean.pairs(), figures
+    mean = learned
+    for steps, recipe in stages(config):
+        update = make_update(config, recipe, teacher)
+        for step in steps:
+            state, figures = update(state, table, jax.random.fold_in(key, step))
+            newest = devices.gathered(state.learned)
+            share = 1.0 / max(1, step - first + 1)
+            mean = newest if step <= first else jax.tree.map(lambda m, x, s=share: m + s * (x - m), mean, newest)
+            yield step, mean.pairs(), figures
+
+
+def stages(config: DistillConfig) -> Iterator[tuple[range, Recipe]]:
+    """Outer steps and their students: an equal share for each of ``config.widths``, then for the recipe's own."""
+    recipe = recipe_named(config.recipe)
+    recipes = [*(dataclasses.replace(recipe, width=width) for width in config.widths), recipe]
+    ends = [config.steps * i // len(recipes) for i in range(len(recipes) + 1)]
+    for (first, last), student in zip(itertools.pairwise(ends), recipes, strict=True):
+        yield range(first + 1, last + 1), student

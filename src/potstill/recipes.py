@@ -10,7 +10,7 @@ from potstill.errors import PotstillError, unknown
 
 @dataclass(frozen=True)
 class Recipe:
-    """A student: its network, its start and its training by full-batch SGD on the mean squared error."""
+    """A student: its network, its start and its full-batch training on the mean squared error."""
 
     steps: int = 100
     """T, gradient steps."""
@@ -18,8 +18,11 @@ class Recipe:
     learning_rate: float = 0.1
     """α₀."""
 
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    """SGD, or Adam with β₁ = 0.9, β₂ = 0.999."""
+
     momentum: float = 0.0
-    """β₀, of v ← β v + ∇ℓ."""
+    """β₀ of SGD, v ← β v + ∇ℓ."""
 
     width: int = 256
     """Units of each hidden layer."""
@@ -39,6 +42,7 @@ RECIPES: dict[str, Recipe] = {
     "reference": Recipe(sampled=True),
     "default": Recipe(momentum=0.9),
     "wide": Recipe(momentum=0.9, width=512, layers=3),
+    "adam": Recipe(optimiser="adam", learning_rate=1e-3),
 }
 
 

@@ -69,7 +69,7 @@ def _words(config: Any, prefix: str) -> list[str]:
             if isinstance(value, bool):
                 words.append(option if value else f"--{prefix}no-{_dashed(item.name)}")
             else:
-                words.append(f"{option} {value}")
+                words.append(f"{option} {' '.join(map(str, value)) if isinstance(value, tuple) else value}")
     return words
 
 
@@ -82,7 +82,9 @@ def from_saved(config: type[Config], saved: dict[str, Any], **changes: Any) -> C
     settings = {}
     for item in fields(config):  # type: ignore[arg-type]
         if item.name in saved:
-            value = saved[item.name]
+            value: Any = saved[item.name]
             nested = is_dataclass(item.default) and isinstance(value, dict)
+            if isinstance(item.default, tuple):
+                value = tuple(value)  # JSON has lists
             settings[item.name] = from_saved(type(item.default), value) if nested else value
     return config(**{**settings, **changes})

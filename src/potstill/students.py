@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from potstill import clone
+from potstill import clone, devices
 from potstill.networks import Params
 from potstill.policies import Policy
 from potstill.recipes import Recipe
@@ -68,4 +68,4 @@ def train_students(
     counted = None if weights is None else jnp.asarray(weights, jnp.float32)
     pairs = clone.Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(actions, jnp.float32), counted)
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
-    return Students(jax.block_until_ready(clone.train_students(keys, pairs, recipe)), normaliser, *bounds)
+    return Students(devices.gathered(clone.train_students(keys, pairs, recipe)), normaliser, *bounds)

@@ -8,10 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from potstill import distillation
+from potstill import devices, distillation
 from potstill.bundled import BUNDLED, bundled_names
 from potstill.clone import Pairs
 from potstill.config import DistillConfig
@@ -70,8 +69,10 @@ def distill(config: DistillConfig) -> Path:
         >>> run = potstill.distill("hopper-medium-replay", size=64, steps=100)  # doctest: +SKIP
         >>> policy = potstill.load(run).train_student(seed=0)  # doctest: +SKIP
     """
+    devices.use(config.devices)
     _check_names(config)
-    check_free(config.out, force=config.force)
+    if devices.leads():
+        check_free(config.out, force=config.force)
     data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
     train = data.take(training_rows(len(data)))
     if config.size > len(train):
@@ -79,6 +80,8 @@ def distill(config: DistillConfig) -> Path:
     teacher = None
     if config.teacher is not None or config.objective not in TEACHERLESS or str(config.dataset) in bundled_names():
         teacher = find_teacher(config.teacher, config.dataset, data)
+    if not devices.leads():
+        return _follow(config, data, teacher)
     folder = RunFolder(config.out, "distill", config, force=config.force)
     print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.path}")
     job = Job(config, data, train, teacher, folder, reference_for(config, data, teacher))
@@ -96,17 +99,28 @@ def reference_for(config: DistillConfig, data: Transitions, teacher: NetworkTeac
     return measured_reference(teacher, data.env_id, max(10, config.episodes))
 
 
+def _follow(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> Path:
+    """Do this process's share of the outer steps; the one that leads keeps the results."""
+    table = tabulate(data, teacher, weighting_of(config.objective, config.weighting), training_rows(len(data)))
+    for _ in distillation.outer_steps(config, table, teacher):
+        pass
+    devices.part()
+    return Path(config.out or "runs")
+
+
 def _check_names(config: DistillConfig) -> None:
     """Fail on an unknown name before anything is read."""
     recipe = recipe_named(config.recipe)
-    make_solver(config.solver, recipe)
+    make_solver(config.solver, recipe, config.own)
     weightings_named(weighting_of(config.objective, config.weighting))
     if config.initial not in INITIAL:
         raise unknown("choice of initial states", config.initial, INITIAL)
+    if config.learn in ("step-size", "both") and recipe.optimiser == "adam":
+        raise PotstillError(f"--learn {config.learn}: a factor on the loss, which Adam's steps do not feel: use SGD")
     if config.objective != "random":
         objective_named(config.objective)
-    if config.solver == "kernel" and recipe.sampled:
-        raise PotstillError("--solver kernel has no sampled students: use --solver unroll with this recipe")
+    if config.solver == "kernel" and (config.starts > 1 or config.widths):
+        raise PotstillError("--starts and --widths are of networks: use them with --solver unroll")
 
 
 @dataclass
@@ -126,7 +140,7 @@ class Job:
     chosen: dict[str, Any] = field(default_factory=dict)
 
     def distil(self) -> Distillate:
-        """Run the outer loop; at every point of the curve save the pairs and let students play."""
+        """Run the outer loop and save the pairs at every point of the curve; then let students play."""
         config, started = self.config, time.perf_counter()
         weighting = weighting_of(config.objective, config.weighting)
         table = tabulate(self.data, self.teacher, weighting, training_rows(len(self.data)))
@@ -136,22 +150,23 @@ class Job:
         choice = make_choice(config, held_out, self.teacher)
         points = set(np.linspace(0, config.steps, config.curve_points, dtype=int).tolist()) | {config.steps}
         every = max(1, config.steps // MOST_METRICS)
-        aside = 0.0  # seconds spent on the curve, not on distilling
+        reached = []  # evaluated later: other processes would wait
         with Tracker("distil", config.steps) as tracker:
             for step, pairs, figures in distillation.outer_steps(config, table, self.teacher):
+                seconds = time.perf_counter() - started
                 if step % every == 0 and figures:
                     values = {name: float(value) for name, value in figures.items()}
-                    self.folder.log(step=step, **values, seconds=time.perf_counter() - started - aside)
+                    self.folder.log(step=step, **values, seconds=seconds)
                     tracker.update(step, loss=values["loss"])
                 if choice.offer(step, pairs):
                     kept, kept_step = pairs, step
                 if step in points:
-                    jax.block_until_ready(pairs)
-                    paused = time.perf_counter()
-                    self._add_to_curve(self._bottle(pairs, step), step, judge(pairs), paused - started - aside)
-                    aside += time.perf_counter() - paused
-        self.seconds["distilling"] = time.perf_counter() - started - aside
-        self.seconds["evaluating"] += aside
+                    reached.append((self._bottle(pairs, step), pairs, step, seconds))
+        devices.part()
+        self.seconds["distilling"] = time.perf_counter() - started
+        for bottled, pairs, step, seconds in reached:
+            self._add_to_curve(bottled, step, judge(pairs), seconds)
+        self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["distilling"]
         self.chosen = {"step": kept_step, "by": config.choose, "losses": choice.losses}
         return self._bottle(kept, kept_step)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from potstill import devices
 from potstill.config import EvaluateConfig
 from potstill.data.registry import load_dataset
 from potstill.distillate import distillate_path, load
@@ -39,6 +40,7 @@ def evaluate(config: EvaluateConfig) -> Path:
     distillate = load(config.distillate)
     recipe = config.recipe or distillate.metadata["recipe"]
     recipe_named(recipe)
+    devices.use(config.devices)
     if distillate.env_id is None and config.dataset is None:
         raise PotstillError(f"{config.distillate} names no environment: give --dataset and --teacher to compare with")
     check_free(config.out, force=config.force)

@@ -6,7 +6,7 @@ these classes, and the resolved values are saved with every artefact.
 
 from potstill.config.collect import CollectConfig
 from potstill.config.convert import ConvertConfig
-from potstill.config.distill import DistillConfig, EvaluateConfig
+from potstill.config.distill import DistillConfig, EvaluateConfig, UnrollConfig
 from potstill.config.runs import ExportConfig, InspectConfig, ReportConfig, ReproduceConfig
 from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, Settings, TeachConfig
 
@@ -26,4 +26,5 @@ __all__ = [
     "ReproduceConfig",
     "Settings",
     "TeachConfig",
+    "UnrollConfig",
 ]

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from potstill.errors import PotstillError
 from potstill.settings import check_choices, check_ranges
+
+
+@dataclass(frozen=True)
+class UnrollConfig:
+    """The unroll: which of the student's steps the outer gradient goes back through."""
+
+    _: KW_ONLY
+
+    window: int | None = None
+    """Steps of the student's training that are differentiated, its last ones. Default: all, the exact gradient."""
+
+    random_window: bool = False
+    """Let the student's training, and with it the window, end at a random step (RaT-BPTT)."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, window=1)
+        if self.random_window and self.window is None:
+            raise PotstillError("--unroll.random-window needs --unroll.window, how many steps it differentiates")
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,19 @@ class DistillConfig:
     """kernel (kernel descent), unroll (back-propagation through a student's training) or sweep."""
 
     recipe: str = "default"
-    """The student's recipe that the pairs are distilled for: default, wide, paper or reference."""
+    """The student's recipe that the pairs are distilled for: default, wide, paper, reference or adam."""
+
+    unroll: UnrollConfig = UnrollConfig()
+    """Settings of unroll and sweep."""
+
+    starts: int = 1
+    """Students, each from a start of its own, that an outer step averages over."""
+
+    widths: tuple[int, ...] = ()
+    """Hidden widths of students to begin with, e.g. 64 128; they and the recipe's own share the steps equally."""
+
+    devices: int | None = None
+    """Devices to share the work among; on a processor, cores that count as one each. Default: what JAX finds."""
 
     steps: int = 150
     """Outer steps."""
@@ -93,12 +123,19 @@ class DistillConfig:
     force: bool = False
     """Replace the run folder if it exists."""
 
+    @property
+    def own(self) -> Any:
+        """The chosen solver's settings, if it has any."""
+        return getattr(self, "unroll" if self.solver == "sweep" else self.solver, None)
+
     def __post_init__(self) -> None:
-        check_ranges(self, size=1, steps=0, batch=1, clip=1e-12, learning_rate=1e-12)
+        check_ranges(self, size=1, steps=0, batch=1, clip=1e-12, learning_rate=1e-12, starts=1, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0)
         check_choices(self)
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: a share of the steps, at most 1, is needed")
+        if any(width < 2 or width % 2 for width in self.widths):
+            raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: even numbers above 0 are needed")
 
 
 @dataclass(frozen=True)
@@ -117,7 +154,10 @@ class EvaluateConfig:
     """Episodes of each student."""
 
     recipe: str | None = None
-    """Train by another recipe than the distillate's own: default, wide, paper or reference."""
+    """Train by another recipe than the distillate's own: default, wide, paper, reference or adam."""
+
+    devices: int | None = None
+    """Devices to share the students among; on a processor, cores that count as one each. Default: what JAX finds."""
 
     dataset: Path | str | None = None
     """Without an environment: the dataset whose held-out states to compare on."""
@@ -141,4 +181,4 @@ class EvaluateConfig:
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, students=1, episodes=1, seed=0)
+        check_ranges(self, students=1, episodes=1, seed=0, devices=1)

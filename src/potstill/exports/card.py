@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from potstill.clone import EPS_ROOT
 from potstill.distillate import Distillate
 from potstill.exports.papers import NOTE
 from potstill.recipes import Recipe
@@ -66,8 +67,8 @@ Made by
 2. Scale the actions from [`action_low`, `action_high`] to [−1, 1].
 3. Take a ReLU network with {hidden} hidden layers of {width} units and tanh at its output. Start from
    orthogonal weights with gain √2 and zero biases.
-4. Take {steps} steps of SGD on the mean squared error of all pairs at once{weighed}, with learning rate
-   {learning_rate} and momentum {momentum}.{deviation}
+4. Take {steps} steps of {rule} on the mean squared error of all pairs at once{weighed}, with learning rate
+   {learning_rate}{and_momentum}.{deviation}
 5. When it acts, standardise what it observes in the same way and scale its output back to the bounds.
 
 One student's return varies with its random start; the mean action of ten is steadier. In Python:
@@ -105,7 +106,7 @@ for inputs, outputs in zip(sizes, sizes[1:]):
     nn.init.zeros_(layer.bias)
     layers += [layer, nn.ReLU()]
 network = nn.Sequential(*layers[:-1], nn.Tanh())
-optimiser = torch.optim.SGD(network.parameters(), lr={learning_rate}, momentum={momentum})
+optimiser = torch.optim.{torch_rule}
 for _ in range({steps}):
     loss = {loss}
     optimiser.zero_grad()
@@ -141,7 +142,7 @@ def card(distillate: Distillate) -> str:
     recipe, metadata = distillate.recipe, distillate.metadata
     states, actions = distillate.states.shape[1], distillate.actions.shape[1]
     title = f"{_name(metadata['dataset'])}, distilled to {len(distillate)} pairs"
-    training = {name: getattr(recipe, name) for name in ("steps", "learning_rate", "momentum")}
+    training = _training(recipe)
     sizes = [states, *[recipe.width] * (recipe.layers - 1), actions]
     learned = distillate.weights is not None
     loss = "(weights[:, None] * (network(x) - y) ** 2).mean()" if learned else "nn.functional.mse_loss(network(x), y)"
@@ -164,6 +165,17 @@ def card(distillate: Distillate) -> str:
         code=CODE.format(file=DATA_FILE, sizes=sizes, loss=loss, weights_line=line, **training),
         **training,
     )
+
+
+def _training(recipe: Recipe) -> dict[str, Any]:
+    """A student's training, in words and in PyTorch."""
+    rate, momentum = recipe.learning_rate, recipe.momentum
+    words = {"steps": recipe.steps, "learning_rate": rate}
+    if recipe.optimiser == "adam":
+        rule = f"Adam(network.parameters(), lr={rate}, eps={EPS_ROOT**0.5})"
+        return {**words, "rule": "Adam", "and_momentum": "", "torch_rule": rule}
+    rule = f"SGD(network.parameters(), lr={rate}, momentum={momentum})"
+    return {**words, "rule": "SGD", "and_momentum": f" and momentum {momentum}", "torch_rule": rule}
 
 
 def _facts(distillate: Distillate) -> dict[str, str]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.clone import Pairs
-from potstill.errors import unknown
+from potstill.errors import PotstillError, unknown
 from potstill.recipes import Recipe
 from potstill.solvers.kernel import kernel_actions
-from potstill.solvers.unroll import unrolled_actions
+from potstill.solvers.unroll import check_window, unrolled_actions
 
 Solver = Callable[[Pairs, Float[Array, "B S"], PRNGKeyArray], Float[Array, "B A"]]
 
@@ -25,9 +26,23 @@ SOLVERS: dict[str, Callable[..., Float[Array, "B A"]]] = {
     "sweep": functools.partial(unrolled_actions, adjoint="sweep"),
 }
 
+NETWORKS = ("unroll", "sweep")
+"""Solvers that train real students; the others follow them in function space."""
 
-def make_solver(name: str, recipe: Recipe) -> Solver:
-    """The solver called ``name`` for students trained by ``recipe``."""
+
+def make_solver(name: str, recipe: Recipe, settings: Any = None) -> Solver:
+    """The solver called ``name`` for students trained by ``recipe``; ``settings`` are the solver's own.
+
+    Raises:
+        PotstillError: an unknown name, or a recipe that the solver cannot follow.
+    """
     if name not in SOLVERS:
         raise unknown("solver", name, SOLVERS)
-    return functools.partial(SOLVERS[name], recipe=recipe)
+    if name not in NETWORKS and (recipe.sampled or recipe.optimiser != "sgd"):
+        raise PotstillError(
+            f"--solver {name} follows SGD on mean actions: use --solver unroll with students that sample or use Adam"
+        )
+    if name in NETWORKS:
+        check_window(recipe, settings)
+    chosen = {} if settings is None else {"settings": settings}
+    return functools.partial(SOLVERS[name], recipe=recipe, **chosen)

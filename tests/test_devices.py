@@ -1,0 +1,95 @@
+"""Sharing the work: two devices of one process, and two processes, give what one device gives."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from potstill import devices
+from potstill.errors import PotstillError
+
+# Distils with each solver in every way of sharing, trains students, prints all the numbers.
+PROGRAM = """
+import dataclasses, json, sys
+import jax, numpy as np
+from potstill import clone, devices
+from potstill.config import DistillConfig
+from potstill.distillation import outer_steps
+from potstill.objectives import Batch
+from potstill.recipes import RECIPES, Recipe
+
+devices.use(int(sys.argv[1]) or None)
+RECIPES["small"] = Recipe(steps=10, width=16, momentum=0.9)
+rng = np.random.default_rng(0)
+draw = lambda *shape: jax.numpy.asarray(rng.uniform(-0.9, 0.9, size=shape), "float32")
+table = Batch(draw(40, 3), draw(40, 2), draw(40, 2), draw(40), draw(40) + 1.0, jax.numpy.ones(()))
+base = DistillConfig("x", size=8, steps=3, batch=16, objective="pbc", recipe="small")
+ways = [dict(solver="kernel"), dict(solver="unroll"), dict(solver="sweep", starts=2, widths=(8,))]
+found = {"devices": jax.device_count()}
+for i, way in enumerate(ways):
+    *_, (_, pairs, figures) = outer_steps(dataclasses.replace(base, **way), table, None)
+    found[f"pairs {i}"] = np.concatenate([np.ravel(x) for x in (*pairs, figures["loss"])]).tolist()
+devices.part()
+students = clone.train_students(jax.random.split(jax.random.key(0), 4), pairs, RECIPES["small"])
+found["students"] = np.concatenate([np.ravel(x) for x in jax.tree.leaves(students)]).tolist()
+print(json.dumps(found))
+"""
+
+
+def start(count, **environment):
+    """The program in a process of its own, with ``count`` devices (0: one)."""
+    env = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu", **environment}
+    command = [sys.executable, "-c", PROGRAM, str(count)]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def result(process):
+    output, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    return json.loads(output.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return result(start(0))
+
+
+def assert_same(found, alone):
+    assert (alone.pop("devices", 1), found.pop("devices")) == (1, 2)
+    for name, numbers in alone.items():
+        np.testing.assert_allclose(found[name], numbers, rtol=2e-4, atol=2e-5, err_msg=name)
+
+
+def test_two_devices_give_what_one_gives(alone):
+    assert_same(result(start(2)), alone)
+
+
+def test_forced_host_devices_are_found(alone):
+    assert_same(result(start(0, XLA_FLAGS="--xla_force_host_platform_device_count=2")), alone)
+
+
+def test_two_processes_give_what_one_gives(alone):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    names = {devices.COORDINATOR: address, devices.PROCESSES: "2"}
+    both = [start(0, **names, **{devices.PROCESS: str(i)}) for i in range(2)]
+    for found in [result(process) for process in both]:
+        assert_same(found, alone)
+
+
+def test_too_late_to_ask_for_devices():
+    assert jax.device_count() < 64  # starts JAX
+    with pytest.raises(PotstillError, match="--devices 64: JAX has"):
+        devices.use(64)
+
+
+def test_a_coordinator_alone_is_not_enough(monkeypatch):
+    monkeypatch.setenv(devices.COORDINATOR, "127.0.0.1:1")
+    with pytest.raises(PotstillError, match="JAX_NUM_PROCESSES and JAX_PROCESS_ID must be numbers"):
+        devices.use(None)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from potstill.clone import Pairs
+from potstill.config import EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig
 from potstill.errors import PotstillError
 from potstill.recipes import Recipe
 from potstill.solvers import SOLVERS, make_solver
+from potstill.solvers.ridge import MARGIN
 from potstill.solvers.unroll import unrolled_actions
 
 SMALL = Recipe(steps=7, momentum=0.9, width=16, learning_rate=0.05)
@@ -80,3 +82,37 @@ def test_autodiff_and_the_hand_written_sweep_agree(x64, recipe):
 def test_unknown_solver_names_the_nearest():
     with pytest.raises(PotstillError, match="did you mean 'kernel'"):
         make_solver("kernal", SMALL)
+
+
+def test_students_that_sample_need_a_network():
+    with pytest.raises(PotstillError, match="--solver ridge has no sampled students"):
+        make_solver("ridge", Recipe(sampled=True))
+
+
+def test_ridge_is_the_end_of_kernel_descent(x64):
+    """Long training and a small penalty meet: both reach the pairs, and agree between them."""
+    pairs, queries = problem()
+    recipe = Recipe(steps=20_000, momentum=0.9, learning_rate=0.05)
+    wanted = make_solver("ridge", recipe, RidgeConfig(penalty=1e-7))(
+        pairs._replace(actions=pairs.actions / (1.0 - MARGIN)), queries, KEY
+    )
+    np.testing.assert_allclose(make_solver("kernel", recipe)(pairs, queries, KEY), wanted, atol=2e-3)
+
+
+def test_trained_features_follow_the_pairs_and_pass_no_gradient(x64):
+    pairs, queries = problem()
+    young, old = (make_solver("features", SMALL, FeaturesConfig(networks=2, trained=t)) for t in (0, 6))
+    assert float(jnp.abs(young(pairs, queries, KEY) - old(pairs, queries, KEY)).max()) > 1e-4
+    assert all(bool(jnp.isfinite(g).all()) for g in jax.grad(outer(old, queries))(pairs))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("kernel", KernelConfig(start="drawn")), ("empirical", EmpiricalConfig(networks=3))],
+    ids=["kernel, drawn start", "empirical, three networks"],
+)
+def test_gradients_of_other_settings(x64, name, settings):
+    pairs, queries = problem()
+    function = outer(make_solver(name, SMALL, settings), queries)
+    for found, wanted in zip(jax.grad(function)(pairs), finite_differences(function, pairs), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-7)

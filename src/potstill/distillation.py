@@ -92,7 +92,7 @@ def outer_loss(
     pairs: Pairs, batch: Batch, key: PRNGKeyArray, *, config: DistillConfig, teacher: Teacher | None
 ) -> Array:
     """H(π_θ(D), batch): solve for the student, judge its actions."""
-    solver = make_solver(config.solver, recipe_named(config.recipe))
+    solver = make_solver(config.solver, recipe_named(config.recipe), config.own)
     return objective_named(config.objective)(solver(pairs, batch.states, key), batch, teacher)
 
 
@@ -134,8 +134,19 @@ def outer_steps(
     yield 0, pairs, {}
     if config.objective == "random":
         return
-    update = make_update(config, teacher)
-    state = OuterState(pairs, outer_optimiser(config).init(pairs))
-    for step in range(1, config.steps + 1):
-        state, figures = update(state, table, jax.random.fold_in(key, step))
-        yield step, jax.tree.map(jnp.copy, state.pairs), figures
+    done = 0
+    for phase in phases(config):
+        update = make_update(phase, teacher)
+        state = OuterState(pairs, outer_optimiser(phase).init(pairs))
+        for step in range(done + 1, done + phase.steps + 1):
+            state, figures = update(state, table, jax.random.fold_in(key, step))
+            pairs = jax.tree.map(jnp.copy, state.pairs)
+            yield step, pairs, figures
+        done += phase.steps
+
+
+def phases(config: DistillConfig) -> list[DistillConfig]:
+    """The distillation as configured and, if asked for, its polish."""
+    rate = 0.1 * config.learning_rate
+    polish = dataclasses.replace(config, solver="unroll", steps=config.polish, learning_rate=rate)
+    return [config, polish] if config.polish else [config]

@@ -96,12 +96,10 @@ def reference_for(config: DistillConfig, data: Transitions, teacher: NetworkTeac
 def _check_names(config: DistillConfig) -> None:
     """Fail on an unknown name before anything is read."""
     recipe = recipe_named(config.recipe)
-    make_solver(config.solver, recipe)
+    make_solver(config.solver, recipe, config.own)
     value_weights(jnp.ones(2), config.weighting)
     if config.objective != "random":
         objective_named(config.objective)
-    if config.solver == "kernel" and recipe.sampled:
-        raise PotstillError("--solver kernel has no sampled students: use --solver unroll with this recipe")
 
 
 @dataclass
@@ -125,10 +123,11 @@ class Job:
         table = distillation.tabulate(self.train, self.teacher, config.weighting)
         held_out = distillation.tabulate(self.data.take(held_out_rows(len(self.data))), self.teacher, config.weighting)
         held_out = held_out._replace(value_scale=table.value_scale)
-        points = set(np.linspace(0, config.steps, config.curve_points, dtype=int).tolist()) | {config.steps}
-        every = max(1, config.steps // MOST_METRICS)
+        steps = config.steps + config.polish
+        points = set(np.linspace(0, steps, config.curve_points, dtype=int).tolist()) | {config.steps, steps}
+        every = max(1, steps // MOST_METRICS)
         aside = 0.0  # seconds spent on the curve, not on distilling
-        with Tracker("distil", config.steps) as tracker:
+        with Tracker("distil", steps) as tracker:
             for step, pairs, figures in distillation.outer_steps(config, table, self.teacher):
                 if step % every == 0 and figures:
                     values = {name: float(value) for name, value in figures.items()}

@@ -5,7 +5,14 @@ these classes, and the resolved values are saved with every artefact.
 """
 
 from potstill.config.collect import CollectConfig
-from potstill.config.distill import DistillConfig, EvaluateConfig
+from potstill.config.distill import (
+    DistillConfig,
+    EmpiricalConfig,
+    EvaluateConfig,
+    FeaturesConfig,
+    KernelConfig,
+    RidgeConfig,
+)
 from potstill.config.runs import ExportConfig, InspectConfig, ReportConfig, ReproduceConfig
 from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, Settings, TeachConfig
 
@@ -15,13 +22,17 @@ __all__ = [
     "CollectConfig",
     "DistillConfig",
     "EdacConfig",
+    "EmpiricalConfig",
     "EvaluateConfig",
     "ExportConfig",
+    "FeaturesConfig",
     "InspectConfig",
     "IqlConfig",
+    "KernelConfig",
     "RebracConfig",
     "ReportConfig",
     "ReproduceConfig",
+    "RidgeConfig",
     "Settings",
     "TeachConfig",
 ]

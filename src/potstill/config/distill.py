@@ -4,9 +4,64 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from potstill.settings import check_ranges
+
+
+@dataclass(frozen=True)
+class KernelConfig:
+    """Kernel descent at infinite width."""
+
+    _: KW_ONLY
+
+    start: Literal["zero", "drawn"] = "zero"
+    """What students compute before their training: zero, its mean, or what a network drawn for each step does."""
+
+
+@dataclass(frozen=True)
+class EmpiricalConfig:
+    """Kernel descent under the tangent kernels of real networks."""
+
+    _: KW_ONLY
+
+    networks: int = 1
+    """Networks drawn for each outer step; their actions are averaged."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, networks=1)
+
+
+@dataclass(frozen=True)
+class RidgeConfig:
+    """Ridge regression under the infinite-width tangent kernel."""
+
+    _: KW_ONLY
+
+    penalty: float = 1e-3
+    """λ, as a share of the kernel's mean diagonal."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, penalty=1e-9)
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """Ridge regression on the last hidden layers of a pool of networks."""
+
+    _: KW_ONLY
+
+    networks: int = 4
+    """Networks in the pool, drawn anew for each outer step; their features stand side by side."""
+
+    trained: int = 0
+    """Steps of training on the pairs that the oldest network of the pool has had; the others' ages lie evenly below."""
+
+    penalty: float = 1e-3
+    """λ, as a share of the features' mean square norm."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, networks=1, trained=0, penalty=1e-9)
 
 
 @dataclass(frozen=True)
@@ -37,13 +92,29 @@ class DistillConfig:
     """Av-PBC's weights from q*: ranged, clipped or reference."""
 
     solver: str = "kernel"
-    """kernel (kernel descent), unroll (back-propagation through a student's training) or sweep."""
+    """kernel (kernel descent), empirical, ridge, features, unroll (back-propagation through a student's training) or
+    sweep."""
 
     recipe: str = "default"
     """The student's recipe that the pairs are distilled for: default, wide, paper or reference."""
 
+    kernel: KernelConfig = KernelConfig()
+    """Settings of kernel."""
+
+    empirical: EmpiricalConfig = EmpiricalConfig()
+    """Settings of empirical."""
+
+    ridge: RidgeConfig = RidgeConfig()
+    """Settings of ridge."""
+
+    features: FeaturesConfig = FeaturesConfig()
+    """Settings of features."""
+
     steps: int = 150
     """Outer steps."""
+
+    polish: int = 0
+    """Steps of the exact unroll that follow, at a tenth of the learning rate."""
 
     batch: int = 1024
     """B, states of the dataset in an outer step."""
@@ -78,8 +149,13 @@ class DistillConfig:
     force: bool = False
     """Replace the run folder if it exists."""
 
+    @property
+    def own(self) -> Any:
+        """The chosen solver's settings, if it has any."""
+        return getattr(self, self.solver, None)
+
     def __post_init__(self) -> None:
-        check_ranges(self, size=1, steps=0, batch=1, clip=1e-12, learning_rate=1e-12)
+        check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0)
 
 

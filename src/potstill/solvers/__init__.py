@@ -8,26 +8,42 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.clone import Pairs
-from potstill.errors import unknown
+from potstill.errors import PotstillError, unknown
 from potstill.recipes import Recipe
+from potstill.solvers.empirical import empirical_actions
 from potstill.solvers.kernel import kernel_actions
+from potstill.solvers.ridge import feature_actions, ridge_actions
 from potstill.solvers.unroll import unrolled_actions
 
 Solver = Callable[[Pairs, Float[Array, "B S"], PRNGKeyArray], Float[Array, "B A"]]
 
 SOLVERS: dict[str, Callable[..., Float[Array, "B A"]]] = {
     "kernel": kernel_actions,
+    "empirical": empirical_actions,
+    "ridge": ridge_actions,
+    "features": feature_actions,
     "unroll": unrolled_actions,
     "sweep": functools.partial(unrolled_actions, adjoint="sweep"),
 }
 
+NETWORKS = ("unroll", "sweep")
+"""Solvers that train real students; the others follow them in function space."""
 
-def make_solver(name: str, recipe: Recipe) -> Solver:
-    """The solver called ``name`` for students trained by ``recipe``."""
+
+def make_solver(name: str, recipe: Recipe, settings: Any = None) -> Solver:
+    """The solver called ``name`` for students trained by ``recipe``; ``settings`` are the solver's own.
+
+    Raises:
+        PotstillError: an unknown name, or a recipe that the solver cannot follow.
+    """
     if name not in SOLVERS:
         raise unknown("solver", name, SOLVERS)
-    return functools.partial(SOLVERS[name], recipe=recipe)
+    if recipe.sampled and name not in NETWORKS:
+        raise PotstillError(f"--solver {name} has no sampled students: use --solver unroll with this recipe")
+    chosen = {} if settings is None else {"settings": settings}
+    return functools.partial(SOLVERS[name], recipe=recipe, **chosen)

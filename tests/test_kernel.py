@@ -37,11 +37,11 @@ def test_values_on_paper(x64):
 
 
 SCHEMES = {
-    **{start: Recipe(start=start) for start in STARTS},
+    **{start: Recipe(start=start, output_gain=3.0) for start in STARTS},
     "two layers": Recipe(layers=2),
     "six layers": Recipe(layers=6),
     "residual": Recipe(residual=True),
-    "residual, torch, five layers": Recipe(residual=True, start="torch", layers=5),
+    "residual, five layers": Recipe(residual=True, start="he", layers=5),
     "residual, antisymmetric, gain": Recipe(residual=True, start="antisymmetric", output_gain=2.0),
 }
 
@@ -60,19 +60,18 @@ def test_finite_networks_approach_it(name):
         distances = jax.jit(lambda keys: jax.lax.map(one, keys))(jax.random.split(jax.random.key(1), networks))
         return float(distances.mean() / jnp.linalg.norm(limit))
 
-    narrow, middle, wide = error(32, 16), error(128, 8), error(512, 4)
-    assert middle < 0.75 * narrow
-    assert wide < 0.75 * middle
-    assert wide < 0.25
+    narrow, wide = error(32, 8), error(512, 4)
+    assert wide < 0.2
+    assert wide < 0.5 * narrow
 
 
 @pytest.mark.parametrize("start", ["orthogonal", "he", "torch", "antisymmetric"])
 def test_the_start_has_the_covariance_it_should(x64, start):
-    recipe, states = Recipe(width=64, start=start), some_states(4)
+    recipe, states = Recipe(width=32, layers=3, start=start), some_states(4)
     drawn = jax.jit(jax.vmap(lambda key: apply_mlp(clone.start(key, 5, 1, recipe), states)[:, 0]))
-    outputs = drawn(jax.random.split(jax.random.key(0), 4000))
+    outputs = drawn(jax.random.split(jax.random.key(0), 2000))
     covariance = kernels(states, states, recipe)[1]
-    np.testing.assert_allclose(outputs.T @ outputs / 4000, covariance, atol=0.12 * float(covariance.max()) + 1e-12)
+    np.testing.assert_allclose(outputs.T @ outputs / 2000, covariance, atol=0.12 * float(covariance.max()) + 1e-12)
 
 
 def test_the_empirical_kernel_is_a_product_of_jacobians(x64):
@@ -104,8 +103,8 @@ def test_linearised_networks_train_as_they_say(x64, monkeypatch):
 def test_the_variance_of_the_start_in_closed_form(x64):
     """Small actions, where tanh is linear: c = M (a − f₀(S)) with M the descent's own linear map."""
     pairs, query = Pairs(some_states(6), jnp.full((6, 1), 0.01)), some_states(5, seed=2)
-    recipe = Recipe(steps=40, momentum=0.5, learning_rate=0.02, width=4096, layers=3, output_gain=0.1)
-    found = start_variance(pairs, query, jax.random.key(0), recipe=recipe, starts=400)[:, 0]
+    recipe = Recipe(steps=40, momentum=0.5, learning_rate=3e-4, width=64, layers=3, start="he", output_gain=0.01)
+    found = start_variance(pairs, query, jax.random.key(0), recipe=recipe, starts=500)[:, 0]
     kernel = tangent_kernel(pairs.states, pairs.states, recipe)
     c, velocity = jnp.zeros((6, 6)), jnp.zeros((6, 6))
     for _ in range(recipe.steps):
@@ -121,18 +120,18 @@ def test_the_variance_of_the_start_in_closed_form(x64):
 
 @pytest.mark.parametrize("start", ["antisymmetric", "torch"])
 def test_training_approaches_it(start):
+    """Where features stay as they are: the last layer large, or the learning rate falling as the width grows."""
     rng = np.random.default_rng(0)
     pairs = Pairs(*(jnp.asarray(x, jnp.float32) for x in (some_states(20), rng.uniform(-0.8, 0.8, size=(20, 2)))))
     query = jnp.asarray(some_states(30, seed=2), jnp.float32)
 
     def error(width):
-        rate = 0.1 if start == "antisymmetric" else 20.0 / width  # its kernel grows with the width
-        recipe = Recipe(steps=30, momentum=0.5, width=width, start=start, learning_rate=rate)
+        gain, rate = (4.0, 0.008) if start == "antisymmetric" else (1.0, 20.0 / width)
+        recipe = Recipe(30, rate, momentum=0.5, width=width, start=start, output_gain=gain)
         limit = kernel_actions(pairs, query, jax.random.key(0), recipe=recipe)
-        keys = jax.random.split(jax.random.key(1), 8)
-        students = clone.train_students(keys, pairs, recipe)
+        students = clone.train_students(jax.random.split(jax.random.key(1), 4), pairs, recipe)
         actions = jax.vmap(lambda params: clone.mean_actions(params, query, 2))(students)
-        return float(jnp.sqrt(jnp.mean((actions.mean(0) - limit) ** 2)))
+        return float(jnp.sqrt(jnp.mean((actions - limit) ** 2)))
 
     assert error(512) < 0.6 * error(32)
 

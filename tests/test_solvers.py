@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from potstill.clone import Pairs
 from potstill.config import EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig
@@ -31,7 +32,7 @@ def outer(solver, queries):
 
 def finite_differences(function, pairs, step=1e-6):
     """Central differences of ``function`` in every number of ``pairs``."""
-    flat, rebuild = jax.flatten_util.ravel_pytree(pairs)
+    flat, rebuild = ravel_pytree(pairs)
     compiled = jax.jit(lambda x: function(rebuild(x)))
     unit = np.eye(len(flat)) * step
     return rebuild(jnp.array([(compiled(flat + e) - compiled(flat - e)) / (2 * step) for e in unit]))
@@ -92,7 +93,7 @@ def test_students_that_sample_need_a_network():
 def test_ridge_is_the_end_of_kernel_descent(x64):
     """Long training and a small penalty meet: both reach the pairs, and agree between them."""
     pairs, queries = problem()
-    recipe = Recipe(steps=20_000, momentum=0.9, learning_rate=0.05)
+    recipe = Recipe(steps=3_000, momentum=0.9, learning_rate=0.05)
     wanted = make_solver("ridge", recipe, RidgeConfig(penalty=1e-7))(
         pairs._replace(actions=pairs.actions / (1.0 - MARGIN)), queries, KEY
     )

@@ -10,6 +10,7 @@ from potstill.clone import Pairs
 from potstill.errors import PotstillError
 from potstill.policies import load_policy
 from potstill.recipes import RECIPES, Recipe, recipe_named
+from potstill.starts import start_named
 from potstill.students import train_students
 from potstill.types import Normaliser
 
@@ -103,7 +104,7 @@ def test_a_residual_student_needs_a_block():
 
 def test_unknown_start():
     with pytest.raises(PotstillError, match="did you mean 'lecun'"):
-        crew([0], dataclasses.replace(SMALL, start="lecum"))
+        start_named("lecum")
 
 
 def test_sampled_students_differ_from_mean_ones():

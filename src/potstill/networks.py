@@ -14,8 +14,14 @@ from potstill.policies import Residual
 
 Params = list[dict[str, Any]]  # one {"weight": [in, out], "bias": [out]} a layer, input to output
 GAIN = 2.0**0.5
-jax.tree_util.register_pytree_node(Residual, lambda layers: (tuple(layers), None), lambda _, layers: Residual(layers))
 OUTPUT_RANGE, HIDDEN_BIAS = 3e-3, 0.1  # of :func:`init_uniform`
+
+
+def _flatten(layers: Residual) -> tuple[tuple[Any, ...], None]:
+    return tuple(layers), None
+
+
+jax.tree_util.register_pytree_node(Residual, _flatten, lambda _, layers: Residual(layers))
 
 
 def orthogonal(normal: Float[Array, "in out"]) -> Float[Array, "in out"]:

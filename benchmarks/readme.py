@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+import kernel_page
 import numpy as np
 from choices import VARIANTS
 from results_page import draw, page
@@ -117,13 +118,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    readme, results = ROOT / "README.md", ROOT / "docs" / "results.md"
+    readme, docs = ROOT / "README.md", ROOT / "docs"
     measured = "\n\n".join([choices(), outer_step(), steppers()])
-    data = ROOT / "docs" / "data.md"
+    kernel = (docs / "kernel.md").read_text()
+    for name in ("widths", "costs", "solvers"):
+        kernel = fill(kernel, name, getattr(kernel_page, name)())
     wanted = {
         readme: fill(fill(readme.read_text(), "demo", demo()), "measured", measured),
-        data: fill(data.read_text(), "reading", reading()),
-        results: page(),
+        docs / "data.md": fill((docs / "data.md").read_text(), "reading", reading()),
+        docs / "kernel.md": kernel,
+        docs / "results.md": page(),
     }
     stale = [path.name for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if options.check:
@@ -132,6 +136,7 @@ def main() -> int:
     for path, text in wanted.items():
         path.write_text(text)
     draw()
+    kernel_page.draw()
     return 0
 
 

@@ -34,8 +34,8 @@ from potstill.solvers.empirical import empirical_kernel
 from potstill.solvers.kernel import start_variance, tangent_kernel
 
 RESULTS = Path(__file__).parent / "results" / "kernel_width.json"
-BUNDLED, PAIRS, STATES, STARTS = "hopper-medium-replay", 64, 128, 16
-STUDENTS = {64: 16, 128: 12, 256: 8, 512: 6, 1024: 4}
+BUNDLED, PAIRS, STATES, STARTS = "hopper-medium-replay", 64, 128, 8
+STUDENTS = {64: 16, 128: 12, 256: 8, 512: 5, 1024: 3}
 DEFAULT = RECIPES["default"]
 SCHEMES: dict[str, Recipe] = {
     "orthogonal": DEFAULT,
@@ -61,7 +61,7 @@ def squared(difference: jax.Array) -> float:
     return float(jnp.mean(jnp.sum(difference**2, axis=-1)))
 
 
-def kernel_error(recipe: Recipe, states: jax.Array, networks: int = 4) -> float:
+def kernel_error(recipe: Recipe, states: jax.Array, networks: int = 3) -> float:
     """Relative distance of the empirical kernel of one network to the limit, the mean over networks."""
     size = 3
     limit = jnp.einsum("nm,ab->namb", tangent_kernel(states, states, recipe), jnp.eye(size))

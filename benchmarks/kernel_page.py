@@ -13,6 +13,7 @@ from potstill.statistics import interquartile_mean
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+WIDTHS = [64, 128, 256, 512, 1024]
 IMAGE = HERE.parent / "docs" / "images" / "kernel_width.png"
 STYLES = {
     "orthogonal": (BLUE, "-"),
@@ -71,14 +72,13 @@ def draw() -> None:
     for axis, key, title in zip(axes, panels, titles, strict=True):
         for name, found in schemes.items():
             colour, line = STYLES[name]
-            sizes = [int(width) for width in found]
             values = [max(row[key], 1e-3) for row in found.values()]
-            axis.plot(sizes, values, line, color=colour, marker="o", markersize=3, label=name)
+            axis.plot([int(width) for width in found], values, line, color=colour, marker="o", markersize=3, label=name)
         if key != "bias":  # what theory says: 1/√width of the kernel, 1/width of the variance
             power = 0.5 if key == "kernel_error" else 1.0
             top = max(found["64"][key] for found in schemes.values())
-            axis.plot(sizes, [top * (64 / s) ** power for s in sizes], ":", color=GREY)
-        axis.set(xscale="log", yscale="log", xlabel="width", xticks=sizes, xticklabels=sizes)
+            axis.plot(WIDTHS, [top * (64 / s) ** power for s in WIDTHS], ":", color=GREY)
+        axis.set(xscale="log", yscale="log", xlabel="width", xticks=WIDTHS, xticklabels=WIDTHS)
         axis.minorticks_off()
         axis.set_title(title, fontsize=9)
     axes[0].legend(fontsize=7, frameon=False)

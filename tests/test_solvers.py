@@ -1,5 +1,7 @@
 """The contract every solver inherits, and what the two of the unroll owe each other."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +9,10 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from potstill.clone import Pairs
-from potstill.config import EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig
+from potstill.config import DistillConfig, EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig
+from potstill.distillation import OuterState, make_update, outer_optimiser, outer_steps, tabulate
 from potstill.errors import PotstillError
-from potstill.recipes import Recipe
+from potstill.recipes import RECIPES, Recipe
 from potstill.solvers import SOLVERS, make_solver
 from potstill.solvers.ridge import MARGIN
 from potstill.solvers.unroll import unrolled_actions
@@ -117,3 +120,19 @@ def test_gradients_of_other_settings(x64, name, settings):
     function = outer(make_solver(name, SMALL, settings), queries)
     for found, wanted in zip(jax.grad(function)(pairs), finite_differences(function, pairs), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-7)
+
+
+def test_a_polish_is_unrolled_steps_from_where_the_solver_ended(monkeypatch, data, teacher):
+    monkeypatch.setitem(RECIPES, "small", SMALL)
+    config = DistillConfig("x", recipe="small", size=5, steps=3, batch=16, polish=2)
+    table = tabulate(data, teacher, "ranged")
+    found = list(outer_steps(config, table, teacher))
+    assert [step for step, _, _ in found] == [0, 1, 2, 3, 4, 5]
+    ended = found[3][1]
+    alone = dataclasses.replace(config, solver="unroll", polish=0, steps=2, learning_rate=0.1 * config.learning_rate)
+    state = OuterState(jax.tree.map(jnp.copy, ended), outer_optimiser(alone).init(ended))
+    update = make_update(alone, teacher)
+    for step in (4, 5):
+        state, _ = update(state, table, jax.random.fold_in(jax.random.key(config.seed), step))
+    for last, wanted in zip(found[-1][1], state.pairs, strict=True):
+        np.testing.assert_array_equal(last, wanted)

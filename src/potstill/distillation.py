@@ -137,6 +137,7 @@ def outer_steps(
     done = 0
     for phase in phases(config):
         update = make_update(phase, teacher)
+        pairs = jax.tree.map(jnp.copy, pairs)  # an update consumes what it is given
         state = OuterState(pairs, outer_optimiser(phase).init(pairs))
         for step in range(done + 1, done + phase.steps + 1):
             state, figures = update(state, table, jax.random.fold_in(key, step))

@@ -129,18 +129,18 @@ def tangent_kernel(x: Float[Array, "B S"], y: Float[Array, "N S"], recipe: Recip
 
 
 def descent(
-    outputs: Callable[[Float[Array, "N A"]], Float[Array, "N A"]], actions: Float[Array, "N A"], recipe: Recipe
+    outputs: Callable[[Float[Array, "N A"]], Float[Array, "N A"]], pairs: Pairs, recipe: Recipe
 ) -> Float[Array, "N A"]:
     """C after ``recipe.steps`` steps of (1), where ``outputs`` gives f(S) for what c has gathered."""
 
     def body(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
         c, velocity = carry
         unit = jnp.tanh(outputs(c))
-        gradient = 2.0 * (unit - actions) * (1.0 - unit**2) / actions.size
+        gradient = 2.0 * (unit - pairs.actions) * (1.0 - unit**2) / unit.size
         velocity = recipe.momentum * velocity + gradient
         return (c - recipe.learning_rate * velocity, velocity), None
 
-    zero = jnp.zeros_like(actions)
+    zero = jnp.zeros_like(pairs.actions)
     return jax.lax.scan(body, (zero, zero), None, length=recipe.steps)[0][0]
 
 
@@ -155,10 +155,10 @@ def kernel_actions(
     """What the infinitely wide student does in ``states``; ``key`` draws its start, if it has one."""
     kernel, elsewhere = (tangent_kernel(x, pairs.states, recipe) for x in (pairs.states, states))
     if settings.start == "zero":
-        return jnp.tanh(elsewhere @ descent(lambda c: kernel @ c, pairs.actions, recipe))
+        return jnp.tanh(elsewhere @ descent(lambda c: kernel @ c, pairs, recipe))
     network = clone.start(key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
     before, start = apply_mlp(network, pairs.states), apply_mlp(network, states)
-    return jnp.tanh(start + elsewhere @ descent(lambda c: before + kernel @ c, pairs.actions, recipe))
+    return jnp.tanh(start + elsewhere @ descent(lambda c: before + kernel @ c, pairs, recipe))
 
 
 def start_variance(

@@ -13,7 +13,6 @@ from potstill.statistics import interquartile_mean
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-WIDTHS = [64, 128, 256, 512, 1024]
 IMAGE = HERE.parent / "docs" / "images" / "kernel_width.png"
 STYLES = {
     "orthogonal": (BLUE, "-"),
@@ -69,6 +68,7 @@ def draw() -> None:
     panels = ("kernel_error", "bias", "variance")
     titles = ("relative error of the kernel", "mean student − kernel descent, squared", "variance of students")
     schemes = load()["schemes"]
+    widths = sorted({int(width) for found in schemes.values() for width in found})
     for axis, key, title in zip(axes, panels, titles, strict=True):
         for name, found in schemes.items():
             colour, line = STYLES[name]
@@ -77,9 +77,9 @@ def draw() -> None:
         if key != "bias":  # what theory says: 1/√width of the kernel, 1/width of the variance
             power = 0.5 if key == "kernel_error" else 1.0
             top = max(found["64"][key] for found in schemes.values())
-            axis.plot(WIDTHS, [top * (64 / s) ** power for s in WIDTHS], ":", color=GREY)
-        axis.set(xscale="log", yscale="log", xlabel="width", xticks=WIDTHS, xticklabels=WIDTHS)
+            axis.plot(widths, [top * (64 / s) ** power for s in widths], ":", color=GREY)
+        axis.set(xscale="log", yscale="log", xlabel="width", xticks=widths, xticklabels=widths)
         axis.minorticks_off()
         axis.set_title(title, fontsize=9)
-    axes[0].legend(fontsize=7, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
     save_figure(figure, IMAGE)

@@ -44,7 +44,9 @@ def child(program: str) -> None:
     rng = np.random.default_rng(0)
     draw = lambda *shape: jnp.asarray(rng.uniform(-0.9, 0.9, size=shape), jnp.float32)  # noqa: E731
     values = draw(ROWS)
-    table = Batch(draw(ROWS, STATES), draw(ROWS, ACTIONS), draw(ROWS, ACTIONS), values, values + 1.0, jnp.ones(()))
+    table = Batch(
+        draw(ROWS, STATES), draw(ROWS, ACTIONS), draw(ROWS, ACTIONS), values[:, None], values + 1.0, jnp.ones(())
+    )
     common = {"recipe": "paper", "objective": "pbc", "batch": 2560, "steps": REPEATS + 2}
     clock, processor, before = [], [], (time.perf_counter(), time.process_time())
     for _, pairs, figures in outer_steps(DistillConfig("drawn", **common, **PROGRAMS[program]), table, None):

@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+import kernel_page
 import numpy as np
 from choices import MAIN
 from objective_pages import pages
@@ -161,9 +162,13 @@ def main() -> int:
     readme, docs = ROOT / "README.md", ROOT / "docs"
     results, data, unroll = docs / "results.md", docs / "data.md", docs / "unroll.md"
     measured = "\n\n".join([choices(), outer_step(), steppers()])
+    kernel = (docs / "kernel.md").read_text()
+    for name in ("widths", "costs", "solvers"):
+        kernel = fill(kernel, name, getattr(kernel_page, name)())
     wanted = {
         readme: fill(fill(readme.read_text(), "demo", demo()), "measured", measured),
         data: fill(fill(data.read_text(), "reading", reading()), "large", large()),
+        docs / "kernel.md": kernel,
         unroll: fill(unroll.read_text(), "products", products()),
         results: page(),
     }
@@ -175,6 +180,7 @@ def main() -> int:
     for path, text in wanted.items():
         path.write_text(text)
     draw()
+    kernel_page.draw()
     return 0
 
 

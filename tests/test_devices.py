@@ -27,7 +27,7 @@ devices.use(int(sys.argv[1]) or None)
 RECIPES["small"] = Recipe(steps=10, width=16, momentum=0.9)
 rng = np.random.default_rng(0)
 draw = lambda *shape: jax.numpy.asarray(rng.uniform(-0.9, 0.9, size=shape), "float32")
-table = Batch(draw(40, 3), draw(40, 2), draw(40, 2), draw(40), draw(40) + 1.0, jax.numpy.ones(()))
+table = Batch(draw(40, 3), draw(40, 2), draw(40, 2), draw(40, 1), draw(40) + 1.0, jax.numpy.ones(()))
 base = DistillConfig("x", size=8, steps=3, batch=16, objective="pbc", recipe="small")
 ways = [dict(solver="kernel"), dict(solver="unroll"), dict(solver="sweep", starts=2, widths=(8,))]
 found = {"devices": jax.device_count()}

@@ -41,9 +41,9 @@ def test_the_outer_loss_is_the_mean_over_its_starts():
 
 def test_small_students_first_the_recipe_last():
     found = list(stages(DistillConfig("x", steps=7, recipe="paper", widths=(64, 128))))
-    assert [step for steps, _ in found for step in steps] == [1, 2, 3, 4, 5, 6, 7]
-    assert [(len(steps), recipe.width) for steps, recipe in found] == [(2, 64), (2, 128), (3, 256)]
-    assert [recipe for _, recipe in stages(DistillConfig("x"))] == [RECIPES["default"]]
+    assert [step for stage in found for step in stage.steps] == [1, 2, 3, 4, 5, 6, 7]
+    assert [(len(stage.steps), stage.recipe.width) for stage in found] == [(2, 64), (2, 128), (3, 256)]
+    assert [stage.recipe for stage in stages(DistillConfig("x"))] == [RECIPES["default"]]
 
 
 def test_the_widths_reach_the_students(monkeypatch, data):

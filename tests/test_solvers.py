@@ -1,22 +1,28 @@
 """The contract every solver inherits, and what the two of the unroll owe each other."""
 
+import dataclasses
+
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from potstill import clone
 from potstill.clone import Pairs
-from potstill.config import UnrollConfig
+from potstill.config import DistillConfig, EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig, UnrollConfig
+from potstill.distillation import Learned, OuterState, make_update, outer_optimiser, outer_steps
 from potstill.errors import PotstillError
-from potstill.recipes import Recipe
+from potstill.recipes import RECIPES, Recipe
 from potstill.solvers import NETWORKS, SOLVERS, make_solver
+from potstill.solvers.ridge import MARGIN
+from potstill.table import tabulate
 
 SMALL = Recipe(steps=7, momentum=0.9, width=16, learning_rate=0.05)
 ADAM = Recipe(steps=6, width=8, optimiser="adam", learning_rate=0.01)
 KEY = jax.random.key(3)
-RECIPES = {
+CASES = {
     "momentum": SMALL,
     "paper": Recipe(steps=6, width=8),
     "sampled": Recipe(steps=6, width=8, sampled=True),
@@ -39,7 +45,7 @@ def outer(solver, queries):
 
 def finite_differences(function, pairs, step=1e-6):
     """Central differences of ``function`` in every number of ``pairs``."""
-    flat, rebuild = jax.flatten_util.ravel_pytree(pairs)
+    flat, rebuild = ravel_pytree(pairs)
     compiled = jax.jit(lambda x: function(rebuild(x)))
     unit = np.eye(len(flat)) * step
     return rebuild(jnp.array([(compiled(flat + e) - compiled(flat - e)) / (2 * step) for e in unit]))
@@ -77,11 +83,11 @@ class TestEverySolver:
 @pytest.mark.parametrize(
     ("recipe", "settings"),
     [
-        *((recipe, UnrollConfig()) for recipe in RECIPES.values()),
+        *((recipe, UnrollConfig()) for recipe in CASES.values()),
         (ADAM, UnrollConfig(window=2)),
-        (RECIPES["sampled"], UnrollConfig(window=2, random_window=True)),
+        (CASES["sampled"], UnrollConfig(window=2, random_window=True)),
     ],
-    ids=[*RECIPES, "window", "random-window"],
+    ids=[*CASES, "window", "random-window"],
 )
 def test_autodiff_and_the_hand_written_sweep_agree(x64, recipe, settings):
     pairs, queries = problem(seed=1)
@@ -104,15 +110,16 @@ class TestVariants:
     def test_the_gradient_through_adam(self, x64, name):
         pairs, queries = problem()
         function = outer(make_solver(name, ADAM), queries)
-        for found, wanted in zip(jax.jit(jax.grad(function))(pairs), finite_differences(function, pairs), strict=True):
+        gradients = jax.jit(jax.grad(function))(pairs), finite_differences(function, pairs)
+        for found, wanted in zip(*map(jax.tree.leaves, gradients), strict=True):
             np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=1e-6)
 
     def test_dead_units_leave_adams_gradient_finite(self, name):
         pairs, queries = problem()
         still = pairs._replace(states=jnp.zeros_like(pairs.states))  # the first weights have gradient 0
         gradient = jax.jit(jax.grad(outer(make_solver(name, ADAM), queries)))(still)
-        assert all(bool(jnp.isfinite(g).all()) for g in gradient)
-        assert any(bool((g != 0).any()) for g in gradient)
+        assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradient))
+        assert any(bool((g != 0).any()) for g in jax.tree.leaves(gradient))
 
     def test_a_window_is_the_gradient_of_its_last_steps(self, x64, name):
         pairs, queries = problem()
@@ -125,9 +132,8 @@ class TestVariants:
 
         function = outer(make_solver(name, SMALL, UnrollConfig(window=3)), queries)
         np.testing.assert_allclose(function(pairs), last_steps(pairs), rtol=1e-12)
-        for found, wanted in zip(
-            jax.jit(jax.grad(function))(pairs), finite_differences(last_steps, pairs), strict=True
-        ):
+        gradients = jax.jit(jax.grad(function))(pairs), finite_differences(last_steps, pairs)
+        for found, wanted in zip(*map(jax.tree.leaves, gradients), strict=True):
             np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-7)
 
     def test_a_random_window_ends_at_any_step_it_can(self, x64, name):
@@ -158,3 +164,50 @@ def test_function_space_refuses_adam_and_samples(name):
     for recipe in (ADAM, Recipe(sampled=True)):
         with pytest.raises(PotstillError, match=f"--solver {name} follows SGD"):
             make_solver(name, recipe)
+
+
+def test_ridge_is_the_end_of_kernel_descent(x64):
+    """Long training and a small penalty meet: both reach the pairs, and agree between them."""
+    pairs, queries = problem()
+    recipe = Recipe(steps=3_000, momentum=0.9, learning_rate=0.05)
+    wanted = make_solver("ridge", recipe, RidgeConfig(penalty=1e-7))(
+        pairs._replace(actions=pairs.actions / (1.0 - MARGIN)), queries, KEY
+    )
+    np.testing.assert_allclose(make_solver("kernel", recipe)(pairs, queries, KEY), wanted, atol=2e-3)
+
+
+def test_trained_features_follow_the_pairs_and_pass_no_gradient(x64):
+    pairs, queries = problem()
+    young, old = (make_solver("features", SMALL, FeaturesConfig(networks=2, trained=t)) for t in (0, 6))
+    assert float(jnp.abs(young(pairs, queries, KEY) - old(pairs, queries, KEY)).max()) > 1e-4
+    assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(jax.grad(outer(old, queries))(pairs)))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("kernel", KernelConfig(start="drawn")), ("empirical", EmpiricalConfig(networks=3))],
+    ids=["kernel, drawn start", "empirical, three networks"],
+)
+def test_gradients_of_other_settings(x64, name, settings):
+    pairs, queries = problem()
+    function = outer(make_solver(name, SMALL, settings), queries)
+    gradients = jax.grad(function)(pairs), finite_differences(function, pairs)
+    for found, wanted in zip(*map(jax.tree.leaves, gradients), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-7)
+
+
+def test_a_polish_is_unrolled_steps_from_where_the_solver_ended(monkeypatch, data, teacher):
+    monkeypatch.setitem(RECIPES, "small", SMALL)
+    config = DistillConfig("x", recipe="small", size=5, steps=3, batch=16, polish=2)
+    table = tabulate(data, teacher)
+    found = list(outer_steps(config, table, teacher))
+    assert [step for step, _, _ in found] == [0, 1, 2, 3, 4, 5]
+    ended = found[3][1]
+    alone = dataclasses.replace(config, solver="unroll", polish=0, steps=2, learning_rate=0.1 * config.learning_rate)
+    learned = Learned(*jax.tree.map(jnp.copy, ended)[:2])
+    state = OuterState(learned, outer_optimiser(alone).init(learned))
+    update = make_update(alone, SMALL, teacher)
+    for step in (4, 5):
+        state, _ = update(state, table, jax.random.fold_in(jax.random.key(config.seed), step))
+    for last, wanted in zip(found[-1][1][:2], state.learned[:2], strict=True):
+        np.testing.assert_array_equal(last, wanted)

@@ -11,6 +11,7 @@ from potstill.clone import Pairs
 from potstill.errors import PotstillError
 from potstill.policies import load_policy
 from potstill.recipes import RECIPES, Recipe, recipe_named
+from potstill.starts import start_named
 from potstill.students import train_students
 from potstill.types import Normaliser
 
@@ -77,6 +78,34 @@ def test_a_policy_on_disk_acts_the_same(tmp_path):
     np.testing.assert_array_equal(policy(observations), again(observations))
     with pytest.raises(PotstillError, match="an observation of 4 numbers, 3 are needed"):
         policy(np.zeros(4))
+
+
+def test_a_residual_policy_on_disk_acts_as_its_student(tmp_path):
+    students = crew([0], dataclasses.replace(SMALL, residual=True))
+    observations = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
+    policy = students.policy(0)
+    np.testing.assert_allclose(policy(observations), students.each(observations), rtol=1e-4, atol=1e-5)
+    again = load_policy(policy.save(tmp_path / "p.safetensors"))
+    np.testing.assert_array_equal(policy(observations), again(observations))
+    # by hand: the first hidden layer joins the last
+    x = policy.normaliser(observations)
+    hidden = [x]
+    for layer in policy.layers[:-1]:
+        hidden.append(np.maximum(hidden[-1] @ layer["weight"] + layer["bias"], 0.0))
+    unit = np.tanh((hidden[1] + hidden[3]) @ policy.layers[3]["weight"] + policy.layers[3]["bias"])
+    np.testing.assert_allclose(
+        policy(observations), [-2.0, 0.0] + (unit + 1.0) / 2.0 * [4.0, 1.0], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_residual_student_needs_a_block():
+    with pytest.raises(PotstillError, match="a residual student of 2 layers: at least 3 are needed"):
+        Recipe(residual=True, layers=2)
+
+
+def test_unknown_start():
+    with pytest.raises(PotstillError, match="did you mean 'lecun'"):
+        start_named("lecum")
 
 
 def test_sampled_students_differ_from_mean_ones():

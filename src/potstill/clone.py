@@ -16,8 +16,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from potstill import devices
-from potstill.networks import Params, apply_mlp, init_mlp
+from potstill.networks import Params, apply_mlp
 from potstill.recipes import Recipe
+from potstill.starts import drawn
 
 LOG_STD_OFFSET = -1.0  # the reference's tanh-Gaussian head: log σ = clip(output − 1, −20, 2)
 LOG_STD_RANGE = (-20.0, 2.0)
@@ -38,27 +39,7 @@ class Pairs(NamedTuple):
 def start(key: PRNGKeyArray, state_size: int, action_size: int, recipe: Recipe) -> Params:
     """A freshly initialised student."""
     outputs = action_size * (2 if recipe.sampled else 1)
-    sizes = (state_size, *[recipe.width] * (recipe.layers - 1), outputs)
-    if recipe.start == "orthogonal":
-        return init_mlp(key, sizes)
-    return _antisymmetric(key, sizes)
-
-
-def _antisymmetric(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
-    """Two copies of a half-wide network side by side, subtracted: the function starts at exactly 0.
-
-    Block-diagonal hidden weights hold the same half network twice; the last layer has opposite signs.
-    First and last layer have 1/√2 of the size, so that norms, and the tangent kernel, keep their scale.
-    """
-    half = init_mlp(key, (sizes[0], *[width // 2 for width in sizes[1:-1]], sizes[-1]))
-    first, *hidden, last = half
-    root = jnp.sqrt(2.0).astype(first["weight"].dtype)
-    params = [{k: jnp.concatenate([v, v], -1) / root for k, v in first.items()}]
-    for layer in hidden:
-        w, b = layer["weight"], layer["bias"]
-        params.append({"weight": jnp.block([[w, 0.0 * w], [0.0 * w, w]]), "bias": jnp.concatenate([b, b])})
-    w = last["weight"] / root
-    return [*params, {"weight": jnp.concatenate([w, -w]), "bias": last["bias"]}]
+    return drawn(key, (state_size, *[recipe.width] * (recipe.layers - 1), outputs), recipe)
 
 
 def mean_actions(params: Params, states: Float[Array, "B S"], action_size: int) -> Float[Array, "B A"]:

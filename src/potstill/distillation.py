@@ -47,12 +47,6 @@ class Learned(NamedTuple):
         return Pairs(self.states, self.actions, weights if self.log_step is None else weights * jnp.exp(self.log_step))
 
 
-def begin(pairs: Pairs, learn: str) -> Learned:
-    """All weights equal, the student's own step size."""
-    log_weights = jnp.zeros(len(pairs.states)) if learn in ("weights", "both") else None
-    return Learned(pairs.states, pairs.actions, log_weights, jnp.zeros(()) if learn in ("step-size", "both") else None)
-
-
 class OuterState(NamedTuple):
     """What changes from one outer step to the next."""
 
@@ -63,6 +57,14 @@ class OuterState(NamedTuple):
 def spread_rows(batch: Batch, mesh: Mesh) -> Batch:
     """The batch with its rows shared among the devices."""
     return batch._replace(**devices.spread({k: v for k, v in batch._asdict().items() if k != "value_scale"}, mesh))
+
+
+def begin(pairs: Pairs, config: DistillConfig) -> OuterState:
+    """All weights equal, the student's own step size; copies, for an update consumes what it is given."""
+    log_weights = jnp.zeros(len(pairs.states)) if config.learn in ("weights", "both") else None
+    log_step = jnp.zeros(()) if config.learn in ("step-size", "both") else None
+    learned = jax.tree.map(jnp.copy, Learned(pairs.states, pairs.actions, log_weights, log_step))
+    return OuterState(learned, outer_optimiser(config).init(learned))
 
 
 def outer_optimiser(config: DistillConfig) -> optax.GradientTransformation:
@@ -137,15 +139,16 @@ def outer_steps(
     yield 0, pairs, {}
     if config.objective == "random":
         return
-    mesh = devices.everyones()
-    learned = jax.tree.map(jnp.copy, begin(pairs, config.learn))  # an update consumes what it is given
-    state = devices.placed(OuterState(learned, outer_optimiser(config).init(learned)), mesh)
+    mesh, total = devices.everyones(), config.steps + config.polish
+    state = devices.placed(begin(pairs, config), mesh)
     table, key = devices.placed((table, key), mesh)
-    first = config.steps - math.ceil(config.average * config.steps) + 1  # of the iterates that are averaged
-    mean = learned
-    for steps, recipe in stages(config):
-        update = make_update(config, recipe, teacher)
-        for step in steps:
+    first = total - math.ceil(config.average * total) + 1  # of the iterates that are averaged
+    mean = state.learned
+    for stage in stages(config):
+        if stage.afresh:
+            state = state._replace(optimiser=devices.placed(outer_optimiser(stage.config).init(state.learned), mesh))
+        update = make_update(stage.config, stage.recipe, teacher)
+        for step in stage.steps:
             state, figures = update(state, table, jax.random.fold_in(key, step))
             newest = devices.gathered(state.learned)
             share = 1.0 / max(1, step - first + 1)
@@ -153,10 +156,24 @@ def outer_steps(
             yield step, mean.pairs(), figures
 
 
-def stages(config: DistillConfig) -> Iterator[tuple[range, Recipe]]:
-    """Outer steps and their students: an equal share for each of ``config.widths``, then for the recipe's own."""
-    recipe = recipe_named(config.recipe)
+class Stage(NamedTuple):
+    """Outer steps that share one compiled update."""
+
+    steps: range
+    config: DistillConfig
+    recipe: Recipe
+    afresh: bool = False
+    """The optimiser begins anew."""
+
+
+def stages(config: DistillConfig) -> Iterator[Stage]:
+    """An equal share of the steps for each of ``config.widths``, then for the recipe's own; then the polish."""
+    recipe, total = recipe_named(config.recipe), config.steps + config.polish
     recipes = [*(dataclasses.replace(recipe, width=width) for width in config.widths), recipe]
     ends = [config.steps * i // len(recipes) for i in range(len(recipes) + 1)]
     for (first, last), student in zip(itertools.pairwise(ends), recipes, strict=True):
-        yield range(first + 1, last + 1), student
+        yield Stage(range(first + 1, last + 1), config, student)
+    if config.polish:
+        rate = 0.1 * config.learning_rate
+        polish = dataclasses.replace(config, solver="unroll", steps=config.polish, polish=0, learning_rate=rate)
+        yield Stage(range(config.steps + 1, total + 1), polish, recipe, afresh=True)

@@ -10,9 +10,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from potstill.policies import Residual
+
 Params = list[dict[str, Any]]  # one {"weight": [in, out], "bias": [out]} a layer, input to output
 GAIN = 2.0**0.5
 OUTPUT_RANGE, HIDDEN_BIAS = 3e-3, 0.1  # of :func:`init_uniform`
+
+
+def _flatten(layers: Residual) -> tuple[tuple[Any, ...], None]:
+    return tuple(layers), None
+
+
+jax.tree_util.register_pytree_node(Residual, _flatten, lambda _, layers: Residual(layers))
 
 
 def orthogonal(normal: Float[Array, "in out"]) -> Float[Array, "in out"]:
@@ -42,13 +51,30 @@ def init_uniform(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
     return [*params, {"weight": OUTPUT_RANGE * last, "bias": jnp.zeros(last.shape[1])}]
 
 
+def init_normal(key: PRNGKeyArray, sizes: tuple[int, ...], gain: float) -> Params:
+    """Normal weights of variance ``gain`` / fan-in and zero biases: He's with gain 2, LeCun's with 1."""
+    drawn = jax.random.normal(key, (_numbers(sizes),))
+    return [{"weight": x * (gain / len(x)) ** 0.5, "bias": jnp.zeros(x.shape[1])} for x in _matrices(drawn, sizes)]
+
+
+def init_torch(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
+    """Weights and biases uniform within ±1/√fan-in: the default of PyTorch's linear layers."""
+    joined = [(fan_in + 1, fan_out) for fan_in, fan_out in itertools.pairwise(sizes)]
+    drawn = jax.random.uniform(key, (sum(a * b for a, b in joined),), minval=-1.0, maxval=1.0)
+    layers = [x * (len(x) - 1) ** -0.5 for x in _cut(drawn, joined)]
+    return [{"weight": x[:-1], "bias": x[-1]} for x in layers]
+
+
 def _numbers(sizes: tuple[int, ...]) -> int:
     """How many weights a network has. All are drawn at once: each draw costs half a second to compile."""
     return sum(a * b for a, b in itertools.pairwise(sizes))
 
 
 def _matrices(drawn: Float[Array, " W"], sizes: tuple[int, ...]) -> list[Float[Array, "in out"]]:
-    shapes = list(itertools.pairwise(sizes))
+    return _cut(drawn, list(itertools.pairwise(sizes)))
+
+
+def _cut(drawn: Float[Array, " W"], shapes: list[tuple[int, int]]) -> list[Float[Array, "in out"]]:
     ends = list(itertools.accumulate(a * b for a, b in shapes))
     return [x.reshape(shape) for x, shape in zip(jnp.split(drawn, ends[:-1]), shapes, strict=True)]
 
@@ -59,11 +85,19 @@ def init_stack(init: Callable[..., Params], key: PRNGKeyArray, sizes: tuple[int,
     return jax.tree.map(lambda *parts: jnp.stack(parts), *networks)
 
 
+def layer_inputs(params: Params, x: Float[Array, "*B in"]) -> list[Float[Array, "*B _"]]:
+    """What each layer of a ReLU network gets; of :class:`Residual` layers the last gets the first's output as well."""
+    inputs = [x]
+    for layer in params[:-1]:
+        inputs.append(jax.nn.relu(inputs[-1] @ layer["weight"] + layer["bias"]))
+    if isinstance(params, Residual):
+        inputs[-1] = inputs[-1] + inputs[1]
+    return inputs
+
+
 def apply_mlp(params: Params, x: Float[Array, "*B in"]) -> Float[Array, "*B out"]:
     """ReLU network without output activation."""
-    for layer in params[:-1]:
-        x = jax.nn.relu(x @ layer["weight"] + layer["bias"])
-    return x @ params[-1]["weight"] + params[-1]["bias"]
+    return layer_inputs(params, x)[-1] @ params[-1]["weight"] + params[-1]["bias"]
 
 
 def layer_norm(x: Float[Array, "*B H"]) -> Float[Array, "*B H"]:

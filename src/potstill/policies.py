@@ -15,13 +15,19 @@ from potstill.errors import PotstillError, unknown
 from potstill.types import Normaliser
 
 Layers = list[dict[str, Any]]  # [{"weight": [in, out], "bias": [out]}, ...]
+
+
+class Residual(list[dict[str, Any]]):
+    """Layers of which the first's output is added to the last hidden one's: those between are a residual block."""
+
+
 Head = Literal["tanh", "gaussian", "tanh_gaussian"]
 LOG_STD_RANGE = (-20.0, 2.0)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A ReLU network from raw observations to actions within bounds.
+    """A ReLU network, with a skip where its layers are :class:`Residual`, from raw observations to bounded actions.
 
     By ``head``, with mean and log-std from the last layer and ε of unit variance:
 
@@ -44,9 +50,10 @@ class Policy:
         raw = np.asarray(observations, np.float32)
         if raw.shape[-1] != len(self.normaliser.mean):
             raise PotstillError(f"an observation of {raw.shape[-1]} numbers, {len(self.normaliser.mean)} are needed")
-        x = self.normaliser(raw)
+        inputs = [self.normaliser(raw)]
         for layer in self.layers[:-1]:
-            x = np.maximum(x @ layer["weight"] + layer["bias"], 0.0)
+            inputs.append(np.maximum(inputs[-1] @ layer["weight"] + layer["bias"], 0.0))
+        x = inputs[1] + inputs[-1] if isinstance(self.layers, Residual) else inputs[-1]
         return x @ self.layers[-1]["weight"] + self.layers[-1]["bias"]
 
     def _scale(self, unit: np.ndarray) -> np.ndarray:
@@ -70,7 +77,11 @@ class Policy:
 
     def save(self, path: Path | str, metadata: dict[str, Any] | None = None) -> Path:
         """Write this policy as a ``.safetensors`` file."""
-        return storage.save(path, "policy", self.arrays(), {"head": self.head, **(metadata or {})})
+        return storage.save(path, "policy", self.arrays(), self.papers() | (metadata or {}))
+
+    def papers(self) -> dict[str, Any]:
+        """What the arrays do not say, as it is stored."""
+        return {"head": self.head, **({"residual": True} if isinstance(self.layers, Residual) else {})}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays under flat names, as they are stored."""
@@ -79,8 +90,9 @@ class Policy:
         return {**named, **bounds, "state_mean": self.normaliser.mean, "state_scale": self.normaliser.scale}
 
 
-def from_arrays(arrays: dict[str, np.ndarray], head: str, path: Path | str) -> Policy:
-    """Rebuild a policy from :meth:`Policy.arrays`, checking that its layers fit together."""
+def from_arrays(arrays: dict[str, np.ndarray], papers: dict[str, Any], path: Path | str) -> Policy:
+    """Rebuild a policy from :meth:`Policy.arrays` and :meth:`Policy.papers`, checking that its layers fit together."""
+    head = papers.get("head", "tanh")
     if head not in get_args(Head):
         raise unknown("policy head", str(head), get_args(Head))
     _check_shapes(arrays, path)
@@ -93,6 +105,10 @@ def from_arrays(arrays: dict[str, np.ndarray], head: str, path: Path | str) -> P
     joins = [len(mean), *(out for _, out in sizes)]
     if not layers or any(size[0] != before for size, before in zip(sizes, joins, strict=False)) or joins[-1] != outputs:
         raise PotstillError(f"{path}: layers {sizes} do not lead from {len(mean)} states to {outputs} outputs")
+    if papers.get("residual"):
+        if len(layers) < 3 or len(set(joins[1:-1])) > 1:
+            raise PotstillError(f"{path}: a residual block needs two hidden layers or more, of one width")
+        layers = Residual(layers)
     return Policy(layers, Normaliser(mean, scale), low, high, cast(Head, head))
 
 
@@ -116,4 +132,4 @@ def load_policy(path: Path | str) -> Policy:
     """Read a policy file, or the policy of a teacher file."""
     kind = storage.kind_of(path)
     arrays, metadata = storage.load(path, kind if kind in ("policy", "teacher") else "policy")
-    return from_arrays(arrays, metadata.get("head", "tanh"), path)
+    return from_arrays(arrays, metadata, path)

@@ -30,11 +30,21 @@ class Recipe:
     layers: int = 4
     """Layers of weights; 4 means three hidden layers. """
 
-    start: Literal["orthogonal", "antisymmetric"] = "orthogonal"
-    """Initial weights: orthogonal with gain √2, or two such halves subtracted, which start at 0."""
+    residual: bool = False
+    """Add the first hidden layer to the last: those between are a residual block. Needs 3 layers or more."""
+
+    start: Literal["orthogonal", "antisymmetric", "he", "lecun", "torch"] = "orthogonal"
+    """Initial weights and biases: see ``starts.py``."""
+
+    output_gain: float = 1.0
+    """Factor on the last layer's start. With 1 an orthogonal student learns features, the larger the less."""
 
     sampled: bool = False
     """Clone with actions sampled from a tanh-Gaussian, as the reference implementation does."""
+
+    def __post_init__(self) -> None:
+        if self.residual and self.layers < 3:
+            raise PotstillError(f"a residual student of {self.layers} layers: at least 3 are needed")
 
 
 RECIPES: dict[str, Recipe] = {

@@ -37,7 +37,7 @@ class Students:
     def policy(self, index: int) -> Policy:
         """Student ``index`` as a policy of its own."""
         size = len(self.action_low)
-        layers = [{k: np.asarray(v[index]) for k, v in layer.items()} for layer in self.params]
+        layers = jax.tree.map(lambda x: np.asarray(x[index]), self.params)
         layers[-1] = {k: v[..., :size] for k, v in layers[-1].items()}
         return Policy(layers, self.normaliser, self.action_low, self.action_high)
 

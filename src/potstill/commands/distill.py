@@ -148,10 +148,11 @@ class Job:
         held_out = held_out._replace(value_scale=table.value_scale)
         judge = held_out_loss(config, held_out, self.teacher)
         choice = make_choice(config, held_out, self.teacher)
-        points = set(np.linspace(0, config.steps, config.curve_points, dtype=int).tolist()) | {config.steps}
-        every = max(1, config.steps // MOST_METRICS)
+        steps = config.steps + config.polish
+        points = set(np.linspace(0, steps, config.curve_points, dtype=int).tolist()) | {config.steps, steps}
+        every = max(1, steps // MOST_METRICS)
         reached = []  # evaluated later: other processes would wait
-        with Tracker("distil", config.steps) as tracker:
+        with Tracker("distil", steps) as tracker:
             for step, pairs, figures in distillation.outer_steps(config, table, self.teacher):
                 seconds = time.perf_counter() - started
                 if step % every == 0 and figures:

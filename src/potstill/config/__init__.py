@@ -6,8 +6,9 @@ these classes, and the resolved values are saved with every artefact.
 
 from potstill.config.collect import CollectConfig
 from potstill.config.convert import ConvertConfig
-from potstill.config.distill import DistillConfig, EvaluateConfig, UnrollConfig
+from potstill.config.distill import DistillConfig, EvaluateConfig
 from potstill.config.runs import ExportConfig, InspectConfig, ReportConfig, ReproduceConfig
+from potstill.config.solvers import EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig, UnrollConfig
 from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, Settings, TeachConfig
 
 __all__ = [
@@ -17,13 +18,17 @@ __all__ = [
     "ConvertConfig",
     "DistillConfig",
     "EdacConfig",
+    "EmpiricalConfig",
     "EvaluateConfig",
     "ExportConfig",
+    "FeaturesConfig",
     "InspectConfig",
     "IqlConfig",
+    "KernelConfig",
     "RebracConfig",
     "ReportConfig",
     "ReproduceConfig",
+    "RidgeConfig",
     "Settings",
     "TeachConfig",
     "UnrollConfig",

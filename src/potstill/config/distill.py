@@ -6,26 +6,9 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from potstill.config.solvers import EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig, UnrollConfig
 from potstill.errors import PotstillError
 from potstill.settings import check_choices, check_ranges
-
-
-@dataclass(frozen=True)
-class UnrollConfig:
-    """The unroll: which of the student's steps the outer gradient goes back through."""
-
-    _: KW_ONLY
-
-    window: int | None = None
-    """Steps of the student's training that are differentiated, its last ones. Default: all, the exact gradient."""
-
-    random_window: bool = False
-    """Let the student's training, and with it the window, end at a random step (RaT-BPTT)."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self, window=1)
-        if self.random_window and self.window is None:
-            raise PotstillError("--unroll.random-window needs --unroll.window, how many steps it differentiates")
 
 
 @dataclass(frozen=True)
@@ -57,7 +40,8 @@ class DistillConfig:
     discounted, early (of time), uniform. Default: ranged for av-pbc, uniform for all others."""
 
     solver: str = "kernel"
-    """kernel (kernel descent), unroll (back-propagation through a student's training) or sweep."""
+    """kernel (kernel descent), empirical, ridge, features, unroll (back-propagation through a student's training) or
+    sweep."""
 
     recipe: str = "default"
     """The student's recipe that the pairs are distilled for: default, wide, paper, reference or adam."""
@@ -74,8 +58,23 @@ class DistillConfig:
     devices: int | None = None
     """Devices to share the work among; on a processor, cores that count as one each. Default: what JAX finds."""
 
+    kernel: KernelConfig = KernelConfig()
+    """Settings of kernel."""
+
+    empirical: EmpiricalConfig = EmpiricalConfig()
+    """Settings of empirical."""
+
+    ridge: RidgeConfig = RidgeConfig()
+    """Settings of ridge."""
+
+    features: FeaturesConfig = FeaturesConfig()
+    """Settings of features."""
+
     steps: int = 150
     """Outer steps."""
+
+    polish: int = 0
+    """Steps of the exact unroll that follow, at a tenth of the learning rate."""
 
     batch: int = 1024
     """B, states of the dataset in an outer step."""
@@ -129,7 +128,7 @@ class DistillConfig:
         return getattr(self, "unroll" if self.solver == "sweep" else self.solver, None)
 
     def __post_init__(self) -> None:
-        check_ranges(self, size=1, steps=0, batch=1, clip=1e-12, learning_rate=1e-12, starts=1, devices=1)
+        check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, starts=1, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0)
         check_choices(self)
         if self.average > 1.0:

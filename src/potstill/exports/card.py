@@ -12,6 +12,12 @@ from potstill.exports.papers import NOTE
 from potstill.recipes import Recipe
 
 DATA_FILE = "data/train-00000-of-00001.parquet"
+STARTS = {  # other ones than the card's own
+    "antisymmetric": "starts from two half-wide networks subtracted",
+    "he": "starts from normal weights of variance 2 / fan-in",
+    "lecun": "starts from normal weights of variance 1 / fan-in",
+    "torch": "starts as PyTorch's layers do",
+}
 SIZES = (("n<1K", 1_000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000), ("100K<n<1M", 1_000_000))  # the Hub's names
 
 HEAD = """\
@@ -214,9 +220,11 @@ def _line(text: Any) -> str:
 
 def _deviation(recipe: Recipe) -> str:
     """What a recipe does that neither the steps nor the code of the card do."""
-    words = []
-    if recipe.start == "antisymmetric":
-        words.append("starts from two half-wide networks subtracted")
+    words = [STARTS[recipe.start]] if recipe.start in STARTS else []
+    if recipe.output_gain != 1.0:
+        words.append(f"starts with a last layer {recipe.output_gain:g} times as large")
+    if recipe.residual:
+        words.append("adds the first hidden layer to the last")
     if recipe.sampled:
         words.append("clones with actions sampled from a tanh-Gaussian")
     return f" The recipe itself also {' and '.join(words)}, which the code below leaves out." if words else ""

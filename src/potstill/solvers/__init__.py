@@ -15,13 +15,18 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from potstill.clone import Pairs
 from potstill.errors import PotstillError, unknown
 from potstill.recipes import Recipe
+from potstill.solvers.empirical import empirical_actions
 from potstill.solvers.kernel import kernel_actions
+from potstill.solvers.ridge import feature_actions, ridge_actions
 from potstill.solvers.unroll import check_window, unrolled_actions
 
 Solver = Callable[[Pairs, Float[Array, "B S"], PRNGKeyArray], Float[Array, "B A"]]
 
 SOLVERS: dict[str, Callable[..., Float[Array, "B A"]]] = {
     "kernel": kernel_actions,
+    "empirical": empirical_actions,
+    "ridge": ridge_actions,
+    "features": feature_actions,
     "unroll": unrolled_actions,
     "sweep": functools.partial(unrolled_actions, adjoint="sweep"),
 }

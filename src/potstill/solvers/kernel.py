@@ -1,21 +1,51 @@
 """Kernel descent: the student's training run in function space, under its tangent kernel.
 
-At infinite width a student moves by f ← f − α₀ K(·, S) v with v ← β₀ v + ∂ℓ/∂f(S): its own step size,
-momentum, number of steps and loss, but N × N products instead of a network. It starts at f = 0 (the
-variance of an orthogonal start is 2 s₃ / width). After T steps f(s) = K(s, S) c, where c gathers the
-steps taken.
+At infinite width a student moves by
+
+    f ← f − α₀ K(·, S) v,    v ← β₀ v + ∂ℓ/∂f(S),                                     (1)
+
+its own step size, momentum, number of steps and loss, but N × N products instead of a network. After T
+steps f(s) = f₀(s) + K(s, S) c, where c gathers the steps taken.
+
+**Kernel.** Layer l maps a network's pre-activations, of covariance Σ_l over the random start, to features of
+inner products G_l (summed over its n_l units) and passes on what the weights below move. From G₀ = x·y and
+T₁ = G₀ + 1, with variances σ²_l of a weight and τ²_l of a bias, and the angle θ_l that Σ_l makes,
+
+    Σ_l = σ²_l G_{l−1} + τ²_l                                                         (2)
+    G_l = n_l √(Σ_l(x, x) Σ_l(y, y)) (sin θ_l + (π − θ_l) cos θ_l) / 2π               (3)
+    D_l = n_l (π − θ_l) / 2π                                                          (4)
+    T_{l+1} = G_l + 1 + σ²_{l+1} D_l T_l                                              (5)
+
+(arc-cosine kernels of order 1 and 0; each 1 is the bias's share). K = T_L, and f₀ ~ GP(0, Σ_L). The student
+is in the parametrisation that it trains in, so K is that of its own step size; with orthogonal weights of
+gain √2 every σ² n is 2 and K does not depend on the width. A residual student's last layer gets h₁ + h_{L−1}:
+
+    G = G₁ + G_{L−1} + n (m₁ m′_{L−1} + m_{L−1} m′₁),   m = √(Σ(x, x) / 2π)           (6)
+
+the mean of a rectified normal, and D_l T_l of both. Source: Jacot et al. 2018; Cho and Saul 2009; (6) is ours.
+
+**Start.** ``zero`` runs (1) from f₀ = 0, the mean; ``drawn`` from what a real network, drawn from the key,
+computes, so that the outer loss is an expectation over starts and counts their variance.
+:func:`start_variance` gives that variance itself.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from potstill import clone
 from potstill.clone import Pairs
+from potstill.config import KernelConfig
+from potstill.networks import apply_mlp
 from potstill.recipes import Recipe
+from potstill.starts import start_named
 
 EDGE = 1e-6  # keeps arccos differentiable where two states coincide; moves K by less than 0.1 %
 
@@ -31,39 +61,83 @@ def _angle_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Ar
     return _angle(cosine), -tangent * jax.lax.rsqrt(1.0 - cosine**2)
 
 
-def tangent_kernel(x: Float[Array, "B S"], y: Float[Array, "N S"], layers: int = 4) -> Float[Array, "B N"]:
-    """Infinite-width tangent kernel of a ReLU network with orthogonal weights of gain √2, zero biases.
+class Inner(NamedTuple):
+    """Inner products of what one layer puts out, or their covariance over starts, for two sets of states."""
 
-    With s₀ = x·y and θ_l the angle that s_l and the norms make, one layer maps
-
-        s_{l+1} = ‖x‖ ‖y‖ (sin θ_l + (π − θ_l) cos θ_l) / π,      d_l = 1 − θ_l / π
-
-    (arc-cosine kernels of order 1 and 0; gain √2 keeps the norms), and with L layers of weights
-
-        K = (s_{L−1} + 1) + d_{L−2} ((s_{L−2} + 1) + d_{L−3} ( … + d_0 (s_0 + 1))),
-
-    each 1 being the bias's share. Source: Jacot et al. 2018; Cho and Saul 2009.
-    """
-    norms = jnp.sqrt(jnp.sum(x**2, -1))[:, None] * jnp.sqrt(jnp.sum(y**2, -1))[None, :] + 1e-12
-    cosine = jnp.clip((x @ y.T) / norms, -1.0 + EDGE, 1.0 - EDGE)
-    kernel = norms * cosine + 1.0
-    for _ in range(layers - 1):
-        angle = _angle(cosine)
-        share = 1.0 - angle / jnp.pi
-        cosine = jnp.clip(jnp.sqrt(1.0 - cosine**2) / jnp.pi + share * cosine, -1.0 + EDGE, 1.0 - EDGE)
-        kernel = norms * cosine + 1.0 + share * kernel
-    return kernel
+    both: Float[Array, "B N"]
+    x: Float[Array, " B"]
+    y: Float[Array, " N"]
 
 
-def coefficients(pairs: Pairs, recipe: Recipe) -> Float[Array, "N A"]:
-    """C of f(s) = K(s, S) c after ``recipe.steps`` steps of the student's training in function space."""
-    kernel = tangent_kernel(pairs.states, pairs.states, recipe.layers)
+class Rectified(NamedTuple):
+    """One layer's ReLU: G_l of (3), D_l of (4), and m of (6)."""
+
+    features: Inner
+    slope: Float[Array, "B N"]
+    mean_x: Float[Array, " B"]
+    mean_y: Float[Array, " N"]
+
+
+def _rectify(covariance: Inner, width: int) -> Rectified:
+    x, y = covariance.x, covariance.y
+    norms = jnp.sqrt(x)[:, None] * jnp.sqrt(y)[None, :] + 1e-12
+    cosine = jnp.clip(covariance.both / norms, -1.0 + EDGE, 1.0 - EDGE)
+    share = 0.5 - _angle(cosine) / (2.0 * jnp.pi)
+    both = width * norms * (jnp.sqrt(1.0 - cosine**2) / (2.0 * jnp.pi) + share * cosine)
+    means = (jnp.sqrt(x / (2.0 * jnp.pi)), jnp.sqrt(y / (2.0 * jnp.pi)))
+    return Rectified(Inner(both, 0.5 * width * x, 0.5 * width * y), width * share, *means)
+
+
+def _joined(first: Rectified, last: Rectified, width: int) -> Inner:
+    """(6): inner products of h₁ + h_{L−1}."""
+    cross = jnp.outer(first.mean_x, last.mean_y) + jnp.outer(last.mean_x, first.mean_y)
+    sides = (2.0 * width * first.mean_x * last.mean_x, 2.0 * width * first.mean_y * last.mean_y)
+    parts = zip(first.features, last.features, (cross * width, *sides), strict=True)
+    return Inner(*(a + b + c for a, b, c in parts))
+
+
+def kernels(
+    x: Float[Array, "B S"], y: Float[Array, "N S"], recipe: Recipe
+) -> tuple[Float[Array, "B N"], Float[Array, "B N"]]:
+    """K, the tangent kernel at infinite width, and Σ_L, the covariance of the start, of one output."""
+    width, variances = recipe.width, _variances(x.shape[-1], recipe)
+    covariances = [lambda inner, w=w, b=b: Inner(*(w * part + b for part in inner)) for w, b in variances]
+    inner = Inner(x @ y.T, jnp.sum(x**2, -1), jnp.sum(y**2, -1))
+    tangent, layers, moved = inner.both + 1.0, [], []
+    for layer, (weight, _) in enumerate(variances[1:]):
+        layers.append(_rectify(covariances[layer](inner), width))
+        moved.append(layers[-1].slope * tangent)
+        inner, below = layers[-1].features, moved[-1]
+        if recipe.residual and layer == recipe.layers - 2:
+            inner, below = _joined(layers[0], layers[-1], width), moved[0] + moved[-1]
+        tangent = inner.both + 1.0 + weight * below
+    drawn = 0.0 if start_named(recipe.start).at_zero else 1.0
+    return tangent, drawn * covariances[-1](inner).both
+
+
+def _variances(states: int, recipe: Recipe) -> list[tuple[float, float]]:
+    """σ² and τ² of each layer."""
+    start = start_named(recipe.start)
+    sizes = [states, *[recipe.width] * (recipe.layers - 1), 1]
+    *hidden, last = [(start.weight(*pair), start.bias(*pair)) for pair in itertools.pairwise(sizes)]
+    return [*hidden, (recipe.output_gain**2 * last[0], recipe.output_gain**2 * last[1])]
+
+
+def tangent_kernel(x: Float[Array, "B S"], y: Float[Array, "N S"], recipe: Recipe) -> Float[Array, "B N"]:
+    """K of (5), each output's own; between outputs it is 0."""
+    return kernels(x, y, recipe)[0]
+
+
+def descent(
+    outputs: Callable[[Float[Array, "N A"]], Float[Array, "N A"]], pairs: Pairs, recipe: Recipe
+) -> Float[Array, "N A"]:
+    """C after ``recipe.steps`` steps of (1), where ``outputs`` gives f(S) for what c has gathered."""
     weights = 1.0 if pairs.weights is None else pairs.weights[:, None]
 
     def body(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
         c, velocity = carry
-        output = jnp.tanh(kernel @ c)
-        gradient = 2.0 * (output - pairs.actions) * (1.0 - output**2) / pairs.actions.size
+        unit = jnp.tanh(outputs(c))
+        gradient = 2.0 * (unit - pairs.actions) * (1.0 - unit**2) / unit.size
         velocity = recipe.momentum * velocity + weights * gradient
         return (c - recipe.learning_rate * velocity, velocity), None
 
@@ -72,14 +146,29 @@ def coefficients(pairs: Pairs, recipe: Recipe) -> Float[Array, "N A"]:
 
 
 def kernel_actions(
-    pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray, *, recipe: Recipe
+    pairs: Pairs,
+    states: Float[Array, "B S"],
+    key: PRNGKeyArray,
+    *,
+    recipe: Recipe,
+    settings: KernelConfig = KernelConfig(),  # noqa: B008, frozen
 ) -> Float[Array, "B A"]:
-    """What the infinitely wide student does in ``states``; it has no random start, ``key`` is unused."""
-    del key
-    return jnp.tanh(tangent_kernel(states, pairs.states, recipe.layers) @ coefficients(pairs, recipe))
+    """What the infinitely wide student does in ``states``; ``key`` draws its start, if it has one."""
+    kernel, elsewhere = (tangent_kernel(x, pairs.states, recipe) for x in (pairs.states, states))
+    if settings.start == "zero":
+        return jnp.tanh(elsewhere @ descent(lambda c: kernel @ c, pairs, recipe))
+    network = clone.start(key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
+    before, start = apply_mlp(network, pairs.states), apply_mlp(network, states)
+    return jnp.tanh(start + elsewhere @ descent(lambda c: before + kernel @ c, pairs, recipe))
 
 
-@functools.partial(jax.jit, static_argnames="recipe")
-def predict(pairs: Pairs, states: Float[Array, "B S"], recipe: Recipe) -> Float[Array, "B A"]:
-    """:func:`kernel_actions`, compiled, for evaluation."""
-    return kernel_actions(pairs, states, jax.random.key(0), recipe=recipe)
+def start_variance(
+    pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray, *, recipe: Recipe, starts: int = 16
+) -> Float[Array, "B A"]:
+    """Variance of a trained student's actions that the random start of its function adds.
+
+    (1) is run from ``starts`` networks drawn from ``key``. Without the tanh this has a closed form: with
+    c = M (a − f₀(S)) and k = K(s, S) M, the variance of f is Σ(s, s) − 2 k Σ(S, s) + k Σ(S, S) kᵀ.
+    """
+    drawn = functools.partial(kernel_actions, pairs, states, recipe=recipe, settings=KernelConfig(start="drawn"))
+    return jnp.var(jax.lax.map(drawn, jax.random.split(key, starts)), axis=0, ddof=1)

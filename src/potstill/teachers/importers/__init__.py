@@ -61,7 +61,7 @@ def import_teacher(
     one = np.ones(size, np.float32)
     low, high = (-one, one) if data is None else (data.action_low, data.action_high)
     policy = Policy(layers, chosen or Normaliser.identity(len(layers[0]["weight"])), low, high, head)
-    from_arrays(policy.arrays(), head, path)  # checks that it fits together
+    from_arrays(policy.arrays(), policy.papers(), path)  # checks that it fits together
     check_critics(found.critics, policy, path)
     papers: dict[str, Any] = {"algorithm": found.algorithm, "source": f"{kind}: {path.name}"}
     if data is not None:

@@ -42,13 +42,14 @@ from potstill.teachers.registry import find_teacher
 HERE = Path(__file__).parent
 BUNDLED = "hopper-medium-replay"
 STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 4, 10
-KERNEL = {"solver": "kernel", "recipe": "default", "objective": "q-gap"}
+KERNEL = {"solver": "kernel", "recipe": "default", "objective": "q-gap", "initial": "random"}
 WEIGHTINGS = ("clipped", "shifted", "softplus", "ranged", "density", "sdw", "discounted", "early")
 WIDE = {**KERNEL, "recipe": "wide"}
 UNROLL = {
     "solver": "unroll",
     "recipe": "paper",
     "objective": "av-pbc",
+    "initial": "random",
     "steps": 30,
     "batch": 2560,
     "learning_rate": 0.03,
@@ -56,6 +57,7 @@ UNROLL = {
 PAPER = {**UNROLL, "optimiser": "sgd", "learning_rate": 0.1, "initial_actions": "data"}
 MAIN: dict[str, dict[str, object]] = {
     "q-gap": KERNEL,
+    "q-gap, initial states by k-means": {**KERNEL, "initial": "k-means"},
     "av-pbc clipped": {**KERNEL, "objective": "av-pbc", "weighting": "clipped"},
     "av-pbc ranged": {**KERNEL, "objective": "av-pbc", "weighting": "ranged"},
     "av-pbc reference": {**KERNEL, "objective": "av-pbc", "weighting": "reference"},
@@ -86,7 +88,6 @@ VARIANTS: dict[str, dict[str, object]] = MAIN | {
     **{f"q-gap, weights {name}": {**KERNEL, "weighting": name} for name in WEIGHTINGS},
     "q-gap by the mean of the critics": {**KERNEL, "objective": "q-gap-mean"},
     "q-gap by each critic": {**KERNEL, "objective": "q-gap-each"},
-    "q-gap, initial states by k-means": {**KERNEL, "initial": "k-means"},
     "q-gap, initial states by k-means, batch 4096": {**KERNEL, "initial": "k-means", "batch": 4096},
     "wide students, q-gap, initial states by k-means": {**WIDE, "initial": "k-means"},
     "q-gap, initial states diverse": {**KERNEL, "initial": "diverse"},

@@ -30,6 +30,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "default": {},
     "wide": {"recipe": "wide"},
     "paper-recipe": {"recipe": "paper"},
+    "random-start": {"initial": "random"},
+    "wide-random-start": {"recipe": "wide", "initial": "random"},
+    "paper-recipe-random-start": {"recipe": "paper", "initial": "random"},
     "av-pbc": {"objective": "av-pbc"},
     "pbc": {"objective": "pbc"},
 }

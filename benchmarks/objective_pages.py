@@ -20,7 +20,11 @@ SHOWN = {
     "objectives/av-pbc.md": [name for name in MAIN if "av-pbc" in name and "unroll" not in name],
     "objectives/q-gap.md": ["q-gap", *GAPS, "wide students, q-gap"],
     "objectives/weights.md": ["q-gap", *WEIGHED],
-    "pairs.md": ["q-gap", *(name for name in VARIANTS if name not in (*MAIN, *GAPS, *WEIGHED))],
+    "pairs.md": [
+        "q-gap",
+        "q-gap, initial states by k-means",
+        *(name for name in VARIANTS if name not in (*MAIN, *GAPS, *WEIGHED)),
+    ],
 }
 HEAD = """\
 Interquartile mean over distillation seeds × 10 students × 4 episodes, ± standard deviation over students; the

@@ -88,7 +88,7 @@ class DistillConfig:
     clip: float = 2.0
     """Largest norm of the outer gradient."""
 
-    initial: str = "random"
+    initial: str = "k-means"
     """Initial states: random, k-means (one a cluster) or diverse (far apart, of high value)."""
 
     initial_actions: Literal["teacher", "data"] = "teacher"

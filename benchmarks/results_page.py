@@ -108,9 +108,8 @@ def engine(cells: dict[str, dict[str, Any]]) -> str:
         "256 pairs from `potstill distill FILE --teacher TEACHER` without further options, by `benchmarks/engine.py`:",
         "ten students × ten episodes a distillation seed, their ensemble ten. Interquartile means over all episodes of",
         "all seeds; ± is the standard deviation over students; retention is the mean return over the teacher's.",
-        "In brackets the mean of each seed's ensemble.
-Default initial states are those of k-means. Some cells of random starts ran on a busy machine: their seconds are
-too many.",
+        "In brackets the mean of each seed's ensemble. Default initial states are those of k-means. Some cells of random",
+        "starts ran on a busy machine: their seconds are too many.",
         "",
         "| file | method | seeds | teacher | one student | ensemble | retention: one, ensemble | distilling, s |",
         "|---|---|---|---|---|---|---|---|",

@@ -173,7 +173,8 @@ def test_the_code_of_the_card_trains_a_student(tmp_path, distillate, monkeypatch
         span = distillate.action_high - distillate.action_low
         return np.mean(((policy(distillate.states) - distillate.actions) / span) ** 2)
 
-    assert error(found["policy"]) == pytest.approx(error(distillate.train_student(seed=0)), rel=0.3)
+    ours = [error(distillate.train_student(seed=seed)) for seed in range(5)]  # one start differs from the next
+    assert 0.7 * min(ours) < error(found["policy"]) < 1.3 * max(ours)
     assert error(found["policy"]) < 0.1 * error(lambda states: distillate.actions.mean(axis=0))
 
 

@@ -85,3 +85,12 @@ def random_teacher(states=3, actions=2, width=16, seed=0):
 @pytest.fixture
 def teacher():
     return random_teacher()
+
+
+@pytest.fixture
+def logs(tmp_path):
+    """A dataset that names no environment, and a teacher for it."""
+    from test_teachers import bandit, write_npz
+
+    path = write_npz(tmp_path / "logs.npz", bandit(400))
+    return path, random_teacher(states=1, actions=1).save(tmp_path / "t.safetensors")

@@ -4,8 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from conftest import random_teacher
-from test_teachers import bandit, write_npz
 
 import potstill
 from potstill.bundled import BUNDLED
@@ -94,13 +92,6 @@ def test_inspect_every_kind(run, tmp_path, capsys):
     out = capsys.readouterr().out
     for word in ("distillate:", "q-gap", "teacher:", "rebrac", "dataset:", "Hopper-v5"):
         assert word in out
-
-
-@pytest.fixture
-def logs(tmp_path):
-    """A dataset that names no environment, and a teacher for it."""
-    path = write_npz(tmp_path / "logs.npz", bandit(400))
-    return path, random_teacher(states=1, actions=1).save(tmp_path / "t.safetensors")
 
 
 @pytest.mark.parametrize("objective", ["dbc", "pbc", "av-pbc", "q-gap", "random"])

@@ -15,6 +15,7 @@ from potstill.devices import own
 from potstill.distillation import outer_loss, stages
 from potstill.errors import PotstillError
 from potstill.objectives import Batch
+from potstill.pace import Pace
 from potstill.recipes import RECIPES, Recipe
 from potstill.settings import command_line, from_saved
 from potstill.table import tabulate
@@ -40,20 +41,22 @@ def test_the_outer_loss_is_the_mean_over_its_starts():
 
 
 def test_small_students_first_the_recipe_last():
-    found = list(stages(DistillConfig("x", steps=7, recipe="paper", widths=(64, 128))))
-    assert [step for stage in found for step in stage.steps] == [1, 2, 3, 4, 5, 6, 7]
-    assert [(len(stage.steps), stage.recipe.width) for stage in found] == [(2, 64), (2, 128), (3, 256)]
-    assert [stage.recipe for stage in stages(DistillConfig("x"))] == [RECIPES["default"]]
+    found = list(stages(DistillConfig("x", recipe="paper", widths=(64, 128)), Pace(7)))
+    assert [(stage.last, stage.recipe.width) for stage in found] == [(2, 64), (4, 128), (None, 256)]
+    assert [stage.recipe for stage in stages(DistillConfig("x"), Pace(7))] == [RECIPES["default"]]
 
 
 def test_the_widths_reach_the_students(monkeypatch, data):
     seen = []
-    update = lambda config, recipe, teacher: seen.append(recipe.width) or (lambda state, *_: (state, {}))  # noqa: E731
+
+    def update(config, recipe, teacher):
+        return lambda state, *_: seen.append(recipe.width) or (state, {})
+
     monkeypatch.setattr(distillation, "make_update", update)
     config = DistillConfig("x", size=4, steps=3, solver="unroll", objective="dbc", widths=(8, 16))
     table = tabulate(data, None)
     assert len(list(distillation.outer_steps(config, table, None))) == 4
-    assert seen == [8, 16, 256]
+    assert seen == [8, 16, 256]  # an equal share of the steps each
 
 
 def test_settings_of_the_unroll_survive_a_command_and_a_file():

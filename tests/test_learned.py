@@ -16,8 +16,9 @@ from potstill.clone import Pairs
 from potstill.config import DistillConfig
 from potstill.criteria import candidates, held_out_loss, make_choice, students_loss
 from potstill.distillate import load, settle
-from potstill.distillation import Learned, outer_steps
+from potstill.distillation import Learned, make_pace, outer_steps
 from potstill.errors import PotstillError
+from potstill.pace import Pace
 from potstill.recipes import RECIPES
 from potstill.settings import check_choices
 from potstill.solvers import SOLVERS, make_solver
@@ -132,8 +133,8 @@ def test_criteria_prefer_what_was_distilled(data, teacher, make_loss):
 
 def test_the_choice_keeps_the_least_of_the_candidates(data, teacher):
     config = DistillConfig("x", steps=20, choose="held-out")
-    assert candidates(config) == {0, 10, 12, 14, 16, 18, 20}
-    choice = make_choice(config, tabulate(data, teacher), teacher)
+    assert candidates(20) == {0, 10, 12, 14, 16, 18, 20}
+    choice = make_choice(config, tabulate(data, teacher), teacher, make_pace(config))
     found = iter([9.0, 5.0, 3.0, 4.0, 3.0])
     choice.loss = lambda _: next(found)
     assert [step for step in (0, 10, 11, 12, 14, 20) if choice.offer(step, PAIRS)] == [0, 10, 12]
@@ -141,7 +142,7 @@ def test_the_choice_keeps_the_least_of_the_candidates(data, teacher):
 
 
 def test_the_last_is_kept_unless_asked_otherwise(data, teacher):
-    choice = make_choice(DistillConfig("x", steps=3), tabulate(data, teacher), teacher)
+    choice = make_choice(DistillConfig("x", steps=3), tabulate(data, teacher), teacher, Pace(3))
     assert [step for step in range(4) if choice.offer(step, PAIRS)] == [0, 1, 2, 3]
     assert choice.losses == {}
 

@@ -25,6 +25,7 @@ from potstill.clone import Pairs
 from potstill.config import DistillConfig, UnrollConfig
 from potstill.distillation import outer_loss
 from potstill.objectives import Batch, weighted_loss
+from potstill.pace import Pace
 from potstill.recipes import recipe_named
 from potstill.teachers.base import Teacher
 
@@ -60,11 +61,9 @@ def students_loss(config: DistillConfig, held_out: Batch, teacher: Teacher | Non
     return lambda pairs: float(loss(pairs))
 
 
-def candidates(config: DistillConfig) -> set[int]:
-    """The outer steps whose pairs are looked at."""
-    if config.choose == "last":
-        return set(range(config.steps + 1))
-    return {0, *np.linspace(config.steps // 2, config.steps, CANDIDATES, dtype=int).tolist()}
+def candidates(steps: int) -> set[int]:
+    """The outer steps, of so many, whose pairs are looked at."""
+    return {0, *np.linspace(steps // 2, steps, CANDIDATES, dtype=int).tolist()}
 
 
 CRITERIA: dict[str, Callable[[DistillConfig, Batch, Teacher | None], Loss]] = {
@@ -77,8 +76,8 @@ CRITERIA: dict[str, Callable[[DistillConfig, Batch, Teacher | None], Loss]] = {
 class Choice:
     """Which of the iterates offered to keep."""
 
-    steps: set[int]
-    """The candidates."""
+    pace: Pace
+    """Knows the number of steps."""
     loss: Loss | None
     """The criterion; without one the latest is kept."""
     losses: dict[int, float] = field(default_factory=dict)
@@ -86,15 +85,15 @@ class Choice:
 
     def offer(self, step: int, pairs: Pairs) -> bool:
         """Whether to keep ``pairs``: a candidate, and none before had as low a loss."""
-        if step not in self.steps or self.loss is None:
-            return step in self.steps
+        if self.loss is None:
+            return True
+        if step not in candidates(self.pace.expected):
+            return False
         before = min(self.losses.values(), default=np.inf)
         self.losses[step] = self.loss(pairs)
         return self.losses[step] < before or len(self.losses) == 1
 
 
-def make_choice(config: DistillConfig, held_out: Batch, teacher: Teacher | None) -> Choice:
-    """The choice that ``config.choose`` names."""
-    if config.choose == "last":
-        return Choice(candidates(config), None)
-    return Choice(candidates(config), CRITERIA[config.choose](config, held_out, teacher))
+def make_choice(config: DistillConfig, held_out: Batch, teacher: Teacher | None, pace: Pace) -> Choice:
+    """The choice that ``config.choose`` names, among the steps that ``pace`` gives."""
+    return Choice(pace, None if config.choose == "last" else CRITERIA[config.choose](config, held_out, teacher))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.multihost_utils import sync_global_devices
+from jax.experimental.multihost_utils import broadcast_one_to_all, sync_global_devices
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from potstill.errors import PotstillError
@@ -61,6 +61,11 @@ def part() -> None:
     """Let the other processes go, once nothing more is shared with them."""
     if jax.distributed.is_initialized():
         jax.distributed.shutdown()
+
+
+def agreed(value: float) -> float:
+    """``value`` as the process that leads has it: what all must decide alike."""
+    return value if jax.process_count() == 1 else float(broadcast_one_to_all(np.float32(value)))
 
 
 def everyones() -> Mesh:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -20,12 +20,13 @@ from potstill.clone import Pairs
 from potstill.config import DistillConfig
 from potstill.initial import initial_pairs
 from potstill.objectives import Batch, weighted_loss
+from potstill.pace import Pace
 from potstill.recipes import Recipe, recipe_named
 from potstill.solvers import make_solver
 from potstill.table import rows
 from potstill.teachers.base import Teacher
 
-Update = Callable[[Any, Batch, PRNGKeyArray], tuple[Any, dict[str, Array]]]
+Update = Callable[[Any, Batch, PRNGKeyArray, float], tuple[Any, dict[str, Array]]]
 
 
 class Learned(NamedTuple):
@@ -68,11 +69,8 @@ def begin(pairs: Pairs, config: DistillConfig) -> OuterState:
 
 
 def outer_optimiser(config: DistillConfig) -> optax.GradientTransformation:
-    """Clipped Adam with cosine decay, or the paper's clipped SGD with momentum 0.9."""
-    if config.optimiser == "sgd":
-        rule = optax.sgd(config.learning_rate, momentum=0.9)
-    else:
-        rule = optax.adam(optax.cosine_decay_schedule(config.learning_rate, max(config.steps, 1)))
+    """The direction of clipped Adam, or of the paper's clipped SGD with momentum 0.9; the pace sets the rate."""
+    rule = optax.trace(decay=0.9) if config.optimiser == "sgd" else optax.scale_by_adam()
     return optax.chain(optax.clip_by_global_norm(config.clip), rule)
 
 
@@ -107,19 +105,21 @@ def make_update(config: DistillConfig, recipe: Recipe, teacher: Teacher | None) 
     """One compiled outer step for students of ``recipe``: draw a batch, differentiate the outer loss, move the pairs.
 
     Returns:
-        ``update(state, table, key) -> (state, {"loss", "gradient_norm"})``; pure.
+        ``update(state, table, key, rate) -> (state, {"loss", "gradient_norm"})``; pure.
     """
     rule, mesh = outer_optimiser(config), devices.everyones()
 
     def loss_of(learned: Learned, batch: Batch, key: PRNGKeyArray) -> Array:
         return outer_loss(learned.pairs(), batch, key, config=config, recipe=recipe, teacher=teacher, mesh=mesh)
 
-    def update(state: OuterState, table: Batch, key: PRNGKeyArray) -> tuple[OuterState, dict[str, Array]]:
+    def update(
+        state: OuterState, table: Batch, key: PRNGKeyArray, rate: Float[Array, ""] | float
+    ) -> tuple[OuterState, dict[str, Array]]:
         batch_key, start_key = jax.random.split(key)
         batch = rows(table, jax.random.randint(batch_key, (config.batch,), 0, len(table.states)))
         loss, gradient = devices.whole(jax.value_and_grad(loss_of)(state.learned, batch, start_key), mesh)
-        updates, optimiser = rule.update(gradient, state.optimiser, state.learned)
-        learned = optax.apply_updates(state.learned, updates)
+        direction, optimiser = rule.update(gradient, state.optimiser, state.learned)
+        learned = jax.tree.map(lambda x, d: x - rate * d, state.learned, direction)
         learned = learned._replace(actions=jnp.clip(learned.actions, -1.0, 1.0))
         norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
         return OuterState(learned, optimiser), {"loss": loss, "gradient_norm": norm}
@@ -128,52 +128,69 @@ def make_update(config: DistillConfig, recipe: Recipe, teacher: Teacher | None) 
 
 
 def outer_steps(
-    config: DistillConfig, table: Batch, teacher: Teacher | None
+    config: DistillConfig, table: Batch, teacher: Teacher | None, pace: Pace | None = None
 ) -> Iterator[tuple[int, Pairs, dict[str, Array]]]:
     """Yield the start (step 0), then the pairs and figures after each outer step.
 
     In the last ``config.average`` of the steps the pairs are the mean of all iterates of that share so far.
+    Without a ``pace`` the number of steps must be given.
     """
+    pace = pace or make_pace(config)
     key, rng = jax.random.key(config.seed), np.random.default_rng(config.seed)
     pairs = initial_pairs(table, config.size, config.initial, config.initial_actions, rng)
+    pace.look(0, pairs)
     yield 0, pairs, {}
     if config.objective == "random":
         return
-    mesh, total = devices.everyones(), config.steps + config.polish
+    mesh = devices.everyones()
     state = devices.placed(begin(pairs, config), mesh)
     table, key = devices.placed((table, key), mesh)
-    first = total - math.ceil(config.average * total) + 1  # of the iterates that are averaged
-    mean = state.learned
-    for stage in stages(config):
+    compiled = functools.cache(lambda config, recipe: make_update(config, recipe, teacher))
+    trial = compiled(config, recipe_named(config.recipe))  # of one step, from a copy: an update consumes its state
+    pace.afford(lambda: jax.block_until_ready(trial(jax.tree.map(jnp.copy, state), table, key, config.learning_rate)))
+    total = (pace.steps or 0) + config.polish
+    first = total - math.ceil(config.average * total) + 1 if config.average else math.inf  # iterate to be averaged
+    mean, step = state.learned, 0
+    for stage in stages(config, pace):
         if stage.afresh:
             state = state._replace(optimiser=devices.placed(outer_optimiser(stage.config).init(state.learned), mesh))
-        update = make_update(stage.config, stage.recipe, teacher)
-        for step in stage.steps:
-            state, figures = update(state, table, jax.random.fold_in(key, step))
+        update, before = compiled(stage.config, stage.recipe), step if stage.afresh else 0
+        while stage.pace.goes_on(step + 1 - before) and (stage.last is None or step < stage.last):
+            step += 1
+            rate = stage.config.learning_rate * stage.pace.share(step - before)
+            state, figures = update(state, table, jax.random.fold_in(key, step), rate)
             newest = devices.gathered(state.learned)
-            share = 1.0 / max(1, step - first + 1)
+            share = 1.0 / max(1.0, step - first + 1)
             mean = newest if step <= first else jax.tree.map(lambda m, x, s=share: m + s * (x - m), mean, newest)
+            stage.pace.look(step - before, newest.pairs())
             yield step, mean.pairs(), figures
+
+
+def make_pace(config: DistillConfig, watch: Callable[[Pairs], float] | None = None) -> Pace:
+    """The pace that ``config`` asks for; ``watch`` gives the loss that tells when pairs have settled."""
+    steps = 0 if config.objective == "random" else config.given_steps
+    return Pace(steps, watch, falls=config.optimiser == "adam", budget=config.seconds)
 
 
 class Stage(NamedTuple):
     """Outer steps that share one compiled update."""
 
-    steps: range
     config: DistillConfig
     recipe: Recipe
+    pace: Pace
+    last: int | None = None
+    """Its last step; without one the pace says when it ends."""
     afresh: bool = False
-    """The optimiser begins anew."""
+    """The optimiser begins anew, and the pace counts from here."""
 
 
-def stages(config: DistillConfig) -> Iterator[Stage]:
+def stages(config: DistillConfig, pace: Pace) -> Iterator[Stage]:
     """An equal share of the steps for each of ``config.widths``, then for the recipe's own; then the polish."""
-    recipe, total = recipe_named(config.recipe), config.steps + config.polish
-    recipes = [*(dataclasses.replace(recipe, width=width) for width in config.widths), recipe]
-    ends = [config.steps * i // len(recipes) for i in range(len(recipes) + 1)]
-    for (first, last), student in zip(itertools.pairwise(ends), recipes, strict=True):
-        yield Stage(range(first + 1, last + 1), config, student)
+    recipe = recipe_named(config.recipe)
+    for i, width in enumerate(config.widths, start=1):
+        last = (pace.steps or 0) * i // (len(config.widths) + 1)
+        yield Stage(config, dataclasses.replace(recipe, width=width), pace, last)
+    yield Stage(config, recipe, pace)
     if config.polish:
-        rate = 0.1 * config.learning_rate
-        polish = dataclasses.replace(config, solver="unroll", steps=config.polish, polish=0, learning_rate=rate)
-        yield Stage(range(config.steps + 1, total + 1), polish, recipe, afresh=True)
+        polish = dataclasses.replace(config, solver="unroll", learning_rate=0.1 * config.learning_rate)
+        yield Stage(polish, recipe, Pace(config.polish, falls=config.optimiser == "adam"), afresh=True)

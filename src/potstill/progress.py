@@ -17,7 +17,7 @@ class Tracker:
 
     A context manager; call :meth:`update` with the number of steps done and figures to show. On a
     terminal it draws a bar; otherwise it prints a line at most every ten seconds and one at the end.
-    A resumed loop starts at ``done``, which the time left does not count.
+    A resumed loop starts at ``done``, which the time left does not count; ``total`` may be mended on the way.
 
     >>> with Tracker("distil", total=2) as tracker:
     ...     tracker.update(2, loss=0.5)
@@ -50,7 +50,7 @@ class Tracker:
         """Say that ``done`` of ``total`` steps are finished; ``figures`` are shown beside the count."""
         text = " ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in figures.items())
         if self.live is not None:
-            self.live.update(self.task, completed=done, figures=text)
+            self.live.update(self.task, completed=done, total=self.total, figures=text)
             return
         now = time.perf_counter()
         left = (now - self.started) / max(done - self.begun, 1) * (self.total - done)

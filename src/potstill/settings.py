@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
@@ -45,6 +46,19 @@ def check_choices(config: Any) -> None:
     for name, kind in get_type_hints(type(config)).items():
         if get_origin(kind) is Literal and getattr(config, name) not in get_args(kind):
             raise unknown(f"--{_dashed(name)}", str(getattr(config, name)), get_args(kind))
+
+
+def seconds_of(option: str, text: str) -> float:
+    """Seconds that the value of an option stands for; a number without a unit counts seconds.
+
+    >>> [seconds_of("--budget", text) for text in ("60s", "90", "2m", "1.5h")]
+    [60.0, 90.0, 120.0, 5400.0]
+    """
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(s|m|h|)", text.strip())
+    seconds = float(match[1]) * {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}[match[2]] if match else 0.0
+    if not 0.0 < seconds < float("inf"):
+        raise PotstillError(f"{option} {text}: a time above 0 is needed, such as 60s, 2m or 1.5h")
+    return seconds
 
 
 def command_line(name: str, config: Any) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from potstill import devices, distillation
@@ -30,7 +31,8 @@ from potstill.evaluation import (
     train_crew,
 )
 from potstill.initial import INITIAL
-from potstill.objectives import objective_named, weighting_of, weightings_named
+from potstill.objectives import Batch, objective_named, weighting_of, weightings_named
+from potstill.pace import Pace
 from potstill.progress import Tracker
 from potstill.recipes import Recipe, recipe_named
 from potstill.reports import report_distillation
@@ -39,13 +41,15 @@ from potstill.settings import command_line, configured
 from potstill.solvers import make_solver
 from potstill.statistics import summarise
 from potstill.storage import file_hash
-from potstill.table import tabulate
+from potstill.table import rows, tabulate
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.registry import find_teacher
 from potstill.types import Transitions
 
 TEACHERLESS = ("dbc", "random")
 CURVE_STUDENTS, CURVE_EPISODES = 5, 2  # behind each point of the curve: cheap, and noisy
+SAVED = 30  # steps between two savings where the number of steps is not known
+WATCHED = 2048  # held-out states that are watched to find it
 MOST_METRICS = 2000  # lines of metrics: every step of a short run, 1 in n of a long one
 
 
@@ -101,11 +105,31 @@ def reference_for(config: DistillConfig, data: Transitions, teacher: NetworkTeac
 
 def _follow(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> Path:
     """Do this process's share of the outer steps; the one that leads keeps the results."""
-    table = tabulate(data, teacher, weighting_of(config.objective, config.weighting), training_rows(len(data)))
-    for _ in distillation.outer_steps(config, table, teacher):
+    table, held_out = tables(config, data, teacher)
+    for _ in distillation.outer_steps(config, table, teacher, watched_pace(config, held_out, teacher)):
         pass
     devices.part()
     return Path(config.out or "runs")
+
+
+def tables(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> tuple[Batch, Batch]:
+    """What objectives need of the training rows, and of the held-out ones with the same scale of values."""
+    weighting = weighting_of(config.objective, config.weighting)
+    table = tabulate(data, teacher, weighting, training_rows(len(data)))
+    held_out = tabulate(data, teacher, weighting, held_out_rows(len(data)))
+    return table, held_out._replace(value_scale=table.value_scale)
+
+
+def watched_pace(config: DistillConfig, held_out: Batch, teacher: NetworkTeacher | None) -> Pace:
+    """The pace of ``config``, that looks at some of the held-out states where it finds the number of steps."""
+    few = rows(held_out, jnp.arange(0, len(held_out.states), max(1, len(held_out.states) // WATCHED)))
+    return distillation.make_pace(config, held_out_loss(config, few, teacher))
+
+
+def _evenly(count: int, points: int) -> list[int]:
+    """All of so many indices, or ``points`` of them where there are more than two beyond that; ends included."""
+    few = count <= points + 2
+    return list(range(count)) if few else sorted({*np.linspace(0, count - 1, points, dtype=int).tolist(), count - 1})
 
 
 def _check_names(config: DistillConfig) -> None:
@@ -138,40 +162,54 @@ class Job:
     )
     curve: list[dict[str, float]] = field(default_factory=list)
     chosen: dict[str, Any] = field(default_factory=dict)
+    pace: dict[str, Any] = field(default_factory=dict)
 
     def distil(self) -> Distillate:
         """Run the outer loop and save the pairs at every point of the curve; then let students play."""
         config, started = self.config, time.perf_counter()
-        weighting = weighting_of(config.objective, config.weighting)
-        table = tabulate(self.data, self.teacher, weighting, training_rows(len(self.data)))
-        held_out = tabulate(self.data, self.teacher, weighting, held_out_rows(len(self.data)))
-        held_out = held_out._replace(value_scale=table.value_scale)
-        judge = held_out_loss(config, held_out, self.teacher)
-        choice = make_choice(config, held_out, self.teacher)
-        steps = config.steps + config.polish
-        points = set(np.linspace(0, steps, config.curve_points, dtype=int).tolist()) | {config.steps, steps}
-        every = max(1, steps // MOST_METRICS)
+        table, held_out = tables(config, self.data, self.teacher)
+        judge, pace = held_out_loss(config, held_out, self.teacher), watched_pace(config, held_out, self.teacher)
+        pace.started = started
+        choice = make_choice(config, held_out, self.teacher, pace)
         reached = []  # evaluated later: other processes would wait
-        with Tracker("distil", steps) as tracker:
-            for step, pairs, figures in distillation.outer_steps(config, table, self.teacher):
+        with Tracker("distil", pace.expected + config.polish) as tracker:
+            for step, pairs, figures in distillation.outer_steps(config, table, self.teacher, pace):
                 seconds = time.perf_counter() - started
-                if step % every == 0 and figures:
-                    values = {name: float(value) for name, value in figures.items()}
-                    self.folder.log(step=step, **values, seconds=seconds)
-                    tracker.update(step, loss=values["loss"])
+                if figures:
+                    self._log(step, figures, seconds, pace, tracker)
                 if choice.offer(step, pairs):
                     kept, kept_step = pairs, step
-                if step in points:
-                    reached.append((self._bottle(pairs, step), pairs, step, seconds))
+                if self._is_point(step, pace):
+                    reached.append((self._bottle(pairs, step, pace), pairs, step, seconds))
         devices.part()
         self.seconds["distilling"] = time.perf_counter() - started
-        for bottled, pairs, step, seconds in reached:
+        self.pace = pace.account(step)
+        print(self.pace["in words"], flush=True)
+        if reached[-1][2] != step:
+            reached.append((self._bottle(pairs, step, pace), pairs, step, seconds))
+        for i in _evenly(len(reached), config.curve_points):
+            bottled, pairs, step, seconds = reached[i]
             self._add_to_curve(bottled, step, judge(pairs), seconds)
         self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["distilling"]
         self.chosen = {"step": kept_step, "by": config.choose, "losses": choice.losses}
-        return self._bottle(kept, kept_step)
+        return self._bottle(kept, kept_step, pace)
 
-    def _bottle(self, pairs: Pairs, step: int) -> Distillate:
+    def _log(self, step: int, figures: dict[str, Any], seconds: float, pace: Pace, tracker: Tracker) -> None:
+        """A line of metrics every step of a short run, 1 in n of a long one."""
+        tracker.total = pace.expected + self.config.polish
+        if step % max(1, tracker.total // MOST_METRICS) == 0:
+            values = {name: float(value) for name, value in figures.items()}
+            self.folder.log(step=step, **values, seconds=seconds)
+            tracker.update(step, loss=values["loss"])
+
+    def _is_point(self, step: int, pace: Pace) -> bool:
+        """Whether the pairs of ``step`` are saved, as a point of the curve; more than asked for, if the end is open."""
+        if pace.steps is None:
+            return step % SAVED == 0
+        steps = pace.steps + self.config.polish
+        return step in {*np.linspace(0, steps, self.config.curve_points, dtype=int).tolist(), pace.steps, steps}
+
+    def _bottle(self, pairs: Pairs, step: int, pace: Pace) -> Distillate:
         """Pairs in the environment's own units, with their papers, written to disk."""
         data, unit = self.data, np.asarray(pairs.actions)
         normaliser = self.data.normaliser if self.teacher is None else self.teacher.normaliser
@@ -182,14 +220,16 @@ class Job:
             normaliser,
             data.action_low,
             data.action_high,
-            self._papers(step, recipe),
+            self._papers(step, recipe, pace),
             weights,
         )
         distillate.save(self.folder.path / "distillate.safetensors")
         return distillate
 
-    def _papers(self, step: int, recipe: Recipe) -> dict[str, Any]:
+    def _papers(self, step: int, recipe: Recipe, pace: Pace) -> dict[str, Any]:
         config = self.config
+        if config.budget is not None:  # what it came to, so that the command gives these bytes again
+            config = replace(config, budget=None, steps=pace.steps)
         settings = {k: v for k, v in to_json(config).items() if k not in ("out", "force")}
         return {
             "env_id": self.data.env_id,
@@ -236,7 +276,7 @@ class Job:
         self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["training"]
         known = whole_data_cloning(self.config.dataset)
         artefact = file_hash(self.folder.path / "distillate.safetensors")
-        result |= {"bc": known, "curve": self.curve, "chosen": self.chosen}
+        result |= {"bc": known, "curve": self.curve, "chosen": self.chosen, "pace": self.pace}
         return result | {"seconds": self.seconds, "sha256": artefact}
 
 

@@ -41,12 +41,13 @@ def reproduce(config: ReproduceConfig) -> Path:
     command = saved.get("command")
     if command not in COMMANDS:
         raise PotstillError(f"{old}: a run of '{command}', only {' and '.join(COMMANDS)} can be run again")
-    expected = read_json(old / "result.json").get("sha256")
+    result = read_json(old / "result.json")
+    expected, changes = result.get("sha256"), _unhurried(old, saved, result)
     if config.out is not None and Path(config.out).resolve() == old.resolve():
         raise PotstillError(f"--out {config.out}: that is the run to reproduce")
     check_free(config.out, force=config.force)
     kind, function = COMMANDS[command]
-    new = function(from_saved(kind, saved, out=config.out, force=config.force))
+    new = function(from_saved(kind, saved, out=config.out, force=config.force, **changes))
     found = read_json(new / "result.json")["sha256"]
     verdict = {"run": str(old), "expected": expected, "found": found, "same": found == expected}
     write_json(new / "reproduced.json", verdict)
@@ -54,3 +55,15 @@ def reproduce(config: ReproduceConfig) -> Path:
         raise PotstillError(f"{new} differs from {old}: sha256 {found[:12]} instead of {str(expected)[:12]}")
     print(f"reproduced: {new} and {old} hold the same bytes (sha256 {found[:12]})")
     return new
+
+
+def _unhurried(run: Path, saved: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """Instead of a budget of seconds, which gives another number of steps every time, the number that it gave."""
+    if saved.get("budget") is None:
+        return {}
+    pace = result["pace"]
+    if pace["how"] == "most":
+        raise PotstillError(
+            f"{run}: its --budget {saved['budget']} cut the search for its steps short: not reproducible"
+        )
+    return {"budget": None, "steps": pace["steps"] if pace["how"] == "budget" else None}

@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from potstill.config.solvers import EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig, UnrollConfig
 from potstill.errors import PotstillError
-from potstill.settings import check_choices, check_ranges
+from potstill.settings import check_choices, check_ranges, seconds_of
+
+USUAL_STEPS = 150  # about what the default takes to settle
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,11 @@ class DistillConfig:
     features: FeaturesConfig = FeaturesConfig()
     """Settings of features."""
 
-    steps: int = 150
-    """Outer steps."""
+    steps: int | None = None
+    """Outer steps. Default: as many as the loss on held-out states falls; 150 with --widths, --average or --choose."""
+
+    budget: str | None = None
+    """Time for the distillation, such as 60s or 2m: fewer steps where they would not fit."""
 
     polish: int = 0
     """Steps of the exact unroll that follow, at a tenth of the learning rate."""
@@ -127,12 +132,25 @@ class DistillConfig:
         """The chosen solver's settings, if it has any."""
         return getattr(self, "unroll" if self.solver == "sweep" else self.solver, None)
 
+    @property
+    def given_steps(self) -> int | None:
+        """The number of outer steps; ``None`` where it is found on the way."""
+        shared_out = self.widths or self.average or self.choose != "last"
+        return USUAL_STEPS if self.steps is None and shared_out else self.steps
+
+    @property
+    def seconds(self) -> float | None:
+        """The budget in seconds."""
+        return None if self.budget is None else seconds_of("--budget", self.budget)
+
     def __post_init__(self) -> None:
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, starts=1, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0)
         check_choices(self)
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: a share of the steps, at most 1, is needed")
+        if self.seconds is not None and (self.steps is not None or self.polish):
+            raise PotstillError(f"--budget {self.budget}: it sets the number of steps; leave --steps and --polish out")
         if any(width < 2 or width % 2 for width in self.widths):
             raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: even numbers above 0 are needed")
 

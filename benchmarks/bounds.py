@@ -45,7 +45,9 @@ from potstill.types import Transitions
 
 RESULTS = Path(__file__).parent / "results" / "bounds"
 RECIPE = RECIPES["default"]
-UPDATES, BATCH, LEARNING_RATE = 20_000, 256, 1e-3  # of Adam, whose rate falls to 0 along a cosine
+# Adam, its rate falling to 0 along a cosine. On walker2d-medium-replay four times as much (40,000 updates of 512
+# rows) brought the held-out error from 0.146 to 0.134 and the return from 37.4 to 38.2, within its noise.
+UPDATES, BATCH, LEARNING_RATE = 20_000, 256, 1e-3
 CLONES, CLONE_EPISODES = 3, 10
 SIZES, STUDENTS, EPISODES = (256, 1024, 4096), 10, 4
 NOISE = (0.05, 0.1, 0.2, 0.4)

@@ -1,4 +1,4 @@
-"""The page ``docs/results.md`` and its pictures, made of the result files of teachers.py, engine.py and updates.py."""
+"""The page ``docs/results.md`` and its pictures, made of the result files that the benchmarks leave."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import bounds_page
 import numpy as np
 from teachers import FILES
 
@@ -161,7 +162,9 @@ def page() -> str:
     """The page's text."""
     runs = load("teachers")
     head = HEAD.format(walker=of_file(runs, "walker2d-medium-replay")["rebrac"][0]["data"]["mean"])
-    parts = [head.rstrip(), teachers(runs), engine(load("engine"))]
+    parts = [head.rstrip(), teachers(runs), bounds_page.auto(runs), engine(load("engine"))]
+    if measured := load("bounds"):
+        parts.append(bounds_page.bounds(measured))
     if (RESULTS / "updates.json").exists():
         parts.append(updates())
     return "\n\n".join(parts) + "\n"

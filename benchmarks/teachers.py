@@ -2,6 +2,7 @@
 
     python benchmarks/teachers.py --algorithms rebrac iql --seeds 0 1 2
     python benchmarks/teachers.py --algorithms bc --seeds 0 --updates 30000       (the yardstick)
+    python benchmarks/teachers.py --judge                     (no training: what auto's criterion says of old runs)
 
 Resumable: a finished run is not repeated, an interrupted one goes on from its checkpoint in ``runs/``.
 Several processes may work side by side, each on algorithms, files or seeds of its own. Every run leaves
@@ -22,8 +23,9 @@ from potstill.data.registry import load_dataset
 from potstill.environments import normalised
 from potstill.evaluation import policy_returns
 from potstill.runs import read_json, to_json, write_json
-from potstill.settings import command_line
+from potstill.settings import command_line, from_saved
 from potstill.statistics import summarise
+from potstill.storage import file_hash
 from potstill.teachers import rows
 from potstill.teachers.choice import worth
 from potstill.types import Transitions
@@ -83,6 +85,29 @@ def train(config: TeachConfig, name: str) -> None:
     print(f"{name}: {scores['mean']:.1f} ± {scores['std']:.1f}", flush=True)
 
 
+def weights_of(file: str, name: str, sha256: str) -> Path | None:
+    """The weights that a run ended with, where they are at hand: in its run folder, or as the best of its file."""
+    places = (RUNS / name / "teacher.safetensors", WEIGHTS / f"{file}.safetensors")
+    return next((path for path in places if path.exists() and file_hash(path) == sha256), None)
+
+
+def judge(file: str, name: str) -> None:
+    """Add its worth to the result of a run that was scored before results held it."""
+    path = RESULTS / f"{name}.json"
+    entry = read_json(path) if path.exists() else {}
+    if "final" not in entry or "worth" in entry:
+        return
+    weights = weights_of(file, name, entry["sha256"])
+    if weights is None:
+        print(f"{name}: its weights are not at hand")
+        return
+    config = from_saved(TeachConfig, entry["settings"], dataset=DATASETS / f"{file}.hdf5")
+    data = load_dataset(config.dataset)
+    judged = worth(potstill.load_teacher(weights), rows.prepare(data, config.discount), data, config)
+    write_json(path, entry | {"worth": judged})
+    print(f"{name}: worth {judged:.4g}", flush=True)
+
+
 def logged(data: Transitions) -> dict[str, float]:
     """What the episodes in the data themselves earned, normalised."""
     scores = normalised(data.episode_returns(), data.env_id)
@@ -112,12 +137,16 @@ def main() -> None:
     parser.add_argument("--algorithms", nargs="+", default=["rebrac", "iql"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--updates", type=int, default=150_000)
+    parser.add_argument("--judge", action="store_true", help="train nothing; judge finished runs that lack it")
     options = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
         for file in options.files:
             for algorithm in options.algorithms:
                 name = f"{file}-{algorithm}-{seed}"
+                if options.judge:
+                    judge(file, name)
+                    continue
                 if not (RESULTS / f"{name}.json").exists():
                     train(settings(file, algorithm, seed, options.updates), name)
                 keep_best(file)

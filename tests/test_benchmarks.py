@@ -1,4 +1,4 @@
-"""The programs that benchmarks compare compute the same thing."""
+"""The programs that benchmarks compare compute the same thing, and their tables say what was found."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from potstill import clone
 from potstill.clone import Pairs
+from potstill.policies import Policy
 from potstill.recipes import RECIPES
+from potstill.runs import read_json, write_json
+from potstill.storage import file_hash
+from potstill.types import Normaliser
 
 
 def test_pytorch_and_ours_are_the_same_mathematics(x64):
@@ -34,3 +38,125 @@ def test_pytorch_and_ours_are_the_same_mathematics(x64):
     assert float(value) == pytest.approx(theirs, rel=1e-8)
     for ours, other in zip(jax.tree.leaves(gradient), their_gradient, strict=True):
         np.testing.assert_allclose(ours, other.numpy(), atol=1e-6 * float(jnp.abs(ours).max()))
+
+
+def score_of(*scores):
+    return {"mean": float(np.mean(scores)), "std": 1.0, "policies": 3, "episodes": len(scores)}
+
+
+def bounds_entry(file):
+    played = lambda score: {"student": score_of(score), "ensemble": score_of(score + 1.0)}  # noqa: E731
+    return {
+        "file": file,
+        "settings": {"updates": 100, "batch": 8},
+        "teacher": score_of(50.0),
+        "relabelled": played(40.0),
+        "pairs": {size: played(20.0 + i) for i, size in enumerate(("256", "1024", "4096"))},
+        "noise": {std: score_of(30.0 + i) for i, std in enumerate(("0.05", "0.1", "0.2", "0.4"))},
+    }
+
+
+def test_bounds_are_told_of_the_files_measured_so_far():
+    from bounds_page import bounds
+
+    *_, one, other, mean = bounds({file: bounds_entry(file) for file in ("walker2d-medium", "hopper-medium")}).split(
+        "\n"
+    )
+    cells = (
+        "40.0 (0.80) | 41.0 (0.82) | 20.0 (0.40) | 21.0 (0.42) | 22.0 (0.44) | 31.0 (0.62) | 32.0 (0.64) | 33.0 (0.66)"
+    )
+    assert one == f"| hopper-medium | 50.0 ± 1.0 | {cells} |"
+    assert other.startswith("| walker2d-medium |")
+    assert mean.startswith("| mean of 2 files | | **0.80** | **0.82** |")
+
+
+def judged_run(file, algorithm, worth, score, seed=0):
+    settings = {"dataset": f"{file}.hdf5", "algorithm": algorithm, "seed": seed}
+    return {"settings": settings, "final": {"mean": score}} | ({} if worth is None else {"worth": worth})
+
+
+def test_auto_hits_misses_and_regrets():
+    from bounds_page import auto
+
+    runs = [
+        judged_run("hopper-medium", "rebrac", 3.0, 90.0),
+        judged_run("hopper-medium", "iql", 2.0, 80.0),
+        judged_run("hopper-medium", "bc", 1.0, 40.0),
+        judged_run("walker2d-medium", "rebrac", -1.0, 30.0),
+        judged_run("walker2d-medium", "bc", 5.0, 20.0),
+        judged_run("walker2d-medium", "iql", 9.0, 5.0, seed=1),
+        judged_run("halfcheetah-medium", "rebrac", 3.0, 44.0),
+        judged_run("halfcheetah-medium", "iql", None, 45.0),
+        {"settings": {"dataset": "halfcheetah-medium.hdf5", "algorithm": "bc", "seed": 0}, "failed": "diverged"},
+    ]
+    lines = auto({str(i): run for i, run in enumerate(runs)}).split("\n")
+    assert lines[-4:] == [
+        "| hopper-medium | rebrac: 3, 90.0; iql: 2, 80.0; bc: 1, 40.0 | rebrac | rebrac | hit | 0.0 |",
+        "| walker2d-medium | rebrac: -1, 30.0; bc: 5, 20.0 | bc | rebrac | miss | 10.0 |",
+        "| all candidates | | | | **1 of 2** | **5.0** |",
+        "| iql and rebrac alone | | | | **1 of 1** | **0.0** |",
+    ]
+    assert auto({}).endswith("No file has two such runs yet.")
+
+
+def test_noise_is_of_the_given_size_and_keeps_to_the_bounds():
+    from bounds import noisy
+
+    low, high = np.array([-2.0, -2.0]), np.array([2.0, 6.0])
+    policy = Policy([{"weight": np.zeros((3, 2)), "bias": np.zeros(2)}], Normaliser.identity(3), low, high)
+    found = noisy(policy, 0.1)(np.zeros((20_000, 3), np.float32))
+    np.testing.assert_allclose(found.mean(axis=0), [0.0, 2.0], atol=0.02)
+    np.testing.assert_allclose(found.std(axis=0), [0.2, 0.4], rtol=0.03)
+    far = noisy(policy, 4.0)(np.zeros((100, 3), np.float32))
+    assert (far.min(axis=0) == low).all()
+    assert (far.max(axis=0) == high).all()
+
+
+def test_students_of_all_rows_come_near_the_teacher(data, teacher):
+    from bounds import clone_all, imitation_error, labelled
+
+    rows = labelled(data, teacher)
+    assert len(rows.pairs.states) + len(rows.held.states) == len(data)
+    params, history = clone_all(0, rows, 1100, 32)
+    assert [entry["update"] for entry in history] == [1000, 1100]
+    assert history[-1]["imitation_error"] == float(imitation_error(params, rows.held))
+    spread = float(jnp.sum((rows.held.actions - rows.held.actions.mean(axis=0)) ** 2, -1).mean())
+    assert history[-1]["imitation_error"] < 0.2 * spread
+
+
+def test_a_bound_is_measured_again_for_another_teacher_or_other_settings(tmp_path):
+    from bounds import done
+
+    path, papers = tmp_path / "file.json", {"teacher_sha256": "a", "settings": {"updates": 2}}
+    assert not done(path, papers)
+    write_json(path, papers | {"teacher": {}})
+    assert done(path, papers)
+    assert not done(path, papers | {"teacher_sha256": "b"})
+    assert not done(path, papers | {"settings": {"updates": 3}})
+
+
+def test_old_runs_are_judged_by_their_own_weights_and_settings(tmp_path, monkeypatch):
+    import teachers
+
+    asked = []
+    results = tmp_path / "hopper-medium-rebrac-0.json"
+    monkeypatch.setattr(teachers, "RESULTS", tmp_path)
+    monkeypatch.setattr(teachers, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(teachers, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(teachers, "load_dataset", lambda path: path)
+    monkeypatch.setattr(teachers.rows, "prepare", lambda data, discount: None)
+    monkeypatch.setattr(teachers.potstill, "load_teacher", lambda path: path)
+    monkeypatch.setattr(teachers, "worth", lambda *given: asked.append(given) or 7.5)
+    weights = tmp_path / "hopper-medium.safetensors"
+    weights.write_bytes(b"best")
+    settings = {"dataset": "hopper-medium.hdf5", "algorithm": "rebrac", "discount": 0.9, "command": "potstill teach"}
+    write_json(results, {"settings": settings, "final": {"mean": 1.0}, "sha256": "another"})
+    teachers.judge("hopper-medium", "hopper-medium-rebrac-0")
+    assert not asked
+    write_json(results, {"settings": settings, "final": {"mean": 1.0}, "sha256": file_hash(weights)})
+    for _ in range(2):  # the second time there is nothing to do
+        teachers.judge("hopper-medium", "hopper-medium-rebrac-0")
+    [(teacher, _, data, config)] = asked
+    assert (teacher, data) == (weights, teachers.DATASETS / "hopper-medium.hdf5")
+    assert config.discount == 0.9
+    assert read_json(results)["worth"] == 7.5

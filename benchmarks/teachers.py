@@ -53,14 +53,14 @@ PATIENCE = 4  # evaluations, 10,000 updates apart, without a higher fitted value
 EPISODES, EPISODE_SEED = 20, 70  # of the score at the end; the learning curve plays other starts
 
 
-def settings(file: str, algorithm: str, seed: int, updates: int) -> TeachConfig:
+def settings(file: str, algorithm: str, seed: int, updates: int, patience: int | None = PATIENCE) -> TeachConfig:
     own = {}
     if algorithm == "rebrac":
         actor, critic = PENALTIES[file]
         own = {"rebrac": RebracConfig(actor_penalty=actor, critic_penalty=critic)}
     out = RUNS / f"{file}-{algorithm}-{seed}"
     path = DATASETS / f"{file}.hdf5"
-    shared = {"updates": updates, "patience": PATIENCE, "seed": seed}
+    shared = {"updates": updates, "patience": patience, "seed": seed}
     return TeachConfig(path, algorithm=algorithm, out=out, resume=True, **shared, **own)
 
 
@@ -138,6 +138,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--updates", type=int, default=150_000)
     parser.add_argument("--judge", action="store_true", help="train nothing; judge finished runs that lack it")
+    parser.add_argument("--patience", type=int, default=PATIENCE, help="0: all updates, and the last teacher")
     options = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
@@ -148,7 +149,7 @@ def main() -> None:
                     judge(file, name)
                     continue
                 if not (RESULTS / f"{name}.json").exists():
-                    train(settings(file, algorithm, seed, options.updates), name)
+                    train(settings(file, algorithm, seed, options.updates, options.patience or None), name)
                 keep_best(file)
 
 

@@ -28,15 +28,20 @@ RESULTS, RUNS = HERE / "results" / "engine", HERE.parent / "runs" / "engine"
 
 METHODS: dict[str, dict[str, Any]] = {
     "default": {},
-    "wide": {"recipe": "wide"},
     "paper-recipe": {"recipe": "paper"},
+    # One part of the default taken away at a time.
     "random-start": {"initial": "random"},
-    "wide-random-start": {"recipe": "wide", "initial": "random"},
-    "paper-recipe-random-start": {"recipe": "paper", "initial": "random"},
-    "av-pbc": {"objective": "av-pbc"},
+    "data-actions": {"initial_actions": "data"},
     "pbc": {"objective": "pbc"},
+    "av-pbc": {"objective": "av-pbc"},
+    "sgd-outside": {"optimiser": "sgd", "steps": 150},
+    "600-steps": {"steps": 600},
+    # Other students, other numbers of pairs.
+    "wide": {"recipe": "wide"},
+    **{f"{size}-pairs": {"size": size} for size in (16, 64, 1024)},
 }
-KEPT = ("teacher", "random", "student", "ensemble", "offline", "curve", "seconds", "sha256")
+ABLATION = ("random-start", "data-actions", "pbc", "av-pbc", "sgd-outside", "600-steps")
+KEPT = ("teacher", "random", "student", "ensemble", "offline", "curve", "pace", "seconds", "sha256")
 
 
 def settings(file: str, method: str, seed: int) -> DistillConfig:

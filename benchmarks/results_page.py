@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import bounds_page
+import engine_page
 import numpy as np
 from teachers import FILES
 
 from potstill.reports.plots import BLUE, GREY, ORANGE, new_figure, save_figure
-from potstill.statistics import interquartile_mean
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -102,43 +102,6 @@ def teacher_curves(runs: dict[str, dict[str, Any]]) -> None:
     save_figure(figure, IMAGES / "teachers.png")
 
 
-def engine(cells: dict[str, dict[str, Any]]) -> str:
-    lines = [
-        "## Distillates",
-        "",
-        "256 pairs from `potstill distill FILE --teacher TEACHER` without further options, by `benchmarks/engine.py`:",
-        "ten students × ten episodes a distillation seed, their ensemble ten. Interquartile means over all episodes of",
-        "all seeds; ± is the standard deviation over students; retention is the mean return over the teacher's.",
-        "In brackets the mean of each seed's ensemble. Default initial states are those of k-means. Some cells of",
-        "random starts ran on a busy machine: their seconds are too many.",
-        "",
-        "| file | method | seeds | teacher | one student | ensemble | retention: one, ensemble | distilling, s |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    kept: dict[str, list[tuple[float, float]]] = {}
-    for method in dict.fromkeys(cell["method"] for cell in cells.values()):
-        for file in FILES:
-            seeds = [cell for cell in cells.values() if (cell["file"], cell["method"]) == (file, method)]
-            if not seeds:
-                continue
-            every = {key: np.concatenate([s[key]["returns"] for s in seeds]) for key in ("student", "ensemble")}
-            teacher = np.mean([s["teacher"]["mean"] for s in seeds])
-            retained = tuple(float(every[key].mean() / teacher) for key in every)
-            kept.setdefault(method, []).append(retained)
-            spread = every["student"].mean(1).std(ddof=1)
-            one, together = (f"{interquartile_mean(every[key]):.1f}" for key in every)
-            each = ", ".join(f"{s['ensemble']['mean']:.0f}" for s in seeds)
-            seconds = np.median([s["seconds"]["distilling"] for s in seeds])
-            lines.append(
-                f"| {file} | {method} | {len(seeds)} | {teacher:.1f} | {one} ± {spread:.1f} | {together} ({each}) | "
-                f"{retained[0]:.2f}, {retained[1]:.2f} | {seconds:.0f} |"
-            )
-    for method, pairs in kept.items():
-        one, together = np.mean(pairs, axis=0)
-        lines.append(f"| mean of {len(pairs)} files | {method} | | | | | **{one:.2f}, {together:.2f}** | |")
-    return "\n".join(lines)
-
-
 def updates() -> str:
     result = json.loads((RESULTS / "updates.json").read_text())
     lines = [
@@ -162,7 +125,7 @@ def page() -> str:
     """The page's text."""
     runs = load("teachers")
     head = HEAD.format(walker=of_file(runs, "walker2d-medium-replay")["rebrac"][0]["data"]["mean"])
-    parts = [head.rstrip(), teachers(runs), bounds_page.auto(runs), engine(load("engine"))]
+    parts = [head.rstrip(), teachers(runs), bounds_page.auto(runs), engine_page.engine(load("engine"))]
     if measured := load("bounds"):
         parts.append(bounds_page.bounds(measured))
     if (RESULTS / "updates.json").exists():
@@ -173,3 +136,4 @@ def page() -> str:
 def draw() -> None:
     """The page's pictures."""
     teacher_curves(load("teachers"))
+    engine_page.draw(load("engine"), IMAGES / "engine.png", save_figure)

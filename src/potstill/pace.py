@@ -1,8 +1,8 @@
 """The pace of the outer loop: the learning rate of each step, and how many steps there are.
 
 A given number of steps (``--steps``) falls along a cosine from the full rate to 0. Without one the loop
-watches the solver's loss on held-out states: whenever ten steps have not lowered it by one per cent the rate
-falls to 0.6 of what it was, and once it is below a twentieth the pairs have settled and the loop ends.
+watches the solver's loss on held-out states: whenever ten steps have not lowered it by 1.5 % the rate
+falls to half of what it was, and once it is below a twentieth the pairs have settled and the loop ends.
 A budget of seconds (``--budget``) is met by timing a few steps that count for nothing: where there is not
 room for twice what pairs usually take to settle their number is given, else it is found. The paper's SGD
 keeps its rate.
@@ -21,8 +21,8 @@ from potstill.clone import Pairs
 from potstill.config.distill import USUAL_STEPS
 
 EVERY = 10  # steps between two looks at the held-out loss
-LEAST_GAIN = 0.01  # of the loss, in as many steps: below it the rate falls
-FALL = 0.6  # what is left of the rate then
+LEAST_GAIN = 0.015  # of the loss, in as many steps: below it the rate falls
+FALL = 0.5  # what is left of the rate then
 LEAST_RATE = 0.05  # of the full rate: below it the loop ends
 MOST = 600  # steps, whatever the loss does
 TIMED = 5  # steps that a budget is reckoned from

@@ -1,0 +1,176 @@
+"""The distillates' part of ``docs/results.md`` and its picture, made of the cells of engine.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from engine import ABLATION
+from jaxtyping import Float
+from teachers import FILES
+
+from potstill.reports.plots import BLUE, GREEN, new_figure
+from potstill.statistics import interquartile_mean
+
+Cell = dict[str, Any]
+KINDS = ("student", "ensemble")
+RESAMPLES = 2000
+MAIN = ("default", "paper-recipe")
+SIZES = ("16-pairs", "64-pairs", "default", "1024-pairs")
+HEAD = """## Distillates
+
+256 pairs from `potstill distill FILE --teacher TEACHER` without further options, by `benchmarks/engine.py`; the
+method `paper-recipe` adds `--recipe paper`. Each cell of the benchmark is a distillation seed: ten students × ten
+episodes, their ensemble ten more. Interquartile means over all of them, in brackets 95 % bootstrap intervals
+(seeds are drawn anew, then students, then episodes); *spread* is the standard deviation over a cell's students,
+mean over cells, as a share of their mean; *retention* is the mean over that of the teacher, which plays ten
+episodes beside each cell; seconds are of the distillation alone, on one core.
+"""
+
+
+def of(cells: list[Cell], method: str, file: str | None = None) -> list[Cell]:
+    return [c for c in cells if c["method"] == method and file in (None, c["file"])]
+
+
+def redrawn(cells: list[Cell], kind: str, rng: np.random.Generator) -> Float[np.ndarray, " R"]:
+    """Returns of one resampling: as many seeds, of each as many students, of each as many episodes."""
+    found = []
+    for cell in (cells[i] for i in rng.integers(len(cells), size=len(cells))):
+        returns = np.array(cell[kind]["returns"])
+        who = rng.integers(len(returns), size=(len(returns), 1))
+        found.append(returns[who, rng.integers(returns.shape[1], size=returns.shape)].ravel())
+    return np.concatenate(found)
+
+
+def interval(values: list[float], digits: int = 1) -> str:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def teacher_of(cells: list[Cell]) -> float:
+    return float(np.mean([c["teacher"]["mean"] for c in cells]))
+
+
+def retention(cells: list[Cell], kind: str) -> float:
+    """Mean of the files' retentions."""
+    files = dict.fromkeys(c["file"] for c in cells)
+    groups = [[c for c in cells if c["file"] == file] for file in files]
+    return float(np.mean([np.mean([c[kind]["mean"] for c in group]) / teacher_of(group) for group in groups]))
+
+
+def retention_interval(cells: list[Cell], kind: str, resamples: int) -> str:
+    """Stratified by file: every file keeps its share."""
+    rng, values = np.random.default_rng(0), []
+    groups = [of_file for file in FILES if (of_file := [c for c in cells if c["file"] == file])]
+    for _ in range(resamples):
+        values.append(float(np.mean([redrawn(group, kind, rng).mean() / teacher_of(group) for group in groups])))
+    return interval(values, 2)
+
+
+def spread(cells: list[Cell]) -> float:
+    """Standard deviation over a cell's students, as a share of their mean; mean over cells."""
+    return float(np.mean([c["student"]["std"] / max(c["student"]["mean"], 1e-9) for c in cells]))
+
+
+def files_table(cells: list[Cell], method: str) -> str:
+    """A row a file, and their mean."""
+    lines = [
+        f"### {method}",
+        "",
+        "| file | seeds | teacher | random pairs | one student | spread | ensemble | retention: one, ensemble | s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    rng, found = np.random.default_rng(0), of(cells, method)
+    for file in FILES:
+        if not (group := of(found, method, file)):
+            continue
+        shown = []
+        for kind in KINDS:
+            every = np.concatenate([np.array(c[kind]["returns"]).ravel() for c in group])
+            means = [interquartile_mean(redrawn(group, kind, rng)) for _ in range(RESAMPLES)]
+            shown.append(f"{interquartile_mean(every):.1f} {interval(means)}")
+        random = np.mean([c["random"]["mean"] for c in group])
+        kept = ", ".join(f"{retention(group, kind):.2f}" for kind in KINDS)
+        seconds = np.median([c["seconds"]["distilling"] for c in group])
+        lines.append(
+            f"| {file} | {len(group)} | {teacher_of(group):.1f} | {random:.1f} | {shown[0]} | {spread(group):.2f} | "
+            f"{shown[1]} | {kept} | {seconds:.0f} |"
+        )
+    kept = ", ".join(f"**{retention(found, kind):.2f}** {retention_interval(found, kind, RESAMPLES)}" for kind in KINDS)
+    files = len({c["file"] for c in found})
+    lines.append(f"| mean of {files} files | | | | | {spread(found):.2f} | | {kept} | |")
+    return "\n".join(lines)
+
+
+def beside(cells: list[Cell], methods: tuple[str, ...]) -> list[str]:
+    """A row a method, each beside the default on the same files and seeds."""
+    lines = [
+        "| method | options | files × seeds | one student | the default | ensemble | the default | s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for method in methods:
+        found = of(cells, method)
+        places = {(c["file"], c["seed"]) for c in found}
+        same = [c for c in of(cells, "default") if (c["file"], c["seed"]) in places]
+        if not found or len(same) < len(found):
+            continue
+        numbers = [f"{retention(group, kind):.2f}" for kind in KINDS for group in (found, same)]
+        seconds = np.median([c["seconds"]["distilling"] for c in found])
+        lines.append(f"| {method} | `{options_of(found[0])}` | {len(found)} | {' | '.join(numbers)} | {seconds:.0f} |")
+    return lines
+
+
+def options_of(cell: Cell) -> str:
+    """The options of a cell's command that are neither its teacher nor its seed."""
+    words = [part.strip() for part in cell["command"].split(" --")[1:]]
+    kept = [f"--{word}" for word in words if word.split()[0] not in ("teacher", "seed")]
+    return " ".join(kept) or "none"
+
+
+def engine(entries: dict[str, Cell]) -> str:
+    """All tables of the distillates."""
+    cells = list(entries.values())
+    parts = [HEAD.rstrip(), *(files_table(cells, method) for method in MAIN if of(cells, method))]
+    if any(of(cells, method) for method in ABLATION):
+        text = (
+            "### One part taken away at a time\n\nRetention, mean over files, beside the default's on the same cells."
+        )
+        parts.append("\n".join([text, "", *beside(cells, ABLATION)]))
+    if any(of(cells, method) for method in SIZES[:2]):
+        text = "### Number of pairs, and wider students\n\nRetention as above; the default has 256 pairs."
+        parts.append("\n".join([text, "", *beside(cells, (*SIZES, "wide"))]))
+    return "\n\n".join([*parts, CURVES])
+
+
+CURVES = """### On the way
+
+Retention over outer steps and over seconds of distilling, default settings: five students × two episodes at each
+point; interquartile means over files and seeds, bands are 95 % bootstrap intervals.
+
+![Retention over outer steps and seconds](images/engine.png)"""
+
+
+def draw(entries: dict[str, Cell], path: Path, save: Callable[[Any, Path], Path]) -> None:
+    """Retention over steps and over seconds, every cell interpolated between its points."""
+    cells = of(list(entries.values()), "default")
+    figure, axes = new_figure(2)
+    for axis, unit, label in zip(axes, ("step", "seconds"), ("outer steps", "seconds"), strict=True):
+        end = float(np.median([c["curve"][-1][unit] for c in cells]))
+        grid = np.linspace(0.0, end, 40)
+        for kind, colour in zip(KINDS, (BLUE, GREEN), strict=True):
+            lines = np.array([along(c, unit, kind, grid) for c in cells])
+            rng = np.random.default_rng(0)
+            drawn = [interquartile_mean(lines[rng.integers(len(lines), size=len(lines))], axis=0) for _ in range(500)]
+            axis.fill_between(grid, *np.quantile(drawn, [0.025, 0.975], axis=0), color=colour, alpha=0.2, linewidth=0)
+            axis.plot(grid, interquartile_mean(lines, axis=0), color=colour, label=kind)
+        axis.set(xlabel=label, ylabel="retention", ylim=(0, None))
+        axis.legend(frameon=False)
+    save(figure, path)
+
+
+def along(cell: Cell, unit: str, kind: str, grid: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
+    """A cell's retention at the points of ``grid``; it keeps its last value."""
+    points = [(p[unit], p[kind] / cell["teacher"]["mean"]) for p in cell["curve"]]
+    return np.interp(grid, *np.array(points).T)

@@ -42,7 +42,7 @@ from potstill.teachers.registry import find_teacher
 HERE = Path(__file__).parent
 BUNDLED = "hopper-medium-replay"
 STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 4, 10
-KERNEL = {"solver": "kernel", "recipe": "default", "objective": "q-gap", "initial": "random"}
+KERNEL = {"solver": "kernel", "recipe": "default", "objective": "q-gap", "initial": "random", "steps": 150}
 WEIGHTINGS = ("clipped", "shifted", "softplus", "ranged", "density", "sdw", "discounted", "early")
 WIDE = {**KERNEL, "recipe": "wide"}
 UNROLL = {

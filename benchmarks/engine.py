@@ -5,8 +5,9 @@
 
 Every cell is one ``potstill distill``, as a user runs it: ten students play ten episodes each, the ensemble
 ten, and the curve follows return and held-out loss over outer steps and seconds. The teachers are those of
-``benchmarks/teachers.py``. Several processes may work side by side on files, methods or seeds of their own;
-what a cell found goes to ``results/engine/FILE-METHOD-SEED.json``, raw returns of every episode included.
+``benchmarks/teachers.py``; each plays a hundred episodes (``results/engine-teachers/FILE.json``). Several
+processes may work side by side on files, methods or seeds of their own; what a cell found goes to
+``results/engine/FILE-METHOD-SEED.json``, raw returns of every episode included.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from teachers import DATASETS, FILES, WEIGHTS
 
 import potstill
 from potstill.config import DistillConfig
+from potstill.evaluation import TEACHER_SEED, policy_returns
 from potstill.runs import read_json, write_json
 from potstill.settings import command_line
+from potstill.statistics import summarise
 from potstill.storage import file_hash
 
 HERE = Path(__file__).parent
+TEACHERS = HERE / "results" / "engine-teachers"
+TEACHER_EPISODES = 100
 RESULTS, RUNS = HERE / "results" / "engine", HERE.parent / "runs" / "engine"
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -59,6 +64,19 @@ def done(file: str, method: str, seed: int) -> bool:
     return path.exists() and read_json(path)["teacher_sha256"] == teacher_hash(file)
 
 
+def play_teacher(file: str) -> None:
+    """A hundred episodes of the file's teacher: some vary too much for the ten that are played beside each cell."""
+    path = TEACHERS / f"{file}.json"
+    if path.exists() and read_json(path)["teacher_sha256"] == teacher_hash(file):
+        return
+    teacher = potstill.load_teacher(WEIGHTS / f"{file}.safetensors")
+    env_id = teacher.metadata["env_id"]
+    scores = summarise(policy_returns(teacher.policy, env_id, TEACHER_EPISODES, TEACHER_SEED), env_id)
+    TEACHERS.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"file": file, "teacher_sha256": teacher_hash(file), "teacher": scores})
+    print(f"{file}, teacher: {scores['mean']:.1f} ± {scores['std']:.1f}", flush=True)
+
+
 def run(file: str, method: str, seed: int) -> None:
     config = settings(file, method, seed)
     result = read_json(potstill.distill(config) / "result.json")
@@ -76,6 +94,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
+    for file in options.files:
+        if (WEIGHTS / f"{file}.safetensors").exists():
+            play_teacher(file)
     for seed in options.seeds:
         for method in options.methods:
             for file in options.files:

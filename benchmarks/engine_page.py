@@ -25,8 +25,8 @@ HEAD = """## Distillates
 method `paper-recipe` adds `--recipe paper`. Each cell of the benchmark is a distillation seed: ten students × ten
 episodes, their ensemble ten more. Interquartile means over all of them, in brackets 95 % bootstrap intervals
 (seeds are drawn anew, then students, then episodes); *spread* is the standard deviation over a cell's students,
-mean over cells, as a share of their mean; *retention* is the mean over that of the teacher, which plays ten
-episodes beside each cell; seconds are of the distillation alone, on one core.
+mean over cells, as a share of their mean; *retention* is the mean over that of the teacher, which played a hundred
+episodes of its own; seconds are of the distillation alone, on one core.
 """
 
 
@@ -50,7 +50,8 @@ def interval(values: list[float], digits: int = 1) -> str:
 
 
 def teacher_of(cells: list[Cell]) -> float:
-    return float(np.mean([c["teacher"]["mean"] for c in cells]))
+    """Mean of the file's teacher over its own hundred episodes."""
+    return float(cells[0]["teacher_score"])
 
 
 def retention(cells: list[Cell], kind: str) -> float:
@@ -129,9 +130,14 @@ def options_of(cell: Cell) -> str:
     return " ".join(kept) or "none"
 
 
-def engine(entries: dict[str, Cell]) -> str:
+def scored(entries: dict[str, Cell], teachers: dict[str, Cell]) -> list[Cell]:
+    """The cells that were run with a file's present teacher, each with the score of that."""
+    fitting = [c for c in entries.values() if c["teacher_sha256"] == teachers[c["file"]]["teacher_sha256"]]
+    return [{**c, "teacher_score": teachers[c["file"]]["teacher"]["mean"]} for c in fitting]
+
+
+def engine(cells: list[Cell]) -> str:
     """All tables of the distillates."""
-    cells = list(entries.values())
     parts = [HEAD.rstrip(), *(files_table(cells, method) for method in MAIN if of(cells, method))]
     if any(of(cells, method) for method in ABLATION):
         text = (
@@ -152,9 +158,9 @@ point; interquartile means over files and seeds, bands are 95 % bootstrap interv
 ![Retention over outer steps and seconds](images/engine.png)"""
 
 
-def draw(entries: dict[str, Cell], path: Path, save: Callable[[Any, Path], Path]) -> None:
+def draw(cells: list[Cell], path: Path, save: Callable[[Any, Path], Path]) -> None:
     """Retention over steps and over seconds, every cell interpolated between its points."""
-    cells = of(list(entries.values()), "default")
+    cells = of(cells, "default")
     figure, axes = new_figure(2)
     for axis, unit, label in zip(axes, ("step", "seconds"), ("outer steps", "seconds"), strict=True):
         end = float(np.median([c["curve"][-1][unit] for c in cells]))
@@ -172,5 +178,5 @@ def draw(entries: dict[str, Cell], path: Path, save: Callable[[Any, Path], Path]
 
 def along(cell: Cell, unit: str, kind: str, grid: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
     """A cell's retention at the points of ``grid``; it keeps its last value."""
-    points = [(p[unit], p[kind] / cell["teacher"]["mean"]) for p in cell["curve"]]
+    points = [(p[unit], p[kind] / cell["teacher_score"]) for p in cell["curve"]]
     return np.interp(grid, *np.array(points).T)

@@ -121,11 +121,15 @@ def updates() -> str:
     return "\n".join(lines)
 
 
+def distillates() -> list[dict[str, Any]]:
+    return engine_page.scored(load("engine"), load("engine-teachers"))
+
+
 def page() -> str:
     """The page's text."""
     runs = load("teachers")
     head = HEAD.format(walker=of_file(runs, "walker2d-medium-replay")["rebrac"][0]["data"]["mean"])
-    parts = [head.rstrip(), teachers(runs), bounds_page.auto(runs), engine_page.engine(load("engine"))]
+    parts = [head.rstrip(), teachers(runs), bounds_page.auto(runs), engine_page.engine(distillates())]
     if measured := load("bounds"):
         parts.append(bounds_page.bounds(measured))
     if (RESULTS / "updates.json").exists():
@@ -136,4 +140,4 @@ def page() -> str:
 def draw() -> None:
     """The page's pictures."""
     teacher_curves(load("teachers"))
-    engine_page.draw(load("engine"), IMAGES / "engine.png", save_figure)
+    engine_page.draw(distillates(), IMAGES / "engine.png", save_figure)

@@ -63,17 +63,23 @@ def score(entries: list[dict[str, Any]]) -> str:
     return f"{np.mean(means):.1f} ± {spread:.1f} ({seeds}{lost})"
 
 
+def updates_of(entries: list[dict[str, Any]]) -> str:
+    """How many thousand updates the teachers that were kept had had, and at how many the run ended."""
+    found = [f"{e['updates'] // 1000} of {e['history'][-1]['update'] // 1000}k" for e in entries if "final" in e]
+    return ", ".join(found) or "–"
+
+
 def teachers(runs: dict[str, dict[str, Any]]) -> str:
     lines = [
         "## Teachers",
         "",
-        "Trained with `potstill teach` until the fitted value (fitted Q-evaluation, no environment) had not risen for",
-        "four evaluations in a row, at most 150,000 updates (BC 30,000); the teacher of the highest fitted value is",
-        "kept. Twenty episodes at the end; ± is over seeds or, of a single seed, over episodes. Commands:",
-        "`benchmarks/teachers.py`.",
+        "Trained with `potstill teach` at most 150,000 updates (BC 30,000), most of them until the fitted value (fitted",
+        "Q-evaluation, no environment) had not risen for four evaluations in a row; then the teacher of the highest",
+        "fitted value is kept, else the last. *Updates* are those of the teacher that was kept. Twenty episodes at the",
+        "end; ± is over seeds or, of a single seed, over episodes. Commands: `benchmarks/teachers.py`.",
         "",
-        "| file | rows | data: mean, best | BC | ReBRAC | IQL | Cal-QL | published ReBRAC, IQL, Cal-QL |",
-        "|---|---|---|---|---|---|---|---|",
+        "| file | rows | data: mean, best | BC | ReBRAC | updates | IQL | updates | published ReBRAC, IQL, Cal-QL |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for file in FILES:
         found = of_file(runs, file)
@@ -81,7 +87,8 @@ def teachers(runs: dict[str, dict[str, Any]]) -> str:
             continue
         data = next(iter(found.values()))[0]["data"]
         others = ", ".join(f"{scores[ORDER.index(file)]}" for scores in PUBLISHED.values())
-        cells = " | ".join(score(found.get(name, [])) for name in ("bc", "rebrac", "iql", "cal-ql"))
+        trained = [f"{score(found.get(name, []))} | {updates_of(found.get(name, []))}" for name in ("rebrac", "iql")]
+        cells = " | ".join([score(found.get("bc", [])), *trained])
         lines.append(f"| {file} | {data['rows']:,} | {data['mean']:.1f}, {data['best']:.1f} | {cells} | {others} |")
     return "\n".join([*lines, "", "![Learning curves](images/teachers.png)"])
 

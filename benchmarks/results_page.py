@@ -73,7 +73,7 @@ def teachers(runs: dict[str, dict[str, Any]]) -> str:
     lines = [
         "## Teachers",
         "",
-        "Trained with `potstill teach` at most 150,000 updates (BC 30,000), most of them until the fitted value (fitted",
+        "Trained with `potstill teach` at most 150,000 updates (BC 30,000), most until the fitted value (fitted",
         "Q-evaluation, no environment) had not risen for four evaluations in a row; then the teacher of the highest",
         "fitted value is kept, else the last. *Updates* are those of the teacher that was kept. Twenty episodes at the",
         "end; ± is over seeds or, of a single seed, over episodes. Commands: `benchmarks/teachers.py`.",

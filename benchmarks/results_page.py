@@ -95,8 +95,10 @@ def teachers(runs: dict[str, dict[str, Any]]) -> str:
 
 def teacher_curves(runs: dict[str, dict[str, Any]]) -> None:
     files = [file for file in FILES if of_file(runs, file)]
-    figure, axes = new_figure(len(files), height=2.8, width=3.0)
-    for axis, file in zip(np.atleast_1d(axes), files, strict=True):
+    figure, axes = new_figure(3, height=2.6, width=3.6, rows=-(-len(files) // 3))
+    for axis in np.atleast_1d(axes).flat[len(files) :]:
+        axis.set_visible(False)
+    for axis, file in zip(np.atleast_1d(axes).flat, files, strict=False):
         for name, colour in (("bc", GREY), ("rebrac", BLUE), ("iql", ORANGE)):
             for entry in of_file(runs, file).get(name, []):
                 history = entry.get("history", [])
@@ -105,7 +107,7 @@ def teacher_curves(runs: dict[str, dict[str, Any]]) -> None:
         axis.set_xlabel("thousand updates", fontsize=8)
         handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
         axis.legend(handles.values(), handles.keys(), fontsize=7, frameon=False)
-    np.atleast_1d(axes)[0].set_ylabel("normalised return")
+    figure.supylabel("normalised return", fontsize=9)
     save_figure(figure, IMAGES / "teachers.png")
 
 

@@ -15,15 +15,15 @@ DPI = 120
 BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9762b", "#3c8c5a", "#8a8a8a"
 
 
-def new_figure(columns: int = 1, height: float = 3.6, width: float = 5.4) -> tuple[Any, Any]:
-    """A figure in the house's style with ``columns`` axes, each ``width`` × ``height`` inches."""
+def new_figure(columns: int = 1, height: float = 3.6, width: float = 5.4, rows: int = 1) -> tuple[Any, Any]:
+    """A figure in the house's style with ``rows`` × ``columns`` axes, each ``width`` × ``height`` inches."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, columns, figsize=(width * columns, height), layout="constrained")
-    for axis in np.atleast_1d(axes):
+    figure, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), layout="constrained")
+    for axis in np.atleast_1d(axes).flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25)
     return figure, axes

@@ -109,5 +109,6 @@ class Pace:
             words += f": {ends[how]}, the loss on held-out states fell from {first:.3g} to {last:.3g}"
         else:
             how = "given" if self.budget is None else "budget"
-            words += "" if self.budget is None else ": as many as fit in, or as pairs usually need"
+            if self.budget is not None:
+                words += ": as many as fit in, or as pairs usually need" if taken else ": setting up took them all"
         return {"steps": taken, "how": how, "looks": self.looks, "in words": words}

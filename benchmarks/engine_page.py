@@ -141,7 +141,7 @@ def engine(cells: list[Cell]) -> str:
     parts = [HEAD.rstrip(), *(files_table(cells, method) for method in MAIN if of(cells, method))]
     if any(of(cells, method) for method in ABLATION):
         text = (
-            "### One part taken away at a time\n\nRetention, mean over files, beside the default's on the same cells."
+            "### One part taken away at a time\n\nRetention, mean over the files run so far, beside the default there."
         )
         parts.append("\n".join([text, "", *beside(cells, ABLATION)]))
     if any(of(cells, method) for method in SIZES[:2]):

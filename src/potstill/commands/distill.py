@@ -105,8 +105,9 @@ def reference_for(config: DistillConfig, data: Transitions, teacher: NetworkTeac
 
 def _follow(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> Path:
     """Do this process's share of the outer steps; the one that leads keeps the results."""
+    started = time.perf_counter()
     table, held_out = tables(config, data, teacher)
-    for _ in distillation.outer_steps(config, table, teacher, watched_pace(config, held_out, teacher)):
+    for _ in distillation.outer_steps(config, table, teacher, watched_pace(config, held_out, teacher, started)):
         pass
     devices.part()
     return Path(config.out or "runs")
@@ -120,10 +121,13 @@ def tables(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | N
     return table, held_out._replace(value_scale=table.value_scale)
 
 
-def watched_pace(config: DistillConfig, held_out: Batch, teacher: NetworkTeacher | None) -> Pace:
-    """The pace of ``config``, that looks at some of the held-out states where it finds the number of steps."""
+def watched_pace(config: DistillConfig, held_out: Batch, teacher: NetworkTeacher | None, started: float) -> Pace:
+    """The pace of ``config``, that looks at some of the held-out states where it finds the number of steps.
+
+    A budget counts from ``started``, in seconds of :func:`time.perf_counter`.
+    """
     few = rows(held_out, jnp.arange(0, len(held_out.states), max(1, len(held_out.states) // WATCHED)))
-    return distillation.make_pace(config, held_out_loss(config, few, teacher))
+    return replace(distillation.make_pace(config, held_out_loss(config, few, teacher)), started=started)
 
 
 def _evenly(count: int, points: int) -> list[int]:
@@ -168,8 +172,8 @@ class Job:
         """Run the outer loop and save the pairs at every point of the curve; then let students play."""
         config, started = self.config, time.perf_counter()
         table, held_out = tables(config, self.data, self.teacher)
-        judge, pace = held_out_loss(config, held_out, self.teacher), watched_pace(config, held_out, self.teacher)
-        pace.started = started
+        judge = held_out_loss(config, held_out, self.teacher)
+        pace = watched_pace(config, held_out, self.teacher, started)
         choice = make_choice(config, held_out, self.teacher, pace)
         reached = []  # evaluated later: other processes would wait
         with Tracker("distil", pace.expected + config.polish) as tracker:

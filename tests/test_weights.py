@@ -1,5 +1,6 @@
 """Weights of states: of value, density and time; alone, multiplied, and from a dataset."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,8 +8,8 @@ import pytest
 from potstill.errors import PotstillError
 from potstill.objectives import WEIGHTINGS, States, state_weights
 from potstill.objectives.density import log_density
-from potstill.objectives.weights import LEAST_EFFECTIVE, effective_share, rarity, sdw
-from potstill.table import episode_steps, tabulate
+from potstill.objectives.weights import LEAST_EFFECTIVE, OCCUPIED, effective_share, occupancy, rarity, sdw
+from potstill.table import MEMORY, episode_steps, perturbed, strayed, tabulate
 
 OF_VALUE = ("clipped", "shifted", "softplus", "ranged")
 MEAN_ONE = [name for name in WEIGHTINGS if name != "reference"]
@@ -18,7 +19,8 @@ def some(rows=500, values=None, seed=0):
     rng = np.random.default_rng(seed)
     drawn = rng.normal(50.0, 100.0, size=rows) if values is None else values
     states = jnp.asarray(rng.normal(size=(len(drawn), 4)), jnp.float32)
-    return States(states, jnp.asarray(drawn, jnp.float32), lambda: np.arange(len(drawn)) % 100)
+    far = rng.gamma(2.0, size=len(drawn))
+    return States(states, jnp.asarray(drawn, jnp.float32), lambda: np.arange(len(drawn)) % 100, lambda: far)
 
 
 @pytest.mark.parametrize("name", MEAN_ONE)
@@ -123,6 +125,44 @@ def test_time_is_counted_before_rows_are_taken(data, teacher):
     table = tabulate(in_order(data), teacher, "early", index)
     np.testing.assert_allclose(table.weights / table.weights[1], [0.04, 1.0, 0.04], rtol=1e-4)
     np.testing.assert_array_equal(table.actions, tabulate(data, teacher).actions[index])
+
+
+def test_straying_by_hand(data, teacher):
+    """A fading mean over the steps before, from the beginning of each episode."""
+    found = strayed(in_order(data), teacher)
+    distances = np.sum((np.asarray(teacher.act(jnp.asarray(data.observations))) - data.actions) ** 2, axis=1)
+    for row, (begun, steps) in {0: (0, 0), 1: (0, 1), 24: (0, 24), 25: (25, 0), 28: (25, 3)}.items():
+        past = distances[begun : begun + steps]
+        fading = MEMORY ** np.arange(steps)[::-1]
+        assert found[row] == pytest.approx(np.sum(fading * past) / np.sum(fading) if steps else 0.0, rel=1e-5)
+
+
+def test_straying_needs_order_and_a_teacher(data, teacher):
+    with pytest.raises(PotstillError, match="a weighting of occupancy needs rows in the order"):
+        tabulate(data, teacher, "occupancy")
+    with pytest.raises(PotstillError, match="weights of occupancy need a teacher"):
+        tabulate(in_order(data), None, "occupancy")
+
+
+def test_occupancy_prefers_where_the_teacher_would_have_come():
+    strayed = some().strayed
+    weights = occupancy(strayed)
+    assert float(effective_share(weights)) == pytest.approx(OCCUPIED, abs=1e-3)
+    assert bool((jnp.diff(weights[jnp.argsort(strayed)]) <= 0).all())
+    np.testing.assert_array_equal(occupancy(jnp.full(9, 0.4)), np.ones(9))
+    np.testing.assert_array_equal(occupancy(jnp.zeros(9)), np.ones(9))
+
+
+def test_noise_moves_half_of_the_states_and_asks_the_teacher_again(data, teacher):
+    table = tabulate(data, teacher)
+    found = perturbed(table, 0.5, teacher, jax.random.key(0))
+    moved = np.asarray(found.states != table.states).any(axis=1)
+    assert moved.mean() == pytest.approx(0.5, abs=0.1)
+    assert np.std(np.asarray(found.states - table.states)[moved]) == pytest.approx(0.5, rel=0.1)
+    np.testing.assert_allclose(found.teacher_actions, teacher.act(found.states), rtol=1e-6)
+    values = teacher.action_values(found.states, found.teacher_actions)
+    np.testing.assert_allclose(found.critic_values, values.T, rtol=1e-6)
+    np.testing.assert_array_equal(found.weights, table.weights)
 
 
 def test_unknown_and_repeated_names():

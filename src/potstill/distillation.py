@@ -23,7 +23,7 @@ from potstill.objectives import Batch, weighted_loss
 from potstill.pace import Pace
 from potstill.recipes import Recipe, recipe_named
 from potstill.solvers import make_solver
-from potstill.table import rows
+from potstill.table import perturbed, rows
 from potstill.teachers.base import Teacher
 
 Update = Callable[[Any, Batch, PRNGKeyArray, float], tuple[Any, dict[str, Array]]]
@@ -117,6 +117,8 @@ def make_update(config: DistillConfig, recipe: Recipe, teacher: Teacher | None) 
     ) -> tuple[OuterState, dict[str, Array]]:
         batch_key, start_key = jax.random.split(key)
         batch = rows(table, jax.random.randint(batch_key, (config.batch,), 0, len(table.states)))
+        if config.state_noise and teacher is not None:
+            batch = perturbed(batch, config.state_noise, teacher, jax.random.fold_in(key, 2))
         loss, gradient = devices.whole(jax.value_and_grad(loss_of)(state.learned, batch, start_key), mesh)
         direction, optimiser = rule.update(gradient, state.optimiser, state.learned)
         learned = jax.tree.map(lambda x, d: x - rate * d, state.learned, direction)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from potstill.data.blocks import blocks
+from potstill.errors import PotstillError
 from potstill.objectives import Batch, States, state_weights
 from potstill.teachers.base import Teacher
 from potstill.teachers.rows import need_order, to_unit
 from potstill.types import Transitions
 
 TABLE_CHUNK = 16_384  # rows of the dataset that pass through the teacher at once
+MEMORY = 0.98  # of how far the data strayed from the teacher: some fifty steps
 
 
 def tabulate(
@@ -32,7 +35,8 @@ def tabulate(
         index: the rows to tabulate. Default: all.
 
     Raises:
-        PotstillError: an unknown weighting; one of time, of rows that are not in the order of their episodes.
+        PotstillError: an unknown weighting; one of time or occupancy, of rows that are not in the order of their
+            episodes; one of occupancy, without a teacher.
     """
     index = np.arange(len(data)) if index is None else index
     observations, unit = data.observations[index], to_unit(data.actions[index], data)
@@ -40,7 +44,7 @@ def tabulate(
     actions = jnp.asarray(unit)
     chosen, critic_values = (actions, jnp.zeros((len(index), 1))) if teacher is None else judged(states, teacher)
     values = critic_values.min(axis=-1)
-    of = States(states, values, lambda: episode_steps(data)[index])
+    of = States(states, values, lambda: episode_steps(data)[index], lambda: strayed(data, teacher)[index])
     scale = jnp.ones(()) if teacher is None else jnp.maximum(values.std(), 1e-8)
     return Batch(states, actions, chosen, critic_values, state_weights(weighting, of), scale)
 
@@ -66,7 +70,52 @@ def episode_steps(data: Transitions) -> Int[np.ndarray, " M"]:
     return rows - np.maximum.accumulate(np.where(starts, rows, 0))
 
 
+def strayed(data: Transitions, teacher: Teacher | None) -> Float[np.ndarray, " M"]:
+    """Fading mean of ‖π*(s_k) − a_k‖² over the steps k < t of its episode, for each row t; 0 for the first.
+
+    The memory fades by 0.98 a step. Data in the order of their episodes are needed.
+    """
+    if teacher is None:
+        raise PotstillError("weights of occupancy need a teacher: their measure is its distance to the data's actions")
+    need_order(data, "a weighting of occupancy", otherwise="")
+    found, sums, count = np.zeros(len(data), np.float32), 0.0, 0.0
+    for block in blocks(data.observations):
+        ends = data.episode_ends[block]
+        for row, distance in enumerate(_distances(data, teacher, block).tolist(), start=block.start):
+            found[row] = sums / count if count else 0.0
+            last = ends[row - block.start]
+            sums, count = (0.0, 0.0) if last else (MEMORY * sums + distance, MEMORY * count + 1.0)
+    return found
+
+
+def _distances(data: Transitions, teacher: Teacher, block: slice) -> Float[np.ndarray, " n"]:
+    """‖π*(s) − a‖² in the rows of ``block``, actions in [−1, 1]."""
+    states, actions = teacher.normaliser(data.observations[block]), to_unit(data.actions[block], data)
+    act = jax.jit(teacher.act)
+    parts = [act(jnp.asarray(states[i : i + TABLE_CHUNK])) for i in range(0, len(states), TABLE_CHUNK)]
+    return np.sum((np.concatenate(parts) - actions) ** 2, axis=-1)
+
+
 def rows(table: Batch, index: Int[Array, " B"]) -> Batch:
     """The rows ``index`` of a table, or of a batch."""
     columns = {name: column[index] for name, column in table._asdict().items() if name != "value_scale"}
     return table._replace(**columns)
+
+
+def perturbed(batch: Batch, noise: float, teacher: Teacher, key: PRNGKeyArray) -> Batch:
+    """The batch with Gaussian noise on every other state, on average; the teacher says anew what to do there.
+
+    A student errs, so that it comes to states beside the data's. There too it should do as the teacher does.
+
+    Args:
+        batch: of the dataset.
+        noise: its standard deviation, in those of the dataset.
+        teacher: gives actions and values of the moved states.
+        key: draws which states move, and where to.
+    """
+    choice_key, noise_key = jax.random.split(key)
+    moved = jax.random.bernoulli(choice_key, 0.5, (len(batch.states), 1))
+    states = batch.states + noise * moved * jax.random.normal(noise_key, batch.states.shape)
+    actions = teacher.act(states)
+    values = teacher.action_values(states, actions).T
+    return batch._replace(states=states, teacher_actions=actions, critic_values=values)

@@ -39,7 +39,11 @@ class DistillConfig:
 
     weighting: str | None = None
     """Weights of states, several with commas: ranged, clipped, shifted, softplus, reference (of value), density, sdw,
-    discounted, early (of time), uniform. Default: ranged for av-pbc, uniform for all others."""
+    discounted, early (of time), occupancy (where the teacher goes), uniform. Default: ranged for av-pbc, uniform for
+    all others."""
+
+    state_noise: float = 0.0
+    """Noise on half of the states that students are judged in, in standard deviations: the teacher acts there too."""
 
     solver: str = "kernel"
     """kernel (kernel descent), empirical, ridge, features, unroll (back-propagation through a student's training) or
@@ -145,7 +149,7 @@ class DistillConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, starts=1, devices=1)
-        check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0)
+        check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
         check_choices(self)
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: a share of the steps, at most 1, is needed")

@@ -35,7 +35,7 @@ UPDATES, BATCH = 20_000, 512
 LEARNING_RATE = 1e-3  # Adam's, falling to 0 along a cosine
 OTHER_WEIGHT = 0.2  # w
 LAST_LAYER = 0.1  # factor on its start: at first nothing moves
-STARTS = 50  # episodes a policy is rolled out for
+STARTS = 20  # episodes of each student
 LONGEST = 1000  # steps, however long the data's episodes are
 
 Act = Callable[[Float[Array, "L S"]], Float[Array, "L A"]]

@@ -47,6 +47,17 @@ def train_crew(distillate: Distillate, students: int, seed: int, recipe: str | N
     return crew, time.perf_counter() - started
 
 
+def reference_for(data: Transitions, teacher: NetworkTeacher | None, episodes: int) -> Reference:
+    """What is 0 and 100 of a score: known returns, else a random policy's and the teacher's, played here.
+
+    With 0 ``episodes`` nothing is played.
+    """
+    known = reference_returns(data.env_id, data.card)
+    if known.source or data.env_id is None or teacher is None or not episodes:
+        return known
+    return measured_reference(teacher, data.env_id, max(10, episodes))
+
+
 def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> Reference:
     """What stands in for reference returns where none are known: 0 a random policy, 100 the teacher, both played.
 

@@ -19,12 +19,12 @@ from potstill.criteria import held_out_loss, make_choice
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
 from potstill.distillate import Distillate, settle
-from potstill.environments import Reference, reference_returns
+from potstill.environments import Reference
 from potstill.errors import PotstillError, unknown
 from potstill.evaluation import (
     TEACHER_SEED,
-    measured_reference,
     policy_returns,
+    reference_for,
     score_offline,
     score_random,
     score_students,
@@ -41,7 +41,7 @@ from potstill.settings import command_line, configured
 from potstill.solvers import make_solver
 from potstill.statistics import summarise
 from potstill.storage import file_hash
-from potstill.table import rows, tabulate
+from potstill.table import rows, tabulate, usual_weighting
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.registry import find_teacher
 from potstill.types import Transitions
@@ -88,19 +88,11 @@ def distill(config: DistillConfig) -> Path:
         return _follow(config, data, teacher)
     folder = RunFolder(config.out, "distill", config, force=config.force)
     print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.path}")
-    job = Job(config, data, train, teacher, folder, reference_for(config, data, teacher))
+    job = Job(config, data, train, teacher, folder, reference_for(data, teacher, config.episodes))
     result = job.evaluate(job.distil())
     folder.finish(result)
     report_distillation(folder.path, result)
     return folder.path
-
-
-def reference_for(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> Reference:
-    """What is 0 and 100 of a score: known returns, else a random policy's and the teacher's, played here."""
-    known = reference_returns(data.env_id, data.card)
-    if known.source or data.env_id is None or teacher is None or not config.episodes:
-        return known
-    return measured_reference(teacher, data.env_id, max(10, config.episodes))
 
 
 def _follow(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> Path:
@@ -115,10 +107,15 @@ def _follow(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | 
 
 def tables(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> tuple[Batch, Batch]:
     """What objectives need of the training rows, and of the held-out ones with the same scale of values."""
-    weighting = weighting_of(config.objective, config.weighting)
+    weighting = weighting_in(config, data, teacher)
     table = tabulate(data, teacher, weighting, training_rows(len(data)))
     held_out = tabulate(data, teacher, weighting, held_out_rows(len(data)))
     return table, held_out._replace(value_scale=table.value_scale)
+
+
+def weighting_in(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> str:
+    """The weighting asked for, or the usual one for these data."""
+    return config.weighting or usual_weighting(config.objective, data, teacher)
 
 
 def watched_pace(config: DistillConfig, held_out: Batch, teacher: NetworkTeacher | None, started: float) -> Pace:
@@ -140,13 +137,15 @@ def _check_names(config: DistillConfig) -> None:
     """Fail on an unknown name before anything is read."""
     recipe = recipe_named(config.recipe)
     make_solver(config.solver, recipe, config.own)
-    weightings_named(weighting_of(config.objective, config.weighting))
+    weightings_named(config.weighting or weighting_of(config.objective, None))
     if config.initial not in INITIAL:
         raise unknown("choice of initial states", config.initial, INITIAL)
     if config.learn in ("step-size", "both") and recipe.optimiser == "adam":
         raise PotstillError(f"--learn {config.learn}: a factor on the loss, which Adam's steps do not feel: use SGD")
     if config.objective != "random":
         objective_named(config.objective)
+    if config.state_noise and config.objective in TEACHERLESS:
+        raise PotstillError(f"--state-noise {config.state_noise}: {config.objective} has no teacher to act there")
     if config.solver == "kernel" and (config.starts > 1 or config.widths):
         raise PotstillError("--starts and --widths are of networks: use them with --solver unroll")
 
@@ -167,10 +166,12 @@ class Job:
     curve: list[dict[str, float]] = field(default_factory=list)
     chosen: dict[str, Any] = field(default_factory=dict)
     pace: dict[str, Any] = field(default_factory=dict)
+    weighting: str = ""
 
     def distil(self) -> Distillate:
         """Run the outer loop and save the pairs at every point of the curve; then let students play."""
         config, started = self.config, time.perf_counter()
+        self.weighting = weighting_in(config, self.data, self.teacher)
         table, held_out = tables(config, self.data, self.teacher)
         judge = held_out_loss(config, held_out, self.teacher)
         pace = watched_pace(config, held_out, self.teacher, started)
@@ -241,7 +242,8 @@ class Job:
             "dataset": {"name": self.data.name, "sha256": self.data.content_hash, "rows": len(self.data)},
             "teacher": None if self.teacher is None else {"sha256": self.teacher.content_hash, **self.teacher.metadata},
             "objective": config.objective,
-            "weighting": weighting_of(config.objective, config.weighting),
+            "weighting": self.weighting,
+            "state_noise": config.state_noise,
             "solver": config.solver,
             "recipe": config.recipe,
             "student": to_json(recipe),

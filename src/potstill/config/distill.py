@@ -39,8 +39,8 @@ class DistillConfig:
 
     weighting: str | None = None
     """Weights of states, several with commas: ranged, clipped, shifted, softplus, reference (of value), density, sdw,
-    discounted, early (of time), occupancy (where the teacher goes), uniform. Default: ranged for av-pbc, uniform for
-    all others."""
+    discounted, early (of time), occupancy (where the teacher goes), uniform. Default: ranged for av-pbc; for
+    q-gap occupancy where no episode of the data terminates; uniform for all others."""
 
     state_noise: float = 0.0
     """Noise on half of the states that students are judged in, in standard deviations: the teacher acts there too."""

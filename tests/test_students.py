@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from potstill import clone
+from potstill import clone, storage
 from potstill.clone import Pairs
 from potstill.errors import PotstillError
 from potstill.policies import load_policy
@@ -96,6 +96,69 @@ def test_a_residual_policy_on_disk_acts_as_its_student(tmp_path):
     np.testing.assert_allclose(
         policy(observations), [-2.0, 0.0] + (unit + 1.0) / 2.0 * [4.0, 1.0], rtol=1e-5, atol=1e-6
     )
+
+
+TOWERS = dataclasses.replace(SMALL, towers=3)
+
+
+def test_towers_are_trained_as_one_by_hand():
+    """Gradient descent on the loss of the mean, each tower's step three times the learning rate."""
+    pairs = Pairs(jnp.linspace(-1.0, 1.0, 12).reshape(4, 3), jnp.full((4, 1), 0.3))
+    recipe = dataclasses.replace(TOWERS, steps=2, momentum=0.0, width=8)
+    params = clone.start(jax.random.key(0), 3, 1, recipe)
+    towers = [[jax.tree.map(lambda x, i=i: x[i], layer) for layer in params] for i in range(3)]
+
+    def loss(towers):
+        return jnp.mean((jnp.tanh(sum(_forward(one, pairs.states) for one in towers) / 3.0) - pairs.actions) ** 2)
+
+    for _ in range(2):
+        towers = jax.tree.map(lambda p, g: p - 3.0 * 0.1 * g, towers, jax.grad(loss)(towers))
+    trained = clone.train(jax.random.key(0), pairs, recipe)
+    for i, tower in enumerate(towers):
+        for found, wanted in zip(jax.tree.leaves(list(trained)), jax.tree.leaves(tower), strict=True):
+            np.testing.assert_allclose(found[i], wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_a_policy_of_towers_on_disk_acts_as_its_student(tmp_path):
+    students = crew([0, 1], TOWERS)
+    observations = np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32)
+    again = load_policy(students.policy(1).save(tmp_path / "p.safetensors"))
+    np.testing.assert_allclose(again(observations), students.each(np.tile(observations, (2, 1)))[4:], rtol=1e-4)
+    np.testing.assert_allclose(again(observations[0]), again(observations)[0], rtol=1e-5)
+
+
+def test_towers_of_different_numbers_are_refused(tmp_path):
+    policy = crew([0], TOWERS).policy(0)
+    arrays = policy.arrays()
+    arrays["layers.1.weight"] = arrays["layers.1.weight"][:2]
+    path = storage.save(tmp_path / "p.safetensors", "policy", arrays, policy.papers())
+    with pytest.raises(PotstillError, match="different numbers of towers"):
+        load_policy(path)
+
+
+def test_towers_share_out_the_variance_of_a_start():
+    """With four times the towers, what actions vary by from start to start is a quarter, or little more."""
+    rng = np.random.default_rng(0)
+    drawn = lambda *shape: jnp.asarray(rng.uniform(-0.9, 0.9, shape), jnp.float32)  # noqa: E731
+    pairs, elsewhere = Pairs(drawn(24, 4), drawn(24, 2)), drawn(64, 4)
+
+    def variance(towers):
+        recipe = Recipe(momentum=0.9, width=32, towers=towers)
+        crew = clone.train_students(jax.random.split(jax.random.key(0), 12), pairs, recipe)
+        acts = jax.vmap(lambda params: clone.mean_actions(params, elsewhere, 2))(crew)
+        return float(acts.var(axis=0, ddof=1).mean())
+
+    assert variance(8) < 0.5 * variance(2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"towers": 0}, "0 towers: at least 1"), ({"towers": 2, "residual": True}, "residual student of 2 towers")],
+    ids=["none", "residual"],
+)
+def test_towers_that_cannot_be(settings, message):
+    with pytest.raises(PotstillError, match=message):
+        Recipe(**settings)
 
 
 def test_a_residual_student_needs_a_block():

@@ -75,13 +75,14 @@ def begin(params: Params, recipe: Recipe) -> Training:
 
 
 def step(state: Training, gradient: Any, recipe: Recipe) -> Training:
-    """One step of SGD, v ← β v + ∇ℓ, θ ← θ − α v; or of Adam."""
+    """One step of SGD, v ← β v + ∇ℓ, θ ← θ − α v, with ``towers`` times the learning rate for α; or of Adam."""
     if recipe.optimiser == "adam":
         return _adam(state, gradient, recipe.learning_rate)
     velocity = gradient
     if recipe.momentum:  # without it there is no v to carry
         velocity = jax.tree.map(lambda v, g: recipe.momentum * v + g, state.carried, gradient)
-    params = jax.tree.map(lambda p, v: p - recipe.learning_rate * v, state.params, velocity)
+    rate = recipe.learning_rate * recipe.towers
+    params = jax.tree.map(lambda p, v: p - rate * v, state.params, velocity)
     return Training(params, velocity)
 
 

@@ -10,18 +10,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.policies import Residual
+from potstill.policies import Residual, Towers
 
 Params = list[dict[str, Any]]  # one {"weight": [in, out], "bias": [out]} a layer, input to output
 GAIN = 2.0**0.5
 OUTPUT_RANGE, HIDDEN_BIAS = 3e-3, 0.1  # of :func:`init_uniform`
 
 
-def _flatten(layers: Residual) -> tuple[tuple[Any, ...], None]:
+def _flatten(layers: list[dict[str, Any]]) -> tuple[tuple[Any, ...], None]:
     return tuple(layers), None
 
 
 jax.tree_util.register_pytree_node(Residual, _flatten, lambda _, layers: Residual(layers))
+jax.tree_util.register_pytree_node(Towers, _flatten, lambda _, layers: Towers(layers))
 
 
 def orthogonal(normal: Float[Array, "in out"]) -> Float[Array, "in out"]:
@@ -96,7 +97,9 @@ def layer_inputs(params: Params, x: Float[Array, "*B in"]) -> list[Float[Array, 
 
 
 def apply_mlp(params: Params, x: Float[Array, "*B in"]) -> Float[Array, "*B out"]:
-    """ReLU network without output activation."""
+    """ReLU network without output activation; of :class:`Towers` their mean."""
+    if isinstance(params, Towers):
+        return jax.vmap(apply_mlp, (0, None))(list(params), x).mean(axis=0)
     return layer_inputs(params, x)[-1] @ params[-1]["weight"] + params[-1]["bias"]
 
 

@@ -21,13 +21,19 @@ class Residual(list[dict[str, Any]]):
     """Layers of which the first's output is added to the last hidden one's: those between are a residual block."""
 
 
+class Towers(list[dict[str, Any]]):
+    """Layers of several networks side by side, stacked on the first axis of each array; outputs are averaged."""
+
+
 Head = Literal["tanh", "gaussian", "tanh_gaussian"]
 LOG_STD_RANGE = (-20.0, 2.0)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A ReLU network, with a skip where its layers are :class:`Residual`, from raw observations to bounded actions.
+    """A ReLU network from raw observations to bounded actions.
+
+    It has a skip where its layers are :class:`Residual`, and is the mean of several where they are :class:`Towers`.
 
     By ``head``, with mean and log-std from the last layer and ε of unit variance:
 
@@ -50,11 +56,14 @@ class Policy:
         raw = np.asarray(observations, np.float32)
         if raw.shape[-1] != len(self.normaliser.mean):
             raise PotstillError(f"an observation of {raw.shape[-1]} numbers, {len(self.normaliser.mean)} are needed")
-        inputs = [self.normaliser(raw)]
-        for layer in self.layers[:-1]:
-            inputs.append(np.maximum(inputs[-1] @ layer["weight"] + layer["bias"], 0.0))
-        x = inputs[1] + inputs[-1] if isinstance(self.layers, Residual) else inputs[-1]
-        return x @ self.layers[-1]["weight"] + self.layers[-1]["bias"]
+        if isinstance(self.layers, Towers):
+            flat = self.normaliser(raw).reshape(-1, raw.shape[-1])
+            mean = np.mean([_through(self._tower(i), flat) for i in range(len(self.layers[0]["bias"]))], axis=0)
+            return mean.reshape(*raw.shape[:-1], -1)
+        return _through(self.layers, self.normaliser(raw))
+
+    def _tower(self, index: int) -> list[dict[str, Any]]:
+        return [{name: array[index] for name, array in layer.items()} for layer in self.layers]
 
     def _scale(self, unit: np.ndarray) -> np.ndarray:
         return self.action_low + (unit + 1.0) * 0.5 * (self.action_high - self.action_low)
@@ -81,7 +90,8 @@ class Policy:
 
     def papers(self) -> dict[str, Any]:
         """What the arrays do not say, as it is stored."""
-        return {"head": self.head, **({"residual": True} if isinstance(self.layers, Residual) else {})}
+        kinds = {"residual": Residual, "towers": Towers}
+        return {"head": self.head, **{name: True for name, kind in kinds.items() if isinstance(self.layers, kind)}}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays under flat names, as they are stored."""
@@ -90,17 +100,29 @@ class Policy:
         return {**named, **bounds, "state_mean": self.normaliser.mean, "state_scale": self.normaliser.scale}
 
 
+def _through(layers: Layers, x: np.ndarray) -> np.ndarray:
+    """What one network puts out."""
+    inputs = [x]
+    for layer in layers[:-1]:
+        inputs.append(np.maximum(inputs[-1] @ layer["weight"] + layer["bias"], 0.0))
+    last = inputs[1] + inputs[-1] if isinstance(layers, Residual) else inputs[-1]
+    return last @ layers[-1]["weight"] + layers[-1]["bias"]
+
+
 def from_arrays(arrays: dict[str, np.ndarray], papers: dict[str, Any], path: Path | str) -> Policy:
     """Rebuild a policy from :meth:`Policy.arrays` and :meth:`Policy.papers`, checking that its layers fit together."""
     head = papers.get("head", "tanh")
     if head not in get_args(Head):
         raise unknown("policy head", str(head), get_args(Head))
-    _check_shapes(arrays, path)
+    towers = bool(papers.get("towers"))
+    _check_shapes(arrays, path, towers)
     count = sum(name.startswith("layers.") and name.endswith(".weight") for name in arrays)
     layers = [{k: storage.need(arrays, f"layers.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)]
     names = ("state_mean", "state_scale", "action_low", "action_high")
     mean, scale, low, high = (storage.need(arrays, name, path) for name in names)
-    sizes = [layer["weight"].shape for layer in layers]
+    if towers and len({len(array) for layer in layers for array in layer.values()}) > 1:
+        raise PotstillError(f"{path}: its layers are of different numbers of towers")
+    sizes = [layer["weight"].shape[-2:] for layer in layers]
     outputs = len(low) * (1 if head == "tanh" else 2)
     joins = [len(mean), *(out for _, out in sizes)]
     if not layers or any(size[0] != before for size, before in zip(sizes, joins, strict=False)) or joins[-1] != outputs:
@@ -109,13 +131,14 @@ def from_arrays(arrays: dict[str, np.ndarray], papers: dict[str, Any], path: Pat
         if len(layers) < 3 or len(set(joins[1:-1])) > 1:
             raise PotstillError(f"{path}: a residual block needs two hidden layers or more, of one width")
         layers = Residual(layers)
-    return Policy(layers, Normaliser(mean, scale), low, high, cast(Head, head))
+    return Policy(Towers(layers) if towers else layers, Normaliser(mean, scale), low, high, cast(Head, head))
 
 
-def _check_shapes(arrays: dict[str, np.ndarray], path: Path | str) -> None:
+def _check_shapes(arrays: dict[str, np.ndarray], path: Path | str, towers: bool) -> None:
     """Raise unless all are floating-point, with the axes of their kind, and of the policy's fit their twins."""
     for name, array in arrays.items():
-        axes = 1 + name.endswith(".weight") + name.startswith("critics.")
+        stacked = name.startswith("critics.") or (towers and name.startswith("layers."))
+        axes = 1 + name.endswith(".weight") + stacked
         # Other types than NumPy's own are not floating-point to it, and may hold NaN unseen.
         if array.dtype.kind != "f" or array.ndim != axes or not array.size:
             found = f"{array.dtype} of shape {array.shape}"

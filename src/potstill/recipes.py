@@ -25,7 +25,15 @@ class Recipe:
     """β₀ of SGD, v ← β v + ∇ℓ."""
 
     width: int = 256
-    """Units of each hidden layer."""
+    """Units of each hidden layer, of each tower."""
+
+    towers: int = 1
+    """Networks side by side whose outputs are averaged before the tanh; they are trained as one, on one loss.
+
+    Each tower's gradient is 1/towers of what it would be alone, and SGD moves it by ``towers`` times the learning
+    rate. What a student's actions vary by from start to start is shared out among its towers: it comes as close
+    to the mean over all starts, which kernel descent distils for, as an ensemble of as many would.
+    """
 
     layers: int = 4
     """Layers of weights; 4 means three hidden layers. """
@@ -45,12 +53,17 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.residual and self.layers < 3:
             raise PotstillError(f"a residual student of {self.layers} layers: at least 3 are needed")
+        if self.residual and self.towers > 1:
+            raise PotstillError(f"a residual student of {self.towers} towers: one is possible")
+        if self.towers < 1:
+            raise PotstillError(f"a student of {self.towers} towers: at least 1 is needed")
 
 
 RECIPES: dict[str, Recipe] = {
     "paper": Recipe(),
     "reference": Recipe(sampled=True),
-    "default": Recipe(momentum=0.9),
+    "default": Recipe(momentum=0.9, width=128, towers=16),
+    "plain": Recipe(momentum=0.9),
     "wide": Recipe(momentum=0.9, width=512, layers=3),
     "adam": Recipe(optimiser="adam", learning_rate=1e-3),
 }

@@ -16,6 +16,7 @@ width, the learning rate has to fall as 1/width, and features stay as they are (
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ from jaxtyping import PRNGKeyArray
 
 from potstill.errors import unknown
 from potstill.networks import Params, init_mlp, init_normal, init_torch
-from potstill.policies import Residual
+from potstill.policies import Residual, Towers
 from potstill.recipes import Recipe
 
 Variance = Callable[[int, int], float]  # of one entry, from fan-in and fan-out
@@ -85,6 +86,9 @@ def start_named(name: str) -> Start:
 
 def drawn(key: PRNGKeyArray, sizes: tuple[int, ...], recipe: Recipe) -> Params:
     """A freshly drawn student of widths ``sizes``, from input to output."""
+    if recipe.towers > 1:  # a loop: drawing under vmap takes seconds to compile
+        one = dataclasses.replace(recipe, towers=1)
+        return Towers(jax.lax.map(lambda part: drawn(part, sizes, one), jax.random.split(key, recipe.towers)))
     *hidden, last = start_named(recipe.start).draw(key, sizes)
     if recipe.output_gain != 1.0:
         last = jax.tree.map(lambda x: recipe.output_gain * x, last)

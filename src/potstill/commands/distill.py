@@ -47,7 +47,7 @@ from potstill.teachers.registry import find_teacher
 from potstill.types import Transitions
 
 TEACHERLESS = ("dbc", "random")
-CURVE_STUDENTS, CURVE_EPISODES = 5, 2  # behind each point of the curve: cheap, and noisy
+CURVE_STUDENTS, CURVE_EPISODES = 2, 5  # behind each point of the curve: cheap, and noisy
 SAVED = 30  # steps between two savings where the number of steps is not known
 WATCHED = 2048  # held-out states that are watched to find it
 MOST_METRICS = 2000  # lines of metrics: every step of a short run, 1 in n of a long one

@@ -71,7 +71,7 @@ Made by
 
 1. Standardise the states: subtract `state_mean`, divide by `state_scale`.
 2. Scale the actions from [`action_low`, `action_high`] to [−1, 1].
-3. Take a ReLU network with {hidden} hidden layers of {width} units and tanh at its output. Start from
+3. Take {networks} with {hidden} hidden layers of {width} units and tanh at {its} output. Start from
    orthogonal weights with gain √2 and zero biases.
 4. Take {steps} steps of {rule} on the mean squared error of all pairs at once{weighed}, with learning rate
    {learning_rate}{and_momentum}.{deviation}
@@ -105,13 +105,20 @@ low, high = torch.tensor(papers["action_low"]), torch.tensor(papers["action_high
 states, actions = (torch.tensor(table[name].to_pylist()) for name in ("states", "actions"))
 x, y = (states - mean) / scale, (actions - low) / (high - low) * 2 - 1
 {weights_line}
-sizes, layers = {sizes}, []
-for inputs, outputs in zip(sizes, sizes[1:]):
-    layer = nn.Linear(inputs, outputs)
-    nn.init.orthogonal_(layer.weight, gain=2**0.5)
-    nn.init.zeros_(layer.bias)
-    layers += [layer, nn.ReLU()]
-network = nn.Sequential(*layers[:-1], nn.Tanh())
+
+
+def tower(sizes={sizes}):
+    layers = []
+    for inputs, outputs in zip(sizes, sizes[1:]):
+        layer = nn.Linear(inputs, outputs)
+        nn.init.orthogonal_(layer.weight, gain=2**0.5)
+        nn.init.zeros_(layer.bias)
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+towers = nn.ModuleList(tower() for _ in range({towers}))
+network = lambda x: torch.tanh(torch.stack([one(x) for one in towers]).mean(0))
 optimiser = torch.optim.{torch_rule}
 for _ in range({steps}):
     loss = {loss}
@@ -163,12 +170,16 @@ def card(distillate: Distillate) -> str:
         actions=actions,
         facts=listed(_facts(distillate)),
         command=_line(metadata.get("command", "potstill distill")),
+        networks="a ReLU network" if recipe.towers == 1 else f"the mean of {recipe.towers} ReLU networks",
+        its="its" if recipe.towers == 1 else "their mean",
         hidden=recipe.layers - 1,
         width=recipe.width,
         deviation=_deviation(recipe),
         weights_row="\n| `weights` | float32 | how much a pair counts, 1 on average |" if learned else "",
         weighed=", each times its weight" if learned else "",
-        code=CODE.format(file=DATA_FILE, sizes=sizes, loss=loss, weights_line=line, **training),
+        code=CODE.format(
+            file=DATA_FILE, sizes=tuple(sizes), towers=recipe.towers, loss=loss, weights_line=line, **training
+        ),
         **training,
     )
 
@@ -176,11 +187,12 @@ def card(distillate: Distillate) -> str:
 def _training(recipe: Recipe) -> dict[str, Any]:
     """A student's training, in words and in PyTorch."""
     rate, momentum = recipe.learning_rate, recipe.momentum
+    rate = rate if recipe.optimiser == "adam" else rate * recipe.towers
     words = {"steps": recipe.steps, "learning_rate": rate}
     if recipe.optimiser == "adam":
-        rule = f"Adam(network.parameters(), lr={rate}, eps={EPS_ROOT**0.5})"
+        rule = f"Adam(towers.parameters(), lr={rate}, eps={EPS_ROOT**0.5})"
         return {**words, "rule": "Adam", "and_momentum": "", "torch_rule": rule}
-    rule = f"SGD(network.parameters(), lr={rate}, momentum={momentum})"
+    rule = f"SGD(towers.parameters(), lr={rate}, momentum={momentum})"
     return {**words, "rule": "SGD", "and_momentum": f" and momentum {momentum}", "torch_rule": rule}
 
 

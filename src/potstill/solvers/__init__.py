@@ -6,6 +6,7 @@ loss is an objective of those actions, so that objectives and solvers combine fr
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +35,9 @@ SOLVERS: dict[str, Callable[..., Float[Array, "B A"]]] = {
 NETWORKS = ("unroll", "sweep")
 """Solvers that train real students; the others follow them in function space."""
 
+SINGLE = ("empirical", "features")
+"""Solvers that look into one network at a time; of a student of several towers that is one of them."""
+
 
 def make_solver(name: str, recipe: Recipe, settings: Any = None) -> Solver:
     """The solver called ``name`` for students trained by ``recipe``; ``settings`` are the solver's own.
@@ -49,5 +53,7 @@ def make_solver(name: str, recipe: Recipe, settings: Any = None) -> Solver:
         )
     if name in NETWORKS:
         check_window(recipe, settings)
+    if name in SINGLE:
+        recipe = dataclasses.replace(recipe, towers=1)
     chosen = {} if settings is None else {"settings": settings}
     return functools.partial(SOLVERS[name], recipe=recipe, **chosen)

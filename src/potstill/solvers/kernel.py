@@ -24,6 +24,9 @@ gain √2 every σ² n is 2 and K does not depend on the width. A residual stude
 
 the mean of a rectified normal, and D_l T_l of both. Source: Jacot et al. 2018; Cho and Saul 2009; (6) is ours.
 
+A student of several towers, trained as one, has the same K: the mean of its towers'. Σ_L is shared out among
+them, and so is what one network's own kernel strays from K by chance.
+
 **Start.** ``zero`` runs (1) from f₀ = 0, the mean; ``drawn`` from what a real network, drawn from the key,
 computes, so that the outer loss is an expectation over starts and counts their variance.
 :func:`start_variance` gives that variance itself.
@@ -111,7 +114,7 @@ def kernels(
         if recipe.residual and layer == recipe.layers - 2:
             inner, below = _joined(layers[0], layers[-1], width), moved[0] + moved[-1]
         tangent = inner.both + 1.0 + weight * below
-    drawn = 0.0 if start_named(recipe.start).at_zero else 1.0
+    drawn = 0.0 if start_named(recipe.start).at_zero else 1.0 / recipe.towers
     return tangent, drawn * covariances[-1](inner).both
 
 

@@ -1,12 +1,12 @@
-"""What bounds retention: how much of its teacher's return the default student can keep, and what it loses to.
+"""What bounds retention: how much of its teacher's return the plain student can keep, and what it loses to.
 
     python benchmarks/bounds.py                               (resumable: finished files are not run again)
     python benchmarks/bounds.py --files hopper-medium
 
 For each of the nine files, with its teacher of ``benchmarks/teachers.py``:
 
-- ``relabelled``: the default student cloned from every training state of the file, labelled by the teacher;
-- ``pairs``: the default recipe's students, as they are trained on a distillate, on random states so labelled;
+- ``relabelled``: the plain student cloned from every training state of the file, labelled by the teacher;
+- ``pairs``: the plain recipe's students, as they are trained on a distillate, on random states so labelled;
 - ``noise``: the teacher itself, with Gaussian noise on its actions.
 
 Several processes may work side by side, each on files of its own. What was found goes to
@@ -44,7 +44,7 @@ from potstill.teachers.fitted import act_in_parts
 from potstill.types import Transitions
 
 RESULTS = Path(__file__).parent / "results" / "bounds"
-RECIPE = RECIPES["default"]
+RECIPE = RECIPES["plain"]
 # Adam, its rate falling to 0 along a cosine. On walker2d-medium-replay four times as much (40,000 updates of 512
 # rows) brought the held-out error from 0.146 to 0.134 and the return from 37.4 to 38.2, within its noise.
 UPDATES, BATCH, LEARNING_RATE = 20_000, 256, 1e-3

@@ -23,10 +23,10 @@ def bounds(results: dict[str, dict[str, Any]]) -> str:
     lines = [
         "## What bounds retention",
         "",
-        "Mean scores, in brackets over the teacher's; by `benchmarks/bounds.py`. *Relabelled*: the default student",
+        "Mean scores, in brackets over the teacher's; by `benchmarks/bounds.py`. *Relabelled*: the plain student",
         f"cloned from all training states of a file with the teacher's actions, {updates:,} updates of Adam on",
         f"{batch} rows each ({clones}, their ensemble ten). *Pairs*: students of",
-        f"the default recipe on so many random states with the teacher's actions ({few}).",
+        f"the plain recipe on so many random states with the teacher's actions ({few}).",
         "*Noise*: the teacher itself with Gaussian noise of that standard deviation on actions in [−1, 1]",
         f"({one['noise'][NOISE[0]]['episodes']} episodes).",
         "",

@@ -42,7 +42,7 @@ from potstill.teachers.registry import find_teacher
 HERE = Path(__file__).parent
 BUNDLED = "hopper-medium-replay"
 STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 4, 10
-KERNEL = {"solver": "kernel", "recipe": "default", "objective": "q-gap", "initial": "random", "steps": 150}
+KERNEL = {"solver": "kernel", "recipe": "plain", "objective": "q-gap", "initial": "random", "steps": 150}
 WEIGHTINGS = ("clipped", "shifted", "softplus", "ranged", "density", "sdw", "discounted", "early")
 WIDE = {**KERNEL, "recipe": "wide"}
 UNROLL = {
@@ -80,7 +80,7 @@ MAIN: dict[str, dict[str, object]] = {
     "unroll, adam outside": UNROLL,
     "unroll, adam outside, sampled students": {**UNROLL, "recipe": "reference"},
     "unroll, adam outside, momentum students": {**UNROLL, "recipe": "default"},
-    "unroll, adam outside, momentum students, q-gap": {**UNROLL, "recipe": "default", "objective": "q-gap"},
+    "unroll, adam outside, momentum students, q-gap": {**UNROLL, "recipe": "plain", "objective": "q-gap"},
 }
 # Shown on the pages under docs/ rather than in README.md.
 VARIANTS: dict[str, dict[str, object]] = MAIN | {

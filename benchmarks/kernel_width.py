@@ -39,7 +39,7 @@ COSTS = RESULTS.with_name("kernel_cost.json")
 VERSIONS = {name: version(name) for name in ("jax", "potstill")}
 BUNDLED, PAIRS, STATES, STARTS = "hopper-medium-replay", 64, 128, 8
 STUDENTS = {64: 16, 128: 12, 256: 8, 512: 5, 1024: 3}
-DEFAULT = RECIPES["default"]
+DEFAULT = RECIPES["plain"]
 SCHEMES: dict[str, Recipe] = {
     "orthogonal": DEFAULT,
     "antisymmetric": dataclasses.replace(DEFAULT, start="antisymmetric"),

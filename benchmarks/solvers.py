@@ -47,7 +47,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def run(file: str, name: str, seed: int) -> dict[str, Any]:
     """One cell; students of another make than any recipe's are a recipe of their own while it runs."""
     options = {"steps": 150} | VARIANTS[name]
-    recipe = options.get("recipe", "default")
+    recipe = options.setdefault("recipe", "plain")
     student = options.pop("student", {})
     usual, RECIPES[recipe] = RECIPES[recipe], dataclasses.replace(RECIPES[recipe], **student)
     if file != BUNDLED:

@@ -12,7 +12,7 @@ from test_teachers import write_npz
 import potstill
 from potstill.config import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, TeachConfig
 from potstill.errors import PotstillError
-from potstill.teachers import diagnostics, fitted
+from potstill.teachers import diagnostics, fitted, rows
 from potstill.teachers.base import Teacher, load_teacher
 from potstill.teachers.registry import ALGORITHMS
 from potstill.teachers.rows import on_device
@@ -156,6 +156,26 @@ def test_the_data_alone_rank_policies():
     assert found[k]["data_value"] < worth[0] - 0.1
     assert found[k]["claimed_value"] == pytest.approx(-p * float(np.mean(starts**2)), abs=1e-3)
     assert found[k]["value_correlation"] > 0.3
+
+
+def test_caution_takes_off_what_the_data_cannot_answer_for():
+    """Without rewards, a policy 0.3 beside all actions of the data is worth −λ γ 0.09 / (1 − γ), on paper."""
+    data = dataclasses.replace(lqr_logs(), rewards=np.zeros(len(lqr_logs()), np.float32))
+    data.actions[:, 0] = 0.6 * (np.arange(len(data)) % 3 == 0)
+    config = TeachConfig("x", batch=64, discount=0.5)
+    table = rows.prepare(data, 0.5)
+    bold, cautious = (fitted.Evaluator(table, data, config, c)(Beside(data.normaliser), 1000) for c in (0.0, 2.0))
+    assert cautious - bold == pytest.approx(-2.0 * 0.5 * 0.09 / 0.5, abs=0.03)
+
+
+class Beside(Linear):
+    """Acts 0.3 everywhere."""
+
+    def __init__(self, normaliser):
+        super().__init__(normaliser, 0.0)
+
+    def act(self, states):
+        return jnp.full((*states.shape[:-1], 1), 0.3)
 
 
 def test_patience_keeps_the_best_teacher(lqr, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from potstill.teachers.rows import Rows
 from potstill.types import Transitions
 
 FITTED_UPDATES = 2_000  # for each candidate, five times over: from a fresh critic, so that none has a head start
+CAUTION = 2.0  # standard deviations of the reward for each unit of squared distance to the data's actions
 HORIZON = 3.0  # times as far as the training looks: at γ = 0.99 a policy that falls after 200 steps looks as good
 
 # From loose to tight: how far the policy may leave the data's actions. Published ReBRAC coefficients lie
@@ -31,7 +32,7 @@ def candidates(config: TeachConfig) -> dict[str, TeachConfig]:
 
 
 def worth(teacher: Teacher, table: Rows, data: Transitions, config: TeachConfig) -> float:
-    """What a candidate is ranked by: J(π) by fitted Q-evaluation over a longer horizon, 1 − γ a third of training's.
+    """What a candidate is ranked by: J(π) by cautious fitted Q-evaluation, 1 − γ a third of what training's is.
 
     Args:
         teacher: the candidate.
@@ -40,7 +41,7 @@ def worth(teacher: Teacher, table: Rows, data: Transitions, config: TeachConfig)
         config: the settings of the training.
     """
     further = dataclasses.replace(config, discount=1.0 - (1.0 - config.discount) / HORIZON)
-    return Evaluator(table, data, further)(teacher, FITTED_UPDATES)
+    return Evaluator(table, data, further, CAUTION * float(table.rewards.std()))(teacher, FITTED_UPDATES)
 
 
 def rank(teachers: Mapping[str, Teacher], data: Transitions, config: TeachConfig) -> list[dict[str, Any]]:
@@ -58,5 +59,6 @@ def reason(ranking: list[dict[str, Any]]) -> str:
     rest = ", ".join(f"{entry['candidate']} {entry['fitted_value']:.4g}" for entry in others)
     return (
         f"chose {best['candidate']}: over {HORIZON:.0f} x the training's horizon, fitted Q-evaluation puts its "
-        f"discounted return from held-out starts at {best['fitted_value']:.4g} ({rest})"
+        f"discounted return from held-out starts, less what leaving the data's actions costs, at "
+        f"{best['fitted_value']:.4g} ({rest})"
     )

@@ -2,6 +2,13 @@
 
     L = E ( Q(s, a) − r − γ (1 − d) Q̄(s′, π(s′)) )²,      J(π) ≈ E_{s₀} Q(s₀, π(s₀))
 
+An estimate that is to choose among policies takes off what the data cannot answer for: with a caution λ > 0
+
+    r ← r − γ (1 − d) λ ‖π(s′) − a′‖²
+
+a′ what the data did in s′. Far from the data's actions a critic extrapolates, and is believed the more the better
+what it says sounds. Source of the penalty: ReBRAC's in the critic's target; in a fit that only judges it is ours.
+
 The policy is fixed, its next actions are computed once for all rows, and a critic with LayerNorm is
 fitted on 90 % of the episodes. The estimate is taken at the starts of the others.
 
@@ -81,19 +88,24 @@ class Evaluator:
         table: all rows of ``data``.
         data: says where episodes begin and end.
         config: batch, discount and seed of the fit.
+        caution: λ, in units of reward.
     """
 
-    def __init__(self, table: Rows, data: Transitions, config: TeachConfig) -> None:
+    def __init__(self, table: Rows, data: Transitions, config: TeachConfig, caution: float = 0.0) -> None:
         self.settings = Settings(None, config.batch, config.discount, TARGET_RATE)
         self.key = jax.random.key(config.seed)
         self.table: Rows = jax.tree.map(lambda column: column[np.flatnonzero(~held_out_episodes(data))], table)
         self.starts = table.states[held_out_starts(data)]
+        inside = jnp.asarray(~data.episode_ends[~held_out_episodes(data)], jnp.float32)  # a′ is in the next row
+        self.caution = caution * config.discount * self.table.alive * inside
         self.state = begin(self.key, data.state_size, data.action_size)
 
     def __call__(self, teacher: Teacher, updates: int) -> float:
         """J(π) of ``teacher`` after ``updates`` more updates (five times as many at first), as a discounted return."""
         fresh = not int(self.state.updates)
-        table = self.table._replace(next_actions=act_in_parts(teacher, self.table.next_states))
+        own = act_in_parts(teacher, self.table.next_states)
+        strays = jnp.sum((own - self.table.next_actions) ** 2, axis=-1)
+        table = self.table._replace(next_actions=own, rewards=self.table.rewards - self.caution * strays)
         key = jax.random.fold_in(self.key, self.state.updates)
         calls = updates * FIRST_FIT if fresh else updates
         self.state, _ = run(self.state, table, key, calls, update=update, settings=self.settings, batches=1)

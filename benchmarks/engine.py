@@ -25,6 +25,7 @@ from potstill.runs import read_json, write_json
 from potstill.settings import command_line
 from potstill.statistics import summarise
 from potstill.storage import file_hash
+from potstill.table import USUAL_NOISE
 
 HERE = Path(__file__).parent
 TEACHERS = HERE / "results" / "engine-teachers"
@@ -35,6 +36,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "default": {},
     "paper-recipe": {"recipe": "paper"},
     # One part of the default taken away at a time.
+    "plain-students": {"recipe": "plain"},
+    "all-states": {"weighting": "uniform", "state_noise": 0.0},
     "random-start": {"initial": "random"},
     "data-actions": {"initial_actions": "data"},
     "pbc": {"objective": "pbc"},
@@ -45,13 +48,21 @@ METHODS: dict[str, dict[str, Any]] = {
     "wide": {"recipe": "wide"},
     **{f"{size}-pairs": {"size": size} for size in (16, 64, 1024)},
 }
-ABLATION = ("random-start", "data-actions", "pbc", "av-pbc", "sgd-outside", "600-steps")
+ABLATION = ("plain-students", "all-states", "random-start", "data-actions", "pbc", "av-pbc", "sgd-outside", "600-steps")
 KEPT = ("teacher", "random", "student", "ensemble", "offline", "curve", "pace", "seconds", "sha256")
 
 
+def view(file: str) -> dict[str, Any]:
+    """Which states count for a Q-gap on these data: what other objectives have to ask for."""
+    return {"weighting": "occupancy"} if file.startswith("halfcheetah") else {"state_noise": USUAL_NOISE}
+
+
 def settings(file: str, method: str, seed: int) -> DistillConfig:
+    chosen = METHODS[method]
+    if chosen.get("objective") == "pbc":
+        chosen = chosen | view(file)
     paths = {"teacher": WEIGHTS / f"{file}.safetensors", "out": RUNS / f"{file}-{method}-{seed}"}
-    return DistillConfig(DATASETS / f"{file}.hdf5", seed=seed, force=True, **paths, **METHODS[method])
+    return DistillConfig(DATASETS / f"{file}.hdf5", seed=seed, force=True, **paths, **chosen)
 
 
 def teacher_hash(file: str) -> str:

@@ -56,7 +56,7 @@ def test_the_widths_reach_the_students(monkeypatch, data):
     config = DistillConfig("x", size=4, steps=3, solver="unroll", objective="dbc", widths=(8, 16))
     table = tabulate(data, None)
     assert len(list(distillation.outer_steps(config, table, None))) == 4
-    assert seen == [8, 16, 256]  # an equal share of the steps each
+    assert seen == [8, 16, RECIPES["default"].width]  # an equal share of the steps each
 
 
 def test_settings_of_the_unroll_survive_a_command_and_a_file():

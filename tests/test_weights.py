@@ -1,15 +1,20 @@
 """Weights of states: of value, density and time; alone, multiplied, and from a dataset."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import potstill
+from potstill.commands.distill import settled
+from potstill.config import DistillConfig
 from potstill.errors import PotstillError
 from potstill.objectives import WEIGHTINGS, States, state_weights
 from potstill.objectives.density import log_density
 from potstill.objectives.weights import LEAST_EFFECTIVE, OCCUPIED, effective_share, occupancy, rarity, sdw
-from potstill.table import MEMORY, episode_steps, perturbed, strayed, tabulate
+from potstill.table import MEMORY, USUAL_NOISE, episode_steps, perturbed, strayed, tabulate, usual_states
 
 OF_VALUE = ("clipped", "shifted", "softplus", "ranged")
 MEAN_ONE = [name for name in WEIGHTINGS if name != "reference"]
@@ -151,6 +156,25 @@ def test_occupancy_prefers_where_the_teacher_would_have_come():
     assert bool((jnp.diff(weights[jnp.argsort(strayed)]) <= 0).all())
     np.testing.assert_array_equal(occupancy(jnp.full(9, 0.4)), np.ones(9))
     np.testing.assert_array_equal(occupancy(jnp.zeros(9)), np.ones(9))
+
+
+def test_which_states_count_where_nothing_is_asked_for(data, teacher):
+    assert usual_states("q-gap", data, teacher) == ("uniform", USUAL_NOISE)
+    assert usual_states("pbc", data, teacher) == ("uniform", 0.0)
+    assert usual_states("av-pbc", data, teacher) == ("ranged", 0.0)
+    assert usual_states("q-gap", data, None) == ("uniform", 0.0)
+    endless = dataclasses.replace(data, terminations=np.zeros(300, bool), truncations=data.terminations)
+    assert usual_states("q-gap-each", endless, teacher) == ("uniform", 0.0)  # not in order
+    assert usual_states("q-gap-each", in_order(endless), teacher) == ("occupancy", 0.0)
+
+
+def test_what_is_asked_for_is_kept(data, teacher):
+    asked = settled(DistillConfig("x", weighting="ranged"), data, teacher)
+    assert (asked.weighting, asked.state_noise) == ("ranged", USUAL_NOISE)
+    asked = settled(DistillConfig("x", state_noise=0.0), data, teacher)
+    assert (asked.weighting, asked.state_noise) == ("uniform", 0.0)
+    with pytest.raises(PotstillError, match="--state-noise 0[.]1: dbc has no teacher"):
+        potstill.distill("hopper-medium-replay", objective="dbc", state_noise=0.1)
 
 
 def test_noise_moves_half_of_the_states_and_asks_the_teacher_again(data, teacher):

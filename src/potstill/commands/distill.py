@@ -41,7 +41,7 @@ from potstill.settings import command_line, configured
 from potstill.solvers import make_solver
 from potstill.statistics import summarise
 from potstill.storage import file_hash
-from potstill.table import rows, tabulate, usual_weighting
+from potstill.table import rows, tabulate, usual_states
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.registry import find_teacher
 from potstill.types import Transitions
@@ -88,7 +88,8 @@ def distill(config: DistillConfig) -> Path:
         return _follow(config, data, teacher)
     folder = RunFolder(config.out, "distill", config, force=config.force)
     print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.path}")
-    job = Job(config, data, train, teacher, folder, reference_for(data, teacher, config.episodes))
+    own = settled(config, data, teacher)
+    job = Job(config, own, data, train, teacher, folder, reference_for(data, teacher, config.episodes))
     result = job.evaluate(job.distil())
     folder.finish(result)
     report_distillation(folder.path, result)
@@ -97,7 +98,7 @@ def distill(config: DistillConfig) -> Path:
 
 def _follow(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> Path:
     """Do this process's share of the outer steps; the one that leads keeps the results."""
-    started = time.perf_counter()
+    started, config = time.perf_counter(), settled(config, data, teacher)
     table, held_out = tables(config, data, teacher)
     for _ in distillation.outer_steps(config, table, teacher, watched_pace(config, held_out, teacher, started)):
         pass
@@ -107,15 +108,17 @@ def _follow(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | 
 
 def tables(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> tuple[Batch, Batch]:
     """What objectives need of the training rows, and of the held-out ones with the same scale of values."""
-    weighting = weighting_in(config, data, teacher)
+    weighting = config.weighting or "uniform"
     table = tabulate(data, teacher, weighting, training_rows(len(data)))
     held_out = tabulate(data, teacher, weighting, held_out_rows(len(data)))
     return table, held_out._replace(value_scale=table.value_scale)
 
 
-def weighting_in(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> str:
-    """The weighting asked for, or the usual one for these data."""
-    return config.weighting or usual_weighting(config.objective, data, teacher)
+def settled(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> DistillConfig:
+    """``config`` with the states that count settled for these data, where it leaves that open."""
+    weighting, noise = usual_states(config.objective, data, teacher)
+    given = config.state_noise
+    return replace(config, weighting=config.weighting or weighting, state_noise=noise if given is None else given)
 
 
 def watched_pace(config: DistillConfig, held_out: Batch, teacher: NetworkTeacher | None, started: float) -> Pace:
@@ -155,6 +158,8 @@ class Job:
     """One distillation under way: what it works on, and the seconds it has spent on what."""
 
     config: DistillConfig
+    settled: DistillConfig
+    """The same with nothing left open."""
     data: Transitions
     train: Transitions
     teacher: NetworkTeacher | None
@@ -166,12 +171,10 @@ class Job:
     curve: list[dict[str, float]] = field(default_factory=list)
     chosen: dict[str, Any] = field(default_factory=dict)
     pace: dict[str, Any] = field(default_factory=dict)
-    weighting: str = ""
 
     def distil(self) -> Distillate:
         """Run the outer loop and save the pairs at every point of the curve; then let students play."""
-        config, started = self.config, time.perf_counter()
-        self.weighting = weighting_in(config, self.data, self.teacher)
+        config, started = self.settled, time.perf_counter()
         table, held_out = tables(config, self.data, self.teacher)
         judge = held_out_loss(config, held_out, self.teacher)
         pace = watched_pace(config, held_out, self.teacher, started)
@@ -242,8 +245,8 @@ class Job:
             "dataset": {"name": self.data.name, "sha256": self.data.content_hash, "rows": len(self.data)},
             "teacher": None if self.teacher is None else {"sha256": self.teacher.content_hash, **self.teacher.metadata},
             "objective": config.objective,
-            "weighting": self.weighting,
-            "state_noise": config.state_noise,
+            "weighting": self.settled.weighting,
+            "state_noise": self.settled.state_noise,
             "solver": config.solver,
             "recipe": config.recipe,
             "student": to_json(recipe),

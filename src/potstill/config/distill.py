@@ -42,8 +42,9 @@ class DistillConfig:
     discounted, early (of time), occupancy (where the teacher goes), uniform. Default: ranged for av-pbc; for
     q-gap occupancy where no episode of the data terminates; uniform for all others."""
 
-    state_noise: float = 0.0
-    """Noise on half of the states that students are judged in, in standard deviations: the teacher acts there too."""
+    state_noise: float | None = None
+    """Noise on half of the states that students are judged in, in standard deviations: the teacher acts there too.
+    Default: 0.2 for q-gap where episodes of the data terminate, 0 for all others."""
 
     solver: str = "kernel"
     """kernel (kernel descent), empirical, ridge, features, unroll (back-propagation through a student's training) or

@@ -173,7 +173,7 @@ def test_what_is_asked_for_is_kept(data, teacher):
     assert (asked.weighting, asked.state_noise) == ("ranged", USUAL_NOISE)
     asked = settled(DistillConfig("x", state_noise=0.0), data, teacher)
     assert (asked.weighting, asked.state_noise) == ("uniform", 0.0)
-    with pytest.raises(PotstillError, match="--state-noise 0[.]1: dbc has no teacher"):
+    with pytest.raises(PotstillError, match=r"--state-noise 0\.1: dbc has no teacher"):
         potstill.distill("hopper-medium-replay", objective="dbc", state_noise=0.1)
 
 

@@ -246,4 +246,4 @@ def test_the_page_runs(tmp_path, monkeypatch):
 def test_the_card_of_adam_students(distillate):
     text = card(replace(distillate, metadata={**distillate.metadata, "student": {"optimiser": "adam"}}))
     assert "steps of Adam on the mean squared error of all pairs at once, with learning rate\n   0.1." in text
-    assert "torch.optim.Adam(network.parameters(), lr=0.1, eps=1e-06)" in text
+    assert "torch.optim.Adam(towers.parameters(), lr=0.1, eps=1e-06)" in text

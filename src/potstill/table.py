@@ -79,8 +79,8 @@ def usual_states(objective: str, data: Transitions, teacher: Teacher | None) -> 
 
     A Q-gap's students are to stay on their feet first. Where the environment ends episodes they come, by their own
     errors, to states beside the data's, and fall if they have learned nothing there: noise of 0.2 standard
-    deviations puts some there. Where it never does, nothing is lost but by being inexact where the teacher goes:
-    weights of ``occupancy``. On the benchmark each helps where it is used, and costs where the other is
+    deviations puts some there. Where it never does, what counts is to be exact where the teacher goes: weights of
+    ``occupancy``, and half of the noise. On the benchmark each helps where it is used, and costs where the other is
     (docs/objectives/weights.md). Rows in another order than that of their episodes do not tell what led where: they
     get neither. All other objectives are as their papers have them.
     """
@@ -93,7 +93,7 @@ def usual_states(objective: str, data: Transitions, teacher: Teacher | None) -> 
         need_order(data, "occupancy")
     except PotstillError:
         return own
-    return "occupancy", 0.0
+    return "occupancy", USUAL_NOISE / 2.0
 
 
 def episode_steps(data: Transitions) -> Int[np.ndarray, " M"]:

@@ -152,7 +152,7 @@ def engine(cells: list[Cell]) -> str:
 
 CURVES = """### On the way
 
-Retention over outer steps and over seconds of distilling, default settings: five students × two episodes at each
+Retention over outer steps and over seconds of distilling, default settings: two students × five episodes at each
 point; interquartile means over files and seeds, bands are 95 % bootstrap intervals.
 
 ![Retention over outer steps and seconds](images/engine.png)"""

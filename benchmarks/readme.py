@@ -49,7 +49,8 @@ def choices() -> str:
     results = load("choices")
     teacher = results["teacher"]["mean"]
     lines = [
-        f"Variants on the bundled dataset (teacher {teacher:.1f}): interquartile mean over distillation seeds × 10",
+        f"Variants on the bundled dataset (teacher {teacher:.1f}), students of the `plain` recipe where the name says",
+        "nothing else: interquartile mean over distillation seeds × 10",
         "students × 4 episodes; ± is the standard deviation over students; the ensembles play 10 episodes a seed.",
         "",
         "| variant | seeds | one student | ensemble of ten | seconds |",

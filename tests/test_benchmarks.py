@@ -84,7 +84,7 @@ def test_auto_hits_misses_and_regrets():
         judged_run("hopper-medium", "bc", 1.0, 40.0),
         judged_run("walker2d-medium", "rebrac", -1.0, 30.0),
         judged_run("walker2d-medium", "bc", 5.0, 20.0),
-        judged_run("walker2d-medium", "iql", 9.0, 5.0, seed=1),
+        judged_run("walker2d-medium", "bc", 9.0, 5.0, seed=1),
         judged_run("halfcheetah-medium", "rebrac", 3.0, 44.0),
         judged_run("halfcheetah-medium", "iql", None, 45.0),
         {"settings": {"dataset": "halfcheetah-medium.hdf5", "algorithm": "bc", "seed": 0}, "failed": "diverged"},

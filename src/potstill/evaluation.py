@@ -44,6 +44,7 @@ def train_crew(distillate: Distillate, students: int, seed: int, recipe: str | N
     """Train the students that an evaluation with ``seed`` plays; and the seconds that took."""
     started = time.perf_counter()
     crew = distillate.train_students([1000 * seed + i for i in range(students)], recipe)
+    jax.block_until_ready(crew.params)
     return crew, time.perf_counter() - started
 
 

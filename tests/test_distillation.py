@@ -71,7 +71,7 @@ def test_settings_of_the_unroll_survive_a_command_and_a_file():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"unroll": UnrollConfig(window=101), "solver": "unroll"}, "--unroll.window 101: students of this recipe"),
+        ({"unroll": UnrollConfig(window=301), "solver": "unroll"}, "--unroll.window 301: students of this recipe"),
         ({"starts": 2}, "--starts and --widths are of networks"),
         ({"widths": (8,)}, "--starts and --widths are of networks"),
         ({"recipe": "adam"}, "--solver kernel follows SGD on mean actions"),

@@ -127,12 +127,21 @@ def test_a_policy_of_towers_on_disk_acts_as_its_student(tmp_path):
     np.testing.assert_allclose(again(observations[0]), again(observations)[0], rtol=1e-5)
 
 
-def test_towers_of_different_numbers_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x[:2], "different numbers of towers"),
+        (lambda x: x[0], "3 axes"),
+        (lambda x: x[:, :-1], "do not lead"),
+    ],
+    ids=["fewer", "one", "short"],
+)
+def test_towers_that_do_not_fit_are_refused(tmp_path, change, message):
     policy = crew([0], TOWERS).policy(0)
     arrays = policy.arrays()
-    arrays["layers.1.weight"] = arrays["layers.1.weight"][:2]
+    arrays["layers.1.weight"] = change(arrays["layers.1.weight"])
     path = storage.save(tmp_path / "p.safetensors", "policy", arrays, policy.papers())
-    with pytest.raises(PotstillError, match="different numbers of towers"):
+    with pytest.raises(PotstillError, match=message):
         load_policy(path)
 
 

@@ -178,14 +178,14 @@ def test_auto_keeps_what_the_data_prefer(tmp_path, monkeypatch, capsys):
     ],
 )
 def test_a_policy_whose_arrays_do_not_fit_is_refused(tmp_path, name, change, message):
-    arrays = potstill.load("hopper-medium-replay").train_student(0).arrays()
+    arrays = potstill.load("hopper-medium-replay").train_student(0, "plain").arrays()
     storage.save(tmp_path / "policy.safetensors", "policy", {**arrays, name: change(arrays[name])}, {"head": "tanh"})
     with pytest.raises(PotstillError, match=message):
         load_policy(tmp_path / "policy.safetensors")
 
 
 def test_an_unknown_head_is_refused(tmp_path):
-    arrays = potstill.load("hopper-medium-replay").train_student(0).arrays()
+    arrays = potstill.load("hopper-medium-replay").train_student(0, "plain").arrays()
     storage.save(tmp_path / "policy.safetensors", "policy", arrays, {"head": "tahn"})
     with pytest.raises(PotstillError, match="did you mean 'tanh'"):
         load_policy(tmp_path / "policy.safetensors")

@@ -29,7 +29,8 @@ SHOWN = {
 HEAD = """\
 Interquartile mean over distillation seeds × 10 students × 4 episodes, ± standard deviation over students; the
 ensemble of ten seed by seed, mean of 10 episodes each, and mean ± standard deviation of those; median loss on
-held-out states, to be compared where the objective is the same. `benchmarks/choices.py` made it."""
+held-out states, to be compared where the objective is the same. Students of the `plain` recipe where the name says
+nothing else, no noise on the states, 150 steps. `benchmarks/choices.py` made it."""
 COLUMNS = """\
 | variant | one student | ensemble, seed by seed | over seeds | held-out loss |
 |---|---|---|---|---|"""

@@ -174,7 +174,9 @@ def test_distil_bottles_the_chosen_iterate(tmp_path, choose):
 
     data = write_npz(tmp_path / "logs.npz", bandit(400))
     teacher = random_teacher(states=1, actions=1).save(tmp_path / "t.safetensors")
-    more = options(learn="both", average=0.5, initial="k-means", weighting="ranged,density", choose=choose)
+    more = options(
+        learn="both", average=0.5, initial="k-means", weighting="ranged,density", choose=choose, recipe="plain"
+    )
     run = potstill.distill(data, teacher=teacher, out=tmp_path / "run", **more)
     chosen, distillate = result_of(run)["chosen"], load(run)
     assert chosen["by"] == choose

@@ -14,7 +14,7 @@ from potstill.evaluation import TEACHER_SEED, measured_reference, policy_returns
 from potstill.reports import print_scores
 from potstill.statistics import summarise
 
-QUICK = {"size": 8, "steps": 2, "batch": 32, "students": 2, "episodes": 2, "curve_points": 1}
+QUICK = {"recipe": "plain", "size": 8, "steps": 2, "batch": 32, "students": 2, "episodes": 2, "curve_points": 1}
 
 
 def pendulum_teacher(seed):

@@ -106,8 +106,7 @@ def test_a_budget_sets_the_steps_alone(more):
 def test_distil_says_what_it_did_and_can_be_reproduced(logs, tmp_path, capsys, options):
     data, teacher = logs
     common = {"teacher": teacher, "size": 6, "batch": 32, "students": 2, "curve_points": 2, "episodes": 0}
-    common["recipe"] = "plain"
-    run = potstill.distill(data, out=tmp_path / "run", **common, **options)
+    run = potstill.distill(data, out=tmp_path / "run", recipe="plain", **common, **options)
     result = json.loads((run / "result.json").read_text())
     pace = result["pace"]
     assert pace["how"] in ("settled", "most")

@@ -58,12 +58,9 @@ class Policy:
             raise PotstillError(f"an observation of {raw.shape[-1]} numbers, {len(self.normaliser.mean)} are needed")
         if isinstance(self.layers, Towers):
             flat = self.normaliser(raw).reshape(-1, raw.shape[-1])
-            mean = np.mean([_through(self._tower(i), flat) for i in range(len(self.layers[0]["bias"]))], axis=0)
-            return mean.reshape(*raw.shape[:-1], -1)
+            beside = [{"weight": layer["weight"], "bias": layer["bias"][:, None]} for layer in self.layers]
+            return _through(beside, flat).mean(axis=0).reshape(*raw.shape[:-1], -1)
         return _through(self.layers, self.normaliser(raw))
-
-    def _tower(self, index: int) -> list[dict[str, Any]]:
-        return [{name: array[index] for name, array in layer.items()} for layer in self.layers]
 
     def _scale(self, unit: np.ndarray) -> np.ndarray:
         return self.action_low + (unit + 1.0) * 0.5 * (self.action_high - self.action_low)

@@ -14,6 +14,7 @@ from potstill.data.blocks import blocks, extremes
 from potstill.errors import PotstillError
 from potstill.objectives import Batch, States, state_weights, weighting_of
 from potstill.teachers.base import Teacher
+from potstill.teachers.fitted import act_in_parts
 from potstill.teachers.rows import need_order, to_unit
 from potstill.types import Transitions
 
@@ -49,16 +50,8 @@ def tabulate(
     chosen, critic_values = (actions, jnp.zeros((len(index), 1))) if teacher is None else judged(states, teacher)
     values = critic_values.min(axis=-1)
     scale = jnp.ones(()) if teacher is None else jnp.maximum(values.std(), 1e-8)
-    table = Batch(states, actions, chosen, critic_values, jnp.ones_like(values), scale)
-    return weighed(table, data, teacher, weighting, index)
-
-
-def weighed(
-    table: Batch, data: Transitions, teacher: Teacher | None, weighting: str, index: Int[np.ndarray, " M"]
-) -> Batch:
-    """A table of the rows ``index`` of ``data`` with other weights."""
-    of = States(table.states, table.values, lambda: episode_steps(data)[index], lambda: strayed(data, teacher)[index])
-    return table._replace(weights=state_weights(weighting, of))
+    of = States(states, values, lambda: episode_steps(data)[index], lambda: strayed(data, teacher)[index])
+    return Batch(states, actions, chosen, critic_values, state_weights(weighting, of), scale)
 
 
 def judged(states: Float[Array, "M S"], teacher: Teacher) -> tuple[Float[Array, "M A"], Float[Array, "M C"]]:
@@ -107,14 +100,18 @@ def episode_steps(data: Transitions) -> Int[np.ndarray, " M"]:
 def strayed(data: Transitions, teacher: Teacher | None) -> Float[np.ndarray, " M"]:
     """Fading mean of ‖π*(s_k) − a_k‖² over the steps k < t of its episode, for each row t; 0 for the first.
 
-    The memory fades by 0.98 a step. Data in the order of their episodes are needed.
+    Actions lie in [−1, 1]; the memory fades by 0.98 a step.
+
+    Raises:
+        PotstillError: no teacher, or rows in another order than that of their episodes.
     """
     if teacher is None:
         raise PotstillError("weights of occupancy need a teacher: their measure is its distance to the data's actions")
     need_order(data, "a weighting of occupancy", otherwise="")
     found, before = np.zeros(len(data), np.float32), np.zeros(2)
     for block in blocks(data.observations):
-        distances = _distances(data, teacher, block)
+        states, actions = teacher.normaliser(data.observations[block]), to_unit(data.actions[block], data)
+        distances = np.sum((np.asarray(act_in_parts(teacher, jnp.asarray(states))) - actions) ** 2, axis=-1)
         ends = np.flatnonzero(data.episode_ends[block]) + 1
         for begin, end in itertools.pairwise(sorted({0, *ends.tolist(), len(distances)})):
             sums = np.stack([distances[begin:end], np.ones(end - begin)])
@@ -123,14 +120,6 @@ def strayed(data: Transitions, teacher: Teacher | None) -> Float[np.ndarray, " M
             found[block.start + begin : block.start + end] = past[0] / np.maximum(past[1], 1e-12)
             before = np.zeros(2) if end in ends else after[:, -1]
     return found
-
-
-def _distances(data: Transitions, teacher: Teacher, block: slice) -> Float[np.ndarray, " n"]:
-    """‖π*(s) − a‖² in the rows of ``block``, actions in [−1, 1]."""
-    states, actions = teacher.normaliser(data.observations[block]), to_unit(data.actions[block], data)
-    act = jax.jit(teacher.act)
-    parts = [act(jnp.asarray(states[i : i + TABLE_CHUNK])) for i in range(0, len(states), TABLE_CHUNK)]
-    return np.sum((np.concatenate(parts) - actions) ** 2, axis=-1)
 
 
 def rows(table: Batch, index: Int[Array, " B"]) -> Batch:

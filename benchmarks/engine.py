@@ -20,12 +20,13 @@ from teachers import DATASETS, FILES, WEIGHTS
 
 import potstill
 from potstill.config import DistillConfig
+from potstill.data.registry import load_dataset
 from potstill.evaluation import TEACHER_SEED, policy_returns
 from potstill.runs import read_json, write_json
 from potstill.settings import command_line
 from potstill.statistics import summarise
 from potstill.storage import file_hash
-from potstill.table import USUAL_NOISE
+from potstill.table import usual_states
 
 HERE = Path(__file__).parent
 TEACHERS = HERE / "results" / "engine-teachers"
@@ -54,9 +55,9 @@ KEPT = ("teacher", "random", "student", "ensemble", "offline", "curve", "pace", 
 
 def view(file: str) -> dict[str, Any]:
     """Which states count for a Q-gap on these data: what other objectives have to ask for."""
-    if file.startswith("halfcheetah"):
-        return {"weighting": "occupancy", "state_noise": USUAL_NOISE / 2}
-    return {"state_noise": USUAL_NOISE}
+    teacher = potstill.load_teacher(WEIGHTS / f"{file}.safetensors")
+    weighting, noise = usual_states("q-gap", load_dataset(DATASETS / f"{file}.hdf5"), teacher)
+    return {"weighting": weighting, "state_noise": noise}
 
 
 def settings(file: str, method: str, seed: int) -> DistillConfig:

@@ -178,13 +178,24 @@ class Beside(Linear):
         return jnp.full((*states.shape[:-1], 1), 0.3)
 
 
+def test_no_caution_where_the_next_row_is_of_another_episode():
+    """What the data did in the next state is unknown where no row holds it: nothing can be taken off."""
+    data = lqr_logs()
+    mixed = np.random.default_rng(0).permutation(len(data))
+    config, mixed = TeachConfig("x", batch=64), data.take(mixed)
+    ordered, strewn = (fitted.cautious(rows.prepare(d, 0.99), d, config).caution for d in (data, mixed))
+    assert float((ordered > 0).mean()) > 0.8
+    assert float((strewn > 0).mean()) < 0.05
+
+
 def test_patience_keeps_the_best_teacher(lqr, tmp_path, monkeypatch):
-    worth = iter([1.0, 3.0, 2.0, 2.5, 9.0])
-    monkeypatch.setattr(fitted.Evaluator, "__call__", lambda *_: next(worth))
+    fitted_value_and_worth = iter([9.0, 1.0, 8.0, 3.0, 7.0, 2.0, 6.0, 2.5, 9.0, 9.0])
+    monkeypatch.setattr(fitted.Evaluator, "__call__", lambda *_: next(fitted_value_and_worth))
     options = {**OPTIONS, **SETTINGS["bc"], "algorithm": "bc", "updates": 40, "evaluate_every": 8}
     run = potstill.teach(lqr, patience=2, out=tmp_path / "run", **options)
     result = json.loads((run / "result.json").read_text())
     assert (result["updates"], result["stopped"]) == (16, 32)
+    assert [entry["worth"] for entry in result["history"]] == [1.0, 3.0, 2.0, 2.5]
     assert load_teacher(run / "teacher.safetensors").metadata["updates"] == 16
 
 

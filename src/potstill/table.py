@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,7 @@ from potstill.errors import PotstillError
 from potstill.objectives import Batch, States, state_weights, weighting_of
 from potstill.teachers.base import Teacher
 from potstill.teachers.fitted import act_in_parts
-from potstill.teachers.rows import need_order, to_unit
+from potstill.teachers.rows import breaks_of_order, need_order, to_unit
 from potstill.types import Transitions
 
 TABLE_CHUNK = 16_384  # rows of the dataset that pass through the teacher at once
@@ -28,6 +30,7 @@ def tabulate(
     teacher: Teacher | None,
     weighting: str = "uniform",
     index: Int[np.ndarray, " M"] | None = None,
+    straying: Callable[[], Float[np.ndarray, " R"]] | None = None,
 ) -> Batch:
     """Everything objectives need of a dataset, computed once: M rows on the device.
 
@@ -38,19 +41,21 @@ def tabulate(
         teacher: gives actions and values.
         weighting: of the states, see :func:`~potstill.objectives.weights.state_weights`.
         index: the rows to tabulate. Default: all.
+        straying: gives what :func:`strayed` gives of all R rows, asked if the weighting needs it. Default: that.
 
     Raises:
         PotstillError: an unknown weighting; one of time or occupancy, of rows that are not in the order of their
             episodes; one of occupancy, without a teacher.
     """
     index = np.arange(len(data)) if index is None else index
+    straying = straying or functools.partial(strayed, data, teacher)
     observations, unit = data.observations[index], to_unit(data.actions[index], data)
     states = jnp.asarray((data if teacher is None else teacher).normaliser(observations))
     actions = jnp.asarray(unit)
     chosen, critic_values = (actions, jnp.zeros((len(index), 1))) if teacher is None else judged(states, teacher)
     values = critic_values.min(axis=-1)
     scale = jnp.ones(()) if teacher is None else jnp.maximum(values.std(), 1e-8)
-    of = States(states, values, lambda: episode_steps(data)[index], lambda: strayed(data, teacher)[index])
+    of = States(states, values, lambda: episode_steps(data)[index], lambda: straying()[index])
     return Batch(states, actions, chosen, critic_values, state_weights(weighting, of), scale)
 
 
@@ -82,11 +87,7 @@ def usual_states(objective: str, data: Transitions, teacher: Teacher | None) -> 
         return own
     if extremes(data.terminations)[1]:
         return own[0], USUAL_NOISE
-    try:
-        need_order(data, "occupancy")
-    except PotstillError:
-        return own
-    return "occupancy", USUAL_NOISE / 2.0
+    return own if breaks_of_order(data)[1] else ("occupancy", USUAL_NOISE / 2.0)
 
 
 def episode_steps(data: Transitions) -> Int[np.ndarray, " M"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -41,7 +42,7 @@ from potstill.settings import command_line, configured
 from potstill.solvers import make_solver
 from potstill.statistics import summarise
 from potstill.storage import file_hash
-from potstill.table import rows, tabulate, usual_states
+from potstill.table import rows, strayed, tabulate, usual_states
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.registry import find_teacher
 from potstill.types import Transitions
@@ -109,8 +110,9 @@ def _follow(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | 
 def tables(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> tuple[Batch, Batch]:
     """What objectives need of the training rows, and of the held-out ones with the same scale of values."""
     weighting = config.weighting or "uniform"
-    table = tabulate(data, teacher, weighting, training_rows(len(data)))
-    held_out = tabulate(data, teacher, weighting, held_out_rows(len(data)))
+    straying = functools.cache(lambda: strayed(data, teacher))  # the teacher acts in every row: once for both
+    table = tabulate(data, teacher, weighting, training_rows(len(data)), straying)
+    held_out = tabulate(data, teacher, weighting, held_out_rows(len(data)), straying)
     return table, held_out._replace(value_scale=table.value_scale)
 
 

@@ -186,11 +186,11 @@ def _show(path: Path, data: Transitions, result: dict[str, Any]) -> None:
         plot_learning_curve(path / "learning_curve.png", result["history"], data.name, return_label(result))
     print(f"{path / 'teacher.safetensors'}: {result['updates_per_second']:.0f} updates a second")
     if result["stopped"]:
-        print(f"stopped after {result['stopped']:,} updates: the fitted value was best at {result['updates']:,}")
+        print(f"stopped after {result['stopped']:,} updates: its worth was best at {result['updates']:,}")
     last = next(entry for entry in result["history"] if entry["update"] == result["updates"])
     if "fitted_value" in last:
         print(
-            f"by the data alone: worth {last['fitted_value']:.4g} from the start (the data's policy: "
+            f"by the data alone: discounted return {last['fitted_value']:.4g} from the start (the data's policy: "
             f"{last['data_value']:.4g}, its own critics: {last['claimed_value']:.4g}); "
             f"squared distance to the data's actions {last['action_distance']:.3g}"
         )

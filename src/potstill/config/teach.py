@@ -185,7 +185,7 @@ class TeachConfig:
     """Updates of fitted Q-evaluation for each evaluation's offline score. 0: no offline scores."""
 
     patience: int | None = None
-    """Stop when that many evaluations in a row have not raised the fitted value; keep the best teacher."""
+    """Stop when that many evaluations in a row have not raised the worth, a cautious fitted value; keep the best."""
 
     seed: int = 0
     """Seeds the networks, the batches and the noise."""
@@ -205,7 +205,7 @@ class TeachConfig:
             raise PotstillError(f"--discount {self.discount}: inside (0, 1) is needed")
         check_ranges(self, fitted_updates=0, patience=1)
         if self.patience is not None and not self.fitted_updates:
-            raise PotstillError("--patience needs --fitted-updates: it watches the fitted value")
+            raise PotstillError("--patience needs --fitted-updates: it watches the worth")
         if self.resume and self.out is None:
             raise PotstillError("--resume needs --out, the run folder to go on with")
 

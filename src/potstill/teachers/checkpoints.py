@@ -29,8 +29,8 @@ class Progress:
     """Evaluations."""
 
     def best(self) -> dict[str, Any]:
-        """The evaluation of the highest fitted value."""
-        return max(self.history, key=lambda entry: float(entry["fitted_value"]))
+        """The evaluation of the highest worth."""
+        return max(self.history, key=lambda entry: float(entry["worth"]))
 
     def stale(self, patience: int | None) -> bool:
         """Whether the last ``patience`` evaluations are all no better than one before them."""
@@ -40,14 +40,14 @@ class Progress:
 
 
 def save_checkpoint(folder: RunFolder, learner: Learner, scores: OfflineScores | None, progress: Progress) -> None:
-    """Write the states of ``learner`` and of the fitted critic, and the progress, atomically."""
+    """Write the states of ``learner`` and of the fitted critics, and the progress, atomically."""
     arrays = {name: np.asarray(leaf) for name, leaf in _named(learner, scores).items()}
     papers = {"done": learner.done, "seconds": progress.seconds, "history": progress.history}
     storage.save(folder.path / NAME, "checkpoint", arrays, papers)
 
 
 def load_checkpoint(folder: RunFolder, learner: Learner, scores: OfflineScores | None) -> Progress:
-    """Set ``learner`` and the fitted critic to where they were, drop later metrics, return the progress.
+    """Set ``learner`` and the fitted critics to where they were, drop later metrics, return the progress.
 
     A run that was interrupted before its first checkpoint starts again.
     """
@@ -62,13 +62,15 @@ def load_checkpoint(folder: RunFolder, learner: Learner, scores: OfflineScores |
     found = jax.tree.unflatten(jax.tree.structure(_states(learner, scores)), [jnp.asarray(arrays[n]) for n in wanted])
     learner.state, learner.done = found["learner"], papers["done"]
     if scores:
-        scores.evaluator.state = found["fitted"]
+        for name, evaluator in scores.evaluators.items():
+            evaluator.state = found["fitted"][name]
     folder.keep_metrics(lambda line: line["update"] <= learner.done)
     return Progress(papers["seconds"], papers["history"])
 
 
 def _states(learner: Learner, scores: OfflineScores | None) -> dict[str, Any]:
-    return {"learner": learner.state, "fitted": scores.evaluator.state if scores else None}
+    fitted = {name: evaluator.state for name, evaluator in scores.evaluators.items()} if scores else {}
+    return {"learner": learner.state, "fitted": fitted}
 
 
 def _named(learner: Learner, scores: OfflineScores | None) -> dict[str, Any]:

@@ -9,13 +9,11 @@ from typing import Any
 from potstill.config import TeachConfig
 from potstill.teachers import rows
 from potstill.teachers.base import Teacher
-from potstill.teachers.fitted import Evaluator
+from potstill.teachers.fitted import HORIZON, cautious
 from potstill.teachers.rows import Rows
 from potstill.types import Transitions
 
 FITTED_UPDATES = 2_000  # for each candidate, five times over: from a fresh critic, so that none has a head start
-CAUTION = 2.0  # standard deviations of the reward for each unit of squared distance to the data's actions
-HORIZON = 3.0  # times as far as the training looks: at γ = 0.99 a policy that falls after 200 steps looks as good
 
 # From loose to tight: how far the policy may leave the data's actions. Published ReBRAC coefficients lie
 # in this range, and the right one differs by dataset.
@@ -40,8 +38,7 @@ def worth(teacher: Teacher, table: Rows, data: Transitions, config: TeachConfig)
         data: says where episodes begin and end.
         config: the settings of the training.
     """
-    further = dataclasses.replace(config, discount=1.0 - (1.0 - config.discount) / HORIZON)
-    return Evaluator(table, data, further, CAUTION * float(table.rewards.std()))(teacher, FITTED_UPDATES)
+    return cautious(table, data, config)(teacher, FITTED_UPDATES)
 
 
 def rank(teachers: Mapping[str, Teacher], data: Transitions, config: TeachConfig) -> list[dict[str, Any]]:

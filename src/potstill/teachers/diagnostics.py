@@ -8,7 +8,7 @@ import numpy as np
 from potstill.config import TeachConfig
 from potstill.teachers import rows as rows_
 from potstill.teachers.base import Teacher
-from potstill.teachers.fitted import Evaluator, held_out_episodes, held_out_starts
+from potstill.teachers.fitted import Evaluator, cautious, held_out_episodes, held_out_starts
 from potstill.types import Transitions
 
 MOST_ROWS = 8192
@@ -18,6 +18,7 @@ class OfflineScores:
     """Offline figures of a teacher in training, each in units of discounted return.
 
     ``fitted_value``      J(π) by fitted Q-evaluation (:mod:`potstill.teachers.fitted`)
+    ``worth``             the same with caution, over three times the horizon: what a training is stopped by
     ``claimed_value``     what the teacher's own critics (their minimum) say of the same starts
     ``data_value``        what the data's own policy earned from there
     ``value_correlation`` of the critics with the data's Monte-Carlo returns, on held-out episodes
@@ -26,8 +27,8 @@ class OfflineScores:
 
     def __init__(self, data: Transitions, config: TeachConfig) -> None:
         table = rows_.prepare(data, config.discount)
-        self.evaluator = Evaluator(table, data, config)
-        self.starts = self.evaluator.starts
+        self.evaluators = {"fitted_value": Evaluator(table, data, config), "worth": cautious(table, data, config)}
+        self.starts = self.evaluators["worth"].starts
         self.data_value = float(table.returns[held_out_starts(data)].mean())
         chosen = np.random.default_rng(0).permutation(np.flatnonzero(held_out_episodes(data)))[:MOST_ROWS]
         self.held = [column[chosen] for column in (table.states, table.actions, table.returns)]
@@ -40,7 +41,7 @@ class OfflineScores:
         spread = float(jnp.std(values) * jnp.std(returns))
         product = float(jnp.mean((values - values.mean()) * (returns - returns.mean())))
         return {
-            "fitted_value": self.evaluator(teacher, updates),
+            **{name: evaluator(teacher, updates) for name, evaluator in self.evaluators.items()},
             "claimed_value": float(claimed.mean()),
             "data_value": self.data_value,
             "value_correlation": product / spread if spread > 0.0 else 0.0,

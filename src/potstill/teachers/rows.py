@@ -141,14 +141,20 @@ def returns_to_go(rewards: np.ndarray, ends: np.ndarray, discount: float, after:
     return found
 
 
-def need_order(data: Transitions, what: str, otherwise: str = ", or use iql or edac") -> None:
-    """Raise unless rows lie in the order of their episodes: each next state is the next row's state."""
+def breaks_of_order(data: Transitions) -> tuple[int, int]:
+    """Rows inside episodes whose next state is not the next row's state: the first, and how many (0: none)."""
     first, count, last = 0, 0, len(data) - 1
     for rows in blocks(data.observations):
         inside = rows.start + np.flatnonzero(~data.episode_ends[rows.start : min(rows.stop, last)])
         after, following = data.next_observations[rows][inside - rows.start], data.observations[inside + 1]
         broken = inside[np.any(after != following, axis=1)]
         first, count = (first if count or not len(broken) else int(broken[0])), count + len(broken)
+    return first, count
+
+
+def need_order(data: Transitions, what: str, otherwise: str = ", or use iql or edac") -> None:
+    """Raise unless rows lie in the order of their episodes: each next state is the next row's state."""
+    first, count = breaks_of_order(data)
     if count:
         raise PotstillError(
             f"{data.name}: {what} needs rows in the order of their episodes, but the next state of row "

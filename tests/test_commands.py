@@ -1,5 +1,6 @@
 """The commands from end to end, on the bundled data and on logs without an environment."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -73,6 +74,34 @@ def test_reproduce_says_when_they_differ(run, tmp_path):
     (copy / "config.json").write_text(json.dumps({**config, "steps": 2, "episodes": 0}))
     with pytest.raises(PotstillError, match="differs"):
         potstill.reproduce(copy, out=tmp_path / "again")
+
+
+def test_collected_data_are_reproduced_by_their_rows(tmp_path):
+    how = {"level": "random", "steps": 60, "seed": 3}
+    run = potstill.collect("Pendulum-v1", **how, out=tmp_path / "run", resume=True)
+    again = potstill.reproduce(run, out=tmp_path / "again")
+    assert json.loads((again / "reproduced.json").read_text())["same"]
+    assert result_of(run)["sha256"] == potstill.load_dataset(run / "dataset.hdf5").content_hash
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "seed": 4}))
+    with pytest.raises(PotstillError, match="differs"):
+        potstill.reproduce(run, out=tmp_path / "other")
+
+
+def test_evaluate_trains_students_by_the_settings_in_the_file(run, tmp_path, monkeypatch):
+    """Not by what the recipe's name means today, nor without the step size that was learned with the pairs."""
+    from potstill import clone
+
+    made = potstill.load(run)
+    papers = made.metadata | {"student": made.metadata["student"] | {"steps": 7, "learning_rate": 0.05}}
+    path = dataclasses.replace(made, metadata=papers).save(tmp_path / "own.safetensors")
+    seen, train = [], clone.train_students
+    monkeypatch.setattr(
+        clone, "train_students", lambda keys, pairs, recipe: seen.append(recipe) or train(keys, pairs, recipe)
+    )
+    potstill.evaluate(path, students=1, episodes=1, out=tmp_path / "own")
+    potstill.evaluate(path, students=1, episodes=1, recipe="paper", out=tmp_path / "paper")
+    assert [(recipe.steps, recipe.learning_rate) for recipe in seen] == [(7, 0.05), (100, 0.1)]
 
 
 def test_evaluate_and_report(run, tmp_path, capsys):

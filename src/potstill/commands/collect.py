@@ -16,6 +16,7 @@ from potstill.data.collection.output import require_format, write_recording
 from potstill.data.collection.rollout import Behaviour, RollOut, of_policy, uniform
 from potstill.data.collection.sac import require_sac
 from potstill.data.collection.training import Training, policy_file
+from potstill.data.registry import load_dataset
 from potstill.errors import PotstillError
 from potstill.policies import Policy, load_policy
 from potstill.runs import RunFolder, check_out, write_atomically
@@ -143,7 +144,8 @@ def _write(recording: Recording, job: Job) -> tuple[Path, dict[str, Any]]:
 def _finish(path: Path, card: dict[str, Any], folder: RunFolder) -> None:
     """Write the result, drop the checkpoints, and say what there is."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    folder.finish({"dataset": path.name, "bytes": sum(file.stat().st_size for file in files), **card})
+    size = sum(file.stat().st_size for file in files)
+    folder.finish({"dataset": path.name, "bytes": size, **card, "sha256": load_dataset(path).content_hash})
     for name in (Training.checkpoint_name, RollOut.checkpoint_name):
         (folder.path / name).unlink(missing_ok=True)
     print(

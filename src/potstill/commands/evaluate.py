@@ -38,8 +38,8 @@ def evaluate(config: EvaluateConfig) -> Path:
         >>> run = potstill.evaluate("runs/demo", students=3)  # doctest: +SKIP
     """
     distillate = load(config.distillate)
-    recipe = config.recipe or distillate.metadata["recipe"]
-    recipe_named(recipe)
+    if config.recipe is not None:
+        recipe_named(config.recipe)
     devices.use(config.devices)
     if distillate.env_id is None and config.dataset is None:
         raise PotstillError(f"{config.distillate} names no environment: give --dataset and --teacher to compare with")
@@ -51,8 +51,12 @@ def evaluate(config: EvaluateConfig) -> Path:
         if distillate.states.shape[1] != data.state_size:
             raise PotstillError(f"{data.name} has {data.state_size} states, the pairs {distillate.states.shape[1]}")
     folder = RunFolder(config.out, "evaluate", config, force=config.force)
-    result: dict[str, Any] = {"recipe": recipe, "env_id": distillate.env_id, "pairs": len(distillate)}
-    crew, seconds = train_crew(distillate, config.students, config.seed, recipe)
+    result: dict[str, Any] = {
+        "recipe": config.recipe or distillate.metadata["recipe"],
+        "env_id": distillate.env_id,
+        "pairs": len(distillate),
+    }
+    crew, seconds = train_crew(distillate, config.students, config.seed, config.recipe)
     result["seconds"] = {"training": seconds}
     if distillate.env_id is not None:
         result["reference"] = distillate.reference._asdict()

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from potstill.commands.collect import collect
 from potstill.commands.distill import distill
 from potstill.commands.teach import teach
-from potstill.config import DistillConfig, ReproduceConfig, TeachConfig
+from potstill.config import CollectConfig, DistillConfig, ReproduceConfig, TeachConfig
 from potstill.errors import PotstillError
 from potstill.runs import check_free, read_json, write_json
 from potstill.settings import configured, from_saved
 
 COMMANDS: dict[str, tuple[type[Any], Callable[..., Path]]] = {
+    "collect": (CollectConfig, collect),
     "distill": (DistillConfig, distill),
     "teach": (TeachConfig, teach),
 }
@@ -21,7 +23,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[..., Path]]] = {
 
 @configured(ReproduceConfig)
 def reproduce(config: ReproduceConfig) -> Path:
-    """Run ``config.run`` again from its ``config.json`` and compare the artefact's SHA-256.
+    """Run ``config.run`` again from its ``config.json`` and compare the artefact's SHA-256 (of collected data: their rows').
 
     The same command and seed give the same bytes on one machine with the same library versions. The
     verdict is printed and kept as ``reproduced.json`` in the new run folder.
@@ -40,14 +42,15 @@ def reproduce(config: ReproduceConfig) -> Path:
     saved = read_json(old / "config.json")
     command = saved.get("command")
     if command not in COMMANDS:
-        raise PotstillError(f"{old}: a run of '{command}', only {' and '.join(COMMANDS)} can be run again")
+        raise PotstillError(f"{old}: a run of '{command}', only {', '.join(COMMANDS)} can be run again")
     result = read_json(old / "result.json")
     expected, changes = result.get("sha256"), _unhurried(old, saved, result)
     if config.out is not None and Path(config.out).resolve() == old.resolve():
         raise PotstillError(f"--out {config.out}: that is the run to reproduce")
     check_free(config.out, force=config.force)
     kind, function = COMMANDS[command]
-    new = function(from_saved(kind, saved, out=config.out, force=config.force, **changes))
+    whole = {"resume": False} if hasattr(kind, "resume") else {}  # in one go, even if the first run was not
+    new = function(from_saved(kind, saved, out=config.out, force=config.force, **whole, **changes))
     found = read_json(new / "result.json")["sha256"]
     verdict = {"run": str(old), "expected": expected, "found": found, "same": found == expected}
     write_json(new / "reproduced.json", verdict)

@@ -52,7 +52,7 @@ class ReproduceConfig:
     """Run a finished run again from its config.json and compare the artefacts byte by byte."""
 
     run: Path | str
-    """A run folder of `potstill distill` or `potstill teach`."""
+    """A run folder of `potstill collect`, `potstill teach` or `potstill distill`."""
 
     _: KW_ONLY
 

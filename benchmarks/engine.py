@@ -38,6 +38,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "paper-recipe": {"recipe": "paper"},
     # One part of the default taken away at a time.
     "plain-students": {"recipe": "plain"},
+    "towers": {"recipe": "towers"},
     "all-states": {"weighting": "uniform", "state_noise": 0.0},
     "random-start": {"initial": "random"},
     "data-actions": {"initial_actions": "data"},
@@ -49,7 +50,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "wide": {"recipe": "wide"},
     **{f"{size}-pairs": {"size": size} for size in (16, 64, 1024)},
 }
-ABLATION = ("plain-students", "all-states", "random-start", "data-actions", "pbc", "av-pbc", "sgd-outside", "600-steps")
+ABLATION = ("plain-students", "towers", "all-states", "random-start", "data-actions", "pbc", "av-pbc", "sgd-outside", "600-steps")
 KEPT = ("teacher", "random", "student", "ensemble", "offline", "curve", "pace", "seconds", "sha256")
 
 

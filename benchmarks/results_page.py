@@ -9,7 +9,7 @@ from typing import Any
 import bounds_page
 import engine_page
 import numpy as np
-from teachers import FILES
+from teachers import FILES, PATIENCE
 
 from potstill.reports.plots import BLUE, GREY, ORANGE, new_figure, save_figure
 
@@ -73,9 +73,9 @@ def teachers(runs: dict[str, dict[str, Any]]) -> str:
     lines = [
         "## Teachers",
         "",
-        "Trained with `potstill teach` at most 150,000 updates (BC 30,000), most until the fitted value (fitted",
-        "Q-evaluation, no environment) had not risen for four evaluations in a row; then the teacher of the highest",
-        "fitted value is kept, else the last. *Updates* are those of the teacher that was kept. Twenty episodes at the",
+        "Trained with `potstill teach` for 100,000 updates (BC 30,000, the oldest ReBRAC runs 150,000). Where fewer are",
+        "named, the run ended when the fitted value (fitted Q-evaluation, no environment) had not risen for four",
+        "evaluations, and the teacher of the highest was kept; in others the last. Twenty episodes at the",
         "end; ± is over seeds or, of a single seed, over episodes. Commands: `benchmarks/teachers.py`.",
         "",
         "| file | rows | data: mean, best | BC | ReBRAC | updates | IQL | updates | published ReBRAC, IQL, Cal-QL |",
@@ -91,6 +91,43 @@ def teachers(runs: dict[str, dict[str, Any]]) -> str:
         cells = " | ".join([score(found.get("bc", [])), *trained])
         lines.append(f"| {file} | {data['rows']:,} | {data['mean']:.1f}, {data['best']:.1f} | {cells} | {others} |")
     return "\n".join([*lines, "", "![Learning curves](images/teachers.png)"])
+
+
+def kept(history: list[dict[str, Any]], by: str) -> tuple[int, float]:
+    """When patience with ``by`` would have stopped a run, in evaluations, and the return of what it would keep."""
+    best = 0
+    for i, entry in enumerate(history):
+        best = i if entry[by] > history[best][by] else best
+        if i - best >= PATIENCE:
+            break
+    return i + 1, history[best]["mean"]
+
+
+def stopping(runs: dict[str, dict[str, Any]]) -> str:
+    """What ``--patience`` would have made of runs that went on to their end."""
+    whole = [e for e in runs.values() if "worth" in e.get("history", [{}])[-1] and e["settings"]["patience"] is None]
+    lines = [
+        "## What stopping early would have cost",
+        "",
+        f"Runs that went on to their last update, and what `--patience {PATIENCE}` would have kept of them, had it",
+        "watched the worth (as it does) or the fitted value without caution: the return of ten episodes played beside",
+        "each evaluation, mean over runs.",
+        "",
+        "| algorithm | runs | to the end | by worth | stopped after | by fitted value | stopped after |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, label in (("rebrac", "ReBRAC"), ("iql", "IQL")):
+        found = [entry["history"] for entry in whole if entry["settings"]["algorithm"] == name]
+        if not found:
+            continue
+        end = np.mean([history[-1]["mean"] for history in found])
+        cells = []
+        for by in ("worth", "fitted_value"):
+            counts, returns = zip(*(kept(history, by) for history in found), strict=True)
+            share = np.mean([n / len(history) for n, history in zip(counts, found, strict=True)])
+            cells.append(f"{np.mean(returns):.1f} | {share:.0%}")
+        lines.append(f"| {label} | {len(found)} | {end:.1f} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines)
 
 
 def teacher_curves(runs: dict[str, dict[str, Any]]) -> None:
@@ -138,7 +175,7 @@ def page() -> str:
     """The page's text."""
     runs = load("teachers")
     head = HEAD.format(walker=of_file(runs, "walker2d-medium-replay")["rebrac"][0]["data"]["mean"])
-    parts = [head.rstrip(), teachers(runs), bounds_page.auto(runs), engine_page.engine(distillates())]
+    parts = [head.rstrip(), teachers(runs), stopping(runs), bounds_page.auto(runs), engine_page.engine(distillates())]
     if measured := load("bounds"):
         parts.append(bounds_page.bounds(measured))
     if (RESULTS / "updates.json").exists():

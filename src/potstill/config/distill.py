@@ -51,7 +51,7 @@ class DistillConfig:
     sweep."""
 
     recipe: str = "default"
-    """The student's recipe that the pairs are distilled for: default, plain, wide, paper, reference or adam."""
+    """The student's recipe that the pairs are distilled for: default, towers, plain, wide, paper, reference or adam."""
 
     unroll: UnrollConfig = UnrollConfig()
     """Settings of unroll and sweep."""
@@ -176,7 +176,7 @@ class EvaluateConfig:
     """Episodes of each student."""
 
     recipe: str | None = None
-    """Train by another recipe than the distillate's own: default, plain, wide, paper, reference or adam."""
+    """Train by another recipe than the distillate's own: default, towers, plain, wide, paper, reference or adam."""
 
     devices: int | None = None
     """Devices to share the students among; on a processor, cores that count as one each. Default: what JAX finds."""

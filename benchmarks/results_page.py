@@ -73,8 +73,8 @@ def teachers(runs: dict[str, dict[str, Any]]) -> str:
     lines = [
         "## Teachers",
         "",
-        "Trained with `potstill teach` for 100,000 updates (BC 30,000, the oldest ReBRAC runs 150,000). Where fewer are",
-        "named, the run ended when the fitted value (fitted Q-evaluation, no environment) had not risen for four",
+        "Trained with `potstill teach` for 100,000 updates (BC 30,000, the oldest ReBRAC runs 150,000). Where fewer",
+        "are named, the run ended when the fitted value (fitted Q-evaluation, no environment) had not risen for four",
         "evaluations, and the teacher of the highest was kept; in others the last. Twenty episodes at the",
         "end; ± is over seeds or, of a single seed, over episodes. Commands: `benchmarks/teachers.py`.",
         "",

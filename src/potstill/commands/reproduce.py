@@ -23,10 +23,10 @@ COMMANDS: dict[str, tuple[type[Any], Callable[..., Path]]] = {
 
 @configured(ReproduceConfig)
 def reproduce(config: ReproduceConfig) -> Path:
-    """Run ``config.run`` again from its ``config.json`` and compare the artefact's SHA-256 (of collected data: their rows').
+    """Run ``config.run`` again from its ``config.json`` and compare the SHA-256 of the artefact.
 
-    The same command and seed give the same bytes on one machine with the same library versions. The
-    verdict is printed and kept as ``reproduced.json`` in the new run folder.
+    Of collected data it is that of their rows. The same command and seed give the same bytes on one machine with
+    the same library versions. The verdict is printed and kept as ``reproduced.json`` in the new run folder.
 
     Returns:
         The new run folder.

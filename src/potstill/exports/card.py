@@ -114,7 +114,7 @@ def tower(sizes={sizes}):
         nn.init.orthogonal_(layer.weight, gain=2**0.5)
         nn.init.zeros_(layer.bias)
         layers += [layer, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+{gain_line}    return nn.Sequential(*layers[:-1])
 
 
 towers = nn.ModuleList(tower() for _ in range({towers}))
@@ -132,6 +132,9 @@ def policy(observation):
     unit = network((torch.as_tensor(observation, dtype=torch.float32) - mean) / scale)
     return (low + (unit + 1) / 2 * (high - low)).numpy()
 """
+
+
+GAIN_LINE = "    nn.init.orthogonal_(layer.weight, gain={gain:g} * 2**0.5)  # the last one starts larger\n"
 
 
 def head(title: str, rows: int, tags: Iterable[str], configs: str = "") -> str:
@@ -178,7 +181,13 @@ def card(distillate: Distillate) -> str:
         weights_row="\n| `weights` | float32 | how much a pair counts, 1 on average |" if learned else "",
         weighed=", each times its weight" if learned else "",
         code=CODE.format(
-            file=DATA_FILE, sizes=tuple(sizes), towers=recipe.towers, loss=loss, weights_line=line, **training
+            file=DATA_FILE,
+            sizes=tuple(sizes),
+            towers=recipe.towers,
+            loss=loss,
+            weights_line=line,
+            gain_line="" if recipe.output_gain == 1.0 else GAIN_LINE.format(gain=recipe.output_gain),
+            **training,
         ),
         **training,
     )
@@ -233,8 +242,6 @@ def _line(text: Any) -> str:
 def _deviation(recipe: Recipe) -> str:
     """What a recipe does that neither the steps nor the code of the card do."""
     words = [STARTS[recipe.start]] if recipe.start in STARTS else []
-    if recipe.output_gain != 1.0:
-        words.append(f"starts with a last layer {recipe.output_gain:g} times as large")
     if recipe.residual:
         words.append("adds the first hidden layer to the last")
     if recipe.sampled:

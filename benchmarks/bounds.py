@@ -25,8 +25,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from engine import teacher_hash
-from teachers import DATASETS, FILES, WEIGHTS
+from engine import teacher_hash, weights
+from teachers import DATASETS, FILES
 
 import potstill
 from potstill.clone import Pairs, bc_loss, mean_actions, start
@@ -157,7 +157,7 @@ def measure(file: str, updates: int, batch: int) -> dict[str, Any]:
     """Everything about one file."""
     started = time.perf_counter()
     data = load_dataset(DATASETS / f"{file}.hdf5")
-    teacher = potstill.load_teacher(WEIGHTS / f"{file}.safetensors")
+    teacher = potstill.load_teacher(weights(file))
     policy, env_id = teacher.policy, data.env_id
     rows = labelled(data, teacher)
     found = {
@@ -187,7 +187,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     settings = {"updates": options.updates, "batch": options.batch, "learning_rate": LEARNING_RATE}
     for file in options.files:
-        if not (WEIGHTS / f"{file}.safetensors").exists():
+        if not weights(file).exists():
             continue
         path, papers = options.out / f"{file}.json", {"teacher_sha256": teacher_hash(file), "settings": settings}
         if done(path, papers):

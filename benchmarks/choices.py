@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from teachers import DATASETS, FILES, WEIGHTS
+from engine import weights
+from teachers import DATASETS, FILES
 
 from potstill.config import DistillConfig
 from potstill.criteria import held_out_loss, make_choice
@@ -111,9 +112,7 @@ class Source(NamedTuple):
 def source(file: str | None) -> Source:
     if file is None:
         return Source(BUNDLED, None, HERE / "results" / "choices.json")
-    return Source(
-        DATASETS / f"{file}.hdf5", WEIGHTS / f"{file}.safetensors", HERE / "results" / "choices" / f"{file}.json"
-    )
+    return Source(DATASETS / f"{file}.hdf5", weights(file), HERE / "results" / "choices" / f"{file}.json")
 
 
 def run(source: Source, options: dict[str, object], seed: int) -> dict[str, object]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from teachers import WEIGHTS
+from engine import weights
 
 import potstill
 from potstill import distillation
@@ -97,7 +97,7 @@ def parts(policy: Policy, rows: int) -> Iterator[Columns]:
 
 
 def make() -> None:
-    policy = potstill.load_teacher(WEIGHTS / f"{FILE}.safetensors").policy
+    policy = potstill.load_teacher(weights(FILE)).policy
     how = {"state_size": len(policy.normaliser.mean), "low": policy.action_low, "high": policy.action_high}
     source = parts(policy, SIZES[-1])
     for rows in reversed(SIZES):
@@ -118,12 +118,12 @@ def ended(part: Columns) -> np.ndarray:
 
 
 def config(rows: int, seed: int) -> DistillConfig:
-    paths = {"teacher": WEIGHTS / f"{FILE}.safetensors", "out": RUNS / f"distilled-{rows}-{seed}"}
+    paths = {"teacher": weights(FILE), "out": RUNS / f"distilled-{rows}-{seed}"}
     return DistillConfig(RUNS / str(rows), seed=seed, force=True, **paths)
 
 
 def distil(rows: int, seed: int) -> None:
-    path, teacher = RESULTS / f"{rows}-{seed}.json", file_hash(WEIGHTS / f"{FILE}.safetensors")
+    path, teacher = RESULTS / f"{rows}-{seed}.json", file_hash(weights(FILE))
     if path.exists() and read_json(path)["teacher_sha256"] == teacher:
         return
     result = read_json(potstill.distill(config(rows, seed)) / "result.json")
@@ -137,7 +137,7 @@ def time_steps() -> None:
     ready = {}
     for rows in SIZES:
         asked, data = config(rows, 0), load_dataset(RUNS / str(rows))
-        teacher = potstill.load_teacher(WEIGHTS / f"{FILE}.safetensors")
+        teacher = potstill.load_teacher(weights(FILE))
         full = settled(asked, data, teacher)
         ready[rows] = (full, tables(full, data, teacher)[0], teacher)
     seconds: dict[str, list[float]] = {str(rows): [] for rows in SIZES}

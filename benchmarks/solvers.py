@@ -14,7 +14,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from teachers import DATASETS, WEIGHTS
+from engine import weights
+from teachers import DATASETS
 
 import potstill
 from potstill.config import DistillConfig, EmpiricalConfig, EvaluateConfig, FeaturesConfig, KernelConfig
@@ -51,7 +52,7 @@ def run(file: str, name: str, seed: int) -> dict[str, Any]:
     student = options.pop("student", {})
     usual, RECIPES[recipe] = RECIPES[recipe], dataclasses.replace(RECIPES[recipe], **student)
     if file != BUNDLED:
-        options["teacher"] = WEIGHTS / f"{file}.safetensors"
+        options["teacher"] = weights(file)
     data = file if file == BUNDLED else DATASETS / f"{file}.hdf5"
     out = RUNS / f"{file}-{name}-{seed}"
     config = DistillConfig(data, seed=seed, episodes=0, students=2, curve_points=1, out=out, force=True, **options)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine import ABLATION
+from engine import ABLATION, FIXED
 from jaxtyping import Float
 from teachers import FILES
 
@@ -32,7 +32,7 @@ weights, solver) were chosen by returns on these same files, mostly on seed 0: o
 
 
 def of(cells: list[Cell], method: str, file: str | None = None) -> list[Cell]:
-    return [c for c in cells if c["method"] == method and file in (None, c["file"])]
+    return [c for c in cells if c.get("method") == method and file in (None, c["file"])]
 
 
 def redrawn(cells: list[Cell], kind: str, rng: np.random.Generator) -> Float[np.ndarray, " R"]:
@@ -137,9 +137,39 @@ def scored(entries: dict[str, Cell], teachers: dict[str, Cell]) -> list[Cell]:
     return [{**c, "teacher_score": teachers[c["file"]]["teacher"]["mean"]} for c in fitting]
 
 
-def engine(cells: list[Cell]) -> str:
+def other_teachers(cells: list[Cell], best: dict[str, Cell]) -> str:
+    """The files whose best teacher by return is not the fixed one: what students of either earn."""
+    lines = [
+        "### Better teachers, worse students",
+        "",
+        "The fixed teacher of a file is the run of the highest return, but for the files below: there an IQL run earns",
+        "more, and its students less. Mean scores of one student and of the ensemble, default settings.",
+        "",
+        "| file | fixed teacher | score | seeds | one, ensemble | best by return | seeds | one, ensemble |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    top = {entry["file"]: entry["teacher"]["mean"] for name, entry in best.items() if name.endswith("-teacher")}
+    for file, run in FIXED.items():
+        groups = of(cells, "default", file), of(list(best.values()), "default", file)
+        if not all(groups):
+            continue
+        own, other = (", ".join(f"{np.mean([c[kind]['mean'] for c in g]):.1f}" for kind in KINDS) for g in groups)
+        name = run.removeprefix(f"{file}-")
+        lines.append(
+            f"| {file} | {name} | {teacher_of(groups[0]):.1f} | {len(groups[0])} | {own} | "
+            f"{top[file]:.1f} | {len(groups[1])} | {other} |"
+        )
+    over = [{**c, "teacher_score": top.get(c["file"], c["teacher_score"])} for c in of(cells, "default")]
+    kept = ", ".join(f"{retention(over, kind):.2f}" for kind in KINDS)
+    return "\n".join(
+        [*lines, "", f"Over the best by return in every file, retention (one student, ensemble) is {kept}."]
+    )
+
+
+def engine(cells: list[Cell], best: dict[str, Cell]) -> str:
     """All tables of the distillates."""
     parts = [HEAD.rstrip(), *(files_table(cells, method) for method in MAIN if of(cells, method))]
+    parts.append(other_teachers(cells, best))
     if any(of(cells, method) for method in ABLATION):
         text = (
             "### One part taken away at a time\n\nRetention, mean over the files run so far, beside the default there."

@@ -175,7 +175,8 @@ def page() -> str:
     """The page's text."""
     runs = load("teachers")
     head = HEAD.format(walker=of_file(runs, "walker2d-medium-replay")["rebrac"][0]["data"]["mean"])
-    parts = [head.rstrip(), teachers(runs), stopping(runs), bounds_page.auto(runs), engine_page.engine(distillates())]
+    parts = [head.rstrip(), teachers(runs), stopping(runs), bounds_page.auto(runs)]
+    parts.append(engine_page.engine(distillates(), load("engine-best")))
     if measured := load("bounds"):
         parts.append(bounds_page.bounds(measured))
     if (RESULTS / "updates.json").exists():

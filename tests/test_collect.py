@@ -258,3 +258,12 @@ def test_a_missing_extra(tmp_path, monkeypatch, package, options):
     with pytest.raises(PotstillError, match=r"is not installed: pip install 'potstill\["):
         collected(tmp_path, **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_minari_data_into_a_relative_folder_are_reproduced(tmp_path, monkeypatch):
+    """The default run folder is a relative one."""
+    pytest.importorskip("minari")
+    monkeypatch.chdir(tmp_path)
+    run = potstill.collect("Pendulum-v1", level="random", steps=60, format="minari", out="run")
+    again = potstill.reproduce(run, out="again")
+    assert json.loads((again / "reproduced.json").read_text())["same"]

@@ -69,6 +69,7 @@ def write_dataset(
     from minari.data_collector import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
 
+    path = path.resolve()  # Minari joins a relative one to itself
     path.mkdir()
     rest = iter(episodes)
     first = next(rest)

@@ -59,6 +59,18 @@ def test_the_widths_reach_the_students(monkeypatch, data):
     assert seen == [8, 16, RECIPES["default"].width]  # an equal share of the steps each
 
 
+@pytest.mark.parametrize(("asked", "recipe", "furthest"), [(None, "paper", 2), (None, "plain", 1), (1.5, "plain", 1.5)])
+def test_pairs_aim_no_further_than_their_students_need(data, asked, recipe, furthest):
+    table = tabulate(data, None)  # teacher and data agree that one action is at its bound everywhere
+    actions = table.teacher_actions.at[:, 0].set(1.0)
+    table = table._replace(teacher_actions=actions, actions=actions)
+    config = DistillConfig(
+        "x", size=8, steps=60, objective="dbc", recipe=recipe, action_limit=asked, initial="random", learning_rate=0.3
+    )
+    *_, (_, pairs, _) = distillation.outer_steps(config, table, None)
+    assert float(jnp.abs(pairs.actions).max()) == pytest.approx(furthest)
+
+
 def test_settings_of_the_unroll_survive_a_command_and_a_file():
     config = DistillConfig("x", widths=(64, 128), unroll=UnrollConfig(window=5, random_window=True))
     assert command_line("distill", config) == (

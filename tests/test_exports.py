@@ -81,6 +81,20 @@ def test_learned_weights_are_carried_or_refused(tmp_path, distillate):
     np.testing.assert_array_equal(table["weights"].to_numpy(), weights)
 
 
+def test_actions_beyond_the_bounds_are_carried_or_refused(tmp_path, distillate):
+    actions = distillate.actions.copy()
+    actions[:3, 1] = -2.5
+    further = replace(distillate, actions=actions)
+    assert (distillate.beyond_bounds, further.beyond_bounds) == (0, 3)
+    with np.load(further.export(tmp_path / "hopper.npz"), allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["actions"], actions)
+    with pytest.raises(PotstillError, match=r"3 of 256 pairs ask for actions beyond .* --action-limit 1$"):
+        further.export(tmp_path / "hopper.hdf5")
+    assert not (tmp_path / "hopper.hdf5").exists()
+    assert "Do not clip them: 3 of the pairs" in card(further)
+    assert "Do not clip" not in card(distillate)
+
+
 @pytest.mark.parametrize("name", ["hopper.hdf5", "hopper.h5"])
 def test_d4rl(tmp_path, distillate, name):
     path = potstill.export(distillate, tmp_path / name)

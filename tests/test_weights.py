@@ -172,7 +172,9 @@ def test_what_is_asked_for_is_kept(data, teacher):
     asked = settled(DistillConfig("x", weighting="ranged"), data, teacher)
     assert (asked.weighting, asked.state_noise) == ("ranged", USUAL_NOISE)
     asked = settled(DistillConfig("x", state_noise=0.0), data, teacher)
-    assert (asked.weighting, asked.state_noise) == ("uniform", 0.0)
+    assert (asked.weighting, asked.state_noise, asked.action_limit) == ("uniform", 0.0, 1.0)
+    assert settled(DistillConfig("x", recipe="paper"), data, teacher).action_limit == 2.0
+    assert settled(DistillConfig("x", recipe="paper", action_limit=1.0), data, teacher).action_limit == 1.0
     with pytest.raises(PotstillError, match=r"--state-noise 0\.1: dbc has no teacher"):
         potstill.distill("hopper-medium-replay", objective="dbc", state_noise=0.1)
 

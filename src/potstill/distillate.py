@@ -32,6 +32,7 @@ class Distillate:
 
     states: Float[np.ndarray, "N S"]
     actions: Float[np.ndarray, "N A"]
+    """What students are to aim at: for some recipes beyond the environment's bounds, which their tanh keeps."""
     normaliser: Normaliser
     action_low: Float[np.ndarray, " A"]
     action_high: Float[np.ndarray, " A"]
@@ -41,6 +42,13 @@ class Distillate:
 
     def __len__(self) -> int:
         return len(self.states)
+
+    @property
+    def beyond_bounds(self) -> int:
+        """How many pairs ask for an action outside the environment's bounds, by more than rounding."""
+        slack = 1e-5 * (self.action_high - self.action_low)
+        outside = (self.actions < self.action_low - slack) | (self.actions > self.action_high + slack)
+        return int(outside.any(axis=1).sum())
 
     @property
     def env_id(self) -> str | None:

@@ -117,10 +117,11 @@ def tables(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | N
 
 
 def settled(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> DistillConfig:
-    """``config`` with the states that count settled for these data, where it leaves that open."""
+    """``config`` with what it leaves open settled for these data and students: states that count, actions allowed."""
     weighting, noise = usual_states(config.objective, data, teacher)
-    given = config.state_noise
-    return replace(config, weighting=config.weighting or weighting, state_noise=noise if given is None else given)
+    limit = distillation.usual_action_limit(recipe_named(config.recipe))
+    usual = {"weighting": weighting, "state_noise": noise, "action_limit": limit}
+    return replace(config, **{name: value for name, value in usual.items() if getattr(config, name) is None})
 
 
 def watched_pace(config: DistillConfig, held_out: Batch, teacher: NetworkTeacher | None, started: float) -> Pace:
@@ -249,6 +250,7 @@ class Job:
             "objective": config.objective,
             "weighting": self.settled.weighting,
             "state_noise": self.settled.state_noise,
+            "action_limit": self.settled.action_limit,
             "solver": config.solver,
             "recipe": config.recipe,
             "student": to_json(recipe),

@@ -104,6 +104,10 @@ class DistillConfig:
     initial_actions: Literal["teacher", "data"] = "teacher"
     """Actions of the initial pairs; data is the paper's choice."""
 
+    action_limit: float | None = None
+    """Largest action of a pair, where the bounds are ±1. More than 1 is a target that no student reaches, but comes
+    nearer to in few steps. Default: 2 for students of SGD without momentum, 1 for all others."""
+
     learn: Literal["none", "weights", "step-size", "both"] = "none"
     """Learned with the pairs: a weight for each, the students' step size, or both."""
 
@@ -151,6 +155,7 @@ class DistillConfig:
     def __post_init__(self) -> None:
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, starts=1, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
+        check_ranges(self, action_limit=1.0)
         check_choices(self)
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: a share of the steps, at most 1, is needed")

@@ -15,8 +15,8 @@ from potstill.errors import PotstillError, missing_extra, unknown
 SUFFIXES = {".npz": "npz", ".hdf5": "d4rl", ".h5": "d4rl", ".parquet": "parquet"}
 FORMATS = {"npz": None, "d4rl": None, "parquet": ("pyarrow", "arrow"), "minari": ("minari", "minari")}
 """By name, the package that each one needs and the extra that brings it."""
-WITHOUT_WEIGHTS = ("d4rl", "minari")
-"""Formats whose readers know no weight of a row: learned weights would be lost without a word."""
+OF_ROLL_OUTS = ("d4rl", "minari")
+"""Formats whose readers know no weight of a row, and of no action that the environment would not take."""
 
 
 def export(
@@ -32,7 +32,8 @@ def export(
     ===========  ==========================================================================
 
     Each also holds, as JSON under ``potstill`` (``card`` in HDF5), the normaliser, the action bounds, the
-    recipe and the metadata. Learned weights of pairs go into ``npz`` and ``parquet`` only.
+    recipe and the metadata. Learned weights of pairs, and actions beyond the bounds, go into ``npz`` and
+    ``parquet`` only.
 
     Args:
         distillate: what to write, or whatever :func:`potstill.load` takes.
@@ -45,7 +46,7 @@ def export(
 
     Raises:
         PotstillError: an unknown format, a library that is missing, a path that exists or cannot be
-            written, pairs that are not finite, or learned weights that the format cannot carry.
+            written, pairs that are not finite, or learned weights or actions that the format cannot carry.
 
     >>> import tempfile
     >>> import numpy as np
@@ -64,8 +65,8 @@ def export(
         distillate = load(distillate)
     for column in ("states", "actions"):
         check_finite(column, getattr(distillate, column), source=str(path))
-    if distillate.weights is not None and name in WITHOUT_WEIGHTS:
-        raise PotstillError(f"{path}: {name} has no place for the learned weights of pairs: export to npz or parquet")
+    if name in OF_ROLL_OUTS:
+        _check_rows(distillate, path, name)
     if (path.is_file() or (path.is_dir() and any(path.iterdir()))) and not force:
         raise PotstillError(f"{path} exists: choose another path, or --force to replace it")
     place = path.resolve()
@@ -90,6 +91,17 @@ def _format_of(path: Path, format: str | None) -> str:
     if name not in FORMATS:
         raise unknown("format", name, FORMATS)
     return name
+
+
+def _check_rows(distillate: Distillate, path: Path, name: str) -> None:
+    """Raise if pairs are more than the rows of a roll-out can be."""
+    if distillate.weights is not None:
+        raise PotstillError(f"{path}: {name} has no place for the learned weights of pairs: export to npz or parquet")
+    if beyond := distillate.beyond_bounds:
+        raise PotstillError(
+            f"{path}: {beyond} of {len(distillate)} pairs ask for actions beyond the environment's bounds, which "
+            f"readers of {name} would clip: export to npz or parquet, or distil with --action-limit 1"
+        )
 
 
 def _put(fresh: Path, place: Path) -> None:

@@ -70,7 +70,7 @@ Made by
 ## How to train a student
 
 1. Standardise the states: subtract `state_mean`, divide by `state_scale`.
-2. Scale the actions from [`action_low`, `action_high`] to [−1, 1].
+2. Scale the actions from [`action_low`, `action_high`] to [−1, 1].{beyond}
 3. Take {networks} with {hidden} hidden layers of {width} units and tanh at {its} output. Start from
    orthogonal weights with gain √2 and zero biases.
 4. Take {steps} steps of {rule} on the mean squared error of all pairs at once{weighed}, with learning rate
@@ -85,6 +85,9 @@ One student's return varies with its random start; the mean action of ten is ste
 {licence} The licence of the original dataset may bind
 what is made from it.
 """
+
+BEYOND = """ Do not clip them: {count} of the pairs aim beyond
+   the bounds, so that students, whose tanh keeps within them, come near enough in so few steps."""
 
 LICENCE = """\
 ## Licence
@@ -178,6 +181,7 @@ def card(distillate: Distillate) -> str:
         hidden=recipe.layers - 1,
         width=recipe.width,
         deviation=_deviation(recipe),
+        beyond=BEYOND.format(count=distillate.beyond_bounds) if distillate.beyond_bounds else "",
         weights_row="\n| `weights` | float32 | how much a pair counts, 1 on average |" if learned else "",
         weighed=", each times its weight" if learned else "",
         code=CODE.format(

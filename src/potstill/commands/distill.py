@@ -120,7 +120,7 @@ def settled(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | 
     """``config`` with what it leaves open settled for these data and students: states that count, actions allowed."""
     weighting, noise = usual_states(config.objective, data, teacher)
     limit = distillation.usual_action_limit(recipe_named(config.recipe))
-    usual = {"weighting": weighting, "state_noise": noise, "action_limit": limit}
+    usual: dict[str, Any] = {"weighting": weighting, "state_noise": noise, "action_limit": limit}
     return replace(config, **{name: value for name, value in usual.items() if getattr(config, name) is None})
 
 

@@ -152,6 +152,17 @@ def products() -> str:
     return "\n".join(lines)
 
 
+def devices() -> str:
+    """Seconds of an outer step on one core and on two that count as a device each."""
+    programs = load("devices")["programs"]
+    lines = ["| outer step | seconds on the clock: one core | two | processor seconds of a device: one | two |"]
+    lines.append("|---|---|---|---|---|")
+    for name, of in programs.items():
+        cells = [of[kind][count] for kind in ("clock", "processor") for count in ("one", "two")]
+        lines.append(f"| {name} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |")
+    return "\n".join(lines)
+
+
 def fill(text: str, mark: str, content: str) -> str:
     start, end = f"<!-- {mark}:start -->", f"<!-- {mark}:end -->"
     before, rest = text.split(start)
@@ -173,6 +184,7 @@ def main() -> int:
         data: fill(fill(data.read_text(), "reading", reading()), "large", large()),
         docs / "kernel.md": kernel,
         unroll: fill(unroll.read_text(), "products", products()),
+        docs / "devices.md": fill((docs / "devices.md").read_text(), "devices", devices()),
         results: page(),
     }
     wanted |= {path: fill(path.read_text(), "measured", table) for path, table in pages().items()}

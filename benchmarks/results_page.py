@@ -9,6 +9,7 @@ from typing import Any
 import bounds_page
 import engine_page
 import numpy as np
+import sizes_page
 from teachers import FILES, PATIENCE
 
 from potstill.reports.plots import BLUE, GREY, ORANGE, new_figure, save_figure
@@ -177,6 +178,8 @@ def page() -> str:
     head = HEAD.format(walker=of_file(runs, "walker2d-medium-replay")["rebrac"][0]["data"]["mean"])
     parts = [head.rstrip(), teachers(runs), stopping(runs), bounds_page.auto(runs)]
     parts.append(engine_page.engine(distillates(), load("engine-best")))
+    if measured := load("sizes"):
+        parts.append(sizes_page.sizes(measured))
     if measured := load("bounds"):
         parts.append(bounds_page.bounds(measured))
     if (RESULTS / "updates.json").exists():
@@ -188,3 +191,5 @@ def draw() -> None:
     """The page's pictures."""
     teacher_curves(load("teachers"))
     engine_page.draw(distillates(), IMAGES / "engine.png", save_figure)
+    if measured := load("sizes"):
+        sizes_page.draw(measured, IMAGES / "sizes.png", save_figure)

@@ -104,6 +104,13 @@ def test_evaluate_trains_students_by_the_settings_in_the_file(run, tmp_path, mon
     assert [(recipe.steps, recipe.learning_rate) for recipe in seen] == [(7, 0.05), (100, 0.1)]
 
 
+@pytest.mark.parametrize("given", [{"teacher": "t.safetensors"}, {"download": True}, {"action_scale": 0.5}])
+def test_what_goes_with_a_dataset_needs_one(given):
+    name = next(iter(given)).replace("_", "-")
+    with pytest.raises(PotstillError, match=f"--{name} goes with a dataset to compare on: give --dataset"):
+        potstill.evaluate("hopper-medium-replay", **given)
+
+
 def test_evaluate_and_report(run, tmp_path, capsys):
     first = potstill.evaluate(run, students=2, episodes=2, dataset="hopper-medium-replay", out=tmp_path / "eval")
     result = result_of(first)

@@ -209,3 +209,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, students=1, episodes=1, seed=0, devices=1)
+        of_data = {"teacher": self.teacher, "download": self.download, "action-scale": self.action_scale != 1.0}
+        lost = [name for name, given in of_data.items() if given]
+        if self.dataset is None and lost:
+            raise PotstillError(f"--{lost[0]} goes with a dataset to compare on: give --dataset as well")

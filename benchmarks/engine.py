@@ -22,6 +22,7 @@ import potstill
 from potstill.config import DistillConfig
 from potstill.data.registry import load_dataset
 from potstill.evaluation import TEACHER_SEED, policy_returns
+from potstill.recipes import recipe_named
 from potstill.runs import read_json, write_json
 from potstill.settings import command_line
 from potstill.statistics import summarise
@@ -70,7 +71,7 @@ def weights(file: str) -> Path:
 def view(file: str) -> dict[str, Any]:
     """Which states count for a Q-gap on these data: what other objectives have to ask for."""
     teacher = potstill.load_teacher(weights(file))
-    weighting, noise = usual_states("q-gap", load_dataset(DATASETS / f"{file}.hdf5"), teacher)
+    weighting, noise = usual_states("q-gap", load_dataset(DATASETS / f"{file}.hdf5"), teacher, recipe_named("default"))
     return {"weighting": weighting, "state_noise": noise}
 
 

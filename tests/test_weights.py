@@ -14,6 +14,7 @@ from potstill.errors import PotstillError
 from potstill.objectives import WEIGHTINGS, States, state_weights
 from potstill.objectives.density import log_density
 from potstill.objectives.weights import LEAST_EFFECTIVE, OCCUPIED, effective_share, occupancy, rarity, sdw
+from potstill.recipes import recipe_named
 from potstill.table import MEMORY, USUAL_NOISE, episode_steps, perturbed, strayed, tabulate, usual_states
 
 OF_VALUE = ("clipped", "shifted", "softplus", "ranged")
@@ -159,13 +160,17 @@ def test_occupancy_prefers_where_the_teacher_would_have_come():
 
 
 def test_which_states_count_where_nothing_is_asked_for(data, teacher):
-    assert usual_states("q-gap", data, teacher) == ("uniform", USUAL_NOISE)
-    assert usual_states("pbc", data, teacher) == ("uniform", 0.0)
-    assert usual_states("av-pbc", data, teacher) == ("ranged", 0.0)
-    assert usual_states("q-gap", data, None) == ("uniform", 0.0)
+    usual, hasty = recipe_named("default"), recipe_named("paper")
+    assert usual_states("q-gap", data, teacher, usual) == ("uniform", USUAL_NOISE)
+    assert usual_states("q-gap", data, teacher, hasty) == ("uniform", 2 * USUAL_NOISE)
+    assert usual_states("pbc", data, teacher, hasty) == ("uniform", 0.0)
+    assert usual_states("pbc", data, teacher, usual) == ("uniform", 0.0)
+    assert usual_states("av-pbc", data, teacher, usual) == ("ranged", 0.0)
+    assert usual_states("q-gap", data, None, usual) == ("uniform", 0.0)
     endless = dataclasses.replace(data, terminations=np.zeros(300, bool), truncations=data.terminations)
-    assert usual_states("q-gap-each", endless, teacher) == ("uniform", 0.0)  # not in order
-    assert usual_states("q-gap-each", in_order(endless), teacher) == ("occupancy", USUAL_NOISE / 2)
+    assert usual_states("q-gap-each", endless, teacher, usual) == ("uniform", 0.0)  # not in order
+    assert usual_states("q-gap-each", in_order(endless), teacher, usual) == ("occupancy", USUAL_NOISE / 2)
+    assert usual_states("q-gap-each", in_order(endless), teacher, hasty) == ("occupancy", USUAL_NOISE)
 
 
 def test_what_is_asked_for_is_kept(data, teacher):
@@ -173,7 +178,8 @@ def test_what_is_asked_for_is_kept(data, teacher):
     assert (asked.weighting, asked.state_noise) == ("ranged", USUAL_NOISE)
     asked = settled(DistillConfig("x", state_noise=0.0), data, teacher)
     assert (asked.weighting, asked.state_noise, asked.action_limit) == ("uniform", 0.0, 1.0)
-    assert settled(DistillConfig("x", recipe="paper"), data, teacher).action_limit == 2.0
+    asked = settled(DistillConfig("x", recipe="paper"), data, teacher)
+    assert (asked.state_noise, asked.action_limit) == (2 * USUAL_NOISE, 2.0)
     assert settled(DistillConfig("x", recipe="paper", action_limit=1.0), data, teacher).action_limit == 1.0
     with pytest.raises(PotstillError, match=r"--state-noise 0\.1: dbc has no teacher"):
         potstill.distill("hopper-medium-replay", objective="dbc", state_noise=0.1)

@@ -101,14 +101,12 @@ def outer_loss(
     return jnp.mean(of_each(keys, devices.spread(pairs, mesh), spread_rows(batch, mesh)))
 
 
-def usual_action_limit(recipe: Recipe) -> float:
-    """How far the actions of pairs may go for students of ``recipe``, where the environment's bounds are ±1.
+def usual_limit(recipe: Recipe) -> float:
+    """How far pairs may aim where nothing is asked for, in units where the environment's bounds are ±1.
 
-    SGD without momentum takes students a part of the way to the actions of their pairs, and the less the nearer
-    those are to the bounds, where the tanh is flat. Pairs that may ask for twice as much take them further: on the
-    benchmark students of the paper's recipe earn more with it; others, that train long enough, do not.
+    The flatter the tanh, the less of what a pair asks do students do that :attr:`~Recipe.falls_short`.
     """
-    return 2.0 if recipe.optimiser == "sgd" and not recipe.momentum else 1.0
+    return 2.0 if recipe.falls_short else 1.0
 
 
 def make_update(config: DistillConfig, recipe: Recipe, teacher: Teacher | None) -> Update:
@@ -118,7 +116,7 @@ def make_update(config: DistillConfig, recipe: Recipe, teacher: Teacher | None) 
         ``update(state, table, key, rate) -> (state, {"loss", "gradient_norm"})``; pure.
     """
     rule, mesh = outer_optimiser(config), devices.everyones()
-    limit = usual_action_limit(recipe) if config.action_limit is None else config.action_limit
+    limit = config.action_limit or usual_limit(recipe)
 
     def loss_of(learned: Learned, batch: Batch, key: PRNGKeyArray) -> Array:
         return outer_loss(learned.pairs(), batch, key, config=config, recipe=recipe, teacher=teacher, mesh=mesh)

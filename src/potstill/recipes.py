@@ -50,6 +50,15 @@ class Recipe:
     sampled: bool = False
     """Clone with actions sampled from a tanh-Gaussian, as the reference implementation does."""
 
+    @property
+    def falls_short(self) -> bool:
+        """Whether training ends well before students do what their pairs ask: by SGD without momentum.
+
+        Such students err more, and so come to states further beside the data's. Where nothing else is asked for, they
+        are judged with twice the noise on the states, and their pairs may aim twice as far (docs/pairs.md).
+        """
+        return self.optimiser == "sgd" and not self.momentum
+
     def __post_init__(self) -> None:
         if self.residual and self.layers < 3:
             raise PotstillError(f"a residual student of {self.layers} layers: at least 3 are needed")

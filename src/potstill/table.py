@@ -15,6 +15,7 @@ from scipy.signal import lfilter
 from potstill.data.blocks import blocks, extremes
 from potstill.errors import PotstillError
 from potstill.objectives import Batch, States, state_weights, weighting_of
+from potstill.recipes import Recipe
 from potstill.teachers.base import Teacher
 from potstill.teachers.fitted import act_in_parts
 from potstill.teachers.rows import breaks_of_order, need_order, to_unit
@@ -72,22 +73,23 @@ def judged(states: Float[Array, "M S"], teacher: Teacher) -> tuple[Float[Array, 
     return chosen, values
 
 
-def usual_states(objective: str, data: Transitions, teacher: Teacher | None) -> tuple[str, float]:
+def usual_states(objective: str, data: Transitions, teacher: Teacher | None, recipe: Recipe) -> tuple[str, float]:
     """Which states count where nothing is asked for: the weighting, and the noise on half of them.
 
     A Q-gap's students are to stay on their feet first. Where the environment ends episodes they come, by their own
     errors, to states beside the data's, and fall if they have learned nothing there: noise of 0.2 standard
     deviations puts some there. Where it never does, what counts is to be exact where the teacher goes: weights of
     ``occupancy``, and half of the noise. On the benchmark each helps where it is used, and costs where the other is
-    (docs/objectives/weights.md). Rows in another order than that of their episodes do not tell what led where: they
-    get neither. All other objectives are as their papers have them.
+    (docs/objectives/weights.md). Students that fall short err more: twice the noise. Rows in another order than that
+    of their episodes do not tell what led where: they get neither. All other objectives are as their papers have them.
     """
     own = weighting_of(objective, None), 0.0
     if not objective.startswith("q-gap") or teacher is None:
         return own
+    noise = USUAL_NOISE * (2.0 if recipe.falls_short else 1.0)
     if extremes(data.terminations)[1]:
-        return own[0], USUAL_NOISE
-    return own if breaks_of_order(data)[1] else ("occupancy", USUAL_NOISE / 2.0)
+        return own[0], noise
+    return own if breaks_of_order(data)[1] else ("occupancy", noise / 2.0)
 
 
 def episode_steps(data: Transitions) -> Int[np.ndarray, " M"]:

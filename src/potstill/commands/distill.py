@@ -118,9 +118,13 @@ def tables(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | N
 
 def settled(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> DistillConfig:
     """``config`` with what it leaves open settled for these data and students: states that count, actions allowed."""
-    weighting, noise = usual_states(config.objective, data, teacher)
-    limit = distillation.usual_action_limit(recipe_named(config.recipe))
-    usual: dict[str, Any] = {"weighting": weighting, "state_noise": noise, "action_limit": limit}
+    recipe = recipe_named(config.recipe)
+    weighting, noise = usual_states(config.objective, data, teacher, recipe)
+    usual: dict[str, Any] = {
+        "weighting": weighting,
+        "state_noise": noise,
+        "action_limit": distillation.usual_limit(recipe),
+    }
     return replace(config, **{name: value for name, value in usual.items() if getattr(config, name) is None})
 
 

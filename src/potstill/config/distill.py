@@ -44,7 +44,8 @@ class DistillConfig:
 
     state_noise: float | None = None
     """Noise on half of the states that students are judged in, in standard deviations: the teacher acts there too.
-    Default: for q-gap 0.2 where episodes of the data terminate, 0.1 where none does; 0 for all others."""
+    Default: for q-gap 0.2 where episodes of the data terminate, 0.1 where none does, both twofold for students of SGD
+    without momentum; 0 for all others."""
 
     solver: str = "kernel"
     """kernel (kernel descent), empirical, ridge, features, unroll (back-propagation through a student's training) or

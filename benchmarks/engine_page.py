@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine import ABLATION, FIXED
+from engine import ABLATION, FIXED, OF_PAPER
 from jaxtyping import Float
 from teachers import FILES
 
@@ -106,16 +106,16 @@ def files_table(cells: list[Cell], method: str) -> str:
     return "\n".join(lines)
 
 
-def beside(cells: list[Cell], methods: tuple[str, ...]) -> list[str]:
-    """A row a method, each beside the default on the same files and seeds."""
+def beside(cells: list[Cell], methods: tuple[str, ...], other: str = "default") -> list[str]:
+    """A row a method, each beside an ``other`` on the same files and seeds."""
     lines = [
-        "| method | options | files × seeds | one student | the default | ensemble | the default | s |",
+        f"| method | options | files × seeds | one student | {other} | ensemble | {other} | s |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for method in methods:
         found = of(cells, method)
         places = {(c["file"], c["seed"]) for c in found}
-        same = [c for c in of(cells, "default") if (c["file"], c["seed"]) in places]
+        same = [c for c in of(cells, other) if (c["file"], c["seed"]) in places]
         if not found or len(same) < len(found):
             continue
         numbers = [f"{retention(group, kind):.2f}" for kind in KINDS for group in (found, same)]
@@ -175,6 +175,9 @@ def engine(cells: list[Cell], best: dict[str, Cell]) -> str:
             "### One part taken away at a time\n\nRetention, mean over the files run so far, beside the default there."
         )
         parts.append("\n".join([text, "", *beside(cells, ABLATION)]))
+    if any(of(cells, method) for method in OF_PAPER):
+        text = "### The paper's recipe, with what it needs taken away\n\nRetention as above."
+        parts.append("\n".join([text, "", *beside(cells, OF_PAPER, "paper-recipe")]))
     if any(of(cells, method) for method in SIZES[:2]):
         text = "### Number of pairs, and wider students\n\nRetention as above; the default has 256 pairs."
         parts.append("\n".join([text, "", *beside(cells, (*SIZES, "wide"))]))

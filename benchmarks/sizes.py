@@ -23,10 +23,11 @@ from engine import weights
 
 import potstill
 from potstill import distillation
-from potstill.commands.distill import settled, tables
+from potstill.commands.distill import tables
 from potstill.config import DistillConfig
 from potstill.data.mapped import write_mapped
 from potstill.data.registry import load_dataset
+from potstill.distillation import settled
 from potstill.environments import time_limit
 from potstill.pace import Pace
 from potstill.policies import Policy

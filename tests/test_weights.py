@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import potstill
-from potstill.commands.distill import settled
 from potstill.config import DistillConfig
+from potstill.distillation import settled
 from potstill.errors import PotstillError
 from potstill.objectives import WEIGHTINGS, States, state_weights
 from potstill.objectives.density import log_density

@@ -23,8 +23,9 @@ from potstill.objectives import Batch, weighted_loss
 from potstill.pace import Pace
 from potstill.recipes import Recipe, recipe_named
 from potstill.solvers import make_solver
-from potstill.table import perturbed, rows
+from potstill.table import perturbed, rows, usual_states
 from potstill.teachers.base import Teacher
+from potstill.types import Transitions
 
 Update = Callable[[Any, Batch, PRNGKeyArray, float], tuple[Any, dict[str, Array]]]
 
@@ -107,6 +108,15 @@ def usual_limit(recipe: Recipe) -> float:
     The flatter the tanh, the less of what a pair asks do students do that :attr:`~Recipe.falls_short`.
     """
     return 2.0 if recipe.falls_short else 1.0
+
+
+def settled(config: DistillConfig, data: Transitions, teacher: Teacher | None) -> DistillConfig:
+    """``config`` with what it leaves open settled for these data and students: states that count, actions allowed."""
+    recipe = recipe_named(config.recipe)
+    weighting, noise = usual_states(config.objective, data, teacher, recipe)
+    usual: dict[str, Any] = {"weighting": weighting, "state_noise": noise, "action_limit": usual_limit(recipe)}
+    left_open = {name: value for name, value in usual.items() if getattr(config, name) is None}
+    return dataclasses.replace(config, **left_open)
 
 
 def make_update(config: DistillConfig, recipe: Recipe, teacher: Teacher | None) -> Update:

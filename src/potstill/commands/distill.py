@@ -42,7 +42,7 @@ from potstill.settings import command_line, configured
 from potstill.solvers import make_solver
 from potstill.statistics import summarise
 from potstill.storage import file_hash
-from potstill.table import rows, strayed, tabulate, usual_states
+from potstill.table import rows, strayed, tabulate
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.registry import find_teacher
 from potstill.types import Transitions
@@ -89,7 +89,7 @@ def distill(config: DistillConfig) -> Path:
         return _follow(config, data, teacher)
     folder = RunFolder(config.out, "distill", config, force=config.force)
     print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.path}")
-    own = settled(config, data, teacher)
+    own = distillation.settled(config, data, teacher)
     job = Job(config, own, data, train, teacher, folder, reference_for(data, teacher, config.episodes))
     result = job.evaluate(job.distil())
     folder.finish(result)
@@ -99,7 +99,7 @@ def distill(config: DistillConfig) -> Path:
 
 def _follow(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> Path:
     """Do this process's share of the outer steps; the one that leads keeps the results."""
-    started, config = time.perf_counter(), settled(config, data, teacher)
+    started, config = time.perf_counter(), distillation.settled(config, data, teacher)
     table, held_out = tables(config, data, teacher)
     for _ in distillation.outer_steps(config, table, teacher, watched_pace(config, held_out, teacher, started)):
         pass
@@ -114,18 +114,6 @@ def tables(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | N
     table = tabulate(data, teacher, weighting, training_rows(len(data)), straying)
     held_out = tabulate(data, teacher, weighting, held_out_rows(len(data)), straying)
     return table, held_out._replace(value_scale=table.value_scale)
-
-
-def settled(config: DistillConfig, data: Transitions, teacher: NetworkTeacher | None) -> DistillConfig:
-    """``config`` with what it leaves open settled for these data and students: states that count, actions allowed."""
-    recipe = recipe_named(config.recipe)
-    weighting, noise = usual_states(config.objective, data, teacher, recipe)
-    usual: dict[str, Any] = {
-        "weighting": weighting,
-        "state_noise": noise,
-        "action_limit": distillation.usual_limit(recipe),
-    }
-    return replace(config, **{name: value for name, value in usual.items() if getattr(config, name) is None})
 
 
 def watched_pace(config: DistillConfig, held_out: Batch, teacher: NetworkTeacher | None, started: float) -> Pace:

@@ -10,7 +10,7 @@ from potstill.clone import Pairs
 from potstill.networks import apply_mlp
 from potstill.recipes import Recipe
 from potstill.solvers.empirical import empirical_kernel, linearised_actions
-from potstill.solvers.kernel import kernel_actions, kernels, start_variance, tangent_kernel
+from potstill.solvers.kernel import _angle, descent, kernel_actions, kernels, start_variance, tangent_kernel
 from potstill.starts import STARTS
 
 
@@ -141,3 +141,37 @@ def test_gradient_survives_coinciding_states(x64):
     loss = lambda p: jnp.sum(kernel_actions(p, states, jax.random.key(0), recipe=Recipe(steps=5)))  # noqa: E731
     gradient = jax.grad(loss)(pairs)
     assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradient))
+
+
+@pytest.mark.parametrize("between", [False, True], ids=["each output's own", "between outputs"])
+def test_the_adjoint_of_descent_is_that_of_its_loop(x64, between):
+    """Against back-propagation through the same steps, written out."""
+    recipe = Recipe(steps=30, learning_rate=0.3, momentum=0.8)
+    rng = np.random.default_rng(0)
+    count = 8 if between else 4
+    root = jnp.asarray(rng.normal(size=(count, count)))
+    before, weights = jnp.asarray(rng.normal(size=(4, 2))), jnp.asarray(rng.uniform(0.5, 1.5, size=4))
+    pairs = Pairs(some_states(4), jnp.asarray(rng.uniform(-0.9, 0.9, size=(4, 2))), weights)
+
+    def loop(kernel, before, pairs):
+        c = velocity = jnp.zeros_like(before)
+        for _ in range(recipe.steps):
+            unit = jnp.tanh(before + (kernel @ c.reshape(count, -1)).reshape(4, 2))
+            gradient = 2.0 * (unit - pairs.actions) * (1.0 - unit**2) / 8.0
+            velocity = recipe.momentum * velocity + pairs.weights[:, None] * gradient
+            c = c - recipe.learning_rate * velocity
+        return c
+
+    towards = jnp.asarray(rng.normal(size=(4, 2)))
+    slopes = [
+        jax.grad(lambda *x, of=of: jnp.vdot(of(x[0] @ x[0].T, *x[1:]), towards), argnums=(0, 1, 2))(root, before, pairs)
+        for of in (loop, lambda *x: descent(*x, recipe))
+    ]
+    for one, other in zip(*map(jax.tree.leaves, slopes), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-12)
+
+
+def test_the_angle_is_as_good_as_float32():
+    cosines = np.linspace(-1.0 + 1e-6, 1.0 - 1e-6, 100_001, dtype=np.float32)
+    found = np.asarray(_angle(jnp.asarray(cosines)[None]), np.float64)
+    np.testing.assert_allclose(found[0], np.arccos(cosines.astype(np.float64)), atol=5e-7)

@@ -51,7 +51,7 @@ def linearised_actions(
     """Actions of the network that starts at ``params``, linearised there and trained on ``pairs``."""
     outputs, pull = jax.vjp(lambda p: apply_mlp(p, pairs.states), params)
     kernel = empirical_kernel(params, pairs.states).reshape(outputs.size, outputs.size)
-    c = descent(lambda c: outputs + (kernel @ c.ravel()).reshape(c.shape), pairs, recipe)
+    c = descent(kernel, outputs, pairs, recipe)
     start, change = jax.jvp(lambda p: apply_mlp(p, states), (params,), pull(c))
     return jnp.tanh(start + change)
 

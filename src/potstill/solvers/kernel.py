@@ -36,8 +36,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -53,9 +52,19 @@ from potstill.starts import start_named
 EDGE = 1e-6  # keeps arccos differentiable where two states coincide; moves K by less than 0.1 %
 
 
+# arccos x = √(1 − x) Σ_i a_i xⁱ for 0 ≤ x ≤ 1, to 2e-8 (Abramowitz and Stegun 1964, 4.4.46). XLA's own arccos, by way
+# of atan2, takes tens of times as long on a processor and was a third of an outer step.
+SERIES = [1.5707963050, -0.2145988016, 0.0889789874, -0.0501743046, 0.0308918810, -0.0170881256, 0.0066700901]
+SERIES += [-0.0012624911]
+
+
 @jax.custom_jvp
 def _angle(cosine: Float[Array, "B N"]) -> Float[Array, "B N"]:
-    return jnp.arccos(cosine)
+    if cosine.dtype == jnp.float64:  # which the series is not good enough for
+        return jnp.arccos(cosine)
+    size = jnp.abs(cosine)
+    acute = jnp.sqrt(1.0 - size) * jnp.polyval(jnp.array(SERIES[::-1], cosine.dtype), size)
+    return jnp.where(cosine < 0.0, jnp.pi - acute, acute)
 
 
 @_angle.defjvp
@@ -131,21 +140,69 @@ def tangent_kernel(x: Float[Array, "B S"], y: Float[Array, "N S"], recipe: Recip
     return kernels(x, y, recipe)[0]
 
 
-def descent(
-    outputs: Callable[[Float[Array, "N A"]], Float[Array, "N A"]], pairs: Pairs, recipe: Recipe
-) -> Float[Array, "N A"]:
-    """C after ``recipe.steps`` steps of (1), where ``outputs`` gives f(S) for what c has gathered."""
-    weights = 1.0 if pairs.weights is None else pairs.weights[:, None]
+class Gathered(NamedTuple):
+    """Where (1) stands before a step."""
 
-    def body(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
-        c, velocity = carry
-        unit = jnp.tanh(outputs(c))
-        gradient = 2.0 * (unit - pairs.actions) * (1.0 - unit**2) / unit.size
-        velocity = recipe.momentum * velocity + weights * gradient
-        return (c - recipe.learning_rate * velocity, velocity), None
+    c: Float[Array, "N A"]
+    velocity: Float[Array, "N A"]
+
+
+def _step(now: Gathered, outputs: Float[Array, "N A"], pairs: Pairs, recipe: Recipe) -> Gathered:
+    """One step of (1), from f(S)."""
+    weights = 1.0 if pairs.weights is None else pairs.weights[:, None]
+    unit = jnp.tanh(outputs)
+    gradient = 2.0 * (unit - pairs.actions) * (1.0 - unit**2) / unit.size
+    velocity = recipe.momentum * now.velocity + weights * gradient
+    return Gathered(now.c - recipe.learning_rate * velocity, velocity)
+
+
+def _times(kernel: Float[Array, "M M"], c: Float[Array, "N A"]) -> Float[Array, "N A"]:
+    """K c, of each output's own K or of one between them."""
+    return (kernel @ c.reshape(len(kernel), -1)).reshape(c.shape)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def descent(
+    kernel: Float[Array, "M M"], before: Float[Array, "N A"], pairs: Pairs, recipe: Recipe
+) -> Float[Array, "N A"]:
+    """What the steps of ``recipe`` gather: c of (1), where the pairs' outputs are ``before`` at the start.
+
+    ``kernel`` is each output's own, N × N, or one between pairs and outputs at once, N A × N A. With λ_t the adjoint
+    of f(S) in step t, that of K is Σ_t λ_t c_tᵀ. Back-propagation through the loop would add up these T products of
+    rank A one by one and pass over the whole matrix for each; here they are one product of two long matrices. And
+    K is symmetric: the way back needs no transpose of it.
+    """
+    return _descend(kernel, before, pairs, recipe)[0]
+
+
+def _descend(kernel: Array, before: Array, pairs: Pairs, recipe: Recipe) -> tuple[Array, Any]:
+    def body(now: Gathered, _: None) -> tuple[Gathered, tuple[Gathered, Array]]:
+        outputs = before + _times(kernel, now.c)
+        return _step(now, outputs, pairs, recipe), (now, outputs)
 
     zero = jnp.zeros_like(pairs.actions)
-    return jax.lax.scan(body, (zero, zero), None, length=recipe.steps)[0][0]
+    last, path = jax.lax.scan(body, Gathered(zero, zero), None, length=recipe.steps)
+    return last.c, (kernel, path, pairs)
+
+
+def _descend_back(recipe: Recipe, residual: Any, adjoint: Array) -> tuple[Array, Array, Pairs]:
+    kernel, path, pairs = residual
+
+    def body(carry: tuple[Gathered, Pairs], now: tuple[Gathered, Array]) -> tuple[tuple[Gathered, Pairs], Array]:
+        of_next, of_pairs = carry
+        pull = jax.vjp(functools.partial(_step, recipe=recipe), *now, pairs)[1]
+        of_now, of_outputs, more = pull(of_next)
+        of_now = of_now._replace(c=of_now.c + _times(kernel, of_outputs))
+        return (of_now, jax.tree.map(jnp.add, of_pairs, more)), of_outputs
+
+    zero = jnp.zeros_like(adjoint), jax.tree.map(jnp.zeros_like, pairs)
+    (_, of_pairs), of_outputs = jax.lax.scan(body, (Gathered(adjoint, zero[0]), zero[1]), path, reverse=True)
+    long = (len(of_outputs), len(kernel), -1)
+    of_kernel = jnp.einsum("tma,tna->mn", of_outputs.reshape(long), path[0].c.reshape(long))
+    return of_kernel, of_outputs.sum(axis=0), of_pairs
+
+
+descent.defvjp(_descend, _descend_back)
 
 
 def kernel_actions(
@@ -159,10 +216,10 @@ def kernel_actions(
     """What the infinitely wide student does in ``states``; ``key`` draws its start, if it has one."""
     kernel, elsewhere = (tangent_kernel(x, pairs.states, recipe) for x in (pairs.states, states))
     if settings.start == "zero":
-        return jnp.tanh(elsewhere @ descent(lambda c: kernel @ c, pairs, recipe))
+        return jnp.tanh(elsewhere @ descent(kernel, jnp.zeros_like(pairs.actions), pairs, recipe))
     network = clone.start(key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
     before, start = apply_mlp(network, pairs.states), apply_mlp(network, states)
-    return jnp.tanh(start + elsewhere @ descent(lambda c: before + kernel @ c, pairs, recipe))
+    return jnp.tanh(start + elsewhere @ descent(kernel, before, pairs, recipe))
 
 
 def start_variance(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -93,3 +94,8 @@ def test_a_coordinator_alone_is_not_enough(monkeypatch):
     monkeypatch.setenv(devices.COORDINATOR, "127.0.0.1:1")
     with pytest.raises(PotstillError, match="JAX_NUM_PROCESSES and JAX_PROCESS_ID must be numbers"):
         devices.use(None)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")
+def test_freed_memory_is_kept():
+    assert devices.keep_memory()

@@ -7,7 +7,9 @@ the compiler does the rest; with one device nothing changes.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -21,11 +23,14 @@ from potstill.errors import PotstillError
 
 AXIS = "devices"
 COORDINATOR, PROCESSES, PROCESS = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 Tree = TypeVar("Tree")
 
 
 def use(devices: int | None) -> None:
     """Make ``devices`` devices visible, before JAX starts; join the other processes if there are any.
+
+    Memory that is freed from here on stays with the process, see :func:`keep_memory`.
 
     On a processor each device is one of its cores. Where the environment names a coordinator
     (``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES``, ``JAX_PROCESS_ID``), the processes that were
@@ -34,6 +39,7 @@ def use(devices: int | None) -> None:
     Raises:
         PotstillError: JAX has started with another number of devices, or the environment is incomplete.
     """
+    keep_memory()
     if devices is not None:
         with contextlib.suppress(RuntimeError):  # where JAX has started, what counts is what it found
             jax.config.update("jax_num_cpu_devices", devices)
@@ -41,6 +47,16 @@ def use(devices: int | None) -> None:
         _join()
     if devices is not None and jax.local_device_count() != devices:
         raise PotstillError(f"--devices {devices}: JAX has {jax.local_device_count()}")
+
+
+def keep_memory() -> bool:
+    """Let glibc keep memory that is freed, rather than hand it back to the system; whether it agreed.
+
+    On a processor XLA takes some tens of megabytes for each call and frees them after it. Handed back each time, they
+    come anew as pages that the system has to clear, which is as long as the rest of an outer step takes.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    return mallopt is not None and all(mallopt(option, 2**31 - 1) for option in (TRIM_THRESHOLD, MMAP_THRESHOLD))
 
 
 def _join() -> None:

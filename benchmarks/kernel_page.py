@@ -41,6 +41,22 @@ def widths() -> str:
     return "\n".join(lines)
 
 
+def adjoint() -> str:
+    """Kernel descent's gradient with its own adjoint, beside JAX's derivative of the loop."""
+    sizes = json.loads((RESULTS / "descent.json").read_text())["sizes"]
+    lines = [
+        "| pairs | descent: JAX's, s | its own, s | times faster | whole gradient: JAX's, s | its own, s | times faster |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for size, of in sizes.items():
+        cells = [
+            f"{seconds['jax']:.4f} | {seconds['own']:.4f} | {seconds['jax'] / seconds['own']:.1f}"
+            for seconds in (of["descent"], of["whole"])
+        ]
+        lines.append(f"| {int(size):,} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def costs() -> str:
     """Seconds of processor time in an outer step of each solver."""
     lines = ["| solver | Hopper, s | HalfCheetah, s |", "|---|---|---|"]

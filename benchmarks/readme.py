@@ -177,7 +177,7 @@ def main() -> int:
     results, data, unroll = docs / "results.md", docs / "data.md", docs / "unroll.md"
     measured = "\n\n".join([choices(), outer_step(), steppers()])
     kernel = (docs / "kernel.md").read_text()
-    for name in ("widths", "costs", "solvers"):
+    for name in ("widths", "costs", "adjoint", "solvers"):
         kernel = fill(kernel, name, getattr(kernel_page, name)())
     wanted = {
         readme: fill(fill(readme.read_text(), "demo", demo()), "measured", measured),

@@ -45,7 +45,7 @@ def adjoint() -> str:
     """Kernel descent's gradient with its own adjoint, beside JAX's derivative of the loop."""
     sizes = json.loads((RESULTS / "descent.json").read_text())["sizes"]
     lines = [
-        "| pairs | descent: JAX's, s | its own, s | times faster | whole gradient: JAX's, s | its own, s | times faster |",
+        "| pairs | descent: JAX's, s | own, s | times faster | whole gradient: JAX's, s | own, s | times faster |",
         "|---|---|---|---|---|---|---|",
     ]
     for size, of in sizes.items():

@@ -27,7 +27,8 @@ episodes, their ensemble ten more. Interquartile means over all of them, in brac
 (seeds are drawn anew, then students, then episodes); *spread* is the standard deviation over a cell's students,
 mean over cells, as a share of their mean; *retention* is the mean over that of the teacher, which played a hundred
 episodes of its own; seconds are of the distillation alone, on one core. The default settings (students, noise,
-weights, solver) were chosen by returns on these same files, mostly on seed 0: other data may gain less.
+weights, solver, and the noise and action limit of the paper's recipe) were chosen by returns on these same files,
+mostly on seed 0: other data may gain less.
 """
 
 
@@ -120,7 +121,8 @@ def beside(cells: list[Cell], methods: tuple[str, ...], other: str = "default") 
             continue
         numbers = [f"{retention(group, kind):.2f}" for kind in KINDS for group in (found, same)]
         seconds = np.median([c["seconds"]["distilling"] for c in found])
-        lines.append(f"| {method} | `{options_of(found[0])}` | {len(found)} | {' | '.join(numbers)} | {seconds:.0f} |")
+        options = " or ".join(dict.fromkeys(f"`{options_of(c)}`" for c in found))
+        lines.append(f"| {method} | {options} | {len(found)} | {' | '.join(numbers)} | {seconds:.0f} |")
     return lines
 
 

@@ -3,7 +3,7 @@
     python benchmarks/kernel_width.py           (resumable: what is in the result file is not run again)
     python benchmarks/kernel_width.py --cost    (what an outer step of each solver costs)
 
-Pairs (64 of them) and recipe are the bundled distillate's; actions are compared in 128 states of its dataset.
+Pairs (64 of them) are the bundled distillate's, the recipe is `plain`; actions are compared in 128 states of its dataset.
 Every scheme's learning rate is 0.1 times the default kernel's mean diagonal over its own, so that all train
 equally fast. Of n students with mean m and variance V the squared distance of m to the prediction, less V / n,
 is the bias. All goes to ``results/kernel_width.json``, the costs, in
@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import potstill
-from potstill import clone
+from potstill import clone, devices
 from potstill.clone import Pairs
 from potstill.data.registry import load_dataset
 from potstill.recipes import RECIPES, Recipe
@@ -113,6 +113,7 @@ def cost(name: str, size: int, actions: int, rounds: int = 3) -> float:
 
 
 def costs() -> None:
+    devices.keep_memory()  # as the commands do
     sizes = {"hopper": (11, 3), "halfcheetah": (17, 6)}
     result = {name: {file: cost(name, *size) for file, size in sizes.items()} for name in SOLVERS}
     COSTS.write_text(json.dumps({"versions": VERSIONS, "seconds": result}, indent=2) + "\n")

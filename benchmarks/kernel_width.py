@@ -3,7 +3,8 @@
     python benchmarks/kernel_width.py           (resumable: what is in the result file is not run again)
     python benchmarks/kernel_width.py --cost    (what an outer step of each solver costs)
 
-Pairs (64 of them) are the bundled distillate's, the recipe is `plain`; actions are compared in 128 states of its dataset.
+Pairs (64 of them) are the bundled distillate's, the recipe is `plain`; actions are compared in 128 states of its
+dataset.
 Every scheme's learning rate is 0.1 times the default kernel's mean diagonal over its own, so that all train
 equally fast. Of n students with mean m and variance V the squared distance of m to the prediction, less V / n,
 is the bias. All goes to ``results/kernel_width.json``, the costs, in

@@ -23,8 +23,8 @@ from pathlib import Path
 from apart import run_apart
 
 N, T, WIDTH, BATCH, STATES, ACTIONS, RATE = 256, 100, 256, 2560, 11, 3, 0.1
-TWO, HALVES = ", two devices", "products in bfloat16"
-PROGRAMS = ["torch", "unroll", "unroll" + TWO, "sweep", "products alone", HALVES]
+TWO, HALVES, KEPT = ", two devices", "products in bfloat16", "torch, memory kept"
+PROGRAMS = ["torch", KEPT, "unroll", "unroll" + TWO, "sweep", "products alone", HALVES]
 REPEATS = 3  # timed steps of one process, after one that is not counted
 RESULTS = Path(__file__).parent / "results" / "outer_step.json"
 
@@ -61,9 +61,17 @@ def jax_step(solver: str, count: int):
     return lambda i: float(jax.block_until_ready(step(Pairs(states, actions), jax.random.key(i)))[0])
 
 
-def torch_step():
-    """The same step written plainly: a functional network, ``autograd.grad`` with ``create_graph``."""
+def torch_step(kept: bool = False):
+    """The same step written plainly: a functional network, ``autograd.grad`` with ``create_graph``.
+
+    ``kept`` gives PyTorch what potstill's commands do to the process's memory.
+    """
     import torch
+
+    if kept:
+        from potstill import devices
+
+        devices.keep_memory()
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     states, actions, queries, targets = (torch.from_numpy(x) for x in inputs())
@@ -113,7 +121,12 @@ def products(kind: str = "float32"):
 
 def child(program: str) -> None:
     """Time one program in this process and print its figures as JSON."""
-    special = {"torch": torch_step, "products alone": products, HALVES: lambda: products("bfloat16")}
+    special = {
+        "torch": torch_step,
+        KEPT: lambda: torch_step(kept=True),
+        "products alone": products,
+        HALVES: lambda: products("bfloat16"),
+    }
     count = 2 if program.endswith(TWO) else 1
     step = special[program]() if program in special else jax_step(program.removesuffix(TWO), count)
     losses, seconds = [step(0)], []
@@ -142,6 +155,15 @@ def compare(cores: int, rounds: int, programs: list[str]) -> dict:
     return {"cores": cores, "rounds": rounds, "programs": summary}
 
 
+def processor() -> str:
+    """The processor's name and family, where the system tells."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    told = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    family = told.get("cpu family", "").strip("\t: ")
+    return f"{told.get('model name', platform.machine()).strip(chr(9) + ': ')}, family {family or 'unknown'}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--child")
@@ -155,7 +177,7 @@ def main() -> None:
         "problem": {"pairs": N, "inner_steps": T, "width": WIDTH, "outer_batch": BATCH},
         "runs": [compare(cores, options.rounds, options.programs) for cores in options.cores],
         "versions": {name: version(name) for name in ("jax", "torch", "potstill")},
-        "machine": {"processor": platform.processor() or platform.machine(), "system": platform.system()},
+        "machine": {"processor": processor(), "system": platform.system()},
     }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=2) + "\n")

@@ -58,8 +58,9 @@ def draw(results: dict[str, Entry], path: Path, save: Any) -> None:
         values = [kept(entries, kind) for entries in groups.values()]
         bars = [np.std(v, ddof=1) for v in values]
         left.errorbar(list(groups), [np.mean(v) for v in values], bars, color=colour, marker="o", label=kind)
-    left.set(xscale="log", xlabel="rows", ylabel="retention", ylim=(0, None))
+    left.set(xscale="log", xlabel="rows", ylabel="retention", ylim=(0, 1.25))
     left.legend(frameon=False)
     right.plot(list(groups), [steps[str(rows)]["median"] for rows in groups], color=BLUE, marker="o")
-    right.set(xscale="log", xlabel="rows", ylabel="seconds of an outer step", ylim=(0, None))
+    most = max(entry["median"] for entry in steps.values())
+    right.set(xscale="log", xlabel="rows", ylabel="seconds of an outer step", ylim=(0, 1.25 * most))
     save(figure, path)

@@ -181,11 +181,15 @@ def engine(cells: list[Cell], best: dict[str, Cell]) -> str:
         text = "### The paper's recipe, with what it needs taken away\n\nRetention as above."
         parts.append("\n".join([text, "", *beside(cells, OF_PAPER, "paper-recipe")]))
     if any(of(cells, method) for method in SIZES[:2]):
-        text = "### Number of pairs, and wider students\n\nRetention as above; the default has 256 pairs. Most cells of 1,024 "
-            "pairs are\nolder than the present adjoint of kernel descent and took several times its seconds."
+        text = NUMBER
         parts.append("\n".join([text, "", *beside(cells, (*SIZES, "wide"))]))
     return "\n\n".join([*parts, CURVES])
 
+
+NUMBER = """### Number of pairs, and wider students
+
+Retention as above; the default has 256 pairs. Most cells of 1,024 pairs are older than the present adjoint of kernel
+descent and took several times its seconds."""
 
 CURVES = """### On the way
 

@@ -52,10 +52,18 @@ from potstill.starts import start_named
 EDGE = 1e-6  # keeps arccos differentiable where two states coincide; moves K by less than 0.1 %
 
 
-# arccos x = √(1 − x) Σ_i a_i xⁱ for 0 ≤ x ≤ 1, to 2e-8 (Abramowitz and Stegun 1964, 4.4.46). XLA's own arccos, by way
-# of atan2, takes tens of times as long on a processor and was a third of an outer step.
-SERIES = [1.5707963050, -0.2145988016, 0.0889789874, -0.0501743046, 0.0308918810, -0.0170881256, 0.0066700901]
-SERIES += [-0.0012624911]
+# a_7 … a_0 of arccos x = √(1 − x) Σ_i a_i xⁱ for 0 ≤ x ≤ 1, to 2e-8 (Abramowitz and Stegun 1964, 4.4.46). XLA's own
+# arccos goes by way of atan2, which on a processor takes many times as long.
+SERIES = (
+    -0.0012624911,
+    0.0066700901,
+    -0.0170881256,
+    0.0308918810,
+    -0.0501743046,
+    0.0889789874,
+    -0.2145988016,
+    1.5707963050,
+)
 
 
 @jax.custom_jvp
@@ -63,7 +71,7 @@ def _angle(cosine: Float[Array, "B N"]) -> Float[Array, "B N"]:
     if cosine.dtype == jnp.float64:  # which the series is not good enough for
         return jnp.arccos(cosine)
     size = jnp.abs(cosine)
-    acute = jnp.sqrt(1.0 - size) * jnp.polyval(jnp.array(SERIES[::-1], cosine.dtype), size)
+    acute = jnp.sqrt(1.0 - size) * jnp.polyval(jnp.array(SERIES, cosine.dtype), size)
     return jnp.where(cosine < 0.0, jnp.pi - acute, acute)
 
 
@@ -165,12 +173,17 @@ def _times(kernel: Float[Array, "M M"], c: Float[Array, "N A"]) -> Float[Array, 
 def descent(
     kernel: Float[Array, "M M"], before: Float[Array, "N A"], pairs: Pairs, recipe: Recipe
 ) -> Float[Array, "N A"]:
-    """What the steps of ``recipe`` gather: c of (1), where the pairs' outputs are ``before`` at the start.
+    """What the steps of ``recipe`` gather: c of (1).
 
-    ``kernel`` is each output's own, N × N, or one between pairs and outputs at once, N A × N A. With λ_t the adjoint
-    of f(S) in step t, that of K is Σ_t λ_t c_tᵀ. Back-propagation through the loop would add up these T products of
-    rank A one by one and pass over the whole matrix for each; here they are one product of two long matrices. And
-    K is symmetric: the way back needs no transpose of it.
+    With λ_t the adjoint of f(S) in step t, that of K is Σ_t λ_t c_tᵀ. Back-propagation through the loop would add up
+    these T products of rank A one by one and pass over the whole matrix for each; here they are one product of two
+    long matrices. And K is symmetric: the way back needs no transpose of it.
+
+    Args:
+        kernel: K over the pairs, symmetric: each output's own, N × N, or between pairs and outputs, N A × N A.
+        before: f₀(S), the pairs' outputs at the start.
+        pairs: actions in [−1, 1] or beyond, and weights if any.
+        recipe: SGD's steps, learning rate and momentum.
     """
     return _descend(kernel, before, pairs, recipe)[0]
 

@@ -1,5 +1,6 @@
 """Weights of states: of value, density and time; alone, multiplied, and from a dataset."""
 
+import copy
 import dataclasses
 
 import jax
@@ -13,7 +14,16 @@ from potstill.distillation import settled
 from potstill.errors import PotstillError
 from potstill.objectives import WEIGHTINGS, States, state_weights
 from potstill.objectives.density import log_density
-from potstill.objectives.weights import LEAST_EFFECTIVE, OCCUPIED, effective_share, occupancy, rarity, sdw
+from potstill.objectives.weights import (
+    LEAST_EFFECTIVE,
+    OCCUPIED,
+    OPENING,
+    effective_share,
+    occupancy,
+    opening,
+    rarity,
+    sdw,
+)
 from potstill.recipes import recipe_named
 from potstill.table import MEMORY, USUAL_NOISE, episode_steps, perturbed, strayed, tabulate, usual_states
 
@@ -119,6 +129,17 @@ def test_steps_of_episodes(data):
     np.testing.assert_array_equal(episode_steps(in_order(data)), np.arange(300) % 25)
 
 
+def test_the_opening_has_its_share():
+    """Of long episodes it gets 0.08 of the weight; of short ones, where it has more, all rows count the same."""
+    steps = jnp.tile(jnp.arange(1000.0), 3)
+    fading, weights = jnp.exp(-steps / 20.0), opening(steps)
+    assert float(jnp.sum(weights * fading) / jnp.sum(weights)) == pytest.approx(OPENING, rel=1e-4)
+    np.testing.assert_allclose((weights[1] - 1.0) / (weights[0] - 1.0), np.exp(-1.0 / 20.0), rtol=1e-4)
+    assert float(weights[999]) == pytest.approx(1.0, abs=1e-6)
+    np.testing.assert_array_equal(opening(jnp.tile(jnp.arange(30.0), 3)), np.ones(90))
+    assert bool(jnp.isfinite(opening(jnp.full(9, 1e6))).all())
+
+
 def in_order(data):
     """The same rows with next states that are those of the rows after."""
     data.next_observations[:-1] = data.observations[1:]
@@ -161,7 +182,9 @@ def test_occupancy_prefers_where_the_teacher_would_have_come():
 
 def test_which_states_count_where_nothing_is_asked_for(data, teacher):
     usual, hasty = recipe_named("default"), recipe_named("paper")
-    assert usual_states("q-gap", data, teacher, usual) == ("uniform", USUAL_NOISE)
+    assert usual_states("q-gap", data, teacher, usual) == ("uniform", USUAL_NOISE)  # not in order
+    assert usual_states("q-gap", in_order(copy.deepcopy(data)), teacher, usual) == ("opening", USUAL_NOISE)
+    assert usual_states("q-gap", in_order(copy.deepcopy(data)), teacher, hasty) == ("uniform", 2 * USUAL_NOISE)
     assert usual_states("q-gap", data, teacher, hasty) == ("uniform", 2 * USUAL_NOISE)
     assert usual_states("pbc", data, teacher, hasty) == ("uniform", 0.0)
     assert usual_states("pbc", data, teacher, usual) == ("uniform", 0.0)

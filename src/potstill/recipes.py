@@ -71,8 +71,8 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "paper": Recipe(),
     "reference": Recipe(sampled=True),
-    "default": Recipe(steps=300, learning_rate=0.03, momentum=0.9, width=128, towers=8, output_gain=2.0),
-    "towers": Recipe(steps=300, momentum=0.9, width=128, towers=8),
+    "default": Recipe(steps=300, learning_rate=0.03, momentum=0.9, width=128, towers=16, output_gain=2.0),
+    "towers": Recipe(steps=300, momentum=0.9, width=128, towers=16),
     "plain": Recipe(momentum=0.9),
     "wide": Recipe(momentum=0.9, width=512, layers=3),
     "adam": Recipe(optimiser="adam", learning_rate=1e-3),

@@ -78,18 +78,20 @@ def usual_states(objective: str, data: Transitions, teacher: Teacher | None, rec
 
     A Q-gap's students are to stay on their feet first. Where the environment ends episodes they come, by their own
     errors, to states beside the data's, and fall if they have learned nothing there: noise of 0.2 standard
-    deviations puts some there. Where it never does, what counts is to be exact where the teacher goes: weights of
-    ``occupancy``, and half of the noise. On the benchmark each helps where it is used, and costs where the other is
-    (docs/objectives/weights.md). Students that fall short err more: twice the noise. Rows in another order than that
-    of their episodes do not tell what led where: they get neither. All other objectives are as their papers have them.
+    deviations puts some there, and weights of ``opening`` see to the first steps. Where it never does, what counts is
+    to be exact where the teacher goes: weights of ``occupancy``, and half of the noise. On the benchmark each helps
+    where it is used, and costs where the other is (docs/objectives/weights.md). Students that fall short err more:
+    twice the noise, and no ``opening``, which they do not learn. Rows in another order than that of their episodes do
+    not tell what led where: of all this they get noise, where episodes end. All other objectives are as their papers
+    have them.
     """
     own = weighting_of(objective, None), 0.0
     if not objective.startswith("q-gap") or teacher is None:
         return own
-    noise = USUAL_NOISE * (2.0 if recipe.falls_short else 1.0)
+    noise, ordered = USUAL_NOISE * (2.0 if recipe.falls_short else 1.0), not breaks_of_order(data)[1]
     if extremes(data.terminations)[1]:
-        return own[0], noise
-    return own if breaks_of_order(data)[1] else ("occupancy", noise / 2.0)
+        return ("opening" if ordered and not recipe.falls_short else own[0]), noise
+    return ("occupancy", noise / 2.0) if ordered else own
 
 
 def episode_steps(data: Transitions) -> Int[np.ndarray, " M"]:

@@ -39,8 +39,9 @@ class DistillConfig:
 
     weighting: str | None = None
     """Weights of states, several with commas: ranged, clipped, shifted, softplus, reference (of value), density, sdw,
-    discounted, early (of time), occupancy (where the teacher goes), uniform. Default: ranged for av-pbc; for
-    q-gap occupancy where no episode of the data terminates; uniform for all others."""
+    discounted, early, opening (of time), occupancy (where the teacher goes), uniform. Default: ranged for av-pbc; for
+    q-gap opening where episodes of the data terminate (uniform for students of SGD without momentum), occupancy where
+    none does; uniform for all others."""
 
     state_noise: float | None = None
     """Noise on half of the states that students are judged in, in standard deviations: the teacher acts there too.

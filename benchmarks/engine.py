@@ -48,6 +48,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "plain-students": {"recipe": "plain"},
     "towers": {"recipe": "towers"},
     "all-states": {"weighting": "uniform", "state_noise": 0.0},
+    "even-weights": {"weighting": "uniform"},
     "random-start": {"initial": "random"},
     "data-actions": {"initial_actions": "data"},
     "pbc": {"objective": "pbc"},
@@ -62,9 +63,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "wide": {"recipe": "wide"},
     **{f"{size}-pairs": {"size": size} for size in (16, 64, 1024)},
 }
-ABLATION = ("plain-students", "towers", "all-states", "random-start", "data-actions", "pbc", "av-pbc")
+ABLATION = ("plain-students", "towers", "all-states", "even-weights", "random-start", "data-actions", "pbc", "av-pbc")
 ABLATION += ("sgd-outside", "600-steps", "further-pairs")
 OF_PAPER = ("paper-within-bounds", "paper-less-noise")
+SHOWN_ON_THE_WAY = ("default", "paper-recipe")  # the others' curves, which no page shows, have two points
 KEPT = ("teacher", "random", "student", "ensemble", "offline", "curve", "pace", "seconds", "sha256")
 
 
@@ -84,6 +86,8 @@ def settings(file: str, method: str, seed: int) -> DistillConfig:
     chosen = METHODS[method]
     if chosen.get("objective") == "pbc":
         chosen = chosen | view(file)
+    if method not in SHOWN_ON_THE_WAY:
+        chosen = chosen | {"curve_points": 1}
     paths = {"teacher": weights(file), "out": RUNS / f"{file}-{method}-{seed}"}
     return DistillConfig(DATASETS / f"{file}.hdf5", seed=seed, force=True, **paths, **chosen)
 

@@ -127,9 +127,9 @@ def beside(cells: list[Cell], methods: tuple[str, ...], other: str = "default") 
 
 
 def options_of(cell: Cell) -> str:
-    """The options of a cell's command that are neither its teacher nor its seed."""
+    """The options of a cell's command that change its pairs, but for teacher and seed."""
     words = [part.strip() for part in cell["command"].split(" --")[1:]]
-    kept = [f"--{word}" for word in words if word.split()[0] not in ("teacher", "seed")]
+    kept = [f"--{word}" for word in words if word.split()[0] not in ("teacher", "seed", "curve-points")]
     return " ".join(kept) or "none"
 
 

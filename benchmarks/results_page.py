@@ -12,7 +12,7 @@ import numpy as np
 import sizes_page
 from teachers import FILES, PATIENCE
 
-from potstill.reports.plots import BLUE, GREY, ORANGE, new_figure, save_figure
+from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -22,7 +22,10 @@ PUBLISHED = {
     "ReBRAC": (64.0, 51.2, 103.8, 102.3, 95.0, 109.5, 85.8, 84.3, 111.9),
     "IQL": (48.3, 44.5, 94.7, 67.5, 97.4, 107.4, 80.9, 82.2, 111.7),
     "Cal-QL": (47.6, 45.8, 50.8, 56.4, 98.0, 107.3, 84.0, 87.4, 109.0),
+    "EDAC": (67.7, 62.1, 104.8, 101.7, 99.7, 105.2, 93.4, 87.1, 114.8),
 }
+COLOURS = {"bc": GREY, "rebrac": BLUE, "iql": ORANGE, "cal-ql": GREEN, "edac": "#7d5ba6"}
+SLOWER = {"cal-ql": "Cal-QL", "edac": "EDAC"}
 ORDER = [
     f"{b}-{x}" for b in ("halfcheetah", "hopper", "walker2d") for x in ("medium", "medium-replay", "medium-expert")
 ]
@@ -79,7 +82,7 @@ def teachers(runs: dict[str, dict[str, Any]]) -> str:
         "evaluations, and the teacher of the highest was kept; in others the last. Twenty episodes at the",
         "end; ± is over seeds or, of a single seed, over episodes. Commands: `benchmarks/teachers.py`.",
         "",
-        "| file | rows | data: mean, best | BC | ReBRAC | updates | IQL | updates | published ReBRAC, IQL, Cal-QL |",
+        f"| file | rows | data: mean, best | BC | ReBRAC | updates | IQL | updates | published {', '.join(PUBLISHED)} |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for file in FILES:
@@ -91,7 +94,29 @@ def teachers(runs: dict[str, dict[str, Any]]) -> str:
         trained = [f"{score(found.get(name, []))} | {updates_of(found.get(name, []))}" for name in ("rebrac", "iql")]
         cells = " | ".join([score(found.get("bc", [])), *trained])
         lines.append(f"| {file} | {data['rows']:,} | {data['mean']:.1f}, {data['best']:.1f} | {cells} | {others} |")
-    return "\n".join([*lines, "", "![Learning curves](images/teachers.png)"])
+    return "\n".join([*lines, *slower(runs), "", "![Learning curves](images/teachers.png)"])
+
+
+def slower(runs: dict[str, dict[str, Any]]) -> list[str]:
+    """A row for each file with runs of the algorithms that take an hour or more."""
+    lines = [
+        "",
+        "The slower ones, stopped long before the million updates or more of their papers: Cal-QL does some 24",
+        "updates a second on one core, EDAC as few.",
+        "",
+        "| file | algorithm | score | updates | best of the others | published |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, label in SLOWER.items():
+        for file in FILES:
+            found = of_file(runs, file)
+            if name not in found:
+                continue
+            best = max(e["final"]["mean"] for a in ("rebrac", "iql") for e in found.get(a, []) if "final" in e)
+            of_paper = PUBLISHED[label][ORDER.index(file)]
+            score_and_updates = f"{score(found[name])} | {updates_of(found[name])}"
+            lines.append(f"| {file} | {label} | {score_and_updates} | {best:.1f} | {of_paper} |")
+    return lines
 
 
 def kept(history: list[dict[str, Any]], by: str) -> tuple[int, float]:
@@ -137,7 +162,7 @@ def teacher_curves(runs: dict[str, dict[str, Any]]) -> None:
     for axis in np.atleast_1d(axes).flat[len(files) :]:
         axis.set_visible(False)
     for axis, file in zip(np.atleast_1d(axes).flat, files, strict=False):
-        for name, colour in (("bc", GREY), ("rebrac", BLUE), ("iql", ORANGE)):
+        for name, colour in COLOURS.items():
             for entry in of_file(runs, file).get(name, []):
                 history = entry.get("history", [])
                 axis.plot([h["update"] / 1000 for h in history], [h["mean"] for h in history], color=colour, label=name)

@@ -74,6 +74,7 @@ def updates_of(entries: list[dict[str, Any]]) -> str:
 
 
 def teachers(runs: dict[str, dict[str, Any]]) -> str:
+    papers = ", ".join(PUBLISHED)
     lines = [
         "## Teachers",
         "",
@@ -82,7 +83,7 @@ def teachers(runs: dict[str, dict[str, Any]]) -> str:
         "evaluations, and the teacher of the highest was kept; in others the last. Twenty episodes at the",
         "end; ± is over seeds or, of a single seed, over episodes. Commands: `benchmarks/teachers.py`.",
         "",
-        f"| file | rows | data: mean, best | BC | ReBRAC | updates | IQL | updates | published {', '.join(PUBLISHED)} |",
+        f"| file | rows | data: mean, best | BC | ReBRAC | updates | IQL | updates | published {papers} |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for file in FILES:

@@ -107,6 +107,26 @@ def files_table(cells: list[Cell], method: str) -> str:
     return "\n".join(lines)
 
 
+def headline(cells: list[Cell]) -> str:
+    """The default in short, for the README: means of each file, and what is kept of the teachers."""
+    found = of(cells, "default")
+    seconds = np.median([c["seconds"]["distilling"] for c in found])
+    lines = [
+        f"Nine D4RL-like datasets, {len({c['seed'] for c in found})} distillation seeds × ten students × ten episodes,",
+        f"mean normalised returns; {seconds:.0f} s of distilling on one core (median), 256 pairs.",
+        "",
+        "| dataset | teacher | one student | ensemble of ten |",
+        "|---|---|---|---|",
+    ]
+    for file in FILES:
+        group = of(found, "default", file)
+        one, together = (np.mean([c[kind]["mean"] for c in group]) for kind in KINDS)
+        lines.append(f"| {file} | {teacher_of(group):.1f} | {one:.1f} | {together:.1f} |")
+    kept = [f"**{retention(found, kind):.2f}** {retention_interval(found, kind, RESAMPLES)}" for kind in KINDS]
+    lines.append(f"| share of the teacher's, mean of the files | | {' | '.join(kept)} |")
+    return "\n".join(lines)
+
+
 def beside(cells: list[Cell], methods: tuple[str, ...], other: str = "default") -> list[str]:
     """A row a method, each beside an ``other`` on the same files and seeds."""
     lines = [
@@ -168,8 +188,8 @@ def other_teachers(cells: list[Cell], best: dict[str, Cell]) -> str:
     )
 
 
-def engine(cells: list[Cell], best: dict[str, Cell]) -> str:
-    """All tables of the distillates."""
+def engine(cells: list[Cell], best: dict[str, Cell], before: list[Cell]) -> str:
+    """All tables of the distillates; ``before`` are cells of an older default, each to be compared with its like."""
     parts = [HEAD.rstrip(), *(files_table(cells, method) for method in MAIN if of(cells, method))]
     parts.append(other_teachers(cells, best))
     if any(of(cells, method) for method in ABLATION):
@@ -181,14 +201,21 @@ def engine(cells: list[Cell], best: dict[str, Cell]) -> str:
         text = "### The paper's recipe, with what it needs taken away\n\nRetention as above."
         parts.append("\n".join([text, "", *beside(cells, OF_PAPER, "paper-recipe")]))
     if any(of(cells, method) for method in SIZES[:2]):
-        text = NUMBER
-        parts.append("\n".join([text, "", *beside(cells, (*SIZES, "wide"))]))
+        parts.append("\n".join([NUMBER, "", *beside(cells, (*SIZES, "wide"))]))
+    if before:
+        others = dict.fromkeys(c["method"] for c in before if c["method"] not in SIZES)
+        parts.append("\n".join([BEFORE, "", *beside(before, (*SIZES, *others))]))
     return "\n\n".join([*parts, CURVES])
 
 
 NUMBER = """### Number of pairs, and wider students
 
-Retention as above; the default has 256 pairs. Most cells of 1,024 pairs are older than the present adjoint of kernel
+Retention as above; the default has 256 pairs."""
+
+BEFORE = """### With the default before
+
+Its students had eight towers, and all states counted the same where episodes terminate (no `opening`). Retention as
+above, each beside the default of that time. Most cells of 1,024 pairs are older than the present adjoint of kernel
 descent and took several times its seconds."""
 
 CURVES = """### On the way

@@ -6,6 +6,7 @@ python benchmarks/readme.py [--check]
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 import itertools
 import json
@@ -15,8 +16,9 @@ from pathlib import Path
 import kernel_page
 import numpy as np
 from choices import MAIN
+from engine_page import headline
 from objective_pages import pages
-from results_page import draw, page
+from results_page import distillates, draw, page
 from rich.console import Console
 
 from potstill.reports.tables import score_table
@@ -179,8 +181,9 @@ def main() -> int:
     kernel = (docs / "kernel.md").read_text()
     for name in ("widths", "costs", "adjoint", "solvers"):
         kernel = fill(kernel, name, getattr(kernel_page, name)())
+    front = {"demo": demo(), "benchmark": headline(distillates()), "measured": measured}
     wanted = {
-        readme: fill(fill(readme.read_text(), "demo", demo()), "measured", measured),
+        readme: functools.reduce(lambda text, part: fill(text, *part), front.items(), readme.read_text()),
         data: fill(fill(data.read_text(), "reading", reading()), "large", large()),
         docs / "kernel.md": kernel,
         unroll: fill(unroll.read_text(), "products", products()),

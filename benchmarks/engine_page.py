@@ -220,31 +220,38 @@ descent and took several times its seconds."""
 
 CURVES = """### On the way
 
-Retention over outer steps and over seconds of distilling, default settings: two students × five episodes at each
-point; interquartile means over files and seeds, bands are 95 % bootstrap intervals.
+Retention and return over outer steps and over seconds of distilling, for the default and for the paper's recipe: two
+students × five episodes at each point; interquartile means over files and seeds, bands are 95 % bootstrap intervals.
 
-![Retention over outer steps and seconds](images/engine.png)"""
+![Retention and return over outer steps and seconds](images/engine.png)"""
 
 
 def draw(cells: list[Cell], path: Path, save: Callable[[Any, Path], Path]) -> None:
-    """Retention over steps and over seconds, every cell interpolated between its points."""
-    cells = of(cells, "default")
-    figure, axes = new_figure(2)
-    for axis, unit, label in zip(axes, ("step", "seconds"), ("outer steps", "seconds"), strict=True):
-        end = float(np.median([c["curve"][-1][unit] for c in cells]))
-        grid = np.linspace(0.0, end, 40)
-        for kind, colour in zip(KINDS, (BLUE, GREEN), strict=True):
-            lines = np.array([along(c, unit, kind, grid) for c in cells])
-            rng = np.random.default_rng(0)
-            drawn = [interquartile_mean(lines[rng.integers(len(lines), size=len(lines))], axis=0) for _ in range(500)]
-            axis.fill_between(grid, *np.quantile(drawn, [0.025, 0.975], axis=0), color=colour, alpha=0.2, linewidth=0)
-            axis.plot(grid, interquartile_mean(lines, axis=0), color=colour, label=kind)
-        axis.set(xlabel=label, ylabel="retention", ylim=(0, None))
-        axis.legend(frameon=False)
+    """Retention and return over steps and over seconds, a row for each of the main methods."""
+    figure, axes = new_figure(4, rows=len(MAIN), width=3.4, height=2.8)
+    for row, method in zip(np.atleast_2d(axes), MAIN, strict=True):
+        plots = ((unit, share) for share in (True, False) for unit in ("step", "seconds"))
+        for axis, (unit, share) in zip(row, plots, strict=True):
+            draw_one(axis, of(cells, method), unit, share)
+        row[0].set_title(method, loc="left", fontsize=10)
     save(figure, path)
 
 
+def draw_one(axis: Any, cells: list[Cell], unit: str, share: bool) -> None:
+    """What students earn, or with ``share`` keep of their teacher's; every cell interpolated between its points."""
+    grid = np.linspace(0.0, float(np.median([c["curve"][-1][unit] for c in cells])), 40)
+    for kind, colour in zip(KINDS, (BLUE, GREEN), strict=True):
+        lines = np.array([along(c, unit, kind, grid) / (c["teacher_score"] if share else 1.0) for c in cells])
+        rng = np.random.default_rng(0)
+        drawn = [interquartile_mean(lines[rng.integers(len(lines), size=len(lines))], axis=0) for _ in range(500)]
+        axis.fill_between(grid, *np.quantile(drawn, [0.025, 0.975], axis=0), color=colour, alpha=0.2, linewidth=0)
+        axis.plot(grid, interquartile_mean(lines, axis=0), color=colour, label=kind)
+    xlabel = "outer steps" if unit == "step" else "seconds"
+    axis.set(xlabel=xlabel, ylabel="retention" if share else "normalised return", ylim=(0, None))
+    axis.legend(frameon=False, fontsize=7)
+
+
 def along(cell: Cell, unit: str, kind: str, grid: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
-    """A cell's retention at the points of ``grid``; it keeps its last value."""
-    points = [(p[unit], p[kind] / cell["teacher_score"]) for p in cell["curve"]]
-    return np.interp(grid, *np.array(points).T)
+    """A cell's return at the points of ``grid``; it keeps its last value."""
+    steps, returns = zip(*((p[unit], p[kind]) for p in cell["curve"]), strict=True)
+    return np.interp(grid, steps, returns)

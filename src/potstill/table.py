@@ -88,10 +88,12 @@ def usual_states(objective: str, data: Transitions, teacher: Teacher | None, rec
     own = weighting_of(objective, None), 0.0
     if not objective.startswith("q-gap") or teacher is None:
         return own
-    noise, ordered = USUAL_NOISE * (2.0 if recipe.falls_short else 1.0), not breaks_of_order(data)[1]
-    if extremes(data.terminations)[1]:
-        return ("opening" if ordered and not recipe.falls_short else own[0]), noise
-    return ("occupancy", noise / 2.0) if ordered else own
+    noise, ends = USUAL_NOISE * (2.0 if recipe.falls_short else 1.0), extremes(data.terminations)[1]
+    if ends and (recipe.falls_short or breaks_of_order(data)[1]):
+        return own[0], noise
+    if ends:
+        return "opening", noise
+    return own if breaks_of_order(data)[1] else ("occupancy", noise / 2.0)
 
 
 def episode_steps(data: Transitions) -> Int[np.ndarray, " M"]:

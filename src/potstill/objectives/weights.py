@@ -28,7 +28,7 @@ OCCUPIED = 0.3  # of the states, after weights of occupancy: on HalfCheetah 0.5 
 MOST_STRAYED = 1e3  # κ, over the mean of what it multiplies
 DISCOUNT = 0.99
 OPENING_STEPS = 20.0  # over which an episode's opening fades
-OPENING = 0.08  # least share of the opening: on walker2d-medium-expert 0.15 gave up what 0.08 gained
+OPENING = 0.08  # least share of the opening, chosen on walker2d-medium-expert
 
 
 class States:
@@ -146,7 +146,10 @@ def opening(steps: Float[Array, " M"]) -> Float[Array, " M"]:
 
     Every episode of a student passes through its first steps, where it has to learn to stand and to set off; in data
     of long episodes hardly any rows are of them. In data of short ones they have their share as it is: all weights
-    are 1.
+    are 1. E is the mean over the rows. Ours.
+
+    Args:
+        steps: t, how many steps of its episode precede each of M rows.
     """
     fading = jnp.exp(-steps / OPENING_STEPS)
     missing = OPENING - fading.mean()

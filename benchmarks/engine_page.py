@@ -164,8 +164,9 @@ def other_teachers(cells: list[Cell], best: dict[str, Cell]) -> str:
     lines = [
         "### Better teachers, worse students",
         "",
-        "The fixed teacher of a file is the run of the highest return, but for the files below: there an IQL run earns",
-        "more, and its students less. Mean scores of one student and of the ensemble, default settings.",
+        "The fixed teacher of a file is the run of the highest return, but for the files below: there a run of IQL or of",
+        "EDAC (on HalfCheetah) earns more, and its students less. Mean scores of one student and of the ensemble,",
+        "default settings.",
         "",
         "| file | fixed teacher | score | seeds | one, ensemble | best by return | seeds | one, ensemble |",
         "|---|---|---|---|---|---|---|---|",

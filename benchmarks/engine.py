@@ -60,8 +60,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "further-pairs": {"action_limit": 2.0},
     "paper-within-bounds": {"recipe": "paper", "action_limit": 1.0},
     "paper-less-noise": {"recipe": "paper", "state_noise": 0.2},  # on HalfCheetah no less
-    # Other students, other numbers of pairs.
-    "wide": {"recipe": "wide"},
+    # Other numbers of pairs.
     **{f"{size}-pairs": {"size": size} for size in (16, 64, 1024)},
 }
 ABLATION = ("plain-students", "towers", "all-states", "even-weights", "random-start", "data-actions", "pbc", "av-pbc")

@@ -18,7 +18,7 @@ Cell = dict[str, Any]
 KINDS = ("student", "ensemble")
 RESAMPLES = 2000
 MAIN = ("default", "paper-recipe")
-SIZES = ("16-pairs", "64-pairs", "default", "1024-pairs")
+SIZES = {16: "16-pairs", 64: "64-pairs", 256: "default", 1024: "1024-pairs"}
 HEAD = """## Distillates
 
 256 pairs from `potstill distill FILE --teacher TEACHER` without further options, by `benchmarks/engine.py`; the
@@ -164,8 +164,8 @@ def other_teachers(cells: list[Cell], best: dict[str, Cell]) -> str:
     lines = [
         "### Better teachers, worse students",
         "",
-        "The fixed teacher of a file is the run of the highest return, but for the files below: there a run of IQL or of",
-        "EDAC (on HalfCheetah) earns more, and its students less. Mean scores of one student and of the ensemble,",
+        "The fixed teacher of a file is the run of the highest return, but for the files below: there a run of IQL, on",
+        "HalfCheetah of EDAC, earns more, and its students less. Mean scores of one student and of the ensemble,",
         "default settings.",
         "",
         "| file | fixed teacher | score | seeds | one, ensemble | best by return | seeds | one, ensemble |",
@@ -189,8 +189,27 @@ def other_teachers(cells: list[Cell], best: dict[str, Cell]) -> str:
     )
 
 
-def engine(cells: list[Cell], best: dict[str, Cell], before: list[Cell]) -> str:
-    """All tables of the distillates; ``before`` are cells of an older default, each to be compared with its like."""
+def number_of_pairs(cells: list[Cell]) -> str:
+    """A row a file and a column a number of pairs, of the seeds that every number was run with."""
+    found = {size: of(cells, method) for size, method in SIZES.items()}
+    shared = set.intersection(*({(c["file"], c["seed"]) for c in group} for group in found.values()))
+    found = {size: [c for c in group if (c["file"], c["seed"]) in shared] for size, group in found.items()}
+    heads = " | ".join(f"{size:,} pairs" for size in found)
+    lines = [NUMBER, "", f"| file | teacher | {heads} |", "|---" * (2 + len(found)) + "|"]
+    for file in (file for file in FILES if any(file == place for place, _ in shared)):
+        groups = [[c for c in group if c["file"] == file] for group in found.values()]
+        means = [", ".join(f"{np.mean([c[kind]['mean'] for c in g]):.1f}" for kind in KINDS) for g in groups]
+        lines.append(f"| {file} | {teacher_of(groups[0]):.1f} | {' | '.join(means)} |")
+    kept = [", ".join(f"**{retention(group, kind):.2f}**" for kind in KINDS) for group in found.values()]
+    lines.append(f"| retention, mean of {len({file for file, _ in shared})} files | | {' | '.join(kept)} |")
+    for label, key in (("distilling", "distilling"), ("training ten students", "training")):
+        seconds = [f"{np.median([c['seconds'][key] for c in group]):.0f}" for group in found.values()]
+        lines.append(f"| seconds of {label} | | {' | '.join(seconds)} |")
+    return "\n".join(lines)
+
+
+def engine(cells: list[Cell], best: dict[str, Cell]) -> str:
+    """All tables of the distillates."""
     parts = [HEAD.rstrip(), *(files_table(cells, method) for method in MAIN if of(cells, method))]
     parts.append(other_teachers(cells, best))
     if any(of(cells, method) for method in ABLATION):
@@ -201,23 +220,14 @@ def engine(cells: list[Cell], best: dict[str, Cell], before: list[Cell]) -> str:
     if any(of(cells, method) for method in OF_PAPER):
         text = "### The paper's recipe, with what it needs taken away\n\nRetention as above."
         parts.append("\n".join([text, "", *beside(cells, OF_PAPER, "paper-recipe")]))
-    if any(of(cells, method) for method in SIZES[:2]):
-        parts.append("\n".join([NUMBER, "", *beside(cells, (*SIZES, "wide"))]))
-    if before:
-        others = dict.fromkeys(c["method"] for c in before if c["method"] not in SIZES)
-        parts.append("\n".join([BEFORE, "", *beside(before, (*SIZES, *others))]))
+    if all(of(cells, method) for method in SIZES.values()):
+        parts.append(number_of_pairs(cells))
     return "\n\n".join([*parts, CURVES])
 
 
-NUMBER = """### Number of pairs, and wider students
+NUMBER = """### Number of pairs
 
-Retention as above; the default has 256 pairs."""
-
-BEFORE = """### With the default before
-
-Its students had eight towers, and all states counted the same where episodes terminate (no `opening`). Retention as
-above, each beside the default of that time. Most cells of 1,024 pairs are older than the present adjoint of kernel
-descent and took several times its seconds."""
+Mean scores of one student and of the ensemble, default settings, one distillation seed; times are of one core."""
 
 CURVES = """### On the way
 

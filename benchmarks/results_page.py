@@ -194,8 +194,8 @@ def updates() -> str:
     return "\n".join(lines)
 
 
-def distillates(folder: str = "engine") -> list[dict[str, Any]]:
-    return engine_page.scored(load(folder), load("engine-teachers"))
+def distillates() -> list[dict[str, Any]]:
+    return engine_page.scored(load("engine"), load("engine-teachers"))
 
 
 def page() -> str:
@@ -203,7 +203,7 @@ def page() -> str:
     runs = load("teachers")
     head = HEAD.format(walker=of_file(runs, "walker2d-medium-replay")["rebrac"][0]["data"]["mean"])
     parts = [head.rstrip(), teachers(runs), stopping(runs), bounds_page.auto(runs)]
-    parts.append(engine_page.engine(distillates(), load("engine-best"), distillates("engine-before")))
+    parts.append(engine_page.engine(distillates(), load("engine-best")))
     if measured := load("sizes"):
         parts.append(sizes_page.sizes(measured))
     if measured := load("bounds"):

@@ -16,7 +16,7 @@ One log of a teacher with noisy actions (`benchmarks/sizes.py`), and its first t
 `potstill distill` without further options. Retention, mean ± standard deviation over distillation seeds, each of ten
 students × ten episodes and ten of the ensemble, against the teacher's own ten. Above a million rows batches come from
 a uniform million: from there on a step works on the same number of rows. *A step* is an outer one alone, median of
-five runs of ten, sizes in turn, on one core. These are of the default before: students of eight towers, no `opening`.
+five runs of ten, sizes in turn, on one core.
 
 | rows | seeds | one student | ensemble | setting up and distilling, s | outer steps | a step, s |
 |---|---|---|---|---|---|---|"""

@@ -166,7 +166,8 @@ def teacher_curves(runs: dict[str, dict[str, Any]]) -> None:
         for name, colour in COLOURS.items():
             for entry in of_file(runs, file).get(name, []):
                 history = entry.get("history", [])
-                axis.plot([h["update"] / 1000 for h in history], [h["mean"] for h in history], color=colour, label=name)
+                points = [h["update"] / 1000 for h in history], [h["mean"] for h in history]
+                axis.plot(*points, color=colour, label=name, marker="o" if len(history) == 1 else None, markersize=4)
         axis.set_title(file, fontsize=9)
         axis.set_xlabel("thousand updates", fontsize=8)
         handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))

@@ -213,9 +213,7 @@ def engine(cells: list[Cell], best: dict[str, Cell]) -> str:
     parts = [HEAD.rstrip(), *(files_table(cells, method) for method in MAIN if of(cells, method))]
     parts.append(other_teachers(cells, best))
     if any(of(cells, method) for method in ABLATION):
-        text = (
-            "### One part taken away at a time\n\nRetention, mean over the files run so far, beside the default there."
-        )
+        text = "### One part taken away at a time\n\nRetention, mean over files, beside the default's there."
         parts.append("\n".join([text, "", *beside(cells, ABLATION)]))
     if any(of(cells, method) for method in OF_PAPER):
         text = "### The paper's recipe, with what it needs taken away\n\nRetention as above."

@@ -25,7 +25,6 @@ from potstill.teachers.rows import to_unit
 from potstill.types import Transitions
 
 FIRST_SEED = 10_000  # of the episodes' starts; each lane has its own
-SCORED_AT_ONCE = 512  # held-out states; ten students of many towers need gigabytes for all
 TEACHER_SEED = 90  # of the episodes that the teacher plays beside its students
 
 
@@ -121,9 +120,9 @@ def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher
     """
     held = held_out_rows(len(data))
     table = tabulate(data, teacher, index=held)
-    blocks = np.array_split(data.observations[held], -(-len(held) // SCORED_AT_ONCE))
-    acted = [students.each(np.tile(block, (len(students), 1))) for block in blocks]
-    actions = to_unit(np.concatenate([part.reshape(len(students), -1, part.shape[-1]) for part in acted], axis=1), data)
+    # One after the other: the hidden layers of all at once would take most of a gigabyte.
+    acted = [students.policy(i)(data.observations[held]) for i in range(len(students))]
+    actions = to_unit(np.stack(acted), data)
     errors = np.square(actions - np.asarray(table.teacher_actions)).sum(-1).mean(-1)
     gaps = np.array([float(q_gap(jnp.asarray(a, jnp.float32), table, teacher).mean()) for a in actions])
     spread = lambda x: {"mean": float(x.mean()), "std": float(x.std(ddof=1)) if len(x) > 1 else 0.0}  # noqa: E731

@@ -1,16 +1,18 @@
-"""What bounds retention: how much of its teacher's return the plain student can keep, and what it loses to.
+"""What bounds retention: how much of its teacher's return a student can keep, and what it loses to.
 
     python benchmarks/bounds.py                               (resumable: finished files are not run again)
     python benchmarks/bounds.py --files hopper-medium
 
 For each of the nine files, with its teacher of ``benchmarks/teachers.py``:
 
-- ``relabelled``: the plain student cloned from every training state of the file, labelled by the teacher;
+- ``relabelled_default``, ``relabelled_plain``: the student of that recipe, with every training state of the file,
+  labelled by the teacher, in place of pairs;
 - ``pairs``: the plain recipe's students, as they are trained on a distillate, on random states so labelled;
 - ``noise``: the teacher itself, with Gaussian noise on its actions.
 
 Several processes may work side by side, each on files of its own. What was found goes to
-``results/bounds/FILE.json``, with the returns of every episode; a file whose teacher has changed is run again.
+``results/bounds/FILE.json``, part after part, with the returns of every episode; a file whose teacher has changed
+is run again.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from __future__ import annotations
 import argparse
 import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +37,7 @@ from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
 from potstill.evaluation import TEACHER_SEED, policy_returns, student_returns
 from potstill.policies import Policy
-from potstill.recipes import RECIPES
+from potstill.recipes import RECIPES, Recipe
 from potstill.rollouts import Act
 from potstill.runs import read_json, write_json
 from potstill.statistics import summarise
@@ -44,7 +47,7 @@ from potstill.teachers.fitted import act_in_parts
 from potstill.types import Transitions
 
 RESULTS = Path(__file__).parent / "results" / "bounds"
-RECIPE = RECIPES["plain"]
+CLONED = ("plain", "default")  # recipes whose student is cloned from all states
 # Adam, its rate falling to 0 along a cosine. On walker2d-medium-replay four times as much (40,000 updates of 512
 # rows) brought the held-out error from 0.146 to 0.134 and the return from 37.4 to 38.2, within its noise.
 UPDATES, BATCH, LEARNING_RATE = 20_000, 256, 1e-3
@@ -94,10 +97,12 @@ def descend(state: Any, key: jax.Array, pairs: Pairs, *, updates: int, batch: in
     return jax.lax.scan(body, state, jax.random.split(key, count))[0]
 
 
-def clone_all(seed: int, rows: Labelled, updates: int, batch: int) -> tuple[Any, list[dict[str, float]]]:
+def clone_all(
+    seed: int, rows: Labelled, recipe: Recipe, updates: int, batch: int
+) -> tuple[Any, list[dict[str, float]]]:
     """One student cloned from all rows; and its error on the held-out ones as it went."""
     key = jax.random.key(seed)
-    params = start(key, rows.pairs.states.shape[-1], rows.pairs.actions.shape[-1], RECIPE)
+    params = start(key, rows.pairs.states.shape[-1], rows.pairs.actions.shape[-1], recipe)
     history: list[dict[str, float]] = []
     state = (params, optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, updates)).init(params))
     for done in range(0, updates, CHUNK):
@@ -115,10 +120,10 @@ def played(students: Students, env_id: str, episodes: int, seed: int) -> dict[st
     return {"student": summarise(singles, env_id), "ensemble": summarise(together, env_id)}
 
 
-def relabelled(rows: Labelled, like: Policy, env_id: str, updates: int, batch: int) -> dict[str, Any]:
+def relabelled(recipe: Recipe, rows: Labelled, like: Policy, env_id: str, updates: int, batch: int) -> dict[str, Any]:
     """Students of all training rows, labelled by the teacher, trained for as long as they gain by it."""
     started = time.perf_counter()
-    params, histories = zip(*(clone_all(seed, rows, updates, batch) for seed in range(CLONES)), strict=True)
+    params, histories = zip(*(clone_all(seed, rows, recipe, updates, batch) for seed in range(CLONES)), strict=True)
     seconds = time.perf_counter() - started
     stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *params)
     students = Students(stacked, like.normaliser, like.action_low, like.action_high)
@@ -132,7 +137,7 @@ def random_pairs(size: int, rows: Labelled, like: Policy, env_id: str) -> dict[s
     states, actions = (np.asarray(column)[order] for column in rows.pairs[:2])
     started = time.perf_counter()
     bounds = (like.action_low, like.action_high)
-    students = train_students(states, actions, list(range(STUDENTS)), RECIPE, like.normaliser, bounds)
+    students = train_students(states, actions, list(range(STUDENTS)), RECIPES["plain"], like.normaliser, bounds)
     errors = [
         float(imitation_error(jax.tree.map(lambda x, k=k: x[k], students.params), rows.held)) for k in range(STUDENTS)
     ]
@@ -153,28 +158,44 @@ def noisy(policy: Policy, std: float, seed: int = 0) -> Act:
     return act
 
 
-def measure(file: str, updates: int, batch: int) -> dict[str, Any]:
-    """Everything about one file."""
-    started = time.perf_counter()
+def parts(file: str, updates: int, batch: int) -> dict[str, Callable[[], dict[str, Any]]]:
+    """What is to be found about one file, by name."""
     data = load_dataset(DATASETS / f"{file}.hdf5")
     teacher = potstill.load_teacher(weights(file))
     policy, env_id = teacher.policy, data.env_id
     rows = labelled(data, teacher)
-    found = {
-        "teacher": summarise(policy_returns(policy, env_id, TEACHER_EPISODES, TEACHER_SEED), env_id),
-        "relabelled": relabelled(rows, policy, env_id, updates, batch),
-        "pairs": {str(size): random_pairs(size, rows, policy, env_id) for size in SIZES},
-        "noise": {
-            str(std): summarise(policy_returns(noisy(policy, std), env_id, TOGETHER, NOISE_SEED), env_id)
-            for std in NOISE
-        },
+
+    def scored(act: Act, episodes: int, seed: int) -> dict[str, Any]:
+        return summarise(policy_returns(act, env_id, episodes, seed), env_id)
+
+    cloned = {
+        f"relabelled_{name}": functools.partial(relabelled, RECIPES[name], rows, policy, env_id, updates, batch)
+        for name in CLONED
     }
-    return found | {"seconds": time.perf_counter() - started}
+    return {
+        "teacher": lambda: scored(policy, TEACHER_EPISODES, TEACHER_SEED),
+        "pairs": lambda: {str(size): random_pairs(size, rows, policy, env_id) for size in SIZES},
+        "noise": lambda: {str(std): scored(noisy(policy, std), TOGETHER, NOISE_SEED) for std in NOISE},
+        **cloned,
+    }
 
 
-def done(path: Path, papers: dict[str, Any]) -> bool:
-    """Whether the file has been run, with the teacher it has today and these settings."""
-    return path.exists() and read_json(path).items() >= papers.items()
+def begun(path: Path, papers: dict[str, Any]) -> dict[str, Any]:
+    """What is found already; of another teacher or other settings, nothing."""
+    old = read_json(path) if path.exists() else {}
+    return old if old.items() >= papers.items() else papers
+
+
+def measure(path: Path, papers: dict[str, Any], updates: int, batch: int) -> None:
+    """Find every part that the file's result lacks."""
+    entry = begun(path, papers)
+    for name, find in parts(papers["file"], updates, batch).items():
+        if name in entry:
+            continue
+        started = time.perf_counter()
+        entry = entry | {name: find()}
+        write_json(path, entry)
+        print(f"{papers['file']}: {name}, {time.perf_counter() - started:.0f} s", flush=True)
 
 
 def main() -> None:
@@ -187,16 +208,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     settings = {"updates": options.updates, "batch": options.batch, "learning_rate": LEARNING_RATE}
     for file in options.files:
-        if not weights(file).exists():
-            continue
-        path, papers = options.out / f"{file}.json", {"teacher_sha256": teacher_hash(file), "settings": settings}
-        if done(path, papers):
-            continue
-        found = measure(file, options.updates, options.batch)
-        write_json(path, {"file": file} | papers | found)
-        scores = {key: round(found["relabelled"][key]["mean"], 1) for key in ("student", "ensemble")}
-        teacher, seconds = found["teacher"]["mean"], found["seconds"]
-        print(f"{file}: teacher {teacher:.1f}, relabelled {scores}, {seconds:.0f} s", flush=True)
+        papers = {"file": file, "teacher_sha256": teacher_hash(file), "settings": settings}
+        measure(options.out / f"{file}.json", papers, options.updates, options.batch)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ def bounds_entry(file):
         "file": file,
         "settings": {"updates": 100, "batch": 8},
         "teacher": score_of(50.0),
-        "relabelled": played(40.0),
+        "relabelled_plain": played(40.0),
+        "relabelled_default": played(44.0),
         "pairs": {size: played(20.0 + i) for i, size in enumerate(("256", "1024", "4096"))},
         "noise": {std: score_of(30.0 + i) for i, std in enumerate(("0.05", "0.1", "0.2", "0.4"))},
     }
@@ -115,9 +116,11 @@ def test_noise_is_of_the_given_size_and_keeps_to_the_bounds():
 def test_students_of_all_rows_come_near_the_teacher(data, teacher):
     from bounds import clone_all, imitation_error, labelled
 
+    from potstill.recipes import RECIPES
+
     rows = labelled(data, teacher)
     assert len(rows.pairs.states) + len(rows.held.states) == len(data)
-    params, history = clone_all(0, rows, 1100, 32)
+    params, history = clone_all(0, rows, RECIPES["plain"], 1100, 32)
     assert [entry["update"] for entry in history] == [1000, 1100]
     assert history[-1]["imitation_error"] == float(imitation_error(params, rows.held))
     spread = float(jnp.sum((rows.held.actions - rows.held.actions.mean(axis=0)) ** 2, -1).mean())
@@ -125,14 +128,14 @@ def test_students_of_all_rows_come_near_the_teacher(data, teacher):
 
 
 def test_a_bound_is_measured_again_for_another_teacher_or_other_settings(tmp_path):
-    from bounds import done
+    from bounds import begun
 
     path, papers = tmp_path / "file.json", {"teacher_sha256": "a", "settings": {"updates": 2}}
-    assert not done(path, papers)
+    assert begun(path, papers) == papers
     write_json(path, papers | {"teacher": {}})
-    assert done(path, papers)
-    assert not done(path, papers | {"teacher_sha256": "b"})
-    assert not done(path, papers | {"settings": {"updates": 3}})
+    assert begun(path, papers) == papers | {"teacher": {}}
+    for other in ({"teacher_sha256": "b"}, {"settings": {"updates": 3}}):
+        assert begun(path, papers | other) == papers | other
 
 
 def test_old_runs_are_judged_by_their_own_weights_and_settings(tmp_path, monkeypatch):

@@ -34,8 +34,8 @@ TEACHERS = HERE / "results" / "engine-teachers"
 TEACHER_EPISODES = 100
 RESULTS, RUNS = HERE / "results" / "engine", HERE.parent / "runs" / "engine"
 
-# The fixed teacher of a file is the best by return that teachers.py found, but for four: there the best, a run of IQL
-# or EDAC, makes worse students than this one (results/engine-best holds the cells that say so).
+# The fixed teacher of a file, in teachers/fixed, was the best by return of results/teachers-before and the slower
+# algorithms, but for these four: there the best, a run of IQL or EDAC, makes worse students (results/engine-best).
 FIXED = {
     "hopper-medium-replay": "hopper-medium-replay-rebrac-0",
     "halfcheetah-medium-replay": "halfcheetah-medium-replay-rebrac-0",
@@ -72,7 +72,7 @@ KEPT = ("teacher", "random", "student", "ensemble", "offline", "curve", "pace", 
 
 def weights(file: str) -> Path:
     """The file's fixed teacher."""
-    return WEIGHTS / f"{FIXED.get(file, file)}.safetensors"
+    return WEIGHTS / "fixed" / f"{file}.safetensors"
 
 
 def view(file: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Teachers for the nine benchmark datasets: algorithms × files × seeds.
 
     python benchmarks/teachers.py --algorithms rebrac iql --seeds 0 1 2
-    python benchmarks/teachers.py --algorithms bc --seeds 0 --updates 30000       (the yardstick)
+    python benchmarks/teachers.py --algorithms bc --seeds 0 --updates 30000 --patience 0           (the yardstick)
     python benchmarks/teachers.py --judge                     (no training: what auto's criterion says of old runs)
 
 Resumable: a finished run is not repeated, an interrupted one goes on from its checkpoint in ``runs/``.
@@ -33,6 +33,7 @@ from potstill.types import Transitions
 HERE = Path(__file__).parent
 DATASETS = HERE.parents[1] / "shared" / "datasets"
 RESULTS, WEIGHTS, RUNS = HERE / "results" / "teachers", HERE / "teachers", HERE.parent / "runs" / "teachers"
+BEFORE = HERE / "results" / "teachers-before"  # ReBRAC and IQL at a target rate of 0.005, 100,000 updates and more
 LEVELS = ("medium-replay", "medium", "medium-expert")
 FILES = [f"{body}-{level}" for level in LEVELS for body in ("hopper", "halfcheetah", "walker2d")]
 # ReBRAC's (actor, critic) coefficients, by file: the published ones for medium-replay of Hopper and HalfCheetah and
@@ -49,7 +50,7 @@ PENALTIES = {
     "walker2d-medium": (0.4, 0.1),
     "walker2d-medium-expert": (0.4, 0.1),
 }
-PATIENCE = 4  # evaluations, 10,000 updates apart, without a higher fitted value
+EVALUATE_EVERY, PATIENCE = 5_000, 4  # updates; evaluations without a higher worth, after which a run has stopped
 EPISODES, EPISODE_SEED = 20, 70  # of the score at the end; the learning curve plays other starts
 
 
@@ -60,7 +61,7 @@ def settings(file: str, algorithm: str, seed: int, updates: int, patience: int |
         own = {"rebrac": RebracConfig(actor_penalty=actor, critic_penalty=critic)}
     out = RUNS / f"{file}-{algorithm}-{seed}"
     path = DATASETS / f"{file}.hdf5"
-    shared = {"updates": updates, "patience": patience, "seed": seed}
+    shared = {"updates": updates, "patience": patience, "seed": seed, "evaluate_every": EVALUATE_EVERY}
     return TeachConfig(path, algorithm=algorithm, out=out, resume=True, **shared, **own)
 
 
@@ -121,14 +122,15 @@ def shown(config: TeachConfig) -> dict[str, object]:
 
 
 def keep_best(file: str) -> None:
-    """Copy the weights of the best finished run of ``file``, if they are not there yet."""
-    found = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
-    found = {name: entry for name, entry in found.items() if entry["settings"]["dataset"] == f"{file}.hdf5"}
-    scored = {name: entry["final"]["mean"] for name, entry in found.items() if "final" in entry}
+    """Copy the weights of the best finished run of ``file``, if they are not there yet, nor those of a better one."""
+    paths = [*RESULTS.glob(f"{file}-*.json"), *BEFORE.glob(f"{file}-*.json")]
+    found = {path: json.loads(path.read_text()) for path in paths}
+    found = {path: entry for path, entry in found.items() if entry["settings"]["dataset"] == f"{file}.hdf5"}
+    scored = {path: entry["final"]["mean"] for path, entry in found.items() if "final" in entry}
     best = max(scored, key=scored.__getitem__, default=None)
-    if best and (RUNS / best / "teacher.safetensors").exists():
+    if best and best.parent == RESULTS and (RUNS / best.stem / "teacher.safetensors").exists():
         WEIGHTS.mkdir(exist_ok=True)
-        shutil.copyfile(RUNS / best / "teacher.safetensors", WEIGHTS / f"{file}.safetensors")
+        shutil.copyfile(RUNS / best.stem / "teacher.safetensors", WEIGHTS / f"{file}.safetensors")
 
 
 def main() -> None:
@@ -136,7 +138,7 @@ def main() -> None:
     parser.add_argument("--files", nargs="+", default=FILES, choices=FILES)
     parser.add_argument("--algorithms", nargs="+", default=["rebrac", "iql"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--updates", type=int, default=150_000)
+    parser.add_argument("--updates", type=int, default=200_000)
     parser.add_argument("--judge", action="store_true", help="train nothing; judge finished runs that lack it")
     parser.add_argument("--patience", type=int, default=PATIENCE, help="0: all updates, and the last teacher")
     options = parser.parse_args()

@@ -64,11 +64,12 @@ def test_bounds_are_told_of_the_files_measured_so_far():
         "\n"
     )
     cells = (
-        "40.0 (0.80) | 41.0 (0.82) | 20.0 (0.40) | 21.0 (0.42) | 22.0 (0.44) | 31.0 (0.62) | 32.0 (0.64) | 33.0 (0.66)"
+        "44.0 (0.88) | 45.0 (0.90) | 40.0 (0.80) | 41.0 (0.82) | "
+        "20.0 (0.40) | 21.0 (0.42) | 22.0 (0.44) | 31.0 (0.62) | 32.0 (0.64) | 33.0 (0.66)"
     )
     assert one == f"| hopper-medium | 50.0 ± 1.0 | {cells} |"
     assert other.startswith("| walker2d-medium |")
-    assert mean.startswith("| mean of 2 files | | **0.80** | **0.82** |")
+    assert mean.startswith("| mean of 2 files | | **0.88** | **0.90** |")
 
 
 def judged_run(file, algorithm, worth, score, seed=0):

@@ -167,11 +167,14 @@ def _metadata(learner: Learner) -> dict[str, Any]:
     """What made the teacher: the shared settings and those of its own algorithm."""
     config, data = learner.config, learner.data
     own = config.algorithm.replace("-", "_")
-    shared = ("batch", "discount", "target_rate", "seed", own)
+    shared = ("batch", "discount", "seed", own)
     return {
         "algorithm": config.algorithm,
         "updates": learner.done,
-        "settings": {k: v for k, v in to_json(config).items() if k in shared},
+        "settings": {
+            **{k: v for k, v in to_json(config).items() if k in shared},
+            "target_rate": config.settings.target_rate,
+        },
         "dataset": data.name,
         "dataset_hash": data.content_hash,
         "env_id": data.env_id,

@@ -9,6 +9,11 @@ from typing import Any
 from potstill.errors import PotstillError
 from potstill.settings import check_ranges
 
+# A value spreads by one step of the environment while a target network catches up once, in 1 / τ updates: with the
+# usual 0.005 the critics of ReBRAC and IQL go on rising for some 100,000. ReBRAC's penalties and LayerNorm hold it at
+# ten times that rate, and IQL asks no critic about actions beyond the data (docs/teachers.md).
+TARGET_RATE, TARGET_RATES = 0.005, {"rebrac": 0.05, "iql": 0.02}
+
 
 @dataclass(frozen=True)
 class BcConfig:
@@ -157,8 +162,8 @@ class TeachConfig:
     discount: float = 0.99
     """γ, inside (0, 1)."""
 
-    target_rate: float = 0.005
-    """τ, how fast the target networks follow."""
+    target_rate: float | None = None
+    """τ, how fast the target networks follow. Default: 0.05 for rebrac, 0.02 for iql, 0.005 for the others."""
 
     bc: BcConfig = BcConfig()
     """Settings of bc."""
@@ -213,4 +218,5 @@ class TeachConfig:
     def settings(self) -> Settings:
         """What the updates of ``algorithm`` depend on."""
         own = getattr(self, self.algorithm.replace("-", "_"))
-        return Settings(own, self.batch, self.discount, self.target_rate)
+        usual = TARGET_RATES.get(self.algorithm, TARGET_RATE)
+        return Settings(own, self.batch, self.discount, self.target_rate if self.target_rate is not None else usual)

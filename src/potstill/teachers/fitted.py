@@ -14,7 +14,8 @@ fitted on 90 % of the episodes. The estimate is taken at the starts of the other
 
 A value spreads by one step of the environment for each time that the target Q̄ catches up, 1 / τ updates. With
 the τ = 0.005 of control a fit needs some 20,000 updates before its estimate stops rising; the policy is fixed
-here, so that a τ twenty times as large is safe and a twentieth of them do.
+here, so that a τ twenty times as large is safe and a twentieth of them do. Rewards are divided by E|r| / (1 − γ),
+so that values are about 1: Adam moves a critic by so much an update, and values of thousands take it as many.
 """
 
 from __future__ import annotations
@@ -97,9 +98,12 @@ class Evaluator:
     def __init__(self, table: Rows, data: Transitions, config: TeachConfig, caution: float = 0.0) -> None:
         self.settings = Settings(None, config.batch, config.discount, TARGET_RATE)
         self.key = jax.random.key(config.seed)
+        self.scale = float(jnp.abs(table.rewards).mean()) / (1.0 - config.discount)
+        table = table._replace(rewards=table.rewards / self.scale)
         self.table: Rows = jax.tree.map(lambda column: column[np.flatnonzero(~held_out_episodes(data))], table)
         self.starts = table.states[held_out_starts(data)]
-        self.caution = caution * config.discount * self.table.alive * _followed(table, data)[~held_out_episodes(data)]
+        followed = _followed(table, data)[~held_out_episodes(data)]
+        self.caution = caution / self.scale * config.discount * self.table.alive * followed
         self.state = begin(self.key, data.state_size, data.action_size)
 
     def __call__(self, teacher: Teacher, updates: int) -> float:
@@ -111,7 +115,7 @@ class Evaluator:
         key = jax.random.fold_in(self.key, self.state.updates)
         calls = updates * FIRST_FIT if fresh else updates
         self.state, _ = run(self.state, table, key, calls, update=update, settings=self.settings, batches=1)
-        return float(apply_critics(self.state.critic, self.starts, teacher.act(self.starts)).mean())
+        return self.scale * float(apply_critics(self.state.critic, self.starts, teacher.act(self.starts)).mean())
 
 
 def _followed(table: Rows, data: Transitions) -> Float[Array, " M"]:

@@ -164,9 +164,10 @@ def other_teachers(cells: list[Cell], best: dict[str, Cell]) -> str:
     lines = [
         "### Better teachers, worse students",
         "",
-        "The fixed teacher of a file is the run of the highest return, but for the files below: there a run of IQL, on",
-        "HalfCheetah of EDAC, earns more, and its students less. Mean scores of one student and of the ensemble,",
-        "default settings.",
+        "The fixed teachers come from older runs, those of `benchmarks/results/teachers-before` and of the slower",
+        "algorithms: each file's is the one of the highest return there, but for the files below. On these a run of",
+        "IQL, on HalfCheetah of EDAC, earned more, and its students less. Mean scores of one student and of the",
+        "ensemble, default settings.",
         "",
         "| file | fixed teacher | score | seeds | one, ensemble | best by return | seeds | one, ensemble |",
         "|---|---|---|---|---|---|---|---|",
@@ -184,9 +185,8 @@ def other_teachers(cells: list[Cell], best: dict[str, Cell]) -> str:
         )
     over = [{**c, "teacher_score": top.get(c["file"], c["teacher_score"])} for c in of(cells, "default")]
     kept = ", ".join(f"{retention(over, kind):.2f}" for kind in KINDS)
-    return "\n".join(
-        [*lines, "", f"Over the best by return in every file, retention (one student, ensemble) is {kept}."]
-    )
+    over_best = f"Over the best by return of those runs in every file, retention (one student, ensemble) is {kept}."
+    return "\n".join([*lines, "", over_best])
 
 
 def number_of_pairs(cells: list[Cell]) -> str:

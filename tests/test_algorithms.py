@@ -168,6 +168,21 @@ def test_caution_takes_off_what_the_data_cannot_answer_for():
     assert cautious - bold == pytest.approx(-2.0 * 0.5 * 0.09 / 0.5, abs=0.03)
 
 
+def test_fitted_values_come_in_any_unit():
+    """Rewards 1,024 times as large are learned as soon, and their value is 1,024 times as large."""
+    data = lqr_logs()
+    large, config = dataclasses.replace(data, rewards=1024.0 * data.rewards), TeachConfig("x", batch=64, discount=0.9)
+    teacher = Linear(data.normaliser, 0.5)
+    own, other = (fitted.cautious(rows.prepare(d, 0.9), d, config)(teacher, 100) for d in (data, large))
+    assert other == pytest.approx(1024.0 * own, rel=1e-6)
+
+
+def test_how_fast_targets_follow_depends_on_the_algorithm():
+    found = {name: TeachConfig("x", algorithm=name).settings.target_rate for name in ALGORITHMS}
+    assert found == {"bc": 0.005, "rebrac": 0.05, "iql": 0.02, "cal-ql": 0.005, "edac": 0.005}
+    assert TeachConfig("x", target_rate=0.01).settings.target_rate == 0.01
+
+
 class Beside(Linear):
     """Acts 0.3 everywhere."""
 

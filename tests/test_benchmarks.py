@@ -78,7 +78,7 @@ def judged_run(file, algorithm, worth, score, seed=0):
 
 
 def test_auto_hits_misses_and_regrets():
-    from bounds_page import auto
+    from teachers_page import auto
 
     runs = [
         judged_run("hopper-medium", "rebrac", 3.0, 90.0),

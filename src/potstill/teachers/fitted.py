@@ -98,7 +98,7 @@ class Evaluator:
     def __init__(self, table: Rows, data: Transitions, config: TeachConfig, caution: float = 0.0) -> None:
         self.settings = Settings(None, config.batch, config.discount, TARGET_RATE)
         self.key = jax.random.key(config.seed)
-        self.scale = float(jnp.abs(table.rewards).mean()) / (1.0 - config.discount)
+        self.scale = float(jnp.abs(table.rewards).mean()) / (1.0 - config.discount) or 1.0
         table = table._replace(rewards=table.rewards / self.scale)
         self.table: Rows = jax.tree.map(lambda column: column[np.flatnonzero(~held_out_episodes(data))], table)
         self.starts = table.states[held_out_starts(data)]

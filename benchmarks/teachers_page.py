@@ -1,0 +1,255 @@
+"""The teachers' part of ``docs/results.md``: scores, curves, when runs end, and how often ``auto`` is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from teachers import EVALUATE_EVERY, FILES, PATIENCE
+
+from potstill.config import TeachConfig
+from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
+from potstill.teachers.choice import candidates
+
+Runs = dict[str, dict[str, Any]]  # results by the run's name
+
+# Final scores on D4RL's own files, published with CORL; Cal-QL's are those of the distillation paper.
+PUBLISHED = {
+    "ReBRAC": (64.0, 51.2, 103.8, 102.3, 95.0, 109.5, 85.8, 84.3, 111.9),
+    "IQL": (48.3, 44.5, 94.7, 67.5, 97.4, 107.4, 80.9, 82.2, 111.7),
+    "Cal-QL": (47.6, 45.8, 50.8, 56.4, 98.0, 107.3, 84.0, 87.4, 109.0),
+    "EDAC": (67.7, 62.1, 104.8, 101.7, 99.7, 105.2, 93.4, 87.1, 114.8),
+}
+COLOURS = {"bc": GREY, "rebrac": BLUE, "iql": ORANGE, "cal-ql": GREEN, "edac": "#7d5ba6"}
+SLOWER = {"cal-ql": "Cal-QL", "edac": "EDAC"}
+OLDER = (
+    "Runs marked ° are older: they had targets that followed more slowly (below), and most ended with a given number",
+    "of updates.",
+)
+NAMES = {"rebrac": "ReBRAC", "iql": "IQL"}
+ON_THE_WAY = (10_000, 20_000, 30_000, 50_000, 100_000)  # updates
+ORDER = [
+    f"{b}-{x}" for b in ("halfcheetah", "hopper", "walker2d") for x in ("medium", "medium-replay", "medium-expert")
+]
+OWN = {config.algorithm for config in candidates(TeachConfig("any")).values()}  # what auto itself trains
+
+
+def of_file(runs: Runs, file: str) -> dict[str, list[dict[str, Any]]]:
+    """Runs of one file, by algorithm, in the order of their seeds."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in runs.values():
+        if entry["settings"]["dataset"] == f"{file}.hdf5":
+            found.setdefault(entry["settings"]["algorithm"], []).append(entry)
+    return found
+
+
+def score(entries: list[dict[str, Any]]) -> str:
+    """Mean over seeds; ± over seeds or, of one seed, over its episodes; how many diverged."""
+    means = [entry["final"]["mean"] for entry in entries if "final" in entry]
+    if not means:
+        return f"diverged ({len(entries)})" if entries else "–"
+    spread = np.std(means, ddof=1) if len(means) > 1 else entries[0]["final"]["std"]
+    seeds = f"{len(means)} seed{'s' if len(means) > 1 else ''}"
+    lost = f", {len(entries) - len(means)} diverged" if len(entries) > len(means) else ""
+    return f"{np.mean(means):.1f} ± {spread:.1f} ({seeds}{lost})"
+
+
+def updates_of(entries: list[dict[str, Any]]) -> str:
+    """How many thousand updates the teachers that were kept had had, and at how many the run ended."""
+    scored = [entry for entry in entries if "final" in entry]
+    found = [f"{e['updates'] // 1000} of {e['history'][-1]['update'] // 1000}k{'°' * ('older' in e)}" for e in scored]
+    return ", ".join(found) or "–"
+
+
+def with_older(runs: Runs, before: Runs) -> Runs:
+    """All runs, and older ones, marked, where a file, algorithm and seed has not been run anew."""
+    return {name: {**run, "older": True} for name, run in before.items()} | runs
+
+
+def teachers(runs: Runs) -> str:
+    papers = ", ".join(PUBLISHED)
+    lines = [
+        "## Teachers",
+        "",
+        "Trained with `potstill teach`, ReBRAC and IQL until they stopped improving by the offline criterion: until",
+        f"the worth (cautious fitted Q-evaluation, no environment) had not risen for {PATIENCE} evaluations, one each",
+        f"{EVALUATE_EVERY:,} updates. The teacher of the highest worth was kept: *updates* are its own, of those that",
+        "the run had in all. BC had 30,000. Twenty episodes at the end; ± is over seeds or, of a single seed, over",
+        "episodes. Commands: `benchmarks/teachers.py`.",
+        *(OLDER if any("older" in run for run in runs.values()) else ()),
+        "",
+        f"| file | rows | data: mean, best | BC | ReBRAC | updates | IQL | updates | published {papers} |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for file in FILES:
+        found = of_file(runs, file)
+        if not found:
+            continue
+        data = next(iter(found.values()))[0]["data"]
+        others = ", ".join(f"{scores[ORDER.index(file)]}" for scores in PUBLISHED.values())
+        trained = [f"{score(found.get(name, []))} | {updates_of(found.get(name, []))}" for name in ("rebrac", "iql")]
+        cells = " | ".join([score(found.get("bc", [])), *trained])
+        lines.append(f"| {file} | {data['rows']:,} | {data['mean']:.1f}, {data['best']:.1f} | {cells} | {others} |")
+    return "\n".join([*lines, *slower(runs), "", "![Learning curves](images/teachers.png)"])
+
+
+def slower(runs: Runs) -> list[str]:
+    """A row for each file with runs of the algorithms that take an hour or more."""
+    lines = [
+        "",
+        "The slower ones, which ended long before the million updates or more of their papers:",
+        "",
+        "| file | algorithm | score | updates | a second, on one core | best of ReBRAC and IQL | published |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, label in SLOWER.items():
+        for file in FILES:
+            found = of_file(runs, file)
+            if name not in found:
+                continue
+            best = max(e["final"]["mean"] for a in ("rebrac", "iql") for e in found.get(a, []) if "final" in e)
+            of_paper = PUBLISHED[label][ORDER.index(file)]
+            score_and_updates = f"{score(found[name])} | {updates_of(found[name])}"
+            rate = np.median([e["updates_per_second"] for e in found[name] if "final" in e])
+            lines.append(f"| {file} | {label} | {score_and_updates} | {rate:.0f} | {best:.1f} | {of_paper} |")
+    return lines
+
+
+def stopping(runs: Runs) -> str:
+    """Which evaluation the offline criteria keep of runs that it stopped, and what the others earn."""
+    stopped = [run for run in runs.values() if "final" in run and run["settings"]["patience"] is not None]
+    lines = [
+        "## Which evaluation is kept",
+        "",
+        "Of the runs above that stopped by their worth: the return of ten episodes played beside an evaluation, mean",
+        "over runs, for the evaluation of the highest worth (which is kept), of the highest fitted value without",
+        "caution, for the last one, and for the one that looks best in hindsight, its luck included.",
+        "",
+        "| algorithm | runs | updates in all | by worth | by fitted value | the last | best in hindsight |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, label in NAMES.items():
+        found = [run["history"] for run in stopped if run["settings"]["algorithm"] == name]
+        if not found:
+            continue
+        ends = np.mean([history[-1]["update"] for history in found])
+        kept = [[max(h, key=itemgetter(by))["mean"] for h in found] for by in ("worth", "fitted_value", "mean")]
+        kept.insert(2, [h[-1]["mean"] for h in found])
+        lines.append(
+            f"| {label} | {len(found)} | {ends:,.0f} | " + " | ".join(f"{np.mean(means):.1f}" for means in kept) + " |"
+        )
+    return "\n".join(lines)
+
+
+def at(history: list[dict[str, Any]], update: int) -> float:
+    """The return of ten episodes after so many updates, or at the end of a run that stopped before."""
+    return float(next((entry for entry in history if entry["update"] >= update), history[-1])["mean"])
+
+
+def pace(runs: Runs, before: Runs) -> str:
+    """Returns on the way, with the targets' usual rate and with that of today, of the runs that have both."""
+    heads = " | ".join(f"{update:,}" for update in ON_THE_WAY)
+    lines = [
+        "## How fast targets follow",
+        "",
+        "A value spreads by one step of the environment while the target networks catch up once, in 1 / τ updates.",
+        "Return of ten episodes after so many updates, mean over the same files and seeds; runs of today that had",
+        "stopped count with their last evaluation.",
+        "",
+        f"| algorithm | τ | runs | {heads} |",
+        "|---|---|---|" + "---|" * len(ON_THE_WAY),
+    ]
+    for name, label in NAMES.items():
+        both = [
+            key for key in sorted(runs) if f"-{name}-" in key and all("final" in r.get(key, {}) for r in (runs, before))
+        ]
+        both = [key for key in both if before[key]["history"][-1]["update"] >= ON_THE_WAY[-1]]
+        for group in (before, runs) if both else ():
+            rate = TeachConfig("any", algorithm=name, target_rate=group[both[0]]["settings"]["target_rate"])
+            means = [np.mean([at(group[key]["history"], update) for key in both]) for update in ON_THE_WAY]
+            cells = " | ".join(f"{mean:.1f}" for mean in means)
+            lines.append(f"| {label} | {rate.settings.target_rate:g} | {len(both)} | {cells} |")
+    return "\n".join(lines)
+
+
+def draw(runs: Runs, path: Path) -> None:
+    files = [file for file in FILES if of_file(runs, file)]
+    figure, axes = new_figure(3, height=2.6, width=3.6, rows=-(-len(files) // 3))
+    for axis in np.atleast_1d(axes).flat[len(files) :]:
+        axis.set_visible(False)
+    for axis, file in zip(np.atleast_1d(axes).flat, files, strict=False):
+        for name, colour in COLOURS.items():
+            for entry in of_file(runs, file).get(name, []):
+                history = entry.get("history", [])
+                points = [h["update"] / 1000 for h in history], [h["mean"] for h in history]
+                axis.plot(*points, color=colour, label=name, marker="o" if len(history) == 1 else None, markersize=4)
+        axis.set_title(file, fontsize=9)
+        axis.set_xlabel("thousand updates", fontsize=8)
+        handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+        axis.legend(handles.values(), handles.keys(), fontsize=7, frameon=False)
+    figure.supylabel("normalised return", fontsize=9)
+    save_figure(figure, path)
+
+
+class Verdict(NamedTuple):
+    """What the offline criterion picks among runs, and what picking the truly best would have earned more."""
+
+    picked: str
+    best: str
+    regret: float
+
+
+def verdict(runs: Runs) -> Verdict:
+    """The run of the highest worth against that of the highest score."""
+    picked = max(runs, key=lambda name: runs[name]["worth"])
+    best = max(runs, key=lambda name: runs[name]["final"]["mean"])
+    return Verdict(picked, best, runs[best]["final"]["mean"] - runs[picked]["final"]["mean"])
+
+
+def judged(runs: Iterable[dict[str, Any]], file: str) -> Runs:
+    """One run of each algorithm on a file that has both a score and a worth, that of the lowest seed."""
+    fit = [run for run in runs if {"final", "worth"} <= run.keys() and run["settings"]["dataset"] == f"{file}.hdf5"]
+    found: Runs = {}
+    for run in fit:
+        name, seed = run["settings"]["algorithm"], run["settings"]["seed"]
+        if name not in found or seed < found[name]["settings"]["seed"]:
+            found[name] = run
+    return found
+
+
+def auto(runs: Runs) -> str:
+    """A row for each file with two judged runs or more: candidates, the one picked, the best, the regret."""
+    lines = [
+        "## How often `auto` is right",
+        "",
+        "`potstill teach --algorithm auto` keeps the candidate of the highest *worth*: its discounted return by",
+        "cautious fitted Q-evaluation, from the data alone. Here the same criterion judges the runs above, one of each",
+        "algorithm (the lowest seed that was judged by it as it is today), where a file has two or more; `auto` itself",
+        "trains IQL and ReBRAC at three penalties, with settings that are not always those above. *Regret* is the best",
+        "run's score minus the picked one's.",
+        "",
+    ]
+    found = {file: runs_of for file in FILES if len(runs_of := judged(runs.values(), file)) > 1}
+    if not found:
+        return "\n".join([*lines, "No file has two such runs yet."])
+    lines += ["| file | candidates: worth, score | picked | best | | regret |", "|---|---|---|---|---|---|"]
+    for file, named in found.items():
+        shown = "; ".join(f"{name}: {run['worth']:.4g}, {run['final']['mean']:.1f}" for name, run in named.items())
+        picked, best, regret = verdict(named)
+        lines.append(f"| {file} | {shown} | {picked} | {best} | {'miss' if regret else 'hit'} | {regret:.1f} |")
+    lines.append(total("all candidates", found.values()))
+    own = [{name: run for name, run in named.items() if name in OWN} for named in found.values()]
+    own = [named for named in own if len(named) > 1]
+    if own and own != list(found.values()):
+        lines.append(total(f"{' and '.join(sorted(OWN))} alone", own))
+    return "\n".join(lines)
+
+
+def total(label: str, files: Iterable[Runs]) -> str:
+    """The table's last line: hits of files, mean regret."""
+    regrets = [verdict(runs).regret for runs in files]
+    hits = f"**{regrets.count(0.0)} of {len(regrets)}**"
+    return f"| {label} | | | | {hits} | **{np.mean(regrets):.1f}** |"

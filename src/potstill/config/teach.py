@@ -35,7 +35,7 @@ class BcConfig:
 
 @dataclass(frozen=True)
 class RebracConfig:
-    """ReBRAC. TD3+BC is actor_penalty 0.4 / A, critic_penalty 0, no layer_norm, two hidden layers, target rate 0.005."""
+    """ReBRAC. TD3+BC: actor_penalty 0.4 / A, critic_penalty 0, no layer_norm, two hidden layers, target_rate 0.005."""
 
     _: KW_ONLY
 

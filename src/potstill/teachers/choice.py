@@ -13,7 +13,7 @@ from potstill.teachers.fitted import HORIZON, cautious
 from potstill.teachers.rows import Rows
 from potstill.types import Transitions
 
-FITTED_UPDATES = 2_000  # for each candidate, five times over: from a fresh critic, so that none has a head start
+FITTED_UPDATES = 2_000  # for each candidate, ten times over: from a fresh critic, so that none has a head start
 
 # From loose to tight: how far the policy may leave the data's actions. Published ReBRAC coefficients lie
 # in this range, and the right one differs by dataset.

@@ -59,6 +59,9 @@ def test_what_teach_refuses(tmp_path):
         potstill.teach(path, algorithm="rebrack")
     with pytest.raises(PotstillError, match="inside"):
         potstill.teach(path, discount=1.0)
+    for rate in (0.0, 1.5, float("nan")):
+        with pytest.raises(PotstillError, match=r"--target-rate .*: inside \(0, 1\] is needed"):
+            potstill.teach(path, target_rate=rate)
     assert not (tmp_path / "run").exists()
 
 

@@ -205,7 +205,9 @@ class TeachConfig:
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, updates=2, batch=1, evaluate_every=2, episodes=0, seed=0, target_rate=1e-12)
+        check_ranges(self, updates=2, batch=1, evaluate_every=2, episodes=0, seed=0)
+        if self.target_rate is not None and not 0.0 < self.target_rate <= 1.0:
+            raise PotstillError(f"--target-rate {self.target_rate}: inside (0, 1] is needed")
         if not 0.0 < self.discount < 1.0:
             raise PotstillError(f"--discount {self.discount}: inside (0, 1) is needed")
         check_ranges(self, fitted_updates=0, patience=1)

@@ -107,8 +107,8 @@ def files_table(cells: list[Cell], method: str) -> str:
     return "\n".join(lines)
 
 
-def headline(cells: list[Cell]) -> str:
-    """The default in short, for the README: means of each file, and what is kept of the teachers."""
+def headline(cells: list[Cell], bounds: dict[str, dict[str, Any]]) -> str:
+    """The default in short, for the README: means of each file, and what they and all states keep of the teachers."""
     found = of(cells, "default")
     seconds = np.median([c["seconds"]["distilling"] for c in found])
     lines = [
@@ -124,6 +124,11 @@ def headline(cells: list[Cell]) -> str:
         lines.append(f"| {file} | {teacher_of(group):.1f} | {one:.1f} | {together:.1f} |")
     kept = [f"**{retention(found, kind):.2f}** {retention_interval(found, kind, RESAMPLES)}" for kind in KINDS]
     lines.append(f"| share of the teacher's, mean of the files | | {' | '.join(kept)} |")
+    clones = [entry["relabelled_default"] for entry in bounds.values()]
+    scores = np.array([[clone[kind]["mean"] for kind in KINDS] for clone in clones])
+    whole = scores / np.array([[entry["teacher"]["mean"]] for entry in bounds.values()])
+    label = f"the same students ({clones[0]['student']['policies']}) trained on all states, with the teacher's actions"
+    lines.append(f"| {label} | | " + " | ".join(f"{share:.2f}" for share in whole.mean(axis=0)) + " |")
     return "\n".join(lines)
 
 

@@ -19,6 +19,7 @@ from choices import MAIN
 from engine_page import headline
 from objective_pages import pages
 from results_page import distillates, draw, page
+from results_page import load as load_folder
 from rich.console import Console
 
 from potstill.reports.tables import score_table
@@ -181,7 +182,7 @@ def main() -> int:
     kernel = (docs / "kernel.md").read_text()
     for name in ("widths", "costs", "adjoint", "solvers"):
         kernel = fill(kernel, name, getattr(kernel_page, name)())
-    front = {"demo": demo(), "benchmark": headline(distillates()), "measured": measured}
+    front = {"demo": demo(), "benchmark": headline(distillates(), load_folder("bounds")), "measured": measured}
     wanted = {
         readme: functools.reduce(lambda text, part: fill(text, *part), front.items(), readme.read_text()),
         data: fill(fill(data.read_text(), "reading", reading()), "large", large()),

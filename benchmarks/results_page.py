@@ -67,7 +67,7 @@ def page() -> str:
     if measured := load("sizes"):
         parts.append(sizes_page.sizes(measured))
     if measured := load("bounds"):
-        parts.append(bounds_page.bounds(measured))
+        parts.append(bounds_page.bounds(measured, distillates()))
     if (RESULTS / "updates.json").exists():
         parts.append(updates())
     return "\n\n".join(parts) + "\n"

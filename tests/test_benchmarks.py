@@ -60,16 +60,17 @@ def bounds_entry(file):
 def test_bounds_are_told_of_the_files_measured_so_far():
     from bounds_page import bounds
 
-    *_, one, other, mean = bounds({file: bounds_entry(file) for file in ("walker2d-medium", "hopper-medium")}).split(
-        "\n"
-    )
+    files = ("walker2d-medium", "hopper-medium")
+    distilled = {"method": "default", "teacher_score": 60.0, "student": score_of(54.0), "ensemble": score_of(57.0)}
+    page = bounds({file: bounds_entry(file) for file in files}, [{**distilled, "file": file} for file in files])
+    *_, one, other, mean = page.split("\n")
     cells = (
-        "44.0 (0.88) | 45.0 (0.90) | 40.0 (0.80) | 41.0 (0.82) | "
+        "54.0 (0.90) | 57.0 (0.95) | 44.0 (0.88) | 45.0 (0.90) | 40.0 (0.80) | 41.0 (0.82) | "
         "20.0 (0.40) | 21.0 (0.42) | 22.0 (0.44) | 31.0 (0.62) | 32.0 (0.64) | 33.0 (0.66)"
     )
     assert one == f"| hopper-medium | 50.0 ± 1.0 | {cells} |"
     assert other.startswith("| walker2d-medium |")
-    assert mean.startswith("| mean of 2 files | | **0.88** | **0.90** |")
+    assert mean.startswith("| mean of 2 files | | **0.90** | **0.95** | **0.88** | **0.90** |")
 
 
 def judged_run(file, algorithm, worth, score, seed=0):

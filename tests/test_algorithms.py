@@ -149,7 +149,7 @@ def test_the_data_alone_rank_policies():
     for gain in (k, 0.0, -0.5 * k):
         teacher = Linear(data.normaliser, gain)
         assert isinstance(teacher, Teacher)
-        found[gain] = diagnostics.OfflineScores(data, config)(teacher, 1500)
+        found[gain] = diagnostics.OfflineScores(data, config)(teacher, 250)
     worth = [scores["fitted_value"] for scores in found.values()]
     assert worth[0] == pytest.approx(-p * float(np.mean(starts**2)), abs=0.15)
     assert worth[0] > worth[1] + 0.2 > worth[2] + 0.4
@@ -164,7 +164,9 @@ def test_caution_takes_off_what_the_data_cannot_answer_for():
     data.actions[:, 0] = 0.6 * (np.arange(len(data)) % 3 == 0)
     config = TeachConfig("x", batch=64, discount=0.5)
     table = rows.prepare(data, 0.5)
-    bold, cautious = (fitted.Evaluator(table, data, config, c)(Beside(data.normaliser), 1000) for c in (0.0, 2.0))
+    bold, cautious = (
+        fitted.Evaluator(table, data, config, np.arange(9), c)(Beside(data.normaliser), 200) for c in (0.0, 2.0)
+    )
     assert cautious - bold == pytest.approx(-2.0 * 0.5 * 0.09 / 0.5, abs=0.03)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from potstill.config import TeachConfig
 from potstill.teachers import rows
 from potstill.teachers.base import Teacher
-from potstill.teachers.fitted import HORIZON, cautious
+from potstill.teachers.fitted import cautious
 from potstill.teachers.rows import Rows
 from potstill.types import Transitions
 
@@ -30,7 +30,7 @@ def candidates(config: TeachConfig) -> dict[str, TeachConfig]:
 
 
 def worth(teacher: Teacher, table: Rows, data: Transitions, config: TeachConfig) -> float:
-    """What a candidate is ranked by: J(π) by cautious fitted Q-evaluation, 1 − γ a third of what training's is.
+    """What a candidate is ranked by: cautious fitted Q-evaluation, from the states of held-out episodes.
 
     Args:
         teacher: the candidate.
@@ -55,7 +55,6 @@ def reason(ranking: list[dict[str, Any]]) -> str:
     best, *others = ranking
     rest = ", ".join(f"{entry['candidate']} {entry['fitted_value']:.4g}" for entry in others)
     return (
-        f"chose {best['candidate']}: over {HORIZON:.0f} x the training's horizon, fitted Q-evaluation puts its "
-        f"discounted return from held-out starts, less what leaving the data's actions costs, at "
-        f"{best['fitted_value']:.4g} ({rest})"
+        f"chose {best['candidate']}: fitted Q-evaluation puts its discounted return from held-out states, less what "
+        f"leaving the data's actions costs, at {best['fitted_value']:.4g} ({rest})"
     )

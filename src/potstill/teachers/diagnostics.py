@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-import numpy as np
 
 from potstill.config import TeachConfig
 from potstill.teachers import rows as rows_
 from potstill.teachers.base import Teacher
-from potstill.teachers.fitted import Evaluator, cautious, held_out_episodes, held_out_starts
+from potstill.teachers.fitted import Evaluator, cautious, held_out_starts, held_out_states
 from potstill.types import Transitions
-
-MOST_ROWS = 8192
 
 
 class OfflineScores:
     """Offline figures of a teacher in training, each in units of discounted return.
 
     ``fitted_value``      J(π) by fitted Q-evaluation (:mod:`potstill.teachers.fitted`)
-    ``worth``             the same with caution, over three times the horizon: what a training is stopped by
+    ``worth``             the same with caution, from the states of held-out episodes: what a training is stopped by
     ``claimed_value``     what the teacher's own critics (their minimum) say of the same starts
     ``data_value``        what the data's own policy earned from there
     ``value_correlation`` of the critics with the data's Monte-Carlo returns, on held-out episodes
@@ -27,10 +24,11 @@ class OfflineScores:
 
     def __init__(self, data: Transitions, config: TeachConfig) -> None:
         table = rows_.prepare(data, config.discount)
-        self.evaluators = {"fitted_value": Evaluator(table, data, config), "worth": cautious(table, data, config)}
-        self.starts = self.evaluators["worth"].starts
-        self.data_value = float(table.returns[held_out_starts(data)].mean())
-        chosen = np.random.default_rng(0).permutation(np.flatnonzero(held_out_episodes(data)))[:MOST_ROWS]
+        starts, chosen = held_out_starts(data), held_out_states(data)
+        of_starts = Evaluator(table, data, config, starts)
+        self.evaluators = {"fitted_value": of_starts, "worth": cautious(table, data, config)}
+        self.starts = table.states[starts]
+        self.data_value = float(table.returns[starts].mean())
         self.held = [column[chosen] for column in (table.states, table.actions, table.returns)]
 
     def __call__(self, teacher: Teacher, updates: int) -> dict[str, float]:

@@ -10,7 +10,8 @@ a′ what the data did in s′. Far from the data's actions a critic extrapolate
 what it says sounds. Source of the penalty: ReBRAC's in the critic's target; in a fit that only judges it is ours.
 
 The policy is fixed, its next actions are computed once for all rows, and a critic with LayerNorm is
-fitted on 90 % of the episodes. The estimate is taken at the starts of the others.
+fitted on 90 % of the episodes. J is read at the starts of the others; the cautious estimate at all their states
+alike, which are many more and lie all along an episode: at γ = 0.99 starts know nothing of a fall 300 steps later.
 
 A value spreads by one step of the environment for each time that the target Q̄ catches up, 1 / τ updates. With
 the τ = 0.005 of control a fit needs some 20,000 updates before its estimate stops rising; the policy is fixed
@@ -43,7 +44,7 @@ TARGET_RATE = 0.1  # τ
 FIRST_FIT = 10  # times as many updates for the first policy: starting from nothing, a fit overshoots before it settles
 HELD_OUT = 10  # every tenth episode
 CAUTION = 2.0  # standard deviations of the reward for each unit of squared distance to the data's actions
-HORIZON = 3.0  # times as far as the training looks: at γ = 0.99 a policy that falls after 200 steps looks as good
+MOST_STATES = 8192  # of held-out episodes, that a cautious estimate is read at
 
 
 class State(NamedTuple):
@@ -79,6 +80,11 @@ def held_out_episodes(data: Transitions) -> Bool[np.ndarray, " M"]:
     return held if held.any() else np.arange(len(data)) == len(data) - 1
 
 
+def held_out_states(data: Transitions) -> Int[np.ndarray, " H"]:
+    """Rows of the held-out episodes: all, or 8,192 drawn once and for all."""
+    return np.random.default_rng(0).permutation(np.flatnonzero(held_out_episodes(data)))[:MOST_STATES]
+
+
 def held_out_starts(data: Transitions) -> Int[np.ndarray, " E"]:
     """First rows of the held-out episodes; of all episodes if none is held out from its start."""
     begun = np.append(True, data.episode_ends[:-1])
@@ -93,22 +99,30 @@ class Evaluator:
         table: all rows of ``data``.
         data: says where episodes begin and end.
         config: batch, discount and seed of the fit.
+        read_at: rows of ``data`` whose states the estimate is the mean over.
         caution: λ, in units of reward.
     """
 
-    def __init__(self, table: Rows, data: Transitions, config: TeachConfig, caution: float = 0.0) -> None:
+    def __init__(
+        self,
+        table: Rows,
+        data: Transitions,
+        config: TeachConfig,
+        read_at: Int[np.ndarray, " H"],
+        caution: float = 0.0,
+    ) -> None:
         self.settings = Settings(None, config.batch, config.discount, TARGET_RATE)
         self.key = jax.random.key(config.seed)
         self.scale = float(jnp.abs(table.rewards).mean()) / (1.0 - config.discount) or 1.0
         table = table._replace(rewards=table.rewards / self.scale)
         self.table: Rows = jax.tree.map(lambda column: column[np.flatnonzero(~held_out_episodes(data))], table)
-        self.starts = table.states[held_out_starts(data)]
+        self.states = table.states[read_at]
         followed = _followed(table, data)[~held_out_episodes(data)]
         self.caution = caution / self.scale * config.discount * self.table.alive * followed
         self.state = begin(self.key, data.state_size, data.action_size)
 
     def __call__(self, teacher: Teacher, updates: int) -> float:
-        """J(π) of ``teacher`` after ``updates`` more updates (ten times as many at first), as a discounted return."""
+        """What ``teacher`` is worth, in discounted return, after ``updates`` more updates (at first ten times as many)."""
         fresh = not int(self.state.updates)
         own = act_in_parts(teacher, self.table.next_states)
         strays = jnp.sum((own - self.table.next_actions) ** 2, axis=-1)
@@ -117,7 +131,7 @@ class Evaluator:
         calls = updates * FIRST_FIT if fresh else updates
         settings = dataclasses.replace(self.settings, own=updates)
         self.state, _ = run(self.state, table, key, calls, update=update, settings=settings, batches=1)
-        return self.scale * float(apply_critics(self.state.critic, self.starts, teacher.act(self.starts)).mean())
+        return self.scale * float(apply_critics(self.state.critic, self.states, teacher.act(self.states)).mean())
 
 
 def _followed(table: Rows, data: Transitions) -> Float[Array, " M"]:
@@ -127,15 +141,14 @@ def _followed(table: Rows, data: Transitions) -> Float[Array, " M"]:
 
 
 def cautious(table: Rows, data: Transitions, config: TeachConfig) -> Evaluator:
-    """The evaluator that teachers are chosen by: λ two standard deviations of the reward, 1 − γ a third of training's.
+    """The evaluator that teachers are chosen by: λ two standard deviations of the reward, read at held-out states.
 
     Args:
         table: all rows of ``data``.
         data: says where episodes begin and end.
         config: the settings of the training.
     """
-    further = dataclasses.replace(config, discount=1.0 - (1.0 - config.discount) / HORIZON)
-    return Evaluator(table, data, further, CAUTION * float(table.rewards.std()))
+    return Evaluator(table, data, config, held_out_states(data), CAUTION * float(table.rewards.std()))
 
 
 def act_in_parts(teacher: Teacher, states: Float[Array, "M S"], part: int = 16_384) -> Float[Array, "M A"]:

@@ -175,6 +175,32 @@ def pace(runs: Runs, before: Runs) -> str:
     return "\n".join(lines)
 
 
+def criteria(results: Runs) -> str:
+    """How fits of several kinds go with returns along trainings, and what the policy earns that each likes best."""
+    found = list(results.values())
+    trainings = "; ".join(f"{entry['algorithm']} on {entry['file']}" for entry in found)
+    end = np.mean([entry["returns"][-1] for entry in found])
+    lines = [
+        "## Which offline criterion",
+        "",
+        "Ten policies along a training, each of which played ten episodes, and fitted Q-evaluation of one after the",
+        f"other (`benchmarks/criteria.py`), mean over {len(found)} trainings:",
+        f"{trainings}.",
+        "*Correlation* is that with the return; beside it the return of the policy that the criterion likes best. The",
+        f"last policies earn {end:.1f}, the best in hindsight {np.mean([max(entry['returns']) for entry in found]):.1f}.",
+        "*Horizon* is over 1 / (1 − γ) of the training. The last line is the worth, which was chosen by this table.",
+        "",
+        "| horizon | caution | read at | correlation | return of the best liked |",
+        "|---|---|---|---|---|",
+    ]
+    for name in sorted(found[0]["criteria"], key=lambda name: (name[0] != "3", name)):
+        values = [(np.array(entry["criteria"][name]), np.array(entry["returns"])) for entry in found]
+        fit = np.mean([np.corrcoef(value, earned)[0, 1] for value, earned in values])
+        liked = np.mean([earned[value.argmax()] for value, earned in values])
+        lines.append(f"| {' | '.join(name.split(', '))} | {fit:.2f} | {liked:.1f} |")
+    return "\n".join(lines)
+
+
 def draw(runs: Runs, path: Path) -> None:
     files = [file for file in FILES if of_file(runs, file)]
     figure, axes = new_figure(3, height=2.6, width=3.6, rows=-(-len(files) // 3))

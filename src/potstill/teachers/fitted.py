@@ -122,7 +122,7 @@ class Evaluator:
         self.state = begin(self.key, data.state_size, data.action_size)
 
     def __call__(self, teacher: Teacher, updates: int) -> float:
-        """What ``teacher`` is worth, in discounted return, after ``updates`` more updates (at first ten times as many)."""
+        """What ``teacher`` is worth after ``updates`` more updates (ten times as many at first), in return."""
         fresh = not int(self.state.updates)
         own = act_in_parts(teacher, self.table.next_states)
         strays = jnp.sum((own - self.table.next_actions) ** 2, axis=-1)

@@ -179,7 +179,7 @@ def criteria(results: Runs) -> str:
     """How fits of several kinds go with returns along trainings, and what the policy earns that each likes best."""
     found = list(results.values())
     trainings = "; ".join(f"{entry['algorithm']} on {entry['file']}" for entry in found)
-    end = np.mean([entry["returns"][-1] for entry in found])
+    end, best = (np.mean([pick(entry["returns"]) for entry in found]) for pick in (itemgetter(-1), max))
     lines = [
         "## Which offline criterion",
         "",
@@ -187,7 +187,7 @@ def criteria(results: Runs) -> str:
         f"other (`benchmarks/criteria.py`), mean over {len(found)} trainings:",
         f"{trainings}.",
         "*Correlation* is that with the return; beside it the return of the policy that the criterion likes best. The",
-        f"last policies earn {end:.1f}, the best in hindsight {np.mean([max(entry['returns']) for entry in found]):.1f}.",
+        f"last policies earn {end:.1f}, the best in hindsight {best:.1f}.",
         "*Horizon* is over 1 / (1 − γ) of the training. The last line is the worth, which was chosen by this table.",
         "",
         "| horizon | caution | read at | correlation | return of the best liked |",

@@ -159,7 +159,7 @@ def test_critics_that_are_no_chain(tmp_path, teacher):
 
 
 def test_auto_keeps_what_the_data_prefer(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(choice, "FITTED_UPDATES", 250)
+    monkeypatch.setattr(choice, "FITTED_UPDATES", 500)
     monkeypatch.setattr(choice, "PENALTIES", {"loose": (0.0, 0.0), "tight": (1e4, 0.0)})
     path = write_npz(tmp_path / "bandit.npz", bandit())
     run = potstill.teach(path, algorithm="auto", updates=400, batch=64, fitted_updates=0, out=tmp_path / "run")

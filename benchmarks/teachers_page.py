@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from teachers import EVALUATE_EVERY, FILES, PATIENCE
+from teachers import FILES, PATIENCE
 
 from potstill.config import TeachConfig
 from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
@@ -75,8 +75,8 @@ def teachers(runs: Runs) -> str:
         "## Teachers",
         "",
         "Trained with `potstill teach`, ReBRAC and IQL until they stopped improving by the offline criterion: until",
-        f"the worth (cautious fitted Q-evaluation, no environment) had not risen for {PATIENCE} evaluations, one each",
-        f"{EVALUATE_EVERY:,} updates. The teacher of the highest worth was kept: *updates* are its own, of those that",
+        f"the worth (cautious fitted Q-evaluation, no environment) had not risen for {PATIENCE} evaluations, 10,000",
+        "updates apart, or for 200,000. The teacher of the highest worth was kept: *updates* are its own, of those that",
         "the run had in all. BC had 30,000. Twenty episodes at the end; ± is over seeds or, of a single seed, over",
         "episodes. Commands: `benchmarks/teachers.py`.",
         *(OLDER if any("older" in run for run in runs.values()) else ()),

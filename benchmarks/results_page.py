@@ -62,7 +62,8 @@ def page() -> str:
     head = HEAD.format(walker=teachers_page.of_file(runs, "walker2d-medium-replay")["bc"][0]["data"]["mean"])
     every = teachers_page.with_older(runs, before)
     parts = [head.rstrip(), teachers_page.teachers(every), teachers_page.stopping(runs)]
-    parts += [teachers_page.pace(runs, before), teachers_page.criteria(load("criteria")), teachers_page.auto(runs)]
+    trainings = load("criteria")
+    parts += [teachers_page.pace(runs, before, trainings), teachers_page.criteria(trainings), teachers_page.auto(runs)]
     parts.append(engine_page.engine(distillates(), load("engine-best")))
     if measured := load("sizes"):
         parts.append(sizes_page.sizes(measured))

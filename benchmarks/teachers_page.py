@@ -76,9 +76,9 @@ def teachers(runs: Runs) -> str:
         "",
         "Trained with `potstill teach`, ReBRAC and IQL until they stopped improving by the offline criterion: until",
         f"the worth (cautious fitted Q-evaluation, no environment) had not risen for {PATIENCE} evaluations, 10,000",
-        "updates apart, or for 200,000. The teacher of the highest worth was kept: *updates* are its own, of those that",
-        "the run had in all. BC had 30,000. Twenty episodes at the end; ± is over seeds or, of a single seed, over",
-        "episodes. Commands: `benchmarks/teachers.py`.",
+        "updates apart, or for 200,000. The teacher of the highest worth was kept: *updates* are its own, of those",
+        "that the run had in all. BC had 30,000. Twenty episodes at the end; ± is over seeds or, of a single seed,",
+        "over episodes. Commands: `benchmarks/teachers.py`.",
         *(OLDER if any("older" in run for run in runs.values()) else ()),
         "",
         f"| file | rows | data: mean, best | BC | ReBRAC | updates | IQL | updates | published {papers} |",
@@ -149,25 +149,34 @@ def at(history: list[dict[str, Any]], update: int) -> float:
     return float(next((entry for entry in history if entry["update"] >= update), history[-1])["mean"])
 
 
-def pace(runs: Runs, before: Runs) -> str:
-    """Returns on the way, with the targets' usual rate and with that of today, of the runs that have both."""
+def as_run(training: dict[str, Any]) -> dict[str, Any]:
+    """A training of ``criteria.py`` as a run of ``teachers.py``: with the algorithm's own target rate."""
+    points = zip(training["updates"], training["returns"], strict=True)
+    history = [{"update": update, "mean": mean} for update, mean in points]
+    return {"history": history, "settings": {"target_rate": None}}
+
+
+def pace(runs: Runs, before: Runs, trainings: Runs) -> str:
+    """Returns on the way, with the targets' usual rate and with that of today, of the runs that have both.
+
+    ``trainings`` are those that the criteria were tried on: they count where there is no run.
+    """
+    today = {name: as_run(entry) for name, entry in trainings.items()} | runs
     heads = " | ".join(f"{update:,}" for update in ON_THE_WAY)
     lines = [
         "## How fast targets follow",
         "",
         "A value spreads by one step of the environment while the target networks catch up once, in 1 / τ updates.",
-        "Return of ten episodes after so many updates, mean over the same files and seeds; runs of today that had",
-        "stopped count with their last evaluation.",
+        "Return of ten episodes after so many updates or a little later, mean over the same files and seeds; trainings",
+        "of today that had ended count with their last evaluation.",
         "",
         f"| algorithm | τ | runs | {heads} |",
         "|---|---|---|" + "---|" * len(ON_THE_WAY),
     ]
     for name, label in NAMES.items():
-        both = [
-            key for key in sorted(runs) if f"-{name}-" in key and all("final" in r.get(key, {}) for r in (runs, before))
-        ]
-        both = [key for key in both if before[key]["history"][-1]["update"] >= ON_THE_WAY[-1]]
-        for group in (before, runs) if both else ():
+        long = [key for key, run in before.items() if run["history"][-1]["update"] >= ON_THE_WAY[-1]]
+        both = [key for key in sorted(long) if f"-{name}-" in key and key in today]
+        for group in (before, today) if both else ():
             rate = TeachConfig("any", algorithm=name, target_rate=group[both[0]]["settings"]["target_rate"])
             means = [np.mean([at(group[key]["history"], update) for key in both]) for update in ON_THE_WAY]
             cells = " | ".join(f"{mean:.1f}" for mean in means)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import auto_page
 import bounds_page
 import engine_page
 import sizes_page
@@ -63,7 +64,11 @@ def page() -> str:
     every = teachers_page.with_older(runs, before)
     parts = [head.rstrip(), teachers_page.teachers(every), teachers_page.stopping(runs)]
     trainings = load("criteria")
-    parts += [teachers_page.pace(runs, before, trainings), teachers_page.criteria(trainings), teachers_page.auto(runs)]
+    parts += [
+        teachers_page.pace(runs, before, trainings),
+        teachers_page.criteria(trainings),
+        auto_page.auto(runs, before),
+    ]
     parts.append(engine_page.engine(distillates(), load("engine-best")))
     if measured := load("sizes"):
         parts.append(sizes_page.sizes(measured))

@@ -3,7 +3,7 @@
     python benchmarks/bounds.py                               (resumable: finished files are not run again)
     python benchmarks/bounds.py --files hopper-medium
 
-For each of the nine files, with its teacher of ``benchmarks/teachers.py``:
+For each of the nine files, with the fixed teacher that ``benchmarks/engine.py`` distils:
 
 - ``relabelled_default``, ``relabelled_plain``: the student of that recipe, with every training state of the file,
   labelled by the teacher, in place of pairs;

@@ -50,8 +50,9 @@ PENALTIES = {
     "walker2d-medium": (0.4, 0.1),
     "walker2d-medium-expert": (0.4, 0.1),
 }
-# Evaluations, 10,000 updates apart, without a higher worth, after which a run has stopped improving. Half as many
-# updates are too few: on halfcheetah-medium-replay ReBRAC's worth falls for 15,000 before it rises.
+# Evaluations, 10,000 updates apart, without a higher worth, after which a run has stopped improving. They should not
+# lie much closer: on halfcheetah-medium-replay ReBRAC's worth falls at first, and passes its start after 24,000
+# updates (results/criteria).
 PATIENCE = 4
 EPISODES, EPISODE_SEED = 20, 70  # of the score at the end; the learning curve plays other starts
 

@@ -159,7 +159,7 @@ def _evaluate(learner: Learner, scores: OfflineScores | None, folder: RunFolder,
 
 
 def _shown(entry: dict[str, Any]) -> dict[str, float]:
-    names = {"fitted_value": "fitted_value", "mean": "score"}
+    names = {"fitted_value": "fitted_value", "worth": "worth", "mean": "score"}
     return {label: entry[name] for name, label in names.items() if name in entry}
 
 

@@ -17,7 +17,7 @@ A value spreads by one step of the environment for each time that the target Q̄
 the τ = 0.005 of control a fit needs some 20,000 updates before its estimate stops rising; the policy is fixed
 here, so that a τ twenty times as large is safe and a twentieth of them do. Rewards are divided by E|r| / (1 − γ),
 so that values are about 1: Adam moves a critic by so much an update, and values of thousands take it as many. Within
-each call the learning rate falls to 0, which takes half of the noise out of what is read at its end.
+each call the learning rate falls to 0, so that what is read at its end depends little on the last batches.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The measured tables of docs/objectives/ and docs/pairs.md, made of the result files of choices.py."""
+"""The tables of docs/ that are made of the results of choices.py: docs/objectives/, pairs.md, one of results.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from choices import MAIN, VARIANTS, WEIGHTINGS
 from potstill.statistics import interquartile_mean
 
 HERE = Path(__file__).parent
-DOCS = HERE.parent / "docs"
 GAPS = ["q-gap by the mean of the critics", "q-gap by each critic"]
 WEIGHED = [f"q-gap, weights {name}" for name in WEIGHTINGS]
 SHOWN = {
@@ -47,14 +46,14 @@ def row(name: str, seeds: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def pages() -> dict[Path, str]:
-    """The tables of each page, by the page's path; what has not been run is left out."""
+def pages() -> dict[str, str]:
+    """The tables of each page under docs/, by its name; what has not been run is left out."""
     found = {"The bundled dataset": HERE / "results" / "choices.json"}
     found |= {
         f"`{path.stem}` of the nine files": path for path in sorted((HERE / "results" / "choices").glob("*.json"))
     }
     results = {name: json.loads(path.read_text()) for name, path in found.items()}
-    return {DOCS / page: "\n\n".join([HEAD, *tables(names, results)]) for page, names in SHOWN.items()}
+    return {page: "\n\n".join([HEAD, *tables(names, results)]) for page, names in SHOWN.items()}
 
 
 def tables(names: list[str], results: dict[str, Any]) -> list[str]:
@@ -65,3 +64,31 @@ def tables(names: list[str], results: dict[str, Any]) -> list[str]:
         if len(rows) > 1:
             made += [f"{name} (teacher {result['teacher']['mean']:.1f}):", "\n".join([COLUMNS, *rows])]
     return made
+
+
+def variants() -> str:
+    """The variants of the main table: interquartile means over seeds, students and episodes."""
+    results = json.loads((HERE / "results" / "choices.json").read_text())
+    teacher = results["teacher"]["mean"]
+    lines = [
+        "## Variants on the bundled dataset",
+        "",
+        f"Objectives, solvers and settings, by `benchmarks/choices.py` (teacher {teacher:.1f}). Students of the recipe",
+        "`plain` where the name says nothing else; interquartile mean over distillation seeds × 10 students × 4",
+        "episodes; ± is the standard deviation over students; the ensembles play 10 episodes a seed. More stand on the",
+        "pages of [objectives](objectives/index.md), [pairs](pairs.md) and [kernel descent](kernel.md).",
+        "",
+        "| variant | seeds | one student | ensemble of ten | seconds |",
+        "|---|---|---|---|---|",
+    ]
+    runs = results["runs"]
+    for name, entry in ((name, runs[name]) for name in MAIN if name in runs):
+        seeds = list(entry["seeds"].values())
+        singles = np.concatenate([np.array(s["student"]["returns"]) for s in seeds])
+        mean, spread = interquartile_mean(singles), singles.mean(1).std(ddof=1)
+        together = "–"
+        if "ensemble" in seeds[0]:
+            together = f"{interquartile_mean(np.concatenate([s['ensemble']['returns'] for s in seeds])):.1f}"
+        seconds = np.median([s["seconds"] for s in seeds])
+        lines.append(f"| {name} | {len(seeds)} | {mean:.1f} ± {spread:.1f} | {together} | {seconds:.0f} |")
+    return "\n".join(lines)

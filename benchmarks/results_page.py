@@ -9,7 +9,9 @@ from typing import Any
 import auto_page
 import bounds_page
 import engine_page
+import objective_pages
 import sizes_page
+import speed_page
 import teachers_page
 
 from potstill.reports.plots import save_figure
@@ -34,25 +36,6 @@ def load(folder: str) -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text()) for path in sorted((RESULTS / folder).glob("*.json"))}
 
 
-def updates() -> str:
-    result = json.loads((RESULTS / "updates.json").read_text())
-    lines = [
-        "## Updates a second",
-        "",
-        f"Hopper's sizes, batch {result['batch']}, in turn with the same losses in plain PyTorch; medians.",
-        "",
-        "| cores | algorithm | updates a second | PyTorch | times faster |",
-        "|---|---|---|---|---|",
-    ]
-    for entry in result["runs"]:
-        rows = entry["updates_per_second"]
-        for name in (name for name in rows if name.startswith("potstill")):
-            plain = rows.get(name.replace("potstill", "torch"))
-            other = f"{plain['rate']:.0f} | {rows[name]['times_faster_than_torch']:.2f}" if plain else "– | –"
-            lines.append(f"| {entry['cores']} | {name.split()[1]} | {rows[name]['rate']:.0f} | {other} |")
-    return "\n".join(lines)
-
-
 def distillates() -> list[dict[str, Any]]:
     return engine_page.scored(load("engine"), load("engine-teachers"))
 
@@ -74,8 +57,7 @@ def page() -> str:
         parts.append(sizes_page.sizes(measured))
     if measured := load("bounds"):
         parts.append(bounds_page.bounds(measured, distillates()))
-    if (RESULTS / "updates.json").exists():
-        parts.append(updates())
+    parts += [objective_pages.variants(), speed_page.updates(), speed_page.steppers()]
     return "\n\n".join(parts) + "\n"
 
 

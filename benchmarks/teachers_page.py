@@ -128,6 +128,7 @@ def stopping(runs: Runs) -> str:
         "| algorithm | runs | updates in all | by worth | by fitted value | the last | best in hindsight |",
         "|---|---|---|---|---|---|---|",
     ]
+    at_limit = []
     for name, label in NAMES.items():
         found = [run["history"] for run in stopped if run["settings"]["algorithm"] == name]
         if not found:
@@ -138,7 +139,22 @@ def stopping(runs: Runs) -> str:
         lines.append(
             f"| {label} | {len(found)} | {ends:,.0f} | " + " | ".join(f"{np.mean(means):.1f}" for means in kept) + " |"
         )
+        gains = [gain for gain in map(late_gain, found) if gain > 0.0]
+        if gains:
+            at_limit.append(f"{len(gains)} of {label}, by {100 * np.median(gains):.1f} % in the median")
+    if at_limit:
+        lines += [
+            "",
+            f"Still rising in their last {PATIENCE} evaluations when they came to the limit of 200,000 updates:",
+        ]
+        lines += [f"{'; '.join(at_limit)}. IQL's actor learns ever more slowly, and not at all at the limit."]
     return "\n".join(lines)
+
+
+def late_gain(history: list[dict[str, Any]]) -> float:
+    """By what share the worth rose in the evaluations that would have ended the run, had it not."""
+    before, late = (max(entry["worth"] for entry in part) for part in (history[:-PATIENCE], history[-PATIENCE:]))
+    return float((late - before) / abs(before))
 
 
 def at(history: list[dict[str, Any]], update: int) -> float:

@@ -111,6 +111,22 @@ def test_what_an_older_criterion_judged_is_marked():
     assert lines[-2] == "| hopper-medium° | iql: 2, 80.0; cal-ql: 5, 90.0 | cal-ql | cal-ql | hit | 0.0 |"
 
 
+def test_what_the_last_evaluations_gained_is_told():
+    from teachers_page import late_gain, stopping
+
+    history = [
+        {"update": 10_000 * (i + 1), "worth": worth, "fitted_value": 0.0, "mean": 1.0}
+        for i, worth in enumerate([-2.0, -4.0, -3.0, -1.0, -5.0, -3.0])
+    ]
+    assert late_gain(history) == 0.5
+    risen, flat = history, [*history[:3], *({**entry, "worth": -9.0} for entry in history[3:] + history[3:4])]
+    runs = {
+        str(i): {"final": {}, "history": h, "settings": {"algorithm": "iql", "patience": 4}}
+        for i, h in enumerate([risen, flat])
+    }
+    assert "1 of IQL, by 50.0 % in the median" in stopping(runs)
+
+
 def test_noise_is_of_the_given_size_and_keeps_to_the_bounds():
     from bounds import noisy
 

@@ -134,7 +134,7 @@ def stopping(runs: Runs) -> str:
         if not found:
             continue
         ends = np.mean([history[-1]["update"] for history in found])
-        kept = [[max(h, key=itemgetter(by))["mean"] for h in found] for by in ("worth", "fitted_value", "mean")]
+        kept = [[max(h[1:], key=itemgetter(by))["mean"] for h in found] for by in ("worth", "fitted_value", "mean")]
         kept.insert(2, [h[-1]["mean"] for h in found])
         lines.append(
             f"| {label} | {len(found)} | {ends:,.0f} | " + " | ".join(f"{np.mean(means):.1f}" for means in kept) + " |"
@@ -153,7 +153,7 @@ def stopping(runs: Runs) -> str:
 
 def late_gain(history: list[dict[str, Any]]) -> float:
     """By what share the worth rose in the evaluations that would have ended the run, had it not."""
-    before, late = (max(entry["worth"] for entry in part) for part in (history[:-PATIENCE], history[-PATIENCE:]))
+    before, late = (max(entry["worth"] for entry in part) for part in (history[1:-PATIENCE], history[-PATIENCE:]))
     return float((late - before) / abs(before))
 
 

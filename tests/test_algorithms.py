@@ -205,14 +205,14 @@ def test_no_caution_where_the_next_row_is_of_another_episode():
     assert float((strewn > 0).mean()) < 0.05
 
 
-def test_patience_keeps_the_best_teacher(lqr, tmp_path, monkeypatch):
-    fitted_value_and_worth = iter([9.0, 1.0, 8.0, 3.0, 7.0, 2.0, 6.0, 2.5, 9.0, 9.0])
+def test_patience_keeps_the_best_teacher_but_never_the_first(lqr, tmp_path, monkeypatch):
+    fitted_value_and_worth = iter([9.0, 5.0, 8.0, 3.0, 7.0, 2.0, 6.0, 2.5, 9.0, 9.0])
     monkeypatch.setattr(fitted.Evaluator, "__call__", lambda *_: next(fitted_value_and_worth))
     options = {**OPTIONS, **SETTINGS["bc"], "algorithm": "bc", "updates": 40, "evaluate_every": 8}
     run = potstill.teach(lqr, patience=2, out=tmp_path / "run", **options)
     result = json.loads((run / "result.json").read_text())
     assert (result["updates"], result["stopped"]) == (16, 32)
-    assert [entry["worth"] for entry in result["history"]] == [1.0, 3.0, 2.0, 2.5]
+    assert [entry["worth"] for entry in result["history"]] == [5.0, 3.0, 2.0, 2.5]
     assert load_teacher(run / "teacher.safetensors").metadata["updates"] == 16
 
 

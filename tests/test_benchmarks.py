@@ -116,10 +116,10 @@ def test_what_the_last_evaluations_gained_is_told():
 
     history = [
         {"update": 10_000 * (i + 1), "worth": worth, "fitted_value": 0.0, "mean": 1.0}
-        for i, worth in enumerate([-2.0, -4.0, -3.0, -1.0, -5.0, -3.0])
+        for i, worth in enumerate([5.0, -2.0, -4.0, -3.0, -1.0, -5.0, -3.0])
     ]
     assert late_gain(history) == 0.5
-    risen, flat = history, [*history[:3], *({**entry, "worth": -9.0} for entry in history[3:] + history[3:4])]
+    risen, flat = history, [*history[:3], *({**entry, "worth": -9.0} for entry in history[3:])]
     runs = {
         str(i): {"final": {}, "history": h, "settings": {"algorithm": "iql", "patience": 4}}
         for i, h in enumerate([risen, flat])

@@ -190,7 +190,8 @@ class TeachConfig:
     """Updates of fitted Q-evaluation for each evaluation's offline score. 0: no offline scores."""
 
     patience: int | None = None
-    """Stop when that many evaluations in a row have not raised the worth, a cautious fitted value; keep the best."""
+    """Stop when that many evaluations in a row have not raised the worth, a cautious fitted value; keep the best. The
+    first evaluation does not count."""
 
     seed: int = 0
     """Seeds the networks, the batches and the noise."""

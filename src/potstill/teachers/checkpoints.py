@@ -29,8 +29,11 @@ class Progress:
     """Evaluations."""
 
     def best(self) -> dict[str, Any]:
-        """The evaluation of the highest worth."""
-        return max(self.history, key=lambda entry: float(entry["worth"]))
+        """The evaluation of the highest worth; the first does not count where there are others.
+
+        What is said of a policy so young is too good: it lies far from the data, where the fit extrapolates.
+        """
+        return max(self.history[1:] or self.history, key=lambda entry: float(entry["worth"]))
 
     def stale(self, patience: int | None) -> bool:
         """Whether the last ``patience`` evaluations are all no better than one before them."""

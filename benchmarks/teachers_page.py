@@ -143,11 +143,8 @@ def stopping(runs: Runs) -> str:
         if gains:
             at_limit.append(f"{len(gains)} of {label}, by {100 * np.median(gains):.1f} % in the median")
     if at_limit:
-        lines += [
-            "",
-            f"Still rising in their last {PATIENCE} evaluations when they came to the limit of 200,000 updates:",
-        ]
-        lines += [f"{'; '.join(at_limit)}. IQL's actor learns ever more slowly, and not at all at the limit."]
+        lines += ["", f"At the limit of 200,000 updates the worth had risen within the last {PATIENCE} evaluations in"]
+        lines += [f"{'; '.join(at_limit)}.", "IQL's actor learns ever more slowly, and not at all at the limit."]
     return "\n".join(lines)
 
 

@@ -123,7 +123,7 @@ def stopping(runs: Runs) -> str:
         "",
         "Of the runs above that stopped by their worth: the return of ten episodes played beside an evaluation, mean",
         "over runs, for the evaluation of the highest worth (which is kept), of the highest fitted value without",
-        "caution, for the last one, and for the one that looks best in hindsight, its luck included.",
+        "caution, for the last one, and for the one that looks best in hindsight, its luck included. None is the first.",
         "",
         "| algorithm | runs | updates in all | by worth | by fitted value | the last | best in hindsight |",
         "|---|---|---|---|---|---|---|",

@@ -31,7 +31,7 @@ class Progress:
     def best(self) -> dict[str, Any]:
         """The evaluation of the highest worth; the first does not count where there are others.
 
-        What is said of a policy so young is too good: it lies far from the data, where the fit extrapolates.
+        What is said of a policy so young may be too good: it lies far from the data, where the fit extrapolates.
         """
         return max(self.history[1:] or self.history, key=lambda entry: float(entry["worth"]))
 

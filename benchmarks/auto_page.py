@@ -41,17 +41,8 @@ def judged(runs: Iterable[dict[str, Any]], file: str) -> Runs:
     return found
 
 
-def once_judged(runs: Runs, before: Runs) -> list[dict[str, Any]]:
-    """Runs as an older criterion judged them: those of ``teachers-before``, and what is left of others beside them."""
-    kept = [run | {"worth": run["worth_before"]} for run in runs.values() if "worth_before" in run]
-    return [*before.values(), *kept]
-
-
-def auto(runs: Runs, before: Runs) -> str:
-    """A row for each file with two judged runs or more: candidates, the one picked, the best, the regret.
-
-    A file that today's criterion has not judged two runs of is shown, marked, as an older one judged ``before``.
-    """
+def auto(runs: Runs) -> str:
+    """A row for each file with two judged runs or more: candidates, the one picked, the best, the regret."""
     lines = [
         "## How often `auto` is right",
         "",
@@ -59,14 +50,11 @@ def auto(runs: Runs, before: Runs) -> str:
         "cautious fitted Q-evaluation, from the data alone. Here the same criterion judges the runs above, one of each",
         "algorithm (the lowest seed that it has judged), where a file has two or more; `auto` itself trains IQL and",
         "ReBRAC at three penalties, with settings that are not always those above. *Regret* is the best run's score",
-        "minus the picked one's. In files marked ° older runs were judged by an older criterion: over three times the",
-        "horizon, read at starts, by fits that had not settled.",
+        "minus the picked one's.",
         "",
     ]
-    older = once_judged(runs, before)
-    today = {file: judged(runs.values(), file) for file in FILES}
-    every = {f: (f, of) if len(of) > 1 else (f"{f}°", judged(older, f)) for f, of in today.items()}
-    found = {label: named for label, named in every.values() if len(named) > 1}
+    every = {file: judged(runs.values(), file) for file in FILES}
+    found = {file: named for file, named in every.items() if len(named) > 1}
     if not found:
         return "\n".join([*lines, "No file has two such runs yet."])
     lines += ["| file | candidates: worth, score | picked | best | | regret |", "|---|---|---|---|---|---|"]

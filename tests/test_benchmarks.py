@@ -92,23 +92,23 @@ def test_auto_hits_misses_and_regrets():
         judged_run("halfcheetah-medium", "iql", None, 45.0),
         {"settings": {"dataset": "halfcheetah-medium.hdf5", "algorithm": "bc", "seed": 0}, "failed": "diverged"},
     ]
-    lines = auto({str(i): run for i, run in enumerate(runs)}, {}).split("\n")
+    lines = auto({str(i): run for i, run in enumerate(runs)}).split("\n")
     assert lines[-4:] == [
         "| hopper-medium | rebrac: 3, 90.0; iql: 2, 80.0; bc: 1, 40.0 | rebrac | rebrac | hit | 0.0 |",
         "| walker2d-medium | rebrac: -1, 30.0; bc: 5, 20.0 | bc | rebrac | miss | 10.0 |",
         "| all candidates | | | | **1 of 2** | **5.0** |",
         "| iql and rebrac alone | | | | **1 of 1** | **0.0** |",
     ]
-    assert auto({}, {}).endswith("No file has two such runs yet.")
+    assert auto({}).endswith("No file has two such runs yet.")
 
 
-def test_what_an_older_criterion_judged_is_marked():
-    from auto_page import auto
+def test_kept_weights_are_of_the_highest_return():
+    from teachers_page import best
 
-    kept = {**judged_run("hopper-medium", "cal-ql", None, 90.0), "worth_before": 5.0}
-    before = {"b": judged_run("hopper-medium", "iql", 2.0, 80.0)}
-    lines = auto({"a": kept, "c": judged_run("hopper-medium", "rebrac", 7.0, 99.0)}, before).split("\n")
-    assert lines[-2] == "| hopper-medium° | iql: 2, 80.0; cal-ql: 5, 90.0 | cal-ql | cal-ql | hit | 0.0 |"
+    runs = {"a": judged_run("hopper-medium", "rebrac", 1.0, 78.8), "b": judged_run("walker2d-medium", "iql", 1.0, 99.0)}
+    before = {"a": judged_run("hopper-medium", "iql", 1.0, 40.0)}
+    assert best(runs, before, "hopper-medium") == "ReBRAC, 78.8"
+    assert best(before, runs, "hopper-medium") == "ReBRAC°, 78.8"
 
 
 def test_what_the_last_evaluations_gained_is_told():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from teachers import FILES
-from teachers_page import Runs
+from teachers_page import NAMES, Runs
 
 from potstill.config import TeachConfig
 from potstill.teachers.choice import candidates
@@ -19,71 +18,65 @@ class Verdict(NamedTuple):
     """What the offline criterion picks among runs, and what picking the truly best would have earned more."""
 
     picked: str
-    best: str
     regret: float
 
 
 def verdict(runs: Runs) -> Verdict:
     """The run of the highest worth against that of the highest score."""
     picked = max(runs, key=lambda name: runs[name]["worth"])
-    best = max(runs, key=lambda name: runs[name]["final"]["mean"])
-    return Verdict(picked, best, runs[best]["final"]["mean"] - runs[picked]["final"]["mean"])
+    return Verdict(picked, regret(runs, picked))
 
 
-def judged(runs: Iterable[dict[str, Any]], file: str) -> Runs:
-    """One run of each algorithm on a file that has both a score and a worth, that of the lowest seed."""
-    fit = [run for run in runs if {"final", "worth"} <= run.keys() and run["settings"]["dataset"] == f"{file}.hdf5"]
-    found: Runs = {}
-    for run in fit:
-        name, seed = run["settings"]["algorithm"], run["settings"]["seed"]
-        if name not in found or seed < found[name]["settings"]["seed"]:
-            found[name] = run
-    return found
+def regret(runs: Runs, name: str) -> float:
+    """How much more the best of the runs earns than the one of that name."""
+    return max(run["final"]["mean"] for run in runs.values()) - runs[name]["final"]["mean"]
 
 
-def once_judged(runs: Runs, before: Runs) -> list[dict[str, Any]]:
-    """Runs as an older criterion judged them: those of ``teachers-before``, and what is left of others beside them."""
-    kept = [run | {"worth": run["worth_before"]} for run in runs.values() if "worth_before" in run]
-    return [*before.values(), *kept]
+def rounds(runs: Runs, file: str) -> list[Runs]:
+    """The runs of ``auto``'s algorithms on a file, by algorithm, for each seed that all of them were judged with."""
+    found: dict[int, Runs] = {}
+    for run in runs.values():
+        told = run["settings"]
+        if {"final", "worth"} <= run.keys() and told["dataset"] == f"{file}.hdf5" and told["algorithm"] in OWN:
+            found.setdefault(told["seed"], {})[told["algorithm"]] = run
+    return [found[seed] for seed in sorted(found) if found[seed].keys() == OWN]
 
 
-def auto(runs: Runs, before: Runs) -> str:
-    """A row for each file with two judged runs or more: candidates, the one picked, the best, the regret.
-
-    A file that today's criterion has not judged two runs of is shown, marked, as an older one judged ``before``.
-    """
+def auto(runs: Runs) -> str:
+    """A row for each file: worths and scores of every seed, how often the better one was picked, the mean regret."""
+    names = sorted(OWN)
     lines = [
         "## How often `auto` is right",
         "",
         "`potstill teach --algorithm auto` keeps the candidate of the highest *worth*: its discounted return by",
-        "cautious fitted Q-evaluation, from the data alone. Here the same criterion judges the runs above, one of each",
-        "algorithm (the lowest seed that it has judged), where a file has two or more; `auto` itself trains IQL and",
-        "ReBRAC at three penalties, with settings that are not always those above. *Regret* is the best run's score",
-        "minus the picked one's. In files marked ° older runs were judged by an older criterion: over three times the",
-        "horizon, read at starts, by fits that had not settled.",
+        "cautious fitted Q-evaluation, from the data alone. Here the same criterion judges the runs above, seed by",
+        "seed; `auto` itself trains IQL and ReBRAC at three penalties, with settings that are not always those above.",
+        "*Worth: score* of every seed, bold if picked. *Regret* is the better run's score minus the picked one's, mean",
+        "over seeds.",
         "",
     ]
-    older = once_judged(runs, before)
-    today = {file: judged(runs.values(), file) for file in FILES}
-    every = {f: (f, of) if len(of) > 1 else (f"{f}°", judged(older, f)) for f, of in today.items()}
-    found = {label: named for label, named in every.values() if len(named) > 1}
+    every = {file: rounds(runs, file) for file in FILES}
+    found = {file: groups for file, groups in every.items() if groups}
     if not found:
         return "\n".join([*lines, "No file has two such runs yet."])
-    lines += ["| file | candidates: worth, score | picked | best | | regret |", "|---|---|---|---|---|---|"]
-    for file, named in found.items():
-        shown = "; ".join(f"{name}: {run['worth']:.4g}, {run['final']['mean']:.1f}" for name, run in named.items())
-        picked, best, regret = verdict(named)
-        lines.append(f"| {file} | {shown} | {picked} | {best} | {'miss' if regret else 'hit'} | {regret:.1f} |")
-    lines.append(total("all candidates", found.values()))
-    own = [{name: run for name, run in named.items() if name in OWN} for named in found.values()]
-    own = [named for named in own if len(named) > 1]
-    if own and own != list(found.values()):
-        lines.append(total(f"{' and '.join(sorted(OWN))} alone", own))
-    return "\n".join(lines)
+    heads = " | ".join(NAMES[name] for name in names)
+    lines += [f"| file | {heads} | picked the better | regret |", "|---|" + "---|" * (len(names) + 2)]
+    for file, groups in found.items():
+        cells = " | ".join("; ".join(shown(group, name) for group in groups) for name in names)
+        lines.append(f"| {file} | {cells} | {total(groups)} |")
+    together = [group for groups in found.values() for group in groups]
+    always = ", ".join(f"{np.mean([regret(g, name) for g in together]):.1f} for {NAMES[name]}" for name in names)
+    lines.append(f"| all | {'| ' * len(names)}{total(together)} |")
+    return "\n".join([*lines, "", f"Keeping always the same algorithm has a regret of {always}."])
 
 
-def total(label: str, files: Iterable[Runs]) -> str:
-    """The table's last line: hits of files, mean regret."""
-    regrets = [verdict(runs).regret for runs in files]
-    hits = f"**{regrets.count(0.0)} of {len(regrets)}**"
-    return f"| {label} | | | | {hits} | **{np.mean(regrets):.1f}** |"
+def shown(runs: Runs, name: str) -> str:
+    """A cell's part: worth and score of a run, bold if it is the one picked."""
+    text = f"{runs[name]['worth']:.4g}: {runs[name]['final']['mean']:.1f}"
+    return f"**{text}**" if verdict(runs).picked == name else text
+
+
+def total(groups: list[Runs]) -> str:
+    """Two cells: how often the best was picked, and the mean regret."""
+    regrets = [verdict(runs).regret for runs in groups]
+    return f"{regrets.count(0.0)} of {len(regrets)} | {np.mean(regrets):.1f}"

@@ -44,13 +44,12 @@ def page() -> str:
     """The page's text."""
     runs, before = load("teachers"), load("teachers-before")
     head = HEAD.format(walker=teachers_page.of_file(runs, "walker2d-medium-replay")["bc"][0]["data"]["mean"])
-    every = teachers_page.with_older(runs, before)
-    parts = [head.rstrip(), teachers_page.teachers(every), teachers_page.stopping(runs)]
+    parts = [head.rstrip(), teachers_page.teachers(runs, before), teachers_page.stopping(runs)]
     trainings = load("criteria")
     parts += [
         teachers_page.pace(runs, before, trainings),
         teachers_page.criteria(trainings),
-        auto_page.auto(runs, before),
+        auto_page.auto(runs),
     ]
     parts.append(engine_page.engine(distillates(), load("engine-best")))
     if measured := load("sizes"):
@@ -63,8 +62,7 @@ def page() -> str:
 
 def draw() -> None:
     """The page's pictures."""
-    runs = teachers_page.with_older(load("teachers"), load("teachers-before"))
-    teachers_page.draw(runs, IMAGES / "teachers.png")
+    teachers_page.draw(load("teachers"), IMAGES / "teachers.png")
     engine_page.draw(distillates(), IMAGES / "engine.png", save_figure)
     if measured := load("sizes"):
         sizes_page.draw(measured, IMAGES / "sizes.png", save_figure)

@@ -23,11 +23,8 @@ PUBLISHED = {
 }
 COLOURS = {"bc": GREY, "rebrac": BLUE, "iql": ORANGE, "cal-ql": GREEN, "edac": "#7d5ba6"}
 SLOWER = {"cal-ql": "Cal-QL", "edac": "EDAC"}
-OLDER = (
-    "Runs marked ° are older: they had targets that followed more slowly (below), and most ended with a given number",
-    "of updates.",
-)
 NAMES = {"rebrac": "ReBRAC", "iql": "IQL"}
+LABELS = {"bc": "BC"} | NAMES | SLOWER
 ON_THE_WAY = (10_000, 20_000, 30_000, 50_000, 100_000)  # updates
 ORDER = [
     f"{b}-{x}" for b in ("halfcheetah", "hopper", "walker2d") for x in ("medium", "medium-replay", "medium-expert")
@@ -57,16 +54,19 @@ def score(entries: list[dict[str, Any]]) -> str:
 def updates_of(entries: list[dict[str, Any]]) -> str:
     """How many thousand updates the teachers that were kept had had, and at how many the run ended."""
     scored = [entry for entry in entries if "final" in entry]
-    found = [f"{e['updates'] // 1000} of {e['history'][-1]['update'] // 1000}k{'°' * ('older' in e)}" for e in scored]
+    found = [f"{e['updates'] // 1000} of {e['history'][-1]['update'] // 1000}k" for e in scored]
     return ", ".join(found) or "–"
 
 
-def with_older(runs: Runs, before: Runs) -> Runs:
-    """All runs, and older ones, marked, where a file, algorithm and seed has not been run anew."""
-    return {name: {**run, "older": True} for name, run in before.items()} | runs
+def best(runs: Runs, before: Runs, file: str) -> str:
+    """Algorithm and score of the run whose weights are kept; ° marks one of those ``before``."""
+    marked = [(run, mark) for group, mark in ((runs, ""), (before, "°")) for run in group.values() if "final" in run]
+    own = [(run, mark) for run, mark in marked if run["settings"]["dataset"] == f"{file}.hdf5"]
+    run, mark = max(own, key=lambda pair: pair[0]["final"]["mean"])
+    return f"{LABELS[run['settings']['algorithm']]}{mark}, {run['final']['mean']:.1f}"
 
 
-def teachers(runs: Runs) -> str:
+def teachers(runs: Runs, before: Runs) -> str:
     papers = ", ".join(PUBLISHED)
     lines = [
         "## Teachers",
@@ -75,11 +75,11 @@ def teachers(runs: Runs) -> str:
         f"the worth (cautious fitted Q-evaluation, no environment) had not risen for {PATIENCE} evaluations, 10,000",
         "updates apart, or for 200,000. The teacher of the highest worth was kept: *updates* are its own, of those",
         "that the run had in all. BC had 30,000. Twenty episodes at the end; ± is over seeds or, of a single seed,",
-        "over episodes. Commands: `benchmarks/teachers.py`.",
-        *(OLDER if any("older" in run for run in runs.values()) else ()),
+        "over episodes. Commands: `benchmarks/teachers.py`. The weights in `benchmarks/teachers` are of the run of the",
+        "highest return, ° of an older one, whose targets followed more slowly (below).",
         "",
-        f"| file | rows | data: mean, best | BC | ReBRAC | updates | IQL | updates | published {papers} |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| file | rows | data: mean, best | BC | ReBRAC | updates | IQL | updates | weights | published {papers} |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for file in FILES:
         found = of_file(runs, file)
@@ -88,7 +88,7 @@ def teachers(runs: Runs) -> str:
         data = next(iter(found.values()))[0]["data"]
         others = ", ".join(f"{scores[ORDER.index(file)]}" for scores in PUBLISHED.values())
         trained = [f"{score(found.get(name, []))} | {updates_of(found.get(name, []))}" for name in ("rebrac", "iql")]
-        cells = " | ".join([score(found.get("bc", [])), *trained])
+        cells = " | ".join([score(found.get("bc", [])), *trained, best(runs, before, file)])
         lines.append(f"| {file} | {data['rows']:,} | {data['mean']:.1f}, {data['best']:.1f} | {cells} | {others} |")
     return "\n".join([*lines, *slower(runs), "", "![Learning curves](images/teachers.png)"])
 

@@ -84,31 +84,34 @@ def test_auto_hits_misses_and_regrets():
     runs = [
         judged_run("hopper-medium", "rebrac", 3.0, 90.0),
         judged_run("hopper-medium", "iql", 2.0, 80.0),
-        judged_run("hopper-medium", "bc", 1.0, 40.0),
-        judged_run("walker2d-medium", "rebrac", -1.0, 30.0),
-        judged_run("walker2d-medium", "bc", 5.0, 20.0),
-        judged_run("walker2d-medium", "bc", 9.0, 5.0, seed=1),
+        judged_run("hopper-medium", "bc", 9.0, 40.0),
+        judged_run("hopper-medium", "rebrac", 5.0, 20.0, seed=1),
+        judged_run("hopper-medium", "iql", -1.0, 50.0, seed=1),
+        judged_run("walker2d-medium", "rebrac", 1.0, 30.0, seed=2),
+        judged_run("walker2d-medium", "iql", 4.0, 40.0, seed=2),
+        judged_run("walker2d-medium", "iql", 8.0, 40.0, seed=0),
         judged_run("halfcheetah-medium", "rebrac", 3.0, 44.0),
         judged_run("halfcheetah-medium", "iql", None, 45.0),
-        {"settings": {"dataset": "halfcheetah-medium.hdf5", "algorithm": "bc", "seed": 0}, "failed": "diverged"},
+        {"settings": {"dataset": "halfcheetah-medium.hdf5", "algorithm": "rebrac", "seed": 1}, "failed": "diverged"},
     ]
-    lines = auto({str(i): run for i, run in enumerate(runs)}, {}).split("\n")
-    assert lines[-4:] == [
-        "| hopper-medium | rebrac: 3, 90.0; iql: 2, 80.0; bc: 1, 40.0 | rebrac | rebrac | hit | 0.0 |",
-        "| walker2d-medium | rebrac: -1, 30.0; bc: 5, 20.0 | bc | rebrac | miss | 10.0 |",
-        "| all candidates | | | | **1 of 2** | **5.0** |",
-        "| iql and rebrac alone | | | | **1 of 1** | **0.0** |",
+    lines = auto({str(i): run for i, run in enumerate(runs)}).split("\n")
+    assert lines[-5:] == [
+        "| hopper-medium | 2: 80.0; -1: 50.0 | **3: 90.0**; **5: 20.0** | 1 of 2 | 15.0 |",
+        "| walker2d-medium | **4: 40.0** | 1: 30.0 | 1 of 1 | 0.0 |",
+        "| all | | | 2 of 3 | 10.0 |",
+        "",
+        "Keeping always the same algorithm has a regret of 3.3 for IQL, 13.3 for ReBRAC.",
     ]
-    assert auto({}, {}).endswith("No file has two such runs yet.")
+    assert auto({}).endswith("No file has two such runs yet.")
 
 
-def test_what_an_older_criterion_judged_is_marked():
-    from auto_page import auto
+def test_kept_weights_are_of_the_highest_return():
+    from teachers_page import best
 
-    kept = {**judged_run("hopper-medium", "cal-ql", None, 90.0), "worth_before": 5.0}
-    before = {"b": judged_run("hopper-medium", "iql", 2.0, 80.0)}
-    lines = auto({"a": kept, "c": judged_run("hopper-medium", "rebrac", 7.0, 99.0)}, before).split("\n")
-    assert lines[-2] == "| hopper-medium° | iql: 2, 80.0; cal-ql: 5, 90.0 | cal-ql | cal-ql | hit | 0.0 |"
+    runs = {"a": judged_run("hopper-medium", "rebrac", 1.0, 78.8), "b": judged_run("walker2d-medium", "iql", 1.0, 99.0)}
+    before = {"a": judged_run("hopper-medium", "iql", 1.0, 40.0)}
+    assert best(runs, before, "hopper-medium") == "ReBRAC, 78.8"
+    assert best(before, runs, "hopper-medium") == "ReBRAC°, 78.8"
 
 
 def test_what_the_last_evaluations_gained_is_told():

@@ -95,14 +95,23 @@ def test_auto_hits_misses_and_regrets():
         {"settings": {"dataset": "halfcheetah-medium.hdf5", "algorithm": "rebrac", "seed": 1}, "failed": "diverged"},
     ]
     lines = auto({str(i): run for i, run in enumerate(runs)}).split("\n")
-    assert lines[-5:] == [
+    assert lines[-6:] == [
         "| hopper-medium | 2: 80.0; -1: 50.0 | **3: 90.0**; **5: 20.0** | 1 of 2 | 15.0 |",
         "| walker2d-medium | **4: 40.0** | 1: 30.0 | 1 of 1 | 0.0 |",
         "| all | | | 2 of 3 | 10.0 |",
         "",
-        "Keeping always the same algorithm has a regret of 3.3 for IQL, 13.3 for ReBRAC.",
+        "Keeping always the same algorithm has a regret of 3.3 for IQL, 13.3 for ReBRAC; the highest worth, however "
+        "close, one",
+        "of 10.0. The preference for ReBRAC was chosen on this table.",
     ]
     assert auto({}).endswith("No file has two such runs yet.")
+
+
+def test_a_fresh_fit_is_compared_with_the_one_in_training():
+    from auto_page import fits_apart
+
+    history = [{"update": 10, "worth": 1.0}, {"update": 20, "worth": 110.0}, {"update": 30, "worth": 9.0}]
+    assert fits_apart({"history": history, "updates": 20, "worth": 100.0}) == pytest.approx(0.1)
 
 
 def test_kept_weights_are_of_the_highest_return():

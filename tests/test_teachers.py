@@ -158,6 +158,24 @@ def test_critics_that_are_no_chain(tmp_path, teacher):
         load_teacher(rewrite(path, {k: v for k, v in arrays.items() if not k.startswith("critics.")}))
 
 
+@pytest.mark.parametrize(
+    ("worths", "kept"),
+    [
+        ({"iql": 100.0, "rebrac-loose": 98.5, "rebrac-tight": 99.0}, "rebrac-tight"),
+        ({"iql": 100.0, "rebrac-loose": 97.0}, "iql"),
+        ({"iql": 90.0, "rebrac-loose": 97.0}, "rebrac-loose"),
+        ({"iql": -100.0, "rebrac-loose": -101.0}, "rebrac-loose"),
+        ({"iql": -100.0, "rebrac-loose": -103.0}, "iql"),
+        ({"iql": 5.0}, "iql"),
+    ],
+)
+def test_of_equal_worths_rebrac_is_chosen(worths, kept):
+    assert choice.chosen(worths) == kept
+    told = choice.reason(worths)
+    assert told.startswith(f"chose {kept}: ")
+    assert ("within 2%" in told) == (worths[kept] < max(worths.values()))
+
+
 def test_auto_keeps_what_the_data_prefer(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(choice, "FITTED_UPDATES", 500)
     monkeypatch.setattr(choice, "PENALTIES", {"loose": (0.0, 0.0), "tight": (1e4, 0.0)})

@@ -21,7 +21,7 @@ from potstill.statistics import return_label, summarise
 from potstill.storage import file_hash
 from potstill.teachers.base import load_teacher
 from potstill.teachers.checkpoints import Progress, load_checkpoint, save_checkpoint
-from potstill.teachers.choice import candidates, rank, reason
+from potstill.teachers.choice import candidates, chosen, rank, reason
 from potstill.teachers.diagnostics import OfflineScores
 from potstill.teachers.registry import algorithm_named
 from potstill.teachers.rows import need_order
@@ -104,11 +104,12 @@ def _teach_best(config: TeachConfig) -> Path:
         raise PotstillError(f"{data.name}: every candidate diverged; the first: {next(iter(failed.values()))}")
     teachers = {name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}
     ranking = rank(teachers, episode_sample(data, SCORED_ROWS), config)
-    best = runs[ranking[0]["candidate"]]
+    worths = {entry["candidate"]: entry["worth"] for entry in ranking}
+    best = runs[chosen(worths)]
     write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())
     found = read_json(best / "result.json")
-    folder.finish({**found, "chosen": best.name, "why": reason(ranking), "ranking": ranking, "failed": failed})
-    print(reason(ranking))
+    folder.finish({**found, "chosen": best.name, "why": reason(worths), "ranking": ranking, "failed": failed})
+    print(reason(worths))
     return folder.path
 
 

@@ -49,7 +49,7 @@ def auto(runs: Runs) -> str:
         "## How often `auto` is right",
         "",
         "`potstill teach --algorithm auto` keeps the candidate of the highest *worth*: its discounted return by",
-        f"cautious fitted Q-evaluation, from the data alone; of those within {DOUBT:.0%} of it, a ReBRAC one. Here the",
+        f"cautious fitted Q-evaluation, from the data alone; of those within {100 * DOUBT:.0f} % of it, a ReBRAC one. Here the",
         "same criterion judges the runs above, seed by seed; `auto` itself trains IQL and ReBRAC at three penalties,",
         "with settings that are not always those above. *Worth: score* of every seed, bold if picked. *Regret* is the",
         "better run's score minus the picked one's, mean over seeds.",
@@ -71,7 +71,7 @@ def auto(runs: Runs) -> str:
     lines += ["", f"Keeping always the same algorithm has a regret of {always}; the highest worth, however close, one"]
     lines += [f"of {plain:.1f}. The preference for ReBRAC was chosen on this table."]
     if apart := [fits_apart(run) for runs in together for run in runs.values() if "history" in run]:
-        share = f"{np.median(apart):.1%}"
+        share = f"{100 * np.median(apart):.1f} %"
         lines += [f"Two fits of the same teacher, as its training ends and afresh, differ by {share} in the median."]
     return "\n".join(lines)
 

@@ -173,7 +173,7 @@ def test_of_equal_worths_rebrac_is_chosen(worths, kept):
     assert choice.chosen(worths) == kept
     told = choice.reason(worths)
     assert told.startswith(f"chose {kept}: ")
-    assert ("within 2%" in told) == (worths[kept] < max(worths.values()))
+    assert ("within 2 %" in told) == (worths[kept] < max(worths.values()))
 
 
 def test_auto_keeps_what_the_data_prefer(tmp_path, monkeypatch, capsys):

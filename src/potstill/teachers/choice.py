@@ -75,5 +75,5 @@ def reason(worths: Mapping[str, float]) -> str:
         f"leaving the data's actions costs, at {worths[name]:.4g} ({rest})"
     )
     if worths[name] < max(worths.values()):
-        line += f"; within {DOUBT:.0%} such fits tell no difference, and ReBRAC is preferred"
+        line += f"; within {100 * DOUBT:.0f} % such fits tell no difference, and ReBRAC is preferred"
     return line

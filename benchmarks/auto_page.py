@@ -49,10 +49,10 @@ def auto(runs: Runs) -> str:
         "## How often `auto` is right",
         "",
         "`potstill teach --algorithm auto` keeps the candidate of the highest *worth*: its discounted return by",
-        f"cautious fitted Q-evaluation, from the data alone; of those within {100 * DOUBT:.0f} % of it, a ReBRAC one. Here the",
-        "same criterion judges the runs above, seed by seed; `auto` itself trains IQL and ReBRAC at three penalties,",
-        "with settings that are not always those above. *Worth: score* of every seed, bold if picked. *Regret* is the",
-        "better run's score minus the picked one's, mean over seeds.",
+        f"cautious fitted Q-evaluation, from the data alone; of those within {100 * DOUBT:.0f} % of it, a ReBRAC one.",
+        "Here the same criterion judges the runs above, seed by seed; `auto` itself trains IQL and ReBRAC at three",
+        "penalties, with settings that are not always those above. *Worth: score* of every seed, bold if picked.",
+        "*Regret* is the better run's score minus the picked one's, mean over seeds.",
         "",
     ]
     every = {file: rounds(runs, file) for file in FILES}

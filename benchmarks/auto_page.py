@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from teachers import FILES
@@ -14,17 +14,9 @@ from potstill.teachers.choice import DOUBT, candidates, chosen
 OWN = {config.algorithm for config in candidates(TeachConfig("any")).values()}  # what auto itself trains
 
 
-class Verdict(NamedTuple):
-    """What the offline criterion picks among runs, and what picking the truly best would have earned more."""
-
-    picked: str
-    regret: float
-
-
-def verdict(runs: Runs) -> Verdict:
-    """The run that ``auto`` would keep against that of the highest score."""
-    picked = chosen({name: run["worth"] for name, run in runs.items()})
-    return Verdict(picked, regret(runs, picked))
+def picked(runs: Runs) -> str:
+    """The run that ``auto`` would keep."""
+    return chosen({name: run["worth"] for name, run in runs.items()})
 
 
 def regret(runs: Runs, name: str) -> float:
@@ -85,10 +77,10 @@ def fits_apart(run: dict[str, Any]) -> float:
 def shown(runs: Runs, name: str) -> str:
     """A cell's part: worth and score of a run, bold if it is the one picked."""
     text = f"{runs[name]['worth']:.4g}: {runs[name]['final']['mean']:.1f}"
-    return f"**{text}**" if verdict(runs).picked == name else text
+    return f"**{text}**" if picked(runs) == name else text
 
 
 def total(groups: list[Runs]) -> str:
     """Two cells: how often the best was picked, and the mean regret."""
-    regrets = [verdict(runs).regret for runs in groups]
+    regrets = [regret(runs, picked(runs)) for runs in groups]
     return f"{regrets.count(0.0)} of {len(regrets)} | {np.mean(regrets):.1f}"

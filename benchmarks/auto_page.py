@@ -9,7 +9,7 @@ from teachers import FILES
 from teachers_page import NAMES, Runs
 
 from potstill.config import TeachConfig
-from potstill.teachers.choice import DOUBT, candidates, chosen
+from potstill.teachers.evaluation.selection import DOUBT, candidates, chosen
 
 OWN = {config.algorithm for config in candidates(TeachConfig("any")).values()}  # what auto itself trains
 

@@ -17,13 +17,13 @@ import jax.numpy as jnp
 import optax
 
 from potstill.bundled import BUNDLED
-from potstill.clone import Pairs, bc_loss, start
 from potstill.data.registry import load_dataset
-from potstill.evaluation import student_returns
-from potstill.recipes import RECIPES
-from potstill.runs import write_json
-from potstill.statistics import summarise
-from potstill.students import Students
+from potstill.evaluation.scores import student_returns
+from potstill.evaluation.statistics import summarise
+from potstill.runtime.run_folder import write_json
+from potstill.students.ensemble import Students
+from potstill.students.recipe import RECIPES
+from potstill.students.training import Pairs, bc_loss, start
 from potstill.teachers.rows import to_unit
 
 BATCH, LEARNING_RATE = 256, 1e-3

@@ -32,19 +32,19 @@ from engine import teacher_hash, weights
 from teachers import DATASETS, FILES
 
 import potstill
-from potstill.clone import Pairs, bc_loss, mean_actions, start
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
-from potstill.evaluation import TEACHER_SEED, policy_returns, student_returns
-from potstill.policies import Policy
-from potstill.recipes import RECIPES, Recipe
-from potstill.rollouts import Act
-from potstill.runs import read_json, write_json
-from potstill.statistics import summarise
-from potstill.students import Students, train_students
+from potstill.data.transitions import Transitions
+from potstill.environments.rollouts import Act
+from potstill.evaluation.scores import TEACHER_SEED, policy_returns, student_returns
+from potstill.evaluation.statistics import summarise
+from potstill.networks.policy import Policy
+from potstill.runtime.run_folder import read_json, write_json
+from potstill.students.ensemble import Students, train_students
+from potstill.students.recipe import RECIPES, Recipe
+from potstill.students.training import Pairs, bc_loss, mean_actions, start
 from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.fitted import act_in_parts
-from potstill.types import Transitions
+from potstill.teachers.evaluation.fqe import act_in_parts
 
 RESULTS = Path(__file__).parent / "results" / "bounds"
 CLONED = ("plain", "default")  # recipes whose student is cloned from all states

@@ -26,18 +26,18 @@ from engine import weights
 from teachers import DATASETS, FILES
 
 from potstill.config import DistillConfig
-from potstill.criteria import held_out_loss, make_choice
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
 from potstill.distillate import Distillate, settle
-from potstill.distillation import outer_steps
-from potstill.evaluation import policy_returns, score_random, student_returns
-from potstill.objectives import weighting_of
-from potstill.recipes import RECIPES
-from potstill.runs import write_json
-from potstill.statistics import summarise
-from potstill.students import train_students
-from potstill.table import tabulate
+from potstill.distillation.objectives import weighting_of
+from potstill.distillation.outer_loop import outer_steps
+from potstill.distillation.selection import held_out_loss, make_choice
+from potstill.distillation.state_table import tabulate
+from potstill.evaluation.scores import policy_returns, score_random, student_returns
+from potstill.evaluation.statistics import summarise
+from potstill.runtime.run_folder import write_json
+from potstill.students.ensemble import train_students
+from potstill.students.recipe import RECIPES
 from potstill.teachers.registry import find_teacher
 
 HERE = Path(__file__).parent

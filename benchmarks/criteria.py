@@ -19,13 +19,13 @@ import numpy as np
 from teachers import DATASETS, FILES, settings
 
 from potstill.data.registry import load_dataset
-from potstill.environments import normalised
-from potstill.evaluation import policy_returns
-from potstill.networks import apply_critics
-from potstill.runs import write_json
+from potstill.environments.registry import normalised
+from potstill.evaluation.scores import policy_returns
+from potstill.networks.mlp import apply_critics
+from potstill.runtime.run_folder import write_json
 from potstill.teachers import rows
 from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.fitted import CAUTION, Evaluator, held_out_starts, held_out_states
+from potstill.teachers.evaluation.fqe import CAUTION, Evaluator, held_out_starts, held_out_states
 from potstill.teachers.registry import algorithm_named
 from potstill.teachers.training import Learner, teacher_of
 

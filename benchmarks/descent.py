@@ -30,10 +30,10 @@ def child() -> None:
     import jax.numpy as jnp
     import numpy as np
 
-    from potstill import devices
-    from potstill.clone import Pairs
-    from potstill.recipes import recipe_named
-    from potstill.solvers.kernel import Gathered, _step, _times, descent, tangent_kernel
+    from potstill.distillation.solvers.kernel import Gathered, _step, _times, descent, tangent_kernel
+    from potstill.runtime import devices
+    from potstill.students.recipe import recipe_named
+    from potstill.students.training import Pairs
 
     devices.keep_memory()
     recipe = recipe_named("default")

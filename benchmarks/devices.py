@@ -35,10 +35,10 @@ def child(program: str) -> None:
     import jax.numpy as jnp
     import numpy as np
 
-    from potstill import devices
     from potstill.config import DistillConfig
-    from potstill.distillation import outer_steps
-    from potstill.objectives import Batch
+    from potstill.distillation.objectives import Batch
+    from potstill.distillation.outer_loop import outer_steps
+    from potstill.runtime import devices
 
     devices.use(len(os.sched_getaffinity(0)))
     rng = np.random.default_rng(0)

@@ -20,14 +20,14 @@ from teachers import DATASETS, FILES, WEIGHTS
 
 import potstill
 from potstill.config import DistillConfig
+from potstill.config.settings import command_line
 from potstill.data.registry import load_dataset
-from potstill.evaluation import TEACHER_SEED, policy_returns
-from potstill.recipes import recipe_named
-from potstill.runs import read_json, write_json
-from potstill.settings import command_line
-from potstill.statistics import summarise
-from potstill.storage import file_hash
-from potstill.table import usual_states
+from potstill.distillation.state_table import usual_states
+from potstill.evaluation.scores import TEACHER_SEED, policy_returns
+from potstill.evaluation.statistics import summarise
+from potstill.runtime.run_folder import read_json, write_json
+from potstill.runtime.storage import file_hash
+from potstill.students.recipe import recipe_named
 
 HERE = Path(__file__).parent
 TEACHERS = HERE / "results" / "engine-teachers"

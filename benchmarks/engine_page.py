@@ -11,8 +11,8 @@ from engine import ABLATION, FIXED, OF_PAPER
 from jaxtyping import Float
 from teachers import FILES
 
+from potstill.evaluation.statistics import interquartile_mean
 from potstill.reports.plots import BLUE, GREEN, new_figure
-from potstill.statistics import interquartile_mean
 
 Cell = dict[str, Any]
 KINDS = ("student", "ensemble")

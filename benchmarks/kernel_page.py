@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from potstill.evaluation.statistics import interquartile_mean
 from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
-from potstill.statistics import interquartile_mean
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

@@ -27,13 +27,14 @@ import jax.numpy as jnp
 import numpy as np
 
 import potstill
-from potstill import clone, devices
-from potstill.clone import Pairs
 from potstill.data.registry import load_dataset
-from potstill.recipes import RECIPES, Recipe
-from potstill.solvers import SOLVERS, make_solver
-from potstill.solvers.empirical import empirical_kernel
-from potstill.solvers.kernel import start_variance, tangent_kernel
+from potstill.distillation.solvers import SOLVERS, make_solver
+from potstill.distillation.solvers.empirical import empirical_kernel
+from potstill.distillation.solvers.kernel import start_variance, tangent_kernel
+from potstill.runtime import devices
+from potstill.students import training as clone
+from potstill.students.recipe import RECIPES, Recipe
+from potstill.students.training import Pairs
 
 RESULTS = Path(__file__).parent / "results" / "kernel_width.json"
 COSTS = RESULTS.with_name("kernel_cost.json")

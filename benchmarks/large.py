@@ -32,9 +32,9 @@ from potstill.data.blocks import advise
 from potstill.data.mapped import ROWS, write_mapped
 from potstill.data.registry import load_dataset
 from potstill.data.split import training_rows
-from potstill.runs import write_json
+from potstill.data.transitions import COLUMNS
+from potstill.runtime.run_folder import write_json
 from potstill.teachers.registry import find_teacher
-from potstill.types import COLUMNS
 
 ROWS_LARGE, ROWS_SMALL, STATES, ACTIONS, STEPS = 50_000_000, 100_000, 11, 3, 1000
 EPISODES = 500  # that are simulated side by side
@@ -145,9 +145,9 @@ def distill_steps() -> Iterator[dict[str, dict[str, float]]]:
     """Milliseconds of an outer step of the default distillation, ten at a time, each data in turn."""
     import jax
 
-    from potstill import distillation
     from potstill.config import DistillConfig
-    from potstill.table import tabulate
+    from potstill.distillation import outer_loop as distillation
+    from potstill.distillation.state_table import tabulate
 
     config, steps, count = DistillConfig("", steps=10_000), {}, 10
     for kind, source in {"memory": SMALL, "mapped": LARGE}.items():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from choices import MAIN, VARIANTS, WEIGHTINGS
 
-from potstill.statistics import interquartile_mean
+from potstill.evaluation.statistics import interquartile_mean
 
 HERE = Path(__file__).parent
 GAPS = ["q-gap by the mean of the critics", "q-gap by each critic"]

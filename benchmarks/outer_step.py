@@ -42,10 +42,10 @@ def jax_step(solver: str, count: int):
     import jax
     import jax.numpy as jnp
 
-    from potstill import devices
-    from potstill.clone import Pairs
-    from potstill.recipes import RECIPES
-    from potstill.solvers import make_solver
+    from potstill.distillation.solvers import make_solver
+    from potstill.runtime import devices
+    from potstill.students.recipe import RECIPES
+    from potstill.students.training import Pairs
 
     devices.use(count)
     mesh = devices.own()
@@ -69,7 +69,7 @@ def torch_step(kept: bool = False):
     import torch
 
     if kept:
-        from potstill import devices
+        from potstill.runtime import devices
 
         devices.keep_memory()
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from potstill.data.checks import suspicions
 from potstill.data.registry import load_dataset
-from potstill.runs import write_json
+from potstill.runtime.run_folder import write_json
 
 ROWS, STATES, ACTIONS, LIMIT, ROUNDS = 1_000_000, 11, 3, 1000, 9
 RESULTS = Path(__file__).parent / "results" / "reading.json"

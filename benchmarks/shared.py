@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from potstill.data.registry import load_dataset
-from potstill.policies import Policy
+from potstill.data.transitions import Normaliser, Transitions
+from potstill.networks.policy import Policy
 from potstill.teachers.base import NetworkTeacher
-from potstill.types import Normaliser, Transitions
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -22,19 +22,19 @@ import numpy as np
 from engine import weights
 
 import potstill
-from potstill import distillation
 from potstill.commands.distill import tables
 from potstill.config import DistillConfig
 from potstill.data.mapped import write_mapped
 from potstill.data.registry import load_dataset
-from potstill.distillation import settled
-from potstill.environments import time_limit
-from potstill.pace import Pace
-from potstill.policies import Policy
-from potstill.rollouts.play import make_stepper
-from potstill.runs import read_json, write_json
-from potstill.storage import file_hash
-from potstill.types import COLUMNS
+from potstill.data.transitions import COLUMNS
+from potstill.distillation import outer_loop as distillation
+from potstill.distillation.outer_loop import settled
+from potstill.distillation.schedule import Pace
+from potstill.environments.registry import time_limit
+from potstill.environments.rollouts.play import make_stepper
+from potstill.networks.policy import Policy
+from potstill.runtime.run_folder import read_json, write_json
+from potstill.runtime.storage import file_hash
 
 HERE = Path(__file__).parent
 RUNS, RESULTS = HERE.parent / "runs" / "sizes", HERE / "results" / "sizes"

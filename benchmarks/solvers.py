@@ -19,9 +19,9 @@ from teachers import DATASETS
 
 import potstill
 from potstill.config import DistillConfig, EmpiricalConfig, EvaluateConfig, FeaturesConfig, KernelConfig
-from potstill.recipes import RECIPES
-from potstill.runs import read_json, write_json
-from potstill.settings import command_line
+from potstill.config.settings import command_line
+from potstill.runtime.run_folder import read_json, write_json
+from potstill.students.recipe import RECIPES
 
 HERE = Path(__file__).parent
 RESULTS, RUNS = HERE / "results" / "solvers", HERE.parent / "runs" / "solvers"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill import environments
-from potstill.rollouts.play import make_stepper, processors
-from potstill.runs import write_json
+from potstill.environments import registry as environments
+from potstill.environments.rollouts.play import make_stepper, processors
+from potstill.runtime.run_folder import write_json
 
 LANES, STEPS, ROUNDS = 100, 20, 5
 RESULTS = Path(__file__).parent / "results" / "steppers.json"

@@ -19,16 +19,16 @@ from pathlib import Path
 
 import potstill
 from potstill.config import RebracConfig, TeachConfig
+from potstill.config.settings import command_line, from_saved
 from potstill.data.registry import load_dataset
-from potstill.environments import normalised
-from potstill.evaluation import policy_returns
-from potstill.runs import read_json, to_json, write_json
-from potstill.settings import command_line, from_saved
-from potstill.statistics import summarise
-from potstill.storage import file_hash
+from potstill.data.transitions import Transitions
+from potstill.environments.registry import normalised
+from potstill.evaluation.scores import policy_returns
+from potstill.evaluation.statistics import summarise
+from potstill.runtime.run_folder import read_json, to_json, write_json
+from potstill.runtime.storage import file_hash
 from potstill.teachers import rows
-from potstill.teachers.choice import worth
-from potstill.types import Transitions
+from potstill.teachers.evaluation.selection import worth
 
 HERE = Path(__file__).parent
 DATASETS = HERE.parents[1] / "shared" / "datasets"

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 import potstill
-from potstill.environments import normalised
-from potstill.rollouts import play
+from potstill.environments.registry import normalised
+from potstill.environments.rollouts import play
 
 with tempfile.TemporaryDirectory() as folder:
     if len(sys.argv) > 1:

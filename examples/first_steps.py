@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 import potstill
-from potstill.environments import normalised
-from potstill.rollouts import play
+from potstill.environments.registry import normalised
+from potstill.environments.rollouts import play
 
 with tempfile.TemporaryDirectory() as folder:
     run = potstill.distill("hopper-medium-replay", size=64, steps=40, episodes=0, out=Path(folder) / "run")

@@ -5,9 +5,9 @@ import numpy as np
 
 import potstill
 from potstill.config import DistillConfig
-from potstill.distillation import outer_steps
-from potstill.objectives import OBJECTIVES
-from potstill.table import tabulate
+from potstill.distillation.objectives import OBJECTIVES
+from potstill.distillation.outer_loop import outer_steps
+from potstill.distillation.state_table import tabulate
 
 
 class HalfWay:

@@ -18,7 +18,7 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from potstill.types import Transitions  # noqa: E402
+from potstill.data.transitions import Transitions  # noqa: E402
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -69,10 +69,10 @@ def data():
 
 def random_teacher(states=3, actions=2, width=16, seed=0):
     """A teacher of random small networks."""
-    from potstill.networks import init_mlp
-    from potstill.policies import Policy
+    from potstill.data.transitions import Normaliser
+    from potstill.networks.mlp import init_mlp
+    from potstill.networks.policy import Policy
     from potstill.teachers.base import NetworkTeacher
-    from potstill.types import Normaliser
 
     keys = jax.random.split(jax.random.key(seed), 3)
     plain = lambda tree: jax.tree.map(np.asarray, tree)  # noqa: E731

@@ -11,13 +11,15 @@ from test_teachers import write_npz
 
 import potstill
 from potstill.config import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, TeachConfig
+from potstill.data.transitions import Normaliser, Transitions
 from potstill.errors import PotstillError
-from potstill.teachers import diagnostics, fitted, rows
+from potstill.teachers import rows
 from potstill.teachers.base import Teacher, load_teacher
+from potstill.teachers.evaluation import diagnostics
+from potstill.teachers.evaluation import fqe as fitted
 from potstill.teachers.registry import ALGORITHMS
 from potstill.teachers.rows import on_device
 from potstill.teachers.training import Learner, begin_adam, cut, descend, run, run_seeds
-from potstill.types import Normaliser, Transitions
 
 DISCOUNT, PULL, PUSH, EFFORT = 0.8, 0.9, 0.5, 0.1  # s′ = 0.9 s + 0.5 a, r = −s² − 0.1 a²
 

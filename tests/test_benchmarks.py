@@ -10,13 +10,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
-from potstill import clone
-from potstill.clone import Pairs
-from potstill.policies import Policy
-from potstill.recipes import RECIPES
-from potstill.runs import read_json, write_json
-from potstill.storage import file_hash
-from potstill.types import Normaliser
+from potstill.data.transitions import Normaliser
+from potstill.networks.policy import Policy
+from potstill.runtime.run_folder import read_json, write_json
+from potstill.runtime.storage import file_hash
+from potstill.students import training as clone
+from potstill.students.recipe import RECIPES
+from potstill.students.training import Pairs
 
 
 def test_pytorch_and_ours_are_the_same_mathematics(x64):
@@ -155,7 +155,7 @@ def test_noise_is_of_the_given_size_and_keeps_to_the_bounds():
 def test_students_of_all_rows_come_near_the_teacher(data, teacher):
     from bounds import clone_all, imitation_error, labelled
 
-    from potstill.recipes import RECIPES
+    from potstill.students.recipe import RECIPES
 
     rows = labelled(data, teacher)
     assert len(rows.pairs.states) + len(rows.held.states) == len(data)

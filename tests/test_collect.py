@@ -10,12 +10,12 @@ import pytest
 from gymnasium.spaces import Box, Dict
 
 import potstill
-from potstill.data.collection import output, rollout
-from potstill.data.collection.episodes import Episode, Recording
-from potstill.data.collection.rollout import play_episodes, uniform
+from potstill.collection import output, rollout
+from potstill.collection.episodes import Episode, Recording
+from potstill.collection.rollout import play_episodes, uniform
+from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
-from potstill.policies import Policy
-from potstill.types import Normaliser
+from potstill.networks.policy import Policy
 
 
 class Walk(gymnasium.Env):
@@ -92,7 +92,7 @@ def test_observations_are_flattened_row_by_row_everywhere(tmp_path):
     assert seen["shape"] == [2, 3]
     assert "C order" in seen["flattened"]
     assert "(2, 3) are flattened row by row" in (run / "README.md").read_text()
-    assert potstill.environments.make("Walk-v0").observation_space.shape == (6,)
+    assert potstill.environments.registry.make("Walk-v0").observation_space.shape == (6,)
 
 
 @pytest.mark.parametrize("env_id", ["Ant-v5", "Swimmer-v5", "Pendulum-v1"])

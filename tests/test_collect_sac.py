@@ -6,12 +6,12 @@ import pytest
 from test_collect import card_of, collected, constant_policy, interruption, read
 
 import potstill
-from potstill import storage
-from potstill.data.collection import training
-from potstill.data.collection.episodes import Recording
-from potstill.data.collection.rollout import play_episodes
-from potstill.data.collection.sac import Trainer
+from potstill.collection import training
+from potstill.collection.episodes import Recording
+from potstill.collection.rollout import play_episodes
+from potstill.collection.sac import Trainer
 from potstill.errors import PotstillError
+from potstill.runtime import storage
 
 SAC = {"random_steps": 20, "training_steps": 60, "evaluate_every": 25}
 

@@ -90,7 +90,7 @@ def test_collected_data_are_reproduced_by_their_rows(tmp_path):
 
 def test_evaluate_trains_students_by_the_settings_in_the_file(run, tmp_path, monkeypatch):
     """Not by what the recipe's name means today, nor without the step size that was learned with the pairs."""
-    from potstill import clone
+    from potstill.students import training as clone
 
     made = potstill.load(run)
     papers = made.metadata | {"student": made.metadata["student"] | {"steps": 7, "learning_rate": 0.05}}
@@ -185,7 +185,7 @@ def test_collect_trains_sac(tmp_path):
 
 
 def test_interrupted_distillation_keeps_its_last_point(logs, tmp_path, monkeypatch):
-    from potstill import distillation
+    from potstill.distillation import outer_loop as distillation
 
     steps = distillation.outer_steps
 

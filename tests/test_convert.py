@@ -11,13 +11,14 @@ import potstill
 from potstill.cli import main
 from potstill.commands import convert as command
 from potstill.config import ConvertConfig
-from potstill.data import d4rl, streaming
-from potstill.data.d4rl import write_d4rl
+from potstill.data import streaming
+from potstill.data.formats import d4rl
+from potstill.data.formats.d4rl import write_d4rl
 from potstill.data.mapped import HEADER, ROWS
 from potstill.data.registry import load_dataset
 from potstill.data.selection import Part, check_alike
+from potstill.data.transitions import COLUMNS
 from potstill.errors import PotstillError
-from potstill.types import COLUMNS
 
 
 def ordered(data):

@@ -11,18 +11,19 @@ import jax
 import numpy as np
 import pytest
 
-from potstill import devices
 from potstill.errors import PotstillError
+from potstill.runtime import devices
 
 # Distils with each solver in every way of sharing, trains students, prints all the numbers.
 PROGRAM = """
 import dataclasses, json, sys
 import jax, numpy as np
-from potstill import clone, devices
+from potstill.students import training as clone
+from potstill.runtime import devices
 from potstill.config import DistillConfig
-from potstill.distillation import outer_steps
-from potstill.objectives import Batch
-from potstill.recipes import RECIPES, Recipe
+from potstill.distillation.outer_loop import outer_steps
+from potstill.distillation.objectives import Batch
+from potstill.students.recipe import RECIPES, Recipe
 
 devices.use(int(sys.argv[1]) or None)
 RECIPES["small"] = Recipe(steps=10, width=16, momentum=0.9)

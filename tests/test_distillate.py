@@ -4,12 +4,12 @@ import json
 import numpy as np
 import pytest
 
-from potstill import storage
+from potstill.data.transitions import Normaliser
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
-from potstill.recipes import RECIPES, Recipe
-from potstill.runs import to_json
-from potstill.types import Normaliser
+from potstill.runtime import storage
+from potstill.runtime.run_folder import to_json
+from potstill.students.recipe import RECIPES, Recipe
 
 
 def make(states=11, actions=3, pairs=256):

@@ -7,18 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from potstill import distillation
-from potstill.clone import Pairs
 from potstill.commands.distill import distill
 from potstill.config import DistillConfig, UnrollConfig
-from potstill.devices import own
-from potstill.distillation import outer_loss, stages
+from potstill.config.settings import command_line, from_saved
+from potstill.distillation import outer_loop as distillation
+from potstill.distillation.objectives import Batch
+from potstill.distillation.outer_loop import outer_loss, stages
+from potstill.distillation.schedule import Pace
+from potstill.distillation.state_table import tabulate
 from potstill.errors import PotstillError
-from potstill.objectives import Batch
-from potstill.pace import Pace
-from potstill.recipes import RECIPES, Recipe
-from potstill.settings import command_line, from_saved
-from potstill.table import tabulate
+from potstill.runtime.devices import own
+from potstill.students.recipe import RECIPES, Recipe
+from potstill.students.training import Pairs
 
 SMALL = Recipe(steps=5, width=8)
 

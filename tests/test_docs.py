@@ -19,7 +19,7 @@ MODULES = [m.name for m in pkgutil.walk_packages(potstill.__path__, "potstill.")
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
 def test_examples_run(path, monkeypatch, capsys):
-    from potstill.objectives import OBJECTIVES
+    from potstill.distillation.objectives import OBJECTIVES
 
     monkeypatch.setattr(sys, "argv", [path.name])
     before = dict(OBJECTIVES)

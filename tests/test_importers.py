@@ -13,11 +13,11 @@ import pytest
 from conftest import SHARED
 
 import potstill
+from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
-from potstill.evaluation import policy_returns
-from potstill.statistics import summarise
+from potstill.evaluation.scores import policy_returns
+from potstill.evaluation.statistics import summarise
 from potstill.teachers.importers.archive import read_tensors
-from potstill.types import Normaliser
 
 CORL = SHARED / "teachers" / "corl-cal-ql"
 CHECKPOINT = CORL / "hopper-medium-replay-v2.checkpoint.pt"
@@ -237,7 +237,7 @@ def test_stable_baselines3_pytorch(tmp_path, algorithm):
     agent = getattr(sb3, algorithm)("MlpPolicy", "Pendulum-v1", seed=0, learning_starts=20, device="cpu")
     agent.learn(60)
     agent.save(tmp_path / "agent.zip")
-    from potstill.types import Transitions
+    from potstill.data.transitions import Transitions
 
     bound, none = 2.0 * np.ones(1, np.float32), np.zeros(8, bool)
     states = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)

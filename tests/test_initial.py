@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from potstill.distillation.initial_pairs import INITIAL, drawn_apart, initial_pairs
+from potstill.distillation.objectives import Batch
 from potstill.errors import PotstillError
-from potstill.initial import INITIAL, drawn_apart, initial_pairs
-from potstill.objectives import Batch
 
 
 def table_of(states, values=None):

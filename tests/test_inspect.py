@@ -13,12 +13,12 @@ from conftest import make_columns
 import potstill
 from potstill.cli import main
 from potstill.data.registry import load_dataset
-from potstill.environments import RAW, REFERENCES, normalised, reference_returns
+from potstill.data.transitions import Transitions
+from potstill.environments.registry import RAW, REFERENCES, normalised, reference_returns
 from potstill.reports.dataset import coverage_of, duplicated_share, episode_lengths, figures_of, fitting
 from potstill.reports.faults import refused_figures
 from potstill.reports.page import dataset_page
 from potstill.reports.remarks import warnings_of
-from potstill.types import Transitions
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from potstill import clone
-from potstill.clone import Pairs
-from potstill.networks import apply_mlp
-from potstill.recipes import Recipe
-from potstill.solvers.empirical import empirical_kernel, linearised_actions
-from potstill.solvers.kernel import _angle, descent, kernel_actions, kernels, start_variance, tangent_kernel
-from potstill.starts import STARTS
+from potstill.distillation.solvers.empirical import empirical_kernel, linearised_actions
+from potstill.distillation.solvers.kernel import (
+    _angle,
+    descent,
+    kernel_actions,
+    kernels,
+    start_variance,
+    tangent_kernel,
+)
+from potstill.networks.mlp import apply_mlp
+from potstill.students import training as clone
+from potstill.students.initialisation import STARTS
+from potstill.students.recipe import Recipe
+from potstill.students.training import Pairs
 
 
 def some_states(count, size=5, seed=0):

@@ -11,18 +11,19 @@ from test_distillate import make
 from test_solvers import SMALL, finite_differences, problem
 
 import potstill
-from potstill import clone, storage
-from potstill.clone import Pairs
 from potstill.config import DistillConfig
-from potstill.criteria import candidates, held_out_loss, make_choice, students_loss
+from potstill.config.settings import check_choices
 from potstill.distillate import load, settle
-from potstill.distillation import Learned, make_pace, outer_steps
+from potstill.distillation.outer_loop import Learned, make_pace, outer_steps
+from potstill.distillation.schedule import Pace
+from potstill.distillation.selection import candidates, held_out_loss, make_choice, students_loss
+from potstill.distillation.solvers import SOLVERS, make_solver
+from potstill.distillation.state_table import tabulate
 from potstill.errors import PotstillError
-from potstill.pace import Pace
-from potstill.recipes import RECIPES
-from potstill.settings import check_choices
-from potstill.solvers import SOLVERS, make_solver
-from potstill.table import tabulate
+from potstill.runtime import storage
+from potstill.students import training as clone
+from potstill.students.recipe import RECIPES
+from potstill.students.training import Pairs
 
 KEY = jax.random.key(3)
 PAIRS = Pairs(jnp.zeros((1, 1)), jnp.zeros((1, 1)))

@@ -8,8 +8,9 @@ from test_algorithms import lqr_logs
 
 from potstill.config import CalQlConfig, IqlConfig, RebracConfig, Settings, TeachConfig
 from potstill.errors import PotstillError
-from potstill.networks import init_mlp
-from potstill.teachers import bc, calql, edac, gaussian, iql, rebrac, rows, values
+from potstill.networks.mlp import init_mlp
+from potstill.teachers import rows
+from potstill.teachers.algorithms import bc, calql, edac, gaussian, iql, rebrac, values
 from potstill.teachers.registry import ALGORITHMS
 from potstill.teachers.rows import Rows
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import potstill
+from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.teachers.importers.archive import _tensor, read_tensors
-from potstill.types import Normaliser
 
 torch = pytest.importorskip("torch")
 RNG = np.random.default_rng(0)

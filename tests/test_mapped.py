@@ -13,10 +13,10 @@ from potstill.data.blocks import gather, mapping
 from potstill.data.mapped import HEADER, ROWS, record_type, write_mapped
 from potstill.data.registry import load_dataset
 from potstill.data.selection import episode_sample
+from potstill.data.transitions import COLUMNS, Normaliser
 from potstill.errors import PotstillError
 from potstill.reports import dataset
 from potstill.teachers.rows import discounted_returns, need_order, returns_to_go
-from potstill.types import COLUMNS, Normaliser
 
 pytestmark = pytest.mark.filterwarnings("ignore::potstill.errors.PotstillWarning")
 

@@ -9,9 +9,8 @@ import pytest
 from conftest import random_teacher
 
 from potstill.config import DistillConfig
-from potstill.distillation import outer_steps
-from potstill.errors import PotstillError
-from potstill.objectives import (
+from potstill.data.transitions import Normaliser, Transitions
+from potstill.distillation.objectives import (
     OBJECTIVES,
     Batch,
     objective_named,
@@ -21,9 +20,10 @@ from potstill.objectives import (
     weighted_loss,
     weighting_of,
 )
-from potstill.recipes import RECIPES, Recipe
-from potstill.table import tabulate
-from potstill.types import Normaliser, Transitions
+from potstill.distillation.outer_loop import outer_steps
+from potstill.distillation.state_table import tabulate
+from potstill.errors import PotstillError
+from potstill.students.recipe import RECIPES, Recipe
 
 
 def batch_of(teacher, rows=6, seed=0):
@@ -201,7 +201,7 @@ def test_linear_gaussian_teacher_is_recovered(monkeypatch, objective):
     *_, (_, pairs, figures) = outer_steps(config, tabulate(data, teacher, weighting_of(objective, None)), teacher)
     assert float(figures["loss"]) < 2e-4
     # the trained student itself is the teacher, weight by weight
-    from potstill.clone import train
+    from potstill.students.training import train
 
     trained = train(jax.random.key(0), pairs, dataclasses.replace(RECIPES["linear"], steps=2000))
     np.testing.assert_allclose(trained[0]["weight"], teacher.weight, atol=0.03)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import potstill
-from potstill.clone import Pairs
 from potstill.config import DistillConfig
-from potstill.distillation import make_pace, outer_steps
+from potstill.distillation.outer_loop import make_pace, outer_steps
+from potstill.distillation.schedule import EVERY, FALL, LEAST_RATE, MOST, Pace
+from potstill.distillation.state_table import tabulate
 from potstill.errors import PotstillError
-from potstill.pace import EVERY, FALL, LEAST_RATE, MOST, Pace
-from potstill.table import tabulate
+from potstill.students.training import Pairs
 
 PAIRS = Pairs(jnp.zeros((2, 1)), jnp.zeros((2, 1)))
 FALLS = int(np.ceil(np.log(LEAST_RATE) / np.log(FALL)))  # looks without a gain until the loop ends
@@ -117,7 +117,7 @@ def test_distil_says_what_it_did_and_can_be_reproduced(logs, tmp_path, capsys, o
 
 
 def test_a_short_budget_is_kept_and_reproduced_by_its_steps(logs, tmp_path, monkeypatch):
-    monkeypatch.setattr("potstill.pace.ROOM", 1000)  # short on any machine
+    monkeypatch.setattr("potstill.distillation.schedule.ROOM", 1000)  # short on any machine
     data, teacher = logs
     common = {"teacher": teacher, "size": 6, "batch": 32, "students": 2, "episodes": 0, "solver": "unroll"}
     run = potstill.distill(data, out=tmp_path / "run", budget="4s", recipe="default", **common)

@@ -12,8 +12,8 @@ import pytest
 from golden.write import episodes, write_d3rlpy, write_minari, write_pandas
 
 from potstill.data.registry import load_dataset
+from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
-from potstill.types import Transitions
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -9,10 +9,10 @@ from conftest import random_teacher
 from test_readers import hand_minari, timed_out
 
 import potstill
-from potstill.environments import RAW, reference_returns
-from potstill.evaluation import TEACHER_SEED, measured_reference, policy_returns
+from potstill.environments.registry import RAW, reference_returns
+from potstill.evaluation.scores import TEACHER_SEED, measured_reference, policy_returns
+from potstill.evaluation.statistics import summarise
 from potstill.reports import print_scores
-from potstill.statistics import summarise
 
 QUICK = {"recipe": "plain", "size": 8, "steps": 2, "batch": 32, "students": 2, "episodes": 2, "curve_points": 1}
 

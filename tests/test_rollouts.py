@@ -4,11 +4,11 @@ import gymnasium
 import numpy as np
 import pytest
 
-from potstill import environments
+from potstill.environments import registry as environments
+from potstill.environments.rollouts import play
+from potstill.environments.rollouts.mujoco import TASKS
+from potstill.environments.rollouts.play import make_stepper
 from potstill.errors import PotstillError
-from potstill.rollouts import play
-from potstill.rollouts.mujoco import TASKS
-from potstill.rollouts.play import make_stepper
 
 
 def wobble(size):

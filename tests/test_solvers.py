@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from potstill import clone
-from potstill.clone import Pairs
 from potstill.config import DistillConfig, EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig, UnrollConfig
-from potstill.distillation import Learned, OuterState, make_update, outer_optimiser, outer_steps
+from potstill.distillation.outer_loop import Learned, OuterState, make_update, outer_optimiser, outer_steps
+from potstill.distillation.solvers import NETWORKS, SOLVERS, make_solver
+from potstill.distillation.solvers.ridge import MARGIN
+from potstill.distillation.state_table import tabulate
 from potstill.errors import PotstillError
-from potstill.recipes import RECIPES, Recipe
-from potstill.solvers import NETWORKS, SOLVERS, make_solver
-from potstill.solvers.ridge import MARGIN
-from potstill.table import tabulate
+from potstill.students import training as clone
+from potstill.students.recipe import RECIPES, Recipe
+from potstill.students.training import Pairs
 
 SMALL = Recipe(steps=7, momentum=0.9, width=16, learning_rate=0.05)
 ADAM = Recipe(steps=6, width=8, optimiser="adam", learning_rate=0.01)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from potstill.statistics import bootstrap_interval, interquartile_mean, summarise
+from potstill.evaluation.statistics import bootstrap_interval, interquartile_mean, summarise
 
 
 def test_interquartile_mean_by_hand():

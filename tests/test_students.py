@@ -6,14 +6,15 @@ import numpy as np
 import optax
 import pytest
 
-from potstill import clone, storage
-from potstill.clone import Pairs
+from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
-from potstill.policies import load_policy
-from potstill.recipes import RECIPES, Recipe, recipe_named
-from potstill.starts import start_named
-from potstill.students import train_students
-from potstill.types import Normaliser
+from potstill.networks.policy import load_policy
+from potstill.runtime import storage
+from potstill.students import training as clone
+from potstill.students.ensemble import train_students
+from potstill.students.initialisation import start_named
+from potstill.students.recipe import RECIPES, Recipe, recipe_named
+from potstill.students.training import Pairs
 
 SMALL = Recipe(steps=20, momentum=0.9, width=32)
 

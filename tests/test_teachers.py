@@ -9,15 +9,15 @@ from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
 import potstill
-from potstill import storage
 from potstill.config import RebracConfig
+from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
-from potstill.networks import apply_critic
-from potstill.policies import load_policy
-from potstill.teachers import choice
+from potstill.networks.mlp import apply_critic
+from potstill.networks.policy import load_policy
+from potstill.runtime import storage
 from potstill.teachers.base import load_teacher
+from potstill.teachers.evaluation import selection as choice
 from potstill.teachers.registry import find_teacher
-from potstill.types import Transitions
 
 
 def bandit(rows=2000):

@@ -4,8 +4,8 @@ import jaxtyping
 import numpy as np
 import pytest
 
+from potstill.data.transitions import Normaliser, Transitions
 from potstill.errors import PotstillError
-from potstill.types import Normaliser, Transitions
 
 
 def test_normaliser_adds_its_floor_and_inverts():

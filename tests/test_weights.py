@@ -10,11 +10,9 @@ import pytest
 
 import potstill
 from potstill.config import DistillConfig
-from potstill.distillation import settled
-from potstill.errors import PotstillError
-from potstill.objectives import WEIGHTINGS, States, state_weights
-from potstill.objectives.density import log_density
-from potstill.objectives.weights import (
+from potstill.distillation.objectives import WEIGHTINGS, States, state_weights
+from potstill.distillation.objectives.density import log_density
+from potstill.distillation.objectives.weights import (
     LEAST_EFFECTIVE,
     OCCUPIED,
     OPENING,
@@ -24,8 +22,18 @@ from potstill.objectives.weights import (
     rarity,
     sdw,
 )
-from potstill.recipes import recipe_named
-from potstill.table import MEMORY, USUAL_NOISE, episode_steps, perturbed, strayed, tabulate, usual_states
+from potstill.distillation.outer_loop import settled
+from potstill.distillation.state_table import (
+    MEMORY,
+    USUAL_NOISE,
+    episode_steps,
+    perturbed,
+    strayed,
+    tabulate,
+    usual_states,
+)
+from potstill.errors import PotstillError
+from potstill.students.recipe import recipe_named
 
 OF_VALUE = ("clipped", "shifted", "softplus", "ranged")
 MEAN_ONE = [name for name in WEIGHTINGS if name != "reference"]

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from potstill.commands.reproduce import reproduce as reproduce
     from potstill.commands.teach import teach as teach
     from potstill.data.registry import load_dataset as load_dataset
+    from potstill.data.transitions import Normaliser as Normaliser
+    from potstill.data.transitions import Transitions as Transitions
     from potstill.distillate import Distillate as Distillate
     from potstill.distillate import load as load
     from potstill.errors import PotstillError as PotstillError
     from potstill.errors import PotstillWarning as PotstillWarning
     from potstill.exports import export as export
-    from potstill.policies import Policy as Policy
-    from potstill.policies import load_policy as load_policy
-    from potstill.recipes import RECIPES as RECIPES
-    from potstill.recipes import Recipe as Recipe
+    from potstill.networks.policy import Policy as Policy
+    from potstill.networks.policy import load_policy as load_policy
+    from potstill.students.recipe import RECIPES as RECIPES
+    from potstill.students.recipe import Recipe as Recipe
     from potstill.teachers.base import NetworkTeacher as NetworkTeacher
     from potstill.teachers.base import Teacher as Teacher
     from potstill.teachers.base import load_teacher as load_teacher
     from potstill.teachers.importers import import_teacher as import_teacher
-    from potstill.types import Normaliser as Normaliser
-    from potstill.types import Transitions as Transitions
 
 _HOMES = {
     "collect": "commands.collect",
@@ -48,18 +48,18 @@ _HOMES = {
     "import_teacher": "teachers.importers",
     "load": "distillate",
     "load_dataset": "data.registry",
-    "load_policy": "policies",
+    "load_policy": "networks.policy",
     "load_teacher": "teachers.base",
     "Distillate": "distillate",
     "NetworkTeacher": "teachers.base",
-    "Normaliser": "types",
-    "Policy": "policies",
+    "Normaliser": "data.transitions",
+    "Policy": "networks.policy",
     "PotstillError": "errors",
     "PotstillWarning": "errors",
-    "RECIPES": "recipes",
-    "Recipe": "recipes",
+    "RECIPES": "students.recipe",
+    "Recipe": "students.recipe",
     "Teacher": "teachers.base",
-    "Transitions": "types",
+    "Transitions": "data.transitions",
 }
 
 __all__ = list(_HOMES)

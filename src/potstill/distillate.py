@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from potstill import storage
 from potstill.bundled import BUNDLED
-from potstill.environments import Reference, reference_returns
+from potstill.data.transitions import Normaliser
+from potstill.environments.registry import Reference, reference_returns
 from potstill.errors import PotstillError
-from potstill.policies import Policy
-from potstill.recipes import Recipe, recipe_named, recipe_of
-from potstill.students import Students, train_students
-from potstill.types import Normaliser
+from potstill.networks.policy import Policy
+from potstill.runtime import storage
+from potstill.students.ensemble import Students, train_students
+from potstill.students.recipe import Recipe, recipe_named, recipe_of
 
 REQUIRED = ("env_id", "dataset", "objective", "solver", "recipe", "potstill")
 

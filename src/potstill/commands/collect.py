@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from potstill import environments, storage
+from potstill.collection.card import make_card, make_page, reference_of
+from potstill.collection.episodes import Recording
+from potstill.collection.levels import Plan, plan_of
+from potstill.collection.output import require_format, write_recording
+from potstill.collection.rollout import Behaviour, RollOut, of_policy, uniform
+from potstill.collection.sac import require_sac
+from potstill.collection.training import Training, policy_file
 from potstill.config import CollectConfig
-from potstill.data.collection.card import make_card, make_page, reference_of
-from potstill.data.collection.episodes import Recording
-from potstill.data.collection.levels import Plan, plan_of
-from potstill.data.collection.output import require_format, write_recording
-from potstill.data.collection.rollout import Behaviour, RollOut, of_policy, uniform
-from potstill.data.collection.sac import require_sac
-from potstill.data.collection.training import Training, policy_file
+from potstill.config.settings import configured
 from potstill.data.registry import load_dataset
+from potstill.environments import registry as environments
 from potstill.errors import PotstillError
-from potstill.policies import Policy, load_policy
-from potstill.runs import RunFolder, check_out, write_atomically
-from potstill.settings import configured
+from potstill.networks.policy import Policy, load_policy
+from potstill.runtime import storage
+from potstill.runtime.run_folder import RunFolder, check_out, write_atomically
 
 
 @configured(CollectConfig)

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from potstill.config import ConvertConfig
+from potstill.config.settings import command_line, configured
 from potstill.data.mapped import write_mapped
 from potstill.data.registry import load_dataset
 from potstill.data.selection import Part, check_alike, kept_parts, kept_rows
 from potstill.data.streaming import spooled
 from potstill.errors import PotstillError, PotstillWarning
-from potstill.runs import RunFolder, check_free, fresh_path
-from potstill.settings import command_line, configured
+from potstill.runtime.run_folder import RunFolder, check_free, fresh_path
 
 
 @configured(ConvertConfig)

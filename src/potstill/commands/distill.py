@@ -12,17 +12,23 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from potstill import devices, distillation
 from potstill.bundled import BUNDLED, bundled_names
-from potstill.clone import Pairs
 from potstill.config import DistillConfig
-from potstill.criteria import held_out_loss, make_choice
+from potstill.config.settings import command_line, configured
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
+from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate, settle
-from potstill.environments import Reference
+from potstill.distillation import outer_loop as distillation
+from potstill.distillation.initial_pairs import INITIAL
+from potstill.distillation.objectives import Batch, objective_named, weighting_of, weightings_named
+from potstill.distillation.schedule import Pace
+from potstill.distillation.selection import held_out_loss, make_choice
+from potstill.distillation.solvers import make_solver
+from potstill.distillation.state_table import rows, strayed, tabulate
+from potstill.environments.registry import Reference
 from potstill.errors import PotstillError, unknown
-from potstill.evaluation import (
+from potstill.evaluation.scores import (
     TEACHER_SEED,
     policy_returns,
     reference_for,
@@ -31,21 +37,16 @@ from potstill.evaluation import (
     score_students,
     train_crew,
 )
-from potstill.initial import INITIAL
-from potstill.objectives import Batch, objective_named, weighting_of, weightings_named
-from potstill.pace import Pace
-from potstill.progress import Tracker
-from potstill.recipes import Recipe, recipe_named
+from potstill.evaluation.statistics import summarise
 from potstill.reports import report_distillation
-from potstill.runs import RunFolder, check_free, read_json, to_json
-from potstill.settings import command_line, configured
-from potstill.solvers import make_solver
-from potstill.statistics import summarise
-from potstill.storage import file_hash
-from potstill.table import rows, strayed, tabulate
+from potstill.runtime import devices
+from potstill.runtime.progress import Tracker
+from potstill.runtime.run_folder import RunFolder, check_free, read_json, to_json
+from potstill.runtime.storage import file_hash
+from potstill.students.recipe import Recipe, recipe_named
+from potstill.students.training import Pairs
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.registry import find_teacher
-from potstill.types import Transitions
 
 TEACHERLESS = ("dbc", "random")
 CURVE_STUDENTS, CURVE_EPISODES = 2, 5  # behind each point of the curve: cheap, and noisy

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from potstill import devices
 from potstill.config import EvaluateConfig
+from potstill.config.settings import configured
 from potstill.data.registry import load_dataset
 from potstill.distillate import distillate_path, load
 from potstill.errors import PotstillError
-from potstill.evaluation import score_offline, score_students, train_crew
-from potstill.recipes import recipe_named
+from potstill.evaluation.scores import score_offline, score_students, train_crew
 from potstill.reports import print_offline, print_scores
-from potstill.runs import RunFolder, check_free
-from potstill.settings import configured
-from potstill.storage import file_hash
+from potstill.runtime import devices
+from potstill.runtime.run_folder import RunFolder, check_free
+from potstill.runtime.storage import file_hash
+from potstill.students.recipe import recipe_named
 from potstill.teachers.registry import find_teacher
 
 

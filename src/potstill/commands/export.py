@@ -6,7 +6,7 @@ from pathlib import Path
 
 from potstill import exports
 from potstill.config import ExportConfig
-from potstill.settings import configured
+from potstill.config.settings import configured
 
 
 @configured(ExportConfig)

@@ -6,20 +6,20 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from potstill import storage
 from potstill.bundled import bundled_names
 from potstill.config import InspectConfig
+from potstill.config.settings import configured
 from potstill.data.mapped import check_papers
 from potstill.data.registry import load_dataset
 from potstill.errors import PotstillError, PotstillWarning
-from potstill.policies import load_policy
+from potstill.networks.policy import load_policy
 from potstill.reports.dataset import figures_of
 from potstill.reports.faults import refused_figures
 from potstill.reports.page import artefact_page, dataset_page, refused_page
 from potstill.reports.remarks import warnings_of
 from potstill.reports.summary import flat, print_artefact, print_dataset, print_refused
-from potstill.runs import RunFolder, check_free, write_atomically
-from potstill.settings import configured
+from potstill.runtime import storage
+from potstill.runtime.run_folder import RunFolder, check_free, write_atomically
 from potstill.teachers.base import load_teacher
 
 

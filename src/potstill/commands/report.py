@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from potstill.config import ReportConfig
+from potstill.config.settings import configured
 from potstill.errors import PotstillError
 from potstill.reports.plots import plot_comparison, plot_curve
 from potstill.reports.tables import print_scores, read_losses
-from potstill.runs import RunFolder, check_free, read_json
-from potstill.settings import configured
+from potstill.runtime.run_folder import RunFolder, check_free, read_json
 
 KINDS = ("teacher", "random", "student", "ensemble", "bc")
 

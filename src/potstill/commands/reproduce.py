@@ -10,9 +10,9 @@ from potstill.commands.collect import collect
 from potstill.commands.distill import distill
 from potstill.commands.teach import teach
 from potstill.config import CollectConfig, DistillConfig, ReproduceConfig, TeachConfig
+from potstill.config.settings import configured, from_saved
 from potstill.errors import PotstillError
-from potstill.runs import check_free, read_json, write_json
-from potstill.settings import configured, from_saved
+from potstill.runtime.run_folder import check_free, read_json, write_json
 
 COMMANDS: dict[str, tuple[type[Any], Callable[..., Path]]] = {
     "collect": (CollectConfig, collect),

@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from potstill.config import TeachConfig
+from potstill.config.settings import configured
 from potstill.data.blocks import extremes
 from potstill.data.registry import load_dataset
 from potstill.data.selection import episode_sample
-from potstill.environments import reference_returns
+from potstill.data.transitions import Transitions
+from potstill.environments.registry import reference_returns
 from potstill.errors import Diverged, PotstillError
-from potstill.evaluation import policy_returns
-from potstill.progress import Tracker
-from potstill.runs import RunFolder, check_out, read_json, to_json, write_atomically
-from potstill.settings import configured
-from potstill.statistics import return_label, summarise
-from potstill.storage import file_hash
+from potstill.evaluation.scores import policy_returns
+from potstill.evaluation.statistics import return_label, summarise
+from potstill.runtime.progress import Tracker
+from potstill.runtime.run_folder import RunFolder, check_out, read_json, to_json, write_atomically
+from potstill.runtime.storage import file_hash
 from potstill.teachers.base import load_teacher
 from potstill.teachers.checkpoints import Progress, load_checkpoint, save_checkpoint
-from potstill.teachers.choice import candidates, chosen, rank, reason
-from potstill.teachers.diagnostics import OfflineScores
+from potstill.teachers.evaluation.diagnostics import OfflineScores
+from potstill.teachers.evaluation.selection import candidates, chosen, rank, reason
 from potstill.teachers.registry import algorithm_named
 from potstill.teachers.rows import need_order
 from potstill.teachers.training import Learner, teacher_of
-from potstill.types import Transitions
 
 SCORED_ROWS = 300_000  # of a mapped dataset, in whole episodes: what offline scores are computed on
 

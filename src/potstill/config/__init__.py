@@ -4,10 +4,10 @@ Nothing here imports JAX, so that the command line starts at once. The command l
 these classes, and the resolved values are saved with every artefact.
 """
 
+from potstill.config.artefacts import ExportConfig, InspectConfig, ReportConfig, ReproduceConfig
 from potstill.config.collect import CollectConfig
 from potstill.config.convert import ConvertConfig
 from potstill.config.distill import DistillConfig, EvaluateConfig
-from potstill.config.runs import ExportConfig, InspectConfig, ReportConfig, ReproduceConfig
 from potstill.config.solvers import EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig, UnrollConfig
 from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, Settings, TeachConfig
 

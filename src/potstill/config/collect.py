@@ -6,8 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Literal
 
+from potstill.config.settings import check_ranges
 from potstill.errors import PotstillError
-from potstill.settings import check_ranges
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
+from potstill.config.settings import check_ranges
 from potstill.errors import PotstillError
-from potstill.settings import check_ranges
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from potstill.config.settings import check_choices, check_ranges, seconds_of
 from potstill.config.solvers import EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig, UnrollConfig
 from potstill.errors import PotstillError
-from potstill.settings import check_choices, check_ranges, seconds_of
 
 USUAL_STEPS = 150  # about what the default takes to settle
 

@@ -6,8 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
+from potstill.config.settings import check_ranges
 from potstill.errors import PotstillError
-from potstill.settings import check_ranges
 
 # A value spreads by one step of the environment while a target network catches up once, in 1 / τ updates: with the
 # usual 0.005 the critics of ReBRAC and IQL go on rising for some 100,000. ReBRAC's penalties and LayerNorm hold it at

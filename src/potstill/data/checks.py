@@ -11,7 +11,7 @@ from potstill.data.blocks import blocks, gather
 from potstill.errors import PotstillError
 
 if TYPE_CHECKING:
-    from potstill.types import Transitions
+    from potstill.data.transitions import Transitions
 
 BOUND_TOLERANCE = 1e-4  # float32 rounding of actions at the bounds, in action units
 USUAL_LIMIT = 1000  # steps of an episode, where no environment is known
@@ -174,7 +174,7 @@ def resolve_bounds(env_id: str | None, columns: dict[str, Any], *, source: str) 
         return -np.ones(size, np.float32), np.ones(size, np.float32)
     if ":" in env_id:  # Gymnasium would import the module before the colon: nothing that a file names is run
         raise PotstillError(f"{source}: environment '{env_id}' names a module: a plain Gymnasium id is needed")
-    from potstill.environments import make
+    from potstill.environments.registry import make
 
     env = make(env_id)
     for what, space in (("observations", env.observation_space), ("actions", env.action_space)):
@@ -185,7 +185,7 @@ def resolve_bounds(env_id: str | None, columns: dict[str, Any], *, source: str) 
 
 
 def check_transitions(data: Transitions, *, finite: bool = False) -> None:
-    """Raise unless ``data`` satisfies the invariants of :class:`~potstill.types.Transitions`.
+    """Raise unless ``data`` satisfies the invariants of :class:`~potstill.data.transitions.Transitions`.
 
     With ``finite`` its numbers are known to be so, and are not read again.
     """

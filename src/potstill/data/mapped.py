@@ -18,9 +18,9 @@ import numpy as np
 
 from potstill.data.blocks import blocks
 from potstill.data.files import reading
+from potstill.data.transitions import COLUMNS, Normaliser, Transitions
 from potstill.errors import PotstillError
-from potstill.runs import read_json, write_json
-from potstill.types import COLUMNS, Normaliser, Transitions
+from potstill.runtime.run_folder import read_json, write_json
 
 HEADER, ROWS = "dataset.json", "rows.npy"
 FORMAT, FORMAT_VERSION = "dataset", 1

@@ -1,4 +1,4 @@
-"""From the argument that names a dataset to :class:`~potstill.types.Transitions`."""
+"""From the argument that names a dataset to :class:`~potstill.data.transitions.Transitions`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from potstill.bundled import BUNDLED, bundled_names
 from potstill.data.checks import suspicions
+from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError, PotstillWarning, unknown
-from potstill.types import Transitions
 
 READERS = {
     ".hdf5": ("hdf5", "read_hdf5"),
@@ -70,7 +70,7 @@ def load_dataset(
 
 
 def _from_mapping(arrays: Mapping[str, Any], action_scale: float) -> Transitions:
-    from potstill.data.layouts import column_names, from_arrays
+    from potstill.data.formats.layouts import column_names, from_arrays
 
     names, raw = column_names([str(name) for name in arrays], source="arrays"), {}
     for column, name in names.items():
@@ -83,8 +83,8 @@ def _from_mapping(arrays: Mapping[str, Any], action_scale: float) -> Transitions
 
 
 def _from_name(name: str, download: bool, action_scale: float) -> Transitions:
-    from potstill.data.d4rl import d4rl_environment, d4rl_path, read_d4rl
-    from potstill.data.minari import minari_path, read_minari
+    from potstill.data.formats.d4rl import d4rl_environment, d4rl_path, read_d4rl
+    from potstill.data.formats.minari import minari_path, read_minari
 
     scheme, _, rest = name.partition(":")
     if name in bundled_names():

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 
 from potstill.config import ConvertConfig
 from potstill.data.blocks import blocks, gather
+from potstill.data.transitions import COLUMNS, Transitions
 from potstill.errors import PotstillError
-from potstill.types import COLUMNS, Transitions
 
 
 @dataclass(frozen=True)

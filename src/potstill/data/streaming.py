@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Int
 
 from potstill.data.checks import as_columns, check_finite, check_rows, resolve_bounds
-from potstill.data.d4rl import REQUIRED, check_order, papers_of
 from potstill.data.files import open_hdf5, read_array, reading
-from potstill.data.layouts import dropped_rows
+from potstill.data.formats.d4rl import REQUIRED, check_order, papers_of
+from potstill.data.formats.layouts import dropped_rows
 from potstill.data.mapped import write_mapped
 
 LARGE_BYTES = 1 << 30  # of its columns, uncompressed
@@ -46,7 +46,7 @@ def is_large(path: Path) -> bool:
 
 
 def copy_d4rl(path: Path, folder: Path) -> None:
-    """Write the transitions that :func:`~potstill.data.d4rl.read_d4rl` would give into ``folder``."""
+    """Write the transitions that :func:`~potstill.data.formats.d4rl.read_d4rl` would give into ``folder``."""
     with open_hdf5(path) as file:
         flags = {key: read_array(file, key, path) for key in ("terminals", "timeouts") if key in file}
         columns = as_columns(flags, source=str(path))

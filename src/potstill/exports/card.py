@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from potstill.clone import EPS_ROOT
 from potstill.distillate import Distillate
 from potstill.exports.papers import NOTE
-from potstill.recipes import Recipe
+from potstill.students.recipe import Recipe
+from potstill.students.training import EPS_ROOT
 
 DATA_FILE = "data/train-00000-of-00001.parquet"
 STARTS = {  # other ones than the card's own

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.data.d4rl import write_d4rl
+from potstill.data.formats.d4rl import write_d4rl
 from potstill.distillate import Distillate
 from potstill.exports.papers import papers
 

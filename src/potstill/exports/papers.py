@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from potstill.distillate import Distillate
-from potstill.runs import to_json
+from potstill.runtime.run_folder import to_json
 
 NOTE = (
     "Distilled pairs, not trajectories: every row is an episode of its own, of one step. "

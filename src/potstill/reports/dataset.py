@@ -10,10 +10,10 @@ from jaxtyping import Float, Shaped
 from potstill.bundled import BUNDLED, bundled_names
 from potstill.data.blocks import blocks
 from potstill.data.selection import episode_sample
-from potstill.environments import REFERENCES, make, normalised, reference_returns
+from potstill.data.transitions import Transitions
+from potstill.environments.registry import REFERENCES, make, normalised, reference_returns
 from potstill.errors import PotstillError
-from potstill.runs import read_json
-from potstill.types import Transitions
+from potstill.runtime.run_folder import read_json
 
 RANGE = ("min", "mean", "std", "max")
 BINS = 30

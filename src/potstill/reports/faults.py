@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from potstill.data.checks import BOUND_TOLERANCE, as_columns, resolve_bounds, scaling_advice
-from potstill.data.layouts import REQUIRED, SYNONYMS
+from potstill.data.formats.layouts import REQUIRED, SYNONYMS
 from potstill.errors import PotstillError
 from potstill.reports.dataset import ranges
 from potstill.reports.remarks import listed

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from potstill.environments import normalised
-from potstill.statistics import return_label
+from potstill.environments.registry import normalised
+from potstill.evaluation.statistics import return_label
 
 DPI = 120
 BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9762b", "#3c8c5a", "#8a8a8a"

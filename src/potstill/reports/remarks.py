@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from potstill.types import SCALE_FLOOR
+from potstill.data.transitions import SCALE_FLOOR
 
 FEW_EPISODES = 10
 MANY_COPIES = 0.1  # of the states

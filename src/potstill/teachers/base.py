@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill import storage
+from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
-from potstill.networks import Params, apply_critics, apply_mlp
-from potstill.policies import LOG_STD_RANGE, Policy, from_arrays
-from potstill.types import Normaliser
+from potstill.networks.mlp import Params, apply_critics, apply_mlp
+from potstill.networks.policy import LOG_STD_RANGE, Policy, from_arrays
+from potstill.runtime import storage
 
 
 @runtime_checkable

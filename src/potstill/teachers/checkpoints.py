@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from potstill import storage
 from potstill.errors import PotstillError
-from potstill.runs import RunFolder
-from potstill.teachers.diagnostics import OfflineScores
+from potstill.runtime import storage
+from potstill.runtime.run_folder import RunFolder
+from potstill.teachers.evaluation.diagnostics import OfflineScores
 from potstill.teachers.training import Learner
 
 NAME = "checkpoint.safetensors"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from potstill.bundled import BUNDLED, bundled_names
+from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError, unknown
-from potstill.teachers import bc, calql, edac, iql, rebrac
+from potstill.teachers.algorithms import bc, calql, edac, iql, rebrac
 from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.teachers.importers import SUFFIXES, import_teacher
 from potstill.teachers.training import Algorithm
-from potstill.types import Transitions
 
 ALGORITHMS = {module.ALGORITHM.name: module.ALGORITHM for module in (bc, rebrac, iql, calql, edac)}
 

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from potstill.data.blocks import Reader, blocks, extremes
+from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
-from potstill.types import Transitions
 
 
 class Rows(NamedTuple):

@@ -16,13 +16,13 @@ import optax
 from jaxtyping import Array, Key, PRNGKeyArray
 
 from potstill.config import Settings, TeachConfig
+from potstill.data.transitions import Transitions
 from potstill.errors import Diverged
-from potstill.networks import Params
-from potstill.policies import Head, Policy
+from potstill.networks.mlp import Params
+from potstill.networks.policy import Head, Policy
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.rows import Rows, Table
 from potstill.teachers.sampling import drawn, keys_of, source_of
-from potstill.types import Transitions
 
 CHUNK = 500  # updates in one compiled call, between two lines of progress
 VALUE_SLACK = 2.0  # values past this multiple of the largest possible return mean divergence

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from potstill.data.transitions import Normaliser, Transitions
 from potstill.errors import PotstillError, unknown
-from potstill.policies import Policy, from_arrays
+from potstill.networks.policy import Policy, from_arrays
 from potstill.teachers.base import NetworkTeacher, check_critics
 from potstill.teachers.importers.corl import read_corl
 from potstill.teachers.importers.d3rlpy import read_d3rlpy
 from potstill.teachers.importers.sb3 import read_sb3
-from potstill.types import Normaliser, Transitions
 
 READERS = {"corl": read_corl, "stable-baselines3": read_sb3, "d3rlpy": read_d3rlpy}
 SUFFIXES = {".pt": "corl", ".pth": "corl", ".zip": "stable-baselines3", ".d3": "d3rlpy"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from potstill.errors import PotstillError
-from potstill.policies import Layers
+from potstill.networks.policy import Layers
 from potstill.teachers.importers.archive import Tensors, read_tensors, taking_apart
 from potstill.teachers.importers.layers import (
     Foreign,

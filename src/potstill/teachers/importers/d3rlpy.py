@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
-from potstill.policies import Head, Layers
+from potstill.networks.policy import Head, Layers
 from potstill.teachers.importers.archive import Tensors, read_tensors, taking_apart, unpickle
 from potstill.teachers.importers.layers import (
     Foreign,
@@ -23,7 +24,6 @@ from potstill.teachers.importers.layers import (
     with_constant_log_std,
     with_log_std,
 )
-from potstill.types import Normaliser
 
 LOG_STD_RANGE = (-5.0, 2.0)  # of IQL's constant deviation, which d3rlpy stores before a sigmoid
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from potstill import storage
+from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
-from potstill.policies import Head, Layers
+from potstill.networks.policy import Head, Layers
+from potstill.runtime import storage
 from potstill.teachers.importers.archive import Tensors
-from potstill.types import Normaliser
 
 Layer = dict[str, np.ndarray]  # {"weight": [in, out], "bias": [out]}
 

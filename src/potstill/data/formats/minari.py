@@ -1,0 +1,215 @@
+"""Minari datasets, read from their own folder without Minari: HDF5 directly, Arrow and Parquet by PyArrow.
+
+A folder holds ``data/metadata.json`` and either ``data/main_data.hdf5``, with a group ``episode_0`` and so
+on, or a folder ``data/0`` and so on of ``.arrow`` or ``.parquet`` files. An episode has one more observation
+than actions, so that no row is dropped. In Arrow and Parquet the other columns are padded by one row.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from potstill.data.checks import as_columns, check_rows, resolve_bounds
+from potstill.data.files import open_hdf5, read_array, reading
+from potstill.data.formats.layouts import join_episodes, last_observation_rows, make_transitions
+from potstill.data.transitions import Transitions
+from potstill.errors import PotstillError, PotstillWarning, missing_extra
+from potstill.runtime.run_folder import read_json
+
+COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
+PAPERS = ("dataset_id", "algorithm_name", "author", "code_permalink", "description", "minari_version")
+REFERENCE = ("ref_min_score", "ref_max_score")  # of whoever published the dataset
+
+
+def minari_path(name: str, *, download: bool = False) -> Path:
+    """The folder of a dataset such as ``mujoco/hopper/medium-v0`` under Minari's root.
+
+    Args:
+        name: Minari's id of the dataset.
+        download: where the folder is not there, let Minari's own client fetch it.
+
+    Raises:
+        PotstillError: it is not there, or cannot be fetched; the line holds Minari's own command that downloads it.
+    """
+    root = Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
+    folder = root / name
+    if not (folder / "data").is_dir():
+        fetch = f"pip install 'minari[hf]' && minari download {name}"
+        elsewhere = f"on a machine with a network: {fetch}; then copy the folder to {folder}"
+        if not download:
+            raise PotstillError(f"minari:{name}: not in {root}. Download it with --download; or, {elsewhere}")
+        _download(name, folder, elsewhere)
+    return folder
+
+
+def _download(name: str, folder: Path, elsewhere: str) -> None:
+    """Let Minari fetch a dataset; of a failed attempt nothing is left. The Hub's client retries, here in silence."""
+    try:
+        import minari
+    except ImportError:
+        raise missing_extra("minari", "minari") from None
+    missing = next(path for path in (*reversed(folder.parents), folder, folder / "data") if not path.exists())
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    print(f"asking Minari's client for {name}", flush=True)
+    try:
+        minari.download_dataset(name)
+        if not (folder / "data").is_dir():
+            raise FileNotFoundError(f"it left no {folder / 'data'}")
+    except BaseException as error:
+        shutil.rmtree(missing, ignore_errors=True)
+        if not isinstance(error, Exception):  # Ctrl-C
+            raise
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise PotstillError(f"minari:{name}: Minari could not download it ({why}); {elsewhere}") from None
+    finally:
+        logging.disable(before)
+
+
+def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
+    """Read a Minari dataset folder, or its folder ``data``.
+
+    Action bounds are those of its action space, the environment that of its ``env_spec``, where it can be
+    made here. ``action_scale`` multiplies the actions.
+
+    Raises:
+        PotstillError: no metadata, spaces other than one-dimensional boxes, an episode missing or of wrong
+            lengths, or bad values.
+    """
+    folder = path / "data" if (path / "data").is_dir() else path
+    if not (folder / "metadata.json").is_file():
+        raise PotstillError(
+            f"{path}: a folder, but no dataset: it has neither dataset.json, as potstill convert writes it, nor "
+            "data/metadata.json, as Minari does"
+        )
+    with reading(folder / "metadata.json", "Minari's metadata"):
+        metadata = read_json(folder / "metadata.json")
+        form, count, steps = str(metadata["data_format"]), int(metadata["total_episodes"]), int(metadata["total_steps"])
+        observations, actions, env_spec = (
+            dict(json.loads(metadata.get(key) or "{}")) for key in ("observation_space", "action_space", "env_spec")
+        )
+        _check_space("observations", observations, path)
+        _check_space("actions", actions, path)
+        bounds, changes = _bounds(actions, path), _changes(env_spec)
+    readers = {"hdf5": _hdf5_episodes, "arrow": _arrow_episodes, "parquet": _arrow_episodes}
+    if form not in readers:
+        raise PotstillError(f"{path}: data_format '{form}' is not known, only {', '.join(readers)}")
+    raw = readers[form](folder, form, count)
+    episodes = [_check_episode(episode, f"{path}, episode {number}") for number, episode in enumerate(raw)]
+    if not episodes:
+        raise PotstillError(f"{path}: no episodes")
+    columns = join_episodes(episodes, source=str(path))
+    if len(columns["rewards"]) != steps:
+        raise PotstillError(f"{path}: {len(columns['rewards'])} steps, but its metadata say {steps}")
+    if bounds and bounds[0].shape != columns["actions"].shape[1:]:
+        raise PotstillError(
+            f"{path}: actions of {columns['actions'].shape[1]} components, but a space {actions['shape']}"
+        )
+    return make_transitions(
+        columns,
+        last_observation_rows(columns, columns["ends"]),
+        source=str(path),
+        name=str(metadata.get("dataset_id", path.name)),
+        env_id=_environment(env_spec.get("id"), changes, columns, bounds, path),
+        bounds=bounds,
+        card={"source": "minari", **{key: metadata[key] for key in PAPERS + REFERENCE if key in metadata}},
+        action_scale=action_scale,
+    )
+
+
+def _check_space(key: str, space: dict[str, Any], path: Path) -> None:
+    kind = space.get("type", "Box")
+    if key == "actions" and "Discrete" in kind:
+        raise PotstillError(f"{path}: a discrete action space: only continuous ones are supported yet")
+    if kind != "Box" or len(space.get("shape", [1])) != 1:
+        raise PotstillError(f"{path}: {key} of a space {kind}{space.get('shape', '')}: a one-dimensional Box is needed")
+
+
+def _bounds(space: dict[str, Any], path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    if not space:
+        return None
+    low, high = (np.broadcast_to(np.array(space[key], np.float32), space["shape"]) for key in ("low", "high"))
+    if not np.isfinite([low, high]).all():
+        raise PotstillError(f"{path}: unbounded actions: finite bounds are needed, to scale them to [-1, 1]")
+    return low, high
+
+
+def _hdf5_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
+    path = folder / "main_data.hdf5"
+    with open_hdf5(path) as file:
+        held = sum(name.startswith("episode_") for name in file)
+        if held != count:
+            raise PotstillError(f"{path}: {held} episodes, but its metadata say {count}")
+        for number in range(count):
+            group = file.get(f"episode_{number}", {})
+            yield {key: read_array(group, key, path) for key in COLUMNS}
+
+
+def _arrow_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
+    from potstill.data.formats.parquet import require_pyarrow, to_array
+
+    arrow = require_pyarrow()
+    for number in range(count):
+        files = sorted((folder / str(number)).glob(f"*.{form}"))
+        if not files:
+            raise PotstillError(f"{folder / str(number)}: no .{form} file, but the metadata say {count} episodes")
+        with reading(files[0], f"a .{form} file"):
+            table = arrow.dataset.dataset(files, format=form).to_table(columns=list(COLUMNS))
+        episode = {key: to_array(table, key, source=str(files[0])) for key in COLUMNS}
+        yield {key: values if key == "observations" else values[:-1] for key, values in episode.items()}
+
+
+def _check_episode(raw: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
+    columns = as_columns(raw, source=source)
+    check_rows({key: values for key, values in columns.items() if key != "observations"}, source=source)
+    steps, states = len(columns["actions"]), len(columns["observations"])
+    if not steps or states != steps + 1:
+        raise PotstillError(f"{source}: {states} observations for {steps} actions: one more than actions is needed")
+    ended = columns["terminations"] | columns["truncations"]
+    if ended[:-1].any():
+        raise PotstillError(f"{source}: goes on after its end in row {np.flatnonzero(ended)[0]}")
+    return {
+        "observations": columns["observations"],
+        "actions": columns["actions"],
+        "rewards": columns["rewards"],
+        "terminals": columns["terminations"],
+        "ends": np.arange(steps) == steps - 1,
+    }
+
+
+def _changes(env_spec: dict[str, Any]) -> list[str]:
+    """What the environment was made with beside its id, but for how it is shown, and what ours are flattened by."""
+    arguments = [key for key in env_spec.get("kwargs") or {} if not key.startswith("render")]
+    wrappers = [wrapper["name"] for wrapper in env_spec.get("additional_wrappers") or []]
+    return arguments + [f"wrapper {name}" for name in wrappers if name != "FlattenObservation"]
+
+
+def _environment(
+    env_id: Any,
+    changes: list[str],
+    columns: dict[str, np.ndarray],
+    bounds: tuple[np.ndarray, np.ndarray] | None,
+    path: Path,
+) -> str | None:
+    """The environment's id, if making it here by its id alone gives the data's own environment."""
+    if not isinstance(env_id, str):
+        return None
+    try:
+        if changes:
+            raise PotstillError(f"{env_id} was made with other {', '.join(changes)}")
+        own = resolve_bounds(env_id, columns, source=str(path))
+        if bounds and not np.allclose(own, bounds):
+            raise PotstillError(f"its action bounds are not those of {env_id}")
+    except PotstillError as error:
+        warnings.warn(f"{path}: used without an environment: {error}", PotstillWarning, stacklevel=2)
+        return None
+    return env_id

@@ -1,0 +1,1 @@
+"""The outer loop: from a dataset and a teacher to synthetic pairs."""

@@ -1,0 +1,1 @@
+"""Gymnasium environments, reference returns and rollouts."""

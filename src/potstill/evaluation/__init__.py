@@ -1,0 +1,1 @@
+"""Evaluating students: returns, offline scores, statistics."""

@@ -1,0 +1,1 @@
+"""Networks: multilayer perceptrons, their initialisation, and policies as plain arrays."""

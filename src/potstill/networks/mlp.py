@@ -1,0 +1,127 @@
+"""Multilayer perceptrons in JAX: how students, teachers and critics start and what they compute."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from potstill.networks.policy import Residual, Towers
+
+Params = list[dict[str, Any]]  # one {"weight": [in, out], "bias": [out]} a layer, input to output
+GAIN = 2.0**0.5
+OUTPUT_RANGE, HIDDEN_BIAS = 3e-3, 0.1  # of :func:`init_uniform`
+
+
+def _flatten(layers: list[dict[str, Any]]) -> tuple[tuple[Any, ...], None]:
+    return tuple(layers), None
+
+
+jax.tree_util.register_pytree_node(Residual, _flatten, lambda _, layers: Residual(layers))
+jax.tree_util.register_pytree_node(Towers, _flatten, lambda _, layers: Towers(layers))
+
+
+def orthogonal(normal: Float[Array, "in out"]) -> Float[Array, "in out"]:
+    """Orthonormal rows or columns (whichever are fewer), times √2, from a matrix of normal numbers."""
+    tall = normal.shape[0] >= normal.shape[1]
+    q, r = jnp.linalg.qr(normal if tall else normal.T)
+    q = q * jnp.sign(jnp.diagonal(r))  # makes the distribution uniform
+    return GAIN * (q if tall else q.T)
+
+
+def init_mlp(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
+    """Orthogonal weights with gain √2 and zero biases, the paper's start.
+
+    Args:
+        key: draws the weights.
+        sizes: widths from input to output, e.g. ``(11, 256, 256, 256, 3)`` for the 4-layer student.
+    """
+    drawn = jax.random.normal(key, (_numbers(sizes),))
+    return [{"weight": orthogonal(x), "bias": jnp.zeros(x.shape[1])} for x in _matrices(drawn, sizes)]
+
+
+def init_uniform(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
+    """Uniform start by fan-in with biases of 0.1, the last layer within ±0.003: usual for actors and critics."""
+    drawn = jax.random.uniform(key, (_numbers(sizes),), minval=-1.0, maxval=1.0)
+    *hidden, last = _matrices(drawn, sizes)
+    params = [{"weight": x * len(x) ** -0.5, "bias": jnp.full(x.shape[1], HIDDEN_BIAS)} for x in hidden]
+    return [*params, {"weight": OUTPUT_RANGE * last, "bias": jnp.zeros(last.shape[1])}]
+
+
+def init_normal(key: PRNGKeyArray, sizes: tuple[int, ...], gain: float) -> Params:
+    """Normal weights of variance ``gain`` / fan-in and zero biases: He's with gain 2, LeCun's with 1."""
+    drawn = jax.random.normal(key, (_numbers(sizes),))
+    return [{"weight": x * (gain / len(x)) ** 0.5, "bias": jnp.zeros(x.shape[1])} for x in _matrices(drawn, sizes)]
+
+
+def init_torch(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
+    """Weights and biases uniform within ±1/√fan-in: the default of PyTorch's linear layers."""
+    joined = [(fan_in + 1, fan_out) for fan_in, fan_out in itertools.pairwise(sizes)]
+    drawn = jax.random.uniform(key, (sum(a * b for a, b in joined),), minval=-1.0, maxval=1.0)
+    layers = [x * (len(x) - 1) ** -0.5 for x in _cut(drawn, joined)]
+    return [{"weight": x[:-1], "bias": x[-1]} for x in layers]
+
+
+def _numbers(sizes: tuple[int, ...]) -> int:
+    """How many weights a network has. All are drawn at once: each draw costs half a second to compile."""
+    return sum(a * b for a, b in itertools.pairwise(sizes))
+
+
+def _matrices(drawn: Float[Array, " W"], sizes: tuple[int, ...]) -> list[Float[Array, "in out"]]:
+    return _cut(drawn, list(itertools.pairwise(sizes)))
+
+
+def _cut(drawn: Float[Array, " W"], shapes: list[tuple[int, int]]) -> list[Float[Array, "in out"]]:
+    ends = list(itertools.accumulate(a * b for a, b in shapes))
+    return [x.reshape(shape) for x, shape in zip(jnp.split(drawn, ends[:-1]), shapes, strict=True)]
+
+
+def init_stack(init: Callable[..., Params], key: PRNGKeyArray, sizes: tuple[int, ...], count: int) -> Params:
+    """``count`` networks of one shape, stacked on the first axis of every array."""
+    networks = [init(part, sizes) for part in jax.random.split(key, count)]
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *networks)
+
+
+def layer_inputs(params: Params, x: Float[Array, "*B in"]) -> list[Float[Array, "*B _"]]:
+    """What each layer of a ReLU network gets; of :class:`Residual` layers the last gets the first's output as well."""
+    inputs = [x]
+    for layer in params[:-1]:
+        inputs.append(jax.nn.relu(inputs[-1] @ layer["weight"] + layer["bias"]))
+    if isinstance(params, Residual):
+        inputs[-1] = inputs[-1] + inputs[1]
+    return inputs
+
+
+def apply_mlp(params: Params, x: Float[Array, "*B in"]) -> Float[Array, "*B out"]:
+    """ReLU network without output activation; of :class:`Towers` their mean."""
+    if isinstance(params, Towers):
+        return jax.vmap(apply_mlp, (0, None))(list(params), x).mean(axis=0)
+    return layer_inputs(params, x)[-1] @ params[-1]["weight"] + params[-1]["bias"]
+
+
+def layer_norm(x: Float[Array, "*B H"]) -> Float[Array, "*B H"]:
+    """Normalise the last axis to mean 0 and variance 1, without scale or shift."""
+    centred = x - x.mean(-1, keepdims=True)
+    return centred * jax.lax.rsqrt(jnp.mean(centred**2, -1, keepdims=True) + 1e-6)
+
+
+def apply_critic(
+    params: Params, states: Float[Array, "*B S"], actions: Float[Array, "*B A"], *, normed: bool = True
+) -> Float[Array, "*B"]:
+    """Q(s, a): state and action joined, ReLU and, if ``normed``, :func:`layer_norm` after each hidden layer."""
+    x = jnp.concatenate([states, actions], axis=-1)
+    for layer in params[:-1]:
+        x = jax.nn.relu(x @ layer["weight"] + layer["bias"])
+        x = layer_norm(x) if normed else x
+    return (x @ params[-1]["weight"] + params[-1]["bias"])[..., 0]
+
+
+def apply_critics(
+    params: Params, states: Float[Array, "*B S"], actions: Float[Array, "*B A"], *, normed: bool = True
+) -> Float[Array, "C *B"]:
+    """Q(s, a) of each of C stacked critics."""
+    return jax.vmap(lambda one: apply_critic(one, states, actions, normed=normed))(params)

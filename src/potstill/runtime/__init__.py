@@ -1,0 +1,1 @@
+"""Run folders, storage, progress and devices."""

@@ -1,0 +1,1 @@
+"""Students: recipes, training by behavioural cloning, and ensembles."""

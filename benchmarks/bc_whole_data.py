@@ -24,14 +24,13 @@ from potstill.runtime.run_folder import write_json
 from potstill.students.ensemble import Students
 from potstill.students.recipe import RECIPES
 from potstill.students.training import Pairs, bc_loss, start
-from potstill.teachers.rows import to_unit
 
 BATCH, LEARNING_RATE = 256, 1e-3
 
 
 def clone(data, steps: int, seeds: int) -> Students:
     states = jnp.asarray(data.normaliser(data.observations))
-    actions = jnp.asarray(to_unit(data.actions, data))
+    actions = jnp.asarray(data.action_bounds.to_unit(data.actions))
     rule = optax.adam(LEARNING_RATE)
 
     @jax.jit
@@ -49,7 +48,7 @@ def clone(data, steps: int, seeds: int) -> Students:
 
     trained = [train(jax.random.key(seed)) for seed in range(seeds)]
     params = jax.tree.map(lambda *parts: jnp.stack(parts), *trained)
-    return Students(params, data.normaliser, data.action_low, data.action_high)
+    return Students(params, data.normaliser, data.action_bounds)
 
 
 def main() -> None:

@@ -126,7 +126,7 @@ def relabelled(recipe: Recipe, rows: Labelled, like: Policy, env_id: str, update
     params, histories = zip(*(clone_all(seed, rows, recipe, updates, batch) for seed in range(CLONES)), strict=True)
     seconds = time.perf_counter() - started
     stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *params)
-    students = Students(stacked, like.normaliser, like.action_low, like.action_high)
+    students = Students(stacked, like.normaliser, like.action_bounds)
     spread = {"rows": len(rows.pairs.states), "history": histories, "training_seconds": seconds}
     return spread | played(students, env_id, CLONE_EPISODES, CLONE_SEED)
 
@@ -136,7 +136,7 @@ def random_pairs(size: int, rows: Labelled, like: Policy, env_id: str) -> dict[s
     order = np.random.default_rng(0).permutation(len(rows.pairs.states))[:size]
     states, actions = (np.asarray(column)[order] for column in rows.pairs[:2])
     started = time.perf_counter()
-    bounds = (like.action_low, like.action_high)
+    bounds = like.action_bounds
     students = train_students(states, actions, list(range(STUDENTS)), RECIPES["plain"], like.normaliser, bounds)
     errors = [
         float(imitation_error(jax.tree.map(lambda x, k=k: x[k], students.params), rows.held)) for k in range(STUDENTS)
@@ -148,12 +148,12 @@ def random_pairs(size: int, rows: Labelled, like: Policy, env_id: str) -> dict[s
 def noisy(policy: Policy, std: float, seed: int = 0) -> Act:
     """``policy`` with Gaussian noise of ``std``, of actions in [−1, 1], clipped to the bounds."""
     rng = np.random.default_rng(seed)
-    half = 0.5 * (policy.action_high - policy.action_low)
+    half = 0.5 * (policy.action_bounds.high - policy.action_bounds.low)
 
     def act(observations: np.ndarray) -> np.ndarray:
         actions = policy(observations)
         noise = std * half * rng.standard_normal(actions.shape)
-        return np.clip(actions + noise, policy.action_low, policy.action_high)
+        return policy.action_bounds.clip(actions + noise)
 
     return act
 

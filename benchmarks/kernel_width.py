@@ -54,7 +54,7 @@ SCHEMES: dict[str, Recipe] = {
 
 def problem() -> tuple[Pairs, jax.Array]:
     distillate, data = potstill.load(BUNDLED), load_dataset(BUNDLED)
-    unit = (distillate.actions - distillate.action_low) / (distillate.action_high - distillate.action_low) * 2.0 - 1.0
+    unit = distillate.action_bounds.to_unit(distillate.actions)
     index = np.random.default_rng(0).choice(len(data), STATES, replace=False)
     normaliser = distillate.normaliser
     pairs = Pairs(*(jnp.asarray(x[:PAIRS], jnp.float32) for x in (normaliser(distillate.states), unit)))

@@ -24,6 +24,6 @@ def shared_rebrac(name: str) -> tuple[Transitions, NetworkTeacher]:
         return [{"weight": x["weight"], "bias": x["bias"].reshape(*x["weight"].shape[:-2], -1)} for x in found]
 
     normaliser = Normaliser(arrays["observation_mean"], arrays["observation_scale"])
-    policy = Policy(layers("actor"), normaliser, data.action_low, data.action_high)
+    policy = Policy(layers("actor"), normaliser, data.action_bounds)
     source = {"algorithm": "rebrac", "source": f"shared/teachers/rebrac/{name}", "env_id": data.env_id}
     return data, NetworkTeacher(policy, layers("critic"), source)

@@ -57,8 +57,8 @@ def episodes(policy: Policy) -> Iterator[Columns]:
     closed: dict[int, Columns] = {}
     awaited = 0
     while True:
-        drawn = np.stack([rng.standard_normal(len(policy.action_low)) for rng in rngs])
-        actions = np.clip(policy(now) + noise[:, None] * drawn, policy.action_low, policy.action_high)
+        drawn = np.stack([rng.standard_normal(len(policy.action_bounds)) for rng in rngs])
+        actions = policy.action_bounds.clip(policy(now) + noise[:, None] * drawn)
         after, rewards, terminated, truncated = stepper.step(np.arange(LANES), actions.astype(np.float32))
         for key, value in zip(made, (now, actions, rewards, after), strict=True):
             made[key][np.arange(LANES), done] = value
@@ -81,7 +81,7 @@ def shapes(policy: Policy) -> dict[str, tuple[int, ...]]:
     size = len(policy.normaliser.mean)
     return {
         "observations": (size,),
-        "actions": policy.action_low.shape,
+        "actions": policy.action_bounds.low.shape,
         "rewards": (),
         "next_observations": (size,),
     }
@@ -99,7 +99,7 @@ def parts(policy: Policy, rows: int) -> Iterator[Columns]:
 
 def make() -> None:
     policy = potstill.load_teacher(weights(FILE)).policy
-    how = {"state_size": len(policy.normaliser.mean), "low": policy.action_low, "high": policy.action_high}
+    how = {"state_size": len(policy.normaliser.mean), "bounds": policy.action_bounds}
     source = parts(policy, SIZES[-1])
     for rows in reversed(SIZES):
         folder = RUNS / str(rows)

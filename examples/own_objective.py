@@ -5,6 +5,7 @@ import numpy as np
 
 import potstill
 from potstill.config import DistillConfig
+from potstill.data.bounds import ActionBounds
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.outer_loop import outer_steps
 from potstill.distillation.state_table import tabulate
@@ -33,9 +34,7 @@ def absolute(student_actions, batch, teacher):
 OBJECTIVES["absolute"] = absolute
 states = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
 nothing, no = np.zeros(1000, np.float32), np.zeros(1000, bool)
-data = potstill.Transitions(
-    states, np.zeros_like(states), nothing, states, no, no, -np.ones(2, np.float32), np.ones(2, np.float32)
-)
+data = potstill.Transitions(states, np.zeros_like(states), nothing, states, no, no, ActionBounds.unit(2))
 config = DistillConfig("unused", objective="absolute", size=16, steps=100, batch=256)
 for step, _pairs, figures in outer_steps(config, tabulate(data, HalfWay()), HalfWay()):
     if step % 25 == 0 and figures:

@@ -18,6 +18,7 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+from potstill.data.bounds import ActionBounds  # noqa: E402
 from potstill.data.transitions import Transitions  # noqa: E402
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -61,8 +62,7 @@ def data():
         next_observations=rng.normal(size=(rows, 3)).astype(np.float32),
         terminations=np.arange(rows) % 25 == 24,
         truncations=np.zeros(rows, bool),
-        action_low=-np.ones(2, np.float32),
-        action_high=np.ones(2, np.float32),
+        action_bounds=ActionBounds.unit(2),
         name="small",
     )
 
@@ -76,8 +76,9 @@ def random_teacher(states=3, actions=2, width=16, seed=0):
 
     keys = jax.random.split(jax.random.key(seed), 3)
     plain = lambda tree: jax.tree.map(np.asarray, tree)  # noqa: E731
-    one = -np.ones(actions, np.float32)
-    policy = Policy(plain(init_mlp(keys[0], (states, width, actions))), Normaliser.identity(states), one, -one)
+    policy = Policy(
+        plain(init_mlp(keys[0], (states, width, actions))), Normaliser.identity(states), ActionBounds.unit(actions)
+    )
     critics = [init_mlp(key, (states + actions, width, 1)) for key in keys[1:]]
     return NetworkTeacher(policy, plain(jax.tree.map(lambda *x: np.stack(x), *critics)), {"algorithm": "random"})
 

@@ -11,6 +11,7 @@ from test_teachers import write_npz
 
 import potstill
 from potstill.config import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, TeachConfig
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser, Transitions
 from potstill.errors import PotstillError
 from potstill.teachers import rows
@@ -47,10 +48,9 @@ def lqr_logs(episodes=240, length=10):
         np.stack(c, 1).reshape(-1).astype(np.float32) for c in zip(*columns, strict=True)
     )
     last = np.arange(episodes * length) % length == length - 1
-    bound = np.ones(1, np.float32)
     none = np.zeros(len(states), bool)
     return Transitions(
-        states[:, None], actions[:, None], rewards, after[:, None], none, last, -bound, bound, name="lqr"
+        states[:, None], actions[:, None], rewards, after[:, None], none, last, ActionBounds.unit(1), name="lqr"
     )
 
 

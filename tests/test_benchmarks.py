@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.networks.policy import Policy
 from potstill.runtime.run_folder import read_json, write_json
@@ -143,7 +144,9 @@ def test_noise_is_of_the_given_size_and_keeps_to_the_bounds():
     from bounds import noisy
 
     low, high = np.array([-2.0, -2.0]), np.array([2.0, 6.0])
-    policy = Policy([{"weight": np.zeros((3, 2)), "bias": np.zeros(2)}], Normaliser.identity(3), low, high)
+    policy = Policy(
+        [{"weight": np.zeros((3, 2)), "bias": np.zeros(2)}], Normaliser.identity(3), ActionBounds(low, high)
+    )
     found = noisy(policy, 0.1)(np.zeros((20_000, 3), np.float32))
     np.testing.assert_allclose(found.mean(axis=0), [0.0, 2.0], atol=0.02)
     np.testing.assert_allclose(found.std(axis=0), [0.2, 0.4], rtol=0.03)

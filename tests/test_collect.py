@@ -13,6 +13,7 @@ import potstill
 from potstill.collection import output, rollout
 from potstill.collection.episodes import Episode, Recording
 from potstill.collection.rollout import play_episodes, uniform
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.networks.policy import Policy
@@ -57,8 +58,8 @@ def card_of(run):
 
 def constant_policy(size=6, actions=1, value=0.4):
     layer = {"weight": np.zeros((size, actions), np.float32), "bias": np.full(actions, np.arctanh(value), np.float32)}
-    bounds = (np.full(actions, -2.0, np.float32), np.full(actions, 3.0, np.float32))
-    return Policy([layer], Normaliser.identity(size), *bounds)
+    bounds = ActionBounds(np.full(actions, -2.0, np.float32), np.full(actions, 3.0, np.float32))
+    return Policy([layer], Normaliser.identity(size), bounds)
 
 
 @pytest.mark.parametrize(("env_id", "lanes"), [("Walk-v0", 4), ("Hopper-v5", 3), ("Pendulum-v1", 2)])
@@ -198,7 +199,7 @@ def test_minari_of_flattened_observations(tmp_path):
     assert 40 < kept.sum() < 59
     for name in ("observations", "actions", "rewards", "terminations"):
         np.testing.assert_array_equal(getattr(data, name)[kept], getattr(rows, name))
-    assert np.all(data.action_low == -2.0)
+    assert np.all(data.action_bounds.low == -2.0)
     spec = json.loads((run / "walk-policy-v0" / "data" / "metadata.json").read_text())
     assert "ref_min_score" not in spec
 

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
@@ -14,14 +15,12 @@ from potstill.students.recipe import RECIPES, Recipe
 
 def make(states=11, actions=3, pairs=256):
     rng = np.random.default_rng(0)
-    one = np.ones(actions, np.float32)
     papers = dict.fromkeys(("env_id", "dataset", "objective", "solver", "potstill"), "x") | {"recipe": "default"}
     return Distillate(
         rng.normal(size=(pairs, states)).astype(np.float32),
         rng.uniform(-1, 1, size=(pairs, actions)).astype(np.float32),
         Normaliser.identity(states),
-        -one,
-        one,
+        ActionBounds.unit(actions),
         papers,
     )
 

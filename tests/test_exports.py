@@ -15,6 +15,7 @@ import pytest
 
 import potstill
 from potstill import exports
+from potstill.data.bounds import ActionBounds
 from potstill.errors import PotstillError
 from potstill.exports.card import card
 
@@ -26,7 +27,7 @@ ADAPTERS = ROOT / "examples" / "adapters"
 def distillate():
     """The bundled distillate with other action bounds, so that a mistaken ±1 shows."""
     bundled = potstill.load("hopper-medium-replay")
-    return replace(bundled, action_low=np.float32([-1, -2, -3]), action_high=np.float32([1, 2, 4]))
+    return replace(bundled, action_bounds=ActionBounds(np.float32([-1, -2, -3]), np.float32([1, 2, 4])))
 
 
 def check_papers(text, distillate):
@@ -38,8 +39,8 @@ def check_papers(text, distillate):
     for name, array in (
         ("state_mean", distillate.normaliser.mean),
         ("state_scale", distillate.normaliser.scale),
-        ("action_low", distillate.action_low),
-        ("action_high", distillate.action_high),
+        ("action_low", distillate.action_bounds.low),
+        ("action_high", distillate.action_bounds.high),
     ):
         np.testing.assert_array_equal(np.float32(papers[name]), array)
 
@@ -56,7 +57,7 @@ def test_npz(tmp_path, distillate):
         check_pairs(archive["states"], archive["actions"], distillate)
         check_papers(str(archive["potstill"]), distillate)
         np.testing.assert_array_equal(archive["state_scale"], distillate.normaliser.scale)
-        np.testing.assert_array_equal(archive["action_high"], distillate.action_high)
+        np.testing.assert_array_equal(archive["action_high"], distillate.action_bounds.high)
     before = path.read_bytes()
     assert potstill.export(distillate, path, force=True).read_bytes() == before
 
@@ -184,7 +185,7 @@ def test_the_code_of_the_card_trains_a_student(tmp_path, distillate, monkeypatch
     torch.set_num_threads(threads)
 
     def error(policy):
-        span = distillate.action_high - distillate.action_low
+        span = distillate.action_bounds.high - distillate.action_bounds.low
         return np.mean(((policy(distillate.states) - distillate.actions) / span) ** 2)
 
     ours = [error(distillate.train_student(seed=seed)) for seed in range(5)]  # one start differs from the next
@@ -206,7 +207,7 @@ def test_minari(tmp_path, distillate, monkeypatch):
     for place in (0, 1):
         check_pairs([episode.observations[place] for episode in episodes], actions, distillate)
     assert dataset.observation_space.contains(distillate.states[0])
-    np.testing.assert_array_equal(dataset.action_space.low, distillate.action_low)
+    np.testing.assert_array_equal(dataset.action_space.low, distillate.action_bounds.low)
     assert dataset.env_spec.id == "Hopper-v5"
     metadata = dataset.storage.metadata
     assert "not trajectories" in metadata["description"]

@@ -13,6 +13,7 @@ import pytest
 from conftest import SHARED
 
 import potstill
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.evaluation.scores import policy_returns
@@ -242,7 +243,7 @@ def test_stable_baselines3_pytorch(tmp_path, algorithm):
     bound, none = 2.0 * np.ones(1, np.float32), np.zeros(8, bool)
     states = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
     rewards = np.arange(8, dtype=np.float32)
-    data = Transitions(states, np.zeros((8, 1), np.float32), rewards, states, none, none, -bound, bound)
+    data = Transitions(states, np.zeros((8, 1), np.float32), rewards, states, none, none, ActionBounds(-bound, bound))
     teacher = potstill.import_teacher(tmp_path / "agent.zip", data=data)
     wanted, _ = agent.predict(states, deterministic=True)
     np.testing.assert_allclose(teacher.policy(states), wanted, rtol=1e-4, atol=1e-5)

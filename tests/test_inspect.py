@@ -12,6 +12,7 @@ from conftest import make_columns
 
 import potstill
 from potstill.cli import main
+from potstill.data.bounds import ActionBounds
 from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
 from potstill.environments.registry import RAW, REFERENCES, normalised, reference_returns
@@ -44,8 +45,7 @@ def test_figures_by_hand():
         next_observations=states,
         terminations=np.array([False, True, False, False]),
         truncations=np.array([False, False, True, False]),
-        action_low=column(-1, -1),
-        action_high=column(1, 1),
+        action_bounds=ActionBounds(column(-1, -1), column(1, 1)),
     )
     figures = figures_of(data)
     assert (figures["rows"], figures["episodes"], figures["duplicated_states"]) == (4, 3, 0.25)

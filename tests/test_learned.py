@@ -12,7 +12,6 @@ from test_solvers import SMALL, finite_differences, problem
 
 import potstill
 from potstill.config import DistillConfig
-from potstill.config.settings import check_choices
 from potstill.distillate import load, settle
 from potstill.distillation.outer_loop import Learned, make_pace, outer_steps
 from potstill.distillation.schedule import Pace
@@ -21,6 +20,7 @@ from potstill.distillation.solvers import SOLVERS, make_solver
 from potstill.distillation.state_table import tabulate
 from potstill.errors import PotstillError
 from potstill.runtime import storage
+from potstill.runtime.validation import check_choices
 from potstill.students import training as clone
 from potstill.students.recipe import RECIPES
 from potstill.students.training import Pairs

@@ -10,6 +10,7 @@ import potstill
 from potstill.cli import main
 from potstill.data import blocks
 from potstill.data.blocks import gather, mapping
+from potstill.data.bounds import ActionBounds
 from potstill.data.mapped import HEADER, ROWS, record_type, write_mapped
 from potstill.data.registry import load_dataset
 from potstill.data.selection import episode_sample
@@ -26,7 +27,7 @@ def write(folder, data, count=7):
     folder.mkdir()
     columns = {name: getattr(data, name) for name in COLUMNS}
     parts = ({k: v[i : i + count] for k, v in columns.items()} for i in range(0, len(data), count))
-    how = {"state_size": data.state_size, "low": data.action_low, "high": data.action_high, "name": data.name}
+    how = {"state_size": data.state_size, "bounds": data.action_bounds, "name": data.name}
     return write_mapped(folder, parts, len(data), **how, env_id=data.env_id, card={"a": [1]})
 
 
@@ -210,5 +211,5 @@ def test_rows_that_are_no_transitions_are_not_finished(data, tmp_path):
     columns = {name: getattr(data, name) for name in COLUMNS} | {"actions": data.actions * 5}
     one = np.ones(2, np.float32)
     with pytest.raises(PotstillError, match="outside its bounds"):
-        write_mapped(tmp_path / "x", [columns], len(data), state_size=3, low=-one, high=one, name="x")
+        write_mapped(tmp_path / "x", [columns], len(data), state_size=3, bounds=ActionBounds.unit(len(one)), name="x")
     assert not (tmp_path / "x" / HEADER).exists()

@@ -9,6 +9,7 @@ import pytest
 from conftest import random_teacher
 
 from potstill.config import DistillConfig
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser, Transitions
 from potstill.distillation.objectives import (
     OBJECTIVES,
@@ -188,7 +189,7 @@ def linear_gaussian(rows=4000):
     actions = (mean + NOISE * rng.normal(size=mean.shape)).clip(-1, 1).astype(np.float32)
     one = np.ones(2, np.float32)
     flags = np.zeros(rows, bool)
-    return Transitions(states, actions, flags.astype(np.float32), states, flags, flags, -one, one)
+    return Transitions(states, actions, flags.astype(np.float32), states, flags, flags, ActionBounds.unit(len(one)))
 
 
 @pytest.mark.parametrize("objective", ["pbc", "av-pbc", "q-gap", "q-gap-mean", "q-gap-each"])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from golden.write import episodes, write_d3rlpy, write_minari, write_pandas
 
+from potstill.data.bounds import ActionBounds
 from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
@@ -37,8 +38,7 @@ def pairs_of(parts, low=-1.0):
         next_observations=join("observations", slice(1, None)).astype(np.float32),
         terminations=join("terminations"),
         truncations=join("truncations"),
-        action_low=np.full(size, low, np.float32),
-        action_high=np.full(size, -low, np.float32),
+        action_bounds=ActionBounds(np.full(size, low, np.float32), np.full(size, -low, np.float32)),
     )
 
 
@@ -94,7 +94,7 @@ def test_golden_minari(form):
     data = load_dataset(GOLDEN / "golden" / f"{form}-v0")
     assert data.content_hash == pairs_of(list(episodes()), -2).content_hash
     assert (data.name, data.env_id, data.card["algorithm_name"]) == (f"golden/{form}-v0", None, "none")
-    np.testing.assert_array_equal([data.action_low, data.action_high], [[-2, -2], [2, 2]])
+    np.testing.assert_array_equal([data.action_bounds.low, data.action_bounds.high], [[-2, -2], [2, 2]])
 
 
 def test_golden_minari_by_name_and_by_file(monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.networks.policy import load_policy
@@ -22,7 +23,7 @@ SMALL = Recipe(steps=20, momentum=0.9, width=32)
 def crew(seeds, recipe=SMALL):
     rng = np.random.default_rng(0)
     normaliser = Normaliser(np.array([1.0, 2.0, 3.0], np.float32), np.array([2.0, 2.0, 2.0], np.float32))
-    bounds = (np.array([-2.0, 0.0], np.float32), np.array([2.0, 1.0], np.float32))
+    bounds = ActionBounds(np.array([-2.0, 0.0], np.float32), np.array([2.0, 1.0], np.float32))
     return train_students(
         rng.normal(size=(8, 3)), rng.uniform(-0.9, 0.9, size=(8, 2)), seeds, recipe, normaliser, bounds
     )

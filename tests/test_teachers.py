@@ -10,6 +10,7 @@ from safetensors.numpy import save as to_bytes
 
 import potstill
 from potstill.config import RebracConfig
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 from potstill.networks.mlp import apply_critic
@@ -27,7 +28,7 @@ def bandit(rows=2000):
     actions = rng.uniform(-1, 1, size=(rows, 1)).astype(np.float32)
     rewards = -((actions - 0.5 * states)[:, 0] ** 2)
     ends = np.ones(rows, bool)
-    return Transitions(states, actions, rewards, states, ends, ~ends, -np.ones(1, np.float32), np.ones(1, np.float32))
+    return Transitions(states, actions, rewards, states, ends, ~ends, ActionBounds.unit(1))
 
 
 def write_npz(path, data):

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from potstill.bundled import BUNDLED
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.environments.registry import Reference, reference_returns
 from potstill.errors import PotstillError
@@ -34,8 +35,7 @@ class Distillate:
     actions: Float[np.ndarray, "N A"]
     """What students are to aim at: for some recipes beyond the environment's bounds, which their tanh keeps."""
     normaliser: Normaliser
-    action_low: Float[np.ndarray, " A"]
-    action_high: Float[np.ndarray, " A"]
+    action_bounds: ActionBounds
     metadata: dict[str, Any]
     weights: Float[np.ndarray, " N"] | None = None
     """How much each pair counts in the students' loss: positive, of mean 1. ``None``: all alike."""
@@ -46,9 +46,7 @@ class Distillate:
     @property
     def beyond_bounds(self) -> int:
         """How many pairs ask for an action outside the environment's bounds, by more than rounding."""
-        slack = 1e-5 * (self.action_high - self.action_low)
-        outside = (self.actions < self.action_low - slack) | (self.actions > self.action_high + slack)
-        return int(outside.any(axis=1).sum())
+        return int(self.action_bounds.outside(self.actions, slack=1e-5).sum())
 
     @property
     def env_id(self) -> str | None:
@@ -76,11 +74,11 @@ class Distillate:
         """
         return train_students(
             self.normaliser(self.states),
-            (self.actions - self.action_low) / (self.action_high - self.action_low) * 2.0 - 1.0,
+            self.action_bounds.to_unit(self.actions),
             seeds,
             self.recipe if recipe is None else recipe_named(recipe),
             self.normaliser,
-            (self.action_low, self.action_high),
+            self.action_bounds,
             self.weights,
         )
 
@@ -102,8 +100,8 @@ class Distillate:
             "actions": self.actions.astype(np.float32),
             "state_mean": self.normaliser.mean,
             "state_scale": self.normaliser.scale,
-            "action_low": self.action_low,
-            "action_high": self.action_high,
+            "action_low": self.action_bounds.low,
+            "action_high": self.action_bounds.high,
         }
         if self.weights is not None:
             arrays["weights"] = self.weights.astype(np.float32)
@@ -157,4 +155,4 @@ def load(path: Path | str) -> Distillate:
     weights = arrays.get("weights")
     if weights is not None and (weights.shape != (len(states),) or not (weights > 0).all()):
         raise PotstillError(f"{path}: a positive weight for each of its {len(states)} pairs is needed")
-    return Distillate(states, actions, Normaliser(mean, scale), low, high, metadata, weights)
+    return Distillate(states, actions, Normaliser(mean, scale), ActionBounds(low, high), metadata, weights)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from potstill.collection.episodes import Recording
+from potstill.data.bounds import ActionBounds
 from potstill.data.formats.d4rl import round_mantissa, write_d4rl
 from potstill.environments import registry as environments
 from potstill.errors import missing_extra
@@ -43,7 +44,7 @@ def write_recording(folder: Path, recording: Recording, form: str, bits: int, en
         write_d4rl(path, columns, env_id=card["env_id"], card=card)
         return path
     path = folder / dataset_id(card["env_id"], card["level"])
-    bounds = (env.action_space.low, env.action_space.high)
+    bounds = ActionBounds(env.action_space.low, env.action_space.high)
     with tempfile.TemporaryDirectory(prefix=".dataset-", dir=folder) as place:
         fresh = Path(place) / path.name
         write_dataset(fresh, _episodes(recording, bits), bounds, _spec(env), _metadata(card))

@@ -11,6 +11,7 @@ import numpy as np
 
 from potstill.collection.episodes import Episode, OpenEpisode
 from potstill.config import CollectConfig
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.environments import registry as environments
 from potstill.errors import missing_extra
@@ -136,4 +137,9 @@ def actor_of(agent: Any, env: Any) -> Policy:
         }
     )
     space = env.action_space
-    return Policy(layers, Normaliser.identity(env.observation_space.shape[0]), space.low, space.high, "tanh_gaussian")
+    return Policy(
+        layers,
+        Normaliser.identity(env.observation_space.shape[0]),
+        ActionBounds(space.low, space.high),
+        "tanh_gaussian",
+    )

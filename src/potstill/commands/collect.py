@@ -110,7 +110,7 @@ def _fitting_policy(config: CollectConfig, env: Any) -> Policy:
     policy = load_policy(str(config.policy))
     for what, own, other in (
         ("acts on", len(policy.normaliser.mean), f"observes {env.observation_space.shape[0]}"),
-        ("gives actions of", len(policy.action_low), f"takes {env.action_space.shape[0]}"),
+        ("gives actions of", len(policy.action_bounds), f"takes {env.action_space.shape[0]}"),
     ):
         if own != int(other.split()[1]):
             raise PotstillError(f"{config.policy}: {what} {own} numbers, {config.env_id} {other}")

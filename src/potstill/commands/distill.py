@@ -220,10 +220,9 @@ class Job:
         weights, recipe = settle(pairs.weights, recipe_named(self.config.recipe))
         distillate = Distillate(
             normaliser.invert(np.asarray(pairs.states)).astype(np.float32),
-            (data.action_low + (unit + 1.0) * 0.5 * (data.action_high - data.action_low)).astype(np.float32),
+            data.action_bounds.from_unit(unit).astype(np.float32),
             normaliser,
-            data.action_low,
-            data.action_high,
+            data.action_bounds,
             self._papers(step, recipe, pace),
             weights,
         )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
 class InspectConfig:
     """Say what a distillate, teacher, policy or dataset holds."""
+
+    is_command: ClassVar[bool] = True
 
     path: Path | str
     """A dataset, named as for `potstill teach`; a file or run folder of potstill; or a bundled name."""
@@ -32,6 +35,8 @@ class InspectConfig:
 class ExportConfig:
     """Write a distillate in a format of another library."""
 
+    is_command: ClassVar[bool] = True
+
     distillate: Path | str
     """A distillate file, a run folder of `potstill distill`, or a bundled name."""
 
@@ -51,6 +56,8 @@ class ExportConfig:
 class ReproduceConfig:
     """Run a finished run again from its config.json and compare the artefacts byte by byte."""
 
+    is_command: ClassVar[bool] = True
+
     run: Path | str
     """A run folder of `potstill collect`, `potstill teach` or `potstill distill`."""
 
@@ -66,6 +73,8 @@ class ReproduceConfig:
 @dataclass(frozen=True)
 class ReportConfig:
     """Draw the table and the plots of finished runs again, from their result files alone."""
+
+    is_command: ClassVar[bool] = True
 
     runs: tuple[Path, ...]
     """Run folders of `potstill distill` or `potstill evaluate`."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from potstill.config.settings import check_ranges
 from potstill.errors import PotstillError
+from potstill.runtime.validation import check_ranges
 
 
 @dataclass(frozen=True)
 class CollectConfig:
     """Record an offline dataset: train SAC in an environment, roll policies out, or act at random."""
+
+    is_command: ClassVar[bool] = True
 
     env_id: str
     """Gymnasium environment with box observations and actions, e.g. Hopper-v5."""

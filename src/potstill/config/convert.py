@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from potstill.config.settings import check_ranges
 from potstill.errors import PotstillError
+from potstill.runtime.validation import check_ranges
 
 
 @dataclass(frozen=True)
 class ConvertConfig:
     """Write one or several datasets, or a part of them, as a folder that is read from disk, not from memory."""
+
+    is_command: ClassVar[bool] = True
 
     datasets: tuple[Path | str, ...] | Path | str
     """What to read, in this order: each as `potstill teach` takes it. Sizes, bounds and environment must agree."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from potstill.config.settings import check_choices, check_ranges, seconds_of
+from potstill.config.settings import seconds_of
 from potstill.config.solvers import EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig, UnrollConfig
 from potstill.errors import PotstillError
+from potstill.runtime.validation import check_choices, check_ranges
 
 USUAL_STEPS = 150  # about what the default takes to settle
 
@@ -16,6 +17,8 @@ USUAL_STEPS = 150  # about what the default takes to settle
 @dataclass(frozen=True)
 class DistillConfig:
     """Distil a dataset and its teacher into a few hundred pairs, and show what students earn."""
+
+    is_command: ClassVar[bool] = True
 
     dataset: Path | str
     """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet or a folder (convert's or Minari's)."""
@@ -170,6 +173,8 @@ class DistillConfig:
 @dataclass(frozen=True)
 class EvaluateConfig:
     """Train students on a distillate and measure them, in the environment or against the teacher."""
+
+    is_command: ClassVar[bool] = True
 
     distillate: Path | str
     """A distillate file, or a run folder of `potstill distill`."""

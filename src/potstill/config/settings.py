@@ -6,9 +6,9 @@ import functools
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ParamSpec, TypeVar
 
-from potstill.errors import PotstillError, unknown
+from potstill.errors import PotstillError
 
 P = ParamSpec("P")
 Config = TypeVar("Config")
@@ -31,21 +31,6 @@ def configured(config: Callable[P, Config]) -> Callable[[Callable[[Config], Resu
         return call
 
     return decorate
-
-
-def check_ranges(config: Any, **least: int | float) -> None:
-    """Raise unless each named setting is at least its least value (or ``None``)."""
-    for name, low in least.items():
-        value = getattr(config, name)
-        if value is not None and not value >= low:
-            raise PotstillError(f"--{name.replace('_', '-')} {value}: at least {low} is needed")
-
-
-def check_choices(config: Any) -> None:
-    """Raise unless each setting that is a ``Literal`` has one of its values."""
-    for name, kind in get_type_hints(type(config)).items():
-        if get_origin(kind) is Literal and getattr(config, name) not in get_args(kind):
-            raise unknown(f"--{_dashed(name)}", str(getattr(config, name)), get_args(kind))
 
 
 def seconds_of(option: str, text: str) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
-from potstill.config.settings import check_ranges
 from potstill.errors import PotstillError
+from potstill.runtime.validation import check_ranges
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from potstill.config.settings import check_ranges
 from potstill.errors import PotstillError
+from potstill.runtime.validation import check_ranges
 
 # A value spreads by one step of the environment while a target network catches up once, in 1 / τ updates: with the
 # usual 0.005 the critics of ReBRAC and IQL go on rising for some 100,000. ReBRAC's penalties and LayerNorm hold it at
@@ -138,6 +138,8 @@ class Settings:
 @dataclass(frozen=True)
 class TeachConfig:
     """Train a teacher (policy and action values) on a dataset by offline RL."""
+
+    is_command: ClassVar[bool] = True
 
     dataset: Path | str
     """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet or a folder (convert's or Minari's)."""

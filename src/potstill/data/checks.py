@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from potstill.data.blocks import blocks, gather
+from potstill.data.bounds import ActionBounds
 from potstill.errors import PotstillError
 
 if TYPE_CHECKING:
@@ -123,8 +124,9 @@ def check_finite(name: str, array: np.ndarray, *, source: str) -> None:
         )
 
 
-def check_bounds(actions: np.ndarray, low: np.ndarray, high: np.ndarray, *, source: str) -> None:
+def check_bounds(actions: np.ndarray, bounds: ActionBounds, *, source: str) -> None:
     """Raise, naming the first row and column, if an action lies outside [low, high]."""
+    low, high = bounds.low, bounds.high
     least, most = low - BOUND_TOLERANCE, high + BOUND_TOLERANCE
     first: tuple[int, ...] = ()
     count = 0
@@ -144,20 +146,21 @@ def check_bounds(actions: np.ndarray, low: np.ndarray, high: np.ndarray, *, sour
         )
 
 
-def check_scale(actions: np.ndarray, low: np.ndarray, high: np.ndarray, *, source: str) -> None:
+def check_scale(actions: np.ndarray, bounds: ActionBounds, *, source: str) -> None:
     """Raise as :func:`check_bounds` does, and say which option brings all actions inside."""
     try:
-        check_bounds(actions, low, high, source=source)
+        check_bounds(actions, bounds, source=source)
     except PotstillError as error:
-        raise PotstillError(f"{error}: {scaling_advice(actions, low, high)}") from None
+        raise PotstillError(f"{error}: {scaling_advice(actions, bounds)}") from None
 
 
-def scaling_advice(actions: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
+def scaling_advice(actions: np.ndarray, bounds: ActionBounds) -> str:
     """What to do about actions outside their bounds.
 
-    >>> scaling_advice(np.array([[-5.0], [4.0]]), np.array([-1.0]), np.array([1.0]))
+    >>> scaling_advice(np.array([[-5.0], [4.0]]), ActionBounds.unit(1))
     'scale with --action-scale 0.2, or name the environment that they belong to'
     """
+    low, high = bounds.low, bounds.high
     least, most = np.nanmin(actions, axis=0), np.nanmax(actions, axis=0)
     room = np.append(high[most > 0] / most[most > 0], low[least < 0] / least[least < 0])
     if not len(room) or not 0 < room.min() < 1:
@@ -167,11 +170,11 @@ def scaling_advice(actions: np.ndarray, low: np.ndarray, high: np.ndarray) -> st
     return f"scale with --action-scale {factor:g}, or name the environment that they belong to"
 
 
-def resolve_bounds(env_id: str | None, columns: dict[str, Any], *, source: str) -> tuple[np.ndarray, np.ndarray]:
+def resolve_bounds(env_id: str | None, columns: dict[str, Any], *, source: str) -> ActionBounds:
     """The action bounds: the environment's if it is known, else ±1, for a policy that ends in tanh."""
     size = columns["actions"].shape[1]
     if env_id is None:
-        return -np.ones(size, np.float32), np.ones(size, np.float32)
+        return ActionBounds.unit(size)
     if ":" in env_id:  # Gymnasium would import the module before the colon: nothing that a file names is run
         raise PotstillError(f"{source}: environment '{env_id}' names a module: a plain Gymnasium id is needed")
     from potstill.environments.registry import make
@@ -181,7 +184,7 @@ def resolve_bounds(env_id: str | None, columns: dict[str, Any], *, source: str) 
         if columns[what].shape[1] != space.shape[0]:
             raise PotstillError(f"{source}: {columns[what].shape[1]} {what} columns, but {env_id} has {space.shape[0]}")
     env.close()
-    return env.action_space.low.astype(np.float32), env.action_space.high.astype(np.float32)
+    return ActionBounds(env.action_space.low.astype(np.float32), env.action_space.high.astype(np.float32))
 
 
 def check_transitions(data: Transitions, *, finite: bool = False) -> None:
@@ -206,7 +209,7 @@ def check_transitions(data: Transitions, *, finite: bool = False) -> None:
         raise PotstillError(
             f"{source}: observations {data.observations.shape} and next {data.next_observations.shape} differ"
         )
-    check_bounds(data.actions, data.action_low, data.action_high, source=source)
+    check_bounds(data.actions, data.action_bounds, source=source)
 
 
 def suspicions(data: Transitions) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from potstill.data.blocks import blocks
+from potstill.data.bounds import ActionBounds
 from potstill.data.files import reading
 from potstill.data.transitions import COLUMNS, Normaliser, Transitions
 from potstill.errors import PotstillError
@@ -52,8 +53,7 @@ def write_mapped(
     rows: int,
     *,
     state_size: int,
-    low: np.ndarray,
-    high: np.ndarray,
+    bounds: ActionBounds,
     name: str,
     env_id: str | None = None,
     card: dict[str, Any] | None = None,
@@ -65,8 +65,7 @@ def write_mapped(
         parts: the six columns of some rows each, in order, together ``rows`` rows.
         rows: M.
         state_size: S.
-        low: least actions [A].
-        high: greatest actions [A].
+        bounds: lowest and highest actions.
         name: the dataset's name.
         env_id: the environment's Gymnasium id, if there is one.
         card: where the data come from.
@@ -74,7 +73,7 @@ def write_mapped(
     Raises:
         PotstillError: no space or permission, or rows that are no valid transitions.
     """
-    kind = record_type(state_size, len(low))
+    kind = record_type(state_size, len(bounds))
     check_count(rows, str(folder))
     try:
         with (folder / ROWS).open("wb") as file:
@@ -88,16 +87,16 @@ def write_mapped(
     except OSError as error:
         raise PotstillError(f"cannot write {folder / ROWS}: {error.strerror or error}") from None
     papers: dict[str, Any] = {"name": name, "env_id": env_id, "card": card or {}}
-    data = _transitions(folder, kind, rows, {**papers, "action_low": low, "action_high": high})
+    data = _transitions(folder, kind, rows, {**papers, "action_bounds": bounds})
     header = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "rows": rows,
         "state_size": state_size,
-        "action_size": len(low),
+        "action_size": len(bounds),
         **papers,
-        "action_low": low,
-        "action_high": high,
+        "action_low": bounds.low,
+        "action_high": bounds.high,
         "state_mean": data.normaliser.mean,
         "state_scale": data.normaliser.scale,
         "sha256": data.content_hash,
@@ -135,7 +134,9 @@ def read_mapped(folder: Path) -> Transitions:
         if not isinstance(header.get(key), kinds):
             raise PotstillError(f"{path}: its {key} is {json.dumps(header.get(key))[:40]}")
     papers = {key: header[key] for key in ("name", "env_id", "card")}
-    data = _transitions(folder, record_type(states, actions), rows, {**papers, "action_low": low, "action_high": high})
+    data = _transitions(
+        folder, record_type(states, actions), rows, {**papers, "action_bounds": ActionBounds(low, high)}
+    )
     vars(data)["normaliser"] = Normaliser(mean, scale)  # where cached_property keeps them
     vars(data)["content_hash"] = header["sha256"]
     return data
@@ -143,7 +144,7 @@ def read_mapped(folder: Path) -> Transitions:
 
 def check_papers(data: Transitions, folder: Path) -> None:
     """Raise unless the hash and the standardisation in a mapped dataset's header are those of its rows."""
-    fresh = Transitions(**{name: getattr(data, name) for name in (*COLUMNS, "action_low", "action_high")})
+    fresh = Transitions(**{name: getattr(data, name) for name in (*COLUMNS, "action_bounds")})
     for name, found, said in (
         ("sha256", fresh.content_hash, data.content_hash),
         ("state_mean", fresh.normaliser.mean.tolist(), data.normaliser.mean.tolist()),

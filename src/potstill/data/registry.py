@@ -105,4 +105,4 @@ def _from_name(name: str, download: bool, action_scale: float) -> Transitions:
     if suffix != "folder" and not os.path.isfile(name):
         raise PotstillError(f"{name}: no such file")
     module, function = READERS[suffix]
-    return getattr(import_module(f"potstill.data.{module}"), function)(Path(name), action_scale=action_scale)
+    return getattr(import_module(f"potstill.data.formats.{module}"), function)(Path(name), action_scale=action_scale)

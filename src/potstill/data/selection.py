@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from potstill.config import ConvertConfig
 from potstill.data.blocks import blocks, gather
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import COLUMNS, Transitions
 from potstill.errors import PotstillError
 
@@ -24,8 +25,7 @@ class Part:
     place: Path | str
     """Where it is read from."""
     state_size: int
-    low: Float[np.ndarray, " A"]
-    high: Float[np.ndarray, " A"]
+    bounds: ActionBounds
     env_id: str | None
     sha256: str
     lengths: Int[np.ndarray, " E"]
@@ -36,7 +36,7 @@ class Part:
         """The part that ``data`` from ``place`` are; where they end, their last episode does."""
         ends = np.flatnonzero(data.episode_ends)
         ends = ends if len(ends) and ends[-1] == len(data) - 1 else np.append(ends, len(data) - 1)
-        papers = (data.state_size, data.action_low, data.action_high, data.env_id, data.content_hash)
+        papers = (data.state_size, data.action_bounds, data.env_id, data.content_hash)
         return cls(source, place, *papers, np.diff(ends, prepend=-1), data.episode_returns())
 
 
@@ -46,9 +46,9 @@ def check_alike(parts: Sequence[Part]) -> None:
     for part in parts[1:]:
         for what, one, other in (
             ("states", first.state_size, part.state_size),
-            ("actions", len(first.low), len(part.low)),
-            ("least actions", first.low.tolist(), part.low.tolist()),
-            ("greatest actions", first.high.tolist(), part.high.tolist()),
+            ("actions", len(first.bounds), len(part.bounds)),
+            ("least actions", first.bounds.low.tolist(), part.bounds.low.tolist()),
+            ("greatest actions", first.bounds.high.tolist(), part.bounds.high.tolist()),
             ("environment", first.env_id, part.env_id),
         ):
             if one != other:

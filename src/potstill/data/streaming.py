@@ -56,8 +56,8 @@ def copy_d4rl(path: Path, folder: Path) -> None:
         keep = np.delete(np.arange(len(columns["terminals"])), dropped)
         name, env_id, card = papers_of(file, path)
         empty = as_columns({key: file[key][:0] for key in ("observations", "actions")}, source=str(path))
-        low, high = resolve_bounds(env_id, empty, source=str(path))
-        sizes = {"state_size": empty["observations"].shape[1], "low": low, "high": high}
+        bounds = resolve_bounds(env_id, empty, source=str(path))
+        sizes: dict[str, Any] = {"state_size": empty["observations"].shape[1], "bounds": bounds}
         parts = _parts(file, path, keep, ends)
         write_mapped(folder, parts, len(keep), **sizes, name=name, env_id=env_id, card=card)
 

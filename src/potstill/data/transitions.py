@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from potstill.data.blocks import blocks, gather, records_of
+from potstill.data.bounds import ActionBounds
 from potstill.errors import PotstillError
 
 COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminations", "truncations")
@@ -87,8 +88,7 @@ class Transitions:
     next_observations: Float[np.ndarray, "M S"]
     terminations: Bool[np.ndarray, " M"]
     truncations: Bool[np.ndarray, " M"]
-    action_low: Float[np.ndarray, " A"]
-    action_high: Float[np.ndarray, " A"]
+    action_bounds: ActionBounds
     name: str = "unnamed"
     env_id: str | None = None
     card: dict[str, Any] = field(default_factory=dict)
@@ -164,8 +164,7 @@ class Transitions:
         columns: dict[str, Any] = dict(zip(COLUMNS, found, strict=True))
         taken = Transitions(
             **columns,
-            action_low=self.action_low,
-            action_high=self.action_high,
+            action_bounds=self.action_bounds,
             name=self.name,
             env_id=self.env_id,
             card=self.card,

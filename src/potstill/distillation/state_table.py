@@ -19,7 +19,7 @@ from potstill.errors import PotstillError
 from potstill.students.recipe import Recipe
 from potstill.teachers.base import Teacher
 from potstill.teachers.evaluation.fqe import act_in_parts
-from potstill.teachers.rows import breaks_of_order, need_order, to_unit
+from potstill.teachers.rows import breaks_of_order, need_order
 
 TABLE_CHUNK = 16_384  # rows of the dataset that pass through the teacher at once
 USUAL_NOISE = 0.2  # on states, in standard deviations of the dataset
@@ -50,7 +50,7 @@ def tabulate(
     """
     index = np.arange(len(data)) if index is None else index
     straying = straying or functools.partial(strayed, data, teacher)
-    observations, unit = data.observations[index], to_unit(data.actions[index], data)
+    observations, unit = data.observations[index], data.action_bounds.to_unit(data.actions[index])
     states = jnp.asarray((data if teacher is None else teacher).normaliser(observations))
     actions = jnp.asarray(unit)
     chosen, critic_values = (actions, jnp.zeros((len(index), 1))) if teacher is None else judged(states, teacher)
@@ -117,7 +117,7 @@ def strayed(data: Transitions, teacher: Teacher | None) -> Float[np.ndarray, " M
     need_order(data, "a weighting of occupancy", otherwise="")
     found, before = np.zeros(len(data), np.float32), np.zeros(2)
     for block in blocks(data.observations):
-        states, actions = teacher.normaliser(data.observations[block]), to_unit(data.actions[block], data)
+        states, actions = teacher.normaliser(data.observations[block]), data.action_bounds.to_unit(data.actions[block])
         distances = np.sum((np.asarray(act_in_parts(teacher, jnp.asarray(states))) - actions) ** 2, axis=-1)
         ends = np.flatnonzero(data.episode_ends[block]) + 1
         for begin, end in itertools.pairwise(sorted({0, *ends.tolist(), len(distances)})):

@@ -22,7 +22,6 @@ from potstill.errors import PotstillError
 from potstill.evaluation.statistics import summarise
 from potstill.students.ensemble import Students
 from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.rows import to_unit
 
 FIRST_SEED = 10_000  # of the episodes' starts; each lane has its own
 TEACHER_SEED = 90  # of the episodes that the teacher plays beside its students
@@ -65,7 +64,7 @@ def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> R
     The random policy draws uniformly between the action bounds. Where the teacher earns no more than
     that, returns are left as they are: :data:`~potstill.environments.registry.RAW`.
     """
-    low, high = teacher.policy.action_low, teacher.policy.action_high
+    low, high = teacher.policy.action_bounds.low, teacher.policy.action_bounds.high
     rng = np.random.default_rng(TEACHER_SEED)
     uniform = lambda states: rng.uniform(low, high, (len(states), len(low))).astype(np.float32)  # noqa: E731
     random, expert = (
@@ -122,7 +121,7 @@ def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher
     table = tabulate(data, teacher, index=held)
     # One after the other: the hidden layers of all at once would take most of a gigabyte.
     acted = [students.policy(i)(data.observations[held]) for i in range(len(students))]
-    actions = to_unit(np.stack(acted), data)
+    actions = data.action_bounds.to_unit(np.stack(acted))
     errors = np.square(actions - np.asarray(table.teacher_actions)).sum(-1).mean(-1)
     gaps = np.array([float(q_gap(jnp.asarray(a, jnp.float32), table, teacher).mean()) for a in actions])
     spread = lambda x: {"mean": float(x.mean()), "std": float(x.std(ddof=1)) if len(x) > 1 else 0.0}  # noqa: E731

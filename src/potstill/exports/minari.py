@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from potstill.data.bounds import ActionBounds
 from potstill.distillate import Distillate
 from potstill.errors import PotstillError
 from potstill.exports.papers import NOTE, papers
@@ -45,13 +46,13 @@ def write(distillate: Distillate, path: Path) -> None:
     import gymnasium
 
     spec = gymnasium.registry.get(distillate.env_id or "")
-    write_dataset(path, episodes, (distillate.action_low, distillate.action_high), spec, metadata)
+    write_dataset(path, episodes, distillate.action_bounds, spec, metadata)
 
 
 def write_dataset(
     path: Path,
     episodes: Iterable[dict[str, Any]],
-    bounds: tuple[np.ndarray, np.ndarray],
+    bounds: ActionBounds,
     env_spec: Any,
     metadata: dict[str, Any],
 ) -> None:
@@ -60,7 +61,7 @@ def write_dataset(
     Args:
         path: the folder to make.
         episodes: columns by Minari's names: T + 1 observations, T of the others.
-        bounds: lowest and highest action, each [A].
+        bounds: of the actions.
         env_spec: of the environment, or ``None``.
         metadata: what else the dataset's metadata hold.
     """
@@ -76,7 +77,7 @@ def write_dataset(
     storage = MinariStorage.new(
         path / "data",
         observation_space=Box(-np.inf, np.inf, np.shape(first["observations"])[1:], np.float32),
-        action_space=Box(*bounds, dtype=np.float32),
+        action_space=Box(bounds.low, bounds.high, dtype=np.float32),
         env_spec=env_spec,
     )
     storage.update_metadata({"dataset_id": path.name, "minari_version": __version__, **metadata})

@@ -23,7 +23,7 @@ def write(distillate: Distillate, path: Path) -> None:
             **learned,
             state_mean=distillate.normaliser.mean,
             state_scale=distillate.normaliser.scale,
-            action_low=distillate.action_low,
-            action_high=distillate.action_high,
+            action_low=distillate.action_bounds.low,
+            action_high=distillate.action_bounds.high,
             potstill=np.array(json.dumps(papers(distillate))),
         )

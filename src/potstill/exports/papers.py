@@ -22,8 +22,8 @@ def papers(distillate: Distillate) -> dict[str, Any]:
             "pairs": len(distillate),
             "state_mean": distillate.normaliser.mean,
             "state_scale": distillate.normaliser.scale,
-            "action_low": distillate.action_low,
-            "action_high": distillate.action_high,
+            "action_low": distillate.action_bounds.low,
+            "action_high": distillate.action_bounds.high,
             "recipe": distillate.recipe,
             "metadata": distillate.metadata,
         }

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
-from jaxtyping import Float
 
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError, unknown
 from potstill.runtime import storage
@@ -48,8 +48,7 @@ class Policy:
 
     layers: Layers
     normaliser: Normaliser
-    action_low: Float[np.ndarray, " A"]
-    action_high: Float[np.ndarray, " A"]
+    action_bounds: ActionBounds
     head: Head = "tanh"
 
     def _output(self, observations: Any) -> np.ndarray:
@@ -62,24 +61,21 @@ class Policy:
             return _through(beside, flat).mean(axis=0).reshape(*raw.shape[:-1], -1)
         return _through(self.layers, self.normaliser(raw))
 
-    def _scale(self, unit: np.ndarray) -> np.ndarray:
-        return self.action_low + (unit + 1.0) * 0.5 * (self.action_high - self.action_low)
-
     def __call__(self, observations: Any) -> np.ndarray:
         """Mean actions [..., A] for raw observations [..., S]."""
         output = self._output(observations)
-        return self._scale(np.tanh(output[..., : len(self.action_low)]))
+        return self.action_bounds.from_unit(np.tanh(output[..., : len(self.action_bounds)]))
 
     def sample(self, observations: Any, rng: np.random.Generator) -> np.ndarray:
         """Sampled actions [..., A]; a ``tanh`` policy has no noise and returns its mean action."""
         output = self._output(observations)
-        size = len(self.action_low)
+        size = len(self.action_bounds)
         if self.head == "tanh":
-            return self._scale(np.tanh(output))
+            return self.action_bounds.from_unit(np.tanh(output))
         noise = np.exp(np.clip(output[..., size:], *LOG_STD_RANGE)) * rng.standard_normal(output[..., size:].shape)
         if self.head == "gaussian":
-            return self._scale(np.clip(np.tanh(output[..., :size]) + noise, -1.0, 1.0))
-        return self._scale(np.tanh(output[..., :size] + noise))
+            return self.action_bounds.from_unit(np.clip(np.tanh(output[..., :size]) + noise, -1.0, 1.0))
+        return self.action_bounds.from_unit(np.tanh(output[..., :size] + noise))
 
     def save(self, path: Path | str, metadata: dict[str, Any] | None = None) -> Path:
         """Write this policy as a ``.safetensors`` file."""
@@ -93,7 +89,7 @@ class Policy:
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays under flat names, as they are stored."""
         named = {f"layers.{i}.{k}": np.asarray(v) for i, layer in enumerate(self.layers) for k, v in layer.items()}
-        bounds = {"action_low": self.action_low, "action_high": self.action_high}
+        bounds = {"action_low": self.action_bounds.low, "action_high": self.action_bounds.high}
         return {**named, **bounds, "state_mean": self.normaliser.mean, "state_scale": self.normaliser.scale}
 
 
@@ -128,7 +124,9 @@ def from_arrays(arrays: dict[str, np.ndarray], papers: dict[str, Any], path: Pat
         if len(layers) < 3 or len(set(joins[1:-1])) > 1:
             raise PotstillError(f"{path}: a residual block needs two hidden layers or more, of one width")
         layers = Residual(layers)
-    return Policy(Towers(layers) if towers else layers, Normaliser(mean, scale), low, high, cast(Head, head))
+    return Policy(
+        Towers(layers) if towers else layers, Normaliser(mean, scale), ActionBounds(low, high), cast(Head, head)
+    )
 
 
 def _check_shapes(arrays: dict[str, np.ndarray], path: Path | str, towers: bool) -> None:

@@ -121,7 +121,7 @@ def ranges(name: str, array: Shaped[np.ndarray, "M ..."]) -> list[dict[str, Any]
 
 def actions_of(data: Transitions) -> dict[str, Any]:
     """The bounds, the share of each component at one, the share of the width it spans, its histogram."""
-    low, high = data.action_low, data.action_high
+    low, high = data.action_bounds.low, data.action_bounds.high
     near = AT_BOUND * (high - low)
     at_bounds = ((data.actions <= low + near) | (data.actions >= high - near)).mean(axis=0)
     spans = (data.actions.max(axis=0) - data.actions.min(axis=0)) / (high - low)

@@ -93,10 +93,11 @@ def faults_of(raw: dict[str, np.ndarray], env_id: str | None) -> tuple[list[str]
 
 def _bound_faults(columns: dict[str, np.ndarray], env_id: str | None) -> list[str]:
     try:
-        low, high = resolve_bounds(env_id, columns, source="its columns")
+        bounds = resolve_bounds(env_id, columns, source="its columns")
     except PotstillError as error:
         return [str(error).removeprefix("its columns: ")]
     actions = columns["actions"]
+    low, high = bounds.low, bounds.high
     outside = (actions < low - BOUND_TOLERANCE) | (actions > high + BOUND_TOLERANCE)
     if not outside.any():
         return []
@@ -106,5 +107,5 @@ def _bound_faults(columns: dict[str, np.ndarray], env_id: str | None) -> list[st
     return [
         f"{listed([f'actions[{index}]' for index in where])} lie in [{finite.min():.4g}, {finite.max():.4g}], but "
         f"{whose} [{low[where].min():g}, {high[where].max():g}]: {outside.any(axis=1).sum():,} of {len(actions):,} "
-        f"rows are outside: {scaling_advice(actions, low, high)}"
+        f"rows are outside: {scaling_advice(actions, bounds)}"
     ]

@@ -64,7 +64,7 @@ class NetworkTeacher:
     @property
     def action_size(self) -> int:
         """A."""
-        return len(self.policy.action_low)
+        return len(self.policy.action_bounds)
 
     @functools.cached_property
     def content_hash(self) -> str:
@@ -123,7 +123,7 @@ def check_critics(critics: Params, policy: Policy, path: Path | str) -> None:
     """Raise unless each critic leads, layer by layer, from the policy's states and actions to one value."""
     if not critics or not len(critics[0]["weight"]):
         raise PotstillError(f"{path}: has no critics")
-    states, actions, count = len(policy.normaliser.mean), len(policy.action_low), len(critics[0]["weight"])
+    states, actions, count = len(policy.normaliser.mean), len(policy.action_bounds), len(critics[0]["weight"])
     widths = [states + actions, *(layer["bias"].shape[-1] for layer in critics)]
     for i, (layer, (before, after)) in enumerate(zip(critics, itertools.pairwise(widths), strict=True)):
         wanted = {"weight": (count, before, after), "bias": (count, after)}

@@ -83,10 +83,10 @@ class Table:
         weights = none + 1 if self.episode_weights is None else self.episode_weights[np.searchsorted(self._ends, rows)]
         columns: tuple[Any, ...] = (
             data.normaliser(here["observations"]),
-            to_unit(here["actions"], data),
+            data.action_bounds.to_unit(here["actions"]),
             here["rewards"] * np.float32(self.reward_scale),
             data.normaliser(here["next_observations"]),
-            to_unit(after, data),
+            data.action_bounds.to_unit(after),
             1.0 - here["terminations"],
             none if self.returns is None else self.returns[rows],
             weights,
@@ -102,11 +102,6 @@ class Table:
         names = ("observations", "actions", "rewards", "next_observations", "terminations")
         following = np.minimum(rows + 1, len(self.data) - 1)
         return {name: getattr(self.data, name)[rows] for name in names}, self.data.actions[following]
-
-
-def to_unit(actions: Any, data: Transitions) -> Any:
-    """Scale actions from the environment's bounds to [−1, 1]."""
-    return (actions - data.action_low) / (data.action_high - data.action_low) * 2.0 - 1.0
 
 
 def on_device(table: Table) -> Rows:

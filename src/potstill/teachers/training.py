@@ -204,5 +204,5 @@ def teacher_of(
     """The trained networks as a teacher, in NumPy arrays."""
     parts = algorithm.parts(state, data, config.settings)
     actor, critics = jax.tree.map(np.asarray, (parts.actor, parts.critics))
-    policy = Policy(actor, data.normaliser, data.action_low, data.action_high, parts.head)
+    policy = Policy(actor, data.normaliser, data.action_bounds, parts.head)
     return NetworkTeacher(policy, critics, metadata, parts.layer_norm)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
+from potstill.data.bounds import ActionBounds
 from potstill.data.checks import as_columns, check_finite, check_rows, check_scale, checked_chunks, resolve_bounds
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
@@ -88,14 +89,14 @@ def make_transitions(
     source: str,
     name: str,
     env_id: str | None,
-    bounds: tuple[np.ndarray, np.ndarray] | None = None,
+    bounds: ActionBounds | None = None,
     card: dict[str, Any] | None = None,
     action_scale: float = 1.0,
 ) -> Transitions:
     """Transitions from paired ``rows``; a bad value is named by its place in ``columns``, as they were given."""
-    low, high = bounds or resolve_bounds(env_id, columns, source=source)
+    bounds = bounds or resolve_bounds(env_id, columns, source=source)
     scale = np.float32(action_scale)
-    papers: dict[str, Any] = {"action_low": low, "action_high": high, "name": name, "env_id": env_id}
+    papers: dict[str, Any] = {"action_bounds": bounds, "name": name, "env_id": env_id}
     papers["card"] = (card or {}) | ({} if scale == 1 else {"action_scale": action_scale})
     try:
         return Transitions(**{**rows, "actions": rows["actions"] if scale == 1 else rows["actions"] * scale, **papers})
@@ -104,7 +105,7 @@ def make_transitions(
         for key in ("observations", "actions", "rewards", "next_observations"):
             if key in whole:
                 check_finite(key, whole[key], source=source)
-        check_scale(whole["actions"] * scale, low, high, source=source)
+        check_scale(whole["actions"] * scale, bounds, source=source)
         raise
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from potstill.data.bounds import ActionBounds
 from potstill.data.checks import as_columns, check_rows, resolve_bounds
 from potstill.data.files import open_hdf5, read_array, reading
 from potstill.data.formats.layouts import join_episodes, last_observation_rows, make_transitions
@@ -110,7 +111,7 @@ def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
     columns = join_episodes(episodes, source=str(path))
     if len(columns["rewards"]) != steps:
         raise PotstillError(f"{path}: {len(columns['rewards'])} steps, but its metadata say {steps}")
-    if bounds and bounds[0].shape != columns["actions"].shape[1:]:
+    if bounds and bounds.low.shape != columns["actions"].shape[1:]:
         raise PotstillError(
             f"{path}: actions of {columns['actions'].shape[1]} components, but a space {actions['shape']}"
         )
@@ -134,13 +135,13 @@ def _check_space(key: str, space: dict[str, Any], path: Path) -> None:
         raise PotstillError(f"{path}: {key} of a space {kind}{space.get('shape', '')}: a one-dimensional Box is needed")
 
 
-def _bounds(space: dict[str, Any], path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+def _bounds(space: dict[str, Any], path: Path) -> ActionBounds | None:
     if not space:
         return None
     low, high = (np.broadcast_to(np.array(space[key], np.float32), space["shape"]) for key in ("low", "high"))
     if not np.isfinite([low, high]).all():
         raise PotstillError(f"{path}: unbounded actions: finite bounds are needed, to scale them to [-1, 1]")
-    return low, high
+    return ActionBounds(low, high)
 
 
 def _hdf5_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
@@ -197,7 +198,7 @@ def _environment(
     env_id: Any,
     changes: list[str],
     columns: dict[str, np.ndarray],
-    bounds: tuple[np.ndarray, np.ndarray] | None,
+    bounds: ActionBounds | None,
     path: Path,
 ) -> str | None:
     """The environment's id, if making it here by its id alone gives the data's own environment."""
@@ -207,7 +208,7 @@ def _environment(
         if changes:
             raise PotstillError(f"{env_id} was made with other {', '.join(changes)}")
         own = resolve_bounds(env_id, columns, source=str(path))
-        if bounds and not np.allclose(own, bounds):
+        if bounds and not np.allclose([own.low, own.high], [bounds.low, bounds.high]):
             raise PotstillError(f"its action bounds are not those of {env_id}")
     except PotstillError as error:
         warnings.warn(f"{path}: used without an environment: {error}", PotstillWarning, stacklevel=2)

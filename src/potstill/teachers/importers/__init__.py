@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser, Transitions
 from potstill.errors import PotstillError, unknown
 from potstill.networks.policy import Policy, from_arrays
@@ -58,9 +57,8 @@ def import_teacher(
         chosen = data.normaliser
     layers, head = found.layers, found.head
     size = len(layers[-1]["bias"]) // (1 if head == "tanh" else 2)
-    one = np.ones(size, np.float32)
-    low, high = (-one, one) if data is None else (data.action_low, data.action_high)
-    policy = Policy(layers, chosen or Normaliser.identity(len(layers[0]["weight"])), low, high, head)
+    bounds = ActionBounds.unit(size) if data is None else data.action_bounds
+    policy = Policy(layers, chosen or Normaliser.identity(len(layers[0]["weight"])), bounds, head)
     from_arrays(policy.arrays(), policy.papers(), path)  # checks that it fits together
     check_critics(found.critics, policy, path)
     papers: dict[str, Any] = {"algorithm": found.algorithm, "source": f"{kind}: {path.name}"}

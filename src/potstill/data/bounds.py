@@ -1,0 +1,92 @@
+"""Action bounds: the box that an environment's actions lie in, and the scaling from it to [−1, 1]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float
+
+from potstill.errors import PotstillError
+
+Actions = TypeVar("Actions")  # NumPy or JAX arrays [..., A]
+
+
+@dataclass(frozen=True, eq=False)
+class ActionBounds:
+    """Lowest and highest value of each action component, in the environment's own units.
+
+    Networks and objectives work with unit actions u in [−1, 1]; the environment with a:
+
+        u = 2 (a − low) / (high − low) − 1,        a = low + (u + 1) (high − low) / 2
+
+    Args:
+        low: lowest values [A], finite, each below ``high``.
+        high: highest values [A], finite.
+
+    Raises:
+        PotstillError: if the shapes differ, a bound is not finite, or a lower bound is not below its upper one.
+
+    Example:
+        >>> import numpy as np
+        >>> bounds = ActionBounds(np.array([0.0, -1.0]), np.array([10.0, 1.0]))
+        >>> bounds.to_unit(np.array([5.0, 1.0])).tolist(), bounds.from_unit(np.array([1.0, 0.0])).tolist()
+        ([0.0, 1.0], [10.0, 0.0])
+    """
+
+    low: Float[np.ndarray, " A"]
+    high: Float[np.ndarray, " A"]
+
+    def __post_init__(self) -> None:
+        if self.low.ndim != 1 or self.low.shape != self.high.shape or not len(self.low):
+            raise PotstillError(
+                f"action bounds of shapes {self.low.shape} and {self.high.shape}: one lower and one upper bound for "
+                "each action component are needed"
+            )
+        wrong = np.flatnonzero(~(np.isfinite(self.low) & np.isfinite(self.high) & (self.low < self.high)))
+        if len(wrong):
+            i = int(wrong[0])
+            raise PotstillError(
+                f"action bounds [{self.low[i]:g}, {self.high[i]:g}] of component {i}: "
+                "finite bounds are needed, the lower one below the upper one"
+            )
+
+    @classmethod
+    def unit(cls, size: int) -> ActionBounds:
+        """Bounds of ±1 for ``size`` components."""
+        return cls(-np.ones(size, np.float32), np.ones(size, np.float32))
+
+    def __len__(self) -> int:
+        """A, the number of action components."""
+        return len(self.low)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ActionBounds):
+            return NotImplemented
+        return np.array_equal(self.low, other.low) and np.array_equal(self.high, other.high)
+
+    def __hash__(self) -> int:
+        return hash((self.low.tobytes(), self.high.tobytes()))
+
+    def to_unit(self, actions: Actions) -> Actions:
+        """Scale actions [..., A] from the bounds to [−1, 1]; NumPy and JAX arrays alike."""
+        return (actions - self.low) / (self.high - self.low) * 2.0 - 1.0
+
+    def from_unit(self, unit: Actions) -> Actions:
+        """Scale unit actions [..., A] from [−1, 1] to the bounds; NumPy and JAX arrays alike."""
+        return self.low + (unit + 1.0) * 0.5 * (self.high - self.low)  # type: ignore[operator]
+
+    def clip(self, actions: Float[np.ndarray, "*B A"]) -> Float[np.ndarray, "*B A"]:
+        """Move actions [..., A] that lie outside the bounds to the nearest bound."""
+        return np.clip(actions, self.low, self.high)
+
+    def outside(self, actions: Float[np.ndarray, "*B A"], slack: float = 0.0) -> np.ndarray:
+        """Whether each action [..., A] lies outside the bounds in some component.
+
+        Args:
+            actions: in the environment's own units.
+            slack: tolerated excess, as a fraction of each component's range.
+        """
+        room = slack * (self.high - self.low)
+        return ((actions < self.low - room) | (actions > self.high + room)).any(axis=-1)

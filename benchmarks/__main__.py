@@ -37,7 +37,7 @@ def show_list() -> int:
         experiment = experiment_named(name)
         records = results_of(name).by_cell(experiment)
         done = sum(is_done(experiment, cell, records) for cell in experiment.cells)
-        print(f"{name:16} {done:3} of {len(experiment.cells):3}  {experiment.needs:20} {experiment.about}")
+        print(f"{name:16} {done:3} of {len(experiment.cells):3}  {experiment.needs:31} {experiment.about}")
     return 0
 
 
@@ -60,8 +60,7 @@ def run_one(options: argparse.Namespace) -> int:
     if not cells:
         return refuse(f"{options.name} has no such cells: methods {sorted({c.method for c in experiment.cells})}")
     if any(map(needs_shared, cells)) and not options.toy and not DATASETS.is_dir():
-        hint = f"--files {BUNDLED} or --toy needs only this repository" if experiment.extra else "try --toy"
-        return refuse(f"{options.name} needs the nine files in ../shared/datasets, which are not here; {hint}")
+        return refuse(f"{options.name} needs ../shared/datasets, which is not here; {hint(experiment)}")
     place = Place(RUNS / ("toy" if options.toy else ".") / options.name, options.toy)
     folder = options.out or (place.runs if options.toy else None)
     results = results_of(options.name) if folder is None else Results(folder / f"{options.name}.jsonl")
@@ -70,6 +69,12 @@ def run_one(options: argparse.Namespace) -> int:
     count = run(experiment, cells, place, results)
     print(f"{options.name}: {count} measured, {len(cells) - count} were done")
     return 0
+
+
+def hint(experiment: Experiment) -> str:
+    """What can be run of an experiment without the nine files."""
+    alone = any(cell.file == BUNDLED for cell in (*experiment.cells, *experiment.extra))
+    return f"--files {BUNDLED} and --toy need only this repository" if alone else "--toy needs only this repository"
 
 
 def refuse(message: str) -> int:

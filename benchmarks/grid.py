@@ -88,7 +88,11 @@ class Experiment:
     @property
     def needs(self) -> str:
         """What ``list`` shows."""
-        return ", ".join(["../shared" if self.needs_shared else "the repository", *self.packages])
+        alone = any(not needs_shared(cell) for cell in (*self.cells, *self.extra))
+        data = "the repository"
+        if self.needs_shared:
+            data = f"../shared, or --files {BUNDLED}" if alone else "../shared"
+        return ", ".join([data, *self.packages])
 
 
 def needs_shared(cell: Cell) -> bool:

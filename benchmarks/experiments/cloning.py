@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 import potstill
 from benchmarks.experiments.distilling import summary
@@ -60,7 +60,7 @@ def clone(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe, updates: int, batch: 
 def clones(pairs: Pairs, recipe: Recipe, like: Policy, count: int, **how: Any) -> Students:
     """Students of all pairs, one for each seed from 0; ``like`` says how states and actions are scaled."""
     trained = [clone(jax.random.key(seed), pairs, recipe, **how) for seed in range(count)]
-    stacked: dict[str, Array] = jax.tree.map(lambda *parts: jnp.stack(parts), *trained)
+    stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *trained)
     return Students(stacked, like.normaliser, like.action_bounds)
 
 

@@ -36,13 +36,16 @@ HORIZONS, PESSIMISM, READ_AT = (1.0, 3.0), (0.0, CAUTION), ("starts", "states")
 def settings(cell: Cell, place: Place) -> TeachConfig:
     """The settings of the training."""
     chosen = {**options(cell.method, cell.file), "updates": 200_000, "patience": None}
-    every = {"evaluate_every": 20, "batch": 16} if place.toy else {"evaluate_every": EVERY[cell.method]}
+    every: dict[str, Any] = {"evaluate_every": EVERY[cell.method]}
+    if place.toy:
+        every = {"evaluate_every": 20, "batch": 16}
     return TeachConfig(place.dataset(cell.file), seed=cell.seed, **chosen, **every)
 
 
 def trained(config: TeachConfig, data: Transitions, policies: int) -> list[NetworkTeacher]:
     """The policies after each ``evaluate_every`` updates."""
-    learner, found = Learner(algorithm_named(config.algorithm), data, config), []
+    learner = Learner(algorithm_named(config.algorithm), data, config)
+    found: list[NetworkTeacher] = []
     while len(found) < policies:
         learner.advance()
         if learner.done % config.evaluate_every == 0:

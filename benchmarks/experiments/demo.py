@@ -6,7 +6,7 @@ from benchmarks.experiments.distilling import distil
 from benchmarks.files import BUNDLED, Place
 from benchmarks.grid import Cell, Experiment, Record
 
-SHOWN = ("dataset", "env_id", "reference", "seconds", "sha256", "command")
+SHOWN = ("dataset", "env_id", "reference", "pairs", "seconds", "sha256", "command")
 POLICIES = ("teacher", "random", "student", "ensemble", "bc")
 
 

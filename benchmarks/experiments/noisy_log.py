@@ -73,6 +73,13 @@ def write_log(folder: Path, policy: Policy, rows: int, source: Transitions | Non
     """Write a log of that many rows as a mapped dataset: new episodes, or the first rows of ``source``."""
     folder.mkdir(parents=True, exist_ok=True)
     made = episodes(policy) if source is None else iter([{k: np.array(getattr(source, k)[:rows]) for k in COLUMNS}])
-    how = {"state_size": len(policy.normaliser.mean), "bounds": policy.action_bounds, "name": f"sizes-{rows}"}
-    card = {"source": "benchmarks sizes"}
-    return write_mapped(folder, first_rows(made, rows), rows, env_id=ENV_ID, card=card, **how)
+    return write_mapped(
+        folder,
+        first_rows(made, rows),
+        rows,
+        state_size=len(policy.normaliser.mean),
+        bounds=policy.action_bounds,
+        name=f"sizes-{rows}",
+        env_id=ENV_ID,
+        card={"source": "benchmarks sizes"},
+    )

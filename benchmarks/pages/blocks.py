@@ -1,80 +1,75 @@
-"""Write the numbers of README.md and of docs/ from the result files; ``--check`` fails if they are stale.
-
-python benchmarks/readme.py [--check]
-"""
+"""Fill the marked parts of README.md and docs/ from the result files, or say which are out of date."""
 
 from __future__ import annotations
 
-import argparse
-import io
-import json
+import functools
+import os
+import re
 import sys
 from pathlib import Path
 
-import kernel_page
-import objective_pages
-import speed_page
-from engine_page import headline
-from results_page import distillates, draw, load, page
-from rich.console import Console
+from benchmarks.files import ROOT
+from benchmarks.pages import BLOCKS, PICTURES
 
-from potstill.reports.tables import score_table
-
-ROOT = Path(__file__).parents[1]
-RESULTS = Path(__file__).parent / "results"
+BLOCK = re.compile(r"<!-- ([\w-]+):start -->\n(.*?)<!-- \1:end -->", flags=re.DOTALL)
+IMAGES = ROOT / "docs" / "images"
 
 
-def demo() -> str:
-    """The table that `make demo` prints, from a committed run of it."""
-    result = json.loads((RESULTS / "demo.json").read_text())
-    console = Console(file=io.StringIO(), width=110, force_terminal=False, legacy_windows=False)
-    console.print(score_table(result, f"{result['dataset']} in {result['env_id']}"))
-    seconds = result["seconds"]
-    times = (
-        f"distilled in {seconds['distilling']:.1f} s; trained {result['student']['policies']} students in "
-        f"{seconds['training']:.1f} s; evaluated in {seconds['evaluating']:.1f} s"
-    )
-    table = "\n".join(line.rstrip() for line in console.file.getvalue().rstrip().splitlines())
-    return f"```text\n{table}\n{times}\n```"
+@functools.cache
+def rendered(name: str) -> str:
+    """The text of a block."""
+    return BLOCKS[name]()
 
 
-def filled(text: str, tables: dict[str, str]) -> str:
-    """``text`` with what stands between the marks of each table made anew."""
-    for mark, content in tables.items():
-        start, end = f"<!-- {mark}:start -->", f"<!-- {mark}:end -->"
-        before, rest = text.split(start)
-        text = f"{before}{start}\n{content}\n{end}{rest.split(end)[1]}"
-    return text
+def filled(page: Path) -> str:
+    """A page's text with every marked part made anew; a part that no renderer is registered for stays."""
+    images = os.path.relpath(IMAGES, page.parent)
+
+    def fill(match: re.Match[str]) -> str:
+        mark = match[1]
+        if name_of(mark, page) not in BLOCKS:
+            return match[0]
+        content = rendered(name_of(mark, page)).replace("](images/", f"]({images}/")
+        return f"<!-- {mark}:start -->\n{content}\n<!-- {mark}:end -->"
+
+    return BLOCK.sub(fill, page.read_text())
 
 
-def tables() -> dict[str, dict[str, str]]:
-    """The tables of each page, by the page's path and the mark that they stand in."""
-    made = {
-        "README.md": {"demo": demo(), "benchmark": headline(distillates(), load("bounds"))},
-        "docs/data.md": {"reading": speed_page.reading(), "large": speed_page.large()},
-        "docs/kernel.md": {name: getattr(kernel_page, name)() for name in ("widths", "costs", "adjoint", "solvers")},
-        "docs/unroll.md": {"times": speed_page.outer_step(), "products": speed_page.products()},
-        "docs/devices.md": {"devices": speed_page.devices()},
-    }
-    return made | {f"docs/{name}": {"measured": table} for name, table in objective_pages.pages().items()}
+def name_of(mark: str, page: Path) -> str:
+    """The renderer that a page's mark stands for."""
+    return mark if mark in BLOCKS else f"{page.stem}-{mark}"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true")
-    options = parser.parse_args()
-    wanted = {ROOT / name: filled((ROOT / name).read_text(), of) for name, of in tables().items()}
-    wanted[ROOT / "docs" / "results.md"] = page()
-    stale = [path.name for path, text in wanted.items() if not path.exists() or path.read_text() != text]
-    if options.check:
-        print("\n".join(f"{name} is stale: python benchmarks/readme.py" for name in stale))
-        return min(1, len(stale))
-    for path, text in wanted.items():
-        path.write_text(text)
-    draw()
-    kernel_page.draw()
+def pages() -> list[Path]:
+    """The pages that have marks."""
+    found = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [path for path in found if BLOCK.search(path.read_text())]
+
+
+def stale() -> list[str]:
+    """One line for each page whose tables are not those of the results, and for each unknown mark."""
+    told = []
+    for page in pages():
+        marks = [match[1] for match in BLOCK.finditer(page.read_text())]
+        place = page.relative_to(ROOT)
+        told += [f"{place}: nothing fills the mark {mark}" for mark in marks if name_of(mark, page) not in BLOCKS]
+        if page.read_text() != filled(page):
+            told.append(f"{place} is out of date: python -m benchmarks pages")
+    return told
+
+
+def check() -> int:
+    """Print the pages that are out of date; 1 if there are any."""
+    told = stale()
+    if told:
+        print("\n".join(told), file=sys.stderr)
+    return min(1, len(told))
+
+
+def write() -> int:
+    """Write all tables and pictures."""
+    for path in pages():
+        path.write_text(filled(path))
+    for name, draw in PICTURES.items():
+        draw(IMAGES / name)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

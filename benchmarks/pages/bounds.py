@@ -1,60 +1,78 @@
-"""A table of ``docs/results.md``: what bounds retention, by bounds.py."""
+"""What limits retention."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from engine_page import KINDS, Cell, of, teacher_of
-from teachers import FILES
 
-SIZES, NOISE = ("256", "1024", "4096"), ("0.1", "0.2", "0.4")  # columns: pairs, and noise on the teacher's actions
+from benchmarks.experiments import records_of
+from benchmarks.experiments.bounds import (
+    BATCH,
+    CLONE_EPISODES,
+    CLONES,
+    ENSEMBLE_EPISODES,
+    EPISODES,
+    NOISE,
+    RELABELLED,
+    SIZES,
+    STUDENTS,
+    UPDATES,
+)
+from benchmarks.files import FILES
+from benchmarks.grid import Record
+from benchmarks.pages.distillates import KINDS, scored
+from benchmarks.pages.text import mean_of, table, where
 
+HEAD = """\
+Experiment `bounds`: mean scores, in brackets as shares of the teacher's.
 
-def bounds(results: dict[str, dict[str, Any]], distillates: list[Cell]) -> str:
-    """A row for each file measured so far: mean scores, in brackets over the teacher's."""
-    one = next(iter(results.values()))
-    updates, batch = one["settings"]["updates"], one["settings"]["batch"]
-    clones, few = (crew(cell["student"]) for cell in (one["relabelled_default"], one["pairs"][SIZES[0]]))
-    lines = [
-        "## What bounds retention",
-        "",
-        "Mean scores, in brackets over the teacher's; by `benchmarks/bounds.py`. *Distillate*: 256 pairs, as above.",
-        "*Relabelled*: students with all training states of a file, labelled by the teacher, in their place: the",
-        f"default's, and the plain one, with the paper's network. {updates:,} updates of Adam on {batch} rows each",
-        f"({clones}, their ensemble ten). *Pairs*: students of the plain recipe on so many random states",
-        f"with the teacher's actions ({few}). *Noise*: the teacher itself with Gaussian",
-        f"noise of that standard deviation on actions in [−1, 1] ({one['noise'][NOISE[0]]['episodes']} episodes).",
-        "",
-        "Where *relabelled* stays below 1, the student's network or the file's states fall short, and better pairs",
-        "may not mend it; it is no strict bound, since a distillate's states need not be the file's. Where it reaches",
-        "1 and the pairs do not, too few states or too short a training cost the rest, which distillation may win",
-        "back. Where noise costs much, a student's small errors do, too.",
-        "",
-        "| file | teacher | distillate: one | ensemble | default, relabelled: one | ensemble "
-        "| plain, relabelled: one | ensemble | 256 pairs | 1,024 | 4,096 | noise 0.1 | 0.2 | 0.4 |",
-        "|---" * 14 + "|",
-    ]
-    measured = [results[file] for file in FILES if file in results]
-    for entry in measured:
-        teacher = entry["teacher"]
-        cells = " | ".join(f"{mean:.1f} ({ratio:.2f})" for mean, ratio in kept(entry, distillates))
-        lines.append(f"| {entry['file']} | {teacher['mean']:.1f} ± {teacher['std']:.1f} | {cells} |")
-    retained = np.mean([[ratio for _, ratio in kept(entry, distillates)] for entry in measured], axis=0)
-    count = f"{len(measured)} file{'s' if len(measured) > 1 else ''}"
-    lines.append(f"| mean of {count} | | " + " | ".join(f"**{ratio:.2f}**" for ratio in retained) + " |")
-    return "\n".join(lines)
+- *Distillate*: 256 pairs, default settings.
+- *Relabelled*: students of all training states of a file, labelled by the teacher, with the network of the default
+  recipe or of the plain one (the paper's network). {updates:,} updates of Adam on {batch} rows each; {clones} students
+  × {clone_episodes} episodes, their ensemble {ensemble}.
+- *Pairs*: students of the plain recipe on random states, labelled by the teacher; {students} students × {episodes}
+  episodes.
+- *Noise*: the teacher itself with Gaussian noise of that standard deviation on actions in [−1, 1]; {ensemble}
+  episodes.
 
-
-def crew(cell: dict[str, Any]) -> str:
-    return f"{cell['policies']} students × {cell['episodes']} episodes"
+Where *relabelled* stays below 1, the student's network or the file's states are the limit, and better pairs may not
+help. It is not a strict bound: a distillate's states need not be the file's. Where *relabelled* reaches 1 and the
+distillate does not, more pairs, better pairs or a longer training may recover the rest. Where noise costs much, a
+student's small errors do too."""
+HEADS = (
+    *("file", "teacher", "distillate: one", "ensemble", "default, relabelled: one", "ensemble"),
+    *("plain, relabelled: one", "ensemble", "256 pairs", "1,024", "4,096", "noise 0.1", "0.2", "0.4"),
+)
 
 
-def kept(entry: dict[str, Any], distillates: list[Cell]) -> list[tuple[float, float]]:
-    """A file's mean scores and what share of the teacher's they are, in the order of the table's columns."""
-    own = of(distillates, "default", entry["file"])
-    found = [(float(np.mean([cell[kind]["mean"] for cell in own])), teacher_of(own)) for kind in KINDS]
-    cells = [entry[f"relabelled_{name}"][kind] for name in ("default", "plain") for kind in KINDS]
-    cells += [entry["pairs"][size]["student"] for size in SIZES] + [entry["noise"][std] for std in NOISE]
-    found += [(float(cell["mean"]), float(entry["teacher"]["mean"])) for cell in cells]
-    return [(mean, mean / teacher) for mean, teacher in found]
+def bounds() -> str:
+    """A row for each file: mean scores, in brackets as shares of the teacher's."""
+    measured, distillates = records_of("bounds"), where(scored(), method="default")
+    teachers = {r["file"]: r["teacher"] for r in where(records_of("fixed-teachers"), method="20 episodes")}
+    lines, shares = [], []
+    for file in (file for file in FILES if where(measured, file=file)):
+        teacher, found = teachers[file], scores(where(measured, file=file), teachers[file]["mean"])
+        own = where(distillates, file=file)
+        found = [(mean_of(own, kind), own[0]["teacher_score"]) for kind in KINDS] + found
+        shares.append([mean / of for mean, of in found])
+        cells = [f"{mean:.1f} ({mean / of:.2f})" for mean, of in found]
+        lines.append([file, f"{teacher['mean']:.1f} ± {teacher['std']:.1f}", *cells])
+    means = [f"**{share:.2f}**" for share in np.mean(shares, axis=0)]
+    head = HEAD.format(
+        updates=UPDATES,
+        batch=BATCH,
+        clones=CLONES,
+        clone_episodes=CLONE_EPISODES,
+        students=STUDENTS,
+        episodes=EPISODES,
+        ensemble=ENSEMBLE_EPISODES,
+    )
+    return "\n\n".join([head, table(HEADS, [*lines, [f"mean of {len(lines)} files", "", *means]])])
+
+
+def scores(records: list[Record], teacher: float) -> list[tuple[float, float]]:
+    """A file's mean scores, each with the teacher's, in the order of the columns."""
+    by_method = {record["method"]: record for record in records}
+    found = [by_method[method][kind]["mean"] for method in RELABELLED for kind in KINDS]
+    found += [by_method[method]["student"]["mean"] for method in SIZES]
+    found += [by_method[method]["teacher"]["mean"] for method in NOISE]
+    return [(mean, teacher) for mean in found]

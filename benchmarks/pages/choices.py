@@ -1,94 +1,82 @@
-"""The tables of docs/ that are made of the results of choices.py: docs/objectives/, pairs.md, one of results.md."""
+"""The tables of the experiment ``choices``: objectives, weights, initial pairs, solvers."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import numpy as np
-from choices import MAIN, VARIANTS, WEIGHTINGS
 
+from benchmarks.experiments import records_of
+from benchmarks.experiments.choices import HALFCHEETAH, HOPPER, MAIN, VARIANTS, WEIGHTINGS
+from benchmarks.files import BUNDLED
+from benchmarks.grid import Record
+from benchmarks.pages.text import table, where
 from potstill.evaluation.statistics import interquartile_mean
 
-HERE = Path(__file__).parent
-GAPS = ["q-gap by the mean of the critics", "q-gap by each critic"]
-WEIGHED = [f"q-gap, weights {name}" for name in WEIGHTINGS]
-SHOWN = {
-    "objectives/pbc.md": ["pbc", "dbc", "wide students, pbc"],
-    "objectives/av-pbc.md": [name for name in MAIN if "av-pbc" in name and "unroll" not in name],
-    "objectives/q-gap.md": ["q-gap", *GAPS, "wide students, q-gap"],
-    "objectives/weights.md": ["q-gap", *WEIGHED],
-    "pairs.md": [
+GAPS = ("q-gap by the mean of the critics", "q-gap by each critic")
+WEIGHED = tuple(f"q-gap, weights {name}" for name in WEIGHTINGS)
+SHOWN: dict[str, tuple[str, ...]] = {
+    "pbc": ("pbc", "dbc", "wide students, pbc"),
+    "av-pbc": tuple(name for name in MAIN if "av-pbc" in name and "unroll" not in name),
+    "q-gap": ("q-gap", *GAPS, "wide students, q-gap"),
+    "weights": ("q-gap", *WEIGHED),
+    "pairs": (
         "q-gap",
         "q-gap, initial states by k-means",
         *(name for name in VARIANTS if name not in (*MAIN, *GAPS, *WEIGHED)),
-    ],
+    ),
 }
+TITLES = {BUNDLED: "The bundled dataset"} | {name: f"`{name}` of the nine files" for name in (HALFCHEETAH, HOPPER)}
 HEAD = """\
-Interquartile mean over distillation seeds × 10 students × 4 episodes, ± standard deviation over students; the
-ensemble of ten seed by seed, mean of 10 episodes each, and mean ± standard deviation of those; median loss on
-held-out states, to be compared where the objective is the same. Students of the `plain` recipe where the name says
-nothing else, no noise on the states, 150 steps. `benchmarks/choices.py` made it."""
-COLUMNS = """\
-| variant | one student | ensemble, seed by seed | over seeds | held-out loss |
-|---|---|---|---|---|"""
+*One student*: interquartile mean over distillation seeds × 10 students × 4 episodes, ± standard deviation over
+students. *Ensemble*: of ten students, mean of 10 episodes, seed by seed; then mean ± standard deviation over seeds.
+*Held-out loss*: median; compare it only where the objective is the same. Where the name of a variant says nothing
+else, students have the `plain` recipe, states have no noise, and there are 150 outer steps. Experiment `choices`."""
+MAIN_HEAD = """\
+Experiment `choices`: objectives, solvers and settings (teacher {teacher:.1f}). Students have the recipe `plain` where
+the name says nothing else. *One student*: interquartile mean over distillation seeds × 10 students × 4 episodes, ±
+standard deviation over students. The ensembles play 10 episodes for each seed."""
+HEADS = ("variant", "one student", "ensemble, seed by seed", "over seeds", "held-out loss")
 
 
-def row(name: str, seeds: dict[str, Any]) -> str:
-    found = [seeds[seed] for seed in sorted(seeds, key=int)]
-    singles = np.concatenate([np.array(each["student"]["returns"]) for each in found])
-    one = f"{interquartile_mean(singles):.1f} ± {singles.mean(1).std(ddof=1):.1f}"
-    together = [each["ensemble"]["mean"] for each in found]
-    seeds_of = f"{np.mean(together):.0f}" + (f" ± {np.std(together, ddof=1):.0f}" if len(together) > 1 else "")
-    loss = np.median([each["held_out_loss"] for each in found])
-    cells = (name, one, ", ".join(f"{x:.0f}" for x in together), seeds_of, f"{loss:.3f}")
-    return f"| {' | '.join(cells)} |"
+def one_student(records: list[Record]) -> str:
+    """Interquartile mean over all episodes, ± over students."""
+    singles = np.concatenate([np.array(record["student"]["returns"]) for record in records])
+    return f"{interquartile_mean(singles):.1f} ± {singles.mean(1).std(ddof=1):.1f}"
 
 
-def pages() -> dict[str, str]:
-    """The tables of each page under docs/, by its name; what has not been run is left out."""
-    found = {"The bundled dataset": HERE / "results" / "choices.json"}
-    found |= {
-        f"`{path.stem}` of the nine files": path for path in sorted((HERE / "results" / "choices").glob("*.json"))
-    }
-    results = {name: json.loads(path.read_text()) for name, path in found.items()}
-    return {page: "\n\n".join([HEAD, *tables(names, results)]) for page, names in SHOWN.items()}
+def row(name: str, records: list[Record]) -> list[str]:
+    """One variant on one dataset."""
+    together = [record["ensemble"]["mean"] for record in records]
+    over_seeds = f"{np.mean(together):.0f}" + (f" ± {np.std(together, ddof=1):.0f}" if len(together) > 1 else "")
+    loss = np.median([record["held_out_loss"] for record in records])
+    return [name, one_student(records), ", ".join(f"{x:.0f}" for x in together), over_seeds, f"{loss:.3f}"]
 
 
-def tables(names: list[str], results: dict[str, Any]) -> list[str]:
-    """One table a dataset on which more of the variants were run than the default."""
-    made = []
-    for name, result in results.items():
-        rows = [row(variant, result["runs"][variant]["seeds"]) for variant in names if variant in result["runs"]]
+def teacher_score(file: str) -> float:
+    """The mean of the teacher's own fifty episodes."""
+    [record] = where(records_of("fixed-teachers"), method="50 episodes", file=file)
+    return float(record["teacher"]["mean"])
+
+
+def measured(page: str) -> str:
+    """The tables of a page: one for each dataset on which more than one of its variants was run."""
+    records, made = records_of("choices"), [HEAD]
+    for file, title in TITLES.items():
+        groups = {name: where(records, file=file, method=name) for name in SHOWN[page]}
+        rows = [row(name, group) for name, group in groups.items() if group]
         if len(rows) > 1:
-            made += [f"{name} (teacher {result['teacher']['mean']:.1f}):", "\n".join([COLUMNS, *rows])]
-    return made
+            made += [f"{title} (teacher {teacher_score(file):.1f}):", table(HEADS, rows)]
+    return "\n\n".join(made)
 
 
 def variants() -> str:
-    """The variants of the main table: interquartile means over seeds, students and episodes."""
-    results = json.loads((HERE / "results" / "choices.json").read_text())
-    teacher = results["teacher"]["mean"]
-    lines = [
-        "## Variants on the bundled dataset",
-        "",
-        f"Objectives, solvers and settings, by `benchmarks/choices.py` (teacher {teacher:.1f}). Students of the recipe",
-        "`plain` where the name says nothing else; interquartile mean over distillation seeds × 10 students × 4",
-        "episodes; ± is the standard deviation over students; the ensembles play 10 episodes a seed. More stand on the",
-        "pages of [objectives](objectives/index.md), [pairs](pairs.md) and [kernel descent](kernel.md).",
-        "",
-        "| variant | seeds | one student | ensemble of ten | seconds |",
-        "|---|---|---|---|---|",
-    ]
-    runs = results["runs"]
-    for name, entry in ((name, runs[name]) for name in MAIN if name in runs):
-        seeds = list(entry["seeds"].values())
-        singles = np.concatenate([np.array(s["student"]["returns"]) for s in seeds])
-        mean, spread = interquartile_mean(singles), singles.mean(1).std(ddof=1)
-        together = "–"
-        if "ensemble" in seeds[0]:
-            together = f"{interquartile_mean(np.concatenate([s['ensemble']['returns'] for s in seeds])):.1f}"
-        seconds = np.median([s["seconds"] for s in seeds])
-        lines.append(f"| {name} | {len(seeds)} | {mean:.1f} ± {spread:.1f} | {together} | {seconds:.0f} |")
-    return "\n".join(lines)
+    """The variants of the main table, on the bundled dataset."""
+    records, lines = where(records_of("choices"), file=BUNDLED), []
+    for name in MAIN:
+        group, together = where(records, method=name), "–"
+        if "ensemble" in group[0]:
+            returns = np.concatenate([record["ensemble"]["returns"] for record in group])
+            together = f"{interquartile_mean(returns):.1f}"
+        seconds = np.median([record["seconds"] for record in group])
+        lines.append([name, str(len(group)), one_student(group), together, f"{seconds:.0f}"])
+    head = MAIN_HEAD.format(teacher=teacher_score(BUNDLED))
+    return f"{head}\n\n{table(('variant', 'seeds', 'one student', 'ensemble of ten', 'seconds'), lines)}"

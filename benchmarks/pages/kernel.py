@@ -1,19 +1,19 @@
-"""Tables and picture of ``docs/kernel.md``, made of the result files of kernel_width.py and solvers.py."""
+"""Tables and picture of the page on kernel descent."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from benchmarks.experiments import records_of
+from benchmarks.experiments.kernel_width import SCHEMES
+from benchmarks.experiments.solvers import VARIANTS
+from benchmarks.grid import Record
+from benchmarks.pages.text import file_label, table, where
 from potstill.evaluation.statistics import interquartile_mean
 from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results"
-IMAGE = HERE.parent / "docs" / "images" / "kernel_width.png"
 STYLES = {
     "orthogonal": (BLUE, "-"),
     "residual": (BLUE, "--"),
@@ -22,80 +22,92 @@ STYLES = {
     "he, gain 0.1": (GREEN, "-"),
     "torch": (GREEN, "--"),
 }
+WIDTH_HEADS = (
+    "initialisation",
+    "width",
+    "learning rate",
+    "kernel error",
+    "bias",
+    "variance",
+    "of which the initialisation's",
+)
 
 
-def load() -> dict[str, Any]:
-    return json.loads((RESULTS / "kernel_width.json").read_text())
+def by_width() -> dict[str, list[Record]]:
+    """The records of each initialisation, narrowest first."""
+    records = records_of("kernel-width")
+    return {name: sorted(where(records, method=name), key=lambda r: r["width"]) for name in SCHEMES}
 
 
 def widths() -> str:
-    """Kernel error, bias and variance, a row for each scheme and width."""
-    lines = [
-        "| start | width | learning rate | kernel error | bias | variance | of it the start's |",
-        "|---|---|---|---|---|---|---|",
+    """Kernel error, bias and variance, a row for each initialisation and width."""
+    names = ("kernel_error", "bias", "variance", "start_variance")
+    rows = [
+        [name, str(row["width"]), f"{row['learning_rate']:.2g}", *(f"{row[key]:.3f}" for key in names)]
+        for name, records in by_width().items()
+        for row in records
     ]
-    for name, found in load()["schemes"].items():
-        for width, row in found.items():
-            figures = [f"{row[key]:.3f}" for key in ("kernel_error", "bias", "variance", "start_variance")]
-            lines.append(f"| {name} | {width} | {row['learning_rate']:.2g} | {' | '.join(figures)} |")
-    return "\n".join(lines)
+    return table(WIDTH_HEADS, rows)
 
 
 def adjoint() -> str:
-    """Kernel descent's gradient with its own adjoint, beside JAX's derivative of the loop."""
-    sizes = json.loads((RESULTS / "descent.json").read_text())["sizes"]
-    lines = [
-        "| pairs | descent: JAX's, s | own, s | times faster | whole gradient: JAX's, s | own, s | times faster |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for size, of in sizes.items():
-        cells = [
-            f"{seconds['jax']:.4f} | {seconds['own']:.4f} | {seconds['jax'] / seconds['own']:.1f}"
-            for seconds in (of["descent"], of["whole"])
-        ]
-        lines.append(f"| {int(size):,} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    """Kernel descent's gradient with its own adjoint, against JAX's derivative of the loop."""
+    of_part = ("own, s", "times faster")
+    heads = ("pairs", "descent: JAX's, s", *of_part, "whole gradient: JAX's, s", *of_part)
+    lines = []
+    for record in sorted(records_of("adjoint"), key=lambda r: r["pairs"]):
+        cells = [f"{record['pairs']:,}"]
+        for what in ("descent", "whole"):
+            jax, own = (record["programs"][f"{what}, {by}"]["processor"] for by in ("jax", "own"))
+            cells += [f"{jax:.4f}", f"{own:.4f}", f"{jax / own:.1f}"]
+        lines.append(cells)
+    return table(heads, lines)
 
 
 def costs() -> str:
     """Seconds of processor time in an outer step of each solver."""
-    lines = ["| solver | Hopper, s | HalfCheetah, s |", "|---|---|---|"]
-    for name, row in json.loads((RESULTS / "kernel_cost.json").read_text())["seconds"].items():
-        lines.append(f"| {name} | {row['hopper']:.3f} | {row['halfcheetah']:.3f} |")
-    return "\n".join(lines)
+    hopper, halfcheetah = (
+        where(records_of("solver-steps"), method=name)[0]["programs"] for name in ("hopper", "halfcheetah")
+    )
+    seconds = lambda times: f"{times['processor']:.3f}"  # noqa: E731
+    rows = [[name, seconds(times), seconds(halfcheetah[name])] for name, times in hopper.items()]
+    return table(("solver", "Hopper, s", "HalfCheetah, s"), rows)
 
 
 def solvers() -> str:
     """What students of each solver's pairs earn."""
-    cells = [json.loads(path.read_text()) for path in sorted((RESULTS / "solvers").glob("*.json"))]
-    lines = ["| file | solver | seeds | one student | ensemble | distilling, s |", "|---|---|---|---|---|---|"]
-    for file, name in sorted({(cell["file"], cell["name"]) for cell in cells}, reverse=True):
-        seeds = [cell for cell in cells if (cell["file"], cell["name"]) == (file, name)]
-        one, together = (np.concatenate([s[key]["returns"] for s in seeds]) for key in ("student", "ensemble"))
-        spread = np.concatenate([np.array(s["student"]["returns"]).mean(1) for s in seeds]).std(ddof=1)
-        figures = f"{interquartile_mean(one):.1f} ± {spread:.1f} | {interquartile_mean(together):.1f}"
-        lines.append(f"| {file} | {name} | {len(seeds)} | {figures} | {np.median([s['seconds'] for s in seeds]):.0f} |")
-    return "\n".join(lines)
+    records, lines = records_of("solvers"), []
+    for file in dict.fromkeys(record["file"] for record in records):
+        for name in VARIANTS:
+            if not (group := where(records, file=file, method=name)):
+                continue
+            one, together = (np.concatenate([r[kind]["returns"] for r in group]) for kind in ("student", "ensemble"))
+            spread = one.mean(axis=1).std(ddof=1)
+            scores = f"{interquartile_mean(one):.1f} ± {spread:.1f}", f"{interquartile_mean(together):.1f}"
+            seconds = f"{np.median([r['seconds'] for r in group]):.0f}"
+            lines.append([file_label(file), name, str(len(group)), *scores, seconds])
+    return table(("file", "solver", "seeds", "one student", "ensemble", "distilling, s"), lines)
 
 
-def draw() -> None:
+def draw(path: Path) -> None:
     """Kernel error, bias and variance over width."""
     figure, axes = new_figure(3, height=3.2, width=3.8)
     panels = ("kernel_error", "bias", "variance")
     titles = ("relative error of the kernel", "mean student − kernel descent, squared", "variance of students")
-    schemes = load()["schemes"]
-    widths = sorted({int(width) for found in schemes.values() for width in found})
+    schemes = by_width()
+    every = sorted({record["width"] for records in schemes.values() for record in records})
     for axis, key, title in zip(axes, panels, titles, strict=True):
-        for name, found in schemes.items():
+        for name, records in schemes.items():
             colour, line = STYLES[name]
-            values = [max(row[key], 1e-3) for row in found.values()]
-            axis.plot([int(width) for width in found], values, line, color=colour, marker="o", markersize=3, label=name)
+            values = [max(record[key], 1e-3) for record in records]
+            shown = [record["width"] for record in records]
+            axis.plot(shown, values, line, color=colour, marker="o", markersize=3, label=name)
         if key != "bias":  # what theory says: 1/√width of the kernel, 1/width of the variance
             power = 0.5 if key == "kernel_error" else 1.0
-            top = max(found["64"][key] for found in schemes.values())
-            axis.plot(widths, [top * (64 / s) ** power for s in widths], ":", color=GREY)
-        axis.set(xscale="log", yscale="log", xlabel="width", xticks=widths, xticklabels=widths)
+            top = max(records[0][key] for records in schemes.values())
+            axis.plot(every, [top * (every[0] / width) ** power for width in every], ":", color=GREY)
+        axis.set(xscale="log", yscale="log", xlabel="width", xticks=every, xticklabels=every)
         axis.minorticks_off()
         axis.set_title(title, fontsize=9)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
-    save_figure(figure, IMAGE)
+    save_figure(figure, path)

@@ -41,8 +41,11 @@ def inputs_of(problem: Problem) -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(0)
     draw = lambda rows, columns: rng.normal(size=(rows, columns)).astype(np.float32)  # noqa: E731
     states, actions = draw(problem.pairs, problem.states), np.tanh(draw(problem.pairs, problem.actions))
-    return states, actions, draw(problem.outer_batch, problem.states), np.tanh(
-        draw(problem.outer_batch, problem.actions)
+    return (
+        states,
+        actions,
+        draw(problem.outer_batch, problem.states),
+        np.tanh(draw(problem.outer_batch, problem.actions)),
     )
 
 

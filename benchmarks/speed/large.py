@@ -65,8 +65,8 @@ def datasets(place: Place) -> dict[str, Path]:
     if not small.exists():
         rows, episodes = (TOY_ROWS, 1) if place.toy else (ROWS_LARGE, EPISODES)
         large.mkdir(parents=True, exist_ok=True)
-        how = {"state_size": STATES, "bounds": ActionBounds.unit(ACTIONS), "name": "large"}
-        data = write_mapped(large, simulate(rows, episodes), rows, card={"source": "benchmarks large"}, **how)
+        source, bounds, card = simulate(rows, episodes), ActionBounds.unit(ACTIONS), {"source": "benchmarks large"}
+        data = write_mapped(large, source, rows, state_size=STATES, bounds=bounds, name="large", card=card)
         first = min(rows // 2, ROWS_SMALL)
         np.savez(small, **{key: getattr(data, key)[:first] for key in COLUMNS})
     return {"memory": small, "mapped": large}

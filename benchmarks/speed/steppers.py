@@ -18,7 +18,7 @@ ENVIRONMENTS = ("Hopper-v5", "HalfCheetah-v5", "Walker2d-v5")
 
 
 def ours(env_id: str, batched: bool, lanes: int, steps: int) -> Call:
-    """potstill's stepper: MuJoCo's batched one, or one that calls Gymnasium's objects."""
+    """One of potstill's steppers: MuJoCo's batched one, or one that calls Gymnasium's objects."""
 
     def call() -> float:
         low, high = environments.action_bounds(env_id)

@@ -22,7 +22,7 @@ COUNTS = {"rebrac": 200, "cal-ql": 30, "iql": 300, "edac": 30}  # updates in a t
 def columns(rows: int) -> tuple[np.ndarray, ...]:
     """Random rows: states, actions, rewards, next states, next actions, and 1 where the episode goes on."""
     rng = np.random.default_rng(0)
-    draw = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+    draw = lambda *shape: np.asarray(rng.normal(size=shape), np.float32)  # noqa: E731
     states, actions = draw(rows, STATES), np.tanh(draw(rows, ACTIONS))
     return states, actions, draw(rows), np.roll(states, -1, 0), np.roll(actions, -1, 0), np.ones(rows, np.float32)
 
@@ -39,7 +39,7 @@ def ours(algorithm: str, rows: int, count: int) -> Call:
 
 
 def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
-    """potstill's program and, where there is one, PyTorch's; at toy size only potstill's."""
+    """The program of potstill and, where there is one, of PyTorch; at toy size only the first."""
     rows, count = (200, 2) if place.toy else (ROWS, COUNTS[cell.method])
     found: dict[str, Prepare] = {"potstill": lambda: ours(cell.method, rows, count)}
     plain = torch_teachers.PROGRAMS.get(cell.method)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
-
+from benchmarks import toy
 from potstill.bundled import BUNDLED as BUNDLED_FOLDER
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +22,6 @@ BUNDLED = "bundled"
 BUNDLED_NAME = "hopper-medium-replay"
 LEVELS = ("medium-replay", "medium", "medium-expert")
 FILES = tuple(f"{body}-{level}" for level in LEVELS for body in ("hopper", "halfcheetah", "walker2d"))
-TOY_ROWS = 3_000
 
 
 def weights_index() -> list[dict[str, Any]]:
@@ -46,21 +44,24 @@ def teacher_hash(file: str, use: str = "fixed") -> str:
 class Place:
     """Where an experiment reads its data and leaves its run folders.
 
-    With ``toy`` every dataset is the first rows of the bundled one, and every teacher the bundled teacher.
+    At toy size every dataset and every teacher are those of :mod:`benchmarks.toy`.
     """
 
     runs: Path
     toy: bool = False
+    """Toy size."""
 
     def dataset(self, file: str) -> Path | str:
         """The argument of potstill's commands that names a dataset."""
         if self.toy:
-            return self._toy_dataset()
+            return toy.ready(self.runs)["dataset"]
         return BUNDLED_NAME if file == BUNDLED else DATASETS / f"{file}.hdf5"
 
     def teacher(self, file: str, use: str = "fixed") -> Path:
         """The weights of a file's teacher."""
-        if self.toy or file == BUNDLED:
+        if self.toy:
+            return toy.ready(self.runs)["teacher"]
+        if file == BUNDLED:
             return BUNDLED_FOLDER / f"{BUNDLED_NAME}.teacher.safetensors"
         return WEIGHTS / str(teacher_entry(file, use)["weights"])
 
@@ -68,15 +69,3 @@ class Place:
         """A run folder's path, made of the parts of a cell's name."""
         words = "-".join(str(name) for name in names if name != "")
         return self.runs / words.replace(", ", "-").replace(" ", "-").replace("(", "").replace(")", "")
-
-    def _toy_dataset(self) -> Path:
-        """The first rows of the bundled dataset, as a file of its own."""
-        path = self.runs / "toy.hdf5"
-        if not path.exists():
-            self.runs.mkdir(parents=True, exist_ok=True)
-            with h5py.File(BUNDLED_FOLDER / f"{BUNDLED_NAME}.hdf5") as source, h5py.File(path, "w") as target:
-                for name, values in source.items():
-                    if isinstance(values, h5py.Dataset):
-                        target.create_dataset(name, data=values[:TOY_ROWS])
-                target.attrs.update(source.attrs)
-        return path

@@ -52,7 +52,7 @@ def test_readme_commands_exist():
 
 def test_numbers_come_from_results():
     done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "readme.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "benchmarks", "pages", "--check"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -123,5 +123,5 @@ EXPERIMENT = Experiment(
     inputs,
     measure,
     frozenset({"student", "seconds"}),
-    toy=(Cell("random", BUNDLED), Cell("unroll, paper (sgd outside)", BUNDLED)),
+    toy=(Cell("random", BUNDLED),),
 )

@@ -12,7 +12,15 @@ from benchmarks.grid import Cell, Record
 from potstill.runtime.run_folder import read_json
 
 # Options of `potstill distill` at toy size; `--toy` puts them in place of an experiment's own.
-TOY: dict[str, Any] = {"size": 8, "steps": 2, "batch": 16, "students": 2, "episodes": 1, "curve_points": 1}
+TOY: dict[str, Any] = {
+    "recipe": "paper",
+    "size": 8,
+    "steps": 2,
+    "batch": 16,
+    "students": 2,
+    "episodes": 1,
+    "curve_points": 1,
+}
 
 
 def distil(

@@ -16,7 +16,7 @@ from potstill.environments.registry import time_limit
 from potstill.environments.rollouts.play import make_stepper
 from potstill.networks.policy import Policy
 
-ENV_ID, MOST_NOISE, LANES = "Hopper-v4", 0.6, 256
+MOST_NOISE, LANES = 0.6, 256
 Columns = dict[str, np.ndarray]
 
 
@@ -26,22 +26,22 @@ def shapes(policy: Policy) -> dict[str, tuple[int, ...]]:
     return {"observations": states, "actions": actions, "rewards": (), "next_observations": states}
 
 
-def episodes(policy: Policy) -> Iterator[Columns]:
+def episodes(policy: Policy, env_id: str, lanes: int) -> Iterator[Columns]:
     """Noisy episodes in the order of their numbers, without end; the number seeds the first state and the noise."""
-    stepper, limit = make_stepper(ENV_ID, LANES), time_limit(ENV_ID) or 1000
-    numbers, steps = np.arange(LANES), np.zeros(LANES, int)
+    stepper, limit = make_stepper(env_id, lanes), time_limit(env_id) or 1000
+    numbers, steps = np.arange(lanes), np.zeros(lanes, int)
     rngs = [np.random.default_rng(number) for number in numbers]
     noise = np.array([MOST_NOISE * rng.random() for rng in rngs])
     now = stepper.reset(numbers)
-    rows = {key: np.zeros((LANES, limit, *size), np.float32) for key, size in shapes(policy).items()}
+    rows = {key: np.zeros((lanes, limit, *size), np.float32) for key, size in shapes(policy).items()}
     finished: dict[int, Columns] = {}
     awaited = 0
     while True:
         drawn = np.stack([rng.standard_normal(len(policy.action_bounds)) for rng in rngs])
         actions = policy.action_bounds.clip(policy(now) + noise[:, None] * drawn)
-        after, rewards, terminated, truncated = stepper.step(np.arange(LANES), actions.astype(np.float32))
+        after, rewards, terminated, truncated = stepper.step(np.arange(lanes), actions.astype(np.float32))
         for key, value in zip(rows, (now, actions, rewards, after), strict=True):
-            rows[key][np.arange(LANES), steps] = value
+            rows[key][np.arange(lanes), steps] = value
         now, steps = np.array(after), steps + 1
         for i in np.flatnonzero(terminated | truncated | (steps >= limit)):
             finished[int(numbers[i])] = {key: value[i, : steps[i]].copy() for key, value in rows.items()} | {
@@ -69,10 +69,14 @@ def first_rows(source: Iterator[Columns], rows: int) -> Iterator[Columns]:
             return
 
 
-def write_log(folder: Path, policy: Policy, rows: int, source: Transitions | None = None) -> Transitions:
+def write_log(
+    folder: Path, policy: Policy, env_id: str, rows: int, source: Transitions | None = None, lanes: int = LANES
+) -> Transitions:
     """Write a log of that many rows as a mapped dataset: new episodes, or the first rows of ``source``."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = episodes(policy) if source is None else iter([{k: np.array(getattr(source, k)[:rows]) for k in COLUMNS}])
+    made = episodes(policy, env_id, lanes)
+    if source is not None:
+        made = iter([{key: np.array(getattr(source, key)[:rows]) for key in COLUMNS}])
     return write_mapped(
         folder,
         first_rows(made, rows),
@@ -80,6 +84,6 @@ def write_log(folder: Path, policy: Policy, rows: int, source: Transitions | Non
         state_size=len(policy.normaliser.mean),
         bounds=policy.action_bounds,
         name=f"sizes-{rows}",
-        env_id=ENV_ID,
+        env_id=env_id,
         card={"source": "benchmarks sizes"},
     )

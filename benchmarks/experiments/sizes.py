@@ -11,7 +11,7 @@ from pathlib import Path
 
 import potstill
 from benchmarks.experiments.distilling import distil, played, summary
-from benchmarks.experiments.noisy_log import write_log
+from benchmarks.experiments.noisy_log import LANES, write_log
 from benchmarks.files import Place, teacher_hash
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
@@ -25,10 +25,11 @@ def dataset(rows: int, place: Place) -> Path:
     """The log's first rows, written if they are missing."""
     folder, sizes = place.runs / f"rows-{rows}", TOY_SIZES if place.toy else SIZES
     if not (folder / "dataset.json").exists():
-        policy = potstill.load_teacher(place.teacher(FILE)).policy
+        teacher = potstill.load_teacher(place.teacher(FILE))
         longer = next((size for size in sizes if size > rows), None)
         source = None if longer is None else potstill.load_dataset(dataset(longer, place))
-        write_log(folder, policy, rows, source)
+        env_id, lanes = str(teacher.metadata["env_id"]), 2 if place.toy else LANES
+        write_log(folder, teacher.policy, env_id, rows, source, lanes)
     return folder
 
 
@@ -81,5 +82,5 @@ EXPERIMENT = Experiment(
     (*(cell for rows in SIZES for cell in cells("default", rows, range(3))), *cells("steps", ALL, range(1))),
     inputs,
     measure,
-    toy=(*cells("default", SIZES[0], range(1)), *cells("steps", ALL, range(1))),
+    toy=cells("default", SIZES[0], range(1)),
 )

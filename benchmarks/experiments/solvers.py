@@ -53,5 +53,5 @@ EXPERIMENT = Experiment(
     inputs,
     measure,
     frozenset({"student", "ensemble", "seconds"}),
-    toy=(Cell("ridge", BUNDLED), Cell("kernel, drawn start", BUNDLED)),
+    toy=(Cell("kernel, drawn start", BUNDLED),),
 )

@@ -84,7 +84,7 @@ def measure(cell: Cell, place: Place) -> Record:
     returns = policy_returns(teacher.policy, data.env_id, 1 if place.toy else EPISODES, EPISODE_SEED)
     return {
         "final": summary(summarise(returns, data.env_id)),
-        "estimate": pessimistic_estimate(teacher, data, chosen),
+        "estimate": result["history"][-1]["worth"] if place.toy else pessimistic_estimate(teacher, data, chosen),
         "updates": result["updates"],
         "history": [evaluation(entry) for entry in result["history"]],
         "updates_per_second": result["updates_per_second"],

@@ -26,7 +26,7 @@ from potstill.distillation.schedule import Pace
 from potstill.distillation.selection import held_out_loss, make_choice
 from potstill.distillation.solvers import make_solver
 from potstill.distillation.state_table import rows, strayed, tabulate
-from potstill.environments.registry import Reference
+from potstill.environments.references import Reference
 from potstill.errors import PotstillError, unknown
 from potstill.evaluation.scores import (
     TEACHER_SEED,

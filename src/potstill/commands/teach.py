@@ -13,7 +13,7 @@ from potstill.data.blocks import extremes
 from potstill.data.registry import load_dataset
 from potstill.data.selection import episode_sample
 from potstill.data.transitions import Transitions
-from potstill.environments.registry import reference_returns
+from potstill.environments.references import reference_returns
 from potstill.errors import Diverged, PotstillError
 from potstill.evaluation.scores import policy_returns
 from potstill.evaluation.statistics import return_label, summarise

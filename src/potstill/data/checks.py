@@ -177,7 +177,7 @@ def resolve_bounds(env_id: str | None, columns: dict[str, Any], *, source: str) 
         return ActionBounds.unit(size)
     if ":" in env_id:  # Gymnasium would import the module before the colon: nothing that a file names is run
         raise PotstillError(f"{source}: environment '{env_id}' names a module: a plain Gymnasium id is needed")
-    from potstill.environments.registry import make
+    from potstill.environments.making import make
 
     env = make(env_id)
     for what, space in (("observations", env.observation_space), ("actions", env.action_space)):

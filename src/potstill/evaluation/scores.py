@@ -16,7 +16,7 @@ from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate
 from potstill.distillation.objectives import q_gap
 from potstill.distillation.state_table import tabulate
-from potstill.environments.registry import RAW, Reference, reference_returns
+from potstill.environments.references import RAW, Reference, reference_returns
 from potstill.environments.rollouts import Act, play
 from potstill.errors import PotstillError
 from potstill.evaluation.statistics import summarise
@@ -62,7 +62,7 @@ def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> R
     """What stands in for reference returns where none are known: 0 a random policy, 100 the teacher, both played.
 
     The random policy draws uniformly between the action bounds. Where the teacher earns no more than
-    that, returns are left as they are: :data:`~potstill.environments.registry.RAW`.
+    that, returns are left as they are: :data:`~potstill.environments.references.RAW`.
     """
     low, high = teacher.policy.action_bounds.low, teacher.policy.action_bounds.high
     rng = np.random.default_rng(TEACHER_SEED)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from potstill.environments.registry import Reference, normalised, reference_returns
+from potstill.environments.references import Reference, normalised_return, reference_returns
 
 RESAMPLES = 2000
 
@@ -52,7 +52,7 @@ def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> 
         normalised ``mean``, ``std`` (over policies where there are several, else over episodes),
         ``iqm``, its 95 % ``interval``, ``raw_mean``, and ``returns``, normalised, policies × episodes.
     """
-    scores = normalised(returns, reference)
+    scores = normalised_return(returns, reference)
     spread = scores.mean(axis=1) if len(scores) > 1 else scores[0]
     return {
         "mean": float(scores.mean()),

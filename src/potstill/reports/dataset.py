@@ -11,7 +11,8 @@ from potstill.bundled import BUNDLED, bundled_names
 from potstill.data.blocks import blocks
 from potstill.data.selection import episode_sample
 from potstill.data.transitions import Transitions
-from potstill.environments.registry import REFERENCES, make, normalised, reference_returns
+from potstill.environments.making import make
+from potstill.environments.references import REFERENCES, normalised_return, reference_returns
 from potstill.errors import PotstillError
 from potstill.runtime.run_folder import read_json
 
@@ -222,7 +223,7 @@ def scores_of(data: Transitions, returns: Float[np.ndarray, " E"]) -> dict[str, 
     reference = reference_returns(data.env_id, data.card)
     if reference.source is None:
         return None
-    scores = normalised(returns, reference)
+    scores = normalised_return(returns, reference)
     cloned = BUNDLED / f"{data.name}.bc.json"
     known = read_json(cloned)["bc"]["mean"] if data.name in bundled_names() and cloned.exists() else None
     return {

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill.environments.registry import normalised
+from potstill.environments.references import normalised_return
 from potstill.evaluation.statistics import return_label
 
 DPI = 120
@@ -40,7 +40,7 @@ def save_figure(figure: Any, path: Path) -> Path:
 
 def plot_returns(path: Path, returns: Sequence[float], env_id: str) -> Path:
     """Episode returns of a collected dataset, in order and as a histogram, as normalised scores."""
-    scores = normalised(np.array(returns or [0.0]), env_id)
+    scores = normalised_return(np.array(returns or [0.0]), env_id)
     figure, (left, right) = new_figure(2)
     label = return_label({"env_id": env_id})
     left.plot(scores, ".", color=BLUE, markersize=3)

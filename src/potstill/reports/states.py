@@ -46,7 +46,7 @@ def choose(states: np.ndarray, count: int) -> np.ndarray:
 def draw(distillate_path: Path, picture: Path) -> None:
     """Top row: distilled states. Bottom row: one environment step later, under the distilled action."""
     from potstill.distillate import load
-    from potstill.environments.registry import make
+    from potstill.environments.making import make
 
     distillate = load(distillate_path)
     env_id = distillate.env_id or ""

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from potstill.environments.registry import reference_returns
+from potstill.environments.references import reference_returns
 from potstill.evaluation.statistics import reference_in, return_label
 from potstill.reports.plots import plot_curve
 from potstill.reports.states import render_states

@@ -9,7 +9,7 @@ from typing import Any
 from potstill.bundled import bundled_names
 from potstill.config import InspectConfig
 from potstill.config.settings import configured
-from potstill.data.mapped import check_papers
+from potstill.data.mapped import check_header
 from potstill.data.registry import load_dataset
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.networks.policy import load_policy
@@ -130,6 +130,6 @@ def describe_dataset(config: InspectConfig) -> dict[str, Any]:
         warnings.simplefilter("always", PotstillWarning)
         data = load_dataset(config.path, download=config.download, action_scale=config.action_scale)
         if data.mapped:
-            check_papers(data, Path(config.path))
+            check_header(data, Path(config.path))
     figures, said = figures_of(data), [str(w.message) for w in caught if issubclass(w.category, PotstillWarning)]
     return {**figures, "warnings": [*said, *warnings_of(figures)]}

@@ -11,7 +11,7 @@ from potstill.config import TeachConfig
 from potstill.config.settings import configured
 from potstill.data.blocks import extremes
 from potstill.data.registry import load_dataset
-from potstill.data.selection import episode_sample
+from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
 from potstill.environments.references import reference_returns
 from potstill.errors import Diverged, PotstillError
@@ -64,7 +64,7 @@ def _teach_one(config: TeachConfig, data: Transitions | None = None) -> Path:
     data = rewarded(config) if data is None else data
     learner = Learner(algorithm, data, config)
     folder = RunFolder(config.out, "teach", config, force=config.force, resume=resumed)
-    scores = OfflineScores(episode_sample(data, SCORED_ROWS), config) if config.fitted_updates else None
+    scores = OfflineScores(sample_episodes(data, SCORED_ROWS), config) if config.fitted_updates else None
     progress = load_checkpoint(folder, learner, scores) if resumed else Progress()
     _train(learner, scores, folder, progress)
     kept = progress.history[-1] if config.patience is None else progress.best()
@@ -103,7 +103,7 @@ def _teach_best(config: TeachConfig) -> Path:
     if not runs:
         raise PotstillError(f"{data.name}: every candidate diverged; the first: {next(iter(failed.values()))}")
     teachers = {name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}
-    ranking = rank(teachers, episode_sample(data, SCORED_ROWS), config)
+    ranking = rank(teachers, sample_episodes(data, SCORED_ROWS), config)
     worths = {entry["candidate"]: entry["worth"] for entry in ranking}
     best = runs[chosen(worths)]
     write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())

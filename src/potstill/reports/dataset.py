@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 
 from potstill.bundled import BUNDLED, bundled_names
 from potstill.data.blocks import blocks
-from potstill.data.selection import episode_sample
+from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
 from potstill.environments.making import make
 from potstill.environments.references import REFERENCES, normalised_return, reference_returns
@@ -42,7 +42,7 @@ def figures_of(data: Transitions) -> dict[str, Any]:
     Of a mapped dataset, returns, lengths and ends are of all rows; ranges, use of the bounds, copies and
     coverage are of ``looked_at`` rows, whole episodes drawn with a fixed seed.
     """
-    returns, seen = data.episode_returns(), episode_sample(data, LOOKED_AT)
+    returns, seen = data.episode_returns(), sample_episodes(data, LOOKED_AT)
     return {
         "kind": "dataset",
         "name": data.name,

@@ -122,7 +122,10 @@ def test_datasets_that_do_not_fit_together(source, data, tmp_path):
     part = Part.of(logs, "a", "a")
     for change, message in (
         ({"env_id": "Hopper-v5"}, "environment Hopper-v5, not None"),
-        ({"bounds": ActionBounds(-np.ones(2), np.array([1.0, 2.0]))}, r"highest actions \[1.0, 2.0\], not \[1.0, 1.0\]"),
+        (
+            {"bounds": ActionBounds(-np.ones(2), np.array([1.0, 2.0]))},
+            r"highest actions \[1.0, 2.0\], not \[1.0, 1.0\]",
+        ),
         ({"bounds": ActionBounds.unit(1)}, "action components 1, not 2"),
     ):
         with pytest.raises(PotstillError, match=f"b does not fit a: {message}"):

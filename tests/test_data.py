@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from potstill.data import checks
 from potstill.data.formats.d4rl import read_d4rl, write_d4rl
-from potstill.data.formats.layouts import qlearning_rows
+from potstill.data.formats.qlearning import qlearning_rows
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
 from potstill.errors import PotstillError

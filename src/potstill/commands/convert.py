@@ -80,7 +80,7 @@ def _describe(sources: Sequence[Path | str], places: Sequence[Path | str]) -> li
 
 
 def _write(
-    folder: Path, name: str, parts: Sequence[Part], kept: Sequence[Bool[np.ndarray, " M"]], command: str
+    folder: Path, name: str, parts: Sequence[Part], kept: Sequence[Bool[np.ndarray, " _"]], command: str
 ) -> dict[str, object]:
     """Write the rows; return the result of the run."""
     first = parts[0]
@@ -109,9 +109,7 @@ def _write(
     }
 
 
-def _read_columns(
-    parts: Sequence[Part], kept: Sequence[Bool[np.ndarray, " M"]]
-) -> Iterator[dict[str, np.ndarray]]:
+def _read_columns(parts: Sequence[Part], kept: Sequence[Bool[np.ndarray, " _"]]) -> Iterator[dict[str, np.ndarray]]:
     """Read the kept rows of all parts, with one dataset in memory at a time."""
     for part, rows in zip(parts, kept, strict=True):
         with warnings.catch_warnings():

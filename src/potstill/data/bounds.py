@@ -92,4 +92,5 @@ class ActionBounds:
             slack: tolerated excess, as a fraction of each component's range.
         """
         room = slack * (self.high - self.low)
-        return np.any((actions < self.low - room) | (actions > self.high + room), axis=-1)
+        wrong: np.ndarray = np.any((actions < self.low - room) | (actions > self.high + room), axis=-1)
+        return wrong

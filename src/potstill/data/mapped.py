@@ -166,7 +166,7 @@ def check_header(data: Transitions, folder: Path) -> None:
     Raises:
         PotstillError: they are not: the rows or the header were changed.
     """
-    actual = Transitions(**data.columns(), action_bounds=data.action_bounds)
+    actual = Transitions.of(data.columns(), data.action_bounds)
     for name, found, stored in (
         ("sha256", actual.content_hash, data.content_hash),
         ("state_mean", actual.normaliser.mean.tolist(), data.normaliser.mean.tolist()),
@@ -200,9 +200,7 @@ def _map_rows(folder: Path, layout: _Layout) -> Transitions:
                 raise PotstillError(f"{path}: {flags[row]} in column {name}, row {row}: flags are 0 or 1")
     columns = {name: records[name] for name in COLUMNS}
     try:
-        return Transitions(
-            **columns, action_bounds=layout.bounds, name=layout.name, env_id=layout.env_id, card=layout.card
-        )
+        return Transitions.of(columns, layout.bounds, name=layout.name, env_id=layout.env_id, card=layout.card)
     except PotstillError as error:
         raise PotstillError(f"{folder}: {str(error).removeprefix(layout.name + ': ')}") from None
 

@@ -96,7 +96,7 @@ def check_compatible(parts: Sequence[Part]) -> None:
                 raise PotstillError(f"{part.source} does not fit {first.source}: {what} {other}, not {one}")
 
 
-def select_rows(parts: Sequence[Part], selection: Selection) -> list[Bool[np.ndarray, " M"]]:
+def select_rows(parts: Sequence[Part], selection: Selection) -> list[Bool[np.ndarray, " _"]]:
     """Which rows of each part to keep; episodes and rows are drawn from all parts together.
 
     Raises:

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from potstill.data.checks import as_columns, check_equal_rows, check_finite, resolve_bounds
 from potstill.data.files import Group, open_hdf5, read_array, reading
 from potstill.data.formats.d4rl import REQUIRED, check_order, read_metadata
-from potstill.data.formats.layouts import dropped_rows
+from potstill.data.formats.qlearning import dropped_rows
 from potstill.data.mapped import write_mapped
 
 LARGE_BYTES = 1 << 30  # uncompressed size of the columns above which a file is copied piece by piece

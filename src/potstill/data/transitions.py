@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from html import escape
 from typing import TypeVar
@@ -73,12 +73,12 @@ class Normaliser:
 
     def __call__(self, states: States) -> States:
         """Standardise states [..., S]; NumPy and JAX arrays alike."""
-        standardised: States = (states - self.mean) / self.scale  # type: ignore[operator]
+        standardised: States = (states - self.mean) / self.scale
         return standardised
 
     def invert(self, states: States) -> States:
         """Convert standardised states [..., S] back to the environment's units; NumPy and JAX arrays alike."""
-        original: States = states * self.scale + self.mean  # type: ignore[operator]
+        original: States = states * self.scale + self.mean
         return original
 
 
@@ -131,6 +131,32 @@ class Transitions:
     env_id: str | None = None
     card: dict[str, object] = field(default_factory=dict)
     finite: InitVar[bool] = False
+
+    @classmethod
+    def of(
+        cls,
+        columns: Mapping[str, np.ndarray],
+        action_bounds: ActionBounds,
+        *,
+        name: str = "unnamed",
+        env_id: str | None = None,
+        card: dict[str, object] | None = None,
+        finite: bool = False,
+    ) -> Transitions:
+        """Make a dataset from its six columns by name; everything else as in the constructor."""
+        return cls(
+            columns["observations"],
+            columns["actions"],
+            columns["rewards"],
+            columns["next_observations"],
+            columns["terminations"],
+            columns["truncations"],
+            action_bounds,
+            name,
+            env_id,
+            card or {},
+            finite,
+        )
 
     def __post_init__(self, finite: bool) -> None:
         check_transitions(self.columns(), self.action_bounds, source=self.name, finite=finite)
@@ -228,13 +254,9 @@ class Transitions:
         """
         if not np.size(rows):  # type: ignore[arg-type]  # 1 for a slice
             raise PotstillError("an empty selection of transitions")
-        taken = Transitions(
-            *gather(list(self.columns().values()), rows),
-            action_bounds=self.action_bounds,
-            name=self.name,
-            env_id=self.env_id,
-            card=self.card,
-            finite=True,
+        columns = dict(zip(COLUMNS, gather(list(self.columns().values()), rows), strict=True))
+        taken = Transitions.of(
+            columns, self.action_bounds, name=self.name, env_id=self.env_id, card=self.card, finite=True
         )
         vars(taken)["normaliser"] = self.normaliser  # the cache of cached_property
         return taken

@@ -118,8 +118,8 @@ def check_spaces(env: Any) -> None:
         raise PotstillError(f"{name} has discrete actions: only continuous actions (Box) are supported")
     if isinstance(observations, Dict):
         raise PotstillError(
-            f"{name} has dictionary observations with the parts {', '.join(observations)}: a Box is needed. Register an "
-            "environment that returns one part, or wraps it in gymnasium.wrappers.FlattenObservation"
+            f"{name} has dictionary observations with the parts {', '.join(observations)}: a Box is needed. Register "
+            "an environment that returns one part, or wraps it in gymnasium.wrappers.FlattenObservation"
         )
     if not isinstance(observations, Box):
         raise PotstillError(f"{name} has the observation space {observations}: a Box is needed")

@@ -66,9 +66,7 @@ def normalised_return(returns: np.ndarray | Sequence[float], reference: Referenc
 def normalised_return(
     returns: float | np.ndarray | Sequence[float], reference: Reference | str
 ) -> np.ndarray | np.float64:
-    """The D4RL score of undiscounted episode returns R:
-
-        100 (R − R_random) / (R_expert − R_random)
+    """Normalise undiscounted episode returns R to the D4RL score, 100 (R − R_random) / (R_expert − R_random).
 
     Source: Fu et al. 2020, arXiv 2004.07219, section 5.
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from potstill.data.checks import as_columns, check_equal_rows
 from potstill.data.files import Group, open_hdf5, read_array
-from potstill.data.formats.layouts import join_episodes, make_transitions, qlearning_rows
+from potstill.data.formats.layouts import join_episodes, make_transitions
+from potstill.data.formats.qlearning import qlearning_rows
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 

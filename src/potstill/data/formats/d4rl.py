@@ -1,7 +1,8 @@
 """HDF5 files in D4RL's layout: reading them by the rule of D4RL's ``qlearning_dataset``, and writing them.
 
-Keys: ``observations``, ``actions``, ``rewards``, ``terminals`` and, usually, ``timeouts``. The next observation of a row
-is the following row's observation. Rows that time out have no next observation and are dropped, as is the last row.
+Keys: ``observations``, ``actions``, ``rewards``, ``terminals`` and, usually, ``timeouts``. The next observation of a
+row is the following row's observation. Rows that time out have no next observation and are dropped, as is the last
+row.
 """
 
 from __future__ import annotations

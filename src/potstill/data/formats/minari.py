@@ -1,8 +1,8 @@
 """Minari datasets, read without Minari: HDF5 with h5py, Arrow and Parquet with PyArrow.
 
-A dataset is a folder with ``data/metadata.json`` and either ``data/main_data.hdf5``, with groups ``episode_0`` and so on,
-or folders ``data/0`` and so on of ``.arrow`` or ``.parquet`` files. An episode has one more observation than actions, so
-that no row is dropped. In Arrow and Parquet files the other columns are padded by one row.
+A dataset is a folder with ``data/metadata.json`` and either ``data/main_data.hdf5``, with groups ``episode_0`` and so
+on, or folders ``data/0`` and so on of ``.arrow`` or ``.parquet`` files. An episode has one more observation than
+actions, so that no row is dropped. In Arrow and Parquet files the other columns are padded by one row.
 """
 
 from __future__ import annotations

@@ -229,7 +229,11 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
         ("Walk-v0", {"level": "medium"}, ["Walk-v0 has no reference scores", "--medium-return"]),
         ("Walk-v0", {"level": "expert", "expert_score": 90.0}, ["no reference scores", "--expert-return"]),
         ("Hopper-v5", {"level": "medium", "medium_score": 20.0, "medium_return": 1.0}, ["give one of them"]),
-        ("Hopper-v5", {"level": "medium-expert", "expert_score": 20.0}, ["the medium policy is to earn", "more than the expert"]),
+        (
+            "Hopper-v5",
+            {"level": "medium-expert", "expert_score": 20.0},
+            ["the medium policy is to earn", "more than the expert"],
+        ),
         ("Walk-v0", {"level": "random", "policy": "p.safetensors"}, ["level random does not use a given policy"]),
         ("Hopper-v5", {"policy": "p.safetensors"}, ["acts on 6 numbers", "Hopper-v5 observes 11"]),
         ("Walk-v0", {"policy": "two.safetensors"}, ["gives actions of 2 numbers", "Walk-v0 takes 1"]),

@@ -1,4 +1,6 @@
-"""The datasets inside the package. Each dataset NAME has these files:
+"""The datasets inside the package.
+
+Each dataset NAME has these files:
 
 - ``NAME.hdf5``: the rows, with the dataset's card;
 - ``NAME.teacher.safetensors``: a teacher, and ``NAME.teacher.json``: the run that trained it;

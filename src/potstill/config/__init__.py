@@ -8,7 +8,7 @@ from potstill.config.artefacts import ExportConfig, InspectConfig, ReportConfig,
 from potstill.config.collect import CollectConfig
 from potstill.config.convert import ConvertConfig
 from potstill.config.distill import DistillConfig, EvaluateConfig
-from potstill.config.solvers import EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig, UnrollConfig
+
 from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, Settings, TeachConfig
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Collection
 from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -38,12 +39,15 @@ def check_choices(settings: Any) -> None:
             raise unknown(field_label(settings, name), str(getattr(settings, name)), get_args(hint))
 
 
-def check_types(settings: Any) -> None:
-    """Raise unless the value of each field has the field's type. A whole number counts as a ``float``."""
+def check_types(settings: Any, skip: Collection[str] = ()) -> None:
+    """Raise unless the value of each field, except for those to ``skip``, has the field's type.
+
+    A whole number counts as a ``float``.
+    """
     hints = get_type_hints(type(settings))
     for field in fields(settings):
         value, hint = getattr(settings, field.name), hints[field.name]
-        if not has_type(value, hint):
+        if field.name not in skip and not has_type(value, hint):
             raise PotstillError(
                 f"{field_label(settings, field.name)} is {value!r} ({type(value).__name__}): {spelled(hint)} is needed"
             )

@@ -145,7 +145,7 @@ def load(path: Path | str) -> Distillate:
     path = distillate_path(path)
     arrays, metadata = storage.load(path, "distillate")
     names = ("states", "actions", "state_mean", "state_scale", "action_low", "action_high")
-    states, actions, mean, scale, low, high = (storage.need(arrays, name, path) for name in names)
+    states, actions, mean, scale, low, high = (storage.require_array(arrays, name, path) for name in names)
     lacking = [key for key in REQUIRED if key not in metadata]
     if lacking:
         raise PotstillError(f"{path}: its metadata lack '{lacking[0]}'")

@@ -110,9 +110,11 @@ def from_arrays(arrays: dict[str, np.ndarray], papers: dict[str, Any], path: Pat
     towers = bool(papers.get("towers"))
     _check_shapes(arrays, path, towers)
     count = sum(name.startswith("layers.") and name.endswith(".weight") for name in arrays)
-    layers = [{k: storage.need(arrays, f"layers.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)]
+    layers = [
+        {k: storage.require_array(arrays, f"layers.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)
+    ]
     names = ("state_mean", "state_scale", "action_low", "action_high")
-    mean, scale, low, high = (storage.need(arrays, name, path) for name in names)
+    mean, scale, low, high = (storage.require_array(arrays, name, path) for name in names)
     if towers and len({len(array) for layer in layers for array in layer.values()}) > 1:
         raise PotstillError(f"{path}: its layers are of different numbers of towers")
     sizes = [layer["weight"].shape[-2:] for layer in layers]
@@ -141,7 +143,7 @@ def _check_shapes(arrays: dict[str, np.ndarray], path: Path | str, towers: bool)
     pairs = [("state_scale", "state_mean"), ("action_high", "action_low")]
     pairs += [(name, name.replace("bias", "weight")) for name in arrays if re.fullmatch(r"layers\.\d+\.bias", name)]
     for name, twin in pairs:
-        found, wanted = (storage.need(arrays, part, path).shape[-1] for part in (name, twin))
+        found, wanted = (storage.require_array(arrays, part, path).shape[-1] for part in (name, twin))
         if found != wanted:
             raise PotstillError(f"{path}: array '{name}' holds {found} numbers, '{twin}' asks for {wanted}")
 

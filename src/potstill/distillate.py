@@ -107,12 +107,6 @@ class Distillate:
             arrays["weights"] = self.weights.astype(np.float32)
         return storage.save(path, "distillate", arrays, self.metadata)
 
-    def export(self, path: Path | str, format: str | None = None, *, force: bool = False) -> Path:
-        """Write the distillate as another library reads it: see :func:`potstill.export`."""
-        from potstill.exports import export
-
-        return export(self, path, format, force=force)
-
 
 def settle(weights: Any, recipe: Recipe) -> tuple[Float[np.ndarray, " N"] | None, Recipe]:
     """Part the weights of pairs into their mean, a factor on the recipe's step size, and weights of mean 1.

@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -19,6 +19,7 @@ from potstill.environments.registry import Reference, reference_returns
 from potstill.errors import PotstillError
 from potstill.networks.policy import Policy
 from potstill.runtime import storage
+from potstill.runtime.files import JsonObject
 from potstill.runtime.html import html_table
 from potstill.students.ensemble import Students, train_students
 from potstill.students.recipe import Recipe, find_recipe, recipe_from_metadata
@@ -40,7 +41,7 @@ class Distillate:
     """Targets of the students: for some recipes beyond the environment's bounds, which the students' tanh keeps."""
     normaliser: Normaliser
     action_bounds: ActionBounds
-    metadata: dict[str, object]
+    metadata: JsonObject
     weights: Float[np.ndarray, " N"] | None = None
     """Weight of each pair in the students' loss: positive, of mean 1. ``None``: all are equal."""
 
@@ -50,7 +51,7 @@ class Distillate:
 
     def __repr__(self) -> str:
         return (
-            f"Distillate({len(self)} pairs, {self.states.shape[1]} state and {self.actions.shape[1]} action components, "
+            f"Distillate({len(self)} pairs, {self.states.shape[1]} states, {self.actions.shape[1]} actions, "
             f"{self.env_id or 'no environment'}, recipe {self.metadata.get('recipe', '?')})"
         )
 
@@ -76,24 +77,26 @@ class Distillate:
     @property
     def env_id(self) -> str | None:
         """Gymnasium id of the environment that the data come from, if known."""
-        return cast("str | None", self.metadata.get("env_id"))
+        return self.metadata.get("env_id")
 
     @property
     def reference(self) -> Reference:
         """The returns that count as 0 and 100 in its students' scores: those in the file, or the environment's."""
-        kept = cast("dict[str, float] | None", self.metadata.get("reference"))
-        return Reference(**kept) if kept else reference_returns(self.env_id)  # type: ignore[arg-type]
+        kept = self.metadata.get("reference")
+        return Reference(**kept) if kept else reference_returns(self.env_id)
 
     @property
     def recipe(self) -> Recipe:
         """The student recipe that the pairs were distilled for, as the file holds it."""
-        student = cast("dict[str, object] | None", self.metadata.get("student"))
+        student = self.metadata.get("student")
         return recipe_from_metadata(student) if student else find_recipe(str(self.metadata["recipe"]))
 
     @property
     def pairs(self) -> Pairs:
         """The pairs as students train on them: standardised states, actions in [−1, 1]."""
-        return Pairs(self.normaliser(self.states), self.action_bounds.to_unit(self.actions), self.weights)
+        states, actions = self.normaliser(self.states), self.action_bounds.to_unit(self.actions)
+        weights = None if self.weights is None else jnp.asarray(self.weights, jnp.float32)
+        return Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(actions, jnp.float32), weights)
 
     def train_students(self, seeds: Sequence[int], recipe: str | Recipe | None = None) -> Students:
         """Train one student for each seed by behavioural cloning.
@@ -168,7 +171,7 @@ def load(path: os.PathLike[str] | str) -> Distillate:
     path = distillate_path(path)
     arrays, metadata = storage.load(path, "distillate")
     names = ("states", "actions", "state_mean", "state_scale", "action_low", "action_high")
-    states, actions, mean, scale, low, high = (storage.need(arrays, name, path) for name in names)
+    states, actions, mean, scale, low, high = (storage.require_array(arrays, name, path) for name in names)
     lacking = [key for key in REQUIRED if key not in metadata]
     if lacking:
         raise PotstillError(f"{path}: the metadata lacks '{lacking[0]}'")

@@ -78,9 +78,7 @@ def iterate_pairs(
 ) -> Iterator[Iterate]:
     """The outer loop of a config, seeded by ``config.seed``."""
     rng = np.random.default_rng(config.seed)
-    pairs = initial_pairs(
-        tables.training, config.size, problem.choose_initial, actions=config.initial_actions, rng=rng
-    )
+    pairs = initial_pairs(tables.training, config.size, problem.choose_initial, actions=config.initial_actions, rng=rng)
     return optimise_pairs(
         pairs,
         tables.training,

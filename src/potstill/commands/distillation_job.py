@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
@@ -143,9 +142,7 @@ class Job:
         self.chosen = {"step": kept_step, "by": config.choose, "losses": selection.losses}
         return self._save(kept, kept_step, schedule)
 
-    def _log(
-        self, step: int, metrics: dict[str, Array], seconds: float, schedule: Schedule, tracker: Tracker
-    ) -> None:
+    def _log(self, step: int, metrics: dict[str, Array], seconds: float, schedule: Schedule, tracker: Tracker) -> None:
         """Write a line of metrics at every step of a short run, at 1 in n of a long one."""
         tracker.total = schedule.expected_steps + self.config.polish
         if step % max(1, tracker.total // MAX_METRICS) == 0:

@@ -104,7 +104,9 @@ def resolve_solver(config: DistillConfig) -> Solver:
         return config.solver
     found = resolve_part("solver", config.solver, SOLVERS, recipe=resolve_recipe(config.recipe))
     if not isinstance(found, Solver):
-        raise PotstillError(f"a solver of type {type(found).__name__}: a name or a potstill.distillation.Solver is needed")
+        raise PotstillError(
+            f"a solver of type {type(found).__name__}: a name or a potstill.distillation.Solver is needed"
+        )
     return found
 
 

@@ -60,7 +60,7 @@ def teach(config: TeachConfig) -> Path:
 def _teach_one(config: TeachConfig, data: Transitions | None = None) -> Path:
     """Train by one algorithm, on ``data`` if they are loaded already."""
     algorithm = algorithm_named(config.algorithm)
-    resumed = check_out(config)
+    resumed = check_out(config.out, config, force=config.force, resume=config.resume)
     data = rewarded(config) if data is None else data
     learner = Learner(algorithm, data, config)
     folder = RunFolder(config.out, "teach", config, force=config.force, resume=resumed)
@@ -86,7 +86,7 @@ def _teach_one(config: TeachConfig, data: Transitions | None = None) -> Path:
 
 def _teach_best(config: TeachConfig) -> Path:
     """Train every candidate in a folder of its own inside the run, then keep the one the data prefer."""
-    resumed = check_out(config)
+    resumed = check_out(config.out, config, force=config.force, resume=config.resume)
     data = rewarded(config)
     need_order(data, "auto")
     folder = RunFolder(config.out, "teach", config, force=config.force, resume=resumed)

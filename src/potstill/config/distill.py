@@ -95,13 +95,13 @@ class DistillConfig:
     """Students, each initialised anew, that an outer step averages over."""
 
     widths: tuple[int, ...] = ()
-    """Hidden widths of the students to begin with, e.g. 64 128; they and the recipe's own width share the steps equally."""
+    """Hidden widths of the students to begin with, such as 64 128. All widths get an equal number of steps."""
 
     devices: int | None = None
     """Number of devices to use; on a CPU, each is one core. Default: all that JAX finds."""
 
     steps: int | None = None
-    """Outer steps. Default: until the loss on held-out states stops falling; 150 with --widths, --average or --choose."""
+    """Outer steps. Default: until the held-out loss stops falling; 150 with --widths, --average or --choose."""
 
     budget: str | None = None
     """Time for the distillation, such as 60s or 2m; it limits the number of steps."""
@@ -175,7 +175,7 @@ class DistillConfig:
         solver = recorded["solver"]
         sections = {name: dict(section) for name, section in SECTIONS.items()}
         if isinstance(solver, dict) and solver.get("name") in SECTION_OF:
-            fields = {STORED_FIELDS.get(k, k): v for k, v in solver.items() if k != "name"}
+            fields = {STORED_FIELDS.get(str(k), str(k)): v for k, v in solver.items() if k != "name"}
             sections[SECTION_OF[solver["name"]]] |= fields
             recorded = {**recorded, "solver": solver["name"]}
         return {**recorded, **sections}
@@ -200,7 +200,9 @@ class DistillConfig:
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: a fraction of the steps, at most 1, is needed")
         if self.seconds is not None and (self.steps is not None or self.polish):
-            raise PotstillError(f"--budget {self.budget}: it sets the number of steps, so --steps and --polish cannot be given with it")
+            raise PotstillError(
+                f"--budget {self.budget}: it sets the number of steps, so --steps and --polish cannot be given with it"
+            )
         if any(width < 2 or width % 2 for width in self.widths):
             raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: even numbers above 0 are needed")
 

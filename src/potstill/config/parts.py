@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from potstill.errors import PotstillError, unknown
-from potstill.runtime.registry import Registry
 
-FieldValue: TypeAlias = "str | int | float | bool | None | list[FieldValue] | tuple[FieldValue, ...]"
+FieldValue: TypeAlias = "str | int | float | bool | list[FieldValue] | tuple[FieldValue, ...] | None"
 
 
 @dataclass(frozen=True)

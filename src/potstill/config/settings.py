@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import itertools
 import re
 import shlex
 import textwrap
@@ -19,7 +20,6 @@ from potstill.errors import PotstillError, unknown
 from potstill.runtime.files import to_json
 from potstill.runtime.registry import Registry
 from potstill.students.recipe import RECIPES
-from potstill.teachers.registry import ALGORITHMS
 
 P = ParamSpec("P")
 Config = TypeVar("Config")
@@ -29,7 +29,6 @@ PART_REGISTRIES: dict[str, Registry[Any] | Mapping[str, Any]] = {
     "objective": OBJECTIVES,
     "solver": SOLVERS,
     "recipe": RECIPES,
-    "algorithm": ALGORITHMS,
 }
 """Options that name a part, and where the names come from."""
 
@@ -58,6 +57,9 @@ def takes_options(config: Callable[P, Config]) -> Callable[[Callable[[Config], R
     return decorate
 
 
+configured = takes_options
+
+
 def make_config(config: type[Config], name: str, args: tuple[object, ...], options: Mapping[str, object]) -> Config:
     """Build a config from the arguments of a call.
 
@@ -80,7 +82,7 @@ def option_docs(config: type[Any]) -> dict[str, str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
     docs: dict[str, str] = {}
     statements = body.body if isinstance(body, ast.ClassDef) else []
-    for field, text in zip(statements, statements[1:], strict=False):
+    for field, text in itertools.pairwise(statements):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
             docs[field.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
     return docs
@@ -176,7 +178,9 @@ def read_settings(config: type[Config], saved: Mapping[str, Any], **changes: obj
         if field.name in saved:
             value = saved[field.name]
             if isinstance(value, dict) and field.name not in PART_REGISTRIES:
-                raise PotstillError(f"{field.name} was given in Python as {value.get('python', 'an object')}: not rerun")
+                raise PotstillError(
+                    f"{field.name} was given in Python as {value.get('python', 'an object')}: not rerun"
+                )
             if isinstance(field.default, tuple) or (field.default is MISSING and isinstance(value, list)):
                 value = tuple(value)  # JSON has lists
             settings[field.name] = part_from_json(value) if field.name in PART_REGISTRIES else value

@@ -199,7 +199,7 @@ def optimise_pairs(
     objective: ObjectiveFunction | None,
     solver: Solver,
     schedule: Schedule,
-    settings: OuterSettings = OuterSettings(),  # noqa: B008, frozen
+    settings: OuterSettings = OuterSettings(),
     key: PRNGKeyArray,
 ) -> Iterator[Iterate]:
     """Optimise pairs for an objective: the whole outer loop, as a generator.

@@ -94,7 +94,7 @@ class Schedule:
         return self.rate if self.steps is None else 0.5 * (1.0 + math.cos(math.pi * (step - 1) / self.steps))
 
     def observe(self, step: int, pairs: Pairs) -> None:
-        """Evaluate the held-out loss of ``pairs`` after ``step`` (0: the initial pairs); halve the rate on a plateau."""
+        """Evaluate the held-out loss of ``pairs`` after ``step`` (0: initial pairs); halve the rate on a plateau."""
         if self.steps is not None or step % OBSERVE_EVERY:
             return
         if self.held_out_loss is None:

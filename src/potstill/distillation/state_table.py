@@ -63,9 +63,7 @@ def build_state_table(
     return StateTable(states, actions, teacher_actions, critic_values, weights, scale)
 
 
-def evaluate_teacher(
-    states: Float[Array, "M S"], teacher: Teacher
-) -> tuple[Float[Array, "M A"], Float[Array, "M C"]]:
+def evaluate_teacher(states: Float[Array, "M S"], teacher: Teacher) -> tuple[Float[Array, "M A"], Float[Array, "M C"]]:
     """The teacher's actions, and the value that each of its critics gives them."""
 
     @jax.jit

@@ -101,7 +101,7 @@ def divides_evenly(size: int, mesh: Mesh) -> bool:
 
 
 def shard(tree: Tree, mesh: Mesh) -> Tree:
-    """Split the leading axis of every array of ``tree`` among the devices; leave all as they are if it does not divide."""
+    """Split the leading axis of every array among the devices; leave ``tree`` as it is if one does not divide."""
     even = all(divides_evenly(leaf.shape[0], mesh) for leaf in jax.tree.leaves(tree))
     return _constrained(tree, mesh, AXIS) if even else tree
 

@@ -73,12 +73,11 @@ def train_students(
     """Train one student for each seed by one compiled call.
 
     Args:
-        pairs: standardised states, actions in [−1, 1] and, if any, weights; NumPy or JAX arrays.
+        pairs: standardised states, actions in [−1, 1] and, if any, weights.
         seeds: each draws one initial network.
         recipe: the network and its training.
         normaliser: the standardisation of the pairs' states, which the students carry on.
         action_bounds: the bounds that the students' actions are scaled to.
     """
-    pairs = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), pairs)
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
     return Students(devices.localise(train_networks(keys, pairs, recipe)), normaliser, action_bounds)

@@ -224,7 +224,7 @@ descent.defvjp(_descend, _descend_back)
 
 @dataclass(frozen=True)
 class KernelDescent(Solver):
-    """Kernel descent: the training of an infinitely wide student, see :mod:`potstill.distillation.solvers.kernel_descent`.
+    """Kernel descent: the training of an infinitely wide student (the module has the mathematics).
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -242,9 +242,7 @@ class KernelDescent(Solver):
         super().__post_init__()
         require_sgd(self)
 
-    def __call__(
-        self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray
-    ) -> Float[Array, "B A"]:
+    def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
         """Actions of the infinitely wide student in ``states``; ``key`` draws its initial network, if there is one."""
         recipe = self.recipe
         kernel, elsewhere = (tangent_kernel(x, pairs.states, recipe) for x in (pairs.states, states))

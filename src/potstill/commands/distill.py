@@ -46,7 +46,7 @@ from potstill.runtime.storage import file_hash
 from potstill.students.recipe import Recipe, recipe_named
 from potstill.students.training import Pairs
 from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.registry import find_teacher
+from potstill.teachers.lookup import find_teacher
 
 TEACHERLESS = ("dbc", "random")
 CURVE_STUDENTS, CURVE_EPISODES = 2, 5  # behind each point of the curve: cheap, and noisy

@@ -16,7 +16,7 @@ from potstill.runtime import devices
 from potstill.runtime.run_folder import RunFolder, check_free
 from potstill.runtime.storage import file_hash
 from potstill.students.recipe import recipe_named
-from potstill.teachers.registry import find_teacher
+from potstill.teachers.lookup import find_teacher
 
 
 @configured(EvaluateConfig)

@@ -11,6 +11,7 @@ from potstill.commands.distill import distill
 from potstill.commands.teach import teach
 from potstill.config import CollectConfig, DistillConfig, ReproduceConfig, TeachConfig
 from potstill.config.settings import configured, from_saved
+from potstill.config.teach import upgrade_saved
 from potstill.errors import PotstillError
 from potstill.runtime.run_folder import check_free, read_json, write_json
 
@@ -41,6 +42,7 @@ def reproduce(config: ReproduceConfig) -> Path:
     old = Path(config.run)
     saved = read_json(old / "config.json")
     command = saved.get("command")
+    saved = upgrade_saved(saved) if command == "teach" else saved
     if command not in COMMANDS:
         raise PotstillError(f"{old}: a run of '{command}', only {', '.join(COMMANDS)} can be run again")
     result = read_json(old / "result.json")

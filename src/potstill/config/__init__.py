@@ -9,27 +9,21 @@ from potstill.config.collect import CollectConfig
 from potstill.config.convert import ConvertConfig
 from potstill.config.distill import DistillConfig, EvaluateConfig
 from potstill.config.solvers import EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig, UnrollConfig
-from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, Settings, TeachConfig
+from potstill.config.teach import TeachConfig
 
 __all__ = [
-    "BcConfig",
-    "CalQlConfig",
     "CollectConfig",
     "ConvertConfig",
     "DistillConfig",
-    "EdacConfig",
     "EmpiricalConfig",
     "EvaluateConfig",
     "ExportConfig",
     "FeaturesConfig",
     "InspectConfig",
-    "IqlConfig",
     "KernelConfig",
-    "RebracConfig",
     "ReportConfig",
     "ReproduceConfig",
     "RidgeConfig",
-    "Settings",
     "TeachConfig",
     "UnrollConfig",
 ]

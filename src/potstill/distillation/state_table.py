@@ -19,7 +19,7 @@ from potstill.errors import PotstillError
 from potstill.students.recipe import Recipe
 from potstill.teachers.base import Teacher
 from potstill.teachers.evaluation.fqe import act_in_parts
-from potstill.teachers.rows import breaks_of_order, need_order
+from potstill.teachers.rows import check_order, find_order_breaks
 
 TABLE_CHUNK = 16_384  # rows of the dataset that pass through the teacher at once
 USUAL_NOISE = 0.2  # on states, in standard deviations of the dataset
@@ -89,16 +89,16 @@ def usual_states(objective: str, data: Transitions, teacher: Teacher | None, rec
     if not objective.startswith("q-gap") or teacher is None:
         return own
     noise, ends = USUAL_NOISE * (2.0 if recipe.falls_short else 1.0), extremes(data.terminations)[1]
-    if ends and (recipe.falls_short or breaks_of_order(data)[1]):
+    if ends and (recipe.falls_short or find_order_breaks(data)[1]):
         return own[0], noise
     if ends:
         return "opening", noise
-    return own if breaks_of_order(data)[1] else ("occupancy", noise / 2.0)
+    return own if find_order_breaks(data)[1] else ("occupancy", noise / 2.0)
 
 
 def episode_steps(data: Transitions) -> Int[np.ndarray, " M"]:
     """How many steps of its episode precede each row, for data in the order of their episodes."""
-    need_order(data, "a weighting of time", otherwise="")
+    check_order(data, "a weighting of time", alternative="")
     rows = np.arange(len(data))
     starts = np.concatenate([[True], data.episode_ends[:-1]])
     return rows - np.maximum.accumulate(np.where(starts, rows, 0))
@@ -114,7 +114,7 @@ def strayed(data: Transitions, teacher: Teacher | None) -> Float[np.ndarray, " M
     """
     if teacher is None:
         raise PotstillError("weights of occupancy need a teacher: their measure is its distance to the data's actions")
-    need_order(data, "a weighting of occupancy", otherwise="")
+    check_order(data, "a weighting of occupancy", alternative="")
     found, before = np.zeros(len(data), np.float32), np.zeros(2)
     for block in blocks(data.observations):
         states, actions = teacher.normaliser(data.observations[block]), data.action_bounds.to_unit(data.actions[block])

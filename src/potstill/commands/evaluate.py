@@ -19,7 +19,7 @@ from potstill.runtime.run_folder import RunFolder, check_free
 from potstill.runtime.storage import file_hash
 from potstill.students.recipe import recipe_name
 from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.registry import find_teacher
+from potstill.teachers.lookup import find_teacher
 
 
 @takes_options(EvaluateConfig)

@@ -20,6 +20,7 @@ from potstill.errors import PotstillError, unknown
 from potstill.runtime.files import to_json
 from potstill.runtime.registry import Registry
 from potstill.students.recipe import RECIPES
+from potstill.teachers.registry import ALGORITHMS
 
 P = ParamSpec("P")
 Config = TypeVar("Config")
@@ -29,6 +30,7 @@ PART_REGISTRIES: dict[str, Registry[Any] | Mapping[str, Any]] = {
     "objective": OBJECTIVES,
     "solver": SOLVERS,
     "recipe": RECIPES,
+    "algorithm": ALGORITHMS,
 }
 """Options that name a part, and where the names come from."""
 

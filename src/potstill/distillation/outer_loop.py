@@ -218,11 +218,11 @@ def optimise_pairs(
         The initial pairs (step 0), then the pairs and metrics after each outer step.
 
     Example:
-        >>> import jax, numpy as np, potstill
+        >>> import jax, numpy as np, potstill.teachers
         >>> from potstill.distillation import KernelDescent, PolicyCloning, Schedule
         >>> from potstill.distillation import build_state_table, initial_pairs, optimise_pairs
         >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(2000))
-        >>> teacher = potstill.find_teacher("hopper-medium-replay")
+        >>> teacher = potstill.teachers.find_teacher(None, "hopper-medium-replay", data)
         >>> table = build_state_table(data, teacher)
         >>> pairs = initial_pairs(table, 16, rng=np.random.default_rng(0))
         >>> parts = {"objective": PolicyCloning(), "solver": KernelDescent(), "schedule": Schedule(steps=2)}

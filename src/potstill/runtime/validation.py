@@ -85,3 +85,11 @@ def spelled(hint: Any) -> str:
     if origin is tuple:
         return f"tuple of {spelled(get_args(hint)[0])}"
     return "None" if hint is type(None) else getattr(hint, "__name__", str(hint))
+
+
+def check_fractions(settings: Any, *names: str, one: bool = False) -> None:
+    """Raise unless each named field lies inside (0, 1), or inside (0, 1] with ``one``. ``None`` is accepted."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not (0.0 < value < 1.0 or (one and value == 1.0)):
+            raise PotstillError(f"{field_label(settings, name)} {value}: inside (0, 1{']' if one else ')'} is needed")

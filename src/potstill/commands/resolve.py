@@ -92,7 +92,10 @@ def resolve_problem(config: DistillConfig) -> Problem:
 
 def resolve_recipe(recipe: object) -> Recipe:
     """The recipe that a setting stands for."""
-    return cast(Recipe, resolve_part("recipe", recipe, RECIPES))
+    found = resolve_part("recipe", recipe, RECIPES)
+    if not isinstance(found, Recipe):
+        raise PotstillError(f"a recipe of type {type(found).__name__}: a name or a potstill.Recipe is needed")
+    return found
 
 
 def resolve_solver(config: DistillConfig) -> Solver:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
@@ -120,16 +120,18 @@ def resolve_part(kind: str, part: object, registry: Mapping[str, object], **give
     cls = found if isinstance(found, type) else type(found)
     if part.fields and not dataclasses.is_dataclass(cls):
         raise PotstillError(f"--{kind}.{next(iter(part.fields))}: {kind} '{part.name}' has no fields")
-    fields = {name: parse_field(kind, part.name, cls, name, value) for name, value in part.fields.items()}
+    fields = {name: parse_field(kind, part.name, cls, name, value, given) for name, value in part.fields.items()}
     if isinstance(found, type):
         return found(**given, **fields)
     return dataclasses.replace(found, **fields) if fields else found  # type: ignore[type-var]
 
 
-def parse_field(kind: str, part: str, cls: type, name: str, value: FieldValue) -> FieldValue:
-    """The value of one field of a part, converted from text by the field's type."""
+def parse_field(
+    kind: str, part: str, cls: type, name: str, value: FieldValue, given: Collection[str] = ()
+) -> FieldValue:
+    """Convert the value of one field of a part from text by the field's type. Fields that are ``given`` are unknown."""
     hints = get_type_hints(cls)
-    known = [field.name for field in dataclasses.fields(cls)]
+    known = [field.name for field in dataclasses.fields(cls) if field.name not in given]
     if name not in known:
         raise unknown(f"field of --{kind} {part}", name.replace("_", "-"), [x.replace("_", "-") for x in known])
     if not isinstance(value, str):

@@ -52,7 +52,7 @@ def takes_options(config: Callable[P, Config]) -> Callable[[Callable[[Config], R
             return function(args[0] if ready else make_config(config, function.__name__, args, options))  # type: ignore[arg-type]
 
         returns = inspect.signature(function).return_annotation
-        call.__signature__ = inspect.signature(config).replace(return_annotation=returns)  # type: ignore[attr-defined]
+        call.__signature__ = inspect.signature(config, eval_str=True).replace(return_annotation=returns)  # type: ignore[attr-defined]
         call.__doc__ = add_options(function.__doc__ or "", config)  # type: ignore[arg-type]
         return call
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from potstill.errors import PotstillError
+from potstill.runtime.files import JsonObject
 from potstill.runtime.validation import check_ranges, check_types
 from potstill.teachers.settings import Training, check_training
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from potstill.data.transitions import Transitions
     from potstill.teachers.algorithms.base import Algorithm
 
-    Dataset: TypeAlias = Path | str | Mapping[str, Any] | Transitions
+    Dataset: TypeAlias = Path | str | Mapping[str, object] | Transitions
     AlgorithmOption: TypeAlias = str | Part | Algorithm
 else:  # what the command line takes; in Python each may be the object itself
     Dataset = Path | str
@@ -98,7 +99,7 @@ class TeachConfig:
         return Training(**{item.name: getattr(self, item.name) for item in fields(Training)})
 
     @staticmethod
-    def from_record(saved: dict[str, Any]) -> dict[str, Any]:
+    def from_record(saved: JsonObject) -> JsonObject:
         """The settings of a ``config.json`` in today's form, also if version 0.1 wrote it.
 
         Version 0.1 had a section for the settings of each algorithm. Those of the run's own algorithm are kept;

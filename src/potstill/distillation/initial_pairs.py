@@ -67,14 +67,17 @@ def clustered_states(table: StateTable, size: int, rng: np.random.Generator) -> 
         np.add.at(sums, cluster, states)
         held = counts > 0  # a cluster without states keeps its centre
         centres[held] = sums[held] / counts[held, None]
-    return sample[linear_sum_assignment(cdist(centres, states))[1]]
+    nearest = linear_sum_assignment(cdist(centres, states))[1]
+    rows: Index = sample[nearest]
+    return rows
 
 
 def diverse_states(table: StateTable, size: int, rng: np.random.Generator) -> Index:
     """Rows of high value that lie far apart."""
     sample = _sample(table, size, rng)
     weights = np.asarray(normalise_mean(ranged(table.values)), np.float64)[sample]
-    return sample[draw_apart(np.asarray(table.states, np.float64)[sample], weights, size, rng)]
+    rows: Index = sample[draw_apart(np.asarray(table.states, np.float64)[sample], weights, size, rng)]
+    return rows
 
 
 def _sample(table: StateTable, size: int, rng: np.random.Generator) -> Int[np.ndarray, " M"]:

@@ -238,8 +238,12 @@ def optimise_pairs(
     table, key = devices.place((table, key), mesh)
     compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher))
     trial = compiled(solver=solver, settings=settings)  # of one step, on a copy: an update consumes its input
-    copy = lambda: jax.tree.map(jnp.copy, state)  # noqa: E731
-    schedule.fit_budget(lambda: jax.block_until_ready(trial(copy(), table, key, settings.learning_rate)))
+
+    def try_step() -> None:
+        copy: OuterState = jax.tree.map(jnp.copy, state)
+        jax.block_until_ready(trial(copy, table, key, settings.learning_rate))
+
+    schedule.fit_budget(try_step)
     total = (schedule.steps or 0) + settings.polish
     first = total - math.ceil(settings.average * total) + 1 if settings.average else math.inf  # iterate to average
     mean, step = state.learned, 0

@@ -17,7 +17,7 @@ from potstill.data.selection import episode_sample
 from potstill.data.transitions import COLUMNS, Normaliser
 from potstill.errors import PotstillError
 from potstill.reports import dataset
-from potstill.teachers.rows import discounted_returns, need_order, returns_to_go
+from potstill.teachers.rows import check_order, discounted_returns, returns_to_go
 
 pytestmark = pytest.mark.filterwarnings("ignore::potstill.errors.PotstillWarning")
 
@@ -103,7 +103,7 @@ def test_rows_are_checked_by_blocks(data, tmp_path, small_blocks):
         with pytest.raises(PotstillError, match=message):
             dataclasses.replace(data, **{key: spoiled})
     with pytest.raises(PotstillError, match=r"next state of row 0 is not .*\(288 such rows\)"):
-        need_order(data, "rebrac")
+        check_order(data, "rebrac")
 
 
 def spoil_header(folder, **changes):

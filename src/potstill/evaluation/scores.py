@@ -19,7 +19,7 @@ from potstill.distillation.state_table import tabulate
 from potstill.environments.registry import RAW, Reference, reference_returns
 from potstill.environments.rollouts import Act, play
 from potstill.errors import PotstillError
-from potstill.evaluation.statistics import summarise
+from potstill.evaluation.statistics import ScoreSummary, summarise
 from potstill.students.ensemble import Students
 from potstill.teachers.base import NetworkTeacher
 
@@ -90,7 +90,7 @@ def score_students(
     return {"student": summarise(singles, scale), "ensemble": summarise(together, scale)}
 
 
-def score_random(data: Transitions, like: Distillate, *, students: int, episodes: int, seed: int) -> dict[str, Any]:
+def score_random(data: Transitions, like: Distillate, *, students: int, episodes: int, seed: int) -> ScoreSummary:
     """The random baseline: each student clones its own draw of as many real pairs as ``like`` has.
 
     Returns:

@@ -189,7 +189,7 @@ def test_inspect_sees_what_loading_does_not(folder, tmp_path, capsys):
 
 
 def test_inspect_says_what_it_looked_at(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "LOOKED_AT", 60)
+    monkeypatch.setattr(dataset, "EXAMINED_ROWS", 60)
     result = json.loads((potstill.inspect(folder, out=tmp_path / "seen") / "result.json").read_text())
     assert (result["rows"], result["looked_at"], result["episodes"], result["ends"]["terminations"]) == (
         300,

@@ -18,7 +18,7 @@ from potstill.distillation.state_table import build_state_table
 from potstill.environments.registry import RAW, Reference, reference_returns
 from potstill.environments.rollouts import Act, play
 from potstill.errors import PotstillError
-from potstill.evaluation.statistics import summarise
+from potstill.evaluation.statistics import ScoreSummary, summarise
 from potstill.runtime.files import JsonObject
 from potstill.students.ensemble import Students
 from potstill.students.recipe import Recipe
@@ -93,7 +93,7 @@ def score_students(
     return {"student": summarise(singles, scale), "ensemble": summarise(together, scale)}
 
 
-def score_random(data: Transitions, like: Distillate, *, students: int, episodes: int, seed: int) -> JsonObject:
+def score_random(data: Transitions, like: Distillate, *, students: int, episodes: int, seed: int) -> ScoreSummary:
     """The random baseline: each student clones its own random draw of real pairs, as many as ``like`` has.
 
     Returns:

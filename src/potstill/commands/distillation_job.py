@@ -26,7 +26,7 @@ from potstill.distillation.outer_loop import Iterate
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.selection import CRITERIA, IterateSelection, held_out_loss
 from potstill.distillation.state_table import action_deviation, build_state_table, take_rows
-from potstill.environments.registry import Reference
+from potstill.environments.references import Reference
 from potstill.evaluation.scores import (
     TEACHER_SEED,
     policy_returns,

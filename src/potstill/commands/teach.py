@@ -10,9 +10,9 @@ from potstill.config.parts import resolve_part
 from potstill.config.settings import record_settings, takes_options
 from potstill.data.blocks import extremes
 from potstill.data.registry import load_dataset
-from potstill.data.selection import episode_sample
+from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
-from potstill.environments.registry import reference_returns
+from potstill.environments.references import reference_returns
 from potstill.errors import Diverged, PotstillError, unknown
 from potstill.evaluation.scores import policy_returns
 from potstill.evaluation.statistics import return_label, summarise
@@ -88,7 +88,7 @@ def _teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | No
     data = load_rewarded(config) if data is None else data
     learner = Learner(algorithm, data, config.training)
     folder = RunFolder(config.out, "teach", record_settings(config), force=config.force, resume=resumed)
-    scores = OfflineScores(episode_sample(data, SCORED_ROWS), config.training) if config.fitted_updates else None
+    scores = OfflineScores(sample_episodes(data, SCORED_ROWS), config.training) if config.fitted_updates else None
     progress = load_checkpoint(folder, learner, scores) if resumed else Progress()
     _train(config, learner, scores, folder, progress)
     kept = progress.history[-1] if config.patience is None else progress.best()
@@ -127,7 +127,7 @@ def _teach_candidates(config: TeachConfig) -> Run:
     if not runs:
         raise PotstillError(f"{data.name}: every candidate diverged; the first: {next(iter(failed.values()))}")
     teachers = {name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}
-    values = estimate_values(teachers, episode_sample(data, SCORED_ROWS), config.training)
+    values = estimate_values(teachers, sample_episodes(data, SCORED_ROWS), config.training)
     best = runs[select(values)]
     write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())
     why = explain_selection(values)

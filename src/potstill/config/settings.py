@@ -59,9 +59,6 @@ def takes_options(config: Callable[P, Config]) -> Callable[[Callable[[Config], R
     return decorate
 
 
-configured = takes_options
-
-
 def make_config(config: type[Config], name: str, args: tuple[object, ...], options: Mapping[str, object]) -> Config:
     """Build a config from the arguments of a call.
 

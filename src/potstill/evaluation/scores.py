@@ -15,7 +15,7 @@ from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate
 from potstill.distillation.objectives.q_gap import q_gap
 from potstill.distillation.state_table import build_state_table
-from potstill.environments.registry import RAW, Reference, reference_returns
+from potstill.environments.references import RAW, Reference, reference_returns
 from potstill.environments.rollouts import Act, play
 from potstill.errors import PotstillError
 from potstill.evaluation.statistics import ScoreSummary, summarise
@@ -65,7 +65,7 @@ def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> R
     """Measure reference returns for an environment without known ones: 0 is a random policy, 100 the teacher.
 
     The random policy draws uniformly between the action bounds. If the teacher earns no more than it does, returns
-    stay as they are: :data:`~potstill.environments.registry.RAW`.
+    stay as they are: :data:`~potstill.environments.references.RAW`.
     """
     low, high = teacher.policy.action_bounds.low, teacher.policy.action_bounds.high
     rng = np.random.default_rng(TEACHER_SEED)

@@ -25,7 +25,7 @@ napoleon_numpy_docstring = False
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
 add_module_names = False
-suppress_warnings = ["misc.highlighting_failure"]
+suppress_warnings = ["misc.highlighting_failure", "myst.header"]
 
 html_theme = "furo"
 html_title = f"potstill {release}"

@@ -56,6 +56,7 @@ def documented() -> dict[str, str]:
 
 
 def value_of(full: str) -> Any:
+    """The object behind a full name."""
     package, _, name = full.rpartition(".")
     return getattr(importlib.import_module(package), name)
 
@@ -68,10 +69,12 @@ def summary(value: Any) -> str:
 
 
 def is_registry(value: Any) -> bool:
+    """Whether a value is a registry of named parts."""
     return isinstance(value, Mapping) and hasattr(value, "group") and hasattr(value, "kind")
 
 
 def titled(text: str) -> list[str]:
+    """A heading in reStructuredText."""
     return [text, "=" * len(text), ""]
 
 
@@ -122,6 +125,7 @@ def entries(parts: Mapping[Any, Any]) -> list[str]:
 
 
 def non_default(part: Any) -> list[dataclasses.Field[Any]]:
+    """The fields of a dataclass object that differ from their defaults."""
     return [item for item in dataclasses.fields(part) if getattr(part, item.name) != item.default]
 
 

@@ -47,7 +47,7 @@ def collect(config: CollectConfig) -> Path:
         ... # doctest: +ELLIPSIS
         roll-out in Pendulum-v1 300/300 ...
     """
-    resumed = check_out(config)
+    resumed = check_out(config.out, config, force=config.force, resume=config.resume)
     env = environments.make(config.env_id)
     plan = plan_of(config)
     given = None if config.policy is None else _fitting_policy(config, env)

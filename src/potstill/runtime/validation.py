@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Collection
 from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -38,12 +39,15 @@ def check_choices(settings: Any) -> None:
             raise unknown(field_label(settings, name), str(getattr(settings, name)), get_args(hint))
 
 
-def check_types(settings: Any) -> None:
-    """Raise unless the value of each field has the field's type. A whole number counts as a ``float``."""
+def check_types(settings: Any, skip: Collection[str] = ()) -> None:
+    """Raise unless the value of each field, except for those to ``skip``, has the field's type.
+
+    A whole number counts as a ``float``.
+    """
     hints = get_type_hints(type(settings))
     for field in fields(settings):
         value, hint = getattr(settings, field.name), hints[field.name]
-        if not has_type(value, hint):
+        if field.name not in skip and not has_type(value, hint):
             raise PotstillError(
                 f"{field_label(settings, field.name)} is {value!r} ({type(value).__name__}): {spelled(hint)} is needed"
             )
@@ -81,3 +85,11 @@ def spelled(hint: Any) -> str:
     if origin is tuple:
         return f"tuple of {spelled(get_args(hint)[0])}"
     return "None" if hint is type(None) else getattr(hint, "__name__", str(hint))
+
+
+def check_fractions(settings: Any, *names: str, one: bool = False) -> None:
+    """Raise unless each named field lies inside (0, 1), or inside (0, 1] with ``one``. ``None`` is accepted."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not (0.0 < value < 1.0 or (one and value == 1.0)):
+            raise PotstillError(f"{field_label(settings, name)} {value}: inside (0, 1{']' if one else ')'} is needed")

@@ -59,7 +59,7 @@ def import_teacher(
     size = len(layers[-1]["bias"]) // (1 if head == "tanh" else 2)
     bounds = ActionBounds.unit(size) if data is None else data.action_bounds
     policy = Policy(layers, chosen or Normaliser.identity(len(layers[0]["weight"])), bounds, head)
-    from_arrays(policy.arrays(), policy.papers(), path)  # checks that it fits together
+    from_arrays(policy.arrays(), policy.kind_metadata(), path)  # checks that it fits together
     check_critics(found.critics, policy, path)
     papers: dict[str, Any] = {"algorithm": found.algorithm, "source": f"{kind}: {path.name}"}
     if data is not None:

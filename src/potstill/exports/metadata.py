@@ -1,11 +1,9 @@
-"""What every export says of its pairs beside the pairs themselves."""
+"""What every export holds beside the pairs."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from potstill.distillate import Distillate
-from potstill.runtime.run_folder import to_json
+from potstill.runtime.files import JsonObject, to_json
 
 NOTE = (
     "Distilled pairs, not trajectories: every row is an episode of its own, of one step. "
@@ -13,9 +11,9 @@ NOTE = (
 )
 
 
-def papers(distillate: Distillate) -> dict[str, Any]:
-    """All but the pairs, in plain values: normaliser, action bounds, recipe and metadata."""
-    return to_json(
+def export_metadata(distillate: Distillate) -> JsonObject:
+    """The normaliser, action bounds, recipe and metadata of a distillate, as JSON values."""
+    content: JsonObject = to_json(
         {
             "note": NOTE,
             "env_id": distillate.env_id,
@@ -28,3 +26,4 @@ def papers(distillate: Distillate) -> dict[str, Any]:
             "metadata": distillate.metadata,
         }
     )
+    return content

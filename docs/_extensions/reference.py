@@ -134,7 +134,7 @@ def fields_of(part: Any, indent: str) -> list[str]:
     described = attribute_docs(part)
     lines = []
     for item in dataclasses.fields(part):
-        if item.init:
+        if item.init and item.name != "recipe":  # a solver gets it from --recipe
             default = "" if item.default is dataclasses.MISSING else f" (default ``{item.default!r}``)"
             text = f" {described[item.name]}" if item.name in described else ""
             lines.append(f"{indent}- ``{item.name}``{default}:{text}")
@@ -178,6 +178,23 @@ def command_pages() -> Iterator[tuple[str, str]]:
         yield name, f"# potstill {name}\n\n{body.replace('```console', '```text')}\n"
 
 
+def part_pages() -> Iterator[tuple[str, str]]:
+    """A page for each option that names a part, such as ``--solver``: the names, and the fields of each part."""
+    from potstill.config.settings import PART_REGISTRIES
+
+    for option, registry in PART_REGISTRIES.items():
+        lines = [
+            *titled(f"--{option}"),
+            f"``--{option} NAME`` takes these names. ``--{option}.FIELD VALUE`` changes a field.",
+        ]
+        parts = [registry[name] for name in registry]
+        kinds = dict.fromkeys(type(part) for part in parts if not isinstance(part, type))
+        lines += ["", *entries(registry)]
+        for kind in filter(dataclasses.is_dataclass, kinds):
+            lines += ["Fields:", "", *fields_of(kind, "")]
+        yield option, re.sub(r"(?<=- ``)\w+(?=``)", lambda field: field[0].replace("_", "-"), "\n".join(lines))
+
+
 def write(source: Path) -> dict[str, str]:
     """Write all pages under ``source``; return what :func:`documented` says."""
     for folder in (PYTHON, COMMANDS):
@@ -191,9 +208,13 @@ def write(source: Path) -> dict[str, str]:
     toctree = [".. toctree::", "   :maxdepth: 1", "", *(f"   {package}" for package in PACKAGES), ""]
     (source / PYTHON / "index.rst").write_text("\n".join([*titled("Python"), *toctree]))
     lines = ["# Commands", "", "`potstill COMMAND --help` prints the same.", "", "```{toctree}", ":maxdepth: 1", ""]
+    for option, text in part_pages():
+        (source / COMMANDS / f"{option}.rst").write_text(text)
     for name, text in command_pages():
         (source / COMMANDS / f"{name}.md").write_text(text)
         lines.append(name)
+    lines += ["```", "", "Options that name a part with fields of its own:", "", "```{toctree}", ":maxdepth: 1", ""]
+    lines += [option for option, _ in part_pages()]
     (source / COMMANDS / "index.md").write_text("\n".join([*lines, "```", ""]))
     return names
 
@@ -218,6 +239,10 @@ def setup(app: Any) -> dict[str, bool]:
         domain = env.domains["py"]
         return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
 
+    def plain(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+        if what in ("attribute", "property", "data"):  # else napoleon takes "Steps: the number" for a type
+            lines[:0] = ["..", ""]
+
     def check(app: Any, error: Exception | None) -> None:
         if error is None:
             objects = app.env.domains["py"].objects
@@ -228,5 +253,6 @@ def setup(app: Any) -> dict[str, bool]:
 
     app.connect("builder-inited", generate)
     app.connect("missing-reference", resolve)
+    app.connect("autodoc-process-docstring", plain, priority=100)
     app.connect("build-finished", check)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

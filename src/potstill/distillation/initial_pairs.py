@@ -1,11 +1,11 @@
 """Initial pairs: N real states, and the actions assigned to them.
 
-``random``   any N states.
-``k-means``  one state per cluster, for N clusters: the real state nearest to the centre.
-``diverse``  states of high value, far from one another: drawn one by one, each with a probability proportional to
-             w(s) d(s)², where d is the distance to the nearest state drawn so far and w the ``ranged`` weight of its
-             value. (With w = 1 this is the seeding of k-means++, Arthur and Vassilvitskii 2007. Taking the farthest
-             state instead of drawing one collects outliers.)
+- ``random``: any N states.
+- ``k-means``: one state per cluster, for N clusters: the real state nearest to the centre.
+- ``diverse``: states of high value, far from one another: drawn one by one, each with a probability proportional to
+  w(s) d(s)², where d is the distance to the nearest state drawn so far and w the ``ranged`` weight of its value.
+  (With w = 1 this is the seeding of k-means++, Arthur and Vassilvitskii 2007. Taking the farthest state instead of
+  drawing one collects outliers.)
 
 The last two use a random sample of at most 32,768 states, and take a few seconds for 256 pairs of any dataset.
 """

@@ -114,7 +114,7 @@ def parse_seconds(option: str, text: str) -> float:
 def name_parts(config: Config) -> Config:
     """The config with each part that is an object replaced by its name and fields, as far as it has a name."""
     named = {
-        name: describe_part(getattr(config, name), registry, recipe=None)
+        name: describe_part(name, getattr(config, name), registry, recipe=None)
         for name, registry in PART_REGISTRIES.items()
         if getattr(config, name, None) is not None
     }

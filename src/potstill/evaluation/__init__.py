@@ -24,8 +24,8 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        **{name: "scores" for name in ("policy_returns", "score_offline", "score_random", "score_students")},
+        **dict.fromkeys(("policy_returns", "score_offline", "score_random", "score_students"), "scores"),
         "student_returns": "scores",
-        **{name: "statistics" for name in ("bootstrap_interval", "interquartile_mean", "summarise")},
+        **dict.fromkeys(("bootstrap_interval", "interquartile_mean", "summarise"), "statistics"),
     },
 )

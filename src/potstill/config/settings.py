@@ -154,6 +154,8 @@ def _words(config: Dataclass, field: Field[object]) -> list[str]:
     value, option = getattr(config, field.name), f"--{field.name.replace('_', '-')}"
     if isinstance(value, Part):
         return value.words(field.name)
+    if field.name in PART_REGISTRIES and isinstance(value, dict):  # an object without a name
+        return [f"{option} {shlex.quote('<' + value['python'] + '>')}"]
     if hasattr(value, "content_hash"):
         return [] if field.default is not MISSING else [f"<{type(value).__name__} {value.content_hash[:12]}>"]
     if field.default is MISSING:

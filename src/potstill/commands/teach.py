@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 
 from potstill.config import TeachConfig
-from potstill.config.settings import configured
-from potstill.config.teach import to_saved, upgrade_saved
+from potstill.config.parts import resolve_part
+from potstill.config.settings import record_settings, takes_options
 from potstill.data.blocks import extremes
 from potstill.data.registry import load_dataset
-from potstill.data.selection import episode_sample
+from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
-from potstill.environments.registry import reference_returns
+from potstill.environments.references import reference_returns
 from potstill.errors import Diverged, PotstillError, unknown
 from potstill.evaluation.scores import policy_returns
 from potstill.evaluation.statistics import return_label, summarise
+from potstill.runtime.files import read_json, write_atomically, write_json
 from potstill.runtime.progress import Tracker
-from potstill.runtime.run_folder import RunFolder, check_free, check_same, read_json, write_atomically, write_json
+from potstill.runtime.run import Run
+from potstill.runtime.run_folder import RunFolder, check_free, check_same
 from potstill.runtime.storage import file_hash
 from potstill.teachers.algorithms.base import Algorithm
 from potstill.teachers.base import Metadata, load_teacher
 from potstill.teachers.checkpoints import Evaluation, Progress, load_checkpoint, save_checkpoint
 from potstill.teachers.evaluation.diagnostics import OfflineScores
 from potstill.teachers.evaluation.selection import candidates, estimate_values, explain_selection, select
-from potstill.teachers.registry import ALGORITHMS, make_algorithm
+from potstill.teachers.registry import ALGORITHMS
 from potstill.teachers.rows import check_order
 from potstill.teachers.training import Learner
 
 SCORED_ROWS = 300_000  # of a mapped dataset, in whole episodes: the rows that offline scores are computed on
 
 
-@configured(TeachConfig)
-def teach(config: TeachConfig) -> Path:
+@takes_options(TeachConfig)
+def teach(config: TeachConfig) -> Run:
     """Train a policy and its critics on ``config.dataset``. The environment is used only for scores.
 
     The run folder gets ``teacher.safetensors`` and ``checkpoint.safetensors``, both rewritten at every evaluation, and
@@ -46,7 +47,7 @@ def teach(config: TeachConfig) -> Path:
     fixed random sample of whole episodes, 300,000 rows.
 
     Returns:
-        The run folder.
+        The run; its ``teacher.safetensors`` is the trained teacher.
 
     Raises:
         PotstillError: an unknown dataset or algorithm, constant rewards, rows without the order that the
@@ -63,34 +64,31 @@ def teach(config: TeachConfig) -> Path:
 
 
 def resolve_algorithm(given: object) -> Algorithm:
-    """The algorithm that a config names: by an object, a name, or what ``config.json`` holds of an object.
+    """The algorithm that a setting stands for: a name, a name with fields, or the object itself.
 
     Raises:
-        PotstillError: an unknown name or setting, or an object that is no algorithm.
+        PotstillError: an unknown name or field, or an object that is not an algorithm.
 
     Example:
-        >>> resolve_algorithm({"name": "iql", "expectile": 0.9}).expectile
-        0.9
+        >>> resolve_algorithm("iql").expectile
+        0.7
     """
-    if isinstance(given, Algorithm):
-        return given
-    if isinstance(given, Mapping):
-        return make_algorithm(str(given.get("name")), {key: value for key, value in given.items() if key != "name"})
-    if not isinstance(given, str):
-        raise PotstillError(f"--algorithm is {given!r}: a name or an object such as Rebrac() is needed")
-    if given not in ALGORITHMS:
+    if isinstance(given, str) and given not in ALGORITHMS:
         raise unknown("algorithm", given, [*ALGORITHMS, "auto"])
-    return make_algorithm(given)
+    found = resolve_part("algorithm", given, ALGORITHMS)
+    if not isinstance(found, Algorithm):
+        raise PotstillError(f"--algorithm is {given!r}: a name or an object such as Rebrac() is needed")
+    return found
 
 
-def _teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | None = None) -> Path:
+def _teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | None = None) -> Run:
     """Train by one algorithm, on ``data`` if they are loaded already."""
     config = dataclasses.replace(config, algorithm=algorithm)
     resumed = _check_out(config)
     data = load_rewarded(config) if data is None else data
     learner = Learner(algorithm, data, config.training)
-    folder = RunFolder(config.out, "teach", to_saved(config), force=config.force, resume=resumed)
-    scores = OfflineScores(episode_sample(data, SCORED_ROWS), config.training) if config.fitted_updates else None
+    folder = RunFolder(config.out, "teach", record_settings(config), force=config.force, resume=resumed)
+    scores = OfflineScores(sample_episodes(data, SCORED_ROWS), config.training) if config.fitted_updates else None
     progress = load_checkpoint(folder, learner, scores) if resumed else Progress()
     _train(config, learner, scores, folder, progress)
     kept = progress.history[-1] if config.patience is None else progress.best()
@@ -107,15 +105,15 @@ def _teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | No
     folder.finish(result)
     (folder.path / "checkpoint.safetensors").unlink()
     _show(folder.path, data, result)
-    return folder.path
+    return folder.run
 
 
-def _teach_candidates(config: TeachConfig) -> Path:
+def _teach_candidates(config: TeachConfig) -> Run:
     """Train every candidate in a folder of its own inside the run, then keep the one that the data favour."""
     resumed = _check_out(config)
     data = load_rewarded(config)
     check_order(data, "auto")
-    folder = RunFolder(config.out, "teach", to_saved(config), force=config.force, resume=resumed)
+    folder = RunFolder(config.out, "teach", record_settings(config), force=config.force, resume=resumed)
     failed = {}
     for name, algorithm in candidates().items():
         if (folder.path / name / "result.json").exists():
@@ -129,7 +127,7 @@ def _teach_candidates(config: TeachConfig) -> Path:
     if not runs:
         raise PotstillError(f"{data.name}: every candidate diverged; the first: {next(iter(failed.values()))}")
     teachers = {name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}
-    values = estimate_values(teachers, episode_sample(data, SCORED_ROWS), config.training)
+    values = estimate_values(teachers, sample_episodes(data, SCORED_ROWS), config.training)
     best = runs[select(values)]
     write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())
     why = explain_selection(values)
@@ -137,7 +135,7 @@ def _teach_candidates(config: TeachConfig) -> Path:
     result = read_json(best / "result.json")
     folder.finish({**result, "chosen": best.name, "why": why, "ranking": ranking, "failed": failed})
     print(why)
-    return folder.path
+    return folder.run
 
 
 def _check_out(config: TeachConfig) -> bool:
@@ -147,9 +145,9 @@ def _check_out(config: TeachConfig) -> bool:
         check_free(config.out, force=config.force)
         return False
     saved = read_json(path)
-    if upgrade_saved(saved) != saved:
-        write_json(path, upgrade_saved(saved))
-    check_same(path.parent, to_saved(config))
+    if TeachConfig.from_record(saved) != saved:
+        write_json(path, TeachConfig.from_record(saved))
+    check_same(path.parent, record_settings(config))
     return True
 
 

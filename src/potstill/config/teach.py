@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from potstill.errors import PotstillError
-from potstill.runtime.run_folder import to_json
+from potstill.runtime.files import JsonObject
 from potstill.runtime.validation import check_ranges, check_types
 from potstill.teachers.settings import Training, check_training
 
 if TYPE_CHECKING:
+    from potstill.config.parts import Part
+    from potstill.data.transitions import Transitions
     from potstill.teachers.algorithms.base import Algorithm
-else:
 
-    @runtime_checkable
-    class Algorithm(Protocol):
-        """Stands in for the class of the same name, whose module imports JAX."""
-
+    Dataset: TypeAlias = Path | str | Mapping[str, object] | Transitions
+    AlgorithmOption: TypeAlias = str | Part | Algorithm
+else:  # what the command line takes; in Python each may be the object itself
+    Dataset = Path | str
+    AlgorithmOption = str
 
 OLD_SETTINGS = ("bc", "rebrac", "iql", "cal_ql", "edac")  # fields of version 0.1, one for each algorithm's settings
 
@@ -30,7 +32,7 @@ class TeachConfig:
 
     is_command: ClassVar[bool] = True
 
-    dataset: Path | str
+    dataset: Dataset
     """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet or a folder (convert's or Minari's)."""
 
     _: KW_ONLY
@@ -41,8 +43,9 @@ class TeachConfig:
     action_scale: float = 1.0
     """Factor on the dataset's actions, if their unit differs from the environment's."""
 
-    algorithm: str | Algorithm = "rebrac"
-    """bc, rebrac, iql, cal-ql or edac; or auto: train the cheap ones and keep the best by the data alone."""
+    algorithm: AlgorithmOption = "rebrac"
+    """bc, rebrac, iql, cal-ql or edac; or auto: train the cheap ones and keep the best by the data alone. Fields as
+    --algorithm.actor-penalty 0.1 (docs: teachers)."""
 
     updates: int = Training.updates
     """Gradient updates of the critics."""
@@ -82,7 +85,7 @@ class TeachConfig:
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
-        check_types(self)
+        check_types(self, skip=("dataset", "algorithm"))
         check_training(self)
         check_ranges(self, episodes=0, fitted_updates=0, patience=1)
         if self.patience is not None and not self.fitted_updates:
@@ -95,25 +98,19 @@ class TeachConfig:
         """The settings that the core takes."""
         return Training(**{item.name: getattr(self, item.name) for item in fields(Training)})
 
+    @staticmethod
+    def from_record(saved: JsonObject) -> JsonObject:
+        """The settings of a ``config.json`` in today's form, also if version 0.1 wrote it.
 
-def to_saved(config: TeachConfig) -> dict[str, Any]:
-    """The content of ``config.json``: an algorithm object becomes ``{"name": "iql", "expectile": 0.7, ...}``."""
-    algorithm = config.algorithm
-    saved = algorithm if isinstance(algorithm, str) else {"name": algorithm.name, **to_json(algorithm)}
-    return {**to_json(config), "algorithm": saved}
+        Version 0.1 had a section for the settings of each algorithm. Those of the run's own algorithm are kept;
+        ``auto`` has none.
 
-
-def upgrade_saved(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a ``config.json`` in today's form, also if version 0.1 wrote it.
-
-    Version 0.1 had a field for the settings of each algorithm. Those of the run's own algorithm are kept; ``auto``
-    takes no settings.
-
-    >>> upgrade_saved({"algorithm": "iql", "iql": {"expectile": 0.9}, "bc": {"best_episodes": 1.0}, "batch": 64})
-    {'algorithm': {'name': 'iql', 'expectile': 0.9}, 'batch': 64}
-    """
-    upgraded = {name: value for name, value in saved.items() if name not in OLD_SETTINGS}
-    own = str(saved.get("algorithm")).replace("-", "_")
-    if own in OLD_SETTINGS and own in saved:
-        upgraded["algorithm"] = {"name": saved["algorithm"], **saved[own]}
-    return upgraded
+        >>> saved = {"algorithm": "iql", "iql": {"expectile": 0.9}, "bc": {"best_episodes": 1.0}, "batch": 64}
+        >>> TeachConfig.from_record(saved)
+        {'algorithm': {'name': 'iql', 'expectile': 0.9}, 'batch': 64}
+        """
+        upgraded = {name: value for name, value in saved.items() if name not in OLD_SETTINGS}
+        own = str(saved.get("algorithm")).replace("-", "_")
+        if own in OLD_SETTINGS and own in saved:
+            upgraded["algorithm"] = {"name": saved["algorithm"], **saved[own]}
+        return upgraded

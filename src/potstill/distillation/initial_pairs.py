@@ -1,18 +1,19 @@
-"""Where the pairs start: N real states, and the actions put to them.
+"""Initial pairs: N real states, and the actions assigned to them.
 
-``random``   any N states.
-``k-means``  one for each of N clusters: the real state nearest to the cluster's centre.
-``diverse``  far from one another and of high value: states drawn one by one, each with a probability
-             proportional to w(s) d(s)², d the distance to the nearest state drawn so far and w the
-             ``ranged`` weight of its value. (With w = 1 it is the seeding of k-means++, Arthur and
-             Vassilvitskii 2007. Taking the farthest state instead of drawing one collects outliers.)
+- ``random``: any N states.
+- ``k-means``: one state per cluster, for N clusters: the real state nearest to the centre.
+- ``diverse``: states of high value, far from one another: drawn one by one, each with a probability proportional to
+  w(s) d(s)², where d is the distance to the nearest state drawn so far and w the ``ranged`` weight of its value.
+  (With w = 1 this is the seeding of k-means++, Arthur and Vassilvitskii 2007. Taking the farthest state instead of
+  drawing one collects outliers.)
 
-The last two look at 32,768 states at most, drawn at random: a few seconds for 256 pairs of any dataset.
+The last two use a random sample of at most 32,768 states, and take a few seconds for 256 pairs of any dataset.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,25 +22,25 @@ from scipy.cluster.vq import vq
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from potstill.distillation.objectives import Batch
-from potstill.distillation.objectives.weights import of_mean_one, ranged
-from potstill.errors import unknown
+from potstill.distillation.objectives.base import StateTable
+from potstill.distillation.objectives.weights import normalise_mean, ranged
+from potstill.errors import PotstillError
 from potstill.students.training import Pairs
 
-SAMPLE = 32_768  # states that a choice looks at
+SAMPLE = 32_768  # states that k-means and diverse use
 ROUNDS = 20  # of k-means
 
-Chosen = Int[np.ndarray, " N"]
+Index = Int[np.ndarray, " N"]
 
 
-def drawn_apart(
+def draw_apart(
     states: Float[np.ndarray, "M S"], weights: Float[np.ndarray, " M"], size: int, rng: np.random.Generator
-) -> Chosen:
+) -> Index:
     """``size`` rows, each drawn with probability ∝ w d², d the distance to the nearest row drawn so far."""
     squares, found = np.full(len(states), np.inf), np.zeros(size, np.int64)
     chances = weights.astype(np.float64)
     for i in range(size):
-        if not chances.sum() > 0:  # fewer different states of weight than pairs: any that are left
+        if not chances.sum() > 0:  # fewer distinct states of positive weight than pairs: take any others
             chances = np.ones(len(states))
             chances[found[:i]] = 0.0
         found[i] = rng.choice(len(states), p=chances / chances.sum())
@@ -49,57 +50,73 @@ def drawn_apart(
     return found
 
 
-def random_states(table: Batch, size: int, rng: np.random.Generator) -> Chosen:
+def random_states(table: StateTable, size: int, rng: np.random.Generator) -> Index:
     """Any ``size`` rows of the table."""
     return rng.choice(len(table.states), size, replace=False)
 
 
-def clustered_states(table: Batch, size: int, rng: np.random.Generator) -> Chosen:
+def clustered_states(table: StateTable, size: int, rng: np.random.Generator) -> Index:
     """The rows nearest to the centres of ``size`` clusters of states, no row twice."""
     sample = _sample(table, size, rng)
     states = np.asarray(table.states, np.float64)[sample]
-    centres = states[drawn_apart(states, np.ones(len(states)), size, rng)]
+    centres = states[draw_apart(states, np.ones(len(states)), size, rng)]
     for _ in range(ROUNDS):
         cluster = vq(states, centres)[0]
         counts = np.bincount(cluster, minlength=size)
         sums = np.zeros_like(centres)
         np.add.at(sums, cluster, states)
-        held = counts > 0  # a cluster that lost its last state keeps its centre
+        held = counts > 0  # a cluster without states keeps its centre
         centres[held] = sums[held] / counts[held, None]
-    return sample[linear_sum_assignment(cdist(centres, states))[1]]
+    nearest = linear_sum_assignment(cdist(centres, states))[1]
+    rows: Index = sample[nearest]
+    return rows
 
 
-def diverse_states(table: Batch, size: int, rng: np.random.Generator) -> Chosen:
+def diverse_states(table: StateTable, size: int, rng: np.random.Generator) -> Index:
     """Rows of high value that lie far apart."""
     sample = _sample(table, size, rng)
-    weights = np.asarray(of_mean_one(ranged(table.values)), np.float64)[sample]
-    return sample[drawn_apart(np.asarray(table.states, np.float64)[sample], weights, size, rng)]
+    weights = np.asarray(normalise_mean(ranged(table.values)), np.float64)[sample]
+    rows: Index = sample[draw_apart(np.asarray(table.states, np.float64)[sample], weights, size, rng)]
+    return rows
 
 
-def _sample(table: Batch, size: int, rng: np.random.Generator) -> Int[np.ndarray, " M"]:
+def _sample(table: StateTable, size: int, rng: np.random.Generator) -> Int[np.ndarray, " M"]:
     rows = len(table.states)
     return rng.choice(rows, min(rows, max(SAMPLE, 4 * size)), replace=False)
 
 
-INITIAL: dict[str, Callable[[Batch, int, np.random.Generator], Chosen]] = {
+InitialStates = Callable[[StateTable, int, np.random.Generator], Index]
+"""From a table, N and a random generator to the rows of N initial states."""
+
+INITIAL_STATES: dict[str, InitialStates] = {
     "random": random_states,
     "k-means": clustered_states,
     "diverse": diverse_states,
 }
 
 
-def initial_pairs(table: Batch, size: int, choice: str, actions: str, rng: np.random.Generator) -> Pairs:
+def initial_pairs(
+    table: StateTable,
+    size: int,
+    choose: InitialStates = clustered_states,
+    *,
+    actions: Literal["teacher", "data"] = "teacher",
+    rng: np.random.Generator,
+) -> Pairs:
     """The pairs before the first outer step.
 
     Args:
         table: the dataset's states, at least ``size`` of them.
         size: N.
-        choice: a name of :data:`INITIAL`; an unknown one is a :class:`~potstill.errors.PotstillError`.
-        actions: ``teacher`` or, as in the paper, ``data``: whose actions the states get.
+        choose: chooses the states.
+        actions: ``teacher`` or, as in the paper, ``data``: which actions the states get.
         rng: draws.
+
+    Raises:
+        PotstillError: fewer states than pairs.
     """
-    if choice not in INITIAL:
-        raise unknown("choice of initial states", choice, INITIAL)
-    index = jnp.asarray(INITIAL[choice](table, size, rng))
+    if size > len(table.states):
+        raise PotstillError(f"{size} pairs: the table has only {len(table.states)} states to choose from")
+    index = jnp.asarray(choose(table, size, rng))
     source = table.teacher_actions if actions == "teacher" else table.actions
     return Pairs(table.states[index], source[index])

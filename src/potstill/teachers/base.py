@@ -113,7 +113,7 @@ class NetworkTeacher:
 
     def save(self, path: Path | str) -> Path:
         """Write this teacher as one ``.safetensors`` file."""
-        networks = {**self.policy.papers(), "layer_norm": self.layer_norm}
+        networks = {**self.policy.kind_metadata(), "layer_norm": self.layer_norm}
         return storage.save(path, "teacher", self._arrays(), {**self.metadata, **networks})
 
 
@@ -126,7 +126,9 @@ def load_teacher(path: Path | str) -> NetworkTeacher:
     arrays, metadata = storage.load(path, "teacher")
     policy = from_arrays(arrays, metadata, path)
     count = sum(name.startswith("critics.") and name.endswith(".weight") for name in arrays)
-    critics = [{k: storage.need(arrays, f"critics.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)]
+    critics = [
+        {k: storage.require_array(arrays, f"critics.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)
+    ]
     check_critics(critics, policy, path)
     return NetworkTeacher(policy, critics, metadata, metadata.get("layer_norm", True))
 

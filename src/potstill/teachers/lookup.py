@@ -11,11 +11,11 @@ from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.teachers.importers import SUFFIXES, import_teacher
 
 
-def find_teacher(teacher: Path | str | None, dataset: Path | str, data: Transitions) -> NetworkTeacher:
+def find_teacher(teacher: Path | str | NetworkTeacher | None, dataset: object, data: Transitions) -> NetworkTeacher:
     """Load or import the teacher for a dataset, and check that it fits.
 
     Args:
-        teacher: a file, or ``None`` for the teacher bundled with ``dataset``.
+        teacher: a file, a teacher, or ``None`` for the teacher bundled with ``dataset``.
         dataset: the name or path that the user gave.
         data: its transitions.
 
@@ -23,15 +23,17 @@ def find_teacher(teacher: Path | str | None, dataset: Path | str, data: Transiti
         PotstillError: none given and none bundled, or a teacher for other sizes of states and actions.
     """
     if teacher is None and str(dataset) not in bundled_names():
-        raise PotstillError(
-            f"{dataset} has no bundled teacher: make one with 'potstill teach {dataset}', then --teacher"
-        )
-    path = Path(teacher) if teacher is not None else BUNDLED / f"{dataset}.teacher.safetensors"
-    found = import_teacher(path, data=data) if path.suffix in SUFFIXES else load_teacher(path)
+        name = dataset if isinstance(dataset, str | Path) else data.name
+        raise PotstillError(f"{name} has no bundled teacher: make one with 'potstill teach {name}', then --teacher")
+    if isinstance(teacher, NetworkTeacher):
+        found, source = teacher, "the teacher"
+    else:
+        path = Path(teacher) if teacher is not None else BUNDLED / f"{dataset}.teacher.safetensors"
+        found, source = import_teacher(path, data=data) if path.suffix in SUFFIXES else load_teacher(path), str(path)
     states, actions = len(found.normaliser.mean), found.action_size
     if (states, actions) != (data.state_size, data.action_size):
         raise PotstillError(
-            f"{path}: made for {states} states and {actions} actions, "
+            f"{source}: made for {states} states and {actions} actions, "
             f"{data.name} has {data.state_size} and {data.action_size}"
         )
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 
-from potstill.runtime.validation import check_fractions, check_ranges, check_types
+from potstill.runtime.validation import Dataclass, check_fractions, check_ranges, check_types
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Training:
         check_training(self)
 
 
-def check_training(settings: object) -> None:
+def check_training(settings: Dataclass) -> None:
     """Raise unless the fields of ``settings`` that :class:`Training` has lie in their ranges."""
     check_ranges(settings, updates=2, batch=1, evaluate_every=2, seed=0)
     check_fractions(settings, "discount")

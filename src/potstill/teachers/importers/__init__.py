@@ -57,7 +57,7 @@ def import_teacher(
     size = len(layers[-1]["bias"]) // (1 if head == "tanh" else 2)
     bounds = ActionBounds.unit(size) if data is None else data.action_bounds
     policy = Policy(layers, normaliser or Normaliser.identity(len(layers[0]["weight"])), bounds, head)
-    from_arrays(policy.arrays(), policy.papers(), path)  # checks that the layers fit together
+    from_arrays(policy.arrays(), policy.kind_metadata(), path)  # checks that the layers fit together
     check_critics(found.critics, policy, path)
     metadata: Metadata = {"algorithm": found.algorithm, "source": f"{kind}: {path.name}"}
     if data is not None:

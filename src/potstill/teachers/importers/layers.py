@@ -40,7 +40,7 @@ def finite(value: object, name: str, path: Path) -> np.ndarray:
 
 def array(tensors: Tensors, name: str, path: Path) -> np.ndarray:
     """The array ``name`` as float32."""
-    return finite(storage.need(tensors, name, path), name, path)
+    return finite(storage.require_array(tensors, name, path), name, path)
 
 
 def scalar(tensors: Tensors, name: str, path: Path) -> float:

@@ -86,7 +86,7 @@ def init_stack(init: Callable[..., Params], key: PRNGKeyArray, sizes: tuple[int,
 
 
 def layer_inputs(params: Params, x: Float[Array, "*B in"]) -> list[Float[Array, "*B _"]]:
-    """The input of each layer of a ReLU network. A :class:`Residual` network adds the first output to the last input."""
+    """The input of each layer of a ReLU network; a :class:`Residual` one adds the first output to the last input."""
     inputs = [x]
     for layer in params[:-1]:
         inputs.append(jax.nn.relu(inputs[-1] @ layer["weight"] + layer["bias"]))

@@ -17,7 +17,7 @@ from potstill.data.selection import sample_episodes
 from potstill.data.transitions import COLUMNS, Normaliser
 from potstill.errors import PotstillError
 from potstill.reports import dataset
-from potstill.teachers.rows import discounted_returns, need_order, returns_to_go
+from potstill.teachers.rows import check_order, discounted_returns, returns_to_go
 
 pytestmark = pytest.mark.filterwarnings("ignore::potstill.errors.PotstillWarning")
 
@@ -103,7 +103,7 @@ def test_rows_are_checked_by_blocks(data, tmp_path, small_blocks):
         with pytest.raises(PotstillError, match=message):
             dataclasses.replace(data, **{key: spoiled})
     with pytest.raises(PotstillError, match=r"next state of row 0 is not .*\(288 such rows\)"):
-        need_order(data, "rebrac")
+        check_order(data, "rebrac")
 
 
 def spoil_header(folder, **changes):
@@ -189,7 +189,7 @@ def test_inspect_sees_what_loading_does_not(folder, tmp_path, capsys):
 
 
 def test_inspect_says_what_it_looked_at(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "LOOKED_AT", 60)
+    monkeypatch.setattr(dataset, "EXAMINED_ROWS", 60)
     result = json.loads((potstill.inspect(folder, out=tmp_path / "seen") / "result.json").read_text())
     assert (result["rows"], result["looked_at"], result["episodes"], result["ends"]["terminations"]) == (
         300,

@@ -14,19 +14,21 @@ from potstill.collection.rollout import Behaviour, Rollout, policy_behaviour, un
 from potstill.collection.sac import SacSettings, require_sac
 from potstill.collection.training import Training, policy_file
 from potstill.config import CollectConfig
-from potstill.config.settings import command_line, configured
+from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.data.registry import load_dataset
 from potstill.environments.making import Environment, make
 from potstill.errors import PotstillError
 from potstill.networks.policy import Policy, load_policy
 from potstill.runtime import storage
-from potstill.runtime.run_folder import RunFolder, check_out, to_json, write_atomically
+from potstill.runtime.files import to_json, write_atomically
+from potstill.runtime.run import Run
+from potstill.runtime.run_folder import RunFolder, check_out
 
 UNSAVED = ("out", "force", "resume")  # settings that do not change the dataset
 
 
-@configured(CollectConfig)
-def collect(config: CollectConfig) -> Path:
+@takes_options(CollectConfig)
+def collect(config: CollectConfig) -> Run:
     """Record transitions of an environment as an offline dataset, with a level as in D4RL.
 
     The default level, ``replay``, trains SAC (stable-baselines3, the extra ``collect``) and records every transition
@@ -36,7 +38,7 @@ def collect(config: CollectConfig) -> Path:
     run keeps what was recorded; ``resume=True`` continues it.
 
     Returns:
-        The run folder.
+        The run.
 
     Raises:
         PotstillError: the environment or the level is unknown, a space is not supported, an extra is missing, the
@@ -48,14 +50,14 @@ def collect(config: CollectConfig) -> Path:
         ... # doctest: +ELLIPSIS
         roll-out in Pendulum-v1 300/300 ...
     """
-    resumed = check_out(config)
+    resumed = check_out(config.out, record_settings(config), force=config.force, resume=config.resume)
     env = make(config.env_id)
     plan = _plan(config)
     policy = None if config.policy is None else _load_fitting_policy(config.policy, config.env_id, env)
     if plan.training_steps:
         require_sac()
     require_format(config.format)
-    folder = RunFolder(config.out, "collect", config, force=config.force, resume=resumed)
+    folder = RunFolder(config.out, "collect", record_settings(config), force=config.force, resume=resumed)
     job = Job(config, plan, folder, env, policy, measure_reference(config.env_id, config.seed))
     stage: Training | Rollout | None = None
     try:
@@ -67,7 +69,7 @@ def collect(config: CollectConfig) -> Path:
     assert stage is not None
     path, card = _write(stage.recorded(), job)
     _finish(path, card, folder)
-    return folder.path
+    return folder.run
 
 
 def _plan(config: CollectConfig) -> CollectionPlan:

@@ -12,17 +12,18 @@ import numpy as np
 from jaxtyping import Bool
 
 from potstill.config import ConvertConfig
-from potstill.config.settings import command_line, configured
+from potstill.config.settings import command_line, takes_options
 from potstill.data.mapped import write_mapped
 from potstill.data.registry import load_dataset
 from potstill.data.selection import Part, Selection, check_compatible, read_kept, select_rows
 from potstill.data.streaming import copy_if_large
 from potstill.errors import PotstillError, PotstillWarning
+from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free, fresh_path
 
 
-@configured(ConvertConfig)
-def convert(config: ConvertConfig) -> Path:
+@takes_options(ConvertConfig)
+def convert(config: ConvertConfig) -> Run:
     """Merge datasets, select rows of them, and write one folder that every command takes as its dataset.
 
     The rows are memory-mapped, so that the data may be larger than memory: ``teach`` and ``distill`` read the rows
@@ -30,7 +31,7 @@ def convert(config: ConvertConfig) -> Path:
     pieces. The last row of each dataset ends its episode. The folder gets its name when it is complete.
 
     Returns:
-        The folder. It is a run folder too.
+        The run, whose folder is the dataset.
 
     Raises:
         PotstillError: a dataset cannot be read, datasets do not fit together, no row is left, the disk is full, or
@@ -51,7 +52,7 @@ def convert(config: ConvertConfig) -> Path:
     )
     check_free(config.out, force=config.force)
     out = fresh_path("convert") if config.out is None else Path(config.out)
-    folder = RunFolder(out.with_name(out.name + ".partial"), "convert", config, force=True)
+    folder = RunFolder(out.with_name(out.name + ".partial"), "convert", record_settings(config), force=True)
     copies = folder.path / "spool"
     try:
         places = [copy_if_large(source, copies / str(number)) for number, source in enumerate(config.sources)]
@@ -67,7 +68,7 @@ def convert(config: ConvertConfig) -> Path:
     finally:
         shutil.rmtree(folder.path, ignore_errors=True)  # an incomplete folder is useless
     print(f"{out}: {sum(map(np.sum, kept)):,} of {sum(map(len, kept)):,} rows")
-    return out
+    return Run(out)
 
 
 def _describe(sources: Sequence[Path | str], places: Sequence[Path | str]) -> list[Part]:

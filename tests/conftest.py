@@ -1,6 +1,8 @@
 """Strict tests: shapes are checked at run time, warnings are errors, gradients are checked in float64."""
 
 import os
+import pkgutil
+from importlib.util import find_spec
 
 from jaxtyping import install_import_hook
 
@@ -10,7 +12,9 @@ if WORKER and hasattr(os, "sched_setaffinity"):
     CORES = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {CORES[int(WORKER.removeprefix("gw")) % len(CORES)]})
 
-install_import_hook("potstill", "beartype.beartype")
+# Not the configs: a part may be an object where the command line takes a name. They check their fields themselves.
+ROOMS = [m.name for m in pkgutil.iter_modules(find_spec("potstill").submodule_search_locations) if m.name != "config"]
+install_import_hook([f"potstill.{room}" for room in ROOMS], "beartype.beartype")
 
 from pathlib import Path  # noqa: E402
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from potstill.config import TeachConfig
 from potstill.config.parts import resolve_part
-from potstill.config.settings import record_settings, takes_options
+from potstill.config.settings import read_settings, record_settings, takes_options
 from potstill.data.blocks import extremes
 from potstill.data.registry import load_dataset
 from potstill.data.selection import sample_episodes
@@ -145,8 +145,8 @@ def _check_out(config: TeachConfig) -> bool:
         check_free(config.out, force=config.force)
         return False
     saved = read_json(path)
-    if TeachConfig.from_record(saved) != saved:
-        write_json(path, TeachConfig.from_record(saved))
+    if TeachConfig.from_record(saved) != saved:  # version 0.1 wrote it
+        write_json(path, {"command": "teach", **record_settings(read_settings(TeachConfig, saved))})
     check_same(path.parent, record_settings(config))
     return True
 

@@ -19,7 +19,7 @@ from potstill.evaluation.statistics import return_label, summarise
 from potstill.runtime.files import JsonObject, read_json, write_atomically, write_json
 from potstill.runtime.progress import Tracker
 from potstill.runtime.run import Run
-from potstill.runtime.run_folder import RunFolder, check_free, check_same
+from potstill.runtime.run_folder import RunFolder, check_out
 from potstill.runtime.storage import file_hash
 from potstill.teachers.algorithms.base import Algorithm
 from potstill.teachers.base import load_teacher
@@ -140,16 +140,13 @@ def _teach_candidates(config: TeachConfig) -> Run:
 
 
 def _check_out(config: TeachConfig) -> bool:
-    """Raise unless the run can go to ``--out``; return whether it continues a run there."""
+    """Check that the run can go to ``--out``; return whether it continues a run there."""
     path = None if config.out is None else Path(config.out) / "config.json"
-    if path is None or not (config.resume and path.exists()):
-        check_free(config.out, force=config.force)
-        return False
-    saved = read_json(path)
-    if TeachConfig.from_record(saved) != saved:  # version 0.1 wrote it
-        write_json(path, {"command": "teach", **record_settings(read_settings(TeachConfig, saved))})
-    check_same(path.parent, record_settings(config))
-    return True
+    if config.resume and path is not None and path.exists():
+        saved = read_json(path)
+        if TeachConfig.from_record(saved) != saved:  # version 0.1 wrote it
+            write_json(path, {"command": "teach", **record_settings(read_settings(TeachConfig, saved))})
+    return check_out(config.out, record_settings(config), force=config.force, resume=config.resume)
 
 
 def _load_progress(folder: RunFolder, learner: Learner, scores: OfflineScores | None) -> Progress:

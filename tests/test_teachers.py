@@ -212,8 +212,8 @@ def test_runs_of_version_0_1_are_resumed_and_reproduced(tmp_path, capsys):
     assert "hold the same bytes" in capsys.readouterr().out
     (run / "result.json").unlink()  # as if it had been interrupted before its first checkpoint
     with pytest.raises(PotstillError, match=r"has algorithm .*0\.9.*, not .*0\.8"):
-        potstill.teach(path, algorithm=Iql(expectile=0.8), out=run, resume=True, **options)
-    potstill.teach(path, algorithm=Iql(expectile=0.9), out=run, resume=True, **options)
+        potstill.teach(path, algorithm=Iql(expectile=0.8), out=run.path, resume=True, **options)
+    potstill.teach(path, algorithm=Iql(expectile=0.9), out=run.path, resume=True, **options)
     assert read_json(run / "result.json")["sha256"] == read_json(tmp_path / "again" / "result.json")["sha256"]
 
 

@@ -78,6 +78,7 @@ def test_public_names_have_a_page_and_a_docstring(reference):
     assert {f"potstill.{name}" for name in potstill.__all__} <= set(names)
     for full in set(names.values()):
         value = reference.value_of(full)
+        assert not inspect.ismodule(value), f"{full} is hidden by a module of the same name"
         if inspect.isclass(value) or inspect.isroutine(value):
             assert reference.summary(value), f"{full} has no docstring"
 

@@ -18,7 +18,7 @@ from potstill.config.settings import record_settings, takes_options
 from potstill.data.registry import load_dataset
 from potstill.data.split import training_rows
 from potstill.data.transitions import Transitions
-from potstill.distillation.initial_pairs import initial_pairs
+from potstill.distillation.initial_states import initial_pairs
 from potstill.distillation.outer_loop import Iterate, optimise_pairs
 from potstill.distillation.schedule import Schedule
 from potstill.errors import PotstillError

@@ -11,7 +11,7 @@ from potstill.config import DistillConfig
 from potstill.config.parts import describe_part, resolve_part
 from potstill.data.transitions import Transitions
 from potstill.distillation.defaults import default_action_limit, default_states
-from potstill.distillation.initial_pairs import INITIAL_STATES, InitialStates
+from potstill.distillation.initial_states import INITIAL_STATES, InitialStates
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.objectives.base import ObjectiveFunction
 from potstill.distillation.objectives.weights import split_names

@@ -13,10 +13,10 @@ from potstill.distillation.solvers import SOLVERS
 from potstill.runtime.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from potstill.distillation.initial_pairs import INITIAL_STATES, initial_pairs
+    from potstill.distillation.initial_states import INITIAL_STATES, initial_pairs
     from potstill.distillation.objectives.base import Objective, ObjectiveFunction, StateTable
     from potstill.distillation.objectives.cloning import ActionValueCloning, DataCloning, PolicyCloning
-    from potstill.distillation.objectives.q_gap import QGap
+    from potstill.distillation.objectives.gap import QGap
     from potstill.distillation.objectives.weights import WEIGHTINGS, find_weighting
     from potstill.distillation.outer_loop import Iterate, OuterSettings, optimise_pairs
     from potstill.distillation.schedule import Schedule
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from potstill.students.training import Pairs
 
 _HOMES = {
-    "INITIAL_STATES": "initial_pairs",
+    "INITIAL_STATES": "initial_states",
     "WEIGHTINGS": "objectives.weights",
     "ActionValueCloning": "objectives.cloning",
     "DataCloning": "objectives.cloning",
@@ -43,7 +43,7 @@ _HOMES = {
     "OuterSettings": "outer_loop",
     "Pairs": "outer_loop",
     "PolicyCloning": "objectives.cloning",
-    "QGap": "objectives.q_gap",
+    "QGap": "objectives.gap",
     "Schedule": "schedule",
     "Solver": "solvers.base",
     "StateTable": "objectives.base",
@@ -51,7 +51,7 @@ _HOMES = {
     "Unroll": "solvers.unroll",
     "build_state_table": "state_table",
     "find_weighting": "objectives.weights",
-    "initial_pairs": "initial_pairs",
+    "initial_pairs": "initial_states",
     "optimise_pairs": "outer_loop",
 }
 

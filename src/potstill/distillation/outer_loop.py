@@ -205,7 +205,7 @@ def optimise_pairs(
     """Optimise pairs for an objective: the whole outer loop, as a generator.
 
     Args:
-        pairs: the initial pairs, see :func:`~potstill.distillation.initial_pairs.initial_pairs`.
+        pairs: the initial pairs, see :func:`~potstill.distillation.initial_states.initial_pairs`.
         table: the dataset's states, see :func:`~potstill.distillation.state_table.build_state_table`.
         teacher: gives actions and values in moved states; ``None`` for objectives that need none.
         objective: what to minimise; ``None`` yields the initial pairs alone.

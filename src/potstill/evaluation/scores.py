@@ -13,7 +13,7 @@ from jaxtyping import Float
 from potstill.data.split import held_out_rows
 from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate
-from potstill.distillation.objectives.q_gap import q_gap
+from potstill.distillation.objectives.gap import q_gap
 from potstill.distillation.state_table import build_state_table
 from potstill.environments.references import RAW, Reference, reference_returns
 from potstill.environments.rollouts import Act, play

@@ -15,7 +15,7 @@ from potstill.runtime.registry import Registry
 if TYPE_CHECKING:
     from potstill.distillation.objectives.base import Objective, ObjectiveFunction, StateTable, weighted_loss
     from potstill.distillation.objectives.cloning import ActionValueCloning, DataCloning, PolicyCloning
-    from potstill.distillation.objectives.q_gap import QGap, q_gap
+    from potstill.distillation.objectives.gap import QGap, q_gap
     from potstill.distillation.objectives.weights import WEIGHTINGS, Weighting, find_weighting
 
 OBJECTIVES: Registry[type[Objective] | ObjectiveFunction] = Registry(
@@ -25,9 +25,9 @@ OBJECTIVES: Registry[type[Objective] | ObjectiveFunction] = Registry(
         "dbc": "potstill.distillation.objectives.cloning:DataCloning",
         "pbc": "potstill.distillation.objectives.cloning:PolicyCloning",
         "av-pbc": "potstill.distillation.objectives.cloning:ActionValueCloning",
-        "q-gap": "potstill.distillation.objectives.q_gap:QGap",
-        "q-gap-mean": "potstill.distillation.objectives.q_gap:QGapMean",
-        "q-gap-each": "potstill.distillation.objectives.q_gap:QGapEach",
+        "q-gap": "potstill.distillation.objectives.gap:QGap",
+        "q-gap-mean": "potstill.distillation.objectives.gap:QGapMean",
+        "q-gap-each": "potstill.distillation.objectives.gap:QGapEach",
     },
 )
 """Objectives by name; other packages add theirs under the entry-point group ``potstill.objectives``."""
@@ -58,8 +58,8 @@ __getattr__ = lazy_names(
         "ObjectiveFunction": "base",
         "StateTable": "base",
         "weighted_loss": "base",
-        "QGap": "q_gap",
-        "q_gap": "q_gap",
+        "QGap": "gap",
+        "q_gap": "gap",
         "WEIGHTINGS": "weights",
         "Weighting": "weights",
         "find_weighting": "weights",

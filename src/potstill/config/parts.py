@@ -191,7 +191,10 @@ def describe_part(kind: str, part: object, registry: Mapping[str, object], **hid
         hidden: fields that are recorded elsewhere, such as a solver's recipe.
     """
     if isinstance(part, Part) and part.name in registry:
-        return Part(part.name, parse_fields(kind, part, registry[part.name]))
+        default = registry[part.name]
+        fields = parse_fields(kind, part, default)
+        fields = {name: value for name, value in fields.items() if value != getattr(default, name, None)}
+        return Part(part.name, fields) if fields else part.name
     if isinstance(part, str | Part | dict):
         return part
     found: list[tuple[int, str, dict[str, FieldValue]]] = []

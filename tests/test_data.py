@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from potstill.data import checks
 from potstill.data.formats.d4rl import read_d4rl, write_d4rl
-from potstill.data.formats.layouts import qlearning_rows
+from potstill.data.formats.qlearning import qlearning_rows
 from potstill.data.registry import load_dataset
 from potstill.data.split import held_out_rows, training_rows
 from potstill.errors import PotstillError
@@ -35,10 +35,10 @@ def test_the_rule_by_hand():
     columns["timeouts"] = np.array([False, False, False, True, False, False])
     rows = qlearning_rows(columns, source="hand")
     # row 3 timed out: no next state; row 5 is the last; row 2's next state is row 3's
-    np.testing.assert_array_equal(rows["observations"], columns["observations"][[0, 1, 2, 4]])
-    np.testing.assert_array_equal(rows["next_observations"], columns["observations"][[1, 2, 3, 5]])
-    np.testing.assert_array_equal(rows["terminations"], [False, True, False, False])
-    np.testing.assert_array_equal(rows["truncations"], [False, False, True, True])
+    np.testing.assert_array_equal(rows.observations, columns["observations"][[0, 1, 2, 4]])
+    np.testing.assert_array_equal(rows.next_observations, columns["observations"][[1, 2, 3, 5]])
+    np.testing.assert_array_equal(rows.terminations, [False, True, False, False])
+    np.testing.assert_array_equal(rows.truncations, [False, False, True, True])
 
 
 def test_without_timeouts_a_counter_decides():
@@ -47,8 +47,8 @@ def test_without_timeouts_a_counter_decides():
     columns["terminals"] = np.arange(2500) == 299
     rows = qlearning_rows(columns, source="hand")
     # episodes: 300 rows by termination, 1000 by count, 1000 by count, 200 at the end of the file
-    assert len(rows["rewards"]) == 2500 - 2 - 1
-    assert rows["truncations"].sum() == 3
+    assert len(rows.rewards) == 2500 - 2 - 1
+    assert rows.truncations.sum() == 3
 
 
 def test_hdf5_and_npz_give_the_same_transitions(tmp_path, columns):
@@ -179,10 +179,10 @@ def test_any_time_outs_in_any_chunk(flags):
             return
         rows = qlearning_rows(columns, source="hand")
     for key in ("observations", "actions", "rewards"):
-        np.testing.assert_array_equal(rows[key], columns[key][wanted[:, 0]])
-    np.testing.assert_array_equal(rows["next_observations"], columns["observations"][wanted[:, 1]])
-    np.testing.assert_array_equal(rows["terminations"], wanted[:, 2])
-    np.testing.assert_array_equal(rows["truncations"], wanted[:, 3])
+        np.testing.assert_array_equal(getattr(rows, key), columns[key][wanted[:, 0]])
+    np.testing.assert_array_equal(rows.next_observations, columns["observations"][wanted[:, 1]])
+    np.testing.assert_array_equal(rows.terminations, wanted[:, 2])
+    np.testing.assert_array_equal(rows.truncations, wanted[:, 3])
 
 
 @pytest.mark.parametrize("options", [{}, {"compression": "gzip"}, {"chunks": (7, 3)}, {"chunks": (60, 1)}])

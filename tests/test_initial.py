@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from potstill.distillation.initial_pairs import INITIAL, drawn_apart, initial_pairs
+from potstill.distillation.initial_states import INITIAL, drawn_apart, initial_pairs
 from potstill.distillation.objectives import Batch
 from potstill.errors import PotstillError
 

@@ -15,7 +15,7 @@ from potstill.cli import main
 from potstill.data.bounds import ActionBounds
 from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
-from potstill.environments.registry import RAW, REFERENCES, normalised, reference_returns
+from potstill.environments.references import RAW, REFERENCES, normalised_return, reference_returns
 from potstill.reports.dataset import (
     dataset_statistics,
     duplicated_share,
@@ -72,7 +72,7 @@ def test_dataset_statistics_the_bundled_dataset(bundled):
     assert sum(bundled["lengths"]["histogram"]["counts"]) == bundled["episodes"]
     assert bundled["lengths"]["mean"] * bundled["episodes"] == pytest.approx(bundled["rows"])
     assert np.sum(bundled["coverage"]["cells"]) == bundled["coverage"]["states"]
-    assert bundled["scores"]["mean"] == pytest.approx(normalised(bundled["returns"]["mean"], "Hopper-v5"))
+    assert bundled["scores"]["mean"] == pytest.approx(normalised_return(bundled["returns"]["mean"], "Hopper-v5"))
     assert bundled["scores"]["bc"] == pytest.approx(23.3, abs=0.1)
     assert bundled["environment"] == {"declared": "Hopper-v5", "fits": []}
     assert dataset_warnings(bundled) == []
@@ -125,9 +125,9 @@ def test_reference_returns():
     assert mujoco <= set(REFERENCES)
     assert all(reference.random < reference.expert and reference.source for reference in REFERENCES.values())
     assert reference_returns("Ant-v5")[:2] == (-325.6, 3879.7)
-    assert normalised(-43.0, "Reacher-v4") == pytest.approx(0.0)
+    assert normalised_return(-43.0, "Reacher-v4") == pytest.approx(0.0)
     assert reference_returns("Pendulum-v1") == reference_returns(None) == RAW
-    assert normalised(7.0, RAW) == 7.0
+    assert normalised_return(7.0, RAW) == 7.0
 
 
 def test_a_datasets_own_reference_scores_come_first():

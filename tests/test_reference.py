@@ -10,7 +10,7 @@ from test_readers import hand_minari, timed_out
 
 import potstill
 from potstill.data.bounds import ActionBounds
-from potstill.environments.registry import RAW, reference_returns
+from potstill.environments.references import RAW, reference_returns
 from potstill.evaluation.scores import TEACHER_SEED, measured_reference, policy_returns
 from potstill.evaluation.statistics import summarise
 from potstill.reports import print_scores

@@ -142,7 +142,7 @@ def test_towers_that_do_not_fit_are_refused(tmp_path, change, message):
     policy = crew([0], TOWERS).policy(0)
     arrays = policy.arrays()
     arrays["layers.1.weight"] = change(arrays["layers.1.weight"])
-    path = storage.save(tmp_path / "p.safetensors", "policy", arrays, policy.papers())
+    path = storage.save(tmp_path / "p.safetensors", "policy", arrays, policy.kind_metadata())
     with pytest.raises(PotstillError, match=message):
         load_policy(path)
 

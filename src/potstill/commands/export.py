@@ -6,10 +6,10 @@ from pathlib import Path
 
 from potstill import exports
 from potstill.config import ExportConfig
-from potstill.config.settings import configured
+from potstill.config.settings import takes_options
 
 
-@configured(ExportConfig)
+@takes_options(ExportConfig)
 def export(config: ExportConfig) -> Path:
     """Write ``config.distillate`` to ``config.path``. In Python, :func:`potstill.export` does the same.
 

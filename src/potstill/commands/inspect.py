@@ -7,8 +7,8 @@ from pathlib import Path
 
 from potstill.bundled import bundled_names
 from potstill.config import InspectConfig
-from potstill.config.settings import configured
-from potstill.data.mapped import check_papers
+from potstill.config.settings import record_settings, takes_options
+from potstill.data.mapped import check_header
 from potstill.data.registry import load_dataset
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.reports.artefacts import describe_artefact
@@ -25,7 +25,7 @@ from potstill.runtime.run_folder import RunFolder, check_free
 ARTEFACTS = ("distillate.safetensors", "teacher.safetensors")  # in a run folder
 
 
-@configured(InspectConfig)
+@takes_options(InspectConfig)
 def inspect(config: InspectConfig) -> Run:
     """Report what a distillate, teacher, policy or dataset holds, with warnings about a dataset.
 
@@ -85,14 +85,14 @@ def _describe_dataset(config: InspectConfig) -> tuple[DatasetStatistics, list[st
         source = config.path if isinstance(config.path, str) else Path(config.path)
         data = load_dataset(source, download=config.download, action_scale=config.action_scale)
         if data.mapped:
-            check_papers(data, Path(config.path))
+            check_header(data, Path(config.path))
     statistics = dataset_statistics(data)
     raised = [str(warning.message) for warning in caught if issubclass(warning.category, PotstillWarning)]
     return statistics, [*raised, *dataset_warnings(statistics)]
 
 
 def _save(config: InspectConfig, result: JsonObject, page: str) -> RunFolder:
-    folder = RunFolder(config.out, "inspect", config, force=config.force)
+    folder = RunFolder(config.out, "inspect", record_settings(config), force=config.force)
     write_atomically(folder.path / "inspect.html", page.encode())
     folder.finish(result)
     return folder

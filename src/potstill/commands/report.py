@@ -60,7 +60,7 @@ def _report(config: ReportConfig) -> Run:
     for path, result in results.items():
         if "student" not in result:
             raise PotstillError(f"{path}: its result.json holds no scores of students")
-    folder = RunFolder(config.out, "report", config, force=config.force)
+    folder = RunFolder(config.out, "report", record_settings(config), force=config.force)
     summary: dict[str, dict[str, dict[str, float]]] = {}
     for path, result in results.items():
         print_scores(result, f"{path}: {result.get('dataset') or result['env_id']}")

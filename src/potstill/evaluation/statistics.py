@@ -7,7 +7,7 @@ from typing import TypeAlias, TypedDict, overload
 import numpy as np
 from jaxtyping import Float
 
-from potstill.environments.registry import Reference, normalised, reference_returns
+from potstill.environments.references import Reference, normalised_return, reference_returns
 from potstill.runtime.files import JsonMapping
 
 RESAMPLES = 2000
@@ -86,7 +86,7 @@ def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> 
     >>> round(summary["mean"], 6), summary["std_over"]
     (100.0, 'episodes')
     """
-    scores = normalised(returns, reference)
+    scores = normalised_return(returns, reference)
     spread = scores.mean(axis=1) if len(scores) > 1 else scores[0]
     return {
         "mean": float(scores.mean()),

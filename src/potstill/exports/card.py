@@ -249,7 +249,7 @@ def _one_line(text: object) -> str:
 
 def _deviation(recipe: Recipe) -> str:
     """What a recipe does that neither the steps nor the code of the card do."""
-    words = [INITIALISATIONS[recipe.start]] if recipe.start in INITIALISATIONS else []
+    words = [INITIALISATIONS[recipe.initialisation]] if recipe.initialisation in INITIALISATIONS else []
     if recipe.residual:
         words.append("adds the first hidden layer to the last")
     if recipe.sampled:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from potstill.bundled import BUNDLED, bundled_names
 from potstill.data.blocks import blocks
-from potstill.data.selection import episode_sample
+from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
-from potstill.environments.registry import REFERENCES, make, normalised, reference_returns
+from potstill.environments.making import make
+from potstill.environments.references import REFERENCES, normalised_return, reference_returns
 from potstill.errors import PotstillError
 from potstill.reports.schema import (
     ActionStatistics,
@@ -46,7 +47,7 @@ def dataset_statistics(data: Transitions) -> DatasetStatistics:
     >>> statistics["episodes"], statistics["coverage"]["components"]
     (1100, 8)
     """
-    returns, seen = data.episode_returns(), episode_sample(data, EXAMINED_ROWS)
+    returns, seen = data.episode_returns(), sample_episodes(data, EXAMINED_ROWS)
     return {
         "kind": "dataset",
         "name": data.name,
@@ -230,7 +231,7 @@ def score_statistics(data: Transitions, returns: Float[np.ndarray, " E"]) -> Dat
     reference = reference_returns(data.env_id, data.card)
     if reference.source is None:
         return None
-    scores = normalised(returns, reference)
+    scores = normalised_return(returns, reference)
     cloned = BUNDLED / f"{data.name}.bc.json"
     known = read_json(cloned)["bc"]["mean"] if data.name in bundled_names() and cloned.exists() else None
     return {
@@ -239,5 +240,5 @@ def score_statistics(data: Transitions, returns: Float[np.ndarray, " E"]) -> Dat
         "random_return": reference.random,
         "expert_return": reference.expert,
         "source": reference.source,
-        "bc": data.card.get("bc", known),
+        "bc": cast("float | None", data.card.get("bc", known)),
     }

@@ -11,7 +11,7 @@ from jaxtyping import Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from potstill.environments.registry import normalised
+from potstill.environments.references import normalised_return
 from potstill.evaluation.statistics import Result, return_label
 from potstill.runtime.files import JsonObject
 
@@ -46,7 +46,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 def plot_returns(path: Path, returns: Sequence[float], env_id: str) -> Path:
     """Normalised returns of a collected dataset's episodes: in order (left) and as a histogram (right)."""
-    scores = normalised(np.array(returns or [0.0]), env_id)
+    scores = normalised_return(np.array(returns or [0.0]), env_id)
     figure, (left, right) = new_figure(2)
     label = return_label({"env_id": env_id})
     left.plot(scores, ".", color=BLUE, markersize=3)

@@ -47,7 +47,7 @@ def choose_states(states: np.ndarray, count: int) -> np.ndarray:
 def draw(distillate_path: Path, picture: Path) -> None:
     """Draw distilled states (top row), and the states one environment step later (bottom row)."""
     from potstill.distillate import load
-    from potstill.environments.registry import make
+    from potstill.environments.making import make
 
     distillate = load(distillate_path)
     env_id = distillate.env_id or ""

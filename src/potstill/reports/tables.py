@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from potstill.environments.registry import reference_returns
+from potstill.environments.references import reference_returns
 from potstill.evaluation.statistics import Result, reference_in, return_label
 from potstill.reports.plots import plot_curve
 from potstill.reports.states import render_states

@@ -197,7 +197,7 @@ def test_inspect_says_what_it_looked_at(folder, tmp_path, monkeypatch):
         12,
         12,
     )
-    assert any("those of 50 of the 300 rows" in line for line in result["warnings"])
+    assert any("come from 50 of 300 rows" in line for line in result["warnings"])
 
 
 def test_a_folder_without_a_header_is_no_dataset(folder):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 import gymnasium
 import numpy as np
@@ -54,6 +54,34 @@ FORMS = {
 }
 
 
+class Card(TypedDict):
+    """The card of a dataset, as JSON holds it."""
+
+    env_id: str
+    level: str
+    algorithm: str
+    seed: int
+    steps: int
+    complete: bool
+    episodes: int
+    returns: Mapping[str, float]
+    reference: Mapping[str, float | str]
+    policies: Mapping[str, Mapping[str, float]]
+    goals: Mapping[str, float | None]
+    observations: Observations
+    command: str
+    settings: Mapping[str, object]
+    versions: Mapping[str, str]
+    scores: NotRequired[Mapping[str, float]]
+
+
+class Observations(TypedDict):
+    """The shape of the environment's observations, and how they were flattened."""
+
+    shape: Sequence[int]
+    flattened: NotRequired[str]
+
+
 @dataclass(frozen=True)
 class Origin:
     """How a dataset is collected: what its card holds apart from the recording."""
@@ -82,10 +110,10 @@ def make_card(
     recording: Recording,
     origin: Origin,
     *,
-    policies: Mapping[str, Mapping[str, object]],
-    reference: Mapping[str, object],
+    policies: Mapping[str, Mapping[str, float]],
+    reference: Mapping[str, float | str],
     env: Environment,
-) -> dict[str, Any]:
+) -> Card:
     """Make the card of a dataset, in values that JSON can hold.
 
     Args:
@@ -97,7 +125,7 @@ def make_card(
     """
     plan, returns = origin.plan, np.array(recording.returns() or [0.0])
     packages = ["gymnasium", "mujoco", "numpy"] + (["stable-baselines3", "torch"] if plan.training_steps else [])
-    card: dict[str, Any] = {
+    card: Card = {
         "env_id": origin.env_id,
         "level": plan.level,
         "algorithm": origin.algorithm,
@@ -117,11 +145,10 @@ def make_card(
     if has_reference(origin.env_id):
         scores = normalised_return(returns, origin.env_id)
         card["scores"] = {"mean": float(scores.mean()), "best": float(scores.max())}
-    plain: dict[str, Any] = to_json(card)
-    return plain
+    return cast(Card, to_json(card))
 
 
-def measure_reference(env_id: str, seed: int) -> dict[str, Any]:
+def measure_reference(env_id: str, seed: int) -> dict[str, float | str]:
     """The reference returns ``random`` and ``expert`` of an environment, with their ``source``.
 
     If none are known, ``random`` alone, measured in ten episodes of uniformly random actions.
@@ -133,15 +160,14 @@ def measure_reference(env_id: str, seed: int) -> dict[str, Any]:
     return {"random": measured, "source": f"measured here in {MEASURED} episodes of uniformly random actions"}
 
 
-def _describe_observations(env: Environment) -> dict[str, object]:
-    """The shape of the environment's observations, and how they were flattened."""
+def _describe_observations(env: Environment) -> Observations:
     if not isinstance(env, gymnasium.wrappers.FlattenObservation):
         return {"shape": env.observation_space.shape}
     rule = "row by row (C order), as gymnasium.wrappers.FlattenObservation does"
     return {"shape": env.env.observation_space.shape, "flattened": rule}
 
 
-def make_page(card: Mapping[str, Any], file: str, form: str) -> str:
+def make_page(card: Card, file: str, form: str) -> str:
     """The card as Markdown, with the YAML head that the Hub reads.
 
     Args:

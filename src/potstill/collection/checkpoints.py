@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from potstill.collection.episodes import Recording
-from potstill.collection.sac import Trainer
+from potstill.collection.sac import Agent, Trainer
 from potstill.errors import PotstillError
 from potstill.runtime import storage
 
 if TYPE_CHECKING:
+    from stable_baselines3.common.buffers import ReplayBuffer
     from torch import Tensor
 
 SLOTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam, for every parameter
@@ -79,7 +80,7 @@ def load_training(path: Path, trainer: Trainer) -> tuple[Recording, dict[str, An
     return recording, metadata
 
 
-def _get_state(agent: Any) -> dict[str, Tensor]:
+def _get_state(agent: Agent) -> dict[str, Tensor]:
     """All tensors of the networks and of their optimisers, by path."""
     named = {"log_ent_coef": agent.log_ent_coef.detach()}
     for part, state in agent.get_parameters().items():
@@ -91,7 +92,7 @@ def _get_state(agent: Any) -> dict[str, Tensor]:
     return named
 
 
-def _set_state(agent: Any, named: Mapping[str, np.ndarray]) -> None:
+def _set_state(agent: Agent, named: Mapping[str, np.ndarray]) -> None:
     """Restore what :func:`_get_state` returned."""
     import torch
 
@@ -111,12 +112,12 @@ def _set_state(agent: Any, named: Mapping[str, np.ndarray]) -> None:
     agent.set_parameters(parts, exact_match=True, device="cpu")
 
 
-def _buffer_rows(buffer: Any) -> int:
+def _buffer_rows(buffer: ReplayBuffer) -> int:
     """The number of rows that a replay buffer holds."""
     return int(buffer.buffer_size if buffer.full else buffer.pos)
 
 
-def _fill_buffer(buffer: Any, recording: Recording, actions: np.ndarray) -> None:
+def _fill_buffer(buffer: ReplayBuffer, recording: Recording, actions: np.ndarray) -> None:
     """Fill a replay buffer with the recorded steps. Its row t, modulo its size, holds step t of each lane."""
     for lane in range(buffer.n_envs):
         episodes = [episode for episode in recording.episodes if episode.lane == lane]

@@ -6,13 +6,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from potstill.collection.card import Card
 from potstill.collection.episodes import Recording
 from potstill.data.bounds import ActionBounds
 from potstill.data.formats.d4rl import round_mantissa, write_d4rl
@@ -34,9 +35,7 @@ def require_format(form: str) -> None:
         raise missing_extra("minari", "minari")
 
 
-def write_recording(
-    folder: Path, recording: Recording, form: str, bits: int, env: Environment, card: Mapping[str, Any]
-) -> Path:
+def write_recording(folder: Path, recording: Recording, form: str, bits: int, env: Environment, card: Card) -> Path:
     """Write a recording into a run folder, completely or not at all.
 
     Args:
@@ -75,7 +74,7 @@ def dataset_id(env_id: str, level: str) -> str:
     return re.sub(r"[^-\w]", "_", f"{name}-{level}-v0")
 
 
-def _episodes(recording: Recording, bits: int) -> Iterator[dict[str, Any]]:
+def _episodes(recording: Recording, bits: int) -> Iterator[dict[str, np.ndarray]]:
     """Episodes by Minari's column names. A cut episode counts as truncated."""
     for episode in recording.episodes:
         last = np.arange(len(episode)) == len(episode) - 1
@@ -99,7 +98,7 @@ def _json_spec(env: Environment) -> EnvSpec | None:
     return env.spec
 
 
-def _minari_metadata(card: Mapping[str, Any]) -> dict[str, Any]:
+def _minari_metadata(card: Card) -> dict[str, object]:
     low, high = (card["reference"].get(name) for name in ("random", "expert"))
     scores = {} if high is None else {"ref_min_score": low, "ref_max_score": high}
     return {

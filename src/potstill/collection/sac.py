@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium
 import numpy as np
@@ -18,7 +18,11 @@ from potstill.errors import missing_extra
 from potstill.networks.policy import Policy
 from potstill.runtime.validation import check_ranges
 
-GeneratorState = dict[str, Any]  # of a NumPy bit generator, as JSON holds it
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Agent = Any  # stable_baselines3.SAC, whose type hints are incomplete
+GeneratorState = Mapping[str, Any]  # of a NumPy bit generator, as JSON holds it
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def require_sac() -> None:
         raise missing_extra("stable-baselines3", "collect") from None
 
 
-class Lane(gymnasium.Wrapper):
+class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     """One of the environments of a training, which records its episodes.
 
     Args:
@@ -68,16 +72,16 @@ class Lane(gymnasium.Wrapper):
     """
 
     def __init__(self, env: Environment, number: int, on_episode: Callable[[Episode], None]) -> None:
-        super().__init__(cast(Any, env))
+        super().__init__(cast("gymnasium.Env[np.ndarray, np.ndarray]", env))
         self.number, self.on_episode = number, on_episode
         self.generator: GeneratorState = {}  # the state before the running episode started
         self.restored: GeneratorState | None = None
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+        self, *, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> tuple[np.ndarray, dict[str, object]]:
         """Start an episode. After :meth:`restore` the restored random generator is used, and the seed is ignored."""
-        random: Any = self.env.unwrapped.np_random.bit_generator
+        random = self.env.unwrapped.np_random.bit_generator
         if self.restored is not None:
             random.state = self.restored
             seed, self.restored = None, None
@@ -86,7 +90,7 @@ class Lane(gymnasium.Wrapper):
         self.episode = OpenEpisode(observation)
         return observation, info
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
         """Take a step, and record it."""
         after, reward, terminated, truncated, info = self.env.step(action)
         self.episode.add(action, float(reward), after)
@@ -98,7 +102,7 @@ class Lane(gymnasium.Wrapper):
 
     def generator_state(self) -> GeneratorState:
         """The random generator's state from which an episode restarts: the next one, or the running one at step 0."""
-        current: GeneratorState = cast(Any, self.env.unwrapped.np_random.bit_generator).state
+        current = self.env.unwrapped.np_random.bit_generator.state
         return current if len(self.episode) else self.generator
 
     def restore(self, generator: GeneratorState) -> None:
@@ -124,12 +128,12 @@ class Trainer:
         from stable_baselines3.common.vec_env import DummyVecEnv
 
         torch.set_num_threads(settings.threads)
-        makers: list[Callable[[], gymnasium.Env[Any, Any]]] = [
+        makers: list[Callable[[], gymnasium.Env[np.ndarray, np.ndarray]]] = [
             partial(Lane, make(env_id), i, on_episode) for i in range(settings.environments)
         ]
         side_by_side = DummyVecEnv(makers)
         self.lanes = cast(list[Lane], side_by_side.envs)
-        self.agent: Any = SAC(
+        self.agent: Agent = SAC(
             "MlpPolicy",
             side_by_side,
             seed=settings.seed,
@@ -164,7 +168,7 @@ class Trainer:
         self.agent.get_env().close()
 
 
-def actor_of(agent: Any, env: Environment) -> Policy:
+def actor_of(agent: Agent, env: Environment) -> Policy:
     """The actor of a stable-baselines3 SAC agent as a :class:`~potstill.networks.policy.Policy`."""
     from torch import nn
 
@@ -185,5 +189,5 @@ def actor_of(agent: Any, env: Environment) -> Policy:
     return Policy(layers, Normaliser.identity(env.observation_space.shape[0]), bounds, "tanh_gaussian")
 
 
-def _to_array(tensor: Any) -> np.ndarray:
+def _to_array(tensor: Tensor) -> np.ndarray:
     return np.array(tensor.detach().cpu().numpy(), np.float32)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from potstill.collection.card import Origin, make_card, make_page, measure_reference
+from potstill.collection.card import Card, Origin, make_card, make_page, measure_reference
 from potstill.collection.episodes import Recording
 from potstill.collection.levels import CollectionPlan, Goal, make_plan
 from potstill.collection.output import require_format, write_recording
@@ -101,7 +100,7 @@ class Job:
     env: Environment
     policy: Policy | None
     """The policy that was given."""
-    reference: dict[str, Any]
+    reference: dict[str, float | str]
 
     def stages(self) -> Iterator[Training | Rollout]:
         """SAC's training, if the plan has one that is not complete, then the rollouts."""
@@ -129,9 +128,9 @@ class Job:
         assert policy is not None  # actors are SAC's policies, the given policy, or random
         return policy_behaviour(policy, mean_action=self.config.mean_action)
 
-    def policies(self) -> dict[str, dict[str, Any]]:
+    def policies(self) -> dict[str, dict[str, float]]:
         """The steps and the return of each policy that SAC's training has given, by name."""
-        known: dict[str, dict[str, Any]] = {}
+        known: dict[str, dict[str, float]] = {}
         for path in (policy_file(self.folder.path, name) for name in self.plan.goals):
             if path.exists():
                 metadata = storage.load(path, "policy")[1]
@@ -176,7 +175,7 @@ def _keep_interrupted(stage: Training | Rollout | None, job: Job) -> None:
     print(f"interrupted: {card['steps']:,} recorded transitions are kept; {hint}")
 
 
-def _write(recording: Recording, job: Job) -> tuple[Path, dict[str, Any]]:
+def _write(recording: Recording, job: Job) -> tuple[Path, Card]:
     """Write the dataset, its cards and the plot; return the dataset's path and the card."""
     from potstill.reports.plots import plot_returns
 
@@ -189,7 +188,7 @@ def _write(recording: Recording, job: Job) -> tuple[Path, dict[str, Any]]:
     return path, card
 
 
-def _finish(path: Path, card: dict[str, Any], folder: RunFolder) -> None:
+def _finish(path: Path, card: Card, folder: RunFolder) -> None:
     """Write the result, delete the checkpoints, and print a summary."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files)

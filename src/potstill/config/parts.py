@@ -117,13 +117,18 @@ def resolve_part(kind: str, part: object, registry: Mapping[str, object], **give
     if part.name not in registry:
         raise unknown(kind, part.name, registry)
     found = registry[part.name]
-    cls = found if isinstance(found, type) else type(found)
-    if part.fields and not dataclasses.is_dataclass(cls):
-        raise PotstillError(f"--{kind}.{next(iter(part.fields))}: {kind} '{part.name}' has no fields")
-    fields = {name: parse_field(kind, part.name, cls, name, value, given) for name, value in part.fields.items()}
+    fields = parse_fields(kind, part, found, given)
     if isinstance(found, type):
         return found(**given, **fields)
     return dataclasses.replace(found, **fields) if fields else found  # type: ignore[type-var]
+
+
+def parse_fields(kind: str, part: Part, found: object, given: Collection[str] = ()) -> dict[str, FieldValue]:
+    """The fields of a part, converted from text by the types of ``found``, the class or object of its name."""
+    cls = found if isinstance(found, type) else type(found)
+    if part.fields and not dataclasses.is_dataclass(cls):
+        raise PotstillError(f"--{kind}.{next(iter(part.fields))}: {kind} '{part.name}' has no fields")
+    return {name: parse_field(kind, part.name, cls, name, value, given) for name, value in part.fields.items()}
 
 
 def parse_field(
@@ -176,14 +181,17 @@ def _spelled(hint: object) -> str:
     return " or ".join(map(str, get_args(hint))) if get_origin(hint) is Literal else spelled(hint)
 
 
-def describe_part(part: object, registry: Mapping[str, object], **hidden: object) -> object:
+def describe_part(kind: str, part: object, registry: Mapping[str, object], **hidden: object) -> object:
     """The name, the :class:`Part`, or ``{"python": ...}`` that stands for a part in a record of the settings.
 
     Args:
+        kind: the option's name, for error messages.
         part: a name, a :class:`Part`, or an object.
         registry: classes, functions or objects by name, among which the part or its class may be.
         hidden: fields that are recorded elsewhere, such as a solver's recipe.
     """
+    if isinstance(part, Part) and part.name in registry:
+        return Part(part.name, parse_fields(kind, part, registry[part.name]))
     if isinstance(part, str | Part | dict):
         return part
     found: list[tuple[int, str, dict[str, FieldValue]]] = []

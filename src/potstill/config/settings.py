@@ -114,7 +114,7 @@ def parse_seconds(option: str, text: str) -> float:
 def name_parts(config: Config) -> Config:
     """The config with each part that is an object replaced by its name and fields, as far as it has a name."""
     named = {
-        name: describe_part(getattr(config, name), registry, recipe=None)
+        name: describe_part(name, getattr(config, name), registry, recipe=None)
         for name, registry in PART_REGISTRIES.items()
         if getattr(config, name, None) is not None
     }
@@ -154,16 +154,23 @@ def _words(config: Dataclass, field: Field[object]) -> list[str]:
     value, option = getattr(config, field.name), f"--{field.name.replace('_', '-')}"
     if isinstance(value, Part):
         return value.words(field.name)
-    if hasattr(value, "content_hash"):
-        return [] if field.default is not MISSING else [f"<{type(value).__name__} {value.content_hash[:12]}>"]
+    given = _python_object(value)
+    values = [f"<{given}>"] if given else list(value) if isinstance(value, tuple) else [value]
+    words = [shlex.quote(str(part)) for part in values]
     if field.default is MISSING:
-        return [shlex.quote(str(part)) for part in (value if isinstance(value, tuple) else (value,))]
+        return words
     if value == field.default or field.name in UNRECORDED:
         return []
     if isinstance(value, bool):
         return [option if value else f"--no-{option.removeprefix('--')}"]
-    values = value if isinstance(value, tuple) else (value,)
-    return [" ".join([option, *(shlex.quote(str(part)) for part in values)])]
+    return [" ".join([option, *words])]
+
+
+def _python_object(value: object) -> str:
+    """What a command line shows of a value that only Python can give; empty for all others."""
+    if isinstance(value, dict):
+        return str(value.get("python", "arrays"))
+    return f"{type(value).__name__} {value.content_hash[:12]}" if hasattr(value, "content_hash") else ""
 
 
 def read_settings(config: type[Config], saved: JsonObject, **changes: object) -> Config:

@@ -9,7 +9,6 @@ import mmap
 import os
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Shaped
@@ -26,7 +25,7 @@ def mapping(column: np.ndarray) -> mmap.mmap | None:
     return base if isinstance(base, mmap.mmap) else None
 
 
-def records_of(column: np.ndarray) -> np.memmap[Any, Any] | None:
+def records_of(column: np.ndarray) -> np.memmap | None:
     """The mapped array of records that a column is a field of, or ``None``."""
     base = column.base
     return base if isinstance(base, np.memmap) and base.dtype.names else None

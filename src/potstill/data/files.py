@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -22,13 +22,13 @@ class Column(Protocol):
         ...
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> np.dtype[np.generic]:
         """Type of the values."""
         ...
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
+    def __getitem__(self, rows: slice | tuple[()], /) -> np.ndarray: ...
 
     def __array__(self) -> np.ndarray: ...
 
@@ -38,11 +38,11 @@ class Group(Protocol):
     """An HDF5 file or group: arrays and further groups by name."""
 
     @property
-    def attrs(self) -> Any:
+    def attrs(self) -> Mapping[str, object]:
         """Attributes by name."""
         ...
 
-    def get(self, key: str) -> Any:
+    def get(self, key: str) -> object:
         """The object called ``key``, or ``None``."""
         ...
 
@@ -52,7 +52,7 @@ class Group(Protocol):
 
     def __iter__(self) -> Iterator[str]: ...
 
-    def __getitem__(self, key: str) -> Any: ...
+    def __getitem__(self, key: str) -> Column: ...
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def read_array(group: Group, key: str, path: Path) -> np.ndarray:
     return np.asarray(find_dataset(group, key, path)[()])
 
 
-def find_dataset(group: Group, key: str, path: Path) -> Any:
+def find_dataset(group: Group, key: str, path: Path) -> Column:
     """The HDF5 dataset ``key`` of a group, without reading it.
 
     Raises:
@@ -104,4 +104,4 @@ def find_dataset(group: Group, key: str, path: Path) -> Any:
     if not isinstance(dataset, h5py.Dataset):
         problem = "a group of arrays (a dictionary space?)" if isinstance(dataset, h5py.Group) else "missing"
         raise PotstillError(f"{path}: '{key}' is {problem}, one array is needed")
-    return dataset
+    return cast(Column, dataset)

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -41,12 +40,12 @@ class _Layout:
     card: dict[str, object]
 
     @property
-    def record_type(self) -> np.dtype[Any]:
+    def record_type(self) -> np.dtype[np.void]:
         """The type of a row."""
         return record_type(self.state_size, len(self.bounds))
 
 
-def record_type(state_size: int, action_size: int) -> np.dtype[Any]:
+def record_type(state_size: int, action_size: int) -> np.dtype[np.void]:
     """The type of a row: little-endian float32 numbers and one-byte flags, padded so that all numbers are aligned.
 
     >>> record_type(11, 3).itemsize
@@ -205,14 +204,14 @@ def _map_rows(folder: Path, layout: _Layout) -> Transitions:
         raise PotstillError(f"{folder}: {str(error).removeprefix(layout.name + ': ')}") from None
 
 
-def _positive(header: Mapping[str, Any], key: str, path: Path) -> int:
+def _positive(header: Mapping[str, object], key: str, path: Path) -> int:
     value = header.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise PotstillError(f"{path}: its {key} is {json.dumps(value)[:40]}, a whole number from 1 on is needed")
     return value
 
 
-def _numbers(header: Mapping[str, Any], key: str, count: int, path: Path) -> np.ndarray:
+def _numbers(header: Mapping[str, object], key: str, count: int, path: Path) -> np.ndarray:
     try:
         found = np.asarray(header.get(key), np.float32)
     except (ValueError, TypeError):

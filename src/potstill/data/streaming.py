@@ -41,8 +41,9 @@ def is_large(path: Path) -> bool:
     import h5py
 
     with open_hdf5(path) as file:
-        columns = [file.get(key) for key in REQUIRED]
-        if "num_episodes" in file or not all(isinstance(column, h5py.Dataset) and column.ndim for column in columns):
+        found = [file.get(key) for key in REQUIRED]
+        columns = [column for column in found if isinstance(column, h5py.Dataset) and column.ndim]
+        if "num_episodes" in file or len(columns) < len(found):
             return False  # d3rlpy's or Minari's layout, or a fault that the reader will report
         same = len({len(column) for column in columns}) == 1
         return same and bool(sum(column.size * column.dtype.itemsize for column in columns) > LARGE_BYTES)

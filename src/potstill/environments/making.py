@@ -35,20 +35,40 @@ class Environment(Protocol):
         """The environment without its wrappers."""
         ...
 
-    def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict[str, object]]:
         """Start an episode; return the first observation [S] and an info dictionary."""
         ...
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
         """Take an action [A]; return observation [S], reward, terminated, truncated and an info dictionary."""
         ...
 
     def render(self) -> Any:
-        """The current frame, [height, width, 3] uint8 with ``render_mode="rgb_array"``."""
+        """Render the current state in the mode that the environment was made with."""
         ...
 
     def close(self) -> None:
         """Free the environment's resources."""
+        ...
+
+
+@runtime_checkable
+class HasSpaces(Protocol):
+    """Any environment, of which only the spaces matter."""
+
+    @property
+    def observation_space(self) -> object:
+        """The space of observations."""
+        ...
+
+    @property
+    def action_space(self) -> object:
+        """The space of actions."""
+        ...
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """The environment's registration."""
         ...
 
 
@@ -77,13 +97,14 @@ def make(env_id: str, **options: object) -> Environment:
     with warnings.catch_warnings(), _silence_mujoco():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            env: Any = gymnasium.make(env_id, **options)  # type: ignore[arg-type]
+            env: gymnasium.Env[np.ndarray, np.ndarray] = gymnasium.make(env_id, **options)  # type: ignore[arg-type]
         except (gymnasium.error.Error, ImportError) as error:
             if env_id in gymnasium.registry:
                 raise PotstillError(f"environment {env_id} cannot be made: {error}") from None
             raise unknown("environment", env_id, gymnasium.registry) from None
     check_spaces(env)
-    return cast(Environment, env if len(env.observation_space.shape) == 1 else FlattenObservation(env))
+    flat = len(env.observation_space.shape or ()) == 1
+    return cast(Environment, env if flat else FlattenObservation(env))
 
 
 @contextlib.contextmanager
@@ -105,7 +126,7 @@ def _silence_mujoco() -> Iterator[None]:
         os.close(sink)
 
 
-def check_spaces(env: Any) -> None:
+def check_spaces(env: HasSpaces) -> None:
     """Check that observations are a Box and actions a bounded one-dimensional Box.
 
     Args:

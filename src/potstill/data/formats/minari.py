@@ -20,7 +20,7 @@ import numpy as np
 
 from potstill.data.bounds import ActionBounds
 from potstill.data.checks import as_columns, check_equal_rows, resolve_bounds
-from potstill.data.files import open_hdf5, read_array, reading
+from potstill.data.files import Group, open_hdf5, read_array, reading
 from potstill.data.formats.layouts import join_episodes, last_observation_rows, make_transitions
 from potstill.data.formats.parquet import require_pyarrow, to_array
 from potstill.data.transitions import Transitions
@@ -178,8 +178,8 @@ def _hdf5_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np
             raise PotstillError(f"{path}: {found} episodes, but its metadata say {count}")
         for number in range(count):
             group = file.get(f"episode_{number}")
-            if group is None:
-                raise PotstillError(f"{path}: its group 'episode_{number}' is missing")
+            if not isinstance(group, Group):
+                raise PotstillError(f"{path}: the group 'episode_{number}' is missing")
             yield {key: read_array(group, key, path) for key in COLUMNS}
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +20,14 @@ from potstill.data.formats.layouts import SYNONYMS, from_arrays, match_columns
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError, missing_extra
 
+if TYPE_CHECKING:
+    from pyarrow import Table
+
 NUMBERED = re.compile(r"(.+?)(?:[._](\d+)|\[(\d+)\])")
 KNOWN = {name for column, synonyms in SYNONYMS.items() for name in (column, *synonyms)}
 
 
-def require_pyarrow() -> Any:
+def require_pyarrow() -> ModuleType:
     """Import PyArrow.
 
     Raises:
@@ -34,7 +38,8 @@ def require_pyarrow() -> Any:
         import pyarrow.parquet
     except ImportError:
         raise missing_extra("pyarrow", "arrow") from None
-    return pyarrow
+    module: ModuleType = pyarrow
+    return module
 
 
 def read_parquet(path: Path, *, action_scale: float = 1.0) -> Transitions:
@@ -93,7 +98,7 @@ def numbered_columns(names: Iterable[str], *, source: str) -> dict[str, list[str
     return {name: [numbers[index] for index in sorted(numbers)] for name, numbers in found.items()}
 
 
-def to_array(table: Any, name: str, *, source: str) -> np.ndarray:
+def to_array(table: Table, name: str, *, source: str) -> np.ndarray:
     """Convert a column of an Arrow table to an array: [M] for plain values, [M, n] for lists of length n.
 
     Raises:

@@ -7,13 +7,16 @@ are computed here on arrays; a test compares them with Gymnasium's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from potstill.environments.making import make
 from potstill.environments.rollouts.stepper import Steps
+
+if TYPE_CHECKING:
+    from gymnasium.envs.mujoco import MujocoEnv
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class MujocoStepper:
         from mujoco.rollout import Rollout
 
         self.task, self.before_v5 = TASKS[env_id], env_id.endswith("-v4")
-        self.env: Any = make(env_id).unwrapped
+        self.env: MujocoEnv = make(env_id).unwrapped
         self.model, self.skip = self.env.model, self.env.frame_skip
         self.dt = self.model.opt.timestep * self.skip
         self.nq, self.nv = self.model.nq, self.model.nv

@@ -85,12 +85,13 @@ class TensorReader(pickle.Unpickler):
             return _parameter
         return Placeholder
 
-    def persistent_load(self, pid: tuple[object, type[np.generic], str]) -> np.ndarray:
+    def persistent_load(self, pid: Sequence[object]) -> np.ndarray:
         """The storage that a tensor is a view of."""
-        _, kind, key, *_ = pid
-        if self.storage is None or kind not in STORAGES.values():
-            raise pickle.UnpicklingError(f"a storage of unknown kind {kind}")
-        return self.storage(key, kind)
+        _, named, key, *_ = pid
+        kind = next((kind for kind in STORAGES.values() if kind is named), None)
+        if self.storage is None or kind is None:
+            raise pickle.UnpicklingError(f"a storage of unknown kind {named}")
+        return self.storage(str(key), kind)
 
 
 def _tensor(storage: np.ndarray, offset: int, shape: Sequence[int], stride: Sequence[int], *_: object) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from potstill.config import DistillConfig
-from potstill.config.parts import describe_part, resolve_part
+from potstill.config.parts import Part, describe_part, resolve_part
 from potstill.data.transitions import Transitions
 from potstill.distillation.defaults import default_action_limit, default_states
 from potstill.distillation.initial_states import INITIAL_STATES, InitialStates
@@ -90,9 +90,10 @@ def resolve_problem(config: DistillConfig) -> Problem:
     return Problem(objective, solver, initial, settings, *given, names)
 
 
-def resolve_recipe(recipe: object) -> Recipe:
-    """The recipe that a setting stands for."""
-    return cast(Recipe, resolve_part("recipe", recipe, RECIPES))
+def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Recipe:
+    """The recipe that a setting stands for; fields without a name change the recipe ``unnamed``."""
+    registry = {"": unnamed} if isinstance(recipe, Part) and not recipe.name else RECIPES
+    return cast(Recipe, resolve_part("recipe", recipe, registry))
 
 
 def resolve_solver(config: DistillConfig) -> Solver:

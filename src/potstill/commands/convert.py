@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from potstill.config import ConvertConfig
-from potstill.config.settings import command_line, takes_options
+from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.data.mapped import write_mapped
 from potstill.data.registry import load_dataset
 from potstill.data.selection import Part, Selection, check_compatible, read_kept, select_rows

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from potstill.config import ReportConfig
+from potstill.config.settings import record_settings
 from potstill.errors import PotstillError
 from potstill.evaluation.statistics import Result
 from potstill.reports.plots import plot_comparison, plot_curve

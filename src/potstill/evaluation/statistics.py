@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias, TypedDict, overload
+from typing import TypeAlias, TypedDict, overload
 
 import numpy as np
 from jaxtyping import Float
 
 from potstill.environments.references import Reference, normalised_return, reference_returns
+from potstill.runtime.files import JsonMapping
 
 RESAMPLES = 2000
 
-Result: TypeAlias = Mapping[str, Any]
+Result: TypeAlias = JsonMapping
 """The content of a run's ``result.json``."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser

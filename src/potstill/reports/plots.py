@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from potstill.environments.references import normalised_return
@@ -104,7 +105,7 @@ def plot_curve(path: Path, result: Result, losses: Sequence[tuple[int, float]]) 
     return save_figure(figure, path)
 
 
-def _returns_panel(axis: Any, steps: Sequence[int], result: Result) -> None:
+def _returns_panel(axis: Axes, steps: Sequence[int], result: Result) -> None:
     curve = result["curve"]
     mean, std = (np.array([point[key] for point in curve]) for key in ("student", "student_std"))
     axis.fill_between(steps, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0)

@@ -80,13 +80,11 @@ def tables() -> dict[str, dict[str, str]]:
         "docs/archive/teachers.md": {
             "teachers": body(teachers_page.teachers(runs, before)),
             "stopping": body(teachers_page.stopping(runs)),
-            "soft-updates": body(teachers_page.pace(runs, before, trainings)),
             "criteria": body(teachers_page.criteria(trainings)),
             "auto": body(auto_page.auto(runs)),
         },
         "docs/archive/distillates.md": {
             "paper-recipe": body(engine_page.files_table(cells, "paper-recipe")),
-            "other-teachers": body(engine_page.other_teachers(cells, load("engine-best"))),
             "paper-parts": "\n".join(engine_page.beside(cells, OF_PAPER, "paper-recipe")),
             "curves": body(engine_page.CURVES),
             "bounds": body(bounds_page.bounds(load("bounds"), cells)),

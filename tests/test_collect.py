@@ -12,7 +12,9 @@ from gymnasium.spaces import Box, Dict
 import potstill
 from potstill.collection import output, rollout
 from potstill.collection.episodes import Episode, Recording
+from potstill.collection.levels import CollectionPlan, Goal, make_plan
 from potstill.collection.rollout import play_episodes, uniform_behaviour
+from potstill.collection.sac import SacSettings
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
@@ -272,3 +274,23 @@ def test_minari_data_into_a_relative_folder_are_reproduced(tmp_path, monkeypatch
     run = potstill.collect("Pendulum-v1", level="random", steps=60, format="minari", out="run")
     again = potstill.reproduce(run, out="again")
     assert json.loads((again / "reproduced.json").read_text())["same"]
+
+
+def plan(level, env_id="Hopper-v5", **options):
+    return make_plan(level, env_id, steps=100, training_steps=1000, **options)
+
+
+def test_the_plans_of_the_levels():
+    medium = -20.272305 + (3234.3 + 20.272305) / 3  # a third of the expert's score
+    assert plan(None) == CollectionPlan("replay", 100, {"policy": None})
+    assert plan(None, policy_given=True) == CollectionPlan("policy", actors=("policy",))
+    assert plan("random", "Walk-v0") == CollectionPlan("random", actors=("random",))
+    assert plan("medium").goals["medium"] == pytest.approx(medium)
+    assert plan("medium-replay", medium=Goal(raw_return=5.0)) == CollectionPlan("medium-replay", 100, {"medium": 5.0})
+    both = plan("medium-expert", medium=Goal(raw_return=5.0))
+    assert both == CollectionPlan("medium-expert", 1000, {"medium": 5.0, "expert": None}, ("medium", "expert"))
+    assert plan("expert", policy_given=True) == CollectionPlan("expert", actors=("expert",))
+    with pytest.raises(PotstillError, match="one of them is needed"):
+        Goal(score=1.0, raw_return=2.0)
+    with pytest.raises(PotstillError, match=r"SacSettings.threads 0: at least 1"):
+        SacSettings(threads=0)

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill.data import checks
+from potstill.data.bounds import ActionBounds
 from potstill.data.formats.d4rl import read_d4rl, write_d4rl
 from potstill.data.formats.qlearning import qlearning_rows
 from potstill.data.registry import load_dataset
+from potstill.data.selection import Part, Selection, select_rows
 from potstill.data.split import held_out_rows, training_rows
 from potstill.errors import PotstillError
 
@@ -197,3 +199,35 @@ def test_chunks_read_what_is_there(tmp_path, columns, monkeypatch, options):
     check_fails(write(tmp_path / "c.hdf5", columns), "inf in column observations[1], row 45")
     columns["observations"] = np.where(np.isinf(columns["observations"]), 1e300, columns["observations"].astype(float))
     check_fails(write(tmp_path / "c.hdf5", columns), "1e+300 in column observations[1], row 45 is beyond float32")
+
+
+def part(returns, lengths, source="a"):
+    sizes = {"state_size": 3, "bounds": ActionBounds.unit(2), "env_id": None, "sha256": ""}
+    return Part(source, source, **sizes, lengths=np.array(lengths), returns=np.array(returns, float))
+
+
+def test_a_selection_by_hand():
+    """Returns 1 … 6 in episodes of 1, 2, 3 rows: the range keeps 2 … 5, half of these are 4 and 5."""
+    parts = [part([1, 2, 3], [1, 2, 3]), part([6, 5, 4], [1, 2, 3], "b")]
+    kept = select_rows(parts, Selection(min_return=2.0, max_return=5.0))
+    assert [mask.tolist() for mask in kept] == [[False] + [True] * 5, [False] + [True] * 5]
+    kept = select_rows(parts, Selection(min_return=2.0, max_return=5.0, best_episodes=0.5))
+    assert [mask.sum() for mask in kept] == [0, 5]
+    assert sum(mask.sum() for mask in select_rows(parts, Selection(rows=7))) == 7
+    episodes = np.concatenate(select_rows(parts, Selection(episodes=2, seed=4)))
+    assert np.add.reduceat(episodes, [0, 1, 3, 6, 7, 9]).astype(bool).sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rows": 13}, "13 rows: only 12 are left"),
+        ({"episodes": 7}, "7 episodes: only 6 are left"),
+        ({"min_return": 7.0}, r"between 7 and inf: the returns lie in \[1, 6\]"),
+        ({"rows": 0}, "Selection.rows 0: at least 1"),
+        ({"best_episodes": 1.5}, "Selection.best_episodes 1.5"),
+    ],
+)
+def test_what_a_selection_refuses(options, message):
+    with pytest.raises(PotstillError, match=message):
+        select_rows([part([1, 2, 3, 4, 5, 6], [1, 2, 3, 1, 2, 3])], Selection(**options))

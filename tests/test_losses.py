@@ -8,7 +8,7 @@ from test_algorithms import lqr_logs
 
 from potstill.errors import PotstillError
 from potstill.networks.mlp import init_mlp
-from potstill.teachers import make_algorithm
+from potstill.teachers import ALGORITHMS
 from potstill.teachers.algorithms import bc, cal_ql, critics, edac, gaussian, iql, rebrac
 from potstill.teachers.rows import Rows, Table, load_rows, load_with_returns
 
@@ -155,9 +155,9 @@ def test_the_best_episodes(data):
 def test_algorithms_that_need_the_order_of_rows_say_so(data):
     for name in ("rebrac", "cal-ql"):
         with pytest.raises(PotstillError, match=rf"{name} needs rows in the order.*next state of row 0"):
-            make_algorithm(name).prepare(data, 0.99)
+            ALGORITHMS[name]().prepare(data, 0.99)
     for name in ("bc", "iql", "edac"):
-        make_algorithm(name).prepare(data, 0.99)
+        ALGORITHMS[name]().prepare(data, 0.99)
 
 
 def test_truncated_rows_have_no_next_action():

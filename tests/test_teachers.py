@@ -204,16 +204,16 @@ def test_runs_of_version_0_1_are_resumed_and_reproduced(tmp_path, capsys):
     options = {"updates": 16, "evaluate_every": 8, "batch": 16, "fitted_updates": 0}
     run = potstill.teach(path, algorithm=Iql(expectile=0.9), out=tmp_path / "run", **options)
     saved = read_json(run / "config.json")
-    assert saved["algorithm"] == {"name": "iql", "expectile": 0.9, "temperature": 3.0, "learning_rate": 3e-4}
-    own = {name: value for name, value in saved["algorithm"].items() if name != "name"}
+    assert saved["algorithm"] == {"name": "iql", "expectile": 0.9}
+    own = {"expectile": 0.9, "temperature": 3.0, "learning_rate": 3e-4}
     old = saved | {"algorithm": "iql", "iql": own, "bc": {"best_episodes": 1.0, "learning_rate": 3e-4}}
     write_json(run / "config.json", old)
     potstill.reproduce(run, out=tmp_path / "again")
     assert "hold the same bytes" in capsys.readouterr().out
     (run / "result.json").unlink()  # as if it had been interrupted before its first checkpoint
     with pytest.raises(PotstillError, match=r"has algorithm .*0\.9.*, not .*0\.8"):
-        potstill.teach(path, algorithm=Iql(expectile=0.8), out=run, resume=True, **options)
-    potstill.teach(path, algorithm=Iql(expectile=0.9), out=run, resume=True, **options)
+        potstill.teach(path, algorithm=Iql(expectile=0.8), out=run.path, resume=True, **options)
+    potstill.teach(path, algorithm=Iql(expectile=0.9), out=run.path, resume=True, **options)
     assert read_json(run / "result.json")["sha256"] == read_json(tmp_path / "again" / "result.json")["sha256"]
 
 

@@ -4,6 +4,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser, Transitions
 from potstill.errors import PotstillError
 
@@ -64,3 +65,26 @@ def test_shapes_must_agree(data, monkeypatch):
 
 def test_rounding_at_the_bounds_is_forgiven(data):
     assert isinstance(spoil(data, "actions", (0, 0), np.float32(1.00001)), Transitions)
+
+
+def test_a_dataset_shows_its_facts_and_not_its_arrays(data):
+    assert repr(data) == (
+        "Transitions('small': 300 rows, 3 state and 2 action components, no environment, actions in [-1, 1])"
+    )
+    bounds = ActionBounds(np.array([-1.0, 0.0], np.float32), np.array([1.0, 2.0], np.float32))
+    other = dataclasses.replace(data, name="<b>", actions=np.abs(data.actions), action_bounds=bounds)
+    assert "actions in [-1, 1] × [0, 2]" in repr(other)
+    html = other._repr_html_()
+    assert "&lt;b&gt;" in html
+    assert "<td>300</td>" in html
+
+
+def test_the_public_names_of_the_package():
+    import potstill.data
+    import potstill.environments
+
+    for package in (potstill.data, potstill.environments):
+        assert all(getattr(package, name) is not None for name in package.__all__)
+    assert potstill.data.Transitions is Transitions
+    with pytest.raises(AttributeError, match="no attribute 'Transition'"):
+        potstill.data.Transition  # noqa: B018

@@ -64,13 +64,8 @@ def value_of(full: str) -> Any:
 def summary(value: Any) -> str:
     """First line of an object's own docstring."""
     described = inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value)
-    text = inspect.getdoc(value) if described or is_registry(value) else None
+    text = inspect.getdoc(value) if described else None
     return (text or "").strip().split("\n\n")[0].replace("\n", " ")
-
-
-def is_registry(value: Any) -> bool:
-    """Whether a value is a registry of named parts."""
-    return isinstance(value, Mapping) and hasattr(value, "group") and hasattr(value, "kind")
 
 
 def titled(text: str) -> list[str]:
@@ -89,7 +84,8 @@ def page_of(full: str) -> str:
     elif inspect.isroutine(value):
         directive, options = "autofunction", []
     else:
-        directive, options = "py:data", ["", *(f"   {line}" for line in variable_doc(full).splitlines())]
+        shown = [f"   :value: {value!r}"] if isinstance(value, PLAIN) else []
+        directive, options = "py:data", [*shown, "", *(f"   {line}" for line in variable_doc(full).splitlines())]
     lines = [*titled(full), f".. {directive}:: {full}", *options, ""]
     if isinstance(value, Mapping):
         lines += entries(value)
@@ -159,7 +155,7 @@ def package_page(package: str, names: dict[str, str]) -> str:
     if own:
         lines += [".. list-table::", "   :widths: 30 70", ""]
     for full in own:
-        text = summary(value_of(full))
+        text = summary(value_of(full)) or variable_doc(full).split("\n\n")[0].replace("\n", " ")
         lines += [f"   * - :doc:`{full.rpartition('.')[2]} <{names[full]}>`", f"     - {text}".rstrip()]
     pages = sorted({names[full] for full in own if names[full] == full}, key=str.lower)
     return "\n".join([*lines, "", ".. toctree::", "   :hidden:", "", *(f"   {page}" for page in pages), ""])
@@ -174,7 +170,8 @@ def command_pages() -> Iterator[tuple[str, str]]:
     parts = re.split(r"^## potstill (\w+)$", text, flags=re.M)
     found = dict(zip(parts[1::2], parts[2::2], strict=True))
     for name in names:
-        body = re.sub(r"\n {2,}(?=\S)", "\n  ", found[name].strip())
+        body = re.sub(rf"^(potstill {name}) -m \S+", r"\1", found[name].strip(), flags=re.M)  # how Python was started
+        body = re.sub(r"\n {2,}(?=\S)", "\n  ", body)
         yield name, f"# potstill {name}\n\n{body.replace('```console', '```text')}\n"
 
 

@@ -62,17 +62,16 @@ def _command(name: str, kind: type[object], fields: Mapping[str, Mapping[str, st
 def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> Dataclass:
     """The settings with the fields of their parts: ``--recipe default`` and ``--recipe.layers 5`` make one part.
 
+    Without a name and without a default, the part has an empty name: the command says what its fields change.
+
     Raises:
         PotstillError: fields of a part that the command does not have.
     """
     parts = {}
     for option, values in fields.items():
         if not hasattr(settings, option):
-            raise PotstillError(f"--{option}.{next(iter(values))}: this command has no --{option}")
-        named = getattr(settings, option)
-        if named is None:
-            raise PotstillError(f"--{option}.{next(iter(values))}: name the {option} too, as in --{option} default")
-        parts[option] = Part(named, values)
+            raise PotstillError(f"--{option}.{next(iter(values)).replace('_', '-')}: this command has no --{option}")
+        parts[option] = Part(getattr(settings, option) or "", values)
     return dataclasses.replace(settings, **parts) if parts else settings
 
 

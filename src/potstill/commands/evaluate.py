@@ -40,7 +40,7 @@ def evaluate(config: EvaluateConfig) -> Run:
         >>> run = potstill.evaluate("runs/demo", students=3)  # doctest: +SKIP
     """
     distillate = load(config.distillate)
-    recipe = distillate.recipe if config.recipe is None else resolve_recipe(config.recipe)
+    recipe = distillate.recipe if config.recipe is None else resolve_recipe(config.recipe, distillate.recipe)
     devices.use_devices(config.devices)
     if distillate.env_id is None and config.dataset is None:
         raise PotstillError(f"{config.distillate} names no environment: give --dataset and --teacher to compare with")

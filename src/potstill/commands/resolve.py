@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from potstill.config import DistillConfig
-from potstill.config.parts import describe_part, resolve_part
+from potstill.config.parts import Part, describe_part, resolve_part
 from potstill.data.transitions import Transitions
 from potstill.distillation.defaults import default_action_limit, default_states
 from potstill.distillation.initial_states import INITIAL_STATES, InitialStates
@@ -91,9 +91,10 @@ def resolve_problem(config: DistillConfig) -> Problem:
     return Problem(objective, solver, initial, settings, *given, names)
 
 
-def resolve_recipe(recipe: object) -> Recipe:
-    """The recipe that a setting stands for."""
-    found = resolve_part("recipe", recipe, RECIPES)
+def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Recipe:
+    """The recipe that a setting stands for; fields without a name change the recipe ``unnamed``."""
+    registry = {"": unnamed} if isinstance(recipe, Part) and not recipe.name else RECIPES
+    found = resolve_part("recipe", recipe, registry)
     if not isinstance(found, Recipe):
         raise PotstillError(f"a recipe of type {type(found).__name__}: a name or a potstill.Recipe is needed")
     return found

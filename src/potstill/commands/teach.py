@@ -7,7 +7,7 @@ from pathlib import Path
 
 from potstill.config import TeachConfig
 from potstill.config.parts import resolve_part
-from potstill.config.settings import record_settings, takes_options
+from potstill.config.settings import read_settings, record_settings, takes_options
 from potstill.data.blocks import extremes
 from potstill.data.registry import load_dataset
 from potstill.data.selection import sample_episodes
@@ -16,13 +16,13 @@ from potstill.environments.references import reference_returns
 from potstill.errors import Diverged, PotstillError, unknown
 from potstill.evaluation.scores import policy_returns
 from potstill.evaluation.statistics import return_label, summarise
-from potstill.runtime.files import read_json, write_atomically, write_json
+from potstill.runtime.files import JsonObject, read_json, write_atomically, write_json
 from potstill.runtime.progress import Tracker
 from potstill.runtime.run import Run
-from potstill.runtime.run_folder import RunFolder, check_free, check_same
+from potstill.runtime.run_folder import RunFolder, check_out
 from potstill.runtime.storage import file_hash
 from potstill.teachers.algorithms.base import Algorithm
-from potstill.teachers.base import Metadata, load_teacher
+from potstill.teachers.base import load_teacher
 from potstill.teachers.checkpoints import Evaluation, Progress, load_checkpoint, save_checkpoint
 from potstill.teachers.evaluation.diagnostics import OfflineScores
 from potstill.teachers.evaluation.selection import candidates, estimate_values, explain_selection, select
@@ -30,6 +30,7 @@ from potstill.teachers.registry import ALGORITHMS
 from potstill.teachers.rows import check_order
 from potstill.teachers.training import Learner
 
+CHECKPOINT = "checkpoint.safetensors"
 SCORED_ROWS = 300_000  # of a mapped dataset, in whole episodes: the rows that offline scores are computed on
 
 
@@ -89,7 +90,7 @@ def _teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | No
     learner = Learner(algorithm, data, config.training)
     folder = RunFolder(config.out, "teach", record_settings(config), force=config.force, resume=resumed)
     scores = OfflineScores(sample_episodes(data, SCORED_ROWS), config.training) if config.fitted_updates else None
-    progress = load_checkpoint(folder, learner, scores) if resumed else Progress()
+    progress = _load_progress(folder, learner, scores) if resumed else Progress()
     _train(config, learner, scores, folder, progress)
     kept = progress.history[-1] if config.patience is None else progress.best()
     result = {
@@ -103,7 +104,7 @@ def _teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | No
         "sha256": file_hash(folder.path / "teacher.safetensors"),
     }
     folder.finish(result)
-    (folder.path / "checkpoint.safetensors").unlink()
+    (folder.path / CHECKPOINT).unlink()
     _show(folder.path, data, result)
     return folder.run
 
@@ -139,16 +140,21 @@ def _teach_candidates(config: TeachConfig) -> Run:
 
 
 def _check_out(config: TeachConfig) -> bool:
-    """Raise unless the run can go to ``--out``; return whether it continues a run there."""
+    """Check that the run can go to ``--out``; return whether it continues a run there."""
     path = None if config.out is None else Path(config.out) / "config.json"
-    if path is None or not (config.resume and path.exists()):
-        check_free(config.out, force=config.force)
-        return False
-    saved = read_json(path)
-    if TeachConfig.from_record(saved) != saved:
-        write_json(path, TeachConfig.from_record(saved))
-    check_same(path.parent, record_settings(config))
-    return True
+    if config.resume and path is not None and path.exists():
+        saved = read_json(path)
+        if TeachConfig.from_record(saved) != saved:  # version 0.1 wrote it
+            write_json(path, {"command": "teach", **record_settings(read_settings(TeachConfig, saved))})
+    return check_out(config.out, record_settings(config), force=config.force, resume=config.resume)
+
+
+def _load_progress(folder: RunFolder, learner: Learner, scores: OfflineScores | None) -> Progress:
+    """Continue from the checkpoint, if the run got so far, and drop the metrics of later updates."""
+    path = folder.path / CHECKPOINT
+    progress = load_checkpoint(path, learner, scores) if path.exists() else Progress()
+    folder.keep_metrics(lambda line: line["update"] <= learner.done)
+    return progress
 
 
 def load_rewarded(config: TeachConfig) -> Transitions:
@@ -177,7 +183,7 @@ def _train(
             if learner.finished or learner.done // every > period:
                 entry = _evaluate(config, learner, scores, folder, progress)
                 shown = _shown(entry)
-                save_checkpoint(folder, learner, scores, progress)
+                save_checkpoint(folder.path / CHECKPOINT, learner, scores, progress)
             tracker.update(learner.done, **metrics, **shown)
 
 
@@ -204,7 +210,7 @@ def _shown(entry: Evaluation) -> dict[str, float]:
     return {label: entry[name] for name, label in labels.items() if name in entry}
 
 
-def _show(path: Path, data: Transitions, result: Metadata) -> None:
+def _show(path: Path, data: Transitions, result: JsonObject) -> None:
     from potstill.reports.plots import plot_learning_curve
 
     if result["history"][0].keys() & {"mean", "fitted_value"}:

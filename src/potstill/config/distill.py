@@ -220,14 +220,14 @@ class EvaluateConfig:
     _: KW_ONLY
 
     students: int = 10
-    """Students to train, each from a start of its own; also the ensemble's size."""
+    """Students to train, each initialised anew; also the ensemble's size."""
 
     episodes: int = 10
     """Episodes of each student."""
 
     recipe: RecipeOption | None = None
-    """Another recipe than the distillate's own: default, towers, plain, wide, paper, reference or adam. Fields as
-    --recipe.layers 5 --recipe.optimiser adamw."""
+    """Another recipe than the distillate's own: default, towers, plain, wide, paper, reference or adam. Fields, such as
+    --recipe.layers 5 --recipe.optimiser adamw, change the named recipe or, without a name, the distillate's own."""
 
     devices: int | None = None
     """Number of devices to use; on a CPU, each is one core. Default: all that JAX finds."""

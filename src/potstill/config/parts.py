@@ -65,7 +65,7 @@ def part_from_json(stored: object) -> object:
 def split_part_options(arguments: Iterable[str], options: Iterable[str]) -> tuple[list[str], dict[str, dict[str, str]]]:
     """Take ``--OPTION.FIELD VALUE`` words out of a command line.
 
-    A field without a value, as a flag, is ``true``. Several values are joined by spaces.
+    A field without a value, as a flag, is ``true``. Several numbers are joined by spaces.
 
     >>> split_part_options(["x", "--recipe.layers", "5", "--size=9", "--solver.random-window"], ["recipe", "solver"])
     (['x', '--size=9'], {'recipe': {'layers': '5'}, 'solver': {'random_window': 'true'}})
@@ -80,7 +80,7 @@ def split_part_options(arguments: Iterable[str], options: Iterable[str]) -> tupl
             value = word.partition("=")[2]
             found.setdefault(option, {})[field] = value
             into = None if "=" in word else [option, field]
-        elif into is not None and not (word.startswith("-") and not _is_number(word)):
+        elif into is not None and (_is_number(word) or not (word.startswith("-") or found[into[0]][into[1]])):
             option, field = into
             found[option][field] = f"{found[option][field]} {word}".strip()
         else:
@@ -138,7 +138,9 @@ def parse_field(
     hints = get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls) if field.name not in given]
     if name not in known:
-        raise unknown(f"field of --{kind} {part}", name.replace("_", "-"), [x.replace("_", "-") for x in known])
+        raise unknown(
+            f"field of --{kind} {part}".rstrip(), name.replace("_", "-"), [x.replace("_", "-") for x in known]
+        )
     if not isinstance(value, str):
         return tuple(value) if isinstance(value, list) else value
     try:
@@ -190,13 +192,20 @@ def describe_part(kind: str, part: object, registry: Mapping[str, object], **hid
         registry: classes, functions or objects by name, among which the part or its class may be.
         hidden: fields that are recorded elsewhere, such as a solver's recipe.
     """
-    if isinstance(part, Part) and part.name in registry:
-        return Part(part.name, parse_fields(kind, part, registry[part.name]))
+    if isinstance(part, Part) and (part.name in registry or not part.name):  # text becomes values
+        default = registry[part.name or next(iter(registry))]
+        fields = parse_fields(kind, part, default)
+        if part.name:
+            fields = {name: value for name, value in fields.items() if value != getattr(default, name, None)}
+        return Part(part.name, fields) if fields else part.name
     if isinstance(part, str | Part | dict):
         return part
     found: list[tuple[int, str, dict[str, FieldValue]]] = []
     for name in registry:
-        known = registry[name]
+        try:
+            known = registry[name]
+        except PotstillError:  # a part of another package that cannot be imported
+            continue
         if known is part:
             return name
         if dataclasses.is_dataclass(part) and type(part) in (known, type(known)):

@@ -122,10 +122,12 @@ def parse_seconds(option: str, text: str) -> float:
 
 def name_parts(config: Config) -> Config:
     """The config with each part that is an object replaced by its name and fields, as far as it has a name."""
+    parts = {name: getattr(config, name, None) for name in PART_REGISTRIES}
+    parts["recipe"] = getattr(parts["solver"], "recipe", parts["recipe"])  # a solver given as an object has its own
     named = {
-        name: describe_part(name, getattr(config, name), registry, recipe=None)
-        for name, registry in PART_REGISTRIES.items()
-        if getattr(config, name, None) is not None
+        name: describe_part(name, part, PART_REGISTRIES[name], recipe=None)
+        for name, part in parts.items()
+        if part is not None
     }
     return replace(config, **named) if named else config  # type: ignore[type-var]
 

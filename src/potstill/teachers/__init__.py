@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from potstill.runtime.lazy import lazy_names
-from potstill.teachers.registry import ALGORITHMS, make_algorithm
+from potstill.teachers.registry import ALGORITHMS
 from potstill.teachers.settings import Training, UpdateSettings
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ __all__ = [
     "find_teacher",
     "import_teacher",
     "load_teacher",
-    "make_algorithm",
     "train_teacher",
 ]
 

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,7 @@ from potstill.errors import PotstillError
 from potstill.networks.mlp import Params, apply_critics, apply_mlp
 from potstill.networks.policy import LOG_STD_RANGE, Policy, from_arrays
 from potstill.runtime import storage
-
-Metadata = dict[str, Any]  # JSON
+from potstill.runtime.files import JsonObject
 
 
 @runtime_checkable
@@ -65,7 +64,7 @@ class NetworkTeacher:
     """Layers, standardisation of the states and action bounds."""
     critics: Params
     """Layers of all critics: each array has a leading axis C."""
-    metadata: Metadata = field(default_factory=dict)
+    metadata: JsonObject = field(default_factory=dict)
     """How the teacher was made, as it is saved."""
     layer_norm: bool = True
     """Whether LayerNorm follows each hidden layer of the critics."""

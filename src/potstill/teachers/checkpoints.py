@@ -1,9 +1,9 @@
-"""Checkpoints of a training: everything that an interrupted run needs to continue, in one file."""
+"""Checkpoints of a training: everything that an interrupted training needs to continue, in one file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +12,12 @@ from jaxtyping import Array
 
 from potstill.errors import PotstillError
 from potstill.runtime import storage
-from potstill.runtime.run_folder import RunFolder
+from potstill.runtime.files import JsonObject
 from potstill.teachers.algorithms.base import State
 from potstill.teachers.evaluation.diagnostics import OfflineScores
 from potstill.teachers.training import Learner
 
-NAME = "checkpoint.safetensors"
-
-Evaluation = dict[str, Any]  # "update" and the scores of the teacher at that update; JSON
+Evaluation = JsonObject  # "update", and the scores of the teacher at that update
 
 
 @dataclass
@@ -47,25 +45,19 @@ class Progress:
         return len(self.history) - 1 - self.history.index(self.best()) >= patience
 
 
-def save_checkpoint(folder: RunFolder, learner: Learner, scores: OfflineScores | None, progress: Progress) -> None:
+def save_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None, progress: Progress) -> None:
     """Write the states of the learner and of the fitted critics, and the progress, atomically."""
     arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(learner, scores).items()}
     metadata = {"done": learner.done, "seconds": progress.seconds, "history": progress.history}
-    storage.save(folder.path / NAME, "checkpoint", arrays, metadata)
+    storage.save(path, "checkpoint", arrays, metadata)
 
 
-def load_checkpoint(folder: RunFolder, learner: Learner, scores: OfflineScores | None) -> Progress:
-    """Set the learner and the fitted critics to their saved states, drop later metrics, return the progress.
-
-    A run that was interrupted before its first checkpoint starts from the beginning.
+def load_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None) -> Progress:
+    """Set the learner and the fitted critics to their saved states, and return the progress.
 
     Raises:
         PotstillError: the checkpoint is damaged, or holds other networks.
     """
-    path = folder.path / NAME
-    if not path.exists():
-        folder.keep_metrics(lambda line: False)
-        return Progress()
     arrays, metadata = storage.load(path, "checkpoint")
     leaves = _named_leaves(learner, scores)
     if set(leaves) != set(arrays) or any(arrays[name].shape != leaf.shape for name, leaf in leaves.items()):
@@ -75,7 +67,6 @@ def load_checkpoint(folder: RunFolder, learner: Learner, scores: OfflineScores |
     if scores:
         for name, evaluator in scores.evaluators.items():
             evaluator.state = saved["fitted"][name]
-    folder.keep_metrics(lambda line: line["update"] <= learner.done)
     return Progress(metadata["seconds"], metadata["history"])
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from potstill.errors import unknown
 from potstill.runtime.registry import Registry
 
 if TYPE_CHECKING:
@@ -22,21 +20,4 @@ ALGORITHMS: Registry[type[Algorithm]] = Registry(
         "edac": "potstill.teachers.algorithms.edac:Edac",
     },
 )
-
-
-def make_algorithm(name: str, settings: Mapping[str, object] | None = None) -> Algorithm:
-    """The algorithm called ``name``, with some of its settings changed.
-
-    Raises:
-        PotstillError: an unknown algorithm or setting, or a value that the setting refuses.
-
-    Example:
-        >>> make_algorithm("cal-ql", {"alpha": 5.0}).alpha
-        5.0
-    """
-    kind = ALGORITHMS[name]
-    known = kind.__dataclass_fields__
-    for setting in settings or {}:
-        if setting not in known:
-            raise unknown(f"setting of {name}", setting, known)
-    return kind(**(settings or {}))
+"""Classes by name. Those of other packages are registered under the entry point ``potstill.teachers``."""

@@ -17,9 +17,9 @@ from jaxtyping import Array, Int, Key, PRNGKeyArray
 from potstill.data.transitions import Transitions
 from potstill.errors import Diverged
 from potstill.networks.policy import Policy
-from potstill.runtime.run_folder import to_json
+from potstill.runtime.files import JsonObject, to_json
 from potstill.teachers.algorithms.base import Algorithm, Metrics, State
-from potstill.teachers.base import Metadata, NetworkTeacher
+from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.rows import Rows
 from potstill.teachers.sampling import Pick, draw_batches, make_source, split_call_key
 from potstill.teachers.settings import Training, UpdateSettings
@@ -177,7 +177,7 @@ class Learner:
         policy = Policy(actor, self.data.normaliser, self.data.action_bounds, parts.head)
         return NetworkTeacher(policy, critics, self._metadata(), parts.layer_norm)
 
-    def _metadata(self) -> Metadata:
+    def _metadata(self) -> JsonObject:
         """How the teacher was made: the algorithm, the settings and the data."""
         algorithm, settings, data = self.algorithm, self.settings, self.data
         own = {algorithm.name.replace("-", "_"): asdict(algorithm)}

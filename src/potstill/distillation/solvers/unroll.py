@@ -23,7 +23,7 @@ from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from potstill.distillation.solvers.base import Solver
 from potstill.errors import PotstillError
@@ -91,7 +91,7 @@ class Sweep(Unroll):
 
 def _skip_ahead(
     state: TrainingState, keys: StepKeys, pairs: Pairs, recipe: Recipe, first: int | Array, window: int
-) -> tuple[TrainingState, StepKeys]:
+) -> tuple[TrainingState, Key[Array, " W"] | None]:
     """Train up to step ``first`` without a gradient; also return the keys of the ``window`` steps from there."""
     constant = jax.lax.stop_gradient(pairs)
 

@@ -8,7 +8,8 @@ from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser, Transitions
 from potstill.errors import PotstillError, unknown
 from potstill.networks.policy import Policy, from_arrays
-from potstill.teachers.base import Metadata, NetworkTeacher, check_critics
+from potstill.runtime.files import JsonObject
+from potstill.teachers.base import NetworkTeacher, check_critics
 from potstill.teachers.importers.corl import read_corl
 from potstill.teachers.importers.d3rlpy import read_d3rlpy
 from potstill.teachers.importers.sb3 import read_sb3
@@ -59,7 +60,7 @@ def import_teacher(
     policy = Policy(layers, normaliser or Normaliser.identity(len(layers[0]["weight"])), bounds, head)
     from_arrays(policy.arrays(), policy.kind_metadata(), path)  # checks that the layers fit together
     check_critics(found.critics, policy, path)
-    metadata: Metadata = {"algorithm": found.algorithm, "source": f"{kind}: {path.name}"}
+    metadata: JsonObject = {"algorithm": found.algorithm, "source": f"{kind}: {path.name}"}
     if data is not None:
         metadata["env_id"] = data.env_id
     return NetworkTeacher(policy, found.critics, metadata, layer_norm=False)

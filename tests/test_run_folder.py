@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import potstill
-from potstill.config import ReportConfig
+from potstill.config import ConvertConfig, ReportConfig
+from potstill.config.settings import make_config
 from potstill.errors import PotstillError
 from potstill.evaluation.statistics import summarise
 from potstill.runtime.html import html_table
@@ -202,3 +203,10 @@ def test_report_takes_one_run_or_several(tmp_path, capsys):
         potstill.report()
     with pytest.raises(PotstillError, match="holds no scores"):
         potstill.report(made, out=tmp_path / "other")
+
+
+def test_commands_take_runs_for_paths(run):
+    config = make_config(ConvertConfig, "convert", (run,), {"out": run})
+    assert (config.datasets, config.out) == (run.path, run.path)
+    assert make_config(ConvertConfig, "convert", ((run, "logs.npz"),), {}).datasets == (run.path, "logs.npz")
+    assert make_config(ConvertConfig, "convert", ("logs.npz",), {}).datasets == "logs.npz"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeAlias
 
 from potstill.config import ReportConfig
 from potstill.config.settings import record_settings
@@ -13,16 +12,14 @@ from potstill.errors import PotstillError
 from potstill.evaluation.statistics import Result
 from potstill.reports.plots import plot_comparison, plot_curve
 from potstill.reports.tables import print_scores, read_losses
+from potstill.runtime.files import StrPath
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free
 
 POLICIES = ("teacher", "random", "student", "ensemble", "bc")
-PathLike: TypeAlias = str | os.PathLike[str]
 
 
-def report(
-    *runs: PathLike | Iterable[PathLike] | ReportConfig, out: PathLike | None = None, force: bool = False
-) -> Run:
+def report(*runs: StrPath | Iterable[StrPath] | ReportConfig, out: StrPath | None = None, force: bool = False) -> Run:
     """Print the scores of finished runs, and draw their curves and a comparison. Nothing is computed again.
 
     Args:
@@ -46,7 +43,7 @@ def report(
     return _report(ReportConfig(tuple(_paths(runs)), out=None if out is None else Path(out), force=force))
 
 
-def _paths(runs: Iterable[PathLike | Iterable[PathLike] | ReportConfig]) -> Iterable[Path]:
+def _paths(runs: Iterable[StrPath | Iterable[StrPath] | ReportConfig]) -> Iterable[Path]:
     for run in runs:
         if isinstance(run, ReportConfig):
             raise PotstillError("report takes either one ReportConfig or paths of runs")

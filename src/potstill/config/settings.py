@@ -6,11 +6,13 @@ import ast
 import functools
 import inspect
 import itertools
+import os
 import re
 import shlex
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, replace
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from potstill.config.parts import Part, describe_part, part_from_json
@@ -73,7 +75,14 @@ def make_config(config: type[Config], name: str, args: tuple[object, ...], optio
         inspect.signature(config).bind(*args, **options)
     except TypeError as error:
         raise PotstillError(f"potstill.{name}: {error}") from None
-    return config(*args, **options)
+    return config(*map(_plain_paths, args), **{name: _plain_paths(value) for name, value in options.items()})
+
+
+def _plain_paths(value: object) -> object:
+    """Replace path-like objects, such as runs, by paths."""
+    if isinstance(value, list | tuple) and any(isinstance(item, os.PathLike) for item in value):
+        return type(value)(map(_plain_paths, value))
+    return Path(value) if isinstance(value, os.PathLike) else value
 
 
 def option_docs(config: type[object]) -> dict[str, str]:

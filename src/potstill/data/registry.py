@@ -58,7 +58,10 @@ SCHEMES: Registry[NameReader] = Registry(
 
 
 def load_dataset(
-    source: str | Path | Mapping[str, object] | Transitions, *, download: bool = False, action_scale: float = 1.0
+    source: str | os.PathLike[str] | Mapping[str, object] | Transitions,
+    *,
+    download: bool = False,
+    action_scale: float = 1.0,
 ) -> Transitions:
     """Load a dataset.
 

@@ -10,11 +10,12 @@ from potstill.data.checks import check_finite
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
 from potstill.exports.registry import FORMATS, resolve_format
+from potstill.runtime.files import StrPath
 
 
 def export(
-    distillate: Distillate | str | os.PathLike[str],
-    path: str | os.PathLike[str],
+    distillate: Distillate | StrPath,
+    path: StrPath,
     format: str | None = None,
     *,
     force: bool = False,

@@ -14,7 +14,7 @@ from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError, unknown
 from potstill.runtime import storage
-from potstill.runtime.files import JsonObject
+from potstill.runtime.files import JsonObject, StrPath
 
 Layer = dict[str, Any]  # {"weight": [in, out], "bias": [out]}
 Layers = list[Layer]
@@ -112,7 +112,7 @@ def _forward(layers: Layers, x: np.ndarray) -> np.ndarray:
     return output
 
 
-def from_arrays(arrays: dict[str, np.ndarray], metadata: JsonObject, path: Path | str) -> Policy:
+def from_arrays(arrays: dict[str, np.ndarray], metadata: JsonObject, path: StrPath) -> Policy:
     """Rebuild a policy from :meth:`Policy.arrays` and :meth:`Policy.kind_metadata`.
 
     Raises:
@@ -145,7 +145,7 @@ def from_arrays(arrays: dict[str, np.ndarray], metadata: JsonObject, path: Path 
     )
 
 
-def _check_shapes(arrays: dict[str, np.ndarray], path: Path | str, towers: bool) -> None:
+def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) -> None:
     """Raise unless all arrays are floating-point with the right axes, and biases and bounds fit their counterparts."""
     for name, array in arrays.items():
         stacked = name.startswith("critics.") or (towers and name.startswith("layers."))
@@ -162,7 +162,7 @@ def _check_shapes(arrays: dict[str, np.ndarray], path: Path | str, towers: bool)
             raise PotstillError(f"{path}: array '{name}' holds {found} numbers, '{twin}' asks for {wanted}")
 
 
-def load_policy(path: Path | str) -> Policy:
+def load_policy(path: StrPath) -> Policy:
     """Read a policy file, or the policy of a teacher file."""
     kind = storage.kind_of(path)
     arrays, metadata = storage.load(path, kind if kind in ("policy", "teacher") else "policy")

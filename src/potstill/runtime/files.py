@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 from potstill.errors import PotstillError
 
+StrPath: TypeAlias = str | os.PathLike[str]
+"""A path, or an object that has one, such as a :class:`~potstill.runtime.run.Run`."""
 JsonObject: TypeAlias = dict[str, Any]
 """A JSON object. The file it comes from decides what its keys hold."""
 JsonMapping: TypeAlias = Mapping[str, Any]

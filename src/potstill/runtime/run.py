@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from potstill.errors import PotstillError, unknown
-from potstill.runtime.files import JsonMapping, JsonObject, read_json, read_json_lines, to_json
+from potstill.runtime.files import JsonMapping, JsonObject, StrPath, read_json, read_json_lines, to_json
 from potstill.runtime.html import html_table, value_text
 
 MAX_HEADLINES = 6  # numbers that the repr of a run shows
@@ -92,7 +91,7 @@ class Run:
     ('evaluate', 2, 79.2)
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: StrPath) -> None:
         self.path = Path(path)
 
     def __fspath__(self) -> str:
@@ -101,7 +100,7 @@ class Run:
     def __str__(self) -> str:
         return str(self.path)
 
-    def __truediv__(self, name: str | os.PathLike[str]) -> Path:
+    def __truediv__(self, name: StrPath) -> Path:
         """The path of a file in the run folder."""
         return self.path / name
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from potstill.errors import PotstillError
-from potstill.runtime.files import JsonObject, read_json, to_json, write_atomically, write_json
+from potstill.runtime.files import JsonObject, StrPath, read_json, to_json, write_atomically, write_json
 from potstill.runtime.run import Run
 
 __all__ = [
@@ -42,7 +42,7 @@ class RunFolder:
     """
 
     def __init__(
-        self, path: Path | str | None, command: str, config: object, *, force: bool = False, resume: bool = False
+        self, path: StrPath | None, command: str, config: object, *, force: bool = False, resume: bool = False
     ) -> None:
         self.path = Path(path) if path is not None else fresh_path(command)
         self.started = time.time()
@@ -97,7 +97,7 @@ def fresh_path(command: str) -> Path:
     return path
 
 
-def check_free(path: Path | str | None, *, force: bool = False) -> None:
+def check_free(path: StrPath | None, *, force: bool = False) -> None:
     """Raise unless ``path`` can become a run folder. Commands call this before they start to compute."""
     if path is None:
         return
@@ -114,7 +114,7 @@ def check_free(path: Path | str | None, *, force: bool = False) -> None:
         raise PotstillError(f"cannot write to {path}: no permission in {parent}")
 
 
-def check_out(out: Path | str | None, settings: object, *, force: bool = False, resume: bool = False) -> bool:
+def check_out(out: StrPath | None, settings: object, *, force: bool = False, resume: bool = False) -> bool:
     """Check that a resumable command can write to ``out``; return whether it continues a run there.
 
     Args:

@@ -13,13 +13,13 @@ from typing import TypeAlias
 import numpy as np
 
 from potstill.errors import PotstillError
-from potstill.runtime.files import JsonObject, write_atomically
+from potstill.runtime.files import JsonObject, StrPath, write_atomically
 
 FORMAT_VERSION = 1
 Arrays: TypeAlias = dict[str, np.ndarray]
 
 
-def save(path: Path | str, kind: str, arrays: Arrays, metadata: JsonObject) -> Path:
+def save(path: StrPath, kind: str, arrays: Arrays, metadata: JsonObject) -> Path:
     """Write ``arrays`` and ``metadata`` as an artefact of ``kind``, atomically.
 
     The same content gives the same bytes.
@@ -54,7 +54,7 @@ def save(path: Path | str, kind: str, arrays: Arrays, metadata: JsonObject) -> P
     return path
 
 
-def load(path: Path | str, kind: str) -> tuple[Arrays, JsonObject]:
+def load(path: StrPath, kind: str) -> tuple[Arrays, JsonObject]:
     """Read the arrays and the metadata of an artefact of ``kind``.
 
     Raises:
@@ -74,7 +74,7 @@ def load(path: Path | str, kind: str) -> tuple[Arrays, JsonObject]:
     return arrays, metadata
 
 
-def kind_of(path: Path | str) -> str | None:
+def kind_of(path: StrPath) -> str | None:
     """The kind of artefact that a file holds, or ``None`` if potstill did not write it."""
     return _read(Path(path))[0].get("format")
 
@@ -103,12 +103,12 @@ def _read(path: Path) -> tuple[JsonObject, Arrays]:
     return header if isinstance(header, dict) else {}, arrays
 
 
-def file_hash(path: Path | str) -> str:
+def file_hash(path: StrPath) -> str:
     """SHA-256 of a file's bytes."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def require_array(arrays: Arrays, name: str, path: Path | str) -> np.ndarray:
+def require_array(arrays: Arrays, name: str, path: StrPath) -> np.ndarray:
     """Return ``arrays[name]``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How much an ensemble of students steadies the return of a distillate."""
+"""How much an ensemble of students steadies the returns of a distillate."""
 
 import sys
 import tempfile
@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 import potstill
-from potstill.environments.registry import normalised
 from potstill.environments.rollouts import play
 
 with tempfile.TemporaryDirectory() as folder:
@@ -17,7 +16,8 @@ with tempfile.TemporaryDirectory() as folder:
         options = {"size": 64, "steps": 40, "episodes": 0}
         distillate = potstill.load(potstill.distill("hopper-medium-replay", out=Path(folder) / "run", **options))
     students = distillate.train_students(seeds=[0, 1, 2, 3])
-    env_id = distillate.env_id
-    singles = normalised(play(students.each, env_id, seeds=np.arange(12)).reshape(4, 3), env_id)
-    together = normalised(play(students.ensemble, env_id, seeds=np.arange(100, 106)), env_id)
-    print("each student:", singles.mean(axis=1).round(1), "- their ensemble:", together.mean().round(1))
+    singles = play(students.each, distillate.env_id, seeds=np.arange(12)).reshape(4, 3).mean(axis=1)
+    together = play(students.ensemble, distillate.env_id, seeds=np.arange(100, 106)).mean()
+    scale = distillate.reference
+    scores = 100 * (np.array([*singles, together]) - scale.random) / (scale.expert - scale.random)
+    print("each student:", scores[:-1].round(1), "- their ensemble:", scores[-1].round(1))

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 import potstill
-from potstill.environments.registry import normalised
 from potstill.environments.rollouts import play
 
 with tempfile.TemporaryDirectory() as folder:
     run = potstill.distill("hopper-medium-replay", size=64, steps=40, episodes=0, out=Path(folder) / "run")
     distillate = potstill.load(run)
     policy = distillate.train_student(seed=0)
-    returns = play(policy, "Hopper-v5", seeds=np.arange(5))
-    print(f"{len(distillate)} pairs, one student: {normalised(returns, 'Hopper-v5').mean():.1f}")
+    returns, scale = play(policy, "Hopper-v5", seeds=np.arange(5)), distillate.reference
+    score = 100 * (returns.mean() - scale.random) / (scale.expert - scale.random)
+    print(f"{len(distillate)} pairs, one student: {score:.1f}")

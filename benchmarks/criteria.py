@@ -19,7 +19,7 @@ import numpy as np
 from teachers import DATASETS, FILES, settings
 
 from potstill.data.registry import load_dataset
-from potstill.environments.registry import normalised
+from potstill.environments.references import normalised_return
 from potstill.evaluation.scores import policy_returns
 from potstill.networks.mlp import apply_critics
 from potstill.runtime.run_folder import write_json
@@ -71,7 +71,7 @@ def measure(file: str, algorithm: str, seed: int) -> dict[str, Any]:
                     states = table.states[index]
                     value = fit.scale * float(apply_critics(fit.state.critic, states, teacher.act(states)).mean())
                     criteria.setdefault(f"{horizon:g}, {caution:g}, {place}", []).append(value)
-    scores = [float(normalised(np.asarray(played), data.env_id).mean()) for played in returns]
+    scores = [float(normalised_return(np.asarray(played), data.env_id).mean()) for played in returns]
     updates = [EVERY[algorithm] * (k + 1) for k in range(POLICIES)]
     return {"file": file, "algorithm": algorithm, "seed": seed, "updates": updates, "returns": scores} | {
         "criteria": criteria

@@ -29,8 +29,8 @@ def child() -> None:
     import jax
     import jax.numpy as jnp
     import numpy as np
-
     from potstill.distillation.solvers.kernel import Gathered, _step, _times, descent, tangent_kernel
+
     from potstill.runtime import devices
     from potstill.students.recipe import recipe_named
     from potstill.students.training import Pairs

@@ -25,12 +25,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from potstill.distillation.solvers.kernel import start_variance, tangent_kernel
 
 import potstill
 from potstill.data.registry import load_dataset
 from potstill.distillation.solvers import SOLVERS, make_solver
 from potstill.distillation.solvers.empirical import empirical_kernel
-from potstill.distillation.solvers.kernel import start_variance, tangent_kernel
 from potstill.runtime import devices
 from potstill.students import training as clone
 from potstill.students.recipe import RECIPES, Recipe

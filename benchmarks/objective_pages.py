@@ -15,10 +15,10 @@ HERE = Path(__file__).parent
 GAPS = ["q-gap by the mean of the critics", "q-gap by each critic"]
 WEIGHED = [f"q-gap, weights {name}" for name in WEIGHTINGS]
 SHOWN = {
-    "objectives/pbc.md": ["pbc", "dbc", "wide students, pbc"],
-    "objectives/av-pbc.md": [name for name in MAIN if "av-pbc" in name and "unroll" not in name],
-    "objectives/q-gap.md": ["q-gap", *GAPS, "wide students, q-gap"],
-    "objectives/weights.md": ["q-gap", *WEIGHED],
+    "pbc.md": ["pbc", "dbc", "wide students, pbc"],
+    "av-pbc.md": [name for name in MAIN if "av-pbc" in name and "unroll" not in name],
+    "q-gap.md": ["q-gap", *GAPS, "wide students, q-gap"],
+    "weights.md": ["q-gap", *WEIGHED],
     "pairs.md": [
         "q-gap",
         "q-gap, initial states by k-means",
@@ -75,8 +75,7 @@ def variants() -> str:
         "",
         f"Objectives, solvers and settings, by `benchmarks/choices.py` (teacher {teacher:.1f}). Students of the recipe",
         "`plain` where the name says nothing else; interquartile mean over distillation seeds × 10 students × 4",
-        "episodes; ± is the standard deviation over students; the ensembles play 10 episodes a seed. More stand on the",
-        "pages of [objectives](objectives/index.md), [pairs](pairs.md) and [kernel descent](kernel.md).",
+        "episodes; ± is the standard deviation over students; the ensembles play 10 episodes a seed.",
         "",
         "| variant | seeds | one student | ensemble of ten | seconds |",
         "|---|---|---|---|---|",

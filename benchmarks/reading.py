@@ -21,8 +21,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from potstill.data.checks import suspicions
 from potstill.data.registry import load_dataset
+from potstill.data.suspicions import find_suspicions
 from potstill.runtime.run_folder import write_json
 
 ROWS, STATES, ACTIONS, LIMIT, ROUNDS = 1_000_000, 11, 3, 1000, 9
@@ -84,7 +84,7 @@ def main() -> None:
                 "megabytes": path.stat().st_size / 1e6,
             }
         data = load_dataset(path)
-        checks = statistics.median(seconds(lambda: suspicions(data)) for _ in range(ROUNDS))
+        checks = statistics.median(seconds(lambda: find_suspicions(data)) for _ in range(ROUNDS))
     versions = {name: version(name) for name in ("h5py", "numpy")}
     content = {"rows": ROWS, "rounds": ROUNDS, "files": found, "suspicions": checks, "versions": versions}
     write_json(RESULTS, content)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.environments import registry as environments
+from potstill.environments import making as environments
 from potstill.environments.rollouts.play import make_stepper, processors
 from potstill.runtime.run_folder import write_json
 

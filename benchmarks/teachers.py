@@ -22,7 +22,7 @@ from potstill.config import RebracConfig, TeachConfig
 from potstill.config.settings import command_line, from_saved
 from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
-from potstill.environments.registry import normalised
+from potstill.environments.references import normalised_return
 from potstill.evaluation.scores import policy_returns
 from potstill.evaluation.statistics import summarise
 from potstill.runtime.run_folder import read_json, to_json, write_json
@@ -114,7 +114,7 @@ def judge(file: str, name: str) -> None:
 
 def logged(data: Transitions) -> dict[str, float]:
     """What the episodes in the data themselves earned, normalised."""
-    scores = normalised(data.episode_returns(), data.env_id)
+    scores = normalised_return(data.episode_returns(), data.env_id)
     return {"rows": len(data), "episodes": len(scores), "mean": float(scores.mean()), "best": float(scores.max())}
 
 

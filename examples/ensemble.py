@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import potstill
-from potstill.environments.rollouts import play
+from potstill.environments import normalised_return, play
 
 with tempfile.TemporaryDirectory() as folder:
     if len(sys.argv) > 1:
@@ -16,8 +16,7 @@ with tempfile.TemporaryDirectory() as folder:
         options = {"size": 64, "steps": 40, "episodes": 0}
         distillate = potstill.load(potstill.distill("hopper-medium-replay", out=Path(folder) / "run", **options))
     students = distillate.train_students(seeds=[0, 1, 2, 3])
-    singles = play(students.each, distillate.env_id, seeds=np.arange(12)).reshape(4, 3).mean(axis=1)
-    together = play(students.ensemble, distillate.env_id, seeds=np.arange(100, 106)).mean()
-    scale = distillate.reference
-    scores = 100 * (np.array([*singles, together]) - scale.random) / (scale.expert - scale.random)
-    print("each student:", scores[:-1].round(1), "- their ensemble:", scores[-1].round(1))
+    env_id = distillate.env_id
+    singles = normalised_return(play(students.each, env_id, seeds=np.arange(12)).reshape(4, 3), env_id)
+    together = normalised_return(play(students.ensemble, env_id, seeds=np.arange(100, 106)), env_id)
+    print("each student:", singles.mean(axis=1).round(1), "- their ensemble:", together.mean().round(1))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import potstill
-from potstill.config import RebracConfig
+from potstill.teachers import Rebrac
 
 rng = np.random.default_rng(0)
 states = rng.uniform(-1, 1, size=(2000, 2)).astype(np.float32)
@@ -18,8 +18,8 @@ with tempfile.TemporaryDirectory() as name:
     columns = {"observations": states, "actions": actions, "rewards": rewards}
     one_step_episodes = {"next_observations": states, "terminations": np.ones(2000, bool)}
     np.savez(folder / "logs.npz", **columns, **one_step_episodes)
-    free = RebracConfig(actor_penalty=0.0, critic_penalty=0.0)  # random actions: nothing to stay close to
-    taught = potstill.teach(folder / "logs.npz", updates=600, batch=128, rebrac=free, out=folder / "teacher")
+    free = Rebrac(actor_penalty=0.0, critic_penalty=0.0)  # random actions: nothing to stay close to
+    taught = potstill.teach(folder / "logs.npz", updates=600, batch=128, algorithm=free, out=folder / "teacher")
     teacher = taught / "teacher.safetensors"
     run = potstill.distill(folder / "logs.npz", teacher=teacher, size=16, steps=100, students=3, out=folder / "run")
     print("offline:", run.result.offline)

@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import potstill
+from potstill.config import ReportConfig
 from potstill.errors import PotstillError
+from potstill.evaluation.statistics import summarise
 from potstill.runtime.html import html_table
 from potstill.runtime.run import Record, Run, headlines
 from potstill.runtime.run_folder import RunFolder, check_out, to_json
@@ -169,3 +172,33 @@ def test_what_can_be_resumed(tmp_path):
     resumed.finish({})
     with pytest.raises(PotstillError, match="is finished"):
         check_out(path, Settings(), resume=True)
+
+
+def test_report_takes_one_run_or_several(tmp_path, capsys):
+    runs = []
+    for name in ("first", "second"):
+        folder = RunFolder(tmp_path / name, "evaluate", {})
+        folder.finish(
+            {"env_id": "Hopper-v5", "pairs": 8, "student": summarise(np.array([[100.0, 300.0]]), "Hopper-v5")}
+        )
+        runs.append(folder.run)
+    first, second = runs
+    ways = [
+        ((str(first),), 1),
+        ((first,), 1),
+        ((first.path, second), 2),
+        (([first, str(second)],), 2),
+        ((ReportConfig((first.path, second.path), out=tmp_path / "report", force=True),), 2),
+    ]
+    for arguments, count in ways:
+        options = {} if isinstance(arguments[0], ReportConfig) else {"out": tmp_path / "report", "force": True}
+        made = potstill.report(*arguments, **options)
+        assert len(made.result.runs) == count
+        assert made.command == "report"
+        assert made.result.runs[str(first)].student.mean == pytest.approx(first.result.student.mean)
+        assert (made / "comparison.png").is_file()
+    assert capsys.readouterr().out.count(": Hopper-v5") == sum(count for _, count in ways)
+    with pytest.raises(PotstillError, match="no runs given"):
+        potstill.report()
+    with pytest.raises(PotstillError, match="holds no scores"):
+        potstill.report(made, out=tmp_path / "other")

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from potstill import config
 from potstill.config.parts import Part, split_part_options
 from potstill.config.settings import PART_REGISTRIES
 from potstill.errors import PotstillError, PotstillWarning
+from potstill.runtime.validation import Dataclass
 
 COMMANDS = {
     "collect": config.CollectConfig,
@@ -49,8 +50,8 @@ def make_app(fields: Mapping[str, Mapping[str, str]] | None = None) -> App:
     return app
 
 
-def _command(name: str, kind: type[Any], fields: Mapping[str, Mapping[str, str]]) -> Any:
-    def command(settings: Any) -> object:
+def _command(name: str, kind: type[object], fields: Mapping[str, Mapping[str, str]]) -> Callable[[Dataclass], object]:
+    def command(settings: Dataclass) -> object:
         function = getattr(import_module(f"potstill.commands.{name}"), name)
         return function(add_fields(settings, fields))
 
@@ -58,7 +59,7 @@ def _command(name: str, kind: type[Any], fields: Mapping[str, Mapping[str, str]]
     return command
 
 
-def add_fields(settings: Any, fields: Mapping[str, Mapping[str, str]]) -> Any:
+def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> Dataclass:
     """The settings with the fields of their parts: ``--recipe default`` and ``--recipe.layers 5`` make one part.
 
     Without a name and without a default, the part has an empty name: the command says what its fields change.

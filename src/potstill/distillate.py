@@ -15,7 +15,7 @@ from jaxtyping import Float
 from potstill.bundled import BUNDLED
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
-from potstill.environments.registry import Reference, reference_returns
+from potstill.environments.references import Reference, reference_returns
 from potstill.errors import PotstillError
 from potstill.networks.policy import Policy
 from potstill.runtime import storage

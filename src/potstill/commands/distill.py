@@ -28,7 +28,7 @@ from potstill.runtime import devices
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free
 from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.registry import find_teacher
+from potstill.teachers.lookup import find_teacher
 
 
 @takes_options(DistillConfig)

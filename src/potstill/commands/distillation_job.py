@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +26,7 @@ from potstill.distillation.outer_loop import Iterate
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.selection import CRITERIA, IterateSelection, held_out_loss
 from potstill.distillation.state_table import action_deviation, build_state_table, take_rows
-from potstill.environments.registry import Reference
+from potstill.environments.references import Reference
 from potstill.evaluation.scores import (
     TEACHER_SEED,
     policy_returns,
@@ -37,7 +37,7 @@ from potstill.evaluation.scores import (
 )
 from potstill.evaluation.statistics import summarise
 from potstill.runtime import devices
-from potstill.runtime.files import read_json
+from potstill.runtime.files import JsonObject, read_json
 from potstill.runtime.progress import Tracker
 from potstill.runtime.run_folder import RunFolder
 from potstill.runtime.storage import file_hash
@@ -204,10 +204,10 @@ class Job:
         self.curve.append(point)
         self.folder.log(curve=point)
 
-    def evaluate(self, distillate: Distillate) -> dict[str, Any]:
+    def evaluate(self, distillate: Distillate) -> JsonObject:
         """The result: teacher, random pairs, students and ensemble; offline scores if there is a teacher."""
         config, env_id, started = self.config, self.data.env_id, time.perf_counter()
-        result: dict[str, Any] = {"dataset": self.data.name, "env_id": env_id, "reference": self.reference._asdict()}
+        result: JsonObject = {"dataset": self.data.name, "env_id": env_id, "reference": self.reference._asdict()}
         result["pairs"] = len(distillate)
         students, self.seconds["training"] = train_evaluated(distillate, config.students, config.seed)
         if env_id and config.episodes:
@@ -228,7 +228,7 @@ class Job:
         return result | {"seconds": self.seconds, "sha256": artefact}
 
 
-def whole_data_cloning(dataset: object) -> dict[str, Any] | None:
+def whole_data_cloning(dataset: object) -> JsonObject | None:
     """The committed result of behavioural cloning on a whole bundled dataset, if there is one."""
     path = BUNDLED / f"{dataset}.bc.json"
     return read_json(path)["bc"] if str(dataset) in bundled_names() and path.exists() else None

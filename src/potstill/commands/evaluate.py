@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from potstill.commands.resolve import resolve_recipe
 from potstill.config import EvaluateConfig
 from potstill.config.settings import record_settings, takes_options
@@ -14,12 +12,13 @@ from potstill.errors import PotstillError
 from potstill.evaluation.scores import score_offline, score_students, train_evaluated
 from potstill.reports import print_offline, print_scores
 from potstill.runtime import devices
+from potstill.runtime.files import JsonObject
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free
 from potstill.runtime.storage import file_hash
 from potstill.students.recipe import recipe_name
 from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.registry import find_teacher
+from potstill.teachers.lookup import find_teacher
 
 
 @takes_options(EvaluateConfig)
@@ -48,7 +47,7 @@ def evaluate(config: EvaluateConfig) -> Run:
     check_free(config.out, force=config.force)
     compared = load_comparison(config, distillate)
     folder = RunFolder(config.out, "evaluate", record_settings(config), force=config.force)
-    result: dict[str, Any] = {
+    result: JsonObject = {
         "recipe": distillate.metadata["recipe"] if config.recipe is None else recipe_name(recipe),
         "env_id": distillate.env_id,
         "pairs": len(distillate),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -82,8 +83,8 @@ def resolve_problem(config: DistillConfig) -> Problem:
         polish=config.polish,
     )
     names = {
-        "objective": part_name(config.objective, OBJECTIVES),
-        "solver": part_name(config.solver, SOLVERS),
+        "objective": part_name("objective", config.objective, OBJECTIVES),
+        "solver": part_name("solver", config.solver, SOLVERS),
         "recipe": recipe_name(solver.recipe),
     }
     initial, given = INITIAL_STATES[config.initial], (config.weighting, config.state_noise, config.action_limit)
@@ -93,7 +94,10 @@ def resolve_problem(config: DistillConfig) -> Problem:
 def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Recipe:
     """The recipe that a setting stands for; fields without a name change the recipe ``unnamed``."""
     registry = {"": unnamed} if isinstance(recipe, Part) and not recipe.name else RECIPES
-    return cast(Recipe, resolve_part("recipe", recipe, registry))
+    found = resolve_part("recipe", recipe, registry)
+    if not isinstance(found, Recipe):
+        raise PotstillError(f"a recipe of type {type(found).__name__}: a name or a potstill.Recipe is needed")
+    return found
 
 
 def resolve_solver(config: DistillConfig) -> Solver:
@@ -124,9 +128,9 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
     return cast(ObjectiveFunction, found)
 
 
-def part_name(part: object, registry: object) -> str:
+def part_name(kind: str, part: object, registry: Mapping[str, object]) -> str:
     """What metadata call a part: its name, or that of the Python object."""
-    described = describe_part(part, registry, recipe=None)  # type: ignore[arg-type]
+    described = describe_part(kind, part, registry, recipe=None)
     if isinstance(described, dict):
         return str(described["python"])
     return described if isinstance(described, str) else described.name  # type: ignore[attr-defined]

@@ -8,22 +8,16 @@ from potstill.config.artefacts import ExportConfig, InspectConfig, ReportConfig,
 from potstill.config.collect import CollectConfig
 from potstill.config.convert import ConvertConfig
 from potstill.config.distill import DistillConfig, EvaluateConfig
-from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, Settings, TeachConfig
+from potstill.config.teach import TeachConfig
 
 __all__ = [
-    "BcConfig",
-    "CalQlConfig",
     "CollectConfig",
     "ConvertConfig",
     "DistillConfig",
-    "EdacConfig",
     "EvaluateConfig",
     "ExportConfig",
     "InspectConfig",
-    "IqlConfig",
-    "RebracConfig",
     "ReportConfig",
     "ReproduceConfig",
-    "Settings",
     "TeachConfig",
 ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from potstill.config.parts import Part
 from potstill.config.settings import parse_seconds
 from potstill.errors import PotstillError
+from potstill.runtime.files import JsonObject
 from potstill.runtime.validation import check_choices, check_ranges, check_types
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from potstill.students.recipe import Recipe
     from potstill.teachers.base import NetworkTeacher
 
-    Dataset: TypeAlias = Path | str | Mapping[str, Any] | Transitions
+    Dataset: TypeAlias = Path | str | Mapping[str, object] | Transitions
     TeacherSource: TypeAlias = Path | str | NetworkTeacher
     ObjectiveOption: TypeAlias = str | Part | ObjectiveFunction
     SolverOption: TypeAlias = str | Part | Solver
@@ -32,7 +33,7 @@ USUAL_STEPS = 150  # roughly what the default needs to converge
 BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
 
 # Solvers' fields as config.json and distillates have held them since 0.1: a section for each solver.
-SECTIONS: dict[str, dict[str, Any]] = {
+SECTIONS: dict[str, JsonObject] = {
     "kernel": {"start": "zero"},
     "empirical": {"networks": 1},
     "ridge": {"penalty": 1e-3},
@@ -170,7 +171,7 @@ class DistillConfig:
         """The budget in seconds."""
         return None if self.budget is None else parse_seconds("--budget", self.budget)
 
-    def to_record(self, recorded: dict[str, Any]) -> dict[str, Any]:
+    def to_record(self, recorded: JsonObject) -> JsonObject:
         """Settings as ``config.json`` holds them, from those that :func:`record_settings` has collected."""
         solver = recorded["solver"]
         sections = {name: dict(section) for name, section in SECTIONS.items()}
@@ -181,7 +182,7 @@ class DistillConfig:
         return {**recorded, **sections}
 
     @staticmethod
-    def from_record(saved: dict[str, Any]) -> dict[str, Any]:
+    def from_record(saved: JsonObject) -> JsonObject:
         """Settings of today from those that ``config.json`` holds."""
         name = saved.get("solver")
         if isinstance(name, str) and name in SECTION_OF:

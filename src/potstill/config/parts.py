@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
@@ -117,19 +117,26 @@ def resolve_part(kind: str, part: object, registry: Mapping[str, object], **give
     if part.name not in registry:
         raise unknown(kind, part.name, registry)
     found = registry[part.name]
-    cls = found if isinstance(found, type) else type(found)
-    if part.fields and not dataclasses.is_dataclass(cls):
-        raise PotstillError(f"--{kind}.{next(iter(part.fields))}: {kind} '{part.name}' has no fields")
-    fields = {name: parse_field(kind, part.name, cls, name, value) for name, value in part.fields.items()}
+    fields = parse_fields(kind, part, found, given)
     if isinstance(found, type):
         return found(**given, **fields)
     return dataclasses.replace(found, **fields) if fields else found  # type: ignore[type-var]
 
 
-def parse_field(kind: str, part: str, cls: type, name: str, value: FieldValue) -> FieldValue:
-    """The value of one field of a part, converted from text by the field's type."""
+def parse_fields(kind: str, part: Part, found: object, given: Collection[str] = ()) -> dict[str, FieldValue]:
+    """The fields of a part, converted from text by the types of ``found``, the class or object of its name."""
+    cls = found if isinstance(found, type) else type(found)
+    if part.fields and not dataclasses.is_dataclass(cls):
+        raise PotstillError(f"--{kind}.{next(iter(part.fields))}: {kind} '{part.name}' has no fields")
+    return {name: parse_field(kind, part.name, cls, name, value, given) for name, value in part.fields.items()}
+
+
+def parse_field(
+    kind: str, part: str, cls: type, name: str, value: FieldValue, given: Collection[str] = ()
+) -> FieldValue:
+    """Convert the value of one field of a part from text by the field's type. Fields that are ``given`` are unknown."""
     hints = get_type_hints(cls)
-    known = [field.name for field in dataclasses.fields(cls)]
+    known = [field.name for field in dataclasses.fields(cls) if field.name not in given]
     if name not in known:
         raise unknown(
             f"field of --{kind} {part}".rstrip(), name.replace("_", "-"), [x.replace("_", "-") for x in known]
@@ -176,20 +183,21 @@ def _spelled(hint: object) -> str:
     return " or ".join(map(str, get_args(hint))) if get_origin(hint) is Literal else spelled(hint)
 
 
-def describe_part(part: object, registry: Mapping[str, object], **hidden: object) -> object:
+def describe_part(kind: str, part: object, registry: Mapping[str, object], **hidden: object) -> object:
     """The name, the :class:`Part`, or ``{"python": ...}`` that stands for a part in a record of the settings.
 
     Args:
+        kind: the option's name, for error messages.
         part: a name, a :class:`Part`, or an object.
         registry: classes, functions or objects by name, among which the part or its class may be.
         hidden: fields that are recorded elsewhere, such as a solver's recipe.
     """
-    if isinstance(part, Part) and part.name in registry:  # text from the command line becomes values
-        known = registry[part.name]
-        cls = known if isinstance(known, type) else type(known)
-        return Part(
-            part.name, {name: parse_field("", part.name, cls, name, text) for name, text in part.fields.items()}
-        )
+    if isinstance(part, Part) and (part.name in registry or not part.name):  # text becomes values
+        default = registry[part.name or next(iter(registry))]
+        fields = parse_fields(kind, part, default)
+        if part.name:
+            fields = {name: value for name, value in fields.items() if value != getattr(default, name, None)}
+        return Part(part.name, fields) if fields else part.name
     if isinstance(part, str | Part | dict):
         return part
     found: list[tuple[int, str, dict[str, FieldValue]]] = []

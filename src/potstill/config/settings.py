@@ -11,24 +11,26 @@ import shlex
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, replace
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from potstill.config.parts import Part, describe_part, part_from_json
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.solvers import SOLVERS
 from potstill.errors import PotstillError, unknown
-from potstill.runtime.files import to_json
-from potstill.runtime.registry import Registry
+from potstill.runtime.files import JsonObject, to_json
+from potstill.runtime.validation import Dataclass
 from potstill.students.recipe import RECIPES
+from potstill.teachers.registry import ALGORITHMS
 
 P = ParamSpec("P")
 Config = TypeVar("Config")
 Result = TypeVar("Result")
 
-PART_REGISTRIES: dict[str, Registry[Any] | Mapping[str, Any]] = {
+PART_REGISTRIES: dict[str, Mapping[str, object]] = {
     "objective": OBJECTIVES,
     "solver": SOLVERS,
     "recipe": RECIPES,
+    "algorithm": ALGORITHMS,
 }
 """Options that name a part, and where the names come from."""
 
@@ -45,19 +47,16 @@ def takes_options(config: Callable[P, Config]) -> Callable[[Callable[[Config], R
 
     def decorate(function: Callable[[Config], Result]) -> Callable[P, Result]:
         @functools.wraps(function)
-        def call(*args: Any, **options: Any) -> Result:
+        def call(*args: object, **options: object) -> Result:
             ready = len(args) == 1 and not options and isinstance(args[0], config)  # type: ignore[arg-type]
             return function(args[0] if ready else make_config(config, function.__name__, args, options))  # type: ignore[arg-type]
 
         returns = inspect.signature(function).return_annotation
-        call.__signature__ = inspect.signature(config).replace(return_annotation=returns)  # type: ignore[attr-defined]
+        call.__signature__ = inspect.signature(config, eval_str=True).replace(return_annotation=returns)  # type: ignore[attr-defined]
         call.__doc__ = add_options(function.__doc__ or "", config)  # type: ignore[arg-type]
         return call
 
     return decorate
-
-
-configured = takes_options
 
 
 def make_config(config: type[Config], name: str, args: tuple[object, ...], options: Mapping[str, object]) -> Config:
@@ -77,7 +76,7 @@ def make_config(config: type[Config], name: str, args: tuple[object, ...], optio
     return config(*args, **options)
 
 
-def option_docs(config: type[Any]) -> dict[str, str]:
+def option_docs(config: type[object]) -> dict[str, str]:
     """The docstring below each field of a config class, in one line."""
     body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
     docs: dict[str, str] = {}
@@ -88,7 +87,7 @@ def option_docs(config: type[Any]) -> dict[str, str]:
     return docs
 
 
-def add_options(docstring: str, config: type[Any]) -> str:
+def add_options(docstring: str, config: type[object]) -> str:
     """A command's docstring with the meaning of each option, before its other sections."""
     entries = [
         textwrap.fill(f"{name}: {text}", 110, initial_indent=" " * 8, subsequent_indent=" " * 12)
@@ -117,18 +116,19 @@ def name_parts(config: Config) -> Config:
     parts = {name: getattr(config, name, None) for name in PART_REGISTRIES}
     parts["recipe"] = getattr(parts["solver"], "recipe", parts["recipe"])  # a solver given as an object has its own
     named = {
-        name: describe_part(part, PART_REGISTRIES[name], recipe=None)
+        name: describe_part(name, part, PART_REGISTRIES[name], recipe=None)
         for name, part in parts.items()
         if part is not None
     }
     return replace(config, **named) if named else config  # type: ignore[type-var]
 
 
-def record_settings(config: Any) -> dict[str, object]:
+def record_settings(config: Dataclass) -> JsonObject:
     """The settings of a command as ``config.json`` holds them."""
     named = name_parts(config)
     recorded = {field.name: _record_value(getattr(named, field.name)) for field in fields(named)}
-    return config.to_record(recorded) if hasattr(config, "to_record") else recorded
+    finish: Callable[[JsonObject], JsonObject] | None = getattr(config, "to_record", None)
+    return finish(recorded) if finish else recorded
 
 
 def _record_value(value: object) -> object:
@@ -139,7 +139,7 @@ def _record_value(value: object) -> object:
     return to_json(value)
 
 
-def command_line(name: str, config: Any) -> str:
+def command_line(name: str, config: Dataclass) -> str:
     """The command that a config stands for: positional arguments, then all options that are not default.
 
     Words are quoted as a shell needs it.
@@ -152,30 +152,37 @@ def command_line(name: str, config: Any) -> str:
     return " ".join(["potstill", name, *(word for field in fields(named) for word in _words(named, field))])
 
 
-def _words(config: Any, field: Field[Any]) -> list[str]:
+def _words(config: Dataclass, field: Field[object]) -> list[str]:
     value, option = getattr(config, field.name), f"--{field.name.replace('_', '-')}"
     if isinstance(value, Part):
         return value.words(field.name)
-    if hasattr(value, "content_hash"):
-        return [] if field.default is not MISSING else [f"<{type(value).__name__} {value.content_hash[:12]}>"]
+    given = _python_object(value)
+    values = [f"<{given}>"] if given else list(value) if isinstance(value, tuple) else [value]
+    words = [shlex.quote(str(part)) for part in values]
     if field.default is MISSING:
-        return [shlex.quote(str(part)) for part in (value if isinstance(value, tuple) else (value,))]
+        return words
     if value == field.default or field.name in UNRECORDED:
         return []
     if isinstance(value, bool):
         return [option if value else f"--no-{option.removeprefix('--')}"]
-    values = value if isinstance(value, tuple) else (value,)
-    return [" ".join([option, *(shlex.quote(str(part)) for part in values)])]
+    return [" ".join([option, *words])]
 
 
-def read_settings(config: type[Config], saved: Mapping[str, Any], **changes: object) -> Config:
+def _python_object(value: object) -> str:
+    """What a command line shows of a value that only Python can give; empty for all others."""
+    if isinstance(value, dict):
+        return str(value.get("python", "arrays"))
+    return f"{type(value).__name__} {value.content_hash[:12]}" if hasattr(value, "content_hash") else ""
+
+
+def read_settings(config: type[Config], saved: JsonObject, **changes: object) -> Config:
     """Rebuild a config from what ``config.json`` holds, with some settings changed.
 
     Files of older versions are brought to today's settings by the config's own ``from_record``.
     """
     upgrade = getattr(config, "from_record", None)
     saved = upgrade(dict(saved)) if upgrade else saved
-    settings: dict[str, Any] = {}
+    settings: JsonObject = {}
     for field in fields(config):  # type: ignore[arg-type]
         if field.name in saved:
             value = saved[field.name]

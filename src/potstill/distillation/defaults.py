@@ -7,7 +7,7 @@ from potstill.data.transitions import Transitions
 from potstill.distillation.objectives.base import ObjectiveFunction
 from potstill.students.recipe import Recipe
 from potstill.teachers.base import Teacher
-from potstill.teachers.rows import breaks_of_order
+from potstill.teachers.rows import find_order_breaks
 
 STATE_NOISE = 0.2  # in standard deviations of the dataset's states
 
@@ -33,11 +33,11 @@ def default_states(
     if not getattr(objective, "judges_values", False) or teacher is None:
         return own, 0.0
     noise, terminates = STATE_NOISE * (2.0 if recipe.undershoots else 1.0), extremes(data.terminations)[1]
-    if terminates and (recipe.undershoots or breaks_of_order(data)[1]):
+    if terminates and (recipe.undershoots or find_order_breaks(data)[1]):
         return own, noise
     if terminates:
         return "opening", noise
-    return (own, 0.0) if breaks_of_order(data)[1] else ("occupancy", noise / 2.0)
+    return (own, 0.0) if find_order_breaks(data)[1] else ("occupancy", noise / 2.0)
 
 
 def default_action_limit(recipe: Recipe) -> float:

@@ -1,11 +1,11 @@
 """Initial pairs: N real states, and the actions assigned to them.
 
-``random``   any N states.
-``k-means``  one state per cluster, for N clusters: the real state nearest to the centre.
-``diverse``  states of high value, far from one another: drawn one by one, each with a probability proportional to
-             w(s) d(s)², where d is the distance to the nearest state drawn so far and w the ``ranged`` weight of its
-             value. (With w = 1 this is the seeding of k-means++, Arthur and Vassilvitskii 2007. Taking the farthest
-             state instead of drawing one collects outliers.)
+- ``random``: any N states.
+- ``k-means``: one state per cluster, for N clusters: the real state nearest to the centre.
+- ``diverse``: states of high value, far from one another: drawn one by one, each with a probability proportional to
+  w(s) d(s)², where d is the distance to the nearest state drawn so far and w the ``ranged`` weight of its value.
+  (With w = 1 this is the seeding of k-means++, Arthur and Vassilvitskii 2007. Taking the farthest state instead of
+  drawing one collects outliers.)
 
 The last two use a random sample of at most 32,768 states, and take a few seconds for 256 pairs of any dataset.
 """
@@ -67,14 +67,17 @@ def clustered_states(table: StateTable, size: int, rng: np.random.Generator) -> 
         np.add.at(sums, cluster, states)
         held = counts > 0  # a cluster without states keeps its centre
         centres[held] = sums[held] / counts[held, None]
-    return sample[linear_sum_assignment(cdist(centres, states))[1]]
+    nearest = linear_sum_assignment(cdist(centres, states))[1]
+    rows: Index = sample[nearest]
+    return rows
 
 
 def diverse_states(table: StateTable, size: int, rng: np.random.Generator) -> Index:
     """Rows of high value that lie far apart."""
     sample = _sample(table, size, rng)
     weights = np.asarray(normalise_mean(ranged(table.values)), np.float64)[sample]
-    return sample[draw_apart(np.asarray(table.states, np.float64)[sample], weights, size, rng)]
+    rows: Index = sample[draw_apart(np.asarray(table.states, np.float64)[sample], weights, size, rng)]
+    return rows
 
 
 def _sample(table: StateTable, size: int, rng: np.random.Generator) -> Int[np.ndarray, " M"]:

@@ -218,11 +218,11 @@ def optimise_pairs(
         The initial pairs (step 0), then the pairs and metrics after each outer step.
 
     Example:
-        >>> import jax, numpy as np, potstill
+        >>> import jax, numpy as np, potstill.teachers
         >>> from potstill.distillation import KernelDescent, PolicyCloning, Schedule
         >>> from potstill.distillation import build_state_table, initial_pairs, optimise_pairs
         >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(2000))
-        >>> teacher = potstill.find_teacher("hopper-medium-replay")
+        >>> teacher = potstill.teachers.find_teacher(None, "hopper-medium-replay", data)
         >>> table = build_state_table(data, teacher)
         >>> pairs = initial_pairs(table, 16, rng=np.random.default_rng(0))
         >>> parts = {"objective": PolicyCloning(), "solver": KernelDescent(), "schedule": Schedule(steps=2)}
@@ -238,8 +238,12 @@ def optimise_pairs(
     table, key = devices.place((table, key), mesh)
     compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher))
     trial = compiled(solver=solver, settings=settings)  # of one step, on a copy: an update consumes its input
-    copy = lambda: jax.tree.map(jnp.copy, state)  # noqa: E731
-    schedule.fit_budget(lambda: jax.block_until_ready(trial(copy(), table, key, settings.learning_rate)))
+
+    def try_step() -> None:
+        copy: OuterState = jax.tree.map(jnp.copy, state)
+        jax.block_until_ready(trial(copy, table, key, settings.learning_rate))
+
+    schedule.fit_budget(try_step)
     yield from _take_steps(state, table, key, solver, schedule, settings, compiled)
 
 

@@ -19,7 +19,7 @@ from potstill.distillation.objectives.weights import StateFeatures, Weighting, f
 from potstill.errors import PotstillError
 from potstill.teachers.base import Teacher
 from potstill.teachers.evaluation.fqe import act_in_parts
-from potstill.teachers.rows import need_order
+from potstill.teachers.rows import check_order
 
 CHUNK = 16_384  # rows that pass through the teacher at once
 FORGETTING = 0.98  # per step, of the action deviation: a memory of about fifty steps
@@ -78,7 +78,7 @@ def evaluate_teacher(states: Float[Array, "M S"], teacher: Teacher) -> tuple[Flo
 
 def episode_steps(data: Transitions) -> Int[np.ndarray, " M"]:
     """The number of steps before each row in its episode, for data in the order of their episodes."""
-    need_order(data, "a weighting of time", otherwise="")
+    check_order(data, "a weighting of time", alternative="")
     rows = np.arange(len(data))
     starts = np.concatenate([[True], data.episode_ends[:-1]])
     return rows - np.maximum.accumulate(np.where(starts, rows, 0))
@@ -95,7 +95,7 @@ def action_deviation(data: Transitions, teacher: Teacher | None) -> Float[np.nda
     """
     if teacher is None:
         raise PotstillError("weights of occupancy need a teacher: they measure its distance to the data's actions")
-    need_order(data, "a weighting of occupancy", otherwise="")
+    check_order(data, "a weighting of occupancy", alternative="")
     found, before = np.zeros(len(data), np.float32), np.zeros(2)
     for block in blocks(data.observations):
         states = teacher.normaliser(data.observations[block])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +15,11 @@ from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate
 from potstill.distillation.objectives.gap import q_gap
 from potstill.distillation.state_table import build_state_table
-from potstill.environments.registry import RAW, Reference, reference_returns
+from potstill.environments.references import RAW, Reference, reference_returns
 from potstill.environments.rollouts import Act, play
 from potstill.errors import PotstillError
-from potstill.evaluation.statistics import summarise
+from potstill.evaluation.statistics import ScoreSummary, summarise
+from potstill.runtime.files import JsonObject
 from potstill.students.ensemble import Students
 from potstill.students.recipe import Recipe
 from potstill.teachers.base import NetworkTeacher
@@ -65,7 +65,7 @@ def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> R
     """Measure reference returns for an environment without known ones: 0 is a random policy, 100 the teacher.
 
     The random policy draws uniformly between the action bounds. If the teacher earns no more than it does, returns
-    stay as they are: :data:`~potstill.environments.registry.RAW`.
+    stay as they are: :data:`~potstill.environments.references.RAW`.
     """
     low, high = teacher.policy.action_bounds.low, teacher.policy.action_bounds.high
     rng = np.random.default_rng(TEACHER_SEED)
@@ -79,7 +79,7 @@ def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> R
 
 def score_students(
     students: Students, env_id: str, episodes: int, seed: int, reference: Reference | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Returns of students, one by one and as an ensemble (for which there are at least ten episodes).
 
     ``reference`` gives the returns that count as 0 and 100; by default those known for the environment.
@@ -93,7 +93,7 @@ def score_students(
     return {"student": summarise(singles, scale), "ensemble": summarise(together, scale)}
 
 
-def score_random(data: Transitions, like: Distillate, *, students: int, episodes: int, seed: int) -> dict[str, Any]:
+def score_random(data: Transitions, like: Distillate, *, students: int, episodes: int, seed: int) -> ScoreSummary:
     """The random baseline: each student clones its own random draw of real pairs, as many as ``like`` has.
 
     Returns:
@@ -112,7 +112,7 @@ def score_random(data: Transitions, like: Distillate, *, students: int, episodes
     return summarise(student_returns(together, like.env_id, episodes, seed), like.reference)
 
 
-def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher) -> dict[str, Any]:
+def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher) -> JsonObject:
     """The distance of K students to the teacher on held-out states; it needs no environment.
 
     Returns:
@@ -127,5 +127,9 @@ def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher
     actions = data.action_bounds.to_unit(np.stack(acted))
     errors = np.square(actions - np.asarray(table.teacher_actions)).sum(-1).mean(-1)
     gaps = np.array([float(q_gap(jnp.asarray(a, jnp.float32), table, teacher).mean()) for a in actions])
-    spread = lambda x: {"mean": float(x.mean()), "std": float(x.std(ddof=1)) if len(x) > 1 else 0.0}  # noqa: E731
-    return {"imitation_error": spread(errors), "q_gap": spread(gaps), "states": len(held), "students": len(students)}
+    counts = {"states": len(held), "students": len(students)}
+    return {"imitation_error": _mean_and_std(errors), "q_gap": _mean_and_std(gaps), **counts}
+
+
+def _mean_and_std(values: Float[np.ndarray, " K"]) -> dict[str, float]:
+    return {"mean": float(values.mean()), "std": float(values.std(ddof=1)) if len(values) > 1 else 0.0}

@@ -71,7 +71,7 @@ The command that made it:
 1. Standardise the states: subtract `state_mean`, divide by `state_scale`.
 2. Scale the actions from [`action_low`, `action_high`] to [−1, 1].{beyond}
 3. Use {networks} with {hidden} hidden layers of {width} units and a tanh on {its} output. Initialise the weights
-   orthogonally with gain √2, and the biases with zeros.
+   orthogonally with gain √2{output_gain}, and the biases with zeros.
 4. Take {steps} steps of {rule} on the mean squared error of all pairs at once{weighted}, with learning rate
    {learning_rate}{and_momentum}.{deviation}
 5. To act, standardise observations in the same way and scale the output back to the bounds.
@@ -175,6 +175,7 @@ def card(distillate: Distillate) -> str:
         its="its" if recipe.towers == 1 else "their mean",
         hidden=recipe.layers - 1,
         width=recipe.width,
+        output_gain="" if recipe.output_gain == 1.0 else f" ({recipe.output_gain:g} √2 in the output layer)",
         deviation=_deviation(recipe),
         beyond=OUTSIDE_BOUNDS.format(count=distillate.beyond_bounds) if distillate.beyond_bounds else "",
         weights_row="\n| `weights` | float32 | weight of the pair in the loss, 1 on average |" if weighted else "",

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from potstill.distillate import Distillate
 from potstill.exports.base import ExportFormat
 from potstill.exports.metadata import export_metadata
+from potstill.runtime.files import JsonObject
 
 
 def write(distillate: Distillate, path: Path) -> None:
     """Write states, actions, learned weights if any, normaliser and bounds; metadata as JSON under ``potstill``."""
     weights = {} if distillate.weights is None else {"weights": distillate.weights}
-    arrays: dict[str, Any] = {
+    arrays: JsonObject = {
         "states": distillate.states,
         "actions": distillate.actions,
         **weights,

@@ -82,11 +82,12 @@ def _cut(drawn: Float[Array, " W"], shapes: list[tuple[int, int]]) -> list[Float
 def init_stack(init: Callable[..., Params], key: PRNGKeyArray, sizes: tuple[int, ...], count: int) -> Params:
     """``count`` networks of one shape, stacked on the first axis of every array."""
     networks = [init(part, sizes) for part in jax.random.split(key, count)]
-    return jax.tree.map(lambda *parts: jnp.stack(parts), *networks)
+    stacked: Params = jax.tree.map(lambda *parts: jnp.stack(parts), *networks)
+    return stacked
 
 
 def layer_inputs(params: Params, x: Float[Array, "*B in"]) -> list[Float[Array, "*B _"]]:
-    """The input of each layer of a ReLU network; a :class:`Residual` one adds the first output to the last input."""
+    """The input of each layer of a ReLU network. Residual networks add the first output to the last input."""
     inputs = [x]
     for layer in params[:-1]:
         inputs.append(jax.nn.relu(inputs[-1] @ layer["weight"] + layer["bias"]))
@@ -98,8 +99,10 @@ def layer_inputs(params: Params, x: Float[Array, "*B in"]) -> list[Float[Array, 
 def apply_mlp(params: Params, x: Float[Array, "*B in"]) -> Float[Array, "*B out"]:
     """ReLU network without output activation; the mean over :class:`Towers`."""
     if isinstance(params, Towers):
-        return jax.vmap(apply_mlp, (0, None))(list(params), x).mean(axis=0)
-    return layer_inputs(params, x)[-1] @ params[-1]["weight"] + params[-1]["bias"]
+        outputs: Array = jax.vmap(apply_mlp, (0, None))(list(params), x)
+        return outputs.mean(axis=0)
+    output: Array = layer_inputs(params, x)[-1] @ params[-1]["weight"] + params[-1]["bias"]
+    return output
 
 
 def layer_norm(x: Float[Array, "*B H"]) -> Float[Array, "*B H"]:
@@ -116,7 +119,8 @@ def apply_critic(
     for layer in params[:-1]:
         x = jax.nn.relu(x @ layer["weight"] + layer["bias"])
         x = layer_norm(x) if normed else x
-    return (x @ params[-1]["weight"] + params[-1]["bias"])[..., 0]
+    values: Array = x @ params[-1]["weight"] + params[-1]["bias"]
+    return values[..., 0]
 
 
 def apply_critics(

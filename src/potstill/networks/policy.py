@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError, unknown
 from potstill.runtime import storage
+from potstill.runtime.files import JsonObject
 
 Layer = dict[str, Any]  # {"weight": [in, out], "bias": [out]}
 Layers = list[Layer]
@@ -57,22 +59,23 @@ class Policy:
         towers = f", {len(self.layers[0]['weight'])} towers" if isinstance(self.layers, Towers) else ""
         return f"Policy({sizes}-{self.layers[-1]['weight'].shape[-1]}{towers}, {self.head} head)"
 
-    def _output(self, observations: Any) -> np.ndarray:
+    def _output(self, observations: ArrayLike) -> np.ndarray:
         raw = np.asarray(observations, np.float32)
         if raw.shape[-1] != len(self.normaliser.mean):
             raise PotstillError(f"an observation of {raw.shape[-1]} components: {len(self.normaliser.mean)} are needed")
         if isinstance(self.layers, Towers):
             flat = self.normaliser(raw).reshape(-1, raw.shape[-1])
             stacked = [{"weight": layer["weight"], "bias": layer["bias"][:, None]} for layer in self.layers]
-            return _forward(stacked, flat).mean(axis=0).reshape(*raw.shape[:-1], -1)
+            mean: np.ndarray = _forward(stacked, flat).mean(axis=0)
+            return mean.reshape(*raw.shape[:-1], -1)
         return _forward(self.layers, self.normaliser(raw))
 
-    def __call__(self, observations: Any) -> np.ndarray:
+    def __call__(self, observations: ArrayLike) -> np.ndarray:
         """Mean actions [..., A] for raw observations [..., S]."""
         output = self._output(observations)
         return self.action_bounds.from_unit(np.tanh(output[..., : len(self.action_bounds)]))
 
-    def sample(self, observations: Any, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, observations: ArrayLike, rng: np.random.Generator) -> np.ndarray:
         """Sampled actions [..., A]; a ``tanh`` policy has no noise and returns its mean action."""
         output = self._output(observations)
         size = len(self.action_bounds)
@@ -83,11 +86,11 @@ class Policy:
             return self.action_bounds.from_unit(np.clip(np.tanh(output[..., :size]) + noise, -1.0, 1.0))
         return self.action_bounds.from_unit(np.tanh(output[..., :size] + noise))
 
-    def save(self, path: Path | str, metadata: dict[str, Any] | None = None) -> Path:
+    def save(self, path: Path | str, metadata: JsonObject | None = None) -> Path:
         """Write this policy as a ``.safetensors`` file."""
         return storage.save(path, "policy", self.arrays(), self.kind_metadata() | (metadata or {}))
 
-    def kind_metadata(self) -> dict[str, Any]:
+    def kind_metadata(self) -> JsonObject:
         """The head and the kind of network, which the arrays do not show, as files hold them."""
         kinds = {"residual": Residual, "towers": Towers}
         return {"head": self.head, **{name: True for name, kind in kinds.items() if isinstance(self.layers, kind)}}
@@ -105,10 +108,11 @@ def _forward(layers: Layers, x: np.ndarray) -> np.ndarray:
     for layer in layers[:-1]:
         inputs.append(np.maximum(inputs[-1] @ layer["weight"] + layer["bias"], 0.0))
     last = inputs[1] + inputs[-1] if isinstance(layers, Residual) else inputs[-1]
-    return last @ layers[-1]["weight"] + layers[-1]["bias"]
+    output: np.ndarray = last @ layers[-1]["weight"] + layers[-1]["bias"]
+    return output
 
 
-def from_arrays(arrays: dict[str, np.ndarray], metadata: dict[str, Any], path: Path | str) -> Policy:
+def from_arrays(arrays: dict[str, np.ndarray], metadata: JsonObject, path: Path | str) -> Policy:
     """Rebuild a policy from :meth:`Policy.arrays` and :meth:`Policy.kind_metadata`.
 
     Raises:

@@ -11,7 +11,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ AXIS = "devices"
 COORDINATOR, PROCESSES, PROCESS = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 Tree = TypeVar("Tree")
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def use_devices(devices: int | None) -> None:
@@ -106,7 +107,7 @@ def shard(tree: Tree, mesh: Mesh) -> Tree:
     return _constrained(tree, mesh, AXIS) if even else tree
 
 
-def shard_calls(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+def shard_calls(function: Function, mesh: Mesh) -> Function:
     """``function`` with the leading axes of its first argument and of its result split among the devices.
 
     All other arguments are replicated. The split is explicit, because the compiler on its own would let every device
@@ -115,7 +116,8 @@ def shard_calls(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
     if mesh.size == 1:
         return function
     lead, rest = PartitionSpec(AXIS), PartitionSpec()
-    return jax.shard_map(function, mesh=mesh, in_specs=(lead, rest, rest), out_specs=lead, check_vma=False)
+    sharded: Function = jax.shard_map(function, mesh=mesh, in_specs=(lead, rest, rest), out_specs=lead, check_vma=False)
+    return sharded
 
 
 def replicate(tree: Tree, mesh: Mesh) -> Tree:
@@ -126,7 +128,8 @@ def replicate(tree: Tree, mesh: Mesh) -> Tree:
 def _constrained(tree: Tree, mesh: Mesh, *axes: str) -> Tree:
     if mesh.size == 1:
         return tree
-    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(*axes)))
+    constrained: Tree = jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(*axes)))
+    return constrained
 
 
 def place(tree: Tree, mesh: Mesh) -> Tree:
@@ -137,4 +140,5 @@ def place(tree: Tree, mesh: Mesh) -> Tree:
 def localise(tree: Tree) -> Tree:
     """Copy a replicated ``tree`` to arrays local to this process."""
     copy = lambda leaf: jnp.copy(leaf) if len(leaf.devices()) == 1 else jnp.array(np.asarray(leaf))  # noqa: E731
-    return jax.tree.map(copy, tree)
+    local: Tree = jax.tree.map(copy, tree)
+    return local

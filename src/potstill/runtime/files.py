@@ -13,6 +13,8 @@ from potstill.errors import PotstillError
 
 JsonObject: TypeAlias = dict[str, Any]
 """A JSON object. The file it comes from decides what its keys hold."""
+JsonMapping: TypeAlias = Mapping[str, Any]
+"""A JSON object that is only read."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:

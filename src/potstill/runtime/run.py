@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import PotstillError, unknown
-from potstill.runtime.files import JsonObject, read_json, read_json_lines, to_json
+from potstill.runtime.files import JsonMapping, JsonObject, read_json, read_json_lines, to_json
 from potstill.runtime.html import html_table, value_text
 
 MAX_HEADLINES = 6  # numbers that the repr of a run shows
@@ -33,7 +33,7 @@ class Record(Mapping[str, Any]):
 
     __slots__ = ("_content",)
 
-    def __init__(self, content: Mapping[str, Any]) -> None:
+    def __init__(self, content: JsonMapping) -> None:
         self._content = content
 
     def __getitem__(self, key: str) -> Any:
@@ -152,7 +152,7 @@ class Run:
         rows = {"status": "not finished"} if result is None else {**_scalars(result), **headlines(result)}
         return html_table(f"{command}: {self.path}", rows)
 
-    def _read(self) -> tuple[str, Mapping[str, Any] | None]:
+    def _read(self) -> tuple[str, JsonMapping | None]:
         """The command, and the result if there is one; never raises, because notebooks show every object."""
         try:
             command = self.command
@@ -164,7 +164,7 @@ class Run:
             return command, None
 
 
-def headlines(result: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def headlines(result: JsonMapping, prefix: str = "") -> dict[str, str]:
     """Every mean of a result with its standard deviation, named by its keys.
 
     >>> headlines({"student": {"mean": 79.168, "std": 24.887}, "offline": {"q_gap": {"mean": 0.01, "std": 0.0}}})
@@ -181,7 +181,7 @@ def headlines(result: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return found
 
 
-def _scalars(result: Mapping[str, Any]) -> dict[str, str]:
+def _scalars(result: JsonMapping) -> dict[str, str]:
     """The top-level values of a result that are one number or one word."""
     return {
         name: value_text(value)

@@ -9,6 +9,7 @@ lie in [−1, 1].
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import jax
@@ -109,7 +110,7 @@ def _adam_step(state: TrainingState, gradient: PyTree, recipe: Recipe) -> Traini
     powers = (first * powers[0], second * powers[1])
 
     def stepped(p: Array, m: Array, v: Array) -> Array:
-        moved = p - rate * (m / (1.0 - powers[0])) * jax.lax.rsqrt(v / (1.0 - powers[1]) + EPS_ROOT)
+        moved: Array = p - rate * (m / (1.0 - powers[0])) * jax.lax.rsqrt(v / (1.0 - powers[1]) + EPS_ROOT)
         return moved - rate * decay * p if decay else moved
 
     return TrainingState(jax.tree.map(stepped, state.params, mean, square), (mean, square, powers))
@@ -133,7 +134,8 @@ def initialise_student(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> tuple
 def train_network(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> Params:
     """Train one student on ``pairs`` from the network that ``key`` draws; pure and differentiable."""
     state, step_keys = initialise_student(key, pairs, recipe)
-    return train_steps(state, step_keys, pairs, recipe, recipe.steps).params
+    params: Params = train_steps(state, step_keys, pairs, recipe, recipe.steps).params
+    return params
 
 
 def train_step(state: TrainingState, key: PRNGKeyArray | None, pairs: Pairs, recipe: Recipe) -> TrainingState:
@@ -144,7 +146,8 @@ def train_step(state: TrainingState, key: PRNGKeyArray | None, pairs: Pairs, rec
 def train_steps(state: TrainingState, keys: StepKeys, pairs: Pairs, recipe: Recipe, steps: int) -> TrainingState:
     """Train for ``steps`` more steps; ``keys`` holds one for each step, or is ``None`` for mean actions."""
     body = lambda state, key: (train_step(state, key, pairs, recipe), None)  # noqa: E731
-    return jax.lax.scan(body, state, keys, length=steps)[0]
+    trained: TrainingState = jax.lax.scan(body, state, keys, length=steps)[0]
+    return trained
 
 
 @functools.partial(jax.jit, static_argnames="recipe")
@@ -153,5 +156,6 @@ def train_networks(keys: Key[Array, " K"], pairs: Pairs, recipe: Recipe) -> Para
     # a loop: drawing under vmap takes seconds to compile
     fresh = jax.lax.map(lambda key: initialise_student(key, pairs, recipe), keys)
     train_one = lambda state, keys: train_steps(state, keys, pairs, recipe, recipe.steps)  # noqa: E731
-    trained = jax.vmap(train_one)(*devices.shard(fresh, devices.local_devices())).params
-    return devices.replicate(trained, devices.local_devices())
+    train_all: Callable[..., TrainingState] = jax.vmap(train_one)
+    params: Params = train_all(*devices.shard(fresh, devices.local_devices())).params
+    return devices.replicate(params, devices.local_devices())

@@ -82,4 +82,5 @@ class EmpiricalKernelDescent(Solver):
             params = initialise_network(key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
             return linearised_actions(params, pairs, states, recipe)
 
-        return jax.lax.map(one, jax.random.split(key, self.networks)).mean(axis=0)
+        actions: Float[Array, "P B A"] = jax.lax.map(one, jax.random.split(key, self.networks))
+        return actions.mean(axis=0)

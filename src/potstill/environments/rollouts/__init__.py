@@ -1,4 +1,4 @@
-"""Episodes: many environments side by side, each lane with its own start seed and its own return."""
+"""Rollouts: episodes in several environments side by side (lanes), each lane with its own seed and return."""
 
 from potstill.environments.rollouts.play import Act, play
 

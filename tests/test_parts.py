@@ -109,7 +109,7 @@ def test_fields_of_solvers(fields, wanted):
         ("objective", {"absolute": absolute}, Part("absolute", {"a": "1"}), "objective 'absolute' has no fields"),
     ],
 )
-def test_what_cannot_be_resolved_gets_one_line(kind, registry, part, message):
+def test_what_cannot_be_resolved_gets_one_line(unchecked, kind, registry, part, message):
     with pytest.raises(PotstillError, match=message) as caught:
         resolve_part(kind, part, registry, **({"recipe": Recipe()} if kind == "solver" else {}))
     assert "\n" not in str(caught.value)

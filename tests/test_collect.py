@@ -159,7 +159,7 @@ def test_an_interrupted_roll_out_goes_on(tmp_path, monkeypatch):
         collected(tmp_path, **options | {"steps": 90}, resume=True)
     collected(tmp_path, **options, resume=True)
     assert (run / "dataset.hdf5").read_bytes() == (whole / "dataset.hdf5").read_bytes()
-    assert {path.name for path in run.iterdir()} == {path.name for path in whole.iterdir()}
+    assert {path.name for path in run.iterdir()} == {path.name for path in whole.path.iterdir()}
     notes = [[json.loads(x)["step"] for x in (r / "metrics.jsonl").read_text().splitlines()] for r in (whole, run)]
     assert notes[0] == notes[1]
     with pytest.raises(PotstillError, match="finished: nothing to resume"):
@@ -186,7 +186,7 @@ def test_minari_gives_the_same_transitions(tmp_path, monkeypatch):
     assert dataset.total_steps == 150
     assert "author" not in papers
     assert papers["potstill"] == card_of(run)
-    assert sorted(path.name for path in run.iterdir() if path.is_dir()) == ["hopper-random-v0"]
+    assert sorted(path.name for path in run.path.iterdir() if path.is_dir()) == ["hopper-random-v0"]
 
 
 def test_minari_of_flattened_observations(tmp_path):

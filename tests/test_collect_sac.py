@@ -76,7 +76,7 @@ def test_an_interrupted_sac_goes_on_to_the_same_bytes(tmp_path, sac, monkeypatch
     assert (run / "training.safetensors").exists()
     assert (run / "dataset.hdf5").exists() == (level == "replay")
     collected(tmp_path, **options, resume=True)
-    assert {path.name for path in run.iterdir()} == {path.name for path in whole.iterdir()}
+    assert {path.name for path in run.iterdir()} == {path.name for path in whole.path.iterdir()}
     for name in ("dataset.hdf5", *(f"{policy}.safetensors" for policy in card_of(run)["policies"])):
         assert (run / name).read_bytes() == (whole / name).read_bytes()
 

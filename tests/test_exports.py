@@ -269,15 +269,6 @@ def test_adapters_are_all_tested():
     assert {path.name for path in ADAPTERS.iterdir()} == {f"{x}_bc.py" for x in ("d3rlpy", "torchrl", "imitation")}
 
 
-def test_the_page_runs(tmp_path, monkeypatch):
-    pytest.importorskip("pyarrow")
-    monkeypatch.chdir(tmp_path)
-    found = {}
-    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "exports.md").read_text(), flags=re.S):
-        exec(compile(block, "exports.md", "exec"), found)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["hopper", "hopper.npz"]
-
-
 def test_the_card_of_adam_students(distillate):
     text = card(replace(distillate, metadata={**distillate.metadata, "student": {"optimiser": "adam"}}))
     assert "steps of Adam on the mean squared error of all pairs at once, with learning rate\n   0.1." in text

@@ -31,7 +31,7 @@ from potstill.distillation import outer_loop as distillation
 from potstill.distillation.outer_loop import settled
 from potstill.distillation.schedule import Pace
 from potstill.environments.making import time_limit
-from potstill.environments.rollouts.play import make_stepper
+from potstill.environments.rollouts.playing import make_stepper
 from potstill.networks.policy import Policy
 from potstill.runtime.run_folder import read_json, write_json
 from potstill.runtime.storage import file_hash

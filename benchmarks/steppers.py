@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from potstill.environments import making as environments
-from potstill.environments.rollouts.play import make_stepper, processors
+from potstill.environments.rollouts.playing import make_stepper, processors
 from potstill.runtime.run_folder import write_json
 
 LANES, STEPS, ROUNDS = 100, 20, 5

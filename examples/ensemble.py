@@ -1,4 +1,4 @@
-"""How much an ensemble of students steadies the return of a distillate."""
+"""How much an ensemble of students steadies the returns of a distillate."""
 
 import sys
 import tempfile

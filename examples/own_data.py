@@ -1,6 +1,5 @@
 """From plain NumPy arrays, without an environment, to a student and its offline scores."""
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from potstill.teachers import Rebrac
 rng = np.random.default_rng(0)
 states = rng.uniform(-1, 1, size=(2000, 2)).astype(np.float32)
 actions = rng.uniform(-1, 1, size=(2000, 1)).astype(np.float32)
-rewards = -((actions - 0.5 * states[:, :1]) ** 2)[:, 0]  # the best action is half the first number
+rewards = -((actions - 0.5 * states[:, :1]) ** 2)[:, 0]  # the best action is half of the first component
 
 with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
@@ -23,5 +22,5 @@ with tempfile.TemporaryDirectory() as name:
     taught = potstill.teach(folder / "logs.npz", updates=600, batch=128, algorithm=free, out=folder / "teacher")
     teacher = taught / "teacher.safetensors"
     run = potstill.distill(folder / "logs.npz", teacher=teacher, size=16, steps=100, students=3, out=folder / "run")
-    print(json.loads((run / "result.json").read_text())["offline"])
+    print("offline:", run.result.offline)
     print("action in (0.6, 0):", potstill.load(run).train_student(seed=0)(np.array([0.6, 0.0])))

@@ -76,7 +76,7 @@ def refused(capsys, *arguments):
         (["report", "none"], ["does not exist"]),
     ],
 )
-def test_one_clear_line(capsys, tmp_path, arguments, words):
+def test_one_clear_line(unchecked, capsys, tmp_path, arguments, words):
     line = refused(capsys, *arguments)
     assert line.startswith("potstill: ")
     assert all(word in line for word in words), line

@@ -100,7 +100,7 @@ def test_bad_columns(tmp_path, columns):
     path = tmp_path / "x.hdf5"
     check_fails(write(path, {k: v for k, v in columns.items() if k != "rewards"}), "no array 'rewards'")
     done = {("dones" if k == "terminals" else k): v for k, v in columns.items()}
-    check_fails(write(path, done), "no array 'terminals', and 'dones' does not tell terminations from time-outs")
+    check_fails(write(path, done), "no array 'terminals', and 'dones' does not distinguish terminations from time-outs")
     check_fails(write(path, columns | {"rewards": columns["rewards"][:-1]}), "unequal", "rewards 59")
     check_fails(write(path, columns | {"actions": np.zeros((60, 1), np.int64)}), "discrete action space")
     check_fails(write(path, columns | {"rewards": np.array([b"x"] * 60)}), "'rewards'", "numbers are needed")

@@ -120,9 +120,9 @@ def spoil_header(folder, **changes):
         ({"rows": ...}, "its rows is null, a whole number"),
         ({"rows": 2**40}, "from 2 to 2,147,483,647"),
         ({"rows": True}, "its rows is true"),
-        ({"rows": 299}, r"holds \(300,\) rows, but dataset.json says 299"),
+        ({"rows": 299}, r"holds \(300,\) rows, but dataset.json has 299"),
         ({"state_size": 4}, "state_mean is not 4 numbers"),
-        ({"state_size": 4, "state_mean": [0] * 4, "state_scale": [1] * 4}, "its rows are .*but dataset.json says"),
+        ({"state_size": 4, "state_mean": [0] * 4, "state_scale": [1] * 4}, "its rows are .*but dataset.json has"),
         ({"action_low": [1.0, 1.0]}, "action_low is not below"),
         ({"action_low": [[1], 2]}, "action_low is not 2 numbers"),
         ({"action_high": [0.5, 0.5]}, r"mapped: action .* outside its bounds"),
@@ -184,7 +184,7 @@ def test_inspect_sees_what_loading_does_not(folder, tmp_path, capsys):
     records["rewards"][7] += 1.0
     records.flush()
     load_dataset(folder)
-    with pytest.raises(PotstillError, match=r"damaged: rows.npy has sha256 .*, but dataset.json says"):
+    with pytest.raises(PotstillError, match=r"damaged: rows.npy has sha256 .*, but dataset.json has"):
         potstill.inspect(folder, out=tmp_path / "again")
 
 

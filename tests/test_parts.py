@@ -109,7 +109,7 @@ def test_fields_of_solvers(fields, wanted):
         ("objective", {"absolute": absolute}, Part("absolute", {"a": "1"}), "objective 'absolute' has no fields"),
     ],
 )
-def test_what_cannot_be_resolved_gets_one_line(kind, registry, part, message):
+def test_what_cannot_be_resolved_gets_one_line(unchecked, kind, registry, part, message):
     with pytest.raises(PotstillError, match=message) as caught:
         resolve_part(kind, part, registry, **({"recipe": Recipe()} if kind == "solver" else {}))
     assert "\n" not in str(caught.value)
@@ -120,6 +120,8 @@ def test_what_cannot_be_resolved_gets_one_line(kind, registry, part, message):
     [
         ("q-gap", OBJECTIVES, "q-gap"),
         (Part("q-gap", {"weight": "2"}), OBJECTIVES, Part("q-gap", {"weight": 2.0})),
+        (Part("q-gap", {"weight": "5"}), OBJECTIVES, "q-gap"),  # the default
+        (Part("", {"layers": "5"}), RECIPES, Part("", {"layers": 5})),
         (QGap(), OBJECTIVES, "q-gap"),
         (QGap(weight=2.0), OBJECTIVES, Part("q-gap", {"weight": 2.0})),
         (QGapMean(), OBJECTIVES, "q-gap-mean"),
@@ -137,7 +139,7 @@ def test_what_cannot_be_resolved_gets_one_line(kind, registry, part, message):
     ],
 )
 def test_objects_are_described_by_their_names(part, registry, wanted):
-    assert describe_part(part, registry, recipe=None) == wanted
+    assert describe_part("part", part, registry, recipe=None) == wanted
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,9 @@ def test_objects_are_described_by_their_names(part, registry, wanted):
     ids=lambda solver: type(solver).__name__,
 )
 def test_objects_survive_their_description(solver):
-    described = part_from_json(json.loads(json.dumps(to_json(as_json(describe_part(solver, SOLVERS, recipe=None))))))
+    described = part_from_json(
+        json.loads(json.dumps(to_json(as_json(describe_part("solver", solver, SOLVERS, recipe=None)))))
+    )
     assert resolve_part("solver", described, SOLVERS, recipe=Recipe()) == solver
 
 

@@ -49,8 +49,8 @@ def test_bad_minari_episodes(tmp_path, key, change, words):
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        ({"total_episodes": 5}, ["4 episodes", "say 5"]),
-        ({"total_steps": 5}, ["26 steps", "say 5"]),
+        ({"total_episodes": 5}, ["4 episodes", "have 5"]),
+        ({"total_steps": 5}, ["26 steps", "have 5"]),
         ({"data_format": "tar"}, ["'tar'", "hdf5, arrow, parquet"]),
         ({"action_space": '{"type": "Discrete", "n": 3}'}, ["discrete action space"]),
         ({"observation_space": '{"type": "Dict"}'}, ["space Dict", "one-dimensional Box"]),
@@ -92,7 +92,10 @@ def test_bad_arrays():
     good["timeouts"] = np.arange(26) == 9
     refused({}, "no array 'observations'", "nothing")
     refused({**good, "obs": good["observations"]}, "both 'observations' and 'obs'")
-    refused({k: v for k, v in good.items() if k != "terminals"} | {"dones": good["terminals"]}, "'dones' does not tell")
+    refused(
+        {k: v for k, v in good.items() if k != "terminals"} | {"dones": good["terminals"]},
+        "'dones' does not distinguish",
+    )
     refused(good | {"observations": [[1, 2], [3]]}, "'observations' is no array")
     refused(good | {"observations": good["observations"][:-3]}, "observations 23", "26", "28")
     refused(good | {"rewards": good["rewards"].astype(np.float64) * 1e300}, "beyond float32", "column rewards, row 0")

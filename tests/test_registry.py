@@ -45,7 +45,7 @@ def test_objectives_of_other_packages_are_found_by_name(foreign):
     assert "absolute" in OBJECTIVES
     assert OBJECTIVES["absolute"] is absolute
     assert resolve_objective("absolute") is absolute
-    assert describe_part(absolute, OBJECTIVES) == "absolute"
+    assert describe_part("objective", absolute, OBJECTIVES) == "absolute"
     assert set(OBJECTIVES) >= {"absolute", "q-gap"}
     assert len(OBJECTIVES) == len(list(OBJECTIVES))
     assert "absolute" not in SOLVERS
@@ -70,8 +70,8 @@ def test_a_broken_part_of_another_package(foreign):
 
 def test_a_broken_part_does_not_stop_the_others(foreign):
     """Describing an object looks through the registry; what cannot be imported is not it."""
-    assert describe_part(absolute, OBJECTIVES) == "absolute"
-    assert describe_part(lambda *x: x, OBJECTIVES).keys() == {"python"}
+    assert describe_part("objective", absolute, OBJECTIVES) == "absolute"
+    assert describe_part("objective", lambda *x: x, OBJECTIVES).keys() == {"python"}
 
 
 def test_names_of_ones_own_come_first(foreign):

@@ -7,7 +7,7 @@ import pytest
 from potstill import environments
 from potstill.environments.making import action_bounds, check_spaces
 from potstill.environments.rollouts.mujoco import TASKS
-from potstill.environments.rollouts.play import make_stepper
+from potstill.environments.rollouts.playing import make_stepper
 from potstill.errors import PotstillError
 
 

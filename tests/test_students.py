@@ -225,7 +225,7 @@ def test_metadata_of_0_1_hold_the_same_keys():
     ]
 
 
-def test_metadata_that_are_no_recipe():
+def test_metadata_that_are_no_recipe(unchecked):
     with pytest.raises(PotstillError, match="unknown recipe setting 'widht': did you mean 'width'"):
         recipe_from_metadata({"widht": 24})
     with pytest.raises(PotstillError, match="did you mean 'lecun'"):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from potstill.collection.episodes import Episode, OpenEpisode, Recording
 from potstill.collection.journal import Journal
 from potstill.environments.making import action_bounds, time_limit
-from potstill.environments.rollouts.play import DEFAULT_STEPS, make_stepper
+from potstill.environments.rollouts.playing import DEFAULT_STEPS, make_stepper
 from potstill.networks.policy import Policy
 from potstill.runtime import storage
 from potstill.runtime.run_folder import RunFolder

@@ -7,8 +7,9 @@ Public names, each imported when it is first used:
 - :class:`ActionBounds` is the box that actions lie in.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from potstill.runtime.lazy import lazy_names
 
 if TYPE_CHECKING:
     from potstill.data.bounds import ActionBounds
@@ -17,18 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ActionBounds", "Normaliser", "Transitions", "load_dataset"]
 
-_MODULES = {
-    "ActionBounds": "bounds",
-    "Normaliser": "transitions",
-    "Transitions": "transitions",
-    "load_dataset": "registry",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'potstill.data' has no attribute '{name}'")
-    return getattr(import_module(f"potstill.data.{_MODULES[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {"ActionBounds": "bounds", "Normaliser": "transitions", "Transitions": "transitions", "load_dataset": "registry"},
+)
 
 
 def __dir__() -> list[str]:

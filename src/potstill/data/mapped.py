@@ -172,7 +172,7 @@ def check_header(data: Transitions, folder: Path) -> None:
         ("state_scale", actual.normaliser.scale.tolist(), data.normaliser.scale.tolist()),
     ):
         if found != stored:
-            raise PotstillError(f"{folder}: damaged: {ROWS} has {name} {found}, but {HEADER} says {stored}")
+            raise PotstillError(f"{folder}: damaged: {ROWS} has {name} {found}, but {HEADER} has {stored}")
 
 
 def _check_count(rows: int, source: Path) -> None:
@@ -187,9 +187,9 @@ def _map_rows(folder: Path, layout: _Layout) -> Transitions:
         records = np.lib.format.open_memmap(path, mode="r")
     if records.dtype != kind:
         found, wanted = (str({n: str(x[n]) for n in x.names} if x.names else x) for x in (records.dtype, kind))
-        raise PotstillError(f"{path}: its rows are {found}, but {HEADER} says {wanted}")
+        raise PotstillError(f"{path}: its rows are {found}, but {HEADER} has {wanted}")
     if records.shape != (layout.rows,):
-        raise PotstillError(f"{path}: holds {records.shape} rows, but {HEADER} says {layout.rows}")
+        raise PotstillError(f"{path}: holds {records.shape} rows, but {HEADER} has {layout.rows}")
     for name in ("terminations", "truncations"):
         flags = records[name].view(np.uint8)
         for block in blocks(flags):

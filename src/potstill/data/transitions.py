@@ -19,7 +19,6 @@ import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
-from html import escape
 from typing import TypeVar
 
 import numpy as np
@@ -29,6 +28,7 @@ from potstill.data.blocks import blocks, gather, records_of
 from potstill.data.bounds import ActionBounds
 from potstill.data.checks import check_transitions
 from potstill.errors import PotstillError
+from potstill.runtime.html import html_table
 
 COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminations", "truncations")
 SCALE_FLOOR = 1e-3  # added to the standard deviation, as the reference implementation does
@@ -174,14 +174,13 @@ class Transitions:
         """A table for notebooks."""
         facts = {
             "rows": f"{len(self):,}",
-            "state components": str(self.state_size),
-            "action components": str(self.action_size),
-            "environment": self.env_id or "none",
+            "state components": self.state_size,
+            "action components": self.action_size,
+            "environment": self.env_id,
             "action bounds": self._bounds_text(),
             "stored": "memory-mapped file" if self.mapped else "memory",
         }
-        rows = "".join(f"<tr><th>{key}</th><td>{escape(value)}</td></tr>" for key, value in facts.items())
-        return f"<table><caption>Transitions: {escape(self.name)}</caption>{rows}</table>"
+        return html_table(f"Transitions: {self.name}", facts)
 
     def _bounds_text(self) -> str:
         """The action bounds, once if they are the same for all components."""

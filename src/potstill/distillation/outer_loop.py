@@ -244,6 +244,20 @@ def optimise_pairs(
         jax.block_until_ready(trial(copy, table, key, settings.learning_rate))
 
     schedule.fit_budget(try_step)
+    yield from _take_steps(state, table, key, solver, schedule, settings, compiled)
+
+
+def _take_steps(
+    state: OuterState,
+    table: StateTable,
+    key: PRNGKeyArray,
+    solver: Solver,
+    schedule: Schedule,
+    settings: OuterSettings,
+    compiled: Callable[..., Update],
+) -> Iterator[Iterate]:
+    """All outer steps, stage by stage; ``compiled`` gives the update of a solver and settings."""
+    mesh = devices.all_devices()
     total = (schedule.steps or 0) + settings.polish
     first = total - math.ceil(settings.average * total) + 1 if settings.average else math.inf  # iterate to average
     mean, step = state.learned, 0

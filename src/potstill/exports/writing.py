@@ -66,6 +66,12 @@ def export(
         _check_steps(distillate, path, name)
     if (path.is_file() or (path.is_dir() and any(path.iterdir()))) and not force:
         raise PotstillError(f"{path} exists: choose another path, or --force to replace it")
+    _write(distillate, path, name)
+    return path
+
+
+def _write(distillate: Distillate, path: Path, name: str) -> None:
+    """Write into a temporary folder beside the target, then move the result."""
     target = path.resolve()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +81,6 @@ def export(
             _move(written, target)
     except OSError as error:
         raise PotstillError(f"cannot write {path}: {error.strerror or error}") from None
-    return path
 
 
 def _check_steps(distillate: Distillate, path: Path, name: str) -> None:

@@ -65,7 +65,7 @@ def match_columns(names: Iterable[str], *, source: str) -> dict[str, str]:
 def missing_column(column: str, given: Sequence[str], *, source: str) -> PotstillError:
     """The error for a column that is not among the names ``given``."""
     done = next((name for name in ("done", "dones") if name in given and column in ("terminations", "terminals")), "")
-    hint = f", and '{done}' does not tell terminations from time-outs" if done else ""
+    hint = f", and '{done}' does not distinguish terminations from time-outs" if done else ""
     return PotstillError(f"{source}: no array '{column}'{hint} (it has {', '.join(given) or 'nothing'})")
 
 

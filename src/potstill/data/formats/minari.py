@@ -136,7 +136,7 @@ def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
         raise PotstillError(f"{path}: no episodes")
     columns = join_episodes(episodes, source=str(path))
     if len(columns["rewards"]) != steps:
-        raise PotstillError(f"{path}: {len(columns['rewards'])} steps, but its metadata say {steps}")
+        raise PotstillError(f"{path}: {len(columns['rewards'])} steps, but its metadata have {steps}")
     if bounds and bounds.low.shape != columns["actions"].shape[1:]:
         raise PotstillError(
             f"{path}: actions of {columns['actions'].shape[1]} components, but a space {actions['shape']}"
@@ -175,7 +175,7 @@ def _hdf5_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np
     with open_hdf5(path) as file:
         found = sum(name.startswith("episode_") for name in file)
         if found != count:
-            raise PotstillError(f"{path}: {found} episodes, but its metadata say {count}")
+            raise PotstillError(f"{path}: {found} episodes, but its metadata have {count}")
         for number in range(count):
             group = file.get(f"episode_{number}")
             if not isinstance(group, Group):
@@ -188,7 +188,7 @@ def _arrow_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, n
     for number in range(count):
         files = sorted((folder / str(number)).glob(f"*.{form}"))
         if not files:
-            raise PotstillError(f"{folder / str(number)}: no .{form} file, but the metadata say {count} episodes")
+            raise PotstillError(f"{folder / str(number)}: no .{form} file, but the metadata have {count} episodes")
         with reading(files[0], f"a .{form} file"):
             table = arrow.dataset.dataset(files, format=form).to_table(columns=list(COLUMNS))
         episode = {key: to_array(table, key, source=str(files[0])) for key in COLUMNS}

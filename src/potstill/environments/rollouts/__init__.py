@@ -1,5 +1,5 @@
 """Rollouts: episodes in several environments side by side (lanes), each lane with its own seed and return."""
 
-from potstill.environments.rollouts.play import Act, play
+from potstill.environments.rollouts.playing import Act, play
 
 __all__ = ["Act", "play"]

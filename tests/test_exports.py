@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -37,8 +37,9 @@ def check_metadata(text, distillate):
     metadata = json.loads(text)
     assert metadata["env_id"] == "Hopper-v5"
     assert metadata["metadata"] == distillate.metadata
-    assert metadata["recipe"] == asdict(distillate.recipe)
+    assert metadata["recipe"] == distillate.recipe.to_metadata()
     assert "not trajectories" in metadata["note"]
+    assert metadata["recipe"]["start"] == "orthogonal"  # the key that earlier exports have
     for name, array in (
         ("state_mean", distillate.normaliser.mean),
         ("state_scale", distillate.normaliser.scale),

@@ -22,7 +22,7 @@ def export_metadata(distillate: Distillate) -> JsonObject:
             "state_scale": distillate.normaliser.scale,
             "action_low": distillate.action_bounds.low,
             "action_high": distillate.action_bounds.high,
-            "recipe": distillate.recipe,
+            "recipe": distillate.recipe.to_metadata(),
             "metadata": distillate.metadata,
         }
     )

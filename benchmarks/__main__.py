@@ -1,0 +1,111 @@
+"""``python -m benchmarks list | run NAME | pages | check``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import weights
+from benchmarks.experiments import HOMES, experiment_named, results_of
+from benchmarks.files import BUNDLED, DATASETS, RUNS, Place
+from benchmarks.grid import Cell, Experiment, Results, faults, is_done, needs_shared, run
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(prog="python -m benchmarks", description="Experiments, their results and tables.")
+    commands = top.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="every experiment: what it measures, what it needs, how much of it is done")
+    one = commands.add_parser("run", help="measure the cells of an experiment that are not done")
+    one.add_argument("name", choices=HOMES, metavar="NAME", help="an experiment that `list` shows")
+    one.add_argument("--files", nargs="+", help=f"only these files; `{BUNDLED}` is the dataset that potstill carries")
+    one.add_argument("--methods", nargs="+", help="only these methods")
+    one.add_argument("--seeds", nargs="+", type=int, help="only these seeds")
+    one.add_argument("--toy", action="store_true", help="a minute's test on a few rows, outside the results")
+    one.add_argument("--out", type=Path, help="folder of the result file, in place of results/")
+    pages = commands.add_parser("pages", help="write the tables of README.md and docs/, and the pictures")
+    pages.add_argument("--check", action="store_true", help="write nothing; fail if a table is out of date")
+    commands.add_parser("check", help="check the result files, the weights and the tables")
+    return top
+
+
+def show_list() -> int:
+    """One line for each experiment."""
+    for name in HOMES:
+        experiment = experiment_named(name)
+        records = results_of(name).by_cell(experiment)
+        done = sum(is_done(experiment, cell, records) for cell in experiment.cells)
+        print(f"{name:16} {done:3} of {len(experiment.cells):3}  {experiment.needs:31} {experiment.about}")
+    return 0
+
+
+def chosen(experiment: Experiment, options: argparse.Namespace) -> list[Cell]:
+    """The cells that the options name."""
+    named = bool(options.files or options.methods)
+    cells = [*experiment.cells, *(experiment.extra if named else ())]
+    if options.toy:
+        cells = list(experiment.toy or experiment.cells[:1])
+    wanted = {"file": options.files, "method": options.methods, "seed": options.seeds}
+    kept = [c for c in cells if all(not values or getattr(c, axis) in values for axis, values in wanted.items())]
+    if named and not options.files:  # extra cells only where their file is named, or where all cells are of it
+        kept = [cell for cell in kept if cell in experiment.cells or options.toy] or kept
+    return kept
+
+
+def run_one(options: argparse.Namespace) -> int:
+    """Measure what is not done; 2 where something is missing."""
+    experiment, cells = experiment_named(options.name), chosen(experiment_named(options.name), options)
+    if not cells:
+        return refuse(f"{options.name} has no such cells: methods {sorted({c.method for c in experiment.cells})}")
+    if any(map(needs_shared, cells)) and not options.toy and not DATASETS.is_dir():
+        return refuse(f"{options.name} needs ../shared/datasets, which is not here; {hint(experiment)}")
+    place = Place(RUNS / ("toy" if options.toy else ".") / options.name, options.toy)
+    folder = options.out or (place.runs if options.toy else None)
+    results = results_of(options.name) if folder is None else Results(folder / f"{options.name}.jsonl")
+    if options.toy:
+        results.path.unlink(missing_ok=True)
+    count = run(experiment, cells, place, results)
+    print(f"{options.name}: {count} measured, {len(cells) - count} were done")
+    return 0
+
+
+def hint(experiment: Experiment) -> str:
+    """What can be run of an experiment without the nine files."""
+    alone = any(cell.file == BUNDLED for cell in (*experiment.cells, *experiment.extra))
+    return f"--files {BUNDLED} and --toy need only this repository" if alone else "--toy needs only this repository"
+
+
+def refuse(message: str) -> int:
+    """Say in one line why nothing is run."""
+    print(message, file=sys.stderr)
+    return 2
+
+
+def check() -> int:
+    """Print all that is wrong with results, weights and pages."""
+    from benchmarks.pages.blocks import stale
+
+    told = [fault for name in HOMES for fault in faults(experiment_named(name), results_of(name))]
+    told += [*weights.faults(), *stale()]
+    print("\n".join(told) or "results, weights and pages are in order")
+    return min(1, len(told))
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    options = parser().parse_args(words)
+    if options.command == "list":
+        return show_list()
+    if options.command == "run":
+        return run_one(options)
+    if options.command == "check":
+        return check()
+    from benchmarks.pages import blocks
+
+    return blocks.check() if options.check else blocks.write()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Declarations of the experiments: methods × files × seeds, and the function that measures a cell."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from benchmarks.files import RESULTS
+from benchmarks.grid import Experiment, Record, Results
+
+HOMES = {
+    "demo": "experiments.demo",
+    "distillates": "experiments.distillates",
+    "fixed-teachers": "experiments.fixed_teachers",
+    "choices": "experiments.choices",
+    "solvers": "experiments.solvers",
+    "sizes": "experiments.sizes",
+    "bounds": "experiments.bounds",
+    "cloning": "experiments.cloning",
+    "teachers": "experiments.teachers",
+    "criteria": "experiments.criteria",
+    "kernel-width": "experiments.kernel_width",
+    "reading": "speed.reading",
+    "steppers": "speed.steppers",
+    "teacher-updates": "speed.updates",
+    "exact-step": "speed.exact_step",
+    "products": "speed.products",
+    "solver-steps": "speed.solver_steps",
+    "adjoint": "speed.adjoint",
+    "devices": "speed.devices",
+    "large": "speed.large",
+}
+
+
+def experiment_named(name: str) -> Experiment:
+    """The experiment that a module declares as ``EXPERIMENT``."""
+    found = import_module(f"benchmarks.{HOMES[name]}").EXPERIMENT
+    assert isinstance(found, Experiment)
+    return found
+
+
+def results_of(name: str) -> Results:
+    """The committed result file of an experiment."""
+    return Results(RESULTS / f"{name}.jsonl")
+
+
+def records_of(name: str) -> list[Record]:
+    """The committed records of an experiment."""
+    return results_of(name).records()

@@ -1,0 +1,127 @@
+"""Objectives, weights, initial pairs and solvers compared: variants × distillation seeds.
+
+Every cell is one ``potstill distill``. Ten students play four episodes each, their ensemble ten. All variants have
+the states of the dataset without noise, equal weights where none are named, and pairs within the action bounds, so
+that they differ in what their name says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import potstill
+from benchmarks.experiments.distilling import distil, played, summary
+from benchmarks.files import BUNDLED, Place, teacher_hash
+from benchmarks.grid import Cell, Experiment, Record, product
+
+Options = dict[str, Any]
+PLAYED: Options = {"students": 10, "episodes": 4, "curve_points": 1}
+COMMON: Options = {"weighting": "uniform", "state_noise": 0.0, "action_limit": 1.0, "initial": "random"}
+KERNEL: Options = {**COMMON, "solver": "kernel", "recipe": "plain", "objective": "q-gap", "steps": 150}
+WEIGHTINGS = ("ranged", "density", "discounted", "early")
+WIDE: Options = {**KERNEL, "recipe": "wide"}
+AV_PBC: Options = {"objective": "av-pbc", "weighting": "ranged"}
+UNROLL: Options = {**COMMON, **AV_PBC, "solver": "unroll", "recipe": "paper", "steps": 30, "batch": 2560} | {
+    "learning_rate": 0.03
+}
+PAPER: Options = {**UNROLL, "optimiser": "sgd", "learning_rate": 0.1, "initial_actions": "data"}
+
+
+def plain(**changes: Any) -> potstill.Recipe:
+    """The plain recipe with some fields changed."""
+    return dataclasses.replace(potstill.RECIPES["plain"], **changes)
+
+
+# The variants of the main table, and those that other pages show.
+MAIN: dict[str, Options] = {
+    "q-gap": KERNEL,
+    "q-gap, initial states by k-means": {**KERNEL, "initial": "k-means"},
+    "av-pbc clipped": {**KERNEL, "objective": "av-pbc", "weighting": "clipped"},
+    "av-pbc ranged": {**KERNEL, **AV_PBC},
+    "av-pbc reference": {**KERNEL, "objective": "av-pbc", "weighting": "reference"},
+    "pbc": {**KERNEL, "objective": "pbc"},
+    "dbc": {**KERNEL, "objective": "dbc"},
+    "random": {**KERNEL, "objective": "random"},
+    "q-gap, 300 steps": {**KERNEL, "steps": 300},
+    "q-gap, 75 steps": {**KERNEL, "steps": 75},
+    "q-gap, learning rate 0.03": {**KERNEL, "learning_rate": 0.03},
+    "q-gap, initial actions from the data": {**KERNEL, "initial_actions": "data"},
+    "q-gap, sgd outside": {**KERNEL, "optimiser": "sgd"},
+    "q-gap, kernel for the paper recipe": {**KERNEL, "recipe": "paper"},
+    "q-gap, students start at zero": {**KERNEL, "recipe": plain(start="antisymmetric")},
+    "q-gap, students take 300 steps": {**KERNEL, "recipe": plain(steps=300)},
+    "q-gap, students 512 wide": {**KERNEL, "recipe": plain(width=512)},
+    "wide students, q-gap": WIDE,
+    "wide students, pbc": {**WIDE, "objective": "pbc"},
+    "wide students, av-pbc ranged": {**WIDE, **AV_PBC},
+    "unroll, paper (sgd outside)": PAPER,
+    "unroll, adam outside": UNROLL,
+    "unroll, adam outside, sampled students": {**UNROLL, "recipe": "reference"},
+    "unroll, adam outside, momentum students": {**UNROLL, "recipe": "plain"},
+    "unroll, adam outside, momentum students, q-gap": {**UNROLL, "recipe": "plain", "objective": "q-gap"}
+    | {"weighting": "uniform"},
+}
+VARIANTS: dict[str, Options] = MAIN | {
+    "q-gap, batch 4096": {**KERNEL, "batch": 4096},
+    **{f"q-gap, weights {name}": {**KERNEL, "weighting": name} for name in WEIGHTINGS},
+    "q-gap by the mean of the critics": {**KERNEL, "objective": "q-gap-mean"},
+    "q-gap by each critic": {**KERNEL, "objective": "q-gap-each"},
+    "wide students, q-gap, initial states by k-means": {**WIDE, "initial": "k-means"},
+    "q-gap, initial states diverse": {**KERNEL, "initial": "diverse"},
+    "q-gap, learned weights": {**KERNEL, "learn": "weights"},
+    "q-gap, learned step size": {**KERNEL, "learn": "step-size"},
+    "q-gap, average of the last quarter": {**KERNEL, "average": 0.25},
+    "q-gap, chosen by students": {**KERNEL, "choose": "students"},
+}
+HOPPER, HALFCHEETAH = "hopper-medium-replay", "halfcheetah-medium-replay"
+SEEDS: dict[str, dict[str, int]] = {
+    BUNDLED: {
+        **dict.fromkeys(("q-gap", "q-gap, learning rate 0.03"), 4),
+        **dict.fromkeys(("q-gap, initial states by k-means", "q-gap, 300 steps", "q-gap, 75 steps"), 3),
+        **dict.fromkeys(("pbc", "av-pbc clipped", "av-pbc ranged", "q-gap, batch 4096"), 3),
+        **dict.fromkeys(("wide students, q-gap", "wide students, pbc", "wide students, av-pbc ranged"), 3),
+        "wide students, q-gap, initial states by k-means": 0,
+    },
+    HOPPER: {
+        **dict.fromkeys(("q-gap", "q-gap, initial states by k-means"), 4),
+        "wide students, q-gap, initial states by k-means": 3,
+        "q-gap, average of the last quarter": 2,
+        **dict.fromkeys(("q-gap, batch 4096", "q-gap, learned weights", "q-gap by each critic"), 1),
+        "q-gap, weights density": 1,
+    },
+    HALFCHEETAH: dict.fromkeys(("q-gap", "q-gap, initial states by k-means"), 2),
+}
+"""How many seeds each variant has been given, by file; on the bundled dataset 1 where nothing is said."""
+
+
+def inputs(cell: Cell) -> Record:
+    """Options, counts and the teacher's hash."""
+    return {"options": {**VARIANTS[cell.method], **PLAYED}, "teacher": teacher_hash(cell.file)}
+
+
+def measure(cell: Cell, place: Place) -> Record:
+    """Distil, and keep what students of the pairs earned; of real pairs where the objective is ``random``."""
+    result = distil(cell, {**VARIANTS[cell.method], **PLAYED}, place)
+    seconds = {"seconds": result["seconds"]["distilling"]}
+    if VARIANTS[cell.method]["objective"] == "random":
+        return {**seconds, "student": summary(result["random"])}
+    return {**seconds, "held_out_loss": result["curve"][-1]["held_out_loss"], **played(result)}
+
+
+def cells(file: str) -> tuple[Cell, ...]:
+    """The cells of a file."""
+    usual = dict.fromkeys(VARIANTS, 1) if file == BUNDLED else {}
+    counts = usual | SEEDS[file]
+    return tuple(cell for method, count in counts.items() for cell in product((method,), (file,), range(count)))
+
+
+EXPERIMENT = Experiment(
+    "choices",
+    "objectives, weights, initial pairs and solvers on the bundled dataset and two of the nine files",
+    (*cells(BUNDLED), *cells(HOPPER), *cells(HALFCHEETAH)),
+    inputs,
+    measure,
+    frozenset({"student", "seconds"}),
+    toy=(Cell("random", BUNDLED),),
+)

@@ -1,0 +1,95 @@
+"""Behavioural cloning of all rows: the reference that ``make demo`` shows for the bundled dataset.
+
+The network is that of the paper's recipe; 20,000 updates of Adam on 256 rows each (25 passes), three students. The
+package carries the numbers as ``src/potstill/bundled/hopper-medium-replay.bc.json``.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import PRNGKeyArray
+
+import potstill
+from benchmarks.experiments.distilling import summary
+from benchmarks.files import BUNDLED, Place
+from benchmarks.grid import Cell, Experiment, Record
+from potstill.evaluation.scores import student_returns
+from potstill.evaluation.statistics import summarise
+from potstill.networks.policy import Policy
+from potstill.students.ensemble import Students
+from potstill.students.recipe import RECIPES, Recipe
+from potstill.students.training import Pairs, bc_loss, start
+
+UPDATES, BATCH, LEARNING_RATE = 20_000, 256, 1e-3
+CLONES, EPISODES, EPISODE_SEED = 3, 20, 50
+
+
+@functools.partial(jax.jit, static_argnames=("recipe", "updates", "batch", "decay"))
+def clone(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe, updates: int, batch: int, decay: bool = False) -> Any:
+    """The parameters of one student after Adam on minibatches of all pairs.
+
+    Args:
+        key: draws the initialisation and the batches.
+        pairs: standardised states and actions in [−1, 1].
+        recipe: names the network; its own training is not used.
+        updates: steps of Adam.
+        batch: rows in a step.
+        decay: lower the learning rate to 0 by a cosine.
+    """
+    key, drawn = jax.random.split(key)
+    rule = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, updates) if decay else LEARNING_RATE)
+    params = start(key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
+
+    def body(carry: Any, key: PRNGKeyArray) -> tuple[Any, None]:
+        params, optimiser = carry
+        index = jax.random.randint(key, (batch,), 0, len(pairs.states))
+        gradient = jax.grad(bc_loss)(params, Pairs(pairs.states[index], pairs.actions[index]))
+        change, optimiser = rule.update(gradient, optimiser)
+        return (optax.apply_updates(params, change), optimiser), None
+
+    return jax.lax.scan(body, (params, rule.init(params)), jax.random.split(drawn, updates))[0][0]
+
+
+def clones(pairs: Pairs, recipe: Recipe, like: Policy, count: int, **how: Any) -> Students:
+    """Students of all pairs, one for each seed from 0; ``like`` says how states and actions are scaled."""
+    trained = [clone(jax.random.key(seed), pairs, recipe, **how) for seed in range(count)]
+    stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *trained)
+    return Students(stacked, like.normaliser, like.action_bounds)
+
+
+def measure(cell: Cell, place: Place) -> Record:
+    """Clone the dataset's own actions, and let the students play."""
+    data = potstill.load_dataset(place.dataset(cell.file))
+    states, actions = data.normaliser(data.observations), data.action_bounds.to_unit(data.actions)
+    pairs = Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(np.asarray(actions), jnp.float32))
+    like = Policy([], data.normaliser, data.action_bounds)
+    started = time.perf_counter()
+    updates, episodes = (20, 1) if place.toy else (UPDATES, EPISODES)
+    students = clones(pairs, RECIPES["paper"], like, CLONES, updates=updates, batch=BATCH)
+    jax.block_until_ready(students.params)
+    seconds = time.perf_counter() - started
+    assert data.env_id is not None
+    scores = summarise(student_returns(students, data.env_id, episodes, EPISODE_SEED), data.env_id)
+    return {"student": summary(scores), "seconds": seconds}
+
+
+def inputs(cell: Cell) -> Record:
+    """The budget."""
+    return {"updates": UPDATES, "batch": BATCH, "learning_rate": LEARNING_RATE, "clones": CLONES, "episodes": EPISODES}
+
+
+EXPERIMENT = Experiment(
+    "cloning",
+    "behavioural cloning of the whole bundled dataset, the reference row of `make demo`",
+    (Cell("paper-network", BUNDLED),),
+    inputs,
+    measure,
+    frozenset({"student", "seconds"}),
+)

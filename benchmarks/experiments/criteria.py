@@ -1,0 +1,108 @@
+"""Offline criteria compared: which fitted Q-evaluation ranks policies as their returns do.
+
+A training is left running and yields ten policies. Each plays ten episodes. Then critics are fitted to one policy
+after the other, as ``potstill teach`` does: with the training's horizon 1 / (1 − γ) or three times that, with or
+without pessimism, and averaged over the first states of held-out episodes or over all of their states.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+import potstill
+from benchmarks.experiments.teachers import options
+from benchmarks.files import BUNDLED, Place
+from benchmarks.grid import Cell, Experiment, Record
+from potstill.config import TeachConfig
+from potstill.data.transitions import Transitions
+from potstill.environments.registry import normalised
+from potstill.evaluation.scores import policy_returns
+from potstill.networks.mlp import apply_critics
+from potstill.teachers import rows
+from potstill.teachers.base import NetworkTeacher
+from potstill.teachers.evaluation.fqe import CAUTION, Evaluator, held_out_starts, held_out_states
+from potstill.teachers.registry import algorithm_named
+from potstill.teachers.training import Learner, teacher_of
+
+EVERY = {"rebrac": 6_000, "iql": 9_000}  # updates between two policies
+POLICIES, EPISODES, STATES = 10, 10, 4096
+FITTED_UPDATES = 2_000  # for each policy; ten times as many for the first
+HORIZONS, PESSIMISM, READ_AT = (1.0, 3.0), (0.0, CAUTION), ("starts", "states")
+
+
+def settings(cell: Cell, place: Place) -> TeachConfig:
+    """The settings of the training."""
+    chosen = {**options(cell.method, cell.file), "updates": 200_000, "patience": None}
+    every: dict[str, Any] = {"evaluate_every": EVERY[cell.method]}
+    if place.toy:
+        every = {"evaluate_every": 20, "batch": 16}
+    return TeachConfig(place.dataset(cell.file), seed=cell.seed, **chosen, **every)
+
+
+def trained(config: TeachConfig, data: Transitions, policies: int) -> list[NetworkTeacher]:
+    """The policies after each ``evaluate_every`` updates."""
+    learner = Learner(algorithm_named(config.algorithm), data, config)
+    found: list[NetworkTeacher] = []
+    while len(found) < policies:
+        learner.advance()
+        if learner.done % config.evaluate_every == 0:
+            found.append(teacher_of(learner.algorithm, learner.state, learner.data, learner.config, {}))
+    return found
+
+
+def estimates(data: Transitions, config: TeachConfig, policies: list[NetworkTeacher], updates: int) -> Record:
+    """Every criterion's estimates of the policies, by "horizon, pessimism, states that it is read at"."""
+    table = rows.prepare(data, config.discount)
+    places = {"starts": held_out_starts(data), "states": held_out_states(data)[:STATES]}
+    found: dict[str, list[float]] = {}
+    for horizon in HORIZONS:
+        longer = dataclasses.replace(config, discount=1.0 - (1.0 - config.discount) / horizon)
+        for pessimism in PESSIMISM:
+            fit = Evaluator(table, data, longer, places["starts"], pessimism * float(table.rewards.std()))
+            for teacher in policies:
+                fit(teacher, updates)
+                for name, index in places.items():
+                    states = table.states[index]
+                    value = fit.scale * float(apply_critics(fit.state.critic, states, teacher.act(states)).mean())
+                    found.setdefault(f"{horizon:g}, {pessimism:g}, {name}", []).append(value)
+    return found
+
+
+def measure(cell: Cell, place: Place) -> Record:
+    """Returns of the policies of a training, and what each criterion estimates."""
+    config, data = settings(cell, place), potstill.load_dataset(place.dataset(cell.file))
+    policies = trained(config, data, 2 if place.toy else POLICIES)
+    episodes = 1 if place.toy else EPISODES
+    assert data.env_id is not None
+    returns = [policy_returns(teacher.policy, data.env_id, episodes, seed=0) for teacher in policies]
+    return {
+        "updates": [config.evaluate_every * (k + 1) for k in range(len(policies))],
+        "returns": [float(normalised(np.asarray(each), data.env_id).mean()) for each in returns],
+        "criteria": estimates(data, config, policies, 2 if place.toy else FITTED_UPDATES),
+    }
+
+
+def inputs(cell: Cell) -> dict[str, Any]:
+    """The training's options, and how policies are compared."""
+    counts = {"every": EVERY[cell.method], "policies": POLICIES, "episodes": EPISODES, "states": STATES}
+    return {"options": options(cell.method, cell.file), **counts, "fitted_updates": FITTED_UPDATES}
+
+
+EXPERIMENT = Experiment(
+    "criteria",
+    "offline criteria beside returns, along four trainings",
+    (
+        Cell("rebrac", "hopper-medium-replay"),
+        Cell("iql", "hopper-medium-replay"),
+        Cell("rebrac", "halfcheetah-medium-replay"),
+        Cell("iql", "halfcheetah-medium-expert"),
+    ),
+    inputs,
+    measure,
+    frozenset({"updates", "returns", "criteria"}),
+    extra=(Cell("rebrac", BUNDLED), Cell("iql", BUNDLED)),
+    toy=(Cell("iql", BUNDLED),),
+)

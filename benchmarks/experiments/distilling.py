@@ -1,0 +1,69 @@
+"""One distillation as a user runs it, and the part of its result that records keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import potstill
+from benchmarks.files import Place
+from benchmarks.grid import Cell, Record
+from potstill.runtime.run_folder import read_json
+
+# Options of `potstill distill` at toy size; `--toy` puts them in place of an experiment's own.
+TOY: dict[str, Any] = {
+    "recipe": "paper",
+    "size": 8,
+    "steps": 2,
+    "batch": 16,
+    "students": 2,
+    "episodes": 1,
+    "curve_points": 1,
+}
+
+
+def distil(
+    cell: Cell, options: Mapping[str, Any], place: Place, dataset: Path | None = None, teacher: str | None = None
+) -> Record:
+    """Run ``potstill.distill`` for a cell and return its ``result.json`` with ``command``, the command it stands for.
+
+    Args:
+        cell: names the file, its teacher and the seed.
+        options: options of the command.
+        place: where the data are; at toy size :data:`TOY` replaces budgets.
+        dataset: in place of the cell's file.
+        teacher: the file whose teacher it is, in place of the cell's.
+    """
+    chosen = {**options, **TOY} if place.toy else dict(options)
+    data, weights = dataset or place.dataset(cell.file), place.teacher(teacher or cell.file)
+    run = potstill.distill(
+        data,
+        teacher=weights,
+        seed=cell.seed,
+        out=place.folder(cell.file, cell.method, cell.seed, *(value for _, value in cell.axes)),
+        force=True,
+        **chosen,
+    )
+    command = str(potstill.load(run).metadata["command"])
+    return {**read_json(Path(run) / "result.json"), "command": without_folders(command)}
+
+
+def without_folders(command: str) -> str:
+    """A command whose paths are file names.
+
+    >>> without_folders("potstill distill /data/hopper.hdf5 --size 64")
+    'potstill distill hopper.hdf5 --size 64'
+    """
+    return " ".join(Path(word).name if "/" in word else word for word in command.split())
+
+
+def summary(entry: Mapping[str, Any], returns: bool = True) -> Record:
+    """Mean, spread and, unless left out, every episode's normalised return, policies × episodes."""
+    kept = ("mean", "std", *(("returns",) if returns else ()))
+    return {name: entry[name] for name in kept}
+
+
+def played(result: Mapping[str, Any]) -> Record:
+    """One student's returns and the ensemble's."""
+    return {kind: summary(result[kind]) for kind in ("student", "ensemble")}

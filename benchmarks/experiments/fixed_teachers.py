@@ -1,0 +1,44 @@
+"""Scores of the teachers that distillates are made of: what retention is measured against.
+
+The method is the number of episodes. Some of these teachers vary too much for the ten episodes that
+``potstill distill`` plays; the other counts belong to ``choices`` (50) and ``bounds`` (20).
+"""
+
+from __future__ import annotations
+
+import potstill
+from benchmarks.experiments.distilling import summary
+from benchmarks.files import BUNDLED, FILES, Place, teacher_hash
+from benchmarks.grid import Cell, Experiment, Record, product
+from potstill.evaluation.scores import TEACHER_SEED, policy_returns
+from potstill.evaluation.statistics import summarise
+
+EPISODES = {"100 episodes": 100, "50 episodes": 50, "20 episodes": 20}
+OF_CHOICES = (BUNDLED, "hopper-medium-replay", "halfcheetah-medium-replay")
+
+
+def inputs(cell: Cell) -> Record:
+    """The teacher and its episodes."""
+    return {"teacher": teacher_hash(cell.file), "episodes": EPISODES[cell.method]}
+
+
+def measure(cell: Cell, place: Place) -> Record:
+    """Let the teacher play."""
+    teacher = potstill.load_teacher(place.teacher(cell.file))
+    env_id = str(teacher.metadata["env_id"])
+    returns = policy_returns(teacher.policy, env_id, 2 if place.toy else EPISODES[cell.method], TEACHER_SEED)
+    return {"teacher": summary(summarise(returns, env_id))}
+
+
+EXPERIMENT = Experiment(
+    "fixed-teachers",
+    "scores of the teachers that distillates are made of",
+    (
+        *product(("100 episodes", "20 episodes"), FILES, (0,)),
+        *product(("50 episodes",), OF_CHOICES, (0,)),
+    ),
+    inputs,
+    measure,
+    frozenset({"teacher"}),
+    toy=(Cell("50 episodes", BUNDLED),),
+)

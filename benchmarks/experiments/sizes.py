@@ -1,0 +1,86 @@
+"""Retention and time over the dataset's size: 10⁴, 10⁵, 10⁶ and 10⁷ rows of one log.
+
+The log is of the fixed teacher of hopper-medium-replay with noisy actions; the smaller datasets are its first rows.
+A gigabyte under ``runs/``, made in about ten minutes when it is first needed. Each size is distilled by
+``potstill distill`` without further options; the cell ``steps`` times the outer steps alone, sizes in turn.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import potstill
+from benchmarks.experiments.distilling import distil, played, summary
+from benchmarks.experiments.noisy_log import LANES, write_log
+from benchmarks.files import Place, teacher_hash
+from benchmarks.grid import Cell, Experiment, Record
+from benchmarks.speed.harness import Call, Comparison, Prepare
+
+FILE, SIZES, TOY_SIZES = "hopper-medium-replay", (10_000, 100_000, 1_000_000, 10_000_000), (500, 1_000)
+STEPS = 10  # outer steps in a timed call
+ALL = 0  # of the axis `rows`, in the cell that times all sizes
+
+
+def dataset(rows: int, place: Place) -> Path:
+    """The log's first rows, written if they are missing."""
+    folder, sizes = place.runs / f"rows-{rows}", TOY_SIZES if place.toy else SIZES
+    if not (folder / "dataset.json").exists():
+        teacher = potstill.load_teacher(place.teacher(FILE))
+        longer = next((size for size in sizes if size > rows), None)
+        source = None if longer is None else potstill.load_dataset(dataset(longer, place))
+        env_id, lanes = str(teacher.metadata["env_id"]), 2 if place.toy else LANES
+        write_log(folder, teacher.policy, env_id, rows, source, lanes)
+    return folder
+
+
+def step(rows: int, place: Place) -> Call:
+    """Ten outer steps of the default distillation on so many rows."""
+    from benchmarks.speed.steps import outer_step
+
+    toy = {"size": 8, "batch": 16} if place.toy else {}
+    once, count = outer_step(dataset(rows, place), place.teacher(FILE), **toy), 1 if place.toy else STEPS
+
+    def call() -> float:
+        for _ in range(count):
+            once()
+        return float(count)
+
+    return call
+
+
+def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+    """The same step on every size."""
+    sizes = TOY_SIZES[:1] if place.toy else SIZES
+    return {str(rows): lambda rows=rows: step(rows, place) for rows in sizes}  # type: ignore[misc]
+
+
+def measure(cell: Cell, place: Place) -> Record:
+    """Distil one size, or time the steps of all."""
+    if cell.method == "steps":
+        return COMPARISON.measure(cell, place)
+    rows = TOY_SIZES[0] if place.toy else int(cell["rows"])
+    result = distil(cell, {}, place, dataset(rows, place), FILE)
+    steps = result["pace"]["steps"]
+    distilling = {"seconds": result["seconds"]["distilling"], "steps": steps, "sha256": result["sha256"]}
+    return {"teacher": summary(result["teacher"], returns=False), **played(result), **distilling}
+
+
+def inputs(cell: Cell) -> Record:
+    """The teacher whose log it is."""
+    return {"teacher": teacher_hash(FILE), "sizes": SIZES}
+
+
+def cells(method: str, rows: int, seeds: range) -> tuple[Cell, ...]:
+    """The cells of one size."""
+    return tuple(Cell(method, "", seed, (("rows", rows),)) for seed in seeds)
+
+
+COMPARISON = Comparison(__name__, programs, rounds=5)
+EXPERIMENT = Experiment(
+    "sizes",
+    "retention and time over the dataset's size, from 10⁴ to 10⁷ rows (a gigabyte on disk)",
+    (*(cell for rows in SIZES for cell in cells("default", rows, range(3))), *cells("steps", ALL, range(1))),
+    inputs,
+    measure,
+    toy=cells("default", SIZES[0], range(1)),
+)

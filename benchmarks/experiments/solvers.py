@@ -1,0 +1,57 @@
+"""Solvers compared: what students of each one's pairs earn. What an outer step costs is in ``solver-steps``.
+
+Every cell is one ``potstill distill``. Eight students play three episodes each, their ensemble ten.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.experiments.choices import COMMON, plain
+from benchmarks.experiments.distilling import distil, played
+from benchmarks.experiments.parts import kernel_settings
+from benchmarks.files import BUNDLED, Place, teacher_hash
+from benchmarks.grid import Cell, Experiment, Record, product
+
+Options = dict[str, Any]
+BASE: Options = {**COMMON, "objective": "q-gap", "recipe": "plain", "steps": 150}
+PLAYED: Options = {"students": 8, "episodes": 3, "curve_points": 1}
+FEW: Options = {"steps": 60, "batch": 512}  # for a solver whose steps are expensive
+VARIANTS: dict[str, Options] = {
+    "kernel": {},
+    "lazy students": {"recipe": plain(start="antisymmetric", output_gain=2.0, learning_rate=0.03)},
+    "ridge": {"solver": "ridge"},
+    "features": {"solver": "features"},
+    "kernel, drawn start": {"kernel_start": "drawn"},
+    "empirical": {"solver": "empirical", **FEW},
+    "kernel, then 20 steps of the unroll": {"polish": 20},
+}
+
+
+def inputs(cell: Cell) -> Record:
+    """Options, counts and the teacher's hash."""
+    return {"options": {**BASE, **VARIANTS[cell.method], **PLAYED}, "teacher": teacher_hash(cell.file)}
+
+
+def measure(cell: Cell, place: Place) -> Record:
+    """Distil, and keep what students of the pairs earned."""
+    options = {**BASE, **VARIANTS[cell.method], **PLAYED}
+    if "kernel_start" in options:
+        options |= kernel_settings(start=options.pop("kernel_start"))
+    result = distil(cell, options, place)
+    return {"seconds": result["seconds"]["distilling"], **played(result)}
+
+
+EXPERIMENT = Experiment(
+    "solvers",
+    "what students earn from the pairs of each solver",
+    (
+        *product(VARIANTS, (BUNDLED,), (0,)),
+        *product(("kernel", "lazy students", "ridge"), (BUNDLED,), (1,)),
+        *product(("kernel", "ridge", "features"), ("halfcheetah-medium-replay",), (0,)),
+    ),
+    inputs,
+    measure,
+    frozenset({"student", "ensemble", "seconds"}),
+    toy=(Cell("kernel, drawn start", BUNDLED),),
+)

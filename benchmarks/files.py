@@ -1,0 +1,71 @@
+"""Where things are: the datasets, the teachers' weights, the results, and run folders."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import toy
+from potstill.bundled import BUNDLED as BUNDLED_FOLDER
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+WEIGHTS = RESULTS / "weights"
+RUNS = ROOT / "runs" / "benchmarks"
+DATASETS = ROOT.parent / "shared" / "datasets"
+
+BUNDLED = "bundled"
+"""The dataset that comes with potstill, ``hopper-medium-replay``. One of the nine files has the same name."""
+BUNDLED_NAME = "hopper-medium-replay"
+LEVELS = ("medium-replay", "medium", "medium-expert")
+FILES = tuple(f"{body}-{level}" for level in LEVELS for body in ("hopper", "halfcheetah", "walker2d"))
+
+
+def weights_index() -> list[dict[str, Any]]:
+    """What ``results/weights.jsonl`` says of each teacher: file, use (``fixed`` or ``best``), weights, hash, origin."""
+    return [json.loads(line) for line in (RESULTS / "weights.jsonl").read_text().splitlines()]
+
+
+@functools.cache
+def teacher_entry(file: str, use: str) -> dict[str, Any]:
+    """The entry of one of the nine files' teachers in the index."""
+    return next(entry for entry in weights_index() if (entry["file"], entry["use"]) == (file, use))
+
+
+def teacher_hash(file: str, use: str = "fixed") -> str:
+    """The SHA-256 of a file's teacher; the bundled dataset has one teacher, named by the package."""
+    return BUNDLED if file == BUNDLED else str(teacher_entry(file, use)["sha256"])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an experiment reads its data and leaves its run folders.
+
+    At toy size every dataset and every teacher are those of :mod:`benchmarks.toy`.
+    """
+
+    runs: Path
+    toy: bool = False
+    """Toy size."""
+
+    def dataset(self, file: str) -> Path | str:
+        """The argument of potstill's commands that names a dataset."""
+        if self.toy:
+            return toy.ready(self.runs)["dataset"]
+        return BUNDLED_NAME if file == BUNDLED else DATASETS / f"{file}.hdf5"
+
+    def teacher(self, file: str, use: str = "fixed") -> Path:
+        """The weights of a file's teacher."""
+        if self.toy:
+            return toy.ready(self.runs)["teacher"]
+        if file == BUNDLED:
+            return BUNDLED_FOLDER / f"{BUNDLED_NAME}.teacher.safetensors"
+        return WEIGHTS / str(teacher_entry(file, use)["weights"])
+
+    def folder(self, *names: object) -> Path:
+        """A run folder's path, made of the parts of a cell's name."""
+        words = "-".join(str(name) for name in names if name != "")
+        return self.runs / words.replace(", ", "-").replace(" ", "-").replace("(", "").replace(")", "")

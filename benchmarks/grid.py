@@ -1,0 +1,203 @@
+"""Experiments as grids of cells: one type of cell, one runner, one rule for what is done.
+
+A cell is a method on a file with a seed. What it measured is one record, a line of the experiment's result file
+``results/NAME.jsonl``. A cell is done when that file holds its record with the hash of the cell's present inputs:
+options, budgets and weights. So a cell whose declaration changes is run again, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import itertools
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.files import BUNDLED, Place
+from potstill.runtime.run_folder import to_json, write_atomically
+
+Axis = str | int | float
+Record = dict[str, Any]
+Inputs = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement: a method on a file with a seed, and further axes where an experiment has them."""
+
+    method: str
+    file: str = ""
+    seed: int = 0
+    axes: tuple[tuple[str, Axis], ...] = ()
+
+    @property
+    def key(self) -> dict[str, Axis]:
+        """The fields that name the cell in its record."""
+        return {"method": self.method, "file": self.file, "seed": self.seed, **dict(self.axes)}
+
+    def __getitem__(self, axis: str) -> Any:
+        """The cell's place on one of the further axes."""
+        return dict(self.axes)[axis]
+
+    def __str__(self) -> str:
+        """The cell in words."""
+        words = [self.method, self.file, *(f"{name} {value}" for name, value in self.axes), f"seed {self.seed}"]
+        return ", ".join(word for word in words if word)
+
+
+def product(methods: Iterable[str], files: Iterable[str], seeds: Iterable[int]) -> tuple[Cell, ...]:
+    """Every method on every file with every seed, seeds outermost.
+
+    >>> [str(cell) for cell in product(["a", "b"], ["hopper"], [0])]
+    ['a, hopper, seed 0', 'b, hopper, seed 0']
+    """
+    return tuple(Cell(m, f, s) for s, m, f in itertools.product(seeds, methods, files))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A declaration: which cells there are, what each depends on, and the function that measures one."""
+
+    name: str
+    about: str
+    """One line for ``python -m benchmarks list``."""
+    cells: tuple[Cell, ...]
+    inputs: Callable[[Cell], Inputs]
+    """All that a cell's result depends on besides the code and the dataset's rows; its hash is kept."""
+    measure: Callable[[Cell, Place], Record]
+    fields: frozenset[str] = frozenset()
+    """Fields that every record must have."""
+    extra: tuple[Cell, ...] = ()
+    """Cells that are run only when ``--files`` or ``--methods`` names them, such as those of the bundled dataset."""
+    toy: tuple[Cell, ...] = ()
+    """The cells that ``--toy`` runs; by default the first."""
+    packages: tuple[str, ...] = ()
+    """Packages that are not among potstill's own requirements."""
+
+    @property
+    def needs_shared(self) -> bool:
+        """Whether some declared cell needs the nine files."""
+        return any(needs_shared(cell) for cell in self.cells)
+
+    @property
+    def needs(self) -> str:
+        """What ``list`` shows."""
+        alone = any(not needs_shared(cell) for cell in (*self.cells, *self.extra))
+        data = "the repository"
+        if self.needs_shared:
+            data = f"../shared, or --files {BUNDLED}" if alone else "../shared"
+        return ", ".join([data, *self.packages])
+
+
+def needs_shared(cell: Cell) -> bool:
+    """Whether a cell reads one of the nine files in ``../shared``."""
+    return cell.file not in ("", BUNDLED)
+
+
+def inputs_hash(experiment: Experiment, cell: Cell) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of the cell's inputs, as JSON with sorted keys."""
+    text = json.dumps(to_json({"cell": cell.key, **experiment.inputs(cell)}), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def to_line(record: Record) -> str:
+    """A record as one compact line."""
+    return json.dumps(to_json(record), separators=(",", ":"), ensure_ascii=False)
+
+
+class Results:
+    """An experiment's result file: one record for each cell, sorted by cell."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def records(self) -> list[Record]:
+        """All records, in the order of the file."""
+        if not self.path.exists():
+            return []
+        return [json.loads(line) for line in self.path.read_text().splitlines()]
+
+    def by_cell(self, experiment: Experiment) -> dict[Cell, Record]:
+        """The records by cell."""
+        axes = [name for name, _ in experiment.cells[0].axes]
+        return {cell_of(record, axes): record for record in self.records()}
+
+    def add(self, experiment: Experiment, cell: Cell, record: Record) -> None:
+        """Write a cell's record, in place of an older one; other processes may write at the same time."""
+        with locked(self.path):
+            found = self.by_cell(experiment) | {cell: record}
+            ordered = sorted(found, key=sort_key)
+            write_atomically(self.path, "".join(to_line(found[cell]) + "\n" for cell in ordered).encode())
+
+
+def cell_of(record: Record, axes: Iterable[str] = ()) -> Cell:
+    """The cell that a record is of."""
+    return Cell(record["method"], record["file"], record["seed"], tuple((name, record[name]) for name in axes))
+
+
+def sort_key(cell: Cell) -> tuple[Any, ...]:
+    """Files in alphabetical order, then methods, seeds and further axes."""
+    return cell.file, cell.method, cell.seed, tuple(value for _, value in cell.axes)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes of the benchmarks from writing ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def is_done(experiment: Experiment, cell: Cell, records: Mapping[Cell, Record]) -> bool:
+    """Whether the cell has a record of its present inputs."""
+    return cell in records and records[cell]["inputs"] == inputs_hash(experiment, cell)
+
+
+def run(experiment: Experiment, cells: Iterable[Cell], place: Place, results: Results) -> int:
+    """Measure the cells that are not done, one after the other.
+
+    Returns:
+        How many were measured.
+    """
+    count = 0
+    for cell in cells:
+        if is_done(experiment, cell, results.by_cell(experiment)):
+            continue
+        started = time.perf_counter()
+        found = experiment.measure(cell, place)
+        results.add(experiment, cell, {**cell.key, "inputs": inputs_hash(experiment, cell), **found})
+        print(f"{experiment.name}: {cell} in {time.perf_counter() - started:.0f} s", flush=True)
+        count += 1
+    return count
+
+
+def faults(experiment: Experiment, results: Results) -> list[str]:
+    """What is wrong with an experiment's result file: malformed, incomplete, unknown or outdated records."""
+    try:
+        found = results.by_cell(experiment)
+    except (ValueError, KeyError, TypeError) as error:
+        return [f"{results.path.name}: unreadable: {error!r}"]
+    lines = [to_line(found[cell]) for cell in sorted(found, key=sort_key)]
+    known = {*experiment.cells, *experiment.extra}
+    told = []
+    if found and results.path.read_text() != "".join(f"{line}\n" for line in lines):
+        told.append("the lines are not compact, sorted by cell, and one for each cell")
+    for cell, record in found.items():
+        missing = sorted(experiment.fields - record.keys())
+        if cell not in known:
+            told.append(f"{cell}: no such cell is declared")
+        elif missing:
+            told.append(f"{cell}: {', '.join(missing)} missing")
+        elif not is_done(experiment, cell, found):
+            told.append(f"{cell}: measured with other inputs than are declared")
+    return [f"{results.path.name}: {text}" for text in told]

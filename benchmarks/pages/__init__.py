@@ -1,0 +1,57 @@
+"""Renderers of the tables and pictures in README.md and docs/: each mark has a function.
+
+A page holds ``<!-- NAME:start -->`` and ``<!-- NAME:end -->``; between them stands what ``BLOCKS[NAME]()`` returns.
+Marks may be moved from page to page; pictures are found from
+wherever the mark is. A mark that is not registered by its own name stands for ``STEM-NAME``, where
+STEM is the page's file name without suffix: ``measured`` in ``pbc.md`` is ``pbc-measured``.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.experiments.distillates import ABLATION, OF_PAPER
+from benchmarks.pages import auto, bounds, choices, demo, distillates, kernel, sizes, speed, teachers
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "demo": demo.demo,
+    "benchmark": distillates.headline,
+    # Distillates.
+    "distillates": functools.partial(distillates.files_table, "default"),
+    "parts": functools.partial(distillates.beside, ABLATION, "default"),
+    "pairs": distillates.number_of_pairs,
+    "paper-recipe": functools.partial(distillates.files_table, "paper-recipe"),
+    "paper-parts": functools.partial(distillates.beside, OF_PAPER, "paper-recipe"),
+    "curves": distillates.curves,
+    "sizes": sizes.sizes,
+    "bounds": bounds.bounds,
+    # Variants that were compared on the bundled dataset and two others.
+    "variants": choices.variants,
+    **{f"{page}-measured": functools.partial(choices.measured, page) for page in choices.SHOWN},
+    # Teachers.
+    "teachers": teachers.teachers,
+    "stopping": teachers.stopping,
+    "criteria": teachers.criteria,
+    "auto": auto.auto,
+    # Kernel descent.
+    "widths": kernel.widths,
+    "costs": kernel.costs,
+    "adjoint": kernel.adjoint,
+    "solvers": kernel.solvers,
+    # Speed.
+    "times": speed.exact_step,
+    "products": speed.products,
+    "devices": speed.devices,
+    "reading": speed.reading,
+    "large": speed.large,
+    "updates": speed.updates,
+    "steppers": speed.steppers,
+}
+PICTURES: dict[str, Callable[[Path], None]] = {
+    "engine.png": distillates.draw,
+    "kernel_width.png": kernel.draw,
+    "sizes.png": sizes.draw,
+    "teachers.png": teachers.draw,
+}

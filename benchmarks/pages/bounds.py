@@ -1,0 +1,78 @@
+"""What limits retention."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.experiments import records_of
+from benchmarks.experiments.bounds import (
+    BATCH,
+    CLONE_EPISODES,
+    CLONES,
+    ENSEMBLE_EPISODES,
+    EPISODES,
+    NOISE,
+    RELABELLED,
+    SIZES,
+    STUDENTS,
+    UPDATES,
+)
+from benchmarks.files import FILES
+from benchmarks.grid import Record
+from benchmarks.pages.distillates import KINDS, scored
+from benchmarks.pages.text import mean_of, table, where
+
+HEAD = """\
+Experiment `bounds`: mean scores, in brackets as shares of the teacher's.
+
+- *Distillate*: 256 pairs, default settings.
+- *Relabelled*: students of all training states of a file, labelled by the teacher, with the network of the default
+  recipe or of the plain one (the paper's network). {updates:,} updates of Adam on {batch} rows each; {clones} students
+  × {clone_episodes} episodes, their ensemble {ensemble}.
+- *Pairs*: students of the plain recipe on random states, labelled by the teacher; {students} students × {episodes}
+  episodes.
+- *Noise*: the teacher itself with Gaussian noise of that standard deviation on actions in [−1, 1]; {ensemble}
+  episodes.
+
+Where *relabelled* stays below 1, the student's network or the file's states are the limit, and better pairs may not
+help. It is not a strict bound: a distillate's states need not be the file's. Where *relabelled* reaches 1 and the
+distillate does not, more pairs, better pairs or a longer training may recover the rest. Where noise costs much, a
+student's small errors do too."""
+HEADS = (
+    *("file", "teacher", "distillate: one", "ensemble", "default, relabelled: one", "ensemble"),
+    *("plain, relabelled: one", "ensemble", "256 pairs", "1,024", "4,096", "noise 0.1", "0.2", "0.4"),
+)
+
+
+def bounds() -> str:
+    """A row for each file: mean scores, in brackets as shares of the teacher's."""
+    measured, distillates = records_of("bounds"), where(scored(), method="default")
+    teachers = {r["file"]: r["teacher"] for r in where(records_of("fixed-teachers"), method="20 episodes")}
+    lines, shares = [], []
+    for file in (file for file in FILES if where(measured, file=file)):
+        teacher, found = teachers[file], scores(where(measured, file=file), teachers[file]["mean"])
+        own = where(distillates, file=file)
+        found = [(mean_of(own, kind), own[0]["teacher_score"]) for kind in KINDS] + found
+        shares.append([mean / of for mean, of in found])
+        cells = [f"{mean:.1f} ({mean / of:.2f})" for mean, of in found]
+        lines.append([file, f"{teacher['mean']:.1f} ± {teacher['std']:.1f}", *cells])
+    means = [f"**{share:.2f}**" for share in np.mean(shares, axis=0)]
+    head = HEAD.format(
+        updates=UPDATES,
+        batch=BATCH,
+        clones=CLONES,
+        clone_episodes=CLONE_EPISODES,
+        students=STUDENTS,
+        episodes=EPISODES,
+        ensemble=ENSEMBLE_EPISODES,
+    )
+    return "\n\n".join([head, table(HEADS, [*lines, [f"mean of {len(lines)} files", "", *means]])])
+
+
+def scores(records: list[Record], teacher: float) -> list[tuple[float, float]]:
+    """A file's mean scores, each with the teacher's, in the order of the columns."""
+    by_method = {record["method"]: record for record in records}
+    found = [by_method[method][kind]["mean"] for method in RELABELLED for kind in KINDS]
+    found += [by_method[method]["student"]["mean"] for method in SIZES]
+    found += [by_method[method]["teacher"]["mean"] for method in NOISE]
+    return [(mean, teacher) for mean in found]

@@ -1,0 +1,207 @@
+"""Tables and picture of the distillates: retention, intervals, ablations, numbers of pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from benchmarks.experiments import records_of
+from benchmarks.experiments.distillates import MAIN, SIZES
+from benchmarks.files import FILES
+from benchmarks.grid import Record
+from benchmarks.pages.text import mean_of, table, where
+from potstill.evaluation.statistics import interquartile_mean
+from potstill.reports.plots import BLUE, GREEN, new_figure, save_figure
+
+KINDS = ("student", "ensemble")
+RESAMPLES = 2000
+FILE_HEADS = (
+    *("file", "seeds", "teacher", "random pairs", "one student", "spread", "ensemble"),
+    *("retention: one, ensemble", "s"),
+)
+PAIRS = """\
+Mean scores of one student and of the ensemble, default settings, one distillation seed; times are on one core."""
+CURVES = """\
+Retention and return over outer steps and over seconds of distilling, for the default and for the paper's recipe: two
+students × five episodes at each point; interquartile means over files and seeds, bands are 95 % bootstrap intervals.
+
+![Retention and return over outer steps and seconds](images/engine.png)"""
+
+
+def scored() -> list[Record]:
+    """The records of the nine files, each with the mean of its teacher's hundred episodes as ``teacher_score``."""
+    teachers = where(records_of("fixed-teachers"), method="100 episodes")
+    scores = {record["file"]: float(record["teacher"]["mean"]) for record in teachers}
+    return [{**r, "teacher_score": scores[r["file"]]} for r in records_of("distillates") if r["file"] in scores]
+
+
+def resampled(records: list[Record], kind: str, rng: np.random.Generator) -> Float[np.ndarray, " R"]:
+    """Returns of one resampling: as many seeds, of each as many students, of each as many episodes."""
+    found = []
+    for record in (records[i] for i in rng.integers(len(records), size=len(records))):
+        returns = np.array(record[kind]["returns"])
+        who = rng.integers(len(returns), size=(len(returns), 1))
+        found.append(returns[who, rng.integers(returns.shape[1], size=returns.shape)].ravel())
+    return np.concatenate(found)
+
+
+def interval(values: list[float], digits: int = 1) -> str:
+    """The middle 95 % of the values."""
+    low, high = np.quantile(values, [0.025, 0.975])
+    return f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def retention(records: list[Record], kind: str) -> float:
+    """Mean over files of the mean return over the teacher's."""
+    groups = [where(records, file=file) for file in dict.fromkeys(record["file"] for record in records)]
+    shares = [np.mean([r[kind]["mean"] for r in group]) / group[0]["teacher_score"] for group in groups]
+    return float(np.mean(shares))
+
+
+def retention_interval(records: list[Record], kind: str) -> str:
+    """Bootstrap interval of the retention, stratified by file."""
+    rng, values = np.random.default_rng(0), []
+    groups = [group for file in FILES if (group := where(records, file=file))]
+    for _ in range(RESAMPLES):
+        shares = [resampled(group, kind, rng).mean() / group[0]["teacher_score"] for group in groups]
+        values.append(float(np.mean(shares)))
+    return interval(values, 2)
+
+
+def spread(records: list[Record]) -> float:
+    """Standard deviation over a cell's students, as a share of their mean; mean over cells."""
+    return float(np.mean([r["student"]["std"] / max(r["student"]["mean"], 1e-9) for r in records]))
+
+
+def kept(records: list[Record]) -> list[str]:
+    """Retention of one student and of the ensemble, with intervals."""
+    return [f"**{retention(records, kind):.2f}** {retention_interval(records, kind)}" for kind in KINDS]
+
+
+def files_table(method: str) -> str:
+    """A row for each file, and their mean."""
+    rng, found, lines = np.random.default_rng(0), where(scored(), method=method), []
+    for file in FILES:
+        if not (group := where(found, file=file)):
+            continue
+        shown = []
+        for kind in KINDS:
+            every = np.concatenate([np.array(r[kind]["returns"]).ravel() for r in group])
+            means = [float(interquartile_mean(resampled(group, kind, rng))) for _ in range(RESAMPLES)]
+            shown.append(f"{interquartile_mean(every):.1f} {interval(means)}")
+        lines.append(
+            [
+                *(file, str(len(group)), f"{group[0]['teacher_score']:.1f}", f"{mean_of(group, 'random'):.1f}"),
+                *(shown[0], f"{spread(group):.2f}", shown[1]),
+                ", ".join(f"{retention(group, kind):.2f}" for kind in KINDS),
+                f"{np.median([r['seconds']['distilling'] for r in group]):.0f}",
+            ]
+        )
+    last = [f"mean of {len(lines)} files", "", "", "", "", f"{spread(found):.2f}", "", ", ".join(kept(found)), ""]
+    return table(FILE_HEADS, [*lines, last])
+
+
+def headline() -> str:
+    """The default in short: means of each file, and retention beside that of students of all states."""
+    found, clones = where(scored(), method="default"), where(records_of("bounds"), method="relabelled-default")
+    seconds = np.median([r["seconds"]["distilling"] for r in found])
+    episodes = np.array(found[0]["student"]["returns"]).shape
+    intro = (
+        f"Nine D4RL-like datasets, {len({r['seed'] for r in found})} distillation seeds × {episodes[0]} students × "
+        f"{episodes[1]} episodes:\nmean normalised returns. 256 pairs; a distillation takes {seconds:.0f} s on one "
+        "core (median)."
+    )
+    lines = []
+    for file in FILES:
+        group = where(found, file=file)
+        lines.append([file, *(f"{x:.1f}" for x in (group[0]["teacher_score"], *(mean_of(group, k) for k in KINDS)))])
+    lines.append(["retention: share of the teacher's return, mean of the files", "", *kept(found)])
+    teachers = {r["file"]: r["teacher"]["mean"] for r in where(records_of("fixed-teachers"), method="20 episodes")}
+    shares = [np.mean([r[kind]["mean"] / teachers[r["file"]] for r in clones]) for kind in KINDS]
+    count = len(clones[0]["student"]["returns"])
+    label = f"retention of the same students ({count}) trained on all states, labelled by the teacher"
+    lines.append([label, "", *(f"{share:.2f}" for share in shares)])
+    return "\n".join([intro, "", table(("dataset", "teacher", "one student", "ensemble of ten"), lines)])
+
+
+def beside(methods: tuple[str, ...], other: str) -> str:
+    """A row for each method, beside ``other`` on the same files and seeds."""
+    records, lines = scored(), []
+    for method in methods:
+        found = where(records, method=method)
+        places = {(r["file"], r["seed"]) for r in found}
+        same = [r for r in where(records, method=other) if (r["file"], r["seed"]) in places]
+        numbers = [f"{retention(group, kind):.2f}" for kind in KINDS for group in (found, same)]
+        seconds = np.median([r["seconds"]["distilling"] for r in found])
+        options = " or ".join(dict.fromkeys(f"`{options_of(r['command'])}`" for r in found))
+        lines.append([method, options, str(len(found)), *numbers, f"{seconds:.0f}"])
+    return table(("method", "options", "files × seeds", "one student", other, "ensemble", other, "s"), lines)
+
+
+def options_of(command: str) -> str:
+    """The options of a command that change its pairs, other than teacher and seed.
+
+    >>> options_of("potstill distill a.hdf5 --teacher t.safetensors --size 64 --seed 1")
+    '--size 64'
+    """
+    words = [part.strip() for part in command.split(" --")[1:]]
+    changed = [f"--{word}" for word in words if word.split()[0] not in ("teacher", "seed", "curve-points")]
+    return " ".join(changed) or "none"
+
+
+def number_of_pairs() -> str:
+    """A row for each file and a column for each number of pairs, of the seeds that every number was run with."""
+    records = scored()
+    found = {size: where(records, method=method) for size, method in SIZES.items()}
+    shared = set.intersection(*({(r["file"], r["seed"]) for r in group} for group in found.values()))
+    found = {size: [r for r in group if (r["file"], r["seed"]) in shared] for size, group in found.items()}
+    lines = []
+    for file in (file for file in FILES if any(file == place for place, _ in shared)):
+        groups = [where(group, file=file) for group in found.values()]
+        means = [", ".join(f"{mean_of(group, kind):.1f}" for kind in KINDS) for group in groups]
+        lines.append([file, f"{groups[0][0]['teacher_score']:.1f}", *means])
+    shares = [", ".join(f"**{retention(group, kind):.2f}**" for kind in KINDS) for group in found.values()]
+    lines.append([f"retention, mean of {len({file for file, _ in shared})} files", "", *shares])
+    for label, key in (("distilling", "distilling"), ("training ten students", "training")):
+        seconds = [f"{np.median([r['seconds'][key] for r in group]):.0f}" for group in found.values()]
+        lines.append([f"seconds of {label}", "", *seconds])
+    return "\n".join([PAIRS, "", table(("file", "teacher", *(f"{size:,} pairs" for size in found)), lines)])
+
+
+def curves() -> str:
+    """The picture of returns during the distillation."""
+    return CURVES
+
+
+def draw(path: Path) -> None:
+    """Retention and return over steps and over seconds, a row for each of the main methods."""
+    figure, axes = new_figure(4, rows=len(MAIN), width=3.4, height=2.8)
+    for row, method in zip(np.atleast_2d(axes), MAIN, strict=True):
+        plots = ((unit, share) for share in (True, False) for unit in ("step", "seconds"))
+        for axis, (unit, share) in zip(row, plots, strict=True):
+            draw_one(axis, where(scored(), method=method), unit, share)
+        row[0].set_title(method, loc="left", fontsize=10)
+    save_figure(figure, path)
+
+
+def draw_one(axis: Any, records: list[Record], unit: str, share: bool) -> None:
+    """Returns, or with ``share`` retention; every curve is interpolated between its points."""
+    grid = np.linspace(0.0, float(np.median([r["curve"][-1][unit] for r in records])), 40)
+    for kind, colour in zip(KINDS, (BLUE, GREEN), strict=True):
+        lines = np.array([along(r, unit, kind, grid) / (r["teacher_score"] if share else 1.0) for r in records])
+        rng = np.random.default_rng(0)
+        drawn = [interquartile_mean(lines[rng.integers(len(lines), size=len(lines))], axis=0) for _ in range(500)]
+        axis.fill_between(grid, *np.quantile(drawn, [0.025, 0.975], axis=0), color=colour, alpha=0.2, linewidth=0)
+        axis.plot(grid, interquartile_mean(lines, axis=0), color=colour, label=kind)
+    xlabel = "outer steps" if unit == "step" else "seconds"
+    axis.set(xlabel=xlabel, ylabel="retention" if share else "normalised return", ylim=(0, None))
+    axis.legend(frameon=False, fontsize=7)
+
+
+def along(record: Record, unit: str, kind: str, grid: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
+    """A record's return at the points of ``grid``; after its end it keeps its last value."""
+    steps, returns = zip(*((point[unit], point[kind]) for point in record["curve"]), strict=True)
+    return np.interp(grid, steps, returns)

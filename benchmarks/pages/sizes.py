@@ -1,0 +1,64 @@
+"""Retention and time over the dataset's size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.experiments import records_of
+from benchmarks.grid import Record
+from benchmarks.pages.text import table, where
+from potstill.reports.plots import BLUE, GREEN, new_figure, save_figure
+
+HEAD = """\
+Experiment `sizes`: one log of a teacher with noisy actions, and its first tenth, hundredth and thousandth;
+`potstill distill` without further options. Retention is given as mean ± standard deviation over distillation seeds,
+each of ten students × ten episodes and ten episodes of the ensemble, relative to the teacher's own ten episodes.
+Above a million rows, batches come from a uniform sample of a million; from there on a step works on the same number of
+rows. *A step* is an outer step alone: the median of five runs of ten steps, sizes in turn, on one core."""
+PICTURE = "![Retention and time over the dataset's size](images/sizes.png)"
+HEADS = ("rows", "seeds", "one student", "ensemble", "setting up and distilling, s", "outer steps", "a step, s")
+
+
+def retention(records: list[Record], kind: str) -> list[float]:
+    """A distillation's return over that of the teacher beside it."""
+    return [record[kind]["mean"] / record["teacher"]["mean"] for record in records]
+
+
+def by_rows() -> dict[int, list[Record]]:
+    """The distillations of each size, smallest first."""
+    records = where(records_of("sizes"), method="default")
+    return {rows: where(records, rows=rows) for rows in sorted({record["rows"] for record in records})}
+
+
+def step_seconds() -> dict[int, float]:
+    """Seconds of an outer step, by the number of rows."""
+    [record] = where(records_of("sizes"), method="steps")
+    return {int(rows): times["clock"] for rows, times in record["programs"].items()}
+
+
+def sizes() -> str:
+    """A row for each size."""
+    steps, lines = step_seconds(), []
+    for rows, records in by_rows().items():
+        kept = [retention(records, kind) for kind in ("student", "ensemble")]
+        scores = [f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}" for values in kept]
+        seconds, taken = (np.median([record[name] for record in records]) for name in ("seconds", "steps"))
+        lines.append([f"{rows:,}", str(len(records)), *scores, f"{seconds:.0f}", f"{taken:.0f}", f"{steps[rows]:.3f}"])
+    return "\n\n".join([HEAD, table(HEADS, lines), PICTURE])
+
+
+def draw(path: Path) -> None:
+    """Retention and seconds over rows."""
+    groups, steps = by_rows(), step_seconds()
+    figure, (left, right) = new_figure(2)
+    for kind, colour in (("student", BLUE), ("ensemble", GREEN)):
+        values = [retention(records, kind) for records in groups.values()]
+        bars = [np.std(v, ddof=1) for v in values]
+        left.errorbar(list(groups), [np.mean(v) for v in values], bars, color=colour, marker="o", label=kind)
+    left.set(xscale="log", xlabel="rows", ylabel="retention", ylim=(0, 1.25))
+    left.legend(frameon=False)
+    right.plot(list(groups), [steps[rows] for rows in groups], color=BLUE, marker="o")
+    right.set(xscale="log", xlabel="rows", ylabel="seconds of an outer step", ylim=(0, 1.25 * max(steps.values())))
+    save_figure(figure, path)

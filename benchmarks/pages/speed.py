@@ -1,0 +1,115 @@
+"""Tables of seconds and memory."""
+
+from __future__ import annotations
+
+import itertools
+
+from benchmarks.experiments import records_of
+from benchmarks.grid import Record
+from benchmarks.pages.text import table, where
+
+
+def updates() -> str:
+    """Updates a second of the teacher algorithms, beside plain PyTorch's."""
+    lines = []
+    for cores, name in itertools.product((1, 2), ("rebrac", "cal-ql", "iql", "edac")):
+        [record] = where(records_of("teacher-updates"), method=name, cores=cores)
+        own, plain = record["programs"]["potstill"], record["programs"].get("torch")
+        other = [f"{1 / plain['clock']:.0f}", f"{own['times_faster']:.2f}"] if plain else ["–", "–"]
+        lines.append([str(cores), name, f"{1 / own['clock']:.0f}", *other])
+    head = "Experiment `teacher-updates`: Hopper's sizes, batch 256, in turn with the same losses in PyTorch; medians."
+    return f"{head}\n\n{table(('cores', 'algorithm', 'updates a second', 'PyTorch', 'times faster'), lines)}"
+
+
+def exact_step() -> str:
+    """Seconds of the exact unrolled step, potstill's and PyTorch's."""
+    lines = [
+        [
+            *(str(record["cores"]), name, f"{row['clock']:.2f}", f"{row['times_faster']:.2f}"),
+            f"{row['peak_gb']:.1f} GB",
+        ]
+        for record in sorted(records_of("exact-step"), key=lambda r: r["cores"])
+        for name, row in record["programs"].items()
+    ]
+    return table(("cores", "program", "seconds", "times faster than PyTorch", "peak memory"), lines)
+
+
+def products() -> str:
+    """GFLOP/s of the unroll's products on one core."""
+    kinds = [where(records_of("products"), method=kind)[0]["programs"] for kind in ("float32", "bfloat16")]
+    lines = []
+    for name in dict.fromkeys(program.split(",")[0] for program in kinds[0]):
+        times = [kind[f"{name}, {place}"]["processor"] for kind in kinds for place in ("in cache", "from memory")]
+        lines.append([name, *(f"{1 / seconds:.0f}" for seconds in times)])
+    heads = ("float32, in cache", "from memory", "bfloat16, in cache", "from memory")
+    return table(("product of 256 × 256, one core", *heads), lines)
+
+
+def devices() -> str:
+    """Seconds of an outer step on one device and on two, each a core."""
+    lines = []
+    for record in records_of("devices"):
+        one, two = (record["programs"][name] for name in ("one", "two"))
+        seconds = (one["clock"], two["clock"], one["processor"], two["processor"] / 2)
+        lines.append([record["method"], *(f"{x:.3f}" for x in seconds)])
+    heads = ("seconds on the clock: one core", "two", "processor seconds of a device: one", "two")
+    return table(("outer step", *heads), lines)
+
+
+def steppers() -> str:
+    """Microseconds of one environment step."""
+    found = records_of("steppers")
+    names = list(found[0]["programs"])
+    order = {"Hopper-v5": 0, "HalfCheetah-v5": 1, "Walker2d-v5": 2}
+    lines = [
+        [record["method"], *(f"{1e6 * record['programs'][name]['clock']:.0f}" for name in names)]
+        for record in sorted(found, key=lambda r: order[r["method"]])
+    ]
+    head = "Experiment `steppers`: microseconds of one environment step on two cores; medians of five rounds in turn."
+    return f"{head}\n\n{table(('environment', *names), lines)}"
+
+
+def reading() -> str:
+    """Milliseconds of reading a million rows, and how many times h5py's that is."""
+    found = records_of("reading")
+    lines = [
+        [
+            record["method"],
+            *(f"{1000 * row['clock']:.0f} ms ({row['times_as_long']:.2f})" for row in record["programs"].values()),
+        ]
+        for record in found
+    ]
+    return table(("million rows", *found[0]["programs"]), lines)
+
+
+def large() -> str:
+    """Memory and time of a step on 50 million rows."""
+    memory, steps = ({c: one(f"{c} {what}") for c in ("teach", "distill")} for what in ("memory", "steps"))
+    peaks = [[f"`potstill {name}`", f"{r['own_gb']:.2f} GB", f"{r['total_gb']:.2f} GB"] for name, r in memory.items()]
+    labels = {"teach": "update of ReBRAC, batch 256", "distill": "outer step of the default distillation"}
+    lines = []
+    for (command, label), by in itertools.product(labels.items(), ("clock", "processor")):
+        rows = steps[command]["programs"]
+        ratio = rows["mapped"]["times_as_long" if by == "clock" else "times_as_long_processor"]
+        milliseconds = [f"{1e3 * rows[kind][by]:.2f}" for kind in ("memory", "mapped")]
+        lines.append([label, by, *milliseconds, f"{ratio:.2f}"])
+    return "\n".join(
+        [
+            f"Measured on 50 million rows with Hopper's sizes ({memory['teach']['file_gb']:.1f} GB on disk) and one",
+            "core. Peak memory; the system takes the mapped pages of the file back when it needs their memory:",
+            "",
+            table(("command", "memory of its own", "with mapped pages"), peaks),
+            "",
+            "Milliseconds of a step, on the clock and of all processors together: medians, in turn with 100,000 rows",
+            "in memory, on a machine that was also doing other work. The file lay in the system's cache; where memory",
+            "cannot hold it, a row costs a read of the disk. Ratios are medians over rounds",
+            f"({steps['teach']['rounds']} of 96 updates, {steps['distill']['rounds']} of ten outer steps):",
+            "",
+            table(("step", "milliseconds", "in memory", "mapped", "ratio"), lines),
+        ]
+    )
+
+
+def one(method: str) -> Record:
+    """The record of one method of ``large``."""
+    return where(records_of("large"), method=method)[0]

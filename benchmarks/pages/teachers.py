@@ -1,0 +1,182 @@
+"""Tables and picture of the teachers: scores, which evaluation is kept, which criterion keeps it."""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.experiments import records_of
+from benchmarks.experiments.teachers import PATIENCE
+from benchmarks.files import FILES, teacher_entry
+from benchmarks.grid import Record
+from benchmarks.pages.text import table, where
+from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
+
+# Final scores on D4RL's own files, published with CORL; Cal-QL's are those of the distillation paper.
+PUBLISHED = {
+    "ReBRAC": (64.0, 51.2, 103.8, 102.3, 95.0, 109.5, 85.8, 84.3, 111.9),
+    "IQL": (48.3, 44.5, 94.7, 67.5, 97.4, 107.4, 80.9, 82.2, 111.7),
+    "Cal-QL": (47.6, 45.8, 50.8, 56.4, 98.0, 107.3, 84.0, 87.4, 109.0),
+    "EDAC": (67.7, 62.1, 104.8, 101.7, 99.7, 105.2, 93.4, 87.1, 114.8),
+}
+ORDER = [
+    f"{b}-{x}" for b in ("halfcheetah", "hopper", "walker2d") for x in ("medium", "medium-replay", "medium-expert")
+]
+COLOURS = {"bc": GREY, "rebrac": BLUE, "iql": ORANGE, "cal-ql": GREEN, "edac": "#7d5ba6"}
+NAMES = {"rebrac": "ReBRAC", "iql": "IQL"}
+SLOWER = {"cal-ql": "Cal-QL", "edac": "EDAC"}
+LABELS = {"bc": "BC"} | NAMES | SLOWER
+USUAL_RATE = 0.005  # of target networks, in the literature
+HEAD = f"""\
+Experiment `teachers`: `potstill teach` on every file. ReBRAC and IQL trained until the pessimistic FQE estimate (fitted
+Q-evaluation with a penalty for leaving the data's actions; no environment) had not risen for {PATIENCE} evaluations,
+10,000 updates apart, or until 200,000 updates. The teacher with the highest estimate was kept: *updates* gives its own
+number and that of the whole run. BC had at most 30,000. Scores are of 20 episodes at the end; ± is over seeds or, for
+a single seed, over episodes. *Weights*: the run with the highest return, whose weights are in `results/weights`;
+° marks runs with the literature's target rate of {USUAL_RATE}."""
+SLOWER_HEAD = "The slower algorithms ended long before the million updates or more of their papers:"
+PICTURE = "![Learning curves](images/teachers.png)"
+STOPPING_HEAD = """\
+The runs of ReBRAC and IQL above: mean return of ten episodes that were played beside an evaluation. Shown are the
+evaluation with the highest pessimistic FQE estimate (the one that is kept), the one with the highest fitted value
+without pessimism, the last one, and the one that looks best in hindsight, its luck included. The first evaluation of a
+run does not count."""
+CRITERIA_HEAD = """\
+Experiment `criteria`: ten policies along a training play ten episodes each, and fitted Q-evaluation is applied to one
+after the other. *Correlation* is that of the estimates with the returns; *horizon* is relative to 1 / (1 − γ) of the
+training. The last row is the pessimistic FQE estimate that potstill uses; it was chosen by this table."""
+
+
+def records() -> list[Record]:
+    """The records of the nine files."""
+    return [record for record in records_of("teachers") if record["file"] in FILES]
+
+
+def completed(entries: list[Record]) -> list[Record]:
+    """The runs that did not diverge."""
+    return [entry for entry in entries if "final" in entry]
+
+
+def score(entries: list[Record]) -> str:
+    """Mean over seeds; ± over seeds or, of one seed, over its episodes; how many diverged."""
+    found = completed(entries)
+    if not found:
+        return f"diverged ({len(entries)})" if entries else "–"
+    means = [entry["final"]["mean"] for entry in found]
+    spread = np.std(means, ddof=1) if len(means) > 1 else found[0]["final"]["std"]
+    seeds = f"{len(means)} seed{'s' if len(means) > 1 else ''}"
+    lost = f", {len(entries) - len(means)} diverged" if len(entries) > len(means) else ""
+    return f"{np.mean(means):.1f} ± {spread:.1f} ({seeds}{lost})"
+
+
+def updates_of(entries: list[Record]) -> str:
+    """How many thousand updates the teachers that were kept had had, and at how many the run ended."""
+    found = [f"{e['updates'] // 1000} of {e['history'][-1]['update'] // 1000}k" for e in completed(entries)]
+    return ", ".join(found) or "–"
+
+
+def weights_label(file: str) -> str:
+    """Algorithm and score of the run whose weights are kept; ° marks one with the literature's target rate."""
+    entry = teacher_entry(file, "best")
+    mark = "°" if entry["target_rate"] == USUAL_RATE else ""
+    return f"{LABELS[entry['algorithm']]}{mark}, {entry['return']:.1f}"
+
+
+def teachers() -> str:
+    """A row for each file: the data, BC, ReBRAC, IQL, the weights that are kept, published scores."""
+    heads = ("file", "rows", "data: mean, best", "BC", "ReBRAC", "updates", "IQL", "updates", "weights")
+    lines = []
+    for file in FILES:
+        found = {name: where(records(), file=file, method=name) for name in ("bc", *NAMES)}
+        data = found["bc"][0]["data"]
+        others = ", ".join(f"{scores[ORDER.index(file)]}" for scores in PUBLISHED.values())
+        trained = [text for name in NAMES for text in (score(found[name]), updates_of(found[name]))]
+        of_data = [f"{data['rows']:,}", f"{data['mean']:.1f}, {data['best']:.1f}"]
+        lines.append([file, *of_data, score(found["bc"]), *trained, weights_label(file), others])
+    main = table((*heads, f"published {', '.join(PUBLISHED)}"), lines)
+    return "\n\n".join([HEAD, main, SLOWER_HEAD, slower(), PICTURE])
+
+
+def slower() -> str:
+    """A row for each run of the algorithms that take an hour or more."""
+    lines = []
+    for name, label in SLOWER.items():
+        for file in FILES:
+            if not (found := where(records(), file=file, method=name)):
+                continue
+            others = [e for other in NAMES for e in completed(where(records(), file=file, method=other))]
+            best = max(entry["final"]["mean"] for entry in others)
+            rate = np.median([entry["updates_per_second"] for entry in completed(found)])
+            scores = [score(found), updates_of(found), f"{rate:.0f}", f"{best:.1f}"]
+            lines.append([file, label, *scores, f"{PUBLISHED[label][ORDER.index(file)]}"])
+    heads = ("file", "algorithm", "score", "updates", "a second, on one core", "best of ReBRAC and IQL", "published")
+    return table(heads, lines)
+
+
+def stopping() -> str:
+    """Which evaluation of a run each offline criterion keeps, and what the others earn."""
+    lines, at_limit = [], []
+    for name, label in NAMES.items():
+        found = [entry["history"] for entry in completed(where(records(), method=name))]
+        ends = np.mean([history[-1]["update"] for history in found])
+        kept = [
+            [max(history[1:], key=itemgetter(by))["return"] for history in found]
+            for by in ("estimate", "fitted_value", "return")
+        ]
+        kept.insert(2, [history[-1]["return"] for history in found])
+        lines.append([label, str(len(found)), f"{ends:,.0f}", *(f"{np.mean(means):.1f}" for means in kept)])
+        limited = [history for history in found if history[-1]["update"] >= 200_000]
+        if gains := [gain for gain in map(late_gain, limited) if gain > 0.0]:
+            at_limit.append(f"{len(gains)} of {label}, by {100 * np.median(gains):.1f} % in the median")
+    heads = ("algorithm", "runs", "updates in all", "by the estimate", "by the fitted value", "the last")
+    shown = f"{STOPPING_HEAD}\n\n{table((*heads, 'best in hindsight'), lines)}"
+    gained = (
+        f"At the limit of 200,000 updates the estimate had risen within the last {PATIENCE} evaluations in\n"
+        f"{'; '.join(at_limit)}."
+    )
+    return f"{shown}\n\n{gained}" if at_limit else shown
+
+
+def late_gain(history: list[dict[str, Any]]) -> float:
+    """By what share the estimate rose in the last evaluations, those that would otherwise have ended the run."""
+    before, late = (max(entry["estimate"] for entry in part) for part in (history[1:-PATIENCE], history[-PATIENCE:]))
+    return float((late - before) / abs(before))
+
+
+def criteria() -> str:
+    """How well each criterion's estimates go with returns, and the return of the policy it ranks first."""
+    found = records_of("criteria")
+    trainings = "; ".join(f"{LABELS[entry['method']]} on {entry['file']}" for entry in found)
+    end, best = (np.mean([pick(entry["returns"]) for entry in found]) for pick in (itemgetter(-1), max))
+    intro = (
+        f"Mean over {len(found)} trainings: {trainings}.\n"
+        f"The last policies earn {end:.1f}, the best in hindsight {best:.1f}."
+    )
+    lines = []
+    for name in sorted(found[0]["criteria"], key=lambda name: (name[0] != "3", name)):
+        values = [(np.array(entry["criteria"][name]), np.array(entry["returns"])) for entry in found]
+        fit = np.mean([np.corrcoef(value, earned)[0, 1] for value, earned in values])
+        first = np.mean([earned[value.argmax()] for value, earned in values])
+        lines.append([*name.split(", "), f"{fit:.2f}", f"{first:.1f}"])
+    heads = ("horizon", "pessimism", "averaged over", "correlation", "return of the policy ranked first")
+    return "\n\n".join([CRITERIA_HEAD, intro, table(heads, lines)])
+
+
+def draw(path: Path) -> None:
+    """Learning curves of all runs."""
+    figure, axes = new_figure(3, height=2.6, width=3.6, rows=-(-len(FILES) // 3))
+    for axis, file in zip(np.atleast_1d(axes).flat, FILES, strict=True):
+        for name, colour in COLOURS.items():
+            for entry in where(records(), file=file, method=name):
+                history = entry.get("history", [])
+                points = [h["update"] / 1000 for h in history], [h["return"] for h in history]
+                axis.plot(*points, color=colour, label=name, marker="o" if len(history) == 1 else None, markersize=4)
+        axis.set_title(file, fontsize=9)
+        axis.set_xlabel("thousand updates", fontsize=8)
+        handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+        axis.legend(handles.values(), handles.keys(), fontsize=7, frameon=False)
+    figure.supylabel("normalised return", fontsize=9)
+    save_figure(figure, path)

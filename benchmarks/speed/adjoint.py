@@ -1,0 +1,92 @@
+"""The gradient of kernel descent: by its own adjoint, and left to JAX, over the number of pairs.
+
+The default recipe's steps in function space, three outputs, gradient in kernel and pairs (``descent``); and the whole
+gradient in the pairs of a squared error in 1,024 states, kernels included (``whole``). One core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.files import Place
+from benchmarks.grid import Cell, Experiment, Record
+from benchmarks.speed.harness import Call, Comparison, Prepare
+
+SIZES = (64, 256, 1024)
+STATES, ACTIONS, ROWS = 11, 3, 1024
+Descend = Callable[..., Any]
+
+
+def looped(kernel: Any, before: Any, pairs: Any, recipe: Any) -> Any:
+    """The steps of kernel descent, differentiated by JAX."""
+    import jax
+
+    from potstill.distillation.solvers.kernel import Gathered, _step, _times
+
+    body = lambda now, _: (_step(now, before + _times(kernel, now.c), pairs, recipe), None)  # noqa: E731
+    return jax.lax.scan(body, Gathered(before, before), None, length=recipe.steps)[0].c
+
+
+def gradient(what: str, by: str, size: int, rows: int) -> Call:
+    """``descent`` or ``whole``, with the adjoint of ``own`` or ``jax``."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from potstill.distillation.solvers.kernel import descent, tangent_kernel
+    from potstill.runtime import devices
+    from potstill.students.recipe import recipe_named
+    from potstill.students.training import Pairs
+
+    devices.keep_memory()
+    recipe, rng = recipe_named("default"), np.random.default_rng(0)
+    descend: Descend = descent if by == "own" else looped
+    draw = lambda *shape: jnp.asarray(rng.uniform(-0.9, 0.9, size=shape), jnp.float32)  # noqa: E731
+    pairs, states = Pairs(draw(size, STATES), draw(size, ACTIONS)), draw(rows, STATES)
+
+    def alone(kernel: Any, pairs: Pairs) -> Any:
+        return jnp.sum(descend(kernel, jnp.zeros_like(pairs.actions), pairs, recipe) ** 2)
+
+    def whole(pairs: Pairs, states: Any) -> Any:
+        kernel, elsewhere = (tangent_kernel(x, pairs.states, recipe) for x in (pairs.states, states))
+        c = descend(kernel, jnp.zeros_like(pairs.actions), pairs, recipe)
+        return jnp.mean(jnp.tanh(elsewhere @ c) ** 2)
+
+    kernel = tangent_kernel(pairs.states, pairs.states, recipe)
+    program, given = (
+        (jax.jit(jax.grad(alone, argnums=(0, 1))), (kernel, pairs))
+        if what == "descent"
+        else (jax.jit(jax.grad(whole)), (pairs, states))
+    )
+
+    def call() -> None:
+        jax.block_until_ready(program(*given))
+
+    return call
+
+
+def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+    """Both gradients, by both ways."""
+    size, rows = (4, 8) if place.toy else (int(cell["pairs"]), ROWS)
+    return {
+        f"{what}, {by}": lambda what=what, by=by: gradient(what, by, size, rows)  # type: ignore[misc]
+        for what in ("descent", "whole")
+        for by in ("own", "jax")
+    }
+
+
+def inputs(cell: Cell) -> Record:
+    """The sizes."""
+    return {"states": STATES, "actions": ACTIONS, "rows": ROWS, "recipe": "default"}
+
+
+COMPARISON = Comparison(__name__, programs, rounds=15)
+EXPERIMENT = Experiment(
+    "adjoint",
+    "the gradient of kernel descent by its own adjoint, against JAX's",
+    tuple(Cell("gradient", axes=(("pairs", size),)) for size in SIZES),
+    inputs,
+    COMPARISON.measure,
+    frozenset({"programs"}),
+)

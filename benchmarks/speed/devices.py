@@ -1,0 +1,55 @@
+"""What an outer step costs on one device and on two: each device is a core.
+
+The bundled dataset, N = 256 pairs, batches of 2,560 states, PBC, the paper's recipe (T = 100, width 256). Other work
+on the machine disturbs the processor time of a step little.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from benchmarks.files import BUNDLED, Place
+from benchmarks.grid import Cell, Experiment, Record
+from benchmarks.speed.harness import Call, Comparison, Prepare
+
+METHODS: dict[str, dict[str, Any]] = {
+    "kernel": {"solver": "kernel"},
+    "unroll": {"solver": "unroll"},
+    "unroll, two starts": {"solver": "unroll", "starts": 2},
+}
+COMMON: dict[str, Any] = {"recipe": "paper", "objective": "pbc", "batch": 2560}
+DEVICES = {"one": 1, "two": 2}
+
+
+def step(cell: Cell, place: Place, count: int) -> Call:
+    """The next outer step on ``count`` devices."""
+    from benchmarks.speed.steps import outer_step
+    from potstill.runtime import devices
+
+    devices.use(count)
+    options = COMMON | METHODS[cell.method] | ({"size": 4, "batch": 8} if place.toy else {})
+    return outer_step(place.dataset(cell.file), place.teacher(cell.file), **options)
+
+
+def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+    """One device and two, as far as the process has cores; at toy size one."""
+    cores = 1 if place.toy else len(os.sched_getaffinity(0))
+    counts = {name: count for name, count in DEVICES.items() if count <= max(cores, 1)}
+    return {name: lambda count=count: step(cell, place, count) for name, count in counts.items()}  # type: ignore[misc]
+
+
+def inputs(cell: Cell) -> Record:
+    """The options."""
+    return {"options": {**COMMON, **METHODS[cell.method]}}
+
+
+COMPARISON = Comparison(__name__, programs, rounds=3, calls=3, cores=lambda cell, program: DEVICES[program])
+EXPERIMENT = Experiment(
+    "devices",
+    "an outer step on one device and on two",
+    tuple(Cell(name, BUNDLED) for name in METHODS),
+    inputs,
+    COMPARISON.measure,
+    frozenset({"programs"}),
+)

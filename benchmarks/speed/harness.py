@@ -1,0 +1,159 @@
+"""The timing harness of all speed experiments: programs run in turn, medians, ratios round by round.
+
+Other work on a machine slows all programs of a round alike, so speed is claimed as the median ratio of programs that
+ran in turn. Programs share a process, or each round starts one for each of them, on a fixed number of cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.files import ROOT, Place
+from benchmarks.grid import Cell, Record
+
+Call = Callable[[], float | None]
+"""Do some work and wait for it. Returns how many units of work that was; ``None`` means one."""
+Prepare = Callable[[], Call]
+"""Allocate and compile what a program needs, and return what is timed."""
+
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as in the Makefile: fewer page faults
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Programs that are timed in turn.
+
+    Args:
+        module: where the comparison lies, as ``COMPARISON``, for the process that runs a program.
+        programs: the programs of a cell, by name; only those of the present platform.
+        rounds: turns of all programs that count; one more goes first.
+        calls: timed calls in a process of its own, whose median is the round's time; 0 means that all programs
+            share one process.
+        cores: how many cores a program may use.
+        baseline: the program that ratios are against.
+        packages: whose versions a record holds.
+    """
+
+    module: str
+    programs: Callable[[Cell, Place], Mapping[str, Prepare]]
+    rounds: int
+    calls: int = 0
+    cores: Callable[[Cell, str], int] = lambda cell, program: 1
+    baseline: str | None = None
+    packages: tuple[str, ...] = ("jax", "potstill")
+
+    def measure(self, cell: Cell, place: Place) -> Record:
+        """Time the programs of a cell; the measuring function of an experiment."""
+        names, rounds = list(self.programs(cell, place)), 1 if place.toy else self.rounds
+        if place.toy:
+            found = [self._here(cell, place, names, 1)]
+        elif self.calls:
+            found = [
+                {name: self._apart(cell, place, [name], self.calls)[name] for name in names} for _ in range(rounds)
+            ]
+        else:
+            together = self._apart(cell, place, names, rounds)
+            found = [{name: one_round(together[name], i) for name in names} for i in range(rounds)]
+        return {
+            "programs": {name: self._summary(name, found) for name in names},
+            "rounds": rounds,
+            "versions": {name: version(name) for name in self.packages if find_spec(name)},
+        }
+
+    def run(self, cell: Cell, place: Place, names: list[str], calls: int) -> dict[str, Record]:
+        """Prepare the programs, call each once, then ``calls`` times in turn; seconds of every counted call."""
+        ready = {name: prepare() for name, prepare in self.programs(cell, place).items() if name in names}
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+        for _ in range(calls + 1):
+            for name in names:
+                times[name].append(timed(ready[name]))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        return {
+            name: {"clock": [c for c, _ in all_[1:]], "processor": [p for _, p in all_[1:]], "peak_gb": peak}
+            for name, all_ in times.items()
+        }
+
+    def _here(self, cell: Cell, place: Place, names: list[str], calls: int) -> dict[str, Record]:
+        return {name: one_round(entry, None) for name, entry in self.run(cell, place, names, calls).items()}
+
+    def _apart(self, cell: Cell, place: Place, names: list[str], calls: int) -> dict[str, Record]:
+        """The same in a process of its own, on the last of this process's cores."""
+        task = {"cell": cell.key, "runs": str(place.runs), "toy": place.toy, "names": names, "calls": calls}
+        cores = max(self.cores(cell, name) for name in names)
+        available = sorted(os.sched_getaffinity(0))
+        if cores > len(available):
+            raise SystemExit(f"{cell}: {cores} cores are needed, this process may use {len(available)}")
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.speed.harness", self.module, json.dumps(task)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            preexec_fn=lambda: os.sched_setaffinity(0, set(available[-cores:])),
+            env={**os.environ, **HUGE_PAGES},
+        )
+        if done.returncode:
+            raise SystemExit(f"{cell}: {', '.join(names)} failed:\n{done.stderr}")
+        found: dict[str, Record] = json.loads(done.stdout.strip().splitlines()[-1])
+        return {name: one_round(entry, None) for name, entry in found.items()} if self.calls else found
+
+    def _summary(self, name: str, rounds: list[dict[str, Record]]) -> Record:
+        """Medians over rounds, the largest memory, and median ratios to the baseline."""
+        found: Record = {kind: statistics.median(r[name][kind] for r in rounds) for kind in ("clock", "processor")}
+        found["peak_gb"] = max(r[name]["peak_gb"] for r in rounds)
+        if self.baseline in rounds[0]:
+            pairs = [(r[name], r[self.baseline]) for r in rounds]
+            found["times_faster"] = statistics.median(base["clock"] / own["clock"] for own, base in pairs)
+            found["times_as_long"] = statistics.median(own["clock"] / base["clock"] for own, base in pairs)
+            found["times_as_long_processor"] = statistics.median(
+                own["processor"] / max(base["processor"], 1e-9) for own, base in pairs
+            )
+        return found
+
+
+def one_round(entry: Record, index: int | None) -> Record:
+    """The times of one call, or the median over all calls."""
+    pick: Callable[[Any], Any] = statistics.median if index is None else lambda times: times[index]
+    return {**entry, "clock": pick(entry["clock"]), "processor": pick(entry["processor"])}
+
+
+def timed(call: Call) -> tuple[float, float]:
+    """Seconds of a unit of work, on the clock and of all processors together."""
+    gc.collect()
+    clock, processor = time.perf_counter(), time.process_time()
+    units = call()
+    taken = time.perf_counter() - clock, time.process_time() - processor
+    return taken[0] / (units or 1.0), taken[1] / (units or 1.0)
+
+
+def main() -> None:
+    """Run the programs of a task in this process and print their times as JSON."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("module")
+    parser.add_argument("task", type=json.loads)
+    options = parser.parse_args()
+    comparison, task = import_module(options.module).COMPARISON, options.task
+    key = task["cell"]
+    axes = tuple((name, value) for name, value in key.items() if name not in ("method", "file", "seed"))
+    cell = Cell(key["method"], key["file"], key["seed"], axes)
+    place = Place(Path(task["runs"]), task["toy"])
+    print(json.dumps(comparison.run(cell, place, task["names"], task["calls"])))
+
+
+if __name__ == "__main__":
+    main()

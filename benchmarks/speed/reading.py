@@ -1,0 +1,88 @@
+"""How fast D4RL's HDF5 files become transitions: ``load_dataset`` against h5py reading the same bytes.
+
+Transitions hold the observations twice, as states and as next states. So h5py's reading also stands there with one
+copy of the observations and nothing else: no reader that returns arrays can do with less.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from benchmarks.files import Place
+from benchmarks.grid import Cell, Experiment, Record
+from benchmarks.speed.harness import Call, Comparison, Prepare
+from potstill.data.registry import load_dataset
+
+ROWS, TOY_ROWS, STATES, ACTIONS, LIMIT = 1_000_000, 2_000, 11, 3, 1000
+OPTIONS: dict[str, dict[str, Any]] = {"gzip": {"compression": "gzip"}, "uncompressed": {}}
+
+
+def write_rows(path: Path, rows: int, options: dict[str, Any]) -> None:
+    """Rows of Hopper's sizes; episodes terminate at random or run out of time after 1,000 steps."""
+    rng = np.random.default_rng(0)
+    lengths = rng.geometric(1 / 400, size=rows // 100)
+    ends = np.cumsum(np.minimum(lengths, LIMIT)) - 1
+    inside = ends < rows
+    terminals, timeouts = np.zeros(rows, bool), np.zeros(rows, bool)
+    terminals[ends[inside & (lengths <= LIMIT)]] = True
+    timeouts[ends[inside & (lengths > LIMIT)]] = True
+    columns = {
+        "observations": rng.normal(size=(rows, STATES)).astype(np.float32),
+        "actions": rng.uniform(-1, 1, size=(rows, ACTIONS)).astype(np.float32),
+        "rewards": rng.normal(size=rows).astype(np.float32),
+        "terminals": terminals,
+        "timeouts": timeouts,
+    }
+    with h5py.File(path, "w") as file:
+        for key, values in columns.items():
+            file.create_dataset(key, data=values, **options)
+
+
+def plain_read(path: Path) -> dict[str, np.ndarray]:
+    """Every column, by h5py."""
+    with h5py.File(path, "r") as file:
+        return {key: file[key][()] for key in file}
+
+
+def read_and_copy(path: Path) -> dict[str, np.ndarray]:
+    """Every column, and a copy of the observations."""
+    columns = plain_read(path)
+    return columns | {"next_observations": columns["observations"][1:].copy()}
+
+
+def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+    """Three readers of the same file."""
+    readers = {"h5py": plain_read, "h5py and a copy": read_and_copy, "load_dataset": load_dataset}
+
+    def prepare(reader: Any) -> Call:
+        path = place.folder("reading", cell.method).with_suffix(".hdf5")
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_rows(path, TOY_ROWS if place.toy else ROWS, OPTIONS[cell.method])
+
+        def call() -> None:
+            reader(path)
+
+        return call
+
+    return {name: lambda reader=reader: prepare(reader) for name, reader in readers.items()}  # type: ignore[misc]
+
+
+def inputs(cell: Cell) -> Record:
+    """The file's size."""
+    return {"rows": ROWS, "states": STATES, "actions": ACTIONS, "options": OPTIONS[cell.method]}
+
+
+COMPARISON = Comparison(__name__, programs, rounds=9, baseline="h5py", packages=("h5py", "numpy"))
+EXPERIMENT = Experiment(
+    "reading",
+    "reading a million rows of D4RL's layout, against h5py",
+    tuple(Cell(name) for name in OPTIONS),
+    inputs,
+    COMPARISON.measure,
+    frozenset({"programs"}),
+)

@@ -1,0 +1,64 @@
+"""What an outer step of each solver costs: a loss and its gradient in 256 pairs, on 1,024 states, on one core."""
+
+from __future__ import annotations
+
+import itertools
+
+from benchmarks.files import Place
+from benchmarks.grid import Cell, Experiment, Record
+from benchmarks.speed.harness import Call, Comparison, Prepare
+
+SIZES = {"hopper": (11, 3), "halfcheetah": (17, 6)}  # states, actions
+SOLVERS = ("kernel", "empirical", "ridge", "features", "unroll", "sweep")
+PAIRS, STATES = 256, 1024
+
+
+def loss_and_gradient(name: str, state_size: int, action_size: int, pairs: int, states: int) -> Call:
+    """The step of one solver for students of the plain recipe."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from benchmarks.speed.steps import solver
+    from potstill.runtime import devices
+    from potstill.students.recipe import RECIPES
+    from potstill.students.training import Pairs
+
+    devices.keep_memory()  # as the commands do
+    rng, keys = np.random.default_rng(0), itertools.count()
+    draw = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)  # noqa: E731
+    at = Pairs(draw(pairs, state_size), jnp.tanh(draw(pairs, action_size)))
+    queries, targets = draw(states, state_size), draw(states, action_size)
+    solve = solver(name, RECIPES["plain"])
+    step = jax.jit(jax.value_and_grad(lambda p, key: jnp.mean((solve(p, queries, key) - targets) ** 2)))
+
+    def call() -> None:
+        jax.block_until_ready(step(at, jax.random.key(next(keys))))
+
+    return call
+
+
+def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+    """One program for each solver; at toy size for two."""
+    counts = (4, 8) if place.toy else (PAIRS, STATES)
+    names = ("kernel", "ridge") if place.toy else SOLVERS
+    return {
+        name: lambda name=name: loss_and_gradient(name, *SIZES[cell.method], *counts)  # type: ignore[misc]
+        for name in names
+    }
+
+
+def inputs(cell: Cell) -> Record:
+    """The sizes."""
+    return {"sizes": SIZES[cell.method], "pairs": PAIRS, "states": STATES, "recipe": "plain"}
+
+
+COMPARISON = Comparison(__name__, programs, rounds=3)
+EXPERIMENT = Experiment(
+    "solver-steps",
+    "seconds of an outer step of each solver",
+    tuple(Cell(name) for name in SIZES),
+    inputs,
+    COMPARISON.measure,
+    frozenset({"programs"}),
+)

@@ -1,4 +1,4 @@
-# Two commands from a bare machine with Python 3.11 or newer: `make demo` and `make test`.
+# Commands for a bare machine with Python 3.11 or newer: `make demo`, `make test`, `make docs`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,10 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Transparent huge pages for large arrays, where the system offers them (Linux with glibc): fewer page faults.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: demo test check examples clean
+.PHONY: demo test check docs clean
+
+# The packages of a dependency group in pyproject.toml, each quoted.
+group = $(shell $(PYTHON) -c 'import tomllib; print(*("\"%s\"" % d for d in tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"]))')
 
 demo: $(VENV)/installed
 	$(BIN)/potstill distill hopper-medium-replay --out runs/demo --force
@@ -19,6 +22,10 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/docs
+	@echo "the documentation is in build/docs/index.html"
 
 $(VENV)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -32,8 +39,12 @@ $(VENV)/installed: $(VENV)/python pyproject.toml
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(PIP) install $(shell $(PYTHON) -c 'import tomllib; print(*("\"%s\"" % d for d in tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"]))')
+	$(PIP) install $(call group,dev)
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(PIP) install $(call group,docs)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build/docs .mypy_cache .pytest_cache .ruff_cache

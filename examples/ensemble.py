@@ -1,4 +1,4 @@
-"""How much an ensemble of students steadies the return of a distillate."""
+"""How much an ensemble of students steadies the returns of a distillate."""
 
 import sys
 import tempfile
@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import potstill
-from potstill.environments.registry import normalised
-from potstill.environments.rollouts import play
+from potstill.environments import normalised_return, play
 
 with tempfile.TemporaryDirectory() as folder:
     if len(sys.argv) > 1:
@@ -18,6 +17,6 @@ with tempfile.TemporaryDirectory() as folder:
         distillate = potstill.load(potstill.distill("hopper-medium-replay", out=Path(folder) / "run", **options))
     students = distillate.train_students(seeds=[0, 1, 2, 3])
     env_id = distillate.env_id
-    singles = normalised(play(students.each, env_id, seeds=np.arange(12)).reshape(4, 3), env_id)
-    together = normalised(play(students.ensemble, env_id, seeds=np.arange(100, 106)), env_id)
+    singles = normalised_return(play(students.each, env_id, seeds=np.arange(12)).reshape(4, 3), env_id)
+    together = normalised_return(play(students.ensemble, env_id, seeds=np.arange(100, 106)), env_id)
     print("each student:", singles.mean(axis=1).round(1), "- their ensemble:", together.mean().round(1))

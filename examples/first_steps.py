@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 
 import potstill
-from potstill.environments.registry import normalised
-from potstill.environments.rollouts import play
+from potstill.environments import normalised_return, play
 
 with tempfile.TemporaryDirectory() as folder:
     run = potstill.distill("hopper-medium-replay", size=64, steps=40, episodes=0, out=Path(folder) / "run")
     distillate = potstill.load(run)
     policy = distillate.train_student(seed=0)
     returns = play(policy, "Hopper-v5", seeds=np.arange(5))
-    print(f"{len(distillate)} pairs, one student: {normalised(returns, 'Hopper-v5').mean():.1f}")
+    print(f"{len(distillate)} pairs, one student: {normalised_return(returns, 'Hopper-v5').mean():.1f}")

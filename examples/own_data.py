@@ -1,27 +1,26 @@
 """From plain NumPy arrays, without an environment, to a student and its offline scores."""
 
-import json
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 import potstill
-from potstill.config import RebracConfig
+from potstill.teachers import Rebrac
 
 rng = np.random.default_rng(0)
 states = rng.uniform(-1, 1, size=(2000, 2)).astype(np.float32)
 actions = rng.uniform(-1, 1, size=(2000, 1)).astype(np.float32)
-rewards = -((actions - 0.5 * states[:, :1]) ** 2)[:, 0]  # the best action is half the first number
+rewards = -((actions - 0.5 * states[:, :1]) ** 2)[:, 0]  # the best action is half of the first component
 
 with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
     columns = {"observations": states, "actions": actions, "rewards": rewards}
     one_step_episodes = {"next_observations": states, "terminations": np.ones(2000, bool)}
     np.savez(folder / "logs.npz", **columns, **one_step_episodes)
-    free = RebracConfig(actor_penalty=0.0, critic_penalty=0.0)  # random actions: nothing to stay close to
-    taught = potstill.teach(folder / "logs.npz", updates=600, batch=128, rebrac=free, out=folder / "teacher")
+    free = Rebrac(actor_penalty=0.0, critic_penalty=0.0)  # random actions: nothing to stay close to
+    taught = potstill.teach(folder / "logs.npz", updates=600, batch=128, algorithm=free, out=folder / "teacher")
     teacher = taught / "teacher.safetensors"
     run = potstill.distill(folder / "logs.npz", teacher=teacher, size=16, steps=100, students=3, out=folder / "run")
-    print(json.loads((run / "result.json").read_text())["offline"])
+    print("offline:", run.result.offline)
     print("action in (0.6, 0):", potstill.load(run).train_student(seed=0)(np.array([0.6, 0.0])))

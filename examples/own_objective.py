@@ -1,18 +1,22 @@
-"""Add an objective of one's own and a teacher that is no neural network."""
+"""An objective of one's own, and a teacher that is no neural network."""
 
+import tempfile
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 import potstill
-from potstill.config import DistillConfig
-from potstill.data.bounds import ActionBounds
-from potstill.distillation.objectives import OBJECTIVES
-from potstill.distillation.outer_loop import outer_steps
-from potstill.distillation.state_table import tabulate
+from potstill.distillation import KernelDescent, Schedule, build_state_table, initial_pairs, optimise_pairs
+
+
+def absolute(student_actions, batch, teacher):
+    """‖π(s) − π*(s)‖₁ of each state: forgiving to rare large errors."""
+    return jnp.abs(student_actions - batch.teacher_actions).sum(-1)
 
 
 class HalfWay:
-    """Steers half-way back to the origin; its values are minus the squared distance to that."""
+    """Steers half-way back to the origin; its values are minus the squared distance to that action."""
 
     normaliser = potstill.Normaliser.identity(2)
 
@@ -26,16 +30,17 @@ class HalfWay:
         return -jnp.sum((actions - self.act(states)) ** 2, -1)[None]
 
 
-def absolute(student_actions, batch, teacher):
-    """‖π(s) − π*(s)‖₁ of each state: forgiving to rare large errors."""
-    return jnp.abs(student_actions - batch.teacher_actions).sum(-1)
-
-
-OBJECTIVES["absolute"] = absolute
 states = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
-nothing, no = np.zeros(1000, np.float32), np.zeros(1000, bool)
-data = potstill.Transitions(states, np.zeros_like(states), nothing, states, no, no, ActionBounds.unit(2))
-config = DistillConfig("unused", objective="absolute", size=16, steps=100, batch=256)
-for step, _pairs, figures in outer_steps(config, tabulate(data, HalfWay()), HalfWay()):
-    if step % 25 == 0 and figures:
-        print(f"step {step}: loss {float(figures['loss']):.4f}")
+zero, no = np.zeros(1000, np.float32), np.zeros(1000, bool)
+bounds = potstill.ActionBounds.unit(2)
+data = potstill.Transitions(states, np.zeros_like(states), zero, states, no, no, bounds)
+table, teacher = build_state_table(data, HalfWay()), HalfWay()
+pairs = initial_pairs(table, 16, rng=np.random.default_rng(0))
+parts = {"objective": absolute, "solver": KernelDescent(), "schedule": Schedule(steps=100)}
+for iterate in optimise_pairs(pairs, table, teacher, **parts, key=jax.random.key(0)):
+    if iterate.step in (25, 50, 75, 100):
+        print(f"step {iterate.step}: loss {iterate.metrics['loss']:.4f}")
+
+with tempfile.TemporaryDirectory() as folder:  # the whole command takes it too
+    options = {"size": 16, "steps": 10, "episodes": 0, "out": f"{folder}/run"}
+    print(potstill.distill("hopper-medium-replay", objective=absolute, **options))

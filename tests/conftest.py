@@ -1,6 +1,7 @@
 """Strict tests: shapes are checked at run time, warnings are errors, gradients are checked in float64."""
 
 import os
+from pathlib import Path
 
 from jaxtyping import install_import_hook
 
@@ -10,11 +11,14 @@ if WORKER and hasattr(os, "sched_setaffinity"):
     CORES = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {CORES[int(WORKER.removeprefix("gw")) % len(CORES)]})
 
-install_import_hook("potstill", "beartype.beartype")
-
-from pathlib import Path  # noqa: E402
+SOURCE = Path(__file__).parents[1] / "src" / "potstill"
+# Settings of commands are annotated with what the command line takes. Python may pass objects, which they check.
+CHECKED = [f"potstill.{path.stem}" for path in SOURCE.iterdir() if path.stem != "config"]
+install_import_hook(CHECKED, "beartype.beartype")
 
 import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import jaxtyping  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
@@ -29,6 +33,12 @@ def x64():
     """Run a test in float64, with no silent promotion of types."""
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
         yield
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """As for a user, whose types nothing checks but potstill itself."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def make_columns(rows=60, states=3, actions=2, seed=0):
@@ -81,6 +91,16 @@ def random_teacher(states=3, actions=2, width=16, seed=0):
     )
     critics = [init_mlp(key, (states + actions, width, 1)) for key in keys[1:]]
     return NetworkTeacher(policy, plain(jax.tree.map(lambda *x: np.stack(x), *critics)), {"algorithm": "random"})
+
+
+def random_table(rows=40, states=3, actions=2, seed=0):
+    """A state table of random numbers, with weights around 1."""
+    from potstill.distillation import StateTable
+
+    rng = np.random.default_rng(seed)
+    draw = lambda *shape: jnp.asarray(rng.uniform(-0.9, 0.9, size=shape), jnp.float32)  # noqa: E731
+    columns = draw(rows, states), draw(rows, actions), draw(rows, actions), draw(rows, 1)
+    return StateTable(*columns, 1.0 + draw(rows), jnp.ones(()))
 
 
 @pytest.fixture

@@ -5,22 +5,34 @@ import json
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 from test_teachers import write_npz
 
 import potstill
-from potstill.config import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, TeachConfig
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser, Transitions
 from potstill.errors import PotstillError
-from potstill.teachers import rows
-from potstill.teachers.base import Teacher, load_teacher
-from potstill.teachers.evaluation import diagnostics
-from potstill.teachers.evaluation import fqe as fitted
-from potstill.teachers.registry import ALGORITHMS
-from potstill.teachers.rows import on_device
-from potstill.teachers.training import Learner, begin_adam, cut, descend, run, run_seeds
+from potstill.teachers import (
+    ALGORITHMS,
+    Bc,
+    CalQl,
+    Edac,
+    Iql,
+    Learner,
+    Rebrac,
+    Teacher,
+    Training,
+    UpdateSettings,
+    load_teacher,
+    train_teacher,
+)
+from potstill.teachers.algorithms.base import Algorithm
+from potstill.teachers.evaluation import diagnostics, fqe
+from potstill.teachers.optimisation import adam_step, initialise_adam, split_batch
+from potstill.teachers.rows import load_rows, load_with_returns
+from potstill.teachers.training import run_seeds, run_updates
 
 DISCOUNT, PULL, PUSH, EFFORT = 0.8, 0.9, 0.5, 0.1  # s′ = 0.9 s + 0.5 a, r = −s² − 0.1 a²
 
@@ -54,17 +66,35 @@ def lqr_logs(episodes=240, length=10):
     )
 
 
-SETTINGS = {
-    "bc": {"bc": BcConfig(best_episodes=0.4, learning_rate=1e-3)},
-    "rebrac": {"rebrac": RebracConfig(actor_penalty=0.0, critic_penalty=0.0, hidden_layers=2)},
-    "iql": {"iql": IqlConfig(expectile=0.9, temperature=3.0, learning_rate=1e-3)},
-    "cal-ql": {"cal_ql": CalQlConfig(alpha=0.01, actions=2, learning_rate=1e-3, policy_learning_rate=1e-3)},
-    "edac": {"edac": EdacConfig(critics=2, learning_rate=1e-3)},
+TUNED = {
+    "bc": Bc(best_episodes=0.4, learning_rate=1e-3),
+    "rebrac": Rebrac(actor_penalty=0.0, critic_penalty=0.0, hidden_layers=2),
+    "iql": Iql(expectile=0.9, temperature=3.0, learning_rate=1e-3),
+    "cal-ql": CalQl(alpha=0.01, actions=2, learning_rate=1e-3, policy_learning_rate=1e-3),
+    "edac": Edac(critics=2, learning_rate=1e-3),
 }
 
 
-def test_settings_name_every_algorithm():
-    assert set(SETTINGS) == set(ALGORITHMS)
+def test_every_algorithm_is_tested():
+    assert set(TUNED) == set(ALGORITHMS)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_what_every_algorithm_object_is(name, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user
+    kind = ALGORITHMS[name]
+    algorithm = kind()
+    assert isinstance(algorithm, Algorithm)
+    assert algorithm.name == name
+    assert (algorithm, hash(algorithm)) == (kind(), hash(kind()))  # one program for both
+    assert 0.0 < algorithm.target_rate <= 1.0
+    assert algorithm.batches >= 1
+    with pytest.raises(PotstillError, match=rf"{kind.__name__}\.learning_rate 0.*at least"):
+        kind(learning_rate=0.0)
+    with pytest.raises(PotstillError, match=rf"{kind.__name__}\.learning_rate is 'fast' \(str\)"):
+        kind(learning_rate="fast")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        algorithm.learning_rate = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +105,10 @@ def lqr(tmp_path_factory):
 OPTIONS = {"updates": 1500, "batch": 64, "discount": DISCOUNT, "target_rate": 0.02}
 
 
-@pytest.fixture(scope="module", params=SETTINGS)
+@pytest.fixture(scope="module", params=TUNED)
 def taught(request, lqr, tmp_path_factory):
-    """Each algorithm's name, options and run."""
-    options = {**OPTIONS, "algorithm": request.param, **SETTINGS[request.param]}
+    """Each algorithm's options and run."""
+    options = {**OPTIONS, "algorithm": TUNED[request.param]}
     return options, potstill.teach(lqr, out=tmp_path_factory.mktemp("taught") / "run", **options)
 
 
@@ -128,7 +158,7 @@ def test_resumed_and_uninterrupted_training_give_the_same_bytes(taught, lqr, tmp
 
 @dataclasses.dataclass
 class Linear:
-    """A user's own teacher: a = −gain · s, valued as the optimal policy is."""
+    """A user's own teacher: a = −gain · s, with the action values of the optimal policy."""
 
     normaliser: Normaliser
     gain: float
@@ -145,46 +175,85 @@ class Linear:
 
 def test_the_data_alone_rank_policies():
     data, (k, p) = lqr_logs(), lqr_answer()
-    config = TeachConfig("x", **{name: value for name, value in OPTIONS.items() if name != "updates"})
-    starts = data.observations[fitted.held_out_starts(data)]
+    training = Training(**OPTIONS)
+    starts = data.observations[fqe.held_out_starts(data)]
     found = {}
     for gain in (k, 0.0, -0.5 * k):
         teacher = Linear(data.normaliser, gain)
         assert isinstance(teacher, Teacher)
-        found[gain] = diagnostics.OfflineScores(data, config)(teacher, 250)
-    worth = [scores["fitted_value"] for scores in found.values()]
-    assert worth[0] == pytest.approx(-p * float(np.mean(starts**2)), abs=0.15)
-    assert worth[0] > worth[1] + 0.2 > worth[2] + 0.4
-    assert found[k]["data_value"] < worth[0] - 0.1
+        found[gain] = diagnostics.OfflineScores(data, training)(teacher, 250)
+    values = [scores["fitted_value"] for scores in found.values()]
+    assert values[0] == pytest.approx(-p * float(np.mean(starts**2)), abs=0.15)
+    assert values[0] > values[1] + 0.2 > values[2] + 0.4
+    assert found[k]["data_value"] < values[0] - 0.1
     assert found[k]["claimed_value"] == pytest.approx(-p * float(np.mean(starts**2)), abs=1e-3)
     assert found[k]["value_correlation"] > 0.3
 
 
-def test_caution_takes_off_what_the_data_cannot_answer_for():
-    """Without rewards, a policy 0.3 beside all actions of the data is worth −λ γ 0.09 / (1 − γ), on paper."""
+def test_pessimism_costs_distance_to_the_actions_of_the_data():
+    """Without rewards, a policy 0.3 away from all actions of the data has the value −λ γ 0.09 / (1 − γ), on paper."""
     data = dataclasses.replace(lqr_logs(), rewards=np.zeros(len(lqr_logs()), np.float32))
     data.actions[:, 0] = 0.6 * (np.arange(len(data)) % 3 == 0)
-    config = TeachConfig("x", batch=64, discount=0.5)
-    table = rows.prepare(data, 0.5)
-    bold, cautious = (
-        fitted.Evaluator(table, data, config, np.arange(9), c)(Beside(data.normaliser), 200) for c in (0.0, 2.0)
+    training = Training(batch=64, discount=0.5)
+    table = load_with_returns(data, 0.5)
+    plain, pessimistic = (
+        fqe.Evaluator(table, data, training, np.arange(9), c)(Beside(data.normaliser), 200) for c in (0.0, 2.0)
     )
-    assert cautious - bold == pytest.approx(-2.0 * 0.5 * 0.09 / 0.5, abs=0.03)
+    assert pessimistic - plain == pytest.approx(-2.0 * 0.5 * 0.09 / 0.5, abs=0.03)
 
 
 def test_fitted_values_come_in_any_unit():
-    """Rewards 1,024 times as large are learned as soon, and their value is 1,024 times as large."""
+    """Rewards 1,024 times as large are learned as fast, and their value is 1,024 times as large."""
     data = lqr_logs()
-    large, config = dataclasses.replace(data, rewards=1024.0 * data.rewards), TeachConfig("x", batch=64, discount=0.9)
+    large, training = dataclasses.replace(data, rewards=1024.0 * data.rewards), Training(batch=64, discount=0.9)
     teacher = Linear(data.normaliser, 0.5)
-    own, other = (fitted.cautious(rows.prepare(d, 0.9), d, config)(teacher, 100) for d in (data, large))
+    own, other = (
+        fqe.make_pessimistic_evaluator(load_with_returns(d, 0.9), d, training)(teacher, 100) for d in (data, large)
+    )
     assert other == pytest.approx(1024.0 * own, rel=1e-6)
 
 
-def test_how_fast_targets_follow_depends_on_the_algorithm():
-    found = {name: TeachConfig("x", algorithm=name).settings.target_rate for name in ALGORITHMS}
+def test_the_default_target_rate_depends_on_the_algorithm():
+    data = lqr_logs(20)
+    found = {name: Learner(TUNED[name], data, Training(batch=4)).settings.target_rate for name in ALGORITHMS}
     assert found == {"bc": 0.005, "rebrac": 0.05, "iql": 0.02, "cal-ql": 0.005, "edac": 0.005}
-    assert TeachConfig("x", target_rate=0.01).settings.target_rate == 0.01
+    assert Learner(TUNED["bc"], data, Training(target_rate=0.01)).settings.target_rate == 0.01
+
+
+def test_a_teacher_of_the_library_call_is_that_of_the_command(lqr, tmp_path):
+    options = {**OPTIONS, "updates": 8, "batch": 16}
+    run = potstill.teach(lqr, algorithm=TUNED["bc"], fitted_updates=0, out=tmp_path / "run", **options)
+    seen = []
+    data = potstill.load_dataset(lqr)
+    teacher = train_teacher(data, TUNED["bc"], Training(**options), report=lambda done, metrics: seen.append(done))
+    again = teacher.save(tmp_path / "teacher.safetensors")
+    assert again.read_bytes() == (run / "teacher.safetensors").read_bytes()
+    assert seen == [8]
+
+
+def test_training_is_checked_where_it_is_made(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user
+    with pytest.raises(PotstillError, match=r"Training\.discount 1.0: inside \(0, 1\) is needed"):
+        Training(discount=1.0)
+    with pytest.raises(PotstillError, match=r"Training\.batch is 2.5 \(float\): int is needed"):
+        Training(batch=2.5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Halved(Bc):
+    """A user's own algorithm: BC whose critics are extracted at half their size."""
+
+    name = "halved"
+
+    def extract(self, state, data):
+        parts = super().extract(state, data)
+        return parts._replace(critics=jax.tree.map(lambda x: x / 2, parts.critics))
+
+
+def test_an_algorithm_of_the_users_own(lqr, tmp_path):
+    run = potstill.teach(lqr, algorithm=Halved(), updates=4, batch=8, fitted_updates=0, out=tmp_path / "run")
+    settings = load_teacher(run / "teacher.safetensors").metadata["settings"]
+    assert settings["halved"] == {"best_episodes": 1.0, "learning_rate": 3e-4}
 
 
 class Beside(Linear):
@@ -197,20 +266,22 @@ class Beside(Linear):
         return jnp.full((*states.shape[:-1], 1), 0.3)
 
 
-def test_no_caution_where_the_next_row_is_of_another_episode():
-    """What the data did in the next state is unknown where no row holds it: nothing can be taken off."""
+def test_no_penalty_where_the_next_action_is_unknown():
+    """Where the next row belongs to another state, the data's next action is unknown, and costs nothing."""
     data = lqr_logs()
     mixed = np.random.default_rng(0).permutation(len(data))
-    config, mixed = TeachConfig("x", batch=64), data.take(mixed)
-    ordered, strewn = (fitted.cautious(rows.prepare(d, 0.99), d, config).caution for d in (data, mixed))
+    training, mixed = Training(batch=64), data.take(mixed)
+    ordered, shuffled = (
+        fqe.make_pessimistic_evaluator(load_with_returns(d, 0.99), d, training).penalties for d in (data, mixed)
+    )
     assert float((ordered > 0).mean()) > 0.8
-    assert float((strewn > 0).mean()) < 0.05
+    assert float((shuffled > 0).mean()) < 0.05
 
 
 def test_patience_keeps_the_best_teacher_but_never_the_first(lqr, tmp_path, monkeypatch):
-    fitted_value_and_worth = iter([9.0, 5.0, 8.0, 3.0, 7.0, 2.0, 6.0, 2.5, 9.0, 9.0])
-    monkeypatch.setattr(fitted.Evaluator, "__call__", lambda *_: next(fitted_value_and_worth))
-    options = {**OPTIONS, **SETTINGS["bc"], "algorithm": "bc", "updates": 40, "evaluate_every": 8}
+    fitted_and_pessimistic = iter([9.0, 5.0, 8.0, 3.0, 7.0, 2.0, 6.0, 2.5, 9.0, 9.0])
+    monkeypatch.setattr(fqe.Evaluator, "__call__", lambda *_: next(fitted_and_pessimistic))
+    options = {**OPTIONS, "algorithm": TUNED["bc"], "updates": 40, "evaluate_every": 8}
     run = potstill.teach(lqr, patience=2, out=tmp_path / "run", **options)
     result = json.loads((run / "result.json").read_text())
     assert (result["updates"], result["stopped"]) == (16, 32)
@@ -219,13 +290,12 @@ def test_patience_keeps_the_best_teacher_but_never_the_first(lqr, tmp_path, monk
 
 
 def test_seeds_side_by_side_are_the_seeds_alone():
-    settings = TeachConfig("x", algorithm="iql", batch=8).settings
-    algorithm, data = ALGORITHMS["iql"], lqr_logs(20)
-    table, keys = on_device(algorithm.prepare(data, settings)), jax.random.split(jax.random.key(0), 2)
-    states = [algorithm.begin(key, 1, 1, settings, 4) for key in keys]
-    how = {"update": algorithm.update, "settings": settings, "batches": 1}
+    algorithm, data = Iql(), lqr_logs(20)
+    how = {"algorithm": algorithm, "settings": UpdateSettings(batch=8, discount=0.99, target_rate=0.02)}
+    table, keys = load_rows(algorithm.prepare(data, 0.99)), jax.random.split(jax.random.key(0), 2)
+    states = [algorithm.initialise(key, 1, 1, 4) for key in keys]
     together, _ = run_seeds(jax.tree.map(lambda *x: jnp.stack(x), *states), table, keys, 4, **how)
-    alone, _ = run(states[1], table, keys[1], 4, **how)
+    alone, _ = run_updates(states[1], table, keys[1], 4, **how)
     for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(a[1], b, rtol=2e-3, atol=2e-5)
 
@@ -233,16 +303,16 @@ def test_seeds_side_by_side_are_the_seeds_alone():
 def test_a_batch_in_pieces_gives_the_gradient_of_the_whole():
     params, batch = jnp.array([1.0, -2.0]), jnp.arange(12.0).reshape(6, 2)
     loss = lambda p, rows: (jnp.mean((rows @ p) ** 2), {"mean": rows.mean()})  # noqa: E731
-    whole = descend(lambda p: loss(p, batch), params, begin_adam(params), 0.1)
-    pieces = cut(batch, 4)  # two pieces: four do not divide six
+    whole = adam_step(lambda p: loss(p, batch), params, initialise_adam(params), 0.1)
+    pieces = split_batch(batch, 4)  # two pieces: four do not divide six
     assert pieces.shape == (2, 3, 2)
-    parts = descend(loss, params, begin_adam(params), 0.1, pieces)
+    parts = adam_step(loss, params, initialise_adam(params), 0.1, pieces)
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
 def test_evaluations_fall_where_their_number_is_passed(lqr, tmp_path):
-    options = {**OPTIONS, **SETTINGS["rebrac"], "updates": 12, "evaluate_every": 5, "fitted_updates": 0}
-    run = potstill.teach(lqr, algorithm="rebrac", out=tmp_path / "run", **options)
+    options = {**OPTIONS, "updates": 12, "evaluate_every": 5, "fitted_updates": 0}
+    run = potstill.teach(lqr, algorithm=TUNED["rebrac"], out=tmp_path / "run", **options)
     history = json.loads((run / "result.json").read_text())["history"]
     assert [entry["update"] for entry in history] == [6, 10, 12]  # two updates a call

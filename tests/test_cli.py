@@ -1,13 +1,19 @@
 """What a user types, and what bad input gets: one line, exit code 2, nothing written."""
 
+import dataclasses
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from conftest import random_teacher
 from test_teachers import bandit, write_npz
 
+import potstill
 from potstill.cli import main
 from potstill.errors import missing_extra
+from potstill.students import RECIPES, Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +46,25 @@ def refused(capsys, *arguments):
         (["distill", "hopper-medium-replay", "--weighting", "rangd"], ["did you mean 'ranged'"]),
         (["distill", "hopper-medium-replay", "--optimiser", "adma"], ['Did you mean "adam"']),
         (["distill", "hopper-medium-replay", "--teacher", "none.safetensors"], ["no such file"]),
-        (["distill", "hopper-medium-replay", "--recipe", "reference"], ["--solver unroll"]),
+        (["distill", "hopper-medium-replay", "--recipe", "reference"], ["SGD on mean actions", "'unroll'"]),
+        (["distill", "hopper-medium-replay", "--recipe.layer", "3"], ["--recipe default 'layer'", "'layers'"]),
+        (["distill", "hopper-medium-replay", "--recipe.layers", "many"], ["--recipe.layers many: int is needed"]),
+        (["distill", "hopper-medium-replay", "--recipe.layers", "0"], ["Recipe.layers 0: at least 1"]),
+        (["distill", "hopper-medium-replay", "--recipe.optimiser", "adma"], ["did you mean 'adam'"]),
+        (["distill", "hopper-medium-replay", "--solver.window", "3"], ["--solver kernel 'window'", "initialisation"]),
+        (["distill", "hopper-medium-replay", "--solver=unroll", "--solver.windw=3"], ["did you mean 'window'"]),
+        (["distill", "hopper-medium-replay", "--solver", "unroll", "--solver.window", "301"], ["train 300 steps"]),
+        (["distill", "hopper-medium-replay", "--objective", "pbc", "--objective.weight", "2"], ["pbc 'weight'"]),
+        (["distill", "hopper-medium-replay", "--objective", "random", "--objective.weight", "2"], ["'random'"]),
+        (
+            ["inspect", "hopper-medium-replay", "--recipe.layers", "3"],
+            ["--recipe.layers: this command has no"],
+        ),
+        (["evaluate", "hopper-medium-replay", "--recipe.lairs", "3"], ["--recipe 'lairs'", "'layers'"]),
+        (["evaluate", "hopper-medium-replay", "--recipe", "adm"], ["did you mean 'adam'"]),
+        (["distill", "hopper-medium-replay", "--widths", "7"], ["--widths 7: even numbers"]),
+        (["distill", "hopper-medium-replay", "--average", "1.5"], ["--average 1.5"]),
+        (["distill", "hopper-medium-replay", "--starts", "2"], ["--starts and --widths apply to networks"]),
         (["teach", "hopper-medium-replay", "--algorithm", "rebrak"], ["did you mean 'rebrac'"]),
         (["teach", "nothing.hdf5"], ["no such file"]),
         (["collect", "Hoper-v5"], ["unknown environment", "Hopper"]),
@@ -52,7 +76,7 @@ def refused(capsys, *arguments):
         (["report", "none"], ["does not exist"]),
     ],
 )
-def test_one_clear_line(capsys, tmp_path, arguments, words):
+def test_one_clear_line(unchecked, capsys, tmp_path, arguments, words):
     line = refused(capsys, *arguments)
     assert line.startswith("potstill: ")
     assert all(word in line for word in words), line
@@ -76,6 +100,59 @@ def test_folders_are_safe(capsys, tmp_path):
     assert "x.npz" in refused(capsys, *quick, "--out", "x.npz/run")
 
 
+@pytest.fixture
+def logs_run(tmp_path):
+    """A distillation of logs without an environment, by an unroll with a window, from the command line."""
+    data = write_npz(tmp_path / "x.npz", bandit(50))
+    words = ["distill", data, "--objective", "dbc", "--size", 2, "--steps", 1, "--batch", 8, "--students", 2]
+    fields = [
+        "--recipe",
+        "paper",
+        "--recipe.steps",
+        7,
+        "--recipe.width",
+        16,
+        "--solver",
+        "unroll",
+        "--solver.window",
+        3,
+    ]
+    assert main([str(word) for word in [*words, *fields, "--out", "run"]]) == 0
+    return Path("run")
+
+
+def test_fields_of_parts_reach_the_run_and_its_files(logs_run):
+    distillate = potstill.load(logs_run)
+    assert distillate.recipe == Recipe(steps=7, width=16)
+    assert distillate.metadata["recipe"] == "custom"
+    assert distillate.metadata["solver"] == "unroll"
+    command = distillate.metadata["command"]
+    assert "--solver unroll --solver.window 3" in command
+    assert "--recipe paper --recipe.steps 7 --recipe.width 16" in command
+    config = json.loads((logs_run / "config.json").read_text())
+    assert config["recipe"] == {"name": "paper", "steps": 7, "width": 16}
+    assert (config["solver"], config["unroll"]) == ("unroll", {"window": 3, "random_window": False})
+    assert main(["reproduce", "run", "--out", "again"]) == 0
+    assert Path("again/distillate.safetensors").read_bytes() == (logs_run / "distillate.safetensors").read_bytes()
+
+
+def test_fields_alone_change_the_recipe_of_the_distillate(logs_run, monkeypatch, tmp_path):
+    from potstill.commands import evaluate as command
+
+    seen, train = [], command.train_evaluated
+    monkeypatch.setattr(command, "train_evaluated", lambda *args: seen.append(args[3]) or train(*args))
+    teacher = random_teacher(states=1, actions=1).save(tmp_path / "t.safetensors")
+    compare = ["evaluate", "run", "--students", "1", "--dataset", "x.npz", "--teacher", str(teacher)]
+    fields = ["--recipe.layers", "5", "--recipe.optimiser", "adamw", "--recipe.learning-rate", "1e-3"]
+    assert main([*compare, *fields, "--out", "own"]) == 0
+    assert main([*compare, "--recipe", "plain", *fields, "--out", "named"]) == 0
+    changed = {"layers": 5, "optimiser": "adamw", "learning_rate": 1e-3}
+    assert seen == [Recipe(steps=7, width=16, **changed), dataclasses.replace(RECIPES["plain"], **changed)]
+    assert json.loads(Path("own/result.json").read_text())["recipe"] == "custom"
+    recorded = json.loads(Path("named/config.json").read_text())["recipe"]
+    assert recorded == {"name": "plain", **changed}
+
+
 def test_an_environment_less_distillate_needs_something_to_compare_with(capsys, tmp_path):
     data = write_npz(tmp_path / "x.npz", bandit(50))
     main(["distill", str(data), "--objective", "dbc", "--size", "2", "--steps", "1", "--out", "run"])
@@ -83,16 +160,28 @@ def test_an_environment_less_distillate_needs_something_to_compare_with(capsys, 
     assert "--dataset" in refused(capsys, "evaluate", "run")
 
 
-def test_starting_is_light():
-    """Neither the package nor the help text loads JAX or any other heavy library."""
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import potstill",
+        "import potstill; potstill.Recipe(layers=5), potstill.RECIPES, dir(potstill)",
+        "import potstill.config",
+        "import potstill.distillation; list(potstill.distillation.SOLVERS)",
+        "from potstill.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+        "from potstill.cli import main\ntry: main(['distill', '--help'])\nexcept SystemExit: pass",
+        "from potstill.cli import main; main(['distill', 'x', '--size', 'many'])",
+    ],
+    ids=["package", "recipes", "config", "names of solvers", "help", "help of a command", "bad input"],
+)
+def test_starting_is_light(program):
+    """Neither the packages' names nor the help text load JAX or any other heavy library."""
     code = (
-        "import sys, potstill; from potstill.cli import main\n"
-        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        f"{program}\nimport sys\n"
         "print([m for m in ('jax', 'gymnasium', 'mujoco', 'matplotlib', 'h5py', 'torch') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"
-    assert "distill" in done.stdout
+    assert "help" not in program or "distill" in done.stdout
 
 
 def test_a_missing_extra_says_how_to_get_it():

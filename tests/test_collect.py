@@ -12,7 +12,9 @@ from gymnasium.spaces import Box, Dict
 import potstill
 from potstill.collection import output, rollout
 from potstill.collection.episodes import Episode, Recording
-from potstill.collection.rollout import play_episodes, uniform
+from potstill.collection.levels import CollectionPlan, Goal, make_plan
+from potstill.collection.rollout import play_episodes, uniform_behaviour
+from potstill.collection.sac import SacSettings
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
@@ -72,9 +74,9 @@ def test_side_by_side_is_one_by_one(tmp_path, env_id, lanes):
 
 
 def test_an_episode_depends_on_its_number_alone():
-    whole = play_episodes("Walk-v0", uniform("Walk-v0"), seed=3)
+    whole = play_episodes("Walk-v0", uniform_behaviour("Walk-v0"), seed=3)
     episodes = [next(whole) for _ in range(5)]
-    later = next(play_episodes("Walk-v0", uniform("Walk-v0"), seed=3, first=4, lanes=2))
+    later = next(play_episodes("Walk-v0", uniform_behaviour("Walk-v0"), seed=3, first=4, lanes=2))
     np.testing.assert_array_equal(episodes[4].observations, later.observations)
     assert len({episode.observations[0, 0].item() for episode in episodes}) == 5
     for episode in episodes:
@@ -93,7 +95,7 @@ def test_observations_are_flattened_row_by_row_everywhere(tmp_path):
     assert seen["shape"] == [2, 3]
     assert "C order" in seen["flattened"]
     assert "(2, 3) are flattened row by row" in (run / "README.md").read_text()
-    assert potstill.environments.registry.make("Walk-v0").observation_space.shape == (6,)
+    assert potstill.environments.make("Walk-v0").observation_space.shape == (6,)
 
 
 @pytest.mark.parametrize("env_id", ["Ant-v5", "Swimmer-v5", "Pendulum-v1"])
@@ -157,7 +159,7 @@ def test_an_interrupted_roll_out_goes_on(tmp_path, monkeypatch):
         collected(tmp_path, **options | {"steps": 90}, resume=True)
     collected(tmp_path, **options, resume=True)
     assert (run / "dataset.hdf5").read_bytes() == (whole / "dataset.hdf5").read_bytes()
-    assert {path.name for path in run.iterdir()} == {path.name for path in whole.iterdir()}
+    assert {path.name for path in run.iterdir()} == {path.name for path in whole.path.iterdir()}
     notes = [[json.loads(x)["step"] for x in (r / "metrics.jsonl").read_text().splitlines()] for r in (whole, run)]
     assert notes[0] == notes[1]
     with pytest.raises(PotstillError, match="finished: nothing to resume"):
@@ -184,7 +186,7 @@ def test_minari_gives_the_same_transitions(tmp_path, monkeypatch):
     assert dataset.total_steps == 150
     assert "author" not in papers
     assert papers["potstill"] == card_of(run)
-    assert sorted(path.name for path in run.iterdir() if path.is_dir()) == ["hopper-random-v0"]
+    assert sorted(path.name for path in run.path.iterdir() if path.is_dir()) == ["hopper-random-v0"]
 
 
 def test_minari_of_flattened_observations(tmp_path):
@@ -223,14 +225,18 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
     ("env_id", "options", "words"),
     [
         ("Wlak-v0", {}, ["unknown environment 'Wlak-v0'", "did you mean 'Walk-v0'"]),
-        ("Named-v0", {}, ["named parts (place, speed)", "FlattenObservation"]),
+        ("Named-v0", {}, ["dictionary observations with the parts place, speed", "FlattenObservation"]),
         ("Walk-v0", {"level": "medum"}, ["unknown level 'medum'", "did you mean 'medium'"]),
         ("Walk-v0", {"level": "policy"}, ["unknown level 'policy'"]),
         ("Walk-v0", {"level": "medium"}, ["Walk-v0 has no reference scores", "--medium-return"]),
         ("Walk-v0", {"level": "expert", "expert_score": 90.0}, ["no reference scores", "--expert-return"]),
         ("Hopper-v5", {"level": "medium", "medium_score": 20.0, "medium_return": 1.0}, ["give one of them"]),
-        ("Hopper-v5", {"level": "medium-expert", "expert_score": 20.0}, ["medium is to earn", "more than the expert"]),
-        ("Walk-v0", {"level": "random", "policy": "p.safetensors"}, ["--policy has no use with --level random"]),
+        (
+            "Hopper-v5",
+            {"level": "medium-expert", "expert_score": 20.0},
+            ["the medium policy is to earn", "more than the expert"],
+        ),
+        ("Walk-v0", {"level": "random", "policy": "p.safetensors"}, ["level random does not use a given policy"]),
         ("Hopper-v5", {"policy": "p.safetensors"}, ["acts on 6 numbers", "Hopper-v5 observes 11"]),
         ("Walk-v0", {"policy": "two.safetensors"}, ["gives actions of 2 numbers", "Walk-v0 takes 1"]),
         ("Walk-v0", {"environments": 0}, ["--environments 0", "at least 1"]),
@@ -268,3 +274,23 @@ def test_minari_data_into_a_relative_folder_are_reproduced(tmp_path, monkeypatch
     run = potstill.collect("Pendulum-v1", level="random", steps=60, format="minari", out="run")
     again = potstill.reproduce(run, out="again")
     assert json.loads((again / "reproduced.json").read_text())["same"]
+
+
+def plan(level, env_id="Hopper-v5", **options):
+    return make_plan(level, env_id, steps=100, training_steps=1000, **options)
+
+
+def test_the_plans_of_the_levels():
+    medium = -20.272305 + (3234.3 + 20.272305) / 3  # a third of the expert's score
+    assert plan(None) == CollectionPlan("replay", 100, {"policy": None})
+    assert plan(None, policy_given=True) == CollectionPlan("policy", actors=("policy",))
+    assert plan("random", "Walk-v0") == CollectionPlan("random", actors=("random",))
+    assert plan("medium").goals["medium"] == pytest.approx(medium)
+    assert plan("medium-replay", medium=Goal(raw_return=5.0)) == CollectionPlan("medium-replay", 100, {"medium": 5.0})
+    both = plan("medium-expert", medium=Goal(raw_return=5.0))
+    assert both == CollectionPlan("medium-expert", 1000, {"medium": 5.0, "expert": None}, ("medium", "expert"))
+    assert plan("expert", policy_given=True) == CollectionPlan("expert", actors=("expert",))
+    with pytest.raises(PotstillError, match="one of them is needed"):
+        Goal(score=1.0, raw_return=2.0)
+    with pytest.raises(PotstillError, match=r"SacSettings.threads 0: at least 1"):
+        SacSettings(threads=0)

@@ -1,13 +1,20 @@
 """The commands from end to end, on the bundled data and on logs without an environment."""
 
 import dataclasses
+import inspect
 import json
+import re
+import shutil
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import potstill
 from potstill.bundled import BUNDLED
+from potstill.cli import COMMANDS
+from potstill.distillation import KernelDescent, QGap, Solver, Unroll
 from potstill.errors import PotstillError
 
 QUICK = {"size": 64, "steps": 40, "batch": 512, "students": 3, "episodes": 3, "curve_points": 2}
@@ -37,7 +44,7 @@ def test_a_small_distillation_earns_its_floor(run):
 
 
 def test_what_the_folder_holds(run):
-    names = {path.name for path in run.iterdir()}
+    names = {path.name for path in run.path.iterdir()}
     assert {"config.json", "metrics.jsonl", "result.json", "distillate.safetensors", "curve.png"} <= names
     assert not [name for name in names if name.endswith(".partial")]
     assert json.loads((run / "config.json").read_text())["size"] == 64
@@ -47,11 +54,11 @@ def test_what_the_folder_holds(run):
 
 def test_the_distillate_says_where_it_comes_from(run):
     distillate = potstill.load(run)
-    papers = distillate.metadata
+    metadata = distillate.metadata
     data = potstill.load_dataset("hopper-medium-replay")
-    assert papers["dataset"]["sha256"] == data.content_hash
-    assert papers["teacher"]["dataset_hash"] == data.content_hash
-    assert papers["command"].startswith("potstill distill hopper-medium-replay")
+    assert metadata["dataset"]["sha256"] == data.content_hash
+    assert metadata["teacher"]["dataset_hash"] == data.content_hash
+    assert metadata["command"].startswith("potstill distill hopper-medium-replay")
     assert len(distillate) == 64
     assert (np.abs(distillate.actions) <= 1.0).all()
     observation = data.observations[0]
@@ -66,8 +73,6 @@ def test_reproduce_gives_the_same_bytes(run, tmp_path, capsys):
 
 
 def test_reproduce_says_when_they_differ(run, tmp_path):
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     config = json.loads((copy / "config.json").read_text())
@@ -90,18 +95,23 @@ def test_collected_data_are_reproduced_by_their_rows(tmp_path):
 
 def test_evaluate_trains_students_by_the_settings_in_the_file(run, tmp_path, monkeypatch):
     """Not by what the recipe's name means today, nor without the step size that was learned with the pairs."""
-    from potstill.students import training as clone
+    from potstill.students import ensemble
 
     made = potstill.load(run)
-    papers = made.metadata | {"student": made.metadata["student"] | {"steps": 7, "learning_rate": 0.05}}
-    path = dataclasses.replace(made, metadata=papers).save(tmp_path / "own.safetensors")
-    seen, train = [], clone.train_students
+    metadata = made.metadata | {"student": made.metadata["student"] | {"steps": 7, "learning_rate": 0.05}}
+    path = dataclasses.replace(made, metadata=metadata).save(tmp_path / "own.safetensors")
+    seen, train = [], ensemble.train_networks
     monkeypatch.setattr(
-        clone, "train_students", lambda keys, pairs, recipe: seen.append(recipe) or train(keys, pairs, recipe)
+        ensemble, "train_networks", lambda keys, pairs, recipe: seen.append(recipe) or train(keys, pairs, recipe)
     )
     potstill.evaluate(path, students=1, episodes=1, out=tmp_path / "own")
     potstill.evaluate(path, students=1, episodes=1, recipe="paper", out=tmp_path / "paper")
-    assert [(recipe.steps, recipe.learning_rate) for recipe in seen] == [(7, 0.05), (100, 0.1)]
+    own = potstill.Recipe(steps=5, layers=3, optimiser="adamw")
+    evaluated = potstill.evaluate(path, students=1, episodes=1, recipe=own, out=tmp_path / "value")
+    assert [(recipe.steps, recipe.learning_rate) for recipe in seen] == [(7, 0.05), (100, 0.1), (5, 0.1)]
+    assert seen[-1] == own
+    assert evaluated.result.recipe == "custom"
+    assert evaluated.config["recipe"]["layers"] == 3
 
 
 @pytest.mark.parametrize("given", [{"teacher": "t.safetensors"}, {"download": True}, {"action_scale": 0.5}])
@@ -185,18 +195,129 @@ def test_collect_trains_sac(tmp_path):
 
 
 def test_interrupted_distillation_keeps_its_last_point(logs, tmp_path, monkeypatch):
-    from potstill.distillation import outer_loop as distillation
+    from potstill.commands import distill as command
 
-    steps = distillation.outer_steps
+    optimise = command.optimise_pairs
 
-    def interrupted(*args):
-        for step, *rest in steps(*args):
-            if step == 7:
+    def interrupted(*args, **parts):
+        for iterate in optimise(*args, **parts):
+            if iterate.step == 7:
                 raise KeyboardInterrupt
-            yield step, *rest
+            yield iterate
 
-    monkeypatch.setattr(distillation, "outer_steps", interrupted)
+    monkeypatch.setattr(command, "optimise_pairs", interrupted)
     with pytest.raises(KeyboardInterrupt):
         potstill.distill(logs[0], teacher=logs[1], size=8, steps=8, curve_points=5, batch=32, out=tmp_path / "run")
     assert potstill.load(tmp_path / "run").metadata["steps"] == 6
     assert not (tmp_path / "run" / "result.json").exists()
+
+
+def absolute(student_actions, batch, teacher):
+    """‖π(s) − π*(s)‖₁ of each state."""
+    return jnp.abs(student_actions - batch.teacher_actions).sum(-1)
+
+
+BRIEF = {"size": 6, "steps": 2, "batch": 32, "students": 1, "curve_points": 2}
+
+
+def test_objects_go_wherever_names_go(logs, tmp_path):
+    """Those with a name are recorded by it, and the run can be reproduced from its record."""
+    data, teacher = logs
+    student = potstill.Recipe(steps=7, layers=3, width=16, initialisation="he")
+    parts = {"solver": Unroll(student, window=3), "objective": QGap(critics="mean", weight=2.0)}
+    run = potstill.distill(data, teacher=teacher, out=tmp_path / "run", **BRIEF, **parts)
+    distillate = potstill.load(run)
+    assert distillate.recipe == student
+    names = {name: distillate.metadata[name] for name in ("objective", "solver", "recipe")}
+    assert names == {"objective": "q-gap-mean", "solver": "unroll", "recipe": "custom"}
+    assert run.config["objective"] == {"name": "q-gap-mean", "weight": 2.0}
+    assert run.config["solver"] == "unroll"
+    assert run.config["unroll"] == {"window": 3, "random_window": False}
+    assert run.config["recipe"]["layers"] == 3
+    command = distillate.metadata["command"]
+    for words in ("--solver.window 3", "--objective q-gap-mean --objective.weight 2.0", "--recipe.layers 3"):
+        assert words in command
+    again = potstill.reproduce(run, out=tmp_path / "again")
+    assert (again / "distillate.safetensors").read_bytes() == (run / "distillate.safetensors").read_bytes()
+
+
+def test_a_recipe_by_value_is_the_recipe_of_its_name(logs, tmp_path):
+    data, teacher = logs
+    run, named = (
+        potstill.distill(data, teacher=teacher, recipe=recipe, out=tmp_path / str(i), **BRIEF)
+        for i, recipe in enumerate((potstill.RECIPES["plain"], "plain"))
+    )
+    assert run.config["recipe"] == "plain"
+    assert (run / "distillate.safetensors").read_bytes() == (named / "distillate.safetensors").read_bytes()
+
+
+def test_an_objective_without_a_name_is_recorded_but_not_rerun(logs, tmp_path):
+    data, teacher = logs
+    run = potstill.distill(data, teacher=teacher, objective=absolute, out=tmp_path / "run", **BRIEF)
+    name = f"{__name__}:absolute"
+    assert run.config["objective"] == {"python": name}
+    metadata = potstill.load(run).metadata
+    assert metadata["objective"] == name
+    assert metadata["settings"]["objective"] == {"python": name}
+    assert run.result.curve[-1].held_out_loss > 0
+    with pytest.raises(PotstillError, match=f"{name} was given in Python: only parts with a name") as caught:
+        potstill.reproduce(run, out=tmp_path / "again")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_solver_without_a_name_is_recorded_but_not_rerun(logs, tmp_path):
+    @dataclasses.dataclass(frozen=True)
+    class Nearest(Solver):
+        def __call__(self, pairs, states, key):
+            distances = ((states[:, None] - pairs.states[None]) ** 2).sum(-1)
+            return jax.nn.softmax(-10.0 * distances) @ jnp.clip(pairs.actions, -1.0, 1.0)
+
+    data, teacher = logs
+    run = potstill.distill(data, teacher=teacher, solver=Nearest(), out=tmp_path / "run", **BRIEF)
+    assert "Nearest" in run.config["solver"]["python"]
+    assert potstill.load(run).recipe == potstill.RECIPES["default"]
+    with pytest.raises(PotstillError, match="was given in Python"):
+        potstill.reproduce(run, out=tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"siz": 3}, "unknown option of distill 'siz': did you mean 'size'"),
+        ({"size": "3"}, r"--size is '3' \(str\): int is needed"),
+        ({"size": 2.5}, r"--size is 2\.5 \(float\): int is needed"),
+        ({"widths": 64}, r"--widths is 64 \(int\): tuple of int is needed"),
+        ({"out": 3}, r"--out is 3 \(int\): Path or str or None is needed"),
+        ({"optimiser": "adma"}, "unknown --optimiser 'adma': did you mean 'adam'"),
+        ({"solver": 3}, "a solver of type int: a name or a potstill.distillation.Solver is needed"),
+        ({"objective": 3}, "an objective of type int: a name or a function is needed"),
+        ({"recipe": 3}, r"recipe.* is 3 \(int\): Recipe is needed|recipe of type int"),
+        ({"solver": KernelDescent}, "a solver of type"),
+        ({"weighting": "rangd"}, "did you mean 'ranged'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_a_wrong_argument_gets_one_line(unchecked, tmp_path, options, message):
+    with pytest.raises(PotstillError, match=message) as caught:
+        potstill.distill("hopper-medium-replay", **{"out": tmp_path / "run", **options})
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_arguments_missing_and_too_many():
+    for arguments in ((), ("hopper-medium-replay", "teacher")):
+        with pytest.raises(PotstillError, match=r"potstill\.distill: .*argument"):
+            potstill.distill(*arguments)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_shows_and_explains_its_options(name):
+    function, config = getattr(potstill, name), COMMANDS[name]
+    shown = inspect.signature(function).parameters
+    assert list(shown) == [field.name for field in dataclasses.fields(config)]
+    for field in dataclasses.fields(config):
+        default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+        assert shown[field.name].default == default
+        assert re.search(rf"^ {{8}}{field.name}: \S", function.__doc__, flags=re.M), field.name
+    assert function.__doc__.index("Args:") < function.__doc__.index("Returns:")

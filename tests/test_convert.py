@@ -12,11 +12,12 @@ from potstill.cli import main
 from potstill.commands import convert as command
 from potstill.config import ConvertConfig
 from potstill.data import streaming
+from potstill.data.bounds import ActionBounds
 from potstill.data.formats import d4rl
 from potstill.data.formats.d4rl import write_d4rl
 from potstill.data.mapped import HEADER, ROWS
 from potstill.data.registry import load_dataset
-from potstill.data.selection import Part, check_alike
+from potstill.data.selection import Part, check_compatible
 from potstill.data.transitions import COLUMNS
 from potstill.errors import PotstillError
 
@@ -96,10 +97,10 @@ def test_drawn_rows_are_cut_where_the_next_is_missing(source, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--min-return 1e9", "no episode has a return between 1e+09 and inf: they lie in ["),
-        ("--episodes 13", "--episodes 13: only 12 are left to draw from"),
-        ("--rows 301", "--rows 301: only 300 are left to draw from"),
-        ("--best-episodes 0", "--best-episodes 0.0: inside (0, 1] is needed"),
+        ("--min-return 1e9", "no episode has a return between 1e+09 and inf: the returns lie in ["),
+        ("--episodes 13", "13 episodes: only 12 are left to draw from"),
+        ("--rows 301", "301 rows: only 300 are left to draw from"),
+        ("--best-episodes 0", "--best-episodes 0.0: a share in (0, 1] is needed"),
         ("--episodes 0", "at least 1 is needed"),
         ("nothing-there.npz", "nothing-there.npz: no such file"),
     ],
@@ -116,16 +117,19 @@ def test_datasets_that_do_not_fit_together(source, data, tmp_path):
     logs, columns = ordered(data), ("observations", "next_observations")
     wide = dataclasses.replace(logs, **{key: np.tile(getattr(logs, key), 2)[:, :4] for key in columns})
     other = write_npz(tmp_path / "wide.npz", wide)
-    with pytest.raises(PotstillError, match=r"wide.npz does not fit .*one.npz: states 4, not 3"):
+    with pytest.raises(PotstillError, match=r"wide.npz does not fit .*one.npz: state components 4, not 3"):
         potstill.convert((source, other), out=tmp_path / "out")
     part = Part.of(logs, "a", "a")
     for change, message in (
         ({"env_id": "Hopper-v5"}, "environment Hopper-v5, not None"),
-        ({"high": np.array([1, 2], np.float32)}, r"greatest actions \[1.0, 2.0\], not \[1.0, 1.0\]"),
-        ({"low": -np.ones(1, np.float32), "high": np.ones(1, np.float32)}, "actions 1, not 2"),
+        (
+            {"bounds": ActionBounds(-np.ones(2), np.array([1.0, 2.0]))},
+            r"highest actions \[1.0, 2.0\], not \[1.0, 1.0\]",
+        ),
+        ({"bounds": ActionBounds.unit(1)}, "action components 1, not 2"),
     ):
         with pytest.raises(PotstillError, match=f"b does not fit a: {message}"):
-            check_alike([part, dataclasses.replace(part, source="b", **change)])
+            check_compatible([part, dataclasses.replace(part, source="b", **change)])
     with pytest.raises(PotstillError, match="no datasets named"):
         potstill.convert(())
     assert not (tmp_path / "out").exists()
@@ -149,13 +153,13 @@ def test_nothing_half_written_stays(source, tmp_path, monkeypatch):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(command, "kept_parts", interrupted)
+    monkeypatch.setattr(command, "read_kept", interrupted)
     with pytest.raises(KeyboardInterrupt):
         potstill.convert(source, out=folder, force=True)
     assert (folder / HEADER).read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"one.npz", "out"}
     columns = {name: getattr(load_dataset(source), name)[:9] for name in COLUMNS}
-    monkeypatch.setattr(command, "kept_parts", lambda data, rows: [columns])
+    monkeypatch.setattr(command, "read_kept", lambda data, rows: [columns])
     with pytest.raises(PotstillError, match="truncated"):
         potstill.convert(source, out=tmp_path / "short")
     assert {path.name for path in tmp_path.iterdir()} == {"one.npz", "out"}
@@ -165,7 +169,7 @@ def test_no_space_is_one_line(source, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(command, "kept_parts", full)
+    monkeypatch.setattr(command, "read_kept", full)
     with pytest.raises(PotstillError, match=r"cannot write .*rows.npy: No space left on device"):
         potstill.convert(source, out=tmp_path / "out")
 

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill.data import checks
+from potstill.data.bounds import ActionBounds
 from potstill.data.formats.d4rl import read_d4rl, write_d4rl
-from potstill.data.formats.layouts import qlearning_rows
+from potstill.data.formats.qlearning import qlearning_rows
 from potstill.data.registry import load_dataset
+from potstill.data.selection import Part, Selection, select_rows
 from potstill.data.split import held_out_rows, training_rows
 from potstill.errors import PotstillError
 
@@ -35,10 +37,10 @@ def test_the_rule_by_hand():
     columns["timeouts"] = np.array([False, False, False, True, False, False])
     rows = qlearning_rows(columns, source="hand")
     # row 3 timed out: no next state; row 5 is the last; row 2's next state is row 3's
-    np.testing.assert_array_equal(rows["observations"], columns["observations"][[0, 1, 2, 4]])
-    np.testing.assert_array_equal(rows["next_observations"], columns["observations"][[1, 2, 3, 5]])
-    np.testing.assert_array_equal(rows["terminations"], [False, True, False, False])
-    np.testing.assert_array_equal(rows["truncations"], [False, False, True, True])
+    np.testing.assert_array_equal(rows.observations, columns["observations"][[0, 1, 2, 4]])
+    np.testing.assert_array_equal(rows.next_observations, columns["observations"][[1, 2, 3, 5]])
+    np.testing.assert_array_equal(rows.terminations, [False, True, False, False])
+    np.testing.assert_array_equal(rows.truncations, [False, False, True, True])
 
 
 def test_without_timeouts_a_counter_decides():
@@ -47,8 +49,8 @@ def test_without_timeouts_a_counter_decides():
     columns["terminals"] = np.arange(2500) == 299
     rows = qlearning_rows(columns, source="hand")
     # episodes: 300 rows by termination, 1000 by count, 1000 by count, 200 at the end of the file
-    assert len(rows["rewards"]) == 2500 - 2 - 1
-    assert rows["truncations"].sum() == 3
+    assert len(rows.rewards) == 2500 - 2 - 1
+    assert rows.truncations.sum() == 3
 
 
 def test_hdf5_and_npz_give_the_same_transitions(tmp_path, columns):
@@ -98,7 +100,7 @@ def test_bad_columns(tmp_path, columns):
     path = tmp_path / "x.hdf5"
     check_fails(write(path, {k: v for k, v in columns.items() if k != "rewards"}), "no array 'rewards'")
     done = {("dones" if k == "terminals" else k): v for k, v in columns.items()}
-    check_fails(write(path, done), "no array 'terminals', and 'dones' does not tell terminations from time-outs")
+    check_fails(write(path, done), "no array 'terminals', and 'dones' does not distinguish terminations from time-outs")
     check_fails(write(path, columns | {"rewards": columns["rewards"][:-1]}), "unequal", "rewards 59")
     check_fails(write(path, columns | {"actions": np.zeros((60, 1), np.int64)}), "discrete action space")
     check_fails(write(path, columns | {"rewards": np.array([b"x"] * 60)}), "'rewards'", "numbers are needed")
@@ -179,10 +181,10 @@ def test_any_time_outs_in_any_chunk(flags):
             return
         rows = qlearning_rows(columns, source="hand")
     for key in ("observations", "actions", "rewards"):
-        np.testing.assert_array_equal(rows[key], columns[key][wanted[:, 0]])
-    np.testing.assert_array_equal(rows["next_observations"], columns["observations"][wanted[:, 1]])
-    np.testing.assert_array_equal(rows["terminations"], wanted[:, 2])
-    np.testing.assert_array_equal(rows["truncations"], wanted[:, 3])
+        np.testing.assert_array_equal(getattr(rows, key), columns[key][wanted[:, 0]])
+    np.testing.assert_array_equal(rows.next_observations, columns["observations"][wanted[:, 1]])
+    np.testing.assert_array_equal(rows.terminations, wanted[:, 2])
+    np.testing.assert_array_equal(rows.truncations, wanted[:, 3])
 
 
 @pytest.mark.parametrize("options", [{}, {"compression": "gzip"}, {"chunks": (7, 3)}, {"chunks": (60, 1)}])
@@ -197,3 +199,35 @@ def test_chunks_read_what_is_there(tmp_path, columns, monkeypatch, options):
     check_fails(write(tmp_path / "c.hdf5", columns), "inf in column observations[1], row 45")
     columns["observations"] = np.where(np.isinf(columns["observations"]), 1e300, columns["observations"].astype(float))
     check_fails(write(tmp_path / "c.hdf5", columns), "1e+300 in column observations[1], row 45 is beyond float32")
+
+
+def part(returns, lengths, source="a"):
+    sizes = {"state_size": 3, "bounds": ActionBounds.unit(2), "env_id": None, "sha256": ""}
+    return Part(source, source, **sizes, lengths=np.array(lengths), returns=np.array(returns, float))
+
+
+def test_a_selection_by_hand():
+    """Returns 1 … 6 in episodes of 1, 2, 3 rows: the range keeps 2 … 5, half of these are 4 and 5."""
+    parts = [part([1, 2, 3], [1, 2, 3]), part([6, 5, 4], [1, 2, 3], "b")]
+    kept = select_rows(parts, Selection(min_return=2.0, max_return=5.0))
+    assert [mask.tolist() for mask in kept] == [[False] + [True] * 5, [False] + [True] * 5]
+    kept = select_rows(parts, Selection(min_return=2.0, max_return=5.0, best_episodes=0.5))
+    assert [mask.sum() for mask in kept] == [0, 5]
+    assert sum(mask.sum() for mask in select_rows(parts, Selection(rows=7))) == 7
+    episodes = np.concatenate(select_rows(parts, Selection(episodes=2, seed=4)))
+    assert np.add.reduceat(episodes, [0, 1, 3, 6, 7, 9]).astype(bool).sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rows": 13}, "13 rows: only 12 are left"),
+        ({"episodes": 7}, "7 episodes: only 6 are left"),
+        ({"min_return": 7.0}, r"between 7 and inf: the returns lie in \[1, 6\]"),
+        ({"rows": 0}, "Selection.rows 0: at least 1"),
+        ({"best_episodes": 1.5}, "Selection.best_episodes 1.5"),
+    ],
+)
+def test_what_a_selection_refuses(options, message):
+    with pytest.raises(PotstillError, match=message):
+        select_rows([part([1, 2, 3, 4, 5, 6], [1, 2, 3, 1, 2, 3])], Selection(**options))

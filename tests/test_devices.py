@@ -1,4 +1,4 @@
-"""Sharing the work: two devices of one process, and two processes, give what one device gives."""
+"""Splitting the work: two devices of one process, and two processes, give what one device gives."""
 
 import json
 import os
@@ -14,30 +14,31 @@ import pytest
 from potstill.errors import PotstillError
 from potstill.runtime import devices
 
-# Distils with each solver in every way of sharing, trains students, prints all the numbers.
+# Distils in every way of splitting the work, trains students, prints all the numbers.
 PROGRAM = """
-import dataclasses, json, sys
+import json, sys
 import jax, numpy as np
-from potstill.students import training as clone
+from potstill.distillation import KernelDescent, OuterSettings, PolicyCloning, Schedule, StateTable, Sweep, Unroll
+from potstill.distillation import initial_pairs, optimise_pairs
 from potstill.runtime import devices
-from potstill.config import DistillConfig
-from potstill.distillation.outer_loop import outer_steps
-from potstill.distillation.objectives import Batch
-from potstill.students.recipe import RECIPES, Recipe
+from potstill.students import Recipe
+from potstill.students.training import train_networks
 
-devices.use(int(sys.argv[1]) or None)
-RECIPES["small"] = Recipe(steps=10, width=16, momentum=0.9)
+devices.use_devices(int(sys.argv[1]) or None)
+small = Recipe(steps=10, width=16, momentum=0.9)
 rng = np.random.default_rng(0)
 draw = lambda *shape: jax.numpy.asarray(rng.uniform(-0.9, 0.9, size=shape), "float32")
-table = Batch(draw(40, 3), draw(40, 2), draw(40, 2), draw(40, 1), draw(40) + 1.0, jax.numpy.ones(()))
-base = DistillConfig("x", size=8, steps=3, batch=16, objective="pbc", recipe="small")
-ways = [dict(solver="kernel"), dict(solver="unroll"), dict(solver="sweep", starts=2, widths=(8,))]
+table = StateTable(draw(40, 3), draw(40, 2), draw(40, 2), draw(40, 1), draw(40) + 1.0, jax.numpy.ones(()))
+first = initial_pairs(table, 8, rng=np.random.default_rng(0))
+ways = [(KernelDescent, {}), (Unroll, {}), (Sweep, {"initialisations": 2, "widths": (8,)})]
 found = {"devices": jax.device_count()}
-for i, way in enumerate(ways):
-    *_, (_, pairs, figures) = outer_steps(dataclasses.replace(base, **way), table, None)
-    found[f"pairs {i}"] = np.concatenate([np.ravel(x) for x in (*pairs[:2], figures["loss"])]).tolist()
-devices.part()
-students = clone.train_students(jax.random.split(jax.random.key(0), 4), pairs, RECIPES["small"])
+for i, (solver, settings) in enumerate(ways):
+    parts = {"objective": PolicyCloning(), "solver": solver(small), "schedule": Schedule(3)}
+    settings = OuterSettings(batch=16, **settings)
+    *_, last = optimise_pairs(first, table, None, **parts, settings=settings, key=jax.random.key(0))
+    found[f"pairs {i}"] = np.concatenate([np.ravel(x) for x in (*last.pairs[:2], last.metrics["loss"])]).tolist()
+devices.disconnect()
+students = train_networks(jax.random.split(jax.random.key(0), 4), last.pairs, small)
 found["students"] = np.concatenate([np.ravel(x) for x in jax.tree.leaves(students)]).tolist()
 print(json.dumps(found))
 """
@@ -88,13 +89,13 @@ def test_two_processes_give_what_one_gives(alone):
 def test_too_late_to_ask_for_devices():
     assert jax.device_count() < 64  # starts JAX
     with pytest.raises(PotstillError, match="--devices 64: JAX has"):
-        devices.use(64)
+        devices.use_devices(64)
 
 
 def test_a_coordinator_alone_is_not_enough(monkeypatch):
     monkeypatch.setenv(devices.COORDINATOR, "127.0.0.1:1")
     with pytest.raises(PotstillError, match="JAX_NUM_PROCESSES and JAX_PROCESS_ID must be numbers"):
-        devices.use(None)
+        devices.use_devices(None)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")

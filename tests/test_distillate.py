@@ -1,3 +1,5 @@
+"""The distillate: its file, what it refuses to read, and the students it trains."""
+
 import dataclasses
 import json
 
@@ -9,19 +11,18 @@ from potstill.data.transitions import Normaliser
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
 from potstill.runtime import storage
-from potstill.runtime.run_folder import to_json
-from potstill.students.recipe import RECIPES, Recipe
+from potstill.students import RECIPES, Recipe
 
 
 def make(states=11, actions=3, pairs=256):
     rng = np.random.default_rng(0)
-    papers = dict.fromkeys(("env_id", "dataset", "objective", "solver", "potstill"), "x") | {"recipe": "default"}
+    metadata = dict.fromkeys(("env_id", "dataset", "objective", "solver", "potstill"), "x") | {"recipe": "default"}
     return Distillate(
         rng.normal(size=(pairs, states)).astype(np.float32),
         rng.uniform(-1, 1, size=(pairs, actions)).astype(np.float32),
         Normaliser.identity(states),
         ActionBounds.unit(actions),
-        papers,
+        metadata,
     )
 
 
@@ -44,14 +45,47 @@ def test_students_from_the_file_alone(tmp_path):
     np.testing.assert_array_equal(policy(distillate.states), distillate.train_student(seed=1)(distillate.states))
 
 
+def with_student(distillate, student):
+    return dataclasses.replace(distillate, metadata={**distillate.metadata, "student": student})
+
+
 def test_a_distillate_brings_its_own_recipe():
     distillate = make(pairs=16)
     assert distillate.recipe == RECIPES["default"]
-    own = Recipe(steps=7, width=24)
-    assert dataclasses.replace(distillate, metadata={**distillate.metadata, "student": to_json(own)}).recipe == own
-    for name, value in (("widht", 24), ("width", "24"), ("width", None)):
-        with pytest.raises(PotstillError, match=f"recipe setting '?{name}"):
-            _ = dataclasses.replace(distillate, metadata={**distillate.metadata, "student": {name: value}}).recipe
+    for own in (Recipe(steps=7, width=24), Recipe(layers=5, optimiser="adamw", initialisation="he")):
+        assert with_student(distillate, own.to_metadata()).recipe == own
+
+
+@pytest.mark.parametrize(
+    ("student", "message"),
+    [
+        ({"widht": 24}, "unknown recipe setting 'widht': did you mean 'width'"),
+        ({"width": "24"}, r"Recipe\.width is '24' \(str\): int is needed"),
+        ({"width": None}, r"Recipe\.width is None"),
+        ({"start": "lecum"}, "did you mean 'lecun'"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(unchecked, student, message):
+    with pytest.raises(PotstillError, match=message):
+        _ = with_student(make(pairs=16), student).recipe
+
+
+def test_a_recipe_of_0_1_is_read():
+    """As files of 0.1 hold it: the key ``start``, no weight decay."""
+    stored = {"steps": 300, "learning_rate": 0.03, "optimiser": "sgd", "momentum": 0.9, "width": 128, "towers": 16}
+    stored |= {"layers": 4, "residual": False, "start": "orthogonal", "output_gain": 2.0, "sampled": False}
+    assert with_student(make(pairs=16), stored).recipe == RECIPES["default"]
+
+
+def test_students_of_another_recipe_by_name_and_by_value():
+    distillate = make(pairs=16)
+    own = Recipe(steps=5, layers=3, optimiser="adamw", learning_rate=1e-3, width=24)
+    policy = distillate.train_student(seed=0, recipe=own)
+    assert [layer["weight"].shape for layer in policy.layers] == [(11, 24), (24, 24), (24, 3)]
+    by_name, by_value = (distillate.train_student(0, recipe)(distillate.states) for recipe in ("wide", RECIPES["wide"]))
+    np.testing.assert_array_equal(by_name, by_value)
+    with pytest.raises(PotstillError, match="did you mean 'wide'"):
+        distillate.train_student(recipe="wid")
 
 
 def check_fails(path, *words):
@@ -73,13 +107,13 @@ def test_what_is_refused(tmp_path):
     check_fails(path, "format version 9", "upgrade")
     storage.save(path, "policy", {"x": np.zeros(2)}, {})
     check_fails(path, "not a distillate but policy")
-    arrays, papers = {"states": np.zeros((2, 3), np.float32)}, make().metadata
-    storage.save(path, "distillate", arrays, papers)
+    arrays, metadata = {"states": np.zeros((2, 3), np.float32)}, make().metadata
+    storage.save(path, "distillate", arrays, metadata)
     check_fails(path, "lacks the array")
-    storage.save(path, "distillate", {**_arrays(), "actions": np.zeros((9, 3), np.float32)}, papers)
+    storage.save(path, "distillate", {**_arrays(), "actions": np.zeros((9, 3), np.float32)}, metadata)
     check_fails(path, "do not fit")
     storage.save(path, "distillate", _arrays(), {"recipe": "default"})
-    check_fails(path, "lack 'env_id'")
+    check_fails(path, "the metadata lacks 'env_id'")
 
 
 def _arrays():
@@ -117,6 +151,6 @@ def test_metadata_are_json(tmp_path):
     head = path.read_bytes()
     size = int.from_bytes(head[:8], "little")
     header = json.loads(head[8 : 8 + size])["__metadata__"]
-    papers = json.loads(header["potstill"])
-    assert papers["format"] == "distillate"
-    assert papers["metadata"]["recipe"] == "default"
+    metadata = json.loads(header["potstill"])
+    assert metadata["format"] == "distillate"
+    assert metadata["metadata"]["recipe"] == "default"

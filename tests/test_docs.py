@@ -1,7 +1,8 @@
-"""What the documents show is run: examples, README's Python, docstrings; numbers come from results."""
+"""The documentation holds: examples, Python blocks and docstrings run, links and commands exist, limits are kept."""
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 import runpy
@@ -14,53 +15,96 @@ import pytest
 import potstill
 
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+GENERATED = (DOCS / "reference" / "python", DOCS / "reference" / "commands")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES += sorted(path for path in DOCS.rglob("*.md") if path.parent not in GENERATED)
 MODULES = [m.name for m in pkgutil.walk_packages(potstill.__path__, "potstill.") if "__main__" not in m.name]
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.S | re.M)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    sys.path.insert(0, str(DOCS / "_extensions"))
+    yield importlib.import_module("reference")
+    sys.path.pop(0)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
 def test_examples_run(path, monkeypatch, capsys):
-    from potstill.distillation.objectives import OBJECTIVES
-
     monkeypatch.setattr(sys, "argv", [path.name])
-    before = dict(OBJECTIVES)
     runpy.run_path(str(path), run_name="__main__")
-    OBJECTIVES.clear()
-    OBJECTIVES.update(before)
     assert capsys.readouterr().out.strip()
     assert len(path.read_text().splitlines()) <= 80
 
 
-def test_readme_python_runs(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name != "CONTRIBUTING.md" and blocks(page, "python")],
+    ids=lambda page: page.stem,
+)
+def test_python_on_pages_runs(page, tmp_path, monkeypatch):
+    """The blocks of a page run one after another; a block marked ``py`` is shown only."""
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
-    assert capsys.readouterr().out
+    names = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, page.name, "exec"), names)
 
 
 def test_readme_commands_exist():
     readme, makefile = ((ROOT / name).read_text() for name in ("README.md", "Makefile"))
-    for target in re.findall(r"^    make (\w+)", readme, flags=re.M):
-        assert f"\n{target}:" in makefile
-    from potstill.cli import COMMANDS
+    targets = re.findall(r"^    make (\w+)", readme, flags=re.M)
+    assert {"demo", "test"} <= set(targets)
+    assert all(f"\n{target}:" in makefile for target in targets)
 
-    used = set(re.findall(r"potstill (\w+) [\w./-]+\.hdf5|potstill (\w+) runs", readme))
+
+def test_commands_on_pages_exist(reference):
+    known = dict(reference.command_pages())
+    lines = [line for page in PAGES for block in blocks(page, "bash") for line in block.splitlines()]
+    used = [match[1].partition("#")[0] for line in lines if (match := re.search(r"(?:^|\s)potstill (\w.*)", line))]
     assert used
-    assert {name for pair in used for name in pair if name} <= set(COMMANDS)
+    for words in used:
+        name, *rest = words.split()
+        assert name in known, words
+        for option in re.findall(r"--([\w-]+)", " ".join(rest)):
+            assert f"--{option}" in known[name], f"{words}: {option}"
+
+
+def test_public_names_have_a_page_and_a_docstring(reference):
+    names = reference.documented()
+    assert {f"potstill.{name}" for name in potstill.__all__} <= set(names)
+    for full in set(names.values()):
+        value = reference.value_of(full)
+        assert not inspect.ismodule(value), f"{full} is hidden by a module of the same name"
+        if inspect.isclass(value) or inspect.isroutine(value):
+            assert reference.summary(value), f"{full} has no docstring"
 
 
 def test_numbers_come_from_results():
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "pages", "--check"], capture_output=True, text=True, check=False, cwd=ROOT
+        [sys.executable, "-m", "benchmarks", "check"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_links_lead_somewhere():
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[\w-]+)?\)", page.read_text()):
+            path = (page.parent / target).resolve()
+            assert path.exists() or path.parent in GENERATED, f"{page.name}: {target}"
+
+
+def test_readme_is_one_screen():
+    before_more = (ROOT / "README.md").read_text().split("\n## More\n")[0]
+    assert len(before_more.split()) <= 450
+
+
+def test_changelog_is_short():
+    first = (ROOT / "CHANGELOG.md").read_text().split("\n## 0.1.0\n")[1].strip()
+    assert len([line for line in first.splitlines() if line.strip()]) <= 15
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -10,6 +10,7 @@ import pytest
 import potstill
 from potstill.cli import main
 from potstill.errors import PotstillError
+from potstill.exports import ExportFormat, npz
 from potstill.exports.card import card
 
 
@@ -29,9 +30,11 @@ def check_fails(distillate, path, *words, **options):
 
 
 def test_what_is_refused(tmp_path, distillate):
-    check_fails(distillate, tmp_path / "hopper", "no format", ".parquet", "minari")
-    check_fails(distillate, tmp_path / "hopper.csv", "no format ends in '.csv'")
-    check_fails(distillate, tmp_path / "hopper", "unknown format 'parket'", "did you mean 'parquet'?", format="parket")
+    check_fails(distillate, tmp_path / "hopper", "no export format", ".parquet", "minari")
+    check_fails(distillate, tmp_path / "hopper.csv", "no export format has the suffix '.csv'")
+    check_fails(
+        distillate, tmp_path / "hopper", "unknown export format 'parket'", "did you mean 'parquet'?", format="parket"
+    )
     (tmp_path / "file").touch()
     check_fails(distillate, tmp_path / "file" / "hopper.npz", "cannot write", "file")
     broken = replace(distillate, states=distillate.states.copy())
@@ -78,7 +81,7 @@ def test_a_folder_of_other_things_is_kept(tmp_path, distillate):
     assert (folder / "notes.txt").read_text() == "precious"
     assert (folder / "README.md").read_text(encoding="utf-8") == card(distillate)
     (folder / "data" / "train-00000-of-00001.parquet").unlink()
-    check_fails(distillate, folder, "holds other things", format="parquet", force=True)
+    check_fails(distillate, folder, "holds other files", format="parquet", force=True)
     (tmp_path / "file").touch()
     check_fails(distillate, tmp_path / "file", "is a file", format="parquet", force=True)
 
@@ -90,8 +93,6 @@ def test_a_minari_dataset_needs_a_name(tmp_path, distillate):
 
 
 def test_nothing_half_written_is_left(tmp_path, distillate, monkeypatch):
-    from potstill.exports import npz
-
     potstill.export(distillate, tmp_path / "old.npz")
     before = (tmp_path / "old.npz").read_bytes()
 
@@ -99,7 +100,7 @@ def test_nothing_half_written_is_left(tmp_path, distillate, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(npz, "write", fail)
+    monkeypatch.setattr(npz, "FORMAT", ExportFormat(fail, suffixes=(".npz",)))
     check_fails(distillate, tmp_path / "new.npz", "cannot write", "No space left on device")
     check_fails(distillate, tmp_path / "old.npz", "No space left on device", force=True)
     assert (tmp_path / "old.npz").read_bytes() == before
@@ -114,7 +115,7 @@ def test_the_command_line_exports(tmp_path, distillate, capsys, monkeypatch):
     before = sorted(tmp_path.iterdir())
     for arguments, words in (
         (["hopper-medium-replay", "hopper.npz"], "--force"),
-        (["hopper-medium-replay", "hopper.csv"], "no format ends in '.csv'"),
+        (["hopper-medium-replay", "hopper.csv"], "no export format has the suffix '.csv'"),
         (["hopper-medium-replay", "folder", "--format", "minary"], "did you mean 'minari'"),
         (["none.safetensors", "x.npz"], "none.safetensors: no such file"),
         (["hopper-medium-replay"], "--path"),

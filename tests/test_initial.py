@@ -1,18 +1,19 @@
-"""Where pairs start."""
+"""Initial pairs."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from potstill.distillation.initial_pairs import INITIAL, drawn_apart, initial_pairs
-from potstill.distillation.objectives import Batch
+import potstill
+from potstill.distillation import INITIAL_STATES, StateTable, initial_pairs
+from potstill.distillation.initial_states import clustered_states, diverse_states, draw_apart
 from potstill.errors import PotstillError
 
 
 def table_of(states, values=None):
     states = jnp.asarray(states, jnp.float32)
     values = jnp.zeros(len(states)) if values is None else jnp.asarray(values, jnp.float32)
-    return Batch(states, states * 0.1, states * 0.2, values[:, None], jnp.ones(len(states)), jnp.ones(()))
+    return StateTable(states, states * 0.1, states * 0.2, values[:, None], jnp.ones(len(states)), jnp.ones(()))
 
 
 def clusters(rows=400):
@@ -23,47 +24,58 @@ def clusters(rows=400):
     return centres[which] + 0.01 * rng.normal(size=(rows, 3)), which
 
 
-@pytest.mark.parametrize("choice", INITIAL)
+@pytest.mark.parametrize("choose", INITIAL_STATES.values(), ids=list(INITIAL_STATES))
 class TestEveryChoice:
-    def test_real_states_no_one_twice(self, choice):
+    def test_real_states_no_one_twice(self, choose):
         states = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
         for size in (1, 10, 100):
-            pairs = initial_pairs(table_of(states), size, choice, "teacher", np.random.default_rng(0))
+            pairs = initial_pairs(table_of(states), size, choose, rng=np.random.default_rng(0))
             index = [int(np.flatnonzero((states == s).all(1))[0]) for s in np.asarray(pairs.states)]
             assert len(set(index)) == size
             np.testing.assert_allclose(pairs.actions, 0.2 * states[index], rtol=1e-6)
 
-    def test_the_same_seed_draws_the_same(self, choice):
+    def test_the_same_seed_draws_the_same(self, choose):
         table = table_of(clusters()[0])
-        first, again = (initial_pairs(table, 8, choice, "data", np.random.default_rng(3)) for _ in range(2))
+        first, again = (initial_pairs(table, 8, choose, actions="data", rng=np.random.default_rng(3)) for _ in range(2))
         np.testing.assert_array_equal(first.states, again.states)
         np.testing.assert_allclose(first.actions, 0.1 * first.states, rtol=1e-6)
 
-    def test_fewer_different_states_than_pairs(self, choice):
+    def test_fewer_different_states_than_pairs(self, choose):
         states = np.repeat(np.eye(3), 20, axis=0)
-        assert initial_pairs(table_of(states), 10, choice, "teacher", np.random.default_rng(0)).states.shape == (10, 3)
+        assert initial_pairs(table_of(states), 10, choose, rng=np.random.default_rng(0)).states.shape == (10, 3)
 
 
-@pytest.mark.parametrize("choice", ["k-means", "diverse"])
-def test_every_cluster_gets_a_pair(choice):
+@pytest.mark.parametrize("choose", [clustered_states, diverse_states])
+def test_every_cluster_gets_a_pair(choose):
     states, which = clusters()
-    pairs = initial_pairs(table_of(states), 8, choice, "teacher", np.random.default_rng(0))
+    pairs = initial_pairs(table_of(states), 8, choose, rng=np.random.default_rng(0))
     found = [which[np.argmin(np.sum((states - s) ** 2, 1))] for s in np.asarray(pairs.states)]
     assert set(found) == set(range(8))
 
 
 def test_diverse_states_have_high_values():
     states = np.random.default_rng(0).normal(size=(2000, 3))
-    pairs = initial_pairs(table_of(states, states[:, 0]), 50, "diverse", "teacher", np.random.default_rng(0))
+    pairs = initial_pairs(table_of(states, states[:, 0]), 50, diverse_states, rng=np.random.default_rng(0))
     assert float(pairs.states[:, 0].mean()) > 0.5
     assert float(pairs.states[:, 1].std()) > float(states[:, 1].std())
 
 
 def test_states_of_no_weight_come_last():
-    found = drawn_apart(np.arange(6.0)[:, None], np.array([0, 0, 1, 1, 0, 0.0]), 3, np.random.default_rng(0))
+    found = draw_apart(np.arange(6.0)[:, None], np.array([0, 0, 1, 1, 0, 0.0]), 3, np.random.default_rng(0))
     assert set(found[:2]) == {2, 3}
+
+
+def test_clusters_are_the_default():
+    table = table_of(clusters()[0])
+    found, wanted = (initial_pairs(table, 8, *c, rng=np.random.default_rng(0)) for c in ((), (clustered_states,)))
+    np.testing.assert_array_equal(found.states, wanted.states)
+
+
+def test_more_pairs_than_states():
+    with pytest.raises(PotstillError, match="4 pairs: the table has only 3 states"):
+        initial_pairs(table_of(np.eye(3)), 4, rng=np.random.default_rng(0))
 
 
 def test_unknown_choice():
     with pytest.raises(PotstillError, match="did you mean 'k-means'"):
-        initial_pairs(table_of(np.eye(3)), 1, "kmeans", "teacher", np.random.default_rng(0))
+        potstill.distill("hopper-medium-replay", initial="kmeans")

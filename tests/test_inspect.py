@@ -1,4 +1,4 @@
-"""What `potstill inspect` says of a dataset: its figures, its warnings, its page, and every fault of a bad one."""
+"""What `potstill inspect` reports about a dataset: statistics, warnings and page, and all faults of a refused one."""
 
 import dataclasses
 import json
@@ -15,16 +15,22 @@ from potstill.cli import main
 from potstill.data.bounds import ActionBounds
 from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
-from potstill.environments.registry import RAW, REFERENCES, normalised, reference_returns
-from potstill.reports.dataset import coverage_of, duplicated_share, episode_lengths, figures_of, fitting
-from potstill.reports.faults import refused_figures
+from potstill.environments.references import RAW, REFERENCES, normalised_return, reference_returns
+from potstill.reports.dataset import (
+    dataset_statistics,
+    duplicated_share,
+    episode_lengths,
+    fitting_environments,
+    state_coverage,
+)
+from potstill.reports.dataset_warnings import dataset_warnings
+from potstill.reports.faults import refused_statistics
 from potstill.reports.page import dataset_page
-from potstill.reports.remarks import warnings_of
 
 
 @pytest.fixture(scope="module")
 def bundled():
-    return figures_of(load_dataset("hopper-medium-replay"))
+    return dataset_statistics(load_dataset("hopper-medium-replay"))
 
 
 def changed(data, **columns):
@@ -35,7 +41,7 @@ def result_of(run):
     return json.loads((run / "result.json").read_text())
 
 
-def test_figures_by_hand():
+def test_statistics_by_hand():
     column = lambda *values: np.array(values, np.float32)  # noqa: E731
     states = column(0, 0, 4, 8)[:, None]
     data = Transitions(
@@ -47,35 +53,35 @@ def test_figures_by_hand():
         truncations=np.array([False, False, True, False]),
         action_bounds=ActionBounds(column(-1, -1), column(1, 1)),
     )
-    figures = figures_of(data)
-    assert (figures["rows"], figures["episodes"], figures["duplicated_states"]) == (4, 3, 0.25)
+    statistics = dataset_statistics(data)
+    assert (statistics["rows"], statistics["episodes"], statistics["duplicated_states"]) == (4, 3, 0.25)
     assert episode_lengths(data).tolist() == [2, 1, 1]  # the last episode is cut, and counts
-    assert [figures["returns"][key] for key in ("min", "mean", "median", "max")] == [3.0, 10 / 3, 3.0, 4.0]
-    assert figures["ends"]["termination_share"] == figures["ends"]["truncation_share"] == 0.5
-    assert figures["columns"][0] == {
+    assert [statistics["returns"][key] for key in ("min", "mean", "median", "max")] == [3.0, 10 / 3, 3.0, 4.0]
+    assert statistics["ends"]["termination_share"] == statistics["ends"]["truncation_share"] == 0.5
+    assert statistics["columns"][0] == {
         "name": "observations[0]", "min": 0.0, "mean": 3.0, "std": 11**0.5, "max": 8.0, "not_finite": 0
     }  # fmt: skip
-    assert figures["actions"]["at_bounds"] == [0.5, 0.0]
-    assert figures["actions"]["spans"] == [1.0, 0.0]
-    assert figures["coverage"]["components"] == 1
-    assert figures["scores"] is None
+    assert statistics["actions"]["at_bounds"] == [0.5, 0.0]
+    assert statistics["actions"]["spans"] == [1.0, 0.0]
+    assert statistics["coverage"]["components"] == 1
+    assert statistics["scores"] is None
 
 
-def test_figures_of_the_bundled_dataset(bundled):
+def test_dataset_statistics_the_bundled_dataset(bundled):
     assert sum(bundled["returns"]["histogram"]["counts"]) == bundled["episodes"]
     assert sum(bundled["lengths"]["histogram"]["counts"]) == bundled["episodes"]
     assert bundled["lengths"]["mean"] * bundled["episodes"] == pytest.approx(bundled["rows"])
     assert np.sum(bundled["coverage"]["cells"]) == bundled["coverage"]["states"]
-    assert bundled["scores"]["mean"] == pytest.approx(normalised(bundled["returns"]["mean"], "Hopper-v5"))
+    assert bundled["scores"]["mean"] == pytest.approx(normalised_return(bundled["returns"]["mean"], "Hopper-v5"))
     assert bundled["scores"]["bc"] == pytest.approx(23.3, abs=0.1)
     assert bundled["environment"] == {"declared": "Hopper-v5", "fits": []}
-    assert warnings_of(bundled) == []
+    assert dataset_warnings(bundled) == []
     json.dumps(bundled)
 
 
 def test_coverage_knows_lines_from_clouds(data):
     rng = np.random.default_rng(1)
-    spread = lambda observations: coverage_of(changed(data, observations=observations.astype(np.float32)))  # noqa: E731
+    spread = lambda observations: state_coverage(changed(data, observations=observations.astype(np.float32)))  # noqa: E731
     line = spread(rng.normal(size=(300, 1)) * np.ones(3))
     cloud = spread(rng.normal(size=(300, 3)))
     point = spread(np.ones((300, 3)))
@@ -86,14 +92,14 @@ def test_coverage_knows_lines_from_clouds(data):
     assert point["cells_occupied"] == pytest.approx(1 / 400)
     assert line["cells_occupied"] < cloud["cells_occupied"]
     assert spread(data.observations) == spread(data.observations)
-    assert coverage_of(data.take([3]))["states"] == 1
+    assert state_coverage(data.take([3]))["states"] == 1
 
 
 def test_distances_are_those_of_the_definition(data):
     states = data.normaliser(data.observations.astype(np.float64))
     pairs = np.linalg.norm(states[:, None] - states, axis=-1)
     tenth = np.sort(pairs, axis=1)[:, 10]
-    np.testing.assert_allclose(coverage_of(data)["distances"], np.percentile(tenth, [5, 50, 95]), rtol=1e-6)
+    np.testing.assert_allclose(state_coverage(data)["distances"], np.percentile(tenth, [5, 50, 95]), rtol=1e-6)
 
 
 def test_duplicates_are_whole_rows():
@@ -103,10 +109,15 @@ def test_duplicates_are_whole_rows():
 
 def test_which_environments_fit():
     ones = np.ones(6)
-    assert fitting(17, 6, -ones, ones) == ["HalfCheetah-v4", "HalfCheetah-v5", "Walker2d-v4", "Walker2d-v5"]
-    assert fitting(17, 6, -ones, 2 * ones) == []
-    assert fitting(23, 7, -2 * np.ones(7), np.ones(7)) == ["Pusher-v5"]
-    assert fitting(5, 1, -np.ones(1), np.ones(1)) == []
+    assert fitting_environments(17, 6, -ones, ones) == [
+        "HalfCheetah-v4",
+        "HalfCheetah-v5",
+        "Walker2d-v4",
+        "Walker2d-v5",
+    ]
+    assert fitting_environments(17, 6, -ones, 2 * ones) == []
+    assert fitting_environments(23, 7, -2 * np.ones(7), np.ones(7)) == ["Pusher-v5"]
+    assert fitting_environments(5, 1, -np.ones(1), np.ones(1)) == []
 
 
 def test_reference_returns():
@@ -114,9 +125,9 @@ def test_reference_returns():
     assert mujoco <= set(REFERENCES)
     assert all(reference.random < reference.expert and reference.source for reference in REFERENCES.values())
     assert reference_returns("Ant-v5")[:2] == (-325.6, 3879.7)
-    assert normalised(-43.0, "Reacher-v4") == pytest.approx(0.0)
+    assert normalised_return(-43.0, "Reacher-v4") == pytest.approx(0.0)
     assert reference_returns("Pendulum-v1") == reference_returns(None) == RAW
-    assert normalised(7.0, RAW) == 7.0
+    assert normalised_return(7.0, RAW) == 7.0
 
 
 def test_a_datasets_own_reference_scores_come_first():
@@ -154,10 +165,10 @@ def odd_data(data, kind):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("constant", ["constant columns, observations[1]:", "1,000 times"]),
-        ("small", ["hardly varying columns, observations[1]:", "0.001"]),
+        ("constant", ["constant columns, observations[1]:", "by 1,000"]),
+        ("small", ["almost constant columns, observations[1]:", "0.001"]),
         ("large", ["observations[2] reaches 1e+06"]),
-        ("copies", ["33 % of the states are copies"]),
+        ("copies", ["33 % of the states are exact copies"]),
         ("bounds", ["67 % of actions[1] lie at a bound"]),
         ("span", ["actions[0] use 9.9 %", "--action-scale"]),
         ("rewards", ["every reward is 1", "length"]),
@@ -167,9 +178,9 @@ def odd_data(data, kind):
     ],
 )
 def test_each_oddity_gives_its_warning_alone(data, kind, words):
-    usual = warnings_of(figures_of(data))
+    usual = dataset_warnings(dataset_statistics(data))
     assert [line for line in usual if "name no environment" in line] == usual
-    found = [line for line in warnings_of(figures_of(odd_data(data, kind))) if line not in usual]
+    found = [line for line in dataset_warnings(dataset_statistics(odd_data(data, kind))) if line not in usual]
     assert len(found) == 1, found
     assert all(word in found[0] for word in words), found[0]
 
@@ -244,7 +255,7 @@ def test_a_refused_file_shows_all_its_faults(tmp_path, capsys, suffix):
     first, second = result_of(tmp_path / "run")["faults"]
     assert first.startswith("observations[2]: 1 values are NaN or infinite in 1 of 200 rows, the first in row 17")
     assert second.startswith("actions[1] lie in [-")
-    assert "Hopper-v5's bounds are [-1, 1]" in second
+    assert "the bounds of Hopper-v5 are [-1, 1]" in second
     assert "scale with --action-scale 0.2, or name" in second
     text = (tmp_path / "run" / "inspect.html").read_text()
     assert first in "".join(Page(text).text)
@@ -252,9 +263,9 @@ def test_a_refused_file_shows_all_its_faults(tmp_path, capsys, suffix):
     assert "<code>--action-scale 0.2</code>" in text
 
 
-def faults_in(path, columns, **papers):
-    np.savez(path, **columns, **papers)
-    return refused_figures(path, "the reader's line")["faults"]
+def faults_in(path, columns, **metadata):
+    np.savez(path, **columns, **metadata)
+    return refused_statistics(path, "the reader's message")["faults"]
 
 
 def test_every_kind_of_fault(tmp_path):
@@ -265,7 +276,9 @@ def test_every_kind_of_fault(tmp_path):
     missing, text = faults_in(path, words)
     assert missing == "no column 'terminations'"
     assert "column 'rewards' holds" in text
-    assert faults_in(path, columns | {"rewards": columns["rewards"][:-1]})[0].startswith("the columns differ in rows")
+    assert faults_in(path, columns | {"rewards": columns["rewards"][:-1]})[0].startswith(
+        "the columns have different numbers of rows"
+    )
     assert "3 observations columns, but Hopper-v5 has 11" in faults_in(path, columns, env_id="Hopper-v5")[0]
     assert "did you mean 'Hopper-v5'" in faults_in(path, columns, env_id="Hoper-v5")[0]
     whole = faults_in(path, columns | {"actions": np.full((40, 2), np.nan)})
@@ -273,7 +286,7 @@ def test_every_kind_of_fault(tmp_path):
         "actions[0], actions[1]: 80 values are NaN or infinite in 40 of 40 rows, the first in row 0: repair or remove "
         "these rows"
     ]
-    assert faults_in(path, columns) == ["the reader's line"]  # a fault that only the reader knows
+    assert faults_in(path, columns) == ["the reader's message"]  # a fault that only the reader knows
 
 
 def test_what_cannot_be_read_leaves_nothing(tmp_path, capsys):

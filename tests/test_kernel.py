@@ -5,20 +5,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from potstill.distillation import KernelDescent
 from potstill.distillation.solvers.empirical import empirical_kernel, linearised_actions
-from potstill.distillation.solvers.kernel import (
+from potstill.distillation.solvers.kernel_descent import (
     _angle,
     descent,
-    kernel_actions,
+    initialisation_variance,
     kernels,
-    start_variance,
     tangent_kernel,
 )
 from potstill.networks.mlp import apply_mlp
-from potstill.students import training as clone
-from potstill.students.initialisation import STARTS
-from potstill.students.recipe import Recipe
-from potstill.students.training import Pairs
+from potstill.students import Pairs, Recipe, training
+from potstill.students.initialisation import SCHEMES
+from potstill.students.training import initialise_network, initialise_training, mean_actions, train_networks
 
 
 def some_states(count, size=5, seed=0):
@@ -37,32 +36,34 @@ def test_values_on_paper(x64):
     np.testing.assert_allclose(tangent_kernel(x, x, Recipe(layers=2, output_gain=3.0)), [[10 * 26.0]], rtol=2e-3)
     # normal weights of variance 2 / fan-in: n units of E relu² = (2 · 25 / 2) / 2, and n slopes of ½
     he = 100 * 25.0 / 2 + 1.0 + 2.0 / 100 * 100 * 0.5 * 26.0
-    np.testing.assert_allclose(tangent_kernel(x, x, Recipe(layers=2, width=100, start="he")), [[he]], rtol=2e-3)
+    np.testing.assert_allclose(
+        tangent_kernel(x, x, Recipe(layers=2, width=100, initialisation="he")), [[he]], rtol=2e-3
+    )
     # a residual block of one layer: |h₁|² + |h₂|² + 2 n m₁ m₂ = (1 + 1 + 2/π) |x|², and both slopes
     joined = (2.0 + 2.0 / np.pi) * 25.0 + 1.0 + 26.0 + 2 * 26.0
     np.testing.assert_allclose(tangent_kernel(x, x, Recipe(layers=3, residual=True)), [[joined]], rtol=2e-3)
 
 
-SCHEMES = {
-    **{start: Recipe(start=start, output_gain=3.0) for start in STARTS},
+RECIPES = {
+    **{name: Recipe(initialisation=name, output_gain=3.0) for name in SCHEMES},
     "two layers": Recipe(layers=2),
     "six layers": Recipe(layers=6),
     "residual": Recipe(residual=True),
-    "residual, five layers": Recipe(residual=True, start="he", layers=5),
-    "residual, antisymmetric, gain": Recipe(residual=True, start="antisymmetric", output_gain=2.0),
+    "residual, five layers": Recipe(residual=True, initialisation="he", layers=5),
+    "residual, antisymmetric, gain": Recipe(residual=True, initialisation="antisymmetric", output_gain=2.0),
 }
 
 
-@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("name", RECIPES)
 def test_finite_networks_approach_it(name):
     states = jnp.asarray(np.random.default_rng(0).normal(size=(8, 5)), jnp.float32)
 
     def error(width, networks):
-        recipe = dataclasses.replace(SCHEMES[name], width=width)
+        recipe = dataclasses.replace(RECIPES[name], width=width)
         limit = jnp.einsum("nm,ab->namb", tangent_kernel(states, states, recipe), jnp.eye(2))
 
         def one(key):
-            return jnp.linalg.norm(empirical_kernel(clone.start(key, 5, 2, recipe), states) - limit)
+            return jnp.linalg.norm(empirical_kernel(initialise_network(key, 5, 2, recipe), states) - limit)
 
         distances = jax.jit(lambda keys: jax.lax.map(one, keys))(jax.random.split(jax.random.key(1), networks))
         return float(distances.mean() / jnp.linalg.norm(limit))
@@ -72,10 +73,10 @@ def test_finite_networks_approach_it(name):
     assert wide < 0.5 * narrow
 
 
-@pytest.mark.parametrize("start", ["orthogonal", "he", "torch", "antisymmetric"])
-def test_the_start_has_the_covariance_it_should(x64, start):
-    recipe, states = Recipe(width=32, layers=3, start=start), some_states(4)
-    drawn = jax.jit(jax.vmap(lambda key: apply_mlp(clone.start(key, 5, 1, recipe), states)[:, 0]))
+@pytest.mark.parametrize("scheme", ["orthogonal", "he", "torch", "antisymmetric"])
+def test_the_initial_function_has_the_covariance_it_should(x64, scheme):
+    recipe, states = Recipe(width=32, layers=3, initialisation=scheme), some_states(4)
+    drawn = jax.jit(jax.vmap(lambda key: apply_mlp(initialise_network(key, 5, 1, recipe), states)[:, 0]))
     outputs = drawn(jax.random.split(jax.random.key(0), 2000))
     covariance = kernels(states, states, recipe)[1]
     np.testing.assert_allclose(outputs.T @ outputs / 2000, covariance, atol=0.12 * float(covariance.max()) + 1e-12)
@@ -83,7 +84,7 @@ def test_the_start_has_the_covariance_it_should(x64, start):
 
 def test_the_empirical_kernel_is_a_product_of_jacobians(x64):
     states, recipe = some_states(5), Recipe(width=12, residual=True)
-    params = clone.start(jax.random.key(0), 5, 2, recipe)
+    params = initialise_network(jax.random.key(0), 5, 2, recipe)
     gradients = jax.tree.leaves(jax.jacobian(lambda p: apply_mlp(p, states))(params))
     flat = jnp.concatenate([g.reshape(10, -1) for g in gradients], 1)
     np.testing.assert_allclose(empirical_kernel(params, states).reshape(10, 10), flat @ flat.T, rtol=1e-9, atol=1e-12)
@@ -94,23 +95,25 @@ def test_linearised_networks_train_as_they_say(x64, monkeypatch):
     rng, query = np.random.default_rng(0), some_states(7, seed=2)
     pairs = Pairs(some_states(6), jnp.asarray(rng.uniform(-0.8, 0.8, size=(6, 2))))
     recipe = Recipe(steps=9, momentum=0.7, width=12, learning_rate=0.05)
-    first = clone.start(jax.random.key(0), 5, 2, recipe)
+    first = initialise_network(jax.random.key(0), 5, 2, recipe)
     found = linearised_actions(first, pairs, query, recipe)
 
     def linear(params, states):
         moved = jax.tree.map(jnp.subtract, params, first)
         return sum(jax.jvp(lambda p: apply_mlp(p, states), (first,), (moved,)))
 
-    monkeypatch.setattr(clone, "apply_mlp", linear)
-    last = clone.descend(clone.begin(first, recipe), None, pairs, recipe, recipe.steps).params
-    np.testing.assert_allclose(found, clone.mean_actions(last, query, 2), rtol=1e-9)
+    monkeypatch.setattr(training, "apply_mlp", linear)
+    last = training.train_steps(initialise_training(first, recipe), None, pairs, recipe, recipe.steps).params
+    np.testing.assert_allclose(found, mean_actions(last, query, 2), rtol=1e-9)
 
 
-def test_the_variance_of_the_start_in_closed_form(x64):
+def test_the_variance_of_the_initialisation_in_closed_form(x64):
     """Small actions, where tanh is linear: c = M (a − f₀(S)) with M the descent's own linear map."""
     pairs, query = Pairs(some_states(6), jnp.full((6, 1), 0.01)), some_states(5, seed=2)
-    recipe = Recipe(steps=40, momentum=0.5, learning_rate=3e-4, width=64, layers=3, start="he", output_gain=0.01)
-    found = start_variance(pairs, query, jax.random.key(0), recipe=recipe, starts=500)[:, 0]
+    recipe = Recipe(
+        steps=40, momentum=0.5, learning_rate=3e-4, width=64, layers=3, initialisation="he", output_gain=0.01
+    )
+    found = initialisation_variance(pairs, query, jax.random.key(0), recipe=recipe, networks=500)[:, 0]
     kernel = tangent_kernel(pairs.states, pairs.states, recipe)
     c, velocity = jnp.zeros((6, 6)), jnp.zeros((6, 6))
     for _ in range(recipe.steps):
@@ -124,19 +127,19 @@ def test_the_variance_of_the_start_in_closed_form(x64):
     np.testing.assert_allclose(found, wanted, rtol=0.35)
 
 
-@pytest.mark.parametrize("start", ["antisymmetric", "torch"])
-def test_training_approaches_it(start):
+@pytest.mark.parametrize("scheme", ["antisymmetric", "torch"])
+def test_training_approaches_it(scheme):
     """Where features stay as they are: the last layer large, or the learning rate falling as the width grows."""
     rng = np.random.default_rng(0)
     pairs = Pairs(*(jnp.asarray(x, jnp.float32) for x in (some_states(20), rng.uniform(-0.8, 0.8, size=(20, 2)))))
     query = jnp.asarray(some_states(30, seed=2), jnp.float32)
 
     def error(width):
-        gain, rate = (4.0, 0.008) if start == "antisymmetric" else (1.0, 20.0 / width)
-        recipe = Recipe(30, rate, momentum=0.5, width=width, start=start, output_gain=gain)
-        limit = kernel_actions(pairs, query, jax.random.key(0), recipe=recipe)
-        students = clone.train_students(jax.random.split(jax.random.key(1), 4), pairs, recipe)
-        actions = jax.vmap(lambda params: clone.mean_actions(params, query, 2))(students)
+        gain, rate = (4.0, 0.008) if scheme == "antisymmetric" else (1.0, 20.0 / width)
+        recipe = Recipe(30, rate, momentum=0.5, width=width, initialisation=scheme, output_gain=gain)
+        limit = KernelDescent(recipe)(pairs, query, jax.random.key(0))
+        students = train_networks(jax.random.split(jax.random.key(1), 4), pairs, recipe)
+        actions = jax.vmap(lambda params: mean_actions(params, query, 2))(students)
         return float(jnp.sqrt(jnp.mean((actions - limit) ** 2)))
 
     assert error(512) < 0.6 * error(32)
@@ -145,7 +148,7 @@ def test_training_approaches_it(start):
 def test_gradient_survives_coinciding_states(x64):
     states = some_states(4)
     pairs = Pairs(states, jnp.zeros((4, 1)) + 0.3)
-    loss = lambda p: jnp.sum(kernel_actions(p, states, jax.random.key(0), recipe=Recipe(steps=5)))  # noqa: E731
+    loss = lambda p: jnp.sum(KernelDescent(Recipe(steps=5))(p, states, jax.random.key(0)))  # noqa: E731
     gradient = jax.grad(loss)(pairs)
     assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradient))
 

@@ -1,4 +1,4 @@
-"""What is learned with the pairs, averaged over iterates and chosen among them; and how students use it."""
+"""What is learned with the pairs, averaged over iterates and selected among them; and how students use it."""
 
 import dataclasses
 from typing import Literal
@@ -11,19 +11,26 @@ from test_distillate import make
 from test_solvers import SMALL, finite_differences, problem
 
 import potstill
-from potstill.config import DistillConfig
-from potstill.distillate import load, settle
-from potstill.distillation.outer_loop import Learned, make_pace, outer_steps
-from potstill.distillation.schedule import Pace
-from potstill.distillation.selection import candidates, held_out_loss, make_choice, students_loss
-from potstill.distillation.solvers import SOLVERS, make_solver
-from potstill.distillation.state_table import tabulate
+from potstill.distillate import load, split_weights
+from potstill.distillation import (
+    SOLVERS,
+    KernelDescent,
+    OuterSettings,
+    PolicyCloning,
+    QGap,
+    Schedule,
+    build_state_table,
+    initial_pairs,
+    optimise_pairs,
+)
+from potstill.distillation.initial_states import random_states
+from potstill.distillation.outer_loop import Learned
+from potstill.distillation.selection import IterateSelection, candidate_steps, held_out_loss, students_loss
 from potstill.errors import PotstillError
 from potstill.runtime import storage
 from potstill.runtime.validation import check_choices
-from potstill.students import training as clone
-from potstill.students.recipe import RECIPES
-from potstill.students.training import Pairs
+from potstill.students import RECIPES, Pairs
+from potstill.students.training import train_network
 
 KEY = jax.random.key(3)
 PAIRS = Pairs(jnp.zeros((1, 1)), jnp.zeros((1, 1)))
@@ -35,7 +42,7 @@ class TestEverySolver:
     def test_gradient_in_the_weights(self, x64, name):
         pairs, queries = problem()
         weighed = pairs._replace(weights=WEIGHTS.astype(jnp.float64))
-        function = lambda p: jnp.sum(jnp.sin(3.0 * make_solver(name, SMALL)(p, queries, KEY)))  # noqa: E731
+        function = lambda p: jnp.sum(jnp.sin(3.0 * SOLVERS[name](SMALL)(p, queries, KEY)))  # noqa: E731
         found, wanted = jax.grad(function)(weighed), finite_differences(function, weighed)
         np.testing.assert_allclose(found.weights, wanted.weights, rtol=2e-5, atol=1e-7)
 
@@ -43,40 +50,42 @@ class TestEverySolver:
         pairs, queries = problem()
         faster = dataclasses.replace(SMALL, learning_rate=1.7 * SMALL.learning_rate)
         weighed = pairs._replace(weights=jnp.full(5, 1.7))
-        found = make_solver(name, SMALL)(weighed, queries, KEY)
-        np.testing.assert_allclose(found, make_solver(name, faster)(pairs, queries, KEY), rtol=1e-9)
+        found = SOLVERS[name](SMALL)(weighed, queries, KEY)
+        np.testing.assert_allclose(found, SOLVERS[name](faster)(pairs, queries, KEY), rtol=1e-9)
 
     def test_a_pair_of_no_weight_is_no_pair(self, x64, name):
         """N in the mean stays, so that four pairs of weight 5/4 are the same as four of five."""
         pairs, queries = problem()
         without = Pairs(*(column[:4] for column in pairs[:2]))
         weighed = pairs._replace(weights=jnp.array([1.25] * 4 + [0.0]))
-        found = make_solver(name, SMALL)(weighed, queries, KEY)
-        np.testing.assert_allclose(found, make_solver(name, SMALL)(without, queries, KEY), rtol=1e-9)
+        found = SOLVERS[name](SMALL)(weighed, queries, KEY)
+        np.testing.assert_allclose(found, SOLVERS[name](SMALL)(without, queries, KEY), rtol=1e-9)
 
 
 def test_weights_are_positive_of_mean_one_and_the_step_is_a_factor():
     drawn = jnp.asarray(np.random.default_rng(0).normal(size=6), jnp.float32)
     pairs = Learned(jnp.zeros((6, 2)), jnp.zeros((6, 1)), drawn, jnp.log(jnp.array(3.0))).pairs()
-    weights, recipe = settle(pairs.weights, RECIPES["paper"])
+    weights, recipe = split_weights(pairs.weights, RECIPES["paper"])
     assert weights.min() > 0
     assert weights.mean() == pytest.approx(1.0, rel=1e-5)
     assert recipe.learning_rate == pytest.approx(0.3, rel=1e-5)
-    assert settle(None, RECIPES["paper"]) == (None, RECIPES["paper"])
-    assert settle(jnp.full(6, 2.0), RECIPES["paper"])[0] is None
+    assert split_weights(None, RECIPES["paper"]) == (None, RECIPES["paper"])
+    assert split_weights(jnp.full(6, 2.0), RECIPES["paper"])[0] is None
 
 
-def options(**more):
-    return {"size": 8, "steps": 12, "batch": 64, "students": 2, "curve_points": 2, **more}
+def distil(data, teacher, objective=None, steps=12, choose=None, **settings):
+    """All iterates of 8 pairs."""
+    table = build_state_table(data, teacher)
+    chosen = () if choose is None else (choose,)
+    pairs = initial_pairs(table, 8, *chosen, rng=np.random.default_rng(0))
+    parts = {"objective": objective or QGap(), "solver": KernelDescent(), "schedule": Schedule(steps)}
+    settings = OuterSettings(batch=64, **settings)
+    found = optimise_pairs(pairs, table, teacher, **parts, settings=settings, key=jax.random.key(0))
+    return [iterate.pairs for iterate in found]
 
 
-def iterates(data, teacher, **more):
-    settings = {key: value for key, value in options(**more).items() if key not in ("students", "curve_points")}
-    return [pairs for _, pairs, _ in outer_steps(DistillConfig("x", **settings), tabulate(data, teacher), teacher)]
-
-
-def test_the_average_is_that_of_the_last_iterates(data, teacher):
-    plain, averaged = iterates(data, teacher), iterates(data, teacher, average=0.25)
+def test_the_average_is_that_of_the_last_distil(data, teacher):
+    plain, averaged = distil(data, teacher), distil(data, teacher, average=0.25)
     for before, after in zip(plain[:11], averaged[:11], strict=True):
         np.testing.assert_array_equal(before.states, after.states)
     for column in (0, 1):
@@ -86,14 +95,14 @@ def test_the_average_is_that_of_the_last_iterates(data, teacher):
 
 @pytest.mark.parametrize(("learn", "learned"), [("weights", 1), ("step-size", 0), ("both", 1)])
 def test_what_is_learned_moves_and_travels(data, teacher, tmp_path, learn, learned):
-    first, *_, last = iterates(data, teacher, learn=learn)
+    first, *_, last = distil(data, teacher, learn=learn)
     assert first.weights is None
-    weights, recipe = settle(last.weights, RECIPES["default"])
+    weights, recipe = split_weights(last.weights, RECIPES["default"])
     assert (weights is not None) == learned
     assert (recipe.learning_rate != RECIPES["default"].learning_rate) == (learn != "weights")
-    papers = make().metadata | {"student": dataclasses.asdict(recipe)}
-    bottled = dataclasses.replace(make(3, 2, 8), weights=weights, metadata=papers)
-    again = load(bottled.save(tmp_path / "d.safetensors"))
+    metadata = make().metadata | {"student": recipe.to_metadata()}
+    distillate = dataclasses.replace(make(3, 2, 8), weights=weights, metadata=metadata)
+    again = load(distillate.save(tmp_path / "d.safetensors"))
     assert again.recipe == recipe
     if learned:
         np.testing.assert_allclose(again.weights, weights, rtol=1e-6)
@@ -103,10 +112,10 @@ def test_what_is_learned_moves_and_travels(data, teacher, tmp_path, learn, learn
 
 def test_students_of_the_file_are_those_of_the_solver(data, teacher):
     """Weights of mean 1 and the recipe's new step size train the student that the outer loop saw."""
-    *_, last = iterates(data, teacher, learn="both")
-    weights, recipe = settle(last.weights, SMALL)
-    ours = clone.train(KEY, last, SMALL)
-    theirs = clone.train(KEY, last._replace(weights=jnp.asarray(weights)), recipe)
+    *_, last = distil(data, teacher, learn="both")
+    weights, recipe = split_weights(last.weights, SMALL)
+    ours = train_network(KEY, last, SMALL)
+    theirs = train_network(KEY, last._replace(weights=jnp.asarray(weights)), recipe)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
@@ -116,42 +125,37 @@ def test_students_of_the_file_are_those_of_the_solver(data, teacher):
 )
 def test_weights_that_do_not_fit_are_refused(tmp_path, weights):
     path = make(pairs=8).save(tmp_path / "d.safetensors")
-    arrays, papers = storage.load(path, "distillate")
-    storage.save(path, "distillate", {**arrays, "weights": weights.astype(np.float32)}, papers)
-    with pytest.raises(PotstillError, match="a positive weight for each of its 8 pairs"):
+    arrays, metadata = storage.load(path, "distillate")
+    storage.save(path, "distillate", {**arrays, "weights": weights.astype(np.float32)}, metadata)
+    with pytest.raises(PotstillError, match="a positive weight is needed for each of its 8 pairs"):
         load(path)
 
 
 @pytest.mark.parametrize("make_loss", [held_out_loss, students_loss])
-def test_criteria_prefer_what_was_distilled(data, teacher, make_loss):
-    config = DistillConfig("x", **{**options(steps=60), "objective": "pbc", "initial": "random"})
-    table = tabulate(data, teacher)
-    first, *_, last = (pairs for _, pairs, _ in outer_steps(config, table, teacher))
-    loss = make_loss(config, table, teacher)
+@pytest.mark.parametrize("objective", [PolicyCloning(), None], ids=["pbc", "random"])
+def test_criteria_prefer_what_was_distilled(data, teacher, make_loss, objective):
+    """Without an objective they judge by DBC, which the initial pairs with the data's actions fit less well."""
+    first, *_, last = distil(data, teacher, objective or PolicyCloning(), steps=60, choose=random_states)
+    table = build_state_table(data, teacher)
+    if objective is None:
+        table = table._replace(actions=table.teacher_actions)
+    loss = make_loss(objective, KernelDescent(), table, teacher)
     assert loss(last) < 0.9 * loss(first)
     assert loss(last) == loss(last)
 
 
-def test_the_choice_keeps_the_least_of_the_candidates(data, teacher):
-    config = DistillConfig("x", steps=20, choose="held-out")
-    assert candidates(20) == {0, 10, 12, 14, 16, 18, 20}
-    choice = make_choice(config, tabulate(data, teacher), teacher, make_pace(config))
+def test_selection_keeps_the_least_of_the_candidates():
+    assert candidate_steps(20) == {0, 10, 12, 14, 16, 18, 20}
     found = iter([9.0, 5.0, 3.0, 4.0, 3.0])
-    choice.loss = lambda _: next(found)
-    assert [step for step in (0, 10, 11, 12, 14, 20) if choice.offer(step, PAIRS)] == [0, 10, 12]
-    assert choice.losses == {0: 9.0, 10: 5.0, 12: 3.0, 14: 4.0, 20: 3.0}
+    selection = IterateSelection(Schedule(20), lambda _: next(found))
+    assert [step for step in (0, 10, 11, 12, 14, 20) if selection.offer(step, PAIRS)] == [0, 10, 12]
+    assert selection.losses == {0: 9.0, 10: 5.0, 12: 3.0, 14: 4.0, 20: 3.0}
 
 
-def test_the_last_is_kept_unless_asked_otherwise(data, teacher):
-    choice = make_choice(DistillConfig("x", steps=3), tabulate(data, teacher), teacher, Pace(3))
-    assert [step for step in range(4) if choice.offer(step, PAIRS)] == [0, 1, 2, 3]
-    assert choice.losses == {}
-
-
-def test_settings_out_of_range():
-    for share in (-0.1, 1.5):
-        with pytest.raises(PotstillError, match="--average"):
-            DistillConfig("x", average=share)
+def test_the_last_is_kept_without_a_criterion():
+    selection = IterateSelection(Schedule(3), None)
+    assert [step for step in range(4) if selection.offer(step, PAIRS)] == [0, 1, 2, 3]
+    assert selection.losses == {}
 
 
 @dataclasses.dataclass
@@ -163,21 +167,20 @@ class Settings:
 def test_settings_with_a_list_of_values_take_no_others():
     """The command line refuses them by itself; this is for Python, where nothing checks types."""
     check_choices(Settings("nothing", "goes"))
-    with pytest.raises(PotstillError, match="unknown --learn-what 'weigths': did you mean 'weights'"):
+    with pytest.raises(PotstillError, match=r"unknown Settings\.learn_what 'weigths': did you mean 'weights'"):
         check_choices(Settings("weigths"))
 
 
 @pytest.mark.parametrize("choose", ["held-out", "students"])
-def test_distil_bottles_the_chosen_iterate(tmp_path, choose):
+def test_distil_saves_the_chosen_iterate(tmp_path, choose):
     from conftest import random_teacher
     from test_commands import result_of
     from test_teachers import bandit, write_npz
 
     data = write_npz(tmp_path / "logs.npz", bandit(400))
     teacher = random_teacher(states=1, actions=1).save(tmp_path / "t.safetensors")
-    more = options(
-        learn="both", average=0.5, initial="k-means", weighting="ranged,density", choose=choose, recipe="plain"
-    )
+    more = {"size": 8, "steps": 12, "batch": 64, "students": 2, "curve_points": 2, "recipe": "plain"}
+    more |= {"learn": "both", "average": 0.5, "initial": "k-means", "weighting": "ranged,density", "choose": choose}
     run = potstill.distill(data, teacher=teacher, out=tmp_path / "run", **more)
     chosen, distillate = result_of(run)["chosen"], load(run)
     assert chosen["by"] == choose

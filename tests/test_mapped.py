@@ -13,11 +13,11 @@ from potstill.data.blocks import gather, mapping
 from potstill.data.bounds import ActionBounds
 from potstill.data.mapped import HEADER, ROWS, record_type, write_mapped
 from potstill.data.registry import load_dataset
-from potstill.data.selection import episode_sample
+from potstill.data.selection import sample_episodes
 from potstill.data.transitions import COLUMNS, Normaliser
 from potstill.errors import PotstillError
 from potstill.reports import dataset
-from potstill.teachers.rows import discounted_returns, need_order, returns_to_go
+from potstill.teachers.rows import check_order, discounted_returns, returns_to_go
 
 pytestmark = pytest.mark.filterwarnings("ignore::potstill.errors.PotstillWarning")
 
@@ -84,13 +84,13 @@ def test_gather_of_arrays_is_indexing(data):
 
 
 def test_a_sample_of_whole_episodes(data, folder):
-    found = episode_sample(load_dataset(folder), 110)
+    found = sample_episodes(load_dataset(folder), 110)
     assert len(found) == 100
     assert found.episode_ends.sum() == 4
     assert set(found.episode_returns()) <= set(data.episode_returns())
     np.testing.assert_array_equal(found.normaliser.mean, data.normaliser.mean)
-    assert len(episode_sample(load_dataset(folder), 10)) == 10  # no episode is so short
-    assert episode_sample(data, 10) is data
+    assert len(sample_episodes(load_dataset(folder), 10)) == 10  # no episode is so short
+    assert sample_episodes(data, 10) is data
 
 
 def test_rows_are_checked_by_blocks(data, tmp_path, small_blocks):
@@ -103,7 +103,7 @@ def test_rows_are_checked_by_blocks(data, tmp_path, small_blocks):
         with pytest.raises(PotstillError, match=message):
             dataclasses.replace(data, **{key: spoiled})
     with pytest.raises(PotstillError, match=r"next state of row 0 is not .*\(288 such rows\)"):
-        need_order(data, "rebrac")
+        check_order(data, "rebrac")
 
 
 def spoil_header(folder, **changes):
@@ -120,9 +120,9 @@ def spoil_header(folder, **changes):
         ({"rows": ...}, "its rows is null, a whole number"),
         ({"rows": 2**40}, "from 2 to 2,147,483,647"),
         ({"rows": True}, "its rows is true"),
-        ({"rows": 299}, r"holds \(300,\) rows, but dataset.json says 299"),
+        ({"rows": 299}, r"holds \(300,\) rows, but dataset.json has 299"),
         ({"state_size": 4}, "state_mean is not 4 numbers"),
-        ({"state_size": 4, "state_mean": [0] * 4, "state_scale": [1] * 4}, "its rows are .*but dataset.json says"),
+        ({"state_size": 4, "state_mean": [0] * 4, "state_scale": [1] * 4}, "its rows are .*but dataset.json has"),
         ({"action_low": [1.0, 1.0]}, "action_low is not below"),
         ({"action_low": [[1], 2]}, "action_low is not 2 numbers"),
         ({"action_high": [0.5, 0.5]}, r"mapped: action .* outside its bounds"),
@@ -184,12 +184,12 @@ def test_inspect_sees_what_loading_does_not(folder, tmp_path, capsys):
     records["rewards"][7] += 1.0
     records.flush()
     load_dataset(folder)
-    with pytest.raises(PotstillError, match=r"damaged: rows.npy has sha256 .*, but dataset.json says"):
+    with pytest.raises(PotstillError, match=r"damaged: rows.npy has sha256 .*, but dataset.json has"):
         potstill.inspect(folder, out=tmp_path / "again")
 
 
 def test_inspect_says_what_it_looked_at(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "LOOKED_AT", 60)
+    monkeypatch.setattr(dataset, "EXAMINED_ROWS", 60)
     result = json.loads((potstill.inspect(folder, out=tmp_path / "seen") / "result.json").read_text())
     assert (result["rows"], result["looked_at"], result["episodes"], result["ends"]["terminations"]) == (
         300,
@@ -197,7 +197,7 @@ def test_inspect_says_what_it_looked_at(folder, tmp_path, monkeypatch):
         12,
         12,
     )
-    assert any("those of 50 of the 300 rows" in line for line in result["warnings"])
+    assert any("come from 50 of 300 rows" in line for line in result["warnings"])
 
 
 def test_a_folder_without_a_header_is_no_dataset(folder):

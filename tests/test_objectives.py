@@ -8,23 +8,29 @@ import numpy as np
 import pytest
 from conftest import random_teacher
 
-from potstill.config import DistillConfig
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser, Transitions
-from potstill.distillation.objectives import (
+from potstill.distillation import (
     OBJECTIVES,
-    Batch,
-    objective_named,
-    q_gap,
-    q_gap_each,
-    q_gap_mean,
-    weighted_loss,
-    weighting_of,
+    ActionValueCloning,
+    DataCloning,
+    KernelDescent,
+    Objective,
+    OuterSettings,
+    PolicyCloning,
+    QGap,
+    Schedule,
+    StateTable,
+    build_state_table,
+    find_weighting,
+    initial_pairs,
+    optimise_pairs,
 )
-from potstill.distillation.outer_loop import outer_steps
-from potstill.distillation.state_table import tabulate
+from potstill.distillation.objectives import q_gap, weighted_loss
+from potstill.distillation.objectives.gap import QGapEach, QGapMean
 from potstill.errors import PotstillError
-from potstill.students.recipe import RECIPES, Recipe
+from potstill.students import Recipe
+from potstill.students.training import train_network
 
 
 def batch_of(teacher, rows=6, seed=0):
@@ -34,49 +40,63 @@ def batch_of(teacher, rows=6, seed=0):
     chosen = teacher.act(states)
     values = teacher.action_values(states, chosen).T
     weights = jnp.linspace(0.5, 1.5, rows).astype(states.dtype)
-    return Batch(states, actions, chosen, values, weights, jnp.maximum(values.min(-1).std(), 1e-8))
+    return StateTable(states, actions, chosen, values, weights, jnp.maximum(values.min(-1).std(), 1e-8))
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+def make_objective(name):
+    """A registered objective: an instance of a class, or the function itself."""
+    found = OBJECTIVES[name]
+    return found() if isinstance(found, type) else found
+
+
+@pytest.mark.parametrize("objective", [make_objective(name) for name in OBJECTIVES], ids=list(OBJECTIVES))
 class TestEveryObjective:
-    def test_gradient(self, x64, name):
+    def test_gradient(self, x64, objective):
         teacher = jax_teacher()
         batch = batch_of(teacher)
         actions = jnp.asarray(np.random.default_rng(1).uniform(-0.9, 0.9, size=(6, 2)))
-        objective = lambda a: weighted_loss(name, a, batch, teacher)  # noqa: E731
-        found = jax.grad(objective)(actions)
+        loss = lambda a: weighted_loss(objective, a, batch, teacher)  # noqa: E731
+        found = jax.grad(loss)(actions)
         step = 1e-6
         for row, column in np.ndindex(6, 2):
             shift = jnp.zeros((6, 2)).at[row, column].set(step)
-            wanted = (objective(actions + shift) - objective(actions - shift)) / (2 * step)
+            wanted = (loss(actions + shift) - loss(actions - shift)) / (2 * step)
             np.testing.assert_allclose(found[row, column], wanted, rtol=1e-5, atol=1e-9)
 
-    def test_least_at_what_it_imitates(self, x64, name):
+    def test_least_at_what_it_imitates(self, x64, objective):
         teacher = jax_teacher()
         batch = batch_of(teacher)
-        best = batch.actions if name == "dbc" else batch.teacher_actions
-        at_best = objective_named(name)(best, batch, teacher)
+        best = batch.teacher_actions if getattr(objective, "needs_teacher", True) else batch.actions
+        at_best = objective(best, batch, teacher)
         assert at_best.shape == (6,)
         np.testing.assert_allclose(at_best, 0.0, atol=1e-12)
-        assert float(weighted_loss(name, best * 0.5 + 0.1, batch, teacher)) > 0.0
+        assert float(weighted_loss(objective, best * 0.5 + 0.1, batch, teacher)) > 0.0
 
-    def test_is_a_loss_of_each_state(self, x64, name):
+    def test_is_a_loss_of_each_state(self, x64, objective):
         """What one state costs depends on no other state."""
         teacher = jax_teacher()
         batch = batch_of(teacher)
         actions = batch.actions * 0.7
-        moved = objective_named(name)(actions.at[2].add(0.2), batch, teacher) - objective_named(name)(
-            actions, batch, teacher
-        )
+        moved = objective(actions.at[2].add(0.2), batch, teacher) - objective(actions, batch, teacher)
         np.testing.assert_array_equal(np.delete(moved, 2), 0.0)
 
-    def test_weights_multiply_it(self, x64, name):
+    def test_weights_multiply_it(self, x64, objective):
         teacher = jax_teacher()
         batch = batch_of(teacher)
         alone = batch._replace(weights=jnp.zeros(6).at[1].set(6.0))
         actions = batch.actions * 0.7
-        wanted = objective_named(name)(actions, batch, teacher)[1]
-        assert float(weighted_loss(name, actions, alone, teacher)) == pytest.approx(float(wanted))
+        wanted = objective(actions, batch, teacher)[1]
+        assert float(weighted_loss(objective, actions, alone, teacher)) == pytest.approx(float(wanted))
+
+    def test_works_without_a_teacher_if_it_says_so(self, x64, objective):
+        teacher = jax_teacher()
+        batch = batch_of(teacher)
+        if not getattr(objective, "needs_teacher", True):
+            found = objective(batch.actions * 0.7, batch, None)
+            np.testing.assert_array_equal(found, objective(batch.actions * 0.7, batch, teacher))
+
+    def test_its_default_weighting_is_known(self, objective):
+        assert callable(find_weighting(getattr(objective, "default_weighting", "uniform")))
 
 
 def jax_teacher():
@@ -87,7 +107,7 @@ def jax_teacher():
 
 
 def test_by_hand(teacher):
-    batch = Batch(
+    batch = StateTable(
         states=jnp.zeros((2, 3)),
         actions=jnp.array([[0.0, 0.5], [1.0, 0.0]]),
         teacher_actions=jnp.array([[0.0, 0.0], [0.5, 0.5]]),
@@ -97,16 +117,19 @@ def test_by_hand(teacher):
     )
     student = jnp.zeros((2, 2))
     np.testing.assert_array_equal(batch.values, [1.0, 2.0])
-    np.testing.assert_allclose(objective_named("dbc")(student, batch, teacher), [0.25, 1.0])
-    np.testing.assert_allclose(objective_named("pbc")(student, batch, teacher), [0.0, 0.5])
-    assert float(weighted_loss("av-pbc", student, batch, teacher)) == pytest.approx(1.5 * 0.5 / 2)
+    np.testing.assert_allclose(DataCloning()(student, batch, teacher), [0.25, 1.0])
+    np.testing.assert_allclose(PolicyCloning()(student, batch, teacher), [0.0, 0.5])
+    assert float(weighted_loss(ActionValueCloning(), student, batch, teacher)) == pytest.approx(1.5 * 0.5 / 2)
 
 
-def test_av_pbc_is_pbc_with_weights_of_value():
-    assert OBJECTIVES["av-pbc"] is OBJECTIVES["pbc"]
-    assert weighting_of("av-pbc", None) == "ranged"
-    assert weighting_of("av-pbc", "clipped") == "clipped"
-    assert weighting_of("pbc", None) == weighting_of("q-gap", None) == "uniform"
+def test_av_pbc_is_pbc_with_weights_of_value(teacher):
+    batch = batch_of(teacher)
+    student = batch.actions * 0.7
+    np.testing.assert_array_equal(
+        ActionValueCloning()(student, batch, teacher), PolicyCloning()(student, batch, teacher)
+    )
+    assert ActionValueCloning().default_weighting == "ranged"
+    assert PolicyCloning().default_weighting == QGap().default_weighting == "uniform"
 
 
 class TwoCritics:
@@ -128,36 +151,77 @@ class TwoCritics:
 def test_what_the_critics_say_is_joined_in_three_ways():
     """At |a| = 1 the critics say 9 and 8, at a = 0 they said 10 and 12: gaps of 1 and 4."""
     values = jnp.array([[10.0, 12.0]])
-    batch = Batch(jnp.zeros((1, 1)), *[jnp.zeros((1, 1))] * 2, values, jnp.ones(1), jnp.array(2.0))
+    batch = StateTable(jnp.zeros((1, 1)), *[jnp.zeros((1, 1))] * 2, values, jnp.ones(1), jnp.array(2.0))
     student, teacher = jnp.ones((1, 1)), TwoCritics()
-    assert float(q_gap(student, batch, teacher)[0]) == pytest.approx((10.0 - 8.0) / 2)
-    assert float(q_gap_mean(student, batch, teacher)[0]) == pytest.approx((1.0 + 4.0) / 2 / 2)
-    assert float(q_gap_each(student, batch, teacher)[0]) == pytest.approx(4.0 / 2)
+    gaps = {"min": (10.0 - 8.0) / 2, "mean": (1.0 + 4.0) / 2 / 2, "each": 4.0 / 2}
+    for critics, gap in gaps.items():
+        assert float(q_gap(student, batch, teacher, critics)[0]) == pytest.approx(gap)
+        # |a| = 1 where the teacher's is 0: a squared distance of 1
+        objective = QGap(critics=critics, weight=3.0)
+        assert float(objective(student, batch, teacher)[0]) == pytest.approx(1.0 + 3.0 * gap)
+    assert float(q_gap(student, batch, teacher)[0]) == pytest.approx(gaps["min"])
+    named = [float(kind(weight=3.0)(student, batch, teacher)[0]) for kind in (QGap, QGapMean, QGapEach)]
+    assert named == pytest.approx([1.0 + 3.0 * gap for gap in gaps.values()])
 
 
-@pytest.mark.parametrize("gap", [q_gap, q_gap_mean, q_gap_each])
+@pytest.mark.parametrize("critics", ["min", "mean", "each"])
 class TestEveryGap:
-    def test_is_unmoved_by_a_shift_of_the_critics(self, teacher, gap):
+    def test_is_unmoved_by_a_shift_of_the_critics(self, teacher, critics):
         batch = batch_of(teacher)
         student = jnp.zeros((6, 2)) + 0.3
         shifted = [dict(layer) for layer in teacher.critics]
         shifted[-1]["bias"] = shifted[-1]["bias"] + 50.0
         moved = dataclasses.replace(teacher, critics=shifted)
         moved_batch = batch._replace(critic_values=batch.critic_values + 50.0)
-        np.testing.assert_allclose(gap(student, batch, teacher), gap(student, moved_batch, moved), rtol=1e-3, atol=1e-4)
+        before, after = q_gap(student, batch, teacher, critics), q_gap(student, moved_batch, moved, critics)
+        np.testing.assert_allclose(before, after, rtol=1e-3, atol=1e-4)
 
-    def test_does_not_reward_what_beats_the_teacher(self, gap):
-        batch = Batch(jnp.zeros((1, 1)), *[jnp.ones((1, 1))] * 2, jnp.array([[9.0, 8.0]]), jnp.ones(1), jnp.array(2.0))
-        assert float(gap(jnp.zeros((1, 1)), batch, TwoCritics())[0]) == 0.0
+    def test_does_not_reward_what_beats_the_teacher(self, critics):
+        values = jnp.array([[9.0, 8.0]])
+        batch = StateTable(jnp.zeros((1, 1)), *[jnp.ones((1, 1))] * 2, values, jnp.ones(1), jnp.array(2.0))
+        assert float(q_gap(jnp.zeros((1, 1)), batch, TwoCritics(), critics)[0]) == 0.0
 
-    def test_needs_critics(self, teacher, gap):
-        with pytest.raises(PotstillError, match="action values"):
-            gap(jnp.zeros((6, 2)), batch_of(teacher), None)
+    def test_needs_critics(self, teacher, critics):
+        for gap in (q_gap, QGap(critics=critics)):
+            with pytest.raises(PotstillError, match="the Q-gap needs a teacher with action values"):
+                gap(jnp.zeros((6, 2)), batch_of(teacher), None)
 
 
 def test_unknown_objective():
     with pytest.raises(PotstillError, match="did you mean 'av-pbc'"):
-        objective_named("avpbc")
+        OBJECTIVES["avpbc"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"weight": -1.0}, r"QGap\.weight -1\.0: at least 0"),
+        ({"weight": "much"}, r"QGap\.weight is 'much' \(str\): float is needed"),
+        ({"critics": "least"}, r"unknown QGap\.critics 'least'"),
+    ],
+)
+def test_settings_are_checked_where_they_are_made(unchecked, fields, message):
+    with pytest.raises(PotstillError, match=message):
+        QGap(**fields)
+
+
+def test_an_objective_with_settings_of_its_own(teacher):
+    """A frozen dataclass with a ``__call__`` is enough, and so is a function."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Huber(Objective):
+        width: float = 0.1
+
+        def __call__(self, student_actions, batch, teacher):
+            errors = jnp.abs(student_actions - batch.teacher_actions)
+            return jnp.where(errors < self.width, 0.5 * errors**2, self.width * (errors - 0.5 * self.width)).sum(-1)
+
+    batch = batch_of(teacher)
+    found = weighted_loss(Huber(width=100.0), batch.actions, batch, teacher)
+    assert float(found) == pytest.approx(0.5 * float(weighted_loss(PolicyCloning(), batch.actions, batch, teacher)))
+    absolute = lambda actions, batch, teacher: jnp.abs(actions - batch.teacher_actions).sum(-1)  # noqa: E731
+    wanted = (batch.weights * jnp.abs(batch.actions - batch.teacher_actions).sum(-1)).mean()
+    assert float(weighted_loss(absolute, batch.actions, batch, teacher)) == pytest.approx(float(wanted))
 
 
 class LinearTeacher:
@@ -192,27 +256,35 @@ def linear_gaussian(rows=4000):
     return Transitions(states, actions, flags.astype(np.float32), states, flags, flags, ActionBounds.unit(len(one)))
 
 
-@pytest.mark.parametrize("objective", ["pbc", "av-pbc", "q-gap", "q-gap-mean", "q-gap-each"])
-def test_linear_gaussian_teacher_is_recovered(monkeypatch, objective):
+LINEAR = Recipe(steps=200, learning_rate=0.3, momentum=0.5, layers=1)
+
+
+def last_of(table, teacher, objective, steps, batch, actions="teacher"):
+    pairs = initial_pairs(table, 8, actions=actions, rng=np.random.default_rng(0))
+    parts = {"objective": objective, "solver": KernelDescent(LINEAR), "schedule": Schedule(steps)}
+    settings = OuterSettings(batch=batch)
+    *_, last = optimise_pairs(pairs, table, teacher, **parts, settings=settings, key=jax.random.key(0))
+    return last
+
+
+@pytest.mark.parametrize(
+    "objective", [PolicyCloning(), ActionValueCloning(), QGap(), QGapMean(), QGapEach()], ids=lambda x: type(x).__name__
+)
+def test_linear_gaussian_teacher_is_recovered(objective):
     """A one-layer student's kernel is exact, and its best distillate has loss 0: π = π*."""
-    monkeypatch.setitem(RECIPES, "linear", Recipe(steps=200, learning_rate=0.3, momentum=0.5, layers=1))
     data = linear_gaussian()
     teacher = LinearTeacher(data.normaliser)
-    config = DistillConfig("x", objective=objective, recipe="linear", size=8, steps=150, batch=256)
-    *_, (_, pairs, figures) = outer_steps(config, tabulate(data, teacher, weighting_of(objective, None)), teacher)
-    assert float(figures["loss"]) < 2e-4
+    table = build_state_table(data, teacher, find_weighting(objective.default_weighting))
+    last = last_of(table, teacher, objective, steps=150, batch=256)
+    assert float(last.metrics["loss"]) < 2e-4
     # the trained student itself is the teacher, weight by weight
-    from potstill.students.training import train
-
-    trained = train(jax.random.key(0), pairs, dataclasses.replace(RECIPES["linear"], steps=2000))
+    trained = train_network(jax.random.key(0), last.pairs, dataclasses.replace(LINEAR, steps=2000))
     np.testing.assert_allclose(trained[0]["weight"], teacher.weight, atol=0.03)
 
 
-def test_linear_gaussian_dbc_stops_at_the_noise(monkeypatch):
+def test_linear_gaussian_dbc_stops_at_the_noise():
     """Cloning noisy actions can do no better than their variance: E‖ε‖² = 2 × 0.1²."""
-    monkeypatch.setitem(RECIPES, "linear", Recipe(steps=200, learning_rate=0.3, momentum=0.5, layers=1))
-    data = linear_gaussian()
-    config = DistillConfig("x", objective="dbc", recipe="linear", size=8, steps=200, batch=4000, initial_actions="data")
-    *_, (_, _, figures) = outer_steps(config, tabulate(data, None), None)
+    table = build_state_table(linear_gaussian(), None)
+    last = last_of(table, None, DataCloning(), steps=200, batch=4000, actions="data")
     # 0.7 tanh(W s) is almost, not wholly, tanh of a linear map: allow a fifth above the floor
-    assert 0.95 * 2 * NOISE**2 < float(figures["loss"]) < 1.2 * 2 * NOISE**2
+    assert 0.95 * 2 * NOISE**2 < float(last.metrics["loss"]) < 1.2 * 2 * NOISE**2

@@ -10,8 +10,8 @@ import pytest
 from conftest import SHARED
 from test_readers import GOLDEN, hand_d3rlpy, hand_minari, pairs_of, refused, timed_out, write_columns
 
-from potstill.data.checks import suspicions
 from potstill.data.registry import load_dataset
+from potstill.data.suspicions import find_suspicions
 from potstill.errors import PotstillError, PotstillWarning
 
 # ---- what is refused
@@ -49,8 +49,8 @@ def test_bad_minari_episodes(tmp_path, key, change, words):
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        ({"total_episodes": 5}, ["4 episodes", "say 5"]),
-        ({"total_steps": 5}, ["26 steps", "say 5"]),
+        ({"total_episodes": 5}, ["4 episodes", "have 5"]),
+        ({"total_steps": 5}, ["26 steps", "have 5"]),
         ({"data_format": "tar"}, ["'tar'", "hdf5, arrow, parquet"]),
         ({"action_space": '{"type": "Discrete", "n": 3}'}, ["discrete action space"]),
         ({"observation_space": '{"type": "Dict"}'}, ["space Dict", "one-dimensional Box"]),
@@ -92,7 +92,10 @@ def test_bad_arrays():
     good["timeouts"] = np.arange(26) == 9
     refused({}, "no array 'observations'", "nothing")
     refused({**good, "obs": good["observations"]}, "both 'observations' and 'obs'")
-    refused({k: v for k, v in good.items() if k != "terminals"} | {"dones": good["terminals"]}, "'dones' does not tell")
+    refused(
+        {k: v for k, v in good.items() if k != "terminals"} | {"dones": good["terminals"]},
+        "'dones' does not distinguish",
+    )
     refused(good | {"observations": [[1, 2], [3]]}, "'observations' is no array")
     refused(good | {"observations": good["observations"][:-3]}, "observations 23", "26", "28")
     refused(good | {"rewards": good["rewards"].astype(np.float64) * 1e300}, "beyond float32", "column rewards, row 0")
@@ -196,8 +199,8 @@ def walk(rows=4000, every=1000, terminated=False):
 
 
 def test_an_honest_walk_is_not_suspicious():
-    assert suspicions(load_dataset(walk())) == []
-    assert suspicions(load_dataset(walk(every=10, terminated=True))) == []
+    assert find_suspicions(load_dataset(walk())) == []
+    assert find_suspicions(load_dataset(walk(every=10, terminated=True))) == []
 
 
 @pytest.mark.parametrize(
@@ -227,7 +230,7 @@ def test_suspicious_data_are_used_with_a_warning(change, words):
     line = str(caught[0].message)
     assert "\n" not in line
     assert all(word in line for word in words), line
-    assert line.removeprefix("arrays: ") in suspicions(data)
+    assert line.removeprefix("arrays: ") in find_suspicions(data)
 
 
 def test_an_episode_longer_than_its_environment_allows():
@@ -240,7 +243,7 @@ def test_an_episode_longer_than_its_environment_allows():
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared datasets are not here")
 def test_good_files_are_not_suspicious():
     for path in sorted((SHARED / "datasets").glob("*.hdf5")):
-        assert suspicions(load_dataset(path)) == [], path.name
+        assert find_suspicions(load_dataset(path)) == [], path.name
 
 
 def test_the_command_line_prints_a_warning_as_one_line(tmp_path, capsys, monkeypatch):

@@ -10,7 +10,7 @@ from test_readers import hand_minari, timed_out
 
 import potstill
 from potstill.data.bounds import ActionBounds
-from potstill.environments.registry import RAW, reference_returns
+from potstill.environments.references import RAW, reference_returns
 from potstill.evaluation.scores import TEACHER_SEED, measured_reference, policy_returns
 from potstill.evaluation.statistics import summarise
 from potstill.reports import print_scores
@@ -75,7 +75,7 @@ def test_a_teacher_that_is_no_better_than_random_is_no_reference(capsys):
     assert scores["mean"] == scores["raw_mean"] == -1200.0
     print_scores({"env_id": "Pendulum-v1", "reference": RAW._asdict(), "student": scores})
     said = capsys.readouterr().out
-    assert "no reference returns are known of Pendulum-v1" in said
+    assert "no reference returns are known for Pendulum-v1" in said
     assert "normalised return" not in said
 
 

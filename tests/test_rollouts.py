@@ -4,10 +4,10 @@ import gymnasium
 import numpy as np
 import pytest
 
-from potstill.environments import registry as environments
-from potstill.environments.rollouts import play
+from potstill import environments
+from potstill.environments.making import action_bounds, check_spaces
 from potstill.environments.rollouts.mujoco import TASKS
-from potstill.environments.rollouts.play import make_stepper
+from potstill.environments.rollouts.playing import make_stepper
 from potstill.errors import PotstillError
 
 
@@ -18,7 +18,7 @@ def wobble(size):
 @pytest.mark.parametrize("env_id", sorted(TASKS))
 def test_the_batched_stepper_is_gymnasiums(env_id):
     """Observations, rewards and ends agree step by step, up to and beyond the first falls."""
-    low, _ = environments.action_bounds(env_id)
+    low, _ = action_bounds(env_id)
     seeds = np.arange(6)
     fast, slow = (make_stepper(env_id, 6, batched=b) for b in (True, False))
     left, right = fast.reset(seeds), slow.reset(seeds)
@@ -39,14 +39,14 @@ def test_the_batched_stepper_is_gymnasiums(env_id):
 
 
 def test_any_other_environment_plays():
-    returns = play(lambda o: np.zeros((len(o), 1)), "Pendulum-v1", np.arange(3))
+    returns = environments.play(lambda o: np.zeros((len(o), 1)), "Pendulum-v1", np.arange(3))
     assert returns.shape == (3,)
     assert len(set(returns.tolist())) == 3  # each lane has its own start
     assert (returns < 0).all()
 
 
 def test_same_seeds_same_returns():
-    runs = [play(wobble(3), "Hopper-v5", np.arange(4)) for _ in range(2)]
+    runs = [environments.play(wobble(3), "Hopper-v5", np.arange(4)) for _ in range(2)]
     np.testing.assert_array_equal(*runs)
 
 
@@ -58,7 +58,7 @@ def test_refusals():
     space = lambda bound: gymnasium.spaces.Box(-bound, bound, (2,))  # noqa: E731
     unbounded = SimpleNamespace(spec=None, observation_space=space(1.0), action_space=space(np.inf))
     with pytest.raises(PotstillError, match="unbounded actions: finite bounds are needed"):
-        environments.check_spaces(unbounded)
+        check_spaces(unbounded)
 
 
 def test_environments_are_made_without_a_word(tmp_path, monkeypatch, capfd):
@@ -70,6 +70,6 @@ def test_environments_are_made_without_a_word(tmp_path, monkeypatch, capfd):
 
 
 def test_reference_scores():
-    assert environments.normalised(-20.272305, "Hopper-v5") == pytest.approx(0.0)
-    assert environments.normalised(12135.0, "HalfCheetah-v4") == pytest.approx(100.0)
-    assert environments.normalised(7.0, "Pendulum-v1") == pytest.approx(7.0)
+    assert environments.normalised_return(-20.272305, "Hopper-v5") == pytest.approx(0.0)
+    assert environments.normalised_return(12135.0, "HalfCheetah-v4") == pytest.approx(100.0)
+    assert environments.normalised_return(7.0, "Pendulum-v1") == pytest.approx(7.0)

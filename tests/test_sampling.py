@@ -3,19 +3,18 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_algorithms import OPTIONS, SETTINGS, lqr_logs
+from test_algorithms import OPTIONS, TUNED, lqr_logs
 from test_teachers import write_npz
 
 import potstill
-from potstill.config import TeachConfig
 from potstill.data import split
 from potstill.data.registry import load_dataset
 from potstill.teachers import sampling
-from potstill.teachers.registry import ALGORITHMS
-from potstill.teachers.rows import Table, on_device
-from potstill.teachers.sampling import Ahead, Resident, source_of
+from potstill.teachers.rows import Table, load_rows
+from potstill.teachers.sampling import DeviceSource, FileSource, make_source
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def both(tmp_path_factory):
 @pytest.mark.parametrize("algorithm", ["rebrac", "bc"])
 def test_mapped_and_in_memory_training_give_the_same_bytes(both, algorithm, tmp_path, monkeypatch):
     monkeypatch.setattr(sampling, "READ_ROWS", 200)  # of 64: 3 calls a piece, 1 of rebrac's
-    options = {**OPTIONS, **SETTINGS[algorithm], "algorithm": algorithm, "updates": 16, "evaluate_every": 8}
+    options = {**OPTIONS, "algorithm": TUNED[algorithm], "updates": 16, "evaluate_every": 8}
     runs = [
         potstill.teach(data, fitted_updates=2, out=tmp_path / name, **options)
         for data, name in zip(both, ("memory", "mapped"), strict=True)
@@ -46,19 +45,18 @@ def test_mapped_and_in_memory_training_give_the_same_bytes(both, algorithm, tmp_
 
 @pytest.mark.parametrize("algorithm", ["rebrac", "bc", "cal-ql", "iql"])
 def test_rows_read_are_the_rows_drawn(both, algorithm):
-    settings = TeachConfig("x", algorithm=algorithm, batch=32, **SETTINGS[algorithm]).settings
-    prepare, shape, key = ALGORITHMS[algorithm].prepare, (2, 32), jax.random.key(3)
-    resident, ahead = (source_of(prepare(load_dataset(data), settings), shape) for data in both)
-    assert isinstance(resident, Resident)
-    assert isinstance(ahead, Ahead)
-    ahead.calls = 3
-    ((rows, _, _),) = resident.pieces(key, 7)
-    pieces = list(ahead.pieces(key, 7))
-    assert [(begun, count) for _, begun, count in pieces] == [(0, 3), (3, 3), (6, 1)]
-    for piece, begun, count in pieces:
-        for place in range(count):
-            wanted = resident.pick(rows, sampling.keys_of(key, begun + place)[0], place, shape)
-            found = ahead.pick(piece, key, place, shape)
+    shape, key = (2, 32), jax.random.key(3)
+    device, file = (make_source(TUNED[algorithm].prepare(load_dataset(data), 0.9), shape) for data in both)
+    assert isinstance(device, DeviceSource)
+    assert isinstance(file, FileSource)
+    file.calls = 3
+    ((rows, _, _),) = device.pieces(key, 7)
+    pieces = list(file.pieces(key, 7))
+    assert [(start, count) for _, start, count in pieces] == [(0, 3), (3, 3), (6, 1)]
+    for piece, start, count in pieces:
+        for place in map(jnp.asarray, range(count)):
+            wanted = device.pick(rows, sampling.split_call_key(key, start + place)[0], place, shape)
+            found = file.pick(piece, key, place, shape)
             for name, one, other in zip(rows._fields, wanted, found, strict=True):
                 np.testing.assert_array_equal(one, other, err_msg=name)
 
@@ -68,8 +66,8 @@ def test_rows_that_are_left_out_are_skipped(data):
     table = Table(data, left_out=out, reward_scale=2.0)
     kept = np.setdiff1d(np.arange(300), out)
     assert len(table) == 293
-    np.testing.assert_array_equal(table.at(np.arange(293)).rewards, 2.0 * data.rewards[kept])
-    assert on_device(table).states.shape == (293, 3)
+    np.testing.assert_array_equal(table.read(np.arange(293)).rewards, 2.0 * data.rewards[kept])
+    assert load_rows(table).states.shape == (293, 3)
     assert table.largest_reward == pytest.approx(2.0 * np.abs(data.rewards).max())
 
 

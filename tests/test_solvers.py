@@ -1,4 +1,4 @@
-"""The contract every solver inherits, and what the two of the unroll owe each other."""
+"""The contract that every solver inherits, and what the two of the unroll owe each other."""
 
 import dataclasses
 
@@ -9,25 +9,39 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from potstill.config import DistillConfig, EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig, UnrollConfig
-from potstill.distillation.outer_loop import Learned, OuterState, make_update, outer_optimiser, outer_steps
-from potstill.distillation.solvers import NETWORKS, SOLVERS, make_solver
+from potstill.distillation import (
+    SOLVERS,
+    EmpiricalKernelDescent,
+    FeatureRidge,
+    KernelDescent,
+    KernelRidge,
+    OuterSettings,
+    PolicyCloning,
+    Schedule,
+    Solver,
+    Sweep,
+    Unroll,
+    build_state_table,
+    initial_pairs,
+    optimise_pairs,
+)
+from potstill.distillation.outer_loop import initialise_outer, make_update
 from potstill.distillation.solvers.ridge import MARGIN
-from potstill.distillation.state_table import tabulate
 from potstill.errors import PotstillError
-from potstill.students import training as clone
-from potstill.students.recipe import RECIPES, Recipe
-from potstill.students.training import Pairs
+from potstill.students import Pairs, Recipe, training
 
 SMALL = Recipe(steps=7, momentum=0.9, width=16, learning_rate=0.05)
 ADAM = Recipe(steps=6, width=8, optimiser="adam", learning_rate=0.01)
 KEY = jax.random.key(3)
+UNROLLED = [name for name in SOLVERS if SOLVERS[name].trains_networks]
+KERNELS = [name for name in SOLVERS if not SOLVERS[name].trains_networks]
 CASES = {
     "momentum": SMALL,
     "paper": Recipe(steps=6, width=8),
     "sampled": Recipe(steps=6, width=8, sampled=True),
     "shallow": Recipe(steps=4, layers=2, width=8),
     "adam": ADAM,
+    "adamw": dataclasses.replace(ADAM, optimiser="adamw", weight_decay=0.3),
 }
 
 
@@ -55,7 +69,7 @@ def finite_differences(function, pairs, step=1e-6):
 class TestEverySolver:
     def test_gradient(self, x64, name):
         pairs, queries = problem()
-        function = outer(make_solver(name, SMALL), queries)
+        function = outer(SOLVERS[name](SMALL), queries)
         gradients = (
             jax.tree.leaves(g) for g in (jax.jit(jax.grad(function))(pairs), finite_differences(function, pairs))
         )
@@ -64,52 +78,71 @@ class TestEverySolver:
 
     def test_actions_have_their_shape_and_range(self, name):
         pairs, queries = problem()
-        actions = make_solver(name, SMALL)(pairs, queries, KEY)
+        actions = SOLVERS[name](SMALL)(pairs, queries, KEY)
         assert actions.shape == (4, 2)
         assert bool((jnp.abs(actions) <= 1.0).all())
 
     def test_same_key_same_bytes(self, name):
         pairs, queries = problem()
-        solver = jax.jit(make_solver(name, SMALL))
+        solver = jax.jit(SOLVERS[name](SMALL))
         assert solver(pairs, queries, KEY).tobytes() == solver(pairs, queries, KEY).tobytes()
 
     def test_learns_its_pairs(self, name):
         pairs, _ = problem()
         recipe = Recipe(steps=300, momentum=0.5, learning_rate=0.05, width=64)
-        fitted = make_solver(name, recipe)(pairs, pairs.states, KEY)
+        fitted = SOLVERS[name](recipe)(pairs, pairs.states, KEY)
         assert float(jnp.abs(fitted - pairs.actions).max()) < 0.1
 
 
 @pytest.mark.parametrize(
     ("recipe", "settings"),
     [
-        *((recipe, UnrollConfig()) for recipe in CASES.values()),
-        (ADAM, UnrollConfig(window=2)),
-        (CASES["sampled"], UnrollConfig(window=2, random_window=True)),
+        *((recipe, {}) for recipe in CASES.values()),
+        (ADAM, {"window": 2}),
+        (CASES["sampled"], {"window": 2, "random_window": True}),
     ],
     ids=[*CASES, "window", "random-window"],
 )
 def test_autodiff_and_the_hand_written_sweep_agree(x64, recipe, settings):
     pairs, queries = problem(seed=1)
     gradients = []
-    for name in NETWORKS:
-        solver = make_solver(name, recipe, settings)
-        value, gradient = jax.jit(jax.value_and_grad(outer(solver, queries)))(pairs)
+    for kind in (Unroll, Sweep):
+        value, gradient = jax.jit(jax.value_and_grad(outer(kind(recipe, **settings), queries)))(pairs)
         gradients.append((value, *jax.tree.leaves(gradient)))
     for first, second in zip(*gradients, strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-9, atol=1e-12)
 
 
 def test_unknown_solver_names_the_nearest():
-    with pytest.raises(PotstillError, match="did you mean 'kernel'"):
-        make_solver("kernal", SMALL)
+    with pytest.raises(PotstillError, match="unknown solver 'kernal': did you mean 'kernel'"):
+        SOLVERS["kernal"]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+def test_a_solver_of_ones_own_solves(data, teacher):
+    """A frozen dataclass with a ``__call__``; the outer loop needs nothing else of it."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Softmax(Solver):
+        sharpness: float = 2.0
+
+        def __call__(self, pairs, states, key):
+            distances = ((states[:, None] - pairs.states[None]) ** 2).sum(-1)
+            return jax.nn.softmax(-self.sharpness * distances) @ pairs.actions
+
+    table = build_state_table(data, teacher)
+    pairs = initial_pairs(table, 8, rng=np.random.default_rng(0))
+    parts = {"objective": PolicyCloning(), "solver": Softmax(sharpness=1.0), "schedule": Schedule(30)}
+    _, first, *_, last = optimise_pairs(pairs, table, teacher, **parts, key=KEY)
+    assert last.metrics["loss"] < 0.9 * first.metrics["loss"]
+    assert Softmax().exact() == Softmax()
+    assert Softmax().for_recipe(SMALL).recipe == SMALL
+
+
+@pytest.mark.parametrize("name", UNROLLED)
 class TestVariants:
     def test_the_gradient_through_adam(self, x64, name):
         pairs, queries = problem()
-        function = outer(make_solver(name, ADAM), queries)
+        function = outer(SOLVERS[name](ADAM), queries)
         gradients = jax.jit(jax.grad(function))(pairs), finite_differences(function, pairs)
         for found, wanted in zip(*map(jax.tree.leaves, gradients), strict=True):
             np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=1e-6)
@@ -117,7 +150,7 @@ class TestVariants:
     def test_dead_units_leave_adams_gradient_finite(self, name):
         pairs, queries = problem()
         still = pairs._replace(states=jnp.zeros_like(pairs.states))  # the first weights have gradient 0
-        gradient = jax.jit(jax.grad(outer(make_solver(name, ADAM), queries)))(still)
+        gradient = jax.jit(jax.grad(outer(SOLVERS[name](ADAM), queries)))(still)
         assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradient))
         assert any(bool((g != 0).any()) for g in jax.tree.leaves(gradient))
 
@@ -125,12 +158,12 @@ class TestVariants:
         pairs, queries = problem()
 
         def last_steps(moved):  # only the last three steps see pairs that move
-            state, noise = clone.begun(KEY, pairs, SMALL)
-            state = clone.descend(state, noise, pairs, SMALL, SMALL.steps - 3)
-            params = clone.descend(state, noise, moved, SMALL, 3).params
-            return jnp.sum(jnp.sin(3.0 * clone.mean_actions(params, queries, 2)))
+            state, keys = training.initialise_student(KEY, pairs, SMALL)
+            state = training.train_steps(state, keys, pairs, SMALL, SMALL.steps - 3)
+            params = training.train_steps(state, keys, moved, SMALL, 3).params
+            return jnp.sum(jnp.sin(3.0 * training.mean_actions(params, queries, 2)))
 
-        function = outer(make_solver(name, SMALL, UnrollConfig(window=3)), queries)
+        function = outer(SOLVERS[name](SMALL, window=3), queries)
         np.testing.assert_allclose(function(pairs), last_steps(pairs), rtol=1e-12)
         gradients = jax.jit(jax.grad(function))(pairs), finite_differences(last_steps, pairs)
         for found, wanted in zip(*map(jax.tree.leaves, gradients), strict=True):
@@ -138,13 +171,13 @@ class TestVariants:
 
     def test_a_random_window_ends_at_any_step_it_can(self, x64, name):
         pairs, queries = problem()
-        random = jax.jit(make_solver(name, SMALL, UnrollConfig(window=5, random_window=True)))
+        random = jax.jit(SOLVERS[name](SMALL, window=5, random_window=True))
 
         @jax.jit
         def at_each_end(key):
-            state, noise = clone.begun(key, pairs, SMALL)
-            trained = [clone.descend(state, noise, pairs, SMALL, steps).params for steps in (5, 6, 7)]
-            return jnp.stack([clone.mean_actions(params, queries, 2) for params in trained])
+            state, keys = training.initialise_student(key, pairs, SMALL)
+            trained = [training.train_steps(state, keys, pairs, SMALL, steps).params for steps in (5, 6, 7)]
+            return jnp.stack([training.mean_actions(params, queries, 2) for params in trained])
 
         seen = set()
         for i in range(8):
@@ -155,59 +188,82 @@ class TestVariants:
         assert seen == {0, 1, 2}
 
     def test_a_window_longer_than_the_training(self, name):
-        with pytest.raises(PotstillError, match="train 7 steps"):
-            make_solver(name, SMALL, UnrollConfig(window=8))
+        with pytest.raises(PotstillError, match=r"Unroll\.window 8: students of this recipe train 7 steps"):
+            SOLVERS[name](SMALL, window=8)
+        with pytest.raises(PotstillError, match=r"Unroll\.window 8"):
+            SOLVERS[name](dataclasses.replace(SMALL, steps=9), window=8).for_recipe(SMALL)
+
+    def test_a_random_window_needs_a_window(self, name):
+        with pytest.raises(PotstillError, match=r"Unroll\.random_window needs Unroll\.window"):
+            SOLVERS[name](SMALL, random_window=True)
+
+    def test_the_exact_solver_has_no_window(self, name):
+        assert SOLVERS[name](SMALL, window=5, random_window=True).exact() == SOLVERS[name](SMALL)
 
 
-@pytest.mark.parametrize("name", sorted(set(SOLVERS) - set(NETWORKS)))
+@pytest.mark.parametrize("name", KERNELS)
 def test_function_space_refuses_adam_and_samples(name):
-    for recipe in (ADAM, Recipe(sampled=True)):
-        with pytest.raises(PotstillError, match=f"--solver {name} follows SGD"):
-            make_solver(name, recipe)
+    for recipe in (ADAM, CASES["adamw"], Recipe(sampled=True)):
+        with pytest.raises(PotstillError, match=f"{SOLVERS[name].__name__} describes SGD on mean actions: use"):
+            SOLVERS[name](recipe)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: KernelDescent(SMALL, initialisation="drawm"), r"KernelDescent\.initialisation 'drawm': .*'drawn'"),
+        (lambda: EmpiricalKernelDescent(SMALL, networks=0), r"EmpiricalKernelDescent\.networks 0: at least 1"),
+        (lambda: FeatureRidge(SMALL, trained=-1), r"FeatureRidge\.trained -1: at least 0"),
+        (lambda: KernelRidge(SMALL, penalty=0.0), r"KernelRidge\.penalty 0\.0: at least"),
+        (lambda: KernelRidge(SMALL, penalty="little"), r"KernelRidge\.penalty is 'little' \(str\): float is needed"),
+        (lambda: Unroll(SMALL, window=2.5), r"Unroll\.window is 2\.5 \(float\): int or None is needed"),
+        (lambda: Unroll("paper"), r"Unroll\.recipe is 'paper' \(str\): Recipe is needed"),
+    ],
+)
+def test_settings_are_checked_where_they_are_made(unchecked, make, message):
+    with pytest.raises(PotstillError, match=message):
+        make()
 
 
 def test_ridge_is_the_end_of_kernel_descent(x64):
     """Long training and a small penalty meet: both reach the pairs, and agree between them."""
     pairs, queries = problem()
     recipe = Recipe(steps=3_000, momentum=0.9, learning_rate=0.05)
-    wanted = make_solver("ridge", recipe, RidgeConfig(penalty=1e-7))(
-        pairs._replace(actions=pairs.actions / (1.0 - MARGIN)), queries, KEY
-    )
-    np.testing.assert_allclose(make_solver("kernel", recipe)(pairs, queries, KEY), wanted, atol=2e-3)
+    further = pairs._replace(actions=pairs.actions / (1.0 - MARGIN))
+    wanted = KernelRidge(recipe, penalty=1e-7)(further, queries, KEY)
+    np.testing.assert_allclose(KernelDescent(recipe)(pairs, queries, KEY), wanted, atol=2e-3)
 
 
 def test_trained_features_follow_the_pairs_and_pass_no_gradient(x64):
     pairs, queries = problem()
-    young, old = (make_solver("features", SMALL, FeaturesConfig(networks=2, trained=t)) for t in (0, 6))
+    young, old = (FeatureRidge(SMALL, networks=2, trained=steps) for steps in (0, 6))
     assert float(jnp.abs(young(pairs, queries, KEY) - old(pairs, queries, KEY)).max()) > 1e-4
     assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(jax.grad(outer(old, queries))(pairs)))
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"),
-    [("kernel", KernelConfig(start="drawn")), ("empirical", EmpiricalConfig(networks=3))],
-    ids=["kernel, drawn start", "empirical, three networks"],
+    "solver",
+    [KernelDescent(SMALL, initialisation="drawn"), EmpiricalKernelDescent(SMALL, networks=3)],
+    ids=["kernel descent from a drawn network", "three empirical kernels"],
 )
-def test_gradients_of_other_settings(x64, name, settings):
+def test_gradients_of_other_settings(x64, solver):
     pairs, queries = problem()
-    function = outer(make_solver(name, SMALL, settings), queries)
+    function = outer(solver, queries)
     gradients = jax.grad(function)(pairs), finite_differences(function, pairs)
     for found, wanted in zip(*map(jax.tree.leaves, gradients), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-7)
 
 
-def test_a_polish_is_unrolled_steps_from_where_the_solver_ended(monkeypatch, data, teacher):
-    monkeypatch.setitem(RECIPES, "small", SMALL)
-    config = DistillConfig("x", recipe="small", size=5, steps=3, batch=16, polish=2)
-    table = tabulate(data, teacher)
-    found = list(outer_steps(config, table, teacher))
-    assert [step for step, _, _ in found] == [0, 1, 2, 3, 4, 5]
-    ended = found[3][1]
-    alone = dataclasses.replace(config, solver="unroll")
-    learned = Learned(*jax.tree.map(jnp.copy, ended)[:2])
-    state = OuterState(learned, outer_optimiser(alone).init(learned))
-    update = make_update(alone, SMALL, teacher)
+def test_a_polish_is_unrolled_steps_from_where_the_solver_ended(data, teacher):
+    table = build_state_table(data, teacher)
+    settings = OuterSettings(batch=16, polish=2)
+    pairs, key = initial_pairs(table, 5, rng=np.random.default_rng(0)), jax.random.key(0)
+    parts = {"objective": PolicyCloning(), "solver": KernelDescent(SMALL), "schedule": Schedule(3)}
+    found = list(optimise_pairs(pairs, table, teacher, **parts, settings=settings, key=key))
+    assert [iterate.step for iterate in found] == [0, 1, 2, 3, 4, 5]
+    state = initialise_outer(found[3].pairs, settings)
+    update = make_update(PolicyCloning(), Unroll(SMALL), teacher, settings)
     for step, rate in ((4, 0.01), (5, 0.005)):  # a tenth of the learning rate, then half of that
-        state, _ = update(state, table, jax.random.fold_in(jax.random.key(config.seed), step), rate)
-    for last, wanted in zip(found[-1][1][:2], state.learned[:2], strict=True):
+        state, _ = update(state, table, jax.random.fold_in(key, step), rate)
+    for last, wanted in zip(found[-1].pairs[:2], state.learned[:2], strict=True):
         np.testing.assert_array_equal(last, wanted)

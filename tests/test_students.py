@@ -1,3 +1,5 @@
+"""Students: recipes, training by hand, ensembles, and policies on disk."""
+
 import dataclasses
 
 import jax
@@ -11,39 +13,45 @@ from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.networks.policy import load_policy
 from potstill.runtime import storage
-from potstill.students import training as clone
-from potstill.students.ensemble import train_students
-from potstill.students.initialisation import start_named
-from potstill.students.recipe import RECIPES, Recipe, recipe_named
-from potstill.students.training import Pairs
+from potstill.students import RECIPES, Pairs, Recipe, find_recipe, train_students
+from potstill.students.recipe import recipe_from_metadata, recipe_name
+from potstill.students.training import (
+    EPS_ROOT,
+    initialise_network,
+    initialise_training,
+    mean_actions,
+    optimiser_step,
+    train_network,
+    train_networks,
+)
 
 SMALL = Recipe(steps=20, momentum=0.9, width=32)
 
 
-def crew(seeds, recipe=SMALL):
+def students_of(seeds, recipe=SMALL):
     rng = np.random.default_rng(0)
     normaliser = Normaliser(np.array([1.0, 2.0, 3.0], np.float32), np.array([2.0, 2.0, 2.0], np.float32))
     bounds = ActionBounds(np.array([-2.0, 0.0], np.float32), np.array([2.0, 1.0], np.float32))
-    return train_students(
-        rng.normal(size=(8, 3)), rng.uniform(-0.9, 0.9, size=(8, 2)), seeds, recipe, normaliser, bounds
-    )
+    states, actions = rng.normal(size=(8, 3)), rng.uniform(-0.9, 0.9, size=(8, 2))
+    pairs = Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(actions, jnp.float32))
+    return train_students(pairs, seeds, recipe, normaliser, bounds)
 
 
-def test_the_antisymmetric_start_is_zero():
-    params = clone.start(jax.random.key(0), 3, 2, dataclasses.replace(SMALL, start="antisymmetric"))
+def test_an_antisymmetric_network_is_zero_at_first():
+    params = initialise_network(jax.random.key(0), 3, 2, dataclasses.replace(SMALL, initialisation="antisymmetric"))
     states = jax.random.normal(jax.random.key(1), (5, 3))
-    np.testing.assert_allclose(clone.mean_actions(params, states, 2), 0.0, atol=1e-6)
+    np.testing.assert_allclose(mean_actions(params, states, 2), 0.0, atol=1e-6)
 
 
 def test_the_paper_recipe_is_plain_sgd_by_hand():
     pairs = Pairs(jnp.ones((4, 3)) * 0.5, jnp.full((4, 1), 0.3))
     recipe = dataclasses.replace(RECIPES["paper"], steps=2, width=8)
-    params = clone.start(jax.random.key(0), 3, 1, recipe)
+    params = initialise_network(jax.random.key(0), 3, 1, recipe)
     for _ in range(2):
         gradient = jax.grad(lambda p: jnp.mean((jnp.tanh(_forward(p, pairs.states)) - pairs.actions) ** 2))(params)
         params = jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient)
     for found, wanted in zip(
-        jax.tree.leaves(clone.train(jax.random.key(0), pairs, recipe)), jax.tree.leaves(params), strict=True
+        jax.tree.leaves(train_network(jax.random.key(0), pairs, recipe)), jax.tree.leaves(params), strict=True
     ):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
 
@@ -55,14 +63,14 @@ def _forward(params, x):
 
 
 def test_students_are_their_seeds():
-    together, alone = crew([3, 4]), crew([4])
+    together, alone = students_of([3, 4]), students_of([4])
     observations = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
     np.testing.assert_allclose(together.policy(1)(observations), alone.policy(0)(observations), rtol=1e-4, atol=1e-5)
     assert not np.allclose(together.policy(0)(observations), together.policy(1)(observations))
 
 
 def test_each_and_ensemble_by_hand():
-    students = crew([0, 1, 2])
+    students = students_of([0, 1, 2])
     observations = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
     policies = [students.policy(i) for i in range(3)]
     each = np.concatenate([p(observations[2 * i : 2 * i + 2]) for i, p in enumerate(policies)])
@@ -74,16 +82,16 @@ def test_each_and_ensemble_by_hand():
 
 
 def test_a_policy_on_disk_acts_the_same(tmp_path):
-    policy = crew([0]).policy(0)
+    policy = students_of([0]).policy(0)
     observations = np.ones((2, 3), np.float32)
     again = load_policy(policy.save(tmp_path / "p.safetensors"))
     np.testing.assert_array_equal(policy(observations), again(observations))
-    with pytest.raises(PotstillError, match="an observation of 4 numbers, 3 are needed"):
+    with pytest.raises(PotstillError, match="an observation of 4 components: 3 are needed"):
         policy(np.zeros(4))
 
 
 def test_a_residual_policy_on_disk_acts_as_its_student(tmp_path):
-    students = crew([0], dataclasses.replace(SMALL, residual=True))
+    students = students_of([0], dataclasses.replace(SMALL, residual=True))
     observations = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
     policy = students.policy(0)
     np.testing.assert_allclose(policy(observations), students.each(observations), rtol=1e-4, atol=1e-5)
@@ -107,7 +115,7 @@ def test_towers_are_trained_as_one_by_hand():
     """Gradient descent on the loss of the mean, each tower's step three times the learning rate."""
     pairs = Pairs(jnp.linspace(-1.0, 1.0, 12).reshape(4, 3), jnp.full((4, 1), 0.3))
     recipe = dataclasses.replace(TOWERS, steps=2, momentum=0.0, width=8)
-    params = clone.start(jax.random.key(0), 3, 1, recipe)
+    params = initialise_network(jax.random.key(0), 3, 1, recipe)
     towers = [[jax.tree.map(lambda x, i=i: x[i], layer) for layer in params] for i in range(3)]
 
     def loss(towers):
@@ -115,14 +123,14 @@ def test_towers_are_trained_as_one_by_hand():
 
     for _ in range(2):
         towers = jax.tree.map(lambda p, g: p - 3.0 * 0.1 * g, towers, jax.grad(loss)(towers))
-    trained = clone.train(jax.random.key(0), pairs, recipe)
+    trained = train_network(jax.random.key(0), pairs, recipe)
     for i, tower in enumerate(towers):
         for found, wanted in zip(jax.tree.leaves(list(trained)), jax.tree.leaves(tower), strict=True):
             np.testing.assert_allclose(found[i], wanted, rtol=1e-5, atol=1e-7)
 
 
 def test_a_policy_of_towers_on_disk_acts_as_its_student(tmp_path):
-    students = crew([0, 1], TOWERS)
+    students = students_of([0, 1], TOWERS)
     observations = np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32)
     again = load_policy(students.policy(1).save(tmp_path / "p.safetensors"))
     np.testing.assert_allclose(again(observations), students.each(np.tile(observations, (2, 1)))[4:], rtol=1e-4)
@@ -139,51 +147,100 @@ def test_a_policy_of_towers_on_disk_acts_as_its_student(tmp_path):
     ids=["fewer", "one", "short"],
 )
 def test_towers_that_do_not_fit_are_refused(tmp_path, change, message):
-    policy = crew([0], TOWERS).policy(0)
+    policy = students_of([0], TOWERS).policy(0)
     arrays = policy.arrays()
     arrays["layers.1.weight"] = change(arrays["layers.1.weight"])
-    path = storage.save(tmp_path / "p.safetensors", "policy", arrays, policy.papers())
+    path = storage.save(tmp_path / "p.safetensors", "policy", arrays, policy.kind_metadata())
     with pytest.raises(PotstillError, match=message):
         load_policy(path)
 
 
-def test_towers_share_out_the_variance_of_a_start():
-    """With four times the towers, what actions vary by from start to start is a quarter, or little more."""
+def test_towers_share_out_the_variance_of_an_initialisation():
+    """With four times the towers, the variance of actions over initialisations is a quarter, or little more."""
     rng = np.random.default_rng(0)
     drawn = lambda *shape: jnp.asarray(rng.uniform(-0.9, 0.9, shape), jnp.float32)  # noqa: E731
     pairs, elsewhere = Pairs(drawn(24, 4), drawn(24, 2)), drawn(64, 4)
 
     def variance(towers):
         recipe = Recipe(momentum=0.9, width=32, towers=towers)
-        crew = clone.train_students(jax.random.split(jax.random.key(0), 12), pairs, recipe)
-        acts = jax.vmap(lambda params: clone.mean_actions(params, elsewhere, 2))(crew)
+        students = train_networks(jax.random.split(jax.random.key(0), 12), pairs, recipe)
+        acts = jax.vmap(lambda params: mean_actions(params, elsewhere, 2))(students)
         return float(acts.var(axis=0, ddof=1).mean())
 
     assert variance(8) < 0.5 * variance(2)
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
-    [({"towers": 0}, "0 towers: at least 1"), ({"towers": 2, "residual": True}, "residual student of 2 towers")],
-    ids=["none", "residual"],
+    ("fields", "message"),
+    [
+        ({"towers": 0}, r"Recipe\.towers 0: at least 1 is needed"),
+        ({"towers": 2, "residual": True}, r"Recipe\.towers 2: a residual student has one"),
+        ({"residual": True, "layers": 2}, r"Recipe\.layers 2: a residual student needs at least 3"),
+        ({"layers": 0}, r"Recipe\.layers 0: at least 1 is needed"),
+        ({"width": 0}, r"Recipe\.width 0: at least 1 is needed"),
+        ({"width": 7, "initialisation": "antisymmetric"}, r"Recipe\.width 7: an antisymmetric .* even width"),
+        ({"steps": -1}, r"Recipe\.steps -1: at least 0 is needed"),
+        ({"learning_rate": -0.1}, r"Recipe\.learning_rate -0\.1: at least 0"),
+        ({"learning_rate": float("nan")}, r"Recipe\.learning_rate nan: at least 0"),
+        ({"momentum": 1.0}, r"Recipe\.momentum 1\.0: a value below 1 is needed"),
+        ({"momentum": -0.1}, r"Recipe\.momentum -0\.1: at least 0"),
+        ({"weight_decay": -1.0}, r"Recipe\.weight_decay -1\.0: at least 0"),
+        ({"optimiser": "adamw2"}, r"unknown Recipe\.optimiser 'adamw2': did you mean 'adamw'"),
+        ({"initialisation": "lecum"}, r"unknown Recipe\.initialisation 'lecum': did you mean 'lecun'"),
+        ({"steps": 10.5}, r"Recipe\.steps is 10\.5 \(float\): int is needed"),
+        ({"steps": True}, r"Recipe\.steps is True \(bool\): int is needed"),
+        ({"width": "24"}, r"Recipe\.width is '24' \(str\): int is needed"),
+        ({"width": None}, r"Recipe\.width is None \(NoneType\): int is needed"),
+        ({"residual": 1}, r"Recipe\.residual is 1 \(int\): bool is needed"),
+        ({"optimiser": 3}, r"Recipe\.optimiser is 3 \(int\): sgd or adam or adamw is needed"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
-def test_towers_that_cannot_be(settings, message):
-    with pytest.raises(PotstillError, match=message):
-        Recipe(**settings)
+def test_recipes_are_checked_where_they_are_made(unchecked, fields, message):
+    with pytest.raises(PotstillError, match=message) as caught:
+        Recipe(**fields)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_residual_student_needs_a_block():
-    with pytest.raises(PotstillError, match="a residual student of 2 layers: at least 3 are needed"):
-        Recipe(residual=True, layers=2)
+def test_a_replaced_field_is_checked_too(unchecked):
+    with pytest.raises(PotstillError, match=r"Recipe\.optimiser 'rmsprop'"):
+        dataclasses.replace(RECIPES["default"], optimiser="rmsprop")
+    assert Recipe(learning_rate=1).learning_rate == 1  # a whole number is a float
+    assert Recipe(steps=np.int64(3)).steps == 3
 
 
-def test_unknown_start():
+def test_recipes_survive_the_metadata_of_a_file():
+    for recipe in (*RECIPES.values(), Recipe(layers=5, optimiser="adamw", weight_decay=0.1, initialisation="he")):
+        stored = recipe.to_metadata()
+        assert recipe_from_metadata(stored) == recipe
+        assert stored["start"] == recipe.initialisation  # as files have called it since 0.1
+        assert "initialisation" not in stored
+        assert ("weight_decay" in stored) == (recipe.optimiser == "adamw")
+
+
+def test_metadata_of_0_1_hold_the_same_keys():
+    assert list(RECIPES["paper"].to_metadata()) == [
+        *("steps", "learning_rate", "optimiser", "momentum", "width", "towers", "layers", "residual"),
+        *("start", "output_gain", "sampled"),
+    ]
+
+
+def test_metadata_that_are_no_recipe(unchecked):
+    with pytest.raises(PotstillError, match="unknown recipe setting 'widht': did you mean 'width'"):
+        recipe_from_metadata({"widht": 24})
     with pytest.raises(PotstillError, match="did you mean 'lecun'"):
-        start_named("lecum")
+        recipe_from_metadata({"start": "lecum"})
+
+
+def test_names_and_objects_of_recipes():
+    own = Recipe(layers=5)
+    assert find_recipe(own) is own
+    assert find_recipe("paper") is RECIPES["paper"]
+    assert [recipe_name(recipe) for recipe in (own, Recipe(), RECIPES["default"])] == ["custom", "paper", "default"]
 
 
 def test_sampled_students_differ_from_mean_ones():
-    plain, sampled = crew([0]), crew([0], dataclasses.replace(SMALL, sampled=True))
+    plain, sampled = students_of([0]), students_of([0], dataclasses.replace(SMALL, sampled=True))
     observations = np.ones((1, 3), np.float32)
     assert sampled.policy(0)(observations).shape == (1, 2)
     assert not np.allclose(plain.policy(0)(observations), sampled.policy(0)(observations))
@@ -191,18 +248,46 @@ def test_sampled_students_differ_from_mean_ones():
 
 def test_unknown_recipe():
     with pytest.raises(PotstillError, match="did you mean 'paper'"):
-        recipe_named("papper")
+        find_recipe("papper")
 
 
-def test_adam_is_optax_adam_with_its_epsilon_under_the_root():
-    params, rng = clone.start(jax.random.key(0), 3, 2, SMALL), np.random.default_rng(0)
-    recipe = Recipe(optimiser="adam", learning_rate=0.01)
-    state, rule = clone.begin(params, recipe), optax.adam(0.01, eps=0.0, eps_root=clone.EPS_ROOT)
-    carried = rule.init(params)
-    for _ in range(3):
-        gradient = jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32), params)
-        state = clone.step(state, gradient, recipe)
-        updates, carried = rule.update(gradient, carried)
+def gradients_of(params, steps=3):
+    rng = np.random.default_rng(0)
+    return [jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32), params) for _ in range(steps)]
+
+
+@pytest.mark.parametrize("weight_decay", [None, 0.0, 0.3])
+def test_adam_is_optax_adam_with_its_epsilon_under_the_root(weight_decay):
+    """Adam without weight decay; AdamW with it, decoupled: it does not pass through the running means."""
+    params, optimiser = initialise_network(jax.random.key(0), 3, 2, SMALL), {"eps": 0.0, "eps_root": EPS_ROOT}
+    if weight_decay is None:
+        recipe, rule = Recipe(optimiser="adam", learning_rate=0.01), optax.adam(0.01, **optimiser)
+    else:
+        recipe = Recipe(optimiser="adamw", learning_rate=0.01, weight_decay=weight_decay)
+        rule = optax.adamw(0.01, weight_decay=weight_decay, **optimiser)
+    state, carried = initialise_training(params, recipe), rule.init(params)
+    for gradient in gradients_of(params):
+        state = optimiser_step(state, gradient, recipe)
+        updates, carried = rule.update(gradient, carried, params)
         params = optax.apply_updates(params, updates)
     for found, wanted in zip(jax.tree.leaves(state.params), jax.tree.leaves(params), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_decay_shrinks_every_weight_by_the_same_factor():
+    """AdamW's step is Adam's, less α λ θ with the parameters before the step."""
+    params = initialise_network(jax.random.key(0), 3, 2, SMALL)
+    (gradient,) = gradients_of(params, steps=1)
+    adam = Recipe(optimiser="adam", learning_rate=0.01)
+    decaying = dataclasses.replace(adam, optimiser="adamw", weight_decay=0.5)
+    plain, decayed = (optimiser_step(initialise_training(params, r), gradient, r).params for r in (adam, decaying))
+    for before, one, other in zip(*map(jax.tree.leaves, (params, plain, decayed)), strict=True):
+        np.testing.assert_allclose(other, one - 0.01 * 0.5 * before, rtol=1e-6, atol=1e-8)
+
+
+def test_adamw_trains_other_students_than_sgd_and_adam():
+    observations = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
+    recipes = [Recipe(20, 0.01, name, weight_decay=0.5, width=32) for name in ("sgd", "adam", "adamw")]
+    sgd, adam, adamw = (students_of([0], recipe).each(observations) for recipe in recipes)
+    assert np.abs(adamw - adam).max() > 1e-3
+    assert np.abs(adamw - sgd).max() > 1e-3

@@ -3,22 +3,22 @@ import json
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
 import potstill
-from potstill.config import RebracConfig
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 from potstill.networks.mlp import apply_critic
 from potstill.networks.policy import load_policy
 from potstill.runtime import storage
-from potstill.teachers.base import load_teacher
-from potstill.teachers.evaluation import selection as choice
-from potstill.teachers.registry import find_teacher
+from potstill.runtime.run_folder import read_json, write_json
+from potstill.teachers import Iql, Rebrac, find_teacher, load_teacher
+from potstill.teachers.evaluation import selection
 
 
 def bandit(rows=2000):
@@ -51,7 +51,7 @@ def test_same_seed_same_bytes(tmp_path):
     assert first == second
 
 
-def test_what_teach_refuses(tmp_path):
+def test_what_teach_refuses(tmp_path, monkeypatch):
     equal = dataclasses.replace(bandit(50), rewards=np.ones(50, np.float32))
     path = write_npz(tmp_path / "equal.npz", equal)
     with pytest.raises(PotstillError, match="all rewards equal 1"):
@@ -63,6 +63,11 @@ def test_what_teach_refuses(tmp_path):
     for rate in (0.0, 1.5, float("nan")):
         with pytest.raises(PotstillError, match=r"--target-rate .*: inside \(0, 1\] is needed"):
             potstill.teach(path, target_rate=rate)
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user
+    with pytest.raises(PotstillError, match="--updates is 'many'"):
+        potstill.teach(path, updates="many")
+    with pytest.raises(PotstillError, match="--algorithm is 3: a name or an object such as"):
+        potstill.teach(path, algorithm=3)
     assert not (tmp_path / "run").exists()
 
 
@@ -70,7 +75,7 @@ def test_divergence_is_said(tmp_path):
     path = write_npz(tmp_path / "bandit.npz", bandit(50))
     with pytest.raises(PotstillError, match="diverged"):
         potstill.teach(
-            path, updates=600, fitted_updates=0, rebrac=RebracConfig(learning_rate=1e30), batch=8, out=tmp_path / "run"
+            path, algorithm=Rebrac(learning_rate=1e30), updates=600, fitted_updates=0, batch=8, out=tmp_path / "run"
         )
 
 
@@ -160,7 +165,7 @@ def test_critics_that_are_no_chain(tmp_path, teacher):
 
 
 @pytest.mark.parametrize(
-    ("worths", "kept"),
+    ("values", "kept"),
     [
         ({"iql": 100.0, "rebrac-loose": 98.5, "rebrac-tight": 99.0}, "rebrac-tight"),
         ({"iql": 100.0, "rebrac-loose": 97.0}, "iql"),
@@ -170,24 +175,46 @@ def test_critics_that_are_no_chain(tmp_path, teacher):
         ({"iql": 5.0}, "iql"),
     ],
 )
-def test_of_equal_worths_rebrac_is_chosen(worths, kept):
-    assert choice.chosen(worths) == kept
-    told = choice.reason(worths)
+def test_of_equal_estimates_rebrac_is_selected(values, kept):
+    assert selection.select(values) == kept
+    told = selection.explain_selection(values)
     assert told.startswith(f"chose {kept}: ")
-    assert ("within 2 %" in told) == (worths[kept] < max(worths.values()))
+    assert ("within 2 %" in told) == (values[kept] < max(values.values()))
 
 
 def test_auto_keeps_what_the_data_prefer(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(choice, "FITTED_UPDATES", 500)
-    monkeypatch.setattr(choice, "PENALTIES", {"loose": (0.0, 0.0), "tight": (1e4, 0.0)})
+    monkeypatch.setattr(selection, "FITTED_UPDATES", 500)
+    monkeypatch.setattr(selection, "PENALTIES", {"loose": (0.0, 0.0), "tight": (1e4, 0.0)})
     path = write_npz(tmp_path / "bandit.npz", bandit())
     run = potstill.teach(path, algorithm="auto", updates=400, batch=64, fitted_updates=0, out=tmp_path / "run")
     result = json.loads((run / "result.json").read_text())
     assert {entry["candidate"] for entry in result["ranking"]} == {"iql", "rebrac-loose", "rebrac-tight"}
     assert result["ranking"][-1]["candidate"] == "rebrac-tight"  # it clones the random actions
-    assert "fitted Q-evaluation puts" in capsys.readouterr().out
+    assert "pessimistic value estimate" in capsys.readouterr().out
     kept = (run / "teacher.safetensors").read_bytes()
     assert kept == (run / result["chosen"] / "teacher.safetensors").read_bytes()
+    assert read_json(run / "config.json")["algorithm"] == "auto"
+    saved = read_json(run / "rebrac-tight" / "config.json")["algorithm"]
+    assert (saved["name"], saved["actor_penalty"]) == ("rebrac", 1e4)
+
+
+def test_runs_of_version_0_1_are_resumed_and_reproduced(tmp_path, capsys):
+    """Their config.json has a field for the settings of each algorithm."""
+    path = write_npz(tmp_path / "bandit.npz", bandit(200))
+    options = {"updates": 16, "evaluate_every": 8, "batch": 16, "fitted_updates": 0}
+    run = potstill.teach(path, algorithm=Iql(expectile=0.9), out=tmp_path / "run", **options)
+    saved = read_json(run / "config.json")
+    assert saved["algorithm"] == {"name": "iql", "expectile": 0.9}
+    own = {"expectile": 0.9, "temperature": 3.0, "learning_rate": 3e-4}
+    old = saved | {"algorithm": "iql", "iql": own, "bc": {"best_episodes": 1.0, "learning_rate": 3e-4}}
+    write_json(run / "config.json", old)
+    potstill.reproduce(run, out=tmp_path / "again")
+    assert "hold the same bytes" in capsys.readouterr().out
+    (run / "result.json").unlink()  # as if it had been interrupted before its first checkpoint
+    with pytest.raises(PotstillError, match=r"has algorithm .*0\.9.*, not .*0\.8"):
+        potstill.teach(path, algorithm=Iql(expectile=0.8), out=run.path, resume=True, **options)
+    potstill.teach(path, algorithm=Iql(expectile=0.9), out=run.path, resume=True, **options)
+    assert read_json(run / "result.json")["sha256"] == read_json(tmp_path / "again" / "result.json")["sha256"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Clone an exported distillate with d3rlpy's BC, by its own recipe: ``python d3rlpy_bc.py distillate.npz``.
 
-MDPDataset with every row terminal: d3rlpy then pairs no row with another. Two things differ from the
-recipe: networks start as PyTorch has it, and a batch is drawn with replacement.
+Every row of the MDPDataset is terminal, so that d3rlpy pairs no row with another. Two things differ from the
+recipe: PyTorch's default initialises the networks, and batches are drawn with replacement.
 """
 
 import json

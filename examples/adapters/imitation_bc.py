@@ -1,8 +1,8 @@
 """Clone an exported distillate with imitation's BC: ``python imitation_bc.py distillate.npz``.
 
-BC reads observations and actions alone, but imitation 1.0.1 cannot batch its TransitionsMinimal, so each
-pair is a transition that ends where it began. The states are standardised beforehand: the policy has no
-place for a normaliser.
+BC reads only observations and actions. But imitation 1.0.1 cannot batch its TransitionsMinimal, so each
+pair is a transition that ends where it began. The states are standardised beforehand, because the policy
+has no normaliser.
 """
 
 import sys

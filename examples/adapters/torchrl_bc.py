@@ -1,6 +1,6 @@
 """Clone an exported distillate with TorchRL, by its own recipe: ``python torchrl_bc.py distillate.npz``.
 
-A replay buffer of TensorDicts that gives all pairs at once, and BCLoss.
+A replay buffer of TensorDicts returns all pairs at once, for BCLoss.
 """
 
 import json

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
 from potstill import config
+from potstill.config.parts import Part, split_part_options
+from potstill.config.settings import PART_REGISTRIES
 from potstill.errors import PotstillError, PotstillWarning
+from potstill.runtime.validation import Dataclass
 
 COMMANDS = {
     "collect": config.CollectConfig,
@@ -30,8 +33,12 @@ COMMANDS = {
 }
 
 
-def make_app() -> App:
-    """The application, with a command for each config; the work is imported when it is called."""
+def make_app(fields: Mapping[str, Mapping[str, str]] | None = None) -> App:
+    """The application, with a command for each config; a command's own modules are imported when it is called.
+
+    Args:
+        fields: fields of parts, by option, that were taken out of the command line.
+    """
     app = App(
         name="potstill",
         help="Boil an offline RL dataset down to a few hundred pairs that train a policy in a second.",
@@ -39,17 +46,33 @@ def make_app() -> App:
         default_parameter=Parameter(consume_multiple=True),  # --widths 64 128 256
     )
     for name, kind in COMMANDS.items():
-        app.command(_command(name, kind), name=name, help=kind.__doc__)
+        app.command(_command(name, kind, fields or {}), name=name, help=kind.__doc__)
     return app
 
 
-def _command(name: str, kind: type[Any]) -> Any:
-    def command(settings: Any) -> Path:
+def _command(name: str, kind: type[object], fields: Mapping[str, Mapping[str, str]]) -> Callable[[Dataclass], object]:
+    def command(settings: Dataclass) -> object:
         function = getattr(import_module(f"potstill.commands.{name}"), name)
-        return function(settings)
+        return function(add_fields(settings, fields))
 
-    command.__annotations__ = {"settings": Annotated[kind, Parameter(name="*")], "return": Path}
+    command.__annotations__ = {"settings": Annotated[kind, Parameter(name="*")], "return": object}
     return command
+
+
+def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> Dataclass:
+    """The settings with the fields of their parts: ``--recipe default`` and ``--recipe.layers 5`` make one part.
+
+    Without a name and without a default, the part has an empty name: the command says what its fields change.
+
+    Raises:
+        PotstillError: fields of a part that the command does not have.
+    """
+    parts = {}
+    for option, values in fields.items():
+        if not hasattr(settings, option):
+            raise PotstillError(f"--{option}.{next(iter(values)).replace('_', '-')}: this command has no --{option}")
+        parts[option] = Part(getattr(settings, option) or "", values)
+    return dataclasses.replace(settings, **parts) if parts else settings
 
 
 @contextmanager
@@ -73,7 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code: 0, 2 for bad input, 130 when interrupted."""
     try:
         with _one_line_warnings():
-            make_app()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+            words, fields = split_part_options(sys.argv[1:] if arguments is None else arguments, PART_REGISTRIES)
+            make_app(fields)(words, exit_on_error=False, print_error=False, result_action="return_value")
     except (PotstillError, CycloptsError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, PotstillError) else error
         print(f"potstill: {' '.join(str(cause).split())}", file=sys.stderr)

@@ -1,100 +1,130 @@
-"""The distillate: N pairs and all that a stranger needs to train a student from them."""
+"""The distillate: N pairs and everything that is needed to train a student from them."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from potstill.bundled import BUNDLED
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
-from potstill.environments.registry import Reference, reference_returns
+from potstill.environments.references import Reference, reference_returns
 from potstill.errors import PotstillError
 from potstill.networks.policy import Policy
 from potstill.runtime import storage
+from potstill.runtime.files import JsonObject
+from potstill.runtime.html import html_table
 from potstill.students.ensemble import Students, train_students
-from potstill.students.recipe import Recipe, recipe_named, recipe_of
+from potstill.students.recipe import Recipe, find_recipe, recipe_from_metadata
+from potstill.students.training import Pairs
 
 REQUIRED = ("env_id", "dataset", "objective", "solver", "recipe", "potstill")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Distillate:
-    """N synthetic pairs in the environment's own units, and where they come from.
+    """N synthetic pairs in the environment's own units, and their origin.
 
-    ``metadata`` holds: env_id, dataset (name, hash), teacher (hash), objective, weighting, solver,
-    recipe, config, command and the version of potstill.
+    ``metadata`` holds the environment's id, the dataset (name, hash), the teacher (hash), objective, weighting, solver,
+    recipe, settings, the command and the version of potstill.
     """
 
     states: Float[np.ndarray, "N S"]
     actions: Float[np.ndarray, "N A"]
-    """What students are to aim at: for some recipes beyond the environment's bounds, which their tanh keeps."""
+    """Targets of the students: for some recipes beyond the environment's bounds, which the students' tanh keeps."""
     normaliser: Normaliser
     action_bounds: ActionBounds
-    metadata: dict[str, Any]
+    metadata: JsonObject
     weights: Float[np.ndarray, " N"] | None = None
-    """How much each pair counts in the students' loss: positive, of mean 1. ``None``: all alike."""
+    """Weight of each pair in the students' loss: positive, of mean 1. ``None``: all are equal."""
 
     def __len__(self) -> int:
+        """N, the number of pairs."""
         return len(self.states)
+
+    def __repr__(self) -> str:
+        return (
+            f"Distillate({len(self)} pairs, {self.states.shape[1]} states, {self.actions.shape[1]} actions, "
+            f"{self.env_id or 'no environment'}, recipe {self.metadata.get('recipe', '?')})"
+        )
+
+    def _repr_html_(self) -> str:
+        dataset = self.metadata.get("dataset")
+        return html_table(
+            "Distillate",
+            {
+                "pairs": len(self),
+                "state components": self.states.shape[1],
+                "action components": self.actions.shape[1],
+                "environment": self.env_id,
+                "dataset": dataset.get("name") if isinstance(dataset, Mapping) else dataset,
+                **{name: self.metadata.get(name) for name in ("objective", "solver", "recipe", "command")},
+            },
+        )
 
     @property
     def beyond_bounds(self) -> int:
-        """How many pairs ask for an action outside the environment's bounds, by more than rounding."""
+        """The number of pairs whose action lies outside the environment's bounds, by more than rounding."""
         return int(self.action_bounds.outside(self.actions, slack=1e-5).sum())
 
     @property
     def env_id(self) -> str | None:
-        """Gymnasium id of the environment the data come from, if known."""
+        """Gymnasium id of the environment that the data come from, if known."""
         return self.metadata.get("env_id")
 
     @property
     def reference(self) -> Reference:
-        """The returns that are 0 and 100 of its students' scores: those in the file, or those of its environment."""
+        """The returns that count as 0 and 100 in its students' scores: those in the file, or the environment's."""
         kept = self.metadata.get("reference")
         return Reference(**kept) if kept else reference_returns(self.env_id)
 
     @property
     def recipe(self) -> Recipe:
-        """The student recipe that the pairs were distilled for: the one in the file, whatever its name means today."""
+        """The student recipe that the pairs were distilled for, as the file holds it."""
         student = self.metadata.get("student")
-        return recipe_of(student) if student else recipe_named(self.metadata["recipe"])
+        return recipe_from_metadata(student) if student else find_recipe(str(self.metadata["recipe"]))
 
-    def train_students(self, seeds: list[int], recipe: str | None = None) -> Students:
-        """Train one student a seed by behavioural cloning.
+    @property
+    def pairs(self) -> Pairs:
+        """The pairs as students train on them: standardised states, actions in [−1, 1]."""
+        states, actions = self.normaliser(self.states), self.action_bounds.to_unit(self.actions)
+        weights = None if self.weights is None else jnp.asarray(self.weights, jnp.float32)
+        return Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(actions, jnp.float32), weights)
+
+    def train_students(self, seeds: Sequence[int], recipe: str | Recipe | None = None) -> Students:
+        """Train one student for each seed by behavioural cloning.
 
         Args:
-            seeds: each gives one random start.
-            recipe: name of another recipe than the one in the file.
+            seeds: each draws one initial network.
+            recipe: another recipe than the one in the file, or its name.
+
+        Raises:
+            PotstillError: an unknown recipe.
         """
-        return train_students(
-            self.normaliser(self.states),
-            self.action_bounds.to_unit(self.actions),
-            seeds,
-            self.recipe if recipe is None else recipe_named(recipe),
-            self.normaliser,
-            self.action_bounds,
-            self.weights,
-        )
+        chosen = self.recipe if recipe is None else find_recipe(recipe)
+        return train_students(self.pairs, seeds, chosen, self.normaliser, self.action_bounds)
 
-    def train_student(self, seed: int = 0, recipe: str | None = None) -> Policy:
-        """Train one student; the policy returned takes raw observations and gives actions within bounds.
+    def train_student(self, seed: int = 0, recipe: str | Recipe | None = None) -> Policy:
+        """Train one student and return it as a policy from raw observations to actions within the bounds.
 
-        >>> import potstill
-        >>> distillate = potstill.load("hopper-medium-replay")
-        >>> policy = distillate.train_student(seed=0)
-        >>> policy(distillate.states[:2]).shape
-        (2, 3)
+        Example:
+            >>> import potstill
+            >>> distillate = potstill.load("hopper-medium-replay")
+            >>> policy = distillate.train_student(seed=0, recipe=potstill.Recipe(layers=3, momentum=0.9))
+            >>> policy(distillate.states[:2]).shape
+            (2, 3)
         """
         return self.train_students([seed], recipe).policy(0)
 
     def save(self, path: Path | str) -> Path:
-        """Write the distillate as one ``.safetensors`` file of about 15 KB."""
+        """Write the distillate as one ``.safetensors`` file of about 15 kB, and return its path."""
         arrays = {
             "states": self.states.astype(np.float32),
             "actions": self.actions.astype(np.float32),
@@ -107,37 +137,33 @@ class Distillate:
             arrays["weights"] = self.weights.astype(np.float32)
         return storage.save(path, "distillate", arrays, self.metadata)
 
-    def export(self, path: Path | str, format: str | None = None, *, force: bool = False) -> Path:
-        """Write the distillate as another library reads it: see :func:`potstill.export`."""
-        from potstill.exports import export
 
-        return export(self, path, format, force=force)
+def split_weights(
+    weights: Float[np.ndarray, " N"] | None, recipe: Recipe
+) -> tuple[Float[np.ndarray, " N"] | None, Recipe]:
+    """Split the weights of pairs into their mean, a factor on the recipe's step size, and weights of mean 1.
 
-
-def settle(weights: Any, recipe: Recipe) -> tuple[Float[np.ndarray, " N"] | None, Recipe]:
-    """Part the weights of pairs into their mean, a factor on the recipe's step size, and weights of mean 1.
-
-    >>> weights, recipe = settle(np.array([0.5, 1.5]) * 2.0, recipe_named("paper"))
+    >>> weights, recipe = split_weights(np.array([0.5, 1.5]) * 2.0, find_recipe("paper"))
     >>> weights.tolist(), recipe.learning_rate
     ([0.5, 1.5], 0.2)
     """
     if weights is None:
         return None, recipe
-    mean = round(float(np.mean(weights)), 5)  # float32 knows no more: where no step size was learned it is 1
+    mean = round(float(np.mean(weights)), 5)  # the precision of float32: exactly 1 if no step size was learned
     recipe = dataclasses.replace(recipe, learning_rate=recipe.learning_rate * mean)
     return (None if np.ptp(weights) == 0 else np.asarray(weights) / mean), recipe
 
 
-def distillate_path(path: Path | str) -> Path:
-    """The distillate file itself, where a run folder or a bundled dataset's name is given."""
+def distillate_path(path: os.PathLike[str] | str) -> Path:
+    """The distillate file of a run folder or of a bundled dataset, or ``path`` itself."""
     bundled = BUNDLED / f"{path}.distillate.safetensors"
     if bundled.is_file():
         return bundled
     return Path(path) / "distillate.safetensors" if Path(path).is_dir() else Path(path)
 
 
-def load(path: Path | str) -> Distillate:
-    """Read a distillate: a file, a run folder, or the name of a bundled dataset for the one made of it.
+def load(path: os.PathLike[str] | str) -> Distillate:
+    """Read a distillate: a file, a run folder, or the name of a bundled dataset, for the distillate made from it.
 
     Raises:
         PotstillError: no such file, damaged, another kind of file, or an unknown format version.
@@ -145,14 +171,14 @@ def load(path: Path | str) -> Distillate:
     path = distillate_path(path)
     arrays, metadata = storage.load(path, "distillate")
     names = ("states", "actions", "state_mean", "state_scale", "action_low", "action_high")
-    states, actions, mean, scale, low, high = (storage.need(arrays, name, path) for name in names)
+    states, actions, mean, scale, low, high = (storage.require_array(arrays, name, path) for name in names)
     lacking = [key for key in REQUIRED if key not in metadata]
     if lacking:
-        raise PotstillError(f"{path}: its metadata lack '{lacking[0]}'")
+        raise PotstillError(f"{path}: the metadata lacks '{lacking[0]}'")
     fits = states.ndim == actions.ndim == 2 and len(states) == len(actions)
     if not fits or mean.shape != scale.shape or states.shape[1:] != mean.shape or actions.shape[1:] != low.shape:
         raise PotstillError(f"{path}: states {states.shape}, actions {actions.shape} and normaliser do not fit")
     weights = arrays.get("weights")
     if weights is not None and (weights.shape != (len(states),) or not (weights > 0).all()):
-        raise PotstillError(f"{path}: a positive weight for each of its {len(states)} pairs is needed")
+        raise PotstillError(f"{path}: a positive weight is needed for each of its {len(states)} pairs")
     return Distillate(states, actions, Normaliser(mean, scale), ActionBounds(low, high), metadata, weights)

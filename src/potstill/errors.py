@@ -18,7 +18,7 @@ class PotstillWarning(UserWarning):
 
 
 class Diverged(PotstillError):
-    """A training whose figures are no longer finite, or whose values pass what is possible."""
+    """A training diverged: its metrics are no longer finite, or its values exceed the largest possible return."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> PotstillError:

@@ -1,8 +1,11 @@
-"""Data inside the package: for each bundled dataset NAME its rows, its teacher and a distillate of it.
+"""The datasets inside the package.
 
-``NAME.hdf5`` holds the rows with their card, ``NAME.teacher.safetensors`` the teacher, ``NAME.teacher.json``
-the run that made it, ``NAME.bc.json`` behavioural cloning on all rows, ``NAME.distillate.safetensors`` what
-``potstill distill NAME`` makes.
+Each dataset NAME has these files:
+
+- ``NAME.hdf5``: the rows, with the dataset's card;
+- ``NAME.teacher.safetensors``: a teacher, and ``NAME.teacher.json``: the run that trained it;
+- ``NAME.bc.json``: returns of behavioural cloning on all rows;
+- ``NAME.distillate.safetensors``: the distillate that ``potstill distill NAME`` makes.
 """
 
 from pathlib import Path
@@ -11,5 +14,5 @@ BUNDLED = Path(__file__).parent
 
 
 def bundled_names() -> list[str]:
-    """Names of the datasets inside the package."""
+    """Names of the bundled datasets."""
     return sorted(path.stem for path in BUNDLED.glob("*.hdf5"))

@@ -1,1 +1,1 @@
-"""Gathering datasets: SAC's training recorded, policies rolled out, the levels of D4RL made of both."""
+"""Collecting datasets: SAC's training is recorded, and policies are rolled out, for the levels of D4RL's datasets."""

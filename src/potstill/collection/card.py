@@ -1,25 +1,25 @@
-"""What a reader of a collected dataset wants to know: as JSON, and as the page that the Hugging Face Hub shows."""
+"""The card of a collected dataset: as JSON, and as the page that the Hugging Face Hub shows."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 import gymnasium
 import numpy as np
 
 from potstill.collection.episodes import Recording
-from potstill.collection.levels import Plan
-from potstill.collection.rollout import play_episodes, uniform
-from potstill.config import CollectConfig
-from potstill.config.settings import command_line
-from potstill.environments import registry as environments
+from potstill.collection.levels import CollectionPlan
+from potstill.collection.rollout import play_episodes, uniform_behaviour
+from potstill.environments.making import Environment
+from potstill.environments.references import has_reference, normalised_return, reference_returns
 from potstill.exports.card import LICENCE, head, listed
 from potstill.runtime.run_folder import to_json
 
-MEASURED = 10  # random episodes, where no table knows what they earn
-UNSAVED = ("out", "force", "resume")
+MEASURED = 10  # episodes of random actions, for environments without reference returns
 PAGE = """\
 {head}
 
@@ -39,88 +39,142 @@ PAGE = """\
 
 {licence}
 """
-WHAT = {
+DESCRIPTIONS = {
     "random": "uniformly random actions",
-    "medium": "roll-outs of a policy that SAC was stopped at, where it had reached the medium return below",
-    "medium-replay": "all that SAC saw until its policy reached the medium return below",
-    "medium-expert": "one half as of level medium, the other as of level expert",
-    "expert": "roll-outs of an expert policy",
-    "replay": "all that SAC saw in its training",
-    "policy": "roll-outs of a given policy",
+    "medium": "rollouts of a policy whose SAC training was stopped when it reached the medium return below",
+    "medium-replay": "all transitions of SAC's training until its policy reached the medium return below",
+    "medium-expert": "one half like level medium, the other half like level expert",
+    "expert": "rollouts of an expert policy",
+    "replay": "all transitions of SAC's training",
+    "policy": "rollouts of a given policy",
 }
 FORMS = {
-    "d4rl": "HDF5 in D4RL's layout: one row a step, a row's next observation is the following row's",
-    "minari": "a Minari dataset: every episode with its last observation",
+    "d4rl": "HDF5 in D4RL's layout: one row per step; the next observation of a row is the following row's",
+    "minari": "a Minari dataset: every episode has its last observation",
 }
+
+
+class Card(TypedDict):
+    """The card of a dataset, as JSON holds it."""
+
+    env_id: str
+    level: str
+    algorithm: str
+    seed: int
+    steps: int
+    complete: bool
+    episodes: int
+    returns: Mapping[str, float]
+    reference: Mapping[str, float | str]
+    policies: Mapping[str, Mapping[str, float]]
+    goals: Mapping[str, float | None]
+    observations: Observations
+    command: str
+    settings: Mapping[str, object]
+    versions: Mapping[str, str]
+    scores: NotRequired[Mapping[str, float]]
+
+
+class Observations(TypedDict):
+    """The shape of the environment's observations, and how they were flattened."""
+
+    shape: Sequence[int]
+    flattened: NotRequired[str]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a dataset is collected: what its card holds apart from the recording."""
+
+    env_id: str
+    plan: CollectionPlan
+    steps: int
+    """Transitions asked for."""
+    seed: int
+    command: str
+    """The command that collects the dataset again."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """All settings of that command, as values that JSON can hold."""
+    policy: Path | str | None = None
+    """File of the policy that is rolled out, if one was given."""
+
+    @property
+    def algorithm(self) -> str:
+        """What chose the actions: ``sac``, ``policy FILE``, both, or ``uniform``."""
+        parts = ["sac"] if self.plan.training_steps else []
+        parts += [f"policy {Path(self.policy).name}"] if self.policy else []
+        return " and ".join(parts) or "uniform"
 
 
 def make_card(
     recording: Recording,
-    config: CollectConfig,
-    plan: Plan,
-    policies: dict[str, dict[str, Any]],
-    reference: dict[str, Any],
-    env: Any,
-) -> dict[str, Any]:
-    """Environment, versions, level, policies, seed and returns, in plain values.
+    origin: Origin,
+    *,
+    policies: Mapping[str, Mapping[str, float]],
+    reference: Mapping[str, float | str],
+    env: Environment,
+) -> Card:
+    """Make the card of a dataset, in values that JSON can hold.
 
     Args:
         recording: the data.
-        config: the settings.
-        plan: what the level asked for.
-        policies: by name, what is known of the policies.
-        reference: as :func:`reference_of` gives it.
-        env: the environment as :func:`~potstill.environments.registry.make` makes it.
+        origin: how they were collected.
+        policies: by name, the steps and the return of each policy that SAC's training gave.
+        reference: the result of :func:`measure_reference`.
+        env: the environment, as :func:`~potstill.environments.making.make` makes it.
     """
-    returns = np.array(recording.returns() or [0.0])
-    packages = ["gymnasium", "mujoco", "numpy"] + (["stable-baselines3", "torch"] if plan.training else [])
-    card = {
-        "env_id": config.env_id,
+    plan, returns = origin.plan, np.array(recording.returns() or [0.0])
+    packages = ["gymnasium", "mujoco", "numpy"] + (["stable-baselines3", "torch"] if plan.training_steps else [])
+    card: Card = {
+        "env_id": origin.env_id,
         "level": plan.level,
-        "algorithm": _algorithm(config, plan),
-        "seed": config.seed,
+        "algorithm": origin.algorithm,
+        "seed": origin.seed,
         "steps": recording.rows,
-        "complete": recording.rows == config.steps or (plan.level == "medium-replay" and bool(policies)),
+        "complete": recording.rows == origin.steps or (plan.level == "medium-replay" and bool(policies)),
         "episodes": sum(episode.ended for episode in recording.episodes),
         "returns": {"mean": float(returns.mean()), "best": float(returns.max()), "last": float(returns[-1])},
-        "reference": reference,
-        "policies": policies,
-        "goals": plan.goals,
-        "observations": _observations(env),
-        "command": command_line("collect", config),
-        "settings": {key: value for key, value in to_json(config).items() if key not in UNSAVED},
+        "reference": dict(reference),
+        "policies": dict(policies),
+        "goals": dict(plan.goals),
+        "observations": _describe_observations(env),
+        "command": origin.command,
+        "settings": dict(origin.settings),
         "versions": {name: version(name) for name in packages},
     }
-    if environments.has_reference(config.env_id):
-        scores = environments.normalised(returns, config.env_id)
+    if has_reference(origin.env_id):
+        scores = normalised_return(returns, origin.env_id)
         card["scores"] = {"mean": float(scores.mean()), "best": float(scores.max())}
-    return to_json(card)
+    return cast(Card, to_json(card))
 
 
-def reference_of(config: CollectConfig) -> dict[str, Any]:
-    """Returns ``random`` and ``expert`` and their ``source``; where none are known ``random`` alone, measured."""
-    if environments.has_reference(config.env_id):
-        return environments.reference_returns(config.env_id)._asdict()
-    played = play_episodes(config.env_id, uniform(config.env_id), seed=config.seed, lanes=MEASURED)
+def measure_reference(env_id: str, seed: int) -> dict[str, float | str]:
+    """The reference returns ``random`` and ``expert`` of an environment, with their ``source``.
+
+    If none are known, ``random`` alone, measured in ten episodes of uniformly random actions.
+    """
+    if has_reference(env_id):
+        return reference_returns(env_id)._asdict()
+    played = play_episodes(env_id, uniform_behaviour(env_id), seed=seed, lanes=MEASURED)
     measured = float(np.mean([next(played).total for _ in range(MEASURED)]))
     return {"random": measured, "source": f"measured here in {MEASURED} episodes of uniformly random actions"}
 
 
-def _algorithm(config: CollectConfig, plan: Plan) -> str:
-    parts = (["sac"] if plan.training else []) + ([f"policy {Path(config.policy).name}"] if config.policy else [])
-    return " and ".join(parts) or "uniform"
-
-
-def _observations(env: Any) -> dict[str, Any]:
-    """The shape the environment gives, and how it became one row of numbers."""
+def _describe_observations(env: Environment) -> Observations:
     if not isinstance(env, gymnasium.wrappers.FlattenObservation):
         return {"shape": env.observation_space.shape}
     rule = "row by row (C order), as gymnasium.wrappers.FlattenObservation does"
     return {"shape": env.env.observation_space.shape, "flattened": rule}
 
 
-def make_page(card: dict[str, Any], file: str, form: str) -> str:
-    """The card as Markdown, with the head that the Hub reads."""
+def make_page(card: Card, file: str, form: str) -> str:
+    """The card as Markdown, with the YAML head that the Hub reads.
+
+    Args:
+        card: the result of :func:`make_card`.
+        file: name of the dataset's file or folder.
+        form: its format, ``d4rl`` or ``minari``.
+    """
     shape, rule = card["observations"]["shape"], card["observations"].get("flattened")
     facts = {
         "Environment": card["env_id"],
@@ -139,7 +193,7 @@ def make_page(card: dict[str, Any], file: str, form: str) -> str:
         head=head(f"{card['env_id']}, {card['level']}", card["steps"], ("offline-rl-dataset",)),
         rows=f"{card['steps']:,}",
         env_id=card["env_id"],
-        what=WHAT[card["level"]],
+        what=DESCRIPTIONS[card["level"]],
         facts=listed({label: value for label, value in facts.items() if value != ""}),
         command=card["command"],
         file=file,
@@ -149,7 +203,7 @@ def make_page(card: dict[str, Any], file: str, form: str) -> str:
     )
 
 
-def _inline(figures: dict[str, Any]) -> str:
-    """Figures in one line."""
+def _inline(values: Mapping[str, float | int | str]) -> str:
+    """Named values in one line."""
     forms = {float: ".1f", int: ",", str: ""}
-    return ", ".join(f"{name} {value:{forms[type(value)]}}" for name, value in figures.items())
+    return ", ".join(f"{name} {value:{forms[type(value)]}}" for name, value in values.items())

@@ -1,58 +1,73 @@
-"""A training of SAC, or a roll-out, that can be interrupted: what it needs to go on, without pickles.
+"""Checkpoints of SAC's training, without pickles.
 
-Networks and optimisers are arrays; the replay buffer is rebuilt from the recorded episodes. Environments are not
-saved: each starts a new episode from the state that its random generator had, so that a training in one
-environment, saved between two episodes, goes on to the same bytes.
+Networks and optimisers are saved as arrays; the replay buffer is rebuilt from the recorded episodes. Environments are
+not saved: each starts a new episode from the state of its random generator. A training in one environment that is
+saved between two episodes therefore resumes to the same bytes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from potstill.collection.episodes import Recording
-from potstill.collection.sac import Trainer
+from potstill.collection.sac import Agent, Trainer
 from potstill.errors import PotstillError
 from potstill.runtime import storage
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.buffers import ReplayBuffer
+    from torch import Tensor
 
 SLOTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam, for every parameter
 
 
-def save_training(path: Path, trainer: Trainer, recording: Recording, papers: dict[str, Any]) -> None:
-    """Write a training with the episodes that have ended, and those that run as cut ones, atomically."""
+def save_training(path: Path, trainer: Trainer, recording: Recording, metadata: Mapping[str, object]) -> None:
+    """Write a training atomically, with the recorded episodes, and running episodes cut at the current step.
+
+    Args:
+        path: the file to make or replace.
+        trainer: the training.
+        recording: the episodes that have ended.
+        metadata: further values to save, as JSON.
+    """
     import torch
 
-    agent: Any = trainer.agent
-    whole = recording.plus(trainer.running())
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002  # the replay buffer draws from this one
-    arrays = {f"agent/{key}": tensor.numpy().copy() for key, tensor in _state(agent).items()}
-    arrays["buffer_actions"] = agent.replay_buffer.actions[: _held(agent.replay_buffer)]  # as scaled by the agent
-    arrays |= {"torch_random": torch.get_rng_state().numpy(), "numpy_random": np.asarray(keys), **whole.arrays()}
+    agent = trainer.agent
+    all_episodes = recording.plus(trainer.running())
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002  # the generator that the replay buffer draws from
+    arrays = {f"agent/{key}": tensor.numpy().copy() for key, tensor in _get_state(agent).items()}
+    arrays["buffer_actions"] = agent.replay_buffer.actions[: _buffer_rows(agent.replay_buffer)]  # as the agent scales
+    random = {"torch_random": torch.get_rng_state().numpy(), "numpy_random": np.asarray(keys)}
     state = {
         "done": trainer.done,
         "numpy_random": [name, *rest],
         "spaces_random": agent.action_space.np_random.bit_generator.state,
         "lanes": [lane.generator_state() for lane in trainer.lanes],
     }
-    storage.save(path, "checkpoint", arrays, {**papers, "state": state})
+    storage.save(path, "checkpoint", {**arrays, **random, **all_episodes.arrays()}, {**metadata, "state": state})
 
 
 def load_training(path: Path, trainer: Trainer) -> tuple[Recording, dict[str, Any]]:
-    """Set ``trainer`` to where it was; return the recording and the papers.
+    """Restore ``trainer`` from a checkpoint.
+
+    Returns:
+        The recorded episodes, and the metadata that were saved.
 
     Raises:
-        PotstillError: damaged, or a checkpoint of another training.
+        PotstillError: the file is damaged, or is a checkpoint of another training.
     """
     import torch
 
-    arrays, papers = storage.load(path, "checkpoint")
-    state, agent = papers["state"], trainer.agent
+    arrays, metadata = storage.load(path, "checkpoint")
+    state, agent = metadata["state"], trainer.agent
     recording = Recording.from_arrays(arrays, source=str(path))
     try:
         _set_state(agent, {key.removeprefix("agent/"): arrays[key] for key in arrays if key.startswith("agent/")})
-        _fill(agent.replay_buffer, recording, arrays["buffer_actions"])
+        _fill_buffer(agent.replay_buffer, recording, arrays["buffer_actions"])
     except (KeyError, ValueError, RuntimeError) as error:
         raise PotstillError(f"{path}: a checkpoint of another training ({error})") from None
     agent.num_timesteps = state["done"]
@@ -62,11 +77,11 @@ def load_training(path: Path, trainer: Trainer) -> tuple[Recording, dict[str, An
     name, *rest = state["numpy_random"]
     np.random.set_state((name, arrays["numpy_random"], *rest))  # noqa: NPY002
     torch.set_rng_state(torch.from_numpy(arrays["torch_random"]))
-    return recording, papers
+    return recording, metadata
 
 
-def _state(agent: Any) -> dict[str, Any]:
-    """Every tensor of the networks and of their optimisers, by its place."""
+def _get_state(agent: Agent) -> dict[str, Tensor]:
+    """All tensors of the networks and of their optimisers, by path."""
     named = {"log_ent_coef": agent.log_ent_coef.detach()}
     for part, state in agent.get_parameters().items():
         if "param_groups" not in state:
@@ -77,7 +92,8 @@ def _state(agent: Any) -> dict[str, Any]:
     return named
 
 
-def _set_state(agent: Any, named: dict[str, np.ndarray]) -> None:
+def _set_state(agent: Agent, named: Mapping[str, np.ndarray]) -> None:
+    """Restore what :func:`_get_state` returned."""
     import torch
 
     tensors = {key: torch.from_numpy(array.copy()) for key, array in named.items()}
@@ -91,17 +107,18 @@ def _set_state(agent: Any, named: dict[str, np.ndarray]) -> None:
         places = [place for group in state["param_groups"] for place in group["params"]]
         if own and set(own) != {f"{place}/{slot}" for place in places for slot in SLOTS}:
             raise KeyError(f"not all of {part}")
-        updated = places if own else []  # before its first update Adam has no state
+        updated = places if own else []  # Adam has no state before its first update
         state["state"] = {place: {slot: own[f"{place}/{slot}"] for slot in SLOTS} for place in updated}
     agent.set_parameters(parts, exact_match=True, device="cpu")
 
 
-def _held(buffer: Any) -> int:
-    return buffer.buffer_size if buffer.full else buffer.pos
+def _buffer_rows(buffer: ReplayBuffer) -> int:
+    """The number of rows that a replay buffer holds."""
+    return int(buffer.buffer_size if buffer.full else buffer.pos)
 
 
-def _fill(buffer: Any, recording: Recording, actions: np.ndarray) -> None:
-    """Put the recorded steps back where they were: row t of lane i holds its step t, modulo the size."""
+def _fill_buffer(buffer: ReplayBuffer, recording: Recording, actions: np.ndarray) -> None:
+    """Fill a replay buffer with the recorded steps. Its row t, modulo its size, holds step t of each lane."""
     for lane in range(buffer.n_envs):
         episodes = [episode for episode in recording.episodes if episode.lane == lane]
         done = np.concatenate([np.arange(len(e)) == (len(e) - 1 if e.ended else -1) for e in episodes])

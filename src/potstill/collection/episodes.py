@@ -1,13 +1,13 @@
-"""Episodes as they are recorded, and the dataset that they make up, in order."""
+"""Recorded episodes, and the dataset that consists of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from potstill.errors import PotstillError
 
@@ -16,10 +16,10 @@ COLUMNS = ("observations", "actions", "rewards")
 
 @dataclass(frozen=True)
 class Episode:
-    """What an environment showed, was given and answered: T steps, T + 1 observations.
+    """An episode of T steps, with T + 1 observations.
 
-    An episode that neither ``terminated`` nor was ``truncated`` (by the time limit) was cut: the recording
-    stopped within it.
+    An episode that is neither ``terminated`` nor ``truncated`` by the time limit was cut: the recording stopped
+    before its end.
     """
 
     actions: Float[np.ndarray, "T A"]
@@ -28,23 +28,23 @@ class Episode:
     terminated: bool
     truncated: bool
     lane: int = 0
-    """Which of the environments side by side it was played in."""
+    """The environment it was played in, of several side by side."""
 
     def __len__(self) -> int:
         return len(self.rewards)
 
     @property
     def ended(self) -> bool:
-        """Whether the environment ended it."""
+        """Whether the episode was recorded to its end."""
         return self.terminated or self.truncated
 
     @property
     def total(self) -> float:
-        """Undiscounted return."""
+        """The undiscounted return."""
         return float(self.rewards.sum(dtype=np.float64))
 
     def head(self, steps: int) -> Episode:
-        """The first ``steps`` steps: a cut episode, unless that is all of them."""
+        """The first ``steps`` steps. The result is a cut episode, unless these are all steps."""
         if steps >= len(self):
             return self
         return replace(
@@ -58,9 +58,13 @@ class Episode:
 
 
 class OpenEpisode:
-    """An episode that is being played."""
+    """An episode that is being played.
 
-    def __init__(self, observation: Any) -> None:
+    Args:
+        observation: the first observation [S].
+    """
+
+    def __init__(self, observation: ArrayLike) -> None:
         self.observations = [np.asarray(observation, np.float32)]
         self.actions: list[np.ndarray] = []
         self.rewards: list[float] = []
@@ -68,14 +72,14 @@ class OpenEpisode:
     def __len__(self) -> int:
         return len(self.rewards)
 
-    def add(self, action: Any, reward: float, after: Any) -> None:
-        """Append a step and the observation after it."""
+    def add(self, action: ArrayLike, reward: float, after: ArrayLike) -> None:
+        """Append a step, with the observation after it."""
         self.observations.append(np.array(after, np.float32))
         self.actions.append(np.array(action, np.float32))
         self.rewards.append(reward)
 
     def close(self, terminated: bool, truncated: bool, lane: int = 0) -> Episode:
-        """The episode so far, of at least one step."""
+        """The episode so far. It must have at least one step."""
         return Episode(
             observations=np.stack(self.observations),
             actions=np.stack(self.actions),
@@ -88,10 +92,11 @@ class OpenEpisode:
 
 @dataclass
 class Recording:
-    """Episodes one after the other."""
+    """Episodes in the order in which they are written."""
 
     episodes: list[Episode] = field(default_factory=list)
     rows: int = 0
+    """Steps of all episodes."""
 
     def add(self, episode: Episode) -> None:
         """Append an episode."""
@@ -99,28 +104,28 @@ class Recording:
         self.rows += len(episode)
 
     def plus(self, episodes: Iterable[Episode]) -> Recording:
-        """The same with more episodes at the end."""
+        """A copy with more episodes at the end."""
         longer = Recording(list(self.episodes), self.rows)
         for episode in episodes:
             longer.add(episode)
         return longer
 
     def head(self, rows: int) -> Recording:
-        """The first ``rows`` steps; the last episode is cut where that is within it."""
-        kept, left = Recording(), rows
+        """A copy with the first ``rows`` steps. The last episode is cut if it has more."""
+        shorter, left = Recording(), rows
         for episode in self.episodes:
             if left <= 0:
                 break
-            kept.add(episode.head(left))
+            shorter.add(episode.head(left))
             left -= len(episode)
-        return kept
+        return shorter
 
     def returns(self) -> list[float]:
-        """Undiscounted returns of the episodes that ended."""
+        """Undiscounted returns of the episodes that were recorded to their end."""
         return [episode.total for episode in self.episodes if episode.ended]
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Rows as in D4RL's files: an episode that was cut counts as timed out, but for the very last one."""
+        """Columns in D4RL's layout. A cut episode counts as timed out, apart from the last one."""
         lasts = np.cumsum([len(episode) for episode in self.episodes]) - 1
         terminals, timeouts = np.zeros((2, self.rows), np.bool_)
         terminals[lasts] = [episode.terminated for episode in self.episodes]
@@ -128,25 +133,25 @@ class Recording:
         timeouts[-1] = self.episodes[-1].truncated
         return {
             "observations": np.concatenate([episode.observations[:-1] for episode in self.episodes]),
-            "actions": self._joined("actions"),
-            "rewards": self._joined("rewards"),
+            "actions": self._concatenate("actions"),
+            "rewards": self._concatenate("rewards"),
             "terminals": terminals,
             "timeouts": timeouts,
         }
 
-    def _joined(self, column: str) -> np.ndarray:
+    def _concatenate(self, column: str) -> np.ndarray:
         return np.concatenate([getattr(episode, column) for episode in self.episodes])
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The same episodes as a few arrays; :meth:`from_arrays` gives them back."""
+        """The episodes as a few arrays for a checkpoint. :meth:`from_arrays` is the inverse."""
         if not self.episodes:
             return {}
-        papers = [[len(episode), episode.terminated, episode.truncated, episode.lane] for episode in self.episodes]
-        return {**{column: self._joined(column) for column in COLUMNS}, "episodes": np.array(papers, np.int64)}
+        facts = [[len(episode), episode.terminated, episode.truncated, episode.lane] for episode in self.episodes]
+        return {**{column: self._concatenate(column) for column in COLUMNS}, "episodes": np.array(facts, np.int64)}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], *, source: str) -> Recording:
-        """Rebuild a recording.
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], *, source: str) -> Recording:
+        """Rebuild a recording from :meth:`arrays`.
 
         Raises:
             PotstillError: the arrays do not fit together.
@@ -156,19 +161,18 @@ class Recording:
             return recording
         steps, states = 0, 0
         for length, terminated, truncated, lane in arrays["episodes"].tolist():
-            rows, seen = slice(steps, steps + length), slice(states, states + length + 1)
-            columns = {"actions": arrays["actions"][rows], "rewards": arrays["rewards"][rows]}
-            observations = arrays["observations"][seen]
+            own, seen = slice(steps, steps + length), slice(states, states + length + 1)
             recording.add(
                 Episode(
-                    **columns,
-                    observations=observations,
+                    actions=arrays["actions"][own],
+                    rewards=arrays["rewards"][own],
+                    observations=arrays["observations"][seen],
                     terminated=bool(terminated),
                     truncated=bool(truncated),
                     lane=lane,
                 )
             )
-            steps, states = rows.stop, seen.stop
+            steps, states = own.stop, seen.stop
         if (len(arrays["rewards"]), len(arrays["actions"]), len(arrays["observations"])) != (steps, steps, states):
             raise PotstillError(f"{source}: its episodes do not add up to its rows")
         return recording

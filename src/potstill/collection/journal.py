@@ -1,13 +1,14 @@
-"""What a collection tells while it runs: a bar, and a line in the metrics for every episode."""
+"""Progress of a collection: a bar on the terminal, and a line in the metrics for every episode and evaluation."""
 
 from __future__ import annotations
 
 import time
+from types import TracebackType
 
 import numpy as np
 
 from potstill.collection.episodes import Episode, Recording
-from potstill.environments import registry as environments
+from potstill.environments.references import has_reference, normalised_return
 from potstill.runtime.progress import Tracker
 from potstill.runtime.run_folder import RunFolder
 
@@ -15,15 +16,15 @@ SHOW_INTERVAL = 100  # steps between two updates of the bar
 
 
 class Journal:
-    """Notes of one stage, ``training`` or ``roll-out``.
+    """Writes the metrics of one stage, and shows its progress. A context manager.
 
     Args:
-        folder: whose metrics get a line for each episode and evaluation; those of this stage that lie behind
-            ``done`` are dropped, the stage writes them again.
-        env_id: the environment, for its normalised scores.
-        stage: the name of the stage.
+        folder: the run folder. Lines of this stage in its metrics after step ``done`` are dropped: the resumed stage
+            writes them again.
+        env_id: Gymnasium id, for normalised scores.
+        stage: name of the stage, ``training`` or ``roll-out``.
         total: steps of the whole stage.
-        done: steps that an interrupted run has done already.
+        done: steps that an interrupted run has done.
     """
 
     def __init__(self, folder: RunFolder, env_id: str, stage: str, total: int, done: int) -> None:
@@ -36,29 +37,31 @@ class Journal:
         self.tracker.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.tracker.__exit__(*error)  # type: ignore[arg-type]
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.tracker.__exit__(kind, error, trace)
 
-    def ended(self, episode: Episode, step: int) -> None:
-        """Note an episode that ended with this step."""
+    def log_episode(self, episode: Episode, step: int) -> None:
+        """Write the return of an episode that ended with this step. A cut episode is not written."""
         if episode.ended:
             self._log(step, episode_return=episode.total, **self._score(episode.total))
 
-    def evaluated(self, step: int, earned: float) -> None:
-        """Note what a policy earned when it was evaluated after this step."""
-        self._log(step, evaluated_return=earned, **self._score(earned))
+    def log_evaluation(self, step: int, mean_return: float) -> None:
+        """Write the mean return of a policy that was evaluated after this step."""
+        self._log(step, evaluated_return=mean_return, **self._score(mean_return))
 
-    def stepped(self, done: int, recording: Recording) -> None:
-        """Move the bar now and then."""
+    def show_progress(self, done: int, recording: Recording) -> None:
+        """Update the bar, every 100 steps."""
         if done - self.shown >= SHOW_INTERVAL or done >= self.tracker.total:
             self.shown = done
             recent = [episode.total for episode in recording.episodes[-10:] if episode.ended]
-            figures = {"recent_return": float(np.mean(recent))} if recent else {}
-            self.tracker.update(done, episodes=len(recording.episodes), **figures)
+            metrics = {"recent_return": float(np.mean(recent))} if recent else {}
+            self.tracker.update(done, episodes=len(recording.episodes), **metrics)
 
-    def _score(self, total: float) -> dict[str, float]:
-        known = environments.has_reference(self.env_id)
-        return {"score": float(environments.normalised(total, self.env_id))} if known else {}
+    def _score(self, episode_return: float) -> dict[str, float]:
+        known = has_reference(self.env_id)
+        return {"score": float(normalised_return(episode_return, self.env_id))} if known else {}
 
-    def _log(self, step: int, **figures: float) -> None:
-        self.folder.log(stage=self.stage, step=step, **figures, seconds=time.perf_counter() - self.started)
+    def _log(self, step: int, **metrics: float) -> None:
+        self.folder.log(stage=self.stage, step=step, **metrics, seconds=time.perf_counter() - self.started)

@@ -1,17 +1,17 @@
-"""The levels of D4RL's datasets: which policies SAC has to give, and who plays what is recorded.
+"""The levels of D4RL's datasets: which policies SAC has to train, and what is recorded.
 
-After D4RL (Fu et al. 2020, arXiv 2004.07219, section 5): *random* acts at random, *medium* is a policy stopped at
-about a third of the expert's score, *medium-replay* all that its training saw, *expert* a policy trained to the
-end, *medium-expert* both in equal parts.
+After D4RL (Fu et al. 2020, arXiv 2004.07219, section 5): *random* is uniformly random actions; *medium* is a policy
+whose training was stopped at about a third of the expert's score; *medium-replay* is everything that its training
+recorded; *expert* is a fully trained policy; *medium-expert* is one half medium and one half expert.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from potstill.config import CollectConfig
-from potstill.environments import registry as environments
+from potstill.environments.references import has_reference, reference_returns
 from potstill.errors import PotstillError, unknown
 
 LEVELS = ("random", "medium", "medium-replay", "medium-expert", "expert", "replay")
@@ -19,57 +19,106 @@ MEDIUM_SCORE = 100.0 / 3.0
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a level asks for."""
+class Goal:
+    """How good a policy must be to be taken from SAC's training: a normalised score or a raw return.
 
-    level: str
-    training: int = 0
-    """Steps of SAC, at most."""
-    goals: dict[str, float | None] = field(default_factory=dict)
-    """By the name of a policy that SAC gives, the raw return at which it is taken; ``None``: at the end."""
-    actors: tuple[str, ...] = ()
-    """Who is rolled out, in equal parts. Without any, SAC's training itself is the dataset."""
-
-
-def plan_of(config: CollectConfig) -> Plan:
-    """The plan of ``config.level``.
+    Without either, the policy is taken at the end of the training.
 
     Raises:
-        PotstillError: an unknown level, one that has no use for ``config.policy``, or a score where the
-            environment has no reference returns.
+        PotstillError: both are given.
     """
-    level = config.level or ("replay" if config.policy is None else "policy")
-    if level not in (*LEVELS, "policy") or config.level == "policy":
-        raise unknown("level", level, LEVELS)
-    if config.policy is not None and level in ("random", "medium", "medium-replay", "replay"):
-        raise PotstillError(f"--policy has no use with --level {level}: only with expert, medium-expert or no level")
-    if level in ("random", "policy"):
-        return Plan(level, actors=(level,))
-    if level == "replay":
-        return Plan(level, config.steps, {"policy": None})
-    goals: dict[str, float | None] = {}
-    if level != "expert":
-        goals["medium"] = _goal("medium", config, MEDIUM_SCORE)
-    if level == "medium-replay":
-        return Plan(level, config.steps, goals)
-    if level != "medium" and config.policy is None:
-        goals["expert"] = _goal("expert", config, None)
-    if (goals.get("medium") or -math.inf) > (goals.get("expert") or math.inf):
-        raise PotstillError(f"--level {level}: medium is to earn {goals['medium']:.4g}, more than the expert")
-    return Plan(level, config.training_steps if goals else 0, goals, tuple(level.split("-")))
+
+    score: float | None = None
+    raw_return: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.score is not None and self.raw_return is not None:
+            raise PotstillError(f"a goal of score {self.score} and of return {self.raw_return}: one of them is needed")
+
+    def resolve(self, name: str, env_id: str) -> float | None:
+        """The raw return of the goal, or ``None`` for the end of the training.
+
+        Args:
+            name: the policy's name, ``medium`` or ``expert``.
+            env_id: Gymnasium id.
+
+        Raises:
+            PotstillError: the goal is a score, but the environment has no reference returns.
+        """
+        if self.raw_return is not None:
+            return float(self.raw_return)
+        if self.score is None:
+            return None
+        if not has_reference(env_id):
+            raise PotstillError(
+                f"{env_id} has no reference scores: give the {name} policy's goal as a raw return (--{name}-return)"
+            )
+        reference = reference_returns(env_id)
+        return reference.random + float(self.score) / 100.0 * (reference.expert - reference.random)
 
 
-def _goal(name: str, config: CollectConfig, default: float | None) -> float | None:
-    """The raw return that the policy called ``name`` has to reach."""
-    raw, score = getattr(config, f"{name}_return"), getattr(config, f"{name}_score")
-    if raw is not None:
-        return float(raw)
-    wanted = default if score is None else score
-    if wanted is None:
-        return None
-    if not environments.has_reference(config.env_id):
+@dataclass(frozen=True)
+class CollectionPlan:
+    """What to train and what to record. :func:`make_plan` makes the plan of a level."""
+
+    level: str
+    training_steps: int = 0
+    """Steps of SAC's training, at most; 0 without a training."""
+    goals: Mapping[str, float | None] = field(default_factory=dict)
+    """The policies to take from SAC's training: by name, the raw return to reach, or ``None`` for the end."""
+    actors: tuple[str, ...] = ()
+    """The policies to roll out, in equal parts. Without any, SAC's training itself is the dataset."""
+
+
+def make_plan(
+    level: str | None,
+    env_id: str,
+    *,
+    steps: int,
+    training_steps: int,
+    policy_given: bool = False,
+    medium: Goal | None = None,
+    expert: Goal | None = None,
+) -> CollectionPlan:
+    """Make the plan of a level.
+
+    Args:
+        level: one of :data:`LEVELS`. The default is ``replay``, or the rollout of a given policy.
+        env_id: Gymnasium id.
+        steps: transitions to record.
+        training_steps: steps of SAC's training, at most, for levels that roll its policies out.
+        policy_given: whether there is a policy to roll out; it is the expert of levels with one.
+        medium: goal of the medium policy. The default is a third of the expert's score.
+        expert: goal of the expert policy. The default is the end of the training.
+
+    Raises:
+        PotstillError: the level is unknown or does not use a policy, the environment has no reference returns for a
+            goal that is a score, or the medium policy would be better than the expert.
+
+    Example:
+        >>> make_plan("medium-expert", "Hopper-v5", steps=1000, training_steps=5000).actors
+        ('medium', 'expert')
+    """
+    name = level or ("policy" if policy_given else "replay")
+    if level == "policy" or name not in (*LEVELS, "policy"):
+        raise unknown("level", name, LEVELS)
+    if policy_given and name in ("random", "medium", "medium-replay", "replay"):
         raise PotstillError(
-            f"{config.env_id} has no reference scores, so that none can be reached: give --{name}-return, a raw return"
+            f"level {name} does not use a given policy: levels expert and medium-expert do, or no level"
         )
-    reference = environments.reference_returns(config.env_id)
-    return reference.random + float(wanted) / 100.0 * (reference.expert - reference.random)
+    if name in ("random", "policy"):
+        return CollectionPlan(name, actors=(name,))
+    if name == "replay":
+        return CollectionPlan(name, steps, {"policy": None})
+    goals: dict[str, float | None] = {}
+    if name != "expert":
+        goals["medium"] = (medium or Goal(MEDIUM_SCORE)).resolve("medium", env_id)
+    if name == "medium-replay":
+        return CollectionPlan(name, steps, goals)
+    if name != "medium" and not policy_given:
+        goals["expert"] = (expert or Goal()).resolve("expert", env_id)
+    if (goals.get("medium") or -math.inf) > (goals.get("expert") or math.inf):
+        raise PotstillError(
+            f"level {name}: the medium policy is to earn {goals['medium']:.4g}, more than the expert policy"
+        )
+    return CollectionPlan(name, training_steps if goals else 0, goals, tuple(name.split("-")))

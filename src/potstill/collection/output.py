@@ -1,4 +1,4 @@
-"""A recording on disk: a file in D4RL's layout, or the folder of a Minari dataset."""
+"""Writing a recording: as a file in D4RL's layout, or as the folder of a Minari dataset."""
 
 from __future__ import annotations
 
@@ -9,34 +9,45 @@ import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from potstill.collection.card import Card
 from potstill.collection.episodes import Recording
 from potstill.data.bounds import ActionBounds
 from potstill.data.formats.d4rl import round_mantissa, write_d4rl
-from potstill.environments import registry as environments
+from potstill.environments.making import Environment, family
 from potstill.errors import missing_extra
 from potstill.exports.minari import write_dataset
 
+if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
+
 
 def require_format(form: str) -> None:
-    """Raise, with the line that mends it, if the format's library is missing."""
+    """Check that the library of a format is installed.
+
+    Raises:
+        PotstillError: it is not; the message has the command that installs it.
+    """
     if form == "minari" and find_spec("minari") is None:
         raise missing_extra("minari", "minari")
 
 
-def write_recording(folder: Path, recording: Recording, form: str, bits: int, env: Any, card: dict[str, Any]) -> Path:
-    """Write the dataset into ``folder``, whole or not at all; return the file or the folder it became.
+def write_recording(folder: Path, recording: Recording, form: str, bits: int, env: Environment, card: Card) -> Path:
+    """Write a recording into a run folder, completely or not at all.
 
     Args:
-        folder: a run folder.
-        recording: at least one step.
+        folder: the run folder.
+        recording: episodes with at least one step.
         form: ``d4rl`` or ``minari``.
-        bits: kept of the mantissas.
-        env: the environment as :func:`~potstill.environments.registry.make` makes it.
-        card: kept inside.
+        bits: bits of mantissa to keep.
+        env: the environment, as :func:`~potstill.environments.making.make` makes it.
+        card: the dataset's card, kept inside.
+
+    Returns:
+        The file or the folder of the dataset.
     """
     if form == "d4rl":
         path = folder / "dataset.hdf5"
@@ -46,25 +57,25 @@ def write_recording(folder: Path, recording: Recording, form: str, bits: int, en
     path = folder / dataset_id(card["env_id"], card["level"])
     bounds = ActionBounds(env.action_space.low, env.action_space.high)
     with tempfile.TemporaryDirectory(prefix=".dataset-", dir=folder) as place:
-        fresh = Path(place) / path.name
-        write_dataset(fresh, _episodes(recording, bits), bounds, _spec(env), _metadata(card))
+        new = Path(place) / path.name
+        write_dataset(new, _episodes(recording, bits), bounds, _json_spec(env), _minari_metadata(card))
         shutil.rmtree(path, ignore_errors=True)
-        os.replace(fresh, path)
+        os.replace(new, path)
     return path
 
 
 def dataset_id(env_id: str, level: str) -> str:
-    """What a Minari dataset is called.
+    """The id of a Minari dataset.
 
     >>> dataset_id("Hopper-v5", "medium-replay")
     'hopper-medium-replay-v0'
     """
-    name = environments.family(re.split("[:/]", env_id)[-1]).lower()
+    name = family(re.split("[:/]", env_id)[-1]).lower()
     return re.sub(r"[^-\w]", "_", f"{name}-{level}-v0")
 
 
-def _episodes(recording: Recording, bits: int) -> Iterator[dict[str, Any]]:
-    """Episodes as Minari has them; one that was cut counts as truncated."""
+def _episodes(recording: Recording, bits: int) -> Iterator[dict[str, np.ndarray]]:
+    """Episodes by Minari's column names. A cut episode counts as truncated."""
     for episode in recording.episodes:
         last = np.arange(len(episode)) == len(episode) - 1
         yield {
@@ -76,8 +87,10 @@ def _episodes(recording: Recording, bits: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _spec(env: Any) -> Any:
-    """The environment's specification, if it can be written as JSON."""
+def _json_spec(env: Environment) -> EnvSpec | None:
+    """The environment's specification, or ``None`` if it cannot be written as JSON."""
+    if env.spec is None:
+        return None
     try:
         env.spec.to_json()
     except (TypeError, ValueError):
@@ -85,7 +98,7 @@ def _spec(env: Any) -> Any:
     return env.spec
 
 
-def _metadata(card: dict[str, Any]) -> dict[str, Any]:
+def _minari_metadata(card: Card) -> dict[str, object]:
     low, high = (card["reference"].get(name) for name in ("random", "expert"))
     scores = {} if high is None else {"ref_min_score": low, "ref_max_score": high}
     return {

@@ -1,63 +1,63 @@
-"""Episodes of a behaviour, played side by side; what is in one depends on the seed and its number alone."""
+"""Rollouts of behaviour policies in environments side by side. An episode depends on the seed and its number alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+from jaxtyping import Float
 
 from potstill.collection.episodes import Episode, OpenEpisode, Recording
 from potstill.collection.journal import Journal
-from potstill.config import CollectConfig
-from potstill.environments import registry as environments
-from potstill.environments.rollouts.play import DEFAULT_STEPS, make_stepper
+from potstill.environments.making import action_bounds, time_limit
+from potstill.environments.rollouts.playing import DEFAULT_STEPS, make_stepper
 from potstill.networks.policy import Policy
 from potstill.runtime import storage
 from potstill.runtime.run_folder import RunFolder
 
-SAVE_INTERVAL = 10_000  # rows between two checkpoints, so that an interruption loses little
+SAVE_INTERVAL = 10_000  # rows between two checkpoints
 
-Behaviour = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""From an observation [S] and the episode's own random generator to an action [A]."""
+Behaviour = Callable[[Float[np.ndarray, " S"], np.random.Generator], Float[np.ndarray, " A"]]
+"""A behaviour policy: from an observation [S] and the episode's own random generator to an action [A]."""
 
 
-def uniform(env_id: str) -> Behaviour:
-    """Actions drawn evenly between their bounds."""
-    low, high = environments.action_bounds(env_id)
+def uniform_behaviour(env_id: str) -> Behaviour:
+    """Uniformly random actions between the environment's bounds."""
+    low, high = action_bounds(env_id)
     return lambda state, rng: rng.uniform(low, high)
 
 
-def of_policy(policy: Policy, *, mean_action: bool) -> Behaviour:
-    """A policy's sampled actions, or its mean ones."""
+def policy_behaviour(policy: Policy, *, mean_action: bool) -> Behaviour:
+    """The mean actions of a policy, or actions sampled from it."""
     return (lambda state, rng: policy(state)) if mean_action else policy.sample
 
 
 class _Lane:
-    """The episode that one of the environments plays, with its number and its own random numbers."""
+    """The episode that is played in one of the environments: its number, its seed and its random generator."""
 
     def __init__(self, seed: int, number: int) -> None:
         self.number = number
         start, noise = np.random.SeedSequence((seed, number)).spawn(2)
-        self.seed = int(start.generate_state(1)[0] >> 1)  # Gymnasium wants a signed number
+        self.seed = int(start.generate_state(1)[0] >> 1)  # Gymnasium needs a signed number
         self.rng = np.random.default_rng(noise)
 
 
 def play_episodes(env_id: str, behaviour: Behaviour, *, seed: int, first: int = 0, lanes: int = 1) -> Iterator[Episode]:
-    """Episodes number ``first`` and on, in order, without end, ``lanes`` of them at a time.
+    """Play an endless sequence of episodes, and yield them in order of their numbers.
 
-    The action is computed observation by observation, so that the number of lanes does not move its last
-    bit: the same seed and number give the same episode, whatever is played beside it.
+    Actions are computed for one observation at a time, so that their bits do not depend on the number of lanes: the
+    same seed and number always give the same episode.
 
     Args:
-        env_id: Gymnasium id; its registered time limit ends an episode (1,000 steps if it has none).
-        behaviour: what acts.
-        seed: with an episode's number it seeds the start and the noise.
+        env_id: Gymnasium id. An episode ends at the registered time limit, or after 1,000 steps if there is none.
+        behaviour: the behaviour policy.
+        seed: together with the number of an episode, it seeds the initial state and the behaviour.
         first: number of the first episode.
         lanes: environments side by side.
     """
     stepper = make_stepper(env_id, lanes)
-    limit = environments.time_limit(env_id) or DEFAULT_STEPS
-    low, high = environments.action_bounds(env_id)
+    limit = time_limit(env_id) or DEFAULT_STEPS
+    low, high = action_bounds(env_id)
     playing = [_Lane(seed, first + i) for i in range(lanes)]
     starts = stepper.reset(np.array([lane.seed for lane in playing]))
     opened = [OpenEpisode(start) for start in starts]
@@ -79,47 +79,60 @@ def play_episodes(env_id: str, behaviour: Behaviour, *, seed: int, first: int = 
             awaited += 1
 
 
-class RollOut:
-    """Behaviours one after the other, in equal parts of the rows; episodes are numbered throughout.
+class Rollout:
+    """Rolls behaviour policies out one after the other, each for an equal part of the rows.
 
     Args:
-        config: the settings.
-        behaviours: who acts, by name, in order.
-        folder: the run folder, which gets a checkpoint now and then.
+        env_id: Gymnasium id.
+        behaviours: the behaviour policies by name, in order.
+        steps: rows to record.
+        folder: the run folder, which gets a checkpoint every 10,000 rows; an existing checkpoint is resumed.
+        seed: seeds the environments and the behaviour policies.
+        environments: environments side by side. The result does not depend on their number.
     """
 
     checkpoint_name = "episodes.safetensors"
 
-    def __init__(self, config: CollectConfig, behaviours: Mapping[str, Behaviour], folder: RunFolder) -> None:
-        self.config, self.behaviours = config, behaviours
+    def __init__(
+        self,
+        env_id: str,
+        behaviours: Mapping[str, Behaviour],
+        steps: int,
+        folder: RunFolder,
+        *,
+        seed: int = 0,
+        environments: int = 1,
+    ) -> None:
+        self.env_id, self.behaviours, self.steps = env_id, behaviours, steps
+        self.seed, self.environments = seed, environments
         self.checkpoint = folder.path / self.checkpoint_name
         self.recording = Recording()
         if self.checkpoint.exists():
             arrays, _ = storage.load(self.checkpoint, "checkpoint")
             self.recording = Recording.from_arrays(arrays, source=str(self.checkpoint))
-        self.journal = Journal(folder, config.env_id, "roll-out", config.steps, self.recording.rows)
+        self.journal = Journal(folder, env_id, "roll-out", steps, self.recording.rows)
 
     def run(self) -> None:
-        """Play until all rows are there."""
-        config, recording = self.config, self.recording
+        """Play until all rows are recorded."""
+        recording = self.recording
         with self.journal:
             for part, behaviour in enumerate(self.behaviours.values(), start=1):
-                until = config.steps * part // len(self.behaviours)
-                first, lanes = len(recording.episodes), config.environments
-                episodes = play_episodes(config.env_id, behaviour, seed=config.seed, first=first, lanes=lanes)
+                until = self.steps * part // len(self.behaviours)
+                first = len(recording.episodes)
+                episodes = play_episodes(self.env_id, behaviour, seed=self.seed, first=first, lanes=self.environments)
                 while recording.rows < until:
                     before = recording.rows
                     episode = next(episodes).head(until - before)
                     recording.add(episode)
-                    self.journal.ended(episode, recording.rows)
-                    self.journal.stepped(recording.rows, recording)
+                    self.journal.log_episode(episode, recording.rows)
+                    self.journal.show_progress(recording.rows, recording)
                     if recording.rows // SAVE_INTERVAL > before // SAVE_INTERVAL:
                         self.save()
 
     def save(self) -> None:
-        """Write the episodes that are there, from which a resumed run goes on."""
+        """Write a checkpoint, from which an interrupted run can be resumed."""
         storage.save(self.checkpoint, "checkpoint", self.recording.arrays(), {})
 
-    def seen(self) -> Recording:
+    def recorded(self) -> Recording:
         """All episodes so far."""
         return self.recording

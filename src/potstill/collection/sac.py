@@ -1,98 +1,145 @@
-"""SAC by stable-baselines3, with every transition it sees recorded."""
+"""SAC of stable-baselines3, with all transitions of its training recorded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium
 import numpy as np
 
 from potstill.collection.episodes import Episode, OpenEpisode
-from potstill.config import CollectConfig
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
-from potstill.environments import registry as environments
+from potstill.environments.making import Environment, make
 from potstill.errors import missing_extra
 from potstill.networks.policy import Policy
+from potstill.runtime.validation import check_ranges
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Agent = Any  # stable_baselines3.SAC, whose type hints are incomplete
+GeneratorState = Mapping[str, Any]  # of a NumPy bit generator, as JSON holds it
+
+
+@dataclass(frozen=True)
+class SacSettings:
+    """Settings of SAC's training and of the evaluations during it.
+
+    Raises:
+        PotstillError: a field is out of range.
+    """
+
+    environments: int = 1
+    """Environments side by side."""
+    random_steps: int = 5_000
+    """Uniformly random actions before the first update."""
+    evaluate_every: int = 5_000
+    """Steps between two evaluations."""
+    mean_action: bool = False
+    """Whether an evaluated policy acts with its mean, instead of sampling."""
+    threads: int = 1
+    """Processor threads for the updates."""
+    seed: int = 0
+    """Seeds the environments, the agent and the evaluations."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, environments=1, random_steps=0, evaluate_every=1, threads=1, seed=0)
 
 
 def require_sac() -> None:
-    """Raise, with the line that mends it, unless the extra is installed."""
+    """Check that stable-baselines3 is installed.
+
+    Raises:
+        PotstillError: it is not; the message has the command that installs it.
+    """
     try:
         import stable_baselines3  # noqa: F401
     except ImportError:
         raise missing_extra("stable-baselines3", "collect") from None
 
 
-class Lane(gymnasium.Wrapper):
-    """One of the environments of a training: hands over each episode when it ends."""
+class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
+    """One of the environments of a training, which records its episodes.
 
-    def __init__(self, env: Any, number: int, ended: Callable[[Episode], None]) -> None:
-        super().__init__(env)
-        self.number, self.ended = number, ended
-        self.generator: Any = None  # its state before the running episode's start
-        self.restored: Any = None
+    Args:
+        env: the environment.
+        number: its number among the environments side by side.
+        on_episode: called with every episode that ends.
+    """
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode; after :meth:`restore` with the random numbers of then, whatever the seed."""
+    def __init__(self, env: Environment, number: int, on_episode: Callable[[Episode], None]) -> None:
+        super().__init__(cast("gymnasium.Env[np.ndarray, np.ndarray]", env))
+        self.number, self.on_episode = number, on_episode
+        self.generator: GeneratorState = {}  # the state before the running episode started
+        self.restored: GeneratorState | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> tuple[np.ndarray, dict[str, object]]:
+        """Start an episode. After :meth:`restore` the restored random generator is used, and the seed is ignored."""
+        random = self.env.unwrapped.np_random.bit_generator
         if self.restored is not None:
-            self.env.unwrapped.np_random.bit_generator.state = self.restored
+            random.state = self.restored
             seed, self.restored = None, None
-        self.generator = self.env.unwrapped.np_random.bit_generator.state
+        self.generator = random.state
         observation, info = self.env.reset(seed=seed, options=options)
         self.episode = OpenEpisode(observation)
         return observation, info
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step, and record what passed."""
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
+        """Take a step, and record it."""
         after, reward, terminated, truncated, info = self.env.step(action)
         self.episode.add(action, float(reward), after)
         if terminated or truncated:
             closed = self.episode.close(terminated, truncated, self.number)
-            self.episode = OpenEpisode(after)  # until the reset: it is not handed over twice
-            self.ended(closed)
-        return after, reward, terminated, truncated, info
+            self.episode = OpenEpisode(after)  # until the reset, so that no episode is recorded twice
+            self.on_episode(closed)
+        return after, float(reward), terminated, truncated, info
 
-    def generator_state(self) -> Any:
-        """The random generator's state from which the next episode, or one just begun, starts."""
-        return self.env.unwrapped.np_random.bit_generator.state if len(self.episode) else self.generator
+    def generator_state(self) -> GeneratorState:
+        """The random generator's state from which an episode restarts: the next one, or the running one at step 0."""
+        current = self.env.unwrapped.np_random.bit_generator.state
+        return current if len(self.episode) else self.generator
 
-    def restore(self, generator: Any) -> None:
-        """Let the next episode start from this state of the random generator."""
+    def restore(self, generator: GeneratorState) -> None:
+        """Start the next episode from this state of the random generator."""
         self.restored = generator
 
 
 class Trainer:
-    """SAC with two hidden layers of 256, and one update for each transition.
+    """SAC with two hidden layers of 256 units, and one update for each transition.
 
     Args:
-        config: the environment, how many are stepped side by side, seed, threads, random steps.
-        ended: called with every episode that ends.
+        env_id: Gymnasium id.
+        settings: settings of the training.
+        on_episode: called with every episode that ends.
     """
 
-    BUFFER_SIZE = 1_000_000  # transitions that updates draw from, the newest ones
+    BUFFER_SIZE = 1_000_000  # of the replay buffer, in transitions
 
-    def __init__(self, config: CollectConfig, ended: Callable[[Episode], None]) -> None:
+    def __init__(self, env_id: str, settings: SacSettings, on_episode: Callable[[Episode], None]) -> None:
         import torch
         from stable_baselines3 import SAC
         from stable_baselines3.common.logger import Logger
         from stable_baselines3.common.vec_env import DummyVecEnv
 
-        torch.set_num_threads(config.threads)
-        makers: list[Callable[[], Any]] = [
-            partial(Lane, environments.make(config.env_id), i, ended) for i in range(config.environments)
+        torch.set_num_threads(settings.threads)
+        makers: list[Callable[[], gymnasium.Env[np.ndarray, np.ndarray]]] = [
+            partial(Lane, make(env_id), i, on_episode) for i in range(settings.environments)
         ]
         side_by_side = DummyVecEnv(makers)
-        self.lanes: list[Any] = side_by_side.envs
-        self.agent: Any = SAC(
+        self.lanes = cast(list[Lane], side_by_side.envs)
+        self.agent: Agent = SAC(
             "MlpPolicy",
             side_by_side,
-            seed=config.seed,
+            seed=settings.seed,
             buffer_size=self.BUFFER_SIZE,
-            learning_starts=config.random_steps,
-            gradient_steps=config.environments,
+            learning_starts=settings.random_steps,
+            gradient_steps=settings.environments,
             device="cpu",
         )
         self.agent.set_logger(Logger(None, []))
@@ -100,46 +147,47 @@ class Trainer:
     @property
     def done(self) -> int:
         """Steps of all environments together."""
-        return self.agent.num_timesteps
+        return int(self.agent.num_timesteps)
 
     def advance(self) -> bool:
-        """One step of every environment, and as many updates; whether an episode has just ended."""
+        """Take one step in every environment and as many updates; return whether an episode has just ended."""
         self.agent.learn(len(self.lanes), reset_num_timesteps=False, log_interval=None)
         return any(not len(lane.episode) for lane in self.lanes)
 
     def running(self) -> list[Episode]:
-        """The episodes that have not ended, cut where they are."""
+        """The episodes that have not ended, cut at the current step."""
         opened = [(lane.episode, lane.number) for lane in self.lanes if hasattr(lane, "episode")]
         return [episode.close(False, False, number) for episode, number in opened if len(episode)]
 
     def policy(self) -> Policy:
-        """The actor as it is now."""
-        return actor_of(self.agent, self.lanes[0])
+        """A copy of the current actor."""
+        return actor_of(self.agent, cast(Environment, self.lanes[0]))
 
     def close(self) -> None:
         """Close the environments."""
         self.agent.get_env().close()
 
 
-def actor_of(agent: Any, env: Any) -> Policy:
+def actor_of(agent: Agent, env: Environment) -> Policy:
     """The actor of a stable-baselines3 SAC agent as a :class:`~potstill.networks.policy.Policy`."""
     from torch import nn
 
     actor = agent.policy.actor
-    hidden = [m for m in actor.latent_pi if isinstance(m, nn.Linear)]
-    to_array = lambda tensor: tensor.detach().cpu().numpy().astype(np.float32)  # noqa: E731
-    layers = [{"weight": to_array(m.weight).T, "bias": to_array(m.bias)} for m in hidden]
     heads = (actor.mu, actor.log_std)
+    layers = [
+        {"weight": _to_array(m.weight).T, "bias": _to_array(m.bias)}
+        for m in actor.latent_pi
+        if isinstance(m, nn.Linear)
+    ]
     layers.append(
         {
-            "weight": np.concatenate([to_array(m.weight).T for m in heads], axis=1),
-            "bias": np.concatenate([to_array(m.bias) for m in heads]),
+            "weight": np.concatenate([_to_array(m.weight).T for m in heads], axis=1),
+            "bias": np.concatenate([_to_array(m.bias) for m in heads]),
         }
     )
-    space = env.action_space
-    return Policy(
-        layers,
-        Normaliser.identity(env.observation_space.shape[0]),
-        ActionBounds(space.low, space.high),
-        "tanh_gaussian",
-    )
+    bounds = ActionBounds(env.action_space.low, env.action_space.high)
+    return Policy(layers, Normaliser.identity(env.observation_space.shape[0]), bounds, "tanh_gaussian")
+
+
+def _to_array(tensor: Tensor) -> np.ndarray:
+    return np.array(tensor.detach().cpu().numpy(), np.float32)

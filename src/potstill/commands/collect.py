@@ -1,45 +1,48 @@
-"""``potstill collect``: make an offline dataset."""
+"""``potstill collect``: record an offline dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from potstill.collection.card import make_card, make_page, reference_of
+from potstill.collection.card import Card, Origin, make_card, make_page, measure_reference
 from potstill.collection.episodes import Recording
-from potstill.collection.levels import Plan, plan_of
+from potstill.collection.levels import CollectionPlan, Goal, make_plan
 from potstill.collection.output import require_format, write_recording
-from potstill.collection.rollout import Behaviour, RollOut, of_policy, uniform
-from potstill.collection.sac import require_sac
+from potstill.collection.rollout import Behaviour, Rollout, policy_behaviour, uniform_behaviour
+from potstill.collection.sac import SacSettings, require_sac
 from potstill.collection.training import Training, policy_file
 from potstill.config import CollectConfig
-from potstill.config.settings import configured
+from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.data.registry import load_dataset
-from potstill.environments import registry as environments
+from potstill.environments.making import Environment, make
 from potstill.errors import PotstillError
 from potstill.networks.policy import Policy, load_policy
 from potstill.runtime import storage
-from potstill.runtime.run_folder import RunFolder, check_out, write_atomically
+from potstill.runtime.files import to_json, write_atomically
+from potstill.runtime.run import Run
+from potstill.runtime.run_folder import RunFolder, check_out
+
+UNSAVED = ("out", "force", "resume")  # settings that do not change the dataset
 
 
-@configured(CollectConfig)
-def collect(config: CollectConfig) -> Path:
-    """Record transitions of ``config.env_id`` as an offline dataset of a level as in D4RL.
+@takes_options(CollectConfig)
+def collect(config: CollectConfig) -> Run:
+    """Record transitions of an environment as an offline dataset, with a level as in D4RL.
 
-    ``replay``, the default, trains SAC (stable-baselines3, the extra ``collect``) and records every transition
-    of the training; the other levels record a part of it, roll out the policies it gives, or act at random.
-    With ``config.policy`` that policy is rolled out. The run folder gets the dataset (``dataset.hdf5``, or a
-    Minari dataset), its card inside, as ``card.json`` and as ``README.md``, the policies and a plot. An
-    interrupted run keeps what was gathered, and goes on with ``resume=True``.
+    The default level, ``replay``, trains SAC (stable-baselines3, the extra ``collect``) and records every transition
+    of the training. Other levels record a part of the training, roll out policies that it gives, or take random
+    actions. With ``policy``, that policy is rolled out. The run folder gets the dataset (``dataset.hdf5``, or a
+    Minari dataset), its card (inside, as ``card.json`` and as ``README.md``), the policies and a plot. An interrupted
+    run keeps what was recorded; ``resume=True`` continues it.
 
     Returns:
-        The run folder.
+        The run.
 
     Raises:
-        PotstillError: an unknown environment or level, spaces that are not supported, a missing extra, a
-            policy of other dimensions, a score that SAC does not reach, or a run that cannot be resumed.
+        PotstillError: the environment or the level is unknown, a space is not supported, an extra is missing, the
+            policy has other sizes than the environment, SAC does not reach a goal, or a run cannot be resumed.
 
     Example:
         >>> import potstill, tempfile
@@ -47,94 +50,137 @@ def collect(config: CollectConfig) -> Path:
         ... # doctest: +ELLIPSIS
         roll-out in Pendulum-v1 300/300 ...
     """
-    resumed = check_out(config)
-    env = environments.make(config.env_id)
-    plan = plan_of(config)
-    given = None if config.policy is None else _fitting_policy(config, env)
-    if plan.training:
+    resumed = check_out(config.out, record_settings(config), force=config.force, resume=config.resume)
+    env = make(config.env_id)
+    plan = _plan(config)
+    policy = None if config.policy is None else _load_fitting_policy(config.policy, config.env_id, env)
+    if plan.training_steps:
         require_sac()
     require_format(config.format)
-    folder = RunFolder(config.out, "collect", config, force=config.force, resume=resumed)
-    job = Job(config, plan, folder, env, given, reference_of(config))
-    stage: Training | RollOut | None = None
+    folder = RunFolder(config.out, "collect", record_settings(config), force=config.force, resume=resumed)
+    job = Job(config, plan, folder, env, policy, measure_reference(config.env_id, config.seed))
+    stage: Training | Rollout | None = None
     try:
         for stage in job.stages():
             stage.run()
     except KeyboardInterrupt:
-        _keep(stage, job)
+        _keep_interrupted(stage, job)
         raise
     assert stage is not None
-    path, card = _write(stage.seen(), job)
+    path, card = _write(stage.recorded(), job)
     _finish(path, card, folder)
-    return folder.path
+    return folder.run
+
+
+def _plan(config: CollectConfig) -> CollectionPlan:
+    """The plan of the level that the config asks for."""
+    return make_plan(
+        config.level,
+        config.env_id,
+        steps=config.steps,
+        training_steps=config.training_steps,
+        policy_given=config.policy is not None,
+        medium=_goal(config.medium_score, config.medium_return),
+        expert=_goal(config.expert_score, config.expert_return),
+    )
+
+
+def _goal(score: float | None, raw_return: float | None) -> Goal | None:
+    """A goal, or ``None`` for the level's default."""
+    return None if score is None and raw_return is None else Goal(score, raw_return)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a run of the command is to do, and with what."""
+    """A run of the command: its settings, and the objects made from them."""
 
     config: CollectConfig
-    plan: Plan
+    plan: CollectionPlan
     folder: RunFolder
-    env: Any
-    given: Policy | None
-    reference: dict[str, Any]
+    env: Environment
+    policy: Policy | None
+    """The policy that was given."""
+    reference: dict[str, float | str]
 
-    def stages(self) -> Iterator[Training | RollOut]:
-        """SAC's training, where it is asked for and not over, then the roll-outs."""
-        taken = all(policy_file(self.folder.path, name).exists() for name in self.plan.goals)
-        if self.plan.training and not (self.plan.actors and taken):
-            yield Training(self.config, self.plan, self.folder)
-        if self.plan.actors:
-            yield RollOut(self.config, {name: self._behaviour(name) for name in self.plan.actors}, self.folder)
+    def stages(self) -> Iterator[Training | Rollout]:
+        """SAC's training, if the plan has one that is not complete, then the rollouts."""
+        config, plan = self.config, self.plan
+        taken = all(policy_file(self.folder.path, name).exists() for name in plan.goals)
+        if plan.training_steps and not (plan.actors and taken):
+            settings = SacSettings(
+                environments=config.environments,
+                random_steps=config.random_steps,
+                evaluate_every=config.evaluate_every,
+                mean_action=config.mean_action,
+                threads=config.threads,
+                seed=config.seed,
+            )
+            yield Training(config.env_id, plan, settings, self.folder)
+        if plan.actors:
+            behaviours = {name: self._behaviour(name) for name in plan.actors}
+            lanes = config.environments
+            yield Rollout(config.env_id, behaviours, config.steps, self.folder, seed=config.seed, environments=lanes)
 
     def _behaviour(self, name: str) -> Behaviour:
         if name == "random":
-            return uniform(self.config.env_id)
-        policy = load_policy(policy_file(self.folder.path, name)) if name in self.plan.goals else self.given
-        assert policy is not None  # a plan's actors are SAC's policies, the given one, or random
-        return of_policy(policy, mean_action=self.config.mean_action)
+            return uniform_behaviour(self.config.env_id)
+        policy = load_policy(policy_file(self.folder.path, name)) if name in self.plan.goals else self.policy
+        assert policy is not None  # actors are SAC's policies, the given policy, or random
+        return policy_behaviour(policy, mean_action=self.config.mean_action)
 
-    def policies(self) -> dict[str, dict[str, Any]]:
-        """Of each policy that SAC has given: after how many steps, and what it earned."""
-        known: dict[str, dict[str, Any]] = {}
+    def policies(self) -> dict[str, dict[str, float]]:
+        """The steps and the return of each policy that SAC's training has given, by name."""
+        known: dict[str, dict[str, float]] = {}
         for path in (policy_file(self.folder.path, name) for name in self.plan.goals):
             if path.exists():
-                papers = storage.load(path, "policy")[1]
-                known[path.stem] = {key: papers[key] for key in ("steps", "return", "score") if key in papers}
+                metadata = storage.load(path, "policy")[1]
+                known[path.stem] = {key: metadata[key] for key in ("steps", "return", "score") if key in metadata}
         return known
 
+    def origin(self) -> Origin:
+        """How the dataset is collected, for its card."""
+        config = self.config
+        return Origin(
+            env_id=config.env_id,
+            plan=self.plan,
+            steps=config.steps,
+            seed=config.seed,
+            command=command_line("collect", config),
+            settings={key: value for key, value in to_json(config).items() if key not in UNSAVED},
+            policy=config.policy,
+        )
 
-def _fitting_policy(config: CollectConfig, env: Any) -> Policy:
-    """The policy of ``config.policy``, if it is of the environment's sizes."""
-    policy = load_policy(str(config.policy))
-    for what, own, other in (
-        ("acts on", len(policy.normaliser.mean), f"observes {env.observation_space.shape[0]}"),
-        ("gives actions of", len(policy.action_bounds), f"takes {env.action_space.shape[0]}"),
+
+def _load_fitting_policy(path: Path | str, env_id: str, env: Environment) -> Policy:
+    """Load a policy, and check that its sizes are those of the environment."""
+    policy = load_policy(str(path))
+    for of_policy, own, of_environment, needed in (
+        ("acts on", len(policy.normaliser.mean), "observes", env.observation_space.shape[0]),
+        ("gives actions of", len(policy.action_bounds), "takes", env.action_space.shape[0]),
     ):
-        if own != int(other.split()[1]):
-            raise PotstillError(f"{config.policy}: {what} {own} numbers, {config.env_id} {other}")
+        if own != needed:
+            raise PotstillError(f"{path}: {of_policy} {own} numbers, {env_id} {of_environment} {needed}")
     return policy
 
 
-def _keep(stage: Training | RollOut | None, job: Job) -> None:
-    """Write what an interrupted run has gathered."""
-    again = f"go on with --out {job.folder.path} --resume"
-    if stage is None or (isinstance(stage, Training) and job.plan.actors) or not stage.seen().rows:
-        print(f"interrupted before anything was recorded: {again}")
+def _keep_interrupted(stage: Training | Rollout | None, job: Job) -> None:
+    """Write what an interrupted run has recorded."""
+    hint = f"resume with --out {job.folder.path} --resume"
+    if stage is None or (isinstance(stage, Training) and job.plan.actors) or not stage.recorded().rows:
+        print(f"interrupted before anything was recorded: {hint}")
         return
-    if isinstance(stage, RollOut):
+    if isinstance(stage, Rollout):
         stage.save()
-    _, card = _write(stage.seen(), job)
-    print(f"interrupted: keeping the {card['steps']:,} transitions gathered so far; {again}")
+    _, card = _write(stage.recorded(), job)
+    print(f"interrupted: {card['steps']:,} recorded transitions are kept; {hint}")
 
 
-def _write(recording: Recording, job: Job) -> tuple[Path, dict[str, Any]]:
-    """Write the dataset, its cards and the plot; return its path and the card."""
+def _write(recording: Recording, job: Job) -> tuple[Path, Card]:
+    """Write the dataset, its cards and the plot; return the dataset's path and the card."""
     from potstill.reports.plots import plot_returns
 
     config, folder = job.config, job.folder
-    card = make_card(recording, config, job.plan, job.policies(), job.reference, job.env)
+    card = make_card(recording, job.origin(), policies=job.policies(), reference=job.reference, env=job.env)
     path = write_recording(folder.path, recording, config.format, config.mantissa_bits, job.env, card)
     folder.write_json("card.json", card)
     write_atomically(folder.path / "README.md", make_page(card, path.name, config.format).encode())
@@ -142,12 +188,12 @@ def _write(recording: Recording, job: Job) -> tuple[Path, dict[str, Any]]:
     return path, card
 
 
-def _finish(path: Path, card: dict[str, Any], folder: RunFolder) -> None:
-    """Write the result, drop the checkpoints, and say what there is."""
+def _finish(path: Path, card: Card, folder: RunFolder) -> None:
+    """Write the result, delete the checkpoints, and print a summary."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files)
     folder.finish({"dataset": path.name, "bytes": size, **card, "sha256": load_dataset(path).content_hash})
-    for name in (Training.checkpoint_name, RollOut.checkpoint_name):
+    for name in (Training.checkpoint_name, Rollout.checkpoint_name):
         (folder.path / name).unlink(missing_ok=True)
     print(
         f"{path}: {card['steps']:,} transitions, {card['episodes']:,} episodes, "
@@ -155,4 +201,4 @@ def _finish(path: Path, card: dict[str, Any], folder: RunFolder) -> None:
     )
     if "expert" not in card["reference"]:
         random = card["reference"]["random"]
-        print(f"{card['env_id']} has no reference scores: returns are raw, {random:.0f} is uniformly random actions'")
+        print(f"{card['env_id']} has no reference scores: returns are raw; uniformly random actions earn {random:.0f}")

@@ -1,4 +1,4 @@
-"""``potstill convert``: datasets, merged, filtered or thinned out, in a layout that is read from disk."""
+"""``potstill convert``: merge datasets, select rows of them, and write them in a layout that is read from disk."""
 
 from __future__ import annotations
 
@@ -7,68 +7,83 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from potstill.config import ConvertConfig
-from potstill.config.settings import command_line, configured
+from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.data.mapped import write_mapped
 from potstill.data.registry import load_dataset
-from potstill.data.selection import Part, check_alike, kept_parts, kept_rows
-from potstill.data.streaming import spooled
+from potstill.data.selection import Part, Selection, check_compatible, read_kept, select_rows
+from potstill.data.streaming import copy_if_large
 from potstill.errors import PotstillError, PotstillWarning
+from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free, fresh_path
 
 
-@configured(ConvertConfig)
-def convert(config: ConvertConfig) -> Path:
-    """Write ``config.datasets``, or a part of them, as one folder that every command takes as its dataset.
+@takes_options(ConvertConfig)
+def convert(config: ConvertConfig) -> Run:
+    """Merge datasets, select rows of them, and write one folder that every command takes as its dataset.
 
-    Its rows are memory-mapped: ``teach`` and ``distill`` read what they need of them, so that the data may
-    be larger than memory. Of several datasets one at a time is read, twice, large D4RL files in pieces; the
-    last row of each ends its episode. The folder appears under its name when it is whole.
+    The rows are memory-mapped, so that the data may be larger than memory: ``teach`` and ``distill`` read the rows
+    they need. Of several datasets one at a time is in memory, and each is read twice; a large D4RL file is read in
+    pieces. The last row of each dataset ends its episode. The folder gets its name when it is complete.
 
     Returns:
-        The folder, also a run folder.
+        The run, whose folder is the dataset.
 
     Raises:
-        PotstillError: a dataset that cannot be read, datasets that do not fit together, nothing left to
-            keep, no space, or an existing folder.
+        PotstillError: a dataset cannot be read, datasets do not fit together, no row is left, the disk is full, or
+            the folder exists.
 
     Example:
         >>> import potstill
         >>> folder = potstill.convert("hopper-medium-replay", min_return=1000.0)  # doctest: +SKIP
         >>> run = potstill.teach(folder)  # doctest: +SKIP
     """
+    selection = Selection(
+        min_return=config.min_return,
+        max_return=config.max_return,
+        best_episodes=config.best_episodes,
+        episodes=config.episodes,
+        rows=config.rows,
+        seed=config.seed,
+    )
     check_free(config.out, force=config.force)
     out = fresh_path("convert") if config.out is None else Path(config.out)
-    folder = RunFolder(out.with_name(out.name + ".partial"), "convert", config, force=True)
-    spool = folder.path / "spool"
+    folder = RunFolder(out.with_name(out.name + ".partial"), "convert", record_settings(config), force=True)
+    copies = folder.path / "spool"
     try:
-        places = [spooled(source, spool / str(number)) for number, source in enumerate(config.sources)]
-        parts = []
-        for source, place in zip(config.sources, places, strict=True):
-            parts.append(Part.of(load_dataset(place), source, place))
-            check_alike([parts[0], parts[-1]])
-        kept = kept_rows(parts, config)
-        folder.finish(_write(folder.path, out.name, parts, kept, config))
-        shutil.rmtree(spool, ignore_errors=True)
+        places = [copy_if_large(source, copies / str(number)) for number, source in enumerate(config.sources)]
+        parts = _describe(config.sources, places)
+        kept = select_rows(parts, selection)
+        folder.finish(_write(folder.path, out.name, parts, kept, command_line("convert", config)))
+        shutil.rmtree(copies, ignore_errors=True)
         if out.exists():
             shutil.rmtree(out)
         os.rename(folder.path, out)
     except OSError as error:
         raise PotstillError(f"cannot write to {out}: {error.strerror or error}") from None
     finally:
-        shutil.rmtree(folder.path, ignore_errors=True)  # a part is worth nothing
+        shutil.rmtree(folder.path, ignore_errors=True)  # an incomplete folder is useless
     print(f"{out}: {sum(map(np.sum, kept)):,} of {sum(map(len, kept)):,} rows")
-    return out
+    return Run(out)
+
+
+def _describe(sources: Sequence[Path | str], places: Sequence[Path | str]) -> list[Part]:
+    """Read each dataset once, and check that it fits the first."""
+    parts: list[Part] = []
+    for source, place in zip(sources, places, strict=True):
+        parts.append(Part.of(load_dataset(place), source, place))
+        check_compatible([parts[0], parts[-1]])
+    return parts
 
 
 def _write(
-    folder: Path, name: str, parts: Sequence[Part], kept: list[np.ndarray], config: ConvertConfig
-) -> dict[str, Any]:
-    """Write the rows; return the result, whose sources are also the dataset's card."""
+    folder: Path, name: str, parts: Sequence[Part], kept: Sequence[Bool[np.ndarray, " _"]], command: str
+) -> dict[str, object]:
+    """Write the rows; return the result of the run."""
     first = parts[0]
     sources = [
         {"source": str(part.source), "sha256": part.sha256, "rows": len(rows), "kept": int(rows.sum())}
@@ -76,24 +91,28 @@ def _write(
     ]
     data = write_mapped(
         folder,
-        _columns(parts, kept),
+        _read_columns(parts, kept),
         int(sum(rows.sum() for rows in kept)),
         state_size=first.state_size,
         bounds=first.bounds,
         name=name,
         env_id=first.env_id,
-        card={"sources": sources, "command": command_line("convert", config)},
+        card={"sources": sources, "command": command},
     )
     returns = data.episode_returns()
     summary = {"mean": float(returns.mean()), "least": float(returns.min()), "best": float(returns.max())}
-    return {"rows": len(data), "episodes": len(returns), "returns": summary, "sources": sources} | {
-        "sha256": data.content_hash
+    return {
+        "rows": len(data),
+        "episodes": len(returns),
+        "returns": summary,
+        "sources": sources,
+        "sha256": data.content_hash,
     }
 
 
-def _columns(parts: Sequence[Part], kept: list[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-    """The kept rows of all parts, one dataset in memory at a time."""
+def _read_columns(parts: Sequence[Part], kept: Sequence[Bool[np.ndarray, " _"]]) -> Iterator[dict[str, np.ndarray]]:
+    """Read the kept rows of all parts, with one dataset in memory at a time."""
     for part, rows in zip(parts, kept, strict=True):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PotstillWarning)  # said when it was read first
-            yield from kept_parts(load_dataset(part.place), rows)
+            warnings.simplefilter("ignore", PotstillWarning)  # shown when the dataset was read for the first time
+            yield from read_kept(load_dataset(part.place), rows)

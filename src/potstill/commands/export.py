@@ -1,4 +1,4 @@
-"""``potstill export``: a distillate as another library reads it."""
+"""``potstill export``: write a distillate in a format of another library."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from pathlib import Path
 
 from potstill import exports
 from potstill.config import ExportConfig
-from potstill.config.settings import configured
+from potstill.config.settings import takes_options
 
 
-@configured(ExportConfig)
+@takes_options(ExportConfig)
 def export(config: ExportConfig) -> Path:
-    """Write ``config.distillate`` to ``config.path``: see :func:`potstill.export`, which is this in Python.
+    """Write ``config.distillate`` to ``config.path``. In Python, :func:`potstill.export` does the same.
 
     Returns:
         The file or folder.
 
     Raises:
-        PotstillError: no distillate, or whatever :func:`potstill.export` refuses.
+        PotstillError: there is no such distillate, or :func:`potstill.export` refuses it.
     """
     path = exports.export(config.distillate, config.path, config.format, force=config.force)
     print(path)

@@ -1,50 +1,73 @@
-"""``potstill report``: tables and plots of finished runs, from their result files alone."""
+"""``potstill report``: tables and plots of finished runs, from their result files."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from potstill.config import ReportConfig
-from potstill.config.settings import configured
+from potstill.config.settings import record_settings
 from potstill.errors import PotstillError
+from potstill.evaluation.statistics import Result
 from potstill.reports.plots import plot_comparison, plot_curve
 from potstill.reports.tables import print_scores, read_losses
-from potstill.runtime.run_folder import RunFolder, check_free, read_json
+from potstill.runtime.files import StrPath
+from potstill.runtime.run import Run
+from potstill.runtime.run_folder import RunFolder, check_free
 
-KINDS = ("teacher", "random", "student", "ensemble", "bc")
+POLICIES = ("teacher", "random", "student", "ensemble", "bc")
 
 
-@configured(ReportConfig)
-def report(config: ReportConfig) -> Path:
-    """Print the table of each run and draw its curve and a comparison of all; nothing is computed anew.
+def report(*runs: StrPath | Iterable[StrPath] | ReportConfig, out: StrPath | None = None, force: bool = False) -> Run:
+    """Print the scores of finished runs, and draw their curves and a comparison. Nothing is computed again.
+
+    Args:
+        runs: run folders of ``distill`` or ``evaluate``: paths, :class:`Run` objects, or sequences of them.
+        out: run folder to make. Default: ``runs/report-TIME``.
+        force: replace the run folder if it exists.
 
     Returns:
-        The run folder, with ``comparison.png`` and one ``curve-….png`` a distillation.
+        The run, with ``comparison.png`` and one ``curve-NAME.png`` for each distillation.
 
     Raises:
-        PotstillError: a folder without a ``result.json``, or one that holds no scores.
+        PotstillError: no runs are given, or a folder has no ``result.json`` or no scores.
 
     Example:
         >>> import potstill
-        >>> run = potstill.report(("runs/demo",))  # doctest: +SKIP
+        >>> run = potstill.report("runs/demo")  # doctest: +SKIP
+        >>> run = potstill.report("runs/first", "runs/second", out="runs/both")  # doctest: +SKIP
     """
+    if len(runs) == 1 and isinstance(runs[0], ReportConfig):
+        return _report(runs[0])
+    return _report(ReportConfig(tuple(_paths(runs)), out=None if out is None else Path(out), force=force))
+
+
+def _paths(runs: Iterable[StrPath | Iterable[StrPath] | ReportConfig]) -> Iterable[Path]:
+    for run in runs:
+        if isinstance(run, ReportConfig):
+            raise PotstillError("report takes either one ReportConfig or paths of runs")
+        yield from [Path(run)] if isinstance(run, str | os.PathLike) else map(Path, run)
+
+
+def _report(config: ReportConfig) -> Run:
     check_free(config.out, force=config.force)
-    results = {str(run): read_json(Path(run) / "result.json") for run in config.runs}
-    if not results:
-        raise PotstillError("no runs named: potstill report RUN [RUN ...]")
-    for run, result in results.items():
+    if not config.runs:
+        raise PotstillError("no runs given: potstill report RUN [RUN ...]")
+    results: dict[str, Result] = {str(path): Run(path).result for path in config.runs}
+    for path, result in results.items():
         if "student" not in result:
-            raise PotstillError(f"{run}: its result.json holds no students' scores")
-    folder = RunFolder(config.out, "report", config, force=config.force)
-    summary: dict[str, Any] = {}
-    for run, result in results.items():
-        print_scores(result, f"{run}: {result.get('dataset') or result['env_id']}")
+            raise PotstillError(f"{path}: its result.json holds no scores of students")
+    folder = RunFolder(config.out, "report", record_settings(config), force=config.force)
+    summary: dict[str, dict[str, dict[str, float]]] = {}
+    for path, result in results.items():
+        print_scores(result, f"{path}: {result.get('dataset') or result['env_id']}")
         if "curve" in result:
-            name = f"curve-{Path(run).name}.png"
-            plot_curve(folder.path / name, result, read_losses(Path(run) / "metrics.jsonl"))
-        summary[run] = {k: {"mean": result[k]["mean"], "std": result[k]["std"]} for k in KINDS if result.get(k)}
+            name = f"curve-{Path(path).name}.png"
+            plot_curve(folder.path / name, result, read_losses(Path(path) / "metrics.jsonl"))
+        found = {policy: result[policy] for policy in POLICIES if result.get(policy)}
+        summary[path] = {policy: {"mean": score["mean"], "std": score["std"]} for policy, score in found.items()}
     picture = plot_comparison(folder.path / "comparison.png", results)
     folder.finish({"runs": summary})
     print(picture)
-    return folder.path
+    return folder.run

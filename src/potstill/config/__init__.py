@@ -1,35 +1,23 @@
-"""Every setting of every command, each in one place, with its meaning and source beside it.
+"""The settings of every command, each in one place, with its meaning beside it.
 
-Nothing here imports JAX, so that the command line starts at once. The command line is generated from
-these classes, and the resolved values are saved with every artefact.
+Nothing here imports JAX, so that the command line starts at once. The command line is generated from these classes,
+and the resolved values are saved with every artefact.
 """
 
 from potstill.config.artefacts import ExportConfig, InspectConfig, ReportConfig, ReproduceConfig
 from potstill.config.collect import CollectConfig
 from potstill.config.convert import ConvertConfig
 from potstill.config.distill import DistillConfig, EvaluateConfig
-from potstill.config.solvers import EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig, UnrollConfig
-from potstill.config.teach import BcConfig, CalQlConfig, EdacConfig, IqlConfig, RebracConfig, Settings, TeachConfig
+from potstill.config.teach import TeachConfig
 
 __all__ = [
-    "BcConfig",
-    "CalQlConfig",
     "CollectConfig",
     "ConvertConfig",
     "DistillConfig",
-    "EdacConfig",
-    "EmpiricalConfig",
     "EvaluateConfig",
     "ExportConfig",
-    "FeaturesConfig",
     "InspectConfig",
-    "IqlConfig",
-    "KernelConfig",
-    "RebracConfig",
     "ReportConfig",
     "ReproduceConfig",
-    "RidgeConfig",
-    "Settings",
     "TeachConfig",
-    "UnrollConfig",
 ]

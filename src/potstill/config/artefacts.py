@@ -1,4 +1,4 @@
-"""Settings of the commands that read what others left: inspect, export, reproduce, report."""
+"""Settings of the commands that read files of other commands: inspect, export, reproduce, report."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class InspectConfig:
-    """Say what a distillate, teacher, policy or dataset holds."""
+    """Report what a distillate, teacher, policy or dataset holds."""
 
     is_command: ClassVar[bool] = True
 
     path: Path | str
-    """A dataset, named as for `potstill teach`; a file or run folder of potstill; or a bundled name."""
+    """A dataset, as for `potstill teach`; a file or run folder of potstill; or a bundled name."""
 
     _: KW_ONLY
 
     download: bool = False
-    """Where a minari:ID is not in Minari's root: let Minari's own client fetch it."""
+    """Let Minari download a dataset minari:ID that is not on this machine."""
 
     action_scale: float = 1.0
-    """What the dataset's actions are multiplied by, where they are in another unit than their environment's."""
+    """Multiply the actions of the dataset by this factor, if their unit is not that of the environment."""
 
     out: Path | str | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
@@ -41,12 +41,12 @@ class ExportConfig:
     """A distillate file, a run folder of `potstill distill`, or a bundled name."""
 
     path: Path | str
-    """The file to make (.npz, .hdf5, .parquet), or with --format the folder."""
+    """The file to make (.npz, .hdf5, .parquet); with --format, the file or folder."""
 
     _: KW_ONLY
 
     format: str | None = None
-    """npz, d4rl, parquet or minari. Default: by the suffix of the path."""
+    """npz, d4rl, parquet, minari, or a format of another package. Default: by the suffix of the path."""
 
     force: bool = False
     """Replace an earlier export."""
@@ -54,7 +54,7 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class ReproduceConfig:
-    """Run a finished run again from its config.json and compare the artefacts byte by byte."""
+    """Repeat a finished run from its config.json and compare the files byte by byte."""
 
     is_command: ClassVar[bool] = True
 
@@ -64,7 +64,7 @@ class ReproduceConfig:
     _: KW_ONLY
 
     out: Path | str | None = None
-    """Run folder of the second run. Default: runs/COMMAND-TIME."""
+    """Run folder of the new run. Default: runs/COMMAND-TIME."""
 
     force: bool = False
     """Replace the run folder if it exists."""
@@ -72,7 +72,7 @@ class ReproduceConfig:
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Draw the table and the plots of finished runs again, from their result files alone."""
+    """Print the scores of finished runs and draw their plots, from their result files."""
 
     is_command: ClassVar[bool] = True
 

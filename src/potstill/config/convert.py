@@ -12,47 +12,48 @@ from potstill.runtime.validation import check_ranges
 
 @dataclass(frozen=True)
 class ConvertConfig:
-    """Write one or several datasets, or a part of them, as a folder that is read from disk, not from memory."""
+    """Write one or several datasets, or a selection of their rows, as a folder that is read from disk, not memory."""
 
     is_command: ClassVar[bool] = True
 
     datasets: tuple[Path | str, ...] | Path | str
-    """What to read, in this order: each as `potstill teach` takes it. Sizes, bounds and environment must agree."""
+    """Datasets to merge, in this order; `potstill teach` lists what a dataset can be. Sizes, action bounds and
+    environment must agree."""
 
     _: KW_ONLY
 
     min_return: float | None = None
-    """Keep only the episodes of at least this return."""
+    """Keep only episodes with at least this return."""
 
     max_return: float | None = None
-    """Keep only the episodes of at most this return."""
+    """Keep only episodes with at most this return."""
 
     best_episodes: float = 1.0
-    """Keep this share of those episodes, the ones of highest return."""
+    """Then keep this share of the episodes, those with the highest returns."""
 
     episodes: int | None = None
-    """Then keep that many episodes, drawn at random."""
+    """Then keep this many episodes, drawn at random."""
 
     rows: int | None = None
-    """Then keep that many rows, drawn one by one: what is left of an episode is cut where rows are missing."""
+    """Then keep this many rows, drawn at random. An episode is truncated where its next row is not kept."""
 
     seed: int = 0
-    """Seeds what is drawn."""
+    """Seed of the random draws."""
 
     out: Path | str | None = None
-    """Folder to make: the dataset, and a run folder too. Default: runs/COMMAND-TIME."""
+    """Folder to make; it is a dataset and a run folder. Default: runs/convert-TIME."""
 
     force: bool = False
-    """Replace that folder if it exists."""
+    """Replace the folder if it exists."""
 
     def __post_init__(self) -> None:
         if not self.datasets:
             raise PotstillError("no datasets named: potstill convert DATASET [DATASET ...]")
         check_ranges(self, episodes=1, rows=1, seed=0)
         if not 0.0 < self.best_episodes <= 1.0:
-            raise PotstillError(f"--best-episodes {self.best_episodes}: inside (0, 1] is needed")
+            raise PotstillError(f"--best-episodes {self.best_episodes}: a share in (0, 1] is needed")
 
     @property
     def sources(self) -> tuple[Path | str, ...]:
-        """The datasets, also where one alone is given."""
+        """The datasets as a tuple, if only one is given too."""
         return self.datasets if isinstance(self.datasets, tuple) else (self.datasets,)

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-from potstill.config.settings import seconds_of
-from potstill.config.solvers import EmpiricalConfig, FeaturesConfig, KernelConfig, RidgeConfig, UnrollConfig
+from potstill.config.parts import Part
+from potstill.config.settings import parse_seconds
 from potstill.errors import PotstillError
-from potstill.runtime.validation import check_choices, check_ranges
+from potstill.runtime.files import JsonObject
+from potstill.runtime.validation import check_choices, check_ranges, check_types
 
-USUAL_STEPS = 150  # about what the default takes to settle
+if TYPE_CHECKING:
+    from potstill.data.transitions import Transitions
+    from potstill.distillation.objectives.base import ObjectiveFunction
+    from potstill.distillation.solvers.base import Solver
+    from potstill.students.recipe import Recipe
+    from potstill.teachers.base import NetworkTeacher
+
+    Dataset: TypeAlias = Path | str | Mapping[str, object] | Transitions
+    TeacherSource: TypeAlias = Path | str | NetworkTeacher
+    ObjectiveOption: TypeAlias = str | Part | ObjectiveFunction
+    SolverOption: TypeAlias = str | Part | Solver
+    RecipeOption: TypeAlias = str | Part | Recipe
+else:  # what the command line takes; in Python each may be the object itself
+    Dataset = TeacherSource = Path | str
+    ObjectiveOption = SolverOption = RecipeOption = str
+
+USUAL_STEPS = 150  # roughly what the default needs to converge
+BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
+
+# Solvers' fields as config.json and distillates have held them since 0.1: a section for each solver.
+SECTIONS: dict[str, JsonObject] = {
+    "kernel": {"start": "zero"},
+    "empirical": {"networks": 1},
+    "ridge": {"penalty": 1e-3},
+    "features": {"networks": 4, "trained": 0, "penalty": 1e-3},
+    "unroll": {"window": None, "random_window": False},
+}
+SECTION_OF = {**{name: name for name in SECTIONS}, "sweep": "unroll"}
+STORED_FIELDS = {"initialisation": "start"}
 
 
 @dataclass(frozen=True)
@@ -20,82 +50,71 @@ class DistillConfig:
 
     is_command: ClassVar[bool] = True
 
-    dataset: Path | str
+    dataset: Dataset
     """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet or a folder (convert's or Minari's)."""
 
     _: KW_ONLY
 
-    teacher: Path | str | None = None
+    teacher: TeacherSource | None = None
     """A file of `potstill teach`, CORL (.pt), stable-baselines3 (.zip) or d3rlpy (.d3). Default: the bundled one."""
 
     download: bool = False
-    """Where a minari:ID is not in Minari's root: let Minari's own client fetch it."""
+    """Let Minari's own client download a minari:ID that is not in Minari's root."""
 
     action_scale: float = 1.0
-    """What the dataset's actions are multiplied by, where they are in another unit than their environment's."""
+    """Factor on the dataset's actions, if their unit is not that of the environment."""
 
     size: int = 256
     """N, the number of pairs."""
 
-    objective: str = "q-gap"
-    """random, dbc, pbc, av-pbc, or q-gap by the least of the critics (q-gap-mean: their mean, q-gap-each: each)."""
+    objective: ObjectiveOption = "q-gap"
+    """random, dbc, pbc, av-pbc, or q-gap by the least of the critics (q-gap-mean: their mean, q-gap-each: each). In
+    Python also a function. Fields: --objective.weight of q-gap."""
 
     weighting: str | None = None
-    """Weights of states, several with commas: ranged, clipped, shifted, softplus, reference (of value), density, sdw,
-    discounted, early, opening (of time), occupancy (where the teacher goes), uniform. Default: ranged for av-pbc; for
-    q-gap opening where episodes of the data terminate (uniform for students of SGD without momentum), occupancy where
-    none does; uniform for all others."""
+    """Weights of states, one or several separated by commas: ranged, clipped, shifted, softplus, reference (by value),
+    density, sdw, discounted, early, opening (by time), occupancy (by the teacher's visits), uniform. Default: ranged
+    for av-pbc; for q-gap opening if episodes of the data terminate (uniform for students of SGD without momentum) and
+    occupancy if none does; uniform for all others."""
 
     state_noise: float | None = None
-    """Noise on half of the states that students are judged in, in standard deviations: the teacher acts there too.
-    Default: for q-gap 0.2 where episodes of the data terminate, 0.1 where none does, both twofold for students of SGD
+    """Noise on half of the states that students are judged in, in standard deviations; the teacher acts there too.
+    Default: for q-gap 0.2 if episodes of the data terminate and 0.1 if none does, twice as much for students of SGD
     without momentum; 0 for all others."""
 
-    solver: str = "kernel"
+    solver: SolverOption = "kernel"
     """kernel (kernel descent), empirical, ridge, features, unroll (back-propagation through a student's training) or
-    sweep."""
+    sweep (the same with a hand-written reverse sweep). Fields: --solver.initialisation of kernel, --solver.window and
+    --solver.random-window of unroll and sweep, --solver.networks, --solver.penalty, --solver.trained."""
 
-    recipe: str = "default"
-    """The student's recipe that the pairs are distilled for: default, towers, plain, wide, paper, reference or adam."""
-
-    unroll: UnrollConfig = UnrollConfig()
-    """Settings of unroll and sweep."""
+    recipe: RecipeOption = "default"
+    """The student recipe that the pairs are distilled for: default, towers, plain, wide, paper, reference or adam.
+    Fields: --recipe.layers, .width, .towers, .residual, .steps, .learning-rate, .optimiser, .momentum, .weight-decay,
+    .initialisation, .output-gain, .sampled."""
 
     starts: int = 1
-    """Students, each from a start of its own, that an outer step averages over."""
+    """Students, each initialised anew, that an outer step averages over."""
 
     widths: tuple[int, ...] = ()
-    """Hidden widths of students to begin with, e.g. 64 128; they and the recipe's own share the steps equally."""
+    """Hidden widths of the students to begin with, such as 64 128. All widths get an equal number of steps."""
 
     devices: int | None = None
-    """Devices to share the work among; on a processor, cores that count as one each. Default: what JAX finds."""
-
-    kernel: KernelConfig = KernelConfig()
-    """Settings of kernel."""
-
-    empirical: EmpiricalConfig = EmpiricalConfig()
-    """Settings of empirical."""
-
-    ridge: RidgeConfig = RidgeConfig()
-    """Settings of ridge."""
-
-    features: FeaturesConfig = FeaturesConfig()
-    """Settings of features."""
+    """Number of devices to use; on a CPU, each is one core. Default: all that JAX finds."""
 
     steps: int | None = None
-    """Outer steps. Default: as many as the loss on held-out states falls; 150 with --widths, --average or --choose."""
+    """Outer steps. Default: until the held-out loss stops falling; 150 with --widths, --average or --choose."""
 
     budget: str | None = None
-    """Time for the distillation, such as 60s or 2m: fewer steps where they would not fit."""
+    """Time for the distillation, such as 60s or 2m; it limits the number of steps."""
 
     polish: int = 0
-    """Steps of the exact unroll that follow, at a tenth of the learning rate."""
+    """Steps of the exact unroll after the others, at a tenth of the learning rate."""
 
     batch: int = 1024
     """B, states of the dataset in an outer step."""
 
     optimiser: Literal["adam", "sgd"] = "adam"
-    """Outer optimiser: adam with cosine decay, or sgd with momentum 0.9 as in the paper."""
+    """Outer optimiser: adam with a decaying rate, or sgd with momentum 0.9 and a constant rate as in the paper."""
 
     learning_rate: float = 0.1
     """Outer learning rate."""
@@ -104,36 +123,36 @@ class DistillConfig:
     """Largest norm of the outer gradient."""
 
     initial: str = "k-means"
-    """Initial states: random, k-means (one a cluster) or diverse (far apart, of high value)."""
+    """Initial states: random, k-means (one per cluster) or diverse (far apart, of high value)."""
 
     initial_actions: Literal["teacher", "data"] = "teacher"
     """Actions of the initial pairs; data is the paper's choice."""
 
     action_limit: float | None = None
-    """Largest action of a pair, where the bounds are ±1. More than 1 is a target that no student reaches, but comes
-    nearer to in few steps. Default: 2 for students of SGD without momentum, 1 for all others."""
+    """Largest action of a pair, where the bounds are ±1. Values above 1 are unreachable targets that bring
+    under-trained students closer to the bounds. Default: 2 for students of SGD without momentum, 1 for all others."""
 
     learn: Literal["none", "weights", "step-size", "both"] = "none"
-    """Learned with the pairs: a weight for each, the students' step size, or both."""
+    """What is learned with the pairs: a weight for each, the students' step size, or both."""
 
     average: float = 0.0
-    """Share of the last outer steps whose pairs are averaged; 0 keeps the last ones."""
+    """Fraction of the outer steps, the last ones, whose pairs are averaged; 0 keeps the last pairs."""
 
     choose: Literal["last", "held-out", "students"] = "last"
-    """The outer step that is kept: the last, or of seven the one of the least loss on held-out states, by the
-    solver or by trained students. Never by return."""
+    """The outer step whose pairs are kept: the last one, or the one of seven with the least loss on held-out states,
+    measured by the solver or by trained students. Never chosen by return."""
 
     students: int = 10
     """Students in the final evaluation, and in the ensemble."""
 
     episodes: int = 10
-    """Episodes of each student. 0: no evaluation."""
+    """Episodes of each student in its evaluation. 0: no evaluation."""
 
     curve_points: int = 5
-    """Points of the curve of return over outer steps; also how often the pairs are saved."""
+    """Points of the curve of return over outer steps; the pairs are saved at each."""
 
     seed: int = 0
-    """Seeds the initial pairs, the batches and the students' starts."""
+    """Seeds the initial pairs, the batches and the students' initialisations."""
 
     out: Path | str | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
@@ -142,30 +161,49 @@ class DistillConfig:
     """Replace the run folder if it exists."""
 
     @property
-    def own(self) -> Any:
-        """The chosen solver's settings, if it has any."""
-        return getattr(self, "unroll" if self.solver == "sweep" else self.solver, None)
-
-    @property
     def given_steps(self) -> int | None:
-        """The number of outer steps; ``None`` where it is found on the way."""
-        shared_out = self.widths or self.average or self.choose != "last"
-        return USUAL_STEPS if self.steps is None and shared_out else self.steps
+        """The number of outer steps, or ``None`` if the schedule finds it."""
+        planned = self.widths or self.average or self.choose != "last"
+        return USUAL_STEPS if self.steps is None and planned else self.steps
 
     @property
     def seconds(self) -> float | None:
         """The budget in seconds."""
-        return None if self.budget is None else seconds_of("--budget", self.budget)
+        return None if self.budget is None else parse_seconds("--budget", self.budget)
+
+    def to_record(self, recorded: JsonObject) -> JsonObject:
+        """Settings as ``config.json`` holds them, from those that :func:`record_settings` has collected."""
+        solver = recorded["solver"]
+        sections = {name: dict(section) for name, section in SECTIONS.items()}
+        if isinstance(solver, dict) and solver.get("name") in SECTION_OF:
+            fields = {STORED_FIELDS.get(str(k), str(k)): v for k, v in solver.items() if k != "name"}
+            sections[SECTION_OF[solver["name"]]] |= fields
+            recorded = {**recorded, "solver": solver["name"]}
+        return {**recorded, **sections}
+
+    @staticmethod
+    def from_record(saved: JsonObject) -> JsonObject:
+        """Settings of today from those that ``config.json`` holds."""
+        name = saved.get("solver")
+        if isinstance(name, str) and name in SECTION_OF:
+            section, own_names = saved.get(SECTION_OF[name], {}), {v: k for k, v in STORED_FIELDS.items()}
+            usual = SECTIONS[SECTION_OF[name]]
+            fields = {own_names.get(k, k): v for k, v in section.items() if v != usual.get(k)}
+            saved["solver"] = {"name": name, **fields} if fields else name
+        return saved
 
     def __post_init__(self) -> None:
+        check_types(self, skip=BY_VALUE)
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, starts=1, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
         check_ranges(self, action_limit=1.0)
         check_choices(self)
         if self.average > 1.0:
-            raise PotstillError(f"--average {self.average}: a share of the steps, at most 1, is needed")
+            raise PotstillError(f"--average {self.average}: a fraction of the steps, at most 1, is needed")
         if self.seconds is not None and (self.steps is not None or self.polish):
-            raise PotstillError(f"--budget {self.budget}: it sets the number of steps; leave --steps and --polish out")
+            raise PotstillError(
+                f"--budget {self.budget}: it sets the number of steps, so --steps and --polish cannot be given with it"
+            )
         if any(width < 2 or width % 2 for width in self.widths):
             raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: even numbers above 0 are needed")
 
@@ -182,31 +220,32 @@ class EvaluateConfig:
     _: KW_ONLY
 
     students: int = 10
-    """Students to train, each from a start of its own; also the ensemble's size."""
+    """Students to train, each initialised anew; also the ensemble's size."""
 
     episodes: int = 10
     """Episodes of each student."""
 
-    recipe: str | None = None
-    """Train by another recipe than the distillate's own: default, towers, plain, wide, paper, reference or adam."""
+    recipe: RecipeOption | None = None
+    """Another recipe than the distillate's own: default, towers, plain, wide, paper, reference or adam. Fields, such as
+    --recipe.layers 5 --recipe.optimiser adamw, change the named recipe or, without a name, the distillate's own."""
 
     devices: int | None = None
-    """Devices to share the students among; on a processor, cores that count as one each. Default: what JAX finds."""
+    """Number of devices to use; on a CPU, each is one core. Default: all that JAX finds."""
 
-    dataset: Path | str | None = None
-    """Without an environment: the dataset whose held-out states to compare on."""
+    dataset: Dataset | None = None
+    """The dataset on whose held-out states to compare; needed if there is no environment."""
 
-    teacher: Path | str | None = None
-    """Without an environment: the teacher to compare with. Default: the bundled one."""
+    teacher: TeacherSource | None = None
+    """The teacher to compare with. Default: the bundled one."""
 
     download: bool = False
-    """Where a minari:ID is not in Minari's root: let Minari's own client fetch it."""
+    """Let Minari's own client download a minari:ID that is not in Minari's root."""
 
     action_scale: float = 1.0
-    """What the dataset's actions are multiplied by, where they are in another unit than their environment's."""
+    """Factor on the dataset's actions, if their unit is not that of the environment."""
 
     seed: int = 0
-    """Seeds the students' starts and the episodes'."""
+    """Seeds the students' initialisations and the episodes."""
 
     out: Path | str | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
@@ -215,6 +254,7 @@ class EvaluateConfig:
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
+        check_types(self, skip=(*BY_VALUE, "distillate"))
         check_ranges(self, students=1, episodes=1, seed=0, devices=1)
         of_data = {"teacher": self.teacher, "download": self.download, "action-scale": self.action_scale != 1.0}
         lost = [name for name, given in of_data.items() if given]

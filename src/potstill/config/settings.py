@@ -1,42 +1,116 @@
-"""What all configs share: checking their ranges, calling with them, writing them as a command."""
+"""What all command configs share: calling a command with options, writing it as a command line, reading it back."""
 
 from __future__ import annotations
 
+import ast
 import functools
+import inspect
+import itertools
+import os
 import re
-from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, ParamSpec, TypeVar
+import shlex
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields, replace
+from pathlib import Path
+from typing import ParamSpec, TypeVar
 
-from potstill.errors import PotstillError
+from potstill.config.parts import Part, describe_part, part_from_json
+from potstill.distillation.objectives import OBJECTIVES
+from potstill.distillation.solvers import SOLVERS
+from potstill.errors import PotstillError, unknown
+from potstill.runtime.files import JsonObject, to_json
+from potstill.runtime.validation import Dataclass
+from potstill.students.recipe import RECIPES
+from potstill.teachers.registry import ALGORITHMS
 
 P = ParamSpec("P")
 Config = TypeVar("Config")
 Result = TypeVar("Result")
 
+PART_REGISTRIES: dict[str, Mapping[str, object]] = {
+    "objective": OBJECTIVES,
+    "solver": SOLVERS,
+    "recipe": RECIPES,
+    "algorithm": ALGORITHMS,
+}
+"""Options that name a part, and where the names come from."""
 
-def configured(config: Callable[P, Config]) -> Callable[[Callable[[Config], Result]], Callable[P, Result]]:
-    """Let a function of one config be called with that config's own arguments.
+UNRECORDED = ("out", "force", "resume")
 
-    ``distill("hopper-medium-replay", size=64)`` is ``distill`` of
-    ``DistillConfig("hopper-medium-replay", size=64)``; a ready config is taken as it is.
+
+def takes_options(config: Callable[P, Config]) -> Callable[[Callable[[Config], Result]], Callable[P, Result]]:
+    """Let a function of one config be called with the config's own arguments.
+
+    ``distill("hopper-medium-replay", size=64)`` calls ``distill`` with
+    ``DistillConfig("hopper-medium-replay", size=64)``; a ready config is passed on. The function gets the config's
+    signature, and its docstring the meaning of each option.
     """
 
     def decorate(function: Callable[[Config], Result]) -> Callable[P, Result]:
         @functools.wraps(function)
-        def call(*args: Any, **options: Any) -> Result:
+        def call(*args: object, **options: object) -> Result:
             ready = len(args) == 1 and not options and isinstance(args[0], config)  # type: ignore[arg-type]
-            return function(args[0] if ready else config(*args, **options))
+            return function(args[0] if ready else make_config(config, function.__name__, args, options))  # type: ignore[arg-type]
 
+        returns = inspect.signature(function).return_annotation
+        call.__signature__ = inspect.signature(config, eval_str=True).replace(return_annotation=returns)  # type: ignore[attr-defined]
+        call.__doc__ = add_options(function.__doc__ or "", config)  # type: ignore[arg-type]
         return call
 
     return decorate
 
 
-def seconds_of(option: str, text: str) -> float:
+def make_config(config: type[Config], name: str, args: tuple[object, ...], options: Mapping[str, object]) -> Config:
+    """Build a config from the arguments of a call.
+
+    Raises:
+        PotstillError: an argument that is missing, too many, or unknown, with the nearest known one.
+    """
+    known = list(inspect.signature(config).parameters)
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of {name}", option, known)
+    try:
+        inspect.signature(config).bind(*args, **options)
+    except TypeError as error:
+        raise PotstillError(f"potstill.{name}: {error}") from None
+    return config(*map(_plain_paths, args), **{name: _plain_paths(value) for name, value in options.items()})
+
+
+def _plain_paths(value: object) -> object:
+    """Replace path-like objects, such as runs, by paths."""
+    if isinstance(value, list | tuple) and any(isinstance(item, os.PathLike) for item in value):
+        return type(value)(map(_plain_paths, value))
+    return Path(value) if isinstance(value, os.PathLike) else value
+
+
+def option_docs(config: type[object]) -> dict[str, str]:
+    """The docstring below each field of a config class, in one line."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
+    docs: dict[str, str] = {}
+    statements = body.body if isinstance(body, ast.ClassDef) else []
+    for field, text in itertools.pairwise(statements):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+            docs[field.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
+    return docs
+
+
+def add_options(docstring: str, config: type[object]) -> str:
+    """A command's docstring with the meaning of each option, before its other sections."""
+    entries = [
+        textwrap.fill(f"{name}: {text}", 110, initial_indent=" " * 8, subsequent_indent=" " * 12)
+        for name, text in option_docs(config).items()
+    ]
+    section = "\n".join(["Args:", *entries, "\n    "])
+    before, returns, after = docstring.partition("Returns:\n")
+    return f"{before}{section}{returns}{after}"
+
+
+def parse_seconds(option: str, text: str) -> float:
     """Seconds that the value of an option stands for; a number without a unit counts seconds.
 
-    >>> [seconds_of("--budget", text) for text in ("60s", "90", "2m", "1.5h")]
+    >>> [parse_seconds("--budget", text) for text in ("60s", "90", "2m", "1.5h")]
     [60.0, 90.0, 120.0, 5400.0]
     """
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(s|m|h|)", text.strip())
@@ -46,44 +120,86 @@ def seconds_of(option: str, text: str) -> float:
     return seconds
 
 
-def command_line(name: str, config: Any) -> str:
-    """The command that a config stands for: what is given by position, then all that is not default.
+def name_parts(config: Config) -> Config:
+    """The config with each part that is an object replaced by its name and fields, as far as it has a name."""
+    parts = {name: getattr(config, name, None) for name in PART_REGISTRIES}
+    parts["recipe"] = getattr(parts["solver"], "recipe", parts["recipe"])  # a solver given as an object has its own
+    named = {
+        name: describe_part(name, part, PART_REGISTRIES[name], recipe=None)
+        for name, part in parts.items()
+        if part is not None
+    }
+    return replace(config, **named) if named else config  # type: ignore[type-var]
+
+
+def record_settings(config: Dataclass) -> JsonObject:
+    """The settings of a command as ``config.json`` holds them."""
+    named = name_parts(config)
+    recorded = {field.name: _record_value(getattr(named, field.name)) for field in fields(named)}
+    finish: Callable[[JsonObject], JsonObject] | None = getattr(config, "to_record", None)
+    return finish(recorded) if finish else recorded
+
+
+def _record_value(value: object) -> object:
+    if isinstance(value, Part):
+        return value.to_json()
+    if hasattr(value, "content_hash"):  # a dataset or a teacher that was given as an object
+        return {"python": type(value).__name__, "sha256": value.content_hash}
+    return to_json(value)
+
+
+def command_line(name: str, config: Dataclass) -> str:
+    """The command that a config stands for: positional arguments, then all options that are not default.
+
+    Words are quoted as a shell needs it.
 
     >>> from potstill.config import DistillConfig
     >>> command_line("distill", DistillConfig("hopper-medium-replay", size=64, out="runs/a"))
     'potstill distill hopper-medium-replay --size 64'
     """
-    return " ".join(["potstill", name, *_words(config, "")])
+    named = name_parts(config)
+    return " ".join(["potstill", name, *(word for field in fields(named) for word in _words(named, field))])
 
 
-def _words(config: Any, prefix: str) -> list[str]:
-    words = []
-    for item in fields(config):
-        value, option = getattr(config, item.name), f"--{prefix}{_dashed(item.name)}"
-        if is_dataclass(value):
-            words += _words(value, f"{_dashed(item.name)}.")
-        elif item.default is MISSING:
-            words += [str(part) for part in (value if isinstance(value, tuple) else (value,))]
-        elif value != item.default and item.name not in ("out", "force", "resume"):
-            if isinstance(value, bool):
-                words.append(option if value else f"--{prefix}no-{_dashed(item.name)}")
-            else:
-                words.append(f"{option} {' '.join(map(str, value)) if isinstance(value, tuple) else value}")
-    return words
+def _words(config: Dataclass, field: Field[object]) -> list[str]:
+    value, option = getattr(config, field.name), f"--{field.name.replace('_', '-')}"
+    if isinstance(value, Part):
+        return value.words(field.name)
+    given = _python_object(value)
+    values = [f"<{given}>"] if given else list(value) if isinstance(value, tuple) else [value]
+    words = [shlex.quote(str(part)) for part in values]
+    if field.default is MISSING:
+        return words
+    if value == field.default or field.name in UNRECORDED:
+        return []
+    if isinstance(value, bool):
+        return [option if value else f"--no-{option.removeprefix('--')}"]
+    return [" ".join([option, *words])]
 
 
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
+def _python_object(value: object) -> str:
+    """What a command line shows of a value that only Python can give; empty for all others."""
+    if isinstance(value, dict):
+        return str(value.get("python", "arrays"))
+    return f"{type(value).__name__} {value.content_hash[:12]}" if hasattr(value, "content_hash") else ""
 
 
-def from_saved(config: type[Config], saved: dict[str, Any], **changes: Any) -> Config:
-    """Rebuild a config from what ``config.json`` holds, with some settings changed."""
-    settings = {}
-    for item in fields(config):  # type: ignore[arg-type]
-        if item.name in saved:
-            value: Any = saved[item.name]
-            nested = is_dataclass(item.default) and isinstance(value, dict)
-            if isinstance(item.default, tuple):
+def read_settings(config: type[Config], saved: JsonObject, **changes: object) -> Config:
+    """Rebuild a config from what ``config.json`` holds, with some settings changed.
+
+    Files of older versions are brought to today's settings by the config's own ``from_record``.
+    """
+    upgrade = getattr(config, "from_record", None)
+    saved = upgrade(dict(saved)) if upgrade else saved
+    settings: JsonObject = {}
+    for field in fields(config):  # type: ignore[arg-type]
+        if field.name in saved:
+            value = saved[field.name]
+            if isinstance(value, dict) and field.name not in PART_REGISTRIES:
+                raise PotstillError(
+                    f"{field.name} was given in Python as {value.get('python', 'an object')}: not rerun"
+                )
+            if isinstance(field.default, tuple) or (field.default is MISSING and isinstance(value, list)):
                 value = tuple(value)  # JSON has lists
-            settings[item.name] = from_saved(type(item.default), value) if nested else value
+            settings[field.name] = part_from_json(value) if field.name in PART_REGISTRIES else value
     return config(**{**settings, **changes})

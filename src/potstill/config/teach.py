@@ -1,138 +1,29 @@
-"""Settings of ``potstill teach``: the training all algorithms share, then each algorithm's own."""
+"""Settings of ``potstill teach``, and their form in ``config.json``."""
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from potstill.errors import PotstillError
-from potstill.runtime.validation import check_ranges
+from potstill.runtime.files import JsonObject
+from potstill.runtime.validation import check_ranges, check_types
+from potstill.teachers.settings import Training, check_training
 
-# A value spreads by one step of the environment while a target network catches up once, in 1 / τ updates: with the
-# usual 0.005 the critics of ReBRAC and IQL go on rising for some 100,000. ReBRAC's penalties and LayerNorm hold it at
-# ten times that rate, and IQL asks no critic about actions beyond the data (docs/teachers.md).
-TARGET_RATE, TARGET_RATES = 0.005, {"rebrac": 0.05, "iql": 0.02}
+if TYPE_CHECKING:
+    from potstill.config.parts import Part
+    from potstill.data.transitions import Transitions
+    from potstill.teachers.algorithms.base import Algorithm
 
+    Dataset: TypeAlias = Path | str | Mapping[str, object] | Transitions
+    AlgorithmOption: TypeAlias = str | Part | Algorithm
+else:  # what the command line takes; in Python each may be the object itself
+    Dataset = Path | str
+    AlgorithmOption = str
 
-@dataclass(frozen=True)
-class BcConfig:
-    """Behavioural cloning; its critics are fitted to the cloned policy."""
-
-    _: KW_ONLY
-
-    best_episodes: float = 1.0
-    """Share of the episodes, those of highest return, to clone: 0.1 is the usual percentile form."""
-
-    learning_rate: float = 3e-4
-    """Adam's."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self, learning_rate=1e-12)
-        if not 0.0 < self.best_episodes <= 1.0:
-            raise PotstillError(f"--bc.best-episodes {self.best_episodes}: inside (0, 1] is needed")
-
-
-@dataclass(frozen=True)
-class RebracConfig:
-    """ReBRAC. TD3+BC: actor_penalty 0.4 / A, critic_penalty 0, no layer_norm, two hidden layers, target_rate 0.005."""
-
-    _: KW_ONLY
-
-    actor_penalty: float = 0.05
-    """β_π, distance of the policy to the data's actions. Source: ReBRAC, hopper-medium-replay."""
-
-    critic_penalty: float = 0.5
-    """β_Q, the same inside the critic's target."""
-
-    layer_norm: bool = True
-    """LayerNorm after the critics' hidden layers."""
-
-    hidden_layers: int = 3
-    """Hidden layers of 256 units, of the actor and of the critics."""
-
-    learning_rate: float = 1e-3
-    """Adam's, for actor and critics."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self, actor_penalty=0, critic_penalty=0, hidden_layers=1, learning_rate=1e-12)
-
-
-@dataclass(frozen=True)
-class IqlConfig:
-    """Implicit Q-learning."""
-
-    _: KW_ONLY
-
-    expectile: float = 0.7
-    """τ of the expectile that the state value is of. Source: IQL, locomotion."""
-
-    temperature: float = 3.0
-    """β, the inverse temperature of the advantage weights."""
-
-    learning_rate: float = 3e-4
-    """Adam's, for all networks; the actor's decays to 0 by a cosine."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self, temperature=0, learning_rate=1e-12)
-        if not 0.0 < self.expectile < 1.0:
-            raise PotstillError(f"--iql.expectile {self.expectile}: inside (0, 1) is needed")
-
-
-@dataclass(frozen=True)
-class CalQlConfig:
-    """Cal-QL. CQL is the same without calibrated."""
-
-    _: KW_ONLY
-
-    calibrated: bool = True
-    """Bound the values of the policy's actions from below by the data's returns."""
-
-    alpha: float = 10.0
-    """Weight of the conservative term. Source: CORL's Cal-QL."""
-
-    actions: int = 10
-    """Actions drawn from each of: uniform, the policy here, the policy in the next state."""
-
-    policy_learning_rate: float = 3e-5
-    """Adam's, for the actor and the entropy's weight."""
-
-    learning_rate: float = 3e-4
-    """Adam's, for the critics."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self, alpha=0, actions=1, policy_learning_rate=1e-12, learning_rate=1e-12)
-
-
-@dataclass(frozen=True)
-class EdacConfig:
-    """EDAC. SAC-N is diversity 0."""
-
-    _: KW_ONLY
-
-    critics: int = 10
-    """N, the ensemble's size. Source: EDAC, HalfCheetah and Walker2d; its Hopper runs use 50."""
-
-    diversity: float = 1.0
-    """η, weight of the gradient diversity."""
-
-    learning_rate: float = 3e-4
-    """Adam's, for all networks."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self, critics=2, diversity=0, learning_rate=1e-12)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What an algorithm's updates depend on. Equal settings share one compiled program."""
-
-    own: Any
-    """The algorithm's own settings, :class:`RebracConfig` for ReBRAC."""
-
-    batch: int
-    discount: float
-    target_rate: float
+OLD_SETTINGS = ("bc", "rebrac", "iql", "cal_ql", "edac")  # fields of version 0.1, one for each algorithm's settings
 
 
 @dataclass(frozen=True)
@@ -141,87 +32,85 @@ class TeachConfig:
 
     is_command: ClassVar[bool] = True
 
-    dataset: Path | str
+    dataset: Dataset
     """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet or a folder (convert's or Minari's)."""
 
     _: KW_ONLY
 
     download: bool = False
-    """Where a minari:ID is not in Minari's root: let Minari's own client fetch it."""
+    """Let Minari's client download a minari:ID that is not on this machine."""
 
     action_scale: float = 1.0
-    """What the dataset's actions are multiplied by, where they are in another unit than their environment's."""
+    """Factor on the dataset's actions, if their unit differs from the environment's."""
 
-    algorithm: str = "rebrac"
-    """bc, rebrac, iql, cal-ql or edac; or auto: train the cheap ones and keep the best by the data alone."""
+    algorithm: AlgorithmOption = "rebrac"
+    """bc, rebrac, iql, cal-ql or edac; or auto: train the cheap ones and keep the best by the data alone. Fields as
+    --algorithm.actor-penalty 0.1 (docs: teachers)."""
 
-    updates: int = 100_000
+    updates: int = Training.updates
     """Gradient updates of the critics."""
 
-    batch: int = 256
+    batch: int = Training.batch
     """Transitions in an update."""
 
-    discount: float = 0.99
+    discount: float = Training.discount
     """γ, inside (0, 1)."""
 
-    target_rate: float | None = None
-    """τ, how fast the target networks follow. Default: 0.05 for rebrac, 0.02 for iql, 0.005 for the others."""
+    target_rate: float | None = Training.target_rate
+    """τ of the target networks' soft update. Default: 0.05 for rebrac, 0.02 for iql, 0.005 for the others."""
 
-    bc: BcConfig = BcConfig()
-    """Settings of bc."""
-
-    rebrac: RebracConfig = RebracConfig()
-    """Settings of rebrac."""
-
-    iql: IqlConfig = IqlConfig()
-    """Settings of iql."""
-
-    cal_ql: CalQlConfig = CalQlConfig()
-    """Settings of cal-ql."""
-
-    edac: EdacConfig = EdacConfig()
-    """Settings of edac."""
-
-    evaluate_every: int = 10_000
-    """Updates between two evaluations; each also writes the teacher as it is then."""
+    evaluate_every: int = Training.evaluate_every
+    """Updates between two evaluations; each also writes the current teacher."""
 
     episodes: int = 10
-    """Episodes in an evaluation, where the dataset names an environment. 0: never play in it."""
+    """Episodes in an evaluation, if the dataset names an environment. 0: never play in it."""
 
     fitted_updates: int = 2_000
-    """Updates of fitted Q-evaluation for each evaluation's offline score. 0: no offline scores."""
+    """Updates of fitted Q-evaluation for each evaluation's offline scores. 0: no offline scores."""
 
     patience: int | None = None
-    """Stop when that many evaluations in a row have not raised the worth, a cautious fitted value; keep the best. The
-    first evaluation does not count."""
+    """Stop after this many evaluations in a row without a higher pessimistic value estimate (worth), and keep the best
+    teacher. The first evaluation is skipped: early estimates are biased upwards."""
 
-    seed: int = 0
+    seed: int = Training.seed
     """Seeds the networks, the batches and the noise."""
 
     out: Path | str | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
 
     resume: bool = False
-    """Go on with the unfinished run in --out, which must have the same settings."""
+    """Continue the unfinished run in --out, which must have the same settings."""
 
     force: bool = False
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, updates=2, batch=1, evaluate_every=2, episodes=0, seed=0)
-        if self.target_rate is not None and not 0.0 < self.target_rate <= 1.0:
-            raise PotstillError(f"--target-rate {self.target_rate}: inside (0, 1] is needed")
-        if not 0.0 < self.discount < 1.0:
-            raise PotstillError(f"--discount {self.discount}: inside (0, 1) is needed")
-        check_ranges(self, fitted_updates=0, patience=1)
+        check_types(self, skip=("dataset", "algorithm"))
+        check_training(self)
+        check_ranges(self, episodes=0, fitted_updates=0, patience=1)
         if self.patience is not None and not self.fitted_updates:
-            raise PotstillError("--patience needs --fitted-updates: it watches the worth")
+            raise PotstillError("--patience needs --fitted-updates: it watches their pessimistic value estimate")
         if self.resume and self.out is None:
-            raise PotstillError("--resume needs --out, the run folder to go on with")
+            raise PotstillError("--resume needs --out, the run folder to continue")
 
     @property
-    def settings(self) -> Settings:
-        """What the updates of ``algorithm`` depend on."""
-        own = getattr(self, self.algorithm.replace("-", "_"))
-        usual = TARGET_RATES.get(self.algorithm, TARGET_RATE)
-        return Settings(own, self.batch, self.discount, self.target_rate if self.target_rate is not None else usual)
+    def training(self) -> Training:
+        """The settings that the core takes."""
+        return Training(**{item.name: getattr(self, item.name) for item in fields(Training)})
+
+    @staticmethod
+    def from_record(saved: JsonObject) -> JsonObject:
+        """The settings of a ``config.json`` in today's form, also if version 0.1 wrote it.
+
+        Version 0.1 had a section for the settings of each algorithm. Those of the run's own algorithm are kept;
+        ``auto`` has none.
+
+        >>> saved = {"algorithm": "iql", "iql": {"expectile": 0.9}, "bc": {"best_episodes": 1.0}, "batch": 64}
+        >>> TeachConfig.from_record(saved)
+        {'algorithm': {'name': 'iql', 'expectile': 0.9}, 'batch': 64}
+        """
+        upgraded = {name: value for name, value in saved.items() if name not in OLD_SETTINGS}
+        own = str(saved.get("algorithm")).replace("-", "_")
+        if own in OLD_SETTINGS and own in saved:
+            upgraded["algorithm"] = {"name": saved["algorithm"], **saved[own]}
+        return upgraded

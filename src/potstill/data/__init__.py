@@ -1,1 +1,28 @@
-"""Datasets: reading, checking, splitting, gathering."""
+"""Datasets: load, check, split and select transitions.
+
+Public names, each imported when it is first used:
+
+- :func:`load_dataset` loads a dataset by name, path or arrays.
+- :class:`Transitions` holds a dataset; :class:`Normaliser` standardises its states.
+- :class:`ActionBounds` is the box that actions lie in.
+"""
+
+from typing import TYPE_CHECKING
+
+from potstill.runtime.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from potstill.data.bounds import ActionBounds
+    from potstill.data.registry import load_dataset
+    from potstill.data.transitions import Normaliser, Transitions
+
+__all__ = ["ActionBounds", "Normaliser", "Transitions", "load_dataset"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {"ActionBounds": "bounds", "Normaliser": "transitions", "Transitions": "transitions", "load_dataset": "registry"},
+)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,6 +1,6 @@
-"""Columns a block of rows at a time, so that those of a mapped file pass through memory and do not stay there.
+"""Reading columns block by block, so that a memory-mapped file larger than memory can be processed.
 
-Pages of a mapped file count as the process's until they are given back; the system's cache keeps them all the same.
+Pages of a mapped file count as memory of the process until they are released. The system's cache may keep them.
 """
 
 from __future__ import annotations
@@ -9,34 +9,33 @@ import mmap
 import os
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Shaped
 
-BLOCK_BYTES = 1 << 26  # of a column, with what lies between its values in the file
-GATHERED = 8192  # rows between two releases: each may bring 64 kB of neighbouring pages along
+BLOCK_BYTES = 1 << 26  # bytes of the file in one block; a column's values may have others between them
+GATHERED = 8192  # rows gathered between two releases of pages; each row may load 64 kB of neighbouring pages
 
 
 def mapping(column: np.ndarray) -> mmap.mmap | None:
-    """The mapped file that an array is a view of, or ``None`` if it lies in memory."""
-    base: Any = column
+    """The memory map that an array is a view of, or ``None`` if the array is in memory."""
+    base: object = column
     while isinstance(base, np.ndarray):
         base = base.base
     return base if isinstance(base, mmap.mmap) else None
 
 
-def records_of(column: np.ndarray) -> np.memmap[Any, Any] | None:
-    """The mapped file of records that an array is one field of, or ``None``."""
+def records_of(column: np.ndarray) -> np.memmap | None:
+    """The mapped array of records that a column is a field of, or ``None``."""
     base = column.base
     return base if isinstance(base, np.memmap) and base.dtype.names else None
 
 
 class Reader:
-    """Random rows of a file of records, read and not mapped: a page that is mapped for one row costs more.
+    """Reads random rows of a file of records with ``pread``, which is cheaper than mapping a page for each row.
 
     Args:
-        column: a field of the mapped records. The file stays open, also when it is replaced by another.
+        column: a field of the mapped records. The file stays open, even if another file replaces it on disk.
     """
 
     def __init__(self, column: np.ndarray) -> None:
@@ -47,11 +46,11 @@ class Reader:
         weakref.finalize(self, self.file.close)
 
     def __call__(self, rows: Int[np.ndarray, " B"]) -> Shaped[np.ndarray, "B 2"]:
-        """Each row and the one after it; the last row of all is its own next."""
+        """Each row and the row after it. The last row of the file is paired with itself."""
         file, size = self.file.fileno(), self.kind.itemsize
         first = np.minimum(rows, self.count - 2)
         places = (self.start + first * size).tolist()
-        if hasattr(os, "posix_fadvise"):  # ask for all before waiting for one: a disk answers many at a time
+        if hasattr(os, "posix_fadvise"):  # request all rows before waiting for the first: disks read in parallel
             os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
             for place in places:
                 os.posix_fadvise(file, place, 2 * size, os.POSIX_FADV_WILLNEED)
@@ -61,14 +60,19 @@ class Reader:
 
 
 def advise(column: np.ndarray, advice: str) -> None:
-    """Tell the system how a mapped column is read: ``MADV_SEQUENTIAL``, ``MADV_RANDOM``, ``MADV_DONTNEED``."""
+    """Tell the system how a mapped column will be read.
+
+    Args:
+        column: any array; nothing happens if it is in memory.
+        advice: a constant of :mod:`mmap`, such as ``"MADV_SEQUENTIAL"``, ``"MADV_RANDOM"`` or ``"MADV_DONTNEED"``.
+    """
     mapped = mapping(column)
     if mapped is not None and hasattr(mmap, advice):  # not on Windows
         mapped.madvise(getattr(mmap, advice))
 
 
 def blocks(column: np.ndarray, *, backwards: bool = False) -> Iterator[slice]:
-    """Slices that cover the rows of ``column``; after each, a mapped file's pages are given back.
+    """Slices that cover the rows of ``column``. The pages of a mapped file are released after each block.
 
     >>> list(blocks(np.zeros(5)))
     [slice(0, 5, None)]
@@ -82,23 +86,26 @@ def blocks(column: np.ndarray, *, backwards: bool = False) -> Iterator[slice]:
 
 
 def extremes(column: np.ndarray) -> tuple[float, float]:
-    """Least and greatest value of a column; NaN where one is among them."""
+    """Lowest and highest value of a column; NaN if it contains one."""
     found = [(column[rows].min(), column[rows].max()) for rows in blocks(column)]
     return float(np.min([low for low, _ in found])), float(np.max([high for _, high in found]))
 
 
-def gather(columns: Sequence[np.ndarray], rows: Any) -> list[np.ndarray]:
-    """The rows (indices, mask or slice) of each column, in memory where the columns are mapped."""
+def gather(columns: Sequence[np.ndarray], rows: slice | Sequence[int] | np.ndarray) -> list[np.ndarray]:
+    """The chosen rows of each column. They are copied into memory if the columns are mapped.
+
+    Args:
+        columns: arrays with equal numbers of rows.
+        rows: indices, a mask or a slice.
+    """
     if mapping(columns[0]) is None:
         return [column[rows] for column in columns]
-    if isinstance(rows, slice):
-        rows = np.arange(*rows.indices(len(columns[0])))
-    rows = np.asarray(rows)
-    rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-    found = [np.empty((len(rows), *column.shape[1:]), column.dtype) for column in columns]
-    for start in range(0, len(rows), GATHERED):
+    chosen = np.arange(*rows.indices(len(columns[0]))) if isinstance(rows, slice) else np.asarray(rows)
+    chosen = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen
+    found = [np.empty((len(chosen), *column.shape[1:]), column.dtype) for column in columns]
+    for start in range(0, len(chosen), GATHERED):
         part = slice(start, start + GATHERED)
-        for column, kept in zip(columns, found, strict=True):
-            kept[part] = column[rows[part]]
+        for column, copy in zip(columns, found, strict=True):
+            copy[part] = column[chosen[part]]
         advise(columns[0], "MADV_DONTNEED")
     return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from potstill.errors import PotstillError
 
@@ -71,17 +71,20 @@ class ActionBounds:
 
     def to_unit(self, actions: Actions) -> Actions:
         """Scale actions [..., A] from the bounds to [−1, 1]; NumPy and JAX arrays alike."""
-        return (actions - self.low) / (self.high - self.low) * 2.0 - 1.0
+        unit: Actions = (actions - self.low) / (self.high - self.low) * 2.0 - 1.0
+        return unit
 
     def from_unit(self, unit: Actions) -> Actions:
         """Scale unit actions [..., A] from [−1, 1] to the bounds; NumPy and JAX arrays alike."""
-        return self.low + (unit + 1.0) * 0.5 * (self.high - self.low)  # type: ignore[operator]
+        actions: Actions = self.low + (unit + 1.0) * 0.5 * (self.high - self.low)  # type: ignore[operator]
+        return actions
 
     def clip(self, actions: Float[np.ndarray, "*B A"]) -> Float[np.ndarray, "*B A"]:
         """Move actions [..., A] that lie outside the bounds to the nearest bound."""
-        return np.clip(actions, self.low, self.high)
+        clipped: np.ndarray = np.clip(actions, self.low, self.high)
+        return clipped
 
-    def outside(self, actions: Float[np.ndarray, "*B A"], slack: float = 0.0) -> np.ndarray:
+    def outside(self, actions: Float[np.ndarray, "*B A"], slack: float = 0.0) -> Bool[np.ndarray, "*B"]:
         """Whether each action [..., A] lies outside the bounds in some component.
 
         Args:
@@ -89,4 +92,5 @@ class ActionBounds:
             slack: tolerated excess, as a fraction of each component's range.
         """
         room = slack * (self.high - self.low)
-        return ((actions < self.low - room) | (actions > self.high + room)).any(axis=-1)
+        wrong: np.ndarray = np.any((actions < self.low - room) | (actions > self.high + room), axis=-1)
+        return wrong

@@ -1,54 +1,59 @@
-"""Checks that every dataset passes before it is used: one line says what is wrong and where."""
+"""Checks that every dataset passes before it is used. Each error is one line with the column and row at fault."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sized
 
 import numpy as np
+from jaxtyping import Float
 
-from potstill.data.blocks import blocks, gather
+from potstill.data.blocks import blocks
 from potstill.data.bounds import ActionBounds
+from potstill.data.files import Column
+from potstill.environments.making import make
 from potstill.errors import PotstillError
 
-if TYPE_CHECKING:
-    from potstill.data.transitions import Transitions
-
-BOUND_TOLERANCE = 1e-4  # float32 rounding of actions at the bounds, in action units
-USUAL_LIMIT = 1000  # steps of an episode, where no environment is known
-CHUNK = 65_536  # rows that are read at once: some MB, so that checking and copying them find them in the cache
-SAMPLE = 4096  # rows in which next observations are compared
+BOUND_TOLERANCE = 1e-4  # float32 rounding of actions at the bounds, in the environment's units
+CHUNK = 65_536  # rows read at once, some MB: the chunk is still in the processor's cache when it is checked and copied
 TABLES = ("observations", "actions", "next_observations")
 FLAGS = ("terminals", "timeouts", "terminations", "truncations")
 
 
-def as_columns(raw: dict[str, Any], *, source: str) -> dict[str, np.ndarray]:
-    """Give raw columns their type and shape: float32 or bool, (N, 1) squeezed.
+def as_columns(raw: Mapping[str, object], *, source: str) -> dict[str, np.ndarray]:
+    """Convert raw columns to float32, flags to bool, and squeeze rewards and flags of shape (M, 1).
+
+    Args:
+        raw: arrays or HDF5 datasets by column name.
+        source: name of the data in error messages.
 
     Raises:
-        PotstillError: for a column that is not numeric or of a wrong rank, for a flag other than 0 and 1,
-            and for a number beyond float32.
+        PotstillError: a column is not numeric or has the wrong rank, a flag is neither 0 nor 1, or a number is
+            beyond float32.
     """
     return {key: _as_column(key, np.asarray(values), source) for key, values in raw.items()}
 
 
-def check_kind(key: str, column: Any, *, source: str) -> None:
-    """Raise unless type and shape are those of a column: all that is known of an HDF5 dataset before it is read."""
+def check_type_and_shape(key: str, column: Column, *, source: str) -> None:
+    """Check the type and the shape of a column, without reading its values.
+
+    Raises:
+        PotstillError: not numbers, integer actions, or the wrong number of axes.
+    """
     shape: tuple[int, ...] = column.shape or ()
     axes = 2 if key in TABLES else 1
     if column.dtype.kind not in "fiub":
         raise PotstillError(f"{source}: column '{key}' holds {column.dtype}, numbers are needed")
     if key == "actions" and column.dtype.kind in "iub":
         raise PotstillError(
-            f"{source}: actions are integers, a discrete action space: only continuous ones are supported yet"
+            f"{source}: actions are integers, a discrete action space: only continuous actions are supported"
         )
-    single = axes == 1 and len(shape) == 2 and shape[1] == 1
-    if not shape or not (single or len(shape) == axes) or not shape[-1]:
+    squeezable = axes == 1 and len(shape) == 2 and shape[1] == 1
+    if not shape or not (squeezable or len(shape) == axes) or not shape[-1]:
         raise PotstillError(f"{source}: column '{key}' has shape {shape}, {axes} axes are needed, none empty")
 
 
 def _as_column(key: str, array: np.ndarray, source: str) -> np.ndarray:
-    check_kind(key, array, source=source)
+    check_type_and_shape(key, array, source=source)
     if key not in TABLES and array.ndim == 2:
         array = array[:, 0]
     if key in FLAGS:
@@ -57,66 +62,77 @@ def _as_column(key: str, array: np.ndarray, source: str) -> np.ndarray:
         column = array.astype(np.float32, copy=False)
     if column.dtype != array.dtype and not _all_finite(column):
         check_finite(key, array, source=source)
-        where = tuple(np.argwhere(~np.isfinite(column))[0])
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(column))[0])
         raise PotstillError(f"{source}: {array[where]} in {_place(key, where)} is beyond float32")
     return column
 
 
-def checked_chunks(key: str, column: Any, *, source: str) -> Iterator[tuple[int, np.ndarray]]:
-    """The rows of a column some MB at a time, each chunk checked for NaN and infinity while the cache holds it.
+def read_chunks(key: str, column: Column, *, source: str) -> Iterator[tuple[int, np.ndarray]]:
+    """Read a column in chunks of some MB, and check each for NaN and infinity while it is in the processor's cache.
 
     Args:
         key: the column's name.
-        column: an array or an HDF5 dataset, of which no more than a chunk is read at once.
-        source: what error lines call the data.
+        column: an array or an HDF5 dataset.
+        source: name of the data in error messages.
 
     Yields:
-        the number of a chunk's first row, and its rows as float32.
+        The index of the chunk's first row, and the chunk's rows as float32.
+
+    Raises:
+        PotstillError: NaN, infinity, or a number beyond float32.
     """
-    stored = (getattr(column, "chunks", None) or (1,))[0]  # rows that HDF5 compresses together
-    step = max(CHUNK // stored, 1) * stored
+    compressed_together = (getattr(column, "chunks", None) or (1,))[0]  # rows in one chunk of the HDF5 file
+    step = max(CHUNK // compressed_together, 1) * compressed_together
     for first in range(0, len(column), step):
         with np.errstate(over="ignore"):
             chunk = np.asarray(column[first : first + step]).astype(np.float32, copy=False)
         if not _all_finite(chunk):
-            check_finite(key, _as_column(key, np.asarray(column), source), source=source)  # names the place
+            check_finite(key, _as_column(key, np.asarray(column), source), source=source)  # raises with the exact row
         yield first, chunk if key in TABLES else chunk.reshape(len(chunk))
 
 
 def _as_flags(key: str, array: np.ndarray, source: str) -> np.ndarray:
-    flags = array.astype(np.bool_, copy=False) if array.dtype.kind != "f" else array != 0
+    flags: np.ndarray = array.astype(np.bool_, copy=False) if array.dtype.kind != "f" else array != 0
     wrong = np.flatnonzero(array != flags)
     if len(wrong):
         raise PotstillError(f"{source}: {array[wrong[0]]} in column {key}, row {wrong[0]}: flags are 0 or 1")
     return flags
 
 
-def check_rows(columns: dict[str, Any], *, source: str) -> None:
-    """Raise, with the number of rows of each column, unless they are equal."""
+def check_equal_rows(columns: Mapping[str, Sized], *, source: str) -> None:
+    """Check that all columns have the same number of rows.
+
+    Raises:
+        PotstillError: they do not; the message has the number of rows of each column.
+    """
     rows = {key: len(array) for key, array in columns.items()}
     if len(set(rows.values())) > 1:
         counts = ", ".join(f"{key} {count}" for key, count in rows.items())
-        raise PotstillError(f"{source}: rows of unequal number: {counts}: as many in each are needed")
+        raise PotstillError(f"{source}: columns with unequal numbers of rows: {counts}")
 
 
 def _all_finite(array: np.ndarray) -> bool:
-    """Whether no value is NaN or infinite: both show in the extremes, which cost no memory."""
+    """Whether no value is NaN or infinite. Both propagate to the minimum or maximum, which need no temporary array."""
     return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
-def _place(name: str, where: tuple[Any, ...]) -> str:
-    return f"column {name}{[int(where[1])] if len(where) > 1 else ''}, row {where[0]}"
+def _place(name: str, where: tuple[int, ...]) -> str:
+    return f"column {name}{[where[1]] if len(where) > 1 else ''}, row {where[0]}"
 
 
 def check_finite(name: str, array: np.ndarray, *, source: str) -> None:
-    """Raise, naming the first row and column, if ``array`` holds NaN or infinity."""
-    first: tuple[Any, ...] = ()
+    """Check that no value of a column is NaN or infinite.
+
+    Raises:
+        PotstillError: one is; the message has the first row and component, and how many values are affected.
+    """
+    first: tuple[int, ...] = ()
     count = 0
     for rows in blocks(array):
         part = np.ascontiguousarray(array[rows])
         if not _all_finite(part):
             bad = ~np.isfinite(part)
-            row, *others = np.argwhere(bad)[0]
+            row, *others = (int(i) for i in np.argwhere(bad)[0])
             first, count = first or (row + rows.start, *others), count + int(bad.sum())
     if first:
         raise PotstillError(
@@ -124,17 +140,21 @@ def check_finite(name: str, array: np.ndarray, *, source: str) -> None:
         )
 
 
-def check_bounds(actions: np.ndarray, bounds: ActionBounds, *, source: str) -> None:
-    """Raise, naming the first row and column, if an action lies outside [low, high]."""
+def check_bounds(actions: Float[np.ndarray, "M A"], bounds: ActionBounds, *, source: str) -> None:
+    """Check that actions lie inside their bounds, up to float32 rounding.
+
+    Raises:
+        PotstillError: one does not; the message has the first row and component, and how many values are affected.
+    """
     low, high = bounds.low, bounds.high
-    least, most = low - BOUND_TOLERANCE, high + BOUND_TOLERANCE
+    lowest, highest = low - BOUND_TOLERANCE, high + BOUND_TOLERANCE
     first: tuple[int, ...] = ()
     count = 0
     for rows in blocks(actions):
         part = np.ascontiguousarray(actions[rows])
-        if part.min() >= least.max() and part.max() <= most.min():
-            continue  # all actions lie inside the narrowest bounds: the usual case, and fast
-        bad = (part < least) | (part > most)
+        if part.min() >= lowest.max() and part.max() <= highest.min():
+            continue  # all actions are inside the narrowest bounds: the common case, and a fast test
+        bad = (part < lowest) | (part > highest)
         if bad.any():
             row, column = np.argwhere(bad)[0]
             first, count = first or (int(row) + rows.start, int(column)), count + int(bad.sum())
@@ -146,39 +166,46 @@ def check_bounds(actions: np.ndarray, bounds: ActionBounds, *, source: str) -> N
         )
 
 
-def check_scale(actions: np.ndarray, bounds: ActionBounds, *, source: str) -> None:
-    """Raise as :func:`check_bounds` does, and say which option brings all actions inside."""
+def check_scale(actions: Float[np.ndarray, "M A"], bounds: ActionBounds, *, source: str) -> None:
+    """Raise as :func:`check_bounds` does, with :func:`scaling_advice` added to the message."""
     try:
         check_bounds(actions, bounds, source=source)
     except PotstillError as error:
         raise PotstillError(f"{error}: {scaling_advice(actions, bounds)}") from None
 
 
-def scaling_advice(actions: np.ndarray, bounds: ActionBounds) -> str:
-    """What to do about actions outside their bounds.
+def scaling_advice(actions: Float[np.ndarray, "M A"], bounds: ActionBounds) -> str:
+    """How to bring actions inside their bounds: the largest factor of two digits that does, if there is one.
 
     >>> scaling_advice(np.array([[-5.0], [4.0]]), ActionBounds.unit(1))
     'scale with --action-scale 0.2, or name the environment that they belong to'
     """
     low, high = bounds.low, bounds.high
-    least, most = np.nanmin(actions, axis=0), np.nanmax(actions, axis=0)
-    room = np.append(high[most > 0] / most[most > 0], low[least < 0] / least[least < 0])
-    if not len(room) or not 0 < room.min() < 1:
+    lowest, highest = np.nanmin(actions, axis=0), np.nanmax(actions, axis=0)
+    factors = np.append(high[highest > 0] / highest[highest > 0], low[lowest < 0] / lowest[lowest < 0])
+    if not len(factors) or not 0 < factors.min() < 1:
         return "shift and scale them, or name the environment that they belong to"
-    step = 10.0 ** (np.floor(np.log10(room.min())) - 1)
-    factor = np.floor(room.min() / step + 1e-6) * step  # rounded down to two digits
+    step = 10.0 ** (np.floor(np.log10(factors.min())) - 1)
+    factor = np.floor(factors.min() / step + 1e-6) * step  # rounded down to two digits
     return f"scale with --action-scale {factor:g}, or name the environment that they belong to"
 
 
-def resolve_bounds(env_id: str | None, columns: dict[str, Any], *, source: str) -> ActionBounds:
-    """The action bounds: the environment's if it is known, else ±1, for a policy that ends in tanh."""
+def resolve_bounds(env_id: str | None, columns: Mapping[str, Column], *, source: str) -> ActionBounds:
+    """The action bounds of a dataset: those of its environment, or ±1 without one.
+
+    Args:
+        env_id: Gymnasium id, or ``None``.
+        columns: ``observations`` and ``actions``.
+        source: name of the data in error messages.
+
+    Raises:
+        PotstillError: the environment is unknown or not supported, or its sizes are not those of the columns.
+    """
     size = columns["actions"].shape[1]
     if env_id is None:
         return ActionBounds.unit(size)
-    if ":" in env_id:  # Gymnasium would import the module before the colon: nothing that a file names is run
+    if ":" in env_id:  # Gymnasium would import the module before the colon: a data file must not run code
         raise PotstillError(f"{source}: environment '{env_id}' names a module: a plain Gymnasium id is needed")
-    from potstill.environments.registry import make
-
     env = make(env_id)
     for what, space in (("observations", env.observation_space), ("actions", env.action_space)):
         if columns[what].shape[1] != space.shape[0]:
@@ -187,99 +214,33 @@ def resolve_bounds(env_id: str | None, columns: dict[str, Any], *, source: str) 
     return ActionBounds(env.action_space.low.astype(np.float32), env.action_space.high.astype(np.float32))
 
 
-def check_transitions(data: Transitions, *, finite: bool = False) -> None:
-    """Raise unless ``data`` satisfies the invariants of :class:`~potstill.data.transitions.Transitions`.
+def check_transitions(
+    columns: Mapping[str, np.ndarray], bounds: ActionBounds, *, source: str, finite: bool = False
+) -> None:
+    """Check the invariants of :class:`~potstill.data.transitions.Transitions`.
 
-    With ``finite`` its numbers are known to be so, and are not read again.
+    Args:
+        columns: its six columns.
+        bounds: its action bounds.
+        source: name of the data in error messages.
+        finite: skip the search for NaN and infinity, for values that are known to be finite.
+
+    Raises:
+        PotstillError: shapes disagree, there are no rows, a value is not finite, or an action is outside its bounds.
     """
-    rows, source = len(data.observations), data.name
-    for key in (*TABLES, "rewards", "terminations", "truncations"):
-        array = getattr(data, key)
-        wanted = 2 if key in TABLES else 1
-        if array.ndim != wanted or len(array) != rows:
-            raise PotstillError(f"{source}: {key} has shape {array.shape}, {wanted} axes of {rows} rows are needed")
+    rows = len(columns["observations"])
+    for key, array in columns.items():
+        axes = 2 if key in TABLES else 1
+        if array.ndim != axes or len(array) != rows:
+            raise PotstillError(f"{source}: {key} has shape {array.shape}, {axes} axes of {rows} rows are needed")
         if array.dtype.kind == "f" and not finite:
             check_finite(key, array, source=source)
     if rows == 0:
         raise PotstillError(f"{source}: no transitions")
     for key in ("observations", "actions"):
-        if not getattr(data, key).shape[1]:
+        if not columns[key].shape[1]:
             raise PotstillError(f"{source}: {key} have no components")
-    if data.next_observations.shape != data.observations.shape:
-        raise PotstillError(
-            f"{source}: observations {data.observations.shape} and next {data.next_observations.shape} differ"
-        )
-    check_bounds(data.actions, data.action_bounds, source=source)
-
-
-def suspicions(data: Transitions) -> list[str]:
-    """What looks wrong in ``data`` without being surely so, one line each; nothing is changed.
-
-    Time-outs recorded as terminations, ends that are missing, next observations that are not the following
-    row's. The last is looked for in 4,096 rows, drawn with a fixed seed.
-
-    Returns:
-        One line for each suspicion; an empty list if there is none.
-    """
-    limit, known = _time_limit(data.env_id)
-    ends = np.flatnonzero(data.episode_ends)
-    if not len(ends) or ends[-1] != len(data) - 1:
-        ends = np.append(ends, len(data) - 1)
-    lengths = np.diff(ends, prepend=-1)
-    found = [_late_terminations(data, ends, lengths, limit), *_unfollowed(data)]
-    row = ends[lengths.argmax()] - lengths.max() + 1
-    if known and lengths.max() > limit:
-        found.append(f"an episode of {lengths.max()} rows from row {row}, but {data.env_id} stops after {limit}")
-    elif not known and len(ends) == 1 and len(data) > limit:
-        found.append(f"no episode ends in {len(data)} rows: are terminations or time-outs missing?")
-    return [line for line in found if line]
-
-
-def _time_limit(env_id: str | None) -> tuple[int, bool]:
-    """Steps after which the environment cuts an episode, and whether it is known; else D4RL's 1,000."""
-    if env_id is not None:
-        import gymnasium
-
-        spec = gymnasium.registry.get(env_id)
-        if spec is not None and spec.max_episode_steps:
-            return spec.max_episode_steps, True
-    return USUAL_LIMIT, False
-
-
-def _late_terminations(data: Transitions, ends: np.ndarray, lengths: np.ndarray, limit: int) -> str:
-    (terminated,) = gather([data.terminations], ends)
-    late = terminated & (lengths == limit)
-    cut = ~terminated & (lengths >= limit - 1)  # D4RL's rule drops a time-out's own row
-    if late.sum() < 2 or late.sum() <= cut.sum():
-        return ""
-    return (
-        f"{late.sum()} episodes terminate exactly at step {limit}, the first in row {ends[late][0]}: "
-        "time-outs taken for terminations? They belong in truncations (timeouts)"
-    )
-
-
-def _unfollowed(data: Transitions) -> list[str]:
-    """Suspicions about next observations, in a sample of the rows that end no episode."""
-    count = max(0, len(data) - 2)
-    rows = np.arange(min(count, SAMPLE))
-    if count > SAMPLE:
-        rows = np.sort(np.random.default_rng(0).integers(0, count, SAMPLE))
-    if len(rows) and data.truncations[rows].mean() > 0.5 and len(rows) >= 100:
-        return ["most rows are cut off from the next: rows out of order? Returns of episodes mean nothing then"]
-    rows = rows[~data.episode_ends[rows]]
-    if not len(rows):
-        return []
-    after = data.next_observations[rows]
-    own, second = (np.all(after == data.observations[rows + step], axis=1) for step in (0, 2))
-    broken = ~np.isclose(after, data.observations[rows + 1], rtol=1e-3, atol=1e-5).all(axis=1)
-    for wrong, what in ((own, "their own observations"), (second & broken, "those of the second row after")):
-        if wrong.mean() > 0.5:
-            return [
-                f"next_observations are {what} in {wrong.mean():.0%} of rows, the first row {rows[wrong][0]}: shifted?"
-            ]
-    if not broken.any():
-        return []
-    return [
-        f"next_observations are not the following row's in {broken.mean():.2%} of rows, the first seen row "
-        f"{rows[broken][0]}, though no episode ends there: truncations missing, or rows out of order?"
-    ]
+    own, after = columns["observations"].shape, columns["next_observations"].shape
+    if own != after:
+        raise PotstillError(f"{source}: observations {own} and next_observations {after} differ in shape")
+    check_bounds(columns["actions"], bounds, source=source)

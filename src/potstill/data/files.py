@@ -1,22 +1,69 @@
-"""Opening files of others: whatever a parser says of a damaged one becomes a single line."""
+"""Opening data files: every error of a parser becomes one line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from potstill.errors import PotstillError
 
 
+@runtime_checkable
+class Column(Protocol):
+    """A NumPy array, or an HDF5 dataset, which is read when it is indexed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size of each axis."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Type of the values."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice | tuple[()], /) -> np.ndarray: ...
+
+    def __array__(self) -> np.ndarray: ...
+
+
+@runtime_checkable
+class Group(Protocol):
+    """An HDF5 file or group: arrays and further groups by name."""
+
+    @property
+    def attrs(self) -> Mapping[str, object]:
+        """Attributes by name."""
+        ...
+
+    def get(self, key: str) -> object:
+        """The object called ``key``, or ``None``."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __contains__(self, key: object) -> bool: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def __getitem__(self, key: str) -> Column: ...
+
+
 @contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
-    """Raise one line for any error of a parser while it reads ``path``, a file of ``kind``.
+    """Turn any error that a parser raises while it reads ``path`` into a one-line :class:`PotstillError`.
 
-    Parsers meet damage with almost any exception (of their own, of the decompressor, out of memory).
+    A damaged file can make a parser raise almost any exception: its own, the decompressor's, or out of memory.
+
+    Args:
+        path: the file.
+        kind: what the file should be, for the message, such as ``"an HDF5 file"``.
     """
     try:
         yield
@@ -28,7 +75,7 @@ def reading(path: Path, kind: str) -> Iterator[None]:
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[Any]:
+def open_hdf5(path: Path) -> Iterator[Group]:
     """Open an HDF5 file for reading."""
     import h5py
 
@@ -36,21 +83,25 @@ def open_hdf5(path: Path) -> Iterator[Any]:
         yield file
 
 
-def read_array(group: Any, key: str, path: Path) -> np.ndarray:
-    """The array under ``key`` of an HDF5 group.
+def read_array(group: Group, key: str, path: Path) -> np.ndarray:
+    """Read the array ``key`` of an HDF5 group.
 
     Raises:
-        PotstillError: there is a group, or nothing.
+        PotstillError: ``key`` is missing or is a group.
     """
-    return np.asarray(dataset_in(group, key, path)[()])
+    return np.asarray(find_dataset(group, key, path)[()])
 
 
-def dataset_in(group: Any, key: str, path: Path) -> Any:
-    """The HDF5 dataset under ``key`` of a group, not read yet; raises as :func:`read_array` does."""
+def find_dataset(group: Group, key: str, path: Path) -> Column:
+    """The HDF5 dataset ``key`` of a group, without reading it.
+
+    Raises:
+        PotstillError: ``key`` is missing or is a group.
+    """
     import h5py
 
     dataset = group.get(key)
     if not isinstance(dataset, h5py.Dataset):
-        what = "a group of arrays (a dictionary space?)" if isinstance(dataset, h5py.Group) else "missing"
-        raise PotstillError(f"{path}: '{key}' is {what}, one array is needed")
-    return dataset
+        problem = "a group of arrays (a dictionary space?)" if isinstance(dataset, h5py.Group) else "missing"
+        raise PotstillError(f"{path}: '{key}' is {problem}, one array is needed")
+    return cast(Column, dataset)

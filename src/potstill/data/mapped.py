@@ -1,18 +1,18 @@
-"""potstill's own layout: a dataset in a folder whose rows are memory-mapped, for data larger than memory.
+"""potstill's own dataset layout: a folder whose rows are memory-mapped, for data larger than memory.
 
-``rows.npy`` is a NumPy file of M records, one a transition, that ``numpy.load(path, mmap_mode="r")`` maps
-too. A random row then lies in one page of the file, or two, where a file for each column would ask for six:
-that counts where the file is larger than the memory that could cache it. ``dataset.json`` holds
-everything else and is written last: without it the folder is no dataset.
+``rows.npy`` is a NumPy file of M records, one for each transition; ``numpy.load(path, mmap_mode="r")`` maps it. A
+random row lies in one page of the file, or two. Separate files for the six columns would need six pages, which is
+slow if the data do not fit into the system's cache. ``dataset.json`` holds everything else. It is written last: a
+folder without it is not a dataset.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,11 +25,28 @@ from potstill.runtime.run_folder import read_json, write_json
 
 HEADER, ROWS = "dataset.json", "rows.npy"
 FORMAT, FORMAT_VERSION = "dataset", 1
-MOST_ROWS = 2**31 - 1  # row numbers are drawn as 32-bit integers
+MOST_ROWS = 2**31 - 1  # row indices are drawn as 32-bit integers
 
 
-def record_type(state_size: int, action_size: int) -> np.dtype[Any]:
-    """The type of a row: little-endian float32 and flags, padded so that every number is aligned.
+@dataclass(frozen=True)
+class _Layout:
+    """What a mapped dataset holds apart from its rows."""
+
+    rows: int
+    state_size: int
+    bounds: ActionBounds
+    name: str
+    env_id: str | None
+    card: dict[str, object]
+
+    @property
+    def record_type(self) -> np.dtype[np.void]:
+        """The type of a row."""
+        return record_type(self.state_size, len(self.bounds))
+
+
+def record_type(state_size: int, action_size: int) -> np.dtype[np.void]:
+    """The type of a row: little-endian float32 numbers and one-byte flags, padded so that all numbers are aligned.
 
     >>> record_type(11, 3).itemsize
     108
@@ -49,32 +66,33 @@ def record_type(state_size: int, action_size: int) -> np.dtype[Any]:
 
 def write_mapped(
     folder: Path,
-    parts: Iterable[dict[str, np.ndarray]],
+    parts: Iterable[Mapping[str, np.ndarray]],
     rows: int,
     *,
     state_size: int,
     bounds: ActionBounds,
     name: str,
     env_id: str | None = None,
-    card: dict[str, Any] | None = None,
+    card: dict[str, object] | None = None,
 ) -> Transitions:
-    """Write a dataset of ``rows`` rows into an existing folder, a part after the other, and map it.
+    """Write a dataset into an existing folder, part by part, and map it.
 
     Args:
-        folder: where ``rows.npy`` and, once the rows have passed every check, ``dataset.json`` go.
-        parts: the six columns of some rows each, in order, together ``rows`` rows.
-        rows: M.
+        folder: gets ``rows.npy`` and, after the rows have passed every check, ``dataset.json``.
+        parts: each holds the six columns of some rows. The parts are in order; together they have ``rows`` rows.
+        rows: M, at least 2.
         state_size: S.
-        bounds: lowest and highest actions.
-        name: the dataset's name.
-        env_id: the environment's Gymnasium id, if there is one.
+        bounds: the action bounds.
+        name: name of the dataset.
+        env_id: Gymnasium id of its environment, if there is one.
         card: where the data come from.
 
     Raises:
-        PotstillError: no space or permission, or rows that are no valid transitions.
+        PotstillError: the disk is full, permission is missing, or the rows are not valid transitions.
     """
-    kind = record_type(state_size, len(bounds))
-    check_count(rows, str(folder))
+    _check_count(rows, folder)
+    layout = _Layout(rows, state_size, bounds, name, env_id, card or {})
+    kind = layout.record_type
     try:
         with (folder / ROWS).open("wb") as file:
             shape = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (rows,)}
@@ -86,15 +104,16 @@ def write_mapped(
                 file.write(records.data)
     except OSError as error:
         raise PotstillError(f"cannot write {folder / ROWS}: {error.strerror or error}") from None
-    papers: dict[str, Any] = {"name": name, "env_id": env_id, "card": card or {}}
-    data = _transitions(folder, kind, rows, {**papers, "action_bounds": bounds})
+    data = _map_rows(folder, layout)
     header = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "rows": rows,
         "state_size": state_size,
         "action_size": len(bounds),
-        **papers,
+        "name": name,
+        "env_id": env_id,
+        "card": layout.card,
         "action_low": bounds.low,
         "action_high": bounds.high,
         "state_mean": data.normaliser.mean,
@@ -107,25 +126,25 @@ def write_mapped(
 
 
 def read_mapped(folder: Path) -> Transitions:
-    """Map the dataset in ``folder``; its rows pass every check, some at a time.
+    """Map the dataset in ``folder``. All rows are checked, block by block.
 
-    The hash and the standardisation are the header's: ``potstill inspect`` computes them anew.
+    The content hash and the normaliser are those of the header; :func:`check_header` compares them with the rows.
 
     Raises:
-        PotstillError: a header that is damaged or of another version, a file of rows that is missing,
-            truncated or of other columns, or bad values.
+        PotstillError: the header is damaged or of another version; the rows are missing, truncated or of another
+            layout; or a value is invalid.
     """
     path = folder / HEADER
     header = read_json(path)
     if header.get("format") != FORMAT:
-        raise PotstillError(f"{path}: not a dataset's header but {header.get('format') or 'one that is not known'}")
+        raise PotstillError(f"{path}: not a dataset's header but {header.get('format') or 'of an unknown format'}")
     if header.get("format_version") != FORMAT_VERSION:
         raise PotstillError(
             f"{path}: format version {header.get('format_version')}, this potstill reads {FORMAT_VERSION}: "
-            "upgrade potstill, or convert the data anew"
+            "upgrade potstill, or convert the data again"
         )
-    rows, states, actions = (_number(header, key, path) for key in ("rows", "state_size", "action_size"))
-    check_count(rows, str(path))
+    rows, states, actions = (_positive(header, key, path) for key in ("rows", "state_size", "action_size"))
+    _check_count(rows, path)
     low, high = (_numbers(header, key, actions, path) for key in ("action_low", "action_high"))
     mean, scale = (_numbers(header, key, states, path) for key in ("state_mean", "state_scale"))
     if not (low < high).all() or not (scale > 0).all():
@@ -133,43 +152,44 @@ def read_mapped(folder: Path) -> Transitions:
     for key, kinds in {"name": str, "env_id": str | None, "card": dict, "sha256": str}.items():
         if not isinstance(header.get(key), kinds):
             raise PotstillError(f"{path}: its {key} is {json.dumps(header.get(key))[:40]}")
-    papers = {key: header[key] for key in ("name", "env_id", "card")}
-    data = _transitions(
-        folder, record_type(states, actions), rows, {**papers, "action_bounds": ActionBounds(low, high)}
-    )
-    vars(data)["normaliser"] = Normaliser(mean, scale)  # where cached_property keeps them
+    layout = _Layout(rows, states, ActionBounds(low, high), header["name"], header["env_id"], header["card"])
+    data = _map_rows(folder, layout)
+    vars(data)["normaliser"] = Normaliser(mean, scale)  # the caches of cached_property
     vars(data)["content_hash"] = header["sha256"]
     return data
 
 
-def check_papers(data: Transitions, folder: Path) -> None:
-    """Raise unless the hash and the standardisation in a mapped dataset's header are those of its rows."""
-    fresh = Transitions(**{name: getattr(data, name) for name in (*COLUMNS, "action_bounds")})
-    for name, found, said in (
-        ("sha256", fresh.content_hash, data.content_hash),
-        ("state_mean", fresh.normaliser.mean.tolist(), data.normaliser.mean.tolist()),
-        ("state_scale", fresh.normaliser.scale.tolist(), data.normaliser.scale.tolist()),
+def check_header(data: Transitions, folder: Path) -> None:
+    """Check that the content hash and the normaliser in a mapped dataset's header are those of its rows.
+
+    Raises:
+        PotstillError: they are not: the rows or the header were changed.
+    """
+    actual = Transitions.of(data.columns(), data.action_bounds)
+    for name, found, stored in (
+        ("sha256", actual.content_hash, data.content_hash),
+        ("state_mean", actual.normaliser.mean.tolist(), data.normaliser.mean.tolist()),
+        ("state_scale", actual.normaliser.scale.tolist(), data.normaliser.scale.tolist()),
     ):
-        if found != said:
-            raise PotstillError(f"{folder}: damaged: {ROWS} has {name} {found}, but {HEADER} says {said}")
+        if found != stored:
+            raise PotstillError(f"{folder}: damaged: {ROWS} has {name} {found}, but {HEADER} has {stored}")
 
 
-def check_count(rows: int, source: str) -> None:
-    """Raise unless a file may hold that many rows."""
+def _check_count(rows: int, source: Path) -> None:
     if not 2 <= rows <= MOST_ROWS:  # rows are read in pairs
         raise PotstillError(f"{source}: {rows} rows, from 2 to {MOST_ROWS:,} are possible")
 
 
-def _transitions(folder: Path, kind: np.dtype[Any], rows: int, papers: dict[str, Any]) -> Transitions:
-    """The mapped columns of ``folder``, checked."""
-    path = folder / ROWS
+def _map_rows(folder: Path, layout: _Layout) -> Transitions:
+    """Map the columns in ``folder``, and check them."""
+    path, kind = folder / ROWS, layout.record_type
     with reading(path, "a file of rows"):
         records = np.lib.format.open_memmap(path, mode="r")
     if records.dtype != kind:
         found, wanted = (str({n: str(x[n]) for n in x.names} if x.names else x) for x in (records.dtype, kind))
-        raise PotstillError(f"{path}: its rows are {found}, but {HEADER} says {wanted}")
-    if records.shape != (rows,):
-        raise PotstillError(f"{path}: holds {records.shape} rows, but {HEADER} says {rows}")
+        raise PotstillError(f"{path}: its rows are {found}, but {HEADER} has {wanted}")
+    if records.shape != (layout.rows,):
+        raise PotstillError(f"{path}: holds {records.shape} rows, but {HEADER} has {layout.rows}")
     for name in ("terminations", "truncations"):
         flags = records[name].view(np.uint8)
         for block in blocks(flags):
@@ -177,20 +197,21 @@ def _transitions(folder: Path, kind: np.dtype[Any], rows: int, papers: dict[str,
             if len(wrong):
                 row = block.start + wrong[0]
                 raise PotstillError(f"{path}: {flags[row]} in column {name}, row {row}: flags are 0 or 1")
+    columns = {name: records[name] for name in COLUMNS}
     try:
-        return Transitions(**{**papers, **{name: records[name] for name in COLUMNS}})
+        return Transitions.of(columns, layout.bounds, name=layout.name, env_id=layout.env_id, card=layout.card)
     except PotstillError as error:
-        raise PotstillError(f"{folder}: {str(error).removeprefix(papers['name'] + ': ')}") from None
+        raise PotstillError(f"{folder}: {str(error).removeprefix(layout.name + ': ')}") from None
 
 
-def _number(header: dict[str, Any], key: str, path: Path) -> int:
+def _positive(header: Mapping[str, object], key: str, path: Path) -> int:
     value = header.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise PotstillError(f"{path}: its {key} is {json.dumps(value)[:40]}, a whole number from 1 on is needed")
     return value
 
 
-def _numbers(header: dict[str, Any], key: str, count: int, path: Path) -> np.ndarray:
+def _numbers(header: Mapping[str, object], key: str, count: int, path: Path) -> np.ndarray:
     try:
         found = np.asarray(header.get(key), np.float32)
     except (ValueError, TypeError):

@@ -1,52 +1,92 @@
-"""From the argument that names a dataset to :class:`~potstill.data.transitions.Transitions`."""
+"""Loading a dataset from a name, a path or arrays."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 from potstill.bundled import BUNDLED, bundled_names
-from potstill.data.checks import suspicions
+from potstill.data.formats.layouts import from_arrays, match_columns
+from potstill.data.suspicions import find_suspicions
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError, PotstillWarning, unknown
+from potstill.runtime.registry import Registry
 
-READERS = {
-    ".hdf5": ("hdf5", "read_hdf5"),
-    ".h5": ("hdf5", "read_hdf5"),
-    ".npz": ("npz", "read_npz"),
-    ".parquet": ("parquet", "read_parquet"),
-    "folder": ("folder", "read_folder"),
-}
+
+class FileReader(Protocol):
+    """Reads the dataset at a path."""
+
+    def __call__(self, path: Path, *, action_scale: float) -> Transitions:
+        """Read ``path`` and multiply its actions by ``action_scale``."""
+        ...
+
+
+class NameReader(Protocol):
+    """Reads the dataset that another project stores under a name."""
+
+    def __call__(self, name: str, *, download: bool, action_scale: float) -> Transitions:
+        """Find the dataset called ``name``, or fetch it if ``download``; multiply its actions by ``action_scale``."""
+        ...
+
+
+# A data format is a module in potstill.data.formats and a line here, by the suffix of its files or the scheme of its
+# names. Other packages add formats by entry points of the same groups. A format is imported when it is first used.
+FORMATS: Registry[FileReader] = Registry(
+    "data format",
+    "potstill.formats",
+    {
+        ".hdf5": "potstill.data.formats.hdf5:read_hdf5",
+        ".h5": "potstill.data.formats.hdf5:read_hdf5",
+        ".npz": "potstill.data.formats.npz:read_npz",
+        ".parquet": "potstill.data.formats.parquet:read_parquet",
+        "folder": "potstill.data.formats.folder:read_folder",
+    },
+)
+SCHEMES: Registry[NameReader] = Registry(
+    "dataset scheme",
+    "potstill.schemes",
+    {
+        "minari": "potstill.data.formats.minari:read_minari_name",
+        "d4rl": "potstill.data.formats.d4rl:read_d4rl_name",
+    },
+)
 
 
 def load_dataset(
-    source: str | Path | Mapping[str, Any] | Transitions, *, download: bool = False, action_scale: float = 1.0
+    source: str | os.PathLike[str] | Mapping[str, object] | Transitions,
+    *,
+    download: bool = False,
+    action_scale: float = 1.0,
 ) -> Transitions:
-    """Load a dataset from whatever names or holds it.
+    """Load a dataset.
 
     Args:
-        source: a bundled name; ``minari:ID`` (in Minari's root) or ``d4rl:NAME`` (in D4RL's cache); a path to
-            a ``.hdf5``, ``.h5`` (D4RL, d3rlpy), ``.npz`` or ``.parquet`` file or to the folder of
-            ``potstill convert``, whose rows stay on disk, or of a Minari dataset;
-            a mapping of arrays, with the names and layouts of an ``.npz``; or Transitions, returned as they are.
-        download: where a ``minari:ID`` is not there, let Minari's own client fetch it.
-        action_scale: what the actions are multiplied by, for data in another unit than their environment's.
+        source: one of
+
+            - the name of a bundled dataset;
+            - ``minari:ID``, a dataset in Minari's folder, or ``d4rl:NAME``, one in D4RL's cache;
+            - the path of an ``.hdf5`` or ``.h5`` file (of D4RL, d3rlpy or Minari), an ``.npz`` or ``.parquet`` file,
+              a folder of ``potstill convert`` (its rows stay on disk), or the folder of a Minari dataset;
+            - a mapping of arrays, with the names and layouts of an ``.npz`` file;
+            - :class:`~potstill.data.transitions.Transitions`, which are returned unchanged.
+        download: let Minari's own client download a ``minari:ID`` that is not there.
+        action_scale: factor for the actions, for data in another unit than their environment's.
 
     Raises:
-        PotstillError: unknown name, no such file, unknown suffix, or any fault of the content.
+        PotstillError: the name is unknown, the file is missing, its format is unknown, or its content is faulty.
 
     Warns:
-        PotstillWarning: for content that is suspicious, see :func:`~potstill.data.checks.suspicions`.
+        PotstillWarning: the content is suspicious, see :func:`~potstill.data.suspicions.find_suspicions`.
 
-    >>> data = load_dataset("hopper-medium-replay")
-    >>> data.env_id, data.state_size, data.action_size
-    ('Hopper-v5', 11, 3)
+    Example:
+        >>> data = load_dataset("hopper-medium-replay")
+        >>> data.env_id, data.state_size, data.action_size
+        ('Hopper-v5', 11, 3)
     """
     if not 0.0 < action_scale < np.inf:
         raise PotstillError(f"--action-scale {action_scale}: a number above 0 is needed")
@@ -54,7 +94,7 @@ def load_dataset(
         raise PotstillError("--download: only minari:ID can be downloaded")
     if isinstance(source, Transitions):
         if action_scale != 1.0:
-            raise PotstillError("Transitions are taken as they are: scale their actions before they are built")
+            raise PotstillError("Transitions are taken as they are: scale their actions before you build them")
         return source
     if isinstance(source, Mapping):
         data = _from_mapping(source, action_scale)
@@ -64,18 +104,16 @@ def load_dataset(
         raise PotstillError(
             f"a dataset of type {type(source).__name__}: a name, a path, a mapping of arrays or Transitions is needed"
         )
-    for line in suspicions(data):
+    for line in find_suspicions(data):
         warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=2)
     return data
 
 
-def _from_mapping(arrays: Mapping[str, Any], action_scale: float) -> Transitions:
-    from potstill.data.formats.layouts import column_names, from_arrays
-
-    names, raw = column_names([str(name) for name in arrays], source="arrays"), {}
+def _from_mapping(arrays: Mapping[str, object], action_scale: float) -> Transitions:
+    names, raw = match_columns([str(name) for name in arrays], source="arrays"), {}
     for column, name in names.items():
         try:
-            raw[column] = np.array(arrays[name])  # a copy: the dataset does not change when its source does
+            raw[column] = np.array(arrays[name])  # a copy: the dataset must not change when its source does
         except (ValueError, TypeError, OverflowError) as error:
             raise PotstillError(f"arrays: '{name}' is no array: {error}") from None
     env_id = None if arrays.get("env_id") is None else str(arrays["env_id"])
@@ -83,26 +121,20 @@ def _from_mapping(arrays: Mapping[str, Any], action_scale: float) -> Transitions
 
 
 def _from_name(name: str, download: bool, action_scale: float) -> Transitions:
-    from potstill.data.formats.d4rl import d4rl_environment, d4rl_path, read_d4rl
-    from potstill.data.formats.minari import minari_path, read_minari
-
-    scheme, _, rest = name.partition(":")
+    scheme, colon, rest = name.partition(":")
     if name in bundled_names():
-        return read_d4rl(BUNDLED / f"{name}.hdf5", action_scale=action_scale)
-    if scheme in ("minari", "d4rl") and not rest:
-        raise PotstillError(
-            f"{scheme}: a name is missing, as in minari:mujoco/hopper/medium-v0 or d4rl:hopper-medium-v2"
-        )
-    if scheme == "minari":
-        return read_minari(minari_path(rest, download=download), action_scale=action_scale)
-    if scheme == "d4rl":
-        return read_d4rl(d4rl_path(rest), env_id=d4rl_environment(rest), action_scale=action_scale)
+        return FORMATS[".hdf5"](BUNDLED / f"{name}.hdf5", action_scale=action_scale)
+    if colon and scheme in SCHEMES:
+        if not rest:
+            raise PotstillError(
+                f"{scheme}: a name is missing, as in minari:mujoco/hopper/medium-v0 or d4rl:hopper-medium-v2"
+            )
+        return SCHEMES[scheme](rest, download=download, action_scale=action_scale)
     suffix = "folder" if os.path.isdir(name) else Path(name).suffix.lower()
-    if suffix not in READERS and not os.path.exists(name):
+    if suffix not in FORMATS and not os.path.exists(name):
         raise PotstillError(f"{unknown('dataset', name, bundled_names())}; or minari:ID, d4rl:NAME, or a path")
-    if suffix not in READERS:
-        raise PotstillError(f"{name}: cannot read '{suffix}' files, only {', '.join(s for s in READERS if '.' in s)}")
+    if suffix not in FORMATS:
+        raise PotstillError(f"{name}: cannot read '{suffix}' files, only {', '.join(s for s in FORMATS if '.' in s)}")
     if suffix != "folder" and not os.path.isfile(name):
         raise PotstillError(f"{name}: no such file")
-    module, function = READERS[suffix]
-    return getattr(import_module(f"potstill.data.formats.{module}"), function)(Path(name), action_scale=action_scale)
+    return FORMATS[suffix](Path(name), action_scale=action_scale)

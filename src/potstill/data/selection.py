@@ -1,4 +1,4 @@
-"""Which rows of several datasets are kept: by their episodes' returns, by episodes drawn, by rows drawn."""
+"""Selecting rows of datasets: by the returns of episodes, by random episodes, by random rows."""
 
 from __future__ import annotations
 
@@ -9,108 +9,154 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from potstill.config import ConvertConfig
 from potstill.data.blocks import blocks, gather
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import COLUMNS, Transitions
 from potstill.errors import PotstillError
+from potstill.runtime.validation import check_ranges
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which episodes and rows of a dataset to keep. The steps are applied in the order of the fields.
+
+    Raises:
+        PotstillError: a field is out of range.
+    """
+
+    min_return: float | None = None
+    """Keep the episodes with at least this undiscounted return."""
+    max_return: float | None = None
+    """Keep the episodes with at most this undiscounted return."""
+    best_episodes: float = 1.0
+    """Keep this share of the remaining episodes, those with the highest returns."""
+    episodes: int | None = None
+    """Keep this many of the remaining episodes, drawn at random."""
+    rows: int | None = None
+    """Keep this many of the remaining rows, drawn at random."""
+    seed: int = 0
+    """Seed of the random draws."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, episodes=1, rows=1, seed=0)
+        if not 0.0 < self.best_episodes <= 1.0:
+            raise PotstillError(f"Selection.best_episodes {self.best_episodes}: a share in (0, 1] is needed")
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one of several datasets is: enough to choose from it, and to refuse what does not fit."""
+    """One of several datasets to merge: what is needed to select rows, and to check that the datasets fit together."""
 
     source: Path | str
-    """What the user calls it."""
+    """The name or path that the user gave."""
     place: Path | str
-    """Where it is read from."""
+    """Where the rows are read from."""
     state_size: int
     bounds: ActionBounds
     env_id: str | None
     sha256: str
     lengths: Int[np.ndarray, " E"]
+    """Rows of each episode."""
     returns: Float[np.ndarray, " E"]
+    """Undiscounted return of each episode."""
 
     @classmethod
     def of(cls, data: Transitions, source: Path | str, place: Path | str) -> Part:
-        """The part that ``data`` from ``place`` are; where they end, their last episode does."""
+        """Describe ``data``. An episode that is open at the last row ends there."""
         ends = np.flatnonzero(data.episode_ends)
         ends = ends if len(ends) and ends[-1] == len(data) - 1 else np.append(ends, len(data) - 1)
-        papers = (data.state_size, data.action_bounds, data.env_id, data.content_hash)
-        return cls(source, place, *papers, np.diff(ends, prepend=-1), data.episode_returns())
+        return cls(
+            source,
+            place,
+            state_size=data.state_size,
+            bounds=data.action_bounds,
+            env_id=data.env_id,
+            sha256=data.content_hash,
+            lengths=np.diff(ends, prepend=-1),
+            returns=data.episode_returns(),
+        )
 
 
-def check_alike(parts: Sequence[Part]) -> None:
-    """Raise unless all parts have the sizes, the action bounds and the environment of the first."""
+def check_compatible(parts: Sequence[Part]) -> None:
+    """Check that all parts have the sizes, the action bounds and the environment of the first.
+
+    Raises:
+        PotstillError: they do not.
+    """
     first = parts[0]
     for part in parts[1:]:
         for what, one, other in (
-            ("states", first.state_size, part.state_size),
-            ("actions", len(first.bounds), len(part.bounds)),
-            ("least actions", first.bounds.low.tolist(), part.bounds.low.tolist()),
-            ("greatest actions", first.bounds.high.tolist(), part.bounds.high.tolist()),
+            ("state components", first.state_size, part.state_size),
+            ("action components", len(first.bounds), len(part.bounds)),
+            ("lowest actions", first.bounds.low.tolist(), part.bounds.low.tolist()),
+            ("highest actions", first.bounds.high.tolist(), part.bounds.high.tolist()),
             ("environment", first.env_id, part.env_id),
         ):
             if one != other:
                 raise PotstillError(f"{part.source} does not fit {first.source}: {what} {other}, not {one}")
 
 
-def kept_rows(parts: Sequence[Part], config: ConvertConfig) -> list[Bool[np.ndarray, " M"]]:
-    """Which rows of each part are kept.
+def select_rows(parts: Sequence[Part], selection: Selection) -> list[Bool[np.ndarray, " _"]]:
+    """Which rows of each part to keep; episodes and rows are drawn from all parts together.
 
     Raises:
-        PotstillError: nothing is left, or fewer episodes or rows than were asked for.
+        PotstillError: nothing is left, or there are fewer episodes or rows than ``selection`` asks for.
     """
     lengths = np.concatenate([part.lengths for part in parts])
-    rng = np.random.default_rng(config.seed)
-    kept = kept_episodes(np.concatenate([part.returns for part in parts]), config, rng)
-    mask = np.repeat(kept, lengths)
-    if config.rows is not None:
+    returns = np.concatenate([part.returns for part in parts])
+    rng = np.random.default_rng(selection.seed)
+    mask = np.repeat(select_episodes(returns, selection, rng), lengths)
+    if selection.rows is not None:
         left = np.flatnonzero(mask)
-        if config.rows > len(left):
-            raise PotstillError(f"--rows {config.rows}: only {len(left)} are left to draw from")
+        if selection.rows > len(left):
+            raise PotstillError(f"{selection.rows} rows: only {len(left)} are left to draw from")
         mask = np.zeros_like(mask)
-        mask[left[rng.choice(len(left), config.rows, replace=False)]] = True
+        mask[left[rng.choice(len(left), selection.rows, replace=False)]] = True
     return np.split(mask, np.cumsum([part.lengths.sum() for part in parts])[:-1])
 
 
-def kept_episodes(
-    returns: Float[np.ndarray, " E"], config: ConvertConfig, rng: np.random.Generator
+def select_episodes(
+    returns: Float[np.ndarray, " E"], selection: Selection, rng: np.random.Generator
 ) -> Bool[np.ndarray, " E"]:
-    """Which episodes are kept: by return, then the best share of these, then some of these at random."""
-    low = -np.inf if config.min_return is None else config.min_return
-    high = np.inf if config.max_return is None else config.max_return
+    """Which episodes to keep: those in the range of returns, of these the best share, of these a random draw.
+
+    Raises:
+        PotstillError: nothing is left, or there are fewer episodes than ``selection`` asks for.
+    """
+    low = -np.inf if selection.min_return is None else selection.min_return
+    high = np.inf if selection.max_return is None else selection.max_return
     left = np.flatnonzero((returns >= low) & (returns <= high))
     if not len(left):
         raise PotstillError(
-            f"no episode has a return between {low:g} and {high:g}: they lie in [{returns.min():.4g}, "
+            f"no episode has a return between {low:g} and {high:g}: the returns lie in [{returns.min():.4g}, "
             f"{returns.max():.4g}]"
         )
-    best = np.argsort(-returns[left], kind="stable")[: max(1, round(config.best_episodes * len(left)))]
+    best = np.argsort(-returns[left], kind="stable")[: max(1, round(selection.best_episodes * len(left)))]
     left = np.sort(left[best])
-    if config.episodes is not None:
-        if config.episodes > len(left):
-            raise PotstillError(f"--episodes {config.episodes}: only {len(left)} are left to draw from")
-        left = rng.choice(left, config.episodes, replace=False)
+    if selection.episodes is not None:
+        if selection.episodes > len(left):
+            raise PotstillError(f"{selection.episodes} episodes: only {len(left)} are left to draw from")
+        left = rng.choice(left, selection.episodes, replace=False)
     kept = np.zeros(len(returns), np.bool_)
     kept[left] = True
     return kept
 
 
-def kept_parts(data: Transitions, kept: Bool[np.ndarray, " M"]) -> Iterator[dict[str, np.ndarray]]:
-    """The kept rows of a dataset, some at a time; an episode is cut where the row after is not kept."""
+def read_kept(data: Transitions, kept: Bool[np.ndarray, " M"]) -> Iterator[dict[str, np.ndarray]]:
+    """Read the kept rows of a dataset, block by block. An episode is truncated where the next row is not kept."""
     followed = np.append(kept[1:], False)
     for rows in blocks(data.observations):
         chosen = rows.start + np.flatnonzero(kept[rows])
-        part = dict(zip(COLUMNS, gather([getattr(data, name) for name in COLUMNS], chosen), strict=True))
+        part = dict(zip(COLUMNS, gather(list(data.columns().values()), chosen), strict=True))
         part["truncations"] = part["truncations"] | (~followed[chosen] & ~part["terminations"])
         yield part
 
 
-def episode_sample(data: Transitions, most: int) -> Transitions:
-    """Mapped data in memory: whole episodes drawn with a fixed seed, together at most ``most`` rows.
+def sample_episodes(data: Transitions, most: int) -> Transitions:
+    """A sample of a mapped dataset, in memory: random whole episodes with at most ``most`` rows together.
 
-    Where not one episode is so short, the first ``most`` rows of one. Data in memory are returned as they are.
+    The draw has a fixed seed. If every episode is longer, the sample is the first ``most`` rows of one. Data in
+    memory, and data with at most ``most`` rows, are returned unchanged.
     """
     if not data.mapped or len(data) <= most:
         return data

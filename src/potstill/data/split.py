@@ -1,4 +1,4 @@
-"""Which rows of a dataset distillation never sees, so that offline scores mean something."""
+"""The split of a dataset into training rows and held-out rows, which offline scores are computed on."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ TRAINING_MOST = 1_000_000
 
 
 def held_out_rows(rows: int) -> Int[np.ndarray, " H"]:
-    """The held-out rows of a dataset of ``rows`` rows: 5 %, at most 4,096; the same in every run."""
+    """The indices of held-out rows: 5 % of ``rows``, but at most 4,096. They are the same in every run."""
     count = min(max(1, int(rows * HELD_OUT_SHARE)), HELD_OUT_MOST)
     return np.sort(np.random.default_rng(0).choice(rows, count, replace=False))
 
 
 def training_rows(rows: int) -> Int[np.ndarray, " R"]:
-    """All other rows; of more than a million a uniform sample of a million, the same in every run."""
+    """The indices of training rows: all but the held-out ones, or a uniform sample of one million if there are more.
+
+    They are the same in every run.
+    """
     held = held_out_rows(rows)
     if rows - len(held) <= TRAINING_MOST:
         return np.setdiff1d(np.arange(rows), held, assume_unique=True)

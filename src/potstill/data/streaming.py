@@ -1,29 +1,32 @@
-"""D4RL's HDF5 files that are too large to read at once: into potstill's own layout, some rows at a time."""
+"""Copying D4RL's HDF5 files that are too large to read at once into potstill's own layout, piece by piece."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from potstill.data.checks import as_columns, check_finite, check_rows, resolve_bounds
-from potstill.data.files import open_hdf5, read_array, reading
-from potstill.data.formats.d4rl import REQUIRED, check_order, papers_of
-from potstill.data.formats.layouts import dropped_rows
+from potstill.data.checks import as_columns, check_equal_rows, check_finite, resolve_bounds
+from potstill.data.files import Group, open_hdf5, read_array, reading
+from potstill.data.formats.d4rl import REQUIRED, check_order, read_metadata
+from potstill.data.formats.qlearning import dropped_rows
 from potstill.data.mapped import write_mapped
 
-LARGE_BYTES = 1 << 30  # of its columns, uncompressed
+LARGE_BYTES = 1 << 30  # uncompressed size of the columns above which a file is copied piece by piece
 ROWS_AT_ONCE = 1 << 18
 
 
-def spooled(source: Path | str, folder: Path) -> Path | str:
-    """What to load instead of ``source``: a large D4RL file's copy in ``folder``, or ``source`` itself.
+def copy_if_large(source: Path | str, folder: Path) -> Path | str:
+    """Copy ``source`` into ``folder`` if it is a large D4RL file.
+
+    Returns:
+        What to load: ``folder`` after a copy, else ``source``.
 
     Raises:
-        PotstillError: a fault of the file; rows are counted from the one that the line names.
+        PotstillError: the file has a fault. The row in the message is counted from the start of the piece, which the
+            message names too.
     """
     path = Path(source)
     if path.suffix.lower() not in (".hdf5", ".h5") or not path.is_file() or not is_large(path):
@@ -34,38 +37,46 @@ def spooled(source: Path | str, folder: Path) -> Path | str:
 
 
 def is_large(path: Path) -> bool:
-    """Whether an HDF5 file has D4RL's rows in order, and more of them than are read at once."""
+    """Whether an HDF5 file has D4RL's layout and is too large to read at once."""
     import h5py
 
     with open_hdf5(path) as file:
-        columns = [file.get(key) for key in REQUIRED]
-        if "num_episodes" in file or not all(isinstance(column, h5py.Dataset) and column.ndim for column in columns):
-            return False  # d3rlpy's or Minari's; what is wrong with others their reader says
+        found = [file.get(key) for key in REQUIRED]
+        columns = [column for column in found if isinstance(column, h5py.Dataset) and column.ndim]
+        if "num_episodes" in file or len(columns) < len(found):
+            return False  # d3rlpy's or Minari's layout, or a fault that the reader will report
         same = len({len(column) for column in columns}) == 1
-        return same and sum(column.size * column.dtype.itemsize for column in columns) > LARGE_BYTES
+        return same and bool(sum(column.size * column.dtype.itemsize for column in columns) > LARGE_BYTES)
 
 
 def copy_d4rl(path: Path, folder: Path) -> None:
-    """Write the transitions that :func:`~potstill.data.formats.d4rl.read_d4rl` would give into ``folder``."""
+    """Write the transitions that :func:`~potstill.data.formats.d4rl.read_d4rl` would return into ``folder``."""
+    source = str(path)
     with open_hdf5(path) as file:
         flags = {key: read_array(file, key, path) for key in ("terminals", "timeouts") if key in file}
-        columns = as_columns(flags, source=str(path))
-        check_rows(columns, source=str(path))
+        columns = as_columns(flags, source=source)
+        check_equal_rows(columns, source=source)
         check_order(file, path)
-        dropped, ends = dropped_rows(columns, source=str(path))
+        dropped, ends = dropped_rows(columns, source=source)
         keep = np.delete(np.arange(len(columns["terminals"])), dropped)
-        name, env_id, card = papers_of(file, path)
-        empty = as_columns({key: file[key][:0] for key in ("observations", "actions")}, source=str(path))
-        bounds = resolve_bounds(env_id, empty, source=str(path))
-        sizes: dict[str, Any] = {"state_size": empty["observations"].shape[1], "bounds": bounds}
-        parts = _parts(file, path, keep, ends)
-        write_mapped(folder, parts, len(keep), **sizes, name=name, env_id=env_id, card=card)
+        metadata = read_metadata(file, path)
+        empty = as_columns({key: file[key][:0] for key in ("observations", "actions")}, source=source)
+        write_mapped(
+            folder,
+            _read_pieces(file, path, keep, ends),
+            len(keep),
+            state_size=empty["observations"].shape[1],
+            bounds=resolve_bounds(metadata.env_id, empty, source=source),
+            name=metadata.name,
+            env_id=metadata.env_id,
+            card=metadata.card,
+        )
 
 
-def _parts(
-    file: Any, path: Path, keep: Int[np.ndarray, " M"], ends: dict[str, np.ndarray]
+def _read_pieces(
+    file: Group, path: Path, keep: Int[np.ndarray, " M"], ends: dict[str, np.ndarray]
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The kept rows and the observations after them."""
+    """Read the kept rows and their next observations, piece by piece."""
     for start in range(0, len(keep), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
         first, beyond = int(keep[part][0]), int(keep[part][-1]) + 2

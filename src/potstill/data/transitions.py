@@ -1,46 +1,56 @@
-"""The values that travel through the still, and the glossary of their axes.
+"""Offline datasets as arrays, and the glossary of the axes in all shape annotations.
 
-Axis names, used in every shape annotation:
-
-====  ==========================================
+====  ======================================
 M     transitions in the dataset
 S     components of a state (observation)
 A     components of an action
+E     episodes
 B     states in one outer batch
 N     synthetic (state, action) pairs
 T     inner (student) training steps
 K     students
-====  ==========================================
+L     environments side by side (lanes)
+====  ======================================
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from potstill.data.blocks import blocks, gather, records_of
 from potstill.data.bounds import ActionBounds
+from potstill.data.checks import check_transitions
 from potstill.errors import PotstillError
+from potstill.runtime.html import html_table
 
 COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminations", "truncations")
 SCALE_FLOOR = 1e-3  # added to the standard deviation, as the reference implementation does
 
+States = TypeVar("States")  # NumPy or JAX arrays [..., S]
+
 
 @dataclass(frozen=True)
 class Normaliser:
-    """State standardisation: ``(s - mean) / scale``, with ``scale = std + 1e-3``.
+    """Standardisation of states: ``(s − mean) / scale`` with ``scale = std + 0.001``.
 
-    Every policy, teacher and distillate carries the one it was made with.
+    Every policy, teacher and distillate stores the normaliser that it was made with.
 
-    >>> import numpy as np
-    >>> n = Normaliser(mean=np.array([1.0]), scale=np.array([2.0]))
-    >>> n(np.array([[5.0]])), n.invert(np.array([[2.0]]))
-    (array([[2.]]), array([[5.]]))
+    Args:
+        mean: mean of each component [S].
+        scale: standard deviation of each component plus 0.001 [S].
+
+    Example:
+        >>> import numpy as np
+        >>> normaliser = Normaliser(mean=np.array([1.0]), scale=np.array([2.0]))
+        >>> normaliser(np.array([[5.0]])), normaliser.invert(np.array([[2.0]]))
+        (array([[2.]]), array([[5.]]))
     """
 
     mean: Float[np.ndarray, " S"]
@@ -48,38 +58,66 @@ class Normaliser:
 
     @classmethod
     def of(cls, states: Float[np.ndarray, "M S"]) -> Normaliser:
-        """Fit mean and scale to ``states`` (float64 sums, float32 result)."""
-        contiguous = lambda rows: np.ascontiguousarray(states[rows])  # noqa: E731
-        mean = sum(contiguous(rows).sum(axis=0, dtype=np.float64) for rows in blocks(states)) / len(states)
-        squares = sum(np.square(contiguous(rows) - mean).sum(axis=0) for rows in blocks(states))
+        """Fit mean and scale to ``states``: sums in float64, the result in float32."""
+        parts: Iterator[np.ndarray] = (np.ascontiguousarray(states[rows]) for rows in blocks(states))
+        mean = sum((part.sum(axis=0, dtype=np.float64) for part in parts), np.zeros(())) / len(states)
+        parts = (np.ascontiguousarray(states[rows]) for rows in blocks(states))
+        squares = sum((np.square(part - mean).sum(axis=0) for part in parts), np.zeros(()))
         scale = np.sqrt(squares / len(states)) + SCALE_FLOOR
         return cls(mean.astype(np.float32), scale.astype(np.float32))
 
     @classmethod
     def identity(cls, size: int) -> Normaliser:
-        """Leave states of ``size`` components as they are."""
+        """A normaliser that does not change states of ``size`` components."""
         return cls(np.zeros(size, np.float32), np.ones(size, np.float32))
 
-    def __call__(self, states: Any) -> Any:
+    def __call__(self, states: States) -> States:
         """Standardise states [..., S]; NumPy and JAX arrays alike."""
-        return (states - self.mean) / self.scale
+        standardised: States = (states - self.mean) / self.scale
+        return standardised
 
-    def invert(self, states: Any) -> Any:
-        """Return standardised states [..., S] to the environment's own units."""
-        return states * self.scale + self.mean
+    def invert(self, states: States) -> States:
+        """Convert standardised states [..., S] back to the environment's units; NumPy and JAX arrays alike."""
+        original: States = states * self.scale + self.mean
+        return original
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Transitions:
-    """An offline dataset: M transitions (s, a, r, s′) in the environment's own units.
+    """An offline dataset of M transitions (s, a, r, s′) in the environment's units.
 
-    Rows keep the order in which they were gathered. ``terminations`` mark ends by the environment's
-    own rule (bootstrapping stops there), ``truncations`` all other ends of an episode. Columns may be
-    views of a memory-mapped file (:mod:`potstill.data.mapped`): then nothing here brings all of it into memory.
+    Rows are in the order in which they were recorded. Columns may be views of a memory-mapped file
+    (:mod:`potstill.data.mapped`); no method loads a whole mapped column into memory.
+
+    Args:
+        observations: states s [M, S], float32.
+        actions: actions a [M, A], float32.
+        rewards: rewards r [M], float32.
+        next_observations: next states s′ [M, S], float32.
+        terminations: ends of episodes by the environment's own rule [M]: no value is bootstrapped there.
+        truncations: all other ends of episodes, such as time-outs [M].
+        action_bounds: the box that actions lie in.
+        name: name of the dataset.
+        env_id: Gymnasium id of its environment, or ``None``.
+        card: where the dataset comes from, as values that JSON can hold.
+        finite: skip the search for NaN and infinity, for numbers that are known to be finite.
 
     Raises:
-        PotstillError: when shapes disagree, or any value is not finite (column and row are named),
-            or an action lies outside its bounds.
+        PotstillError: shapes disagree, a value is not finite (the message has its column and row), or an action
+            lies outside its bounds.
+
+    Example:
+        >>> import numpy as np
+        >>> two = Transitions(
+        ...     observations=np.zeros((2, 3), np.float32), actions=np.zeros((2, 1), np.float32),
+        ...     rewards=np.ones(2, np.float32), next_observations=np.zeros((2, 3), np.float32),
+        ...     terminations=np.array([False, True]), truncations=np.array([False, False]),
+        ...     action_bounds=ActionBounds.unit(1), name="two",
+        ... )
+        >>> two
+        Transitions('two': 2 rows, 3 state and 1 action components, no environment, actions in [-1, 1])
+        >>> two.episode_returns().tolist()
+        [2.0]
     """
 
     observations: Float[np.ndarray, "M S"]
@@ -91,30 +129,82 @@ class Transitions:
     action_bounds: ActionBounds
     name: str = "unnamed"
     env_id: str | None = None
-    card: dict[str, Any] = field(default_factory=dict)
-    finite: InitVar[bool] = False  # whether all numbers are known to be finite: they are then not read again
+    card: dict[str, object] = field(default_factory=dict)
+    finite: InitVar[bool] = False
+
+    @classmethod
+    def of(
+        cls,
+        columns: Mapping[str, np.ndarray],
+        action_bounds: ActionBounds,
+        *,
+        name: str = "unnamed",
+        env_id: str | None = None,
+        card: dict[str, object] | None = None,
+        finite: bool = False,
+    ) -> Transitions:
+        """Make a dataset from its six columns by name; everything else as in the constructor."""
+        return cls(
+            columns["observations"],
+            columns["actions"],
+            columns["rewards"],
+            columns["next_observations"],
+            columns["terminations"],
+            columns["truncations"],
+            action_bounds,
+            name,
+            env_id,
+            card or {},
+            finite,
+        )
 
     def __post_init__(self, finite: bool) -> None:
-        from potstill.data.checks import check_transitions
-
-        check_transitions(self, finite=finite)
+        check_transitions(self.columns(), self.action_bounds, source=self.name, finite=finite)
 
     def __len__(self) -> int:
         return len(self.observations)
 
+    def __repr__(self) -> str:
+        return (
+            f"Transitions('{self.name}': {len(self):,} rows, {self.state_size} state and {self.action_size} action "
+            f"components, {self.env_id or 'no environment'}, actions in {self._bounds_text()})"
+        )
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        facts = {
+            "rows": f"{len(self):,}",
+            "state components": self.state_size,
+            "action components": self.action_size,
+            "environment": self.env_id,
+            "action bounds": self._bounds_text(),
+            "stored": "memory-mapped file" if self.mapped else "memory",
+        }
+        return html_table(f"Transitions: {self.name}", facts)
+
+    def _bounds_text(self) -> str:
+        """The action bounds, once if they are the same for all components."""
+        box = self.action_bounds
+        pairs = [f"[{low:g}, {high:g}]" for low, high in zip(box.low.tolist(), box.high.tolist(), strict=True)]
+        return pairs[0] if len(set(pairs)) == 1 else " × ".join(pairs)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The six columns by name, not copied."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
     @property
     def state_size(self) -> int:
         """S, the number of state components."""
-        return self.observations.shape[1]
+        return int(self.observations.shape[1])
 
     @property
     def action_size(self) -> int:
         """A, the number of action components."""
-        return self.actions.shape[1]
+        return int(self.actions.shape[1])
 
     @property
     def mapped(self) -> bool:
-        """Whether the columns lie in a memory-mapped file of :mod:`potstill.data.mapped`, and not in memory."""
+        """Whether the columns are views of a memory-mapped file (:mod:`potstill.data.mapped`)."""
         return records_of(self.observations) is not None
 
     @functools.cached_property
@@ -124,51 +214,48 @@ class Transitions:
 
     @functools.cached_property
     def content_hash(self) -> str:
-        """SHA-256 over names, shapes and bytes of all columns; independent of file format and name."""
+        """SHA-256 of the names, shapes and bytes of all columns. It does not depend on file format or name."""
         digest = hashlib.sha256()
-        for column in COLUMNS:
-            array = getattr(self, column)
-            digest.update(f"{column}{array.shape}{array.dtype.str}".encode())
-            for rows in blocks(array):
-                digest.update(np.ascontiguousarray(array[rows]).data)
+        for name, column in self.columns().items():
+            digest.update(f"{name}{column.shape}{column.dtype.str}".encode())
+            for rows in blocks(column):
+                digest.update(np.ascontiguousarray(column[rows]).data)
         return digest.hexdigest()
 
     @functools.cached_property
     def episode_ends(self) -> Bool[np.ndarray, " M"]:
-        """True on the last row of each episode."""
+        """Whether each row is the last of its episode."""
         ends = np.empty(len(self), np.bool_)
         for rows in blocks(self.terminations):
             ends[rows] = self.terminations[rows] | self.truncations[rows]
         return ends
 
     def episode_returns(self) -> Float[np.ndarray, " E"]:
-        """Undiscounted sum of rewards of each episode, in order."""
+        """The undiscounted sum of rewards of each episode, in order. The last episode may have no end."""
         ends = np.flatnonzero(self.episode_ends)
         starts = np.concatenate([[0], ends + 1])
         starts = starts[starts < len(self)]
         returns = np.zeros(len(starts), np.float64)
-        for rows in blocks(self.rewards):  # an episode may lie in several
+        for rows in blocks(self.rewards):  # an episode may extend over several blocks
             inside = slice(np.searchsorted(starts, rows.start, "right") - 1, np.searchsorted(starts, rows.stop))
-            begun = np.maximum(starts[inside] - rows.start, 0)
-            returns[inside] += np.add.reduceat(self.rewards[rows].astype(np.float64), begun)
+            first = np.maximum(starts[inside] - rows.start, 0)
+            returns[inside] += np.add.reduceat(self.rewards[rows].astype(np.float64), first)
         return returns
 
-    def take(self, rows: Any) -> Transitions:
-        """The transitions at ``rows`` (indices or mask), in memory, with everything else unchanged.
+    def take(self, rows: slice | Sequence[int] | np.ndarray) -> Transitions:
+        """The chosen transitions, in memory. Everything else is unchanged, the normaliser of all rows too.
 
-        The standardisation also stays that of the whole dataset.
+        Args:
+            rows: indices, a mask or a slice.
+
+        Raises:
+            PotstillError: ``rows`` is empty.
         """
-        if not np.size(rows):
+        if not np.size(rows):  # type: ignore[arg-type]  # 1 for a slice
             raise PotstillError("an empty selection of transitions")
-        found = gather([getattr(self, name) for name in COLUMNS], rows)
-        columns: dict[str, Any] = dict(zip(COLUMNS, found, strict=True))
-        taken = Transitions(
-            **columns,
-            action_bounds=self.action_bounds,
-            name=self.name,
-            env_id=self.env_id,
-            card=self.card,
-            finite=True,
+        columns = dict(zip(COLUMNS, gather(list(self.columns().values()), rows), strict=True))
+        taken = Transitions.of(
+            columns, self.action_bounds, name=self.name, env_id=self.env_id, card=self.card, finite=True
         )
-        vars(taken)["normaliser"] = self.normaliser  # where cached_property keeps it
+        vars(taken)["normaliser"] = self.normaliser  # the cache of cached_property
         return taken

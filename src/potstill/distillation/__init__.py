@@ -1,1 +1,87 @@
-"""The outer loop: from a dataset and a teacher to synthetic pairs."""
+"""Distillation: from a dataset and a teacher to synthetic pairs.
+
+The whole of it is a library call without files: build a :class:`StateTable` from a dataset and a teacher, choose
+:func:`initial_pairs`, and run :func:`optimise_pairs` with an objective, a solver and a :class:`Schedule`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from potstill.distillation.objectives import OBJECTIVES
+from potstill.distillation.solvers import SOLVERS
+from potstill.runtime.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from potstill.distillation.initial_states import INITIAL_STATES, initial_pairs
+    from potstill.distillation.objectives.base import Objective, ObjectiveFunction, StateTable
+    from potstill.distillation.objectives.cloning import ActionValueCloning, DataCloning, PolicyCloning
+    from potstill.distillation.objectives.gap import QGap
+    from potstill.distillation.objectives.weights import WEIGHTINGS, find_weighting
+    from potstill.distillation.outer_loop import Iterate, OuterSettings, optimise_pairs
+    from potstill.distillation.schedule import Schedule
+    from potstill.distillation.solvers.base import Solver
+    from potstill.distillation.solvers.empirical import EmpiricalKernelDescent
+    from potstill.distillation.solvers.kernel_descent import KernelDescent
+    from potstill.distillation.solvers.ridge import FeatureRidge, KernelRidge
+    from potstill.distillation.solvers.unroll import Sweep, Unroll
+    from potstill.distillation.state_table import build_state_table
+    from potstill.students.training import Pairs
+
+_HOMES = {
+    "INITIAL_STATES": "initial_states",
+    "WEIGHTINGS": "objectives.weights",
+    "ActionValueCloning": "objectives.cloning",
+    "DataCloning": "objectives.cloning",
+    "EmpiricalKernelDescent": "solvers.empirical",
+    "FeatureRidge": "solvers.ridge",
+    "Iterate": "outer_loop",
+    "KernelDescent": "solvers.kernel_descent",
+    "KernelRidge": "solvers.ridge",
+    "Objective": "objectives.base",
+    "ObjectiveFunction": "objectives.base",
+    "OuterSettings": "outer_loop",
+    "Pairs": "outer_loop",
+    "PolicyCloning": "objectives.cloning",
+    "QGap": "objectives.gap",
+    "Schedule": "schedule",
+    "Solver": "solvers.base",
+    "StateTable": "objectives.base",
+    "Sweep": "solvers.unroll",
+    "Unroll": "solvers.unroll",
+    "build_state_table": "state_table",
+    "find_weighting": "objectives.weights",
+    "initial_pairs": "initial_states",
+    "optimise_pairs": "outer_loop",
+}
+
+__all__ = [
+    "INITIAL_STATES",
+    "OBJECTIVES",
+    "SOLVERS",
+    "WEIGHTINGS",
+    "ActionValueCloning",
+    "DataCloning",
+    "EmpiricalKernelDescent",
+    "FeatureRidge",
+    "Iterate",
+    "KernelDescent",
+    "KernelRidge",
+    "Objective",
+    "ObjectiveFunction",
+    "OuterSettings",
+    "Pairs",
+    "PolicyCloning",
+    "QGap",
+    "Schedule",
+    "Solver",
+    "StateTable",
+    "Sweep",
+    "Unroll",
+    "build_state_table",
+    "find_weighting",
+    "initial_pairs",
+    "optimise_pairs",
+]
+
+__getattr__ = lazy_names(__name__, _HOMES)

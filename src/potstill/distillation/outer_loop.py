@@ -1,4 +1,4 @@
-"""The outer loop: from a dataset and its teacher to N pairs (method §4)."""
+"""The outer loop: from a state table and a teacher to N pairs (method §4)."""
 
 from __future__ import annotations
 
@@ -6,42 +6,83 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.config import DistillConfig
-from potstill.data.transitions import Transitions
-from potstill.distillation.initial_pairs import initial_pairs
-from potstill.distillation.objectives import Batch, weighted_loss
-from potstill.distillation.schedule import Pace
-from potstill.distillation.solvers import make_solver
-from potstill.distillation.state_table import perturbed, rows, usual_states
+from potstill.distillation.objectives.base import ObjectiveFunction, StateTable, weighted_loss
+from potstill.distillation.schedule import Schedule
+from potstill.distillation.solvers.base import Solver
+from potstill.distillation.solvers.unroll import Unroll
+from potstill.distillation.state_table import add_state_noise, take_rows
+from potstill.errors import PotstillError
 from potstill.runtime import devices
-from potstill.students.recipe import Recipe, recipe_named
+from potstill.runtime.validation import check_choices, check_ranges, check_types
 from potstill.students.training import Pairs
 from potstill.teachers.base import Teacher
 
-Update = Callable[[Any, Batch, PRNGKeyArray, float], tuple[Any, dict[str, Array]]]
+Learn = Literal["none", "weights", "step-size", "both"]
+
+
+@dataclass(frozen=True)
+class OuterSettings:
+    """Settings of the outer loop that are neither objective, solver nor schedule.
+
+    Raises:
+        PotstillError: a field of a wrong type or out of its range.
+    """
+
+    batch: int = 1024
+    """B, states of the table in an outer step."""
+    optimiser: Literal["adam", "sgd"] = "adam"
+    """Adam, or SGD with momentum 0.9 as in the paper."""
+    learning_rate: float = 0.1
+    """Full learning rate; the schedule scales it."""
+    clip: float = 2.0
+    """Largest norm of the outer gradient."""
+    state_noise: float = 0.0
+    """Noise on half of the states, in standard deviations, see :func:`add_state_noise`."""
+    action_limit: float = 1.0
+    """Largest action of a pair, where the bounds are ±1."""
+    initialisations: int = 1
+    """Students, each initialised anew, that an outer step averages over."""
+    widths: tuple[int, ...] = ()
+    """Hidden widths of the students to begin with; they and the recipe's own width share the steps equally."""
+    learn: Learn = "none"
+    """What is learned with the pairs: a weight for each, the students' step size, both, or nothing."""
+    average: float = 0.0
+    """Fraction of the outer steps, the last ones, whose pairs are averaged; 0 keeps the last pairs."""
+    polish: int = 0
+    """Steps of the exact unroll that follow, at a tenth of the learning rate."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_choices(self)
+        check_ranges(self, batch=1, learning_rate=1e-12, clip=1e-12, state_noise=0.0, action_limit=1.0)
+        check_ranges(self, initialisations=1, average=0.0, polish=0)
+        if self.average > 1.0:
+            raise PotstillError(f"OuterSettings.average {self.average}: a fraction of the steps, at most 1, is needed")
+        if any(width < 2 or width % 2 for width in self.widths):
+            raise PotstillError(f"OuterSettings.widths {self.widths}: even numbers above 0 are needed")
 
 
 class Learned(NamedTuple):
-    """What the outer optimiser moves: the pairs and, where asked for, how students weigh them."""
+    """The variables of the outer optimiser: the pairs and, if asked for, their weights and the step size."""
 
     states: Float[Array, "N S"]
     actions: Float[Array, "N A"]
     log_weights: Float[Array, " N"] | None = None
-    """The pairs' weights are the softmax of these, times N: positive and of mean 1."""
+    """The pairs' weights are N times the softmax of these: positive and of mean 1."""
     log_step: Float[Array, ""] | None = None
-    """Logarithm of the factor on the student's step size."""
+    """Logarithm of a factor on the student's step size."""
 
     def pairs(self) -> Pairs:
-        """The pairs as students train on them; a factor on all weights is one on the step size."""
+        """The pairs as students train on them; a factor on all weights is a factor on the step size."""
         if self.log_weights is None and self.log_step is None:
             return Pairs(self.states, self.actions)
         count = len(self.states)
@@ -53,92 +94,94 @@ class OuterState(NamedTuple):
     """What changes from one outer step to the next."""
 
     learned: Learned
-    optimiser: Any
+    optimiser: optax.OptState
 
 
-def spread_rows(batch: Batch, mesh: Mesh) -> Batch:
-    """The batch with its rows shared among the devices."""
-    return batch._replace(**devices.spread({k: v for k, v in batch._asdict().items() if k != "value_scale"}, mesh))
+class Iterate(NamedTuple):
+    """The result of an outer step."""
+
+    step: int
+    """The number of steps taken; 0 for the initial pairs."""
+    pairs: Pairs
+    """The pairs, averaged over the last iterates if the settings say so."""
+    metrics: dict[str, Array]
+    """``loss`` and ``gradient_norm``; empty for the initial pairs."""
 
 
-def begin(pairs: Pairs, config: DistillConfig) -> OuterState:
-    """All weights equal, the student's own step size; copies, for an update consumes what it is given."""
-    log_weights = jnp.zeros(len(pairs.states)) if config.learn in ("weights", "both") else None
-    log_step = jnp.zeros(()) if config.learn in ("step-size", "both") else None
+Update: TypeAlias = Callable[
+    [OuterState, StateTable, PRNGKeyArray, Float[Array, ""] | float], tuple[OuterState, dict[str, Array]]
+]
+
+
+def shard_rows(batch: StateTable, mesh: Mesh) -> StateTable:
+    """The batch with its rows split among the devices."""
+    return batch._replace(**devices.shard({k: v for k, v in batch._asdict().items() if k != "value_scale"}, mesh))
+
+
+def initialise_outer(pairs: Pairs, settings: OuterSettings) -> OuterState:
+    """Equal weights and the student's own step size; copies, because an update consumes its input."""
+    log_weights = jnp.zeros(len(pairs.states)) if settings.learn in ("weights", "both") else None
+    log_step = jnp.zeros(()) if settings.learn in ("step-size", "both") else None
     learned = jax.tree.map(jnp.copy, Learned(pairs.states, pairs.actions, log_weights, log_step))
-    return OuterState(learned, outer_optimiser(config).init(learned))
+    return OuterState(learned, outer_optimiser(settings).init(learned))
 
 
-def outer_optimiser(config: DistillConfig) -> optax.GradientTransformation:
-    """The direction of clipped Adam, or of the paper's clipped SGD with momentum 0.9; the pace sets the rate."""
-    rule = optax.trace(decay=0.9) if config.optimiser == "sgd" else optax.scale_by_adam()
-    return optax.chain(optax.clip_by_global_norm(config.clip), rule)
+def outer_optimiser(settings: OuterSettings) -> optax.GradientTransformation:
+    """The direction of clipped Adam, or of the paper's clipped SGD with momentum 0.9; the schedule sets the rate."""
+    rule = optax.trace(decay=0.9) if settings.optimiser == "sgd" else optax.scale_by_adam()
+    return optax.chain(optax.clip_by_global_norm(settings.clip), rule)
 
 
 def outer_loss(
     pairs: Pairs,
-    batch: Batch,
+    batch: StateTable,
     key: PRNGKeyArray,
     *,
-    config: DistillConfig,
-    recipe: Recipe,
+    objective: ObjectiveFunction,
+    solver: Solver,
     teacher: Teacher | None,
     mesh: Mesh,
-) -> Array:
-    """H(π_θ(D), batch), its mean over ``config.starts`` students: solve for each, judge its actions.
+    initialisations: int = 1,
+) -> Float[Array, ""]:
+    """H(π_θ(D), batch), averaged over students that are initialised independently.
 
-    The devices of ``mesh`` share the students, or, where they do not divide, the pairs and the states.
+    The devices of ``mesh`` share the students or, if those do not divide evenly, the pairs and the states.
     """
-    solver = make_solver(config.solver, recipe, config.own)
 
-    def of_one(key: PRNGKeyArray, pairs: Pairs, batch: Batch) -> Array:
-        return weighted_loss(config.objective, solver(pairs, batch.states, key), batch, teacher)
+    def loss_of_one(key: PRNGKeyArray, pairs: Pairs, batch: StateTable) -> Array:
+        return weighted_loss(objective, solver(pairs, batch.states, key), batch, teacher)
 
-    if config.starts == 1:
-        return of_one(key, devices.spread(pairs, mesh), spread_rows(batch, mesh))
-    keys, of_each = jax.random.split(key, config.starts), jax.vmap(of_one, in_axes=(0, None, None))
-    if devices.divides(config.starts, mesh):
-        return jnp.mean(devices.shared(of_each, mesh)(keys, pairs, batch))
-    return jnp.mean(of_each(keys, devices.spread(pairs, mesh), spread_rows(batch, mesh)))
-
-
-def usual_limit(recipe: Recipe) -> float:
-    """How far pairs may aim where nothing is asked for, in units where the environment's bounds are ±1.
-
-    The flatter the tanh, the less of what a pair asks do students do that :attr:`~Recipe.falls_short`.
-    """
-    return 2.0 if recipe.falls_short else 1.0
+    if initialisations == 1:
+        return loss_of_one(key, devices.shard(pairs, mesh), shard_rows(batch, mesh))
+    keys, loss_of_each = jax.random.split(key, initialisations), jax.vmap(loss_of_one, in_axes=(0, None, None))
+    if devices.divides_evenly(initialisations, mesh):
+        return jnp.mean(devices.shard_calls(loss_of_each, mesh)(keys, pairs, batch))
+    return jnp.mean(loss_of_each(keys, devices.shard(pairs, mesh), shard_rows(batch, mesh)))
 
 
-def settled(config: DistillConfig, data: Transitions, teacher: Teacher | None) -> DistillConfig:
-    """``config`` with what it leaves open settled for these data and students: states that count, actions allowed."""
-    recipe = recipe_named(config.recipe)
-    weighting, noise = usual_states(config.objective, data, teacher, recipe)
-    usual: dict[str, Any] = {"weighting": weighting, "state_noise": noise, "action_limit": usual_limit(recipe)}
-    left_open = {name: value for name, value in usual.items() if getattr(config, name) is None}
-    return dataclasses.replace(config, **left_open)
-
-
-def make_update(config: DistillConfig, recipe: Recipe, teacher: Teacher | None) -> Update:
-    """One compiled outer step for students of ``recipe``: draw a batch, differentiate the outer loss, move the pairs.
+def make_update(
+    objective: ObjectiveFunction, solver: Solver, teacher: Teacher | None, settings: OuterSettings
+) -> Update:
+    """Compile one outer step: draw a batch, differentiate the outer loss, move the pairs.
 
     Returns:
         ``update(state, table, key, rate) -> (state, {"loss", "gradient_norm"})``; pure.
     """
-    rule, mesh = outer_optimiser(config), devices.everyones()
-    limit = config.action_limit or usual_limit(recipe)
+    rule, mesh = outer_optimiser(settings), devices.all_devices()
+    limit = settings.action_limit
 
-    def loss_of(learned: Learned, batch: Batch, key: PRNGKeyArray) -> Array:
-        return outer_loss(learned.pairs(), batch, key, config=config, recipe=recipe, teacher=teacher, mesh=mesh)
+    def loss_of(learned: Learned, batch: StateTable, key: PRNGKeyArray) -> Array:
+        how = {"objective": objective, "solver": solver, "teacher": teacher, "mesh": mesh}
+        return outer_loss(learned.pairs(), batch, key, initialisations=settings.initialisations, **how)  # type: ignore[arg-type]
 
     def update(
-        state: OuterState, table: Batch, key: PRNGKeyArray, rate: Float[Array, ""] | float
+        state: OuterState, table: StateTable, key: PRNGKeyArray, rate: Float[Array, ""] | float
     ) -> tuple[OuterState, dict[str, Array]]:
-        batch_key, start_key = jax.random.split(key)
-        batch = rows(table, jax.random.randint(batch_key, (config.batch,), 0, len(table.states)))
-        if config.state_noise and teacher is not None:
-            batch = perturbed(batch, config.state_noise, teacher, jax.random.fold_in(key, 2))
-        loss, gradient = devices.whole(jax.value_and_grad(loss_of)(state.learned, batch, start_key), mesh)
+        batch_key, student_key = jax.random.split(key)
+        batch = take_rows(table, jax.random.randint(batch_key, (settings.batch,), 0, len(table.states)))
+        if settings.state_noise and teacher is not None:
+            batch = add_state_noise(batch, settings.state_noise, teacher, jax.random.fold_in(key, 2))
+        loss, gradient = devices.replicate(jax.value_and_grad(loss_of)(state.learned, batch, student_key), mesh)
         direction, optimiser = rule.update(gradient, state.optimiser, state.learned)
         learned = jax.tree.map(lambda x, d: x - rate * d, state.learned, direction)
         learned = learned._replace(actions=jnp.clip(learned.actions, -limit, limit))
@@ -148,70 +191,109 @@ def make_update(config: DistillConfig, recipe: Recipe, teacher: Teacher | None) 
     return jax.jit(update, donate_argnums=0)
 
 
-def outer_steps(
-    config: DistillConfig, table: Batch, teacher: Teacher | None, pace: Pace | None = None
-) -> Iterator[tuple[int, Pairs, dict[str, Array]]]:
-    """Yield the start (step 0), then the pairs and figures after each outer step.
+def optimise_pairs(
+    pairs: Pairs,
+    table: StateTable,
+    teacher: Teacher | None,
+    *,
+    objective: ObjectiveFunction | None,
+    solver: Solver,
+    schedule: Schedule,
+    settings: OuterSettings = OuterSettings(),
+    key: PRNGKeyArray,
+) -> Iterator[Iterate]:
+    """Optimise pairs for an objective: the whole outer loop, as a generator.
 
-    In the last ``config.average`` of the steps the pairs are the mean of all iterates of that share so far.
-    Without a ``pace`` the number of steps must be given.
+    Args:
+        pairs: the initial pairs, see :func:`~potstill.distillation.initial_states.initial_pairs`.
+        table: the dataset's states, see :func:`~potstill.distillation.state_table.build_state_table`.
+        teacher: gives actions and values in moved states; ``None`` for objectives that need none.
+        objective: what to minimise; ``None`` yields the initial pairs alone.
+        solver: from pairs to a student's actions.
+        schedule: learning rates and number of steps; a new one for each run.
+        settings: everything else.
+        key: draws the batches, the noise and the students' initialisations.
+
+    Yields:
+        The initial pairs (step 0), then the pairs and metrics after each outer step.
+
+    Example:
+        >>> import jax, numpy as np, potstill.teachers
+        >>> from potstill.distillation import KernelDescent, PolicyCloning, Schedule
+        >>> from potstill.distillation import build_state_table, initial_pairs, optimise_pairs
+        >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(2000))
+        >>> teacher = potstill.teachers.find_teacher(None, "hopper-medium-replay", data)
+        >>> table = build_state_table(data, teacher)
+        >>> pairs = initial_pairs(table, 16, rng=np.random.default_rng(0))
+        >>> parts = {"objective": PolicyCloning(), "solver": KernelDescent(), "schedule": Schedule(steps=2)}
+        >>> [iterate.step for iterate in optimise_pairs(pairs, table, teacher, **parts, key=jax.random.key(0))]
+        [0, 1, 2]
     """
-    pace = pace or make_pace(config)
-    key, rng = jax.random.key(config.seed), np.random.default_rng(config.seed)
-    pairs = initial_pairs(table, config.size, config.initial, config.initial_actions, rng)
-    pace.look(0, pairs)
-    yield 0, pairs, {}
-    if config.objective == "random":
+    schedule.observe(0, pairs)
+    yield Iterate(0, pairs, {})
+    if objective is None:
         return
-    mesh = devices.everyones()
-    state = devices.placed(begin(pairs, config), mesh)
-    table, key = devices.placed((table, key), mesh)
-    compiled = functools.cache(lambda config, recipe: make_update(config, recipe, teacher))
-    trial = compiled(config, recipe_named(config.recipe))  # of one step, from a copy: an update consumes its state
-    pace.afford(lambda: jax.block_until_ready(trial(jax.tree.map(jnp.copy, state), table, key, config.learning_rate)))
-    total = (pace.steps or 0) + config.polish
-    first = total - math.ceil(config.average * total) + 1 if config.average else math.inf  # iterate to be averaged
+    mesh = devices.all_devices()
+    state = devices.place(initialise_outer(pairs, settings), mesh)
+    table, key = devices.place((table, key), mesh)
+    compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher))
+    trial = compiled(solver=solver, settings=settings)  # of one step, on a copy: an update consumes its input
+
+    def try_step() -> None:
+        copy: OuterState = jax.tree.map(jnp.copy, state)
+        jax.block_until_ready(trial(copy, table, key, settings.learning_rate))
+
+    schedule.fit_budget(try_step)
+    yield from _take_steps(state, table, key, solver, schedule, settings, compiled)
+
+
+def _take_steps(
+    state: OuterState,
+    table: StateTable,
+    key: PRNGKeyArray,
+    solver: Solver,
+    schedule: Schedule,
+    settings: OuterSettings,
+    compiled: Callable[..., Update],
+) -> Iterator[Iterate]:
+    """All outer steps, stage by stage; ``compiled`` gives the update of a solver and settings."""
+    mesh = devices.all_devices()
+    total = (schedule.steps or 0) + settings.polish
+    first = total - math.ceil(settings.average * total) + 1 if settings.average else math.inf  # iterate to average
     mean, step = state.learned, 0
-    for stage in stages(config, pace):
-        if stage.afresh:
-            state = state._replace(optimiser=devices.placed(outer_optimiser(stage.config).init(state.learned), mesh))
-        update, before = compiled(stage.config, stage.recipe), step if stage.afresh else 0
-        while stage.pace.goes_on(step + 1 - before) and (stage.last is None or step < stage.last):
+    for stage in stages(solver, schedule, settings):
+        if stage.resets:
+            state = state._replace(optimiser=devices.place(outer_optimiser(stage.settings).init(state.learned), mesh))
+        update, before = compiled(solver=stage.solver, settings=stage.settings), step if stage.resets else 0
+        while stage.schedule.continues(step + 1 - before) and (stage.last is None or step < stage.last):
             step += 1
-            rate = stage.config.learning_rate * stage.pace.share(step - before)
-            state, figures = update(state, table, jax.random.fold_in(key, step), rate)
-            newest = devices.gathered(state.learned)
+            rate = stage.settings.learning_rate * stage.schedule.rate_at(step - before)
+            state, metrics = update(state, table, jax.random.fold_in(key, step), rate)
+            newest = devices.localise(state.learned)
             share = 1.0 / max(1.0, step - first + 1)
             mean = newest if step <= first else jax.tree.map(lambda m, x, s=share: m + s * (x - m), mean, newest)
-            stage.pace.look(step - before, newest.pairs())
-            yield step, mean.pairs(), figures
-
-
-def make_pace(config: DistillConfig, watch: Callable[[Pairs], float] | None = None) -> Pace:
-    """The pace that ``config`` asks for; ``watch`` gives the loss that tells when pairs have settled."""
-    steps = 0 if config.objective == "random" else config.given_steps
-    return Pace(steps, watch, falls=config.optimiser == "adam", budget=config.seconds)
+            stage.schedule.observe(step - before, newest.pairs())
+            yield Iterate(step, mean.pairs(), metrics)
 
 
 class Stage(NamedTuple):
     """Outer steps that share one compiled update."""
 
-    config: DistillConfig
-    recipe: Recipe
-    pace: Pace
+    solver: Solver
+    settings: OuterSettings
+    schedule: Schedule
     last: int | None = None
-    """Its last step; without one the pace says when it ends."""
-    afresh: bool = False
-    """The optimiser begins anew, and the pace counts from here."""
+    """Its last step; ``None``: the schedule decides."""
+    resets: bool = False
+    """Whether the optimiser is reset and the schedule counts from here."""
 
 
-def stages(config: DistillConfig, pace: Pace) -> Iterator[Stage]:
-    """An equal share of the steps for each of ``config.widths``, then for the recipe's own; then the polish."""
-    recipe = recipe_named(config.recipe)
-    for i, width in enumerate(config.widths, start=1):
-        last = (pace.steps or 0) * i // (len(config.widths) + 1)
-        yield Stage(config, dataclasses.replace(recipe, width=width), pace, last)
-    yield Stage(config, recipe, pace)
-    if config.polish:
-        polish = dataclasses.replace(config, solver="unroll", learning_rate=0.1 * config.learning_rate)
-        yield Stage(polish, recipe, Pace(config.polish, falls=config.optimiser == "adam"), afresh=True)
+def stages(solver: Solver, schedule: Schedule, settings: OuterSettings) -> Iterator[Stage]:
+    """An equal share of the steps for each of ``settings.widths`` and for the recipe's own width; then the polish."""
+    for i, width in enumerate(settings.widths, start=1):
+        last = (schedule.steps or 0) * i // (len(settings.widths) + 1)
+        yield Stage(solver.for_recipe(dataclasses.replace(solver.recipe, width=width)), settings, schedule, last)
+    yield Stage(solver, settings, schedule)
+    if settings.polish:
+        slower = dataclasses.replace(settings, learning_rate=0.1 * settings.learning_rate)
+        yield Stage(Unroll(solver.recipe), slower, Schedule(settings.polish, decays=schedule.decays), resets=True)

@@ -1,1 +1,25 @@
-"""Gymnasium environments, reference returns and rollouts."""
+"""Environments: make them, roll policies out, and normalise the returns.
+
+Public names:
+
+- :func:`play` rolls out a policy and returns the undiscounted return of each episode.
+- :func:`normalised_return` turns returns into D4RL scores.
+- :func:`reference_returns` and :class:`Reference` are the returns that score 0 and 100.
+- :func:`make` makes a Gymnasium environment and checks that potstill supports it.
+
+Example:
+    >>> import numpy as np
+    >>> from potstill.environments import normalised_return, play
+    >>> still = lambda observations: np.zeros((len(observations), 3))  # a policy: observations [L, S] to actions [L, A]
+    >>> returns = play(still, "Hopper-v5", seeds=np.arange(4))
+    >>> returns.shape, bool(normalised_return(returns, "Hopper-v5").mean() < 10.0)
+    ((4,), True)
+
+No import here loads Gymnasium or MuJoCo; the functions do when they make an environment.
+"""
+
+from potstill.environments.making import Environment, make
+from potstill.environments.references import Reference, normalised_return, reference_returns
+from potstill.environments.rollouts import Act, play
+
+__all__ = ["Act", "Environment", "Reference", "make", "normalised_return", "play", "reference_returns"]

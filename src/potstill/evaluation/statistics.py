@@ -1,58 +1,92 @@
-"""Summaries of per-episode returns: mean, spread, interquartile mean and bootstrap interval."""
+"""Statistics of episode returns: mean, standard deviation, interquartile mean and bootstrap interval."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias, TypedDict, overload
 
 import numpy as np
 from jaxtyping import Float
 
-from potstill.environments.registry import Reference, normalised, reference_returns
+from potstill.environments.references import Reference, normalised_return, reference_returns
+from potstill.runtime.files import JsonMapping
 
 RESAMPLES = 2000
 
+Result: TypeAlias = JsonMapping
+"""The content of a run's ``result.json``."""
 
-def interquartile_mean(values: Float[np.ndarray, "..."], axis: int | None = None) -> Any:
-    """Mean of the middle half of the values: a quarter (rounded down) cut from each end.
+
+class ScoreSummary(TypedDict):
+    """The scores of K policies in E episodes each, as results hold them. All but ``raw_mean`` are normalised."""
+
+    mean: float
+    std: float
+    """Over policies if there are several, else over episodes."""
+    std_over: str
+    """``"policies"`` or ``"episodes"``."""
+    iqm: float
+    """Interquartile mean."""
+    interval: tuple[float, float]
+    """95 % bootstrap interval of ``iqm``."""
+    policies: int
+    episodes: int
+    raw_mean: float
+    """Mean of the undiscounted returns."""
+    returns: list[list[float]]
+    """One list per policy, with one score per episode."""
+
+
+@overload
+def interquartile_mean(values: Float[np.ndarray, "..."], axis: None = None) -> np.float64: ...
+@overload
+def interquartile_mean(values: Float[np.ndarray, "..."], axis: int) -> np.ndarray: ...
+def interquartile_mean(values: Float[np.ndarray, "..."], axis: int | None = None) -> np.float64 | np.ndarray:
+    """Mean of the middle half of the values. A quarter of them, rounded down, is cut from each end.
 
     >>> import numpy as np
     >>> float(interquartile_mean(np.array([0.0, 1.0, 3.0, 100.0])))
     2.0
     """
-    ordered = np.sort(values, axis=axis) if axis is not None else np.sort(values, axis=None)
+    ordered = np.sort(values, axis=axis)
     axis = 0 if axis is None else axis
     count = ordered.shape[axis]
     cut = count // 4
-    return np.take(ordered, range(cut, count - cut), axis=axis).mean(axis=axis)
+    middle: np.float64 | np.ndarray = np.take(ordered, range(cut, count - cut), axis=axis).mean(axis=axis)
+    return middle
 
 
 def bootstrap_interval(returns: Float[np.ndarray, "K E"], *, share: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Percentile interval of the interquartile mean; students are drawn anew, then their episodes.
+    """Percentile bootstrap interval of the interquartile mean.
 
-    Two levels, because episodes of one student are not independent of each other.
+    Policies are resampled first and their episodes second, because episodes of one policy are not independent.
+
+    Args:
+        returns: of K policies in E episodes each.
+        share: the coverage of the interval.
+        seed: of the resampling.
     """
     rng = np.random.default_rng(seed)
-    students, episodes = returns.shape
-    who = rng.integers(students, size=(RESAMPLES, students, 1))
-    when = rng.integers(episodes, size=(RESAMPLES, students, episodes))
-    means = interquartile_mean(returns[who, when].reshape(RESAMPLES, -1), axis=1)
+    policies, episodes = returns.shape
+    drawn_policies = rng.integers(policies, size=(RESAMPLES, policies, 1))
+    drawn_episodes = rng.integers(episodes, size=(RESAMPLES, policies, episodes))
+    means = interquartile_mean(returns[drawn_policies, drawn_episodes].reshape(RESAMPLES, -1), axis=1)
     tail = (1.0 - share) / 2.0
     low, high = np.quantile(means, [tail, 1.0 - tail])
     return float(low), float(high)
 
 
-def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> dict[str, Any]:
-    """What results files hold of K policies × E episodes.
+def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> ScoreSummary:
+    """Normalise and summarise the returns of K policies in E episodes each.
 
     Args:
         returns: undiscounted.
-        reference: what is 0 and 100 of the normalised score, or the environment whose known returns are.
+        reference: the returns that are 0 and 100 of the normalised score, or an environment whose are known.
 
-    Returns:
-        normalised ``mean``, ``std`` (over policies where there are several, else over episodes),
-        ``iqm``, its 95 % ``interval``, ``raw_mean``, and ``returns``, normalised, policies × episodes.
+    >>> summary = summarise(np.array([[3234.3, 3234.3]]), "Hopper-v5")
+    >>> round(summary["mean"], 6), summary["std_over"]
+    (100.0, 'episodes')
     """
-    scores = normalised(returns, reference)
+    scores = normalised_return(returns, reference)
     spread = scores.mean(axis=1) if len(scores) > 1 else scores[0]
     return {
         "mean": float(scores.mean()),
@@ -67,11 +101,11 @@ def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> 
     }
 
 
-def reference_in(result: dict[str, Any]) -> Reference:
-    """What is 0 and 100 of the scores of a result; older ones do not say so themselves."""
+def reference_in(result: Result) -> Reference:
+    """The reference returns of a result. Older results do not hold them; those of the environment apply."""
     return Reference(**result["reference"]) if "reference" in result else reference_returns(result.get("env_id"))
 
 
-def return_label(result: dict[str, Any]) -> str:
-    """What the scores of a result are."""
+def return_label(result: Result) -> str:
+    """The label of a result's scores in tables and plots."""
     return "normalised return" if reference_in(result).source else "return"

@@ -1,29 +1,28 @@
-"""The dataset card of a Parquet export: what the pairs are, where they come from, how to train on them."""
+"""The dataset card of a Parquet export: what the pairs are, where they come from, and how to train on them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from potstill.distillate import Distillate
-from potstill.exports.papers import NOTE
+from potstill.exports.metadata import NOTE
 from potstill.students.recipe import Recipe
 from potstill.students.training import EPS_ROOT
 
 DATA_FILE = "data/train-00000-of-00001.parquet"
-STARTS = {  # other ones than the card's own
-    "antisymmetric": "starts from two half-wide networks subtracted",
-    "he": "starts from normal weights of variance 2 / fan-in",
-    "lecun": "starts from normal weights of variance 1 / fan-in",
-    "torch": "starts as PyTorch's layers do",
+INITIALISATIONS = {  # those that the code of the card does not use
+    "antisymmetric": "initialises the student as the difference of two networks of half the width",
+    "he": "initialises weights from a normal distribution with variance 2 / fan-in",
+    "lecun": "initialises weights from a normal distribution with variance 1 / fan-in",
+    "torch": "initialises layers as PyTorch does",
 }
 SIZES = (("n<1K", 1_000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000), ("100K<n<1M", 1_000_000))  # the Hub's names
 
 HEAD = """\
 ---
 pretty_name: {pretty_name}
-license: unknown  # yours to choose
+license: unknown  # choose one
 task_categories:
 - reinforcement-learning
 tags:
@@ -46,24 +45,24 @@ configs:
 CARD = """\
 {head}
 
-{pairs} (state, action) pairs, distilled from an offline reinforcement learning dataset. A fresh policy
-network trained on them by behavioural cloning imitates {model}.
+{pairs} (state, action) pairs, distilled from an offline reinforcement learning dataset. A student network
+that is trained on them by behavioural cloning imitates {model}.
 
 **{note}**
 
 | column | type | unit |
 |---|---|---|
-| `states` | {states} × float32 | the environment's own, not standardised |
-| `actions` | {actions} × float32 | the environment's own, not scaled |{weights_row}
+| `states` | {states} × float32 | that of the environment, not standardised |
+| `actions` | {actions} × float32 | that of the environment, not scaled |{weights_row}
 
-The normaliser of the states (`state_mean`, `state_scale`), the action bounds (`action_low`,
-`action_high`), the recipe and all metadata are JSON under `potstill` in the Parquet file's own metadata.
+The metadata of the Parquet file hold, as JSON under the key `potstill`, the normaliser of the states
+(`state_mean`, `state_scale`), the action bounds (`action_low`, `action_high`), the recipe and all other metadata.
 
-## Where it comes from
+## Source
 
 {facts}
 
-Made by
+The command that made it:
 
     {command}
 
@@ -71,28 +70,28 @@ Made by
 
 1. Standardise the states: subtract `state_mean`, divide by `state_scale`.
 2. Scale the actions from [`action_low`, `action_high`] to [−1, 1].{beyond}
-3. Take {networks} with {hidden} hidden layers of {width} units and tanh at {its} output. Start from
-   orthogonal weights with gain √2 and zero biases.
-4. Take {steps} steps of {rule} on the mean squared error of all pairs at once{weighed}, with learning rate
+3. Use {networks} with {hidden} hidden layers of {width} units and a tanh on {its} output. Initialise the weights
+   orthogonally with gain √2{output_gain}, and the biases with zeros.
+4. Take {steps} steps of {rule} on the mean squared error of all pairs at once{weighted}, with learning rate
    {learning_rate}{and_momentum}.{deviation}
-5. When it acts, standardise what it observes in the same way and scale its output back to the bounds.
+5. To act, standardise observations in the same way and scale the output back to the bounds.
 
-One student's return varies with its random start; the mean action of ten is steadier. In Python:
+The return of one student depends on its random initialisation; the mean action of ten students varies less. In Python:
 
 ```python
 {code}```
 
-{licence} The licence of the original dataset may bind
-what is made from it.
+{licence} The licence of the original dataset may also apply
+to data derived from it.
 """
 
-BEYOND = """ Do not clip them: {count} of the pairs aim beyond
-   the bounds, so that students, whose tanh keeps within them, come near enough in so few steps."""
+OUTSIDE_BOUNDS = """ Do not clip them: {count} of the pairs have
+   targets outside the bounds. They bring students closer to the bounds in few steps; the tanh keeps actions inside."""
 
 LICENCE = """\
 ## Licence
 
-None is chosen yet: set `license` at the head of this file."""
+No licence is chosen yet: set `license` in the head of this file."""
 
 CODE = """\
 import json
@@ -102,9 +101,9 @@ import torch
 from torch import nn
 
 table = pyarrow.parquet.read_table("{file}")
-papers = json.loads(table.schema.metadata[b"potstill"])
-mean, scale = torch.tensor(papers["state_mean"]), torch.tensor(papers["state_scale"])
-low, high = torch.tensor(papers["action_low"]), torch.tensor(papers["action_high"])
+metadata = json.loads(table.schema.metadata[b"potstill"])
+mean, scale = torch.tensor(metadata["state_mean"]), torch.tensor(metadata["state_scale"])
+low, high = torch.tensor(metadata["action_low"]), torch.tensor(metadata["action_high"])
 states, actions = (torch.tensor(table[name].to_pylist()) for name in ("states", "actions"))
 x, y = (states - mean) / scale, (actions - low) / (high - low) * 2 - 1
 {weights_line}
@@ -137,11 +136,11 @@ def policy(observation):
 """
 
 
-GAIN_LINE = "    nn.init.orthogonal_(layer.weight, gain={gain:g} * 2**0.5)  # the last one starts larger\n"
+GAIN_LINE = "    nn.init.orthogonal_(layer.weight, gain={gain:g} * 2**0.5)  # the output layer\n"
 
 
 def head(title: str, rows: int, tags: Iterable[str], configs: str = "") -> str:
-    """The YAML head of a card, as the Hub reads it, and its title."""
+    """The head of a dataset card: YAML that the Hub reads, and the title."""
     return HEAD.format(
         pretty_name=json.dumps(title),  # a JSON string is a YAML string
         tags="\n".join(f"- {tag}" for tag in ("offline-reinforcement-learning", *tags, "potstill")),
@@ -151,21 +150,17 @@ def head(title: str, rows: int, tags: Iterable[str], configs: str = "") -> str:
     )
 
 
-def listed(facts: Mapping[str, Any]) -> str:
-    """Facts as a list in Markdown, each in one line."""
-    return "\n".join(f"- {label}: {_line(value)}" for label, value in facts.items())
+def listed(facts: Mapping[str, object]) -> str:
+    """Format facts as a Markdown list, one line each."""
+    return "\n".join(f"- {label}: {_one_line(value)}" for label, value in facts.items())
 
 
 def card(distillate: Distillate) -> str:
-    """Markdown with the YAML head that the Hugging Face Hub reads."""
+    """The dataset card of a distillate: Markdown with the YAML head that the Hugging Face Hub reads."""
     recipe, metadata = distillate.recipe, distillate.metadata
     states, actions = distillate.states.shape[1], distillate.actions.shape[1]
     title = f"{_name(metadata['dataset'])}, distilled to {len(distillate)} pairs"
-    training = _training(recipe)
-    sizes = [states, *[recipe.width] * (recipe.layers - 1), actions]
-    learned = distillate.weights is not None
-    loss = "(weights[:, None] * (network(x) - y) ** 2).mean()" if learned else "nn.functional.mse_loss(network(x), y)"
-    line = 'weights = torch.tensor(table["weights"].to_pylist())\n' if learned else ""
+    weighted = distillate.weights is not None
     return CARD.format(
         head=head(title, len(distillate), TAGS, CONFIGS.format(file=DATA_FILE)),
         licence=LICENCE,
@@ -175,33 +170,42 @@ def card(distillate: Distillate) -> str:
         states=states,
         actions=actions,
         facts=listed(_facts(distillate)),
-        command=_line(metadata.get("command", "potstill distill")),
+        command=_one_line(metadata.get("command", "potstill distill")),
         networks="a ReLU network" if recipe.towers == 1 else f"the mean of {recipe.towers} ReLU networks",
         its="its" if recipe.towers == 1 else "their mean",
         hidden=recipe.layers - 1,
         width=recipe.width,
+        output_gain="" if recipe.output_gain == 1.0 else f" ({recipe.output_gain:g} √2 in the output layer)",
         deviation=_deviation(recipe),
-        beyond=BEYOND.format(count=distillate.beyond_bounds) if distillate.beyond_bounds else "",
-        weights_row="\n| `weights` | float32 | how much a pair counts, 1 on average |" if learned else "",
-        weighed=", each times its weight" if learned else "",
-        code=CODE.format(
-            file=DATA_FILE,
-            sizes=tuple(sizes),
-            towers=recipe.towers,
-            loss=loss,
-            weights_line=line,
-            gain_line="" if recipe.output_gain == 1.0 else GAIN_LINE.format(gain=recipe.output_gain),
-            **training,
-        ),
-        **training,
+        beyond=OUTSIDE_BOUNDS.format(count=distillate.beyond_bounds) if distillate.beyond_bounds else "",
+        weights_row="\n| `weights` | float32 | weight of the pair in the loss, 1 on average |" if weighted else "",
+        weighted=", each multiplied by its weight" if weighted else "",
+        code=_code(distillate),
+        **_training(recipe),
     )
 
 
-def _training(recipe: Recipe) -> dict[str, Any]:
-    """A student's training, in words and in PyTorch."""
+def _code(distillate: Distillate) -> str:
+    """PyTorch code that trains a student on the pairs."""
+    recipe, weighted = distillate.recipe, distillate.weights is not None
+    sizes = (distillate.states.shape[1], *[recipe.width] * (recipe.layers - 1), distillate.actions.shape[1])
+    loss = "(weights[:, None] * (network(x) - y) ** 2).mean()" if weighted else "nn.functional.mse_loss(network(x), y)"
+    return CODE.format(
+        file=DATA_FILE,
+        sizes=sizes,
+        towers=recipe.towers,
+        loss=loss,
+        weights_line='weights = torch.tensor(table["weights"].to_pylist())\n' if weighted else "",
+        gain_line="" if recipe.output_gain == 1.0 else GAIN_LINE.format(gain=recipe.output_gain),
+        **_training(recipe),
+    )
+
+
+def _training(recipe: Recipe) -> dict[str, str]:
+    """The training of a student, in words and in PyTorch."""
     rate, momentum = recipe.learning_rate, recipe.momentum
     rate = rate if recipe.optimiser == "adam" else rate * recipe.towers
-    words = {"steps": recipe.steps, "learning_rate": rate}
+    words = {"steps": str(recipe.steps), "learning_rate": str(rate)}
     if recipe.optimiser == "adam":
         rule = f"Adam(towers.parameters(), lr={rate}, eps={EPS_ROOT**0.5})"
         return {**words, "rule": "Adam", "and_momentum": "", "torch_rule": rule}
@@ -223,15 +227,15 @@ def _facts(distillate: Distillate) -> dict[str, str]:
     }
 
 
-def _name(source: Any) -> str:
-    """What a dataset or a teacher is called."""
+def _name(source: object) -> str:
+    """The name of a dataset or a teacher."""
     if isinstance(source, dict):
         source = source.get("name") or source.get("algorithm") or "unnamed"
-    return _line(source)
+    return _one_line(source)
 
 
-def _origin(source: Any) -> str:
-    """A dataset or a teacher in words: its name, its rows or updates, its hash."""
+def _origin(source: object) -> str:
+    """A dataset or a teacher in words: its name, its number of rows or updates, and its hash."""
     words = [_name(source)]
     if isinstance(source, dict):
         words += [f"{source[key]:,} {key}" for key in ("rows", "updates") if isinstance(source.get(key), int)]
@@ -239,13 +243,13 @@ def _origin(source: Any) -> str:
     return ", ".join(words)
 
 
-def _line(text: Any) -> str:
+def _one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
 def _deviation(recipe: Recipe) -> str:
     """What a recipe does that neither the steps nor the code of the card do."""
-    words = [STARTS[recipe.start]] if recipe.start in STARTS else []
+    words = [INITIALISATIONS[recipe.initialisation]] if recipe.initialisation in INITIALISATIONS else []
     if recipe.residual:
         words.append("adds the first hidden layer to the last")
     if recipe.sampled:

@@ -1,7 +1,7 @@
 """HDF5 in D4RL's layout.
 
-Every row terminates and none times out: readers that pair a row with the next one then know that nothing
-follows it, and readers that drop rows that time out drop none. (D4RL's own rule always loses the last row.)
+Every row terminates and none times out. Readers that pair each row with the next one then know that the next row
+does not follow, and readers that drop rows that time out drop none. (D4RL's own reader always loses the last row.)
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import numpy as np
 
 from potstill.data.formats.d4rl import write_d4rl
 from potstill.distillate import Distillate
-from potstill.exports.papers import papers
+from potstill.exports.base import ExportFormat
+from potstill.exports.metadata import export_metadata
 
 
 def write(distillate: Distillate, path: Path) -> None:
-    """Write rows with rewards of zero; the papers are JSON in the attribute ``card``."""
+    """Write the pairs as rows with zero rewards, and the metadata as JSON in the attribute ``card``."""
     rows = len(distillate)
     columns = {
         "observations": distillate.states,
@@ -25,4 +26,7 @@ def write(distillate: Distillate, path: Path) -> None:
         "terminals": np.ones(rows, np.bool_),
         "timeouts": np.zeros(rows, np.bool_),
     }
-    write_d4rl(path, columns, env_id=distillate.env_id, card=papers(distillate))
+    write_d4rl(path, columns, env_id=distillate.env_id, card=export_metadata(distillate))
+
+
+FORMAT = ExportFormat(write, suffixes=(".hdf5", ".h5"), steps_only=True)

@@ -1,37 +1,38 @@
-"""A Minari dataset, written by Minari's own storage.
+"""Minari datasets, written by Minari's own storage.
 
-An episode of Minari has one observation more than actions. Nothing is known of the state after a distilled
-pair, so that its episode holds the state twice, and terminates.
+An episode of Minari has one more observation than actions. The state after a distilled pair is unknown, so the
+episode of a pair holds its state twice and terminates.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from potstill.data.bounds import ActionBounds
 from potstill.distillate import Distillate
 from potstill.errors import PotstillError
-from potstill.exports.papers import NOTE, papers
+from potstill.exports.base import ExportFormat
+from potstill.exports.metadata import NOTE, export_metadata
 
 DATASET_ID = re.compile(r"[-\w]+-v\d+")
 
 
 def write(distillate: Distillate, path: Path) -> None:
-    """Write one episode a pair; the papers are in the dataset's metadata, under ``potstill``."""
+    """Write each pair as an episode, and the metadata under ``potstill`` in the metadata of the dataset."""
     if not DATASET_ID.fullmatch(path.name):
         raise PotstillError(
-            f"'{path.name}' cannot name a Minari dataset: letters, digits, - and _, then -v0, are needed"
+            f"'{path.name}' is no id of a Minari dataset: use letters, digits, - and _, and end it in -v0"
         )
     metadata = {
         "algorithm_name": f"potstill: {distillate.metadata['objective']}, {distillate.metadata['solver']}",
         "description": NOTE + " The second observation of an episode repeats the first; rewards are zero.",
-        "potstill": papers(distillate),
+        "potstill": export_metadata(distillate),
     }
     episodes = (
         {
@@ -51,26 +52,26 @@ def write(distillate: Distillate, path: Path) -> None:
 
 def write_dataset(
     path: Path,
-    episodes: Iterable[dict[str, Any]],
+    episodes: Iterable[Mapping[str, ArrayLike]],
     bounds: ActionBounds,
-    env_spec: Any,
-    metadata: dict[str, Any],
+    env_spec: object,
+    metadata: Mapping[str, object],
 ) -> None:
-    """Write a Minari dataset, whose id is the last part of ``path``.
+    """Write a Minari dataset. Its id is the last part of ``path``.
 
     Args:
         path: the folder to make.
-        episodes: columns by Minari's names: T + 1 observations, T of the others.
-        bounds: of the actions.
-        env_spec: of the environment, or ``None``.
-        metadata: what else the dataset's metadata hold.
+        episodes: the columns of each episode, by Minari's names: T + 1 observations, and T of every other column.
+        bounds: the action bounds.
+        env_spec: Gymnasium's specification of the environment, or ``None``.
+        metadata: further metadata of the dataset.
     """
     from gymnasium.spaces import Box
     from minari import __version__
     from minari.data_collector import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
 
-    path = path.resolve()  # Minari joins a relative one to itself
+    path = path.resolve()  # Minari joins a relative path to itself
     path.mkdir()
     rest = iter(episodes)
     first = next(rest)
@@ -82,3 +83,6 @@ def write_dataset(
     )
     storage.update_metadata({"dataset_id": path.name, "minari_version": __version__, **metadata})
     storage.update_episodes(EpisodeBuffer(**episode) for episode in itertools.chain([first], rest))
+
+
+FORMAT = ExportFormat(write, package="minari", extra="minari", steps_only=True)

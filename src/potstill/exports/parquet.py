@@ -1,20 +1,20 @@
-"""Parquet: one file, or a folder that the Hugging Face Hub takes as a dataset, with its card."""
+"""Parquet: one file, or a folder with a dataset card that the Hugging Face Hub takes as a dataset."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from potstill.distillate import Distillate
+from potstill.exports.base import ExportFormat
 from potstill.exports.card import DATA_FILE, card
-from potstill.exports.papers import papers
+from potstill.exports.metadata import export_metadata
 
 
 def write(distillate: Distillate, path: Path) -> None:
-    """Write columns ``states``, ``actions``, learned ``weights`` if any; the papers are JSON in its metadata."""
+    """Write states, actions and learned weights if any as columns; metadata as JSON under ``potstill``."""
     if path.suffix == ".parquet":
         _write_table(distillate, path)
         return
@@ -27,15 +27,18 @@ def _write_table(distillate: Distillate, path: Path) -> None:
     import pyarrow
     from pyarrow.parquet import write_table
 
-    columns = {"states": _rows(distillate.states), "actions": _rows(distillate.actions)}
+    columns = {"states": _list_column(distillate.states), "actions": _list_column(distillate.actions)}
     if distillate.weights is not None:
         columns["weights"] = pyarrow.array(distillate.weights)
-    metadata = {"potstill": json.dumps(papers(distillate))}
+    metadata = {"potstill": json.dumps(export_metadata(distillate))}
     write_table(pyarrow.table(columns).replace_schema_metadata(metadata), path)
 
 
-def _rows(array: np.ndarray) -> Any:
-    """A column whose rows are lists of one known length."""
+def _list_column(array: np.ndarray) -> object:
+    """A column in which every row is a list of fixed length."""
     import pyarrow
 
     return pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(array.ravel()), array.shape[1])
+
+
+FORMAT = ExportFormat(write, suffixes=(".parquet",), package="pyarrow", extra="arrow")

@@ -1,23 +1,22 @@
-"""Multilayer perceptrons in JAX: how students, teachers and critics start and what they compute."""
+"""Multilayer perceptrons in JAX: initialisation and forward passes of students, teachers and critics."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.networks.policy import Residual, Towers
+from potstill.networks.policy import Layer, Residual, Towers
 
-Params = list[dict[str, Any]]  # one {"weight": [in, out], "bias": [out]} a layer, input to output
+Params = list[Layer]  # one {"weight": [in, out], "bias": [out]} per layer, from input to output
 GAIN = 2.0**0.5
 OUTPUT_RANGE, HIDDEN_BIAS = 3e-3, 0.1  # of :func:`init_uniform`
 
 
-def _flatten(layers: list[dict[str, Any]]) -> tuple[tuple[Any, ...], None]:
+def _flatten(layers: list[Layer]) -> tuple[tuple[Layer, ...], None]:
     return tuple(layers), None
 
 
@@ -26,7 +25,7 @@ jax.tree_util.register_pytree_node(Towers, _flatten, lambda _, layers: Towers(la
 
 
 def orthogonal(normal: Float[Array, "in out"]) -> Float[Array, "in out"]:
-    """Orthonormal rows or columns (whichever are fewer), times √2, from a matrix of normal numbers."""
+    """Orthonormal rows or columns (whichever are fewer), times √2, from a matrix of standard normal numbers."""
     tall = normal.shape[0] >= normal.shape[1]
     q, r = jnp.linalg.qr(normal if tall else normal.T)
     q = q * jnp.sign(jnp.diagonal(r))  # makes the distribution uniform
@@ -34,7 +33,7 @@ def orthogonal(normal: Float[Array, "in out"]) -> Float[Array, "in out"]:
 
 
 def init_mlp(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
-    """Orthogonal weights with gain √2 and zero biases, the paper's start.
+    """Orthogonal weights with gain √2 and zero biases, the paper's initialisation.
 
     Args:
         key: draws the weights.
@@ -45,7 +44,7 @@ def init_mlp(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
 
 
 def init_uniform(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
-    """Uniform start by fan-in with biases of 0.1, the last layer within ±0.003: usual for actors and critics."""
+    """Uniform weights by fan-in, biases of 0.1 and a last layer within ±0.003, as is usual for actors and critics."""
     drawn = jax.random.uniform(key, (_numbers(sizes),), minval=-1.0, maxval=1.0)
     *hidden, last = _matrices(drawn, sizes)
     params = [{"weight": x * len(x) ** -0.5, "bias": jnp.full(x.shape[1], HIDDEN_BIAS)} for x in hidden]
@@ -67,7 +66,7 @@ def init_torch(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
 
 
 def _numbers(sizes: tuple[int, ...]) -> int:
-    """How many weights a network has. All are drawn at once: each draw costs half a second to compile."""
+    """The number of weights. All are drawn at once, because each draw takes half a second to compile."""
     return sum(a * b for a, b in itertools.pairwise(sizes))
 
 
@@ -83,11 +82,12 @@ def _cut(drawn: Float[Array, " W"], shapes: list[tuple[int, int]]) -> list[Float
 def init_stack(init: Callable[..., Params], key: PRNGKeyArray, sizes: tuple[int, ...], count: int) -> Params:
     """``count`` networks of one shape, stacked on the first axis of every array."""
     networks = [init(part, sizes) for part in jax.random.split(key, count)]
-    return jax.tree.map(lambda *parts: jnp.stack(parts), *networks)
+    stacked: Params = jax.tree.map(lambda *parts: jnp.stack(parts), *networks)
+    return stacked
 
 
 def layer_inputs(params: Params, x: Float[Array, "*B in"]) -> list[Float[Array, "*B _"]]:
-    """What each layer of a ReLU network gets; of :class:`Residual` layers the last gets the first's output as well."""
+    """The input of each layer of a ReLU network. Residual networks add the first output to the last input."""
     inputs = [x]
     for layer in params[:-1]:
         inputs.append(jax.nn.relu(inputs[-1] @ layer["weight"] + layer["bias"]))
@@ -97,10 +97,12 @@ def layer_inputs(params: Params, x: Float[Array, "*B in"]) -> list[Float[Array, 
 
 
 def apply_mlp(params: Params, x: Float[Array, "*B in"]) -> Float[Array, "*B out"]:
-    """ReLU network without output activation; of :class:`Towers` their mean."""
+    """ReLU network without output activation; the mean over :class:`Towers`."""
     if isinstance(params, Towers):
-        return jax.vmap(apply_mlp, (0, None))(list(params), x).mean(axis=0)
-    return layer_inputs(params, x)[-1] @ params[-1]["weight"] + params[-1]["bias"]
+        outputs: Array = jax.vmap(apply_mlp, (0, None))(list(params), x)
+        return outputs.mean(axis=0)
+    output: Array = layer_inputs(params, x)[-1] @ params[-1]["weight"] + params[-1]["bias"]
+    return output
 
 
 def layer_norm(x: Float[Array, "*B H"]) -> Float[Array, "*B H"]:
@@ -117,7 +119,8 @@ def apply_critic(
     for layer in params[:-1]:
         x = jax.nn.relu(x @ layer["weight"] + layer["bias"])
         x = layer_norm(x) if normed else x
-    return (x @ params[-1]["weight"] + params[-1]["bias"])[..., 0]
+    values: Array = x @ params[-1]["weight"] + params[-1]["bias"]
+    return values[..., 0]
 
 
 def apply_critics(

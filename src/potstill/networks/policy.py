@@ -1,4 +1,4 @@
-"""Policies as plain arrays: what acts in an environment, on disk and in memory, without JAX."""
+"""Policies as plain NumPy arrays, on disk and in memory, without JAX."""
 
 from __future__ import annotations
 
@@ -8,34 +8,37 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError, unknown
 from potstill.runtime import storage
+from potstill.runtime.files import JsonObject, StrPath
 
-Layers = list[dict[str, Any]]  # [{"weight": [in, out], "bias": [out]}, ...]
-
-
-class Residual(list[dict[str, Any]]):
-    """Layers of which the first's output is added to the last hidden one's: those between are a residual block."""
+Layer = dict[str, Any]  # {"weight": [in, out], "bias": [out]}
+Layers = list[Layer]
 
 
-class Towers(list[dict[str, Any]]):
-    """Layers of several networks side by side, stacked on the first axis of each array; outputs are averaged."""
+class Residual(list[Layer]):
+    """Layers of a network that adds the output of the first hidden layer to that of the last one."""
+
+
+class Towers(list[Layer]):
+    """Layers of several networks, stacked on the first axis of each array, whose outputs are averaged."""
 
 
 Head = Literal["tanh", "gaussian", "tanh_gaussian"]
 LOG_STD_RANGE = (-20.0, 2.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Policy:
     """A ReLU network from raw observations to bounded actions.
 
-    It has a skip where its layers are :class:`Residual`, and is the mean of several where they are :class:`Towers`.
+    With :class:`Residual` layers it has a skip connection, and with :class:`Towers` it is the mean of several networks.
 
-    By ``head``, with mean and log-std from the last layer and ε of unit variance:
+    The head defines the sampled action, with mean and log-std from the last layer and ε of unit variance:
 
     =================  ==================================================
     ``tanh``           tanh(mean), without noise
@@ -43,7 +46,7 @@ class Policy:
     ``tanh_gaussian``  tanh(mean + std ε)
     =================  ==================================================
 
-    The mean action is tanh(mean); all are then scaled from [-1, 1] to the bounds.
+    The mean action is tanh(mean). Actions are then scaled from [-1, 1] to the bounds.
     """
 
     layers: Layers
@@ -51,22 +54,28 @@ class Policy:
     action_bounds: ActionBounds
     head: Head = "tanh"
 
-    def _output(self, observations: Any) -> np.ndarray:
+    def __repr__(self) -> str:
+        sizes = "-".join(str(layer["weight"].shape[-2]) for layer in self.layers)
+        towers = f", {len(self.layers[0]['weight'])} towers" if isinstance(self.layers, Towers) else ""
+        return f"Policy({sizes}-{self.layers[-1]['weight'].shape[-1]}{towers}, {self.head} head)"
+
+    def _output(self, observations: ArrayLike) -> np.ndarray:
         raw = np.asarray(observations, np.float32)
         if raw.shape[-1] != len(self.normaliser.mean):
-            raise PotstillError(f"an observation of {raw.shape[-1]} numbers, {len(self.normaliser.mean)} are needed")
+            raise PotstillError(f"an observation of {raw.shape[-1]} components: {len(self.normaliser.mean)} are needed")
         if isinstance(self.layers, Towers):
             flat = self.normaliser(raw).reshape(-1, raw.shape[-1])
-            beside = [{"weight": layer["weight"], "bias": layer["bias"][:, None]} for layer in self.layers]
-            return _through(beside, flat).mean(axis=0).reshape(*raw.shape[:-1], -1)
-        return _through(self.layers, self.normaliser(raw))
+            stacked = [{"weight": layer["weight"], "bias": layer["bias"][:, None]} for layer in self.layers]
+            mean: np.ndarray = _forward(stacked, flat).mean(axis=0)
+            return mean.reshape(*raw.shape[:-1], -1)
+        return _forward(self.layers, self.normaliser(raw))
 
-    def __call__(self, observations: Any) -> np.ndarray:
+    def __call__(self, observations: ArrayLike) -> np.ndarray:
         """Mean actions [..., A] for raw observations [..., S]."""
         output = self._output(observations)
         return self.action_bounds.from_unit(np.tanh(output[..., : len(self.action_bounds)]))
 
-    def sample(self, observations: Any, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, observations: ArrayLike, rng: np.random.Generator) -> np.ndarray:
         """Sampled actions [..., A]; a ``tanh`` policy has no noise and returns its mean action."""
         output = self._output(observations)
         size = len(self.action_bounds)
@@ -77,50 +86,57 @@ class Policy:
             return self.action_bounds.from_unit(np.clip(np.tanh(output[..., :size]) + noise, -1.0, 1.0))
         return self.action_bounds.from_unit(np.tanh(output[..., :size] + noise))
 
-    def save(self, path: Path | str, metadata: dict[str, Any] | None = None) -> Path:
+    def save(self, path: Path | str, metadata: JsonObject | None = None) -> Path:
         """Write this policy as a ``.safetensors`` file."""
-        return storage.save(path, "policy", self.arrays(), self.papers() | (metadata or {}))
+        return storage.save(path, "policy", self.arrays(), self.kind_metadata() | (metadata or {}))
 
-    def papers(self) -> dict[str, Any]:
-        """What the arrays do not say, as it is stored."""
+    def kind_metadata(self) -> JsonObject:
+        """The head and the kind of network, which the arrays do not show, as files hold them."""
         kinds = {"residual": Residual, "towers": Towers}
         return {"head": self.head, **{name: True for name, kind in kinds.items() if isinstance(self.layers, kind)}}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All arrays under flat names, as they are stored."""
+        """All arrays under flat names, as files hold them."""
         named = {f"layers.{i}.{k}": np.asarray(v) for i, layer in enumerate(self.layers) for k, v in layer.items()}
         bounds = {"action_low": self.action_bounds.low, "action_high": self.action_bounds.high}
         return {**named, **bounds, "state_mean": self.normaliser.mean, "state_scale": self.normaliser.scale}
 
 
-def _through(layers: Layers, x: np.ndarray) -> np.ndarray:
-    """What one network puts out."""
+def _forward(layers: Layers, x: np.ndarray) -> np.ndarray:
+    """The output of one network."""
     inputs = [x]
     for layer in layers[:-1]:
         inputs.append(np.maximum(inputs[-1] @ layer["weight"] + layer["bias"], 0.0))
     last = inputs[1] + inputs[-1] if isinstance(layers, Residual) else inputs[-1]
-    return last @ layers[-1]["weight"] + layers[-1]["bias"]
+    output: np.ndarray = last @ layers[-1]["weight"] + layers[-1]["bias"]
+    return output
 
 
-def from_arrays(arrays: dict[str, np.ndarray], papers: dict[str, Any], path: Path | str) -> Policy:
-    """Rebuild a policy from :meth:`Policy.arrays` and :meth:`Policy.papers`, checking that its layers fit together."""
-    head = papers.get("head", "tanh")
+def from_arrays(arrays: dict[str, np.ndarray], metadata: JsonObject, path: StrPath) -> Policy:
+    """Rebuild a policy from :meth:`Policy.arrays` and :meth:`Policy.kind_metadata`.
+
+    Raises:
+        PotstillError: an array is missing, or the layers do not fit together.
+    """
+    head = metadata.get("head", "tanh")
     if head not in get_args(Head):
         raise unknown("policy head", str(head), get_args(Head))
-    towers = bool(papers.get("towers"))
+    towers = bool(metadata.get("towers"))
     _check_shapes(arrays, path, towers)
     count = sum(name.startswith("layers.") and name.endswith(".weight") for name in arrays)
-    layers = [{k: storage.need(arrays, f"layers.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)]
+    layers = [
+        {k: storage.require_array(arrays, f"layers.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)
+    ]
     names = ("state_mean", "state_scale", "action_low", "action_high")
-    mean, scale, low, high = (storage.need(arrays, name, path) for name in names)
+    mean, scale, low, high = (storage.require_array(arrays, name, path) for name in names)
     if towers and len({len(array) for layer in layers for array in layer.values()}) > 1:
-        raise PotstillError(f"{path}: its layers are of different numbers of towers")
+        raise PotstillError(f"{path}: its layers have different numbers of towers")
     sizes = [layer["weight"].shape[-2:] for layer in layers]
     outputs = len(low) * (1 if head == "tanh" else 2)
     joins = [len(mean), *(out for _, out in sizes)]
     if not layers or any(size[0] != before for size, before in zip(sizes, joins, strict=False)) or joins[-1] != outputs:
         raise PotstillError(f"{path}: layers {sizes} do not lead from {len(mean)} states to {outputs} outputs")
-    if papers.get("residual"):
+    if metadata.get("residual"):
         if len(layers) < 3 or len(set(joins[1:-1])) > 1:
             raise PotstillError(f"{path}: a residual block needs two hidden layers or more, of one width")
         layers = Residual(layers)
@@ -129,24 +145,24 @@ def from_arrays(arrays: dict[str, np.ndarray], papers: dict[str, Any], path: Pat
     )
 
 
-def _check_shapes(arrays: dict[str, np.ndarray], path: Path | str, towers: bool) -> None:
-    """Raise unless all are floating-point, with the axes of their kind, and of the policy's fit their twins."""
+def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) -> None:
+    """Raise unless all arrays are floating-point with the right axes, and biases and bounds fit their counterparts."""
     for name, array in arrays.items():
         stacked = name.startswith("critics.") or (towers and name.startswith("layers."))
         axes = 1 + name.endswith(".weight") + stacked
-        # Other types than NumPy's own are not floating-point to it, and may hold NaN unseen.
+        # To NumPy, types that are not its own are not floating-point, and could hold NaN undetected.
         if array.dtype.kind != "f" or array.ndim != axes or not array.size:
             found = f"{array.dtype} of shape {array.shape}"
             raise PotstillError(f"{path}: array '{name}' is {found}, not floating-point numbers on {axes} axes")
     pairs = [("state_scale", "state_mean"), ("action_high", "action_low")]
     pairs += [(name, name.replace("bias", "weight")) for name in arrays if re.fullmatch(r"layers\.\d+\.bias", name)]
     for name, twin in pairs:
-        found, wanted = (storage.need(arrays, part, path).shape[-1] for part in (name, twin))
+        found, wanted = (storage.require_array(arrays, part, path).shape[-1] for part in (name, twin))
         if found != wanted:
             raise PotstillError(f"{path}: array '{name}' holds {found} numbers, '{twin}' asks for {wanted}")
 
 
-def load_policy(path: Path | str) -> Policy:
+def load_policy(path: StrPath) -> Policy:
     """Read a policy file, or the policy of a teacher file."""
     kind = storage.kind_of(path)
     arrays, metadata = storage.load(path, kind if kind in ("policy", "teacher") else "policy")

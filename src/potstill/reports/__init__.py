@@ -1,4 +1,4 @@
-"""Tables, plots, pages and renders: all read results; ``dataset.py`` alone computes any, the figures of data."""
+"""Tables, plots and pages of results, and the statistics of datasets."""
 
 from potstill.reports.tables import print_offline, print_scores, report_distillation
 

@@ -1,47 +1,53 @@
-"""The figures of a dataset, as plain values: what ``potstill inspect`` keeps, prints and draws."""
+"""Statistics of a dataset: what ``potstill inspect`` saves, prints and draws."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal, cast
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from potstill.bundled import BUNDLED, bundled_names
 from potstill.data.blocks import blocks
-from potstill.data.selection import episode_sample
+from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
-from potstill.environments.registry import REFERENCES, make, normalised, reference_returns
+from potstill.environments.making import make
+from potstill.environments.references import REFERENCES, normalised_return, reference_returns
 from potstill.errors import PotstillError
-from potstill.runtime.run_folder import read_json
+from potstill.reports.schema import (
+    ActionStatistics,
+    ColumnRange,
+    Coverage,
+    DatasetScores,
+    DatasetStatistics,
+    EnvironmentMatch,
+    EpisodeEnds,
+    ValueSummary,
+)
+from potstill.runtime.files import read_json
 
-RANGE = ("min", "mean", "std", "max")
+RANGE: tuple[Literal["min"], Literal["mean"], Literal["std"], Literal["max"]] = ("min", "mean", "std", "max")
 BINS = 30
-CELLS = 20  # along each of the two first principal components
-SAMPLE = 2000  # states whose distances are taken, drawn with a fixed seed
-LOOKED_AT = 300_000  # rows of a mapped dataset
+CELLS = 20  # along each of the first two principal components
+SAMPLED_STATES = 2000  # whose distances are computed, drawn with a fixed seed
+EXAMINED_ROWS = 300_000  # at most, of a mapped dataset
 NEIGHBOUR = 10
-VARIANCE = 0.95  # kept by the effective dimension
-AT_BOUND = 0.005  # of the width between the bounds: |a| ≥ 0.99 where they are ±1
+VARIANCE = 0.95  # that the effective dimension explains
+AT_BOUND = 0.005  # of the width between the bounds: |a| ≥ 0.99 for bounds of ±1
 
 
-def figures_of(data: Transitions) -> dict[str, Any]:
-    """Everything ``potstill inspect`` says of a dataset but the warnings.
+def dataset_statistics(data: Transitions) -> DatasetStatistics:
+    """Compute the statistics of a dataset.
 
-    Returns:
-        A JSON-like dictionary: sizes, ``returns``, ``lengths`` and ``ends`` of the episodes, ``columns``
-        (range of each component), ``actions`` (use of the bounds), ``coverage`` of the state space,
-        ``environment``, ``scores``, ``normaliser``, ``sha256``, ``card``.
+    For a mapped dataset, returns, lengths and ends of episodes are computed from all rows. The other statistics are
+    computed from at most 300,000 rows: whole episodes, drawn with a fixed seed.
 
     >>> from potstill import load_dataset
-    >>> figures = figures_of(load_dataset("hopper-medium-replay"))
-    >>> figures["episodes"], figures["coverage"]["components"]
+    >>> statistics = dataset_statistics(load_dataset("hopper-medium-replay"))
+    >>> statistics["episodes"], statistics["coverage"]["components"]
     (1100, 8)
-
-    Of a mapped dataset, returns, lengths and ends are of all rows; ranges, use of the bounds, copies and
-    coverage are of ``looked_at`` rows, whole episodes drawn with a fixed seed.
     """
-    returns, seen = data.episode_returns(), episode_sample(data, LOOKED_AT)
+    returns, seen = data.episode_returns(), sample_episodes(data, EXAMINED_ROWS)
     return {
         "kind": "dataset",
         "name": data.name,
@@ -51,27 +57,27 @@ def figures_of(data: Transitions) -> dict[str, Any]:
         "episodes": len(returns),
         "state_size": data.state_size,
         "action_size": data.action_size,
-        "returns": summary(returns),
-        "lengths": summary(episode_lengths(data)),
-        "ends": ends_of(data),
-        "environment": environment_of(seen),
-        "scores": scores_of(data, returns),
+        "returns": summarise_values(returns),
+        "lengths": summarise_values(episode_lengths(data)),
+        "ends": count_ends(data),
+        "environment": match_environment(seen),
+        "scores": score_statistics(data, returns),
         "columns": [
-            *ranges("observations", seen.observations),
-            *ranges("actions", seen.actions),
-            *ranges("rewards", seen.rewards),
+            *column_ranges("observations", seen.observations),
+            *column_ranges("actions", seen.actions),
+            *column_ranges("rewards", seen.rewards),
         ],
-        "actions": actions_of(seen),
+        "actions": action_statistics(seen),
         "duplicated_states": duplicated_share(seen.observations),
-        "coverage": coverage_of(seen),
+        "coverage": state_coverage(seen),
         "normaliser": {"mean": data.normaliser.mean.tolist(), "scale": data.normaliser.scale.tolist()},
         "sha256": data.content_hash,
         "card": data.card,
     }
 
 
-def summary(values: Shaped[np.ndarray, " E"]) -> dict[str, Any]:
-    """Least, mean, spread, median, greatest and histogram of some numbers."""
+def summarise_values(values: Shaped[np.ndarray, " E"]) -> ValueSummary:
+    """Minimum, mean, standard deviation, median, maximum and histogram of one number per episode."""
     counts, edges = np.histogram(values, min(BINS, len(np.unique(values))))
     return {
         "min": float(values.min()),
@@ -84,14 +90,14 @@ def summary(values: Shaped[np.ndarray, " E"]) -> dict[str, Any]:
 
 
 def episode_lengths(data: Transitions) -> Shaped[np.ndarray, " E"]:
-    """Rows of each episode, in order."""
+    """The number of rows of each episode, in order."""
     ends = np.flatnonzero(data.episode_ends)
     last = [] if len(ends) and ends[-1] == len(data) - 1 else [len(data) - 1]
     return np.diff(np.concatenate([[-1], ends, last]).astype(np.int64))
 
 
-def ends_of(data: Transitions) -> dict[str, Any]:
-    """How many episodes end by the environment's own rule, and how many by time or by the file's end."""
+def count_ends(data: Transitions) -> EpisodeEnds:
+    """Count the episodes that terminate by the environment's rule, and those that end by time or with the file."""
     terminations = sum(int(data.terminations[rows].sum()) for rows in blocks(data.terminations))
     truncations = int(data.episode_ends.sum()) - terminations
     marked = max(1, terminations + truncations)
@@ -103,24 +109,27 @@ def ends_of(data: Transitions) -> dict[str, Any]:
     }
 
 
-def ranges(name: str, array: Shaped[np.ndarray, "M ..."]) -> list[dict[str, Any]]:
-    """Least, mean, standard deviation and greatest of each component, by its finite values alone."""
-    found = []
+def column_ranges(name: str, array: Shaped[np.ndarray, "M ..."]) -> list[ColumnRange]:
+    """Minimum, mean, standard deviation and maximum of each component, computed from its finite values."""
+    found: list[ColumnRange] = []
     for index, column in enumerate(array.T if array.ndim > 1 else [array]):
         finite = column[np.isfinite(column)].astype(np.float64)
-        figures = (finite.min(), finite.mean(), finite.std(), finite.max()) if len(finite) else (None,) * 4
+        some = len(finite) > 0
         found.append(
             {
                 "name": f"{name}[{index}]" if array.ndim > 1 else name,
-                **{key: x if x is None else float(x) for key, x in zip(RANGE, figures, strict=True)},
+                "min": float(finite.min()) if some else None,
+                "mean": float(finite.mean()) if some else None,
+                "std": float(finite.std()) if some else None,
+                "max": float(finite.max()) if some else None,
                 "not_finite": len(column) - len(finite),
             }
         )
     return found
 
 
-def actions_of(data: Transitions) -> dict[str, Any]:
-    """The bounds, the share of each component at one, the share of the width it spans, its histogram."""
+def action_statistics(data: Transitions) -> ActionStatistics:
+    """The action bounds; and for each component, the share of values at a bound, the used width, and a histogram."""
     low, high = data.action_bounds.low, data.action_bounds.high
     near = AT_BOUND * (high - low)
     at_bounds = ((data.actions <= low + near) | (data.actions >= high - near)).mean(axis=0)
@@ -137,7 +146,7 @@ def actions_of(data: Transitions) -> dict[str, Any]:
 
 
 def duplicated_share(states: Float[np.ndarray, "M S"]) -> float:
-    """The share of states that are, bit for bit, a copy of an earlier row's.
+    """The share of states that are exact copies of the state in an earlier row.
 
     >>> duplicated_share(np.array([[0.0], [1.0], [0.0], [0.0]]))
     0.5
@@ -145,22 +154,22 @@ def duplicated_share(states: Float[np.ndarray, "M S"]) -> float:
     return 1.0 - len({hash(state.tobytes()) for state in states}) / len(states)
 
 
-def coverage_of(data: Transitions) -> dict[str, Any]:
-    """How the states fill their space, by a fixed random sample of standardised ones.
+def state_coverage(data: Transitions) -> Coverage:
+    """How the states fill their space, computed from a sample of standardised states with a fixed seed.
 
     Returns:
-        ``states``, the size of the sample; ``neighbour`` k and the 5th, 50th and 95th percentile of the
-        distance to the k-th nearest (small where states are dense); ``components``, the principal
-        components that hold 95 % of the variance; ``plane``, the variance in the first two; ``cells``, the
-        counts of a 20 × 20 grid over those two, from the 1st to the 99th percentile of each (states
-        beyond count in the outermost cells); ``cells_occupied``, the share of cells with a state.
+        ``states``: the size of the sample. ``neighbour``: k, and ``distances``: the 5th, 50th and 95th percentile of
+        the distance to the k-th nearest neighbour, which is small where states are dense. ``components``: the number
+        of principal components that explain 95 % of the variance. ``plane``: the share of the variance that the
+        first two explain. ``cells``: the counts in a 20 × 20 grid over these two, from the 1st to the 99th percentile
+        of each; states outside count in the outermost cells. ``cells_occupied``: the share of cells with a state.
     """
-    rows = np.random.default_rng(0).choice(len(data), min(SAMPLE, len(data)), replace=False)
+    rows = np.random.default_rng(0).choice(len(data), min(SAMPLED_STATES, len(data)), replace=False)
     states = data.normaliser(data.observations[np.sort(rows)].astype(np.float64))
     centred = states - states.mean(axis=0)
     norms = np.square(centred).sum(axis=1)
     squared = norms[:, None] + norms - 2.0 * centred @ centred.T
-    neighbour = min(NEIGHBOUR, len(states) - 1)  # the nearest of all is the state itself, at place 0
+    neighbour = min(NEIGHBOUR, len(states) - 1)  # index 0 is the state itself
     distances = np.sqrt(np.maximum(np.partition(squared, neighbour, axis=1)[:, neighbour], 0.0))
     _, scales, directions = np.linalg.svd(centred, full_matrices=False)
     shares = np.cumsum(np.square(scales)) / max(np.square(scales).sum(), 1e-12)
@@ -180,19 +189,19 @@ def coverage_of(data: Transitions) -> dict[str, Any]:
     }
 
 
-def environment_of(data: Transitions) -> dict[str, Any]:
-    """The environment that the file names or, if it names none, those that its sizes and actions fit."""
+def match_environment(data: Transitions) -> EnvironmentMatch:
+    """The environment that the data name or, if they name none, the environments that their sizes and actions fit."""
     sizes = (data.state_size, data.action_size)
     lowest, highest = data.actions.min(axis=0), data.actions.max(axis=0)
-    return {"declared": data.env_id, "fits": [] if data.env_id else fitting(*sizes, lowest, highest)}
+    return {"declared": data.env_id, "fits": [] if data.env_id else fitting_environments(*sizes, lowest, highest)}
 
 
-def fitting(
+def fitting_environments(
     state_size: int, action_size: int, lowest: Float[np.ndarray, " A"], highest: Float[np.ndarray, " A"]
 ) -> list[str]:
-    """The MuJoCo environments of these sizes, -v4 and later, whose bounds hold the actions.
+    """The MuJoCo environments, -v4 and later, with these sizes and with bounds that contain the actions.
 
-    >>> fitting(11, 3, -np.ones(3), np.ones(3))
+    >>> fitting_environments(11, 3, -np.ones(3), np.ones(3))
     ['Hopper-v4', 'Hopper-v5']
     """
     import gymnasium
@@ -204,7 +213,7 @@ def fitting(
             continue
         try:
             env = make(env_id)
-        except (PotstillError, ImportError):  # Pusher-v4 does not run on the MuJoCo of today
+        except (PotstillError, ImportError):  # Pusher-v4 does not run on current versions of MuJoCo
             continue
         low, high = env.action_space.low, env.action_space.high
         env.close()
@@ -214,15 +223,15 @@ def fitting(
     return sorted(found)
 
 
-def scores_of(data: Transitions, returns: Float[np.ndarray, " E"]) -> dict[str, Any] | None:
-    """Normalised scores of the episodes, the returns they refer to, and behavioural cloning's if known.
+def score_statistics(data: Transitions, returns: Float[np.ndarray, " E"]) -> DatasetScores | None:
+    """Normalised scores of the episodes, the reference returns, and the score of behavioural cloning if known.
 
-    ``None`` where no reference returns are known: returns then stay raw.
+    ``None`` if no reference returns are known: returns then stay raw.
     """
     reference = reference_returns(data.env_id, data.card)
     if reference.source is None:
         return None
-    scores = normalised(returns, reference)
+    scores = normalised_return(returns, reference)
     cloned = BUNDLED / f"{data.name}.bc.json"
     known = read_json(cloned)["bc"]["mean"] if data.name in bundled_names() and cloned.exists() else None
     return {
@@ -231,5 +240,5 @@ def scores_of(data: Transitions, returns: Float[np.ndarray, " E"]) -> dict[str, 
         "random_return": reference.random,
         "expert_return": reference.expert,
         "source": reference.source,
-        "bc": data.card.get("bc", known),
+        "bc": cast("float | None", data.card.get("bc", known)),
     }

@@ -1,4 +1,4 @@
-"""``inspect.html``: figures as a page that needs nothing but itself, without scripts and without a network."""
+"""``inspect.html``: statistics as a self-contained page, without scripts or links."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from potstill.reports.plots import BLUE, new_figure
-from potstill.reports.summary import column_rows, flat, overview
+from potstill.reports.schema import (
+    ActionStatistics,
+    ColumnRange,
+    Coverage,
+    DatasetStatistics,
+    RefusedDataset,
+    ValueSummary,
+)
+from potstill.reports.summary import column_rows, flatten_facts, overview
 
 OPTION = re.compile(r"--[a-z][a-z-]+(?: [\d.]*\d)?")
 STYLE = """
@@ -40,38 +49,38 @@ footer { border-top: 1px solid var(--line); font-size: .87rem; margin-top: 2.5re
 """
 
 
-def dataset_page(figures: dict[str, Any], warnings: Sequence[str]) -> str:
-    """The page of a dataset: warnings first, then figures, plots and the range of every column."""
-    card = flat(figures["card"])
+def dataset_page(statistics: DatasetStatistics, warnings: Sequence[str]) -> str:
+    """The page of a dataset: warnings first, then statistics, plots and the range of every column."""
+    card = flatten_facts(statistics["card"])
     return _page(
-        figures["name"],
-        f"dataset, {figures['rows']:,} transitions",
+        statistics["name"],
+        f"dataset, {statistics['rows']:,} transitions",
         _notes(warnings, "notes") or '<p class="soft">No warnings.</p>',
-        "<h2>At a glance</h2>",
-        _pairs([*overview(figures), ("sha256", figures["sha256"])]),
-        '<h2>Pictures</h2><div class="plots">',
-        *_plots(figures),
+        "<h2>Overview</h2>",
+        _facts_table([*overview(statistics), ("sha256", statistics["sha256"])]),
+        '<h2>Plots</h2><div class="plots">',
+        *_plots(statistics),
         "</div>",
         "<h2>Columns</h2>",
-        _columns(figures),
-        *(["<h2>Card</h2>", _pairs(card)] if card else []),
+        _columns_table(statistics["columns"], statistics["actions"]["at_bounds"]),
+        *(["<h2>Card</h2>", _facts_table(card)] if card else []),
     )
 
 
-def refused_page(figures: dict[str, Any]) -> str:
-    """The page of a dataset that its reader refuses: every fault, and the range of what could be read."""
+def refused_page(statistics: RefusedDataset) -> str:
+    """The page of a dataset that its reader refuses: all faults, and the ranges of the columns that can be read."""
     return _page(
-        figures["name"],
-        f"refused dataset, {figures['rows']:,} rows: nothing can be trained on it until these faults are mended",
-        _notes(figures["faults"], "notes faults"),
-        "<h2>Columns as they are in the file</h2>",
-        _columns(figures),
+        statistics["name"],
+        f"refused dataset, {statistics['rows']:,} rows; potstill cannot use it until these faults are repaired",
+        _notes(statistics["faults"], "notes faults"),
+        "<h2>Columns of the file</h2>",
+        _columns_table(statistics["columns"]),
     )
 
 
-def artefact_page(title: str, kind: str, pairs: Iterable[tuple[str, str]]) -> str:
-    """The page of a distillate, teacher or policy: its papers."""
-    return _page(title, kind, "<h2>Papers</h2>", _pairs(pairs))
+def artefact_page(title: str, kind: str, facts: Iterable[tuple[str, str]]) -> str:
+    """The page of a distillate, teacher or policy: its metadata."""
+    return _page(title, kind, "<h2>Metadata</h2>", _facts_table(facts))
 
 
 def _page(title: str, subtitle: str, *blocks: str) -> str:
@@ -81,7 +90,8 @@ def _page(title: str, subtitle: str, *blocks: str) -> str:
             f'<!doctype html><html lang="en"><head><meta charset="utf-8">{head}</head><body>',
             f'<h1>{escape(title)}</h1><p class="soft">{escape(subtitle)}</p>',
             *blocks,
-            "<footer>potstill inspect. Every figure is in result.json beside this page.</footer></body></html>\n",
+            "<footer>Written by potstill inspect. All values are in result.json beside this page.</footer>",
+            "</body></html>\n",
         ]
     )
 
@@ -91,17 +101,17 @@ def _notes(lines: Sequence[str], kind: str) -> str:
 
 
 def _marked(line: str) -> str:
-    """A line with its options as code, which no line break divides."""
+    """A line with its command-line options as code, in which lines do not break."""
     return OPTION.sub(r"<code>\g<0></code>", escape(line))
 
 
-def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
-    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in pairs)
+def _facts_table(facts: Iterable[tuple[str, str]]) -> str:
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)
     return f"<table>{rows}</table>"
 
 
-def _columns(figures: dict[str, Any]) -> str:
-    names, rows = column_rows(figures)
+def _columns_table(columns: Sequence[ColumnRange], at_bounds: Sequence[float] = ()) -> str:
+    names, rows = column_rows(columns, at_bounds)
     head = "".join(f'<th class="n">{name}</th>' for name in names)
     body = []
     for column, cells in rows:
@@ -110,56 +120,52 @@ def _columns(figures: dict[str, Any]) -> str:
     return f'<div class="wide"><table><tr><th>column</th>{head}</tr>{"".join(body)}</table></div>'
 
 
-def _plots(figures: dict[str, Any]) -> list[str]:
+def _plots(statistics: DatasetStatistics) -> list[str]:
     return [
-        _histogram(figures["returns"], "return of an episode", "Undiscounted sums of rewards."),
-        _histogram(figures["lengths"], "rows of an episode", "A pile at the right end is the time limit."),
-        _states(figures["coverage"]),
-        _actions(figures["actions"]),
+        _plot_histogram(statistics["returns"], "return of an episode", "Undiscounted sums of rewards."),
+        _plot_histogram(statistics["lengths"], "rows of an episode", "A peak at the right end is the time limit."),
+        _plot_states(statistics["coverage"]),
+        _plot_actions(statistics["actions"]),
     ]
 
 
-def _histogram(summary: dict[str, Any], label: str, caption: str) -> str:
+def _plot_histogram(summary: ValueSummary, label: str, caption: str) -> str:
     figure, axis = new_figure(height=3.0)
     counts, edges = summary["histogram"]["counts"], np.array(summary["histogram"]["edges"])
     axis.set_axisbelow(True)
     axis.bar(edges[:-1], counts, np.diff(edges), align="edge", color=BLUE)
     axis.yaxis.get_major_locator().set_params(integer=True)
     axis.set(xlabel=label, ylabel="episodes")
-    return _drawn(figure, caption)
+    return _to_svg(figure, caption)
 
 
-def _states(coverage: dict[str, Any]) -> str:
+def _plot_states(coverage: Coverage) -> str:
     figure, axis = new_figure(height=3.0)
     cells = np.array(coverage["cells"], np.float64).T
     image = axis.imshow(np.where(cells > 0, cells, np.nan), origin="lower", cmap="Blues", aspect="auto", vmin=0)
     axis.set(xticks=[], yticks=[], xlabel="first principal component", ylabel="second")
     axis.grid(visible=False)
     figure.colorbar(image, ax=axis, label="states")
-    return _drawn(figure, f"{coverage['states']:,} standardised states; white cells hold none of them.")
+    return _to_svg(figure, f"{coverage['states']:,} standardised states; white cells are empty.")
 
 
-def _actions(actions: dict[str, Any]) -> str:
+def _plot_actions(actions: ActionStatistics) -> str:
     figure, axis = new_figure(height=3.0)
     counts = np.array(actions["histograms"], np.float64)
     image = axis.imshow(100.0 * counts / counts.sum(axis=1, keepdims=True), cmap="Blues", aspect="auto", vmin=0)
     ticks = np.array([0, counts.shape[1] / 2, counts.shape[1]]) - 0.5
-    axis.set_xticks(ticks, ["lowest", "middle", "highest"])
+    axis.set_xticks(ticks, ["low", "middle", "high"])
     axis.yaxis.get_major_locator().set_params(integer=True)
     axis.set(xlabel="action, between its bounds", ylabel="component")
     axis.grid(visible=False)
     figure.colorbar(image, ax=axis, label="% of rows")
-    return _drawn(figure, "Each row is one action component.")
+    return _to_svg(figure, "Each row is one action component.")
 
 
-def _drawn(figure: Any, caption: str) -> str:
-    """A figure as inline SVG with its text as text, the same bytes every time."""
-    import matplotlib
-    import matplotlib.pyplot as plt
-
+def _to_svg(figure: Figure, caption: str) -> str:
+    """A figure as inline SVG. Text stays text, and equal figures give equal bytes."""
     drawing = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "potstill"}):
         figure.savefig(drawing, format="svg", metadata={"Date": None, "Creator": None})
-    plt.close(figure)
     text = drawing.getvalue()
     return f"<figure>{text[text.index('<svg') :]}<figcaption>{escape(caption)}</figcaption></figure>"

@@ -1,46 +1,52 @@
-"""Plots, drawn from result files and lists of numbers; never from live objects."""
+"""Plots, drawn from result files and lists of numbers, never from live objects."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from potstill.environments.registry import normalised
-from potstill.evaluation.statistics import return_label
+from potstill.environments.references import normalised_return
+from potstill.evaluation.statistics import Result, return_label
+from potstill.runtime.files import JsonObject
 
 DPI = 120
 BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9762b", "#3c8c5a", "#8a8a8a"
 
 
-def new_figure(columns: int = 1, height: float = 3.6, width: float = 5.4, rows: int = 1) -> tuple[Any, Any]:
-    """A figure in the house's style with ``rows`` × ``columns`` axes, each ``width`` × ``height`` inches."""
-    import matplotlib
+def new_figure(columns: int = 1, height: float = 3.6, width: float = 5.4, rows: int = 1) -> tuple[Figure, Any]:
+    """A figure in the style of all plots, and its axes: one, or an array of ``rows`` × ``columns``.
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    It is independent of pyplot, so that plotting in a notebook is not affected.
 
-    figure, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), layout="constrained")
+    Args:
+        columns: number of axes in a row.
+        height: of each of the axes, in inches.
+        width: of each of the axes, in inches.
+        rows: number of rows of axes.
+    """
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    axes = figure.subplots(rows, columns)
     for axis in np.atleast_1d(axes).flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25)
     return figure, axes
 
 
-def save_figure(figure: Any, path: Path) -> Path:
-    """Write ``figure`` to ``path`` and forget it."""
-    import matplotlib.pyplot as plt
-
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write ``figure`` to ``path`` and return the path."""
     figure.savefig(path, dpi=DPI)
-    plt.close(figure)
     return path
 
 
 def plot_returns(path: Path, returns: Sequence[float], env_id: str) -> Path:
-    """Episode returns of a collected dataset, in order and as a histogram, as normalised scores."""
-    scores = normalised(np.array(returns or [0.0]), env_id)
+    """Normalised returns of a collected dataset's episodes: in order (left) and as a histogram (right)."""
+    scores = normalised_return(np.array(returns or [0.0]), env_id)
     figure, (left, right) = new_figure(2)
     label = return_label({"env_id": env_id})
     left.plot(scores, ".", color=BLUE, markersize=3)
@@ -50,30 +56,40 @@ def plot_returns(path: Path, returns: Sequence[float], env_id: str) -> Path:
     return save_figure(figure, path)
 
 
-def plot_learning_curve(path: Path, history: Sequence[dict[str, Any]], name: str, label: str) -> Path:
-    """A teacher over updates: its return, with the spread over episodes, and its worth by the data alone."""
-    updates = np.array([entry["update"] for entry in history])
-    column = lambda key: np.array([entry[key] for entry in history])  # noqa: E731
-    played, judged = "mean" in history[0], "fitted_value" in history[0]
-    figure, axes = new_figure(max(1, played + judged))
+def plot_learning_curve(path: Path, history: Sequence[JsonObject], name: str, label: str) -> Path:
+    """A teacher over updates: its returns with their standard deviation, and its estimated values.
+
+    Args:
+        path: the image to write.
+        history: the evaluations of the teacher.
+        name: of the dataset.
+        label: of the axis of returns.
+    """
+    updates = _column(history, "update")
+    played, estimated = "mean" in history[0], "fitted_value" in history[0]
+    figure, axes = new_figure(max(1, played + estimated))
     left, right = np.atleast_1d(axes)[0], np.atleast_1d(axes)[-1]
     if played:
-        mean, std = column("mean"), column("std")
+        mean, std = _column(history, "mean"), _column(history, "std")
         left.fill_between(updates, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0)
         left.plot(updates, mean, "o-", color=BLUE)
         left.set(xlabel="updates", ylabel=label, title=f"teacher on {name}")
         left.set_ylim(bottom=min(0.0, float((mean - std).min())))
-    if judged:
-        right.plot(updates, column("fitted_value"), "o-", color=GREEN, label="fitted Q-evaluation")
-        right.plot(updates, column("claimed_value"), "s--", color=ORANGE, label="its own critics")
-        right.plot(updates, column("data_value"), color=GREY, label="the data's policy")
-        right.set(xlabel="updates", ylabel="discounted return from the start", title="by the data alone")
+    if estimated:
+        right.plot(updates, _column(history, "fitted_value"), "o-", color=GREEN, label="fitted Q-evaluation")
+        right.plot(updates, _column(history, "claimed_value"), "s--", color=ORANGE, label="critics of the teacher")
+        right.plot(updates, _column(history, "data_value"), color=GREY, label="policy of the data")
+        right.set(xlabel="updates", ylabel="discounted return", title="off-policy estimates")
         right.legend(frameon=False, fontsize=8)
     return save_figure(figure, path)
 
 
-def plot_curve(path: Path, result: dict[str, Any], losses: Sequence[tuple[int, float]]) -> Path:
-    """Return (left) and outer loss (right) over distillation steps; reference levels as lines."""
+def _column(history: Sequence[JsonObject], key: str) -> Shaped[np.ndarray, " _"]:
+    return np.array([entry[key] for entry in history])
+
+
+def plot_curve(path: Path, result: Result, losses: Sequence[tuple[int, float]]) -> Path:
+    """Returns (left) and outer loss (right) over outer steps; teacher and random pairs as horizontal lines."""
     curve = result["curve"]
     steps = [point["step"] for point in curve]
     played = "student" in (curve[0] if curve else {})
@@ -89,12 +105,12 @@ def plot_curve(path: Path, result: dict[str, Any], losses: Sequence[tuple[int, f
     return save_figure(figure, path)
 
 
-def _returns_panel(axis: Any, steps: Sequence[int], result: dict[str, Any]) -> None:
+def _returns_panel(axis: Axes, steps: Sequence[int], result: Result) -> None:
     curve = result["curve"]
     mean, std = (np.array([point[key] for point in curve]) for key in ("student", "student_std"))
     axis.fill_between(steps, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0)
-    axis.plot(steps, mean, "o-", color=BLUE, label="one student (± over students)")
-    axis.plot(steps, [point["ensemble"] for point in curve], "s--", color=GREEN, label="their ensemble")
+    axis.plot(steps, mean, "o-", color=BLUE, label="one student (± std over students)")
+    axis.plot(steps, [point["ensemble"] for point in curve], "s--", color=GREEN, label="ensemble of the students")
     for name, colour, label in (("teacher", ORANGE, "teacher"), ("random", GREY, "random real pairs")):
         if result.get(name):
             axis.axhline(result[name]["mean"], color=colour, linewidth=1.2, label=label)
@@ -104,8 +120,13 @@ def _returns_panel(axis: Any, steps: Sequence[int], result: dict[str, Any]) -> N
     axis.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
 
 
-def plot_comparison(path: Path, results: dict[str, dict[str, Any]]) -> Path:
-    """Bars of teacher, random pairs, student and ensemble for several runs, with their spread."""
+def plot_comparison(path: Path, results: Mapping[str, Result]) -> Path:
+    """Mean returns of teacher, random pairs, student and ensemble in several runs, with standard deviations.
+
+    Args:
+        path: the image to write.
+        results: by the path of the run.
+    """
     kinds = (("teacher", ORANGE), ("random", GREY), ("student", BLUE), ("ensemble", GREEN))
     figure, axis = new_figure(width=max(5.4, 2.0 * len(results)))
     for offset, (kind, colour) in enumerate(kinds):
@@ -116,7 +137,7 @@ def plot_comparison(path: Path, results: dict[str, dict[str, Any]]) -> Path:
             axis.bar(x, mean, 0.18, yerr=std, color=colour, label=kind, error_kw={"linewidth": 0.8})
     axis.set_xticks(range(len(results)), [Path(run).name for run in results])
     labels = {return_label(result) for result in results.values()}
-    axis.set(ylabel=" or ".join(sorted(labels)), title="spread: over students, or over episodes of one policy")
+    axis.set(ylabel=" or ".join(sorted(labels)), title="mean ± std over students or episodes")
     axis.set_ylim(bottom=0)
     axis.legend(frameon=False, ncols=4, fontsize=8)
     return save_figure(figure, path)

@@ -1,7 +1,7 @@
-"""Pictures of distilled states in MuJoCo, and of where the distilled action leads (paper's Figure 2).
+"""Pictures of distilled states in MuJoCo, and of the states after one step with the distilled actions.
 
-Rendering runs in a process of its own: the choice of an OpenGL backend is made once a process, and a
-machine that cannot render must not take the results down with it.
+They correspond to Figure 2 of the paper. Rendering runs in a separate process, for two reasons: a process chooses
+its OpenGL backend only once, and a machine that cannot render must not lose its results.
 """
 
 from __future__ import annotations
@@ -12,29 +12,30 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
-COUNT = 6
-WAIT = 90  # seconds
-BODIES = ("Hopper", "HalfCheetah", "Walker2d")  # observation = all positions but the first, velocities
+COUNT = 6  # states in a picture
+TIMEOUT = 90  # seconds
+BODIES = ("Hopper", "HalfCheetah", "Walker2d")  # an observation holds all positions except the first, and velocities
 
 
 def render_states(distillate: Path, picture: Path) -> tuple[Path | None, str]:
-    """Draw some distilled states into ``picture``; return it, or ``None`` and why not."""
+    """Draw some distilled states into ``picture``. Return the path, or ``None`` and the reason for the failure."""
     environment = dict(os.environ)
     if sys.platform == "linux" and "DISPLAY" not in environment:
         environment.setdefault("MUJOCO_GL", "egl")
     command = [sys.executable, "-m", "potstill.reports.states", str(distillate), str(picture)]
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=WAIT, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
-        return None, f"MuJoCo did not render within {WAIT} s"
+        return None, f"MuJoCo did not render within {TIMEOUT} s"
     if done.returncode == 0:
         return picture, ""
     return None, (done.stderr.strip().splitlines() or ["MuJoCo could not render"])[-1]
 
 
-def choose(states: np.ndarray, count: int) -> np.ndarray:
-    """Indices of ``count`` states far from each other: the farthest next, from the most central on."""
+def choose_states(states: np.ndarray, count: int) -> np.ndarray:
+    """Choose ``count`` states far from each other: the most central first, then always the farthest from all chosen."""
     scaled = (states - states.mean(0)) / (states.std(0) + 1e-6)
     chosen = [int(np.argmin(np.square(scaled).sum(1)))]
     while len(chosen) < min(count, len(states)):
@@ -44,18 +45,18 @@ def choose(states: np.ndarray, count: int) -> np.ndarray:
 
 
 def draw(distillate_path: Path, picture: Path) -> None:
-    """Top row: distilled states. Bottom row: one environment step later, under the distilled action."""
+    """Draw distilled states (top row), and the states one environment step later (bottom row)."""
     from potstill.distillate import load
-    from potstill.environments.registry import make
+    from potstill.environments.making import make
 
     distillate = load(distillate_path)
     env_id = distillate.env_id or ""
     if env_id.split("-v")[0] not in BODIES:
-        raise SystemExit(f"{env_id}: its observations do not give the whole state")
+        raise SystemExit(f"{env_id}: the observations do not hold the whole state of the simulator")
     env = make(env_id, render_mode="rgb_array", width=240, height=240)
     env.reset(seed=0)
     frames: list[list[np.ndarray]] = [[], []]
-    chosen = choose(distillate.states, COUNT)
+    chosen = choose_states(distillate.states, COUNT)
     body = env.unwrapped
     for index in chosen:
         state = distillate.states[index].astype(np.float64)
@@ -68,12 +69,8 @@ def draw(distillate_path: Path, picture: Path) -> None:
 
 
 def _save(frames: list[list[np.ndarray]], chosen: np.ndarray, env_id: str, picture: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(2, len(chosen), figsize=(1.7 * len(chosen), 3.9), layout="constrained", squeeze=False)
+    figure = Figure(figsize=(1.7 * len(chosen), 3.9), layout="constrained")
+    axes = figure.subplots(2, len(chosen), squeeze=False)
     for row, name in zip(range(2), ("distilled state", "one step later"), strict=True):
         for column, index in enumerate(chosen):
             axis = axes[row, column]
@@ -82,7 +79,7 @@ def _save(frames: list[list[np.ndarray]], chosen: np.ndarray, env_id: str, pictu
             if row == 0:
                 axis.set_title(f"pair {index}", fontsize=9)
         axes[row, 0].set_ylabel(name)
-    figure.suptitle(f"{env_id}: distilled states and what the distilled actions make of them", fontsize=10)
+    figure.suptitle(f"{env_id}: distilled states, and the states after one distilled action", fontsize=10)
     figure.savefig(picture, dpi=120)
 
 

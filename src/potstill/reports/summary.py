@@ -1,193 +1,210 @@
-"""The figures of a dataset in words and on the terminal."""
+"""The statistics of a dataset in words, and on the terminal."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from potstill.reports.dataset import RANGE
-from potstill.reports.remarks import listed, percent
-from potstill.reports.tables import _console
+from potstill.reports.schema import (
+    ActionStatistics,
+    ColumnRange,
+    Coverage,
+    DatasetScores,
+    DatasetStatistics,
+    EnvironmentMatch,
+    RefusedDataset,
+    ValueSummary,
+)
+from potstill.reports.text import format_number, join_names, make_console, percent
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
-MOST_COLUMNS = 40  # on the terminal; the page shows all
+MAX_COLUMNS = 40  # on the terminal; the page shows all
 
 
-def overview(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    """What is worth knowing of a dataset, as (name, sentence) pairs."""
-    returns, lengths, ends = figures["returns"], figures["lengths"], figures["ends"]
-    actions = figures["actions"]
+def overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
+    """The main statistics of a dataset, as (name, sentence) pairs."""
+    returns, lengths, ends = statistics["returns"], statistics["lengths"], statistics["ends"]
+    actions, columns = statistics["actions"], statistics["columns"]
     return [
-        ("rows", f"{figures['rows']:,} transitions"),
+        ("rows", f"{statistics['rows']:,} transitions"),
         (
             "episodes",
-            f"{figures['episodes']:,}, of {lengths['mean']:,.0f} rows on average, {lengths['min']:,.0f} to "
-            f"{lengths['max']:,.0f}",
+            f"{statistics['episodes']:,} with {lengths['mean']:,.0f} rows on average ({lengths['min']:,.0f} to "
+            f"{lengths['max']:,.0f})",
         ),
-        ("sizes", f"{figures['state_size']} state components, {figures['action_size']} action components"),
-        ("environment", _environment(figures["environment"])),
+        ("sizes", f"{statistics['state_size']} state components, {statistics['action_size']} action components"),
+        ("environment", _environment(statistics["environment"])),
         (
             "action bounds",
             f"{_bounds(actions)}; {percent(actions['at_bounds_share'])} of the action values lie at a bound",
         ),
         (
             "returns",
-            f"mean {formatted(returns['mean'])} ± {formatted(returns['std'])}, best {formatted(returns['max'])}",
+            f"mean {format_number(returns['mean'])} ± {format_number(returns['std'])}, "
+            f"best {format_number(returns['max'])}",
         ),
-        ("scores", _scores(figures["scores"], figures["env_id"])),
+        ("scores", _scores(statistics["scores"], statistics["env_id"])),
         (
             "ends",
-            f"{percent(ends['termination_share'])} of the ends are terminations ({ends['terminations']:,}), "
-            f"{percent(ends['truncation_share'])} time-outs or cuts ({ends['truncations']:,})",
+            f"{percent(ends['termination_share'])} terminations ({ends['terminations']:,}), "
+            f"{percent(ends['truncation_share'])} truncations ({ends['truncations']:,})",
         ),
-        ("duplicated states", f"{percent(figures['duplicated_states'])} are copies of an earlier row's"),
-        ("constant columns", listed([c["name"] for c in figures["columns"] if c["min"] == c["max"]]) or "none"),
-        *_coverage(figures["coverage"], figures["state_size"]),
-        ("normaliser", "a state is standardised as (s − mean) / (std + 0.001), by the columns' mean and std below"),
+        ("duplicated states", f"{percent(statistics['duplicated_states'])} are exact copies of earlier states"),
+        ("constant columns", join_names([c["name"] for c in columns if c["min"] == c["max"]]) or "none"),
+        *_coverage(statistics["coverage"], statistics["state_size"]),
+        ("normaliser", "states are standardised as (s − mean) / (std + 0.001), with the means and stds of the columns"),
     ]
 
 
-def _environment(environment: dict[str, Any]) -> str:
+def _environment(environment: EnvironmentMatch) -> str:
     if environment["declared"]:
-        return f"{environment['declared']}, named by the data; the sizes agree"
+        return f"{environment['declared']}, as the data say; the sizes agree"
     fits = environment["fits"]
-    return f"none named; sizes and actions fit {', '.join(fits)}" if fits else "none named, and none known fits"
+    if not fits:
+        return "the data name none, and fit no known one"
+    return f"the data name none; sizes and actions fit {', '.join(fits)}"
 
 
-def _bounds(actions: dict[str, Any]) -> str:
+def _bounds(actions: ActionStatistics) -> str:
     pairs = list(dict.fromkeys(zip(actions["low"], actions["high"], strict=True)))
     return ", ".join(f"[{low:g}, {high:g}]" for low, high in pairs)
 
 
-def _scores(scores: dict[str, Any] | None, env_id: str | None) -> str:
+def _scores(scores: DatasetScores | None, env_id: str | None) -> str:
     if scores is None:
-        of = f"of {env_id}" if env_id else "without an environment"
+        where = f"for {env_id}" if env_id else "without an environment"
         return (
-            f"no reference returns are known {of}, so returns stay raw here; where there is an environment, `potstill "
-            "distill` plays a random policy and the teacher, and calls them 0 and 100"
+            f"no reference returns are known {where}, so returns are not normalised here; if there is an environment, "
+            "`potstill distill` plays a random policy and the teacher, and takes their returns as 0 and 100"
         )
-    known = "not known" if scores["bc"] is None else f"{scores['bc']:.1f}"
+    cloning = "not known" if scores["bc"] is None else f"{scores['bc']:.1f}"
     return (
-        f"mean {scores['mean']:.1f}, best {scores['best']:.1f}, where 0 is a random policy "
-        f"(return {formatted(scores['random_return'])}), 100 an expert ({formatted(scores['expert_return'])}), by "
-        f"{scores['source']}; "
-        f"behavioural cloning of all rows: {known}"
+        f"mean {scores['mean']:.1f}, best {scores['best']:.1f}; 0 is a random policy "
+        f"(return {format_number(scores['random_return'])}), 100 an expert ({format_number(scores['expert_return'])}), "
+        f"according to {scores['source']}; behavioural cloning of the whole dataset: {cloning}"
     )
 
 
-def _coverage(coverage: dict[str, Any], size: int) -> list[tuple[str, str]]:
+def _coverage(coverage: Coverage, size: int) -> list[tuple[str, str]]:
     near, middle, far = coverage["distances"]
     return [
         (
             "effective dimension",
-            f"{coverage['components']} of {size}: that many principal components hold 95 % of the variance of "
-            f"{coverage['states']:,} standardised states drawn at random",
+            f"{coverage['components']} of {size} principal components explain 95 % of the variance of "
+            f"{coverage['states']:,} random standardised states",
         ),
         (
             "density",
-            f"the distance of each to its neighbour number {coverage['neighbour']} is {near:.2f} where states are "
-            f"dense (5th percentile), {middle:.2f} in the middle, {far:.2f} where they are rare (95th)",
+            f"distance of a state to its {_ordinal(coverage['neighbour'])} nearest neighbour: {near:.2f} (5th "
+            f"percentile, dense), {middle:.2f} (median), {far:.2f} (95th percentile, sparse)",
         ),
         (
             "coverage",
-            f"they fill {percent(coverage['cells_occupied'], 0)} of a 20 × 20 grid over the first two components, "
-            f"which hold {percent(coverage['plane'], 0)} of the variance (2,000 normally distributed ones: some 88 %)",
+            f"the states occupy {percent(coverage['cells_occupied'], 0)} of a 20 × 20 grid over the first two "
+            f"principal components, which explain {percent(coverage['plane'], 0)} of the variance (2,000 normally "
+            "distributed states occupy about 88 %)",
         ),
     ]
 
 
-def formatted(value: float | None) -> str:
-    """Four significant digits, with separators: 3,314 or 0.001234.
+def _ordinal(number: int) -> str:
+    """An ordinal number of a sample size: 10th, 1st.
 
-    >>> formatted(3313.8), formatted(0.0012341), formatted(None)
-    ('3,314', '0.001234', '–')
+    >>> [_ordinal(n) for n in (0, 1, 2, 3, 10)]
+    ['0th', '1st', '2nd', '3rd', '10th']
     """
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.4g}"
+    return str(number) + {1: "st", 2: "nd", 3: "rd"}.get(number, "th")
 
 
-def histogram_line(summary: dict[str, Any]) -> str:
-    """A histogram as one line of blocks between its least and greatest value.
+def histogram_line(summary: ValueSummary) -> str:
+    """A histogram as one line of blocks between the minimum and the maximum.
 
     >>> histogram_line({"min": 0.0, "max": 3.0, "histogram": {"counts": [8, 0, 1]}})
     '0 █ ▁ 3'
     """
     counts = summary["histogram"]["counts"]
     blocks = "".join(BLOCKS[-(-count * (len(BLOCKS) - 1) // max(counts))] for count in counts)
-    return f"{formatted(summary['min'])} {blocks} {formatted(summary['max'])}"
+    return f"{format_number(summary['min'])} {blocks} {format_number(summary['max'])}"
 
 
-def print_dataset(figures: dict[str, Any], warnings: list[str]) -> None:
-    """Print what the page shows: warnings first, then the figures and the columns."""
-    facts = _facts(overview(figures))
-    for key in ("returns", "lengths"):
-        facts.add_row(f"histogram of {key}", histogram_line(figures[key]))
-    facts.add_row("sha256", figures["sha256"])
+def print_dataset(statistics: DatasetStatistics, warnings: list[str]) -> None:
+    """Print the content of the page: warnings first, then the statistics and the columns."""
+    facts = _facts_table(overview(statistics))
+    facts.add_row("histogram of returns", histogram_line(statistics["returns"]))
+    facts.add_row("histogram of lengths", histogram_line(statistics["lengths"]))
+    facts.add_row("sha256", statistics["sha256"])
     notes = [Text(f"! {line}", style="yellow") for line in warnings] or [Text("no warnings")]
-    _console().print(Group(Text(f"dataset: {figures['name']}", style="bold"), *notes, facts, columns_table(figures)))
+    title = Text(f"dataset: {statistics['name']}", style="bold")
+    make_console().print(
+        Group(title, *notes, facts, columns_table(statistics["columns"], statistics["actions"]["at_bounds"]))
+    )
 
 
-def print_refused(figures: dict[str, Any]) -> None:
-    """Print every fault of a dataset that its reader refuses, and the ranges of its columns."""
-    faults = [Text(f"! {line}", style="red") for line in figures["faults"]]
-    title = Text(f"refused dataset: {figures['name']}, {figures['rows']:,} rows", style="bold")
-    _console().print(Group(title, *faults, columns_table(figures)))
+def print_refused(statistics: RefusedDataset) -> None:
+    """Print all faults of a dataset that its reader refuses, and the ranges of its columns."""
+    faults = [Text(f"! {line}", style="red") for line in statistics["faults"]]
+    title = Text(f"refused dataset: {statistics['name']}, {statistics['rows']:,} rows", style="bold")
+    make_console().print(Group(title, *faults, columns_table(statistics["columns"])))
 
 
-def print_artefact(title: str, pairs: list[tuple[str, str]]) -> None:
-    """Print the papers of a distillate, teacher or policy."""
-    _console().print(Group(Text(title, style="bold"), _facts(pairs)))
+def print_artefact(title: str, facts: list[tuple[str, str]]) -> None:
+    """Print the metadata of a distillate, teacher or policy."""
+    make_console().print(Group(Text(title, style="bold"), _facts_table(facts)))
 
 
-def columns_table(figures: dict[str, Any]) -> Table:
-    """The ranges of the first columns, and how many more there are."""
-    names, rows = column_rows(figures)
+def columns_table(columns: Sequence[ColumnRange], at_bounds: Sequence[float] = ()) -> Table:
+    """The ranges of the first columns, and the number of the others: see :func:`column_rows`."""
+    names, rows = column_rows(columns, at_bounds)
     table = Table("column")
     for name in names:
         table.add_column(name, justify="right")
-    for column, cells in rows[:MOST_COLUMNS]:
+    for column, cells in rows[:MAX_COLUMNS]:
         table.add_row(Text(column), *cells)
-    if len(rows) > MOST_COLUMNS:
-        table.add_row(f"and {len(rows) - MOST_COLUMNS} more")
+    if len(rows) > MAX_COLUMNS:
+        table.add_row(f"and {len(rows) - MAX_COLUMNS} more")
     return table
 
 
-def column_rows(figures: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, list[str]]]]:
-    """The heads of a table of columns, and for each column its name and cells."""
-    at_bounds = {f"actions[{i}]": share for i, share in enumerate(figures.get("actions", {}).get("at_bounds", []))}
+def column_rows(
+    columns: Sequence[ColumnRange], at_bounds: Sequence[float] = ()
+) -> tuple[tuple[str, ...], list[tuple[str, list[str]]]]:
+    """The header of a table of columns; and for each column, its name and its cells.
+
+    Args:
+        columns: their ranges.
+        at_bounds: for each action component, the share of values at a bound. Without it the table has no such cells.
+    """
+    shares = {f"actions[{index}]": percent(share) for index, share in enumerate(at_bounds)}
     rows = []
-    for column in figures["columns"]:
-        name = column["name"]
-        cells = [*(formatted(column[key]) for key in RANGE), f"{column['not_finite']:,}"]
-        if at_bounds:
-            cells.append(percent(at_bounds[name]) if name in at_bounds else "")
-        rows.append((name, cells))
-    return (*RANGE, "NaN or infinite", *(["at a bound"] if at_bounds else [])), rows
+    for column in columns:
+        cells = [*(format_number(column[key]) for key in RANGE), f"{column['not_finite']:,}"]
+        rows.append((column["name"], [*cells, shares.get(column["name"], "")] if shares else cells))
+    return (*RANGE, "NaN or infinite", *(["at a bound"] if shares else [])), rows
 
 
-def _facts(pairs: list[tuple[str, str]]) -> Table:
+def _facts_table(facts: list[tuple[str, str]]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
-    for name, value in pairs:
+    for name, value in facts:
         table.add_row(name, Text(value))
     return table
 
 
-def flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flatten_facts(facts: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
     """Nested facts as (dotted name, text) pairs.
 
-    >>> flat({"kind": "teacher", "seed": 3, "sizes": [1.5, 2], "config": {"rate": 0.123456}})
+    >>> flatten_facts({"kind": "teacher", "seed": 3, "sizes": [1.5, 2], "config": {"rate": 0.123456}})
     [('seed', '3'), ('sizes', '1.5 2'), ('config.rate', '0.1235')]
     """
     rows = []
     for name, value in facts.items():
-        if isinstance(value, dict):
-            rows += flat(value, f"{prefix}{name}.")
+        if isinstance(value, Mapping):
+            rows += flatten_facts(value, f"{prefix}{name}.")
         elif name != "kind":
             values = value if isinstance(value, list) else [value]
             rows.append((prefix + name, " ".join(f"{x:.4g}" if isinstance(x, float) else str(x) for x in values)))

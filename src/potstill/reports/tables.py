@@ -1,17 +1,17 @@
-"""Tables on the terminal, and the whole report of a distillation, from its result alone."""
+"""Tables on the terminal, and the whole report of a distillation, from its result."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from potstill.environments.registry import reference_returns
-from potstill.evaluation.statistics import reference_in, return_label
+from potstill.environments.references import reference_returns
+from potstill.evaluation.statistics import Result, reference_in, return_label
 from potstill.reports.plots import plot_curve
 from potstill.reports.states import render_states
+from potstill.reports.text import make_console
+from potstill.runtime.files import read_json_lines
 
 LABELS = {
     "teacher": "teacher",
@@ -22,13 +22,8 @@ LABELS = {
 }
 
 
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=110)
-
-
-def score_table(result: dict[str, Any], title: str) -> Table:
-    """Normalised returns, a row for each kind of policy that ``result`` holds."""
+def score_table(result: Result, title: str) -> Table:
+    """Normalised returns, with one row for each kind of policy in ``result``."""
     table = Table(title=title, title_justify="left")
     table.add_column("policy")
     for column in (return_label(result), "spread", "policies × episodes", "of teacher"):
@@ -50,28 +45,28 @@ def score_table(result: dict[str, Any], title: str) -> Table:
     return table
 
 
-def print_scores(result: dict[str, Any], title: str | None = None) -> None:
-    """Print :func:`score_table` and, where no reference returns are known, what the scores refer to instead."""
-    _console().print(score_table(result, title or result.get("env_id") or "scores"))
-    reference, table = reference_in(result), reference_returns(result.get("env_id"))
-    if reference != table and reference.source:
-        print(f"0 is a return of {reference.random:.4g}, 100 one of {reference.expert:.4g}: {reference.source}")
+def print_scores(result: Result, title: str | None = None) -> None:
+    """Print :func:`score_table` and the reference returns, if they are not those of the environment."""
+    make_console().print(score_table(result, title or result.get("env_id") or "scores"))
+    reference, known = reference_in(result), reference_returns(result.get("env_id"))
+    if reference != known and reference.source:
+        print(f"0 is a return of {reference.random:.4g}, 100 is a return of {reference.expert:.4g}: {reference.source}")
     elif not reference.source:
         print(
-            f"no reference returns are known of {result.get('env_id')}, and no teacher was played that earns more than "
-            "a random policy: returns are as they are"
+            f"no reference returns are known for {result.get('env_id')}, and no teacher scores above a random policy: "
+            "returns are not normalised"
         )
 
 
-def print_offline(offline: dict[str, Any]) -> None:
-    """Print how near the teacher students stay on held-out states."""
+def print_offline(offline: Result) -> None:
+    """Print how close students are to the teacher on held-out states."""
     for name, label in (("imitation_error", "imitation error"), ("q_gap", "Q-gap (in standard deviations of q*)")):
-        figures = offline[name]
-        print(f"held-out {label}: {figures['mean']:.4f} ± {figures['std']:.4f} over {offline['students']} students")
+        scores = offline[name]
+        print(f"held-out {label}: {scores['mean']:.4f} ± {scores['std']:.4f} over {offline['students']} students")
 
 
-def report_distillation(folder: Path, result: dict[str, Any]) -> None:
-    """Print the table of a distillation, draw its curve and its states, say where everything lies."""
+def report_distillation(folder: Path, result: Result) -> None:
+    """Print the scores of a distillation, draw its curve and its states, and print where the files are."""
     if "student" in result:
         print_scores(result, f"{result['dataset']} in {result['env_id']}")
     if "offline" in result:
@@ -82,17 +77,14 @@ def report_distillation(folder: Path, result: dict[str, Any]) -> None:
         f"in {seconds['training']:.1f} s; evaluated in {seconds['evaluating']:.1f} s"
     )
     distillate = folder / "distillate.safetensors"
-    made = [f"{distillate} ({distillate.stat().st_size / 1000:.1f} kB)"]
-    made.append(str(plot_curve(folder / "curve.png", result, read_losses(folder / "metrics.jsonl"))))
+    written = [f"{distillate} ({distillate.stat().st_size / 1000:.1f} kB)"]
+    written.append(str(plot_curve(folder / "curve.png", result, read_losses(folder / "metrics.jsonl"))))
     if result["env_id"]:
-        picture, why = render_states(distillate, folder / "states.png")
-        made.append(str(picture) if picture else f"no picture of the states: {why}")
-    print("\n".join(made))
+        picture, reason = render_states(distillate, folder / "states.png")
+        written.append(str(picture) if picture else f"states are not rendered: {reason}")
+    print("\n".join(written))
 
 
 def read_losses(path: Path) -> list[tuple[int, float]]:
-    """Outer step and loss of every line of a run's metrics."""
-    import json
-
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    """Outer steps and losses in a run's ``metrics.jsonl``."""
+    return [(line["step"], line["loss"]) for line in read_json_lines(path) if "loss" in line]

@@ -1,1 +1,1 @@
-"""Run folders, storage, progress and devices."""
+"""Run folders, storage, progress, devices, and registries of named parts."""

@@ -1,7 +1,7 @@
-"""Devices: how the work of one command is shared among several, of one process or of many.
+"""Devices: splitting the work of one command among several devices, of one process or of many.
 
-The programs are those of one device. A few arrays say along which axis they are shared (:func:`spread`),
-the compiler does the rest; with one device nothing changes.
+The programs are written for one device. A few arrays are marked with the axis along which they are split
+(:func:`shard`), and the compiler does the rest. With one device nothing changes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -25,14 +25,15 @@ AXIS = "devices"
 COORDINATOR, PROCESSES, PROCESS = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 Tree = TypeVar("Tree")
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def use(devices: int | None) -> None:
+def use_devices(devices: int | None) -> None:
     """Make ``devices`` devices visible, before JAX starts; join the other processes if there are any.
 
-    Memory that is freed from here on stays with the process, see :func:`keep_memory`.
+    From here on, freed memory stays with the process, see :func:`keep_memory`.
 
-    On a processor each device is one of its cores. Where the environment names a coordinator
+    On a CPU each device is one core. Where the environment names a coordinator
     (``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES``, ``JAX_PROCESS_ID``), the processes that were
     started with the same command share all their devices.
 
@@ -41,7 +42,7 @@ def use(devices: int | None) -> None:
     """
     keep_memory()
     if devices is not None:
-        with contextlib.suppress(RuntimeError):  # where JAX has started, what counts is what it found
+        with contextlib.suppress(RuntimeError):  # JAX may have started: then its own count decides
             jax.config.update("jax_num_cpu_devices", devices)
     if COORDINATOR in os.environ and not jax.distributed.is_initialized():
         _join()
@@ -50,11 +51,11 @@ def use(devices: int | None) -> None:
 
 
 def keep_memory() -> bool:
-    """Let glibc keep memory that is freed, rather than hand it back to the system; whether it agreed.
+    """Let glibc keep freed memory instead of returning it to the system; return whether glibc accepted.
 
-    On a processor XLA takes some tens of megabytes for each call and frees them after it. Handed back each time, they
-    come anew as pages that the system has to clear, which takes a good part of an outer step. Elsewhere than on glibc
-    nothing is changed.
+    On a CPU, XLA allocates some tens of megabytes for each call and frees them after it. If glibc returns them each
+    time, the system has to clear new pages for the next call, which takes a good part of an outer step. Without glibc
+    nothing changes.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     return mallopt is not None and all(mallopt(option, 2**31 - 1) for option in (TRIM_THRESHOLD, MMAP_THRESHOLD))
@@ -69,71 +70,75 @@ def _join() -> None:
     sync_global_devices("joined")  # connects the devices while all processes are here
 
 
-def leads() -> bool:
+def is_leader() -> bool:
     """Whether this process is the one that writes files."""
     return jax.process_index() == 0
 
 
-def part() -> None:
-    """Let the other processes go, once nothing more is shared with them."""
+def disconnect() -> None:
+    """Leave the group of processes, once nothing more is shared with them."""
     if jax.distributed.is_initialized():
         jax.distributed.shutdown()
 
 
-def agreed(value: float) -> float:
-    """``value`` as the process that leads has it: what all must decide alike."""
+def broadcast(value: float) -> float:
+    """``value`` as the leading process has it, for decisions that all processes must take alike."""
     return value if jax.process_count() == 1 else float(broadcast_one_to_all(np.float32(value)))
 
 
-def everyones() -> Mesh:
+def all_devices() -> Mesh:
     """The devices of all processes, which must then all run the same program."""
     return Mesh(np.array(jax.devices()), (AXIS,))
 
 
-def own() -> Mesh:
+def local_devices() -> Mesh:
     """The devices of this process."""
     return Mesh(np.array(jax.local_devices()), (AXIS,))
 
 
-def divides(size: int, mesh: Mesh) -> bool:
-    """Whether ``size`` things can be shared out evenly."""
+def divides_evenly(size: int, mesh: Mesh) -> bool:
+    """Whether ``size`` items can be split evenly among the devices of ``mesh``."""
     return size % mesh.size == 0
 
 
-def spread(tree: Tree, mesh: Mesh) -> Tree:
-    """Share the leading axis of every array of ``tree``; leave them as they are where it does not divide."""
-    even = all(divides(leaf.shape[0], mesh) for leaf in jax.tree.leaves(tree))
+def shard(tree: Tree, mesh: Mesh) -> Tree:
+    """Split the leading axis of every array among the devices; leave ``tree`` as it is if one does not divide."""
+    even = all(divides_evenly(leaf.shape[0], mesh) for leaf in jax.tree.leaves(tree))
     return _constrained(tree, mesh, AXIS) if even else tree
 
 
-def shared(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
-    """``function`` with the leading axes of its first argument and of its result shared, all else whole.
+def shard_calls(function: Function, mesh: Mesh) -> Function:
+    """``function`` with the leading axes of its first argument and of its result split among the devices.
 
-    Said outright: left to the compiler, every device would draw and train all students.
+    All other arguments are replicated. The split is explicit, because the compiler on its own would let every device
+    draw and train all students.
     """
     if mesh.size == 1:
         return function
     lead, rest = PartitionSpec(AXIS), PartitionSpec()
-    return jax.shard_map(function, mesh=mesh, in_specs=(lead, rest, rest), out_specs=lead, check_vma=False)
+    sharded: Function = jax.shard_map(function, mesh=mesh, in_specs=(lead, rest, rest), out_specs=lead, check_vma=False)
+    return sharded
 
 
-def whole(tree: Tree, mesh: Mesh) -> Tree:
-    """Give every device all of ``tree``."""
+def replicate(tree: Tree, mesh: Mesh) -> Tree:
+    """Give every device a copy of ``tree``."""
     return _constrained(tree, mesh)
 
 
 def _constrained(tree: Tree, mesh: Mesh, *axes: str) -> Tree:
     if mesh.size == 1:
         return tree
-    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(*axes)))
+    constrained: Tree = jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(*axes)))
+    return constrained
 
 
-def placed(tree: Tree, mesh: Mesh) -> Tree:
-    """``tree``, which all processes hold alike, as arrays that every device has."""
-    return tree if mesh.size == 1 else jax.jit(lambda arrays: whole(arrays, mesh))(tree)
+def place(tree: Tree, mesh: Mesh) -> Tree:
+    """Copy ``tree``, equal in all processes, to every device."""
+    return tree if mesh.size == 1 else jax.jit(lambda arrays: replicate(arrays, mesh))(tree)
 
 
-def gathered(tree: Tree) -> Tree:
-    """``tree``, of which every device has all, as new arrays that JAX may put on any device of this process."""
+def localise(tree: Tree) -> Tree:
+    """Copy a replicated ``tree`` to arrays local to this process."""
     copy = lambda leaf: jnp.copy(leaf) if len(leaf.devices()) == 1 else jnp.array(np.asarray(leaf))  # noqa: E731
-    return jax.tree.map(copy, tree)
+    local: Tree = jax.tree.map(copy, tree)
+    return local

@@ -1,4 +1,4 @@
-"""Progress with time left: a live bar on a terminal, plain lines elsewhere."""
+"""Progress of long loops: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ PLAIN_INTERVAL = 10.0  # seconds between two plain lines
 
 
 class Tracker:
-    """Report how far a loop of ``total`` steps has come.
+    """Report the progress of a loop of ``total`` steps, and the time that is left.
 
-    A context manager; call :meth:`update` with the number of steps done and figures to show. On a
-    terminal it draws a bar; otherwise it prints a line at most every ten seconds and one at the end.
-    A resumed loop starts at ``done``, which the time left does not count; ``total`` may be mended on the way.
+    A context manager. Call :meth:`update` with the number of finished steps and the metrics to show. On a
+    terminal it draws a bar. Elsewhere it prints at most one line every ten seconds, and one at the end.
+
+    Args:
+        label: what the loop does.
+        total: its number of steps. The attribute may change while the loop runs.
+        done: the steps that an earlier run has finished; they do not count in the estimate of the time left.
+        quiet: print nothing.
 
     >>> with Tracker("distil", total=2) as tracker:
     ...     tracker.update(2, loss=0.5)
@@ -25,7 +30,7 @@ class Tracker:
     """
 
     def __init__(self, label: str, total: int, *, done: int = 0, quiet: bool = False) -> None:
-        self.label, self.total, self.begun, self.quiet = label, total, done, quiet
+        self.label, self.total, self.first, self.quiet = label, total, done, quiet
         self.live: Progress | None = None
         self.started = self.printed = time.perf_counter()
         self.line = ""
@@ -39,21 +44,21 @@ class Tracker:
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[figures]}"),
+                TextColumn("{task.fields[metrics]}"),
                 console=Console(),
             )
             self.live.start()
-            self.task = self.live.add_task(self.label, total=self.total, completed=self.begun, figures="")
+            self.task = self.live.add_task(self.label, total=self.total, completed=self.first, metrics="")
         return self
 
-    def update(self, done: int, **figures: float | int | str) -> None:
-        """Say that ``done`` of ``total`` steps are finished; ``figures`` are shown beside the count."""
-        text = " ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in figures.items())
+    def update(self, done: int, **metrics: float | int | str) -> None:
+        """Report that ``done`` steps are finished, and show ``metrics`` beside the count."""
+        text = " ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
         if self.live is not None:
-            self.live.update(self.task, completed=done, total=self.total, figures=text)
+            self.live.update(self.task, completed=done, total=self.total, metrics=text)
             return
         now = time.perf_counter()
-        left = (now - self.started) / max(done - self.begun, 1) * (self.total - done)
+        left = (now - self.started) / max(done - self.first, 1) * (self.total - done)
         share = f"{done:,}/{self.total:,} ({100 * done // max(self.total, 1)}%)"
         self.line = " ".join(filter(None, [self.label, share, text])) + f", {left:.0f} s left"
         if done >= self.total or now - self.printed >= PLAIN_INTERVAL:

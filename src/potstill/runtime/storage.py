@@ -1,6 +1,6 @@
-"""Arrays and metadata in one ``.safetensors`` file: the shape of every artefact potstill writes.
+"""Artefact files: arrays and metadata in one ``.safetensors`` file.
 
-Nothing is ever unpickled. The metadata say what kind of artefact a file is and in which version.
+The metadata name the kind of artefact and the version of its format. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -8,20 +8,33 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from potstill.errors import PotstillError
-from potstill.runtime.run_folder import write_atomically
+from potstill.runtime.files import JsonObject, StrPath, write_atomically
 
 FORMAT_VERSION = 1
+Arrays: TypeAlias = dict[str, np.ndarray]
 
 
-def save(path: Path | str, kind: str, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> Path:
-    """Write ``arrays`` and JSON-able ``metadata`` as an artefact of ``kind``, atomically.
+def save(path: StrPath, kind: str, arrays: Arrays, metadata: JsonObject) -> Path:
+    """Write ``arrays`` and ``metadata`` as an artefact of ``kind``, atomically.
 
-    The same content gives the same bytes. An array may not be empty or hold NaN or infinity.
+    The same content gives the same bytes.
+
+    Args:
+        path: the file to write; missing parent folders are made.
+        kind: the kind of artefact: ``"distillate"``, ``"teacher"``, ``"policy"`` or ``"checkpoint"``.
+        arrays: by name; every value must be finite.
+        metadata: values that :mod:`json` can write.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        PotstillError: an array holds NaN or infinity, or the file cannot be written.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -29,9 +42,9 @@ def save(path: Path | str, kind: str, arrays: dict[str, np.ndarray], metadata: d
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise PotstillError(f"{path}: array '{name}' is not finite, nothing was written")
-    # One entry only: safetensors writes several in an order that changes from run to run.
-    papers = {"format": kind, "format_version": FORMAT_VERSION, "metadata": metadata}
-    header = {"potstill": json.dumps(papers, sort_keys=True)}
+    # A single entry: safetensors writes several in an order that changes from run to run.
+    content = {"format": kind, "format_version": FORMAT_VERSION, "metadata": metadata}
+    header = {"potstill": json.dumps(content, sort_keys=True)}
     contiguous = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,61 +54,66 @@ def save(path: Path | str, kind: str, arrays: dict[str, np.ndarray], metadata: d
     return path
 
 
-def load(path: Path | str, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read an artefact of ``kind``: its arrays and its metadata.
+def load(path: StrPath, kind: str) -> tuple[Arrays, JsonObject]:
+    """Read the arrays and the metadata of an artefact of ``kind``.
 
     Raises:
-        PotstillError: no such file, damaged, another kind, or a format version this release lacks.
+        PotstillError: the file does not exist, is damaged, holds another kind of artefact, or has a format version
+            that this release cannot read.
     """
-    papers, arrays = _read(Path(path))
-    found = papers.get("format")
+    header, arrays = _read(Path(path))
+    found = header.get("format")
     if found != kind:
         raise PotstillError(f"{path}: not a {kind} but {found or 'a file that potstill did not write'}")
-    version = papers.get("format_version")
+    version = header.get("format_version")
     if version != FORMAT_VERSION:
         raise PotstillError(f"{path}: format version {version}, this potstill reads {FORMAT_VERSION}: upgrade potstill")
-    metadata = papers.get("metadata")
+    metadata = header.get("metadata")
     if not isinstance(metadata, dict):
         raise PotstillError(f"{path}: damaged metadata")
     return arrays, metadata
 
 
-def kind_of(path: Path | str) -> str | None:
-    """The kind of artefact a file says it is, or ``None`` if it is no artefact of ours."""
+def kind_of(path: StrPath) -> str | None:
+    """The kind of artefact that a file holds, or ``None`` if potstill did not write it."""
     return _read(Path(path))[0].get("format")
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The artefact's papers (empty if the file has none of ours) and its arrays."""
+def _read(path: Path) -> tuple[JsonObject, Arrays]:
+    """Read the header (empty if potstill did not write the file) and the arrays."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
         raise PotstillError(f"{path}: no such file")
     try:
         with safe_open(str(path), framework="numpy") as file:
-            header = (file.metadata() or {}).get("potstill", "{}")
+            text = (file.metadata() or {}).get("potstill", "{}")
             arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except (SafetensorError, OSError, ValueError) as error:
         raise PotstillError(f"{path}: damaged or not a safetensors file ({error})") from None
     for name, array in arrays.items():
-        if array.dtype.kind not in "fiub":  # bfloat16, say, which NumPy does not search for NaN
+        if array.dtype.kind not in "fiub":  # such as bfloat16, in which NumPy does not find NaN
             raise PotstillError(f"{path}: array '{name}' holds {array.dtype}, which potstill does not write")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise PotstillError(f"{path}: damaged, array '{name}' is not finite")
     try:
-        papers = json.loads(header)
+        header = json.loads(text)
     except ValueError:
         raise PotstillError(f"{path}: damaged metadata") from None
-    return papers if isinstance(papers, dict) else {}, arrays
+    return header if isinstance(header, dict) else {}, arrays
 
 
-def file_hash(path: Path | str) -> str:
+def file_hash(path: StrPath) -> str:
     """SHA-256 of a file's bytes."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def need(arrays: dict[str, np.ndarray], name: str, path: Path | str) -> np.ndarray:
-    """``arrays[name]``, or one line that says the file lacks it."""
+def require_array(arrays: Arrays, name: str, path: StrPath) -> np.ndarray:
+    """Return ``arrays[name]``.
+
+    Raises:
+        PotstillError: the file ``path``, from which the arrays come, has no such array.
+    """
     if name not in arrays:
         raise PotstillError(f"{path}: lacks the array '{name}'")
     return arrays[name]

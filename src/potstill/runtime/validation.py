@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import types
-from dataclasses import fields
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Collection
+from dataclasses import Field, fields
+from typing import Any, ClassVar, Literal, Protocol, Union, get_args, get_origin, get_type_hints, runtime_checkable
 
 import numpy as np
 
 from potstill.errors import PotstillError, unknown
 
 
-def field_label(settings: Any, name: str) -> str:
+@runtime_checkable
+class Dataclass(Protocol):
+    """An instance of any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+def field_label(settings: Dataclass, name: str) -> str:
     """What error messages call a field: ``--batch-size`` of a command, ``Recipe.layers`` of any other object.
 
     >>> from potstill.students.recipe import Recipe
@@ -23,7 +31,7 @@ def field_label(settings: Any, name: str) -> str:
     return f"{type(settings).__name__}.{name}"
 
 
-def check_ranges(settings: Any, **least: int | float) -> None:
+def check_ranges(settings: Dataclass, **least: int | float) -> None:
     """Raise unless each named field is at least its least value (or ``None``)."""
     for name, low in least.items():
         value = getattr(settings, name)
@@ -31,25 +39,28 @@ def check_ranges(settings: Any, **least: int | float) -> None:
             raise PotstillError(f"{field_label(settings, name)} {value}: at least {low} is needed")
 
 
-def check_choices(settings: Any) -> None:
+def check_choices(settings: Dataclass) -> None:
     """Raise unless each ``Literal`` field has one of its values."""
     for name, hint in get_type_hints(type(settings)).items():
         if get_origin(hint) is Literal and getattr(settings, name) not in get_args(hint):
             raise unknown(field_label(settings, name), str(getattr(settings, name)), get_args(hint))
 
 
-def check_types(settings: Any) -> None:
-    """Raise unless the value of each field has the field's type. A whole number counts as a ``float``."""
+def check_types(settings: Dataclass, skip: Collection[str] = ()) -> None:
+    """Raise unless the value of each field, except for those to ``skip``, has the field's type.
+
+    A whole number counts as a ``float``.
+    """
     hints = get_type_hints(type(settings))
     for field in fields(settings):
         value, hint = getattr(settings, field.name), hints[field.name]
-        if not has_type(value, hint):
+        if field.name not in skip and not has_type(value, hint):
             raise PotstillError(
                 f"{field_label(settings, field.name)} is {value!r} ({type(value).__name__}): {spelled(hint)} is needed"
             )
 
 
-def has_type(value: Any, hint: Any) -> bool:
+def has_type(value: object, hint: object) -> bool:
     """Whether ``value`` fits a type hint of a setting: classes, unions, literals, tuples; protocols always do."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
@@ -67,7 +78,7 @@ def has_type(value: Any, hint: Any) -> bool:
     return value is None if hint is None else True
 
 
-def spelled(hint: Any) -> str:
+def spelled(hint: object) -> str:
     """A type hint in words.
 
     >>> spelled(int | None), spelled(tuple[int, ...])
@@ -81,3 +92,11 @@ def spelled(hint: Any) -> str:
     if origin is tuple:
         return f"tuple of {spelled(get_args(hint)[0])}"
     return "None" if hint is type(None) else getattr(hint, "__name__", str(hint))
+
+
+def check_fractions(settings: Dataclass, *names: str, one: bool = False) -> None:
+    """Raise unless each named field lies inside (0, 1), or inside (0, 1] with ``one``. ``None`` is accepted."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not (0.0 < value < 1.0 or (one and value == 1.0)):
+            raise PotstillError(f"{field_label(settings, name)} {value}: inside (0, 1{']' if one else ')'} is needed")

@@ -1,1 +1,16 @@
 """Students: recipes, training by behavioural cloning, and ensembles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from potstill.runtime.lazy import lazy_names
+from potstill.students.recipe import RECIPES, Recipe, find_recipe
+
+if TYPE_CHECKING:
+    from potstill.students.ensemble import Students, train_students
+    from potstill.students.training import Pairs
+
+__all__ = ["RECIPES", "Pairs", "Recipe", "Students", "find_recipe", "train_students"]
+
+__getattr__ = lazy_names(__name__, {"Students": "ensemble", "train_students": "ensemble", "Pairs": "training"})

@@ -1,8 +1,9 @@
-"""Students: K policies cloned from the same pairs, as one batch of networks."""
+"""Students: K policies cloned from the same pairs, kept as one batch of networks."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -15,25 +16,35 @@ from potstill.data.transitions import Normaliser
 from potstill.networks.mlp import Params
 from potstill.networks.policy import Policy
 from potstill.runtime import devices
-from potstill.students import training as clone
 from potstill.students.recipe import Recipe
+from potstill.students.training import Pairs, mean_actions, train_networks
 
 
 @functools.partial(jax.jit, static_argnames="size")
 def _act(params: Params, states: Float[Array, "K E S"], size: int) -> Float[Array, "K E A"]:
-    return jax.vmap(lambda p, s: clone.mean_actions(p, s, size))(params, states)
+    return jax.vmap(lambda p, s: mean_actions(p, s, size))(params, states)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Students:
-    """K trained students; arrays of ``params`` have a leading axis K."""
+    """K trained students.
+
+    Call one of them through :meth:`policy`, all of them side by side through :meth:`each`, and the mean of their
+    actions through :meth:`ensemble`. All take raw observations and return actions within the bounds.
+    """
 
     params: Params
+    """Layers of all students: each array has a leading axis K."""
     normaliser: Normaliser
     action_bounds: ActionBounds
 
     def __len__(self) -> int:
+        """K, the number of students."""
         return len(self.params[0]["bias"])
+
+    def __repr__(self) -> str:
+        sizes = "-".join(str(layer["weight"].shape[-2]) for layer in self.params)
+        return f"Students({len(self)} networks {sizes}-{self.params[-1]['weight'].shape[-1]})"
 
     def policy(self, index: int) -> Policy:
         """Student ``index`` as a policy of its own."""
@@ -46,7 +57,7 @@ class Students:
         return self.action_bounds.from_unit(np.asarray(unit))
 
     def each(self, observations: Float[np.ndarray, "L S"]) -> Float[np.ndarray, "L A"]:
-        """Mean actions, the L observations shared out evenly: the first L/K to student 0, and so on."""
+        """Mean actions, with the L observations split evenly: the first L/K go to student 0, and so on."""
         states = self.normaliser(observations).reshape(len(self), -1, observations.shape[-1])
         return self._scaled(_act(self.params, states, len(self.action_bounds))).reshape(len(observations), -1)
 
@@ -57,16 +68,16 @@ class Students:
 
 
 def train_students(
-    states: Float[np.ndarray, "N S"],
-    actions: Float[np.ndarray, "N A"],
-    seeds: list[int],
-    recipe: Recipe,
-    normaliser: Normaliser,
-    action_bounds: ActionBounds,
-    weights: Float[np.ndarray, " N"] | None = None,
+    pairs: Pairs, seeds: Sequence[int], recipe: Recipe, normaliser: Normaliser, action_bounds: ActionBounds
 ) -> Students:
-    """Train one student a seed on standardised states and actions in [−1, 1], all by one compiled call."""
-    counted = None if weights is None else jnp.asarray(weights, jnp.float32)
-    pairs = clone.Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(actions, jnp.float32), counted)
+    """Train one student for each seed by one compiled call.
+
+    Args:
+        pairs: standardised states, actions in [−1, 1] and, if any, weights.
+        seeds: each draws one initial network.
+        recipe: the network and its training.
+        normaliser: the standardisation of the pairs' states, which the students carry on.
+        action_bounds: the bounds that the students' actions are scaled to.
+    """
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
-    return Students(devices.gathered(clone.train_students(keys, pairs, recipe)), normaliser, action_bounds)
+    return Students(devices.localise(train_networks(keys, pairs, recipe)), normaliser, action_bounds)

@@ -1,72 +1,104 @@
-"""Student recipes: how a fresh policy is trained on a distillate. Named ones, and the class."""
+"""Student recipes: the network of a student, its initialisation and its training."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from potstill.errors import PotstillError, unknown
+from potstill.runtime.validation import check_choices, check_ranges, check_types
+
+Initialisation = Literal["orthogonal", "antisymmetric", "he", "lecun", "torch"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A student: its network, its start and its full-batch training on the mean squared error."""
+    """How a student is made: its network, its initialisation, and full-batch training on the mean squared error.
+
+    The defaults are the student of the paper (method §3).
+
+    Raises:
+        PotstillError: a field of a wrong type or out of its range, or fields that do not go together.
+
+    Example:
+        >>> Recipe(layers=5, optimiser="adamw", learning_rate=1e-3).steps
+        100
+    """
 
     steps: int = 100
-    """T, gradient steps."""
+    """T, the number of gradient steps."""
 
     learning_rate: float = 0.1
-    """α₀."""
+    """α₀, the step size."""
 
-    optimiser: Literal["sgd", "adam"] = "sgd"
-    """SGD, or Adam with β₁ = 0.9, β₂ = 0.999."""
+    optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
+    """SGD; or Adam or AdamW with β₁ = 0.9 and β₂ = 0.999."""
 
     momentum: float = 0.0
-    """β₀ of SGD, v ← β v + ∇ℓ."""
+    """β₀ of SGD, v ← β₀ v + ∇ℓ."""
+
+    weight_decay: float = 0.01
+    """λ of AdamW, θ ← θ − α₀ λ θ at each step. Other optimisers ignore it."""
 
     width: int = 256
-    """Units of each hidden layer, of each tower."""
+    """Units of each hidden layer, in each tower."""
 
     towers: int = 1
-    """Networks side by side whose outputs are averaged before the tanh; they are trained as one, on one loss.
+    """Networks side by side whose outputs are averaged before the tanh and which train on one loss.
 
-    Each tower's gradient is 1/towers of what it would be alone, and SGD moves it by ``towers`` times the learning
-    rate. What a student's actions vary by from start to start is shared out among its towers: it comes as close
-    to the mean over all starts, which kernel descent distils for, as an ensemble of as many would.
+    The gradient of each tower is 1/towers of what it would be alone, and SGD multiplies its learning rate by
+    ``towers`` to make up for that. The towers share the variance that a student owes to its random initialisation, so
+    the student comes as close to the mean over initialisations, which kernel descent computes, as an ensemble of as
+    many networks would.
     """
 
     layers: int = 4
-    """Layers of weights; 4 means three hidden layers. """
+    """Layers of weights; 4 means three hidden layers."""
 
     residual: bool = False
-    """Add the first hidden layer to the last: those between are a residual block. Needs 3 layers or more."""
+    """Add the output of the first hidden layer to that of the last one. Needs at least 3 layers."""
 
-    start: Literal["orthogonal", "antisymmetric", "he", "lecun", "torch"] = "orthogonal"
-    """Initial weights and biases: see ``starts.py``."""
+    initialisation: Initialisation = "orthogonal"
+    """Scheme of the initial weights and biases, see :mod:`potstill.students.initialisation`."""
 
     output_gain: float = 1.0
-    """Factor on the last layer's start. With 1 an orthogonal student learns features, the larger the less."""
+    """Scale of the output layer's initialisation; larger values move training towards the lazy regime."""
 
     sampled: bool = False
-    """Clone with actions sampled from a tanh-Gaussian, as the reference implementation does."""
+    """Clone with actions sampled from a tanh-Gaussian, as the paper's reference implementation does."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_choices(self)
+        check_ranges(self, steps=0, learning_rate=0.0, momentum=0.0, weight_decay=0.0, width=1, towers=1, layers=1)
+        if self.momentum >= 1.0:
+            raise PotstillError(f"Recipe.momentum {self.momentum}: a value below 1 is needed")
+        if self.initialisation == "antisymmetric" and self.width % 2:
+            raise PotstillError(f"Recipe.width {self.width}: an antisymmetric initialisation needs an even width")
+        if self.residual and self.layers < 3:
+            raise PotstillError(f"Recipe.layers {self.layers}: a residual student needs at least 3")
+        if self.residual and self.towers > 1:
+            raise PotstillError(f"Recipe.towers {self.towers}: a residual student has one")
 
     @property
-    def falls_short(self) -> bool:
-        """Whether training ends well before students do what their pairs ask: by SGD without momentum.
+    def undershoots(self) -> bool:
+        """Whether training ends well before the student reaches its targets: SGD without momentum.
 
-        Such students err more, and so come to states further beside the data's. Where nothing else is asked for, they
-        are judged with twice the noise on the states, and their pairs may aim twice as far (docs/pairs.md).
+        Such students err more, so they visit states further from the data. By default, distillation judges them under
+        twice the state noise, and their pairs may aim beyond the action bounds (docs: pairs).
         """
         return self.optimiser == "sgd" and not self.momentum
 
-    def __post_init__(self) -> None:
-        if self.residual and self.layers < 3:
-            raise PotstillError(f"a residual student of {self.layers} layers: at least 3 are needed")
-        if self.residual and self.towers > 1:
-            raise PotstillError(f"a residual student of {self.towers} towers: one is possible")
-        if self.towers < 1:
-            raise PotstillError(f"a student of {self.towers} towers: at least 1 is needed")
+    def to_metadata(self) -> dict[str, object]:
+        """The fields as files hold them; :func:`recipe_from_metadata` reads them back."""
+        fields = {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        if self.optimiser != "adamw":
+            del fields["weight_decay"]
+        return fields
 
+
+STORED_NAMES = {"initialisation": "start"}  # fields that files call otherwise
 
 RECIPES: dict[str, Recipe] = {
     "paper": Recipe(),
@@ -79,24 +111,38 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def recipe_of(settings: dict[str, Any]) -> Recipe:
-    """The recipe with the settings that a file holds.
+def recipe_from_metadata(stored: Mapping[str, object]) -> Recipe:
+    """The recipe whose fields a file holds.
 
-    >>> recipe_of({"momentum": 0.9, "width": 512}).width
-    512
+    Raises:
+        PotstillError: an unknown field, or a value of the wrong type.
+
+    Example:
+        >>> recipe_from_metadata({"momentum": 0.9, "width": 512, "start": "he"}).initialisation
+        'he'
     """
-    usual = asdict(Recipe())
-    for name, value in settings.items():
-        if name not in usual:
-            raise unknown("recipe setting", name, usual)
-        number = isinstance(usual[name], float) and isinstance(value, int)
-        if not number and type(value) is not type(usual[name]):
-            raise PotstillError(f"recipe setting {name} is {value!r}: {type(usual[name]).__name__} is needed")
-    return Recipe(**settings)
+    own_names = {stored_name: name for name, stored_name in STORED_NAMES.items()}
+    known = asdict(Recipe())
+    settings = {own_names.get(name, name): value for name, value in stored.items()}
+    for name in settings:
+        if name not in known:
+            raise unknown("recipe setting", name, known)
+    return Recipe(**settings)  # type: ignore[arg-type]  # __post_init__ checks the types
 
 
-def recipe_named(name: str) -> Recipe:
-    """Look a recipe up; an unknown name is a :class:`~potstill.errors.PotstillError`."""
-    if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
-    return RECIPES[name]
+def find_recipe(recipe: str | Recipe) -> Recipe:
+    """The recipe called ``recipe``; a :class:`Recipe` is returned as it is.
+
+    Raises:
+        PotstillError: an unknown name.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        raise unknown("recipe", recipe, RECIPES)
+    return RECIPES[recipe]
+
+
+def recipe_name(recipe: Recipe) -> str:
+    """The name of a recipe among :data:`RECIPES`, or ``"custom"``."""
+    return next((name for name, known in RECIPES.items() if known == recipe), "custom")

@@ -1,4 +1,4 @@
-"""What a teacher is: a policy to imitate and the action values that say where it matters."""
+"""The teacher interface: a policy to imitate, and action values that say where imitation matters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -19,51 +19,64 @@ from potstill.errors import PotstillError
 from potstill.networks.mlp import Params, apply_critics, apply_mlp
 from potstill.networks.policy import LOG_STD_RANGE, Policy, from_arrays
 from potstill.runtime import storage
+from potstill.runtime.files import JsonObject
 
 
 @runtime_checkable
 class Teacher(Protocol):
-    """Anything with these is a teacher, also the user's own.
+    """A policy with action values. Any object with these attributes is a teacher, also the user's own.
 
-    States are standardised with ``normaliser``, actions lie in [−1, 1]; all methods are pure, so that
+    States are standardised with ``normaliser``, actions lie in [−1, 1]. All methods are pure JAX functions, so that
     they compile.
     """
 
     @property
     def normaliser(self) -> Normaliser:
-        """The standardisation of the states it was trained on."""
+        """The standardisation of the states that the teacher was trained on."""
         ...
 
     def act(self, states: Float[Array, "*B S"]) -> Float[Array, "*B A"]:
-        """Mean actions."""
+        """Mean actions in standardised states."""
         ...
 
     def sample(self, states: Float[Array, "*B S"], key: PRNGKeyArray) -> Float[Array, "*B A"]:
-        """Sampled actions."""
+        """Sampled actions in standardised states."""
         ...
 
     def action_values(self, states: Float[Array, "*B S"], actions: Float[Array, "*B A"]) -> Float[Array, "C *B"]:
-        """Values of each of C critics, in units of discounted return."""
+        """Q(s, a) of each of C critics, in units of discounted return."""
         ...
 
 
 @dataclass(frozen=True)
 class NetworkTeacher:
-    """A teacher of neural networks: one policy and C critics stacked on the first axis."""
+    """A teacher of neural networks: one policy and C critics.
+
+    Example:
+        >>> import potstill
+        >>> from potstill.bundled import BUNDLED
+        >>> teacher = potstill.load_teacher(BUNDLED / "hopper-medium-replay.teacher.safetensors")
+        >>> teacher.action_values(jnp.zeros((5, 11)), jnp.zeros((5, 3))).shape[1:]
+        (5,)
+    """
 
     policy: Policy
+    """Layers, standardisation of the states and action bounds."""
     critics: Params
-    metadata: dict[str, Any] = field(default_factory=dict)
+    """Layers of all critics: each array has a leading axis C."""
+    metadata: JsonObject = field(default_factory=dict)
+    """How the teacher was made, as it is saved."""
     layer_norm: bool = True
+    """Whether LayerNorm follows each hidden layer of the critics."""
 
     @property
     def normaliser(self) -> Normaliser:
-        """The standardisation of the states it was trained on."""
+        """The standardisation of the states that the teacher was trained on."""
         return self.policy.normaliser
 
     @property
     def action_size(self) -> int:
-        """A."""
+        """A, the number of action components."""
         return len(self.policy.action_bounds)
 
     @functools.cached_property
@@ -83,7 +96,7 @@ class NetworkTeacher:
         return jnp.tanh(apply_mlp(self.policy.layers, states)[..., : self.action_size])
 
     def sample(self, states: Float[Array, "*B S"], key: PRNGKeyArray) -> Float[Array, "*B A"]:
-        """Sampled actions; a deterministic policy has no noise and returns its mean."""
+        """Sampled actions in [−1, 1]; a deterministic policy returns its mean action."""
         output = apply_mlp(self.policy.layers, states)
         mean = output[..., : self.action_size]
         if self.policy.head == "tanh":
@@ -94,33 +107,33 @@ class NetworkTeacher:
         return jnp.tanh(mean + noise)
 
     def action_values(self, states: Float[Array, "*B S"], actions: Float[Array, "*B A"]) -> Float[Array, "C *B"]:
-        """Values of each critic."""
+        """Q(s, a) of each of C critics, in units of discounted return."""
         return apply_critics(self.critics, states, actions, normed=self.layer_norm)
 
     def save(self, path: Path | str) -> Path:
         """Write this teacher as one ``.safetensors`` file."""
-        return storage.save(path, "teacher", self._arrays(), {**self.metadata, **self._shape()})
-
-    def _shape(self) -> dict[str, Any]:
-        return {**self.policy.papers(), "layer_norm": self.layer_norm}
+        networks = {**self.policy.kind_metadata(), "layer_norm": self.layer_norm}
+        return storage.save(path, "teacher", self._arrays(), {**self.metadata, **networks})
 
 
 def load_teacher(path: Path | str) -> NetworkTeacher:
-    """Read a teacher file.
+    """Read a teacher file that ``potstill teach`` or :meth:`NetworkTeacher.save` wrote.
 
     Raises:
-        PotstillError: no such file, damaged, of another kind, or with layers that do not fit.
+        PotstillError: no such file, a damaged one or one of another kind, or layers that do not fit together.
     """
     arrays, metadata = storage.load(path, "teacher")
     policy = from_arrays(arrays, metadata, path)
     count = sum(name.startswith("critics.") and name.endswith(".weight") for name in arrays)
-    critics = [{k: storage.need(arrays, f"critics.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)]
+    critics = [
+        {k: storage.require_array(arrays, f"critics.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)
+    ]
     check_critics(critics, policy, path)
     return NetworkTeacher(policy, critics, metadata, metadata.get("layer_norm", True))
 
 
 def check_critics(critics: Params, policy: Policy, path: Path | str) -> None:
-    """Raise unless each critic leads, layer by layer, from the policy's states and actions to one value."""
+    """Raise unless the layers of each critic map the policy's states and actions to one value."""
     if not critics or not len(critics[0]["weight"]):
         raise PotstillError(f"{path}: has no critics")
     states, actions, count = len(policy.normaliser.mean), len(policy.action_bounds), len(critics[0]["weight"])

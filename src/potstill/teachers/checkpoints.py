@@ -1,82 +1,81 @@
-"""A training that can be interrupted: everything it needs to go on, in one file."""
+"""Checkpoints of a training: everything that an interrupted training needs to continue, in one file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from potstill.errors import PotstillError
 from potstill.runtime import storage
-from potstill.runtime.run_folder import RunFolder
+from potstill.runtime.files import JsonObject
+from potstill.teachers.algorithms.base import State
 from potstill.teachers.evaluation.diagnostics import OfflineScores
 from potstill.teachers.training import Learner
 
-NAME = "checkpoint.safetensors"
+Evaluation = JsonObject  # "update", and the scores of the teacher at that update
 
 
 @dataclass
 class Progress:
-    """What a training has to show so far, beside its networks."""
+    """What a training has produced so far, apart from its networks."""
 
     seconds: float = 0.0
-    """Spent in updates."""
+    """Time spent in updates."""
 
-    history: list[dict[str, Any]] = field(default_factory=list)
-    """Evaluations."""
+    history: list[Evaluation] = field(default_factory=list)
+    """All evaluations, in order."""
 
-    def best(self) -> dict[str, Any]:
-        """The evaluation of the highest worth; the first does not count where there are others.
+    def best(self) -> Evaluation:
+        """The evaluation with the highest pessimistic value estimate (``"worth"``).
 
-        What is said of a policy so young may be too good: it lies far from the data, where the fit extrapolates.
+        The first evaluation is skipped if there are others: early estimates are biased upwards, because an early policy
+        is far from the data, where the fitted critic extrapolates.
         """
         return max(self.history[1:] or self.history, key=lambda entry: float(entry["worth"]))
 
-    def stale(self, patience: int | None) -> bool:
-        """Whether the last ``patience`` evaluations are all no better than one before them."""
+    def stalled(self, patience: int | None) -> bool:
+        """Whether none of the last ``patience`` evaluations is better than the best one before them."""
         if patience is None or not self.history:
             return False
         return len(self.history) - 1 - self.history.index(self.best()) >= patience
 
 
-def save_checkpoint(folder: RunFolder, learner: Learner, scores: OfflineScores | None, progress: Progress) -> None:
-    """Write the states of ``learner`` and of the fitted critics, and the progress, atomically."""
-    arrays = {name: np.asarray(leaf) for name, leaf in _named(learner, scores).items()}
-    papers = {"done": learner.done, "seconds": progress.seconds, "history": progress.history}
-    storage.save(folder.path / NAME, "checkpoint", arrays, papers)
+def save_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None, progress: Progress) -> None:
+    """Write the states of the learner and of the fitted critics, and the progress, atomically."""
+    arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(learner, scores).items()}
+    metadata = {"done": learner.done, "seconds": progress.seconds, "history": progress.history}
+    storage.save(path, "checkpoint", arrays, metadata)
 
 
-def load_checkpoint(folder: RunFolder, learner: Learner, scores: OfflineScores | None) -> Progress:
-    """Set ``learner`` and the fitted critics to where they were, drop later metrics, return the progress.
+def load_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None) -> Progress:
+    """Set the learner and the fitted critics to their saved states, and return the progress.
 
-    A run that was interrupted before its first checkpoint starts again.
+    Raises:
+        PotstillError: the checkpoint is damaged, or holds other networks.
     """
-    path = folder.path / NAME
-    if not path.exists():
-        folder.keep_metrics(lambda line: False)
-        return Progress()
-    arrays, papers = storage.load(path, "checkpoint")
-    wanted = _named(learner, scores)
-    if set(wanted) != set(arrays) or any(arrays[name].shape != leaf.shape for name, leaf in wanted.items()):
+    arrays, metadata = storage.load(path, "checkpoint")
+    leaves = _named_leaves(learner, scores)
+    if set(leaves) != set(arrays) or any(arrays[name].shape != leaf.shape for name, leaf in leaves.items()):
         raise PotstillError(f"{path}: a checkpoint of other networks")
-    found = jax.tree.unflatten(jax.tree.structure(_states(learner, scores)), [jnp.asarray(arrays[n]) for n in wanted])
-    learner.state, learner.done = found["learner"], papers["done"]
+    saved = jax.tree.unflatten(jax.tree.structure(_states(learner, scores)), [jnp.asarray(arrays[n]) for n in leaves])
+    learner.state, learner.done = saved["learner"], metadata["done"]
     if scores:
         for name, evaluator in scores.evaluators.items():
-            evaluator.state = found["fitted"][name]
-    folder.keep_metrics(lambda line: line["update"] <= learner.done)
-    return Progress(papers["seconds"], papers["history"])
+            evaluator.state = saved["fitted"][name]
+    return Progress(metadata["seconds"], metadata["history"])
 
 
-def _states(learner: Learner, scores: OfflineScores | None) -> dict[str, Any]:
+def _states(learner: Learner, scores: OfflineScores | None) -> dict[str, State]:
     fitted = {name: evaluator.state for name, evaluator in scores.evaluators.items()} if scores else {}
     return {"learner": learner.state, "fitted": fitted}
 
 
-def _named(learner: Learner, scores: OfflineScores | None) -> dict[str, Any]:
-    """Every array by its place in the states, in the order of the tree."""
+def _named_leaves(learner: Learner, scores: OfflineScores | None) -> dict[str, Array]:
+    """Every array under its path in the states, which names the fields of their classes, in the order of the tree."""
     leaves = jax.tree_util.tree_flatten_with_path(_states(learner, scores))[0]
     return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}

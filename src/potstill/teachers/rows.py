@@ -1,10 +1,11 @@
-"""The dataset as the losses want it: standardised rows, all on the device or some read from a file."""
+"""The dataset in the form that the losses need: standardised rows, all on the device or read from a file."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +17,7 @@ from potstill.errors import PotstillError
 
 
 class Rows(NamedTuple):
-    """Transitions with standardised states and actions in [−1, 1]; a whole table or a batch of it."""
+    """Transitions with standardised states and actions in [−1, 1]: a whole table, or a batch of it."""
 
     states: Float[Array, "*B S"]
     actions: Float[Array, "*B A"]
@@ -29,31 +30,32 @@ class Rows(NamedTuple):
     returns: Float[Array, "*B"]
     """Discounted Monte-Carlo return from here to the end of the recorded episode."""
     weights: Float[Array, "*B"]
-    """1; or 0 where the actor is not to learn from a row."""
+    """0 where the actor must not learn from a row, else 1."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows that an algorithm learns from, by their number; computed where they are looked at.
+    """The rows that an algorithm learns from, by number; they are computed when they are read.
 
-    So a mapped dataset stays on disk, and one in memory is brought to the device by :func:`on_device`.
+    So a mapped dataset stays on disk, and :func:`load_rows` brings one in memory to the device.
     """
 
     data: Transitions
 
     left_out: Int[np.ndarray, " X"] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Rows of the data that are no rows of the table, in order."""
+    """Rows of the data that are not rows of the table, in order."""
 
     reward_scale: float = 1.0
-    """What rewards are multiplied by."""
+    """Factor on the rewards."""
 
     episode_weights: Float[np.ndarray, " E"] | None = None
-    """The weight of each episode's rows; 1 if there are none."""
+    """The weight of each episode's rows. ``None``: 1."""
 
     returns: Float[np.ndarray, " M"] | None = None
-    """Discounted returns, from :func:`discounted_returns`; 0 if there are none."""
+    """Discounted returns, from :func:`discounted_returns`. ``None``: 0."""
 
     def __len__(self) -> int:
+        """The number of rows."""
         return len(self.data) - len(self.left_out)
 
     @functools.cached_property
@@ -70,74 +72,84 @@ class Table:
         return Reader(self.data.observations)
 
     @functools.cached_property
-    def _before(self) -> Int[np.ndarray, " X"]:
-        """Rows of the table before each one that is left out."""
+    def _rows_before(self) -> Int[np.ndarray, " X"]:
+        """The number of table rows before each row that is left out."""
         return self.left_out - np.arange(len(self.left_out))
 
-    def at(self, index: Int[np.ndarray, " B"]) -> Rows:
-        """The rows of these numbers, in NumPy arrays."""
+    def read(self, index: Int[np.ndarray, " B"]) -> Rows:
+        """The rows with these numbers, as NumPy arrays."""
         data = self.data
-        rows = index + np.searchsorted(self._before, index, side="right")
-        here, after = self._raw(rows)
-        none = np.zeros(len(rows), np.float32)
-        weights = none + 1 if self.episode_weights is None else self.episode_weights[np.searchsorted(self._ends, rows)]
-        columns: tuple[Any, ...] = (
-            data.normaliser(here["observations"]),
-            data.action_bounds.to_unit(here["actions"]),
-            here["rewards"] * np.float32(self.reward_scale),
-            data.normaliser(here["next_observations"]),
-            data.action_bounds.to_unit(after),
-            1.0 - here["terminations"],
-            none if self.returns is None else self.returns[rows],
-            weights,
-        )
-        single: list[Any] = [np.asarray(column, np.float32) for column in columns]
-        return Rows(*single)
+        rows = index + np.searchsorted(self._rows_before, index, side="right")
+        raw, next_actions = self._read_raw(rows)
+        zeros = np.zeros(len(rows), np.float32)
+        by_episode = self.episode_weights
+        weights = zeros + 1 if by_episode is None else by_episode[np.searchsorted(self._ends, rows)]
+        columns = {
+            "states": data.normaliser(raw["observations"]),
+            "actions": data.action_bounds.to_unit(raw["actions"]),
+            "rewards": raw["rewards"] * np.float32(self.reward_scale),
+            "next_states": data.normaliser(raw["next_observations"]),
+            "next_actions": data.action_bounds.to_unit(next_actions),
+            "alive": 1.0 - raw["terminations"],
+            "returns": zeros if self.returns is None else self.returns[rows],
+            "weights": weights,
+        }
+        return Rows(**{name: np.asarray(column, np.float32) for name, column in columns.items()})  # type: ignore[arg-type]
 
-    def _raw(self, rows: Int[np.ndarray, " B"]) -> tuple[Any, Float[np.ndarray, "B A"]]:
+    def _read_raw(self, rows: Int[np.ndarray, " B"]) -> tuple[Mapping[str, np.ndarray], Float[np.ndarray, "B A"]]:
         """The columns of these rows of the data, and the actions in the rows after them."""
+        names = ("observations", "actions", "rewards", "next_observations", "terminations")
         if self.data.mapped:
             pairs = self._reader(rows)
-            return pairs[:, 0], pairs[:, 1]["actions"]
-        names = ("observations", "actions", "rewards", "next_observations", "terminations")
+            return {name: pairs[:, 0][name] for name in names}, pairs[:, 1]["actions"]
         following = np.minimum(rows + 1, len(self.data) - 1)
         return {name: getattr(self.data, name)[rows] for name in names}, self.data.actions[following]
 
 
-def on_device(table: Table) -> Rows:
+def load_rows(table: Table) -> Rows:
     """All rows of a table, on the device."""
-    return Rows(*map(jnp.asarray, table.at(np.arange(len(table)))))
+    return Rows(*map(jnp.asarray, table.read(np.arange(len(table)))))
 
 
-def prepare(data: Transitions, discount: float) -> Rows:
-    """All transitions with their returns, on the device."""
-    return on_device(Table(data, returns=discounted_returns(data, discount)))
+def load_with_returns(data: Transitions, discount: float) -> Rows:
+    """All transitions with their discounted returns, on the device."""
+    return load_rows(Table(data, returns=discounted_returns(data, discount)))
 
 
 def discounted_returns(data: Transitions, discount: float) -> Float[np.ndarray, " M"]:
     """The discounted return from each row to the end of its episode, float32 and in memory."""
-    found, after = np.empty(len(data), np.float32), 0.0
+    returns, following = np.empty(len(data), np.float32), 0.0
     for rows in blocks(data.rewards, backwards=True):
-        part = returns_to_go(data.rewards[rows], data.episode_ends[rows], discount, after)
-        found[rows], after = part, float(part[0])
-    return found
+        part = returns_to_go(data.rewards[rows], data.episode_ends[rows], discount, following)
+        returns[rows], following = part, float(part[0])
+    return returns
 
 
-def returns_to_go(rewards: np.ndarray, ends: np.ndarray, discount: float, after: float = 0.0) -> np.ndarray:
-    """Discounted sum of rewards from each row to the end of its episode; ``after`` is what follows the last row.
+def returns_to_go(rewards: np.ndarray, ends: np.ndarray, discount: float, following: float = 0.0) -> np.ndarray:
+    """Discounted sum of rewards from each row to the end of its episode.
+
+    Args:
+        rewards: of each row.
+        ends: True on the last row of each episode.
+        discount: γ.
+        following: the return that follows the last row, if its episode goes on.
 
     >>> returns_to_go(np.array([1.0, 2.0, 4.0]), np.array([False, True, True]), 0.5).tolist()
     [2.0, 2.0, 4.0]
     """
-    found = np.zeros(len(rewards), np.float64)
+    returns = np.zeros(len(rewards), np.float64)
     for row in range(len(rewards) - 1, -1, -1):
-        after = float(rewards[row]) + (0.0 if ends[row] else discount * after)
-        found[row] = after
-    return found
+        following = float(rewards[row]) + (0.0 if ends[row] else discount * following)
+        returns[row] = following
+    return returns
 
 
-def breaks_of_order(data: Transitions) -> tuple[int, int]:
-    """Rows inside episodes whose next state is not the next row's state: the first, and how many (0: none)."""
+def find_order_breaks(data: Transitions) -> tuple[int, int]:
+    """Find rows inside episodes whose next state is not the state of the next row.
+
+    Returns:
+        The first such row, and their number. If the number is 0, the first is meaningless.
+    """
     first, count, last = 0, 0, len(data) - 1
     for rows in blocks(data.observations):
         inside = rows.start + np.flatnonzero(~data.episode_ends[rows.start : min(rows.stop, last)])
@@ -147,12 +159,18 @@ def breaks_of_order(data: Transitions) -> tuple[int, int]:
     return first, count
 
 
-def need_order(data: Transitions, what: str, otherwise: str = ", or use iql or edac") -> None:
-    """Raise unless rows lie in the order of their episodes: each next state is the next row's state."""
-    first, count = breaks_of_order(data)
+def check_order(data: Transitions, what: str, alternative: str = ", or use iql or edac") -> None:
+    """Raise unless the rows are in the order of their episodes: each next state is the next row's state.
+
+    Args:
+        data: the transitions.
+        what: the part that needs the order, for the message.
+        alternative: the end of the message.
+    """
+    first, count = find_order_breaks(data)
     if count:
         raise PotstillError(
             f"{data.name}: {what} needs rows in the order of their episodes, but the next state of row "
             f"{first} is not the state of the row after it ({count} such rows); "
-            f"mark where episodes end (truncations){otherwise}"
+            f"mark where episodes end (truncations){alternative}"
         )

@@ -1,88 +1,104 @@
-"""Where the batches of a training come from: rows on the device, or rows of a mapped file read ahead of it.
+"""Batches for training: drawn from rows on the device, or read from a mapped file ahead of the device.
 
-Both draw the same row numbers from the same keys, so that the same data give the same teacher.
+Both draw the same row numbers from the same keys, so the same data give the same teacher.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Int, Key, PRNGKeyArray
 
-from potstill.teachers.rows import Rows, Table, on_device
+from potstill.teachers.rows import Rows, Table, load_rows
 
-READ_ROWS = 8192  # rows that are read at once, while the device works on as many
+READ_ROWS = 8192  # rows in a read of the file; the next read happens while the device works on this one
 
 Shape = tuple[int, int]  # batches in a call of an algorithm's update, and rows in a batch
+Pick = Callable[[Rows, PRNGKeyArray, Int[Array, ""], Shape], Rows]  # the batches of a call, from a piece of the rows
 
 
-def keys_of(key: PRNGKeyArray, call: Any) -> Any:
-    """The keys of a call's rows and of its noise; they depend on its number alone."""
+class Piece(NamedTuple):
+    """Rows for some consecutive calls of an algorithm's update."""
+
+    rows: Rows
+    start: int
+    """The first call that these rows are for."""
+    calls: int
+    """How many calls they are for."""
+
+
+def split_call_key(key: PRNGKeyArray, call: int | Int[Array, ""]) -> Key[Array, "2"]:
+    """Two keys [2] for a call, of its rows and of its noise. They depend on the call's number alone."""
     return jax.random.split(jax.random.fold_in(key, call))
 
 
-def drawn(rows: Rows, key: PRNGKeyArray, place: Any, shape: Shape) -> Rows:
-    """Batches of rows on the device, drawn uniformly with replacement."""
+def draw_batches(rows: Rows, key: PRNGKeyArray, place: Int[Array, ""], shape: Shape) -> Rows:
+    """Draw batches uniformly, with replacement, from rows on the device."""
     index = jax.random.randint(key, shape, 0, len(rows.states))
-    return jax.tree.map(lambda column: column[index], rows)
+    batches: Rows = jax.tree.map(lambda column: column[index], rows)
+    return batches
 
 
-def in_turn(rows: Rows, key: PRNGKeyArray, place: Any, shape: Shape) -> Rows:
-    """Batches that were drawn before: the ones at ``place``."""
-    return jax.tree.map(lambda column: column[place], rows)
+def take_batches(rows: Rows, key: PRNGKeyArray, place: Int[Array, ""], shape: Shape) -> Rows:
+    """Take the batches at ``place``, which were drawn before."""
+    batches: Rows = jax.tree.map(lambda column: column[place], rows)
+    return batches
 
 
 @functools.partial(jax.jit, static_argnames=("calls", "shape", "count"))
-def draw_ahead(key: PRNGKeyArray, *, calls: int, shape: Shape, count: int) -> Int[Array, "calls batches B"]:
-    """The row numbers that :func:`drawn` draws in the first calls, of ``count`` rows."""
-    one = lambda call: jax.random.randint(keys_of(key, call)[0], shape, 0, count)  # noqa: E731
-    return jax.vmap(one)(jnp.arange(calls))
+def draw_row_numbers(key: PRNGKeyArray, *, calls: int, shape: Shape, count: int) -> Int[Array, "calls batches B"]:
+    """The row numbers that :func:`draw_batches` draws in the first calls, out of ``count`` rows."""
+
+    def draw(call: Int[Array, ""]) -> Int[Array, "batches B"]:
+        return jax.random.randint(split_call_key(key, call)[0], shape, 0, count)
+
+    numbers: Array = jax.vmap(draw)(jnp.arange(calls))
+    return numbers
 
 
-class Resident:
-    """All rows on the device; the compiled loop draws from them itself.
+class DeviceSource:
+    """All rows on the device; the compiled loop draws batches from them."""
 
-    ``pick`` is how a call finds its batches in a piece, here and in :class:`Ahead`.
-    """
-
-    pick = staticmethod(drawn)
+    pick: Pick = staticmethod(draw_batches)
+    """How a call finds its batches in a piece."""
 
     def __init__(self, table: Table) -> None:
-        self.rows = on_device(table)
+        self.rows = load_rows(table)
 
-    def pieces(self, key: PRNGKeyArray, calls: int) -> Iterator[tuple[Rows, int, int]]:
+    def pieces(self, key: PRNGKeyArray, calls: int) -> Iterator[Piece]:
         """One piece: all rows for all calls."""
-        yield self.rows, 0, calls
+        yield Piece(self.rows, 0, calls)
 
 
-class Ahead:
+class FileSource:
     """Rows of a mapped file, some thousand at a time: the next are read while the device works on the last.
 
-    A piece has always the same shape, so that one program serves all; the last of its calls may be unused.
+    All pieces have the same shape, so that one program serves them all. The last one may hold unused calls.
     """
 
-    pick = staticmethod(in_turn)
+    pick: Pick = staticmethod(take_batches)
+    """How a call finds its batches in a piece."""
 
     def __init__(self, table: Table, shape: Shape) -> None:
         self.table, self.shape = table, shape
         self.calls = max(1, READ_ROWS // (shape[0] * shape[1]))
 
-    def pieces(self, key: PRNGKeyArray, calls: int) -> Iterator[tuple[Rows, int, int]]:
-        """As many pieces as it takes, in turn; the device need not be waited for between two."""
-        whole = -(-calls // self.calls) * self.calls
-        index = np.asarray(draw_ahead(key, calls=whole, shape=self.shape, count=len(self.table)))
+    def pieces(self, key: PRNGKeyArray, calls: int) -> Iterator[Piece]:
+        """As many pieces as needed, in order. The device need not be waited for between two."""
+        drawn = -(-calls // self.calls) * self.calls
+        index = np.asarray(draw_row_numbers(key, calls=drawn, shape=self.shape, count=len(self.table)))
         for start in range(0, calls, self.calls):
             part = index[start : start + self.calls]
-            rows = self.table.at(part.ravel())
+            rows = self.table.read(part.ravel())
             shaped = jax.tree.map(lambda column: column.reshape(*part.shape, *column.shape[1:]), rows)  # noqa: B023
-            yield shaped, start, min(self.calls, calls - start)
+            yield Piece(shaped, start, min(self.calls, calls - start))
 
 
-def source_of(table: Table, shape: Shape) -> Resident | Ahead:
-    """Where the rows of a table are read from: a file that its data map, or else the device."""
-    return Ahead(table, shape) if table.data.mapped else Resident(table)
+def make_source(table: Table, shape: Shape) -> DeviceSource | FileSource:
+    """The source of a table's batches: the file if its data are mapped, else the device."""
+    return FileSource(table, shape) if table.data.mapped else DeviceSource(table)

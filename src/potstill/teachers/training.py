@@ -1,208 +1,238 @@
-"""The training loop that every algorithm shares: compiled scans over updates, some hundred at a time."""
+"""The training loop that all algorithms share: compiled loops over updates, some hundred at a time."""
 
 from __future__ import annotations
 
 import functools
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Key, PRNGKeyArray
+from jaxtyping import Array, Int, Key, PRNGKeyArray
 
-from potstill.config import Settings, TeachConfig
 from potstill.data.transitions import Transitions
 from potstill.errors import Diverged
-from potstill.networks.mlp import Params
-from potstill.networks.policy import Head, Policy
+from potstill.networks.policy import Policy
+from potstill.runtime.files import JsonObject, to_json
+from potstill.teachers.algorithms.base import Algorithm, Metrics, State
 from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.rows import Rows, Table
-from potstill.teachers.sampling import drawn, keys_of, source_of
+from potstill.teachers.rows import Rows
+from potstill.teachers.sampling import Pick, draw_batches, make_source, split_call_key
+from potstill.teachers.settings import Training, UpdateSettings
 
-CHUNK = 500  # updates in one compiled call, between two lines of progress
-VALUE_SLACK = 2.0  # values past this multiple of the largest possible return mean divergence
-
-State = Any  # an algorithm's networks, their slowly moving copies and its optimiser states
-Figures = dict[str, Any]  # scalars by name
-Update = Callable[[State, Rows, PRNGKeyArray, Settings], tuple[State, Figures]]
+CHUNK = 500  # updates in one compiled call, between two reports of progress
+VALUE_SLACK = 2.0  # a mean value above this multiple of the largest possible return means divergence
 
 
-class Parts(NamedTuple):
-    """What a trained state leaves: a policy and critics in units of discounted return."""
+@runtime_checkable
+class Updater(Protocol):
+    """What :func:`run_updates` needs of an algorithm: a hashable object with a pure ``update``."""
 
-    actor: Params
-    head: Head
-    critics: Params
-    layer_norm: bool
+    batches: ClassVar[int]
 
-
-@dataclass(frozen=True)
-class Algorithm:
-    """An offline-RL algorithm, as pure functions of (state, rows, key, settings)."""
-
-    name: str
-    """As the user writes it."""
-
-    prepare: Callable[[Transitions, Settings], Table]
-    """The rows to learn from."""
-
-    begin: Callable[[PRNGKeyArray, int, int, Settings, int], State]
-    """Fresh networks, from a key, the sizes of state and action, and the updates that are to come."""
-
-    update: Update
-    """The next state and figures of merit (losses, mean value), from ``batches`` batches."""
-
-    parts: Callable[[State, Transitions, Settings], Parts]
-    """The teacher inside a state."""
-
-    batches: int = 1
-    """Batches in a call of ``update``, each for one update of the critics."""
+    def update(self, state: State, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings) -> tuple[State, Metrics]:
+        """The next state, and scalar metrics, from ``batches`` batches."""
+        ...
 
 
-@functools.partial(jax.jit, static_argnames=("update", "settings", "batches", "pick"))
-def run(
+@functools.partial(jax.jit, static_argnames=("algorithm", "settings", "pick"))
+def run_updates(
     state: State,
-    table: Rows,
+    rows: Rows,
     key: PRNGKeyArray,
-    calls: int | Array,
-    begun: int | Array = 0,
+    calls: int | Int[Array, ""],
+    done: int | Int[Array, ""] = 0,
     *,
-    update: Update,
-    settings: Settings,
-    batches: int,
-    pick: Callable[..., Rows] = drawn,
-) -> tuple[State, Figures]:
-    """``calls`` calls of ``update`` as one compiled loop, and the mean of each figure over them.
+    algorithm: Updater,
+    settings: UpdateSettings,
+    pick: Pick = draw_batches,
+) -> tuple[State, Metrics]:
+    """Run ``calls`` calls of the algorithm's update as one compiled loop.
 
-    ``begun`` calls came before under the same ``key``. ``pick`` takes their batches from ``table``.
+    Args:
+        state: of the algorithm.
+        rows: all rows, or a piece of them.
+        key: the rows and the noise of each call depend on it and on the call's number.
+        calls: how many to run.
+        done: calls that ran before under the same key.
+        algorithm: gives the update.
+        settings: batch size, γ and τ.
+        pick: takes the batches of a call from ``rows``.
+
+    Returns:
+        The last state, and the mean of each metric over the calls.
     """
-    shape = (batches, settings.batch)
+    shape = (algorithm.batches, settings.batch)
 
-    def one(state: State, place: Array) -> tuple[State, Figures]:
-        rows_key, update_key = keys_of(key, begun + place)
-        return update(state, pick(table, rows_key, place, shape), update_key, settings)
+    def call(state: State, place: Int[Array, ""]) -> tuple[State, Metrics]:
+        rows_key, update_key = split_call_key(key, done + place)
+        return algorithm.update(state, pick(rows, rows_key, place, shape), update_key, settings)
 
-    def body(place: Array, carry: tuple[State, Figures]) -> tuple[State, Figures]:
+    def body(place: Int[Array, ""], carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
         state, total = carry
-        state, figures = one(state, place)
-        return state, jax.tree.map(jnp.add, total, figures)
+        state, metrics = call(state, place)
+        return state, jax.tree.map(jnp.add, total, metrics)
 
-    found = jax.eval_shape(one, state, jnp.zeros((), jnp.int32))[1]
-    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), found)
-    state, total = jax.lax.fori_loop(0, calls, body, (state, nothing))
-    return state, jax.tree.map(lambda x: x / calls, total)
+    shapes = jax.eval_shape(call, state, jnp.zeros((), jnp.int32))[1]
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    state, total = jax.lax.fori_loop(0, calls, body, (state, zeros))
+    means: Metrics = jax.tree.map(lambda x: x / calls, total)
+    return state, means
 
 
-def run_seeds(states: State, table: Rows, keys: Key[Array, " K"], calls: int, **how: Any) -> tuple[State, Figures]:
-    """:func:`run` for K seeds at once: every array of the state has a leading axis K."""
-    return jax.vmap(functools.partial(run, **how), (0, None, 0, None))(states, table, keys, calls)
+def run_seeds(
+    states: State, rows: Rows, keys: Key[Array, " K"], calls: int, *, algorithm: Updater, settings: UpdateSettings
+) -> tuple[State, Metrics]:
+    """:func:`run_updates` for K seeds at once: every array of ``states`` has a leading axis K."""
+    run = functools.partial(run_updates, algorithm=algorithm, settings=settings)
+    states, metrics = jax.vmap(run, (0, None, 0, None))(states, rows, keys, calls)
+    return states, metrics
+
+
+class Chunk(NamedTuple):
+    """What :meth:`Learner.advance` reports."""
+
+    metrics: dict[str, float]
+    """Means over the chunk's updates."""
+    seconds: float
+    """Time that the updates took."""
 
 
 class Learner:
     """An algorithm at work on a dataset, some hundred updates a call.
 
-    Which rows and noise an update sees depends on its number alone, so that a resumed training and an
-    uninterrupted one take the same steps.
+    The rows and the noise of an update depend on its number alone. So a resumed training and an uninterrupted one
+    take the same steps.
+
+    Args:
+        algorithm: with its settings.
+        data: the transitions to learn from.
+        training: the settings that all algorithms share.
+
+    Raises:
+        PotstillError: ``data`` lack what the algorithm needs.
     """
 
-    def __init__(self, algorithm: Algorithm, data: Transitions, config: TeachConfig) -> None:
-        self.algorithm, self.data, self.config = algorithm, data, config
-        self.key = jax.random.key(config.seed)
-        table = algorithm.prepare(data, config.settings)
-        self.source = source_of(table, (algorithm.batches, config.batch))
+    def __init__(self, algorithm: Algorithm, data: Transitions, training: Training) -> None:
+        self.algorithm, self.data, self.training = algorithm, data, training
+        rate = algorithm.target_rate if training.target_rate is None else training.target_rate
+        self.settings = UpdateSettings(training.batch, training.discount, rate)
+        self.key = jax.random.key(training.seed)
+        table = algorithm.prepare(data, training.discount)
+        self.source = make_source(table, (algorithm.batches, training.batch))
         sizes = (data.state_size, data.action_size)
-        fresh = algorithm.begin(jax.random.fold_in(self.key, 0), *sizes, config.settings, config.updates)
-        self.state = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), fresh)  # weak types compile twice
+        fresh = algorithm.initialise(jax.random.fold_in(self.key, 0), *sizes, training.updates)
+        # Weak types would compile a second program.
+        self.state: State = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), fresh)
         self.done = 0
-        self.limit = VALUE_SLACK * table.largest_reward / (1.0 - config.discount)
+        self.limit = VALUE_SLACK * table.largest_reward / (1.0 - training.discount)
 
-    def advance(self) -> tuple[dict[str, float], float]:
-        """Train up to the next line of progress, evaluation or end; return figures and seconds.
+    @property
+    def finished(self) -> bool:
+        """Whether all updates are done."""
+        return self.done >= self.training.updates
+
+    def advance(self) -> Chunk:
+        """Train up to the next report of progress, evaluation or end.
 
         Raises:
-            Diverged: when figures are not finite, or values pass twice the largest possible return.
+            Diverged: a metric is not finite, or the mean value passes twice the largest possible return.
         """
-        config, algorithm, period = self.config, self.algorithm, self.algorithm.batches
-        goal = min(self.done + CHUNK, config.updates, (self.done // config.evaluate_every + 1) * config.evaluate_every)
+        every, period = self.training.evaluate_every, self.algorithm.batches
+        goal = min(self.done + CHUNK, self.training.updates, (self.done // every + 1) * every)
         calls = max(1, (goal - self.done) // period)
         started = time.perf_counter()
         key = jax.random.fold_in(self.key, self.done + 1)
-        how = {"update": algorithm.update, "settings": config.settings, "batches": period, "pick": self.source.pick}
-        found = []
-        for rows, begun, count in self.source.pieces(key, calls):
-            jax.block_until_ready(self.state)  # at most two pieces in memory: one in work, one read meanwhile
-            self.state, means = run(self.state, rows, key, count, begun, **how)
-            found.append((count, means))
-        jax.block_until_ready(self.state)
+        run = functools.partial(run_updates, algorithm=self.algorithm, settings=self.settings, pick=self.source.pick)
+        parts: list[tuple[int, Metrics]] = []
+        for rows, start, count in self.source.pieces(key, calls):
+            _wait(self.state)  # at most two pieces in memory: one at work, one being read
+            self.state, means = run(self.state, rows, key, count, start)
+            parts.append((count, means))
+        _wait(self.state)
         seconds = time.perf_counter() - started
         self.done += calls * period
-        figures = {name: sum(count * float(means[name]) for count, means in found) / calls for name in found[0][1]}
-        self._check(figures)
-        return figures, seconds
+        metrics = {name: sum(count * float(means[name]) for count, means in parts) / calls for name in parts[0][1]}
+        self._check(metrics)
+        return Chunk(metrics, seconds)
 
-    def _check(self, figures: dict[str, float]) -> None:
+    def _check(self, metrics: dict[str, float]) -> None:
         where = f"{self.algorithm.name} diverged at update {self.done}"
-        for name, value in figures.items():
+        for name, value in metrics.items():
             if not np.isfinite(value):
                 raise Diverged(f"{where}: {name.replace('_', ' ')} is no longer finite")
-        if abs(figures["value"]) > self.limit:
+        if abs(metrics["value"]) > self.limit:
             raise Diverged(
-                f"{where}: mean value {figures['value']:.4g}, more than {VALUE_SLACK:.0f} x the largest possible return"
+                f"{where}: mean value {metrics['value']:.4g}, more than {VALUE_SLACK:.0f} x the largest possible return"
             )
 
+    def teacher(self) -> NetworkTeacher:
+        """The teacher at this point of the training, in NumPy arrays."""
+        parts = self.algorithm.extract(self.state, self.data)
+        actor, critics = jax.tree.map(np.asarray, (parts.actor, parts.critics))
+        policy = Policy(actor, self.data.normaliser, self.data.action_bounds, parts.head)
+        return NetworkTeacher(policy, critics, self._metadata(), parts.layer_norm)
 
-def descend(
-    loss: Callable[..., Any], params: Any, optimiser: Any, rate: Any, pieces: Any = None
-) -> tuple[Any, Any, Any]:
-    """One step of Adam: the new parameters, the optimiser's state, and what ``loss`` returned.
-
-    ``loss`` maps parameters to (scalar, figures). With ``pieces`` of a batch, from :func:`cut`, it maps
-    (parameters, piece) to them, and gradient and figures are the means over the pieces, taken in turn.
-    """
-    slope = jax.grad(loss, has_aux=True)
-    if pieces is None:
-        gradient, figures = slope(params)
-    else:
-        count = len(jax.tree.leaves(pieces)[0])
-        nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(slope, params, jax.tree.map(lambda x: x[0], pieces)))
-        add = lambda total, piece: (jax.tree.map(jnp.add, total, slope(params, piece)), None)  # noqa: E731
-        total, _ = jax.lax.scan(add, nothing, pieces)
-        gradient, figures = jax.tree.map(lambda x: x / count, total)
-    change, optimiser = optax.adam(rate).update(gradient, optimiser)
-    return optax.apply_updates(params, change), optimiser, figures
-
-
-def cut(batch: Any, pieces: int) -> Any:
-    """A batch in equal pieces on a new first axis: ``pieces`` of them, or as many fewer as divide it."""
-    rows = len(jax.tree.leaves(batch)[0])
-    return jax.tree.map(lambda x: x.reshape(math.gcd(rows, pieces), -1, *x.shape[1:]), batch)
+    def _metadata(self) -> JsonObject:
+        """How the teacher was made: the algorithm, the settings and the data."""
+        algorithm, settings, data = self.algorithm, self.settings, self.data
+        own = {algorithm.name.replace("-", "_"): asdict(algorithm)}
+        return {
+            "algorithm": algorithm.name,
+            "updates": self.done,
+            "settings": to_json({**asdict(settings), "seed": self.training.seed, **own}),
+            "dataset": data.name,
+            "dataset_hash": data.content_hash,
+            "env_id": data.env_id,
+            "potstill": version("potstill"),
+        }
 
 
-def begin_adam(params: Any) -> Any:
-    """The state of :func:`descend` before its first step."""
-    return optax.adam(1.0).init(params)
-
-
-def follow(params: Params, target: Params, settings: Settings) -> Params:
-    """Move a target network by τ towards its original."""
-    return optax.incremental_update(params, target, settings.target_rate)
-
-
-def first(rows: Rows) -> Rows:
-    """The only batch of an algorithm that takes one at a time."""
-    return jax.tree.map(lambda column: column[0], rows)
-
-
-def teacher_of(
-    algorithm: Algorithm, state: State, data: Transitions, config: TeachConfig, metadata: dict[str, Any]
+def train_teacher(
+    data: Transitions,
+    algorithm: Algorithm,
+    training: Training | None = None,
+    *,
+    report: Callable[[int, dict[str, float]], None] | None = None,
 ) -> NetworkTeacher:
-    """The trained networks as a teacher, in NumPy arrays."""
-    parts = algorithm.parts(state, data, config.settings)
-    actor, critics = jax.tree.map(np.asarray, (parts.actor, parts.critics))
-    policy = Policy(actor, data.normaliser, data.action_bounds, parts.head)
-    return NetworkTeacher(policy, critics, metadata, parts.layer_norm)
+    """Train a teacher from start to end, without files and without an environment.
+
+    :class:`Learner` is the same loop for callers that evaluate or store the teacher on the way.
+
+    Args:
+        data: the transitions to learn from.
+        algorithm: with its settings.
+        training: the settings that all algorithms share. Default: ``Training()``.
+        report: called every few hundred updates with the number of updates done and their mean metrics.
+
+    Returns:
+        The teacher after the last update. Its metadata name the algorithm, all settings and the data.
+
+    Raises:
+        PotstillError: ``data`` lack what the algorithm needs.
+        Diverged: a metric is not finite, or the mean value passes twice the largest possible return.
+
+    Example:
+        >>> import potstill
+        >>> from potstill.teachers import Bc, Training, train_teacher
+        >>> data = potstill.load_dataset("hopper-medium-replay")
+        >>> teacher = train_teacher(data, Bc(best_episodes=0.1), Training(updates=4, batch=16))
+        >>> teacher.policy(data.observations[:5]).shape
+        (5, 3)
+    """
+    learner = Learner(algorithm, data, training or Training())
+    while not learner.finished:
+        metrics, _ = learner.advance()
+        if report is not None:
+            report(learner.done, metrics)
+    return learner.teacher()
+
+
+def _wait(state: State) -> None:
+    """Wait until the device has computed ``state``."""
+    for leaf in jax.tree.leaves(state):
+        leaf.block_until_ready()

@@ -1,1 +1,1 @@
-"""Readers of dataset formats, one module each."""
+"""Dataset formats, one module each. :mod:`potstill.data.registry` lists them by file suffix and name scheme."""

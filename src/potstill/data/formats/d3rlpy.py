@@ -1,21 +1,21 @@
-"""d3rlpy's replay buffers, as ``ReplayBuffer.dump`` writes them (d3rlpy 2): an HDF5 file of episodes.
+"""d3rlpy's replay buffers, as ``ReplayBuffer.dump`` of d3rlpy 2 writes them: an HDF5 file of episodes.
 
-Keys: ``observations_0``, ``actions_0``, ``rewards_0``, ``terminated_0`` and so on, and ``num_episodes``.
-An episode has as many observations as actions, so the last row of one that did not terminate has no next
-observation and is dropped. A terminated row's next observation, which nothing reads, is the following row's,
-as in D4RL; the very last row repeats its own.
+Keys: ``num_episodes``, and ``observations_0``, ``actions_0``, ``rewards_0``, ``terminated_0`` and so on. An episode has
+as many observations as actions. If it did not terminate, its last row has no next observation and is dropped. The
+next observation of a terminated row is never used; it is the following row's observation, as in D4RL, and for the
+last row of all its own.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from potstill.data.checks import as_columns, check_rows
-from potstill.data.files import open_hdf5, read_array
-from potstill.data.formats.layouts import join_episodes, make_transitions, qlearning_rows
+from potstill.data.checks import as_columns, check_equal_rows
+from potstill.data.files import Group, open_hdf5, read_array
+from potstill.data.formats.layouts import join_episodes, make_transitions
+from potstill.data.formats.qlearning import qlearning_rows
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 
@@ -23,10 +23,15 @@ COLUMNS = ("observations", "actions", "rewards")
 
 
 def read_d3rlpy(path: Path, *, action_scale: float = 1.0) -> Transitions:
-    """Read a d3rlpy replay buffer; ``action_scale`` multiplies the actions.
+    """Read a d3rlpy replay buffer.
+
+    Args:
+        path: the file.
+        action_scale: factor for the actions.
 
     Raises:
-        PotstillError: damaged, an episode missing or of unequal rows, discrete actions, or bad values.
+        PotstillError: the file is damaged, an episode is missing, its columns are of unequal length, actions are
+            discrete, or a value is invalid.
     """
     with open_hdf5(path) as file:
         count = read_array(file, "num_episodes", path)
@@ -39,13 +44,13 @@ def read_d3rlpy(path: Path, *, action_scale: float = 1.0) -> Transitions:
     return make_transitions(columns, rows, source=str(path), name=path.stem, env_id=None, action_scale=action_scale)
 
 
-def _read_episode(file: Any, number: int, path: Path) -> dict[str, np.ndarray]:
+def _read_episode(file: Group, number: int, path: Path) -> dict[str, np.ndarray]:
     source = f"{path}, episode {number}"
     raw = {key: read_array(file, f"{key}_{number}", path) for key in COLUMNS}
     flag = read_array(file, f"terminated_{number}", path).reshape(-1)
     columns = as_columns({**raw, "terminals": flag}, source=source)
     terminated = columns.pop("terminals")
-    check_rows(columns, source=source)
+    check_equal_rows(columns, source=source)
     if len(terminated) != 1 or not len(columns["rewards"]):
         raise PotstillError(f"{source}: one flag 'terminated' and at least one row are needed")
     last = np.arange(len(columns["rewards"])) == len(columns["rewards"]) - 1

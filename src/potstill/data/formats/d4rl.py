@@ -1,70 +1,101 @@
-"""D4RL-style HDF5 files: read by the rule of D4RL's ``qlearning_dataset``, and written.
+"""HDF5 files in D4RL's layout: reading them by the rule of D4RL's ``qlearning_dataset``, and writing them.
 
-Keys: ``observations``, ``actions``, ``rewards``, ``terminals`` and, usually, ``timeouts``. Next
-observations are the next row; the rows that time out have none and are dropped, as is the last row.
+Keys: ``observations``, ``actions``, ``rewards``, ``terminals`` and, usually, ``timeouts``. The next observation of a
+row is the following row's observation. Rows that time out have no next observation and are dropped, as is the last
+row.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from potstill.data.checks import as_columns, check_kind
-from potstill.data.files import dataset_in, open_hdf5, read_array
+from potstill.data.checks import as_columns, check_type_and_shape
+from potstill.data.files import Group, find_dataset, open_hdf5, read_array
 from potstill.data.formats.layouts import make_transitions, missing_column, ordered_rows
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 
 MANTISSA_BITS = 23  # of a float32
 REQUIRED = ("observations", "actions", "rewards", "terminals")
-SEEN = 4096  # rows whose order is looked at, where a file has next_observations as well
+CHECKED_ROWS = 4096  # rows whose order is checked, if a file has next_observations too
 LOCOMOTION = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4", "walker2d": "Walker2d-v4"}
 
 
+class Metadata(NamedTuple):
+    """What a file's attributes hold."""
+
+    name: str
+    env_id: str | None
+    card: dict[str, object]
+
+
 def read_d4rl(path: Path, *, env_id: str | None = None, action_scale: float = 1.0) -> Transitions:
-    """Read a D4RL-style HDF5 file into :class:`Transitions`.
+    """Read an HDF5 file in D4RL's layout.
 
     Args:
         path: the file.
-        env_id: the environment, for a file whose attributes name none.
-        action_scale: what the actions are multiplied by.
+        env_id: the environment, if the file's attributes do not have one.
+        action_scale: factor for the actions.
 
     Raises:
-        PotstillError: not HDF5, truncated, a key missing, unequal rows, or bad values.
+        PotstillError: the file is not HDF5 or is truncated, a key is missing, columns are of unequal length, or a
+            value is invalid.
     """
+    source = str(path)
     with open_hdf5(path) as file:
         missing = [key for key in REQUIRED if key not in file]
         if missing:
-            raise missing_column(missing[0], sorted(file), source=str(path))
+            raise missing_column(missing[0], sorted(file), source=source)
         flags = {key: read_array(file, key, path) for key in ("terminals", "timeouts") if key in file}
-        if "timeouts" not in flags and "episode_terminals" in file:  # as d3rlpy 1 wrote them
+        if "timeouts" not in flags and "episode_terminals" in file:  # d3rlpy 1's name for them
             flags["timeouts"] = read_array(file, "episode_terminals", path)
-        tables = {key: dataset_in(file, key, path) for key in REQUIRED if key != "terminals"}
+        tables = {key: find_dataset(file, key, path) for key in REQUIRED if key != "terminals"}
         for key, table in tables.items():
-            check_kind(key, table, source=str(path))
-        columns = tables | as_columns(flags, source=str(path))
-        name, env, card = papers_of(file, path)
+            check_type_and_shape(key, table, source=source)
+        columns = tables | as_columns(flags, source=source)
+        metadata = read_metadata(file, path)
         check_order(file, path)
         return make_transitions(
             columns,
-            ordered_rows(columns, source=str(path)),
-            source=str(path),
-            name=name,
-            env_id=env or env_id,
-            card=card,
+            ordered_rows(columns, source=source),
+            source=source,
+            name=metadata.name,
+            env_id=metadata.env_id or env_id,
+            card=metadata.card,
             action_scale=action_scale,
         )
 
 
-def check_order(file: Any, path: Path) -> None:
-    """Refuse a file whose own ``next_observations`` are not the following rows, as D4RL's rule assumes."""
+def read_d4rl_name(name: str, *, download: bool = False, action_scale: float = 1.0) -> Transitions:
+    """Read a dataset such as ``hopper-medium-v2`` from D4RL's own cache.
+
+    Args:
+        name: D4RL's name of the dataset.
+        download: must be false: only D4RL itself downloads its files.
+        action_scale: factor for the actions.
+
+    Raises:
+        PotstillError: the file is not there, or :func:`read_d4rl` refuses it.
+    """
+    assert not download
+    return read_d4rl(d4rl_path(name), env_id=d4rl_environment(name), action_scale=action_scale)
+
+
+def check_order(file: Group, path: Path) -> None:
+    """Check that a file's own ``next_observations``, if it has them, are the following rows' observations.
+
+    Raises:
+        PotstillError: they are not, so that D4RL's rule would pair rows wrongly.
+    """
     if "next_observations" not in file:
         return
-    head = {key: file[key][:SEEN] for key in ("observations", "next_observations", "terminals")}
+    head = {key: file[key][:CHECKED_ROWS] for key in ("observations", "next_observations", "terminals")}
     if head["next_observations"].shape != head["observations"].shape or len(head["observations"]) < 2:
         return
     same = np.isclose(head["next_observations"][:-1], head["observations"][1:], rtol=1e-3).all(axis=1)
@@ -73,27 +104,31 @@ def check_order(file: Any, path: Path) -> None:
         row = np.flatnonzero(inside & ~same)[0]
         raise PotstillError(
             f"{path}: row {row}'s next_observations are not row {row + 1}'s observations, as in D4RL's files: "
-            "give such pairs as .npz or .parquet"
+            "save such pairs as .npz or .parquet"
         )
 
 
-def papers_of(file: Any, path: Path) -> tuple[str, str | None, dict[str, Any]]:
-    """The name, the environment and the card in a file's attributes."""
+def read_metadata(file: Group, path: Path) -> Metadata:
+    """Read name, environment and card from a file's attributes. The name defaults to the file's.
+
+    Raises:
+        PotstillError: the attribute ``card`` is not a JSON object.
+    """
     attributes = {key: value for key, value in file.attrs.items() if isinstance(value, str)}
     name, env_id = attributes.get("name", path.stem), attributes.get("env_id")
     if "card" not in attributes:
-        return name, env_id, {key: value for key, value in attributes.items() if key == "source"}
+        return Metadata(name, env_id, {key: value for key, value in attributes.items() if key == "source"})
     try:
-        return name, env_id, dict(json.loads(attributes["card"]))
+        return Metadata(name, env_id, dict(json.loads(attributes["card"])))
     except (ValueError, TypeError):
         raise PotstillError(f"{path}: its attribute 'card' is not a JSON object") from None
 
 
 def d4rl_path(name: str) -> Path:
-    """The file of a dataset such as ``hopper-medium-v2`` in D4RL's own cache, which D4RL has filled.
+    """The file of a dataset such as ``hopper-medium-v2`` in D4RL's own cache.
 
     Raises:
-        PotstillError: there is no such file; the line says where it was looked for.
+        PotstillError: there is no such file; the message has the folder.
     """
     folder = Path(os.environ.get("D4RL_DATASET_DIR", Path.home() / ".d4rl" / "datasets"))
     stem, _, version = name.rpartition("-v")
@@ -108,7 +143,7 @@ def d4rl_path(name: str) -> Path:
 
 
 def d4rl_environment(name: str) -> str | None:
-    """The environment of a locomotion dataset: Gymnasium's ``-v4``, whose physics D4RL's files share.
+    """The environment of a locomotion dataset: Gymnasium's ``-v4``, which has the physics of D4RL's files.
 
     >>> d4rl_environment("hopper-medium-replay-v2")
     'Hopper-v4'
@@ -117,9 +152,9 @@ def d4rl_environment(name: str) -> str | None:
 
 
 def round_mantissa(column: np.ndarray, bits: int) -> np.ndarray:
-    """Round float32 numbers to ``bits`` bits of mantissa, to nearest; other columns pass unchanged.
+    """Round float32 numbers to ``bits`` bits of mantissa, to nearest even. Other types are returned unchanged.
 
-    The zeros that are left compress well. The relative error is at most 2^−(bits + 1).
+    The zeros at the end compress well. The relative error is at most 2^−(bits + 1).
 
     >>> round_mantissa(np.array([1.0 + 2**-10, 3.0], np.float32), 9).tolist()
     [1.0, 3.0]
@@ -127,19 +162,21 @@ def round_mantissa(column: np.ndarray, bits: int) -> np.ndarray:
     if column.dtype != np.float32 or bits >= MANTISSA_BITS:
         return column
     drop = MANTISSA_BITS - bits
-    whole = column.view(np.uint32)
-    half = np.uint32((1 << (drop - 1)) - 1) + ((whole >> np.uint32(drop)) & np.uint32(1))
-    return ((whole + half) & np.uint32(~((1 << drop) - 1) & 0xFFFFFFFF)).view(np.float32)
+    integers = column.view(np.uint32)
+    half = np.uint32((1 << (drop - 1)) - 1) + ((integers >> np.uint32(drop)) & np.uint32(1))
+    return ((integers + half) & np.uint32(~((1 << drop) - 1) & 0xFFFFFFFF)).view(np.float32)
 
 
-def write_d4rl(path: Path, columns: dict[str, np.ndarray], *, env_id: str | None, card: dict[str, Any]) -> None:
-    """Write raw rows as a D4RL-style HDF5 file, atomically; float32, shuffled and compressed.
+def write_d4rl(
+    path: Path, columns: Mapping[str, np.ndarray], *, env_id: str | None, card: Mapping[str, object]
+) -> None:
+    """Write rows as an HDF5 file in D4RL's layout, atomically: float32, shuffled and compressed.
 
     Args:
         path: the file to make or replace.
-        columns: the four required keys and ``timeouts``, rows in order.
-        env_id: the environment's Gymnasium id, kept as an attribute.
-        card: what made the data; kept as JSON in an attribute.
+        columns: the four required keys and ``timeouts``, with rows in order.
+        env_id: Gymnasium id of the environment, kept as an attribute.
+        card: where the data come from, kept as JSON in an attribute.
     """
     import h5py
 

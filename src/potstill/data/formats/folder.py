@@ -1,4 +1,4 @@
-"""A folder: potstill's own layout or a Minari dataset, which its files tell."""
+"""Folders: potstill's own mapped layout, or a Minari dataset."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ from potstill.errors import PotstillError
 
 
 def read_folder(path: Path, *, action_scale: float = 1.0) -> Transitions:
-    """Map a folder of ``potstill convert``, or read one of Minari.
+    """Map a folder that ``potstill convert`` wrote, or read a Minari dataset.
 
     Args:
         path: the folder.
-        action_scale: what the actions are multiplied by; a mapped file's are as they are.
+        action_scale: factor for the actions; it must be 1 for a mapped dataset.
 
     Raises:
-        PotstillError: neither, damaged, or bad values.
+        PotstillError: the folder is neither, is damaged, or has invalid values.
     """
     if not (path / HEADER).is_file():
         return read_minari(path, action_scale=action_scale)
     if action_scale != 1.0:
-        raise PotstillError(
-            f"{path}: the actions of a mapped dataset are not scaled: scale them before it is converted"
-        )
+        raise PotstillError(f"{path}: actions of a mapped dataset cannot be scaled: scale them before you convert it")
     return read_mapped(path)

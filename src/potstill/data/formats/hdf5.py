@@ -1,4 +1,4 @@
-"""``.hdf5`` and ``.h5`` files: which project wrote one shows in its keys."""
+"""``.hdf5`` and ``.h5`` files: the keys show which project wrote a file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from potstill.data.transitions import Transitions
 
 
 def read_hdf5(path: Path, *, action_scale: float = 1.0) -> Transitions:
-    """Read a file of D4RL's layout, a d3rlpy replay buffer, or Minari's ``main_data.hdf5``.
+    """Read a file in D4RL's layout, a d3rlpy replay buffer, or Minari's ``main_data.hdf5``.
+
+    Args:
+        path: the file.
+        action_scale: factor for the actions.
 
     Raises:
-        PotstillError: damaged, or a fault of its content.
+        PotstillError: the file is damaged, or its content is faulty.
     """
     with open_hdf5(path) as file:
-        buffer, minari = "num_episodes" in file, "episode_0" in file
-    if buffer:
+        d3rlpy, minari = "num_episodes" in file, "episode_0" in file
+    if d3rlpy:
         return read_d3rlpy(path, action_scale=action_scale)
     if minari:
         return read_minari(path.parent, action_scale=action_scale)

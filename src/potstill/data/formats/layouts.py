@@ -1,26 +1,26 @@
-"""The layouts in which transitions come, and the rules that pair each row with its next observation.
+"""The layouts of transitions in files, and the rules that pair each row with its next observation.
 
-1. *Pairs*: one transition a row, with ``next_observations``, in any file with named columns.
-2. *Rows in order*, as in D4RL's files: the next observation is the next row's. A time-out's row has none
-   and is dropped, as is the last row.
-3. *Rows in order with last observations*, as in Minari: each episode has one more observation than
-   actions, and no row is dropped.
+1. *Pairs*: each row is a transition with its own ``next_observations``. Any file with named columns can have it.
+2. *Rows in order*, as in D4RL's files: the next observation is the following row's observation. A row that times out
+   has none and is dropped, as is the last row.
+3. *Rows in order with last observations*, as in Minari's files: each episode has one more observation than actions,
+   and no row is dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
 from potstill.data.bounds import ActionBounds
-from potstill.data.checks import as_columns, check_finite, check_rows, check_scale, checked_chunks, resolve_bounds
+from potstill.data.checks import as_columns, check_equal_rows, check_finite, check_scale, resolve_bounds
+from potstill.data.files import Column
+from potstill.data.formats.qlearning import Rows, qlearning_rows
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 
-COUNTED = 1000  # D4RL's step limit, for files without time-outs
 SYNONYMS = {
     "observations": ("observation", "obs"),
     "actions": ("action",),
@@ -32,46 +32,57 @@ SYNONYMS = {
 REQUIRED = ("observations", "actions", "rewards", "terminations")
 
 
-def column_names(names: Iterable[str], *, source: str) -> dict[str, str]:
-    """Which of a file's ``names`` holds which column.
+def match_columns(names: Iterable[str], *, source: str) -> dict[str, str]:
+    """Find the columns of a dataset among the names in a file.
 
-    >>> column_names(["obs", "action", "reward", "terminated", "info"], source="a dictionary")
-    {'observations': 'obs', 'actions': 'action', 'rewards': 'reward', 'terminations': 'terminated'}
+    Args:
+        names: all names in the file; others than columns are ignored.
+        source: name of the data in error messages.
+
+    Returns:
+        The name in the file of each column.
+
+    Raises:
+        PotstillError: a required column is missing, or two names mean the same column.
+
+    Example:
+        >>> match_columns(["obs", "action", "reward", "terminated", "info"], source="a dictionary")
+        {'observations': 'obs', 'actions': 'action', 'rewards': 'reward', 'terminations': 'terminated'}
     """
     given, found = sorted(names), {}
     for column, synonyms in SYNONYMS.items():
-        held = [name for name in (column, *synonyms) if name in given]
-        if len(held) > 1:
-            raise PotstillError(f"{source}: both '{held[0]}' and '{held[1]}': one of them is needed")
-        if held:
-            found[column] = held[0]
+        matches = [name for name in (column, *synonyms) if name in given]
+        if len(matches) > 1:
+            raise PotstillError(f"{source}: both '{matches[0]}' and '{matches[1]}': one of them is needed")
+        if matches:
+            found[column] = matches[0]
     missing = [column for column in REQUIRED if column not in found]
     if missing:
         raise missing_column(missing[0], given, source=source)
     return found
 
 
-def missing_column(column: str, given: list[str], *, source: str) -> PotstillError:
+def missing_column(column: str, given: Sequence[str], *, source: str) -> PotstillError:
     """The error for a column that is not among the names ``given``."""
     done = next((name for name in ("done", "dones") if name in given and column in ("terminations", "terminals")), "")
-    hint = f", and '{done}' does not tell terminations from time-outs" if done else ""
+    hint = f", and '{done}' does not distinguish terminations from time-outs" if done else ""
     return PotstillError(f"{source}: no array '{column}'{hint} (it has {', '.join(given) or 'nothing'})")
 
 
 def from_arrays(
-    raw: dict[str, Any], *, source: str, name: str, env_id: str | None = None, action_scale: float = 1.0
+    raw: Mapping[str, object], *, source: str, name: str, env_id: str | None = None, action_scale: float = 1.0
 ) -> Transitions:
-    """Transitions from arrays in any of the three layouts.
+    """Make transitions from arrays in any of the three layouts.
 
     Args:
-        raw: by the names that :func:`column_names` gives, without synonyms.
-        source: what error lines call the data.
-        name: the dataset's name.
-        env_id: the environment's Gymnasium id, if there is one.
-        action_scale: what the actions are multiplied by.
+        raw: arrays by the column names that :func:`match_columns` returns.
+        source: name of the data in error messages.
+        name: name of the dataset.
+        env_id: Gymnasium id of the environment, if there is one.
+        action_scale: factor for the actions.
 
     Raises:
-        PotstillError: unequal rows, or bad values.
+        PotstillError: columns are of unequal length, or a value is invalid.
     """
     columns = as_columns(raw, source=source)
     if "next_observations" in columns:
@@ -83,74 +94,102 @@ def from_arrays(
 
 
 def make_transitions(
-    columns: dict[str, Any],
-    rows: dict[str, Any],
+    columns: Mapping[str, Column],
+    rows: Rows,
     *,
     source: str,
     name: str,
     env_id: str | None,
     bounds: ActionBounds | None = None,
-    card: dict[str, Any] | None = None,
+    card: Mapping[str, object] | None = None,
     action_scale: float = 1.0,
 ) -> Transitions:
-    """Transitions from paired ``rows``; a bad value is named by its place in ``columns``, as they were given."""
+    """Make transitions from paired rows.
+
+    Args:
+        columns: the columns as they are in the file; error messages name invalid values by their row there.
+        rows: the rows made from them.
+        source: name of the data in error messages.
+        name: name of the dataset.
+        env_id: Gymnasium id of the environment, if there is one.
+        bounds: action bounds. The default is :func:`~potstill.data.checks.resolve_bounds`.
+        card: where the data come from.
+        action_scale: factor for the actions; another one than 1 is kept in the card.
+
+    Raises:
+        PotstillError: a value is invalid.
+    """
     bounds = bounds or resolve_bounds(env_id, columns, source=source)
     scale = np.float32(action_scale)
-    papers: dict[str, Any] = {"action_bounds": bounds, "name": name, "env_id": env_id}
-    papers["card"] = (card or {}) | ({} if scale == 1 else {"action_scale": action_scale})
+    rows = rows if scale == 1 else rows._replace(actions=rows.actions * scale)
+    full_card = dict(card or {}) | ({} if scale == 1 else {"action_scale": action_scale})
     try:
-        return Transitions(**{**rows, "actions": rows["actions"] if scale == 1 else rows["actions"] * scale, **papers})
+        return Transitions(*rows[:6], bounds, name, env_id, full_card, finite=rows.finite)
     except PotstillError:
-        whole = as_columns(columns, source=source)
+        raw = as_columns(columns, source=source)
         for key in ("observations", "actions", "rewards", "next_observations"):
-            if key in whole:
-                check_finite(key, whole[key], source=source)
-        check_scale(whole["actions"] * scale, bounds, source=source)
+            if key in raw:
+                check_finite(key, raw[key], source=source)
+        check_scale(raw["actions"] * scale, bounds, source=source)
         raise
 
 
-def paired_rows(columns: dict[str, np.ndarray], *, source: str) -> dict[str, np.ndarray]:
-    """Rows that are transitions already; without ``truncations`` an episode is cut where states do not follow."""
-    check_rows(columns, source=source)
+def paired_rows(columns: Mapping[str, np.ndarray], *, source: str) -> Rows:
+    """Take rows that are transitions. Without ``truncations``, an episode is cut where states do not follow."""
+    check_equal_rows(columns, source=source)
     if columns["next_observations"].shape != columns["observations"].shape:
         raise PotstillError(
             f"{source}: next_observations {columns['next_observations'].shape} and "
-            f"observations {columns['observations'].shape} differ"
+            f"observations {columns['observations'].shape} differ in shape"
         )
     if "truncations" in columns:
         cut = columns["truncations"].copy()
     else:
         cut = np.ones_like(columns["terminations"])
         cut[:-1] = np.any(columns["next_observations"][:-1] != columns["observations"][1:], axis=1)
-    cut[-1:] = True  # where the data end, the last episode does
-    return columns | {"truncations": cut & ~columns["terminations"]}
+    cut[-1:] = True  # the last episode ends with the data
+    return Rows(
+        columns["observations"],
+        columns["actions"],
+        columns["rewards"],
+        columns["next_observations"],
+        columns["terminations"],
+        cut & ~columns["terminations"],
+    )
 
 
-def ordered_rows(columns: dict[str, Any], *, source: str) -> dict[str, Any]:
-    """Pair rows in order; whether last observations are there shows in the number of observations.
+def ordered_rows(columns: Mapping[str, Column], *, source: str) -> Rows:
+    """Pair rows in order, with or without last observations: the number of observations shows which.
 
-    Flags are arrays, the other columns arrays or HDF5 datasets.
+    Args:
+        columns: ``terminals`` and, if there are any, ``timeouts`` as arrays, the other columns as arrays or HDF5
+            datasets.
+        source: name of the data in error messages.
+
+    Raises:
+        PotstillError: columns are of unequal length, or nothing is left.
     """
-    check_rows({key: values for key, values in columns.items() if key != "observations"}, source=source)
-    terminals, states = columns["terminals"], len(columns["observations"])
-    ends = terminals | columns.get("timeouts", np.False_)
+    check_equal_rows({key: values for key, values in columns.items() if key != "observations"}, source=source)
+    terminals, states = np.asarray(columns["terminals"]), len(columns["observations"])
+    ends = terminals | np.asarray(columns.get("timeouts", np.False_))
     ends[-1:] = True
     episodes = int(ends.sum())
     if states == len(terminals) + episodes:
         return last_observation_rows(as_columns(columns, source=source), ends)
     if states != len(terminals):
         raise PotstillError(
-            f"{source}: rows of unequal number: observations {states}, actions {len(terminals)}, episodes {episodes}; "
-            f"{len(terminals)} observations are needed, or {len(terminals) + episodes}, each episode's last one too"
+            f"{source}: columns with unequal numbers of rows: observations {states}, actions {len(terminals)}, "
+            f"episodes {episodes}; {len(terminals)} observations are needed, or {len(terminals) + episodes} with each "
+            "episode's last one"
         )
     return qlearning_rows(columns, source=source)
 
 
-def join_episodes(episodes: list[dict[str, np.ndarray]], *, source: str) -> dict[str, np.ndarray]:
-    """The columns of all episodes, one after the other.
+def join_episodes(episodes: Sequence[Mapping[str, np.ndarray]], *, source: str) -> dict[str, np.ndarray]:
+    """Concatenate the columns of all episodes.
 
     Raises:
-        PotstillError: episodes that differ in the size of observations or actions.
+        PotstillError: episodes differ in the size of observations or actions.
     """
     for key in ("observations", "actions"):
         sizes = sorted({episode[key].shape[1] for episode in episodes})
@@ -159,88 +198,14 @@ def join_episodes(episodes: list[dict[str, np.ndarray]], *, source: str) -> dict
     return {key: np.concatenate([episode[key] for episode in episodes]) for key in episodes[0]}
 
 
-def last_observation_rows(columns: dict[str, np.ndarray], ends: np.ndarray) -> dict[str, np.ndarray]:
-    """Pair rows whose episodes, which close at ``ends``, each have one more observation than actions."""
-    first = np.arange(len(ends)) + np.cumsum(ends) - ends  # one more observation for each episode before
-    return {
-        "observations": columns["observations"].take(first, axis=0),
-        "actions": columns["actions"],
-        "rewards": columns["rewards"],
-        "next_observations": columns["observations"].take(first + 1, axis=0),
-        "terminations": columns["terminals"],
-        "truncations": ends & ~columns["terminals"],
-    }
-
-
-def qlearning_rows(columns: dict[str, Any], *, source: str, limit: int = COUNTED) -> dict[str, Any]:
-    """Pair each row with the next one and drop the rows that have no next one, by :func:`dropped_rows`.
-
-    Flags are arrays, the other columns arrays or HDF5 datasets.
-    """
-    dropped, flags = dropped_rows(columns, source=source, limit=limit)
-    (observations, after), (actions, _), (rewards, _) = (
-        without_rows(key, columns[key], dropped, source=source) for key in ("observations", "actions", "rewards")
+def last_observation_rows(columns: Mapping[str, np.ndarray], ends: Bool[np.ndarray, " M"]) -> Rows:
+    """Pair rows in order with last observations; ``ends`` are the last rows of episodes."""
+    first = np.arange(len(ends)) + np.cumsum(ends) - ends  # one extra observation for each earlier episode
+    return Rows(
+        observations=columns["observations"].take(first, axis=0),
+        actions=columns["actions"],
+        rewards=columns["rewards"],
+        next_observations=columns["observations"].take(first + 1, axis=0),
+        terminations=columns["terminals"],
+        truncations=ends & ~columns["terminals"],
     )
-    following = np.empty_like(observations)
-    following[:-1] = observations[1:]
-    ending = np.diff(dropped, prepend=-1) > 1  # the dropped rows that come after a kept one
-    following[(dropped - np.arange(len(dropped)) - 1)[ending]] = after[ending]
-    return {
-        "observations": observations,
-        "actions": actions,
-        "rewards": rewards,
-        "next_observations": following,
-        **flags,
-        "finite": True,
-    }
-
-
-def dropped_rows(
-    columns: dict[str, Any], *, source: str, limit: int = COUNTED
-) -> tuple[Int[np.ndarray, " X"], dict[str, Bool[np.ndarray, " M"]]]:
-    """The rows that have no next one, and the ends of episodes among the others: by ``terminals`` and ``timeouts``.
-
-    Without ``timeouts`` a counter of ``limit`` steps since the last end decides where one is.
-    """
-    terminals = columns["terminals"]
-    timeouts = columns.get("timeouts")
-    if timeouts is None:
-        timeouts = _counted_timeouts(terminals, limit)
-    timeouts = timeouts & ~terminals
-    if len(terminals) < 2:
-        raise PotstillError(f"{source}: {len(terminals)} rows, at least 2 are needed")
-    last = len(terminals) - 1
-    dropped = np.append(np.flatnonzero(timeouts[:-1]), last)
-    if len(dropped) > last:
-        raise PotstillError(f"{source}: every row is a time-out, nothing is left")
-    keep, cut = ~timeouts[:-1], np.append(timeouts[1:-1], True) & ~terminals[:-1]
-    return dropped, {"terminations": terminals[:-1][keep], "truncations": cut[keep]}
-
-
-def without_rows(key: str, column: Any, dropped: np.ndarray, *, source: str) -> tuple[np.ndarray, np.ndarray]:
-    """A column as float32 without the rows ``dropped``, which are in order; and those rows.
-
-    The column, an array or an HDF5 dataset, is read, checked and copied a chunk at a time: for a large file most
-    of the time goes to memory that is touched for the first time.
-    """
-    kept = gone = np.empty(0)
-    end = 0
-    for first, chunk in checked_chunks(key, column, source=source):
-        if not first:
-            kept, gone = (
-                np.empty((n, *chunk.shape[1:]), np.float32) for n in (len(column) - len(dropped), len(dropped))
-            )
-        here = slice(*np.searchsorted(dropped, (first, first + len(chunk))))
-        gaps = dropped[here] - first
-        gone[here] = chunk[gaps]
-        for start, stop in zip((0, *(gaps + 1)), (*gaps, len(chunk)), strict=True):
-            kept[end : end + stop - start] = chunk[start:stop]
-            end += stop - start
-    return kept, gone
-
-
-def _counted_timeouts(terminals: np.ndarray, limit: int) -> np.ndarray:
-    rows = np.arange(len(terminals))
-    starts = np.zeros_like(rows)
-    starts[1:] = np.where(terminals[:-1], rows[1:], 0)
-    return (rows - np.maximum.accumulate(starts) + 1) % limit == 0

@@ -1,8 +1,8 @@
-"""Minari datasets, read from their own folder without Minari: HDF5 directly, Arrow and Parquet by PyArrow.
+"""Minari datasets, read without Minari: HDF5 with h5py, Arrow and Parquet with PyArrow.
 
-A folder holds ``data/metadata.json`` and either ``data/main_data.hdf5``, with a group ``episode_0`` and so
-on, or a folder ``data/0`` and so on of ``.arrow`` or ``.parquet`` files. An episode has one more observation
-than actions, so that no row is dropped. In Arrow and Parquet the other columns are padded by one row.
+A dataset is a folder with ``data/metadata.json`` and either ``data/main_data.hdf5``, with groups ``episode_0`` and so
+on, or folders ``data/0`` and so on of ``.arrow`` or ``.parquet`` files. An episode has one more observation than
+actions, so that no row is dropped. In Arrow and Parquet files the other columns are padded by one row.
 """
 
 from __future__ import annotations
@@ -12,34 +12,57 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from potstill.data.bounds import ActionBounds
-from potstill.data.checks import as_columns, check_rows, resolve_bounds
-from potstill.data.files import open_hdf5, read_array, reading
+from potstill.data.checks import as_columns, check_equal_rows, resolve_bounds
+from potstill.data.files import Group, open_hdf5, read_array, reading
 from potstill.data.formats.layouts import join_episodes, last_observation_rows, make_transitions
+from potstill.data.formats.parquet import require_pyarrow, to_array
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError, PotstillWarning, missing_extra
 from potstill.runtime.run_folder import read_json
 
 COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
-PAPERS = ("dataset_id", "algorithm_name", "author", "code_permalink", "description", "minari_version")
-REFERENCE = ("ref_min_score", "ref_max_score")  # of whoever published the dataset
+CARD_KEYS = (  # of the metadata, kept in the card
+    "dataset_id",
+    "algorithm_name",
+    "author",
+    "code_permalink",
+    "description",
+    "minari_version",
+    "ref_min_score",
+    "ref_max_score",
+)
 
 
-def minari_path(name: str, *, download: bool = False) -> Path:
-    """The folder of a dataset such as ``mujoco/hopper/medium-v0`` under Minari's root.
+def read_minari_name(name: str, *, download: bool = False, action_scale: float = 1.0) -> Transitions:
+    """Read a dataset such as ``mujoco/hopper/medium-v0`` from Minari's own folder.
 
     Args:
         name: Minari's id of the dataset.
-        download: where the folder is not there, let Minari's own client fetch it.
+        download: let Minari's own client download the dataset if it is not there.
+        action_scale: factor for the actions.
 
     Raises:
-        PotstillError: it is not there, or cannot be fetched; the line holds Minari's own command that downloads it.
+        PotstillError: the dataset is not there or cannot be downloaded, or :func:`read_minari` refuses it.
+    """
+    return read_minari(minari_path(name, download=download), action_scale=action_scale)
+
+
+def minari_path(name: str, *, download: bool = False) -> Path:
+    """The folder of a dataset such as ``mujoco/hopper/medium-v0`` in Minari's own folder.
+
+    Args:
+        name: Minari's id of the dataset.
+        download: let Minari's own client download the dataset if it is not there.
+
+    Raises:
+        PotstillError: the dataset is not there or cannot be downloaded; the message has Minari's download command.
     """
     root = Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
     folder = root / name
@@ -53,7 +76,7 @@ def minari_path(name: str, *, download: bool = False) -> Path:
 
 
 def _download(name: str, folder: Path, elsewhere: str) -> None:
-    """Let Minari fetch a dataset; of a failed attempt nothing is left. The Hub's client retries, here in silence."""
+    """Let Minari download a dataset, with its log messages off. A failed attempt leaves no files."""
     try:
         import minari
     except ImportError:
@@ -77,14 +100,18 @@ def _download(name: str, folder: Path, elsewhere: str) -> None:
 
 
 def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
-    """Read a Minari dataset folder, or its folder ``data``.
+    """Read the folder of a Minari dataset, or its folder ``data``.
 
-    Action bounds are those of its action space, the environment that of its ``env_spec``, where it can be
-    made here. ``action_scale`` multiplies the actions.
+    Action bounds are those of its action space. Its environment is that of its ``env_spec`` if making it by its id
+    gives the same environment here.
+
+    Args:
+        path: the folder.
+        action_scale: factor for the actions.
 
     Raises:
-        PotstillError: no metadata, spaces other than one-dimensional boxes, an episode missing or of wrong
-            lengths, or bad values.
+        PotstillError: there are no metadata, a space is no one-dimensional box, an episode is missing or has columns
+            of wrong length, or a value is invalid.
     """
     folder = path / "data" if (path / "data").is_dir() else path
     if not (folder / "metadata.json").is_file():
@@ -100,17 +127,16 @@ def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
         )
         _check_space("observations", observations, path)
         _check_space("actions", actions, path)
-        bounds, changes = _bounds(actions, path), _changes(env_spec)
-    readers = {"hdf5": _hdf5_episodes, "arrow": _arrow_episodes, "parquet": _arrow_episodes}
-    if form not in readers:
-        raise PotstillError(f"{path}: data_format '{form}' is not known, only {', '.join(readers)}")
-    raw = readers[form](folder, form, count)
+        bounds, changes = _read_bounds(actions, path), _find_changes(env_spec)
+    if form not in EPISODE_READERS:
+        raise PotstillError(f"{path}: data_format '{form}' is not known, only {', '.join(EPISODE_READERS)}")
+    raw = EPISODE_READERS[form](folder, form, count)
     episodes = [_check_episode(episode, f"{path}, episode {number}") for number, episode in enumerate(raw)]
     if not episodes:
         raise PotstillError(f"{path}: no episodes")
     columns = join_episodes(episodes, source=str(path))
     if len(columns["rewards"]) != steps:
-        raise PotstillError(f"{path}: {len(columns['rewards'])} steps, but its metadata say {steps}")
+        raise PotstillError(f"{path}: {len(columns['rewards'])} steps, but its metadata have {steps}")
     if bounds and bounds.low.shape != columns["actions"].shape[1:]:
         raise PotstillError(
             f"{path}: actions of {columns['actions'].shape[1]} components, but a space {actions['shape']}"
@@ -120,58 +146,65 @@ def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
         last_observation_rows(columns, columns["ends"]),
         source=str(path),
         name=str(metadata.get("dataset_id", path.name)),
-        env_id=_environment(env_spec.get("id"), changes, columns, bounds, path),
+        env_id=_find_environment(env_spec.get("id"), changes, columns, bounds, path),
         bounds=bounds,
-        card={"source": "minari", **{key: metadata[key] for key in PAPERS + REFERENCE if key in metadata}},
+        card={"source": "minari", **{key: metadata[key] for key in CARD_KEYS if key in metadata}},
         action_scale=action_scale,
     )
 
 
-def _check_space(key: str, space: dict[str, Any], path: Path) -> None:
+def _check_space(key: str, space: Mapping[str, Any], path: Path) -> None:
     kind = space.get("type", "Box")
     if key == "actions" and "Discrete" in kind:
-        raise PotstillError(f"{path}: a discrete action space: only continuous ones are supported yet")
+        raise PotstillError(f"{path}: a discrete action space: only continuous actions are supported")
     if kind != "Box" or len(space.get("shape", [1])) != 1:
         raise PotstillError(f"{path}: {key} of a space {kind}{space.get('shape', '')}: a one-dimensional Box is needed")
 
 
-def _bounds(space: dict[str, Any], path: Path) -> ActionBounds | None:
+def _read_bounds(space: Mapping[str, Any], path: Path) -> ActionBounds | None:
     if not space:
         return None
     low, high = (np.broadcast_to(np.array(space[key], np.float32), space["shape"]) for key in ("low", "high"))
     if not np.isfinite([low, high]).all():
-        raise PotstillError(f"{path}: unbounded actions: finite bounds are needed, to scale them to [-1, 1]")
+        raise PotstillError(f"{path}: unbounded actions: finite bounds are needed to scale them to [-1, 1]")
     return ActionBounds(low, high)
 
 
 def _hdf5_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
     path = folder / "main_data.hdf5"
     with open_hdf5(path) as file:
-        held = sum(name.startswith("episode_") for name in file)
-        if held != count:
-            raise PotstillError(f"{path}: {held} episodes, but its metadata say {count}")
+        found = sum(name.startswith("episode_") for name in file)
+        if found != count:
+            raise PotstillError(f"{path}: {found} episodes, but its metadata have {count}")
         for number in range(count):
-            group = file.get(f"episode_{number}", {})
+            group = file.get(f"episode_{number}")
+            if not isinstance(group, Group):
+                raise PotstillError(f"{path}: the group 'episode_{number}' is missing")
             yield {key: read_array(group, key, path) for key in COLUMNS}
 
 
 def _arrow_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
-    from potstill.data.formats.parquet import require_pyarrow, to_array
-
     arrow = require_pyarrow()
     for number in range(count):
         files = sorted((folder / str(number)).glob(f"*.{form}"))
         if not files:
-            raise PotstillError(f"{folder / str(number)}: no .{form} file, but the metadata say {count} episodes")
+            raise PotstillError(f"{folder / str(number)}: no .{form} file, but the metadata have {count} episodes")
         with reading(files[0], f"a .{form} file"):
             table = arrow.dataset.dataset(files, format=form).to_table(columns=list(COLUMNS))
         episode = {key: to_array(table, key, source=str(files[0])) for key in COLUMNS}
         yield {key: values if key == "observations" else values[:-1] for key, values in episode.items()}
 
 
-def _check_episode(raw: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
+EPISODE_READERS: dict[str, Callable[[Path, str, int], Iterator[dict[str, np.ndarray]]]] = {
+    "hdf5": _hdf5_episodes,
+    "arrow": _arrow_episodes,
+    "parquet": _arrow_episodes,
+}
+
+
+def _check_episode(raw: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
     columns = as_columns(raw, source=source)
-    check_rows({key: values for key, values in columns.items() if key != "observations"}, source=source)
+    check_equal_rows({key: values for key, values in columns.items() if key != "observations"}, source=source)
     steps, states = len(columns["actions"]), len(columns["observations"])
     if not steps or states != steps + 1:
         raise PotstillError(f"{source}: {states} observations for {steps} actions: one more than actions is needed")
@@ -187,21 +220,21 @@ def _check_episode(raw: dict[str, np.ndarray], source: str) -> dict[str, np.ndar
     }
 
 
-def _changes(env_spec: dict[str, Any]) -> list[str]:
-    """What the environment was made with beside its id, but for how it is shown, and what ours are flattened by."""
+def _find_changes(env_spec: Mapping[str, Any]) -> list[str]:
+    """How the environment differs from the one registered under its id, apart from rendering and flattening."""
     arguments = [key for key in env_spec.get("kwargs") or {} if not key.startswith("render")]
     wrappers = [wrapper["name"] for wrapper in env_spec.get("additional_wrappers") or []]
     return arguments + [f"wrapper {name}" for name in wrappers if name != "FlattenObservation"]
 
 
-def _environment(
-    env_id: Any,
+def _find_environment(
+    env_id: object,
     changes: list[str],
-    columns: dict[str, np.ndarray],
+    columns: Mapping[str, np.ndarray],
     bounds: ActionBounds | None,
     path: Path,
 ) -> str | None:
-    """The environment's id, if making it here by its id alone gives the data's own environment."""
+    """The environment's id, if making it by the id gives the environment that the data come from; else a warning."""
     if not isinstance(env_id, str):
         return None
     try:

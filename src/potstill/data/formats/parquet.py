@@ -1,7 +1,7 @@
-"""Parquet files, as pandas, Polars or Hugging Face's ``datasets`` write them: one transition a row.
+"""Parquet files, as pandas, Polars or Hugging Face's ``datasets`` write them, with one transition per row.
 
-Observations and actions are one column of lists (of equal length; one of plain numbers has one component),
-or numbered columns: ``observation_0``, ``observation.0`` or ``observations[0]``, and so on.
+Observations and actions are either one column of lists of equal length (or of numbers, for a single component), or
+numbered columns such as ``observation_0``, ``observation.0`` or ``observations[0]``.
 """
 
 from __future__ import annotations
@@ -9,42 +9,55 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from potstill.data.checks import TABLES
 from potstill.data.files import reading
-from potstill.data.formats.layouts import SYNONYMS, column_names, from_arrays
+from potstill.data.formats.layouts import SYNONYMS, from_arrays, match_columns
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError, missing_extra
+
+if TYPE_CHECKING:
+    from pyarrow import Table
 
 NUMBERED = re.compile(r"(.+?)(?:[._](\d+)|\[(\d+)\])")
 KNOWN = {name for column, synonyms in SYNONYMS.items() for name in (column, *synonyms)}
 
 
-def require_pyarrow() -> Any:
-    """PyArrow, or one line with the command that installs it."""
+def require_pyarrow() -> ModuleType:
+    """Import PyArrow.
+
+    Raises:
+        PotstillError: it is not installed; the message has the command that installs it.
+    """
     try:
         import pyarrow.dataset
         import pyarrow.parquet
     except ImportError:
         raise missing_extra("pyarrow", "arrow") from None
-    return pyarrow
+    module: ModuleType = pyarrow
+    return module
 
 
 def read_parquet(path: Path, *, action_scale: float = 1.0) -> Transitions:
-    """Read a Parquet file: pairs, or rows in order, by the names of its columns.
+    """Read a Parquet file: pairs or rows in order, depending on its columns.
 
-    A constant column ``env_id`` names the environment; ``action_scale`` multiplies the actions.
+    A column ``env_id`` with one value names the environment.
+
+    Args:
+        path: the file.
+        action_scale: factor for the actions.
 
     Raises:
-        PotstillError: PyArrow is missing, the file is damaged, a column is missing, or bad values.
+        PotstillError: PyArrow is not installed, the file is damaged, a column is missing, or a value is invalid.
     """
     arrow, source = require_pyarrow(), str(path)
     with reading(path, "a Parquet file"), arrow.parquet.ParquetFile(path) as file:
         numbered = numbered_columns(file.schema_arrow.names, source=source)
-        names = column_names({*numbered, *file.schema_arrow.names}, source=source)
+        names = match_columns({*numbered, *file.schema_arrow.names}, source=source)
         wanted = [part for name in names.values() for part in numbered.get(name, [name])]
         has_env = "env_id" in file.schema_arrow.names
         table = file.read(columns=[*wanted, *(["env_id"] if has_env else [])])
@@ -63,10 +76,14 @@ def read_parquet(path: Path, *, action_scale: float = 1.0) -> Transitions:
 
 
 def numbered_columns(names: Iterable[str], *, source: str) -> dict[str, list[str]]:
-    """The numbered columns of each name, in order.
+    """Group numbered columns by their name, each in order.
 
-    >>> numbered_columns(["obs_1", "obs_0", "action.0", "info_7"], source="a file")
-    {'obs': ['obs_0', 'obs_1'], 'action': ['action.0']}
+    Raises:
+        PotstillError: numbers are missing or occur twice.
+
+    Example:
+        >>> numbered_columns(["obs_1", "obs_0", "action.0", "info_7"], source="a file")
+        {'obs': ['obs_0', 'obs_1'], 'action': ['action.0']}
     """
     found: dict[str, dict[int, str]] = {}
     for name in names:
@@ -77,15 +94,15 @@ def numbered_columns(names: Iterable[str], *, source: str) -> dict[str, list[str
                 raise PotstillError(f"{source}: both '{numbers[int(match[2] or match[3])]}' and '{name}'")
     for name, numbers in found.items():
         if sorted(numbers) != list(range(len(numbers))) or name in names:
-            raise PotstillError(f"{source}: columns of '{name}' are numbered {sorted(numbers)}: from 0 on is needed")
+            raise PotstillError(f"{source}: columns of '{name}' are numbered {sorted(numbers)}: 0, 1, 2, … are needed")
     return {name: [numbers[index] for index in sorted(numbers)] for name, numbers in found.items()}
 
 
-def to_array(table: Any, name: str, *, source: str) -> np.ndarray:
-    """A column of an Arrow table: [M] of plain values, [M, n] of lists of equal length n.
+def to_array(table: Table, name: str, *, source: str) -> np.ndarray:
+    """Convert a column of an Arrow table to an array: [M] for plain values, [M, n] for lists of length n.
 
     Raises:
-        PotstillError: empty cells, or lists of unequal length.
+        PotstillError: cells are empty, or lists have unequal lengths.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

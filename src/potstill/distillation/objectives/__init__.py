@@ -1,52 +1,67 @@
 """Outer objectives H(π, D_off): what a distillate is judged by while it is being distilled.
 
-All share one signature, ``objective(student_actions, batch, teacher) -> loss of each state``, with actions
-[B, A] in [−1, 1]; to add one, write the function and name it in :data:`OBJECTIVES`. Which states count how
-much is another question, see :mod:`potstill.distillation.objectives.weights`: any weighting goes with any objective.
+An objective is a function ``(student_actions, batch, teacher) -> loss of each state``, or an :class:`Objective` with
+settings. A new one is a module of its own and one line in :data:`OBJECTIVES`. The weights of states are independent
+of it: any weighting goes with any objective, see :mod:`potstill.distillation.objectives.weights`.
 """
 
-from potstill.distillation.objectives.base import Batch, Objective, objective_named, weighted_loss
-from potstill.distillation.objectives.cloning import dbc, pbc
-from potstill.distillation.objectives.gap import anchored, q_gap, q_gap_each, q_gap_mean
-from potstill.distillation.objectives.weights import WEIGHTINGS, States, state_weights, weightings_named
+from __future__ import annotations
 
-OBJECTIVES: dict[str, Objective] = {
-    "dbc": dbc,
-    "pbc": pbc,
-    "av-pbc": pbc,
-    "q-gap": anchored(q_gap),
-    "q-gap-mean": anchored(q_gap_mean),
-    "q-gap-each": anchored(q_gap_each),
-}
-OWN_WEIGHTING = {"av-pbc": "ranged"}
-"""Where an objective's name promises weights; all others weigh states alike unless told otherwise."""
+from typing import TYPE_CHECKING
 
+from potstill.runtime.lazy import lazy_names
+from potstill.runtime.registry import Registry
 
-def weighting_of(objective: str, weighting: str | None) -> str:
-    """The weighting asked for or, without one, the objective's own.
+if TYPE_CHECKING:
+    from potstill.distillation.objectives.base import Objective, ObjectiveFunction, StateTable, weighted_loss
+    from potstill.distillation.objectives.cloning import ActionValueCloning, DataCloning, PolicyCloning
+    from potstill.distillation.objectives.gap import QGap, q_gap
+    from potstill.distillation.objectives.weights import WEIGHTINGS, Weighting, find_weighting
 
-    >>> weighting_of("av-pbc", None), weighting_of("q-gap", None), weighting_of("pbc", "density")
-    ('ranged', 'uniform', 'density')
-    """
-    return OWN_WEIGHTING.get(objective, "uniform") if weighting is None else weighting
-
+OBJECTIVES: Registry[type[Objective] | ObjectiveFunction] = Registry(
+    "objective",
+    "potstill.objectives",
+    {
+        "dbc": "potstill.distillation.objectives.cloning:DataCloning",
+        "pbc": "potstill.distillation.objectives.cloning:PolicyCloning",
+        "av-pbc": "potstill.distillation.objectives.cloning:ActionValueCloning",
+        "q-gap": "potstill.distillation.objectives.gap:QGap",
+        "q-gap-mean": "potstill.distillation.objectives.gap:QGapMean",
+        "q-gap-each": "potstill.distillation.objectives.gap:QGapEach",
+    },
+)
+"""Objectives by name; other packages add theirs under the entry-point group ``potstill.objectives``."""
 
 __all__ = [
     "OBJECTIVES",
-    "OWN_WEIGHTING",
     "WEIGHTINGS",
-    "Batch",
+    "ActionValueCloning",
+    "DataCloning",
     "Objective",
-    "States",
-    "anchored",
-    "dbc",
-    "objective_named",
-    "pbc",
+    "ObjectiveFunction",
+    "PolicyCloning",
+    "QGap",
+    "StateTable",
+    "Weighting",
+    "find_weighting",
     "q_gap",
-    "q_gap_each",
-    "q_gap_mean",
-    "state_weights",
     "weighted_loss",
-    "weighting_of",
-    "weightings_named",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ActionValueCloning": "cloning",
+        "DataCloning": "cloning",
+        "PolicyCloning": "cloning",
+        "Objective": "base",
+        "ObjectiveFunction": "base",
+        "StateTable": "base",
+        "weighted_loss": "base",
+        "QGap": "gap",
+        "q_gap": "gap",
+        "WEIGHTINGS": "weights",
+        "Weighting": "weights",
+        "find_weighting": "weights",
+    },
+)

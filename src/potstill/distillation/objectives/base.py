@@ -1,17 +1,19 @@
-"""What every outer objective is given, and how objectives and weights of states make one loss."""
+"""What an outer objective is given, and how an objective and the weights of states make one loss."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from jaxtyping import Array, Float
 
+from potstill.runtime.validation import check_choices, check_types
 from potstill.teachers.base import Teacher
 
 
-class Batch(NamedTuple):
-    """B states of the dataset with all that does not depend on the student, computed once."""
+class StateTable(NamedTuple):
+    """States of a dataset with all that does not depend on the student, computed once; a whole table or a batch."""
 
     states: Float[Array, "B S"]
     """Standardised states."""
@@ -22,7 +24,7 @@ class Batch(NamedTuple):
     critic_values: Float[Array, "B C"]
     """q_j(s, π*(s)) of each of C critics, in units of return."""
     weights: Float[Array, " B"]
-    """What :func:`~potstill.distillation.objectives.weights.state_weights` gave each state."""
+    """Weight of each state in the loss, see :mod:`potstill.distillation.objectives.weights`."""
     value_scale: Float[Array, ""]
     """Standard deviation of the values over the whole dataset."""
 
@@ -32,21 +34,43 @@ class Batch(NamedTuple):
         return self.critic_values.min(axis=-1)
 
 
-Objective = Callable[[Float[Array, "B A"], Batch, Teacher | None], Float[Array, " B"]]
+ObjectiveFunction: TypeAlias = Callable[[Float[Array, "B A"], StateTable, Teacher | None], Float[Array, " B"]]
+"""``objective(student_actions, batch, teacher)`` gives the loss of each state, for actions in [−1, 1].
+
+Any pure function of this form is an objective. It may have the attributes of :class:`Objective`.
+"""
 
 
-def objective_named(name: str) -> Objective:
-    """Look an objective up; an unknown name is a :class:`~potstill.errors.PotstillError`."""
-    from potstill.distillation.objectives import OBJECTIVES
-    from potstill.errors import unknown
+@dataclass(frozen=True)
+class Objective:
+    """An objective with settings of its own. A subclass is a frozen dataclass with a ``__call__``."""
 
-    if name not in OBJECTIVES:
-        raise unknown("objective", name, [*OBJECTIVES, "random"])
-    return OBJECTIVES[name]
+    needs_teacher: ClassVar[bool] = True
+    """Whether it uses the teacher's actions or values."""
+    default_weighting: ClassVar[str] = "uniform"
+    """The weighting of states that applies unless another one is chosen."""
+    judges_values: ClassVar[bool] = False
+    """Whether it asks the critics about the student's actions. By default such an objective gets state noise."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_choices(self)
+
+    def __call__(
+        self, student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None
+    ) -> Float[Array, " B"]:
+        """The loss of each state.
+
+        Args:
+            student_actions: π(s), in [−1, 1].
+            batch: the states, and what the dataset and the teacher say about them.
+            teacher: for values of other actions; ``None`` if there is none.
+        """
+        raise NotImplementedError
 
 
 def weighted_loss(
-    name: str, student_actions: Float[Array, "B A"], batch: Batch, teacher: Teacher | None
+    objective: ObjectiveFunction, student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None
 ) -> Float[Array, ""]:
-    """H = E_s~D [ w(s) h(s) ]: the objective ``name`` of each state times the state's weight, averaged."""
-    return (batch.weights * objective_named(name)(student_actions, batch, teacher)).mean()
+    """H = E_s~D [ w(s) h(s) ]: the objective of each state times the state's weight, averaged."""
+    return (batch.weights * objective(student_actions, batch, teacher)).mean()

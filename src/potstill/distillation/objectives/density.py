@@ -52,4 +52,5 @@ def _mean_log_distance(
         squares = jnp.where(index[:, None] == rows[None], jnp.inf, squares)
         return 0.5 * jnp.log(jnp.maximum(squares.min(axis=-1), LEAST_DISTANCE**2))
 
-    return jax.lax.map(nearest, drawn).mean(axis=0)
+    logs: Float[Array, "G B"] = jax.lax.map(nearest, drawn)
+    return logs.mean(axis=0)

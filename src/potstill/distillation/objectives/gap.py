@@ -1,55 +1,84 @@
-"""The Q-gap: Theorem 2's own integrand for a deterministic teacher, by one or by all critics.
+"""The Q-gap: the integrand of Theorem 2 for a deterministic teacher, by one or by all critics.
 
-By Theorem 2 the return lost is E over the student's states of q*(s, π*(s)) − q*(s, π(s)), over 1 − γ. A
-shift of the reward leaves it unchanged. The clip at 0 keeps the student from seeking errors of the
-critics above the teacher. All three are in standard deviations of q* over the dataset.
+By Theorem 2 the lost return is E over the student's states of q*(s, π*(s)) − q*(s, π(s)), divided by 1 − γ. A shift
+of the reward does not change it. The clip at 0 keeps the student from exploiting errors of the critics above the
+teacher. All gaps are in standard deviations of q* over the dataset.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from potstill.distillation.objectives.base import Batch, Objective
-from potstill.distillation.objectives.cloning import pbc
+from potstill.distillation.objectives.base import Objective, StateTable
+from potstill.distillation.objectives.cloning import squared_distance
 from potstill.errors import PotstillError
+from potstill.runtime.validation import check_ranges
 from potstill.teachers.base import Teacher
 
-GAP_WEIGHT = 5.0  # of the gap, in standard deviations of q*, against the squared distance
+Critics = Literal["min", "mean", "each"]
 
 
-def _student_values(student_actions: Float[Array, "B A"], batch: Batch, teacher: Teacher | None) -> Float[Array, "B C"]:
-    """q_j(s, π(s)) of each critic."""
+def q_gap(
+    student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None, critics: Critics = "min"
+) -> Float[Array, " B"]:
+    """The value lost by each of the student's actions, at least 0, in standard deviations of q*.
+
+    ========  ==================================================  ==================================
+    ``min``   min_j q_j(s, π*(s)) − min_j q_j(s, π(s))            pessimistic where critics disagree
+    ``mean``  mean_j [q_j(s, π*(s)) − q_j(s, π(s))]               the average critic
+    ``each``  max_j [q_j(s, π*(s)) − q_j(s, π(s))]                no critic may see a loss
+    ========  ==================================================  ==================================
+
+    Raises:
+        PotstillError: there is no teacher to give action values.
+    """
     if teacher is None:
         raise PotstillError("the Q-gap needs a teacher with action values")
-    return teacher.action_values(batch.states, student_actions).T
+    values = teacher.action_values(batch.states, student_actions).T
+    if critics == "min":
+        lost = batch.values - values.min(axis=-1)
+    else:
+        lost = (batch.critic_values - values).mean(-1) if critics == "mean" else (batch.critic_values - values).max(-1)
+    return jnp.maximum(lost, 0.0) / batch.value_scale
 
 
-def q_gap(student_actions: Float[Array, "B A"], batch: Batch, teacher: Teacher | None) -> Float[Array, " B"]:
-    """max(0, min_j q_j(s, π*(s)) − min_j q_j(s, π(s))) / std(q*).
+@dataclass(frozen=True)
+class QGap(Objective):
+    """PBC + weight × Q-gap: the distance keeps the student where the critics can be trusted."""
 
-    The minimum over critics is pessimistic where they disagree, away from the data.
-    """
-    values = _student_values(student_actions, batch, teacher).min(axis=-1)
-    return jnp.maximum(batch.values - values, 0.0) / batch.value_scale
+    judges_values: ClassVar[bool] = True
+
+    critics: Critics = "min"
+    """Which critics judge: the least of them (``min``), their ``mean``, or ``each``."""
+
+    weight: float = 5.0
+    """Weight of the gap, in standard deviations of q*, against the squared distance."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, weight=0.0)
+
+    def __call__(
+        self, student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None
+    ) -> Float[Array, " B"]:
+        """The loss of each state."""
+        distance = squared_distance(student_actions, batch.teacher_actions)
+        return distance + self.weight * q_gap(student_actions, batch, teacher, self.critics)
 
 
-def q_gap_mean(student_actions: Float[Array, "B A"], batch: Batch, teacher: Teacher | None) -> Float[Array, " B"]:
-    """max(0, mean_j [q_j(s, π*(s)) − q_j(s, π(s))]) / std(q*): what the critics say on average."""
-    lost = batch.critic_values - _student_values(student_actions, batch, teacher)
-    return jnp.maximum(lost.mean(axis=-1), 0.0) / batch.value_scale
+@dataclass(frozen=True)
+class QGapMean(QGap):
+    """The Q-gap by the mean of the critics."""
+
+    critics: Critics = "mean"
 
 
-def q_gap_each(student_actions: Float[Array, "B A"], batch: Batch, teacher: Teacher | None) -> Float[Array, " B"]:
-    """max(0, max_j [q_j(s, π*(s)) − q_j(s, π(s))]) / std(q*): no critic may see a loss."""
-    lost = batch.critic_values - _student_values(student_actions, batch, teacher)
-    return jnp.maximum(lost.max(axis=-1), 0.0) / batch.value_scale
+@dataclass(frozen=True)
+class QGapEach(QGap):
+    """The Q-gap by each of the critics."""
 
-
-def anchored(gap: Objective) -> Objective:
-    """PBC + 5 × ``gap``: the distance keeps the student where the critics can be trusted."""
-
-    def objective(student_actions: Float[Array, "B A"], batch: Batch, teacher: Teacher | None) -> Float[Array, " B"]:
-        return pbc(student_actions, batch, teacher) + GAP_WEIGHT * gap(student_actions, batch, teacher)
-
-    return objective
+    critics: Critics = "each"

@@ -1,42 +1,45 @@
-"""Kernel descent at finite width: under the tangent kernels, and from the starts, of real networks.
+"""Kernel descent at finite width: with the tangent kernels and the initial functions of real networks.
 
-With J the Jacobian of a drawn network's outputs in its parameters, the network linearised at its start
+With J the Jacobian of a drawn network's outputs in its parameters, the network linearised at its initialisation
 trains by
 
     f(S) ← f(S) − α₀ K v,    v ← β₀ v + ∂ℓ/∂f(S),    K = J(S) J(S)ᵀ                   (1)
 
-over pairs and outputs at once. Where v has gathered to c the parameters have moved by J(S)ᵀ c, one product
-backwards, and elsewhere f(s) = f₀(s) + J(s) J(S)ᵀ c, one forwards: only K itself, N A × N A, is ever made.
-A layer with inputs h and ∂f_a/∂z = δ_a for its pre-activations z adds to it
+over pairs and outputs at once. Once the steps have accumulated to c, the parameters have moved by J(S)ᵀ c, one
+reverse product, and at other states f(s) = f₀(s) + J(s) J(S)ᵀ c, one forward product. So only K itself, N A × N A, is
+ever formed. A layer with inputs h and δ_a = ∂f_a/∂z for its pre-activations z contributes one term of
 
     K_(x,a)(y,b) = Σ_layers (h(x)·h(y) + 1) δ_a(x)·δ_b(y).                            (2)
 
-This is the student's own loss, start and finite width but for the features, which stay as they were.
+This is the student's own loss, initialisation and finite width; only its features stay fixed.
 """
 
 from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.config import EmpiricalConfig
-from potstill.distillation.solvers.kernel import descent
+from potstill.distillation.solvers.base import Solver, require_sgd
+from potstill.distillation.solvers.kernel_descent import descent
 from potstill.networks.mlp import Params, apply_mlp, layer_inputs
-from potstill.students import training as clone
+from potstill.runtime.validation import check_ranges
 from potstill.students.recipe import Recipe
-from potstill.students.training import Pairs
+from potstill.students.training import Pairs, initialise_network
 
 
 def empirical_kernel(params: Params, states: Float[Array, "N S"]) -> Float[Array, "N A N A"]:
     """(2) of one network, between all pairs of states and of outputs."""
 
-    def of_biases(biases: list[Array], state: Float[Array, " S"]) -> Float[Array, " A"]:
+    def output_of_biases(biases: list[Array], state: Float[Array, " S"]) -> Float[Array, " A"]:
         layers = [{**layer, "bias": bias} for layer, bias in zip(params, biases, strict=True)]
         return apply_mlp(type(params)(layers), state)
 
     biases = [layer["bias"] for layer in params]
-    deltas = jax.vmap(jax.jacrev(of_biases), (None, 0))(biases, states)
+    deltas = jax.vmap(jax.jacrev(output_of_biases), (None, 0))(biases, states)
     total = jnp.zeros((), states.dtype)
     for inputs, delta in zip(layer_inputs(params, states), deltas, strict=True):
         flat = delta.reshape(-1, delta.shape[-1])
@@ -48,26 +51,36 @@ def empirical_kernel(params: Params, states: Float[Array, "N S"]) -> Float[Array
 def linearised_actions(
     params: Params, pairs: Pairs, states: Float[Array, "B S"], recipe: Recipe
 ) -> Float[Array, "B A"]:
-    """Actions of the network that starts at ``params``, linearised there and trained on ``pairs``."""
+    """Actions of the network linearised at ``params`` and trained on ``pairs``."""
     outputs, pull = jax.vjp(lambda p: apply_mlp(p, pairs.states), params)
     kernel = empirical_kernel(params, pairs.states).reshape(outputs.size, outputs.size)
     c = descent(kernel, outputs, pairs, recipe)
-    start, change = jax.jvp(lambda p: apply_mlp(p, states), (params,), pull(c))
-    return jnp.tanh(start + change)
+    initial, change = jax.jvp(lambda p: apply_mlp(p, states), (params,), pull(c))
+    return jnp.tanh(initial + change)
 
 
-def empirical_actions(
-    pairs: Pairs,
-    states: Float[Array, "B S"],
-    key: PRNGKeyArray,
-    *,
-    recipe: Recipe,
-    settings: EmpiricalConfig = EmpiricalConfig(),  # noqa: B008, frozen
-) -> Float[Array, "B A"]:
-    """Mean actions in ``states`` of linearised networks drawn from ``key``."""
+@dataclass(frozen=True)
+class EmpiricalKernelDescent(Solver):
+    """Kernel descent with the tangent kernels of drawn networks; their actions are averaged.
 
-    def one(key: PRNGKeyArray) -> Float[Array, "B A"]:
-        params = clone.start(key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
-        return linearised_actions(params, pairs, states, recipe)
+    A network of several towers is replaced by one of its towers.
+    """
 
-    return jax.lax.map(one, jax.random.split(key, settings.networks)).mean(axis=0)
+    networks: int = 1
+    """Networks drawn at each outer step."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, networks=1)
+        require_sgd(self)
+
+    def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
+        """Mean actions in ``states`` of linearised networks drawn from ``key``."""
+        recipe = dataclasses.replace(self.recipe, towers=1)
+
+        def one(key: PRNGKeyArray) -> Float[Array, "B A"]:
+            params = initialise_network(key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
+            return linearised_actions(params, pairs, states, recipe)
+
+        actions: Float[Array, "P B A"] = jax.lax.map(one, jax.random.split(key, self.networks))
+        return actions.mean(axis=0)

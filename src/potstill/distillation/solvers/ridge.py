@@ -1,33 +1,34 @@
-"""Closed forms: the last layer, or the infinitely wide student, trained for ever under a penalty.
+"""Closed forms: the last layer, or the infinitely wide student, trained to the end under a penalty.
 
 Under a kernel K a student trained to the end computes
 
     f(s) = K(s, S) (K(S, S) + λ I)⁻¹ y,    y = artanh((1 − m) a),                     (1)
 
-the limit of gradient descent on ½ ‖f(S) − y‖² with a penalty λ, or stopped early. The squared error behind a
-tanh has the same minimum, y = artanh a; the margin m keeps actions at ±1 finite.
+the limit of gradient descent on ½ ‖f(S) − y‖² with a penalty λ. The squared error behind a tanh has the same minimum,
+y = artanh a; the margin m keeps actions of ±1 finite.
 
-``ridge``     K is the infinite-width tangent kernel (the limit of kernel descent).
-``features``  K(x, y) = 1/P Σ_p φ_p(x)·φ_p(y) + 1 with φ_p the last hidden layer of network p, the 1 a bias:
-              only the last layer learns. The pool's networks are drawn from the key; p = 1 … P has been
-              trained on the pairs as they are for p / P of ``trained`` steps, and no gradient goes
-              through that. Source: FRePo (Zhou et al. 2022), there with a pool that lives on between steps.
+:class:`KernelRidge`   K is the tangent kernel at infinite width (the limit of kernel descent).
+:class:`FeatureRidge`  K(x, y) = 1/P Σ_p φ_p(x)·φ_p(y) + 1, with φ_p the last hidden layer of network p and 1 for a
+                       bias: only the last layer learns. The pool's networks are drawn from the key; network
+                       p = 1 … P has trained on the current pairs for p / P of ``trained`` steps, and no gradient
+                       flows through that training. Source: FRePo (Zhou et al. 2022), whose pool lives on between
+                       steps.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.config import FeaturesConfig, RidgeConfig
-from potstill.distillation.solvers.kernel import tangent_kernel
+from potstill.distillation.solvers.base import Solver, require_sgd
+from potstill.distillation.solvers.kernel_descent import tangent_kernel
 from potstill.networks.mlp import layer_inputs
-from potstill.students import training as clone
-from potstill.students.recipe import Recipe
-from potstill.students.training import Pairs
+from potstill.runtime.validation import check_ranges
+from potstill.students.training import Pairs, train_network
 
 MARGIN = 0.01
 
@@ -35,9 +36,15 @@ MARGIN = 0.01
 def regression(
     kernel: Float[Array, "N N"], elsewhere: Float[Array, "B N"], pairs: Pairs, penalty: float
 ) -> Float[Array, "B A"]:
-    """Actions by (1): ``kernel`` of the pairs, ``elsewhere`` between states and pairs, λ in mean diagonals.
+    """Actions by (1).
 
-    Of pairs with weights w it is λ / w for each, by (W½ K W½ + λ I) z = W½ y, c = W½ z; means are weighted.
+    For pairs with weights w the penalty is λ / w each: (W½ K W½ + λ I) z = W½ y, c = W½ z; means are weighted.
+
+    Args:
+        kernel: K between the pairs.
+        elsewhere: K between states and pairs.
+        pairs: the pairs to fit.
+        penalty: λ as a fraction of the kernel's mean diagonal.
     """
     weights = jnp.ones(len(kernel)) if pairs.weights is None else pairs.weights
     roots = jnp.sqrt(weights * weights.sum() / jnp.sum(weights**2))
@@ -47,35 +54,54 @@ def regression(
     return jnp.tanh(elsewhere @ (roots[:, None] * jax.scipy.linalg.solve(inner, targets, assume_a="pos")))
 
 
-def ridge_actions(
-    pairs: Pairs,
-    states: Float[Array, "B S"],
-    key: PRNGKeyArray,
-    *,
-    recipe: Recipe,
-    settings: RidgeConfig = RidgeConfig(),  # noqa: B008, frozen
-) -> Float[Array, "B A"]:
-    """What the infinitely wide student does after endless training; ``key`` is unused."""
-    del key
-    kernel, elsewhere = (tangent_kernel(x, pairs.states, recipe) for x in (pairs.states, states))
-    return regression(kernel, elsewhere, pairs, settings.penalty)
+@dataclass(frozen=True)
+class KernelRidge(Solver):
+    """Ridge regression under the tangent kernel at infinite width."""
+
+    penalty: float = 1e-3
+    """λ, as a fraction of the kernel's mean diagonal."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, penalty=1e-9)
+        require_sgd(self)
+
+    def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
+        """Actions of the infinitely wide student after training to the end; ``key`` is unused."""
+        del key
+        kernel, elsewhere = (tangent_kernel(x, pairs.states, self.recipe) for x in (pairs.states, states))
+        return regression(kernel, elsewhere, pairs, self.penalty)
 
 
-def feature_actions(
-    pairs: Pairs,
-    states: Float[Array, "B S"],
-    key: PRNGKeyArray,
-    *,
-    recipe: Recipe,
-    settings: FeaturesConfig = FeaturesConfig(),  # noqa: B008, frozen
-) -> Float[Array, "B A"]:
-    """What the last layer learns on the features of a pool of networks drawn from ``key``."""
-    fixed = jax.lax.stop_gradient(pairs)
-    kernel, elsewhere = jnp.ones(()), jnp.ones(())
-    for place, network_key in enumerate(jax.random.split(key, settings.networks)):
-        age = settings.trained * (place + 1) // settings.networks
-        network = clone.train(network_key, fixed, dataclasses.replace(recipe, steps=age))
-        at_pairs, at_states = (layer_inputs(network, x)[-1] for x in (pairs.states, states))
-        kernel = kernel + at_pairs @ at_pairs.T / settings.networks
-        elsewhere = elsewhere + at_states @ at_pairs.T / settings.networks
-    return regression(kernel, elsewhere, pairs, settings.penalty)
+@dataclass(frozen=True)
+class FeatureRidge(Solver):
+    """Ridge regression on the last hidden layers of a pool of networks.
+
+    A network of several towers is replaced by one of its towers.
+    """
+
+    networks: int = 4
+    """P, networks in the pool, drawn anew at each outer step; their features are concatenated."""
+
+    trained: int = 0
+    """Training steps on the pairs that the oldest network of the pool has had; the others' ages are evenly spaced."""
+
+    penalty: float = 1e-3
+    """λ, as a fraction of the features' mean square norm."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, networks=1, trained=0, penalty=1e-9)
+        require_sgd(self)
+
+    def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
+        """Actions of the last layer fitted to the features of networks drawn from ``key``."""
+        fixed = jax.lax.stop_gradient(pairs)
+        kernel, elsewhere = jnp.ones(()), jnp.ones(())
+        for place, network_key in enumerate(jax.random.split(key, self.networks)):
+            age = self.trained * (place + 1) // self.networks
+            network = train_network(network_key, fixed, dataclasses.replace(self.recipe, towers=1, steps=age))
+            at_pairs, at_states = (layer_inputs(network, x)[-1] for x in (pairs.states, states))
+            kernel = kernel + at_pairs @ at_pairs.T / self.networks
+            elsewhere = elsewhere + at_states @ at_pairs.T / self.networks
+        return regression(kernel, elsewhere, pairs, self.penalty)

@@ -1,105 +1,142 @@
 """The unroll: a real student's training, differentiated step by step (method §4).
 
-Two adjoints of the same loop, equal up to rounding:
+There are two adjoints of the same loop, equal up to rounding:
 
-``autodiff``  back-propagation through ``lax.scan`` as JAX derives it; keeps activations of every step.
-``sweep``     the reverse sweep written out; keeps parameters of every step, and computes activations anew.
-              With U the optimiser's step, x ← U(x, ∇ℓ(θ, D)) for x = (θ, what the optimiser carries), and
-              λ the adjoint of x, each step backwards is
+``autodiff``  back-propagation through ``lax.scan`` as JAX derives it; stores the activations of every step.
+``sweep``     a hand-written reverse sweep; stores the parameters of every step and recomputes the activations.
+              With U the optimiser's step, x ← U(x, ∇ℓ(θ, D)) for x = (θ, optimiser state), and λ the adjoint of x,
+              each step of the reverse sweep is
 
                   (λ, μ) ← ∂U(x, ∇ℓ)ᵀ λ,    (λ_θ, λ_D) ← (λ_θ, λ_D) + ∂/∂ε ∇_(θ, D) ℓ(θ + ε μ, D)
 
               one forward-over-reverse product that yields the Hessian's and the pairs' part at once.
 
-Either may go back through a window of the last steps only (truncated back-propagation), and the training may
-end at a random step (RaT-BPTT, Feng et al. 2024).
+Either can be limited to a window of the last steps (truncated back-propagation), and training can end at a random
+step (RaT-BPTT, Feng et al. 2024).
 """
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
-from potstill.config import UnrollConfig
+from potstill.distillation.solvers.base import Solver
 from potstill.errors import PotstillError
-from potstill.students import training as clone
+from potstill.runtime.validation import check_ranges
 from potstill.students.recipe import Recipe
-from potstill.students.training import Pairs, Training
-
-WHOLE = UnrollConfig()
-
-
-def check_window(recipe: Recipe, settings: UnrollConfig | None) -> None:
-    """Raise if the window is longer than the student's training."""
-    if settings is not None and settings.window is not None and settings.window > recipe.steps:
-        raise PotstillError(f"--unroll.window {settings.window}: students of this recipe train {recipe.steps} steps")
-
-
-def unrolled_actions(
-    pairs: Pairs,
-    states: Float[Array, "B S"],
-    key: PRNGKeyArray,
-    *,
-    recipe: Recipe,
-    settings: UnrollConfig = WHOLE,
-    adjoint: str = "autodiff",
-) -> Float[Array, "B A"]:
-    """Mean actions in ``states`` of a student trained on ``pairs`` from the start that ``key`` draws."""
-    state, noise = clone.begun(key, pairs, recipe)
-    window = recipe.steps if settings.window is None else settings.window
-    if window < recipe.steps:
-        first: Any = recipe.steps - window
-        if settings.random_window:
-            first = jax.random.randint(jax.random.fold_in(key, 1), (), 0, first + 1)
-        state, noise = _ahead(state, noise, pairs, recipe, first, window)
-    descend = swept if adjoint == "sweep" else clone.descend
-    params = descend(state, noise, pairs, recipe, window).params
-    return clone.mean_actions(params, states, pairs.actions.shape[-1])
+from potstill.students.training import (
+    Pairs,
+    StepKeys,
+    TrainingState,
+    bc_loss,
+    initialise_student,
+    mean_actions,
+    optimiser_step,
+    train_step,
+    train_steps,
+)
 
 
-def _ahead(state: Training, noise: Any, pairs: Pairs, recipe: Recipe, first: Any, window: int) -> tuple[Training, Any]:
-    """Train up to step ``first`` without a gradient; and the noise of the ``window`` steps from there."""
+@dataclass(frozen=True)
+class Unroll(Solver):
+    """Back-propagation through the training of a real student."""
+
+    trains_networks: ClassVar[bool] = True
+    adjoint: ClassVar[Literal["autodiff", "sweep"]] = "autodiff"
+
+    window: int | None = None
+    """Training steps that are differentiated, the last ones. Default: all, the exact gradient."""
+
+    random_window: bool = False
+    """End the student's training, and with it the window, at a random step (RaT-BPTT)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, window=1)
+        if self.random_window and self.window is None:
+            raise PotstillError("Unroll.random_window needs Unroll.window, the number of steps to differentiate")
+        if self.window is not None and self.window > self.recipe.steps:
+            raise PotstillError(f"Unroll.window {self.window}: students of this recipe train {self.recipe.steps} steps")
+
+    def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
+        """Mean actions in ``states`` of a student trained on ``pairs`` from the network that ``key`` draws."""
+        recipe = self.recipe
+        state, keys = initialise_student(key, pairs, recipe)
+        window = recipe.steps if self.window is None else self.window
+        if window < recipe.steps:
+            first: int | Array = recipe.steps - window
+            if self.random_window:
+                first = jax.random.randint(jax.random.fold_in(key, 1), (), 0, recipe.steps - window + 1)
+            state, keys = _skip_ahead(state, keys, pairs, recipe, first, window)
+        train = swept_steps if self.adjoint == "sweep" else train_steps
+        params = train(state, keys, pairs, recipe, window).params
+        return mean_actions(params, states, pairs.actions.shape[-1])
+
+    def exact(self) -> Solver:
+        """The same unroll without a window."""
+        return dataclasses.replace(self, window=None, random_window=False)
+
+
+@dataclass(frozen=True)
+class Sweep(Unroll):
+    """The unroll with the hand-written reverse sweep: slower on small problems, far less memory on large ones."""
+
+    adjoint: ClassVar[Literal["autodiff", "sweep"]] = "sweep"
+
+
+def _skip_ahead(
+    state: TrainingState, keys: StepKeys, pairs: Pairs, recipe: Recipe, first: int | Array, window: int
+) -> tuple[TrainingState, Key[Array, " W"] | None]:
+    """Train up to step ``first`` without a gradient; also return the keys of the ``window`` steps from there."""
     constant = jax.lax.stop_gradient(pairs)
 
-    def body(i: Array, state: Training) -> Training:
-        return clone.one_step(state, None if noise is None else noise[i], constant, recipe)
+    def body(i: Array, state: TrainingState) -> TrainingState:
+        return train_step(state, None if keys is None else keys[i], constant, recipe)
 
     ahead = jax.lax.fori_loop(0, first, body, state)
-    return ahead, None if noise is None else jax.lax.dynamic_slice_in_dim(noise, first, window)
+    return ahead, None if keys is None else jax.lax.dynamic_slice_in_dim(keys, first, window)
 
 
-def _swept(state: Training, noise: Any, pairs: Pairs, recipe: Recipe, steps: int) -> Training:
-    return clone.descend(state, noise, pairs, recipe, steps)
+def _swept(state: TrainingState, keys: StepKeys, pairs: Pairs, recipe: Recipe, steps: int) -> TrainingState:
+    return train_steps(state, keys, pairs, recipe, steps)
 
 
-swept = jax.custom_vjp(_swept, nondiff_argnums=(3, 4))
+swept_steps = jax.custom_vjp(_swept, nondiff_argnums=(3, 4))
+"""``train_steps`` with the reverse sweep for its derivative."""
 
 
-def _forward(state: Training, noise: Any, pairs: Pairs, recipe: Recipe, steps: int) -> tuple[Training, Any]:
-    body = lambda state, noise_key: (clone.one_step(state, noise_key, pairs, recipe), state)  # noqa: E731
-    last, path = jax.lax.scan(body, state, noise, length=steps)
-    return last, (path, noise, pairs)
+def _forward(
+    state: TrainingState, keys: StepKeys, pairs: Pairs, recipe: Recipe, steps: int
+) -> tuple[TrainingState, tuple[TrainingState, StepKeys, Pairs]]:
+    body = lambda state, key: (train_step(state, key, pairs, recipe), state)  # noqa: E731
+    last, path = jax.lax.scan(body, state, keys, length=steps)
+    return last, (path, keys, pairs)
 
 
-def _backward(recipe: Recipe, steps: int, residual: Any, adjoint: Training) -> tuple[Training, None, Pairs]:
-    path, noise, pairs = residual
-    gradient = jax.grad(clone.bc_loss, argnums=(0, 1))
+def _backward(
+    recipe: Recipe, steps: int, residual: tuple[TrainingState, StepKeys, Pairs], adjoint: TrainingState
+) -> tuple[TrainingState, None, Pairs]:
+    path, keys, pairs = residual
+    gradient = jax.grad(bc_loss, argnums=(0, 1))
 
-    def body(carry: tuple[Training, Pairs], step: Any) -> tuple[tuple[Training, Pairs], None]:
-        of_state, of_pairs = carry
-        state, noise_key = step
-        slope = jax.grad(clone.bc_loss)(state.params, pairs, noise_key)
-        of_state, of_slope = jax.vjp(lambda x, g: clone.step(x, g, recipe), state, slope)[1](of_state)
-        tangents = jax.jvp(lambda p: gradient(p, pairs, noise_key), (state.params,), (of_slope,))[1]
-        of_params, of_pairs = jax.tree.map(jnp.add, (of_state.params, of_pairs), tangents)
-        return (of_state._replace(params=of_params), of_pairs), None
+    def body(carry: tuple[TrainingState, Pairs], step: PyTree) -> tuple[tuple[TrainingState, Pairs], None]:
+        state_adjoint, pairs_adjoint = carry
+        state, key = step
+        slope = jax.grad(bc_loss)(state.params, pairs, key)
+        pull = jax.vjp(lambda x, g: optimiser_step(x, g, recipe), state, slope)[1]
+        state_adjoint, slope_adjoint = pull(state_adjoint)
+        tangents = jax.jvp(lambda p: gradient(p, pairs, key), (state.params,), (slope_adjoint,))[1]
+        params_adjoint, pairs_adjoint = jax.tree.map(jnp.add, (state_adjoint.params, pairs_adjoint), tangents)
+        return (state_adjoint._replace(params=params_adjoint), pairs_adjoint), None
 
     zero = jax.tree.map(jnp.zeros_like, pairs)
-    (of_state, of_pairs), _ = jax.lax.scan(body, (adjoint, zero), (path, noise), length=steps, reverse=True)
-    return of_state, None, of_pairs
+    (state_adjoint, pairs_adjoint), _ = jax.lax.scan(body, (adjoint, zero), (path, keys), length=steps, reverse=True)
+    return state_adjoint, None, pairs_adjoint
 
 
-swept.defvjp(_forward, _backward)
+swept_steps.defvjp(_forward, _backward)

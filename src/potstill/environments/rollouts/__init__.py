@@ -1,5 +1,5 @@
-"""Episodes: many environments side by side, each lane with its own start seed and its own return."""
+"""Rollouts: episodes in several environments side by side (lanes), each lane with its own seed and return."""
 
-from potstill.environments.rollouts.play import Act, play
+from potstill.environments.rollouts.playing import Act, play
 
 __all__ = ["Act", "play"]

@@ -1,30 +1,30 @@
-"""Any Gymnasium environment, one object a lane: the general stepper."""
+"""The general stepper: one Gymnasium environment per lane."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from jaxtyping import Float, Int
 
-from potstill.environments import registry as environments
+from potstill.environments.making import make
+from potstill.environments.rollouts.stepper import Steps
 
 
 class GymnasiumStepper:
-    """L environments of one id, stepped one after the other."""
+    """L environments with the same id, stepped one after the other."""
 
     def __init__(self, env_id: str, lanes: int) -> None:
-        self.envs = [environments.make(env_id) for _ in range(lanes)]
+        self.envs = [make(env_id) for _ in range(lanes)]
 
-    def reset(self, seeds: np.ndarray) -> np.ndarray:
-        """First observations [L, S]."""
+    def reset(self, seeds: Int[np.ndarray, " L"]) -> Float[np.ndarray, "L S"]:
+        """Start an episode in every lane; return the first observations."""
         return np.stack([self.restart(lane, int(seed)) for lane, seed in enumerate(seeds)])
 
-    def restart(self, lane: int, seed: int) -> np.ndarray:
-        """Start one lane again; its first observation [S]."""
+    def restart(self, lane: int, seed: int) -> Float[np.ndarray, " S"]:
+        """Start an episode in one lane; return its first observation."""
         return np.asarray(self.envs[lane].reset(seed=seed)[0])
 
-    def step(self, lanes: np.ndarray, actions: np.ndarray) -> tuple[Any, Any, Any, Any]:
-        """Observations, rewards, terminations and time-outs of the chosen lanes."""
+    def step(self, lanes: Int[np.ndarray, " n"], actions: Float[np.ndarray, "n A"]) -> Steps:
+        """Step the lanes with these numbers."""
         results = [self.envs[lane].step(action) for lane, action in zip(lanes, actions, strict=True)]
         observations, rewards, terminated, truncated, _ = zip(*results, strict=True)
-        return np.stack(observations), np.array(rewards), np.array(terminated), np.array(truncated)
+        return Steps(np.stack(observations), np.array(rewards), np.array(terminated), np.array(truncated))

@@ -1,22 +1,27 @@
-"""MuJoCo's batched, threaded stepper for the locomotion tasks whose rules are known here.
+"""MuJoCo's batched, threaded stepper for the locomotion tasks Hopper, HalfCheetah and Walker2d.
 
-Physics, model, frame skip and start states are Gymnasium's own: an environment object supplies them.
-Only observation, reward and termination are restated, on arrays; a test holds them against Gymnasium's.
+Physics, model, frame skip and initial states come from a Gymnasium environment. Observation, reward and termination
+are computed here on arrays; a test compares them with Gymnasium's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
-from potstill.environments import registry as environments
+from potstill.environments.making import make
+from potstill.environments.rollouts.stepper import Steps
+
+if TYPE_CHECKING:
+    from gymnasium.envs.mujoco import MujocoEnv
 
 
 @dataclass(frozen=True)
 class Task:
-    """A locomotion task: reward = forward velocity + healthy reward − control cost, all by Gymnasium."""
+    """A locomotion task of Gymnasium: reward = forward velocity + healthy reward − control cost ‖a‖²."""
 
     control_cost: float
     healthy_reward: float = 0.0
@@ -25,9 +30,10 @@ class Task:
     healthy_state: float = np.inf
     velocity_clip: float = np.inf
 
-    def healthy(self, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
-        """Whether each lane may go on; torso height is qpos[1], its angle qpos[2]."""
-        inside = np.abs(np.concatenate([qpos[:, 2:], qvel], axis=1)).max(axis=1) < self.healthy_state
+    def healthy(self, qpos: Float[np.ndarray, "n Q"], qvel: Float[np.ndarray, "n V"]) -> Bool[np.ndarray, " n"]:
+        """Whether each lane has not terminated; qpos[1] is the height of the torso, qpos[2] its angle."""
+        largest: np.ndarray = np.abs(np.concatenate([qpos[:, 2:], qvel], axis=1)).max(axis=1)
+        inside = largest < self.healthy_state
         for column, (low, high) in ((1, self.healthy_z), (2, self.healthy_angle)):
             inside &= (qpos[:, column] > low) & (qpos[:, column] < high)
         return inside
@@ -44,14 +50,19 @@ TASKS = {
 
 
 class MujocoStepper:
-    """L lanes of one task as rows of state, stepped by ``mujoco.rollout`` on several threads."""
+    """L lanes of one task, stepped by ``mujoco.rollout`` on several threads.
+
+    Args:
+        env_id: a key of :data:`TASKS`.
+        threads: number of threads.
+    """
 
     def __init__(self, env_id: str, threads: int) -> None:
         import mujoco
         from mujoco.rollout import Rollout
 
-        self.task, self.older = TASKS[env_id], env_id.endswith("-v4")
-        self.env = environments.make(env_id).unwrapped
+        self.task, self.before_v5 = TASKS[env_id], env_id.endswith("-v4")
+        self.env: MujocoEnv = make(env_id).unwrapped
         self.model, self.skip = self.env.model, self.env.frame_skip
         self.dt = self.model.opt.timestep * self.skip
         self.nq, self.nv = self.model.nq, self.model.nv
@@ -61,31 +72,32 @@ class MujocoStepper:
         self.workers = [mujoco.MjData(self.model) for _ in range(threads)]
         self.rollout = Rollout(nthread=threads if threads > 1 else 0)
 
-    def reset(self, seeds: np.ndarray) -> np.ndarray:
-        """Gymnasium's own start states, as rows of physics state; first observations [L, S]."""
+    def reset(self, seeds: Int[np.ndarray, " L"]) -> Float[np.ndarray, "L S"]:
+        """Start an episode in every lane from Gymnasium's own initial states; return the first observations."""
         self.states = np.zeros((len(seeds), self.size))
         return np.stack([self.restart(lane, int(seed)) for lane, seed in enumerate(seeds)])
 
-    def restart(self, lane: int, seed: int) -> np.ndarray:
-        """Start one lane again; its first observation [S]."""
+    def restart(self, lane: int, seed: int) -> Float[np.ndarray, " S"]:
+        """Start an episode in one lane; return its first observation."""
         self.env.reset(seed=seed)
         self.get_state(self.model, self.env.data, self.states[lane], self.physics)
-        return self._observe(self.states[lane : lane + 1])[0]
+        return np.asarray(self._observe(self.states[lane : lane + 1])[0])
 
     def _split(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and velocities in rows of full physics state (time comes first)."""
         return states[:, 1 : 1 + self.nq], states[:, 1 + self.nq : 1 + self.nq + self.nv]
 
     def _observe(self, states: np.ndarray) -> np.ndarray:
         qpos, qvel = self._split(states)
         return np.concatenate([qpos[:, 1:], np.clip(qvel, -self.task.velocity_clip, self.task.velocity_clip)], axis=1)
 
-    def step(self, lanes: np.ndarray, actions: np.ndarray) -> tuple[Any, Any, Any, Any]:
-        """Step the chosen lanes; the time limit is the caller's affair, none times out here."""
+    def step(self, lanes: Int[np.ndarray, " n"], actions: Float[np.ndarray, "n A"]) -> Steps:
+        """Step the lanes with these numbers. No lane is truncated here: the caller applies the time limit."""
         before = self.states[lanes]
         control = np.repeat(actions[:, None, :].astype(np.float64), self.skip, axis=1)
         after = self.rollout.rollout(self.model, self.workers, before, control)[0][:, -1]
         self.states[lanes] = after
         healthy = self.task.healthy(*self._split(after))
         rewards = (after[:, 1] - before[:, 1]) / self.dt - self.task.control_cost * np.sum(actions**2, axis=1)
-        rewards += self.task.healthy_reward * (healthy | self.older)  # before v5, also on the last step
-        return self._observe(after), rewards, ~healthy, np.zeros_like(healthy)
+        rewards += self.task.healthy_reward * (healthy | self.before_v5)  # before v5, also on the last step
+        return Steps(self._observe(after), rewards, ~healthy, np.zeros_like(healthy))

@@ -1,1 +1,1 @@
-"""Offline-RL algorithms, one module each."""
+"""Offline-RL algorithms, one module each. :mod:`potstill.teachers.registry` lists their names."""

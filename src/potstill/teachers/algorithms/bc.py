@@ -1,88 +1,113 @@
-"""BC: behavioural cloning of the whole dataset, or of its best episodes; its critics value that policy.
+"""BC: behavioural cloning of the whole dataset, or of its best episodes. Its critics evaluate the cloned policy.
 
     L_π = E ‖π(s) − a‖²  over the episodes to clone                                     (1, actor)
     L_Q = Σ_j E ( Q_j(s, a) − r − γ (1 − d) min_j Q̄_j(s′, π(s′)) )²  over all           (2, fitted Q)
 
-The actor never sees the critics: it is the baseline that every teacher must pass. Its action values
-(equation 2 is fitted Q-evaluation) make it a teacher like the others.
+The actor never sees the critics: BC is the baseline for every other teacher. Equation 2 is fitted
+Q-evaluation. It gives BC action values, so that it can be distilled like the others.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.config import Settings
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params, apply_critics, apply_mlp, init_mlp, init_stack
-from potstill.teachers.algorithms.values import bootstrapped, critic_loss
+from potstill.runtime.validation import check_fractions, check_ranges, check_types
+from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
+from potstill.teachers.algorithms.critics import bootstrap, critic_loss
+from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, single_batch, soft_update
 from potstill.teachers.rows import Rows, Table
-from potstill.teachers.training import Algorithm, Figures, Parts, begin_adam, descend, first, follow
+from potstill.teachers.settings import UpdateSettings
 
 HIDDEN = (256, 256, 256)
 CRITIC_HIDDEN = (256, 256)
 CRITICS = 2
 
 
-class State(NamedTuple):
-    """Networks, the critics' slowly moving copies, and optimiser states."""
+class BcState(NamedTuple):
+    """Networks, target critics and optimiser states."""
 
     actor: Params
     critics: Params
     target_critics: Params
-    actor_optimiser: Any
-    critic_optimiser: Any
+    actor_optimiser: AdamState
+    critic_optimiser: AdamState
 
 
-def best_episodes(data: Transitions, share: float) -> Float[np.ndarray, " E"]:
-    """1 for the ``share`` of episodes with the highest returns, at least one; 0 for the others."""
+def select_episodes(data: Transitions, share: float) -> Float[np.ndarray, " E"]:
+    """Weights: 1 for the ``share`` of episodes with the highest returns, at least one, and 0 for the others."""
     returns = data.episode_returns()
     weights = np.zeros(len(returns), np.float32)
     weights[np.argsort(-returns, kind="stable")[: max(1, round(share * len(returns)))]] = 1.0
     return weights
 
 
-def prepare(data: Transitions, settings: Settings) -> Table:
-    """All rows, those to clone with weight 1."""
-    return Table(data, episode_weights=best_episodes(data, settings.own.best_episodes))
-
-
-def begin(key: PRNGKeyArray, state_size: int, action_size: int, settings: Settings, updates: int) -> State:
-    """Fresh networks."""
-    actor_key, critic_key = jax.random.split(key)
-    actor = init_mlp(actor_key, (state_size, *HIDDEN, action_size))
-    critics = init_stack(init_mlp, critic_key, (state_size + action_size, *CRITIC_HIDDEN, 1), CRITICS)
-    return State(actor, critics, critics, begin_adam(actor), begin_adam(critics))
-
-
-def actor_loss(actor: Params, rows: Rows) -> tuple[Float[Array, ""], Figures]:
+def actor_loss(actor: Params, rows: Rows) -> tuple[Float[Array, ""], Metrics]:
     """Equation 1, the mean over the rows to clone."""
     errors = jnp.sum((jnp.tanh(apply_mlp(actor, rows.states)) - rows.actions) ** 2, axis=-1)
     loss = jnp.sum(rows.weights * errors) / jnp.maximum(rows.weights.sum(), 1.0)
     return loss, {"actor_loss": loss}
 
 
-def update(state: State, rows: Rows, key: PRNGKeyArray, settings: Settings) -> tuple[State, Figures]:
-    """One step of the actor and one of its critics."""
-    rows, rate = first(rows), settings.own.learning_rate
-    actor, actor_optimiser, of_actor = descend(lambda p: actor_loss(p, rows), state.actor, state.actor_optimiser, rate)
-    chosen = jnp.tanh(apply_mlp(actor, rows.next_states))
-    values = apply_critics(state.target_critics, rows.next_states, chosen).min(axis=0)
-    target = bootstrapped(rows, values, settings.discount)
-    critics, critic_optimiser, of_critics = descend(
-        lambda p: critic_loss(p, target, rows, normed=True), state.critics, state.critic_optimiser, rate
-    )
-    target_critics = follow(critics, state.target_critics, settings)
-    return State(actor, critics, target_critics, actor_optimiser, critic_optimiser), {**of_critics, **of_actor}
+@dataclass(frozen=True)
+class Bc(Algorithm):
+    """Behavioural cloning; its critics are fitted to the cloned policy.
 
+    >>> Bc(best_episodes=0.1).target_rate
+    0.005
+    """
 
-def parts(state: State, data: Transitions, settings: Settings) -> Parts:
-    """The actor and its critics."""
-    return Parts(state.actor, "tanh", state.critics, True)
+    name: ClassVar[str] = "bc"
 
+    _: KW_ONLY
 
-ALGORITHM = Algorithm("bc", prepare, begin, update, parts)
+    best_episodes: float = 1.0
+    """Fraction of the episodes to clone, those of highest return. 0.1 is the usual percentile BC."""
+
+    learning_rate: float = 3e-4
+    """Learning rate of Adam, for actor and critics."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_ranges(self, learning_rate=1e-12)
+        check_fractions(self, "best_episodes", one=True)
+
+    def prepare(self, data: Transitions, discount: float) -> Table:
+        """Select all rows; those to clone have weight 1."""
+        return Table(data, episode_weights=select_episodes(data, self.best_episodes))
+
+    def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> BcState:
+        """Draw actor and critics, all orthogonal."""
+        actor_key, critic_key = jax.random.split(key)
+        actor = init_mlp(actor_key, (state_size, *HIDDEN, action_size))
+        critics = init_stack(init_mlp, critic_key, (state_size + action_size, *CRITIC_HIDDEN, 1), CRITICS)
+        return BcState(actor, critics, critics, initialise_adam(actor), initialise_adam(critics))
+
+    def update(
+        self, state: BcState, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings
+    ) -> tuple[BcState, Metrics]:
+        """Take one step of the actor and one of its critics."""
+        rows, rate = single_batch(rows), self.learning_rate
+        actor, actor_optimiser, actor_metrics = adam_step(
+            lambda p: actor_loss(p, rows), state.actor, state.actor_optimiser, rate
+        )
+        next_actions = jnp.tanh(apply_mlp(actor, rows.next_states))
+        next_values = apply_critics(state.target_critics, rows.next_states, next_actions).min(axis=0)
+        target = bootstrap(rows, next_values, settings.discount)
+        critics, critic_optimiser, critic_metrics = adam_step(
+            lambda p: critic_loss(p, target, rows, normed=True), state.critics, state.critic_optimiser, rate
+        )
+        target_critics = soft_update(critics, state.target_critics, settings.target_rate)
+        metrics = {**critic_metrics, **actor_metrics}
+        return BcState(actor, critics, target_critics, actor_optimiser, critic_optimiser), metrics
+
+    def extract(self, state: BcState, data: Transitions) -> TeacherParts:
+        """Take out the actor and its critics."""
+        return TeacherParts(state.actor, "tanh", state.critics, True)

@@ -6,120 +6,177 @@ With β_π and β_Q the actor's and critic's coefficients, a the dataset's actio
     L_Q = Σ_j E (Q_j(s, a) − y)²                                                        (2, critic)
     L_π = E [ β_π ‖π(s) − a‖² − min_j Q_j(s, π(s)) / E|min_j Q_j(s, π(s))| ]            (3, actor)
 
-The critics carry LayerNorm; the actor and the targets move on every second update. TD3+BC (Fujimoto &
+The critics carry LayerNorm. The actor and the targets move on every second update. TD3+BC (Fujimoto &
 Gu, NeurIPS 2021) is the special case β_Q = 0, β_π = 0.4 / A, without LayerNorm.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.config import Settings
 from potstill.data.blocks import gather
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params, apply_critics, apply_mlp, init_stack, init_uniform
-from potstill.teachers.algorithms.values import bootstrapped, critic_loss
-from potstill.teachers.rows import Rows, Table, need_order
-from potstill.teachers.training import Algorithm, Figures, Parts, begin_adam, descend, follow
+from potstill.runtime.validation import check_ranges, check_types
+from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
+from potstill.teachers.algorithms.critics import bootstrap, critic_loss
+from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, soft_update
+from potstill.teachers.rows import Rows, Table, check_order
+from potstill.teachers.settings import UpdateSettings
 
 WIDTH = 256
 CRITICS = 2
-ACTOR_EVERY = 2  # updates of the critics for one of the actor and the targets
+ACTOR_EVERY = 2  # updates of the critics for each one of the actor and the targets
 TARGET_NOISE, TARGET_NOISE_CLIP = 0.2, 0.5
 
 
-class State(NamedTuple):
-    """Networks, their slowly moving copies, and optimiser states."""
+class RebracState(NamedTuple):
+    """Networks, target networks and optimiser states."""
 
     actor: Params
     critics: Params
     target_actor: Params
     target_critics: Params
-    actor_optimiser: Any
-    critic_optimiser: Any
-
-
-def prepare(data: Transitions, settings: Settings) -> Table:
-    """All rows whose next action is known: the last one of a truncated episode has none."""
-    need_order(data, "rebrac")
-    ends = np.flatnonzero(data.episode_ends)
-    (truncated,) = gather([data.truncations], ends)
-    return Table(data, left_out=ends[truncated])
-
-
-def begin(key: PRNGKeyArray, state_size: int, action_size: int, settings: Settings, updates: int) -> State:
-    """Fresh networks, the targets equal to them."""
-    hidden = [WIDTH] * settings.own.hidden_layers
-    actor_key, critic_key = jax.random.split(key)
-    actor = init_uniform(actor_key, (state_size, *hidden, action_size))
-    critics = init_stack(init_uniform, critic_key, (state_size + action_size, *hidden, 1), CRITICS)
-    return State(actor, critics, actor, critics, begin_adam(actor), begin_adam(critics))
+    actor_optimiser: AdamState
+    critic_optimiser: AdamState
 
 
 def critic_target(
-    target_critics: Params, target_actor: Params, rows: Rows, key: PRNGKeyArray, settings: Settings
+    target_critics: Params,
+    target_actor: Params,
+    rows: Rows,
+    key: PRNGKeyArray,
+    *,
+    penalty: float,
+    normed: bool,
+    discount: float,
 ) -> Float[Array, " B"]:
-    """Equation 1."""
+    """Equation 1, with ``penalty`` = β_Q, and LayerNorm in the critics if ``normed``."""
     noise = TARGET_NOISE * jax.random.normal(key, rows.actions.shape)
     noise = jnp.clip(noise, -TARGET_NOISE_CLIP, TARGET_NOISE_CLIP)
-    chosen = jnp.clip(jnp.tanh(apply_mlp(target_actor, rows.next_states)) + noise, -1.0, 1.0)
-    penalty = jnp.sum((chosen - rows.next_actions) ** 2, axis=-1)
-    values = apply_critics(target_critics, rows.next_states, chosen, normed=settings.own.layer_norm).min(axis=0)
-    return bootstrapped(rows, values - settings.own.critic_penalty * penalty, settings.discount)
+    actions = jnp.clip(jnp.tanh(apply_mlp(target_actor, rows.next_states)) + noise, -1.0, 1.0)
+    distance = jnp.sum((actions - rows.next_actions) ** 2, axis=-1)
+    values = apply_critics(target_critics, rows.next_states, actions, normed=normed).min(axis=0)
+    return bootstrap(rows, values - penalty * distance, discount)
 
 
-def actor_loss(actor: Params, critics: Params, rows: Rows, settings: Settings) -> tuple[Float[Array, ""], Figures]:
-    """Equation 3."""
-    chosen = jnp.tanh(apply_mlp(actor, rows.states))
-    penalty = jnp.sum((chosen - rows.actions) ** 2, axis=-1)
-    values = apply_critics(critics, rows.states, chosen, normed=settings.own.layer_norm).min(axis=0)
+def actor_loss(
+    actor: Params, critics: Params, rows: Rows, *, penalty: float, normed: bool
+) -> tuple[Float[Array, ""], Metrics]:
+    """Equation 3, with ``penalty`` = β_π."""
+    actions = jnp.tanh(apply_mlp(actor, rows.states))
+    distance = jnp.sum((actions - rows.actions) ** 2, axis=-1)
+    values = apply_critics(critics, rows.states, actions, normed=normed).min(axis=0)
     scale = jax.lax.stop_gradient(jnp.abs(values).mean())
-    loss = jnp.mean(settings.own.actor_penalty * penalty - values / jnp.maximum(scale, 1e-8))
-    return loss, {"actor_loss": loss, "action_distance": penalty.mean()}
+    loss = jnp.mean(penalty * distance - values / jnp.maximum(scale, 1e-8))
+    return loss, {"actor_loss": loss, "action_distance": distance.mean()}
 
 
-def update_critics(state: State, rows: Rows, key: PRNGKeyArray, settings: Settings) -> tuple[State, Figures]:
-    """One step of the critics."""
-    target = critic_target(state.target_critics, state.target_actor, rows, key, settings)
-    critics, optimiser, figures = descend(
-        lambda p: critic_loss(p, target, rows, normed=settings.own.layer_norm),
-        state.critics,
-        state.critic_optimiser,
-        settings.own.learning_rate,
-    )
-    return state._replace(critics=critics, critic_optimiser=optimiser), figures
+@dataclass(frozen=True)
+class Rebrac(Algorithm):
+    """ReBRAC. TD3+BC: actor_penalty 0.4 / A, critic_penalty 0, no layer_norm, two hidden layers, target_rate 0.005.
 
+    The default target rate is ten times the usual 0.005. A value spreads by one step of the environment while a
+    target network catches up once, in 1 / τ updates: at 0.005 the critics rise for some 100,000 updates. The penalties
+    and the LayerNorm keep ReBRAC stable at the higher rate.
 
-def update_actor(state: State, rows: Rows, settings: Settings) -> tuple[State, Figures]:
-    """One step of the actor and of all targets."""
-    actor, optimiser, figures = descend(
-        lambda p: actor_loss(p, state.critics, rows, settings),
-        state.actor,
-        state.actor_optimiser,
-        settings.own.learning_rate,
-    )
-    target_actor = follow(actor, state.target_actor, settings)
-    target_critics = follow(state.critics, state.target_critics, settings)
-    return State(actor, state.critics, target_actor, target_critics, optimiser, state.critic_optimiser), figures
+    >>> Rebrac(actor_penalty=0.1).critic_penalty
+    0.5
+    """
 
+    name: ClassVar[str] = "rebrac"
+    batches: ClassVar[int] = ACTOR_EVERY
+    target_rate: ClassVar[float] = 0.05
 
-def update(state: State, rows: Rows, key: PRNGKeyArray, settings: Settings) -> tuple[State, Figures]:
-    """Two updates of the critics, on a batch each, and one of the actor."""
-    for i, part in enumerate(jax.random.split(key, ACTOR_EVERY)):
-        batch = jax.tree.map(lambda column: column[i], rows)  # noqa: B023
-        state, of_critics = update_critics(state, batch, part, settings)
-    state, of_actor = update_actor(state, batch, settings)
-    return state, {**of_critics, **of_actor}
+    _: KW_ONLY
 
+    actor_penalty: float = 0.05
+    """β_π, weight of the squared distance between the policy's and the data's actions. Source: ReBRAC,
+    hopper-medium-replay."""
 
-def parts(state: State, data: Transitions, settings: Settings) -> Parts:
-    """The actor and both critics."""
-    return Parts(state.actor, "tanh", state.critics, settings.own.layer_norm)
+    critic_penalty: float = 0.5
+    """β_Q, weight of the same distance in the critic's target. Source: as above."""
 
+    layer_norm: bool = True
+    """LayerNorm after each hidden layer of the critics."""
 
-ALGORITHM = Algorithm("rebrac", prepare, begin, update, parts, batches=ACTOR_EVERY)
+    hidden_layers: int = 3
+    """Hidden layers of 256 units, in the actor and in the critics."""
+
+    learning_rate: float = 1e-3
+    """Learning rate of Adam, for actor and critics."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_ranges(self, actor_penalty=0, critic_penalty=0, hidden_layers=1, learning_rate=1e-12)
+
+    def prepare(self, data: Transitions, discount: float) -> Table:
+        """Select the rows whose next action is known: the last row of a truncated episode has none."""
+        check_order(data, "rebrac")
+        ends = np.flatnonzero(data.episode_ends)
+        (truncated,) = gather([data.truncations], ends)
+        return Table(data, left_out=ends[truncated])
+
+    def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> RebracState:
+        """Draw actor and critics, with targets equal to them."""
+        hidden = [WIDTH] * self.hidden_layers
+        actor_key, critic_key = jax.random.split(key)
+        actor = init_uniform(actor_key, (state_size, *hidden, action_size))
+        critics = init_stack(init_uniform, critic_key, (state_size + action_size, *hidden, 1), CRITICS)
+        return RebracState(actor, critics, actor, critics, initialise_adam(actor), initialise_adam(critics))
+
+    def update(
+        self, state: RebracState, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings
+    ) -> tuple[RebracState, Metrics]:
+        """Take two steps of the critics, on a batch each, and one of the actor."""
+        for i, part in enumerate(jax.random.split(key, ACTOR_EVERY)):
+            batch: Rows = jax.tree.map(lambda column: column[i], rows)  # noqa: B023
+            state, critic_metrics = self._update_critics(state, batch, part, settings.discount)
+        state, actor_metrics = self._update_actor(state, batch, settings.target_rate)
+        return state, {**critic_metrics, **actor_metrics}
+
+    def _update_critics(
+        self, state: RebracState, rows: Rows, key: PRNGKeyArray, discount: float
+    ) -> tuple[RebracState, Metrics]:
+        target = critic_target(
+            state.target_critics,
+            state.target_actor,
+            rows,
+            key,
+            penalty=self.critic_penalty,
+            normed=self.layer_norm,
+            discount=discount,
+        )
+        critics, optimiser, metrics = adam_step(
+            lambda p: critic_loss(p, target, rows, normed=self.layer_norm),
+            state.critics,
+            state.critic_optimiser,
+            self.learning_rate,
+        )
+        return state._replace(critics=critics, critic_optimiser=optimiser), metrics
+
+    def _update_actor(self, state: RebracState, rows: Rows, target_rate: float) -> tuple[RebracState, Metrics]:
+        """One step of the actor and of all targets."""
+        actor, optimiser, metrics = adam_step(
+            lambda p: actor_loss(p, state.critics, rows, penalty=self.actor_penalty, normed=self.layer_norm),
+            state.actor,
+            state.actor_optimiser,
+            self.learning_rate,
+        )
+        state = state._replace(
+            actor=actor,
+            target_actor=soft_update(actor, state.target_actor, target_rate),
+            target_critics=soft_update(state.critics, state.target_critics, target_rate),
+            actor_optimiser=optimiser,
+        )
+        return state, metrics
+
+    def extract(self, state: RebracState, data: Transitions) -> TeacherParts:
+        """Take out the actor and both critics."""
+        return TeacherParts(state.actor, "tanh", state.critics, self.layer_norm)

@@ -1,1 +1,1 @@
-"""Judging teachers from data alone: fitted Q-evaluation, selection, diagnostics."""
+"""Evaluation of teachers from data alone: fitted Q-evaluation, selection, diagnostics."""

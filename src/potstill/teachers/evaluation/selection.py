@@ -1,79 +1,81 @@
-"""``--algorithm auto``: which teacher, judged without the environment."""
+"""Choosing one of several teachers without an environment: ``--algorithm auto``."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
-from potstill.config import TeachConfig
 from potstill.data.transitions import Transitions
-from potstill.teachers import rows
+from potstill.teachers.algorithms.base import Algorithm
+from potstill.teachers.algorithms.iql import Iql
+from potstill.teachers.algorithms.rebrac import Rebrac
 from potstill.teachers.base import Teacher
-from potstill.teachers.evaluation.fqe import cautious
-from potstill.teachers.rows import Rows
+from potstill.teachers.evaluation.fqe import make_pessimistic_evaluator
+from potstill.teachers.rows import Rows, load_with_returns
+from potstill.teachers.settings import Training
 
-FITTED_UPDATES = 2_000  # for each candidate, ten times over: from a fresh critic, so that none has a head start
-DOUBT = 0.02  # share of the highest worth by which another may be lower and still count as equal
+FITTED_UPDATES = 2_000  # for each candidate, ten times over: each starts from a new critic, so none has an advantage
+TOLERANCE = 0.02  # fraction of the highest estimate by which another may be lower and still count as equal
 
 # From loose to tight: how far the policy may leave the data's actions. Published ReBRAC coefficients lie
 # in this range, and the right one differs by dataset.
 PENALTIES = {"loose": (0.01, 0.01), "medium": (0.05, 0.5), "tight": (0.4, 0.1)}
 
 
-def candidates(config: TeachConfig) -> dict[str, TeachConfig]:
-    """The cheap candidates: IQL and ReBRAC at three penalties, each with the given updates and seed."""
-    found = {"iql": dataclasses.replace(config, algorithm="iql")}
-    for name, (actor, critic) in PENALTIES.items():
-        own = dataclasses.replace(config.rebrac, actor_penalty=actor, critic_penalty=critic)
-        found[f"rebrac-{name}"] = dataclasses.replace(config, algorithm="rebrac", rebrac=own)
-    return found
+def candidates() -> dict[str, Algorithm]:
+    """The candidates of ``auto``, all cheap to train: IQL, and ReBRAC at three penalties."""
+    return {
+        "iql": Iql(),
+        **{
+            f"rebrac-{name}": Rebrac(actor_penalty=actor, critic_penalty=critic)
+            for name, (actor, critic) in PENALTIES.items()
+        },
+    }
 
 
-def worth(teacher: Teacher, table: Rows, data: Transitions, config: TeachConfig) -> float:
-    """What a candidate is ranked by: cautious fitted Q-evaluation, from the states of held-out episodes.
+def pessimistic_value(teacher: Teacher, table: Rows, data: Transitions, training: Training) -> float:
+    """The estimate that candidates are ranked by: pessimistic fitted Q-evaluation over held-out states.
 
     Args:
         teacher: the candidate.
-        table: all rows of ``data``, by :func:`potstill.teachers.rows.prepare`.
-        data: says where episodes begin and end.
-        config: the settings of the training.
+        table: all rows of ``data``, from :func:`potstill.teachers.rows.load_with_returns`.
+        data: the transitions, for their episodes.
+        training: batch size, γ and seed of the fit.
     """
-    return cautious(table, data, config)(teacher, FITTED_UPDATES)
+    return make_pessimistic_evaluator(table, data, training)(teacher, FITTED_UPDATES)
 
 
-def rank(teachers: Mapping[str, Teacher], data: Transitions, config: TeachConfig) -> list[dict[str, Any]]:
-    """Candidates by their :func:`worth`, best first."""
-    table = rows.prepare(data, config.discount)
-    scores = [{"candidate": name, "worth": worth(teacher, table, data, config)} for name, teacher in teachers.items()]
-    return sorted(scores, key=lambda entry: -float(entry["worth"]))
+def estimate_values(teachers: Mapping[str, Teacher], data: Transitions, training: Training) -> dict[str, float]:
+    """The :func:`pessimistic_value` of each candidate, highest first."""
+    table = load_with_returns(data, training.discount)
+    values = {name: pessimistic_value(teacher, table, data, training) for name, teacher in teachers.items()}
+    return dict(sorted(values.items(), key=lambda item: -item[1]))
 
 
-def chosen(worths: Mapping[str, float]) -> str:
-    """The candidate of the highest worth; of those within :data:`DOUBT` of it a ReBRAC one, if there is any.
+def select(values: Mapping[str, float]) -> str:
+    """The candidate to keep: a ReBRAC one within 2 % of the highest estimate if there is one, else the highest.
 
-    Two fits of the same teacher differ by a hundredth or more, and where worths tell no difference ReBRAC
-    earns more than IQL on most files of the benchmark (``docs/results.md``, "How often auto is right").
+    Two fits of the same teacher differ by about 1 %. Where the estimates tell no difference, ReBRAC earns more than
+    IQL on most files of the benchmark (results page, "How often auto is right").
 
-    >>> chosen({"iql": 301.0, "rebrac-loose": 200.0, "rebrac-tight": 299.0})
+    >>> select({"iql": 301.0, "rebrac-loose": 200.0, "rebrac-tight": 299.0})
     'rebrac-tight'
-    >>> chosen({"iql": 301.0, "rebrac-tight": 290.0})
+    >>> select({"iql": 301.0, "rebrac-tight": 290.0})
     'iql'
     """
-    highest = max(worths.values())
-    equal = {name: value for name, value in worths.items() if value >= highest - DOUBT * abs(highest)}
+    highest = max(values.values())
+    equal = {name: value for name, value in values.items() if value >= highest - TOLERANCE * abs(highest)}
     preferred = {name: value for name, value in equal.items() if name.startswith("rebrac")} or equal
     return max(preferred, key=preferred.__getitem__)
 
 
-def reason(worths: Mapping[str, float]) -> str:
-    """One line that says why the :func:`chosen` one was chosen."""
-    name = chosen(worths)
-    rest = ", ".join(f"{other} {value:.4g}" for other, value in worths.items() if other != name)
+def explain_selection(values: Mapping[str, float]) -> str:
+    """One line that says why :func:`select` keeps its candidate."""
+    name = select(values)
+    rest = ", ".join(f"{other} {value:.4g}" for other, value in values.items() if other != name)
     line = (
-        f"chose {name}: fitted Q-evaluation puts its discounted return from held-out states, less what "
-        f"leaving the data's actions costs, at {worths[name]:.4g} ({rest})"
+        f"chose {name}: its pessimistic value estimate (fitted Q-evaluation, discounted return from held-out states) "
+        f"is {values[name]:.4g} ({rest})"
     )
-    if worths[name] < max(worths.values()):
-        line += f"; within {100 * DOUBT:.0f} % such fits tell no difference, and ReBRAC is preferred"
+    if values[name] < max(values.values()):
+        line += f"; estimates within {100 * TOLERANCE:.0f} % count as equal, and ReBRAC is preferred"
     return line

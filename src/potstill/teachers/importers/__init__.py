@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser, Transitions
 from potstill.errors import PotstillError, unknown
 from potstill.networks.policy import Policy, from_arrays
+from potstill.runtime.files import JsonObject
 from potstill.teachers.base import NetworkTeacher, check_critics
 from potstill.teachers.importers.corl import read_corl
 from potstill.teachers.importers.d3rlpy import read_d3rlpy
@@ -21,19 +21,18 @@ SUFFIXES = {".pt": "corl", ".pth": "corl", ".zip": "stable-baselines3", ".d3": "
 def import_teacher(
     path: Path | str, *, data: Transitions | None = None, normaliser: Normaliser | None = None
 ) -> NetworkTeacher:
-    """Read a teacher that another library trained; nothing in the file is run.
+    """Read a teacher that another library trained. No code in the file is run.
 
     Args:
-        path: a CORL checkpoint (``.pt``), a stable-baselines3 SAC or TD3 (``.zip``) or a d3rlpy model
-            (``.d3``), by its suffix.
-        data: the dataset it was trained on. A CORL checkpoint carries no standardisation of the states:
-            it is recomputed from these (mean, std + 1e-3). The action bounds are also theirs; without a
-            dataset they are ±1.
+        path: a CORL checkpoint (``.pt``), a SAC or TD3 of stable-baselines3 (``.zip``) or a d3rlpy model (``.d3``).
+            The suffix decides.
+        data: the dataset that the teacher was trained on. It gives the action bounds, which are ±1 without it. A CORL
+            checkpoint holds no standardisation of the states; it is recomputed from ``data`` (mean, std + 1e-3).
         normaliser: the standardisation, if it is known otherwise.
 
     Raises:
-        PotstillError: an unknown suffix, damage, another network, weights that are not finite, or a
-            standardisation that is missing.
+        PotstillError: an unknown suffix, a damaged file, an unsupported network, weights that are not finite, or a
+            missing standardisation.
 
     Example:
         >>> import potstill
@@ -48,20 +47,20 @@ def import_teacher(
     kind = SUFFIXES[path.suffix]
     try:
         found = READERS[kind](path)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:  # the readers name what they foresee
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # the readers name the errors they foresee
         raise PotstillError(f"{path}: not a teacher as {kind} writes them ({error!r})") from None
-    chosen = normaliser or found.normaliser
-    if chosen is None and kind == "corl":
+    normaliser = normaliser or found.normaliser
+    if normaliser is None and kind == "corl":
         if data is None:
-            raise PotstillError(f"{path}: CORL checkpoints carry no normaliser: name the dataset, or give it")
-        chosen = data.normaliser
+            raise PotstillError(f"{path}: CORL checkpoints carry no normaliser: name the dataset, or pass a normaliser")
+        normaliser = data.normaliser
     layers, head = found.layers, found.head
     size = len(layers[-1]["bias"]) // (1 if head == "tanh" else 2)
     bounds = ActionBounds.unit(size) if data is None else data.action_bounds
-    policy = Policy(layers, chosen or Normaliser.identity(len(layers[0]["weight"])), bounds, head)
-    from_arrays(policy.arrays(), policy.papers(), path)  # checks that it fits together
+    policy = Policy(layers, normaliser or Normaliser.identity(len(layers[0]["weight"])), bounds, head)
+    from_arrays(policy.arrays(), policy.kind_metadata(), path)  # checks that the layers fit together
     check_critics(found.critics, policy, path)
-    papers: dict[str, Any] = {"algorithm": found.algorithm, "source": f"{kind}: {path.name}"}
+    metadata: JsonObject = {"algorithm": found.algorithm, "source": f"{kind}: {path.name}"}
     if data is not None:
-        papers["env_id"] = data.env_id
-    return NetworkTeacher(policy, found.critics, papers, layer_norm=False)
+        metadata["env_id"] = data.env_id
+    return NetworkTeacher(policy, found.critics, metadata, layer_norm=False)

@@ -1,8 +1,8 @@
-"""PyTorch's ``.pt`` files as NumPy arrays, without PyTorch and without running anything from the file.
+"""Read PyTorch's ``.pt`` files as NumPy arrays, without PyTorch and without running anything from the file.
 
-Such a file is a zip archive: a pickle that describes nested dictionaries, and raw storages. The pickle is
-read by a machine that knows three names (ordered dictionary, tensor, parameter) and turns every other one
-into an inert placeholder: no code of the file, and no module it names, is ever imported or called.
+Such a file is a zip archive: a pickle that describes nested dictionaries, and raw storages. The unpickler here
+knows three names (ordered dictionary, tensor, parameter) and replaces every other one by an inert placeholder. No
+code of the file is called, and no module that it names is imported.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from potstill.errors import PotstillError
 
 Tensors = dict[str, np.ndarray]  # by dotted names, e.g. "actor.trunk.0.weight"
-STORAGES = {
+LoadStorage = Callable[[str, type[np.generic]], np.ndarray]  # from a storage's key and type to its numbers
+STORAGES: dict[str, type[np.generic]] = {
     "DoubleStorage": np.float64,
     "FloatStorage": np.float32,
     "HalfStorage": np.float16,
@@ -36,44 +36,44 @@ STORAGES = {
 }
 
 
-class Dictionary(dict[str, Any]):
+class Dictionary(dict[object, object]):
     """A dictionary that drops the attributes which a pickled one may carry."""
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         pass
 
 
 class Placeholder:
-    """What a file asked for that is neither a tensor nor a plain container; it does nothing."""
+    """Stands in for anything in the file that is neither a tensor nor a plain container. It does nothing."""
 
-    def __new__(cls, *args: Any, **options: Any) -> Placeholder:
-        """Take any arguments."""
+    def __new__(cls, *args: object, **options: object) -> Placeholder:
+        """Accept any arguments."""
         return object.__new__(cls)
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: object, **options: object) -> None:
         pass
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         pass
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: object, value: object) -> None:
         pass
 
-    def append(self, value: Any) -> None:
+    def append(self, value: object) -> None:
         """Drop the value."""
 
-    def extend(self, values: Any) -> None:
+    def extend(self, values: object) -> None:
         """Drop the values."""
 
 
 class TensorReader(pickle.Unpickler):
-    """A pickle machine that resolves no name outside this file."""
+    """An unpickler that resolves no name outside this module."""
 
-    def __init__(self, content: bytes, storage: Callable[[str, Any], np.ndarray] | None = None) -> None:
+    def __init__(self, content: bytes, storage: LoadStorage | None = None) -> None:
         super().__init__(io.BytesIO(content))
         self.storage = storage
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         """Our own stand-in for whatever the file names."""
         if (module, name) == ("collections", "OrderedDict"):
             return Dictionary
@@ -85,17 +85,18 @@ class TensorReader(pickle.Unpickler):
             return _parameter
         return Placeholder
 
-    def persistent_load(self, pid: Any) -> Any:
+    def persistent_load(self, pid: Sequence[object]) -> np.ndarray:
         """The storage that a tensor is a view of."""
-        _, kind, key, *_ = pid
-        if self.storage is None or kind not in STORAGES.values():
-            raise pickle.UnpicklingError(f"a storage of unknown kind {kind}")
-        return self.storage(key, kind)
+        _, named, key, *_ = pid
+        kind = next((kind for kind in STORAGES.values() if kind is named), None)
+        if self.storage is None or kind is None:
+            raise pickle.UnpicklingError(f"a storage of unknown kind {named}")
+        return self.storage(str(key), kind)
 
 
-def _tensor(storage: np.ndarray, offset: int, shape: Sequence[int], stride: Sequence[int], *_: Any) -> np.ndarray:
-    """A copy of a view of the storage. One that repeats elements could ask for any amount of memory: refused."""
-    # Python's integers: those of NumPy, which a file may hold as well, wrap around.
+def _tensor(storage: np.ndarray, offset: int, shape: Sequence[int], stride: Sequence[int], *_: object) -> np.ndarray:
+    """A copy of a view of the storage. A view that repeats elements could claim any amount of memory: refused."""
+    # Python's integers: those of NumPy, which a file may hold as well, overflow.
     offset, *numbers = (operator.index(n) for n in (offset, *shape, *stride))
     sizes, steps = numbers[: len(shape)], numbers[len(shape) :]
     count = math.prod(sizes)
@@ -105,44 +106,46 @@ def _tensor(storage: np.ndarray, offset: int, shape: Sequence[int], stride: Sequ
     return np.lib.stride_tricks.as_strided(storage[offset:], sizes, [n * storage.itemsize for n in steps]).copy()
 
 
-def _parameter(tensor: np.ndarray, *_: Any) -> np.ndarray:
+def _parameter(tensor: np.ndarray, *_: object) -> np.ndarray:
     return tensor
 
 
-def unpickle(content: bytes, storage: Callable[[str, Any], np.ndarray] | None = None) -> Any:
-    """What a pickle describes; nothing that it names is imported or called."""
+def unpickle(content: bytes, storage: LoadStorage | None = None) -> object:
+    """The objects that a pickle describes; nothing that it names is imported or called."""
     for operation, place, _ in pickletools.genops(content):
-        # The machine reserves memory up to this place, of which a file of n bytes needs fewer than n.
+        # The unpickler reserves memory up to this place. A file of n bytes needs fewer than n places.
         if operation.name in ("PUT", "LONG_BINPUT") and (place or 0) > len(content):
             raise pickle.UnpicklingError(f"a reference to place {place}")
-    return TensorReader(content, storage).load()
+    found: object = TensorReader(content, storage).load()
+    return found
 
 
 @contextmanager
-def taking_apart(path: Path | str, kind: str) -> Iterator[None]:
-    """Whatever goes wrong with the bytes of a foreign file, as one line."""
+def reporting_damage(path: Path | str, kind: str) -> Iterator[None]:
+    """Turn any error in parsing a foreign file into a one-line :class:`PotstillError`."""
     try:
         yield
     except PotstillError:
         raise
-    except Exception as error:  # archives and pickle machines fail in as many ways as there are bytes
+    except Exception as error:  # damaged archives and pickles raise errors of any type
         raise PotstillError(f"{path}: damaged, or not {kind} ({error!r})") from None
 
 
 def read_tensors(content: bytes, path: Path | str) -> Tensors:
-    """The tensors of a ``.pt`` file as arrays, those of its state dictionaries as ``dictionary.name``.
+    """The tensors of a ``.pt`` file as arrays, those in its state dictionaries under ``dictionary.name``.
 
-    What lies deeper, or is no tensor, is left out: optimisers and settings.
+    Anything nested deeper, and anything that is not a tensor, is left out: optimisers and settings.
 
     Raises:
-        PotstillError: no zip archive, damaged, or not a dictionary.
+        PotstillError: the file is no zip archive, is damaged, or holds no dictionary.
     """
-    with taking_apart(path, "a PyTorch file of version 1.6 or newer"), zipfile.ZipFile(io.BytesIO(content)) as archive:
-        papers = next((entry for entry in archive.namelist() if entry.endswith("data.pkl")), None)
-        if papers is None:
+    kind = "a PyTorch file of version 1.6 or newer"
+    with reporting_damage(path, kind), zipfile.ZipFile(io.BytesIO(content)) as archive:
+        name = next((entry for entry in archive.namelist() if entry.endswith("data.pkl")), None)
+        if name is None:
             raise PotstillError(f"{path}: not a PyTorch file (no data.pkl inside)")
-        root = papers.removesuffix("data.pkl")
-        found = unpickle(archive.read(papers), lambda key, kind: np.frombuffer(archive.read(f"{root}data/{key}"), kind))
+        root = name.removesuffix("data.pkl")
+        found = unpickle(archive.read(name), lambda key, kind: np.frombuffer(archive.read(f"{root}data/{key}"), kind))
     if not isinstance(found, dict):
         raise PotstillError(f"{path}: holds {type(found).__name__}, not a dictionary of tensors")
     inner = {f"{part}.{k}": v for part, values in found.items() if isinstance(values, dict) for k, v in values.items()}

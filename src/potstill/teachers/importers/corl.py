@@ -1,4 +1,4 @@
-"""CORL's checkpoints: Cal-QL, CQL, TD3+BC, IQL, EDAC and SAC-N. They carry no normaliser."""
+"""CORL's checkpoints of Cal-QL, CQL, TD3+BC, IQL, EDAC and SAC-N. They carry no normaliser."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from potstill.errors import PotstillError
 from potstill.networks.policy import Layers
-from potstill.teachers.importers.archive import Tensors, read_tensors, taking_apart
+from potstill.teachers.importers.archive import Tensors, read_tensors, reporting_damage
 from potstill.teachers.importers.layers import (
-    Foreign,
+    ImportedNetworks,
     array,
     finite,
     has,
@@ -24,28 +24,30 @@ from potstill.teachers.importers.layers import (
 )
 
 
-def read_corl(path: Path) -> Foreign:
-    """The teacher of a ``.pt`` checkpoint; its algorithm is known as far as its networks tell."""
-    with taking_apart(path, "a CORL checkpoint"):
+def read_corl(path: Path) -> ImportedNetworks:
+    """Read a ``.pt`` checkpoint. The algorithm is inferred from the names of the networks, as far as these tell."""
+    with reporting_damage(path, "a CORL checkpoint"):
         content = path.read_bytes()
     tensors = read_tensors(content, path)
     if has(tensors, "critic1"):
         actor = _conservative(tensors, path)
-        return Foreign(actor, "tanh_gaussian", _twins(tensors, "critic1.network", "critic2.network", path), "cql")
+        return ImportedNetworks(
+            actor, "tanh_gaussian", _twins(tensors, "critic1.network", "critic2.network", path), "cql"
+        )
     if has(tensors, "critic_1"):
         actor = sequence(tensors, "actor.net", path)
-        return Foreign(actor, "tanh", _twins(tensors, "critic_1.net", "critic_2.net", path), "td3-bc")
+        return ImportedNetworks(actor, "tanh", _twins(tensors, "critic_1.net", "critic_2.net", path), "td3-bc")
     if has(tensors, "qf"):
         *hidden, last = sequence(tensors, "actor.net.net" if has(tensors, "actor.net.net") else "actor.net", path)
         values = _twins(tensors, "qf.q1.net", "qf.q2.net", path)
         if "actor.log_std" not in tensors:
-            return Foreign([*hidden, last], "tanh", values, "iql")
+            return ImportedNetworks([*hidden, last], "tanh", values, "iql")
         last = with_constant_log_std(last, array(tensors, "actor.log_std", path), path)
-        return Foreign([*hidden, last], "gaussian", values, "iql")
+        return ImportedNetworks([*hidden, last], "gaussian", values, "iql")
     if has(tensors, "critic"):
         last = with_log_std(linear(tensors, "actor.mu", path), linear(tensors, "actor.log_sigma", path), path)
         actor = [*sequence(tensors, "actor.trunk", path), last]
-        return Foreign(actor, "tanh_gaussian", _vectorised(tensors, path), "edac")
+        return ImportedNetworks(actor, "tanh_gaussian", _vectorised(tensors, path), "edac")
     parts = sorted({name.partition(".")[0] for name in tensors})
     raise PotstillError(f"{path}: no critics as CORL's Cal-QL, CQL, TD3+BC, IQL, EDAC or SAC-N have them, only {parts}")
 
@@ -55,7 +57,7 @@ def _twins(tensors: Tensors, one: str, other: str, path: Path) -> Layers:
 
 
 def _conservative(tensors: Tensors, path: Path) -> Layers:
-    """The last layer gives mean and log-std, the latter still to be scaled and shifted."""
+    """Layers of an actor whose last layer gives mean and log-std; the scale and shift of the log-std are folded in."""
     *hidden, last = sequence(tensors, "actor.base_network", path)
     scale, shift = (scalar(tensors, f"actor.log_std_{name}.constant", path) for name in ("multiplier", "offset"))
     size = last["bias"].size
@@ -66,7 +68,7 @@ def _conservative(tensors: Tensors, path: Path) -> Layers:
 
 
 def _vectorised(tensors: Tensors, path: Path) -> Layers:
-    """Critics that lie stacked in the file already, as [critic, in, out] and [critic, 1, out]."""
+    """Critics that the file holds stacked, as weights [critic, in, out] and biases [critic, 1, out]."""
     layers = []
     for name in (f"critic.critic.{i}" for i in numbers(tensors, "critic.critic.")):
         weight, bias = (array(tensors, f"{name}.{part}", path) for part in ("weight", "bias"))

@@ -1,19 +1,18 @@
-"""d3rlpy's ``.d3`` models with continuous actions: SAC, CQL, Cal-QL, TD3, TD3+BC, IQL and their kin."""
+"""d3rlpy's ``.d3`` models with continuous actions: SAC, CQL, Cal-QL, TD3, TD3+BC, IQL and similar ones."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.networks.policy import Head, Layers
-from potstill.teachers.importers.archive import Tensors, read_tensors, taking_apart, unpickle
+from potstill.teachers.importers.archive import Tensors, read_tensors, reporting_damage, unpickle
 from potstill.teachers.importers.layers import (
-    Foreign,
+    ImportedNetworks,
     array,
     finite,
     has,
@@ -25,14 +24,16 @@ from potstill.teachers.importers.layers import (
     with_log_std,
 )
 
-LOG_STD_RANGE = (-5.0, 2.0)  # of IQL's constant deviation, which d3rlpy stores before a sigmoid
+LOG_STD_RANGE = (-5.0, 2.0)  # of IQL's constant log-std; d3rlpy stores the input of a sigmoid
 
 
-def read_d3rlpy(path: Path) -> Foreign:
-    """The teacher of a ``.d3`` model, with its normaliser if it has a standard scaler."""
-    with taking_apart(path, "a d3rlpy model"):
-        papers = unpickle(path.read_bytes())
-        config, content = json.loads(papers["config"]), papers["torch"]
+def read_d3rlpy(path: Path) -> ImportedNetworks:
+    """Read a ``.d3`` model, with its normaliser if it has a standard scaler."""
+    with reporting_damage(path, "a d3rlpy model"):
+        model = unpickle(path.read_bytes())
+        if not isinstance(model, dict):
+            raise PotstillError(f"{path}: holds {type(model).__name__}, not a d3rlpy model")
+        config, content = json.loads(model["config"]), model["torch"]
     tensors = read_tensors(content, path)
     if not has(tensors, "policy") or not has(tensors, "q_funcs"):
         raise PotstillError(f"{path}: no 'policy' and 'q_funcs': only actor-critic models are read")
@@ -44,7 +45,7 @@ def read_d3rlpy(path: Path) -> Foreign:
     for name in ("actor_encoder_factory", "critic_encoder_factory"):
         _check_encoder(params, name, path)
     normaliser = _normaliser(params, path)
-    return Foreign(actor, head, stack(critics, path), str(inner.get("type", "d3rlpy")), normaliser)
+    return ImportedNetworks(actor, head, stack(critics, path), str(inner.get("type", "d3rlpy")), normaliser)
 
 
 def _encoder(tensors: Tensors, part: str, path: Path) -> Layers:
@@ -64,7 +65,7 @@ def _policy(tensors: Tensors, path: Path) -> tuple[Layers, Head]:
     return [*hidden, with_constant_log_std(mean, low + sigmoid * (high - low), path)], "gaussian"
 
 
-def _section(holder: Any, name: str, path: Path) -> dict[str, Any]:
+def _section(holder: object, name: str, path: Path) -> dict[str, object]:
     """The dictionary ``name`` of the configuration."""
     found = holder.get(name) if isinstance(holder, dict) else None
     if not isinstance(found, dict):
@@ -72,7 +73,7 @@ def _section(holder: Any, name: str, path: Path) -> dict[str, Any]:
     return found
 
 
-def _check_encoder(params: dict[str, Any], name: str, path: Path) -> None:
+def _check_encoder(params: dict[str, object], name: str, path: Path) -> None:
     """Raise unless the encoder is a plain ReLU network."""
     options = params.get(name)
     options = options.get("params") if isinstance(options, dict) else None
@@ -85,12 +86,12 @@ def _check_encoder(params: dict[str, Any], name: str, path: Path) -> None:
             raise PotstillError(f"{path}: its {name} has {extra}, which is not read")
 
 
-def _scaler(params: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
+def _scaler(params: dict[str, object], name: str, path: Path) -> dict[str, object]:
     return {"type": "none"} if params.get(name) is None else _section(params, name, path)
 
 
-def _normaliser(params: dict[str, Any], path: Path) -> Normaliser | None:
-    """From the scalers; of the observations' none but the standard one can be expressed."""
+def _normaliser(params: dict[str, object], path: Path) -> Normaliser | None:
+    """The normaliser that the scalers amount to; the only supported observation scaler is the standard one."""
     scaled = _scaler(params, "action_scaler", path).get("type")
     if scaled not in ("none", "min_max"):
         raise PotstillError(f"{path}: an action scaler of type {scaled!r} is not supported")
@@ -100,7 +101,7 @@ def _normaliser(params: dict[str, Any], path: Path) -> Normaliser | None:
         return None
     if kind != "standard":
         raise PotstillError(f"{path}: an observation scaler of type {kind!r}, only 'standard' is supported")
-    settings = {"eps": 1e-3, **_section(scaler, "params", path)}
+    settings: dict[str, object] = {"eps": 1e-3, **_section(scaler, "params", path)}
     try:
         mean, std, eps = (finite(settings[name], f"observation_scaler.{name}", path) for name in ("mean", "std", "eps"))
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -1,10 +1,10 @@
-"""From state dictionaries to layers: what the importers share."""
+"""From state dictionaries to layers: functions that the importers share."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,20 +17,22 @@ from potstill.teachers.importers.archive import Tensors
 Layer = dict[str, np.ndarray]  # {"weight": [in, out], "bias": [out]}
 
 
-class Foreign(NamedTuple):
-    """What a file of another library holds of a teacher."""
+class ImportedNetworks(NamedTuple):
+    """The networks in a file of another library."""
 
     layers: Layers
+    """Of the policy."""
     head: Head
     critics: Layers
+    """Stacked on the first axis of each array."""
     algorithm: str
     normaliser: Normaliser | None = None
 
 
-def finite(value: Any, name: str, path: Path) -> np.ndarray:
-    """``value`` as float32, unless that is empty or holds NaN or infinity."""
-    with np.errstate(all="ignore"):  # too large for float32 is infinite, and said below
-        array = np.asarray(value, np.float32)
+def finite(value: object, name: str, path: Path) -> np.ndarray:
+    """``value`` as float32; raise if it is empty, or holds NaN or infinity."""
+    with np.errstate(all="ignore"):  # numbers too large for float32 become infinite, which is refused below
+        array: np.ndarray = np.asarray(value, np.float32)
     if not array.size or not np.isfinite(array).all():
         raise PotstillError(f"{path}: the array '{name}' is {'not finite' if array.size else 'empty'}")
     return array
@@ -38,7 +40,7 @@ def finite(value: Any, name: str, path: Path) -> np.ndarray:
 
 def array(tensors: Tensors, name: str, path: Path) -> np.ndarray:
     """The array ``name`` as float32."""
-    return finite(storage.need(tensors, name, path), name, path)
+    return finite(storage.require_array(tensors, name, path), name, path)
 
 
 def scalar(tensors: Tensors, name: str, path: Path) -> float:
@@ -46,7 +48,7 @@ def scalar(tensors: Tensors, name: str, path: Path) -> float:
     found = array(tensors, name, path)
     if found.size != 1:
         raise PotstillError(f"{path}: the array '{name}' has shape {found.shape}, not one number")
-    return found.item()
+    return float(found.item())
 
 
 def has(tensors: Tensors, part: str) -> bool:
@@ -55,13 +57,13 @@ def has(tensors: Tensors, part: str) -> bool:
 
 
 def numbers(tensors: Tensors, prefix: str) -> list[int]:
-    """All i of arrays named ``prefix`` i, in order."""
+    """All numbers i for which an array's name starts with ``prefix`` and i, in order."""
     found = (re.match(re.escape(prefix) + r"(\d+)\.", name) for name in tensors)
     return sorted({int(match.group(1)) for match in found if match})
 
 
 def linear(tensors: Tensors, name: str, path: Path) -> Layer:
-    """The layer ``name``, its weight turned from [out, in] to [in, out]."""
+    """The layer ``name``, its weight transposed from [out, in] to [in, out]."""
     weight, bias = (array(tensors, f"{name}.{part}", path) for part in ("weight", "bias"))
     if weight.ndim != 2 or bias.shape != weight.shape[:1]:
         raise PotstillError(
@@ -72,7 +74,7 @@ def linear(tensors: Tensors, name: str, path: Path) -> Layer:
 
 
 def sequence(tensors: Tensors, prefix: str, path: Path) -> Layers:
-    """All layers ``prefix.0``, ``prefix.2``, … in order; what lies between are activations."""
+    """All layers ``prefix.0``, ``prefix.2``, … in order; the numbers between are activations."""
     found = numbers(tensors, f"{prefix}.")
     if not found:
         raise PotstillError(f"{path}: no layers '{prefix}': a checkpoint of another network")
@@ -80,7 +82,7 @@ def sequence(tensors: Tensors, prefix: str, path: Path) -> Layers:
 
 
 def with_log_std(mean: Layer, log_std: Layer, path: Path) -> Layer:
-    """Two output layers of one input as one: mean, then log-std."""
+    """Join two output layers with the same input: mean, then log-std."""
     shapes = [[layer[key].shape for key in ("weight", "bias")] for layer in (mean, log_std)]
     if shapes[0] != shapes[1]:
         raise PotstillError(f"{path}: weight and bias of the mean {shapes[0]} and of the log-std {shapes[1]} differ")
@@ -88,12 +90,12 @@ def with_log_std(mean: Layer, log_std: Layer, path: Path) -> Layer:
 
 
 def with_constant_log_std(mean: Layer, log_std: np.ndarray, path: Path) -> Layer:
-    """An output layer whose log-std does not depend on the state."""
+    """Join an output layer for the mean with a log-std that does not depend on the state."""
     return with_log_std(mean, {"weight": np.zeros_like(mean["weight"]), "bias": log_std.reshape(-1)}, path)
 
 
 def stack(networks: list[Layers], path: Path) -> Layers:
-    """Critics of one shape, stacked on the first axis."""
+    """Stack critics of one shape on the first axis."""
     shapes = {tuple(layer["weight"].shape for layer in network) for network in networks}
     if len(shapes) != 1:
         raise PotstillError(f"{path}: critics of different shapes {sorted(shapes)}")

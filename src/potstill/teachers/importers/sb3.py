@@ -1,39 +1,38 @@
-"""stable-baselines3's SAC and TD3 zips. They act on raw observations; actions are scaled to [−1, 1]."""
+"""SAC and TD3 models of stable-baselines3 (``.zip``). Observations are raw; actions are scaled to [−1, 1]."""
 
 from __future__ import annotations
 
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
 
 from potstill.errors import PotstillError
-from potstill.teachers.importers.archive import read_tensors, taking_apart
-from potstill.teachers.importers.layers import Foreign, has, linear, numbers, sequence, stack, with_log_std
+from potstill.teachers.importers.archive import read_tensors, reporting_damage
+from potstill.teachers.importers.layers import ImportedNetworks, has, linear, numbers, sequence, stack, with_log_std
 
 
-def read_sb3(path: Path) -> Foreign:
-    """The teacher of a ``.zip`` that ``model.save`` wrote."""
-    with taking_apart(path, "a stable-baselines3 model"), zipfile.ZipFile(path) as archive:
+def read_sb3(path: Path) -> ImportedNetworks:
+    """Read a ``.zip`` file that ``model.save`` wrote."""
+    with reporting_damage(path, "a stable-baselines3 model"), zipfile.ZipFile(path) as archive:
         if "policy.pth" not in archive.namelist():
             raise PotstillError(f"{path}: no policy.pth inside: not a stable-baselines3 model")
         content = archive.read("policy.pth")
-        papers = json.loads(archive.read("data")) if "data" in archive.namelist() else {}
-    _check_activation(papers, path)
+        settings = json.loads(archive.read("data")) if "data" in archive.namelist() else {}
+    _check_activation(settings, path)
     tensors = read_tensors(content, path)
     found = numbers(tensors, "critic.qf")
     if not found:
         raise PotstillError(f"{path}: no critics 'critic.qf0': only SAC and TD3 with continuous actions are read")
     critics = stack([sequence(tensors, f"critic.qf{i}", path) for i in found], path)
     if not has(tensors, "actor.latent_pi"):
-        return Foreign(sequence(tensors, "actor.mu", path), "tanh", critics, "td3")
+        return ImportedNetworks(sequence(tensors, "actor.mu", path), "tanh", critics, "td3")
     last = with_log_std(linear(tensors, "actor.mu", path), linear(tensors, "actor.log_std", path), path)
-    return Foreign([*sequence(tensors, "actor.latent_pi", path), last], "tanh_gaussian", critics, "sac")
+    return ImportedNetworks([*sequence(tensors, "actor.latent_pi", path), last], "tanh_gaussian", critics, "sac")
 
 
-def _check_activation(papers: Any, path: Path) -> None:
-    """Raise unless the networks have ReLU: the class's name is written beside what only Python could load."""
-    options = papers.get("policy_kwargs") if isinstance(papers, dict) else None
+def _check_activation(settings: object, path: Path) -> None:
+    """Raise unless the activations are ReLU. The file holds the class's name beside its pickle."""
+    options = settings.get("policy_kwargs") if isinstance(settings, dict) else None
     found = options.get("activation_fn") if isinstance(options, dict) else None
     if found is not None and not str(found).endswith(".ReLU'>"):
         raise PotstillError(f"{path}: its networks have activations {str(found)!r}, only ReLU is read")

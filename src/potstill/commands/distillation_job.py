@@ -1,0 +1,234 @@
+"""One run of ``potstill distill``: the outer loop with its checkpoints and metrics, and the final evaluation."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import NamedTuple, TypeAlias
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from potstill.bundled import BUNDLED, bundled_names
+from potstill.commands.resolve import Problem
+from potstill.config import DistillConfig
+from potstill.config.settings import command_line, record_settings
+from potstill.data.split import held_out_rows, training_rows
+from potstill.data.transitions import Transitions
+from potstill.distillate import Distillate, split_weights
+from potstill.distillation.objectives.base import StateTable
+from potstill.distillation.objectives.weights import find_weighting
+from potstill.distillation.outer_loop import Iterate
+from potstill.distillation.schedule import Schedule
+from potstill.distillation.selection import CRITERIA, IterateSelection, held_out_loss
+from potstill.distillation.state_table import action_deviation, build_state_table, take_rows
+from potstill.environments.references import Reference
+from potstill.evaluation.scores import (
+    TEACHER_SEED,
+    policy_returns,
+    score_offline,
+    score_random,
+    score_students,
+    train_evaluated,
+)
+from potstill.evaluation.statistics import summarise
+from potstill.runtime import devices
+from potstill.runtime.files import JsonObject, read_json
+from potstill.runtime.progress import Tracker
+from potstill.runtime.run_folder import RunFolder
+from potstill.runtime.storage import file_hash
+from potstill.students.recipe import Recipe
+from potstill.students.training import Pairs
+from potstill.teachers.base import NetworkTeacher
+
+CURVE_STUDENTS, CURVE_EPISODES, CURVE_SEED = 2, 5, 7  # behind each point of the curve: cheap, and noisy
+CHECKPOINT_EVERY = 30  # steps, if the number of steps is unknown
+OBSERVED_STATES = 2048  # held-out states on which the schedule observes the loss
+MAX_METRICS = 2000  # lines of metrics: every step of a short run, 1 in n of a long one
+
+PairIterator: TypeAlias = Callable[
+    [DistillConfig, Problem, "Tables", NetworkTeacher | None, Schedule], Iterator[Iterate]
+]
+
+
+class Tables(NamedTuple):
+    """State tables of the training rows and of the held-out rows, with the same scale of values."""
+
+    training: StateTable
+    held_out: StateTable
+
+    @classmethod
+    def build(cls, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Tables:
+        """Compute both tables."""
+        weighting = find_weighting(problem.weighting or "uniform")
+        deviation = functools.cache(lambda: action_deviation(data, teacher))  # of every row: once for both tables
+        rows = (training_rows(len(data)), held_out_rows(len(data)))
+        training, held_out = (build_state_table(data, teacher, weighting, index, deviation) for index in rows)
+        return cls(training, held_out._replace(value_scale=training.value_scale))
+
+    def make_schedule(self, config: DistillConfig, problem: Problem, teacher: NetworkTeacher | None) -> Schedule:
+        """The schedule of a config; to find the number of steps it observes some of the held-out states."""
+        count = len(self.held_out.states)
+        few = take_rows(self.held_out, jnp.arange(0, count, max(1, count // OBSERVED_STATES)))
+        loss = held_out_loss(problem.objective, problem.solver, few, teacher)
+        steps = 0 if problem.objective is None else config.given_steps
+        return Schedule(steps, loss, decays=config.optimiser == "adam", budget=config.seconds)
+
+
+class Checkpoint(NamedTuple):
+    """A saved distillate along the way, for a point of the curve."""
+
+    distillate: Distillate
+    pairs: Pairs
+    step: int
+    seconds: float
+
+
+def thin_indices(count: int, points: int) -> list[int]:
+    """Indices 0 … count − 1, thinned to ``points`` evenly spaced ones (ends kept) if there are at least three more."""
+    few = count <= points + 2
+    return list(range(count)) if few else sorted({*np.linspace(0, count - 1, points, dtype=int).tolist(), count - 1})
+
+
+@dataclass
+class Job:
+    """One distillation in progress: its inputs, and what it has found and spent so far."""
+
+    config: DistillConfig
+    problem: Problem
+    data: Transitions
+    teacher: NetworkTeacher | None
+    folder: RunFolder
+    reference: Reference
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("distilling", "training", "evaluating"), 0.0)
+    )
+    curve: list[dict[str, float]] = field(default_factory=list)
+    chosen: dict[str, object] = field(default_factory=dict)
+    schedule_summary: dict[str, object] = field(default_factory=dict)
+
+    def distil(self, iterate_pairs: PairIterator) -> Distillate:
+        """Run the outer loop, save the pairs at every point of the curve, then measure the curve."""
+        config, problem, started = self.config, self.problem, time.perf_counter()
+        tables = Tables.build(problem, self.data, self.teacher)
+        loss = held_out_loss(problem.objective, problem.solver, tables.held_out, self.teacher)
+        schedule = replace(tables.make_schedule(config, problem, self.teacher), started=started)
+        criterion = CRITERIA[config.choose]
+        judge = criterion and criterion(problem.objective, problem.solver, tables.held_out, self.teacher)
+        selection = IterateSelection(schedule, judge)
+        reached: list[Checkpoint] = []  # evaluated later: other processes would wait
+        with Tracker("distil", schedule.expected_steps + config.polish) as tracker:
+            for step, pairs, metrics in iterate_pairs(config, problem, tables, self.teacher, schedule):
+                seconds = time.perf_counter() - started
+                if metrics:
+                    self._log(step, metrics, seconds, schedule, tracker)
+                if selection.offer(step, pairs):
+                    kept, kept_step = pairs, step
+                if self._is_checkpoint(step, schedule):
+                    reached.append(Checkpoint(self._save(pairs, step, schedule), pairs, step, seconds))
+        devices.disconnect()
+        self.seconds["distilling"] = time.perf_counter() - started
+        self.schedule_summary = schedule.summarise(step)
+        print(self.schedule_summary["in words"], flush=True)
+        if reached[-1].step != step:
+            reached.append(Checkpoint(self._save(pairs, step, schedule), pairs, step, seconds))
+        for i in thin_indices(len(reached), config.curve_points):
+            self._add_to_curve(reached[i], loss(reached[i].pairs))
+        self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["distilling"]
+        self.chosen = {"step": kept_step, "by": config.choose, "losses": selection.losses}
+        return self._save(kept, kept_step, schedule)
+
+    def _log(self, step: int, metrics: dict[str, Array], seconds: float, schedule: Schedule, tracker: Tracker) -> None:
+        """Write a line of metrics at every step of a short run, at 1 in n of a long one."""
+        tracker.total = schedule.expected_steps + self.config.polish
+        if step % max(1, tracker.total // MAX_METRICS) == 0:
+            values = {name: float(value) for name, value in metrics.items()}
+            self.folder.log(step=step, **values, seconds=seconds)
+            tracker.update(step, loss=values["loss"])
+
+    def _is_checkpoint(self, step: int, schedule: Schedule) -> bool:
+        """Whether to checkpoint at this step. If the total is unknown, checkpoint every 30 steps."""
+        if schedule.steps is None:
+            return step % CHECKPOINT_EVERY == 0
+        steps = schedule.steps + self.config.polish
+        return step in {*np.linspace(0, steps, self.config.curve_points, dtype=int).tolist(), schedule.steps, steps}
+
+    def _save(self, pairs: Pairs, step: int, schedule: Schedule) -> Distillate:
+        """Write the pairs, in the environment's own units, with their metadata."""
+        data = self.data
+        normaliser = data.normaliser if self.teacher is None else self.teacher.normaliser
+        weights = None if pairs.weights is None else np.asarray(pairs.weights)
+        weights, recipe = split_weights(weights, self.problem.solver.recipe)
+        distillate = Distillate(
+            normaliser.invert(np.asarray(pairs.states)).astype(np.float32),
+            data.action_bounds.from_unit(np.asarray(pairs.actions)).astype(np.float32),
+            normaliser,
+            data.action_bounds,
+            self._metadata(step, recipe, schedule),
+            weights,
+        )
+        distillate.save(self.folder.path / "distillate.safetensors")
+        return distillate
+
+    def _metadata(self, step: int, recipe: Recipe, schedule: Schedule) -> dict[str, object]:
+        config, data, settings = self.config, self.data, self.problem.settings
+        if config.budget is not None:  # the number of steps it came to, so that the command gives these bytes again
+            config = replace(config, budget=None, steps=schedule.steps)
+        return {
+            "env_id": data.env_id,
+            "reference": self.reference._asdict(),
+            "dataset": {"name": data.name, "sha256": data.content_hash, "rows": len(data)},
+            "teacher": None if self.teacher is None else {"sha256": self.teacher.content_hash, **self.teacher.metadata},
+            **self.problem.names,
+            "weighting": self.problem.weighting,
+            "state_noise": settings.state_noise,
+            "action_limit": settings.action_limit,
+            "student": recipe.to_metadata(),
+            "steps": step,
+            "settings": {k: v for k, v in record_settings(config).items() if k not in ("out", "force")},
+            "command": command_line("distill", config),
+            "potstill": version("potstill"),
+        }
+
+    def _add_to_curve(self, at: Checkpoint, loss: float) -> None:
+        point = {"step": at.step, "held_out_loss": loss, "seconds": at.seconds}
+        if self.data.env_id and self.config.episodes:
+            students, _ = train_evaluated(at.distillate, CURVE_STUDENTS, seed=CURVE_SEED)
+            scores = score_students(students, self.data.env_id, CURVE_EPISODES, CURVE_SEED, self.reference)
+            point |= {"student": scores["student"]["mean"], "student_std": scores["student"]["std"]}
+            point["ensemble"] = scores["ensemble"]["mean"]
+        self.curve.append(point)
+        self.folder.log(curve=point)
+
+    def evaluate(self, distillate: Distillate) -> JsonObject:
+        """The result: teacher, random pairs, students and ensemble; offline scores if there is a teacher."""
+        config, env_id, started = self.config, self.data.env_id, time.perf_counter()
+        result: JsonObject = {"dataset": self.data.name, "env_id": env_id, "reference": self.reference._asdict()}
+        result["pairs"] = len(distillate)
+        students, self.seconds["training"] = train_evaluated(distillate, config.students, config.seed)
+        if env_id and config.episodes:
+            print(f"evaluating {config.students} students, {config.episodes} episodes each", flush=True)
+            if self.teacher is not None:
+                returns = policy_returns(self.teacher.policy, env_id, max(10, config.episodes), TEACHER_SEED)
+                result["teacher"] = summarise(returns, self.reference)
+            counts = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
+            training = self.data.take(training_rows(len(self.data)))
+            result["random"] = score_random(training, distillate, **counts)
+            result |= score_students(students, env_id, config.episodes, config.seed, self.reference)
+        if self.teacher is not None:
+            result["offline"] = score_offline(students, self.data, self.teacher)
+        self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["training"]
+        known = whole_data_cloning(config.dataset)
+        artefact = file_hash(self.folder.path / "distillate.safetensors")
+        result |= {"bc": known, "curve": self.curve, "chosen": self.chosen, "pace": self.schedule_summary}
+        return result | {"seconds": self.seconds, "sha256": artefact}
+
+
+def whole_data_cloning(dataset: object) -> JsonObject | None:
+    """The committed result of behavioural cloning on a whole bundled dataset, if there is one."""
+    path = BUNDLED / f"{dataset}.bc.json"
+    return read_json(path)["bc"] if str(dataset) in bundled_names() and path.exists() else None

@@ -1,0 +1,136 @@
+"""From the settings of ``potstill distill`` to the objects that the core works with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from potstill.config import DistillConfig
+from potstill.config.parts import Part, describe_part, resolve_part
+from potstill.data.transitions import Transitions
+from potstill.distillation.defaults import default_action_limit, default_states
+from potstill.distillation.initial_states import INITIAL_STATES, InitialStates
+from potstill.distillation.objectives import OBJECTIVES
+from potstill.distillation.objectives.base import ObjectiveFunction
+from potstill.distillation.objectives.weights import split_names
+from potstill.distillation.outer_loop import OuterSettings
+from potstill.distillation.solvers import SOLVERS
+from potstill.distillation.solvers.base import Solver
+from potstill.errors import PotstillError, unknown
+from potstill.students.recipe import RECIPES, Recipe, recipe_name
+from potstill.teachers.base import NetworkTeacher
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What to distil, in objects."""
+
+    objective: ObjectiveFunction | None
+    """``None``: random pairs, which are not optimised."""
+    solver: Solver
+    choose_initial: InitialStates
+    settings: OuterSettings
+    weighting: str | None
+    """Names of weightings; ``None``: the default for the data."""
+    state_noise: float | None
+    action_limit: float | None
+    names: dict[str, str]
+    """What metadata call the objective, the solver and the recipe."""
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the objective uses the teacher."""
+        return self.objective is not None and getattr(self.objective, "needs_teacher", True)
+
+    def for_data(self, data: Transitions, teacher: NetworkTeacher | None) -> Problem:
+        """The problem with every default that depends on the data resolved."""
+        recipe = self.solver.recipe
+        weighting, noise = default_states(self.objective, data, teacher, recipe)
+        noise = noise if self.state_noise is None else self.state_noise
+        limit = default_action_limit(recipe) if self.action_limit is None else self.action_limit
+        settings = dataclasses.replace(self.settings, state_noise=noise, action_limit=limit)
+        return dataclasses.replace(self, settings=settings, weighting=self.weighting or weighting)
+
+
+def resolve_problem(config: DistillConfig) -> Problem:
+    """Turn names into objects, before anything is read.
+
+    Raises:
+        PotstillError: an unknown name or field, or parts that do not go together.
+    """
+    solver = resolve_solver(config)
+    objective = resolve_objective(config.objective)
+    split_names(config.weighting or "uniform")
+    if config.initial not in INITIAL_STATES:
+        raise unknown("choice of initial states", config.initial, INITIAL_STATES)
+    if config.learn in ("step-size", "both") and solver.recipe.optimiser != "sgd":
+        raise PotstillError(f"--learn {config.learn}: Adam's steps do not depend on a factor on the loss: use SGD")
+    if config.state_noise and not (objective is not None and getattr(objective, "needs_teacher", True)):
+        raise PotstillError(f"--state-noise {config.state_noise}: {config.objective} has no teacher to act there")
+    if not solver.trains_networks and (config.starts > 1 or config.widths):
+        raise PotstillError("--starts and --widths apply to networks: use them with --solver unroll")
+    settings = OuterSettings(
+        batch=config.batch,
+        optimiser=config.optimiser,
+        learning_rate=config.learning_rate,
+        clip=config.clip,
+        initialisations=config.starts,
+        widths=config.widths,
+        learn=config.learn,
+        average=config.average,
+        polish=config.polish,
+    )
+    names = {
+        "objective": part_name("objective", config.objective, OBJECTIVES),
+        "solver": part_name("solver", config.solver, SOLVERS),
+        "recipe": recipe_name(solver.recipe),
+    }
+    initial, given = INITIAL_STATES[config.initial], (config.weighting, config.state_noise, config.action_limit)
+    return Problem(objective, solver, initial, settings, *given, names)
+
+
+def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Recipe:
+    """The recipe that a setting stands for; fields without a name change the recipe ``unnamed``."""
+    registry = {"": unnamed} if isinstance(recipe, Part) and not recipe.name else RECIPES
+    found = resolve_part("recipe", recipe, registry)
+    if not isinstance(found, Recipe):
+        raise PotstillError(f"a recipe of type {type(found).__name__}: a name or a potstill.Recipe is needed")
+    return found
+
+
+def resolve_solver(config: DistillConfig) -> Solver:
+    """The solver that a config stands for, for its recipe. A solver given as an object has its own recipe."""
+    if isinstance(config.solver, Solver):
+        recipe = resolve_recipe(config.recipe)
+        if recipe not in (RECIPES["default"], config.solver.recipe):
+            raise PotstillError("a solver given as an object has a recipe of its own: leave recipe out")
+        return config.solver
+    found = resolve_part("solver", config.solver, SOLVERS, recipe=resolve_recipe(config.recipe))
+    if not isinstance(found, Solver):
+        raise PotstillError(
+            f"a solver of type {type(found).__name__}: a name or a potstill.distillation.Solver is needed"
+        )
+    return found
+
+
+def resolve_objective(objective: object) -> ObjectiveFunction | None:
+    """The objective that a setting stands for; ``None`` for ``random``."""
+    if objective == "random":
+        return None
+    if isinstance(objective, str) and objective not in OBJECTIVES:
+        raise unknown("objective", objective, [*OBJECTIVES, "random"])
+    found = resolve_part("objective", objective, OBJECTIVES)
+    found = found() if isinstance(found, type) else found
+    if not callable(found):
+        raise PotstillError(f"an objective of type {type(found).__name__}: a name or a function is needed")
+    return cast(ObjectiveFunction, found)
+
+
+def part_name(kind: str, part: object, registry: Mapping[str, object]) -> str:
+    """What metadata call a part: its name, or that of the Python object."""
+    described = describe_part(kind, part, registry, recipe=None)
+    if isinstance(described, dict):
+        return str(described["python"])
+    return described if isinstance(described, str) else described.name  # type: ignore[attr-defined]

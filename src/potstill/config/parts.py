@@ -1,0 +1,224 @@
+"""Parts named on the command line: a name and fields, such as ``--solver unroll --solver.window 20``.
+
+A command's setting for a part holds a name, a :class:`Part` (a name with fields), or the object itself. Nothing here
+imports JAX; :func:`resolve_part` imports the part's own module when it makes the object.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+from potstill.errors import PotstillError, unknown
+
+FieldValue: TypeAlias = "str | int | float | bool | list[FieldValue] | tuple[FieldValue, ...] | None"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part by its name, with the fields that differ from its defaults.
+
+    >>> Part("unroll", {"window": 20}).words("solver")
+    ['--solver unroll', '--solver.window 20']
+    """
+
+    name: str
+    fields: Mapping[str, FieldValue] = dataclasses.field(default_factory=dict)
+    """Values as text, from the command line, or as they are."""
+
+    def __hash__(self) -> int:
+        return hash((self.name, *sorted((name, str(value)) for name, value in self.fields.items())))
+
+    def words(self, option: str) -> list[str]:
+        """The options of the command line that stand for this part."""
+        chosen = [f"--{option} {self.name}"] if self.name else []
+        return chosen + [f"--{option}.{name.replace('_', '-')} {spell(value)}" for name, value in self.fields.items()]
+
+    def to_json(self) -> dict[str, FieldValue]:
+        """The part as ``config.json`` holds it."""
+        return {"name": self.name, **self.fields}
+
+
+def spell(value: FieldValue) -> str:
+    """A field's value as the command line takes it."""
+    if isinstance(value, list | tuple):
+        return " ".join(map(spell, value))
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
+def part_from_json(stored: object) -> object:
+    """The name or the :class:`Part` that ``config.json`` holds.
+
+    Raises:
+        PotstillError: the part was given as a Python object that has no name.
+    """
+    if not isinstance(stored, dict):
+        return stored
+    if "name" not in stored:
+        raise PotstillError(f"{stored.get('python', stored)} was given in Python: only parts with a name can be rerun")
+    return Part(stored["name"], {name: value for name, value in stored.items() if name != "name"})
+
+
+def split_part_options(arguments: Iterable[str], options: Iterable[str]) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """Take ``--OPTION.FIELD VALUE`` words out of a command line.
+
+    A field without a value, as a flag, is ``true``. Several numbers are joined by spaces.
+
+    >>> split_part_options(["x", "--recipe.layers", "5", "--size=9", "--solver.random-window"], ["recipe", "solver"])
+    (['x', '--size=9'], {'recipe': {'layers': '5'}, 'solver': {'random_window': 'true'}})
+    """
+    rest: list[str] = []
+    found: dict[str, dict[str, str]] = {}
+    into: list[str] | None = None  # the words of the field that is being read
+    for word in arguments:
+        option, dot, field = word.removeprefix("--").partition("=")[0].partition(".")
+        if word.startswith("--") and dot and option in options:
+            field = field.replace("-", "_")
+            value = word.partition("=")[2]
+            found.setdefault(option, {})[field] = value
+            into = None if "=" in word else [option, field]
+        elif into is not None and (_is_number(word) or not (word.startswith("-") or found[into[0]][into[1]])):
+            option, field = into
+            found[option][field] = f"{found[option][field]} {word}".strip()
+        else:
+            into = None
+            rest.append(word)
+    return rest, {option: {name: text or "true" for name, text in fields.items()} for option, fields in found.items()}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def resolve_part(kind: str, part: object, registry: Mapping[str, object], **given: object) -> object:
+    """The object that a setting stands for.
+
+    Args:
+        kind: the option's name, for error messages.
+        part: a name, a :class:`Part`, or an object, which is returned as it is.
+        registry: classes by name, which are called with ``given`` and the part's fields; or functions and objects,
+            which are returned as they are or, if they are dataclasses, with the part's fields replaced.
+        given: arguments that every class of the registry takes.
+
+    Raises:
+        PotstillError: an unknown name or field, a value that cannot be read, or whatever the class refuses.
+    """
+    if isinstance(part, str):
+        part = Part(part)
+    if not isinstance(part, Part):
+        return part
+    if part.name not in registry:
+        raise unknown(kind, part.name, registry)
+    found = registry[part.name]
+    fields = parse_fields(kind, part, found, given)
+    if isinstance(found, type):
+        return found(**given, **fields)
+    return dataclasses.replace(found, **fields) if fields else found  # type: ignore[type-var]
+
+
+def parse_fields(kind: str, part: Part, found: object, given: Collection[str] = ()) -> dict[str, FieldValue]:
+    """The fields of a part, converted from text by the types of ``found``, the class or object of its name."""
+    cls = found if isinstance(found, type) else type(found)
+    if part.fields and not dataclasses.is_dataclass(cls):
+        raise PotstillError(f"--{kind}.{next(iter(part.fields))}: {kind} '{part.name}' has no fields")
+    return {name: parse_field(kind, part.name, cls, name, value, given) for name, value in part.fields.items()}
+
+
+def parse_field(
+    kind: str, part: str, cls: type, name: str, value: FieldValue, given: Collection[str] = ()
+) -> FieldValue:
+    """Convert the value of one field of a part from text by the field's type. Fields that are ``given`` are unknown."""
+    hints = get_type_hints(cls)
+    known = [field.name for field in dataclasses.fields(cls) if field.name not in given]
+    if name not in known:
+        raise unknown(
+            f"field of --{kind} {part}".rstrip(), name.replace("_", "-"), [x.replace("_", "-") for x in known]
+        )
+    if not isinstance(value, str):
+        return tuple(value) if isinstance(value, list) else value
+    try:
+        return parse_text(value, hints[name])
+    except ValueError:
+        option = f"--{kind}.{name.replace('_', '-')}"
+        raise PotstillError(f"{option} {value}: {_spelled(hints[name])} is needed") from None
+
+
+def parse_text(text: str, hint: object) -> FieldValue:
+    """Convert text to a type hint.
+
+    >>> parse_text("20", int | None), parse_text("none", int | None), parse_text("64 128", tuple[int, ...])
+    (20, None, (64, 128))
+
+    Raises:
+        ValueError: the text is no such value.
+    """
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        if type(None) in get_args(hint) and text.lower() == "none":
+            return None
+        return parse_text(text, next(part for part in get_args(hint) if part is not type(None)))
+    if origin is tuple:
+        return tuple(parse_text(word, get_args(hint)[0]) for word in text.replace(",", " ").split())
+    if hint is bool:
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if text.lower() not in words:
+            raise ValueError(text)
+        return words[text.lower()]
+    if hint is int or hint is float:
+        convert: Callable[[str], int | float] = int if hint is int else float
+        return convert(text)
+    return text
+
+
+def _spelled(hint: object) -> str:
+    from potstill.runtime.validation import spelled
+
+    return " or ".join(map(str, get_args(hint))) if get_origin(hint) is Literal else spelled(hint)
+
+
+def describe_part(kind: str, part: object, registry: Mapping[str, object], **hidden: object) -> object:
+    """The name, the :class:`Part`, or ``{"python": ...}`` that stands for a part in a record of the settings.
+
+    Args:
+        kind: the option's name, for error messages.
+        part: a name, a :class:`Part`, or an object.
+        registry: classes, functions or objects by name, among which the part or its class may be.
+        hidden: fields that are recorded elsewhere, such as a solver's recipe.
+    """
+    if isinstance(part, Part) and (part.name in registry or not part.name):  # text becomes values
+        default = registry[part.name or next(iter(registry))]
+        fields = parse_fields(kind, part, default)
+        if part.name:
+            fields = {name: value for name, value in fields.items() if value != getattr(default, name, None)}
+        return Part(part.name, fields) if fields else part.name
+    if isinstance(part, str | Part | dict):
+        return part
+    found: list[tuple[int, str, dict[str, FieldValue]]] = []
+    for name in registry:
+        try:
+            known = registry[name]
+        except PotstillError:  # a part of another package that cannot be imported
+            continue
+        if known is part:
+            return name
+        if dataclasses.is_dataclass(part) and type(part) in (known, type(known)):
+            defaults = known if type(part) is type(known) else None
+            differing = {
+                field.name: getattr(part, field.name)
+                for field in dataclasses.fields(part)
+                if field.name not in hidden
+                and getattr(part, field.name) != (getattr(defaults, field.name) if defaults else field.default)
+            }
+            found.append((len(differing), name, differing))
+    if found:
+        _, name, fields = min(found, key=lambda entry: entry[0])
+        return Part(name, fields) if fields else name
+    module, label = getattr(part, "__module__", "?"), getattr(part, "__qualname__", type(part).__qualname__)
+    return {"python": f"{module}:{label}"}

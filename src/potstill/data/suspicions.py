@@ -1,0 +1,92 @@
+"""Likely mistakes in a dataset that cannot be proven from the data: the dataset is used, with a warning."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Int
+
+from potstill.data.blocks import gather
+from potstill.data.transitions import Transitions
+
+USUAL_LIMIT = 1000  # steps of an episode if the environment is unknown
+SAMPLE = 4096  # rows in which next observations are compared
+
+
+def find_suspicions(data: Transitions) -> list[str]:
+    """Look for likely mistakes in a dataset. The data are not changed.
+
+    The checks are: time-outs that are recorded as terminations, missing ends of episodes, and next observations that
+    are not the following row's observations. The last check looks at 4,096 rows, drawn with a fixed seed.
+
+    Returns:
+        One line for each suspicion.
+
+    Example:
+        >>> from potstill.data import load_dataset
+        >>> find_suspicions(load_dataset("hopper-medium-replay"))
+        []
+    """
+    limit, known = _time_limit(data.env_id)
+    ends = np.flatnonzero(data.episode_ends)
+    if not len(ends) or ends[-1] != len(data) - 1:
+        ends = np.append(ends, len(data) - 1)
+    lengths = np.diff(ends, prepend=-1)
+    found = [_late_terminations(data, ends, lengths, limit), *_broken_sequences(data)]
+    row = ends[lengths.argmax()] - lengths.max() + 1
+    if known and lengths.max() > limit:
+        found.append(f"an episode of {lengths.max()} rows from row {row}, but {data.env_id} stops after {limit}")
+    elif not known and len(ends) == 1 and len(data) > limit:
+        found.append(f"no episode ends in {len(data)} rows: are terminations or time-outs missing?")
+    return [line for line in found if line]
+
+
+def _time_limit(env_id: str | None) -> tuple[int, bool]:
+    """The environment's time limit and ``True``, or D4RL's 1,000 steps and ``False`` if it is unknown."""
+    if env_id is not None:
+        import gymnasium
+
+        spec = gymnasium.registry.get(env_id)
+        if spec is not None and spec.max_episode_steps:
+            return spec.max_episode_steps, True
+    return USUAL_LIMIT, False
+
+
+def _late_terminations(
+    data: Transitions, ends: Int[np.ndarray, " E"], lengths: Int[np.ndarray, " E"], limit: int
+) -> str:
+    """A line if most episodes of full length end by termination."""
+    (terminated,) = gather([data.terminations], ends)
+    late = terminated & (lengths == limit)
+    cut = ~terminated & (lengths >= limit - 1)  # D4RL's rule drops the row of a time-out
+    if late.sum() < 2 or late.sum() <= cut.sum():
+        return ""
+    return (
+        f"{late.sum()} episodes terminate exactly at step {limit}, the first in row {ends[late][0]}: "
+        "are time-outs recorded as terminations? They belong in truncations (timeouts)"
+    )
+
+
+def _broken_sequences(data: Transitions) -> list[str]:
+    """At most one line about next observations, from a sample of the rows that end no episode."""
+    count = max(0, len(data) - 2)
+    rows = np.arange(min(count, SAMPLE))
+    if count > SAMPLE:
+        rows = np.sort(np.random.default_rng(0).integers(0, count, SAMPLE))
+    if len(rows) and data.truncations[rows].mean() > 0.5 and len(rows) >= 100:
+        return ["most rows are cut off from the next: are rows out of order? Returns of episodes are then meaningless"]
+    rows = rows[~data.episode_ends[rows]]
+    if not len(rows):
+        return []
+    after = data.next_observations[rows]
+    own, second = (np.all(after == data.observations[rows + step], axis=1) for step in (0, 2))
+    broken = ~np.isclose(after, data.observations[rows + 1], rtol=1e-3, atol=1e-5).all(axis=1)
+    for wrong, what in ((own, "their own observations"), (second & broken, "those of the second row after")):
+        if wrong.mean() > 0.5:
+            share, row = wrong.mean(), rows[wrong][0]
+            return [f"next_observations are {what} in {share:.0%} of rows, the first is row {row}: are they shifted?"]
+    if not broken.any():
+        return []
+    return [
+        f"next_observations are not the following row's in {broken.mean():.2%} of rows, the first seen row "
+        f"{rows[broken][0]}, though no episode ends there: are truncations missing, or rows out of order?"
+    ]

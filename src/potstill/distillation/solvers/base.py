@@ -1,0 +1,73 @@
+"""What a solver is: from pairs to the actions of a student trained on them."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from potstill.errors import PotstillError
+from potstill.runtime.validation import check_choices, check_types
+from potstill.students.recipe import RECIPES, Recipe
+from potstill.students.training import Pairs
+
+AnySolver = TypeVar("AnySolver", bound="Solver")
+
+
+@dataclass(frozen=True)
+class Solver(ABC):
+    """A solver of the inner problem: θ(D) = argmin ℓ_BC(θ, D), or an approximation of it.
+
+    A subclass is a frozen dataclass with settings of its own and a ``__call__`` that is pure and differentiable in
+    the pairs. The outer loss is an objective of the actions that it returns, so objectives and solvers combine freely.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class NearestPair(Solver):
+        ...     def __call__(self, pairs, states, key):
+        ...         distances = ((states[:, None] - pairs.states[None]) ** 2).sum(-1)
+        ...         return pairs.actions[distances.argmin(-1)]
+    """
+
+    trains_networks: ClassVar[bool] = False
+    """Whether the solver trains real networks. Only those can average over several, or begin with narrow ones."""
+
+    recipe: Recipe = RECIPES["default"]
+    """The student to solve for."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_choices(self)
+
+    @abstractmethod
+    def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
+        """Actions in ``states`` of a student trained on ``pairs``.
+
+        Args:
+            pairs: standardised states [N, S], actions [N, A] in [−1, 1] or beyond, and weights [N] if any.
+            states: standardised states [B, S].
+            key: draws all that is random, such as the initial network.
+
+        Returns:
+            Actions [B, A] in [−1, 1].
+        """
+
+    def for_recipe(self: AnySolver, recipe: Recipe) -> AnySolver:
+        """The same solver for another student."""
+        return dataclasses.replace(self, recipe=recipe)
+
+    def exact(self) -> Solver:
+        """The solver for judging pairs rather than for differentiating: by default this one."""
+        return self
+
+
+def require_sgd(solver: Solver) -> None:
+    """Raise unless the solver's students train by SGD on mean actions, the only training that kernels describe."""
+    if solver.recipe.sampled or solver.recipe.optimiser != "sgd":
+        raise PotstillError(
+            f"{type(solver).__name__} describes SGD on mean actions: use the solver 'unroll' with students that sample "
+            "actions or use Adam"
+        )

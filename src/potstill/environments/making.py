@@ -1,0 +1,178 @@
+"""Making Gymnasium environments, and checking that potstill supports them.
+
+Nothing here imports Gymnasium or MuJoCo before an environment is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from potstill.errors import PotstillError, unknown
+
+if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
+    from gymnasium.spaces import Box
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """A Gymnasium environment with observations [S] and bounded continuous actions [A], as :func:`make` returns it."""
+
+    observation_space: Box
+    action_space: Box
+    spec: EnvSpec | None
+
+    @property
+    def unwrapped(self) -> Any:
+        """The environment without its wrappers."""
+        ...
+
+    def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict[str, object]]:
+        """Start an episode; return the first observation [S] and an info dictionary."""
+        ...
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
+        """Take an action [A]; return observation [S], reward, terminated, truncated and an info dictionary."""
+        ...
+
+    def render(self) -> Any:
+        """Render the current state in the mode that the environment was made with."""
+        ...
+
+    def close(self) -> None:
+        """Free the environment's resources."""
+        ...
+
+
+@runtime_checkable
+class HasSpaces(Protocol):
+    """Any environment, of which only the spaces matter."""
+
+    @property
+    def observation_space(self) -> object:
+        """The space of observations."""
+        ...
+
+    @property
+    def action_space(self) -> object:
+        """The space of actions."""
+        ...
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """The environment's registration."""
+        ...
+
+
+def make(env_id: str, **options: object) -> Environment:
+    """Make a Gymnasium environment, without its deprecation warnings, and check its spaces.
+
+    Observations with several axes are flattened row by row (C order) by
+    :class:`gymnasium.wrappers.FlattenObservation`.
+
+    Args:
+        env_id: Gymnasium id, such as ``"Hopper-v5"``. ``"module:Id-v0"`` imports the module first.
+        options: passed on to :func:`gymnasium.make`.
+
+    Raises:
+        PotstillError: the id is unknown, a package that the environment needs is missing, or :func:`check_spaces`
+            refuses its spaces.
+
+    Example:
+        >>> env = make("Pendulum-v1")
+        >>> env.observation_space.shape, env.action_space.shape
+        ((3,), (1,))
+    """
+    import gymnasium
+    from gymnasium.wrappers import FlattenObservation
+
+    with warnings.catch_warnings(), _silence_mujoco():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            env: gymnasium.Env[np.ndarray, np.ndarray] = gymnasium.make(env_id, **options)  # type: ignore[arg-type]
+        except (gymnasium.error.Error, ImportError) as error:
+            if env_id in gymnasium.registry:
+                raise PotstillError(f"environment {env_id} cannot be made: {error}") from None
+            raise unknown("environment", env_id, gymnasium.registry) from None
+    check_spaces(env)
+    flat = len(env.observation_space.shape or ()) == 1
+    return cast(Environment, env if flat else FlattenObservation(env))
+
+
+@contextlib.contextmanager
+def _silence_mujoco() -> Iterator[None]:
+    """Suppress the messages of MuJoCo's model compiler on standard error and in the file MUJOCO_LOG.TXT."""
+    import mujoco
+
+    sys.stderr.flush()
+    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda message: None)  # with a handler set, MuJoCo writes no log file
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
+
+
+def check_spaces(env: HasSpaces) -> None:
+    """Check that observations are a Box and actions a bounded one-dimensional Box.
+
+    Args:
+        env: any Gymnasium environment, before flattening.
+
+    Raises:
+        PotstillError: one of the spaces is not supported.
+    """
+    from gymnasium.spaces import Box, Dict, Discrete
+
+    name = env.spec.id if env.spec else str(env)
+    observations, actions = env.observation_space, env.action_space
+    if isinstance(actions, Discrete):
+        raise PotstillError(f"{name} has discrete actions: only continuous actions (Box) are supported")
+    if isinstance(observations, Dict):
+        raise PotstillError(
+            f"{name} has dictionary observations with the parts {', '.join(observations)}: a Box is needed. Register "
+            "an environment that returns one part, or wraps it in gymnasium.wrappers.FlattenObservation"
+        )
+    if not isinstance(observations, Box):
+        raise PotstillError(f"{name} has the observation space {observations}: a Box is needed")
+    if not isinstance(actions, Box) or len(actions.shape) != 1:
+        raise PotstillError(f"{name} has the action space {actions}: a one-dimensional Box is needed")
+    if not (np.isfinite(actions.low).all() and np.isfinite(actions.high).all()):
+        raise PotstillError(f"{name} has unbounded actions: finite bounds are needed to scale them to [-1, 1]")
+
+
+def family(env_id: str) -> str:
+    """The environment's name without its version.
+
+    >>> family("Hopper-v5")
+    'Hopper'
+    """
+    return env_id.split("-v", maxsplit=1)[0]
+
+
+def time_limit(env_id: str) -> int | None:
+    """The number of steps after which an episode is truncated, as registered in Gymnasium; ``None`` without a limit."""
+    import gymnasium
+
+    return gymnasium.spec(env_id.rpartition(":")[2]).max_episode_steps  # make() imports the module before the colon
+
+
+def action_bounds(env_id: str) -> tuple[Float[np.ndarray, " A"], Float[np.ndarray, " A"]]:
+    """The lowest and the highest action of an environment, float32, in its own units."""
+    env = make(env_id)
+    low, high = env.action_space.low, env.action_space.high
+    env.close()
+    return low.astype(np.float32), high.astype(np.float32)

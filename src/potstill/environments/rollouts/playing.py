@@ -1,0 +1,75 @@
+"""``play``: one episode in each lane, on MuJoCo's batched stepper if it supports the task."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from potstill.environments.making import time_limit
+from potstill.environments.rollouts.gymnasium import GymnasiumStepper
+from potstill.environments.rollouts.mujoco import TASKS, MujocoStepper
+from potstill.environments.rollouts.stepper import Stepper
+
+Act = Callable[[Float[np.ndarray, "L S"]], Float[np.ndarray, "L A"]]
+"""A policy: from the observations of all lanes [L, S] to their actions [L, A], both in the environment's units."""
+DEFAULT_STEPS = 1000  # steps of an episode if the environment's registration has no time limit
+
+
+def processors() -> int:
+    """The number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def make_stepper(env_id: str, lanes: int, *, batched: bool = True) -> Stepper:
+    """Make the fastest stepper for an environment: MuJoCo's batched one if it supports the task, else Gymnasium's.
+
+    Args:
+        env_id: Gymnasium id.
+        lanes: L, the number of environments.
+        batched: allow MuJoCo's batched stepper.
+    """
+    if batched and env_id in TASKS:
+        return MujocoStepper(env_id, processors())
+    return GymnasiumStepper(env_id, lanes)
+
+
+def play(act: Act, env_id: str, seeds: Int[np.ndarray, " L"], *, batched: bool = True) -> Float[np.ndarray, " L"]:
+    """Roll a policy out for one episode in each of L lanes.
+
+    An episode ends by termination, by the registered time limit, or after 1,000 steps if there is none. The policy
+    always gets the observations of all lanes: a finished lane repeats its last observation, and its action is ignored.
+
+    Args:
+        act: a policy, from observations [L, S] to actions [L, A]. Students, teachers and policies of potstill are such
+            functions.
+        env_id: Gymnasium id.
+        seeds: the seed of each lane's initial state [L].
+        batched: allow MuJoCo's batched stepper, which is several times faster and simulates the same task.
+
+    Returns:
+        The undiscounted return of each lane's episode [L].
+
+    Raises:
+        PotstillError: the environment is unknown or not supported.
+
+    Example:
+        >>> returns = play(lambda observations: np.zeros((len(observations), 1)), "Pendulum-v1", np.arange(3))
+        >>> returns.shape, bool((returns < 0).all())
+        ((3,), True)
+    """
+    stepper = make_stepper(env_id, len(seeds), batched=batched)
+    observations = stepper.reset(seeds)
+    returns = np.zeros(len(seeds))
+    active = np.arange(len(seeds))
+    for _ in range(time_limit(env_id) or DEFAULT_STEPS):
+        actions = act(observations.astype(np.float32))
+        after, rewards, terminated, truncated = stepper.step(active, np.asarray(actions)[active])
+        observations[active] = after
+        returns[active] += rewards
+        active = active[~(terminated | truncated)]
+        if not len(active):
+            break
+    return returns

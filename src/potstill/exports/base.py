@@ -1,0 +1,40 @@
+"""What an export format is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from potstill.distillate import Distillate
+from potstill.errors import PotstillError, missing_extra
+
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """A format of another library, in which a distillate can be written."""
+
+    write: Callable[[Distillate, Path], None]
+    """Write a distillate to a path that does not exist yet. Libraries are imported when it is called."""
+
+    suffixes: tuple[str, ...] = ()
+    """The suffixes of file names that choose this format. Without any, the format has to be named."""
+
+    package: str | None = None
+    """The optional library that ``write`` imports."""
+
+    extra: str | None = None
+    """The extra of potstill that installs ``package``."""
+
+    steps_only: bool = False
+    """Whether readers take rows as environment steps. Such a format carries neither weights of pairs nor actions
+    outside the action bounds."""
+
+    def check_installed(self) -> None:
+        """Raise if the optional library is missing."""
+        if self.package is None or find_spec(self.package) is not None:
+            return
+        if self.extra is None:
+            raise PotstillError(f"{self.package} is not installed: pip install {self.package}")
+        raise missing_extra(self.package, self.extra)

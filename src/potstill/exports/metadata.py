@@ -1,0 +1,29 @@
+"""What every export holds beside the pairs."""
+
+from __future__ import annotations
+
+from potstill.distillate import Distillate
+from potstill.runtime.files import JsonObject, to_json
+
+NOTE = (
+    "Distilled pairs, not trajectories: every row is an episode of its own, of one step. "
+    "There are no rewards and no next states."
+)
+
+
+def export_metadata(distillate: Distillate) -> JsonObject:
+    """The normaliser, action bounds, recipe and metadata of a distillate, as JSON values."""
+    content: JsonObject = to_json(
+        {
+            "note": NOTE,
+            "env_id": distillate.env_id,
+            "pairs": len(distillate),
+            "state_mean": distillate.normaliser.mean,
+            "state_scale": distillate.normaliser.scale,
+            "action_low": distillate.action_bounds.low,
+            "action_high": distillate.action_bounds.high,
+            "recipe": distillate.recipe.to_metadata(),
+            "metadata": distillate.metadata,
+        }
+    )
+    return content

@@ -1,0 +1,43 @@
+"""The export formats by name, and the choice of one by the suffix of a path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from potstill.errors import PotstillError
+from potstill.exports.base import ExportFormat
+from potstill.runtime.registry import Registry
+
+FORMATS: Registry[ExportFormat] = Registry(
+    "export format",
+    "potstill.exports",
+    {
+        "npz": "potstill.exports.npz:FORMAT",
+        "d4rl": "potstill.exports.d4rl:FORMAT",
+        "parquet": "potstill.exports.parquet:FORMAT",
+        "minari": "potstill.exports.minari:FORMAT",
+    },
+)
+"""Other packages add a format by an entry point in the group ``potstill.exports``."""
+
+
+def resolve_format(path: Path, name: str | None) -> str:
+    """The name of the format for ``path``: ``name`` if it is given, else the format with the suffix of ``path``.
+
+    Raises:
+        PotstillError: an unknown name, or a suffix that no format has.
+
+    >>> resolve_format(Path("pairs.h5"), None)
+    'd4rl'
+    """
+    if name is not None:
+        FORMATS[name]  # raises if there is none
+        return name
+    for known in FORMATS:
+        if path.suffix in FORMATS[known].suffixes:
+            return known
+    suffixes = [suffix for known in FORMATS for suffix in FORMATS[known].suffixes]
+    raise PotstillError(
+        f"{path}: no export format has the suffix '{path.suffix}': end the path in {', '.join(suffixes)}, or name the "
+        f"format: {', '.join(FORMATS)}"
+    )

@@ -1,0 +1,54 @@
+"""Facts about potstill's own files: distillates, teachers and policies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from potstill.distillate import load
+from potstill.errors import PotstillError
+from potstill.networks.policy import load_policy
+from potstill.runtime import storage
+from potstill.runtime.files import JsonObject
+from potstill.teachers.base import load_teacher
+
+
+def describe_artefact(path: Path) -> JsonObject:
+    """Sizes and metadata of a ``.safetensors`` file that potstill wrote, as plain values.
+
+    Raises:
+        PotstillError: the file does not exist, is damaged, or was not written by potstill.
+    """
+    kind = storage.kind_of(path)
+    if kind == "distillate":
+        return _describe_distillate(path)
+    if kind == "teacher":
+        teacher = load_teacher(path)
+        shapes = [list(layer["weight"].shape) for layer in teacher.policy.layers]
+        return {"kind": kind, "policy": shapes, "critics": len(teacher.critics[0]["bias"]), **teacher.metadata}
+    if kind == "policy":
+        policy = load_policy(path)
+        shapes = [list(layer["weight"].shape) for layer in policy.layers]
+        return {"kind": kind, "policy": shapes, "head": policy.head}
+    raise PotstillError(f"{path}: a safetensors file that potstill did not write")
+
+
+def _describe_distillate(path: Path) -> JsonObject:
+    distillate = load(path)
+    weights = distillate.weights
+    return {
+        "kind": "distillate",
+        "bytes": path.stat().st_size,
+        "pairs": len(distillate),
+        "weights": "all equal" if weights is None else [weights.min().item(), weights.max().item()],
+        "state_size": distillate.states.shape[1],
+        "action_size": distillate.actions.shape[1],
+        "states_from": distillate.states.min(0).round(3).tolist(),
+        "states_to": distillate.states.max(0).round(3).tolist(),
+        "actions_from": distillate.actions.min(0).round(3).tolist(),
+        "actions_to": distillate.actions.max(0).round(3).tolist(),
+        "action_low": distillate.action_bounds.low.tolist(),
+        "action_high": distillate.action_bounds.high.tolist(),
+        "state_mean": distillate.normaliser.mean.tolist(),
+        "state_scale": distillate.normaliser.scale.tolist(),
+        **distillate.metadata,
+    }

@@ -1,0 +1,131 @@
+"""The types of the results that ``potstill inspect`` writes, as they are in ``result.json``."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from potstill.runtime.files import JsonObject
+
+
+class Histogram(TypedDict):
+    """Counts of B bins and their B + 1 edges."""
+
+    counts: list[int]
+    edges: list[float]
+
+
+class ValueSummary(TypedDict):
+    """Statistics of one number per episode."""
+
+    min: float
+    mean: float
+    std: float
+    median: float
+    max: float
+    histogram: Histogram
+
+
+class EpisodeEnds(TypedDict):
+    """How many episodes terminate, how many are truncated, and the shares of both."""
+
+    terminations: int
+    truncations: int
+    termination_share: float
+    truncation_share: float
+
+
+class ColumnRange(TypedDict):
+    """Statistics of the finite values of one component; ``None`` if there are no finite values."""
+
+    name: str
+    min: float | None
+    mean: float | None
+    std: float | None
+    max: float | None
+    not_finite: int
+
+
+class ActionStatistics(TypedDict):
+    """How actions use the interval between their bounds; lists have one entry per component."""
+
+    low: list[float]
+    high: list[float]
+    at_bounds: list[float]
+    at_bounds_share: float
+    spans: list[float]
+    histograms: list[list[int]]
+
+
+class Coverage(TypedDict):
+    """How the states fill their space: see :func:`potstill.reports.dataset.state_coverage`."""
+
+    states: int
+    neighbour: int
+    distances: list[float]
+    components: int
+    plane: float
+    cells_occupied: float
+    cells: list[list[int]]
+
+
+class EnvironmentMatch(TypedDict):
+    """The environment that a dataset names, or the environments that it fits if it names none."""
+
+    declared: str | None
+    fits: list[str]
+
+
+class DatasetScores(TypedDict):
+    """Normalised scores of the episodes, and what they refer to."""
+
+    mean: float
+    best: float
+    random_return: float
+    expert_return: float
+    source: str
+    bc: float | None
+
+
+class NormaliserValues(TypedDict):
+    """Mean and scale of each state component."""
+
+    mean: list[float]
+    scale: list[float]
+
+
+class DatasetStatistics(TypedDict):
+    """Everything that ``potstill inspect`` computes from a dataset."""
+
+    kind: str
+    name: str
+    env_id: str | None
+    rows: int
+    looked_at: int
+    """The number of rows that ``columns``, ``actions``, ``duplicated_states`` and ``coverage`` are computed from."""
+    episodes: int
+    state_size: int
+    action_size: int
+    returns: ValueSummary
+    lengths: ValueSummary
+    ends: EpisodeEnds
+    environment: EnvironmentMatch
+    scores: DatasetScores | None
+    columns: list[ColumnRange]
+    actions: ActionStatistics
+    duplicated_states: float
+    coverage: Coverage
+    normaliser: NormaliserValues
+    sha256: str
+    card: JsonObject
+
+
+class RefusedDataset(TypedDict):
+    """A file that its reader refuses: all its faults, and the columns that can be read."""
+
+    kind: str
+    name: str
+    env_id: str | None
+    rows: int
+    refusal: str
+    faults: list[str]
+    columns: list[ColumnRange]

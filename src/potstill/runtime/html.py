@@ -1,0 +1,35 @@
+"""Small HTML tables: how notebooks show runs, distillates and datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+
+def html_table(title: str, rows: Mapping[str, object]) -> str:
+    """An HTML table with two columns, name and value, under a title. All text is escaped.
+
+    Floats have four significant digits and ``None`` is a dash; other values are shown as ``str`` writes them.
+
+    >>> html_table("Run", {"steps": 40, "loss": 0.123456})  # doctest: +NORMALIZE_WHITESPACE
+    '<table><caption style="text-align:left">Run</caption><tr><th style="text-align:left">steps</th><td
+    style="text-align:left">40</td></tr><tr><th style="text-align:left">loss</th><td
+    style="text-align:left">0.1235</td></tr></table>'
+    """
+    left = 'style="text-align:left"'
+    body = "".join(
+        f"<tr><th {left}>{escape(str(name))}</th><td {left}>{escape(value_text(value))}</td></tr>"
+        for name, value in rows.items()
+    )
+    return f"<table><caption {left}>{escape(title)}</caption>{body}</table>"
+
+
+def value_text(value: object) -> str:
+    """A value as people read it.
+
+    >>> value_text(0.123456), value_text(None), value_text("pbc")
+    ('0.1235', '–', 'pbc')
+    """
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,189 @@
+"""Finished runs as objects: what every command returns."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from potstill.errors import PotstillError, unknown
+from potstill.runtime.files import JsonMapping, JsonObject, StrPath, read_json, read_json_lines, to_json
+from potstill.runtime.html import html_table, value_text
+
+MAX_HEADLINES = 6  # numbers that the repr of a run shows
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = 3, 12, 60, 60
+
+
+class Record(Mapping[str, Any]):
+    """A read-only JSON object whose keys are also attributes.
+
+    Nested objects are records too. ``record.to_dict()`` gives plain dictionaries.
+
+    >>> record = Record({"student": {"mean": 79.2}})
+    >>> record.student.mean, record["student"]["mean"]
+    (79.2, 79.2)
+
+    Raises:
+        AttributeError: for an unknown key; the message names the nearest known one.
+    """
+
+    __slots__ = ("_content",)
+
+    def __init__(self, content: JsonMapping) -> None:
+        self._content = content
+
+    def __getitem__(self, key: str) -> Any:
+        return _as_records(self._content[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._content)
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_content" or name.startswith("__"):  # copying and pickling ask before the content is set
+            raise AttributeError(name)
+        if name not in self._content:
+            raise AttributeError(str(unknown("key", name, self._content)))
+        return self[name]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(key for key in self._content if key.isidentifier())]
+
+    def __repr__(self) -> str:
+        return f"Record({_SHORT.repr(self.to_dict())})"
+
+    def _repr_html_(self) -> str:
+        return html_table("", {key: _SHORT.repr(to_json(value)) for key, value in self._content.items()})
+
+    def to_dict(self) -> JsonObject:
+        """The same content as plain dictionaries and lists."""
+        content: JsonObject = to_json(self._content)
+        return content
+
+
+def _as_records(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Record(value)
+    return [_as_records(item) for item in value] if isinstance(value, list) else value
+
+
+class Run:
+    """The run folder of a finished command, with its settings, metrics and result as Python objects.
+
+    A run is path-like: ``open(run / "curve.png", "rb")``, ``Path(run)`` and ``potstill.load(run)`` work.
+    Files are read each time an attribute is asked for, so a run always shows what is on disk.
+
+    Args:
+        path: the run folder. Folders of earlier sessions work too: ``Run("runs/demo")``.
+
+    >>> import tempfile
+    >>> from potstill.runtime.run_folder import RunFolder
+    >>> with tempfile.TemporaryDirectory() as path:
+    ...     folder = RunFolder(path, "evaluate", {"students": 2})
+    ...     folder.finish({"student": {"mean": 79.2, "std": 3.1}})
+    ...     run = folder.run
+    ...     run.command, run.config["students"], run.result.student.mean
+    ('evaluate', 2, 79.2)
+    """
+
+    def __init__(self, path: StrPath) -> None:
+        self.path = Path(path)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __truediv__(self, name: StrPath) -> Path:
+        """The path of a file in the run folder."""
+        return self.path / name
+
+    def __eq__(self, other: object) -> bool:
+        return self.path == other.path if isinstance(other, Run) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    @property
+    def command(self) -> str:
+        """The name of the command that made the run."""
+        return str(self.config.get("command"))
+
+    @property
+    def config(self) -> JsonObject:
+        """The resolved settings of the command, from ``config.json``.
+
+        Raises:
+            PotstillError: the folder is not a run folder.
+        """
+        return read_json(self.path / "config.json")
+
+    @property
+    def result(self) -> Record:
+        """The content of ``result.json``: ``run.result.student.mean`` or ``run.result["student"]["mean"]``.
+
+        Raises:
+            PotstillError: the run is not finished.
+        """
+        return Record(read_json(self.path / "result.json"))
+
+    @property
+    def metrics(self) -> list[JsonObject]:
+        """The lines of ``metrics.jsonl`` in order; empty if the command logs none."""
+        path = self.path / "metrics.jsonl"
+        return read_json_lines(path) if path.exists() else []
+
+    def __repr__(self) -> str:
+        command, result = self._read()
+        if result is None:
+            return f"Run({str(self.path)!r}, {command}, not finished)"
+        found = list((headlines(result) or _scalars(result)).items())[:MAX_HEADLINES]
+        return f"Run({', '.join([repr(str(self.path)), command, *(f'{name} {text}' for name, text in found)])})"
+
+    def _repr_html_(self) -> str:
+        command, result = self._read()
+        rows = {"status": "not finished"} if result is None else {**_scalars(result), **headlines(result)}
+        return html_table(f"{command}: {self.path}", rows)
+
+    def _read(self) -> tuple[str, JsonMapping | None]:
+        """The command, and the result if there is one; never raises, because notebooks show every object."""
+        try:
+            command = self.command
+        except PotstillError:
+            return "not a run folder", None
+        try:
+            return command, self.result
+        except PotstillError:
+            return command, None
+
+
+def headlines(result: JsonMapping, prefix: str = "") -> dict[str, str]:
+    """Every mean of a result with its standard deviation, named by its keys.
+
+    >>> headlines({"student": {"mean": 79.168, "std": 24.887}, "offline": {"q_gap": {"mean": 0.01, "std": 0.0}}})
+    {'student': '79.17 ± 24.89', 'offline q_gap': '0.01 ± 0'}
+    """
+    found: dict[str, str] = {}
+    for name, value in result.items():
+        if not isinstance(value, Mapping):
+            continue
+        if isinstance(value.get("mean"), int | float) and isinstance(value.get("std"), int | float):
+            found[prefix + name] = f"{value['mean']:.4g} ± {value['std']:.4g}"
+        else:
+            found |= headlines(value, f"{prefix}{name} ")
+    return found
+
+
+def _scalars(result: JsonMapping) -> dict[str, str]:
+    """The top-level values of a result that are one number or one word."""
+    return {
+        name: value_text(value)
+        for name, value in result.items()
+        if isinstance(value, str | int | float) and name != "sha256" and len(str(value)) <= 60
+    }

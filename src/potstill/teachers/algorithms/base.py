@@ -1,0 +1,84 @@
+"""The interface of a teacher algorithm: a frozen object that holds its settings, with pure methods."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from jaxtyping import Array, PRNGKeyArray
+
+from potstill.data.transitions import Transitions
+from potstill.networks.mlp import Params
+from potstill.networks.policy import Head
+from potstill.teachers.rows import Rows, Table
+from potstill.teachers.settings import UpdateSettings
+
+State = Any  # networks, target networks and optimiser states: a NamedTuple of each algorithm's own
+Metrics = dict[str, Array]  # scalars by name
+
+
+class TeacherParts(NamedTuple):
+    """The networks of a teacher, taken out of a training state."""
+
+    actor: Params
+    """Layers of the policy, without the output's tanh."""
+    head: Head
+    """How the policy samples actions, see :class:`~potstill.networks.policy.Policy`."""
+    critics: Params
+    """Critics stacked on the first axis of each array; values in units of discounted return."""
+    layer_norm: bool
+    """Whether LayerNorm follows each hidden layer of the critics."""
+
+
+@dataclass(frozen=True)
+class Algorithm(ABC):
+    """An offline-RL algorithm together with its settings.
+
+    A subclass is a frozen dataclass. Its fields are the settings, each with a default, checked in ``__post_init__``.
+    Objects are compared and hashed by value, so equal settings share one compiled program. All methods are pure
+    functions of their arguments. A subclass that is listed in :mod:`potstill.teachers.registry`, or registered under
+    the entry point ``potstill.teachers`` of another package, has a name on the command line.
+
+    See :class:`~potstill.teachers.algorithms.bc.Bc` for the shortest example.
+    """
+
+    name: ClassVar[str]
+    """The algorithm's name on the command line and in files."""
+
+    batches: ClassVar[int] = 1
+    """Batches that one call of :meth:`update` takes. Each counts as one update of the critics."""
+
+    target_rate: ClassVar[float] = 0.005
+    """Default τ of the target networks' soft update."""
+
+    @abstractmethod
+    def prepare(self, data: Transitions, discount: float) -> Table:
+        """Select the rows to learn from.
+
+        Raises:
+            PotstillError: ``data`` lack what the algorithm needs, such as the order of rows in episodes.
+        """
+
+    @abstractmethod
+    def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> State:
+        """Draw the initial networks; ``updates`` is the planned number of updates, for schedules."""
+
+    @abstractmethod
+    def update(self, state: State, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings) -> tuple[State, Metrics]:
+        """Take one step.
+
+        Args:
+            state: from :meth:`initialise` or the last call.
+            rows: ``batches`` batches on the first axis: arrays [batches, B, ...].
+            key: for the step's noise.
+            settings: batch size, γ and τ.
+
+        Returns:
+            The next state, and scalar metrics. ``"value"``, the mean value of the batch, must be among them: it is
+            watched for divergence.
+        """
+
+    @abstractmethod
+    def extract(self, state: State, data: Transitions) -> TeacherParts:
+        """Take the teacher's networks out of a state."""

@@ -1,0 +1,39 @@
+"""Where a teacher comes from: a file of ours or of another library, or the one bundled with a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from potstill.bundled import BUNDLED, bundled_names
+from potstill.data.transitions import Transitions
+from potstill.errors import PotstillError
+from potstill.teachers.base import NetworkTeacher, load_teacher
+from potstill.teachers.importers import SUFFIXES, import_teacher
+
+
+def find_teacher(teacher: Path | str | NetworkTeacher | None, dataset: object, data: Transitions) -> NetworkTeacher:
+    """Load or import the teacher for a dataset, and check that it fits.
+
+    Args:
+        teacher: a file, a teacher, or ``None`` for the teacher bundled with ``dataset``.
+        dataset: the name or path that the user gave.
+        data: its transitions.
+
+    Raises:
+        PotstillError: none given and none bundled, or a teacher for other sizes of states and actions.
+    """
+    if teacher is None and str(dataset) not in bundled_names():
+        name = dataset if isinstance(dataset, str | Path) else data.name
+        raise PotstillError(f"{name} has no bundled teacher: make one with 'potstill teach {name}', then --teacher")
+    if isinstance(teacher, NetworkTeacher):
+        found, source = teacher, "the teacher"
+    else:
+        path = Path(teacher) if teacher is not None else BUNDLED / f"{dataset}.teacher.safetensors"
+        found, source = import_teacher(path, data=data) if path.suffix in SUFFIXES else load_teacher(path), str(path)
+    states, actions = len(found.normaliser.mean), found.action_size
+    if (states, actions) != (data.state_size, data.action_size):
+        raise PotstillError(
+            f"{source}: made for {states} states and {actions} actions, "
+            f"{data.name} has {data.state_size} and {data.action_size}"
+        )
+    return found

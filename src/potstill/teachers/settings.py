@@ -1,0 +1,65 @@
+"""Settings of a teacher's training that all algorithms share. Nothing here imports JAX."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+
+from potstill.runtime.validation import Dataclass, check_fractions, check_ranges, check_types
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a teacher is trained, whatever the algorithm.
+
+    Raises:
+        PotstillError: a field of the wrong type, or out of range.
+
+    Example:
+        >>> Training(updates=50_000, discount=0.95).batch
+        256
+    """
+
+    _: KW_ONLY
+
+    updates: int = 100_000
+    """Gradient updates of the critics."""
+
+    batch: int = 256
+    """Transitions in an update."""
+
+    discount: float = 0.99
+    """γ, inside (0, 1)."""
+
+    target_rate: float | None = None
+    """τ of the target networks' soft update, inside (0, 1]. ``None``: the algorithm's own default."""
+
+    evaluate_every: int = 10_000
+    """Updates between two evaluations. A compiled call never passes the end of such a period by more than a batch."""
+
+    seed: int = 0
+    """Seeds the initial networks, the batches and the noise."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_training(self)
+
+
+def check_training(settings: Dataclass) -> None:
+    """Raise unless the fields of ``settings`` that :class:`Training` has lie in their ranges."""
+    check_ranges(settings, updates=2, batch=1, evaluate_every=2, seed=0)
+    check_fractions(settings, "discount")
+    check_fractions(settings, "target_rate", one=True)
+
+
+@dataclass(frozen=True)
+class UpdateSettings:
+    """What an update depends on besides the algorithm's own settings. Equal ones share a compiled program."""
+
+    batch: int
+    """Transitions in an update."""
+
+    discount: float
+    """γ."""
+
+    target_rate: float
+    """τ of the target networks' soft update."""

@@ -1,0 +1,244 @@
+"""The architecture: which room may import which, no cycles, names that are not modules, and sizes."""
+
+import ast
+import functools
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import potstill
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "potstill"
+LAYERS = (  # bottom to top; a module imports from its own room or from lower layers
+    {"errors"},
+    {"runtime", "bundled"},
+    {"environments"},
+    {"data"},
+    {"networks"},
+    {"students"},
+    {"teachers"},
+    {"distillation"},
+    {"distillate"},
+    {"evaluation"},
+    {"exports"},
+    {"collection"},
+    {"reports"},
+    {"config"},
+    {"commands"},
+    {"cli", "__init__"},
+    {"__main__"},
+)
+EDGE = {"config", "commands", "cli", "__init__", "__main__"}  # where strings become objects
+MAX_FUNCTION, MAX_FILE, MAX_TOP = 60, 300, 8
+
+
+def module_name(path):
+    """``potstill.data`` for ``src/potstill/data/__init__.py``."""
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def room_of(module):
+    """The first name below ``potstill``."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+@functools.cache
+def tree_of(module):
+    return ast.parse(MODULES[module].read_text())
+
+
+def known_module(name):
+    """The module that a dotted name stands for: itself, or the module that has it as an attribute."""
+    while name not in MODULES and "." in name:
+        name = name.rpartition(".")[0]
+    return name if name in MODULES else None
+
+
+@functools.cache
+def imports_of(module):
+    """All modules of potstill that a module imports anywhere: in functions, for type checkers, lazily, by name.
+
+    Returns:
+        The number of a line that does so, by module.
+    """
+    package = module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
+    found = {}
+    for node in ast.walk(tree_of(module)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"potstill(\.\w+)+:\w+", str(node.value)):
+            names = [node.value.partition(":")[0]]  # "package.module:attribute" of a registry
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "lazy_names":
+            names = [f"{package}.{home}" for home in lazy_homes(module).values()]
+        for name in names:
+            target = known_module(name) if name.startswith("potstill") else None
+            if target and target != module:
+                found.setdefault(target, node.lineno)
+    return found
+
+
+@functools.cache
+def lazy_homes(module):
+    """From each name that a package imports when it is first used to the submodule that holds it."""
+    getter = getattr(importlib.import_module(module), "__getattr__", None)
+    cells = dict(zip(getter.__code__.co_freevars, getter.__closure__, strict=True)) if getter else {}
+    return cells["homes"].cell_contents if "homes" in cells else {}
+
+
+def listed(violations):
+    return "\n" + "\n".join(sorted(violations))
+
+
+def place(module, line):
+    return f"{MODULES[module].relative_to(ROOT)}:{line}"
+
+
+def test_every_room_has_a_layer():
+    rooms = {room_of(module) for module in MODULES}
+    known = set().union(*LAYERS)
+    assert rooms <= known, f"rooms without a layer: {sorted(rooms - known)}"
+
+
+def test_imports_point_downwards():
+    height = {room: i for i, layer in enumerate(LAYERS) for room in layer}
+    violations = [
+        f"{place(module, line)} ({room_of(module)}) imports {target}"
+        for module in MODULES
+        for target, line in imports_of(module).items()
+        if room_of(target) != room_of(module) and height[room_of(target)] >= height[room_of(module)]
+    ]
+    assert not violations, listed(violations)
+
+
+def test_there_are_no_cycles():
+    """Between modules, lazy imports and those for type checkers included.
+
+    A package that offers its submodules' names imports them; the submodules do not import the package.
+    """
+    cycles = find_cycles({module: set(imports_of(module)) for module in MODULES})
+    assert not cycles, listed(" → ".join([*cycle, cycle[0]]) for cycle in cycles)
+
+
+def find_cycles(graph):
+    """One cycle for each strongly connected component of more than one module."""
+    cycles, done = [], set()
+    for start in graph:
+        if start in done:
+            continue
+        path = shortest_cycle(graph, start)
+        if path:
+            cycles.append(path)
+            done.update(path)
+    return cycles
+
+
+def shortest_cycle(graph, start):
+    """The shortest path from ``start`` back to it, breadth first."""
+    paths, seen = [[start]], set()
+    while paths:
+        path = paths.pop(0)
+        for target in sorted(graph[path[-1]]):
+            if target == start:
+                return path
+            if target not in seen:
+                seen.add(target)
+                paths.append([*path, target])
+    return None
+
+
+def test_commands_configs_stay_at_the_edge():
+    configs = {
+        node.name
+        for module in MODULES
+        if room_of(module) == "config"
+        for node in tree_of(module).body
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Config")
+    }
+    assert configs
+    violations = []
+    for module in MODULES:
+        if room_of(module) in EDGE:
+            continue
+        violations += [
+            f"{place(module, line)} imports {target}"
+            for target, line in imports_of(module).items()
+            if room_of(target) == "config"
+        ]
+        for node in ast.walk(tree_of(module)):
+            names = {getattr(node, "id", None), getattr(node, "attr", None)}
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names = set(node.value.replace("`", " ").replace("(", " ").replace(".", " ").split())
+            violations += [f"{place(module, node.lineno)} mentions {name}" for name in configs & names]
+    assert not violations, listed(violations)
+
+
+def test_few_files_lie_at_the_top():
+    top = sorted(path.name for path in SOURCE.iterdir() if path.is_file())
+    assert len(top) <= MAX_TOP, top
+
+
+@pytest.mark.parametrize("package", sorted(m for m, path in MODULES.items() if path.name == "__init__.py"))
+def test_no_lazy_name_is_also_a_module(package):
+    """Importing a submodule sets it as an attribute of the package, and would hide a function of its name."""
+    imported = importlib.import_module(package)
+    submodules = {module.name for module in pkgutil.iter_modules(imported.__path__)}
+    clashes = {name for name in set(lazy_homes(package)) & submodules if lazy_homes(package)[name] != name}
+    clashes |= {name for name, home in lazy_homes(package).items() if name == home}
+    assert not clashes, f"{package}: {sorted(clashes)}"
+
+
+@pytest.mark.parametrize("package", sorted(m for m, path in MODULES.items() if path.name == "__init__.py"))
+def test_public_names_exist(package):
+    imported = importlib.import_module(package)
+    names = getattr(imported, "__all__", [])
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert getattr(imported, name) is not None, f"{package}.{name}"
+    unlisted = set(lazy_homes(package)) - set(names)
+    assert not unlisted, f"{package}: not in __all__: {sorted(unlisted)}"
+
+
+def files_of(folder):
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("folder", ["src", "benchmarks", "examples"])
+def test_files_and_functions_are_short(folder):
+    violations = []
+    for path in files_of(folder):
+        text = path.read_text()
+        where, lines = path.relative_to(ROOT), len(text.splitlines())
+        if lines > MAX_FILE:
+            violations.append(f"{where}: {lines} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = node.end_lineno - node.lineno + 1
+                if length > MAX_FUNCTION:
+                    violations.append(f"{where}:{node.lineno}: {node.name} has {length} lines")
+    assert not violations, listed(violations)
+
+
+@pytest.mark.parametrize("path", files_of("examples"), ids=lambda path: path.stem)
+def test_examples_use_public_names(path):
+    """Names that a package lists in its ``__all__``."""
+    violations = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("potstill"):
+            public = getattr(importlib.import_module(node.module), "__all__", ())
+            violations += [f"{node.module}.{alias.name}" for alias in node.names if alias.name not in public]
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "potstill":
+            violations += [] if node.attr in potstill.__all__ else [f"potstill.{node.attr}"]
+    assert not violations, listed(violations)

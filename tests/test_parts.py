@@ -1,0 +1,274 @@
+"""Parts: from names and fields to objects and back; settings in files and on command lines."""
+
+import dataclasses
+import json
+import shlex
+
+import pytest
+
+from potstill import cli
+from potstill.config import DistillConfig, EvaluateConfig
+from potstill.config.parts import Part, describe_part, part_from_json, resolve_part, split_part_options
+from potstill.config.settings import command_line, read_settings, record_settings
+from potstill.distillation import (
+    OBJECTIVES,
+    SOLVERS,
+    DataCloning,
+    EmpiricalKernelDescent,
+    FeatureRidge,
+    KernelDescent,
+    KernelRidge,
+    PolicyCloning,
+    QGap,
+    Sweep,
+    Unroll,
+)
+from potstill.distillation.objectives.gap import QGapMean
+from potstill.errors import PotstillError
+from potstill.runtime.files import to_json
+from potstill.students import RECIPES, Recipe
+
+
+def absolute(student_actions, batch, teacher):
+    """An objective that is a function."""
+    return abs(student_actions - batch.teacher_actions).sum(-1)
+
+
+@pytest.mark.parametrize(
+    ("words", "rest", "fields"),
+    [
+        ("x --recipe.layers 5", "x", {"recipe": {"layers": "5"}}),
+        ("x --recipe.learning-rate=1e-3 --size 9", "x --size 9", {"recipe": {"learning_rate": "1e-3"}}),
+        ("--solver.random-window --size 9", "--size 9", {"solver": {"random_window": "true"}}),
+        ("--solver.window 20 --recipe.width 64", "", {"solver": {"window": "20"}, "recipe": {"width": "64"}}),
+        ("--recipe.output-gain -2.5 x", "x", {"recipe": {"output_gain": "-2.5"}}),
+        ("--recipe.initialisation he x", "x", {"recipe": {"initialisation": "he"}}),
+        ("--solver.widths 64 128 x", "x", {"solver": {"widths": "64 128"}}),
+        ("--recipe.layers 3 --recipe.layers 5", "", {"recipe": {"layers": "5"}}),
+        ("--unknown.layers 3", "--unknown.layers 3", {}),
+        ("x.npz --out runs/a.b --teacher t.safetensors", "x.npz --out runs/a.b --teacher t.safetensors", {}),
+        ("--solver.window= x", "x", {"solver": {"window": "true"}}),
+        ("", "", {}),
+    ],
+)
+def test_fields_are_taken_out_of_a_command_line(words, rest, fields):
+    assert split_part_options(words.split(), ("recipe", "solver")) == (rest.split(), fields)
+
+
+@pytest.mark.parametrize(
+    ("registry", "part", "wanted"),
+    [
+        (RECIPES, "paper", Recipe()),
+        (RECIPES, Part("paper", {"layers": "5", "optimiser": "adamw"}), Recipe(layers=5, optimiser="adamw")),
+        (RECIPES, Part("paper", {"residual": "yes", "learning_rate": "1"}), Recipe(residual=True, learning_rate=1.0)),
+        (RECIPES, Part("paper", {"layers": 5}), Recipe(layers=5)),
+        (RECIPES, Recipe(layers=7), Recipe(layers=7)),
+        (OBJECTIVES, "q-gap", QGap()),
+        (OBJECTIVES, Part("q-gap", {"weight": "2"}), QGap(weight=2.0)),
+        (OBJECTIVES, Part("q-gap-mean", {"weight": "2"}), QGapMean(weight=2.0)),
+        (OBJECTIVES, absolute, absolute),
+    ],
+)
+def test_names_become_objects(registry, part, wanted):
+    assert resolve_part("part", part, registry) == wanted
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_solvers_are_made_for_their_recipe(name):
+    assert resolve_part("solver", name, SOLVERS, recipe=Recipe()) == SOLVERS[name](Recipe())
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ({"window": "20"}, Unroll(Recipe(), window=20)),
+        ({"window": "none"}, Unroll(Recipe())),
+        ({"window": "20", "random_window": "true"}, Unroll(Recipe(), window=20, random_window=True)),
+        ({"window": 20, "random_window": False}, Unroll(Recipe(), window=20)),
+    ],
+)
+def test_fields_of_solvers(fields, wanted):
+    assert resolve_part("solver", Part("unroll", fields), SOLVERS, recipe=Recipe()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("kind", "registry", "part", "message"),
+    [
+        ("recipe", RECIPES, "papr", "unknown recipe 'papr': did you mean 'paper'"),
+        ("solver", SOLVERS, "unrol", "unknown solver 'unrol': did you mean 'unroll'"),
+        ("recipe", RECIPES, Part("paper", {"layer": "5"}), "unknown field of --recipe paper 'layer': .* 'layers'"),
+        ("recipe", RECIPES, Part("paper", {"learning_rat": "1"}), "'learning-rat': did you mean 'learning-rate'"),
+        ("recipe", RECIPES, Part("paper", {"layers": "many"}), "--recipe.layers many: int is needed"),
+        ("recipe", RECIPES, Part("paper", {"layers": "5.0"}), "--recipe.layers 5.0: int is needed"),
+        ("recipe", RECIPES, Part("paper", {"learning_rate": "fast"}), "--recipe.learning-rate fast: float is needed"),
+        ("recipe", RECIPES, Part("paper", {"residual": "perhaps"}), "--recipe.residual perhaps: bool is needed"),
+        ("recipe", RECIPES, Part("paper", {"optimiser": "adma"}), "did you mean 'adam'"),
+        ("recipe", RECIPES, Part("paper", {"layers": "0"}), "Recipe.layers 0: at least 1 is needed"),
+        ("solver", SOLVERS, Part("unroll", {"window": "x"}), "--solver.window x: int or None is needed"),
+        ("solver", SOLVERS, Part("kernel", {"window": "3"}), "unknown field of --solver kernel 'window'"),
+        ("objective", {"absolute": absolute}, Part("absolute", {"a": "1"}), "objective 'absolute' has no fields"),
+    ],
+)
+def test_what_cannot_be_resolved_gets_one_line(unchecked, kind, registry, part, message):
+    with pytest.raises(PotstillError, match=message) as caught:
+        resolve_part(kind, part, registry, **({"recipe": Recipe()} if kind == "solver" else {}))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "registry", "wanted"),
+    [
+        ("q-gap", OBJECTIVES, "q-gap"),
+        (Part("q-gap", {"weight": "2"}), OBJECTIVES, Part("q-gap", {"weight": 2.0})),
+        (Part("q-gap", {"weight": "5"}), OBJECTIVES, "q-gap"),  # the default
+        (Part("", {"layers": "5"}), RECIPES, Part("", {"layers": 5})),
+        (QGap(), OBJECTIVES, "q-gap"),
+        (QGap(weight=2.0), OBJECTIVES, Part("q-gap", {"weight": 2.0})),
+        (QGapMean(), OBJECTIVES, "q-gap-mean"),
+        (PolicyCloning(), OBJECTIVES, "pbc"),
+        (DataCloning(), OBJECTIVES, "dbc"),
+        (absolute, OBJECTIVES, {"python": f"{__name__}:absolute"}),
+        (absolute, {"mine": absolute}, "mine"),
+        (KernelDescent(Recipe()), SOLVERS, "kernel"),
+        (KernelDescent(initialisation="drawn"), SOLVERS, Part("kernel", {"initialisation": "drawn"})),
+        (Sweep(window=3), SOLVERS, Part("sweep", {"window": 3})),
+        (Recipe(), RECIPES, "paper"),
+        (RECIPES["default"], RECIPES, "default"),
+        (Recipe(layers=5), RECIPES, Part("paper", {"layers": 5})),
+        (dataclasses.replace(RECIPES["default"], layers=5), RECIPES, Part("default", {"layers": 5})),
+    ],
+)
+def test_objects_are_described_by_their_names(part, registry, wanted):
+    assert describe_part("part", part, registry, recipe=None) == wanted
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [
+        KernelDescent(Recipe()),
+        EmpiricalKernelDescent(Recipe(), networks=3),
+        FeatureRidge(Recipe(), trained=2),
+        KernelRidge(Recipe(), penalty=0.1),
+        Unroll(Recipe(), window=4, random_window=True),
+        Sweep(Recipe(), window=4),
+    ],
+    ids=lambda solver: type(solver).__name__,
+)
+def test_objects_survive_their_description(solver):
+    described = part_from_json(
+        json.loads(json.dumps(to_json(as_json(describe_part("solver", solver, SOLVERS, recipe=None)))))
+    )
+    assert resolve_part("solver", described, SOLVERS, recipe=Recipe()) == solver
+
+
+def as_json(described):
+    return described.to_json() if isinstance(described, Part) else described
+
+
+def test_parts_without_a_name_cannot_be_read_back():
+    with pytest.raises(PotstillError, match="mine:absolute was given in Python: only parts with a name can be rerun"):
+        part_from_json({"python": "mine:absolute"})
+
+
+CONFIGS = {
+    "defaults": DistillConfig("x"),
+    "options": DistillConfig("x", size=64, widths=(64, 128), solver="unroll", learn="both", steps=7, teacher="t"),
+    "fields": DistillConfig("x", solver=Part("unroll", {"window": 5, "random_window": True})),
+    "sweep": DistillConfig("x", solver=Part("sweep", {"window": 5})),
+    "drawn": DistillConfig("x", solver=Part("kernel", {"initialisation": "drawn"}), recipe=Part("paper", {"steps": 9})),
+    "objective": DistillConfig("x", objective=Part("q-gap", {"weight": 2.0}), weighting="ranged,density"),
+    "empirical": DistillConfig("x", solver=Part("empirical", {"networks": 3}), budget="60s"),
+    "words": DistillConfig("my data/x y.npz", teacher="it's.pt", download=True, episodes=0),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_settings_survive_a_file(name):
+    stored = json.loads(json.dumps(to_json(record_settings(CONFIGS[name]))))
+    assert read_settings(DistillConfig, stored) == CONFIGS[name]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_settings_survive_a_command_line(name):
+    """The words that stand for a config give that config again, by the parser of the command line."""
+    found = parse(command_line("distill", CONFIGS[name]))
+    assert record_settings(found) == record_settings(CONFIGS[name])
+
+
+def parse(line):
+    """The config that ``potstill distill …`` runs with."""
+    words, fields = split_part_options(shlex.split(line)[1:], cli.PART_REGISTRIES)
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("potstill.commands.distill.distill", found.append)
+        cli.make_app(fields)(words, exit_on_error=False, print_error=False, result_action="return_value")
+    return found[0]
+
+
+def test_command_lines_are_quoted_and_without_defaults():
+    assert command_line("distill", DistillConfig("x")) == "potstill distill x"
+    line = command_line("distill", CONFIGS["words"])
+    assert line == "potstill distill 'my data/x y.npz' --teacher 'it'\"'\"'s.pt' --download --episodes 0"
+    assert command_line("distill", CONFIGS["fields"]) == (
+        "potstill distill x --solver unroll --solver.window 5 --solver.random-window true"
+    )
+    assert command_line("distill", DistillConfig("x", widths=(64, 128), out="a", force=True)) == (
+        "potstill distill x --widths 64 128"
+    )
+    assert command_line("evaluate", EvaluateConfig("x", recipe=Part("", {"layers": "5"}))) == (
+        "potstill evaluate x --recipe.layers 5"
+    )
+
+
+def test_a_solver_object_brings_its_recipe_into_the_record():
+    config = DistillConfig("x", solver=Unroll(Recipe(layers=5), window=3))
+    recorded = record_settings(config)
+    assert recorded["recipe"] == {"name": "paper", "layers": 5}
+    assert (recorded["solver"], recorded["unroll"]["window"]) == ("unroll", 3)
+    again = read_settings(DistillConfig, recorded)
+    assert again.recipe == Part("paper", {"layers": 5})
+    assert again.solver == Part("unroll", {"window": 3})
+
+
+def test_sections_of_solvers_are_those_of_0_1():
+    recorded = record_settings(CONFIGS["drawn"])
+    assert recorded["solver"] == "kernel"
+    sections = {name: recorded[name] for name in ("kernel", "empirical", "ridge", "features", "unroll")}
+    assert sections == {
+        "kernel": {"start": "drawn"},
+        "empirical": {"networks": 1},
+        "ridge": {"penalty": 1e-3},
+        "features": {"networks": 4, "trained": 0, "penalty": 1e-3},
+        "unroll": {"window": None, "random_window": False},
+    }
+
+
+# What config.json of 0.1 holds, apart from options at today's defaults.
+SECTIONS_OF_0_1 = {
+    "kernel": {"start": "zero"},
+    "empirical": {"networks": 1},
+    "ridge": {"penalty": 0.001},
+    "features": {"networks": 4, "trained": 0, "penalty": 0.001},
+    "unroll": {"window": None, "random_window": False},
+}
+
+
+@pytest.mark.parametrize(
+    ("saved", "wanted"),
+    [
+        ({"solver": "kernel"}, "kernel"),
+        ({"solver": "kernel", "kernel": {"start": "drawn"}}, Part("kernel", {"initialisation": "drawn"})),
+        ({"solver": "unroll"}, "unroll"),
+        (
+            {"solver": "unroll", "unroll": {"window": 5, "random_window": True}},
+            Part("unroll", {"window": 5, "random_window": True}),
+        ),
+        ({"solver": "sweep", "unroll": {"window": 5, "random_window": False}}, Part("sweep", {"window": 5})),
+        ({"solver": "kernel", "unroll": {"window": 5, "random_window": False}}, "kernel"),
+        ({"solver": "features", "features": {"networks": 2}}, Part("features", {"networks": 2})),
+    ],
+)
+def test_files_of_0_1_are_read(saved, wanted):
+    stored = {"command": "distill", "dataset": "x", "widths": [64, 128], "recipe": "plain", **SECTIONS_OF_0_1, **saved}
+    config = read_settings(DistillConfig, stored, out="again")
+    assert config == DistillConfig("x", widths=(64, 128), recipe="plain", solver=wanted, out="again")

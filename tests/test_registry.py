@@ -1,0 +1,184 @@
+"""Registries of named parts, parts of other packages among them; and checks of settings."""
+
+import dataclasses
+import sys
+import types
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import potstill
+from potstill.commands.resolve import resolve_objective
+from potstill.config.parts import describe_part
+from potstill.distillation import OBJECTIVES, SOLVERS
+from potstill.errors import PotstillError
+from potstill.runtime import registry
+from potstill.runtime.registry import Registry
+from potstill.runtime.validation import check_choices, check_ranges, check_types, has_type
+
+
+def absolute(student_actions, batch, teacher):
+    """An objective of another package."""
+    return jnp.abs(student_actions - batch.teacher_actions).sum(-1)
+
+
+@pytest.fixture
+def foreign(monkeypatch):
+    """Another package, which registers an objective that works and one that cannot be imported."""
+    package = types.ModuleType("another_package")
+    package.absolute = absolute
+    monkeypatch.setitem(sys.modules, "another_package", package)
+    found = [
+        EntryPoint("absolute", "another_package:absolute", "potstill.objectives"),
+        EntryPoint("broken", "no_such_package:objective", "potstill.objectives"),
+        EntryPoint("lacking", "another_package:no_such_objective", "potstill.objectives"),
+        EntryPoint("pbc", "another_package:absolute", "potstill.objectives"),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: [entry for entry in found if entry.group == group])
+
+
+def test_objectives_of_other_packages_are_found_by_name(foreign):
+    assert "absolute" in OBJECTIVES
+    assert OBJECTIVES["absolute"] is absolute
+    assert resolve_objective("absolute") is absolute
+    assert describe_part("objective", absolute, OBJECTIVES) == "absolute"
+    assert set(OBJECTIVES) >= {"absolute", "q-gap"}
+    assert len(OBJECTIVES) == len(list(OBJECTIVES))
+    assert "absolute" not in SOLVERS
+
+
+def test_distil_takes_them_and_can_be_reproduced(foreign, logs, tmp_path):
+    options = {"size": 6, "steps": 2, "batch": 32, "students": 1, "objective": "absolute"}
+    run = potstill.distill(logs[0], teacher=logs[1], out=tmp_path / "run", **options)
+    assert potstill.load(run).metadata["objective"] == run.config["objective"] == "absolute"
+    again = potstill.reproduce(run, out=tmp_path / "again")
+    assert (again / "distillate.safetensors").read_bytes() == (run / "distillate.safetensors").read_bytes()
+
+
+def test_a_broken_part_of_another_package(foreign):
+    for name, value in (("broken", "no_such_package:objective"), ("lacking", "another_package:no_such_objective")):
+        with pytest.raises(
+            PotstillError, match=f"objective '{name}', registered as {value}, cannot be loaded"
+        ) as error:
+            OBJECTIVES[name]
+        assert "\n" not in str(error.value)
+
+
+def test_a_broken_part_does_not_stop_the_others(foreign):
+    """Describing an object looks through the registry; what cannot be imported is not it."""
+    assert describe_part("objective", absolute, OBJECTIVES) == "absolute"
+    assert describe_part("objective", lambda *x: x, OBJECTIVES).keys() == {"python"}
+
+
+def test_names_of_ones_own_come_first(foreign):
+    """Another package cannot replace a part under a name that potstill uses."""
+    assert OBJECTIVES["pbc"].__name__ == "PolicyCloning"
+
+
+def test_unknown_names_and_absent_groups():
+    with pytest.raises(PotstillError, match="unknown objective 'avpbc': did you mean 'av-pbc'"):
+        OBJECTIVES["avpbc"]
+    empty = Registry("thing", "potstill.no_such_group", {})
+    assert (len(empty), list(empty), "x" in empty, 3 in empty) == (0, [], False, False)
+    with pytest.raises(PotstillError, match="unknown thing 'x'"):
+        empty["x"]
+
+
+def test_listing_names_imports_nothing():
+    lazy = Registry("thing", "potstill.no_such_group", {"one": "no_such_module:one"})
+    assert list(lazy) == ["one"]
+    assert "one" in lazy
+    with pytest.raises(ModuleNotFoundError):
+        lazy["one"]
+
+
+@pytest.mark.parametrize("parts", [OBJECTIVES, SOLVERS], ids=["objectives", "solvers"])
+def test_every_part_has_what_its_registry_promises(parts):
+    for name in parts:
+        part = parts[name]
+        assert part.__doc__, name
+        if isinstance(part, type):
+            assert dataclasses.is_dataclass(part), name
+            assert part.__dataclass_params__.frozen, name
+            part()  # all of its fields have defaults
+
+
+@dataclasses.dataclass
+class Settings:
+    count: int = 1
+    rate: float = 0.5
+    flag: bool = False
+    word: str = "x"
+    choice: Literal["one", "two"] = "one"
+    window: int | None = None
+    widths: tuple[int, ...] = ()
+    path: Path | str = "x"
+
+
+@dataclasses.dataclass
+class Command(Settings):
+    is_command: ClassVar[bool] = True
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"count": np.int32(3)},
+        {"rate": 1},
+        {"rate": np.float32(0.5)},
+        {"window": 3},
+        {"widths": (1, 2)},
+        {"widths": [1, 2]},
+        {"path": Path("x")},
+    ],
+    ids=str,
+)
+def test_values_of_the_right_type(fields):
+    check_types(Settings(**fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"count": "3"}, r"Settings\.count is '3' \(str\): int is needed"),
+        ({"count": 3.0}, r"Settings\.count is 3\.0 \(float\): int is needed"),
+        ({"count": True}, r"Settings\.count is True \(bool\): int is needed"),
+        ({"count": None}, r"Settings\.count is None \(NoneType\): int is needed"),
+        ({"rate": "x"}, r"Settings\.rate is 'x' \(str\): float is needed"),
+        ({"flag": 1}, r"Settings\.flag is 1 \(int\): bool is needed"),
+        ({"word": 1}, r"Settings\.word is 1 \(int\): str is needed"),
+        ({"choice": 1}, r"Settings\.choice is 1 \(int\): one or two is needed"),
+        ({"window": "x"}, r"Settings\.window is 'x' \(str\): int or None is needed"),
+        ({"widths": 3}, r"Settings\.widths is 3 \(int\): tuple of int is needed"),
+        ({"widths": (1, "x")}, r"Settings\.widths is \(1, 'x'\) \(tuple\): tuple of int is needed"),
+        ({"path": 3}, r"Settings\.path is 3 \(int\): Path or str is needed"),
+    ],
+    ids=str,
+)
+def test_values_of_the_wrong_type_get_one_line(fields, message):
+    with pytest.raises(PotstillError, match=message) as caught:
+        check_types(Settings(**fields))
+    assert "\n" not in str(caught.value)
+    check_types(Settings(**fields), skip=tuple(fields))
+
+
+def test_options_of_commands_are_called_as_they_are_typed():
+    with pytest.raises(PotstillError, match=r"--count is 'x' \(str\): int is needed"):
+        check_types(Command(count="x"))
+    with pytest.raises(PotstillError, match="unknown --choice 'tow': did you mean 'two'"):
+        check_choices(Command(choice="tow"))
+    with pytest.raises(PotstillError, match="--count 0: at least 1 is needed"):
+        check_ranges(Command(count=0), count=1)
+    with pytest.raises(PotstillError, match=r"Settings\.rate nan: at least 0 is needed"):
+        check_ranges(Settings(rate=float("nan")), rate=0)
+    check_ranges(Settings(), window=3)  # None: not given
+
+
+def test_types_that_are_not_checked():
+    assert has_type(lambda: 0, "anything")
+    assert has_type(None, None)
+    assert not has_type(3, None)

@@ -1,0 +1,145 @@
+"""How many outer steps there are, and how fast the pairs move at each."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import potstill
+from potstill.config import DistillConfig
+from potstill.distillation import (
+    KernelDescent,
+    PolicyCloning,
+    Schedule,
+    build_state_table,
+    initial_pairs,
+    optimise_pairs,
+)
+from potstill.distillation.schedule import LEAST_RATE, MAX_STEPS, OBSERVE_EVERY, RATE_FACTOR
+from potstill.errors import PotstillError
+from potstill.students import Pairs
+
+PAIRS = Pairs(jnp.zeros((2, 1)), jnp.zeros((2, 1)))
+FALLS = int(np.ceil(np.log(LEAST_RATE) / np.log(RATE_FACTOR)))  # observations without a gain until the loop ends
+
+
+def walk(schedule: Schedule) -> list[float]:
+    """The rates of all steps."""
+    schedule.observe(0, PAIRS)
+    rates = []
+    while schedule.continues(len(rates) + 1):
+        rates.append(schedule.rate_at(len(rates) + 1))
+        schedule.observe(len(rates), PAIRS)
+    return rates
+
+
+def test_a_given_number_falls_along_a_cosine():
+    np.testing.assert_allclose(
+        walk(Schedule(4)), [1.0, 0.5 + 0.25 * np.sqrt(2), 0.5, 0.5 - 0.25 * np.sqrt(2)], rtol=1e-6
+    )
+    assert walk(Schedule(3, decays=False)) == [1.0, 1.0, 1.0]
+    assert walk(Schedule(0)) == []
+
+
+def test_the_rate_stays_while_the_loss_falls_and_the_loop_ends_when_it_stands():
+    losses = iter([1.0, 0.9, 0.8, *[0.8] * 50])
+    schedule = Schedule(None, lambda _: next(losses))
+    rates = walk(schedule)
+    assert len(rates) == (2 + FALLS) * OBSERVE_EVERY
+    assert rates[: 3 * OBSERVE_EVERY] == [1.0] * (3 * OBSERVE_EVERY)
+    np.testing.assert_allclose(rates[3 * OBSERVE_EVERY], RATE_FACTOR)
+    assert min(rates) >= LEAST_RATE
+    assert list(schedule.losses) == list(range(0, len(rates) + 1, OBSERVE_EVERY))
+    assert schedule.summarise(len(rates))["how"] == "settled"
+
+
+def test_a_loss_that_always_falls_ends_at_the_largest_number():
+    losses = iter(0.98 ** np.arange(1000))
+    schedule = Schedule(None, lambda _: next(losses))
+    assert walk(schedule) == [1.0] * MAX_STEPS
+    assert schedule.summarise(MAX_STEPS)["how"] == "most"
+
+
+def test_a_rise_is_no_gain_later():
+    """What counts is the least loss so far: climbing back to it gains nothing."""
+    losses = iter([1.0, 2.0, 1.5, 1.2, 1.0, *[1.0] * 50])
+    assert len(walk(Schedule(None, lambda _: next(losses)))) == FALLS * OBSERVE_EVERY
+
+
+def test_to_find_the_number_a_loss_is_needed(data, teacher):
+    table = build_state_table(data, teacher)
+    pairs = initial_pairs(table, 4, rng=np.random.default_rng(0))
+    parts = {"objective": PolicyCloning(), "solver": KernelDescent(), "schedule": Schedule(None)}
+    with pytest.raises(ValueError, match="a held-out loss is needed"):
+        next(optimise_pairs(pairs, table, teacher, **parts, key=jax.random.key(0)))
+
+
+@pytest.mark.parametrize(("seconds", "least", "most"), [(0.0, 0, 0), (0.5, 5, 45), (2.5, 100, 150)])
+def test_a_budget_gives_the_number_that_fits(seconds, least, most):
+    schedule = Schedule(None, lambda _: 1.0, budget=seconds)
+    schedule.fit_budget(lambda: time.sleep(0.01))
+    assert least <= schedule.steps <= most
+    assert schedule.summarise(schedule.steps)["how"] == "budget"
+
+
+def test_with_time_enough_the_number_is_found():
+    schedule = Schedule(None, lambda _: 1.0, budget=60.0)
+    schedule.fit_budget(lambda: time.sleep(0.001))
+    assert len(walk(schedule)) == FALLS * OBSERVE_EVERY
+    assert "of the 60" in schedule.summarise(1)["in words"]
+
+
+def test_a_budget_never_adds_to_planned_steps():
+    schedule = Schedule(150, budget=3600.0)
+    schedule.fit_budget(lambda: None)
+    assert schedule.steps == 150
+    assert DistillConfig("x", average=0.5, budget="1h").given_steps == 150
+    assert DistillConfig("x", budget="1h").given_steps is None
+
+
+def test_without_a_budget_no_step_is_timed():
+    schedule = Schedule(3)
+    schedule.fit_budget(lambda: pytest.fail("a step was taken"))
+    assert schedule.steps == 3
+
+
+@pytest.mark.parametrize("budget", ["soon", "-3s", "0s", "nan", "60 s m", "1e400", ""])
+def test_no_time_to_speak_of(budget):
+    with pytest.raises(PotstillError, match="a time above 0 is needed, such as 60s"):
+        DistillConfig("x", budget=budget)
+
+
+@pytest.mark.parametrize("more", [{"steps": 10}, {"polish": 3}])
+def test_a_budget_sets_the_steps_alone(more):
+    with pytest.raises(PotstillError, match="so --steps and --polish cannot be given with it"):
+        DistillConfig("x", budget="60s", **more)
+
+
+@pytest.mark.parametrize("options", [{}, {"budget": "90s"}], ids=["found", "budget"])
+def test_distil_says_what_it_did_and_can_be_reproduced(logs, tmp_path, capsys, options):
+    data, teacher = logs
+    common = {"teacher": teacher, "size": 6, "batch": 32, "students": 2, "curve_points": 2, "episodes": 0}
+    run = potstill.distill(data, out=tmp_path / "run", recipe="plain", **common, **options)
+    result = json.loads((run / "result.json").read_text())
+    summary = result["pace"]
+    assert summary["how"] in ("settled", "most")
+    assert f"{summary['steps']:,} outer steps in" in capsys.readouterr().out
+    assert potstill.load(run).metadata["steps"] == summary["steps"] == result["curve"][-1]["step"]
+    assert "budget" not in potstill.load(run).metadata["command"]
+    assert json.loads((potstill.reproduce(run, out=tmp_path / "again") / "reproduced.json").read_text())["same"]
+
+
+def test_a_short_budget_is_kept_and_reproduced_by_its_steps(logs, tmp_path, monkeypatch):
+    monkeypatch.setattr("potstill.distillation.schedule.ROOM", 1000)  # short on any machine
+    data, teacher = logs
+    common = {"teacher": teacher, "size": 6, "batch": 32, "students": 2, "episodes": 0, "solver": "unroll"}
+    run = potstill.distill(data, out=tmp_path / "run", budget="4s", recipe="default", **common)
+    summary = json.loads((run / "result.json").read_text())["pace"]
+    assert summary["how"] == "budget"
+    assert f"--steps {summary['steps']}" in potstill.load(run).metadata["command"]
+    assert json.loads((potstill.reproduce(run, out=tmp_path / "again") / "reproduced.json").read_text())["same"]

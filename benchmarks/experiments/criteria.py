@@ -49,12 +49,14 @@ def trained(algorithm: Algorithm, data: Transitions, training: Training, policie
     return found
 
 
-def estimates(data: Transitions, training: Training, policies: list[NetworkTeacher], updates: int) -> Record:
+def estimates(
+    data: Transitions, training: Training, policies: list[NetworkTeacher], updates: int, horizons: tuple[float, ...]
+) -> Record:
     """Every criterion's estimates of the policies, by "horizon, pessimism, states that it is read at"."""
     table = load_with_returns(data, training.discount)
     places = {"starts": held_out_starts(data), "states": held_out_states(data)[:STATES]}
     found: dict[str, list[float]] = {}
-    for horizon in HORIZONS:
+    for horizon in horizons:
         longer = dataclasses.replace(training, discount=1.0 - (1.0 - training.discount) / horizon)
         for pessimism in PENALTIES:
             fit = Evaluator(table, data, longer, places["starts"], pessimism * float(table.rewards.std()))
@@ -77,7 +79,9 @@ def measure(cell: Cell, place: Place) -> Record:
     return {
         "updates": [training.evaluate_every * (k + 1) for k in range(len(policies))],
         "returns": [float(normalised_return(np.asarray(each), data.env_id).mean()) for each in returns],
-        "criteria": estimates(data, training, policies, 2 if place.toy else FITTED_UPDATES),
+        "criteria": estimates(
+            data, training, policies, *((2, HORIZONS[:1]) if place.toy else (FITTED_UPDATES, HORIZONS))
+        ),
     }
 
 

@@ -67,11 +67,11 @@ def gradient(what: str, by: str, size: int, rows: int) -> Call:
 
 
 def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
-    """Both gradients, by both ways."""
+    """Both gradients, by both ways; at toy size one of them."""
     size, rows = (4, 8) if place.toy else (int(cell["pairs"]), ROWS)
     return {
         f"{what}, {by}": lambda what=what, by=by: gradient(what, by, size, rows)  # type: ignore[misc]
-        for what in ("descent", "whole")
+        for what in ("descent", "whole")[: 1 if place.toy else 2]
         for by in ("own", "jax")
     }
 

@@ -15,7 +15,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -98,15 +99,11 @@ class Comparison:
         available = sorted(os.sched_getaffinity(0))
         if cores > len(available):
             raise SystemExit(f"{cell}: {cores} cores are needed, this process may use {len(available)}")
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.speed.harness", self.module, json.dumps(task)],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-            preexec_fn=lambda: os.sched_setaffinity(0, set(available[-cores:])),
-            env={**os.environ, **HUGE_PAGES},
-        )
+        words = [sys.executable, "-m", "benchmarks.speed.harness", self.module, json.dumps(task)]
+        with on_cores(available[-cores:]):  # a new process inherits them
+            done = subprocess.run(
+                words, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, **HUGE_PAGES}
+            )
         if done.returncode:
             raise SystemExit(f"{cell}: {', '.join(names)} failed:\n{done.stderr}")
         found: dict[str, Record] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -124,6 +121,17 @@ class Comparison:
                 own["processor"] / max(base["processor"], 1e-9) for own, base in pairs
             )
         return found
+
+
+@contextmanager
+def on_cores(cores: Iterable[int]) -> Iterator[None]:
+    """Let the present thread, and the processes that it starts, use these cores only."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(cores))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def one_round(entry: Record, index: int | None) -> Record:

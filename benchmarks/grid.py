@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.files import BUNDLED, Place
-from potstill.runtime.run_folder import to_json, write_atomically
+from potstill.runtime.files import to_json, write_atomically
 
 Axis = str | int | float
 Record = dict[str, Any]

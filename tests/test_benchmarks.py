@@ -21,7 +21,7 @@ from benchmarks.speed.harness import Comparison
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.networks.policy import Policy
-from potstill.runtime.run_folder import read_json
+from potstill.runtime.files import read_json
 from potstill.students import training as clone
 from potstill.students.recipe import RECIPES
 from potstill.students.training import Pairs
@@ -127,10 +127,11 @@ def test_pytorch_and_ours_are_the_same_mathematics(x64):
     from benchmarks.speed.exact_step import FULL, inputs_of, torch_outer
 
     states, actions, queries, targets = (x.astype(np.float64) for x in inputs_of(FULL))
-    start = clone.start(jax.random.key(0), states.shape[1], actions.shape[1], RECIPES["paper"])
+    start = clone.initialise_network(jax.random.key(0), states.shape[1], actions.shape[1], RECIPES["paper"])
 
     def outer(pairs):
-        trained = clone.descend(clone.begin(start, RECIPES["paper"]), None, pairs, RECIPES["paper"], 100).params
+        untrained = clone.initialise_training(start, RECIPES["paper"])
+        trained = clone.train_steps(untrained, None, pairs, RECIPES["paper"], 100).params
         return jnp.sum((clone.mean_actions(trained, jnp.asarray(queries), 3) - targets) ** 2, -1).mean()
 
     value, gradient = jax.value_and_grad(outer)(Pairs(jnp.asarray(states), jnp.asarray(actions)))

@@ -59,9 +59,8 @@ def played(students: Students, env_id: str, episodes: int, seed: int) -> Record:
 def random_pairs(pairs: Pairs, size: int, like: Policy, students: int) -> Students:
     """The plain recipe's students on random pairs; the smaller sets are parts of the larger ones."""
     order = np.random.default_rng(0).permutation(len(pairs.states))[:size]
-    states, actions = (np.asarray(column)[order] for column in pairs[:2])
-    seeds = list(range(students))
-    return train_students(states, actions, seeds, RECIPES["plain"], like.normaliser, like.action_bounds)
+    chosen = Pairs(pairs.states[order], pairs.actions[order])
+    return train_students(chosen, range(students), RECIPES["plain"], like.normaliser, like.action_bounds)
 
 
 def noisy(policy: Policy, std: float, seed: int = 0) -> Act:

@@ -7,10 +7,8 @@ that they differ in what their name says.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-import potstill
 from benchmarks.experiments.distilling import distil, played, summary
 from benchmarks.files import BUNDLED, Place, teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, product
@@ -26,11 +24,6 @@ UNROLL: Options = {**COMMON, **AV_PBC, "solver": "unroll", "recipe": "paper", "s
     "learning_rate": 0.03
 }
 PAPER: Options = {**UNROLL, "optimiser": "sgd", "learning_rate": 0.1, "initial_actions": "data"}
-
-
-def plain(**changes: Any) -> potstill.Recipe:
-    """The plain recipe with some fields changed."""
-    return dataclasses.replace(potstill.RECIPES["plain"], **changes)
 
 
 # The variants of the main table, and those that other pages show.
@@ -49,9 +42,9 @@ MAIN: dict[str, Options] = {
     "q-gap, initial actions from the data": {**KERNEL, "initial_actions": "data"},
     "q-gap, sgd outside": {**KERNEL, "optimiser": "sgd"},
     "q-gap, kernel for the paper recipe": {**KERNEL, "recipe": "paper"},
-    "q-gap, students start at zero": {**KERNEL, "recipe": plain(start="antisymmetric")},
-    "q-gap, students take 300 steps": {**KERNEL, "recipe": plain(steps=300)},
-    "q-gap, students 512 wide": {**KERNEL, "recipe": plain(width=512)},
+    "q-gap, students start at zero": {**KERNEL, "student": {"initialisation": "antisymmetric"}},
+    "q-gap, students take 300 steps": {**KERNEL, "student": {"steps": 300}},
+    "q-gap, students 512 wide": {**KERNEL, "student": {"width": 512}},
     "wide students, q-gap": WIDE,
     "wide students, pbc": {**WIDE, "objective": "pbc"},
     "wide students, av-pbc ranged": {**WIDE, **AV_PBC},

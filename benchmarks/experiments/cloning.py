@@ -25,7 +25,7 @@ from potstill.evaluation.statistics import summarise
 from potstill.networks.policy import Policy
 from potstill.students.ensemble import Students
 from potstill.students.recipe import RECIPES, Recipe
-from potstill.students.training import Pairs, bc_loss, start
+from potstill.students.training import Pairs, bc_loss, initialise_network
 
 UPDATES, BATCH, LEARNING_RATE = 20_000, 256, 1e-3
 CLONES, EPISODES, EPISODE_SEED = 3, 20, 50
@@ -45,7 +45,7 @@ def clone(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe, updates: int, batch: 
     """
     key, drawn = jax.random.split(key)
     rule = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, updates) if decay else LEARNING_RATE)
-    params = start(key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
+    params = initialise_network(key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
 
     def body(carry: Any, key: PRNGKeyArray) -> tuple[Any, None]:
         params, optimiser = carry

@@ -16,51 +16,47 @@ import potstill
 from benchmarks.experiments.teachers import options
 from benchmarks.files import BUNDLED, Place
 from benchmarks.grid import Cell, Experiment, Record
-from potstill.config import TeachConfig
 from potstill.data.transitions import Transitions
-from potstill.environments.registry import normalised
+from potstill.environments.references import normalised_return
 from potstill.evaluation.scores import policy_returns
 from potstill.networks.mlp import apply_critics
-from potstill.teachers import rows
-from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.evaluation.fqe import CAUTION, Evaluator, held_out_starts, held_out_states
-from potstill.teachers.registry import algorithm_named
-from potstill.teachers.training import Learner, teacher_of
+from potstill.teachers import ALGORITHMS, Algorithm, Learner, NetworkTeacher, Training
+from potstill.teachers.evaluation.fqe import PESSIMISM, Evaluator, held_out_starts, held_out_states
+from potstill.teachers.rows import load_with_returns
 
 EVERY = {"rebrac": 6_000, "iql": 9_000}  # updates between two policies
 POLICIES, EPISODES, STATES = 10, 10, 4096
 FITTED_UPDATES = 2_000  # for each policy; ten times as many for the first
-HORIZONS, PESSIMISM, READ_AT = (1.0, 3.0), (0.0, CAUTION), ("starts", "states")
+HORIZONS, PENALTIES = (1.0, 3.0), (0.0, PESSIMISM)
 
 
-def settings(cell: Cell, place: Place) -> TeachConfig:
-    """The settings of the training."""
-    chosen = {**options(cell.method, cell.file), "updates": 200_000, "patience": None}
-    every: dict[str, Any] = {"evaluate_every": EVERY[cell.method]}
+def settings(cell: Cell, place: Place) -> tuple[Algorithm, Training]:
+    """The algorithm and the settings of the training."""
+    algorithm = ALGORITHMS[cell.method](**options(cell.method, cell.file).get("algorithm_fields", {}))
     if place.toy:
-        every = {"evaluate_every": 20, "batch": 16}
-    return TeachConfig(place.dataset(cell.file), seed=cell.seed, **chosen, **every)
+        return algorithm, Training(updates=200_000, evaluate_every=20, batch=16, seed=cell.seed)
+    return algorithm, Training(updates=200_000, evaluate_every=EVERY[cell.method], seed=cell.seed)
 
 
-def trained(config: TeachConfig, data: Transitions, policies: int) -> list[NetworkTeacher]:
+def trained(algorithm: Algorithm, data: Transitions, training: Training, policies: int) -> list[NetworkTeacher]:
     """The policies after each ``evaluate_every`` updates."""
-    learner = Learner(algorithm_named(config.algorithm), data, config)
+    learner = Learner(algorithm, data, training)
     found: list[NetworkTeacher] = []
     while len(found) < policies:
         learner.advance()
-        if learner.done % config.evaluate_every == 0:
-            found.append(teacher_of(learner.algorithm, learner.state, learner.data, learner.config, {}))
+        if learner.done % training.evaluate_every == 0:
+            found.append(learner.teacher())
     return found
 
 
-def estimates(data: Transitions, config: TeachConfig, policies: list[NetworkTeacher], updates: int) -> Record:
+def estimates(data: Transitions, training: Training, policies: list[NetworkTeacher], updates: int) -> Record:
     """Every criterion's estimates of the policies, by "horizon, pessimism, states that it is read at"."""
-    table = rows.prepare(data, config.discount)
+    table = load_with_returns(data, training.discount)
     places = {"starts": held_out_starts(data), "states": held_out_states(data)[:STATES]}
     found: dict[str, list[float]] = {}
     for horizon in HORIZONS:
-        longer = dataclasses.replace(config, discount=1.0 - (1.0 - config.discount) / horizon)
-        for pessimism in PESSIMISM:
+        longer = dataclasses.replace(training, discount=1.0 - (1.0 - training.discount) / horizon)
+        for pessimism in PENALTIES:
             fit = Evaluator(table, data, longer, places["starts"], pessimism * float(table.rewards.std()))
             for teacher in policies:
                 fit(teacher, updates)
@@ -73,15 +69,15 @@ def estimates(data: Transitions, config: TeachConfig, policies: list[NetworkTeac
 
 def measure(cell: Cell, place: Place) -> Record:
     """Returns of the policies of a training, and what each criterion estimates."""
-    config, data = settings(cell, place), potstill.load_dataset(place.dataset(cell.file))
-    policies = trained(config, data, 2 if place.toy else POLICIES)
+    (algorithm, training), data = settings(cell, place), potstill.load_dataset(place.dataset(cell.file))
+    policies = trained(algorithm, data, training, 2 if place.toy else POLICIES)
     episodes = 1 if place.toy else EPISODES
     assert data.env_id is not None
     returns = [policy_returns(teacher.policy, data.env_id, episodes, seed=0) for teacher in policies]
     return {
-        "updates": [config.evaluate_every * (k + 1) for k in range(len(policies))],
-        "returns": [float(normalised(np.asarray(each), data.env_id).mean()) for each in returns],
-        "criteria": estimates(data, config, policies, 2 if place.toy else FITTED_UPDATES),
+        "updates": [training.evaluate_every * (k + 1) for k in range(len(policies))],
+        "returns": [float(normalised_return(np.asarray(each), data.env_id).mean()) for each in returns],
+        "criteria": estimates(data, training, policies, 2 if place.toy else FITTED_UPDATES),
     }
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import potstill
+from benchmarks.experiments.parts import distill_options
 from benchmarks.files import Place
 from benchmarks.grid import Cell, Record
-from potstill.runtime.run_folder import read_json
+from potstill.runtime.files import read_json
 
 # Options of `potstill distill` at toy size; `--toy` puts them in place of an experiment's own.
 TOY: dict[str, Any] = {
-    "recipe": "paper",
     "size": 8,
     "steps": 2,
     "batch": 16,
@@ -30,12 +30,12 @@ def distil(
 
     Args:
         cell: names the file, its teacher and the seed.
-        options: options of the command.
+        options: as :func:`~benchmarks.experiments.parts.distill_options` takes them.
         place: where the data are; at toy size :data:`TOY` replaces budgets.
         dataset: in place of the cell's file.
         teacher: the file whose teacher it is, in place of the cell's.
     """
-    chosen = {**options, **TOY} if place.toy else dict(options)
+    chosen = distill_options({**options, **TOY}, toy=True) if place.toy else distill_options(options)
     data, weights = dataset or place.dataset(cell.file), place.teacher(teacher or cell.file)
     run = potstill.distill(
         data,

@@ -17,9 +17,9 @@ import numpy as np
 import potstill
 from benchmarks.files import BUNDLED, BUNDLED_NAME, Place
 from benchmarks.grid import Cell, Experiment, Record
-from potstill.distillation.solvers import make_solver
+from potstill.distillation import KernelDescent
 from potstill.distillation.solvers.empirical import empirical_kernel
-from potstill.distillation.solvers.kernel import start_variance, tangent_kernel
+from potstill.distillation.solvers.kernel_descent import initialisation_variance, tangent_kernel
 from potstill.students import training
 from potstill.students.recipe import RECIPES, Recipe
 from potstill.students.training import Pairs
@@ -29,10 +29,10 @@ STUDENTS = {64: 16, 128: 12, 256: 8, 512: 5}  # by width
 PLAIN = RECIPES["plain"]
 SCHEMES: dict[str, dict[str, Any]] = {
     "orthogonal": {},
-    "antisymmetric": {"start": "antisymmetric"},
-    "antisymmetric, gain 4": {"start": "antisymmetric", "output_gain": 4.0},
-    "he, gain 0.1": {"start": "he", "output_gain": 0.1},
-    "torch": {"start": "torch"},
+    "antisymmetric": {"initialisation": "antisymmetric"},
+    "antisymmetric, gain 4": {"initialisation": "antisymmetric", "output_gain": 4.0},
+    "he, gain 0.1": {"initialisation": "he", "output_gain": 0.1},
+    "torch": {"initialisation": "torch"},
     "residual": {"residual": True},
 }
 MEASURED = ("learning_rate", "kernel_error", "students", "bias", "variance", "start_variance")
@@ -60,7 +60,7 @@ def kernel_error(recipe: Recipe, states: jax.Array, networks: int) -> float:
 
     @jax.jit
     def distances(keys: jax.Array) -> jax.Array:
-        params = lambda key: training.start(key, states.shape[-1], size, recipe)  # noqa: E731
+        params = lambda key: training.initialise_network(key, states.shape[-1], size, recipe)  # noqa: E731
         return jax.lax.map(lambda key: jnp.linalg.norm(empirical_kernel(params(key), states) - limit), keys)
 
     return float(distances(jax.random.split(jax.random.key(2), networks)).mean() / jnp.linalg.norm(limit))
@@ -74,12 +74,12 @@ def measure(cell: Cell, place: Place) -> Record:
     recipe = dataclasses.replace(PLAIN, width=width, **SCHEMES[cell.method])
     diagonal = [float(jnp.diag(tangent_kernel(pairs.states, pairs.states, r)).mean()) for r in (PLAIN, recipe)]
     recipe = dataclasses.replace(recipe, learning_rate=PLAIN.learning_rate * diagonal[0] / diagonal[1])
-    trained = training.train_students(jax.random.split(jax.random.key(1), students), pairs, recipe)
+    trained = training.train_networks(jax.random.split(jax.random.key(1), students), pairs, recipe)
     actions = jax.vmap(lambda params: training.mean_actions(params, states, 3))(trained)
     mean = actions.mean(axis=0)
     variance = squared(actions - mean) * students / (students - 1)
-    predicted = jax.jit(make_solver("kernel", recipe))(pairs, states, jax.random.key(0))
-    drawn = jax.jit(lambda key: start_variance(pairs, states, key, recipe=recipe, starts=DRAWS))
+    predicted = jax.jit(KernelDescent(recipe))(pairs, states, jax.random.key(0))
+    drawn = jax.jit(lambda key: initialisation_variance(pairs, states, key, recipe=recipe, networks=DRAWS))
     return {
         "learning_rate": recipe.learning_rate,
         "kernel_error": kernel_error(recipe, states[:32], networks),

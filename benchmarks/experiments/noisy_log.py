@@ -12,8 +12,8 @@ import numpy as np
 
 from potstill.data.mapped import write_mapped
 from potstill.data.transitions import COLUMNS, Transitions
-from potstill.environments.registry import time_limit
-from potstill.environments.rollouts.play import make_stepper
+from potstill.environments.making import time_limit
+from potstill.environments.rollouts.playing import make_stepper
 from potstill.networks.policy import Policy
 
 MOST_NOISE, LANES = 0.6, 256

@@ -1,34 +1,57 @@
-"""The few places where experiments reach past potstill's commands: settings of single parts, and one estimate."""
+"""Parts of potstill as objects, from the plain values that experiments declare; and one estimate."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from potstill.config import KernelConfig, RebracConfig, TeachConfig
+import potstill
+from potstill.config import TeachConfig
 from potstill.config.settings import command_line
-from potstill.data.transitions import Transitions
-from potstill.teachers import rows
-from potstill.teachers.base import Teacher
-from potstill.teachers.evaluation.selection import worth
+from potstill.distillation import SOLVERS
+from potstill.teachers import ALGORITHMS, Teacher, Training
+from potstill.teachers.evaluation.selection import pessimistic_value
+from potstill.teachers.rows import load_with_returns
+
+Options = dict[str, Any]
+TOY_RECIPE = potstill.Recipe(steps=3, width=8, momentum=0.9)
 
 
-def kernel_settings(start: Literal["zero", "drawn"]) -> dict[str, Any]:
-    """Options of ``potstill.distill``: kernel descent without the variance of the initialisation, or with it."""
-    return {"kernel": KernelConfig(start=start)}
+def distill_options(declared: Mapping[str, Any], toy: bool = False) -> Options:
+    """Options of ``potstill.distill``: ``student`` changes fields of the recipe, ``solver_fields`` those of the solver.
+
+    >>> distill_options({"recipe": "plain", "student": {"width": 512}, "steps": 150})["recipe"].width
+    512
+    """
+    options = dict(declared)
+    student, fields = options.pop("student", {}), options.pop("solver_fields", {})
+    if toy:
+        options["recipe"] = TOY_RECIPE
+    elif student:
+        options["recipe"] = dataclasses.replace(potstill.RECIPES[options["recipe"]], **student)
+    if fields:  # a solver given as an object has its own recipe
+        recipe = options.pop("recipe", "default")
+        recipe = potstill.RECIPES[recipe] if isinstance(recipe, str) else recipe
+        options["solver"] = SOLVERS[options.get("solver", "kernel")](recipe, **fields)
+    return options
 
 
-def rebrac(actor_penalty: float, critic_penalty: float) -> dict[str, Any]:
-    """Options of ``potstill.teach``: ReBRAC with these penalties."""
-    return {"algorithm": "rebrac", "rebrac": RebracConfig(actor_penalty=actor_penalty, critic_penalty=critic_penalty)}
+def teach_options(declared: Mapping[str, Any]) -> Options:
+    """Options of ``potstill.teach``: ``algorithm_fields`` changes fields of the algorithm."""
+    options = dict(declared)
+    if fields := options.pop("algorithm_fields", {}):
+        options["algorithm"] = ALGORITHMS[options["algorithm"]](**fields)
+    return options
 
 
-def pessimistic_estimate(teacher: Teacher, data: Transitions, options: dict[str, Any]) -> float:
-    """A teacher's pessimistic FQE estimate by a fresh fit, with the options of the training."""
-    config = TeachConfig(data.name, **options)
-    return float(worth(teacher, rows.prepare(data, config.discount), data, config))
+def pessimistic_estimate(teacher: Teacher, data: potstill.Transitions, seed: int) -> float:
+    """A teacher's pessimistic FQE estimate by a fresh fit, with the default settings of a training."""
+    training = Training(seed=seed)
+    return float(pessimistic_value(teacher, load_with_returns(data, training.discount), data, training))
 
 
-def teach_command(dataset: Path | str, options: dict[str, Any]) -> str:
+def teach_command(dataset: Path | str, options: Mapping[str, Any]) -> str:
     """The command that stands for ``potstill.teach(dataset, **options)``."""
     return command_line("teach", TeachConfig(dataset, **options))

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.experiments.choices import COMMON, plain
+from benchmarks.experiments.choices import COMMON
 from benchmarks.experiments.distilling import distil, played
-from benchmarks.experiments.parts import kernel_settings
 from benchmarks.files import BUNDLED, Place, teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, product
 
@@ -19,10 +18,10 @@ PLAYED: Options = {"students": 8, "episodes": 3, "curve_points": 1}
 FEW: Options = {"steps": 60, "batch": 512}  # for a solver whose steps are expensive
 VARIANTS: dict[str, Options] = {
     "kernel": {},
-    "lazy students": {"recipe": plain(start="antisymmetric", output_gain=2.0, learning_rate=0.03)},
+    "lazy students": {"student": {"initialisation": "antisymmetric", "output_gain": 2.0, "learning_rate": 0.03}},
     "ridge": {"solver": "ridge"},
     "features": {"solver": "features"},
-    "kernel, drawn start": {"kernel_start": "drawn"},
+    "kernel, drawn start": {"solver": "kernel", "solver_fields": {"initialisation": "drawn"}},
     "empirical": {"solver": "empirical", **FEW},
     "kernel, then 20 steps of the unroll": {"polish": 20},
 }
@@ -36,8 +35,6 @@ def inputs(cell: Cell) -> Record:
 def measure(cell: Cell, place: Place) -> Record:
     """Distil, and keep what students of the pairs earned."""
     options = {**BASE, **VARIANTS[cell.method], **PLAYED}
-    if "kernel_start" in options:
-        options |= kernel_settings(start=options.pop("kernel_start"))
     result = distil(cell, options, place)
     return {"seconds": result["seconds"]["distilling"], **played(result)}
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import potstill
 from benchmarks.experiments.distilling import summary, without_folders
-from benchmarks.experiments.parts import pessimistic_estimate, rebrac, teach_command
+from benchmarks.experiments.parts import pessimistic_estimate, teach_command, teach_options
 from benchmarks.files import BUNDLED, FILES, Place
 from benchmarks.grid import Cell, Experiment, Record, product
 from potstill.data.transitions import Transitions
-from potstill.environments.registry import normalised
+from potstill.environments.references import normalised_return
 from potstill.evaluation.scores import policy_returns
 from potstill.evaluation.statistics import summarise
-from potstill.runtime.run_folder import read_json
+from potstill.runtime.files import read_json
 
 Options = dict[str, Any]
 # ReBRAC's actor and critic penalties. The published ones for medium-replay of Hopper and HalfCheetah and for
@@ -49,8 +49,9 @@ TOY: Options = {"updates": 20, "batch": 16, "evaluate_every": 10, "episodes": 1,
 
 def options(method: str, file: str) -> Options:
     """The options of ``potstill teach`` for an algorithm on a file."""
+    penalties = dict(zip(("actor_penalty", "critic_penalty"), PENALTIES[file], strict=True))
     if method == "rebrac":
-        return {**rebrac(*PENALTIES[file]), "updates": 200_000, "patience": PATIENCE}
+        return {"algorithm": "rebrac", "algorithm_fields": penalties, "updates": 200_000, "patience": PATIENCE}
     updates = {
         "iql": 200_000,
         "bc": 30_000,
@@ -68,7 +69,7 @@ def inputs(cell: Cell) -> Record:
 
 def measure(cell: Cell, place: Place) -> Record:
     """Train a teacher and let it play; a run that diverges is a result, too."""
-    chosen = options(cell.method, cell.file) | (TOY if place.toy else {}) | {"seed": cell.seed}
+    chosen = teach_options(options(cell.method, cell.file)) | (TOY if place.toy else {}) | {"seed": cell.seed}
     folder = place.folder(cell.file, cell.method, cell.seed)
     dataset = place.dataset(cell.file)
     if not (folder / "result.json").exists():
@@ -84,7 +85,7 @@ def measure(cell: Cell, place: Place) -> Record:
     returns = policy_returns(teacher.policy, data.env_id, 1 if place.toy else EPISODES, EPISODE_SEED)
     return {
         "final": summary(summarise(returns, data.env_id)),
-        "estimate": result["history"][-1]["worth"] if place.toy else pessimistic_estimate(teacher, data, chosen),
+        "estimate": result["history"][-1]["worth"] if place.toy else pessimistic_estimate(teacher, data, cell.seed),
         "updates": result["updates"],
         "history": [evaluation(entry) for entry in result["history"]],
         "updates_per_second": result["updates_per_second"],
@@ -103,7 +104,7 @@ def evaluation(entry: Record) -> Record:
 def logged(data: Transitions) -> dict[str, float]:
     """What the episodes in the data themselves earned, normalised."""
     assert data.env_id is not None
-    scores = normalised(data.episode_returns(), data.env_id)
+    scores = normalised_return(data.episode_returns(), data.env_id)
     return {"rows": len(data), "episodes": len(scores), "mean": float(scores.mean()), "best": float(scores.max())}
 
 

@@ -8,20 +8,21 @@ from benchmarks.files import FILES
 from benchmarks.grid import Record
 from benchmarks.pages.teachers import NAMES, records
 from benchmarks.pages.text import table
-from potstill.teachers.evaluation.selection import DOUBT, chosen
+from potstill.teachers.evaluation.selection import TOLERANCE, select
 
 HEAD = f"""\
 `potstill teach --algorithm auto` keeps the candidate with the highest pessimistic FQE estimate; of those within
-{100 * DOUBT:.0f} % of it, a ReBRAC one. Here the same rule chooses between the runs above, seed by seed. (`auto` itself
-trains IQL and ReBRAC at three penalties, with settings that are not always those above.) Cells show *estimate: score*
-of every seed, bold where picked. *Regret* is the better run's score minus that of the picked one, mean over seeds."""
+{100 * TOLERANCE:.0f} % of it, a ReBRAC one. Here the same rule chooses between the runs above, seed by seed. (`auto`
+itself trains IQL and ReBRAC at three penalties, with settings that are not always those above.) Cells show *estimate:
+score* of every seed, bold where picked. *Regret* is the better run's score minus that of the picked one, mean over
+seeds."""
 ALGORITHMS = ("iql", "rebrac")  # what auto itself trains
 Runs = dict[str, Record]  # by algorithm
 
 
 def picked(runs: Runs) -> str:
     """The run that ``auto`` would keep."""
-    return chosen({name: run["estimate"] for name, run in runs.items()})
+    return select({name: run["estimate"] for name, run in runs.items()})
 
 
 def regret(runs: Runs, name: str) -> float:

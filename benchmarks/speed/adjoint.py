@@ -22,10 +22,10 @@ def looped(kernel: Any, before: Any, pairs: Any, recipe: Any) -> Any:
     """The steps of kernel descent, differentiated by JAX."""
     import jax
 
-    from potstill.distillation.solvers.kernel import Gathered, _step, _times
+    from potstill.distillation.solvers.kernel_descent import Descent, _step, _times
 
     body = lambda now, _: (_step(now, before + _times(kernel, now.c), pairs, recipe), None)  # noqa: E731
-    return jax.lax.scan(body, Gathered(before, before), None, length=recipe.steps)[0].c
+    return jax.lax.scan(body, Descent(before, before), None, length=recipe.steps)[0].c
 
 
 def gradient(what: str, by: str, size: int, rows: int) -> Call:
@@ -34,13 +34,13 @@ def gradient(what: str, by: str, size: int, rows: int) -> Call:
     import jax.numpy as jnp
     import numpy as np
 
-    from potstill.distillation.solvers.kernel import descent, tangent_kernel
+    from potstill.distillation.solvers.kernel_descent import descent, tangent_kernel
     from potstill.runtime import devices
-    from potstill.students.recipe import recipe_named
+    from potstill.students.recipe import find_recipe
     from potstill.students.training import Pairs
 
     devices.keep_memory()
-    recipe, rng = recipe_named("default"), np.random.default_rng(0)
+    recipe, rng = find_recipe("default"), np.random.default_rng(0)
     descend: Descend = descent if by == "own" else looped
     draw = lambda *shape: jnp.asarray(rng.uniform(-0.9, 0.9, size=shape), jnp.float32)  # noqa: E731
     pairs, states = Pairs(draw(size, STATES), draw(size, ACTIONS)), draw(rows, STATES)

@@ -27,7 +27,7 @@ def step(cell: Cell, place: Place, count: int) -> Call:
     from benchmarks.speed.steps import outer_step
     from potstill.runtime import devices
 
-    devices.use(count)
+    devices.use_devices(count)
     options = COMMON | METHODS[cell.method] | ({"size": 4, "batch": 8} if place.toy else {})
     return outer_step(place.dataset(cell.file), place.teacher(cell.file), **options)
 

@@ -54,22 +54,22 @@ def jax_step(name: str, count: int, problem: Problem) -> Call:
     import jax
     import jax.numpy as jnp
 
-    from benchmarks.speed.steps import solver
+    from potstill.distillation import SOLVERS
     from potstill.runtime import devices
     from potstill.students.recipe import RECIPES
     from potstill.students.training import Pairs
 
-    devices.use(count)
-    mesh = devices.own()
+    devices.use_devices(count)
+    mesh = devices.local_devices()
     states, actions, queries, targets = map(jnp.asarray, inputs_of(problem))
     recipe = dataclasses.replace(RECIPES["paper"], steps=problem.inner_steps, width=problem.width)
-    solve, keys = solver(name, recipe), itertools.count()
+    solve, keys = SOLVERS[name](recipe), itertools.count()
 
     @jax.jit
     def step(pairs: Pairs, key: Any) -> Any:
-        shared = devices.spread(queries, mesh)
-        loss = lambda p: jnp.sum((solve(devices.spread(p, mesh), shared, key) - targets) ** 2, -1).mean()  # noqa: E731
-        return devices.whole(jax.value_and_grad(loss)(pairs), mesh)
+        shared = devices.shard(queries, mesh)
+        loss = lambda p: jnp.sum((solve(devices.shard(p, mesh), shared, key) - targets) ** 2, -1).mean()  # noqa: E731
+        return devices.replicate(jax.value_and_grad(loss)(pairs), mesh)
 
     def call() -> None:
         jax.block_until_ready(step(Pairs(states, actions), jax.random.key(next(keys))))

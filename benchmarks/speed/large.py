@@ -65,7 +65,11 @@ def datasets(place: Place) -> dict[str, Path]:
     if not small.exists():
         rows, episodes = (TOY_ROWS, 1) if place.toy else (ROWS_LARGE, EPISODES)
         large.mkdir(parents=True, exist_ok=True)
-        source, bounds, card = simulate(rows, episodes), ActionBounds.unit(ACTIONS), {"source": "benchmarks large"}
+        source, bounds, card = (
+            simulate(rows, episodes),
+            ActionBounds.unit(ACTIONS),
+            dict[str, object](source="benchmarks large"),
+        )
         data = write_mapped(large, source, rows, state_size=STATES, bounds=bounds, name="large", card=card)
         first = min(rows // 2, ROWS_SMALL)
         np.savez(small, **{key: getattr(data, key)[:first] for key in COLUMNS})

@@ -19,7 +19,7 @@ def loss_and_gradient(name: str, state_size: int, action_size: int, pairs: int, 
     import jax.numpy as jnp
     import numpy as np
 
-    from benchmarks.speed.steps import solver
+    from potstill.distillation import SOLVERS
     from potstill.runtime import devices
     from potstill.students.recipe import RECIPES
     from potstill.students.training import Pairs
@@ -29,7 +29,7 @@ def loss_and_gradient(name: str, state_size: int, action_size: int, pairs: int, 
     draw = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)  # noqa: E731
     at = Pairs(draw(pairs, state_size), jnp.tanh(draw(pairs, action_size)))
     queries, targets = draw(states, state_size), draw(states, action_size)
-    solve = solver(name, RECIPES["plain"])
+    solve = SOLVERS[name](RECIPES["plain"])
     step = jax.jit(jax.value_and_grad(lambda p, key: jnp.mean((solve(p, queries, key) - targets) ** 2)))
 
     def call() -> None:

@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.files import Place
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
-from potstill.environments import registry as environments
-from potstill.environments.rollouts.play import make_stepper
+from potstill.environments import making as environments
+from potstill.environments.rollouts.playing import make_stepper
 
 LANES, STEPS, PROCESSES, CORES = 100, 20, 8, 2
 ENVIRONMENTS = ("Hopper-v5", "HalfCheetah-v5", "Walker2d-v5")

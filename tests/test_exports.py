@@ -274,3 +274,8 @@ def test_the_card_of_adam_students(distillate):
     text = card(replace(distillate, metadata={**distillate.metadata, "student": {"optimiser": "adam"}}))
     assert "steps of Adam on the mean squared error of all pairs at once, with learning rate\n   0.1." in text
     assert "torch.optim.Adam(towers.parameters(), lr=0.1, eps=1e-06)" in text
+    text = card(replace(distillate, metadata={**distillate.metadata, "student": {"optimiser": "adamw"}}))
+    assert (
+        "steps of AdamW on the mean squared error of all pairs at once, with learning rate\n   0.1 and weight" in text
+    )
+    assert "torch.optim.AdamW(towers.parameters(), lr=0.1, eps=1e-06, weight_decay=0.01)" in text

@@ -275,7 +275,9 @@ def test_what_is_not_there(tmp_path, monkeypatch):
 
 def test_the_page_on_data_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (GOLDEN.parents[1] / "docs" / "how-to" / "data.md").read_text(), flags=re.S)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (GOLDEN.parents[1] / "docs" / "how-to" / "data.md").read_text(), flags=re.S
+    )
     for block in blocks:
         exec(compile(block, "data.md", "exec"), {})
     assert capsys.readouterr().out == "100 3 2\n"

@@ -66,7 +66,7 @@ class Card(TypedDict):
     episodes: int
     returns: Mapping[str, float]
     reference: Mapping[str, float | str]
-    policies: Mapping[str, Mapping[str, float]]
+    policies: Mapping[str, Mapping[str, int | float]]
     goals: Mapping[str, float | None]
     observations: Observations
     command: str
@@ -110,7 +110,7 @@ def make_card(
     recording: Recording,
     origin: Origin,
     *,
-    policies: Mapping[str, Mapping[str, float]],
+    policies: Mapping[str, Mapping[str, int | float]],
     reference: Mapping[str, float | str],
     env: Environment,
 ) -> Card:

@@ -128,9 +128,9 @@ class Job:
         assert policy is not None  # actors are SAC's policies, the given policy, or random
         return policy_behaviour(policy, mean_action=self.config.mean_action)
 
-    def policies(self) -> dict[str, dict[str, float]]:
+    def policies(self) -> dict[str, dict[str, int | float]]:
         """The steps and the return of each policy that SAC's training has given, by name."""
-        known: dict[str, dict[str, float]] = {}
+        known: dict[str, dict[str, int | float]] = {}
         for path in (policy_file(self.folder.path, name) for name in self.plan.goals):
             if path.exists():
                 metadata = storage.load(path, "policy")[1]

@@ -73,7 +73,7 @@ The command that made it:
 3. Use {networks} with {hidden} hidden layers of {width} units and a tanh on {its} output. Initialise the weights
    orthogonally with gain √2{output_gain}, and the biases with zeros.
 4. Take {steps} steps of {rule} on the mean squared error of all pairs at once{weighted}, with learning rate
-   {learning_rate}{and_momentum}.{deviation}
+   {learning_rate}{and_setting}.{deviation}
 5. To act, standardise observations in the same way and scale the output back to the bounds.
 
 The return of one student depends on its random initialisation; the mean action of ten students varies less. In Python:
@@ -203,14 +203,23 @@ def _code(distillate: Distillate) -> str:
 
 def _training(recipe: Recipe) -> dict[str, str]:
     """The training of a student, in words and in PyTorch."""
-    rate, momentum = recipe.learning_rate, recipe.momentum
-    rate = rate if recipe.optimiser == "adam" else rate * recipe.towers
-    words = {"steps": str(recipe.steps), "learning_rate": str(rate)}
-    if recipe.optimiser == "adam":
-        rule = f"Adam(towers.parameters(), lr={rate}, eps={EPS_ROOT**0.5})"
-        return {**words, "rule": "Adam", "and_momentum": "", "torch_rule": rule}
-    rule = f"SGD(towers.parameters(), lr={rate}, momentum={momentum})"
-    return {**words, "rule": "SGD", "and_momentum": f" and momentum {momentum}", "torch_rule": rule}
+    if recipe.optimiser == "sgd":
+        rate = recipe.learning_rate * recipe.towers
+        setting, options = "momentum", {"lr": rate, "momentum": recipe.momentum}
+    else:
+        rate = recipe.learning_rate
+        setting, options = "weight_decay", {"lr": rate, "eps": EPS_ROOT**0.5}
+        if recipe.optimiser == "adamw":
+            options["weight_decay"] = recipe.weight_decay
+    rule = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[recipe.optimiser]
+    arguments = ", ".join(f"{name}={value}" for name, value in options.items())
+    return {
+        "steps": str(recipe.steps),
+        "learning_rate": str(rate),
+        "rule": rule,
+        "and_setting": f" and {setting.replace('_', ' ')} {options[setting]}" if setting in options else "",
+        "torch_rule": f"{rule}(towers.parameters(), {arguments})",
+    }
 
 
 def _facts(distillate: Distillate) -> dict[str, str]:

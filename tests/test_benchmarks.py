@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import grid, weights
 from benchmarks.__main__ import main
 from benchmarks.experiments import HOMES, experiment_named, results_of
-from benchmarks.files import BUNDLED, BUNDLED_FOLDER, BUNDLED_NAME, DATASETS, Place
+from benchmarks.files import BUNDLED, BUNDLED_FOLDER, BUNDLED_NAME, Place
 from benchmarks.grid import Cell, Experiment, Results
 from benchmarks.speed.harness import Comparison
 from potstill.data.bounds import ActionBounds
@@ -89,9 +89,8 @@ def test_faults_of_a_result_file_are_told(tmp_path):
         assert any(fault in told for told in grid.faults(experiment, results)), fault
 
 
-def test_what_needs_the_nine_files_says_so(capsys):
-    if DATASETS.is_dir():
-        pytest.skip("the nine files are here")
+def test_what_needs_the_nine_files_says_so(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("benchmarks.__main__.DATASETS", tmp_path / "missing")
     assert main(["run", "distillates"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["run", "distillates", "--methods", "no-such-method"]) == 2

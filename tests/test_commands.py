@@ -229,13 +229,17 @@ def test_objects_go_wherever_names_go(logs, tmp_path):
     distillate = potstill.load(run)
     assert distillate.recipe == student
     names = {name: distillate.metadata[name] for name in ("objective", "solver", "recipe")}
-    assert names == {"objective": "q-gap-mean", "solver": "unroll", "recipe": "custom"}
-    assert run.config["objective"] == {"name": "q-gap-mean", "weight": 2.0}
+    assert names == {"objective": "q-gap", "solver": "unroll", "recipe": "custom"}
+    assert run.config["objective"] == {"name": "q-gap", "critics": "mean", "weight": 2.0}
     assert run.config["solver"] == "unroll"
     assert run.config["unroll"] == {"window": 3, "random_window": False}
     assert run.config["recipe"]["layers"] == 3
     command = distillate.metadata["command"]
-    for words in ("--solver.window 3", "--objective q-gap-mean --objective.weight 2.0", "--recipe.layers 3"):
+    for words in (
+        "--solver.window 3",
+        "--objective q-gap --objective.critics mean --objective.weight 2.0",
+        "--recipe.layers 3",
+    ):
         assert words in command
     again = potstill.reproduce(run, out=tmp_path / "again")
     assert (again / "distillate.safetensors").read_bytes() == (run / "distillate.safetensors").read_bytes()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from potstill.bundled import BUNDLED
 from potstill.data.bounds import ActionBounds
@@ -139,7 +139,7 @@ class Distillate:
 
 
 def split_weights(
-    weights: Float[np.ndarray, " N"] | None, recipe: Recipe
+    weights: Float[np.ndarray, " N"] | Float[Array, " N"] | None, recipe: Recipe
 ) -> tuple[Float[np.ndarray, " N"] | None, Recipe]:
     """Split the weights of pairs into their mean, a factor on the recipe's step size, and weights of mean 1.
 

@@ -234,7 +234,7 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
         (
             "Hopper-v5",
             {"level": "medium-expert", "expert_score": 20.0},
-            ["the medium policy is to earn", "more than the expert"],
+            ["the goal of the medium policy", "exceeds that of the expert"],
         ),
         ("Walk-v0", {"level": "random", "policy": "p.safetensors"}, ["level random does not use a given policy"]),
         ("Hopper-v5", {"policy": "p.safetensors"}, ["acts on 6 numbers", "Hopper-v5 observes 11"]),
@@ -290,7 +290,7 @@ def test_the_plans_of_the_levels():
     both = plan("medium-expert", medium=Goal(raw_return=5.0))
     assert both == CollectionPlan("medium-expert", 1000, {"medium": 5.0, "expert": None}, ("medium", "expert"))
     assert plan("expert", policy_given=True) == CollectionPlan("expert", actors=("expert",))
-    with pytest.raises(PotstillError, match="one of them is needed"):
+    with pytest.raises(PotstillError, match="give only one of them"):
         Goal(score=1.0, raw_return=2.0)
     with pytest.raises(PotstillError, match=r"SacSettings.threads 0: at least 1"):
         SacSettings(threads=0)

@@ -202,7 +202,7 @@ def test_inspect_says_what_it_looked_at(folder, tmp_path, monkeypatch):
 
 def test_a_folder_without_a_header_is_no_dataset(folder):
     (folder / HEADER).unlink()
-    with pytest.raises(PotstillError, match=r"a folder, but no dataset: it has neither dataset.json"):
+    with pytest.raises(PotstillError, match=r"a folder, but not a dataset: it has neither dataset.json"):
         load_dataset(folder)
 
 

@@ -1,9 +1,9 @@
 """potstill's own dataset layout: a folder whose rows are memory-mapped, for data larger than memory.
 
 ``rows.npy`` is a NumPy file of M records, one for each transition; ``numpy.load(path, mmap_mode="r")`` maps it. A
-random row lies in one page of the file, or two. Separate files for the six columns would need six pages, which is
-slow if the data do not fit into the system's cache. ``dataset.json`` holds everything else. It is written last: a
-folder without it is not a dataset.
+random row lies in one or two pages of the file. With a separate file for each of the six columns it would lie in six
+pages, which is slow if the data do not fit into the system's cache. ``dataset.json`` holds everything else. It is
+written last: a folder without it is not a dataset.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from potstill.runtime.run_folder import read_json, write_json
 
 HEADER, ROWS = "dataset.json", "rows.npy"
 FORMAT, FORMAT_VERSION = "dataset", 1
-MOST_ROWS = 2**31 - 1  # row indices are drawn as 32-bit integers
+MAX_ROWS = 2**31 - 1  # row indices are drawn as 32-bit integers
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def write_mapped(
     """Write a dataset into an existing folder, part by part, and map it.
 
     Args:
-        folder: gets ``rows.npy`` and, after the rows have passed every check, ``dataset.json``.
+        folder: the folder for ``rows.npy`` and, after the rows have passed every check, ``dataset.json``.
         parts: each holds the six columns of some rows. The parts are in order; together they have ``rows`` rows.
         rows: M, at least 2.
         state_size: S.
@@ -163,7 +163,7 @@ def check_header(data: Transitions, folder: Path) -> None:
     """Check that the content hash and the normaliser in a mapped dataset's header are those of its rows.
 
     Raises:
-        PotstillError: they are not: the rows or the header were changed.
+        PotstillError: they differ, because the rows or the header were changed.
     """
     actual = Transitions.of(data.columns(), data.action_bounds)
     for name, found, stored in (
@@ -176,8 +176,8 @@ def check_header(data: Transitions, folder: Path) -> None:
 
 
 def _check_count(rows: int, source: Path) -> None:
-    if not 2 <= rows <= MOST_ROWS:  # rows are read in pairs
-        raise PotstillError(f"{source}: {rows} rows, from 2 to {MOST_ROWS:,} are possible")
+    if not 2 <= rows <= MAX_ROWS:  # rows are read in pairs
+        raise PotstillError(f"{source}: {rows} rows, from 2 to {MAX_ROWS:,} are possible")
 
 
 def _map_rows(folder: Path, layout: _Layout) -> Transitions:

@@ -11,7 +11,7 @@ from potstill.students.recipe import Recipe
 from potstill.students.training import EPS_ROOT
 
 DATA_FILE = "data/train-00000-of-00001.parquet"
-INITIALISATIONS = {  # those that the code of the card does not use
+INITIALISATIONS = {  # those that the code in the card does not implement
     "antisymmetric": "initialises the student as the difference of two networks of half the width",
     "he": "initialises weights from a normal distribution with variance 2 / fan-in",
     "lecun": "initialises weights from a normal distribution with variance 1 / fan-in",
@@ -91,7 +91,7 @@ OUTSIDE_BOUNDS = """ Do not clip them: {count} of the pairs have
 LICENCE = """\
 ## Licence
 
-No licence is chosen yet: set `license` in the head of this file."""
+No licence is chosen yet: set `license` in the header of this file."""
 
 CODE = """\
 import json
@@ -140,7 +140,7 @@ GAIN_LINE = "    nn.init.orthogonal_(layer.weight, gain={gain:g} * 2**0.5)  # th
 
 
 def head(title: str, rows: int, tags: Iterable[str], configs: str = "") -> str:
-    """The head of a dataset card: YAML that the Hub reads, and the title."""
+    """Format the header of a dataset card: YAML that the Hub reads, and the title."""
     return HEAD.format(
         pretty_name=json.dumps(title),  # a JSON string is a YAML string
         tags="\n".join(f"- {tag}" for tag in ("offline-reinforcement-learning", *tags, "potstill")),
@@ -156,7 +156,7 @@ def listed(facts: Mapping[str, object]) -> str:
 
 
 def card(distillate: Distillate) -> str:
-    """The dataset card of a distillate: Markdown with the YAML head that the Hugging Face Hub reads."""
+    """Format the dataset card of a distillate: Markdown with the YAML header that the Hugging Face Hub reads."""
     recipe, metadata = distillate.recipe, distillate.metadata
     states, actions = distillate.states.shape[1], distillate.actions.shape[1]
     title = f"{_name(metadata['dataset'])}, distilled to {len(distillate)} pairs"
@@ -186,7 +186,7 @@ def card(distillate: Distillate) -> str:
 
 
 def _code(distillate: Distillate) -> str:
-    """PyTorch code that trains a student on the pairs."""
+    """Format PyTorch code that trains a student on the pairs."""
     recipe, weighted = distillate.recipe, distillate.weights is not None
     sizes = (distillate.states.shape[1], *[recipe.width] * (recipe.layers - 1), distillate.actions.shape[1])
     loss = "(weights[:, None] * (network(x) - y) ** 2).mean()" if weighted else "nn.functional.mse_loss(network(x), y)"
@@ -202,7 +202,7 @@ def _code(distillate: Distillate) -> str:
 
 
 def _training(recipe: Recipe) -> dict[str, str]:
-    """The training of a student, in words and in PyTorch."""
+    """Describe the training of a student in words and in PyTorch."""
     if recipe.optimiser == "sgd":
         rate = recipe.learning_rate * recipe.towers
         setting, options = "momentum", {"lr": rate, "momentum": recipe.momentum}
@@ -244,7 +244,7 @@ def _name(source: object) -> str:
 
 
 def _origin(source: object) -> str:
-    """A dataset or a teacher in words: its name, its number of rows or updates, and its hash."""
+    """Describe a dataset or a teacher: its name, its number of rows or updates, and its hash."""
     words = [_name(source)]
     if isinstance(source, dict):
         words += [f"{source[key]:,} {key}" for key in ("rows", "updates") if isinstance(source.get(key), int)]
@@ -257,7 +257,7 @@ def _one_line(text: object) -> str:
 
 
 def _deviation(recipe: Recipe) -> str:
-    """What a recipe does that neither the steps nor the code of the card do."""
+    """Name what a recipe does beyond the steps and the code in the card."""
     words = [INITIALISATIONS[recipe.initialisation]] if recipe.initialisation in INITIALISATIONS else []
     if recipe.residual:
         words.append("adds the first hidden layer to the last")

@@ -1,4 +1,4 @@
-"""All faults of a dataset that its reader refuses, where the reader names only the first."""
+"""Find all faults of a dataset that its reader refuses. The reader itself names only the first."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
                 env_id = str(archive["env_id"]) if "env_id" in archive.files else None
         else:
             return {}, None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # the reader's message names the fault
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # the message of the reader names the fault
         return {}, None
     return found, env_id
 

@@ -1,4 +1,4 @@
-"""``inspect.html``: statistics as a self-contained page, without scripts or links."""
+"""Write ``inspect.html``: statistics as a self-contained page, without scripts or links."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ footer { border-top: 1px solid var(--line); font-size: .87rem; margin-top: 2.5re
 
 
 def dataset_page(statistics: DatasetStatistics, warnings: Sequence[str]) -> str:
-    """The page of a dataset: warnings first, then statistics, plots and the range of every column."""
+    """Make the page of a dataset: warnings first, then statistics, plots and the range of every column."""
     card = flatten_facts(statistics["card"])
     return _page(
         statistics["name"],
@@ -68,7 +68,7 @@ def dataset_page(statistics: DatasetStatistics, warnings: Sequence[str]) -> str:
 
 
 def refused_page(statistics: RefusedDataset) -> str:
-    """The page of a dataset that its reader refuses: all faults, and the ranges of the columns that can be read."""
+    """Make the page of a dataset that its reader refuses: all faults, and the ranges of readable columns."""
     return _page(
         statistics["name"],
         f"refused dataset, {statistics['rows']:,} rows; potstill cannot use it until these faults are repaired",
@@ -79,7 +79,7 @@ def refused_page(statistics: RefusedDataset) -> str:
 
 
 def artefact_page(title: str, kind: str, facts: Iterable[tuple[str, str]]) -> str:
-    """The page of a distillate, teacher or policy: its metadata."""
+    """Make the page of a distillate, teacher or policy, with its metadata."""
     return _page(title, kind, "<h2>Metadata</h2>", _facts_table(facts))
 
 
@@ -101,7 +101,7 @@ def _notes(lines: Sequence[str], kind: str) -> str:
 
 
 def _marked(line: str) -> str:
-    """A line with its command-line options as code, in which lines do not break."""
+    """Mark command-line options in a line as code. Lines do not break inside code."""
     return OPTION.sub(r"<code>\g<0></code>", escape(line))
 
 
@@ -163,7 +163,7 @@ def _plot_actions(actions: ActionStatistics) -> str:
 
 
 def _to_svg(figure: Figure, caption: str) -> str:
-    """A figure as inline SVG. Text stays text, and equal figures give equal bytes."""
+    """Return a figure as inline SVG. Text stays text, and equal figures give equal bytes."""
     drawing = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "potstill"}):
         figure.savefig(drawing, format="svg", metadata={"Date": None, "Creator": None})

@@ -102,7 +102,8 @@ class Training:
                 option = "--training-steps" if self.plan.actors else "--steps"
                 raise PotstillError(
                     f"{self.env_id}: the goal of the {name} policy is {goal:.4g}, but SAC's best evaluation is "
-                    f"{best:.4g} in {self.trainer.done:,} steps: raise {option}, or lower --{name}-score or --{name}-return"
+                    f"{best:.4g} in {self.trainer.done:,} steps: raise {option}, or "
+                    f"lower --{name}-score or --{name}-return"
                 )
             policy = self.trainer.policy()
             self._take(name, policy, mean_return(policy, self.env_id, self.settings, self.trainer.done))

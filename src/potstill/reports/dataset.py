@@ -190,7 +190,7 @@ def state_coverage(data: Transitions) -> Coverage:
 
 
 def match_environment(data: Transitions) -> EnvironmentMatch:
-    """Return the environment that the data name, or the environments that their sizes and actions fit."""
+    """Return the environment that the data name or, without one, the environments that their sizes and actions fit."""
     sizes = (data.state_size, data.action_size)
     lowest, highest = data.actions.min(axis=0), data.actions.max(axis=0)
     return {"declared": data.env_id, "fits": [] if data.env_id else fitting_environments(*sizes, lowest, highest)}

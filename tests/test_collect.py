@@ -208,13 +208,13 @@ def test_minari_of_flattened_observations(tmp_path):
 
 def test_nothing_half_written_is_left(tmp_path, monkeypatch):
     pytest.importorskip("minari")
-    right = output._episodes
+    right = output._minari_episodes
 
     def broken(*args):
         yield next(right(*args))
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(output, "_episodes", broken)
+    monkeypatch.setattr(output, "_minari_episodes", broken)
     with pytest.raises(OSError, match="No space"):
         collected(tmp_path, level="random", steps=30, format="minari")
     assert [path.name for path in (tmp_path / "run").iterdir() if path.is_dir()] == []

@@ -182,10 +182,10 @@ def make_page(card: Card, file: str, form: str) -> str:
         "Algorithm": card["algorithm"],
         "Seed": card["seed"],
         "Episodes that ended": f"{card['episodes']:,}",
-        "Returns": _inline(card["returns"]),
-        "Normalised scores": _inline(card.get("scores", {})),
-        "Reference returns": _inline(card["reference"]),
-        **{f"The {name} policy": _inline(known) for name, known in card["policies"].items()},
+        "Returns": _format_inline(card["returns"]),
+        "Normalised scores": _format_inline(card.get("scores", {})),
+        "Reference returns": _format_inline(card["reference"]),
+        **{f"The {name} policy": _format_inline(known) for name, known in card["policies"].items()},
         "Versions": ", ".join(f"{name} {number}" for name, number in card["versions"].items()),
         "Complete": "yes" if card["complete"] else "no, it was interrupted",
     }
@@ -203,7 +203,7 @@ def make_page(card: Card, file: str, form: str) -> str:
     )
 
 
-def _inline(values: Mapping[str, float | int | str]) -> str:
+def _format_inline(values: Mapping[str, float | int | str]) -> str:
     """Format named values in one line."""
     forms = {float: ".1f", int: ",", str: ""}
     return ", ".join(f"{name} {value:{forms[type(value)]}}" for name, value in values.items())

@@ -58,7 +58,7 @@ def write_recording(folder: Path, recording: Recording, form: str, bits: int, en
     bounds = ActionBounds(env.action_space.low, env.action_space.high)
     with tempfile.TemporaryDirectory(prefix=".dataset-", dir=folder) as place:
         new = Path(place) / path.name
-        write_dataset(new, _episodes(recording, bits), bounds, _json_spec(env), _minari_metadata(card))
+        write_dataset(new, _minari_episodes(recording, bits), bounds, _serialisable_spec(env), _minari_metadata(card))
         shutil.rmtree(path, ignore_errors=True)
         os.replace(new, path)
     return path
@@ -74,7 +74,7 @@ def dataset_id(env_id: str, level: str) -> str:
     return re.sub(r"[^-\w]", "_", f"{name}-{level}-v0")
 
 
-def _episodes(recording: Recording, bits: int) -> Iterator[dict[str, np.ndarray]]:
+def _minari_episodes(recording: Recording, bits: int) -> Iterator[dict[str, np.ndarray]]:
     """Episodes by Minari's column names. A cut episode counts as truncated."""
     for episode in recording.episodes:
         last = np.arange(len(episode)) == len(episode) - 1
@@ -87,7 +87,7 @@ def _episodes(recording: Recording, bits: int) -> Iterator[dict[str, np.ndarray]
         }
 
 
-def _json_spec(env: Environment) -> EnvSpec | None:
+def _serialisable_spec(env: Environment) -> EnvSpec | None:
     """The environment's specification, or ``None`` if it cannot be written as JSON."""
     if env.spec is None:
         return None

@@ -87,12 +87,12 @@ class Training:
         if not goals:
             return
         policy, step = self.trainer.policy(), self.trainer.done
-        earned = mean_return(policy, self.env_id, self.settings, step)
-        self.evaluations.append({"step": step, "return": earned})
-        self.journal.log_evaluation(step, earned)
+        measured = mean_return(policy, self.env_id, self.settings, step)
+        self.evaluations.append({"step": step, "return": measured})
+        self.journal.log_evaluation(step, measured)
         for name, goal in goals.items():
-            if earned >= goal:
-                self._take(name, policy, earned)
+            if measured >= goal:
+                self._save_policy(name, policy, measured)
 
     def _finish(self) -> None:
         """Take the policies whose goal is the end of training."""
@@ -106,13 +106,13 @@ class Training:
                     f"lower --{name}-score or --{name}-return"
                 )
             policy = self.trainer.policy()
-            self._take(name, policy, mean_return(policy, self.env_id, self.settings, self.trainer.done))
+            self._save_policy(name, policy, mean_return(policy, self.env_id, self.settings, self.trainer.done))
 
-    def _take(self, name: str, policy: Policy, earned: float) -> None:
+    def _save_policy(self, name: str, policy: Policy, measured: float) -> None:
         """Save a policy under ``name``."""
-        metadata = {"env_id": self.env_id, "algorithm": "sac", "steps": self.trainer.done, "return": earned}
+        metadata = {"env_id": self.env_id, "algorithm": "sac", "steps": self.trainer.done, "return": measured}
         if has_reference(self.env_id):
-            metadata["score"] = float(normalised_return(earned, self.env_id))
+            metadata["score"] = float(normalised_return(measured, self.env_id))
         policy.save(policy_file(self.path, name), metadata)
 
 

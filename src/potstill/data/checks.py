@@ -63,7 +63,7 @@ def _as_column(key: str, array: np.ndarray, source: str) -> np.ndarray:
     if column.dtype != array.dtype and not _all_finite(column):
         check_finite(key, array, source=source)
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(column))[0])
-        raise PotstillError(f"{source}: {array[where]} in {_place(key, where)} is beyond float32")
+        raise PotstillError(f"{source}: {array[where]} in {_location(key, where)} is beyond float32")
     return column
 
 
@@ -116,7 +116,7 @@ def _all_finite(array: np.ndarray) -> bool:
     return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
-def _place(name: str, where: tuple[int, ...]) -> str:
+def _location(name: str, where: tuple[int, ...]) -> str:
     return f"column {name}{[where[1]] if len(where) > 1 else ''}, row {where[0]}"
 
 
@@ -136,7 +136,7 @@ def check_finite(name: str, array: np.ndarray, *, source: str) -> None:
             first, count = first or (row + rows.start, *others), count + int(bad.sum())
     if first:
         raise PotstillError(
-            f"{source}: {array[first]} in {_place(name, first)} ({count} such values): repair or remove them"
+            f"{source}: {array[first]} in {_location(name, first)} ({count} such values): repair or remove them"
         )
 
 

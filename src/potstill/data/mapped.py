@@ -143,10 +143,10 @@ def read_mapped(folder: Path) -> Transitions:
             f"{path}: format version {header.get('format_version')}, this potstill reads {FORMAT_VERSION}: "
             "upgrade potstill, or convert the data again"
         )
-    rows, states, actions = (_positive(header, key, path) for key in ("rows", "state_size", "action_size"))
+    rows, states, actions = (_read_positive(header, key, path) for key in ("rows", "state_size", "action_size"))
     _check_count(rows, path)
-    low, high = (_numbers(header, key, actions, path) for key in ("action_low", "action_high"))
-    mean, scale = (_numbers(header, key, states, path) for key in ("state_mean", "state_scale"))
+    low, high = (_read_numbers(header, key, actions, path) for key in ("action_low", "action_high"))
+    mean, scale = (_read_numbers(header, key, states, path) for key in ("state_mean", "state_scale"))
     if not (low < high).all() or not (scale > 0).all():
         raise PotstillError(f"{path}: action_low is not below action_high, or a state_scale is not positive")
     for key, kinds in {"name": str, "env_id": str | None, "card": dict, "sha256": str}.items():
@@ -204,14 +204,14 @@ def _map_rows(folder: Path, layout: _Layout) -> Transitions:
         raise PotstillError(f"{folder}: {str(error).removeprefix(layout.name + ': ')}") from None
 
 
-def _positive(header: Mapping[str, object], key: str, path: Path) -> int:
+def _read_positive(header: Mapping[str, object], key: str, path: Path) -> int:
     value = header.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise PotstillError(f"{path}: its {key} is {json.dumps(value)[:40]}, a whole number from 1 on is needed")
     return value
 
 
-def _numbers(header: Mapping[str, object], key: str, count: int, path: Path) -> np.ndarray:
+def _read_numbers(header: Mapping[str, object], key: str, count: int, path: Path) -> np.ndarray:
     try:
         found = np.asarray(header.get(key), np.float32)
     except (ValueError, TypeError):

@@ -97,9 +97,9 @@ def load_dataset(
             raise PotstillError("Transitions are used unchanged: scale their actions before you build them")
         return source
     if isinstance(source, Mapping):
-        data = _from_mapping(source, action_scale)
+        data = _load_mapping(source, action_scale)
     elif isinstance(source, str | os.PathLike):
-        data = _from_name(Path(source).as_posix(), download, action_scale)
+        data = _load_name(Path(source).as_posix(), download, action_scale)
     else:
         raise PotstillError(
             f"a dataset of type {type(source).__name__}: a name, a path, a mapping of arrays or Transitions is needed"
@@ -109,7 +109,7 @@ def load_dataset(
     return data
 
 
-def _from_mapping(arrays: Mapping[str, object], action_scale: float) -> Transitions:
+def _load_mapping(arrays: Mapping[str, object], action_scale: float) -> Transitions:
     names, raw = match_columns([str(name) for name in arrays], source="arrays"), {}
     for column, name in names.items():
         try:
@@ -120,7 +120,7 @@ def _from_mapping(arrays: Mapping[str, object], action_scale: float) -> Transiti
     return from_arrays(raw, source="arrays", name="arrays", env_id=env_id, action_scale=action_scale)
 
 
-def _from_name(name: str, download: bool, action_scale: float) -> Transitions:
+def _load_name(name: str, download: bool, action_scale: float) -> Transitions:
     scheme, colon, rest = name.partition(":")
     if name in bundled_names():
         return FORMATS[".hdf5"](BUNDLED / f"{name}.hdf5", action_scale=action_scale)

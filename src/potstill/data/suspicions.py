@@ -31,7 +31,7 @@ def find_suspicions(data: Transitions) -> list[str]:
     if not len(ends) or ends[-1] != len(data) - 1:
         ends = np.append(ends, len(data) - 1)
     lengths = np.diff(ends, prepend=-1)
-    found = [_late_terminations(data, ends, lengths, limit), *_broken_sequences(data)]
+    found = [_find_late_terminations(data, ends, lengths, limit), *_find_broken_sequences(data)]
     row = ends[lengths.argmax()] - lengths.max() + 1
     if known and lengths.max() > limit:
         found.append(f"an episode has {lengths.max()} rows from row {row}, but {data.env_id} stops after {limit}")
@@ -51,7 +51,7 @@ def _time_limit(env_id: str | None) -> tuple[int, bool]:
     return USUAL_LIMIT, False
 
 
-def _late_terminations(
+def _find_late_terminations(
     data: Transitions, ends: Int[np.ndarray, " E"], lengths: Int[np.ndarray, " E"], limit: int
 ) -> str:
     """Return a warning if most episodes of full length end by termination, else an empty string."""
@@ -66,7 +66,7 @@ def _late_terminations(
     )
 
 
-def _broken_sequences(data: Transitions) -> list[str]:
+def _find_broken_sequences(data: Transitions) -> list[str]:
     """Return at most one warning about next observations, from a sample of the rows that end no episode."""
     count = max(0, len(data) - 2)
     rows = np.arange(min(count, SAMPLE))

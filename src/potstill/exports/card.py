@@ -159,7 +159,7 @@ def card(distillate: Distillate) -> str:
     """Format the dataset card of a distillate: Markdown with the YAML header that the Hugging Face Hub reads."""
     recipe, metadata = distillate.recipe, distillate.metadata
     states, actions = distillate.states.shape[1], distillate.actions.shape[1]
-    title = f"{_name(metadata['dataset'])}, distilled to {len(distillate)} pairs"
+    title = f"{_find_name(metadata['dataset'])}, distilled to {len(distillate)} pairs"
     weighted = distillate.weights is not None
     return CARD.format(
         head=head(title, len(distillate), TAGS, CONFIGS.format(file=DATA_FILE)),
@@ -169,23 +169,23 @@ def card(distillate: Distillate) -> str:
         note=NOTE,
         states=states,
         actions=actions,
-        facts=listed(_facts(distillate)),
+        facts=listed(_describe_source(distillate)),
         command=_one_line(metadata.get("command", "potstill distill")),
         networks="a ReLU network" if recipe.towers == 1 else f"the mean of {recipe.towers} ReLU networks",
         its="its" if recipe.towers == 1 else "their mean",
         hidden=recipe.layers - 1,
         width=recipe.width,
         output_gain="" if recipe.output_gain == 1.0 else f" ({recipe.output_gain:g} √2 in the output layer)",
-        deviation=_deviation(recipe),
+        deviation=_describe_deviation(recipe),
         beyond=OUTSIDE_BOUNDS.format(count=distillate.beyond_bounds) if distillate.beyond_bounds else "",
         weights_row="\n| `weights` | float32 | weight of the pair in the loss, 1 on average |" if weighted else "",
         weighted=", each multiplied by its weight" if weighted else "",
-        code=_code(distillate),
-        **_training(recipe),
+        code=_format_code(distillate),
+        **_describe_training(recipe),
     )
 
 
-def _code(distillate: Distillate) -> str:
+def _format_code(distillate: Distillate) -> str:
     """Format PyTorch code that trains a student on the pairs."""
     recipe, weighted = distillate.recipe, distillate.weights is not None
     sizes = (distillate.states.shape[1], *[recipe.width] * (recipe.layers - 1), distillate.actions.shape[1])
@@ -197,11 +197,11 @@ def _code(distillate: Distillate) -> str:
         loss=loss,
         weights_line='weights = torch.tensor(table["weights"].to_pylist())\n' if weighted else "",
         gain_line="" if recipe.output_gain == 1.0 else GAIN_LINE.format(gain=recipe.output_gain),
-        **_training(recipe),
+        **_describe_training(recipe),
     )
 
 
-def _training(recipe: Recipe) -> dict[str, str]:
+def _describe_training(recipe: Recipe) -> dict[str, str]:
     """Describe the training of a student in words and in PyTorch."""
     if recipe.optimiser == "sgd":
         rate = recipe.learning_rate * recipe.towers
@@ -222,12 +222,12 @@ def _training(recipe: Recipe) -> dict[str, str]:
     }
 
 
-def _facts(distillate: Distillate) -> dict[str, str]:
+def _describe_source(distillate: Distillate) -> dict[str, str]:
     metadata = distillate.metadata
     return {
         "Environment": distillate.env_id or "none",
-        "Dataset": _origin(metadata["dataset"]),
-        "Teacher": _origin(metadata["teacher"]) if metadata.get("teacher") else "none",
+        "Dataset": _describe_origin(metadata["dataset"]),
+        "Teacher": _describe_origin(metadata["teacher"]) if metadata.get("teacher") else "none",
         "Objective": metadata["objective"],
         "Weighting": metadata.get("weighting", "not recorded"),
         "Solver": metadata["solver"],
@@ -236,16 +236,16 @@ def _facts(distillate: Distillate) -> dict[str, str]:
     }
 
 
-def _name(source: object) -> str:
+def _find_name(source: object) -> str:
     """The name of a dataset or a teacher."""
     if isinstance(source, dict):
         source = source.get("name") or source.get("algorithm") or "unnamed"
     return _one_line(source)
 
 
-def _origin(source: object) -> str:
+def _describe_origin(source: object) -> str:
     """Describe a dataset or a teacher: its name, its number of rows or updates, and its hash."""
-    words = [_name(source)]
+    words = [_find_name(source)]
     if isinstance(source, dict):
         words += [f"{source[key]:,} {key}" for key in ("rows", "updates") if isinstance(source.get(key), int)]
         words += [f"SHA-256 `{source['sha256']}`"] if "sha256" in source else []
@@ -256,7 +256,7 @@ def _one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
-def _deviation(recipe: Recipe) -> str:
+def _describe_deviation(recipe: Recipe) -> str:
     """Name what a recipe does beyond the steps and the code in the card."""
     words = [INITIALISATIONS[recipe.initialisation]] if recipe.initialisation in INITIALISATIONS else []
     if recipe.residual:

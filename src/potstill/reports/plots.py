@@ -65,26 +65,28 @@ def plot_learning_curve(path: Path, history: Sequence[JsonObject], name: str, la
         name: of the dataset.
         label: of the axis of returns.
     """
-    updates = _column(history, "update")
+    updates = _collect_values(history, "update")
     played, estimated = "mean" in history[0], "fitted_value" in history[0]
     figure, axes = new_figure(max(1, played + estimated))
     left, right = np.atleast_1d(axes)[0], np.atleast_1d(axes)[-1]
     if played:
-        mean, std = _column(history, "mean"), _column(history, "std")
+        mean, std = _collect_values(history, "mean"), _collect_values(history, "std")
         left.fill_between(updates, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0)
         left.plot(updates, mean, "o-", color=BLUE)
         left.set(xlabel="updates", ylabel=label, title=f"teacher on {name}")
         left.set_ylim(bottom=min(0.0, float((mean - std).min())))
     if estimated:
-        right.plot(updates, _column(history, "fitted_value"), "o-", color=GREEN, label="fitted Q-evaluation")
-        right.plot(updates, _column(history, "claimed_value"), "s--", color=ORANGE, label="critics of the teacher")
-        right.plot(updates, _column(history, "data_value"), color=GREY, label="policy of the data")
+        right.plot(updates, _collect_values(history, "fitted_value"), "o-", color=GREEN, label="fitted Q-evaluation")
+        right.plot(
+            updates, _collect_values(history, "claimed_value"), "s--", color=ORANGE, label="critics of the teacher"
+        )
+        right.plot(updates, _collect_values(history, "data_value"), color=GREY, label="policy of the data")
         right.set(xlabel="updates", ylabel="discounted return", title="off-policy estimates")
         right.legend(frameon=False, fontsize=8)
     return save_figure(figure, path)
 
 
-def _column(history: Sequence[JsonObject], key: str) -> Shaped[np.ndarray, " _"]:
+def _collect_values(history: Sequence[JsonObject], key: str) -> Shaped[np.ndarray, " _"]:
     return np.array([entry[key] for entry in history])
 
 
@@ -95,7 +97,7 @@ def plot_curve(path: Path, result: Result, losses: Sequence[tuple[int, float]]) 
     played = "student" in (curve[0] if curve else {})
     figure, axes = new_figure(2 if played else 1)
     if played:
-        _returns_panel(axes[0], steps, result)
+        _draw_returns(axes[0], steps, result)
     axis = np.atleast_1d(axes)[-1]
     if losses:
         axis.plot(*zip(*losses, strict=True), color=GREY, linewidth=0.8, label="batches")
@@ -105,7 +107,7 @@ def plot_curve(path: Path, result: Result, losses: Sequence[tuple[int, float]]) 
     return save_figure(figure, path)
 
 
-def _returns_panel(axis: Axes, steps: Sequence[int], result: Result) -> None:
+def _draw_returns(axis: Axes, steps: Sequence[int], result: Result) -> None:
     curve = result["curve"]
     mean, std = (np.array([point[key] for point in curve]) for key in ("student", "student_std"))
     axis.fill_between(steps, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0)

@@ -37,17 +37,17 @@ def overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
             f"{lengths['max']:,.0f})",
         ),
         ("sizes", f"{statistics['state_size']} state components, {statistics['action_size']} action components"),
-        ("environment", _environment(statistics["environment"])),
+        ("environment", _describe_environment(statistics["environment"])),
         (
             "action bounds",
-            f"{_bounds(actions)}; {percent(actions['at_bounds_share'])} of the action values lie at a bound",
+            f"{_describe_bounds(actions)}; {percent(actions['at_bounds_share'])} of the action values lie at a bound",
         ),
         (
             "returns",
             f"mean {format_number(returns['mean'])} ± {format_number(returns['std'])}, "
             f"best {format_number(returns['max'])}",
         ),
-        ("scores", _scores(statistics["scores"], statistics["env_id"])),
+        ("scores", _describe_scores(statistics["scores"], statistics["env_id"])),
         (
             "ends",
             f"{percent(ends['termination_share'])} terminations ({ends['terminations']:,}), "
@@ -55,12 +55,12 @@ def overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
         ),
         ("duplicated states", f"{percent(statistics['duplicated_states'])} are exact copies of earlier states"),
         ("constant columns", join_names([c["name"] for c in columns if c["min"] == c["max"]]) or "none"),
-        *_coverage(statistics["coverage"], statistics["state_size"]),
+        *_describe_coverage(statistics["coverage"], statistics["state_size"]),
         ("normaliser", "states are standardised as (s − mean) / (std + 0.001), with the means and stds of the columns"),
     ]
 
 
-def _environment(environment: EnvironmentMatch) -> str:
+def _describe_environment(environment: EnvironmentMatch) -> str:
     if environment["declared"]:
         return f"{environment['declared']}, as the data state; the sizes agree"
     fits = environment["fits"]
@@ -69,12 +69,12 @@ def _environment(environment: EnvironmentMatch) -> str:
     return f"the data name none; sizes and actions fit {', '.join(fits)}"
 
 
-def _bounds(actions: ActionStatistics) -> str:
+def _describe_bounds(actions: ActionStatistics) -> str:
     pairs = list(dict.fromkeys(zip(actions["low"], actions["high"], strict=True)))
     return ", ".join(f"[{low:g}, {high:g}]" for low, high in pairs)
 
 
-def _scores(scores: DatasetScores | None, env_id: str | None) -> str:
+def _describe_scores(scores: DatasetScores | None, env_id: str | None) -> str:
     if scores is None:
         where = f"for {env_id}" if env_id else "without an environment"
         return (
@@ -89,7 +89,7 @@ def _scores(scores: DatasetScores | None, env_id: str | None) -> str:
     )
 
 
-def _coverage(coverage: Coverage, size: int) -> list[tuple[str, str]]:
+def _describe_coverage(coverage: Coverage, size: int) -> list[tuple[str, str]]:
     near, middle, far = coverage["distances"]
     return [
         (
@@ -99,7 +99,7 @@ def _coverage(coverage: Coverage, size: int) -> list[tuple[str, str]]:
         ),
         (
             "density",
-            f"distance of a state to its {_ordinal(coverage['neighbour'])} nearest neighbour: {near:.2f} (5th "
+            f"distance of a state to its {_format_ordinal(coverage['neighbour'])} nearest neighbour: {near:.2f} (5th "
             f"percentile, dense), {middle:.2f} (median), {far:.2f} (95th percentile, sparse)",
         ),
         (
@@ -111,10 +111,10 @@ def _coverage(coverage: Coverage, size: int) -> list[tuple[str, str]]:
     ]
 
 
-def _ordinal(number: int) -> str:
+def _format_ordinal(number: int) -> str:
     """Write a number up to 20 as an ordinal: 10th, 1st.
 
-    >>> [_ordinal(n) for n in (0, 1, 2, 3, 10)]
+    >>> [_format_ordinal(n) for n in (0, 1, 2, 3, 10)]
     ['0th', '1st', '2nd', '3rd', '10th']
     """
     return str(number) + {1: "st", 2: "nd", 3: "rd"}.get(number, "th")

@@ -102,7 +102,7 @@ def divides_evenly(size: int, mesh: Mesh) -> bool:
 def shard(tree: Tree, mesh: Mesh) -> Tree:
     """Split the leading axis of every array among the devices, or return ``tree`` unchanged if one is not divisible."""
     even = all(divides_evenly(leaf.shape[0], mesh) for leaf in jax.tree.leaves(tree))
-    return _constrained(tree, mesh, AXIS) if even else tree
+    return _constrain(tree, mesh, AXIS) if even else tree
 
 
 def shard_calls(function: Function, mesh: Mesh) -> Function:
@@ -120,10 +120,10 @@ def shard_calls(function: Function, mesh: Mesh) -> Function:
 
 def replicate(tree: Tree, mesh: Mesh) -> Tree:
     """Give every device a copy of ``tree``."""
-    return _constrained(tree, mesh)
+    return _constrain(tree, mesh)
 
 
-def _constrained(tree: Tree, mesh: Mesh, *axes: str) -> Tree:
+def _constrain(tree: Tree, mesh: Mesh, *axes: str) -> Tree:
     if mesh.size == 1:
         return tree
     constrained: Tree = jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(*axes)))

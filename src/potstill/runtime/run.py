@@ -143,12 +143,12 @@ class Run:
         command, result = self._read()
         if result is None:
             return f"Run({str(self.path)!r}, {command}, not finished)"
-        found = list((headlines(result) or _scalars(result)).items())[:MAX_HEADLINES]
+        found = list((headlines(result) or _find_scalars(result)).items())[:MAX_HEADLINES]
         return f"Run({', '.join([repr(str(self.path)), command, *(f'{name} {text}' for name, text in found)])})"
 
     def _repr_html_(self) -> str:
         command, result = self._read()
-        rows = {"status": "not finished"} if result is None else {**_scalars(result), **headlines(result)}
+        rows = {"status": "not finished"} if result is None else {**_find_scalars(result), **headlines(result)}
         return html_table(f"{command}: {self.path}", rows)
 
     def _read(self) -> tuple[str, JsonMapping | None]:
@@ -180,7 +180,7 @@ def headlines(result: JsonMapping, prefix: str = "") -> dict[str, str]:
     return found
 
 
-def _scalars(result: JsonMapping) -> dict[str, str]:
+def _find_scalars(result: JsonMapping) -> dict[str, str]:
     """The top-level values of a result that are a number or a short string."""
     return {
         name: value_text(value)

@@ -171,7 +171,7 @@ def _read_bounds(space: Mapping[str, Any], path: Path) -> ActionBounds | None:
     return ActionBounds(low, high)
 
 
-def _hdf5_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
+def _read_hdf5_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
     path = folder / "main_data.hdf5"
     with open_hdf5(path) as file:
         found = sum(name.startswith("episode_") for name in file)
@@ -184,7 +184,7 @@ def _hdf5_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np
             yield {key: read_array(group, key, path) for key in COLUMNS}
 
 
-def _arrow_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
+def _read_arrow_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
     arrow = require_pyarrow()
     for number in range(count):
         files = sorted((folder / str(number)).glob(f"*.{form}"))
@@ -197,9 +197,9 @@ def _arrow_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, n
 
 
 EPISODE_READERS: dict[str, Callable[[Path, str, int], Iterator[dict[str, np.ndarray]]]] = {
-    "hdf5": _hdf5_episodes,
-    "arrow": _arrow_episodes,
-    "parquet": _arrow_episodes,
+    "hdf5": _read_hdf5_episodes,
+    "arrow": _read_arrow_episodes,
+    "parquet": _read_arrow_episodes,
 }
 
 

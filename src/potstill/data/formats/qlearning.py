@@ -67,7 +67,7 @@ def dropped_rows(
         PotstillError: there are fewer than two rows, or none is left.
     """
     terminals = np.asarray(columns["terminals"])
-    timeouts = np.asarray(columns["timeouts"]) if "timeouts" in columns else _counted_timeouts(terminals, limit)
+    timeouts = np.asarray(columns["timeouts"]) if "timeouts" in columns else _count_timeouts(terminals, limit)
     timeouts = timeouts & ~terminals
     if len(terminals) < 2:
         raise PotstillError(f"{source}: {len(terminals)} rows, at least 2 are needed")
@@ -103,7 +103,7 @@ def split_rows(
     return kept, gone
 
 
-def _counted_timeouts(terminals: Bool[np.ndarray, " M"], limit: int) -> Bool[np.ndarray, " M"]:
+def _count_timeouts(terminals: Bool[np.ndarray, " M"], limit: int) -> Bool[np.ndarray, " M"]:
     """Mark a time-out every ``limit`` steps after the last end."""
     rows = np.arange(len(terminals))
     starts = np.zeros_like(rows)

@@ -115,7 +115,7 @@ class Trainer:
 
     Args:
         env_id: Gymnasium id.
-        settings: settings of the training.
+        settings: settings of SAC's training.
         on_episode: called with every episode that ends.
     """
 

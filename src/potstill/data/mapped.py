@@ -207,7 +207,7 @@ def _map_rows(folder: Path, layout: _Layout) -> Transitions:
 def _read_positive(header: Mapping[str, object], key: str, path: Path) -> int:
     value = header.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise PotstillError(f"{path}: its {key} is {json.dumps(value)[:40]}, a whole number from 1 on is needed")
+        raise PotstillError(f"{path}: its {key} is {json.dumps(value)[:40]}, a positive integer is needed")
     return value
 
 

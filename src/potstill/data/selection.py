@@ -50,7 +50,7 @@ class Part:
     source: Path | str
     """The name or path that the user gave."""
     place: Path | str
-    """Where the rows are read from."""
+    """The name, path or folder that the rows are read from."""
     state_size: int
     bounds: ActionBounds
     env_id: str | None

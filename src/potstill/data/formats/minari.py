@@ -159,7 +159,7 @@ def _check_space(key: str, space: Mapping[str, Any], path: Path) -> None:
     if key == "actions" and "Discrete" in kind:
         raise PotstillError(f"{path}: a discrete action space: only continuous actions are supported")
     if kind != "Box" or len(space.get("shape", [1])) != 1:
-        raise PotstillError(f"{path}: {key} have a space {kind}{space.get('shape', '')}: a one-dimensional Box is needed")
+        raise PotstillError(f"{path}: {key} of space {kind}{space.get('shape', '')}: a one-dimensional Box is needed")
 
 
 def _read_bounds(space: Mapping[str, Any], path: Path) -> ActionBounds | None:

@@ -228,8 +228,8 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
         ("Named-v0", {}, ["dictionary observations with the parts place, speed", "FlattenObservation"]),
         ("Walk-v0", {"level": "medum"}, ["unknown level 'medum'", "did you mean 'medium'"]),
         ("Walk-v0", {"level": "policy"}, ["unknown level 'policy'"]),
-        ("Walk-v0", {"level": "medium"}, ["Walk-v0 has no reference scores", "--medium-return"]),
-        ("Walk-v0", {"level": "expert", "expert_score": 90.0}, ["no reference scores", "--expert-return"]),
+        ("Walk-v0", {"level": "medium"}, ["Walk-v0 has no reference returns", "--medium-return"]),
+        ("Walk-v0", {"level": "expert", "expert_score": 90.0}, ["no reference returns", "--expert-return"]),
         ("Hopper-v5", {"level": "medium", "medium_score": 20.0, "medium_return": 1.0}, ["give one of them"]),
         (
             "Hopper-v5",

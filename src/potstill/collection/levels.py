@@ -52,7 +52,7 @@ class Goal:
             return None
         if not has_reference(env_id):
             raise PotstillError(
-                f"{env_id} has no reference scores: give the {name} policy's goal as a raw return (--{name}-return)"
+                f"{env_id} has no reference returns: give the {name} policy's goal as a raw return (--{name}-return)"
             )
         reference = reference_returns(env_id)
         return reference.random + float(self.score) / 100.0 * (reference.expert - reference.random)

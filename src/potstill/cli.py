@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("potstill: interrupted; what was reported as done is kept", file=sys.stderr)
+        print("potstill: interrupted; everything reported as finished is kept", file=sys.stderr)
         return 130
     return 0
 

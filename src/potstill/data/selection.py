@@ -155,7 +155,7 @@ def read_kept(data: Transitions, kept: Bool[np.ndarray, " M"]) -> Iterator[dict[
 def sample_episodes(data: Transitions, max_rows: int) -> Transitions:
     """Load random whole episodes of a mapped dataset into memory, with at most ``max_rows`` rows in total.
 
-    The draw has a fixed seed. If no episode is that short, the sample is the first ``max_rows`` rows of one.
+    The draw has a fixed seed. If the first drawn episode is longer, the sample is its first ``max_rows`` rows.
     Data in memory, and data with at most ``max_rows`` rows, are returned unchanged.
     """
     if not data.mapped or len(data) <= max_rows:

@@ -27,8 +27,8 @@ D4RL = "D4RL (d4rl/infos.py)"  # REF_MIN_SCORE and REF_MAX_SCORE; all datasets o
 JAT = "JAT (huggingface/jat, scores_dict.json; arXiv 2402.09844)"
 # The keys are environment names without a version: all versions share one reference. D4RL measured -v2 (for Adroit,
 # the mazes and the kitchen: D4RL's own environments, which Gymnasium-Robotics rebuilt under these names), JAT -v4.
-# JAT's experts are not optimal: the one for InvertedPendulum reaches 475 of 1,000. Minari has no such table; a Minari
-# dataset with reference scores has them in its metadata.
+# JAT's experts are not optimal: the one for InvertedPendulum reaches 475 of 1,000. Minari has no such table, but
+# the metadata of a Minari dataset may contain reference returns.
 REFERENCES: dict[str, Reference] = {
     "Hopper": Reference(-20.272305, 3234.3, D4RL),
     "HalfCheetah": Reference(-280.178953, 12135.0, D4RL),

@@ -1,4 +1,4 @@
-"""How much an ensemble of students steadies the returns of a distillate."""
+"""Compare the returns of single students with the return of their ensemble."""
 
 import sys
 import tempfile

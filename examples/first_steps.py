@@ -1,4 +1,4 @@
-"""Distil the bundled dataset, train a student from the file, let it hop."""
+"""Distil the bundled dataset, load the distillate, train a student and evaluate it."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From plain NumPy arrays, without an environment, to a student and its offline scores."""
+"""Distil plain NumPy arrays without an environment, and print the offline scores of students."""
 
 import tempfile
 from pathlib import Path
@@ -18,7 +18,7 @@ with tempfile.TemporaryDirectory() as name:
     columns = {"observations": states, "actions": actions, "rewards": rewards}
     one_step_episodes = {"next_observations": states, "terminations": np.ones(2000, bool)}
     np.savez(folder / "logs.npz", **columns, **one_step_episodes)
-    free = Rebrac(actor_penalty=0.0, critic_penalty=0.0)  # random actions: nothing to stay close to
+    free = Rebrac(actor_penalty=0.0, critic_penalty=0.0)  # the data's actions are random: do not stay close to them
     taught = potstill.teach(folder / "logs.npz", updates=600, batch=128, algorithm=free, out=folder / "teacher")
     teacher = taught / "teacher.safetensors"
     run = potstill.distill(folder / "logs.npz", teacher=teacher, size=16, steps=100, students=3, out=folder / "run")

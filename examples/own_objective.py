@@ -1,4 +1,4 @@
-"""An objective of one's own, and a teacher that is no neural network."""
+"""Use an objective of your own, and a teacher that is not a neural network."""
 
 import tempfile
 
@@ -11,12 +11,12 @@ from potstill.distillation import KernelDescent, Schedule, build_state_table, in
 
 
 def absolute(student_actions, batch, teacher):
-    """‖π(s) − π*(s)‖₁ of each state: forgiving to rare large errors."""
+    """‖π(s) − π*(s)‖₁ of each state. It penalises rare large errors less than the squared distance does."""
     return jnp.abs(student_actions - batch.teacher_actions).sum(-1)
 
 
 class HalfWay:
-    """Steers half-way back to the origin; its values are minus the squared distance to that action."""
+    """Take the action tanh(−s / 2). The value of an action is minus its squared distance to that."""
 
     normaliser = potstill.Normaliser.identity(2)
 
@@ -41,6 +41,6 @@ for iterate in optimise_pairs(pairs, table, teacher, **parts, key=jax.random.key
     if iterate.step in (25, 50, 75, 100):
         print(f"step {iterate.step}: loss {iterate.metrics['loss']:.4f}")
 
-with tempfile.TemporaryDirectory() as folder:  # the whole command takes it too
+with tempfile.TemporaryDirectory() as folder:  # the command accepts the objective too
     options = {"size": 16, "steps": 10, "episodes": 0, "out": f"{folder}/run"}
     print(potstill.distill("hopper-medium-replay", objective=absolute, **options))

@@ -208,13 +208,13 @@ def test_minari_of_flattened_observations(tmp_path):
 
 def test_nothing_half_written_is_left(tmp_path, monkeypatch):
     pytest.importorskip("minari")
-    right = output._episodes
+    right = output._minari_episodes
 
     def broken(*args):
         yield next(right(*args))
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(output, "_episodes", broken)
+    monkeypatch.setattr(output, "_minari_episodes", broken)
     with pytest.raises(OSError, match="No space"):
         collected(tmp_path, level="random", steps=30, format="minari")
     assert [path.name for path in (tmp_path / "run").iterdir() if path.is_dir()] == []
@@ -228,13 +228,13 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
         ("Named-v0", {}, ["dictionary observations with the parts place, speed", "FlattenObservation"]),
         ("Walk-v0", {"level": "medum"}, ["unknown level 'medum'", "did you mean 'medium'"]),
         ("Walk-v0", {"level": "policy"}, ["unknown level 'policy'"]),
-        ("Walk-v0", {"level": "medium"}, ["Walk-v0 has no reference scores", "--medium-return"]),
-        ("Walk-v0", {"level": "expert", "expert_score": 90.0}, ["no reference scores", "--expert-return"]),
+        ("Walk-v0", {"level": "medium"}, ["Walk-v0 has no reference returns", "--medium-return"]),
+        ("Walk-v0", {"level": "expert", "expert_score": 90.0}, ["no reference returns", "--expert-return"]),
         ("Hopper-v5", {"level": "medium", "medium_score": 20.0, "medium_return": 1.0}, ["give one of them"]),
         (
             "Hopper-v5",
             {"level": "medium-expert", "expert_score": 20.0},
-            ["the medium policy is to earn", "more than the expert"],
+            ["the goal of the medium policy", "exceeds that of the expert"],
         ),
         ("Walk-v0", {"level": "random", "policy": "p.safetensors"}, ["level random does not use a given policy"]),
         ("Hopper-v5", {"policy": "p.safetensors"}, ["acts on 6 numbers", "Hopper-v5 observes 11"]),
@@ -290,7 +290,7 @@ def test_the_plans_of_the_levels():
     both = plan("medium-expert", medium=Goal(raw_return=5.0))
     assert both == CollectionPlan("medium-expert", 1000, {"medium": 5.0, "expert": None}, ("medium", "expert"))
     assert plan("expert", policy_given=True) == CollectionPlan("expert", actors=("expert",))
-    with pytest.raises(PotstillError, match="one of them is needed"):
+    with pytest.raises(PotstillError, match="give only one of them"):
         Goal(score=1.0, raw_return=2.0)
     with pytest.raises(PotstillError, match=r"SacSettings.threads 0: at least 1"):
         SacSettings(threads=0)

@@ -49,7 +49,7 @@ def test_medium_replay_of_sac_ends_where_the_goal_is_reached(tmp_path, sac):
 
 
 def test_sac_that_falls_short(tmp_path, sac):
-    words = "the medium policy is to earn 99, but SAC's best evaluation is .* in 60 steps: raise --training-steps"
+    words = "the goal of the medium policy is 99, but SAC's best evaluation is .* in 60 steps: raise --training-steps"
     with pytest.raises(PotstillError, match=words):
         collected(tmp_path, level="medium", medium_return=99.0, **sac)
     assert not (tmp_path / "run" / "result.json").exists()

@@ -81,7 +81,7 @@ def test_drawn_episodes_depend_on_the_seed(source, tmp_path):
 
 
 def test_drawn_rows_are_cut_where_the_next_is_missing(source, tmp_path):
-    with pytest.warns(potstill.PotstillWarning, match="most rows are cut off"):
+    with pytest.warns(potstill.PotstillWarning, match="most rows are truncated"):
         found = load_dataset(potstill.convert(source, rows=120, out=tmp_path / "out"))
     assert len(found) == 120
     inside = np.flatnonzero(~found.episode_ends[:-1])

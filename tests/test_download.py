@@ -69,7 +69,7 @@ def test_a_failed_download_leaves_nothing(root, monkeypatch, tmp_path):
 
 def test_a_client_that_fetches_nothing_or_is_interrupted(root, monkeypatch, tmp_path):
     client(monkeypatch, lambda dataset_id: None)
-    refused("it left no", download=True)
+    refused("it did not make", download=True)
 
     def interrupted(dataset_id):
         (root / dataset_id).mkdir(parents=True)

@@ -81,7 +81,7 @@ def test_a_folder_of_other_things_is_kept(tmp_path, distillate):
     assert (folder / "notes.txt").read_text() == "precious"
     assert (folder / "README.md").read_text(encoding="utf-8") == card(distillate)
     (folder / "data" / "train-00000-of-00001.parquet").unlink()
-    check_fails(distillate, folder, "holds other files", format="parquet", force=True)
+    check_fails(distillate, folder, "contains other files", format="parquet", force=True)
     (tmp_path / "file").touch()
     check_fails(distillate, tmp_path / "file", "is a file", format="parquet", force=True)
 

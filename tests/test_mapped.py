@@ -117,7 +117,7 @@ def spoil_header(folder, **changes):
         ({"format": "teacher"}, "not a dataset's header but teacher"),
         ({"format": ...}, "not a dataset's header"),
         ({"format_version": 2}, "format version 2, this potstill reads 1"),
-        ({"rows": ...}, "its rows is null, a whole number"),
+        ({"rows": ...}, "its rows is null, a positive integer"),
         ({"rows": 2**40}, "from 2 to 2,147,483,647"),
         ({"rows": True}, "its rows is true"),
         ({"rows": 299}, r"holds \(300,\) rows, but dataset.json has 299"),
@@ -202,7 +202,7 @@ def test_inspect_says_what_it_looked_at(folder, tmp_path, monkeypatch):
 
 def test_a_folder_without_a_header_is_no_dataset(folder):
     (folder / HEADER).unlink()
-    with pytest.raises(PotstillError, match=r"a folder, but no dataset: it has neither dataset.json"):
+    with pytest.raises(PotstillError, match=r"a folder, but not a dataset: it has neither dataset.json"):
         load_dataset(folder)
 
 

@@ -264,7 +264,7 @@ def test_d4rls_cache(tmp_path, monkeypatch, columns):
 def test_what_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     refused("minari:mujoco/hopper/medium-v0", "minari download mujoco/hopper/medium-v0", str(tmp_path))
-    refused(tmp_path, "a folder, but no dataset", "metadata.json")
+    refused(tmp_path, "a folder, but not a dataset", "metadata.json")
     refused("minari-x", "unknown dataset", "or minari:ID, d4rl:NAME, or a path")
     refused("minari:", "a name is missing", "minari:mujoco/hopper/medium-v0")
     refused("d4rl:", "a name is missing", "d4rl:hopper-medium-v2")

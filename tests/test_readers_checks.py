@@ -37,7 +37,7 @@ def nan_in(values):
         ("rewards", nan_in, ["nan in column rewards", "row 7"]),
         ("actions", lambda x: x.astype(int), ["episode 1", "discrete"]),
         ("actions", lambda x: x * 9, ["outside its bounds [-2, 2]"]),
-        ("truncations", lambda x: ~x, ["episode 1", "goes on after its end in row 0"]),
+        ("truncations", lambda x: ~x, ["episode 1", "continues after its end in row 0"]),
         ("terminations", lambda x: x + 0.5, ["episode 1", "0.5", "flags are 0 or 1"]),
         ("rewards", lambda x: x[:-1], ["episode 1", "unequal"]),
     ],
@@ -96,7 +96,7 @@ def test_bad_arrays():
         {k: v for k, v in good.items() if k != "terminals"} | {"dones": good["terminals"]},
         "'dones' does not distinguish",
     )
-    refused(good | {"observations": [[1, 2], [3]]}, "'observations' is no array")
+    refused(good | {"observations": [[1, 2], [3]]}, "'observations' is not an array")
     refused(good | {"observations": good["observations"][:-3]}, "observations 23", "26", "28")
     refused(good | {"rewards": good["rewards"].astype(np.float64) * 1e300}, "beyond float32", "column rewards, row 0")
     refused(good | {"terminals": good["terminals"] + 2}, "2.0 in column", "row 0", "0 or 1")
@@ -207,15 +207,15 @@ def test_an_honest_walk_is_not_suspicious():
     ("change", "words"),
     [
         (lambda w: w | {"terminations": w["truncations"]}, ["4 episodes terminate exactly at step 1000", "row 999"]),
-        (lambda w: w | {"next_observations": w["observations"]}, ["their own observations in 100%", "row 0"]),
+        (lambda w: w | {"next_observations": w["observations"]}, ["the row's own observations in 100%", "row 0"]),
         (
             lambda w: w | {"next_observations": np.append(w["next_observations"][1:], w["observations"][:1], axis=0)},
-            ["second row after", "row 0"],
+            ["two rows later", "row 0"],
         ),
         (lambda w: w | {"truncations": w["truncations"] & False}, ["no episode ends in 4000 rows"]),
         (
             lambda w: w | {"next_observations": w["next_observations"] + (np.arange(4000)[:, None] % 100 == 50)},
-            ["not the following row's in", "the first seen row 50"],
+            ["differ from the following row's", "first in row 50"],
         ),
         (
             lambda w: {k: v[np.random.default_rng(0).permutation(4000)] for k, v in w.items() if k != "truncations"},
@@ -253,5 +253,5 @@ def test_the_command_line_prints_a_warning_as_one_line(tmp_path, capsys, monkeyp
     np.savez("x.npz", **(walk() | {"next_observations": walk()["observations"]}))
     assert main(["distill", "x.npz", "--objective", "dbc", "--size", "100000"]) == 2
     warning, error = capsys.readouterr().err.strip().splitlines()
-    assert warning.startswith("potstill: warning: x: next_observations are their own observations")
+    assert warning.startswith("potstill: warning: x: next_observations equal the row's own observations")
     assert error.startswith("potstill: --size 100000")

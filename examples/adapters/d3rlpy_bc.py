@@ -1,7 +1,8 @@
-"""Clone an exported distillate with d3rlpy's BC, by its own recipe: ``python d3rlpy_bc.py distillate.npz``.
+"""Clone an exported distillate with d3rlpy's BC: ``python d3rlpy_bc.py distillate.npz``.
 
-Every row of the MDPDataset is terminal, so that d3rlpy pairs no row with another. Two things differ from the
-recipe: PyTorch's default initialises the networks, and batches are drawn with replacement.
+Every row of the MDPDataset is terminal, so d3rlpy does not connect rows. The settings are those of the distillate's
+recipe, with three differences: there is one network instead of several towers, its initialisation is PyTorch's default,
+and batches are drawn with replacement.
 """
 
 import json

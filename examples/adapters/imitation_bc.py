@@ -1,7 +1,7 @@
 """Clone an exported distillate with imitation's BC: ``python imitation_bc.py distillate.npz``.
 
-BC reads only observations and actions. But imitation 1.0.1 cannot batch its TransitionsMinimal, so each
-pair is a transition that ends where it began. The states are standardised beforehand, because the policy
+BC reads only observations and actions. However, imitation 1.0.1 cannot batch its TransitionsMinimal, so each pair is
+written as a transition whose next observation is its own. The states are standardised beforehand, because the policy
 has no normaliser.
 """
 

@@ -34,10 +34,10 @@ COMMANDS = {
 
 
 def make_app(fields: Mapping[str, Mapping[str, str]] | None = None) -> App:
-    """The application, with a command for each config; a command's own modules are imported when it is called.
+    """Build the command-line application with one command per config. Calling a command imports its modules.
 
     Args:
-        fields: fields of parts, by option, that were taken out of the command line.
+        fields: the values of part fields by option, such as ``--recipe.layers 5``. They are no longer in the arguments.
     """
     app = App(
         name="potstill",
@@ -60,12 +60,13 @@ def _command(name: str, kind: type[object], fields: Mapping[str, Mapping[str, st
 
 
 def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> Dataclass:
-    """The settings with the fields of their parts: ``--recipe default`` and ``--recipe.layers 5`` make one part.
+    """Combine part options with their fields: ``--recipe default`` and ``--recipe.layers 5`` make one part.
 
-    Without a name and without a default, the part has an empty name: the command says what its fields change.
+    A part without a name and without a default has an empty name. The command then decides which part the fields
+    change.
 
     Raises:
-        PotstillError: fields of a part that the command does not have.
+        PotstillError: the command has no option for these fields.
     """
     parts = {}
     for option, values in fields.items():
@@ -77,7 +78,7 @@ def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> 
 
 @contextmanager
 def _one_line_warnings() -> Iterator[None]:
-    """Print our own warnings without Python's file and line; leave all others as they are."""
+    """Print potstill's own warnings without Python's file and line; do not change other warnings."""
     with warnings.catch_warnings():
         show = warnings.showwarning
 
@@ -102,11 +103,11 @@ def main(arguments: list[str] | None = None) -> int:
         cause = error.__cause__ if isinstance(error.__cause__, PotstillError) else error
         print(f"potstill: {' '.join(str(cause).split())}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
+    except BrokenPipeError:  # the reader of the output closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("potstill: interrupted; what was reported as done is kept", file=sys.stderr)
+        print("potstill: interrupted; everything reported as finished is kept", file=sys.stderr)
         return 130
     return 0
 

@@ -1,4 +1,4 @@
-"""The one error users meet: a single line that says what is wrong, where, and what would be right."""
+"""The error and the warning that users see. Each is one line: what is wrong, where, and what is expected."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterable
 
 
 class PotstillError(Exception):
-    """Bad input or a missing extra. The command line prints it as one line and exits with code 2."""
+    """Invalid input or a missing extra. The command line prints it as one line and exits with code 2."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))  # a name with a line break in it is still one line
+        super().__init__(" ".join(message.splitlines()))  # a name may contain a line break
 
 
 class PotstillWarning(UserWarning):
-    """Something suspicious that is used all the same. The command line prints it as one line."""
+    """Suspicious input that is used anyway. The command line prints it as one line."""
 
 
 class Diverged(PotstillError):
-    """A training diverged: its metrics are no longer finite, or its values exceed the largest possible return."""
+    """Training diverged: its metrics are no longer finite, or its values exceed the largest possible return."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> PotstillError:
-    """Return the error for a name that is not among ``known``, with the nearest right one.
+    """Return the error for a name that is not in ``known``. The message suggests the closest known name.
 
     >>> str(unknown("objective", "av-pbk", ["pbc", "av-pbc"]))
     "unknown objective 'av-pbk': did you mean 'av-pbc'? Known: av-pbc, pbc"
@@ -34,5 +34,5 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> PotstillError:
 
 
 def missing_extra(package: str, extra: str) -> PotstillError:
-    """Return the error for an optional dependency that is not installed, with the line that mends it."""
+    """Return the error for an optional dependency that is not installed, with the command that installs it."""
     return PotstillError(f"{package} is not installed: pip install 'potstill[{extra}]'")

@@ -3,7 +3,7 @@
 Each dataset NAME has these files:
 
 - ``NAME.hdf5``: the rows, with the dataset's card;
-- ``NAME.teacher.safetensors``: a teacher, and ``NAME.teacher.json``: the run that trained it;
+- ``NAME.teacher.safetensors``: a teacher, and ``NAME.teacher.json``: settings and results of its training;
 - ``NAME.bc.json``: returns of behavioural cloning on all rows;
 - ``NAME.distillate.safetensors``: the distillate that ``potstill distill NAME`` makes.
 """

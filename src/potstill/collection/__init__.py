@@ -1,1 +1,1 @@
-"""Collecting datasets: SAC's training is recorded, and policies are rolled out, for the levels of D4RL's datasets."""
+"""Collect datasets at D4RL's levels: record SAC's training, and roll policies out."""

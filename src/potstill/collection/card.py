@@ -1,4 +1,4 @@
-"""The card of a collected dataset: as JSON, and as the page that the Hugging Face Hub shows."""
+"""The card of a collected dataset, as JSON and as the page that the Hugging Face Hub shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from potstill.environments.references import has_reference, normalised_return, r
 from potstill.exports.card import LICENCE, head, listed
 from potstill.runtime.run_folder import to_json
 
-MEASURED = 10  # episodes of random actions, for environments without reference returns
+RANDOM_EPISODES = 10  # of uniformly random actions, in environments without reference returns
 PAGE = """\
 {head}
 
@@ -55,7 +55,7 @@ FORMS = {
 
 
 class Card(TypedDict):
-    """The card of a dataset, as JSON holds it."""
+    """The card of a dataset, as JSON-compatible values."""
 
     env_id: str
     level: str
@@ -84,17 +84,17 @@ class Observations(TypedDict):
 
 @dataclass(frozen=True)
 class Origin:
-    """How a dataset is collected: what its card holds apart from the recording."""
+    """How a dataset is collected: the content of its card apart from the recording."""
 
     env_id: str
     plan: CollectionPlan
     steps: int
-    """Transitions asked for."""
+    """Transitions that were requested."""
     seed: int
     command: str
     """The command that collects the dataset again."""
     settings: Mapping[str, object] = field(default_factory=dict)
-    """All settings of that command, as values that JSON can hold."""
+    """All settings of that command, as JSON-compatible values."""
     policy: Path | str | None = None
     """File of the policy that is rolled out, if one was given."""
 
@@ -114,12 +114,12 @@ def make_card(
     reference: Mapping[str, float | str],
     env: Environment,
 ) -> Card:
-    """Make the card of a dataset, in values that JSON can hold.
+    """Make the card of a dataset, as JSON-compatible values.
 
     Args:
         recording: the data.
         origin: how they were collected.
-        policies: by name, the steps and the return of each policy that SAC's training gave.
+        policies: by name, the steps and the return of each policy that was taken from SAC's training.
         reference: the result of :func:`measure_reference`.
         env: the environment, as :func:`~potstill.environments.making.make` makes it.
     """
@@ -149,15 +149,15 @@ def make_card(
 
 
 def measure_reference(env_id: str, seed: int) -> dict[str, float | str]:
-    """The reference returns ``random`` and ``expert`` of an environment, with their ``source``.
+    """Return the reference returns ``random`` and ``expert`` of an environment, with their ``source``.
 
-    If none are known, ``random`` alone, measured in ten episodes of uniformly random actions.
+    If none are known, return only ``random``, measured in ten episodes of uniformly random actions.
     """
     if has_reference(env_id):
         return reference_returns(env_id)._asdict()
-    played = play_episodes(env_id, uniform_behaviour(env_id), seed=seed, lanes=MEASURED)
-    measured = float(np.mean([next(played).total for _ in range(MEASURED)]))
-    return {"random": measured, "source": f"measured here in {MEASURED} episodes of uniformly random actions"}
+    played = play_episodes(env_id, uniform_behaviour(env_id), seed=seed, lanes=RANDOM_EPISODES)
+    measured = float(np.mean([next(played).total for _ in range(RANDOM_EPISODES)]))
+    return {"random": measured, "source": f"measured here in {RANDOM_EPISODES} episodes of uniformly random actions"}
 
 
 def _describe_observations(env: Environment) -> Observations:
@@ -168,7 +168,7 @@ def _describe_observations(env: Environment) -> Observations:
 
 
 def make_page(card: Card, file: str, form: str) -> str:
-    """The card as Markdown, with the YAML head that the Hub reads.
+    """Format the card as Markdown, with the YAML header that the Hub reads.
 
     Args:
         card: the result of :func:`make_card`.
@@ -182,10 +182,10 @@ def make_page(card: Card, file: str, form: str) -> str:
         "Algorithm": card["algorithm"],
         "Seed": card["seed"],
         "Episodes that ended": f"{card['episodes']:,}",
-        "Returns": _inline(card["returns"]),
-        "Normalised scores": _inline(card.get("scores", {})),
-        "Reference returns": _inline(card["reference"]),
-        **{f"The {name} policy": _inline(known) for name, known in card["policies"].items()},
+        "Returns": _format_inline(card["returns"]),
+        "Normalised scores": _format_inline(card.get("scores", {})),
+        "Reference returns": _format_inline(card["reference"]),
+        **{f"The {name} policy": _format_inline(known) for name, known in card["policies"].items()},
         "Versions": ", ".join(f"{name} {number}" for name, number in card["versions"].items()),
         "Complete": "yes" if card["complete"] else "no, it was interrupted",
     }
@@ -203,7 +203,7 @@ def make_page(card: Card, file: str, form: str) -> str:
     )
 
 
-def _inline(values: Mapping[str, float | int | str]) -> str:
-    """Named values in one line."""
+def _format_inline(values: Mapping[str, float | int | str]) -> str:
+    """Format named values in one line."""
     forms = {float: ".1f", int: ",", str: ""}
     return ", ".join(f"{name} {value:{forms[type(value)]}}" for name, value in values.items())

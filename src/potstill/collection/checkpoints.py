@@ -1,8 +1,8 @@
 """Checkpoints of SAC's training, without pickles.
 
 Networks and optimisers are saved as arrays; the replay buffer is rebuilt from the recorded episodes. Environments are
-not saved: each starts a new episode from the state of its random generator. A training in one environment that is
-saved between two episodes therefore resumes to the same bytes.
+not saved: each starts a new episode from the state of its random generator. Training in one environment that is
+saved between two episodes therefore gives the same bytes when it is resumed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ SLOTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam, for every parameter
 
 
 def save_training(path: Path, trainer: Trainer, recording: Recording, metadata: Mapping[str, object]) -> None:
-    """Write a training atomically, with the recorded episodes, and running episodes cut at the current step.
+    """Save the state of a training run atomically, with its episodes. Running ones are cut at the current step.
 
     Args:
         path: the file to make or replace.
-        trainer: the training.
+        trainer: the training run.
         recording: the episodes that have ended.
-        metadata: further values to save, as JSON.
+        metadata: further JSON-compatible values to save.
     """
     import torch
 
@@ -58,7 +58,7 @@ def load_training(path: Path, trainer: Trainer) -> tuple[Recording, dict[str, An
         The recorded episodes, and the metadata that were saved.
 
     Raises:
-        PotstillError: the file is damaged, or is a checkpoint of another training.
+        PotstillError: the file is damaged, or is the checkpoint of another training run.
     """
     import torch
 
@@ -69,7 +69,7 @@ def load_training(path: Path, trainer: Trainer) -> tuple[Recording, dict[str, An
         _set_state(agent, {key.removeprefix("agent/"): arrays[key] for key in arrays if key.startswith("agent/")})
         _fill_buffer(agent.replay_buffer, recording, arrays["buffer_actions"])
     except (KeyError, ValueError, RuntimeError) as error:
-        raise PotstillError(f"{path}: a checkpoint of another training ({error})") from None
+        raise PotstillError(f"{path}: a checkpoint of another training run ({error})") from None
     agent.num_timesteps = state["done"]
     for lane, generator in zip(trainer.lanes, state["lanes"], strict=True):
         lane.restore(generator)
@@ -81,7 +81,7 @@ def load_training(path: Path, trainer: Trainer) -> tuple[Recording, dict[str, An
 
 
 def _get_state(agent: Agent) -> dict[str, Tensor]:
-    """All tensors of the networks and of their optimisers, by path."""
+    """Return all tensors of the networks and of their optimisers, by path."""
     named = {"log_ent_coef": agent.log_ent_coef.detach()}
     for part, state in agent.get_parameters().items():
         if "param_groups" not in state:

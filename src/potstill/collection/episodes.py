@@ -1,4 +1,4 @@
-"""Recorded episodes, and the dataset that consists of them."""
+"""Recorded episodes, and the datasets that consist of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Episode:
     terminated: bool
     truncated: bool
     lane: int = 0
-    """The environment it was played in, of several side by side."""
+    """The index of the environment that it was played in, of several side by side."""
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -44,7 +44,7 @@ class Episode:
         return float(self.rewards.sum(dtype=np.float64))
 
     def head(self, steps: int) -> Episode:
-        """The first ``steps`` steps. The result is a cut episode, unless these are all steps."""
+        """Return the first ``steps`` steps. The result is a cut episode, unless these are all steps."""
         if steps >= len(self):
             return self
         return replace(
@@ -79,7 +79,7 @@ class OpenEpisode:
         self.rewards.append(reward)
 
     def close(self, terminated: bool, truncated: bool, lane: int = 0) -> Episode:
-        """The episode so far. It must have at least one step."""
+        """Return the episode so far. It must have at least one step."""
         return Episode(
             observations=np.stack(self.observations),
             actions=np.stack(self.actions),
@@ -104,14 +104,14 @@ class Recording:
         self.rows += len(episode)
 
     def plus(self, episodes: Iterable[Episode]) -> Recording:
-        """A copy with more episodes at the end."""
+        """Return a copy with more episodes at the end."""
         longer = Recording(list(self.episodes), self.rows)
         for episode in episodes:
             longer.add(episode)
         return longer
 
     def head(self, rows: int) -> Recording:
-        """A copy with the first ``rows`` steps. The last episode is cut if it has more."""
+        """Return a copy with the first ``rows`` steps. The last episode is cut if it is too long."""
         shorter, left = Recording(), rows
         for episode in self.episodes:
             if left <= 0:
@@ -125,7 +125,7 @@ class Recording:
         return [episode.total for episode in self.episodes if episode.ended]
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Columns in D4RL's layout. A cut episode counts as timed out, apart from the last one."""
+        """Return columns in D4RL's layout. A cut episode counts as timed out, unless it is the last one."""
         lasts = np.cumsum([len(episode) for episode in self.episodes]) - 1
         terminals, timeouts = np.zeros((2, self.rows), np.bool_)
         terminals[lasts] = [episode.terminated for episode in self.episodes]
@@ -143,7 +143,7 @@ class Recording:
         return np.concatenate([getattr(episode, column) for episode in self.episodes])
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The episodes as a few arrays for a checkpoint. :meth:`from_arrays` is the inverse."""
+        """Return the episodes as a few arrays for a checkpoint. :meth:`from_arrays` is the inverse."""
         if not self.episodes:
             return {}
         facts = [[len(episode), episode.terminated, episode.truncated, episode.lane] for episode in self.episodes]

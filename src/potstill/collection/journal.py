@@ -1,4 +1,4 @@
-"""Progress of a collection: a bar on the terminal, and a line in the metrics for every episode and evaluation."""
+"""Progress of collecting: a bar on the terminal, and a line in the metrics for every episode and evaluation."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ SHOW_INTERVAL = 100  # steps between two updates of the bar
 
 
 class Journal:
-    """Writes the metrics of one stage, and shows its progress. A context manager.
+    """Write the metrics of one stage, and show its progress. It is a context manager.
 
     Args:
-        folder: the run folder. Lines of this stage in its metrics after step ``done`` are dropped: the resumed stage
+        folder: the run folder. Metrics of this stage after step ``done`` are dropped, because the resumed stage
             writes them again.
         env_id: Gymnasium id, for normalised scores.
         stage: name of the stage, ``training`` or ``roll-out``.
         total: steps of the whole stage.
-        done: steps that an interrupted run has done.
+        done: steps that an interrupted run has finished.
     """
 
     def __init__(self, folder: RunFolder, env_id: str, stage: str, total: int, done: int) -> None:
@@ -43,12 +43,12 @@ class Journal:
         self.tracker.__exit__(kind, error, trace)
 
     def log_episode(self, episode: Episode, step: int) -> None:
-        """Write the return of an episode that ended with this step. A cut episode is not written."""
+        """Log the return of an episode that ended with this step. Cut episodes are not logged."""
         if episode.ended:
             self._log(step, episode_return=episode.total, **self._score(episode.total))
 
     def log_evaluation(self, step: int, mean_return: float) -> None:
-        """Write the mean return of a policy that was evaluated after this step."""
+        """Log the mean return of a policy that was evaluated after this step."""
         self._log(step, evaluated_return=mean_return, **self._score(mean_return))
 
     def show_progress(self, done: int, recording: Recording) -> None:

@@ -1,8 +1,9 @@
 """The levels of D4RL's datasets: which policies SAC has to train, and what is recorded.
 
-After D4RL (Fu et al. 2020, arXiv 2004.07219, section 5): *random* is uniformly random actions; *medium* is a policy
-whose training was stopped at about a third of the expert's score; *medium-replay* is everything that its training
-recorded; *expert* is a fully trained policy; *medium-expert* is one half medium and one half expert.
+After D4RL (Fu et al. 2020, arXiv 2004.07219, section 5): *random* has uniformly random actions; *medium* has
+rollouts of a policy whose training was stopped at about a third of the expert's score; *medium-replay* has all
+transitions of that training; *expert* has rollouts of a fully trained policy; *medium-expert* is one half medium and
+one half expert.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ MEDIUM_SCORE = 100.0 / 3.0
 
 @dataclass(frozen=True)
 class Goal:
-    """How good a policy must be to be taken from SAC's training: a normalised score or a raw return.
+    """The normalised score or the raw return at which a policy is taken from SAC's training.
 
-    Without either, the policy is taken at the end of the training.
+    If both are ``None``, the policy is taken at the end of training.
 
     Raises:
         PotstillError: both are given.
@@ -33,10 +34,10 @@ class Goal:
 
     def __post_init__(self) -> None:
         if self.score is not None and self.raw_return is not None:
-            raise PotstillError(f"a goal of score {self.score} and of return {self.raw_return}: one of them is needed")
+            raise PotstillError(f"a goal has score {self.score} and return {self.raw_return}: give only one of them")
 
     def resolve(self, name: str, env_id: str) -> float | None:
-        """The raw return of the goal, or ``None`` for the end of the training.
+        """Return the raw return of the goal, or ``None`` for the end of training.
 
         Args:
             name: the policy's name, ``medium`` or ``expert``.
@@ -51,7 +52,7 @@ class Goal:
             return None
         if not has_reference(env_id):
             raise PotstillError(
-                f"{env_id} has no reference scores: give the {name} policy's goal as a raw return (--{name}-return)"
+                f"{env_id} has no reference returns: give the {name} policy's goal as a raw return (--{name}-return)"
             )
         reference = reference_returns(env_id)
         return reference.random + float(self.score) / 100.0 * (reference.expert - reference.random)
@@ -63,11 +64,12 @@ class CollectionPlan:
 
     level: str
     training_steps: int = 0
-    """Steps of SAC's training, at most; 0 without a training."""
+    """Maximum number of steps of SAC's training; 0 if nothing is trained."""
     goals: Mapping[str, float | None] = field(default_factory=dict)
-    """The policies to take from SAC's training: by name, the raw return to reach, or ``None`` for the end."""
+    """The policies to take from SAC's training: by name, the raw return to reach, or ``None`` for the end of
+    training."""
     actors: tuple[str, ...] = ()
-    """The policies to roll out, in equal parts. Without any, SAC's training itself is the dataset."""
+    """The policies to roll out, in equal parts. Without any, the transitions of SAC's training are the dataset."""
 
 
 def make_plan(
@@ -86,10 +88,10 @@ def make_plan(
         level: one of :data:`LEVELS`. The default is ``replay``, or the rollout of a given policy.
         env_id: Gymnasium id.
         steps: transitions to record.
-        training_steps: steps of SAC's training, at most, for levels that roll its policies out.
-        policy_given: whether there is a policy to roll out; it is the expert of levels with one.
+        training_steps: maximum number of steps of SAC's training, for levels that roll its policies out.
+        policy_given: whether the user gives a policy to roll out. It is the expert of levels that have an expert.
         medium: goal of the medium policy. The default is a third of the expert's score.
-        expert: goal of the expert policy. The default is the end of the training.
+        expert: goal of the expert policy. The default is the end of training.
 
     Raises:
         PotstillError: the level is unknown or does not use a policy, the environment has no reference returns for a
@@ -104,7 +106,7 @@ def make_plan(
         raise unknown("level", name, LEVELS)
     if policy_given and name in ("random", "medium", "medium-replay", "replay"):
         raise PotstillError(
-            f"level {name} does not use a given policy: levels expert and medium-expert do, or no level"
+            f"level {name} does not use a given policy: choose level expert or medium-expert, or give no level"
         )
     if name in ("random", "policy"):
         return CollectionPlan(name, actors=(name,))
@@ -119,6 +121,6 @@ def make_plan(
         goals["expert"] = (expert or Goal()).resolve("expert", env_id)
     if (goals.get("medium") or -math.inf) > (goals.get("expert") or math.inf):
         raise PotstillError(
-            f"level {name}: the medium policy is to earn {goals['medium']:.4g}, more than the expert policy"
+            f"level {name}: the goal of the medium policy, {goals['medium']:.4g}, exceeds that of the expert policy"
         )
     return CollectionPlan(name, training_steps if goals else 0, goals, tuple(name.split("-")))

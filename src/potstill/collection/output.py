@@ -1,4 +1,4 @@
-"""Writing a recording: as a file in D4RL's layout, or as the folder of a Minari dataset."""
+"""Write a recording as a file in D4RL's layout, or as the folder of a Minari dataset."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def require_format(form: str) -> None:
     """Check that the library of a format is installed.
 
     Raises:
-        PotstillError: it is not; the message has the command that installs it.
+        PotstillError: it is not installed. The message has the command that installs it.
     """
     if form == "minari" and find_spec("minari") is None:
         raise missing_extra("minari", "minari")
@@ -42,9 +42,9 @@ def write_recording(folder: Path, recording: Recording, form: str, bits: int, en
         folder: the run folder.
         recording: episodes with at least one step.
         form: ``d4rl`` or ``minari``.
-        bits: bits of mantissa to keep.
+        bits: number of mantissa bits to keep.
         env: the environment, as :func:`~potstill.environments.making.make` makes it.
-        card: the dataset's card, kept inside.
+        card: the dataset's card, which is stored in the file or the folder.
 
     Returns:
         The file or the folder of the dataset.
@@ -58,14 +58,14 @@ def write_recording(folder: Path, recording: Recording, form: str, bits: int, en
     bounds = ActionBounds(env.action_space.low, env.action_space.high)
     with tempfile.TemporaryDirectory(prefix=".dataset-", dir=folder) as place:
         new = Path(place) / path.name
-        write_dataset(new, _episodes(recording, bits), bounds, _json_spec(env), _minari_metadata(card))
+        write_dataset(new, _minari_episodes(recording, bits), bounds, _serialisable_spec(env), _minari_metadata(card))
         shutil.rmtree(path, ignore_errors=True)
         os.replace(new, path)
     return path
 
 
 def dataset_id(env_id: str, level: str) -> str:
-    """The id of a Minari dataset.
+    """Return the id of a Minari dataset.
 
     >>> dataset_id("Hopper-v5", "medium-replay")
     'hopper-medium-replay-v0'
@@ -74,7 +74,7 @@ def dataset_id(env_id: str, level: str) -> str:
     return re.sub(r"[^-\w]", "_", f"{name}-{level}-v0")
 
 
-def _episodes(recording: Recording, bits: int) -> Iterator[dict[str, np.ndarray]]:
+def _minari_episodes(recording: Recording, bits: int) -> Iterator[dict[str, np.ndarray]]:
     """Episodes by Minari's column names. A cut episode counts as truncated."""
     for episode in recording.episodes:
         last = np.arange(len(episode)) == len(episode) - 1
@@ -87,7 +87,7 @@ def _episodes(recording: Recording, bits: int) -> Iterator[dict[str, np.ndarray]
         }
 
 
-def _json_spec(env: Environment) -> EnvSpec | None:
+def _serialisable_spec(env: Environment) -> EnvSpec | None:
     """The environment's specification, or ``None`` if it cannot be written as JSON."""
     if env.spec is None:
         return None

@@ -1,4 +1,4 @@
-"""Rollouts of behaviour policies in environments side by side. An episode depends on the seed and its number alone."""
+"""Rollouts of behaviour policies in environments side by side. An episode depends only on the seed and its number."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Behaviour = Callable[[Float[np.ndarray, " S"], np.random.Generator], Float[np.nd
 
 
 def uniform_behaviour(env_id: str) -> Behaviour:
-    """Uniformly random actions between the environment's bounds."""
+    """Make a policy that takes uniformly random actions between the environment's bounds."""
     low, high = action_bounds(env_id)
     return lambda state, rng: rng.uniform(low, high)
 
 
 def policy_behaviour(policy: Policy, *, mean_action: bool) -> Behaviour:
-    """The mean actions of a policy, or actions sampled from it."""
+    """Make a behaviour policy that takes the mean actions of ``policy``, or samples from it."""
     return (lambda state, rng: policy(state)) if mean_action else policy.sample
 
 
 class _Lane:
-    """The episode that is played in one of the environments: its number, its seed and its random generator."""
+    """The episode that one of the environments is playing: its number, its seed and its random generator."""
 
     def __init__(self, seed: int, number: int) -> None:
         self.number = number
@@ -80,13 +80,13 @@ def play_episodes(env_id: str, behaviour: Behaviour, *, seed: int, first: int = 
 
 
 class Rollout:
-    """Rolls behaviour policies out one after the other, each for an equal part of the rows.
+    """Roll behaviour policies out one after the other, each for an equal part of the rows.
 
     Args:
         env_id: Gymnasium id.
         behaviours: the behaviour policies by name, in order.
         steps: rows to record.
-        folder: the run folder, which gets a checkpoint every 10,000 rows; an existing checkpoint is resumed.
+        folder: the run folder. A checkpoint is written there every 10,000 rows; an existing one is resumed.
         seed: seeds the environments and the behaviour policies.
         environments: environments side by side. The result does not depend on their number.
     """
@@ -134,5 +134,5 @@ class Rollout:
         storage.save(self.checkpoint, "checkpoint", self.recording.arrays(), {})
 
     def recorded(self) -> Recording:
-        """All episodes so far."""
+        """Return all episodes so far."""
         return self.recording

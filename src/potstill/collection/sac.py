@@ -1,4 +1,4 @@
-"""SAC of stable-baselines3, with all transitions of its training recorded."""
+"""SAC of stable-baselines3. All transitions of its training are recorded."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def require_sac() -> None:
     """Check that stable-baselines3 is installed.
 
     Raises:
-        PotstillError: it is not; the message has the command that installs it.
+        PotstillError: it is not installed. The message has the command that installs it.
     """
     try:
         import stable_baselines3  # noqa: F401
@@ -63,7 +63,7 @@ def require_sac() -> None:
 
 
 class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
-    """One of the environments of a training, which records its episodes.
+    """One of the environments that SAC trains in. It records its episodes.
 
     Args:
         env: the environment.
@@ -91,7 +91,7 @@ class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         return observation, info
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
-        """Take a step, and record it."""
+        """Take a step and record it."""
         after, reward, terminated, truncated, info = self.env.step(action)
         self.episode.add(action, float(reward), after)
         if terminated or truncated:
@@ -101,7 +101,7 @@ class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         return after, float(reward), terminated, truncated, info
 
     def generator_state(self) -> GeneratorState:
-        """The random generator's state from which an episode restarts: the next one, or the running one at step 0."""
+        """Return the generator's state from which the next episode starts, or from which one at step 0 has started."""
         current = self.env.unwrapped.np_random.bit_generator.state
         return current if len(self.episode) else self.generator
 
@@ -115,7 +115,7 @@ class Trainer:
 
     Args:
         env_id: Gymnasium id.
-        settings: settings of the training.
+        settings: settings of SAC's training.
         on_episode: called with every episode that ends.
     """
 
@@ -155,12 +155,12 @@ class Trainer:
         return any(not len(lane.episode) for lane in self.lanes)
 
     def running(self) -> list[Episode]:
-        """The episodes that have not ended, cut at the current step."""
+        """Return the episodes that have not ended, cut at the current step."""
         opened = [(lane.episode, lane.number) for lane in self.lanes if hasattr(lane, "episode")]
         return [episode.close(False, False, number) for episode, number in opened if len(episode)]
 
     def policy(self) -> Policy:
-        """A copy of the current actor."""
+        """Return a copy of the current actor."""
         return actor_of(self.agent, cast(Environment, self.lanes[0]))
 
     def close(self) -> None:
@@ -169,7 +169,7 @@ class Trainer:
 
 
 def actor_of(agent: Agent, env: Environment) -> Policy:
-    """The actor of a stable-baselines3 SAC agent as a :class:`~potstill.networks.policy.Policy`."""
+    """Convert the actor of a stable-baselines3 SAC agent to a :class:`~potstill.networks.policy.Policy`."""
     from torch import nn
 
     actor = agent.policy.actor

@@ -1,4 +1,4 @@
-"""Training SAC until its policies have reached the goals of a plan."""
+"""Train SAC until its policies have reached the goals of a plan."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from potstill.networks.policy import Policy
 from potstill.runtime.run_folder import RunFolder
 
 SAVE_INTERVAL = 10_000  # steps between two checkpoints
-EPISODES = 10  # of an evaluation
-FIRST_SEED = 1_000_000  # of the initial states in an evaluation: `potstill evaluate` uses other ones
+EPISODES = 10  # in an evaluation
+FIRST_SEED = 1_000_000  # of the initial states in an evaluation; `potstill evaluate` uses other seeds
 
 
 class Training:
-    """A training of SAC, with the episodes that it has recorded.
+    """A training run of SAC, with the episodes that it has recorded.
 
     Args:
         env_id: Gymnasium id.
         plan: how long to train, and which policies to take.
         settings: settings of SAC.
-        folder: the run folder. It gets the policies that are taken, and a checkpoint every 10,000 steps; an existing
-            checkpoint is resumed.
+        folder: the run folder. The policies that are taken are saved there, and a checkpoint every 10,000 steps. An
+            existing checkpoint is resumed.
     """
 
     checkpoint_name = "training.safetensors"
@@ -44,7 +44,7 @@ class Training:
         if self.checkpoint.exists():
             self.recording, metadata = load_training(self.checkpoint, self.trainer)
             self.evaluations = metadata["evaluations"]
-        if not plan.actors:  # the recording ends where the last policy is taken: a resumed training takes it again
+        if not plan.actors:  # the recording ends where the last policy is taken; a resumed run takes it again
             for name in plan.goals:
                 policy_file(self.path, name).unlink(missing_ok=True)
         self.journal = Journal(folder, env_id, "training", plan.training_steps, self.trainer.done)
@@ -54,10 +54,10 @@ class Training:
         self.journal.log_episode(episode, self.trainer.done + self.settings.environments)
 
     def run(self) -> None:
-        """Train until every policy of the plan is taken; each becomes a file of its name.
+        """Train until every policy of the plan is taken. Each is saved as a file with its name.
 
         Raises:
-            PotstillError: the training ended before a policy reached its goal.
+            PotstillError: training ended before a policy reached its goal.
         """
         trainer, every, saved = self.trainer, self.settings.evaluate_every, self.trainer.done
         with self.journal:
@@ -74,54 +74,55 @@ class Training:
         trainer.close()
 
     def open_goals(self) -> dict[str, float | None]:
-        """The policies that are not taken yet, with their goals."""
+        """Return the policies that are not taken yet, with their goals."""
         return {name: goal for name, goal in self.plan.goals.items() if not policy_file(self.path, name).exists()}
 
     def recorded(self) -> Recording:
-        """All that the training has recorded. Running episodes come last, cut at the current step."""
+        """Return everything that was recorded. Running episodes come last, cut at the current step."""
         return self.recording.plus(self.trainer.running()).head(self.plan.training_steps)
 
     def _evaluate(self) -> None:
-        """Evaluate the current policy if a goal can be reached, and take it for every goal that it reaches."""
+        """Evaluate the current policy if a goal is open, and take it for every goal that it reaches."""
         goals = {name: goal for name, goal in self.open_goals().items() if goal is not None}
         if not goals:
             return
         policy, step = self.trainer.policy(), self.trainer.done
-        earned = mean_return(policy, self.env_id, self.settings, step)
-        self.evaluations.append({"step": step, "return": earned})
-        self.journal.log_evaluation(step, earned)
+        measured = mean_return(policy, self.env_id, self.settings, step)
+        self.evaluations.append({"step": step, "return": measured})
+        self.journal.log_evaluation(step, measured)
         for name, goal in goals.items():
-            if earned >= goal:
-                self._take(name, policy, earned)
+            if measured >= goal:
+                self._save_policy(name, policy, measured)
 
     def _finish(self) -> None:
-        """Take the policies whose goal is the end of the training."""
+        """Take the policies whose goal is the end of training."""
         for name, goal in self.open_goals().items():
             if goal is not None:
                 best = max((entry["return"] for entry in self.evaluations), default=-np.inf)
                 option = "--training-steps" if self.plan.actors else "--steps"
                 raise PotstillError(
-                    f"{self.env_id}: the {name} policy is to earn {goal:.4g}, but SAC's best evaluation is {best:.4g} "
-                    f"in {self.trainer.done:,} steps: raise {option}, or lower --{name}-score or --{name}-return"
+                    f"{self.env_id}: the goal of the {name} policy is {goal:.4g}, but SAC's best evaluation is "
+                    f"{best:.4g} in {self.trainer.done:,} steps: raise {option}, or "
+                    f"lower --{name}-score or --{name}-return"
                 )
             policy = self.trainer.policy()
-            self._take(name, policy, mean_return(policy, self.env_id, self.settings, self.trainer.done))
+            self._save_policy(name, policy, mean_return(policy, self.env_id, self.settings, self.trainer.done))
 
-    def _take(self, name: str, policy: Policy, earned: float) -> None:
+    def _save_policy(self, name: str, policy: Policy, measured: float) -> None:
         """Save a policy under ``name``."""
-        metadata = {"env_id": self.env_id, "algorithm": "sac", "steps": self.trainer.done, "return": earned}
+        metadata = {"env_id": self.env_id, "algorithm": "sac", "steps": self.trainer.done, "return": measured}
         if has_reference(self.env_id):
-            metadata["score"] = float(normalised_return(earned, self.env_id))
+            metadata["score"] = float(normalised_return(measured, self.env_id))
         policy.save(policy_file(self.path, name), metadata)
 
 
 def policy_file(path: Path, name: str) -> Path:
-    """The file of a policy in a run folder."""
+    """Return the path of a policy in a run folder."""
     return path / f"{name}.safetensors"
 
 
 def mean_return(policy: Policy, env_id: str, settings: SacSettings, step: int) -> float:
-    """The mean undiscounted return of ten episodes, with the policy acting as in the rollouts."""
+    """Return the mean undiscounted return of ten episodes, in which the policy acts as in the rollouts."""
     rng = np.random.default_rng((settings.seed, step))
     act = policy if settings.mean_action else lambda states: policy.sample(states, rng)
     return float(play(act, env_id, FIRST_SEED + np.arange(EPISODES)).mean())

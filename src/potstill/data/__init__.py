@@ -1,4 +1,4 @@
-"""Datasets: load, check, split and select transitions.
+"""Load, check, split and select transitions.
 
 Public names, each imported when it is first used:
 

@@ -1,6 +1,6 @@
-"""Reading columns block by block, so that a memory-mapped file larger than memory can be processed.
+"""Read columns block by block, so that a memory-mapped file larger than memory can be processed.
 
-Pages of a mapped file count as memory of the process until they are released. The system's cache may keep them.
+Pages of a mapped file count as memory of the process until they are released. The system may keep them in its cache.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Int, Shaped
 
-BLOCK_BYTES = 1 << 26  # bytes of the file in one block; a column's values may have others between them
+BLOCK_BYTES = 1 << 26  # bytes of the file in one block, with the other columns of its rows
 GATHERED = 8192  # rows gathered between two releases of pages; each row may load 64 kB of neighbouring pages
 
 
 def mapping(column: np.ndarray) -> mmap.mmap | None:
-    """The memory map that an array is a view of, or ``None`` if the array is in memory."""
+    """Return the memory map that an array is a view of, or ``None`` if the array is in memory."""
     base: object = column
     while isinstance(base, np.ndarray):
         base = base.base
@@ -26,7 +26,7 @@ def mapping(column: np.ndarray) -> mmap.mmap | None:
 
 
 def records_of(column: np.ndarray) -> np.memmap | None:
-    """The mapped array of records that a column is a field of, or ``None``."""
+    """Return the mapped array of records that a column is a field of, or ``None`` if there is none."""
     base = column.base
     return base if isinstance(base, np.memmap) and base.dtype.names else None
 
@@ -46,15 +46,15 @@ class Reader:
         weakref.finalize(self, self.file.close)
 
     def __call__(self, rows: Int[np.ndarray, " B"]) -> Shaped[np.ndarray, "B 2"]:
-        """Each row and the row after it. The last row of the file is paired with itself."""
+        """Read each row and the row after it. The last row of the file is paired with itself."""
         file, size = self.file.fileno(), self.kind.itemsize
         first = np.minimum(rows, self.count - 2)
-        places = (self.start + first * size).tolist()
+        offsets = (self.start + first * size).tolist()
         if hasattr(os, "posix_fadvise"):  # request all rows before waiting for the first: disks read in parallel
             os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
-            for place in places:
-                os.posix_fadvise(file, place, 2 * size, os.POSIX_FADV_WILLNEED)
-        found = b"".join([os.pread(file, 2 * size, place) for place in places])
+            for offset in offsets:
+                os.posix_fadvise(file, offset, 2 * size, os.POSIX_FADV_WILLNEED)
+        found = b"".join([os.pread(file, 2 * size, offset) for offset in offsets])
         pairs = np.frombuffer(found, self.kind).reshape(-1, 2)
         return np.where((rows > first)[:, None], pairs[:, 1:], pairs)
 
@@ -86,13 +86,13 @@ def blocks(column: np.ndarray, *, backwards: bool = False) -> Iterator[slice]:
 
 
 def extremes(column: np.ndarray) -> tuple[float, float]:
-    """Lowest and highest value of a column; NaN if it contains one."""
+    """Return the lowest and the highest value of a column. Both are NaN if it contains NaN."""
     found = [(column[rows].min(), column[rows].max()) for rows in blocks(column)]
     return float(np.min([low for low, _ in found])), float(np.max([high for _, high in found]))
 
 
 def gather(columns: Sequence[np.ndarray], rows: slice | Sequence[int] | np.ndarray) -> list[np.ndarray]:
-    """The chosen rows of each column. They are copied into memory if the columns are mapped.
+    """Return the chosen rows of each column, copied into memory if the columns are mapped.
 
     Args:
         columns: arrays with equal numbers of rows.

@@ -17,7 +17,7 @@ Actions = TypeVar("Actions")  # NumPy or JAX arrays [..., A]
 class ActionBounds:
     """Lowest and highest value of each action component, in the environment's own units.
 
-    Networks and objectives work with unit actions u in [−1, 1]; the environment with a:
+    Networks and objectives use unit actions u in [−1, 1]. The environment uses actions a in its own units:
 
         u = 2 (a − low) / (high − low) − 1,        a = low + (u + 1) (high − low) / 2
 

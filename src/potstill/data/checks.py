@@ -1,4 +1,4 @@
-"""Checks that every dataset passes before it is used. Each error is one line with the column and row at fault."""
+"""Checks that every dataset must pass before it is used. Each error is one line with the column and the row."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from potstill.environments.making import make
 from potstill.errors import PotstillError
 
 BOUND_TOLERANCE = 1e-4  # float32 rounding of actions at the bounds, in the environment's units
-CHUNK = 65_536  # rows read at once, some MB: the chunk is still in the processor's cache when it is checked and copied
-TABLES = ("observations", "actions", "next_observations")
+CHUNK = 65_536  # rows read at once, a few MB: the chunk stays in the processor's cache while it is checked and copied
+TABLES = ("observations", "actions", "next_observations")  # the columns with two axes
 FLAGS = ("terminals", "timeouts", "terminations", "truncations")
 
 
@@ -27,8 +27,8 @@ def as_columns(raw: Mapping[str, object], *, source: str) -> dict[str, np.ndarra
         source: name of the data in error messages.
 
     Raises:
-        PotstillError: a column is not numeric or has the wrong rank, a flag is neither 0 nor 1, or a number is
-            beyond float32.
+        PotstillError: a column is not numeric or has the wrong number of axes, a flag is neither 0 nor 1, or a number
+            exceeds float32.
     """
     return {key: _as_column(key, np.asarray(values), source) for key, values in raw.items()}
 
@@ -37,7 +37,7 @@ def check_type_and_shape(key: str, column: Column, *, source: str) -> None:
     """Check the type and the shape of a column, without reading its values.
 
     Raises:
-        PotstillError: not numbers, integer actions, or the wrong number of axes.
+        PotstillError: the values are not numbers, actions are integers, or the number of axes is wrong.
     """
     shape: tuple[int, ...] = column.shape or ()
     axes = 2 if key in TABLES else 1
@@ -63,12 +63,12 @@ def _as_column(key: str, array: np.ndarray, source: str) -> np.ndarray:
     if column.dtype != array.dtype and not _all_finite(column):
         check_finite(key, array, source=source)
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(column))[0])
-        raise PotstillError(f"{source}: {array[where]} in {_place(key, where)} is beyond float32")
+        raise PotstillError(f"{source}: {array[where]} in {_location(key, where)} is beyond float32")
     return column
 
 
 def read_chunks(key: str, column: Column, *, source: str) -> Iterator[tuple[int, np.ndarray]]:
-    """Read a column in chunks of some MB, and check each for NaN and infinity while it is in the processor's cache.
+    """Read a column in chunks of a few MB, and check each for NaN and infinity while it is in the processor's cache.
 
     Args:
         key: the column's name.
@@ -79,7 +79,7 @@ def read_chunks(key: str, column: Column, *, source: str) -> Iterator[tuple[int,
         The index of the chunk's first row, and the chunk's rows as float32.
 
     Raises:
-        PotstillError: NaN, infinity, or a number beyond float32.
+        PotstillError: a value is NaN or infinite, or exceeds float32.
     """
     compressed_together = (getattr(column, "chunks", None) or (1,))[0]  # rows in one chunk of the HDF5 file
     step = max(CHUNK // compressed_together, 1) * compressed_together
@@ -103,7 +103,7 @@ def check_equal_rows(columns: Mapping[str, Sized], *, source: str) -> None:
     """Check that all columns have the same number of rows.
 
     Raises:
-        PotstillError: they do not; the message has the number of rows of each column.
+        PotstillError: they do not. The message has the number of rows of each column.
     """
     rows = {key: len(array) for key, array in columns.items()}
     if len(set(rows.values())) > 1:
@@ -112,11 +112,11 @@ def check_equal_rows(columns: Mapping[str, Sized], *, source: str) -> None:
 
 
 def _all_finite(array: np.ndarray) -> bool:
-    """Whether no value is NaN or infinite. Both propagate to the minimum or maximum, which need no temporary array."""
+    """Whether no value is NaN or infinite. Both show in the minimum or the maximum, which need no temporary array."""
     return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
-def _place(name: str, where: tuple[int, ...]) -> str:
+def _location(name: str, where: tuple[int, ...]) -> str:
     return f"column {name}{[where[1]] if len(where) > 1 else ''}, row {where[0]}"
 
 
@@ -124,7 +124,7 @@ def check_finite(name: str, array: np.ndarray, *, source: str) -> None:
     """Check that no value of a column is NaN or infinite.
 
     Raises:
-        PotstillError: one is; the message has the first row and component, and how many values are affected.
+        PotstillError: a value is not finite. The message has the first row and component, and the number of values.
     """
     first: tuple[int, ...] = ()
     count = 0
@@ -136,7 +136,7 @@ def check_finite(name: str, array: np.ndarray, *, source: str) -> None:
             first, count = first or (row + rows.start, *others), count + int(bad.sum())
     if first:
         raise PotstillError(
-            f"{source}: {array[first]} in {_place(name, first)} ({count} such values): repair or remove them"
+            f"{source}: {array[first]} in {_location(name, first)} ({count} such values): repair or remove them"
         )
 
 
@@ -144,7 +144,7 @@ def check_bounds(actions: Float[np.ndarray, "M A"], bounds: ActionBounds, *, sou
     """Check that actions lie inside their bounds, up to float32 rounding.
 
     Raises:
-        PotstillError: one does not; the message has the first row and component, and how many values are affected.
+        PotstillError: an action is outside. The message has the first row and component, and the number of values.
     """
     low, high = bounds.low, bounds.high
     lowest, highest = low - BOUND_TOLERANCE, high + BOUND_TOLERANCE
@@ -175,7 +175,7 @@ def check_scale(actions: Float[np.ndarray, "M A"], bounds: ActionBounds, *, sour
 
 
 def scaling_advice(actions: Float[np.ndarray, "M A"], bounds: ActionBounds) -> str:
-    """How to bring actions inside their bounds: the largest factor of two digits that does, if there is one.
+    """Say how to bring actions inside their bounds: by the largest factor of two digits, if there is one.
 
     >>> scaling_advice(np.array([[-5.0], [4.0]]), ActionBounds.unit(1))
     'scale with --action-scale 0.2, or name the environment that they belong to'
@@ -191,7 +191,7 @@ def scaling_advice(actions: Float[np.ndarray, "M A"], bounds: ActionBounds) -> s
 
 
 def resolve_bounds(env_id: str | None, columns: Mapping[str, Column], *, source: str) -> ActionBounds:
-    """The action bounds of a dataset: those of its environment, or ±1 without one.
+    """Return the action bounds of a dataset: those of its environment, or ±1 without an environment.
 
     Args:
         env_id: Gymnasium id, or ``None``.
@@ -199,7 +199,7 @@ def resolve_bounds(env_id: str | None, columns: Mapping[str, Column], *, source:
         source: name of the data in error messages.
 
     Raises:
-        PotstillError: the environment is unknown or not supported, or its sizes are not those of the columns.
+        PotstillError: the environment is unknown or not supported, or its sizes differ from those of the columns.
     """
     size = columns["actions"].shape[1]
     if env_id is None:
@@ -223,7 +223,7 @@ def check_transitions(
         columns: its six columns.
         bounds: its action bounds.
         source: name of the data in error messages.
-        finite: skip the search for NaN and infinity, for values that are known to be finite.
+        finite: whether the values are known to be finite. If so, they are not checked for NaN and infinity.
 
     Raises:
         PotstillError: shapes disagree, there are no rows, a value is not finite, or an action is outside its bounds.

@@ -1,4 +1,4 @@
-"""Opening data files: every error of a parser becomes one line."""
+"""Open data files. Every error of a parser becomes an error of one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from potstill.errors import PotstillError
 
 @runtime_checkable
 class Column(Protocol):
-    """A NumPy array, or an HDF5 dataset, which is read when it is indexed."""
+    """A NumPy array, or an HDF5 dataset. HDF5 datasets are read when they are indexed."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,7 +59,7 @@ class Group(Protocol):
 def reading(path: Path, kind: str) -> Iterator[None]:
     """Turn any error that a parser raises while it reads ``path`` into a one-line :class:`PotstillError`.
 
-    A damaged file can make a parser raise almost any exception: its own, the decompressor's, or out of memory.
+    A damaged file can make a parser raise almost any exception: its own, the decompressor's, or a ``MemoryError``.
 
     Args:
         path: the file.
@@ -93,7 +93,7 @@ def read_array(group: Group, key: str, path: Path) -> np.ndarray:
 
 
 def find_dataset(group: Group, key: str, path: Path) -> Column:
-    """The HDF5 dataset ``key`` of a group, without reading it.
+    """Return the HDF5 dataset ``key`` of a group without reading it.
 
     Raises:
         PotstillError: ``key`` is missing or is a group.

@@ -1,9 +1,9 @@
 """potstill's own dataset layout: a folder whose rows are memory-mapped, for data larger than memory.
 
 ``rows.npy`` is a NumPy file of M records, one for each transition; ``numpy.load(path, mmap_mode="r")`` maps it. A
-random row lies in one page of the file, or two. Separate files for the six columns would need six pages, which is
-slow if the data do not fit into the system's cache. ``dataset.json`` holds everything else. It is written last: a
-folder without it is not a dataset.
+random row lies in one or two pages of the file. With a separate file for each of the six columns it would lie in six
+pages, which is slow if the data do not fit into the system's cache. ``dataset.json`` holds everything else. It is
+written last: a folder without it is not a dataset.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from potstill.runtime.run_folder import read_json, write_json
 
 HEADER, ROWS = "dataset.json", "rows.npy"
 FORMAT, FORMAT_VERSION = "dataset", 1
-MOST_ROWS = 2**31 - 1  # row indices are drawn as 32-bit integers
+MAX_ROWS = 2**31 - 1  # row indices are drawn as 32-bit integers
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def write_mapped(
     """Write a dataset into an existing folder, part by part, and map it.
 
     Args:
-        folder: gets ``rows.npy`` and, after the rows have passed every check, ``dataset.json``.
+        folder: the folder for ``rows.npy`` and, after the rows have passed every check, ``dataset.json``.
         parts: each holds the six columns of some rows. The parts are in order; together they have ``rows`` rows.
         rows: M, at least 2.
         state_size: S.
@@ -143,10 +143,10 @@ def read_mapped(folder: Path) -> Transitions:
             f"{path}: format version {header.get('format_version')}, this potstill reads {FORMAT_VERSION}: "
             "upgrade potstill, or convert the data again"
         )
-    rows, states, actions = (_positive(header, key, path) for key in ("rows", "state_size", "action_size"))
+    rows, states, actions = (_read_positive(header, key, path) for key in ("rows", "state_size", "action_size"))
     _check_count(rows, path)
-    low, high = (_numbers(header, key, actions, path) for key in ("action_low", "action_high"))
-    mean, scale = (_numbers(header, key, states, path) for key in ("state_mean", "state_scale"))
+    low, high = (_read_numbers(header, key, actions, path) for key in ("action_low", "action_high"))
+    mean, scale = (_read_numbers(header, key, states, path) for key in ("state_mean", "state_scale"))
     if not (low < high).all() or not (scale > 0).all():
         raise PotstillError(f"{path}: action_low is not below action_high, or a state_scale is not positive")
     for key, kinds in {"name": str, "env_id": str | None, "card": dict, "sha256": str}.items():
@@ -163,7 +163,7 @@ def check_header(data: Transitions, folder: Path) -> None:
     """Check that the content hash and the normaliser in a mapped dataset's header are those of its rows.
 
     Raises:
-        PotstillError: they are not: the rows or the header were changed.
+        PotstillError: they differ, because the rows or the header were changed.
     """
     actual = Transitions.of(data.columns(), data.action_bounds)
     for name, found, stored in (
@@ -176,8 +176,8 @@ def check_header(data: Transitions, folder: Path) -> None:
 
 
 def _check_count(rows: int, source: Path) -> None:
-    if not 2 <= rows <= MOST_ROWS:  # rows are read in pairs
-        raise PotstillError(f"{source}: {rows} rows, from 2 to {MOST_ROWS:,} are possible")
+    if not 2 <= rows <= MAX_ROWS:  # rows are read in pairs
+        raise PotstillError(f"{source}: {rows} rows, from 2 to {MAX_ROWS:,} are possible")
 
 
 def _map_rows(folder: Path, layout: _Layout) -> Transitions:
@@ -204,14 +204,14 @@ def _map_rows(folder: Path, layout: _Layout) -> Transitions:
         raise PotstillError(f"{folder}: {str(error).removeprefix(layout.name + ': ')}") from None
 
 
-def _positive(header: Mapping[str, object], key: str, path: Path) -> int:
+def _read_positive(header: Mapping[str, object], key: str, path: Path) -> int:
     value = header.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise PotstillError(f"{path}: its {key} is {json.dumps(value)[:40]}, a whole number from 1 on is needed")
+        raise PotstillError(f"{path}: its {key} is {json.dumps(value)[:40]}, a positive integer is needed")
     return value
 
 
-def _numbers(header: Mapping[str, object], key: str, count: int, path: Path) -> np.ndarray:
+def _read_numbers(header: Mapping[str, object], key: str, count: int, path: Path) -> np.ndarray:
     try:
         found = np.asarray(header.get(key), np.float32)
     except (ValueError, TypeError):

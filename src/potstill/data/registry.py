@@ -1,4 +1,4 @@
-"""Loading a dataset from a name, a path or arrays."""
+"""Load a dataset from a name, a path or arrays."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class NameReader(Protocol):
         ...
 
 
-# A data format is a module in potstill.data.formats and a line here, by the suffix of its files or the scheme of its
-# names. Other packages add formats by entry points of the same groups. A format is imported when it is first used.
+# Each data format is a module in potstill.data.formats and a line here. The key is the suffix of its files or the
+# scheme of its names. Other packages add formats by entry points of the same groups. A format is imported on first use.
 FORMATS: Registry[FileReader] = Registry(
     "data format",
     "potstill.formats",
@@ -74,11 +74,11 @@ def load_dataset(
               a folder of ``potstill convert`` (its rows stay on disk), or the folder of a Minari dataset;
             - a mapping of arrays, with the names and layouts of an ``.npz`` file;
             - :class:`~potstill.data.transitions.Transitions`, which are returned unchanged.
-        download: let Minari's own client download a ``minari:ID`` that is not there.
-        action_scale: factor for the actions, for data in another unit than their environment's.
+        download: let Minari's own client download a ``minari:ID`` that is not in Minari's folder.
+        action_scale: factor for the actions, if their unit is not that of the environment.
 
     Raises:
-        PotstillError: the name is unknown, the file is missing, its format is unknown, or its content is faulty.
+        PotstillError: the name is unknown, the file is missing, its format is unknown, or its content is invalid.
 
     Warns:
         PotstillWarning: the content is suspicious, see :func:`~potstill.data.suspicions.find_suspicions`.
@@ -94,12 +94,12 @@ def load_dataset(
         raise PotstillError("--download: only minari:ID can be downloaded")
     if isinstance(source, Transitions):
         if action_scale != 1.0:
-            raise PotstillError("Transitions are taken as they are: scale their actions before you build them")
+            raise PotstillError("Transitions are used unchanged: scale their actions before you build them")
         return source
     if isinstance(source, Mapping):
-        data = _from_mapping(source, action_scale)
+        data = _load_mapping(source, action_scale)
     elif isinstance(source, str | os.PathLike):
-        data = _from_name(Path(source).as_posix(), download, action_scale)
+        data = _load_name(Path(source).as_posix(), download, action_scale)
     else:
         raise PotstillError(
             f"a dataset of type {type(source).__name__}: a name, a path, a mapping of arrays or Transitions is needed"
@@ -109,18 +109,18 @@ def load_dataset(
     return data
 
 
-def _from_mapping(arrays: Mapping[str, object], action_scale: float) -> Transitions:
+def _load_mapping(arrays: Mapping[str, object], action_scale: float) -> Transitions:
     names, raw = match_columns([str(name) for name in arrays], source="arrays"), {}
     for column, name in names.items():
         try:
             raw[column] = np.array(arrays[name])  # a copy: the dataset must not change when its source does
         except (ValueError, TypeError, OverflowError) as error:
-            raise PotstillError(f"arrays: '{name}' is no array: {error}") from None
+            raise PotstillError(f"arrays: '{name}' is not an array: {error}") from None
     env_id = None if arrays.get("env_id") is None else str(arrays["env_id"])
     return from_arrays(raw, source="arrays", name="arrays", env_id=env_id, action_scale=action_scale)
 
 
-def _from_name(name: str, download: bool, action_scale: float) -> Transitions:
+def _load_name(name: str, download: bool, action_scale: float) -> Transitions:
     scheme, colon, rest = name.partition(":")
     if name in bundled_names():
         return FORMATS[".hdf5"](BUNDLED / f"{name}.hdf5", action_scale=action_scale)

@@ -1,4 +1,4 @@
-"""Selecting rows of datasets: by the returns of episodes, by random episodes, by random rows."""
+"""Select rows of datasets: by the returns of episodes, by random episodes, by random rows."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class Selection:
 
 @dataclass(frozen=True)
 class Part:
-    """One of several datasets to merge: what is needed to select rows, and to check that the datasets fit together."""
+    """What is known of one of several datasets to merge: enough to select rows and to check compatibility."""
 
     source: Path | str
     """The name or path that the user gave."""
     place: Path | str
-    """Where the rows are read from."""
+    """The name, path or folder that the rows are read from."""
     state_size: int
     bounds: ActionBounds
     env_id: str | None
@@ -62,7 +62,7 @@ class Part:
 
     @classmethod
     def of(cls, data: Transitions, source: Path | str, place: Path | str) -> Part:
-        """Describe ``data``. An episode that is open at the last row ends there."""
+        """Describe ``data``. An episode without an end is taken to end at the last row."""
         ends = np.flatnonzero(data.episode_ends)
         ends = ends if len(ends) and ends[-1] == len(data) - 1 else np.append(ends, len(data) - 1)
         return cls(
@@ -97,7 +97,7 @@ def check_compatible(parts: Sequence[Part]) -> None:
 
 
 def select_rows(parts: Sequence[Part], selection: Selection) -> list[Bool[np.ndarray, " _"]]:
-    """Which rows of each part to keep; episodes and rows are drawn from all parts together.
+    """Return masks of the rows of each part to keep. Episodes and rows are drawn from all parts together.
 
     Raises:
         PotstillError: nothing is left, or there are fewer episodes or rows than ``selection`` asks for.
@@ -118,7 +118,7 @@ def select_rows(parts: Sequence[Part], selection: Selection) -> list[Bool[np.nda
 def select_episodes(
     returns: Float[np.ndarray, " E"], selection: Selection, rng: np.random.Generator
 ) -> Bool[np.ndarray, " E"]:
-    """Which episodes to keep: those in the range of returns, of these the best share, of these a random draw.
+    """Return a mask of the episodes to keep: a random draw from the best share of those in the range of returns.
 
     Raises:
         PotstillError: nothing is left, or there are fewer episodes than ``selection`` asks for.
@@ -152,18 +152,18 @@ def read_kept(data: Transitions, kept: Bool[np.ndarray, " M"]) -> Iterator[dict[
         yield part
 
 
-def sample_episodes(data: Transitions, most: int) -> Transitions:
-    """A sample of a mapped dataset, in memory: random whole episodes with at most ``most`` rows together.
+def sample_episodes(data: Transitions, max_rows: int) -> Transitions:
+    """Load random whole episodes of a mapped dataset into memory, with at most ``max_rows`` rows in total.
 
-    The draw has a fixed seed. If every episode is longer, the sample is the first ``most`` rows of one. Data in
-    memory, and data with at most ``most`` rows, are returned unchanged.
+    The draw has a fixed seed. If the first drawn episode is longer, the sample is its first ``max_rows`` rows.
+    Data in memory, and data with at most ``max_rows`` rows, are returned unchanged.
     """
-    if not data.mapped or len(data) <= most:
+    if not data.mapped or len(data) <= max_rows:
         return data
     ends = np.append(np.flatnonzero(data.episode_ends), len(data) - 1)
     starts = np.append(0, ends[:-1] + 1)
     drawn = np.random.default_rng(0).permutation(np.flatnonzero(starts <= ends))
-    count = np.searchsorted(np.cumsum((ends - starts + 1)[drawn]), most, side="right")
+    count = np.searchsorted(np.cumsum((ends - starts + 1)[drawn]), max_rows, side="right")
     if not count:
-        return data.take(slice(int(starts[drawn[0]]), int(starts[drawn[0]]) + most))
+        return data.take(slice(int(starts[drawn[0]]), int(starts[drawn[0]]) + max_rows))
     return data.take(np.concatenate([np.arange(starts[i], ends[i] + 1) for i in np.sort(drawn[:count])]))

@@ -1,4 +1,4 @@
-"""The split of a dataset into training rows and held-out rows, which offline scores are computed on."""
+"""Split a dataset into training rows and held-out rows. Offline scores are computed on the held-out rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copying D4RL's HDF5 files that are too large to read at once into potstill's own layout, piece by piece."""
+"""Copy D4RL's HDF5 files that are too large to read at once into potstill's own layout, piece by piece."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def copy_if_large(source: Path | str, folder: Path) -> Path | str:
         What to load: ``folder`` after a copy, else ``source``.
 
     Raises:
-        PotstillError: the file has a fault. The row in the message is counted from the start of the piece, which the
-            message names too.
+        PotstillError: the file is invalid. The message has the first row of the piece; the row at fault is counted
+            from there.
     """
     path = Path(source)
     if path.suffix.lower() not in (".hdf5", ".h5") or not path.is_file() or not is_large(path):

@@ -1,4 +1,4 @@
-"""Likely mistakes in a dataset that cannot be proven from the data: the dataset is used, with a warning."""
+"""Likely mistakes in a dataset that the data alone cannot prove. They cause warnings, and the dataset is used."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def find_suspicions(data: Transitions) -> list[str]:
     if not len(ends) or ends[-1] != len(data) - 1:
         ends = np.append(ends, len(data) - 1)
     lengths = np.diff(ends, prepend=-1)
-    found = [_late_terminations(data, ends, lengths, limit), *_broken_sequences(data)]
+    found = [_find_late_terminations(data, ends, lengths, limit), *_find_broken_sequences(data)]
     row = ends[lengths.argmax()] - lengths.max() + 1
     if known and lengths.max() > limit:
-        found.append(f"an episode of {lengths.max()} rows from row {row}, but {data.env_id} stops after {limit}")
+        found.append(f"an episode has {lengths.max()} rows from row {row}, but {data.env_id} stops after {limit}")
     elif not known and len(ends) == 1 and len(data) > limit:
         found.append(f"no episode ends in {len(data)} rows: are terminations or time-outs missing?")
     return [line for line in found if line]
@@ -51,10 +51,10 @@ def _time_limit(env_id: str | None) -> tuple[int, bool]:
     return USUAL_LIMIT, False
 
 
-def _late_terminations(
+def _find_late_terminations(
     data: Transitions, ends: Int[np.ndarray, " E"], lengths: Int[np.ndarray, " E"], limit: int
 ) -> str:
-    """A line if most episodes of full length end by termination."""
+    """Return a warning if most episodes of full length end by termination, else an empty string."""
     (terminated,) = gather([data.terminations], ends)
     late = terminated & (lengths == limit)
     cut = ~terminated & (lengths >= limit - 1)  # D4RL's rule drops the row of a time-out
@@ -66,27 +66,27 @@ def _late_terminations(
     )
 
 
-def _broken_sequences(data: Transitions) -> list[str]:
-    """At most one line about next observations, from a sample of the rows that end no episode."""
+def _find_broken_sequences(data: Transitions) -> list[str]:
+    """Return at most one warning about next observations, from a sample of the rows that end no episode."""
     count = max(0, len(data) - 2)
     rows = np.arange(min(count, SAMPLE))
     if count > SAMPLE:
         rows = np.sort(np.random.default_rng(0).integers(0, count, SAMPLE))
     if len(rows) and data.truncations[rows].mean() > 0.5 and len(rows) >= 100:
-        return ["most rows are cut off from the next: are rows out of order? Returns of episodes are then meaningless"]
+        return ["most rows are truncated: are rows out of order? Returns of episodes are then meaningless"]
     rows = rows[~data.episode_ends[rows]]
     if not len(rows):
         return []
     after = data.next_observations[rows]
     own, second = (np.all(after == data.observations[rows + step], axis=1) for step in (0, 2))
     broken = ~np.isclose(after, data.observations[rows + 1], rtol=1e-3, atol=1e-5).all(axis=1)
-    for wrong, what in ((own, "their own observations"), (second & broken, "those of the second row after")):
+    for wrong, what in ((own, "the row's own observations"), (second & broken, "the observations two rows later")):
         if wrong.mean() > 0.5:
             share, row = wrong.mean(), rows[wrong][0]
-            return [f"next_observations are {what} in {share:.0%} of rows, the first is row {row}: are they shifted?"]
+            return [f"next_observations equal {what} in {share:.0%} of rows, first in row {row}: are they shifted?"]
     if not broken.any():
         return []
     return [
-        f"next_observations are not the following row's in {broken.mean():.2%} of rows, the first seen row "
+        f"next_observations differ from the following row's observations in {broken.mean():.2%} of rows, first in row "
         f"{rows[broken][0]}, though no episode ends there: are truncations missing, or rows out of order?"
     ]

@@ -1,4 +1,4 @@
-"""Offline datasets as arrays, and the glossary of the axes in all shape annotations.
+"""Offline datasets as arrays, and the symbols of the axes in all shape annotations.
 
 ====  ======================================
 M     transitions in the dataset
@@ -99,8 +99,8 @@ class Transitions:
         action_bounds: the box that actions lie in.
         name: name of the dataset.
         env_id: Gymnasium id of its environment, or ``None``.
-        card: where the dataset comes from, as values that JSON can hold.
-        finite: skip the search for NaN and infinity, for numbers that are known to be finite.
+        card: where the dataset comes from, as JSON-compatible values.
+        finite: whether the numbers are known to be finite. If so, they are not checked for NaN and infinity.
 
     Raises:
         PotstillError: shapes disagree, a value is not finite (the message has its column and row), or an action
@@ -243,7 +243,7 @@ class Transitions:
         return returns
 
     def take(self, rows: slice | Sequence[int] | np.ndarray) -> Transitions:
-        """The chosen transitions, in memory. Everything else is unchanged, the normaliser of all rows too.
+        """Return the chosen transitions, in memory. All else is unchanged; the normaliser is still that of all rows.
 
         Args:
             rows: indices, a mask or a slice.

@@ -15,7 +15,7 @@ Example:
     >>> returns.shape, bool(normalised_return(returns, "Hopper-v5").mean() < 10.0)
     ((4,), True)
 
-No import here loads Gymnasium or MuJoCo; the functions do when they make an environment.
+Importing this package does not import Gymnasium or MuJoCo. Its functions do when they make an environment.
 """
 
 from potstill.environments.making import Environment, make

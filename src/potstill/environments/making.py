@@ -1,4 +1,4 @@
-"""Making Gymnasium environments, and checking that potstill supports them.
+"""Make Gymnasium environments, and check that potstill supports them.
 
 Nothing here imports Gymnasium or MuJoCo before an environment is made.
 """
@@ -54,7 +54,7 @@ class Environment(Protocol):
 
 @runtime_checkable
 class HasSpaces(Protocol):
-    """Any environment, of which only the spaces matter."""
+    """The part of an environment that :func:`check_spaces` reads."""
 
     @property
     def observation_space(self) -> object:
@@ -83,8 +83,8 @@ def make(env_id: str, **options: object) -> Environment:
         options: passed on to :func:`gymnasium.make`.
 
     Raises:
-        PotstillError: the id is unknown, a package that the environment needs is missing, or :func:`check_spaces`
-            refuses its spaces.
+        PotstillError: the id is unknown, a package that the environment needs is missing, or its
+            spaces are not supported, see :func:`check_spaces`.
 
     Example:
         >>> env = make("Pendulum-v1")
@@ -144,7 +144,7 @@ def check_spaces(env: HasSpaces) -> None:
     if isinstance(observations, Dict):
         raise PotstillError(
             f"{name} has dictionary observations with the parts {', '.join(observations)}: a Box is needed. Register "
-            "an environment that returns one part, or wraps it in gymnasium.wrappers.FlattenObservation"
+            "an environment that returns one of them, or one wrapped in gymnasium.wrappers.FlattenObservation"
         )
     if not isinstance(observations, Box):
         raise PotstillError(f"{name} has the observation space {observations}: a Box is needed")
@@ -155,7 +155,7 @@ def check_spaces(env: HasSpaces) -> None:
 
 
 def family(env_id: str) -> str:
-    """The environment's name without its version.
+    """Return the environment's name without its version.
 
     >>> family("Hopper-v5")
     'Hopper'

@@ -1,4 +1,4 @@
-"""Reference returns of environments, and the normalised score that they define."""
+"""Reference returns of environments, and the normalised scores that they define."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ D4RL = "D4RL (d4rl/infos.py)"  # REF_MIN_SCORE and REF_MAX_SCORE; all datasets o
 JAT = "JAT (huggingface/jat, scores_dict.json; arXiv 2402.09844)"
 # The keys are environment names without a version: all versions share one reference. D4RL measured -v2 (for Adroit,
 # the mazes and the kitchen: D4RL's own environments, which Gymnasium-Robotics rebuilt under these names), JAT -v4.
-# JAT's experts are not optimal: the one for InvertedPendulum earns 475 of 1,000. Minari has no such table; a Minari
-# dataset with reference scores has them in its metadata.
+# JAT's experts are not optimal: the one for InvertedPendulum reaches 475 of 1,000. Minari has no such table, but
+# the metadata of a Minari dataset may contain reference returns.
 REFERENCES: dict[str, Reference] = {
     "Hopper": Reference(-20.272305, 3234.3, D4RL),
     "HalfCheetah": Reference(-280.178953, 12135.0, D4RL),
@@ -72,8 +72,8 @@ def normalised_return(
 
     Args:
         returns: undiscounted returns of whole episodes, of any shape.
-        reference: the reference returns, or an environment id whose known ones to use. Returns of an environment
-            without known references are not scaled.
+        reference: the reference returns, or an environment id. Without known reference returns for that
+            environment, returns are not scaled.
 
     Returns:
         The scores, float64, in the shape of ``returns``: a number for one return.
@@ -92,7 +92,7 @@ def normalised_return(
 def reference_returns(env_id: str | None, card: Mapping[str, object] | None = None) -> Reference:
     """The reference returns of an environment.
 
-    They come from the dataset's own card if it has them, else from :data:`REFERENCES`; if neither has them, the result
+    They come from the dataset's card if it contains them, else from :data:`REFERENCES`. If both lack them, the result
     is :data:`RAW`.
 
     Args:

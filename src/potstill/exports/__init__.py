@@ -1,4 +1,4 @@
-"""Exports: distillates in the formats of other libraries. A format and its library are imported on first use."""
+"""Export distillates in the formats of other libraries. A format and its library are imported on first use."""
 
 from potstill.exports.base import ExportFormat
 from potstill.exports.registry import FORMATS

@@ -1,4 +1,4 @@
-"""What an export format is."""
+"""The interface of export formats."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from potstill.errors import PotstillError, missing_extra
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A format of another library, in which a distillate can be written."""
+    """A format of another library in which distillates can be written."""
 
     write: Callable[[Distillate, Path], None]
     """Write a distillate to a path that does not exist yet. Libraries are imported when it is called."""
 
     suffixes: tuple[str, ...] = ()
-    """The suffixes of file names that choose this format. Without any, the format has to be named."""
+    """The suffixes of file names that select this format. Without any, the user must name the format."""
 
     package: str | None = None
     """The optional library that ``write`` imports."""
@@ -28,7 +28,7 @@ class ExportFormat:
     """The extra of potstill that installs ``package``."""
 
     steps_only: bool = False
-    """Whether readers take rows as environment steps. Such a format carries neither weights of pairs nor actions
+    """Whether readers interpret rows as environment steps. Such a format cannot hold weights of pairs or actions
     outside the action bounds."""
 
     def check_installed(self) -> None:

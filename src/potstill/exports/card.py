@@ -11,7 +11,7 @@ from potstill.students.recipe import Recipe
 from potstill.students.training import EPS_ROOT
 
 DATA_FILE = "data/train-00000-of-00001.parquet"
-INITIALISATIONS = {  # those that the code of the card does not use
+INITIALISATIONS = {  # those that the code in the card does not implement
     "antisymmetric": "initialises the student as the difference of two networks of half the width",
     "he": "initialises weights from a normal distribution with variance 2 / fan-in",
     "lecun": "initialises weights from a normal distribution with variance 1 / fan-in",
@@ -91,7 +91,7 @@ OUTSIDE_BOUNDS = """ Do not clip them: {count} of the pairs have
 LICENCE = """\
 ## Licence
 
-No licence is chosen yet: set `license` in the head of this file."""
+No licence is chosen yet: set `license` in the header of this file."""
 
 CODE = """\
 import json
@@ -140,7 +140,7 @@ GAIN_LINE = "    nn.init.orthogonal_(layer.weight, gain={gain:g} * 2**0.5)  # th
 
 
 def head(title: str, rows: int, tags: Iterable[str], configs: str = "") -> str:
-    """The head of a dataset card: YAML that the Hub reads, and the title."""
+    """Format the header of a dataset card: YAML that the Hub reads, and the title."""
     return HEAD.format(
         pretty_name=json.dumps(title),  # a JSON string is a YAML string
         tags="\n".join(f"- {tag}" for tag in ("offline-reinforcement-learning", *tags, "potstill")),
@@ -156,10 +156,10 @@ def listed(facts: Mapping[str, object]) -> str:
 
 
 def card(distillate: Distillate) -> str:
-    """The dataset card of a distillate: Markdown with the YAML head that the Hugging Face Hub reads."""
+    """Format the dataset card of a distillate: Markdown with the YAML header that the Hugging Face Hub reads."""
     recipe, metadata = distillate.recipe, distillate.metadata
     states, actions = distillate.states.shape[1], distillate.actions.shape[1]
-    title = f"{_name(metadata['dataset'])}, distilled to {len(distillate)} pairs"
+    title = f"{_find_name(metadata['dataset'])}, distilled to {len(distillate)} pairs"
     weighted = distillate.weights is not None
     return CARD.format(
         head=head(title, len(distillate), TAGS, CONFIGS.format(file=DATA_FILE)),
@@ -169,24 +169,24 @@ def card(distillate: Distillate) -> str:
         note=NOTE,
         states=states,
         actions=actions,
-        facts=listed(_facts(distillate)),
+        facts=listed(_describe_source(distillate)),
         command=_one_line(metadata.get("command", "potstill distill")),
         networks="a ReLU network" if recipe.towers == 1 else f"the mean of {recipe.towers} ReLU networks",
         its="its" if recipe.towers == 1 else "their mean",
         hidden=recipe.layers - 1,
         width=recipe.width,
         output_gain="" if recipe.output_gain == 1.0 else f" ({recipe.output_gain:g} √2 in the output layer)",
-        deviation=_deviation(recipe),
+        deviation=_describe_deviation(recipe),
         beyond=OUTSIDE_BOUNDS.format(count=distillate.beyond_bounds) if distillate.beyond_bounds else "",
         weights_row="\n| `weights` | float32 | weight of the pair in the loss, 1 on average |" if weighted else "",
         weighted=", each multiplied by its weight" if weighted else "",
-        code=_code(distillate),
-        **_training(recipe),
+        code=_format_code(distillate),
+        **_describe_training(recipe),
     )
 
 
-def _code(distillate: Distillate) -> str:
-    """PyTorch code that trains a student on the pairs."""
+def _format_code(distillate: Distillate) -> str:
+    """Format PyTorch code that trains a student on the pairs."""
     recipe, weighted = distillate.recipe, distillate.weights is not None
     sizes = (distillate.states.shape[1], *[recipe.width] * (recipe.layers - 1), distillate.actions.shape[1])
     loss = "(weights[:, None] * (network(x) - y) ** 2).mean()" if weighted else "nn.functional.mse_loss(network(x), y)"
@@ -197,12 +197,12 @@ def _code(distillate: Distillate) -> str:
         loss=loss,
         weights_line='weights = torch.tensor(table["weights"].to_pylist())\n' if weighted else "",
         gain_line="" if recipe.output_gain == 1.0 else GAIN_LINE.format(gain=recipe.output_gain),
-        **_training(recipe),
+        **_describe_training(recipe),
     )
 
 
-def _training(recipe: Recipe) -> dict[str, str]:
-    """The training of a student, in words and in PyTorch."""
+def _describe_training(recipe: Recipe) -> dict[str, str]:
+    """Describe the training of a student in words and in PyTorch."""
     if recipe.optimiser == "sgd":
         rate = recipe.learning_rate * recipe.towers
         setting, options = "momentum", {"lr": rate, "momentum": recipe.momentum}
@@ -222,12 +222,12 @@ def _training(recipe: Recipe) -> dict[str, str]:
     }
 
 
-def _facts(distillate: Distillate) -> dict[str, str]:
+def _describe_source(distillate: Distillate) -> dict[str, str]:
     metadata = distillate.metadata
     return {
         "Environment": distillate.env_id or "none",
-        "Dataset": _origin(metadata["dataset"]),
-        "Teacher": _origin(metadata["teacher"]) if metadata.get("teacher") else "none",
+        "Dataset": _describe_origin(metadata["dataset"]),
+        "Teacher": _describe_origin(metadata["teacher"]) if metadata.get("teacher") else "none",
         "Objective": metadata["objective"],
         "Weighting": metadata.get("weighting", "not recorded"),
         "Solver": metadata["solver"],
@@ -236,16 +236,16 @@ def _facts(distillate: Distillate) -> dict[str, str]:
     }
 
 
-def _name(source: object) -> str:
+def _find_name(source: object) -> str:
     """The name of a dataset or a teacher."""
     if isinstance(source, dict):
         source = source.get("name") or source.get("algorithm") or "unnamed"
     return _one_line(source)
 
 
-def _origin(source: object) -> str:
-    """A dataset or a teacher in words: its name, its number of rows or updates, and its hash."""
-    words = [_name(source)]
+def _describe_origin(source: object) -> str:
+    """Describe a dataset or a teacher: its name, its number of rows or updates, and its hash."""
+    words = [_find_name(source)]
     if isinstance(source, dict):
         words += [f"{source[key]:,} {key}" for key in ("rows", "updates") if isinstance(source.get(key), int)]
         words += [f"SHA-256 `{source['sha256']}`"] if "sha256" in source else []
@@ -256,8 +256,8 @@ def _one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
-def _deviation(recipe: Recipe) -> str:
-    """What a recipe does that neither the steps nor the code of the card do."""
+def _describe_deviation(recipe: Recipe) -> str:
+    """Name what a recipe does beyond the steps and the code in the card."""
     words = [INITIALISATIONS[recipe.initialisation]] if recipe.initialisation in INITIALISATIONS else []
     if recipe.residual:
         words.append("adds the first hidden layer to the last")

@@ -1,4 +1,4 @@
-"""What every export holds beside the pairs."""
+"""The metadata that every export contains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOTE = (
 
 
 def export_metadata(distillate: Distillate) -> JsonObject:
-    """The normaliser, action bounds, recipe and metadata of a distillate, as JSON values."""
+    """Return the normaliser, action bounds, recipe and metadata of a distillate as JSON values."""
     content: JsonObject = to_json(
         {
             "note": NOTE,

@@ -24,10 +24,10 @@ DATASET_ID = re.compile(r"[-\w]+-v\d+")
 
 
 def write(distillate: Distillate, path: Path) -> None:
-    """Write each pair as an episode, and the metadata under ``potstill`` in the metadata of the dataset."""
+    """Write each pair as an episode, and the distillate's metadata under ``potstill`` in those of the dataset."""
     if not DATASET_ID.fullmatch(path.name):
         raise PotstillError(
-            f"'{path.name}' is no id of a Minari dataset: use letters, digits, - and _, and end it in -v0"
+            f"'{path.name}' is not the id of a Minari dataset: use letters, digits, - and _, and end it in -v0"
         )
     metadata = {
         "algorithm_name": f"potstill: {distillate.metadata['objective']}, {distillate.metadata['solver']}",

@@ -14,7 +14,7 @@ from potstill.runtime.files import JsonObject
 
 
 def write(distillate: Distillate, path: Path) -> None:
-    """Write states, actions, learned weights if any, normaliser and bounds; metadata as JSON under ``potstill``."""
+    """Write states, actions, any learned weights, normaliser and bounds; metadata as JSON under ``potstill``."""
     weights = {} if distillate.weights is None else {"weights": distillate.weights}
     arrays: JsonObject = {
         "states": distillate.states,

@@ -1,4 +1,4 @@
-"""Parquet: one file, or a folder with a dataset card that the Hugging Face Hub takes as a dataset."""
+"""Parquet: one file, or a folder with a dataset card that the Hugging Face Hub accepts as a dataset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from potstill.exports.metadata import export_metadata
 
 
 def write(distillate: Distillate, path: Path) -> None:
-    """Write states, actions and learned weights if any as columns; metadata as JSON under ``potstill``."""
+    """Write states, actions and any learned weights as columns; metadata as JSON under ``potstill``."""
     if path.suffix == ".parquet":
         _write_table(distillate, path)
         return

@@ -22,10 +22,10 @@ FORMATS: Registry[ExportFormat] = Registry(
 
 
 def resolve_format(path: Path, name: str | None) -> str:
-    """The name of the format for ``path``: ``name`` if it is given, else the format with the suffix of ``path``.
+    """Return ``name`` if it is given, else the name of the format with the suffix of ``path``.
 
     Raises:
-        PotstillError: an unknown name, or a suffix that no format has.
+        PotstillError: the name is unknown, or no format has the suffix.
 
     >>> resolve_format(Path("pairs.h5"), None)
     'd4rl'

@@ -1,4 +1,4 @@
-"""Writing an export: checks, a temporary place, then a move to the path."""
+"""Write an export: check the distillate, write to a temporary folder, then move the result to the path."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def export(
     outside the action bounds.
 
     Args:
-        distillate: what to write, or anything that :func:`potstill.load` takes.
+        distillate: the distillate to write, or anything that :func:`potstill.load` accepts.
         path: the file or folder to make.
-        format: a name from the table, or of a format that another package registers. Default: the format that the
-            suffix of ``path`` belongs to.
+        format: a name from the table, or of a format that another package registers. The default is the format with
+            the suffix of ``path``.
         force: replace an earlier export. In a folder, only the files of the export are replaced.
 
     Returns:
@@ -84,7 +84,7 @@ def _write(distillate: Distillate, path: Path, name: str) -> None:
 
 
 def _check_steps(distillate: Distillate, path: Path, name: str) -> None:
-    """Raise if the pairs hold what steps of an environment cannot: weights, or actions outside the bounds."""
+    """Raise if the pairs have weights, or actions outside the bounds. Steps of an environment cannot have them."""
     if distillate.weights is not None:
         raise PotstillError(f"{path}: {name} cannot hold the learned weights of pairs: export to npz or parquet")
     if outside := distillate.beyond_bounds:
@@ -104,7 +104,7 @@ def _move(written: Path, target: Path) -> None:
         return
     files = [file.relative_to(written) for file in sorted(written.rglob("*")) if file.is_file()]
     if any(target.iterdir()) and not all((target / file).is_file() for file in files):
-        raise PotstillError(f"{target} holds other files than an export in this format: choose another path")
+        raise PotstillError(f"{target} contains other files than an export in this format: choose another path")
     for file in files:
         (target / file).parent.mkdir(parents=True, exist_ok=True)
         os.replace(written / file, target / file)

@@ -1,4 +1,4 @@
-"""Facts about potstill's own files: distillates, teachers and policies."""
+"""Describe potstill's own files: distillates, teachers and policies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from potstill.teachers.base import load_teacher
 
 
 def describe_artefact(path: Path) -> JsonObject:
-    """Sizes and metadata of a ``.safetensors`` file that potstill wrote, as plain values.
+    """Return sizes and metadata of a ``.safetensors`` file that potstill wrote, as plain values.
 
     Raises:
         PotstillError: the file does not exist, is damaged, or was not written by potstill.

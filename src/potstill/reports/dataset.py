@@ -1,4 +1,4 @@
-"""Statistics of a dataset: what ``potstill inspect`` saves, prints and draws."""
+"""The statistics of a dataset that ``potstill inspect`` saves, prints and plots."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def dataset_statistics(data: Transitions) -> DatasetStatistics:
 
 
 def summarise_values(values: Shaped[np.ndarray, " E"]) -> ValueSummary:
-    """Minimum, mean, standard deviation, median, maximum and histogram of one number per episode."""
+    """Compute minimum, mean, standard deviation, median, maximum and histogram of one number per episode."""
     counts, edges = np.histogram(values, min(BINS, len(np.unique(values))))
     return {
         "min": float(values.min()),
@@ -97,7 +97,7 @@ def episode_lengths(data: Transitions) -> Shaped[np.ndarray, " E"]:
 
 
 def count_ends(data: Transitions) -> EpisodeEnds:
-    """Count the episodes that terminate by the environment's rule, and those that end by time or with the file."""
+    """Count the episodes that terminate by the environment's rule, and those with any other end."""
     terminations = sum(int(data.terminations[rows].sum()) for rows in blocks(data.terminations))
     truncations = int(data.episode_ends.sum()) - terminations
     marked = max(1, terminations + truncations)
@@ -110,7 +110,7 @@ def count_ends(data: Transitions) -> EpisodeEnds:
 
 
 def column_ranges(name: str, array: Shaped[np.ndarray, "M ..."]) -> list[ColumnRange]:
-    """Minimum, mean, standard deviation and maximum of each component, computed from its finite values."""
+    """Compute minimum, mean, standard deviation and maximum of the finite values of each component."""
     found: list[ColumnRange] = []
     for index, column in enumerate(array.T if array.ndim > 1 else [array]):
         finite = column[np.isfinite(column)].astype(np.float64)
@@ -129,7 +129,7 @@ def column_ranges(name: str, array: Shaped[np.ndarray, "M ..."]) -> list[ColumnR
 
 
 def action_statistics(data: Transitions) -> ActionStatistics:
-    """The action bounds; and for each component, the share of values at a bound, the used width, and a histogram."""
+    """Return the action bounds; and for each component, the share of values at a bound, the width, and a histogram."""
     low, high = data.action_bounds.low, data.action_bounds.high
     near = AT_BOUND * (high - low)
     at_bounds = ((data.actions <= low + near) | (data.actions >= high - near)).mean(axis=0)
@@ -155,7 +155,7 @@ def duplicated_share(states: Float[np.ndarray, "M S"]) -> float:
 
 
 def state_coverage(data: Transitions) -> Coverage:
-    """How the states fill their space, computed from a sample of standardised states with a fixed seed.
+    """Measure how the states fill their space, from a sample of standardised states with a fixed seed.
 
     Returns:
         ``states``: the size of the sample. ``neighbour``: k, and ``distances``: the 5th, 50th and 95th percentile of
@@ -190,7 +190,7 @@ def state_coverage(data: Transitions) -> Coverage:
 
 
 def match_environment(data: Transitions) -> EnvironmentMatch:
-    """The environment that the data name or, if they name none, the environments that their sizes and actions fit."""
+    """Return the environment that the data name or, without one, the environments that their sizes and actions fit."""
     sizes = (data.state_size, data.action_size)
     lowest, highest = data.actions.min(axis=0), data.actions.max(axis=0)
     return {"declared": data.env_id, "fits": [] if data.env_id else fitting_environments(*sizes, lowest, highest)}
@@ -199,7 +199,7 @@ def match_environment(data: Transitions) -> EnvironmentMatch:
 def fitting_environments(
     state_size: int, action_size: int, lowest: Float[np.ndarray, " A"], highest: Float[np.ndarray, " A"]
 ) -> list[str]:
-    """The MuJoCo environments, -v4 and later, with these sizes and with bounds that contain the actions.
+    """Find the MuJoCo environments, -v4 and later, with these sizes and with bounds that contain the actions.
 
     >>> fitting_environments(11, 3, -np.ones(3), np.ones(3))
     ['Hopper-v4', 'Hopper-v5']
@@ -224,9 +224,9 @@ def fitting_environments(
 
 
 def score_statistics(data: Transitions, returns: Float[np.ndarray, " E"]) -> DatasetScores | None:
-    """Normalised scores of the episodes, the reference returns, and the score of behavioural cloning if known.
+    """Return normalised scores of the episodes, the reference returns, and the score of behavioural cloning if known.
 
-    ``None`` if no reference returns are known: returns then stay raw.
+    Return ``None`` if no reference returns are known.
     """
     reference = reference_returns(data.env_id, data.card)
     if reference.source is None:

@@ -1,4 +1,4 @@
-"""Warnings about a dataset, in words."""
+"""Warnings about a dataset, as sentences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LARGE_STATE = 1e4
 
 
 def dataset_warnings(statistics: DatasetStatistics) -> list[str]:
-    """Warnings to read before training on a dataset, one sentence each.
+    """List what to know before training on a dataset, one sentence each.
 
     Args:
         statistics: from :func:`~potstill.reports.dataset.dataset_statistics`.
@@ -64,7 +64,7 @@ def _constant_columns(columns: list[ColumnRange]) -> list[str]:
     if small:
         found.append(
             f"almost constant columns, {join_names(small)}: their standard deviation is below the {SCALE_FLOOR:g} that "
-            "standardisation adds to it, so policies hardly see them; use a smaller unit"
+            "standardisation adds to it, so policies hardly react to them; use a smaller unit"
         )
     return found
 

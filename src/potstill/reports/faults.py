@@ -1,4 +1,4 @@
-"""All faults of a dataset that its reader refuses, where the reader names only the first."""
+"""Find all faults of a dataset that its reader refuses. The reader itself names only the first."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ def raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
             import h5py
 
             with h5py.File(path, "r") as file:
-                found = _known(file)
+                found = _find_columns(file)
                 env_id = file.attrs["env_id"] if isinstance(file.attrs.get("env_id"), str) else None
         elif path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:
-                found = _known(archive)
+                found = _find_columns(archive)
                 env_id = str(archive["env_id"]) if "env_id" in archive.files else None
         else:
             return {}, None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # the reader's message names the fault
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # the message of the reader names the fault
         return {}, None
     return found, env_id
 
 
-def _known(holder: Mapping[str, object]) -> dict[str, np.ndarray]:
+def _find_columns(holder: Mapping[str, object]) -> dict[str, np.ndarray]:
     """The known columns that a file holds, under any of their names."""
     names = {column: next((n for n in (column, *others) if n in holder), None) for column, others in SYNONYMS.items()}
     return {column: np.asarray(holder[name]) for column, name in names.items() if name is not None}
@@ -91,11 +91,11 @@ def find_faults(raw: dict[str, np.ndarray], env_id: str | None) -> tuple[list[st
                 f"{len(column):,} rows, the first in row {int(np.argmax(bad.any(axis=1)))}: repair or remove these rows"
             )
     if "observations" in columns and "actions" in columns:
-        faults += _bound_faults(columns, env_id)
+        faults += _find_bound_faults(columns, env_id)
     return faults, columns
 
 
-def _bound_faults(columns: dict[str, np.ndarray], env_id: str | None) -> list[str]:
+def _find_bound_faults(columns: dict[str, np.ndarray], env_id: str | None) -> list[str]:
     try:
         bounds = resolve_bounds(env_id, columns, source="its columns")
     except PotstillError as error:

@@ -1,4 +1,4 @@
-"""``inspect.html``: statistics as a self-contained page, without scripts or links."""
+"""Write ``inspect.html``: statistics as a self-contained page, without scripts or links."""
 
 from __future__ import annotations
 
@@ -50,40 +50,40 @@ footer { border-top: 1px solid var(--line); font-size: .87rem; margin-top: 2.5re
 
 
 def dataset_page(statistics: DatasetStatistics, warnings: Sequence[str]) -> str:
-    """The page of a dataset: warnings first, then statistics, plots and the range of every column."""
+    """Make the page of a dataset: warnings first, then statistics, plots and the range of every column."""
     card = flatten_facts(statistics["card"])
-    return _page(
+    return _make_page(
         statistics["name"],
         f"dataset, {statistics['rows']:,} transitions",
-        _notes(warnings, "notes") or '<p class="soft">No warnings.</p>',
+        _format_notes(warnings, "notes") or '<p class="soft">No warnings.</p>',
         "<h2>Overview</h2>",
-        _facts_table([*overview(statistics), ("sha256", statistics["sha256"])]),
+        _format_facts([*overview(statistics), ("sha256", statistics["sha256"])]),
         '<h2>Plots</h2><div class="plots">',
         *_plots(statistics),
         "</div>",
         "<h2>Columns</h2>",
-        _columns_table(statistics["columns"], statistics["actions"]["at_bounds"]),
-        *(["<h2>Card</h2>", _facts_table(card)] if card else []),
+        _format_columns(statistics["columns"], statistics["actions"]["at_bounds"]),
+        *(["<h2>Card</h2>", _format_facts(card)] if card else []),
     )
 
 
 def refused_page(statistics: RefusedDataset) -> str:
-    """The page of a dataset that its reader refuses: all faults, and the ranges of the columns that can be read."""
-    return _page(
+    """Make the page of a dataset that its reader refuses: all faults, and the ranges of readable columns."""
+    return _make_page(
         statistics["name"],
         f"refused dataset, {statistics['rows']:,} rows; potstill cannot use it until these faults are repaired",
-        _notes(statistics["faults"], "notes faults"),
+        _format_notes(statistics["faults"], "notes faults"),
         "<h2>Columns of the file</h2>",
-        _columns_table(statistics["columns"]),
+        _format_columns(statistics["columns"]),
     )
 
 
 def artefact_page(title: str, kind: str, facts: Iterable[tuple[str, str]]) -> str:
-    """The page of a distillate, teacher or policy: its metadata."""
-    return _page(title, kind, "<h2>Metadata</h2>", _facts_table(facts))
+    """Make the page of a distillate, teacher or policy, with its metadata."""
+    return _make_page(title, kind, "<h2>Metadata</h2>", _format_facts(facts))
 
 
-def _page(title: str, subtitle: str, *blocks: str) -> str:
+def _make_page(title: str, subtitle: str, *blocks: str) -> str:
     head = f"<title>{escape(title)} – potstill inspect</title><style>{STYLE}</style>"
     return "\n".join(
         [
@@ -96,21 +96,21 @@ def _page(title: str, subtitle: str, *blocks: str) -> str:
     )
 
 
-def _notes(lines: Sequence[str], kind: str) -> str:
-    return f'<ul class="{kind}">{"".join(f"<li>{_marked(line)}</li>" for line in lines)}</ul>' if lines else ""
+def _format_notes(lines: Sequence[str], kind: str) -> str:
+    return f'<ul class="{kind}">{"".join(f"<li>{_mark_options(line)}</li>" for line in lines)}</ul>' if lines else ""
 
 
-def _marked(line: str) -> str:
-    """A line with its command-line options as code, in which lines do not break."""
+def _mark_options(line: str) -> str:
+    """Mark command-line options in a line as code. Lines do not break inside code."""
     return OPTION.sub(r"<code>\g<0></code>", escape(line))
 
 
-def _facts_table(facts: Iterable[tuple[str, str]]) -> str:
+def _format_facts(facts: Iterable[tuple[str, str]]) -> str:
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)
     return f"<table>{rows}</table>"
 
 
-def _columns_table(columns: Sequence[ColumnRange], at_bounds: Sequence[float] = ()) -> str:
+def _format_columns(columns: Sequence[ColumnRange], at_bounds: Sequence[float] = ()) -> str:
     names, rows = column_rows(columns, at_bounds)
     head = "".join(f'<th class="n">{name}</th>' for name in names)
     body = []
@@ -163,7 +163,7 @@ def _plot_actions(actions: ActionStatistics) -> str:
 
 
 def _to_svg(figure: Figure, caption: str) -> str:
-    """A figure as inline SVG. Text stays text, and equal figures give equal bytes."""
+    """Return a figure as inline SVG. Text stays text, and equal figures give equal bytes."""
     drawing = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "potstill"}):
         figure.savefig(drawing, format="svg", metadata={"Date": None, "Creator": None})

@@ -1,4 +1,4 @@
-"""Plots, drawn from result files and lists of numbers, never from live objects."""
+"""Plots. They are drawn from result files and lists of numbers only."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9762b", "#3c8c5a", "#8a8a8a"
 
 
 def new_figure(columns: int = 1, height: float = 3.6, width: float = 5.4, rows: int = 1) -> tuple[Figure, Any]:
-    """A figure in the style of all plots, and its axes: one, or an array of ``rows`` × ``columns``.
+    """Make a figure in the common style, and its axes: one, or an array of ``rows`` × ``columns``.
 
-    It is independent of pyplot, so that plotting in a notebook is not affected.
+    The figure does not use pyplot, so it does not affect plots in a notebook.
 
     Args:
         columns: number of axes in a row.
@@ -45,7 +45,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 
 def plot_returns(path: Path, returns: Sequence[float], env_id: str) -> Path:
-    """Normalised returns of a collected dataset's episodes: in order (left) and as a histogram (right)."""
+    """Plot the normalised returns of a collected dataset: in order (left) and as a histogram (right)."""
     scores = normalised_return(np.array(returns or [0.0]), env_id)
     figure, (left, right) = new_figure(2)
     label = return_label({"env_id": env_id})
@@ -57,7 +57,7 @@ def plot_returns(path: Path, returns: Sequence[float], env_id: str) -> Path:
 
 
 def plot_learning_curve(path: Path, history: Sequence[JsonObject], name: str, label: str) -> Path:
-    """A teacher over updates: its returns with their standard deviation, and its estimated values.
+    """Plot a teacher over updates: its returns with their standard deviation, and its estimated values.
 
     Args:
         path: the image to write.
@@ -65,37 +65,39 @@ def plot_learning_curve(path: Path, history: Sequence[JsonObject], name: str, la
         name: of the dataset.
         label: of the axis of returns.
     """
-    updates = _column(history, "update")
+    updates = _collect_values(history, "update")
     played, estimated = "mean" in history[0], "fitted_value" in history[0]
     figure, axes = new_figure(max(1, played + estimated))
     left, right = np.atleast_1d(axes)[0], np.atleast_1d(axes)[-1]
     if played:
-        mean, std = _column(history, "mean"), _column(history, "std")
+        mean, std = _collect_values(history, "mean"), _collect_values(history, "std")
         left.fill_between(updates, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0)
         left.plot(updates, mean, "o-", color=BLUE)
         left.set(xlabel="updates", ylabel=label, title=f"teacher on {name}")
         left.set_ylim(bottom=min(0.0, float((mean - std).min())))
     if estimated:
-        right.plot(updates, _column(history, "fitted_value"), "o-", color=GREEN, label="fitted Q-evaluation")
-        right.plot(updates, _column(history, "claimed_value"), "s--", color=ORANGE, label="critics of the teacher")
-        right.plot(updates, _column(history, "data_value"), color=GREY, label="policy of the data")
+        right.plot(updates, _collect_values(history, "fitted_value"), "o-", color=GREEN, label="fitted Q-evaluation")
+        right.plot(
+            updates, _collect_values(history, "claimed_value"), "s--", color=ORANGE, label="critics of the teacher"
+        )
+        right.plot(updates, _collect_values(history, "data_value"), color=GREY, label="policy of the data")
         right.set(xlabel="updates", ylabel="discounted return", title="off-policy estimates")
         right.legend(frameon=False, fontsize=8)
     return save_figure(figure, path)
 
 
-def _column(history: Sequence[JsonObject], key: str) -> Shaped[np.ndarray, " _"]:
+def _collect_values(history: Sequence[JsonObject], key: str) -> Shaped[np.ndarray, " _"]:
     return np.array([entry[key] for entry in history])
 
 
 def plot_curve(path: Path, result: Result, losses: Sequence[tuple[int, float]]) -> Path:
-    """Returns (left) and outer loss (right) over outer steps; teacher and random pairs as horizontal lines."""
+    """Plot returns (left) and outer loss (right) over outer steps; teacher and random pairs are horizontal lines."""
     curve = result["curve"]
     steps = [point["step"] for point in curve]
     played = "student" in (curve[0] if curve else {})
     figure, axes = new_figure(2 if played else 1)
     if played:
-        _returns_panel(axes[0], steps, result)
+        _draw_returns(axes[0], steps, result)
     axis = np.atleast_1d(axes)[-1]
     if losses:
         axis.plot(*zip(*losses, strict=True), color=GREY, linewidth=0.8, label="batches")
@@ -105,7 +107,7 @@ def plot_curve(path: Path, result: Result, losses: Sequence[tuple[int, float]]) 
     return save_figure(figure, path)
 
 
-def _returns_panel(axis: Axes, steps: Sequence[int], result: Result) -> None:
+def _draw_returns(axis: Axes, steps: Sequence[int], result: Result) -> None:
     curve = result["curve"]
     mean, std = (np.array([point[key] for point in curve]) for key in ("student", "student_std"))
     axis.fill_between(steps, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0)
@@ -121,7 +123,7 @@ def _returns_panel(axis: Axes, steps: Sequence[int], result: Result) -> None:
 
 
 def plot_comparison(path: Path, results: Mapping[str, Result]) -> Path:
-    """Mean returns of teacher, random pairs, student and ensemble in several runs, with standard deviations.
+    """Plot mean returns of teacher, random pairs, student and ensemble in several runs, with standard deviations.
 
     Args:
         path: the image to write.

@@ -1,7 +1,7 @@
 """Pictures of distilled states in MuJoCo, and of the states after one step with the distilled actions.
 
-They correspond to Figure 2 of the paper. Rendering runs in a separate process, for two reasons: a process chooses
-its OpenGL backend only once, and a machine that cannot render must not lose its results.
+They correspond to Figure 2 of Lei et al. 2024 (arXiv 2410.22728). Rendering runs in a separate process for two
+reasons: a process can choose its OpenGL backend only once, and a failure to render must not lose the results.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def render_states(distillate: Path, picture: Path) -> tuple[Path | None, str]:
 
 
 def choose_states(states: np.ndarray, count: int) -> np.ndarray:
-    """Choose ``count`` states far from each other: the most central first, then always the farthest from all chosen."""
+    """Choose ``count`` states far from each other: first the most central one, then the farthest from those chosen."""
     scaled = (states - states.mean(0)) / (states.std(0) + 1e-6)
     chosen = [int(np.argmin(np.square(scaled).sum(1)))]
     while len(chosen) < min(count, len(states)):

@@ -1,4 +1,4 @@
-"""The statistics of a dataset in words, and on the terminal."""
+"""The statistics of a dataset as sentences and on the terminal."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from potstill.reports.schema import (
 from potstill.reports.text import format_number, join_names, make_console, percent
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
-MAX_COLUMNS = 40  # on the terminal; the page shows all
+MAX_COLUMNS = 40  # shown on the terminal; the page shows all
 
 
 def overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
-    """The main statistics of a dataset, as (name, sentence) pairs."""
+    """Return the main statistics of a dataset as (name, sentence) pairs."""
     returns, lengths, ends = statistics["returns"], statistics["lengths"], statistics["ends"]
     actions, columns = statistics["actions"], statistics["columns"]
     return [
@@ -37,17 +37,17 @@ def overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
             f"{lengths['max']:,.0f})",
         ),
         ("sizes", f"{statistics['state_size']} state components, {statistics['action_size']} action components"),
-        ("environment", _environment(statistics["environment"])),
+        ("environment", _describe_environment(statistics["environment"])),
         (
             "action bounds",
-            f"{_bounds(actions)}; {percent(actions['at_bounds_share'])} of the action values lie at a bound",
+            f"{_describe_bounds(actions)}; {percent(actions['at_bounds_share'])} of the action values lie at a bound",
         ),
         (
             "returns",
             f"mean {format_number(returns['mean'])} ± {format_number(returns['std'])}, "
             f"best {format_number(returns['max'])}",
         ),
-        ("scores", _scores(statistics["scores"], statistics["env_id"])),
+        ("scores", _describe_scores(statistics["scores"], statistics["env_id"])),
         (
             "ends",
             f"{percent(ends['termination_share'])} terminations ({ends['terminations']:,}), "
@@ -55,26 +55,26 @@ def overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
         ),
         ("duplicated states", f"{percent(statistics['duplicated_states'])} are exact copies of earlier states"),
         ("constant columns", join_names([c["name"] for c in columns if c["min"] == c["max"]]) or "none"),
-        *_coverage(statistics["coverage"], statistics["state_size"]),
+        *_describe_coverage(statistics["coverage"], statistics["state_size"]),
         ("normaliser", "states are standardised as (s − mean) / (std + 0.001), with the means and stds of the columns"),
     ]
 
 
-def _environment(environment: EnvironmentMatch) -> str:
+def _describe_environment(environment: EnvironmentMatch) -> str:
     if environment["declared"]:
-        return f"{environment['declared']}, as the data say; the sizes agree"
+        return f"{environment['declared']}, as the data state; the sizes agree"
     fits = environment["fits"]
     if not fits:
-        return "the data name none, and fit no known one"
+        return "the data name none and fit no known environment"
     return f"the data name none; sizes and actions fit {', '.join(fits)}"
 
 
-def _bounds(actions: ActionStatistics) -> str:
+def _describe_bounds(actions: ActionStatistics) -> str:
     pairs = list(dict.fromkeys(zip(actions["low"], actions["high"], strict=True)))
     return ", ".join(f"[{low:g}, {high:g}]" for low, high in pairs)
 
 
-def _scores(scores: DatasetScores | None, env_id: str | None) -> str:
+def _describe_scores(scores: DatasetScores | None, env_id: str | None) -> str:
     if scores is None:
         where = f"for {env_id}" if env_id else "without an environment"
         return (
@@ -89,7 +89,7 @@ def _scores(scores: DatasetScores | None, env_id: str | None) -> str:
     )
 
 
-def _coverage(coverage: Coverage, size: int) -> list[tuple[str, str]]:
+def _describe_coverage(coverage: Coverage, size: int) -> list[tuple[str, str]]:
     near, middle, far = coverage["distances"]
     return [
         (
@@ -99,7 +99,7 @@ def _coverage(coverage: Coverage, size: int) -> list[tuple[str, str]]:
         ),
         (
             "density",
-            f"distance of a state to its {_ordinal(coverage['neighbour'])} nearest neighbour: {near:.2f} (5th "
+            f"distance of a state to its {_format_ordinal(coverage['neighbour'])} nearest neighbour: {near:.2f} (5th "
             f"percentile, dense), {middle:.2f} (median), {far:.2f} (95th percentile, sparse)",
         ),
         (
@@ -111,17 +111,17 @@ def _coverage(coverage: Coverage, size: int) -> list[tuple[str, str]]:
     ]
 
 
-def _ordinal(number: int) -> str:
-    """An ordinal number of a sample size: 10th, 1st.
+def _format_ordinal(number: int) -> str:
+    """Write a number up to 20 as an ordinal: 10th, 1st.
 
-    >>> [_ordinal(n) for n in (0, 1, 2, 3, 10)]
+    >>> [_format_ordinal(n) for n in (0, 1, 2, 3, 10)]
     ['0th', '1st', '2nd', '3rd', '10th']
     """
     return str(number) + {1: "st", 2: "nd", 3: "rd"}.get(number, "th")
 
 
 def histogram_line(summary: ValueSummary) -> str:
-    """A histogram as one line of blocks between the minimum and the maximum.
+    """Draw a histogram as one line of blocks between the minimum and the maximum.
 
     >>> histogram_line({"min": 0.0, "max": 3.0, "histogram": {"counts": [8, 0, 1]}})
     '0 █ ▁ 3'
@@ -132,7 +132,7 @@ def histogram_line(summary: ValueSummary) -> str:
 
 
 def print_dataset(statistics: DatasetStatistics, warnings: list[str]) -> None:
-    """Print the content of the page: warnings first, then the statistics and the columns."""
+    """Print what the page shows: warnings first, then the statistics and the columns."""
     facts = _facts_table(overview(statistics))
     facts.add_row("histogram of returns", histogram_line(statistics["returns"]))
     facts.add_row("histogram of lengths", histogram_line(statistics["lengths"]))
@@ -157,7 +157,7 @@ def print_artefact(title: str, facts: list[tuple[str, str]]) -> None:
 
 
 def columns_table(columns: Sequence[ColumnRange], at_bounds: Sequence[float] = ()) -> Table:
-    """The ranges of the first columns, and the number of the others: see :func:`column_rows`."""
+    """Make a table of the first columns, with the number of the others: see :func:`column_rows`."""
     names, rows = column_rows(columns, at_bounds)
     table = Table("column")
     for name in names:
@@ -172,10 +172,10 @@ def columns_table(columns: Sequence[ColumnRange], at_bounds: Sequence[float] = (
 def column_rows(
     columns: Sequence[ColumnRange], at_bounds: Sequence[float] = ()
 ) -> tuple[tuple[str, ...], list[tuple[str, list[str]]]]:
-    """The header of a table of columns; and for each column, its name and its cells.
+    """Return the header of a table of columns; and for each column, its name and its cells.
 
     Args:
-        columns: their ranges.
+        columns: the ranges of the columns.
         at_bounds: for each action component, the share of values at a bound. Without it the table has no such cells.
     """
     shares = {f"actions[{index}]": percent(share) for index, share in enumerate(at_bounds)}
@@ -196,7 +196,7 @@ def _facts_table(facts: list[tuple[str, str]]) -> Table:
 
 
 def flatten_facts(facts: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested facts as (dotted name, text) pairs.
+    """Flatten nested facts to (dotted name, text) pairs.
 
     >>> flatten_facts({"kind": "teacher", "seed": 3, "sizes": [1.5, 2], "config": {"rate": 0.123456}})
     [('seed', '3'), ('sizes', '1.5 2'), ('config.rate', '0.1235')]

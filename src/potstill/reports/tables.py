@@ -1,4 +1,4 @@
-"""Tables on the terminal, and the whole report of a distillation, from its result."""
+"""Tables on the terminal, and the report of a distillation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABELS = {
 
 
 def score_table(result: Result, title: str) -> Table:
-    """Normalised returns, with one row for each kind of policy in ``result``."""
+    """Make a table of normalised returns, with one row for each kind of policy in ``result``."""
     table = Table(title=title, title_justify="left")
     table.add_column("policy")
     for column in (return_label(result), "spread", "policies × episodes", "of teacher"):
@@ -86,5 +86,5 @@ def report_distillation(folder: Path, result: Result) -> None:
 
 
 def read_losses(path: Path) -> list[tuple[int, float]]:
-    """Outer steps and losses in a run's ``metrics.jsonl``."""
+    """Read outer steps and losses from a run's ``metrics.jsonl``."""
     return [(line["step"], line["loss"]) for line in read_json_lines(path) if "loss" in line]

@@ -1,20 +1,20 @@
-"""Numbers and names as text, and the console that tables are printed on."""
+"""Format numbers and names as text, and make the console that tables are printed on."""
 
 from __future__ import annotations
 
 from rich.console import Console
 
-PLAIN_WIDTH = 110  # characters of a line where the output is no terminal
+PLAIN_WIDTH = 110  # characters in a line if the output is not a terminal
 
 
 def make_console() -> Console:
-    """The terminal, or plain output of a fixed width."""
+    """Make a console for the terminal, or for plain output of a fixed width."""
     console = Console()
     return console if console.is_terminal else Console(width=PLAIN_WIDTH)
 
 
 def format_number(value: float | None) -> str:
-    """Four significant digits, with separators: 3,314 or 0.001234.
+    """Format a number with four significant digits and separators: 3,314 or 0.001234.
 
     >>> format_number(3313.8), format_number(0.0012341), format_number(None)
     ('3,314', '0.001234', '–')
@@ -25,7 +25,7 @@ def format_number(value: float | None) -> str:
 
 
 def join_names(names: list[str], limit: int = 6) -> str:
-    """The first ``limit`` names with commas between them, and the number of the others.
+    """Join the first ``limit`` names with commas, and add the number of the others.
 
     >>> join_names(["a", "b", "c"], limit=2)
     'a, b and 1 more'
@@ -35,7 +35,7 @@ def join_names(names: list[str], limit: int = 6) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share as a percentage.
+    """Format a share as a percentage.
 
     >>> percent(0.125)
     '12.5 %'

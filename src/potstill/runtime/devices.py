@@ -1,4 +1,4 @@
-"""Devices: splitting the work of one command among several devices, of one process or of many.
+"""Split the work of one command among several devices, in one process or in several.
 
 The programs are written for one device. A few arrays are marked with the axis along which they are split
 (:func:`shard`), and the compiler does the rest. With one device nothing changes.
@@ -29,33 +29,31 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def use_devices(devices: int | None) -> None:
-    """Make ``devices`` devices visible, before JAX starts; join the other processes if there are any.
+    """Make ``devices`` devices visible before JAX starts, and join the other processes if there are any.
 
-    From here on, freed memory stays with the process, see :func:`keep_memory`.
-
-    On a CPU each device is one core. Where the environment names a coordinator
-    (``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES``, ``JAX_PROCESS_ID``), the processes that were
-    started with the same command share all their devices.
+    On a CPU each device is one core. If the environment variables ``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES``
+    and ``JAX_PROCESS_ID`` name a coordinator, the processes that were started with the same command share all their
+    devices. This function also calls :func:`keep_memory`.
 
     Raises:
         PotstillError: JAX has started with another number of devices, or the environment is incomplete.
     """
     keep_memory()
     if devices is not None:
-        with contextlib.suppress(RuntimeError):  # JAX may have started: then its own count decides
+        with contextlib.suppress(RuntimeError):  # JAX may have started already; its number of devices is checked below
             jax.config.update("jax_num_cpu_devices", devices)
     if COORDINATOR in os.environ and not jax.distributed.is_initialized():
         _join()
     if devices is not None and jax.local_device_count() != devices:
-        raise PotstillError(f"--devices {devices}: JAX has {jax.local_device_count()}")
+        raise PotstillError(f"--devices {devices}: JAX has {jax.local_device_count()} in this process")
 
 
 def keep_memory() -> bool:
     """Let glibc keep freed memory instead of returning it to the system; return whether glibc accepted.
 
-    On a CPU, XLA allocates some tens of megabytes for each call and frees them after it. If glibc returns them each
-    time, the system has to clear new pages for the next call, which takes a good part of an outer step. Without glibc
-    nothing changes.
+    On a CPU, XLA allocates tens of megabytes for each call and frees them after it. If glibc returned them each time,
+    the system would have to clear new pages for the next call, which takes a considerable share of an outer step.
+    Without glibc nothing changes.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     return mallopt is not None and all(mallopt(option, 2**31 - 1) for option in (TRIM_THRESHOLD, MMAP_THRESHOLD))
@@ -64,10 +62,10 @@ def keep_memory() -> bool:
 def _join() -> None:
     missing = [name for name in (PROCESSES, PROCESS) if not os.environ.get(name, "").isdigit()]
     if missing:
-        raise PotstillError(f"{COORDINATOR} is set, so {' and '.join(missing)} must be numbers too")
+        raise PotstillError(f"{COORDINATOR} is set, so {' and '.join(missing)} must be numbers")
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(os.environ[COORDINATOR], int(os.environ[PROCESSES]), int(os.environ[PROCESS]))
-    sync_global_devices("joined")  # connects the devices while all processes are here
+    sync_global_devices("joined")  # connects the devices while all processes wait here
 
 
 def is_leader() -> bool:
@@ -82,7 +80,7 @@ def disconnect() -> None:
 
 
 def broadcast(value: float) -> float:
-    """``value`` as the leading process has it, for decisions that all processes must take alike."""
+    """Return the leading process's ``value`` in every process, so that all processes take the same decision."""
     return value if jax.process_count() == 1 else float(broadcast_one_to_all(np.float32(value)))
 
 
@@ -102,16 +100,16 @@ def divides_evenly(size: int, mesh: Mesh) -> bool:
 
 
 def shard(tree: Tree, mesh: Mesh) -> Tree:
-    """Split the leading axis of every array among the devices; leave ``tree`` as it is if one does not divide."""
+    """Split the leading axis of every array among the devices, or return ``tree`` unchanged if one is not divisible."""
     even = all(divides_evenly(leaf.shape[0], mesh) for leaf in jax.tree.leaves(tree))
-    return _constrained(tree, mesh, AXIS) if even else tree
+    return _constrain(tree, mesh, AXIS) if even else tree
 
 
 def shard_calls(function: Function, mesh: Mesh) -> Function:
     """``function`` with the leading axes of its first argument and of its result split among the devices.
 
-    All other arguments are replicated. The split is explicit, because the compiler on its own would let every device
-    draw and train all students.
+    All other arguments are replicated. The split is explicit, because the compiler's automatic partitioning makes
+    every device initialise and train all students.
     """
     if mesh.size == 1:
         return function
@@ -122,10 +120,10 @@ def shard_calls(function: Function, mesh: Mesh) -> Function:
 
 def replicate(tree: Tree, mesh: Mesh) -> Tree:
     """Give every device a copy of ``tree``."""
-    return _constrained(tree, mesh)
+    return _constrain(tree, mesh)
 
 
-def _constrained(tree: Tree, mesh: Mesh, *axes: str) -> Tree:
+def _constrain(tree: Tree, mesh: Mesh, *axes: str) -> Tree:
     if mesh.size == 1:
         return tree
     constrained: Tree = jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(*axes)))
@@ -133,7 +131,7 @@ def _constrained(tree: Tree, mesh: Mesh, *axes: str) -> Tree:
 
 
 def place(tree: Tree, mesh: Mesh) -> Tree:
-    """Copy ``tree``, equal in all processes, to every device."""
+    """Copy ``tree`` to every device. It must be equal in all processes."""
     return tree if mesh.size == 1 else jax.jit(lambda arrays: replicate(arrays, mesh))(tree)
 
 

@@ -1,4 +1,4 @@
-"""JSON files, written atomically and read with errors of one line."""
+"""JSON files: they are written atomically, and reading errors have one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from potstill.errors import PotstillError
 StrPath: TypeAlias = str | os.PathLike[str]
 """A path, or an object that has one, such as a :class:`~potstill.runtime.run.Run`."""
 JsonObject: TypeAlias = dict[str, Any]
-"""A JSON object. The file it comes from decides what its keys hold."""
+"""A JSON object. Its keys depend on the file."""
 JsonMapping: TypeAlias = Mapping[str, Any]
 """A JSON object that is only read."""
 

@@ -1,4 +1,4 @@
-"""Small HTML tables: how notebooks show runs, distillates and datasets."""
+"""Small HTML tables, in which notebooks show runs, distillates and datasets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def html_table(title: str, rows: Mapping[str, object]) -> str:
 
 
 def value_text(value: object) -> str:
-    """A value as people read it.
+    """Format a value for display.
 
     >>> value_text(0.123456), value_text(None), value_text("pbc")
     ('0.1235', '–', 'pbc')

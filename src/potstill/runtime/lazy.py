@@ -1,4 +1,4 @@
-"""Package attributes that are imported when they are first used, so that importing a package costs nothing."""
+"""Package attributes that are imported on first use, so that importing the package itself is fast."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 
 
-def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
-    """A module ``__getattr__`` that finds each name of ``homes`` in its submodule.
+def lazy_names(package: str, submodules: Mapping[str, str]) -> Callable[[str], object]:
+    """Return a module-level ``__getattr__`` that imports each public name from its submodule.
 
     Args:
         package: ``__name__`` of the package.
-        homes: from each public name to the submodule that defines it, relative to the package.
+        submodules: for each public name, the submodule that defines it, relative to the package.
     """
 
     def find(name: str) -> object:
-        if name not in homes:
+        if name not in submodules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(f"{package}.{homes[name]}"), name)
+        return getattr(import_module(f"{package}.{submodules[name]}"), name)
 
     return find

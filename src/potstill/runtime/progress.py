@@ -13,9 +13,9 @@ PLAIN_INTERVAL = 10.0  # seconds between two plain lines
 
 
 class Tracker:
-    """Report the progress of a loop of ``total`` steps, and the time that is left.
+    """Report the progress of a loop of ``total`` steps, and the remaining time.
 
-    A context manager. Call :meth:`update` with the number of finished steps and the metrics to show. On a
+    It is a context manager. Call :meth:`update` with the number of finished steps and the metrics to show. On a
     terminal it draws a bar. Elsewhere it prints at most one line every ten seconds, and one at the end.
 
     Args:

@@ -13,9 +13,9 @@ Part = TypeVar("Part")
 
 
 class Registry(Mapping[str, Part], Generic[Part]):
-    """A read-only mapping from names to parts of one kind, each imported when it is first asked for.
+    """A read-only mapping from names to parts of one kind, each imported on first access.
 
-    Names come from two places: ``own``, and the entry points of ``group``. Another package adds a part by declaring
+    Names come from two places: ``builtin``, and the entry points of ``group``. Another package adds a part by declaring
     an entry point in its ``pyproject.toml``:
 
         [project.entry-points."potstill.objectives"]
@@ -26,32 +26,32 @@ class Registry(Mapping[str, Part], Generic[Part]):
     Args:
         kind: what a part is called in error messages, such as ``"objective"``.
         group: the entry-point group of other packages' parts.
-        own: the parts that ship with potstill, as ``"module:attribute"``.
+        builtin: the parts that ship with potstill, as ``"module:attribute"``.
     """
 
-    def __init__(self, kind: str, group: str, own: Mapping[str, str]) -> None:
+    def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
         self.kind, self.group = kind, group
-        self._own = dict(own)
+        self._builtin = dict(builtin)
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._own, **self._foreign()})
+        return iter({**self._builtin, **self._external()})
 
     def __len__(self) -> int:
-        return len({**self._own, **self._foreign()})
+        return len({**self._builtin, **self._external()})
 
     def __getitem__(self, name: str) -> Part:
         """Import the part called ``name``.
 
         Raises:
-            PotstillError: an unknown name, with the nearest known one; or a registered part that cannot be imported.
+            PotstillError: the name is unknown (the message suggests the closest one), or the part cannot be imported.
         """
-        if name in self._own:
-            module, _, attribute = self._own[name].partition(":")
+        if name in self._builtin:
+            module, _, attribute = self._builtin[name].partition(":")
             return cast(Part, getattr(import_module(module), attribute))
-        foreign = self._foreign()
-        if name not in foreign:
+        external = self._external()
+        if name not in external:
             raise unknown(self.kind, name, self)
-        entry = foreign[name]
+        entry = external[name]
         try:
             return cast(Part, entry.load())
         except (ImportError, AttributeError) as error:
@@ -60,7 +60,7 @@ class Registry(Mapping[str, Part], Generic[Part]):
             ) from None
 
     def __contains__(self, name: object) -> bool:
-        return name in self._own or name in self._foreign()
+        return name in self._builtin or name in self._external()
 
-    def _foreign(self) -> dict[str, EntryPoint]:
+    def _external(self) -> dict[str, EntryPoint]:
         return {entry.name: entry for entry in entry_points(group=self.group)}

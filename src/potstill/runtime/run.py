@@ -1,4 +1,4 @@
-"""Finished runs as objects: what every command returns."""
+"""Runs: the objects that commands return."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from potstill.errors import PotstillError, unknown
 from potstill.runtime.files import JsonMapping, JsonObject, StrPath, read_json, read_json_lines, to_json
 from potstill.runtime.html import html_table, value_text
 
-MAX_HEADLINES = 6  # numbers that the repr of a run shows
+MAX_HEADLINES = 6  # means that the repr of a run shows
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = 3, 12, 60, 60
@@ -45,7 +45,7 @@ class Record(Mapping[str, Any]):
         return len(self._content)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "_content" or name.startswith("__"):  # copying and pickling ask before the content is set
+        if name == "_content" or name.startswith("__"):  # copy and pickle look names up before the content is set
             raise AttributeError(name)
         if name not in self._content:
             raise AttributeError(str(unknown("key", name, self._content)))
@@ -76,10 +76,10 @@ class Run:
     """The run folder of a finished command, with its settings, metrics and result as Python objects.
 
     A run is path-like: ``open(run / "curve.png", "rb")``, ``Path(run)`` and ``potstill.load(run)`` work.
-    Files are read each time an attribute is asked for, so a run always shows what is on disk.
+    Each access to an attribute reads the file, so a run always shows what is on disk.
 
     Args:
-        path: the run folder. Folders of earlier sessions work too: ``Run("runs/demo")``.
+        path: the run folder. ``Run("runs/demo")`` opens an earlier run.
 
     >>> import tempfile
     >>> from potstill.runtime.run_folder import RunFolder
@@ -143,16 +143,16 @@ class Run:
         command, result = self._read()
         if result is None:
             return f"Run({str(self.path)!r}, {command}, not finished)"
-        found = list((headlines(result) or _scalars(result)).items())[:MAX_HEADLINES]
+        found = list((headlines(result) or _find_scalars(result)).items())[:MAX_HEADLINES]
         return f"Run({', '.join([repr(str(self.path)), command, *(f'{name} {text}' for name, text in found)])})"
 
     def _repr_html_(self) -> str:
         command, result = self._read()
-        rows = {"status": "not finished"} if result is None else {**_scalars(result), **headlines(result)}
+        rows = {"status": "not finished"} if result is None else {**_find_scalars(result), **headlines(result)}
         return html_table(f"{command}: {self.path}", rows)
 
     def _read(self) -> tuple[str, JsonMapping | None]:
-        """The command, and the result if there is one; never raises, because notebooks show every object."""
+        """Return the command, and the result if there is one. Never raise, because notebooks show every object."""
         try:
             command = self.command
         except PotstillError:
@@ -164,7 +164,7 @@ class Run:
 
 
 def headlines(result: JsonMapping, prefix: str = "") -> dict[str, str]:
-    """Every mean of a result with its standard deviation, named by its keys.
+    """Find every mean of a result; return it with its standard deviation, by its keys.
 
     >>> headlines({"student": {"mean": 79.168, "std": 24.887}, "offline": {"q_gap": {"mean": 0.01, "std": 0.0}}})
     {'student': '79.17 ± 24.89', 'offline q_gap': '0.01 ± 0'}
@@ -180,8 +180,8 @@ def headlines(result: JsonMapping, prefix: str = "") -> dict[str, str]:
     return found
 
 
-def _scalars(result: JsonMapping) -> dict[str, str]:
-    """The top-level values of a result that are one number or one word."""
+def _find_scalars(result: JsonMapping) -> dict[str, str]:
+    """The top-level values of a result that are a number or a short string."""
     return {
         name: value_text(value)
         for name, value in result.items()

@@ -1,4 +1,4 @@
-"""Run folders: where every command leaves its configuration, metrics, results and plots."""
+"""Run folders, into which commands write their settings, metrics, results and plots."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class RunFolder:
-    """A folder with ``config.json``, ``metrics.jsonl``, ``result.json`` and whatever else a command writes.
+    """A folder with ``config.json``, ``metrics.jsonl``, ``result.json`` and the other files that a command writes.
 
     Args:
         path: the folder to make; ``None`` makes ``runs/<command>-<time>``.
@@ -68,12 +68,12 @@ class RunFolder:
         return Run(self.path)
 
     def log(self, **metrics: object) -> None:
-        """Append one line to ``metrics.jsonl``; it is on disk when this returns."""
+        """Append one line to ``metrics.jsonl``. It is written when this returns."""
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(to_json(metrics)) + "\n")
 
     def keep_metrics(self, wanted: Callable[[JsonObject], bool]) -> None:
-        """Drop the lines of ``metrics.jsonl`` that are not ``wanted``: a resumed run writes them again."""
+        """Keep only the ``wanted`` lines of ``metrics.jsonl``. A resumed run writes the others again."""
         path = self.path / "metrics.jsonl"
         lines = [line for line in path.read_text().splitlines() if wanted(json.loads(line))]
         write_atomically(path, "".join(line + "\n" for line in lines).encode())
@@ -88,7 +88,7 @@ class RunFolder:
 
 
 def fresh_path(command: str) -> Path:
-    """The path of a new run folder of ``command``, named by the time."""
+    """Choose the path of a new run folder: the command and the time, and a number if that path exists."""
     stem = Path("runs") / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, count = stem, 1
     while path.exists():
@@ -98,7 +98,7 @@ def fresh_path(command: str) -> Path:
 
 
 def check_free(path: StrPath | None, *, force: bool = False) -> None:
-    """Raise unless ``path`` can become a run folder. Commands call this before they start to compute."""
+    """Raise unless a run folder can be made at ``path``. Commands call this before they compute anything."""
     if path is None:
         return
     path = Path(path)
@@ -108,7 +108,7 @@ def check_free(path: StrPath | None, *, force: bool = False) -> None:
         if not force:
             raise PotstillError(f"{path} exists: choose another --out, or --force to replace it")
     elif path.exists() and not path.is_dir():
-        raise PotstillError(f"{path} is a file: --out names a folder")
+        raise PotstillError(f"{path} is a file: --out must name a folder")
     parent = next(p for p in [path, *path.absolute().parents] if p.exists())
     if not os.access(parent, os.W_OK):
         raise PotstillError(f"cannot write to {path}: no permission in {parent}")
@@ -124,7 +124,7 @@ def check_out(out: StrPath | None, settings: object, *, force: bool = False, res
         resume: continue an unfinished run with the same settings.
 
     Raises:
-        PotstillError: the folder is taken, finished, or holds a run with other settings.
+        PotstillError: the folder exists, or its run is finished or has other settings.
     """
     resumed = resume and out is not None and (Path(out) / "config.json").exists()
     if resumed and out is not None:
@@ -141,4 +141,4 @@ def check_same(path: Path, config: object) -> None:
         raise PotstillError(f"{path} is finished: nothing to resume")
     for name in (name for name in wanted if name in saved and name not in ("out", "force", "resume")):
         if saved[name] != wanted[name]:
-            raise PotstillError(f"{path} has {name} {saved[name]}, not {wanted[name]}: it cannot be resumed so")
+            raise PotstillError(f"{path} has {name} {saved[name]}, not {wanted[name]}: resume it with its own settings")

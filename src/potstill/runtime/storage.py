@@ -27,7 +27,7 @@ def save(path: StrPath, kind: str, arrays: Arrays, metadata: JsonObject) -> Path
     Args:
         path: the file to write; missing parent folders are made.
         kind: the kind of artefact: ``"distillate"``, ``"teacher"``, ``"policy"`` or ``"checkpoint"``.
-        arrays: by name; every value must be finite.
+        arrays: arrays by name. Every value must be finite.
         metadata: values that :mod:`json` can write.
 
     Returns:
@@ -92,7 +92,7 @@ def _read(path: Path) -> tuple[JsonObject, Arrays]:
     except (SafetensorError, OSError, ValueError) as error:
         raise PotstillError(f"{path}: damaged or not a safetensors file ({error})") from None
     for name, array in arrays.items():
-        if array.dtype.kind not in "fiub":  # such as bfloat16, in which NumPy does not find NaN
+        if array.dtype.kind not in "fiub":  # such as bfloat16, in which NumPy cannot find NaN
             raise PotstillError(f"{path}: array '{name}' holds {array.dtype}, which potstill does not write")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise PotstillError(f"{path}: damaged, array '{name}' is not finite")

@@ -1,4 +1,4 @@
-"""Checks of settings where they are made: types, ranges, choices. Each error is one line that names the field."""
+"""Checks of settings when they are made: types, ranges, choices. Each error is one line that names the field."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Dataclass(Protocol):
 
 
 def field_label(settings: Dataclass, name: str) -> str:
-    """What error messages call a field: ``--batch-size`` of a command, ``Recipe.layers`` of any other object.
+    """The name of a field in error messages: ``--batch-size`` for a command, ``Recipe.layers`` for other objects.
 
     >>> from potstill.students.recipe import Recipe
     >>> field_label(Recipe(), "layers")
@@ -31,9 +31,9 @@ def field_label(settings: Dataclass, name: str) -> str:
     return f"{type(settings).__name__}.{name}"
 
 
-def check_ranges(settings: Dataclass, **least: int | float) -> None:
-    """Raise unless each named field is at least its least value (or ``None``)."""
-    for name, low in least.items():
+def check_ranges(settings: Dataclass, **minimum: int | float) -> None:
+    """Raise unless each named field is ``None`` or at least the given minimum."""
+    for name, low in minimum.items():
         value = getattr(settings, name)
         if value is not None and not value >= low:
             raise PotstillError(f"{field_label(settings, name)} {value}: at least {low} is needed")
@@ -47,7 +47,7 @@ def check_choices(settings: Dataclass) -> None:
 
 
 def check_types(settings: Dataclass, skip: Collection[str] = ()) -> None:
-    """Raise unless the value of each field, except for those to ``skip``, has the field's type.
+    """Raise unless the value of each field has the field's type. Fields in ``skip`` are not checked.
 
     A whole number counts as a ``float``.
     """
@@ -61,12 +61,12 @@ def check_types(settings: Dataclass, skip: Collection[str] = ()) -> None:
 
 
 def has_type(value: object, hint: object) -> bool:
-    """Whether ``value`` fits a type hint of a setting: classes, unions, literals, tuples; protocols always do."""
+    """Whether ``value`` has the type of a hint: a class, union, literal or tuple. Every value fits a protocol."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return any(has_type(value, part) for part in get_args(hint))
     if origin is Literal:
-        return isinstance(value, str) or value in get_args(hint)  # a wrong string is the business of check_choices
+        return isinstance(value, str) or value in get_args(hint)  # check_choices reports a wrong string
     if origin is tuple:
         item = get_args(hint)[0]
         return isinstance(value, tuple | list) and all(has_type(part, item) for part in value)
@@ -79,7 +79,7 @@ def has_type(value: object, hint: object) -> bool:
 
 
 def spelled(hint: object) -> str:
-    """A type hint in words.
+    """Describe a type hint in words.
 
     >>> spelled(int | None), spelled(tuple[int, ...])
     ('int or None', 'tuple of int')

@@ -1,1 +1,1 @@
-"""Dataset formats, one module each. :mod:`potstill.data.registry` lists them by file suffix and name scheme."""
+"""Dataset formats, one module each. :mod:`potstill.data.registry` lists them by file suffix and by name scheme."""

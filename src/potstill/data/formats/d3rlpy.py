@@ -2,8 +2,8 @@
 
 Keys: ``num_episodes``, and ``observations_0``, ``actions_0``, ``rewards_0``, ``terminated_0`` and so on. An episode has
 as many observations as actions. If it did not terminate, its last row has no next observation and is dropped. The
-next observation of a terminated row is never used; it is the following row's observation, as in D4RL, and for the
-last row of all its own.
+next observation of a terminated row is never used. As in D4RL it is the following row's observation; the last row of
+the file repeats its own observation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""HDF5 files in D4RL's layout: reading them by the rule of D4RL's ``qlearning_dataset``, and writing them.
+"""Read HDF5 files in D4RL's layout by the rule of D4RL's ``qlearning_dataset``, and write them.
 
 Keys: ``observations``, ``actions``, ``rewards``, ``terminals`` and, usually, ``timeouts``. The next observation of a
 row is the following row's observation. Rows that time out have no next observation and are dropped, as is the last
@@ -23,7 +23,7 @@ from potstill.errors import PotstillError
 
 MANTISSA_BITS = 23  # of a float32
 REQUIRED = ("observations", "actions", "rewards", "terminals")
-CHECKED_ROWS = 4096  # rows whose order is checked, if a file has next_observations too
+CHECKED_ROWS = 4096  # rows whose order is checked, if a file also has next_observations
 LOCOMOTION = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4", "walker2d": "Walker2d-v4"}
 
 
@@ -53,7 +53,7 @@ def read_d4rl(path: Path, *, env_id: str | None = None, action_scale: float = 1.
         if missing:
             raise missing_column(missing[0], sorted(file), source=source)
         flags = {key: read_array(file, key, path) for key in ("terminals", "timeouts") if key in file}
-        if "timeouts" not in flags and "episode_terminals" in file:  # d3rlpy 1's name for them
+        if "timeouts" not in flags and "episode_terminals" in file:  # d3rlpy 1's name for time-outs
             flags["timeouts"] = read_array(file, "episode_terminals", path)
         tables = {key: find_dataset(file, key, path) for key in REQUIRED if key != "terminals"}
         for key, table in tables.items():
@@ -81,17 +81,17 @@ def read_d4rl_name(name: str, *, download: bool = False, action_scale: float = 1
         action_scale: factor for the actions.
 
     Raises:
-        PotstillError: the file is not there, or :func:`read_d4rl` refuses it.
+        PotstillError: the file does not exist, or :func:`read_d4rl` raises.
     """
     assert not download
     return read_d4rl(d4rl_path(name), env_id=d4rl_environment(name), action_scale=action_scale)
 
 
 def check_order(file: Group, path: Path) -> None:
-    """Check that a file's own ``next_observations``, if it has them, are the following rows' observations.
+    """Check that ``next_observations`` of a file, if it has any, are the following rows' observations.
 
     Raises:
-        PotstillError: they are not, so that D4RL's rule would pair rows wrongly.
+        PotstillError: most of them are not, so D4RL's rule would pair the wrong rows.
     """
     if "next_observations" not in file:
         return
@@ -103,8 +103,8 @@ def check_order(file: Group, path: Path) -> None:
     if inside.any() and (same & inside).sum() < 0.5 * inside.sum():
         row = np.flatnonzero(inside & ~same)[0]
         raise PotstillError(
-            f"{path}: row {row}'s next_observations are not row {row + 1}'s observations, as in D4RL's files: "
-            "save such pairs as .npz or .parquet"
+            f"{path}: row {row}'s next_observations differ from row {row + 1}'s observations, but in D4RL's layout "
+            "they are equal: save such pairs as .npz or .parquet"
         )
 
 
@@ -128,7 +128,7 @@ def d4rl_path(name: str) -> Path:
     """The file of a dataset such as ``hopper-medium-v2`` in D4RL's own cache.
 
     Raises:
-        PotstillError: there is no such file; the message has the folder.
+        PotstillError: there is no such file. The message has the folder.
     """
     folder = Path(os.environ.get("D4RL_DATASET_DIR", Path.home() / ".d4rl" / "datasets"))
     stem, _, version = name.rpartition("-v")
@@ -154,7 +154,7 @@ def d4rl_environment(name: str) -> str | None:
 def round_mantissa(column: np.ndarray, bits: int) -> np.ndarray:
     """Round float32 numbers to ``bits`` bits of mantissa, to nearest even. Other types are returned unchanged.
 
-    The zeros at the end compress well. The relative error is at most 2^−(bits + 1).
+    The trailing zero bits compress well. The relative error is at most 2^−(bits + 1).
 
     >>> round_mantissa(np.array([1.0 + 2**-10, 3.0], np.float32), 9).tolist()
     [1.0, 3.0]
@@ -175,8 +175,8 @@ def write_d4rl(
     Args:
         path: the file to make or replace.
         columns: the four required keys and ``timeouts``, with rows in order.
-        env_id: Gymnasium id of the environment, kept as an attribute.
-        card: where the data come from, kept as JSON in an attribute.
+        env_id: Gymnasium id of the environment, stored as an attribute.
+        card: where the data come from, stored as JSON in an attribute.
     """
     import h5py
 

@@ -18,7 +18,7 @@ def read_folder(path: Path, *, action_scale: float = 1.0) -> Transitions:
         action_scale: factor for the actions; it must be 1 for a mapped dataset.
 
     Raises:
-        PotstillError: the folder is neither, is damaged, or has invalid values.
+        PotstillError: the folder is neither of these, is damaged, or has invalid values.
     """
     if not (path / HEADER).is_file():
         return read_minari(path, action_scale=action_scale)

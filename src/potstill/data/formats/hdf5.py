@@ -19,7 +19,7 @@ def read_hdf5(path: Path, *, action_scale: float = 1.0) -> Transitions:
         action_scale: factor for the actions.
 
     Raises:
-        PotstillError: the file is damaged, or its content is faulty.
+        PotstillError: the file is damaged, or its content is invalid.
     """
     with open_hdf5(path) as file:
         d3rlpy, minari = "num_episodes" in file, "episode_0" in file

@@ -36,7 +36,7 @@ def match_columns(names: Iterable[str], *, source: str) -> dict[str, str]:
     """Find the columns of a dataset among the names in a file.
 
     Args:
-        names: all names in the file; others than columns are ignored.
+        names: all names in the file. Names of other things than columns are ignored.
         source: name of the data in error messages.
 
     Returns:
@@ -53,7 +53,7 @@ def match_columns(names: Iterable[str], *, source: str) -> dict[str, str]:
     for column, synonyms in SYNONYMS.items():
         matches = [name for name in (column, *synonyms) if name in given]
         if len(matches) > 1:
-            raise PotstillError(f"{source}: both '{matches[0]}' and '{matches[1]}': one of them is needed")
+            raise PotstillError(f"{source}: has both '{matches[0]}' and '{matches[1]}': keep one of them")
         if matches:
             found[column] = matches[0]
     missing = [column for column in REQUIRED if column not in found]
@@ -63,7 +63,7 @@ def match_columns(names: Iterable[str], *, source: str) -> dict[str, str]:
 
 
 def missing_column(column: str, given: Sequence[str], *, source: str) -> PotstillError:
-    """The error for a column that is not among the names ``given``."""
+    """Return the error for a column that is not among the names ``given``."""
     done = next((name for name in ("done", "dones") if name in given and column in ("terminations", "terminals")), "")
     hint = f", and '{done}' does not distinguish terminations from time-outs" if done else ""
     return PotstillError(f"{source}: no array '{column}'{hint} (it has {', '.join(given) or 'nothing'})")
@@ -107,14 +107,14 @@ def make_transitions(
     """Make transitions from paired rows.
 
     Args:
-        columns: the columns as they are in the file; error messages name invalid values by their row there.
+        columns: the columns as they are in the file. Error messages give the row numbers of the file.
         rows: the rows made from them.
         source: name of the data in error messages.
         name: name of the dataset.
         env_id: Gymnasium id of the environment, if there is one.
         bounds: action bounds. The default is :func:`~potstill.data.checks.resolve_bounds`.
         card: where the data come from.
-        action_scale: factor for the actions; another one than 1 is kept in the card.
+        action_scale: factor for the actions. A factor other than 1 is recorded in the card.
 
     Raises:
         PotstillError: a value is invalid.
@@ -135,7 +135,10 @@ def make_transitions(
 
 
 def paired_rows(columns: Mapping[str, np.ndarray], *, source: str) -> Rows:
-    """Take rows that are transitions. Without ``truncations``, an episode is cut where states do not follow."""
+    """Use rows that are transitions.
+
+    Without ``truncations``, an episode ends where the next observation is not the observation of the following row.
+    """
     check_equal_rows(columns, source=source)
     if columns["next_observations"].shape != columns["observations"].shape:
         raise PotstillError(
@@ -159,10 +162,10 @@ def paired_rows(columns: Mapping[str, np.ndarray], *, source: str) -> Rows:
 
 
 def ordered_rows(columns: Mapping[str, Column], *, source: str) -> Rows:
-    """Pair rows in order, with or without last observations: the number of observations shows which.
+    """Pair rows in order, with or without last observations. The number of observations shows which it is.
 
     Args:
-        columns: ``terminals`` and, if there are any, ``timeouts`` as arrays, the other columns as arrays or HDF5
+        columns: ``terminals`` and, if there are any, ``timeouts``, as arrays; the other columns as arrays or HDF5
             datasets.
         source: name of the data in error messages.
 

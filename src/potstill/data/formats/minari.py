@@ -49,7 +49,7 @@ def read_minari_name(name: str, *, download: bool = False, action_scale: float =
         action_scale: factor for the actions.
 
     Raises:
-        PotstillError: the dataset is not there or cannot be downloaded, or :func:`read_minari` refuses it.
+        PotstillError: the dataset is missing or cannot be downloaded, or :func:`read_minari` raises.
     """
     return read_minari(minari_path(name, download=download), action_scale=action_scale)
 
@@ -62,7 +62,7 @@ def minari_path(name: str, *, download: bool = False) -> Path:
         download: let Minari's own client download the dataset if it is not there.
 
     Raises:
-        PotstillError: the dataset is not there or cannot be downloaded; the message has Minari's download command.
+        PotstillError: the dataset is missing or cannot be downloaded. The message has Minari's download command.
     """
     root = Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
     folder = root / name
@@ -70,7 +70,7 @@ def minari_path(name: str, *, download: bool = False) -> Path:
         fetch = f"pip install 'minari[hf]' && minari download {name}"
         elsewhere = f"on a machine with a network: {fetch}; then copy the folder to {folder}"
         if not download:
-            raise PotstillError(f"minari:{name}: not in {root}. Download it with --download; or, {elsewhere}")
+            raise PotstillError(f"minari:{name}: not in {root}. Download it with --download, or {elsewhere}")
         _download(name, folder, elsewhere)
     return folder
 
@@ -88,7 +88,7 @@ def _download(name: str, folder: Path, elsewhere: str) -> None:
     try:
         minari.download_dataset(name)
         if not (folder / "data").is_dir():
-            raise FileNotFoundError(f"it left no {folder / 'data'}")
+            raise FileNotFoundError(f"it did not make {folder / 'data'}")
     except BaseException as error:
         shutil.rmtree(missing, ignore_errors=True)
         if not isinstance(error, Exception):  # Ctrl-C
@@ -102,22 +102,22 @@ def _download(name: str, folder: Path, elsewhere: str) -> None:
 def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
     """Read the folder of a Minari dataset, or its folder ``data``.
 
-    Action bounds are those of its action space. Its environment is that of its ``env_spec`` if making it by its id
-    gives the same environment here.
+    The action bounds are those of its action space. The environment is that of its ``env_spec``, if making it by its
+    id gives the same environment on this machine.
 
     Args:
         path: the folder.
         action_scale: factor for the actions.
 
     Raises:
-        PotstillError: there are no metadata, a space is no one-dimensional box, an episode is missing or has columns
-            of wrong length, or a value is invalid.
+        PotstillError: there are no metadata, a space is not a one-dimensional box, an episode is missing or has
+            columns of the wrong length, or a value is invalid.
     """
     folder = path / "data" if (path / "data").is_dir() else path
     if not (folder / "metadata.json").is_file():
         raise PotstillError(
-            f"{path}: a folder, but no dataset: it has neither dataset.json, as potstill convert writes it, nor "
-            "data/metadata.json, as Minari does"
+            f"{path}: a folder, but not a dataset: it has neither dataset.json, which potstill convert writes, nor "
+            "data/metadata.json, which Minari writes"
         )
     with reading(folder / "metadata.json", "Minari's metadata"):
         metadata = read_json(folder / "metadata.json")
@@ -139,7 +139,8 @@ def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
         raise PotstillError(f"{path}: {len(columns['rewards'])} steps, but its metadata have {steps}")
     if bounds and bounds.low.shape != columns["actions"].shape[1:]:
         raise PotstillError(
-            f"{path}: actions of {columns['actions'].shape[1]} components, but a space {actions['shape']}"
+            f"{path}: actions of {columns['actions'].shape[1]} components, but "
+            f"an action space of shape {actions['shape']}"
         )
     return make_transitions(
         columns,
@@ -158,7 +159,7 @@ def _check_space(key: str, space: Mapping[str, Any], path: Path) -> None:
     if key == "actions" and "Discrete" in kind:
         raise PotstillError(f"{path}: a discrete action space: only continuous actions are supported")
     if kind != "Box" or len(space.get("shape", [1])) != 1:
-        raise PotstillError(f"{path}: {key} of a space {kind}{space.get('shape', '')}: a one-dimensional Box is needed")
+        raise PotstillError(f"{path}: {key} of space {kind}{space.get('shape', '')}: a one-dimensional Box is needed")
 
 
 def _read_bounds(space: Mapping[str, Any], path: Path) -> ActionBounds | None:
@@ -170,7 +171,7 @@ def _read_bounds(space: Mapping[str, Any], path: Path) -> ActionBounds | None:
     return ActionBounds(low, high)
 
 
-def _hdf5_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
+def _read_hdf5_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
     path = folder / "main_data.hdf5"
     with open_hdf5(path) as file:
         found = sum(name.startswith("episode_") for name in file)
@@ -183,7 +184,7 @@ def _hdf5_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np
             yield {key: read_array(group, key, path) for key in COLUMNS}
 
 
-def _arrow_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
+def _read_arrow_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
     arrow = require_pyarrow()
     for number in range(count):
         files = sorted((folder / str(number)).glob(f"*.{form}"))
@@ -196,9 +197,9 @@ def _arrow_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, n
 
 
 EPISODE_READERS: dict[str, Callable[[Path, str, int], Iterator[dict[str, np.ndarray]]]] = {
-    "hdf5": _hdf5_episodes,
-    "arrow": _arrow_episodes,
-    "parquet": _arrow_episodes,
+    "hdf5": _read_hdf5_episodes,
+    "arrow": _read_arrow_episodes,
+    "parquet": _read_arrow_episodes,
 }
 
 
@@ -210,7 +211,7 @@ def _check_episode(raw: Mapping[str, np.ndarray], source: str) -> dict[str, np.n
         raise PotstillError(f"{source}: {states} observations for {steps} actions: one more than actions is needed")
     ended = columns["terminations"] | columns["truncations"]
     if ended[:-1].any():
-        raise PotstillError(f"{source}: goes on after its end in row {np.flatnonzero(ended)[0]}")
+        raise PotstillError(f"{source}: continues after its end in row {np.flatnonzero(ended)[0]}")
     return {
         "observations": columns["observations"],
         "actions": columns["actions"],
@@ -221,7 +222,7 @@ def _check_episode(raw: Mapping[str, np.ndarray], source: str) -> dict[str, np.n
 
 
 def _find_changes(env_spec: Mapping[str, Any]) -> list[str]:
-    """How the environment differs from the one registered under its id, apart from rendering and flattening."""
+    """Find how an environment differs from the one registered under its id, apart from rendering and flattening."""
     arguments = [key for key in env_spec.get("kwargs") or {} if not key.startswith("render")]
     wrappers = [wrapper["name"] for wrapper in env_spec.get("additional_wrappers") or []]
     return arguments + [f"wrapper {name}" for name in wrappers if name != "FlattenObservation"]
@@ -234,15 +235,15 @@ def _find_environment(
     bounds: ActionBounds | None,
     path: Path,
 ) -> str | None:
-    """The environment's id, if making it by the id gives the environment that the data come from; else a warning."""
+    """Return the environment's id. If making it by the id gives another environment, warn and return ``None``."""
     if not isinstance(env_id, str):
         return None
     try:
         if changes:
-            raise PotstillError(f"{env_id} was made with other {', '.join(changes)}")
+            raise PotstillError(f"{env_id} was made with its own {', '.join(changes)}")
         own = resolve_bounds(env_id, columns, source=str(path))
         if bounds and not np.allclose([own.low, own.high], [bounds.low, bounds.high]):
-            raise PotstillError(f"its action bounds are not those of {env_id}")
+            raise PotstillError(f"its action bounds differ from those of {env_id}")
     except PotstillError as error:
         warnings.warn(f"{path}: used without an environment: {error}", PotstillWarning, stacklevel=2)
         return None

@@ -23,7 +23,7 @@ def read_npz(path: Path, *, action_scale: float = 1.0) -> Transitions:
         action_scale: factor for the actions.
 
     Raises:
-        PotstillError: the file is no archive, a column is missing, columns are of unequal length, or a value is
+        PotstillError: the file is not an archive, a column is missing, columns are of unequal length, or a value is
             invalid.
     """
     if not zipfile.is_zipfile(path):

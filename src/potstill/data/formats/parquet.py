@@ -31,7 +31,7 @@ def require_pyarrow() -> ModuleType:
     """Import PyArrow.
 
     Raises:
-        PotstillError: it is not installed; the message has the command that installs it.
+        PotstillError: it is not installed. The message has the command that installs it.
     """
     try:
         import pyarrow.dataset

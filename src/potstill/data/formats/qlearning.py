@@ -15,7 +15,7 @@ from potstill.data.checks import read_chunks
 from potstill.data.files import Column
 from potstill.errors import PotstillError
 
-COUNTED = 1000  # D4RL's step limit, for files without time-outs
+D4RL_LIMIT = 1000  # D4RL's step limit, for files without time-outs
 
 
 class Rows(NamedTuple):
@@ -31,7 +31,7 @@ class Rows(NamedTuple):
     """Whether the numbers are known to be finite."""
 
 
-def qlearning_rows(columns: Mapping[str, Column], *, source: str, limit: int = COUNTED) -> Rows:
+def qlearning_rows(columns: Mapping[str, Column], *, source: str, limit: int = D4RL_LIMIT) -> Rows:
     """Pair each row with the following one, and drop the :func:`dropped_rows`.
 
     Args:
@@ -41,7 +41,7 @@ def qlearning_rows(columns: Mapping[str, Column], *, source: str, limit: int = C
     """
     dropped, flags = dropped_rows(columns, source=source, limit=limit)
     (observations, after), (actions, _), (rewards, _) = (
-        without_rows(key, columns[key], dropped, source=source) for key in ("observations", "actions", "rewards")
+        split_rows(key, columns[key], dropped, source=source) for key in ("observations", "actions", "rewards")
     )
     following = np.empty_like(observations)
     following[:-1] = observations[1:]
@@ -51,9 +51,9 @@ def qlearning_rows(columns: Mapping[str, Column], *, source: str, limit: int = C
 
 
 def dropped_rows(
-    columns: Mapping[str, Column], *, source: str, limit: int = COUNTED
+    columns: Mapping[str, Column], *, source: str, limit: int = D4RL_LIMIT
 ) -> tuple[Int[np.ndarray, " X"], dict[str, Bool[np.ndarray, " M"]]]:
-    """Find the rows without a next observation by ``terminals`` and ``timeouts``.
+    """Find the rows without a next observation, from ``terminals`` and ``timeouts``.
 
     Args:
         columns: ``terminals`` and, if there are any, ``timeouts``.
@@ -64,10 +64,10 @@ def dropped_rows(
         The dropped rows, and ``terminations`` and ``truncations`` of the other rows.
 
     Raises:
-        PotstillError: fewer than two rows, or nothing is left.
+        PotstillError: there are fewer than two rows, or none is left.
     """
     terminals = np.asarray(columns["terminals"])
-    timeouts = np.asarray(columns["timeouts"]) if "timeouts" in columns else _counted_timeouts(terminals, limit)
+    timeouts = np.asarray(columns["timeouts"]) if "timeouts" in columns else _count_timeouts(terminals, limit)
     timeouts = timeouts & ~terminals
     if len(terminals) < 2:
         raise PotstillError(f"{source}: {len(terminals)} rows, at least 2 are needed")
@@ -79,12 +79,13 @@ def dropped_rows(
     return dropped, {"terminations": terminals[:-1][keep], "truncations": cut[keep]}
 
 
-def without_rows(
+def split_rows(
     key: str, column: Column, dropped: Int[np.ndarray, " X"], *, source: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read a column as float32, apart from the rows ``dropped``, which are in order; return both.
+    """Read a column as float32; return its kept rows and its ``dropped`` rows, whose indices are in ascending order.
 
-    It is read, checked and copied chunk by chunk: for a large file, touching memory for the first time takes longest.
+    The column is read, checked and copied chunk by chunk, because in large files the first access to new memory is
+    the slowest part.
     """
     kept = gone = np.empty(0)
     end = 0
@@ -102,8 +103,8 @@ def without_rows(
     return kept, gone
 
 
-def _counted_timeouts(terminals: Bool[np.ndarray, " M"], limit: int) -> Bool[np.ndarray, " M"]:
-    """Time-outs after every ``limit`` steps since the last end."""
+def _count_timeouts(terminals: Bool[np.ndarray, " M"], limit: int) -> Bool[np.ndarray, " M"]:
+    """Mark a time-out every ``limit`` steps after the last end."""
     rows = np.arange(len(terminals))
     starts = np.zeros_like(rows)
     starts[1:] = np.where(terminals[:-1], rows[1:], 0)

@@ -31,7 +31,7 @@ class Task:
     velocity_clip: float = np.inf
 
     def healthy(self, qpos: Float[np.ndarray, "n Q"], qvel: Float[np.ndarray, "n V"]) -> Bool[np.ndarray, " n"]:
-        """Whether each lane has not terminated; qpos[1] is the height of the torso, qpos[2] its angle."""
+        """Whether each lane is healthy, else it terminates. qpos[1] is the height of the torso, qpos[2] its angle."""
         largest: np.ndarray = np.abs(np.concatenate([qpos[:, 2:], qvel], axis=1)).max(axis=1)
         inside = largest < self.healthy_state
         for column, (low, high) in ((1, self.healthy_z), (2, self.healthy_angle)):
@@ -99,5 +99,5 @@ class MujocoStepper:
         self.states[lanes] = after
         healthy = self.task.healthy(*self._split(after))
         rewards = (after[:, 1] - before[:, 1]) / self.dt - self.task.control_cost * np.sum(actions**2, axis=1)
-        rewards += self.task.healthy_reward * (healthy | self.before_v5)  # before v5, also on the last step
+        rewards += self.task.healthy_reward * (healthy | self.before_v5)  # v4 also pays it on the last step
         return Steps(self._observe(after), rewards, ~healthy, np.zeros_like(healthy))

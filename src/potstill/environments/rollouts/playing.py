@@ -1,4 +1,4 @@
-"""``play``: one episode in each lane, on MuJoCo's batched stepper if it supports the task."""
+"""Roll out one episode in each lane, on MuJoCo's batched stepper if it supports the task."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def play(act: Act, env_id: str, seeds: Int[np.ndarray, " L"], *, batched: bool =
     always gets the observations of all lanes: a finished lane repeats its last observation, and its action is ignored.
 
     Args:
-        act: a policy, from observations [L, S] to actions [L, A]. Students, teachers and policies of potstill are such
+        act: a policy, from observations [L, S] to actions [L, A]. potstill's students, teachers and policies are such
             functions.
         env_id: Gymnasium id.
         seeds: the seed of each lane's initial state [L].

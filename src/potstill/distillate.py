@@ -81,7 +81,7 @@ class Distillate:
 
     @property
     def reference(self) -> Reference:
-        """The returns that count as 0 and 100 in the students' scores: those in the file, or those of the environment."""
+        """The returns that count as 0 and 100 in the students' scores: those in the file or the environment's."""
         stored = self.metadata.get("reference")
         return Reference(**stored) if stored else reference_returns(self.env_id)
 
@@ -177,7 +177,7 @@ def load(path: os.PathLike[str] | str) -> Distillate:
         raise PotstillError(f"{path}: the metadata contain no '{lacking[0]}'")
     fits = states.ndim == actions.ndim == 2 and len(states) == len(actions)
     if not fits or mean.shape != scale.shape or states.shape[1:] != mean.shape or actions.shape[1:] != low.shape:
-        raise PotstillError(f"{path}: states {states.shape}, actions {actions.shape} and normaliser do not fit together")
+        raise PotstillError(f"{path}: states {states.shape}, actions {actions.shape} and normaliser do not fit")
     weights = arrays.get("weights")
     if weights is not None and (weights.shape != (len(states),) or not (weights > 0).all()):
         raise PotstillError(f"{path}: each of its {len(states)} pairs needs a positive weight")

@@ -13,7 +13,7 @@ from potstill.networks.policy import Layer, Residual, Towers
 
 Params = list[Layer]  # one {"weight": [in, out], "bias": [out]} per layer, from input to output
 GAIN = 2.0**0.5
-OUTPUT_RANGE, HIDDEN_BIAS = 3e-3, 0.1  # bound of the last layer's weights, and the hidden biases, of :func:`init_uniform`
+OUTPUT_RANGE, HIDDEN_BIAS = 3e-3, 0.1  # last layer's bound and hidden biases of :func:`init_uniform`
 
 
 def _flatten(layers: list[Layer]) -> tuple[tuple[Layer, ...], None]:
@@ -66,7 +66,7 @@ def init_torch(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
 
 
 def _numbers(sizes: tuple[int, ...]) -> int:
-    """The total number of weights. They are drawn at once, because each separate draw takes half a second to compile."""
+    """The total number of weights. They are drawn at once, because each draw takes half a second to compile."""
     return sum(a * b for a, b in itertools.pairwise(sizes))
 
 

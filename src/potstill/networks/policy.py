@@ -62,7 +62,8 @@ class Policy:
     def _output(self, observations: ArrayLike) -> np.ndarray:
         raw = np.asarray(observations, np.float32)
         if raw.shape[-1] != len(self.normaliser.mean):
-            raise PotstillError(f"the observation has {raw.shape[-1]} components, the policy needs {len(self.normaliser.mean)}")
+            needed = len(self.normaliser.mean)
+            raise PotstillError(f"the observation has {raw.shape[-1]} components, the policy needs {needed}")
         if isinstance(self.layers, Towers):
             flat = self.normaliser(raw).reshape(-1, raw.shape[-1])
             stacked = [{"weight": layer["weight"], "bias": layer["bias"][:, None]} for layer in self.layers]

@@ -68,7 +68,5 @@ def fixed_steps(run: Path, saved: dict[str, Any], result: dict[str, Any]) -> dic
         return {}
     schedule = result["pace"]
     if schedule["how"] == "most":
-        raise PotstillError(
-            f"{run}: its --budget {saved['budget']} ended the run before convergence: not reproducible"
-        )
+        raise PotstillError(f"{run}: its --budget {saved['budget']} ended the run before convergence: not reproducible")
     return {"budget": None, "steps": schedule["steps"] if schedule["how"] == "budget" else None}

@@ -162,9 +162,7 @@ def load_rewarded(config: TeachConfig) -> Transitions:
     data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
     low, high = extremes(data.rewards)
     if low == high:
-        raise PotstillError(
-            f"{data.name}: all rewards equal {data.rewards[0]:.4g}, a teacher cannot learn from them"
-        )
+        raise PotstillError(f"{data.name}: all rewards equal {data.rewards[0]:.4g}, a teacher cannot learn from them")
     return data
 
 

@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--files", nargs="+", help=f"only these files; `{BUNDLED}` is the dataset bundled with potstill")
     one.add_argument("--methods", nargs="+", help="only these methods")
     one.add_argument("--seeds", nargs="+", type=int, help="only these seeds")
-    one.add_argument("--toy", action="store_true", help="test run of a minute on a few rows, kept apart from the results")
+    one.add_argument("--toy", action="store_true", help="test run of a minute on a few rows, not among the results")
     one.add_argument("--out", type=Path, help="folder of the result file, instead of results/")
     pages = commands.add_parser("pages", help="write the tables of README.md and docs/, and the figures")
     pages.add_argument("--check", action="store_true", help="write nothing; fail if a table is out of date")

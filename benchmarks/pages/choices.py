@@ -29,7 +29,8 @@ HEAD = """\
 *One student*: interquartile mean over distillation seeds × 10 students × 4 episodes, ± standard deviation over
 students. *Ensemble*: of ten students, mean of 10 episodes, seed by seed; then mean ± standard deviation over seeds.
 *Held-out loss*: median; compare it only between variants with the same objective. Unless the name of a variant says
-otherwise, students have the `plain` recipe, states have no noise, and there are 150 outer steps. Experiment `choices`."""
+otherwise, students have the `plain` recipe, states have no noise, and there are 150 outer steps. Experiment
+`choices`."""
 MAIN_HEAD = """\
 Experiment `choices`: objectives, solvers and settings (teacher {teacher:.1f}). Students have the recipe `plain` unless
 the name says otherwise. *One student*: interquartile mean over distillation seeds × 10 students × 4 episodes, ±

@@ -17,7 +17,7 @@ def updates() -> str:
         own, plain = record["programs"]["potstill"], record["programs"].get("torch")
         other = [f"{1 / plain['clock']:.0f}", f"{own['times_faster']:.2f}"] if plain else ["–", "–"]
         lines.append([str(cores), name, f"{1 / own['clock']:.0f}", *other])
-    head = "Experiment `teacher-updates`: Hopper's sizes, batch 256, alternating with the same losses in PyTorch; medians."
+    head = "Experiment `teacher-updates`: Hopper's sizes, batch 256, alternating with the same losses in PyTorch."
     return f"{head}\n\n{table(('cores', 'algorithm', 'updates a second', 'PyTorch', 'times faster'), lines)}"
 
 

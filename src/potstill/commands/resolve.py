@@ -68,7 +68,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
     if config.learn in ("step-size", "both") and solver.recipe.optimiser != "sgd":
         raise PotstillError(f"--learn {config.learn}: Adam is invariant to a factor on the loss: use students of SGD")
     if config.state_noise and not (objective is not None and getattr(objective, "needs_teacher", True)):
-        raise PotstillError(f"--state-noise {config.state_noise}: {config.objective} needs a teacher in noisy states")
+        raise PotstillError(f"--state-noise {config.state_noise}: {config.objective} has no teacher for noisy states")
     if not solver.trains_networks and (config.starts > 1 or config.widths):
         raise PotstillError("--starts and --widths need a solver that trains networks, such as --solver unroll")
     settings = OuterSettings(

@@ -57,8 +57,8 @@ def auto_table(found: list[Record]) -> str:
     lines.append(["all", "", "", *total(together)])
     always = ", ".join(f"{np.mean([regret(g, name) for g in together]):.1f} for {NAMES[name]}" for name in ALGORITHMS)
     plain = np.mean([regret(g, max(g, key=lambda name: g[name]["estimate"])) for g in together])
-    told = [f"Always selecting the same algorithm has a regret of {always}; selecting the highest"]
-    told.append(f"estimate without a preference has one of {plain:.1f}. The preference for ReBRAC was chosen on this table.")
+    told = [f"Always selecting the same algorithm has a regret of {always}; selecting the highest estimate"]
+    told.append(f"without a preference has one of {plain:.1f}. The preference for ReBRAC was chosen on this table.")
     if apart := [fits_apart(run) for runs in together for run in runs.values() if "history" in run]:
         told.append(
             f"Two fits to the same teacher, one during its training and one from a new critic, differ by "

@@ -1,4 +1,4 @@
-"""potstill's benchmarks: experiments, their committed results, and the tables made of them.
+"""potstill's benchmarks: experiments, their committed results, and tables of these results.
 
-Start with ``python -m benchmarks list``; ``results/README.md`` says what the result files hold.
+Start with ``python -m benchmarks list``. ``results/README.md`` describes the result files.
 """

@@ -17,15 +17,15 @@ def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(prog="python -m benchmarks", description="Experiments, their results and tables.")
     commands = top.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="every experiment: what it measures, what it needs, how much of it is done")
-    one = commands.add_parser("run", help="measure the cells of an experiment that are not done")
-    one.add_argument("name", choices=HOMES, metavar="NAME", help="an experiment that `list` shows")
-    one.add_argument("--files", nargs="+", help=f"only these files; `{BUNDLED}` is the dataset that potstill carries")
+    commands.add_parser("list", help="list all experiments: what they measure, what they need, how many cells are done")
+    one = commands.add_parser("run", help="measure the missing cells of an experiment")
+    one.add_argument("name", choices=HOMES, metavar="NAME", help="name of an experiment, as `list` shows it")
+    one.add_argument("--files", nargs="+", help=f"only these files; `{BUNDLED}` is the dataset bundled with potstill")
     one.add_argument("--methods", nargs="+", help="only these methods")
     one.add_argument("--seeds", nargs="+", type=int, help="only these seeds")
-    one.add_argument("--toy", action="store_true", help="a minute's test on a few rows, outside the results")
-    one.add_argument("--out", type=Path, help="folder of the result file, in place of results/")
-    pages = commands.add_parser("pages", help="write the tables of README.md and docs/, and the pictures")
+    one.add_argument("--toy", action="store_true", help="test run of a minute on a few rows, not among the results")
+    one.add_argument("--out", type=Path, help="folder of the result file, instead of results/")
+    pages = commands.add_parser("pages", help="write the tables of README.md and docs/, and the figures")
     pages.add_argument("--check", action="store_true", help="write nothing; fail if a table is out of date")
     commands.add_parser("check", help="check the result files, the weights and the tables")
     return top
@@ -55,7 +55,7 @@ def chosen(experiment: Experiment, options: argparse.Namespace) -> list[Cell]:
 
 
 def run_one(options: argparse.Namespace) -> int:
-    """Measure what is not done; 2 where something is missing."""
+    """Measure the missing cells. Return 2 if data or packages are missing."""
     experiment, cells = experiment_named(options.name), chosen(experiment_named(options.name), options)
     if not cells:
         return refuse(f"{options.name} has no such cells: methods {sorted({c.method for c in experiment.cells})}")
@@ -72,19 +72,19 @@ def run_one(options: argparse.Namespace) -> int:
 
 
 def hint(experiment: Experiment) -> str:
-    """What can be run of an experiment without the nine files."""
+    """The options with which an experiment runs without the nine files."""
     alone = any(cell.file == BUNDLED for cell in (*experiment.cells, *experiment.extra))
     return f"--files {BUNDLED} and --toy need only this repository" if alone else "--toy needs only this repository"
 
 
 def refuse(message: str) -> int:
-    """Say in one line why nothing is run."""
+    """Print one line that says why nothing is run."""
     print(message, file=sys.stderr)
     return 2
 
 
 def check() -> int:
-    """Print all that is wrong with results, weights and pages."""
+    """Print all faults of results, weights and pages."""
     from benchmarks.pages.blocks import stale
 
     told = [fault for name in HOMES for fault in faults(experiment_named(name), results_of(name))]

@@ -1,4 +1,4 @@
-"""Where things are: the datasets, the teachers' weights, the results, and run folders."""
+"""Paths of the datasets, the teachers' weights, the results and the run folders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILES = tuple(f"{body}-{level}" for level in LEVELS for body in ("hopper", "half
 
 
 def weights_index() -> list[dict[str, Any]]:
-    """What ``results/weights.jsonl`` says of each teacher: file, use (``fixed`` or ``best``), weights, hash, origin."""
+    """The entries of ``results/weights.jsonl``: file, use (``fixed`` or ``best``), weights, hash, origin."""
     return [json.loads(line) for line in (RESULTS / "weights.jsonl").read_text().splitlines()]
 
 

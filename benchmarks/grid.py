@@ -1,8 +1,8 @@
-"""Experiments as grids of cells: one type of cell, one runner, one rule for what is done.
+"""Experiments as grids of cells, with one runner and one rule for which cells are done.
 
-A cell is a method on a file with a seed. What it measured is one record, a line of the experiment's result file
-``results/NAME.jsonl``. A cell is done when that file holds its record with the hash of the cell's present inputs:
-options, budgets and weights. So a cell whose declaration changes is run again, and nothing else is.
+A cell is a method on a file with a seed. Its measurements are one record, a line of the experiment's result file
+``results/NAME.jsonl``. A cell is done if the file contains its record with the hash of the cell's current inputs:
+options, budgets and weights. Only cells whose declaration has changed are therefore run again.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Results:
         return {cell_of(record, axes): record for record in self.records()}
 
     def add(self, experiment: Experiment, cell: Cell, record: Record) -> None:
-        """Write a cell's record, in place of an older one; other processes may write at the same time."""
+        """Write a cell's record, replacing an older one. Other processes may write at the same time."""
         with locked(self.path):
             found = self.by_cell(experiment) | {cell: record}
             ordered = sorted(found, key=sort_key)
@@ -159,7 +159,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_done(experiment: Experiment, cell: Cell, records: Mapping[Cell, Record]) -> bool:
-    """Whether the cell has a record of its present inputs."""
+    """Whether the cell has a record with its current inputs."""
     return cell in records and records[cell]["inputs"] == inputs_hash(experiment, cell)
 
 

@@ -1,4 +1,4 @@
-"""The teachers' weights in ``results/weights``, and the index that says what each is for."""
+"""Checks of the teachers' weights in ``results/weights`` and of their index."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.files import WEIGHTS, weights_index
 
 
 def faults() -> list[str]:
-    """Weights that are missing, changed, stored twice or in no entry of the index."""
+    """Weights that are missing, changed, stored twice or not in the index."""
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(WEIGHTS.iterdir())}
     index = weights_index()
     told = [f"weights.jsonl: {entry['weights']} is missing" for entry in index if entry["weights"] not in found]

@@ -170,9 +170,9 @@ def test_auto_hits_misses_and_regrets():
         "| walker2d-medium | **4: 40.0** | 1: 30.0 | 1 of 1 | 0.0 |",
         "| all | | | 2 of 3 | 10.0 |",
         "",
-        "Always keeping the same algorithm has a regret of 3.3 for IQL, 13.3 for ReBRAC; keeping the highest "
-        "estimate, however",
-        "close, one of 10.0. The preference for ReBRAC was chosen on this table.",
+        "Always selecting the same algorithm has a regret of 3.3 for IQL, 13.3 for ReBRAC; selecting the highest "
+        "estimate",
+        "without a preference has one of 10.0. The preference for ReBRAC was chosen on this table.",
     ]
     assert auto_table([]) == "No file has two such runs yet."
 

@@ -64,7 +64,7 @@ def refused(capsys, *arguments):
         (["evaluate", "hopper-medium-replay", "--recipe", "adm"], ["did you mean 'adam'"]),
         (["distill", "hopper-medium-replay", "--widths", "7"], ["--widths 7: even numbers"]),
         (["distill", "hopper-medium-replay", "--average", "1.5"], ["--average 1.5"]),
-        (["distill", "hopper-medium-replay", "--starts", "2"], ["--starts and --widths apply to networks"]),
+        (["distill", "hopper-medium-replay", "--starts", "2"], ["--starts and --widths need a solver that trains"]),
         (["teach", "hopper-medium-replay", "--algorithm", "rebrak"], ["did you mean 'rebrac'"]),
         (["teach", "nothing.hdf5"], ["no such file"]),
         (["collect", "Hoper-v5"], ["unknown environment", "Hopper"]),

@@ -117,7 +117,7 @@ def test_evaluate_trains_students_by_the_settings_in_the_file(run, tmp_path, mon
 @pytest.mark.parametrize("given", [{"teacher": "t.safetensors"}, {"download": True}, {"action_scale": 0.5}])
 def test_what_goes_with_a_dataset_needs_one(given):
     name = next(iter(given)).replace("_", "-")
-    with pytest.raises(PotstillError, match=f"--{name} goes with a dataset to compare on: give --dataset"):
+    with pytest.raises(PotstillError, match=f"--{name} has no effect without a dataset: give --dataset"):
         potstill.evaluate("hopper-medium-replay", **given)
 
 

@@ -113,7 +113,7 @@ def test_what_is_refused(tmp_path):
     storage.save(path, "distillate", {**_arrays(), "actions": np.zeros((9, 3), np.float32)}, metadata)
     check_fails(path, "do not fit")
     storage.save(path, "distillate", _arrays(), {"recipe": "default"})
-    check_fails(path, "the metadata lacks 'env_id'")
+    check_fails(path, "the metadata contain no 'env_id'")
 
 
 def _arrays():

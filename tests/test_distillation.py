@@ -121,11 +121,11 @@ def test_outer_settings_are_checked_where_they_are_made(unchecked, fields, messa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"solver": Unroll(RECIPES["default"]), "recipe": "paper"}, "has a recipe of its own: leave recipe out"),
-        ({"starts": 2}, "--starts and --widths apply to networks"),
-        ({"widths": (8,)}, "--starts and --widths apply to networks"),
+        ({"solver": Unroll(RECIPES["default"]), "recipe": "paper"}, "has its own recipe: omit recipe"),
+        ({"starts": 2}, "--starts and --widths need a solver that trains networks"),
+        ({"widths": (8,)}, "--starts and --widths need a solver that trains networks"),
         ({"recipe": "adam"}, "KernelDescent describes SGD on mean actions"),
-        ({"learn": "both", "recipe": "adam", "solver": "unroll"}, "--learn both: Adam's steps do not depend"),
+        ({"learn": "both", "recipe": "adam", "solver": "unroll"}, "--learn both: Adam is invariant to a factor"),
         ({"devices": 64}, "--devices 64: JAX has"),
     ],
 )

@@ -95,7 +95,7 @@ def test_the_papers_own_teachers_score_what_they_are_said_to_pytorch(name, tmp_p
 
 @here
 def test_the_dataset_gives_the_normaliser_and_distil_takes_the_file(tmp_path):
-    with pytest.raises(PotstillError, match="carry no normaliser: name the dataset"):
+    with pytest.raises(PotstillError, match="have no normaliser: name the dataset"):
         potstill.import_teacher(CHECKPOINT)
     options = {"size": 4, "steps": 1, "batch": 16, "episodes": 0, "students": 1}
     run = potstill.distill("hopper-medium-replay", teacher=CHECKPOINT, out=tmp_path / "run", **options)

@@ -75,7 +75,7 @@ def test_to_find_the_number_a_loss_is_needed(data, teacher):
     table = build_state_table(data, teacher)
     pairs = initial_pairs(table, 4, rng=np.random.default_rng(0))
     parts = {"objective": PolicyCloning(), "solver": KernelDescent(), "schedule": Schedule(None)}
-    with pytest.raises(ValueError, match="a held-out loss is needed"):
+    with pytest.raises(ValueError, match="the schedule needs a held-out loss"):
         next(optimise_pairs(pairs, table, teacher, **parts, key=jax.random.key(0)))
 
 
@@ -91,7 +91,7 @@ def test_with_time_enough_the_number_is_found():
     schedule = Schedule(None, lambda _: 1.0, budget=60.0)
     schedule.fit_budget(lambda: time.sleep(0.001))
     assert len(walk(schedule)) == FALLS * OBSERVE_EVERY
-    assert "of the 60" in schedule.summarise(1)["in words"]
+    assert "of 60 s" in schedule.summarise(1)["in words"]
 
 
 def test_a_budget_never_adds_to_planned_steps():

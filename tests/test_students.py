@@ -86,7 +86,7 @@ def test_a_policy_on_disk_acts_the_same(tmp_path):
     observations = np.ones((2, 3), np.float32)
     again = load_policy(policy.save(tmp_path / "p.safetensors"))
     np.testing.assert_array_equal(policy(observations), again(observations))
-    with pytest.raises(PotstillError, match="an observation of 4 components: 3 are needed"):
+    with pytest.raises(PotstillError, match="the observation has 4 components, the policy needs 3"):
         policy(np.zeros(4))
 
 

@@ -222,8 +222,8 @@ def test_runs_of_version_0_1_are_resumed_and_reproduced(tmp_path, capsys):
     [
         ("layers.0.weight", lambda x: x[0], "2 axes"),
         ("state_mean", lambda x: x[0], "1 axes"),
-        ("state_scale", lambda x: x[:-1], "'state_mean' asks for"),
-        ("layers.0.bias", lambda x: x[:-1], "'layers.0.weight' asks for"),
+        ("state_scale", lambda x: x[:-1], "'state_mean' needs"),
+        ("layers.0.bias", lambda x: x[:-1], "'layers.0.weight' needs"),
     ],
 )
 def test_a_policy_whose_arrays_do_not_fit_is_refused(tmp_path, name, change, message):

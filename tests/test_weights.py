@@ -134,7 +134,7 @@ def test_sdw_by_hand():
 
 
 def test_steps_of_episodes(data):
-    with pytest.raises(PotstillError, match="a weighting of time needs rows in the order"):
+    with pytest.raises(PotstillError, match="a weighting by time needs rows in the order"):
         build_state_table(data, None, find_weighting("early"))
     np.testing.assert_array_equal(episode_steps(in_order(data)), np.arange(300) % 25)
 
@@ -175,9 +175,9 @@ def test_action_deviation_by_hand(data, teacher):
 
 
 def test_occupancy_needs_order_and_a_teacher(data, teacher):
-    with pytest.raises(PotstillError, match="a weighting of occupancy needs rows in the order"):
+    with pytest.raises(PotstillError, match="a weighting by occupancy needs rows in the order"):
         build_state_table(data, teacher, find_weighting("occupancy"))
-    with pytest.raises(PotstillError, match="weights of occupancy need a teacher"):
+    with pytest.raises(PotstillError, match="weights by occupancy need a teacher"):
         build_state_table(in_order(data), None, find_weighting("occupancy"))
 
 
@@ -247,5 +247,5 @@ def test_noise_moves_half_of_the_states_and_asks_the_teacher_again(data, teacher
 def test_unknown_and_repeated_names():
     with pytest.raises(PotstillError, match="did you mean 'clipped'"):
         find_weighting("ranged,cliped")
-    with pytest.raises(PotstillError, match="each name may stand once"):
+    with pytest.raises(PotstillError, match="each name may occur once"):
         find_weighting("ranged,ranged")

@@ -1,11 +1,12 @@
-"""What limits retention: how much of its teacher's return a student can keep, and what it loses it to.
+"""What limits retention, the share of its teacher's return that a student keeps.
 
 For each of the nine files, with its fixed teacher:
 
 - ``relabelled-default``, ``relabelled-plain``: students with the network of that recipe, trained on all training
   states of the file, labelled by the teacher;
-- ``256-pairs`` and more: the plain recipe's students, trained as on a distillate, on random states so labelled;
-- ``noise-0.1`` and more: the teacher itself with Gaussian noise on its actions.
+- ``256-pairs`` and so on: students of the plain recipe, trained as on a distillate, on random states with the
+  teacher's actions;
+- ``noise-0.1`` and so on: the teacher itself with Gaussian noise on its actions.
 
 More training of the relabelled students changes little: on walker2d-medium-replay four times as much (40,000 updates
 of 512 rows) brought the held-out error from 0.146 to 0.134 and the return from 37.4 to 38.2, within its noise.
@@ -39,11 +40,11 @@ NOISE = {"noise-0.1": 0.1, "noise-0.2": 0.2, "noise-0.4": 0.4}  # standard devia
 UPDATES, BATCH = 20_000, 256
 CLONES, CLONE_EPISODES = 3, 10
 STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 4, 10
-CLONE_SEED, PAIRS_SEED, NOISE_SEED = 300, 310, 330  # of the episodes' first states
+CLONE_SEED, PAIRS_SEED, NOISE_SEED = 300, 310, 330  # seeds of the episodes' initial states
 
 
 def labelled(data: Transitions, teacher: NetworkTeacher, rows: np.ndarray) -> Pairs:
-    """Standardised states of these rows with the teacher's actions in [−1, 1]."""
+    """Pairs of these rows' standardised states and the teacher's actions in [−1, 1]."""
     states = jnp.asarray(teacher.normaliser(data.observations[rows]))
     return Pairs(states, act_in_parts(teacher, states))
 

@@ -1,8 +1,8 @@
 """Objectives, weights, initial pairs and solvers compared: variants × distillation seeds.
 
-Every cell is one ``potstill distill``. Ten students play four episodes each, their ensemble ten. All variants have
-the states of the dataset without noise, equal weights where none are named, and pairs within the action bounds, so
-that they differ in what their name says.
+Every cell is one ``potstill distill``. Ten students play four episodes each, their ensemble ten. In all
+variants, states have no noise and, unless the name says otherwise, uniform weights, and pairs stay within the action
+bounds. Variants thus differ only in what their name says.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ SEEDS: dict[str, dict[str, int]] = {
     },
     HALFCHEETAH: dict.fromkeys(("q-gap", "q-gap, initial states by k-means"), 2),
 }
-"""How many seeds each variant has been given, by file; on the bundled dataset 1 where nothing is said."""
+"""Number of seeds of each variant, by file. On the bundled dataset the default is 1."""
 
 
 def inputs(cell: Cell) -> Record:
@@ -94,7 +94,7 @@ def inputs(cell: Cell) -> Record:
 
 
 def measure(cell: Cell, place: Place) -> Record:
-    """Distil, and keep what students of the pairs earned; of real pairs where the objective is ``random``."""
+    """Distil, and record the returns of students of the pairs (of real pairs if the objective is ``random``)."""
     result = distil(cell, {**VARIANTS[cell.method], **PLAYED}, place)
     seconds = {"seconds": result["seconds"]["distilling"]}
     if VARIANTS[cell.method]["objective"] == "random":

@@ -38,7 +38,7 @@ def clone(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe, updates: int, batch: 
     Args:
         key: draws the initialisation and the batches.
         pairs: standardised states and actions in [−1, 1].
-        recipe: names the network; its own training is not used.
+        recipe: determines the network; its training settings are not used.
         updates: steps of Adam.
         batch: rows in a step.
         decay: lower the learning rate to 0 by a cosine.
@@ -58,7 +58,7 @@ def clone(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe, updates: int, batch: 
 
 
 def clones(pairs: Pairs, recipe: Recipe, like: Policy, count: int, **how: Any) -> Students:
-    """Students of all pairs, one for each seed from 0; ``like`` says how states and actions are scaled."""
+    """Students of all pairs, one for each seed from 0; ``like`` has the normaliser and the action bounds."""
     trained = [clone(jax.random.key(seed), pairs, recipe, **how) for seed in range(count)]
     stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *trained)
     return Students(stacked, like.normaliser, like.action_bounds)

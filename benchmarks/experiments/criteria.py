@@ -1,7 +1,7 @@
-"""Offline criteria compared: which fitted Q-evaluation ranks policies as their returns do.
+"""Offline criteria compared: which variant of fitted Q-evaluation ranks policies like their returns.
 
-A training is left running and yields ten policies. Each plays ten episodes. Then critics are fitted to one policy
-after the other, as ``potstill teach`` does: with the training's horizon 1 / (1 − γ) or three times that, with or
+A training run without early stopping gives ten policies. Each plays ten episodes. Then critics are fitted to one
+policy after the other, as ``potstill teach`` does: with the training's horizon 1 / (1 − γ) or three times that, with or
 without pessimism, and averaged over the first states of held-out episodes or over all of their states.
 """
 
@@ -52,7 +52,7 @@ def trained(algorithm: Algorithm, data: Transitions, training: Training, policie
 def estimates(
     data: Transitions, training: Training, policies: list[NetworkTeacher], updates: int, horizons: tuple[float, ...]
 ) -> Record:
-    """Every criterion's estimates of the policies, by "horizon, pessimism, states that it is read at"."""
+    """Every criterion's estimates of the policies, by "horizon, pessimism, states of the mean"."""
     table = load_with_returns(data, training.discount)
     places = {"starts": held_out_starts(data), "states": held_out_states(data)[:STATES]}
     found: dict[str, list[float]] = {}

@@ -11,12 +11,12 @@ POLICIES = ("teacher", "random", "student", "ensemble", "bc")
 
 
 def inputs(cell: Cell) -> Record:
-    """Nothing but the defaults."""
+    """No inputs: all settings have their defaults."""
     return {"options": {}}
 
 
 def measure(cell: Cell, place: Place) -> Record:
-    """Distil, and keep what the command's table shows."""
+    """Distil, and record what the command's table shows."""
     result = distil(cell, {}, place)
     kept = {name: result[name] for name in SHOWN}
     for name in (name for name in POLICIES if result.get(name)):

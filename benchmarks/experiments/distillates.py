@@ -28,7 +28,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "sgd-outside": {"optimiser": "sgd", "steps": 150},
     "600-steps": {"steps": 600},
     "further-pairs": {"action_limit": 2.0},
-    # The paper's recipe without what its defaults add.
+    # The paper's recipe without the defaults that potstill adds.
     "paper-within-bounds": {"recipe": "paper", "action_limit": 1.0},
     "paper-less-noise": {"recipe": "paper", "state_noise": 0.2},
     # Other numbers of pairs.
@@ -51,7 +51,7 @@ ABLATION = (
 )
 OF_PAPER = ("paper-within-bounds", "paper-less-noise")
 SIZES = {16: "16-pairs", 64: "64-pairs", 256: "default", 1024: "1024-pairs"}
-# What the Q-gap's defaults are for a file; PBC has to ask for them. No episode of HalfCheetah terminates.
+# The Q-gap's default states for a file, which PBC must be given. No episode of HalfCheetah terminates.
 STATES_OF_Q_GAP: dict[bool, dict[str, Any]] = {
     True: {"weighting": "opening", "state_noise": 0.2},
     False: {"weighting": "occupancy", "state_noise": 0.1},
@@ -73,7 +73,7 @@ def inputs(cell: Cell) -> Record:
 
 
 def measure(cell: Cell, place: Place) -> Record:
-    """Distil, and keep what students of the pairs earned."""
+    """Distil, and record the returns of students of the pairs."""
     result = distil(cell, options(cell.method, cell.file), place)
     seconds = {name: result["seconds"][name] for name in ("distilling", "training")}
     found = {**played(result), "random": summary(result["random"], returns=False), "seconds": seconds}

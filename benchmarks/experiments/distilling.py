@@ -26,14 +26,14 @@ TOY: dict[str, Any] = {
 def distil(
     cell: Cell, options: Mapping[str, Any], place: Place, dataset: Path | None = None, teacher: str | None = None
 ) -> Record:
-    """Run ``potstill.distill`` for a cell and return its ``result.json`` with ``command``, the command it stands for.
+    """Run ``potstill.distill`` for a cell and return its ``result.json`` with ``command``, the equivalent command.
 
     Args:
         cell: names the file, its teacher and the seed.
         options: as :func:`~benchmarks.experiments.parts.distill_options` takes them.
-        place: where the data are; at toy size :data:`TOY` replaces budgets.
-        dataset: in place of the cell's file.
-        teacher: the file whose teacher it is, in place of the cell's.
+        place: where the data are; at toy size :data:`TOY` replaces the options.
+        dataset: the dataset, instead of the cell's file.
+        teacher: the file whose teacher is used, instead of the cell's.
     """
     chosen = distill_options({**options, **TOY}, toy=True) if place.toy else distill_options(options)
     data, weights = dataset or place.dataset(cell.file), place.teacher(teacher or cell.file)

@@ -1,6 +1,6 @@
-"""Scores of the teachers that distillates are made of: what retention is measured against.
+"""Scores of the teachers from which distillates are made. Retention is relative to them.
 
-The method is the number of episodes. Some of these teachers vary too much for the ten episodes that
+The method is the number of episodes. The returns of some teachers vary too much for the ten episodes that
 ``potstill distill`` plays; the other counts belong to ``choices`` (50) and ``bounds`` (20).
 """
 

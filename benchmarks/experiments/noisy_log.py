@@ -27,7 +27,7 @@ def shapes(policy: Policy) -> dict[str, tuple[int, ...]]:
 
 
 def episodes(policy: Policy, env_id: str, lanes: int) -> Iterator[Columns]:
-    """Noisy episodes in the order of their numbers, without end; the number seeds the first state and the noise."""
+    """Noisy episodes, numbered from 0, without end. The number seeds the initial state and the noise."""
     stepper, limit = make_stepper(env_id, lanes), time_limit(env_id) or 1000
     numbers, steps = np.arange(lanes), np.zeros(lanes, int)
     rngs = [np.random.default_rng(number) for number in numbers]

@@ -1,4 +1,4 @@
-"""Parts of potstill as objects, from the plain values that experiments declare; and one estimate."""
+"""Conversion of the plain values that experiments declare to objects of potstill; the pessimistic estimate."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def teach_options(declared: Mapping[str, Any]) -> Options:
 
 
 def pessimistic_estimate(teacher: Teacher, data: potstill.Transitions, seed: int) -> float:
-    """A teacher's pessimistic FQE estimate by a fresh fit, with the default settings of a training."""
+    """A teacher's pessimistic FQE estimate by a new critic, with the default training settings."""
     training = Training(seed=seed)
     return float(pessimistic_value(teacher, load_with_returns(data, training.discount), data, training))
 
 
 def teach_command(dataset: Path | str, options: Mapping[str, Any]) -> str:
-    """The command that stands for ``potstill.teach(dataset, **options)``."""
+    """The command that is equivalent to ``potstill.teach(dataset, **options)``."""
     return command_line("teach", TeachConfig(dataset, **options))

@@ -1,8 +1,9 @@
 """Retention and time over the dataset's size: 10⁴, 10⁵, 10⁶ and 10⁷ rows of one log.
 
-The log is of the fixed teacher of hopper-medium-replay with noisy actions; the smaller datasets are its first rows.
-A gigabyte under ``runs/``, made in about ten minutes when it is first needed. Each size is distilled by
-``potstill distill`` without further options; the cell ``steps`` times the outer steps alone, sizes in turn.
+The log has episodes of the fixed teacher of hopper-medium-replay with noisy actions; the smaller datasets are its
+first rows. It takes a gigabyte under ``runs/`` and is made in about ten minutes when it is first needed. Each size is
+distilled by ``potstill distill`` without further options; the cell ``steps`` times the outer steps alone, alternating
+between sizes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from benchmarks.speed.harness import Call, Comparison, Prepare
 
 FILE, SIZES, TOY_SIZES = "hopper-medium-replay", (10_000, 100_000, 1_000_000, 10_000_000), (500, 1_000)
 STEPS = 10  # outer steps in a timed call
-ALL = 0  # of the axis `rows`, in the cell that times all sizes
+ALL = 0  # value of the axis `rows` in the cell that times all sizes
 
 
 def dataset(rows: int, place: Place) -> Path:
@@ -34,7 +35,7 @@ def dataset(rows: int, place: Place) -> Path:
 
 
 def step(rows: int, place: Place) -> Call:
-    """Ten outer steps of the default distillation on so many rows."""
+    """Ten outer steps of the default distillation on that many rows."""
     from benchmarks.speed.steps import outer_step
 
     toy = {"size": 8, "batch": 16} if place.toy else {}

@@ -1,4 +1,4 @@
-"""Solvers compared: what students of each one's pairs earn. What an outer step costs is in ``solver-steps``.
+"""Solvers compared by the returns of students of their pairs. ``solver-steps`` has the cost of an outer step.
 
 Every cell is one ``potstill distill``. Eight students play three episodes each, their ensemble ten.
 """
@@ -33,7 +33,7 @@ def inputs(cell: Cell) -> Record:
 
 
 def measure(cell: Cell, place: Place) -> Record:
-    """Distil, and keep what students of the pairs earned."""
+    """Distil, and record the returns of students of the pairs."""
     options = {**BASE, **VARIANTS[cell.method], **PLAYED}
     result = distil(cell, options, place)
     return {"seconds": result["seconds"]["distilling"], **played(result)}

@@ -2,8 +2,8 @@
 
 ReBRAC and IQL train until their pessimistic FQE estimate has not risen for four evaluations; the slower algorithms
 have small budgets, and behavioural cloning is the reference. Every teacher plays twenty episodes at the end. An
-interrupted run resumes from its checkpoint. At present the best teacher of a file by return is kept in
-``results/weights``; it is copied there by hand.
+interrupted run resumes from its checkpoint. The best teacher of each file by return is in ``results/weights``;
+it is copied there by hand.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ PENALTIES = {
     "walker2d-medium": (0.4, 0.1),
     "walker2d-medium-expert": (0.4, 0.1),
 }
-# Evaluations, 10,000 updates apart, without a higher estimate, after which training stops. They should not lie much
-# closer: on halfcheetah-medium-replay ReBRAC's estimate falls at first, and exceeds its initial value only after
-# 24,000 updates (experiment `criteria`).
+# Evaluations, 10,000 updates apart, without a higher estimate, after which training stops. They should not be
+# much closer together: on halfcheetah-medium-replay ReBRAC's estimate falls at first, and exceeds its initial value
+# only after 24,000 updates (experiment `criteria`).
 PATIENCE = 4
-EPISODES, EPISODE_SEED = 20, 70  # at the end; the learning curve has other episodes
+EPISODES, EPISODE_SEED = 20, 70  # at the end; the learning curve uses other episodes
 MAIN = ("rebrac", "iql")
 EDAC_UPDATES = {"halfcheetah-medium-replay": 60_000, "walker2d-medium": 20_000}
 TOY: Options = {"updates": 20, "batch": 16, "evaluate_every": 10, "episodes": 1, "fitted_updates": 0, "patience": None}
@@ -68,7 +68,7 @@ def inputs(cell: Cell) -> Record:
 
 
 def measure(cell: Cell, place: Place) -> Record:
-    """Train a teacher and let it play; a run that diverges is a result, too."""
+    """Train a teacher and roll it out. A run that diverges is recorded, too."""
     chosen = teach_options(options(cell.method, cell.file)) | (TOY if place.toy else {}) | {"seed": cell.seed}
     folder = place.folder(cell.file, cell.method, cell.seed)
     dataset = place.dataset(cell.file)
@@ -96,13 +96,13 @@ def measure(cell: Cell, place: Place) -> Record:
 
 
 def evaluation(entry: Record) -> Record:
-    """What pages show of one evaluation during training."""
+    """The part of an evaluation during training that pages show."""
     names = {"update": "update", "mean": "return", "worth": "estimate", "fitted_value": "fitted_value"}
     return {new: entry[old] for old, new in names.items() if old in entry}
 
 
 def logged(data: Transitions) -> dict[str, float]:
-    """What the episodes in the data themselves earned, normalised."""
+    """Normalised returns of the episodes in the data."""
     assert data.env_id is not None
     scores = normalised_return(data.episode_returns(), data.env_id)
     return {"rows": len(data), "episodes": len(scores), "mean": float(scores.mean()), "best": float(scores.max())}

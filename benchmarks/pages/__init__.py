@@ -1,9 +1,9 @@
-"""Renderers of the tables and pictures in README.md and docs/: each mark has a function.
+"""Renderers of the tables and figures in README.md and docs/: one function for each marked block.
 
-A page holds ``<!-- NAME:start -->`` and ``<!-- NAME:end -->``; between them stands what ``BLOCKS[NAME]()`` returns.
-Marks may be moved from page to page; pictures are found from
-wherever the mark is. A mark that is not registered by its own name stands for ``STEM-NAME``, where
-STEM is the page's file name without suffix: ``measured`` in ``pbc.md`` is ``pbc-measured``.
+A page has the marks ``<!-- NAME:start -->`` and ``<!-- NAME:end -->``. The text between them is the return value of
+``BLOCKS[NAME]()``. Marks may be moved from page to page; paths of figures are adapted to the page. If NAME is not in
+``BLOCKS``, ``STEM-NAME`` is used, where STEM is the page's file name without suffix: ``measured`` in ``pbc.md`` is
+``pbc-measured``.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from benchmarks.pages.text import table
 from potstill.teachers.evaluation.selection import TOLERANCE, select
 
 HEAD = f"""\
-`potstill teach --algorithm auto` keeps the candidate with the highest pessimistic FQE estimate; of those within
-{100 * TOLERANCE:.0f} % of it, a ReBRAC one. Here the same rule chooses between the runs above, seed by seed. (`auto`
-itself trains IQL and ReBRAC at three penalties, with settings that are not always those above.) Cells show *estimate:
-score* of every seed, bold where picked. *Regret* is the better run's score minus that of the picked one, mean over
+`potstill teach --algorithm auto` selects the candidate with the highest pessimistic FQE estimate, but prefers ReBRAC if
+its estimate is within {100 * TOLERANCE:.0f} % of the highest. Here the same rule is applied to the runs above, seed by
+seed. (`auto` itself trains IQL and ReBRAC at three penalties, partly with other settings.) Cells show *estimate: score*
+of every seed; the selected run is bold. *Regret* is the better run's score minus that of the selected run, mean over
 seeds."""
 ALGORITHMS = ("iql", "rebrac")  # what auto itself trains
 Runs = dict[str, Record]  # by algorithm
@@ -57,14 +57,14 @@ def auto_table(found: list[Record]) -> str:
     lines.append(["all", "", "", *total(together)])
     always = ", ".join(f"{np.mean([regret(g, name) for g in together]):.1f} for {NAMES[name]}" for name in ALGORITHMS)
     plain = np.mean([regret(g, max(g, key=lambda name: g[name]["estimate"])) for g in together])
-    told = [f"Always keeping the same algorithm has a regret of {always}; keeping the highest estimate, however"]
-    told.append(f"close, one of {plain:.1f}. The preference for ReBRAC was chosen on this table.")
+    told = [f"Always selecting the same algorithm has a regret of {always}; selecting the highest estimate"]
+    told.append(f"without a preference has one of {plain:.1f}. The preference for ReBRAC was chosen on this table.")
     if apart := [fits_apart(run) for runs in together for run in runs.values() if "history" in run]:
         told.append(
-            f"Two fits to the same teacher, one during its training and a fresh one, differ by "
+            f"Two fits to the same teacher, one during its training and one from a new critic, differ by "
             f"{100 * np.median(apart):.1f} % in the median."
         )
-    heads = ("file", *(NAMES[name] for name in ALGORITHMS), "picked the better", "regret")
+    heads = ("file", *(NAMES[name] for name in ALGORITHMS), "selected the better", "regret")
     return "\n".join([table(heads, lines), "", *told])
 
 

@@ -23,21 +23,21 @@ from benchmarks.pages.distillates import KINDS, scored
 from benchmarks.pages.text import mean_of, table, where
 
 HEAD = """\
-Experiment `bounds`: mean scores, in brackets as shares of the teacher's.
+Experiment `bounds`: mean scores, and in brackets their ratio to the teacher's score.
 
 - *Distillate*: 256 pairs, default settings.
-- *Relabelled*: students of all training states of a file, labelled by the teacher, with the network of the default
-  recipe or of the plain one (the paper's network). {updates:,} updates of Adam on {batch} rows each; {clones} students
-  × {clone_episodes} episodes, their ensemble {ensemble}.
+- *Relabelled*: students trained on all training states of a file, labelled by the teacher, with the network of the
+  default recipe or of the plain one (the paper's network). {updates:,} updates of Adam on {batch} rows each; {clones}
+  students × {clone_episodes} episodes, {ensemble} episodes of their ensemble.
 - *Pairs*: students of the plain recipe on random states, labelled by the teacher; {students} students × {episodes}
   episodes.
-- *Noise*: the teacher itself with Gaussian noise of that standard deviation on actions in [−1, 1]; {ensemble}
+- *Noise*: the teacher itself with Gaussian noise of this standard deviation on actions in [−1, 1]; {ensemble}
   episodes.
 
-Where *relabelled* stays below 1, the student's network or the file's states are the limit, and better pairs may not
-help. It is not a strict bound: a distillate's states need not be the file's. Where *relabelled* reaches 1 and the
-distillate does not, more pairs, better pairs or a longer training may recover the rest. Where noise costs much, a
-student's small errors do too."""
+If *relabelled* is below 1, the student's network or the states of the file are the limit, and better pairs may not
+help. It is not a strict bound, because the states of pairs need not be in the file. If *relabelled* reaches 1 and the
+distillate does not, more pairs, better pairs or longer training may close the gap. If noise lowers the return much,
+small errors of a student do too."""
 HEADS = (
     *("file", "teacher", "distillate: one", "ensemble", "default, relabelled: one", "ensemble"),
     *("plain, relabelled: one", "ensemble", "256 pairs", "1,024", "4,096", "noise 0.1", "0.2", "0.4"),

@@ -28,11 +28,12 @@ TITLES = {BUNDLED: "The bundled dataset"} | {name: f"`{name}` of the nine files"
 HEAD = """\
 *One student*: interquartile mean over distillation seeds × 10 students × 4 episodes, ± standard deviation over
 students. *Ensemble*: of ten students, mean of 10 episodes, seed by seed; then mean ± standard deviation over seeds.
-*Held-out loss*: median; compare it only where the objective is the same. Where the name of a variant says nothing
-else, students have the `plain` recipe, states have no noise, and there are 150 outer steps. Experiment `choices`."""
+*Held-out loss*: median; compare it only between variants with the same objective. Unless the name of a variant says
+otherwise, students have the `plain` recipe, states have no noise, and there are 150 outer steps. Experiment
+`choices`."""
 MAIN_HEAD = """\
-Experiment `choices`: objectives, solvers and settings (teacher {teacher:.1f}). Students have the recipe `plain` where
-the name says nothing else. *One student*: interquartile mean over distillation seeds × 10 students × 4 episodes, ±
+Experiment `choices`: objectives, solvers and settings (teacher {teacher:.1f}). Students have the recipe `plain` unless
+the name says otherwise. *One student*: interquartile mean over distillation seeds × 10 students × 4 episodes, ±
 standard deviation over students. The ensembles play 10 episodes for each seed."""
 HEADS = ("variant", "one student", "ensemble, seed by seed", "over seeds", "held-out loss")
 

@@ -25,8 +25,8 @@ FILE_HEADS = (
 PAIRS = """\
 Mean scores of one student and of the ensemble, default settings, one distillation seed; times are on one core."""
 CURVES = """\
-Retention and return over outer steps and over seconds of distilling, for the default and for the paper's recipe: two
-students × five episodes at each point; interquartile means over files and seeds, bands are 95 % bootstrap intervals.
+Retention and return over outer steps and over seconds of distilling, for the default and for the paper's recipe. Each
+point has two students × five episodes. Interquartile means over files and seeds; bands are 95 % bootstrap intervals.
 
 ![Retention and return over outer steps and seconds](images/engine.png)"""
 
@@ -122,7 +122,7 @@ def headline() -> str:
     teachers = {r["file"]: r["teacher"]["mean"] for r in where(records_of("fixed-teachers"), method="20 episodes")}
     shares = [np.mean([r[kind]["mean"] / teachers[r["file"]] for r in clones]) for kind in KINDS]
     count = len(clones[0]["student"]["returns"])
-    label = f"retention of the same students ({count}) trained on all states, labelled by the teacher"
+    label = f"retention of {count} students of the same network, trained on all states labelled by the teacher"
     lines.append([label, "", *(f"{share:.2f}" for share in shares)])
     return "\n".join([intro, "", table(("dataset", "teacher", "one student", "ensemble of ten"), lines)])
 

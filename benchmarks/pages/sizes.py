@@ -12,11 +12,11 @@ from benchmarks.pages.text import table, where
 from potstill.reports.plots import BLUE, GREEN, new_figure, save_figure
 
 HEAD = """\
-Experiment `sizes`: one log of a teacher with noisy actions, and its first tenth, hundredth and thousandth;
+Experiment `sizes`: a log of a teacher with noisy actions, and its first tenth, hundredth and thousandth;
 `potstill distill` without further options. Retention is given as mean ± standard deviation over distillation seeds,
 each of ten students × ten episodes and ten episodes of the ensemble, relative to the teacher's own ten episodes.
-Above a million rows, batches come from a uniform sample of a million; from there on a step works on the same number of
-rows. *A step* is an outer step alone: the median of five runs of ten steps, sizes in turn, on one core."""
+Above a million rows, batches are drawn from a uniform sample of a million rows. *A step* is an outer step alone: the
+median of five runs of ten steps on one core, alternating between sizes."""
 PICTURE = "![Retention and time over the dataset's size](images/sizes.png)"
 HEADS = ("rows", "seeds", "one student", "ensemble", "setting up and distilling, s", "outer steps", "a step, s")
 

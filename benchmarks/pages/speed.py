@@ -17,7 +17,7 @@ def updates() -> str:
         own, plain = record["programs"]["potstill"], record["programs"].get("torch")
         other = [f"{1 / plain['clock']:.0f}", f"{own['times_faster']:.2f}"] if plain else ["–", "–"]
         lines.append([str(cores), name, f"{1 / own['clock']:.0f}", *other])
-    head = "Experiment `teacher-updates`: Hopper's sizes, batch 256, in turn with the same losses in PyTorch; medians."
+    head = "Experiment `teacher-updates`: Hopper's sizes, batch 256, alternating with the same losses in PyTorch."
     return f"{head}\n\n{table(('cores', 'algorithm', 'updates a second', 'PyTorch', 'times faster'), lines)}"
 
 
@@ -65,7 +65,7 @@ def steppers() -> str:
         [record["method"], *(f"{1e6 * record['programs'][name]['clock']:.0f}" for name in names)]
         for record in sorted(found, key=lambda r: order[r["method"]])
     ]
-    head = "Experiment `steppers`: microseconds of one environment step on two cores; medians of five rounds in turn."
+    head = "Experiment `steppers`: microseconds per environment step on two cores; medians of five alternating rounds."
     return f"{head}\n\n{table(('environment', *names), lines)}"
 
 
@@ -96,13 +96,13 @@ def large() -> str:
     return "\n".join(
         [
             f"Measured on 50 million rows with Hopper's sizes ({memory['teach']['file_gb']:.1f} GB on disk) and one",
-            "core. Peak memory; the system takes the mapped pages of the file back when it needs their memory:",
+            "core. Peak memory; the system reclaims the mapped pages of the file when it needs their memory:",
             "",
             table(("command", "memory of its own", "with mapped pages"), peaks),
             "",
-            "Milliseconds of a step, on the clock and of all processors together: medians, in turn with 100,000 rows",
-            "in memory, on a machine that was also doing other work. The file lay in the system's cache; where memory",
-            "cannot hold it, a row costs a read of the disk. Ratios are medians over rounds",
+            "Milliseconds of a step, elapsed and of all processors together: medians, alternating with 100,000 rows",
+            "in memory, on a machine with other load. The file was in the system's cache; if memory",
+            "cannot hold it, every row needs a read of the disk. Ratios are medians over rounds",
             f"({steps['teach']['rounds']} of 96 updates, {steps['distill']['rounds']} of ten outer steps):",
             "",
             table(("step", "milliseconds", "in memory", "mapped", "ratio"), lines),

@@ -33,21 +33,21 @@ USUAL_RATE = 0.005  # of target networks, in the literature
 HEAD = f"""\
 Experiment `teachers`: `potstill teach` on every file. ReBRAC and IQL trained until the pessimistic FQE estimate (fitted
 Q-evaluation with a penalty for leaving the data's actions; no environment) had not risen for {PATIENCE} evaluations,
-10,000 updates apart, or until 200,000 updates. The teacher with the highest estimate was kept: *updates* gives its own
-number and that of the whole run. BC had at most 30,000. Scores are of 20 episodes at the end; ± is over seeds or, for
-a single seed, over episodes. *Weights*: the run with the highest return, whose weights are in `results/weights`;
-° marks runs with the literature's target rate of {USUAL_RATE}."""
-SLOWER_HEAD = "The slower algorithms ended long before the million updates or more of their papers:"
+10,000 updates apart, or until 200,000 updates. The teacher with the highest estimate was kept; *updates* gives its
+number of updates and that of the whole run. BC had at most 30,000. Scores are means of 20 episodes at the end; ± is
+over seeds or, for a single seed, over episodes. *Weights*: the run with the highest return, whose weights are in
+`results/weights`; ° marks runs with the usual target rate of {USUAL_RATE}."""
+SLOWER_HEAD = "The slower algorithms had far fewer updates than the million or more of their papers:"
 PICTURE = "![Learning curves](images/teachers.png)"
 STOPPING_HEAD = """\
-The runs of ReBRAC and IQL above: mean return of ten episodes that were played beside an evaluation. Shown are the
-evaluation with the highest pessimistic FQE estimate (the one that is kept), the one with the highest fitted value
-without pessimism, the last one, and the one that looks best in hindsight, its luck included. The first evaluation of a
-run does not count."""
+The runs of ReBRAC and IQL above: mean return of the ten episodes of an evaluation. The columns are the evaluation with
+the highest pessimistic FQE estimate (which is kept), the one with the highest fitted value without pessimism, the last
+one, and the one with the highest return, which is biased upwards by the selection. The first evaluation of a run does
+not count."""
 CRITERIA_HEAD = """\
-Experiment `criteria`: ten policies along a training play ten episodes each, and fitted Q-evaluation is applied to one
-after the other. *Correlation* is that of the estimates with the returns; *horizon* is relative to 1 / (1 − γ) of the
-training. The last row is the pessimistic FQE estimate that potstill uses; it was chosen by this table."""
+Experiment `criteria`: ten policies from one training run play ten episodes each, and fitted Q-evaluation is applied to
+them one after the other. *Correlation* is that of the estimates with the returns; *horizon* is relative to 1 / (1 − γ)
+of the training. The last row is the pessimistic FQE estimate that potstill uses; it was chosen on this table."""
 
 
 def records() -> list[Record]:

@@ -1,4 +1,4 @@
-"""The gradient of kernel descent: by its own adjoint, and left to JAX, over the number of pairs.
+"""The gradient of kernel descent by its own adjoint and by JAX's, over the number of pairs.
 
 The default recipe's steps in function space, three outputs, gradient in kernel and pairs (``descent``); and the whole
 gradient in the pairs of a squared error in 1,024 states, kernels included (``whole``). One core.

@@ -1,7 +1,8 @@
-"""The timing harness of all speed experiments: programs run in turn, medians, ratios round by round.
+"""The timing harness of all speed experiments: alternating programs, medians, and ratios within rounds.
 
-Other work on a machine slows all programs of a round alike, so speed is claimed as the median ratio of programs that
-ran in turn. Programs share a process, or each round starts one for each of them, on a fixed number of cores.
+Other load on a machine slows all programs of a round alike, so speed is stated as the median ratio of programs that
+ran alternately. Either all programs share a process, or each round starts a process for each of them, on a fixed
+number of cores.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from benchmarks.files import ROOT, Place
 from benchmarks.grid import Cell, Record
 
 Call = Callable[[], float | None]
-"""Do some work and wait for it. Returns how many units of work that was; ``None`` means one."""
+"""Do some work and wait for it. Return the number of units of work; ``None`` means one."""
 Prepare = Callable[[], Call]
 """Allocate and compile what a program needs, and return what is timed."""
 
@@ -42,7 +43,7 @@ class Comparison:
     Args:
         module: where the comparison lies, as ``COMPARISON``, for the process that runs a program.
         programs: the programs of a cell, by name; only those of the present platform.
-        rounds: turns of all programs that count; one more goes first.
+        rounds: number of timed rounds of all programs, after one warm-up round.
         calls: timed calls in a process of its own, whose median is the round's time; 0 means that all programs
             share one process.
         cores: how many cores a program may use.

@@ -1,8 +1,8 @@
 """50 million rows: the memory of ``teach`` and ``distill``, and the time of a step against 100,000 rows in memory.
 
 The rows come from a simulated linear system with Hopper's sizes; 5.4 GB under ``runs/``, made in some minutes when
-they are first needed. A process's own memory is what it allocated (RssAnon); the total (VmHWM) also counts the pages
-of files that it has mapped, which the system takes back when it needs them.
+they are first needed. A process's own memory is what it allocated (RssAnon). The total (VmHWM) includes the pages of
+mapped files, which the system reclaims when it needs memory.
 """
 
 from __future__ import annotations

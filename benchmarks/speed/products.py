@@ -1,8 +1,8 @@
-"""What limits the unroll: the rate of products of 256 × 256 matrices on one core, by kind and by where they lie.
+"""What limits the unroll: the rate of 256 × 256 matrix products on one core, by kind and by place in memory.
 
-The unroll has three kinds of product in equal shares: x W, δ Wᵀ and xᵀ δ. "In cache": one matrix is multiplied again
-and again. "From memory": every product has its own operands and keeps its result, as those of a differentiated loop
-do. The unit of work is 10⁹ floating-point operations.
+The unroll has three kinds of product in equal shares: x W, δ Wᵀ and xᵀ δ. "In cache": one matrix is multiplied
+repeatedly. "From memory": every product has different operands and stores its result, as in a differentiated loop.
+The unit of work is 10⁹ floating-point operations.
 """
 
 from __future__ import annotations

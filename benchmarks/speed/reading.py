@@ -1,7 +1,7 @@
 """How fast D4RL's HDF5 files become transitions: ``load_dataset`` against h5py reading the same bytes.
 
-Transitions hold the observations twice, as states and as next states. So h5py's reading also stands there with one
-copy of the observations and nothing else: no reader that returns arrays can do with less.
+Transitions contain the observations twice, as states and as next states. A third program therefore reads with h5py and
+copies the observations: no reader that returns arrays can do less.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an outer step of each solver costs: a loss and its gradient in 256 pairs, on 1,024 states, on one core."""
+"""The cost of an outer step of each solver: a loss and its gradient in 256 pairs, on 1,024 states, on one core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The places where speed programs reach inside potstill: one outer step, and some updates of a teacher."""
+"""Access of the speed programs to internals of potstill: an outer step, and updates of a teacher."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from potstill.data.transitions import Transitions
 from potstill.distillation import Schedule
 from potstill.teachers import ALGORITHMS, Learner, Training, find_teacher
 
-MANY = 1_000_000  # steps that are never all taken
+MANY = 1_000_000  # more steps than are ever taken
 
 
 def outer_step(dataset: Path | str, teacher: Path | str | None, **options: Any) -> Callable[[], None]:

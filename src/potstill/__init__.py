@@ -1,7 +1,7 @@
 """potstill: offline behaviour distillation.
 
-From a dataset of transitions and a teacher to a few hundred (state, action) pairs, on which a fresh policy trains in
-a second. Public names are imported when they are first used, so importing potstill costs nothing.
+It distils a dataset of transitions and a teacher into a few hundred (state, action) pairs. A newly initialised policy
+trains on these pairs in seconds. Public names are imported on first use, so ``import potstill`` is fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The distillate: N pairs and everything that is needed to train a student from them."""
+"""The distillate: N pairs and everything that is needed to train a student on them."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ REQUIRED = ("env_id", "dataset", "objective", "solver", "recipe", "potstill")
 
 @dataclass(frozen=True, repr=False)
 class Distillate:
-    """N synthetic pairs in the environment's own units, and their origin.
+    """N synthetic pairs in the units of the environment, with a record of how they were made.
 
-    ``metadata`` holds the environment's id, the dataset (name, hash), the teacher (hash), objective, weighting, solver,
-    recipe, settings, the command and the version of potstill.
+    ``metadata`` contains the environment's id, the dataset (name, hash), the teacher (hash), the objective, weighting,
+    solver, recipe and settings, the command, and the version of potstill.
     """
 
     states: Float[np.ndarray, "N S"]
     actions: Float[np.ndarray, "N A"]
-    """Targets of the students: for some recipes beyond the environment's bounds, which the students' tanh keeps."""
+    """Target actions. For some recipes they exceed the environment's bounds; the students' own actions never do."""
     normaliser: Normaliser
     action_bounds: ActionBounds
     metadata: JsonObject
     weights: Float[np.ndarray, " N"] | None = None
-    """Weight of each pair in the students' loss: positive, of mean 1. ``None``: all are equal."""
+    """Weight of each pair in the students' loss: positive, with mean 1. ``None``: all weights are equal."""
 
     def __len__(self) -> int:
         """N, the number of pairs."""
@@ -71,7 +71,7 @@ class Distillate:
 
     @property
     def beyond_bounds(self) -> int:
-        """The number of pairs whose action lies outside the environment's bounds, by more than rounding."""
+        """The number of pairs whose action exceeds the environment's bounds by more than a rounding error."""
         return int(self.action_bounds.outside(self.actions, slack=1e-5).sum())
 
     @property
@@ -81,13 +81,13 @@ class Distillate:
 
     @property
     def reference(self) -> Reference:
-        """The returns that count as 0 and 100 in its students' scores: those in the file, or the environment's."""
-        kept = self.metadata.get("reference")
-        return Reference(**kept) if kept else reference_returns(self.env_id)
+        """The returns that count as 0 and 100 in the students' scores: those in the file or the environment's."""
+        stored = self.metadata.get("reference")
+        return Reference(**stored) if stored else reference_returns(self.env_id)
 
     @property
     def recipe(self) -> Recipe:
-        """The student recipe that the pairs were distilled for, as the file holds it."""
+        """The student recipe that the pairs were distilled for, as saved in the file."""
         student = self.metadata.get("student")
         return recipe_from_metadata(student) if student else find_recipe(str(self.metadata["recipe"]))
 
@@ -102,8 +102,8 @@ class Distillate:
         """Train one student for each seed by behavioural cloning.
 
         Args:
-            seeds: each draws one initial network.
-            recipe: another recipe than the one in the file, or its name.
+            seeds: one for each student; a seed determines the initial network.
+            recipe: a recipe, or its name, to use instead of the one in the file.
 
         Raises:
             PotstillError: an unknown recipe.
@@ -124,7 +124,7 @@ class Distillate:
         return self.train_students([seed], recipe).policy(0)
 
     def save(self, path: Path | str) -> Path:
-        """Write the distillate as one ``.safetensors`` file of about 15 kB, and return its path."""
+        """Write the distillate as one ``.safetensors`` file (256 pairs: 15 to 25 kB), and return its path."""
         arrays = {
             "states": self.states.astype(np.float32),
             "actions": self.actions.astype(np.float32),
@@ -141,7 +141,7 @@ class Distillate:
 def split_weights(
     weights: Float[np.ndarray, " N"] | Float[Array, " N"] | None, recipe: Recipe
 ) -> tuple[Float[np.ndarray, " N"] | None, Recipe]:
-    """Split the weights of pairs into their mean, a factor on the recipe's step size, and weights of mean 1.
+    """Split the weights of pairs into weights with mean 1 and their mean, which scales the recipe's learning rate.
 
     >>> weights, recipe = split_weights(np.array([0.5, 1.5]) * 2.0, find_recipe("paper"))
     >>> weights.tolist(), recipe.learning_rate
@@ -149,7 +149,7 @@ def split_weights(
     """
     if weights is None:
         return None, recipe
-    mean = round(float(np.mean(weights)), 5)  # the precision of float32: exactly 1 if no step size was learned
+    mean = round(float(np.mean(weights)), 5)  # removes float32 noise: exactly 1 if no step size was learned
     recipe = dataclasses.replace(recipe, learning_rate=recipe.learning_rate * mean)
     return (None if np.ptp(weights) == 0 else np.asarray(weights) / mean), recipe
 
@@ -163,10 +163,10 @@ def distillate_path(path: os.PathLike[str] | str) -> Path:
 
 
 def load(path: os.PathLike[str] | str) -> Distillate:
-    """Read a distillate: a file, a run folder, or the name of a bundled dataset, for the distillate made from it.
+    """Read a distillate from a file, a run folder, or the name of a bundled dataset.
 
     Raises:
-        PotstillError: no such file, damaged, another kind of file, or an unknown format version.
+        PotstillError: the file does not exist, is damaged, is of another kind, or has an unknown format version.
     """
     path = distillate_path(path)
     arrays, metadata = storage.load(path, "distillate")
@@ -174,11 +174,11 @@ def load(path: os.PathLike[str] | str) -> Distillate:
     states, actions, mean, scale, low, high = (storage.require_array(arrays, name, path) for name in names)
     lacking = [key for key in REQUIRED if key not in metadata]
     if lacking:
-        raise PotstillError(f"{path}: the metadata lacks '{lacking[0]}'")
+        raise PotstillError(f"{path}: the metadata contain no '{lacking[0]}'")
     fits = states.ndim == actions.ndim == 2 and len(states) == len(actions)
     if not fits or mean.shape != scale.shape or states.shape[1:] != mean.shape or actions.shape[1:] != low.shape:
         raise PotstillError(f"{path}: states {states.shape}, actions {actions.shape} and normaliser do not fit")
     weights = arrays.get("weights")
     if weights is not None and (weights.shape != (len(states),) or not (weights > 0).all()):
-        raise PotstillError(f"{path}: a positive weight is needed for each of its {len(states)} pairs")
+        raise PotstillError(f"{path}: each of its {len(states)} pairs needs a positive weight")
     return Distillate(states, actions, Normaliser(mean, scale), ActionBounds(low, high), metadata, weights)

@@ -32,17 +32,17 @@ def collect(config: CollectConfig) -> Run:
     """Record transitions of an environment as an offline dataset, with a level as in D4RL.
 
     The default level, ``replay``, trains SAC (stable-baselines3, the extra ``collect``) and records every transition
-    of the training. Other levels record a part of the training, roll out policies that it gives, or take random
-    actions. With ``policy``, that policy is rolled out. The run folder gets the dataset (``dataset.hdf5``, or a
-    Minari dataset), its card (inside, as ``card.json`` and as ``README.md``), the policies and a plot. An interrupted
-    run keeps what was recorded; ``resume=True`` continues it.
+    of the training. Other levels record a part of the training, roll out policies from it, or take random
+    actions. If ``policy`` is given, it is rolled out. The run folder gets the dataset (``dataset.hdf5``, or a
+    Minari dataset), its card (inside, as ``card.json`` and as ``README.md``), the policies and a plot. The
+    recorded transitions of an interrupted run are kept; ``resume=True`` continues it.
 
     Returns:
         The run.
 
     Raises:
         PotstillError: the environment or the level is unknown, a space is not supported, an extra is missing, the
-            policy has other sizes than the environment, SAC does not reach a goal, or a run cannot be resumed.
+            policy does not fit the environment, SAC does not reach a goal, or a run cannot be resumed.
 
     Example:
         >>> import potstill, tempfile
@@ -73,7 +73,7 @@ def collect(config: CollectConfig) -> Run:
 
 
 def _plan(config: CollectConfig) -> CollectionPlan:
-    """The plan of the level that the config asks for."""
+    """The collection plan for the level of the config."""
     return make_plan(
         config.level,
         config.env_id,
@@ -92,18 +92,18 @@ def _goal(score: float | None, raw_return: float | None) -> Goal | None:
 
 @dataclass(frozen=True)
 class Job:
-    """A run of the command: its settings, and the objects made from them."""
+    """A run of the command: its settings and the objects made from them."""
 
     config: CollectConfig
     plan: CollectionPlan
     folder: RunFolder
     env: Environment
     policy: Policy | None
-    """The policy that was given."""
+    """The policy of ``--policy``."""
     reference: dict[str, float | str]
 
     def stages(self) -> Iterator[Training | Rollout]:
-        """SAC's training, if the plan has one that is not complete, then the rollouts."""
+        """SAC's training, if the plan has one that is unfinished, then the rollouts."""
         config, plan = self.config, self.plan
         taken = all(policy_file(self.folder.path, name).exists() for name in plan.goals)
         if plan.training_steps and not (plan.actors and taken):
@@ -125,11 +125,11 @@ class Job:
         if name == "random":
             return uniform_behaviour(self.config.env_id)
         policy = load_policy(policy_file(self.folder.path, name)) if name in self.plan.goals else self.policy
-        assert policy is not None  # actors are SAC's policies, the given policy, or random
+        assert policy is not None  # a behaviour is a policy of SAC, the given policy, or random
         return policy_behaviour(policy, mean_action=self.config.mean_action)
 
     def policies(self) -> dict[str, dict[str, int | float]]:
-        """The steps and the return of each policy that SAC's training has given, by name."""
+        """Training steps and return of each policy that was taken from SAC's training, by name."""
         known: dict[str, dict[str, int | float]] = {}
         for path in (policy_file(self.folder.path, name) for name in self.plan.goals):
             if path.exists():
@@ -152,7 +152,7 @@ class Job:
 
 
 def _load_fitting_policy(path: Path | str, env_id: str, env: Environment) -> Policy:
-    """Load a policy, and check that its sizes are those of the environment."""
+    """Load a policy, and check that it fits the environment."""
     policy = load_policy(str(path))
     for of_policy, own, of_environment, needed in (
         ("acts on", len(policy.normaliser.mean), "observes", env.observation_space.shape[0]),
@@ -164,7 +164,7 @@ def _load_fitting_policy(path: Path | str, env_id: str, env: Environment) -> Pol
 
 
 def _keep_interrupted(stage: Training | Rollout | None, job: Job) -> None:
-    """Write what an interrupted run has recorded."""
+    """Write the transitions that an interrupted run has recorded."""
     hint = f"resume with --out {job.folder.path} --resume"
     if stage is None or (isinstance(stage, Training) and job.plan.actors) or not stage.recorded().rows:
         print(f"interrupted before anything was recorded: {hint}")
@@ -201,4 +201,4 @@ def _finish(path: Path, card: Card, folder: RunFolder) -> None:
     )
     if "expert" not in card["reference"]:
         random = card["reference"]["random"]
-        print(f"{card['env_id']} has no reference scores: returns are raw; uniformly random actions earn {random:.0f}")
+        print(f"{card['env_id']} has no reference returns, so returns are raw; random actions earn {random:.0f}")

@@ -1,4 +1,4 @@
-"""``potstill convert``: merge datasets, select rows of them, and write them in a layout that is read from disk."""
+"""``potstill convert``: merge datasets, select rows, and write them to a memory-mapped folder."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from potstill.runtime.run_folder import RunFolder, check_free, fresh_path
 def convert(config: ConvertConfig) -> Run:
     """Merge datasets, select rows of them, and write one folder that every command takes as its dataset.
 
-    The rows are memory-mapped, so that the data may be larger than memory: ``teach`` and ``distill`` read the rows
-    they need. Of several datasets one at a time is in memory, and each is read twice; a large D4RL file is read in
-    pieces. The last row of each dataset ends its episode. The folder gets its name when it is complete.
+    The rows are memory-mapped, so the data may be larger than memory: ``teach`` and ``distill`` read the rows that
+    they need. Several datasets are read one after the other, each twice; a large D4RL file is read in pieces. The last
+    row of each dataset ends its episode. The folder gets its final name when it is complete.
 
     Returns:
         The run, whose folder is the dataset.
@@ -111,7 +111,7 @@ def _write(
 
 
 def _read_columns(parts: Sequence[Part], kept: Sequence[Bool[np.ndarray, " _"]]) -> Iterator[dict[str, np.ndarray]]:
-    """Read the kept rows of all parts, with one dataset in memory at a time."""
+    """Read the selected rows of all parts, with one dataset in memory at a time."""
     for part, rows in zip(parts, kept, strict=True):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PotstillWarning)  # shown when the dataset was read for the first time

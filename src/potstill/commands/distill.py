@@ -1,4 +1,4 @@
-"""``potstill distill``: the main job, from a dataset to a distillate and the returns of its students."""
+"""``potstill distill``: distil a dataset into pairs, and measure the returns of students."""
 
 from __future__ import annotations
 
@@ -35,15 +35,16 @@ from potstill.teachers.lookup import find_teacher
 def distill(config: DistillConfig) -> Run:
     """Distil a dataset into N pairs; then train students on them and measure their returns.
 
-    The distillation itself never touches the environment. If there are more than a million rows, batches come from a
-    uniform sample of a million. The run folder gets ``distillate.safetensors`` (saved at every point of the curve),
+    The distillation itself never uses the environment. If there are more than a million rows, batches are drawn from
+    a uniform sample of a million. The run folder gets ``distillate.safetensors`` (saved at every point of the curve),
     ``result.json``, ``curve.png`` and, if MuJoCo can render here, ``states.png``.
 
     Returns:
         The run; ``potstill.load`` takes it, and ``run.result.student.mean`` is the students' mean score.
 
     Raises:
-        PotstillError: an unknown name, a teacher that does not fit, more pairs than rows, ….
+        PotstillError: a name is unknown, the teacher does not fit the data, settings contradict each other, or
+            there are more pairs than rows.
 
     Example:
         >>> import potstill
@@ -57,7 +58,7 @@ def distill(config: DistillConfig) -> Run:
     data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
     rows = len(training_rows(len(data)))
     if config.size > rows:
-        raise PotstillError(f"--size {config.size}: {data.name} has {rows} rows to choose pairs from")
+        raise PotstillError(f"--size {config.size}: {data.name} has only {rows} rows for initial pairs")
     teacher = None
     if config.teacher is not None or problem.needs_teacher or str(config.dataset) in bundled_names():
         teacher = find_teacher(config.teacher, config.dataset, data)
@@ -76,7 +77,7 @@ def distill(config: DistillConfig) -> Run:
 def iterate_pairs(
     config: DistillConfig, problem: Problem, tables: Tables, teacher: NetworkTeacher | None, schedule: Schedule
 ) -> Iterator[Iterate]:
-    """The outer loop of a config, seeded by ``config.seed``."""
+    """Run the outer loop of a config, seeded by ``config.seed``."""
     rng = np.random.default_rng(config.seed)
     pairs = initial_pairs(tables.training, config.size, problem.choose_initial, actions=config.initial_actions, rng=rng)
     return optimise_pairs(
@@ -92,7 +93,7 @@ def iterate_pairs(
 
 
 def _follow(config: DistillConfig, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Run:
-    """Take this process's part in the outer steps; the leading process keeps the results."""
+    """Take part in the outer steps. Only the leading process saves results."""
     started, problem = time.perf_counter(), problem.for_data(data, teacher)
     tables = Tables.build(problem, data, teacher)
     schedule = replace(tables.make_schedule(config, problem, teacher), started=started)

@@ -45,10 +45,10 @@ from potstill.students.recipe import Recipe
 from potstill.students.training import Pairs
 from potstill.teachers.base import NetworkTeacher
 
-CURVE_STUDENTS, CURVE_EPISODES, CURVE_SEED = 2, 5, 7  # behind each point of the curve: cheap, and noisy
+CURVE_STUDENTS, CURVE_EPISODES, CURVE_SEED = 2, 5, 7  # for each point of the curve: few, so cheap but noisy
 CHECKPOINT_EVERY = 30  # steps, if the number of steps is unknown
 OBSERVED_STATES = 2048  # held-out states on which the schedule observes the loss
-MAX_METRICS = 2000  # lines of metrics: every step of a short run, 1 in n of a long one
+MAX_METRICS = 2000  # limit on the lines of metrics: long runs log one step in n
 
 PairIterator: TypeAlias = Callable[
     [DistillConfig, Problem, "Tables", NetworkTeacher | None, Schedule], Iterator[Iterate]
@@ -65,13 +65,13 @@ class Tables(NamedTuple):
     def build(cls, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Tables:
         """Compute both tables."""
         weighting = find_weighting(problem.weighting or "uniform")
-        deviation = functools.cache(lambda: action_deviation(data, teacher))  # of every row: once for both tables
+        deviation = functools.cache(lambda: action_deviation(data, teacher))  # all rows, once for both tables
         rows = (training_rows(len(data)), held_out_rows(len(data)))
         training, held_out = (build_state_table(data, teacher, weighting, index, deviation) for index in rows)
         return cls(training, held_out._replace(value_scale=training.value_scale))
 
     def make_schedule(self, config: DistillConfig, problem: Problem, teacher: NetworkTeacher | None) -> Schedule:
-        """The schedule of a config; to find the number of steps it observes some of the held-out states."""
+        """Make the schedule of a config. It may observe the loss on some of the held-out states."""
         count = len(self.held_out.states)
         few = take_rows(self.held_out, jnp.arange(0, count, max(1, count // OBSERVED_STATES)))
         loss = held_out_loss(problem.objective, problem.solver, few, teacher)
@@ -80,7 +80,7 @@ class Tables(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """A saved distillate along the way, for a point of the curve."""
+    """An intermediate distillate, for a point of the curve."""
 
     distillate: Distillate
     pairs: Pairs
@@ -96,7 +96,7 @@ def thin_indices(count: int, points: int) -> list[int]:
 
 @dataclass
 class Job:
-    """One distillation in progress: its inputs, and what it has found and spent so far."""
+    """A distillation in progress: its inputs, times and intermediate results."""
 
     config: DistillConfig
     problem: Problem
@@ -120,7 +120,7 @@ class Job:
         criterion = CRITERIA[config.choose]
         judge = criterion and criterion(problem.objective, problem.solver, tables.held_out, self.teacher)
         selection = IterateSelection(schedule, judge)
-        reached: list[Checkpoint] = []  # evaluated later: other processes would wait
+        reached: list[Checkpoint] = []  # evaluated after the loop, because other processes would have to wait
         with Tracker("distil", schedule.expected_steps + config.polish) as tracker:
             for step, pairs, metrics in iterate_pairs(config, problem, tables, self.teacher, schedule):
                 seconds = time.perf_counter() - started
@@ -143,7 +143,7 @@ class Job:
         return self._save(kept, kept_step, schedule)
 
     def _log(self, step: int, metrics: dict[str, Array], seconds: float, schedule: Schedule, tracker: Tracker) -> None:
-        """Write a line of metrics at every step of a short run, at 1 in n of a long one."""
+        """Log the metrics of every step of a short run, and of one step in n of a long one."""
         tracker.total = schedule.expected_steps + self.config.polish
         if step % max(1, tracker.total // MAX_METRICS) == 0:
             values = {name: float(value) for name, value in metrics.items()}
@@ -176,7 +176,7 @@ class Job:
 
     def _metadata(self, step: int, recipe: Recipe, schedule: Schedule) -> dict[str, object]:
         config, data, settings = self.config, self.data, self.problem.settings
-        if config.budget is not None:  # the number of steps it came to, so that the command gives these bytes again
+        if config.budget is not None:  # records the number of steps, so that the command gives the same bytes again
             config = replace(config, budget=None, steps=schedule.steps)
         return {
             "env_id": data.env_id,
@@ -205,7 +205,7 @@ class Job:
         self.folder.log(curve=point)
 
     def evaluate(self, distillate: Distillate) -> JsonObject:
-        """The result: teacher, random pairs, students and ensemble; offline scores if there is a teacher."""
+        """Evaluate teacher, random pairs, students and ensemble, and compute offline scores if there is a teacher."""
         config, env_id, started = self.config, self.data.env_id, time.perf_counter()
         result: JsonObject = {"dataset": self.data.name, "env_id": env_id, "reference": self.reference._asdict()}
         result["pairs"] = len(distillate)

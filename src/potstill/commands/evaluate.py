@@ -1,4 +1,4 @@
-"""``potstill evaluate``: train students on a distillate and measure them."""
+"""``potstill evaluate``: train students on a distillate and evaluate them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from potstill.teachers.lookup import find_teacher
 def evaluate(config: EvaluateConfig) -> Run:
     """Train students on a distillate; measure their returns, or compare them with the teacher.
 
-    If the file names an environment, the students and their ensemble play episodes from varied initial states. With
+    If the file names an environment, the students and their ensemble play episodes, each with its own seed. With
     ``dataset`` (needed if there is no environment) they are also compared with the teacher on held-out states, by
     imitation error and Q-gap.
 
@@ -33,7 +33,7 @@ def evaluate(config: EvaluateConfig) -> Run:
         The run; ``run.result.student.mean`` is the students' mean score.
 
     Raises:
-        PotstillError: a file that is not a distillate, an unknown recipe, or nothing to evaluate against.
+        PotstillError: the file is not a distillate, the recipe is unknown, or there is neither environment nor dataset.
 
     Example:
         >>> import potstill
@@ -67,11 +67,12 @@ def evaluate(config: EvaluateConfig) -> Run:
 
 
 def load_comparison(config: EvaluateConfig, distillate: Distillate) -> tuple[Transitions, NetworkTeacher] | None:
-    """The dataset and the teacher to compare students with, if the config names a dataset."""
+    """Load the dataset and the teacher to compare students with, if the config names a dataset."""
     if config.dataset is None:
         return None
     data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
     teacher = find_teacher(config.teacher, config.dataset, data)
     if distillate.states.shape[1] != data.state_size:
-        raise PotstillError(f"{data.name} has {data.state_size} states, the pairs {distillate.states.shape[1]}")
+        size = distillate.states.shape[1]
+        raise PotstillError(f"{data.name} has {data.state_size} state components, the pairs have {size}")
     return data, teacher

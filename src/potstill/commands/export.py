@@ -1,4 +1,4 @@
-"""``potstill export``: write a distillate in a format of another library."""
+"""``potstill export``: write a distillate in the format of another library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def export(config: ExportConfig) -> Path:
         The file or folder.
 
     Raises:
-        PotstillError: there is no such distillate, or :func:`potstill.export` refuses it.
+        PotstillError: the distillate does not exist, or :func:`potstill.export` refuses it.
     """
     path = exports.export(config.distillate, config.path, config.format, force=config.force)
     print(path)

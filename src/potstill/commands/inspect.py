@@ -1,4 +1,4 @@
-"""``potstill inspect``: report what a file or a dataset holds."""
+"""``potstill inspect``: report the contents of a file or a dataset."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ ARTEFACTS = ("distillate.safetensors", "teacher.safetensors")  # in a run folder
 
 @takes_options(InspectConfig)
 def inspect(config: InspectConfig) -> Run:
-    """Report what a distillate, teacher, policy or dataset holds, with warnings about a dataset.
+    """Report the contents of a distillate, teacher, policy or dataset, with warnings about a dataset.
 
-    The report is printed, and saved as ``result.json`` and as a page, ``inspect.html``. If a dataset is refused by
-    its reader but some of its columns can be read, a page with all its faults is written before the error is raised.
+    The report is printed, and saved as ``result.json`` and as a page, ``inspect.html``. If the reader
+    refuses a dataset but some of its columns can be read, a page with all faults is written before the error is raised.
 
     Returns:
         The run.
@@ -80,7 +80,7 @@ def _artefact_in(path: Path) -> Path:
 
 def _describe_dataset(config: InspectConfig) -> tuple[DatasetStatistics, list[str]]:
     """The statistics of a dataset, and all warnings about it."""
-    with warnings.catch_warnings(record=True) as caught:  # the page holds them
+    with warnings.catch_warnings(record=True) as caught:  # they are shown on the page
         warnings.simplefilter("always", PotstillWarning)
         source = config.path if isinstance(config.path, str) else Path(config.path)
         data = load_dataset(source, download=config.download, action_scale=config.action_scale)

@@ -20,7 +20,7 @@ POLICIES = ("teacher", "random", "student", "ensemble", "bc")
 
 
 def report(*runs: StrPath | Iterable[StrPath] | ReportConfig, out: StrPath | None = None, force: bool = False) -> Run:
-    """Print the scores of finished runs, and draw their curves and a comparison. Nothing is computed again.
+    """Print the scores of finished runs, and draw their curves and a comparison. Nothing is recomputed.
 
     Args:
         runs: run folders of ``distill`` or ``evaluate``: paths, :class:`Run` objects, or sequences of them.

@@ -27,8 +27,8 @@ COMMANDS: dict[str, tuple[type[Any], Callable[..., Run]]] = {
 def reproduce(config: ReproduceConfig) -> Run:
     """Run a finished run again from its ``config.json`` and compare the SHA-256 of its artefact.
 
-    For collected data, it is the hash of their rows. The same command and seed give the same bytes on one machine with
-    the same library versions. The verdict is printed and kept as ``reproduced.json`` in the new run folder.
+    For collected data, the hash of their rows is compared. The same command and seed give the same bytes on one machine
+    with the same library versions. The verdict is printed and saved as ``reproduced.json`` in the new run folder.
 
     Returns:
         The new run.
@@ -44,14 +44,14 @@ def reproduce(config: ReproduceConfig) -> Run:
     saved = read_json(old / "config.json")
     command = saved.get("command")
     if command not in COMMANDS:
-        raise PotstillError(f"{old}: a run of '{command}', only {', '.join(COMMANDS)} can be run again")
+        raise PotstillError(f"{old}: a run of '{command}' cannot be repeated, only runs of {', '.join(COMMANDS)}")
     result = read_json(old / "result.json")
     expected, changes = result.get("sha256"), fixed_steps(old, saved, result)
     if config.out is not None and Path(config.out).resolve() == old.resolve():
-        raise PotstillError(f"--out {config.out}: that is the run to reproduce")
+        raise PotstillError(f"--out {config.out}: this is the run to reproduce")
     check_free(config.out, force=config.force)
     kind, function = COMMANDS[command]
-    resume = {"resume": False} if hasattr(kind, "resume") else {}  # in one go, even if the first run was not
+    resume = {"resume": False} if hasattr(kind, "resume") else {}  # without interruption, even if the first run had one
     new = function(read_settings(kind, saved, out=config.out, force=config.force, **resume, **changes))
     found = read_json(new / "result.json")["sha256"]
     verdict = {"run": str(old), "expected": expected, "found": found, "same": found == expected}
@@ -63,12 +63,10 @@ def reproduce(config: ReproduceConfig) -> Run:
 
 
 def fixed_steps(run: Path, saved: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
-    """Replace a budget of seconds, which gives another number of steps each time, by the number that it gave."""
+    """Replace a budget of seconds, whose number of steps varies, by the number of steps of the first run."""
     if saved.get("budget") is None:
         return {}
     schedule = result["pace"]
     if schedule["how"] == "most":
-        raise PotstillError(
-            f"{run}: its --budget {saved['budget']} cut the search for its steps short: not reproducible"
-        )
+        raise PotstillError(f"{run}: its --budget {saved['budget']} ended the run before convergence: not reproducible")
     return {"budget": None, "steps": schedule["steps"] if schedule["how"] == "budget" else None}

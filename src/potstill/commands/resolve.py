@@ -1,4 +1,4 @@
-"""From the settings of ``potstill distill`` to the objects that the core works with."""
+"""Conversion of the settings of ``potstill distill`` to objects of the core."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from potstill.teachers.base import NetworkTeacher
 
 @dataclass(frozen=True)
 class Problem:
-    """What to distil, in objects."""
+    """The objects of a distillation."""
 
     objective: ObjectiveFunction | None
-    """``None``: random pairs, which are not optimised."""
+    """``None``: random pairs that are not optimised."""
     solver: Solver
     choose_initial: InitialStates
     settings: OuterSettings
     weighting: str | None
-    """Names of weightings; ``None``: the default for the data."""
+    """Names of weightings. ``None``: the default for the data."""
     state_noise: float | None
     action_limit: float | None
     names: dict[str, str]
-    """What metadata call the objective, the solver and the recipe."""
+    """Names of the objective, the solver and the recipe in the metadata."""
 
     @property
     def needs_teacher(self) -> bool:
@@ -45,7 +45,7 @@ class Problem:
         return self.objective is not None and getattr(self.objective, "needs_teacher", True)
 
     def for_data(self, data: Transitions, teacher: NetworkTeacher | None) -> Problem:
-        """The problem with every default that depends on the data resolved."""
+        """Resolve the defaults that depend on the data."""
         recipe = self.solver.recipe
         weighting, noise = default_states(self.objective, data, teacher, recipe)
         noise = noise if self.state_noise is None else self.state_noise
@@ -55,7 +55,7 @@ class Problem:
 
 
 def resolve_problem(config: DistillConfig) -> Problem:
-    """Turn names into objects, before anything is read.
+    """Convert names to objects, before any data are read.
 
     Raises:
         PotstillError: an unknown name or field, or parts that do not go together.
@@ -66,11 +66,11 @@ def resolve_problem(config: DistillConfig) -> Problem:
     if config.initial not in INITIAL_STATES:
         raise unknown("choice of initial states", config.initial, INITIAL_STATES)
     if config.learn in ("step-size", "both") and solver.recipe.optimiser != "sgd":
-        raise PotstillError(f"--learn {config.learn}: Adam's steps do not depend on a factor on the loss: use SGD")
+        raise PotstillError(f"--learn {config.learn}: Adam is invariant to a factor on the loss: use students of SGD")
     if config.state_noise and not (objective is not None and getattr(objective, "needs_teacher", True)):
-        raise PotstillError(f"--state-noise {config.state_noise}: {config.objective} has no teacher to act there")
+        raise PotstillError(f"--state-noise {config.state_noise}: {config.objective} has no teacher for noisy states")
     if not solver.trains_networks and (config.starts > 1 or config.widths):
-        raise PotstillError("--starts and --widths apply to networks: use them with --solver unroll")
+        raise PotstillError("--starts and --widths need a solver that trains networks, such as --solver unroll")
     settings = OuterSettings(
         batch=config.batch,
         optimiser=config.optimiser,
@@ -92,7 +92,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
 
 
 def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Recipe:
-    """The recipe that a setting stands for; fields without a name change the recipe ``unnamed``."""
+    """Resolve the setting of a recipe. Fields without a name change the recipe ``unnamed``."""
     registry = {"": unnamed} if isinstance(recipe, Part) and not recipe.name else RECIPES
     found = resolve_part("recipe", recipe, registry)
     if not isinstance(found, Recipe):
@@ -101,11 +101,11 @@ def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Reci
 
 
 def resolve_solver(config: DistillConfig) -> Solver:
-    """The solver that a config stands for, for its recipe. A solver given as an object has its own recipe."""
+    """Resolve the solver of a config, with the config's recipe. A solver given as an object has its own recipe."""
     if isinstance(config.solver, Solver):
         recipe = resolve_recipe(config.recipe)
         if recipe not in (RECIPES["default"], config.solver.recipe):
-            raise PotstillError("a solver given as an object has a recipe of its own: leave recipe out")
+            raise PotstillError("a solver given as an object has its own recipe: omit recipe")
         return config.solver
     found = resolve_part("solver", config.solver, SOLVERS, recipe=resolve_recipe(config.recipe))
     if not isinstance(found, Solver):
@@ -116,7 +116,7 @@ def resolve_solver(config: DistillConfig) -> Solver:
 
 
 def resolve_objective(objective: object) -> ObjectiveFunction | None:
-    """The objective that a setting stands for; ``None`` for ``random``."""
+    """Resolve the setting of an objective. ``random`` gives ``None``."""
     if objective == "random":
         return None
     if isinstance(objective, str) and objective not in OBJECTIVES:
@@ -129,7 +129,7 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
 
 
 def part_name(kind: str, part: object, registry: Mapping[str, object]) -> str:
-    """What metadata call a part: its name, or that of the Python object."""
+    """The name of a part in the metadata: its registered name, or that of the Python object."""
     described = describe_part(kind, part, registry, recipe=None)
     if isinstance(described, dict):
         return str(described["python"])

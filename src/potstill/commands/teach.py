@@ -31,18 +31,18 @@ from potstill.teachers.rows import check_order
 from potstill.teachers.training import Learner
 
 CHECKPOINT = "checkpoint.safetensors"
-SCORED_ROWS = 300_000  # of a mapped dataset, in whole episodes: the rows that offline scores are computed on
+SCORED_ROWS = 300_000  # rows of a mapped dataset, in whole episodes, on which offline scores are computed
 
 
 @takes_options(TeachConfig)
 def teach(config: TeachConfig) -> Run:
-    """Train a policy and its critics on ``config.dataset``. The environment is used only for scores.
+    """Train a policy and its critics on ``config.dataset``. The environment is only used for scores.
 
     The run folder gets ``teacher.safetensors`` and ``checkpoint.safetensors``, both rewritten at every evaluation, and
-    a plot of the learning curve. ``resume=True`` continues an interrupted run, which then ends with the same bytes as
-    an uninterrupted one. ``algorithm="auto"`` trains IQL, and ReBRAC at three penalties, each in a folder inside the
-    run, and keeps the teacher that the data alone favour. An object such as ``Rebrac(actor_penalty=0.1)`` is an
-    algorithm with settings of your own.
+    a plot of the learning curve. ``resume=True`` continues an interrupted run, with the same final bytes as an
+    uninterrupted one. ``algorithm="auto"`` trains IQL, and ReBRAC at three penalties, each in a subfolder, and selects
+    the teacher with the best offline estimate. For other settings of an algorithm, pass an object such as
+    ``Rebrac(actor_penalty=0.1)``.
 
     Batches of a mapped dataset (:func:`~potstill.convert`) are read from disk. Its offline scores are computed on a
     fixed random sample of whole episodes, 300,000 rows.
@@ -65,7 +65,7 @@ def teach(config: TeachConfig) -> Run:
 
 
 def resolve_algorithm(given: object) -> Algorithm:
-    """The algorithm that a setting stands for: a name, a name with fields, or the object itself.
+    """Resolve the setting of an algorithm: a name, a name with fields, or an object.
 
     Raises:
         PotstillError: an unknown name or field, or an object that is not an algorithm.
@@ -83,7 +83,7 @@ def resolve_algorithm(given: object) -> Algorithm:
 
 
 def _teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | None = None) -> Run:
-    """Train by one algorithm, on ``data`` if they are loaded already."""
+    """Train with one algorithm, on ``data`` if they are already loaded."""
     config = dataclasses.replace(config, algorithm=algorithm)
     resumed = _check_out(config)
     data = load_rewarded(config) if data is None else data
@@ -110,7 +110,7 @@ def _teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | No
 
 
 def _teach_candidates(config: TeachConfig) -> Run:
-    """Train every candidate in a folder of its own inside the run, then keep the one that the data favour."""
+    """Train every candidate in a subfolder, then select one by its offline estimate."""
     resumed = _check_out(config)
     data = load_rewarded(config)
     check_order(data, "auto")
@@ -123,7 +123,7 @@ def _teach_candidates(config: TeachConfig) -> Run:
             _teach_one(dataclasses.replace(config, out=folder.path / name, resume=True), algorithm, data)
         except Diverged as error:
             failed[name] = str(error)
-            print(f"{name} is out: {error}")
+            print(f"{name} is no longer a candidate: {error}")
     runs = {name: folder.path / name for name in candidates() if name not in failed}
     if not runs:
         raise PotstillError(f"{data.name}: every candidate diverged; the first: {next(iter(failed.values()))}")
@@ -140,17 +140,17 @@ def _teach_candidates(config: TeachConfig) -> Run:
 
 
 def _check_out(config: TeachConfig) -> bool:
-    """Check that the run can go to ``--out``; return whether it continues a run there."""
+    """Check that ``--out`` can be used; return whether it contains a run to continue."""
     path = None if config.out is None else Path(config.out) / "config.json"
     if config.resume and path is not None and path.exists():
         saved = read_json(path)
-        if TeachConfig.from_record(saved) != saved:  # version 0.1 wrote it
+        if TeachConfig.from_record(saved) != saved:  # written by version 0.1
             write_json(path, {"command": "teach", **record_settings(read_settings(TeachConfig, saved))})
     return check_out(config.out, record_settings(config), force=config.force, resume=config.resume)
 
 
 def _load_progress(folder: RunFolder, learner: Learner, scores: OfflineScores | None) -> Progress:
-    """Continue from the checkpoint, if the run got so far, and drop the metrics of later updates."""
+    """Load the checkpoint, if there is one, and drop the metrics of later updates."""
     path = folder.path / CHECKPOINT
     progress = load_checkpoint(path, learner, scores) if path.exists() else Progress()
     folder.keep_metrics(lambda line: line["update"] <= learner.done)
@@ -162,16 +162,14 @@ def load_rewarded(config: TeachConfig) -> Transitions:
     data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
     low, high = extremes(data.rewards)
     if low == high:
-        raise PotstillError(
-            f"{data.name}: all rewards equal {data.rewards[0]:.4g}, there is nothing to learn from them"
-        )
+        raise PotstillError(f"{data.name}: all rewards equal {data.rewards[0]:.4g}, a teacher cannot learn from them")
     return data
 
 
 def _train(
     config: TeachConfig, learner: Learner, scores: OfflineScores | None, folder: RunFolder, progress: Progress
 ) -> None:
-    """The loop over compiled chunks, with an evaluation and a checkpoint at the end of each period."""
+    """Train chunk by chunk, with an evaluation and a checkpoint at the end of each period."""
     shown = _shown(progress.history[-1]) if progress.history else {}
     every = config.evaluate_every
     with Tracker(f"teach {learner.data.name}", config.updates, done=learner.done) as tracker:
@@ -190,7 +188,7 @@ def _train(
 def _evaluate(
     config: TeachConfig, learner: Learner, scores: OfflineScores | None, folder: RunFolder, progress: Progress
 ) -> Evaluation:
-    """Score the current teacher, and save it: always, or with ``patience`` only if it is the best so far."""
+    """Evaluate the current teacher and save it. With ``patience``, save it only if it is the best so far."""
     data, teacher = learner.data, learner.teacher()
     entry: Evaluation = {"update": learner.done}
     if scores:
@@ -224,7 +222,7 @@ def _show(path: Path, data: Transitions, result: JsonObject) -> None:
     last = next(entry for entry in result["history"] if entry["update"] == result["updates"])
     if "fitted_value" in last:
         print(
-            f"by the data alone: discounted return {last['fitted_value']:.4g} from the first states (the data's "
+            f"offline estimates: discounted return {last['fitted_value']:.4g} from the first states (the data's "
             f"policy: {last['data_value']:.4g}, the teacher's own critics: {last['claimed_value']:.4g}); "
             f"squared distance to the data's actions {last['action_distance']:.3g}"
         )

@@ -1,4 +1,4 @@
-"""Settings of the commands that read files of other commands: inspect, export, reproduce, report."""
+"""Settings of the commands that read the files of other commands: inspect, export, reproduce, report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class InspectConfig:
-    """Report what a distillate, teacher, policy or dataset holds."""
+    """Report the contents of a distillate, teacher, policy or dataset."""
 
     is_command: ClassVar[bool] = True
 
@@ -19,10 +19,10 @@ class InspectConfig:
     _: KW_ONLY
 
     download: bool = False
-    """Let Minari download a dataset minari:ID that is not on this machine."""
+    """Let Minari download a dataset minari:ID that is not on this machine yet."""
 
     action_scale: float = 1.0
-    """Multiply the actions of the dataset by this factor, if their unit is not that of the environment."""
+    """Multiply the dataset's actions by this factor, if their unit differs from the environment's."""
 
     out: Path | str | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
@@ -33,7 +33,7 @@ class InspectConfig:
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Write a distillate in a format of another library."""
+    """Write a distillate in the format of another library."""
 
     is_command: ClassVar[bool] = True
 
@@ -41,12 +41,12 @@ class ExportConfig:
     """A distillate file, a run folder of `potstill distill`, or a bundled name."""
 
     path: Path | str
-    """The file to make (.npz, .hdf5, .parquet); with --format, the file or folder."""
+    """The file to write (.npz, .hdf5, .parquet). With --format, a file or a folder."""
 
     _: KW_ONLY
 
     format: str | None = None
-    """npz, d4rl, parquet, minari, or a format of another package. Default: by the suffix of the path."""
+    """npz, d4rl, parquet, minari, or a format of another package. Default: determined by the suffix of the path."""
 
     force: bool = False
     """Replace an earlier export."""
@@ -72,7 +72,7 @@ class ReproduceConfig:
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Print the scores of finished runs and draw their plots, from their result files."""
+    """Print the scores of finished runs and plot them, from their result files."""
 
     is_command: ClassVar[bool] = True
 

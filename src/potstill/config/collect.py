@@ -22,50 +22,50 @@ class CollectConfig:
     _: KW_ONLY
 
     level: str | None = None
-    """Level of the dataset, as in D4RL: random, medium, medium-replay, medium-expert, expert, or replay (SAC's whole
-    training). Default: replay, or rollouts of --policy."""
+    """Level of the dataset, as in D4RL: random, medium, medium-replay, medium-expert, expert, or replay (all of SAC's
+    training). Default: replay, or rollouts of --policy if it is given."""
 
     steps: int = 200_000
-    """Transitions to record. With medium-replay, at most: recording ends when the medium goal is reached."""
+    """Transitions to record. With medium-replay this is a maximum: recording ends when the medium goal is reached."""
 
     policy: Path | str | None = None
     """Policy or teacher file to roll out. With --level expert or medium-expert it is the expert."""
 
     mean_action: bool = False
-    """Policies act with their mean action, instead of a sampled one."""
+    """Roll policies out with their mean action instead of a sampled one."""
 
     medium_score: float | None = None
-    """Goal of the medium policy as a normalised score. Default: 33.3, a third of the expert's."""
+    """Normalised score at which the medium policy is taken. Default: 33.3, a third of the expert's."""
 
     medium_return: float | None = None
-    """Goal of the medium policy as a raw return, for environments without reference scores."""
+    """The same goal as a raw return, for environments without reference returns."""
 
     expert_score: float | None = None
-    """Goal of the expert policy as a normalised score. Default: none, the policy at the end of training."""
+    """Normalised score at which the expert policy is taken. Default: the policy at the end of training."""
 
     expert_return: float | None = None
-    """Goal of the expert policy as a raw return."""
+    """The same goal as a raw return."""
 
     training_steps: int = 1_000_000
-    """Steps of SAC's training, at most, for the medium and the expert policy."""
+    """Maximum number of SAC's training steps for the medium and the expert policy."""
 
     evaluate_every: int = 5_000
     """Steps of SAC's training between two evaluations, of ten episodes each."""
 
     random_steps: int = 5_000
-    """Uniformly random actions before SAC's first update."""
+    """Number of uniformly random actions before SAC's first update."""
 
     environments: int = 1
-    """Environments side by side. Their number changes SAC's training, but not rollouts."""
+    """Number of parallel environments. It changes SAC's training, but not rollouts."""
 
     format: Literal["d4rl", "minari"] = "d4rl"
     """Format of the dataset: dataset.hdf5 in D4RL's layout, or the folder of a Minari dataset."""
 
     mantissa_bits: int = 23
-    """Bits kept of each number's mantissa. 14 bits (a relative error of 3e-5) make the file a third smaller."""
+    """Bits of each number's mantissa to keep. 14 bits (a relative error of 3e-5) make the file a third smaller."""
 
     threads: int = 1
-    """Processor threads for SAC's updates. One is the fastest for networks of this size."""
+    """CPU threads for SAC's updates. One is fastest for networks of this size."""
 
     seed: int = 0
     """Seed of the environments, the agent and the sampled actions."""

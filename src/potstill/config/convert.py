@@ -12,12 +12,12 @@ from potstill.runtime.validation import check_ranges
 
 @dataclass(frozen=True)
 class ConvertConfig:
-    """Write one or several datasets, or a selection of their rows, as a folder that is read from disk, not memory."""
+    """Write datasets, or a selection of their rows, to a folder that is memory-mapped instead of loaded into memory."""
 
     is_command: ClassVar[bool] = True
 
     datasets: tuple[Path | str, ...] | Path | str
-    """Datasets to merge, in this order; `potstill teach` lists what a dataset can be. Sizes, action bounds and
+    """Datasets to merge, in this order; `potstill teach` lists the possible sources. Sizes, action bounds and
     environment must agree."""
 
     _: KW_ONLY
@@ -29,19 +29,19 @@ class ConvertConfig:
     """Keep only episodes with at most this return."""
 
     best_episodes: float = 1.0
-    """Then keep this share of the episodes, those with the highest returns."""
+    """Of these, keep this fraction of episodes with the highest returns."""
 
     episodes: int | None = None
-    """Then keep this many episodes, drawn at random."""
+    """Of these, keep this many random episodes."""
 
     rows: int | None = None
-    """Then keep this many rows, drawn at random. An episode is truncated where its next row is not kept."""
+    """Of these, keep this many random rows. An episode is truncated where its next row is not kept."""
 
     seed: int = 0
     """Seed of the random draws."""
 
     out: Path | str | None = None
-    """Folder to make; it is a dataset and a run folder. Default: runs/convert-TIME."""
+    """Folder to make, which is a dataset and a run folder. Default: runs/convert-TIME."""
 
     force: bool = False
     """Replace the folder if it exists."""
@@ -55,5 +55,5 @@ class ConvertConfig:
 
     @property
     def sources(self) -> tuple[Path | str, ...]:
-        """The datasets as a tuple, if only one is given too."""
+        """The datasets as a tuple, also if only one is given."""
         return self.datasets if isinstance(self.datasets, tuple) else (self.datasets,)

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     ObjectiveOption: TypeAlias = str | Part | ObjectiveFunction
     SolverOption: TypeAlias = str | Part | Solver
     RecipeOption: TypeAlias = str | Part | Recipe
-else:  # what the command line takes; in Python each may be the object itself
+else:  # types on the command line; in Python each may be the object itself
     Dataset = TeacherSource = Path | str
     ObjectiveOption = SolverOption = RecipeOption = str
 
 USUAL_STEPS = 150  # roughly what the default needs to converge
 BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
 
-# Solvers' fields as config.json and distillates have held them since 0.1: a section for each solver.
+# Fields of the solvers in config.json and distillates since version 0.1, in a section for each solver.
 SECTIONS: dict[str, JsonObject] = {
     "kernel": {"start": "zero"},
     "empirical": {"networks": 1},
@@ -46,7 +46,7 @@ STORED_FIELDS = {"initialisation": "start"}
 
 @dataclass(frozen=True)
 class DistillConfig:
-    """Distil a dataset and its teacher into a few hundred pairs, and show what students earn."""
+    """Distil a dataset and its teacher into a few hundred pairs, and evaluate students."""
 
     is_command: ClassVar[bool] = True
 
@@ -59,28 +59,28 @@ class DistillConfig:
     """A file of `potstill teach`, CORL (.pt), stable-baselines3 (.zip) or d3rlpy (.d3). Default: the bundled one."""
 
     download: bool = False
-    """Let Minari's own client download a minari:ID that is not in Minari's root."""
+    """Let Minari download a dataset minari:ID that is not on this machine yet."""
 
     action_scale: float = 1.0
-    """Factor on the dataset's actions, if their unit is not that of the environment."""
+    """Multiply the dataset's actions by this factor, if their unit differs from the environment's."""
 
     size: int = 256
     """N, the number of pairs."""
 
     objective: ObjectiveOption = "q-gap"
-    """random, dbc, pbc, av-pbc, or q-gap by the least of the critics (q-gap-mean: their mean, q-gap-each: each). In
+    """random, dbc, pbc, av-pbc, or q-gap by the minimum of the critics (q-gap-mean: their mean, q-gap-each: each). In
     Python also a function. Fields: --objective.weight of q-gap."""
 
     weighting: str | None = None
-    """Weights of states, one or several separated by commas: ranged, clipped, shifted, softplus, reference (by value),
-    density, sdw, discounted, early, opening (by time), occupancy (by the teacher's visits), uniform. Default: ranged
+    """Weightings of states, separated by commas: ranged, clipped, shifted, softplus, reference (by value), density,
+    sdw, discounted, early, opening (by time), occupancy (by the teacher's visits), uniform. Default: ranged
     for av-pbc; for q-gap opening if episodes of the data terminate (uniform for students of SGD without momentum) and
     occupancy if none does; uniform for all others."""
 
     state_noise: float | None = None
-    """Noise on half of the states that students are judged in, in standard deviations; the teacher acts there too.
-    Default: for q-gap 0.2 if episodes of the data terminate and 0.1 if none does, twice as much for students of SGD
-    without momentum; 0 for all others."""
+    """Noise on half of the states of each outer batch, in standard deviations of the dataset. The teacher acts in the
+    noisy states. Default: for q-gap 0.2 if episodes of the data terminate and 0.1 if none does, twice as much
+    for students of SGD without momentum; 0 for all others."""
 
     solver: SolverOption = "kernel"
     """kernel (kernel descent), empirical, ridge, features, unroll (back-propagation through a student's training) or
@@ -93,25 +93,25 @@ class DistillConfig:
     .initialisation, .output-gain, .sampled."""
 
     starts: int = 1
-    """Students, each initialised anew, that an outer step averages over."""
+    """Number of students, each with its own initialisation, that an outer step averages over."""
 
     widths: tuple[int, ...] = ()
-    """Hidden widths of the students to begin with, such as 64 128. All widths get an equal number of steps."""
+    """Hidden widths of students for the first outer steps, such as 64 128. All widths get an equal number of steps."""
 
     devices: int | None = None
     """Number of devices to use; on a CPU, each is one core. Default: all that JAX finds."""
 
     steps: int | None = None
-    """Outer steps. Default: until the held-out loss stops falling; 150 with --widths, --average or --choose."""
+    """Number of outer steps. Default: until the pairs converge; 150 with --widths, --average or --choose."""
 
     budget: str | None = None
-    """Time for the distillation, such as 60s or 2m; it limits the number of steps."""
+    """Time for the distillation, such as 60s or 2m. It limits the number of outer steps."""
 
     polish: int = 0
-    """Steps of the exact unroll after the others, at a tenth of the learning rate."""
+    """Additional steps of the exact unroll, at a tenth of the learning rate."""
 
     batch: int = 1024
-    """B, states of the dataset in an outer step."""
+    """B, the number of states in an outer step."""
 
     optimiser: Literal["adam", "sgd"] = "adam"
     """Outer optimiser: adam with a decaying rate, or sgd with momentum 0.9 and a constant rate as in the paper."""
@@ -120,36 +120,37 @@ class DistillConfig:
     """Outer learning rate."""
 
     clip: float = 2.0
-    """Largest norm of the outer gradient."""
+    """Norm to which the outer gradient is clipped."""
 
     initial: str = "k-means"
-    """Initial states: random, k-means (one per cluster) or diverse (far apart, of high value)."""
+    """Initial states: random, k-means (one per cluster) or diverse (of high value and far apart)."""
 
     initial_actions: Literal["teacher", "data"] = "teacher"
-    """Actions of the initial pairs; data is the paper's choice."""
+    """Actions of the initial pairs. The paper uses data."""
 
     action_limit: float | None = None
-    """Largest action of a pair, where the bounds are ±1. Values above 1 are unreachable targets that bring
-    under-trained students closer to the bounds. Default: 2 for students of SGD without momentum, 1 for all others."""
+    """Largest magnitude of a pair's action, in units in which the bounds are ±1. Values above 1 are unreachable targets
+    that bring under-trained students closer to the bounds. Default: 2 for students of SGD without momentum,
+    1 for all others."""
 
     learn: Literal["none", "weights", "step-size", "both"] = "none"
-    """What is learned with the pairs: a weight for each, the students' step size, or both."""
+    """What is learned besides the pairs: a weight for each, the students' step size, or both."""
 
     average: float = 0.0
-    """Fraction of the outer steps, the last ones, whose pairs are averaged; 0 keeps the last pairs."""
+    """Average the pairs over this last fraction of the outer steps. 0: keep the last pairs."""
 
     choose: Literal["last", "held-out", "students"] = "last"
-    """The outer step whose pairs are kept: the last one, or the one of seven with the least loss on held-out states,
-    measured by the solver or by trained students. Never chosen by return."""
+    """Selection of the outer step whose pairs are kept: the last one, or of seven steps the one with the lowest loss on
+    held-out states, computed by the solver (held-out) or with trained students (students). Returns are never used."""
 
     students: int = 10
-    """Students in the final evaluation, and in the ensemble."""
+    """Number of students in the final evaluation and in the ensemble."""
 
     episodes: int = 10
-    """Episodes of each student in its evaluation. 0: no evaluation."""
+    """Episodes of each student in the final evaluation. 0: no evaluation."""
 
     curve_points: int = 5
-    """Points of the curve of return over outer steps; the pairs are saved at each."""
+    """Number of points of the curve of return over outer steps. The pairs are saved at each point."""
 
     seed: int = 0
     """Seeds the initial pairs, the batches and the students' initialisations."""
@@ -162,7 +163,7 @@ class DistillConfig:
 
     @property
     def given_steps(self) -> int | None:
-        """The number of outer steps, or ``None`` if the schedule finds it."""
+        """The number of outer steps, or ``None`` to run until convergence."""
         planned = self.widths or self.average or self.choose != "last"
         return USUAL_STEPS if self.steps is None and planned else self.steps
 
@@ -172,7 +173,7 @@ class DistillConfig:
         return None if self.budget is None else parse_seconds("--budget", self.budget)
 
     def to_record(self, recorded: JsonObject) -> JsonObject:
-        """Settings as ``config.json`` holds them, from those that :func:`record_settings` has collected."""
+        """Convert the settings that :func:`record_settings` collects to the layout of ``config.json``."""
         solver = recorded["solver"]
         sections = {name: dict(section) for name, section in SECTIONS.items()}
         if isinstance(solver, dict) and solver.get("name") in SECTION_OF:
@@ -183,7 +184,7 @@ class DistillConfig:
 
     @staticmethod
     def from_record(saved: JsonObject) -> JsonObject:
-        """Settings of today from those that ``config.json`` holds."""
+        """Convert the settings in ``config.json`` to the current fields."""
         name = saved.get("solver")
         if isinstance(name, str) and name in SECTION_OF:
             section, own_names = saved.get(SECTION_OF[name], {}), {v: k for k, v in STORED_FIELDS.items()}
@@ -210,39 +211,39 @@ class DistillConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Train students on a distillate and measure them, in the environment or against the teacher."""
+    """Train students on a distillate and evaluate them, in the environment or against the teacher."""
 
     is_command: ClassVar[bool] = True
 
     distillate: Path | str
-    """A distillate file, or a run folder of `potstill distill`."""
+    """A distillate file, a run folder of `potstill distill`, or a bundled name."""
 
     _: KW_ONLY
 
     students: int = 10
-    """Students to train, each initialised anew; also the ensemble's size."""
+    """Number of students to train, each with its own initialisation; also the size of the ensemble."""
 
     episodes: int = 10
     """Episodes of each student."""
 
     recipe: RecipeOption | None = None
-    """Another recipe than the distillate's own: default, towers, plain, wide, paper, reference or adam. Fields, such as
-    --recipe.layers 5 --recipe.optimiser adamw, change the named recipe or, without a name, the distillate's own."""
+    """A recipe to use instead of the distillate's: default, towers, plain, wide, paper, reference or adam. Fields such
+    as --recipe.layers 5 --recipe.optimiser adamw change the named recipe or, without a name, that of the distillate."""
 
     devices: int | None = None
     """Number of devices to use; on a CPU, each is one core. Default: all that JAX finds."""
 
     dataset: Dataset | None = None
-    """The dataset on whose held-out states to compare; needed if there is no environment."""
+    """Compare students with the teacher on the held-out states of this dataset. Needed if there is no environment."""
 
     teacher: TeacherSource | None = None
     """The teacher to compare with. Default: the bundled one."""
 
     download: bool = False
-    """Let Minari's own client download a minari:ID that is not in Minari's root."""
+    """Let Minari download a dataset minari:ID that is not on this machine yet."""
 
     action_scale: float = 1.0
-    """Factor on the dataset's actions, if their unit is not that of the environment."""
+    """Multiply the dataset's actions by this factor, if their unit differs from the environment's."""
 
     seed: int = 0
     """Seeds the students' initialisations and the episodes."""
@@ -256,7 +257,7 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         check_types(self, skip=(*BY_VALUE, "distillate"))
         check_ranges(self, students=1, episodes=1, seed=0, devices=1)
-        of_data = {"teacher": self.teacher, "download": self.download, "action-scale": self.action_scale != 1.0}
-        lost = [name for name, given in of_data.items() if given]
-        if self.dataset is None and lost:
-            raise PotstillError(f"--{lost[0]} goes with a dataset to compare on: give --dataset as well")
+        needs_data = {"teacher": self.teacher, "download": self.download, "action-scale": self.action_scale != 1.0}
+        unused = [name for name, given in needs_data.items() if given]
+        if self.dataset is None and unused:
+            raise PotstillError(f"--{unused[0]} has no effect without a dataset: give --dataset as well")

@@ -1,7 +1,7 @@
 """Parts named on the command line: a name and fields, such as ``--solver unroll --solver.window 20``.
 
 A command's setting for a part holds a name, a :class:`Part` (a name with fields), or the object itself. Nothing here
-imports JAX; :func:`resolve_part` imports the part's own module when it makes the object.
+imports JAX; :func:`resolve_part` imports the module of a part when it makes the object.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FieldValue: TypeAlias = "str | int | float | bool | list[FieldValue] | tuple[Fie
 
 @dataclass(frozen=True)
 class Part:
-    """A part by its name, with the fields that differ from its defaults.
+    """The name of a part, with the fields that differ from its defaults.
 
     >>> Part("unroll", {"window": 20}).words("solver")
     ['--solver unroll', '--solver.window 20']
@@ -27,30 +27,30 @@ class Part:
 
     name: str
     fields: Mapping[str, FieldValue] = dataclasses.field(default_factory=dict)
-    """Values as text, from the command line, or as they are."""
+    """Values: text from the command line, or Python values."""
 
     def __hash__(self) -> int:
         return hash((self.name, *sorted((name, str(value)) for name, value in self.fields.items())))
 
     def words(self, option: str) -> list[str]:
-        """The options of the command line that stand for this part."""
+        """The command-line options for this part."""
         chosen = [f"--{option} {self.name}"] if self.name else []
         return chosen + [f"--{option}.{name.replace('_', '-')} {spell(value)}" for name, value in self.fields.items()]
 
     def to_json(self) -> dict[str, FieldValue]:
-        """The part as ``config.json`` holds it."""
+        """The part in the layout of ``config.json``."""
         return {"name": self.name, **self.fields}
 
 
 def spell(value: FieldValue) -> str:
-    """A field's value as the command line takes it."""
+    """A field's value in the syntax of the command line."""
     if isinstance(value, list | tuple):
         return " ".join(map(spell, value))
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 
 def part_from_json(stored: object) -> object:
-    """The name or the :class:`Part` that ``config.json`` holds.
+    """Read a name or a :class:`Part` from ``config.json``.
 
     Raises:
         PotstillError: the part was given as a Python object that has no name.
@@ -63,9 +63,9 @@ def part_from_json(stored: object) -> object:
 
 
 def split_part_options(arguments: Iterable[str], options: Iterable[str]) -> tuple[list[str], dict[str, dict[str, str]]]:
-    """Take ``--OPTION.FIELD VALUE`` words out of a command line.
+    """Separate ``--OPTION.FIELD VALUE`` words from the other words of a command line.
 
-    A field without a value, as a flag, is ``true``. Several numbers are joined by spaces.
+    A field without a value is a flag and becomes ``true``. Several numbers are joined by spaces.
 
     >>> split_part_options(["x", "--recipe.layers", "5", "--size=9", "--solver.random-window"], ["recipe", "solver"])
     (['x', '--size=9'], {'recipe': {'layers': '5'}, 'solver': {'random_window': 'true'}})
@@ -98,7 +98,7 @@ def _is_number(text: str) -> bool:
 
 
 def resolve_part(kind: str, part: object, registry: Mapping[str, object], **given: object) -> object:
-    """The object that a setting stands for.
+    """Make the object that a setting describes.
 
     Args:
         kind: the option's name, for error messages.
@@ -108,7 +108,7 @@ def resolve_part(kind: str, part: object, registry: Mapping[str, object], **give
         given: arguments that every class of the registry takes.
 
     Raises:
-        PotstillError: an unknown name or field, a value that cannot be read, or whatever the class refuses.
+        PotstillError: an unknown name or field, a value that cannot be read, or values that the class rejects.
     """
     if isinstance(part, str):
         part = Part(part)
@@ -124,7 +124,7 @@ def resolve_part(kind: str, part: object, registry: Mapping[str, object], **give
 
 
 def parse_fields(kind: str, part: Part, found: object, given: Collection[str] = ()) -> dict[str, FieldValue]:
-    """The fields of a part, converted from text by the types of ``found``, the class or object of its name."""
+    """Convert the fields of a part from text, by the type hints of its class or object ``found``."""
     cls = found if isinstance(found, type) else type(found)
     if part.fields and not dataclasses.is_dataclass(cls):
         raise PotstillError(f"--{kind}.{next(iter(part.fields))}: {kind} '{part.name}' has no fields")
@@ -134,7 +134,7 @@ def parse_fields(kind: str, part: Part, found: object, given: Collection[str] = 
 def parse_field(
     kind: str, part: str, cls: type, name: str, value: FieldValue, given: Collection[str] = ()
 ) -> FieldValue:
-    """Convert the value of one field of a part from text by the field's type. Fields that are ``given`` are unknown."""
+    """Convert one field of a part from text by its type hint. Names in ``given`` are not accepted as fields."""
     hints = get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls) if field.name not in given]
     if name not in known:
@@ -157,7 +157,7 @@ def parse_text(text: str, hint: object) -> FieldValue:
     (20, None, (64, 128))
 
     Raises:
-        ValueError: the text is no such value.
+        ValueError: the text is not a value of this type.
     """
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
@@ -184,7 +184,7 @@ def _spelled(hint: object) -> str:
 
 
 def describe_part(kind: str, part: object, registry: Mapping[str, object], **hidden: object) -> object:
-    """The name, the :class:`Part`, or ``{"python": ...}`` that stands for a part in a record of the settings.
+    """Describe a part for a record of the settings: a name, a :class:`Part`, or ``{"python": ...}``.
 
     Args:
         kind: the option's name, for error messages.
@@ -192,7 +192,7 @@ def describe_part(kind: str, part: object, registry: Mapping[str, object], **hid
         registry: classes, functions or objects by name, among which the part or its class may be.
         hidden: fields that are recorded elsewhere, such as a solver's recipe.
     """
-    if isinstance(part, Part) and (part.name in registry or not part.name):  # text becomes values
+    if isinstance(part, Part) and (part.name in registry or not part.name):  # converts text to values
         default = registry[part.name or next(iter(registry))]
         fields = parse_fields(kind, part, default)
         if part.name:

@@ -1,4 +1,4 @@
-"""What all command configs share: calling a command with options, writing it as a command line, reading it back."""
+"""Functions for all command configs: call a command with options, write it as a command line, read it back."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ PART_REGISTRIES: dict[str, Mapping[str, object]] = {
     "recipe": RECIPES,
     "algorithm": ALGORITHMS,
 }
-"""Options that name a part, and where the names come from."""
+"""Options that name a part, with the registries of names."""
 
 UNRECORDED = ("out", "force", "resume")
 
 
 def takes_options(config: Callable[P, Config]) -> Callable[[Callable[[Config], Result]], Callable[P, Result]]:
-    """Let a function of one config be called with the config's own arguments.
+    """Decorate a function of one config so that it takes the config's fields as arguments.
 
     ``distill("hopper-medium-replay", size=64)`` calls ``distill`` with
-    ``DistillConfig("hopper-medium-replay", size=64)``; a ready config is passed on. The function gets the config's
-    signature, and its docstring the meaning of each option.
+    ``DistillConfig("hopper-medium-replay", size=64)``; a config object is passed on. The decorated function has the
+    config's signature, and its docstring describes each option.
     """
 
     def decorate(function: Callable[[Config], Result]) -> Callable[P, Result]:
@@ -65,7 +65,7 @@ def make_config(config: type[Config], name: str, args: tuple[object, ...], optio
     """Build a config from the arguments of a call.
 
     Raises:
-        PotstillError: an argument that is missing, too many, or unknown, with the nearest known one.
+        PotstillError: an argument is missing, superfluous or unknown. The message names the nearest known one.
     """
     known = list(inspect.signature(config).parameters)
     for option in options:
@@ -97,7 +97,7 @@ def option_docs(config: type[object]) -> dict[str, str]:
 
 
 def add_options(docstring: str, config: type[object]) -> str:
-    """A command's docstring with the meaning of each option, before its other sections."""
+    """Add a description of each option to a command's docstring, before its other sections."""
     entries = [
         textwrap.fill(f"{name}: {text}", 110, initial_indent=" " * 8, subsequent_indent=" " * 12)
         for name, text in option_docs(config).items()
@@ -108,7 +108,7 @@ def add_options(docstring: str, config: type[object]) -> str:
 
 
 def parse_seconds(option: str, text: str) -> float:
-    """Seconds that the value of an option stands for; a number without a unit counts seconds.
+    """Parse a duration. A number without a unit is in seconds.
 
     >>> [parse_seconds("--budget", text) for text in ("60s", "90", "2m", "1.5h")]
     [60.0, 90.0, 120.0, 5400.0]
@@ -121,7 +121,7 @@ def parse_seconds(option: str, text: str) -> float:
 
 
 def name_parts(config: Config) -> Config:
-    """The config with each part that is an object replaced by its name and fields, as far as it has a name."""
+    """Replace each part that is an object by its name and fields, if it has a name."""
     parts = {name: getattr(config, name, None) for name in PART_REGISTRIES}
     parts["recipe"] = getattr(parts["solver"], "recipe", parts["recipe"])  # a solver given as an object has its own
     named = {
@@ -133,7 +133,7 @@ def name_parts(config: Config) -> Config:
 
 
 def record_settings(config: Dataclass) -> JsonObject:
-    """The settings of a command as ``config.json`` holds them."""
+    """The settings of a command in the layout of ``config.json``."""
     named = name_parts(config)
     recorded = {field.name: _record_value(getattr(named, field.name)) for field in fields(named)}
     finish: Callable[[JsonObject], JsonObject] | None = getattr(config, "to_record", None)
@@ -149,9 +149,9 @@ def _record_value(value: object) -> object:
 
 
 def command_line(name: str, config: Dataclass) -> str:
-    """The command that a config stands for: positional arguments, then all options that are not default.
+    """The command line of a config: positional arguments, then all options that differ from their defaults.
 
-    Words are quoted as a shell needs it.
+    Words are quoted for a shell.
 
     >>> from potstill.config import DistillConfig
     >>> command_line("distill", DistillConfig("hopper-medium-replay", size=64, out="runs/a"))
@@ -178,16 +178,16 @@ def _words(config: Dataclass, field: Field[object]) -> list[str]:
 
 
 def _python_object(value: object) -> str:
-    """What a command line shows of a value that only Python can give; empty for all others."""
+    """A description of a value that only Python can give; empty for all other values."""
     if isinstance(value, dict):
         return str(value.get("python", "arrays"))
     return f"{type(value).__name__} {value.content_hash[:12]}" if hasattr(value, "content_hash") else ""
 
 
 def read_settings(config: type[Config], saved: JsonObject, **changes: object) -> Config:
-    """Rebuild a config from what ``config.json`` holds, with some settings changed.
+    """Rebuild a config from ``config.json``, with some settings changed.
 
-    Files of older versions are brought to today's settings by the config's own ``from_record``.
+    The config's ``from_record`` converts files of older versions to the current fields.
     """
     upgrade = getattr(config, "from_record", None)
     saved = upgrade(dict(saved)) if upgrade else saved
@@ -200,6 +200,6 @@ def read_settings(config: type[Config], saved: JsonObject, **changes: object) ->
                     f"{field.name} was given in Python as {value.get('python', 'an object')}: not rerun"
                 )
             if isinstance(field.default, tuple) or (field.default is MISSING and isinstance(value, list)):
-                value = tuple(value)  # JSON has lists
+                value = tuple(value)  # JSON has no tuples
             settings[field.name] = part_from_json(value) if field.name in PART_REGISTRIES else value
     return config(**{**settings, **changes})

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     Dataset: TypeAlias = Path | str | Mapping[str, object] | Transitions
     AlgorithmOption: TypeAlias = str | Part | Algorithm
-else:  # what the command line takes; in Python each may be the object itself
+else:  # types on the command line; in Python each may be the object itself
     Dataset = Path | str
     AlgorithmOption = str
 
-OLD_SETTINGS = ("bc", "rebrac", "iql", "cal_ql", "edac")  # fields of version 0.1, one for each algorithm's settings
+OLD_SETTINGS = ("bc", "rebrac", "iql", "cal_ql", "edac")  # fields of version 0.1: the settings of each algorithm
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class TeachConfig:
     _: KW_ONLY
 
     download: bool = False
-    """Let Minari's client download a minari:ID that is not on this machine."""
+    """Let Minari download a dataset minari:ID that is not on this machine yet."""
 
     action_scale: float = 1.0
-    """Factor on the dataset's actions, if their unit differs from the environment's."""
+    """Multiply the dataset's actions by this factor, if their unit differs from the environment's."""
 
     algorithm: AlgorithmOption = "rebrac"
-    """bc, rebrac, iql, cal-ql or edac; or auto: train the cheap ones and keep the best by the data alone. Fields as
-    --algorithm.actor-penalty 0.1 (docs: teachers)."""
+    """bc, rebrac, iql, cal-ql or edac; or auto: train IQL, and ReBRAC at three penalties, and select the best offline.
+    Fields are options such as --algorithm.actor-penalty 0.1 (docs: teachers)."""
 
     updates: int = Training.updates
     """Gradient updates of the critics."""
@@ -60,13 +60,13 @@ class TeachConfig:
     """τ of the target networks' soft update. Default: 0.05 for rebrac, 0.02 for iql, 0.005 for the others."""
 
     evaluate_every: int = Training.evaluate_every
-    """Updates between two evaluations; each also writes the current teacher."""
+    """Updates between two evaluations. Each evaluation also saves the teacher."""
 
     episodes: int = 10
-    """Episodes in an evaluation, if the dataset names an environment. 0: never play in it."""
+    """Episodes per evaluation, if the dataset names an environment. 0: never use the environment."""
 
     fitted_updates: int = 2_000
-    """Updates of fitted Q-evaluation for each evaluation's offline scores. 0: no offline scores."""
+    """Updates of fitted Q-evaluation per evaluation, for the offline scores. 0: no offline scores."""
 
     patience: int | None = None
     """Stop after this many evaluations in a row without a higher pessimistic value estimate (worth), and keep the best
@@ -89,21 +89,21 @@ class TeachConfig:
         check_training(self)
         check_ranges(self, episodes=0, fitted_updates=0, patience=1)
         if self.patience is not None and not self.fitted_updates:
-            raise PotstillError("--patience needs --fitted-updates: it watches their pessimistic value estimate")
+            raise PotstillError("--patience needs --fitted-updates: it uses their pessimistic value estimate")
         if self.resume and self.out is None:
             raise PotstillError("--resume needs --out, the run folder to continue")
 
     @property
     def training(self) -> Training:
-        """The settings that the core takes."""
+        """The settings of training, as an object of the core."""
         return Training(**{item.name: getattr(self, item.name) for item in fields(Training)})
 
     @staticmethod
     def from_record(saved: JsonObject) -> JsonObject:
-        """The settings of a ``config.json`` in today's form, also if version 0.1 wrote it.
+        """Convert the settings in ``config.json`` to the current fields.
 
-        Version 0.1 had a section for the settings of each algorithm. Those of the run's own algorithm are kept;
-        ``auto`` has none.
+        Version 0.1 had a section for the settings of each algorithm. Only the section of the run's own algorithm is
+        kept; ``auto`` has none.
 
         >>> saved = {"algorithm": "iql", "iql": {"expectile": 0.9}, "bc": {"best_episodes": 1.0}, "batch": 64}
         >>> TeachConfig.from_record(saved)

@@ -15,19 +15,23 @@ STATE_NOISE = 0.2  # in standard deviations of the dataset's states
 def default_states(
     objective: ObjectiveFunction | None, data: Transitions, teacher: Teacher | None, recipe: Recipe
 ) -> tuple[str, float]:
-    """The weighting of states and the state noise that apply unless others are chosen.
+    """The default weighting of states and the default state noise.
 
-    Only objectives that judge values (the Q-gap) get other states than the data's; all others follow their papers.
-    Where the environment ends episodes, a student's first task is not to fall. Its errors lead it to states beside
-    the data's, and it falls if it has learned nothing there. Noise of 0.2 standard deviations covers some of them, and
-    the weighting ``opening`` covers the first steps. Where the environment never ends an episode, precision along the
-    teacher's path matters: the weighting ``occupancy``, and half of the noise. On the benchmark each choice helps
-    where it is used and costs where the other one is (docs: weights). Students that undershoot err more: they get
-    twice the noise and no ``opening``, which they do not learn. Rows in another order than that of their episodes do
-    not show which state led to which; they get noise where episodes end, and nothing else.
+    Objectives that do not evaluate the critics at the student's actions have no noise by default, as in their papers.
+    For the Q-gap the defaults depend on the data:
+
+    - If episodes terminate, a student must first learn not to fall. Its errors lead to states that the data do not
+      contain, and it falls if it has learned nothing about them. Noise of 0.2 standard deviations covers some of these
+      states; the weighting ``opening`` emphasises the first steps of an episode.
+    - If no episode terminates, precision along the teacher's trajectories matters more: the weighting is
+      ``occupancy``, with half of the noise.
+    - Students that undershoot make larger errors. They get twice the noise, and no ``opening``, which does not help
+      them.
+    - If rows are not in the order of their episodes, no weighting by time or occupancy can be computed. Noise is then
+      used only if episodes terminate.
 
     Returns:
-        Names of weightings, separated by commas, and the standard deviation of the noise.
+        The names of weightings, separated by commas, and the standard deviation of the noise.
     """
     own = getattr(objective, "default_weighting", "uniform")
     if not getattr(objective, "judges_values", False) or teacher is None:
@@ -41,9 +45,9 @@ def default_states(
 
 
 def default_action_limit(recipe: Recipe) -> float:
-    """The largest action that a pair may ask for unless another limit is chosen, where the bounds are ±1.
+    """The default limit on the actions of pairs, in units in which the action bounds are ±1.
 
     Under-trained students undershoot their targets, most where tanh saturates (:attr:`Recipe.undershoots`). For them
-    the limit is 2: no student reaches such a target, but it brings them closer to the bounds.
+    the limit is 2: targets above 1 are unreachable, but bring these students closer to the bounds.
     """
     return 2.0 if recipe.undershoots else 1.0

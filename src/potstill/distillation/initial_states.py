@@ -1,13 +1,13 @@
-"""Initial pairs: N real states, and the actions assigned to them.
+"""Initial pairs: N states of the dataset, with the teacher's or the data's actions.
 
 - ``random``: any N states.
-- ``k-means``: one state per cluster, for N clusters: the real state nearest to the centre.
-- ``diverse``: states of high value, far from one another: drawn one by one, each with a probability proportional to
-  w(s) d(s)², where d is the distance to the nearest state drawn so far and w the ``ranged`` weight of its value.
-  (With w = 1 this is the seeding of k-means++, Arthur and Vassilvitskii 2007. Taking the farthest state instead of
-  drawing one collects outliers.)
+- ``k-means``: for each of N clusters, the state nearest to the centre.
+- ``diverse``: states of high value that are far apart. They are drawn one by one, with probability proportional to
+  w(s) d(s)², where d is the distance to the nearest state drawn so far and w the ``ranged`` weight of the value.
+  (With w = 1 this is the initialisation of k-means++, Arthur and Vassilvitskii 2007. Choosing the farthest state
+  instead of drawing one would collect outliers.)
 
-The last two use a random sample of at most 32,768 states, and take a few seconds for 256 pairs of any dataset.
+The last two consider a random sample of at most 32,768 states, and take a few seconds for 256 pairs.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from potstill.distillation.objectives.weights import normalise_mean, ranged
 from potstill.errors import PotstillError
 from potstill.students.training import Pairs
 
-SAMPLE = 32_768  # states that k-means and diverse use
-ROUNDS = 20  # of k-means
+SAMPLE = 32_768  # states that k-means and diverse consider
+ROUNDS = 20  # iterations of k-means
 
 Index = Int[np.ndarray, " N"]
 
@@ -36,11 +36,11 @@ Index = Int[np.ndarray, " N"]
 def draw_apart(
     states: Float[np.ndarray, "M S"], weights: Float[np.ndarray, " M"], size: int, rng: np.random.Generator
 ) -> Index:
-    """``size`` rows, each drawn with probability ∝ w d², d the distance to the nearest row drawn so far."""
+    """Draw ``size`` rows, each with probability ∝ w d², where d is the distance to the nearest row drawn so far."""
     squares, found = np.full(len(states), np.inf), np.zeros(size, np.int64)
     chances = weights.astype(np.float64)
     for i in range(size):
-        if not chances.sum() > 0:  # fewer distinct states of positive weight than pairs: take any others
+        if not chances.sum() > 0:  # fewer distinct states of positive weight than pairs: draw among all others
             chances = np.ones(len(states))
             chances[found[:i]] = 0.0
         found[i] = rng.choice(len(states), p=chances / chances.sum())
@@ -86,7 +86,7 @@ def _sample(table: StateTable, size: int, rng: np.random.Generator) -> Int[np.nd
 
 
 InitialStates = Callable[[StateTable, int, np.random.Generator], Index]
-"""From a table, N and a random generator to the rows of N initial states."""
+"""Maps a table, N and a random generator to the rows of N initial states."""
 
 INITIAL_STATES: dict[str, InitialStates] = {
     "random": random_states,
@@ -108,15 +108,15 @@ def initial_pairs(
     Args:
         table: the dataset's states, at least ``size`` of them.
         size: N.
-        choose: chooses the states.
-        actions: ``teacher`` or, as in the paper, ``data``: which actions the states get.
-        rng: draws.
+        choose: selects the states.
+        actions: ``teacher``: the teacher's actions in these states; ``data``: those of the dataset, as in the paper.
+        rng: the random generator.
 
     Raises:
         PotstillError: fewer states than pairs.
     """
     if size > len(table.states):
-        raise PotstillError(f"{size} pairs: the table has only {len(table.states)} states to choose from")
+        raise PotstillError(f"{size} pairs: the table has only {len(table.states)} states")
     index = jnp.asarray(choose(table, size, rng))
     source = table.teacher_actions if actions == "teacher" else table.actions
     return Pairs(table.states[index], source[index])

@@ -34,31 +34,31 @@ class OuterSettings:
     """Settings of the outer loop that are neither objective, solver nor schedule.
 
     Raises:
-        PotstillError: a field of a wrong type or out of its range.
+        PotstillError: a field has a wrong type or is out of range.
     """
 
     batch: int = 1024
-    """B, states of the table in an outer step."""
+    """B, the number of states in an outer step."""
     optimiser: Literal["adam", "sgd"] = "adam"
     """Adam, or SGD with momentum 0.9 as in the paper."""
     learning_rate: float = 0.1
-    """Full learning rate; the schedule scales it."""
+    """Initial learning rate; the schedule scales it."""
     clip: float = 2.0
-    """Largest norm of the outer gradient."""
+    """Norm to which the outer gradient is clipped."""
     state_noise: float = 0.0
-    """Noise on half of the states, in standard deviations, see :func:`add_state_noise`."""
+    """Noise on half of the states, in standard deviations; see :func:`add_state_noise`."""
     action_limit: float = 1.0
-    """Largest action of a pair, where the bounds are ±1."""
+    """Largest magnitude of a pair's action, in units in which the bounds are ±1."""
     initialisations: int = 1
-    """Students, each initialised anew, that an outer step averages over."""
+    """Number of students, each with its own initialisation, that an outer step averages over."""
     widths: tuple[int, ...] = ()
-    """Hidden widths of the students to begin with; they and the recipe's own width share the steps equally."""
+    """Hidden widths of students for the first outer steps. They and the recipe's width get equal shares."""
     learn: Learn = "none"
-    """What is learned with the pairs: a weight for each, the students' step size, both, or nothing."""
+    """What is learned besides the pairs: a weight for each, the students' step size, both, or nothing."""
     average: float = 0.0
-    """Fraction of the outer steps, the last ones, whose pairs are averaged; 0 keeps the last pairs."""
+    """Average the pairs over this last fraction of the outer steps. 0: keep the last pairs."""
     polish: int = 0
-    """Steps of the exact unroll that follow, at a tenth of the learning rate."""
+    """Additional steps of the exact unroll, at a tenth of the learning rate."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -72,17 +72,17 @@ class OuterSettings:
 
 
 class Learned(NamedTuple):
-    """The variables of the outer optimiser: the pairs and, if asked for, their weights and the step size."""
+    """The variables of the outer optimiser: the pairs and, optionally, their weights and the step size."""
 
     states: Float[Array, "N S"]
     actions: Float[Array, "N A"]
     log_weights: Float[Array, " N"] | None = None
-    """The pairs' weights are N times the softmax of these: positive and of mean 1."""
+    """The weights of the pairs are N times the softmax of this: positive, with mean 1."""
     log_step: Float[Array, ""] | None = None
     """Logarithm of a factor on the student's step size."""
 
     def pairs(self) -> Pairs:
-        """The pairs as students train on them; a factor on all weights is a factor on the step size."""
+        """The pairs as students train on them. A common factor on all weights scales the step size."""
         if self.log_weights is None and self.log_step is None:
             return Pairs(self.states, self.actions)
         count = len(self.states)
@@ -91,7 +91,7 @@ class Learned(NamedTuple):
 
 
 class OuterState(NamedTuple):
-    """What changes from one outer step to the next."""
+    """The state of the outer loop between two steps."""
 
     learned: Learned
     optimiser: optax.OptState
@@ -114,12 +114,12 @@ Update: TypeAlias = Callable[
 
 
 def shard_rows(batch: StateTable, mesh: Mesh) -> StateTable:
-    """The batch with its rows split among the devices."""
+    """Split the rows of a batch among the devices."""
     return batch._replace(**devices.shard({k: v for k, v in batch._asdict().items() if k != "value_scale"}, mesh))
 
 
 def initialise_outer(pairs: Pairs, settings: OuterSettings) -> OuterState:
-    """Equal weights and the student's own step size; copies, because an update consumes its input."""
+    """The initial state: equal weights, the recipe's step size. Arrays are copied: an update donates its input."""
     log_weights = jnp.zeros(len(pairs.states)) if settings.learn in ("weights", "both") else None
     log_step = jnp.zeros(()) if settings.learn in ("step-size", "both") else None
     learned = jax.tree.map(jnp.copy, Learned(pairs.states, pairs.actions, log_weights, log_step))
@@ -127,7 +127,7 @@ def initialise_outer(pairs: Pairs, settings: OuterSettings) -> OuterState:
 
 
 def outer_optimiser(settings: OuterSettings) -> optax.GradientTransformation:
-    """The direction of clipped Adam, or of the paper's clipped SGD with momentum 0.9; the schedule sets the rate."""
+    """The direction of clipped Adam, or of the paper's clipped SGD with momentum 0.9. The schedule sets the rate."""
     rule = optax.trace(decay=0.9) if settings.optimiser == "sgd" else optax.scale_by_adam()
     return optax.chain(optax.clip_by_global_norm(settings.clip), rule)
 
@@ -145,7 +145,8 @@ def outer_loss(
 ) -> Float[Array, ""]:
     """H(π_θ(D), batch), averaged over students that are initialised independently.
 
-    The devices of ``mesh`` share the students or, if those do not divide evenly, the pairs and the states.
+    The students are distributed over the devices of ``mesh``. If their number is not a multiple of the devices', the
+    pairs and the states are distributed instead.
     """
 
     def loss_of_one(key: PRNGKeyArray, pairs: Pairs, batch: StateTable) -> Array:
@@ -202,17 +203,17 @@ def optimise_pairs(
     settings: OuterSettings = OuterSettings(),
     key: PRNGKeyArray,
 ) -> Iterator[Iterate]:
-    """Optimise pairs for an objective: the whole outer loop, as a generator.
+    """Run the outer loop: optimise pairs for an objective, as a generator.
 
     Args:
         pairs: the initial pairs, see :func:`~potstill.distillation.initial_states.initial_pairs`.
         table: the dataset's states, see :func:`~potstill.distillation.state_table.build_state_table`.
-        teacher: gives actions and values in moved states; ``None`` for objectives that need none.
-        objective: what to minimise; ``None`` yields the initial pairs alone.
-        solver: from pairs to a student's actions.
-        schedule: learning rates and number of steps; a new one for each run.
-        settings: everything else.
-        key: draws the batches, the noise and the students' initialisations.
+        teacher: evaluated in states with noise; ``None`` for objectives without a teacher.
+        objective: what to minimise. With ``None``, only the initial pairs are yielded.
+        solver: maps pairs to a student's actions.
+        schedule: learning rates and number of steps. Use a new object for each run.
+        settings: all other settings.
+        key: determines the batches, the noise and the students' initialisations.
 
     Yields:
         The initial pairs (step 0), then the pairs and metrics after each outer step.
@@ -237,7 +238,7 @@ def optimise_pairs(
     state = devices.place(initialise_outer(pairs, settings), mesh)
     table, key = devices.place((table, key), mesh)
     compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher))
-    trial = compiled(solver=solver, settings=settings)  # of one step, on a copy: an update consumes its input
+    trial = compiled(solver=solver, settings=settings)  # is timed on a copy, because an update donates its input
 
     def try_step() -> None:
         copy: OuterState = jax.tree.map(jnp.copy, state)
@@ -256,10 +257,10 @@ def _take_steps(
     settings: OuterSettings,
     compiled: Callable[..., Update],
 ) -> Iterator[Iterate]:
-    """All outer steps, stage by stage; ``compiled`` gives the update of a solver and settings."""
+    """Take all outer steps, stage by stage. ``compiled`` returns the update for a solver and settings."""
     mesh = devices.all_devices()
     total = (schedule.steps or 0) + settings.polish
-    first = total - math.ceil(settings.average * total) + 1 if settings.average else math.inf  # iterate to average
+    first = total - math.ceil(settings.average * total) + 1 if settings.average else math.inf  # iterate in the average
     mean, step = state.learned, 0
     for stage in stages(solver, schedule, settings):
         if stage.resets:
@@ -283,13 +284,13 @@ class Stage(NamedTuple):
     settings: OuterSettings
     schedule: Schedule
     last: int | None = None
-    """Its last step; ``None``: the schedule decides."""
+    """The last step of the stage. ``None``: the schedule decides."""
     resets: bool = False
-    """Whether the optimiser is reset and the schedule counts from here."""
+    """Whether the optimiser and the step count of the schedule are reset."""
 
 
 def stages(solver: Solver, schedule: Schedule, settings: OuterSettings) -> Iterator[Stage]:
-    """An equal share of the steps for each of ``settings.widths`` and for the recipe's own width; then the polish."""
+    """One stage for each of ``settings.widths`` and for the recipe's width, with equal shares; then the polish."""
     for i, width in enumerate(settings.widths, start=1):
         last = (schedule.steps or 0) * i // (len(settings.widths) + 1)
         yield Stage(solver.for_recipe(dataclasses.replace(solver.recipe, width=width)), settings, schedule, last)

@@ -1,11 +1,11 @@
-"""Which iterate of the outer loop is kept: by a loss on held-out states, never by return.
+"""Selection of the iterate of the outer loop that is kept: by a loss on held-out states, never by return.
 
-``last``      the last one, without looking.
-``held-out``  the one with the least outer loss on held-out states: the solver's own estimate of its student.
-``students``  the one whose trained students have the least objective there: five networks of the recipe, each with an
-              initialisation that no evaluation uses.
+``last``      the last iterate.
+``held-out``  the iterate with the lowest outer loss on held-out states, computed by the solver.
+``students``  the iterate with the lowest objective on held-out states, averaged over five trained students. No
+              evaluation uses their initialisations.
 
-The last two score the initial pairs and six iterates of the second half.
+``held-out`` and ``students`` score the initial pairs and six iterates of the second half.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from potstill.students.training import Pairs, mean_actions, train_networks
 from potstill.teachers.base import Teacher
 
 CANDIDATES = 6  # iterates of the second half that are scored
-STUDENTS = 5  # behind the criterion of that name
-STUDENTS_SEED = 1_000_003  # far from the seeds of evaluations
+STUDENTS = 5  # students that the criterion of that name trains
+STUDENTS_SEED = 1_000_003  # not a seed of any evaluation
 
 Loss: TypeAlias = Callable[[Pairs], float]
 Criterion: TypeAlias = Callable[[ObjectiveFunction | None, Solver, StateTable, Teacher | None], Loss]
@@ -40,7 +40,7 @@ Criterion: TypeAlias = Callable[[ObjectiveFunction | None, Solver, StateTable, T
 def held_out_loss(
     objective: ObjectiveFunction | None, solver: Solver, held_out: StateTable, teacher: Teacher | None
 ) -> Loss:
-    """The outer loss on held-out states, for one fixed initialisation of the student; DBC's without an objective."""
+    """The outer loss on held-out states, for a fixed initialisation of the student. Without an objective: DBC."""
     loss = jax.jit(
         functools.partial(
             outer_loss,
@@ -56,7 +56,7 @@ def held_out_loss(
 def students_loss(
     objective: ObjectiveFunction | None, solver: Solver, held_out: StateTable, teacher: Teacher | None
 ) -> Loss:
-    """The objective on held-out states, averaged over students that are trained on the pairs."""
+    """The objective on held-out states, averaged over students trained on the pairs."""
     keys, judge = jax.random.split(jax.random.key(STUDENTS_SEED), STUDENTS), objective or DataCloning()
 
     @jax.jit
@@ -80,17 +80,17 @@ CRITERIA: dict[str, Criterion | None] = {"last": None, "held-out": held_out_loss
 
 @dataclass
 class IterateSelection:
-    """Which of the iterates offered so far to keep."""
+    """The selection among the iterates so far."""
 
     schedule: Schedule
-    """Gives the number of steps."""
+    """Determines the number of steps, and with it the candidates."""
     loss: Loss | None
-    """The criterion; without one the last iterate is kept."""
+    """The criterion. ``None``: the last iterate is kept."""
     losses: dict[int, float] = field(default_factory=dict)
     """The criterion's value for each candidate so far."""
 
     def offer(self, step: int, pairs: Pairs) -> bool:
-        """Whether to keep ``pairs``: they are a candidate, and none before had as low a loss."""
+        """Score ``pairs`` if they are a candidate; return whether they are the best so far."""
         if self.loss is None:
             return True
         if step not in candidate_steps(self.schedule.expected_steps):

@@ -1,4 +1,4 @@
-"""The state table: all that objectives need of a dataset's states, computed once."""
+"""The state table: everything that objectives need to know about the states of a dataset, computed once."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from potstill.teachers.base import Teacher
 from potstill.teachers.evaluation.fqe import act_in_parts
 from potstill.teachers.rows import check_order
 
-CHUNK = 16_384  # rows that pass through the teacher at once
-FORGETTING = 0.98  # per step, of the action deviation: a memory of about fifty steps
+CHUNK = 16_384  # rows per call of the teacher
+FORGETTING = 0.98  # decay of the action deviation per step; it averages over about fifty steps
 
 
 def build_state_table(
@@ -32,20 +32,20 @@ def build_state_table(
     index: Int[np.ndarray, " M"] | None = None,
     deviation: Callable[[], Float[np.ndarray, " R"]] | None = None,
 ) -> StateTable:
-    """Compute everything that objectives need of a dataset: M rows on the device.
+    """Compute the state table of a dataset: M rows on the device.
 
-    Without a teacher (enough for DBC), the teacher's actions are the dataset's and all values are zero.
+    Without a teacher (which DBC does not need), the teacher's actions are those of the dataset and all values are zero.
 
     Args:
-        data: the whole dataset, from which the time within each episode is known.
-        teacher: gives actions and values.
+        data: the whole dataset, because weights by time need whole episodes.
+        teacher: its actions and values are computed in all rows.
         weighting: weights of the states. Default: uniform.
         index: rows to include. Default: all.
-        deviation: gives :func:`action_deviation` of all R rows, called if the weighting needs it.
+        deviation: returns :func:`action_deviation` of all R rows; called if the weighting needs it.
 
     Raises:
-        PotstillError: a weighting of time or occupancy for rows that are not in the order of their episodes, or of
-            occupancy without a teacher.
+        PotstillError: a weighting by time or occupancy, but the rows are not in the order of their episodes; or a
+            weighting by occupancy without a teacher.
     """
     index = np.arange(len(data)) if index is None else index
     deviation = deviation or functools.partial(action_deviation, data, teacher)
@@ -64,7 +64,7 @@ def build_state_table(
 
 
 def evaluate_teacher(states: Float[Array, "M S"], teacher: Teacher) -> tuple[Float[Array, "M A"], Float[Array, "M C"]]:
-    """The teacher's actions, and the value that each of its critics gives them."""
+    """The teacher's actions, and their values by each of its critics."""
 
     @jax.jit
     def evaluate(chunk: Array) -> tuple[Array, Array]:
@@ -77,8 +77,8 @@ def evaluate_teacher(states: Float[Array, "M S"], teacher: Teacher) -> tuple[Flo
 
 
 def episode_steps(data: Transitions) -> Int[np.ndarray, " M"]:
-    """The number of steps before each row in its episode, for data in the order of their episodes."""
-    check_order(data, "a weighting of time", alternative="")
+    """The number of steps before each row in its episode. Rows must be in the order of their episodes."""
+    check_order(data, "a weighting by time", alternative="")
     rows = np.arange(len(data))
     starts = np.concatenate([[True], data.episode_ends[:-1]])
     return rows - np.maximum.accumulate(np.where(starts, rows, 0))
@@ -87,15 +87,14 @@ def episode_steps(data: Transitions) -> Int[np.ndarray, " M"]:
 def action_deviation(data: Transitions, teacher: Teacher | None) -> Float[np.ndarray, " M"]:
     """Mean of ‖π*(s_k) − a_k‖² over the steps k < t of each row's episode, with exponential forgetting.
 
-    Actions lie in [−1, 1]; the weight of a step falls by the factor 0.98 with each later one. The first row of an
-    episode has 0.
+    Actions lie in [−1, 1]. The weight of a step decays by 0.98 per step. The value in the first row of an episode is 0.
 
     Raises:
         PotstillError: no teacher, or rows that are not in the order of their episodes.
     """
     if teacher is None:
-        raise PotstillError("weights of occupancy need a teacher: they measure its distance to the data's actions")
-    check_order(data, "a weighting of occupancy", alternative="")
+        raise PotstillError("weights by occupancy need a teacher: they depend on its distance to the data's actions")
+    check_order(data, "a weighting by occupancy", alternative="")
     found, before = np.zeros(len(data), np.float32), np.zeros(2)
     for block in blocks(data.observations):
         states = teacher.normaliser(data.observations[block])
@@ -118,15 +117,15 @@ def take_rows(table: StateTable, index: Int[Array, " B"]) -> StateTable:
 
 
 def add_state_noise(batch: StateTable, noise: float, teacher: Teacher, key: PRNGKeyArray) -> StateTable:
-    """Add Gaussian noise to half of the states, chosen at random; the teacher's actions and values follow.
+    """Add Gaussian noise to a random half of the states, and evaluate the teacher there.
 
-    A student errs and so visits states beside the data's. There, too, it should act as the teacher does.
+    The errors of a student lead it to states that the data do not contain. It should imitate the teacher there, too.
 
     Args:
         batch: rows of the dataset.
         noise: standard deviation of the noise, in standard deviations of the dataset.
-        teacher: gives actions and values in the moved states.
-        key: draws which states move, and where to.
+        teacher: its actions and values are computed in the states with noise.
+        key: determines the noise and which states it is added to.
     """
     choice_key, noise_key = jax.random.split(key)
     moved = jax.random.bernoulli(choice_key, 0.5, (len(batch.states), 1))

@@ -1,4 +1,4 @@
-"""Evaluation of students: returns in the environment, offline scores, and summaries with intervals."""
+"""Evaluation of students: returns in the environment, offline scores, and summaries with confidence intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of students: their returns in the environment, or their distance to the teacher without one."""
+"""Scores of students: returns in the environment, or the distance to the teacher."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from potstill.students.ensemble import Students
 from potstill.students.recipe import Recipe
 from potstill.teachers.base import NetworkTeacher
 
-FIRST_SEED = 10_000  # of the episodes' initial states; each lane has its own
-TEACHER_SEED = 90  # of the teacher's episodes
+FIRST_SEED = 10_000  # seeds of the episodes' initial states; each episode has its own
+TEACHER_SEED = 90  # seed of the teacher's episodes
 
 
 def policy_returns(act: Act, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "1 E"]:
@@ -43,7 +43,7 @@ def student_returns(students: Students, env_id: str, episodes: int, seed: int) -
 def train_evaluated(
     distillate: Distillate, students: int, seed: int, recipe: str | Recipe | None = None
 ) -> tuple[Students, float]:
-    """Train the students of an evaluation with ``seed``; also return the seconds it took."""
+    """Train the students of an evaluation with ``seed``, and return them with the seconds that it took."""
     started = time.perf_counter()
     trained = distillate.train_students([1000 * seed + i for i in range(students)], recipe)
     jax.block_until_ready(trained.params)
@@ -51,9 +51,9 @@ def train_evaluated(
 
 
 def reference_for(data: Transitions, teacher: NetworkTeacher | None, episodes: int) -> Reference:
-    """The returns that count as 0 and 100: known ones, or those of a random policy and the teacher, measured here.
+    """The returns that count as 0 and 100: those known for the environment, or measured ones.
 
-    With 0 ``episodes`` nothing is measured.
+    If they are unknown and ``episodes`` is above 0, a random policy and the teacher are rolled out.
     """
     known = reference_returns(data.env_id, data.card)
     if known.source or data.env_id is None or teacher is None or not episodes:
@@ -64,8 +64,8 @@ def reference_for(data: Transitions, teacher: NetworkTeacher | None, episodes: i
 def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> Reference:
     """Measure reference returns for an environment without known ones: 0 is a random policy, 100 the teacher.
 
-    The random policy draws uniformly between the action bounds. If the teacher earns no more than it does, returns
-    stay as they are: :data:`~potstill.environments.references.RAW`.
+    The random policy draws actions uniformly between the bounds. If the teacher earns no more, scores are raw
+    returns: :data:`~potstill.environments.references.RAW`.
     """
     low, high = teacher.policy.action_bounds.low, teacher.policy.action_bounds.high
     rng = np.random.default_rng(TEACHER_SEED)
@@ -80,9 +80,9 @@ def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> R
 def score_students(
     students: Students, env_id: str, episodes: int, seed: int, reference: Reference | None = None
 ) -> JsonObject:
-    """Returns of students, one by one and as an ensemble (for which there are at least ten episodes).
+    """Score students one by one and as an ensemble, which plays at least ten episodes.
 
-    ``reference`` gives the returns that count as 0 and 100; by default those known for the environment.
+    ``reference`` has the returns that count as 0 and 100; by default, those known for the environment.
 
     Returns:
         ``student`` and ``ensemble`` as :func:`~potstill.evaluation.statistics.summarise` gives them.
@@ -94,10 +94,13 @@ def score_students(
 
 
 def score_random(data: Transitions, like: Distillate, *, students: int, episodes: int, seed: int) -> ScoreSummary:
-    """The random baseline: each student clones its own random draw of real pairs, as many as ``like`` has.
+    """Score the random baseline: each student clones its own random sample of real pairs, as many as ``like`` has.
 
     Returns:
         The summary of :func:`~potstill.evaluation.statistics.summarise`.
+
+    Raises:
+        PotstillError: the distillate has no environment.
     """
     if like.env_id is None:
         raise PotstillError("the distillate has no environment: returns cannot be measured")
@@ -113,16 +116,16 @@ def score_random(data: Transitions, like: Distillate, *, students: int, episodes
 
 
 def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher) -> JsonObject:
-    """The distance of K students to the teacher on held-out states; it needs no environment.
+    """Measure the distance of K students to the teacher on held-out states, without an environment.
 
     Returns:
         ``imitation_error``: mean of ‖π(s) − π*(s)‖² with actions in [−1, 1]; ``q_gap``: mean of
-        max(0, q*(s, π*(s)) − min_j q_j(s, π(s))) over the standard deviation of q*. Each with its mean
-        and standard deviation over students; and the number of states.
+        max(0, q*(s, π*(s)) − min_j q_j(s, π(s))) divided by the standard deviation of q*. Each has its mean
+        and standard deviation over students. Also the numbers of states and students.
     """
     held = held_out_rows(len(data))
     table = build_state_table(data, teacher, index=held)
-    # One student at a time: the hidden layers of all at once would take most of a gigabyte.
+    # One student at a time: the hidden layers of all students would take most of a gigabyte.
     acted = [students.policy(i)(data.observations[held]) for i in range(len(students))]
     actions = data.action_bounds.to_unit(np.stack(acted))
     errors = np.square(actions - np.asarray(table.teacher_actions)).sum(-1).mean(-1)

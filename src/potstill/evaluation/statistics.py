@@ -13,15 +13,15 @@ from potstill.runtime.files import JsonMapping
 RESAMPLES = 2000
 
 Result: TypeAlias = JsonMapping
-"""The content of a run's ``result.json``."""
+"""The contents of a run's ``result.json``."""
 
 
 class ScoreSummary(TypedDict):
-    """The scores of K policies in E episodes each, as results hold them. All but ``raw_mean`` are normalised."""
+    """The scores of K policies in E episodes each, as saved in results. All except ``raw_mean`` are normalised."""
 
     mean: float
     std: float
-    """Over policies if there are several, else over episodes."""
+    """Standard deviation over policies if there are several, else over episodes."""
     std_over: str
     """``"policies"`` or ``"episodes"``."""
     iqm: float
@@ -61,9 +61,9 @@ def bootstrap_interval(returns: Float[np.ndarray, "K E"], *, share: float = 0.95
     Policies are resampled first and their episodes second, because episodes of one policy are not independent.
 
     Args:
-        returns: of K policies in E episodes each.
+        returns: returns of K policies in E episodes each.
         share: the coverage of the interval.
-        seed: of the resampling.
+        seed: seed of the resampling.
     """
     rng = np.random.default_rng(seed)
     policies, episodes = returns.shape
@@ -79,8 +79,8 @@ def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> 
     """Normalise and summarise the returns of K policies in E episodes each.
 
     Args:
-        returns: undiscounted.
-        reference: the returns that are 0 and 100 of the normalised score, or an environment whose are known.
+        returns: undiscounted returns.
+        reference: the returns that count as 0 and 100, or an environment for which they are known.
 
     >>> summary = summarise(np.array([[3234.3, 3234.3]]), "Hopper-v5")
     >>> round(summary["mean"], 6), summary["std_over"]
@@ -102,7 +102,7 @@ def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> 
 
 
 def reference_in(result: Result) -> Reference:
-    """The reference returns of a result. Older results do not hold them; those of the environment apply."""
+    """The reference returns of a result. Older results do not contain them; they have those of the environment."""
     return Reference(**result["reference"]) if "reference" in result else reference_returns(result.get("env_id"))
 
 

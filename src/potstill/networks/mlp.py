@@ -13,7 +13,7 @@ from potstill.networks.policy import Layer, Residual, Towers
 
 Params = list[Layer]  # one {"weight": [in, out], "bias": [out]} per layer, from input to output
 GAIN = 2.0**0.5
-OUTPUT_RANGE, HIDDEN_BIAS = 3e-3, 0.1  # of :func:`init_uniform`
+OUTPUT_RANGE, HIDDEN_BIAS = 3e-3, 0.1  # last layer's bound and hidden biases of :func:`init_uniform`
 
 
 def _flatten(layers: list[Layer]) -> tuple[tuple[Layer, ...], None]:
@@ -25,10 +25,10 @@ jax.tree_util.register_pytree_node(Towers, _flatten, lambda _, layers: Towers(la
 
 
 def orthogonal(normal: Float[Array, "in out"]) -> Float[Array, "in out"]:
-    """Orthonormal rows or columns (whichever are fewer), times √2, from a matrix of standard normal numbers."""
+    """Orthonormal rows or columns (whichever are fewer), times √2, from a matrix of standard normal samples."""
     tall = normal.shape[0] >= normal.shape[1]
     q, r = jnp.linalg.qr(normal if tall else normal.T)
-    q = q * jnp.sign(jnp.diagonal(r))  # makes the distribution uniform
+    q = q * jnp.sign(jnp.diagonal(r))  # makes the distribution uniform over orthogonal matrices
     return GAIN * (q if tall else q.T)
 
 
@@ -44,7 +44,7 @@ def init_mlp(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
 
 
 def init_uniform(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
-    """Uniform weights by fan-in, biases of 0.1 and a last layer within ±0.003, as is usual for actors and critics."""
+    """Weights uniform by fan-in, biases of 0.1, last layer within ±0.003: a common choice for actors and critics."""
     drawn = jax.random.uniform(key, (_numbers(sizes),), minval=-1.0, maxval=1.0)
     *hidden, last = _matrices(drawn, sizes)
     params = [{"weight": x * len(x) ** -0.5, "bias": jnp.full(x.shape[1], HIDDEN_BIAS)} for x in hidden]
@@ -66,7 +66,7 @@ def init_torch(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
 
 
 def _numbers(sizes: tuple[int, ...]) -> int:
-    """The number of weights. All are drawn at once, because each draw takes half a second to compile."""
+    """The total number of weights. They are drawn at once, because each draw takes half a second to compile."""
     return sum(a * b for a, b in itertools.pairwise(sizes))
 
 
@@ -97,7 +97,7 @@ def layer_inputs(params: Params, x: Float[Array, "*B in"]) -> list[Float[Array, 
 
 
 def apply_mlp(params: Params, x: Float[Array, "*B in"]) -> Float[Array, "*B out"]:
-    """ReLU network without output activation; the mean over :class:`Towers`."""
+    """ReLU network without output activation. For :class:`Towers`, the mean of their outputs."""
     if isinstance(params, Towers):
         outputs: Array = jax.vmap(apply_mlp, (0, None))(list(params), x)
         return outputs.mean(axis=0)

@@ -62,7 +62,8 @@ class Policy:
     def _output(self, observations: ArrayLike) -> np.ndarray:
         raw = np.asarray(observations, np.float32)
         if raw.shape[-1] != len(self.normaliser.mean):
-            raise PotstillError(f"an observation of {raw.shape[-1]} components: {len(self.normaliser.mean)} are needed")
+            needed = len(self.normaliser.mean)
+            raise PotstillError(f"the observation has {raw.shape[-1]} components, the policy needs {needed}")
         if isinstance(self.layers, Towers):
             flat = self.normaliser(raw).reshape(-1, raw.shape[-1])
             stacked = [{"weight": layer["weight"], "bias": layer["bias"][:, None]} for layer in self.layers]
@@ -91,12 +92,12 @@ class Policy:
         return storage.save(path, "policy", self.arrays(), self.kind_metadata() | (metadata or {}))
 
     def kind_metadata(self) -> JsonObject:
-        """The head and the kind of network, which the arrays do not show, as files hold them."""
+        """Metadata to save: the head and the kind of network, which the arrays alone do not show."""
         kinds = {"residual": Residual, "towers": Towers}
         return {"head": self.head, **{name: True for name, kind in kinds.items() if isinstance(self.layers, kind)}}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All arrays under flat names, as files hold them."""
+        """All arrays under flat names, as they are saved."""
         named = {f"layers.{i}.{k}": np.asarray(v) for i, layer in enumerate(self.layers) for k, v in layer.items()}
         bounds = {"action_low": self.action_bounds.low, "action_high": self.action_bounds.high}
         return {**named, **bounds, "state_mean": self.normaliser.mean, "state_scale": self.normaliser.scale}
@@ -138,7 +139,7 @@ def from_arrays(arrays: dict[str, np.ndarray], metadata: JsonObject, path: StrPa
         raise PotstillError(f"{path}: layers {sizes} do not lead from {len(mean)} states to {outputs} outputs")
     if metadata.get("residual"):
         if len(layers) < 3 or len(set(joins[1:-1])) > 1:
-            raise PotstillError(f"{path}: a residual block needs two hidden layers or more, of one width")
+            raise PotstillError(f"{path}: a residual network needs at least two hidden layers, all of the same width")
         layers = Residual(layers)
     return Policy(
         Towers(layers) if towers else layers, Normaliser(mean, scale), ActionBounds(low, high), cast(Head, head)
@@ -150,7 +151,7 @@ def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) ->
     for name, array in arrays.items():
         stacked = name.startswith("critics.") or (towers and name.startswith("layers."))
         axes = 1 + name.endswith(".weight") + stacked
-        # To NumPy, types that are not its own are not floating-point, and could hold NaN undetected.
+        # NumPy does not count foreign types such as bfloat16 as floating-point, and its NaN checks would miss theirs.
         if array.dtype.kind != "f" or array.ndim != axes or not array.size:
             found = f"{array.dtype} of shape {array.shape}"
             raise PotstillError(f"{path}: array '{name}' is {found}, not floating-point numbers on {axes} axes")
@@ -159,7 +160,7 @@ def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) ->
     for name, twin in pairs:
         found, wanted = (storage.require_array(arrays, part, path).shape[-1] for part in (name, twin))
         if found != wanted:
-            raise PotstillError(f"{path}: array '{name}' holds {found} numbers, '{twin}' asks for {wanted}")
+            raise PotstillError(f"{path}: array '{name}' has {found} numbers, but '{twin}' needs {wanted}")
 
 
 def load_policy(path: StrPath) -> Policy:

@@ -1,4 +1,4 @@
-"""Students: K policies cloned from the same pairs, kept as one batch of networks."""
+"""Students: K policies cloned from the same pairs and stored as one batch of networks."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def _act(params: Params, states: Float[Array, "K E S"], size: int) -> Float[Arra
 class Students:
     """K trained students.
 
-    Call one of them through :meth:`policy`, all of them side by side through :meth:`each`, and the mean of their
-    actions through :meth:`ensemble`. All take raw observations and return actions within the bounds.
+    Use one student through :meth:`policy`, all of them in parallel through :meth:`each`, and their averaged actions
+    through :meth:`ensemble`. All three take raw observations and return actions within the bounds.
     """
 
     params: Params
@@ -70,13 +70,13 @@ class Students:
 def train_students(
     pairs: Pairs, seeds: Sequence[int], recipe: Recipe, normaliser: Normaliser, action_bounds: ActionBounds
 ) -> Students:
-    """Train one student for each seed by one compiled call.
+    """Train one student for each seed, all in one compiled call.
 
     Args:
         pairs: standardised states, actions in [−1, 1] and, if any, weights.
-        seeds: each draws one initial network.
+        seeds: one for each student; a seed determines the initial network.
         recipe: the network and its training.
-        normaliser: the standardisation of the pairs' states, which the students carry on.
+        normaliser: the standardisation of the pairs' states; the students apply it to their observations.
         action_bounds: the bounds that the students' actions are scaled to.
     """
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))

@@ -1,4 +1,4 @@
-"""Initialisation of students: schemes, each with the variances that its tangent kernel needs.
+"""Initialisation schemes of students, each with the variances that its tangent kernel needs.
 
 ================  ===========================================================================
 ``orthogonal``    orthogonal weights with gain √2, zero biases; the paper's
@@ -8,10 +8,10 @@
 ``torch``         weights and biases uniform within ±1/√fan-in, as ``torch.nn.Linear`` draws them
 ================  ===========================================================================
 
-The last layer of an orthogonal network is small: its columns have norm √2 at any width, so the output vanishes as
-1/√width while steps of one size keep moving it. Such students learn features at any width. ``he``, ``lecun`` and
-``torch`` give initial outputs of order 1. Their tangent kernel grows with the width, the learning rate has to fall
-as 1/width, and their features hardly move (docs: kernel descent).
+The last layer of an orthogonal network is small: its columns have norm √2 at any width. The initial output therefore
+vanishes as 1/√width, while gradient steps of a fixed size still change it. Such students learn features at any width.
+``he``, ``lecun`` and ``torch`` give initial outputs of order 1. Their tangent kernel grows with the width, so the
+learning rate has to fall as 1/width, and their features hardly move (docs: kernel descent).
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from potstill.networks.mlp import Params, init_mlp, init_normal, init_torch
 from potstill.networks.policy import Residual, Towers
 from potstill.students.recipe import Initialisation, Recipe
 
-Variance = Callable[[int, int], float]  # of one entry, from fan-in and fan-out
+Variance = Callable[[int, int], float]  # variance of one entry, as a function of fan-in and fan-out
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """An initialisation scheme: how it draws a network, and the variances of the entries it draws."""
+    """An initialisation scheme: how networks are drawn, and the variances of their weights and biases."""
 
     draw: Callable[[PRNGKeyArray, tuple[int, ...]], Params]
-    """From a key and the layer sizes, input to output, to the layers."""
+    """Maps a key and the layer sizes (input to output) to the layers."""
     weight: Variance
     """Variance of a weight."""
     bias: Variance = lambda fan_in, fan_out: 0.0
@@ -46,10 +46,11 @@ class Scheme:
 
 
 def init_antisymmetric(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
-    """Two copies of a half-wide orthogonal network side by side, subtracted: the initial function is exactly 0.
+    """The difference of two copies of a half-wide orthogonal network: the initial function is exactly 0.
 
-    Block-diagonal hidden weights hold the same half network twice; the last layer has opposite signs. The first and
-    the last layer are divided by √2, so that norms, and with them the tangent kernel, keep their scale.
+    The hidden weights are block-diagonal, with the same half network twice. In the last layer, the copies have
+    opposite signs. The first and last layers are divided by √2, so that the norms and the tangent kernel keep their
+    scale.
     """
     half = init_mlp(key, (sizes[0], *[width // 2 for width in sizes[1:-1]], sizes[-1]))
     first, *hidden, last = half
@@ -85,9 +86,9 @@ def draw_network(key: PRNGKeyArray, sizes: tuple[int, ...], recipe: Recipe) -> P
     Args:
         key: draws the weights.
         sizes: layer sizes from input to output, such as ``(11, 256, 256, 256, 3)``.
-        recipe: gives the scheme, the towers, the output gain and the residual block.
+        recipe: determines the scheme, the towers, the output gain and the residual block.
     """
-    if recipe.towers > 1:  # a loop: drawing under vmap takes seconds to compile
+    if recipe.towers > 1:  # a loop, because random draws under vmap take seconds to compile
         one = dataclasses.replace(recipe, towers=1)
         return Towers(jax.lax.map(lambda part: draw_network(part, sizes, one), jax.random.split(key, recipe.towers)))
     *hidden, last = SCHEMES[recipe.initialisation].draw(key, sizes)

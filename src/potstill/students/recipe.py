@@ -14,12 +14,12 @@ Initialisation = Literal["orthogonal", "antisymmetric", "he", "lecun", "torch"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a student is made: its network, its initialisation, and full-batch training on the mean squared error.
+    """How a student is built and trained: network, initialisation, and full-batch training on the mean squared error.
 
-    The defaults are the student of the paper (method §3).
+    The defaults describe the student of the paper (method §3).
 
     Raises:
-        PotstillError: a field of a wrong type or out of its range, or fields that do not go together.
+        PotstillError: a field has a wrong type or is out of range, or fields do not go together.
 
     Example:
         >>> Recipe(layers=5, optimiser="adamw", learning_rate=1e-3).steps
@@ -47,10 +47,9 @@ class Recipe:
     towers: int = 1
     """Networks side by side whose outputs are averaged before the tanh and which train on one loss.
 
-    The gradient of each tower is 1/towers of what it would be alone, and SGD multiplies its learning rate by
-    ``towers`` to make up for that. The towers share the variance that a student owes to its random initialisation, so
-    the student comes as close to the mean over initialisations, which kernel descent computes, as an ensemble of as
-    many networks would.
+    The gradient of each tower is 1/towers of what it would be alone; SGD compensates by multiplying its learning rate
+    by ``towers``. Averaging over towers reduces the variance that the random initialisation causes. The student is as
+    close to the mean over initialisations, which kernel descent computes, as an ensemble of ``towers`` networks.
     """
 
     layers: int = 4
@@ -77,28 +76,28 @@ class Recipe:
         if self.initialisation == "antisymmetric" and self.width % 2:
             raise PotstillError(f"Recipe.width {self.width}: an antisymmetric initialisation needs an even width")
         if self.residual and self.layers < 3:
-            raise PotstillError(f"Recipe.layers {self.layers}: a residual student needs at least 3")
+            raise PotstillError(f"Recipe.layers {self.layers}: a residual student needs at least 3 layers")
         if self.residual and self.towers > 1:
-            raise PotstillError(f"Recipe.towers {self.towers}: a residual student has one")
+            raise PotstillError(f"Recipe.towers {self.towers}: a residual student has one tower")
 
     @property
     def undershoots(self) -> bool:
-        """Whether training ends well before the student reaches its targets: SGD without momentum.
+        """Whether training ends long before the student fits its targets: SGD without momentum.
 
-        Such students err more, so they visit states further from the data. By default, distillation judges them under
-        twice the state noise, and their pairs may aim beyond the action bounds (docs: pairs).
+        Such students make larger errors and visit states further from the data. By default, distillation uses twice
+        the state noise for them, and the actions of their pairs may exceed the bounds (docs: pairs).
         """
         return self.optimiser == "sgd" and not self.momentum
 
     def to_metadata(self) -> dict[str, object]:
-        """The fields as files hold them; :func:`recipe_from_metadata` reads them back."""
+        """The fields as they are saved; :func:`recipe_from_metadata` reads them back."""
         fields = {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
         if self.optimiser != "adamw":
             del fields["weight_decay"]
         return fields
 
 
-STORED_NAMES = {"initialisation": "start"}  # fields that files call otherwise
+STORED_NAMES = {"initialisation": "start"}  # fields whose name in files differs
 
 RECIPES: dict[str, Recipe] = {
     "paper": Recipe(),
@@ -112,7 +111,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe_from_metadata(stored: Mapping[str, object]) -> Recipe:
-    """The recipe whose fields a file holds.
+    """Rebuild a recipe from the fields in a file.
 
     Raises:
         PotstillError: an unknown field, or a value of the wrong type.

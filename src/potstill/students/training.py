@@ -1,8 +1,8 @@
-"""Behavioural cloning, the inner loop: distillation differentiates it, evaluation runs it.
+"""Behavioural cloning, the inner loop. Distillation differentiates through it; evaluation only runs it.
 
     ℓ_BC(θ) = 1/(N A) Σ_i w_i ‖tanh f_θ(s_i) − a_i‖²        (method §3; there w = 1)
 
-Each step uses all N pairs (full batch). Training begins from a fresh random network. States are standardised, actions
+Each step uses all N pairs (full batch). Training starts from a random initialisation. States are standardised, actions
 lie in [−1, 1].
 """
 
@@ -23,10 +23,10 @@ from potstill.students.recipe import Recipe
 
 LOG_STD_OFFSET = -1.0  # the reference's tanh-Gaussian head: log σ = clip(output − 1, −20, 2)
 LOG_STD_RANGE = (-20.0, 2.0)
-BETAS, EPS_ROOT = (0.9, 0.999), 1e-12  # of Adam; gradients of students are 1e-5 and more
+BETAS, EPS_ROOT = (0.9, 0.999), 1e-12  # of Adam; gradients of students are 1e-5 or larger
 
 StepKeys: TypeAlias = Key[Array, " T"] | None
-"""One key for each training step of a sampled student; ``None`` for students that clone their mean action."""
+"""One key for each training step if the BC loss samples actions; ``None`` if it uses the mean action."""
 
 
 class Pairs(NamedTuple):
@@ -37,7 +37,7 @@ class Pairs(NamedTuple):
     actions: Float[Array, "N A"]
     """Actions scaled to [−1, 1]."""
     weights: Float[Array, " N"] | None = None
-    """w, the weight of each pair; SGD takes their mean as a factor on the step size. ``None``: 1 each."""
+    """w, the weight of each pair. Their mean scales the step size of SGD. ``None``: all weights are 1."""
 
 
 class TrainingState(NamedTuple):
@@ -49,7 +49,7 @@ class TrainingState(NamedTuple):
 
 
 def initialise_network(key: PRNGKeyArray, state_size: int, action_size: int, recipe: Recipe) -> Params:
-    """A freshly initialised student."""
+    """Draw the initial network of a student."""
     outputs = action_size * (2 if recipe.sampled else 1)
     return draw_network(key, (state_size, *[recipe.width] * (recipe.layers - 1), outputs), recipe)
 
@@ -60,7 +60,7 @@ def mean_actions(params: Params, states: Float[Array, "B S"], action_size: int) 
 
 
 def bc_loss(params: Params, pairs: Pairs, key: PRNGKeyArray | None = None) -> Float[Array, ""]:
-    """ℓ_BC of the mean action or, given a key, of an action sampled from a tanh-Gaussian head."""
+    """ℓ_BC of the mean action. With a key: of an action sampled from a tanh-Gaussian head."""
     output = apply_mlp(params, pairs.states)
     size = pairs.actions.shape[-1]
     mean = output[..., :size]
@@ -83,12 +83,12 @@ def initialise_training(params: Params, recipe: Recipe) -> TrainingState:
 def optimiser_step(state: TrainingState, gradient: PyTree, recipe: Recipe) -> TrainingState:
     """One step of the recipe's optimiser.
 
-    SGD: v ← β v + ∇ℓ, θ ← θ − α v, with ``towers`` times the learning rate for α.
+    SGD: v ← β v + ∇ℓ, θ ← θ − α v, where α is ``towers`` times the learning rate.
     """
     if recipe.optimiser != "sgd":
         return _adam_step(state, gradient, recipe)
     velocity = gradient
-    if recipe.momentum:  # without it there is no v to keep
+    if recipe.momentum:  # without momentum, v is the gradient
         velocity = jax.tree.map(lambda v, g: recipe.momentum * v + g, state.optimiser, gradient)
     rate = recipe.learning_rate * recipe.towers
     params = jax.tree.map(lambda p, v: p - rate * v, state.params, velocity)
@@ -98,9 +98,9 @@ def optimiser_step(state: TrainingState, gradient: PyTree, recipe: Recipe) -> Tr
 def _adam_step(state: TrainingState, gradient: PyTree, recipe: Recipe) -> TrainingState:
     """θ ← θ − α (m̂ / √(v̂ + ε) + λ θ), with λ = 0 for Adam.
 
-    ε stands under the root. Outside, the derivative of √v̂ would be infinite wherever a gradient is 0, as all
-    gradients of a dead unit are, and the outer gradient would not be a number. Written out, because optax counts
-    steps in an integer, which no adjoint can carry. Source of λ: Loshchilov and Hutter 2019 (AdamW).
+    ε is inside the square root. If it were outside, the derivative of √v̂ would be infinite wherever a gradient is 0 (as
+    for every dead unit), and the outer gradient would be NaN. optax is not used here because it counts steps in an
+    integer, for which no adjoint exists. Source of λ: Loshchilov and Hutter 2019 (AdamW).
     """
     mean, square, powers = state.optimiser
     first, second = BETAS
@@ -117,7 +117,7 @@ def _adam_step(state: TrainingState, gradient: PyTree, recipe: Recipe) -> Traini
 
 
 def split_key(key: PRNGKeyArray, recipe: Recipe) -> tuple[PRNGKeyArray, StepKeys]:
-    """The key of the initial network and, for sampled students, one key for each step."""
+    """The key of the initial network and, if the BC loss samples actions, one key for each step."""
     if not recipe.sampled:
         return key, None
     network_key, noise_key = jax.random.split(key)
@@ -125,14 +125,14 @@ def split_key(key: PRNGKeyArray, recipe: Recipe) -> tuple[PRNGKeyArray, StepKeys
 
 
 def initialise_student(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> tuple[TrainingState, StepKeys]:
-    """A student before its first step, its network drawn from ``key``; and the keys of its steps."""
+    """A student before its first step, with a network drawn from ``key``, and the keys of its steps."""
     network_key, step_keys = split_key(key, recipe)
     params = initialise_network(network_key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
     return initialise_training(params, recipe), step_keys
 
 
 def train_network(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> Params:
-    """Train one student on ``pairs`` from the network that ``key`` draws; pure and differentiable."""
+    """Train one student on ``pairs`` from an initial network drawn from ``key``. Pure and differentiable."""
     state, step_keys = initialise_student(key, pairs, recipe)
     params: Params = train_steps(state, step_keys, pairs, recipe, recipe.steps).params
     return params
@@ -144,7 +144,7 @@ def train_step(state: TrainingState, key: PRNGKeyArray | None, pairs: Pairs, rec
 
 
 def train_steps(state: TrainingState, keys: StepKeys, pairs: Pairs, recipe: Recipe, steps: int) -> TrainingState:
-    """Train for ``steps`` more steps; ``keys`` holds one for each step, or is ``None`` for mean actions."""
+    """Train for ``steps`` more steps. ``keys`` has one key for each step, or is ``None`` for mean actions."""
     body = lambda state, key: (train_step(state, key, pairs, recipe), None)  # noqa: E731
     trained: TrainingState = jax.lax.scan(body, state, keys, length=steps)[0]
     return trained
@@ -152,8 +152,8 @@ def train_steps(state: TrainingState, keys: StepKeys, pairs: Pairs, recipe: Reci
 
 @functools.partial(jax.jit, static_argnames="recipe")
 def train_networks(keys: Key[Array, " K"], pairs: Pairs, recipe: Recipe) -> Params:
-    """Train K students on the same pairs, shared among the devices; every array gains a leading axis K."""
-    # a loop: drawing under vmap takes seconds to compile
+    """Train K students on the same pairs, distributed over the devices. Every array has a leading axis K."""
+    # a loop, because random draws under vmap take seconds to compile
     fresh = jax.lax.map(lambda key: initialise_student(key, pairs, recipe), keys)
     train_one = lambda state, keys: train_steps(state, keys, pairs, recipe, recipe.steps)  # noqa: E731
     train_all: Callable[..., TrainingState] = jax.vmap(train_one)

@@ -1,6 +1,6 @@
-"""Teachers: the interface, the offline-RL algorithms that train them, and their evaluation from data alone.
+"""Teachers: their interface, the offline-RL algorithms that train them, and offline evaluation.
 
-All names load on first use, so that importing this package imports no JAX.
+Names are imported on first use, so importing this package does not import JAX.
 """
 
 from __future__ import annotations

@@ -24,10 +24,10 @@ from potstill.runtime.files import JsonObject
 
 @runtime_checkable
 class Teacher(Protocol):
-    """A policy with action values. Any object with these attributes is a teacher, also the user's own.
+    """A policy with action values. Any object with these attributes is a teacher, including objects of your own.
 
-    States are standardised with ``normaliser``, actions lie in [−1, 1]. All methods are pure JAX functions, so that
-    they compile.
+    States are standardised with ``normaliser``, actions lie in [−1, 1]. All methods are pure JAX functions, so they
+    can be compiled.
     """
 
     @property
@@ -50,7 +50,7 @@ class Teacher(Protocol):
 
 @dataclass(frozen=True)
 class NetworkTeacher:
-    """A teacher of neural networks: one policy and C critics.
+    """A teacher made of neural networks: one policy and C critics.
 
     Example:
         >>> import potstill
@@ -65,7 +65,7 @@ class NetworkTeacher:
     critics: Params
     """Layers of all critics: each array has a leading axis C."""
     metadata: JsonObject = field(default_factory=dict)
-    """How the teacher was made, as it is saved."""
+    """How the teacher was made; saved in its file."""
     layer_norm: bool = True
     """Whether LayerNorm follows each hidden layer of the critics."""
 
@@ -120,7 +120,7 @@ def load_teacher(path: Path | str) -> NetworkTeacher:
     """Read a teacher file that ``potstill teach`` or :meth:`NetworkTeacher.save` wrote.
 
     Raises:
-        PotstillError: no such file, a damaged one or one of another kind, or layers that do not fit together.
+        PotstillError: the file does not exist, is damaged or is of another kind, or its layers do not fit together.
     """
     arrays, metadata = storage.load(path, "teacher")
     policy = from_arrays(arrays, metadata, path)

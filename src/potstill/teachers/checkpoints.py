@@ -1,4 +1,4 @@
-"""Checkpoints of a training: everything that an interrupted training needs to continue, in one file."""
+"""Checkpoints of a training run: one file with everything that is needed to resume it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Evaluation = JsonObject  # "update", and the scores of the teacher at that updat
 
 @dataclass
 class Progress:
-    """What a training has produced so far, apart from its networks."""
+    """The results of a training run so far, apart from its networks."""
 
     seconds: float = 0.0
     """Time spent in updates."""
@@ -39,7 +39,7 @@ class Progress:
         return max(self.history[1:] or self.history, key=lambda entry: float(entry["worth"]))
 
     def stalled(self, patience: int | None) -> bool:
-        """Whether none of the last ``patience`` evaluations is better than the best one before them."""
+        """Whether the best evaluation is at least ``patience`` evaluations old."""
         if patience is None or not self.history:
             return False
         return len(self.history) - 1 - self.history.index(self.best()) >= patience
@@ -56,7 +56,7 @@ def load_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None) 
     """Set the learner and the fitted critics to their saved states, and return the progress.
 
     Raises:
-        PotstillError: the checkpoint is damaged, or holds other networks.
+        PotstillError: the checkpoint is damaged, or its networks have other shapes.
     """
     arrays, metadata = storage.load(path, "checkpoint")
     leaves = _named_leaves(learner, scores)
@@ -76,6 +76,6 @@ def _states(learner: Learner, scores: OfflineScores | None) -> dict[str, State]:
 
 
 def _named_leaves(learner: Learner, scores: OfflineScores | None) -> dict[str, Array]:
-    """Every array under its path in the states, which names the fields of their classes, in the order of the tree."""
+    """Every array of the states, keyed by its path in the tree and in the order of the tree."""
     leaves = jax.tree_util.tree_flatten_with_path(_states(learner, scores))[0]
     return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}

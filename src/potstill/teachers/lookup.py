@@ -1,4 +1,4 @@
-"""Where a teacher comes from: a file of ours or of another library, or the one bundled with a dataset."""
+"""Find a teacher: a potstill file, a file of another library, or the teacher bundled with a dataset."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def find_teacher(teacher: Path | str | NetworkTeacher | None, dataset: object, d
     """Load or import the teacher for a dataset, and check that it fits.
 
     Args:
-        teacher: a file, a teacher, or ``None`` for the teacher bundled with ``dataset``.
+        teacher: a file, a teacher object, or ``None`` for the teacher bundled with ``dataset``.
         dataset: the name or path that the user gave.
         data: its transitions.
 
     Raises:
-        PotstillError: none given and none bundled, or a teacher for other sizes of states and actions.
+        PotstillError: no teacher is given and none is bundled, or its state and action sizes differ from the data's.
     """
     if teacher is None and str(dataset) not in bundled_names():
         name = dataset if isinstance(dataset, str | Path) else data.name
-        raise PotstillError(f"{name} has no bundled teacher: make one with 'potstill teach {name}', then --teacher")
+        raise PotstillError(f"{name} has no bundled teacher: train one with 'potstill teach {name}', then --teacher")
     if isinstance(teacher, NetworkTeacher):
         found, source = teacher, "the teacher"
     else:

@@ -1,4 +1,4 @@
-"""What the updates of all algorithms are made of: Adam steps, soft updates of targets, batches in pieces."""
+"""Building blocks of all updates: Adam steps, soft updates of target networks, splitting of batches."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def adam_step(
     Args:
         loss: maps the parameters to (scalar, auxiliary). With ``pieces`` it maps (parameters, piece) to them.
         params: any tree of arrays.
-        optimiser: from :func:`initialise_adam` or the last step.
-        learning_rate: of this step.
+        optimiser: the state from :func:`initialise_adam` or the previous step.
+        learning_rate: the learning rate of this step.
         pieces: a batch cut by :func:`split_batch`. Gradient and auxiliary are then the means over the pieces, which
             are evaluated one after the other.
 
@@ -71,12 +71,12 @@ def split_batch(batch: Tree, pieces: int) -> Tree:
 
 
 def soft_update(params: Params, target: Params, rate: float) -> Params:
-    """Move a target network by τ = ``rate`` towards its original: θ̄ ← (1 − τ) θ̄ + τ θ."""
+    """Move a target network towards its online network, with τ = ``rate``: θ̄ ← (1 − τ) θ̄ + τ θ."""
     moved: Params = optax.incremental_update(params, target, rate)
     return moved
 
 
 def single_batch(rows: Rows) -> Rows:
-    """The batch of an algorithm that takes one in each update: arrays [1, B, ...] become [B, ...]."""
+    """Remove the leading axis for algorithms with one batch per update: [1, B, ...] becomes [B, ...]."""
     batch: Rows = jax.tree.map(lambda column: column[0], rows)
     return batch

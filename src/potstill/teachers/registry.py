@@ -1,4 +1,4 @@
-"""The algorithms by name. Listing them imports no JAX."""
+"""The algorithms by name. Listing them does not import JAX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dataset in the form that the losses need: standardised rows, all on the device or read from a file."""
+"""The dataset as the losses use it: standardised rows, all on the device or read from a file."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from potstill.errors import PotstillError
 
 
 class Rows(NamedTuple):
-    """Transitions with standardised states and actions in [−1, 1]: a whole table, or a batch of it."""
+    """Transitions with standardised states and actions in [−1, 1]: a whole table or a batch."""
 
     states: Float[Array, "*B S"]
     actions: Float[Array, "*B A"]
     rewards: Float[Array, "*B"]
     next_states: Float[Array, "*B S"]
     next_actions: Float[Array, "*B A"]
-    """The data's next action; arbitrary after a termination, and where an episode was cut."""
+    """The data's next action. It is arbitrary after a termination and after a truncation."""
     alive: Float[Array, "*B"]
-    """0 where the environment ended the episode, else 1."""
+    """0 if the environment terminated the episode after this row, else 1."""
     returns: Float[Array, "*B"]
     """Discounted Monte-Carlo return from here to the end of the recorded episode."""
     weights: Float[Array, "*B"]
-    """0 where the actor must not learn from a row, else 1."""
+    """1 if the actor learns from the row, else 0."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows that an algorithm learns from, by number; they are computed when they are read.
+    """The rows that an algorithm learns from, by row number. A row is computed when it is read.
 
-    So a mapped dataset stays on disk, and :func:`load_rows` brings one in memory to the device.
+    A mapped dataset therefore stays on disk. :func:`load_rows` copies all rows of a dataset in memory to the device.
     """
 
     data: Transitions
 
     left_out: Int[np.ndarray, " X"] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Rows of the data that are not rows of the table, in order."""
+    """Rows of the data that the table excludes, in ascending order."""
 
     reward_scale: float = 1.0
     """Factor on the rewards."""
@@ -129,10 +129,10 @@ def returns_to_go(rewards: np.ndarray, ends: np.ndarray, discount: float, follow
     """Discounted sum of rewards from each row to the end of its episode.
 
     Args:
-        rewards: of each row.
+        rewards: the reward of each row.
         ends: True on the last row of each episode.
         discount: γ.
-        following: the return that follows the last row, if its episode goes on.
+        following: the return after the last row, if its episode continues.
 
     >>> returns_to_go(np.array([1.0, 2.0, 4.0]), np.array([False, True, True]), 0.5).tolist()
     [2.0, 2.0, 4.0]
@@ -164,7 +164,7 @@ def check_order(data: Transitions, what: str, alternative: str = ", or use iql o
 
     Args:
         data: the transitions.
-        what: the part that needs the order, for the message.
+        what: the part that needs the order, named in the message.
         alternative: the end of the message.
     """
     first, count = find_order_breaks(data)

@@ -1,6 +1,6 @@
-"""Batches for training: drawn from rows on the device, or read from a mapped file ahead of the device.
+"""Batches for training: drawn from rows on the device, or prefetched from a mapped file.
 
-Both draw the same row numbers from the same keys, so the same data give the same teacher.
+Both sources draw the same row numbers from the same keys, so the same data give the same teacher.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jaxtyping import Array, Int, Key, PRNGKeyArray
 
 from potstill.teachers.rows import Rows, Table, load_rows
 
-READ_ROWS = 8192  # rows in a read of the file; the next read happens while the device works on this one
+READ_ROWS = 8192  # rows per read of the file; while the device works on one read, the next is prefetched
 
 Shape = tuple[int, int]  # batches in a call of an algorithm's update, and rows in a batch
 Pick = Callable[[Rows, PRNGKeyArray, Int[Array, ""], Shape], Rows]  # the batches of a call, from a piece of the rows
@@ -33,7 +33,7 @@ class Piece(NamedTuple):
 
 
 def split_call_key(key: PRNGKeyArray, call: int | Int[Array, ""]) -> Key[Array, "2"]:
-    """Two keys [2] for a call, of its rows and of its noise. They depend on the call's number alone."""
+    """Two keys for a call: one for its rows, one for its noise. They depend only on the number of the call."""
     return jax.random.split(jax.random.fold_in(key, call))
 
 
@@ -45,7 +45,7 @@ def draw_batches(rows: Rows, key: PRNGKeyArray, place: Int[Array, ""], shape: Sh
 
 
 def take_batches(rows: Rows, key: PRNGKeyArray, place: Int[Array, ""], shape: Shape) -> Rows:
-    """Take the batches at ``place``, which were drawn before."""
+    """Take the batches at ``place`` from rows that were drawn in advance."""
     batches: Rows = jax.tree.map(lambda column: column[place], rows)
     return batches
 
@@ -76,9 +76,9 @@ class DeviceSource:
 
 
 class FileSource:
-    """Rows of a mapped file, some thousand at a time: the next are read while the device works on the last.
+    """Rows of a mapped file, read in pieces. The next piece is read while the device works on the current one.
 
-    All pieces have the same shape, so that one program serves them all. The last one may hold unused calls.
+    All pieces have the same shape, so the program is compiled once. The last piece may contain unused calls.
     """
 
     pick: Pick = staticmethod(take_batches)
@@ -89,7 +89,7 @@ class FileSource:
         self.calls = max(1, READ_ROWS // (shape[0] * shape[1]))
 
     def pieces(self, key: PRNGKeyArray, calls: int) -> Iterator[Piece]:
-        """As many pieces as needed, in order. The device need not be waited for between two."""
+        """As many pieces as needed, in order. The caller need not wait for the device between pieces."""
         drawn = -(-calls // self.calls) * self.calls
         index = np.asarray(draw_row_numbers(key, calls=drawn, shape=self.shape, count=len(self.table)))
         for start in range(0, calls, self.calls):
@@ -100,5 +100,5 @@ class FileSource:
 
 
 def make_source(table: Table, shape: Shape) -> DeviceSource | FileSource:
-    """The source of a table's batches: the file if its data are mapped, else the device."""
+    """The source of a table's batches: a :class:`FileSource` for mapped data, else a :class:`DeviceSource`."""
     return FileSource(table, shape) if table.data.mapped else DeviceSource(table)

@@ -9,7 +9,7 @@ from potstill.runtime.validation import Dataclass, check_fractions, check_ranges
 
 @dataclass(frozen=True)
 class Training:
-    """How a teacher is trained, whatever the algorithm.
+    """How a teacher is trained, with any algorithm.
 
     Raises:
         PotstillError: a field of the wrong type, or out of range.
@@ -34,7 +34,7 @@ class Training:
     """τ of the target networks' soft update, inside (0, 1]. ``None``: the algorithm's own default."""
 
     evaluate_every: int = 10_000
-    """Updates between two evaluations. A compiled call never passes the end of such a period by more than a batch."""
+    """Updates between two evaluations. Evaluations are at most one call of the algorithm's update late."""
 
     seed: int = 0
     """Seeds the initial networks, the batches and the noise."""
@@ -53,7 +53,7 @@ def check_training(settings: Dataclass) -> None:
 
 @dataclass(frozen=True)
 class UpdateSettings:
-    """What an update depends on besides the algorithm's own settings. Equal ones share a compiled program."""
+    """Settings of an update besides those of the algorithm. Equal settings share a compiled program."""
 
     batch: int
     """Transitions in an update."""

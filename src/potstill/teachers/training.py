@@ -1,4 +1,4 @@
-"""The training loop that all algorithms share: compiled loops over updates, some hundred at a time."""
+"""The training loop of all algorithms: compiled loops of a few hundred updates."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VALUE_SLACK = 2.0  # a mean value above this multiple of the largest possible re
 
 @runtime_checkable
 class Updater(Protocol):
-    """What :func:`run_updates` needs of an algorithm: a hashable object with a pure ``update``."""
+    """The part of an algorithm that :func:`run_updates` uses: a hashable object with a pure ``update``."""
 
     batches: ClassVar[int]
 
@@ -54,14 +54,14 @@ def run_updates(
     """Run ``calls`` calls of the algorithm's update as one compiled loop.
 
     Args:
-        state: of the algorithm.
+        state: the algorithm's state.
         rows: all rows, or a piece of them.
-        key: the rows and the noise of each call depend on it and on the call's number.
-        calls: how many to run.
-        done: calls that ran before under the same key.
-        algorithm: gives the update.
+        key: determines, with the number of the call, its rows and its noise.
+        calls: the number of calls.
+        done: the number of earlier calls with the same key.
+        algorithm: its ``update`` is called.
         settings: batch size, γ and τ.
-        pick: takes the batches of a call from ``rows``.
+        pick: selects the batches of a call from ``rows``.
 
     Returns:
         The last state, and the mean of each metric over the calls.
@@ -94,7 +94,7 @@ def run_seeds(
 
 
 class Chunk(NamedTuple):
-    """What :meth:`Learner.advance` reports."""
+    """Metrics and time of one call of :meth:`Learner.advance`."""
 
     metrics: dict[str, float]
     """Means over the chunk's updates."""
@@ -103,13 +103,13 @@ class Chunk(NamedTuple):
 
 
 class Learner:
-    """An algorithm at work on a dataset, some hundred updates a call.
+    """Trains an algorithm on a dataset, a few hundred updates per call.
 
-    The rows and the noise of an update depend on its number alone. So a resumed training and an uninterrupted one
-    take the same steps.
+    The rows and the noise of an update depend only on its number, so a resumed training and an uninterrupted one take
+    the same steps.
 
     Args:
-        algorithm: with its settings.
+        algorithm: the algorithm with its settings.
         data: the transitions to learn from.
         training: the settings that all algorithms share.
 
@@ -126,7 +126,7 @@ class Learner:
         self.source = make_source(table, (algorithm.batches, training.batch))
         sizes = (data.state_size, data.action_size)
         fresh = algorithm.initialise(jax.random.fold_in(self.key, 0), *sizes, training.updates)
-        # Weak types would compile a second program.
+        # Weakly typed arrays would cause a second compilation.
         self.state: State = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), fresh)
         self.done = 0
         self.limit = VALUE_SLACK * table.largest_reward / (1.0 - training.discount)
@@ -137,10 +137,10 @@ class Learner:
         return self.done >= self.training.updates
 
     def advance(self) -> Chunk:
-        """Train up to the next report of progress, evaluation or end.
+        """Train until the next progress report, the next evaluation or the end.
 
         Raises:
-            Diverged: a metric is not finite, or the mean value passes twice the largest possible return.
+            Diverged: a metric is not finite, or the mean value exceeds twice the largest possible return.
         """
         every, period = self.training.evaluate_every, self.algorithm.batches
         goal = min(self.done + CHUNK, self.training.updates, (self.done // every + 1) * every)
@@ -150,7 +150,7 @@ class Learner:
         run = functools.partial(run_updates, algorithm=self.algorithm, settings=self.settings, pick=self.source.pick)
         parts: list[tuple[int, Metrics]] = []
         for rows, start, count in self.source.pieces(key, calls):
-            _wait(self.state)  # at most two pieces in memory: one at work, one being read
+            _wait(self.state)  # at most two pieces in memory: one in use, one being read
             self.state, means = run(self.state, rows, key, count, start)
             parts.append((count, means))
         _wait(self.state)
@@ -199,22 +199,23 @@ def train_teacher(
     *,
     report: Callable[[int, dict[str, float]], None] | None = None,
 ) -> NetworkTeacher:
-    """Train a teacher from start to end, without files and without an environment.
+    """Train a teacher, without files and without an environment.
 
-    :class:`Learner` is the same loop for callers that evaluate or store the teacher on the way.
+    To evaluate or save the teacher during training, use :class:`Learner`.
 
     Args:
         data: the transitions to learn from.
-        algorithm: with its settings.
+        algorithm: the algorithm with its settings.
         training: the settings that all algorithms share. Default: ``Training()``.
         report: called every few hundred updates with the number of updates done and their mean metrics.
 
     Returns:
-        The teacher after the last update. Its metadata name the algorithm, all settings and the data.
+        The teacher after the last update. Its metadata contain the algorithm, the settings, and the data's name and
+        hash.
 
     Raises:
         PotstillError: ``data`` lack what the algorithm needs.
-        Diverged: a metric is not finite, or the mean value passes twice the largest possible return.
+        Diverged: a metric is not finite, or the mean value exceeds twice the largest possible return.
 
     Example:
         >>> import potstill

@@ -1,8 +1,8 @@
-"""Outer objectives H(π, D_off): what a distillate is judged by while it is being distilled.
+"""Outer objectives H(π, D_off), which distillation minimises.
 
 An objective is a function ``(student_actions, batch, teacher) -> loss of each state``, or an :class:`Objective` with
-settings. A new one is a module of its own and one line in :data:`OBJECTIVES`. The weights of states are independent
-of it: any weighting goes with any objective, see :mod:`potstill.distillation.objectives.weights`.
+settings. To add one, write a module and add one line to :data:`OBJECTIVES`. Any weighting of states can be combined
+with any objective, see :mod:`potstill.distillation.objectives.weights`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an outer objective is given, and how an objective and the weights of states make one loss."""
+"""The interface of outer objectives, and the loss that an objective and the weights of states define."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from potstill.teachers.base import Teacher
 
 
 class StateTable(NamedTuple):
-    """States of a dataset with all that does not depend on the student, computed once; a whole table or a batch."""
+    """States of a dataset with everything that does not depend on the student: a whole table or a batch."""
 
     states: Float[Array, "B S"]
     """Standardised states."""
@@ -37,20 +37,20 @@ class StateTable(NamedTuple):
 ObjectiveFunction: TypeAlias = Callable[[Float[Array, "B A"], StateTable, Teacher | None], Float[Array, " B"]]
 """``objective(student_actions, batch, teacher)`` gives the loss of each state, for actions in [−1, 1].
 
-Any pure function of this form is an objective. It may have the attributes of :class:`Objective`.
+Any pure function of this form is an objective. It may also have the class attributes of :class:`Objective`.
 """
 
 
 @dataclass(frozen=True)
 class Objective:
-    """An objective with settings of its own. A subclass is a frozen dataclass with a ``__call__``."""
+    """An objective with settings. A subclass is a frozen dataclass with a ``__call__`` method."""
 
     needs_teacher: ClassVar[bool] = True
     """Whether it uses the teacher's actions or values."""
     default_weighting: ClassVar[str] = "uniform"
-    """The weighting of states that applies unless another one is chosen."""
+    """The default weighting of states."""
     judges_values: ClassVar[bool] = False
-    """Whether it asks the critics about the student's actions. By default such an objective gets state noise."""
+    """Whether it evaluates the critics at the student's actions. If so, state noise is used by default."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -63,8 +63,8 @@ class Objective:
 
         Args:
             student_actions: π(s), in [−1, 1].
-            batch: the states, and what the dataset and the teacher say about them.
-            teacher: for values of other actions; ``None`` if there is none.
+            batch: the states, with the dataset's and the teacher's actions and values.
+            teacher: evaluates other actions; ``None`` if there is none.
         """
         raise NotImplementedError
 

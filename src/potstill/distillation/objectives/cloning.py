@@ -21,7 +21,7 @@ def squared_distance(a: Float[Array, "B A"], b: Float[Array, "B A"]) -> Float[Ar
 class DataCloning(Objective):
     """DBC, data-based behavioural cloning: ‖π(s) − a‖².
 
-    It needs no teacher. The best student under it is behavioural cloning of the whole dataset.
+    It needs no teacher. Its optimum is behavioural cloning of the whole dataset.
     """
 
     needs_teacher: ClassVar[bool] = False

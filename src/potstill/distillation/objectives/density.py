@@ -1,14 +1,14 @@
-"""How densely the data lie about a state: nearest neighbours in many small samples.
+"""Density of the data at a state, estimated by nearest neighbours in many small samples.
 
-A Gaussian mixture or a flow must be fitted and fails quietly in 11 to 376 dimensions; a kernel density
-needs a bandwidth, and far from every centre it is that of the nearest one. Distances to neighbours need
-neither, and adapt to how dense it is where they are measured. Of n states drawn from a density p in S
-dimensions the nearest lies at a distance d with
+A Gaussian mixture or a flow must be fitted, and can fail unnoticed in 11 to 376 dimensions. A kernel density
+estimate needs a bandwidth, and far from all centres only the nearest one counts. Distances to neighbours need
+neither a fit nor a bandwidth, and adapt to the local density. Among n states drawn from a density p in S
+dimensions, the nearest one lies at a distance d with
 
     log p(s) ≈ −S log d(s) + constant,
 
-a noisy estimate; the mean over many small samples is a steady one, and costs one matrix product and a
-minimum where sorting out k neighbours would cost ten times as much.
+which is a noisy estimate. Its mean over many small samples has little variance, and costs one matrix product
+and a minimum. Finding k neighbours would cost ten times as much.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 SAMPLES, SAMPLE_SIZE = 16, 256  # G small samples of n states each
-CHUNK = 4096  # states whose distances are held at once
-LEAST_DISTANCE = 1e-3  # in standard deviations of the states: a state that occurs twice is not infinitely dense
+CHUNK = 4096  # states whose distances are in memory at once
+LEAST_DISTANCE = 1e-3  # in standard deviations of the states, so that the density of duplicate states is finite
 
 
 def log_density(states: Float[Array, "M S"]) -> Float[Array, " M"]:
-    """Log p(s) of each of M standardised states among all of them, up to a constant.
+    """Log p(s) of each of M standardised states, up to a constant.
 
-    A state is never its own neighbour. The samples are drawn with a fixed seed: the same data give the
-    same densities.
+    A state is never its own neighbour. The samples are drawn with a fixed seed, so the same data give the same
+    densities.
     """
     rows = len(states)
     count = min(SAMPLE_SIZE, max(2, rows // 2))
@@ -42,7 +42,7 @@ def log_density(states: Float[Array, "M S"]) -> Float[Array, " M"]:
 def _mean_log_distance(
     states: Float[Array, "M S"], drawn: Int[Array, "G n"], index: Int[Array, " B"]
 ) -> Float[Array, " B"]:
-    """Mean over G samples of log ‖s − its nearest in the sample‖, for the B states of ``index``."""
+    """Mean over G samples of the log distance from each of B states to its nearest neighbour in the sample."""
     here = states[index]
     norms = jnp.sum(here**2, axis=-1)[:, None]
 

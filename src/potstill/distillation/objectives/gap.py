@@ -1,8 +1,8 @@
 """The Q-gap: the integrand of Theorem 2 for a deterministic teacher, by one or by all critics.
 
-By Theorem 2 the lost return is E over the student's states of q*(s, π*(s)) − q*(s, π(s)), divided by 1 − γ. A shift
-of the reward does not change it. The clip at 0 keeps the student from exploiting errors of the critics above the
-teacher. All gaps are in standard deviations of q* over the dataset.
+By Theorem 2, the lost return is the expectation of q*(s, π*(s)) − q*(s, π(s)) over the student's states, divided by
+1 − γ. A shift of the reward does not change it. The clip at 0 keeps the student from exploiting critics that
+overestimate its actions. All gaps are in standard deviations of q* over the dataset.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def q_gap(
     ========  ==================================================  ==================================
     ``min``   min_j q_j(s, π*(s)) − min_j q_j(s, π(s))            pessimistic where critics disagree
     ``mean``  mean_j [q_j(s, π*(s)) − q_j(s, π(s))]               the average critic
-    ``each``  max_j [q_j(s, π*(s)) − q_j(s, π(s))]                no critic may see a loss
+    ``each``  max_j [q_j(s, π*(s)) − q_j(s, π(s))]                worst case over the critics
     ========  ==================================================  ==================================
 
     Raises:
@@ -48,15 +48,15 @@ def q_gap(
 
 @dataclass(frozen=True)
 class QGap(Objective):
-    """PBC + weight × Q-gap: the distance keeps the student where the critics can be trusted."""
+    """PBC + weight × Q-gap. PBC keeps the student close to the teacher, where the critics are reliable."""
 
     judges_values: ClassVar[bool] = True
 
     critics: Critics = "min"
-    """Which critics judge: the least of them (``min``), their ``mean``, or ``each``."""
+    """How the critics are combined: their minimum (``min``), their ``mean``, or ``each`` of them."""
 
     weight: float = 5.0
-    """Weight of the gap, in standard deviations of q*, against the squared distance."""
+    """Weight of the gap relative to the squared distance. The gap is in standard deviations of q*."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,6 +79,6 @@ class QGapMean(QGap):
 
 @dataclass(frozen=True)
 class QGapEach(QGap):
-    """The Q-gap by each of the critics."""
+    """The Q-gap by the critic that sees the largest loss."""
 
     critics: Critics = "each"

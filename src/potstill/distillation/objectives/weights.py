@@ -1,11 +1,12 @@
-"""Weights of states: which states of the dataset count, and how much.
+"""Weights of states in the outer loss.
 
-    H(π) = E_s~D [ w(s) h(s, π(s)) ],      w the product of the named weightings, of mean 1
+    H(π) = E_s~D [ w(s) h(s, π(s)) ],      w is the product of the named weightings, with mean 1
 
-Weights multiply any objective h. They depend on the value of a state (and differ in how they treat the sign and the
-scale of q*), on the density of the data, on time, or on where the teacher itself goes. An offline critic's q* is
-negative on many states, where a plain weight would reward *dis*agreement with the teacher. So every weighting but the
-reference's is non-negative and has mean 1 over the dataset, and a learning rate means the same for all.
+Weights multiply any objective h. They depend on the value of a state (and differ in how they treat the sign and scale
+of q*), on the density of the data, on time, or on the states that the teacher itself would visit. An offline critic's
+q* is negative in many states, where q* as a weight would reward *dis*agreement with the teacher. All weightings except
+``reference`` are therefore non-negative. They have mean 1 over the dataset, so that a learning rate has the same
+meaning for all of them.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from potstill.distillation.objectives.density import log_density
 from potstill.errors import PotstillError, unknown
 
 REFERENCE_SCALE = 0.02
-SDW_POWER = 0.02  # keeps nine tenths of the effective sample size when log-densities span 19 to 46 nats
-LEAST_EFFECTIVE = 0.5  # of the states, after weights of density
-OCCUPIED = 0.3  # of the states, after weights of occupancy: on HalfCheetah 0.5 gave up half of what 0.3 gained
-LARGEST_KAPPA = 1e3  # κ times the mean action deviation
+SDW_POWER = 0.02  # keeps 90 % of the effective sample size if log-densities span 19 to 46 nats
+LEAST_EFFECTIVE = 0.5  # effective sample size of ``density``, as a fraction of the states
+OCCUPIED = 0.3  # effective sample size of ``occupancy``; on HalfCheetah 0.5 gained half as much as 0.3
+LARGEST_KAPPA = 1e3  # limit on κ times the mean action deviation
 DISCOUNT = 0.99
-OPENING_STEPS = 20.0  # over which an episode's opening fades
-OPENING = 0.08  # least share of the opening, chosen on walker2d-medium-expert
+OPENING_STEPS = 20.0  # time constant of ``opening``
+OPENING = 0.08  # least share of the weight for the opening; chosen on walker2d-medium-expert
 
 
 class StateFeatures:
-    """What a weighting may use of a dataset's M states; each feature is computed when it is first used."""
+    """Features of a dataset's M states, from which weightings are computed. Each is computed on first use."""
 
     def __init__(
         self,
@@ -57,36 +58,36 @@ class StateFeatures:
 
     @functools.cached_property
     def action_deviation(self) -> Float[Array, " M"]:
-        """How far the actions before a state deviated from the teacher's, see :func:`action_deviation`."""
+        """Deviation of the actions before a state from the teacher's; see :func:`action_deviation`."""
         return jnp.asarray(self._action_deviation(), jnp.float32)
 
 
 def clipped(values: Float[Array, " M"]) -> Float[Array, " M"]:
-    """max(q*, 0): states of negative value have no weight. A shift of the reward changes the weights."""
+    """max(q*, 0): states of negative value have weight 0. A shift of the reward changes the weights."""
     return jnp.maximum(values, 0.0)
 
 
 def shifted(values: Float[Array, " M"]) -> Float[Array, " M"]:
-    """q* − min q*: a shift of the reward changes nothing, but one very bad state raises all others."""
+    """q* − min q*: invariant to a shift of the reward, but one very bad state makes all other weights similar."""
     return values - values.min()
 
 
 def softplus(values: Float[Array, " M"]) -> Float[Array, " M"]:
-    """log(1 + exp(q* / std(q*))): like ``clipped``, but negative values keep a little weight."""
+    """log(1 + exp(q* / std(q*))): like ``clipped``, but states of negative value keep a small weight."""
     return jax.nn.softplus(values / jnp.maximum(values.std(), 1e-8))
 
 
 def ranged(values: Float[Array, " M"]) -> Float[Array, " M"]:
-    """((q* − min) / (max − min))²: between the 1st and 99th percentiles.
+    """((q* − min) / (max − min))², where min and max are the 1st and 99th percentiles.
 
-    Neither a shift nor a scale of the reward changes it.
+    It is invariant to shift and scale of the reward.
     """
     low, high = jnp.percentile(values, jnp.array([1.0, 99.0]))
     return jnp.clip((values - low) / jnp.maximum(high - low, 1e-8), 0.0, 1.0) ** 2
 
 
 def reference(values: Float[Array, " M"]) -> Float[Array, " M"]:
-    """0.02 q*, as in the original implementation: negative values pass, and the mean is not 1."""
+    """0.02 q*, as in the original implementation: weights can be negative, and their mean is not 1."""
     return REFERENCE_SCALE * values
 
 
@@ -96,17 +97,17 @@ def effective_share(weights: Float[Array, " M"]) -> Float[Array, ""]:
 
 
 def inverse_density(log_densities: Float[Array, " M"]) -> Float[Array, " M"]:
-    """p^−τ, with log p clipped to its 1–99 percentiles and τ ≤ 1 as large as an effective half of the states allows.
+    """p^−τ, with log p clipped to its 1–99 percentiles.
 
-    1/p itself collapses to a few states, because log-densities span tens of nats. "Half of the states" is an
-    effective sample size of M / 2.
+    τ ≤ 1 is the largest exponent for which the effective sample size is at least M / 2. 1/p itself would put all
+    weight on a few states, because log-densities span tens of nats.
     """
     spread = jnp.clip(log_densities, *jnp.percentile(log_densities, jnp.array([1.0, 99.0])))
     return tempered(spread, LEAST_EFFECTIVE, most=1.0)
 
 
 def tempered(costs: Float[Array, " M"], share: float, most: float) -> Float[Array, " M"]:
-    """exp(−τ (cost − min cost)); τ ≤ ``most`` is the largest with an effective ``share`` of the states."""
+    """exp(−τ (cost − min cost)) with the largest τ ≤ ``most`` that keeps an effective ``share`` of the states."""
     above = costs - costs.min()
     low, high = 0.0, most
     if float(effective_share(jnp.exp(-most * above))) >= share:
@@ -119,12 +120,12 @@ def tempered(costs: Float[Array, " M"], share: float, most: float) -> Float[Arra
 
 
 def occupancy(action_deviation: Float[Array, " M"]) -> Float[Array, " M"]:
-    """exp(−κ ē): the ratio of the teacher's visits to the data's, up to a temperature.
+    """exp(−κ ē): the ratio of the teacher's to the data's state distribution, up to a temperature.
 
-    The data reached a state by their own actions; the teacher would have used its own. For Gaussian policies of
-    variance σ², the odds of the same path are exp(−Σ ‖π*(s_k) − a_k‖² / 2σ²) over the steps before. ē is the mean of
-    these distances with exponential forgetting, and κ is the largest value that keeps an effective three tenths of
-    the states. Products of ratios along a path: Precup, Sutton and Singh 2000; the forgetting is ours.
+    If the data's policy and the teacher were Gaussian with variance σ², the likelihood ratio of the path to a state
+    would be exp(−Σ ‖π*(s_k) − a_k‖² / 2σ²), summed over the steps before it. ē is the mean of these squared distances
+    with exponential forgetting. κ is the largest value that keeps an effective sample size of 0.3 M. Source of the
+    product of ratios: Precup, Sutton and Singh 2000. The forgetting is specific to potstill.
     """
     return tempered(action_deviation, OCCUPIED, most=LARGEST_KAPPA / max(float(action_deviation.mean()), 1e-12))
 
@@ -140,16 +141,16 @@ def discounted(steps: Float[Array, " M"]) -> Float[Array, " M"]:
 
 
 def early(steps: Float[Array, " M"]) -> Float[Array, " M"]:
-    """1 − t / T, T the longest episode: falls slowly, so late states keep some weight."""
+    """1 − t / T, where T is the longest episode. It decreases slowly, so late states keep some weight."""
     return 1.0 - steps / (steps.max() + 1.0)
 
 
 def opening(steps: Float[Array, " M"]) -> Float[Array, " M"]:
-    """1 + c e, with e = exp(−t / 20) and the least c ≥ 0 for which E[w e] / E[w], the weight of the opening, is 0.08.
+    """1 + c e, with e = exp(−t / 20) and the least c ≥ 0 for which the opening's share E[w e] / E[w] is at least 0.08.
 
-    Every episode of a student passes through the first steps, where it must learn to stand and to set off. Long
-    episodes contain hardly any such rows. Short ones contain enough, and then all weights are 1. E is the mean over
-    the rows. Ours.
+    Every episode of a student passes through the first steps, in which it must learn to stand and to set off. In long
+    episodes they are a small fraction of the rows. In short episodes they are a large one, and then all weights are 1.
+    E is the mean over the rows. This weighting is specific to potstill.
 
     Args:
         steps: t, the number of steps before each of M rows in its episode.
@@ -161,7 +162,7 @@ def opening(steps: Float[Array, " M"]) -> Float[Array, " M"]:
 
 
 Weighting = Callable[[StateFeatures], Float[Array, " M"]]
-"""From the features of M states to their weights."""
+"""Maps the features of M states to their weights."""
 
 WEIGHTINGS: dict[str, Weighting] = {
     "uniform": lambda of: jnp.ones_like(of.values),
@@ -180,10 +181,10 @@ WEIGHTINGS: dict[str, Weighting] = {
 
 
 def split_names(names: str) -> list[str]:
-    """Names of weightings, separated by commas.
+    """Split the names of weightings, separated by commas.
 
     Raises:
-        PotstillError: an unknown name, or one that stands twice.
+        PotstillError: a name is unknown or occurs twice.
 
     >>> split_names("ranged,density")
     ['ranged', 'density']
@@ -193,22 +194,22 @@ def split_names(names: str) -> list[str]:
         if name not in WEIGHTINGS:
             raise unknown("weighting", name, WEIGHTINGS)
     if len(set(found)) < len(found):
-        raise PotstillError(f"weighting '{names}': each name may stand once")
+        raise PotstillError(f"weighting '{names}': each name may occur once")
     return found
 
 
 def find_weighting(names: str) -> Weighting:
-    """The product of the named weightings.
+    """Build the product of the named weightings.
 
     Args:
         names: one or several of :data:`WEIGHTINGS`, separated by commas.
 
     Returns:
         A weighting whose weights have mean 1 and are non-negative, except for ``reference``. If all weights would be
-        zero, they are uniform.
+        0, they are uniform.
 
     Raises:
-        PotstillError: an unknown name, or one that stands twice.
+        PotstillError: a name is unknown or occurs twice.
     """
     found = split_names(names)
 

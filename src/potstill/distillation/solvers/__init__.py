@@ -1,6 +1,6 @@
 """Solvers of the inner problem: from pairs to the actions of a student trained on them.
 
-A new solver is a subclass of :class:`Solver` in a module of its own and one line in :data:`SOLVERS`.
+To add a solver, write a subclass of :class:`Solver` in a module and add one line to :data:`SOLVERS`.
 """
 
 from __future__ import annotations

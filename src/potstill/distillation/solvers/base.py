@@ -1,4 +1,4 @@
-"""What a solver is: from pairs to the actions of a student trained on them."""
+"""The interface of a solver, which maps pairs to the actions of a student trained on them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ AnySolver = TypeVar("AnySolver", bound="Solver")
 class Solver(ABC):
     """A solver of the inner problem: θ(D) = argmin ℓ_BC(θ, D), or an approximation of it.
 
-    A subclass is a frozen dataclass with settings of its own and a ``__call__`` that is pure and differentiable in
-    the pairs. The outer loss is an objective of the actions that it returns, so objectives and solvers combine freely.
+    A subclass is a frozen dataclass with settings and a ``__call__`` method that is pure and differentiable in the
+    pairs. The outer loss depends on the returned actions only, so any objective can be combined with any solver.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Solver(ABC):
     """
 
     trains_networks: ClassVar[bool] = False
-    """Whether the solver trains real networks. Only those can average over several, or begin with narrow ones."""
+    """Whether the solver trains networks. Only such solvers can average over several students or change their width."""
 
     recipe: Recipe = RECIPES["default"]
-    """The student to solve for."""
+    """The recipe of the student."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -44,28 +44,28 @@ class Solver(ABC):
 
     @abstractmethod
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
-        """Actions in ``states`` of a student trained on ``pairs``.
+        """Return the actions in ``states`` of a student trained on ``pairs``.
 
         Args:
-            pairs: standardised states [N, S], actions [N, A] in [−1, 1] or beyond, and weights [N] if any.
+            pairs: standardised states [N, S], actions [N, A] in [−1, 1] or beyond, and optional weights [N].
             states: standardised states [B, S].
-            key: draws all that is random, such as the initial network.
+            key: determines everything random, such as the initial network.
 
         Returns:
             Actions [B, A] in [−1, 1].
         """
 
     def for_recipe(self: AnySolver, recipe: Recipe) -> AnySolver:
-        """The same solver for another student."""
+        """The same solver for another recipe."""
         return dataclasses.replace(self, recipe=recipe)
 
     def exact(self) -> Solver:
-        """The solver for judging pairs rather than for differentiating: by default this one."""
+        """The solver with which pairs are evaluated but not differentiated. By default, this solver."""
         return self
 
 
 def require_sgd(solver: Solver) -> None:
-    """Raise unless the solver's students train by SGD on mean actions, the only training that kernels describe."""
+    """Raise unless the recipe is SGD on mean actions, the only training that the kernels describe."""
     if solver.recipe.sampled or solver.recipe.optimiser != "sgd":
         raise PotstillError(
             f"{type(solver).__name__} describes SGD on mean actions: use the solver 'unroll' with students that sample "

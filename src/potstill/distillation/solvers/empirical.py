@@ -1,17 +1,17 @@
-"""Kernel descent at finite width: with the tangent kernels and the initial functions of real networks.
+"""Kernel descent at finite width, with the tangent kernels and initial functions of finite networks.
 
-With J the Jacobian of a drawn network's outputs in its parameters, the network linearised at its initialisation
-trains by
+Let J be the Jacobian of a network's outputs with respect to its parameters. Linearised at its initialisation, the
+network trains by
 
     f(S) ← f(S) − α₀ K v,    v ← β₀ v + ∂ℓ/∂f(S),    K = J(S) J(S)ᵀ                   (1)
 
-over pairs and outputs at once. Once the steps have accumulated to c, the parameters have moved by J(S)ᵀ c, one
-reverse product, and at other states f(s) = f₀(s) + J(s) J(S)ᵀ c, one forward product. So only K itself, N A × N A, is
-ever formed. A layer with inputs h and δ_a = ∂f_a/∂z for its pre-activations z contributes one term of
+over all pairs and outputs jointly. Let c be the sum of the steps. The parameters have then moved by J(S)ᵀ c (one
+vector-Jacobian product), and f(s) = f₀(s) + J(s) J(S)ᵀ c in other states (one Jacobian-vector product). Only K, of
+size N A × N A, is stored. A layer with inputs h and δ_a = ∂f_a/∂z for its pre-activations z contributes one term to
 
     K_(x,a)(y,b) = Σ_layers (h(x)·h(y) + 1) δ_a(x)·δ_b(y).                            (2)
 
-This is the student's own loss, initialisation and finite width; only its features stay fixed.
+Loss, initialisation and width are the student's own; only the features stay fixed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from potstill.students.training import Pairs, initialise_network
 
 
 def empirical_kernel(params: Params, states: Float[Array, "N S"]) -> Float[Array, "N A N A"]:
-    """(2) of one network, between all pairs of states and of outputs."""
+    """K of (2) for one network, for all pairs of states and all pairs of outputs."""
 
     def output_of_biases(biases: list[Array], state: Float[Array, " S"]) -> Float[Array, " A"]:
         layers = [{**layer, "bias": bias} for layer, bias in zip(params, biases, strict=True)]
@@ -61,13 +61,13 @@ def linearised_actions(
 
 @dataclass(frozen=True)
 class EmpiricalKernelDescent(Solver):
-    """Kernel descent with the tangent kernels of drawn networks; their actions are averaged.
+    """Kernel descent with the tangent kernels of random networks, whose actions are averaged.
 
     A network of several towers is replaced by one of its towers.
     """
 
     networks: int = 1
-    """Networks drawn at each outer step."""
+    """The number of networks that are drawn at each outer step."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

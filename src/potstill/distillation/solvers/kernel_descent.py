@@ -1,35 +1,36 @@
-"""Kernel descent: the student's training run in function space, under its tangent kernel.
+"""Kernel descent: the training of a student in function space, under its tangent kernel.
 
-At infinite width a student moves by
+At infinite width, a training step changes the student's function f by
 
     f ← f − α₀ K(·, S) v,    v ← β₀ v + ∂ℓ/∂f(S),                                     (1)
 
-its own step size, momentum, number of steps and loss, but N × N products instead of a network. After T
-steps f(s) = f₀(s) + K(s, S) c, where c accumulates the steps.
+with the recipe's step size, momentum, number of steps and loss, but with N × N products instead of a network.
+After T steps, f(s) = f₀(s) + K(s, S) c, where c is the sum of the steps.
 
-**Kernel.** Layer l maps pre-activations, whose covariance over random initialisations is Σ_l, to features with
-inner products G_l (summed over its n_l units), and passes on the change that the weights below it cause. Let σ²_l be
-the variance of a weight, τ²_l that of a bias, and θ_l the angle that Σ_l defines. From G₀ = x·y and T₁ = G₀ + 1,
+**Kernel.** Let Σ_l be the covariance of the pre-activations of layer l over random initialisations, G_l the inner
+products of its n_l features, D_l those of their derivatives, and T_l the tangent kernel of its pre-activations. Let
+σ²_l be the variance of a weight, τ²_l that of a bias, and θ_l the angle that Σ_l defines. With G₀ = x·y and
+T₁ = G₀ + 1,
 
     Σ_l = σ²_l G_{l−1} + τ²_l                                                         (2)
     G_l = n_l √(Σ_l(x, x) Σ_l(y, y)) (sin θ_l + (π − θ_l) cos θ_l) / 2π               (3)
     D_l = n_l (π − θ_l) / 2π                                                          (4)
     T_{l+1} = G_l + 1 + σ²_{l+1} D_l T_l                                              (5)
 
-(arc-cosine kernels of order 1 and 0; each 1 comes from a bias). K = T_L, and f₀ ~ GP(0, Σ_L). The student keeps the
-parametrisation in which it trains, so K belongs to its own step size. With orthogonal weights of gain √2 every σ² n
-is 2, and K does not depend on the width. The last layer of a residual student receives h₁ + h_{L−1}:
+(arc-cosine kernels of order 1 and 0; each 1 comes from a bias). K = T_L, and f₀ ~ GP(0, Σ_L). The parametrisation is
+the standard one in which students train, so K goes with the recipe's step size. With orthogonal weights of gain √2,
+σ² n = 2 in every layer, and K does not depend on the width. The last layer of a residual student receives h₁ + h_{L−1}:
 
     G = G₁ + G_{L−1} + n (m₁ m′_{L−1} + m_{L−1} m′₁),   m = √(Σ(x, x) / 2π)           (6)
 
-where m is the mean of a rectified normal variable, and D_l T_l of both layers add up. Source: Jacot et al. 2018; Cho
-and Saul 2009; (6) is ours.
+where m is the mean of a rectified normal variable, and the terms D_l T_l of both layers are added.
+Source: Jacot et al. 2018; Cho and Saul 2009; (6) is derived here.
 
-A student of several towers has the same K, the mean of its towers' kernels. Both Σ_L and the random deviation of one
-network's own kernel from K fall with the number of towers.
+A student of several towers has the same K, the mean of the towers' kernels. Σ_L and the random deviation of a finite
+network's kernel from K decrease with the number of towers.
 
-**Initialisation.** ``zero`` runs (1) from f₀ = 0, the mean over initialisations. ``drawn`` runs it from the function
-of a real network drawn from the key, so that the outer loss is an expectation over initialisations and includes their
+**Initialisation.** ``zero`` runs (1) from f₀ = 0, the mean over initialisations. ``drawn`` runs it from the
+function of a random finite network, so that the outer loss is an expectation over initialisations and includes their
 variance. :func:`initialisation_variance` computes that variance itself.
 """
 
@@ -50,7 +51,7 @@ from potstill.students.initialisation import SCHEMES
 from potstill.students.recipe import Recipe
 from potstill.students.training import Pairs, initialise_network
 
-EDGE = 1e-6  # keeps arccos differentiable where two states coincide; changes K by less than 0.1 %
+EDGE = 1e-6  # keeps arccos differentiable if two states coincide; changes K by less than 0.1 %
 
 
 # a_7 … a_0 of arccos x = √(1 − x) Σ_i a_i xⁱ for 0 ≤ x ≤ 1, to 2e-8 (Abramowitz and Stegun 1964, 4.4.46). XLA's own
@@ -69,7 +70,7 @@ SERIES = (
 
 @jax.custom_jvp
 def _angle(cosine: Float[Array, "B N"]) -> Float[Array, "B N"]:
-    if cosine.dtype == jnp.float64:  # the series is less precise than that
+    if cosine.dtype == jnp.float64:  # the polynomial is less precise than float64
         return jnp.arccos(cosine)
     size = jnp.abs(cosine)
     acute = jnp.sqrt(1.0 - size) * jnp.polyval(jnp.array(SERIES, cosine.dtype), size)
@@ -83,7 +84,7 @@ def _angle_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Ar
 
 
 class Inner(NamedTuple):
-    """Inner products of one layer's outputs, or their covariance over initialisations, for two sets of states."""
+    """Inner products (or covariances over initialisations) of a layer's outputs, for two sets of states x and y."""
 
     both: Float[Array, "B N"]
     x: Float[Array, " B"]
@@ -91,7 +92,7 @@ class Inner(NamedTuple):
 
 
 class Rectified(NamedTuple):
-    """One layer's ReLU: G_l of (3), D_l of (4), and m of (6)."""
+    """G_l of (3), D_l of (4) and m of (6) for one ReLU layer."""
 
     features: Inner
     slope: Float[Array, "B N"]
@@ -110,7 +111,7 @@ def _rectify(covariance: Inner, width: int) -> Rectified:
 
 
 def _add_residual(first: Rectified, last: Rectified, width: int) -> Inner:
-    """(6): inner products of h₁ + h_{L−1}."""
+    """Inner products (6) of h₁ + h_{L−1}."""
     cross = jnp.outer(first.mean_x, last.mean_y) + jnp.outer(last.mean_x, first.mean_y)
     sides = (2.0 * width * first.mean_x * last.mean_x, 2.0 * width * first.mean_y * last.mean_y)
     parts = zip(first.features, last.features, (cross * width, *sides), strict=True)
@@ -145,12 +146,12 @@ def _variances(states: int, recipe: Recipe) -> list[tuple[float, float]]:
 
 
 def tangent_kernel(x: Float[Array, "B S"], y: Float[Array, "N S"], recipe: Recipe) -> Float[Array, "B N"]:
-    """K of (5) for each output; between outputs it is 0."""
+    """K of (5), which is the same for each output and 0 between outputs."""
     return kernels(x, y, recipe)[0]
 
 
 class Descent(NamedTuple):
-    """The state of (1) before a step."""
+    """The state of iteration (1) before a step."""
 
     c: Float[Array, "N A"]
     velocity: Float[Array, "N A"]
@@ -166,7 +167,7 @@ def _step(now: Descent, outputs: Float[Array, "N A"], pairs: Pairs, recipe: Reci
 
 
 def _times(kernel: Float[Array, "M M"], c: Float[Array, "N A"]) -> Float[Array, "N A"]:
-    """K c, for one K that all outputs share or for a K between outputs."""
+    """K c, for a K that all outputs share (N × N) or for a joint K of all outputs (N A × N A)."""
     return (kernel @ c.reshape(len(kernel), -1)).reshape(c.shape)
 
 
@@ -176,14 +177,14 @@ def descent(
 ) -> Float[Array, "N A"]:
     """Run the steps of ``recipe`` and return c of (1).
 
-    With λ_t the adjoint of f(S) in step t, that of K is Σ_t λ_t c_tᵀ. Back-propagation through the loop would add
-    these T products of rank A one by one and read the whole matrix each time; here they are one product of two long
-    matrices. K is symmetric, so the reverse sweep needs no transpose of it.
+    If λ_t is the adjoint of f(S) in step t, the adjoint of K is Σ_t λ_t c_tᵀ. Back-propagation through the loop would
+    add these T products of rank A one by one, each with a pass over the whole matrix. Here they are computed as one
+    product of two long matrices. Because K is symmetric, the reverse sweep needs no transpose.
 
     Args:
-        kernel: K over the pairs, symmetric: each output's own, N × N, or between pairs and outputs, N A × N A.
+        kernel: symmetric K of the pairs, N × N if all outputs share it, or N A × N A for all outputs jointly.
         before: f₀(S), the initial outputs at the pairs.
-        pairs: actions in [−1, 1] or beyond, and weights if any.
+        pairs: actions in [−1, 1] or beyond, and optional weights.
         recipe: steps, learning rate and momentum of SGD.
     """
     return _descend(kernel, before, pairs, recipe)[0]
@@ -224,7 +225,7 @@ descent.defvjp(_descend, _descend_back)
 
 @dataclass(frozen=True)
 class KernelDescent(Solver):
-    """Kernel descent: the training of an infinitely wide student (the module has the mathematics).
+    """Kernel descent: the training of an infinitely wide student. The module's docstring has the mathematics.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -236,14 +237,14 @@ class KernelDescent(Solver):
     """
 
     initialisation: Literal["zero", "drawn"] = "zero"
-    """The function before training: zero, the mean, or that of a network drawn at each outer step."""
+    """The initial function: ``zero``, the mean over initialisations, or ``drawn``, that of a random network."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_sgd(self)
 
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
-        """Actions of the infinitely wide student in ``states``; ``key`` draws its initial network, if there is one."""
+        """Actions of the infinitely wide student in ``states``. ``key`` is used if the initial function is drawn."""
         recipe = self.recipe
         kernel, elsewhere = (tangent_kernel(x, pairs.states, recipe) for x in (pairs.states, states))
         if self.initialisation == "zero":
@@ -256,9 +257,9 @@ class KernelDescent(Solver):
 def initialisation_variance(
     pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray, *, recipe: Recipe, networks: int = 16
 ) -> Float[Array, "B A"]:
-    """Variance of a trained student's actions that its random initial function causes.
+    """Variance of a trained student's actions that is caused by its random initial function.
 
-    (1) runs from ``networks`` networks drawn from ``key``. Without the tanh there is a closed form: with
+    Iteration (1) runs from ``networks`` networks drawn from ``key``. Without the tanh there is a closed form: with
     c = M (a − f₀(S)) and k = K(s, S) M, the variance of f is Σ(s, s) − 2 k Σ(S, s) + k Σ(S, S) kᵀ.
     """
     actions = functools.partial(KernelDescent(recipe, initialisation="drawn"), pairs, states)

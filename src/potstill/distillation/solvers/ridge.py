@@ -1,18 +1,18 @@
-"""Closed forms: the last layer, or the infinitely wide student, trained to the end under a penalty.
+"""Closed forms: the last layer, or the infinitely wide student, trained to convergence with a ridge penalty.
 
-Under a kernel K a student trained to the end computes
+Under a kernel K, a student trained to convergence computes
 
     f(s) = K(s, S) (K(S, S) + λ I)⁻¹ y,    y = artanh((1 − m) a),                     (1)
 
-the limit of gradient descent on ½ ‖f(S) − y‖² with a penalty λ. The squared error behind a tanh has the same minimum,
-y = artanh a; the margin m keeps actions of ±1 finite.
+the limit of gradient descent on ½ ‖f(S) − y‖² with a penalty λ. The squared error after the tanh has the same
+minimum, y = artanh a; the margin m keeps y finite for actions of ±1.
 
 :class:`KernelRidge`   K is the tangent kernel at infinite width (the limit of kernel descent).
-:class:`FeatureRidge`  K(x, y) = 1/P Σ_p φ_p(x)·φ_p(y) + 1, with φ_p the last hidden layer of network p and 1 for a
-                       bias: only the last layer learns. The pool's networks are drawn from the key; network
-                       p = 1 … P has trained on the current pairs for p / P of ``trained`` steps, and no gradient
-                       flows through that training. Source: FRePo (Zhou et al. 2022), whose pool lives on between
-                       steps.
+:class:`FeatureRidge`  K(x, y) = 1/P Σ_p φ_p(x)·φ_p(y) + 1, where φ_p is the last hidden layer of network p and 1 stands
+                       for a bias: only the last layer learns. The networks of the pool are drawn from the key.
+                       Network p = 1 … P trains on the current pairs for p / P of ``trained`` steps; no gradient
+                       flows through this training. Source: FRePo (Zhou et al. 2022), which keeps its pool
+                       between outer steps.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def regression(
 ) -> Float[Array, "B A"]:
     """Actions by (1).
 
-    For pairs with weights w the penalty is λ / w each: (W½ K W½ + λ I) z = W½ y, c = W½ z; means are weighted.
+    For pairs with weights w, each pair has the penalty λ / w: (W½ K W½ + λ I) z = W½ y, c = W½ z; means are weighted.
 
     Args:
         kernel: K between the pairs.
@@ -67,7 +67,7 @@ class KernelRidge(Solver):
         require_sgd(self)
 
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
-        """Actions of the infinitely wide student after training to the end; ``key`` is unused."""
+        """Actions of the infinitely wide student after training to convergence. ``key`` is unused."""
         del key
         kernel, elsewhere = (tangent_kernel(x, pairs.states, self.recipe) for x in (pairs.states, states))
         return regression(kernel, elsewhere, pairs, self.penalty)
@@ -81,13 +81,13 @@ class FeatureRidge(Solver):
     """
 
     networks: int = 4
-    """P, networks in the pool, drawn anew at each outer step; their features are concatenated."""
+    """P, the number of networks in the pool. They are redrawn at each outer step; their features are concatenated."""
 
     trained: int = 0
-    """Training steps on the pairs that the oldest network of the pool has had; the others' ages are evenly spaced."""
+    """Training steps of network P on the pairs. Network p trains for p / P of them."""
 
     penalty: float = 1e-3
-    """λ, as a fraction of the features' mean square norm."""
+    """λ, as a fraction of the features' mean squared norm."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,15 +1,15 @@
-"""The unroll: a real student's training, differentiated step by step (method §4).
+"""The unroll: differentiation through the training of a finite student, step by step (method §4).
 
-There are two adjoints of the same loop, equal up to rounding:
+There are two implementations of the adjoint, equal up to rounding:
 
-``autodiff``  back-propagation through ``lax.scan`` as JAX derives it; stores the activations of every step.
-``sweep``     a hand-written reverse sweep; stores the parameters of every step and recomputes the activations.
+``autodiff``  JAX's back-propagation through ``lax.scan``. It stores the activations of every step.
+``sweep``     a hand-written reverse sweep. It stores the parameters of every step and recomputes the activations.
               With U the optimiser's step, x ← U(x, ∇ℓ(θ, D)) for x = (θ, optimiser state), and λ the adjoint of x,
               each step of the reverse sweep is
 
                   (λ, μ) ← ∂U(x, ∇ℓ)ᵀ λ,    (λ_θ, λ_D) ← (λ_θ, λ_D) + ∂/∂ε ∇_(θ, D) ℓ(θ + ε μ, D)
 
-              one forward-over-reverse product that yields the Hessian's and the pairs' part at once.
+              one forward-over-reverse product that gives the terms of the Hessian and of the pairs together.
 
 Either can be limited to a window of the last steps (truncated back-propagation), and training can end at a random
 step (RaT-BPTT, Feng et al. 2024).
@@ -44,16 +44,16 @@ from potstill.students.training import (
 
 @dataclass(frozen=True)
 class Unroll(Solver):
-    """Back-propagation through the training of a real student."""
+    """Back-propagation through the training of a finite student."""
 
     trains_networks: ClassVar[bool] = True
     adjoint: ClassVar[Literal["autodiff", "sweep"]] = "autodiff"
 
     window: int | None = None
-    """Training steps that are differentiated, the last ones. Default: all, the exact gradient."""
+    """Differentiate only this number of last training steps. Default: all steps, which gives the exact gradient."""
 
     random_window: bool = False
-    """End the student's training, and with it the window, at a random step (RaT-BPTT)."""
+    """End the training, and with it the window, at a random step (RaT-BPTT)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,7 +64,7 @@ class Unroll(Solver):
             raise PotstillError(f"Unroll.window {self.window}: students of this recipe train {self.recipe.steps} steps")
 
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
-        """Mean actions in ``states`` of a student trained on ``pairs`` from the network that ``key`` draws."""
+        """Mean actions in ``states`` of a student trained on ``pairs``. ``key`` determines the initial network."""
         recipe = self.recipe
         state, keys = initialise_student(key, pairs, recipe)
         window = recipe.steps if self.window is None else self.window

@@ -1,4 +1,4 @@
-"""The interface of a teacher algorithm: a frozen object that holds its settings, with pure methods."""
+"""The interface of a teacher algorithm: an immutable object with settings and pure methods."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from potstill.networks.policy import Head
 from potstill.teachers.rows import Rows, Table
 from potstill.teachers.settings import UpdateSettings
 
-State = Any  # networks, target networks and optimiser states: a NamedTuple of each algorithm's own
+State = Any  # each algorithm's own NamedTuple of networks, target networks and optimiser states
 Metrics = dict[str, Array]  # scalars by name
 
 
@@ -22,11 +22,11 @@ class TeacherParts(NamedTuple):
     """The networks of a teacher, taken out of a training state."""
 
     actor: Params
-    """Layers of the policy, without the output's tanh."""
+    """Layers of the policy. The tanh of the output is not among them."""
     head: Head
     """How the policy samples actions, see :class:`~potstill.networks.policy.Policy`."""
     critics: Params
-    """Critics stacked on the first axis of each array; values in units of discounted return."""
+    """Critics, stacked on the first axis of each array. Their values are discounted returns."""
     layer_norm: bool
     """Whether LayerNorm follows each hidden layer of the critics."""
 
@@ -47,7 +47,7 @@ class Algorithm(ABC):
     """The algorithm's name on the command line and in files."""
 
     batches: ClassVar[int] = 1
-    """Batches that one call of :meth:`update` takes. Each counts as one update of the critics."""
+    """Batches that one call of :meth:`update` uses. Each counts as one update of the critics."""
 
     target_rate: ClassVar[float] = 0.005
     """Default τ of the target networks' soft update."""
@@ -62,23 +62,23 @@ class Algorithm(ABC):
 
     @abstractmethod
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> State:
-        """Draw the initial networks; ``updates`` is the planned number of updates, for schedules."""
+        """Draw the initial networks; ``updates`` is the planned number of updates, for learning-rate schedules."""
 
     @abstractmethod
     def update(self, state: State, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings) -> tuple[State, Metrics]:
         """Take one step.
 
         Args:
-            state: from :meth:`initialise` or the last call.
+            state: the state from :meth:`initialise` or the previous call.
             rows: ``batches`` batches on the first axis: arrays [batches, B, ...].
-            key: for the step's noise.
+            key: key of the step's noise.
             settings: batch size, γ and τ.
 
         Returns:
-            The next state, and scalar metrics. ``"value"``, the mean value of the batch, must be among them: it is
-            watched for divergence.
+            The next state, and scalar metrics. They must include ``"value"``, the mean value of the batch, by which
+            divergence is detected.
         """
 
     @abstractmethod
     def extract(self, state: State, data: Transitions) -> TeacherParts:
-        """Take the teacher's networks out of a state."""
+        """Extract the teacher's networks from a state."""

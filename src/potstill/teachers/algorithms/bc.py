@@ -3,8 +3,8 @@
     L_π = E ‖π(s) − a‖²  over the episodes to clone                                     (1, actor)
     L_Q = Σ_j E ( Q_j(s, a) − r − γ (1 − d) min_j Q̄_j(s′, π(s′)) )²  over all           (2, fitted Q)
 
-The actor never sees the critics: BC is the baseline for every other teacher. Equation 2 is fitted
-Q-evaluation. It gives BC action values, so that it can be distilled like the others.
+The actor does not depend on the critics: BC is the baseline of the other teachers. Equation 2 is fitted
+Q-evaluation. It provides action values, so that a BC teacher can be distilled like any other.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Bc(Algorithm):
     _: KW_ONLY
 
     best_episodes: float = 1.0
-    """Fraction of the episodes to clone, those of highest return. 0.1 is the usual percentile BC."""
+    """Fraction of the episodes to clone, chosen by highest return. 0.1 is the common choice for percentile BC."""
 
     learning_rate: float = 3e-4
     """Learning rate of Adam, for actor and critics."""
@@ -80,11 +80,11 @@ class Bc(Algorithm):
         check_fractions(self, "best_episodes", one=True)
 
     def prepare(self, data: Transitions, discount: float) -> Table:
-        """Select all rows; those to clone have weight 1."""
+        """Select all rows. Rows to clone have weight 1, all others 0."""
         return Table(data, episode_weights=select_episodes(data, self.best_episodes))
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> BcState:
-        """Draw actor and critics, all orthogonal."""
+        """Initialise actor and critics with orthogonal weights."""
         actor_key, critic_key = jax.random.split(key)
         actor = init_mlp(actor_key, (state_size, *HIDDEN, action_size))
         critics = init_stack(init_mlp, critic_key, (state_size + action_size, *CRITIC_HIDDEN, 1), CRITICS)
@@ -93,7 +93,7 @@ class Bc(Algorithm):
     def update(
         self, state: BcState, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[BcState, Metrics]:
-        """Take one step of the actor and one of its critics."""
+        """Take one step of the actor and one of the critics."""
         rows, rate = single_batch(rows), self.learning_rate
         actor, actor_optimiser, actor_metrics = adam_step(
             lambda p: actor_loss(p, rows), state.actor, state.actor_optimiser, rate
@@ -109,5 +109,5 @@ class Bc(Algorithm):
         return BcState(actor, critics, target_critics, actor_optimiser, critic_optimiser), metrics
 
     def extract(self, state: BcState, data: Transitions) -> TeacherParts:
-        """Take out the actor and its critics."""
+        """Extract the actor and the critics."""
         return TeacherParts(state.actor, "tanh", state.critics, True)

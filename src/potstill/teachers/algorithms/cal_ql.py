@@ -7,7 +7,7 @@ return of the recorded episode from s on:
     C_j = log Σ_{3K actions} exp( max(Q_j(s, ã), G) − log p(ã) ) − Q_j(s, a)            (2, conservative term)
     L_Q = Σ_j E [ (Q_j(s, a) − y)² + α C_j ]                                            (3, critic)
 
-The maximum with G is the calibration. It does not apply to the uniform actions, and CQL has none. The actor
+The maximum with G is the calibration. It does not apply to the uniform actions, and CQL omits it. The actor
 is the entropy-regularised one of :mod:`potstill.teachers.algorithms.gaussian`.
 """
 
@@ -34,12 +34,12 @@ from potstill.teachers.settings import UpdateSettings
 ACTOR_HIDDEN = (256, 256, 256)
 CRITIC_HIDDEN = (256, 256)
 CRITICS = 2
-PIECES = 8  # pieces of a batch: the critics' activations of one fit in the CPU's cache
-LOG_STD_OFFSET = 1.0  # the reference implementation lowers the initial log σ of its policies by this
+PIECES = 8  # pieces of a batch, so that the critics' activations of a piece fit in the CPU's cache
+LOG_STD_OFFSET = 1.0  # the reference implementation subtracts this from the initial log σ of its policies
 
 
 class ProposedActions(NamedTuple):
-    """D = 3 K actions for each state, their log-densities, and the lower bound of each one's value."""
+    """D = 3 K actions for each state, their log-densities, and the lower bounds of their values."""
 
     actions: Float[Array, "B D A"]
     log_densities: Float[Array, "B D"]
@@ -65,7 +65,7 @@ def conservative_term(
 ) -> Float[Array, "C B"]:
     """Equation 2, with ``values`` = Q_j(s, a)."""
     batch, count, size = proposed.actions.shape
-    states = jnp.repeat(rows.states, count, axis=0)  # one flat axis: the products are faster than with two
+    states = jnp.repeat(rows.states, count, axis=0)  # one flat axis makes the matrix products faster
     found = apply_critics(critics, states, proposed.actions.reshape(-1, size), normed=False)
     elsewhere = jnp.maximum(found.reshape(-1, batch, count), proposed.floors)
     return jax.nn.logsumexp(elsewhere - proposed.log_densities, axis=-1) - values
@@ -84,7 +84,7 @@ def critic_loss(
 
 @dataclass(frozen=True)
 class CalQl(Algorithm):
-    """Cal-QL. CQL is the same without calibrated.
+    """Cal-QL. With ``calibrated=False`` it is CQL.
 
     >>> CalQl(calibrated=False).alpha
     10.0
@@ -95,13 +95,13 @@ class CalQl(Algorithm):
     _: KW_ONLY
 
     calibrated: bool = True
-    """Bound the values of the policy's actions from below by the data's returns."""
+    """Bound the values of the policy's actions from below by the data's returns (Cal-QL, not CQL)."""
 
     alpha: float = 10.0
     """α, weight of the conservative term. Source: CORL's Cal-QL."""
 
     actions: int = 10
-    """K, actions sampled from each of: uniform, the policy in the state, the policy in the next state."""
+    """K, the number of actions from each of three sources: uniform, the policy in s, the policy in s′."""
 
     policy_learning_rate: float = 3e-5
     """Learning rate of Adam, for the actor and the entropy weight."""
@@ -114,14 +114,14 @@ class CalQl(Algorithm):
         check_ranges(self, alpha=0, actions=1, policy_learning_rate=1e-12, learning_rate=1e-12)
 
     def prepare(self, data: Transitions, discount: float) -> Table:
-        """Select all rows. Calibration needs the returns, and so the order of rows in episodes."""
+        """Select all rows. Calibration needs returns, hence rows in the order of their episodes."""
         if not self.calibrated:
             return Table(data)
         check_order(data, "cal-ql")
         return Table(data, returns=discounted_returns(data, discount))
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> GaussianState:
-        """Draw actor and critics, all orthogonal."""
+        """Initialise actor and critics with orthogonal weights."""
         actor_key, critic_key = jax.random.split(key)
         *hidden, last = init_mlp(actor_key, (state_size, *ACTOR_HIDDEN, 2 * action_size))
         last["bias"] = last["bias"].at[action_size:].add(-LOG_STD_OFFSET)
@@ -149,5 +149,5 @@ class CalQl(Algorithm):
         return state, {**critic_metrics, **actor_metrics}
 
     def extract(self, state: GaussianState, data: Transitions) -> TeacherParts:
-        """Take out the actor and all critics."""
+        """Extract the actor and all critics."""
         return gaussian.extract_teacher(state)

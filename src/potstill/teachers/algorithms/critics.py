@@ -1,4 +1,4 @@
-"""What every algorithm does with its critics: the bootstrapped target, and the squared error to it."""
+"""Losses of critics that all algorithms share: the bootstrapped target and the squared error."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def critic_loss(
 
 
 def squared_errors(values: Float[Array, "C B"], target: Float[Array, " B"]) -> tuple[Float[Array, ""], Metrics]:
-    """:func:`critic_loss` from values Q_j(s, a) that are already computed."""
+    """The same loss as :func:`critic_loss`, from given values Q_j(s, a)."""
     loss = jnp.sum(jnp.mean((values - target) ** 2, axis=-1))
     return loss, {"critic_loss": loss, "value": values.mean()}

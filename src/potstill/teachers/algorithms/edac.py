@@ -1,4 +1,4 @@
-"""EDAC: SAC with an ensemble of diversified critics (An et al., NeurIPS 2021); SAC-N without the diversity.
+"""EDAC: SAC with an ensemble of diversified critics (An et al., NeurIPS 2021); without the diversity term, SAC-N.
 
 With N critics and entropy weight w:
 
@@ -37,7 +37,7 @@ NORM_FLOOR = 1e-10
 def gradient_similarity(gradients: Float[Array, "C B A"]) -> Float[Array, ""]:
     """Equation 2, from ∇_a Q_j(s, a)."""
     unit = gradients / (jnp.sqrt(jnp.sum(gradients**2, axis=-1, keepdims=True) + NORM_FLOOR**2) + NORM_FLOOR)
-    # Σ_{i≠j} ⟨g_i, g_j⟩ = ‖Σ g_j‖² − Σ ‖g_j‖²: no N × N matrix is formed
+    # Σ_{i≠j} ⟨g_i, g_j⟩ = ‖Σ g_j‖² − Σ ‖g_j‖² avoids an N × N matrix
     pairs = jnp.sum(unit.sum(axis=0) ** 2, axis=-1) - jnp.sum(unit**2, axis=(0, -1))
     return jnp.mean(pairs) / (len(gradients) - 1)
 
@@ -65,7 +65,7 @@ def critic_loss(
 
 @dataclass(frozen=True)
 class Edac(Algorithm):
-    """EDAC. SAC-N is diversity 0.
+    """EDAC. With ``diversity=0`` it is SAC-N.
 
     >>> Edac(critics=50).diversity
     1.0
@@ -76,7 +76,7 @@ class Edac(Algorithm):
     _: KW_ONLY
 
     critics: int = 10
-    """N, size of the ensemble. Source: EDAC, HalfCheetah and Walker2d; its Hopper runs use 50."""
+    """N, the size of the ensemble. Source: the EDAC paper for HalfCheetah and Walker2d; it uses 50 for Hopper."""
 
     diversity: float = 1.0
     """η, weight of the gradient diversity."""
@@ -93,7 +93,7 @@ class Edac(Algorithm):
         return Table(data)
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> GaussianState:
-        """Draw actor and critics, uniform by fan-in."""
+        """Initialise actor and critics with weights uniform by fan-in."""
         actor_key, critic_key = jax.random.split(key)
         actor = init_uniform(actor_key, (state_size, *HIDDEN, 2 * action_size))
         critics = init_stack(init_uniform, critic_key, (state_size + action_size, *HIDDEN, 1), self.critics)
@@ -118,5 +118,5 @@ class Edac(Algorithm):
         return state, {**critic_metrics, **actor_metrics}
 
     def extract(self, state: GaussianState, data: Transitions) -> TeacherParts:
-        """Take out the actor and all critics."""
+        """Extract the actor and all critics."""
         return gaussian.extract_teacher(state)

@@ -3,7 +3,7 @@
     L_π = E [ w log π(ã | s) − min_j Q_j(s, ã) ],   ã ~ π(· | s)                        (actor)
     L_w = −log w · E [ log π(ã | s) − A ]                                               (entropy weight)
 
-Descending L_w raises w while the policy's entropy is below −A nats (Haarnoja et al., 2018).
+Gradient descent on L_w raises w while the policy's entropy is below −A nats (Haarnoja et al., 2018).
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def sample_actions(
 ) -> tuple[Float[Array, "K *B A"], Float[Array, "K *B"]]:
     """Sample ``count`` actions in each state; return them and their log-densities.
 
-    With u = μ + σ ε and a = tanh u:  log π(a) = log N(u; μ, σ) − Σ log(1 − tanh² u). The last term is
-    computed as 2 (log 2 − u − softplus(−2 u)), without cancellation.
+    With u = μ + σ ε and a = tanh u:  log π(a) = log N(u; μ, σ) − Σ log(1 − tanh² u). Each log(1 − tanh² u)
+    is computed as 2 (log 2 − u − softplus(−2 u)), which avoids cancellation.
     """
     mean, log_std = jnp.split(apply_mlp(actor, states), 2, axis=-1)
     log_std = jnp.clip(log_std, *LOG_STD_RANGE)
@@ -110,5 +110,5 @@ def update_critics(
 
 
 def extract_teacher(state: GaussianState) -> TeacherParts:
-    """Take out the actor and all critics."""
+    """Extract the actor and all critics."""
     return TeacherParts(state.actor, "tanh_gaussian", state.critics, False)

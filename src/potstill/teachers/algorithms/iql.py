@@ -1,4 +1,4 @@
-"""IQL: implicit Q-learning (Kostrikov, Nair & Levine, ICLR 2022). It evaluates no action outside the data.
+"""IQL: implicit Q-learning (Kostrikov, Nair & Levine, ICLR 2022). It never evaluates actions outside the data.
 
 With L₂^τ(u) = |τ − 1(u < 0)| u²:
 
@@ -6,9 +6,9 @@ With L₂^τ(u) = |τ − 1(u < 0)| u²:
     L_Q = Σ_j E ( r + γ (1 − d) V(s′) − Q_j(s, a) )²                                    (paper's 6)
     L_π = −E min(e^{β A}, 100) log π(a | s),   A = min_j Q̄_j(s, a) − V(s)               (paper's 7)
 
-π(· | s) is Gaussian about tanh f(s), with one deviation for each action component. Rewards are scaled to a
-span of 1,000 between the worst and the best episode, so that β means the same for every dataset. The
-teacher's action values are scaled back.
+π(· | s) is Gaussian with mean tanh f(s) and a standard deviation for each action component that does not depend
+on the state. Rewards are scaled so that the returns of the best and the worst episode differ by 1,000; β then has the
+same effect on every dataset. The teacher's action values are scaled back.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class IqlActor(TypedDict):
     """The actor's parameters."""
 
     layers: Params
-    """Of f(s), the mean before its tanh."""
+    """Layers of f(s), the mean before the tanh."""
     log_std: Float[Array, " A"]
 
 
@@ -54,13 +54,13 @@ class IqlState(NamedTuple):
     target_critics: Params
     optimisers: dict[str, AdamState]
     updates: Float[Array, ""]
-    """Updates done, for the actor's learning rate."""
+    """Updates so far, for the actor's learning rate."""
     horizon: Float[Array, ""]
-    """Updates planned."""
+    """Planned number of updates."""
 
 
 def reward_scale(data: Transitions) -> float:
-    """The factor on rewards that makes the span of episode returns 1,000."""
+    """The factor on rewards that makes the range of episode returns 1,000."""
     returns = data.episode_returns()
     span = float(returns.max() - returns.min())
     return REWARD_SPAN / span if span > 0.0 else 1.0
@@ -74,7 +74,7 @@ def expectile_loss(difference: Float[Array, "*B"], expectile: float) -> Float[Ar
 def value_loss(
     value: Params, action_values: Float[Array, " B"], rows: Rows, *, expectile: float
 ) -> tuple[Float[Array, ""], Metrics]:
-    """Paper's 5, with ``action_values`` = min_j Q̄_j(s, a)."""
+    """Equation 5 of the paper, with ``action_values`` = min_j Q̄_j(s, a)."""
     loss = expectile_loss(action_values - apply_mlp(value, rows.states)[..., 0], expectile).mean()
     return loss, {"value_loss": loss}
 
@@ -82,7 +82,7 @@ def value_loss(
 def actor_loss(
     actor: IqlActor, advantage: Float[Array, " B"], rows: Rows, *, temperature: float
 ) -> tuple[Float[Array, ""], Metrics]:
-    """Paper's 7, with β = ``temperature``."""
+    """Equation 7 of the paper, with β = ``temperature``."""
     weight = jnp.minimum(jnp.exp(temperature * advantage), LARGEST_WEIGHT)
     log_std = jnp.clip(actor["log_std"], *LOG_STD_RANGE)
     offset = (rows.actions - jnp.tanh(apply_mlp(actor["layers"], rows.states))) / jnp.exp(log_std)
@@ -95,8 +95,8 @@ def actor_loss(
 class Iql(Algorithm):
     """Implicit Q-learning.
 
-    The default target rate is four times the usual 0.005: IQL asks no critic about actions outside the data, so it
-    stays stable.
+    The default target rate is four times the usual 0.005. IQL stays stable at this rate because it never evaluates
+    its critics at actions outside the data.
 
     >>> Iql(expectile=0.9).temperature
     3.0
@@ -114,7 +114,7 @@ class Iql(Algorithm):
     """β, the inverse temperature of the advantage weights. Source: as above."""
 
     learning_rate: float = 3e-4
-    """Learning rate of Adam, for all networks. The actor's decays to 0 along a cosine."""
+    """Learning rate of Adam, for all networks. The actor's decays to 0 by a cosine."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -126,7 +126,7 @@ class Iql(Algorithm):
         return Table(data, reward_scale=reward_scale(data))
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> IqlState:
-        """Draw actor, value and critics, all orthogonal."""
+        """Initialise actor, value and critics with orthogonal weights."""
         keys = jax.random.split(key, 3)
         *layers, last = init_mlp(keys[0], (state_size, *HIDDEN, action_size))
         last = jax.tree.map(lambda x: OUTPUT_SCALE * x, last)
@@ -170,7 +170,7 @@ class Iql(Algorithm):
         return IqlState(actor, value, critics, target_critics, optimisers, state.updates + 1, state.horizon), metrics
 
     def extract(self, state: IqlState, data: Transitions) -> TeacherParts:
-        """Take out the actor, with its deviations as a constant output, and the critics in the data's own units."""
+        """Extract the actor, with its log-std as constant outputs, and the critics, scaled back to the data's units."""
         *layers, last = state.actor["layers"]
         weight = jnp.concatenate([last["weight"], jnp.zeros_like(last["weight"])], axis=-1)
         bias = jnp.concatenate([last["bias"], state.actor["log_std"]])

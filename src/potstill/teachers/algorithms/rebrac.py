@@ -32,7 +32,7 @@ from potstill.teachers.settings import UpdateSettings
 
 WIDTH = 256
 CRITICS = 2
-ACTOR_EVERY = 2  # updates of the critics for each one of the actor and the targets
+ACTOR_EVERY = 2  # updates of the critics per update of the actor and the targets
 TARGET_NOISE, TARGET_NOISE_CLIP = 0.2, 0.5
 
 
@@ -82,9 +82,9 @@ def actor_loss(
 class Rebrac(Algorithm):
     """ReBRAC. TD3+BC: actor_penalty 0.4 / A, critic_penalty 0, no layer_norm, two hidden layers, target_rate 0.005.
 
-    The default target rate is ten times the usual 0.005. A value spreads by one step of the environment while a
-    target network catches up once, in 1 / τ updates: at 0.005 the critics rise for some 100,000 updates. The penalties
-    and the LayerNorm keep ReBRAC stable at the higher rate.
+    The default target rate is ten times the usual 0.005. Values propagate by about one environment step in the 1 / τ
+    updates in which a target network catches up; at 0.005, the critics' values rise for some 100,000 updates. The
+    penalties and LayerNorm keep ReBRAC stable at the higher rate.
 
     >>> Rebrac(actor_penalty=0.1).critic_penalty
     0.5
@@ -104,10 +104,10 @@ class Rebrac(Algorithm):
     """β_Q, weight of the same distance in the critic's target. Source: as above."""
 
     layer_norm: bool = True
-    """LayerNorm after each hidden layer of the critics."""
+    """Whether LayerNorm follows each hidden layer of the critics."""
 
     hidden_layers: int = 3
-    """Hidden layers of 256 units, in the actor and in the critics."""
+    """The number of hidden layers, of 256 units each, in the actor and in the critics."""
 
     learning_rate: float = 1e-3
     """Learning rate of Adam, for actor and critics."""
@@ -117,14 +117,14 @@ class Rebrac(Algorithm):
         check_ranges(self, actor_penalty=0, critic_penalty=0, hidden_layers=1, learning_rate=1e-12)
 
     def prepare(self, data: Transitions, discount: float) -> Table:
-        """Select the rows whose next action is known: the last row of a truncated episode has none."""
+        """Select the rows whose next action is known, which excludes the last row of a truncated episode."""
         check_order(data, "rebrac")
         ends = np.flatnonzero(data.episode_ends)
         (truncated,) = gather([data.truncations], ends)
         return Table(data, left_out=ends[truncated])
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> RebracState:
-        """Draw actor and critics, with targets equal to them."""
+        """Initialise actor and critics, with targets equal to them."""
         hidden = [WIDTH] * self.hidden_layers
         actor_key, critic_key = jax.random.split(key)
         actor = init_uniform(actor_key, (state_size, *hidden, action_size))
@@ -134,7 +134,7 @@ class Rebrac(Algorithm):
     def update(
         self, state: RebracState, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[RebracState, Metrics]:
-        """Take two steps of the critics, on a batch each, and one of the actor."""
+        """Take two steps of the critics, each on its own batch, and one of the actor."""
         for i, part in enumerate(jax.random.split(key, ACTOR_EVERY)):
             batch: Rows = jax.tree.map(lambda column: column[i], rows)  # noqa: B023
             state, critic_metrics = self._update_critics(state, batch, part, settings.discount)
@@ -178,5 +178,5 @@ class Rebrac(Algorithm):
         return state, metrics
 
     def extract(self, state: RebracState, data: Transitions) -> TeacherParts:
-        """Take out the actor and both critics."""
+        """Extract the actor and both critics."""
         return TeacherParts(state.actor, "tanh", state.critics, self.layer_norm)

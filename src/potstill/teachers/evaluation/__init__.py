@@ -1,1 +1,1 @@
-"""Evaluation of teachers from data alone: fitted Q-evaluation, selection, diagnostics."""
+"""Offline evaluation of teachers: fitted Q-evaluation, selection, diagnostics."""

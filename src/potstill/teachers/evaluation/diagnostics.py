@@ -1,4 +1,4 @@
-"""Offline scores of a teacher: what the data alone tell about it, without an environment."""
+"""Offline scores of a teacher, computed from the dataset without an environment."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from potstill.teachers.settings import Training
 
 
 class OfflineScores:
-    """Offline scores of a teacher in training. Values are in units of discounted return.
+    """Offline scores of a teacher during training. Values are in units of discounted return.
 
     ``fitted_value``      J(π) by fitted Q-evaluation (:mod:`potstill.teachers.evaluation.fqe`)
-    ``worth``             the pessimistic value estimate, over the states of held-out episodes; ``patience`` watches it
-    ``claimed_value``     the minimum of the teacher's own critics, over the same first states as ``fitted_value``
-    ``data_value``        the discounted return that the data's own policy earned from these states
-    ``value_correlation`` between the critics and the data's Monte-Carlo returns, on held-out episodes
-    ``action_distance``   E‖π(s) − a‖² on held-out episodes, actions in [−1, 1]
+    ``worth``             the pessimistic value estimate on the states of held-out episodes, used by ``patience``
+    ``claimed_value``     the minimum over the teacher's own critics, on the same first states as ``fitted_value``
+    ``data_value``        the discounted return of the data's own policy from these states
+    ``value_correlation`` correlation of the critics' values with Monte-Carlo returns, on held-out episodes
+    ``action_distance``   E‖π(s) − a‖² on held-out episodes, with actions in [−1, 1]
 
     Args:
         data: the transitions that the teacher is trained on.

@@ -2,25 +2,24 @@
 
     L = E ( Q(s, a) − r − γ (1 − d) Q̄(s′, π(s′)) )²,      J(π) ≈ E_{s₀} Q(s₀, π(s₀))
 
-To choose among policies the estimate is made pessimistic. With the pessimism coefficient λ > 0
+To select among policies, the estimate is made pessimistic. With the pessimism coefficient λ > 0
 
     r ← r − γ (1 − d) λ ‖π(s′) − a′‖²
 
-where a′ is the data's action in s′. Far from the data's actions the critic extrapolates, and choosing the
-highest estimate selects its errors. The penalty is that of ReBRAC's critic target; its use in an evaluation is
-ours.
+where a′ is the data's action in s′. Far from the data's actions the critic extrapolates, and a selection by the
+highest estimate would favour its errors. The penalty is that of ReBRAC's critic target; its use in fitted
+Q-evaluation is specific to potstill.
 
 The policy is fixed, so its next actions are computed once for all rows. A critic with LayerNorm is fitted on 90 %
-of the episodes. J is the mean over the first states of the others. The pessimistic estimate is the mean over all
-their states: there are many more of them, and they lie all along an episode, whereas at γ = 0.99 the value of a
-first state says nothing about a fall 300 steps later.
+of the episodes. J is the mean over the first states of the other 10 %. The pessimistic estimate is the mean over all
+states of those 10 %. There are many more of them, and they cover whole episodes; at γ = 0.99, the value of a first
+state hardly depends on a fall 300 steps later.
 
-A value spreads by one step of the environment each time the target Q̄ catches up, in 1 / τ updates. At the usual
-τ = 0.005 a fit needs some 20,000 updates before its estimate stops rising. The policy is fixed, so a τ twenty
-times as large is safe, and a twentieth of the updates suffices. Rewards are divided by E|r| / (1 − γ), so that
-values are about 1: Adam moves a critic by a fixed amount in each update, and values of thousands would take
-thousands of times as many. Within each call the learning rate falls to 0, so that the result depends little on
-the last batches.
+Values propagate by about one environment step in the 1 / τ updates in which the target Q̄ catches up. At the usual
+τ = 0.005, the estimate rises for some 20,000 updates. Because the policy is fixed, a τ twenty times as large is
+stable, and a twentieth of the updates suffices. Rewards are divided by E|r| / (1 − γ), so that values are about 1:
+Adam changes a critic by a fixed amount per update, and values in the thousands would need thousands of times as many
+updates. Within each call the learning rate falls to 0, so the result depends little on the last batches.
 """
 
 from __future__ import annotations
@@ -46,15 +45,15 @@ from potstill.teachers.training import run_updates
 HIDDEN = (256, 256)
 LEARNING_RATE = 1e-3
 TARGET_RATE = 0.1  # τ
-FIRST_FIT = 10  # times as many updates for the first policy: a fit from a new critic overshoots before it converges
+FIRST_FIT = 10  # factor on the updates of the first call: the estimate of a new critic overshoots before it converges
 HELD_OUT = 10  # every tenth episode
 PESSIMISM = 2.0  # λ, in standard deviations of the reward
-MOST_STATES = 8192  # of held-out episodes, for a pessimistic estimate
-ACT_ROWS = 16_384  # states in one call of a teacher
+MOST_STATES = 8192  # states of held-out episodes that a pessimistic estimate uses, at most
+ACT_ROWS = 16_384  # states per call of a teacher
 
 
 class FittedState(NamedTuple):
-    """The fitted critic (stacked, of one), its target, the optimiser's state and the updates done."""
+    """The fitted critic (a stack of one), its target, the optimiser's state and the number of updates."""
 
     critic: Params
     target: Params
@@ -63,14 +62,14 @@ class FittedState(NamedTuple):
 
 
 def initialise_critic(key: PRNGKeyArray, state_size: int, action_size: int) -> FittedState:
-    """Draw a critic, orthogonal, with a target equal to it."""
+    """Initialise a critic with orthogonal weights, and a target equal to it."""
     critic = init_stack(init_mlp, key, (state_size + action_size, *HIDDEN, 1), 1)
     return FittedState(critic, critic, initialise_adam(critic), jnp.zeros((), jnp.int32))
 
 
 @dataclass(frozen=True)
 class CriticFit:
-    """Steps of fitted Q-evaluation, ``updates`` of them in a period of the learning rate."""
+    """Fitted Q-evaluation, with a learning rate that decays to 0 in periods of ``updates`` steps."""
 
     batches: ClassVar[int] = 1
 
@@ -98,25 +97,25 @@ def held_out_episodes(data: Transitions) -> Bool[np.ndarray, " M"]:
 
 
 def held_out_states(data: Transitions) -> Int[np.ndarray, " H"]:
-    """Rows of the held-out episodes: all, or a fixed random sample of 8,192."""
+    """Rows of the held-out episodes: all of them, or a fixed random sample of 8,192."""
     return np.random.default_rng(0).permutation(np.flatnonzero(held_out_episodes(data)))[:MOST_STATES]
 
 
 def held_out_starts(data: Transitions) -> Int[np.ndarray, " E"]:
-    """First rows of the held-out episodes, or of all episodes if no held-out row is a first one."""
+    """First rows of the held-out episodes, or of all episodes if no held-out row is the first of an episode."""
     starts = np.append(True, data.episode_ends[:-1])
     held = starts & held_out_episodes(data)
     return np.flatnonzero(held if held.any() else starts)
 
 
 class Evaluator:
-    """Fits one critic to a policy that changes: each call continues from the last fit.
+    """Fits one critic to a sequence of policies. Each call starts from the critic of the previous call.
 
     Args:
         table: all rows of ``data``, from :func:`potstill.teachers.rows.load_with_returns`.
         data: the transitions, for their episodes.
         training: batch size, γ and seed of the fit.
-        read_at: rows of ``data`` whose states the estimate is the mean over.
+        read_at: rows of ``data``; the estimate is the mean over their states.
         pessimism: λ, in units of reward. 0: plain fitted Q-evaluation.
 
     Example:
@@ -128,7 +127,7 @@ class Evaluator:
         >>> teacher = load_teacher(BUNDLED / "hopper-medium-replay.teacher.safetensors")
         >>> table = load_with_returns(data, training.discount)
         >>> evaluate = Evaluator(table, data, training, held_out_starts(data))
-        >>> isinstance(evaluate(teacher, updates=2), float)  # some 2,000 updates give an estimate
+        >>> isinstance(evaluate(teacher, updates=2), float)  # an estimate needs some 2,000 updates
         True
     """
 
@@ -149,15 +148,15 @@ class Evaluator:
         self.states = table.states[read_at]
         known = _next_action_known(table, data)[fitted]
         self.penalties = pessimism / self.scale * training.discount * self.table.alive * known
-        """Subtracted from each row's reward for each unit of squared distance to the data's next action [M]."""
+        """The charge per unit of squared distance to the data's next action, for each row [M]."""
         self.state = initialise_critic(self.key, data.state_size, data.action_size)
 
     def __call__(self, teacher: Teacher, updates: int) -> float:
-        """Estimate the value of ``teacher``, in discounted return.
+        """Estimate the discounted return of ``teacher``.
 
         Args:
-            teacher: any; its actions are computed for all rows.
-            updates: how many more updates to fit the critic for. The first call takes ten times as many.
+            teacher: its actions are computed for all rows.
+            updates: updates of the critic in this call. The first call takes ten times as many.
         """
         is_first = not int(self.state.updates)
         actions = act_in_parts(teacher, self.table.next_states)
@@ -170,13 +169,13 @@ class Evaluator:
 
 
 def _next_action_known(table: Rows, data: Transitions) -> Float[Array, " M"]:
-    """1 for rows whose next state is the state of the row after them, so that a′ is known; 0 for all others."""
+    """1 for rows whose next state is the state of the following row, so that a′ is known; else 0."""
     same = jnp.all(table.next_states[:-1] == table.states[1:], axis=-1)
     return jnp.append(same, False).astype(jnp.float32) * ~data.episode_ends
 
 
 def make_pessimistic_evaluator(table: Rows, data: Transitions, training: Training) -> Evaluator:
-    """The evaluator for choosing among teachers.
+    """Make the evaluator by which teachers are selected.
 
     λ is two standard deviations of the reward, and the estimate is the mean over the held-out states.
 
@@ -189,5 +188,5 @@ def make_pessimistic_evaluator(table: Rows, data: Transitions, training: Trainin
 
 
 def act_in_parts(teacher: Teacher, states: Float[Array, "M S"], part: int = ACT_ROWS) -> Float[Array, "M A"]:
-    """Mean actions of a teacher in many states, ``part`` at a time: all at once would take gigabytes."""
+    """Mean actions of a teacher in many states, ``part`` states at a time to limit memory."""
     return jnp.concatenate([teacher.act(states[i : i + part]) for i in range(0, len(states), part)])

@@ -1,4 +1,4 @@
-"""Choosing one of several teachers without an environment: ``--algorithm auto``."""
+"""Offline selection among several teachers: ``--algorithm auto``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from potstill.teachers.evaluation.fqe import make_pessimistic_evaluator
 from potstill.teachers.rows import Rows, load_with_returns
 from potstill.teachers.settings import Training
 
-FITTED_UPDATES = 2_000  # for each candidate, ten times over: each starts from a new critic, so none has an advantage
-TOLERANCE = 0.02  # fraction of the highest estimate by which another may be lower and still count as equal
+FITTED_UPDATES = 2_000  # times ten, because every candidate is the first policy of a new critic
+TOLERANCE = 0.02  # estimates within this fraction of the highest count as equal
 
-# From loose to tight: how far the policy may leave the data's actions. Published ReBRAC coefficients lie
-# in this range, and the right one differs by dataset.
+# Actor and critic penalty, from weak to strong regularisation towards the data's actions. Published ReBRAC
+# coefficients lie in this range; the best ones differ by dataset.
 PENALTIES = {"loose": (0.01, 0.01), "medium": (0.05, 0.5), "tight": (0.4, 0.1)}
 
 
@@ -33,7 +33,7 @@ def candidates() -> dict[str, Algorithm]:
 
 
 def pessimistic_value(teacher: Teacher, table: Rows, data: Transitions, training: Training) -> float:
-    """The estimate that candidates are ranked by: pessimistic fitted Q-evaluation over held-out states.
+    """Estimate the value of a candidate by pessimistic fitted Q-evaluation on held-out states.
 
     Args:
         teacher: the candidate.
@@ -52,10 +52,10 @@ def estimate_values(teachers: Mapping[str, Teacher], data: Transitions, training
 
 
 def select(values: Mapping[str, float]) -> str:
-    """The candidate to keep: a ReBRAC one within 2 % of the highest estimate if there is one, else the highest.
+    """Select the best ReBRAC candidate if its estimate is within 2 % of the highest, else the highest.
 
-    Two fits of the same teacher differ by about 1 %. Where the estimates tell no difference, ReBRAC earns more than
-    IQL on most files of the benchmark (results page, "How often auto is right").
+    Two fits to the same teacher differ by about 1 %. If the estimates do not differ by more than that, ReBRAC usually
+    earns more than IQL (docs: archive, teachers, "Automatic choice").
 
     >>> select({"iql": 301.0, "rebrac-loose": 200.0, "rebrac-tight": 299.0})
     'rebrac-tight'
@@ -69,7 +69,7 @@ def select(values: Mapping[str, float]) -> str:
 
 
 def explain_selection(values: Mapping[str, float]) -> str:
-    """One line that says why :func:`select` keeps its candidate."""
+    """One line that explains the choice of :func:`select`."""
     name = select(values)
     rest = ", ".join(f"{other} {value:.4g}" for other, value in values.items() if other != name)
     line = (

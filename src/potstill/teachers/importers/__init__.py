@@ -21,18 +21,18 @@ SUFFIXES = {".pt": "corl", ".pth": "corl", ".zip": "stable-baselines3", ".d3": "
 def import_teacher(
     path: Path | str, *, data: Transitions | None = None, normaliser: Normaliser | None = None
 ) -> NetworkTeacher:
-    """Read a teacher that another library trained. No code in the file is run.
+    """Read a teacher that another library trained. No code from the file is executed.
 
     Args:
         path: a CORL checkpoint (``.pt``), a SAC or TD3 of stable-baselines3 (``.zip``) or a d3rlpy model (``.d3``).
             The suffix decides.
-        data: the dataset that the teacher was trained on. It gives the action bounds, which are ±1 without it. A CORL
-            checkpoint holds no standardisation of the states; it is recomputed from ``data`` (mean, std + 1e-3).
-        normaliser: the standardisation, if it is known otherwise.
+        data: the dataset that the teacher was trained on. It determines the action bounds, which are ±1 without it.
+            CORL checkpoints contain no normaliser; it is recomputed from ``data`` (mean, std + 1e-3).
+        normaliser: the normaliser, if it is not to be computed from ``data``.
 
     Raises:
         PotstillError: an unknown suffix, a damaged file, an unsupported network, weights that are not finite, or a
-            missing standardisation.
+            missing normaliser.
 
     Example:
         >>> import potstill
@@ -47,12 +47,12 @@ def import_teacher(
     kind = SUFFIXES[path.suffix]
     try:
         found = READERS[kind](path)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:  # the readers name the errors they foresee
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # errors that the readers did not anticipate
         raise PotstillError(f"{path}: not a teacher as {kind} writes them ({error!r})") from None
     normaliser = normaliser or found.normaliser
     if normaliser is None and kind == "corl":
         if data is None:
-            raise PotstillError(f"{path}: CORL checkpoints carry no normaliser: name the dataset, or pass a normaliser")
+            raise PotstillError(f"{path}: CORL checkpoints have no normaliser: name the dataset, or pass a normaliser")
         normaliser = data.normaliser
     layers, head = found.layers, found.head
     size = len(layers[-1]["bias"]) // (1 if head == "tanh" else 2)

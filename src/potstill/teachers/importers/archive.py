@@ -1,8 +1,8 @@
-"""Read PyTorch's ``.pt`` files as NumPy arrays, without PyTorch and without running anything from the file.
+"""Read PyTorch's ``.pt`` files as NumPy arrays, without PyTorch and without executing code from the file.
 
 Such a file is a zip archive: a pickle that describes nested dictionaries, and raw storages. The unpickler here
-knows three names (ordered dictionary, tensor, parameter) and replaces every other one by an inert placeholder. No
-code of the file is called, and no module that it names is imported.
+resolves three names (ordered dictionary, tensor, parameter) and replaces all others by an inert placeholder. It calls
+no code and imports no module that the file names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from potstill.errors import PotstillError
 
 Tensors = dict[str, np.ndarray]  # by dotted names, e.g. "actor.trunk.0.weight"
-LoadStorage = Callable[[str, type[np.generic]], np.ndarray]  # from a storage's key and type to its numbers
+LoadStorage = Callable[[str, type[np.generic]], np.ndarray]  # maps a storage's key and type to its numbers
 STORAGES: dict[str, type[np.generic]] = {
     "DoubleStorage": np.float64,
     "FloatStorage": np.float32,
@@ -37,7 +37,7 @@ STORAGES: dict[str, type[np.generic]] = {
 
 
 class Dictionary(dict[object, object]):
-    """A dictionary that drops the attributes which a pickled one may carry."""
+    """A dictionary that ignores the attributes of a pickled one."""
 
     def __setstate__(self, state: object) -> None:
         pass
@@ -74,7 +74,7 @@ class TensorReader(pickle.Unpickler):
         self.storage = storage
 
     def find_class(self, module: str, name: str) -> object:
-        """Our own stand-in for whatever the file names."""
+        """The replacement for a name in the file."""
         if (module, name) == ("collections", "OrderedDict"):
             return Dictionary
         if module == "torch" and name in STORAGES:
@@ -95,8 +95,8 @@ class TensorReader(pickle.Unpickler):
 
 
 def _tensor(storage: np.ndarray, offset: int, shape: Sequence[int], stride: Sequence[int], *_: object) -> np.ndarray:
-    """A copy of a view of the storage. A view that repeats elements could claim any amount of memory: refused."""
-    # Python's integers: those of NumPy, which a file may hold as well, overflow.
+    """Copy a view of the storage. Views that repeat elements are refused: a copy could need any amount of memory."""
+    # Python's integers do not overflow; NumPy's, which a file may contain, do.
     offset, *numbers = (operator.index(n) for n in (offset, *shape, *stride))
     sizes, steps = numbers[: len(shape)], numbers[len(shape) :]
     count = math.prod(sizes)
@@ -111,9 +111,9 @@ def _parameter(tensor: np.ndarray, *_: object) -> np.ndarray:
 
 
 def unpickle(content: bytes, storage: LoadStorage | None = None) -> object:
-    """The objects that a pickle describes; nothing that it names is imported or called."""
+    """The objects that a pickle describes. Nothing that it names is imported or called."""
     for operation, place, _ in pickletools.genops(content):
-        # The unpickler reserves memory up to this place. A file of n bytes needs fewer than n places.
+        # The unpickler allocates memory up to this memo index. A file of n bytes needs fewer than n indices.
         if operation.name in ("PUT", "LONG_BINPUT") and (place or 0) > len(content):
             raise pickle.UnpicklingError(f"a reference to place {place}")
     found: object = TensorReader(content, storage).load()
@@ -127,14 +127,14 @@ def reporting_damage(path: Path | str, kind: str) -> Iterator[None]:
         yield
     except PotstillError:
         raise
-    except Exception as error:  # damaged archives and pickles raise errors of any type
+    except Exception as error:  # damaged archives and pickles raise errors of all types
         raise PotstillError(f"{path}: damaged, or not {kind} ({error!r})") from None
 
 
 def read_tensors(content: bytes, path: Path | str) -> Tensors:
-    """The tensors of a ``.pt`` file as arrays, those in its state dictionaries under ``dictionary.name``.
+    """The tensors of a ``.pt`` file as arrays. Those in its state dictionaries are named ``dictionary.name``.
 
-    Anything nested deeper, and anything that is not a tensor, is left out: optimisers and settings.
+    Deeper nested values and values that are not tensors, such as optimisers and settings, are omitted.
 
     Raises:
         PotstillError: the file is no zip archive, is damaged, or holds no dictionary.

@@ -1,4 +1,4 @@
-"""CORL's checkpoints of Cal-QL, CQL, TD3+BC, IQL, EDAC and SAC-N. They carry no normaliser."""
+"""CORL's checkpoints of Cal-QL, CQL, TD3+BC, IQL, EDAC and SAC-N. They contain no normaliser."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from potstill.teachers.importers.layers import (
 
 
 def read_corl(path: Path) -> ImportedNetworks:
-    """Read a ``.pt`` checkpoint. The algorithm is inferred from the names of the networks, as far as these tell."""
+    """Read a ``.pt`` checkpoint. The algorithm is inferred from the names of the networks, as far as possible."""
     with reporting_damage(path, "a CORL checkpoint"):
         content = path.read_bytes()
     tensors = read_tensors(content, path)
@@ -57,7 +57,7 @@ def _twins(tensors: Tensors, one: str, other: str, path: Path) -> Layers:
 
 
 def _conservative(tensors: Tensors, path: Path) -> Layers:
-    """Layers of an actor whose last layer gives mean and log-std; the scale and shift of the log-std are folded in."""
+    """Layers of an actor whose last layer outputs mean and log-std, with the log-std's scale and shift folded in."""
     *hidden, last = sequence(tensors, "actor.base_network", path)
     scale, shift = (scalar(tensors, f"actor.log_std_{name}.constant", path) for name in ("multiplier", "offset"))
     size = last["bias"].size
@@ -68,7 +68,7 @@ def _conservative(tensors: Tensors, path: Path) -> Layers:
 
 
 def _vectorised(tensors: Tensors, path: Path) -> Layers:
-    """Critics that the file holds stacked, as weights [critic, in, out] and biases [critic, 1, out]."""
+    """Critics that are stacked in the file: weights [critic, in, out] and biases [critic, 1, out]."""
     layers = []
     for name in (f"critic.critic.{i}" for i in numbers(tensors, "critic.critic.")):
         weight, bias = (array(tensors, f"{name}.{part}", path) for part in ("weight", "bias"))

@@ -24,7 +24,7 @@ from potstill.teachers.importers.layers import (
     with_log_std,
 )
 
-LOG_STD_RANGE = (-5.0, 2.0)  # of IQL's constant log-std; d3rlpy stores the input of a sigmoid
+LOG_STD_RANGE = (-5.0, 2.0)  # of IQL's constant log-std, which d3rlpy stores as the input of a sigmoid
 
 
 def read_d3rlpy(path: Path) -> ImportedNetworks:
@@ -91,7 +91,7 @@ def _scaler(params: dict[str, object], name: str, path: Path) -> dict[str, objec
 
 
 def _normaliser(params: dict[str, object], path: Path) -> Normaliser | None:
-    """The normaliser that the scalers amount to; the only supported observation scaler is the standard one."""
+    """The normaliser equivalent to the scalers. Only the standard observation scaler is supported."""
     scaled = _scaler(params, "action_scaler", path).get("type")
     if scaled not in ("none", "min_max"):
         raise PotstillError(f"{path}: an action scaler of type {scaled!r} is not supported")

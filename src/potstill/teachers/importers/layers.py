@@ -1,4 +1,4 @@
-"""From state dictionaries to layers: functions that the importers share."""
+"""Conversion of state dictionaries to layers, shared by the importers."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class ImportedNetworks(NamedTuple):
     """The networks in a file of another library."""
 
     layers: Layers
-    """Of the policy."""
+    """Layers of the policy."""
     head: Head
     critics: Layers
-    """Stacked on the first axis of each array."""
+    """Layers of the critics, stacked on the first axis of each array."""
     algorithm: str
     normaliser: Normaliser | None = None
 
 
 def finite(value: object, name: str, path: Path) -> np.ndarray:
     """``value`` as float32; raise if it is empty, or holds NaN or infinity."""
-    with np.errstate(all="ignore"):  # numbers too large for float32 become infinite, which is refused below
+    with np.errstate(all="ignore"):  # numbers too large for float32 become infinite and are refused below
         array: np.ndarray = np.asarray(value, np.float32)
     if not array.size or not np.isfinite(array).all():
         raise PotstillError(f"{path}: the array '{name}' is {'not finite' if array.size else 'empty'}")
@@ -44,7 +44,7 @@ def array(tensors: Tensors, name: str, path: Path) -> np.ndarray:
 
 
 def scalar(tensors: Tensors, name: str, path: Path) -> float:
-    """The array ``name``, which holds one number."""
+    """The single number in the array ``name``."""
     found = array(tensors, name, path)
     if found.size != 1:
         raise PotstillError(f"{path}: the array '{name}' has shape {found.shape}, not one number")
@@ -74,7 +74,7 @@ def linear(tensors: Tensors, name: str, path: Path) -> Layer:
 
 
 def sequence(tensors: Tensors, prefix: str, path: Path) -> Layers:
-    """All layers ``prefix.0``, ``prefix.2``, … in order; the numbers between are activations."""
+    """All layers ``prefix.0``, ``prefix.2``, … in order. The skipped numbers are activations."""
     found = numbers(tensors, f"{prefix}.")
     if not found:
         raise PotstillError(f"{path}: no layers '{prefix}': a checkpoint of another network")

@@ -31,7 +31,7 @@ def read_sb3(path: Path) -> ImportedNetworks:
 
 
 def _check_activation(settings: object, path: Path) -> None:
-    """Raise unless the activations are ReLU. The file holds the class's name beside its pickle."""
+    """Raise unless the activations are ReLU. The file contains the name of the activation class."""
     options = settings.get("policy_kwargs") if isinstance(settings, dict) else None
     found = options.get("activation_fn") if isinstance(options, dict) else None
     if found is not None and not str(found).endswith(".ReLU'>"):

@@ -1,7 +1,6 @@
 """Distil the bundled dataset, load the distillate, train a student and evaluate it."""
 
 import tempfile
-from pathlib import Path
 
 import numpy as np
 
@@ -9,7 +8,7 @@ import potstill
 from potstill.environments import normalised_return, play
 
 with tempfile.TemporaryDirectory() as folder:
-    run = potstill.distill("hopper-medium-replay", size=64, steps=40, episodes=0, out=Path(folder) / "run")
+    run = potstill.distill("hopper-medium-replay", size=64, steps=40, students=1, episodes=0, out=f"{folder}/run")
     distillate = potstill.load(run)
     policy = distillate.train_student(seed=0)
     returns = play(policy, "Hopper-v5", seeds=np.arange(5))

@@ -211,7 +211,7 @@ def test_a_function_gets_the_states_of_the_data(data, teacher):
     function = lambda student_actions, batch, teacher: (student_actions**2).sum(-1)  # noqa: E731
     assert default_states(function, data, teacher, find_recipe("default")) == ("uniform", 0.0)
     assert default_states(None, data, teacher, find_recipe("default")) == ("uniform", 0.0)
-    function.default_weighting, function.judges_values = "ranged", True
+    function.default_weighting, function.uses_critics = "ranged", True
     assert default_states(function, data, teacher, find_recipe("default")) == ("ranged", STATE_NOISE)
 
 

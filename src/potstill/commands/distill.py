@@ -63,7 +63,7 @@ def distill(config: DistillConfig) -> Run:
     if config.teacher is not None or problem.needs_teacher or str(config.dataset) in bundled_names():
         teacher = find_teacher(config.teacher, config.dataset, data)
     if not devices.is_leader():
-        return _follow(config, problem, data, teacher)
+        return _run_worker(config, problem, data, teacher)
     folder = RunFolder(config.out, "distill", record_settings(config), force=config.force)
     print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.path}")
     problem = problem.for_data(data, teacher)
@@ -92,7 +92,7 @@ def iterate_pairs(
     )
 
 
-def _follow(config: DistillConfig, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Run:
+def _run_worker(config: DistillConfig, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Run:
     """Take part in the outer steps. Only the leading process saves results."""
     started, problem = time.perf_counter(), problem.for_data(data, teacher)
     tables = Tables.build(problem, data, teacher)

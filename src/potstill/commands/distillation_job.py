@@ -33,7 +33,7 @@ from potstill.evaluation.scores import (
     score_offline,
     score_random,
     score_students,
-    train_evaluated,
+    train_for_evaluation,
 )
 from potstill.evaluation.statistics import summarise
 from potstill.runtime import devices
@@ -197,7 +197,7 @@ class Job:
     def _add_to_curve(self, at: Checkpoint, loss: float) -> None:
         point = {"step": at.step, "held_out_loss": loss, "seconds": at.seconds}
         if self.data.env_id and self.config.episodes:
-            students, _ = train_evaluated(at.distillate, CURVE_STUDENTS, seed=CURVE_SEED)
+            students, _ = train_for_evaluation(at.distillate, CURVE_STUDENTS, seed=CURVE_SEED)
             scores = score_students(students, self.data.env_id, CURVE_EPISODES, CURVE_SEED, self.reference)
             point |= {"student": scores["student"]["mean"], "student_std": scores["student"]["std"]}
             point["ensemble"] = scores["ensemble"]["mean"]
@@ -209,7 +209,7 @@ class Job:
         config, env_id, started = self.config, self.data.env_id, time.perf_counter()
         result: JsonObject = {"dataset": self.data.name, "env_id": env_id, "reference": self.reference._asdict()}
         result["pairs"] = len(distillate)
-        students, self.seconds["training"] = train_evaluated(distillate, config.students, config.seed)
+        students, self.seconds["training"] = train_for_evaluation(distillate, config.students, config.seed)
         if env_id and config.episodes:
             print(f"evaluating {config.students} students, {config.episodes} episodes each", flush=True)
             if self.teacher is not None:

@@ -9,7 +9,7 @@ from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate, distillate_path, load
 from potstill.errors import PotstillError
-from potstill.evaluation.scores import score_offline, score_students, train_evaluated
+from potstill.evaluation.scores import score_offline, score_students, train_for_evaluation
 from potstill.reports import print_offline, print_scores
 from potstill.runtime import devices
 from potstill.runtime.files import JsonObject
@@ -52,7 +52,7 @@ def evaluate(config: EvaluateConfig) -> Run:
         "env_id": distillate.env_id,
         "pairs": len(distillate),
     }
-    students, seconds = train_evaluated(distillate, config.students, config.seed, recipe)
+    students, seconds = train_for_evaluation(distillate, config.students, config.seed, recipe)
     result["seconds"] = {"training": seconds}
     if distillate.env_id is not None:
         result["reference"] = distillate.reference._asdict()

@@ -34,7 +34,7 @@ def default_states(
         The names of weightings, separated by commas, and the standard deviation of the noise.
     """
     own = getattr(objective, "default_weighting", "uniform")
-    if not getattr(objective, "judges_values", False) or teacher is None:
+    if not getattr(objective, "uses_critics", False) or teacher is None:
         return own, 0.0
     noise, terminates = STATE_NOISE * (2.0 if recipe.undershoots else 1.0), extremes(data.terminations)[1]
     if terminates and (recipe.undershoots or find_order_breaks(data)[1]):

@@ -113,7 +113,7 @@ class Schedule:
             how = "settled" if self.rate < LEAST_RATE else "most"  # names in result files since version 0.1
             ending = {"settled": "the pairs have converged", "most": "the pairs had not converged yet"}[how]
             first, last = (self.losses[step] for step in (min(self.losses), max(self.losses)))
-            words += f": {ending}, the loss on held-out states fell from {first:.3g} to {last:.3g}"
+            words += f": {ending}, the loss on held-out states went from {first:.3g} to {last:.3g}"
         else:
             how = "given" if self.budget is None else "budget"
             if self.budget is not None:

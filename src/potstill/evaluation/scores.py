@@ -40,7 +40,7 @@ def student_returns(students: Students, env_id: str, episodes: int, seed: int) -
     return play(students.each, env_id, seeds).reshape(len(students), episodes)
 
 
-def train_evaluated(
+def train_for_evaluation(
     distillate: Distillate, students: int, seed: int, recipe: str | Recipe | None = None
 ) -> tuple[Students, float]:
     """Train the students of an evaluation with ``seed``, and return them with the seconds that it took."""

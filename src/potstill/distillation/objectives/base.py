@@ -49,7 +49,7 @@ class Objective:
     """Whether it uses the teacher's actions or values."""
     default_weighting: ClassVar[str] = "uniform"
     """The default weighting of states."""
-    judges_values: ClassVar[bool] = False
+    uses_critics: ClassVar[bool] = False
     """Whether it evaluates the critics at the student's actions. If so, state noise is used by default."""
 
     def __post_init__(self) -> None:

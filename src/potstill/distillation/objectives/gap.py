@@ -50,7 +50,7 @@ def q_gap(
 class QGap(Objective):
     """PBC + weight × Q-gap. PBC keeps the student close to the teacher, where the critics are reliable."""
 
-    judges_values: ClassVar[bool] = True
+    uses_critics: ClassVar[bool] = True
 
     critics: Critics = "min"
     """How the critics are combined: their minimum (``min``), their ``mean``, or ``each`` of them."""

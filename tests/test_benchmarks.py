@@ -15,9 +15,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import grid, weights
 from benchmarks.__main__ import main
 from benchmarks.experiments import HOMES, experiment_named, results_of
-from benchmarks.files import BUNDLED, BUNDLED_FOLDER, BUNDLED_NAME, Place
+from benchmarks.files import BUNDLED, BUNDLED_NAME, Place
 from benchmarks.grid import Cell, Experiment, Results
 from benchmarks.speed.harness import Comparison
+from potstill.bundled import BUNDLED as BUNDLED_FOLDER
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.networks.policy import Policy

@@ -39,11 +39,11 @@ class Walk(gymnasium.Env):
 
 
 class Named(Walk):
-    observation_space = Dict(place=Box(-1, 1, (2,)), speed=Box(-1, 1, (2,)))
+    observation_space = Dict(place=Box(-1, 1, (2,)), speed=Box(-1, 1, (2,)))  # type: ignore[assignment]
 
 
 gymnasium.register("Walk-v0", f"{__name__}:Walk", max_episode_steps=7)
-gymnasium.register("Named-v0", Named)
+gymnasium.register("Named-v0", f"{__name__}:Named")
 
 
 def collected(tmp_path, env_id="Walk-v0", name="run", **options):

@@ -44,7 +44,7 @@ def test_values_on_paper(x64):
     np.testing.assert_allclose(tangent_kernel(x, x, Recipe(layers=3, residual=True)), [[joined]], rtol=2e-3)
 
 
-RECIPES = {
+RECIPES: dict[str, Recipe] = {
     **{name: Recipe(initialisation=name, output_gain=3.0) for name in SCHEMES},
     "two layers": Recipe(layers=2),
     "six layers": Recipe(layers=6),

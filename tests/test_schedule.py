@@ -31,7 +31,7 @@ FALLS = int(np.ceil(np.log(LEAST_RATE) / np.log(RATE_FACTOR)))  # observations w
 def walk(schedule: Schedule) -> list[float]:
     """The rates of all steps."""
     schedule.observe(0, PAIRS)
-    rates = []
+    rates: list[float] = []
     while schedule.continues(len(rates) + 1):
         rates.append(schedule.rate_at(len(rates) + 1))
         schedule.observe(len(rates), PAIRS)

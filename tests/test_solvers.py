@@ -217,7 +217,7 @@ def test_function_space_refuses_adam_and_samples(name):
         (lambda: KernelRidge(SMALL, penalty=0.0), r"KernelRidge\.penalty 0\.0: at least"),
         (lambda: KernelRidge(SMALL, penalty="little"), r"KernelRidge\.penalty is 'little' \(str\): float is needed"),
         (lambda: Unroll(SMALL, window=2.5), r"Unroll\.window is 2\.5 \(float\): int or None is needed"),
-        (lambda: Unroll("paper"), r"Unroll\.recipe is 'paper' \(str\): Recipe is needed"),
+        (lambda: Unroll("paper"), r"Unroll\.recipe is 'paper' \(str\): Recipe is needed"),  # type: ignore[arg-type]
     ],
 )
 def test_settings_are_checked_where_they_are_made(unchecked, make, message):

@@ -199,3 +199,16 @@ def test_the_help_of_a_command_lists_parts_of_other_packages(monkeypatch, capsys
 
 def test_a_missing_extra_says_how_to_get_it():
     assert str(missing_extra("stable-baselines3", "collect")).endswith("pip install 'potstill[collect]'")
+
+
+@pytest.mark.parametrize(
+    ("words", "new"),
+    [
+        (["distill", "x", "--kernel.start=zero"], "--kernel.start is now --solver.initialisation"),
+        (["distill", "x", "--unroll.window", "3"], "--unroll.window is now --solver.window"),
+        (["teach", "x", "--cal-ql.alpha", "3"], "--cal-ql.alpha is now --algorithm.alpha"),
+    ],
+)
+def test_renamed_options_name_their_successors(capsys, words, new):
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"potstill: {new}\n"

@@ -143,3 +143,9 @@ def test_a_short_budget_is_kept_and_reproduced_by_its_steps(logs, tmp_path, monk
     assert summary["how"] == "budget"
     assert f"--steps {summary['steps']}" in potstill.load(run).metadata["command"]
     assert json.loads((potstill.reproduce(run, out=tmp_path / "again") / "reproduced.json").read_text())["same"]
+
+
+@pytest.mark.parametrize("settings", [{"steps": -1}, {"steps": None, "budget": -1.0}])
+def test_negative_numbers_are_refused(settings):
+    with pytest.raises(PotstillError, match=r"Schedule\.\w+ -1.*at least 0"):
+        Schedule(**settings)

@@ -291,3 +291,8 @@ def test_adamw_trains_other_students_than_sgd_and_adam():
     sgd, adam, adamw = (students_of([0], recipe).each(observations) for recipe in recipes)
     assert np.abs(adamw - adam).max() > 1e-3
     assert np.abs(adamw - sgd).max() > 1e-3
+
+
+def test_named_recipes_cannot_be_replaced():
+    with pytest.raises(TypeError):
+        RECIPES["default"] = Recipe()

@@ -32,6 +32,11 @@ COMMANDS = {
     "reproduce": config.ReproduceConfig,
     "report": config.ReportConfig,
 }
+RENAMED_SECTIONS = {
+    **dict.fromkeys(("kernel", "empirical", "ridge", "features", "unroll"), "solver"),
+    **dict.fromkeys(("bc", "rebrac", "iql", "cal-ql", "edac"), "algorithm"),
+}
+"""Sections of options in version 0.1, and the part whose fields they are now."""
 
 
 def make_app(fields: Mapping[str, Mapping[str, str]] | None = None) -> App:
@@ -42,7 +47,7 @@ def make_app(fields: Mapping[str, Mapping[str, str]] | None = None) -> App:
     """
     app = App(
         name="potstill",
-        help="Boil an offline RL dataset down to a few hundred pairs that train a policy in a second.",
+        help="Distil an offline RL dataset into a few hundred (state, action) pairs that train a policy in seconds.",
         version=lambda: version("potstill"),
         default_parameter=Parameter(consume_multiple=True),  # --widths 64 128 256
     )
@@ -88,6 +93,15 @@ def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> 
     return dataclasses.replace(settings, **parts) if parts else settings
 
 
+def check_renamed(words: list[str]) -> None:
+    """Raise, with the new spelling, if an option of version 0.1 is among the words of a command line."""
+    for word in words:
+        old, dot, field = word.partition("=")[0].removeprefix("--").partition(".")
+        if word.startswith("--") and dot and old in RENAMED_SECTIONS:
+            field = "initialisation" if (old, field) == ("kernel", "start") else field
+            raise PotstillError(f"{word.partition('=')[0]} is now --{RENAMED_SECTIONS[old]}.{field}")
+
+
 @contextmanager
 def _one_line_warnings() -> Iterator[None]:
     """Print potstill's own warnings without Python's file and line; do not change other warnings."""
@@ -110,6 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with _one_line_warnings():
             words, fields = split_part_options(sys.argv[1:] if arguments is None else arguments, PART_REGISTRIES)
+            check_renamed(words)
             app = make_app(fields)
             if words and words[0] in COMMANDS and {"--help", "-h"} & set(words):  # else the names are not looked up
                 app[words[0]].help_epilogue = unmentioned_parts(COMMANDS[words[0]])

@@ -51,12 +51,14 @@ class DistillConfig:
     is_command: ClassVar[bool] = True
 
     dataset: Dataset
-    """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet or a folder (convert's or Minari's)."""
+    """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet or a folder (convert's or Minari's). In
+    Python also Transitions, or a mapping of arrays."""
 
     _: KW_ONLY
 
     teacher: TeacherSource | None = None
-    """A file of `potstill teach`, CORL (.pt), stable-baselines3 (.zip) or d3rlpy (.d3). Default: the bundled one."""
+    """A file of `potstill teach`, CORL (.pt), stable-baselines3 (.zip) or d3rlpy (.d3); in Python also
+    a teacher. Default: the bundled one."""
 
     download: bool = False
     """Let Minari download a dataset minari:ID that is not on this machine yet."""
@@ -85,12 +87,13 @@ class DistillConfig:
     solver: SolverOption = "kernel"
     """kernel (kernel descent), empirical, ridge, features, unroll (back-propagation through a student's training) or
     sweep (the same with a hand-written reverse sweep). Fields: --solver.initialisation of kernel, --solver.window and
-    --solver.random-window of unroll and sweep, --solver.networks, --solver.penalty, --solver.trained."""
+    --solver.random-window of unroll and sweep, --solver.networks, --solver.penalty, --solver.trained. In Python also an
+    object, such as potstill.distillation.Unroll()."""
 
     recipe: RecipeOption = "default"
-    """The student recipe that the pairs are distilled for: default, towers, plain, wide, paper, reference or adam.
-    Fields: --recipe.layers, .width, .towers, .residual, .steps, .learning-rate, .optimiser, .momentum, .weight-decay,
-    .initialisation, .output-gain, .sampled."""
+    """The student recipe that the pairs are distilled for: default, towers, plain, wide, paper, reference or adam. In
+    Python also a potstill.Recipe. Fields: --recipe.layers, .width, .towers, .residual, .steps, .learning-rate,
+    .optimiser, .momentum, .weight-decay, .initialisation, .output-gain, .sampled."""
 
     starts: int = 1
     """Number of students, each with its own initialisation, that an outer step averages over."""

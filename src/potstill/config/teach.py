@@ -45,7 +45,8 @@ class TeachConfig:
 
     algorithm: AlgorithmOption = "rebrac"
     """bc, rebrac, iql, cal-ql or edac; or auto: train IQL, and ReBRAC at three penalties, and select the best offline.
-    Fields are options such as --algorithm.actor-penalty 0.1 (docs: teachers)."""
+    In Python also an object, such as potstill.teachers.Rebrac(). Its fields are options such as
+    --algorithm.actor-penalty 0.1; an unknown field lists the known ones."""
 
     updates: int = Training.updates
     """Gradient updates of the critics."""

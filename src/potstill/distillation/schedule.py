@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from potstill.runtime import devices
+from potstill.runtime.validation import check_ranges
 from potstill.students.training import Pairs
 
 USUAL_STEPS = 150  # roughly what the default needs to converge
@@ -54,6 +55,9 @@ class Schedule:
     """The observed losses, by outer step."""
     rate: float = 1.0
     """The current rate as a fraction of the initial one, if the number of steps is not given."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, steps=0, budget=0.0, max_steps=0)
 
     def fit_budget(self, step: Callable[[], object]) -> None:
         """Set or limit the number of steps so that the budget suffices. Without a budget, do nothing.

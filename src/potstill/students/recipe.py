@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from potstill.errors import PotstillError, unknown
@@ -99,7 +100,7 @@ class Recipe:
 
 STORED_NAMES = {"initialisation": "start"}  # fields whose name in files differs
 
-RECIPES: dict[str, Recipe] = {
+_RECIPES = {
     "paper": Recipe(),
     "reference": Recipe(sampled=True),
     "default": Recipe(steps=300, learning_rate=0.03, momentum=0.9, width=128, towers=16, output_gain=2.0),
@@ -108,6 +109,9 @@ RECIPES: dict[str, Recipe] = {
     "wide": Recipe(momentum=0.9, width=512, layers=3),
     "adam": Recipe(optimiser="adam", learning_rate=1e-3),
 }
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(_RECIPES)
+"""The named recipes, read-only."""
 
 
 def recipe_from_metadata(stored: Mapping[str, object]) -> Recipe:
@@ -133,10 +137,12 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
     """The recipe called ``recipe``; a :class:`Recipe` is returned as it is.
 
     Raises:
-        PotstillError: an unknown name.
+        PotstillError: an unknown name, or neither a name nor a recipe.
     """
     if isinstance(recipe, Recipe):
         return recipe
+    if not isinstance(recipe, str):
+        raise PotstillError(f"a recipe of type {type(recipe).__name__}: a name or a potstill.Recipe is needed")
     if recipe not in RECIPES:
         raise unknown("recipe", recipe, RECIPES)
     return RECIPES[recipe]

@@ -48,7 +48,7 @@ class Teacher(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NetworkTeacher:
     """A teacher made of neural networks: one policy and C critics.
 
@@ -68,6 +68,10 @@ class NetworkTeacher:
     """How the teacher was made; saved in its file."""
     layer_norm: bool = True
     """Whether LayerNorm follows each hidden layer of the critics."""
+
+    def __repr__(self) -> str:
+        name = self.metadata.get("algorithm", "unknown algorithm")
+        return f"NetworkTeacher({name}, {self.policy!r}, {len(self.critics[0]['bias'])} critics)"
 
     @property
     def normaliser(self) -> Normaliser:

@@ -66,6 +66,7 @@ def lqr_logs(episodes=240, length=10):
     )
 
 
+# For every algorithm, settings with which it solves the problem above in OPTIONS["updates"] updates.
 TUNED = {
     "bc": Bc(best_episodes=0.4, learning_rate=1e-3),
     "rebrac": Rebrac(actor_penalty=0.0, critic_penalty=0.0, hidden_layers=2),
@@ -76,7 +77,7 @@ TUNED = {
 
 
 def test_every_algorithm_is_tested():
-    assert set(TUNED) == set(ALGORITHMS)
+    assert set(TUNED) == set(ALGORITHMS), "add settings to TUNED"
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -216,7 +217,8 @@ def test_fitted_values_come_in_any_unit():
 def test_the_default_target_rate_depends_on_the_algorithm():
     data = lqr_logs(20)
     found = {name: Learner(TUNED[name], data, Training(batch=4)).settings.target_rate for name in ALGORITHMS}
-    assert found == {"bc": 0.005, "rebrac": 0.05, "iql": 0.02, "cal-ql": 0.005, "edac": 0.005}
+    assert found == {name: ALGORITHMS[name].target_rate for name in ALGORITHMS}
+    assert found.items() >= {"bc": 0.005, "rebrac": 0.05, "iql": 0.02, "cal-ql": 0.005, "edac": 0.005}.items()
     assert Learner(TUNED["bc"], data, Training(target_rate=0.01)).settings.target_rate == 0.01
 
 

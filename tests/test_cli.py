@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from conftest import random_teacher
 from test_teachers import bandit, write_npz
 
 import potstill
-from potstill.cli import main
+from potstill.cli import COMMANDS, main, unmentioned_parts
 from potstill.errors import missing_extra
+from potstill.runtime import registry
 from potstill.students import RECIPES, Recipe
 
 
@@ -182,6 +184,17 @@ def test_starting_is_light(program):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"
     assert "help" not in program or "distill" in done.stdout
+
+
+def test_the_help_of_a_command_lists_parts_of_other_packages(monkeypatch, capsys):
+    mentioned = {name: unmentioned_parts(kind) for name, kind in COMMANDS.items()}
+    assert mentioned["distill"] == mentioned["teach"] == ""
+    entry = EntryPoint("huber", "no_such_package:huber", "potstill.objectives")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [entry] if group == entry.group else [])
+    main(["distill", "--help"])
+    assert "Also --objective huber." in capsys.readouterr().out
+    main(["teach", "--help"])
+    assert "huber" not in capsys.readouterr().out
 
 
 def test_a_missing_extra_says_how_to_get_it():

@@ -230,20 +230,48 @@ def test_minari_without_an_environment(tmp_path, distillate):
         assert dataset[3].actions.tolist() == distillate.actions[3:4].tolist()
 
 
+@pytest.mark.parametrize("name", exports.FORMATS)
+def test_what_every_format_does(tmp_path, distillate, name):
+    form = exports.FORMATS[name]
+    if form.package is not None:
+        pytest.importorskip(form.package)
+
+    def written(given, folder):
+        path = tmp_path / folder / f"hopper-v0{(*form.suffixes, '')[0]}"
+        assert potstill.export(given, path, name) == path
+        with pytest.raises(PotstillError, match="exists"):
+            potstill.export(given, path, name)
+        assert potstill.export(given, path, name, force=True) == path
+        assert list(path.parent.iterdir()) == [path]
+        return [file.read_bytes() for file in sorted([path, *path.rglob("*")]) if file.is_file()]
+
+    plain = written(distillate, "plain")
+    assert all(plain)
+    weighted = replace(distillate, weights=np.linspace(0.5, 1.5, len(distillate), dtype=np.float32))
+    if form.steps_only:
+        with pytest.raises(PotstillError, match=f"{name} cannot hold the learned weights"):
+            potstill.export(weighted, tmp_path / "other", name)
+    else:
+        assert written(weighted, "weighted") != plain
+
+
 def test_formats_declare_themselves():
     suffixes = [suffix for name in exports.FORMATS for suffix in exports.FORMATS[name].suffixes]
-    assert suffixes == [".npz", ".hdf5", ".h5", ".parquet"]
-    assert {name for name in exports.FORMATS if not exports.FORMATS[name].suffixes} == {"minari"}
+    assert len(suffixes) == len(set(suffixes))
+    assert all(suffix.startswith(".") for suffix in suffixes)
+    assert suffixes[:4] == [".npz", ".hdf5", ".h5", ".parquet"]
+    assert not exports.FORMATS["minari"].suffixes
 
 
 def test_other_packages_add_formats(tmp_path, distillate, monkeypatch):
+    known = list(exports.FORMATS)
     entry = EntryPoint("csv", "other_package:FORMAT", "potstill.exports")
     package = ModuleType("other_package")
     monkeypatch.setitem(sys.modules, "other_package", package)
     monkeypatch.setattr(registry, "entry_points", lambda group: [entry] if group == entry.group else [])
     write = lambda distillate, path: np.savetxt(path, distillate.states)  # noqa: E731
     package.FORMAT = exports.ExportFormat(write, suffixes=(".csv",), package="numpy")
-    assert list(exports.FORMATS) == ["npz", "d4rl", "parquet", "minari", "csv"]
+    assert list(exports.FORMATS) == [*known, "csv"]
     for path, name in ((tmp_path / "hopper.csv", None), (tmp_path / "hopper", "csv")):
         potstill.export(distillate, path, name)
         np.testing.assert_allclose(np.loadtxt(path), distillate.states, rtol=1e-6)

@@ -111,8 +111,10 @@ def entries(parts: Mapping[Any, Any]) -> list[str]:
     for name in parts:
         part = parts[name]
         if dataclasses.is_dataclass(part) and not isinstance(part, type):
-            changed = ", ".join(f"{item.name}={getattr(part, item.name)!r}" for item in non_default(part))
-            lines += [f"``{name}``", f"   ``{type(part).__name__}({changed})``", ""]
+            changed = {item.name: getattr(part, item.name) for item in non_default(part)}
+            texts = [summary(value) for value in changed.values() if inspect.isroutine(value)]
+            plain = ", ".join(f"{key}={value!r}" for key, value in changed.items() if not inspect.isroutine(value))
+            lines += [f"``{name}``", f"   {' '.join([*texts, f'``{type(part).__name__}({plain})``'])}", ""]
         else:
             lines += [f"``{name}``", f"   {summary(part) or f'``{part!r}``'}", ""]
             if dataclasses.is_dataclass(part):

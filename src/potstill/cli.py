@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from potstill import config
 from potstill.config.parts import Part, split_part_options
-from potstill.config.settings import PART_REGISTRIES
+from potstill.config.settings import PART_REGISTRIES, option_docs
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime.validation import Dataclass
 
@@ -62,6 +63,17 @@ def _command(name: str, kind: type[object], fields: Mapping[str, Mapping[str, st
 
     command.__annotations__ = {"settings": Annotated[kind, Parameter(name="*")], "return": object}
     return command
+
+
+def unmentioned_parts(kind: type[object]) -> str:
+    """The names of parts that the help texts of a command do not mention, such as those of other packages."""
+    docs = option_docs(kind)
+    found = {
+        option: [name for name in registry if name not in re.findall(r"[\w-]+", docs[option])]
+        for option, registry in PART_REGISTRIES.items()
+        if option in docs
+    }
+    return " ".join(f"Also --{option} {', '.join(names)}." for option, names in found.items() if names)
 
 
 def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> Dataclass:
@@ -113,7 +125,10 @@ def main(arguments: list[str] | None = None) -> int:
         with _one_line_warnings():
             words, fields = split_part_options(sys.argv[1:] if arguments is None else arguments, PART_REGISTRIES)
             check_renamed(words)
-            make_app(fields)(words, exit_on_error=False, print_error=False, result_action="return_value")
+            app = make_app(fields)
+            if words and words[0] in COMMANDS and {"--help", "-h"} & set(words):  # else the names are not looked up
+                app[words[0]].help_epilogue = unmentioned_parts(COMMANDS[words[0]])
+            app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except (PotstillError, CycloptsError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, PotstillError) else error
         print(f"potstill: {' '.join(str(cause).split())}", file=sys.stderr)

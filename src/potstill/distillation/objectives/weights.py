@@ -62,6 +62,11 @@ class StateFeatures:
         return jnp.asarray(self._action_deviation(), jnp.float32)
 
 
+def uniform(values: Float[Array, " M"]) -> Float[Array, " M"]:
+    """1 for all states."""
+    return jnp.ones_like(values)
+
+
 def clipped(values: Float[Array, " M"]) -> Float[Array, " M"]:
     """max(q*, 0): states of negative value have weight 0. A shift of the reward changes the weights."""
     return jnp.maximum(values, 0.0)
@@ -164,20 +169,32 @@ def opening(steps: Float[Array, " M"]) -> Float[Array, " M"]:
 Weighting = Callable[[StateFeatures], Float[Array, " M"]]
 """Maps the features of M states to their weights."""
 
+
+def _weighting(feature: str, weights: Callable[[Float[Array, " M"]], Float[Array, " M"]]) -> Weighting:
+    """A weighting by one feature, with the docstring of ``weights`` for the reference."""
+
+    def weigh(features: StateFeatures) -> Float[Array, " M"]:
+        return weights(getattr(features, feature))
+
+    weigh.__doc__ = weights.__doc__
+    return weigh
+
+
 WEIGHTINGS: dict[str, Weighting] = {
-    "uniform": lambda of: jnp.ones_like(of.values),
-    "clipped": lambda of: clipped(of.values),
-    "shifted": lambda of: shifted(of.values),
-    "softplus": lambda of: softplus(of.values),
-    "ranged": lambda of: ranged(of.values),
-    "reference": lambda of: reference(of.values),
-    "density": lambda of: inverse_density(of.log_density),
-    "sdw": lambda of: sdw(of.log_density),
-    "discounted": lambda of: discounted(of.steps),
-    "early": lambda of: early(of.steps),
-    "opening": lambda of: opening(of.steps),
-    "occupancy": lambda of: occupancy(of.action_deviation),
+    "uniform": _weighting("values", uniform),
+    "clipped": _weighting("values", clipped),
+    "shifted": _weighting("values", shifted),
+    "softplus": _weighting("values", softplus),
+    "ranged": _weighting("values", ranged),
+    "reference": _weighting("values", reference),
+    "density": _weighting("log_density", inverse_density),
+    "sdw": _weighting("log_density", sdw),
+    "discounted": _weighting("steps", discounted),
+    "early": _weighting("steps", early),
+    "opening": _weighting("steps", opening),
+    "occupancy": _weighting("action_deviation", occupancy),
 }
+"""Weightings by name. To add one, write its function and a line here."""
 
 
 def split_names(names: str) -> list[str]:

@@ -22,7 +22,8 @@ class Solver(ABC):
     """A solver of the inner problem: θ(D) = argmin ℓ_BC(θ, D), or an approximation of it.
 
     A subclass is a frozen dataclass with settings and a ``__call__`` method that is pure and differentiable in the
-    pairs. The outer loss depends on the returned actions only, so any objective can be combined with any solver.
+    pairs. The outer loss depends on the returned actions only, so any objective can be combined with any solver. A
+    solver that trains no networks describes students of SGD and refuses all others by :func:`require_sgd`.
 
     Example:
         >>> @dataclass(frozen=True)

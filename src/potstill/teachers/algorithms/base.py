@@ -11,6 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params
 from potstill.networks.policy import Head
+from potstill.runtime.validation import check_choices, check_types
 from potstill.teachers.rows import Rows, Table
 from potstill.teachers.settings import UpdateSettings
 
@@ -35,10 +36,11 @@ class TeacherParts(NamedTuple):
 class Algorithm(ABC):
     """An offline-RL algorithm together with its settings.
 
-    A subclass is a frozen dataclass. Its fields are the settings, each with a default, checked in ``__post_init__``.
-    Objects are compared and hashed by value, so equal settings share one compiled program. All methods are pure
-    functions of their arguments. A subclass that is listed in :mod:`potstill.teachers.registry`, or registered under
-    the entry point ``potstill.teachers`` of another package, has a name on the command line.
+    A subclass is a frozen dataclass. Its fields are the settings, each with a default. ``__post_init__`` checks types
+    and choices; a subclass extends it to check ranges. Objects are compared and hashed by value, so equal settings
+    share one compiled program. All methods are pure functions of their arguments. A subclass that is listed in
+    :mod:`potstill.teachers.registry`, or registered under the entry point ``potstill.teachers`` of another package, has
+    a name on the command line.
 
     See :class:`~potstill.teachers.algorithms.bc.Bc` for the shortest example.
     """
@@ -51,6 +53,10 @@ class Algorithm(ABC):
 
     target_rate: ClassVar[float] = 0.005
     """Default τ of the target networks' soft update."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_choices(self)
 
     @abstractmethod
     def prepare(self, data: Transitions, discount: float) -> Table:

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params, apply_critics, apply_mlp, init_mlp, init_stack
-from potstill.runtime.validation import check_fractions, check_ranges, check_types
+from potstill.runtime.validation import check_fractions, check_ranges
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
 from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, single_batch, soft_update
@@ -75,7 +75,7 @@ class Bc(Algorithm):
     """Learning rate of Adam, for actor and critics."""
 
     def __post_init__(self) -> None:
-        check_types(self)
+        super().__post_init__()
         check_ranges(self, learning_rate=1e-12)
         check_fractions(self, "best_episodes", one=True)
 

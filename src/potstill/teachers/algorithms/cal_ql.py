@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params, apply_critics, init_mlp, init_stack
-from potstill.runtime.validation import check_ranges, check_types
+from potstill.runtime.validation import check_ranges
 from potstill.teachers.algorithms import gaussian
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, squared_errors
@@ -110,7 +110,7 @@ class CalQl(Algorithm):
     """Learning rate of Adam, for the critics."""
 
     def __post_init__(self) -> None:
-        check_types(self)
+        super().__post_init__()
         check_ranges(self, alpha=0, actions=1, policy_learning_rate=1e-12, learning_rate=1e-12)
 
     def prepare(self, data: Transitions, discount: float) -> Table:

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params, apply_critic, apply_critics, init_stack, init_uniform
-from potstill.runtime.validation import check_ranges, check_types
+from potstill.runtime.validation import check_ranges
 from potstill.teachers.algorithms import gaussian
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap
@@ -85,7 +85,7 @@ class Edac(Algorithm):
     """Learning rate of Adam, for all networks."""
 
     def __post_init__(self) -> None:
-        check_types(self)
+        super().__post_init__()
         check_ranges(self, critics=2, diversity=0, learning_rate=1e-12)
 
     def prepare(self, data: Transitions, discount: float) -> Table:

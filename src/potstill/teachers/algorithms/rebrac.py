@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from potstill.data.blocks import gather
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params, apply_critics, apply_mlp, init_stack, init_uniform
-from potstill.runtime.validation import check_ranges, check_types
+from potstill.runtime.validation import check_ranges
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
 from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, soft_update
@@ -113,7 +113,7 @@ class Rebrac(Algorithm):
     """Learning rate of Adam, for actor and critics."""
 
     def __post_init__(self) -> None:
-        check_types(self)
+        super().__post_init__()
         check_ranges(self, actor_penalty=0, critic_penalty=0, hidden_layers=1, learning_rate=1e-12)
 
     def prepare(self, data: Transitions, discount: float) -> Table:

@@ -53,12 +53,14 @@ def part_from_json(stored: object) -> object:
     """Read a name or a :class:`Part` from ``config.json``.
 
     Raises:
-        PotstillError: the part was given as a Python object that has no name.
+        PotstillError: the part was given as a Python object that has no name, or the name is not text.
     """
     if not isinstance(stored, dict):
         return stored
     if "name" not in stored:
         raise PotstillError(f"{stored.get('python', stored)} was given in Python: only parts with a name can be rerun")
+    if not isinstance(stored["name"], str):
+        raise PotstillError(f"{stored}: the name of a part is needed under 'name'")
     return Part(stored["name"], {name: value for name, value in stored.items() if name != "name"})
 
 
@@ -208,7 +210,7 @@ def describe_part(kind: str, part: object, registry: Mapping[str, object], **hid
             continue
         if known is part:
             return name
-        if dataclasses.is_dataclass(part) and type(part) in (known, type(known)):
+        if dataclasses.is_dataclass(part) and not isinstance(part, type) and type(part) in (known, type(known)):
             defaults = known if type(part) is type(known) else None
             differing = {
                 field.name: getattr(part, field.name)

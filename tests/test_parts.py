@@ -9,7 +9,8 @@ import pytest
 import potstill
 from potstill import cli
 from potstill.commands.resolve import resolve_objective
-from potstill.config import DistillConfig, EvaluateConfig
+from potstill.commands.teach import resolve_algorithm
+from potstill.config import DistillConfig, EvaluateConfig, TeachConfig
 from potstill.config.parts import Part, describe_part, part_from_json, resolve_part, split_part_options
 from potstill.config.settings import command_line, read_settings, record_settings
 from potstill.distillation import (
@@ -318,3 +319,17 @@ def test_names_of_the_package_are_suggested():
         _ = potstill.distil
     assert (caught.value.name, caught.value.obj) == ("distil", potstill)
     assert len(repr(find_teacher(None, "hopper-medium-replay", potstill.load_dataset("hopper-medium-replay")))) < 100
+
+
+def test_auto_has_no_fields():
+    with pytest.raises(PotstillError, match=r"--algorithm\.actor-penalty: algorithm 'auto' has no fields"):
+        resolve_algorithm(Part("auto", {"actor_penalty": "1"}))
+
+
+def test_fields_are_quoted_for_a_shell():
+    assert Part("mine", {"label": "it's; ls"}).words("solver")[1] == "--solver.label 'it'\"'\"'s; ls'"
+
+
+def test_a_damaged_section_of_an_algorithm_gets_one_line():
+    with pytest.raises(PotstillError, match="'rebrac' is 'x', the fields of an algorithm are needed"):
+        read_settings(TeachConfig, {"dataset": "x", "algorithm": "rebrac", "rebrac": "x"})

@@ -120,7 +120,9 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
     if isinstance(objective, str) and objective not in OBJECTIVES:
         raise unknown("objective", objective, [*OBJECTIVES, "random"])
     if isinstance(objective, Part) and objective.name == "random":
-        raise PotstillError(f"--objective.{next(iter(objective.fields))}: objective 'random' has no fields")
+        raise PotstillError(
+            f"--objective.{next(iter(objective.fields)).replace('_', '-')}: objective 'random' has no fields"
+        )
     found = resolve_part("objective", objective, OBJECTIVES)
     found = found() if isinstance(found, type) else found
     if not callable(found):

@@ -7,6 +7,7 @@ imports JAX; :func:`resolve_part` imports the module of a part when it makes the
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Part:
 
     def words(self, option: str) -> list[str]:
         """The command-line options for this part."""
-        chosen = [f"--{option} {self.name}"] if self.name else []
+        chosen = [f"--{option} {shlex.quote(self.name)}"] if self.name else []
         return chosen + [f"--{option}.{name.replace('_', '-')} {spell(value)}" for name, value in self.fields.items()]
 
     def to_json(self) -> dict[str, FieldValue]:
@@ -43,10 +44,10 @@ class Part:
 
 
 def spell(value: FieldValue) -> str:
-    """A field's value in the syntax of the command line."""
+    """A field's value in the syntax of the command line, quoted for a shell."""
     if isinstance(value, list | tuple):
         return " ".join(map(spell, value))
-    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+    return str(value).lower() if isinstance(value, bool) or value is None else shlex.quote(str(value))
 
 
 def part_from_json(stored: object) -> object:

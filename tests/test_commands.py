@@ -14,8 +14,9 @@ import pytest
 import potstill
 from potstill.bundled import BUNDLED
 from potstill.cli import COMMANDS
-from potstill.distillation import KernelDescent, QGap, Solver, Unroll
+from potstill.distillation import KernelDescent, PolicyCloning, QGap, Solver, Unroll
 from potstill.errors import PotstillError
+from potstill.students import Recipe
 
 QUICK = {"size": 64, "steps": 40, "batch": 512, "students": 3, "episodes": 3, "curve_points": 2}
 
@@ -294,10 +295,12 @@ def test_a_solver_without_a_name_is_recorded_but_not_rerun(logs, tmp_path):
         ({"widths": 64}, r"--widths is 64 \(int\): tuple of int is needed"),
         ({"out": 3}, r"--out is 3 \(int\): Path or str or None is needed"),
         ({"optimiser": "adma"}, "unknown --optimiser 'adma': did you mean 'adam'"),
-        ({"solver": 3}, "a solver of type int: a name or a potstill.distillation.Solver is needed"),
-        ({"objective": 3}, "an objective of type int: a name or a function is needed"),
-        ({"recipe": 3}, r"recipe.* is 3 \(int\): Recipe is needed|recipe of type int"),
-        ({"solver": KernelDescent}, "a solver of type"),
+        ({"solver": 3}, "the solver is of type int: a name or a potstill.distillation.Solver is needed"),
+        ({"teacher": 3}, "the teacher is of type int: a path or a potstill.NetworkTeacher is needed"),
+        ({"objective": 3}, "the objective is of type int: a name or a function is needed"),
+        ({"recipe": 3}, "the recipe is of type int: a name or a potstill.Recipe is needed"),
+        ({"recipe": Recipe(steps=0)}, "KernelDescent needs a recipe of at least 1 step"),
+        ({"solver": KernelDescent}, "the solver is the class KernelDescent, not an instance"),
         ({"weighting": "rangd"}, "did you mean 'ranged'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
@@ -307,6 +310,27 @@ def test_a_wrong_argument_gets_one_line(unchecked, tmp_path, options, message):
         potstill.distill("hopper-medium-replay", **{"out": tmp_path / "run", **options})
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_objective_of_the_wrong_shape_gets_one_line(logs, tmp_path):
+    data, teacher = logs
+    with pytest.raises(PotstillError, match=r"the objective returned an array of shape \(\d+, \d\): one loss for each"):
+        potstill.distill(data, teacher=teacher, objective=lambda acted, *_: acted, out=tmp_path / "run", **BRIEF)
+
+
+def test_lists_and_classes_are_accepted(logs, tmp_path, capsys):
+    data, teacher = logs
+    options = {"solver": Unroll(Recipe(steps=2)), "widths": [4], "objective": PolicyCloning, "out": tmp_path / "run"}
+    run = potstill.distill(data, teacher=teacher, **options, **BRIEF)
+    assert (run.config["widths"], run.config["objective"]) == ([4], "pbc")
+    assert "trained 1 student in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["collect", "convert", "evaluate", "inspect", "report", "reproduce", "teach"])
+def test_every_command_rejects_what_is_not_a_path(unchecked, name):
+    for wrong in (3, None):
+        with pytest.raises(PotstillError):
+            getattr(potstill, name)(wrong)
 
 
 def test_arguments_missing_and_too_many():

@@ -6,8 +6,11 @@ import shlex
 
 import pytest
 
+import potstill
 from potstill import cli
-from potstill.config import DistillConfig, EvaluateConfig
+from potstill.commands.resolve import resolve_objective
+from potstill.commands.teach import resolve_algorithm
+from potstill.config import DistillConfig, EvaluateConfig, TeachConfig
 from potstill.config.parts import Part, describe_part, part_from_json, resolve_part, split_part_options
 from potstill.config.settings import command_line, read_settings, record_settings
 from potstill.distillation import (
@@ -27,6 +30,7 @@ from potstill.distillation.objectives.gap import QGapMean
 from potstill.errors import PotstillError
 from potstill.runtime.files import to_json
 from potstill.students import RECIPES, Recipe
+from potstill.teachers.lookup import find_teacher
 
 
 def absolute(student_actions, batch, teacher):
@@ -272,3 +276,60 @@ def test_files_of_0_1_are_read(saved, wanted):
     stored = {"command": "distill", "dataset": "x", "widths": [64, 128], "recipe": "plain", **SECTIONS_OF_0_1, **saved}
     config = read_settings(DistillConfig, stored, out="again")
     assert config == DistillConfig("x", widths=(64, 128), recipe="plain", solver=wanted, out="again")
+
+
+@pytest.mark.parametrize(
+    ("saved", "message"),
+    [
+        ({"recipe": {"name": 3}}, "the name of a part is needed"),
+        ({"solver": "unroll", "unroll": "x"}, "'unroll' is 'x', the fields of a solver are needed"),
+        ({"widths": 5}, "--widths is 5"),
+        ({}, "config.json has no 'dataset'"),
+    ],
+)
+def test_damaged_settings_get_one_line(saved, message):
+    dataset = {"dataset": "x"} if saved else {}
+    with pytest.raises(PotstillError, match=message):
+        read_settings(DistillConfig, {**dataset, **saved})
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay", "output_gain"])
+def test_recipes_are_finite(name, value):
+    with pytest.raises(PotstillError, match=f"Recipe.{name} {value}"):
+        Recipe(**{name: value})
+
+
+def test_random_has_no_fields():
+    with pytest.raises(PotstillError, match=r"--objective\.weight: objective 'random' has no fields"):
+        resolve_objective(Part("random", {"weight": "2"}))
+
+
+def test_wrong_recipes_and_seeds_of_students_get_one_line(unchecked):
+    distillate = potstill.load("hopper-medium-replay")
+    with pytest.raises(PotstillError, match="the recipe is of type dict"):
+        distillate.train_student(recipe={"layers": 3})
+    for seeds in (3, [], ["a"]):
+        with pytest.raises(PotstillError, match="a list of whole numbers is needed"):
+            distillate.train_students(seeds)
+
+
+def test_names_of_the_package_are_suggested():
+    with pytest.raises(AttributeError) as caught:
+        _ = potstill.distil
+    assert (caught.value.name, caught.value.obj) == ("distil", potstill)
+    assert len(repr(find_teacher(None, "hopper-medium-replay", potstill.load_dataset("hopper-medium-replay")))) < 100
+
+
+def test_auto_has_no_fields():
+    with pytest.raises(PotstillError, match=r"--algorithm\.actor-penalty: algorithm 'auto' has no fields"):
+        resolve_algorithm(Part("auto", {"actor_penalty": "1"}))
+
+
+def test_fields_are_quoted_for_a_shell():
+    assert Part("mine", {"label": "it's; ls"}).words("solver")[1] == "--solver.label 'it'\"'\"'s; ls'"
+
+
+def test_a_damaged_section_of_an_algorithm_gets_one_line():
+    with pytest.raises(PotstillError, match="'rebrac' is 'x', the fields of an algorithm are needed"):
+        read_settings(TeachConfig, {"dataset": "x", "algorithm": "rebrac", "rebrac": "x"})

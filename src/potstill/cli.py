@@ -49,7 +49,7 @@ def make_app(fields: Mapping[str, Mapping[str, str]] | None = None) -> App:
         name="potstill",
         help="Distil an offline RL dataset into a few hundred (state, action) pairs that train a policy in seconds.",
         version=lambda: version("potstill"),
-        default_parameter=Parameter(consume_multiple=True),  # --widths 64 128 256
+        default_parameter=Parameter(consume_multiple=True, negative_iterable=()),  # --widths 64 128 256
     )
     for name, kind in COMMANDS.items():
         app.command(_command(name, kind, fields or {}), name=name, help=kind.__doc__)

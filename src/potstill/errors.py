@@ -33,6 +33,17 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> PotstillError:
     return PotstillError(f"unknown {kind} '{name}': {hint}Known: {', '.join(names)}")
 
 
+def given(value: object) -> str:
+    """Describe an object of a wrong type.
+
+    >>> given(3), given(int)
+    ('of type int', 'the class int, not an instance of it')
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__}, not an instance of it"
+    return f"of type {type(value).__name__}"
+
+
 def missing_extra(package: str, extra: str) -> PotstillError:
     """Return the error for an optional dependency that is not installed, with the command that installs it."""
     return PotstillError(f"{package} is not installed: pip install 'potstill[{extra}]'")

@@ -35,6 +35,7 @@ from potstill.teachers.lookup import find_teacher
 def distill(config: DistillConfig) -> Run:
     """Distil a dataset into N pairs; then train students on them and measure their returns.
 
+    ``dataset``, ``teacher``, ``objective``, ``solver`` and ``recipe`` may be names, paths or objects.
     The distillation itself never uses the environment. If there are more than a million rows, batches are drawn from
     a uniform sample of a million. The run folder gets ``distillate.safetensors`` (saved at every point of the curve),
     ``result.json``, ``curve.png`` and, if MuJoCo can render here, ``states.png``.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from potstill.config import ReportConfig
 from potstill.config.settings import record_settings
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, given
 from potstill.evaluation.statistics import Result
 from potstill.reports.plots import plot_comparison, plot_curve
 from potstill.reports.tables import print_scores, read_losses
@@ -47,6 +47,8 @@ def _paths(runs: Iterable[StrPath | Iterable[StrPath] | ReportConfig]) -> Iterab
     for run in runs:
         if isinstance(run, ReportConfig):
             raise PotstillError("report takes either one ReportConfig or paths of runs")
+        if not isinstance(run, str | os.PathLike | Iterable):
+            raise PotstillError(f"a run {given(run)}: a path, a Run or a sequence of them is needed")
         yield from [Path(run)] if isinstance(run, str | os.PathLike) else map(Path, run)
 
 

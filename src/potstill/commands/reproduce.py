@@ -43,7 +43,7 @@ def reproduce(config: ReproduceConfig) -> Run:
     old = Path(config.run)
     saved = read_json(old / "config.json")
     command = saved.get("command")
-    if command not in COMMANDS:
+    if not isinstance(command, str) or command not in COMMANDS:
         raise PotstillError(f"{old}: a run of '{command}' cannot be repeated, only runs of {', '.join(COMMANDS)}")
     result = read_json(old / "result.json")
     expected, changes = result.get("sha256"), fixed_steps(old, saved, result)

@@ -18,7 +18,7 @@ from potstill.distillation.objectives.weights import split_names
 from potstill.distillation.outer_loop import OuterSettings
 from potstill.distillation.solvers import SOLVERS
 from potstill.distillation.solvers.base import Solver
-from potstill.errors import PotstillError, unknown
+from potstill.errors import PotstillError, given, unknown
 from potstill.students.recipe import RECIPES, Recipe, recipe_name
 from potstill.teachers.base import NetworkTeacher
 
@@ -96,7 +96,7 @@ def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Reci
     registry = {"": unnamed} if isinstance(recipe, Part) and not recipe.name else RECIPES
     found = resolve_part("recipe", recipe, registry)
     if not isinstance(found, Recipe):
-        raise PotstillError(f"a recipe of type {type(found).__name__}: a name or a potstill.Recipe is needed")
+        raise PotstillError(f"the recipe is {given(found)}: a name or a potstill.Recipe is needed")
     return found
 
 
@@ -109,9 +109,7 @@ def resolve_solver(config: DistillConfig) -> Solver:
         return config.solver
     found = resolve_part("solver", config.solver, SOLVERS, recipe=resolve_recipe(config.recipe))
     if not isinstance(found, Solver):
-        raise PotstillError(
-            f"a solver of type {type(found).__name__}: a name or a potstill.distillation.Solver is needed"
-        )
+        raise PotstillError(f"the solver is {given(found)}: a name or a potstill.distillation.Solver is needed")
     return found
 
 
@@ -121,10 +119,14 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
         return None
     if isinstance(objective, str) and objective not in OBJECTIVES:
         raise unknown("objective", objective, [*OBJECTIVES, "random"])
+    if isinstance(objective, Part) and objective.name == "random":
+        raise PotstillError(
+            f"--objective.{next(iter(objective.fields)).replace('_', '-')}: objective 'random' has no fields"
+        )
     found = resolve_part("objective", objective, OBJECTIVES)
     found = found() if isinstance(found, type) else found
     if not callable(found):
-        raise PotstillError(f"an objective of type {type(found).__name__}: a name or a function is needed")
+        raise PotstillError(f"the objective is {given(found)}: a name or a function is needed")
     return cast(ObjectiveFunction, found)
 
 

@@ -6,6 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from potstill.runtime.validation import check_types
+
 
 @dataclass(frozen=True)
 class InspectConfig:
@@ -29,6 +31,9 @@ class InspectConfig:
 
     force: bool = False
     """Replace the run folder if it exists."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,9 @@ class ReproduceConfig:
 
     force: bool = False
     """Replace the run folder if it exists."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from potstill.errors import PotstillError
-from potstill.runtime.validation import check_ranges
+from potstill.runtime.validation import check_ranges, check_types
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class ConvertConfig:
     def __post_init__(self) -> None:
         if not self.datasets:
             raise PotstillError("no datasets named: potstill convert DATASET [DATASET ...]")
+        check_types(self)
         check_ranges(self, episodes=1, rows=1, seed=0)
         if not 0.0 < self.best_episodes <= 1.0:
             raise PotstillError(f"--best-episodes {self.best_episodes}: a share in (0, 1] is needed")

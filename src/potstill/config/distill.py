@@ -191,6 +191,10 @@ class DistillConfig:
         name = saved.get("solver")
         if isinstance(name, str) and name in SECTION_OF:
             section, own_names = saved.get(SECTION_OF[name], {}), {v: k for k, v in STORED_FIELDS.items()}
+            if not isinstance(section, dict):
+                raise PotstillError(
+                    f"config.json: '{SECTION_OF[name]}' is {section!r}, the fields of a solver are needed"
+                )
             usual = SECTIONS[SECTION_OF[name]]
             fields = {own_names.get(k, k): v for k, v in section.items() if v != usual.get(k)}
             saved["solver"] = {"name": name, **fields} if fields else name
@@ -258,7 +262,7 @@ class EvaluateConfig:
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
-        check_types(self, skip=(*BY_VALUE, "distillate"))
+        check_types(self, skip=BY_VALUE)
         check_ranges(self, students=1, episodes=1, seed=0, devices=1)
         needs_data = {"teacher": self.teacher, "download": self.download, "action-scale": self.action_scale != 1.0}
         unused = [name for name, given in needs_data.items() if given]

@@ -7,6 +7,7 @@ imports JAX; :func:`resolve_part` imports the module of a part when it makes the
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Part:
 
     def words(self, option: str) -> list[str]:
         """The command-line options for this part."""
-        chosen = [f"--{option} {self.name}"] if self.name else []
+        chosen = [f"--{option} {shlex.quote(self.name)}"] if self.name else []
         return chosen + [f"--{option}.{name.replace('_', '-')} {spell(value)}" for name, value in self.fields.items()]
 
     def to_json(self) -> dict[str, FieldValue]:
@@ -43,22 +44,24 @@ class Part:
 
 
 def spell(value: FieldValue) -> str:
-    """A field's value in the syntax of the command line."""
+    """A field's value in the syntax of the command line, quoted for a shell."""
     if isinstance(value, list | tuple):
         return " ".join(map(spell, value))
-    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+    return str(value).lower() if isinstance(value, bool) or value is None else shlex.quote(str(value))
 
 
 def part_from_json(stored: object) -> object:
     """Read a name or a :class:`Part` from ``config.json``.
 
     Raises:
-        PotstillError: the part was given as a Python object that has no name.
+        PotstillError: the part was given as a Python object that has no name, or the name is not text.
     """
     if not isinstance(stored, dict):
         return stored
     if "name" not in stored:
         raise PotstillError(f"{stored.get('python', stored)} was given in Python: only parts with a name can be rerun")
+    if not isinstance(stored["name"], str):
+        raise PotstillError(f"{stored}: the name of a part is needed under 'name'")
     return Part(stored["name"], {name: value for name, value in stored.items() if name != "name"})
 
 
@@ -208,7 +211,7 @@ def describe_part(kind: str, part: object, registry: Mapping[str, object], **hid
             continue
         if known is part:
             return name
-        if dataclasses.is_dataclass(part) and type(part) in (known, type(known)):
+        if dataclasses.is_dataclass(part) and not isinstance(part, type) and type(part) in (known, type(known)):
             defaults = known if type(part) is type(known) else None
             differing = {
                 field.name: getattr(part, field.name)

@@ -53,7 +53,7 @@ def takes_options(config: Callable[P, Config]) -> Callable[[Callable[[Config], R
             ready = len(args) == 1 and not options and isinstance(args[0], config)  # type: ignore[arg-type]
             return function(args[0] if ready else make_config(config, function.__name__, args, options))  # type: ignore[arg-type]
 
-        returns = inspect.signature(function).return_annotation
+        returns = inspect.signature(function, eval_str=True).return_annotation
         call.__signature__ = inspect.signature(config, eval_str=True).replace(return_annotation=returns)  # type: ignore[attr-defined]
         call.__doc__ = add_options(function.__doc__ or "", config)  # type: ignore[arg-type]
         return call
@@ -75,13 +75,13 @@ def make_config(config: type[Config], name: str, args: tuple[object, ...], optio
         inspect.signature(config).bind(*args, **options)
     except TypeError as error:
         raise PotstillError(f"potstill.{name}: {error}") from None
-    return config(*map(_plain_paths, args), **{name: _plain_paths(value) for name, value in options.items()})
+    return config(*map(_plain, args), **{name: _plain(value) for name, value in options.items()})
 
 
-def _plain_paths(value: object) -> object:
-    """Replace path-like objects, such as runs, by paths."""
-    if isinstance(value, list | tuple) and any(isinstance(item, os.PathLike) for item in value):
-        return type(value)(map(_plain_paths, value))
+def _plain(value: object) -> object:
+    """Replace path-like objects, such as runs, by paths, and lists by tuples, which can be hashed."""
+    if type(value) in (list, tuple):
+        return tuple(map(_plain, value))  # type: ignore[call-overload]
     return Path(value) if isinstance(value, os.PathLike) else value
 
 
@@ -199,7 +199,9 @@ def read_settings(config: type[Config], saved: JsonObject, **changes: object) ->
                 raise PotstillError(
                     f"{field.name} was given in Python as {value.get('python', 'an object')}: not rerun"
                 )
-            if isinstance(field.default, tuple) or (field.default is MISSING and isinstance(value, list)):
+            if isinstance(value, list) and (isinstance(field.default, tuple) or field.default is MISSING):
                 value = tuple(value)  # JSON has no tuples
             settings[field.name] = part_from_json(value) if field.name in PART_REGISTRIES else value
+        elif field.default is MISSING and field.name not in changes:
+            raise PotstillError(f"config.json has no '{field.name}'")
     return config(**{**settings, **changes})

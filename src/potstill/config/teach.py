@@ -113,5 +113,7 @@ class TeachConfig:
         upgraded = {name: value for name, value in saved.items() if name not in OLD_SETTINGS}
         own = str(saved.get("algorithm")).replace("-", "_")
         if own in OLD_SETTINGS and own in saved:
+            if not isinstance(saved[own], dict):
+                raise PotstillError(f"config.json: '{own}' is {saved[own]!r}, the fields of an algorithm are needed")
             upgraded["algorithm"] = {"name": saved["algorithm"], **saved[own]}
         return upgraded

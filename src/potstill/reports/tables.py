@@ -11,7 +11,7 @@ from potstill.evaluation.statistics import Result, reference_in, return_label
 from potstill.reports.plots import plot_curve
 from potstill.reports.states import render_states
 from potstill.reports.text import make_console
-from potstill.runtime.files import read_json_lines
+from potstill.runtime.files import read_json, read_json_lines
 
 LABELS = {
     "teacher": "teacher",
@@ -58,11 +58,16 @@ def print_scores(result: Result, title: str | None = None) -> None:
         )
 
 
+def count_students(number: int) -> str:
+    """Write a number of students in words: "1 student", "2 students"."""
+    return f"{number} student{'' if number == 1 else 's'}"
+
+
 def print_offline(offline: Result) -> None:
     """Print how close students are to the teacher on held-out states."""
     for name, label in (("imitation_error", "imitation error"), ("q_gap", "Q-gap (in standard deviations of q*)")):
-        scores = offline[name]
-        print(f"held-out {label}: {scores['mean']:.4f} ± {scores['std']:.4f} over {offline['students']} students")
+        scores, students = offline[name], count_students(offline["students"])
+        print(f"held-out {label}: {scores['mean']:.4f} ± {scores['std']:.4f} over {students}")
 
 
 def report_distillation(folder: Path, result: Result) -> None:
@@ -71,9 +76,9 @@ def report_distillation(folder: Path, result: Result) -> None:
         print_scores(result, f"{result['dataset']} in {result['env_id']}")
     if "offline" in result:
         print_offline(result["offline"])
-    seconds = result["seconds"]
+    seconds, trained = result["seconds"], read_json(folder / "config.json")["students"]
     print(
-        f"distilled in {seconds['distilling']:.1f} s; trained {result.get('student', {}).get('policies', 0)} students "
+        f"distilled in {seconds['distilling']:.1f} s; trained {count_students(trained)} "
         f"in {seconds['training']:.1f} s; evaluated in {seconds['evaluating']:.1f} s"
     )
     distillate = folder / "distillate.safetensors"

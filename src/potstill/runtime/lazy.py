@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
@@ -16,7 +17,7 @@ def lazy_names(package: str, submodules: Mapping[str, str]) -> Callable[[str], o
 
     def find(name: str) -> object:
         if name not in submodules:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package])
         return getattr(import_module(f"{package}.{submodules[name]}"), name)
 
     return find

@@ -39,6 +39,14 @@ def check_ranges(settings: Dataclass, **minimum: int | float) -> None:
             raise PotstillError(f"{field_label(settings, name)} {value}: at least {low} is needed")
 
 
+def check_finite(settings: Dataclass, *names: str) -> None:
+    """Raise unless each named field is ``None`` or a finite number."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not np.isfinite(value):
+            raise PotstillError(f"{field_label(settings, name)} {value}: a finite number is needed")
+
+
 def check_choices(settings: Dataclass) -> None:
     """Raise unless each ``Literal`` field has one of its values."""
     for name, hint in get_type_hints(type(settings)).items():

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
+from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
 from potstill.networks.policy import Policy
 from potstill.runtime import devices
@@ -44,7 +45,8 @@ class Students:
 
     def __repr__(self) -> str:
         sizes = "-".join(str(layer["weight"].shape[-2]) for layer in self.params)
-        return f"Students({len(self)} networks {sizes}-{self.params[-1]['weight'].shape[-1]})"
+        noun = "network" if len(self) == 1 else "networks"
+        return f"Students({len(self)} {noun} {sizes}-{self.params[-1]['weight'].shape[-1]})"
 
     def policy(self, index: int) -> Policy:
         """Student ``index`` as a policy of its own."""
@@ -79,5 +81,7 @@ def train_students(
         normaliser: the standardisation of the pairs' states; the students apply it to their observations.
         action_bounds: the bounds that the students' actions are scaled to.
     """
+    if np.ndim(seeds) != 1 or not len(seeds) or not all(isinstance(seed, int | np.integer) for seed in seeds):
+        raise PotstillError(f"seeds {seeds}: a list of whole numbers is needed, one for each student")
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
     return Students(devices.localise(train_networks(keys, pairs, recipe)), normaliser, action_bounds)

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from potstill.errors import PotstillError, unknown
-from potstill.runtime.validation import check_choices, check_ranges, check_types
+from potstill.errors import PotstillError, given, unknown
+from potstill.runtime.validation import check_choices, check_finite, check_ranges, check_types
 
 Initialisation = Literal["orthogonal", "antisymmetric", "he", "lecun", "torch"]
 
@@ -72,6 +72,7 @@ class Recipe:
         check_types(self)
         check_choices(self)
         check_ranges(self, steps=0, learning_rate=0.0, momentum=0.0, weight_decay=0.0, width=1, towers=1, layers=1)
+        check_finite(self, "learning_rate", "weight_decay", "output_gain")
         if self.momentum >= 1.0:
             raise PotstillError(f"Recipe.momentum {self.momentum}: a value below 1 is needed")
         if self.initialisation == "antisymmetric" and self.width % 2:
@@ -137,12 +138,12 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
     """The recipe called ``recipe``; a :class:`Recipe` is returned as it is.
 
     Raises:
-        PotstillError: an unknown name, or neither a name nor a recipe.
+        PotstillError: an unknown name, or an object that is not a recipe.
     """
     if isinstance(recipe, Recipe):
         return recipe
     if not isinstance(recipe, str):
-        raise PotstillError(f"a recipe of type {type(recipe).__name__}: a name or a potstill.Recipe is needed")
+        raise PotstillError(f"the recipe is {given(recipe)}: a name or a potstill.Recipe is needed")
     if recipe not in RECIPES:
         raise unknown("recipe", recipe, RECIPES)
     return RECIPES[recipe]

@@ -70,8 +70,8 @@ class NetworkTeacher:
     """Whether LayerNorm follows each hidden layer of the critics."""
 
     def __repr__(self) -> str:
-        name = self.metadata.get("algorithm", "unknown algorithm")
-        return f"NetworkTeacher({name}, {self.policy!r}, {len(self.critics[0]['bias'])} critics)"
+        critics, algorithm = len(self.critics[-1]["bias"]), self.metadata.get("algorithm", "unknown algorithm")
+        return f"NetworkTeacher({self.policy!r}, {critics} critic{'' if critics == 1 else 's'}, {algorithm})"
 
     @property
     def normaliser(self) -> Normaliser:
@@ -121,11 +121,12 @@ class NetworkTeacher:
 
 
 def load_teacher(path: Path | str) -> NetworkTeacher:
-    """Read a teacher file that ``potstill teach`` or :meth:`NetworkTeacher.save` wrote.
+    """Read a teacher from a file, or from the run folder of ``potstill teach``.
 
     Raises:
         PotstillError: the file does not exist, is damaged or is of another kind, or its layers do not fit together.
     """
+    path = Path(path) / "teacher.safetensors" if Path(path).is_dir() else path
     arrays, metadata = storage.load(path, "teacher")
     policy = from_arrays(arrays, metadata, path)
     count = sum(name.startswith("critics.") and name.endswith(".weight") for name in arrays)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from potstill.bundled import BUNDLED, bundled_names
 from potstill.data.transitions import Transitions
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, given
 from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.teachers.importers import SUFFIXES, import_teacher
 
@@ -20,11 +21,17 @@ def find_teacher(teacher: Path | str | NetworkTeacher | None, dataset: object, d
         data: its transitions.
 
     Raises:
-        PotstillError: no teacher is given and none is bundled, or its state and action sizes differ from the data's.
+        PotstillError: no teacher is given and none is bundled, or it is of a wrong type, or its state and action sizes
+            differ from the data's.
     """
     if teacher is None and str(dataset) not in bundled_names():
-        name = dataset if isinstance(dataset, str | Path) else data.name
-        raise PotstillError(f"{name} has no bundled teacher: train one with 'potstill teach {name}', then --teacher")
+        if not isinstance(dataset, str | Path):
+            raise PotstillError(f"{data.name}: no teacher is bundled with a dataset given as an object: give teacher")
+        raise PotstillError(
+            f"{dataset} has no bundled teacher: train one with 'potstill teach {dataset}', then --teacher"
+        )
+    if not isinstance(teacher, NetworkTeacher | str | os.PathLike | None):
+        raise PotstillError(f"the teacher is {given(teacher)}: a path or a potstill.NetworkTeacher is needed")
     if isinstance(teacher, NetworkTeacher):
         found, source = teacher, "the teacher"
     else:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, TypeAlias
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from potstill.errors import PotstillError
 from potstill.runtime.validation import check_choices, check_types
 from potstill.teachers.base import Teacher
 
@@ -73,4 +75,10 @@ def weighted_loss(
     objective: ObjectiveFunction, student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None
 ) -> Float[Array, ""]:
     """H = E_s~D [ w(s) h(s) ]: the objective of each state times the state's weight, averaged."""
-    return (batch.weights * objective(student_actions, batch, teacher)).mean()
+    losses = objective(student_actions, batch, teacher)
+    if jnp.shape(losses) != batch.weights.shape:
+        raise PotstillError(
+            f"the objective returned an array of shape {jnp.shape(losses)}: one loss for each of "
+            f"{len(batch.weights)} states is needed, shape {batch.weights.shape}"
+        )
+    return (batch.weights * losses).mean()

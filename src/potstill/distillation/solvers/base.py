@@ -67,6 +67,8 @@ class Solver(ABC):
 
 def require_sgd(solver: Solver) -> None:
     """Raise unless the recipe is SGD on mean actions, the only training that the kernels describe."""
+    if not solver.recipe.steps:
+        raise PotstillError(f"{type(solver).__name__} needs a recipe of at least 1 step, not Recipe.steps 0")
     if solver.recipe.sampled or solver.recipe.optimiser != "sgd":
         raise PotstillError(
             f"{type(solver).__name__} describes SGD on mean actions: use the solver 'unroll' with students that sample "

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="arg-type"
 """The contract that every solver inherits, and what the two of the unroll owe each other."""
 
 import dataclasses
@@ -211,13 +212,13 @@ def test_function_space_refuses_adam_and_samples(name):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: KernelDescent(SMALL, **{"initialisation": "drawm"}), r"KernelDescent\.initialisation 'drawm': .*'drawn'"),
+        (lambda: KernelDescent(SMALL, initialisation="drawm"), r"KernelDescent\.initialisation 'drawm': .*'drawn'"),
         (lambda: EmpiricalKernelDescent(SMALL, networks=0), r"EmpiricalKernelDescent\.networks 0: at least 1"),
         (lambda: FeatureRidge(SMALL, trained=-1), r"FeatureRidge\.trained -1: at least 0"),
         (lambda: KernelRidge(SMALL, penalty=0.0), r"KernelRidge\.penalty 0\.0: at least"),
-        (lambda: KernelRidge(SMALL, **{"penalty": "little"}), r"KernelRidge\.penalty is 'little' \(str\): float is needed"),
-        (lambda: Unroll(SMALL, **{"window": 2.5}), r"Unroll\.window is 2\.5 \(float\): int or None is needed"),
-        (lambda: Unroll(*["paper"]), r"Unroll\.recipe is 'paper' \(str\): Recipe is needed"),
+        (lambda: KernelRidge(SMALL, penalty="little"), r"KernelRidge\.penalty is 'little' \(str\): float is needed"),
+        (lambda: Unroll(SMALL, window=2.5), r"Unroll\.window is 2\.5 \(float\): int or None is needed"),
+        (lambda: Unroll("paper"), r"Unroll\.recipe is 'paper' \(str\): Recipe is needed"),
     ],
 )
 def test_settings_are_checked_where_they_are_made(unchecked, make, message):

@@ -147,7 +147,7 @@ def test_actions_in_another_unit_are_scaled_when_asked(tmp_path, form):
     np.testing.assert_allclose(np.abs(data.actions).max(), 0.2 * widest, rtol=1e-6)
     refused({}, "--action-scale 0.0", action_scale=0.0)
     refused({}, "--action-scale nan", action_scale=np.nan)
-    refused(data, "as they are", action_scale=2.0)
+    refused(data, "used unchanged", action_scale=2.0)
 
 
 def test_bad_parquet(tmp_path):

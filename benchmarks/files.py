@@ -25,7 +25,7 @@ FILES = tuple(f"{body}-{level}" for level in LEVELS for body in ("hopper", "half
 
 
 def weights_index() -> list[dict[str, Any]]:
-    """The entries of ``results/weights.jsonl``: file, use (``fixed`` or ``best``), weights, hash, origin."""
+    """The entries of ``results/weights.jsonl``: file, use (``fixed`` or ``highest-return``), weights, hash, origin."""
     return [json.loads(line) for line in (RESULTS / "weights.jsonl").read_text().splitlines()]
 
 

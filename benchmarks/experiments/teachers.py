@@ -2,7 +2,7 @@
 
 ReBRAC and IQL train until their pessimistic FQE estimate has not risen for four evaluations; the slower algorithms
 have small budgets, and behavioural cloning is the reference. Every teacher plays twenty episodes at the end. An
-interrupted run resumes from its checkpoint. The best teacher of each file by return is in ``results/weights``;
+interrupted run resumes from its checkpoint. The teacher of each file with the highest return is in ``results/weights``;
 it is copied there by hand.
 """
 

@@ -80,7 +80,7 @@ def updates_of(entries: list[Record]) -> str:
 
 def weights_label(file: str) -> str:
     """Algorithm and score of the run whose weights are kept; ° marks one with the literature's target rate."""
-    entry = teacher_entry(file, "best")
+    entry = teacher_entry(file, "highest-return")
     mark = "°" if entry["target_rate"] == USUAL_RATE else ""
     return f"{LABELS[entry['algorithm']]}{mark}, {entry['return']:.1f}"
 

@@ -7,7 +7,6 @@ package carries the numbers as ``src/potstill/bundled/hopper-medium-replay.bc.js
 from __future__ import annotations
 
 import functools
-import time
 from typing import Any
 
 import jax
@@ -20,6 +19,7 @@ import potstill
 from benchmarks.experiments.distilling import summary
 from benchmarks.files import BUNDLED, Place
 from benchmarks.grid import Cell, Experiment, Record
+from benchmarks.speed.harness import Stopwatch
 from potstill.evaluation.scores import student_returns
 from potstill.evaluation.statistics import summarise
 from potstill.networks.policy import Policy
@@ -70,14 +70,13 @@ def measure(cell: Cell, place: Place) -> Record:
     states, actions = data.normaliser(data.observations), data.action_bounds.to_unit(data.actions)
     pairs = Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(np.asarray(actions), jnp.float32))
     like = Policy([], data.normaliser, data.action_bounds)
-    started = time.perf_counter()
     updates, episodes = (20, 1) if place.toy else (UPDATES, EPISODES)
-    students = clones(pairs, RECIPES["paper"], like, CLONES, updates=updates, batch=BATCH)
-    jax.block_until_ready(students.params)
-    seconds = time.perf_counter() - started
+    with Stopwatch() as watch:
+        students = clones(pairs, RECIPES["paper"], like, CLONES, updates=updates, batch=BATCH)
+        jax.block_until_ready(students.params)
     assert data.env_id is not None
     scores = summarise(student_returns(students, data.env_id, episodes, EPISODE_SEED), data.env_id)
-    return {"student": summary(scores), "seconds": seconds}
+    return {"student": summary(scores), "seconds": watch.clock}
 
 
 def inputs(cell: Cell) -> Record:

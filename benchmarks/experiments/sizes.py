@@ -16,6 +16,7 @@ from benchmarks.experiments.noisy_log import LANES, write_log
 from benchmarks.files import Place, teacher_hash
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
+from potstill.distillation import OuterSettings
 
 FILE, SIZES, TOY_SIZES = "hopper-medium-replay", (10_000, 100_000, 1_000_000, 10_000_000), (500, 1_000)
 STEPS = 10  # outer steps in a timed call
@@ -36,17 +37,12 @@ def dataset(rows: int, place: Place) -> Path:
 
 def step(rows: int, place: Place) -> Call:
     """Ten outer steps of the default distillation on that many rows."""
-    from benchmarks.speed.steps import outer_step
+    from benchmarks.speed.steps import outer_steps
 
-    toy = {"size": 8, "batch": 16} if place.toy else {}
-    once, count = outer_step(dataset(rows, place), place.teacher(FILE), **toy), 1 if place.toy else STEPS
-
-    def call() -> float:
-        for _ in range(count):
-            once()
-        return float(count)
-
-    return call
+    path, teacher = dataset(rows, place), place.teacher(FILE)
+    if place.toy:
+        return outer_steps(path, teacher, size=8, settings=OuterSettings(batch=16))
+    return outer_steps(path, teacher, STEPS)
 
 
 def programs(cell: Cell, place: Place) -> dict[str, Prepare]:

@@ -1,6 +1,6 @@
 """Teachers for the nine files: algorithms × files × seeds, each one ``potstill teach``.
 
-ReBRAC and IQL train until their pessimistic FQE estimate has not risen for four evaluations; the slower algorithms
+ReBRAC and IQL train until their pessimistic value estimate has not risen for four evaluations; the slower algorithms
 have small budgets, and behavioural cloning is the reference. Every teacher plays twenty episodes at the end. An
 interrupted run resumes from its checkpoint. The teacher of each file with the highest return is in ``results/weights``;
 it is copied there by hand.

@@ -11,7 +11,7 @@ from benchmarks.pages.text import table
 from potstill.teachers.evaluation.selection import TOLERANCE, select
 
 HEAD = f"""\
-`potstill teach --algorithm auto` selects the candidate with the highest pessimistic FQE estimate, but prefers ReBRAC if
+`potstill teach --algorithm auto` selects the candidate with the highest pessimistic value estimate, but prefers ReBRAC if
 its estimate is within {100 * TOLERANCE:.0f} % of the highest. Here the same rule is applied to the runs above, seed by
 seed. (`auto` itself trains IQL and ReBRAC at three penalties, partly with other settings.) Cells show *estimate: score*
 of every seed; the selected run is bold. *Regret* is the better run's score minus that of the selected run, mean over

@@ -31,7 +31,7 @@ SLOWER = {"cal-ql": "Cal-QL", "edac": "EDAC"}
 LABELS = {"bc": "BC"} | NAMES | SLOWER
 USUAL_RATE = 0.005  # of target networks, in the literature
 HEAD = f"""\
-Experiment `teachers`: `potstill teach` on every file. ReBRAC and IQL trained until the pessimistic FQE estimate (fitted
+Experiment `teachers`: `potstill teach` on every file. ReBRAC and IQL trained until the pessimistic value estimate (fitted
 Q-evaluation with a penalty for leaving the data's actions; no environment) had not risen for {PATIENCE} evaluations,
 10,000 updates apart, or until 200,000 updates. The teacher with the highest estimate was kept; *updates* gives its
 number of updates and that of the whole run. BC had at most 30,000. Scores are means of 20 episodes at the end; ± is
@@ -41,13 +41,13 @@ SLOWER_HEAD = "The slower algorithms had far fewer updates than the million or m
 PICTURE = "![Learning curves](images/teachers.png)"
 STOPPING_HEAD = """\
 The runs of ReBRAC and IQL above: mean return of the ten episodes of an evaluation. The columns are the evaluation with
-the highest pessimistic FQE estimate (which is kept), the one with the highest fitted value without pessimism, the last
+the highest pessimistic value estimate (which is kept), the one with the highest fitted value without pessimism, the last
 one, and the one with the highest return, which is biased upwards by the selection. The first evaluation of a run does
 not count."""
 CRITERIA_HEAD = """\
 Experiment `criteria`: ten policies from one training run play ten episodes each, and fitted Q-evaluation is applied to
 them one after the other. *Correlation* is that of the estimates with the returns; *horizon* is relative to 1 / (1 − γ)
-of the training. The last row is the pessimistic FQE estimate that potstill uses; it was chosen on this table."""
+of the training. The last row is the pessimistic value estimate that potstill uses; it was chosen on this table."""
 
 
 def records() -> list[Record]:

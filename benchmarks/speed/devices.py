@@ -24,12 +24,21 @@ DEVICES = {"one": 1, "two": 2}
 
 def step(cell: Cell, place: Place, count: int) -> Call:
     """The next outer step on ``count`` devices."""
-    from benchmarks.speed.steps import outer_step
+    from benchmarks.speed.steps import outer_steps
+    from potstill.distillation import SOLVERS, OuterSettings, PolicyCloning
     from potstill.runtime import devices
+    from potstill.students.recipe import RECIPES
 
     devices.use_devices(count)
-    options = COMMON | METHODS[cell.method] | ({"size": 4, "batch": 8} if place.toy else {})
-    return outer_step(place.dataset(cell.file), place.teacher(cell.file), **options)
+    method = METHODS[cell.method]
+    return outer_steps(
+        place.dataset(cell.file),
+        place.teacher(cell.file),
+        size=4 if place.toy else 256,
+        objective=PolicyCloning(),
+        solver=SOLVERS[method["solver"]](RECIPES[COMMON["recipe"]]),
+        settings=OuterSettings(batch=8 if place.toy else COMMON["batch"], initialisations=method.get("starts", 1)),
+    )
 
 
 def programs(cell: Cell, place: Place) -> dict[str, Prepare]:

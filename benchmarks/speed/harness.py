@@ -79,11 +79,11 @@ class Comparison:
 
     def run(self, cell: Cell, place: Place, names: list[str], calls: int) -> dict[str, Record]:
         """Prepare the programs, call each once, then ``calls`` times in turn; seconds of every counted call."""
-        ready = {name: prepare() for name, prepare in self.programs(cell, place).items() if name in names}
+        calls_of = {name: prepare() for name, prepare in self.programs(cell, place).items() if name in names}
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
         for _ in range(calls + 1):
             for name in names:
-                times[name].append(timed(ready[name]))
+                times[name].append(time_call(calls_of[name]))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         return {
             name: {"clock": [c for c, _ in all_[1:]], "processor": [p for _, p in all_[1:]], "peak_gb": peak}
@@ -141,13 +141,42 @@ def one_round(entry: Record, index: int | None) -> Record:
     return {**entry, "clock": pick(entry["clock"]), "processor": pick(entry["processor"])}
 
 
-def timed(call: Call) -> tuple[float, float]:
+class Stopwatch:
+    """Seconds from the start to the end of a ``with`` block: on the clock, and of this process's processors.
+
+    >>> with Stopwatch() as watch:
+    ...     pass
+    >>> watch.clock < 1.0
+    True
+    """
+
+    clock = processor = 0.0
+
+    def __enter__(self) -> Stopwatch:
+        gc.collect()
+        self._start = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.clock, self.processor = time.perf_counter() - self._start[0], time.process_time() - self._start[1]
+
+
+def time_call(call: Call) -> tuple[float, float]:
     """Seconds of a unit of work, on the clock and of all processors together."""
-    gc.collect()
-    clock, processor = time.perf_counter(), time.process_time()
-    units = call()
-    taken = time.perf_counter() - clock, time.process_time() - processor
-    return taken[0] / (units or 1.0), taken[1] / (units or 1.0)
+    with Stopwatch() as watch:
+        units = call()
+    return watch.clock / (units or 1.0), watch.processor / (units or 1.0)
+
+
+def repeat(step: Callable[[], None], count: int) -> Call:
+    """``count`` units of work, each of them one call of ``step``."""
+
+    def call() -> float:
+        for _ in range(count):
+            step()
+        return float(count)
+
+    return call
 
 
 def main() -> None:

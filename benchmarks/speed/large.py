@@ -19,11 +19,12 @@ import numpy as np
 from benchmarks.experiments.distilling import TOY as TOY_DISTILLATION
 from benchmarks.files import Place
 from benchmarks.grid import Cell, Experiment, Record
-from benchmarks.speed.harness import HUGE_PAGES, Call, Comparison, Prepare
+from benchmarks.speed.harness import HUGE_PAGES, Call, Comparison, Prepare, Stopwatch
 from potstill.data.bounds import ActionBounds
 from potstill.data.mapped import ROWS, write_mapped
 from potstill.data.registry import load_dataset
 from potstill.data.transitions import COLUMNS
+from potstill.distillation import OuterSettings
 
 ROWS_LARGE, ROWS_SMALL, TOY_ROWS, STATES, ACTIONS, STEPS = 50_000_000, 100_000, 2_000, 11, 3, 1000
 EPISODES = 500  # that are simulated side by side
@@ -73,32 +74,33 @@ def datasets(place: Place) -> dict[str, Path]:
     return {"memory": small, "mapped": large}
 
 
-def watched(words: list[str]) -> Record:
-    """Run a command: its seconds, and the peaks of its memory in GB."""
-    peaks, started = {"VmHWM": 0, "RssAnon": 0}, time.perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, env={**os.environ, **HUGE_PAGES})
-    while process.poll() is None:
-        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-        for name, value in (line.split(":") for line in lines if line.startswith(tuple(peaks))):
-            peaks[name] = max(peaks[name], int(value.split()[0]))
-        time.sleep(0.02)
+def run_and_measure(words: list[str]) -> Record:
+    """Run a command, and measure its seconds and the peaks of its memory in GB."""
+    peaks = {"VmHWM": 0, "RssAnon": 0}
+    with Stopwatch() as watch:
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, env={**os.environ, **HUGE_PAGES})
+        while process.poll() is None:
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            for name, value in (line.split(":") for line in lines if line.startswith(tuple(peaks))):
+                peaks[name] = max(peaks[name], int(value.split()[0]))
+            time.sleep(0.02)
     if process.wait():
         raise SystemExit(f"{' '.join(words)} failed")
     gigabytes = {name: kilobytes * 1024 / 1e9 for name, kilobytes in peaks.items()}
-    return {"seconds": time.perf_counter() - started, "own_gb": gigabytes["RssAnon"], "total_gb": gigabytes["VmHWM"]}
+    return {"seconds": watch.clock, "own_gb": gigabytes["RssAnon"], "total_gb": gigabytes["VmHWM"]}
 
 
-def memory(command: str, place: Place) -> Record:
-    """Peaks of ``teach`` or ``distill`` on the mapped dataset, in a process of its own."""
+def memory_of(command: str, place: Place) -> Record:
+    """Memory of ``teach`` or ``distill`` on the mapped dataset, in a process of its own."""
     path, teacher = datasets(place)["mapped"], place.runs / "teach" / "teacher.safetensors"
     options = (TOY_TEACH if place.toy else TEACH).split()
     if command == "distill":
         toy = [f"--{name.replace('_', '-')} {value}" for name, value in TOY_DISTILLATION.items()]
         options = f"--teacher {teacher} {' '.join(toy) if place.toy else DISTILL}".split()
         if not teacher.exists():
-            memory("teach", place)
+            memory_of("teach", place)
     out = ["--out", str(place.runs / command), "--force"]
-    found = watched([sys.executable, "-m", "potstill", command, str(path), *out, *options])
+    found = run_and_measure([sys.executable, "-m", "potstill", command, str(path), *out, *options])
     return {**found, "file_gb": (path / ROWS).stat().st_size / 1e9}
 
 
@@ -111,16 +113,10 @@ def step(command: str, kind: str, place: Place) -> Call:
         return steps.teacher_updates(load_dataset(path), "rebrac", 2 if place.toy else UPDATES)
     teacher = place.runs / "teach" / "teacher.safetensors"
     if not teacher.exists():
-        memory("teach", place)
-    once = steps.outer_step(path, teacher, **({"size": 8, "batch": 16} if place.toy else {}))
-    count = 1 if place.toy else OUTER_STEPS
-
-    def call() -> float:
-        for _ in range(count):
-            once()
-        return float(count)
-
-    return call
+        memory_of("teach", place)
+    if place.toy:
+        return steps.outer_steps(path, teacher, size=8, settings=OuterSettings(batch=16))
+    return steps.outer_steps(path, teacher, OUTER_STEPS)
 
 
 def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
@@ -137,7 +133,7 @@ def inputs(cell: Cell) -> Record:
 def measure(cell: Cell, place: Place) -> Record:
     """Memory of a command, or the time of its steps."""
     if cell.method.endswith("memory"):
-        return memory(cell.method.split()[0], place)
+        return memory_of(cell.method.split()[0], place)
     datasets(place)
     return COMPARISON.measure(cell, place)
 

@@ -1,48 +1,76 @@
-"""Access of the speed programs to internals of potstill: an outer step, and updates of a teacher."""
+"""What the speed programs call: the outer steps of a distillation, and the updates of a teacher."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
 from pathlib import Path
-from typing import Any
 
 import jax
+import numpy as np
 
-from potstill.commands.distill import iterate_pairs
-from potstill.commands.distillation_job import Tables
-from potstill.commands.resolve import resolve_problem
-from potstill.config import DistillConfig
+from benchmarks.speed.harness import Call, repeat
 from potstill.data.registry import load_dataset
+from potstill.data.split import training_rows
 from potstill.data.transitions import Transitions
-from potstill.distillation import Schedule
+from potstill.distillation import (
+    KernelDescent,
+    ObjectiveFunction,
+    OuterSettings,
+    QGap,
+    Schedule,
+    Solver,
+    build_state_table,
+    find_weighting,
+    initial_pairs,
+    optimise_pairs,
+)
+from potstill.distillation.defaults import default_action_limit, default_states
 from potstill.teachers import ALGORITHMS, Learner, Training, find_teacher
 
-MANY = 1_000_000  # more steps than are ever taken
+MAX_STEPS = 1_000_000  # more than a benchmark takes
 
 
-def outer_step(dataset: Path | str, teacher: Path | str | None, **options: Any) -> Callable[[], None]:
-    """A function that takes the next outer step of ``potstill distill`` and waits for it."""
-    config = DistillConfig(dataset, teacher=teacher, steps=MANY, **options)
+def outer_steps(
+    dataset: Path | str,
+    teacher: Path | str,
+    count: int = 1,
+    *,
+    size: int = 256,
+    objective: ObjectiveFunction = QGap(),
+    solver: Solver = KernelDescent(),
+    settings: OuterSettings = OuterSettings(),
+) -> Call:
+    """The next ``count`` outer steps of a distillation; weighting, state noise and action limit have their defaults."""
     data = load_dataset(dataset)
-    found = find_teacher(teacher, dataset, data)
-    problem = resolve_problem(config).for_data(data, found)
-    iterates = iterate_pairs(config, problem, Tables.build(problem, data, found), found, Schedule(MANY))
+    network_teacher = find_teacher(teacher, dataset, data)
+    weighting, noise = default_states(objective, data, network_teacher, solver.recipe)
+    table = build_state_table(data, network_teacher, find_weighting(weighting), training_rows(len(data)))
+    iterates = optimise_pairs(
+        initial_pairs(table, size, rng=np.random.default_rng(0)),
+        table,
+        network_teacher,
+        objective=objective,
+        solver=solver,
+        schedule=Schedule(MAX_STEPS),
+        settings=dataclasses.replace(settings, state_noise=noise, action_limit=default_action_limit(solver.recipe)),
+        key=jax.random.key(0),
+    )
     next(iterates)  # the initial pairs
 
-    def call() -> None:
+    def step() -> None:
         jax.block_until_ready(next(iterates).pairs)
 
-    return call
+    return repeat(step, count)
 
 
-def teacher_updates(data: Transitions, algorithm: str, count: int, batch: int = 256) -> Callable[[], float]:
-    """A function that takes the next ``count`` updates of ``potstill teach`` and returns how many they are."""
-    learner = Learner(ALGORITHMS[algorithm](), data, Training(updates=MANY, evaluate_every=count, batch=batch))
+def teacher_updates(data: Transitions, algorithm: str, count: int, batch: int = 256) -> Call:
+    """The next ``count`` updates of ``potstill teach``."""
+    learner = Learner(ALGORITHMS[algorithm](), data, Training(updates=MAX_STEPS, evaluate_every=count, batch=batch))
 
-    def call() -> float:
+    def update() -> float:
         before = learner.done
         while learner.done < before + count:
             learner.advance()
         return float(learner.done - before)
 
-    return call
+    return update

@@ -70,7 +70,7 @@ class TeachConfig:
     """Updates of fitted Q-evaluation per evaluation, for the offline scores. 0: no offline scores."""
 
     patience: int | None = None
-    """Stop after this many evaluations in a row without a higher pessimistic value estimate (worth), and keep the best
+    """Stop after this many evaluations in a row without a higher pessimistic value estimate, and keep the best
     teacher. The first evaluation is skipped: early estimates are biased upwards."""
 
     seed: int = Training.seed

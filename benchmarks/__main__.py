@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import weights
-from benchmarks.experiments import HOMES, experiment_named, results_of
-from benchmarks.files import BUNDLED, DATASETS, RUNS, Place
-from benchmarks.grid import Cell, Experiment, Results, faults, is_done, needs_shared, run
+from benchmarks.experiments import MODULES, load_experiment, load_results
+from benchmarks.files import BUNDLED, DATASETS, RUNS, Workspace
+from benchmarks.grid import Cell, Experiment, Results, find_faults, is_done, needs_shared, run
 
 
-def parser() -> argparse.ArgumentParser:
-    """The commands and their options."""
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands and their options."""
     top = argparse.ArgumentParser(prog="python -m benchmarks", description="Experiments, their results and tables.")
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="list all experiments: what they measure, what they need, how many cells are done")
     one = commands.add_parser("run", help="measure the missing cells of an experiment")
-    one.add_argument("name", choices=HOMES, metavar="NAME", help="name of an experiment, as `list` shows it")
+    one.add_argument("name", choices=MODULES, metavar="NAME", help="name of an experiment, as `list` shows it")
     one.add_argument("--files", nargs="+", help=f"only these files; `{BUNDLED}` is the dataset bundled with potstill")
     one.add_argument("--methods", nargs="+", help="only these methods")
     one.add_argument("--seeds", nargs="+", type=int, help="only these seeds")
@@ -31,42 +31,42 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def show_list() -> int:
-    """One line for each experiment."""
-    for name in HOMES:
-        experiment = experiment_named(name)
-        records = results_of(name).by_cell(experiment)
+def list_experiments() -> int:
+    """Print one line for each experiment."""
+    for name in MODULES:
+        experiment = load_experiment(name)
+        records = load_results(name).by_cell(experiment)
         done = sum(is_done(experiment, cell, records) for cell in experiment.cells)
         print(f"{name:16} {done:3} of {len(experiment.cells):3}  {experiment.needs:31} {experiment.about}")
     return 0
 
 
-def chosen(experiment: Experiment, options: argparse.Namespace) -> list[Cell]:
-    """The cells that the options name."""
+def select_cells(experiment: Experiment, options: argparse.Namespace) -> list[Cell]:
+    """Select the cells that the options name."""
     named = bool(options.files or options.methods)
     cells = [*experiment.cells, *(experiment.extra if named else ())]
     if options.toy:
         cells = list(experiment.toy or experiment.cells[:1])
     wanted = {"file": options.files, "method": options.methods, "seed": options.seeds}
-    kept = [c for c in cells if all(not values or getattr(c, axis) in values for axis, values in wanted.items())]
-    if named and not options.files:  # extra cells only where their file is named, or where all cells are of it
-        kept = [cell for cell in kept if cell in experiment.cells or options.toy] or kept
-    return kept
+    selected = [c for c in cells if all(not values or getattr(c, axis) in values for axis, values in wanted.items())]
+    if named and not options.files:  # extra cells only if their file is named or no other cell remains
+        selected = [cell for cell in selected if cell in experiment.cells or options.toy] or selected
+    return selected
 
 
 def run_one(options: argparse.Namespace) -> int:
     """Measure the missing cells. Return 2 if data or packages are missing."""
-    experiment, cells = experiment_named(options.name), chosen(experiment_named(options.name), options)
+    experiment, cells = load_experiment(options.name), select_cells(load_experiment(options.name), options)
     if not cells:
-        return refuse(f"{options.name} has no such cells: methods {sorted({c.method for c in experiment.cells})}")
+        return print_error(f"{options.name} has no such cells: methods {sorted({c.method for c in experiment.cells})}")
     if any(map(needs_shared, cells)) and not options.toy and not DATASETS.is_dir():
-        return refuse(f"{options.name} needs ../shared/datasets, which is not here; {hint(experiment)}")
-    place = Place(RUNS / ("toy" if options.toy else ".") / options.name, options.toy)
-    folder = options.out or (place.runs if options.toy else None)
-    results = results_of(options.name) if folder is None else Results(folder / f"{options.name}.jsonl")
+        return print_error(f"{options.name} needs ../shared/datasets, which is not here; {hint(experiment)}")
+    workspace = Workspace(RUNS / ("toy" if options.toy else ".") / options.name, options.toy)
+    folder = options.out or (workspace.runs if options.toy else None)
+    results = load_results(options.name) if folder is None else Results(folder / f"{options.name}.jsonl")
     if options.toy:
         results.path.unlink(missing_ok=True)
-    count = run(experiment, cells, place, results)
+    count = run(experiment, cells, workspace, results)
     print(f"{options.name}: {count} measured, {len(cells) - count} were done")
     return 0
 
@@ -77,27 +77,27 @@ def hint(experiment: Experiment) -> str:
     return f"--files {BUNDLED} and --toy need only this repository" if alone else "--toy needs only this repository"
 
 
-def refuse(message: str) -> int:
-    """Print one line that says why nothing is run."""
+def print_error(message: str) -> int:
+    """Print a one-line error and return the exit code 2."""
     print(message, file=sys.stderr)
     return 2
 
 
 def check() -> int:
     """Print all faults of results, weights and pages."""
-    from benchmarks.pages.blocks import stale
+    from benchmarks.pages.blocks import find_stale_pages
 
-    told = [fault for name in HOMES for fault in faults(experiment_named(name), results_of(name))]
-    told += [*weights.faults(), *stale()]
-    print("\n".join(told) or "results, weights and pages are in order")
-    return min(1, len(told))
+    messages = [fault for name in MODULES for fault in find_faults(load_experiment(name), load_results(name))]
+    messages += [*weights.find_faults(), *find_stale_pages()]
+    print("\n".join(messages) or "results, weights and pages are in order")
+    return min(1, len(messages))
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    options = parser().parse_args(words)
+    options = make_parser().parse_args(words)
     if options.command == "list":
-        return show_list()
+        return list_experiments()
     if options.command == "run":
         return run_one(options)
     if options.command == "check":

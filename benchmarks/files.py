@@ -41,10 +41,10 @@ def teacher_hash(file: str, use: str = "fixed") -> str:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an experiment reads its data and leaves its run folders.
+class Workspace:
+    """The paths of an experiment's data, teachers and run folders.
 
-    At toy size every dataset and every teacher are those of :mod:`benchmarks.toy`.
+    At toy size, every dataset and every teacher is that of :mod:`benchmarks.toy`.
     """
 
     runs: Path
@@ -54,18 +54,18 @@ class Place:
     def dataset(self, file: str) -> Path | str:
         """The argument of potstill's commands that names a dataset."""
         if self.toy:
-            return toy.ready(self.runs)["dataset"]
+            return toy.ensure_files(self.runs)["dataset"]
         return BUNDLED_NAME if file == BUNDLED else DATASETS / f"{file}.hdf5"
 
     def teacher(self, file: str, use: str = "fixed") -> Path:
         """The weights of a file's teacher."""
         if self.toy:
-            return toy.ready(self.runs)["teacher"]
+            return toy.ensure_files(self.runs)["teacher"]
         if file == BUNDLED:
             return BUNDLED_FOLDER / f"{BUNDLED_NAME}.teacher.safetensors"
         return WEIGHTS / str(teacher_entry(file, use)["weights"])
 
     def folder(self, *names: object) -> Path:
-        """A run folder's path, made of the parts of a cell's name."""
+        """The path of a run folder, named by the parts of a cell."""
         words = "-".join(str(name) for name in names if name != "")
         return self.runs / words.replace(", ", "-").replace(" ", "-").replace("(", "").replace(")", "")

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.files import BUNDLED, Place
+from benchmarks.files import BUNDLED, Workspace
 from potstill.runtime.files import to_json, write_atomically
 
 Axis = str | int | float
@@ -42,11 +42,11 @@ class Cell:
         return {"method": self.method, "file": self.file, "seed": self.seed, **dict(self.axes)}
 
     def __getitem__(self, axis: str) -> Any:
-        """The cell's place on one of the further axes."""
+        """The cell's value on one of the further axes."""
         return dict(self.axes)[axis]
 
     def __str__(self) -> str:
-        """The cell in words."""
+        """The cell as text, for logs and messages."""
         words = [self.method, self.file, *(f"{name} {value}" for name, value in self.axes), f"seed {self.seed}"]
         return ", ".join(word for word in words if word)
 
@@ -69,8 +69,8 @@ class Experiment:
     """One line for ``python -m benchmarks list``."""
     cells: tuple[Cell, ...]
     inputs: Callable[[Cell], Inputs]
-    """All that a cell's result depends on besides the code and the dataset's rows; its hash is kept."""
-    measure: Callable[[Cell, Place], Record]
+    """Everything that a cell's result depends on, besides the code and the dataset's rows. Its hash is recorded."""
+    measure: Callable[[Cell, Workspace], Record]
     fields: frozenset[str] = frozenset()
     """Fields that every record must have."""
     extra: tuple[Cell, ...] = ()
@@ -87,7 +87,7 @@ class Experiment:
 
     @property
     def needs(self) -> str:
-        """What ``list`` shows."""
+        """What the experiment needs, as ``list`` shows it."""
         alone = any(not needs_shared(cell) for cell in (*self.cells, *self.extra))
         data = "the repository"
         if self.needs_shared:
@@ -126,18 +126,18 @@ class Results:
     def by_cell(self, experiment: Experiment) -> dict[Cell, Record]:
         """The records by cell."""
         axes = [name for name, _ in experiment.cells[0].axes]
-        return {cell_of(record, axes): record for record in self.records()}
+        return {cell_from_record(record, axes): record for record in self.records()}
 
     def add(self, experiment: Experiment, cell: Cell, record: Record) -> None:
         """Write a cell's record, replacing an older one. Other processes may write at the same time."""
-        with locked(self.path):
+        with lock(self.path):
             found = self.by_cell(experiment) | {cell: record}
             ordered = sorted(found, key=sort_key)
             write_atomically(self.path, "".join(to_line(found[cell]) + "\n" for cell in ordered).encode())
 
 
-def cell_of(record: Record, axes: Iterable[str] = ()) -> Cell:
-    """The cell that a record is of."""
+def cell_from_record(record: Record, axes: Iterable[str] = ()) -> Cell:
+    """The cell that a record belongs to."""
     return Cell(record["method"], record["file"], record["seed"], tuple((name, record[name]) for name in axes))
 
 
@@ -147,8 +147,8 @@ def sort_key(cell: Cell) -> tuple[Any, ...]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other processes of the benchmarks from writing ``path``."""
+def lock(path: Path) -> Iterator[None]:
+    """Lock ``path`` against writing by other benchmark processes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -163,7 +163,7 @@ def is_done(experiment: Experiment, cell: Cell, records: Mapping[Cell, Record]) 
     return cell in records and records[cell]["inputs"] == inputs_hash(experiment, cell)
 
 
-def run(experiment: Experiment, cells: Iterable[Cell], place: Place, results: Results) -> int:
+def run(experiment: Experiment, cells: Iterable[Cell], workspace: Workspace, results: Results) -> int:
     """Measure the cells that are not done, one after the other.
 
     Returns:
@@ -174,30 +174,30 @@ def run(experiment: Experiment, cells: Iterable[Cell], place: Place, results: Re
         if is_done(experiment, cell, results.by_cell(experiment)):
             continue
         started = time.perf_counter()
-        found = experiment.measure(cell, place)
+        found = experiment.measure(cell, workspace)
         results.add(experiment, cell, {**cell.key, "inputs": inputs_hash(experiment, cell), **found})
         print(f"{experiment.name}: {cell} in {time.perf_counter() - started:.0f} s", flush=True)
         count += 1
     return count
 
 
-def faults(experiment: Experiment, results: Results) -> list[str]:
-    """What is wrong with an experiment's result file: malformed, incomplete, unknown or outdated records."""
+def find_faults(experiment: Experiment, results: Results) -> list[str]:
+    """Find malformed, incomplete, unknown and outdated records of a result file; one message for each."""
     try:
         found = results.by_cell(experiment)
     except (ValueError, KeyError, TypeError) as error:
         return [f"{results.path.name}: unreadable: {error!r}"]
     lines = [to_line(found[cell]) for cell in sorted(found, key=sort_key)]
     known = {*experiment.cells, *experiment.extra}
-    told = []
+    messages = []
     if found and results.path.read_text() != "".join(f"{line}\n" for line in lines):
-        told.append("the lines are not compact, sorted by cell, and one for each cell")
+        messages.append("the lines are not compact, sorted by cell, and one for each cell")
     for cell, record in found.items():
         missing = sorted(experiment.fields - record.keys())
         if cell not in known:
-            told.append(f"{cell}: no such cell is declared")
+            messages.append(f"{cell}: no such cell is declared")
         elif missing:
-            told.append(f"{cell}: {', '.join(missing)} missing")
+            messages.append(f"{cell}: {', '.join(missing)} missing")
         elif not is_done(experiment, cell, found):
-            told.append(f"{cell}: measured with other inputs than are declared")
-    return [f"{results.path.name}: {text}" for text in told]
+            messages.append(f"{cell}: measured with other inputs than are declared")
+    return [f"{results.path.name}: {text}" for text in messages]

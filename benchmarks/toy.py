@@ -55,8 +55,8 @@ def write_teacher(path: Path) -> None:
     NetworkTeacher(policy, critics, {"algorithm": "random", "env_id": ENV_ID}).save(path)
 
 
-def ready(folder: Path) -> dict[str, Path]:
-    """The ``dataset`` and the ``teacher`` in a folder, written if they are missing."""
+def ensure_files(folder: Path) -> dict[str, Path]:
+    """Paths of the ``dataset`` and the ``teacher`` in a folder. Files that are missing are written."""
     paths = {"dataset": folder / "toy.hdf5", "teacher": folder / "toy.safetensors"}
     folder.mkdir(parents=True, exist_ok=True)
     for write, path in zip((write_dataset, write_teacher), paths.values(), strict=True):

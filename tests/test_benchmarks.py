@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import grid, weights
 from benchmarks.__main__ import main
-from benchmarks.experiments import HOMES, experiment_named, results_of
-from benchmarks.files import BUNDLED, BUNDLED_NAME, Place
+from benchmarks.experiments import MODULES, load_experiment, load_results
+from benchmarks.files import BUNDLED, BUNDLED_NAME, Workspace
 from benchmarks.grid import Cell, Experiment, Results
 from benchmarks.speed.harness import Comparison
 from potstill.bundled import BUNDLED as BUNDLED_FOLDER
@@ -23,39 +23,39 @@ from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.networks.policy import Policy
 from potstill.runtime.files import read_json
-from potstill.students import training as clone
+from potstill.students import training
 from potstill.students.recipe import RECIPES
 from potstill.students.training import Pairs
 
 
-@pytest.mark.parametrize("name", HOMES)
+@pytest.mark.parametrize("name", MODULES)
 def test_toy_runs(name, tmp_path):
-    experiment, place = experiment_named(name), Place(tmp_path, toy=True)
+    experiment, workspace = load_experiment(name), Workspace(tmp_path, toy=True)
     cells, results = experiment.toy or experiment.cells[:1], Results(tmp_path / "results.jsonl")
-    assert grid.run(experiment, cells, place, results) == len(cells)
+    assert grid.run(experiment, cells, workspace, results) == len(cells)
     assert all(experiment.fields <= record.keys() for record in results.records())
-    assert grid.run(experiment, cells, place, results) == 0
+    assert grid.run(experiment, cells, workspace, results) == 0
 
 
-@pytest.mark.parametrize("name", HOMES)
+@pytest.mark.parametrize("name", MODULES)
 def test_committed_results_are_in_order(name):
-    experiment = experiment_named(name)
-    records = results_of(name).by_cell(experiment)
-    assert grid.faults(experiment, results_of(name)) == []
+    experiment = load_experiment(name)
+    records = load_results(name).by_cell(experiment)
+    assert grid.find_faults(experiment, load_results(name)) == []
     assert all(grid.is_done(experiment, cell, records) for cell in experiment.cells)
 
 
 def test_committed_weights_are_in_order():
-    assert weights.faults() == []
+    assert weights.find_faults() == []
 
 
 def test_the_reference_of_the_demo_is_the_packages_own():
-    [record] = results_of("cloning").records()
+    [record] = load_results("cloning").records()
     assert record["student"]["mean"] == read_json(BUNDLED_FOLDER / f"{BUNDLED_NAME}.bc.json")["bc"]["mean"]
 
 
 def counted(calls, size=1):
-    def measure(cell, place):
+    def measure(cell, workspace):
         calls.append(cell)
         return {"score": float(cell.seed)}
 
@@ -64,21 +64,21 @@ def counted(calls, size=1):
 
 
 def test_only_cells_without_a_record_of_their_inputs_are_run(tmp_path):
-    calls, results, place = [], Results(tmp_path / "counted.jsonl"), Place(tmp_path)
+    calls, results, workspace = [], Results(tmp_path / "counted.jsonl"), Workspace(tmp_path)
     experiment = counted(calls)
-    assert grid.run(experiment, experiment.cells[:3], place, results) == 3
-    assert grid.run(experiment, experiment.cells, place, results) == 1
-    assert grid.faults(experiment, results) == []
+    assert grid.run(experiment, experiment.cells[:3], workspace, results) == 3
+    assert grid.run(experiment, experiment.cells, workspace, results) == 1
+    assert grid.find_faults(experiment, results) == []
     assert [json.loads(line)["method"] for line in results.path.read_text().splitlines()] == ["a", "a", "b", "b"]
     changed = counted(calls, size=2)
-    assert len(grid.faults(changed, results)) == 4
-    assert grid.run(changed, changed.cells, place, results) == 4
+    assert len(grid.find_faults(changed, results)) == 4
+    assert grid.run(changed, changed.cells, workspace, results) == 4
     assert len(results.records()) == 4
 
 
-def test_faults_of_a_result_file_are_told(tmp_path):
+def test_faults_of_a_result_file_are_found(tmp_path):
     experiment, results = counted([]), Results(tmp_path / "counted.jsonl")
-    grid.run(experiment, experiment.cells[:2], Place(tmp_path), results)
+    grid.run(experiment, experiment.cells[:2], Workspace(tmp_path), results)
     lines = results.path.read_text().splitlines()
     for text, fault in (
         ("\n".join(reversed(lines)), "sorted"),
@@ -87,7 +87,7 @@ def test_faults_of_a_result_file_are_told(tmp_path):
         ("{", "unreadable"),
     ):
         results.path.write_text(text + "\n")
-        assert any(fault in told for told in grid.faults(experiment, results)), fault
+        assert any(fault in message for message in grid.find_faults(experiment, results)), fault
 
 
 def test_what_needs_the_nine_files_says_so(capsys, monkeypatch, tmp_path):
@@ -100,25 +100,25 @@ def test_what_needs_the_nine_files_says_so(capsys, monkeypatch, tmp_path):
 def test_list_counts_cells(capsys):
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(HOMES)
+    assert len(lines) == len(MODULES)
     assert "197 of 197" in next(line for line in lines if line.startswith("distillates"))
 
 
 def test_a_process_of_its_own_times_the_same_programs(tmp_path):
-    reading = experiment_named("reading")
+    reading = load_experiment("reading")
     comparison = sys.modules["benchmarks.speed.reading"].COMPARISON
-    found = comparison._apart(reading.cells[0], Place(tmp_path, toy=True), ["h5py", "load_dataset"], 2)
+    found = comparison._run_in_process(reading.cells[0], Workspace(tmp_path, toy=True), ["h5py", "load_dataset"], 2)
     assert {len(times["clock"]) for times in found.values()} == {2}
 
 
 def test_ratios_are_medians_of_rounds():
-    comparison = Comparison(__name__, lambda cell, place: {}, rounds=3, baseline="slow")
+    comparison = Comparison(__name__, lambda cell, workspace: {}, rounds=3, baseline="slow")
     times = [(1.0, 2.0), (1.0, 4.0), (3.0, 9.0)]
     rounds = [
         {name: {"clock": t, "processor": t, "peak_gb": 1.0} for name, t in zip(("fast", "slow"), pair, strict=True)}
         for pair in times
     ]
-    found = comparison._summary("fast", rounds)
+    found = comparison._summarise("fast", rounds)
     assert (found["clock"], found["times_faster"], found["times_as_long"]) == (1.0, 3.0, 1 / 3)
 
 
@@ -127,12 +127,12 @@ def test_pytorch_and_ours_are_the_same_mathematics(x64):
     from benchmarks.speed.exact_step import FULL, inputs_of, torch_outer
 
     states, actions, queries, targets = (x.astype(np.float64) for x in inputs_of(FULL))
-    start = clone.initialise_network(jax.random.key(0), states.shape[1], actions.shape[1], RECIPES["paper"])
+    start = training.initialise_network(jax.random.key(0), states.shape[1], actions.shape[1], RECIPES["paper"])
 
     def outer(pairs):
-        untrained = clone.initialise_training(start, RECIPES["paper"])
-        trained = clone.train_steps(untrained, None, pairs, RECIPES["paper"], 100).params
-        return jnp.sum((clone.mean_actions(trained, jnp.asarray(queries), 3) - targets) ** 2, -1).mean()
+        untrained = training.initialise_training(start, RECIPES["paper"])
+        trained = training.train_steps(untrained, None, pairs, RECIPES["paper"], 100).params
+        return jnp.sum((training.mean_actions(trained, jnp.asarray(queries), 3) - targets) ** 2, -1).mean()
 
     value, gradient = jax.value_and_grad(outer)(Pairs(jnp.asarray(states), jnp.asarray(actions)))
     give = lambda x: torch.from_numpy(np.array(x))  # noqa: E731
@@ -179,14 +179,14 @@ def test_auto_hits_misses_and_regrets():
 
 
 def test_a_fresh_fit_is_compared_with_the_one_in_training():
-    from benchmarks.pages.auto import fits_apart
+    from benchmarks.pages.auto import fit_difference
 
     estimates = {10: 1.0, 20: 110.0, 30: 9.0}
     history = [{"update": update, "estimate": value} for update, value in estimates.items()]
-    assert fits_apart({"history": history, "updates": 20, "estimate": 100.0}) == pytest.approx(0.1)
+    assert fit_difference({"history": history, "updates": 20, "estimate": 100.0}) == pytest.approx(0.1)
 
 
-def test_what_the_last_evaluations_gained_is_told():
+def test_gain_of_the_last_evaluations():
     from benchmarks.pages.teachers import late_gain
 
     history = [{"estimate": value} for value in (5.0, -2.0, -4.0, -3.0, -1.0, -5.0, -3.0)]
@@ -198,17 +198,17 @@ def test_marks_are_filled_wherever_they_stand(tmp_path, monkeypatch):
 
     monkeypatch.setattr(blocks, "IMAGES", tmp_path / "images")
     monkeypatch.setattr(blocks, "BLOCKS", {"a": lambda: "![x](images/x.png)", "page-b": lambda: "two"})
-    blocks.rendered.cache_clear()
+    blocks.render.cache_clear()
     page = tmp_path / "deep" / "page.md"
     page.parent.mkdir()
     page.write_text(
         "<!-- a:start -->\nold\n<!-- a:end -->\n<!-- b:start -->\n<!-- b:end -->\n<!-- c:start -->\n<!-- c:end -->"
     )
-    filled = blocks.filled(page)
-    assert "![x](../images/x.png)" in filled
-    assert "<!-- b:start -->\ntwo\n<!-- b:end -->" in filled
-    assert filled.endswith("<!-- c:start -->\n<!-- c:end -->")
-    blocks.rendered.cache_clear()
+    fill_page = blocks.fill_page(page)
+    assert "![x](../images/x.png)" in fill_page
+    assert "<!-- b:start -->\ntwo\n<!-- b:end -->" in fill_page
+    assert fill_page.endswith("<!-- c:start -->\n<!-- c:end -->")
+    blocks.render.cache_clear()
 
 
 def test_options_that_change_the_pairs():
@@ -219,34 +219,34 @@ def test_options_that_change_the_pairs():
 
 
 def test_noise_is_of_the_given_size_and_keeps_to_the_bounds():
-    from benchmarks.experiments.bounds import noisy
+    from benchmarks.experiments.bounds import add_action_noise
 
     low, high = np.array([-2.0, -2.0]), np.array([2.0, 6.0])
     policy = Policy(
         [{"weight": np.zeros((3, 2)), "bias": np.zeros(2)}], Normaliser.identity(3), ActionBounds(low, high)
     )
-    found = noisy(policy, 0.1)(np.zeros((20_000, 3), np.float32))
+    found = add_action_noise(policy, 0.1)(np.zeros((20_000, 3), np.float32))
     np.testing.assert_allclose(found.mean(axis=0), [0.0, 2.0], atol=0.02)
     np.testing.assert_allclose(found.std(axis=0), [0.2, 0.4], rtol=0.03)
-    far = noisy(policy, 4.0)(np.zeros((100, 3), np.float32))
+    far = add_action_noise(policy, 4.0)(np.zeros((100, 3), np.float32))
     assert (far.min(axis=0) == low).all()
     assert (far.max(axis=0) == high).all()
 
 
 def test_students_of_all_rows_come_near_the_teacher(data, teacher):
-    from benchmarks.experiments.bounds import labelled
-    from benchmarks.experiments.cloning import clone as clone_all
+    from benchmarks.experiments.bounds import label_states
+    from benchmarks.experiments.cloning import train_clone
 
-    rows = labelled(data, teacher, np.arange(len(data)))
+    rows = label_states(data, teacher, np.arange(len(data)))
     recipe = dataclasses.replace(RECIPES["plain"], width=32)
-    params = clone_all(jax.random.key(0), rows, recipe, 500, 32, True)
-    error = jnp.sum((clone.mean_actions(params, rows.states, 2) - rows.actions) ** 2, -1).mean()
+    params = train_clone(jax.random.key(0), rows, recipe, 500, 32, True)
+    error = jnp.sum((training.mean_actions(params, rows.states, 2) - rows.actions) ** 2, -1).mean()
     spread = jnp.sum((rows.actions - rows.actions.mean(axis=0)) ** 2, -1).mean()
     assert error < 0.2 * spread
 
 
 def test_every_dataset_that_is_named_has_a_cell_of_each_kind():
     for name in ("demo", "distillates", "teachers", "devices"):
-        experiment = experiment_named(name)
+        experiment = load_experiment(name)
         assert any(cell.file == BUNDLED for cell in (*experiment.cells, *experiment.extra)), name
-    assert Cell("rebrac", BUNDLED) in experiment_named("teachers").extra
+    assert Cell("rebrac", BUNDLED) in load_experiment("teachers").extra

@@ -7,7 +7,7 @@ from importlib import import_module
 from benchmarks.files import RESULTS
 from benchmarks.grid import Experiment, Record, Results
 
-HOMES = {
+MODULES = {
     "demo": "experiments.demo",
     "distillates": "experiments.distillates",
     "fixed-teachers": "experiments.fixed_teachers",
@@ -31,18 +31,18 @@ HOMES = {
 }
 
 
-def experiment_named(name: str) -> Experiment:
+def load_experiment(name: str) -> Experiment:
     """The experiment that a module declares as ``EXPERIMENT``."""
-    found = import_module(f"benchmarks.{HOMES[name]}").EXPERIMENT
+    found = import_module(f"benchmarks.{MODULES[name]}").EXPERIMENT
     assert isinstance(found, Experiment)
     return found
 
 
-def results_of(name: str) -> Results:
+def load_results(name: str) -> Results:
     """The committed result file of an experiment."""
     return Results(RESULTS / f"{name}.jsonl")
 
 
-def records_of(name: str) -> list[Record]:
+def load_records(name: str) -> list[Record]:
     """The committed records of an experiment."""
-    return results_of(name).records()
+    return load_results(name).records()

@@ -1,4 +1,4 @@
-"""What limits retention, the share of its teacher's return that a student keeps.
+"""What limits retention, the return of students divided by that of their teacher.
 
 For each of the nine files, with its fixed teacher:
 
@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import potstill
-from benchmarks.experiments.cloning import clones
+from benchmarks.experiments.cloning import train_clones
 from benchmarks.experiments.distilling import summary
-from benchmarks.files import BUNDLED, FILES, Place, teacher_hash
+from benchmarks.files import BUNDLED, FILES, Workspace, teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, product
 from potstill.data.split import training_rows
 from potstill.data.transitions import Transitions
@@ -43,29 +43,29 @@ STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 4, 10
 CLONE_SEED, PAIRS_SEED, NOISE_SEED = 300, 310, 330  # seeds of the episodes' initial states
 
 
-def labelled(data: Transitions, teacher: NetworkTeacher, rows: np.ndarray) -> Pairs:
-    """Pairs of these rows' standardised states and the teacher's actions in [−1, 1]."""
+def label_states(data: Transitions, teacher: NetworkTeacher, rows: np.ndarray) -> Pairs:
+    """Label the standardised states of these rows with the teacher's actions in [−1, 1]."""
     states = jnp.asarray(teacher.normaliser(data.observations[rows]))
     return Pairs(states, act_in_parts(teacher, states))
 
 
-def played(students: Students, env_id: str, episodes: int, seed: int) -> Record:
-    """The students' scores one by one, and their ensemble's."""
+def evaluate_students(students: Students, env_id: str, episodes: int, seed: int) -> Record:
+    """Scores of single students and of their ensemble."""
     singles = student_returns(students, env_id, episodes, seed)
     together = policy_returns(students.ensemble, env_id, ENSEMBLE_EPISODES, seed + 1)
     scores = {"student": summarise(singles, env_id), "ensemble": summarise(together, env_id)}
     return {kind: summary(entry) for kind, entry in scores.items()}
 
 
-def random_pairs(pairs: Pairs, size: int, like: Policy, students: int) -> Students:
-    """The plain recipe's students on random pairs; the smaller sets are parts of the larger ones."""
+def train_on_random_pairs(pairs: Pairs, size: int, like: Policy, students: int) -> Students:
+    """Train students of the plain recipe on ``size`` random pairs; smaller sets are subsets of larger ones."""
     order = np.random.default_rng(0).permutation(len(pairs.states))[:size]
     chosen = Pairs(pairs.states[order], pairs.actions[order])
     return train_students(chosen, range(students), RECIPES["plain"], like.normaliser, like.action_bounds)
 
 
-def noisy(policy: Policy, std: float, seed: int = 0) -> Act:
-    """``policy`` with Gaussian noise of ``std``, of actions in [−1, 1], clipped to the bounds."""
+def add_action_noise(policy: Policy, std: float, seed: int = 0) -> Act:
+    """Add Gaussian noise to a policy's actions and clip them; ``std`` is relative to actions in [−1, 1]."""
     rng = np.random.default_rng(seed)
     half = 0.5 * (policy.action_bounds.high - policy.action_bounds.low)
 
@@ -76,21 +76,21 @@ def noisy(policy: Policy, std: float, seed: int = 0) -> Act:
     return act
 
 
-def measure(cell: Cell, place: Place) -> Record:
+def measure(cell: Cell, workspace: Workspace) -> Record:
     """One method on one file."""
-    data = potstill.load_dataset(place.dataset(cell.file))
-    teacher = potstill.load_teacher(place.teacher(cell.file))
+    data = potstill.load_dataset(workspace.dataset(cell.file))
+    teacher = potstill.load_teacher(workspace.teacher(cell.file))
     policy, env_id = teacher.policy, str(data.env_id)
     if cell.method in NOISE:
-        returns = policy_returns(noisy(policy, NOISE[cell.method]), env_id, ENSEMBLE_EPISODES, NOISE_SEED)
+        returns = policy_returns(add_action_noise(policy, NOISE[cell.method]), env_id, ENSEMBLE_EPISODES, NOISE_SEED)
         return {"teacher": summary(summarise(returns, env_id))}
-    pairs = labelled(data, teacher, training_rows(len(data)))
+    pairs = label_states(data, teacher, training_rows(len(data)))
     if cell.method in SIZES:
-        students = random_pairs(pairs, SIZES[cell.method], policy, 2 if place.toy else STUDENTS)
-        return played(students, env_id, 1 if place.toy else EPISODES, PAIRS_SEED)
-    recipe, updates = RECIPES[RELABELLED[cell.method]], 20 if place.toy else UPDATES
-    students = clones(pairs, recipe, policy, CLONES, updates=updates, batch=BATCH, decay=True)
-    return played(students, env_id, 1 if place.toy else CLONE_EPISODES, CLONE_SEED)
+        students = train_on_random_pairs(pairs, SIZES[cell.method], policy, 2 if workspace.toy else STUDENTS)
+        return evaluate_students(students, env_id, 1 if workspace.toy else EPISODES, PAIRS_SEED)
+    recipe, updates = RECIPES[RELABELLED[cell.method]], 20 if workspace.toy else UPDATES
+    students = train_clones(pairs, recipe, policy, CLONES, updates=updates, batch=BATCH, decay=True)
+    return evaluate_students(students, env_id, 1 if workspace.toy else CLONE_EPISODES, CLONE_SEED)
 
 
 def inputs(cell: Cell) -> Record:

@@ -1,6 +1,6 @@
 """Objectives, weights, initial pairs and solvers compared: variants × distillation seeds.
 
-Every cell is one ``potstill distill``. Ten students play four episodes each, their ensemble ten. In all
+Every cell is one ``potstill distill``, with four episodes of each of ten students and ten of their ensemble. In all
 variants, states have no noise and, unless the name says otherwise, uniform weights, and pairs stay within the action
 bounds. Variants thus differ only in what their name says.
 """
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.experiments.distilling import distil, played, summary
-from benchmarks.files import BUNDLED, Place, teacher_hash
+from benchmarks.experiments.distilling import distil, student_scores, summary
+from benchmarks.files import BUNDLED, Workspace, teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, product
 
 Options = dict[str, Any]
-PLAYED: Options = {"students": 10, "episodes": 4, "curve_points": 1}
+EVALUATION: Options = {"students": 10, "episodes": 4, "curve_points": 1}
 COMMON: Options = {"weighting": "uniform", "state_noise": 0.0, "action_limit": 1.0, "initial": "random"}
 KERNEL: Options = {**COMMON, "solver": "kernel", "recipe": "plain", "objective": "q-gap", "steps": 150}
 WEIGHTINGS = ("ranged", "density", "discounted", "early")
@@ -90,16 +90,16 @@ SEEDS: dict[str, dict[str, int]] = {
 
 def inputs(cell: Cell) -> Record:
     """Options, counts and the teacher's hash."""
-    return {"options": {**VARIANTS[cell.method], **PLAYED}, "teacher": teacher_hash(cell.file)}
+    return {"options": {**VARIANTS[cell.method], **EVALUATION}, "teacher": teacher_hash(cell.file)}
 
 
-def measure(cell: Cell, place: Place) -> Record:
+def measure(cell: Cell, workspace: Workspace) -> Record:
     """Distil, and record the returns of students of the pairs (of real pairs if the objective is ``random``)."""
-    result = distil(cell, {**VARIANTS[cell.method], **PLAYED}, place)
+    result = distil(cell, {**VARIANTS[cell.method], **EVALUATION}, workspace)
     seconds = {"seconds": result["seconds"]["distilling"]}
     if VARIANTS[cell.method]["objective"] == "random":
         return {**seconds, "student": summary(result["random"])}
-    return {**seconds, "held_out_loss": result["curve"][-1]["held_out_loss"], **played(result)}
+    return {**seconds, "held_out_loss": result["curve"][-1]["held_out_loss"], **student_scores(result)}
 
 
 def cells(file: str) -> tuple[Cell, ...]:

@@ -17,7 +17,7 @@ from jaxtyping import PRNGKeyArray
 
 import potstill
 from benchmarks.experiments.distilling import summary
-from benchmarks.files import BUNDLED, Place
+from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Stopwatch
 from potstill.evaluation.scores import student_returns
@@ -32,8 +32,8 @@ CLONES, EPISODES, EPISODE_SEED = 3, 20, 50
 
 
 @functools.partial(jax.jit, static_argnames=("recipe", "updates", "batch", "decay"))
-def clone(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe, updates: int, batch: int, decay: bool = False) -> Any:
-    """The parameters of one student after Adam on minibatches of all pairs.
+def train_clone(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe, updates: int, batch: int, decay: bool = False) -> Any:
+    """Train one student by Adam on minibatches of all pairs, and return its parameters.
 
     Args:
         key: draws the initialisation and the batches.
@@ -57,22 +57,22 @@ def clone(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe, updates: int, batch: 
     return jax.lax.scan(body, (params, rule.init(params)), jax.random.split(drawn, updates))[0][0]
 
 
-def clones(pairs: Pairs, recipe: Recipe, like: Policy, count: int, **how: Any) -> Students:
-    """Students of all pairs, one for each seed from 0; ``like`` has the normaliser and the action bounds."""
-    trained = [clone(jax.random.key(seed), pairs, recipe, **how) for seed in range(count)]
-    stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *trained)
+def train_clones(pairs: Pairs, recipe: Recipe, like: Policy, count: int, **how: Any) -> Students:
+    """Train students on all pairs, one for each seed from 0, with the normaliser and action bounds of ``like``."""
+    parameters = [train_clone(jax.random.key(seed), pairs, recipe, **how) for seed in range(count)]
+    stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *parameters)
     return Students(stacked, like.normaliser, like.action_bounds)
 
 
-def measure(cell: Cell, place: Place) -> Record:
-    """Clone the dataset's own actions, and let the students play."""
-    data = potstill.load_dataset(place.dataset(cell.file))
+def measure(cell: Cell, workspace: Workspace) -> Record:
+    """Clone the dataset's own actions, and evaluate the students."""
+    data = potstill.load_dataset(workspace.dataset(cell.file))
     states, actions = data.normaliser(data.observations), data.action_bounds.to_unit(data.actions)
     pairs = Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(np.asarray(actions), jnp.float32))
     like = Policy([], data.normaliser, data.action_bounds)
-    updates, episodes = (20, 1) if place.toy else (UPDATES, EPISODES)
+    updates, episodes = (20, 1) if workspace.toy else (UPDATES, EPISODES)
     with Stopwatch() as watch:
-        students = clones(pairs, RECIPES["paper"], like, CLONES, updates=updates, batch=BATCH)
+        students = train_clones(pairs, RECIPES["paper"], like, CLONES, updates=updates, batch=BATCH)
         jax.block_until_ready(students.params)
     assert data.env_id is not None
     scores = summarise(student_returns(students, data.env_id, episodes, EPISODE_SEED), data.env_id)

@@ -1,6 +1,6 @@
 """Offline criteria compared: which variant of fitted Q-evaluation ranks policies like their returns.
 
-A training run without early stopping gives ten policies. Each plays ten episodes. Then critics are fitted to one
+A training run without early stopping gives ten policies, each evaluated in ten episodes. Then critics are fitted to one
 policy after the other, as ``potstill teach`` does: with the training's horizon 1 / (1 − γ) or three times that, with or
 without pessimism, and averaged over the first states of held-out episodes or over all of their states.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 import potstill
 from benchmarks.experiments.teachers import options
-from benchmarks.files import BUNDLED, Place
+from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from potstill.data.transitions import Transitions
 from potstill.environments.references import normalised_return
@@ -30,16 +30,16 @@ FITTED_UPDATES = 2_000  # for each policy; ten times as many for the first
 HORIZONS, PENALTIES = (1.0, 3.0), (0.0, PESSIMISM)
 
 
-def settings(cell: Cell, place: Place) -> tuple[Algorithm, Training]:
+def settings(cell: Cell, workspace: Workspace) -> tuple[Algorithm, Training]:
     """The algorithm and the settings of the training."""
     algorithm = ALGORITHMS[cell.method](**options(cell.method, cell.file).get("algorithm_fields", {}))
-    if place.toy:
+    if workspace.toy:
         return algorithm, Training(updates=200_000, evaluate_every=20, batch=16, seed=cell.seed)
     return algorithm, Training(updates=200_000, evaluate_every=EVERY[cell.method], seed=cell.seed)
 
 
-def trained(algorithm: Algorithm, data: Transitions, training: Training, policies: int) -> list[NetworkTeacher]:
-    """The policies after each ``evaluate_every`` updates."""
+def train_policies(algorithm: Algorithm, data: Transitions, training: Training, policies: int) -> list[NetworkTeacher]:
+    """Train, and return the policies after each ``evaluate_every`` updates."""
     learner = Learner(algorithm, data, training)
     found: list[NetworkTeacher] = []
     while len(found) < policies:
@@ -49,38 +49,38 @@ def trained(algorithm: Algorithm, data: Transitions, training: Training, policie
     return found
 
 
-def estimates(
+def estimate_values(
     data: Transitions, training: Training, policies: list[NetworkTeacher], updates: int, horizons: tuple[float, ...]
 ) -> Record:
-    """Every criterion's estimates of the policies, by "horizon, pessimism, states of the mean"."""
+    """Estimate the value of the policies by every criterion, named "horizon, pessimism, states of the mean"."""
     table = load_with_returns(data, training.discount)
-    places = {"starts": held_out_starts(data), "states": held_out_states(data)[:STATES]}
+    state_sets = {"starts": held_out_starts(data), "states": held_out_states(data)[:STATES]}
     found: dict[str, list[float]] = {}
     for horizon in horizons:
         longer = dataclasses.replace(training, discount=1.0 - (1.0 - training.discount) / horizon)
         for pessimism in PENALTIES:
-            fit = Evaluator(table, data, longer, places["starts"], pessimism * float(table.rewards.std()))
+            fit = Evaluator(table, data, longer, state_sets["starts"], pessimism * float(table.rewards.std()))
             for teacher in policies:
                 fit(teacher, updates)
-                for name, index in places.items():
+                for name, index in state_sets.items():
                     states = table.states[index]
                     value = fit.scale * float(apply_critics(fit.state.critic, states, teacher.act(states)).mean())
                     found.setdefault(f"{horizon:g}, {pessimism:g}, {name}", []).append(value)
     return found
 
 
-def measure(cell: Cell, place: Place) -> Record:
+def measure(cell: Cell, workspace: Workspace) -> Record:
     """Returns of the policies of a training, and what each criterion estimates."""
-    (algorithm, training), data = settings(cell, place), potstill.load_dataset(place.dataset(cell.file))
-    policies = trained(algorithm, data, training, 2 if place.toy else POLICIES)
-    episodes = 1 if place.toy else EPISODES
+    (algorithm, training), data = settings(cell, workspace), potstill.load_dataset(workspace.dataset(cell.file))
+    policies = train_policies(algorithm, data, training, 2 if workspace.toy else POLICIES)
+    episodes = 1 if workspace.toy else EPISODES
     assert data.env_id is not None
     returns = [policy_returns(teacher.policy, data.env_id, episodes, seed=0) for teacher in policies]
     return {
         "updates": [training.evaluate_every * (k + 1) for k in range(len(policies))],
         "returns": [float(normalised_return(np.asarray(each), data.env_id).mean()) for each in returns],
-        "criteria": estimates(
-            data, training, policies, *((2, HORIZONS[:1]) if place.toy else (FITTED_UPDATES, HORIZONS))
+        "criteria": estimate_values(
+            data, training, policies, *((2, HORIZONS[:1]) if workspace.toy else (FITTED_UPDATES, HORIZONS))
         ),
     }
 
@@ -93,7 +93,7 @@ def inputs(cell: Cell) -> dict[str, Any]:
 
 EXPERIMENT = Experiment(
     "criteria",
-    "offline criteria beside returns, along four trainings",
+    "offline criteria compared with returns in four training runs",
     (
         Cell("rebrac", "hopper-medium-replay"),
         Cell("iql", "hopper-medium-replay"),

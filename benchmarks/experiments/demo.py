@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from benchmarks.experiments.distilling import distil
-from benchmarks.files import BUNDLED, Place
+from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 
-SHOWN = ("dataset", "env_id", "reference", "pairs", "seconds", "sha256", "command")
+FIELDS = ("dataset", "env_id", "reference", "pairs", "seconds", "sha256", "command")
 POLICIES = ("teacher", "random", "student", "ensemble", "bc")
 
 
@@ -15,13 +15,13 @@ def inputs(cell: Cell) -> Record:
     return {"options": {}}
 
 
-def measure(cell: Cell, place: Place) -> Record:
+def measure(cell: Cell, workspace: Workspace) -> Record:
     """Distil, and record what the command's table shows."""
-    result = distil(cell, {}, place)
-    kept = {name: result[name] for name in SHOWN}
+    result = distil(cell, {}, workspace)
+    record = {name: result[name] for name in FIELDS}
     for name in (name for name in POLICIES if result.get(name)):
-        kept[name] = {key: value for key, value in result[name].items() if key not in ("returns", "interval", "iqm")}
-    return kept
+        record[name] = {key: value for key, value in result[name].items() if key not in ("returns", "interval", "iqm")}
+    return record
 
 
 EXPERIMENT = Experiment(
@@ -30,5 +30,5 @@ EXPERIMENT = Experiment(
     (Cell("default", BUNDLED),),
     inputs,
     measure,
-    frozenset({*SHOWN, *POLICIES} - {"bc"}),
+    frozenset({*FIELDS, *POLICIES} - {"bc"}),
 )

@@ -1,6 +1,6 @@
 """Distillates of the nine files: methods × files × distillation seeds, with one fixed teacher for each file.
 
-Every cell is one ``potstill distill`` as a user runs it: ten students play ten episodes each, their ensemble ten.
+Every cell is one ``potstill distill``, with ten episodes of each of ten students and ten of their ensemble.
 The default settings were chosen by returns on these files, mostly with seed 0.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.experiments.distilling import distil, played, summary
-from benchmarks.files import BUNDLED, FILES, Place, teacher_hash
+from benchmarks.experiments.distilling import distil, student_scores, summary
+from benchmarks.files import BUNDLED, FILES, Workspace, teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, product
 
 MAIN = ("default", "paper-recipe")
@@ -49,10 +49,10 @@ ABLATION = (
     "600-steps",
     "further-pairs",
 )
-OF_PAPER = ("paper-within-bounds", "paper-less-noise")
+PAPER_VARIANTS = ("paper-within-bounds", "paper-less-noise")
 SIZES = {16: "16-pairs", 64: "64-pairs", 256: "default", 1024: "1024-pairs"}
 # The Q-gap's default states for a file, which PBC must be given. No episode of HalfCheetah terminates.
-STATES_OF_Q_GAP: dict[bool, dict[str, Any]] = {
+Q_GAP_STATES: dict[bool, dict[str, Any]] = {
     True: {"weighting": "opening", "state_noise": 0.2},
     False: {"weighting": "occupancy", "state_noise": 0.1},
 }
@@ -63,7 +63,7 @@ def options(method: str, file: str) -> dict[str, Any]:
     """The options of ``potstill distill`` for a cell."""
     chosen = METHODS[method]
     if method == "pbc":
-        chosen = chosen | STATES_OF_Q_GAP[not file.startswith("halfcheetah")]
+        chosen = chosen | Q_GAP_STATES[not file.startswith("halfcheetah")]
     return chosen if method in MAIN else chosen | {"curve_points": 1}  # no page shows the other curves
 
 
@@ -72,11 +72,11 @@ def inputs(cell: Cell) -> Record:
     return {"options": options(cell.method, cell.file), "teacher": teacher_hash(cell.file)}
 
 
-def measure(cell: Cell, place: Place) -> Record:
+def measure(cell: Cell, workspace: Workspace) -> Record:
     """Distil, and record the returns of students of the pairs."""
-    result = distil(cell, options(cell.method, cell.file), place)
+    result = distil(cell, options(cell.method, cell.file), workspace)
     seconds = {name: result["seconds"][name] for name in ("distilling", "training")}
-    found = {**played(result), "random": summary(result["random"], returns=False), "seconds": seconds}
+    found = {**student_scores(result), "random": summary(result["random"], returns=False), "seconds": seconds}
     if cell.method in MAIN:
         names = ("step", "seconds", "student", "ensemble")
         found["curve"] = [{name: point[name] for name in names} for point in result["curve"]]

@@ -1,4 +1,4 @@
-"""One distillation as a user runs it, and the part of its result that records keep."""
+"""Run ``potstill distill`` for a cell, and extract the fields of its result that records contain."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import potstill
 from benchmarks.experiments.parts import distill_options
-from benchmarks.files import Place
+from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Record
 from potstill.runtime.files import read_json
 
@@ -24,33 +24,37 @@ TOY: dict[str, Any] = {
 
 
 def distil(
-    cell: Cell, options: Mapping[str, Any], place: Place, dataset: Path | None = None, teacher: str | None = None
+    cell: Cell,
+    options: Mapping[str, Any],
+    workspace: Workspace,
+    dataset: Path | None = None,
+    teacher: str | None = None,
 ) -> Record:
     """Run ``potstill.distill`` for a cell and return its ``result.json`` with ``command``, the equivalent command.
 
     Args:
         cell: names the file, its teacher and the seed.
         options: as :func:`~benchmarks.experiments.parts.distill_options` takes them.
-        place: where the data are; at toy size :data:`TOY` replaces the options.
+        workspace: where the data are; at toy size :data:`TOY` replaces the options.
         dataset: the dataset, instead of the cell's file.
         teacher: the file whose teacher is used, instead of the cell's.
     """
-    chosen = distill_options({**options, **TOY}, toy=True) if place.toy else distill_options(options)
-    data, weights = dataset or place.dataset(cell.file), place.teacher(teacher or cell.file)
+    chosen = distill_options({**options, **TOY}, toy=True) if workspace.toy else distill_options(options)
+    data, weights = dataset or workspace.dataset(cell.file), workspace.teacher(teacher or cell.file)
     run = potstill.distill(
         data,
         teacher=weights,
         seed=cell.seed,
-        out=place.folder(cell.file, cell.method, cell.seed, *(value for _, value in cell.axes)),
+        out=workspace.folder(cell.file, cell.method, cell.seed, *(value for _, value in cell.axes)),
         force=True,
         **chosen,
     )
     command = str(potstill.load(run).metadata["command"])
-    return {**read_json(Path(run) / "result.json"), "command": without_folders(command)}
+    return {**read_json(Path(run) / "result.json"), "command": strip_folders(command)}
 
 
-def without_folders(command: str) -> str:
-    """A command whose paths are file names.
+def strip_folders(command: str) -> str:
+    """Replace the paths in a command by file names.
 
     >>> without_folders("potstill distill /data/hopper.hdf5 --size 64")
     'potstill distill hopper.hdf5 --size 64'
@@ -59,11 +63,11 @@ def without_folders(command: str) -> str:
 
 
 def summary(entry: Mapping[str, Any], returns: bool = True) -> Record:
-    """Mean, spread and, unless left out, every episode's normalised return, policies × episodes."""
-    kept = ("mean", "std", *(("returns",) if returns else ()))
-    return {name: entry[name] for name in kept}
+    """Mean, standard deviation and, if ``returns``, the normalised return of every episode, policies × episodes."""
+    fields = ("mean", "std", *(("returns",) if returns else ()))
+    return {name: entry[name] for name in fields}
 
 
-def played(result: Mapping[str, Any]) -> Record:
-    """One student's returns and the ensemble's."""
+def student_scores(result: Mapping[str, Any]) -> Record:
+    """Scores of single students and of the ensemble."""
     return {kind: summary(result[kind]) for kind in ("student", "ensemble")}

@@ -1,20 +1,20 @@
 """Scores of the teachers from which distillates are made. Retention is relative to them.
 
-The method is the number of episodes. The returns of some teachers vary too much for the ten episodes that
-``potstill distill`` plays; the other counts belong to ``choices`` (50) and ``bounds`` (20).
+The method is the number of episodes. The returns of some teachers vary too much for the ten episodes of
+``potstill distill``. ``choices`` refers to 50 episodes, ``bounds`` to 20, all others to 100.
 """
 
 from __future__ import annotations
 
 import potstill
 from benchmarks.experiments.distilling import summary
-from benchmarks.files import BUNDLED, FILES, Place, teacher_hash
+from benchmarks.files import BUNDLED, FILES, Workspace, teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, product
 from potstill.evaluation.scores import TEACHER_SEED, policy_returns
 from potstill.evaluation.statistics import summarise
 
 EPISODES = {"100 episodes": 100, "50 episodes": 50, "20 episodes": 20}
-OF_CHOICES = (BUNDLED, "hopper-medium-replay", "halfcheetah-medium-replay")
+CHOICES_FILES = (BUNDLED, "hopper-medium-replay", "halfcheetah-medium-replay")
 
 
 def inputs(cell: Cell) -> Record:
@@ -22,20 +22,20 @@ def inputs(cell: Cell) -> Record:
     return {"teacher": teacher_hash(cell.file), "episodes": EPISODES[cell.method]}
 
 
-def measure(cell: Cell, place: Place) -> Record:
-    """Let the teacher play."""
-    teacher = potstill.load_teacher(place.teacher(cell.file))
+def measure(cell: Cell, workspace: Workspace) -> Record:
+    """Roll out the teacher."""
+    teacher = potstill.load_teacher(workspace.teacher(cell.file))
     env_id = str(teacher.metadata["env_id"])
-    returns = policy_returns(teacher.policy, env_id, 2 if place.toy else EPISODES[cell.method], TEACHER_SEED)
+    returns = policy_returns(teacher.policy, env_id, 2 if workspace.toy else EPISODES[cell.method], TEACHER_SEED)
     return {"teacher": summary(summarise(returns, env_id))}
 
 
 EXPERIMENT = Experiment(
     "fixed-teachers",
-    "scores of the teachers that distillates are made of",
+    "scores of the teachers that are distilled",
     (
         *product(("100 episodes", "20 episodes"), FILES, (0,)),
-        *product(("50 episodes",), OF_CHOICES, (0,)),
+        *product(("50 episodes",), CHOICES_FILES, (0,)),
     ),
     inputs,
     measure,

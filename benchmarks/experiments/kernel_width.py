@@ -1,4 +1,4 @@
-"""How well kernel descent predicts real students, over their width and by their initialisation.
+"""How well kernel descent predicts real students of several widths and initialisations.
 
 64 pairs of the bundled distillate, the ``plain`` recipe; actions are compared in 128 states of its dataset. Each
 initialisation's learning rate is 0.1 times the plain kernel's mean diagonal over its own, so that all train equally
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import potstill
-from benchmarks.files import BUNDLED, BUNDLED_NAME, Place
+from benchmarks.files import BUNDLED, BUNDLED_NAME, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from potstill.distillation import KernelDescent
 from potstill.distillation.solvers.empirical import empirical_kernel
@@ -35,7 +35,7 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "torch": {"initialisation": "torch"},
     "residual": {"residual": True},
 }
-MEASURED = ("learning_rate", "kernel_error", "students", "bias", "variance", "start_variance")
+FIELDS = ("learning_rate", "kernel_error", "students", "bias", "variance", "start_variance")
 
 
 def problem() -> tuple[Pairs, jax.Array]:
@@ -48,8 +48,8 @@ def problem() -> tuple[Pairs, jax.Array]:
     return Pairs(at_pairs, jnp.asarray(unit[:PAIRS], jnp.float32)), elsewhere
 
 
-def squared(difference: jax.Array) -> float:
-    """Mean over states of the squared distance of actions."""
+def mean_squared_distance(difference: jax.Array) -> float:
+    """Mean over states of the squared norm of a difference of actions."""
     return float(jnp.mean(jnp.sum(difference**2, axis=-1)))
 
 
@@ -66,10 +66,10 @@ def kernel_error(recipe: Recipe, states: jax.Array, networks: int) -> float:
     return float(distances(jax.random.split(jax.random.key(2), networks)).mean() / jnp.linalg.norm(limit))
 
 
-def measure(cell: Cell, place: Place) -> Record:
+def measure(cell: Cell, workspace: Workspace) -> Record:
     """Train students of one initialisation and width, and compare them with the prediction."""
-    width = 8 if place.toy else cell["width"]
-    students, networks = (2, 1) if place.toy else (STUDENTS[cell["width"]], NETWORKS)
+    width = 8 if workspace.toy else cell["width"]
+    students, networks = (2, 1) if workspace.toy else (STUDENTS[cell["width"]], NETWORKS)
     pairs, states = problem()
     recipe = dataclasses.replace(PLAIN, width=width, **SCHEMES[cell.method])
     diagonal = [float(jnp.diag(tangent_kernel(pairs.states, pairs.states, r)).mean()) for r in (PLAIN, recipe)]
@@ -77,14 +77,14 @@ def measure(cell: Cell, place: Place) -> Record:
     trained = training.train_networks(jax.random.split(jax.random.key(1), students), pairs, recipe)
     actions = jax.vmap(lambda params: training.mean_actions(params, states, 3))(trained)
     mean = actions.mean(axis=0)
-    variance = squared(actions - mean) * students / (students - 1)
+    variance = mean_squared_distance(actions - mean) * students / (students - 1)
     predicted = jax.jit(KernelDescent(recipe))(pairs, states, jax.random.key(0))
     drawn = jax.jit(lambda key: initialisation_variance(pairs, states, key, recipe=recipe, networks=DRAWS))
     return {
         "learning_rate": recipe.learning_rate,
         "kernel_error": kernel_error(recipe, states[:32], networks),
         "students": students,
-        "bias": squared(mean - predicted) - variance / students,
+        "bias": mean_squared_distance(mean - predicted) - variance / students,
         "variance": variance,
         "start_variance": float(drawn(jax.random.key(3)).sum(axis=-1).mean()),
     }
@@ -102,5 +102,5 @@ EXPERIMENT = Experiment(
     tuple(Cell(name, BUNDLED, 0, (("width", width),)) for width in STUDENTS for name in SCHEMES),
     inputs,
     measure,
-    frozenset(MEASURED),
+    frozenset(FIELDS),
 )

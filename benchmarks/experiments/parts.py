@@ -46,7 +46,7 @@ def teach_options(declared: Mapping[str, Any]) -> Options:
     return options
 
 
-def pessimistic_estimate(teacher: Teacher, data: potstill.Transitions, seed: int) -> float:
+def fit_pessimistic_value(teacher: Teacher, data: potstill.Transitions, seed: int) -> float:
     """A teacher's pessimistic value estimate by a new critic, with the default training settings."""
     training = Training(seed=seed)
     return float(pessimistic_value(teacher, load_with_returns(data, training.discount), data, training))

@@ -11,9 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import potstill
-from benchmarks.experiments.distilling import distil, played, summary
+from benchmarks.experiments.distilling import distil, student_scores, summary
 from benchmarks.experiments.noisy_log import LANES, write_log
-from benchmarks.files import Place, teacher_hash
+from benchmarks.files import Workspace, teacher_hash
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
 from potstill.distillation import OuterSettings
@@ -23,43 +23,43 @@ STEPS = 10  # outer steps in a timed call
 ALL = 0  # value of the axis `rows` in the cell that times all sizes
 
 
-def dataset(rows: int, place: Place) -> Path:
+def dataset(rows: int, workspace: Workspace) -> Path:
     """The log's first rows, written if they are missing."""
-    folder, sizes = place.runs / f"rows-{rows}", TOY_SIZES if place.toy else SIZES
+    folder, sizes = workspace.runs / f"rows-{rows}", TOY_SIZES if workspace.toy else SIZES
     if not (folder / "dataset.json").exists():
-        teacher = potstill.load_teacher(place.teacher(FILE))
+        teacher = potstill.load_teacher(workspace.teacher(FILE))
         longer = next((size for size in sizes if size > rows), None)
-        source = None if longer is None else potstill.load_dataset(dataset(longer, place))
-        env_id, lanes = str(teacher.metadata["env_id"]), 2 if place.toy else LANES
+        source = None if longer is None else potstill.load_dataset(dataset(longer, workspace))
+        env_id, lanes = str(teacher.metadata["env_id"]), 2 if workspace.toy else LANES
         write_log(folder, teacher.policy, env_id, rows, source, lanes)
     return folder
 
 
-def step(rows: int, place: Place) -> Call:
+def step(rows: int, workspace: Workspace) -> Call:
     """Ten outer steps of the default distillation on that many rows."""
     from benchmarks.speed.steps import outer_steps
 
-    path, teacher = dataset(rows, place), place.teacher(FILE)
-    if place.toy:
+    path, teacher = dataset(rows, workspace), workspace.teacher(FILE)
+    if workspace.toy:
         return outer_steps(path, teacher, size=8, settings=OuterSettings(batch=16))
     return outer_steps(path, teacher, STEPS)
 
 
-def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """The same step on every size."""
-    sizes = TOY_SIZES[:1] if place.toy else SIZES
-    return {str(rows): lambda rows=rows: step(rows, place) for rows in sizes}  # type: ignore[misc]
+    sizes = TOY_SIZES[:1] if workspace.toy else SIZES
+    return {str(rows): lambda rows=rows: step(rows, workspace) for rows in sizes}  # type: ignore[misc]
 
 
-def measure(cell: Cell, place: Place) -> Record:
+def measure(cell: Cell, workspace: Workspace) -> Record:
     """Distil one size, or time the steps of all."""
     if cell.method == "steps":
-        return COMPARISON.measure(cell, place)
-    rows = TOY_SIZES[0] if place.toy else int(cell["rows"])
-    result = distil(cell, {}, place, dataset(rows, place), FILE)
+        return COMPARISON.measure(cell, workspace)
+    rows = TOY_SIZES[0] if workspace.toy else int(cell["rows"])
+    result = distil(cell, {}, workspace, dataset(rows, workspace), FILE)
     steps = result["pace"]["steps"]
     distilling = {"seconds": result["seconds"]["distilling"], "steps": steps, "sha256": result["sha256"]}
-    return {"teacher": summary(result["teacher"], returns=False), **played(result), **distilling}
+    return {"teacher": summary(result["teacher"], returns=False), **student_scores(result), **distilling}
 
 
 def inputs(cell: Cell) -> Record:

@@ -1,6 +1,6 @@
 """Solvers compared by the returns of students of their pairs. ``solver-steps`` has the cost of an outer step.
 
-Every cell is one ``potstill distill``. Eight students play three episodes each, their ensemble ten.
+Every cell is one ``potstill distill``, with three episodes of each of eight students and ten of their ensemble.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.experiments.choices import COMMON
-from benchmarks.experiments.distilling import distil, played
-from benchmarks.files import BUNDLED, Place, teacher_hash
+from benchmarks.experiments.distilling import distil, student_scores
+from benchmarks.files import BUNDLED, Workspace, teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, product
 
 Options = dict[str, Any]
 BASE: Options = {**COMMON, "objective": "q-gap", "recipe": "plain", "steps": 150}
-PLAYED: Options = {"students": 8, "episodes": 3, "curve_points": 1}
+EVALUATION: Options = {"students": 8, "episodes": 3, "curve_points": 1}
 FEW: Options = {"steps": 60, "batch": 512}  # for a solver whose steps are expensive
 VARIANTS: dict[str, Options] = {
     "kernel": {},
@@ -29,19 +29,19 @@ VARIANTS: dict[str, Options] = {
 
 def inputs(cell: Cell) -> Record:
     """Options, counts and the teacher's hash."""
-    return {"options": {**BASE, **VARIANTS[cell.method], **PLAYED}, "teacher": teacher_hash(cell.file)}
+    return {"options": {**BASE, **VARIANTS[cell.method], **EVALUATION}, "teacher": teacher_hash(cell.file)}
 
 
-def measure(cell: Cell, place: Place) -> Record:
+def measure(cell: Cell, workspace: Workspace) -> Record:
     """Distil, and record the returns of students of the pairs."""
-    options = {**BASE, **VARIANTS[cell.method], **PLAYED}
-    result = distil(cell, options, place)
-    return {"seconds": result["seconds"]["distilling"], **played(result)}
+    options = {**BASE, **VARIANTS[cell.method], **EVALUATION}
+    result = distil(cell, options, workspace)
+    return {"seconds": result["seconds"]["distilling"], **student_scores(result)}
 
 
 EXPERIMENT = Experiment(
     "solvers",
-    "what students earn from the pairs of each solver",
+    "returns of students of the pairs of each solver",
     (
         *product(VARIANTS, (BUNDLED,), (0,)),
         *product(("kernel", "lazy students", "ridge"), (BUNDLED,), (1,)),

@@ -1,7 +1,7 @@
 """Teachers for the nine files: algorithms × files × seeds, each one ``potstill teach``.
 
 ReBRAC and IQL train until their pessimistic value estimate has not risen for four evaluations; the slower algorithms
-have small budgets, and behavioural cloning is the reference. Every teacher plays twenty episodes at the end. An
+have small budgets, and behavioural cloning is the reference. Every teacher is evaluated in twenty episodes. An
 interrupted run resumes from its checkpoint. The teacher of each file with the highest return is in ``results/weights``;
 it is copied there by hand.
 """
@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import potstill
-from benchmarks.experiments.distilling import summary, without_folders
-from benchmarks.experiments.parts import pessimistic_estimate, teach_command, teach_options
-from benchmarks.files import BUNDLED, FILES, Place
+from benchmarks.experiments.distilling import strip_folders, summary
+from benchmarks.experiments.parts import fit_pessimistic_value, teach_command, teach_options
+from benchmarks.files import BUNDLED, FILES, Workspace
 from benchmarks.grid import Cell, Experiment, Record, product
 from potstill.data.transitions import Transitions
 from potstill.environments.references import normalised_return
@@ -67,11 +67,11 @@ def inputs(cell: Cell) -> Record:
     return {"options": options(cell.method, cell.file), "episodes": EPISODES}
 
 
-def measure(cell: Cell, place: Place) -> Record:
+def measure(cell: Cell, workspace: Workspace) -> Record:
     """Train a teacher and roll it out. A run that diverges is recorded, too."""
-    chosen = teach_options(options(cell.method, cell.file)) | (TOY if place.toy else {}) | {"seed": cell.seed}
-    folder = place.folder(cell.file, cell.method, cell.seed)
-    dataset = place.dataset(cell.file)
+    chosen = teach_options(options(cell.method, cell.file)) | (TOY if workspace.toy else {}) | {"seed": cell.seed}
+    folder = workspace.folder(cell.file, cell.method, cell.seed)
+    dataset = workspace.dataset(cell.file)
     if not (folder / "result.json").exists():
         try:
             potstill.teach(dataset, out=folder, resume=True, **chosen)
@@ -82,16 +82,16 @@ def measure(cell: Cell, place: Place) -> Record:
     result = read_json(folder / "result.json")
     teacher, data = potstill.load_teacher(folder / "teacher.safetensors"), potstill.load_dataset(dataset)
     assert data.env_id is not None
-    returns = policy_returns(teacher.policy, data.env_id, 1 if place.toy else EPISODES, EPISODE_SEED)
+    returns = policy_returns(teacher.policy, data.env_id, 1 if workspace.toy else EPISODES, EPISODE_SEED)
     return {
         "final": summary(summarise(returns, data.env_id)),
-        **({} if place.toy else {"estimate": pessimistic_estimate(teacher, data, cell.seed)}),
+        **({} if workspace.toy else {"estimate": fit_pessimistic_value(teacher, data, cell.seed)}),
         "updates": result["updates"],
         "history": [evaluation(entry) for entry in result["history"]],
         "updates_per_second": result["updates_per_second"],
-        "data": logged(data),
+        "data": data_scores(data),
         "sha256": result["sha256"],
-        "command": without_folders(teach_command(dataset, chosen)),
+        "command": strip_folders(teach_command(dataset, chosen)),
     }
 
 
@@ -101,7 +101,7 @@ def evaluation(entry: Record) -> Record:
     return {new: entry[old] for old, new in names.items() if old in entry}
 
 
-def logged(data: Transitions) -> dict[str, float]:
+def data_scores(data: Transitions) -> dict[str, float]:
     """Normalised returns of the episodes in the data."""
     assert data.env_id is not None
     scores = normalised_return(data.episode_returns(), data.env_id)

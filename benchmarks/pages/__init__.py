@@ -2,8 +2,8 @@
 
 A page has the marks ``<!-- NAME:start -->`` and ``<!-- NAME:end -->``. The text between them is the return value of
 ``BLOCKS[NAME]()``. Marks may be moved from page to page; paths of figures are adapted to the page. If NAME is not in
-``BLOCKS``, ``STEM-NAME`` is used, where STEM is the page's file name without suffix: ``measured`` in ``pbc.md`` is
-``pbc-measured``.
+``BLOCKS``, ``STEM-NAME`` is used, where STEM is the page's file name without suffix: ``comparison`` in ``pbc.md`` is
+``pbc-comparison``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.experiments.distillates import ABLATION, OF_PAPER
+from benchmarks.experiments.distillates import ABLATION, PAPER_VARIANTS
 from benchmarks.pages import auto, bounds, choices, demo, distillates, kernel, sizes, speed, teachers
 
 BLOCKS: dict[str, Callable[[], str]] = {
@@ -20,16 +20,16 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "benchmark": distillates.headline,
     # Distillates.
     "distillates": functools.partial(distillates.files_table, "default"),
-    "parts": functools.partial(distillates.beside, ABLATION, "default"),
+    "parts": functools.partial(distillates.comparison_table, ABLATION, "default"),
     "pairs": distillates.number_of_pairs,
     "paper-recipe": functools.partial(distillates.files_table, "paper-recipe"),
-    "paper-parts": functools.partial(distillates.beside, OF_PAPER, "paper-recipe"),
+    "paper-parts": functools.partial(distillates.comparison_table, PAPER_VARIANTS, "paper-recipe"),
     "curves": distillates.curves,
     "sizes": sizes.sizes,
     "bounds": bounds.bounds,
     # Variants that were compared on the bundled dataset and two others.
     "variants": choices.variants,
-    **{f"{page}-measured": functools.partial(choices.measured, page) for page in choices.SHOWN},
+    **{f"{page}-comparison": functools.partial(choices.variant_tables, page) for page in choices.VARIANTS_OF_PAGE},
     # Teachers.
     "teachers": teachers.teachers,
     "stopping": teachers.stopping,

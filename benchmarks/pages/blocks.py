@@ -1,4 +1,4 @@
-"""Fill the marked parts of README.md and docs/ from the result files, or say which are out of date."""
+"""Write the marked parts of README.md and docs/ from the result files, or find those that are out of date."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ IMAGES = ROOT / "docs" / "images"
 
 
 @functools.cache
-def rendered(name: str) -> str:
+def render(name: str) -> str:
     """The text of a block."""
     return BLOCKS[name]()
 
 
-def filled(page: Path) -> str:
-    """A page's text with every marked part made anew; a part that no renderer is registered for stays."""
+def fill_page(page: Path) -> str:
+    """Render every marked part of a page. Parts without a registered renderer are not changed."""
     images = os.path.relpath(IMAGES, page.parent)
 
     def fill(match: re.Match[str]) -> str:
         mark = match[1]
-        if name_of(mark, page) not in BLOCKS:
+        if block_name(mark, page) not in BLOCKS:
             return match[0]
-        content = rendered(name_of(mark, page)).replace("](images/", f"]({images}/")
+        content = render(block_name(mark, page)).replace("](images/", f"]({images}/")
         return f"<!-- {mark}:start -->\n{content}\n<!-- {mark}:end -->"
 
     return BLOCK.sub(fill, page.read_text())
 
 
-def name_of(mark: str, page: Path) -> str:
+def block_name(mark: str, page: Path) -> str:
     """The renderer that a page's mark stands for."""
     return mark if mark in BLOCKS else f"{page.stem}-{mark}"
 
@@ -46,30 +46,32 @@ def pages() -> list[Path]:
     return [path for path in found if BLOCK.search(path.read_text())]
 
 
-def stale() -> list[str]:
-    """One line for each page whose tables are not those of the results, and for each unknown mark."""
-    told = []
+def find_stale_pages() -> list[str]:
+    """Find pages whose tables differ from the results, and unknown marks; one message for each."""
+    faults = []
     for page in pages():
         marks = [match[1] for match in BLOCK.finditer(page.read_text())]
         place = page.relative_to(ROOT)
-        told += [f"{place}: nothing fills the mark {mark}" for mark in marks if name_of(mark, page) not in BLOCKS]
-        if page.read_text() != filled(page):
-            told.append(f"{place} is out of date: python -m benchmarks pages")
-    return told
+        faults += [
+            f"{place}: no renderer for the mark {mark}" for mark in marks if block_name(mark, page) not in BLOCKS
+        ]
+        if page.read_text() != fill_page(page):
+            faults.append(f"{place} is out of date: python -m benchmarks pages")
+    return faults
 
 
 def check() -> int:
     """Print the pages that are out of date; 1 if there are any."""
-    told = stale()
-    if told:
-        print("\n".join(told), file=sys.stderr)
-    return min(1, len(told))
+    faults = find_stale_pages()
+    if faults:
+        print("\n".join(faults), file=sys.stderr)
+    return min(1, len(faults))
 
 
 def write() -> int:
     """Write all tables and pictures."""
     for path in pages():
-        path.write_text(filled(path))
+        path.write_text(fill_page(path))
     for name, draw in PICTURES.items():
         draw(IMAGES / name)
     return 0

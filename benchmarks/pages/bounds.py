@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.experiments import records_of
+from benchmarks.experiments import load_records
 from benchmarks.experiments.bounds import (
     BATCH,
     CLONE_EPISODES,
@@ -19,7 +19,7 @@ from benchmarks.experiments.bounds import (
 )
 from benchmarks.files import FILES
 from benchmarks.grid import Record
-from benchmarks.pages.distillates import KINDS, scored
+from benchmarks.pages.distillates import KINDS, records_with_teacher_scores
 from benchmarks.pages.text import mean_of, table, where
 
 HEAD = """\
@@ -46,8 +46,8 @@ HEADS = (
 
 def bounds() -> str:
     """A row for each file: mean scores, in brackets as shares of the teacher's."""
-    measured, distillates = records_of("bounds"), where(scored(), method="default")
-    teachers = {r["file"]: r["teacher"] for r in where(records_of("fixed-teachers"), method="20 episodes")}
+    measured, distillates = load_records("bounds"), where(records_with_teacher_scores(), method="default")
+    teachers = {r["file"]: r["teacher"] for r in where(load_records("fixed-teachers"), method="20 episodes")}
     lines, shares = [], []
     for file in (file for file in FILES if where(measured, file=file)):
         teacher, found = teachers[file], scores(where(measured, file=file), teachers[file]["mean"])

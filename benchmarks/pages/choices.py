@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.experiments import records_of
+from benchmarks.experiments import load_records
 from benchmarks.experiments.choices import HALFCHEETAH, HOPPER, MAIN, VARIANTS, WEIGHTINGS
 from benchmarks.files import BUNDLED
 from benchmarks.grid import Record
@@ -13,7 +13,7 @@ from potstill.evaluation.statistics import interquartile_mean
 
 GAPS = ("q-gap by the mean of the critics", "q-gap by each critic")
 WEIGHED = tuple(f"q-gap, weights {name}" for name in WEIGHTINGS)
-SHOWN: dict[str, tuple[str, ...]] = {
+VARIANTS_OF_PAGE: dict[str, tuple[str, ...]] = {
     "pbc": ("pbc", "dbc", "wide students, pbc"),
     "av-pbc": tuple(name for name in MAIN if "av-pbc" in name and "unroll" not in name),
     "q-gap": ("q-gap", *GAPS, "wide students, q-gap"),
@@ -54,24 +54,24 @@ def row(name: str, records: list[Record]) -> list[str]:
 
 def teacher_score(file: str) -> float:
     """The mean of the teacher's own fifty episodes."""
-    [record] = where(records_of("fixed-teachers"), method="50 episodes", file=file)
+    [record] = where(load_records("fixed-teachers"), method="50 episodes", file=file)
     return float(record["teacher"]["mean"])
 
 
-def measured(page: str) -> str:
+def variant_tables(page: str) -> str:
     """The tables of a page: one for each dataset on which more than one of its variants was run."""
-    records, made = records_of("choices"), [HEAD]
+    records, parts = load_records("choices"), [HEAD]
     for file, title in TITLES.items():
-        groups = {name: where(records, file=file, method=name) for name in SHOWN[page]}
+        groups = {name: where(records, file=file, method=name) for name in VARIANTS_OF_PAGE[page]}
         rows = [row(name, group) for name, group in groups.items() if group]
         if len(rows) > 1:
-            made += [f"{title} (teacher {teacher_score(file):.1f}):", table(HEADS, rows)]
-    return "\n\n".join(made)
+            parts += [f"{title} (teacher {teacher_score(file):.1f}):", table(HEADS, rows)]
+    return "\n\n".join(parts)
 
 
 def variants() -> str:
     """The variants of the main table, on the bundled dataset."""
-    records, lines = where(records_of("choices"), file=BUNDLED), []
+    records, lines = where(load_records("choices"), file=BUNDLED), []
     for name in MAIN:
         group, together = where(records, method=name), "–"
         if "ensemble" in group[0]:

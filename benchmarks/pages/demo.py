@@ -6,13 +6,13 @@ import io
 
 from rich.console import Console
 
-from benchmarks.experiments import records_of
+from benchmarks.experiments import load_records
 from potstill.reports.tables import score_table
 
 
 def demo() -> str:
     """The command's own table, from the committed record of a run."""
-    [result] = records_of("demo")
+    [result] = load_records("demo")
     console = Console(file=io.StringIO(), width=110, force_terminal=False, legacy_windows=False)
     console.print(score_table(result, f"{result['dataset']} in {result['env_id']}"))
     assert isinstance(console.file, io.StringIO)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from benchmarks.experiments import records_of
+from benchmarks.experiments import load_records
 from benchmarks.experiments.distillates import MAIN, SIZES
 from benchmarks.files import FILES
 from benchmarks.grid import Record
@@ -31,15 +31,15 @@ point has two students × five episodes. Interquartile means over files and seed
 ![Retention and return over outer steps and seconds](images/engine.png)"""
 
 
-def scored() -> list[Record]:
+def records_with_teacher_scores() -> list[Record]:
     """The records of the nine files, each with the mean of its teacher's hundred episodes as ``teacher_score``."""
-    teachers = where(records_of("fixed-teachers"), method="100 episodes")
+    teachers = where(load_records("fixed-teachers"), method="100 episodes")
     scores = {record["file"]: float(record["teacher"]["mean"]) for record in teachers}
-    return [{**r, "teacher_score": scores[r["file"]]} for r in records_of("distillates") if r["file"] in scores]
+    return [{**r, "teacher_score": scores[r["file"]]} for r in load_records("distillates") if r["file"] in scores]
 
 
-def resampled(records: list[Record], kind: str, rng: np.random.Generator) -> Float[np.ndarray, " R"]:
-    """Returns of one resampling: as many seeds, of each as many students, of each as many episodes."""
+def resample(records: list[Record], kind: str, rng: np.random.Generator) -> Float[np.ndarray, " R"]:
+    """Returns of one bootstrap sample: seeds, then students, then episodes are drawn with replacement."""
     found = []
     for record in (records[i] for i in rng.integers(len(records), size=len(records))):
         returns = np.array(record[kind]["returns"])
@@ -66,7 +66,7 @@ def retention_interval(records: list[Record], kind: str) -> str:
     rng, values = np.random.default_rng(0), []
     groups = [group for file in FILES if (group := where(records, file=file))]
     for _ in range(RESAMPLES):
-        shares = [resampled(group, kind, rng).mean() / group[0]["teacher_score"] for group in groups]
+        shares = [resample(group, kind, rng).mean() / group[0]["teacher_score"] for group in groups]
         values.append(float(np.mean(shares)))
     return interval(values, 2)
 
@@ -76,21 +76,21 @@ def spread(records: list[Record]) -> float:
     return float(np.mean([r["student"]["std"] / max(r["student"]["mean"], 1e-9) for r in records]))
 
 
-def kept(records: list[Record]) -> list[str]:
+def retention_cells(records: list[Record]) -> list[str]:
     """Retention of one student and of the ensemble, with intervals."""
     return [f"**{retention(records, kind):.2f}** {retention_interval(records, kind)}" for kind in KINDS]
 
 
 def files_table(method: str) -> str:
     """A row for each file, and their mean."""
-    rng, found, lines = np.random.default_rng(0), where(scored(), method=method), []
+    rng, found, lines = np.random.default_rng(0), where(records_with_teacher_scores(), method=method), []
     for file in FILES:
         if not (group := where(found, file=file)):
             continue
         shown = []
         for kind in KINDS:
             every = np.concatenate([np.array(r[kind]["returns"]).ravel() for r in group])
-            means = [float(interquartile_mean(resampled(group, kind, rng))) for _ in range(RESAMPLES)]
+            means = [float(interquartile_mean(resample(group, kind, rng))) for _ in range(RESAMPLES)]
             shown.append(f"{interquartile_mean(every):.1f} {interval(means)}")
         lines.append(
             [
@@ -100,13 +100,16 @@ def files_table(method: str) -> str:
                 f"{np.median([r['seconds']['distilling'] for r in group]):.0f}",
             ]
         )
-    last = [f"mean of {len(lines)} files", "", "", "", "", f"{spread(found):.2f}", "", ", ".join(kept(found)), ""]
-    return table(FILE_HEADS, [*lines, last])
+    last = [f"{spread(found):.2f}", "", ", ".join(retention_cells(found)), ""]
+    return table(FILE_HEADS, [*lines, [f"mean of {len(lines)} files", "", "", "", "", *last]])
 
 
 def headline() -> str:
-    """The default in short: means of each file, and retention beside that of students of all states."""
-    found, clones = where(scored(), method="default"), where(records_of("bounds"), method="relabelled-default")
+    """A summary of the default: means of each file, and retention compared with that of students of all states."""
+    found, clones = (
+        where(records_with_teacher_scores(), method="default"),
+        where(load_records("bounds"), method="relabelled-default"),
+    )
     seconds = np.median([r["seconds"]["distilling"] for r in found])
     episodes = np.array(found[0]["student"]["returns"]).shape
     intro = (
@@ -118,8 +121,8 @@ def headline() -> str:
     for file in FILES:
         group = where(found, file=file)
         lines.append([file, *(f"{x:.1f}" for x in (group[0]["teacher_score"], *(mean_of(group, k) for k in KINDS)))])
-    lines.append(["retention: share of the teacher's return, mean of the files", "", *kept(found)])
-    teachers = {r["file"]: r["teacher"]["mean"] for r in where(records_of("fixed-teachers"), method="20 episodes")}
+    lines.append(["retention: share of the teacher's return, mean of the files", "", *retention_cells(found)])
+    teachers = {r["file"]: r["teacher"]["mean"] for r in where(load_records("fixed-teachers"), method="20 episodes")}
     shares = [np.mean([r[kind]["mean"] / teachers[r["file"]] for r in clones]) for kind in KINDS]
     count = len(clones[0]["student"]["returns"])
     label = f"retention of {count} students of the same network, trained on all states labelled by the teacher"
@@ -127,9 +130,9 @@ def headline() -> str:
     return "\n".join([intro, "", table(("dataset", "teacher", "one student", "ensemble of ten"), lines)])
 
 
-def beside(methods: tuple[str, ...], other: str) -> str:
-    """A row for each method, beside ``other`` on the same files and seeds."""
-    records, lines = scored(), []
+def comparison_table(methods: tuple[str, ...], other: str) -> str:
+    """A row for each method, with the numbers of ``other`` on the same files and seeds."""
+    records, lines = records_with_teacher_scores(), []
     for method in methods:
         found = where(records, method=method)
         places = {(r["file"], r["seed"]) for r in found}
@@ -154,7 +157,7 @@ def options_of(command: str) -> str:
 
 def number_of_pairs() -> str:
     """A row for each file and a column for each number of pairs, of the seeds that every number was run with."""
-    records = scored()
+    records = records_with_teacher_scores()
     found = {size: where(records, method=method) for size, method in SIZES.items()}
     shared = set.intersection(*({(r["file"], r["seed"]) for r in group} for group in found.values()))
     found = {size: [r for r in group if (r["file"], r["seed"]) in shared] for size, group in found.items()}
@@ -182,16 +185,16 @@ def draw(path: Path) -> None:
     for row, method in zip(np.atleast_2d(axes), MAIN, strict=True):
         plots = ((unit, share) for share in (True, False) for unit in ("step", "seconds"))
         for axis, (unit, share) in zip(row, plots, strict=True):
-            draw_one(axis, where(scored(), method=method), unit, share)
+            draw_curves(axis, where(records_with_teacher_scores(), method=method), unit, share)
         row[0].set_title(method, loc="left", fontsize=10)
     save_figure(figure, path)
 
 
-def draw_one(axis: Any, records: list[Record], unit: str, share: bool) -> None:
-    """Returns, or with ``share`` retention; every curve is interpolated between its points."""
+def draw_curves(axis: Any, records: list[Record], unit: str, share: bool) -> None:
+    """Curves of returns or, with ``share``, of retention, interpolated between their points."""
     grid = np.linspace(0.0, float(np.median([r["curve"][-1][unit] for r in records])), 40)
     for kind, colour in zip(KINDS, (BLUE, GREEN), strict=True):
-        lines = np.array([along(r, unit, kind, grid) / (r["teacher_score"] if share else 1.0) for r in records])
+        lines = np.array([interpolate(r, unit, kind, grid) / (r["teacher_score"] if share else 1.0) for r in records])
         rng = np.random.default_rng(0)
         drawn = [interquartile_mean(lines[rng.integers(len(lines), size=len(lines))], axis=0) for _ in range(500)]
         axis.fill_between(grid, *np.quantile(drawn, [0.025, 0.975], axis=0), color=colour, alpha=0.2, linewidth=0)
@@ -201,7 +204,7 @@ def draw_one(axis: Any, records: list[Record], unit: str, share: bool) -> None:
     axis.legend(frameon=False, fontsize=7)
 
 
-def along(record: Record, unit: str, kind: str, grid: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
+def interpolate(record: Record, unit: str, kind: str, grid: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
     """A record's return at the points of ``grid``; after its end it keeps its last value."""
     steps, returns = zip(*((point[unit], point[kind]) for point in record["curve"]), strict=True)
     return np.interp(grid, steps, returns)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.experiments import records_of
+from benchmarks.experiments import load_records
 from benchmarks.experiments.kernel_width import SCHEMES
 from benchmarks.experiments.solvers import VARIANTS
 from benchmarks.grid import Record
@@ -35,7 +35,7 @@ WIDTH_HEADS = (
 
 def by_width() -> dict[str, list[Record]]:
     """The records of each initialisation, narrowest first."""
-    records = records_of("kernel-width")
+    records = load_records("kernel-width")
     return {name: sorted(where(records, method=name), key=lambda r: r["width"]) for name in SCHEMES}
 
 
@@ -55,7 +55,7 @@ def adjoint() -> str:
     of_part = ("own, s", "times faster")
     heads = ("pairs", "descent: JAX's, s", *of_part, "whole gradient: JAX's, s", *of_part)
     lines = []
-    for record in sorted(records_of("adjoint"), key=lambda r: r["pairs"]):
+    for record in sorted(load_records("adjoint"), key=lambda r: r["pairs"]):
         cells = [f"{record['pairs']:,}"]
         for what in ("descent", "whole"):
             jax, own = (record["programs"][f"{what}, {by}"]["processor"] for by in ("jax", "own"))
@@ -67,7 +67,7 @@ def adjoint() -> str:
 def costs() -> str:
     """Seconds of processor time in an outer step of each solver."""
     hopper, halfcheetah = (
-        where(records_of("solver-steps"), method=name)[0]["programs"] for name in ("hopper", "halfcheetah")
+        where(load_records("solver-steps"), method=name)[0]["programs"] for name in ("hopper", "halfcheetah")
     )
     seconds = lambda times: f"{times['processor']:.3f}"  # noqa: E731
     rows = [[name, seconds(times), seconds(halfcheetah[name])] for name, times in hopper.items()]
@@ -75,8 +75,8 @@ def costs() -> str:
 
 
 def solvers() -> str:
-    """What students of each solver's pairs earn."""
-    records, lines = records_of("solvers"), []
+    """Returns of students of each solver's pairs."""
+    records, lines = load_records("solvers"), []
     for file in dict.fromkeys(record["file"] for record in records):
         for name in VARIANTS:
             if not (group := where(records, file=file, method=name)):
@@ -102,7 +102,7 @@ def draw(path: Path) -> None:
             values = [max(record[key], 1e-3) for record in records]
             shown = [record["width"] for record in records]
             axis.plot(shown, values, line, color=colour, marker="o", markersize=3, label=name)
-        if key != "bias":  # what theory says: 1/√width of the kernel, 1/width of the variance
+        if key != "bias":  # in theory, 1/√width for the kernel and 1/width for the variance
             power = 0.5 if key == "kernel_error" else 1.0
             top = max(records[0][key] for records in schemes.values())
             axis.plot(every, [top * (every[0] / width) ** power for width in every], ":", color=GREY)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.experiments import records_of
+from benchmarks.experiments import load_records
 from benchmarks.grid import Record
 from benchmarks.pages.text import table, where
 from potstill.reports.plots import BLUE, GREEN, new_figure, save_figure
@@ -22,19 +22,19 @@ HEADS = ("rows", "seeds", "one student", "ensemble", "setting up and distilling,
 
 
 def retention(records: list[Record], kind: str) -> list[float]:
-    """A distillation's return over that of the teacher beside it."""
+    """Returns of distillations divided by those of their teachers, evaluated in the same run."""
     return [record[kind]["mean"] / record["teacher"]["mean"] for record in records]
 
 
 def by_rows() -> dict[int, list[Record]]:
     """The distillations of each size, smallest first."""
-    records = where(records_of("sizes"), method="default")
+    records = where(load_records("sizes"), method="default")
     return {rows: where(records, rows=rows) for rows in sorted({record["rows"] for record in records})}
 
 
 def step_seconds() -> dict[int, float]:
     """Seconds of an outer step, by the number of rows."""
-    [record] = where(records_of("sizes"), method="steps")
+    [record] = where(load_records("sizes"), method="steps")
     return {int(rows): times["clock"] for rows, times in record["programs"].items()}
 
 
@@ -42,8 +42,8 @@ def sizes() -> str:
     """A row for each size."""
     steps, lines = step_seconds(), []
     for rows, records in by_rows().items():
-        kept = [retention(records, kind) for kind in ("student", "ensemble")]
-        scores = [f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}" for values in kept]
+        shares = [retention(records, kind) for kind in ("student", "ensemble")]
+        scores = [f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}" for values in shares]
         seconds, taken = (np.median([record[name] for record in records]) for name in ("seconds", "steps"))
         lines.append([f"{rows:,}", str(len(records)), *scores, f"{seconds:.0f}", f"{taken:.0f}", f"{steps[rows]:.3f}"])
     return "\n\n".join([HEAD, table(HEADS, lines), PICTURE])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 
-from benchmarks.experiments import records_of
+from benchmarks.experiments import load_records
 from benchmarks.grid import Record
 from benchmarks.pages.text import table, where
 
 
 def updates() -> str:
-    """Updates a second of the teacher algorithms, beside plain PyTorch's."""
+    """Updates a second of the teacher algorithms, and those of plain PyTorch."""
     lines = []
     for cores, name in itertools.product((1, 2), ("rebrac", "cal-ql", "iql", "edac")):
-        [record] = where(records_of("teacher-updates"), method=name, cores=cores)
+        [record] = where(load_records("teacher-updates"), method=name, cores=cores)
         own, plain = record["programs"]["potstill"], record["programs"].get("torch")
         other = [f"{1 / plain['clock']:.0f}", f"{own['times_faster']:.2f}"] if plain else ["–", "–"]
         lines.append([str(cores), name, f"{1 / own['clock']:.0f}", *other])
@@ -28,7 +28,7 @@ def exact_step() -> str:
             *(str(record["cores"]), name, f"{row['clock']:.2f}", f"{row['times_faster']:.2f}"),
             f"{row['peak_gb']:.1f} GB",
         ]
-        for record in sorted(records_of("exact-step"), key=lambda r: r["cores"])
+        for record in sorted(load_records("exact-step"), key=lambda r: r["cores"])
         for name, row in record["programs"].items()
     ]
     return table(("cores", "program", "seconds", "times faster than PyTorch", "peak memory"), lines)
@@ -36,7 +36,7 @@ def exact_step() -> str:
 
 def products() -> str:
     """GFLOP/s of the unroll's products on one core."""
-    kinds = [where(records_of("products"), method=kind)[0]["programs"] for kind in ("float32", "bfloat16")]
+    kinds = [where(load_records("products"), method=kind)[0]["programs"] for kind in ("float32", "bfloat16")]
     lines = []
     for name in dict.fromkeys(program.split(",")[0] for program in kinds[0]):
         times = [kind[f"{name}, {place}"]["processor"] for kind in kinds for place in ("in cache", "from memory")]
@@ -48,7 +48,7 @@ def products() -> str:
 def devices() -> str:
     """Seconds of an outer step on one device and on two, each a core."""
     lines = []
-    for record in records_of("devices"):
+    for record in load_records("devices"):
         one, two = (record["programs"][name] for name in ("one", "two"))
         seconds = (one["clock"], two["clock"], one["processor"], two["processor"] / 2)
         lines.append([record["method"], *(f"{x:.3f}" for x in seconds)])
@@ -58,7 +58,7 @@ def devices() -> str:
 
 def steppers() -> str:
     """Microseconds of one environment step."""
-    found = records_of("steppers")
+    found = load_records("steppers")
     names = list(found[0]["programs"])
     order = {"Hopper-v5": 0, "HalfCheetah-v5": 1, "Walker2d-v5": 2}
     lines = [
@@ -71,7 +71,7 @@ def steppers() -> str:
 
 def reading() -> str:
     """Milliseconds of reading a million rows, and how many times h5py's that is."""
-    found = records_of("reading")
+    found = load_records("reading")
     lines = [
         [
             record["method"],
@@ -84,7 +84,7 @@ def reading() -> str:
 
 def large() -> str:
     """Memory and time of a step on 50 million rows."""
-    memory, steps = ({c: one(f"{c} {what}") for c in ("teach", "distill")} for what in ("memory", "steps"))
+    memory, steps = ({c: record_of_method(f"{c} {what}") for c in ("teach", "distill")} for what in ("memory", "steps"))
     peaks = [[f"`potstill {name}`", f"{r['own_gb']:.2f} GB", f"{r['total_gb']:.2f} GB"] for name, r in memory.items()]
     labels = {"teach": "update of ReBRAC, batch 256", "distill": "outer step of the default distillation"}
     lines = []
@@ -110,6 +110,6 @@ def large() -> str:
     )
 
 
-def one(method: str) -> Record:
+def record_of_method(method: str) -> Record:
     """The record of one method of ``large``."""
-    return where(records_of("large"), method=method)[0]
+    return where(load_records("large"), method=method)[0]

@@ -1,4 +1,4 @@
-"""Tables and picture of the teachers: scores, which evaluation is kept, which criterion keeps it."""
+"""Tables and figure of the teachers: scores, early stopping, and criteria for the selection of a policy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.experiments import records_of
+from benchmarks.experiments import load_records
 from benchmarks.experiments.teachers import PATIENCE
 from benchmarks.files import FILES, teacher_entry
 from benchmarks.grid import Record
@@ -31,38 +31,39 @@ SLOWER = {"cal-ql": "Cal-QL", "edac": "EDAC"}
 LABELS = {"bc": "BC"} | NAMES | SLOWER
 USUAL_RATE = 0.005  # of target networks, in the literature
 HEAD = f"""\
-Experiment `teachers`: `potstill teach` on every file. ReBRAC and IQL trained until the pessimistic value estimate (fitted
-Q-evaluation with a penalty for leaving the data's actions; no environment) had not risen for {PATIENCE} evaluations,
-10,000 updates apart, or until 200,000 updates. The teacher with the highest estimate was kept; *updates* gives its
-number of updates and that of the whole run. BC had at most 30,000. Scores are means of 20 episodes at the end; ± is
-over seeds or, for a single seed, over episodes. *Weights*: the run with the highest return, whose weights are in
-`results/weights`; ° marks runs with the usual target rate of {USUAL_RATE}."""
+Experiment `teachers`: `potstill teach` on every file. ReBRAC and IQL trained until the pessimistic value estimate
+(fitted Q-evaluation with a penalty for leaving the data's actions; no environment) had not risen for {PATIENCE}
+evaluations, 10,000 updates apart, or until 200,000 updates. The teacher with the highest estimate was kept; *updates*
+gives its number of updates and that of the whole run. BC had at most 30,000. Scores are means of 20 episodes at the
+end; ± is over seeds or, for a single seed, over episodes. *Weights*: the run with the highest return, whose weights are
+in `results/weights`; ° marks runs with the usual target rate of {USUAL_RATE}."""
 SLOWER_HEAD = "The slower algorithms had far fewer updates than the million or more of their papers:"
 PICTURE = "![Learning curves](images/teachers.png)"
 STOPPING_HEAD = """\
 The runs of ReBRAC and IQL above: mean return of the ten episodes of an evaluation. The columns are the evaluation with
-the highest pessimistic value estimate (which is kept), the one with the highest fitted value without pessimism, the last
-one, and the one with the highest return, which is biased upwards by the selection. The first evaluation of a run does
-not count."""
+the highest pessimistic value estimate (which is kept), the one with the highest fitted value without pessimism, the
+last one, and the one with the highest return, which is biased upwards by the selection. The first evaluation of a run
+is not considered."""
 CRITERIA_HEAD = """\
-Experiment `criteria`: ten policies from one training run play ten episodes each, and fitted Q-evaluation is applied to
-them one after the other. *Correlation* is that of the estimates with the returns; *horizon* is relative to 1 / (1 − γ)
-of the training. The last row is the pessimistic value estimate that potstill uses; it was chosen on this table."""
+Experiment `criteria`: ten policies from each training run are rolled out for ten episodes, and fitted Q-evaluation is
+applied to them one after the other. *Correlation* is that of the estimates with the returns; *horizon* is relative to
+1 / (1 − γ) of the training. The last row is the pessimistic value estimate that potstill uses; it was chosen on this
+table."""
 
 
 def records() -> list[Record]:
     """The records of the nine files."""
-    return [record for record in records_of("teachers") if record["file"] in FILES]
+    return [record for record in load_records("teachers") if record["file"] in FILES]
 
 
-def completed(entries: list[Record]) -> list[Record]:
+def complete_runs(entries: list[Record]) -> list[Record]:
     """The runs that did not diverge."""
     return [entry for entry in entries if "final" in entry]
 
 
-def score(entries: list[Record]) -> str:
+def format_score(entries: list[Record]) -> str:
     """Mean over seeds; ± over seeds or, of one seed, over its episodes; how many diverged."""
-    found = completed(entries)
+    found = complete_runs(entries)
     if not found:
         return f"diverged ({len(entries)})" if entries else "–"
     means = [entry["final"]["mean"] for entry in found]
@@ -72,9 +73,9 @@ def score(entries: list[Record]) -> str:
     return f"{np.mean(means):.1f} ± {spread:.1f} ({seeds}{lost})"
 
 
-def updates_of(entries: list[Record]) -> str:
-    """How many thousand updates the teachers that were kept had had, and at how many the run ended."""
-    found = [f"{e['updates'] // 1000} of {e['history'][-1]['update'] // 1000}k" for e in completed(entries)]
+def format_updates(entries: list[Record]) -> str:
+    """Thousands of updates of the selected teachers, and of their whole runs."""
+    found = [f"{e['updates'] // 1000} of {e['history'][-1]['update'] // 1000}k" for e in complete_runs(entries)]
     return ", ".join(found) or "–"
 
 
@@ -93,9 +94,9 @@ def teachers() -> str:
         found = {name: where(records(), file=file, method=name) for name in ("bc", *NAMES)}
         data = found["bc"][0]["data"]
         others = ", ".join(f"{scores[ORDER.index(file)]}" for scores in PUBLISHED.values())
-        trained = [text for name in NAMES for text in (score(found[name]), updates_of(found[name]))]
+        trained = [text for name in NAMES for text in (format_score(found[name]), format_updates(found[name]))]
         of_data = [f"{data['rows']:,}", f"{data['mean']:.1f}, {data['best']:.1f}"]
-        lines.append([file, *of_data, score(found["bc"]), *trained, weights_label(file), others])
+        lines.append([file, *of_data, format_score(found["bc"]), *trained, weights_label(file), others])
     main = table((*heads, f"published {', '.join(PUBLISHED)}"), lines)
     return "\n\n".join([HEAD, main, SLOWER_HEAD, slower(), PICTURE])
 
@@ -107,48 +108,48 @@ def slower() -> str:
         for file in FILES:
             if not (found := where(records(), file=file, method=name)):
                 continue
-            others = [e for other in NAMES for e in completed(where(records(), file=file, method=other))]
+            others = [e for other in NAMES for e in complete_runs(where(records(), file=file, method=other))]
             best = max(entry["final"]["mean"] for entry in others)
-            rate = np.median([entry["updates_per_second"] for entry in completed(found)])
-            scores = [score(found), updates_of(found), f"{rate:.0f}", f"{best:.1f}"]
+            rate = np.median([entry["updates_per_second"] for entry in complete_runs(found)])
+            scores = [format_score(found), format_updates(found), f"{rate:.0f}", f"{best:.1f}"]
             lines.append([file, label, *scores, f"{PUBLISHED[label][ORDER.index(file)]}"])
     heads = ("file", "algorithm", "score", "updates", "a second, on one core", "best of ReBRAC and IQL", "published")
     return table(heads, lines)
 
 
 def stopping() -> str:
-    """Which evaluation of a run each offline criterion keeps, and what the others earn."""
+    """Returns of the evaluations that offline criteria select, of the last and of the best evaluation."""
     lines, at_limit = [], []
     for name, label in NAMES.items():
-        found = [entry["history"] for entry in completed(where(records(), method=name))]
+        found = [entry["history"] for entry in complete_runs(where(records(), method=name))]
         ends = np.mean([history[-1]["update"] for history in found])
-        kept = [
+        returns = [
             [max(history[1:], key=itemgetter(by))["return"] for history in found]
             for by in ("estimate", "fitted_value", "return")
         ]
-        kept.insert(2, [history[-1]["return"] for history in found])
-        lines.append([label, str(len(found)), f"{ends:,.0f}", *(f"{np.mean(means):.1f}" for means in kept)])
+        returns.insert(2, [history[-1]["return"] for history in found])
+        lines.append([label, str(len(found)), f"{ends:,.0f}", *(f"{np.mean(means):.1f}" for means in returns)])
         limited = [history for history in found if history[-1]["update"] >= 200_000]
         if gains := [gain for gain in map(late_gain, limited) if gain > 0.0]:
             at_limit.append(f"{len(gains)} of {label}, by {100 * np.median(gains):.1f} % in the median")
     heads = ("algorithm", "runs", "updates in all", "by the estimate", "by the fitted value", "the last")
     shown = f"{STOPPING_HEAD}\n\n{table((*heads, 'best in hindsight'), lines)}"
-    gained = (
+    late_gains_text = (
         f"At the limit of 200,000 updates the estimate had risen within the last {PATIENCE} evaluations in\n"
         f"{'; '.join(at_limit)}."
     )
-    return f"{shown}\n\n{gained}" if at_limit else shown
+    return f"{shown}\n\n{late_gains_text}" if at_limit else shown
 
 
 def late_gain(history: list[dict[str, Any]]) -> float:
-    """By what share the estimate rose in the last evaluations, those that would otherwise have ended the run."""
+    """Relative increase of the estimate in the last ``PATIENCE`` evaluations; without one the run would have ended."""
     before, late = (max(entry["estimate"] for entry in part) for part in (history[1:-PATIENCE], history[-PATIENCE:]))
     return float((late - before) / abs(before))
 
 
 def criteria() -> str:
-    """How well each criterion's estimates go with returns, and the return of the policy it ranks first."""
-    found = records_of("criteria")
+    """Correlation of each criterion's estimates with returns, and the return of the policy it ranks first."""
+    found = load_records("criteria")
     trainings = "; ".join(f"{LABELS[entry['method']]} on {entry['file']}" for entry in found)
     end, best = (np.mean([pick(entry["returns"]) for entry in found]) for pick in (itemgetter(-1), max))
     intro = (

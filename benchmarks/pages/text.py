@@ -1,4 +1,4 @@
-"""Small things that several pages share."""
+"""Helpers for tables and records."""
 
 from __future__ import annotations
 

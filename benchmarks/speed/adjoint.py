@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.files import Place
+from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
 
@@ -18,7 +18,7 @@ STATES, ACTIONS, ROWS = 11, 3, 1024
 Descend = Callable[..., Any]
 
 
-def looped(kernel: Any, before: Any, pairs: Any, recipe: Any) -> Any:
+def descend_by_loop(kernel: Any, before: Any, pairs: Any, recipe: Any) -> Any:
     """The steps of kernel descent, differentiated by JAX."""
     import jax
 
@@ -41,7 +41,7 @@ def gradient(what: str, by: str, size: int, rows: int) -> Call:
 
     devices.keep_memory()
     recipe, rng = find_recipe("default"), np.random.default_rng(0)
-    descend: Descend = descent if by == "own" else looped
+    descend: Descend = descent if by == "own" else descend_by_loop
     draw = lambda *shape: jnp.asarray(rng.uniform(-0.9, 0.9, size=shape), jnp.float32)  # noqa: E731
     pairs, states = Pairs(draw(size, STATES), draw(size, ACTIONS)), draw(rows, STATES)
 
@@ -66,12 +66,12 @@ def gradient(what: str, by: str, size: int, rows: int) -> Call:
     return call
 
 
-def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """Both gradients, by both ways; at toy size one of them."""
-    size, rows = (4, 8) if place.toy else (int(cell["pairs"]), ROWS)
+    size, rows = (4, 8) if workspace.toy else (int(cell["pairs"]), ROWS)
     return {
         f"{what}, {by}": lambda what=what, by=by: gradient(what, by, size, rows)  # type: ignore[misc]
-        for what in ("descent", "whole")[: 1 if place.toy else 2]
+        for what in ("descent", "whole")[: 1 if workspace.toy else 2]
         for by in ("own", "jax")
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from benchmarks.files import BUNDLED, Place
+from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
 
@@ -22,7 +22,7 @@ COMMON: dict[str, Any] = {"recipe": "paper", "objective": "pbc", "batch": 2560}
 DEVICES = {"one": 1, "two": 2}
 
 
-def step(cell: Cell, place: Place, count: int) -> Call:
+def step(cell: Cell, workspace: Workspace, count: int) -> Call:
     """The next outer step on ``count`` devices."""
     from benchmarks.speed.steps import outer_steps
     from potstill.distillation import SOLVERS, OuterSettings, PolicyCloning
@@ -32,20 +32,20 @@ def step(cell: Cell, place: Place, count: int) -> Call:
     devices.use_devices(count)
     method = METHODS[cell.method]
     return outer_steps(
-        place.dataset(cell.file),
-        place.teacher(cell.file),
-        size=4 if place.toy else 256,
+        workspace.dataset(cell.file),
+        workspace.teacher(cell.file),
+        size=4 if workspace.toy else 256,
         objective=PolicyCloning(),
         solver=SOLVERS[method["solver"]](RECIPES[COMMON["recipe"]]),
-        settings=OuterSettings(batch=8 if place.toy else COMMON["batch"], initialisations=method.get("starts", 1)),
+        settings=OuterSettings(batch=8 if workspace.toy else COMMON["batch"], initialisations=method.get("starts", 1)),
     )
 
 
-def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """One device and two, as far as the process has cores; at toy size one."""
-    cores = 1 if place.toy else len(os.sched_getaffinity(0))
+    cores = 1 if workspace.toy else len(os.sched_getaffinity(0))
     counts = {name: count for name, count in DEVICES.items() if count <= max(cores, 1)}
-    return {name: lambda count=count: step(cell, place, count) for name, count in counts.items()}  # type: ignore[misc]
+    return {name: lambda count=count: step(cell, workspace, count) for name, count in counts.items()}  # type: ignore[misc]
 
 
 def inputs(cell: Cell) -> Record:

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.files import Place
+from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
 
-TWO, HALVES, KEPT = ", two devices", "products in bfloat16", "torch, memory kept"
-PROGRAMS = ("torch", KEPT, "unroll", "unroll" + TWO, "sweep", "products alone", HALVES)
+TWO_DEVICES, BFLOAT16, MEMORY_KEPT = ", two devices", "products in bfloat16", "torch, memory kept"
+PROGRAMS = ("torch", MEMORY_KEPT, "unroll", "unroll" + TWO_DEVICES, "sweep", "products alone", BFLOAT16)
 RATE = 0.1
 
 
@@ -77,14 +77,14 @@ def jax_step(name: str, count: int, problem: Problem) -> Call:
     return call
 
 
-def torch_step(kept: bool, problem: Problem) -> Call:
+def torch_step(keep_memory: bool, problem: Problem) -> Call:
     """The same step written plainly: a functional network, ``autograd.grad`` with ``create_graph``.
 
     ``kept`` gives PyTorch the memory settings of potstill's commands.
     """
     import torch
 
-    if kept:
+    if keep_memory:
         from potstill.runtime import devices
 
         devices.keep_memory()
@@ -141,20 +141,20 @@ def products(kind: str, problem: Problem) -> Call:
     return call
 
 
-def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """The programs for a number of cores; at toy size without PyTorch, which may not be installed."""
-    problem = TOY if place.toy else FULL
+    problem = TOY if workspace.toy else FULL
     found: dict[str, Prepare] = {
         "torch": lambda: torch_step(False, problem),
-        KEPT: lambda: torch_step(True, problem),
+        MEMORY_KEPT: lambda: torch_step(True, problem),
         "unroll": lambda: jax_step("unroll", 1, problem),
-        "unroll" + TWO: lambda: jax_step("unroll", 2, problem),
+        "unroll" + TWO_DEVICES: lambda: jax_step("unroll", 2, problem),
         "sweep": lambda: jax_step("sweep", 1, problem),
         "products alone": lambda: products("float32", problem),
-        HALVES: lambda: products("bfloat16", problem),
+        BFLOAT16: lambda: products("bfloat16", problem),
     }
-    shown = ("unroll", "products alone") if place.toy else PROGRAMS
-    return {name: found[name] for name in shown if cell["cores"] > 1 or not name.endswith(TWO)}
+    names = ("unroll", "products alone") if workspace.toy else PROGRAMS
+    return {name: found[name] for name in names if cell["cores"] > 1 or not name.endswith(TWO_DEVICES)}
 
 
 def inputs(cell: Cell) -> Record:

@@ -25,7 +25,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.files import ROOT, Place
+from benchmarks.files import ROOT, Workspace
 from benchmarks.grid import Cell, Record
 
 Call = Callable[[], float | None]
@@ -52,34 +52,35 @@ class Comparison:
     """
 
     module: str
-    programs: Callable[[Cell, Place], Mapping[str, Prepare]]
+    programs: Callable[[Cell, Workspace], Mapping[str, Prepare]]
     rounds: int
     calls: int = 0
     cores: Callable[[Cell, str], int] = lambda cell, program: 1
     baseline: str | None = None
     packages: tuple[str, ...] = ("jax", "potstill")
 
-    def measure(self, cell: Cell, place: Place) -> Record:
+    def measure(self, cell: Cell, workspace: Workspace) -> Record:
         """Time the programs of a cell; the measuring function of an experiment."""
-        names, rounds = list(self.programs(cell, place)), 1 if place.toy else self.rounds
-        if place.toy:
-            found = [self._here(cell, place, names, 1)]
+        names, rounds = list(self.programs(cell, workspace)), 1 if workspace.toy else self.rounds
+        if workspace.toy:
+            found = [self._run_here(cell, workspace, names, 1)]
         elif self.calls:
             found = [
-                {name: self._apart(cell, place, [name], self.calls)[name] for name in names} for _ in range(rounds)
+                {name: self._run_in_process(cell, workspace, [name], self.calls)[name] for name in names}
+                for _ in range(rounds)
             ]
         else:
-            together = self._apart(cell, place, names, rounds)
-            found = [{name: one_round(together[name], i) for name in names} for i in range(rounds)]
+            together = self._run_in_process(cell, workspace, names, rounds)
+            found = [{name: round_times(together[name], i) for name in names} for i in range(rounds)]
         return {
-            "programs": {name: self._summary(name, found) for name in names},
+            "programs": {name: self._summarise(name, found) for name in names},
             "rounds": rounds,
             "versions": {name: version(name) for name in self.packages if find_spec(name)},
         }
 
-    def run(self, cell: Cell, place: Place, names: list[str], calls: int) -> dict[str, Record]:
+    def run(self, cell: Cell, workspace: Workspace, names: list[str], calls: int) -> dict[str, Record]:
         """Prepare the programs, call each once, then ``calls`` times in turn; seconds of every counted call."""
-        calls_of = {name: prepare() for name, prepare in self.programs(cell, place).items() if name in names}
+        calls_of = {name: prepare() for name, prepare in self.programs(cell, workspace).items() if name in names}
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
         for _ in range(calls + 1):
             for name in names:
@@ -90,27 +91,27 @@ class Comparison:
             for name, all_ in times.items()
         }
 
-    def _here(self, cell: Cell, place: Place, names: list[str], calls: int) -> dict[str, Record]:
-        return {name: one_round(entry, None) for name, entry in self.run(cell, place, names, calls).items()}
+    def _run_here(self, cell: Cell, workspace: Workspace, names: list[str], calls: int) -> dict[str, Record]:
+        return {name: round_times(entry, None) for name, entry in self.run(cell, workspace, names, calls).items()}
 
-    def _apart(self, cell: Cell, place: Place, names: list[str], calls: int) -> dict[str, Record]:
+    def _run_in_process(self, cell: Cell, workspace: Workspace, names: list[str], calls: int) -> dict[str, Record]:
         """The same in a process of its own, on the last of this process's cores."""
-        task = {"cell": cell.key, "runs": str(place.runs), "toy": place.toy, "names": names, "calls": calls}
+        task = {"cell": cell.key, "runs": str(workspace.runs), "toy": workspace.toy, "names": names, "calls": calls}
         cores = max(self.cores(cell, name) for name in names)
         available = sorted(os.sched_getaffinity(0))
         if cores > len(available):
             raise SystemExit(f"{cell}: {cores} cores are needed, this process may use {len(available)}")
         words = [sys.executable, "-m", "benchmarks.speed.harness", self.module, json.dumps(task)]
-        with on_cores(available[-cores:]):  # a new process inherits them
+        with use_cores(available[-cores:]):  # a new process inherits them
             done = subprocess.run(
                 words, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, **HUGE_PAGES}
             )
         if done.returncode:
             raise SystemExit(f"{cell}: {', '.join(names)} failed:\n{done.stderr}")
         found: dict[str, Record] = json.loads(done.stdout.strip().splitlines()[-1])
-        return {name: one_round(entry, None) for name, entry in found.items()} if self.calls else found
+        return {name: round_times(entry, None) for name, entry in found.items()} if self.calls else found
 
-    def _summary(self, name: str, rounds: list[dict[str, Record]]) -> Record:
+    def _summarise(self, name: str, rounds: list[dict[str, Record]]) -> Record:
         """Medians over rounds, the largest memory, and median ratios to the baseline."""
         found: Record = {kind: statistics.median(r[name][kind] for r in rounds) for kind in ("clock", "processor")}
         found["peak_gb"] = max(r[name]["peak_gb"] for r in rounds)
@@ -125,8 +126,8 @@ class Comparison:
 
 
 @contextmanager
-def on_cores(cores: Iterable[int]) -> Iterator[None]:
-    """Let the present thread, and the processes that it starts, use these cores only."""
+def use_cores(cores: Iterable[int]) -> Iterator[None]:
+    """Restrict the present thread, and the processes that it starts, to these cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, set(cores))
     try:
@@ -135,7 +136,7 @@ def on_cores(cores: Iterable[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def one_round(entry: Record, index: int | None) -> Record:
+def round_times(entry: Record, index: int | None) -> Record:
     """The times of one call, or the median over all calls."""
     pick: Callable[[Any], Any] = statistics.median if index is None else lambda times: times[index]
     return {**entry, "clock": pick(entry["clock"]), "processor": pick(entry["processor"])}
@@ -189,8 +190,8 @@ def main() -> None:
     key = task["cell"]
     axes = tuple((name, value) for name, value in key.items() if name not in ("method", "file", "seed"))
     cell = Cell(key["method"], key["file"], key["seed"], axes)
-    place = Place(Path(task["runs"]), task["toy"])
-    print(json.dumps(comparison.run(cell, place, task["names"], task["calls"])))
+    workspace = Workspace(Path(task["runs"]), task["toy"])
+    print(json.dumps(comparison.run(cell, workspace, task["names"], task["calls"])))
 
 
 if __name__ == "__main__":

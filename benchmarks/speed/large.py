@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.experiments.distilling import TOY as TOY_DISTILLATION
-from benchmarks.files import Place
+from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import HUGE_PAGES, Call, Comparison, Prepare, Stopwatch
 from potstill.data.bounds import ActionBounds
@@ -27,7 +27,7 @@ from potstill.data.transitions import COLUMNS
 from potstill.distillation import OuterSettings
 
 ROWS_LARGE, ROWS_SMALL, TOY_ROWS, STATES, ACTIONS, STEPS = 50_000_000, 100_000, 2_000, 11, 3, 1000
-EPISODES = 500  # that are simulated side by side
+EPISODES = 500  # simulated at once
 UPDATES, OUTER_STEPS = 96, 10  # in a timed call; 96 updates are three reads of the file
 TEACH = "--updates 200 --evaluate-every 200 --fitted-updates 20"
 DISTILL = "--steps 5 --students 2 --curve-points 2"
@@ -60,11 +60,11 @@ def simulate(rows: int, episodes: int) -> Iterator[dict[str, np.ndarray]]:
         yield {**flat, "terminations": none, "truncations": np.arange(1, len(none) + 1) % STEPS == 0}
 
 
-def datasets(place: Place) -> dict[str, Path]:
+def datasets(workspace: Workspace) -> dict[str, Path]:
     """The mapped dataset, and its first rows as a file that is read into memory; made if they are missing."""
-    large, small = place.runs / "mapped", place.runs / "memory.npz"
+    large, small = workspace.runs / "mapped", workspace.runs / "memory.npz"
     if not small.exists():
-        rows, episodes = (TOY_ROWS, 1) if place.toy else (ROWS_LARGE, EPISODES)
+        rows, episodes = (TOY_ROWS, 1) if workspace.toy else (ROWS_LARGE, EPISODES)
         large.mkdir(parents=True, exist_ok=True)
         card: dict[str, object] = {"source": "benchmarks large"}
         source, bounds = simulate(rows, episodes), ActionBounds.unit(ACTIONS)
@@ -90,39 +90,39 @@ def run_and_measure(words: list[str]) -> Record:
     return {"seconds": watch.clock, "own_gb": gigabytes["RssAnon"], "total_gb": gigabytes["VmHWM"]}
 
 
-def memory_of(command: str, place: Place) -> Record:
+def memory_of(command: str, workspace: Workspace) -> Record:
     """Memory of ``teach`` or ``distill`` on the mapped dataset, in a process of its own."""
-    path, teacher = datasets(place)["mapped"], place.runs / "teach" / "teacher.safetensors"
-    options = (TOY_TEACH if place.toy else TEACH).split()
+    path, teacher = datasets(workspace)["mapped"], workspace.runs / "teach" / "teacher.safetensors"
+    options = (TOY_TEACH if workspace.toy else TEACH).split()
     if command == "distill":
         toy = [f"--{name.replace('_', '-')} {value}" for name, value in TOY_DISTILLATION.items()]
-        options = f"--teacher {teacher} {' '.join(toy) if place.toy else DISTILL}".split()
+        options = f"--teacher {teacher} {' '.join(toy) if workspace.toy else DISTILL}".split()
         if not teacher.exists():
-            memory_of("teach", place)
-    out = ["--out", str(place.runs / command), "--force"]
+            memory_of("teach", workspace)
+    out = ["--out", str(workspace.runs / command), "--force"]
     found = run_and_measure([sys.executable, "-m", "potstill", command, str(path), *out, *options])
     return {**found, "file_gb": (path / ROWS).stat().st_size / 1e9}
 
 
-def step(command: str, kind: str, place: Place) -> Call:
+def step(command: str, kind: str, workspace: Workspace) -> Call:
     """Updates of ReBRAC, or outer steps of the default distillation, on the data in memory or mapped."""
     from benchmarks.speed import steps
 
-    path = datasets(place)[kind]
+    path = datasets(workspace)[kind]
     if command == "teach":
-        return steps.teacher_updates(load_dataset(path), "rebrac", 2 if place.toy else UPDATES)
-    teacher = place.runs / "teach" / "teacher.safetensors"
+        return steps.teacher_updates(load_dataset(path), "rebrac", 2 if workspace.toy else UPDATES)
+    teacher = workspace.runs / "teach" / "teacher.safetensors"
     if not teacher.exists():
-        memory_of("teach", place)
-    if place.toy:
+        memory_of("teach", workspace)
+    if workspace.toy:
         return steps.outer_steps(path, teacher, size=8, settings=OuterSettings(batch=16))
     return steps.outer_steps(path, teacher, OUTER_STEPS)
 
 
-def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """The same step on both datasets."""
     command = cell.method.split()[0]
-    return {kind: lambda kind=kind: step(command, kind, place) for kind in ("memory", "mapped")}  # type: ignore[misc]
+    return {kind: lambda kind=kind: step(command, kind, workspace) for kind in ("memory", "mapped")}  # type: ignore[misc]
 
 
 def inputs(cell: Cell) -> Record:
@@ -130,12 +130,12 @@ def inputs(cell: Cell) -> Record:
     return {"rows": ROWS_LARGE, "small": ROWS_SMALL, "teach": TEACH, "distill": DISTILL}
 
 
-def measure(cell: Cell, place: Place) -> Record:
+def measure(cell: Cell, workspace: Workspace) -> Record:
     """Memory of a command, or the time of its steps."""
     if cell.method.endswith("memory"):
-        return memory_of(cell.method.split()[0], place)
-    datasets(place)
-    return COMPARISON.measure(cell, place)
+        return memory_of(cell.method.split()[0], workspace)
+    datasets(workspace)
+    return COMPARISON.measure(cell, workspace)
 
 
 COMPARISON = Comparison(__name__, programs, rounds=15, baseline="memory", packages=("jax", "numpy"))

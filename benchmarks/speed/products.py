@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.files import Place
+from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
 
@@ -43,9 +43,9 @@ def products(name: str, where: str, kind: str, width: int, count: int) -> Call:
     return call
 
 
-def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """Every kind of product, in cache and from memory."""
-    size = (8, 2) if place.toy else (WIDTH, COUNT)
+    size = (8, 2) if workspace.toy else (WIDTH, COUNT)
     return {
         f"{name}, {where}": lambda name=name, where=where: products(name, where, cell.method, *size)  # type: ignore[misc]
         for name in KINDS

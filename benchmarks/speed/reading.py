@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from benchmarks.files import Place
+from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
 from potstill.data.registry import load_dataset
@@ -54,15 +54,15 @@ def read_and_copy(path: Path) -> dict[str, np.ndarray]:
     return columns | {"next_observations": columns["observations"][1:].copy()}
 
 
-def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """Three readers of the same file."""
     readers = {"h5py": plain_read, "h5py and a copy": read_and_copy, "load_dataset": load_dataset}
 
     def prepare(reader: Any) -> Call:
-        path = place.folder("reading", cell.method).with_suffix(".hdf5")
+        path = workspace.folder("reading", cell.method).with_suffix(".hdf5")
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_rows(path, TOY_ROWS if place.toy else ROWS, OPTIONS[cell.method])
+            write_rows(path, TOY_ROWS if workspace.toy else ROWS, OPTIONS[cell.method])
 
         def call() -> None:
             reader(path)

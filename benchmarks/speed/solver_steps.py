@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from benchmarks.files import Place
+from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
 
@@ -38,10 +38,10 @@ def loss_and_gradient(name: str, state_size: int, action_size: int, pairs: int, 
     return call
 
 
-def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """One program for each solver; at toy size for two."""
-    counts = (4, 8) if place.toy else (PAIRS, STATES)
-    names = ("kernel", "ridge") if place.toy else SOLVERS
+    counts = (4, 8) if workspace.toy else (PAIRS, STATES)
+    names = ("kernel", "ridge") if workspace.toy else SOLVERS
     return {
         name: lambda name=name: loss_and_gradient(name, *SIZES[cell.method], *counts)  # type: ignore[misc]
         for name in names

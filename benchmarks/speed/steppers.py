@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.files import Place
+from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
 from potstill.environments import making as environments
@@ -17,7 +17,7 @@ LANES, STEPS, PROCESSES, CORES = 100, 20, 8, 2
 ENVIRONMENTS = ("Hopper-v5", "HalfCheetah-v5", "Walker2d-v5")
 
 
-def ours(env_id: str, batched: bool, lanes: int, steps: int) -> Call:
+def step_potstill(env_id: str, batched: bool, lanes: int, steps: int) -> Call:
     """One of potstill's steppers: MuJoCo's batched one, or one that calls Gymnasium's objects."""
 
     def call() -> float:
@@ -35,7 +35,7 @@ def ours(env_id: str, batched: bool, lanes: int, steps: int) -> Call:
     return call
 
 
-def vectorised(env_id: str, kind: str, lanes: int, steps: int) -> Call:
+def step_vector_environment(env_id: str, kind: str, lanes: int, steps: int) -> Call:
     """Gymnasium's vector environments, ``sync`` or ``async`` (in processes)."""
     import gymnasium
 
@@ -53,14 +53,14 @@ def vectorised(env_id: str, kind: str, lanes: int, steps: int) -> Call:
     return call
 
 
-def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """Two of Gymnasium's vector environments, and potstill's two steppers; at toy size only these."""
-    env_id, lanes, steps = cell.method, 2 if place.toy else LANES, 2 if place.toy else STEPS
-    found: dict[str, Prepare] = {"gymnasium objects": lambda: ours(env_id, False, lanes, steps)}
-    if not place.toy:
-        found["gymnasium sync"] = lambda: vectorised(env_id, "sync", lanes, steps)
-        found["gymnasium async"] = lambda: vectorised(env_id, "async", PROCESSES, steps)
-    return {**found, "mujoco batched": lambda: ours(env_id, True, lanes, steps)}
+    env_id, lanes, steps = cell.method, 2 if workspace.toy else LANES, 2 if workspace.toy else STEPS
+    found: dict[str, Prepare] = {"gymnasium objects": lambda: step_potstill(env_id, False, lanes, steps)}
+    if not workspace.toy:
+        found["gymnasium sync"] = lambda: step_vector_environment(env_id, "sync", lanes, steps)
+        found["gymnasium async"] = lambda: step_vector_environment(env_id, "async", PROCESSES, steps)
+    return {**found, "mujoco batched": lambda: step_potstill(env_id, True, lanes, steps)}
 
 
 def inputs(cell: Cell) -> Record:

@@ -28,6 +28,7 @@ from potstill.distillation.defaults import default_action_limit, default_states
 from potstill.teachers import ALGORITHMS, Learner, Training, find_teacher
 
 MAX_STEPS = 1_000_000  # more than a benchmark takes
+Q_GAP, KERNEL_DESCENT, SETTINGS = QGap(), KernelDescent(), OuterSettings()
 
 
 def outer_steps(
@@ -36,9 +37,9 @@ def outer_steps(
     count: int = 1,
     *,
     size: int = 256,
-    objective: ObjectiveFunction = QGap(),
-    solver: Solver = KernelDescent(),
-    settings: OuterSettings = OuterSettings(),
+    objective: ObjectiveFunction = Q_GAP,
+    solver: Solver = KERNEL_DESCENT,
+    settings: OuterSettings = SETTINGS,
 ) -> Call:
     """The next ``count`` outer steps of a distillation; weighting, state noise and action limit have their defaults."""
     data = load_dataset(dataset)

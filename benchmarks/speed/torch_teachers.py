@@ -16,8 +16,8 @@ STATES, ACTIONS, BATCH, WIDTH = 11, 3, 256, 256
 GAMMA, TAU = 0.99, 0.005
 
 
-class Plain:
-    """What the programs share: networks, Adam, soft target updates, batches from a table of tensors.
+class TorchProgram:
+    """Networks, Adam, soft updates of targets, and batches from a table of tensors.
 
     Args:
         columns: states, actions, rewards, next states, next actions, and 1 where the episode goes on.
@@ -66,30 +66,30 @@ class Plain:
 
 def rebrac(columns: tuple[np.ndarray, ...], count: int) -> Call:
     """``count`` updates of ReBRAC: clipped double critics, behaviour penalties on actor and target."""
-    plain = Plain(columns)
-    torch = plain.torch
-    actor = plain.network((STATES, WIDTH, WIDTH, WIDTH, ACTIONS))
-    critics = [plain.network((STATES + ACTIONS, WIDTH, WIDTH, WIDTH, 1), normed=True) for _ in range(2)]
+    program = TorchProgram(columns)
+    torch = program.torch
+    actor = program.network((STATES, WIDTH, WIDTH, WIDTH, ACTIONS))
+    critics = [program.network((STATES + ACTIONS, WIDTH, WIDTH, WIDTH, 1), normed=True) for _ in range(2)]
     slow_actor, slow = copy.deepcopy(actor), copy.deepcopy(critics)
-    of_actor, of_critics = plain.adam(actor, rate=1e-3), plain.adam(*critics, rate=1e-3)
+    of_actor, of_critics = program.adam(actor, rate=1e-3), program.adam(*critics, rate=1e-3)
     both = lambda networks, s, a: torch.stack([q(torch.cat([s, a], 1))[:, 0] for q in networks])  # noqa: E731
 
     def update(i: int) -> None:
-        s, a, r, s2, a2, alive = plain.batch()
+        s, a, r, s2, a2, alive = program.batch()
         with torch.no_grad():
             noise = (0.2 * torch.randn_like(a)).clamp(-0.5, 0.5)
             chosen = (torch.tanh(slow_actor(s2)) + noise).clamp(-1, 1)
             values = both(slow, s2, chosen).min(0).values - 0.5 * ((chosen - a2) ** 2).sum(1)
             target = r + GAMMA * alive * values
-        plain.step(of_critics, ((both(critics, s, a) - target) ** 2).mean(1).sum())
+        program.step(of_critics, ((both(critics, s, a) - target) ** 2).mean(1).sum())
         if i % 2:
             chosen = torch.tanh(actor(s))
             values = both(critics, s, chosen).min(0).values
             loss = (0.05 * ((chosen - a) ** 2).sum(1) - values / values.abs().mean().detach()).mean()
-            plain.step(of_actor, loss)
-            plain.soft_update(actor, slow_actor)
+            program.step(of_actor, loss)
+            program.soft_update(actor, slow_actor)
             for q, target_q in zip(critics, slow, strict=True):
-                plain.soft_update(q, target_q)
+                program.soft_update(q, target_q)
 
     def call() -> float:
         for i in range(count):
@@ -101,12 +101,12 @@ def rebrac(columns: tuple[np.ndarray, ...], count: int) -> Call:
 
 def cal_ql(columns: tuple[np.ndarray, ...], count: int) -> Call:
     """``count`` updates of Cal-QL: SAC, with a conservative term bounded by the data's returns."""
-    plain = Plain(columns)
-    torch = plain.torch
-    actor = plain.network((STATES, WIDTH, WIDTH, WIDTH, 2 * ACTIONS))
-    critics = [plain.network((STATES + ACTIONS, WIDTH, WIDTH, 1)) for _ in range(2)]
+    program = TorchProgram(columns)
+    torch = program.torch
+    actor = program.network((STATES, WIDTH, WIDTH, WIDTH, 2 * ACTIONS))
+    critics = [program.network((STATES + ACTIONS, WIDTH, WIDTH, 1)) for _ in range(2)]
     slow, log_weight = copy.deepcopy(critics), torch.zeros((), requires_grad=True)
-    of_actor, of_critics = plain.adam(actor, rate=3e-5), plain.adam(*critics, rate=3e-4)
+    of_actor, of_critics = program.adam(actor, rate=3e-5), program.adam(*critics, rate=3e-4)
     of_weight = torch.optim.Adam([log_weight], lr=3e-5)
     both = lambda networks, s, a: torch.stack([q(torch.cat([s, a], -1))[..., 0] for q in networks])  # noqa: E731
 
@@ -119,12 +119,12 @@ def cal_ql(columns: tuple[np.ndarray, ...], count: int) -> Call:
         return torch.tanh(u), (-0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi) - squash).sum(-1)
 
     def update() -> None:
-        s, a, r, s2, _, alive = plain.batch()
+        s, a, r, s2, _, alive = program.batch()
         chosen, density = draw(s, 1)
         values = both(critics, s, chosen[0]).min(0).values
         weight = log_weight.exp().detach()
-        plain.step(of_weight, -log_weight * (density.detach() - ACTIONS).mean())
-        plain.step(of_actor, (weight * density[0] - values).mean())
+        program.step(of_weight, -log_weight * (density.detach() - ACTIONS).mean())
+        program.step(of_actor, (weight * density[0] - values).mean())
         with torch.no_grad():
             following, _ = draw(s2, 1)
             target = r + GAMMA * alive * both(slow, s2, following[0]).min(0).values
@@ -138,9 +138,9 @@ def cal_ql(columns: tuple[np.ndarray, ...], count: int) -> Call:
         values = both(critics, s, a)
         elsewhere = torch.maximum(both(critics, s.expand(30, -1, -1), drawn), floors)
         penalty = (elsewhere - densities).logsumexp(1) - values
-        plain.step(of_critics, ((values - target) ** 2).mean(1).sum() + 10 * penalty.mean(1).sum())
+        program.step(of_critics, ((values - target) ** 2).mean(1).sum() + 10 * penalty.mean(1).sum())
         for q, target_q in zip(critics, slow, strict=True):
-            plain.soft_update(q, target_q)
+            program.soft_update(q, target_q)
 
     def call() -> float:
         for _ in range(count):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.files import Place
+from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed import torch_teachers
 from benchmarks.speed.harness import Call, Comparison, Prepare
@@ -27,7 +27,7 @@ def columns(rows: int) -> tuple[np.ndarray, ...]:
     return states, actions, draw(rows), np.roll(states, -1, 0), np.roll(actions, -1, 0), np.ones(rows, np.float32)
 
 
-def ours(algorithm: str, rows: int, count: int) -> Call:
+def potstill_updates(algorithm: str, rows: int, count: int) -> Call:
     """``count`` updates of potstill's algorithm."""
     from benchmarks.speed.steps import teacher_updates
 
@@ -38,13 +38,13 @@ def ours(algorithm: str, rows: int, count: int) -> Call:
     return teacher_updates(data, algorithm, count, batch=BATCH)
 
 
-def programs(cell: Cell, place: Place) -> dict[str, Prepare]:
+def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """The program of potstill and, where there is one, of PyTorch; at toy size only the first."""
-    rows, count = (200, 2) if place.toy else (ROWS, COUNTS[cell.method])
-    found: dict[str, Prepare] = {"potstill": lambda: ours(cell.method, rows, count)}
-    plain = torch_teachers.PROGRAMS.get(cell.method)
-    if plain and not place.toy:
-        found["torch"] = lambda: plain(columns(rows), count)
+    rows, count = (200, 2) if workspace.toy else (ROWS, COUNTS[cell.method])
+    found: dict[str, Prepare] = {"potstill": lambda: potstill_updates(cell.method, rows, count)}
+    torch_program = torch_teachers.PROGRAMS.get(cell.method)
+    if torch_program and not workspace.toy:
+        found["torch"] = lambda: torch_program(columns(rows), count)
     return found
 
 

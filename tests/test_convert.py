@@ -17,7 +17,7 @@ from potstill.data.formats import d4rl
 from potstill.data.formats.d4rl import write_d4rl
 from potstill.data.mapped import HEADER, ROWS
 from potstill.data.registry import load_dataset
-from potstill.data.selection import Part, check_compatible
+from potstill.data.selection import SourceSummary, check_compatible
 from potstill.data.transitions import COLUMNS
 from potstill.errors import PotstillError
 
@@ -119,7 +119,7 @@ def test_datasets_that_do_not_fit_together(source, data, tmp_path):
     other = write_npz(tmp_path / "wide.npz", wide)
     with pytest.raises(PotstillError, match=r"wide.npz does not fit .*one.npz: state components 4, not 3"):
         potstill.convert((source, other), out=tmp_path / "out")
-    part = Part.of(logs, "a", "a")
+    part = SourceSummary.of(logs, "a", "a")
     for change, message in (
         ({"env_id": "Hopper-v5"}, "environment Hopper-v5, not None"),
         (

@@ -10,7 +10,7 @@ from potstill.data.bounds import ActionBounds
 from potstill.data.formats.d4rl import read_d4rl, write_d4rl
 from potstill.data.formats.qlearning import qlearning_rows
 from potstill.data.registry import load_dataset
-from potstill.data.selection import Part, Selection, select_rows
+from potstill.data.selection import Selection, SourceSummary, select_rows
 from potstill.data.split import held_out_rows, training_rows
 from potstill.errors import PotstillError
 
@@ -203,7 +203,7 @@ def test_chunks_read_what_is_there(tmp_path, columns, monkeypatch, options):
 
 def part(returns, lengths, source="a"):
     sizes = {"state_size": 3, "bounds": ActionBounds.unit(2), "env_id": None, "sha256": ""}
-    return Part(source, source, **sizes, lengths=np.array(lengths), returns=np.array(returns, float))
+    return SourceSummary(source, source, **sizes, lengths=np.array(lengths), returns=np.array(returns, float))
 
 
 def test_a_selection_by_hand():

@@ -10,7 +10,7 @@ from potstill.errors import PotstillError
 from potstill.networks.mlp import init_mlp
 from potstill.teachers import ALGORITHMS
 from potstill.teachers.algorithms import bc, cal_ql, critics, edac, gaussian, iql, rebrac
-from potstill.teachers.rows import Rows, Table, load_rows, load_with_returns
+from potstill.teachers.rows import TrainingRows, TrainingTable, load_rows, load_with_returns
 
 # Constant networks, two rows.
 
@@ -26,7 +26,7 @@ def stacked(*networks):
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *networks)
 
 
-ROWS = Rows(
+ROWS = TrainingRows(
     states=jnp.zeros((2, 3)),
     actions=jnp.array([[0.5, 0.0], [0.0, 0.0]]),
     rewards=jnp.array([1.0, 2.0]),
@@ -148,7 +148,7 @@ def test_the_best_episodes(data):
     best = bc.select_episodes(data, 0.25)  # 3 of 12
     assert best.sum() == 3
     assert set(np.flatnonzero(best)) == set(np.argsort(-data.episode_returns())[:3])
-    weights = Table(data, episode_weights=best).read(np.arange(300)).weights
+    weights = TrainingTable(data, episode_weights=best).read(np.arange(300)).weights
     np.testing.assert_array_equal(weights, np.repeat(best, 25))
 
 

@@ -11,7 +11,7 @@ from potstill import cli
 from potstill.commands.resolve import resolve_objective
 from potstill.commands.teach import resolve_algorithm
 from potstill.config import DistillConfig, EvaluateConfig, TeachConfig
-from potstill.config.parts import Part, describe_part, part_from_json, resolve_part, split_part_options
+from potstill.config.parts import NamedPart, describe_part, part_from_json, resolve_part, split_part_options
 from potstill.config.settings import command_line, read_settings, record_settings
 from potstill.distillation import (
     OBJECTIVES,
@@ -63,13 +63,17 @@ def test_fields_are_taken_out_of_a_command_line(words, rest, fields):
     ("registry", "part", "wanted"),
     [
         (RECIPES, "paper", Recipe()),
-        (RECIPES, Part("paper", {"layers": "5", "optimiser": "adamw"}), Recipe(layers=5, optimiser="adamw")),
-        (RECIPES, Part("paper", {"residual": "yes", "learning_rate": "1"}), Recipe(residual=True, learning_rate=1.0)),
-        (RECIPES, Part("paper", {"layers": 5}), Recipe(layers=5)),
+        (RECIPES, NamedPart("paper", {"layers": "5", "optimiser": "adamw"}), Recipe(layers=5, optimiser="adamw")),
+        (
+            RECIPES,
+            NamedPart("paper", {"residual": "yes", "learning_rate": "1"}),
+            Recipe(residual=True, learning_rate=1.0),
+        ),
+        (RECIPES, NamedPart("paper", {"layers": 5}), Recipe(layers=5)),
         (RECIPES, Recipe(layers=7), Recipe(layers=7)),
         (OBJECTIVES, "q-gap", QGap()),
-        (OBJECTIVES, Part("q-gap", {"weight": "2"}), QGap(weight=2.0)),
-        (OBJECTIVES, Part("q-gap-mean", {"weight": "2"}), QGapMean(weight=2.0)),
+        (OBJECTIVES, NamedPart("q-gap", {"weight": "2"}), QGap(weight=2.0)),
+        (OBJECTIVES, NamedPart("q-gap-mean", {"weight": "2"}), QGapMean(weight=2.0)),
         (OBJECTIVES, absolute, absolute),
     ],
 )
@@ -92,7 +96,7 @@ def test_solvers_are_made_for_their_recipe(name):
     ],
 )
 def test_fields_of_solvers(fields, wanted):
-    assert resolve_part("solver", Part("unroll", fields), SOLVERS, recipe=Recipe()) == wanted
+    assert resolve_part("solver", NamedPart("unroll", fields), SOLVERS, recipe=Recipe()) == wanted
 
 
 @pytest.mark.parametrize(
@@ -100,17 +104,22 @@ def test_fields_of_solvers(fields, wanted):
     [
         ("recipe", RECIPES, "papr", "unknown recipe 'papr': did you mean 'paper'"),
         ("solver", SOLVERS, "unrol", "unknown solver 'unrol': did you mean 'unroll'"),
-        ("recipe", RECIPES, Part("paper", {"layer": "5"}), "unknown field of --recipe paper 'layer': .* 'layers'"),
-        ("recipe", RECIPES, Part("paper", {"learning_rat": "1"}), "'learning-rat': did you mean 'learning-rate'"),
-        ("recipe", RECIPES, Part("paper", {"layers": "many"}), "--recipe.layers many: int is needed"),
-        ("recipe", RECIPES, Part("paper", {"layers": "5.0"}), "--recipe.layers 5.0: int is needed"),
-        ("recipe", RECIPES, Part("paper", {"learning_rate": "fast"}), "--recipe.learning-rate fast: float is needed"),
-        ("recipe", RECIPES, Part("paper", {"residual": "perhaps"}), "--recipe.residual perhaps: bool is needed"),
-        ("recipe", RECIPES, Part("paper", {"optimiser": "adma"}), "did you mean 'adam'"),
-        ("recipe", RECIPES, Part("paper", {"layers": "0"}), "Recipe.layers 0: at least 1 is needed"),
-        ("solver", SOLVERS, Part("unroll", {"window": "x"}), "--solver.window x: int or None is needed"),
-        ("solver", SOLVERS, Part("kernel", {"window": "3"}), "unknown field of --solver kernel 'window'"),
-        ("objective", {"absolute": absolute}, Part("absolute", {"a": "1"}), "objective 'absolute' has no fields"),
+        ("recipe", RECIPES, NamedPart("paper", {"layer": "5"}), "unknown field of --recipe paper 'layer': .* 'layers'"),
+        ("recipe", RECIPES, NamedPart("paper", {"learning_rat": "1"}), "'learning-rat': did you mean 'learning-rate'"),
+        ("recipe", RECIPES, NamedPart("paper", {"layers": "many"}), "--recipe.layers many: int is needed"),
+        ("recipe", RECIPES, NamedPart("paper", {"layers": "5.0"}), "--recipe.layers 5.0: int is needed"),
+        (
+            "recipe",
+            RECIPES,
+            NamedPart("paper", {"learning_rate": "fast"}),
+            "--recipe.learning-rate fast: float is needed",
+        ),
+        ("recipe", RECIPES, NamedPart("paper", {"residual": "perhaps"}), "--recipe.residual perhaps: bool is needed"),
+        ("recipe", RECIPES, NamedPart("paper", {"optimiser": "adma"}), "did you mean 'adam'"),
+        ("recipe", RECIPES, NamedPart("paper", {"layers": "0"}), "Recipe.layers 0: at least 1 is needed"),
+        ("solver", SOLVERS, NamedPart("unroll", {"window": "x"}), "--solver.window x: int or None is needed"),
+        ("solver", SOLVERS, NamedPart("kernel", {"window": "3"}), "unknown field of --solver kernel 'window'"),
+        ("objective", {"absolute": absolute}, NamedPart("absolute", {"a": "1"}), "objective 'absolute' has no fields"),
     ],
 )
 def test_what_cannot_be_resolved_gets_one_line(unchecked, kind, registry, part, message):
@@ -123,23 +132,23 @@ def test_what_cannot_be_resolved_gets_one_line(unchecked, kind, registry, part, 
     ("part", "registry", "wanted"),
     [
         ("q-gap", OBJECTIVES, "q-gap"),
-        (Part("q-gap", {"weight": "2"}), OBJECTIVES, Part("q-gap", {"weight": 2.0})),
-        (Part("q-gap", {"weight": "5"}), OBJECTIVES, "q-gap"),  # the default
-        (Part("", {"layers": "5"}), RECIPES, Part("", {"layers": 5})),
+        (NamedPart("q-gap", {"weight": "2"}), OBJECTIVES, NamedPart("q-gap", {"weight": 2.0})),
+        (NamedPart("q-gap", {"weight": "5"}), OBJECTIVES, "q-gap"),  # the default
+        (NamedPart("", {"layers": "5"}), RECIPES, NamedPart("", {"layers": 5})),
         (QGap(), OBJECTIVES, "q-gap"),
-        (QGap(weight=2.0), OBJECTIVES, Part("q-gap", {"weight": 2.0})),
+        (QGap(weight=2.0), OBJECTIVES, NamedPart("q-gap", {"weight": 2.0})),
         (QGapMean(), OBJECTIVES, "q-gap-mean"),
         (PolicyCloning(), OBJECTIVES, "pbc"),
         (DataCloning(), OBJECTIVES, "dbc"),
         (absolute, OBJECTIVES, {"python": f"{__name__}:absolute"}),
         (absolute, {"mine": absolute}, "mine"),
         (KernelDescent(Recipe()), SOLVERS, "kernel"),
-        (KernelDescent(initialisation="drawn"), SOLVERS, Part("kernel", {"initialisation": "drawn"})),
-        (Sweep(window=3), SOLVERS, Part("sweep", {"window": 3})),
+        (KernelDescent(initialisation="drawn"), SOLVERS, NamedPart("kernel", {"initialisation": "drawn"})),
+        (Sweep(window=3), SOLVERS, NamedPart("sweep", {"window": 3})),
         (Recipe(), RECIPES, "paper"),
         (RECIPES["default"], RECIPES, "default"),
-        (Recipe(layers=5), RECIPES, Part("paper", {"layers": 5})),
-        (dataclasses.replace(RECIPES["default"], layers=5), RECIPES, Part("default", {"layers": 5})),
+        (Recipe(layers=5), RECIPES, NamedPart("paper", {"layers": 5})),
+        (dataclasses.replace(RECIPES["default"], layers=5), RECIPES, NamedPart("default", {"layers": 5})),
     ],
 )
 def test_objects_are_described_by_their_names(part, registry, wanted):
@@ -166,7 +175,7 @@ def test_objects_survive_their_description(solver):
 
 
 def as_json(described):
-    return described.to_json() if isinstance(described, Part) else described
+    return described.to_json() if isinstance(described, NamedPart) else described
 
 
 def test_parts_without_a_name_cannot_be_read_back():
@@ -177,11 +186,13 @@ def test_parts_without_a_name_cannot_be_read_back():
 CONFIGS = {
     "defaults": DistillConfig("x"),
     "options": DistillConfig("x", size=64, widths=(64, 128), solver="unroll", learn="both", steps=7, teacher="t"),
-    "fields": DistillConfig("x", solver=Part("unroll", {"window": 5, "random_window": True})),
-    "sweep": DistillConfig("x", solver=Part("sweep", {"window": 5})),
-    "drawn": DistillConfig("x", solver=Part("kernel", {"initialisation": "drawn"}), recipe=Part("paper", {"steps": 9})),
-    "objective": DistillConfig("x", objective=Part("q-gap", {"weight": 2.0}), weighting="ranged,density"),
-    "empirical": DistillConfig("x", solver=Part("empirical", {"networks": 3}), budget="60s"),
+    "fields": DistillConfig("x", solver=NamedPart("unroll", {"window": 5, "random_window": True})),
+    "sweep": DistillConfig("x", solver=NamedPart("sweep", {"window": 5})),
+    "drawn": DistillConfig(
+        "x", solver=NamedPart("kernel", {"initialisation": "drawn"}), recipe=NamedPart("paper", {"steps": 9})
+    ),
+    "objective": DistillConfig("x", objective=NamedPart("q-gap", {"weight": 2.0}), weighting="ranged,density"),
+    "empirical": DistillConfig("x", solver=NamedPart("empirical", {"networks": 3}), budget="60s"),
     "words": DistillConfig("my data/x y.npz", teacher="it's.pt", download=True, episodes=0),
 }
 
@@ -219,7 +230,7 @@ def test_command_lines_are_quoted_and_without_defaults():
     assert command_line("distill", DistillConfig("x", widths=(64, 128), out="a", force=True)) == (
         "potstill distill x --widths 64 128"
     )
-    assert command_line("evaluate", EvaluateConfig("x", recipe=Part("", {"layers": "5"}))) == (
+    assert command_line("evaluate", EvaluateConfig("x", recipe=NamedPart("", {"layers": "5"}))) == (
         "potstill evaluate x --recipe.layers 5"
     )
 
@@ -230,8 +241,8 @@ def test_a_solver_object_brings_its_recipe_into_the_record():
     assert recorded["recipe"] == {"name": "paper", "layers": 5}
     assert (recorded["solver"], recorded["unroll"]["window"]) == ("unroll", 3)
     again = read_settings(DistillConfig, recorded)
-    assert again.recipe == Part("paper", {"layers": 5})
-    assert again.solver == Part("unroll", {"window": 3})
+    assert again.recipe == NamedPart("paper", {"layers": 5})
+    assert again.solver == NamedPart("unroll", {"window": 3})
 
 
 def test_sections_of_solvers_are_those_of_0_1():
@@ -261,15 +272,15 @@ SECTIONS_OF_0_1 = {
     ("saved", "wanted"),
     [
         ({"solver": "kernel"}, "kernel"),
-        ({"solver": "kernel", "kernel": {"start": "drawn"}}, Part("kernel", {"initialisation": "drawn"})),
+        ({"solver": "kernel", "kernel": {"start": "drawn"}}, NamedPart("kernel", {"initialisation": "drawn"})),
         ({"solver": "unroll"}, "unroll"),
         (
             {"solver": "unroll", "unroll": {"window": 5, "random_window": True}},
-            Part("unroll", {"window": 5, "random_window": True}),
+            NamedPart("unroll", {"window": 5, "random_window": True}),
         ),
-        ({"solver": "sweep", "unroll": {"window": 5, "random_window": False}}, Part("sweep", {"window": 5})),
+        ({"solver": "sweep", "unroll": {"window": 5, "random_window": False}}, NamedPart("sweep", {"window": 5})),
         ({"solver": "kernel", "unroll": {"window": 5, "random_window": False}}, "kernel"),
-        ({"solver": "features", "features": {"networks": 2}}, Part("features", {"networks": 2})),
+        ({"solver": "features", "features": {"networks": 2}}, NamedPart("features", {"networks": 2})),
     ],
 )
 def test_files_of_0_1_are_read(saved, wanted):
@@ -302,7 +313,7 @@ def test_recipes_are_finite(name, value):
 
 def test_random_has_no_fields():
     with pytest.raises(PotstillError, match=r"--objective\.weight: objective 'random' has no fields"):
-        resolve_objective(Part("random", {"weight": "2"}))
+        resolve_objective(NamedPart("random", {"weight": "2"}))
 
 
 def test_wrong_recipes_and_seeds_of_students_get_one_line(unchecked):
@@ -323,11 +334,11 @@ def test_names_of_the_package_are_suggested():
 
 def test_auto_has_no_fields():
     with pytest.raises(PotstillError, match=r"--algorithm\.actor-penalty: algorithm 'auto' has no fields"):
-        resolve_algorithm(Part("auto", {"actor_penalty": "1"}))
+        resolve_algorithm(NamedPart("auto", {"actor_penalty": "1"}))
 
 
 def test_fields_are_quoted_for_a_shell():
-    assert Part("mine", {"label": "it's; ls"}).words("solver")[1] == "--solver.label 'it'\"'\"'s; ls'"
+    assert NamedPart("mine", {"label": "it's; ls"}).words("solver")[1] == "--solver.label 'it'\"'\"'s; ls'"
 
 
 def test_a_damaged_section_of_an_algorithm_gets_one_line():

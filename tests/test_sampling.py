@@ -13,7 +13,7 @@ import potstill
 from potstill.data import split
 from potstill.data.registry import load_dataset
 from potstill.teachers import sampling
-from potstill.teachers.rows import Table, load_rows
+from potstill.teachers.rows import TrainingTable, load_rows
 from potstill.teachers.sampling import DeviceSource, FileSource, make_source
 
 
@@ -63,7 +63,7 @@ def test_rows_read_are_the_rows_drawn(both, algorithm):
 
 def test_rows_that_are_left_out_are_skipped(data):
     out = np.array([0, 1, 5, 150, 151, 298, 299])
-    table = Table(data, left_out=out, reward_scale=2.0)
+    table = TrainingTable(data, excluded=out, reward_scale=2.0)
     kept = np.setdiff1d(np.arange(300), out)
     assert len(table) == 293
     np.testing.assert_array_equal(table.read(np.arange(293)).rewards, 2.0 * data.rewards[kept])

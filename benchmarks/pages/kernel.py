@@ -85,7 +85,8 @@ def solvers() -> str:
             spread = one.mean(axis=1).std(ddof=1)
             scores = f"{interquartile_mean(one):.1f} ± {spread:.1f}", f"{interquartile_mean(together):.1f}"
             seconds = f"{np.median([r['seconds'] for r in group]):.0f}"
-            lines.append([file_label(file), name, str(len(group)), *scores, seconds])
+            label = name.replace("drawn start", "drawn initialisation")
+            lines.append([file_label(file), label, str(len(group)), *scores, seconds])
     return table(("file", "solver", "seeds", "one student", "ensemble", "distilling, s"), lines)
 
 

@@ -51,7 +51,8 @@ def devices() -> str:
     for record in load_records("devices"):
         one, two = (record["programs"][name] for name in ("one", "two"))
         seconds = (one["clock"], two["clock"], one["processor"], two["processor"] / 2)
-        lines.append([record["method"], *(f"{x:.3f}" for x in seconds)])
+        label = record["method"].replace("two starts", "two initialisations")
+        lines.append([label, *(f"{x:.3f}" for x in seconds)])
     heads = ("seconds on the clock: one core", "two", "processor seconds of a device: one", "two")
     return table(("outer step", *heads), lines)
 
@@ -86,24 +87,25 @@ def large() -> str:
     """Memory and time of a step on 50 million rows."""
     memory, steps = ({c: record_of_method(f"{c} {what}") for c in ("teach", "distill")} for what in ("memory", "steps"))
     peaks = [[f"`potstill {name}`", f"{r['own_gb']:.2f} GB", f"{r['total_gb']:.2f} GB"] for name, r in memory.items()]
+    kinds = {"clock": "elapsed", "processor": "all processors"}
     labels = {"teach": "update of ReBRAC, batch 256", "distill": "outer step of the default distillation"}
     lines = []
-    for (command, label), by in itertools.product(labels.items(), ("clock", "processor")):
+    for (command, label), by in itertools.product(labels.items(), kinds):
         rows = steps[command]["programs"]
         ratio = rows["mapped"]["times_as_long" if by == "clock" else "times_as_long_processor"]
         milliseconds = [f"{1e3 * rows[kind][by]:.2f}" for kind in ("memory", "mapped")]
-        lines.append([label, by, *milliseconds, f"{ratio:.2f}"])
+        lines.append([label, kinds[by], *milliseconds, f"{ratio:.2f}"])
     return "\n".join(
         [
-            f"Measured on 50 million rows with Hopper's sizes ({memory['teach']['file_gb']:.1f} GB on disk) and one",
+            f"Measured on 50 million rows with Hopper's sizes ({memory['teach']['file_gb']:.1f} GB on disk) on one",
             "core. Peak memory; the system reclaims the mapped pages of the file when it needs their memory:",
             "",
             table(("command", "memory of its own", "with mapped pages"), peaks),
             "",
-            "Milliseconds of a step, elapsed and of all processors together: medians, alternating with 100,000 rows",
-            "in memory, on a machine with other load. The file was in the system's cache; if memory",
-            "cannot hold it, every row needs a read of the disk. Ratios are medians over rounds",
-            f"({steps['teach']['rounds']} of 96 updates, {steps['distill']['rounds']} of ten outer steps):",
+            "Milliseconds of a step: medians of runs that alternate with 100,000 rows in memory, on a machine with",
+            "other load. The file was in the system's cache; if memory cannot hold it, every row needs a read of the disk.",
+            f"Ratios are medians over {steps['teach']['rounds']} rounds of 96 updates and "
+            f"{steps['distill']['rounds']} rounds of ten outer steps.",
             "",
             table(("step", "milliseconds", "in memory", "mapped", "ratio"), lines),
         ]

@@ -38,6 +38,7 @@ gives its number of updates and that of the whole run. BC had at most 30,000. Sc
 end; ± is over seeds or, for a single seed, over episodes. *Weights*: the run with the highest return, whose weights are
 in `results/weights`; ° marks runs with the usual target rate of {USUAL_RATE}."""
 SLOWER_HEAD = "The slower algorithms had far fewer updates than the million or more of their papers:"
+STATE_SETS = {"starts": "initial states", "states": "all states"}  # by their names in the records
 PICTURE = "![Learning curves](images/teachers.png)"
 STOPPING_HEAD = """\
 The runs of ReBRAC and IQL above: mean return of the ten episodes of an evaluation. The columns are the evaluation with
@@ -161,7 +162,8 @@ def criteria() -> str:
         values = [(np.array(entry["criteria"][name]), np.array(entry["returns"])) for entry in found]
         fit = np.mean([np.corrcoef(value, earned)[0, 1] for value, earned in values])
         first = np.mean([earned[value.argmax()] for value, earned in values])
-        lines.append([*name.split(", "), f"{fit:.2f}", f"{first:.1f}"])
+        horizon, pessimism, states = name.split(", ")
+        lines.append([horizon, pessimism, STATE_SETS[states], f"{fit:.2f}", f"{first:.1f}"])
     heads = ("horizon", "pessimism", "averaged over", "correlation", "return of the policy ranked first")
     return "\n\n".join([CRITERIA_HEAD, intro, table(heads, lines)])
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from potstill import config
-from potstill.config.parts import Part, split_part_options
+from potstill.config.parts import NamedPart, split_part_options
 from potstill.config.settings import PART_REGISTRIES, option_docs
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime.validation import Dataclass
@@ -89,7 +89,7 @@ def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> 
     for option, values in fields.items():
         if not hasattr(settings, option):
             raise PotstillError(f"--{option}.{next(iter(values)).replace('_', '-')}: this command has no --{option}")
-        parts[option] = Part(getattr(settings, option) or "", values)
+        parts[option] = NamedPart(getattr(settings, option) or "", values)
     return dataclasses.replace(settings, **parts) if parts else settings
 
 

@@ -15,7 +15,7 @@ from potstill.config import ConvertConfig
 from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.data.mapped import write_mapped
 from potstill.data.registry import load_dataset
-from potstill.data.selection import Part, Selection, check_compatible, read_kept, select_rows
+from potstill.data.selection import Selection, SourceSummary, check_compatible, read_kept, select_rows
 from potstill.data.streaming import copy_if_large
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime.run import Run
@@ -71,17 +71,17 @@ def convert(config: ConvertConfig) -> Run:
     return Run(out)
 
 
-def _describe(sources: Sequence[Path | str], places: Sequence[Path | str]) -> list[Part]:
+def _describe(sources: Sequence[Path | str], places: Sequence[Path | str]) -> list[SourceSummary]:
     """Read each dataset once, and check that it fits the first."""
-    parts: list[Part] = []
+    parts: list[SourceSummary] = []
     for source, place in zip(sources, places, strict=True):
-        parts.append(Part.of(load_dataset(place), source, place))
+        parts.append(SourceSummary.of(load_dataset(place), source, place))
         check_compatible([parts[0], parts[-1]])
     return parts
 
 
 def _write(
-    folder: Path, name: str, parts: Sequence[Part], kept: Sequence[Bool[np.ndarray, " _"]], command: str
+    folder: Path, name: str, parts: Sequence[SourceSummary], kept: Sequence[Bool[np.ndarray, " _"]], command: str
 ) -> dict[str, object]:
     """Write the rows; return the result of the run."""
     first = parts[0]
@@ -110,7 +110,9 @@ def _write(
     }
 
 
-def _read_columns(parts: Sequence[Part], kept: Sequence[Bool[np.ndarray, " _"]]) -> Iterator[dict[str, np.ndarray]]:
+def _read_columns(
+    parts: Sequence[SourceSummary], kept: Sequence[Bool[np.ndarray, " _"]]
+) -> Iterator[dict[str, np.ndarray]]:
     """Read the selected rows of all parts, with one dataset in memory at a time."""
     for part, rows in zip(parts, kept, strict=True):
         with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from potstill.config import DistillConfig
-from potstill.config.parts import Part, describe_part, resolve_part
+from potstill.config.parts import NamedPart, describe_part, resolve_part
 from potstill.data.transitions import Transitions
 from potstill.distillation.defaults import default_action_limit, default_states
 from potstill.distillation.initial_states import INITIAL_STATES, InitialStates
@@ -93,7 +93,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
 
 def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Recipe:
     """Resolve the setting of a recipe. Fields without a name change the recipe ``unnamed``."""
-    registry = {"": unnamed} if isinstance(recipe, Part) and not recipe.name else RECIPES
+    registry = {"": unnamed} if isinstance(recipe, NamedPart) and not recipe.name else RECIPES
     found = resolve_part("recipe", recipe, registry)
     if not isinstance(found, Recipe):
         raise PotstillError(f"the recipe is {given(found)}: a name or a potstill.Recipe is needed")
@@ -119,7 +119,7 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
         return None
     if isinstance(objective, str) and objective not in OBJECTIVES:
         raise unknown("objective", objective, [*OBJECTIVES, "random"])
-    if isinstance(objective, Part) and objective.name == "random":
+    if isinstance(objective, NamedPart) and objective.name == "random":
         raise PotstillError(
             f"--objective.{next(iter(objective.fields)).replace('_', '-')}: objective 'random' has no fields"
         )

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from potstill.config import TeachConfig
-from potstill.config.parts import Part, resolve_part
+from potstill.config.parts import NamedPart, resolve_part
 from potstill.config.settings import read_settings, record_settings, takes_options
 from potstill.data.blocks import extremes
 from potstill.data.registry import load_dataset
@@ -76,7 +76,7 @@ def resolve_algorithm(given: object) -> Algorithm:
     """
     if isinstance(given, str) and given not in ALGORITHMS:
         raise unknown("algorithm", given, [*ALGORITHMS, "auto"])
-    if isinstance(given, Part) and given.name == "auto":
+    if isinstance(given, NamedPart) and given.name == "auto":
         raise PotstillError(f"--algorithm.{next(iter(given.fields)).replace('_', '-')}: algorithm 'auto' has no fields")
     found = resolve_part("algorithm", given, ALGORITHMS)
     if not isinstance(found, Algorithm):

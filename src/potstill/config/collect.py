@@ -26,7 +26,7 @@ class CollectConfig:
     training). Default: replay, or rollouts of --policy if it is given."""
 
     steps: int = 200_000
-    """Transitions to record. With medium-replay this is a maximum: recording ends when the medium goal is reached."""
+    """Transitions to record. With medium-replay this is a maximum: recording ends when the medium score is reached."""
 
     policy: Path | str | None = None
     """Policy or teacher file to roll out. With --level expert or medium-expert it is the expert."""
@@ -35,16 +35,16 @@ class CollectConfig:
     """Roll policies out with their mean action instead of a sampled one."""
 
     medium_score: float | None = None
-    """Normalised score at which the medium policy is taken. Default: 33.3, a third of the expert's."""
+    """Normalised score that the medium policy must reach. Default: 33.3, a third of the expert's."""
 
     medium_return: float | None = None
-    """The same goal as a raw return, for environments without reference returns."""
+    """The same threshold as a raw return, for environments without reference returns."""
 
     expert_score: float | None = None
-    """Normalised score at which the expert policy is taken. Default: the policy at the end of training."""
+    """Normalised score that the expert policy must reach. Default: the policy at the end of training."""
 
     expert_return: float | None = None
-    """The same goal as a raw return."""
+    """The same threshold as a raw return."""
 
     training_steps: int = 1_000_000
     """Maximum number of SAC's training steps for the medium and the expert policy."""
@@ -97,4 +97,4 @@ class CollectConfig:
             raise PotstillError("--resume needs --out, the run folder to resume")
         for name in ("medium", "expert"):
             if None not in (getattr(self, f"{name}_score"), getattr(self, f"{name}_return")):
-                raise PotstillError(f"--{name}-score and --{name}-return are the same goal: give one of them")
+                raise PotstillError(f"--{name}-score and --{name}-return set the same threshold: give one of them")

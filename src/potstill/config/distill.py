@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-from potstill.config.parts import Part
+from potstill.config.parts import NamedPart
 from potstill.config.settings import parse_seconds
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     Dataset: TypeAlias = Path | str | Mapping[str, object] | Transitions
     TeacherSource: TypeAlias = Path | str | NetworkTeacher
-    ObjectiveOption: TypeAlias = str | Part | ObjectiveFunction
-    SolverOption: TypeAlias = str | Part | Solver
-    RecipeOption: TypeAlias = str | Part | Recipe
+    ObjectiveOption: TypeAlias = str | NamedPart | ObjectiveFunction
+    SolverOption: TypeAlias = str | NamedPart | Solver
+    RecipeOption: TypeAlias = str | NamedPart | Recipe
 else:  # types on the command line; in Python each may be the object itself
     Dataset = TeacherSource = Path | str
     ObjectiveOption = SolverOption = RecipeOption = str
@@ -58,7 +58,7 @@ class DistillConfig:
 
     teacher: TeacherSource | None = None
     """A file of `potstill teach`, CORL (.pt), stable-baselines3 (.zip) or d3rlpy (.d3); in Python also
-    a teacher. Default: the bundled one."""
+    a teacher. Default: the teacher bundled with the dataset."""
 
     download: bool = False
     """Let Minari download a dataset minari:ID that is not on this machine yet."""
@@ -96,7 +96,7 @@ class DistillConfig:
     .optimiser, .momentum, .weight-decay, .initialisation, .output-gain, .sampled."""
 
     starts: int = 1
-    """Number of students, each with its own initialisation, that an outer step averages over."""
+    """Number of initialisations: an outer step averages the loss over as many students, each with its own."""
 
     widths: tuple[int, ...] = ()
     """Hidden widths of students for the first outer steps, such as 64 128. All widths get an equal number of steps."""

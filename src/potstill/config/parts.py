@@ -1,7 +1,7 @@
 """Parts named on the command line: a name and fields, such as ``--solver unroll --solver.window 20``.
 
-A command's setting for a part holds a name, a :class:`Part` (a name with fields), or the object itself. Nothing here
-imports JAX; :func:`resolve_part` imports the module of a part when it makes the object.
+A command's setting for a part is a name, a :class:`NamedPart` (a name with fields), or the object itself. Nothing in
+this module imports JAX; :func:`resolve_part` imports the module of a part when it makes the object.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ FieldValue: TypeAlias = "str | int | float | bool | list[FieldValue] | tuple[Fie
 
 
 @dataclass(frozen=True)
-class Part:
+class NamedPart:
     """The name of a part, with the fields that differ from its defaults.
 
-    >>> Part("unroll", {"window": 20}).words("solver")
+    >>> NamedPart("unroll", {"window": 20}).words("solver")
     ['--solver unroll', '--solver.window 20']
     """
 
@@ -51,7 +51,7 @@ def spell(value: FieldValue) -> str:
 
 
 def part_from_json(stored: object) -> object:
-    """Read a name or a :class:`Part` from ``config.json``.
+    """Read a name or a :class:`NamedPart` from ``config.json``.
 
     Raises:
         PotstillError: the part was given as a Python object that has no name, or the name is not text.
@@ -62,7 +62,7 @@ def part_from_json(stored: object) -> object:
         raise PotstillError(f"{stored.get('python', stored)} was given in Python: only parts with a name can be rerun")
     if not isinstance(stored["name"], str):
         raise PotstillError(f"{stored}: the name of a part is needed under 'name'")
-    return Part(stored["name"], {name: value for name, value in stored.items() if name != "name"})
+    return NamedPart(stored["name"], {name: value for name, value in stored.items() if name != "name"})
 
 
 def split_part_options(arguments: Iterable[str], options: Iterable[str]) -> tuple[list[str], dict[str, dict[str, str]]]:
@@ -105,7 +105,7 @@ def resolve_part(kind: str, part: object, registry: Mapping[str, object], **give
 
     Args:
         kind: the option's name, for error messages.
-        part: a name, a :class:`Part`, or an object, which is returned as it is.
+        part: a name, a :class:`NamedPart`, or an object, which is returned as it is.
         registry: classes by name, which are called with ``given`` and the part's fields; or functions and objects,
             which are returned as they are or, if they are dataclasses, with the part's fields replaced.
         given: arguments that every class of the registry takes.
@@ -114,8 +114,8 @@ def resolve_part(kind: str, part: object, registry: Mapping[str, object], **give
         PotstillError: an unknown name or field, a value that cannot be read, or values that the class rejects.
     """
     if isinstance(part, str):
-        part = Part(part)
-    if not isinstance(part, Part):
+        part = NamedPart(part)
+    if not isinstance(part, NamedPart):
         return part
     if part.name not in registry:
         raise unknown(kind, part.name, registry)
@@ -126,7 +126,7 @@ def resolve_part(kind: str, part: object, registry: Mapping[str, object], **give
     return dataclasses.replace(found, **fields) if fields else found  # type: ignore[type-var]
 
 
-def parse_fields(kind: str, part: Part, found: object, given: Collection[str] = ()) -> dict[str, FieldValue]:
+def parse_fields(kind: str, part: NamedPart, found: object, given: Collection[str] = ()) -> dict[str, FieldValue]:
     """Convert the fields of a part from text, by the type hints of its class or object ``found``."""
     cls = found if isinstance(found, type) else type(found)
     if part.fields and not dataclasses.is_dataclass(cls):
@@ -187,21 +187,21 @@ def _spelled(hint: object) -> str:
 
 
 def describe_part(kind: str, part: object, registry: Mapping[str, object], **hidden: object) -> object:
-    """Describe a part for a record of the settings: a name, a :class:`Part`, or ``{"python": ...}``.
+    """Describe a part for a record of the settings: a name, a :class:`NamedPart`, or ``{"python": ...}``.
 
     Args:
         kind: the option's name, for error messages.
-        part: a name, a :class:`Part`, or an object.
+        part: a name, a :class:`NamedPart`, or an object.
         registry: classes, functions or objects by name, among which the part or its class may be.
         hidden: fields that are recorded elsewhere, such as a solver's recipe.
     """
-    if isinstance(part, Part) and (part.name in registry or not part.name):  # converts text to values
+    if isinstance(part, NamedPart) and (part.name in registry or not part.name):  # converts text to values
         default = registry[part.name or next(iter(registry))]
         fields = parse_fields(kind, part, default)
         if part.name:
             fields = {name: value for name, value in fields.items() if value != getattr(default, name, None)}
-        return Part(part.name, fields) if fields else part.name
-    if isinstance(part, str | Part | dict):
+        return NamedPart(part.name, fields) if fields else part.name
+    if isinstance(part, str | NamedPart | dict):
         return part
     found: list[tuple[int, str, dict[str, FieldValue]]] = []
     for name in registry:
@@ -222,6 +222,6 @@ def describe_part(kind: str, part: object, registry: Mapping[str, object], **hid
             found.append((len(differing), name, differing))
     if found:
         _, name, fields = min(found, key=lambda entry: entry[0])
-        return Part(name, fields) if fields else name
+        return NamedPart(name, fields) if fields else name
     module, label = getattr(part, "__module__", "?"), getattr(part, "__qualname__", type(part).__qualname__)
     return {"python": f"{module}:{label}"}

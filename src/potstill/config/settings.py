@@ -15,7 +15,7 @@ from dataclasses import MISSING, Field, fields, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from potstill.config.parts import Part, describe_part, part_from_json
+from potstill.config.parts import NamedPart, describe_part, part_from_json
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.solvers import SOLVERS
 from potstill.errors import PotstillError, unknown
@@ -141,7 +141,7 @@ def record_settings(config: Dataclass) -> JsonObject:
 
 
 def _record_value(value: object) -> object:
-    if isinstance(value, Part):
+    if isinstance(value, NamedPart):
         return value.to_json()
     if hasattr(value, "content_hash"):  # a dataset or a teacher that was given as an object
         return {"python": type(value).__name__, "sha256": value.content_hash}
@@ -163,7 +163,7 @@ def command_line(name: str, config: Dataclass) -> str:
 
 def _words(config: Dataclass, field: Field[object]) -> list[str]:
     value, option = getattr(config, field.name), f"--{field.name.replace('_', '-')}"
-    if isinstance(value, Part):
+    if isinstance(value, NamedPart):
         return value.words(field.name)
     given = _python_object(value)
     values = [f"<{given}>"] if given else list(value) if isinstance(value, tuple) else [value]

@@ -13,12 +13,12 @@ from potstill.runtime.validation import check_ranges, check_types
 from potstill.teachers.settings import Training, check_training
 
 if TYPE_CHECKING:
-    from potstill.config.parts import Part
+    from potstill.config.parts import NamedPart
     from potstill.data.transitions import Transitions
     from potstill.teachers.algorithms.base import Algorithm
 
     Dataset: TypeAlias = Path | str | Mapping[str, object] | Transitions
-    AlgorithmOption: TypeAlias = str | Part | Algorithm
+    AlgorithmOption: TypeAlias = str | NamedPart | Algorithm
 else:  # types on the command line; in Python each may be the object itself
     Dataset = Path | str
     AlgorithmOption = str
@@ -44,9 +44,9 @@ class TeachConfig:
     """Multiply the dataset's actions by this factor, if their unit differs from the environment's."""
 
     algorithm: AlgorithmOption = "rebrac"
-    """bc, rebrac, iql, cal-ql or edac; or auto: train IQL, and ReBRAC at three penalties, and select the best offline.
-    In Python also an object, such as potstill.teachers.Rebrac(). Its fields are options such as
-    --algorithm.actor-penalty 0.1; an unknown field lists the known ones."""
+    """bc, rebrac, iql, cal-ql or edac; or auto: train IQL, and ReBRAC at three penalties, and select by offline
+    evaluation. In Python also an object, such as potstill.teachers.Rebrac(). Its fields are options such as
+    --algorithm.actor-penalty 0.1; the error message for an unknown field lists all fields."""
 
     updates: int = Training.updates
     """Gradient updates of the critics."""

@@ -44,8 +44,8 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Part:
-    """What is known of one of several datasets to merge: enough to select rows and to check compatibility."""
+class SourceSummary:
+    """Sizes, episodes and returns of one of the datasets to merge: what selection and compatibility checks need."""
 
     source: Path | str
     """The name or path that the user gave."""
@@ -61,7 +61,7 @@ class Part:
     """Undiscounted return of each episode."""
 
     @classmethod
-    def of(cls, data: Transitions, source: Path | str, place: Path | str) -> Part:
+    def of(cls, data: Transitions, source: Path | str, place: Path | str) -> SourceSummary:
         """Describe ``data``. An episode without an end is taken to end at the last row."""
         ends = np.flatnonzero(data.episode_ends)
         ends = ends if len(ends) and ends[-1] == len(data) - 1 else np.append(ends, len(data) - 1)
@@ -77,7 +77,7 @@ class Part:
         )
 
 
-def check_compatible(parts: Sequence[Part]) -> None:
+def check_compatible(parts: Sequence[SourceSummary]) -> None:
     """Check that all parts have the sizes, the action bounds and the environment of the first.
 
     Raises:
@@ -96,7 +96,7 @@ def check_compatible(parts: Sequence[Part]) -> None:
                 raise PotstillError(f"{part.source} does not fit {first.source}: {what} {other}, not {one}")
 
 
-def select_rows(parts: Sequence[Part], selection: Selection) -> list[Bool[np.ndarray, " _"]]:
+def select_rows(parts: Sequence[SourceSummary], selection: Selection) -> list[Bool[np.ndarray, " _"]]:
     """Return masks of the rows of each part to keep. Episodes and rows are drawn from all parts together.
 
     Raises:

@@ -9,10 +9,10 @@ from typing import Generic, TypeVar, cast
 
 from potstill.errors import PotstillError, unknown
 
-Part = TypeVar("Part")
+Entry = TypeVar("Entry")
 
 
-class Registry(Mapping[str, Part], Generic[Part]):
+class Registry(Mapping[str, Entry], Generic[Entry]):
     """A read-only mapping from names to parts of one kind, each imported on first access.
 
     Names come from two places: ``builtin``, and the entry points of ``group``. Another package adds a part by declaring
@@ -39,7 +39,7 @@ class Registry(Mapping[str, Part], Generic[Part]):
     def __len__(self) -> int:
         return len({**self._builtin, **self._external()})
 
-    def __getitem__(self, name: str) -> Part:
+    def __getitem__(self, name: str) -> Entry:
         """Import the part called ``name``.
 
         Raises:
@@ -47,13 +47,13 @@ class Registry(Mapping[str, Part], Generic[Part]):
         """
         if name in self._builtin:
             module, _, attribute = self._builtin[name].partition(":")
-            return cast(Part, getattr(import_module(module), attribute))
+            return cast(Entry, getattr(import_module(module), attribute))
         external = self._external()
         if name not in external:
             raise unknown(self.kind, name, self)
         entry = external[name]
         try:
-            return cast(Part, entry.load())
+            return cast(Entry, entry.load())
         except (ImportError, AttributeError) as error:
             raise PotstillError(
                 f"{self.kind} '{name}', registered as {entry.value}, cannot be loaded: {error}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from potstill.teachers.evaluation.fqe import Evaluator
     from potstill.teachers.importers import import_teacher
     from potstill.teachers.lookup import find_teacher
-    from potstill.teachers.rows import Rows, Table
+    from potstill.teachers.rows import TrainingRows, TrainingTable
     from potstill.teachers.training import Learner, train_teacher
 
 __all__ = [
@@ -38,11 +38,11 @@ __all__ = [
     "NetworkTeacher",
     "OfflineScores",
     "Rebrac",
-    "Rows",
-    "Table",
     "Teacher",
     "TeacherParts",
     "Training",
+    "TrainingRows",
+    "TrainingTable",
     "UpdateSettings",
     "find_teacher",
     "import_teacher",
@@ -63,8 +63,8 @@ __getattr__ = lazy_names(
         "NetworkTeacher": "base",
         "OfflineScores": "evaluation.diagnostics",
         "Rebrac": "algorithms.rebrac",
-        "Rows": "rows",
-        "Table": "rows",
+        "TrainingRows": "rows",
+        "TrainingTable": "rows",
         "Teacher": "base",
         "TeacherParts": "algorithms.base",
         "find_teacher": "lookup",

@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Float
 
 from potstill.networks.mlp import Params
-from potstill.teachers.rows import Rows
+from potstill.teachers.rows import TrainingRows
 
 AdamState = tuple[optax.ScaleByAdamState, optax.EmptyState]
 Tree = TypeVar("Tree")
@@ -76,7 +76,7 @@ def soft_update(params: Params, target: Params, rate: float) -> Params:
     return moved
 
 
-def single_batch(rows: Rows) -> Rows:
+def single_batch(rows: TrainingRows) -> TrainingRows:
     """Remove the leading axis for algorithms with one batch per update: [1, B, ...] becomes [B, ...]."""
-    batch: Rows = jax.tree.map(lambda column: column[0], rows)
+    batch: TrainingRows = jax.tree.map(lambda column: column[0], rows)
     return batch

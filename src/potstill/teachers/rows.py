@@ -16,7 +16,7 @@ from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 
 
-class Rows(NamedTuple):
+class TrainingRows(NamedTuple):
     """Transitions with standardised states and actions in [−1, 1]: a whole table or a batch."""
 
     states: Float[Array, "*B S"]
@@ -34,7 +34,7 @@ class Rows(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Table:
+class TrainingTable:
     """The rows that an algorithm learns from, by row number. A row is computed when it is read.
 
     A mapped dataset therefore stays on disk. :func:`load_rows` copies all rows of a dataset in memory to the device.
@@ -42,8 +42,8 @@ class Table:
 
     data: Transitions
 
-    left_out: Int[np.ndarray, " X"] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Rows of the data that the table excludes, in ascending order."""
+    excluded: Int[np.ndarray, " X"] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Rows of the data that the table does not contain, in ascending order."""
 
     reward_scale: float = 1.0
     """Factor on the rewards."""
@@ -56,7 +56,7 @@ class Table:
 
     def __len__(self) -> int:
         """The number of rows."""
-        return len(self.data) - len(self.left_out)
+        return len(self.data) - len(self.excluded)
 
     @functools.cached_property
     def largest_reward(self) -> float:
@@ -74,9 +74,9 @@ class Table:
     @functools.cached_property
     def _rows_before(self) -> Int[np.ndarray, " X"]:
         """The number of table rows before each row that is left out."""
-        return self.left_out - np.arange(len(self.left_out))
+        return self.excluded - np.arange(len(self.excluded))
 
-    def read(self, index: Int[np.ndarray, " B"]) -> Rows:
+    def read(self, index: Int[np.ndarray, " B"]) -> TrainingRows:
         """The rows with these numbers, as NumPy arrays."""
         data = self.data
         rows = index + np.searchsorted(self._rows_before, index, side="right")
@@ -94,7 +94,7 @@ class Table:
             "returns": zeros if self.returns is None else self.returns[rows],
             "weights": weights,
         }
-        return Rows(**{name: np.asarray(column, np.float32) for name, column in columns.items()})  # type: ignore[arg-type]
+        return TrainingRows(**{name: np.asarray(column, np.float32) for name, column in columns.items()})  # type: ignore[arg-type]
 
     def _read_raw(self, rows: Int[np.ndarray, " B"]) -> tuple[Mapping[str, np.ndarray], Float[np.ndarray, "B A"]]:
         """The columns of these rows of the data, and the actions in the rows after them."""
@@ -106,14 +106,14 @@ class Table:
         return {name: getattr(self.data, name)[rows] for name in names}, self.data.actions[following]
 
 
-def load_rows(table: Table) -> Rows:
+def load_rows(table: TrainingTable) -> TrainingRows:
     """All rows of a table, on the device."""
-    return Rows(*map(jnp.asarray, table.read(np.arange(len(table)))))
+    return TrainingRows(*map(jnp.asarray, table.read(np.arange(len(table)))))
 
 
-def load_with_returns(data: Transitions, discount: float) -> Rows:
+def load_with_returns(data: Transitions, discount: float) -> TrainingRows:
     """All transitions with their discounted returns, on the device."""
-    return load_rows(Table(data, returns=discounted_returns(data, discount)))
+    return load_rows(TrainingTable(data, returns=discounted_returns(data, discount)))
 
 
 def discounted_returns(data: Transitions, discount: float) -> Float[np.ndarray, " M"]:

@@ -14,18 +14,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key, PRNGKeyArray
 
-from potstill.teachers.rows import Rows, Table, load_rows
+from potstill.teachers.rows import TrainingRows, TrainingTable, load_rows
 
 READ_ROWS = 8192  # rows per read of the file; while the device works on one read, the next is prefetched
 
 Shape = tuple[int, int]  # batches in a call of an algorithm's update, and rows in a batch
-Pick = Callable[[Rows, PRNGKeyArray, Int[Array, ""], Shape], Rows]  # the batches of a call, from a piece of the rows
+DrawBatches = Callable[
+    [TrainingRows, PRNGKeyArray, Int[Array, ""], Shape], TrainingRows
+]  # the batches of a call, from a piece of the rows
 
 
 class Piece(NamedTuple):
     """Rows for some consecutive calls of an algorithm's update."""
 
-    rows: Rows
+    rows: TrainingRows
     start: int
     """The first call that these rows are for."""
     calls: int
@@ -37,16 +39,16 @@ def split_call_key(key: PRNGKeyArray, call: int | Int[Array, ""]) -> Key[Array, 
     return jax.random.split(jax.random.fold_in(key, call))
 
 
-def draw_batches(rows: Rows, key: PRNGKeyArray, place: Int[Array, ""], shape: Shape) -> Rows:
+def draw_batches(rows: TrainingRows, key: PRNGKeyArray, place: Int[Array, ""], shape: Shape) -> TrainingRows:
     """Draw batches uniformly, with replacement, from rows on the device."""
     index = jax.random.randint(key, shape, 0, len(rows.states))
-    batches: Rows = jax.tree.map(lambda column: column[index], rows)
+    batches: TrainingRows = jax.tree.map(lambda column: column[index], rows)
     return batches
 
 
-def take_batches(rows: Rows, key: PRNGKeyArray, place: Int[Array, ""], shape: Shape) -> Rows:
+def take_batches(rows: TrainingRows, key: PRNGKeyArray, place: Int[Array, ""], shape: Shape) -> TrainingRows:
     """Take the batches at ``place`` from rows that were drawn in advance."""
-    batches: Rows = jax.tree.map(lambda column: column[place], rows)
+    batches: TrainingRows = jax.tree.map(lambda column: column[place], rows)
     return batches
 
 
@@ -64,10 +66,10 @@ def draw_row_numbers(key: PRNGKeyArray, *, calls: int, shape: Shape, count: int)
 class DeviceSource:
     """All rows on the device; the compiled loop draws batches from them."""
 
-    pick: Pick = staticmethod(draw_batches)
+    pick: DrawBatches = staticmethod(draw_batches)
     """How a call finds its batches in a piece."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: TrainingTable) -> None:
         self.rows = load_rows(table)
 
     def pieces(self, key: PRNGKeyArray, calls: int) -> Iterator[Piece]:
@@ -81,10 +83,10 @@ class FileSource:
     All pieces have the same shape, so the program is compiled once. The last piece may contain unused calls.
     """
 
-    pick: Pick = staticmethod(take_batches)
+    pick: DrawBatches = staticmethod(take_batches)
     """How a call finds its batches in a piece."""
 
-    def __init__(self, table: Table, shape: Shape) -> None:
+    def __init__(self, table: TrainingTable, shape: Shape) -> None:
         self.table, self.shape = table, shape
         self.calls = max(1, READ_ROWS // (shape[0] * shape[1]))
 
@@ -99,6 +101,6 @@ class FileSource:
             yield Piece(shaped, start, min(self.calls, calls - start))
 
 
-def make_source(table: Table, shape: Shape) -> DeviceSource | FileSource:
+def make_source(table: TrainingTable, shape: Shape) -> DeviceSource | FileSource:
     """The source of a table's batches: a :class:`FileSource` for mapped data, else a :class:`DeviceSource`."""
     return FileSource(table, shape) if table.data.mapped else DeviceSource(table)

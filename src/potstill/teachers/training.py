@@ -20,8 +20,8 @@ from potstill.networks.policy import Policy
 from potstill.runtime.files import JsonObject, to_json
 from potstill.teachers.algorithms.base import Algorithm, Metrics, State
 from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.rows import Rows
-from potstill.teachers.sampling import Pick, draw_batches, make_source, split_call_key
+from potstill.teachers.rows import TrainingRows
+from potstill.teachers.sampling import DrawBatches, draw_batches, make_source, split_call_key
 from potstill.teachers.settings import Training, UpdateSettings
 
 CHUNK = 500  # updates in one compiled call, between two reports of progress
@@ -34,7 +34,9 @@ class Updater(Protocol):
 
     batches: ClassVar[int]
 
-    def update(self, state: State, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings) -> tuple[State, Metrics]:
+    def update(
+        self, state: State, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
+    ) -> tuple[State, Metrics]:
         """The next state, and scalar metrics, from ``batches`` batches."""
         ...
 
@@ -42,14 +44,14 @@ class Updater(Protocol):
 @functools.partial(jax.jit, static_argnames=("algorithm", "settings", "pick"))
 def run_updates(
     state: State,
-    rows: Rows,
+    rows: TrainingRows,
     key: PRNGKeyArray,
     calls: int | Int[Array, ""],
     done: int | Int[Array, ""] = 0,
     *,
     algorithm: Updater,
     settings: UpdateSettings,
-    pick: Pick = draw_batches,
+    pick: DrawBatches = draw_batches,
 ) -> tuple[State, Metrics]:
     """Run ``calls`` calls of the algorithm's update as one compiled loop.
 
@@ -85,7 +87,13 @@ def run_updates(
 
 
 def run_seeds(
-    states: State, rows: Rows, keys: Key[Array, " K"], calls: int, *, algorithm: Updater, settings: UpdateSettings
+    states: State,
+    rows: TrainingRows,
+    keys: Key[Array, " K"],
+    calls: int,
+    *,
+    algorithm: Updater,
+    settings: UpdateSettings,
 ) -> tuple[State, Metrics]:
     """:func:`run_updates` for K seeds at once: every array of ``states`` has a leading axis K."""
     run = functools.partial(run_updates, algorithm=algorithm, settings=settings)

@@ -12,7 +12,7 @@ from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params
 from potstill.networks.policy import Head
 from potstill.runtime.validation import check_choices, check_types
-from potstill.teachers.rows import Rows, Table
+from potstill.teachers.rows import TrainingRows, TrainingTable
 from potstill.teachers.settings import UpdateSettings
 
 State = Any  # each algorithm's own NamedTuple of networks, target networks and optimiser states
@@ -59,7 +59,7 @@ class Algorithm(ABC):
         check_choices(self)
 
     @abstractmethod
-    def prepare(self, data: Transitions, discount: float) -> Table:
+    def prepare(self, data: Transitions, discount: float) -> TrainingTable:
         """Select the rows to learn from.
 
         Raises:
@@ -71,7 +71,9 @@ class Algorithm(ABC):
         """Draw the initial networks; ``updates`` is the planned number of updates, for learning-rate schedules."""
 
     @abstractmethod
-    def update(self, state: State, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings) -> tuple[State, Metrics]:
+    def update(
+        self, state: State, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
+    ) -> tuple[State, Metrics]:
         """Take one step.
 
         Args:

@@ -23,7 +23,7 @@ from potstill.runtime.validation import check_fractions, check_ranges
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
 from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, single_batch, soft_update
-from potstill.teachers.rows import Rows, Table
+from potstill.teachers.rows import TrainingRows, TrainingTable
 from potstill.teachers.settings import UpdateSettings
 
 HIDDEN = (256, 256, 256)
@@ -49,7 +49,7 @@ def select_episodes(data: Transitions, share: float) -> Float[np.ndarray, " E"]:
     return weights
 
 
-def actor_loss(actor: Params, rows: Rows) -> tuple[Float[Array, ""], Metrics]:
+def actor_loss(actor: Params, rows: TrainingRows) -> tuple[Float[Array, ""], Metrics]:
     """Equation 1, the mean over the rows to clone."""
     errors = jnp.sum((jnp.tanh(apply_mlp(actor, rows.states)) - rows.actions) ** 2, axis=-1)
     loss = jnp.sum(rows.weights * errors) / jnp.maximum(rows.weights.sum(), 1.0)
@@ -79,9 +79,9 @@ class Bc(Algorithm):
         check_ranges(self, learning_rate=1e-12)
         check_fractions(self, "best_episodes", one=True)
 
-    def prepare(self, data: Transitions, discount: float) -> Table:
+    def prepare(self, data: Transitions, discount: float) -> TrainingTable:
         """Select all rows. Rows to clone have weight 1, all others 0."""
-        return Table(data, episode_weights=select_episodes(data, self.best_episodes))
+        return TrainingTable(data, episode_weights=select_episodes(data, self.best_episodes))
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> BcState:
         """Initialise actor and critics with orthogonal weights."""
@@ -91,7 +91,7 @@ class Bc(Algorithm):
         return BcState(actor, critics, critics, initialise_adam(actor), initialise_adam(critics))
 
     def update(
-        self, state: BcState, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings
+        self, state: BcState, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[BcState, Metrics]:
         """Take one step of the actor and one of the critics."""
         rows, rate = single_batch(rows), self.learning_rate

@@ -28,7 +28,7 @@ from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, squared_errors
 from potstill.teachers.algorithms.gaussian import GaussianState, sample_actions
 from potstill.teachers.optimisation import single_batch, split_batch
-from potstill.teachers.rows import Rows, Table, check_order, discounted_returns
+from potstill.teachers.rows import TrainingRows, TrainingTable, check_order, discounted_returns
 from potstill.teachers.settings import UpdateSettings
 
 ACTOR_HIDDEN = (256, 256, 256)
@@ -46,7 +46,9 @@ class ProposedActions(NamedTuple):
     floors: Float[Array, "B D"]
 
 
-def propose_actions(actor: Params, rows: Rows, key: PRNGKeyArray, *, count: int, calibrated: bool) -> ProposedActions:
+def propose_actions(
+    actor: Params, rows: TrainingRows, key: PRNGKeyArray, *, count: int, calibrated: bool
+) -> ProposedActions:
     """Sample the actions of equation 2, with K = ``count``."""
     size = rows.actions.shape[-1]
     keys = jax.random.split(key, 3)
@@ -61,7 +63,7 @@ def propose_actions(actor: Params, rows: Rows, key: PRNGKeyArray, *, count: int,
 
 
 def conservative_term(
-    critics: Params, values: Float[Array, "C B"], proposed: ProposedActions, rows: Rows
+    critics: Params, values: Float[Array, "C B"], proposed: ProposedActions, rows: TrainingRows
 ) -> Float[Array, "C B"]:
     """Equation 2, with ``values`` = Q_j(s, a)."""
     batch, count, size = proposed.actions.shape
@@ -72,7 +74,7 @@ def conservative_term(
 
 
 def critic_loss(
-    critics: Params, target: Float[Array, " B"], proposed: ProposedActions, rows: Rows, *, alpha: float
+    critics: Params, target: Float[Array, " B"], proposed: ProposedActions, rows: TrainingRows, *, alpha: float
 ) -> tuple[Float[Array, ""], Metrics]:
     """Equation 3, with α = ``alpha``."""
     values = apply_critics(critics, rows.states, rows.actions, normed=False)
@@ -113,12 +115,12 @@ class CalQl(Algorithm):
         super().__post_init__()
         check_ranges(self, alpha=0, actions=1, policy_learning_rate=1e-12, learning_rate=1e-12)
 
-    def prepare(self, data: Transitions, discount: float) -> Table:
+    def prepare(self, data: Transitions, discount: float) -> TrainingTable:
         """Select all rows. Calibration needs returns, hence rows in the order of their episodes."""
         if not self.calibrated:
-            return Table(data)
+            return TrainingTable(data)
         check_order(data, "cal-ql")
-        return Table(data, returns=discounted_returns(data, discount))
+        return TrainingTable(data, returns=discounted_returns(data, discount))
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> GaussianState:
         """Initialise actor and critics with orthogonal weights."""
@@ -129,7 +131,7 @@ class CalQl(Algorithm):
         return gaussian.initialise_state([*hidden, last], critics)
 
     def update(
-        self, state: GaussianState, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings
+        self, state: GaussianState, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[GaussianState, Metrics]:
         """Take one step of the actor, its entropy weight, the critics and their targets."""
         rows, old_actor = single_batch(rows), state.actor

@@ -7,16 +7,16 @@ from jaxtyping import Array, Float
 
 from potstill.networks.mlp import Params, apply_critics
 from potstill.teachers.algorithms.base import Metrics
-from potstill.teachers.rows import Rows
+from potstill.teachers.rows import TrainingRows
 
 
-def bootstrap(rows: Rows, next_values: Float[Array, " B"], discount: float) -> Float[Array, " B"]:
+def bootstrap(rows: TrainingRows, next_values: Float[Array, " B"], discount: float) -> Float[Array, " B"]:
     """The target y = r + γ (1 − d) V(s′), in units of discounted return."""
     return rows.rewards + discount * rows.alive * next_values
 
 
 def critic_loss(
-    critics: Params, target: Float[Array, " B"], rows: Rows, *, normed: bool
+    critics: Params, target: Float[Array, " B"], rows: TrainingRows, *, normed: bool
 ) -> tuple[Float[Array, ""], Metrics]:
     """L_Q = Σ_j E (Q_j(s, a) − y)², with ``target`` = y, and LayerNorm in the critics if ``normed``."""
     return squared_errors(apply_critics(critics, rows.states, rows.actions, normed=normed), target)

@@ -27,7 +27,7 @@ from potstill.teachers.algorithms.critics import bootstrap
 from potstill.teachers.algorithms.critics import critic_loss as bellman_loss
 from potstill.teachers.algorithms.gaussian import GaussianState, sample_actions
 from potstill.teachers.optimisation import single_batch
-from potstill.teachers.rows import Rows, Table
+from potstill.teachers.rows import TrainingRows, TrainingTable
 from potstill.teachers.settings import UpdateSettings
 
 HIDDEN = (256, 256, 256)
@@ -42,7 +42,7 @@ def gradient_similarity(gradients: Float[Array, "C B A"]) -> Float[Array, ""]:
     return jnp.mean(pairs) / (len(gradients) - 1)
 
 
-def action_gradients(critics: Params, rows: Rows) -> Float[Array, "C B A"]:
+def action_gradients(critics: Params, rows: TrainingRows) -> Float[Array, "C B A"]:
     """∇_a Q_j(s, a) of every critic."""
 
     def summed_values(actions: Float[Array, "B A"], critic: Params) -> Float[Array, ""]:
@@ -53,7 +53,7 @@ def action_gradients(critics: Params, rows: Rows) -> Float[Array, "C B A"]:
 
 
 def critic_loss(
-    critics: Params, target: Float[Array, " B"], rows: Rows, *, diversity: float
+    critics: Params, target: Float[Array, " B"], rows: TrainingRows, *, diversity: float
 ) -> tuple[Float[Array, ""], Metrics]:
     """Equation 3, with η = ``diversity``."""
     errors, metrics = bellman_loss(critics, target, rows, normed=False)
@@ -88,9 +88,9 @@ class Edac(Algorithm):
         super().__post_init__()
         check_ranges(self, critics=2, diversity=0, learning_rate=1e-12)
 
-    def prepare(self, data: Transitions, discount: float) -> Table:
+    def prepare(self, data: Transitions, discount: float) -> TrainingTable:
         """Select all rows."""
-        return Table(data)
+        return TrainingTable(data)
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> GaussianState:
         """Initialise actor and critics with weights uniform by fan-in."""
@@ -100,7 +100,7 @@ class Edac(Algorithm):
         return gaussian.initialise_state(actor, critics)
 
     def update(
-        self, state: GaussianState, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings
+        self, state: GaussianState, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[GaussianState, Metrics]:
         """Take one step of the actor, its entropy weight, the critics and their targets."""
         rows = single_batch(rows)

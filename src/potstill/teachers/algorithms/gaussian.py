@@ -19,7 +19,7 @@ from potstill.networks.mlp import Params, apply_critics, apply_mlp
 from potstill.networks.policy import LOG_STD_RANGE
 from potstill.teachers.algorithms.base import Metrics, TeacherParts
 from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, soft_update
-from potstill.teachers.rows import Rows
+from potstill.teachers.rows import TrainingRows
 
 
 class GaussianState(NamedTuple):
@@ -61,7 +61,7 @@ def sample_actions(
 
 
 def actor_loss(
-    actor: Params, critics: Params, weight: Float[Array, ""], rows: Rows, key: PRNGKeyArray
+    actor: Params, critics: Params, weight: Float[Array, ""], rows: TrainingRows, key: PRNGKeyArray
 ) -> tuple[Float[Array, ""], tuple[Float[Array, " B"], Metrics]]:
     """L_π for w = ``weight``; also returns the log-densities [B] of the sampled actions."""
     actions, log_density = sample_actions(actor, rows.states, key, 1)
@@ -76,7 +76,7 @@ def weight_loss(log_weight: Float[Array, ""], log_density: Float[Array, " B"], a
 
 
 def update_actor(
-    state: GaussianState, rows: Rows, key: PRNGKeyArray, learning_rate: float
+    state: GaussianState, rows: TrainingRows, key: PRNGKeyArray, learning_rate: float
 ) -> tuple[GaussianState, Metrics]:
     """Take one Adam step of the actor and one of its entropy weight."""
     optimisers, weight = dict(state.optimisers), jnp.exp(state.log_weight)

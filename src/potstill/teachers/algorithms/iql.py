@@ -27,7 +27,7 @@ from potstill.runtime.validation import check_fractions, check_ranges
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
 from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, single_batch, soft_update
-from potstill.teachers.rows import Rows, Table
+from potstill.teachers.rows import TrainingRows, TrainingTable
 from potstill.teachers.settings import UpdateSettings
 
 HIDDEN = (256, 256)
@@ -72,7 +72,7 @@ def expectile_loss(difference: Float[Array, "*B"], expectile: float) -> Float[Ar
 
 
 def value_loss(
-    value: Params, action_values: Float[Array, " B"], rows: Rows, *, expectile: float
+    value: Params, action_values: Float[Array, " B"], rows: TrainingRows, *, expectile: float
 ) -> tuple[Float[Array, ""], Metrics]:
     """Equation 5 of the paper, with ``action_values`` = min_j Q̄_j(s, a)."""
     loss = expectile_loss(action_values - apply_mlp(value, rows.states)[..., 0], expectile).mean()
@@ -80,7 +80,7 @@ def value_loss(
 
 
 def actor_loss(
-    actor: IqlActor, advantage: Float[Array, " B"], rows: Rows, *, temperature: float
+    actor: IqlActor, advantage: Float[Array, " B"], rows: TrainingRows, *, temperature: float
 ) -> tuple[Float[Array, ""], Metrics]:
     """Equation 7 of the paper, with β = ``temperature``."""
     weight = jnp.minimum(jnp.exp(temperature * advantage), LARGEST_WEIGHT)
@@ -121,9 +121,9 @@ class Iql(Algorithm):
         check_ranges(self, temperature=0, learning_rate=1e-12)
         check_fractions(self, "expectile")
 
-    def prepare(self, data: Transitions, discount: float) -> Table:
+    def prepare(self, data: Transitions, discount: float) -> TrainingTable:
         """Select all rows, with scaled rewards."""
-        return Table(data, reward_scale=reward_scale(data))
+        return TrainingTable(data, reward_scale=reward_scale(data))
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> IqlState:
         """Initialise actor, value and critics with orthogonal weights."""
@@ -141,7 +141,7 @@ class Iql(Algorithm):
         return IqlState(actor, value, critics, critics, optimisers, jnp.zeros(()), jnp.asarray(float(updates)))
 
     def update(
-        self, state: IqlState, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings
+        self, state: IqlState, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[IqlState, Metrics]:
         """Take one step of the value, the actor and the critics, in the reference implementation's order."""
         rows, optimisers, rate = single_batch(rows), dict(state.optimisers), self.learning_rate

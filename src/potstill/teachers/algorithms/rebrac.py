@@ -27,7 +27,7 @@ from potstill.runtime.validation import check_ranges
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
 from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, soft_update
-from potstill.teachers.rows import Rows, Table, check_order
+from potstill.teachers.rows import TrainingRows, TrainingTable, check_order
 from potstill.teachers.settings import UpdateSettings
 
 WIDTH = 256
@@ -50,7 +50,7 @@ class RebracState(NamedTuple):
 def critic_target(
     target_critics: Params,
     target_actor: Params,
-    rows: Rows,
+    rows: TrainingRows,
     key: PRNGKeyArray,
     *,
     penalty: float,
@@ -67,7 +67,7 @@ def critic_target(
 
 
 def actor_loss(
-    actor: Params, critics: Params, rows: Rows, *, penalty: float, normed: bool
+    actor: Params, critics: Params, rows: TrainingRows, *, penalty: float, normed: bool
 ) -> tuple[Float[Array, ""], Metrics]:
     """Equation 3, with ``penalty`` = β_π."""
     actions = jnp.tanh(apply_mlp(actor, rows.states))
@@ -116,12 +116,12 @@ class Rebrac(Algorithm):
         super().__post_init__()
         check_ranges(self, actor_penalty=0, critic_penalty=0, hidden_layers=1, learning_rate=1e-12)
 
-    def prepare(self, data: Transitions, discount: float) -> Table:
+    def prepare(self, data: Transitions, discount: float) -> TrainingTable:
         """Select the rows whose next action is known, which excludes the last row of a truncated episode."""
         check_order(data, "rebrac")
         ends = np.flatnonzero(data.episode_ends)
         (truncated,) = gather([data.truncations], ends)
-        return Table(data, left_out=ends[truncated])
+        return TrainingTable(data, excluded=ends[truncated])
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> RebracState:
         """Initialise actor and critics, with targets equal to them."""
@@ -132,17 +132,17 @@ class Rebrac(Algorithm):
         return RebracState(actor, critics, actor, critics, initialise_adam(actor), initialise_adam(critics))
 
     def update(
-        self, state: RebracState, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings
+        self, state: RebracState, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[RebracState, Metrics]:
         """Take two steps of the critics, each on its own batch, and one of the actor."""
         for i, part in enumerate(jax.random.split(key, ACTOR_EVERY)):
-            batch: Rows = jax.tree.map(lambda column: column[i], rows)  # noqa: B023
+            batch: TrainingRows = jax.tree.map(lambda column: column[i], rows)  # noqa: B023
             state, critic_metrics = self._update_critics(state, batch, part, settings.discount)
         state, actor_metrics = self._update_actor(state, batch, settings.target_rate)
         return state, {**critic_metrics, **actor_metrics}
 
     def _update_critics(
-        self, state: RebracState, rows: Rows, key: PRNGKeyArray, discount: float
+        self, state: RebracState, rows: TrainingRows, key: PRNGKeyArray, discount: float
     ) -> tuple[RebracState, Metrics]:
         target = critic_target(
             state.target_critics,
@@ -161,7 +161,7 @@ class Rebrac(Algorithm):
         )
         return state._replace(critics=critics, critic_optimiser=optimiser), metrics
 
-    def _update_actor(self, state: RebracState, rows: Rows, target_rate: float) -> tuple[RebracState, Metrics]:
+    def _update_actor(self, state: RebracState, rows: TrainingRows, target_rate: float) -> tuple[RebracState, Metrics]:
         """One step of the actor and of all targets."""
         actor, optimiser, metrics = adam_step(
             lambda p: actor_loss(p, state.critics, rows, penalty=self.actor_penalty, normed=self.layer_norm),

@@ -38,7 +38,7 @@ from potstill.teachers.algorithms.base import Metrics
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
 from potstill.teachers.base import Teacher
 from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, single_batch, soft_update
-from potstill.teachers.rows import Rows
+from potstill.teachers.rows import TrainingRows
 from potstill.teachers.settings import Training, UpdateSettings
 from potstill.teachers.training import run_updates
 
@@ -76,7 +76,7 @@ class CriticFit:
     updates: int
 
     def update(
-        self, state: FittedState, rows: Rows, key: PRNGKeyArray, settings: UpdateSettings
+        self, state: FittedState, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[FittedState, Metrics]:
         """Take one step; ``rows.next_actions`` are the policy's."""
         rows, left = single_batch(rows), 1.0 - state.updates % self.updates / self.updates
@@ -133,7 +133,7 @@ class Evaluator:
 
     def __init__(
         self,
-        table: Rows,
+        table: TrainingRows,
         data: Transitions,
         training: Training,
         read_at: Int[np.ndarray, " H"],
@@ -144,7 +144,7 @@ class Evaluator:
         self.scale = float(jnp.abs(table.rewards).mean()) / (1.0 - training.discount) or 1.0
         table = table._replace(rewards=table.rewards / self.scale)
         fitted = ~held_out_episodes(data)
-        self.table: Rows = jax.tree.map(lambda column: column[np.flatnonzero(fitted)], table)
+        self.table: TrainingRows = jax.tree.map(lambda column: column[np.flatnonzero(fitted)], table)
         self.states = table.states[read_at]
         known = _next_action_known(table, data)[fitted]
         self.penalties = pessimism / self.scale * training.discount * self.table.alive * known
@@ -168,13 +168,13 @@ class Evaluator:
         return self.scale * float(apply_critics(self.state.critic, self.states, teacher.act(self.states)).mean())
 
 
-def _next_action_known(table: Rows, data: Transitions) -> Float[Array, " M"]:
+def _next_action_known(table: TrainingRows, data: Transitions) -> Float[Array, " M"]:
     """1 for rows whose next state is the state of the following row, so that a′ is known; else 0."""
     same = jnp.all(table.next_states[:-1] == table.states[1:], axis=-1)
     return jnp.append(same, False).astype(jnp.float32) * ~data.episode_ends
 
 
-def make_pessimistic_evaluator(table: Rows, data: Transitions, training: Training) -> Evaluator:
+def make_pessimistic_evaluator(table: TrainingRows, data: Transitions, training: Training) -> Evaluator:
     """Make the evaluator by which teachers are selected.
 
     λ is two standard deviations of the reward, and the estimate is the mean over the held-out states.

@@ -10,7 +10,7 @@ from potstill.teachers.algorithms.iql import Iql
 from potstill.teachers.algorithms.rebrac import Rebrac
 from potstill.teachers.base import Teacher
 from potstill.teachers.evaluation.fqe import make_pessimistic_evaluator
-from potstill.teachers.rows import Rows, load_with_returns
+from potstill.teachers.rows import TrainingRows, load_with_returns
 from potstill.teachers.settings import Training
 
 FITTED_UPDATES = 2_000  # times ten, because every candidate is the first policy of a new critic
@@ -32,7 +32,7 @@ def candidates() -> dict[str, Algorithm]:
     }
 
 
-def pessimistic_value(teacher: Teacher, table: Rows, data: Transitions, training: Training) -> float:
+def pessimistic_value(teacher: Teacher, table: TrainingRows, data: Transitions, training: Training) -> float:
     """Estimate the value of a candidate by pessimistic fitted Q-evaluation on held-out states.
 
     Args:

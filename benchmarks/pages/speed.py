@@ -97,14 +97,14 @@ def large() -> str:
         lines.append([label, kinds[by], *milliseconds, f"{ratio:.2f}"])
     return "\n".join(
         [
-            f"Measured on 50 million rows with Hopper's sizes ({memory['teach']['file_gb']:.1f} GB on disk) on one",
+            f"Measured with 50 million rows of Hopper's sizes ({memory['teach']['file_gb']:.1f} GB on disk) on one",
             "core. Peak memory; the system reclaims the mapped pages of the file when it needs their memory:",
             "",
             table(("command", "memory of its own", "with mapped pages"), peaks),
             "",
             "Milliseconds of a step: medians of runs that alternate with 100,000 rows in memory, on a machine with",
-            "other load. The file was in the system's cache; if memory cannot hold it, every row needs a read of the disk.",
-            f"Ratios are medians over {steps['teach']['rounds']} rounds of 96 updates and "
+            "other load. The file was in the system's cache; if memory cannot hold it, every row needs a read of the",
+            f"disk. Ratios are medians over {steps['teach']['rounds']} rounds of 96 updates and "
             f"{steps['distill']['rounds']} rounds of ten outer steps.",
             "",
             table(("step", "milliseconds", "in memory", "mapped", "ratio"), lines),

@@ -46,7 +46,7 @@ class Recipe:
     """Units of each hidden layer, in each tower."""
 
     towers: int = 1
-    """Networks side by side whose outputs are averaged before the tanh and which train on one loss.
+    """Number of parallel networks whose outputs are averaged before the tanh. They are trained on one loss.
 
     The gradient of each tower is 1/towers of what it would be alone; SGD compensates by multiplying its learning rate
     by ``towers``. Averaging over towers reduces the variance that the random initialisation causes. The student is as

@@ -19,9 +19,8 @@ from potstill.teachers.rows import TrainingRows, TrainingTable, load_rows
 READ_ROWS = 8192  # rows per read of the file; while the device works on one read, the next is prefetched
 
 Shape = tuple[int, int]  # batches in a call of an algorithm's update, and rows in a batch
-DrawBatches = Callable[
-    [TrainingRows, PRNGKeyArray, Int[Array, ""], Shape], TrainingRows
-]  # the batches of a call, from a piece of the rows
+DrawBatches = Callable[[TrainingRows, PRNGKeyArray, Int[Array, ""], Shape], TrainingRows]
+"""Maps a piece of the rows to the batches of one call."""
 
 
 class Piece(NamedTuple):

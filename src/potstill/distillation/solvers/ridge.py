@@ -84,7 +84,7 @@ class FeatureRidge(Solver):
     """P, the number of networks in the pool. They are redrawn at each outer step; their features are concatenated."""
 
     trained: int = 0
-    """Training steps of network P on the pairs. Network p trains for p / P of them."""
+    """Training steps of network P, the last of the pool, on the pairs. Network p takes the fraction p / P of them."""
 
     penalty: float = 1e-3
     """λ, as a fraction of the features' mean squared norm."""

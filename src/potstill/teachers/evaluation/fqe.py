@@ -11,8 +11,8 @@ highest estimate would favour its errors. The penalty is that of ReBRAC's critic
 Q-evaluation is specific to potstill.
 
 The policy is fixed, so its next actions are computed once for all rows. A critic with LayerNorm is fitted on 90 %
-of the episodes. J is the mean over the first states of the other 10 %. The pessimistic estimate is the mean over all
-states of those 10 %. There are many more of them, and they cover whole episodes; at γ = 0.99, the value of a first
+of the episodes. J is the mean over the first states of the other 10 %. The pessimistic value estimate is the mean over
+all states of those 10 %. There are many more of them, and they cover whole episodes; at γ = 0.99, the value of a first
 state hardly depends on a fall 300 steps later.
 
 Values propagate by about one environment step in the 1 / τ updates in which the target Q̄ catches up. At the usual
@@ -48,7 +48,7 @@ TARGET_RATE = 0.1  # τ
 FIRST_FIT = 10  # factor on the updates of the first call: the estimate of a new critic overshoots before it converges
 HELD_OUT = 10  # every tenth episode
 PESSIMISM = 2.0  # λ, in standard deviations of the reward
-MOST_STATES = 8192  # states of held-out episodes that a pessimistic estimate uses, at most
+MOST_STATES = 8192  # states of held-out episodes that a pessimistic value estimate uses, at most
 ACT_ROWS = 16_384  # states per call of a teacher
 
 

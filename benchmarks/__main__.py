@@ -85,10 +85,10 @@ def print_error(message: str) -> int:
 
 def check() -> int:
     """Print all faults of results, weights and pages."""
-    from benchmarks.pages.blocks import find_stale_pages
+    from benchmarks.pages.blocks import find_outdated_pages
 
     messages = [fault for name in MODULES for fault in find_faults(load_experiment(name), load_results(name))]
-    messages += [*weights.find_faults(), *find_stale_pages()]
+    messages += [*weights.find_faults(), *find_outdated_pages()]
     print("\n".join(messages) or "results, weights and pages are in order")
     return min(1, len(messages))
 

@@ -46,7 +46,7 @@ def pages() -> list[Path]:
     return [path for path in found if BLOCK.search(path.read_text())]
 
 
-def find_stale_pages() -> list[str]:
+def find_outdated_pages() -> list[str]:
     """Find pages whose tables differ from the results, and unknown marks; one message for each."""
     faults = []
     for page in pages():
@@ -62,7 +62,7 @@ def find_stale_pages() -> list[str]:
 
 def check() -> int:
     """Print the pages that are out of date; 1 if there are any."""
-    faults = find_stale_pages()
+    faults = find_outdated_pages()
     if faults:
         print("\n".join(faults), file=sys.stderr)
     return min(1, len(faults))

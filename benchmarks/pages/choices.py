@@ -34,7 +34,7 @@ otherwise, students have the `plain` recipe, states have no noise, and there are
 MAIN_HEAD = """\
 Experiment `choices`: objectives, solvers and settings (teacher {teacher:.1f}). Students have the recipe `plain` unless
 the name says otherwise. *One student*: interquartile mean over distillation seeds × 10 students × 4 episodes, ±
-standard deviation over students. The ensembles play 10 episodes for each seed."""
+standard deviation over students. Each ensemble has 10 episodes per seed."""
 HEADS = ("variant", "one student", "ensemble, seed by seed", "over seeds", "held-out loss")
 
 

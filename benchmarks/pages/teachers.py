@@ -33,7 +33,7 @@ USUAL_RATE = 0.005  # of target networks, in the literature
 HEAD = f"""\
 Experiment `teachers`: `potstill teach` on every file. ReBRAC and IQL trained until the pessimistic value estimate
 (fitted Q-evaluation with a penalty for leaving the data's actions; no environment) had not risen for {PATIENCE}
-evaluations, 10,000 updates apart, or until 200,000 updates. The teacher with the highest estimate was kept; *updates*
+evaluations, 10,000 updates apart, or until 200,000 updates. The teacher with the highest estimate was saved; *updates*
 gives its number of updates and that of the whole run. BC had at most 30,000. Scores are means of 20 episodes at the
 end; ± is over seeds or, for a single seed, over episodes. *Weights*: the run with the highest return, whose weights are
 in `results/weights`; ° marks runs with the usual target rate of {USUAL_RATE}."""
@@ -42,7 +42,7 @@ STATE_SETS = {"starts": "initial states", "states": "all states"}  # by their na
 PICTURE = "![Learning curves](images/teachers.png)"
 STOPPING_HEAD = """\
 The runs of ReBRAC and IQL above: mean return of the ten episodes of an evaluation. The columns are the evaluation with
-the highest pessimistic value estimate (which is kept), the one with the highest fitted value without pessimism, the
+the highest pessimistic value estimate (which is saved), the one with the highest fitted value without pessimism, the
 last one, and the one with the highest return, which is biased upwards by the selection. The first evaluation of a run
 is not considered."""
 CRITERIA_HEAD = """\
@@ -81,14 +81,14 @@ def format_updates(entries: list[Record]) -> str:
 
 
 def weights_label(file: str) -> str:
-    """Algorithm and score of the run whose weights are kept; ° marks one with the literature's target rate."""
+    """Algorithm and score of the run whose weights are committed; ° marks one with the literature's target rate."""
     entry = teacher_entry(file, "highest-return")
     mark = "°" if entry["target_rate"] == USUAL_RATE else ""
     return f"{LABELS[entry['algorithm']]}{mark}, {entry['return']:.1f}"
 
 
 def teachers() -> str:
-    """A row for each file: the data, BC, ReBRAC, IQL, the weights that are kept, published scores."""
+    """A row for each file: the data, BC, ReBRAC, IQL, the committed weights, published scores."""
     heads = ("file", "rows", "data: mean, best", "BC", "ReBRAC", "updates", "IQL", "updates", "weights")
     lines = []
     for file in FILES:
@@ -155,7 +155,7 @@ def criteria() -> str:
     end, best = (np.mean([pick(entry["returns"]) for entry in found]) for pick in (itemgetter(-1), max))
     intro = (
         f"Mean over {len(found)} trainings: {trainings}.\n"
-        f"The last policies earn {end:.1f}, the best in hindsight {best:.1f}."
+        f"Mean score of the last policies: {end:.1f}; of the best in hindsight: {best:.1f}."
     )
     lines = []
     for name in sorted(found[0]["criteria"], key=lambda name: (name[0] != "3", name)):

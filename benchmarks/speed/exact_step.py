@@ -80,7 +80,7 @@ def jax_step(name: str, count: int, problem: Problem) -> Call:
 def torch_step(keep_memory: bool, problem: Problem) -> Call:
     """The same step written plainly: a functional network, ``autograd.grad`` with ``create_graph``.
 
-    ``kept`` gives PyTorch the memory settings of potstill's commands.
+    ``keep_memory`` gives PyTorch the memory settings of potstill's commands.
     """
     import torch
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from potstill.errors import PotstillError
-from potstill.runtime.validation import check_choices, check_ranges, check_types
+from potstill.runtime.validation import check_ranges, check_types
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,6 @@ class CollectConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_choices(self)
         check_ranges(
             self,
             steps=2,

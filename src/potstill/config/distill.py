@@ -11,7 +11,7 @@ from potstill.config.parts import Part
 from potstill.config.settings import parse_seconds
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
-from potstill.runtime.validation import check_choices, check_ranges, check_types
+from potstill.runtime.validation import check_ranges, check_types
 
 if TYPE_CHECKING:
     from potstill.data.transitions import Transitions
@@ -205,7 +205,6 @@ class DistillConfig:
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, starts=1, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
         check_ranges(self, action_limit=1.0)
-        check_choices(self)
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: a fraction of the steps, at most 1, is needed")
         if self.seconds is not None and (self.steps is not None or self.polish):

@@ -18,7 +18,8 @@ from typing import ParamSpec, TypeVar
 from potstill.config.parts import Part, describe_part, part_from_json
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.solvers import SOLVERS
-from potstill.errors import PotstillError, unknown
+from potstill.errors import PotstillError
+from potstill.runtime.arguments import bind_arguments
 from potstill.runtime.files import JsonObject, to_json
 from potstill.runtime.validation import Dataclass
 from potstill.students.recipe import RECIPES
@@ -67,14 +68,7 @@ def make_config(config: type[Config], name: str, args: tuple[object, ...], optio
     Raises:
         PotstillError: an argument is missing, superfluous or unknown. The message names the nearest known one.
     """
-    known = list(inspect.signature(config).parameters)
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of {name}", option, known)
-    try:
-        inspect.signature(config).bind(*args, **options)
-    except TypeError as error:
-        raise PotstillError(f"potstill.{name}: {error}") from None
+    bind_arguments(inspect.signature(config), name, "option", args, options)
     return config(*map(_plain, args), **{name: _plain(value) for name, value in options.items()})
 
 

@@ -1,17 +1,21 @@
 """Wrong arguments: every public function and class names them in one line, and keeps its signature."""
 
+# mypy: disable-error-code="call-arg, arg-type, call-overload"
+
 import inspect
+import os
 import sys
 from pathlib import Path
+from typing import get_args, get_origin
 
 import pytest
 
 import potstill
-from potstill.distillation import KernelDescent, QGap, Unroll
+from potstill.distillation import KernelDescent, QGap, Solver, Unroll
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.students import Pairs, train_students
-from potstill.teachers import Rebrac
+from potstill.teachers import Algorithm, Rebrac
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "_extensions"))
 import reference
@@ -78,6 +82,25 @@ def test_signatures_are_kept():
     assert list(inspect.signature(potstill.load_dataset).parameters) == ["source", "download", "action_scale"]
     assert list(inspect.signature(Unroll).parameters) == ["recipe", "window", "random_window"]
     assert list(inspect.signature(Pairs).parameters) == ["states", "actions", "weights"]
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "kind"),
+    [
+        ("distill", "recipe", potstill.Recipe),
+        ("distill", "solver", Solver),
+        ("distill", "dataset", potstill.Transitions),
+        ("distill", "teacher", potstill.NetworkTeacher),
+        ("distill", "out", os.PathLike),
+        ("evaluate", "recipe", potstill.Recipe),
+        ("teach", "algorithm", Algorithm),
+        ("teach", "dataset", potstill.Transitions),
+        ("convert", "out", os.PathLike),
+    ],
+)
+def test_signatures_of_commands_have_the_types_that_python_accepts(command, option, kind):
+    hint = inspect.signature(getattr(potstill, command)).parameters[option].annotation
+    assert kind in [get_origin(part) or part for part in get_args(hint)]
 
 
 def test_an_error_inside_a_function_is_its_own():

@@ -28,7 +28,7 @@ from potstill.distillation.outer_loop import Learned
 from potstill.distillation.selection import IterateSelection, candidate_steps, held_out_loss, students_loss
 from potstill.errors import PotstillError
 from potstill.runtime import storage
-from potstill.runtime.validation import check_choices
+from potstill.runtime.validation import check_types
 from potstill.students import RECIPES, Pairs
 from potstill.students.training import train_network
 
@@ -166,9 +166,9 @@ class Settings:
 
 def test_settings_with_a_list_of_values_take_no_others():
     """The command line refuses them by itself; this is for Python, where nothing checks types."""
-    check_choices(Settings("nothing", "goes"))
+    check_types(Settings("nothing", "goes"))
     with pytest.raises(PotstillError, match=r"unknown Settings\.learn_what 'weigths': did you mean 'weights'"):
-        check_choices(Settings("weigths"))
+        check_types(Settings("weigths"))
 
 
 @pytest.mark.parametrize("choose", ["held-out", "students"])

@@ -270,7 +270,7 @@ def test_what_is_not_there(tmp_path, monkeypatch):
     refused("d4rl:", "a name is missing", "d4rl:hopper-medium-v2")
     refused("a" * 5000, "unknown dataset")
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user
-    refused(7, "of type int", "mapping of arrays")
+    refused(7, "source is 7 (int)", "Mapping or Transitions is needed")
 
 
 def test_the_page_on_data_runs(tmp_path, monkeypatch, capsys):

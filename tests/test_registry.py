@@ -18,7 +18,7 @@ from potstill.distillation import OBJECTIVES, SOLVERS
 from potstill.errors import PotstillError
 from potstill.runtime import registry
 from potstill.runtime.registry import Registry
-from potstill.runtime.validation import check_choices, check_ranges, check_types, has_type
+from potstill.runtime.validation import check_ranges, check_types, has_type
 
 
 def absolute(student_actions, batch, teacher):
@@ -170,7 +170,7 @@ def test_options_of_commands_are_called_as_they_are_typed():
     with pytest.raises(PotstillError, match=r"--count is 'x' \(str\): int is needed"):
         check_types(Command(count="x"))
     with pytest.raises(PotstillError, match="unknown --choice 'tow': did you mean 'two'"):
-        check_choices(Command(choice="tow"))
+        check_types(Command(choice="tow"))
     with pytest.raises(PotstillError, match="--count 0: at least 1 is needed"):
         check_ranges(Command(count=0), count=1)
     with pytest.raises(PotstillError, match=r"Settings\.rate nan: at least 0 is needed"):

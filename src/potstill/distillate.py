@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from potstill.bundled import BUNDLED
+from potstill.bundled import artefact_path
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.environments.references import Reference, reference_returns
 from potstill.errors import PotstillError
 from potstill.networks.policy import Policy
 from potstill.runtime import storage
-from potstill.runtime.files import JsonObject
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import JsonObject, StrPath
 from potstill.runtime.html import html_table
 from potstill.students.ensemble import Students, train_students
 from potstill.students.recipe import Recipe, find_recipe, recipe_from_metadata
@@ -28,6 +28,7 @@ from potstill.students.training import Pairs
 REQUIRED = ("env_id", "dataset", "objective", "solver", "recipe", "potstill")
 
 
+@check_arguments
 @dataclass(frozen=True, repr=False)
 class Distillate:
     """N synthetic pairs in the units of the environment, with a record of how they were made.
@@ -98,6 +99,7 @@ class Distillate:
         weights = None if self.weights is None else jnp.asarray(self.weights, jnp.float32)
         return Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(actions, jnp.float32), weights)
 
+    @check_arguments
     def train_students(self, seeds: Sequence[int], recipe: str | Recipe | None = None) -> Students:
         """Train one student for each seed by behavioural cloning.
 
@@ -111,6 +113,7 @@ class Distillate:
         chosen = self.recipe if recipe is None else find_recipe(recipe)
         return train_students(self.pairs, seeds, chosen, self.normaliser, self.action_bounds)
 
+    @check_arguments
     def train_student(self, seed: int = 0, recipe: str | Recipe | None = None) -> Policy:
         """Train one student and return it as a policy from raw observations to actions within the bounds.
 
@@ -123,7 +126,8 @@ class Distillate:
         """
         return self.train_students([seed], recipe).policy(0)
 
-    def save(self, path: Path | str) -> Path:
+    @check_arguments
+    def save(self, path: StrPath) -> Path:
         """Write the distillate as one ``.safetensors`` file (256 pairs: 15 to 25 kB), and return its path."""
         arrays = {
             "states": self.states.astype(np.float32),
@@ -154,21 +158,14 @@ def split_weights(
     return (None if np.ptp(weights) == 0 else np.asarray(weights) / mean), recipe
 
 
-def distillate_path(path: os.PathLike[str] | str) -> Path:
-    """The distillate file of a run folder or of a bundled dataset, or ``path`` itself."""
-    bundled = BUNDLED / f"{path}.distillate.safetensors"
-    if bundled.is_file():
-        return bundled
-    return Path(path) / "distillate.safetensors" if Path(path).is_dir() else Path(path)
-
-
-def load(path: os.PathLike[str] | str) -> Distillate:
+@check_arguments
+def load(path: StrPath) -> Distillate:
     """Read a distillate from a file, a run folder, or the name of a bundled dataset.
 
     Raises:
         PotstillError: the file does not exist, is damaged, is of another kind, or has an unknown format version.
     """
-    path = distillate_path(path)
+    path = artefact_path(path, "distillate")
     arrays, metadata = storage.load(path, "distillate")
     names = ("states", "actions", "state_mean", "state_scale", "action_low", "action_high")
     states, actions, mean, scale, low, high = (storage.require_array(arrays, name, path) for name in names)

@@ -21,10 +21,10 @@ class Diverged(PotstillError):
     """Training diverged: its metrics are no longer finite, or its values exceed the largest possible return."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> PotstillError:
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> PotstillError:
     """Return the error for a name that is not in ``known``. The message suggests the closest known name.
 
-    >>> str(unknown("objective", "av-pbk", ["pbc", "av-pbc"]))
+    >>> str(unknown_name("objective", "av-pbk", ["pbc", "av-pbc"]))
     "unknown objective 'av-pbk': did you mean 'av-pbc'? Known: av-pbc, pbc"
     """
     names = sorted(known)
@@ -33,10 +33,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> PotstillError:
     return PotstillError(f"unknown {kind} '{name}': {hint}Known: {', '.join(names)}")
 
 
-def given(value: object) -> str:
+def describe_object(value: object) -> str:
     """Describe an object of a wrong type.
 
-    >>> given(3), given(int)
+    >>> describe_object(3), describe_object(int)
     ('of type int', 'the class int, not an instance of it')
     """
     if isinstance(value, type):

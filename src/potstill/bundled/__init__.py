@@ -8,6 +8,9 @@ Each dataset NAME has these files:
 - ``NAME.distillate.safetensors``: the distillate that ``potstill distill NAME`` makes.
 """
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
 
 BUNDLED = Path(__file__).parent
@@ -16,3 +19,15 @@ BUNDLED = Path(__file__).parent
 def bundled_names() -> list[str]:
     """Names of the bundled datasets."""
     return sorted(path.stem for path in BUNDLED.glob("*.hdf5"))
+
+
+def artefact_path(path: os.PathLike[str] | str, kind: str) -> Path:
+    """The file of a bundled dataset's artefact of ``kind``, that in a run folder, or ``path`` itself.
+
+    >>> artefact_path("hopper-medium-replay", "teacher").name, str(artefact_path("a.safetensors", "teacher"))
+    ('hopper-medium-replay.teacher.safetensors', 'a.safetensors')
+    """
+    bundled = BUNDLED / f"{os.fspath(path)}.{kind}.safetensors"
+    if bundled.is_file():
+        return bundled
+    return Path(path) / f"{kind}.safetensors" if Path(path).is_dir() else Path(path)

@@ -16,7 +16,8 @@ from potstill.collection.levels import CollectionPlan
 from potstill.collection.rollout import play_episodes, uniform_behaviour
 from potstill.environments.making import Environment
 from potstill.environments.references import has_reference, normalised_return, reference_returns
-from potstill.exports.card import LICENCE, head, listed
+from potstill.exports.card import LICENCE, format_facts, head
+from potstill.runtime.files import StrPath
 from potstill.runtime.run_folder import to_json
 
 RANDOM_EPISODES = 10  # of uniformly random actions, in environments without reference returns
@@ -95,7 +96,7 @@ class Origin:
     """The command that collects the dataset again."""
     settings: Mapping[str, object] = field(default_factory=dict)
     """All settings of that command, as JSON-compatible values."""
-    policy: Path | str | None = None
+    policy: StrPath | None = None
     """File of the policy that is rolled out, if one was given."""
 
     @property
@@ -194,7 +195,7 @@ def make_page(card: Card, file: str, form: str) -> str:
         rows=f"{card['steps']:,}",
         env_id=card["env_id"],
         what=DESCRIPTIONS[card["level"]],
-        facts=listed({label: value for label, value in facts.items() if value != ""}),
+        facts=format_facts({label: value for label, value in facts.items() if value != ""}),
         command=card["command"],
         file=file,
         form=FORMS[form],

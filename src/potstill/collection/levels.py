@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from potstill.environments.references import has_reference, reference_returns
-from potstill.errors import PotstillError, unknown
+from potstill.errors import PotstillError, unknown_name
 
 LEVELS = ("random", "medium", "medium-replay", "medium-expert", "expert", "replay")
 MEDIUM_SCORE = 100.0 / 3.0
@@ -103,7 +103,7 @@ def make_plan(
     """
     name = level or ("policy" if policy_given else "replay")
     if level == "policy" or name not in (*LEVELS, "policy"):
-        raise unknown("level", name, LEVELS)
+        raise unknown_name("level", name, LEVELS)
     if policy_given and name in ("random", "medium", "medium-replay", "replay"):
         raise PotstillError(
             f"level {name} does not use a given policy: choose level expert or medium-expert, or give no level"

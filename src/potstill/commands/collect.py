@@ -20,7 +20,7 @@ from potstill.environments.making import Environment, make
 from potstill.errors import PotstillError
 from potstill.networks.policy import Policy, load_policy
 from potstill.runtime import storage
-from potstill.runtime.files import to_json, write_atomically
+from potstill.runtime.files import StrPath, to_json, write_atomically
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_out
 
@@ -151,7 +151,7 @@ class Job:
         )
 
 
-def _load_fitting_policy(path: Path | str, env_id: str, env: Environment) -> Policy:
+def _load_fitting_policy(path: StrPath, env_id: str, env: Environment) -> Policy:
     """Load a policy, and check that it fits the environment."""
     policy = load_policy(str(path))
     for of_policy, own, of_environment, needed in (

@@ -18,6 +18,7 @@ from potstill.data.registry import load_dataset
 from potstill.data.selection import Selection, SourceSummary, check_compatible, read_kept, select_rows
 from potstill.data.streaming import copy_if_large
 from potstill.errors import PotstillError, PotstillWarning
+from potstill.runtime.files import StrPath
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free, fresh_path
 
@@ -71,7 +72,7 @@ def convert(config: ConvertConfig) -> Run:
     return Run(out)
 
 
-def _describe(sources: Sequence[Path | str], places: Sequence[Path | str]) -> list[SourceSummary]:
+def _describe(sources: Sequence[StrPath], places: Sequence[StrPath]) -> list[SourceSummary]:
     """Read each dataset once, and check that it fits the first."""
     parts: list[SourceSummary] = []
     for source, place in zip(sources, places, strict=True):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from potstill.bundled import artefact_path
 from potstill.commands.resolve import resolve_recipe
 from potstill.config import EvaluateConfig
 from potstill.config.settings import record_settings, takes_options
 from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
-from potstill.distillate import Distillate, distillate_path, load
+from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
 from potstill.evaluation.scores import score_offline, score_students, train_for_evaluation
 from potstill.reports import print_offline, print_scores
@@ -61,7 +62,7 @@ def evaluate(config: EvaluateConfig) -> Run:
     if compared is not None:
         result["offline"] = score_offline(students, *compared)
         print_offline(result["offline"])
-    folder.finish(result | {"sha256": file_hash(distillate_path(config.distillate))})
+    folder.finish(result | {"sha256": file_hash(artefact_path(config.distillate, "distillate"))})
     print(f"results in {folder.path}")
     return folder.run
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from potstill.config import ReportConfig
 from potstill.config.settings import record_settings
-from potstill.errors import PotstillError, given
+from potstill.errors import PotstillError
 from potstill.evaluation.statistics import Result
 from potstill.reports.plots import plot_comparison, plot_curve
 from potstill.reports.tables import print_scores, read_losses
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free
@@ -19,6 +20,7 @@ from potstill.runtime.run_folder import RunFolder, check_free
 POLICIES = ("teacher", "random", "student", "ensemble", "bc")
 
 
+@check_arguments
 def report(*runs: StrPath | Iterable[StrPath] | ReportConfig, out: StrPath | None = None, force: bool = False) -> Run:
     """Print the scores of finished runs, and draw their curves and a comparison. Nothing is recomputed.
 
@@ -47,8 +49,6 @@ def _paths(runs: Iterable[StrPath | Iterable[StrPath] | ReportConfig]) -> Iterab
     for run in runs:
         if isinstance(run, ReportConfig):
             raise PotstillError("report takes either one ReportConfig or paths of runs")
-        if not isinstance(run, str | os.PathLike | Iterable):
-            raise PotstillError(f"a run {given(run)}: a path, a Run or a sequence of them is needed")
         yield from [Path(run)] if isinstance(run, str | os.PathLike) else map(Path, run)
 
 

@@ -18,7 +18,7 @@ from potstill.distillation.objectives.weights import split_names
 from potstill.distillation.outer_loop import OuterSettings
 from potstill.distillation.solvers import SOLVERS
 from potstill.distillation.solvers.base import Solver
-from potstill.errors import PotstillError, given, unknown
+from potstill.errors import PotstillError, describe_object, unknown_name
 from potstill.students.recipe import RECIPES, Recipe, recipe_name
 from potstill.teachers.base import NetworkTeacher
 
@@ -64,7 +64,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
     objective = resolve_objective(config.objective)
     split_names(config.weighting or "uniform")
     if config.initial not in INITIAL_STATES:
-        raise unknown("choice of initial states", config.initial, INITIAL_STATES)
+        raise unknown_name("choice of initial states", config.initial, INITIAL_STATES)
     if config.learn in ("step-size", "both") and solver.recipe.optimiser != "sgd":
         raise PotstillError(f"--learn {config.learn}: Adam is invariant to a factor on the loss: use students of SGD")
     if config.state_noise and not (objective is not None and getattr(objective, "needs_teacher", True)):
@@ -96,7 +96,7 @@ def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Reci
     registry = {"": unnamed} if isinstance(recipe, NamedPart) and not recipe.name else RECIPES
     found = resolve_part("recipe", recipe, registry)
     if not isinstance(found, Recipe):
-        raise PotstillError(f"the recipe is {given(found)}: a name or a potstill.Recipe is needed")
+        raise PotstillError(f"the recipe is {describe_object(found)}: a name or a potstill.Recipe is needed")
     return found
 
 
@@ -109,7 +109,9 @@ def resolve_solver(config: DistillConfig) -> Solver:
         return config.solver
     found = resolve_part("solver", config.solver, SOLVERS, recipe=resolve_recipe(config.recipe))
     if not isinstance(found, Solver):
-        raise PotstillError(f"the solver is {given(found)}: a name or a potstill.distillation.Solver is needed")
+        raise PotstillError(
+            f"the solver is {describe_object(found)}: a name or a potstill.distillation.Solver is needed"
+        )
     return found
 
 
@@ -118,7 +120,7 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
     if objective == "random":
         return None
     if isinstance(objective, str) and objective not in OBJECTIVES:
-        raise unknown("objective", objective, [*OBJECTIVES, "random"])
+        raise unknown_name("objective", objective, [*OBJECTIVES, "random"])
     if isinstance(objective, NamedPart) and objective.name == "random":
         raise PotstillError(
             f"--objective.{next(iter(objective.fields)).replace('_', '-')}: objective 'random' has no fields"
@@ -126,7 +128,7 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
     found = resolve_part("objective", objective, OBJECTIVES)
     found = found() if isinstance(found, type) else found
     if not callable(found):
-        raise PotstillError(f"the objective is {given(found)}: a name or a function is needed")
+        raise PotstillError(f"the objective is {describe_object(found)}: a name or a function is needed")
     return cast(ObjectiveFunction, found)
 
 

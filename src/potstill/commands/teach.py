@@ -13,7 +13,7 @@ from potstill.data.registry import load_dataset
 from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
 from potstill.environments.references import reference_returns
-from potstill.errors import Diverged, PotstillError, unknown
+from potstill.errors import Diverged, PotstillError, unknown_name
 from potstill.evaluation.scores import policy_returns
 from potstill.evaluation.statistics import return_label, summarise
 from potstill.runtime.files import JsonObject, read_json, write_atomically, write_json
@@ -75,7 +75,7 @@ def resolve_algorithm(given: object) -> Algorithm:
         0.7
     """
     if isinstance(given, str) and given not in ALGORITHMS:
-        raise unknown("algorithm", given, [*ALGORITHMS, "auto"])
+        raise unknown_name("algorithm", given, [*ALGORITHMS, "auto"])
     if isinstance(given, NamedPart) and given.name == "auto":
         raise PotstillError(f"--algorithm.{next(iter(given.fields)).replace('_', '-')}: algorithm 'auto' has no fields")
     found = resolve_part("algorithm", given, ALGORITHMS)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from potstill.runtime.validation import check_types
+
+if TYPE_CHECKING:
+    from potstill.config.option_types import PathOption
+else:
+    from potstill.config.cli_types import PathOption
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class InspectConfig:
 
     is_command: ClassVar[bool] = True
 
-    path: Path | str
+    path: PathOption
     """A dataset, as for `potstill teach`; a file or run folder of potstill; or a bundled name."""
 
     _: KW_ONLY
@@ -26,7 +30,7 @@ class InspectConfig:
     action_scale: float = 1.0
     """Multiply the dataset's actions by this factor, if their unit differs from the environment's."""
 
-    out: Path | str | None = None
+    out: PathOption | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
 
     force: bool = False
@@ -42,10 +46,10 @@ class ExportConfig:
 
     is_command: ClassVar[bool] = True
 
-    distillate: Path | str
+    distillate: PathOption
     """A distillate file, a run folder of `potstill distill`, or a bundled name."""
 
-    path: Path | str
+    path: PathOption
     """The file to write (.npz, .hdf5, .parquet). With --format, a file or a folder."""
 
     _: KW_ONLY
@@ -63,12 +67,12 @@ class ReproduceConfig:
 
     is_command: ClassVar[bool] = True
 
-    run: Path | str
+    run: PathOption
     """A run folder of `potstill collect`, `potstill teach` or `potstill distill`."""
 
     _: KW_ONLY
 
-    out: Path | str | None = None
+    out: PathOption | None = None
     """Run folder of the new run. Default: runs/COMMAND-TIME."""
 
     force: bool = False
@@ -84,12 +88,12 @@ class ReportConfig:
 
     is_command: ClassVar[bool] = True
 
-    runs: tuple[Path, ...]
+    runs: tuple[PathOption, ...]
     """Run folders of `potstill distill` or `potstill evaluate`."""
 
     _: KW_ONLY
 
-    out: Path | str | None = None
+    out: PathOption | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
 
     force: bool = False

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from potstill.errors import PotstillError
-from potstill.runtime.validation import check_choices, check_ranges, check_types
+from potstill.runtime.validation import check_ranges, check_types
+
+if TYPE_CHECKING:
+    from potstill.config.option_types import PathOption
+else:
+    from potstill.config.cli_types import PathOption
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class CollectConfig:
     steps: int = 200_000
     """Transitions to record. With medium-replay this is a maximum: recording ends when the medium score is reached."""
 
-    policy: Path | str | None = None
+    policy: PathOption | None = None
     """Policy or teacher file to roll out. With --level expert or medium-expert it is the expert."""
 
     mean_action: bool = False
@@ -70,7 +74,7 @@ class CollectConfig:
     seed: int = 0
     """Seed of the environments, the agent and the sampled actions."""
 
-    out: Path | str | None = None
+    out: PathOption | None = None
     """Run folder to make. Default: runs/collect-TIME."""
 
     force: bool = False
@@ -81,7 +85,6 @@ class CollectConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_choices(self)
         check_ranges(
             self,
             steps=2,

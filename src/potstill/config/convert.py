@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from potstill.errors import PotstillError
 from potstill.runtime.validation import check_ranges, check_types
+
+if TYPE_CHECKING:
+    from potstill.config.option_types import PathOption
+else:
+    from potstill.config.cli_types import PathOption
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class ConvertConfig:
 
     is_command: ClassVar[bool] = True
 
-    datasets: tuple[Path | str, ...] | Path | str
+    datasets: tuple[PathOption, ...] | PathOption
     """Datasets to merge, in this order; `potstill teach` lists the possible sources. Sizes, action bounds and
     environment must agree."""
 
@@ -40,7 +44,7 @@ class ConvertConfig:
     seed: int = 0
     """Seed of the random draws."""
 
-    out: Path | str | None = None
+    out: PathOption | None = None
     """Folder to make, which is a dataset and a run folder. Default: runs/convert-TIME."""
 
     force: bool = False
@@ -55,6 +59,6 @@ class ConvertConfig:
             raise PotstillError(f"--best-episodes {self.best_episodes}: a share in (0, 1] is needed")
 
     @property
-    def sources(self) -> tuple[Path | str, ...]:
+    def sources(self) -> tuple[PathOption, ...]:
         """The datasets as a tuple, also if only one is given."""
         return self.datasets if isinstance(self.datasets, tuple) else (self.datasets,)

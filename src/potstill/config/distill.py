@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from potstill.config.parts import NamedPart
 from potstill.config.settings import parse_seconds
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
-from potstill.runtime.validation import check_choices, check_ranges, check_types
+from potstill.runtime.validation import check_ranges, check_types
 
 if TYPE_CHECKING:
-    from potstill.data.transitions import Transitions
-    from potstill.distillation.objectives.base import ObjectiveFunction
-    from potstill.distillation.solvers.base import Solver
-    from potstill.students.recipe import Recipe
-    from potstill.teachers.base import NetworkTeacher
+    from potstill.config.option_types import (
+        Dataset,
+        ObjectiveOption,
+        PathOption,
+        RecipeOption,
+        SolverOption,
+        TeacherSource,
+    )
+else:
+    from potstill.config.cli_types import (
+        Dataset,
+        ObjectiveOption,
+        PathOption,
+        RecipeOption,
+        SolverOption,
+        TeacherSource,
+    )
 
-    Dataset: TypeAlias = Path | str | Mapping[str, object] | Transitions
-    TeacherSource: TypeAlias = Path | str | NetworkTeacher
-    ObjectiveOption: TypeAlias = str | NamedPart | ObjectiveFunction
-    SolverOption: TypeAlias = str | NamedPart | Solver
-    RecipeOption: TypeAlias = str | NamedPart | Recipe
-else:  # types on the command line; in Python each may be the object itself
-    Dataset = TeacherSource = Path | str
-    ObjectiveOption = SolverOption = RecipeOption = str
 
 USUAL_STEPS = 150  # roughly what the default needs to converge
 BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
@@ -158,7 +159,7 @@ class DistillConfig:
     seed: int = 0
     """Seeds the initial pairs, the batches and the students' initialisations."""
 
-    out: Path | str | None = None
+    out: PathOption | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
 
     force: bool = False
@@ -205,7 +206,6 @@ class DistillConfig:
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, starts=1, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
         check_ranges(self, action_limit=1.0)
-        check_choices(self)
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: a fraction of the steps, at most 1, is needed")
         if self.seconds is not None and (self.steps is not None or self.polish):
@@ -222,7 +222,7 @@ class EvaluateConfig:
 
     is_command: ClassVar[bool] = True
 
-    distillate: Path | str
+    distillate: PathOption
     """A distillate file, a run folder of `potstill distill`, or a bundled name."""
 
     _: KW_ONLY
@@ -255,7 +255,7 @@ class EvaluateConfig:
     seed: int = 0
     """Seeds the students' initialisations and the episodes."""
 
-    out: Path | str | None = None
+    out: PathOption | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
 
     force: bool = False

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
-from potstill.errors import PotstillError, unknown
+from potstill.errors import PotstillError, unknown_name
 
 FieldValue: TypeAlias = "str | int | float | bool | list[FieldValue] | tuple[FieldValue, ...] | None"
 
@@ -118,7 +118,7 @@ def resolve_part(kind: str, part: object, registry: Mapping[str, object], **give
     if not isinstance(part, NamedPart):
         return part
     if part.name not in registry:
-        raise unknown(kind, part.name, registry)
+        raise unknown_name(kind, part.name, registry)
     found = registry[part.name]
     fields = parse_fields(kind, part, found, given)
     if isinstance(found, type):
@@ -141,7 +141,7 @@ def parse_field(
     hints = get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls) if field.name not in given]
     if name not in known:
-        raise unknown(
+        raise unknown_name(
             f"field of --{kind} {part}".rstrip(), name.replace("_", "-"), [x.replace("_", "-") for x in known]
         )
     if not isinstance(value, str):
@@ -150,7 +150,7 @@ def parse_field(
         return parse_text(value, hints[name])
     except ValueError:
         option = f"--{kind}.{name.replace('_', '-')}"
-        raise PotstillError(f"{option} {value}: {_spelled(hints[name])} is needed") from None
+        raise PotstillError(f"{option} {value}: {_describe_type(hints[name])} is needed") from None
 
 
 def parse_text(text: str, hint: object) -> FieldValue:
@@ -180,10 +180,10 @@ def parse_text(text: str, hint: object) -> FieldValue:
     return text
 
 
-def _spelled(hint: object) -> str:
-    from potstill.runtime.validation import spelled
+def _describe_type(hint: object) -> str:
+    from potstill.runtime.validation import describe_type
 
-    return " or ".join(map(str, get_args(hint))) if get_origin(hint) is Literal else spelled(hint)
+    return " or ".join(map(str, get_args(hint))) if get_origin(hint) is Literal else describe_type(hint)
 
 
 def describe_part(kind: str, part: object, registry: Mapping[str, object], **hidden: object) -> object:

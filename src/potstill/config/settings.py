@@ -12,14 +12,16 @@ import shlex
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, replace
+from importlib import import_module
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from potstill.config.parts import NamedPart, describe_part, part_from_json
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.solvers import SOLVERS
-from potstill.errors import PotstillError, unknown
-from potstill.runtime.files import JsonObject, to_json
+from potstill.errors import PotstillError
+from potstill.runtime.arguments import bind_arguments
+from potstill.runtime.files import JsonObject, StrPath, to_json
 from potstill.runtime.validation import Dataclass
 from potstill.students.recipe import RECIPES
 from potstill.teachers.registry import ALGORITHMS
@@ -54,11 +56,23 @@ def takes_options(config: Callable[P, Config]) -> Callable[[Callable[[Config], R
             return function(args[0] if ready else make_config(config, function.__name__, args, options))  # type: ignore[arg-type]
 
         returns = inspect.signature(function, eval_str=True).return_annotation
-        call.__signature__ = inspect.signature(config, eval_str=True).replace(return_annotation=returns)  # type: ignore[attr-defined]
+        call.__signature__ = python_signature(config).replace(return_annotation=returns)  # type: ignore[attr-defined]
         call.__doc__ = add_options(function.__doc__ or "", config)  # type: ignore[arg-type]
         return call
 
     return decorate
+
+
+def python_signature(config: Callable[P, Config]) -> inspect.Signature:
+    """The signature of a config with the types that Python accepts: objects, where the command line takes names."""
+    signature = inspect.signature(config)
+    types = {**vars(import_module(config.__module__)), "PathOption": StrPath}
+    if signature.parameters.keys() & {"dataset", *PART_REGISTRIES}:
+        types |= vars(import_module("potstill.config.option_types"))
+    parameters = [
+        parameter.replace(annotation=eval(parameter.annotation, types)) for parameter in signature.parameters.values()
+    ]
+    return signature.replace(parameters=parameters)
 
 
 def make_config(config: type[Config], name: str, args: tuple[object, ...], options: Mapping[str, object]) -> Config:
@@ -67,14 +81,7 @@ def make_config(config: type[Config], name: str, args: tuple[object, ...], optio
     Raises:
         PotstillError: an argument is missing, superfluous or unknown. The message names the nearest known one.
     """
-    known = list(inspect.signature(config).parameters)
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of {name}", option, known)
-    try:
-        inspect.signature(config).bind(*args, **options)
-    except TypeError as error:
-        raise PotstillError(f"potstill.{name}: {error}") from None
+    bind_arguments(inspect.signature(config), name, "option", args, options)
     return config(*map(_plain, args), **{name: _plain(value) for name, value in options.items()})
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
@@ -13,15 +11,10 @@ from potstill.runtime.validation import check_ranges, check_types
 from potstill.teachers.settings import Training, check_training
 
 if TYPE_CHECKING:
-    from potstill.config.parts import NamedPart
-    from potstill.data.transitions import Transitions
-    from potstill.teachers.algorithms.base import Algorithm
+    from potstill.config.option_types import AlgorithmOption, Dataset, PathOption
+else:
+    from potstill.config.cli_types import AlgorithmOption, Dataset, PathOption
 
-    Dataset: TypeAlias = Path | str | Mapping[str, object] | Transitions
-    AlgorithmOption: TypeAlias = str | NamedPart | Algorithm
-else:  # types on the command line; in Python each may be the object itself
-    Dataset = Path | str
-    AlgorithmOption = str
 
 OLD_SETTINGS = ("bc", "rebrac", "iql", "cal_ql", "edac")  # fields of version 0.1: the settings of each algorithm
 
@@ -76,7 +69,7 @@ class TeachConfig:
     seed: int = Training.seed
     """Seeds the networks, the batches and the noise."""
 
-    out: Path | str | None = None
+    out: PathOption | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
 
     resume: bool = False

@@ -9,10 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from potstill.errors import PotstillError
+from potstill.runtime.arguments import check_arguments
 
 Actions = TypeVar("Actions")  # NumPy or JAX arrays [..., A]
 
 
+@check_arguments
 @dataclass(frozen=True, eq=False)
 class ActionBounds:
     """Lowest and highest value of each action component, in the environment's own units.

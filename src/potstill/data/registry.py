@@ -14,7 +14,8 @@ from potstill.bundled import BUNDLED, bundled_names
 from potstill.data.formats.layouts import from_arrays, match_columns
 from potstill.data.suspicions import find_suspicions
 from potstill.data.transitions import Transitions
-from potstill.errors import PotstillError, PotstillWarning, unknown
+from potstill.errors import PotstillError, PotstillWarning, unknown_name
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.registry import Registry
 
 
@@ -57,6 +58,7 @@ SCHEMES: Registry[NameReader] = Registry(
 )
 
 
+@check_arguments
 def load_dataset(
     source: str | os.PathLike[str] | Mapping[str, object] | Transitions,
     *,
@@ -98,14 +100,10 @@ def load_dataset(
         return source
     if isinstance(source, Mapping):
         data = _load_mapping(source, action_scale)
-    elif isinstance(source, str | os.PathLike):
-        data = _load_name(Path(source).as_posix(), download, action_scale)
     else:
-        raise PotstillError(
-            f"a dataset of type {type(source).__name__}: a name, a path, a mapping of arrays or Transitions is needed"
-        )
+        data = _load_name(Path(source).as_posix(), download, action_scale)
     for line in find_suspicions(data):
-        warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=2)
+        warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=3)  # its caller, beyond check_arguments
     return data
 
 
@@ -132,7 +130,7 @@ def _load_name(name: str, download: bool, action_scale: float) -> Transitions:
         return SCHEMES[scheme](rest, download=download, action_scale=action_scale)
     suffix = "folder" if os.path.isdir(name) else Path(name).suffix.lower()
     if suffix not in FORMATS and not os.path.exists(name):
-        raise PotstillError(f"{unknown('dataset', name, bundled_names())}; or minari:ID, d4rl:NAME, or a path")
+        raise PotstillError(f"{unknown_name('dataset', name, bundled_names())}; or minari:ID, d4rl:NAME, or a path")
     if suffix not in FORMATS:
         raise PotstillError(f"{name}: cannot read '{suffix}' files, only {', '.join(s for s in FORMATS if '.' in s)}")
     if suffix != "folder" and not os.path.isfile(name):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -13,6 +12,7 @@ from potstill.data.blocks import blocks, gather
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import COLUMNS, Transitions
 from potstill.errors import PotstillError
+from potstill.runtime.files import StrPath
 from potstill.runtime.validation import check_ranges
 
 
@@ -47,9 +47,9 @@ class Selection:
 class SourceSummary:
     """Sizes, episodes and returns of one of the datasets to merge: what selection and compatibility checks need."""
 
-    source: Path | str
+    source: StrPath
     """The name or path that the user gave."""
-    place: Path | str
+    place: StrPath
     """The name, path or folder that the rows are read from."""
     state_size: int
     bounds: ActionBounds
@@ -61,7 +61,7 @@ class SourceSummary:
     """Undiscounted return of each episode."""
 
     @classmethod
-    def of(cls, data: Transitions, source: Path | str, place: Path | str) -> SourceSummary:
+    def of(cls, data: Transitions, source: StrPath, place: StrPath) -> SourceSummary:
         """Describe ``data``. An episode without an end is taken to end at the last row."""
         ends = np.flatnonzero(data.episode_ends)
         ends = ends if len(ends) and ends[-1] == len(data) - 1 else np.append(ends, len(data) - 1)

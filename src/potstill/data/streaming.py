@@ -13,12 +13,13 @@ from potstill.data.files import Group, open_hdf5, read_array, reading
 from potstill.data.formats.d4rl import REQUIRED, check_order, read_metadata
 from potstill.data.formats.qlearning import dropped_rows
 from potstill.data.mapped import write_mapped
+from potstill.runtime.files import StrPath
 
 LARGE_BYTES = 1 << 30  # uncompressed size of the columns above which a file is copied piece by piece
 ROWS_AT_ONCE = 1 << 18
 
 
-def copy_if_large(source: Path | str, folder: Path) -> Path | str:
+def copy_if_large(source: StrPath, folder: Path) -> StrPath:
     """Copy ``source`` into ``folder`` if it is a large D4RL file.
 
     Returns:

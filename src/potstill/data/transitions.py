@@ -28,6 +28,7 @@ from potstill.data.blocks import blocks, gather, records_of
 from potstill.data.bounds import ActionBounds
 from potstill.data.checks import check_transitions
 from potstill.errors import PotstillError
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.html import html_table
 
 COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminations", "truncations")
@@ -36,6 +37,7 @@ SCALE_FLOOR = 1e-3  # added to the standard deviation, as the reference implemen
 States = TypeVar("States")  # NumPy or JAX arrays [..., S]
 
 
+@check_arguments
 @dataclass(frozen=True)
 class Normaliser:
     """Standardisation of states: ``(s − mean) / scale`` with ``scale = std + 0.001``.
@@ -82,6 +84,7 @@ class Normaliser:
         return original
 
 
+@check_arguments
 @dataclass(frozen=True, repr=False, eq=False)
 class Transitions:
     """An offline dataset of M transitions (s, a, r, s′) in the environment's units.

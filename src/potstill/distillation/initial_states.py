@@ -25,6 +25,7 @@ from scipy.spatial.distance import cdist
 from potstill.distillation.objectives.base import StateTable
 from potstill.distillation.objectives.weights import normalise_mean, ranged
 from potstill.errors import PotstillError
+from potstill.runtime.arguments import check_arguments
 from potstill.students.training import Pairs
 
 SAMPLE = 32_768  # states that k-means and diverse consider
@@ -95,6 +96,7 @@ INITIAL_STATES: dict[str, InitialStates] = {
 }
 
 
+@check_arguments
 def initial_pairs(
     table: StateTable,
     size: int,

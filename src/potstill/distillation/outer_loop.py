@@ -22,13 +22,15 @@ from potstill.distillation.solvers.unroll import Unroll
 from potstill.distillation.state_table import add_state_noise, take_rows
 from potstill.errors import PotstillError
 from potstill.runtime import devices
-from potstill.runtime.validation import check_choices, check_ranges, check_types
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.validation import check_ranges, check_types
 from potstill.students.training import Pairs
 from potstill.teachers.base import Teacher
 
 Learn = Literal["none", "weights", "step-size", "both"]
 
 
+@check_arguments
 @dataclass(frozen=True)
 class OuterSettings:
     """Settings of the outer loop that are neither objective, solver nor schedule.
@@ -62,7 +64,6 @@ class OuterSettings:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_choices(self)
         check_ranges(self, batch=1, learning_rate=1e-12, clip=1e-12, state_noise=0.0, action_limit=1.0)
         check_ranges(self, initialisations=1, average=0.0, polish=0)
         if self.average > 1.0:
@@ -108,9 +109,7 @@ class Iterate(NamedTuple):
     """``loss`` and ``gradient_norm``; empty for the initial pairs."""
 
 
-Update: TypeAlias = Callable[
-    [OuterState, StateTable, PRNGKeyArray, Float[Array, ""] | float], tuple[OuterState, dict[str, Array]]
-]
+Update: TypeAlias = Callable[[OuterState, StateTable, PRNGKeyArray, Array | float], tuple[OuterState, dict[str, Array]]]
 
 
 def shard_rows(batch: StateTable, mesh: Mesh) -> StateTable:
@@ -192,6 +191,7 @@ def make_update(
     return jax.jit(update, donate_argnums=0)
 
 
+@check_arguments
 def optimise_pairs(
     pairs: Pairs,
     table: StateTable,

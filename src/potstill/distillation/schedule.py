@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from potstill.runtime import devices
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.students.training import Pairs
 
@@ -29,6 +30,7 @@ ROOM = 2  # multiple of the usual number of steps that must fit in a budget to r
 PLANNED_SHARE = 0.9  # share of the remaining budget to plan for; the rest absorbs evaluations and timing noise
 
 
+@check_arguments
 @dataclass
 class Schedule:
     """The learning rate of each outer step, and when to stop. It is mutable: use a new object for each run.

@@ -17,6 +17,7 @@ from potstill.data.transitions import Transitions
 from potstill.distillation.objectives.base import StateTable
 from potstill.distillation.objectives.weights import StateFeatures, Weighting, find_weighting
 from potstill.errors import PotstillError
+from potstill.runtime.arguments import check_arguments
 from potstill.teachers.base import Teacher
 from potstill.teachers.evaluation.fqe import act_in_parts
 from potstill.teachers.rows import check_order
@@ -25,6 +26,7 @@ CHUNK = 16_384  # rows per call of the teacher
 FORGETTING = 0.98  # decay of the action deviation per step; it averages over about fifty steps
 
 
+@check_arguments
 def build_state_table(
     data: Transitions,
     teacher: Teacher | None,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from potstill.errors import PotstillError, unknown
+from potstill.errors import PotstillError, unknown_name
+from potstill.runtime.arguments import check_arguments
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
@@ -72,6 +73,7 @@ class HasSpaces(Protocol):
         ...
 
 
+@check_arguments
 def make(env_id: str, **options: object) -> Environment:
     """Make a Gymnasium environment, without its deprecation warnings, and check its spaces.
 
@@ -101,7 +103,7 @@ def make(env_id: str, **options: object) -> Environment:
         except (gymnasium.error.Error, ImportError) as error:
             if env_id in gymnasium.registry:
                 raise PotstillError(f"environment {env_id} cannot be made: {error}") from None
-            raise unknown("environment", env_id, gymnasium.registry) from None
+            raise unknown_name("environment", env_id, gymnasium.registry) from None
     check_spaces(env)
     flat = len(env.observation_space.shape or ()) == 1
     return cast(Environment, env if flat else FlattenObservation(env))

@@ -8,8 +8,10 @@ from typing import NamedTuple, overload
 import numpy as np
 
 from potstill.environments.making import family
+from potstill.runtime.arguments import check_arguments
 
 
+@check_arguments
 class Reference(NamedTuple):
     """The undiscounted returns that score 0 and 100, and their source.
 
@@ -63,6 +65,7 @@ REFERENCES: dict[str, Reference] = {
 def normalised_return(returns: float, reference: Reference | str) -> np.float64: ...
 @overload
 def normalised_return(returns: np.ndarray | Sequence[float], reference: Reference | str) -> np.ndarray: ...
+@check_arguments
 def normalised_return(
     returns: float | np.ndarray | Sequence[float], reference: Reference | str
 ) -> np.ndarray | np.float64:
@@ -89,6 +92,7 @@ def normalised_return(
     return scores
 
 
+@check_arguments
 def reference_returns(env_id: str | None, card: Mapping[str, object] | None = None) -> Reference:
     """The reference returns of an environment.
 

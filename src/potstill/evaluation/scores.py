@@ -19,6 +19,7 @@ from potstill.environments.references import RAW, Reference, reference_returns
 from potstill.environments.rollouts import Act, play
 from potstill.errors import PotstillError
 from potstill.evaluation.statistics import ScoreSummary, summarise
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject
 from potstill.students.ensemble import Students
 from potstill.students.recipe import Recipe
@@ -28,12 +29,14 @@ FIRST_SEED = 10_000  # seeds of the episodes' initial states; each episode has i
 TEACHER_SEED = 90  # seed of the teacher's episodes
 
 
+@check_arguments
 def policy_returns(act: Act, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "1 E"]:
     """Undiscounted returns of one policy over E episodes, each with a seed of its own."""
     seeds = FIRST_SEED + 1000 * seed + np.arange(episodes)
     return play(act, env_id, seeds)[None]
 
 
+@check_arguments
 def student_returns(students: Students, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "K E"]:
     """Undiscounted returns of K students over E episodes each; no two episodes share a seed."""
     seeds = FIRST_SEED + 1000 * seed + np.arange(len(students) * episodes)
@@ -77,6 +80,7 @@ def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> R
     return Reference(random, expert, measured) if expert > random else RAW
 
 
+@check_arguments
 def score_students(
     students: Students, env_id: str, episodes: int, seed: int, reference: Reference | None = None
 ) -> JsonObject:
@@ -93,6 +97,7 @@ def score_students(
     return {"student": summarise(singles, scale), "ensemble": summarise(together, scale)}
 
 
+@check_arguments
 def score_random(data: Transitions, like: Distillate, *, students: int, episodes: int, seed: int) -> ScoreSummary:
     """Score the random baseline: each student clones its own random sample of real pairs, as many as ``like`` has.
 
@@ -115,6 +120,7 @@ def score_random(data: Transitions, like: Distillate, *, students: int, episodes
     return summarise(student_returns(together, like.env_id, episodes, seed), like.reference)
 
 
+@check_arguments
 def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher) -> JsonObject:
     """Measure the distance of K students to the teacher on held-out states, without an environment.
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from potstill.environments.references import Reference, normalised_return, reference_returns
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonMapping
 
 RESAMPLES = 2000
@@ -40,6 +41,7 @@ class ScoreSummary(TypedDict):
 def interquartile_mean(values: Float[np.ndarray, "..."], axis: None = None) -> np.float64: ...
 @overload
 def interquartile_mean(values: Float[np.ndarray, "..."], axis: int) -> np.ndarray: ...
+@check_arguments
 def interquartile_mean(values: Float[np.ndarray, "..."], axis: int | None = None) -> np.float64 | np.ndarray:
     """Mean of the middle half of the values. A quarter of them, rounded down, is cut from each end.
 
@@ -55,6 +57,7 @@ def interquartile_mean(values: Float[np.ndarray, "..."], axis: int | None = None
     return middle
 
 
+@check_arguments
 def bootstrap_interval(returns: Float[np.ndarray, "K E"], *, share: float = 0.95, seed: int = 0) -> tuple[float, float]:
     """Percentile bootstrap interval of the interquartile mean.
 
@@ -75,6 +78,7 @@ def bootstrap_interval(returns: Float[np.ndarray, "K E"], *, share: float = 0.95
     return float(low), float(high)
 
 
+@check_arguments
 def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> ScoreSummary:
     """Normalise and summarise the returns of K policies in E episodes each.
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from potstill.distillate import Distillate
 from potstill.errors import PotstillError, missing_extra
+from potstill.runtime.arguments import check_arguments
 
 
+@check_arguments
 @dataclass(frozen=True)
 class ExportFormat:
     """A format of another library in which distillates can be written."""

@@ -150,7 +150,7 @@ def head(title: str, rows: int, tags: Iterable[str], configs: str = "") -> str:
     )
 
 
-def listed(facts: Mapping[str, object]) -> str:
+def format_facts(facts: Mapping[str, object]) -> str:
     """Format facts as a Markdown list, one line each."""
     return "\n".join(f"- {label}: {_one_line(value)}" for label, value in facts.items())
 
@@ -169,7 +169,7 @@ def card(distillate: Distillate) -> str:
         note=NOTE,
         states=states,
         actions=actions,
-        facts=listed(_describe_source(distillate)),
+        facts=format_facts(_describe_source(distillate)),
         command=_one_line(metadata.get("command", "potstill distill")),
         networks="a ReLU network" if recipe.towers == 1 else f"the mean of {recipe.towers} ReLU networks",
         its="its" if recipe.towers == 1 else "their mean",

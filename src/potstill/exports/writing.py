@@ -10,9 +10,11 @@ from potstill.data.checks import check_finite
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
 from potstill.exports.registry import FORMATS, resolve_format
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
 
 
+@check_arguments
 def export(
     distillate: Distillate | StrPath,
     path: StrPath,

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
-from potstill.errors import PotstillError, unknown
+from potstill.errors import PotstillError, unknown_name
 from potstill.runtime import storage
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
 
 Layer = dict[str, Any]  # {"weight": [in, out], "bias": [out]}
@@ -32,6 +33,7 @@ Head = Literal["tanh", "gaussian", "tanh_gaussian"]
 LOG_STD_RANGE = (-20.0, 2.0)
 
 
+@check_arguments
 @dataclass(frozen=True, repr=False)
 class Policy:
     """A ReLU network from raw observations to bounded actions.
@@ -87,7 +89,8 @@ class Policy:
             return self.action_bounds.from_unit(np.clip(np.tanh(output[..., :size]) + noise, -1.0, 1.0))
         return self.action_bounds.from_unit(np.tanh(output[..., :size] + noise))
 
-    def save(self, path: Path | str, metadata: JsonObject | None = None) -> Path:
+    @check_arguments
+    def save(self, path: StrPath, metadata: JsonObject | None = None) -> Path:
         """Write this policy as a ``.safetensors`` file."""
         return storage.save(path, "policy", self.arrays(), self.kind_metadata() | (metadata or {}))
 
@@ -121,7 +124,7 @@ def from_arrays(arrays: dict[str, np.ndarray], metadata: JsonObject, path: StrPa
     """
     head = metadata.get("head", "tanh")
     if head not in get_args(Head):
-        raise unknown("policy head", str(head), get_args(Head))
+        raise unknown_name("policy head", str(head), get_args(Head))
     towers = bool(metadata.get("towers"))
     _check_shapes(arrays, path, towers)
     count = sum(name.startswith("layers.") and name.endswith(".weight") for name in arrays)
@@ -163,6 +166,7 @@ def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) ->
             raise PotstillError(f"{path}: array '{name}' has {found} numbers, but '{twin}' needs {wanted}")
 
 
+@check_arguments
 def load_policy(path: StrPath) -> Policy:
     """Read a policy file, or the policy of a teacher file."""
     kind = storage.kind_of(path)

@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar, cast
 
-from potstill.errors import PotstillError, unknown
+from potstill.errors import PotstillError, unknown_name
 
 Entry = TypeVar("Entry")
 
@@ -50,7 +50,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
             return cast(Entry, getattr(import_module(module), attribute))
         external = self._external()
         if name not in external:
-            raise unknown(self.kind, name, self)
+            raise unknown_name(self.kind, name, self)
         entry = external[name]
         try:
             return cast(Entry, entry.load())

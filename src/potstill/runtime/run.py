@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from potstill.errors import PotstillError, unknown
+from potstill.errors import PotstillError, unknown_name
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonMapping, JsonObject, StrPath, read_json, read_json_lines, to_json
 from potstill.runtime.html import html_table, value_text
 
@@ -48,7 +49,7 @@ class Record(Mapping[str, Any]):
         if name == "_content" or name.startswith("__"):  # copy and pickle look names up before the content is set
             raise AttributeError(name)
         if name not in self._content:
-            raise AttributeError(str(unknown("key", name, self._content)))
+            raise AttributeError(str(unknown_name("key", name, self._content)))
         return self[name]
 
     def __dir__(self) -> list[str]:
@@ -72,6 +73,7 @@ def _as_records(value: Any) -> Any:
     return [_as_records(item) for item in value] if isinstance(value, list) else value
 
 
+@check_arguments
 class Run:
     """The run folder of a finished command, with its settings, metrics and result as Python objects.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import reprlib
 import types
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import Field, fields
 from typing import Any, ClassVar, Literal, Protocol, Union, get_args, get_origin, get_type_hints, runtime_checkable
 
 import numpy as np
 
-from potstill.errors import PotstillError, unknown
+from potstill.errors import PotstillError, unknown_name
 
 
 @runtime_checkable
@@ -47,59 +48,81 @@ def check_finite(settings: Dataclass, *names: str) -> None:
             raise PotstillError(f"{field_label(settings, name)} {value}: a finite number is needed")
 
 
-def check_choices(settings: Dataclass) -> None:
-    """Raise unless each ``Literal`` field has one of its values."""
-    for name, hint in get_type_hints(type(settings)).items():
-        if get_origin(hint) is Literal and getattr(settings, name) not in get_args(hint):
-            raise unknown(field_label(settings, name), str(getattr(settings, name)), get_args(hint))
-
-
 def check_types(settings: Dataclass, skip: Collection[str] = ()) -> None:
     """Raise unless the value of each field has the field's type. Fields in ``skip`` are not checked.
 
-    A whole number counts as a ``float``.
+    A whole number counts as a ``float``. A ``Literal`` field must have one of its values.
     """
     hints = get_type_hints(type(settings))
     for field in fields(settings):
-        value, hint = getattr(settings, field.name), hints[field.name]
-        if field.name not in skip and not has_type(value, hint):
-            raise PotstillError(
-                f"{field_label(settings, field.name)} is {value!r} ({type(value).__name__}): {spelled(hint)} is needed"
-            )
+        if field.name not in skip:
+            check_type(field_label(settings, field.name), getattr(settings, field.name), hints[field.name])
+
+
+def check_type(label: str, value: object, hint: object) -> None:
+    """Raise unless ``value`` has the type of a hint and is among its literals. The message calls it ``label``.
+
+    >>> check_type("Recipe.layers", "three", int)
+    Traceback (most recent call last):
+    potstill.errors.PotstillError: Recipe.layers is 'three' (str): int is needed
+    """
+    if not has_type(value, hint):
+        shown = f"{reprlib.repr(value)} ({type(value).__name__})"
+        raise PotstillError(f"{label} is {shown}: {describe_type(hint)} is needed")
+    if get_origin(hint) is Literal and value not in get_args(hint):
+        raise unknown_name(label, str(value), get_args(hint))
 
 
 def has_type(value: object, hint: object) -> bool:
-    """Whether ``value`` has the type of a hint: a class, union, literal or tuple. Every value fits a protocol."""
+    """Whether ``value`` has the type of a hint: a class, union, literal, tuple or collection.
+
+    An array counts as a sequence. Every value fits a protocol and a shape annotation.
+    """
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return any(has_type(value, part) for part in get_args(hint))
     if origin is Literal:
-        return isinstance(value, str) or value in get_args(hint)  # check_choices reports a wrong string
+        return isinstance(value, str) or value in get_args(hint)  # for a wrong string, check_type lists the right ones
     if origin is tuple:
         item = get_args(hint)[0]
         return isinstance(value, tuple | list) and all(has_type(part, item) for part in value)
+    return _has_plain_type(value, origin if isinstance(origin, type) else hint)
+
+
+def _has_plain_type(value: object, hint: object) -> bool:
+    """Whether ``value`` has the type of a hint without parameters, such as ``int``, ``Mapping`` or ``np.ndarray``."""
+    if hint in (np.ndarray, Sequence) and hasattr(value, "__array__"):
+        return True
     if hint in (int, float):
         numbers = (int, np.integer) if hint is int else (int, float, np.integer, np.floating)
         return isinstance(value, numbers) and not isinstance(value, bool | np.bool_)
-    if isinstance(hint, type) and not getattr(hint, "_is_protocol", False):
+    if isinstance(hint, type) and not (getattr(hint, "_is_protocol", False) or is_shape(hint)):
         return isinstance(value, hint)
     return value is None if hint is None else True
 
 
-def spelled(hint: object) -> str:
+def is_shape(hint: object) -> bool:
+    """Whether a hint annotates the shape and type of an array, such as ``Float[np.ndarray, "N S"]``."""
+    return type(hint).__module__.startswith("jaxtyping")
+
+
+def describe_type(hint: object) -> str:
     """Describe a type hint in words.
 
-    >>> spelled(int | None), spelled(tuple[int, ...])
+    >>> describe_type(int | None), describe_type(tuple[int, ...])
     ('int or None', 'tuple of int')
     """
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        return " or ".join(spelled(part) for part in get_args(hint))
+        *parts, last = (describe_type(part) for part in get_args(hint))
+        return f"{', '.join(parts)} or {last}"
     if origin is Literal:
         return " or ".join(map(str, get_args(hint)))
     if origin is tuple:
-        return f"tuple of {spelled(get_args(hint)[0])}"
-    return "None" if hint is type(None) else getattr(hint, "__name__", str(hint))
+        return f"tuple of {describe_type(get_args(hint)[0])}"
+    if is_shape(hint) or hint is np.ndarray:
+        return "array"
+    return "None" if hint is type(None) else getattr(origin or hint, "__name__", str(hint))
 
 
 def check_fractions(settings: Dataclass, *names: str, one: bool = False) -> None:

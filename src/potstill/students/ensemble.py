@@ -17,6 +17,7 @@ from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
 from potstill.networks.policy import Policy
 from potstill.runtime import devices
+from potstill.runtime.arguments import check_arguments
 from potstill.students.recipe import Recipe
 from potstill.students.training import Pairs, mean_actions, train_networks
 
@@ -26,6 +27,7 @@ def _act(params: Params, states: Float[Array, "K E S"], size: int) -> Float[Arra
     return jax.vmap(lambda p, s: mean_actions(p, s, size))(params, states)
 
 
+@check_arguments
 @dataclass(frozen=True, repr=False)
 class Students:
     """K trained students.
@@ -48,6 +50,7 @@ class Students:
         noun = "network" if len(self) == 1 else "networks"
         return f"Students({len(self)} {noun} {sizes}-{self.params[-1]['weight'].shape[-1]})"
 
+    @check_arguments
     def policy(self, index: int) -> Policy:
         """Student ``index`` as a policy of its own."""
         size = len(self.action_bounds)
@@ -69,6 +72,7 @@ class Students:
         return self._scaled(_act(self.params, states, len(self.action_bounds)).mean(axis=0))
 
 
+@check_arguments
 def train_students(
     pairs: Pairs, seeds: Sequence[int], recipe: Recipe, normaliser: Normaliser, action_bounds: ActionBounds
 ) -> Students:

@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from potstill.errors import PotstillError, given, unknown
-from potstill.runtime.validation import check_choices, check_finite, check_ranges, check_types
+from potstill.errors import PotstillError, unknown_name
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.validation import check_finite, check_ranges, check_types
 
 Initialisation = Literal["orthogonal", "antisymmetric", "he", "lecun", "torch"]
 
 
+@check_arguments
 @dataclass(frozen=True)
 class Recipe:
     """How a student is built and trained: network, initialisation, and full-batch training on the mean squared error.
@@ -70,7 +72,6 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_choices(self)
         check_ranges(self, steps=0, learning_rate=0.0, momentum=0.0, weight_decay=0.0, width=1, towers=1, layers=1)
         check_finite(self, "learning_rate", "weight_decay", "output_gain")
         if self.momentum >= 1.0:
@@ -130,10 +131,11 @@ def recipe_from_metadata(stored: Mapping[str, object]) -> Recipe:
     settings = {own_names.get(name, name): value for name, value in stored.items()}
     for name in settings:
         if name not in known:
-            raise unknown("recipe setting", name, known)
+            raise unknown_name("recipe setting", name, known)
     return Recipe(**settings)  # type: ignore[arg-type]  # __post_init__ checks the types
 
 
+@check_arguments
 def find_recipe(recipe: str | Recipe) -> Recipe:
     """The recipe called ``recipe``; a :class:`Recipe` is returned as it is.
 
@@ -142,10 +144,8 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
     """
     if isinstance(recipe, Recipe):
         return recipe
-    if not isinstance(recipe, str):
-        raise PotstillError(f"the recipe is {given(recipe)}: a name or a potstill.Recipe is needed")
     if recipe not in RECIPES:
-        raise unknown("recipe", recipe, RECIPES)
+        raise unknown_name("recipe", recipe, RECIPES)
     return RECIPES[recipe]
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from potstill.networks.mlp import Params, apply_mlp
 from potstill.runtime import devices
+from potstill.runtime.arguments import check_arguments
 from potstill.students.initialisation import draw_network
 from potstill.students.recipe import Recipe
 
@@ -29,6 +30,7 @@ StepKeys: TypeAlias = Key[Array, " T"] | None
 """One key for each training step if the BC loss samples actions; ``None`` if it uses the mean action."""
 
 
+@check_arguments
 class Pairs(NamedTuple):
     """The distilled set while it is being distilled."""
 

@@ -14,12 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from potstill.bundled import artefact_path
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.networks.mlp import Params, apply_critics, apply_mlp
 from potstill.networks.policy import LOG_STD_RANGE, Policy, from_arrays
 from potstill.runtime import storage
-from potstill.runtime.files import JsonObject
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import JsonObject, StrPath
 
 
 @runtime_checkable
@@ -48,14 +50,14 @@ class Teacher(Protocol):
         ...
 
 
+@check_arguments
 @dataclass(frozen=True, repr=False)
 class NetworkTeacher:
     """A teacher made of neural networks: one policy and C critics.
 
     Example:
         >>> import potstill
-        >>> from potstill.bundled import BUNDLED
-        >>> teacher = potstill.load_teacher(BUNDLED / "hopper-medium-replay.teacher.safetensors")
+        >>> teacher = potstill.load_teacher("hopper-medium-replay")
         >>> teacher.action_values(jnp.zeros((5, 11)), jnp.zeros((5, 3))).shape[1:]
         (5,)
     """
@@ -114,19 +116,21 @@ class NetworkTeacher:
         """Q(s, a) of each of C critics, in units of discounted return."""
         return apply_critics(self.critics, states, actions, normed=self.layer_norm)
 
-    def save(self, path: Path | str) -> Path:
+    @check_arguments
+    def save(self, path: StrPath) -> Path:
         """Write this teacher as one ``.safetensors`` file."""
         networks = {**self.policy.kind_metadata(), "layer_norm": self.layer_norm}
         return storage.save(path, "teacher", self._arrays(), {**self.metadata, **networks})
 
 
-def load_teacher(path: Path | str) -> NetworkTeacher:
-    """Read a teacher from a file, or from the run folder of ``potstill teach``.
+@check_arguments
+def load_teacher(path: StrPath) -> NetworkTeacher:
+    """Read a teacher from a file, a run folder of ``potstill teach``, or the name of a bundled dataset.
 
     Raises:
         PotstillError: the file does not exist, is damaged or is of another kind, or its layers do not fit together.
     """
-    path = Path(path) / "teacher.safetensors" if Path(path).is_dir() else path
+    path = artefact_path(path, "teacher")
     arrays, metadata = storage.load(path, "teacher")
     policy = from_arrays(arrays, metadata, path)
     count = sum(name.startswith("critics.") and name.endswith(".weight") for name in arrays)
@@ -137,7 +141,7 @@ def load_teacher(path: Path | str) -> NetworkTeacher:
     return NetworkTeacher(policy, critics, metadata, metadata.get("layer_norm", True))
 
 
-def check_critics(critics: Params, policy: Policy, path: Path | str) -> None:
+def check_critics(critics: Params, policy: Policy, path: StrPath) -> None:
     """Raise unless the layers of each critic map the policy's states and actions to one value."""
     if not critics or not len(critics[0]["weight"]):
         raise PotstillError(f"{path}: has no critics")

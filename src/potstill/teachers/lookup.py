@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from potstill.bundled import BUNDLED, bundled_names
+from potstill.bundled import artefact_path, bundled_names
 from potstill.data.transitions import Transitions
-from potstill.errors import PotstillError, given
+from potstill.errors import PotstillError
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import StrPath
 from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.teachers.importers import SUFFIXES, import_teacher
 
 
-def find_teacher(teacher: Path | str | NetworkTeacher | None, dataset: object, data: Transitions) -> NetworkTeacher:
+@check_arguments
+def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data: Transitions) -> NetworkTeacher:
     """Load or import the teacher for a dataset, and check that it fits.
 
     Args:
-        teacher: a file, a teacher object, or ``None`` for the teacher bundled with ``dataset``.
+        teacher: anything that :func:`load_teacher` or :func:`import_teacher` reads, a teacher object, or ``None`` for
+            the teacher bundled with ``dataset``.
         dataset: the name or path that the user gave.
         data: its transitions.
 
@@ -30,12 +33,10 @@ def find_teacher(teacher: Path | str | NetworkTeacher | None, dataset: object, d
         raise PotstillError(
             f"{dataset} has no bundled teacher: train one with 'potstill teach {dataset}', then --teacher"
         )
-    if not isinstance(teacher, NetworkTeacher | str | os.PathLike | None):
-        raise PotstillError(f"the teacher is {given(teacher)}: a path or a potstill.NetworkTeacher is needed")
     if isinstance(teacher, NetworkTeacher):
         found, source = teacher, "the teacher"
     else:
-        path = Path(teacher) if teacher is not None else BUNDLED / f"{dataset}.teacher.safetensors"
+        path = artefact_path(str(dataset) if teacher is None else teacher, "teacher")
         found, source = import_teacher(path, data=data) if path.suffix in SUFFIXES else load_teacher(path), str(path)
     states, actions = len(found.normaliser.mean), found.action_size
     if (states, actions) != (data.state_size, data.action_size):

@@ -14,8 +14,10 @@ from jaxtyping import Array, Float, Int
 from potstill.data.blocks import Reader, blocks, extremes
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
+from potstill.runtime.arguments import check_arguments
 
 
+@check_arguments
 class TrainingRows(NamedTuple):
     """Transitions with standardised states and actions in [−1, 1]: a whole table or a batch."""
 
@@ -33,6 +35,7 @@ class TrainingRows(NamedTuple):
     """1 if the actor learns from the row, else 0."""
 
 
+@check_arguments
 @dataclass(frozen=True)
 class TrainingTable:
     """The rows that an algorithm learns from, by row number. A row is computed when it is read.

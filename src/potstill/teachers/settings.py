@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import Dataclass, check_fractions, check_ranges, check_types
 
 
+@check_arguments
 @dataclass(frozen=True)
 class Training:
     """How a teacher is trained, with any algorithm.
@@ -51,6 +53,7 @@ def check_training(settings: Dataclass) -> None:
     check_fractions(settings, "target_rate", one=True)
 
 
+@check_arguments
 @dataclass(frozen=True)
 class UpdateSettings:
     """Settings of an update besides those of the algorithm. Equal settings share a compiled program."""

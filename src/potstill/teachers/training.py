@@ -17,6 +17,7 @@ from jaxtyping import Array, Int, Key, PRNGKeyArray
 from potstill.data.transitions import Transitions
 from potstill.errors import Diverged
 from potstill.networks.policy import Policy
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, to_json
 from potstill.teachers.algorithms.base import Algorithm, Metrics, State
 from potstill.teachers.base import NetworkTeacher
@@ -110,6 +111,7 @@ class Chunk(NamedTuple):
     """Time that the updates took."""
 
 
+@check_arguments
 class Learner:
     """Trains an algorithm on a dataset, a few hundred updates per call.
 
@@ -200,6 +202,7 @@ class Learner:
         }
 
 
+@check_arguments
 def train_teacher(
     data: Transitions,
     algorithm: Algorithm,

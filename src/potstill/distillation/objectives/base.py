@@ -10,10 +10,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from potstill.errors import PotstillError
-from potstill.runtime.validation import check_choices, check_types
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.validation import check_types
 from potstill.teachers.base import Teacher
 
 
+@check_arguments
 class StateTable(NamedTuple):
     """States of a dataset with everything that does not depend on the student: a whole table or a batch."""
 
@@ -56,7 +58,6 @@ class Objective:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_choices(self)
 
     def __call__(
         self, student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None
@@ -71,6 +72,7 @@ class Objective:
         raise NotImplementedError
 
 
+@check_arguments
 def weighted_loss(
     objective: ObjectiveFunction, student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None
 ) -> Float[Array, ""]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from potstill.distillation.objectives.base import Objective, StateTable
+from potstill.runtime.arguments import check_arguments
 from potstill.teachers.base import Teacher
 
 
@@ -17,6 +18,7 @@ def squared_distance(a: Float[Array, "B A"], b: Float[Array, "B A"]) -> Float[Ar
     return jnp.sum((a - b) ** 2, axis=-1)
 
 
+@check_arguments
 @dataclass(frozen=True)
 class DataCloning(Objective):
     """DBC, data-based behavioural cloning: ‖π(s) − a‖².
@@ -33,6 +35,7 @@ class DataCloning(Objective):
         return squared_distance(student_actions, batch.actions)
 
 
+@check_arguments
 @dataclass(frozen=True)
 class PolicyCloning(Objective):
     """PBC, policy-based behavioural cloning: ‖π(s) − π*(s)‖²."""
@@ -44,6 +47,7 @@ class PolicyCloning(Objective):
         return squared_distance(student_actions, batch.teacher_actions)
 
 
+@check_arguments
 @dataclass(frozen=True)
 class ActionValueCloning(PolicyCloning):
     """Av-PBC, action-value weighted PBC: PBC with weights that grow with q*, by default ``ranged``."""

@@ -16,12 +16,14 @@ from jaxtyping import Array, Float
 from potstill.distillation.objectives.base import Objective, StateTable
 from potstill.distillation.objectives.cloning import squared_distance
 from potstill.errors import PotstillError
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.teachers.base import Teacher
 
 Critics = Literal["min", "mean", "each"]
 
 
+@check_arguments
 def q_gap(
     student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None, critics: Critics = "min"
 ) -> Float[Array, " B"]:
@@ -46,6 +48,7 @@ def q_gap(
     return jnp.maximum(lost, 0.0) / batch.value_scale
 
 
+@check_arguments
 @dataclass(frozen=True)
 class QGap(Objective):
     """PBC + weight × Q-gap. PBC keeps the student close to the teacher, where the critics are reliable."""
@@ -70,6 +73,7 @@ class QGap(Objective):
         return distance + self.weight * q_gap(student_actions, batch, teacher, self.critics)
 
 
+@check_arguments
 @dataclass(frozen=True)
 class QGapMean(QGap):
     """The Q-gap by the mean of the critics."""
@@ -77,6 +81,7 @@ class QGapMean(QGap):
     critics: Critics = "mean"
 
 
+@check_arguments
 @dataclass(frozen=True)
 class QGapEach(QGap):
     """The Q-gap by the critic that sees the largest loss."""

@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from potstill.distillation.objectives.density import log_density
-from potstill.errors import PotstillError, unknown
+from potstill.errors import PotstillError, unknown_name
+from potstill.runtime.arguments import check_arguments
 
 REFERENCE_SCALE = 0.02
 SDW_POWER = 0.02  # keeps 90 % of the effective sample size if log-densities span 19 to 46 nats
@@ -209,12 +210,13 @@ def split_names(names: str) -> list[str]:
     found = [name.strip() for name in names.split(",")]
     for name in found:
         if name not in WEIGHTINGS:
-            raise unknown("weighting", name, WEIGHTINGS)
+            raise unknown_name("weighting", name, WEIGHTINGS)
     if len(set(found)) < len(found):
         raise PotstillError(f"weighting '{names}': each name may occur once")
     return found
 
 
+@check_arguments
 def find_weighting(names: str) -> Weighting:
     """Build the product of the named weightings.
 

@@ -10,7 +10,7 @@ from typing import ClassVar, TypeVar
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.errors import PotstillError
-from potstill.runtime.validation import check_choices, check_types
+from potstill.runtime.validation import check_types
 from potstill.students.recipe import RECIPES, Recipe
 from potstill.students.training import Pairs
 
@@ -41,7 +41,6 @@ class Solver(ABC):
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_choices(self)
 
     @abstractmethod
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:

@@ -26,6 +26,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from potstill.distillation.solvers.base import Solver, require_sgd
 from potstill.distillation.solvers.kernel_descent import descent
 from potstill.networks.mlp import Params, apply_mlp, layer_inputs
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.students.recipe import Recipe
 from potstill.students.training import Pairs, initialise_network
@@ -59,6 +60,7 @@ def linearised_actions(
     return jnp.tanh(initial + change)
 
 
+@check_arguments
 @dataclass(frozen=True)
 class EmpiricalKernelDescent(Solver):
     """Kernel descent with the tangent kernels of random networks, whose actions are averaged.

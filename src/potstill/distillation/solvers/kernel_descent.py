@@ -47,6 +47,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.distillation.solvers.base import Solver, require_sgd
 from potstill.networks.mlp import apply_mlp
+from potstill.runtime.arguments import check_arguments
 from potstill.students.initialisation import SCHEMES
 from potstill.students.recipe import Recipe
 from potstill.students.training import Pairs, initialise_network
@@ -223,6 +224,7 @@ def _descend_back(recipe: Recipe, residual: Residuals, adjoint: Array) -> tuple[
 descent.defvjp(_descend, _descend_back)
 
 
+@check_arguments
 @dataclass(frozen=True)
 class KernelDescent(Solver):
     """Kernel descent: the training of an infinitely wide student. The module's docstring has the mathematics.

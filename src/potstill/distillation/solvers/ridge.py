@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from potstill.distillation.solvers.base import Solver, require_sgd
 from potstill.distillation.solvers.kernel_descent import tangent_kernel
 from potstill.networks.mlp import layer_inputs
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.students.training import Pairs, train_network
 
@@ -54,6 +55,7 @@ def regression(
     return jnp.tanh(elsewhere @ (roots[:, None] * jax.scipy.linalg.solve(inner, targets, assume_a="pos")))
 
 
+@check_arguments
 @dataclass(frozen=True)
 class KernelRidge(Solver):
     """Ridge regression under the tangent kernel at infinite width."""
@@ -73,6 +75,7 @@ class KernelRidge(Solver):
         return regression(kernel, elsewhere, pairs, self.penalty)
 
 
+@check_arguments
 @dataclass(frozen=True)
 class FeatureRidge(Solver):
     """Ridge regression on the last hidden layers of a pool of networks.

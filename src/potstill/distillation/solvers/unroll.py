@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from potstill.distillation.solvers.base import Solver
 from potstill.errors import PotstillError
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.students.recipe import Recipe
 from potstill.students.training import (
@@ -42,6 +43,7 @@ from potstill.students.training import (
 )
 
 
+@check_arguments
 @dataclass(frozen=True)
 class Unroll(Solver):
     """Back-propagation through the training of a finite student."""
@@ -82,6 +84,7 @@ class Unroll(Solver):
         return dataclasses.replace(self, window=None, random_window=False)
 
 
+@check_arguments
 @dataclass(frozen=True)
 class Sweep(Unroll):
     """The unroll with the hand-written reverse sweep: slower on small problems, far less memory on large ones."""

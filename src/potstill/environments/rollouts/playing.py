@@ -12,6 +12,7 @@ from potstill.environments.making import time_limit
 from potstill.environments.rollouts.gymnasium import GymnasiumStepper
 from potstill.environments.rollouts.mujoco import TASKS, MujocoStepper
 from potstill.environments.rollouts.stepper import Stepper
+from potstill.runtime.arguments import check_arguments
 
 Act = Callable[[Float[np.ndarray, "L S"]], Float[np.ndarray, "L A"]]
 """A policy: from the observations of all lanes [L, S] to their actions [L, A], both in the environment's units."""
@@ -36,6 +37,7 @@ def make_stepper(env_id: str, lanes: int, *, batched: bool = True) -> Stepper:
     return GymnasiumStepper(env_id, lanes)
 
 
+@check_arguments
 def play(act: Act, env_id: str, seeds: Int[np.ndarray, " L"], *, batched: bool = True) -> Float[np.ndarray, " L"]:
     """Roll a policy out for one episode in each of L lanes.
 

@@ -11,7 +11,8 @@ from jaxtyping import Array, PRNGKeyArray
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params
 from potstill.networks.policy import Head
-from potstill.runtime.validation import check_choices, check_types
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.validation import check_types
 from potstill.teachers.rows import TrainingRows, TrainingTable
 from potstill.teachers.settings import UpdateSettings
 
@@ -19,6 +20,7 @@ State = Any  # each algorithm's own NamedTuple of networks, target networks and 
 Metrics = dict[str, Array]  # scalars by name
 
 
+@check_arguments
 class TeacherParts(NamedTuple):
     """The networks of a teacher, taken out of a training state."""
 
@@ -56,7 +58,6 @@ class Algorithm(ABC):
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_choices(self)
 
     @abstractmethod
     def prepare(self, data: Transitions, discount: float) -> TrainingTable:

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params, apply_critics, init_mlp, init_stack
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.teachers.algorithms import gaussian
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
@@ -84,6 +85,7 @@ def critic_loss(
     return loss, {**metrics, "conservative": penalty.mean()}
 
 
+@check_arguments
 @dataclass(frozen=True)
 class CalQl(Algorithm):
     """Cal-QL. With ``calibrated=False`` it is CQL.

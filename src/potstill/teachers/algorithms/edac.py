@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params, apply_critic, apply_critics, init_stack, init_uniform
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.teachers.algorithms import gaussian
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
@@ -63,6 +64,7 @@ def critic_loss(
     return errors + diversity * similarity, {**metrics, "likeness": similarity}
 
 
+@check_arguments
 @dataclass(frozen=True)
 class Edac(Algorithm):
     """EDAC. With ``diversity=0`` it is SAC-N.

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params, apply_critics, apply_mlp, init_mlp, init_stack
 from potstill.networks.policy import LOG_STD_RANGE
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_fractions, check_ranges
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
@@ -91,6 +92,7 @@ def actor_loss(
     return loss, {"actor_loss": loss}
 
 
+@check_arguments
 @dataclass(frozen=True)
 class Iql(Algorithm):
     """Implicit Q-learning.

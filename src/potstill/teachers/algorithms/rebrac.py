@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from potstill.data.blocks import gather
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params, apply_critics, apply_mlp, init_stack, init_uniform
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
@@ -78,6 +79,7 @@ def actor_loss(
     return loss, {"actor_loss": loss, "action_distance": distance.mean()}
 
 
+@check_arguments
 @dataclass(frozen=True)
 class Rebrac(Algorithm):
     """ReBRAC. TD3+BC: actor_penalty 0.4 / A, critic_penalty 0, no layer_norm, two hidden layers, target_rate 0.005.

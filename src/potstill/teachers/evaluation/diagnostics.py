@@ -5,12 +5,14 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from potstill.data.transitions import Transitions
+from potstill.runtime.arguments import check_arguments
 from potstill.teachers.base import Teacher
 from potstill.teachers.evaluation.fqe import Evaluator, held_out_starts, held_out_states, make_pessimistic_evaluator
 from potstill.teachers.rows import load_with_returns
 from potstill.teachers.settings import Training
 
 
+@check_arguments
 class OfflineScores:
     """Offline scores of a teacher during training. Values are in units of discounted return.
 

@@ -34,6 +34,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params, apply_critics, init_mlp, init_stack
+from potstill.runtime.arguments import check_arguments
 from potstill.teachers.algorithms.base import Metrics
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
 from potstill.teachers.base import Teacher
@@ -108,6 +109,7 @@ def held_out_starts(data: Transitions) -> Int[np.ndarray, " E"]:
     return np.flatnonzero(held if held.any() else starts)
 
 
+@check_arguments
 class Evaluator:
     """Fits one critic to a sequence of policies. Each call starts from the critic of the previous call.
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser, Transitions
-from potstill.errors import PotstillError, unknown
+from potstill.errors import PotstillError, unknown_name
 from potstill.networks.policy import Policy, from_arrays
-from potstill.runtime.files import JsonObject
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import JsonObject, StrPath
 from potstill.teachers.base import NetworkTeacher, check_critics
 from potstill.teachers.importers.corl import read_corl
 from potstill.teachers.importers.d3rlpy import read_d3rlpy
@@ -18,8 +19,9 @@ READERS = {"corl": read_corl, "stable-baselines3": read_sb3, "d3rlpy": read_d3rl
 SUFFIXES = {".pt": "corl", ".pth": "corl", ".zip": "stable-baselines3", ".d3": "d3rlpy"}
 
 
+@check_arguments
 def import_teacher(
-    path: Path | str, *, data: Transitions | None = None, normaliser: Normaliser | None = None
+    path: StrPath, *, data: Transitions | None = None, normaliser: Normaliser | None = None
 ) -> NetworkTeacher:
     """Read a teacher that another library trained. No code from the file is executed.
 
@@ -41,7 +43,7 @@ def import_teacher(
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
-        raise unknown("kind of teacher file", path.suffix or str(path), SUFFIXES)
+        raise unknown_name("kind of teacher file", path.suffix or str(path), SUFFIXES)
     if not path.is_file():
         raise PotstillError(f"{path}: no such file")
     kind = SUFFIXES[path.suffix]

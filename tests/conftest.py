@@ -33,6 +33,17 @@ from potstill.data.transitions import Transitions  # noqa: E402
 SHARED = Path(__file__).parents[2] / "shared"
 
 
+def note_skipped(report):
+    """Append what is skipped, a test or a file, to the file that SKIPPED_TESTS names: CI runs it with the extras."""
+    path = os.environ.get("SKIPPED_TESTS")
+    if report.skipped and path:
+        with open(path, "a") as file:
+            file.write(f"{report.nodeid}\n")
+
+
+pytest_collectreport = pytest_runtest_logreport = note_skipped
+
+
 @pytest.fixture
 def x64():
     """Run a test in float64, with no silent promotion of types."""

@@ -138,3 +138,20 @@ def test_damaged_settings_get_one_line(saved, message):
 def test_a_damaged_section_of_an_algorithm_gets_one_line():
     with pytest.raises(PotstillError, match="'rebrac' is 'x', the fields of an algorithm are needed"):
         read_settings(TeachConfig, {"dataset": "x", "algorithm": "rebrac", "rebrac": "x"})
+
+
+def test_an_average_plans_its_steps_and_a_budget_finds_them():
+    assert DistillConfig("x", average=0.5, budget="1h").given_steps == 150
+    assert DistillConfig("x", budget="1h").given_steps is None
+
+
+@pytest.mark.parametrize("budget", ["soon", "-3s", "0s", "nan", "60 s m", "1e400", ""])
+def test_no_time_to_speak_of(budget):
+    with pytest.raises(PotstillError, match="a time above 0 is needed, such as 60s"):
+        DistillConfig("x", budget=budget)
+
+
+@pytest.mark.parametrize("more", [{"steps": 10}, {"polish": 3}])
+def test_a_budget_sets_the_steps_alone(more):
+    with pytest.raises(PotstillError, match="so --steps and --polish cannot be given with it"):
+        DistillConfig("x", budget="60s", **more)

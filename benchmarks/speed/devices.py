@@ -25,11 +25,16 @@ DEVICES = {"one": 1, "two": 2}
 def step(cell: Cell, place: Place, count: int) -> Call:
     """The next outer step on ``count`` devices."""
     from benchmarks.speed.steps import outer_step
+    from potstill.distillation import SOLVERS, PolicyCloning
     from potstill.runtime import devices
+    from potstill.students import RECIPES
 
     devices.use_devices(count)
-    options = COMMON | METHODS[cell.method] | ({"size": 4, "batch": 8} if place.toy else {})
-    return outer_step(place.dataset(cell.file), place.teacher(cell.file), **options)
+    method = METHODS[cell.method]
+    parts = {"objective": PolicyCloning(), "solver": SOLVERS[method["solver"]](RECIPES[COMMON["recipe"]])}
+    options = {"size": 4, "batch": 8} if place.toy else {"batch": COMMON["batch"]}
+    options |= {"initialisations": method.get("starts", 1)}
+    return outer_step(place.dataset(cell.file), place.teacher(cell.file), **parts, **options)
 
 
 def programs(cell: Cell, place: Place) -> dict[str, Prepare]:

@@ -7,26 +7,42 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
-from potstill.commands.distill import iterate_pairs
-from potstill.commands.distillation_job import Tables
-from potstill.commands.resolve import resolve_problem
-from potstill.config import DistillConfig
 from potstill.data.registry import load_dataset
+from potstill.data.split import training_rows
 from potstill.data.transitions import Transitions
-from potstill.distillation import Schedule
+from potstill.distillation import (
+    KernelDescent,
+    OuterSettings,
+    QGap,
+    Schedule,
+    build_state_table,
+    find_weighting,
+    initial_pairs,
+    optimise_pairs,
+)
+from potstill.distillation.defaults import default_action_limit, default_states
 from potstill.teachers import ALGORITHMS, Learner, Training, find_teacher
 
 MANY = 1_000_000  # more steps than are ever taken
 
 
 def outer_step(dataset: Path | str, teacher: Path | str | None, **options: Any) -> Callable[[], None]:
-    """A function that takes the next outer step of ``potstill distill`` and waits for it."""
-    config = DistillConfig(dataset, teacher=teacher, steps=MANY, **options)
+    """A function that takes the next outer step of a distillation with default weights and noise, and waits for it.
+
+    The options are ``objective``, ``solver``, ``size`` and the fields of :class:`OuterSettings`.
+    """
+    objective, solver = options.pop("objective", QGap()), options.pop("solver", KernelDescent())
+    size = options.pop("size", 256)
     data = load_dataset(dataset)
     found = find_teacher(teacher, dataset, data)
-    problem = resolve_problem(config).for_data(data, found)
-    iterates = iterate_pairs(config, problem, Tables.build(problem, data, found), found, Schedule(MANY))
+    weighting, noise = default_states(objective, data, found, solver.recipe)
+    outer = OuterSettings(state_noise=noise, action_limit=default_action_limit(solver.recipe), **options)
+    table = build_state_table(data, found, find_weighting(weighting), training_rows(len(data)))
+    pairs = initial_pairs(table, size, rng=np.random.default_rng(0))
+    parts: dict[str, Any] = {"objective": objective, "solver": solver, "schedule": Schedule(MANY)}
+    iterates = optimise_pairs(pairs, table, found, **parts, settings=outer, key=jax.random.key(0))
     next(iterates)  # the initial pairs
 
     def call() -> None:

@@ -14,8 +14,6 @@ from potstill.teachers import Teacher, Training, load_teacher
 from potstill.teachers.evaluation import diagnostics, fqe
 from potstill.teachers.rows import load_with_returns
 
-pytestmark = pytest.mark.usefixtures("narrow_networks")
-
 
 class Beside(Linear):
     """Acts 0.3 everywhere."""

@@ -19,6 +19,7 @@ LAYERS = (  # bottom to top; a module imports from its own package or from lower
     {"environments"},
     {"data"},
     {"networks"},
+    {"worlds"},
     {"students"},
     {"teachers"},
     {"distillation"},

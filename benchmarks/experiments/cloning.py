@@ -20,6 +20,7 @@ from benchmarks.experiments.distilling import summary
 from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Stopwatch
+from potstill.data import Transitions
 from potstill.evaluation.scores import student_returns
 from potstill.evaluation.statistics import summarise
 from potstill.networks.policy import Policy
@@ -57,7 +58,7 @@ def train_clone(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe, updates: int, b
     return jax.lax.scan(body, (params, rule.init(params)), jax.random.split(drawn, updates))[0][0]
 
 
-def train_clones(pairs: Pairs, recipe: Recipe, like: Policy, count: int, **how: Any) -> Students:
+def train_clones(pairs: Pairs, recipe: Recipe, like: Policy | Transitions, count: int, **how: Any) -> Students:
     """Train students on all pairs, one for each seed from 0, with the normaliser and action bounds of ``like``."""
     parameters = [train_clone(jax.random.key(seed), pairs, recipe, **how) for seed in range(count)]
     stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *parameters)
@@ -69,10 +70,9 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     data = potstill.load_dataset(workspace.dataset(cell.file))
     states, actions = data.normaliser(data.observations), data.action_bounds.to_unit(data.actions)
     pairs = Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(np.asarray(actions), jnp.float32))
-    like = Policy([], data.normaliser, data.action_bounds)
     updates, episodes = (20, 1) if workspace.toy else (UPDATES, EPISODES)
     with Stopwatch() as watch:
-        students = train_clones(pairs, RECIPES["paper"], like, CLONES, updates=updates, batch=BATCH)
+        students = train_clones(pairs, RECIPES["paper"], data, CLONES, updates=updates, batch=BATCH)
         jax.block_until_ready(students.params)
     assert data.env_id is not None
     scores = summarise(student_returns(students, data.env_id, episodes, EPISODE_SEED), data.env_id)

@@ -15,12 +15,13 @@ from potstill.bundled import artefact_path
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.environments.references import Reference, reference_returns
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, naming_source
 from potstill.networks.policy import Policy
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
 from potstill.runtime.html import html_table
+from potstill.runtime.validation import as_numbers, check_types
 from potstill.students.ensemble import Students, train_students
 from potstill.students.recipe import Recipe, find_recipe, recipe_from_metadata
 from potstill.students.training import Pairs
@@ -35,6 +36,9 @@ class Distillate:
 
     ``metadata`` contains the environment's id, the dataset (name, hash), the teacher (hash), the objective, weighting,
     solver, recipe and settings, the command, and the version of potstill.
+
+    Raises:
+        PotstillError: shapes disagree, a number is not finite, or a weight is not positive.
     """
 
     states: Float[np.ndarray, "N S"]
@@ -45,6 +49,21 @@ class Distillate:
     metadata: JsonObject
     weights: Float[np.ndarray, " N"] | None = None
     """Weight of each pair in the students' loss: positive, with mean 1. ``None``: all weights are equal."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        for name in ("states", "actions"):
+            object.__setattr__(self, name, as_numbers(f"Distillate.{name}", getattr(self, name), axes=2))
+        sizes = (len(self.states), len(self.normaliser.mean)), (len(self.states), len(self.action_bounds))
+        if (self.states.shape, self.actions.shape) != sizes:
+            raise PotstillError(
+                f"states {self.states.shape} and actions {self.actions.shape} do not fit each other, or not the "
+                f"normaliser of {sizes[0][1]} and the bounds of {sizes[1][1]} components"
+            )
+        if self.weights is not None:
+            object.__setattr__(self, "weights", as_numbers("Distillate.weights", self.weights, axes=1))
+            if self.weights.shape != (len(self),) or not (self.weights > 0.0).all():
+                raise PotstillError(f"each of the {len(self)} pairs needs a positive weight")
 
     def __len__(self) -> int:
         """N, the number of pairs."""
@@ -172,10 +191,6 @@ def load(path: StrPath) -> Distillate:
     lacking = [key for key in REQUIRED if key not in metadata]
     if lacking:
         raise PotstillError(f"{path}: the metadata contain no '{lacking[0]}'")
-    fits = states.ndim == actions.ndim == 2 and len(states) == len(actions)
-    if not fits or mean.shape != scale.shape or states.shape[1:] != mean.shape or actions.shape[1:] != low.shape:
-        raise PotstillError(f"{path}: states {states.shape}, actions {actions.shape} and normaliser do not fit")
     weights = arrays.get("weights")
-    if weights is not None and (weights.shape != (len(states),) or not (weights > 0).all()):
-        raise PotstillError(f"{path}: each of its {len(states)} pairs needs a positive weight")
-    return Distillate(states, actions, Normaliser(mean, scale), ActionBounds(low, high), metadata, weights)
+    with naming_source(path):
+        return Distillate(states, actions, Normaliser(mean, scale), ActionBounds(low, high), metadata, weights)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -12,10 +14,11 @@ from numpy.typing import ArrayLike
 
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
-from potstill.errors import PotstillError, unknown_name
+from potstill.errors import PotstillError, naming_source, unknown_name
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
+from potstill.runtime.validation import check_types
 
 Layer = dict[str, Any]  # {"weight": [in, out], "bias": [out]}
 Layers = list[Layer]
@@ -49,6 +52,9 @@ class Policy:
     =================  ==================================================
 
     The mean action is tanh(mean). Actions are then scaled from [-1, 1] to the bounds.
+
+    Raises:
+        PotstillError: the layers do not lead from the normaliser's states to the actions' bounds.
     """
 
     layers: Layers
@@ -56,16 +62,34 @@ class Policy:
     action_bounds: ActionBounds
     head: Head = "tanh"
 
+    def __post_init__(self) -> None:
+        check_types(self)
+        towers, states = isinstance(self.layers, Towers), len(self.normaliser.mean)
+        shapes = [_layer_shape(i, layer, towers) for i, layer in enumerate(self.layers)]
+        if len({shape[:-2] for shape in shapes}) > 1:
+            raise PotstillError("the layers have different numbers of towers")
+        outputs = len(self.action_bounds) * (1 if self.head == "tanh" else 2)
+        sizes = [shape[-2:] for shape in shapes]
+        joins = [states, *(after for _, after in sizes)]
+        if not sizes or [before for before, _ in sizes] != joins[:-1] or joins[-1] != outputs:
+            raise PotstillError(f"layers {sizes} do not lead from {states} states to {outputs} outputs")
+        if isinstance(self.layers, Residual) and (len(sizes) < 3 or len(set(joins[1:-1])) > 1):
+            raise PotstillError("a residual network needs at least two hidden layers, all of the same width")
+
     def __repr__(self) -> str:
         sizes = "-".join(str(layer["weight"].shape[-2]) for layer in self.layers)
         towers = f", {len(self.layers[0]['weight'])} towers" if isinstance(self.layers, Towers) else ""
         return f"Policy({sizes}-{self.layers[-1]['weight'].shape[-1]}{towers}, {self.head} head)"
 
     def _output(self, observations: ArrayLike) -> np.ndarray:
-        raw = np.asarray(observations, np.float32)
-        if raw.shape[-1] != len(self.normaliser.mean):
-            needed = len(self.normaliser.mean)
-            raise PotstillError(f"the observation has {raw.shape[-1]} components, the policy needs {needed}")
+        needed = len(self.normaliser.mean)
+        try:
+            raw = np.asarray(observations, np.float32)
+        except (TypeError, ValueError):
+            raise PotstillError(f"the observation is {reprlib.repr(observations)}: numbers are needed") from None
+        if raw.ndim == 0 or raw.shape[-1] != needed:
+            count = raw.shape[-1] if raw.ndim else 1
+            raise PotstillError(f"the observation has {count} components, the policy needs {needed}")
         if isinstance(self.layers, Towers):
             flat = self.normaliser(raw).reshape(-1, raw.shape[-1])
             stacked = [{"weight": layer["weight"], "bias": layer["bias"][:, None]} for layer in self.layers]
@@ -106,6 +130,20 @@ class Policy:
         return {**named, **bounds, "state_mean": self.normaliser.mean, "state_scale": self.normaliser.scale}
 
 
+def _layer_shape(index: int, layer: object, towers: bool) -> tuple[int, ...]:
+    """The shape of a layer's weights.
+
+    Raises:
+        PotstillError: the layer has no weights and biases, or they do not fit together.
+    """
+    if not isinstance(layer, Mapping) or not {"weight", "bias"} <= layer.keys():
+        raise PotstillError(f"layer {index} is {reprlib.repr(layer)}: a dictionary of weight and bias is needed")
+    weight, bias = np.shape(layer["weight"]), np.shape(layer["bias"])
+    if len(weight) != 2 + towers or bias != (*weight[:-2], weight[-1]):
+        raise PotstillError(f"layer {index}: weights {weight} and biases {bias} do not fit together")
+    return weight
+
+
 def _forward(layers: Layers, x: np.ndarray) -> np.ndarray:
     """The output of one network."""
     inputs = [x]
@@ -133,20 +171,9 @@ def from_arrays(arrays: dict[str, np.ndarray], metadata: JsonObject, path: StrPa
     ]
     names = ("state_mean", "state_scale", "action_low", "action_high")
     mean, scale, low, high = (storage.require_array(arrays, name, path) for name in names)
-    if towers and len({len(array) for layer in layers for array in layer.values()}) > 1:
-        raise PotstillError(f"{path}: its layers have different numbers of towers")
-    sizes = [layer["weight"].shape[-2:] for layer in layers]
-    outputs = len(low) * (1 if head == "tanh" else 2)
-    joins = [len(mean), *(out for _, out in sizes)]
-    if not layers or any(size[0] != before for size, before in zip(sizes, joins, strict=False)) or joins[-1] != outputs:
-        raise PotstillError(f"{path}: layers {sizes} do not lead from {len(mean)} states to {outputs} outputs")
-    if metadata.get("residual"):
-        if len(layers) < 3 or len(set(joins[1:-1])) > 1:
-            raise PotstillError(f"{path}: a residual network needs at least two hidden layers, all of the same width")
-        layers = Residual(layers)
-    return Policy(
-        Towers(layers) if towers else layers, Normaliser(mean, scale), ActionBounds(low, high), cast(Head, head)
-    )
+    kind = Towers if towers else Residual if metadata.get("residual") else list
+    with naming_source(path):
+        return Policy(kind(layers), Normaliser(mean, scale), ActionBounds(low, high), cast(Head, head))
 
 
 def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) -> None:

@@ -19,7 +19,7 @@ from potstill.networks.policy import Policy
 from potstill.runtime import devices
 from potstill.runtime.arguments import check_arguments
 from potstill.students.recipe import Recipe
-from potstill.students.training import Pairs, mean_actions, train_networks
+from potstill.students.training import Pairs, check_pairs, mean_actions, train_networks
 
 
 @functools.partial(jax.jit, static_argnames="size")
@@ -84,8 +84,12 @@ def train_students(
         recipe: the network and its training.
         normaliser: the standardisation of the pairs' states; the students apply it to their observations.
         action_bounds: the bounds that the students' actions are scaled to.
+
+    Raises:
+        PotstillError: the seeds are not whole numbers, the pairs have different lengths, or a number is not finite.
     """
     if np.ndim(seeds) != 1 or not len(seeds) or not all(isinstance(seed, int | np.integer) for seed in seeds):
         raise PotstillError(f"seeds {seeds}: a list of whole numbers is needed, one for each student")
+    check_pairs(pairs)
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
     return Students(devices.localise(train_networks(keys, pairs, recipe)), normaliser, action_bounds)

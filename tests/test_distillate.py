@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
@@ -21,8 +22,7 @@ def make(states=11, actions=3, pairs=256):
     return Distillate(
         rng.normal(size=(pairs, states)).astype(np.float32),
         rng.uniform(-1, 1, size=(pairs, actions)).astype(np.float32),
-        Normaliser.identity(states),
-        ActionBounds.unit(actions),
+        Scaling.identity(states, actions),
         metadata,
     )
 
@@ -126,7 +126,7 @@ def _arrays():
 def test_fields_are_checked_and_lists_converted(unchecked):
     normaliser, bounds = Normaliser([0.0, 0.0], [1, 2]), ActionBounds([-1], [1])
     assert normaliser.scale.dtype == bounds.low.dtype == np.float32
-    make = functools.partial(Distillate, normaliser=normaliser, action_bounds=bounds, metadata={})
+    make = functools.partial(Distillate, scaling=Scaling(normaliser, bounds), metadata={})
     assert make([[0.0, 1.0]], [[0.5]], weights=[1]).actions.tolist() == [[0.5]]
     for states, actions, weights, message in (
         ([[0.0, 1.0]], [[0.5], [0.5]], None, "do not fit"),

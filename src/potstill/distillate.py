@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from potstill.bundled import artefact_path
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.environments.references import Reference, reference_returns
 from potstill.errors import PotstillError, naming_source
@@ -44,8 +45,7 @@ class Distillate:
     states: Float[np.ndarray, "N S"]
     actions: Float[np.ndarray, "N A"]
     """Target actions. For some recipes they exceed the environment's bounds; the students' own actions never do."""
-    normaliser: Normaliser
-    action_bounds: ActionBounds
+    scaling: Scaling
     metadata: JsonObject
     weights: Float[np.ndarray, " N"] | None = None
     """Weight of each pair in the students' loss: positive, with mean 1. ``None``: all weights are equal."""
@@ -90,6 +90,16 @@ class Distillate:
         )
 
     @property
+    def normaliser(self) -> Normaliser:
+        """The standardisation of the states."""
+        return self.scaling.normaliser
+
+    @property
+    def action_bounds(self) -> ActionBounds:
+        """The box that actions lie in."""
+        return self.scaling.action_bounds
+
+    @property
     def beyond_bounds(self) -> int:
         """The number of pairs whose action exceeds the environment's bounds by more than a rounding error."""
         return int(self.action_bounds.outside(self.actions, slack=1e-5).sum())
@@ -130,7 +140,7 @@ class Distillate:
             PotstillError: an unknown recipe.
         """
         chosen = self.recipe if recipe is None else find_recipe(recipe)
-        return train_students(self.pairs, seeds, chosen, self.normaliser, self.action_bounds)
+        return train_students(self.pairs, seeds, chosen, self.scaling)
 
     @check_arguments
     def train_student(self, seed: int = 0, recipe: str | Recipe | None = None) -> Policy:
@@ -151,10 +161,7 @@ class Distillate:
         arrays = {
             "states": self.states.astype(np.float32),
             "actions": self.actions.astype(np.float32),
-            "state_mean": self.normaliser.mean,
-            "state_scale": self.normaliser.scale,
-            "action_low": self.action_bounds.low,
-            "action_high": self.action_bounds.high,
+            **self.scaling.arrays(),
         }
         if self.weights is not None:
             arrays["weights"] = self.weights.astype(np.float32)
@@ -186,11 +193,11 @@ def load(path: StrPath) -> Distillate:
     """
     path = artefact_path(path, "distillate")
     arrays, metadata = storage.load(path, "distillate")
-    names = ("states", "actions", "state_mean", "state_scale", "action_low", "action_high")
-    states, actions, mean, scale, low, high = (storage.require_array(arrays, name, path) for name in names)
+    states, actions = (storage.require_array(arrays, name, path) for name in ("states", "actions"))
+    scaling = Scaling.from_arrays(arrays, path)
     lacking = [key for key in REQUIRED if key not in metadata]
     if lacking:
         raise PotstillError(f"{path}: the metadata contain no '{lacking[0]}'")
     weights = arrays.get("weights")
     with naming_source(path):
-        return Distillate(states, actions, Normaliser(mean, scale), ActionBounds(low, high), metadata, weights)
+        return Distillate(states, actions, scaling, metadata, weights)

@@ -17,6 +17,7 @@ from potstill.bundled import BUNDLED, bundled_names
 from potstill.commands.resolve import Problem
 from potstill.config import DistillConfig
 from potstill.config.settings import command_line, record_settings
+from potstill.data.scaling import Scaling
 from potstill.data.split import held_out_rows, training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate, split_weights
@@ -167,8 +168,7 @@ class Job:
         distillate = Distillate(
             normaliser.invert(np.asarray(pairs.states)).astype(np.float32),
             data.action_bounds.from_unit(np.asarray(pairs.actions)).astype(np.float32),
-            normaliser,
-            data.action_bounds,
+            Scaling(normaliser, data.action_bounds),
             self._metadata(step, recipe, schedule),
             weights,
         )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError, naming_source, unknown_name
 from potstill.runtime import storage
@@ -54,12 +55,11 @@ class Policy:
     The mean action is tanh(mean). Actions are then scaled from [-1, 1] to the bounds.
 
     Raises:
-        PotstillError: the layers do not lead from the normaliser's states to the actions' bounds.
+        PotstillError: the layers do not lead from the states of the scaling to its actions.
     """
 
     layers: Layers
-    normaliser: Normaliser
-    action_bounds: ActionBounds
+    scaling: Scaling
     head: Head = "tanh"
 
     def __post_init__(self) -> None:
@@ -80,6 +80,16 @@ class Policy:
         sizes = "-".join(str(layer["weight"].shape[-2]) for layer in self.layers)
         towers = f", {len(self.layers[0]['weight'])} towers" if isinstance(self.layers, Towers) else ""
         return f"Policy({sizes}-{self.layers[-1]['weight'].shape[-1]}{towers}, {self.head} head)"
+
+    @property
+    def normaliser(self) -> Normaliser:
+        """The standardisation of the states."""
+        return self.scaling.normaliser
+
+    @property
+    def action_bounds(self) -> ActionBounds:
+        """The box that actions lie in."""
+        return self.scaling.action_bounds
 
     def _output(self, observations: ArrayLike) -> np.ndarray:
         needed = len(self.normaliser.mean)
@@ -126,8 +136,7 @@ class Policy:
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays under flat names, as they are saved."""
         named = {f"layers.{i}.{k}": np.asarray(v) for i, layer in enumerate(self.layers) for k, v in layer.items()}
-        bounds = {"action_low": self.action_bounds.low, "action_high": self.action_bounds.high}
-        return {**named, **bounds, "state_mean": self.normaliser.mean, "state_scale": self.normaliser.scale}
+        return {**named, **self.scaling.arrays()}
 
 
 def _layer_shape(index: int, layer: object, towers: bool) -> tuple[int, ...]:
@@ -169,15 +178,14 @@ def from_arrays(arrays: dict[str, np.ndarray], metadata: JsonObject, path: StrPa
     layers = [
         {k: storage.require_array(arrays, f"layers.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)
     ]
-    names = ("state_mean", "state_scale", "action_low", "action_high")
-    mean, scale, low, high = (storage.require_array(arrays, name, path) for name in names)
+    scaling = Scaling.from_arrays(arrays, path)
     kind = Towers if towers else Residual if metadata.get("residual") else list
     with naming_source(path):
-        return Policy(kind(layers), Normaliser(mean, scale), ActionBounds(low, high), cast(Head, head))
+        return Policy(kind(layers), scaling, cast(Head, head))
 
 
 def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) -> None:
-    """Raise unless all arrays are floating-point with the right axes, and biases and bounds fit their counterparts."""
+    """Raise unless all arrays are floating-point with the right axes, and biases fit their weights."""
     for name, array in arrays.items():
         stacked = name.startswith("critics.") or (towers and name.startswith("layers."))
         axes = 1 + name.endswith(".weight") + stacked
@@ -185,8 +193,7 @@ def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) ->
         if array.dtype.kind != "f" or array.ndim != axes or not array.size:
             found = f"{array.dtype} of shape {array.shape}"
             raise PotstillError(f"{path}: array '{name}' is {found}, not floating-point numbers on {axes} axes")
-    pairs = [("state_scale", "state_mean"), ("action_high", "action_low")]
-    pairs += [(name, name.replace("bias", "weight")) for name in arrays if re.fullmatch(r"layers\.\d+\.bias", name)]
+    pairs = [(name, name.replace("bias", "weight")) for name in arrays if re.fullmatch(r"layers\.\d+\.bias", name)]
     for name, twin in pairs:
         found, wanted = (storage.require_array(arrays, part, path).shape[-1] for part in (name, twin))
         if found != wanted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser, Transitions
 from potstill.errors import PotstillError, naming_source, unknown_name
 from potstill.networks.policy import Policy
@@ -60,7 +61,8 @@ def import_teacher(
     size = len(layers[-1]["bias"]) // (1 if head == "tanh" else 2)
     bounds = ActionBounds.unit(size) if data is None else data.action_bounds
     with naming_source(path):
-        policy = Policy(layers, normaliser or Normaliser.identity(len(layers[0]["weight"])), bounds, head)
+        scaling = Scaling(normaliser or Normaliser.identity(len(layers[0]["weight"])), bounds)
+        policy = Policy(layers, scaling, head)
     check_critics(found.critics, policy, path)
     metadata: JsonObject = {"algorithm": found.algorithm, "source": f"{kind}: {path.name}"}
     if data is not None:

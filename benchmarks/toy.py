@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.networks.policy import Policy
 from potstill.teachers.base import NetworkTeacher
@@ -50,7 +51,7 @@ def write_teacher(path: Path) -> None:
         return [{"weight": draw(*size), "bias": draw(size[1])} for size in sizes]
 
     bounds = ActionBounds(np.full(ACTIONS, -TORQUE, np.float32), np.full(ACTIONS, TORQUE, np.float32))
-    policy = Policy(layers(inputs=STATES, outputs=ACTIONS), Normaliser.identity(STATES), bounds)
+    policy = Policy(layers(inputs=STATES, outputs=ACTIONS), Scaling(Normaliser.identity(STATES), bounds))
     critics = layers(CRITICS, inputs=STATES + ACTIONS, outputs=1)
     NetworkTeacher(policy, critics, {"algorithm": "random", "env_id": ENV_ID}).save(path)
 

@@ -107,16 +107,14 @@ def data():
 
 def random_teacher(states=3, actions=2, width=16, seed=0):
     """A teacher of random small networks."""
-    from potstill.data.transitions import Normaliser
+    from potstill.data.scaling import Scaling
     from potstill.networks.mlp import init_mlp
     from potstill.networks.policy import Policy
     from potstill.teachers.base import NetworkTeacher
 
     keys = jax.random.split(jax.random.key(seed), 3)
     plain = lambda tree: jax.tree.map(np.asarray, tree)  # noqa: E731
-    policy = Policy(
-        plain(init_mlp(keys[0], (states, width, actions))), Normaliser.identity(states), ActionBounds.unit(actions)
-    )
+    policy = Policy(plain(init_mlp(keys[0], (states, width, actions))), Scaling.identity(states, actions))
     critics = [init_mlp(key, (states + actions, width, 1)) for key in keys[1:]]
     return NetworkTeacher(policy, plain(jax.tree.map(lambda *x: np.stack(x), *critics)), {"algorithm": "random"})
 

@@ -20,6 +20,7 @@ from benchmarks.grid import Cell, Experiment, Results
 from benchmarks.speed.harness import Comparison
 from potstill.bundled import BUNDLED as BUNDLED_FOLDER
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.networks.policy import Policy
 from potstill.runtime.files import read_json
@@ -222,9 +223,8 @@ def test_noise_is_of_the_given_size_and_keeps_to_the_bounds():
     from benchmarks.experiments.bounds import add_action_noise
 
     low, high = np.array([-2.0, -2.0]), np.array([2.0, 6.0])
-    policy = Policy(
-        [{"weight": np.zeros((3, 2)), "bias": np.zeros(2)}], Normaliser.identity(3), ActionBounds(low, high)
-    )
+    scaling = Scaling(Normaliser.identity(3), ActionBounds(low, high))
+    policy = Policy([{"weight": np.zeros((3, 2)), "bias": np.zeros(2)}], scaling)
     found = add_action_noise(policy, 0.1)(np.zeros((20_000, 3), np.float32))
     np.testing.assert_allclose(found.mean(axis=0), [0.0, 2.0], atol=0.02)
     np.testing.assert_allclose(found.std(axis=0), [0.2, 0.4], rtol=0.03)

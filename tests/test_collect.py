@@ -16,6 +16,7 @@ from potstill.collection.levels import CollectionPlan, Goal, make_plan
 from potstill.collection.rollout import play_episodes, uniform_behaviour
 from potstill.collection.sac import SacSettings
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.networks.policy import Policy
@@ -61,7 +62,7 @@ def card_of(run):
 def constant_policy(size=6, actions=1, value=0.4):
     layer = {"weight": np.zeros((size, actions), np.float32), "bias": np.full(actions, np.arctanh(value), np.float32)}
     bounds = ActionBounds(np.full(actions, -2.0, np.float32), np.full(actions, 3.0, np.float32))
-    return Policy([layer], Normaliser.identity(size), bounds)
+    return Policy([layer], Scaling(Normaliser.identity(size), bounds))
 
 
 @pytest.mark.parametrize(("env_id", "lanes"), [("Walk-v0", 4), ("Hopper-v5", 3), ("Pendulum-v1", 2)])

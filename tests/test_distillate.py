@@ -1,12 +1,14 @@
 """The distillate: its file, what it refuses to read, and the students it trains."""
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
 import pytest
 
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
@@ -20,8 +22,7 @@ def make(states=11, actions=3, pairs=256):
     return Distillate(
         rng.normal(size=(pairs, states)).astype(np.float32),
         rng.uniform(-1, 1, size=(pairs, actions)).astype(np.float32),
-        Normaliser.identity(states),
-        ActionBounds.unit(actions),
+        Scaling.identity(states, actions),
         metadata,
     )
 
@@ -117,10 +118,29 @@ def test_what_is_refused(tmp_path):
 
 
 def _arrays():
-    zero = np.zeros(3, np.float32)
-    both = np.zeros((8, 3), np.float32)
-    names = ("state_mean", "state_scale", "action_low", "action_high")
-    return {"states": both, "actions": both, **dict.fromkeys(names, zero)}
+    both, one = np.zeros((8, 3), np.float32), np.ones(3, np.float32)
+    scaling = {"state_mean": one, "state_scale": one, "action_low": -one, "action_high": one}
+    return {"states": both, "actions": both, **scaling}
+
+
+def test_fields_are_checked_and_lists_converted(unchecked):
+    normaliser, bounds = Normaliser([0.0, 0.0], [1, 2]), ActionBounds([-1], [1])
+    assert normaliser.scale.dtype == bounds.low.dtype == np.float32
+    make = functools.partial(Distillate, scaling=Scaling(normaliser, bounds), metadata={})
+    assert make([[0.0, 1.0]], [[0.5]], weights=[1]).actions.tolist() == [[0.5]]
+    for states, actions, weights, message in (
+        ([[0.0, 1.0]], [[0.5], [0.5]], None, "do not fit"),
+        ([[0.0]], [[0.5]], None, "do not fit"),
+        ([0.0, 1.0], [[0.5]], None, "2-dimensional"),
+        ([[0.0, np.nan]], [[0.5]], None, r"states\[0, 1\] is not finite"),
+        ([["a", "b"]], [[0.5]], None, "numbers is needed"),
+        ([[0.0, 1.0]], [[0.5]], [0.0], "positive weight"),
+    ):
+        with pytest.raises(PotstillError, match=message):
+            make(states, actions, weights=weights)
+    for mean, scale in (([0.0], [1.0, 1.0]), ([0.0], [0.0]), ([np.inf], [1.0]), ([], [])):
+        with pytest.raises(PotstillError, match="Normaliser"):
+            Normaliser(mean, scale)
 
 
 def test_nothing_unfinished_is_left(tmp_path):

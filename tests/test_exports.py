@@ -18,6 +18,7 @@ import pytest
 import potstill
 from potstill import exports
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.errors import PotstillError
 from potstill.exports.card import card
 from potstill.runtime import registry
@@ -30,7 +31,8 @@ ADAPTERS = ROOT / "examples" / "adapters"
 def distillate():
     """The bundled distillate with other action bounds, so that a mistaken ±1 shows."""
     bundled = potstill.load("hopper-medium-replay")
-    return replace(bundled, action_bounds=ActionBounds(np.float32([-1, -2, -3]), np.float32([1, 2, 4])))
+    bounds = ActionBounds(np.float32([-1, -2, -3]), np.float32([1, 2, 4]))
+    return replace(bundled, scaling=Scaling(bundled.normaliser, bounds))
 
 
 def check_metadata(text, distillate):

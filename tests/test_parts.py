@@ -47,12 +47,15 @@ def absolute(student_actions, batch, teacher):
         ("--recipe.layers 3 --recipe.layers 5", "", {"recipe": {"layers": "5"}}),
         ("--unknown.layers 3", "--unknown.layers 3", {}),
         ("x.npz --out runs/a.b --teacher t.safetensors", "x.npz --out runs/a.b --teacher t.safetensors", {}),
+        ("--solver.random-window x --size 9", "x --size 9", {"solver": {"random_window": "true"}}),
+        ("--solver.random-window false x", "x", {"solver": {"random_window": "false"}}),
+        ("--recipe.residual data.npz", "data.npz", {"recipe": {"residual": "true"}}),
         ("--solver.window= x", "x", {"solver": {"window": "true"}}),
         ("", "", {}),
     ],
 )
 def test_fields_are_taken_out_of_a_command_line(words, rest, fields):
-    assert split_part_options(words.split(), ("recipe", "solver")) == (rest.split(), fields)
+    assert split_part_options(words.split(), {"recipe": RECIPES, "solver": SOLVERS}) == (rest.split(), fields)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from test_readers import hand_minari, timed_out
 
 import potstill
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.environments.references import RAW, reference_returns
 from potstill.evaluation.scores import TEACHER_SEED, measured_reference, policy_returns
 from potstill.evaluation.statistics import summarise
@@ -21,8 +22,8 @@ QUICK = {"recipe": "plain", "size": 8, "steps": 2, "batch": 32, "students": 2, "
 def pendulum_teacher(seed):
     """Of random networks; the one of seed 11 earns more than random actions, that of seed 0 less."""
     teacher = random_teacher(3, 1, seed=seed)
-    bounds = {"action_bounds": ActionBounds(np.float32([-2]), np.float32([2]))}
-    return dataclasses.replace(teacher, policy=dataclasses.replace(teacher.policy, **bounds))
+    scaling = Scaling(teacher.normaliser, ActionBounds(np.float32([-2]), np.float32([2])))
+    return dataclasses.replace(teacher, policy=dataclasses.replace(teacher.policy, scaling=scaling))
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 
 import jax
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 import potstill
+from potstill.cli import main
+from potstill.config import DistillConfig
 from potstill.distillation import (
     KernelDescent,
     PolicyCloning,
@@ -116,6 +119,7 @@ def test_distil_says_what_it_did_and_can_be_reproduced(logs, tmp_path, capsys, o
     assert f"{summary['steps']:,} outer steps in" in capsys.readouterr().out
     assert potstill.load(run).metadata["steps"] == summary["steps"] == result["curve"][-1]["step"]
     assert "budget" not in potstill.load(run).metadata["command"]
+    assert run.result.student is run.result.ensemble is run.result.teacher is run.result.random is None
     assert json.loads((potstill.reproduce(run, out=tmp_path / "again") / "reproduced.json").read_text())["same"]
 
 
@@ -128,6 +132,28 @@ def test_a_short_budget_is_kept_and_reproduced_by_its_steps(logs, tmp_path, monk
     assert summary["how"] == "budget"
     assert f"--steps {summary['steps']}" in potstill.load(run).metadata["command"]
     assert json.loads((potstill.reproduce(run, out=tmp_path / "again") / "reproduced.json").read_text())["same"]
+
+
+def test_the_command_of_a_run_that_its_budget_ended_gives_the_same_bytes(logs, tmp_path, monkeypatch):
+    monkeypatch.setattr("potstill.distillation.schedule.ROOM", 0)  # until convergence,
+    monkeypatch.setattr("potstill.distillation.schedule.LEAST_RATE", 0.0)  # which never comes,
+    monkeypatch.setattr("potstill.distillation.schedule.PLANNED_SHARE", 0.02)  # or for two of the 100 seconds
+    data, teacher = logs
+    common = {"teacher": teacher, "size": 6, "batch": 32, "students": 2, "episodes": 0, "solver": "unroll"}
+    run = potstill.distill(data, out=tmp_path / "run", budget="100s", **common)
+    summary, command = run.result.pace, potstill.load(run).metadata["command"]
+    assert summary.how == "most"
+    assert f"--max-steps {summary.steps}" in command
+    assert main([*shlex.split(command)[1:], "--out", str(tmp_path / "repeated")]) == 0
+    bytes_of = [(folder / "distillate.safetensors").read_bytes() for folder in (run, tmp_path / "repeated")]
+    assert bytes_of[0] == bytes_of[1]
+    assert json.loads((potstill.reproduce(run, out=tmp_path / "again") / "reproduced.json").read_text())["same"]
+
+
+@pytest.mark.parametrize("more", [{"steps": 10}, {"budget": "60s"}, {"average": 0.5}, {"widths": (64,)}])
+def test_a_limit_is_for_runs_until_convergence(more):
+    with pytest.raises(PotstillError, match="--max-steps 9: it is for runs until convergence"):
+        DistillConfig("x", max_steps=9, **more)
 
 
 @pytest.mark.parametrize("settings", [{"steps": -1}, {"steps": None, "budget": -1.0}])

@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.networks.policy import load_policy
@@ -34,7 +35,7 @@ def students_of(seeds, recipe=SMALL):
     bounds = ActionBounds(np.array([-2.0, 0.0], np.float32), np.array([2.0, 1.0], np.float32))
     states, actions = rng.normal(size=(8, 3)), rng.uniform(-0.9, 0.9, size=(8, 2))
     pairs = Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(actions, jnp.float32))
-    return train_students(pairs, seeds, recipe, normaliser, bounds)
+    return train_students(pairs, seeds, recipe, Scaling(normaliser, bounds))
 
 
 def test_an_antisymmetric_network_is_zero_at_first():

@@ -22,6 +22,7 @@ from benchmarks.experiments.cloning import train_clones
 from benchmarks.experiments.distilling import summary
 from benchmarks.files import BUNDLED, FILES, Workspace, teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, product
+from potstill.data.scaling import Scaling
 from potstill.data.split import training_rows
 from potstill.data.transitions import Transitions
 from potstill.environments.rollouts import Act
@@ -57,11 +58,11 @@ def evaluate_students(students: Students, env_id: str, episodes: int, seed: int)
     return {kind: summary(entry) for kind, entry in scores.items()}
 
 
-def train_on_random_pairs(pairs: Pairs, size: int, like: Policy, students: int) -> Students:
+def train_on_random_pairs(pairs: Pairs, size: int, scaling: Scaling, students: int) -> Students:
     """Train students of the plain recipe on ``size`` random pairs; smaller sets are subsets of larger ones."""
     order = np.random.default_rng(0).permutation(len(pairs.states))[:size]
     chosen = Pairs(pairs.states[order], pairs.actions[order])
-    return train_students(chosen, range(students), RECIPES["plain"], like.normaliser, like.action_bounds)
+    return train_students(chosen, range(students), RECIPES["plain"], scaling)
 
 
 def add_action_noise(policy: Policy, std: float, seed: int = 0) -> Act:
@@ -86,10 +87,10 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
         return {"teacher": summary(summarise(returns, env_id))}
     pairs = label_states(data, teacher, training_rows(len(data)))
     if cell.method in SIZES:
-        students = train_on_random_pairs(pairs, SIZES[cell.method], policy, 2 if workspace.toy else STUDENTS)
+        students = train_on_random_pairs(pairs, SIZES[cell.method], policy.scaling, 2 if workspace.toy else STUDENTS)
         return evaluate_students(students, env_id, 1 if workspace.toy else EPISODES, PAIRS_SEED)
     recipe, updates = RECIPES[RELABELLED[cell.method]], 20 if workspace.toy else UPDATES
-    students = train_clones(pairs, recipe, policy, CLONES, updates=updates, batch=BATCH, decay=True)
+    students = train_clones(pairs, recipe, policy.scaling, CLONES, updates=updates, batch=BATCH, decay=True)
     return evaluate_students(students, env_id, 1 if workspace.toy else CLONE_EPISODES, CLONE_SEED)
 
 

@@ -20,9 +20,9 @@ from benchmarks.experiments.distilling import summary
 from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Stopwatch
+from potstill.data import Scaling
 from potstill.evaluation.scores import student_returns
 from potstill.evaluation.statistics import summarise
-from potstill.networks.policy import Policy
 from potstill.students.ensemble import Students
 from potstill.students.recipe import RECIPES, Recipe
 from potstill.students.training import Pairs, bc_loss, initialise_network
@@ -57,11 +57,11 @@ def train_clone(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe, updates: int, b
     return jax.lax.scan(body, (params, rule.init(params)), jax.random.split(drawn, updates))[0][0]
 
 
-def train_clones(pairs: Pairs, recipe: Recipe, like: Policy, count: int, **how: Any) -> Students:
-    """Train students on all pairs, one for each seed from 0, with the normaliser and action bounds of ``like``."""
+def train_clones(pairs: Pairs, recipe: Recipe, scaling: Scaling, count: int, **how: Any) -> Students:
+    """Train students on all pairs, one for each seed from 0, with this scaling."""
     parameters = [train_clone(jax.random.key(seed), pairs, recipe, **how) for seed in range(count)]
     stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *parameters)
-    return Students(stacked, like.normaliser, like.action_bounds)
+    return Students(stacked, scaling)
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
@@ -69,10 +69,10 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     data = potstill.load_dataset(workspace.dataset(cell.file))
     states, actions = data.normaliser(data.observations), data.action_bounds.to_unit(data.actions)
     pairs = Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(np.asarray(actions), jnp.float32))
-    like = Policy([], data.normaliser, data.action_bounds)
+    scaling = Scaling(data.normaliser, data.action_bounds)
     updates, episodes = (20, 1) if workspace.toy else (UPDATES, EPISODES)
     with Stopwatch() as watch:
-        students = train_clones(pairs, RECIPES["paper"], like, CLONES, updates=updates, batch=BATCH)
+        students = train_clones(pairs, RECIPES["paper"], scaling, CLONES, updates=updates, batch=BATCH)
         jax.block_until_ready(students.params)
     assert data.env_id is not None
     scores = summarise(student_returns(students, data.env_id, episodes, EPISODE_SEED), data.env_id)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from potstill.commands.teach import teach
     from potstill.data.bounds import ActionBounds
     from potstill.data.registry import load_dataset
+    from potstill.data.scaling import Scaling
     from potstill.data.transitions import Normaliser, Transitions
     from potstill.distillate import Distillate, load
     from potstill.errors import PotstillError, PotstillWarning
@@ -46,6 +47,7 @@ __all__ = [
     "PotstillWarning",
     "Recipe",
     "Run",
+    "Scaling",
     "Students",
     "Teacher",
     "Transitions",
@@ -81,6 +83,7 @@ __getattr__ = lazy_names(
         "RECIPES": "students.recipe",
         "Recipe": "students.recipe",
         "Run": "runtime.run",
+        "Scaling": "data.scaling",
         "Students": "students.ensemble",
         "Teacher": "teachers.base",
         "Transitions": "data.transitions",

@@ -13,14 +13,16 @@ from jaxtyping import Array, Float
 
 from potstill.bundled import artefact_path
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.environments.references import Reference, reference_returns
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, naming_source
 from potstill.networks.policy import Policy
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
 from potstill.runtime.html import html_table
+from potstill.runtime.validation import as_numbers, check_types
 from potstill.students.ensemble import Students, train_students
 from potstill.students.recipe import Recipe, find_recipe, recipe_from_metadata
 from potstill.students.training import Pairs
@@ -35,16 +37,33 @@ class Distillate:
 
     ``metadata`` contains the environment's id, the dataset (name, hash), the teacher (hash), the objective, weighting,
     solver, recipe and settings, the command, and the version of potstill.
+
+    Raises:
+        PotstillError: shapes disagree, a number is not finite, or a weight is not positive.
     """
 
     states: Float[np.ndarray, "N S"]
     actions: Float[np.ndarray, "N A"]
     """Target actions. For some recipes they exceed the environment's bounds; the students' own actions never do."""
-    normaliser: Normaliser
-    action_bounds: ActionBounds
+    scaling: Scaling
     metadata: JsonObject
     weights: Float[np.ndarray, " N"] | None = None
     """Weight of each pair in the students' loss: positive, with mean 1. ``None``: all weights are equal."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        for name in ("states", "actions"):
+            object.__setattr__(self, name, as_numbers(f"Distillate.{name}", getattr(self, name), axes=2))
+        sizes = (len(self.states), len(self.normaliser.mean)), (len(self.states), len(self.action_bounds))
+        if (self.states.shape, self.actions.shape) != sizes:
+            raise PotstillError(
+                f"states {self.states.shape} and actions {self.actions.shape} do not fit each other, or not the "
+                f"normaliser of {sizes[0][1]} and the bounds of {sizes[1][1]} components"
+            )
+        if self.weights is not None:
+            object.__setattr__(self, "weights", as_numbers("Distillate.weights", self.weights, axes=1))
+            if self.weights.shape != (len(self),) or not (self.weights > 0.0).all():
+                raise PotstillError(f"each of the {len(self)} pairs needs a positive weight")
 
     def __len__(self) -> int:
         """N, the number of pairs."""
@@ -69,6 +88,16 @@ class Distillate:
                 **{name: self.metadata.get(name) for name in ("objective", "solver", "recipe", "command")},
             },
         )
+
+    @property
+    def normaliser(self) -> Normaliser:
+        """The standardisation of the states."""
+        return self.scaling.normaliser
+
+    @property
+    def action_bounds(self) -> ActionBounds:
+        """The box that actions lie in."""
+        return self.scaling.action_bounds
 
     @property
     def beyond_bounds(self) -> int:
@@ -111,7 +140,7 @@ class Distillate:
             PotstillError: an unknown recipe.
         """
         chosen = self.recipe if recipe is None else find_recipe(recipe)
-        return train_students(self.pairs, seeds, chosen, self.normaliser, self.action_bounds)
+        return train_students(self.pairs, seeds, chosen, self.scaling)
 
     @check_arguments
     def train_student(self, seed: int = 0, recipe: str | Recipe | None = None) -> Policy:
@@ -132,10 +161,7 @@ class Distillate:
         arrays = {
             "states": self.states.astype(np.float32),
             "actions": self.actions.astype(np.float32),
-            "state_mean": self.normaliser.mean,
-            "state_scale": self.normaliser.scale,
-            "action_low": self.action_bounds.low,
-            "action_high": self.action_bounds.high,
+            **self.scaling.arrays(),
         }
         if self.weights is not None:
             arrays["weights"] = self.weights.astype(np.float32)
@@ -167,15 +193,11 @@ def load(path: StrPath) -> Distillate:
     """
     path = artefact_path(path, "distillate")
     arrays, metadata = storage.load(path, "distillate")
-    names = ("states", "actions", "state_mean", "state_scale", "action_low", "action_high")
-    states, actions, mean, scale, low, high = (storage.require_array(arrays, name, path) for name in names)
+    states, actions = (storage.require_array(arrays, name, path) for name in ("states", "actions"))
+    scaling = Scaling.from_arrays(arrays, path)
     lacking = [key for key in REQUIRED if key not in metadata]
     if lacking:
         raise PotstillError(f"{path}: the metadata contain no '{lacking[0]}'")
-    fits = states.ndim == actions.ndim == 2 and len(states) == len(actions)
-    if not fits or mean.shape != scale.shape or states.shape[1:] != mean.shape or actions.shape[1:] != low.shape:
-        raise PotstillError(f"{path}: states {states.shape}, actions {actions.shape} and normaliser do not fit")
     weights = arrays.get("weights")
-    if weights is not None and (weights.shape != (len(states),) or not (weights > 0).all()):
-        raise PotstillError(f"{path}: each of its {len(states)} pairs needs a positive weight")
-    return Distillate(states, actions, Normaliser(mean, scale), ActionBounds(low, high), metadata, weights)
+    with naming_source(path):
+        return Distillate(states, actions, scaling, metadata, weights)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class PotstillError(Exception):
@@ -31,6 +32,21 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> PotstillError:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return PotstillError(f"unknown {kind} '{name}': {hint}Known: {', '.join(names)}")
+
+
+@contextmanager
+def naming_source(source: object) -> Iterator[None]:
+    """Put ``source``, such as the path of a file, before the message of a :class:`PotstillError`.
+
+    >>> with naming_source("pairs.npz"):
+    ...     raise PotstillError("no column 'actions'")
+    Traceback (most recent call last):
+    potstill.errors.PotstillError: pairs.npz: no column 'actions'
+    """
+    try:
+        yield
+    except PotstillError as error:
+        raise PotstillError(f"{source}: {error}") from None
 
 
 def describe_object(value: object) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from potstill.collection.episodes import Episode, OpenEpisode
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.environments.making import Environment, make
 from potstill.errors import missing_extra
@@ -186,7 +187,8 @@ def actor_of(agent: Agent, env: Environment) -> Policy:
         }
     )
     bounds = ActionBounds(env.action_space.low, env.action_space.high)
-    return Policy(layers, Normaliser.identity(env.observation_space.shape[0]), bounds, "tanh_gaussian")
+    scaling = Scaling(Normaliser.identity(env.observation_space.shape[0]), bounds)
+    return Policy(layers, scaling, "tanh_gaussian")
 
 
 def _to_array(tensor: Tensor) -> np.ndarray:

@@ -17,13 +17,14 @@ from potstill.bundled import BUNDLED, bundled_names
 from potstill.commands.resolve import Problem
 from potstill.config import DistillConfig
 from potstill.config.settings import command_line, record_settings
+from potstill.data.scaling import Scaling
 from potstill.data.split import held_out_rows, training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate, split_weights
 from potstill.distillation.objectives.base import StateTable
 from potstill.distillation.objectives.weights import find_weighting
 from potstill.distillation.outer_loop import Iterate
-from potstill.distillation.schedule import Schedule
+from potstill.distillation.schedule import MAX_STEPS, Schedule
 from potstill.distillation.selection import CRITERIA, IterateSelection, held_out_loss
 from potstill.distillation.state_table import action_deviation, build_state_table, take_rows
 from potstill.environments.references import Reference
@@ -76,7 +77,8 @@ class Tables(NamedTuple):
         few = take_rows(self.held_out, jnp.arange(0, count, max(1, count // OBSERVED_STATES)))
         loss = held_out_loss(problem.objective, problem.solver, few, teacher)
         steps = 0 if problem.objective is None else config.given_steps
-        return Schedule(steps, loss, decays=config.optimiser == "adam", budget=config.seconds)
+        limit = config.max_steps or MAX_STEPS
+        return Schedule(steps, loss, decays=config.optimiser == "adam", budget=config.seconds, max_steps=limit)
 
 
 class Checkpoint(NamedTuple):
@@ -166,8 +168,7 @@ class Job:
         distillate = Distillate(
             normaliser.invert(np.asarray(pairs.states)).astype(np.float32),
             data.action_bounds.from_unit(np.asarray(pairs.actions)).astype(np.float32),
-            normaliser,
-            data.action_bounds,
+            Scaling(normaliser, data.action_bounds),
             self._metadata(step, recipe, schedule),
             weights,
         )
@@ -177,7 +178,7 @@ class Job:
     def _metadata(self, step: int, recipe: Recipe, schedule: Schedule) -> dict[str, object]:
         config, data, settings = self.config, self.data, self.problem.settings
         if config.budget is not None:  # records the number of steps, so that the command gives the same bytes again
-            config = replace(config, budget=None, steps=schedule.steps)
+            config = replace(config, budget=None, steps=schedule.steps, max_steps=schedule.step_limit)
         return {
             "env_id": data.env_id,
             "reference": self.reference._asdict(),
@@ -208,7 +209,7 @@ class Job:
         """Evaluate teacher, random pairs, students and ensemble, and compute offline scores if there is a teacher."""
         config, env_id, started = self.config, self.data.env_id, time.perf_counter()
         result: JsonObject = {"dataset": self.data.name, "env_id": env_id, "reference": self.reference._asdict()}
-        result["pairs"] = len(distillate)
+        result |= {"pairs": len(distillate), **dict.fromkeys(("teacher", "random", "student", "ensemble"))}
         students, self.seconds["training"] = train_for_evaluation(distillate, config.students, config.seed)
         if env_id and config.episodes:
             print(f"evaluating {config.students} students, {config.episodes} episodes each", flush=True)

@@ -52,6 +52,8 @@ def evaluate(config: EvaluateConfig) -> Run:
         "recipe": distillate.metadata["recipe"] if config.recipe is None else recipe_name(recipe),
         "env_id": distillate.env_id,
         "pairs": len(distillate),
+        "student": None,
+        "ensemble": None,
     }
     students, seconds = train_for_evaluation(distillate, config.students, config.seed, recipe)
     result["seconds"] = {"training": seconds}

@@ -58,7 +58,7 @@ def _report(config: ReportConfig) -> Run:
         raise PotstillError("no runs given: potstill report RUN [RUN ...]")
     results: dict[str, Result] = {str(path): Run(path).result for path in config.runs}
     for path, result in results.items():
-        if "student" not in result:
+        if not result.get("student"):
             raise PotstillError(f"{path}: its result.json holds no scores of students")
     folder = RunFolder(config.out, "report", record_settings(config), force=config.force)
     summary: dict[str, dict[str, dict[str, float]]] = {}

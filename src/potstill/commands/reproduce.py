@@ -11,6 +11,7 @@ from potstill.commands.distill import distill
 from potstill.commands.teach import teach
 from potstill.config import CollectConfig, DistillConfig, ReproduceConfig, TeachConfig
 from potstill.config.settings import read_settings, takes_options
+from potstill.distillation.schedule import MAX_STEPS
 from potstill.errors import PotstillError
 from potstill.runtime.files import read_json, write_json
 from potstill.runtime.run import Run
@@ -46,7 +47,7 @@ def reproduce(config: ReproduceConfig) -> Run:
     if not isinstance(command, str) or command not in COMMANDS:
         raise PotstillError(f"{old}: a run of '{command}' cannot be repeated, only runs of {', '.join(COMMANDS)}")
     result = read_json(old / "result.json")
-    expected, changes = result.get("sha256"), fixed_steps(old, saved, result)
+    expected, changes = result.get("sha256"), fixed_steps(saved, result)
     if config.out is not None and Path(config.out).resolve() == old.resolve():
         raise PotstillError(f"--out {config.out}: this is the run to reproduce")
     check_free(config.out, force=config.force)
@@ -62,11 +63,10 @@ def reproduce(config: ReproduceConfig) -> Run:
     return new
 
 
-def fixed_steps(run: Path, saved: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+def fixed_steps(saved: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
     """Replace a budget of seconds, whose number of steps varies, by the number of steps of the first run."""
     if saved.get("budget") is None:
         return {}
-    schedule = result["pace"]
-    if schedule["how"] == "most":
-        raise PotstillError(f"{run}: its --budget {saved['budget']} ended the run before convergence: not reproducible")
-    return {"budget": None, "steps": schedule["steps"] if schedule["how"] == "budget" else None}
+    steps, how = result["pace"]["steps"], result["pace"]["how"]
+    limited = how == "most" and steps < MAX_STEPS  # ended by the budget, before convergence
+    return {"budget": None, "steps": steps if how == "budget" else None, "max_steps": steps if limited else None}

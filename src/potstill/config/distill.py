@@ -108,6 +108,9 @@ class DistillConfig:
     steps: int | None = None
     """Number of outer steps. Default: until the pairs converge; 150 with --widths, --average or --choose."""
 
+    max_steps: int | None = None
+    """Largest number of outer steps if the pairs do not converge before. Default: 600."""
+
     budget: str | None = None
     """Time for the distillation, such as 60s or 2m. It limits the number of outer steps."""
 
@@ -184,6 +187,8 @@ class DistillConfig:
             fields = {STORED_FIELDS.get(str(k), str(k)): v for k, v in solver.items() if k != "name"}
             sections[SECTION_OF[solver["name"]]] |= fields
             recorded = {**recorded, "solver": solver["name"]}
+        if self.max_steps is None:  # as in files without this field
+            del recorded["max_steps"]
         return {**recorded, **sections}
 
     @staticmethod
@@ -205,12 +210,17 @@ class DistillConfig:
         check_types(self, skip=BY_VALUE)
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, starts=1, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
-        check_ranges(self, action_limit=1.0)
+        check_ranges(self, action_limit=1.0, max_steps=1)
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: a fraction of the steps, at most 1, is needed")
         if self.seconds is not None and (self.steps is not None or self.polish):
             raise PotstillError(
                 f"--budget {self.budget}: it sets the number of steps, so --steps and --polish cannot be given with it"
+            )
+        if self.max_steps is not None and (self.seconds is not None or self.given_steps is not None):
+            raise PotstillError(
+                f"--max-steps {self.max_steps}: it is for runs until convergence, without --steps, "
+                "--budget, --widths, --average and --choose"
             )
         if any(width < 2 or width % 2 for width in self.widths):
             raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: even numbers above 0 are needed")

@@ -17,6 +17,8 @@ from potstill.errors import PotstillError, unknown_name
 
 FieldValue: TypeAlias = "str | int | float | bool | list[FieldValue] | tuple[FieldValue, ...] | None"
 
+TRUTH_VALUES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
 
 @dataclass(frozen=True)
 class NamedPart:
@@ -65,31 +67,60 @@ def part_from_json(stored: object) -> object:
     return NamedPart(stored["name"], {name: value for name, value in stored.items() if name != "name"})
 
 
-def split_part_options(arguments: Iterable[str], options: Iterable[str]) -> tuple[list[str], dict[str, dict[str, str]]]:
+def split_part_options(
+    arguments: Iterable[str], registries: Mapping[str, Mapping[str, object]]
+) -> tuple[list[str], dict[str, dict[str, str]]]:
     """Separate ``--OPTION.FIELD VALUE`` words from the other words of a command line.
 
-    A field without a value is a flag and becomes ``true``. Several numbers are joined by spaces.
+    A field without a value becomes ``true``. The value of a boolean field must be a word such as ``true`` or ``no``;
+    any other word does not belong to it. Several numbers are joined by spaces.
 
-    >>> split_part_options(["x", "--recipe.layers", "5", "--size=9", "--solver.random-window"], ["recipe", "solver"])
-    (['x', '--size=9'], {'recipe': {'layers': '5'}, 'solver': {'random_window': 'true'}})
+    Args:
+        arguments: the words.
+        registries: the parts of each option, by name.
+
+    >>> from potstill.students.recipe import RECIPES
+    >>> split_part_options(["--recipe.layers", "5", "--size=9", "--recipe.residual", "x"], {"recipe": RECIPES})
+    (['--size=9', 'x'], {'recipe': {'layers': '5', 'residual': 'true'}})
     """
     rest: list[str] = []
     found: dict[str, dict[str, str]] = {}
     into: list[str] | None = None  # the words of the field that is being read
     for word in arguments:
         option, dot, field = word.removeprefix("--").partition("=")[0].partition(".")
-        if word.startswith("--") and dot and option in options:
+        if word.startswith("--") and dot and option in registries:
             field = field.replace("-", "_")
             value = word.partition("=")[2]
             found.setdefault(option, {})[field] = value
             into = None if "=" in word else [option, field]
-        elif into is not None and (_is_number(word) or not (word.startswith("-") or found[into[0]][into[1]])):
+        elif into is not None and _continues(word, found[into[0]][into[1]], registries[into[0]], into[1]):
             option, field = into
             found[option][field] = f"{found[option][field]} {word}".strip()
         else:
             into = None
             rest.append(word)
     return rest, {option: {name: text or "true" for name, text in fields.items()} for option, fields in found.items()}
+
+
+def _continues(word: str, value: str, registry: Mapping[str, object], field: str) -> bool:
+    """Whether a word belongs to the value of a field, of which ``value`` has been read."""
+    if not _is_number(word) and (word.startswith("-") or value):
+        return False
+    return word.lower() in TRUTH_VALUES or not _is_boolean(registry, field)
+
+
+def _is_boolean(registry: Mapping[str, object], field: str) -> bool:
+    """Whether some part of a registry has a boolean field of this name."""
+    for name in registry:
+        try:
+            part = registry[name]
+        except PotstillError:  # a part of another package that cannot be imported
+            continue
+        kind = part if isinstance(part, type) else type(part)
+        fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+        if any(known.name == field and known.type in (bool, "bool") for known in fields):
+            return True
+    return False
 
 
 def _is_number(text: str) -> bool:
@@ -170,10 +201,9 @@ def parse_text(text: str, hint: object) -> FieldValue:
     if origin is tuple:
         return tuple(parse_text(word, get_args(hint)[0]) for word in text.replace(",", " ").split())
     if hint is bool:
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if text.lower() not in words:
+        if text.lower() not in TRUTH_VALUES:
             raise ValueError(text)
-        return words[text.lower()]
+        return TRUTH_VALUES[text.lower()]
     if hint is int or hint is float:
         convert: Callable[[str], int | float] = int if hint is int else float
         return convert(text)

@@ -4,7 +4,7 @@ Public names, each imported when it is first used:
 
 - :func:`load_dataset` loads a dataset by name, path or arrays.
 - :class:`Transitions` holds a dataset; :class:`Normaliser` standardises its states.
-- :class:`ActionBounds` is the box that actions lie in.
+- :class:`ActionBounds` is the box that actions lie in; :class:`Scaling` is a normaliser with action bounds.
 """
 
 from typing import TYPE_CHECKING
@@ -14,13 +14,20 @@ from potstill.runtime.lazy import lazy_names
 if TYPE_CHECKING:
     from potstill.data.bounds import ActionBounds
     from potstill.data.registry import load_dataset
+    from potstill.data.scaling import Scaling
     from potstill.data.transitions import Normaliser, Transitions
 
-__all__ = ["ActionBounds", "Normaliser", "Transitions", "load_dataset"]
+__all__ = ["ActionBounds", "Normaliser", "Scaling", "Transitions", "load_dataset"]
 
 __getattr__ = lazy_names(
     __name__,
-    {"ActionBounds": "bounds", "Normaliser": "transitions", "Transitions": "transitions", "load_dataset": "registry"},
+    {
+        "ActionBounds": "bounds",
+        "Normaliser": "transitions",
+        "Scaling": "scaling",
+        "Transitions": "transitions",
+        "load_dataset": "registry",
+    },
 )
 
 

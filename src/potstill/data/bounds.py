@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.validation import as_numbers
 
 Actions = TypeVar("Actions")  # NumPy or JAX arrays [..., A]
 
@@ -24,7 +25,7 @@ class ActionBounds:
         u = 2 (a − low) / (high − low) − 1,        a = low + (u + 1) (high − low) / 2
 
     Args:
-        low: lowest values [A], finite, each below ``high``.
+        low: lowest values [A], finite, each below ``high``. Lists are converted to float32 arrays.
         high: highest values [A], finite.
 
     Raises:
@@ -41,17 +42,19 @@ class ActionBounds:
     high: Float[np.ndarray, " A"]
 
     def __post_init__(self) -> None:
-        if self.low.ndim != 1 or self.low.shape != self.high.shape or not len(self.low):
+        for name in ("low", "high"):
+            object.__setattr__(self, name, as_numbers(f"ActionBounds.{name}", getattr(self, name), axes=1))
+        if self.low.shape != self.high.shape:
             raise PotstillError(
                 f"action bounds of shapes {self.low.shape} and {self.high.shape}: one lower and one upper bound for "
                 "each action component are needed"
             )
-        wrong = np.flatnonzero(~(np.isfinite(self.low) & np.isfinite(self.high) & (self.low < self.high)))
+        wrong = np.flatnonzero(self.low >= self.high)
         if len(wrong):
             i = int(wrong[0])
             raise PotstillError(
-                f"action bounds [{self.low[i]:g}, {self.high[i]:g}] of component {i}: "
-                "finite bounds are needed, the lower one below the upper one"
+                f"action bounds [{self.low[i]:g}, {self.high[i]:g}] of component {i}: the lower one must be below the "
+                "upper one"
             )
 
     @classmethod

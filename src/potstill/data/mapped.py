@@ -19,7 +19,8 @@ import numpy as np
 from potstill.data.blocks import blocks
 from potstill.data.bounds import ActionBounds
 from potstill.data.files import reading
-from potstill.data.transitions import COLUMNS, Normaliser, Transitions
+from potstill.data.scaling import ARRAYS, Scaling
+from potstill.data.transitions import COLUMNS, Transitions
 from potstill.errors import PotstillError
 from potstill.runtime.run_folder import read_json, write_json
 
@@ -114,11 +115,7 @@ def write_mapped(
         "name": name,
         "env_id": env_id,
         "card": layout.card,
-        "action_low": bounds.low,
-        "action_high": bounds.high,
-        "state_mean": data.normaliser.mean,
-        "state_scale": data.normaliser.scale,
-        "sha256": data.content_hash,
+        **_derived_entries(data),
         "potstill": version("potstill"),
     }
     write_json(folder / HEADER, header)
@@ -145,16 +142,14 @@ def read_mapped(folder: Path) -> Transitions:
         )
     rows, states, actions = (_read_positive(header, key, path) for key in ("rows", "state_size", "action_size"))
     _check_count(rows, path)
-    low, high = (_read_numbers(header, key, actions, path) for key in ("action_low", "action_high"))
-    mean, scale = (_read_numbers(header, key, states, path) for key in ("state_mean", "state_scale"))
-    if not (low < high).all() or not (scale > 0).all():
-        raise PotstillError(f"{path}: action_low is not below action_high, or a state_scale is not positive")
+    sizes = dict(zip(ARRAYS, (states, states, actions, actions), strict=True))
+    scaling = Scaling.from_arrays({key: _read_numbers(header, key, size, path) for key, size in sizes.items()}, path)
     for key, kinds in {"name": str, "env_id": str | None, "card": dict, "sha256": str}.items():
         if not isinstance(header.get(key), kinds):
             raise PotstillError(f"{path}: its {key} is {json.dumps(header.get(key))[:40]}")
-    layout = _Layout(rows, states, ActionBounds(low, high), header["name"], header["env_id"], header["card"])
+    layout = _Layout(rows, states, scaling.action_bounds, header["name"], header["env_id"], header["card"])
     data = _map_rows(folder, layout)
-    vars(data)["normaliser"] = Normaliser(mean, scale)  # the caches of cached_property
+    vars(data)["normaliser"] = scaling.normaliser  # the caches of cached_property
     vars(data)["content_hash"] = header["sha256"]
     return data
 
@@ -166,13 +161,16 @@ def check_header(data: Transitions, folder: Path) -> None:
         PotstillError: they differ, because the rows or the header were changed.
     """
     actual = Transitions.of(data.columns(), data.action_bounds)
-    for name, found, stored in (
-        ("sha256", actual.content_hash, data.content_hash),
-        ("state_mean", actual.normaliser.mean.tolist(), data.normaliser.mean.tolist()),
-        ("state_scale", actual.normaliser.scale.tolist(), data.normaliser.scale.tolist()),
-    ):
-        if found != stored:
-            raise PotstillError(f"{folder}: damaged: {ROWS} has {name} {found}, but {HEADER} has {stored}")
+    stored = _derived_entries(data)
+    for name, found in _derived_entries(actual).items():
+        if found != stored[name]:
+            raise PotstillError(f"{folder}: damaged: {ROWS} has {name} {found}, but {HEADER} has {stored[name]}")
+
+
+def _derived_entries(data: Transitions) -> dict[str, object]:
+    """The entries of a header that depend on the rows."""
+    arrays = Scaling(data.normaliser, data.action_bounds).arrays()
+    return {"sha256": data.content_hash, **{name: array.tolist() for name, array in arrays.items()}}
 
 
 def _check_count(rows: int, source: Path) -> None:

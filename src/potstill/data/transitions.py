@@ -30,6 +30,7 @@ from potstill.data.checks import check_transitions
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.html import html_table
+from potstill.runtime.validation import as_numbers
 
 COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminations", "truncations")
 SCALE_FLOOR = 1e-3  # added to the standard deviation, as the reference implementation does
@@ -46,7 +47,10 @@ class Normaliser:
 
     Args:
         mean: mean of each component [S].
-        scale: standard deviation of each component plus 0.001 [S].
+        scale: standard deviation of each component plus 0.001 [S], positive. Lists are converted to float32 arrays.
+
+    Raises:
+        PotstillError: the lengths differ, a number is not finite, or a scale is not positive.
 
     Example:
         >>> import numpy as np
@@ -57,6 +61,15 @@ class Normaliser:
 
     mean: Float[np.ndarray, " S"]
     scale: Float[np.ndarray, " S"]
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "scale"):
+            object.__setattr__(self, name, as_numbers(f"Normaliser.{name}", getattr(self, name), axes=1))
+        if self.mean.shape != self.scale.shape:
+            raise PotstillError(f"Normaliser: {len(self.mean)} means do not fit {len(self.scale)} scales")
+        if not (self.scale > 0.0).all():
+            i = int(np.argmax(self.scale <= 0.0))
+            raise PotstillError(f"Normaliser.scale[{i}] is {self.scale[i]:g}: a number above 0 is needed")
 
     @classmethod
     def of(cls, states: Float[np.ndarray, "M S"]) -> Normaliser:

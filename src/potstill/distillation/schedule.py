@@ -81,6 +81,12 @@ class Schedule:
         self.max_steps = min(MAX_STEPS, fitting)
 
     @property
+    def step_limit(self) -> int | None:
+        """The largest number of steps, if a budget sets it and the pairs have not converged yet."""
+        limited = self.steps is None and self.max_steps < MAX_STEPS and self.rate >= LEAST_RATE
+        return self.max_steps if limited else None
+
+    @property
     def expected_steps(self) -> int:
         """The number of steps, or its current estimate."""
         if self.steps is not None:

@@ -18,10 +18,7 @@ def export_metadata(distillate: Distillate) -> JsonObject:
             "note": NOTE,
             "env_id": distillate.env_id,
             "pairs": len(distillate),
-            "state_mean": distillate.normaliser.mean,
-            "state_scale": distillate.normaliser.scale,
-            "action_low": distillate.action_bounds.low,
-            "action_high": distillate.action_bounds.high,
+            **distillate.scaling.arrays(),
             "recipe": distillate.recipe.to_metadata(),
             "metadata": distillate.metadata,
         }

@@ -20,10 +20,7 @@ def write(distillate: Distillate, path: Path) -> None:
         "states": distillate.states,
         "actions": distillate.actions,
         **weights,
-        "state_mean": distillate.normaliser.mean,
-        "state_scale": distillate.normaliser.scale,
-        "action_low": distillate.action_bounds.low,
-        "action_high": distillate.action_bounds.high,
+        **distillate.scaling.arrays(),
         "potstill": np.array(json.dumps(export_metadata(distillate))),
     }
     with path.open("wb") as file:  # an open file, because savez adds .npz to a name

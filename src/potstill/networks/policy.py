@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -11,11 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
-from potstill.errors import PotstillError, unknown_name
+from potstill.errors import PotstillError, naming_source, unknown_name
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
+from potstill.runtime.validation import check_types
 
 Layer = dict[str, Any]  # {"weight": [in, out], "bias": [out]}
 Layers = list[Layer]
@@ -49,23 +53,53 @@ class Policy:
     =================  ==================================================
 
     The mean action is tanh(mean). Actions are then scaled from [-1, 1] to the bounds.
+
+    Raises:
+        PotstillError: the layers do not lead from the states of the scaling to its actions.
     """
 
     layers: Layers
-    normaliser: Normaliser
-    action_bounds: ActionBounds
+    scaling: Scaling
     head: Head = "tanh"
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        towers, states = isinstance(self.layers, Towers), len(self.normaliser.mean)
+        shapes = [_layer_shape(i, layer, towers) for i, layer in enumerate(self.layers)]
+        if len({shape[:-2] for shape in shapes}) > 1:
+            raise PotstillError("the layers have different numbers of towers")
+        outputs = len(self.action_bounds) * (1 if self.head == "tanh" else 2)
+        sizes = [shape[-2:] for shape in shapes]
+        joins = [states, *(after for _, after in sizes)]
+        if not sizes or [before for before, _ in sizes] != joins[:-1] or joins[-1] != outputs:
+            raise PotstillError(f"layers {sizes} do not lead from {states} states to {outputs} outputs")
+        if isinstance(self.layers, Residual) and (len(sizes) < 3 or len(set(joins[1:-1])) > 1):
+            raise PotstillError("a residual network needs at least two hidden layers, all of the same width")
 
     def __repr__(self) -> str:
         sizes = "-".join(str(layer["weight"].shape[-2]) for layer in self.layers)
         towers = f", {len(self.layers[0]['weight'])} towers" if isinstance(self.layers, Towers) else ""
         return f"Policy({sizes}-{self.layers[-1]['weight'].shape[-1]}{towers}, {self.head} head)"
 
+    @property
+    def normaliser(self) -> Normaliser:
+        """The standardisation of the states."""
+        return self.scaling.normaliser
+
+    @property
+    def action_bounds(self) -> ActionBounds:
+        """The box that actions lie in."""
+        return self.scaling.action_bounds
+
     def _output(self, observations: ArrayLike) -> np.ndarray:
-        raw = np.asarray(observations, np.float32)
-        if raw.shape[-1] != len(self.normaliser.mean):
-            needed = len(self.normaliser.mean)
-            raise PotstillError(f"the observation has {raw.shape[-1]} components, the policy needs {needed}")
+        needed = len(self.normaliser.mean)
+        try:
+            raw = np.asarray(observations, np.float32)
+        except (TypeError, ValueError):
+            raise PotstillError(f"the observation is {reprlib.repr(observations)}: numbers are needed") from None
+        if raw.ndim == 0 or raw.shape[-1] != needed:
+            count = raw.shape[-1] if raw.ndim else 1
+            raise PotstillError(f"the observation has {count} components, the policy needs {needed}")
         if isinstance(self.layers, Towers):
             flat = self.normaliser(raw).reshape(-1, raw.shape[-1])
             stacked = [{"weight": layer["weight"], "bias": layer["bias"][:, None]} for layer in self.layers]
@@ -102,8 +136,21 @@ class Policy:
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays under flat names, as they are saved."""
         named = {f"layers.{i}.{k}": np.asarray(v) for i, layer in enumerate(self.layers) for k, v in layer.items()}
-        bounds = {"action_low": self.action_bounds.low, "action_high": self.action_bounds.high}
-        return {**named, **bounds, "state_mean": self.normaliser.mean, "state_scale": self.normaliser.scale}
+        return {**named, **self.scaling.arrays()}
+
+
+def _layer_shape(index: int, layer: object, towers: bool) -> tuple[int, ...]:
+    """The shape of a layer's weights.
+
+    Raises:
+        PotstillError: the layer has no weights and biases, or they do not fit together.
+    """
+    if not isinstance(layer, Mapping) or not {"weight", "bias"} <= layer.keys():
+        raise PotstillError(f"layer {index} is {reprlib.repr(layer)}: a dictionary of weight and bias is needed")
+    weight, bias = np.shape(layer["weight"]), np.shape(layer["bias"])
+    if len(weight) != 2 + towers or bias != (*weight[:-2], weight[-1]):
+        raise PotstillError(f"layer {index}: weights {weight} and biases {bias} do not fit together")
+    return weight
 
 
 def _forward(layers: Layers, x: np.ndarray) -> np.ndarray:
@@ -131,26 +178,14 @@ def from_arrays(arrays: dict[str, np.ndarray], metadata: JsonObject, path: StrPa
     layers = [
         {k: storage.require_array(arrays, f"layers.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)
     ]
-    names = ("state_mean", "state_scale", "action_low", "action_high")
-    mean, scale, low, high = (storage.require_array(arrays, name, path) for name in names)
-    if towers and len({len(array) for layer in layers for array in layer.values()}) > 1:
-        raise PotstillError(f"{path}: its layers have different numbers of towers")
-    sizes = [layer["weight"].shape[-2:] for layer in layers]
-    outputs = len(low) * (1 if head == "tanh" else 2)
-    joins = [len(mean), *(out for _, out in sizes)]
-    if not layers or any(size[0] != before for size, before in zip(sizes, joins, strict=False)) or joins[-1] != outputs:
-        raise PotstillError(f"{path}: layers {sizes} do not lead from {len(mean)} states to {outputs} outputs")
-    if metadata.get("residual"):
-        if len(layers) < 3 or len(set(joins[1:-1])) > 1:
-            raise PotstillError(f"{path}: a residual network needs at least two hidden layers, all of the same width")
-        layers = Residual(layers)
-    return Policy(
-        Towers(layers) if towers else layers, Normaliser(mean, scale), ActionBounds(low, high), cast(Head, head)
-    )
+    scaling = Scaling.from_arrays(arrays, path)
+    kind = Towers if towers else Residual if metadata.get("residual") else list
+    with naming_source(path):
+        return Policy(kind(layers), scaling, cast(Head, head))
 
 
 def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) -> None:
-    """Raise unless all arrays are floating-point with the right axes, and biases and bounds fit their counterparts."""
+    """Raise unless all arrays are floating-point with the right axes, and biases fit their weights."""
     for name, array in arrays.items():
         stacked = name.startswith("critics.") or (towers and name.startswith("layers."))
         axes = 1 + name.endswith(".weight") + stacked
@@ -158,8 +193,7 @@ def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) ->
         if array.dtype.kind != "f" or array.ndim != axes or not array.size:
             found = f"{array.dtype} of shape {array.shape}"
             raise PotstillError(f"{path}: array '{name}' is {found}, not floating-point numbers on {axes} axes")
-    pairs = [("state_scale", "state_mean"), ("action_high", "action_low")]
-    pairs += [(name, name.replace("bias", "weight")) for name in arrays if re.fullmatch(r"layers\.\d+\.bias", name)]
+    pairs = [(name, name.replace("bias", "weight")) for name in arrays if re.fullmatch(r"layers\.\d+\.bias", name)]
     for name, twin in pairs:
         found, wanted = (storage.require_array(arrays, part, path).shape[-1] for part in (name, twin))
         if found != wanted:

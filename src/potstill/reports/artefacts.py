@@ -46,9 +46,6 @@ def _describe_distillate(path: Path) -> JsonObject:
         "states_to": distillate.states.max(0).round(3).tolist(),
         "actions_from": distillate.actions.min(0).round(3).tolist(),
         "actions_to": distillate.actions.max(0).round(3).tolist(),
-        "action_low": distillate.action_bounds.low.tolist(),
-        "action_high": distillate.action_bounds.high.tolist(),
-        "state_mean": distillate.normaliser.mean.tolist(),
-        "state_scale": distillate.normaliser.scale.tolist(),
+        **{name: array.tolist() for name, array in distillate.scaling.arrays().items()},
         **distillate.metadata,
     }

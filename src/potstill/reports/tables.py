@@ -72,7 +72,7 @@ def print_offline(offline: Result) -> None:
 
 def report_distillation(folder: Path, result: Result) -> None:
     """Print the scores of a distillation, draw its curve and its states, and print where the files are."""
-    if "student" in result:
+    if result.get("student"):
         print_scores(result, f"{result['dataset']} in {result['env_id']}")
     if "offline" in result:
         print_offline(result["offline"])

@@ -130,6 +130,8 @@ class Run:
     def result(self) -> Record:
         """The content of ``result.json``: ``run.result.student.mean`` or ``run.result["student"]["mean"]``.
 
+        Scores that were not measured are ``None``, such as ``run.result.student`` after ``episodes=0``.
+
         Raises:
             PotstillError: the run is not finished.
         """

@@ -125,6 +125,30 @@ def describe_type(hint: object) -> str:
     return "None" if hint is type(None) else getattr(origin or hint, "__name__", str(hint))
 
 
+def as_numbers(label: str, values: object, axes: int) -> np.ndarray:
+    """Convert values to an array of finite floating-point numbers; lists become float32, arrays keep their type.
+
+    >>> as_numbers("ActionBounds.low", [0, 1], axes=1).tolist()
+    [0.0, 1.0]
+
+    Raises:
+        PotstillError: they are not numbers, one is not finite, or the array is empty or not ``axes``-dimensional.
+    """
+    try:
+        array = np.asarray(values)
+        array = array if array.dtype.kind == "f" else array.astype(np.float32, casting="same_kind")
+    except (TypeError, ValueError):
+        raise PotstillError(f"{label} is {reprlib.repr(values)}: an array of numbers is needed") from None
+    if not isinstance(values, np.ndarray):
+        array = array.astype(np.float32)
+    if array.ndim != axes or not array.size:
+        raise PotstillError(f"{label} has shape {array.shape}: a non-empty {axes}-dimensional array is needed")
+    if not np.isfinite(array).all():
+        place = ", ".join(map(str, np.argwhere(~np.isfinite(array))[0]))
+        raise PotstillError(f"{label}[{place}] is not finite")
+    return array
+
+
 def check_fractions(settings: Dataclass, *names: str, one: bool = False) -> None:
     """Raise unless each named field lies inside (0, 1), or inside (0, 1] with ``one``. ``None`` is accepted."""
     for name in names:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
@@ -19,7 +20,7 @@ from potstill.networks.policy import Policy
 from potstill.runtime import devices
 from potstill.runtime.arguments import check_arguments
 from potstill.students.recipe import Recipe
-from potstill.students.training import Pairs, mean_actions, train_networks
+from potstill.students.training import Pairs, check_pairs, mean_actions, train_networks
 
 
 @functools.partial(jax.jit, static_argnames="size")
@@ -38,8 +39,17 @@ class Students:
 
     params: Params
     """Layers of all students: each array has a leading axis K."""
-    normaliser: Normaliser
-    action_bounds: ActionBounds
+    scaling: Scaling
+
+    @property
+    def normaliser(self) -> Normaliser:
+        """The standardisation of the states."""
+        return self.scaling.normaliser
+
+    @property
+    def action_bounds(self) -> ActionBounds:
+        """The box that actions lie in."""
+        return self.scaling.action_bounds
 
     def __len__(self) -> int:
         """K, the number of students."""
@@ -56,7 +66,7 @@ class Students:
         size = len(self.action_bounds)
         layers = jax.tree.map(lambda x: np.asarray(x[index]), self.params)
         layers[-1] = {k: v[..., :size] for k, v in layers[-1].items()}
-        return Policy(layers, self.normaliser, self.action_bounds)
+        return Policy(layers, self.scaling)
 
     def _scaled(self, unit: Array) -> np.ndarray:
         return self.action_bounds.from_unit(np.asarray(unit))
@@ -73,19 +83,22 @@ class Students:
 
 
 @check_arguments
-def train_students(
-    pairs: Pairs, seeds: Sequence[int], recipe: Recipe, normaliser: Normaliser, action_bounds: ActionBounds
-) -> Students:
+def train_students(pairs: Pairs, seeds: Sequence[int], recipe: Recipe, scaling: Scaling) -> Students:
     """Train one student for each seed, all in one compiled call.
 
     Args:
         pairs: standardised states, actions in [−1, 1] and, if any, weights.
         seeds: one for each student; a seed determines the initial network.
         recipe: the network and its training.
-        normaliser: the standardisation of the pairs' states; the students apply it to their observations.
-        action_bounds: the bounds that the students' actions are scaled to.
+        scaling: the standardisation of the pairs' states, which the students apply to their observations, and the
+            bounds that their actions are scaled to.
+
+    Raises:
+        PotstillError: the seeds are not whole numbers, the pairs have different lengths or do not fit the scaling,
+            or a number is not finite.
     """
     if np.ndim(seeds) != 1 or not len(seeds) or not all(isinstance(seed, int | np.integer) for seed in seeds):
         raise PotstillError(f"seeds {seeds}: a list of whole numbers is needed, one for each student")
+    check_pairs(pairs, scaling)
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
-    return Students(devices.localise(train_networks(keys, pairs, recipe)), normaliser, action_bounds)
+    return Students(devices.localise(train_networks(keys, pairs, recipe)), scaling)

@@ -14,11 +14,15 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
+from potstill.data.scaling import Scaling
+from potstill.errors import PotstillError
 from potstill.networks.mlp import Params, apply_mlp
 from potstill.runtime import devices
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.validation import as_numbers
 from potstill.students.initialisation import draw_network
 from potstill.students.recipe import Recipe
 
@@ -40,6 +44,20 @@ class Pairs(NamedTuple):
     """Actions scaled to [−1, 1]."""
     weights: Float[Array, " N"] | None = None
     """w, the weight of each pair. Their mean scales the step size of SGD. ``None``: all weights are 1."""
+
+
+def check_pairs(pairs: Pairs, scaling: Scaling) -> None:
+    """Raise unless there are as many states as actions and weights, of the scaling's sizes, and all are finite."""
+    columns = {"states": pairs.states, "actions": pairs.actions}
+    arrays = [as_numbers(f"Pairs.{name}", np.asarray(column), axes=2) for name, column in columns.items()]
+    if pairs.weights is not None:
+        arrays.append(as_numbers("Pairs.weights", np.asarray(pairs.weights), axes=1))
+    if len({len(array) for array in arrays}) > 1:
+        raise PotstillError(f"Pairs of different lengths: {', '.join(str(len(array)) for array in arrays)}")
+    found = (arrays[0].shape[1], arrays[1].shape[1])
+    needed = (len(scaling.normaliser.mean), len(scaling.action_bounds))
+    if found != needed:
+        raise PotstillError(f"Pairs with {found} components of states and actions: the scaling has {needed}")
 
 
 class TrainingState(NamedTuple):

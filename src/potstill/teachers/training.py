@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key, PRNGKeyArray
 
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Transitions
 from potstill.errors import Diverged
 from potstill.networks.policy import Policy
@@ -184,7 +185,7 @@ class Learner:
         """The teacher at this point of the training, in NumPy arrays."""
         parts = self.algorithm.extract(self.state, self.data)
         actor, critics = jax.tree.map(np.asarray, (parts.actor, parts.critics))
-        policy = Policy(actor, self.data.normaliser, self.data.action_bounds, parts.head)
+        policy = Policy(actor, Scaling(self.data.normaliser, self.data.action_bounds), parts.head)
         return NetworkTeacher(policy, critics, self._metadata(), parts.layer_norm)
 
     def _metadata(self) -> JsonObject:

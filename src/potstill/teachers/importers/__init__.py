@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser, Transitions
-from potstill.errors import PotstillError, unknown_name
-from potstill.networks.policy import Policy, from_arrays
+from potstill.errors import PotstillError, naming_source, unknown_name
+from potstill.networks.policy import Policy
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
 from potstill.teachers.base import NetworkTeacher, check_critics
@@ -59,8 +60,9 @@ def import_teacher(
     layers, head = found.layers, found.head
     size = len(layers[-1]["bias"]) // (1 if head == "tanh" else 2)
     bounds = ActionBounds.unit(size) if data is None else data.action_bounds
-    policy = Policy(layers, normaliser or Normaliser.identity(len(layers[0]["weight"])), bounds, head)
-    from_arrays(policy.arrays(), policy.kind_metadata(), path)  # checks that the layers fit together
+    with naming_source(path):
+        scaling = Scaling(normaliser or Normaliser.identity(len(layers[0]["weight"])), bounds)
+        policy = Policy(layers, scaling, head)
     check_critics(found.critics, policy, path)
     metadata: JsonObject = {"algorithm": found.algorithm, "source": f"{kind}: {path.name}"}
     if data is not None:

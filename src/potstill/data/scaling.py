@@ -1,0 +1,68 @@
+"""How a network's inputs and outputs relate to the units of the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from potstill.data.bounds import ActionBounds
+from potstill.data.transitions import Normaliser
+from potstill.errors import naming_source
+from potstill.runtime import storage
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import StrPath
+from potstill.runtime.validation import check_types
+
+ARRAYS = ("state_mean", "state_scale", "action_low", "action_high")
+"""The names of a scaling's arrays in files."""
+
+
+@check_arguments
+@dataclass(frozen=True)
+class Scaling:
+    """The normaliser of the states and the bounds of the actions.
+
+    A network sees (s − mean) / scale, and its outputs in [−1, 1] are scaled to the bounds. Policies, students and
+    distillates hold a scaling, and their files contain its arrays.
+
+    Args:
+        normaliser: the standardisation of the states.
+        action_bounds: the box that actions lie in.
+
+    Raises:
+        PotstillError: a field has another type.
+
+    Example:
+        >>> import potstill
+        >>> scaling = potstill.Scaling(potstill.Normaliser([1.0], [2.0]), potstill.ActionBounds([0.0], [10.0]))
+        >>> {name: array.tolist() for name, array in scaling.arrays().items()}
+        {'state_mean': [1.0], 'state_scale': [2.0], 'action_low': [0.0], 'action_high': [10.0]}
+    """
+
+    normaliser: Normaliser
+    action_bounds: ActionBounds
+
+    def __post_init__(self) -> None:
+        check_types(self)
+
+    @classmethod
+    def identity(cls, state_size: int, action_size: int) -> Scaling:
+        """A scaling that changes neither states nor actions in [−1, 1]."""
+        return cls(Normaliser.identity(state_size), ActionBounds.unit(action_size))
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray], path: StrPath) -> Scaling:
+        """Rebuild a scaling from :meth:`arrays`, which were read from the file ``path``.
+
+        Raises:
+            PotstillError: an array is missing or invalid.
+        """
+        mean, scale, low, high = (storage.require_array(arrays, name, path) for name in ARRAYS)
+        with naming_source(path):
+            return cls(Normaliser(mean, scale), ActionBounds(low, high))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays under the names that they have in files."""
+        normaliser, bounds = self.normaliser, self.action_bounds
+        return dict(zip(ARRAYS, (normaliser.mean, normaliser.scale, bounds.low, bounds.high), strict=True))

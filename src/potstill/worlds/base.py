@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.runtime import storage
@@ -29,8 +30,7 @@ class World:
 
     Args:
         dynamics: the arrays.
-        normaliser: standardisation of the states.
-        action_bounds: bounds that actions are scaled from.
+        scaling: standardisation of the states, and bounds of the actions.
         starts: first states of episodes in the data [n, S], standardised.
         metadata: dataset, settings and errors, as JSON-compatible values.
 
@@ -44,14 +44,23 @@ class World:
     """
 
     dynamics: Dynamics
-    normaliser: Normaliser
-    action_bounds: ActionBounds
+    scaling: Scaling
     starts: Float[np.ndarray, "n S"]
     metadata: JsonObject = field(default_factory=dict)
 
     def __repr__(self) -> str:
         members = len(self.dynamics.layers[0]["weight"])
         return f"World('{self.metadata['dataset']['name']}': {members} members, horizon {self.horizon})"
+
+    @property
+    def normaliser(self) -> Normaliser:
+        """The standardisation of the states."""
+        return self.scaling.normaliser
+
+    @property
+    def action_bounds(self) -> ActionBounds:
+        """The bounds of the actions."""
+        return self.scaling.action_bounds
 
     @property
     def terminates(self) -> bool:
@@ -87,8 +96,7 @@ class World:
         """Write the model as one ``.safetensors`` file."""
         names = {f"layers.{i}.{k}": v for i, layer in enumerate(self.dynamics.layers) for k, v in layer.items()}
         arrays = {**names, **{k: v for k, v in self.dynamics._asdict().items() if k != "layers"}}
-        arrays |= {"state_mean": self.normaliser.mean, "state_scale": self.normaliser.scale, "starts": self.starts}
-        arrays |= {"action_low": self.action_bounds.low, "action_high": self.action_bounds.high}
+        arrays |= {**self.scaling.arrays(), "starts": self.starts}
         return storage.save(path, "world", {k: np.asarray(v) for k, v in arrays.items()}, self.metadata)
 
 
@@ -105,15 +113,11 @@ def load_world(path: StrPath) -> World:
     count = sum(name.startswith("layers.") and name.endswith(".weight") for name in arrays)
     layers = [{k: need(f"layers.{i}.{k}") for k in ("weight", "bias")} for i in range(count)]
     dynamics = Dynamics(layers, *(jnp.asarray(need(name)) for name in Dynamics._fields[1:]))
-    states, actions = len(need("state_mean")), len(need("action_low"))
-    _check_layers(dynamics, states, actions, path)
+    scaling = Scaling.from_arrays(arrays, path)
+    _check_layers(dynamics, len(scaling.normaliser.mean), len(scaling.action_bounds), path)
     if not {"dataset", "errors", "terminates"} <= metadata.keys():
         raise PotstillError(f"{path}: damaged metadata")
-    scaling = (
-        Normaliser(need("state_mean"), need("state_scale")),
-        ActionBounds(need("action_low"), need("action_high")),
-    )
-    return World(dynamics, *scaling, need("starts"), metadata)
+    return World(dynamics, scaling, need("starts"), metadata)
 
 
 def _check_layers(dynamics: Dynamics, states: int, actions: int, path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from potstill.data.scaling import Scaling
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
@@ -68,8 +69,7 @@ def train_world(
     Raises:
         PotstillError: the dataset has fewer than 1,000 rows.
     """
-    if len(data) < LEAST_ROWS:
-        raise PotstillError(f"{data.name}: {len(data)} rows are too few for a world model, {LEAST_ROWS:,} are needed")
+    check_rows(data)
     held_out = hold_out(data, settings.seed)
     rows, linear, scale = prepare(data, ~held_out, settings.seed)
     layers = train_members(rows, settings, report)
@@ -82,9 +82,15 @@ def train_world(
         "terminates": bool(data.terminations.any()),
         "settings": vars(settings),
     }
-    world = World(dynamics, data.normaliser, data.action_bounds, first_states(data), metadata)
+    world = World(dynamics, Scaling(data.normaliser, data.action_bounds), first_states(data), metadata)
     metadata["errors"] = measure_errors(world, data, held_out)
     return world
+
+
+def check_rows(data: Transitions) -> None:
+    """Raise unless a dataset has enough rows for a world model."""
+    if len(data) < LEAST_ROWS:
+        raise PotstillError(f"{data.name}: {len(data)} rows are too few for a world model, {LEAST_ROWS:,} are needed")
 
 
 def prepare(

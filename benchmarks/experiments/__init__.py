@@ -19,6 +19,7 @@ MODULES = {
     "teachers": "experiments.teachers",
     "criteria": "experiments.criteria",
     "kernel-width": "experiments.kernel_width",
+    "imagination": "experiments.imagination",
     "reading": "speed.reading",
     "steppers": "speed.steppers",
     "teacher-updates": "speed.updates",

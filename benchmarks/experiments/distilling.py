@@ -56,7 +56,7 @@ def distil(
 def strip_folders(command: str) -> str:
     """Replace the paths in a command by file names.
 
-    >>> without_folders("potstill distill /data/hopper.hdf5 --size 64")
+    >>> strip_folders("potstill distill /data/hopper.hdf5 --size 64")
     'potstill distill hopper.hdf5 --size 64'
     """
     return " ".join(Path(word).name if "/" in word else word for word in command.split())

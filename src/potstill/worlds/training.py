@@ -22,7 +22,7 @@ from potstill.worlds.dynamics import Dynamics, apply_members, init_members
 from potstill.worlds.settings import WorldSettings
 from potstill.worlds.validation import hold_out, measure_errors
 
-LEAST_ROWS = 1_000  # fewer rows do not make a model
+LEAST_ROWS = 500  # fewer rows do not make a model
 MOST_ROWS = 1_000_000  # of more rows, a uniform sample is used
 CHUNK = 500  # steps of one compiled call
 WARM_UP = 0.05  # share of the steps in which the learning rate rises
@@ -67,7 +67,7 @@ def train_world(
         report: called every 500 steps with the number of steps done and the current loss.
 
     Raises:
-        PotstillError: the dataset has fewer than 1,000 rows.
+        PotstillError: the dataset has fewer than 500 rows.
     """
     check_rows(data)
     held_out = hold_out(data, settings.seed)

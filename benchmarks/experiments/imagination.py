@@ -1,0 +1,92 @@
+"""Distillation in imagination against distillation on the data's states, with the best teacher of each file.
+
+The teachers are those with the highest return, not the ones that make the best students. Each distillate trains two
+kinds of students: potstill's own, and a PyTorch-style one (two hidden layers of 256, PyTorch's default initialisation,
+Adam at 1e-3, 1,000 full-batch steps). The method ``imagined`` was developed on hopper-medium-replay,
+walker2d-medium-expert and halfcheetah-medium-expert.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import potstill
+from benchmarks.experiments.distilling import TOY, strip_folders, student_scores, summary
+from benchmarks.files import BUNDLED, FILES, Workspace, teacher_hash
+from benchmarks.grid import Cell, Experiment, Record, product
+from potstill.runtime.files import read_json
+
+METHODS: dict[str, dict[str, Any]] = {
+    "data": {},
+    "imagined": {"states": "imagined", "labels": "teacher", "solver": "drawn", "batch": 512},
+    # Parts of it on the data's states.
+    "teacher-labels": {"labels": "teacher"},
+    "drawn-kernels": {"labels": "teacher", "solver": "drawn", "batch": 512},
+}
+COUNTS: dict[str, Any] = {"students": 5, "episodes": 5}
+PYTORCH_STYLE = potstill.Recipe(
+    steps=1000, learning_rate=1e-3, optimiser="adam", width=256, layers=3, initialisation="torch"
+)
+DEVELOPED_ON = ("hopper-medium-replay", "walker2d-medium-expert", "halfcheetah-medium-expert")
+WORLD: dict[str, Any] = {"steps": 14_000}
+TOY_WORLD: dict[str, Any] = {"steps": 20, "width": 8, "members": 2, "episodes": 0}
+USE = "highest-return"
+
+
+def find_world(file: str, workspace: Workspace) -> Path:
+    """The run folder of a file's world model. It is trained if it is missing."""
+    folder = workspace.folder("world", file)
+    if not (folder / "result.json").exists():
+        options = TOY_WORLD if workspace.toy else WORLD
+        potstill.model(workspace.dataset(file), out=folder, force=True, **options)
+    return folder
+
+
+def measure(cell: Cell, workspace: Workspace) -> Record:
+    """Distil, and record the returns of both kinds of students, and of the teacher."""
+    options = METHODS[cell.method] | COUNTS | {"curve_points": 1}
+    if "states" in options:
+        options["world"] = find_world(cell.file, workspace)
+    data, teacher = workspace.dataset(cell.file), workspace.teacher(cell.file, USE)
+    out = workspace.folder(cell.file, cell.method, cell.seed)
+    options = {**options, **TOY} if workspace.toy else options
+    run = potstill.distill(data, teacher=teacher, seed=cell.seed, out=out, force=True, **options)
+    result = read_json(Path(run) / "result.json")
+    counts = {name: options[name] for name in COUNTS}
+    other = potstill.evaluate(
+        run, recipe=PYTORCH_STYLE, seed=cell.seed, out=f"{out}-pytorch-style", force=True, **counts
+    )
+    found = {**student_scores(result), "teacher": summary(result["teacher"])}
+    found["pytorch_style"] = student_scores(read_json(Path(other) / "result.json"))
+    if "imagined" in result:
+        found["imagined"] = {name: result["imagined"][name] for name in ("best", "horizon")}
+        found["imagined"] |= {kind: summary(result["imagined"][kind]) for kind in ("student", "teacher")}
+    seconds = {name: result["seconds"][name] for name in ("distilling", "training")}
+    command = strip_folders(str(potstill.load(run).metadata["command"]))
+    return {**found, "seconds": seconds, "sha256": result["sha256"], "command": command}
+
+
+def inputs(cell: Cell) -> Record:
+    """Options of the distillation, of its world model and of the students, and the teacher's hash."""
+    world = WORLD if "states" in METHODS[cell.method] else {}
+    student = PYTORCH_STYLE.to_metadata()
+    teacher = teacher_hash(cell.file, USE)
+    return {"options": METHODS[cell.method], "counts": COUNTS, "world": world, "student": student, "teacher": teacher}
+
+
+MAIN = ("data", "imagined")
+EXPERIMENT = Experiment(
+    "imagination",
+    "distillation in imagination against the data's states, with the best teachers",
+    (
+        *product(MAIN, (*DEVELOPED_ON, "hopper-medium"), (0, 1, 2)),
+        *product(MAIN, [file for file in FILES if file not in (*DEVELOPED_ON, "hopper-medium")], (0, 1, 2)),
+        *product(("teacher-labels", "drawn-kernels"), DEVELOPED_ON, (0, 1, 2)),
+    ),
+    inputs,
+    measure,
+    frozenset({"student", "ensemble", "teacher", "pytorch_style", "seconds", "sha256", "command"}),
+    extra=product(METHODS, (BUNDLED,), (0, 1, 2)),
+    toy=(Cell("imagined", BUNDLED), Cell("data", BUNDLED)),
+)

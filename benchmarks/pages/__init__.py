@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.experiments.distillates import ABLATION, PAPER_VARIANTS
-from benchmarks.pages import auto, bounds, choices, demo, distillates, kernel, sizes, speed, teachers
+from benchmarks.pages import auto, bounds, choices, demo, distillates, imagination, kernel, sizes, speed, teachers
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "demo": demo.demo,
@@ -26,6 +26,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "paper-parts": functools.partial(distillates.comparison_table, PAPER_VARIANTS, "paper-recipe"),
     "curves": distillates.curves,
     "sizes": sizes.sizes,
+    "imagination": imagination.imagination,
     "bounds": bounds.bounds,
     # Variants that were compared on the bundled dataset and two others.
     "variants": choices.variants,

@@ -28,6 +28,7 @@ from potstill.distillation.schedule import MAX_STEPS, Schedule
 from potstill.distillation.selection import CRITERIA, IterateSelection, held_out_loss
 from potstill.distillation.state_table import action_deviation, build_state_table, take_rows
 from potstill.environments.references import Reference
+from potstill.errors import PotstillError
 from potstill.evaluation.imagined import score_imagined
 from potstill.evaluation.scores import (
     TEACHER_SEED,
@@ -98,6 +99,17 @@ def thin_indices(count: int, points: int) -> list[int]:
     return list(range(count)) if few else sorted({*np.linspace(0, count - 1, points, dtype=int).tolist(), count - 1})
 
 
+def check_metrics(step: int, metrics: dict[str, Array], recipe: Recipe) -> None:
+    """Raise if the loss or its gradient is not finite."""
+    wrong = {name: float(value) for name, value in metrics.items() if not np.isfinite(value)}
+    if wrong:
+        found = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in wrong.items())
+        raise PotstillError(
+            f"outer step {step}: {found}: the students' training diverged; lower --recipe.learning-rate "
+            f"(now {recipe.learning_rate:g}) or --learning-rate"
+        )
+
+
 @dataclass
 class Job:
     """A distillation in progress: its inputs, times and intermediate results."""
@@ -131,6 +143,7 @@ class Job:
             for step, pairs, metrics in iterate_pairs(config, problem, tables, self.teacher, schedule):
                 seconds = time.perf_counter() - started
                 if metrics:
+                    check_metrics(step, metrics, problem.solver.recipe)
                     self._log(step, metrics, seconds, schedule, tracker)
                 if selection.offer(step, pairs):
                     kept, kept_step = pairs, step

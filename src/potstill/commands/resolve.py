@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
+
 from potstill.config import DistillConfig
 from potstill.config.parts import NamedPart, describe_part, resolve_part
 from potstill.data.transitions import Transitions
@@ -18,6 +20,7 @@ from potstill.distillation.objectives.weights import split_names
 from potstill.distillation.settings import OuterSettings
 from potstill.distillation.solvers import SOLVERS
 from potstill.distillation.solvers.base import Solver
+from potstill.distillation.stability import SAMPLE, stabilise
 from potstill.errors import PotstillError, describe_object, unknown_name
 from potstill.students.recipe import RECIPES, Recipe, recipe_name
 from potstill.teachers.base import NetworkTeacher
@@ -47,15 +50,27 @@ class Problem:
         return self.objective is not None and getattr(self.objective, "needs_teacher", True)
 
     def for_data(self, data: Transitions, teacher: NetworkTeacher | None) -> Problem:
-        """Resolve the defaults that depend on the data."""
+        """Resolve the defaults that depend on the data, and lower a step size that would diverge on it."""
         recipe = self.solver.recipe
+        few = np.unique(np.linspace(0, len(data) - 1, min(len(data), SAMPLE), dtype=int))
+        states = (data if teacher is None else teacher).normaliser(data.take(few).observations)
+        stable = stabilise(recipe, states, data.action_size)
+        solver, names = self.solver, self.names
+        if stable != recipe:
+            print(
+                f"the students' learning rate {recipe.learning_rate:g} would not be stable on {data.name}: "
+                f"{stable.learning_rate:g} is used"
+            )
+            solver, names, recipe = self.solver.for_recipe(stable), {**names, "recipe": recipe_name(stable)}, stable
         weighting, noise = default_states(self.objective, data, teacher, recipe)
         if self.imagines:  # visits have the weights of the walks, and noise of their own on the actions
             weighting, noise = "uniform", 0.0
         noise = noise if self.state_noise is None else self.state_noise
         limit = default_action_limit(recipe) if self.action_limit is None else self.action_limit
         settings = dataclasses.replace(self.settings, state_noise=noise, action_limit=limit)
-        return dataclasses.replace(self, settings=settings, weighting=self.weighting or weighting)
+        return dataclasses.replace(
+            self, settings=settings, weighting=self.weighting or weighting, solver=solver, names=names
+        )
 
 
 def resolve_problem(config: DistillConfig) -> Problem:

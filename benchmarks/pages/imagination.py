@@ -1,0 +1,57 @@
+"""Distillation in imagination against the data's states."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.experiments import load_records
+from benchmarks.experiments.imagination import DEVELOPED_ON
+from benchmarks.grid import Record
+from benchmarks.pages.text import table, where
+
+HEAD = """\
+Experiment `imagination`: 256 pairs for the teacher with the highest return of each file, judged in the data's states
+(the default settings) or in imagined visits (`--states imagined --labels teacher --solver drawn --batch 512`).
+Retention is the return of five students × five episodes divided by the teacher's, single student / ensemble of five,
+mean over distillation seeds, with the range of the singles. *PyTorch-style*: two hidden layers of 256, PyTorch's
+default initialisation, Adam at 1e-3, 1,000 full-batch steps. *Preferred*: the own student that the world model prefers
+among five. Files marked * were used to develop the method."""
+HEADS = ("file", "teacher", "states", "seeds", "own students", "range", "PyTorch-style", "range", "preferred", "s")
+LABELS = {
+    "data": "data",
+    "imagined": "imagined",
+    "teacher-labels": "data, teacher's labels",
+    "drawn-kernels": "data, teacher's labels, drawn kernels",
+}
+
+
+def shares(records: list[Record], read: Any) -> tuple[str, str]:
+    """Mean retention of single students and of the ensemble over records, and the range of the singles."""
+    found = {kind: [read(r)[kind]["mean"] / r["teacher"]["mean"] for r in records] for kind in ("student", "ensemble")}
+    singles = found["student"]
+    return f"{np.mean(singles):.2f} / {np.mean(found['ensemble']):.2f}", f"{min(singles):.2f} to {max(singles):.2f}"
+
+
+def preferred(records: list[Record]) -> str:
+    """Mean retention of the student that the world model prefers."""
+    chosen = [r for r in records if "imagined" in r]
+    scores = [np.mean(r["student"]["returns"][r["imagined"]["best"]]) / r["teacher"]["mean"] for r in chosen]
+    return f"{np.mean(scores):.2f}" if scores else "–"
+
+
+def imagination() -> str:
+    """A row for each file and method."""
+    records, lines = load_records("imagination"), []
+    for file in sorted({record["file"] for record in records}):
+        for method, label in LABELS.items():
+            chosen = where(records, file=file, method=method)
+            if not chosen:
+                continue
+            name = f"{file}{' *' if file in DEVELOPED_ON else ''}"
+            teacher = f"{np.mean([r['teacher']['mean'] for r in chosen]):.0f}"
+            own, other = shares(chosen, lambda r: r), shares(chosen, lambda r: r["pytorch_style"])
+            seconds = f"{np.median([r['seconds']['distilling'] for r in chosen]):.0f}"
+            lines.append([name, teacher, label, str(len(chosen)), *own, *other, preferred(chosen), seconds])
+    return "\n\n".join([HEAD, table(HEADS, lines)])

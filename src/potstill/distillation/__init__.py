@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from potstill.distillation.state_table import build_state_table
     from potstill.students.training import Pairs
 
-_HOMES = {
+_SUBMODULES = {
     "INITIAL_STATES": "initial_states",
     "WEIGHTINGS": "objectives.weights",
     "ActionValueCloning": "objectives.cloning",
@@ -84,4 +84,4 @@ __all__ = [
     "optimise_pairs",
 ]
 
-__getattr__ = lazy_names(__name__, _HOMES)
+__getattr__ = lazy_names(__name__, _SUBMODULES)

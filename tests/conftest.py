@@ -1,5 +1,6 @@
 """Strict tests: shapes are checked at run time, warnings are errors, gradients are checked in float64."""
 
+import importlib
 import os
 from pathlib import Path
 
@@ -32,10 +33,33 @@ from potstill.data.transitions import Transitions  # noqa: E402
 SHARED = Path(__file__).parents[2] / "shared"
 
 
+def note_skipped(report):
+    """Append what is skipped, a test or a file, to the file that SKIPPED_TESTS names: CI runs it with the extras."""
+    path = os.environ.get("SKIPPED_TESTS")
+    if report.skipped and path:
+        with open(path, "a") as file:
+            file.write(f"{report.nodeid}\n")
+
+
+pytest_collectreport = pytest_runtest_logreport = note_skipped
+
+
 @pytest.fixture
 def x64():
     """Run a test in float64, with no silent promotion of types."""
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def narrow_networks():
+    """Teachers and fitted critics have 64 hidden units a layer, not 256: tests of what they learn take less time."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("algorithms.bc", "algorithms.cal_ql", "algorithms.edac", "algorithms.iql", "evaluation.fqe"):
+            module = importlib.import_module(f"potstill.teachers.{name}")
+            for layers in [x for x in vars(module) if x.endswith("HIDDEN")]:
+                patch.setattr(module, layers, (64,) * len(getattr(module, layers)))
+        patch.setattr("potstill.teachers.algorithms.rebrac.WIDTH", 64)
         yield
 
 

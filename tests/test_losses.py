@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_algorithms import lqr_logs
+from lqr import lqr_logs
 
 from potstill.errors import PotstillError
 from potstill.networks.mlp import init_mlp

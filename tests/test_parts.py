@@ -1,18 +1,14 @@
-"""Parts: from names and fields to objects and back; settings in files and on command lines."""
+"""Parts: from names and fields to objects and back."""
 
 import dataclasses
 import json
-import shlex
 
 import pytest
 
 import potstill
-from potstill import cli
 from potstill.commands.resolve import resolve_objective
 from potstill.commands.teach import resolve_algorithm
-from potstill.config import DistillConfig, EvaluateConfig, TeachConfig
 from potstill.config.parts import NamedPart, describe_part, part_from_json, resolve_part, split_part_options
-from potstill.config.settings import command_line, read_settings, record_settings
 from potstill.distillation import (
     OBJECTIVES,
     SOLVERS,
@@ -186,127 +182,6 @@ def test_parts_without_a_name_cannot_be_read_back():
         part_from_json({"python": "mine:absolute"})
 
 
-CONFIGS = {
-    "defaults": DistillConfig("x"),
-    "options": DistillConfig("x", size=64, widths=(64, 128), solver="unroll", learn="both", steps=7, teacher="t"),
-    "fields": DistillConfig("x", solver=NamedPart("unroll", {"window": 5, "random_window": True})),
-    "sweep": DistillConfig("x", solver=NamedPart("sweep", {"window": 5})),
-    "drawn": DistillConfig(
-        "x", solver=NamedPart("kernel", {"initialisation": "drawn"}), recipe=NamedPart("paper", {"steps": 9})
-    ),
-    "objective": DistillConfig("x", objective=NamedPart("q-gap", {"weight": 2.0}), weighting="ranged,density"),
-    "empirical": DistillConfig("x", solver=NamedPart("empirical", {"networks": 3}), budget="60s"),
-    "words": DistillConfig("my data/x y.npz", teacher="it's.pt", download=True, episodes=0),
-}
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_settings_survive_a_file(name):
-    stored = json.loads(json.dumps(to_json(record_settings(CONFIGS[name]))))
-    assert read_settings(DistillConfig, stored) == CONFIGS[name]
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_settings_survive_a_command_line(name):
-    """The words that stand for a config give that config again, by the parser of the command line."""
-    found = parse(command_line("distill", CONFIGS[name]))
-    assert record_settings(found) == record_settings(CONFIGS[name])
-
-
-def parse(line):
-    """The config that ``potstill distill …`` runs with."""
-    words, fields = split_part_options(shlex.split(line)[1:], cli.PART_REGISTRIES)
-    found = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("potstill.commands.distill.distill", found.append)
-        cli.make_app(fields)(words, exit_on_error=False, print_error=False, result_action="return_value")
-    return found[0]
-
-
-def test_command_lines_are_quoted_and_without_defaults():
-    assert command_line("distill", DistillConfig("x")) == "potstill distill x"
-    line = command_line("distill", CONFIGS["words"])
-    assert line == "potstill distill 'my data/x y.npz' --teacher 'it'\"'\"'s.pt' --download --episodes 0"
-    assert command_line("distill", CONFIGS["fields"]) == (
-        "potstill distill x --solver unroll --solver.window 5 --solver.random-window true"
-    )
-    assert command_line("distill", DistillConfig("x", widths=(64, 128), out="a", force=True)) == (
-        "potstill distill x --widths 64 128"
-    )
-    assert command_line("evaluate", EvaluateConfig("x", recipe=NamedPart("", {"layers": "5"}))) == (
-        "potstill evaluate x --recipe.layers 5"
-    )
-
-
-def test_a_solver_object_brings_its_recipe_into_the_record():
-    config = DistillConfig("x", solver=Unroll(Recipe(layers=5), window=3))
-    recorded = record_settings(config)
-    assert recorded["recipe"] == {"name": "paper", "layers": 5}
-    assert (recorded["solver"], recorded["unroll"]["window"]) == ("unroll", 3)
-    again = read_settings(DistillConfig, recorded)
-    assert again.recipe == NamedPart("paper", {"layers": 5})
-    assert again.solver == NamedPart("unroll", {"window": 3})
-
-
-def test_sections_of_solvers_are_those_of_0_1():
-    recorded = record_settings(CONFIGS["drawn"])
-    assert recorded["solver"] == "kernel"
-    sections = {name: recorded[name] for name in ("kernel", "empirical", "ridge", "features", "unroll")}
-    assert sections == {
-        "kernel": {"start": "drawn"},
-        "empirical": {"networks": 1},
-        "ridge": {"penalty": 1e-3},
-        "features": {"networks": 4, "trained": 0, "penalty": 1e-3},
-        "unroll": {"window": None, "random_window": False},
-    }
-
-
-# What config.json of 0.1 holds, apart from options at today's defaults.
-SECTIONS_OF_0_1 = {
-    "kernel": {"start": "zero"},
-    "empirical": {"networks": 1},
-    "ridge": {"penalty": 0.001},
-    "features": {"networks": 4, "trained": 0, "penalty": 0.001},
-    "unroll": {"window": None, "random_window": False},
-}
-
-
-@pytest.mark.parametrize(
-    ("saved", "wanted"),
-    [
-        ({"solver": "kernel"}, "kernel"),
-        ({"solver": "kernel", "kernel": {"start": "drawn"}}, NamedPart("kernel", {"initialisation": "drawn"})),
-        ({"solver": "unroll"}, "unroll"),
-        (
-            {"solver": "unroll", "unroll": {"window": 5, "random_window": True}},
-            NamedPart("unroll", {"window": 5, "random_window": True}),
-        ),
-        ({"solver": "sweep", "unroll": {"window": 5, "random_window": False}}, NamedPart("sweep", {"window": 5})),
-        ({"solver": "kernel", "unroll": {"window": 5, "random_window": False}}, "kernel"),
-        ({"solver": "features", "features": {"networks": 2}}, NamedPart("features", {"networks": 2})),
-    ],
-)
-def test_files_of_0_1_are_read(saved, wanted):
-    stored = {"command": "distill", "dataset": "x", "widths": [64, 128], "recipe": "plain", **SECTIONS_OF_0_1, **saved}
-    config = read_settings(DistillConfig, stored, out="again")
-    assert config == DistillConfig("x", widths=(64, 128), recipe="plain", solver=wanted, out="again")
-
-
-@pytest.mark.parametrize(
-    ("saved", "message"),
-    [
-        ({"recipe": {"name": 3}}, "the name of a part is needed"),
-        ({"solver": "unroll", "unroll": "x"}, "'unroll' is 'x', the fields of a solver are needed"),
-        ({"widths": 5}, "--widths is 5"),
-        ({}, "config.json has no 'dataset'"),
-    ],
-)
-def test_damaged_settings_get_one_line(saved, message):
-    dataset = {"dataset": "x"} if saved else {}
-    with pytest.raises(PotstillError, match=message):
-        read_settings(DistillConfig, {**dataset, **saved})
-
-
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 @pytest.mark.parametrize("name", ["learning_rate", "weight_decay", "output_gain"])
 def test_recipes_are_finite(name, value):
@@ -342,8 +217,3 @@ def test_auto_has_no_fields():
 
 def test_fields_are_quoted_for_a_shell():
     assert NamedPart("mine", {"label": "it's; ls"}).words("solver")[1] == "--solver.label 'it'\"'\"'s; ls'"
-
-
-def test_a_damaged_section_of_an_algorithm_gets_one_line():
-    with pytest.raises(PotstillError, match="'rebrac' is 'x', the fields of an algorithm are needed"):
-        read_settings(TeachConfig, {"dataset": "x", "algorithm": "rebrac", "rebrac": "x"})

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_algorithms import OPTIONS, TUNED, lqr_logs
+from lqr import OPTIONS, lqr_logs, tuned
 from test_teachers import write_npz
 
 import potstill
@@ -28,7 +28,7 @@ def both(tmp_path_factory):
 @pytest.mark.parametrize("algorithm", ["rebrac", "bc"])
 def test_mapped_and_in_memory_training_give_the_same_bytes(both, algorithm, tmp_path, monkeypatch):
     monkeypatch.setattr(sampling, "READ_ROWS", 200)  # of 64: 3 calls a piece, 1 of rebrac's
-    options = {**OPTIONS, "algorithm": TUNED[algorithm], "updates": 16, "evaluate_every": 8}
+    options = {**OPTIONS, "algorithm": tuned(algorithm), "updates": 16, "evaluate_every": 8}
     runs = [
         potstill.teach(data, fitted_updates=2, out=tmp_path / name, **options)
         for data, name in zip(both, ("memory", "mapped"), strict=True)
@@ -46,7 +46,7 @@ def test_mapped_and_in_memory_training_give_the_same_bytes(both, algorithm, tmp_
 @pytest.mark.parametrize("algorithm", ["rebrac", "bc", "cal-ql", "iql"])
 def test_rows_read_are_the_rows_drawn(both, algorithm):
     shape, key = (2, 32), jax.random.key(3)
-    device, file = (make_source(TUNED[algorithm].prepare(load_dataset(data), 0.9), shape) for data in both)
+    device, file = (make_source(tuned(algorithm).prepare(load_dataset(data), 0.9), shape) for data in both)
     assert isinstance(device, DeviceSource)
     assert isinstance(file, FileSource)
     file.calls = 3

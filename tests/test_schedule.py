@@ -100,26 +100,12 @@ def test_a_budget_never_adds_to_planned_steps():
     schedule = Schedule(150, budget=3600.0)
     schedule.fit_budget(lambda: None)
     assert schedule.steps == 150
-    assert DistillConfig("x", average=0.5, budget="1h").given_steps == 150
-    assert DistillConfig("x", budget="1h").given_steps is None
 
 
 def test_without_a_budget_no_step_is_timed():
     schedule = Schedule(3)
     schedule.fit_budget(lambda: pytest.fail("a step was taken"))
     assert schedule.steps == 3
-
-
-@pytest.mark.parametrize("budget", ["soon", "-3s", "0s", "nan", "60 s m", "1e400", ""])
-def test_no_time_to_speak_of(budget):
-    with pytest.raises(PotstillError, match="a time above 0 is needed, such as 60s"):
-        DistillConfig("x", budget=budget)
-
-
-@pytest.mark.parametrize("more", [{"steps": 10}, {"polish": 3}])
-def test_a_budget_sets_the_steps_alone(more):
-    with pytest.raises(PotstillError, match="so --steps and --polish cannot be given with it"):
-        DistillConfig("x", budget="60s", **more)
 
 
 @pytest.mark.parametrize("options", [{}, {"budget": "90s"}], ids=["found", "budget"])

@@ -38,6 +38,21 @@ def students_of(seeds, recipe=SMALL):
     return train_students(pairs, seeds, recipe, Scaling(normaliser, bounds))
 
 
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (Pairs(np.ones((4, 3)), np.ones((3, 2))), "different lengths: 4, 3"),
+        (Pairs(np.ones((4, 3)), np.ones((4, 2)), np.ones(5)), "different lengths: 4, 4, 5"),
+        (Pairs(np.ones((4, 3)), np.full((4, 2), np.nan)), r"Pairs\.actions\[0, 0\] is not finite"),
+        (Pairs(np.ones((4, 3)), np.ones((4, 1))), r"\(3, 1\) components .* the scaling has \(3, 2\)"),
+    ],
+    ids=["states", "weights", "finite", "sizes"],
+)
+def test_pairs_are_checked(unchecked, pairs, message):
+    with pytest.raises(PotstillError, match=message):
+        train_students(pairs, [0], SMALL, Scaling.identity(3, 2))
+
+
 def test_an_antisymmetric_network_is_zero_at_first():
     params = initialise_network(jax.random.key(0), 3, 2, dataclasses.replace(SMALL, initialisation="antisymmetric"))
     states = jax.random.normal(jax.random.key(1), (5, 3))
@@ -141,7 +156,7 @@ def test_a_policy_of_towers_on_disk_acts_as_its_student(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x: x[:2], "different numbers of towers"),
+        (lambda x: x[:2], "layer 1: weights .* and biases .* do not fit together"),
         (lambda x: x[0], "3 axes"),
         (lambda x: x[:, :-1], "do not lead"),
     ],

@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 
 import potstill
-from potstill.commands.resolve import resolve_problem
-from potstill.config import DistillConfig
+from potstill.commands.resolve import Problem
 from potstill.distillation import (
     WEIGHTINGS,
     ActionValueCloning,
+    KernelDescent,
+    OuterSettings,
     PolicyCloning,
     QGap,
     build_state_table,
     find_weighting,
 )
 from potstill.distillation.defaults import STATE_NOISE, default_action_limit, default_states
+from potstill.distillation.initial_states import clustered_states
 from potstill.distillation.objectives.density import log_density
 from potstill.distillation.objectives.gap import QGapEach
 from potstill.distillation.objectives.weights import (
@@ -220,14 +222,16 @@ def test_action_limits_follow_the_recipe():
 
 
 def test_what_is_chosen_is_kept(data, teacher):
-    def resolved(**options):
-        problem = resolve_problem(DistillConfig("x", **options)).for_data(data, teacher)
+    def resolved(recipe="default", weighting=None, noise=None, limit=None):
+        solver = KernelDescent(find_recipe(recipe))
+        problem = Problem(QGap(), solver, clustered_states, OuterSettings(), weighting, noise, limit, {})
+        problem = problem.for_data(data, teacher)
         return problem.weighting, problem.settings.state_noise, problem.settings.action_limit
 
     assert resolved(weighting="ranged") == ("ranged", STATE_NOISE, 1.0)
-    assert resolved(state_noise=0.0) == ("uniform", 0.0, 1.0)
+    assert resolved(noise=0.0) == ("uniform", 0.0, 1.0)
     assert resolved(recipe="paper") == ("uniform", 2 * STATE_NOISE, 2.0)
-    assert resolved(recipe="paper", action_limit=1.0) == ("uniform", 2 * STATE_NOISE, 1.0)
+    assert resolved(recipe="paper", limit=1.0) == ("uniform", 2 * STATE_NOISE, 1.0)
     with pytest.raises(PotstillError, match=r"--state-noise 0\.1: dbc has no teacher"):
         potstill.distill("hopper-medium-replay", objective="dbc", state_noise=0.1)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from potstill.commands.distill import distill
     from potstill.commands.evaluate import evaluate
     from potstill.commands.inspect import inspect
+    from potstill.commands.model import model
     from potstill.commands.report import report
     from potstill.commands.reproduce import reproduce
     from potstill.commands.teach import teach
@@ -63,6 +64,7 @@ __all__ = [
     "load_dataset",
     "load_policy",
     "load_teacher",
+    "model",
     "report",
     "reproduce",
     "teach",
@@ -72,7 +74,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         **{name: f"commands.{name}" for name in ("collect", "convert", "distill", "evaluate", "inspect")},
-        **{name: f"commands.{name}" for name in ("report", "reproduce", "teach")},
+        **{name: f"commands.{name}" for name in ("model", "report", "reproduce", "teach")},
         "ActionBounds": "data.bounds",
         "Distillate": "distillate",
         "NetworkTeacher": "teachers.base",

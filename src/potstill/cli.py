@@ -24,6 +24,7 @@ COMMANDS = {
     "collect": config.CollectConfig,
     "convert": config.ConvertConfig,
     "teach": config.TeachConfig,
+    "model": config.ModelConfig,
     "distill": config.DistillConfig,
     "evaluate": config.EvaluateConfig,
     "inspect": config.InspectConfig,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 
 from potstill.bundled import bundled_names
 from potstill.commands.distillation_job import Job, Tables
+from potstill.commands.model import learn_world
 from potstill.commands.resolve import Problem, resolve_problem
 from potstill.config import DistillConfig
 from potstill.config.settings import record_settings, takes_options
@@ -21,6 +23,7 @@ from potstill.data.transitions import Transitions
 from potstill.distillation.initial_states import initial_pairs
 from potstill.distillation.outer_loop import Iterate, optimise_pairs
 from potstill.distillation.schedule import Schedule
+from potstill.distillation.visits import Visits
 from potstill.errors import PotstillError
 from potstill.evaluation.scores import reference_for
 from potstill.reports import report_distillation
@@ -29,6 +32,11 @@ from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.lookup import find_teacher
+from potstill.worlds.base import World, load_world
+from potstill.worlds.settings import WorldSettings
+from potstill.worlds.stepper import WorldStepper
+
+INITIAL_STATES = 512  # of walks, of each of the two kinds
 
 
 @takes_options(DistillConfig)
@@ -68,15 +76,21 @@ def distill(config: DistillConfig) -> Run:
     folder = RunFolder(config.out, "distill", record_settings(config), force=config.force)
     print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.path}")
     problem = problem.for_data(data, teacher)
-    job = Job(config, problem, data, teacher, folder, reference_for(data, teacher, config.episodes))
-    result = job.evaluate(job.distil(iterate_pairs))
+    world = find_world(config, data, folder) if problem.imagines else None
+    job = Job(config, problem, data, teacher, folder, reference_for(data, teacher, config.episodes), world)
+    result = job.evaluate(job.distil(functools.partial(iterate_pairs, world=world)))
     folder.finish(result)
     report_distillation(folder.path, result)
     return folder.run
 
 
 def iterate_pairs(
-    config: DistillConfig, problem: Problem, tables: Tables, teacher: NetworkTeacher | None, schedule: Schedule
+    config: DistillConfig,
+    problem: Problem,
+    tables: Tables,
+    teacher: NetworkTeacher | None,
+    schedule: Schedule,
+    world: World | None = None,
 ) -> Iterator[Iterate]:
     """Run the outer loop of a config, seeded by ``config.seed``."""
     rng = np.random.default_rng(config.seed)
@@ -89,8 +103,34 @@ def iterate_pairs(
         solver=problem.solver,
         schedule=schedule,
         settings=problem.settings,
+        visits=None if world is None or teacher is None else make_visits(world, tables, teacher, config.seed),
         key=jax.random.key(config.seed),
     )
+
+
+def find_world(config: DistillConfig, data: Transitions, folder: RunFolder) -> World:
+    """Load the world model of the config, or train one and save it in the run folder.
+
+    Raises:
+        PotstillError: the model is of another dataset, or its one-step errors are too large to imagine anything.
+    """
+    if config.world is not None:
+        world = load_world(config.world)
+        world.check_fits(data.content_hash, data.name)
+    else:
+        world = learn_world(data, WorldSettings(seed=config.seed), folder)
+    if not world.horizon:
+        raise PotstillError(f"{data.name}: the world model is too poor to imagine visits: use --states data")
+    return world
+
+
+def make_visits(world: World, tables: Tables, teacher: NetworkTeacher, seed: int) -> Visits:
+    """Visits in a world model: half of the walks start in first states of episodes, half in any state of the data."""
+    rng, states = np.random.default_rng(seed), tables.training.states
+    firsts = world.starts[rng.integers(len(world.starts), size=INITIAL_STATES)]
+    rows = teacher.normaliser.invert(np.asarray(states[rng.integers(len(states), size=INITIAL_STATES)]))
+    starts = np.concatenate([firsts, world.normaliser(rows)]).astype(np.float32)
+    return Visits(WorldStepper(world, starts), teacher, seed=seed)
 
 
 def _run_worker(config: DistillConfig, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Run:

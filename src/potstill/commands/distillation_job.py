@@ -28,6 +28,7 @@ from potstill.distillation.schedule import MAX_STEPS, Schedule
 from potstill.distillation.selection import CRITERIA, IterateSelection, held_out_loss
 from potstill.distillation.state_table import action_deviation, build_state_table, take_rows
 from potstill.environments.references import Reference
+from potstill.evaluation.imagined import score_imagined
 from potstill.evaluation.scores import (
     TEACHER_SEED,
     policy_returns,
@@ -45,6 +46,7 @@ from potstill.runtime.storage import file_hash
 from potstill.students.recipe import Recipe
 from potstill.students.training import Pairs
 from potstill.teachers.base import NetworkTeacher
+from potstill.worlds.base import World
 
 CURVE_STUDENTS, CURVE_EPISODES, CURVE_SEED = 2, 5, 7  # for each point of the curve: few, so cheap but noisy
 CHECKPOINT_EVERY = 30  # steps, if the number of steps is unknown
@@ -106,6 +108,8 @@ class Job:
     teacher: NetworkTeacher | None
     folder: RunFolder
     reference: Reference
+    world: World | None = None
+    """The model that the students are judged in, if there is one."""
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("distilling", "training", "evaluating"), 0.0)
     )
@@ -187,6 +191,8 @@ class Job:
             **self.problem.names,
             "weighting": self.problem.weighting,
             "state_noise": settings.state_noise,
+            **({} if config.states == "data" else {"states": config.states}),
+            **({} if settings.labels == "learned" else {"labels": settings.labels}),
             "action_limit": settings.action_limit,
             "student": recipe.to_metadata(),
             "steps": step,
@@ -222,6 +228,11 @@ class Job:
             result |= score_students(students, env_id, config.episodes, config.seed, self.reference)
         if self.teacher is not None:
             result["offline"] = score_offline(students, self.data, self.teacher)
+        if self.world is not None and self.teacher is not None and config.episodes:
+            counts = {"episodes": config.episodes, "seed": config.seed}
+            result["imagined"] = score_imagined(
+                self.world, students, self.reference, **counts, teacher=self.teacher.policy
+            )
         self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["training"]
         known = whole_data_cloning(config.dataset)
         artefact = file_hash(self.folder.path / "distillate.safetensors")

@@ -10,8 +10,9 @@ from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
+from potstill.evaluation.imagined import score_imagined
 from potstill.evaluation.scores import score_offline, score_students, train_for_evaluation
-from potstill.reports import print_offline, print_scores
+from potstill.reports import print_imagined, print_offline, print_scores
 from potstill.runtime import devices
 from potstill.runtime.files import JsonObject
 from potstill.runtime.run import Run
@@ -20,6 +21,7 @@ from potstill.runtime.storage import file_hash
 from potstill.students.recipe import recipe_name
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.lookup import find_teacher
+from potstill.worlds.base import load_world
 
 
 @takes_options(EvaluateConfig)
@@ -47,6 +49,12 @@ def evaluate(config: EvaluateConfig) -> Run:
         raise PotstillError(f"{config.distillate} names no environment: give --dataset and --teacher to compare with")
     check_free(config.out, force=config.force)
     compared = load_comparison(config, distillate)
+    world = None if config.world is None else load_world(config.world)
+    if world is not None and len(world.normaliser.mean) != distillate.states.shape[1]:
+        raise PotstillError(
+            f"{config.world}: a world of {len(world.normaliser.mean)} state components, the pairs have "
+            f"{distillate.states.shape[1]}"
+        )
     folder = RunFolder(config.out, "evaluate", record_settings(config), force=config.force)
     result: JsonObject = {
         "recipe": distillate.metadata["recipe"] if config.recipe is None else recipe_name(recipe),
@@ -64,6 +72,11 @@ def evaluate(config: EvaluateConfig) -> Run:
     if compared is not None:
         result["offline"] = score_offline(students, *compared)
         print_offline(result["offline"])
+    if world is not None:
+        result["imagined"] = score_imagined(
+            world, students, distillate.reference, episodes=config.episodes, seed=config.seed
+        )
+        print_imagined(result["imagined"])
     folder.finish(result | {"sha256": file_hash(artefact_path(config.distillate, "distillate"))})
     print(f"results in {folder.path}")
     return folder.run

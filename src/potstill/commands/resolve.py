@@ -15,7 +15,7 @@ from potstill.distillation.initial_states import INITIAL_STATES, InitialStates
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.objectives.base import ObjectiveFunction
 from potstill.distillation.objectives.weights import split_names
-from potstill.distillation.outer_loop import OuterSettings
+from potstill.distillation.settings import OuterSettings
 from potstill.distillation.solvers import SOLVERS
 from potstill.distillation.solvers.base import Solver
 from potstill.errors import PotstillError, describe_object, unknown_name
@@ -36,6 +36,8 @@ class Problem:
     """Names of weightings. ``None``: the default for the data."""
     state_noise: float | None
     action_limit: float | None
+    imagines: bool
+    """Whether the states are visits in a world model."""
     names: dict[str, str]
     """Names of the objective, the solver and the recipe in the metadata."""
 
@@ -48,6 +50,8 @@ class Problem:
         """Resolve the defaults that depend on the data."""
         recipe = self.solver.recipe
         weighting, noise = default_states(self.objective, data, teacher, recipe)
+        if self.imagines:  # visits have the weights of the walks, and noise of their own on the actions
+            weighting, noise = "uniform", 0.0
         noise = noise if self.state_noise is None else self.state_noise
         limit = default_action_limit(recipe) if self.action_limit is None else self.action_limit
         settings = dataclasses.replace(self.settings, state_noise=noise, action_limit=limit)
@@ -69,6 +73,17 @@ def resolve_problem(config: DistillConfig) -> Problem:
         raise PotstillError(f"--learn {config.learn}: Adam is invariant to a factor on the loss: use students of SGD")
     if config.state_noise and not (objective is not None and getattr(objective, "needs_teacher", True)):
         raise PotstillError(f"--state-noise {config.state_noise}: {config.objective} has no teacher for noisy states")
+    taught = objective is not None and getattr(objective, "needs_teacher", True)
+    for option, asked in {
+        "labels teacher": config.labels == "teacher",
+        "states imagined": config.states != "data",
+    }.items():
+        if asked and not taught:
+            raise PotstillError(f"--{option}: needs an objective with a teacher, such as pbc or q-gap")
+    if config.world is not None and config.states == "data":
+        raise PotstillError("--world has no effect on the data's own states: give --states imagined as well")
+    if config.weighting is not None and config.states == "imagined":
+        raise PotstillError("--weighting: visits in a world model have no weights, omit it or --states imagined")
     if not solver.trains_networks and (config.starts > 1 or config.widths):
         raise PotstillError("--starts and --widths need a solver that trains networks, such as --solver unroll")
     settings = OuterSettings(
@@ -81,6 +96,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
         learn=config.learn,
         average=config.average,
         polish=config.polish,
+        labels=config.labels,
     )
     names = {
         "objective": part_name("objective", config.objective, OBJECTIVES),
@@ -88,7 +104,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
         "recipe": recipe_name(solver.recipe),
     }
     initial, given = INITIAL_STATES[config.initial], (config.weighting, config.state_noise, config.action_limit)
-    return Problem(objective, solver, initial, settings, *given, names)
+    return Problem(objective, solver, initial, settings, *given, config.states == "imagined", names)
 
 
 def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Recipe:

@@ -8,6 +8,7 @@ from potstill.config.artefacts import ExportConfig, InspectConfig, ReportConfig,
 from potstill.config.collect import CollectConfig
 from potstill.config.convert import ConvertConfig
 from potstill.config.distill import DistillConfig, EvaluateConfig
+from potstill.config.model import ModelConfig
 from potstill.config.teach import TeachConfig
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "EvaluateConfig",
     "ExportConfig",
     "InspectConfig",
+    "ModelConfig",
     "ReportConfig",
     "ReproduceConfig",
     "TeachConfig",

@@ -42,6 +42,8 @@ SECTIONS: dict[str, JsonObject] = {
     "unroll": {"window": None, "random_window": False},
 }
 SECTION_OF = {**{name: name for name in SECTIONS}, "sweep": "unroll"}
+LATER_FIELDS = {"max_steps": None, "states": "data", "world": None, "labels": "learned"}
+"""Fields that files of version 0.1 do not have, with their defaults. They are recorded if they have another value."""
 STORED_FIELDS = {"initialisation": "start"}
 
 
@@ -85,11 +87,22 @@ class DistillConfig:
     noisy states. Default: for q-gap 0.2 if episodes of the data terminate and 0.1 if none does, twice as much
     for students of SGD without momentum; 0 for all others."""
 
+    states: Literal["data", "imagined"] = "data"
+    """States that students are judged in: those of the data, or those that the teacher and the students visit in a
+    world model of the data, as the teacher would label them."""
+
+    world: PathOption | None = None
+    """World model for --states imagined: a run folder or file of `potstill model`. Default: one is trained here."""
+
+    labels: Literal["learned", "teacher"] = "learned"
+    """Actions of the pairs: learned with the states, or those of the teacher in the states."""
+
     solver: SolverOption = "kernel"
-    """{names}. kernel is kernel descent; unroll propagates back through a student's training, and sweep does the same
-    with a hand-written reverse sweep. Fields: --solver.initialisation of kernel, --solver.window and
-    --solver.random-window of unroll and sweep, --solver.networks, --solver.penalty, --solver.trained. In Python also an
-    object, such as potstill.distillation.Unroll()."""
+    """{names}. kernel is kernel descent, and drawn the same with kernels of random finite networks; unroll propagates
+    back through a student's training, and sweep does the same with a hand-written reverse sweep. Fields:
+    --solver.initialisation of kernel, --solver.window and --solver.random-window of unroll and sweep,
+    --solver.networks, --solver.penalty, --solver.trained. In Python also an object, such as
+    potstill.distillation.Unroll()."""
 
     recipe: RecipeOption = "default"
     """The student recipe that the pairs are distilled for: {names}. In
@@ -106,7 +119,8 @@ class DistillConfig:
     """Number of devices to use; on a CPU, each is one core. Default: all that JAX finds."""
 
     steps: int | None = None
-    """Number of outer steps. Default: until the pairs converge; 150 with --widths, --average or --choose."""
+    """Number of outer steps. Default: until the pairs converge; 150 with --widths, --average, --choose or --states
+    imagined."""
 
     max_steps: int | None = None
     """Largest number of outer steps if the pairs do not converge before. Default: 600."""
@@ -171,7 +185,7 @@ class DistillConfig:
     @property
     def given_steps(self) -> int | None:
         """The number of outer steps, or ``None`` to run until convergence."""
-        planned = self.widths or self.average or self.choose != "last"
+        planned = self.widths or self.average or self.choose != "last" or self.states == "imagined"
         return USUAL_STEPS if self.steps is None and planned else self.steps
 
     @property
@@ -187,9 +201,8 @@ class DistillConfig:
             fields = {STORED_FIELDS.get(str(k), str(k)): v for k, v in solver.items() if k != "name"}
             sections[SECTION_OF[solver["name"]]] |= fields
             recorded = {**recorded, "solver": solver["name"]}
-        if self.max_steps is None:  # as in files without this field
-            del recorded["max_steps"]
-        return {**recorded, **sections}
+        unset = {name for name, default in LATER_FIELDS.items() if recorded[name] == default}
+        return {**{name: value for name, value in recorded.items() if name not in unset}, **sections}
 
     @staticmethod
     def from_record(saved: JsonObject) -> JsonObject:
@@ -255,6 +268,9 @@ class EvaluateConfig:
 
     teacher: TeacherSource | None = None
     """The teacher to compare with. Default: the bundled one."""
+
+    world: PathOption | None = None
+    """World model to roll the students out in as well: a run folder or file of `potstill model`."""
 
     download: bool = False
     """Let Minari download a dataset minari:ID that is not on this machine yet."""

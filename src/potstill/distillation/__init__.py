@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from potstill.distillation.objectives.cloning import ActionValueCloning, DataCloning, PolicyCloning
     from potstill.distillation.objectives.gap import QGap
     from potstill.distillation.objectives.weights import WEIGHTINGS, find_weighting
-    from potstill.distillation.outer_loop import Iterate, OuterSettings, optimise_pairs
+    from potstill.distillation.outer_loop import Iterate, optimise_pairs
     from potstill.distillation.schedule import Schedule
+    from potstill.distillation.settings import OuterSettings
     from potstill.distillation.solvers.base import Solver
+    from potstill.distillation.solvers.drawn import DrawnKernelDescent
     from potstill.distillation.solvers.empirical import EmpiricalKernelDescent
     from potstill.distillation.solvers.kernel_descent import KernelDescent
     from potstill.distillation.solvers.ridge import FeatureRidge, KernelRidge
     from potstill.distillation.solvers.unroll import Sweep, Unroll
     from potstill.distillation.state_table import build_state_table
+    from potstill.distillation.visits import Visits
     from potstill.students.training import Pairs
 
 _SUBMODULES = {
@@ -33,6 +36,7 @@ _SUBMODULES = {
     "WEIGHTINGS": "objectives.weights",
     "ActionValueCloning": "objectives.cloning",
     "DataCloning": "objectives.cloning",
+    "DrawnKernelDescent": "solvers.drawn",
     "EmpiricalKernelDescent": "solvers.empirical",
     "FeatureRidge": "solvers.ridge",
     "Iterate": "outer_loop",
@@ -40,7 +44,7 @@ _SUBMODULES = {
     "KernelRidge": "solvers.ridge",
     "Objective": "objectives.base",
     "ObjectiveFunction": "objectives.base",
-    "OuterSettings": "outer_loop",
+    "OuterSettings": "settings",
     "Pairs": "outer_loop",
     "PolicyCloning": "objectives.cloning",
     "QGap": "objectives.gap",
@@ -49,6 +53,7 @@ _SUBMODULES = {
     "StateTable": "objectives.base",
     "Sweep": "solvers.unroll",
     "Unroll": "solvers.unroll",
+    "Visits": "visits",
     "build_state_table": "state_table",
     "find_weighting": "objectives.weights",
     "initial_pairs": "initial_states",
@@ -62,6 +67,7 @@ __all__ = [
     "WEIGHTINGS",
     "ActionValueCloning",
     "DataCloning",
+    "DrawnKernelDescent",
     "EmpiricalKernelDescent",
     "FeatureRidge",
     "Iterate",
@@ -78,6 +84,7 @@ __all__ = [
     "StateTable",
     "Sweep",
     "Unroll",
+    "Visits",
     "build_state_table",
     "find_weighting",
     "initial_pairs",

@@ -6,8 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,59 +16,17 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.distillation.objectives.base import ObjectiveFunction, StateTable, weighted_loss
 from potstill.distillation.schedule import Schedule
+from potstill.distillation.settings import OuterSettings
 from potstill.distillation.solvers.base import Solver
 from potstill.distillation.solvers.unroll import Unroll
 from potstill.distillation.state_table import add_state_noise, take_rows
-from potstill.errors import PotstillError
+from potstill.distillation.visits import Visits
 from potstill.runtime import devices
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.validation import check_ranges, check_types
 from potstill.students.training import Pairs
 from potstill.teachers.base import Teacher
 
-Learn = Literal["none", "weights", "step-size", "both"]
-
-
-@check_arguments
-@dataclass(frozen=True)
-class OuterSettings:
-    """Settings of the outer loop that are neither objective, solver nor schedule.
-
-    Raises:
-        PotstillError: a field has a wrong type or is out of range.
-    """
-
-    batch: int = 1024
-    """B, the number of states in an outer step."""
-    optimiser: Literal["adam", "sgd"] = "adam"
-    """Adam, or SGD with momentum 0.9 as in the paper."""
-    learning_rate: float = 0.1
-    """Initial learning rate; the schedule scales it."""
-    clip: float = 2.0
-    """Norm to which the outer gradient is clipped."""
-    state_noise: float = 0.0
-    """Noise on half of the states, in standard deviations; see :func:`add_state_noise`."""
-    action_limit: float = 1.0
-    """Largest magnitude of a pair's action, in units in which the bounds are ±1."""
-    initialisations: int = 1
-    """Number of students, each with its own initialisation, that an outer step averages over."""
-    widths: tuple[int, ...] = ()
-    """Hidden widths of students for the first outer steps. They and the recipe's width get equal shares."""
-    learn: Learn = "none"
-    """What is learned besides the pairs: a weight for each, the students' step size, both, or nothing."""
-    average: float = 0.0
-    """Average the pairs over this last fraction of the outer steps. 0: keep the last pairs."""
-    polish: int = 0
-    """Additional steps of the exact unroll, at a tenth of the learning rate."""
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        check_ranges(self, batch=1, learning_rate=1e-12, clip=1e-12, state_noise=0.0, action_limit=1.0)
-        check_ranges(self, initialisations=1, average=0.0, polish=0)
-        if self.average > 1.0:
-            raise PotstillError(f"OuterSettings.average {self.average}: a fraction of the steps, at most 1, is needed")
-        if any(width < 2 or width % 2 for width in self.widths):
-            raise PotstillError(f"OuterSettings.widths {self.widths}: even numbers above 0 are needed")
+DEFAULT_SETTINGS = OuterSettings()
 
 
 class Learned(NamedTuple):
@@ -82,13 +39,17 @@ class Learned(NamedTuple):
     log_step: Float[Array, ""] | None = None
     """Logarithm of a factor on the student's step size."""
 
-    def pairs(self) -> Pairs:
-        """The pairs as students train on them. A common factor on all weights scales the step size."""
+    def pairs(self, labeller: Teacher | None = None) -> Pairs:
+        """The pairs as students train on them. A common factor on all weights scales the step size.
+
+        With a ``labeller``, the actions are its own in the states of the pairs.
+        """
+        actions = self.actions if labeller is None else labeller.act(self.states)
         if self.log_weights is None and self.log_step is None:
-            return Pairs(self.states, self.actions)
+            return Pairs(self.states, actions)
         count = len(self.states)
         weights = jnp.ones(count) if self.log_weights is None else jax.nn.softmax(self.log_weights) * count
-        return Pairs(self.states, self.actions, weights if self.log_step is None else weights * jnp.exp(self.log_step))
+        return Pairs(self.states, actions, weights if self.log_step is None else weights * jnp.exp(self.log_step))
 
 
 class OuterState(NamedTuple):
@@ -159,6 +120,11 @@ def outer_loss(
     return jnp.mean(loss_of_each(keys, devices.shard(pairs, mesh), shard_rows(batch, mesh)))
 
 
+def find_labeller(settings: OuterSettings, teacher: Teacher | None) -> Teacher | None:
+    """The teacher, if it labels the pairs."""
+    return teacher if settings.labels == "teacher" else None
+
+
 def make_update(
     objective: ObjectiveFunction, solver: Solver, teacher: Teacher | None, settings: OuterSettings
 ) -> Update:
@@ -168,11 +134,11 @@ def make_update(
         ``update(state, table, key, rate) -> (state, {"loss", "gradient_norm"})``; pure.
     """
     rule, mesh = outer_optimiser(settings), devices.all_devices()
-    limit = settings.action_limit
+    limit, labeller = settings.action_limit, find_labeller(settings, teacher)
 
     def loss_of(learned: Learned, batch: StateTable, key: PRNGKeyArray) -> Array:
         how = {"objective": objective, "solver": solver, "teacher": teacher, "mesh": mesh}
-        return outer_loss(learned.pairs(), batch, key, initialisations=settings.initialisations, **how)  # type: ignore[arg-type]
+        return outer_loss(learned.pairs(labeller), batch, key, initialisations=settings.initialisations, **how)  # type: ignore[arg-type]
 
     def update(
         state: OuterState, table: StateTable, key: PRNGKeyArray, rate: Float[Array, ""] | float
@@ -200,7 +166,8 @@ def optimise_pairs(
     objective: ObjectiveFunction | None,
     solver: Solver,
     schedule: Schedule,
-    settings: OuterSettings = OuterSettings(),
+    settings: OuterSettings = DEFAULT_SETTINGS,
+    visits: Visits | None = None,
     key: PRNGKeyArray,
 ) -> Iterator[Iterate]:
     """Run the outer loop: optimise pairs for an objective, as a generator.
@@ -213,6 +180,7 @@ def optimise_pairs(
         solver: maps pairs to a student's actions.
         schedule: learning rates and number of steps. Use a new object for each run.
         settings: all other settings.
+        visits: walks of the teacher and of the students, whose states replace those of ``table`` in the loss.
         key: determines the batches, the noise and the students' initialisations.
 
     Yields:
@@ -235,6 +203,7 @@ def optimise_pairs(
     if objective is None:
         return
     mesh = devices.all_devices()
+    table = table if visits is None else visits.start(table)
     state = devices.place(initialise_outer(pairs, settings), mesh)
     table, key = devices.place((table, key), mesh)
     compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher))
@@ -245,7 +214,9 @@ def optimise_pairs(
         jax.block_until_ready(trial(copy, table, key, settings.learning_rate))
 
     schedule.fit_budget(try_step)
-    yield from _take_steps(state, table, key, solver, schedule, settings, compiled)
+    yield from _take_steps(
+        state, table, key, solver, schedule, settings, compiled, visits, find_labeller(settings, teacher)
+    )
 
 
 def _take_steps(
@@ -256,9 +227,11 @@ def _take_steps(
     schedule: Schedule,
     settings: OuterSettings,
     compiled: Callable[..., Update],
+    visits: Visits | None,
+    labeller: Teacher | None,
 ) -> Iterator[Iterate]:
     """Take all outer steps, stage by stage. ``compiled`` returns the update for a solver and settings."""
-    mesh = devices.all_devices()
+    mesh, to_pairs = devices.all_devices(), functools.partial(Learned.pairs, labeller=labeller)
     total = (schedule.steps or 0) + settings.polish
     first = total - math.ceil(settings.average * total) + 1 if settings.average else math.inf  # iterate in the average
     mean, step = state.learned, 0
@@ -273,8 +246,10 @@ def _take_steps(
             newest = devices.localise(state.learned)
             share = 1.0 / max(1.0, step - first + 1)
             mean = newest if step <= first else jax.tree.map(lambda m, x, s=share: m + s * (x - m), mean, newest)
-            stage.schedule.observe(step - before, newest.pairs())
-            yield Iterate(step, mean.pairs(), metrics)
+            stage.schedule.observe(step - before, to_pairs(newest))
+            yield Iterate(step, to_pairs(mean), metrics)
+            if visits is not None and visits.is_due(step):
+                table = devices.place(visits.extend(table, stage.solver, to_pairs(newest)), mesh)
 
 
 class Stage(NamedTuple):

@@ -70,12 +70,23 @@ def print_offline(offline: Result) -> None:
         print(f"held-out {label}: {scores['mean']:.4f} ± {scores['std']:.4f} over {students}")
 
 
+def print_imagined(imagined: Result) -> None:
+    """Print the scores in the world model, and which student it prefers."""
+    for name in ("teacher", "student"):
+        if name in imagined:
+            scores = imagined[name]
+            print(f"{name} in the world model: {scores['mean']:.1f} ± {scores['std']:.1f} over {scores['std_over']}")
+    print(f"best student in the world model: number {imagined['best']}")
+
+
 def report_distillation(folder: Path, result: Result) -> None:
     """Print the scores of a distillation, draw its curve and its states, and print where the files are."""
     if result.get("student"):
         print_scores(result, f"{result['dataset']} in {result['env_id']}")
     if "offline" in result:
         print_offline(result["offline"])
+    if "imagined" in result:
+        print_imagined(result["imagined"])
     seconds, trained = result["seconds"], read_json(folder / "config.json")["students"]
     print(
         f"distilled in {seconds['distilling']:.1f} s; trained {count_students(trained)} "

@@ -12,6 +12,7 @@ from potstill.runtime.registry import Registry
 
 if TYPE_CHECKING:
     from potstill.distillation.solvers.base import Solver
+    from potstill.distillation.solvers.drawn import DrawnKernelDescent
     from potstill.distillation.solvers.empirical import EmpiricalKernelDescent
     from potstill.distillation.solvers.kernel_descent import KernelDescent
     from potstill.distillation.solvers.ridge import FeatureRidge, KernelRidge
@@ -22,6 +23,7 @@ SOLVERS: Registry[type[Solver]] = Registry(
     "potstill.solvers",
     {
         "kernel": "potstill.distillation.solvers.kernel_descent:KernelDescent",
+        "drawn": "potstill.distillation.solvers.drawn:DrawnKernelDescent",
         "empirical": "potstill.distillation.solvers.empirical:EmpiricalKernelDescent",
         "ridge": "potstill.distillation.solvers.ridge:KernelRidge",
         "features": "potstill.distillation.solvers.ridge:FeatureRidge",
@@ -33,6 +35,7 @@ SOLVERS: Registry[type[Solver]] = Registry(
 
 __all__ = [
     "SOLVERS",
+    "DrawnKernelDescent",
     "EmpiricalKernelDescent",
     "FeatureRidge",
     "KernelDescent",
@@ -45,6 +48,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "DrawnKernelDescent": "drawn",
         "EmpiricalKernelDescent": "empirical",
         "FeatureRidge": "ridge",
         "KernelDescent": "kernel_descent",

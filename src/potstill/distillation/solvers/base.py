@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
+import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.errors import PotstillError
@@ -54,6 +56,13 @@ class Solver(ABC):
         Returns:
             Actions [B, A] in [−1, 1].
         """
+
+    def policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
+        """The trained student as a function of states, for rollouts.
+
+        By default each call solves the inner problem again. Solvers override this if they can solve it once.
+        """
+        return jax.jit(lambda states: self(pairs, states, key))
 
     def for_recipe(self: AnySolver, recipe: Recipe) -> AnySolver:
         """The same solver for another recipe."""

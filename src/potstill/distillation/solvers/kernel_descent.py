@@ -38,6 +38,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -254,6 +255,14 @@ class KernelDescent(Solver):
         network = initialise_network(key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
         at_pairs, at_states = apply_mlp(network, pairs.states), apply_mlp(network, states)
         return jnp.tanh(at_states + elsewhere @ descent(kernel, at_pairs, pairs, recipe))
+
+    def policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
+        """The student as a function of states. With the mean initial function, the inner problem is solved once."""
+        if self.initialisation == "drawn":
+            return super().policy(pairs, key)
+        kernel = tangent_kernel(pairs.states, pairs.states, self.recipe)
+        c = descent(kernel, jnp.zeros_like(pairs.actions), pairs, self.recipe)
+        return jax.jit(lambda states: jnp.tanh(tangent_kernel(states, pairs.states, self.recipe) @ c))
 
 
 def initialisation_variance(

@@ -1,5 +1,5 @@
 """Rollouts: episodes in several environments side by side (lanes), each lane with its own seed and return."""
 
-from potstill.environments.rollouts.playing import Act, play
+from potstill.environments.rollouts.playing import Act, play, run_episodes
 
-__all__ = ["Act", "play"]
+__all__ = ["Act", "play", "run_episodes"]

@@ -63,10 +63,25 @@ def play(act: Act, env_id: str, seeds: Int[np.ndarray, " L"], *, batched: bool =
         ((3,), True)
     """
     stepper = make_stepper(env_id, len(seeds), batched=batched)
+    return run_episodes(act, stepper, seeds, time_limit(env_id) or DEFAULT_STEPS)
+
+
+def run_episodes(act: Act, stepper: Stepper, seeds: Int[np.ndarray, " L"], steps: int) -> Float[np.ndarray, " L"]:
+    """Roll a policy out in any stepper, such as a learned world, for one episode in each of L lanes.
+
+    Args:
+        act: a policy, from observations [L, S] to actions [L, A].
+        stepper: L environments that step together.
+        seeds: the seed of each lane's initial state [L].
+        steps: the time limit.
+
+    Returns:
+        The undiscounted return of each lane's episode [L].
+    """
     observations = stepper.reset(seeds)
     returns = np.zeros(len(seeds))
     active = np.arange(len(seeds))
-    for _ in range(time_limit(env_id) or DEFAULT_STEPS):
+    for _ in range(steps):
         actions = act(observations.astype(np.float32))
         after, rewards, terminated, truncated = stepper.step(active, np.asarray(actions)[active])
         observations[active] = after

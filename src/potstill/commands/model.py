@@ -1,0 +1,93 @@
+"""``potstill model``: learn a world model of a dataset, and report how far it can be trusted."""
+
+from __future__ import annotations
+
+import time
+
+from potstill.bundled import bundled_names
+from potstill.config import ModelConfig
+from potstill.config.settings import record_settings, takes_options
+from potstill.data.registry import load_dataset
+from potstill.data.transitions import Transitions
+from potstill.environments.references import reference_returns
+from potstill.evaluation.statistics import summarise
+from potstill.runtime.files import JsonObject
+from potstill.runtime.progress import Tracker
+from potstill.runtime.run import Run
+from potstill.runtime.run_folder import RunFolder, check_free
+from potstill.teachers.lookup import find_teacher
+from potstill.worlds.base import World
+from potstill.worlds.returns import imagined_returns
+from potstill.worlds.settings import WorldSettings
+from potstill.worlds.training import check_rows, train_world
+
+
+@takes_options(ModelConfig)
+def model(config: ModelConfig) -> Run:
+    """Learn a world model of a dataset: next state, reward and termination.
+
+    The run folder gets ``world.safetensors`` and ``result.json`` with the errors on held-out episodes, the horizon
+    up to which the model is trusted, and the teacher's imagined return. ``potstill distill --states imagined --world``
+    and ``potstill evaluate --world`` take the run folder.
+
+    Returns:
+        The run; ``run.result.horizon`` is the horizon in steps.
+
+    Raises:
+        PotstillError: the dataset has too few rows for a model.
+
+    Example:
+        >>> import potstill
+        >>> run = potstill.model("hopper-medium-replay", steps=500)  # doctest: +SKIP
+        >>> run.result.errors.one_step  # doctest: +SKIP
+    """
+    check_free(config.out, force=config.force)
+    data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
+    check_rows(data)
+    teacher = None
+    if config.teacher is not None or str(config.dataset) in bundled_names():
+        teacher = find_teacher(config.teacher, config.dataset, data)
+    folder = RunFolder(config.out, "model", record_settings(config), force=config.force)
+    names = ("members", "width", "layers", "steps", "batch", "learning_rate", "seed")
+    settings = WorldSettings(**{name: getattr(config, name) for name in names})
+    started = time.perf_counter()
+    world = learn_world(data, settings, folder)
+    result: JsonObject = {
+        "dataset": data.name,
+        "env_id": data.env_id,
+        "horizon": world.horizon,
+        "errors": world.metadata["errors"],
+        "seconds": {"training": time.perf_counter() - started},
+    }
+    if teacher is not None and config.episodes:
+        returns = imagined_returns(world, teacher.policy, config.episodes, seed=config.seed)
+        result["teacher"] = summarise(returns[None], reference_returns(data.env_id, data.card))
+        print(f"the teacher's score in the model: {result['teacher']['mean']:.1f}")
+    folder.finish(result)
+    print(f"results in {folder.path}")
+    return folder.run
+
+
+def learn_world(data: Transitions, settings: WorldSettings, folder: RunFolder) -> World:
+    """Train a world model, save it in the run folder, and print its errors."""
+    with Tracker("model", settings.steps) as tracker:
+
+        def report(step: int, loss: float) -> None:
+            tracker.update(step, loss=loss)
+            folder.log(model_step=step, model_loss=loss)
+
+        world = train_world(data, settings, report)
+    world.save(folder.path / "world.safetensors")
+    print(describe_world(world), flush=True)
+    return world
+
+
+def describe_world(world: World) -> str:
+    """One sentence about the errors of a model."""
+    errors = world.metadata["errors"]
+    steps = ", ".join(f"{error:.2g} after {n}" for n, error in errors["open_loop"].items() if n in ("1", "10", "50"))
+    trust = f"trusted for {world.horizon} steps" if world.horizon else "too poor to be trusted for a single step"
+    return (
+        f"world model: {100 * errors['one_step']:.2g} % of the variance of a step is unexplained on held-out rows; "
+        f"error of the state in standard deviations {steps or 'not measured'}; {trust}"
+    )

@@ -1,0 +1,35 @@
+"""Scores in a world model: what can be said of policies without the environment."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from potstill.environments.references import Reference
+from potstill.environments.rollouts import Act
+from potstill.evaluation.statistics import summarise
+from potstill.runtime.files import JsonObject
+from potstill.students.ensemble import Students
+from potstill.worlds.base import World
+from potstill.worlds.returns import imagined_returns
+
+
+def score_imagined(
+    world: World, students: Students, reference: Reference, *, episodes: int, seed: int, teacher: Act | None = None
+) -> JsonObject:
+    """Score students, and the teacher if given, in a world model.
+
+    Returns:
+        ``student`` and ``teacher``: summaries, see :func:`~potstill.evaluation.statistics.summarise`; ``best``: the
+        index of the student with the highest mean; ``horizon``: that of the model, in steps. The level of these
+        scores may be wrong by a third of the teacher's; their order is more reliable (docs: worlds).
+    """
+    count = len(students)
+    returns = imagined_returns(world, students.each, count * episodes, seed=seed).reshape(count, episodes)
+    found: JsonObject = {
+        "student": summarise(returns, reference),
+        "best": int(np.argmax(returns.mean(axis=1))),
+        "horizon": world.horizon,
+    }
+    if teacher is not None:
+        found["teacher"] = summarise(imagined_returns(world, teacher, max(10, episodes), seed=seed)[None], reference)
+    return found

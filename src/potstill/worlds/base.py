@@ -1,0 +1,134 @@
+"""World models as objects: their arrays, their scaling, and what is known of their errors."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
+from potstill.data.transitions import Normaliser
+from potstill.errors import PotstillError
+from potstill.runtime import storage
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import JsonObject, StrPath
+from potstill.worlds.dynamics import Dynamics, Prediction, predict
+
+LARGEST_ERROR = 0.5  # open-loop error, in standard deviations of states, up to which the model is trusted
+
+
+@check_arguments
+@dataclass(frozen=True, repr=False, eq=False)
+class World:
+    """A model of an environment that was learned from a dataset: next state, reward and termination.
+
+    Args:
+        dynamics: the arrays.
+        scaling: standardisation of the states, and bounds of the actions.
+        starts: first states of episodes in the data [n, S], standardised.
+        metadata: dataset, settings and errors, as JSON-compatible values.
+
+    Example:
+        >>> import numpy as np, potstill
+        >>> from potstill.worlds import WorldSettings, train_world
+        >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(2000))
+        >>> world = train_world(data, WorldSettings(members=2, width=16, steps=20))
+        >>> world
+        World('hopper-medium-replay': 2 members, horizon 0)
+    """
+
+    dynamics: Dynamics
+    scaling: Scaling
+    starts: Float[np.ndarray, "n S"]
+    metadata: JsonObject = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        members = len(self.dynamics.layers[0]["weight"])
+        return f"World('{self.metadata['dataset']['name']}': {members} members, horizon {self.horizon})"
+
+    @property
+    def normaliser(self) -> Normaliser:
+        """The standardisation of the states."""
+        return self.scaling.normaliser
+
+    @property
+    def action_bounds(self) -> ActionBounds:
+        """The bounds of the actions."""
+        return self.scaling.action_bounds
+
+    @property
+    def terminates(self) -> bool:
+        """Whether episodes of the data terminate."""
+        return bool(self.metadata["terminates"])
+
+    @property
+    def horizon(self) -> int:
+        """The largest tested number of steps after which the model still predicts states well; 0 if there is none.
+
+        "Well" means: on held-out episodes, along their own actions, the median over rollouts of the root mean square
+        error is at most half a standard deviation of the states.
+        """
+        errors = {int(n): error for n, error in self.metadata["errors"]["open_loop"].items()}
+        trusted = [n for n in errors if all(errors[m] <= LARGEST_ERROR for m in errors if m <= n)]
+        return max(trusted, default=0)
+
+    @functools.cached_property
+    def step(self) -> functools.partial[Prediction]:
+        """The compiled prediction for standardised states and actions in [−1, 1]."""
+        return functools.partial(jax.jit(functools.partial(predict, terminates=self.terminates)), self.dynamics)
+
+    def check_fits(self, dataset_hash: str, name: str) -> None:
+        """Raise unless the model was learned from the dataset with this hash."""
+        known = self.metadata["dataset"]
+        if known["sha256"] != dataset_hash:
+            raise PotstillError(
+                f"the world model was learned from {known['name']} with other contents than {name}: "
+                "train one with 'potstill model'"
+            )
+
+    def save(self, path: StrPath) -> Path:
+        """Write the model as one ``.safetensors`` file."""
+        names = {f"layers.{i}.{k}": v for i, layer in enumerate(self.dynamics.layers) for k, v in layer.items()}
+        arrays = {**names, **{k: v for k, v in self.dynamics._asdict().items() if k != "layers"}}
+        arrays |= {**self.scaling.arrays(), "starts": self.starts}
+        return storage.save(path, "world", {k: np.asarray(v) for k, v in arrays.items()}, self.metadata)
+
+
+@check_arguments
+def load_world(path: StrPath) -> World:
+    """Read a world model from a file, or from the run folder of ``potstill model``.
+
+    Raises:
+        PotstillError: the file does not exist, is damaged, or holds something else.
+    """
+    path = Path(path) / "world.safetensors" if Path(path).is_dir() else Path(path)
+    arrays, metadata = storage.load(path, "world")
+    need = functools.partial(storage.require_array, arrays, path=path)
+    count = sum(name.startswith("layers.") and name.endswith(".weight") for name in arrays)
+    layers = [{k: need(f"layers.{i}.{k}") for k in ("weight", "bias")} for i in range(count)]
+    dynamics = Dynamics(layers, *(jnp.asarray(need(name)) for name in Dynamics._fields[1:]))
+    scaling = Scaling.from_arrays(arrays, path)
+    _check_layers(dynamics, len(scaling.normaliser.mean), len(scaling.action_bounds), path)
+    if not {"dataset", "errors", "terminates"} <= metadata.keys():
+        raise PotstillError(f"{path}: damaged metadata")
+    return World(dynamics, scaling, need("starts"), metadata)
+
+
+def _check_layers(dynamics: Dynamics, states: int, actions: int, path: Path) -> None:
+    """Raise unless the arrays fit together."""
+    before, fits = states + actions, bool(dynamics.layers)
+    members = dynamics.layers[0]["weight"].shape[0] if fits else 0
+    for layer in dynamics.layers:
+        fits &= layer["weight"].ndim == 3 and layer["weight"].shape[:2] == (members, before)
+        before = layer["weight"].shape[-1]
+        fits &= layer["bias"].shape == (members, before)
+    fits &= before == states + 2 and dynamics.linear.shape == (states + actions + 1, states + 1)
+    fits &= dynamics.scale.shape == (states + 1,) and dynamics.low.shape == dynamics.high.shape == (states,)
+    if not fits:
+        raise PotstillError(f"{path}: damaged, its layers do not map {states} states and {actions} actions to the next")

@@ -1,0 +1,88 @@
+"""The dynamics of a world model: pure functions of its arrays.
+
+Let s be a standardised state, a an action in [−1, 1] and x = (s, a, 1). Each member k predicts the change of the
+state, the reward r, and the logit z of a termination:
+
+    (s′ − s, r) = x W + σ ∘ f_k(s, a),        z = g_k(s, a)                           (1)
+
+W is the least-squares fit to all rows, σ the standard deviation of its residuals, and (f_k, g_k) one SiLU network. The
+linear part is exact where a component of the state integrates another one, as positions integrate velocities. The
+prediction of the model is the mean over the members; their standard deviation is their disagreement.
+Sources: ensembles of dynamics, Chua et al. 2018 (PETS); changes of standardised states and learned rewards, Yu et al.
+2020 (MOPO). The linear part is specific to potstill.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from potstill.networks.mlp import Params
+
+
+class Dynamics(NamedTuple):
+    """The arrays of a world model. States are standardised, actions lie in [−1, 1], rewards have their own unit."""
+
+    layers: Params
+    """The layers of all members: each array has a leading axis K."""
+    linear: Float[Array, "S+A+1 S+1"]
+    """W of (1)."""
+    scale: Float[Array, " S+1"]
+    """σ of (1)."""
+    low: Float[Array, " S"]
+    """Lowest state that is predicted: predictions are clipped to the range of the data, extended by 1."""
+    high: Float[Array, " S"]
+    """Highest state that is predicted."""
+
+
+class Prediction(NamedTuple):
+    """What follows a state and an action."""
+
+    states: Float[Array, "B S"]
+    """The next states: the mean over the members."""
+    rewards: Float[Array, " B"]
+    terminated: Bool[Array, " B"]
+    """Whether the mean logit is positive. Always false if the data have no terminations."""
+    disagreement: Float[Array, " B"]
+    """Standard deviation of s′ and r over the members in units of σ, root mean square over the components."""
+
+
+def init_members(key: PRNGKeyArray, sizes: tuple[int, ...], members: int) -> Params:
+    """Stacked networks with normal weights of variance 1 / fan-in and zero biases."""
+    keys = jax.random.split(key, len(sizes) - 1)
+    return [
+        {"weight": jax.random.normal(k, (members, i, o)) * i**-0.5, "bias": jnp.zeros((members, o))}
+        for k, i, o in zip(keys, sizes[:-1], sizes[1:], strict=True)
+    ]
+
+
+def apply_members(layers: Params, x: Float[Array, "K B in"]) -> Float[Array, "K B out"]:
+    """The SiLU networks of all members, each on its own inputs."""
+    for i, layer in enumerate(layers):
+        x = jnp.einsum("kbi,kio->kbo", x, layer["weight"]) + layer["bias"][:, None]
+        x = jax.nn.silu(x) if i < len(layers) - 1 else x
+    return x
+
+
+def predict(
+    dynamics: Dynamics, states: Float[Array, "B S"], actions: Float[Array, "B A"], terminates: bool = True
+) -> Prediction:
+    """What the model predicts for a batch.
+
+    Args:
+        dynamics: the model.
+        states: standardised states.
+        actions: actions in [−1, 1].
+        terminates: whether episodes can terminate.
+    """
+    x = jnp.concatenate([states, actions], axis=-1)
+    members = len(dynamics.layers[0]["weight"])
+    outputs = apply_members(dynamics.layers, jnp.broadcast_to(x, (members, *x.shape)))
+    mean, spread = outputs[..., :-1].mean(axis=0), outputs[..., :-1].std(axis=0)
+    changes = x @ dynamics.linear[:-1] + dynamics.linear[-1] + dynamics.scale * mean
+    terminated = (outputs[..., -1].mean(axis=0) > 0.0) & terminates
+    following = jnp.clip(states + changes[..., :-1], dynamics.low, dynamics.high)
+    return Prediction(following, changes[..., -1], terminated, jnp.sqrt(jnp.mean(spread**2, axis=-1)))

@@ -1,0 +1,41 @@
+"""Returns of policies in a world model."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from potstill.environments.making import time_limit
+from potstill.environments.rollouts import Act, run_episodes
+from potstill.environments.rollouts.playing import DEFAULT_STEPS
+from potstill.errors import PotstillError
+from potstill.runtime.arguments import check_arguments
+from potstill.worlds.base import World
+from potstill.worlds.stepper import WorldStepper
+
+
+@check_arguments
+def imagined_returns(
+    world: World, act: Act, episodes: int = 20, *, steps: int | None = None, seed: int = 0
+) -> Float[np.ndarray, " E"]:
+    """Undiscounted returns of a policy in a world model, from first states of the data's episodes.
+
+    The model may be wrong where the policy goes: compare policies by these returns, but do not take their level as
+    given (docs: worlds).
+
+    Args:
+        world: the model.
+        act: a policy, from observations [E, S] to actions [E, A].
+        episodes: E, the number of episodes.
+        steps: time limit of an episode. Default: that of the environment, or 1,000.
+        seed: chooses the first states.
+
+    Raises:
+        PotstillError: ``episodes`` or ``steps`` is below 1.
+    """
+    env_id = world.metadata["env_id"]
+    limit = steps if steps is not None else (env_id and time_limit(env_id)) or DEFAULT_STEPS
+    for name, value in {"episodes": episodes, "steps": limit}.items():
+        if value < 1:
+            raise PotstillError(f"{name} {value}: at least 1 is needed")
+    return run_episodes(act, WorldStepper(world), seed * episodes + np.arange(episodes), limit)

@@ -1,0 +1,43 @@
+"""Settings of a world model and of its training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.validation import check_ranges, check_types
+
+
+@check_arguments
+@dataclass(frozen=True)
+class WorldSettings:
+    """The networks of a world model and their training.
+
+    The defaults were chosen on hopper-medium-replay by the open-loop error on held-out episodes (docs: worlds).
+
+    Raises:
+        PotstillError: a field has a wrong type or is out of range.
+
+    Example:
+        >>> WorldSettings(members=2).width
+        128
+    """
+
+    members: int = 4
+    """K, the number of networks. They differ in their initialisation and in the order of their batches."""
+    width: int = 128
+    """Units of each hidden layer."""
+    layers: int = 4
+    """Layers of weights; 4 means three hidden layers."""
+    steps: int = 14_000
+    """Number of gradient steps."""
+    batch: int = 256
+    """Rows in a gradient step of each member."""
+    learning_rate: float = 4e-3
+    """Largest learning rate of Adam. It rises linearly in the first 5 % of the steps, then falls to 0 by a cosine."""
+    seed: int = 0
+    """Seeds the held-out episodes, the initial networks and the batches."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_ranges(self, members=1, width=1, layers=1, steps=1, batch=1, learning_rate=1e-12, seed=0)

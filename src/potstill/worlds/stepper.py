@@ -1,0 +1,49 @@
+"""A world model as environments that step together, for all code that rolls policies out."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from potstill.environments.rollouts.stepper import Steps
+from potstill.errors import PotstillError
+from potstill.worlds.base import World
+
+
+class WorldStepper:
+    """L lanes of one world model. Each lane starts in a first state of an episode of the data, chosen by its seed.
+
+    Args:
+        world: the model.
+        starts: other initial states [n, S], standardised. Default: the model's own.
+    """
+
+    def __init__(self, world: World, starts: Float[np.ndarray, "n S"] | None = None) -> None:
+        self.world = world
+        self.starts = world.starts if starts is None else starts
+        if not len(self.starts):
+            raise PotstillError("a world model needs at least one initial state")
+
+    def reset(self, seeds: Int[np.ndarray, " L"]) -> Float[np.ndarray, "L S"]:
+        """Start an episode in every lane; return the first observations."""
+        self.states = np.stack([self._draw(int(seed)) for seed in seeds]).astype(np.float32)
+        return np.asarray(self.world.normaliser.invert(self.states))
+
+    def restart(self, lane: int, seed: int) -> Float[np.ndarray, " S"]:
+        """Start an episode in one lane; return its first observation."""
+        self.states[lane] = self._draw(seed)
+        return np.asarray(self.world.normaliser.invert(self.states[lane]))
+
+    def _draw(self, seed: int) -> Float[np.ndarray, " S"]:
+        chosen: np.ndarray = self.starts[np.random.default_rng(seed).integers(len(self.starts))]
+        return chosen
+
+    def step(self, lanes: Int[np.ndarray, " n"], actions: Float[np.ndarray, "n A"]) -> Steps:
+        """Step the lanes with these numbers. All lanes are computed, because a change of shape compiles anew."""
+        unit = np.zeros((len(self.states), len(self.world.action_bounds)), np.float32)
+        unit[lanes] = np.clip(self.world.action_bounds.to_unit(actions), -1.0, 1.0)
+        after = self.world.step(self.states, unit)
+        self.states[lanes] = np.asarray(after.states)[lanes]
+        observations = np.asarray(self.world.normaliser.invert(self.states[lanes]))
+        ended = np.asarray(after.terminated)[lanes]
+        return Steps(observations, np.asarray(after.rewards)[lanes], ended, np.zeros_like(ended))

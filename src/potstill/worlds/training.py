@@ -1,0 +1,169 @@
+"""Training of a world model: one compiled loop over gradient steps on all members at once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from potstill.data.scaling import Scaling
+from potstill.data.transitions import Transitions
+from potstill.errors import PotstillError
+from potstill.networks.mlp import Params
+from potstill.runtime.arguments import check_arguments
+from potstill.worlds.base import World
+from potstill.worlds.dynamics import Dynamics, apply_members, init_members
+from potstill.worlds.settings import WorldSettings
+from potstill.worlds.validation import hold_out, measure_errors
+
+LEAST_ROWS = 1_000  # fewer rows do not make a model
+MOST_ROWS = 1_000_000  # of more rows, a uniform sample is used
+CHUNK = 500  # steps of one compiled call
+WARM_UP = 0.05  # share of the steps in which the learning rate rises
+TERMINATION_WEIGHT = 0.1  # of the cross-entropy, beside the mean squared error of the standardised outputs
+RIDGE = 1e-3  # penalty of the linear fit, in rows
+LEAST_SCALE = 1e-6  # of residuals, for components that never change
+TAIL, MARGIN = 0.05, 1.0  # percentile of the states that bounds predictions, and how far these may exceed it
+MOST_STARTS = 1_024  # first states of episodes that are kept
+DEFAULT = WorldSettings()
+
+
+class Outputs(NamedTuple):
+    """The rows that a world model learns from."""
+
+    inputs: Float[Array, "M S+A"]
+    """Standardised states and actions in [−1, 1]."""
+    targets: Float[Array, "M S+2"]
+    """Residuals of the linear fit to change and reward in units of σ, and whether the episode terminated."""
+
+
+class Learning(NamedTuple):
+    """The state of the training: parameters and Adam's two means of the gradient."""
+
+    layers: Params
+    mean: Params
+    square: Params
+
+
+@check_arguments
+def train_world(
+    data: Transitions,
+    settings: WorldSettings = DEFAULT,
+    report: Callable[[int, float], None] | None = None,
+) -> World:
+    """Learn a world model from a dataset.
+
+    Every twentieth episode is held out to measure errors (every twentieth row, if no episode ends).
+
+    Args:
+        data: the transitions. Of more than a million rows, a uniform sample of a million is used.
+        settings: networks and training.
+        report: called every 500 steps with the number of steps done and the current loss.
+
+    Raises:
+        PotstillError: the dataset has fewer than 1,000 rows.
+    """
+    check_rows(data)
+    held_out = hold_out(data, settings.seed)
+    rows, linear, scale = prepare(data, ~held_out, settings.seed)
+    layers = train_members(rows, settings, report)
+    states = np.asarray(rows.inputs[:, : data.state_size])
+    low, high = np.percentile(states, [TAIL, 100.0 - TAIL], axis=0).astype(np.float32)
+    dynamics = Dynamics(layers, jnp.asarray(linear), jnp.asarray(scale), low - MARGIN, high + MARGIN)
+    metadata = {
+        "dataset": {"name": data.name, "sha256": data.content_hash, "rows": len(data)},
+        "env_id": data.env_id,
+        "terminates": bool(data.terminations.any()),
+        "settings": vars(settings),
+    }
+    world = World(dynamics, Scaling(data.normaliser, data.action_bounds), first_states(data), metadata)
+    metadata["errors"] = measure_errors(world, data, held_out)
+    return world
+
+
+def check_rows(data: Transitions) -> None:
+    """Raise unless a dataset has enough rows for a world model."""
+    if len(data) < LEAST_ROWS:
+        raise PotstillError(f"{data.name}: {len(data)} rows are too few for a world model, {LEAST_ROWS:,} are needed")
+
+
+def prepare(
+    data: Transitions, chosen: Bool[np.ndarray, " M"], seed: int
+) -> tuple[Outputs, Float[np.ndarray, "S+A+1 S+1"], Float[np.ndarray, " S+1"]]:
+    """The rows to learn from, and W and σ of the linear fit."""
+    index = np.flatnonzero(chosen)
+    if len(index) > MOST_ROWS:
+        index = np.sort(np.random.default_rng(seed).choice(index, MOST_ROWS, replace=False))
+    rows = data.take(index)
+    states = data.normaliser(rows.observations)
+    inputs = np.concatenate([states, data.action_bounds.to_unit(rows.actions)], axis=1).astype(np.float32)
+    changes = np.concatenate([data.normaliser(rows.next_observations) - states, rows.rewards[:, None]], axis=1)
+    design = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
+    gram = design.T.astype(np.float64) @ design + RIDGE * np.eye(design.shape[1])
+    linear = np.linalg.solve(gram, design.T.astype(np.float64) @ changes).astype(np.float32)
+    residuals = changes - design @ linear
+    scale = (residuals.std(axis=0) + LEAST_SCALE).astype(np.float32)
+    targets = np.concatenate([residuals / scale, rows.terminations[:, None]], axis=1, dtype=np.float32)
+    return Outputs(jnp.asarray(inputs), jnp.asarray(targets)), linear, scale
+
+
+def first_states(data: Transitions) -> Float[np.ndarray, "n S"]:
+    """The first states of at most 1,024 episodes, evenly chosen, standardised."""
+    starts = np.concatenate([[0], np.flatnonzero(data.episode_ends) + 1])
+    starts = starts[starts < len(data)]
+    few = starts[np.unique(np.linspace(0, len(starts) - 1, min(len(starts), MOST_STARTS), dtype=int))]
+    return np.asarray(data.normaliser(data.take(few).observations), np.float32)
+
+
+def train_members(rows: Outputs, settings: WorldSettings, report: Callable[[int, float], None] | None) -> Params:
+    """Fit all members to the rows."""
+    key, batch_key = jax.random.split(jax.random.key(settings.seed))
+    inputs, outputs = rows.inputs.shape[1], rows.targets.shape[1]
+    sizes = (inputs, *[settings.width] * (settings.layers - 1), outputs)
+    layers = init_members(key, sizes, settings.members)
+    state = Learning(layers, *(jax.tree.map(jnp.zeros_like, layers) for _ in range(2)))
+    for first in range(0, settings.steps, CHUNK):
+        count = min(CHUNK, settings.steps - first)
+        state, loss = take_steps(state, rows, batch_key, first, count, settings)
+        if report is not None:
+            report(first + count, float(loss))
+    return state.layers
+
+
+def members_loss(layers: Params, inputs: Float[Array, "K B in"], targets: Float[Array, "K B out"]) -> Float[Array, ""]:
+    """Mean squared error of standardised changes and rewards, plus the weighted cross-entropy of terminations."""
+    outputs = apply_members(layers, inputs)
+    squares = jnp.mean((outputs[..., :-1] - targets[..., :-1]) ** 2)
+    entropy = jnp.mean(optax.sigmoid_binary_cross_entropy(outputs[..., -1], targets[..., -1]))
+    return squares + TERMINATION_WEIGHT * entropy
+
+
+@functools.partial(jax.jit, static_argnames=("count", "settings"), donate_argnums=0)
+def take_steps(
+    state: Learning, rows: Outputs, key: PRNGKeyArray, first: int, count: int, settings: WorldSettings
+) -> tuple[Learning, Float[Array, ""]]:
+    """``count`` gradient steps of Adam, each member on batches of its own; also the mean loss of these steps."""
+    shape = (settings.members, settings.batch)
+
+    def step(state: Learning, number: Array) -> tuple[Learning, Array]:
+        index = jax.random.randint(jax.random.fold_in(key, number), shape, 0, len(rows.inputs))
+        loss, gradient = jax.value_and_grad(members_loss)(state.layers, rows.inputs[index], rows.targets[index])
+        mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, state.mean, gradient)
+        square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g**2, state.square, gradient)
+        done = number / settings.steps
+        falling = 0.5 * (1.0 + jnp.cos(jnp.pi * (done - WARM_UP) / (1.0 - WARM_UP)))
+        rate = settings.learning_rate * jnp.where(done < WARM_UP, done / WARM_UP, falling)
+        unbias = [1.0 - beta ** (number + 1.0) for beta in (0.9, 0.999)]
+        layers = jax.tree.map(
+            lambda x, m, v: x - rate * (m / unbias[0]) / (jnp.sqrt(v / unbias[1]) + 1e-8), state.layers, mean, square
+        )
+        return Learning(layers, mean, square), loss
+
+    state, losses = jax.lax.scan(step, state, first + jnp.arange(count))
+    return state, losses.mean()

@@ -1,0 +1,85 @@
+"""Files that version 0.1 wrote (tests/golden/0.1, made by its own code) are read, continued and reproduced."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import potstill
+from potstill.cli import main
+from potstill.errors import PotstillError
+from potstill.teachers import load_teacher
+from potstill.teachers.algorithms import bc
+
+GOLDEN = Path(__file__).parent / "golden" / "0.1"
+TAUGHT = {"algorithm": "bc", "updates": 8, "evaluate_every": 4, "batch": 8, "fitted_updates": 0, "episodes": 0}
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    """A copy of the files, as the working folder."""
+    shutil.copytree(GOLDEN, tmp_path / "files")
+    monkeypatch.chdir(tmp_path / "files")
+
+
+def test_a_converted_dataset():
+    rows, converted = potstill.load_dataset("rows.npz"), potstill.load_dataset("converted")
+    assert len(converted) == 20
+    assert converted.mapped
+    assert converted.content_hash == rows.content_hash
+    np.testing.assert_array_equal(converted.observations, rows.observations)
+    np.testing.assert_array_equal(converted.terminations, np.arange(20) % 5 == 4)
+
+
+def test_a_distillate():
+    distillate = potstill.load("distilled")
+    assert (len(distillate), distillate.states.shape, distillate.actions.shape) == (4, (4, 3), (4, 2))
+    assert distillate.recipe == potstill.RECIPES["plain"]
+    assert distillate.metadata["potstill"] == "0.1.0"
+    assert distillate.metadata["teacher"]["sha256"]
+    assert np.isfinite(distillate.train_student(seed=0)(np.zeros((2, 3), np.float32))).all()
+
+
+def test_a_run_of_distill_is_evaluated_and_its_result_read():
+    old = json.loads(Path("distilled/result.json").read_text())["offline"]["imitation_error"]["mean"]
+    compare = {"dataset": "rows.npz", "teacher": "taught/teacher.safetensors"}
+    run = potstill.evaluate("distilled", students=2, **compare, out="evaluated")
+    assert run.result.offline.imitation_error.mean == pytest.approx(old, rel=1e-3)
+    with pytest.raises(PotstillError, match="holds no scores of students"):  # it played no episodes
+        potstill.report("distilled", out="reported")
+
+
+def test_a_run_of_distill_is_reproduced():
+    again = potstill.load(potstill.reproduce("distilled", out="again", force=True))
+    before = potstill.load("distilled")
+    np.testing.assert_allclose(again.states, before.states, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(again.actions, before.actions, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["taught", "interrupted", "distilled", "converted"])
+def test_inspect_reads_every_file(name):
+    path = Path(name, "teacher.safetensors") if name in ("taught", "interrupted") else name
+    assert main(["inspect", str(path), "--out", "inspected"]) == 0
+
+
+def test_a_teacher_that_is_finished_is_not_resumed():
+    teacher = load_teacher("taught/teacher.safetensors")
+    assert (teacher.metadata["algorithm"], teacher.metadata["updates"]) == ("bc", 8)
+    with pytest.raises(PotstillError, match="finished: nothing to resume"):
+        potstill.teach("rows.npz", out="taught", resume=True, **TAUGHT)
+
+
+def test_an_interrupted_teacher_is_resumed_to_the_end(monkeypatch):
+    """From the checkpoint that 0.1 wrote, to the teacher that 0.1 wrote without the interruption."""
+    monkeypatch.setattr(bc, "HIDDEN", (8, 8))
+    monkeypatch.setattr(bc, "CRITIC_HIDDEN", (8, 8))
+    with pytest.raises(PotstillError, match="has batch 8, not 16"):
+        potstill.teach("rows.npz", out="interrupted", resume=True, **{**TAUGHT, "batch": 16})
+    run = potstill.teach("rows.npz", out="interrupted", resume=True, **TAUGHT)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["update"] for line in lines if "critic_loss" in line] == [4, 8]
+    states = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    wanted = load_teacher("taught/teacher.safetensors").policy(states)
+    np.testing.assert_allclose(load_teacher(run / "teacher.safetensors").policy(states), wanted, rtol=1e-4, atol=1e-5)

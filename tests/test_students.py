@@ -38,21 +38,6 @@ def students_of(seeds, recipe=SMALL):
     return train_students(pairs, seeds, recipe, Scaling(normaliser, bounds))
 
 
-@pytest.mark.parametrize(
-    ("pairs", "message"),
-    [
-        (Pairs(np.ones((4, 3)), np.ones((3, 2))), "different lengths: 4, 3"),
-        (Pairs(np.ones((4, 3)), np.ones((4, 2)), np.ones(5)), "different lengths: 4, 4, 5"),
-        (Pairs(np.ones((4, 3)), np.full((4, 2), np.nan)), r"Pairs\.actions\[0, 0\] is not finite"),
-        (Pairs(np.ones((4, 3)), np.ones((4, 1))), r"\(3, 1\) components .* the scaling has \(3, 2\)"),
-    ],
-    ids=["states", "weights", "finite", "sizes"],
-)
-def test_pairs_are_checked(unchecked, pairs, message):
-    with pytest.raises(PotstillError, match=message):
-        train_students(pairs, [0], SMALL, Scaling.identity(3, 2))
-
-
 def test_an_antisymmetric_network_is_zero_at_first():
     params = initialise_network(jax.random.key(0), 3, 2, dataclasses.replace(SMALL, initialisation="antisymmetric"))
     states = jax.random.normal(jax.random.key(1), (5, 3))

@@ -100,7 +100,7 @@ def test_drawn_rows_are_cut_where_the_next_is_missing(source, tmp_path):
         ("--min-return 1e9", "no episode has a return between 1e+09 and inf: the returns lie in ["),
         ("--episodes 13", "13 episodes: only 12 are left to draw from"),
         ("--rows 301", "301 rows: only 300 are left to draw from"),
-        ("--best-episodes 0", "--best-episodes 0.0: a share in (0, 1] is needed"),
+        ("--best-episodes 0", "--best-episodes 0.0: inside (0, 1] is needed"),
         ("--episodes 0", "at least 1 is needed"),
         ("nothing-there.npz", "nothing-there.npz: no such file"),
     ],

@@ -13,7 +13,7 @@ from potstill.data.transitions import Normaliser
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
 from potstill.runtime import storage
-from potstill.students import RECIPES, Recipe
+from potstill.students import RECIPES, Pairs, Recipe, train_students
 
 
 def make(states=11, actions=3, pairs=256):
@@ -174,3 +174,18 @@ def test_metadata_are_json(tmp_path):
     metadata = json.loads(header["potstill"])
     assert metadata["format"] == "distillate"
     assert metadata["metadata"]["recipe"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (Pairs(np.ones((4, 3)), np.ones((3, 2))), "different lengths: 4, 3"),
+        (Pairs(np.ones((4, 3)), np.ones((4, 2)), np.ones(5)), "different lengths: 4, 4, 5"),
+        (Pairs(np.ones((4, 3)), np.full((4, 2), np.nan)), r"Pairs\.actions\[0, 0\] is not finite"),
+        (Pairs(np.ones((4, 3)), np.ones((4, 1))), r"\(3, 1\) components .* the scaling has \(3, 2\)"),
+    ],
+    ids=["states", "weights", "finite", "sizes"],
+)
+def test_pairs_are_checked(unchecked, pairs, message):
+    with pytest.raises(PotstillError, match=message):
+        train_students(pairs, [0], RECIPES["plain"], Scaling.identity(3, 2))

@@ -184,9 +184,9 @@ def test_minari_without_an_environment(tmp_path, distillate):
         assert dataset[3].actions.tolist() == distillate.actions[3:4].tolist()
 
 
-@pytest.mark.parametrize("name", exports.FORMATS)
+@pytest.mark.parametrize("name", exports.EXPORT_FORMATS)
 def test_what_every_format_does(tmp_path, distillate, name):
-    form = exports.FORMATS[name]
+    form = exports.EXPORT_FORMATS[name]
     if form.package is not None:
         pytest.importorskip(form.package)
 
@@ -210,22 +210,22 @@ def test_what_every_format_does(tmp_path, distillate, name):
 
 
 def test_formats_declare_themselves():
-    suffixes = [suffix for name in exports.FORMATS for suffix in exports.FORMATS[name].suffixes]
+    suffixes = [suffix for name in exports.EXPORT_FORMATS for suffix in exports.EXPORT_FORMATS[name].suffixes]
     assert len(suffixes) == len(set(suffixes))
     assert all(suffix.startswith(".") for suffix in suffixes)
     assert suffixes[:4] == [".npz", ".hdf5", ".h5", ".parquet"]
-    assert not exports.FORMATS["minari"].suffixes
+    assert not exports.EXPORT_FORMATS["minari"].suffixes
 
 
 def test_other_packages_add_formats(tmp_path, distillate, monkeypatch):
-    known = list(exports.FORMATS)
+    known = list(exports.EXPORT_FORMATS)
     entry = EntryPoint("csv", "other_package:FORMAT", "potstill.exports")
     package = ModuleType("other_package")
     monkeypatch.setitem(sys.modules, "other_package", package)
     monkeypatch.setattr(registry, "entry_points", lambda group: [entry] if group == entry.group else [])
     write = lambda distillate, path: np.savetxt(path, distillate.states)  # noqa: E731
     package.FORMAT = exports.ExportFormat(write, suffixes=(".csv",), package="numpy")
-    assert list(exports.FORMATS) == [*known, "csv"]
+    assert list(exports.EXPORT_FORMATS) == [*known, "csv"]
     for path, name in ((tmp_path / "hopper.csv", None), (tmp_path / "hopper", "csv")):
         potstill.export(distillate, path, name)
         np.testing.assert_allclose(np.loadtxt(path), distillate.states, rtol=1e-6)

@@ -3,6 +3,7 @@
 import ast
 import functools
 import importlib
+import inspect
 import pkgutil
 import re
 from pathlib import Path
@@ -83,7 +84,7 @@ def imports_of(module):
         elif isinstance(node, ast.Constant) and re.fullmatch(r"potstill(\.\w+)+:\w+", str(node.value)):
             names = [node.value.partition(":")[0]]  # "package.module:attribute" of a registry
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "lazy_names":
-            names = [f"{package}.{home}" for home in lazy_homes(module).values()]
+            names = [f"{package}.{submodule}" for submodule in lazy_submodules(module).values()]
         for name in names:
             target = known_module(name) if name.startswith("potstill") else None
             if target and target != module:
@@ -92,11 +93,19 @@ def imports_of(module):
 
 
 @functools.cache
-def lazy_homes(module):
+def lazy_submodules(module):
     """From each name that a package imports when it is first used to the submodule that holds it."""
     getter = getattr(importlib.import_module(module), "__getattr__", None)
-    cells = dict(zip(getter.__code__.co_freevars, getter.__closure__, strict=True)) if getter else {}
-    return cells["homes"].cell_contents if "homes" in cells else {}
+    if getter is None:
+        return {}
+    return inspect.getclosurevars(inspect.unwrap(getter)).nonlocals["submodules"]  # unwrap: the tests check types
+
+
+def test_lazy_names_are_found():
+    lazy = {module for module, path in MODULES.items() if "lazy_names(" in path.read_text()} - {"potstill.runtime.lazy"}
+    assert len(lazy) > 3
+    assert all(lazy_submodules(module) for module in lazy)
+    assert "potstill.data.transitions" in imports_of("potstill")
 
 
 def listed(violations):
@@ -196,8 +205,8 @@ def test_no_lazy_name_is_also_a_module(package):
     """Importing a submodule sets it as an attribute of the package, and would hide a function of its name."""
     imported = importlib.import_module(package)
     submodules = {module.name for module in pkgutil.iter_modules(imported.__path__)}
-    clashes = {name for name in set(lazy_homes(package)) & submodules if lazy_homes(package)[name] != name}
-    clashes |= {name for name, home in lazy_homes(package).items() if name == home}
+    clashes = {name for name in set(lazy_submodules(package)) & submodules if lazy_submodules(package)[name] != name}
+    clashes |= {name for name, submodule in lazy_submodules(package).items() if name == submodule}
     assert not clashes, f"{package}: {sorted(clashes)}"
 
 
@@ -208,7 +217,7 @@ def test_public_names_exist(package):
     assert len(set(names)) == len(names)
     for name in names:
         assert getattr(imported, name) is not None, f"{package}.{name}"
-    unlisted = set(lazy_homes(package)) - set(names)
+    unlisted = set(lazy_submodules(package)) - set(names)
     assert not unlisted, f"{package}: not in __all__: {sorted(unlisted)}"
 
 

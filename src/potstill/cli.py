@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -40,11 +39,12 @@ RENAMED_SECTIONS = {
 """Sections of options in version 0.1, and the part whose fields they are now."""
 
 
-def make_app(fields: Mapping[str, Mapping[str, str]] | None = None) -> App:
+def make_app(fields: Mapping[str, Mapping[str, str]] | None = None, *, with_help: bool = True) -> App:
     """Build the command-line application with one command per config. Calling a command imports its modules.
 
     Args:
         fields: the values of part fields by option, such as ``--recipe.layers 5``. They are no longer in the arguments.
+        with_help: whether to look up the descriptions of options, which takes some time.
     """
     app = App(
         name="potstill",
@@ -53,7 +53,8 @@ def make_app(fields: Mapping[str, Mapping[str, str]] | None = None) -> App:
         default_parameter=Parameter(consume_multiple=True, negative_iterable=()),  # --widths 64 128 256
     )
     for name, kind in COMMANDS.items():
-        app.command(_command(name, kind, fields or {}), name=name, help=kind.__doc__)
+        shown = _with_help(kind) if with_help else kind
+        app.command(_command(name, shown, fields or {}), name=name, help=kind.__doc__)
     return app
 
 
@@ -66,15 +67,19 @@ def _command(name: str, kind: type[object], fields: Mapping[str, Mapping[str, st
     return command
 
 
-def unmentioned_parts(kind: type[object]) -> str:
-    """The names of parts that the help texts of a command do not mention, such as those of other packages."""
-    docs = option_docs(kind)
-    found = {
-        option: [name for name in registry if name not in re.findall(r"[\w-]+", docs[option])]
-        for option, registry in PART_REGISTRIES.items()
-        if option in docs
-    }
-    return " ".join(f"Also --{option} {', '.join(names)}." for option, names in found.items() if names)
+def _with_help(kind: type[Dataclass]) -> type[Dataclass]:
+    """A subclass of a config whose options have their descriptions as help, with the names of all parts filled in."""
+    docs, hints = option_docs(kind), get_type_hints(kind)
+    options = [
+        (
+            option.name,
+            Annotated[hints[option.name], Parameter(help=docs.get(option.name))],
+            dataclasses.field(default=option.default, kw_only=option.kw_only),
+        )
+        for option in dataclasses.fields(kind)
+    ]
+    module = {"__module__": kind.__module__}
+    return dataclasses.make_dataclass(kind.__name__, options, bases=(kind,), namespace=module, frozen=True)
 
 
 def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> Dataclass:
@@ -126,9 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
         with _one_line_warnings():
             words, fields = split_part_options(sys.argv[1:] if arguments is None else arguments, PART_REGISTRIES)
             check_renamed(words)
-            app = make_app(fields)
-            if words and words[0] in COMMANDS and {"--help", "-h"} & set(words):  # else the names are not looked up
-                app[words[0]].help_epilogue = unmentioned_parts(COMMANDS[words[0]])
+            app = make_app(fields, with_help=bool({"--help", "-h"} & set(words)))
             app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except (PotstillError, CycloptsError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, PotstillError) else error

@@ -15,7 +15,7 @@ from potstill.config import ConvertConfig
 from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.data.mapped import write_mapped
 from potstill.data.registry import load_dataset
-from potstill.data.selection import Selection, SourceSummary, check_compatible, read_kept, select_rows
+from potstill.data.selection import SourceSummary, check_compatible, read_kept, select_rows
 from potstill.data.streaming import copy_if_large
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime.files import StrPath
@@ -43,14 +43,6 @@ def convert(config: ConvertConfig) -> Run:
         >>> folder = potstill.convert("hopper-medium-replay", min_return=1000.0)  # doctest: +SKIP
         >>> run = potstill.teach(folder)  # doctest: +SKIP
     """
-    selection = Selection(
-        min_return=config.min_return,
-        max_return=config.max_return,
-        best_episodes=config.best_episodes,
-        episodes=config.episodes,
-        rows=config.rows,
-        seed=config.seed,
-    )
     check_free(config.out, force=config.force)
     out = fresh_path("convert") if config.out is None else Path(config.out)
     folder = RunFolder(out.with_name(out.name + ".partial"), "convert", record_settings(config), force=True)
@@ -58,7 +50,7 @@ def convert(config: ConvertConfig) -> Run:
     try:
         places = [copy_if_large(source, copies / str(number)) for number, source in enumerate(config.sources)]
         parts = _describe(config.sources, places)
-        kept = select_rows(parts, selection)
+        kept = select_rows(parts, config.selection)
         folder.finish(_write(folder.path, out.name, parts, kept, command_line("convert", config)))
         shutil.rmtree(copies, ignore_errors=True)
         if out.exists():

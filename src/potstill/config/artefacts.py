@@ -55,7 +55,7 @@ class ExportConfig:
     _: KW_ONLY
 
     format: str | None = None
-    """npz, d4rl, parquet, minari, or a format of another package. Default: determined by the suffix of the path."""
+    """{names}. Default: determined by the suffix of the path."""
 
     force: bool = False
     """Replace an earlier export."""

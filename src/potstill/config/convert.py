@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
+from potstill.data.selection import Selection, check_selection
 from potstill.errors import PotstillError
-from potstill.runtime.validation import check_ranges, check_types
+from potstill.runtime.validation import check_types
 
 if TYPE_CHECKING:
     from potstill.config.option_types import PathOption
@@ -26,22 +27,22 @@ class ConvertConfig:
 
     _: KW_ONLY
 
-    min_return: float | None = None
+    min_return: float | None = Selection.min_return
     """Keep only episodes with at least this return."""
 
-    max_return: float | None = None
+    max_return: float | None = Selection.max_return
     """Keep only episodes with at most this return."""
 
-    best_episodes: float = 1.0
+    best_episodes: float = Selection.best_episodes
     """Of these, keep this fraction of episodes with the highest returns."""
 
-    episodes: int | None = None
+    episodes: int | None = Selection.episodes
     """Of these, keep this many random episodes."""
 
-    rows: int | None = None
+    rows: int | None = Selection.rows
     """Of these, keep this many random rows. An episode is truncated where its next row is not kept."""
 
-    seed: int = 0
+    seed: int = Selection.seed
     """Seed of the random draws."""
 
     out: PathOption | None = None
@@ -54,9 +55,12 @@ class ConvertConfig:
         if not self.datasets:
             raise PotstillError("no datasets named: potstill convert DATASET [DATASET ...]")
         check_types(self)
-        check_ranges(self, episodes=1, rows=1, seed=0)
-        if not 0.0 < self.best_episodes <= 1.0:
-            raise PotstillError(f"--best-episodes {self.best_episodes}: a share in (0, 1] is needed")
+        check_selection(self)
+
+    @property
+    def selection(self) -> Selection:
+        """The selection of rows, as an object of the core."""
+        return Selection(**{item.name: getattr(self, item.name) for item in fields(Selection)})
 
     @property
     def sources(self) -> tuple[PathOption, ...]:

@@ -73,7 +73,7 @@ class DistillConfig:
     """N, the number of pairs."""
 
     objective: ObjectiveOption = "q-gap"
-    """random, dbc, pbc, av-pbc, or q-gap by the minimum of the critics (q-gap-mean: their mean, q-gap-each: each). In
+    """random, {names}. q-gap uses the minimum of the critics, q-gap-mean their mean and q-gap-each each of them. In
     Python also a function. Fields: --objective.weight of q-gap."""
 
     weighting: str | None = None
@@ -98,14 +98,14 @@ class DistillConfig:
     """Actions of the pairs: learned with the states, or those of the teacher in the states."""
 
     solver: SolverOption = "kernel"
-    """kernel (kernel descent), drawn (the same with kernels of random finite networks), empirical, ridge, features,
-    unroll (back-propagation through a student's training) or sweep (the same with a hand-written reverse sweep).
-    Fields: --solver.initialisation of kernel, --solver.window and --solver.random-window of unroll and sweep,
+    """{names}. kernel is kernel descent, and drawn the same with kernels of random finite networks; unroll propagates
+    back through a student's training, and sweep does the same with a hand-written reverse sweep. Fields:
+    --solver.initialisation of kernel, --solver.window and --solver.random-window of unroll and sweep,
     --solver.networks, --solver.penalty, --solver.trained. In Python also an object, such as
     potstill.distillation.Unroll()."""
 
     recipe: RecipeOption = "default"
-    """The student recipe that the pairs are distilled for: default, towers, plain, wide, paper, reference or adam. In
+    """The student recipe that the pairs are distilled for: {names}. In
     Python also a potstill.Recipe. Fields: --recipe.layers, .width, .towers, .residual, .steps, .learning-rate,
     .optimiser, .momentum, .weight-decay, .initialisation, .output-gain, .sampled."""
 
@@ -257,7 +257,7 @@ class EvaluateConfig:
     """Episodes of each student."""
 
     recipe: RecipeOption | None = None
-    """A recipe to use instead of the distillate's: default, towers, plain, wide, paper, reference or adam. Fields such
+    """A recipe to use instead of the distillate's: {names}. Fields such
     as --recipe.layers 5 --recipe.optimiser adamw change the named recipe or, without a name, that of the distillate."""
 
     devices: int | None = None

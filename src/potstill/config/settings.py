@@ -20,6 +20,7 @@ from potstill.config.parts import NamedPart, describe_part, part_from_json
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.solvers import SOLVERS
 from potstill.errors import PotstillError
+from potstill.exports.registry import EXPORT_FORMATS
 from potstill.runtime.arguments import bind_arguments
 from potstill.runtime.files import JsonObject, StrPath, to_json
 from potstill.runtime.validation import Dataclass
@@ -37,6 +38,9 @@ PART_REGISTRIES: dict[str, Mapping[str, object]] = {
     "algorithm": ALGORITHMS,
 }
 """Options that name a part, with the registries of names."""
+
+NAMED_IN_HELP: dict[str, Mapping[str, object]] = {**PART_REGISTRIES, "format": EXPORT_FORMATS}
+"""Registries whose names replace ``{names}`` in the description of an option."""
 
 UNRECORDED = ("out", "force", "resume")
 
@@ -93,13 +97,14 @@ def _plain(value: object) -> object:
 
 
 def option_docs(config: type[object]) -> dict[str, str]:
-    """The docstring below each field of a config class, in one line."""
+    """The docstring below each field of a config class, in one line, with the names of parts filled in."""
     body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
     docs: dict[str, str] = {}
     statements = body.body if isinstance(body, ast.ClassDef) else []
     for field, text in itertools.pairwise(statements):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
-            docs[field.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
+            names = ", ".join(NAMED_IN_HELP.get(field.target.id, ()))
+            docs[field.target.id] = " ".join(str(ast.literal_eval(text.value)).split()).replace("{names}", names)
     return docs
 
 

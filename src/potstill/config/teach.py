@@ -37,7 +37,7 @@ class TeachConfig:
     """Multiply the dataset's actions by this factor, if their unit differs from the environment's."""
 
     algorithm: AlgorithmOption = "rebrac"
-    """bc, rebrac, iql, cal-ql or edac; or auto: train IQL, and ReBRAC at three penalties, and select by offline
+    """{names}; or auto: train IQL, and ReBRAC at three penalties, and select by offline
     evaluation. In Python also an object, such as potstill.teachers.Rebrac(). Its fields are options such as
     --algorithm.actor-penalty 0.1; the error message for an unknown field lists all fields."""
 

@@ -13,7 +13,7 @@ from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import COLUMNS, Transitions
 from potstill.errors import PotstillError
 from potstill.runtime.files import StrPath
-from potstill.runtime.validation import check_ranges
+from potstill.runtime.validation import Dataclass, check_fractions, check_ranges
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,17 @@ class Selection:
     """Seed of the random draws."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, episodes=1, rows=1, seed=0)
-        if not 0.0 < self.best_episodes <= 1.0:
-            raise PotstillError(f"Selection.best_episodes {self.best_episodes}: a share in (0, 1] is needed")
+        check_selection(self)
+
+
+def check_selection(settings: Dataclass) -> None:
+    """Check the fields of :class:`Selection`, in that class or in the settings of a command.
+
+    Raises:
+        PotstillError: a field is out of range.
+    """
+    check_ranges(settings, episodes=1, rows=1, seed=0)
+    check_fractions(settings, "best_episodes", one=True)
 
 
 @dataclass(frozen=True)

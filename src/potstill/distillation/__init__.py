@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from potstill.distillation.visits import Visits
     from potstill.students.training import Pairs
 
-_HOMES = {
+_SUBMODULES = {
     "INITIAL_STATES": "initial_states",
     "WEIGHTINGS": "objectives.weights",
     "ActionValueCloning": "objectives.cloning",
@@ -91,4 +91,4 @@ __all__ = [
     "optimise_pairs",
 ]
 
-__getattr__ = lazy_names(__name__, _HOMES)
+__getattr__ = lazy_names(__name__, _SUBMODULES)

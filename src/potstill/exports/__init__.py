@@ -1,7 +1,18 @@
 """Export distillates in the formats of other libraries. A format and its library are imported on first use."""
 
-from potstill.exports.base import ExportFormat
-from potstill.exports.registry import FORMATS
-from potstill.exports.writing import export
+from typing import TYPE_CHECKING
 
-__all__ = ["FORMATS", "ExportFormat", "export"]
+from potstill.exports.registry import EXPORT_FORMATS
+from potstill.runtime.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from potstill.exports.base import ExportFormat
+    from potstill.exports.writing import export
+
+__all__ = ["EXPORT_FORMATS", "ExportFormat", "export"]
+
+__getattr__ = lazy_names(__name__, {"ExportFormat": "base", "export": "writing"})
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

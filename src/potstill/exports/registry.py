@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from potstill.errors import PotstillError
-from potstill.exports.base import ExportFormat
 from potstill.runtime.registry import Registry
 
-FORMATS: Registry[ExportFormat] = Registry(
+if TYPE_CHECKING:
+    from potstill.exports.base import ExportFormat
+
+EXPORT_FORMATS: Registry[ExportFormat] = Registry(
     "export format",
     "potstill.exports",
     {
@@ -31,13 +34,13 @@ def resolve_format(path: Path, name: str | None) -> str:
     'd4rl'
     """
     if name is not None:
-        FORMATS[name]  # raises if there is none
+        EXPORT_FORMATS[name]  # raises if there is none
         return name
-    for known in FORMATS:
-        if path.suffix in FORMATS[known].suffixes:
+    for known in EXPORT_FORMATS:
+        if path.suffix in EXPORT_FORMATS[known].suffixes:
             return known
-    suffixes = [suffix for known in FORMATS for suffix in FORMATS[known].suffixes]
+    suffixes = [suffix for known in EXPORT_FORMATS for suffix in EXPORT_FORMATS[known].suffixes]
     raise PotstillError(
         f"{path}: no export format has the suffix '{path.suffix}': end the path in {', '.join(suffixes)}, or name the "
-        f"format: {', '.join(FORMATS)}"
+        f"format: {', '.join(EXPORT_FORMATS)}"
     )

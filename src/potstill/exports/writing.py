@@ -9,7 +9,7 @@ from pathlib import Path
 from potstill.data.checks import check_finite
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
-from potstill.exports.registry import FORMATS, resolve_format
+from potstill.exports.registry import EXPORT_FORMATS, resolve_format
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
 
@@ -59,12 +59,12 @@ def export(
     """
     path = Path(path)
     name = resolve_format(path, format)
-    FORMATS[name].check_installed()
+    EXPORT_FORMATS[name].check_installed()
     if not isinstance(distillate, Distillate):
         distillate = load(distillate if isinstance(distillate, str) else Path(distillate))
     for column in ("states", "actions"):
         check_finite(column, getattr(distillate, column), source=str(path))
-    if FORMATS[name].steps_only:
+    if EXPORT_FORMATS[name].steps_only:
         _check_steps(distillate, path, name)
     if (path.is_file() or (path.is_dir() and any(path.iterdir()))) and not force:
         raise PotstillError(f"{path} exists: choose another path, or --force to replace it")
@@ -79,7 +79,7 @@ def _write(distillate: Distillate, path: Path, name: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
             written = Path(folder) / target.name
-            FORMATS[name].write(distillate, written)
+            EXPORT_FORMATS[name].write(distillate, written)
             _move(written, target)
     except OSError as error:
         raise PotstillError(f"cannot write {path}: {error.strerror or error}") from None

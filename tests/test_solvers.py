@@ -88,6 +88,14 @@ class TestEverySolver:
         solver = jax.jit(SOLVERS[name](SMALL))
         assert solver(pairs, queries, KEY).tobytes() == solver(pairs, queries, KEY).tobytes()
 
+    def test_its_policy_gives_the_same_actions(self, x64, name):
+        pairs, queries = problem()
+        solver = SOLVERS[name](SMALL)
+        policy = solver.policy(pairs, KEY)
+        wanted = solver(pairs, queries, KEY)
+        np.testing.assert_allclose(policy(queries), wanted, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(policy(queries[:1]), wanted[:1], rtol=1e-9, atol=1e-12)  # states are independent
+
     def test_learns_its_pairs(self, name):
         pairs, _ = problem()
         recipe = Recipe(steps=300, momentum=0.5, learning_rate=0.05, width=64)

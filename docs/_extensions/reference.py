@@ -24,6 +24,7 @@ PACKAGES = (
     "potstill.networks",
     "potstill.students",
     "potstill.teachers",
+    "potstill.worlds",
     "potstill.distillation",
     "potstill.distillation.objectives",
     "potstill.distillation.solvers",

@@ -35,6 +35,7 @@ from potstill.teachers.lookup import find_teacher
 from potstill.worlds.base import World, load_world
 from potstill.worlds.settings import WorldSettings
 from potstill.worlds.stepper import WorldStepper
+from potstill.worlds.training import train_world
 
 INITIAL_STATES = 512  # of walks, of each of the two kinds
 
@@ -73,10 +74,12 @@ def distill(config: DistillConfig) -> Run:
         teacher = find_teacher(config.teacher, config.dataset, data)
     if not devices.is_leader():
         return _run_worker(config, problem, data, teacher)
+    world = None if config.world is None else find_world(config, data)  # refused before there is a run folder
     folder = RunFolder(config.out, "distill", record_settings(config), force=config.force)
     print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.path}")
     problem = problem.for_data(data, teacher)
-    world = find_world(config, data, folder) if problem.imagines else None
+    if problem.imagines and world is None:
+        world = find_world(config, data, folder)
     job = Job(config, problem, data, teacher, folder, reference_for(data, teacher, config.episodes), world)
     result = job.evaluate(job.distil(functools.partial(iterate_pairs, world=world)))
     folder.finish(result)
@@ -108,17 +111,23 @@ def iterate_pairs(
     )
 
 
-def find_world(config: DistillConfig, data: Transitions, folder: RunFolder) -> World:
-    """Load the world model of the config, or train one and save it in the run folder.
+def find_world(config: DistillConfig, data: Transitions, folder: RunFolder | None = None) -> World:
+    """Load the world model of the config, or train one and save it in the run folder, if there is one.
 
     Raises:
-        PotstillError: the model is of another dataset, or its one-step errors are too large to imagine anything.
+        PotstillError: the model is of another dataset, its one-step errors are too large to imagine anything, or they
+            are unknown.
     """
     if config.world is not None:
         world = load_world(config.world)
         world.check_fits(data.content_hash, data.name)
     else:
-        world = learn_world(data, WorldSettings(seed=config.seed), folder)
+        settings = WorldSettings(seed=config.seed)
+        world = train_world(data, settings) if folder is None else learn_world(data, settings, folder)
+    if not world.metadata["errors"]["open_loop"]:
+        raise PotstillError(
+            f"{data.name}: no held-out episode has two steps, so a world model cannot be tested: use --states data"
+        )
     if not world.horizon:
         raise PotstillError(f"{data.name}: the world model is too poor to imagine visits: use --states data")
     return world
@@ -138,7 +147,8 @@ def _run_worker(config: DistillConfig, problem: Problem, data: Transitions, teac
     started, problem = time.perf_counter(), problem.for_data(data, teacher)
     tables = Tables.build(problem, data, teacher)
     schedule = replace(tables.make_schedule(config, problem, teacher), started=started)
-    for _ in iterate_pairs(config, problem, tables, teacher, schedule):
+    world = find_world(config, data) if problem.imagines else None  # all processes walk alike
+    for _ in iterate_pairs(config, problem, tables, teacher, schedule, world):
         pass
     devices.disconnect()
     return Run(Path(config.out or "runs"))

@@ -14,14 +14,14 @@ from potstill.evaluation.imagined import score_imagined
 from potstill.evaluation.scores import score_offline, score_students, train_for_evaluation
 from potstill.reports import print_imagined, print_offline, print_scores
 from potstill.runtime import devices
-from potstill.runtime.files import JsonObject
+from potstill.runtime.files import JsonObject, StrPath
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free
 from potstill.runtime.storage import file_hash
 from potstill.students.recipe import recipe_name
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.lookup import find_teacher
-from potstill.worlds.base import load_world
+from potstill.worlds.base import World, load_world
 
 
 @takes_options(EvaluateConfig)
@@ -36,7 +36,8 @@ def evaluate(config: EvaluateConfig) -> Run:
         The run; ``run.result.student.mean`` is the students' mean score.
 
     Raises:
-        PotstillError: the file is not a distillate, the recipe is unknown, or there is neither environment nor dataset.
+        PotstillError: the file is not a distillate, the recipe is unknown, or there is neither environment nor dataset
+            nor world model.
 
     Example:
         >>> import potstill
@@ -45,16 +46,11 @@ def evaluate(config: EvaluateConfig) -> Run:
     distillate = load(config.distillate)
     recipe = distillate.recipe if config.recipe is None else resolve_recipe(config.recipe, distillate.recipe)
     devices.use_devices(config.devices)
-    if distillate.env_id is None and config.dataset is None:
+    if distillate.env_id is None and config.dataset is None and config.world is None:
         raise PotstillError(f"{config.distillate} names no environment: give --dataset and --teacher to compare with")
     check_free(config.out, force=config.force)
     compared = load_comparison(config, distillate)
-    world = None if config.world is None else load_world(config.world)
-    if world is not None and len(world.normaliser.mean) != distillate.states.shape[1]:
-        raise PotstillError(
-            f"{config.world}: a world of {len(world.normaliser.mean)} state components, the pairs have "
-            f"{distillate.states.shape[1]}"
-        )
+    world = None if config.world is None else load_fitting_world(config.world, distillate)
     folder = RunFolder(config.out, "evaluate", record_settings(config), force=config.force)
     result: JsonObject = {
         "recipe": distillate.metadata["recipe"] if config.recipe is None else recipe_name(recipe),
@@ -80,6 +76,19 @@ def evaluate(config: EvaluateConfig) -> Run:
     folder.finish(result | {"sha256": file_hash(artefact_path(config.distillate, "distillate"))})
     print(f"results in {folder.path}")
     return folder.run
+
+
+def load_fitting_world(path: StrPath, distillate: Distillate) -> World:
+    """Load a world model, and check that its states and actions are as many as those of the pairs."""
+    world = load_world(path)
+    sizes = len(world.normaliser.mean), len(world.action_bounds)
+    wanted = distillate.states.shape[1], distillate.actions.shape[1]
+    if sizes != wanted:
+        raise PotstillError(
+            f"{path}: a world of {sizes[0]} state and {sizes[1]} action components, "
+            f"the pairs have {wanted[0]} and {wanted[1]}"
+        )
+    return world
 
 
 def load_comparison(config: EvaluateConfig, distillate: Distillate) -> tuple[Transitions, NetworkTeacher] | None:

@@ -22,12 +22,12 @@ from potstill.runtime.files import JsonObject, write_atomically
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free
 
-ARTEFACTS = ("distillate.safetensors", "teacher.safetensors")  # in a run folder
+ARTEFACTS = ("distillate.safetensors", "teacher.safetensors", "world.safetensors")  # in a run folder
 
 
 @takes_options(InspectConfig)
 def inspect(config: InspectConfig) -> Run:
-    """Report the contents of a distillate, teacher, policy or dataset, with warnings about a dataset.
+    """Report the contents of a distillate, teacher, policy, world model or dataset, with warnings about a dataset.
 
     The report is printed, and saved as ``result.json`` and as a page, ``inspect.html``. If the reader
     refuses a dataset but some of its columns can be read, a page with all faults is written before the error is raised.

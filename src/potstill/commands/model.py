@@ -87,6 +87,8 @@ def describe_world(world: World) -> str:
     errors = world.metadata["errors"]
     steps = ", ".join(f"{error:.2g} after {n}" for n, error in errors["open_loop"].items() if n in ("1", "10", "50"))
     trust = f"trusted for {world.horizon} steps" if world.horizon else "too poor to be trusted for a single step"
+    if not steps:
+        trust = "no held-out episode has two steps, so it is not trusted"
     return (
         f"world model: {100 * errors['one_step']:.2g} % of the variance of a step is unexplained on held-out rows; "
         f"error of the state in standard deviations {steps or 'not measured'}; {trust}"

@@ -15,7 +15,7 @@ else:
 
 @dataclass(frozen=True)
 class InspectConfig:
-    """Report the contents of a distillate, teacher, policy or dataset."""
+    """Report the contents of a distillate, teacher, policy, world model or dataset."""
 
     is_command: ClassVar[bool] = True
 

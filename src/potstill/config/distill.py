@@ -233,7 +233,7 @@ class DistillConfig:
         if self.max_steps is not None and (self.seconds is not None or self.given_steps is not None):
             raise PotstillError(
                 f"--max-steps {self.max_steps}: it is for runs until convergence, without --steps, "
-                "--budget, --widths, --average and --choose"
+                "--budget, --widths, --average, --choose and --states imagined"
             )
         if any(width < 2 or width % 2 for width in self.widths):
             raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: even numbers above 0 are needed")

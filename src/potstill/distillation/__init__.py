@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from potstill.distillation.solvers.ridge import FeatureRidge, KernelRidge
     from potstill.distillation.solvers.unroll import Sweep, Unroll
     from potstill.distillation.state_table import build_state_table
-    from potstill.distillation.visits import Visits
+    from potstill.distillation.visits import Visits, VisitSettings
     from potstill.students.training import Pairs
 
 _SUBMODULES = {
@@ -53,6 +53,7 @@ _SUBMODULES = {
     "StateTable": "objectives.base",
     "Sweep": "solvers.unroll",
     "Unroll": "solvers.unroll",
+    "VisitSettings": "visits",
     "Visits": "visits",
     "build_state_table": "state_table",
     "find_weighting": "objectives.weights",
@@ -84,6 +85,7 @@ __all__ = [
     "StateTable",
     "Sweep",
     "Unroll",
+    "VisitSettings",
     "Visits",
     "build_state_table",
     "find_weighting",

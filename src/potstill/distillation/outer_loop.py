@@ -21,6 +21,7 @@ from potstill.distillation.solvers.base import Solver
 from potstill.distillation.solvers.unroll import Unroll
 from potstill.distillation.state_table import add_state_noise, take_rows
 from potstill.distillation.visits import Visits
+from potstill.errors import PotstillError
 from potstill.runtime import devices
 from potstill.runtime.arguments import check_arguments
 from potstill.students.training import Pairs
@@ -121,7 +122,9 @@ def outer_loss(
 
 
 def find_labeller(settings: OuterSettings, teacher: Teacher | None) -> Teacher | None:
-    """The teacher, if it labels the pairs."""
+    """The teacher, if it labels the pairs. Raise if it should, but there is none."""
+    if settings.labels == "teacher" and teacher is None:
+        raise PotstillError("OuterSettings.labels 'teacher': a teacher is needed")
     return teacher if settings.labels == "teacher" else None
 
 
@@ -183,6 +186,9 @@ def optimise_pairs(
         visits: walks of the teacher and of the students, whose states replace those of ``table`` in the loss.
         key: determines the batches, the noise and the students' initialisations.
 
+    Raises:
+        PotstillError: the teacher labels the pairs, but there is none.
+
     Yields:
         The initial pairs (step 0), then the pairs and metrics after each outer step.
 
@@ -198,25 +204,23 @@ def optimise_pairs(
         >>> [iterate.step for iterate in optimise_pairs(pairs, table, teacher, **parts, key=jax.random.key(0))]
         [0, 1, 2]
     """
+    labeller = find_labeller(settings, teacher)
+    pairs = pairs if labeller is None else pairs._replace(actions=labeller.act(pairs.states))
     schedule.observe(0, pairs)
     yield Iterate(0, pairs, {})
     if objective is None:
         return
     mesh = devices.all_devices()
     table = table if visits is None else visits.start(table)
-    state = devices.place(initialise_outer(pairs, settings), mesh)
-    table, key = devices.place((table, key), mesh)
+    state, table, key = devices.place((initialise_outer(pairs, settings), table, key), mesh)
     compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher))
     trial = compiled(solver=solver, settings=settings)  # is timed on a copy, because an update donates its input
 
     def try_step() -> None:
-        copy: OuterState = jax.tree.map(jnp.copy, state)
-        jax.block_until_ready(trial(copy, table, key, settings.learning_rate))
+        jax.block_until_ready(trial(jax.tree.map(jnp.copy, state), table, key, settings.learning_rate))
 
     schedule.fit_budget(try_step)
-    yield from _take_steps(
-        state, table, key, solver, schedule, settings, compiled, visits, find_labeller(settings, teacher)
-    )
+    yield from _take_steps(state, table, key, solver, schedule, settings, compiled, visits, labeller)
 
 
 def _take_steps(

@@ -1,4 +1,4 @@
-"""Describe potstill's own files: distillates, teachers and policies."""
+"""Describe potstill's own files: distillates, teachers, policies and world models."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from potstill.networks.policy import load_policy
 from potstill.runtime import storage
 from potstill.runtime.files import JsonObject
 from potstill.teachers.base import load_teacher
+from potstill.worlds.base import load_world
 
 
 def describe_artefact(path: Path) -> JsonObject:
@@ -29,6 +30,10 @@ def describe_artefact(path: Path) -> JsonObject:
         policy = load_policy(path)
         shapes = [list(layer["weight"].shape) for layer in policy.layers]
         return {"kind": kind, "policy": shapes, "head": policy.head}
+    if kind == "world":
+        world = load_world(path)
+        shapes = [list(layer["weight"].shape) for layer in world.dynamics.layers]
+        return {"kind": kind, "layers": shapes, "starts": len(world.starts), "horizon": world.horizon, **world.metadata}
     raise PotstillError(f"{path}: a safetensors file that potstill did not write")
 
 

@@ -26,7 +26,7 @@ def save(path: StrPath, kind: str, arrays: Arrays, metadata: JsonObject) -> Path
 
     Args:
         path: the file to write; missing parent folders are made.
-        kind: the kind of artefact: ``"distillate"``, ``"teacher"``, ``"policy"`` or ``"checkpoint"``.
+        kind: the kind of artefact: ``"distillate"``, ``"teacher"``, ``"policy"``, ``"checkpoint"`` or ``"world"``.
         arrays: arrays by name. Every value must be finite.
         metadata: values that :mod:`json` can write.
 

@@ -114,21 +114,35 @@ def load_world(path: StrPath) -> World:
     layers = [{k: need(f"layers.{i}.{k}") for k in ("weight", "bias")} for i in range(count)]
     dynamics = Dynamics(layers, *(jnp.asarray(need(name)) for name in Dynamics._fields[1:]))
     scaling = Scaling.from_arrays(arrays, path)
-    _check_layers(dynamics, len(scaling.normaliser.mean), len(scaling.action_bounds), path)
-    if not {"dataset", "errors", "terminates"} <= metadata.keys():
-        raise PotstillError(f"{path}: damaged metadata")
-    return World(dynamics, scaling, need("starts"), metadata)
+    size, starts = len(scaling.normaliser.mean), need("starts")
+    _check_layers(dynamics, size, len(scaling.action_bounds), path)
+    if starts.ndim != 2 or not len(starts) or starts.shape[1] != size:
+        shape = " × ".join(map(str, starts.shape))
+        raise PotstillError(f"{path}: damaged, initial states of shape {shape} do not fit {size} state components")
+    _check_metadata(metadata, path)
+    return World(dynamics, scaling, starts, metadata)
 
 
 def _check_layers(dynamics: Dynamics, states: int, actions: int, path: Path) -> None:
     """Raise unless the arrays fit together."""
-    before, fits = states + actions, bool(dynamics.layers)
+    before, fits = states + actions, bool(dynamics.layers) and all(x["weight"].ndim == 3 for x in dynamics.layers)
     members = dynamics.layers[0]["weight"].shape[0] if fits else 0
-    for layer in dynamics.layers:
-        fits &= layer["weight"].ndim == 3 and layer["weight"].shape[:2] == (members, before)
+    for layer in dynamics.layers if fits else ():
+        fits &= layer["weight"].shape[:2] == (members, before)
         before = layer["weight"].shape[-1]
         fits &= layer["bias"].shape == (members, before)
     fits &= before == states + 2 and dynamics.linear.shape == (states + actions + 1, states + 1)
     fits &= dynamics.scale.shape == (states + 1,) and dynamics.low.shape == dynamics.high.shape == (states,)
     if not fits:
         raise PotstillError(f"{path}: damaged, its layers do not map {states} states and {actions} actions to the next")
+
+
+def _check_metadata(metadata: JsonObject, path: Path) -> None:
+    """Raise unless the metadata have what a :class:`World` reads from them."""
+    dataset, errors = metadata.get("dataset"), metadata.get("errors")
+    steps = errors.get("open_loop") if isinstance(errors, dict) else None
+    fits = isinstance(dataset, dict) and all(isinstance(dataset.get(name), str) for name in ("name", "sha256"))
+    fits &= isinstance(steps, dict) and all(n.isdecimal() and isinstance(e, float) for n, e in steps.items())
+    fits &= isinstance(metadata.get("terminates"), bool) and isinstance(metadata.get("env_id"), str | None)
+    if not fits:
+        raise PotstillError(f"{path}: damaged metadata")

@@ -34,8 +34,18 @@ def imagined_returns(
         PotstillError: ``episodes`` or ``steps`` is below 1.
     """
     env_id = world.metadata["env_id"]
-    limit = steps if steps is not None else (env_id and time_limit(env_id)) or DEFAULT_STEPS
+    limit = steps if steps is not None else (_known_limit(env_id) if env_id else None) or DEFAULT_STEPS
     for name, value in {"episodes": episodes, "steps": limit}.items():
         if value < 1:
             raise PotstillError(f"{name} {value}: at least 1 is needed")
     return run_episodes(act, WorldStepper(world), seed * episodes + np.arange(episodes), limit)
+
+
+def _known_limit(env_id: str) -> int | None:
+    """The registered time limit, or ``None`` if the environment is not installed: a model does not need it."""
+    import gymnasium
+
+    try:
+        return time_limit(env_id)
+    except gymnasium.error.Error:
+        return None

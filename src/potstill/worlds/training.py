@@ -67,7 +67,7 @@ def train_world(
         report: called every 500 steps with the number of steps done and the current loss.
 
     Raises:
-        PotstillError: the dataset has fewer than 500 rows.
+        PotstillError: the dataset has fewer than 500 rows, or numbers too large for float32.
     """
     check_rows(data)
     held_out = hold_out(data, settings.seed)
@@ -75,12 +75,12 @@ def train_world(
     layers = train_members(rows, settings, report)
     states = np.asarray(rows.inputs[:, : data.state_size])
     low, high = np.percentile(states, [TAIL, 100.0 - TAIL], axis=0).astype(np.float32)
-    dynamics = Dynamics(layers, jnp.asarray(linear), jnp.asarray(scale), low - MARGIN, high + MARGIN)
+    dynamics = Dynamics(layers, *map(jnp.asarray, (linear, scale, low - MARGIN, high + MARGIN)))
     metadata = {
         "dataset": {"name": data.name, "sha256": data.content_hash, "rows": len(data)},
         "env_id": data.env_id,
         "terminates": bool(data.terminations.any()),
-        "settings": vars(settings),
+        "settings": dict(vars(settings)),
     }
     world = World(dynamics, Scaling(data.normaliser, data.action_bounds), first_states(data), metadata)
     metadata["errors"] = measure_errors(world, data, held_out)
@@ -95,7 +95,7 @@ def check_rows(data: Transitions) -> None:
 
 def prepare(
     data: Transitions, chosen: Bool[np.ndarray, " M"], seed: int
-) -> tuple[Outputs, Float[np.ndarray, "S+A+1 S+1"], Float[np.ndarray, " S+1"]]:
+) -> tuple[Outputs, Float[np.ndarray, "inputs outputs"], Float[np.ndarray, " outputs"]]:
     """The rows to learn from, and W and σ of the linear fit."""
     index = np.flatnonzero(chosen)
     if len(index) > MOST_ROWS:
@@ -107,8 +107,11 @@ def prepare(
     design = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
     gram = design.T.astype(np.float64) @ design + RIDGE * np.eye(design.shape[1])
     linear = np.linalg.solve(gram, design.T.astype(np.float64) @ changes).astype(np.float32)
-    residuals = changes - design @ linear
-    scale = (residuals.std(axis=0) + LEAST_SCALE).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        residuals = changes - design @ linear
+        scale = (residuals.std(axis=0) + LEAST_SCALE).astype(np.float32)
+    if not np.isfinite(scale).all():
+        raise PotstillError(f"{data.name}: rewards or states are too large for a world model: rescale them")
     targets = np.concatenate([residuals / scale, rows.terminations[:, None]], axis=1, dtype=np.float32)
     return Outputs(jnp.asarray(inputs), jnp.asarray(targets)), linear, scale
 
@@ -146,7 +149,7 @@ def members_loss(layers: Params, inputs: Float[Array, "K B in"], targets: Float[
 
 @functools.partial(jax.jit, static_argnames=("count", "settings"), donate_argnums=0)
 def take_steps(
-    state: Learning, rows: Outputs, key: PRNGKeyArray, first: int, count: int, settings: WorldSettings
+    state: Learning, rows: Outputs, key: PRNGKeyArray, first: Array | int, count: int, settings: WorldSettings
 ) -> tuple[Learning, Float[Array, ""]]:
     """``count`` gradient steps of Adam, each member on batches of its own; also the mean loss of these steps."""
     shape = (settings.members, settings.batch)

@@ -20,21 +20,26 @@ ONE_STEP = 4_096  # rows for one-step errors, at most
 
 
 def hold_out(data: Transitions, seed: int) -> Bool[np.ndarray, " M"]:
-    """Which rows are held out: every twentieth episode, at most 10,000 rows but at least one episode."""
+    """Which rows are held out: every twentieth episode, at most 10,000 rows but at least one episode.
+
+    An episode with more than half of all rows is never held out.
+    """
     bounds = episode_bounds(data)
     held = np.zeros(len(data), np.bool_)
     rng = np.random.default_rng(seed)
     if len(bounds) < 3:  # no episode ends: rows, not episodes
         held[rng.choice(len(data), max(1, len(data) // EVERY), replace=False)] = True
         return held
-    for i, episode in enumerate(rng.permutation(len(bounds) - 1)[: max(1, (len(bounds) - 1) // EVERY)]):
-        if i and held.sum() + bounds[episode + 1] - bounds[episode] > MOST_HELD_OUT:
+    few = max(1, (len(bounds) - 1) // EVERY)
+    lengths, order = np.diff(bounds), rng.permutation(len(bounds) - 1)
+    for i, episode in enumerate(order[2 * lengths[order] <= len(data)][:few]):  # the rest has most of the rows
+        if i and held.sum() + lengths[episode] > MOST_HELD_OUT:
             break
         held[bounds[episode] : bounds[episode + 1]] = True
     return held
 
 
-def episode_bounds(data: Transitions) -> Int[np.ndarray, " E+1"]:
+def episode_bounds(data: Transitions) -> Int[np.ndarray, " n"]:
     """The first row of each episode, and the number of rows."""
     ends = np.flatnonzero(data.episode_ends) + 1
     return np.unique(np.concatenate([[0], ends, [len(data)]]))
@@ -61,7 +66,8 @@ def measure_errors(world: World, data: Transitions, held_out: Bool[np.ndarray, "
     unexplained = np.where(actual.var(axis=0) > 1e-12, unexplained, 0.0)  # constant components are no achievement
     disagreement = np.asarray(predicted.disagreement)
     ended, said = rows.terminations, np.asarray(predicted.terminated)
-    found = {"found": float(said[ended].mean()), "kept": float(1.0 - said[~ended].mean())} if ended.any() else None
+    wrong = said[~ended].mean() if not ended.all() else 0.0
+    found = {"found": float(said[ended].mean()), "kept": float(1.0 - wrong)} if ended.any() else None
     return {
         "rows": len(index),
         "one_step": float(unexplained.mean()),

@@ -44,7 +44,7 @@ def features(params: Params, x: Float[Array, "B S"]) -> list[tuple[Array, Array]
     delta = jnp.ones((len(x), 1), x.dtype)
     deltas = [delta]
     for layer, on in zip(reversed(params[1:]), reversed(active), strict=True):
-        delta = (delta @ layer["weight"].T) * on
+        delta = jnp.where(on, delta @ layer["weight"].T, 0.0)
         deltas.append(delta)
     return list(zip(inputs, reversed(deltas), strict=True))
 

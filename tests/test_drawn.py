@@ -1,0 +1,116 @@
+"""Kernel descent with tangent kernels of random finite networks: the kernels themselves, and what they tend to."""
+
+import dataclasses
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from potstill.distillation import SOLVERS, DrawnKernelDescent, KernelDescent
+from potstill.distillation.solvers.drawn import drawn_kernel, features
+from potstill.distillation.solvers.kernel_descent import tangent_kernel
+from potstill.errors import PotstillError
+from potstill.networks.mlp import apply_mlp
+from potstill.students import Pairs, Recipe
+from potstill.students.initialisation import SCHEMES
+
+KEY = jax.random.key(0)
+
+
+def some_states(count, size=4, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=(count, size)))
+
+
+def drawn_params(key, recipe, size=4):
+    """One network with one output, as the solver draws it."""
+    sizes = (size, *[recipe.width] * (recipe.layers - 1), 1)
+    *hidden, last = SCHEMES[recipe.initialisation].draw(key, sizes)
+    return [*hidden, {name: recipe.output_gain * value for name, value in last.items()}]
+
+
+def jacobian_kernel(params, x, y):
+    """∇f(x) · ∇f(y) over all parameters, biases included, by automatic differentiation."""
+
+    def flat(states):
+        gradients = jax.tree.leaves(jax.jacobian(lambda p: apply_mlp(p, states)[:, 0])(params))
+        return jnp.concatenate([g.reshape(len(states), -1) for g in gradients], axis=1)
+
+    return flat(x) @ flat(y).T
+
+
+@pytest.mark.parametrize(("scheme", "layers"), [*itertools.product(SCHEMES, (2, 4)), ("torch", 1)])
+def test_the_kernel_is_a_product_of_jacobians(x64, scheme, layers):
+    recipe = Recipe(width=12, layers=layers, initialisation=scheme, output_gain=1.5)
+    x, pairs = some_states(5), some_states(3, seed=1)
+    found = drawn_kernel(KEY, x, pairs, recipe, networks=2)
+    rows = jnp.concatenate([pairs, x])
+    kernels = [jacobian_kernel(drawn_params(key, recipe), rows, pairs) for key in jax.random.split(KEY, 2)]
+    np.testing.assert_allclose(found, sum(kernels) / 2, rtol=1e-10, atol=1e-10)
+
+
+def test_biases_other_than_zero(x64):
+    params = [{name: value + 0.1 for name, value in layer.items()} for layer in drawn_params(KEY, Recipe(width=6))]
+    x = some_states(5)
+    found = sum((h @ h.T + 1.0) * (delta @ delta.T) for h, delta in features(params, x))
+    np.testing.assert_allclose(found, jacobian_kernel(params, x, x), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("scheme", ["orthogonal", "antisymmetric", "he"])
+def test_the_mean_of_wide_networks_is_the_exact_kernel(scheme):
+    states = some_states(6).astype(jnp.float32)
+
+    def error(width):
+        recipe = Recipe(width=width, initialisation=scheme)
+        exact = tangent_kernel(states, states, recipe)
+        one = lambda key: drawn_kernel(key, states, states, recipe, networks=1)[6:]  # noqa: E731
+        mean = jax.jit(lambda keys: jax.lax.map(one, keys).mean(axis=0))(jax.random.split(KEY, 24))
+        return float(jnp.linalg.norm(mean - exact) / jnp.linalg.norm(exact))
+
+    narrow, wide = error(16), error(256)
+    assert wide < 0.1
+    assert wide < 0.6 * narrow
+
+
+def test_many_wide_networks_train_as_kernel_descent():
+    pairs = Pairs(some_states(5).astype(jnp.float32), 0.8 * jnp.sin(some_states(5, 2, seed=1)).astype(jnp.float32))
+    queries = some_states(7, seed=2).astype(jnp.float32)
+    recipe = Recipe(steps=20, momentum=0.5, width=256)
+    found = DrawnKernelDescent(recipe, networks=24)(pairs, queries, KEY)
+    np.testing.assert_allclose(found, KernelDescent(recipe)(pairs, queries, KEY), atol=0.06)
+
+
+def test_each_key_draws_another_kernel():
+    pairs, queries = Pairs(some_states(4), jnp.full((4, 1), 0.5)), some_states(3, seed=2)
+    solver = DrawnKernelDescent(Recipe(steps=5, width=8), networks=1)
+    actions = [solver(pairs, queries, jax.random.key(i)) for i in (0, 0, 1)]
+    np.testing.assert_array_equal(actions[0], actions[1])
+    assert float(jnp.abs(actions[0] - actions[2]).max()) > 1e-3
+
+
+def test_weights_of_pairs_count(x64):
+    pairs = Pairs(some_states(4), jnp.full((4, 1), 0.5), jnp.array([2.0, 1.0, 1.0, 0.0]))
+    fewer = Pairs(pairs.states[:3], pairs.actions[:3], 0.75 * pairs.weights[:3])  # a mean over three pairs, not four
+    solver = DrawnKernelDescent(Recipe(steps=5, width=8), networks=1)
+    queries = some_states(3, seed=2)
+    np.testing.assert_allclose(solver(pairs, queries, KEY), solver(fewer, queries, KEY), rtol=1e-9)
+
+
+def test_what_is_refused(unchecked):
+    assert SOLVERS["drawn"] is DrawnKernelDescent
+    residual = Recipe(residual=True)
+    for make in (
+        lambda: DrawnKernelDescent(residual),
+        lambda: DrawnKernelDescent().for_recipe(residual),
+        lambda: dataclasses.replace(DrawnKernelDescent(), recipe=residual),
+    ):
+        with pytest.raises(
+            PotstillError, match="DrawnKernelDescent has no residual students: use the solver"
+        ) as caught:
+            make()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(PotstillError, match=r"DrawnKernelDescent\.networks 0: at least 1"):
+        DrawnKernelDescent(networks=0)
+    with pytest.raises(PotstillError, match=r"DrawnKernelDescent\.networks is 'many' \(str\): int is needed"):
+        DrawnKernelDescent(networks="many")

@@ -1,0 +1,113 @@
+"""Files of world models: the same after reading, and damaged ones refused in one line."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from linear import TINY, linear_rows
+
+from potstill.errors import PotstillError
+from potstill.runtime import storage
+from potstill.worlds import World, load_world, train_world
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return linear_rows()
+
+
+@pytest.fixture(scope="module")
+def world(rows):
+    return train_world(rows, TINY)
+
+
+def predict_rows(world, data):
+    return world.step(data.normaliser(data.observations), data.action_bounds.to_unit(data.actions))
+
+
+class TestFiles:
+    def test_a_saved_world_is_the_same(self, world, rows, tmp_path):
+        path = world.save(tmp_path / "world.safetensors")
+        for source in (path, tmp_path):  # a file, or the run folder that holds it
+            again = load_world(source)
+            assert again.save(tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+            for one, other in zip(predict_rows(world, rows), predict_rows(again, rows), strict=True):
+                np.testing.assert_array_equal(one, other)
+            assert again.horizon == world.horizon
+            assert repr(again) == repr(world) == "World('linear': 2 members, horizon 10)"
+
+    def test_same_seed_same_bytes(self, world, rows, tmp_path):
+        same, other = train_world(rows, TINY), train_world(rows, dataclasses.replace(TINY, seed=1))
+        paths = [each.save(tmp_path / f"{i}.safetensors") for i, each in enumerate((world, same, other))]
+        first, second, third = (path.read_bytes() for path in paths)
+        assert first == second != third
+
+    @pytest.mark.parametrize(
+        ("name", "array", "message"),
+        [
+            ("layers.0.weight", np.zeros((2, 4, 16)), "damaged, its layers do not map 2 states and 1 actions"),
+            ("layers.0.weight", np.zeros(()), "damaged, its layers do not map"),
+            ("layers.1.bias", np.zeros((2, 7)), "damaged, its layers do not map"),
+            ("layers.2.weight", np.zeros((2, 16, 3)), "damaged, its layers do not map"),
+            ("linear", np.zeros((3, 3)), "damaged, its layers do not map"),
+            ("scale", np.zeros(2), "damaged, its layers do not map"),
+            ("low", np.zeros((2, 1)), "damaged, its layers do not map"),
+            ("high", None, "lacks the array 'high'"),
+            ("layers.1.weight", None, "lacks the array 'layers.1.weight'"),
+            ("layers.1.bias", None, "lacks the array 'layers.1.bias'"),
+            ("starts", np.zeros((3, 5)), "damaged, initial states of shape 3 × 5"),
+            ("starts", np.zeros((0, 2)), "damaged, initial states of shape 0 × 2"),
+            ("starts", None, "lacks the array 'starts'"),
+            ("state_mean", np.zeros(3), "3 means do not fit 2 scales"),
+            ("action_low", None, "lacks the array 'action_low'"),
+        ],
+    )
+    def test_arrays_that_do_not_fit(self, world, tmp_path, name, array, message):
+        path = world.save(tmp_path / "world.safetensors")
+        arrays, metadata = storage.load(path, "world")
+        changed = {k: v for k, v in arrays.items() if k != name}
+        if array is not None:
+            changed[name] = array.astype(np.float32)
+        storage.save(path, "world", changed, metadata)
+        with pytest.raises(PotstillError, match=message) as caught:
+            load_world(path)
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"errors": None},
+            {"errors": {"open_loop": {"one": 0.1}}},
+            {"errors": {"open_loop": {"1": "small"}}},
+            {"errors": {"open_loop": [1]}},
+            {"dataset": "linear"},
+            {"dataset": {"name": "linear"}},
+            {"terminates": "no"},
+            {"env_id": 3},
+        ],
+    )
+    def test_metadata_that_say_nothing(self, world, tmp_path, change):
+        path = dataclasses.replace(world, metadata={**world.metadata, **change}).save(tmp_path / "w.safetensors")
+        with pytest.raises(PotstillError, match=r"w\.safetensors: damaged metadata"):
+            load_world(path)
+
+    def test_other_files(self, world, teacher, tmp_path):
+        with pytest.raises(PotstillError, match="not a world but teacher"):
+            load_world(teacher.save(tmp_path / "teacher.safetensors"))
+        with pytest.raises(PotstillError, match="no such file"):
+            load_world(tmp_path)
+        (tmp_path / "world.safetensors").write_bytes(world.save(tmp_path / "w.safetensors").read_bytes()[:-9])
+        with pytest.raises(PotstillError, match="damaged or not a safetensors file"):
+            load_world(tmp_path)
+
+    def test_the_world_of_another_dataset(self, world, rows):
+        world.check_fits(rows.content_hash, rows.name)
+        other = linear_rows(seed=3)
+        with pytest.raises(PotstillError, match="learned from linear with other contents than linear: train one"):
+            world.check_fits(other.content_hash, other.name)
+
+
+def test_metadata_are_json(world):
+    assert json.loads(json.dumps(world.metadata))["settings"]["width"] == 16
+    assert isinstance(world, World)

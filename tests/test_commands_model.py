@@ -1,0 +1,209 @@
+"""World models on the command line: learn one, distil in imagination, and judge students in it."""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+from conftest import random_teacher
+from linear import linear_rows
+from test_teachers import write_npz
+
+import potstill
+from potstill.cli import main
+from potstill.config import DistillConfig
+from potstill.config.settings import record_settings
+from potstill.distillation import Visits, VisitSettings
+from potstill.errors import PotstillError
+from potstill.worlds import WorldSettings, load_world
+
+SMALL = {"members": 2, "width": 16, "layers": 3, "steps": 5, "batch": 64}
+NARROW = potstill.Recipe(steps=20, width=16, layers=3, momentum=0.9)
+QUICK = {"recipe": NARROW, "size": 6, "steps": 3, "batch": 32, "students": 2, "episodes": 2, "curve_points": 1}
+IMAGINED = {**QUICK, "states": "imagined", "labels": "teacher"}
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Episodes of 20 steps, walks of 10 and small worlds, so that all of it takes seconds."""
+    few = VisitSettings(lanes=8, horizon=10, every=1, rows=200)
+    monkeypatch.setattr("potstill.worlds.returns.DEFAULT_STEPS", 20)
+    monkeypatch.setattr("potstill.commands.distill.Visits", functools.partial(Visits, settings=few))
+    monkeypatch.setattr("potstill.commands.distill.WorldSettings", functools.partial(WorldSettings, **SMALL))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Logs of a linear system, and a teacher for it."""
+    path = tmp_path_factory.mktemp("linear")
+    write_npz(path / "linear.npz", linear_rows())
+    random_teacher(states=2, actions=1).save(path / "teacher.safetensors")
+    return path
+
+
+@pytest.fixture(scope="module")
+def world_run(folder):
+    """The run of ``potstill model``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("potstill.worlds.returns.DEFAULT_STEPS", 20)
+        return potstill.model(
+            folder / "linear.npz", teacher=folder / "teacher.safetensors", out=folder / "world", episodes=3, **SMALL
+        )
+
+
+@pytest.fixture
+def given(folder):
+    return {"dataset": folder / "linear.npz", "teacher": folder / "teacher.safetensors"}
+
+
+def hash_of(run):
+    return (run / "distillate.safetensors").read_bytes()
+
+
+class TestModel:
+    def test_what_the_folder_holds(self, world_run):
+        names = {path.name for path in world_run.path.iterdir()}
+        assert {"config.json", "metrics.jsonl", "result.json", "world.safetensors"} <= names
+        result, world = world_run.result, load_world(world_run)
+        assert result.horizon == world.horizon == 10
+        assert result.errors.to_dict() == world.metadata["errors"]
+        assert np.shape(result.teacher.returns) == (1, 3)
+        assert world.metadata["settings"] == {**SMALL, "learning_rate": 4e-3, "seed": 0}
+        assert world_run.metrics[-1]["model_step"] == 5
+        assert world_run.config["command"] == "model"
+
+    def test_same_command_same_bytes(self, world_run, folder, tmp_path):
+        again = potstill.model(folder / "linear.npz", out=tmp_path / "again", **SMALL)
+        assert (again / "world.safetensors").read_bytes() == (world_run / "world.safetensors").read_bytes()
+        assert "teacher" not in again.result  # none is given, and none is bundled
+
+    def test_inspect_describes_it(self, world_run, tmp_path, capsys):
+        run = potstill.inspect(world_run, out=tmp_path / "seen")
+        assert run.result.kind == "world"
+        assert run.result.horizon == 10
+        assert "world: " in capsys.readouterr().out
+
+    def test_the_command_line(self, folder, tmp_path, capsys):
+        options = [word for name, value in SMALL.items() for word in (f"--{name}", str(value))]
+        main(["model", str(folder / "linear.npz"), *options, "--out", str(tmp_path / "run")])
+        said = capsys.readouterr().out
+        assert "of the variance of a step is unexplained on held-out rows" in said
+        assert "trusted for 10 steps" in said
+
+    def test_too_few_rows(self, tmp_path):
+        path = write_npz(tmp_path / "few.npz", linear_rows(episodes=9))
+        with pytest.raises(PotstillError, match=r"few.*: 180 rows are too few for a world model, 1,000 are needed"):
+            potstill.model(path, out=tmp_path / "run", **SMALL)
+        assert not (tmp_path / "run").exists()
+
+    def test_settings_out_of_range(self, folder):
+        for changes in ({"members": 0}, {"steps": 0}, {"episodes": -1}, {"learning_rate": 0.0}):
+            with pytest.raises(PotstillError, match=f"--{next(iter(changes)).replace('_', '-')}"):
+                potstill.model(folder / "linear.npz", **changes)
+
+
+class TestDistill:
+    def test_in_a_given_world(self, given, world_run, tmp_path):
+        run = potstill.distill(**given, world=world_run, out=tmp_path / "run", solver="drawn", **IMAGINED)
+        metadata = potstill.load(run).metadata
+        assert {name: metadata[name] for name in ("states", "labels", "solver")} == {
+            "states": "imagined",
+            "labels": "teacher",
+            "solver": "drawn",
+        }
+        assert not (run / "world.safetensors").exists()
+        imagined = run.result.imagined
+        assert np.shape(imagined.student.returns) == (2, 2)
+        assert np.shape(imagined.teacher.returns) == (1, 10)
+        assert imagined.horizon == 10
+        assert imagined.best == int(np.argmax(np.mean(imagined.student.returns, axis=1)))
+        assert f"--states imagined --world {world_run.path}" in metadata["command"]
+        assert run.config["world"] == str(world_run.path)
+        pairs, teacher = potstill.load(run), random_teacher(states=2, actions=1)
+        np.testing.assert_allclose(pairs.actions, teacher.policy(pairs.states), atol=1e-5)
+        again = potstill.reproduce(run, out=tmp_path / "again")
+        assert hash_of(again) == hash_of(run)
+
+    def test_a_world_of_its_own_is_saved_and_reproduced(self, given, tmp_path):
+        run = potstill.distill(**given, out=tmp_path / "run", seed=3, **IMAGINED)
+        own = load_world(run)
+        assert own.metadata["settings"]["seed"] == 3
+        again = potstill.reproduce(run, out=tmp_path / "again")
+        for name in ("distillate.safetensors", "world.safetensors"):
+            assert (again / name).read_bytes() == (run / name).read_bytes()
+        saved = potstill.distill(**given, out=tmp_path / "saved", seed=3, world=run, **IMAGINED)
+        np.testing.assert_array_equal(potstill.load(saved).states, potstill.load(run).states)
+
+    def test_visits_change_the_pairs(self, given, world_run, tmp_path):
+        visited = potstill.distill(**given, world=world_run, out=tmp_path / "a", **IMAGINED)
+        of_data = potstill.distill(**given, out=tmp_path / "b", **{**IMAGINED, "states": "data"})
+        assert hash_of(visited) != hash_of(of_data)
+        assert "imagined" not in of_data.result
+        assert "states" not in potstill.load(of_data).metadata
+
+    def test_no_episodes(self, given, world_run, tmp_path):
+        run = potstill.distill(**given, world=world_run, out=tmp_path / "run", **{**IMAGINED, "episodes": 0})
+        assert "imagined" not in run.result
+
+    def test_new_settings_are_recorded_only_if_they_are_given(self):
+        """Files of runs without them stay what they were in version 0.1."""
+        assert not {"states", "world", "labels"} & record_settings(DistillConfig("x")).keys()
+        assert record_settings(DistillConfig("x", labels="teacher"))["labels"] == "teacher"
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"states": "data", "world": "runs/w"}, "--world has no effect on the data's own states: give --states"),
+            ({"objective": "dbc", "labels": "learned"}, "--states imagined: needs an objective with a teacher"),
+            ({"objective": "dbc", "states": "data"}, "--labels teacher: needs an objective with a teacher"),
+            ({"objective": "random"}, "--labels teacher: needs an objective with a teacher, such as pbc"),
+            ({"weighting": "uniform"}, "--weighting: visits in a world model have no weights"),
+            ({"recipe": potstill.Recipe(residual=True), "solver": "drawn"}, "DrawnKernelDescent has no residual"),
+            ({"max_steps": 9, "steps": None}, "--max-steps 9: it is for runs until convergence, .*--states imagined"),
+            ({"world": "no/such/file"}, "no/such/file: no such file"),
+        ],
+    )
+    def test_what_is_refused(self, given, tmp_path, changes, message):
+        with pytest.raises(PotstillError, match=message) as caught:
+            potstill.distill(**given, out=tmp_path / "run", **{**IMAGINED, **changes})
+        assert "\n" not in str(caught.value)
+
+    def test_worlds_that_cannot_be_used(self, given, world_run, tmp_path, monkeypatch):
+        other = write_npz(tmp_path / "other.npz", linear_rows(seed=5))
+        with pytest.raises(PotstillError, match="learned from linear with other contents than other: train one with"):
+            potstill.distill(other, teacher=given["teacher"], world=world_run, out=tmp_path / "a", **IMAGINED)
+        with pytest.raises(PotstillError, match="not a world but teacher"):
+            potstill.distill(**given, world=given["teacher"], out=tmp_path / "b", **IMAGINED)
+        monkeypatch.setattr("potstill.worlds.base.LARGEST_ERROR", 0.0)
+        with pytest.raises(PotstillError, match="the world model is too poor to imagine visits: use --states data"):
+            potstill.distill(**given, world=world_run, out=tmp_path / "c", **IMAGINED)
+        steps = linear_rows(terminations=np.ones(2_000, bool), truncations=np.zeros(2_000, bool))
+        single = write_npz(tmp_path / "single.npz", steps)
+        with pytest.raises(PotstillError, match="single: no held-out episode has two steps"):
+            potstill.distill(single, teacher=given["teacher"], out=tmp_path / "d", **IMAGINED)
+
+
+class TestEvaluate:
+    @pytest.fixture
+    def pairs(self, given, tmp_path):
+        return potstill.distill(**given, out=tmp_path / "pairs", **QUICK)
+
+    def test_in_a_world(self, pairs, world_run, tmp_path, capsys):
+        """A world model takes the place of an environment."""
+        run = potstill.evaluate(pairs, world=world_run, students=2, episodes=3, out=tmp_path / "run")
+        result = json.loads((run / "result.json").read_text())
+        assert result["student"] is None
+        assert np.shape(result["imagined"]["student"]["returns"]) == (2, 3)
+        assert "teacher" not in result["imagined"]
+        assert "student in the world model" in capsys.readouterr().out
+        again = potstill.evaluate(pairs, world=world_run, students=2, episodes=3, out=tmp_path / "again")
+        assert again.result.imagined.student.returns == run.result.imagined.student.returns
+
+    def test_without_world_environment_or_dataset(self, pairs, tmp_path):
+        with pytest.raises(PotstillError, match="names no environment: give --dataset"):
+            potstill.evaluate(pairs, out=tmp_path / "run")
+
+    def test_a_world_of_other_sizes(self, world_run, tmp_path):
+        with pytest.raises(PotstillError, match="a world of 2 state and 1 action components, the pairs have 11 and 3"):
+            potstill.evaluate("hopper-medium-replay", world=world_run, out=tmp_path / "run")
+        assert not (tmp_path / "run").exists()

@@ -129,7 +129,7 @@ def find_world(config: DistillConfig, data: Transitions, folder: RunFolder | Non
             f"{data.name}: no held-out episode has two steps, so a world model cannot be tested: use --states data"
         )
     if not world.horizon:
-        raise PotstillError(f"{data.name}: the world model is too poor to imagine visits: use --states data")
+        raise PotstillError(f"{data.name}: the errors of the world model are too large for rollouts: use --states data")
     return world
 
 

@@ -1,4 +1,4 @@
-"""``potstill model``: learn a world model of a dataset, and report how far it can be trusted."""
+"""``potstill model``: learn a world model of a dataset, and report its prediction errors."""
 
 from __future__ import annotations
 

@@ -88,14 +88,13 @@ class DistillConfig:
     for students of SGD without momentum; 0 for all others."""
 
     states: Literal["data", "imagined"] = "data"
-    """States that students are judged in: those of the data, or those that the teacher and the students visit in a
-    world model of the data, as the teacher would label them."""
+    """States of the outer loss: the dataset's, or states visited in a world model, labelled by the teacher."""
 
     world: PathOption | None = None
     """World model for --states imagined: a run folder or file of `potstill model`. Default: one is trained here."""
 
     labels: Literal["learned", "teacher"] = "learned"
-    """Actions of the pairs: learned with the states, or those of the teacher in the states."""
+    """Actions of the pairs: optimised with the states, or computed by the teacher in the states."""
 
     solver: SolverOption = "kernel"
     """{names}. kernel is kernel descent, and drawn the same with kernels of random finite networks; unroll propagates

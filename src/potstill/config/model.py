@@ -15,7 +15,7 @@ else:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Learn a world model of a dataset, and report how far it can be trusted."""
+    """Learn a world model of a dataset, and report its prediction errors."""
 
     is_command: ClassVar[bool] = True
 

@@ -56,6 +56,7 @@ class VisitSettings:
         check_ranges(self, lanes=1, horizon=1, every=0, teacher_noise=0.0, student_noise=0.0, rows=1)
 
 
+@check_arguments
 @dataclass
 class Visits:
     """The visits so far. It is mutable: use a new object for each run.
@@ -77,16 +78,16 @@ class Visits:
     """Share of the lanes of each walk that reached the horizon."""
 
     def start(self, table: StateTable) -> StateTable:
-        """The teacher walks; returns its visits as a table on the scale of the dataset's ``table``."""
+        """Roll out the teacher; return the visited states as a table on the scale of the dataset's ``table``."""
         self.walk(jax.jit(self.teacher.act), self.settings.teacher_noise)
         return self.build_table(table)
 
     def is_due(self, step: int) -> bool:
-        """Whether the student walks after this outer step."""
+        """Whether the student is rolled out after this outer step."""
         return bool(self.settings.every) and step % self.settings.every == 0
 
     def extend(self, table: StateTable, solver: Solver, pairs: Pairs) -> StateTable:
-        """The student of the current pairs walks; returns all visits so far as a table of the same size."""
+        """Roll out the student of the current pairs; return all visited states as a table of the same size."""
         key = jax.random.fold_in(jax.random.key(self.seed), len(self.walks))
         self.walk(solver.policy(pairs, key), self.settings.student_noise)
         return self.build_table(table)

@@ -1,4 +1,4 @@
-"""Scores in a world model: what can be said of policies without the environment."""
+"""Scores in a world model: estimates of returns without the environment."""
 
 from __future__ import annotations
 

@@ -7,9 +7,11 @@ from jaxtyping import Float, Int
 
 from potstill.environments.rollouts.stepper import Steps
 from potstill.errors import PotstillError
+from potstill.runtime.arguments import check_arguments
 from potstill.worlds.base import World
 
 
+@check_arguments
 class WorldStepper:
     """L lanes of one world model. Each lane starts in a first state of an episode of the data, chosen by its seed.
 

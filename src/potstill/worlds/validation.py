@@ -82,7 +82,7 @@ def open_loop_errors(world: World, data: Transitions, held_out: Bool[np.ndarray,
     """The median error of the state after n steps along the data's own actions, by n.
 
     Lengths that no held-out episode has are left out. Rows that are not in the order of their episodes give errors
-    that say so: the model cannot follow them.
+    as large as the breaks in the order.
     """
     bounds = episode_bounds(data)
     spans = [(a, b) for a, b in itertools.pairwise(bounds) if held_out[a:b].all()]

@@ -175,7 +175,9 @@ class TestDistill:
         with pytest.raises(PotstillError, match="not a world but teacher"):
             potstill.distill(**given, world=given["teacher"], out=tmp_path / "b", **IMAGINED)
         monkeypatch.setattr("potstill.worlds.base.LARGEST_ERROR", 0.0)
-        with pytest.raises(PotstillError, match="the errors of the world model are too large for rollouts: use --states data"):
+        with pytest.raises(
+            PotstillError, match="the errors of the world model are too large for rollouts: use --states data"
+        ):
             potstill.distill(**given, world=world_run, out=tmp_path / "c", **IMAGINED)
         steps = linear_rows(terminations=np.ones(2_000, bool), truncations=np.zeros(2_000, bool))
         single = write_npz(tmp_path / "single.npz", steps)

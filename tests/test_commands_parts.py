@@ -137,7 +137,7 @@ def test_every_command_rejects_what_is_not_a_path(unchecked, name):
 
 def test_arguments_missing_and_too_many():
     for arguments in ((), ("hopper-medium-replay", "teacher")):
-        with pytest.raises(PotstillError, match=r"potstill\.distill: .*argument"):
+        with pytest.raises(PotstillError, match=r"^distill: .*argument"):
             potstill.distill(*arguments)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import potstill
 from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaling
 from potstill.exports.card import card
 
 
@@ -15,7 +16,10 @@ from potstill.exports.card import card
 def distillate():
     """The bundled distillate with other action bounds, so that a mistaken ±1 shows."""
     bundled = potstill.load("hopper-medium-replay")
-    return replace(bundled, action_bounds=ActionBounds(np.float32([-1, -2, -3]), np.float32([1, 2, 4])))
+    return replace(
+        bundled,
+        scaling=Scaling(bundled.normaliser, ActionBounds(np.float32([-1, -2, -3]), np.float32([1, 2, 4]))),
+    )
 
 
 def test_the_card_says_where_the_pairs_come_from(distillate):

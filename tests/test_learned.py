@@ -127,7 +127,9 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, weights):
     path = make(pairs=8).save(tmp_path / "d.safetensors")
     arrays, metadata = storage.load(path, "distillate")
     storage.save(path, "distillate", {**arrays, "weights": weights.astype(np.float32)}, metadata)
-    with pytest.raises(PotstillError, match="each of its 8 pairs needs a positive weight"):
+    with pytest.raises(
+        PotstillError, match=r"each of the 8 pairs needs a positive weight|Distillate\.weights has shape \(8, 1\)"
+    ):
         load(path)
 
 

@@ -222,7 +222,7 @@ def test_runs_of_version_0_1_are_resumed_and_reproduced(tmp_path, capsys):
     [
         ("layers.0.weight", lambda x: x[0], "2 axes"),
         ("state_mean", lambda x: x[0], "1 axes"),
-        ("state_scale", lambda x: x[:-1], "'state_mean' needs"),
+        ("state_scale", lambda x: x[:-1], "11 means do not fit 10 scales"),
         ("layers.0.bias", lambda x: x[:-1], "'layers.0.weight' needs"),
     ],
 )

@@ -224,7 +224,7 @@ def test_action_limits_follow_the_recipe():
 def test_what_is_chosen_is_kept(data, teacher):
     def resolved(recipe="default", weighting=None, noise=None, limit=None):
         solver = KernelDescent(find_recipe(recipe))
-        problem = Problem(QGap(), solver, clustered_states, OuterSettings(), weighting, noise, limit, {})
+        problem = Problem(QGap(), solver, clustered_states, OuterSettings(), weighting, noise, limit, False, {})
         problem = problem.for_data(data, teacher)
         return problem.weighting, problem.settings.state_noise, problem.settings.action_limit
 

@@ -75,18 +75,14 @@ def inputs(cell: Cell) -> Record:
     return {"options": METHODS[cell.method], "counts": COUNTS, "world": world, "student": student, "teacher": teacher}
 
 
-MAIN = ("data", "imagined")
+DECLARED = product(("data", "imagined"), (*DEVELOPED_ON, "hopper-medium"), (0,))  # further cells by name
 EXPERIMENT = Experiment(
     "imagination",
     "distillation in imagination against the data's states, with the best teachers",
-    (
-        *product(MAIN, (*DEVELOPED_ON, "hopper-medium"), (0, 1, 2)),
-        *product(MAIN, [file for file in FILES if file not in (*DEVELOPED_ON, "hopper-medium")], (0, 1, 2)),
-        *product(("teacher-labels", "drawn-kernels"), DEVELOPED_ON, (0, 1, 2)),
-    ),
+    DECLARED,
     inputs,
     measure,
     frozenset({"student", "ensemble", "teacher", "pytorch_style", "seconds", "sha256", "command"}),
-    extra=product(METHODS, (BUNDLED,), (0, 1, 2)),
+    extra=tuple(cell for cell in product(METHODS, (*FILES, BUNDLED), (0, 1, 2)) if cell not in DECLARED),
     toy=(Cell("imagined", BUNDLED), Cell("data", BUNDLED)),
 )

@@ -67,7 +67,7 @@ def _command(name: str, kind: type[object], fields: Mapping[str, Mapping[str, st
     return command
 
 
-def _with_help(kind: type[Dataclass]) -> type[Dataclass]:
+def _with_help(kind: type) -> type:
     """A subclass of a config whose options have their descriptions as help, with the names of all parts filled in."""
     docs, hints = option_docs(kind), get_type_hints(kind)
     options = [

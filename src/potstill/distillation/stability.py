@@ -21,7 +21,7 @@ from potstill.distillation.solvers.kernel_descent import tangent_kernel
 from potstill.students.recipe import Recipe
 
 SAMPLE = 256  # states from which λ_max is computed
-USED = 0.5  # largest share of the limit (1) that is accepted: the states of the pairs grow while they are optimised
+USED = 0.9  # largest share of the limit (1) that is accepted
 CHOSEN = 0.2  # share of the limit that is chosen instead; the default recipe uses 0.13 to 0.21 of it on common data
 
 

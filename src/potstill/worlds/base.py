@@ -39,8 +39,8 @@ class World:
         >>> from potstill.worlds import WorldSettings, train_world
         >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(2000))
         >>> world = train_world(data, WorldSettings(members=2, width=16, steps=20))
-        >>> world
-        World('hopper-medium-replay': 2 members, horizon 0)
+        >>> world.terminates, world.starts.shape[1]
+        (True, 11)
     """
 
     dynamics: Dynamics

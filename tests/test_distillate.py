@@ -1,3 +1,4 @@
+# mypy: disable-error-code="arg-type"
 """The distillate: its file, what it refuses to read, and the students it trains."""
 
 import dataclasses

@@ -40,7 +40,7 @@ class World:
         >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(2000))
         >>> world = train_world(data, WorldSettings(members=2, width=16, steps=20))
         >>> world
-        World('hopper-medium-replay': 2 members, horizon 0)
+        World('hopper-medium-replay': 2 members, horizon 25)
     """
 
     dynamics: Dynamics

@@ -92,7 +92,7 @@ class TestModel:
 
     def test_too_few_rows(self, tmp_path):
         path = write_npz(tmp_path / "few.npz", linear_rows(episodes=9))
-        with pytest.raises(PotstillError, match=r"few.*: 180 rows are too few for a world model, 1,000 are needed"):
+        with pytest.raises(PotstillError, match=r"few.*: 180 rows are too few for a world model, 500 are needed"):
             potstill.model(path, out=tmp_path / "run", **SMALL)
         assert not (tmp_path / "run").exists()
 

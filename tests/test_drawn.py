@@ -70,7 +70,7 @@ def test_the_mean_of_wide_networks_is_the_exact_kernel(scheme):
 
     narrow, wide = error(16), error(256)
     assert wide < 0.1
-    assert wide < 0.6 * narrow
+    assert wide < 0.8 * narrow
 
 
 def test_many_wide_networks_train_as_kernel_descent():

@@ -178,8 +178,8 @@ def test_predictions_stay_near_the_data(world):
 
 class TestUnusualData:
     def test_too_few_rows(self):
-        with pytest.raises(PotstillError, match=r"linear: 980 rows are too few for a world model, 1,000 are needed"):
-            train_world(linear_rows(49), TINY)
+        with pytest.raises(PotstillError, match=r"linear: 480 rows are too few for a world model, 500 are needed"):
+            train_world(linear_rows(24), TINY)
 
     def test_constant_columns(self, rows):
         ones = np.ones((len(rows), 1), np.float32)

@@ -137,7 +137,6 @@ def test_a_short_budget_is_kept_and_reproduced_by_its_steps(logs, tmp_path, monk
 def test_the_command_of_a_run_that_its_budget_ended_gives_the_same_bytes(logs, tmp_path, monkeypatch):
     monkeypatch.setattr("potstill.distillation.schedule.ROOM", 0)  # until convergence,
     monkeypatch.setattr("potstill.distillation.schedule.LEAST_RATE", 0.0)  # which never comes,
-    monkeypatch.setattr("potstill.distillation.schedule.MAX_STEPS", 1_000_000)
     monkeypatch.setattr("potstill.distillation.schedule.PLANNED_SHARE", 0.005)  # or for half a second
     data, teacher = logs
     common = {"teacher": teacher, "size": 6, "batch": 32, "students": 2, "episodes": 0, "solver": "unroll"}
@@ -149,6 +148,7 @@ def test_the_command_of_a_run_that_its_budget_ended_gives_the_same_bytes(logs, t
     assert main([*shlex.split(command)[1:], "--out", str(tmp_path / "repeated")]) == 0
     bytes_of = [(folder / "distillate.safetensors").read_bytes() for folder in (run, tmp_path / "repeated")]
     assert bytes_of[0] == bytes_of[1]
+    assert json.loads((potstill.reproduce(run, out=tmp_path / "again") / "reproduced.json").read_text())["same"]
 
 
 @pytest.mark.parametrize("more", [{"steps": 10}, {"budget": "60s"}, {"average": 0.5}, {"widths": (64,)}])

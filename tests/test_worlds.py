@@ -12,7 +12,7 @@ from potstill.errors import PotstillError
 from potstill.worlds import WorldSettings, train_world
 from potstill.worlds.dynamics import apply_members
 from potstill.worlds.training import prepare
-from potstill.worlds.validation import episode_bounds, follow, hold_out
+from potstill.worlds.validation import follow, hold_out
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_without_terminations_nothing_terminates(world, rows):
 class TestHoldingOut:
     def test_whole_episodes(self, rows):
         held = hold_out(rows, 0)
-        bounds = episode_bounds(rows)
+        bounds = rows.episode_bounds
         shares = [held[a:b].mean() for a, b in itertools.pairwise(bounds)]
         assert set(shares) == {0.0, 1.0}
         assert sum(shares) == 5  # of 100

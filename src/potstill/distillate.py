@@ -12,9 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from potstill.bundled import artefact_path
-from potstill.data.bounds import ActionBounds
-from potstill.data.scaling import Scaling
-from potstill.data.transitions import Normaliser
+from potstill.data.scaling import Scaled, Scaling
 from potstill.environments.references import Reference, reference_returns
 from potstill.errors import PotstillError, naming_source
 from potstill.networks.policy import Policy
@@ -32,7 +30,7 @@ REQUIRED = ("env_id", "dataset", "objective", "solver", "recipe", "potstill")
 
 @check_arguments
 @dataclass(frozen=True, repr=False)
-class Distillate:
+class Distillate(Scaled):
     """N synthetic pairs in the units of the environment, with a record of how they were made.
 
     ``metadata`` contains the environment's id, the dataset (name, hash), the teacher (hash), the objective, weighting,
@@ -88,16 +86,6 @@ class Distillate:
                 **{name: self.metadata.get(name) for name in ("objective", "solver", "recipe", "command")},
             },
         )
-
-    @property
-    def normaliser(self) -> Normaliser:
-        """The standardisation of the states."""
-        return self.scaling.normaliser
-
-    @property
-    def action_bounds(self) -> ActionBounds:
-        """The box that actions lie in."""
-        return self.scaling.action_bounds
 
     @property
     def beyond_bounds(self) -> int:

@@ -48,10 +48,8 @@ def model(config: ModelConfig) -> Run:
     if config.teacher is not None or str(config.dataset) in bundled_names():
         teacher = find_teacher(config.teacher, config.dataset, data)
     folder = RunFolder(config.out, "model", record_settings(config), force=config.force)
-    names = ("members", "width", "layers", "steps", "batch", "learning_rate", "seed")
-    settings = WorldSettings(**{name: getattr(config, name) for name in names})
     started = time.perf_counter()
-    world = learn_world(data, settings, folder)
+    world = learn_world(data, config.settings, folder)
     result: JsonObject = {
         "dataset": data.name,
         "env_id": data.env_id,

@@ -11,7 +11,6 @@ from potstill.commands.distill import distill
 from potstill.commands.teach import teach
 from potstill.config import CollectConfig, DistillConfig, ReproduceConfig, TeachConfig
 from potstill.config.settings import read_settings, takes_options
-from potstill.distillation.schedule import MAX_STEPS
 from potstill.errors import PotstillError
 from potstill.runtime.files import read_json, write_json
 from potstill.runtime.run import Run
@@ -68,5 +67,5 @@ def fixed_steps(saved: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]
     if saved.get("budget") is None:
         return {}
     steps, how = result["pace"]["steps"], result["pace"]["how"]
-    limited = how == "most" and steps < MAX_STEPS  # ended by the budget, before convergence
-    return {"budget": None, "steps": steps if how == "budget" else None, "max_steps": steps if limited else None}
+    by_number, limited = how == "budget", how == "most"
+    return {"budget": None, "steps": steps if by_number else None, "max_steps": steps if limited else None}

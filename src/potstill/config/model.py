@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
 from potstill.runtime.validation import check_ranges, check_types
+from potstill.worlds.settings import WorldSettings, check_settings
 
 if TYPE_CHECKING:
     from potstill.config.option_types import Dataset, PathOption, TeacherSource
@@ -33,28 +34,28 @@ class ModelConfig:
     action_scale: float = 1.0
     """Multiply the dataset's actions by this factor, if their unit differs from the environment's."""
 
-    members: int = 4
+    members: int = WorldSettings.members
     """Number of networks in the ensemble."""
 
-    width: int = 128
+    width: int = WorldSettings.width
     """Units of each hidden layer."""
 
-    layers: int = 4
+    layers: int = WorldSettings.layers
     """Layers of weights; 4 means three hidden layers."""
 
-    steps: int = 14_000
+    steps: int = WorldSettings.steps
     """Number of gradient steps."""
 
-    batch: int = 256
+    batch: int = WorldSettings.batch
     """Rows in a gradient step of each member."""
 
-    learning_rate: float = 4e-3
+    learning_rate: float = WorldSettings.learning_rate
     """Largest learning rate of Adam."""
 
     episodes: int = 20
     """Imagined episodes of the teacher. 0: none."""
 
-    seed: int = 0
+    seed: int = WorldSettings.seed
     """Seeds the held-out episodes, the initial networks and the batches."""
 
     out: PathOption | None = None
@@ -65,4 +66,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_ranges(self, members=1, width=1, layers=1, steps=1, batch=1, learning_rate=1e-12, episodes=0, seed=0)
+        check_ranges(self, episodes=0)
+        check_settings(self)
+
+    @property
+    def settings(self) -> WorldSettings:
+        """The settings of the model, as an object of the core."""
+        return WorldSettings(**{item.name: getattr(self, item.name) for item in fields(WorldSettings)})

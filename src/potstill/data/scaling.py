@@ -66,3 +66,19 @@ class Scaling:
         """The arrays under the names that they have in files."""
         normaliser, bounds = self.normaliser, self.action_bounds
         return dict(zip(ARRAYS, (normaliser.mean, normaliser.scale, bounds.low, bounds.high), strict=True))
+
+
+class Scaled:
+    """A base class of what has a ``scaling``: its two parts as properties."""
+
+    scaling: Scaling
+
+    @property
+    def normaliser(self) -> Normaliser:
+        """The standardisation of the states."""
+        return self.scaling.normaliser
+
+    @property
+    def action_bounds(self) -> ActionBounds:
+        """The bounds of the actions, in the environment's units."""
+        return self.scaling.action_bounds

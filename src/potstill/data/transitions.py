@@ -22,7 +22,7 @@ from dataclasses import InitVar, dataclass, field
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from potstill.data.blocks import blocks, gather, records_of
 from potstill.data.bounds import ActionBounds
@@ -246,11 +246,14 @@ class Transitions:
             ends[rows] = self.terminations[rows] | self.truncations[rows]
         return ends
 
+    @functools.cached_property
+    def episode_bounds(self) -> Int[np.ndarray, " n"]:
+        """The first row of each of E episodes, then the number of rows: E + 1 numbers. The last may have no end."""
+        return np.unique(np.concatenate([[0], np.flatnonzero(self.episode_ends) + 1, [len(self)]]))
+
     def episode_returns(self) -> Float[np.ndarray, " E"]:
         """The undiscounted sum of rewards of each episode, in order. The last episode may have no end."""
-        ends = np.flatnonzero(self.episode_ends)
-        starts = np.concatenate([[0], ends + 1])
-        starts = starts[starts < len(self)]
+        starts = self.episode_bounds[:-1]
         returns = np.zeros(len(starts), np.float64)
         for rows in blocks(self.rewards):  # an episode may extend over several blocks
             inside = slice(np.searchsorted(starts, rows.start, "right") - 1, np.searchsorted(starts, rows.stop))

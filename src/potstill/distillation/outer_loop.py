@@ -244,6 +244,9 @@ def _take_steps(
             state = state._replace(optimiser=devices.place(outer_optimiser(stage.settings).init(state.learned), mesh))
         update, before = compiled(solver=stage.solver, settings=stage.settings), step if stage.resets else 0
         while stage.schedule.continues(step + 1 - before) and (stage.last is None or step < stage.last):
+            if visits is not None and visits.is_due(step):
+                student = to_pairs(devices.localise(state.learned))
+                table = devices.place(visits.extend(table, stage.solver, student), mesh)
             step += 1
             rate = stage.settings.learning_rate * stage.schedule.rate_at(step - before)
             state, metrics = update(state, table, jax.random.fold_in(key, step), rate)
@@ -252,8 +255,6 @@ def _take_steps(
             mean = newest if step <= first else jax.tree.map(lambda m, x, s=share: m + s * (x - m), mean, newest)
             stage.schedule.observe(step - before, to_pairs(newest))
             yield Iterate(step, to_pairs(mean), metrics)
-            if visits is not None and visits.is_due(step):
-                table = devices.place(visits.extend(table, stage.solver, to_pairs(newest)), mesh)
 
 
 class Stage(NamedTuple):

@@ -83,7 +83,7 @@ class Schedule:
     @property
     def step_limit(self) -> int | None:
         """The largest number of steps, if a budget sets it and the pairs have not converged yet."""
-        limited = self.steps is None and self.max_steps < MAX_STEPS and self.rate >= LEAST_RATE
+        limited = self.budget is not None and self.steps is None and self.rate >= LEAST_RATE
         return self.max_steps if limited else None
 
     @property

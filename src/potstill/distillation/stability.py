@@ -12,7 +12,9 @@ polynomial. Both lie in the unit circle while
 from __future__ import annotations
 
 import dataclasses
+import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -27,8 +29,13 @@ CHOSEN = 0.2  # share of the limit that is chosen instead; the default recipe us
 
 def curvature(states: Float[Array, "N S"], recipe: Recipe, actions: int) -> float:
     """κ of (1) for pairs with these states and ``actions`` action components."""
-    kernel = np.asarray(tangent_kernel(states, states, recipe), np.float64)
+    kernel = np.asarray(_kernel(states, recipe), np.float64)
     return float(2.0 * np.linalg.eigvalsh(kernel)[-1] / (len(states) * actions))
+
+
+@functools.partial(jax.jit, static_argnames="recipe")
+def _kernel(states: Float[Array, "N S"], recipe: Recipe) -> Float[Array, "N N"]:
+    return tangent_kernel(states, states, recipe)
 
 
 def stabilise(recipe: Recipe, states: Float[np.ndarray, "M S"], actions: int) -> Recipe:

@@ -84,7 +84,7 @@ class Visits:
 
     def is_due(self, step: int) -> bool:
         """Whether the student is rolled out after this outer step."""
-        return bool(self.settings.every) and step % self.settings.every == 0
+        return bool(step and self.settings.every) and step % self.settings.every == 0
 
     def extend(self, table: StateTable, solver: Solver, pairs: Pairs) -> StateTable:
         """Roll out the student of the current pairs; return all visited states as a table of the same size."""

@@ -20,8 +20,8 @@ def score_imagined(
 
     Returns:
         ``student`` and ``teacher``: summaries, see :func:`~potstill.evaluation.statistics.summarise`; ``best``: the
-        index of the student with the highest mean; ``horizon``: that of the model, in steps. The level of these
-        scores may be wrong by a third of the teacher's; their order is more reliable (docs: worlds).
+        index of the student with the highest mean; ``horizon``: that of the model, in steps. These scores
+        may be far from true returns where a policy leaves the data (docs: results).
     """
     count = len(students)
     returns = imagined_returns(world, students.each, count * episodes, seed=seed).reshape(count, episodes)

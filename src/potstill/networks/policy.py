@@ -12,9 +12,7 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from potstill.data.bounds import ActionBounds
-from potstill.data.scaling import Scaling
-from potstill.data.transitions import Normaliser
+from potstill.data.scaling import Scaled, Scaling
 from potstill.errors import PotstillError, naming_source, unknown_name
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
@@ -39,7 +37,7 @@ LOG_STD_RANGE = (-20.0, 2.0)
 
 @check_arguments
 @dataclass(frozen=True, repr=False)
-class Policy:
+class Policy(Scaled):
     """A ReLU network from raw observations to bounded actions.
 
     With :class:`Residual` layers it has a skip connection, and with :class:`Towers` it is the mean of several networks.
@@ -80,16 +78,6 @@ class Policy:
         sizes = "-".join(str(layer["weight"].shape[-2]) for layer in self.layers)
         towers = f", {len(self.layers[0]['weight'])} towers" if isinstance(self.layers, Towers) else ""
         return f"Policy({sizes}-{self.layers[-1]['weight'].shape[-1]}{towers}, {self.head} head)"
-
-    @property
-    def normaliser(self) -> Normaliser:
-        """The standardisation of the states."""
-        return self.scaling.normaliser
-
-    @property
-    def action_bounds(self) -> ActionBounds:
-        """The box that actions lie in."""
-        return self.scaling.action_bounds
 
     def _output(self, observations: ArrayLike) -> np.ndarray:
         needed = len(self.normaliser.mean)

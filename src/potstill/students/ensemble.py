@@ -11,9 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from potstill.data.bounds import ActionBounds
-from potstill.data.scaling import Scaling
-from potstill.data.transitions import Normaliser
+from potstill.data.scaling import Scaled, Scaling
 from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
 from potstill.networks.policy import Policy
@@ -30,7 +28,7 @@ def _act(params: Params, states: Float[Array, "K E S"], size: int) -> Float[Arra
 
 @check_arguments
 @dataclass(frozen=True, repr=False)
-class Students:
+class Students(Scaled):
     """K trained students.
 
     Use one student through :meth:`policy`, all of them in parallel through :meth:`each`, and their averaged actions
@@ -40,16 +38,6 @@ class Students:
     params: Params
     """Layers of all students: each array has a leading axis K."""
     scaling: Scaling
-
-    @property
-    def normaliser(self) -> Normaliser:
-        """The standardisation of the states."""
-        return self.scaling.normaliser
-
-    @property
-    def action_bounds(self) -> ActionBounds:
-        """The box that actions lie in."""
-        return self.scaling.action_bounds
 
     def __len__(self) -> int:
         """K, the number of students."""

@@ -11,9 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from potstill.data.bounds import ActionBounds
-from potstill.data.scaling import Scaling
-from potstill.data.transitions import Normaliser
+from potstill.data.scaling import Scaled, Scaling
 from potstill.errors import PotstillError
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
@@ -25,7 +23,7 @@ LARGEST_ERROR = 0.5  # open-loop error, in standard deviations of states, up to 
 
 @check_arguments
 @dataclass(frozen=True, repr=False, eq=False)
-class World:
+class World(Scaled):
     """A model of an environment that was learned from a dataset: next state, reward and termination.
 
     Args:
@@ -51,16 +49,6 @@ class World:
     def __repr__(self) -> str:
         members = len(self.dynamics.layers[0]["weight"])
         return f"World('{self.metadata['dataset']['name']}': {members} members, horizon {self.horizon})"
-
-    @property
-    def normaliser(self) -> Normaliser:
-        """The standardisation of the states."""
-        return self.scaling.normaliser
-
-    @property
-    def action_bounds(self) -> ActionBounds:
-        """The bounds of the actions."""
-        return self.scaling.action_bounds
 
     @property
     def terminates(self) -> bool:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.validation import check_ranges, check_types
+from potstill.runtime.validation import Dataclass, check_ranges, check_types
 
 
 @check_arguments
 @dataclass(frozen=True)
 class WorldSettings:
     """The networks of a world model and their training.
-
-    The defaults were chosen on hopper-medium-replay by the open-loop error on held-out episodes (docs: worlds).
 
     Raises:
         PotstillError: a field has a wrong type or is out of range.
@@ -40,4 +38,9 @@ class WorldSettings:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_ranges(self, members=1, width=1, layers=1, steps=1, batch=1, learning_rate=1e-12, seed=0)
+        check_settings(self)
+
+
+def check_settings(settings: Dataclass) -> None:
+    """Raise unless the fields of :class:`WorldSettings`, here or in a command's config, are in range."""
+    check_ranges(settings, members=1, width=1, layers=1, steps=1, batch=1, learning_rate=1e-12, seed=0)

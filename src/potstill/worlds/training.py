@@ -44,11 +44,17 @@ class Outputs(NamedTuple):
 
 
 class Learning(NamedTuple):
-    """The state of the training: parameters and Adam's two means of the gradient."""
+    """The state of the training."""
 
     layers: Params
-    mean: Params
-    square: Params
+    optimiser: optax.OptState
+
+
+def make_optimiser(settings: WorldSettings) -> optax.GradientTransformation:
+    """Adam whose learning rate rises linearly in the first 5 % of the steps, then falls to 0 by a cosine."""
+    warm_up = max(1, int(WARM_UP * settings.steps))
+    largest, steps = settings.learning_rate, max(settings.steps, warm_up + 1)
+    return optax.adam(optax.warmup_cosine_decay_schedule(largest / warm_up, largest, warm_up, steps))
 
 
 @check_arguments
@@ -118,8 +124,7 @@ def prepare(
 
 def first_states(data: Transitions) -> Float[np.ndarray, "n S"]:
     """The first states of at most 1,024 episodes, evenly chosen, standardised."""
-    starts = np.concatenate([[0], np.flatnonzero(data.episode_ends) + 1])
-    starts = starts[starts < len(data)]
+    starts = data.episode_bounds[:-1]
     few = starts[np.unique(np.linspace(0, len(starts) - 1, min(len(starts), MOST_STARTS), dtype=int))]
     return np.asarray(data.normaliser(data.take(few).observations), np.float32)
 
@@ -130,7 +135,7 @@ def train_members(rows: Outputs, settings: WorldSettings, report: Callable[[int,
     inputs, outputs = rows.inputs.shape[1], rows.targets.shape[1]
     sizes = (inputs, *[settings.width] * (settings.layers - 1), outputs)
     layers = init_members(key, sizes, settings.members)
-    state = Learning(layers, *(jax.tree.map(jnp.zeros_like, layers) for _ in range(2)))
+    state = Learning(layers, make_optimiser(settings).init(layers))
     for first in range(0, settings.steps, CHUNK):
         count = min(CHUNK, settings.steps - first)
         state, loss = take_steps(state, rows, batch_key, first, count, settings)
@@ -152,21 +157,13 @@ def take_steps(
     state: Learning, rows: Outputs, key: PRNGKeyArray, first: Array | int, count: int, settings: WorldSettings
 ) -> tuple[Learning, Float[Array, ""]]:
     """``count`` gradient steps of Adam, each member on batches of its own; also the mean loss of these steps."""
-    shape = (settings.members, settings.batch)
+    rule, shape = make_optimiser(settings), (settings.members, settings.batch)
 
     def step(state: Learning, number: Array) -> tuple[Learning, Array]:
         index = jax.random.randint(jax.random.fold_in(key, number), shape, 0, len(rows.inputs))
         loss, gradient = jax.value_and_grad(members_loss)(state.layers, rows.inputs[index], rows.targets[index])
-        mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, state.mean, gradient)
-        square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g**2, state.square, gradient)
-        done = number / settings.steps
-        falling = 0.5 * (1.0 + jnp.cos(jnp.pi * (done - WARM_UP) / (1.0 - WARM_UP)))
-        rate = settings.learning_rate * jnp.where(done < WARM_UP, done / WARM_UP, falling)
-        unbias = [1.0 - beta ** (number + 1.0) for beta in (0.9, 0.999)]
-        layers = jax.tree.map(
-            lambda x, m, v: x - rate * (m / unbias[0]) / (jnp.sqrt(v / unbias[1]) + 1e-8), state.layers, mean, square
-        )
-        return Learning(layers, mean, square), loss
+        change, optimiser = rule.update(gradient, state.optimiser)
+        return Learning(optax.apply_updates(state.layers, change), optimiser), loss
 
     state, losses = jax.lax.scan(step, state, first + jnp.arange(count))
     return state, losses.mean()

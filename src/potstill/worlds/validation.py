@@ -24,7 +24,7 @@ def hold_out(data: Transitions, seed: int) -> Bool[np.ndarray, " M"]:
 
     An episode with more than half of all rows is never held out.
     """
-    bounds = episode_bounds(data)
+    bounds = data.episode_bounds
     held = np.zeros(len(data), np.bool_)
     rng = np.random.default_rng(seed)
     if len(bounds) < 3:  # no episode ends: rows, not episodes
@@ -37,12 +37,6 @@ def hold_out(data: Transitions, seed: int) -> Bool[np.ndarray, " M"]:
             break
         held[bounds[episode] : bounds[episode + 1]] = True
     return held
-
-
-def episode_bounds(data: Transitions) -> Int[np.ndarray, " n"]:
-    """The first row of each episode, and the number of rows."""
-    ends = np.flatnonzero(data.episode_ends) + 1
-    return np.unique(np.concatenate([[0], ends, [len(data)]]))
 
 
 def measure_errors(world: World, data: Transitions, held_out: Bool[np.ndarray, " M"]) -> JsonObject:
@@ -84,7 +78,7 @@ def open_loop_errors(world: World, data: Transitions, held_out: Bool[np.ndarray,
     Lengths that no held-out episode has are left out. Rows that are not in the order of their episodes give errors
     as large as the breaks in the order.
     """
-    bounds = episode_bounds(data)
+    bounds = data.episode_bounds
     spans = [(a, b) for a, b in itertools.pairwise(bounds) if held_out[a:b].all()]
     errors = {}
     for length in LENGTHS:

@@ -260,9 +260,22 @@ class KernelDescent(Solver):
         """The student as a function of states. With the mean initial function, the inner problem is solved once."""
         if self.initialisation == "drawn":
             return super().policy(pairs, key)
-        kernel = tangent_kernel(pairs.states, pairs.states, self.recipe)
-        c = descent(kernel, jnp.zeros_like(pairs.actions), pairs, self.recipe)
-        return jax.jit(lambda states: jnp.tanh(tangent_kernel(states, pairs.states, self.recipe) @ c))
+        c = _solve(pairs, self.recipe)
+        return lambda states: _act(states, pairs.states, c, self.recipe)
+
+
+@functools.partial(jax.jit, static_argnames="recipe")
+def _solve(pairs: Pairs, recipe: Recipe) -> Float[Array, "N A"]:
+    """C of (1) from f₀ = 0."""
+    kernel = tangent_kernel(pairs.states, pairs.states, recipe)
+    return descent(kernel, jnp.zeros_like(pairs.actions), pairs, recipe)
+
+
+@functools.partial(jax.jit, static_argnames="recipe")
+def _act(
+    states: Float[Array, "B S"], pairs: Float[Array, "N S"], c: Float[Array, "N A"], recipe: Recipe
+) -> Float[Array, "B A"]:
+    return jnp.tanh(tangent_kernel(states, pairs, recipe) @ c)
 
 
 def initialisation_variance(

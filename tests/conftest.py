@@ -1,5 +1,6 @@
 """Strict tests: shapes are checked at run time, warnings are errors, gradients are checked in float64."""
 
+import dataclasses
 import importlib
 import os
 from pathlib import Path
@@ -26,9 +27,11 @@ import jax.numpy as jnp  # noqa: E402
 import jaxtyping  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from linear import TINY, linear_rows, terminating_rows  # noqa: E402
 
 from potstill.data.bounds import ActionBounds  # noqa: E402
 from potstill.data.transitions import Transitions  # noqa: E402
+from potstill.worlds import train_world  # noqa: E402
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -141,3 +144,27 @@ def logs(tmp_path):
 
     path = write_npz(tmp_path / "logs.npz", bandit(400))
     return path, random_teacher(states=1, actions=1).save(tmp_path / "t.safetensors")
+
+
+@pytest.fixture(scope="session")
+def linear_log():
+    """Episodes of a linear system with a linear reward."""
+    return linear_rows()
+
+
+@pytest.fixture(scope="session")
+def linear_world(linear_log):
+    """A world model of :func:`linear_log` after one step, which the least-squares part makes exact."""
+    return train_world(linear_log, TINY)
+
+
+@pytest.fixture(scope="session")
+def cliff_log():
+    """Steps of a random walk that terminate beyond a cliff."""
+    return terminating_rows()
+
+
+@pytest.fixture(scope="session")
+def cliff_world(cliff_log):
+    """A trained world model of :func:`cliff_log`."""
+    return train_world(cliff_log, dataclasses.replace(TINY, steps=1_000, batch=256, learning_rate=1e-2))

@@ -15,47 +15,29 @@ from potstill.worlds.training import prepare
 from potstill.worlds.validation import follow, hold_out
 
 
-@pytest.fixture(scope="module")
-def rows():
-    return linear_rows()
+def predict_rows(linear_world, data):
+    return linear_world.step(data.normaliser(data.observations), data.action_bounds.to_unit(data.actions))
 
 
-@pytest.fixture(scope="module")
-def world(rows):
-    return train_world(rows, TINY)
-
-
-@pytest.fixture(scope="module")
-def cliff():
-    return terminating_rows()
-
-
-@pytest.fixture(scope="module")
-def cliff_world(cliff):
-    return train_world(cliff, dataclasses.replace(TINY, steps=1_000, batch=256, learning_rate=1e-2))
-
-
-def predict_rows(world, data):
-    return world.step(data.normaliser(data.observations), data.action_bounds.to_unit(data.actions))
-
-
-def test_the_least_squares_part_is_all_that_a_linear_system_needs(world):
+def test_the_least_squares_part_is_all_that_a_linear_system_needs(linear_world):
     other = linear_rows(seed=1)
-    found = world.step(world.normaliser(other.observations), other.actions)
-    after = world.normaliser(other.next_observations)
-    inside = ((after > world.dynamics.low) & (after < world.dynamics.high)).all(axis=1)  # others are clipped
+    found = linear_world.step(linear_world.normaliser(other.observations), other.actions)
+    after = linear_world.normaliser(other.next_observations)
+    inside = ((after > linear_world.dynamics.low) & (after < linear_world.dynamics.high)).all(
+        axis=1
+    )  # others are clipped
     assert inside.mean() > 0.99
-    states = np.asarray(world.normaliser.invert(found.states))
+    states = np.asarray(linear_world.normaliser.invert(found.states))
     np.testing.assert_allclose(states[inside], other.next_observations[inside], atol=1e-3)
     np.testing.assert_allclose(found.rewards, other.rewards, atol=1e-3)
-    errors = world.metadata["errors"]
+    errors = linear_world.metadata["errors"]
     assert errors["one_step"] < 1e-5
     assert errors["reward"] < 1e-5
     assert list(errors["open_loop"]) == ["1", "5", "10"]  # episodes have 20 steps
-    assert world.horizon == 10
+    assert linear_world.horizon == 10
 
 
-def test_terminations_are_found_and_other_rows_are_kept(cliff, cliff_world):
+def test_terminations_are_found_and_other_rows_are_kept(cliff_log, cliff_world):
     assert cliff_world.terminates
     shares = cliff_world.metadata["errors"]["terminations"]
     assert shares["found"] > 0.9
@@ -81,35 +63,40 @@ def test_networks_learn_what_is_not_linear():
     assert learned.metadata["errors"]["reward"] < 0.1 * at_first["reward"]
 
 
-def test_without_terminations_nothing_terminates(world, rows):
-    assert not world.terminates
-    assert world.metadata["errors"]["terminations"] is None
+def test_without_terminations_nothing_terminates(linear_world, linear_log):
+    assert not linear_world.terminates
+    assert linear_world.metadata["errors"]["terminations"] is None
     high = dataclasses.replace(  # as if the networks said yes
-        world,
-        dynamics=world.dynamics._replace(
-            layers=[*world.dynamics.layers[:-1], {k: v + 9.0 for k, v in world.dynamics.layers[-1].items()}]
+        linear_world,
+        dynamics=linear_world.dynamics._replace(
+            layers=[
+                *linear_world.dynamics.layers[:-1],
+                {k: v + 9.0 for k, v in linear_world.dynamics.layers[-1].items()},
+            ]
         ),
     )
-    assert not np.asarray(predict_rows(high, rows).terminated).any()
+    assert not np.asarray(predict_rows(high, linear_log).terminated).any()
 
 
 class TestHoldingOut:
-    def test_whole_episodes(self, rows):
-        held = hold_out(rows, 0)
-        bounds = rows.episode_bounds
+    def test_whole_episodes(self, linear_log):
+        held = hold_out(linear_log, 0)
+        bounds = linear_log.episode_bounds
         shares = [held[a:b].mean() for a, b in itertools.pairwise(bounds)]
         assert set(shares) == {0.0, 1.0}
         assert sum(shares) == 5  # of 100
 
-    def test_other_seeds_hold_out_others(self, rows):
-        assert (hold_out(rows, 0) == hold_out(rows, 0)).all()
-        assert (hold_out(rows, 0) != hold_out(rows, 1)).any()
+    def test_other_seeds_hold_out_others(self, linear_log):
+        assert (hold_out(linear_log, 0) == hold_out(linear_log, 0)).all()
+        assert (hold_out(linear_log, 0) != hold_out(linear_log, 1)).any()
 
-    def test_nothing_of_them_is_trained_on(self, rows):
+    def test_nothing_of_them_is_trained_on(self, linear_log):
         """Held-out rows that are replaced by nonsense leave the networks and the linear part as they are."""
-        held = hold_out(rows, 0)
-        moved = rows.rewards + np.where(held, 5.0, 0.0).astype(np.float32)
-        first, second = (train_world(data, TINY) for data in (rows, dataclasses.replace(rows, rewards=moved)))
+        held = hold_out(linear_log, 0)
+        moved = linear_log.rewards + np.where(held, 5.0, 0.0).astype(np.float32)
+        first, second = (
+            train_world(data, TINY) for data in (linear_log, dataclasses.replace(linear_log, rewards=moved))
+        )
         np.testing.assert_array_equal(first.dynamics.linear, second.dynamics.linear)
         for one, other in zip(first.dynamics.layers, second.dynamics.layers, strict=True):
             np.testing.assert_array_equal(one["weight"], other["weight"])
@@ -145,35 +132,35 @@ class TestHoldingOut:
         ({}, 0),
     ],
 )
-def test_the_horizon_ends_before_the_first_large_error(world, errors, horizon):
-    metadata = {**world.metadata, "errors": {**world.metadata["errors"], "open_loop": errors}}
-    assert dataclasses.replace(world, metadata=metadata).horizon == horizon
+def test_the_horizon_ends_before_the_first_large_error(linear_world, errors, horizon):
+    metadata = {**linear_world.metadata, "errors": {**linear_world.metadata["errors"], "open_loop": errors}}
+    assert dataclasses.replace(linear_world, metadata=metadata).horizon == horizon
 
 
-def test_open_loop_errors_are_those_of_steps_one_by_one(world, rows):
-    states = rows.normaliser(rows.observations[[0, 40]])
+def test_open_loop_errors_are_those_of_steps_one_by_one(linear_world, linear_log):
+    states = linear_log.normaliser(linear_log.observations[[0, 40]])
     for t in range(3):
-        states = np.asarray(world.step(states, rows.actions[[t, 40 + t]]).states)
-    wanted = np.sqrt(np.mean((states - rows.normaliser(rows.observations[[3, 43]])) ** 2, axis=1))
-    np.testing.assert_allclose(follow(world, rows, np.array([0, 40]), 3), wanted, rtol=1e-5, atol=1e-6)
+        states = np.asarray(linear_world.step(states, linear_log.actions[[t, 40 + t]]).states)
+    wanted = np.sqrt(np.mean((states - linear_log.normaliser(linear_log.observations[[3, 43]])) ** 2, axis=1))
+    np.testing.assert_allclose(follow(linear_world, linear_log, np.array([0, 40]), 3), wanted, rtol=1e-5, atol=1e-6)
     with pytest.raises(PotstillError, match="length 0: at least one step is needed"):
-        follow(world, rows, np.array([0]), 0)
+        follow(linear_world, linear_log, np.array([0]), 0)
 
 
-def test_disagreement_is_the_spread_of_the_members(world, rows):
-    states, actions = rows.normaliser(rows.observations[:7]), rows.actions[:7]
+def test_disagreement_is_the_spread_of_the_members(linear_world, linear_log):
+    states, actions = linear_log.normaliser(linear_log.observations[:7]), linear_log.actions[:7]
     x = jnp.concatenate([states, actions], axis=-1)
-    outputs = np.asarray(apply_members(world.dynamics.layers, jnp.stack([x, x])))[..., :-1]
+    outputs = np.asarray(apply_members(linear_world.dynamics.layers, jnp.stack([x, x])))[..., :-1]
     wanted = np.sqrt(np.mean(outputs.std(axis=0) ** 2, axis=-1))
-    np.testing.assert_allclose(world.step(states, actions).disagreement, wanted, rtol=1e-5)
-    alone = train_world(rows, dataclasses.replace(TINY, members=1))
+    np.testing.assert_allclose(linear_world.step(states, actions).disagreement, wanted, rtol=1e-5)
+    alone = train_world(linear_log, dataclasses.replace(TINY, members=1))
     np.testing.assert_array_equal(alone.step(states, actions).disagreement, np.zeros(7))
 
 
-def test_predictions_stay_near_the_data(world):
+def test_predictions_stay_near_the_data(linear_world):
     far = np.full((1, 2), 100.0, np.float32)
-    after = np.asarray(world.step(far, np.ones((1, 1), np.float32)).states)
-    np.testing.assert_array_equal(after[0], world.dynamics.high)
+    after = np.asarray(linear_world.step(far, np.ones((1, 1), np.float32)).states)
+    np.testing.assert_array_equal(after[0], linear_world.dynamics.high)
 
 
 class TestUnusualData:
@@ -181,12 +168,12 @@ class TestUnusualData:
         with pytest.raises(PotstillError, match=r"linear: 480 rows are too few for a world model, 500 are needed"):
             train_world(linear_rows(24), TINY)
 
-    def test_constant_columns(self, rows):
-        ones = np.ones((len(rows), 1), np.float32)
+    def test_constant_columns(self, linear_log):
+        ones = np.ones((len(linear_log), 1), np.float32)
         data = dataclasses.replace(
-            rows,
-            observations=np.concatenate([rows.observations, 3.0 * ones], axis=1),
-            next_observations=np.concatenate([rows.next_observations, 3.0 * ones], axis=1),
+            linear_log,
+            observations=np.concatenate([linear_log.observations, 3.0 * ones], axis=1),
+            next_observations=np.concatenate([linear_log.next_observations, 3.0 * ones], axis=1),
             rewards=ones[:, 0],
         )
         found = train_world(data, TINY)
@@ -195,28 +182,28 @@ class TestUnusualData:
         np.testing.assert_allclose(after.rewards, 1.0, atol=1e-3)
         assert found.metadata["errors"]["one_step"] < 1e-5
 
-    def test_every_row_terminates(self, rows):
-        every = np.ones(len(rows), bool)
-        found = train_world(dataclasses.replace(rows, terminations=every, truncations=~every), TINY)
+    def test_every_row_terminates(self, linear_log):
+        every = np.ones(len(linear_log), bool)
+        found = train_world(dataclasses.replace(linear_log, terminations=every, truncations=~every), TINY)
         assert found.metadata["errors"]["terminations"]["kept"] == 1.0  # of no rows
         assert len(found.starts) == 1_024
         assert found.horizon == 0
 
-    def test_rewards_of_any_size(self, rows):
+    def test_rewards_of_any_size(self, linear_log):
         for size in (1e-20, 1e12):
-            found = train_world(dataclasses.replace(rows, rewards=rows.rewards * np.float32(size)), TINY)
+            found = train_world(dataclasses.replace(linear_log, rewards=linear_log.rewards * np.float32(size)), TINY)
             assert found.metadata["errors"]["reward"] < 1e-3
             assert found.horizon == 10
 
-    def test_numbers_at_the_end_of_float32(self, rows):
-        large = np.where(np.arange(len(rows)) % 2 == 0, 3e38, -3e38).astype(np.float32)
-        for rewards in (large, rows.rewards * np.float32(1e30)):
+    def test_numbers_at_the_end_of_float32(self, linear_log):
+        large = np.where(np.arange(len(linear_log)) % 2 == 0, 3e38, -3e38).astype(np.float32)
+        for rewards in (large, linear_log.rewards * np.float32(1e30)):
             with pytest.raises(PotstillError, match="linear: rewards or states are too large for a world model"):
-                train_world(dataclasses.replace(rows, rewards=rewards), TINY)
+                train_world(dataclasses.replace(linear_log, rewards=rewards), TINY)
 
-    def test_more_than_a_million_rows_are_sampled(self, rows, monkeypatch):
+    def test_more_than_a_million_rows_are_sampled(self, linear_log, monkeypatch):
         monkeypatch.setattr("potstill.worlds.training.MOST_ROWS", 1_000)
-        sampled, *_ = prepare(rows, ~hold_out(rows, 0), 0)
+        sampled, *_ = prepare(linear_log, ~hold_out(linear_log, 0), 0)
         assert len(sampled.inputs) == 1_000
         assert len(np.unique(np.asarray(sampled.inputs), axis=0)) == 1_000
 

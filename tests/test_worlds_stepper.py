@@ -5,31 +5,11 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from linear import REWARD, TINY, A, B, linear_rows, terminating_rows
+from linear import REWARD, A, B
 
 from potstill.errors import PotstillError
-from potstill.worlds import WorldStepper, imagined_returns, train_world
+from potstill.worlds import WorldStepper, imagined_returns
 from potstill.worlds.dynamics import predict
-
-
-@pytest.fixture(scope="module")
-def rows():
-    return linear_rows()
-
-
-@pytest.fixture(scope="module")
-def world(rows):
-    return train_world(rows, TINY)
-
-
-@pytest.fixture(scope="module")
-def cliff():
-    return terminating_rows()
-
-
-@pytest.fixture(scope="module")
-def cliff_world(cliff):
-    return train_world(cliff, dataclasses.replace(TINY, steps=1_000, batch=256, learning_rate=1e-2))
 
 
 class TestStepper:
@@ -47,35 +27,35 @@ class TestStepper:
         assert not steps.truncated.any()
         np.testing.assert_allclose(stepper.states[[1, 3, 4]], states[[1, 3, 4]], atol=1e-5)  # lanes that rest
 
-    def test_seeds_choose_first_states(self, world):
-        stepper = WorldStepper(world)
+    def test_seeds_choose_first_states(self, linear_world):
+        stepper = WorldStepper(linear_world)
         first = stepper.reset(np.array([3, 3, 4]))
         np.testing.assert_array_equal(first[0], first[1])
         assert (first[0] != first[2]).any()
         stepper.step(np.arange(3), np.zeros((3, 1), np.float32))
         np.testing.assert_array_equal(stepper.restart(1, 4), first[2])
-        own = WorldStepper(world, np.zeros((1, 2), np.float32)).reset(np.arange(2))
-        np.testing.assert_allclose(own, np.stack([world.normaliser.mean] * 2))
+        own = WorldStepper(linear_world, np.zeros((1, 2), np.float32)).reset(np.arange(2))
+        np.testing.assert_allclose(own, np.stack([linear_world.normaliser.mean] * 2))
 
-    def test_no_initial_states(self, world):
+    def test_no_initial_states(self, linear_world):
         with pytest.raises(PotstillError, match="at least one initial state"):
-            WorldStepper(world, np.zeros((0, 2), np.float32))
+            WorldStepper(linear_world, np.zeros((0, 2), np.float32))
 
-    def test_actions_beyond_their_bounds_are_clipped(self, world):
-        stepper = WorldStepper(world)
+    def test_actions_beyond_their_bounds_are_clipped(self, linear_world):
+        stepper = WorldStepper(linear_world)
         stepper.reset(np.zeros(2, int))
         steps = stepper.step(np.arange(2), np.array([[1.0], [7.0]], np.float32))
         np.testing.assert_array_equal(steps.observations[0], steps.observations[1])
 
 
 class TestImaginedReturns:
-    def test_the_sum_on_paper(self, world):
+    def test_the_sum_on_paper(self, linear_world):
         """With s′ = A s + B a and a = −0.5 s[0], the return is a sum of products."""
-        found = imagined_returns(world, lambda s: -0.5 * s[:, :1], 3, steps=5, seed=2)
+        found = imagined_returns(linear_world, lambda s: -0.5 * s[:, :1], 3, steps=5, seed=2)
         wanted = []
         for seed in (6, 7, 8):
-            start = world.starts[np.random.default_rng(seed).integers(len(world.starts))]
-            state, total = world.normaliser.invert(start.astype(np.float64)), 0.0
+            start = linear_world.starts[np.random.default_rng(seed).integers(len(linear_world.starts))]
+            state, total = linear_world.normaliser.invert(start.astype(np.float64)), 0.0
             for _ in range(5):
                 action = np.clip(-0.5 * state[:1], -1.0, 1.0)
                 total += np.concatenate([state, action]) @ REWARD + 1.0
@@ -93,21 +73,21 @@ class TestImaginedReturns:
         assert imagined_returns(cliff_world, forward, 4).shape == (4,)
         assert len(steps) < 20  # not 1,000, the default of an unknown environment
 
-    def test_the_default_time_limit_is_the_environments(self, world):
+    def test_the_default_time_limit_is_the_environments(self, linear_world):
         steps = []
 
         def still(states):
             steps.append(1)
             return np.zeros((len(states), 1), np.float32)
 
-        limited = dataclasses.replace(world, metadata={**world.metadata, "env_id": "Pendulum-v1"})
+        limited = dataclasses.replace(linear_world, metadata={**linear_world.metadata, "env_id": "Pendulum-v1"})
         imagined_returns(limited, still, 2)
         assert len(steps) == 200
-        unknown = dataclasses.replace(world, metadata={**world.metadata, "env_id": "NotInstalled-v7"})
+        unknown = dataclasses.replace(linear_world, metadata={**linear_world.metadata, "env_id": "NotInstalled-v7"})
         imagined_returns(unknown, still, 2)
         assert len(steps) == 1_200
 
     @pytest.mark.parametrize("given", [{"episodes": 0}, {"steps": 0}])
-    def test_nothing_to_play(self, world, given):
+    def test_nothing_to_play(self, linear_world, given):
         with pytest.raises(PotstillError, match=rf"{next(iter(given))} 0: at least 1 is needed"):
-            imagined_returns(world, lambda s: s[:, :1], **given)
+            imagined_returns(linear_world, lambda s: s[:, :1], **given)

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from potstill.distillation import SOLVERS, DrawnKernelDescent, KernelDescent
-from potstill.distillation.solvers.drawn import drawn_kernel, features
+from potstill.distillation.solvers.drawn import drawn_kernel, features, largest_eigenvalue
 from potstill.distillation.solvers.kernel_descent import tangent_kernel
 from potstill.errors import PotstillError
 from potstill.networks.mlp import apply_mlp
 from potstill.students import Pairs, Recipe
 from potstill.students.initialisation import SCHEMES
+from potstill.students.training import train_network
 
 KEY = jax.random.key(0)
 
@@ -95,6 +96,27 @@ def test_weights_of_pairs_count(x64):
     solver = DrawnKernelDescent(Recipe(steps=5, width=8), networks=1)
     queries = some_states(3, seed=2)
     np.testing.assert_allclose(solver(pairs, queries, KEY), solver(fewer, queries, KEY), rtol=1e-9)
+
+
+def test_the_largest_eigenvalue_and_its_derivative(x64):
+    kernel = drawn_kernel(KEY, some_states(9), some_states(9), Recipe(width=16), networks=1)[:9]
+    kernel = 0.5 * (kernel + kernel.T)
+    value, slope = jax.value_and_grad(largest_eigenvalue)(kernel)
+    values, vectors = np.linalg.eigh(kernel)
+    np.testing.assert_allclose(value, values[-1], rtol=1e-9)
+    np.testing.assert_allclose(slope, np.outer(vectors[:, -1], vectors[:, -1]), atol=1e-5)
+
+
+def test_students_of_adam():
+    recipe = Recipe(steps=400, learning_rate=3e-3, optimiser="adam", width=64, layers=3, initialisation="torch")
+    states = some_states(12).astype(jnp.float32)
+    pairs, queries = Pairs(states, 0.8 * jnp.sin(2.0 * states[:, :2])), some_states(40, seed=2).astype(jnp.float32)
+    train = jax.jit(lambda key: jnp.tanh(apply_mlp(train_network(key, pairs, recipe), queries)))
+    students = np.stack([train(jax.random.key(i)) for i in range(6)])
+    solver = DrawnKernelDescent(recipe, networks=8)
+    distance = lambda x: float(np.mean((x - students.mean(axis=0)) ** 2))  # noqa: E731
+    assert distance(solver(pairs, queries, KEY)) < 0.2 * distance(np.zeros_like(students[0]))
+    np.testing.assert_allclose(solver(pairs, states, KEY), pairs.actions, atol=0.1)
 
 
 def test_what_is_refused(unchecked):

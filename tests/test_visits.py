@@ -76,6 +76,12 @@ class TestWalks:
         np.testing.assert_allclose(visits.walks[0][:5], first)
         np.testing.assert_allclose(stepper.taken[0][1], teacher.act(jnp.asarray(first)), atol=1e-6)
 
+    def test_the_first_walk_is_taken_once(self, teacher):
+        visits, _ = walk_with(teacher)
+        first, again = (visits.start(random_table()) for _ in range(2))
+        assert len(visits.walks) == 1
+        np.testing.assert_array_equal(first.states, again.states)
+
     def test_noise_is_its_lanes_own(self, teacher):
         long = dataclasses.replace(FEW, lanes=40, horizon=60, teacher_noise=0.2)
         visits, stepper = walk_with(teacher, long)

@@ -19,15 +19,12 @@ from potstill.runtime.files import read_json
 
 METHODS: dict[str, dict[str, Any]] = {
     "data": {},
-    "imagined": {"states": "imagined", "labels": "teacher", "solver": "drawn", "batch": 512},
-    # Parts of it on the data's states.
-    "teacher-labels": {"labels": "teacher"},
-    "drawn-kernels": {"labels": "teacher", "solver": "drawn", "batch": 512},
+    "imagined": {"states": "imagined"},
+    # The labels and kernels of "imagined" on the data's states.
+    "portfolio": {"labels": "teacher", "solver": "portfolio", "batch": 512},
 }
 COUNTS: dict[str, Any] = {"students": 5, "episodes": 5}
-PYTORCH_STYLE = potstill.Recipe(
-    steps=1000, learning_rate=1e-3, optimiser="adam", width=256, layers=3, initialisation="torch"
-)
+PYTORCH_STYLE = potstill.RECIPES["pytorch"]
 DEVELOPED_ON = ("hopper-medium-replay", "walker2d-medium-expert", "halfcheetah-medium-expert")
 WORLD: dict[str, Any] = {"steps": 14_000}
 TOY_WORLD: dict[str, Any] = {"steps": 20, "width": 8, "members": 2, "episodes": 0}
@@ -75,7 +72,7 @@ def inputs(cell: Cell) -> Record:
     return {"options": METHODS[cell.method], "counts": COUNTS, "world": world, "student": student, "teacher": teacher}
 
 
-DECLARED = product(("data", "imagined"), (*DEVELOPED_ON, "hopper-medium"), (0,))  # further cells by name
+DECLARED = product(("data", "imagined"), FILES, (0,))  # further cells by name
 EXPERIMENT = Experiment(
     "imagination",
     "distillation in imagination against the data's states, with the best teachers",
@@ -83,6 +80,6 @@ EXPERIMENT = Experiment(
     inputs,
     measure,
     frozenset({"student", "ensemble", "teacher", "pytorch_style", "seconds", "sha256", "command"}),
-    extra=tuple(cell for cell in product(METHODS, (*FILES, BUNDLED), (0, 1, 2)) if cell not in DECLARED),
+    extra=tuple(cell for cell in product(METHODS, (*FILES, BUNDLED), (0, 1, 2, 3, 4)) if cell not in DECLARED),
     toy=(Cell("imagined", BUNDLED), Cell("data", BUNDLED)),
 )

@@ -13,7 +13,7 @@ from benchmarks.pages.text import table, where
 
 HEAD = """\
 Experiment `imagination`: 256 pairs for the teacher with the highest return of each file, judged in the data's states
-(the default settings) or in imagined visits (`--states imagined --labels teacher --solver drawn --batch 512`).
+(the default settings) or in imagined visits (`--states imagined`).
 Retention is the return of five students × five episodes divided by the teacher's, single student / ensemble of five,
 mean over distillation seeds, with the range of the singles. *PyTorch-style*: two hidden layers of 256, PyTorch's
 default initialisation, Adam at 1e-3, 1,000 full-batch steps. *Preferred*: the own student that the world model prefers
@@ -22,8 +22,7 @@ HEADS = ("file", "teacher", "states", "seeds", "own students", "range", "PyTorch
 LABELS = {
     "data": "data",
     "imagined": "imagined",
-    "teacher-labels": "data, teacher's labels",
-    "drawn-kernels": "data, teacher's labels, drawn kernels",
+    "portfolio": "data, teacher's labels, portfolio",
 }
 
 

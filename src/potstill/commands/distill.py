@@ -97,7 +97,9 @@ def iterate_pairs(
 ) -> Iterator[Iterate]:
     """Run the outer loop of a config, seeded by ``config.seed``."""
     rng = np.random.default_rng(config.seed)
-    pairs = initial_pairs(tables.training, config.size, problem.choose_initial, actions=config.initial_actions, rng=rng)
+    visits = None if world is None or teacher is None else make_visits(world, tables, teacher, config.seed)
+    table = tables.training if visits is None else visits.start(tables.training)  # pairs start where the teacher goes
+    pairs = initial_pairs(table, config.size, problem.choose_initial, actions=config.initial_actions, rng=rng)
     return optimise_pairs(
         pairs,
         tables.training,
@@ -106,7 +108,7 @@ def iterate_pairs(
         solver=problem.solver,
         schedule=schedule,
         settings=problem.settings,
-        visits=None if world is None or teacher is None else make_visits(world, tables, teacher, config.seed),
+        visits=visits,
         key=jax.random.key(config.seed),
     )
 

@@ -17,7 +17,7 @@ from potstill.distillation.initial_states import INITIAL_STATES, InitialStates
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.objectives.base import ObjectiveFunction
 from potstill.distillation.objectives.weights import split_names
-from potstill.distillation.settings import OuterSettings
+from potstill.distillation.settings import Labels, OuterSettings
 from potstill.distillation.solvers import SOLVERS
 from potstill.distillation.solvers.base import Solver
 from potstill.distillation.stability import SAMPLE, stabilise
@@ -102,7 +102,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
     if not solver.trains_networks and (config.starts > 1 or config.widths):
         raise PotstillError("--starts and --widths need a solver that trains networks, such as --solver unroll")
     settings = OuterSettings(
-        batch=config.batch,
+        batch=cast(int, config.batch),  # the config has replaced None by the default
         optimiser=config.optimiser,
         learning_rate=config.learning_rate,
         clip=config.clip,
@@ -111,7 +111,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
         learn=config.learn,
         average=config.average,
         polish=config.polish,
-        labels=config.labels,
+        labels=cast(Labels, config.labels),
     )
     names = {
         "objective": part_name("objective", config.objective, OBJECTIVES),

@@ -45,6 +45,9 @@ SECTION_OF = {**{name: name for name in SECTIONS}, "sweep": "unroll"}
 LATER_FIELDS = {"max_steps": None, "states": "data", "world": None, "labels": "learned"}
 """Fields that files of version 0.1 do not have, with their defaults. They are recorded if they have another value."""
 STORED_FIELDS = {"initialisation": "start"}
+OF_DATA: JsonObject = {"labels": "learned", "solver": "kernel", "batch": 1024}
+"""Defaults that depend on the states of the outer loss."""
+IMAGINED: JsonObject = {"labels": "teacher", "solver": "portfolio", "batch": 512}
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,14 @@ class DistillConfig:
     world: PathOption | None = None
     """World model for --states imagined: a run folder or file of `potstill model`. Default: one is trained here."""
 
-    labels: Literal["learned", "teacher"] = "learned"
-    """Actions of the pairs: optimised with the states, or computed by the teacher in the states."""
+    labels: Literal["learned", "teacher"] | None = None
+    """Actions of the pairs: optimised with the states, or computed by the teacher in the states. Default: teacher with
+    --states imagined, else learned."""
 
-    solver: SolverOption = "kernel"
-    """{names}. kernel is kernel descent, and drawn the same with kernels of random finite networks; unroll propagates
-    back through a student's training, and sweep does the same with a hand-written reverse sweep. Fields:
+    solver: SolverOption | None = None
+    """{names}. kernel is kernel descent, and drawn the same with kernels of random finite networks; portfolio uses
+    such kernels of several kinds of students; unroll propagates back through a student's training, and sweep does the
+    same with a hand-written reverse sweep. Default: portfolio with --states imagined, else kernel. Fields:
     --solver.initialisation of kernel, --solver.window and --solver.random-window of unroll and sweep,
     --solver.networks, --solver.penalty, --solver.trained. In Python also an object, such as
     potstill.distillation.Unroll()."""
@@ -130,8 +135,8 @@ class DistillConfig:
     polish: int = 0
     """Additional steps of the exact unroll, at a tenth of the learning rate."""
 
-    batch: int = 1024
-    """B, the number of states in an outer step."""
+    batch: int | None = None
+    """B, the number of states in an outer step. Default: 512 with --states imagined, else 1,024."""
 
     optimiser: Literal["adam", "sgd"] = "adam"
     """Outer optimiser: adam with a decaying rate, or sgd with momentum 0.9 and a constant rate as in the paper."""
@@ -201,6 +206,7 @@ class DistillConfig:
             sections[SECTION_OF[solver["name"]]] |= fields
             recorded = {**recorded, "solver": solver["name"]}
         unset = {name for name, default in LATER_FIELDS.items() if recorded[name] == default}
+        unset -= set() if recorded["states"] == "data" else {"labels"}  # whose default depends on the states
         return {**{name: value for name, value in recorded.items() if name not in unset}, **sections}
 
     @staticmethod
@@ -219,6 +225,9 @@ class DistillConfig:
         return saved
 
     def __post_init__(self) -> None:
+        for name, default in (IMAGINED if self.states == "imagined" else OF_DATA).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, default)
         check_types(self, skip=BY_VALUE)
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, starts=1, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from potstill.distillation.solvers.drawn import DrawnKernelDescent
     from potstill.distillation.solvers.empirical import EmpiricalKernelDescent
     from potstill.distillation.solvers.kernel_descent import KernelDescent
+    from potstill.distillation.solvers.portfolio import Portfolio
     from potstill.distillation.solvers.ridge import FeatureRidge, KernelRidge
     from potstill.distillation.solvers.unroll import Sweep, Unroll
     from potstill.distillation.state_table import build_state_table
@@ -47,6 +48,7 @@ _SUBMODULES = {
     "OuterSettings": "settings",
     "Pairs": "outer_loop",
     "PolicyCloning": "objectives.cloning",
+    "Portfolio": "solvers.portfolio",
     "QGap": "objectives.gap",
     "Schedule": "schedule",
     "Solver": "solvers.base",
@@ -79,6 +81,7 @@ __all__ = [
     "OuterSettings",
     "Pairs",
     "PolicyCloning",
+    "Portfolio",
     "QGap",
     "Schedule",
     "Solver",

@@ -9,6 +9,7 @@ from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges, check_types
 
+Labels = Literal["learned", "teacher"]
 Learn = Literal["none", "weights", "step-size", "both"]
 
 
@@ -41,7 +42,7 @@ class OuterSettings:
     """What is learned besides the pairs: a weight for each, the students' step size, both, or nothing."""
     average: float = 0.0
     """Average the pairs over this last fraction of the outer steps. 0: keep the last pairs."""
-    labels: Literal["learned", "teacher"] = "learned"
+    labels: Labels = "learned"
     """Actions of the pairs: learned with the states, or those of the teacher in the states, which alone are learned."""
     polish: int = 0
     """Additional steps of the exact unroll, at a tenth of the learning rate."""

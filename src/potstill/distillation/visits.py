@@ -78,8 +78,12 @@ class Visits:
     """Share of the lanes of each walk that reached the horizon."""
 
     def start(self, table: StateTable) -> StateTable:
-        """Roll out the teacher; return the visited states as a table on the scale of the dataset's ``table``."""
-        self.walk(jax.jit(self.teacher.act), self.settings.teacher_noise)
+        """Roll out the teacher; return the visited states as a table on the scale of the dataset's ``table``.
+
+        Calling it again returns the same table.
+        """
+        if not self.walks:
+            self.walk(jax.jit(self.teacher.act), self.settings.teacher_noise)
         return self.build_table(table)
 
     def is_due(self, step: int) -> bool:

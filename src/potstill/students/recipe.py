@@ -110,6 +110,7 @@ _RECIPES = {
     "plain": Recipe(momentum=0.9),
     "wide": Recipe(momentum=0.9, width=512, layers=3),
     "adam": Recipe(optimiser="adam", learning_rate=1e-3),
+    "pytorch": Recipe(steps=1000, learning_rate=1e-3, optimiser="adam", width=256, layers=3, initialisation="torch"),
 }
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(_RECIPES)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from potstill.distillation.solvers.drawn import DrawnKernelDescent
     from potstill.distillation.solvers.empirical import EmpiricalKernelDescent
     from potstill.distillation.solvers.kernel_descent import KernelDescent
+    from potstill.distillation.solvers.portfolio import Portfolio
     from potstill.distillation.solvers.ridge import FeatureRidge, KernelRidge
     from potstill.distillation.solvers.unroll import Sweep, Unroll
 
@@ -24,6 +25,7 @@ SOLVERS: Registry[type[Solver]] = Registry(
     {
         "kernel": "potstill.distillation.solvers.kernel_descent:KernelDescent",
         "drawn": "potstill.distillation.solvers.drawn:DrawnKernelDescent",
+        "portfolio": "potstill.distillation.solvers.portfolio:Portfolio",
         "empirical": "potstill.distillation.solvers.empirical:EmpiricalKernelDescent",
         "ridge": "potstill.distillation.solvers.ridge:KernelRidge",
         "features": "potstill.distillation.solvers.ridge:FeatureRidge",
@@ -40,6 +42,7 @@ __all__ = [
     "FeatureRidge",
     "KernelDescent",
     "KernelRidge",
+    "Portfolio",
     "Solver",
     "Sweep",
     "Unroll",
@@ -53,6 +56,7 @@ __getattr__ = lazy_names(
         "FeatureRidge": "ridge",
         "KernelDescent": "kernel_descent",
         "KernelRidge": "ridge",
+        "Portfolio": "portfolio",
         "Solver": "base",
         "Sweep": "unroll",
         "Unroll": "unroll",

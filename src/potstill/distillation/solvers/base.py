@@ -73,8 +73,19 @@ class Solver(ABC):
         return self
 
 
+def require_trained(solver: Solver) -> None:
+    """Raise unless the recipe trains on mean actions for at least one step."""
+    if not solver.recipe.steps:
+        raise PotstillError(f"{type(solver).__name__} needs a recipe of at least 1 step, not Recipe.steps 0")
+    if solver.recipe.sampled:
+        raise PotstillError(
+            f"{type(solver).__name__} describes training on mean actions: use the solver 'unroll' with students that "
+            "sample actions"
+        )
+
+
 def require_sgd(solver: Solver) -> None:
-    """Raise unless the recipe is SGD on mean actions, the only training that the kernels describe."""
+    """Raise unless the recipe is SGD on mean actions, the only training that exact kernels describe."""
     if not solver.recipe.steps:
         raise PotstillError(f"{type(solver).__name__} needs a recipe of at least 1 step, not Recipe.steps 0")
     if solver.recipe.sampled or solver.recipe.optimiser != "sgd":

@@ -11,6 +11,10 @@ the output with respect to its pre-activations, the kernel of the step is the me
 whose expectation is, to leading order in 1 / width, that of :mod:`~potstill.distillation.solvers.kernel_descent`. All
 outputs share it. The initial function is 0. The outer loss is then an expectation over kernels, and the pairs learn not
 to depend on any one of them.
+
+Students of Adam are described by the same kernels, as if SGD trained them until they fit their pairs: with momentum
+0.9 and half of the largest stable step size, for 300 steps. On pairs with a teacher's labels, this function differs
+from the mean of eight networks trained by PyTorch's Adam by about as much as one of them does.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.distillation.solvers.base import Solver, require_sgd
+from potstill.distillation.solvers.base import Solver, require_trained
 from potstill.distillation.solvers.kernel_descent import descent
 from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
@@ -32,6 +36,10 @@ from potstill.runtime.validation import check_ranges
 from potstill.students.initialisation import SCHEMES
 from potstill.students.recipe import Recipe
 from potstill.students.training import Pairs
+
+FITTING = Recipe(steps=300, momentum=0.9, learning_rate=1.0)  # of students that Adam trains, under a scaled kernel
+SHARE = 0.5  # of the largest stable step size, for these students
+POWERS = 30  # iterations for the largest eigenvalue
 
 
 def features(params: Params, x: Float[Array, "B S"]) -> list[tuple[Array, Array]]:
@@ -83,7 +91,7 @@ class DrawnKernelDescent(Solver):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, networks=1)
-        require_sgd(self)
+        require_trained(self)
         if self.recipe.residual:
             raise PotstillError("DrawnKernelDescent has no residual students: use the solver 'kernel' or 'unroll'")
 
@@ -101,7 +109,24 @@ class DrawnKernelDescent(Solver):
 
 def _solve(kernel: Float[Array, "N N"], pairs: Pairs, recipe: Recipe) -> Float[Array, "N A"]:
     """The coefficients of the trained student. Rounding breaks the symmetry that the reverse sweep needs."""
-    return descent(0.5 * (kernel + kernel.T), jnp.zeros_like(pairs.actions), pairs, recipe)
+    kernel, zero = 0.5 * (kernel + kernel.T), jnp.zeros_like(pairs.actions)
+    if recipe.optimiser == "sgd":
+        return descent(kernel, zero, pairs, recipe)
+    scale = SHARE * (1.0 + FITTING.momentum) * pairs.actions.size / largest_eigenvalue(kernel)
+    return scale * descent(scale * kernel, zero, pairs, FITTING)
+
+
+def largest_eigenvalue(kernel: Float[Array, "N N"]) -> Float[Array, ""]:
+    """The largest eigenvalue of a symmetric matrix of positive entries, by power iteration.
+
+    The eigenvector is a constant for derivatives, which changes them only to second order in its error.
+    """
+    constant = jax.lax.stop_gradient(kernel)
+    start = jnp.ones(len(kernel), kernel.dtype)
+    power = lambda _, x: (constant @ x) / jnp.linalg.norm(constant @ x)  # noqa: E731
+    vector = jax.lax.fori_loop(0, POWERS, power, start / jnp.linalg.norm(start))
+    eigenvalue: Array = vector @ kernel @ vector
+    return eigenvalue
 
 
 @functools.partial(jax.jit, static_argnames="solver")

@@ -187,6 +187,11 @@ class DistillConfig:
     """Replace the run folder if it exists."""
 
     @property
+    def resolved_defaults(self) -> JsonObject:
+        """The defaults that depend on other settings."""
+        return IMAGINED if self.states == "imagined" else OF_DATA
+
+    @property
     def given_steps(self) -> int | None:
         """The number of outer steps, or ``None`` to run until convergence."""
         planned = self.widths or self.average or self.choose != "last" or self.states == "imagined"
@@ -225,7 +230,7 @@ class DistillConfig:
         return saved
 
     def __post_init__(self) -> None:
-        for name, default in (IMAGINED if self.states == "imagined" else OF_DATA).items():
+        for name, default in self.resolved_defaults.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
         check_types(self, skip=BY_VALUE)

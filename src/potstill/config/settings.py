@@ -182,11 +182,17 @@ def _words(config: Dataclass, field: Field[object]) -> list[str]:
     words = [shlex.quote(str(part)) for part in values]
     if field.default is MISSING:
         return words
-    if value == field.default or field.name in UNRECORDED:
+    if value == _default(config, field) or field.name in UNRECORDED:
         return []
     if isinstance(value, bool):
         return [option if value else f"--no-{option.removeprefix('--')}"]
     return [" ".join([option, *words])]
+
+
+def _default(config: Dataclass, field: Field[object]) -> object:
+    """The default of a field, which may depend on other fields."""
+    resolved: Mapping[str, object] = getattr(config, "resolved_defaults", {})
+    return resolved.get(field.name, field.default)
 
 
 def _python_object(value: object) -> str:

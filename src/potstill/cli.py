@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from potstill import config
 from potstill.config.parts import NamedPart, split_part_options
+from potstill.config.presets import expand_preset
 from potstill.config.settings import PART_REGISTRIES, option_docs
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime.validation import Dataclass
@@ -129,7 +130,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code: 0, 2 for bad input, 130 when interrupted."""
     try:
         with _one_line_warnings():
-            words, fields = split_part_options(sys.argv[1:] if arguments is None else arguments, PART_REGISTRIES)
+            words = expand_preset(sys.argv[1:] if arguments is None else arguments)
+            words, fields = split_part_options(words, PART_REGISTRIES)
             check_renamed(words)
             app = make_app(fields, with_help=bool({"--help", "-h"} & set(words)))
             app(words, exit_on_error=False, print_error=False, result_action="return_value")

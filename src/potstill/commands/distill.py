@@ -16,6 +16,7 @@ from potstill.commands.distillation_job import Job, Tables
 from potstill.commands.model import learn_world
 from potstill.commands.resolve import Problem, resolve_problem
 from potstill.config import DistillConfig
+from potstill.config.presets import DIFFERENCES
 from potstill.config.settings import record_settings, takes_options
 from potstill.data.registry import load_dataset
 from potstill.data.split import training_rows
@@ -77,6 +78,8 @@ def distill(config: DistillConfig) -> Run:
     world = None if config.world is None else find_world(config, data)  # refused before there is a run folder
     folder = RunFolder(config.out, "distill", record_settings(config), force=config.force)
     print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.path}")
+    if config.preset is not None:
+        print(f"--preset {config.preset}: as in the paper, except that", "; ".join(DIFFERENCES))
     problem = problem.for_data(data, teacher)
     if problem.imagines and world is None:
         world = find_world(config, data, folder)

@@ -42,7 +42,7 @@ SECTIONS: dict[str, JsonObject] = {
     "unroll": {"window": None, "random_window": False},
 }
 SECTION_OF = {**{name: name for name in SECTIONS}, "sweep": "unroll"}
-LATER_FIELDS = {"max_steps": None, "states": "data", "world": None, "labels": "learned"}
+LATER_FIELDS = {"max_steps": None, "states": "data", "world": None, "labels": "learned", "preset": None}
 """Fields that files of version 0.1 do not have, with their defaults. They are recorded if they have another value."""
 STORED_FIELDS = {"initialisation": "start"}
 OF_DATA: JsonObject = {"labels": "learned", "solver": "kernel", "batch": 1024}
@@ -66,6 +66,9 @@ class DistillConfig:
     """A file of `potstill teach`, CORL (.pt), stable-baselines3 (.zip) or d3rlpy (.d3); in Python also
     a teacher. Default: the teacher bundled with the dataset."""
 
+    preset: Literal["paper", "paper-pbc", "paper-dbc"] | None = None
+    """Set all options that are not given as in Algorithm 1 of the paper, with Av-PBC, PBC or DBC."""
+
     download: bool = False
     """Let Minari download a dataset minari:ID that is not on this machine yet."""
 
@@ -80,8 +83,8 @@ class DistillConfig:
     Python also a function. Fields: --objective.weight of q-gap."""
 
     weighting: str | None = None
-    """Weightings of states, separated by commas: ranged, clipped, shifted, softplus, reference (by value), density,
-    sdw, discounted, early, opening (by time), occupancy (by the teacher's visits), uniform. Default: ranged
+    """Weightings of states, separated by commas: ranged, clipped, shifted, softplus, reference, unscaled (by value),
+    density, sdw, discounted, early, opening (by time), occupancy (by the teacher's visits), uniform. Default: ranged
     for av-pbc; for q-gap opening if episodes of the data terminate (uniform for students of SGD without momentum) and
     occupancy if none does; uniform for all others."""
 

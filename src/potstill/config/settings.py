@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from potstill.config.parts import NamedPart, describe_part, part_from_json
+from potstill.config.presets import add_preset
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.solvers import SOLVERS
 from potstill.errors import PotstillError
@@ -85,6 +86,7 @@ def make_config(config: type[Config], name: str, args: tuple[object, ...], optio
     Raises:
         PotstillError: an argument is missing, superfluous or unknown. The message names the nearest known one.
     """
+    options = add_preset(options)
     bind_arguments(inspect.signature(config), name, "option", args, options)
     return config(*map(_plain, args), **{name: _plain(value) for name, value in options.items()})
 

@@ -5,8 +5,8 @@
 Weights multiply any objective h. They depend on the value of a state (and differ in how they treat the sign and scale
 of q*), on the density of the data, on time, or on the states that the teacher itself would visit. An offline critic's
 q* is negative in many states, where q* as a weight would reward *dis*agreement with the teacher. All weightings except
-``reference`` are therefore non-negative. They have mean 1 over the dataset, so that a learning rate has the same
-meaning for all of them.
+``reference`` and ``unscaled`` are therefore non-negative. They have mean 1 over the dataset, so that a learning rate
+has the same meaning for all of them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from potstill.errors import PotstillError, unknown_name
 from potstill.runtime.arguments import check_arguments
 
 REFERENCE_SCALE = 0.02
+AS_IN_PAPER = {"reference", "unscaled"}  # weightings that are neither non-negative nor normalised
 SDW_POWER = 0.02  # keeps 90 % of the effective sample size if log-densities span 19 to 46 nats
 LEAST_EFFECTIVE = 0.5  # effective sample size of ``density``, as a fraction of the states
 OCCUPIED = 0.3  # effective sample size of ``occupancy``; on HalfCheetah 0.5 gained half as much as 0.3
@@ -95,6 +96,11 @@ def ranged(values: Float[Array, " M"]) -> Float[Array, " M"]:
 def reference(values: Float[Array, " M"]) -> Float[Array, " M"]:
     """0.02 q*, as in the original implementation: weights can be negative, and their mean is not 1."""
     return REFERENCE_SCALE * values
+
+
+def unscaled(values: Float[Array, " M"]) -> Float[Array, " M"]:
+    """q* itself, as in the paper's formula: weights can be negative, and their mean is not 1."""
+    return values
 
 
 def effective_share(weights: Float[Array, " M"]) -> Float[Array, ""]:
@@ -188,6 +194,7 @@ WEIGHTINGS: dict[str, Weighting] = {
     "softplus": _weighting("values", softplus),
     "ranged": _weighting("values", ranged),
     "reference": _weighting("values", reference),
+    "unscaled": _weighting("values", unscaled),
     "density": _weighting("log_density", inverse_density),
     "sdw": _weighting("log_density", sdw),
     "discounted": _weighting("steps", discounted),
@@ -224,8 +231,8 @@ def find_weighting(names: str) -> Weighting:
         names: one or several of :data:`WEIGHTINGS`, separated by commas.
 
     Returns:
-        A weighting whose weights have mean 1 and are non-negative, except for ``reference``. If all weights would be
-        0, they are uniform.
+        A weighting whose weights have mean 1 and are non-negative, except for ``reference`` and ``unscaled``. If all
+        weights would be 0, they are uniform.
 
     Raises:
         PotstillError: a name is unknown or occurs twice.
@@ -236,7 +243,7 @@ def find_weighting(names: str) -> Weighting:
         product = jnp.ones_like(features.values)
         for name in found:
             product = product * WEIGHTINGS[name](features)
-        return product if "reference" in found else normalise_mean(product)
+        return product if AS_IN_PAPER & set(found) else normalise_mean(product)
 
     return weigh
 

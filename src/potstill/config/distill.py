@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from potstill.config.distill_record import from_stored, to_stored
 from potstill.config.settings import parse_seconds
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
@@ -33,18 +34,6 @@ else:
 USUAL_STEPS = 150  # roughly what the default needs to converge
 BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
 
-# Fields of the solvers in config.json and distillates since version 0.1, in a section for each solver.
-SECTIONS: dict[str, JsonObject] = {
-    "kernel": {"start": "zero"},
-    "empirical": {"networks": 1},
-    "ridge": {"penalty": 1e-3},
-    "features": {"networks": 4, "trained": 0, "penalty": 1e-3},
-    "unroll": {"window": None, "random_window": False},
-}
-SECTION_OF = {**{name: name for name in SECTIONS}, "sweep": "unroll"}
-LATER_FIELDS = {"max_steps": None, "states": "data", "world": None, "labels": "learned", "preset": None}
-"""Fields that files of version 0.1 do not have, with their defaults. They are recorded if they have another value."""
-STORED_FIELDS = {"initialisation": "start"}
 OF_DATA: JsonObject = {"labels": "learned", "solver": "kernel", "batch": 1024}
 """Defaults that depend on the states of the outer loss."""
 IMAGINED: JsonObject = {"labels": "teacher", "solver": "portfolio", "batch": 512}
@@ -207,30 +196,12 @@ class DistillConfig:
 
     def to_record(self, recorded: JsonObject) -> JsonObject:
         """Convert the settings that :func:`record_settings` collects to the layout of ``config.json``."""
-        solver = recorded["solver"]
-        sections = {name: dict(section) for name, section in SECTIONS.items()}
-        if isinstance(solver, dict) and solver.get("name") in SECTION_OF:
-            fields = {STORED_FIELDS.get(str(k), str(k)): v for k, v in solver.items() if k != "name"}
-            sections[SECTION_OF[solver["name"]]] |= fields
-            recorded = {**recorded, "solver": solver["name"]}
-        unset = {name for name, default in LATER_FIELDS.items() if recorded[name] == default}
-        unset -= set() if recorded["states"] == "data" else {"labels"}  # whose default depends on the states
-        return {**{name: value for name, value in recorded.items() if name not in unset}, **sections}
+        return to_stored(recorded)
 
     @staticmethod
     def from_record(saved: JsonObject) -> JsonObject:
         """Convert the settings in ``config.json`` to the current fields."""
-        name = saved.get("solver")
-        if isinstance(name, str) and name in SECTION_OF:
-            section, own_names = saved.get(SECTION_OF[name], {}), {v: k for k, v in STORED_FIELDS.items()}
-            if not isinstance(section, dict):
-                raise PotstillError(
-                    f"config.json: '{SECTION_OF[name]}' is {section!r}, the fields of a solver are needed"
-                )
-            usual = SECTIONS[SECTION_OF[name]]
-            fields = {own_names.get(k, k): v for k, v in section.items() if v != usual.get(k)}
-            saved["solver"] = {"name": name, **fields} if fields else name
-        return saved
+        return from_stored(saved)
 
     def __post_init__(self) -> None:
         for name, default in self.resolved_defaults.items():

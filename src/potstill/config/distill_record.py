@@ -1,0 +1,45 @@
+"""The layout of the settings of ``potstill distill`` in ``config.json`` and in distillates, since version 0.1."""
+
+from __future__ import annotations
+
+from potstill.errors import PotstillError
+from potstill.runtime.files import JsonObject
+
+# Fields of the solvers in config.json and distillates since version 0.1, in a section for each solver.
+SECTIONS: dict[str, JsonObject] = {
+    "kernel": {"start": "zero"},
+    "empirical": {"networks": 1},
+    "ridge": {"penalty": 1e-3},
+    "features": {"networks": 4, "trained": 0, "penalty": 1e-3},
+    "unroll": {"window": None, "random_window": False},
+}
+SECTION_OF = {**{name: name for name in SECTIONS}, "sweep": "unroll"}
+LATER_FIELDS = {"max_steps": None, "states": "data", "world": None, "labels": "learned", "preset": None}
+"""Fields that files of version 0.1 do not have, with their defaults. They are recorded if they have another value."""
+STORED_FIELDS = {"initialisation": "start"}
+
+
+def to_stored(recorded: JsonObject) -> JsonObject:
+    """Convert the settings of a config to the stored layout."""
+    solver = recorded["solver"]
+    sections = {name: dict(section) for name, section in SECTIONS.items()}
+    if isinstance(solver, dict) and solver.get("name") in SECTION_OF:
+        fields = {STORED_FIELDS.get(str(k), str(k)): v for k, v in solver.items() if k != "name"}
+        sections[SECTION_OF[solver["name"]]] |= fields
+        recorded = {**recorded, "solver": solver["name"]}
+    unset = {name for name, default in LATER_FIELDS.items() if recorded[name] == default}
+    unset -= set() if recorded["states"] == "data" else {"labels"}  # whose default depends on the states
+    return {**{name: value for name, value in recorded.items() if name not in unset}, **sections}
+
+
+def from_stored(saved: JsonObject) -> JsonObject:
+    """Convert stored settings to the current fields."""
+    name = saved.get("solver")
+    if isinstance(name, str) and name in SECTION_OF:
+        section, own_names = saved.get(SECTION_OF[name], {}), {v: k for k, v in STORED_FIELDS.items()}
+        if not isinstance(section, dict):
+            raise PotstillError(f"config.json: '{SECTION_OF[name]}' is {section!r}, the fields of a solver are needed")
+        usual = SECTIONS[SECTION_OF[name]]
+        fields = {own_names.get(k, k): v for k, v in section.items() if v != usual.get(k)}
+        saved["solver"] = {"name": name, **fields} if fields else name
+    return saved

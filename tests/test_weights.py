@@ -40,7 +40,7 @@ from potstill.errors import PotstillError
 from potstill.students import find_recipe
 
 OF_VALUE = ("clipped", "shifted", "softplus", "ranged")
-MEAN_ONE = [name for name in WEIGHTINGS if name != "reference"]
+MEAN_ONE = [name for name in WEIGHTINGS if name not in ("reference", "unscaled")]
 
 
 def some(rows=500, values=None, seed=0):
@@ -74,6 +74,7 @@ def test_what_a_shift_of_the_reward_does():
 
 def test_reference_weights_let_negative_values_through():
     np.testing.assert_allclose(find_weighting("reference")(some(values=[-10.0, 20.0])), [-0.2, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(find_weighting("unscaled")(some(values=[-10.0, 20.0])), [-10.0, 20.0], rtol=1e-6)
 
 
 def test_all_negative_values_fall_back_to_uniform():

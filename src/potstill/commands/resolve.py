@@ -135,7 +135,7 @@ def resolve_solver(config: DistillConfig) -> Solver:
     """Resolve the solver of a config, with the config's recipe. A solver given as an object has its own recipe."""
     if isinstance(config.solver, Solver):
         recipe = resolve_recipe(config.recipe)
-        if recipe not in (RECIPES["default"], config.solver.recipe):
+        if config.recipe != config.resolved_defaults["recipe"] and recipe != config.solver.recipe:
             raise PotstillError("a solver given as an object has its own recipe: omit recipe")
         return config.solver
     found = resolve_part("solver", config.solver, SOLVERS, recipe=resolve_recipe(config.recipe))

@@ -34,9 +34,9 @@ else:
 USUAL_STEPS = 150  # roughly what the default needs to converge
 BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
 
-OF_DATA: JsonObject = {"labels": "learned", "solver": "kernel", "batch": 1024}
+OF_DATA: JsonObject = {"labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024}
 """Defaults that depend on the states of the outer loss."""
-IMAGINED: JsonObject = {"labels": "teacher", "solver": "portfolio", "batch": 512}
+IMAGINED: JsonObject = {"labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512}
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ class DistillConfig:
     --solver.networks, --solver.penalty, --solver.trained. In Python also an object, such as
     potstill.distillation.Unroll()."""
 
-    recipe: RecipeOption = "default"
-    """The student recipe that the pairs are distilled for: {names}. In
-    Python also a potstill.Recipe. Fields: --recipe.layers, .width, .towers, .residual, .steps, .learning-rate,
-    .optimiser, .momentum, .weight-decay, .initialisation, .output-gain, .sampled."""
+    recipe: RecipeOption | None = None
+    """The student recipe that the pairs are distilled for: {names}. Default: adam-towers with --states imagined, else
+    default. In Python also a potstill.Recipe. Fields: --recipe.layers, .width, .towers, .residual, .steps,
+    .learning-rate, .optimiser, .momentum, .weight-decay, .initialisation, .output-gain, .sampled."""
 
     starts: int = 1
     """Number of initialisations: an outer step averages the loss over as many students, each with its own."""

@@ -110,6 +110,9 @@ _RECIPES = {
     "plain": Recipe(momentum=0.9),
     "wide": Recipe(momentum=0.9, width=512, layers=3),
     "adam": Recipe(optimiser="adam", learning_rate=1e-3),
+    "adam-towers": Recipe(
+        steps=300, learning_rate=3e-3, optimiser="adam", width=128, towers=16, layers=3, initialisation="torch"
+    ),
     "pytorch": Recipe(steps=1000, learning_rate=1e-3, optimiser="adam", width=256, layers=3, initialisation="torch"),
 }
 

@@ -39,6 +39,7 @@ from potstill.students.training import Pairs
 
 FITTING = Recipe(steps=300, momentum=0.9, learning_rate=1.0)  # of students that Adam trains, under a scaled kernel
 SHARE = 0.5  # of the largest stable step size, for these students
+MOST = 0.9  # largest share of it, for students of SGD: larger steps are shortened
 POWERS = 30  # iterations for the largest eigenvalue
 
 
@@ -110,10 +111,11 @@ class DrawnKernelDescent(Solver):
 def _solve(kernel: Float[Array, "N N"], pairs: Pairs, recipe: Recipe) -> Float[Array, "N A"]:
     """The coefficients of the trained student. Rounding breaks the symmetry that the reverse sweep needs."""
     kernel, zero = 0.5 * (kernel + kernel.T), jnp.zeros_like(pairs.actions)
-    if recipe.optimiser == "sgd":
-        return descent(kernel, zero, pairs, recipe)
-    scale = SHARE * (1.0 + FITTING.momentum) * pairs.actions.size / largest_eigenvalue(kernel)
-    return scale * descent(scale * kernel, zero, pairs, FITTING)
+    adam = recipe.optimiser != "sgd"
+    training = FITTING if adam else recipe
+    limit = (1.0 + training.momentum) * pairs.actions.size / largest_eigenvalue(kernel)  # of stable step sizes
+    scale = SHARE * limit if adam else jnp.minimum(1.0, MOST * limit / recipe.learning_rate)
+    return scale * descent(scale * kernel, zero, pairs, training)
 
 
 def largest_eigenvalue(kernel: Float[Array, "N N"]) -> Float[Array, ""]:

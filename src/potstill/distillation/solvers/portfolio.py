@@ -24,8 +24,9 @@ from potstill.students.training import Pairs
 class Portfolio(Solver):
     """Kernel descent with drawn kernels for two kinds of students, of which each key draws one.
 
-    The kinds are students of the recipe, and networks as PyTorch users build them, trained by Adam (the recipe
-    ``pytorch``). A subclass with other :attr:`parts` is a portfolio of other kinds.
+    The kinds are students of SGD (the recipe ``default``) and networks as PyTorch users build them, trained by Adam
+    (the recipe ``pytorch``). The recipe of the portfolio takes the place of the one with its optimiser. A subclass with
+    other :attr:`parts` is a portfolio of other kinds.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -45,7 +46,8 @@ class Portfolio(Solver):
     @property
     def parts(self) -> tuple[Solver, ...]:
         """A solver for each kind of student."""
-        recipes = (self.recipe, RECIPES["pytorch"])
+        sgd = self.recipe.optimiser == "sgd"
+        recipes = (self.recipe, RECIPES["pytorch"]) if sgd else (RECIPES["default"], self.recipe)
         return tuple(DrawnKernelDescent(recipe, networks=self.networks) for recipe in recipes)
 
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:

@@ -5,20 +5,20 @@ import importlib
 import os
 from pathlib import Path
 
-# Many tests compile the same programs, here and in processes that they start: all share a cache on disk.
+# Many tests, and the processes that they start, compile the same programs. All share a cache on disk.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 from jaxtyping import install_import_hook
 
-# Tests running side by side keep to one core each: threads that wait for each other's cores cost minutes.
+# Parallel test workers use one core each: threads that wait for one another's cores cost minutes.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 if WORKER and hasattr(os, "sched_setaffinity"):
     CORES = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {CORES[int(WORKER.removeprefix("gw")) % len(CORES)]})
 
 SOURCE = Path(__file__).parents[1] / "src" / "potstill"
-# Settings of commands are annotated with what the command line takes. Python may pass objects, which they check.
+# Configs are annotated with command-line types, but Python may pass objects. The configs check these themselves.
 CHECKED = [f"potstill.{path.stem}" for path in SOURCE.iterdir() if path.stem != "config"]
 install_import_hook(CHECKED, "beartype.beartype")
 
@@ -37,7 +37,7 @@ SHARED = Path(__file__).parents[2] / "shared"
 
 
 def note_skipped(report):
-    """Append what is skipped, a test or a file, to the file that SKIPPED_TESTS names: CI runs it with the extras."""
+    """Append each skipped test or file to the file that SKIPPED_TESTS names. CI runs these with the extras."""
     path = os.environ.get("SKIPPED_TESTS")
     if report.skipped and path:
         with open(path, "a") as file:
@@ -56,7 +56,7 @@ def x64():
 
 @pytest.fixture(scope="module")
 def narrow_networks():
-    """Teachers and fitted critics have 64 hidden units a layer, not 256: tests of what they learn take less time."""
+    """Give teachers and fitted critics 64 hidden units per layer instead of 256, to shorten tests of learning."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("algorithms.bc", "algorithms.cal_ql", "algorithms.edac", "algorithms.iql", "evaluation.fqe"):
             module = importlib.import_module(f"potstill.teachers.{name}")
@@ -68,12 +68,12 @@ def narrow_networks():
 
 @pytest.fixture
 def unchecked(monkeypatch):
-    """As for a user, whose types nothing checks but potstill itself."""
+    """Disable jaxtyping, as for a user, so that only potstill itself checks types."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def make_columns(rows=60, states=3, actions=2, seed=0):
-    """Raw D4RL-like rows: episodes of 20, every third one ends by termination, the others by time."""
+    """Raw D4RL-like rows in episodes of 20. Every third episode terminates, the others time out."""
     rng = np.random.default_rng(seed)
     ends = np.arange(1, rows + 1) % 20 == 0
     third = np.arange(rows) // 20 % 3 == 0
@@ -154,7 +154,7 @@ def linear_log():
 
 @pytest.fixture(scope="session")
 def linear_world(linear_log):
-    """A world model of :func:`linear_log` after one step, which the least-squares part makes exact."""
+    """A world model of :func:`linear_log` after one step. Its least-squares part makes it exact."""
     return train_world(linear_log, TINY)
 
 

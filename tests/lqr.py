@@ -56,7 +56,7 @@ def lqr_logs(episodes=240, length=10):
 
 @dataclass
 class Linear:
-    """A user's own teacher: a = −gain · s, with the action values of the optimal policy."""
+    """A custom teacher: a = −gain · s, with the action values of the optimal policy."""
 
     normaliser: Normaliser
     gain: float

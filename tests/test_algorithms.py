@@ -1,4 +1,4 @@
-"""What every teacher algorithm inherits."""
+"""The contract of every teacher algorithm."""
 
 import dataclasses
 import json
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("narrow_networks")
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_what_every_algorithm_object_is(name, monkeypatch):
+def test_algorithms_are_hashable_and_check_their_fields(name, monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user
     kind = ALGORITHMS[name]
     algorithm = kind()
@@ -64,9 +64,9 @@ def taught(request, lqr, tmp_path_factory):
 
 
 def test_it_learns_a_problem_whose_answer_is_known(taught):
-    """The policy is nearer to the best one than no action is; the critics prefer its actions to their opposites.
+    """The policy is nearer to the optimal one than the zero policy; the critics prefer its actions to their opposites.
 
-    Potstill's own algorithms, with tuned settings, come near to its actions and values.
+    Potstill's own algorithms, with tuned settings, approach the optimal actions and values.
     """
     teacher = load_teacher(taught[2] / "teacher.safetensors")
     assert isinstance(teacher, Teacher)
@@ -122,7 +122,7 @@ def test_the_default_target_rate_depends_on_the_algorithm():
     assert Learner(TUNED["bc"], data, Training(target_rate=0.01)).settings.target_rate == 0.01
 
 
-def test_a_teacher_of_the_library_call_is_that_of_the_command(lqr, tmp_path):
+def test_library_call_and_command_give_the_same_teacher(lqr, tmp_path):
     options = {**OPTIONS, "updates": 8, "batch": 16}
     run = potstill.teach(lqr, algorithm=TUNED["bc"], fitted_updates=0, out=tmp_path / "run", **options)
     seen = []
@@ -133,17 +133,17 @@ def test_a_teacher_of_the_library_call_is_that_of_the_command(lqr, tmp_path):
     assert seen == [8]
 
 
-def test_training_is_checked_where_it_is_made(monkeypatch):
+def test_training_settings_are_checked(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user
-    with pytest.raises(PotstillError, match=r"Training\.discount 1.0: inside \(0, 1\) is needed"):
+    with pytest.raises(PotstillError, match=r"Training\.discount 1.0: expected a value in \(0, 1\)"):
         Training(discount=1.0)
-    with pytest.raises(PotstillError, match=r"Training\.batch is 2.5 \(float\): int is needed"):
+    with pytest.raises(PotstillError, match=r"Training\.batch is 2.5 \(float\): expected int"):
         Training(batch=2.5)
 
 
 @dataclasses.dataclass(frozen=True)
 class Halved(Bc):
-    """A user's own algorithm: BC whose critics are extracted at half their size."""
+    """A custom algorithm: BC whose critics are halved when they are extracted."""
 
     name = "halved"
 
@@ -152,13 +152,13 @@ class Halved(Bc):
         return parts._replace(critics=jax.tree.map(lambda x: x / 2, parts.critics))
 
 
-def test_an_algorithm_of_the_users_own(lqr, tmp_path):
+def test_custom_algorithm(lqr, tmp_path):
     run = potstill.teach(lqr, algorithm=Halved(), updates=4, batch=8, fitted_updates=0, out=tmp_path / "run")
     settings = load_teacher(run / "teacher.safetensors").metadata["settings"]
     assert settings["halved"] == {"best_episodes": 1.0, "learning_rate": 3e-4}
 
 
-def test_seeds_side_by_side_are_the_seeds_alone():
+def test_vectorised_seeds_match_single_seeds():
     algorithm, data = Iql(), lqr_logs(20)
     how = {"algorithm": algorithm, "settings": UpdateSettings(batch=8, discount=0.99, target_rate=0.02)}
     table, keys = load_rows(algorithm.prepare(data, 0.99)), jax.random.split(jax.random.key(0), 2)
@@ -169,7 +169,7 @@ def test_seeds_side_by_side_are_the_seeds_alone():
         np.testing.assert_allclose(a[1], b, rtol=2e-3, atol=2e-5)
 
 
-def test_a_batch_in_pieces_gives_the_gradient_of_the_whole():
+def test_gradient_in_pieces_matches_the_whole_batch():
     params, batch = jnp.array([1.0, -2.0]), jnp.arange(12.0).reshape(6, 2)
     loss = lambda p, rows: (jnp.mean((rows @ p) ** 2), {"mean": rows.mean()})  # noqa: E731
     whole = adam_step(lambda p: loss(p, batch), params, initialise_adam(params), 0.1)
@@ -180,7 +180,7 @@ def test_a_batch_in_pieces_gives_the_gradient_of_the_whole():
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
-def test_evaluations_fall_where_their_number_is_passed(lqr, tmp_path):
+def test_evaluations_follow_evaluate_every(lqr, tmp_path):
     options = {**OPTIONS, "updates": 12, "evaluate_every": 5, "fitted_updates": 0}
     run = potstill.teach(lqr, algorithm=TUNED["rebrac"], out=tmp_path / "run", **options)
     history = json.loads((run / "result.json").read_text())["history"]

@@ -1,4 +1,4 @@
-"""Benchmarks: every experiment runs at toy size, programs compare like with like, tables say what was found."""
+"""Benchmarks: every experiment runs at toy size, compared programs compute the same, and tables match the results."""
 
 import dataclasses
 import json
@@ -39,18 +39,18 @@ def test_toy_runs(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_committed_results_are_in_order(name):
+def test_committed_results_have_no_faults(name):
     experiment = load_experiment(name)
     records = load_results(name).by_cell(experiment)
     assert grid.find_faults(experiment, load_results(name)) == []
     assert all(grid.is_done(experiment, cell, records) for cell in experiment.cells)
 
 
-def test_committed_weights_are_in_order():
+def test_committed_weights_have_no_faults():
     assert weights.find_faults() == []
 
 
-def test_the_reference_of_the_demo_is_the_packages_own():
+def test_cloning_results_match_the_bundled_ones():
     [record] = load_results("cloning").records()
     assert record["student"]["mean"] == read_json(BUNDLED_FOLDER / f"{BUNDLED_NAME}.bc.json")["bc"]["mean"]
 
@@ -91,7 +91,7 @@ def test_faults_of_a_result_file_are_found(tmp_path):
         assert any(fault in message for message in grid.find_faults(experiment, results)), fault
 
 
-def test_what_needs_the_nine_files_says_so(capsys, monkeypatch, tmp_path):
+def test_missing_files_are_reported(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("benchmarks.__main__.DATASETS", tmp_path / "missing")
     assert main(["run", "distillates"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
@@ -105,7 +105,7 @@ def test_list_counts_cells(capsys):
     assert "197 of 197" in next(line for line in lines if line.startswith("distillates"))
 
 
-def test_a_process_of_its_own_times_the_same_programs(tmp_path):
+def test_separate_processes_time_the_same_programs(tmp_path):
     reading = load_experiment("reading")
     comparison = sys.modules["benchmarks.speed.reading"].COMPARISON
     found = comparison._run_in_process(reading.cells[0], Workspace(tmp_path, toy=True), ["h5py", "load_dataset"], 2)
@@ -123,7 +123,7 @@ def test_ratios_are_medians_of_rounds():
     assert (found["clock"], found["times_faster"], found["times_as_long"]) == (1.0, 3.0, 1 / 3)
 
 
-def test_pytorch_and_ours_are_the_same_mathematics(x64):
+def test_pytorch_step_matches_potstill(x64):
     torch = pytest.importorskip("torch", reason="needs PyTorch")
     from benchmarks.speed.exact_step import FULL, inputs_of, torch_outer
 
@@ -150,7 +150,7 @@ def run_of(file, algorithm, estimate, score, seed=0):
     return found | ({} if estimate is None else {"estimate": estimate})
 
 
-def test_auto_hits_misses_and_regrets():
+def test_auto_table():
     from benchmarks.pages.auto import auto_table
 
     runs = [
@@ -176,10 +176,10 @@ def test_auto_hits_misses_and_regrets():
         "estimate",
         "without a preference has one of 10.0. The preference for ReBRAC was chosen on this table.",
     ]
-    assert auto_table([]) == "No file has two such runs yet."
+    assert auto_table([]) == "No file has two such runs."
 
 
-def test_a_fresh_fit_is_compared_with_the_one_in_training():
+def test_fit_difference():
     from benchmarks.pages.auto import fit_difference
 
     estimates = {10: 1.0, 20: 110.0, 30: 9.0}
@@ -187,14 +187,14 @@ def test_a_fresh_fit_is_compared_with_the_one_in_training():
     assert fit_difference({"history": history, "updates": 20, "estimate": 100.0}) == pytest.approx(0.1)
 
 
-def test_gain_of_the_last_evaluations():
+def test_late_gain():
     from benchmarks.pages.teachers import late_gain
 
     history = [{"estimate": value} for value in (5.0, -2.0, -4.0, -3.0, -1.0, -5.0, -3.0)]
     assert late_gain(history) == 0.5
 
 
-def test_marks_are_filled_wherever_they_stand(tmp_path, monkeypatch):
+def test_marks_are_filled_on_any_page(tmp_path, monkeypatch):
     from benchmarks.pages import blocks
 
     monkeypatch.setattr(blocks, "IMAGES", tmp_path / "images")
@@ -219,7 +219,7 @@ def test_options_that_change_the_pairs():
     assert options_of("potstill distill a.hdf5 --teacher t.safetensors --curve-points 1") == "none"
 
 
-def test_noise_is_of_the_given_size_and_keeps_to_the_bounds():
+def test_action_noise_has_the_given_size_and_stays_within_bounds():
     from benchmarks.experiments.bounds import add_action_noise
 
     low, high = np.array([-2.0, -2.0]), np.array([2.0, 6.0])
@@ -233,7 +233,7 @@ def test_noise_is_of_the_given_size_and_keeps_to_the_bounds():
     assert (far.max(axis=0) == high).all()
 
 
-def test_students_of_all_rows_come_near_the_teacher(data, teacher):
+def test_students_trained_on_all_rows_approach_the_teacher(data, teacher):
     from benchmarks.experiments.bounds import label_states
     from benchmarks.experiments.cloning import train_clone
 
@@ -245,7 +245,7 @@ def test_students_of_all_rows_come_near_the_teacher(data, teacher):
     assert error < 0.2 * spread
 
 
-def test_every_dataset_that_is_named_has_a_cell_of_each_kind():
+def test_each_kind_of_experiment_has_a_bundled_cell():
     for name in ("demo", "distillates", "teachers", "devices"):
         experiment = load_experiment(name)
         assert any(cell.file == BUNDLED for cell in (*experiment.cells, *experiment.extra)), name

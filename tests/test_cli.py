@@ -1,4 +1,4 @@
-"""What a user types, and what bad input gets: one line, exit code 2, nothing written."""
+"""The command line. Bad input gets one line and exit code 2, and nothing is written."""
 
 import dataclasses
 import json
@@ -53,13 +53,19 @@ def refused(capsys, *arguments):
         (["distill", "hopper-medium-replay", "--optimiser", "adma"], ['Did you mean "adam"']),
         (["distill", "hopper-medium-replay", "--teacher", "none.safetensors"], ["no such file"]),
         (["distill", "hopper-medium-replay", "--recipe", "reference"], ["SGD on mean actions", "'unroll'"]),
-        (["distill", "hopper-medium-replay", "--recipe.layer", "3"], ["--recipe default 'layer'", "'layers'"]),
-        (["distill", "hopper-medium-replay", "--recipe.layers", "many"], ["--recipe.layers many: int is needed"]),
-        (["distill", "hopper-medium-replay", "--recipe.layers", "0"], ["Recipe.layers 0: at least 1"]),
+        (
+            ["distill", "hopper-medium-replay", "--recipe.layer", "3"],
+            ["--recipe default: unknown field 'layer'", "'layers'"],
+        ),
+        (["distill", "hopper-medium-replay", "--recipe.layers", "many"], ["--recipe.layers many: expected int"]),
+        (["distill", "hopper-medium-replay", "--recipe.layers", "0"], ["Recipe.layers 0: expected at least 1"]),
         (["distill", "hopper-medium-replay", "--recipe.optimiser", "adma"], ["did you mean 'adam'"]),
-        (["distill", "hopper-medium-replay", "--solver.window", "3"], ["--solver kernel 'window'", "initialisation"]),
+        (
+            ["distill", "hopper-medium-replay", "--solver.window", "3"],
+            ["--solver kernel: unknown field 'window'", "initialisation"],
+        ),
         (["distill", "hopper-medium-replay", "--solver=unroll", "--solver.windw=3"], ["did you mean 'window'"]),
-        (["distill", "hopper-medium-replay", "--solver", "unroll", "--solver.window", "301"], ["train 300 steps"]),
+        (["distill", "hopper-medium-replay", "--solver", "unroll", "--solver.window", "301"], ["expected at most 300"]),
         (["distill", "hopper-medium-replay", "--objective", "pbc", "--objective.weight", "2"], ["pbc 'weight'"]),
         (["distill", "hopper-medium-replay", "--objective", "random", "--objective.weight", "2"], ["'random'"]),
         (
@@ -68,9 +74,9 @@ def refused(capsys, *arguments):
         ),
         (["evaluate", "hopper-medium-replay", "--recipe.lairs", "3"], ["--recipe 'lairs'", "'layers'"]),
         (["evaluate", "hopper-medium-replay", "--recipe", "adm"], ["did you mean 'adam'"]),
-        (["distill", "hopper-medium-replay", "--widths", "7"], ["--widths 7: even numbers"]),
+        (["distill", "hopper-medium-replay", "--widths", "7"], ["--widths 7: expected even numbers"]),
         (["distill", "hopper-medium-replay", "--average", "1.5"], ["--average 1.5"]),
-        (["distill", "hopper-medium-replay", "--starts", "2"], ["--starts and --widths need a solver that trains"]),
+        (["distill", "hopper-medium-replay", "--starts", "2"], ["--starts and --widths require a solver that trains"]),
         (["teach", "hopper-medium-replay", "--algorithm", "rebrak"], ["did you mean 'rebrac'"]),
         (["teach", "nothing.hdf5"], ["no such file"]),
         (["collect", "Hoper-v5"], ["unknown environment", "Hopper"]),
@@ -82,14 +88,14 @@ def refused(capsys, *arguments):
         (["report", "none"], ["does not exist"]),
     ],
 )
-def test_one_clear_line(unchecked, capsys, tmp_path, arguments, words):
+def test_bad_input_gets_one_line(unchecked, capsys, tmp_path, arguments, words):
     line = refused(capsys, *arguments)
     assert line.startswith("potstill: ")
     assert all(word in line for word in words), line
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folders_are_safe(capsys, tmp_path):
+def test_foreign_folders_are_not_replaced(capsys, tmp_path):
     data = write_npz(tmp_path / "x.npz", bandit(50))
     quick = ["distill", data, "--objective", "dbc", "--size", 2, "--steps", 1, "--batch", 8]
     assert main([str(a) for a in [*quick, "--out", "run"]]) == 0
@@ -159,7 +165,7 @@ def test_fields_alone_change_the_recipe_of_the_distillate(logs_run, monkeypatch,
     assert recorded == {"name": "plain", **changed}
 
 
-def test_an_environment_less_distillate_needs_something_to_compare_with(capsys, tmp_path):
+def test_distillate_without_environment_requires_a_comparison(capsys, tmp_path):
     data = write_npz(tmp_path / "x.npz", bandit(50))
     main(["distill", str(data), "--objective", "dbc", "--size", "2", "--steps", "1", "--out", "run"])
     capsys.readouterr()
@@ -179,8 +185,8 @@ def test_an_environment_less_distillate_needs_something_to_compare_with(capsys, 
     ],
     ids=["package", "recipes", "config", "names of solvers", "help", "help of a command", "bad input"],
 )
-def test_starting_is_light(program):
-    """Neither the packages' names nor the help text load JAX or any other heavy library."""
+def test_startup_imports_no_heavy_library(program):
+    """Importing the packages' names and printing help do not load JAX or any other heavy library."""
     code = (
         f"{program}\nimport sys\n"
         "print([m for m in ('jax', 'gymnasium', 'mujoco', 'matplotlib', 'h5py', 'torch') if m in sys.modules])"
@@ -208,7 +214,7 @@ def test_the_help_of_a_command_lists_parts_of_other_packages(monkeypatch, capsys
     assert "huber" not in help_of("teach", capsys)
 
 
-def test_a_missing_extra_says_how_to_get_it():
+def test_missing_extra_names_the_install_command():
     assert str(missing_extra("stable-baselines3", "collect")).endswith("pip install 'potstill[collect]'")
 
 

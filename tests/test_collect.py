@@ -1,4 +1,4 @@
-"""`potstill collect`: levels, environments side by side, interruptions, formats, and any box environment."""
+"""`potstill collect`: levels, parallel environments, interruptions, formats, and any box environment."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ from potstill.networks.policy import Policy
 
 
 class Walk(gymnasium.Env):
-    """A walk on a grid of 2 × 3 numbers: the reward is the action; it falls where the first number passes 2."""
+    """A walk of 2 × 3 numbers. The reward is the action; an episode terminates when the first number exceeds 2."""
 
     observation_space = Box(-np.inf, np.inf, (2, 3))
     action_space = Box(-2.0, 3.0, (1,))
@@ -66,7 +66,7 @@ def constant_policy(size=6, actions=1, value=0.4):
 
 
 @pytest.mark.parametrize(("env_id", "lanes"), [("Walk-v0", 4), ("Hopper-v5", 3), ("Pendulum-v1", 2)])
-def test_side_by_side_is_one_by_one(tmp_path, env_id, lanes):
+def test_rollouts_do_not_depend_on_the_number_of_environments(tmp_path, env_id, lanes):
     steps = 210 if env_id == "Pendulum-v1" else 90
     one, many = (collected(tmp_path, env_id, str(n), level="random", environments=n, steps=steps) for n in (1, lanes))
     assert read(one).content_hash == read(many).content_hash
@@ -74,7 +74,7 @@ def test_side_by_side_is_one_by_one(tmp_path, env_id, lanes):
     assert read(one).content_hash != read(other).content_hash
 
 
-def test_an_episode_depends_on_its_number_alone():
+def test_an_episode_depends_only_on_seed_and_number():
     whole = play_episodes("Walk-v0", uniform_behaviour("Walk-v0"), seed=3)
     episodes = [next(whole) for _ in range(5)]
     later = next(play_episodes("Walk-v0", uniform_behaviour("Walk-v0"), seed=3, first=4, lanes=2))
@@ -109,8 +109,8 @@ def test_other_environments(tmp_path, env_id):
     assert ("expert" in card_of(run)["reference"]) == (env_id != "Pendulum-v1")
 
 
-def test_parts_of_the_recording():
-    """The rows of D4RL and the arrays of a checkpoint, by hand: 3 steps, cut; 2, fallen; 2, late; 1 of 2, cut."""
+def test_recording_columns_and_arrays_by_hand():
+    """Columns in D4RL's layout and arrays of a checkpoint, for cut, terminated and truncated episodes."""
 
     def episode(steps, *ends):
         places = np.arange(2 * steps + 2, dtype=np.float32).reshape(-1, 2)
@@ -128,13 +128,13 @@ def test_parts_of_the_recording():
     again = Recording.from_arrays(head.arrays(), source="x")
     for key, column in again.columns().items():
         np.testing.assert_array_equal(column, columns[key])
-    with pytest.raises(PotstillError, match="x: its episodes do not add up"):
+    with pytest.raises(PotstillError, match="x: the lengths of the episodes do not sum"):
         Recording.from_arrays({**head.arrays(), "rewards": np.ones(9, np.float32)}, source="x")
 
 
 @contextmanager
 def interruption(monkeypatch, target, name, calls):
-    """Let the method ``name`` of ``target`` raise what Ctrl-C does, at one call too many."""
+    """Let the method ``name`` of ``target`` raise KeyboardInterrupt after the given number of calls."""
     right, count = getattr(target, name), iter(range(calls))
 
     def method(*args):
@@ -148,7 +148,7 @@ def interruption(monkeypatch, target, name, calls):
             yield
 
 
-def test_an_interrupted_roll_out_goes_on(tmp_path, monkeypatch):
+def test_interrupted_rollout_is_resumed(tmp_path, monkeypatch):
     options = {"level": "random", "steps": 80, "environments": 2}
     whole = collected(tmp_path, name="whole", **options)
     with interruption(monkeypatch, rollout.Recording, "add", 9):
@@ -163,11 +163,11 @@ def test_an_interrupted_roll_out_goes_on(tmp_path, monkeypatch):
     assert {path.name for path in run.iterdir()} == {path.name for path in whole.path.iterdir()}
     notes = [[json.loads(x)["step"] for x in (r / "metrics.jsonl").read_text().splitlines()] for r in (whole, run)]
     assert notes[0] == notes[1]
-    with pytest.raises(PotstillError, match="finished: nothing to resume"):
+    with pytest.raises(PotstillError, match="finished: there is nothing to resume"):
         collected(tmp_path, **options, resume=True)
 
 
-def test_minari_gives_the_same_transitions(tmp_path, monkeypatch):
+def test_minari_and_d4rl_give_the_same_transitions(tmp_path, monkeypatch):
     minari = pytest.importorskip("minari")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "run"))
     options = {"level": "random", "steps": 150, "mantissa_bits": 14}
@@ -175,10 +175,10 @@ def test_minari_gives_the_same_transitions(tmp_path, monkeypatch):
     run = collected(tmp_path, "Hopper-v5", format="minari", **options)
     found = potstill.load_dataset("minari:hopper-random-v0")
     assert len(found) == 150
-    kept = slice(0, len(rows))  # no time-out here: D4RL's rule drops the last row alone
+    kept = slice(0, len(rows))  # there are no time-outs, so D4RL's rule drops only the last row
     for name in ("observations", "actions", "rewards", "terminations"):
         np.testing.assert_array_equal(getattr(found, name)[kept], getattr(rows, name))
-    follows = ~rows.terminations  # after an end D4RL's rows hold the next start, which nothing reads
+    follows = ~rows.terminations  # after a termination, D4RL's next observation is meaningless
     np.testing.assert_array_equal(found.next_observations[kept][follows], rows.next_observations[follows])
     assert found.env_id == rows.env_id == "Hopper-v5"
     dataset = minari.load_dataset("hopper-random-v0")
@@ -192,13 +192,13 @@ def test_minari_gives_the_same_transitions(tmp_path, monkeypatch):
 
 def test_minari_of_flattened_observations(tmp_path):
     pytest.importorskip("minari")
-    path = constant_policy(value=-0.1).save(tmp_path / "p.safetensors")  # some episodes fall, some time out
+    path = constant_policy(value=-0.1).save(tmp_path / "p.safetensors")  # some episodes terminate, some time out
     run = collected(tmp_path, policy=path, format="minari")
     data = read(run, "walk-policy-v0")
     assert (data.state_size, data.env_id) == (6, "Walk-v0")
     assert data.terminations.any()
     rows = read(collected(tmp_path, name="rows", policy=path))
-    kept = ~data.truncations  # D4RL's rule drops time-outs and the last row; here that is one that was cut
+    kept = ~data.truncations  # D4RL's rule drops time-outs and the last row, here of a cut episode
     assert 40 < kept.sum() < 59
     for name in ("observations", "actions", "rewards", "terminations"):
         np.testing.assert_array_equal(getattr(data, name)[kept], getattr(rows, name))
@@ -207,7 +207,7 @@ def test_minari_of_flattened_observations(tmp_path):
     assert "ref_min_score" not in spec
 
 
-def test_nothing_half_written_is_left(tmp_path, monkeypatch):
+def test_failed_writes_leave_nothing(tmp_path, monkeypatch):
     pytest.importorskip("minari")
     right = output._minari_episodes
 
@@ -226,7 +226,7 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
     ("env_id", "options", "words"),
     [
         ("Wlak-v0", {}, ["unknown environment 'Wlak-v0'", "did you mean 'Walk-v0'"]),
-        ("Named-v0", {}, ["dictionary observations with the parts place, speed", "FlattenObservation"]),
+        ("Named-v0", {}, ["dictionary observations with the keys place, speed", "FlattenObservation"]),
         ("Walk-v0", {"level": "medum"}, ["unknown level 'medum'", "did you mean 'medium'"]),
         ("Walk-v0", {"level": "policy"}, ["unknown level 'policy'"]),
         ("Walk-v0", {"level": "medium"}, ["Walk-v0 has no reference returns", "--medium-return"]),
@@ -238,14 +238,14 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
             ["the goal of the medium policy", "exceeds that of the expert"],
         ),
         ("Walk-v0", {"level": "random", "policy": "p.safetensors"}, ["level random does not use a given policy"]),
-        ("Hopper-v5", {"policy": "p.safetensors"}, ["acts on 6 numbers", "Hopper-v5 observes 11"]),
-        ("Walk-v0", {"policy": "two.safetensors"}, ["gives actions of 2 numbers", "Walk-v0 takes 1"]),
+        ("Hopper-v5", {"policy": "p.safetensors"}, ["has 6 state components, but Hopper-v5 has 11"]),
+        ("Walk-v0", {"policy": "two.safetensors"}, ["has 2 action components, but Walk-v0 has 1"]),
         ("Walk-v0", {"environments": 0}, ["--environments 0", "at least 1"]),
-        ("Walk-v0", {"resume": True, "out": None}, ["--resume needs --out"]),
+        ("Walk-v0", {"resume": True, "out": None}, ["--resume requires --out"]),
         ("Walk-v0", {"level": "random", "out": "mine"}, ["not a potstill run folder"]),
     ],
 )
-def test_what_is_refused(tmp_path, monkeypatch, env_id, options, words):
+def test_refused_input(tmp_path, monkeypatch, env_id, options, words):
     monkeypatch.chdir(tmp_path)
     constant_policy().save("p.safetensors")
     constant_policy(actions=2).save("two.safetensors")
@@ -268,8 +268,8 @@ def test_a_missing_extra(tmp_path, monkeypatch, package, options):
     assert not (tmp_path / "run").exists()
 
 
-def test_minari_data_into_a_relative_folder_are_reproduced(tmp_path, monkeypatch):
-    """The default run folder is a relative one."""
+def test_minari_data_in_a_relative_folder_are_reproduced(tmp_path, monkeypatch):
+    """The default run folder is relative."""
     pytest.importorskip("minari")
     monkeypatch.chdir(tmp_path)
     run = potstill.collect("Pendulum-v1", level="random", steps=60, format="minari", out="run")
@@ -291,7 +291,7 @@ def test_the_plans_of_the_levels():
     both = plan("medium-expert", medium=Goal(raw_return=5.0))
     assert both == CollectionPlan("medium-expert", 1000, {"medium": 5.0, "expert": None}, ("medium", "expert"))
     assert plan("expert", policy_given=True) == CollectionPlan("expert", actors=("expert",))
-    with pytest.raises(PotstillError, match="give only one of them"):
+    with pytest.raises(PotstillError, match="expected only one of them"):
         Goal(score=1.0, raw_return=2.0)
-    with pytest.raises(PotstillError, match=r"SacSettings.threads 0: at least 1"):
+    with pytest.raises(PotstillError, match=r"SacSettings.threads 0: expected at least 1"):
         SacSettings(threads=0)

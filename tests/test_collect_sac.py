@@ -1,4 +1,4 @@
-"""The levels that SAC makes, its checkpoints, and its environments side by side."""
+"""Levels that train SAC, their checkpoints, and parallel environments."""
 
 import h5py
 import numpy as np
@@ -37,7 +37,7 @@ def test_levels_of_sac(tmp_path, sac):
             np.testing.assert_array_equal(columns[key], column)
 
 
-def test_medium_replay_of_sac_ends_where_the_goal_is_reached(tmp_path, sac):
+def test_medium_replay_ends_at_the_goal(tmp_path, sac):
     run = collected(tmp_path, level="medium-replay", medium_return=-99.0, **sac)
     assert card_of(run)["steps"] == 25
     assert card_of(run)["complete"]
@@ -48,14 +48,14 @@ def test_medium_replay_of_sac_ends_where_the_goal_is_reached(tmp_path, sac):
             np.testing.assert_array_equal(part[key][:], all_of_it[key][:25])
 
 
-def test_sac_that_falls_short(tmp_path, sac):
+def test_sac_below_its_goal_is_an_error(tmp_path, sac):
     words = "the goal of the medium policy is 99, but SAC's best evaluation is .* in 60 steps: raise --training-steps"
     with pytest.raises(PotstillError, match=words):
         collected(tmp_path, level="medium", medium_return=99.0, **sac)
     assert not (tmp_path / "run" / "result.json").exists()
 
 
-def test_sac_beside_a_given_expert(tmp_path, sac):
+def test_sac_with_a_given_expert(tmp_path, sac):
     path = constant_policy().save(tmp_path / "p.safetensors")
     run = collected(tmp_path, level="medium-expert", medium_return=-99.0, policy=path, steps=40, **sac)
     assert not (run / "expert.safetensors").exists()
@@ -64,8 +64,8 @@ def test_sac_beside_a_given_expert(tmp_path, sac):
 
 
 @pytest.mark.parametrize("level", ["replay", "medium-expert"])
-def test_an_interrupted_sac_goes_on_to_the_same_bytes(tmp_path, sac, monkeypatch, level):
-    """Networks, optimisers, buffer and all random generators come back; the buffer is round and full by then."""
+def test_resumed_sac_is_byte_identical(tmp_path, sac, monkeypatch, level):
+    """Networks, optimisers, replay buffer and random number generators are restored. The buffer has wrapped around."""
     monkeypatch.setattr(training, "SAVE_INTERVAL", 20)
     monkeypatch.setattr(Trainer, "BUFFER_SIZE", 30)
     options = {**sac, "level": level, "steps": 60} | ({} if level == "replay" else {"medium_return": -99.0})
@@ -81,7 +81,7 @@ def test_an_interrupted_sac_goes_on_to_the_same_bytes(tmp_path, sac, monkeypatch
         assert (run / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_a_checkpoint_of_other_networks_than_sacs(tmp_path, sac, monkeypatch):
+def test_checkpoint_of_other_networks_is_refused(tmp_path, sac, monkeypatch):
     monkeypatch.setattr(training, "SAVE_INTERVAL", 20)
     with interruption(monkeypatch, Trainer, "advance", 40):
         collected(tmp_path, **sac)
@@ -89,7 +89,7 @@ def test_a_checkpoint_of_other_networks_than_sacs(tmp_path, sac, monkeypatch):
     arrays, papers = storage.load(path, "checkpoint")
     lost = next(name for name in arrays if "critic" in name)
     storage.save(path, "checkpoint", {name: arrays[name] for name in arrays if name != lost}, papers)
-    with pytest.raises(PotstillError, match="a checkpoint of another training"):
+    with pytest.raises(PotstillError, match="is a checkpoint of another training"):
         collected(tmp_path, **sac, resume=True)
 
 

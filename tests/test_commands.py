@@ -23,7 +23,7 @@ def result_of(run):
     return json.loads((run / "result.json").read_text())
 
 
-def test_a_small_distillation_earns_its_floor(run):
+def test_small_distillation_exceeds_a_minimum_return(run):
     result = result_of(run)
     for name in ("teacher", "random", "student", "ensemble"):
         scores = result[name]
@@ -37,7 +37,7 @@ def test_a_small_distillation_earns_its_floor(run):
     assert curve[1]["held_out_loss"] < 0.8 * curve[0]["held_out_loss"]
 
 
-def test_what_the_folder_holds(run):
+def test_files_of_the_run_folder(run):
     names = {path.name for path in run.path.iterdir()}
     assert {"config.json", "metrics.jsonl", "result.json", "distillate.safetensors", "curve.png"} <= names
     assert not [name for name in names if name.endswith(".partial")]
@@ -46,7 +46,7 @@ def test_what_the_folder_holds(run):
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, 41))
 
 
-def test_the_distillate_says_where_it_comes_from(run):
+def test_metadata_of_the_distillate(run):
     distillate = potstill.load(run)
     metadata = distillate.metadata
     data = potstill.load_dataset("hopper-medium-replay")
@@ -62,11 +62,11 @@ def test_the_distillate_says_where_it_comes_from(run):
 def test_reproduce_gives_the_same_bytes(run, tmp_path, capsys):
     again = potstill.reproduce(run, out=tmp_path / "again")
     assert (again / "distillate.safetensors").read_bytes() == (run / "distillate.safetensors").read_bytes()
-    assert "same bytes" in capsys.readouterr().out
+    assert "byte-identical" in capsys.readouterr().out
     assert result_of(again)["student"]["returns"] == result_of(run)["student"]["returns"]
 
 
-def test_reproduce_says_when_they_differ(run, tmp_path):
+def test_reproduce_reports_differences(run, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     config = json.loads((copy / "config.json").read_text())
@@ -75,7 +75,7 @@ def test_reproduce_says_when_they_differ(run, tmp_path):
         potstill.reproduce(copy, out=tmp_path / "again")
 
 
-def test_collected_data_are_reproduced_by_their_rows(tmp_path):
+def test_reproduce_compares_rows_of_collected_data(tmp_path):
     how = {"level": "random", "steps": 60, "seed": 3}
     run = potstill.collect("Pendulum-v1", **how, out=tmp_path / "run", resume=True)
     again = potstill.reproduce(run, out=tmp_path / "again")
@@ -87,8 +87,8 @@ def test_collected_data_are_reproduced_by_their_rows(tmp_path):
         potstill.reproduce(run, out=tmp_path / "other")
 
 
-def test_evaluate_trains_students_by_the_settings_in_the_file(run, tmp_path, monkeypatch):
-    """Not by what the recipe's name means today, nor without the step size that was learned with the pairs."""
+def test_evaluate_uses_the_recipe_in_the_file(run, tmp_path, monkeypatch):
+    """The stored recipe counts, including a learned step size, not the current meaning of the recipe's name."""
     from potstill.students import ensemble
 
     made = potstill.load(run)
@@ -109,7 +109,7 @@ def test_evaluate_trains_students_by_the_settings_in_the_file(run, tmp_path, mon
 
 
 @pytest.mark.parametrize("given", [{"teacher": "t.safetensors"}, {"download": True}, {"action_scale": 0.5}])
-def test_what_goes_with_a_dataset_needs_one(given):
+def test_options_that_require_a_dataset(given):
     name = next(iter(given)).replace("_", "-")
     with pytest.raises(PotstillError, match=f"--{name} has no effect without a dataset: give --dataset"):
         potstill.evaluate("hopper-medium-replay", **given)
@@ -135,7 +135,7 @@ def test_inspect_every_kind(run, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("objective", ["dbc", "pbc", "av-pbc", "q-gap", "random"])
-def test_logs_alone_give_offline_scores(logs, tmp_path, objective):
+def test_offline_scores_without_an_environment(logs, tmp_path, objective):
     data, teacher = logs
     options = {"size": 8, "steps": 5, "batch": 64, "students": 2}
     run = potstill.distill(data, teacher=teacher, objective=objective, out=tmp_path / "run", **options)
@@ -161,7 +161,7 @@ def test_unrolled_distillation(logs, tmp_path, options):
     assert np.isfinite(result_of(run)["curve"][-1]["held_out_loss"])
 
 
-def test_dbc_needs_no_teacher(logs, tmp_path):
+def test_dbc_without_a_teacher(logs, tmp_path):
     run = potstill.distill(logs[0], objective="dbc", size=8, steps=3, batch=32, out=tmp_path / "run")
     assert potstill.load(run).metadata["teacher"] is None
 
@@ -188,7 +188,7 @@ def test_collect_trains_sac(tmp_path):
     assert potstill.load_policy(out / "policy.safetensors")(np.zeros(3)).shape == (1,)
 
 
-def test_interrupted_distillation_keeps_its_last_point(logs, tmp_path, monkeypatch):
+def test_interrupted_distillation_keeps_its_last_checkpoint(logs, tmp_path, monkeypatch):
     from potstill.commands import distill as command
 
     optimise = command.optimise_pairs

@@ -1,4 +1,4 @@
-"""World models on the command line: learn one, distil in imagination, and judge students in it."""
+"""World models on the command line: learn one, distil in its states, and evaluate students in it."""
 
 import functools
 import json
@@ -25,7 +25,7 @@ IMAGINED = {**QUICK, "states": "imagined", "labels": "teacher"}
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    """Episodes of 20 steps, walks of 10 and small worlds, so that all of it takes seconds."""
+    """Episodes of 20 steps, rollouts of 10 steps and small world models, so that the tests take seconds."""
     few = VisitSettings(lanes=8, horizon=10, every=1, rows=200)
     monkeypatch.setattr("potstill.worlds.returns.DEFAULT_STEPS", 20)
     monkeypatch.setattr("potstill.commands.distill.Visits", functools.partial(Visits, settings=few))
@@ -61,7 +61,7 @@ def hash_of(run):
 
 
 class TestModel:
-    def test_what_the_folder_holds(self, world_run):
+    def test_files_of_the_run_folder(self, world_run):
         names = {path.name for path in world_run.path.iterdir()}
         assert {"config.json", "metrics.jsonl", "result.json", "world.safetensors"} <= names
         result, world = world_run.result, load_world(world_run)
@@ -88,11 +88,11 @@ class TestModel:
         main(["model", str(folder / "linear.npz"), *options, "--out", str(tmp_path / "run")])
         said = capsys.readouterr().out
         assert "of the variance of a step is unexplained on held-out rows" in said
-        assert "trusted for 10 steps" in said
+        assert "accurate for 10 steps" in said
 
     def test_too_few_rows(self, tmp_path):
         path = write_npz(tmp_path / "few.npz", linear_rows(episodes=9))
-        with pytest.raises(PotstillError, match=r"few.*: 180 rows are too few for a world model, 500 are needed"):
+        with pytest.raises(PotstillError, match=r"few.*: 180 rows are too few for a world model, expected 500"):
             potstill.model(path, out=tmp_path / "run", **SMALL)
         assert not (tmp_path / "run").exists()
 
@@ -124,7 +124,7 @@ class TestDistill:
         again = potstill.reproduce(run, out=tmp_path / "again")
         assert hash_of(again) == hash_of(run)
 
-    def test_a_world_of_its_own_is_saved_and_reproduced(self, given, tmp_path):
+    def test_trained_world_is_saved_and_reproduced(self, given, tmp_path):
         run = potstill.distill(**given, out=tmp_path / "run", seed=3, **IMAGINED)
         own = load_world(run)
         assert own.metadata["settings"]["seed"] == 3
@@ -146,33 +146,39 @@ class TestDistill:
         assert "imagined" not in run.result
 
     def test_new_settings_are_recorded_only_if_they_are_given(self):
-        """Files of runs without them stay what they were in version 0.1."""
+        """Files of runs without these settings are the same as in version 0.1."""
         assert not {"states", "world", "labels"} & record_settings(DistillConfig("x")).keys()
         assert record_settings(DistillConfig("x", labels="teacher"))["labels"] == "teacher"
 
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"states": "data", "world": "runs/w"}, "--world has no effect on the data's own states: give --states"),
-            ({"objective": "dbc", "labels": "learned"}, "--states imagined: needs an objective with a teacher"),
-            ({"objective": "dbc", "states": "data"}, "--labels teacher: needs an objective with a teacher"),
-            ({"objective": "random"}, "--labels teacher: needs an objective with a teacher, such as pbc"),
-            ({"weighting": "uniform"}, "--weighting: visits in a world model have no weights"),
-            ({"recipe": potstill.Recipe(residual=True), "solver": "drawn"}, "DrawnKernelDescent has no residual"),
-            ({"max_steps": 9, "steps": None}, "--max-steps 9: it is for runs until convergence, .*--states imagined"),
+            ({"states": "data", "world": "runs/w"}, "--world has no effect without --states imagined"),
+            ({"objective": "dbc", "labels": "learned"}, "--states imagined requires an objective with a teacher"),
+            ({"objective": "dbc", "states": "data"}, "--labels teacher requires an objective with a teacher"),
+            ({"objective": "random"}, "--labels teacher requires an objective with a teacher, such as pbc"),
+            ({"weighting": "uniform"}, "--weighting cannot be used with --states imagined"),
+            (
+                {"recipe": potstill.Recipe(residual=True), "solver": "drawn"},
+                "DrawnKernelDescent does not support residual",
+            ),
+            (
+                {"max_steps": 9, "steps": None},
+                "--max-steps 9 applies only to runs until convergence, .*--states imagined",
+            ),
             ({"world": "no/such/file"}, "no/such/file: no such file"),
         ],
     )
-    def test_what_is_refused(self, given, tmp_path, changes, message):
+    def test_refused_input(self, given, tmp_path, changes, message):
         with pytest.raises(PotstillError, match=message) as caught:
             potstill.distill(**given, out=tmp_path / "run", **{**IMAGINED, **changes})
         assert "\n" not in str(caught.value)
 
     def test_worlds_that_cannot_be_used(self, given, world_run, tmp_path, monkeypatch):
         other = write_npz(tmp_path / "other.npz", linear_rows(seed=5))
-        with pytest.raises(PotstillError, match="learned from linear with other contents than other: train one with"):
+        with pytest.raises(PotstillError, match=r"learned from other data \(linear\) than other: train one with"):
             potstill.distill(other, teacher=given["teacher"], world=world_run, out=tmp_path / "a", **IMAGINED)
-        with pytest.raises(PotstillError, match="not a world but teacher"):
+        with pytest.raises(PotstillError, match="expected a world, found teacher"):
             potstill.distill(**given, world=given["teacher"], out=tmp_path / "b", **IMAGINED)
         monkeypatch.setattr("potstill.worlds.base.LARGEST_ERROR", 0.0)
         with pytest.raises(
@@ -191,7 +197,7 @@ class TestEvaluate:
         return potstill.distill(**given, out=tmp_path / "pairs", **QUICK)
 
     def test_in_a_world(self, pairs, world_run, tmp_path, capsys):
-        """A world model takes the place of an environment."""
+        """A world model replaces an environment."""
         run = potstill.evaluate(pairs, world=world_run, students=2, episodes=3, out=tmp_path / "run")
         result = json.loads((run / "result.json").read_text())
         assert result["student"] is None
@@ -202,10 +208,10 @@ class TestEvaluate:
         assert again.result.imagined.student.returns == run.result.imagined.student.returns
 
     def test_without_world_environment_or_dataset(self, pairs, tmp_path):
-        with pytest.raises(PotstillError, match="names no environment: give --dataset"):
+        with pytest.raises(PotstillError, match="does not name an environment: give --dataset"):
             potstill.evaluate(pairs, out=tmp_path / "run")
 
     def test_a_world_of_other_sizes(self, world_run, tmp_path):
-        with pytest.raises(PotstillError, match="a world of 2 state and 1 action components, the pairs have 11 and 3"):
+        with pytest.raises(PotstillError, match="has 2 state and 1 action components, but the pairs have 11 and 3"):
             potstill.evaluate("hopper-medium-replay", world=world_run, out=tmp_path / "run")
         assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""`potstill convert`: merging, filtering, thinning out."""
+"""`potstill convert`: merging datasets and selecting rows."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ from potstill.errors import PotstillError
 
 
 def ordered(data):
-    """``data`` whose next observations are the following row's: episodes of 25 rows, the last 10 rows cut."""
+    """``data`` with the following rows' observations as next observations: episodes of 25 rows, the last one cut."""
     after = data.next_observations.copy()
     after[:-1] = data.observations[1:]
     ends = np.arange(300) % 50 == 24
@@ -36,7 +36,7 @@ def source(data, tmp_path):
     return write_npz(tmp_path / "one.npz", ordered(data))
 
 
-def test_whole_datasets_keep_their_bytes(source, tmp_path):
+def test_unselected_datasets_keep_their_hash(source, tmp_path):
     folder = potstill.convert(source, out=tmp_path / "out")
     found, data = load_dataset(folder), load_dataset(source)
     assert found.mapped
@@ -50,7 +50,7 @@ def test_whole_datasets_keep_their_bytes(source, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"one.npz", "out", "again"}
 
 
-def test_merged_datasets_lie_one_after_the_other(source, data, tmp_path):
+def test_merged_datasets_are_concatenated(source, data, tmp_path):
     open_ended = dataclasses.replace(ordered(data), truncations=np.zeros(300, bool)).take(slice(0, 40))
     other = write_npz(tmp_path / "other.npz", open_ended)
     found = load_dataset(potstill.convert((other, source), out=tmp_path / "out"))
@@ -80,7 +80,7 @@ def test_drawn_episodes_depend_on_the_seed(source, tmp_path):
     assert draws[0] == draws[1] != draws[2]
 
 
-def test_drawn_rows_are_cut_where_the_next_is_missing(source, tmp_path):
+def test_drawn_rows_are_truncated_if_the_next_is_missing(source, tmp_path):
     with pytest.warns(potstill.PotstillWarning, match="most rows are truncated"):
         found = load_dataset(potstill.convert(source, rows=120, out=tmp_path / "out"))
     assert len(found) == 120
@@ -100,12 +100,12 @@ def test_drawn_rows_are_cut_where_the_next_is_missing(source, tmp_path):
         ("--min-return 1e9", "no episode has a return between 1e+09 and inf: the returns lie in ["),
         ("--episodes 13", "13 episodes: only 12 are left to draw from"),
         ("--rows 301", "301 rows: only 300 are left to draw from"),
-        ("--best-episodes 0", "--best-episodes 0.0: inside (0, 1] is needed"),
-        ("--episodes 0", "at least 1 is needed"),
+        ("--best-episodes 0", "--best-episodes 0.0: expected a value in (0, 1]"),
+        ("--episodes 0", "expected at least 1"),
         ("nothing-there.npz", "nothing-there.npz: no such file"),
     ],
 )
-def test_what_convert_refuses(source, tmp_path, capsys, words, message):
+def test_refused_input(source, tmp_path, capsys, words, message):
     assert main(["convert", str(source), *words.split(), "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert message in said
@@ -113,29 +113,29 @@ def test_what_convert_refuses(source, tmp_path, capsys, words, message):
     assert {path.name for path in tmp_path.iterdir()} == {"one.npz"}
 
 
-def test_datasets_that_do_not_fit_together(source, data, tmp_path):
+def test_datasets_that_do_not_match(source, data, tmp_path):
     logs, columns = ordered(data), ("observations", "next_observations")
     wide = dataclasses.replace(logs, **{key: np.tile(getattr(logs, key), 2)[:, :4] for key in columns})
     other = write_npz(tmp_path / "wide.npz", wide)
-    with pytest.raises(PotstillError, match=r"wide.npz does not fit .*one.npz: state components 4, not 3"):
+    with pytest.raises(PotstillError, match=r"wide.npz has state components 4, but .*one.npz has 3"):
         potstill.convert((source, other), out=tmp_path / "out")
     part = SourceSummary.of(logs, "a", "a")
     for change, message in (
-        ({"env_id": "Hopper-v5"}, "environment Hopper-v5, not None"),
+        ({"env_id": "Hopper-v5"}, "environment Hopper-v5, but a has None"),
         (
             {"bounds": ActionBounds(-np.ones(2), np.array([1.0, 2.0]))},
-            r"highest actions \[1.0, 2.0\], not \[1.0, 1.0\]",
+            r"highest actions \[1.0, 2.0\], but a has \[1.0, 1.0\]",
         ),
-        ({"bounds": ActionBounds.unit(1)}, "action components 1, not 2"),
+        ({"bounds": ActionBounds.unit(1)}, "action components 1, but a has 2"),
     ):
-        with pytest.raises(PotstillError, match=f"b does not fit a: {message}"):
+        with pytest.raises(PotstillError, match=f"b has {message}"):
             check_compatible([part, dataclasses.replace(part, source="b", **change)])
     with pytest.raises(PotstillError, match="no datasets named"):
         potstill.convert(())
     assert not (tmp_path / "out").exists()
 
 
-def test_an_existing_folder_is_replaced_by_force_alone(source, tmp_path):
+def test_existing_folder_is_replaced_only_with_force(source, tmp_path):
     folder = potstill.convert(source, out=tmp_path / "out")
     before = (folder / ROWS).read_bytes()
     with pytest.raises(PotstillError, match=r"out exists: choose another --out, or --force"):
@@ -145,7 +145,7 @@ def test_an_existing_folder_is_replaced_by_force_alone(source, tmp_path):
     assert len(load_dataset(folder)) == 50
 
 
-def test_nothing_half_written_stays(source, tmp_path, monkeypatch):
+def test_interrupted_conversion_leaves_nothing(source, tmp_path, monkeypatch):
     folder = potstill.convert(source, out=tmp_path / "out")
     before = (folder / HEADER).read_bytes()
 
@@ -165,7 +165,7 @@ def test_nothing_half_written_stays(source, tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"one.npz", "out"}
 
 
-def test_no_space_is_one_line(source, tmp_path, monkeypatch):
+def test_full_disk_gets_one_line(source, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -197,7 +197,7 @@ def test_a_large_d4rl_file_is_read_in_pieces(columns, tmp_path, monkeypatch):
     assert {item.name for item in tmp_path.iterdir()} == {"large.hdf5", "out"}
 
 
-def test_its_command_is_kept(source, tmp_path):
+def test_command_is_recorded(source, tmp_path):
     folder = potstill.convert((source, source), episodes=3, out=tmp_path / "out")
     assert load_dataset(folder).card["command"] == f"potstill convert {source} {source} --episodes 3"
     assert ConvertConfig(source).sources == (source,)

@@ -31,7 +31,7 @@ def check_fails(path, *words):
     assert all(word in message for word in words), message
 
 
-def test_the_rule_by_hand():
+def test_d4rl_rule_by_hand():
     columns = make_columns(rows=6)
     columns["terminals"] = np.array([False, True, False, False, False, False])
     columns["timeouts"] = np.array([False, False, False, True, False, False])
@@ -43,7 +43,7 @@ def test_the_rule_by_hand():
     np.testing.assert_array_equal(rows.truncations, [False, False, True, True])
 
 
-def test_without_timeouts_a_counter_decides():
+def test_time_outs_are_counted_if_missing():
     columns = make_columns(rows=2500)
     del columns["timeouts"]
     columns["terminals"] = np.arange(2500) == 299
@@ -69,7 +69,7 @@ def test_hdf5_and_npz_give_the_same_transitions(tmp_path, columns):
     assert hashes == {first.content_hash}
 
 
-def test_what_we_write_we_read(tmp_path, columns):
+def test_written_files_are_read_back(tmp_path, columns):
     path = tmp_path / "x.hdf5"
     write_d4rl(path, columns, env_id=None, card={"seed": 3})
     data = read_d4rl(path)
@@ -103,7 +103,7 @@ def test_bad_columns(tmp_path, columns):
     check_fails(write(path, done), "no array 'terminals', and 'dones' does not distinguish terminations from time-outs")
     check_fails(write(path, columns | {"rewards": columns["rewards"][:-1]}), "unequal", "rewards 59")
     check_fails(write(path, columns | {"actions": np.zeros((60, 1), np.int64)}), "discrete action space")
-    check_fails(write(path, columns | {"rewards": np.array([b"x"] * 60)}), "'rewards'", "numbers are needed")
+    check_fails(write(path, columns | {"rewards": np.array([b"x"] * 60)}), "'rewards'", "expected numbers")
     spoiled = columns["observations"].copy()
     spoiled[17, 2] = np.nan
     check_fails(write(path, columns | {"observations": spoiled}), "observations[2]", "row 17")
@@ -120,7 +120,7 @@ def test_bad_columns(tmp_path, columns):
     dtype=st.sampled_from([np.float32, np.float64, np.int32, np.bool_, "S3"]),
 )
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
-def test_any_column_gives_transitions_or_one_line(tmp_path_factory, key, shape, value, dtype):
+def test_any_column_is_read_or_refused_in_one_line(tmp_path_factory, key, shape, value, dtype):
     columns = make_columns(rows=3)
     columns[key] = np.full(shape, value).astype(dtype)
     path = write(tmp_path_factory.mktemp("any") / "x.hdf5", columns)
@@ -169,14 +169,14 @@ def by_the_rule(columns):
 
 @settings(max_examples=200, deadline=None)
 @given(flags=st.lists(st.sampled_from([(0, 0), (0, 0), (1, 0), (0, 1), (1, 1)]), min_size=2, max_size=30))
-def test_any_time_outs_in_any_chunk(flags):
+def test_any_time_outs_and_chunk_sizes_match_the_rule(flags):
     columns = make_columns(rows=len(flags))
     columns["terminals"], columns["timeouts"] = np.array(flags, bool).T
     wanted = by_the_rule(columns)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checks, "CHUNK", 4)
         if not len(wanted):
-            with pytest.raises(PotstillError, match="nothing is left"):
+            with pytest.raises(PotstillError, match="no transition is left"):
                 qlearning_rows(columns, source="hand")
             return
         rows = qlearning_rows(columns, source="hand")
@@ -188,7 +188,7 @@ def test_any_time_outs_in_any_chunk(flags):
 
 
 @pytest.mark.parametrize("options", [{}, {"compression": "gzip"}, {"chunks": (7, 3)}, {"chunks": (60, 1)}])
-def test_chunks_read_what_is_there(tmp_path, columns, monkeypatch, options):
+def test_chunked_reading_matches_whole_columns(tmp_path, columns, monkeypatch, options):
     wanted = load_dataset(write(tmp_path / "a.hdf5", columns)).content_hash
     monkeypatch.setattr(checks, "CHUNK", 16)
     with h5py.File(tmp_path / "b.hdf5", "w") as file:
@@ -207,7 +207,7 @@ def part(returns, lengths, source="a"):
 
 
 def test_a_selection_by_hand():
-    """Returns 1 … 6 in episodes of 1, 2, 3 rows: the range keeps 2 … 5, half of these are 4 and 5."""
+    """Returns 1 … 6 in episodes of 1, 2, 3 rows: the range keeps 2 … 5, and the better half of these are 4 and 5."""
     parts = [part([1, 2, 3], [1, 2, 3]), part([6, 5, 4], [1, 2, 3], "b")]
     kept = select_rows(parts, Selection(min_return=2.0, max_return=5.0))
     assert [mask.tolist() for mask in kept] == [[False] + [True] * 5, [False] + [True] * 5]
@@ -224,10 +224,10 @@ def test_a_selection_by_hand():
         ({"rows": 13}, "13 rows: only 12 are left"),
         ({"episodes": 7}, "7 episodes: only 6 are left"),
         ({"min_return": 7.0}, r"between 7 and inf: the returns lie in \[1, 6\]"),
-        ({"rows": 0}, "Selection.rows 0: at least 1"),
+        ({"rows": 0}, "Selection.rows 0: expected at least 1"),
         ({"best_episodes": 1.5}, "Selection.best_episodes 1.5"),
     ],
 )
-def test_what_a_selection_refuses(options, message):
+def test_refused_selections(options, message):
     with pytest.raises(PotstillError, match=message):
         select_rows([part([1, 2, 3, 4, 5, 6], [1, 2, 3, 1, 2, 3])], Selection(**options))

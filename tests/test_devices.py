@@ -1,4 +1,4 @@
-"""Splitting the work: two devices of one process, and two processes, give what one device gives."""
+"""Several devices: two devices of one process, and two processes, give the same results as one device."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 from potstill.errors import PotstillError
 from potstill.runtime import devices
 
-# Distils in every way of splitting the work, trains students, prints all the numbers.
+# Distils with every kind of sharding, trains students, and prints all numbers.
 PROGRAM = """
 import json, sys
 import jax, numpy as np
@@ -45,7 +45,7 @@ print(json.dumps(found))
 
 
 def start(count, **environment):
-    """The program in a process of its own, with ``count`` devices (0: one)."""
+    """Start the program in a separate process, with ``count`` devices (0: one)."""
     env = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu", **environment}
     command = [sys.executable, "-c", PROGRAM, str(count)]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -68,7 +68,7 @@ def assert_same(found, alone):
         np.testing.assert_allclose(found[name], numbers, rtol=2e-4, atol=2e-5, err_msg=name)
 
 
-def test_two_devices_give_what_one_gives(alone):
+def test_two_devices_match_one(alone):
     assert_same(result(start(2)), alone)
 
 
@@ -76,7 +76,7 @@ def test_forced_host_devices_are_found(alone):
     assert_same(result(start(0, XLA_FLAGS="--xla_force_host_platform_device_count=2")), alone)
 
 
-def test_two_processes_give_what_one_gives(alone):
+def test_two_processes_match_one(alone):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -86,18 +86,18 @@ def test_two_processes_give_what_one_gives(alone):
         assert_same(found, alone)
 
 
-def test_too_late_to_ask_for_devices():
+def test_devices_cannot_change_after_jax_starts():
     assert jax.device_count() < 64  # starts JAX
     with pytest.raises(PotstillError, match="--devices 64: JAX has"):
         devices.use_devices(64)
 
 
-def test_a_coordinator_alone_is_not_enough(monkeypatch):
+def test_incomplete_process_settings_are_refused(monkeypatch):
     monkeypatch.setenv(devices.COORDINATOR, "127.0.0.1:1")
-    with pytest.raises(PotstillError, match="JAX_NUM_PROCESSES and JAX_PROCESS_ID must be numbers"):
+    with pytest.raises(PotstillError, match="expected numbers in JAX_NUM_PROCESSES and JAX_PROCESS_ID"):
         devices.use_devices(None)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")
-def test_freed_memory_is_kept():
+def test_keep_memory():
     assert devices.keep_memory()

@@ -1,4 +1,4 @@
-"""The outer loop: what an outer step averages over, and whose students it trains when."""
+"""The outer loop: averages over initialisations, stages of widths, and settings."""
 
 import functools
 
@@ -43,14 +43,14 @@ def test_the_outer_loss_is_the_mean_over_its_initialisations():
     assert len({float(x) for x in singly}) == 3
 
 
-def test_small_students_first_the_recipe_last():
+def test_stages_of_widths():
     found = list(stages(Unroll(RECIPES["paper"]), Schedule(7), OuterSettings(widths=(64, 128))))
     assert [(stage.last, stage.solver.recipe.width) for stage in found] == [(2, 64), (4, 128), (None, 256)]
     assert [stage.solver for stage in stages(KernelDescent(), Schedule(7), OuterSettings())] == [KernelDescent()]
     assert KernelDescent().recipe == RECIPES["default"]
 
 
-def test_the_widths_reach_the_students(monkeypatch, data):
+def test_widths_reach_the_students(monkeypatch, data):
     seen = []
 
     def update(objective, solver, teacher, settings):
@@ -64,7 +64,7 @@ def test_the_widths_reach_the_students(monkeypatch, data):
     assert seen == [8, 16, RECIPES["default"].width]  # an equal share of the steps each
 
 
-def test_without_an_objective_the_initial_pairs_stay(data):
+def test_initial_pairs_are_kept_without_an_objective(data):
     table = build_state_table(data, None)
     pairs = initial_pairs(table, 4, rng=np.random.default_rng(0))
     parts = {"objective": None, "solver": KernelDescent(), "schedule": Schedule(0)}
@@ -72,8 +72,8 @@ def test_without_an_objective_the_initial_pairs_stay(data):
     assert (only.step, only.pairs, only.metrics) == (0, pairs, {})
 
 
-def test_what_is_passed_in_is_not_consumed(data):
-    """Updates donate their input; the caller's pairs and table survive, so that the same call can run again."""
+def test_inputs_are_not_donated(data):
+    """Updates donate their input, but not the caller's pairs and table, so that the same call can run again."""
     table = build_state_table(data, None)
     pairs = initial_pairs(table, 4, rng=np.random.default_rng(0))
 
@@ -86,7 +86,7 @@ def test_what_is_passed_in_is_not_consumed(data):
 
 
 @pytest.mark.parametrize(("limit", "recipe", "furthest"), [(None, "paper", 2), (None, "plain", 1), (1.5, "plain", 1.5)])
-def test_pairs_aim_no_further_than_their_students_need(data, limit, recipe, furthest):
+def test_action_limits_of_pairs(data, limit, recipe, furthest):
     table = build_state_table(data, None)  # teacher and data agree that one action is at its bound everywhere
     actions = table.teacher_actions.at[:, 0].set(1.0)
     table = table._replace(teacher_actions=actions, actions=actions)
@@ -101,19 +101,19 @@ def test_pairs_aim_no_further_than_their_students_need(data, limit, recipe, furt
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"batch": 0}, r"OuterSettings\.batch 0: at least 1"),
-        ({"batch": "many"}, r"OuterSettings\.batch is 'many' \(str\): int is needed"),
+        ({"batch": 0}, r"OuterSettings\.batch 0: expected at least 1"),
+        ({"batch": "many"}, r"OuterSettings\.batch is 'many' \(str\): expected int"),
         ({"optimiser": "adma"}, r"unknown OuterSettings\.optimiser 'adma': did you mean 'adam'"),
         ({"learn": "weigths"}, "did you mean 'weights'"),
-        ({"average": 1.5}, r"OuterSettings\.average 1\.5: a fraction"),
-        ({"average": -0.1}, r"OuterSettings\.average -0\.1: at least"),
-        ({"widths": (7,)}, r"OuterSettings\.widths \(7,\): even numbers"),
-        ({"action_limit": 0.5}, r"OuterSettings\.action_limit 0\.5: at least 1"),
-        ({"learning_rate": 0.0}, r"OuterSettings\.learning_rate 0\.0: at least"),
-        ({"initialisations": 0}, r"OuterSettings\.initialisations 0: at least 1"),
+        ({"average": 1.5}, r"OuterSettings\.average 1\.5: expected a fraction"),
+        ({"average": -0.1}, r"OuterSettings\.average -0\.1: expected at least"),
+        ({"widths": (7,)}, r"OuterSettings\.widths \(7,\): expected even numbers"),
+        ({"action_limit": 0.5}, r"OuterSettings\.action_limit 0\.5: expected at least 1"),
+        ({"learning_rate": 0.0}, r"OuterSettings\.learning_rate 0\.0: expected at least"),
+        ({"initialisations": 0}, r"OuterSettings\.initialisations 0: expected at least 1"),
     ],
 )
-def test_outer_settings_are_checked_where_they_are_made(unchecked, fields, message):
+def test_outer_settings_are_checked(unchecked, fields, message):
     with pytest.raises(PotstillError, match=message):
         OuterSettings(**fields)
 
@@ -122,14 +122,14 @@ def test_outer_settings_are_checked_where_they_are_made(unchecked, fields, messa
     ("options", "message"),
     [
         ({"solver": Unroll(RECIPES["default"]), "recipe": "paper"}, "has its own recipe: omit recipe"),
-        ({"starts": 2}, "--starts and --widths need a solver that trains networks"),
-        ({"widths": (8,)}, "--starts and --widths need a solver that trains networks"),
+        ({"starts": 2}, "--starts and --widths require a solver that trains networks"),
+        ({"widths": (8,)}, "--starts and --widths require a solver that trains networks"),
         ({"recipe": "adam"}, "KernelDescent describes SGD on mean actions"),
         ({"learn": "both", "recipe": "adam", "solver": "unroll"}, "--learn both: Adam is invariant to a factor"),
         ({"devices": 64}, "--devices 64: JAX has"),
     ],
 )
-def test_what_cannot_be_is_refused(tmp_path, options, message):
+def test_incompatible_settings_are_refused(tmp_path, options, message):
     assert jax.device_count() < 64  # starts JAX
     with pytest.raises(PotstillError, match=message):
         potstill.distill("hopper-medium-replay", out=tmp_path / "run", **options)

@@ -1,4 +1,4 @@
-"""The documentation holds: examples, Python blocks and docstrings run, links and commands exist, limits are kept."""
+"""Documentation: examples, Python blocks and docstrings run, links and commands exist, limits on length are kept."""
 
 import doctest
 import importlib
@@ -83,21 +83,21 @@ def test_public_names_have_a_page_and_a_docstring(reference):
             assert reference.summary(value), f"{full} has no docstring"
 
 
-def test_numbers_come_from_results():
+def test_tables_are_up_to_date():
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "check"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_links_lead_somewhere():
+def test_links_exist():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[\w-]+)?\)", page.read_text()):
             path = (page.parent / target).resolve()
             assert path.exists() or path.parent in GENERATED, f"{page.name}: {target}"
 
 
-def test_readme_is_one_screen():
+def test_readme_is_short():
     before_more = (ROOT / "README.md").read_text().split("\n## More\n")[0]
     assert len(before_more.split()) <= 450
 

@@ -1,4 +1,4 @@
-"""`minari:ID` with `download`: Minari's own client is asked, and of a failed attempt nothing is left."""
+"""`minari:ID` with `download`: Minari's own client downloads, and a failed attempt leaves no files."""
 
 import inspect
 import shutil
@@ -35,7 +35,7 @@ def refused(*words, **options):
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
-def test_it_is_downloaded_when_asked(root, monkeypatch):
+def test_download_on_request(root, monkeypatch):
     asked = []
 
     def download(dataset_id):
@@ -69,7 +69,7 @@ def test_a_failed_download_leaves_nothing(root, monkeypatch, tmp_path):
 
 def test_a_client_that_fetches_nothing_or_is_interrupted(root, monkeypatch, tmp_path):
     client(monkeypatch, lambda dataset_id: None)
-    refused("it did not make", download=True)
+    refused("after the download", download=True)
 
     def interrupted(dataset_id):
         (root / dataset_id).mkdir(parents=True)
@@ -81,12 +81,12 @@ def test_a_client_that_fetches_nothing_or_is_interrupted(root, monkeypatch, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_minari_a_line_says_how_to_get_it(root, monkeypatch):
+def test_missing_minari_names_the_install_command(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "minari", None)
     refused("pip install 'potstill[minari]'", download=True)
 
 
-def test_only_minaris_datasets_can_be_downloaded(root):
+def test_only_minari_datasets_can_be_downloaded(root):
     for source in ("d4rl:hopper-medium-v2", "hopper-medium-replay", {}):
         with pytest.raises(PotstillError, match="only minari:ID can be downloaded"):
             load_dataset(source, download=True)

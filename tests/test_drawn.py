@@ -1,4 +1,4 @@
-"""Kernel descent with tangent kernels of random finite networks: the kernels themselves, and what they tend to."""
+"""Kernel descent with tangent kernels of random finite networks: the kernels and their limits."""
 
 import dataclasses
 import itertools
@@ -74,7 +74,7 @@ def test_the_mean_of_wide_networks_is_the_exact_kernel(scheme):
     assert wide < 0.8 * narrow
 
 
-def test_many_wide_networks_train_as_kernel_descent():
+def test_many_wide_networks_match_kernel_descent():
     pairs = Pairs(some_states(5).astype(jnp.float32), 0.8 * jnp.sin(some_states(5, 2, seed=1)).astype(jnp.float32))
     queries = some_states(7, seed=2).astype(jnp.float32)
     recipe = Recipe(steps=20, momentum=0.5, width=256)
@@ -82,7 +82,7 @@ def test_many_wide_networks_train_as_kernel_descent():
     np.testing.assert_allclose(found, KernelDescent(recipe)(pairs, queries, KEY), atol=0.06)
 
 
-def test_each_key_draws_another_kernel():
+def test_keys_draw_different_kernels():
     pairs, queries = Pairs(some_states(4), jnp.full((4, 1), 0.5)), some_states(3, seed=2)
     solver = DrawnKernelDescent(Recipe(steps=5, width=8), networks=1)
     actions = [solver(pairs, queries, jax.random.key(i)) for i in (0, 0, 1)]
@@ -90,7 +90,7 @@ def test_each_key_draws_another_kernel():
     assert float(jnp.abs(actions[0] - actions[2]).max()) > 1e-3
 
 
-def test_weights_of_pairs_count(x64):
+def test_weights_of_pairs(x64):
     pairs = Pairs(some_states(4), jnp.full((4, 1), 0.5), jnp.array([2.0, 1.0, 1.0, 0.0]))
     fewer = Pairs(pairs.states[:3], pairs.actions[:3], 0.75 * pairs.weights[:3])  # a mean over three pairs, not four
     solver = DrawnKernelDescent(Recipe(steps=5, width=8), networks=1)
@@ -119,7 +119,7 @@ def test_students_of_adam():
     np.testing.assert_allclose(solver(pairs, states, KEY), pairs.actions, atol=0.1)
 
 
-def test_what_is_refused(unchecked):
+def test_refused_input(unchecked):
     assert SOLVERS["drawn"] is DrawnKernelDescent
     residual = Recipe(residual=True)
     for make in (
@@ -128,11 +128,11 @@ def test_what_is_refused(unchecked):
         lambda: dataclasses.replace(DrawnKernelDescent(), recipe=residual),
     ):
         with pytest.raises(
-            PotstillError, match="DrawnKernelDescent has no residual students: use the solver"
+            PotstillError, match="DrawnKernelDescent does not support residual students: use solver"
         ) as caught:
             make()
         assert "\n" not in str(caught.value)
-    with pytest.raises(PotstillError, match=r"DrawnKernelDescent\.networks 0: at least 1"):
+    with pytest.raises(PotstillError, match=r"DrawnKernelDescent\.networks 0: expected at least 1"):
         DrawnKernelDescent(networks=0)
-    with pytest.raises(PotstillError, match=r"DrawnKernelDescent\.networks is 'many' \(str\): int is needed"):
+    with pytest.raises(PotstillError, match=r"DrawnKernelDescent\.networks is 'many' \(str\): expected int"):
         DrawnKernelDescent(networks="many")

@@ -1,4 +1,4 @@
-"""What another library reads back from an export is the distillate."""
+"""Exports, read back by other libraries."""
 
 import importlib.util
 import json
@@ -20,7 +20,7 @@ from potstill import exports
 from potstill.data.bounds import ActionBounds
 from potstill.data.scaling import Scaling
 from potstill.errors import PotstillError
-from potstill.exports.card import card
+from potstill.exports.card import format_card
 from potstill.runtime import registry
 
 ROOT = Path(__file__).parents[1]
@@ -68,7 +68,7 @@ def test_npz(tmp_path, distillate):
     assert potstill.export(distillate, path, force=True).read_bytes() == before
 
 
-def test_learned_weights_are_carried_or_refused(tmp_path, distillate):
+def test_learned_weights_are_exported_or_refused(tmp_path, distillate):
     weights = np.linspace(0.5, 1.5, len(distillate), dtype=np.float32)
     weighted = replace(distillate, weights=weights)
     with np.load(potstill.export(weighted, tmp_path / "hopper.npz"), allow_pickle=False) as archive:
@@ -78,9 +78,9 @@ def test_learned_weights_are_carried_or_refused(tmp_path, distillate):
             with pytest.raises(PotstillError, match=f"{name} cannot hold the learned weights"):
                 potstill.export(weighted, path, name)
             assert not path.exists()
-    assert "weights[:, None] *" in card(weighted)
-    assert "`weights`" in card(weighted)
-    assert "`weights`" not in card(distillate)
+    assert "weights[:, None] *" in format_card(weighted)
+    assert "`weights`" in format_card(weighted)
+    assert "`weights`" not in format_card(distillate)
     pytest.importorskip("pyarrow")
     from pyarrow.parquet import read_table
 
@@ -88,7 +88,7 @@ def test_learned_weights_are_carried_or_refused(tmp_path, distillate):
     np.testing.assert_array_equal(table["weights"].to_numpy(), weights)
 
 
-def test_actions_beyond_the_bounds_are_carried_or_refused(tmp_path, distillate):
+def test_actions_beyond_the_bounds_are_exported_or_refused(tmp_path, distillate):
     actions = distillate.actions.copy()
     actions[:3, 1] = -2.5
     outside = replace(distillate, actions=actions)
@@ -98,8 +98,8 @@ def test_actions_beyond_the_bounds_are_carried_or_refused(tmp_path, distillate):
     with pytest.raises(PotstillError, match=r"3 of 256 pairs have actions outside .* --action-limit 1$"):
         potstill.export(outside, tmp_path / "hopper.hdf5")
     assert not (tmp_path / "hopper.hdf5").exists()
-    assert "Do not clip them: 3 of the pairs" in card(outside)
-    assert "Do not clip" not in card(distillate)
+    assert "Do not clip them: 3 of the pairs" in format_card(outside)
+    assert "Do not clip" not in format_card(distillate)
 
 
 @pytest.mark.parametrize("name", ["hopper.hdf5", "hopper.h5"])
@@ -111,7 +111,7 @@ def test_d4rl(tmp_path, distillate, name):
         assert file["terminals"][:].all()
         assert not file["timeouts"][:].any()
         assert not file["rewards"][:].any()
-    # By D4RL's rule only the last row is lost, and no row's successor is ever used.
+    # D4RL's rule drops only the last row and never uses a row's successor.
     rows = potstill.load_dataset(potstill.export(potstill.load("hopper-medium-replay"), tmp_path / "unit.hdf5"))
     assert len(rows) == len(distillate) - 1
     assert rows.terminations.all()
@@ -135,10 +135,10 @@ def test_parquet_folder_is_a_hugging_face_dataset(tmp_path, distillate):
         "README.md",
         "data/train-00000-of-00001.parquet",
     ]
-    assert (folder / "README.md").read_text(encoding="utf-8") == card(distillate)
+    assert (folder / "README.md").read_text(encoding="utf-8") == format_card(distillate)
     if importlib.util.find_spec("datasets") is None:
         pytest.skip("needs datasets")
-    # In a process of its own: the library warns of what is not ours, and reads its settings once.
+    # In a separate process: the library emits unrelated warnings and reads its settings only once.
     code = (
         "import datasets, numpy, sys\n"
         "rows = datasets.load_dataset(sys.argv[1], split='train').with_format('numpy')\n"
@@ -185,7 +185,7 @@ def test_minari_without_an_environment(tmp_path, distillate):
 
 
 @pytest.mark.parametrize("name", exports.EXPORT_FORMATS)
-def test_what_every_format_does(tmp_path, distillate, name):
+def test_contract_of_every_format(tmp_path, distillate, name):
     form = exports.EXPORT_FORMATS[name]
     if form.package is not None:
         pytest.importorskip(form.package)
@@ -209,7 +209,7 @@ def test_what_every_format_does(tmp_path, distillate, name):
         assert written(weighted, "weighted") != plain
 
 
-def test_formats_declare_themselves():
+def test_suffixes_and_extras_of_formats():
     suffixes = [suffix for name in exports.EXPORT_FORMATS for suffix in exports.EXPORT_FORMATS[name].suffixes]
     assert len(suffixes) == len(set(suffixes))
     assert all(suffix.startswith(".") for suffix in suffixes)

@@ -9,7 +9,7 @@ import pytest
 import potstill
 from potstill.data.bounds import ActionBounds
 from potstill.data.scaling import Scaling
-from potstill.exports.card import card
+from potstill.exports.card import format_card
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,8 @@ def distillate():
     )
 
 
-def test_the_card_says_where_the_pairs_come_from(distillate):
-    text, metadata = card(distillate), distillate.metadata
+def test_facts_of_the_card(distillate):
+    text, metadata = format_card(distillate), distillate.metadata
     for fact in (
         *("hopper-medium-replay", metadata["dataset"]["sha256"], "199,999 rows"),
         *("rebrac", metadata["teacher"]["sha256"], "Objective: q-gap", "Solver: kernel", "Student recipe: default"),
@@ -38,18 +38,18 @@ def test_the_card_says_where_the_pairs_come_from(distillate):
     assert head["license"] == "unknown"
 
 
-def test_a_card_of_bare_metadata(distillate):
+def test_card_with_minimal_metadata(distillate):
     names = {"dataset": "my: 'own'\ndata", "objective": "dbc", "solver": "unroll", "potstill": "0", "env_id": None}
-    text = card(replace(distillate, metadata=names | {"recipe": "reference"}))
+    text = format_card(replace(distillate, metadata=names | {"recipe": "reference"}))
     assert "Environment: none" in text
     assert "Teacher: none" in text
     assert "imitates that dataset." in text
-    assert "clones with actions sampled from a tanh-Gaussian, which the code below leaves out" in text
+    assert "clones with actions sampled from a tanh-Gaussian, which the code below omits" in text
     assert "# my: 'own' data, distilled" in text
     assert "pretty_name: \"my: 'own' data, distilled to 256 pairs\"\n" in text
 
 
-def test_the_code_of_the_card_trains_a_student(tmp_path, distillate, monkeypatch):
+def test_code_of_the_card_trains_a_student(tmp_path, distillate, monkeypatch):
     pytest.importorskip("pyarrow")
     torch = pytest.importorskip("torch")
     folder = potstill.export(distillate, tmp_path / "hopper", "parquet")
@@ -57,7 +57,7 @@ def test_the_code_of_the_card_trains_a_student(tmp_path, distillate, monkeypatch
     monkeypatch.chdir(folder)
     torch.manual_seed(0)
     threads, found = torch.get_num_threads(), {}
-    torch.set_num_threads(1)  # threads that wait for each other's cores cost minutes
+    torch.set_num_threads(1)  # threads that wait for one another's cores cost minutes
     exec(compile(code, "README.md", "exec"), found)
     torch.set_num_threads(threads)
 
@@ -65,16 +65,16 @@ def test_the_code_of_the_card_trains_a_student(tmp_path, distillate, monkeypatch
         span = distillate.action_bounds.high - distillate.action_bounds.low
         return np.mean(((policy(distillate.states) - distillate.actions) / span) ** 2)
 
-    ours = [error(distillate.train_student(seed=seed)) for seed in range(5)]  # one start differs from the next
+    ours = [error(distillate.train_student(seed=seed)) for seed in range(5)]  # initialisations differ
     assert 0.7 * min(ours) < error(found["policy"]) < 1.3 * max(ours)
     assert error(found["policy"]) < 0.1 * error(lambda states: distillate.actions.mean(axis=0))
 
 
 def test_the_card_of_adam_students(distillate):
-    text = card(replace(distillate, metadata={**distillate.metadata, "student": {"optimiser": "adam"}}))
+    text = format_card(replace(distillate, metadata={**distillate.metadata, "student": {"optimiser": "adam"}}))
     assert "steps of Adam on the mean squared error of all pairs at once, with learning rate\n   0.1." in text
     assert "torch.optim.Adam(towers.parameters(), lr=0.1, eps=1e-06)" in text
-    text = card(replace(distillate, metadata={**distillate.metadata, "student": {"optimiser": "adamw"}}))
+    text = format_card(replace(distillate, metadata={**distillate.metadata, "student": {"optimiser": "adamw"}}))
     assert (
         "steps of AdamW on the mean squared error of all pairs at once, with learning rate\n   0.1 and weight" in text
     )

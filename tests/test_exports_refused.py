@@ -1,4 +1,4 @@
-"""What an export refuses, and what it never touches; the command line's words for it."""
+"""Exports that are refused, files that are kept, and the messages on the command line."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ import potstill
 from potstill.cli import main
 from potstill.errors import PotstillError
 from potstill.exports import ExportFormat, npz
-from potstill.exports.card import card
+from potstill.exports.card import format_card
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def check_fails(distillate, path, *words, **options):
     assert before is None or sorted(path.parent.iterdir()) == before
 
 
-def test_what_is_refused(tmp_path, distillate):
+def test_refused_input(tmp_path, distillate):
     check_fails(distillate, tmp_path / "hopper", "no export format", ".parquet", "minari")
     check_fails(distillate, tmp_path / "hopper.csv", "no export format has the suffix '.csv'")
     check_fails(
@@ -43,7 +43,7 @@ def test_what_is_refused(tmp_path, distillate):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is denied to root")
-def test_a_folder_that_may_not_be_written(tmp_path, distillate):
+def test_folder_without_write_permission(tmp_path, distillate):
     tmp_path.chmod(0o500)
     check_fails(distillate, tmp_path / "hopper.npz", "cannot write", "Permission denied")
 
@@ -57,7 +57,7 @@ def test_a_missing_library(tmp_path, distillate, monkeypatch, name, package, ext
     check_fails(distillate, tmp_path / "hopper-v0", line, format=name)
 
 
-def test_what_exists_is_kept(tmp_path, distillate):
+def test_existing_files_are_kept(tmp_path, distillate):
     path = tmp_path / "hopper.npz"
     path.write_text("precious")
     check_fails(distillate, path, "exists", "--force")
@@ -69,7 +69,7 @@ def test_what_exists_is_kept(tmp_path, distillate):
     check_fails(distillate, folder, "is a folder", force=True)
 
 
-def test_a_folder_of_other_things_is_kept(tmp_path, distillate):
+def test_foreign_folder_is_kept(tmp_path, distillate):
     pytest.importorskip("pyarrow")
     folder = tmp_path / "hopper"
     folder.mkdir()
@@ -79,9 +79,9 @@ def test_a_folder_of_other_things_is_kept(tmp_path, distillate):
     check_fails(distillate, folder, "exists", format="parquet")
     potstill.export(distillate, folder, "parquet", force=True)
     assert (folder / "notes.txt").read_text() == "precious"
-    assert (folder / "README.md").read_text(encoding="utf-8") == card(distillate)
+    assert (folder / "README.md").read_text(encoding="utf-8") == format_card(distillate)
     (folder / "data" / "train-00000-of-00001.parquet").unlink()
-    check_fails(distillate, folder, "contains other files", format="parquet", force=True)
+    check_fails(distillate, folder, "contains files that are not", format="parquet", force=True)
     (tmp_path / "file").touch()
     check_fails(distillate, tmp_path / "file", "is a file", format="parquet", force=True)
 
@@ -92,7 +92,7 @@ def test_a_minari_dataset_needs_a_name(tmp_path, distillate):
         check_fails(distillate, tmp_path / name, f"'{name}'", "-v0", format="minari")
 
 
-def test_nothing_half_written_is_left(tmp_path, distillate, monkeypatch):
+def test_failed_writes_leave_nothing(tmp_path, distillate, monkeypatch):
     potstill.export(distillate, tmp_path / "old.npz")
     before = (tmp_path / "old.npz").read_bytes()
 

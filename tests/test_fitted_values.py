@@ -1,4 +1,4 @@
-"""Values of a policy from the data alone: fitted Q-evaluation, its pessimism, and what stops a training."""
+"""Fitted Q-evaluation: values of policies, pessimism, and early stopping."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from potstill.teachers.rows import load_with_returns
 
 
 class Beside(Linear):
-    """Acts 0.3 everywhere."""
+    """Takes the action 0.3 everywhere."""
 
     def __init__(self, normaliser):
         super().__init__(normaliser, 0.0)
@@ -25,7 +25,7 @@ class Beside(Linear):
         return jnp.full((*states.shape[:-1], 1), 0.3)
 
 
-def test_the_data_alone_rank_policies():
+def test_fitted_values_rank_policies():
     data, (k, p) = lqr_logs(), lqr_answer()
     training = Training(**OPTIONS)
     starts = data.observations[fqe.held_out_starts(data)]
@@ -42,8 +42,8 @@ def test_the_data_alone_rank_policies():
     assert found[k]["value_correlation"] > 0.3
 
 
-def test_pessimism_costs_distance_to_the_actions_of_the_data():
-    """Without rewards, a policy 0.3 away from all actions of the data has the value −λ γ 0.09 / (1 − γ), on paper."""
+def test_pessimism_penalises_action_deviation():
+    """Without rewards, a policy 0.3 away from all actions of the data has the exact value −λ γ 0.09 / (1 − γ)."""
     data = dataclasses.replace(lqr_logs(), rewards=np.zeros(len(lqr_logs()), np.float32))
     data.actions[:, 0] = 0.6 * (np.arange(len(data)) % 3 == 0)
     training = Training(batch=64, discount=0.5)
@@ -54,8 +54,8 @@ def test_pessimism_costs_distance_to_the_actions_of_the_data():
     assert pessimistic - plain == pytest.approx(-2.0 * 0.5 * 0.09 / 0.5, abs=0.03)
 
 
-def test_fitted_values_come_in_any_unit():
-    """Rewards 1,024 times as large are learned as fast, and their value is 1,024 times as large."""
+def test_fitted_values_scale_with_rewards():
+    """Rewards 1,024 times as large are learned equally fast and have values 1,024 times as large."""
     data = lqr_logs()
     large, training = dataclasses.replace(data, rewards=1024.0 * data.rewards), Training(batch=64, discount=0.9)
     teacher = Linear(data.normaliser, 0.5)
@@ -66,7 +66,7 @@ def test_fitted_values_come_in_any_unit():
 
 
 def test_no_penalty_where_the_next_action_is_unknown():
-    """Where the next row belongs to another state, the data's next action is unknown, and costs nothing."""
+    """If the next row has another state, the data's next action is unknown, and there is no penalty."""
     data = lqr_logs()
     mixed = np.random.default_rng(0).permutation(len(data))
     training, mixed = Training(batch=64), data.take(mixed)
@@ -77,7 +77,7 @@ def test_no_penalty_where_the_next_action_is_unknown():
     assert float((shuffled > 0).mean()) < 0.05
 
 
-def test_patience_keeps_the_best_teacher_but_never_the_first(tmp_path, monkeypatch):
+def test_patience_keeps_the_best_but_not_the_first_teacher(tmp_path, monkeypatch):
     lqr = write_npz(tmp_path / "lqr.npz", lqr_logs())
     fitted_and_pessimistic = iter([9.0, 5.0, 8.0, 3.0, 7.0, 2.0, 6.0, 2.5, 9.0, 9.0])
     monkeypatch.setattr(fqe.Evaluator, "__call__", lambda *_: next(fitted_and_pessimistic))

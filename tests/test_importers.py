@@ -1,4 +1,4 @@
-"""Teachers of other libraries: read without running anything, act and value as they did there."""
+"""Teachers of other libraries: no code is run, and actions and values are unchanged."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from potstill.evaluation.statistics import summarise
 
 CORL = SHARED / "teachers" / "corl-cal-ql"
 CHECKPOINT = CORL / "hopper-medium-replay-v2.checkpoint.pt"
-# Five episodes in Gymnasium's -v4 environments (method, section 5), and the paper's own table.
+# Scores of five episodes in Gymnasium's -v4 environments (method, section 5), and those in the paper's table.
 SCORES = {
     "halfcheetah-medium-replay": (46.2, 45.8),
     "halfcheetah-medium": (48.1, 47.6),
@@ -45,7 +45,7 @@ def normaliser_of(arrays):
 
 
 def as_checkpoint(path, arrays):
-    """The arrays of a published teacher as the checkpoint that they came from."""
+    """Write the arrays of a published teacher as the original checkpoint."""
     torch = pytest.importorskip("torch")
     found = {}
     for name, value in arrays.items():
@@ -57,7 +57,7 @@ def as_checkpoint(path, arrays):
 
 
 @here
-def test_a_real_checkpoint():
+def test_published_checkpoint():
     arrays = arrays_of("hopper-medium-replay")
     teacher = potstill.import_teacher(CHECKPOINT, normaliser=normaliser_of(arrays))
     states = np.random.default_rng(0).normal(size=(5, 11)).astype(np.float32)
@@ -80,7 +80,7 @@ def test_a_real_checkpoint():
 
 @here
 @pytest.mark.parametrize("name", SCORES)
-def test_the_papers_own_teachers_score_what_they_are_said_to_pytorch(name, tmp_path):
+def test_published_teachers_reach_their_scores_pytorch(name, tmp_path):
     arrays = arrays_of(name)
     teacher = potstill.import_teacher(as_checkpoint(tmp_path / "t.pt", arrays), normaliser=normaliser_of(arrays))
     env_id = BODIES[name.split("-")[0]]
@@ -105,7 +105,7 @@ class Evil:
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".zip", ".d3"])
-def test_nothing_in_a_file_is_run(tmp_path, monkeypatch, suffix):
+def test_files_cannot_run_code(tmp_path, monkeypatch, suffix):
     target = tmp_path / "was-here"
     monkeypatch.setenv("EVIL", str(target))
     bomb = pickle.dumps({"actor": Evil(), "config": Evil(), "torch": Evil()})
@@ -125,7 +125,7 @@ def test_nothing_in_a_file_is_run(tmp_path, monkeypatch, suffix):
 
 
 @here
-def test_damaged_checkpoints_are_one_line(tmp_path):
+def test_damaged_checkpoints_get_one_line(tmp_path):
     good, rng = CHECKPOINT.read_bytes(), np.random.default_rng(0)
     path = tmp_path / "bad.pt"
     with zipfile.ZipFile(CHECKPOINT) as archive:

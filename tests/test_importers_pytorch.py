@@ -1,4 +1,4 @@
-"""Imported teachers against the PyTorch modules that they were made from."""
+"""Imported teachers against the original PyTorch modules."""
 
 import io
 import itertools
@@ -36,7 +36,7 @@ def holder(**parts):
 
 
 def check(teacher, mean, values, states):
-    """Mean actions and values of an imported teacher against the PyTorch modules themselves."""
+    """Compare mean actions and values of an imported teacher with those of the PyTorch modules."""
     import torch
 
     with torch.no_grad():
@@ -148,7 +148,7 @@ def test_d3rlpy_pytorch(tmp_path, noise):
         np.testing.assert_allclose(teacher.policy.layers[-1]["bias"][2:], -1.5, atol=1e-6)
 
 
-def test_tensors_keep_to_their_storage(tmp_path):
+def test_tensors_outside_their_storage_are_refused(tmp_path):
     torch = pytest.importorskip("torch")
     whole = torch.arange(12.0).reshape(3, 4)
     torch.save({"part": whole[1:, ::2], "turned": whole.T}, tmp_path / "t.pt")

@@ -26,7 +26,7 @@ def clusters(rows=400):
 
 @pytest.mark.parametrize("choose", INITIAL_STATES.values(), ids=list(INITIAL_STATES))
 class TestEveryChoice:
-    def test_real_states_no_one_twice(self, choose):
+    def test_states_are_real_and_distinct(self, choose):
         states = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
         for size in (1, 10, 100):
             pairs = initial_pairs(table_of(states), size, choose, rng=np.random.default_rng(0))
@@ -34,7 +34,7 @@ class TestEveryChoice:
             assert len(set(index)) == size
             np.testing.assert_allclose(pairs.actions, 0.2 * states[index], rtol=1e-6)
 
-    def test_the_same_seed_draws_the_same(self, choose):
+    def test_same_seed_same_states(self, choose):
         table = table_of(clusters()[0])
         first, again = (initial_pairs(table, 8, choose, actions="data", rng=np.random.default_rng(3)) for _ in range(2))
         np.testing.assert_array_equal(first.states, again.states)
@@ -60,12 +60,12 @@ def test_diverse_states_have_high_values():
     assert float(pairs.states[:, 1].std()) > float(states[:, 1].std())
 
 
-def test_states_of_no_weight_come_last():
+def test_states_without_weight_are_drawn_last():
     found = draw_apart(np.arange(6.0)[:, None], np.array([0, 0, 1, 1, 0, 0.0]), 3, np.random.default_rng(0))
     assert set(found[:2]) == {2, 3}
 
 
-def test_clusters_are_the_default():
+def test_k_means_is_the_default():
     table = table_of(clusters()[0])
     found, wanted = (initial_pairs(table, 8, *c, rng=np.random.default_rng(0)) for c in ((), (clustered_states,)))
     np.testing.assert_array_equal(found.states, wanted.states)

@@ -1,4 +1,4 @@
-"""What `potstill inspect` reports about a dataset: statistics, warnings and page, and all faults of a refused one."""
+"""`potstill inspect` for datasets: statistics, warnings and page, and all faults of a refused dataset."""
 
 import dataclasses
 import json
@@ -79,7 +79,7 @@ def test_dataset_statistics_the_bundled_dataset(bundled):
     json.dumps(bundled)
 
 
-def test_coverage_knows_lines_from_clouds(data):
+def test_coverage_distinguishes_lines_from_clouds(data):
     rng = np.random.default_rng(1)
     spread = lambda observations: state_coverage(changed(data, observations=observations.astype(np.float32)))  # noqa: E731
     line = spread(rng.normal(size=(300, 1)) * np.ones(3))
@@ -95,19 +95,19 @@ def test_coverage_knows_lines_from_clouds(data):
     assert state_coverage(data.take([3]))["states"] == 1
 
 
-def test_distances_are_those_of_the_definition(data):
+def test_neighbour_distances_match_the_definition(data):
     states = data.normaliser(data.observations.astype(np.float64))
     pairs = np.linalg.norm(states[:, None] - states, axis=-1)
     tenth = np.sort(pairs, axis=1)[:, 10]
     np.testing.assert_allclose(state_coverage(data)["distances"], np.percentile(tenth, [5, 50, 95]), rtol=1e-6)
 
 
-def test_duplicates_are_whole_rows():
+def test_duplicated_share():
     states = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 2.0]])
     assert duplicated_share(states) == 0.25
 
 
-def test_which_environments_fit():
+def test_matching_environments():
     ones = np.ones(6)
     assert fitting_environments(17, 6, -ones, ones) == [
         "HalfCheetah-v4",
@@ -130,7 +130,7 @@ def test_reference_returns():
     assert normalised_return(7.0, RAW) == 7.0
 
 
-def test_a_datasets_own_reference_scores_come_first():
+def test_reference_scores_of_the_dataset_take_precedence():
     own = reference_returns("Hopper-v5", {"ref_min_score": -1, "ref_max_score": 3.0})
     assert (own.random, own.expert, own.source) == (-1.0, 3.0, "the dataset's own metadata")
     for odd in ({"ref_min_score": 3.0, "ref_max_score": 3.0}, {"ref_max_score": 3.0}, {"ref_min_score": "a"}):
@@ -173,34 +173,34 @@ def odd_data(data, kind):
         ("span", ["actions[0] use 9.9 %", "--action-scale"]),
         ("rewards", ["every reward is 1", "length"]),
         ("no reward", ["every reward is 0", "cloning"]),
-        ("no ends", ["nothing marks the end", "all 300 rows"]),
+        ("no ends", ["no row is marked as the end", "all 300 rows"]),
         ("few", ["only 3 episodes"]),
     ],
 )
-def test_each_oddity_gives_its_warning_alone(data, kind, words):
+def test_each_problem_gives_one_warning(data, kind, words):
     usual = dataset_warnings(dataset_statistics(data))
-    assert [line for line in usual if "name no environment" in line] == usual
+    assert [line for line in usual if "do not name an environment" in line] == usual
     found = [line for line in dataset_warnings(dataset_statistics(odd_data(data, kind))) if line not in usual]
     assert len(found) == 1, found
     assert all(word in found[0] for word in words), found[0]
 
 
-def test_data_without_an_environment_say_what_fits(tmp_path, capsys):
+def test_data_without_an_environment_list_matching_ones(tmp_path, capsys):
     columns = make_columns(rows=400, states=11, actions=3)
     np.savez(tmp_path / "logs.npz", **columns)
     run = potstill.inspect(tmp_path / "logs.npz", out=tmp_path / "run")
     result = result_of(run)
     assert result["environment"] == {"declared": None, "fits": ["Hopper-v4", "Hopper-v5"]}
-    assert any("fit Hopper-v4, Hopper-v5" in line for line in result["warnings"])
+    assert any("match Hopper-v4, Hopper-v5" in line for line in result["warnings"])
     out = " ".join(capsys.readouterr().out.split())
     assert "no reference returns are known without an environment" in out
-    assert "plays a random policy and the teacher" in out
+    assert "rolls out a random policy and the teacher" in out
     assert "histogram of returns" in out
     assert "observations[10]" in out
 
 
 class Page(HTMLParser):
-    """Counts tags, keeps the text, and notes whatever a browser would fetch or run."""
+    """Counts tags, collects the text, and records everything that a browser would fetch or run."""
 
     def __init__(self, text):
         super().__init__()
@@ -217,7 +217,7 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
-def test_the_page_needs_nothing_but_itself(bundled):
+def test_page_is_self_contained(bundled):
     text = dataset_page({**bundled, "name": "<b>mine</b>"}, ["odd & <i>strange</i>"])
     page = Page(text)
     assert page.foreign == []
@@ -229,13 +229,13 @@ def test_the_page_needs_nothing_but_itself(bundled):
     assert dataset_page({**bundled, "name": "<b>mine</b>"}, ["odd & <i>strange</i>"]) == text
 
 
-def test_artefacts_have_a_page_too(teacher, tmp_path):
+def test_pages_of_artefacts(teacher, tmp_path):
     run = potstill.inspect(teacher.save(tmp_path / "t.safetensors"), out=tmp_path / "run")
     assert "algorithm" in Page((run / "inspect.html").read_text()).text
 
 
 @pytest.mark.parametrize("suffix", ["npz", "hdf5"])
-def test_a_refused_file_shows_all_its_faults(tmp_path, capsys, suffix):
+def test_all_faults_of_a_refused_file(tmp_path, capsys, suffix):
     columns = make_columns(rows=200, states=11, actions=3)
     columns["observations"][17, 2] = np.nan
     columns["actions"][:, 1] *= 5.0
@@ -289,7 +289,7 @@ def test_every_kind_of_fault(tmp_path):
     assert faults_in(path, columns) == ["the reader's message"]  # a fault that only the reader knows
 
 
-def test_what_cannot_be_read_leaves_nothing(tmp_path, capsys):
+def test_unreadable_files_leave_no_page(tmp_path, capsys):
     (tmp_path / "bad.npz").write_bytes(b"PK")
     (tmp_path / "bad.hdf5").write_text("not HDF5")
     np.savez(tmp_path / "object.npz", observations=np.array([{}], dtype=object))

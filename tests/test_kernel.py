@@ -24,15 +24,15 @@ def some_states(count, size=5, seed=0):
     return jnp.asarray(np.random.default_rng(seed).normal(size=(count, size)))
 
 
-def test_values_on_paper(x64):
+def test_kernel_values_by_hand(x64):
     x = jnp.array([[3.0, 4.0]])
-    # equal states: every angle is 0, so each of L layers adds |x|² + 1
+    # equal states: all angles are 0, so each of L layers adds |x|² + 1
     for layers in (1, 2, 4):
         np.testing.assert_allclose(tangent_kernel(x, x, Recipe(layers=layers)), [[26.0 * layers]], rtol=2e-3)
-    # at right angles, two layers: s₁ = |x||y| / π, and the first layer's share is halved
+    # orthogonal states, two layers: s₁ = |x||y| / π, and the first layer's contribution is halved
     y = jnp.array([[4.0, -3.0]])
     np.testing.assert_allclose(tangent_kernel(x, y, Recipe(layers=2)), [[25.0 / np.pi + 1.0 + 0.5]], rtol=1e-6)
-    # a last layer of three times the size: nine times what the layers below contribute
+    # a last layer three times as large: the layers below contribute nine times as much
     np.testing.assert_allclose(tangent_kernel(x, x, Recipe(layers=2, output_gain=3.0)), [[10 * 26.0]], rtol=2e-3)
     # normal weights of variance 2 / fan-in: n units of E relu² = (2 · 25 / 2) / 2, and n slopes of ½
     he = 100 * 25.0 / 2 + 1.0 + 2.0 / 100 * 100 * 0.5 * 26.0
@@ -55,7 +55,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_finite_networks_approach_it(name):
+def test_finite_networks_approach_the_kernel(name):
     states = jnp.asarray(np.random.default_rng(0).normal(size=(8, 5)), jnp.float32)
 
     def error(width, networks):
@@ -74,7 +74,7 @@ def test_finite_networks_approach_it(name):
 
 
 @pytest.mark.parametrize("scheme", ["orthogonal", "he", "torch", "antisymmetric"])
-def test_the_initial_function_has_the_covariance_it_should(x64, scheme):
+def test_covariance_of_the_initial_function(x64, scheme):
     recipe, states = Recipe(width=32, layers=3, initialisation=scheme), some_states(4)
     drawn = jax.jit(jax.vmap(lambda key: apply_mlp(initialise_network(key, 5, 1, recipe), states)[:, 0]))
     outputs = drawn(jax.random.split(jax.random.key(0), 2000))
@@ -90,7 +90,7 @@ def test_the_empirical_kernel_is_a_product_of_jacobians(x64):
     np.testing.assert_allclose(empirical_kernel(params, states).reshape(10, 10), flat @ flat.T, rtol=1e-9, atol=1e-12)
 
 
-def test_linearised_networks_train_as_they_say(x64, monkeypatch):
+def test_linearised_networks_match_training(x64, monkeypatch):
     """Training the parameters of the linearised network by the ordinary inner loop gives the same actions."""
     rng, query = np.random.default_rng(0), some_states(7, seed=2)
     pairs = Pairs(some_states(6), jnp.asarray(rng.uniform(-0.8, 0.8, size=(6, 2))))
@@ -128,8 +128,8 @@ def test_the_variance_of_the_initialisation_in_closed_form(x64):
 
 
 @pytest.mark.parametrize("scheme", ["antisymmetric", "torch"])
-def test_training_approaches_it(scheme):
-    """Where features stay as they are: the last layer large, or the learning rate falling as the width grows."""
+def test_training_of_wide_networks_approaches_kernel_descent(scheme):
+    """In the lazy regime: with a large last layer, or with a learning rate that decreases with the width."""
     rng = np.random.default_rng(0)
     pairs = Pairs(*(jnp.asarray(x, jnp.float32) for x in (some_states(20), rng.uniform(-0.8, 0.8, size=(20, 2)))))
     query = jnp.asarray(some_states(30, seed=2), jnp.float32)
@@ -145,7 +145,7 @@ def test_training_approaches_it(scheme):
     assert error(512) < 0.6 * error(32)
 
 
-def test_gradient_survives_coinciding_states(x64):
+def test_gradient_with_coinciding_states_is_finite(x64):
     states = some_states(4)
     pairs = Pairs(states, jnp.zeros((4, 1)) + 0.3)
     loss = lambda p: jnp.sum(KernelDescent(Recipe(steps=5))(p, states, jax.random.key(0)))  # noqa: E731
@@ -154,8 +154,8 @@ def test_gradient_survives_coinciding_states(x64):
 
 
 @pytest.mark.parametrize("between", [False, True], ids=["each output's own", "between outputs"])
-def test_the_adjoint_of_descent_is_that_of_its_loop(x64, between):
-    """Against back-propagation through the same steps, written out."""
+def test_adjoint_of_descent_matches_back_propagation(x64, between):
+    """Against back-propagation through an explicit loop over the same steps."""
     recipe = Recipe(steps=30, learning_rate=0.3, momentum=0.8)
     rng = np.random.default_rng(0)
     count = 8 if between else 4
@@ -181,7 +181,7 @@ def test_the_adjoint_of_descent_is_that_of_its_loop(x64, between):
         np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-12)
 
 
-def test_the_angle_is_as_good_as_float32():
+def test_angle_has_float32_accuracy():
     cosines = np.linspace(-1.0 + 1e-6, 1.0 - 1e-6, 100_001, dtype=np.float32)
     found = np.asarray(_angle(jnp.asarray(cosines)[None]), np.float64)
     np.testing.assert_allclose(found[0], np.arccos(cosines.astype(np.float64)), atol=5e-7)

@@ -1,4 +1,4 @@
-"""The architecture: which package may import which, no cycles, names that are not modules, and sizes."""
+"""The architecture: imports between packages, cycles, names that clash with modules, and sizes of files."""
 
 import ast
 import functools
@@ -58,7 +58,7 @@ def tree_of(module):
 
 
 def known_module(name):
-    """The module that a dotted name stands for: itself, or the module that has it as an attribute."""
+    """The module of a dotted name: the name itself, or the module that has it as an attribute."""
     while name not in MODULES and "." in name:
         name = name.rpartition(".")[0]
     return name if name in MODULES else None
@@ -94,7 +94,7 @@ def imports_of(module):
 
 @functools.cache
 def lazy_submodules(module):
-    """From each name that a package imports when it is first used to the submodule that holds it."""
+    """For each name that a package imports on first use, the submodule that defines it."""
     getter = getattr(importlib.import_module(module), "__getattr__", None)
     if getter is None:
         return {}
@@ -136,7 +136,7 @@ def test_imports_point_downwards():
 def test_there_are_no_cycles():
     """Between modules, lazy imports and those for type checkers included.
 
-    A package that offers its submodules' names imports them; the submodules do not import the package.
+    A package that exports its submodules' names imports the submodules; these do not import the package.
     """
     cycles = find_cycles({module: set(imports_of(module)) for module in MODULES})
     assert not cycles, listed(" → ".join([*cycle, cycle[0]]) for cycle in cycles)
@@ -202,7 +202,7 @@ def test_few_files_are_directly_in_the_package():
 
 @pytest.mark.parametrize("package", sorted(m for m, path in MODULES.items() if path.name == "__init__.py"))
 def test_no_lazy_name_is_also_a_module(package):
-    """Importing a submodule sets it as an attribute of the package, and would hide a function of its name."""
+    """Importing a submodule sets it as an attribute of the package, which would hide a function of the same name."""
     imported = importlib.import_module(package)
     submodules = {module.name for module in pkgutil.iter_modules(imported.__path__)}
     clashes = {name for name in set(lazy_submodules(package)) & submodules if lazy_submodules(package)[name] != name}

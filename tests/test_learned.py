@@ -1,4 +1,4 @@
-"""What is learned with the pairs, averaged over iterates and selected among them; and how students use it."""
+"""Learned weights and step sizes, averages of iterates, selection among iterates, and their use by students."""
 
 import dataclasses
 from typing import Literal
@@ -46,15 +46,15 @@ class TestEverySolver:
         found, wanted = jax.grad(function)(weighed), finite_differences(function, weighed)
         np.testing.assert_allclose(found.weights, wanted.weights, rtol=2e-5, atol=1e-7)
 
-    def test_a_factor_on_all_weights_is_one_on_the_step_size(self, x64, name):
+    def test_common_factor_on_weights_scales_the_step_size(self, x64, name):
         pairs, queries = problem()
         faster = dataclasses.replace(SMALL, learning_rate=1.7 * SMALL.learning_rate)
         weighed = pairs._replace(weights=jnp.full(5, 1.7))
         found = SOLVERS[name](SMALL)(weighed, queries, KEY)
         np.testing.assert_allclose(found, SOLVERS[name](faster)(pairs, queries, KEY), rtol=1e-9)
 
-    def test_a_pair_of_no_weight_is_no_pair(self, x64, name):
-        """N in the mean stays, so that four pairs of weight 5/4 are the same as four of five."""
+    def test_pair_with_weight_zero_has_no_effect(self, x64, name):
+        """The mean is over all N pairs, so four of five pairs are equivalent to four pairs with weight 4/5."""
         pairs, queries = problem()
         without = Pairs(*(column[:4] for column in pairs[:2]))
         weighed = pairs._replace(weights=jnp.array([1.25] * 4 + [0.0]))
@@ -62,7 +62,7 @@ class TestEverySolver:
         np.testing.assert_allclose(found, SOLVERS[name](SMALL)(without, queries, KEY), rtol=1e-9)
 
 
-def test_weights_are_positive_of_mean_one_and_the_step_is_a_factor():
+def test_learned_weights_have_mean_one():
     drawn = jnp.asarray(np.random.default_rng(0).normal(size=6), jnp.float32)
     pairs = Learned(jnp.zeros((6, 2)), jnp.zeros((6, 1)), drawn, jnp.log(jnp.array(3.0))).pairs()
     weights, recipe = split_weights(pairs.weights, RECIPES["paper"])
@@ -84,7 +84,7 @@ def distil(data, teacher, objective=None, steps=12, choose=None, **settings):
     return [iterate.pairs for iterate in found]
 
 
-def test_the_average_is_that_of_the_last_distil(data, teacher):
+def test_average_of_the_last_iterates(data, teacher):
     plain, averaged = distil(data, teacher), distil(data, teacher, average=0.25)
     for before, after in zip(plain[:11], averaged[:11], strict=True):
         np.testing.assert_array_equal(before.states, after.states)
@@ -94,7 +94,7 @@ def test_the_average_is_that_of_the_last_distil(data, teacher):
 
 
 @pytest.mark.parametrize(("learn", "learned"), [("weights", 1), ("step-size", 0), ("both", 1)])
-def test_what_is_learned_moves_and_travels(data, teacher, tmp_path, learn, learned):
+def test_learned_weights_and_step_size_are_saved(data, teacher, tmp_path, learn, learned):
     first, *_, last = distil(data, teacher, learn=learn)
     assert first.weights is None
     weights, recipe = split_weights(last.weights, RECIPES["default"])
@@ -110,8 +110,8 @@ def test_what_is_learned_moves_and_travels(data, teacher, tmp_path, learn, learn
         assert np.abs(again.train_student()(again.states) - plain).max() > 1e-4
 
 
-def test_students_of_the_file_are_those_of_the_solver(data, teacher):
-    """Weights of mean 1 and the recipe's new step size train the student that the outer loop saw."""
+def test_students_of_the_file_match_the_outer_loop(data, teacher):
+    """Weights with mean 1 and the recipe's new step size train the same student as in the outer loop."""
     *_, last = distil(data, teacher, learn="both")
     weights, recipe = split_weights(last.weights, SMALL)
     ours = train_network(KEY, last, SMALL)
@@ -128,15 +128,15 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, weights):
     arrays, metadata = storage.load(path, "distillate")
     storage.save(path, "distillate", {**arrays, "weights": weights.astype(np.float32)}, metadata)
     with pytest.raises(
-        PotstillError, match=r"each of the 8 pairs needs a positive weight|Distillate\.weights has shape \(8, 1\)"
+        PotstillError, match=r"positive weight for each of the 8 pairs|Distillate\.weights has shape \(8, 1\)"
     ):
         load(path)
 
 
 @pytest.mark.parametrize("make_loss", [held_out_loss, students_loss])
 @pytest.mark.parametrize("objective", [PolicyCloning(), None], ids=["pbc", "random"])
-def test_criteria_prefer_what_was_distilled(data, teacher, make_loss, objective):
-    """Without an objective they judge by DBC, which the initial pairs with the data's actions fit less well."""
+def test_criteria_prefer_distilled_pairs(data, teacher, make_loss, objective):
+    """Without an objective, the criterion is DBC, which is higher for the initial pairs."""
     first, *_, last = distil(data, teacher, objective or PolicyCloning(), steps=60, choose=random_states)
     table = build_state_table(data, teacher)
     if objective is None:
@@ -146,7 +146,7 @@ def test_criteria_prefer_what_was_distilled(data, teacher, make_loss, objective)
     assert loss(last) == loss(last)
 
 
-def test_selection_keeps_the_least_of_the_candidates():
+def test_selection_keeps_the_candidate_with_the_lowest_loss():
     assert candidate_steps(20) == {0, 10, 12, 14, 16, 18, 20}
     found = iter([9.0, 5.0, 3.0, 4.0, 3.0])
     selection = IterateSelection(Schedule(20), lambda _: next(found))
@@ -154,7 +154,7 @@ def test_selection_keeps_the_least_of_the_candidates():
     assert selection.losses == {0: 9.0, 10: 5.0, 12: 3.0, 14: 4.0, 20: 3.0}
 
 
-def test_the_last_is_kept_without_a_criterion():
+def test_last_iterate_is_kept_without_a_criterion():
     selection = IterateSelection(Schedule(3), None)
     assert [step for step in range(4) if selection.offer(step, PAIRS)] == [0, 1, 2, 3]
     assert selection.losses == {}
@@ -166,8 +166,8 @@ class Settings:
     other: str = "anything"
 
 
-def test_settings_with_a_list_of_values_take_no_others():
-    """The command line refuses them by itself; this is for Python, where nothing checks types."""
+def test_literal_fields_are_checked():
+    """The command line checks the values itself; in Python, the settings check them."""
     check_types(Settings("nothing", "goes"))
     with pytest.raises(PotstillError, match=r"unknown Settings\.learn_what 'weigths': did you mean 'weights'"):
         check_types(Settings("weigths"))

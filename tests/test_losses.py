@@ -1,4 +1,4 @@
-"""Each algorithm's losses and rows against numbers worked out by hand."""
+"""Each algorithm's losses and rows against numbers computed by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from potstill.teachers.rows import TrainingRows, TrainingTable, load_rows, load_
 
 
 def constant(sizes, bias):
-    """A network that gives ``bias`` (before any tanh) whatever comes in."""
+    """A network that returns ``bias`` (before any tanh) for every input."""
     layers = [{k: jnp.zeros_like(v) for k, v in layer.items()} for layer in init_mlp(jax.random.key(0), sizes)]
     layers[-1]["bias"] = jnp.asarray(bias, jnp.float32)
     return layers
@@ -138,7 +138,7 @@ def test_edac_by_hand():
     np.testing.assert_allclose(found, [[[2.0, 0.0]] * 2, [[0.0, 1.0]] * 2])
 
 
-def test_returns_stop_where_episodes_end(data):
+def test_returns_stop_at_ends_of_episodes(data):
     table = load_with_returns(data, 0.5)
     assert float(table.returns[24]) == pytest.approx(float(data.rewards[24]))
     assert float(table.returns[23]) == pytest.approx(float(data.rewards[23] + 0.5 * data.rewards[24]), abs=1e-6)
@@ -152,9 +152,9 @@ def test_the_best_episodes(data):
     np.testing.assert_array_equal(weights, np.repeat(best, 25))
 
 
-def test_algorithms_that_need_the_order_of_rows_say_so(data):
+def test_rows_out_of_order_are_refused(data):
     for name in ("rebrac", "cal-ql"):
-        with pytest.raises(PotstillError, match=rf"{name} needs rows in the order.*next state of row 0"):
+        with pytest.raises(PotstillError, match=rf"{name} requires rows in the order.*next state of row 0"):
             ALGORITHMS[name]().prepare(data, 0.99)
     for name in ("bc", "iql", "edac"):
         ALGORITHMS[name]().prepare(data, 0.99)

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a foreign teacher's file: one line that names it, and never anything else."""
+"""Malformed teacher files of other libraries are refused in one line that names the fault."""
 
 import io
 import itertools
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import potstill
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
-from potstill.teachers.importers.archive import _tensor, read_tensors
+from potstill.teachers.importers.archive import _copy_tensor, read_tensors
 
 torch = pytest.importorskip("torch")
 RNG = np.random.default_rng(0)
@@ -74,7 +74,7 @@ OPTIONAL = {("iql.pt", "actor.log_std")}  # CORL's deterministic policy has none
 
 
 def write(path, arrays, *, parts=None, config=CONFIG, spoil=None):
-    """A file as the library that the suffix says writes it; ``spoil`` changes the pickle inside."""
+    """Write a file in the format of the library that its suffix indicates; ``spoil`` changes the pickle in it."""
     nested = {}
     for name, value in arrays.items():
         part, _, rest = name.partition(".")
@@ -106,7 +106,7 @@ def read(path):
 
 
 def refusal(path):
-    """The one line that the file is refused with, or nothing if it gives a teacher that acts."""
+    """The line with which the file is refused, or an empty string if it contains a working teacher."""
     try:
         teacher = read(path)
     except PotstillError as error:
@@ -119,7 +119,7 @@ def refusal(path):
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_what_is_missing_or_not_finite_is_named(tmp_path, kind):
+def test_missing_and_infinite_arrays_are_named(tmp_path, kind):
     path, whole = tmp_path / kind, FILES[kind]
     assert refusal(write(path, whole)) == ""
     for name, value in whole.items():
@@ -143,7 +143,7 @@ def test_arrays_of_another_shape(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_layers_that_do_not_follow_each_other(tmp_path, kind):
+def test_layers_with_mismatched_sizes(tmp_path, kind):
     path, whole = tmp_path / kind, FILES[kind]
     layers = {name.rpartition(".")[0] for name in whole if name.endswith(".weight")}
     for layer in layers:
@@ -155,7 +155,7 @@ def test_layers_that_do_not_follow_each_other(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", [kind for kind in FILES if not kind.endswith(".zip")])
 @pytest.mark.parametrize("odd", [None, 3, "text\nin two lines", [1, 2], {}, np.zeros(2), {3: {}}])
-def test_parts_that_are_no_dictionaries(tmp_path, kind, odd):
+def test_parts_that_are_not_dictionaries(tmp_path, kind, odd):
     odd = torch.from_numpy(odd) if isinstance(odd, np.ndarray) else odd
     for part in {name.partition(".")[0] for name in FILES[kind]}:
         assert refusal(write(tmp_path / kind, FILES[kind], parts={part: odd})), part
@@ -169,10 +169,10 @@ class Shadowed:
         return OrderedDict, (), {"items": 5}, None, iter([(k, torch.from_numpy(v)) for k, v in pairs.items()])
 
 
-def test_names_that_no_library_gives(tmp_path):
+def test_unexpected_array_names(tmp_path):
     path, whole = tmp_path / "td3-bc.pt", FILES["td3-bc.pt"]
     endless = whole | {f"actor.net.{'9' * 5000}.weight": normal(1)}
-    assert "not a teacher as corl writes them (ValueError" in refusal(write(path, endless))
+    assert "not a teacher in the format of corl (ValueError" in refusal(write(path, endless))
     assert "two\\nlines" in refusal(write(path, {}, parts={"two\nlines": torch.zeros(1)}))
     assert refusal(write(path, whole, parts={"actor": Shadowed()})) == ""
 
@@ -246,14 +246,14 @@ def test_any_bytes_give_a_teacher_or_one_line(tmp_path_factory, kind, inside, en
 )
 def test_a_tensor_outside_its_storage(offset, shape, stride):
     with pytest.raises((pickle.UnpicklingError, TypeError, ValueError)):
-        _tensor(np.arange(4.0), offset, shape, stride)
+        _copy_tensor(np.arange(4.0), offset, shape, stride)
 
 
 def test_a_file_cannot_ask_for_more_memory_than_it_holds(tmp_path):
     torch.save({"x": torch.zeros(1).expand(10**6)}, tmp_path / "wide.pt")
     assert "outside its storage" in refusal(tmp_path / "wide.pt")
     (tmp_path / "memo.d3").write_bytes(b"\x80\x02}r\xff\xff\xff\xff.")
-    assert "place 4294967295" in refusal(tmp_path / "memo.d3")
+    assert "memo index 4294967295" in refusal(tmp_path / "memo.d3")
     torch.save({"x": torch.zeros(0, 3)}, tmp_path / "empty.pt")
     assert read_tensors((tmp_path / "empty.pt").read_bytes(), "empty.pt")["x"].shape == (0, 3)
 

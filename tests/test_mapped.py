@@ -1,4 +1,4 @@
-"""potstill's own layout: what is written comes back, and what is damaged is refused in one line."""
+"""Memory-mapped datasets: they are read back unchanged, and damaged ones are refused in one line."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::potstill.errors.PotstillWarning
 
 
 def write(folder, data, count=7):
-    """``data`` in our layout, written ``count`` rows at a time."""
+    """Write ``data`` in potstill's layout, ``count`` rows at a time."""
     folder.mkdir()
     columns = {name: getattr(data, name) for name in COLUMNS}
     parts = ({k: v[i : i + count] for k, v in columns.items()} for i in range(0, len(data), count))
@@ -44,7 +44,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(blocks, "GATHERED", 11)
 
 
-def test_what_is_written_comes_back(data, folder, small_blocks):
+def test_round_trip(data, folder, small_blocks):
     found = load_dataset(folder)
     assert found.mapped
     assert not data.mapped
@@ -56,11 +56,11 @@ def test_what_is_written_comes_back(data, folder, small_blocks):
     np.testing.assert_array_equal(found.normaliser.mean, data.normaliser.mean)
     np.testing.assert_array_equal(found.normaliser.scale, data.normaliser.scale)
     np.testing.assert_array_equal(found.episode_ends, data.episode_ends)
-    records = np.load(folder / ROWS, mmap_mode="r")  # as anyone reads it
+    records = np.load(folder / ROWS, mmap_mode="r")  # read without potstill
     np.testing.assert_array_equal(records["actions"], data.actions)
 
 
-def test_what_goes_by_blocks_is_what_goes_at_once(data, folder, small_blocks):
+def test_block_wise_results_match_whole_columns(data, folder, small_blocks):
     found = load_dataset(folder)
     np.testing.assert_allclose(found.episode_returns(), data.episode_returns(), rtol=1e-12)
     np.testing.assert_allclose(Normaliser.of(found.observations).scale, data.observations.std(0) + 1e-3, rtol=1e-5)
@@ -70,7 +70,7 @@ def test_what_goes_by_blocks_is_what_goes_at_once(data, folder, small_blocks):
 
 
 @pytest.mark.parametrize("rows", [slice(3, 50, 2), np.arange(290, 10, -3), np.arange(300) % 7 == 0, [5, 5, 299]])
-def test_taken_rows_lie_in_memory(data, folder, small_blocks, rows):
+def test_taken_rows_are_in_memory(data, folder, small_blocks, rows):
     found = load_dataset(folder).take(rows)
     assert not found.mapped
     assert mapping(found.rewards) is None
@@ -83,7 +83,7 @@ def test_gather_of_arrays_is_indexing(data):
     np.testing.assert_array_equal(found, data.rewards[2:5])
 
 
-def test_a_sample_of_whole_episodes(data, folder):
+def test_sample_of_whole_episodes(data, folder):
     found = sample_episodes(load_dataset(folder), 110)
     assert len(found) == 100
     assert found.episode_ends.sum() == 4
@@ -114,24 +114,27 @@ def spoil_header(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "teacher"}, "not a dataset's header but teacher"),
-        ({"format": ...}, "not a dataset's header"),
-        ({"format_version": 2}, "format version 2, this potstill reads 1"),
-        ({"rows": ...}, "its rows is null, a positive integer"),
-        ({"rows": 2**40}, "from 2 to 2,147,483,647"),
-        ({"rows": True}, "its rows is true"),
-        ({"rows": 299}, r"holds \(300,\) rows, but dataset.json has 299"),
-        ({"state_size": 4}, "state_mean is not 4 numbers"),
-        ({"state_size": 4, "state_mean": [0] * 4, "state_scale": [1] * 4}, "its rows are .*but dataset.json has"),
-        ({"action_low": [1.0, 1.0]}, "bounds .* of component 0: the lower one must be below"),
-        ({"action_low": [[1], 2]}, "action_low is not 2 numbers"),
+        ({"format": "teacher"}, "expected the header of a dataset, found teacher"),
+        ({"format": ...}, "expected the header of a dataset, found another file"),
+        ({"format_version": 2}, "has format version 2, but this potstill reads version 1"),
+        ({"rows": ...}, "rows is null, expected a positive integer"),
+        ({"rows": 2**40}, "expected 2 to 2,147,483,647"),
+        ({"rows": True}, "rows is true"),
+        ({"rows": 299}, r"has \(300,\) rows, but dataset.json has 299"),
+        ({"state_size": 4}, "state_mean is not a list of 4 finite numbers"),
+        (
+            {"state_size": 4, "state_mean": [0] * 4, "state_scale": [1] * 4},
+            "rows have the type .*but dataset.json implies",
+        ),
+        ({"action_low": [1.0, 1.0]}, "bounds .* of component 0: the lower bound must be less"),
+        ({"action_low": [[1], 2]}, "action_low is not a list of 2 finite numbers"),
         ({"action_high": [0.5, 0.5]}, r"mapped: action .* outside its bounds"),
-        ({"state_scale": [0.0, 1.0, 1.0]}, r"Normaliser\.scale\[0\] is 0: a number above 0"),
-        ({"state_mean": [0.0, float("nan"), 1.0]}, "state_mean is not 3 numbers"),
-        ({"name": None}, "its name is null"),
-        ({"env_id": 5}, "its env_id is 5"),
-        ({"card": "x"}, "its card is"),
-        ({"sha256": ...}, "its sha256 is null"),
+        ({"state_scale": [0.0, 1.0, 1.0]}, r"Normaliser\.scale\[0\] is 0: expected a number above 0"),
+        ({"state_mean": [0.0, float("nan"), 1.0]}, "state_mean is not a list of 3 finite numbers"),
+        ({"name": None}, "invalid name null"),
+        ({"env_id": 5}, "invalid env_id 5"),
+        ({"card": "x"}, "invalid card"),
+        ({"sha256": ...}, "invalid sha256 null"),
     ],
 )
 def test_a_damaged_header(folder, capsys, changes, message):
@@ -152,11 +155,11 @@ def test_a_damaged_header(folder, capsys, changes, message):
         (lambda path: path.write_bytes(path.read_bytes()[:50]), "truncated"),
         (lambda path: path.write_bytes(b"PK\x03\x04" + path.read_bytes()), "truncated, damaged"),
         (lambda path: path.write_bytes(b""), "truncated"),
-        (lambda path: np.save(path, np.zeros(300)), "its rows are float64, but"),
-        (lambda path: np.save(path, np.zeros((300, 2), record_type(3, 2))), r"holds \(300, 2\) rows"),
+        (lambda path: np.save(path, np.zeros(300)), "rows have the type float64, but"),
+        (lambda path: np.save(path, np.zeros((300, 2), record_type(3, 2))), r"has \(300, 2\) rows"),
         (
             lambda path: np.save(path, np.zeros(300, np.dtype([("rewards", "<f4")]))),
-            r"its rows are {'rewards': 'float32'}",
+            r"rows have the type {'rewards': 'float32'}",
         ),
         (lambda path: np.save(path, np.zeros(300, np.dtype("O"))), "truncated, damaged"),
         (lambda path: np.save(path, np.full(300, np.nan).astype(record_type(3, 2))), "nan in column observations"),
@@ -177,7 +180,7 @@ def test_flags_are_0_or_1(folder):
         load_dataset(folder)
 
 
-def test_inspect_sees_what_loading_does_not(folder, tmp_path, capsys):
+def test_inspect_detects_changed_rows(folder, tmp_path, capsys):
     run = potstill.inspect(folder, out=tmp_path / "seen")
     assert json.loads((run / "result.json").read_text())["looked_at"] == 300
     records = np.load(folder / ROWS, mmap_mode="r+")
@@ -188,7 +191,7 @@ def test_inspect_sees_what_loading_does_not(folder, tmp_path, capsys):
         potstill.inspect(folder, out=tmp_path / "again")
 
 
-def test_inspect_says_what_it_looked_at(folder, tmp_path, monkeypatch):
+def test_inspect_reports_its_sample(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "EXAMINED_ROWS", 60)
     result = json.loads((potstill.inspect(folder, out=tmp_path / "seen") / "result.json").read_text())
     assert (result["rows"], result["looked_at"], result["episodes"], result["ends"]["terminations"]) == (
@@ -200,13 +203,13 @@ def test_inspect_says_what_it_looked_at(folder, tmp_path, monkeypatch):
     assert any("come from 50 of 300 rows" in line for line in result["warnings"])
 
 
-def test_a_folder_without_a_header_is_no_dataset(folder):
+def test_folder_without_header_is_refused(folder):
     (folder / HEADER).unlink()
-    with pytest.raises(PotstillError, match=r"a folder, but not a dataset: it has neither dataset.json"):
+    with pytest.raises(PotstillError, match=r"is a folder, but not a dataset: it has neither dataset.json"):
         load_dataset(folder)
 
 
-def test_rows_that_are_no_transitions_are_not_finished(data, tmp_path):
+def test_invalid_rows_are_not_finished(data, tmp_path):
     (tmp_path / "x").mkdir()
     columns = {name: getattr(data, name) for name in COLUMNS} | {"actions": data.actions * 5}
     one = np.ones(2, np.float32)

@@ -1,4 +1,4 @@
-"""The contract every objective inherits, and problems whose answer is known on paper."""
+"""The contract of every objective, and problems with a known answer."""
 
 import dataclasses
 
@@ -63,7 +63,7 @@ class TestEveryObjective:
             wanted = (loss(actions + shift) - loss(actions - shift)) / (2 * step)
             np.testing.assert_allclose(found[row, column], wanted, rtol=1e-5, atol=1e-9)
 
-    def test_least_at_what_it_imitates(self, x64, objective):
+    def test_zero_at_the_imitated_action(self, x64, objective):
         teacher = jax_teacher()
         batch = batch_of(teacher)
         best = batch.teacher_actions if getattr(objective, "needs_teacher", True) else batch.actions
@@ -72,15 +72,15 @@ class TestEveryObjective:
         np.testing.assert_allclose(at_best, 0.0, atol=1e-12)
         assert float(weighted_loss(objective, best * 0.5 + 0.1, batch, teacher)) > 0.0
 
-    def test_is_a_loss_of_each_state(self, x64, objective):
-        """What one state costs depends on no other state."""
+    def test_loss_of_a_state_is_independent_of_others(self, x64, objective):
+        """The loss of a state does not depend on other states."""
         teacher = jax_teacher()
         batch = batch_of(teacher)
         actions = batch.actions * 0.7
         moved = objective(actions.at[2].add(0.2), batch, teacher) - objective(actions, batch, teacher)
         np.testing.assert_array_equal(np.delete(moved, 2), 0.0)
 
-    def test_weights_multiply_it(self, x64, objective):
+    def test_weights_multiply_the_loss(self, x64, objective):
         teacher = jax_teacher()
         batch = batch_of(teacher)
         alone = batch._replace(weights=jnp.zeros(6).at[1].set(6.0))
@@ -88,7 +88,7 @@ class TestEveryObjective:
         wanted = objective(actions, batch, teacher)[1]
         assert float(weighted_loss(objective, actions, alone, teacher)) == pytest.approx(float(wanted))
 
-    def test_works_without_a_teacher_if_it_says_so(self, x64, objective):
+    def test_works_without_a_teacher_if_declared(self, x64, objective):
         teacher = jax_teacher()
         batch = batch_of(teacher)
         if not getattr(objective, "needs_teacher", True):
@@ -106,7 +106,7 @@ def jax_teacher():
     return dataclasses.replace(teacher, policy=policy, critics=double(teacher.critics))
 
 
-def test_by_hand(teacher):
+def test_cloning_losses_by_hand(teacher):
     batch = StateTable(
         states=jnp.zeros((2, 3)),
         actions=jnp.array([[0.0, 0.5], [1.0, 0.0]]),
@@ -133,7 +133,7 @@ def test_av_pbc_is_pbc_with_weights_of_value(teacher):
 
 
 class TwoCritics:
-    """Critics that say 10 − |a| and 12 − 4 |a|."""
+    """Critics with the values 10 − |a| and 12 − 4 |a|."""
 
     def action_values(self, states, actions):
         size = jnp.abs(actions).sum(-1)
@@ -148,8 +148,8 @@ class TwoCritics:
     normaliser = Normaliser.identity(1)
 
 
-def test_what_the_critics_say_is_joined_in_three_ways():
-    """At |a| = 1 the critics say 9 and 8, at a = 0 they said 10 and 12: gaps of 1 and 4."""
+def test_combinations_of_critics():
+    """The values are 9 and 8 at |a| = 1, and 10 and 12 at a = 0, so the gaps are 1 and 4."""
     values = jnp.array([[10.0, 12.0]])
     batch = StateTable(jnp.zeros((1, 1)), *[jnp.zeros((1, 1))] * 2, values, jnp.ones(1), jnp.array(2.0))
     student, teacher = jnp.ones((1, 1)), TwoCritics()
@@ -166,7 +166,7 @@ def test_what_the_critics_say_is_joined_in_three_ways():
 
 @pytest.mark.parametrize("critics", ["min", "mean", "each"])
 class TestEveryGap:
-    def test_is_unmoved_by_a_shift_of_the_critics(self, teacher, critics):
+    def test_invariant_to_a_shift_of_the_critics(self, teacher, critics):
         batch = batch_of(teacher)
         student = jnp.zeros((6, 2)) + 0.3
         shifted = [dict(layer) for layer in teacher.critics]
@@ -176,14 +176,14 @@ class TestEveryGap:
         before, after = q_gap(student, batch, teacher, critics), q_gap(student, moved_batch, moved, critics)
         np.testing.assert_allclose(before, after, rtol=1e-3, atol=1e-4)
 
-    def test_does_not_reward_what_beats_the_teacher(self, critics):
+    def test_higher_values_than_the_teachers_are_not_rewarded(self, critics):
         values = jnp.array([[9.0, 8.0]])
         batch = StateTable(jnp.zeros((1, 1)), *[jnp.ones((1, 1))] * 2, values, jnp.ones(1), jnp.array(2.0))
         assert float(q_gap(jnp.zeros((1, 1)), batch, TwoCritics(), critics)[0]) == 0.0
 
     def test_needs_critics(self, teacher, critics):
         for gap in (q_gap, QGap(critics=critics)):
-            with pytest.raises(PotstillError, match="the Q-gap needs a teacher with action values"):
+            with pytest.raises(PotstillError, match="the Q-gap requires a teacher with action values"):
                 gap(jnp.zeros((6, 2)), batch_of(teacher), None)
 
 
@@ -195,17 +195,17 @@ def test_unknown_objective():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"weight": -1.0}, r"QGap\.weight -1\.0: at least 0"),
-        ({"weight": "much"}, r"QGap\.weight is 'much' \(str\): float is needed"),
+        ({"weight": -1.0}, r"QGap\.weight -1\.0: expected at least 0"),
+        ({"weight": "much"}, r"QGap\.weight is 'much' \(str\): expected float"),
         ({"critics": "least"}, r"unknown QGap\.critics 'least'"),
     ],
 )
-def test_settings_are_checked_where_they_are_made(unchecked, fields, message):
+def test_settings_are_checked(unchecked, fields, message):
     with pytest.raises(PotstillError, match=message):
         QGap(**fields)
 
 
-def test_an_objective_with_settings_of_its_own(teacher):
+def test_custom_objectives(teacher):
     """A frozen dataclass with a ``__call__`` is enough, and so is a function."""
 
     @dataclasses.dataclass(frozen=True)
@@ -225,7 +225,7 @@ def test_an_objective_with_settings_of_its_own(teacher):
 
 
 class LinearTeacher:
-    """π*(s) = tanh(W s): what a one-layer student can represent exactly."""
+    """π*(s) = tanh(W s), which a one-layer student can represent exactly."""
 
     weight = jnp.array([[0.6, -0.3], [0.2, 0.5], [-0.4, 0.1]], jnp.float32)
 
@@ -286,5 +286,5 @@ def test_linear_gaussian_dbc_stops_at_the_noise():
     """Cloning noisy actions can do no better than their variance: E‖ε‖² = 2 × 0.1²."""
     table = build_state_table(linear_gaussian(), None)
     last = last_of(table, None, DataCloning(), steps=200, batch=4000, actions="data")
-    # 0.7 tanh(W s) is almost, not wholly, tanh of a linear map: allow a fifth above the floor
+    # 0.7 tanh(W s) is not exactly the tanh of a linear map: allow 20 % above the minimum
     assert 0.95 * 2 * NOISE**2 < float(last.metrics["loss"]) < 1.2 * 2 * NOISE**2

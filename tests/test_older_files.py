@@ -1,4 +1,4 @@
-"""Files that version 0.1 wrote (tests/golden/0.1, made by its own code) are read, continued and reproduced."""
+"""Files of version 0.1 (tests/golden/0.1, written by its own code) are read, resumed and reproduced."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ TAUGHT = {"algorithm": "bc", "updates": 8, "evaluate_every": 4, "batch": 8, "fit
 
 @pytest.fixture(autouse=True)
 def files(tmp_path, monkeypatch):
-    """A copy of the files, as the working folder."""
+    """Use a copy of the files as the working folder."""
     shutil.copytree(GOLDEN, tmp_path / "files")
     monkeypatch.chdir(tmp_path / "files")
 
@@ -42,12 +42,12 @@ def test_a_distillate():
     assert np.isfinite(distillate.train_student(seed=0)(np.zeros((2, 3), np.float32))).all()
 
 
-def test_a_run_of_distill_is_evaluated_and_its_result_read():
+def test_a_run_of_distill_is_evaluated():
     old = json.loads(Path("distilled/result.json").read_text())["offline"]["imitation_error"]["mean"]
     compare = {"dataset": "rows.npz", "teacher": "taught/teacher.safetensors"}
     run = potstill.evaluate("distilled", students=2, **compare, out="evaluated")
     assert run.result.offline.imitation_error.mean == pytest.approx(old, rel=1e-3)
-    with pytest.raises(PotstillError, match="holds no scores of students"):  # it played no episodes
+    with pytest.raises(PotstillError, match="has no scores of students"):  # the run had no episodes
         potstill.report("distilled", out="reported")
 
 
@@ -64,15 +64,15 @@ def test_inspect_reads_every_file(name):
     assert main(["inspect", str(path), "--out", "inspected"]) == 0
 
 
-def test_a_teacher_that_is_finished_is_not_resumed():
+def test_finished_teacher_is_not_resumed():
     teacher = load_teacher("taught/teacher.safetensors")
     assert (teacher.metadata["algorithm"], teacher.metadata["updates"]) == ("bc", 8)
-    with pytest.raises(PotstillError, match="finished: nothing to resume"):
+    with pytest.raises(PotstillError, match="finished: there is nothing to resume"):
         potstill.teach("rows.npz", out="taught", resume=True, **TAUGHT)
 
 
 def test_an_interrupted_teacher_is_resumed_to_the_end(monkeypatch):
-    """From the checkpoint that 0.1 wrote, to the teacher that 0.1 wrote without the interruption."""
+    """A checkpoint of 0.1 is resumed to the teacher that 0.1 wrote without an interruption."""
     monkeypatch.setattr(bc, "HIDDEN", (8, 8))
     monkeypatch.setattr(bc, "CRITIC_HIDDEN", (8, 8))
     with pytest.raises(PotstillError, match="has batch 8, not 16"):

@@ -103,25 +103,25 @@ def test_fields_of_solvers(fields, wanted):
     [
         ("recipe", RECIPES, "papr", "unknown recipe 'papr': did you mean 'paper'"),
         ("solver", SOLVERS, "unrol", "unknown solver 'unrol': did you mean 'unroll'"),
-        ("recipe", RECIPES, NamedPart("paper", {"layer": "5"}), "unknown field of --recipe paper 'layer': .* 'layers'"),
+        ("recipe", RECIPES, NamedPart("paper", {"layer": "5"}), "--recipe paper: unknown field 'layer': .* 'layers'"),
         ("recipe", RECIPES, NamedPart("paper", {"learning_rat": "1"}), "'learning-rat': did you mean 'learning-rate'"),
-        ("recipe", RECIPES, NamedPart("paper", {"layers": "many"}), "--recipe.layers many: int is needed"),
-        ("recipe", RECIPES, NamedPart("paper", {"layers": "5.0"}), "--recipe.layers 5.0: int is needed"),
+        ("recipe", RECIPES, NamedPart("paper", {"layers": "many"}), "--recipe.layers many: expected int"),
+        ("recipe", RECIPES, NamedPart("paper", {"layers": "5.0"}), "--recipe.layers 5.0: expected int"),
         (
             "recipe",
             RECIPES,
             NamedPart("paper", {"learning_rate": "fast"}),
-            "--recipe.learning-rate fast: float is needed",
+            "--recipe.learning-rate fast: expected float",
         ),
-        ("recipe", RECIPES, NamedPart("paper", {"residual": "perhaps"}), "--recipe.residual perhaps: bool is needed"),
+        ("recipe", RECIPES, NamedPart("paper", {"residual": "perhaps"}), "--recipe.residual perhaps: expected bool"),
         ("recipe", RECIPES, NamedPart("paper", {"optimiser": "adma"}), "did you mean 'adam'"),
-        ("recipe", RECIPES, NamedPart("paper", {"layers": "0"}), "Recipe.layers 0: at least 1 is needed"),
-        ("solver", SOLVERS, NamedPart("unroll", {"window": "x"}), "--solver.window x: int or None is needed"),
-        ("solver", SOLVERS, NamedPart("kernel", {"window": "3"}), "unknown field of --solver kernel 'window'"),
+        ("recipe", RECIPES, NamedPart("paper", {"layers": "0"}), "Recipe.layers 0: expected at least 1"),
+        ("solver", SOLVERS, NamedPart("unroll", {"window": "x"}), "--solver.window x: expected int or None"),
+        ("solver", SOLVERS, NamedPart("kernel", {"window": "3"}), "--solver kernel: unknown field 'window'"),
         ("objective", {"absolute": absolute}, NamedPart("absolute", {"a": "1"}), "objective 'absolute' has no fields"),
     ],
 )
-def test_what_cannot_be_resolved_gets_one_line(unchecked, kind, registry, part, message):
+def test_unresolvable_parts_get_one_line(unchecked, kind, registry, part, message):
     with pytest.raises(PotstillError, match=message) as caught:
         resolve_part(kind, part, registry, **({"recipe": Recipe()} if kind == "solver" else {}))
     assert "\n" not in str(caught.value)
@@ -166,7 +166,7 @@ def test_objects_are_described_by_their_names(part, registry, wanted):
     ],
     ids=lambda solver: type(solver).__name__,
 )
-def test_objects_survive_their_description(solver):
+def test_described_objects_are_restored(solver):
     described = part_from_json(
         json.loads(json.dumps(to_json(as_json(describe_part("solver", solver, SOLVERS, recipe=None)))))
     )
@@ -196,10 +196,10 @@ def test_random_has_no_fields():
 
 def test_wrong_recipes_and_seeds_of_students_get_one_line(unchecked):
     distillate = potstill.load("hopper-medium-replay")
-    with pytest.raises(PotstillError, match=r"train_student: recipe is {'layers': 3} \(dict\): str, Recipe or None"):
+    with pytest.raises(PotstillError, match=r"train_student: recipe is {'layers': 3} \(dict\): expected str, Recipe"):
         distillate.train_student(recipe={"layers": 3})
     for seeds in (3, [], ["a"]):
-        with pytest.raises(PotstillError, match=r"^(train_students: )?seeds .* is needed"):
+        with pytest.raises(PotstillError, match=r"^(train_students: )?seeds .* expected"):
             distillate.train_students(seeds)
 
 

@@ -1,4 +1,4 @@
-"""A portfolio draws one kind of student for each key, and then is the solver of that kind."""
+"""Portfolios draw one kind of student for each key and use the solver of that kind."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ def test_each_key_draws_a_kind():
     assert set(kinds) == {0, 1}
 
 
-def test_its_parts():
+def test_parts_of_a_portfolio():
     own, other = Portfolio(SMALL, networks=2).parts
     assert own == DrawnKernelDescent(SMALL, networks=2)
     assert other == DrawnKernelDescent(RECIPES["pytorch"], networks=2)
@@ -34,8 +34,8 @@ def test_its_parts():
     assert SOLVERS["portfolio"]().for_recipe(SMALL).parts[0].recipe == SMALL
 
 
-def test_what_is_refused(unchecked):
-    with pytest.raises(PotstillError, match="DrawnKernelDescent has no residual students"):
+def test_refused_input(unchecked):
+    with pytest.raises(PotstillError, match="DrawnKernelDescent does not support residual students"):
         Portfolio(Recipe(residual=True))
     with pytest.raises(PotstillError, match=r"Portfolio\.networks is 'two'"):
         Portfolio(networks="two")

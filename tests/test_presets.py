@@ -1,4 +1,4 @@
-"""Presets: they set what is not given, on the command line and in Python alike, and runs record the options."""
+"""Presets: they set options that are not given, on the command line and in Python. Runs record the options."""
 
 import pytest
 from test_cli import refused
@@ -14,7 +14,7 @@ from potstill.runtime.files import read_json
 FEW = {"size": 8, "steps": 2, "batch": 16, "students": 2, "episodes": 1, "curve_points": 1}
 
 
-def test_a_preset_sets_what_is_not_given():
+def test_a_preset_sets_only_options_that_are_not_given():
     config = make_config(DistillConfig, "distill", ("x",), {"preset": "paper", "steps": 7})
     assert (config.objective, config.weighting, config.solver, config.recipe) == (
         "av-pbc",
@@ -28,7 +28,7 @@ def test_a_preset_sets_what_is_not_given():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_words_and_keywords_mean_the_same(name):
+def test_the_command_line_and_python_add_the_same_options(name):
     words = expand_preset(["distill", "x", "--preset", name, "--batch=9", "--recipe.width", "8"])
     options = dict(zip(words[4::2], words[5::2], strict=False))
     assert "--batch" not in options
@@ -38,12 +38,12 @@ def test_words_and_keywords_mean_the_same(name):
     assert expand_preset(["distill", "x", f"--preset={name}"])[2:4] == [f"--preset={name}", "--objective"]
 
 
-def test_a_run_records_the_options_and_says_what_differs(tmp_path, monkeypatch, capsys):
+def test_a_run_records_the_options_and_prints_the_differences(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     few = [word for name, value in FEW.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     small = ["--recipe.width", "8", "--recipe.steps", "3"]
     assert main(["distill", "hopper-medium-replay", "--preset", "paper-pbc", "--out", "run", *few, *small]) == 0
-    assert "as in the paper, except that the teacher is the one given" in capsys.readouterr().out
+    assert "as in the paper, except that the given teacher is used" in capsys.readouterr().out
     config = read_json(tmp_path / "run" / "config.json")
     assert (config["preset"], config["objective"], config["optimiser"], config["steps"]) == (
         "paper-pbc",
@@ -57,9 +57,9 @@ def test_a_run_records_the_options_and_says_what_differs(tmp_path, monkeypatch, 
     assert (first.states == potstill.load(again).states).all()
 
 
-def test_what_is_refused(capsys, tmp_path, monkeypatch):
+def test_refused_input(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "did you mean 'paper'" in refused(capsys, "distill", "x", "--preset", "papr")
-    assert "--preset: give it once" in refused(capsys, "distill", "x", "--preset", "paper", "--preset=paper")
+    assert "--preset is given more than once" in refused(capsys, "distill", "x", "--preset", "paper", "--preset=paper")
     with pytest.raises(PotstillError, match="did you mean 'paper'"):
         potstill.distill("x", preset="papr")

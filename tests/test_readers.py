@@ -1,4 +1,4 @@
-"""Every way to name or hold a dataset gives the same transitions; what is wrong is refused in one line."""
+"""All formats and names of a dataset give the same transitions, and invalid data are refused in one line."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ def refused(source, *words, **options):
 
 
 def pairs_of(parts, low=-1.0):
-    """The transitions of whole episodes, by the rule that Minari's layout allows."""
+    """The transitions of whole episodes, as in Minari's layout."""
     join = lambda key, rows=slice(None): np.concatenate([part[key][rows] for part in parts])  # noqa: E731
     size = parts[0]["actions"].shape[1]
     return Transitions(
@@ -164,7 +164,7 @@ def test_other_table_libraries(tmp_path, library):
 
 
 def timed_out(count=4, states=3, actions=2):
-    """Episodes that run out of time: the kind that every format can hold whole."""
+    """Episodes that time out. Every format can represent all of their rows."""
     rng = np.random.default_rng(1)
     for number in range(count):
         steps = 5 + number
@@ -181,7 +181,7 @@ def timed_out(count=4, states=3, actions=2):
 def test_every_format_gives_the_same_transitions(tmp_path):
     parts = list(timed_out())
     whole = pairs_of(parts)
-    grown = [  # D4RL and d3rlpy hold the last observation in a row of its own, which is not a transition
+    grown = [  # D4RL and d3rlpy store the last observation in a separate row, which is not a transition
         {
             "observations": part["observations"],
             **{key: np.append(part[key], part[key][-1:], axis=0) for key in ("actions", "rewards")},
@@ -261,16 +261,16 @@ def test_d4rls_cache(tmp_path, monkeypatch, columns):
     assert load_dataset("d4rl:hopper-medium-replay-v2").env_id == "Hopper-v4"
 
 
-def test_what_is_not_there(tmp_path, monkeypatch):
+def test_missing_sources_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     refused("minari:mujoco/hopper/medium-v0", "minari download mujoco/hopper/medium-v0", str(tmp_path))
-    refused(tmp_path, "a folder, but not a dataset", "metadata.json")
+    refused(tmp_path, "is a folder, but not a dataset", "metadata.json")
     refused("minari-x", "unknown dataset", "or minari:ID, d4rl:NAME, or a path")
-    refused("minari:", "a name is missing", "minari:mujoco/hopper/medium-v0")
-    refused("d4rl:", "a name is missing", "d4rl:hopper-medium-v2")
+    refused("minari:", "expected a name", "minari:mujoco/hopper/medium-v0")
+    refused("d4rl:", "expected a name", "d4rl:hopper-medium-v2")
     refused("a" * 5000, "unknown dataset")
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user
-    refused(7, "source is 7 (int)", "Mapping or Transitions is needed")
+    refused(7, "source is 7 (int)", "Mapping or Transitions")
 
 
 def test_the_page_on_data_runs(tmp_path, monkeypatch, capsys):

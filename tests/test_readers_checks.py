@@ -1,4 +1,4 @@
-"""What readers refuse in one line, and what they take with a warning."""
+"""Data that readers refuse in one line, and data that they accept with a warning."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def nan_in(values):
         ("rewards", nan_in, ["nan in column rewards", "row 7"]),
         ("actions", lambda x: x.astype(int), ["episode 1", "discrete"]),
         ("actions", lambda x: x * 9, ["outside its bounds [-2, 2]"]),
-        ("truncations", lambda x: ~x, ["episode 1", "continues after its end in row 0"]),
+        ("truncations", lambda x: ~x, ["episode 1 ends in row 0, but more rows follow"]),
         ("terminations", lambda x: x + 0.5, ["episode 1", "0.5", "flags are 0 or 1"]),
         ("rewards", lambda x: x[:-1], ["episode 1", "unequal"]),
     ],
@@ -49,8 +49,8 @@ def test_bad_minari_episodes(tmp_path, key, change, words):
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        ({"total_episodes": 5}, ["4 episodes", "have 5"]),
-        ({"total_steps": 5}, ["26 steps", "have 5"]),
+        ({"total_episodes": 5}, ["4 episodes", "list 5"]),
+        ({"total_steps": 5}, ["26 steps", "list 5"]),
         ({"data_format": "tar"}, ["'tar'", "hdf5, arrow, parquet"]),
         ({"action_space": '{"type": "Discrete", "n": 3}'}, ["discrete action space"]),
         ({"observation_space": '{"type": "Dict"}'}, ["space Dict", "one-dimensional Box"]),
@@ -107,7 +107,7 @@ def test_bad_arrays():
 
 
 def test_an_error_names_the_row_of_the_file(tmp_path, columns):
-    columns["observations"][45, 1] = np.nan  # one of the rows before it is dropped
+    columns["observations"][45, 1] = np.nan  # an earlier row is dropped, but the row number is that in the file
     refused(write_columns(tmp_path / "x.hdf5", columns), str(tmp_path / "x.hdf5"), "observations[1], row 45")
 
 
@@ -164,9 +164,12 @@ def test_bad_parquet(tmp_path):
     holes[4] = None
     refused(write_columns(path, rows | {"rewards": holes}), "'rewards', row 4 is empty")
     refused(write_columns(path, rows | {"observations": [None, *rows["observations"].tolist()[1:]]}), "empty cells")
-    refused(write_columns(path, rows | {"rewards": ["a"] * 26}), "numbers are needed")
+    refused(write_columns(path, rows | {"rewards": ["a"] * 26}), "expected numbers")
     refused(write_columns(path, rows | {"env_id": ["a", "b"] * 13}), "env_id holds 2 ids")
-    refused(write_columns(path, rows | {"observations": [[x] for x in rows["observations"].tolist()]}), "needed")
+    refused(
+        write_columns(path, rows | {"observations": [[x] for x in rows["observations"].tolist()]}),
+        "object, expected numbers",
+    )
     del rows["actions"]
     refused(write_columns(path, rows | {"action_1": rows["rewards"]}), "'action' are numbered [1]")
     refused(write_columns(path, {"x": pa.array([1])}), "no array 'observations'")
@@ -198,7 +201,7 @@ def walk(rows=4000, every=1000, terminated=False):
     }
 
 
-def test_an_honest_walk_is_not_suspicious():
+def test_valid_episodes_are_not_suspicious():
     assert find_suspicions(load_dataset(walk())) == []
     assert find_suspicions(load_dataset(walk(every=10, terminated=True))) == []
 
@@ -241,7 +244,7 @@ def test_an_episode_longer_than_its_environment_allows():
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared datasets are not here")
-def test_good_files_are_not_suspicious():
+def test_shared_files_are_not_suspicious():
     for path in sorted((SHARED / "datasets").glob("*.hdf5")):
         assert find_suspicions(load_dataset(path)) == [], path.name
 

@@ -1,4 +1,4 @@
-"""Malformed files and arrays, by the thousand: valid transitions or one line, never a traceback.
+"""Malformed files and arrays: valid transitions or one line, never a traceback.
 
 POTSTILL_EXAMPLES=5000 python -m pytest tests/test_readers_damaged.py  # 200 for each reader by default
 """
@@ -29,7 +29,7 @@ KEYS = ("observations", "actions", "rewards", "next_observations", "terminations
 
 
 def load_or_line(source):
-    """The transitions, whose invariants hold, or None when one line refused them."""
+    """The transitions, whose invariants hold, or ``None`` if they were refused in one line."""
     try:
         data = load_dataset(source)
     except PotstillError as error:
@@ -51,7 +51,7 @@ def columns_of(paired):
 
 @st.composite
 def malformed(draw):
-    """A column: any shape near the right ones, any kind of number, sometimes one bad value."""
+    """A column with a shape close to the right one, any type of number, and sometimes one bad value."""
     shape = draw(
         st.sampled_from([(7,), (7, 3), (7, 2), (7, 1), (9, 3), (8,), (6, 3), (7, 0), (0, 3), (0,), (), (7, 3, 1)])
     )
@@ -77,7 +77,7 @@ def spoil(draw, columns):
 
 
 def check_faithful(data, columns):
-    """Nothing was made up: every state and action stands in the columns, and no more flags than there."""
+    """Every state and action occurs in the columns, and there are no additional flags."""
     if data is None:
         return
     known = [np.asarray(columns[key]) for key in ("observations", "next_observations") if key in columns]
@@ -130,7 +130,7 @@ def test_malformed_episodes(tmp_path, draws, form):
         shutil.rmtree(tmp_path / "x", ignore_errors=True)
         try:
             path = hand_minari(tmp_path / "x", parts)
-        except (KeyError, TypeError, IndexError):  # a part without what the writer itself needs
+        except (KeyError, TypeError, IndexError):  # a part that the writer itself cannot write
             return
     else:
         if any(not part.keys() >= {"observations", "actions", "rewards"} for part in parts):
@@ -170,7 +170,7 @@ def test_malformed_metadata(tmp_path, key, value, nested):
 
 @st.composite
 def damage(draw, content):
-    """The bytes cut short, with some overwritten, or with some taken out."""
+    """Truncate the bytes, overwrite some, or remove some."""
     content = bytearray(content)
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, max(len(content) - 1, 0)))

@@ -1,4 +1,4 @@
-"""What is 0 and 100 of a score: known returns, a dataset's own, or what a random policy and the teacher earn."""
+"""Reference returns: known ones, those of the dataset, or measured ones of a random policy and the teacher."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ QUICK = {"recipe": "plain", "size": 8, "steps": 2, "batch": 32, "students": 2, "
 
 
 def pendulum_teacher(seed):
-    """Of random networks; the one of seed 11 earns more than random actions, that of seed 0 less."""
+    """A teacher of random networks. With seed 11, its return is above that of random actions, with seed 0 below."""
     teacher = random_teacher(3, 1, seed=seed)
     scaling = Scaling(teacher.normaliser, ActionBounds(np.float32([-2]), np.float32([2])))
     return dataclasses.replace(teacher, policy=dataclasses.replace(teacher.policy, scaling=scaling))
@@ -45,7 +45,7 @@ def result_of(run):
     return json.loads((run / "result.json").read_text())
 
 
-def test_without_known_returns_the_teacher_and_a_random_policy_are_played(logs, tmp_path, capsys):
+def test_unknown_reference_returns_are_measured(logs, tmp_path, capsys):
     teacher = pendulum_teacher(11)
     file = teacher.save(tmp_path / "teacher.safetensors")
     run = potstill.distill(logs, teacher=file, out=tmp_path / "run", **QUICK)
@@ -70,7 +70,7 @@ def test_without_known_returns_the_teacher_and_a_random_policy_are_played(logs, 
     assert line in capsys.readouterr().out
 
 
-def test_a_teacher_that_is_no_better_than_random_is_no_reference(capsys):
+def test_teacher_below_random_is_not_a_reference(capsys):
     assert measured_reference(pendulum_teacher(0), "Pendulum-v1", 2) == RAW
     scores = summarise(np.array([[-1300.0, -1100.0]]), RAW)
     assert scores["mean"] == scores["raw_mean"] == -1200.0
@@ -80,7 +80,7 @@ def test_a_teacher_that_is_no_better_than_random_is_no_reference(capsys):
     assert "normalised return" not in said
 
 
-def test_minaris_reference_scores_come_with_its_dataset(tmp_path):
+def test_reference_scores_of_minari_datasets(tmp_path):
     own = {"ref_min_score": -1.0, "ref_max_score": 5.0}
     data = potstill.load_dataset(hand_minari(tmp_path / "x", list(timed_out()), own))
     assert reference_returns(data.env_id, data.card)[:2] == (-1.0, 5.0)

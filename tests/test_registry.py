@@ -1,4 +1,4 @@
-"""Registries of named parts, parts of other packages among them; and checks of settings."""
+"""Registries of named parts, including parts of other packages; checks of settings."""
 
 import dataclasses
 import sys
@@ -51,7 +51,7 @@ def test_objectives_of_other_packages_are_found_by_name(foreign):
     assert "absolute" not in SOLVERS
 
 
-def test_distil_takes_them_and_can_be_reproduced(foreign, logs, tmp_path):
+def test_registered_objectives_are_used_and_reproduced(foreign, logs, tmp_path):
     options = {"size": 6, "steps": 2, "batch": 32, "students": 1, "objective": "absolute"}
     run = potstill.distill(logs[0], teacher=logs[1], out=tmp_path / "run", **options)
     assert potstill.load(run).metadata["objective"] == run.config["objective"] == "absolute"
@@ -69,12 +69,12 @@ def test_a_broken_part_of_another_package(foreign):
 
 
 def test_a_broken_part_does_not_stop_the_others(foreign):
-    """Describing an object looks through the registry; what cannot be imported is not it."""
+    """Describing an object searches the registry and skips parts that cannot be imported."""
     assert describe_part("objective", absolute, OBJECTIVES) == "absolute"
     assert describe_part("objective", lambda *x: x, OBJECTIVES).keys() == {"python"}
 
 
-def test_names_of_ones_own_come_first(foreign):
+def test_builtin_names_take_precedence(foreign):
     """Another package cannot replace a part under a name that potstill uses."""
     assert OBJECTIVES["pbc"].__name__ == "PolicyCloning"
 
@@ -97,7 +97,7 @@ def test_listing_names_imports_nothing():
 
 
 @pytest.mark.parametrize("parts", [OBJECTIVES, SOLVERS], ids=["objectives", "solvers"])
-def test_every_part_has_what_its_registry_promises(parts):
+def test_parts_have_the_registered_type(parts):
     for name in parts:
         part = parts[name]
         assert part.__doc__, name
@@ -144,18 +144,18 @@ def test_values_of_the_right_type(fields):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"count": "3"}, r"Settings\.count is '3' \(str\): int is needed"),
-        ({"count": 3.0}, r"Settings\.count is 3\.0 \(float\): int is needed"),
-        ({"count": True}, r"Settings\.count is True \(bool\): int is needed"),
-        ({"count": None}, r"Settings\.count is None \(NoneType\): int is needed"),
-        ({"rate": "x"}, r"Settings\.rate is 'x' \(str\): float is needed"),
-        ({"flag": 1}, r"Settings\.flag is 1 \(int\): bool is needed"),
-        ({"word": 1}, r"Settings\.word is 1 \(int\): str is needed"),
-        ({"choice": 1}, r"Settings\.choice is 1 \(int\): one or two is needed"),
-        ({"window": "x"}, r"Settings\.window is 'x' \(str\): int or None is needed"),
-        ({"widths": 3}, r"Settings\.widths is 3 \(int\): tuple of int is needed"),
-        ({"widths": (1, "x")}, r"Settings\.widths is \(1, 'x'\) \(tuple\): tuple of int is needed"),
-        ({"path": 3}, r"Settings\.path is 3 \(int\): Path or str is needed"),
+        ({"count": "3"}, r"Settings\.count is '3' \(str\): expected int"),
+        ({"count": 3.0}, r"Settings\.count is 3\.0 \(float\): expected int"),
+        ({"count": True}, r"Settings\.count is True \(bool\): expected int"),
+        ({"count": None}, r"Settings\.count is None \(NoneType\): expected int"),
+        ({"rate": "x"}, r"Settings\.rate is 'x' \(str\): expected float"),
+        ({"flag": 1}, r"Settings\.flag is 1 \(int\): expected bool"),
+        ({"word": 1}, r"Settings\.word is 1 \(int\): expected str"),
+        ({"choice": 1}, r"Settings\.choice is 1 \(int\): expected 'one' or 'two'"),
+        ({"window": "x"}, r"Settings\.window is 'x' \(str\): expected int or None"),
+        ({"widths": 3}, r"Settings\.widths is 3 \(int\): expected tuple of int"),
+        ({"widths": (1, "x")}, r"Settings\.widths is \(1, 'x'\) \(tuple\): expected tuple of int"),
+        ({"path": 3}, r"Settings\.path is 3 \(int\): expected Path or str"),
     ],
     ids=str,
 )
@@ -166,14 +166,14 @@ def test_values_of_the_wrong_type_get_one_line(fields, message):
     check_types(Settings(**fields), skip=tuple(fields))
 
 
-def test_options_of_commands_are_called_as_they_are_typed():
-    with pytest.raises(PotstillError, match=r"--count is 'x' \(str\): int is needed"):
+def test_messages_use_option_names():
+    with pytest.raises(PotstillError, match=r"--count is 'x' \(str\): expected int"):
         check_types(Command(count="x"))
     with pytest.raises(PotstillError, match="unknown --choice 'tow': did you mean 'two'"):
         check_types(Command(choice="tow"))
-    with pytest.raises(PotstillError, match="--count 0: at least 1 is needed"):
+    with pytest.raises(PotstillError, match="--count 0: expected at least 1"):
         check_ranges(Command(count=0), count=1)
-    with pytest.raises(PotstillError, match=r"Settings\.rate nan: at least 0 is needed"):
+    with pytest.raises(PotstillError, match=r"Settings\.rate nan: expected at least 0"):
         check_ranges(Settings(rate=float("nan")), rate=0)
     check_ranges(Settings(), window=3)  # None: not given
 

@@ -16,8 +16,8 @@ def wobble(size):
 
 
 @pytest.mark.parametrize("env_id", sorted(TASKS))
-def test_the_batched_stepper_is_gymnasiums(env_id):
-    """Observations, rewards and ends agree step by step, up to and beyond the first falls."""
+def test_batched_stepper_matches_gymnasium(env_id):
+    """Observations, rewards and ends agree step by step, up to and beyond the first terminations."""
     low, _ = action_bounds(env_id)
     seeds = np.arange(6)
     fast, slow = (make_stepper(env_id, 6, batched=b) for b in (True, False))
@@ -38,7 +38,7 @@ def test_the_batched_stepper_is_gymnasiums(env_id):
     assert fell or "Cheetah" in env_id
 
 
-def test_any_other_environment_plays():
+def test_other_environments_are_rolled_out():
     returns = environments.play(lambda o: np.zeros((len(o), 1)), "Pendulum-v1", np.arange(3))
     assert returns.shape == (3,)
     assert len(set(returns.tolist())) == 3  # each lane has its own start
@@ -50,20 +50,20 @@ def test_same_seeds_same_returns():
     np.testing.assert_array_equal(*runs)
 
 
-def test_refusals():
+def test_refused_environments():
     with pytest.raises(PotstillError, match="did you mean 'Hopper-v"):
         environments.make("Hoppr-v5")
     with pytest.raises(PotstillError, match="discrete actions"):
         environments.make("CartPole-v1")
     space = lambda bound: gymnasium.spaces.Box(-bound, bound, (2,))  # noqa: E731
     unbounded = SimpleNamespace(spec=None, observation_space=space(1.0), action_space=space(np.inf))
-    with pytest.raises(PotstillError, match="unbounded actions: finite bounds are needed"):
+    with pytest.raises(PotstillError, match="unbounded actions: expected finite bounds"):
         check_spaces(unbounded)
 
 
-def test_environments_are_made_without_a_word(tmp_path, monkeypatch, capfd):
+def test_environments_are_made_silently(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    for env_id in sorted(TASKS):  # HalfCheetah's model is the one that warns into a file
+    for env_id in sorted(TASKS):  # HalfCheetah's model writes a warning to a file
         environments.make(env_id).close()
     assert capfd.readouterr().err == ""
     assert list(tmp_path.iterdir()) == []

@@ -121,7 +121,7 @@ def test_a_run_without_scores_shows_what_it_has(tmp_path):
     assert folder.run.metrics == []
 
 
-def test_a_folder_that_is_no_run(tmp_path):
+def test_folder_without_a_run(tmp_path):
     run = Run(tmp_path)
     assert repr(run) == f"Run({str(tmp_path)!r}, not a run folder, not finished)"
     assert run.metrics == []
@@ -143,7 +143,7 @@ def test_headlines_by_hand():
     assert headlines({"runs": {"one": {"student": {"mean": 3.0, "std": 0.5}}}}) == {"runs one student": "3 ± 0.5"}
 
 
-def test_records_hold_whatever_json_holds():
+def test_records_of_any_json():
     record = Record({"items": 3, "a": [1, [2, {"b": None}]]})
     assert record["items"] == 3
     assert record.a[1][1].b is None
@@ -201,7 +201,7 @@ def test_report_takes_one_run_or_several(tmp_path, capsys):
     assert capsys.readouterr().out.count(": Hopper-v5") == sum(count for _, count in ways)
     with pytest.raises(PotstillError, match="no runs given"):
         potstill.report()
-    with pytest.raises(PotstillError, match="holds no scores"):
+    with pytest.raises(PotstillError, match="has no scores"):
         potstill.report(made, out=tmp_path / "other")
 
 

@@ -1,4 +1,4 @@
-"""Batches of a mapped dataset are those of the same data in memory."""
+"""Batches of a mapped dataset equal those of the same data in memory."""
 
 import json
 
@@ -26,7 +26,7 @@ def both(tmp_path_factory):
 
 
 @pytest.mark.parametrize("algorithm", ["rebrac", "bc"])
-def test_mapped_and_in_memory_training_give_the_same_bytes(both, algorithm, tmp_path, monkeypatch):
+def test_mapped_and_in_memory_training_are_byte_identical(both, algorithm, tmp_path, monkeypatch):
     monkeypatch.setattr(sampling, "READ_ROWS", 200)  # of 64: 3 calls a piece, 1 of rebrac's
     options = {**OPTIONS, "algorithm": tuned(algorithm), "updates": 16, "evaluate_every": 8}
     runs = [
@@ -61,7 +61,7 @@ def test_rows_read_are_the_rows_drawn(both, algorithm):
                 np.testing.assert_array_equal(one, other, err_msg=name)
 
 
-def test_rows_that_are_left_out_are_skipped(data):
+def test_excluded_rows_are_skipped(data):
     out = np.array([0, 1, 5, 150, 151, 298, 299])
     table = TrainingTable(data, excluded=out, reward_scale=2.0)
     kept = np.setdiff1d(np.arange(300), out)

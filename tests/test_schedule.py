@@ -1,4 +1,4 @@
-"""How many outer steps there are, and how fast the pairs move at each."""
+"""The number of outer steps and their learning rates."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ PAIRS = Pairs(jnp.zeros((2, 1)), jnp.zeros((2, 1)))
 FALLS = int(np.ceil(np.log(LEAST_RATE) / np.log(RATE_FACTOR)))  # observations without a gain until the loop ends
 
 
-def walk(schedule: Schedule) -> list[float]:
-    """The rates of all steps."""
+def rates_of(schedule: Schedule) -> list[float]:
+    """The learning rates of all steps."""
     schedule.observe(0, PAIRS)
     rates: list[float] = []
     while schedule.continues(len(rates) + 1):
@@ -40,18 +40,18 @@ def walk(schedule: Schedule) -> list[float]:
     return rates
 
 
-def test_a_given_number_falls_along_a_cosine():
+def test_given_steps_have_a_cosine_schedule():
     np.testing.assert_allclose(
-        walk(Schedule(4)), [1.0, 0.5 + 0.25 * np.sqrt(2), 0.5, 0.5 - 0.25 * np.sqrt(2)], rtol=1e-6
+        rates_of(Schedule(4)), [1.0, 0.5 + 0.25 * np.sqrt(2), 0.5, 0.5 - 0.25 * np.sqrt(2)], rtol=1e-6
     )
-    assert walk(Schedule(3, decays=False)) == [1.0, 1.0, 1.0]
-    assert walk(Schedule(0)) == []
+    assert rates_of(Schedule(3, decays=False)) == [1.0, 1.0, 1.0]
+    assert rates_of(Schedule(0)) == []
 
 
-def test_the_rate_stays_while_the_loss_falls_and_the_loop_ends_when_it_stands():
+def test_rate_is_halved_on_a_plateau():
     losses = iter([1.0, 0.9, 0.8, *[0.8] * 50])
     schedule = Schedule(None, lambda _: next(losses))
-    rates = walk(schedule)
+    rates = rates_of(schedule)
     assert len(rates) == (2 + FALLS) * OBSERVE_EVERY
     assert rates[: 3 * OBSERVE_EVERY] == [1.0] * (3 * OBSERVE_EVERY)
     np.testing.assert_allclose(rates[3 * OBSERVE_EVERY], RATE_FACTOR)
@@ -60,43 +60,43 @@ def test_the_rate_stays_while_the_loss_falls_and_the_loop_ends_when_it_stands():
     assert schedule.summarise(len(rates))["how"] == "settled"
 
 
-def test_a_loss_that_always_falls_ends_at_the_largest_number():
+def test_falling_loss_ends_at_max_steps():
     losses = iter(0.98 ** np.arange(1000))
     schedule = Schedule(None, lambda _: next(losses))
-    assert walk(schedule) == [1.0] * MAX_STEPS
+    assert rates_of(schedule) == [1.0] * MAX_STEPS
     assert schedule.summarise(MAX_STEPS)["how"] == "most"
 
 
-def test_a_rise_is_no_gain_later():
-    """What counts is the least loss so far: climbing back to it gains nothing."""
+def test_recovery_after_a_rise_is_no_gain():
+    """A gain is relative to the lowest loss so far."""
     losses = iter([1.0, 2.0, 1.5, 1.2, 1.0, *[1.0] * 50])
-    assert len(walk(Schedule(None, lambda _: next(losses)))) == FALLS * OBSERVE_EVERY
+    assert len(rates_of(Schedule(None, lambda _: next(losses)))) == FALLS * OBSERVE_EVERY
 
 
-def test_to_find_the_number_a_loss_is_needed(data, teacher):
+def test_unknown_steps_require_a_loss(data, teacher):
     table = build_state_table(data, teacher)
     pairs = initial_pairs(table, 4, rng=np.random.default_rng(0))
     parts = {"objective": PolicyCloning(), "solver": KernelDescent(), "schedule": Schedule(None)}
-    with pytest.raises(ValueError, match="the schedule needs a held-out loss"):
+    with pytest.raises(ValueError, match="requires a held-out loss"):
         next(optimise_pairs(pairs, table, teacher, **parts, key=jax.random.key(0)))
 
 
 @pytest.mark.parametrize(("seconds", "least", "most"), [(0.0, 0, 0), (0.5, 5, 45), (2.5, 100, 150)])
-def test_a_budget_gives_the_number_that_fits(seconds, least, most):
+def test_budget_sets_the_number_of_steps(seconds, least, most):
     schedule = Schedule(None, lambda _: 1.0, budget=seconds)
     schedule.fit_budget(lambda: time.sleep(0.01))
     assert least <= schedule.steps <= most
     assert schedule.summarise(schedule.steps)["how"] == "budget"
 
 
-def test_with_time_enough_the_number_is_found():
+def test_long_budget_runs_until_convergence():
     schedule = Schedule(None, lambda _: 1.0, budget=60.0)
     schedule.fit_budget(lambda: time.sleep(0.001))
-    assert len(walk(schedule)) == FALLS * OBSERVE_EVERY
+    assert len(rates_of(schedule)) == FALLS * OBSERVE_EVERY
     assert "of 60 s" in schedule.summarise(1)["in words"]
 
 
-def test_a_budget_never_adds_to_planned_steps():
+def test_budget_does_not_add_steps():
     schedule = Schedule(150, budget=3600.0)
     schedule.fit_budget(lambda: None)
     assert schedule.steps == 150
@@ -109,7 +109,7 @@ def test_without_a_budget_no_step_is_timed():
 
 
 @pytest.mark.parametrize("options", [{}, {"budget": "90s"}], ids=["found", "budget"])
-def test_distil_says_what_it_did_and_can_be_reproduced(logs, tmp_path, capsys, options):
+def test_schedule_is_reported_and_reproduced(logs, tmp_path, capsys, options):
     data, teacher = logs
     common = {"teacher": teacher, "size": 6, "batch": 32, "students": 2, "curve_points": 2, "episodes": 0}
     run = potstill.distill(data, out=tmp_path / "run", recipe="plain", **common, **options)
@@ -123,7 +123,7 @@ def test_distil_says_what_it_did_and_can_be_reproduced(logs, tmp_path, capsys, o
     assert json.loads((potstill.reproduce(run, out=tmp_path / "again") / "reproduced.json").read_text())["same"]
 
 
-def test_a_short_budget_is_kept_and_reproduced_by_its_steps(logs, tmp_path, monkeypatch):
+def test_short_budget_is_reproduced_by_its_steps(logs, tmp_path, monkeypatch):
     monkeypatch.setattr("potstill.distillation.schedule.ROOM", 1000)  # short on any machine
     data, teacher = logs
     common = {"teacher": teacher, "size": 6, "batch": 32, "students": 2, "episodes": 0, "solver": "unroll"}
@@ -134,7 +134,7 @@ def test_a_short_budget_is_kept_and_reproduced_by_its_steps(logs, tmp_path, monk
     assert json.loads((potstill.reproduce(run, out=tmp_path / "again") / "reproduced.json").read_text())["same"]
 
 
-def test_the_command_of_a_run_that_its_budget_ended_gives_the_same_bytes(logs, tmp_path, monkeypatch):
+def test_command_of_a_budgeted_run_is_reproducible(logs, tmp_path, monkeypatch):
     monkeypatch.setattr("potstill.distillation.schedule.ROOM", 0)  # until convergence,
     monkeypatch.setattr("potstill.distillation.schedule.LEAST_RATE", 0.0)  # which never comes,
     monkeypatch.setattr("potstill.distillation.schedule.PLANNED_SHARE", 0.005)  # or for half a second
@@ -152,8 +152,8 @@ def test_the_command_of_a_run_that_its_budget_ended_gives_the_same_bytes(logs, t
 
 
 @pytest.mark.parametrize("more", [{"steps": 10}, {"budget": "60s"}, {"average": 0.5}, {"widths": (64,)}])
-def test_a_limit_is_for_runs_until_convergence(more):
-    with pytest.raises(PotstillError, match="--max-steps 9: it is for runs until convergence"):
+def test_max_steps_requires_convergence_runs(more):
+    with pytest.raises(PotstillError, match="--max-steps 9 applies only to runs until convergence"):
         DistillConfig("x", max_steps=9, **more)
 
 

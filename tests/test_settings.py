@@ -1,4 +1,4 @@
-"""Settings of commands in config.json and on command lines: both give the settings back."""
+"""Settings of commands in config.json and on command lines are read back unchanged."""
 
 import json
 import shlex
@@ -31,14 +31,14 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_settings_survive_a_file(name):
+def test_settings_round_trip_through_config_json(name):
     stored = json.loads(json.dumps(to_json(record_settings(CONFIGS[name]))))
     assert read_settings(DistillConfig, stored) == CONFIGS[name]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_settings_survive_a_command_line(name):
-    """The words that stand for a config give that config again, by the parser of the command line."""
+def test_settings_round_trip_through_a_command_line(name):
+    """The command line of a config is parsed to the same config."""
     found = parse(command_line("distill", CONFIGS[name]))
     assert record_settings(found) == record_settings(CONFIGS[name])
 
@@ -68,7 +68,7 @@ def test_command_lines_are_quoted_and_without_defaults():
     )
 
 
-def test_a_solver_object_brings_its_recipe_into_the_record():
+def test_recipe_of_a_solver_object_is_recorded():
     config = DistillConfig("x", solver=Unroll(Recipe(layers=5), window=3))
     recorded = record_settings(config)
     assert recorded["recipe"] == {"name": "paper", "layers": 5}
@@ -91,7 +91,7 @@ def test_sections_of_solvers_are_those_of_0_1():
     }
 
 
-# What config.json of 0.1 holds, apart from options at today's defaults.
+# The content of config.json in 0.1, without options that have the current defaults.
 SECTIONS_OF_0_1 = {
     "kernel": {"start": "zero"},
     "empirical": {"networks": 1},
@@ -125,8 +125,8 @@ def test_files_of_0_1_are_read(saved, wanted):
 @pytest.mark.parametrize(
     ("saved", "message"),
     [
-        ({"recipe": {"name": 3}}, "the name of a part is needed"),
-        ({"solver": "unroll", "unroll": "x"}, "'unroll' is 'x', the fields of a solver are needed"),
+        ({"recipe": {"name": 3}}, "expected the name of a part"),
+        ({"solver": "unroll", "unroll": "x"}, "'unroll' is 'x', expected the fields of a solver"),
         ({"widths": 5}, "--widths is 5"),
         ({}, "config.json has no 'dataset'"),
     ],
@@ -138,22 +138,22 @@ def test_damaged_settings_get_one_line(saved, message):
 
 
 def test_a_damaged_section_of_an_algorithm_gets_one_line():
-    with pytest.raises(PotstillError, match="'rebrac' is 'x', the fields of an algorithm are needed"):
+    with pytest.raises(PotstillError, match="'rebrac' is 'x', expected the fields of an algorithm"):
         read_settings(TeachConfig, {"dataset": "x", "algorithm": "rebrac", "rebrac": "x"})
 
 
-def test_an_average_plans_its_steps_and_a_budget_finds_them():
+def test_default_number_of_steps():
     assert DistillConfig("x", average=0.5, budget="1h").given_steps == 150
     assert DistillConfig("x", budget="1h").given_steps is None
 
 
 @pytest.mark.parametrize("budget", ["soon", "-3s", "0s", "nan", "60 s m", "1e400", ""])
-def test_no_time_to_speak_of(budget):
-    with pytest.raises(PotstillError, match="a time above 0 is needed, such as 60s"):
+def test_invalid_budgets_are_refused(budget):
+    with pytest.raises(PotstillError, match="expected a time above 0, such as 60s"):
         DistillConfig("x", budget=budget)
 
 
 @pytest.mark.parametrize("more", [{"steps": 10}, {"polish": 3}])
-def test_a_budget_sets_the_steps_alone(more):
-    with pytest.raises(PotstillError, match="so --steps and --polish cannot be given with it"):
+def test_budget_excludes_steps_and_polish(more):
+    with pytest.raises(PotstillError, match="so --steps and --polish cannot be used with it"):
         DistillConfig("x", budget="60s", **more)

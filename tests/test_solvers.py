@@ -1,5 +1,5 @@
 # mypy: disable-error-code="arg-type"
-"""The contract that every solver inherits, and what the two of the unroll owe each other."""
+"""The contract of every solver, and the agreement of the two implementations of the unroll."""
 
 import dataclasses
 
@@ -127,8 +127,8 @@ def test_unknown_solver_names_the_nearest():
         SOLVERS["kernal"]
 
 
-def test_a_solver_of_ones_own_solves(data, teacher):
-    """A frozen dataclass with a ``__call__``; the outer loop needs nothing else of it."""
+def test_custom_solver(data, teacher):
+    """A frozen dataclass with a ``__call__`` is sufficient for the outer loop."""
 
     @dataclasses.dataclass(frozen=True)
     class Softmax(Solver):
@@ -156,7 +156,7 @@ class TestVariants:
         for found, wanted in zip(*map(jax.tree.leaves, gradients), strict=True):
             np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=1e-6)
 
-    def test_dead_units_leave_adams_gradient_finite(self, name):
+    def test_adam_gradient_is_finite_with_dead_units(self, name):
         pairs, queries = problem()
         still = pairs._replace(states=jnp.zeros_like(pairs.states))  # the first weights have gradient 0
         gradient = jax.jit(jax.grad(outer(SOLVERS[name](ADAM), queries)))(still)
@@ -178,7 +178,7 @@ class TestVariants:
         for found, wanted in zip(*map(jax.tree.leaves, gradients), strict=True):
             np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-7)
 
-    def test_a_random_window_ends_at_any_step_it_can(self, x64, name):
+    def test_random_window_ends_at_any_step(self, x64, name):
         pairs, queries = problem()
         random = jax.jit(SOLVERS[name](SMALL, window=5, random_window=True))
 
@@ -197,13 +197,13 @@ class TestVariants:
         assert seen == {0, 1, 2}
 
     def test_a_window_longer_than_the_training(self, name):
-        with pytest.raises(PotstillError, match=r"Unroll\.window 8: students of this recipe train 7 steps"):
+        with pytest.raises(PotstillError, match=r"Unroll\.window 8: expected at most 7"):
             SOLVERS[name](SMALL, window=8)
         with pytest.raises(PotstillError, match=r"Unroll\.window 8"):
             SOLVERS[name](dataclasses.replace(SMALL, steps=9), window=8).for_recipe(SMALL)
 
     def test_a_random_window_needs_a_window(self, name):
-        with pytest.raises(PotstillError, match=r"Unroll\.random_window needs Unroll\.window"):
+        with pytest.raises(PotstillError, match=r"Unroll\.random_window requires Unroll\.window"):
             SOLVERS[name](SMALL, random_window=True)
 
     def test_the_exact_solver_has_no_window(self, name):
@@ -212,7 +212,7 @@ class TestVariants:
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_function_space_refuses_adam_and_samples(name):
-    drawn = name in ("drawn", "portfolio")  # which describe Adam
+    drawn = name in ("drawn", "portfolio")  # these support Adam
     for recipe in (Recipe(sampled=True),) if drawn else (ADAM, CASES["adamw"], Recipe(sampled=True)):
         with pytest.raises(PotstillError, match=r"describes (SGD|training) on mean actions: use"):
             SOLVERS[name](recipe)
@@ -222,21 +222,21 @@ def test_function_space_refuses_adam_and_samples(name):
     ("make", "message"),
     [
         (lambda: KernelDescent(SMALL, initialisation="drawm"), r"KernelDescent\.initialisation 'drawm': .*'drawn'"),
-        (lambda: EmpiricalKernelDescent(SMALL, networks=0), r"EmpiricalKernelDescent\.networks 0: at least 1"),
-        (lambda: FeatureRidge(SMALL, trained=-1), r"FeatureRidge\.trained -1: at least 0"),
-        (lambda: KernelRidge(SMALL, penalty=0.0), r"KernelRidge\.penalty 0\.0: at least"),
-        (lambda: KernelRidge(SMALL, penalty="little"), r"KernelRidge\.penalty is 'little' \(str\): float is needed"),
-        (lambda: Unroll(SMALL, window=2.5), r"Unroll\.window is 2\.5 \(float\): int or None is needed"),
-        (lambda: Unroll("paper"), r"Unroll\.recipe is 'paper' \(str\): Recipe is needed"),
+        (lambda: EmpiricalKernelDescent(SMALL, networks=0), r"EmpiricalKernelDescent\.networks 0: expected at least 1"),
+        (lambda: FeatureRidge(SMALL, trained=-1), r"FeatureRidge\.trained -1: expected at least 0"),
+        (lambda: KernelRidge(SMALL, penalty=0.0), r"KernelRidge\.penalty 0\.0: expected at least"),
+        (lambda: KernelRidge(SMALL, penalty="little"), r"KernelRidge\.penalty is 'little' \(str\): expected float"),
+        (lambda: Unroll(SMALL, window=2.5), r"Unroll\.window is 2\.5 \(float\): expected int or None"),
+        (lambda: Unroll("paper"), r"Unroll\.recipe is 'paper' \(str\): expected Recipe"),
     ],
 )
-def test_settings_are_checked_where_they_are_made(unchecked, make, message):
+def test_settings_are_checked(unchecked, make, message):
     with pytest.raises(PotstillError, match=message):
         make()
 
 
-def test_ridge_is_the_end_of_kernel_descent(x64):
-    """Long training and a small penalty meet: both reach the pairs, and agree between them."""
+def test_ridge_is_the_limit_of_kernel_descent(x64):
+    """Long training and ridge regression with a small penalty agree, both at the pairs and between them."""
     pairs, queries = problem()
     recipe = Recipe(steps=3_000, momentum=0.9, learning_rate=0.05)
     further = pairs._replace(actions=pairs.actions / (1.0 - MARGIN))
@@ -244,7 +244,7 @@ def test_ridge_is_the_end_of_kernel_descent(x64):
     np.testing.assert_allclose(KernelDescent(recipe)(pairs, queries, KEY), wanted, atol=2e-3)
 
 
-def test_trained_features_follow_the_pairs_and_pass_no_gradient(x64):
+def test_trained_features_depend_on_pairs_without_gradient(x64):
     pairs, queries = problem()
     young, old = (FeatureRidge(SMALL, networks=2, trained=steps) for steps in (0, 6))
     assert float(jnp.abs(young(pairs, queries, KEY) - old(pairs, queries, KEY)).max()) > 1e-4
@@ -264,7 +264,7 @@ def test_gradients_of_other_settings(x64, solver):
         np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-7)
 
 
-def test_a_polish_is_unrolled_steps_from_where_the_solver_ended(data, teacher):
+def test_polish_continues_with_unrolled_steps(data, teacher):
     table = build_state_table(data, teacher)
     settings = OuterSettings(batch=16, polish=2)
     pairs, key = initial_pairs(table, 5, rng=np.random.default_rng(0)), jax.random.key(0)

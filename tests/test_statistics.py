@@ -24,7 +24,7 @@ def test_interval_of_one_policy_is_over_its_episodes():
     assert low < 9.5 < high
 
 
-def test_summary_normalises_and_says_what_it_spreads_over():
+def test_summary_is_normalised():
     returns = np.array([[3234.3, 3234.3], [-20.272305, -20.272305]])
     found = summarise(returns, "Hopper-v5")
     assert found["mean"] == pytest.approx(50.0)

@@ -38,7 +38,7 @@ def students_of(seeds, recipe=SMALL):
     return train_students(pairs, seeds, recipe, Scaling(normaliser, bounds))
 
 
-def test_an_antisymmetric_network_is_zero_at_first():
+def test_antisymmetric_network_is_initially_zero():
     params = initialise_network(jax.random.key(0), 3, 2, dataclasses.replace(SMALL, initialisation="antisymmetric"))
     states = jax.random.normal(jax.random.key(1), (5, 3))
     np.testing.assert_allclose(mean_actions(params, states, 2), 0.0, atol=1e-6)
@@ -63,7 +63,7 @@ def _forward(params, x):
     return x @ params[-1]["weight"] + params[-1]["bias"]
 
 
-def test_students_are_their_seeds():
+def test_seeds_determine_students():
     together, alone = students_of([3, 4]), students_of([4])
     observations = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
     np.testing.assert_allclose(together.policy(1)(observations), alone.policy(0)(observations), rtol=1e-4, atol=1e-5)
@@ -87,7 +87,7 @@ def test_a_policy_on_disk_acts_the_same(tmp_path):
     observations = np.ones((2, 3), np.float32)
     again = load_policy(policy.save(tmp_path / "p.safetensors"))
     np.testing.assert_array_equal(policy(observations), again(observations))
-    with pytest.raises(PotstillError, match="the observation has 4 components, the policy needs 3"):
+    with pytest.raises(PotstillError, match="the observation has 4 components, but the policy expects 3"):
         policy(np.zeros(4))
 
 
@@ -98,7 +98,7 @@ def test_a_residual_policy_on_disk_acts_as_its_student(tmp_path):
     np.testing.assert_allclose(policy(observations), students.each(observations), rtol=1e-4, atol=1e-5)
     again = load_policy(policy.save(tmp_path / "p.safetensors"))
     np.testing.assert_array_equal(policy(observations), again(observations))
-    # by hand: the first hidden layer joins the last
+    # by hand: the first hidden layer is added to the last
     x = policy.normaliser(observations)
     hidden = [x]
     for layer in policy.layers[:-1]:
@@ -113,7 +113,7 @@ TOWERS = dataclasses.replace(SMALL, towers=3)
 
 
 def test_towers_are_trained_as_one_by_hand():
-    """Gradient descent on the loss of the mean, each tower's step three times the learning rate."""
+    """Gradient descent on the loss of the mean, with three times the learning rate for each of three towers."""
     pairs = Pairs(jnp.linspace(-1.0, 1.0, 12).reshape(4, 3), jnp.full((4, 1), 0.3))
     recipe = dataclasses.replace(TOWERS, steps=2, momentum=0.0, width=8)
     params = initialise_network(jax.random.key(0), 3, 1, recipe)
@@ -141,9 +141,9 @@ def test_a_policy_of_towers_on_disk_acts_as_its_student(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x: x[:2], "layer 1: weights .* and biases .* do not fit together"),
+        (lambda x: x[:2], "layer 1: the shapes of weights .* and biases .* do not match"),
         (lambda x: x[0], "3 axes"),
-        (lambda x: x[:, :-1], "do not lead"),
+        (lambda x: x[:, :-1], "do not connect"),
     ],
     ids=["fewer", "one", "short"],
 )
@@ -156,8 +156,8 @@ def test_towers_that_do_not_fit_are_refused(tmp_path, change, message):
         load_policy(path)
 
 
-def test_towers_share_out_the_variance_of_an_initialisation():
-    """With four times the towers, the variance of actions over initialisations is a quarter, or little more."""
+def test_towers_reduce_the_initialisation_variance():
+    """With four times the towers, the variance of actions over initialisations is about a quarter."""
     rng = np.random.default_rng(0)
     drawn = lambda *shape: jnp.asarray(rng.uniform(-0.9, 0.9, shape), jnp.float32)  # noqa: E731
     pairs, elsewhere = Pairs(drawn(24, 4), drawn(24, 2)), drawn(64, 4)
@@ -174,30 +174,30 @@ def test_towers_share_out_the_variance_of_an_initialisation():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"towers": 0}, r"Recipe\.towers 0: at least 1 is needed"),
+        ({"towers": 0}, r"Recipe\.towers 0: expected at least 1"),
         ({"towers": 2, "residual": True}, r"Recipe\.towers 2: a residual student has one"),
         ({"residual": True, "layers": 2}, r"Recipe\.layers 2: a residual student needs at least 3"),
-        ({"layers": 0}, r"Recipe\.layers 0: at least 1 is needed"),
-        ({"width": 0}, r"Recipe\.width 0: at least 1 is needed"),
+        ({"layers": 0}, r"Recipe\.layers 0: expected at least 1"),
+        ({"width": 0}, r"Recipe\.width 0: expected at least 1"),
         ({"width": 7, "initialisation": "antisymmetric"}, r"Recipe\.width 7: an antisymmetric .* even width"),
-        ({"steps": -1}, r"Recipe\.steps -1: at least 0 is needed"),
-        ({"learning_rate": -0.1}, r"Recipe\.learning_rate -0\.1: at least 0"),
-        ({"learning_rate": float("nan")}, r"Recipe\.learning_rate nan: at least 0"),
-        ({"momentum": 1.0}, r"Recipe\.momentum 1\.0: a value below 1 is needed"),
-        ({"momentum": -0.1}, r"Recipe\.momentum -0\.1: at least 0"),
-        ({"weight_decay": -1.0}, r"Recipe\.weight_decay -1\.0: at least 0"),
+        ({"steps": -1}, r"Recipe\.steps -1: expected at least 0"),
+        ({"learning_rate": -0.1}, r"Recipe\.learning_rate -0\.1: expected at least 0"),
+        ({"learning_rate": float("nan")}, r"Recipe\.learning_rate nan: expected at least 0"),
+        ({"momentum": 1.0}, r"Recipe\.momentum 1\.0: expected a value below 1"),
+        ({"momentum": -0.1}, r"Recipe\.momentum -0\.1: expected at least 0"),
+        ({"weight_decay": -1.0}, r"Recipe\.weight_decay -1\.0: expected at least 0"),
         ({"optimiser": "adamw2"}, r"unknown Recipe\.optimiser 'adamw2': did you mean 'adamw'"),
         ({"initialisation": "lecum"}, r"unknown Recipe\.initialisation 'lecum': did you mean 'lecun'"),
-        ({"steps": 10.5}, r"Recipe\.steps is 10\.5 \(float\): int is needed"),
-        ({"steps": True}, r"Recipe\.steps is True \(bool\): int is needed"),
-        ({"width": "24"}, r"Recipe\.width is '24' \(str\): int is needed"),
-        ({"width": None}, r"Recipe\.width is None \(NoneType\): int is needed"),
-        ({"residual": 1}, r"Recipe\.residual is 1 \(int\): bool is needed"),
-        ({"optimiser": 3}, r"Recipe\.optimiser is 3 \(int\): sgd or adam or adamw is needed"),
+        ({"steps": 10.5}, r"Recipe\.steps is 10\.5 \(float\): expected int"),
+        ({"steps": True}, r"Recipe\.steps is True \(bool\): expected int"),
+        ({"width": "24"}, r"Recipe\.width is '24' \(str\): expected int"),
+        ({"width": None}, r"Recipe\.width is None \(NoneType\): expected int"),
+        ({"residual": 1}, r"Recipe\.residual is 1 \(int\): expected bool"),
+        ({"optimiser": 3}, r"Recipe\.optimiser is 3 \(int\): expected 'sgd', 'adam' or 'adamw'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
-def test_recipes_are_checked_where_they_are_made(unchecked, fields, message):
+def test_recipes_are_checked(unchecked, fields, message):
     with pytest.raises(PotstillError, match=message) as caught:
         Recipe(**fields)
     assert "\n" not in str(caught.value)
@@ -206,7 +206,7 @@ def test_recipes_are_checked_where_they_are_made(unchecked, fields, message):
 def test_a_replaced_field_is_checked_too(unchecked):
     with pytest.raises(PotstillError, match=r"Recipe\.optimiser 'rmsprop'"):
         dataclasses.replace(RECIPES["default"], optimiser="rmsprop")
-    assert Recipe(learning_rate=1).learning_rate == 1  # a whole number is a float
+    assert Recipe(learning_rate=1).learning_rate == 1  # an int is accepted for a float
     assert Recipe(steps=np.int64(3)).steps == 3
 
 
@@ -214,7 +214,7 @@ def test_recipes_survive_the_metadata_of_a_file():
     for recipe in (*RECIPES.values(), Recipe(layers=5, optimiser="adamw", weight_decay=0.1, initialisation="he")):
         stored = recipe.to_metadata()
         assert recipe_from_metadata(stored) == recipe
-        assert stored["start"] == recipe.initialisation  # as files have called it since 0.1
+        assert stored["start"] == recipe.initialisation  # its name in files since 0.1
         assert "initialisation" not in stored
         assert ("weight_decay" in stored) == (recipe.optimiser == "adamw")
 
@@ -226,7 +226,7 @@ def test_metadata_of_0_1_hold_the_same_keys():
     ]
 
 
-def test_metadata_that_are_no_recipe(unchecked):
+def test_invalid_recipe_metadata(unchecked):
     with pytest.raises(PotstillError, match="unknown recipe setting 'widht': did you mean 'width'"):
         recipe_from_metadata({"widht": 24})
     with pytest.raises(PotstillError, match="did you mean 'lecun'"):
@@ -258,7 +258,7 @@ def gradients_of(params, steps=3):
 
 
 @pytest.mark.parametrize("weight_decay", [None, 0.0, 0.3])
-def test_adam_is_optax_adam_with_its_epsilon_under_the_root(weight_decay):
+def test_adam_matches_optax(weight_decay):
     """Adam without weight decay; AdamW with it, decoupled: it does not pass through the running means."""
     params, optimiser = initialise_network(jax.random.key(0), 3, 2, SMALL), {"eps": 0.0, "eps_root": EPS_ROOT}
     if weight_decay is None:
@@ -276,7 +276,7 @@ def test_adam_is_optax_adam_with_its_epsilon_under_the_root(weight_decay):
 
 
 def test_decay_shrinks_every_weight_by_the_same_factor():
-    """AdamW's step is Adam's, less α λ θ with the parameters before the step."""
+    """AdamW's step is Adam's step minus α λ θ, with the parameters before the step."""
     params = initialise_network(jax.random.key(0), 3, 2, SMALL)
     (gradient,) = gradients_of(params, steps=1)
     adam = Recipe(optimiser="adam", learning_rate=0.01)

@@ -16,7 +16,7 @@ def test_normaliser_adds_its_floor_and_inverts():
     np.testing.assert_allclose(n.invert(n(states)), states, rtol=1e-6)
 
 
-def test_returns_and_ends_by_hand(data):
+def test_episode_returns_and_ends_by_hand(data):
     rewards = data.rewards[:3]
     three = dataclasses.replace(
         data.take(slice(0, 3)),
@@ -27,7 +27,7 @@ def test_returns_and_ends_by_hand(data):
     np.testing.assert_allclose(three.episode_returns(), [rewards[0] + rewards[1], rewards[2]], rtol=1e-6)
 
 
-def test_hash_sees_content_alone(data):
+def test_hash_depends_only_on_content(data):
     assert dataclasses.replace(data, name="other").content_hash == data.content_hash
     changed = data.rewards.copy()
     changed[7] += 1e-3
@@ -63,11 +63,11 @@ def test_shapes_must_agree(data, monkeypatch):
         dataclasses.replace(data, rewards=data.rewards[:-1])
 
 
-def test_rounding_at_the_bounds_is_forgiven(data):
+def test_rounding_at_the_bounds_is_accepted(data):
     assert isinstance(spoil(data, "actions", (0, 0), np.float32(1.00001)), Transitions)
 
 
-def test_a_dataset_shows_its_facts_and_not_its_arrays(data):
+def test_repr_of_a_dataset(data):
     assert repr(data) == (
         "Transitions('small': 300 rows, 3 state and 2 action components, no environment, actions in [-1, 1])"
     )

@@ -1,4 +1,4 @@
-"""Visits: where teacher and students walk, how many rows of each walk count, and what the outer loop makes of them."""
+"""Visits: rollouts of the teacher and the students, the table of visited states, and their use in the outer loop."""
 
 import dataclasses
 
@@ -28,7 +28,7 @@ FEW = VisitSettings(lanes=5, horizon=8, every=3, rows=600)
 
 
 class Counter:
-    """A stepper whose states count: (seed of the lane, number of steps, last action). Some lanes end early."""
+    """A stepper with the states (seed of the lane, number of steps, last action). Some lanes end early."""
 
     def __init__(self, ends=None):
         self.ends = ends or {}  # lane -> step after which it terminates
@@ -41,7 +41,7 @@ class Counter:
         return self.states.copy()
 
     def restart(self, lane, seed):
-        raise AssertionError("walks do not restart")
+        raise AssertionError("lanes are not restarted")
 
     def step(self, lanes, actions):
         self.taken.append((lanes.copy(), actions.copy()))
@@ -53,7 +53,7 @@ class Counter:
         return Steps(self.states[lanes].copy(), none.astype(np.float32), ended, none)
 
 
-def walk_with(teacher, settings=FEW, seed=0, ends=None):
+def roll_out_with(teacher, settings=FEW, seed=0, ends=None):
     stepper = Counter(ends)
     visits = Visits(stepper, teacher, settings, seed)
     return visits, stepper
@@ -65,61 +65,61 @@ def pairs():
     return Pairs(table.states[:6], table.teacher_actions[:6])
 
 
-class TestWalks:
-    def test_the_teacher_walks_first(self, teacher):
-        visits, stepper = walk_with(teacher, dataclasses.replace(FEW, teacher_noise=0.0))
+class TestRollouts:
+    def test_teacher_is_rolled_out_first(self, teacher):
+        visits, stepper = roll_out_with(teacher, dataclasses.replace(FEW, teacher_noise=0.0))
         visits.start(random_table())
-        assert [len(walk) for walk in visits.walks] == [5 * 8]
+        assert [len(states) for states in visits.rollouts] == [5 * 8]
         assert visits.survived == [1.0]
         first = np.zeros((5, 3), np.float32)
         first[:, 0] = 1e-3 * np.arange(5)
-        np.testing.assert_allclose(visits.walks[0][:5], first)
+        np.testing.assert_allclose(visits.rollouts[0][:5], first)
         np.testing.assert_allclose(stepper.taken[0][1], teacher.act(jnp.asarray(first)), atol=1e-6)
 
-    def test_the_first_walk_is_taken_once(self, teacher):
-        visits, _ = walk_with(teacher)
+    def test_the_first_rollout_is_computed_once(self, teacher):
+        visits, _ = roll_out_with(teacher)
         first, again = (visits.start(random_table()) for _ in range(2))
-        assert len(visits.walks) == 1
+        assert len(visits.rollouts) == 1
         np.testing.assert_array_equal(first.states, again.states)
 
-    def test_noise_is_its_lanes_own(self, teacher):
+    def test_each_lane_has_its_own_noise(self, teacher):
         long = dataclasses.replace(FEW, lanes=40, horizon=60, teacher_noise=0.2)
-        visits, stepper = walk_with(teacher, long)
+        visits, stepper = roll_out_with(teacher, long)
         visits.start(random_table())
-        own = visits.walks[0].reshape(60, 40, 3)
+        own = visits.rollouts[0].reshape(60, 40, 3)
         noise = np.stack([a for _, a in stepper.taken]) - np.stack([teacher.act(jnp.asarray(s)) for s in own])
         spread = noise.std(axis=(0, 2))
         assert spread.max() < 0.26
         assert spread.min() < 0.05
         assert 0.06 < spread.mean() < 0.14
 
-    def test_walks_stop_at_terminations(self, teacher):
-        visits, stepper = walk_with(teacher, ends={0: 2, 3: 5})
+    def test_rollouts_stop_at_terminations(self, teacher):
+        visits, stepper = roll_out_with(teacher, ends={0: 2, 3: 5})
         visits.start(random_table())
-        assert len(visits.walks[0]) == 2 + 5 + 3 * 8
+        assert len(visits.rollouts[0]) == 2 + 5 + 3 * 8
         assert visits.survived == [3 / 5]
         assert [len(lanes) for lanes, _ in stepper.taken] == [5, 5, 4, 4, 4, 3, 3, 3]
-        visits, stepper = walk_with(teacher, ends=dict.fromkeys(range(5), 2))
+        visits, stepper = roll_out_with(teacher, ends=dict.fromkeys(range(5), 2))
         visits.start(random_table())
         assert len(stepper.taken) == 2
         assert visits.survived == [0.0]
 
-    def test_students_walk_when_they_are_due(self, teacher):
-        visits, _ = walk_with(teacher)
+    def test_students_are_rolled_out_when_due(self, teacher):
+        visits, _ = roll_out_with(teacher)
         assert [step for step in range(1, 10) if visits.is_due(step)] == [3, 6, 9]
-        never, _ = walk_with(teacher, dataclasses.replace(FEW, every=0))
+        never, _ = roll_out_with(teacher, dataclasses.replace(FEW, every=0))
         assert not any(map(never.is_due, range(100)))
 
-    def test_the_student_of_the_pairs_walks(self, teacher, pairs):
-        visits, stepper = walk_with(teacher, dataclasses.replace(FEW, student_noise=0.0))
+    def test_student_of_the_pairs_is_rolled_out(self, teacher, pairs):
+        visits, stepper = roll_out_with(teacher, dataclasses.replace(FEW, student_noise=0.0))
         visits.start(random_table())
         visits.extend(random_table(), KernelDescent(SMALL), pairs)
-        states = jnp.asarray(visits.walks[1][:5])
+        states = jnp.asarray(visits.rollouts[1][:5])
         wanted = KernelDescent(SMALL)(pairs, states, jax.random.key(0))
         np.testing.assert_allclose(stepper.taken[8][1], wanted, atol=1e-5)
 
-    def test_each_walk_has_its_own_seeds(self, teacher, pairs):
-        visits, stepper = walk_with(teacher)
+    def test_each_rollout_has_its_own_seeds(self, teacher, pairs):
+        visits, stepper = roll_out_with(teacher)
         visits.start(random_table())
         first = set(stepper.seeds.tolist())
         visits.extend(random_table(), KernelDescent(SMALL), pairs)
@@ -128,7 +128,7 @@ class TestWalks:
 
 class TestTables:
     def test_rows_and_labels(self, teacher):
-        visits, _ = walk_with(teacher)
+        visits, _ = roll_out_with(teacher)
         table = visits.start(random_table()._replace(value_scale=jnp.asarray(3.0)))
         assert all(len(column) == 600 for name, column in table._asdict().items() if name != "value_scale")
         assert float(table.value_scale) == 3.0
@@ -137,21 +137,21 @@ class TestTables:
         values = teacher.action_values(table.states, table.teacher_actions).T
         np.testing.assert_allclose(table.critic_values, values, atol=1e-5)
         np.testing.assert_array_equal(table.weights, np.ones(600))
-        walked = {row.tobytes() for row in visits.walks[0]}
-        assert {row.tobytes() for row in np.asarray(table.states)} == walked  # all of these few
+        visited = {row.tobytes() for row in visits.rollouts[0]}
+        assert {row.tobytes() for row in np.asarray(table.states)} == visited  # all of these few
 
-    def test_every_walk_has_the_same_share(self, teacher, pairs):
-        visits, _ = walk_with(teacher, ends={0: 1, 1: 1, 2: 1, 3: 1})  # of different lengths
+    def test_rollouts_have_equal_shares(self, teacher, pairs):
+        visits, _ = roll_out_with(teacher, ends={0: 1, 1: 1, 2: 1, 3: 1})  # of different lengths
         visits.start(random_table())
         for _ in range(3):
             table = visits.extend(random_table(), KernelDescent(SMALL), pairs)
         assert table.states.shape == (600, 3)
         quarters = np.asarray(table.states).reshape(4, 150, 3)
-        for walk, quarter in zip(visits.walks, quarters, strict=True):
-            assert {row.tobytes() for row in quarter} <= {row.tobytes() for row in walk}
+        for states, quarter in zip(visits.rollouts, quarters, strict=True):
+            assert {row.tobytes() for row in quarter} <= {row.tobytes() for row in states}
 
-    def test_more_walks_than_rows(self, teacher, pairs):
-        visits, _ = walk_with(teacher, dataclasses.replace(FEW, rows=2))
+    def test_more_rollouts_than_rows(self, teacher, pairs):
+        visits, _ = roll_out_with(teacher, dataclasses.replace(FEW, rows=2))
         visits.start(random_table())
         for _ in range(3):
             table = visits.extend(random_table(), KernelDescent(SMALL), pairs)
@@ -159,7 +159,7 @@ class TestTables:
 
     def test_same_seed_same_table(self, teacher, pairs):
         def last(seed):
-            visits, _ = walk_with(teacher, seed=seed)
+            visits, _ = roll_out_with(teacher, seed=seed)
             visits.start(random_table())
             return np.asarray(visits.extend(random_table(), KernelDescent(SMALL), pairs).states)
 
@@ -177,22 +177,22 @@ def run(data, teacher, visits=None, steps=7, **settings):
 
 class TestOuterLoop:
     def test_the_loss_is_that_of_visited_states(self, data, teacher):
-        """All visits are in one state, so that the first loss can be computed by hand."""
+        """All visited states are equal, so that the first loss can be computed by hand."""
         one = dataclasses.replace(FEW, lanes=1, horizon=1, rows=9)
-        visits, _ = walk_with(teacher, one)
+        visits, _ = roll_out_with(teacher, one)
         first, second, *_ = run(data, teacher, visits)
         state = jnp.zeros((1, 3))
         wanted = jnp.sum((KernelDescent(SMALL)(first.pairs, state, jax.random.key(0)) - teacher.act(state)) ** 2)
         assert float(second.metrics["loss"]) == pytest.approx(float(wanted), rel=1e-4)
         assert float(second.metrics["loss"]) != float(run(data, teacher)[1].metrics["loss"])
 
-    def test_students_walk_every_few_steps(self, data, teacher):
-        visits, _ = walk_with(teacher)
+    def test_students_are_rolled_out_every_few_steps(self, data, teacher):
+        visits, _ = roll_out_with(teacher)
         assert [iterate.step for iterate in run(data, teacher, visits)] == list(range(8))
-        assert len(visits.walks) == 3  # of the teacher, and after steps 3 and 6
+        assert len(visits.rollouts) == 3  # of the teacher, and after steps 3 and 6
 
     def test_same_key_same_pairs(self, data, teacher):
-        first, second = (run(data, teacher, walk_with(teacher)[0])[-1].pairs for _ in range(2))
+        first, second = (run(data, teacher, roll_out_with(teacher)[0])[-1].pairs for _ in range(2))
         np.testing.assert_array_equal(first.states, second.states)
         np.testing.assert_array_equal(first.actions, second.actions)
 
@@ -217,7 +217,7 @@ class TestOuterLoop:
         assert float(jnp.abs(pairs.actions - teacher.act(pairs.states)).max()) > 1e-3
 
     def test_labels_need_a_teacher(self, data):
-        with pytest.raises(PotstillError, match=r"OuterSettings\.labels 'teacher': a teacher is needed"):
+        with pytest.raises(PotstillError, match=r"OuterSettings\.labels 'teacher' requires a teacher"):
             run(data, None, labels="teacher")
 
     def test_unknown_labels(self, unchecked):
@@ -228,11 +228,11 @@ class TestOuterLoop:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lanes": 0}, r"VisitSettings\.lanes 0: at least 1"),
+        ({"lanes": 0}, r"VisitSettings\.lanes 0: expected at least 1"),
         ({"horizon": 0}, r"VisitSettings\.horizon 0"),
         ({"every": -1}, r"VisitSettings\.every -1"),
         ({"teacher_noise": -0.1}, r"VisitSettings\.teacher_noise -0\.1"),
-        ({"student_noise": "none"}, r"VisitSettings\.student_noise is 'none' \(str\): float is needed"),
+        ({"student_noise": "none"}, r"VisitSettings\.student_noise is 'none' \(str\): expected float"),
         ({"rows": 0}, r"VisitSettings\.rows 0"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Weights of states: of value, density and time; alone, multiplied, and from a dataset."""
+"""Weights of states by value, density and time: single, multiplied, and from a dataset."""
 
 import copy
 import dataclasses
@@ -52,7 +52,7 @@ def some(rows=500, values=None, seed=0):
 
 
 @pytest.mark.parametrize("name", MEAN_ONE)
-def test_never_negative_and_of_mean_one(name):
+def test_weights_are_non_negative_with_mean_one(name):
     weights = find_weighting(name)(some())
     assert float(weights.min()) >= 0.0
     assert float(weights.mean()) == pytest.approx(1.0, rel=1e-4)
@@ -65,14 +65,14 @@ def test_weights_of_value_rise_with_it(name):
     assert bool((jnp.diff(weights[jnp.argsort(of.values)]) >= 0).all())
 
 
-def test_what_a_shift_of_the_reward_does():
+def test_effect_of_a_reward_shift():
     values = np.random.default_rng(0).normal(0.0, 10.0, size=200)
     before, after = some(values=values), some(values=values + 100.0)
     same = {n: np.allclose(find_weighting(n)(before), find_weighting(n)(after), atol=1e-3) for n in OF_VALUE}
     assert same == {"clipped": False, "shifted": True, "softplus": False, "ranged": True}
 
 
-def test_reference_weights_let_negative_values_through():
+def test_reference_weights_can_be_negative():
     np.testing.assert_allclose(find_weighting("reference")(some(values=[-10.0, 20.0])), [-0.2, 0.4], rtol=1e-6)
     np.testing.assert_allclose(find_weighting("unscaled")(some(values=[-10.0, 20.0])), [-10.0, 20.0], rtol=1e-6)
 
@@ -88,7 +88,7 @@ def test_weightings_multiply():
     np.testing.assert_allclose(find_weighting("early, ranged")(of), find_weighting("ranged,early")(of), rtol=1e-4)
 
 
-def test_of_time_by_hand():
+def test_weights_by_time_by_hand():
     steps = some(rows=200)
     found = find_weighting("discounted")(steps)
     assert float(found[7] / found[0]) == pytest.approx(0.99**7, rel=1e-4)
@@ -97,7 +97,7 @@ def test_of_time_by_hand():
 
 @pytest.mark.parametrize(("size", "least"), [(1, 0.6), (4, 0.9), (17, 0.9)])
 def test_densities_of_a_gaussian(size, least):
-    """The truth is known: −‖s‖² / 2. The estimate orders states as it does; in one dimension it is noisy."""
+    """The estimate orders states as the true log-density −‖s‖² / 2 does; in one dimension, it is noisy."""
     states = np.random.default_rng(0).normal(size=(6000, size)).astype(np.float32)
     found = np.asarray(log_density(jnp.asarray(states)))
     wanted = -0.5 * (states**2).sum(1)
@@ -106,7 +106,7 @@ def test_densities_of_a_gaussian(size, least):
 
 
 def test_densities_of_a_plane_and_of_copies():
-    """Twice as dense is log 2 more; states that occur twice have a finite density."""
+    """Twice the density is log 2 more, and states that occur twice have a finite density."""
     rng = np.random.default_rng(0)
     sides = np.where(rng.random(8000) < 2 / 3, 0.0, 5.0)
     states = np.stack([sides + rng.random(8000), rng.random(8000)], 1).astype(np.float32)
@@ -117,8 +117,8 @@ def test_densities_of_a_plane_and_of_copies():
     assert bool(jnp.isfinite(log_density(copies)).all())
 
 
-def test_inverse_density_leaves_half_of_the_states():
-    """1/p of log-densities that span tens of nats would be a few states."""
+def test_inverse_density_keeps_half_of_the_states():
+    """1/p would put all weight on a few states, because log-densities span tens of nats."""
     wide = jnp.asarray(np.random.default_rng(0).normal(0.0, 15.0, size=4000), jnp.float32)
     assert float(effective_share(jnp.exp(-(wide - wide.min())))) < 0.01
     weights = inverse_density(wide)
@@ -126,7 +126,7 @@ def test_inverse_density_leaves_half_of_the_states():
     assert bool((jnp.diff(weights[jnp.argsort(wide)]) <= 0).all())
 
 
-def test_inverse_density_is_the_reciprocal_where_that_is_mild():
+def test_inverse_density_is_reciprocal_for_mild_densities():
     mild = jnp.linspace(0.0, 0.5, 101)
     found = inverse_density(mild)
     assert float(found[10] / found[90]) == pytest.approx(np.exp(0.4), rel=1e-4)
@@ -137,13 +137,13 @@ def test_sdw_by_hand():
 
 
 def test_steps_of_episodes(data):
-    with pytest.raises(PotstillError, match="a weighting by time needs rows in the order"):
+    with pytest.raises(PotstillError, match="a weighting by time requires rows in the order"):
         build_state_table(data, None, find_weighting("early"))
     np.testing.assert_array_equal(episode_steps(in_order(data)), np.arange(300) % 25)
 
 
-def test_the_opening_has_its_share():
-    """Of long episodes it gets 0.08 of the weight; of short ones, where it has more, all rows count the same."""
+def test_share_of_the_opening():
+    """In long episodes, the opening has 0.08 of the weight; in short episodes, all weights are equal."""
     steps = jnp.tile(jnp.arange(1000.0), 3)
     fading, weights = jnp.exp(-steps / 20.0), opening(steps)
     assert float(jnp.sum(weights * fading) / jnp.sum(weights)) == pytest.approx(OPENING, rel=1e-4)
@@ -154,13 +154,13 @@ def test_the_opening_has_its_share():
 
 
 def in_order(data):
-    """The same rows with next states that are those of the rows after."""
+    """The same rows, with the following rows' states as next states."""
     data.next_observations[:-1] = data.observations[1:]
     return data
 
 
-def test_time_is_counted_before_rows_are_taken(data, teacher):
-    """A row that is held out does not shorten its episode."""
+def test_steps_are_counted_before_rows_are_taken(data, teacher):
+    """Held-out rows do not shorten their episodes."""
     index = np.array([24, 25, 49])  # last, first and last row of an episode
     table = build_state_table(in_order(data), teacher, find_weighting("early"), index)
     np.testing.assert_allclose(table.weights / table.weights[1], [0.04, 1.0, 0.04], rtol=1e-4)
@@ -168,7 +168,7 @@ def test_time_is_counted_before_rows_are_taken(data, teacher):
 
 
 def test_action_deviation_by_hand(data, teacher):
-    """A fading mean over the steps before, from the beginning of each episode."""
+    """An exponentially weighted mean over the earlier steps of each episode."""
     found = action_deviation(in_order(data), teacher)
     distances = np.sum((np.asarray(teacher.act(jnp.asarray(data.observations))) - data.actions) ** 2, axis=1)
     for row, (first, steps) in {0: (0, 0), 1: (0, 1), 24: (0, 24), 25: (25, 0), 28: (25, 3)}.items():
@@ -178,13 +178,13 @@ def test_action_deviation_by_hand(data, teacher):
 
 
 def test_occupancy_needs_order_and_a_teacher(data, teacher):
-    with pytest.raises(PotstillError, match="a weighting by occupancy needs rows in the order"):
+    with pytest.raises(PotstillError, match="a weighting by occupancy requires rows in the order"):
         build_state_table(data, teacher, find_weighting("occupancy"))
-    with pytest.raises(PotstillError, match="weights by occupancy need a teacher"):
+    with pytest.raises(PotstillError, match="weights by occupancy require a teacher"):
         build_state_table(in_order(data), None, find_weighting("occupancy"))
 
 
-def test_occupancy_prefers_where_the_teacher_would_have_come():
+def test_occupancy_prefers_states_of_the_teacher():
     deviation = some().action_deviation
     weights = occupancy(deviation)
     assert float(effective_share(weights)) == pytest.approx(OCCUPIED, abs=1e-3)
@@ -193,7 +193,7 @@ def test_occupancy_prefers_where_the_teacher_would_have_come():
     np.testing.assert_array_equal(occupancy(jnp.zeros(9)), np.ones(9))
 
 
-def test_which_states_count_where_nothing_is_asked_for(data, teacher):
+def test_default_weighting_and_noise(data, teacher):
     usual, hasty = find_recipe("default"), find_recipe("paper")
     assert default_states(QGap(), data, teacher, usual) == ("uniform", STATE_NOISE)  # not in order
     assert default_states(QGap(), in_order(copy.deepcopy(data)), teacher, usual) == ("opening", STATE_NOISE)
@@ -209,8 +209,8 @@ def test_which_states_count_where_nothing_is_asked_for(data, teacher):
     assert default_states(QGapEach(), in_order(endless), teacher, hasty) == ("occupancy", STATE_NOISE)
 
 
-def test_a_function_gets_the_states_of_the_data(data, teacher):
-    """An objective that is a plain function has none of the attributes; those it has count."""
+def test_default_states_of_a_function(data, teacher):
+    """A plain function has the default attributes of an objective, unless it defines them."""
     function = lambda student_actions, batch, teacher: (student_actions**2).sum(-1)  # noqa: E731
     assert default_states(function, data, teacher, find_recipe("default")) == ("uniform", 0.0)
     assert default_states(None, data, teacher, find_recipe("default")) == ("uniform", 0.0)
@@ -222,7 +222,7 @@ def test_action_limits_follow_the_recipe():
     assert [default_action_limit(find_recipe(name)) for name in ("default", "paper", "plain")] == [1.0, 2.0, 1.0]
 
 
-def test_what_is_chosen_is_kept(data, teacher):
+def test_chosen_settings_are_kept(data, teacher):
     def resolved(recipe="default", weighting=None, noise=None, limit=None):
         solver = KernelDescent(find_recipe(recipe))
         problem = Problem(QGap(), solver, clustered_states, OuterSettings(), weighting, noise, limit, False, {})
@@ -233,11 +233,11 @@ def test_what_is_chosen_is_kept(data, teacher):
     assert resolved(noise=0.0) == ("uniform", 0.0, 1.0)
     assert resolved(recipe="paper") == ("uniform", 2 * STATE_NOISE, 2.0)
     assert resolved(recipe="paper", limit=1.0) == ("uniform", 2 * STATE_NOISE, 1.0)
-    with pytest.raises(PotstillError, match=r"--state-noise 0\.1: dbc has no teacher"):
+    with pytest.raises(PotstillError, match=r"--state-noise 0\.1 requires an objective with a teacher"):
         potstill.distill("hopper-medium-replay", objective="dbc", state_noise=0.1)
 
 
-def test_noise_moves_half_of_the_states_and_asks_the_teacher_again(data, teacher):
+def test_state_noise(data, teacher):
     table = build_state_table(data, teacher)
     found = add_state_noise(table, 0.5, teacher, jax.random.key(0))
     moved = np.asarray(found.states != table.states).any(axis=1)
@@ -252,5 +252,5 @@ def test_noise_moves_half_of_the_states_and_asks_the_teacher_again(data, teacher
 def test_unknown_and_repeated_names():
     with pytest.raises(PotstillError, match="did you mean 'clipped'"):
         find_weighting("ranged,cliped")
-    with pytest.raises(PotstillError, match="each name may occur once"):
+    with pytest.raises(PotstillError, match="a name occurs twice"):
         find_weighting("ranged,ranged")

@@ -1,4 +1,4 @@
-"""World models on problems whose dynamics are known: what they predict, what they hold out, what they refuse."""
+"""World models on problems with known dynamics: predictions, held-out rows, and refused data."""
 
 import dataclasses
 import itertools
@@ -12,14 +12,14 @@ from potstill.errors import PotstillError
 from potstill.worlds import WorldSettings, train_world
 from potstill.worlds.dynamics import apply_members
 from potstill.worlds.training import prepare
-from potstill.worlds.validation import follow, hold_out
+from potstill.worlds.validation import hold_out, measure_open_loop
 
 
 def predict_rows(linear_world, data):
     return linear_world.step(data.normaliser(data.observations), data.action_bounds.to_unit(data.actions))
 
 
-def test_the_least_squares_part_is_all_that_a_linear_system_needs(linear_world):
+def test_least_squares_part_fits_a_linear_system(linear_world):
     other = linear_rows(seed=1)
     found = linear_world.step(linear_world.normaliser(other.observations), other.actions)
     after = linear_world.normaliser(other.next_observations)
@@ -90,8 +90,8 @@ class TestHoldingOut:
         assert (hold_out(linear_log, 0) == hold_out(linear_log, 0)).all()
         assert (hold_out(linear_log, 0) != hold_out(linear_log, 1)).any()
 
-    def test_nothing_of_them_is_trained_on(self, linear_log):
-        """Held-out rows that are replaced by nonsense leave the networks and the linear part as they are."""
+    def test_held_out_rows_are_not_trained_on(self, linear_log):
+        """Replacing held-out rows by random numbers does not change the networks and the linear part."""
         held = hold_out(linear_log, 0)
         moved = linear_log.rewards + np.where(held, 5.0, 0.0).astype(np.float32)
         first, second = (
@@ -125,7 +125,7 @@ class TestHoldingOut:
     ("errors", "horizon"),
     [
         ({"1": 0.1, "5": 0.2, "10": 0.5, "25": 0.6}, 10),
-        ({"1": 0.1, "5": 0.7, "10": 0.4}, 1),  # later luck does not count
+        ({"1": 0.1, "5": 0.7, "10": 0.4}, 1),  # a small error after a large one does not count
         ({"1": 0.6, "5": 0.1}, 0),
         ({"1": float("nan"), "5": 0.1}, 0),
         ({"10": 0.1, "1": 0.1, "5": 0.6}, 1),  # in any order: JSON sorts keys as text
@@ -137,14 +137,16 @@ def test_the_horizon_ends_before_the_first_large_error(linear_world, errors, hor
     assert dataclasses.replace(linear_world, metadata=metadata).horizon == horizon
 
 
-def test_open_loop_errors_are_those_of_steps_one_by_one(linear_world, linear_log):
+def test_open_loop_errors_by_single_steps(linear_world, linear_log):
     states = linear_log.normaliser(linear_log.observations[[0, 40]])
     for t in range(3):
         states = np.asarray(linear_world.step(states, linear_log.actions[[t, 40 + t]]).states)
     wanted = np.sqrt(np.mean((states - linear_log.normaliser(linear_log.observations[[3, 43]])) ** 2, axis=1))
-    np.testing.assert_allclose(follow(linear_world, linear_log, np.array([0, 40]), 3), wanted, rtol=1e-5, atol=1e-6)
-    with pytest.raises(PotstillError, match="length 0: at least one step is needed"):
-        follow(linear_world, linear_log, np.array([0]), 0)
+    np.testing.assert_allclose(
+        measure_open_loop(linear_world, linear_log, np.array([0, 40]), 3), wanted, rtol=1e-5, atol=1e-6
+    )
+    with pytest.raises(PotstillError, match="length 0: expected at least one step"):
+        measure_open_loop(linear_world, linear_log, np.array([0]), 0)
 
 
 def test_disagreement_is_the_spread_of_the_members(linear_world, linear_log):
@@ -165,7 +167,7 @@ def test_predictions_stay_near_the_data(linear_world):
 
 class TestUnusualData:
     def test_too_few_rows(self):
-        with pytest.raises(PotstillError, match=r"linear: 480 rows are too few for a world model, 500 are needed"):
+        with pytest.raises(PotstillError, match=r"linear: 480 rows are too few for a world model, expected 500"):
             train_world(linear_rows(24), TINY)
 
     def test_constant_columns(self, linear_log):
@@ -211,12 +213,12 @@ class TestUnusualData:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"members": 0}, r"WorldSettings\.members 0: at least 1"),
+        ({"members": 0}, r"WorldSettings\.members 0: expected at least 1"),
         ({"width": 0}, r"WorldSettings\.width 0"),
         ({"steps": 0}, r"WorldSettings\.steps 0"),
         ({"learning_rate": 0.0}, r"WorldSettings\.learning_rate"),
         ({"seed": -1}, r"WorldSettings\.seed -1"),
-        ({"batch": 2.5}, r"WorldSettings\.batch is 2\.5 \(float\): int is needed"),
+        ({"batch": 2.5}, r"WorldSettings\.batch is 2\.5 \(float\): expected int"),
     ],
 )
 def test_settings_are_checked(unchecked, changes, message):

@@ -1,4 +1,4 @@
-"""Files of world models: the same after reading, and damaged ones refused in one line."""
+"""Files of world models: they are read back unchanged, and damaged ones are refused in one line."""
 
 import dataclasses
 import json
@@ -46,21 +46,21 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("name", "array", "message"),
         [
-            ("layers.0.weight", np.zeros((2, 4, 16)), "damaged, its layers do not map 2 states and 1 actions"),
-            ("layers.0.weight", np.zeros(()), "damaged, its layers do not map"),
-            ("layers.1.bias", np.zeros((2, 7)), "damaged, its layers do not map"),
-            ("layers.2.weight", np.zeros((2, 16, 3)), "damaged, its layers do not map"),
-            ("linear", np.zeros((3, 3)), "damaged, its layers do not map"),
-            ("scale", np.zeros(2), "damaged, its layers do not map"),
-            ("low", np.zeros((2, 1)), "damaged, its layers do not map"),
-            ("high", None, "lacks the array 'high'"),
-            ("layers.1.weight", None, "lacks the array 'layers.1.weight'"),
-            ("layers.1.bias", None, "lacks the array 'layers.1.bias'"),
-            ("starts", np.zeros((3, 5)), "damaged, initial states of shape 3 × 5"),
-            ("starts", np.zeros((0, 2)), "damaged, initial states of shape 0 × 2"),
-            ("starts", None, "lacks the array 'starts'"),
-            ("state_mean", np.zeros(3), "3 means do not fit 2 scales"),
-            ("action_low", None, "lacks the array 'action_low'"),
+            ("layers.0.weight", np.zeros((2, 4, 16)), "damaged, the layers do not map 2 state and 1 action components"),
+            ("layers.0.weight", np.zeros(()), "damaged, the layers do not map"),
+            ("layers.1.bias", np.zeros((2, 7)), "damaged, the layers do not map"),
+            ("layers.2.weight", np.zeros((2, 16, 3)), "damaged, the layers do not map"),
+            ("linear", np.zeros((3, 3)), "damaged, the layers do not map"),
+            ("scale", np.zeros(2), "damaged, the layers do not map"),
+            ("low", np.zeros((2, 1)), "damaged, the layers do not map"),
+            ("high", None, "no array 'high'"),
+            ("layers.1.weight", None, "no array 'layers.1.weight'"),
+            ("layers.1.bias", None, "no array 'layers.1.bias'"),
+            ("starts", np.zeros((3, 5)), "damaged, initial states have shape 3 × 5"),
+            ("starts", np.zeros((0, 2)), "damaged, initial states have shape 0 × 2"),
+            ("starts", None, "no array 'starts'"),
+            ("state_mean", np.zeros(3), "3 means, but 2 scales"),
+            ("action_low", None, "no array 'action_low'"),
         ],
     )
     def test_arrays_that_do_not_fit(self, world, tmp_path, name, array, message):
@@ -87,13 +87,13 @@ class TestFiles:
             {"env_id": 3},
         ],
     )
-    def test_metadata_that_say_nothing(self, world, tmp_path, change):
+    def test_incomplete_metadata_are_refused(self, world, tmp_path, change):
         path = dataclasses.replace(world, metadata={**world.metadata, **change}).save(tmp_path / "w.safetensors")
         with pytest.raises(PotstillError, match=r"w\.safetensors: damaged metadata"):
             load_world(path)
 
     def test_other_files(self, world, teacher, tmp_path):
-        with pytest.raises(PotstillError, match="not a world but teacher"):
+        with pytest.raises(PotstillError, match="expected a world, found teacher"):
             load_world(teacher.save(tmp_path / "teacher.safetensors"))
         with pytest.raises(PotstillError, match="no such file"):
             load_world(tmp_path)
@@ -102,10 +102,10 @@ class TestFiles:
             load_world(tmp_path)
 
     def test_the_world_of_another_dataset(self, world, rows):
-        world.check_fits(rows.content_hash, rows.name)
+        world.check_dataset(rows.content_hash, rows.name)
         other = linear_rows(seed=3)
-        with pytest.raises(PotstillError, match="learned from linear with other contents than linear: train one"):
-            world.check_fits(other.content_hash, other.name)
+        with pytest.raises(PotstillError, match=r"learned from other data \(linear\) than linear: train one"):
+            world.check_dataset(other.content_hash, other.name)
 
 
 def test_metadata_are_json(world):

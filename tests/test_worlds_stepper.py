@@ -1,4 +1,4 @@
-"""World models as environments: steps, first states, and returns of policies."""
+"""World models as environments: steps, initial states, and returns of policies."""
 
 import dataclasses
 
@@ -38,7 +38,7 @@ class TestStepper:
         np.testing.assert_allclose(own, np.stack([linear_world.normaliser.mean] * 2))
 
     def test_no_initial_states(self, linear_world):
-        with pytest.raises(PotstillError, match="at least one initial state"):
+        with pytest.raises(PotstillError, match="must have at least one initial state"):
             WorldStepper(linear_world, np.zeros((0, 2), np.float32))
 
     def test_actions_beyond_their_bounds_are_clipped(self, linear_world):
@@ -49,7 +49,7 @@ class TestStepper:
 
 
 class TestImaginedReturns:
-    def test_the_sum_on_paper(self, linear_world):
+    def test_return_by_hand(self, linear_world):
         """With s′ = A s + B a and a = −0.5 s[0], the return is a sum of products."""
         found = imagined_returns(linear_world, lambda s: -0.5 * s[:, :1], 3, steps=5, seed=2)
         wanted = []
@@ -88,6 +88,6 @@ class TestImaginedReturns:
         assert len(steps) == 1_200
 
     @pytest.mark.parametrize("given", [{"episodes": 0}, {"steps": 0}])
-    def test_nothing_to_play(self, linear_world, given):
-        with pytest.raises(PotstillError, match=rf"{next(iter(given))} 0: at least 1 is needed"):
+    def test_zero_episodes_or_steps_are_refused(self, linear_world, given):
+        with pytest.raises(PotstillError, match=rf"{next(iter(given))} 0: expected at least 1"):
             imagined_returns(linear_world, lambda s: s[:, :1], **given)

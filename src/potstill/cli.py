@@ -41,10 +41,10 @@ RENAMED_SECTIONS = {
 
 
 def make_app(fields: Mapping[str, Mapping[str, str]] | None = None, *, with_help: bool = True) -> App:
-    """Build the command-line application with one command per config. Calling a command imports its modules.
+    """Build the command-line application, with one command per config. A command imports its modules when it is called.
 
     Args:
-        fields: the values of part fields by option, such as ``--recipe.layers 5``. They are no longer in the arguments.
+        fields: for each part option, the values of its fields, such as ``--recipe.layers 5``.
         with_help: whether to look up the descriptions of options, which takes some time.
     """
     app = App(
@@ -101,7 +101,7 @@ def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> 
 
 
 def check_renamed(words: list[str]) -> None:
-    """Raise, with the new spelling, if an option of version 0.1 is among the words of a command line."""
+    """Raise an error with the new spelling if the words of a command line include an option of version 0.1."""
     for word in words:
         old, dot, field = word.partition("=")[0].removeprefix("--").partition(".")
         if word.startswith("--") and dot and old in RENAMED_SECTIONS:
@@ -111,7 +111,7 @@ def check_renamed(words: list[str]) -> None:
 
 @contextmanager
 def _one_line_warnings() -> Iterator[None]:
-    """Print potstill's own warnings without Python's file and line; do not change other warnings."""
+    """Print potstill's own warnings without Python's file name and line number; leave other warnings as they are."""
     with warnings.catch_warnings():
         show = warnings.showwarning
 

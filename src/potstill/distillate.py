@@ -55,13 +55,13 @@ class Distillate(Scaled):
         sizes = (len(self.states), len(self.normaliser.mean)), (len(self.states), len(self.action_bounds))
         if (self.states.shape, self.actions.shape) != sizes:
             raise PotstillError(
-                f"states {self.states.shape} and actions {self.actions.shape} do not fit each other, or not the "
-                f"normaliser of {sizes[0][1]} and the bounds of {sizes[1][1]} components"
+                f"states have shape {self.states.shape} and actions {self.actions.shape}: expected (N, {sizes[0][1]}) "
+                f"and (N, {sizes[1][1]}), the sizes of the normaliser and of the action bounds"
             )
         if self.weights is not None:
             object.__setattr__(self, "weights", as_numbers("Distillate.weights", self.weights, axes=1))
             if self.weights.shape != (len(self),) or not (self.weights > 0.0).all():
-                raise PotstillError(f"each of the {len(self)} pairs needs a positive weight")
+                raise PotstillError(f"expected a positive weight for each of the {len(self)} pairs")
 
     def __len__(self) -> int:
         """N, the number of pairs."""
@@ -177,15 +177,16 @@ def load(path: StrPath) -> Distillate:
     """Read a distillate from a file, a run folder, or the name of a bundled dataset.
 
     Raises:
-        PotstillError: the file does not exist, is damaged, is of another kind, or has an unknown format version.
+        PotstillError: the file does not exist, is damaged, holds another kind of artefact, or has an unknown format
+            version.
     """
     path = artefact_path(path, "distillate")
     arrays, metadata = storage.load(path, "distillate")
     states, actions = (storage.require_array(arrays, name, path) for name in ("states", "actions"))
     scaling = Scaling.from_arrays(arrays, path)
-    lacking = [key for key in REQUIRED if key not in metadata]
-    if lacking:
-        raise PotstillError(f"{path}: the metadata contain no '{lacking[0]}'")
+    missing = [key for key in REQUIRED if key not in metadata]
+    if missing:
+        raise PotstillError(f"{path}: the metadata contain no '{missing[0]}'")
     weights = arrays.get("weights")
     with naming_source(path):
         return Distillate(states, actions, scaling, metadata, weights)

@@ -1,1 +1,1 @@
-"""Collect datasets at D4RL's levels: record SAC's training, and roll policies out."""
+"""Collect datasets at D4RL's levels: record SAC's training, or roll policies out."""

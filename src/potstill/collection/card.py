@@ -16,11 +16,11 @@ from potstill.collection.levels import CollectionPlan
 from potstill.collection.rollout import play_episodes, uniform_behaviour
 from potstill.environments.making import Environment
 from potstill.environments.references import has_reference, normalised_return, reference_returns
-from potstill.exports.card import LICENCE, format_facts, head
+from potstill.exports.card import LICENCE, format_facts, format_header
 from potstill.runtime.files import StrPath
 from potstill.runtime.run_folder import to_json
 
-RANDOM_EPISODES = 10  # of uniformly random actions, in environments without reference returns
+RANDOM_EPISODES = 10  # episodes of a random policy, in environments without reference returns
 PAGE = """\
 {head}
 
@@ -44,7 +44,7 @@ DESCRIPTIONS = {
     "random": "uniformly random actions",
     "medium": "rollouts of a policy whose SAC training was stopped when it reached the medium return below",
     "medium-replay": "all transitions of SAC's training until its policy reached the medium return below",
-    "medium-expert": "one half like level medium, the other half like level expert",
+    "medium-expert": "one half as in level medium, the other half as in level expert",
     "expert": "rollouts of an expert policy",
     "replay": "all transitions of SAC's training",
     "policy": "rollouts of a given policy",
@@ -90,18 +90,18 @@ class Origin:
     env_id: str
     plan: CollectionPlan
     steps: int
-    """Transitions that were requested."""
+    """The requested number of transitions."""
     seed: int
     command: str
     """The command that collects the dataset again."""
     settings: Mapping[str, object] = field(default_factory=dict)
     """All settings of that command, as JSON-compatible values."""
     policy: StrPath | None = None
-    """File of the policy that is rolled out, if one was given."""
+    """File of the policy that is rolled out, if any."""
 
     @property
     def algorithm(self) -> str:
-        """What chose the actions: ``sac``, ``policy FILE``, both, or ``uniform``."""
+        """The source of the actions: ``sac``, ``policy FILE``, both, or ``uniform``."""
         parts = ["sac"] if self.plan.training_steps else []
         parts += [f"policy {Path(self.policy).name}"] if self.policy else []
         return " and ".join(parts) or "uniform"
@@ -191,7 +191,7 @@ def make_page(card: Card, file: str, form: str) -> str:
         "Complete": "yes" if card["complete"] else "no, it was interrupted",
     }
     return PAGE.format(
-        head=head(f"{card['env_id']}, {card['level']}", card["steps"], ("offline-rl-dataset",)),
+        head=format_header(f"{card['env_id']}, {card['level']}", card["steps"], ("offline-rl-dataset",)),
         rows=f"{card['steps']:,}",
         env_id=card["env_id"],
         what=DESCRIPTIONS[card["level"]],

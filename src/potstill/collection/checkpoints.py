@@ -1,8 +1,8 @@
 """Checkpoints of SAC's training, without pickles.
 
 Networks and optimisers are saved as arrays; the replay buffer is rebuilt from the recorded episodes. Environments are
-not saved: each starts a new episode from the state of its random generator. Training in one environment that is
-saved between two episodes therefore gives the same bytes when it is resumed.
+not saved: each starts a new episode from the state of its random number generator. If a run with one environment is
+saved between two episodes and resumed, its results are therefore byte-identical to those of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from stable_baselines3.common.buffers import ReplayBuffer
     from torch import Tensor
 
-SLOTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam, for every parameter
+SLOTS = ("step", "exp_avg", "exp_avg_sq")  # Adam's state for each parameter
 
 
 def save_training(path: Path, trainer: Trainer, recording: Recording, metadata: Mapping[str, object]) -> None:
-    """Save the state of a training run atomically, with its episodes. Running ones are cut at the current step.
+    """Save the state of a training run atomically, with its episodes. Open episodes are cut at the current step.
 
     Args:
         path: the file to make or replace.
@@ -38,9 +38,9 @@ def save_training(path: Path, trainer: Trainer, recording: Recording, metadata: 
 
     agent = trainer.agent
     all_episodes = recording.plus(trainer.running())
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002  # the generator that the replay buffer draws from
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002  # the replay buffer draws from this generator
     arrays = {f"agent/{key}": tensor.numpy().copy() for key, tensor in _get_state(agent).items()}
-    arrays["buffer_actions"] = agent.replay_buffer.actions[: _buffer_rows(agent.replay_buffer)]  # as the agent scales
+    arrays["buffer_actions"] = agent.replay_buffer.actions[: _buffer_rows(agent.replay_buffer)]  # scaled by the agent
     random = {"torch_random": torch.get_rng_state().numpy(), "numpy_random": np.asarray(keys)}
     state = {
         "done": trainer.done,
@@ -69,7 +69,7 @@ def load_training(path: Path, trainer: Trainer) -> tuple[Recording, dict[str, An
         _set_state(agent, {key.removeprefix("agent/"): arrays[key] for key in arrays if key.startswith("agent/")})
         _fill_buffer(agent.replay_buffer, recording, arrays["buffer_actions"])
     except (KeyError, ValueError, RuntimeError) as error:
-        raise PotstillError(f"{path}: a checkpoint of another training run ({error})") from None
+        raise PotstillError(f"{path} is a checkpoint of another training run ({error})") from None
     agent.num_timesteps = state["done"]
     for lane, generator in zip(trainer.lanes, state["lanes"], strict=True):
         lane.restore(generator)
@@ -106,7 +106,7 @@ def _set_state(agent: Agent, named: Mapping[str, np.ndarray]) -> None:
             continue
         places = [place for group in state["param_groups"] for place in group["params"]]
         if own and set(own) != {f"{place}/{slot}" for place in places for slot in SLOTS}:
-            raise KeyError(f"not all of {part}")
+            raise KeyError(f"the state of {part} is incomplete")
         updated = places if own else []  # Adam has no state before its first update
         state["state"] = {place: {slot: own[f"{place}/{slot}"] for slot in SLOTS} for place in updated}
     agent.set_parameters(parts, exact_match=True, device="cpu")

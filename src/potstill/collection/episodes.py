@@ -1,4 +1,4 @@
-"""Recorded episodes, and the datasets that consist of them."""
+"""Recorded episodes, and the datasets that they form."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Episode:
     terminated: bool
     truncated: bool
     lane: int = 0
-    """The index of the environment that it was played in, of several side by side."""
+    """The index of the parallel environment in which it was played."""
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -44,7 +44,7 @@ class Episode:
         return float(self.rewards.sum(dtype=np.float64))
 
     def head(self, steps: int) -> Episode:
-        """Return the first ``steps`` steps. The result is a cut episode, unless these are all steps."""
+        """Return the first ``steps`` steps as a cut episode, or the whole episode if it is not longer."""
         if steps >= len(self):
             return self
         return replace(
@@ -73,7 +73,7 @@ class OpenEpisode:
         return len(self.rewards)
 
     def add(self, action: ArrayLike, reward: float, after: ArrayLike) -> None:
-        """Append a step, with the observation after it."""
+        """Append a step and the observation after it."""
         self.observations.append(np.array(after, np.float32))
         self.actions.append(np.array(action, np.float32))
         self.rewards.append(reward)
@@ -96,7 +96,7 @@ class Recording:
 
     episodes: list[Episode] = field(default_factory=list)
     rows: int = 0
-    """Steps of all episodes."""
+    """The total number of steps."""
 
     def add(self, episode: Episode) -> None:
         """Append an episode."""
@@ -154,7 +154,7 @@ class Recording:
         """Rebuild a recording from :meth:`arrays`.
 
         Raises:
-            PotstillError: the arrays do not fit together.
+            PotstillError: the lengths of the arrays do not match.
         """
         recording = cls()
         if "episodes" not in arrays:
@@ -174,5 +174,5 @@ class Recording:
             )
             steps, states = own.stop, seen.stop
         if (len(arrays["rewards"]), len(arrays["actions"]), len(arrays["observations"])) != (steps, steps, states):
-            raise PotstillError(f"{source}: its episodes do not add up to its rows")
+            raise PotstillError(f"{source}: the lengths of the episodes do not sum to the number of rows")
         return recording

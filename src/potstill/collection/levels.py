@@ -34,7 +34,9 @@ class Goal:
 
     def __post_init__(self) -> None:
         if self.score is not None and self.raw_return is not None:
-            raise PotstillError(f"a goal has score {self.score} and return {self.raw_return}: give only one of them")
+            raise PotstillError(
+                f"a goal has score {self.score} and return {self.raw_return}: expected only one of them"
+            )
 
     def resolve(self, name: str, env_id: str) -> float | None:
         """Return the raw return of the goal, or ``None`` for the end of training.
@@ -69,7 +71,7 @@ class CollectionPlan:
     """The policies to take from SAC's training: by name, the raw return to reach, or ``None`` for the end of
     training."""
     actors: tuple[str, ...] = ()
-    """The policies to roll out, in equal parts. Without any, the transitions of SAC's training are the dataset."""
+    """The policies to roll out, in equal parts. If empty, the transitions of SAC's training are the dataset."""
 
 
 def make_plan(
@@ -89,7 +91,7 @@ def make_plan(
         env_id: Gymnasium id.
         steps: transitions to record.
         training_steps: maximum number of steps of SAC's training, for levels that roll its policies out.
-        policy_given: whether the user gives a policy to roll out. It is the expert of levels that have an expert.
+        policy_given: whether the user gives a policy to roll out. It serves as the expert of levels that have one.
         medium: goal of the medium policy. The default is a third of the expert's score.
         expert: goal of the expert policy. The default is the end of training.
 
@@ -106,7 +108,7 @@ def make_plan(
         raise unknown_name("level", name, LEVELS)
     if policy_given and name in ("random", "medium", "medium-replay", "replay"):
         raise PotstillError(
-            f"level {name} does not use a given policy: choose level expert or medium-expert, or give no level"
+            f"level {name} does not use a given policy: choose level expert or medium-expert, or omit the level"
         )
     if name in ("random", "policy"):
         return CollectionPlan(name, actors=(name,))

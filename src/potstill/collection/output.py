@@ -29,7 +29,7 @@ def require_format(form: str) -> None:
     """Check that the library of a format is installed.
 
     Raises:
-        PotstillError: it is not installed. The message has the command that installs it.
+        PotstillError: it is not installed. The message gives the command that installs it.
     """
     if form == "minari" and find_spec("minari") is None:
         raise missing_extra("minari", "minari")

@@ -1,4 +1,4 @@
-"""Rollouts of behaviour policies in environments side by side. An episode depends only on the seed and its number."""
+"""Rollouts of behaviour policies in parallel environments. An episode depends only on its number and the seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from potstill.runtime.run_folder import RunFolder
 SAVE_INTERVAL = 10_000  # rows between two checkpoints
 
 Behaviour = Callable[[Float[np.ndarray, " S"], np.random.Generator], Float[np.ndarray, " A"]]
-"""A behaviour policy: from an observation [S] and the episode's own random generator to an action [A]."""
+"""A behaviour policy: from an observation [S] and the episode's own random number generator to an action [A]."""
 
 
 def uniform_behaviour(env_id: str) -> Behaviour:
@@ -33,12 +33,12 @@ def policy_behaviour(policy: Policy, *, mean_action: bool) -> Behaviour:
 
 
 class _Lane:
-    """The episode that one of the environments is playing: its number, its seed and its random generator."""
+    """The episode that one of the environments is playing: its number, its seed and its random number generator."""
 
     def __init__(self, seed: int, number: int) -> None:
         self.number = number
         start, noise = np.random.SeedSequence((seed, number)).spawn(2)
-        self.seed = int(start.generate_state(1)[0] >> 1)  # Gymnasium needs a signed number
+        self.seed = int(start.generate_state(1)[0] >> 1)  # fits in Gymnasium's signed integer
         self.rng = np.random.default_rng(noise)
 
 
@@ -53,7 +53,7 @@ def play_episodes(env_id: str, behaviour: Behaviour, *, seed: int, first: int = 
         behaviour: the behaviour policy.
         seed: together with the number of an episode, it seeds the initial state and the behaviour.
         first: number of the first episode.
-        lanes: environments side by side.
+        lanes: the number of parallel environments.
     """
     stepper = make_stepper(env_id, lanes)
     limit = time_limit(env_id) or DEFAULT_STEPS
@@ -88,7 +88,7 @@ class Rollout:
         steps: rows to record.
         folder: the run folder. A checkpoint is written there every 10,000 rows; an existing one is resumed.
         seed: seeds the environments and the behaviour policies.
-        environments: environments side by side. The result does not depend on their number.
+        environments: the number of parallel environments. The result does not depend on it.
     """
 
     checkpoint_name = "episodes.safetensors"

@@ -1,4 +1,4 @@
-"""SAC of stable-baselines3. All transitions of its training are recorded."""
+"""SAC of stable-baselines3, with a record of all transitions of its training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Agent = Any  # stable_baselines3.SAC, whose type hints are incomplete
-GeneratorState = Mapping[str, Any]  # of a NumPy bit generator, as JSON holds it
+GeneratorState = Mapping[str, Any]  # the state of a NumPy bit generator, as JSON-compatible values
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class SacSettings:
     """
 
     environments: int = 1
-    """Environments side by side."""
+    """The number of parallel environments."""
     random_steps: int = 5_000
     """Uniformly random actions before the first update."""
     evaluate_every: int = 5_000
     """Steps between two evaluations."""
     mean_action: bool = False
-    """Whether an evaluated policy acts with its mean, instead of sampling."""
+    """Whether an evaluated policy takes its mean action instead of a sampled one."""
     threads: int = 1
     """Processor threads for the updates."""
     seed: int = 0
@@ -55,7 +55,7 @@ def require_sac() -> None:
     """Check that stable-baselines3 is installed.
 
     Raises:
-        PotstillError: it is not installed. The message has the command that installs it.
+        PotstillError: it is not installed. The message gives the command that installs it.
     """
     try:
         import stable_baselines3  # noqa: F401
@@ -68,7 +68,7 @@ class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
 
     Args:
         env: the environment.
-        number: its number among the environments side by side.
+        number: its number among the parallel environments.
         on_episode: called with every episode that ends.
     """
 
@@ -81,7 +81,7 @@ class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, object] | None = None
     ) -> tuple[np.ndarray, dict[str, object]]:
-        """Start an episode. After :meth:`restore` the restored random generator is used, and the seed is ignored."""
+        """Start an episode. After :meth:`restore`, use the restored random number generator and ignore the seed."""
         random = self.env.unwrapped.np_random.bit_generator
         if self.restored is not None:
             random.state = self.restored
@@ -102,12 +102,12 @@ class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         return after, float(reward), terminated, truncated, info
 
     def generator_state(self) -> GeneratorState:
-        """Return the generator's state from which the next episode starts, or from which one at step 0 has started."""
+        """The generator's state from which the next episode starts, or from which an episode at step 0 started."""
         current = self.env.unwrapped.np_random.bit_generator.state
         return current if len(self.episode) else self.generator
 
     def restore(self, generator: GeneratorState) -> None:
-        """Start the next episode from this state of the random generator."""
+        """Start the next episode from this state of the random number generator."""
         self.restored = generator
 
 
@@ -120,7 +120,7 @@ class Trainer:
         on_episode: called with every episode that ends.
     """
 
-    BUFFER_SIZE = 1_000_000  # of the replay buffer, in transitions
+    BUFFER_SIZE = 1_000_000  # transitions in the replay buffer
 
     def __init__(self, env_id: str, settings: SacSettings, on_episode: Callable[[Episode], None]) -> None:
         import torch

@@ -18,8 +18,8 @@ from potstill.networks.policy import Policy
 from potstill.runtime.run_folder import RunFolder
 
 SAVE_INTERVAL = 10_000  # steps between two checkpoints
-EPISODES = 10  # in an evaluation
-FIRST_SEED = 1_000_000  # of the initial states in an evaluation; `potstill evaluate` uses other seeds
+EPISODES = 10  # episodes in an evaluation
+FIRST_SEED = 1_000_000  # seeds of the initial states in an evaluation; `potstill evaluate` uses other seeds
 
 
 class Training:
@@ -29,8 +29,8 @@ class Training:
         env_id: Gymnasium id.
         plan: how long to train, and which policies to take.
         settings: settings of SAC.
-        folder: the run folder. The policies that are taken are saved there, and a checkpoint every 10,000 steps. An
-            existing checkpoint is resumed.
+        folder: the run folder. The chosen policies, and a checkpoint every 10,000 steps, are saved there. An existing
+            checkpoint is resumed.
     """
 
     checkpoint_name = "training.safetensors"
@@ -54,7 +54,7 @@ class Training:
         self.journal.log_episode(episode, self.trainer.done + self.settings.environments)
 
     def run(self) -> None:
-        """Train until every policy of the plan is taken. Each is saved as a file with its name.
+        """Train until every policy of the plan has been saved, each as a file with its name.
 
         Raises:
             PotstillError: training ended before a policy reached its goal.
@@ -74,15 +74,15 @@ class Training:
         trainer.close()
 
     def open_goals(self) -> dict[str, float | None]:
-        """Return the policies that are not taken yet, with their goals."""
+        """Return the policies that have not been saved yet, with their goals."""
         return {name: goal for name, goal in self.plan.goals.items() if not policy_file(self.path, name).exists()}
 
     def recorded(self) -> Recording:
-        """Return everything that was recorded. Running episodes come last, cut at the current step."""
+        """Return everything that was recorded. Open episodes come last, cut at the current step."""
         return self.recording.plus(self.trainer.running()).head(self.plan.training_steps)
 
     def _evaluate(self) -> None:
-        """Evaluate the current policy if a goal is open, and take it for every goal that it reaches."""
+        """Evaluate the current policy if a goal is open, and save it for every goal that it reaches."""
         goals = {name: goal for name, goal in self.open_goals().items() if goal is not None}
         if not goals:
             return
@@ -95,7 +95,7 @@ class Training:
                 self._save_policy(name, policy, measured)
 
     def _finish(self) -> None:
-        """Take the policies whose goal is the end of training."""
+        """Save the policies whose goal is the end of training."""
         for name, goal in self.open_goals().items():
             if goal is not None:
                 best = max((entry["return"] for entry in self.evaluations), default=-np.inf)

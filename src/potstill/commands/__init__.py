@@ -1,1 +1,1 @@
-"""The commands, one file each: what the command line calls and what ``potstill`` exports."""
+"""The commands, one file each. The command line calls them, and ``potstill`` exports them."""

@@ -42,7 +42,7 @@ def collect(config: CollectConfig) -> Run:
 
     Raises:
         PotstillError: the environment or the level is unknown, a space is not supported, an extra is missing, the
-            policy does not fit the environment, SAC does not reach a goal, or a run cannot be resumed.
+            policy does not match the environment, SAC does not reach a goal, or a run cannot be resumed.
 
     Example:
         >>> import potstill, tempfile
@@ -52,8 +52,8 @@ def collect(config: CollectConfig) -> Run:
     """
     resumed = check_out(config.out, record_settings(config), force=config.force, resume=config.resume)
     env = make(config.env_id)
-    plan = _plan(config)
-    policy = None if config.policy is None else _load_fitting_policy(config.policy, config.env_id, env)
+    plan = _make_plan(config)
+    policy = None if config.policy is None else _load_matching_policy(config.policy, config.env_id, env)
     if plan.training_steps:
         require_sac()
     require_format(config.format)
@@ -72,21 +72,21 @@ def collect(config: CollectConfig) -> Run:
     return folder.run
 
 
-def _plan(config: CollectConfig) -> CollectionPlan:
-    """The collection plan for the level of the config."""
+def _make_plan(config: CollectConfig) -> CollectionPlan:
+    """Make the collection plan for the level of the config."""
     return make_plan(
         config.level,
         config.env_id,
         steps=config.steps,
         training_steps=config.training_steps,
         policy_given=config.policy is not None,
-        medium=_goal(config.medium_score, config.medium_return),
-        expert=_goal(config.expert_score, config.expert_return),
+        medium=_make_goal(config.medium_score, config.medium_return),
+        expert=_make_goal(config.expert_score, config.expert_return),
     )
 
 
-def _goal(score: float | None, raw_return: float | None) -> Goal | None:
-    """A goal, or ``None`` for the level's default."""
+def _make_goal(score: float | None, raw_return: float | None) -> Goal | None:
+    """Make a goal, or return ``None`` for the level's default."""
     return None if score is None and raw_return is None else Goal(score, raw_return)
 
 
@@ -103,7 +103,7 @@ class Job:
     reference: dict[str, float | str]
 
     def stages(self) -> Iterator[Training | Rollout]:
-        """SAC's training, if the plan has one that is unfinished, then the rollouts."""
+        """Yield SAC's training, if the plan has one and it is unfinished, and then the rollouts."""
         config, plan = self.config, self.plan
         taken = all(policy_file(self.folder.path, name).exists() for name in plan.goals)
         if plan.training_steps and not (plan.actors and taken):
@@ -129,7 +129,7 @@ class Job:
         return policy_behaviour(policy, mean_action=self.config.mean_action)
 
     def policies(self) -> dict[str, dict[str, int | float]]:
-        """Training steps and return of each policy that was taken from SAC's training, by name."""
+        """Training steps and return of each policy that was saved from SAC's training, by name."""
         known: dict[str, dict[str, int | float]] = {}
         for path in (policy_file(self.folder.path, name) for name in self.plan.goals):
             if path.exists():
@@ -151,15 +151,15 @@ class Job:
         )
 
 
-def _load_fitting_policy(path: StrPath, env_id: str, env: Environment) -> Policy:
-    """Load a policy, and check that it fits the environment."""
+def _load_matching_policy(path: StrPath, env_id: str, env: Environment) -> Policy:
+    """Load a policy, and check that its sizes are those of the environment."""
     policy = load_policy(str(path))
-    for of_policy, own, of_environment, needed in (
-        ("acts on", len(policy.normaliser.mean), "observes", env.observation_space.shape[0]),
-        ("gives actions of", len(policy.action_bounds), "takes", env.action_space.shape[0]),
+    for name, own, expected in (
+        ("state", len(policy.normaliser.mean), env.observation_space.shape[0]),
+        ("action", len(policy.action_bounds), env.action_space.shape[0]),
     ):
-        if own != needed:
-            raise PotstillError(f"{path}: {of_policy} {own} numbers, {env_id} {of_environment} {needed}")
+        if own != expected:
+            raise PotstillError(f"{path} has {own} {name} components, but {env_id} has {expected}")
     return policy
 
 
@@ -201,4 +201,4 @@ def _finish(path: Path, card: Card, folder: RunFolder) -> None:
     )
     if "expert" not in card["reference"]:
         random = card["reference"]["random"]
-        print(f"{card['env_id']} has no reference returns, so returns are raw; random actions earn {random:.0f}")
+        print(f"{card['env_id']} has no reference returns, so returns are raw; a random policy has {random:.0f}")

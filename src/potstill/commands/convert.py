@@ -25,18 +25,18 @@ from potstill.runtime.run_folder import RunFolder, check_free, fresh_path
 
 @takes_options(ConvertConfig)
 def convert(config: ConvertConfig) -> Run:
-    """Merge datasets, select rows of them, and write one folder that every command takes as its dataset.
+    """Merge datasets, select rows from them, and write them to one folder that every command accepts as a dataset.
 
-    The rows are memory-mapped, so the data may be larger than memory: ``teach`` and ``distill`` read the rows that
-    they need. Several datasets are read one after the other, each twice; a large D4RL file is read in pieces. The last
-    row of each dataset ends its episode. The folder gets its final name when it is complete.
+    The rows are memory-mapped, so the data may be larger than memory: ``teach`` and ``distill`` read only the rows that
+    they use. Datasets are read one after the other, each twice; a large D4RL file is read in pieces. The last row of
+    each dataset ends its episode. The folder gets its final name when it is complete.
 
     Returns:
         The run, whose folder is the dataset.
 
     Raises:
-        PotstillError: a dataset cannot be read, datasets do not fit together, no row is left, the disk is full, or
-            the folder exists.
+        PotstillError: a dataset cannot be read, datasets do not match, no row is left, the disk is full, or the
+            folder exists.
 
     Example:
         >>> import potstill
@@ -65,7 +65,7 @@ def convert(config: ConvertConfig) -> Run:
 
 
 def _describe(sources: Sequence[StrPath], places: Sequence[StrPath]) -> list[SourceSummary]:
-    """Read each dataset once, and check that it fits the first."""
+    """Read each dataset once, and check that it matches the first."""
     parts: list[SourceSummary] = []
     for source, place in zip(sources, places, strict=True):
         parts.append(SourceSummary.of(load_dataset(place), source, place))
@@ -109,5 +109,5 @@ def _read_columns(
     """Read the selected rows of all parts, with one dataset in memory at a time."""
     for part, rows in zip(parts, kept, strict=True):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PotstillWarning)  # shown when the dataset was read for the first time
+            warnings.simplefilter("ignore", PotstillWarning)  # they were shown at the first read of the dataset
             yield from read_kept(load_dataset(part.place), rows)

@@ -38,7 +38,7 @@ from potstill.worlds.settings import WorldSettings
 from potstill.worlds.stepper import WorldStepper
 from potstill.worlds.training import train_world
 
-INITIAL_STATES = 512  # of walks, of each of the two kinds
+INITIAL_STATES = 512  # initial states of rollouts, of each of the two kinds
 
 
 @takes_options(DistillConfig)
@@ -54,7 +54,7 @@ def distill(config: DistillConfig) -> Run:
         The run; ``potstill.load`` takes it, and ``run.result.student.mean`` is the students' mean score.
 
     Raises:
-        PotstillError: a name is unknown, the teacher does not fit the data, settings contradict each other, or
+        PotstillError: a name is unknown, the teacher does not match the data, settings contradict each other, or
             there are more pairs than rows.
 
     Example:
@@ -101,7 +101,7 @@ def iterate_pairs(
     """Run the outer loop of a config, seeded by ``config.seed``."""
     rng = np.random.default_rng(config.seed)
     visits = None if world is None or teacher is None else make_visits(world, tables, teacher, config.seed)
-    table = tables.training if visits is None else visits.start(tables.training)  # pairs start where the teacher goes
+    table = tables.training if visits is None else visits.start(tables.training)  # the initial pairs are chosen from it
     pairs = initial_pairs(table, config.size, problem.choose_initial, actions=config.initial_actions, rng=rng)
     return optimise_pairs(
         pairs,
@@ -120,12 +120,12 @@ def find_world(config: DistillConfig, data: Transitions, folder: RunFolder | Non
     """Load the world model of the config, or train one and save it in the run folder, if there is one.
 
     Raises:
-        PotstillError: the model is of another dataset, its one-step errors are too large to imagine anything, or they
+        PotstillError: the model is of another dataset, its one-step errors are too large for rollouts, or its errors
             are unknown.
     """
     if config.world is not None:
         world = load_world(config.world)
-        world.check_fits(data.content_hash, data.name)
+        world.check_dataset(data.content_hash, data.name)
     else:
         settings = WorldSettings(seed=config.seed)
         world = train_world(data, settings) if folder is None else learn_world(data, settings, folder)
@@ -139,7 +139,7 @@ def find_world(config: DistillConfig, data: Transitions, folder: RunFolder | Non
 
 
 def make_visits(world: World, tables: Tables, teacher: NetworkTeacher, seed: int) -> Visits:
-    """Visits in a world model: half of the walks start in first states of episodes, half in any state of the data."""
+    """Make visits in a world model: half of the episodes start in an initial state, half in any state of the data."""
     rng, states = np.random.default_rng(seed), tables.training.states
     firsts = world.starts[rng.integers(len(world.starts), size=INITIAL_STATES)]
     rows = teacher.normaliser.invert(np.asarray(states[rng.integers(len(states), size=INITIAL_STATES)]))
@@ -152,7 +152,7 @@ def _run_worker(config: DistillConfig, problem: Problem, data: Transitions, teac
     started, problem = time.perf_counter(), problem.for_data(data, teacher)
     tables = Tables.build(problem, data, teacher)
     schedule = replace(tables.make_schedule(config, problem, teacher), started=started)
-    world = find_world(config, data) if problem.imagines else None  # all processes walk alike
+    world = find_world(config, data) if problem.imagines else None  # all processes have the same rollouts
     for _ in iterate_pairs(config, problem, tables, teacher, schedule, world):
         pass
     devices.disconnect()

@@ -49,7 +49,7 @@ from potstill.students.training import Pairs
 from potstill.teachers.base import NetworkTeacher
 from potstill.worlds.base import World
 
-CURVE_STUDENTS, CURVE_EPISODES, CURVE_SEED = 2, 5, 7  # for each point of the curve: few, so cheap but noisy
+CURVE_STUDENTS, CURVE_EPISODES, CURVE_SEED = 2, 5, 7  # for each point of the curve: cheap but noisy
 CHECKPOINT_EVERY = 30  # steps, if the number of steps is unknown
 OBSERVED_STATES = 2048  # held-out states on which the schedule observes the loss
 MAX_METRICS = 2000  # limit on the lines of metrics: long runs log one step in n
@@ -100,7 +100,7 @@ def thin_indices(count: int, points: int) -> list[int]:
 
 
 def check_metrics(step: int, metrics: dict[str, Array], recipe: Recipe) -> None:
-    """Raise if the loss or its gradient is not finite."""
+    """Raise if a metric, such as the loss or its gradient, is not finite."""
     wrong = {name: float(value) for name, value in metrics.items() if not np.isfinite(value)}
     if wrong:
         found = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in wrong.items())
@@ -121,7 +121,7 @@ class Job:
     folder: RunFolder
     reference: Reference
     world: World | None = None
-    """The model that the students are judged in, if there is one."""
+    """The world model in which students are evaluated, if any."""
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("distilling", "training", "evaluating"), 0.0)
     )
@@ -136,8 +136,8 @@ class Job:
         loss = held_out_loss(problem.objective, problem.solver, tables.held_out, self.teacher)
         schedule = replace(tables.make_schedule(config, problem, self.teacher), started=started)
         criterion = CRITERIA[config.choose]
-        judge = criterion and criterion(problem.objective, problem.solver, tables.held_out, self.teacher)
-        selection = IterateSelection(schedule, judge)
+        score = criterion and criterion(problem.objective, problem.solver, tables.held_out, self.teacher)
+        selection = IterateSelection(schedule, score)
         reached: list[Checkpoint] = []  # evaluated after the loop, because other processes would have to wait
         with Tracker("distil", schedule.expected_steps + config.polish) as tracker:
             for step, pairs, metrics in iterate_pairs(config, problem, tables, self.teacher, schedule):
@@ -194,7 +194,7 @@ class Job:
 
     def _metadata(self, step: int, recipe: Recipe, schedule: Schedule) -> dict[str, object]:
         config, data, settings = self.config, self.data, self.problem.settings
-        if config.budget is not None:  # records the number of steps, so that the command gives the same bytes again
+        if config.budget is not None:  # record the number of steps instead, so that the command is reproducible
             config = replace(config, budget=None, steps=schedule.steps, max_steps=schedule.step_limit)
         return {
             "env_id": data.env_id,
@@ -247,13 +247,13 @@ class Job:
                 self.world, students, self.reference, **counts, teacher=self.teacher.policy
             )
         self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["training"]
-        known = whole_data_cloning(config.dataset)
+        known = find_cloning_result(config.dataset)
         artefact = file_hash(self.folder.path / "distillate.safetensors")
         result |= {"bc": known, "curve": self.curve, "chosen": self.chosen, "pace": self.schedule_summary}
         return result | {"seconds": self.seconds, "sha256": artefact}
 
 
-def whole_data_cloning(dataset: object) -> JsonObject | None:
-    """The committed result of behavioural cloning on a whole bundled dataset, if there is one."""
+def find_cloning_result(dataset: object) -> JsonObject | None:
+    """Return the bundled result of behavioural cloning on a whole bundled dataset, if there is one."""
     path = BUNDLED / f"{dataset}.bc.json"
     return read_json(path)["bc"] if str(dataset) in bundled_names() and path.exists() else None

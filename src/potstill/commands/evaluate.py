@@ -28,16 +28,16 @@ from potstill.worlds.base import World, load_world
 def evaluate(config: EvaluateConfig) -> Run:
     """Train students on a distillate; measure their returns, or compare them with the teacher.
 
-    If the file names an environment, the students and their ensemble play episodes, each with its own seed. With
-    ``dataset`` (needed if there is no environment) they are also compared with the teacher on held-out states, by
-    imitation error and Q-gap.
+    If the file names an environment, the students and their ensemble are rolled out in episodes with different seeds.
+    With ``dataset`` (required if there is no environment), they are also compared with the teacher on held-out states,
+    by imitation error and Q-gap.
 
     Returns:
         The run; ``run.result.student.mean`` is the students' mean score.
 
     Raises:
-        PotstillError: the file is not a distillate, the recipe is unknown, or there is neither environment nor dataset
-            nor world model.
+        PotstillError: the file is not a distillate, the recipe is unknown, or there is no environment, dataset or
+            world model.
 
     Example:
         >>> import potstill
@@ -47,10 +47,12 @@ def evaluate(config: EvaluateConfig) -> Run:
     recipe = distillate.recipe if config.recipe is None else resolve_recipe(config.recipe, distillate.recipe)
     devices.use_devices(config.devices)
     if distillate.env_id is None and config.dataset is None and config.world is None:
-        raise PotstillError(f"{config.distillate} names no environment: give --dataset and --teacher to compare with")
+        raise PotstillError(
+            f"{config.distillate} does not name an environment: give --dataset and --teacher for a comparison"
+        )
     check_free(config.out, force=config.force)
     compared = load_comparison(config, distillate)
-    world = None if config.world is None else load_fitting_world(config.world, distillate)
+    world = None if config.world is None else load_matching_world(config.world, distillate)
     folder = RunFolder(config.out, "evaluate", record_settings(config), force=config.force)
     result: JsonObject = {
         "recipe": distillate.metadata["recipe"] if config.recipe is None else recipe_name(recipe),
@@ -78,15 +80,15 @@ def evaluate(config: EvaluateConfig) -> Run:
     return folder.run
 
 
-def load_fitting_world(path: StrPath, distillate: Distillate) -> World:
-    """Load a world model, and check that its states and actions are as many as those of the pairs."""
+def load_matching_world(path: StrPath, distillate: Distillate) -> World:
+    """Load a world model, and check that its state and action sizes are those of the pairs."""
     world = load_world(path)
     sizes = len(world.normaliser.mean), len(world.action_bounds)
     wanted = distillate.states.shape[1], distillate.actions.shape[1]
     if sizes != wanted:
         raise PotstillError(
-            f"{path}: a world of {sizes[0]} state and {sizes[1]} action components, "
-            f"the pairs have {wanted[0]} and {wanted[1]}"
+            f"{path} has {sizes[0]} state and {sizes[1]} action components, "
+            f"but the pairs have {wanted[0]} and {wanted[1]}"
         )
     return world
 
@@ -99,5 +101,5 @@ def load_comparison(config: EvaluateConfig, distillate: Distillate) -> tuple[Tra
     teacher = find_teacher(config.teacher, config.dataset, data)
     if distillate.states.shape[1] != data.state_size:
         size = distillate.states.shape[1]
-        raise PotstillError(f"{data.name} has {data.state_size} state components, the pairs have {size}")
+        raise PotstillError(f"{data.name} has {data.state_size} state components, but the pairs have {size}")
     return data, teacher

@@ -11,7 +11,7 @@ from potstill.config.settings import takes_options
 
 @takes_options(ExportConfig)
 def export(config: ExportConfig) -> Path:
-    """Write ``config.distillate`` to ``config.path``. In Python, :func:`potstill.export` does the same.
+    """Write ``config.distillate`` to ``config.path``, as :func:`potstill.export` does in Python.
 
     Returns:
         The file or folder.

@@ -29,8 +29,8 @@ ARTEFACTS = ("distillate.safetensors", "teacher.safetensors", "world.safetensors
 def inspect(config: InspectConfig) -> Run:
     """Report the contents of a distillate, teacher, policy, world model or dataset, with warnings about a dataset.
 
-    The report is printed, and saved as ``result.json`` and as a page, ``inspect.html``. If the reader
-    refuses a dataset but some of its columns can be read, a page with all faults is written before the error is raised.
+    The report is printed, and saved as ``result.json`` and as a page, ``inspect.html``. If the reader refuses a dataset
+    but some of its columns can be read, a page with all faults is written before the error is raised.
 
     Returns:
         The run.
@@ -45,7 +45,7 @@ def inspect(config: InspectConfig) -> Run:
         >>> run.result.returns.mean  # doctest: +SKIP
     """
     check_free(config.out, force=config.force)
-    path = _artefact_in(Path(config.path))
+    path = _find_artefact(Path(config.path))
     if str(config.path) not in bundled_names() and path.suffix == ".safetensors":
         return _inspect_artefact(config, path)
     try:
@@ -73,8 +73,8 @@ def _inspect_artefact(config: InspectConfig, path: Path) -> Run:
     return folder.run
 
 
-def _artefact_in(path: Path) -> Path:
-    """The artefact in a run folder, or ``path`` itself."""
+def _find_artefact(path: Path) -> Path:
+    """Return the artefact in a run folder, or ``path`` itself."""
     return next((path / name for name in ARTEFACTS if (path / name).is_file()), path)
 
 

@@ -26,9 +26,9 @@ from potstill.worlds.training import check_rows, train_world
 def model(config: ModelConfig) -> Run:
     """Learn a world model of a dataset: next state, reward and termination.
 
-    The run folder gets ``world.safetensors`` and ``result.json`` with the errors on held-out episodes, the horizon
-    up to which the model is trusted, and the teacher's imagined return. ``potstill distill --states imagined --world``
-    and ``potstill evaluate --world`` take the run folder.
+    The run folder gets ``world.safetensors``, and ``result.json`` with the errors on held-out episodes, the horizon
+    up to which the model is accurate, and the teacher's return in the model. ``potstill distill --states imagined
+    --world`` and ``potstill evaluate --world`` take the run folder.
 
     Returns:
         The run; ``run.result.horizon`` is the horizon in steps.
@@ -81,13 +81,13 @@ def learn_world(data: Transitions, settings: WorldSettings, folder: RunFolder) -
 
 
 def describe_world(world: World) -> str:
-    """One sentence about the errors of a model."""
+    """Describe the errors of a model in one sentence."""
     errors = world.metadata["errors"]
     steps = ", ".join(f"{error:.2g} after {n}" for n, error in errors["open_loop"].items() if n in ("1", "10", "50"))
-    trust = f"trusted for {world.horizon} steps" if world.horizon else "too poor to be trusted for a single step"
+    verdict = f"accurate for {world.horizon} steps" if world.horizon else "not accurate for a single step"
     if not steps:
-        trust = "no held-out episode has two steps, so it is not trusted"
+        verdict = "no held-out episode has two steps, so its accuracy is unknown"
     return (
         f"world model: {100 * errors['one_step']:.2g} % of the variance of a step is unexplained on held-out rows; "
-        f"error of the state in standard deviations {steps or 'not measured'}; {trust}"
+        f"error of the state in standard deviations: {steps or 'not measured'}; {verdict}"
     )

@@ -59,7 +59,7 @@ def _report(config: ReportConfig) -> Run:
     results: dict[str, Result] = {str(path): Run(path).result for path in config.runs}
     for path, result in results.items():
         if not result.get("student"):
-            raise PotstillError(f"{path}: its result.json holds no scores of students")
+            raise PotstillError(f"{path}: result.json has no scores of students")
     folder = RunFolder(config.out, "report", record_settings(config), force=config.force)
     summary: dict[str, dict[str, dict[str, float]]] = {}
     for path, result in results.items():

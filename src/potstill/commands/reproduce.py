@@ -28,7 +28,7 @@ def reproduce(config: ReproduceConfig) -> Run:
     """Run a finished run again from its ``config.json`` and compare the SHA-256 of its artefact.
 
     For collected data, the hash of their rows is compared. The same command and seed give the same bytes on one machine
-    with the same library versions. The verdict is printed and saved as ``reproduced.json`` in the new run folder.
+    with the same library versions. The outcome is printed and saved as ``reproduced.json`` in the new run folder.
 
     Returns:
         The new run.
@@ -46,24 +46,24 @@ def reproduce(config: ReproduceConfig) -> Run:
     if not isinstance(command, str) or command not in COMMANDS:
         raise PotstillError(f"{old}: a run of '{command}' cannot be repeated, only runs of {', '.join(COMMANDS)}")
     result = read_json(old / "result.json")
-    expected, changes = result.get("sha256"), fixed_steps(saved, result)
+    expected, changes = result.get("sha256"), fix_steps(saved, result)
     if config.out is not None and Path(config.out).resolve() == old.resolve():
         raise PotstillError(f"--out {config.out}: this is the run to reproduce")
     check_free(config.out, force=config.force)
     kind, function = COMMANDS[command]
-    resume = {"resume": False} if hasattr(kind, "resume") else {}  # without interruption, even if the first run had one
+    resume = {"resume": False} if hasattr(kind, "resume") else {}  # the new run starts from the beginning
     new = function(read_settings(kind, saved, out=config.out, force=config.force, **resume, **changes))
     found = read_json(new / "result.json")["sha256"]
     verdict = {"run": str(old), "expected": expected, "found": found, "same": found == expected}
     write_json(new / "reproduced.json", verdict)
     if not verdict["same"]:
         raise PotstillError(f"{new} differs from {old}: sha256 {found[:12]} instead of {str(expected)[:12]}")
-    print(f"reproduced: {new} and {old} hold the same bytes (sha256 {found[:12]})")
+    print(f"reproduced: {new} and {old} are byte-identical (sha256 {found[:12]})")
     return new
 
 
-def fixed_steps(saved: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
-    """Replace a budget of seconds, whose number of steps varies, by the number of steps of the first run."""
+def fix_steps(saved: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """Replace a budget of seconds, in which the number of steps varies, by the number of steps of the first run."""
     if saved.get("budget") is None:
         return {}
     steps, how = result["pace"]["steps"], result["pace"]["how"]

@@ -40,7 +40,7 @@ class Problem:
     state_noise: float | None
     action_limit: float | None
     imagines: bool
-    """Whether the states are visits in a world model."""
+    """Whether the states are visited in a world model."""
     names: dict[str, str]
     """Names of the objective, the solver and the recipe in the metadata."""
 
@@ -59,11 +59,11 @@ class Problem:
         if stable != recipe:
             print(
                 f"the students' learning rate {recipe.learning_rate:g} would not be stable on {data.name}: "
-                f"{stable.learning_rate:g} is used"
+                f"using {stable.learning_rate:g}"
             )
             solver, names, recipe = self.solver.for_recipe(stable), {**names, "recipe": recipe_name(stable)}, stable
         weighting, noise = default_states(self.objective, data, teacher, recipe)
-        if self.imagines:  # visits have the weights of the walks, and noise of their own on the actions
+        if self.imagines:  # visited states have equal weights, and the rollouts already have noisy actions
             weighting, noise = "uniform", 0.0
         noise = noise if self.state_noise is None else self.state_noise
         limit = default_action_limit(recipe) if self.action_limit is None else self.action_limit
@@ -77,7 +77,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
     """Convert names to objects, before any data are read.
 
     Raises:
-        PotstillError: an unknown name or field, or parts that do not go together.
+        PotstillError: an unknown name or field, or incompatible parts.
     """
     solver = resolve_solver(config)
     objective = resolve_objective(config.objective)
@@ -85,24 +85,28 @@ def resolve_problem(config: DistillConfig) -> Problem:
     if config.initial not in INITIAL_STATES:
         raise unknown_name("choice of initial states", config.initial, INITIAL_STATES)
     if config.learn in ("step-size", "both") and solver.recipe.optimiser != "sgd":
-        raise PotstillError(f"--learn {config.learn}: Adam is invariant to a factor on the loss: use students of SGD")
+        raise PotstillError(
+            f"--learn {config.learn}: Adam is invariant to a factor on the loss: use a recipe with optimiser sgd"
+        )
     if config.state_noise and not (objective is not None and getattr(objective, "needs_teacher", True)):
-        raise PotstillError(f"--state-noise {config.state_noise}: {config.objective} has no teacher for noisy states")
+        raise PotstillError(
+            f"--state-noise {config.state_noise} requires an objective with a teacher, which acts in the noisy states"
+        )
     taught = objective is not None and getattr(objective, "needs_teacher", True)
     for option, asked in {
         "labels teacher": config.labels == "teacher",
         "states imagined": config.states != "data",
     }.items():
         if asked and not taught:
-            raise PotstillError(f"--{option}: needs an objective with a teacher, such as pbc or q-gap")
+            raise PotstillError(f"--{option} requires an objective with a teacher, such as pbc or q-gap")
     if config.world is not None and config.states == "data":
-        raise PotstillError("--world has no effect on the data's own states: give --states imagined as well")
+        raise PotstillError("--world has no effect without --states imagined")
     if config.weighting is not None and config.states == "imagined":
-        raise PotstillError("--weighting: visits in a world model have no weights, omit it or --states imagined")
+        raise PotstillError("--weighting cannot be used with --states imagined: imagined states have no weights")
     if not solver.trains_networks and (config.starts > 1 or config.widths):
-        raise PotstillError("--starts and --widths need a solver that trains networks, such as --solver unroll")
+        raise PotstillError("--starts and --widths require a solver that trains networks, such as --solver unroll")
     settings = OuterSettings(
-        batch=cast(int, config.batch),  # the config has replaced None by the default
+        batch=cast(int, config.batch),  # DistillConfig has replaced None by the default
         optimiser=config.optimiser,
         learning_rate=config.learning_rate,
         clip=config.clip,
@@ -127,7 +131,7 @@ def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Reci
     registry = {"": unnamed} if isinstance(recipe, NamedPart) and not recipe.name else RECIPES
     found = resolve_part("recipe", recipe, registry)
     if not isinstance(found, Recipe):
-        raise PotstillError(f"the recipe is {describe_object(found)}: a name or a potstill.Recipe is needed")
+        raise PotstillError(f"the recipe is {describe_object(found)}: expected a name or a potstill.Recipe")
     return found
 
 
@@ -141,7 +145,7 @@ def resolve_solver(config: DistillConfig) -> Solver:
     found = resolve_part("solver", config.solver, SOLVERS, recipe=resolve_recipe(config.recipe))
     if not isinstance(found, Solver):
         raise PotstillError(
-            f"the solver is {describe_object(found)}: a name or a potstill.distillation.Solver is needed"
+            f"the solver is {describe_object(found)}: expected a name or a potstill.distillation.Solver"
         )
     return found
 
@@ -159,7 +163,7 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
     found = resolve_part("objective", objective, OBJECTIVES)
     found = found() if isinstance(found, type) else found
     if not callable(found):
-        raise PotstillError(f"the objective is {describe_object(found)}: a name or a function is needed")
+        raise PotstillError(f"the objective is {describe_object(found)}: expected a name or a function")
     return cast(ObjectiveFunction, found)
 
 

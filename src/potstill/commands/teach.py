@@ -39,20 +39,20 @@ def teach(config: TeachConfig) -> Run:
     """Train a policy and its critics on ``config.dataset``. The environment is only used for scores.
 
     The run folder gets ``teacher.safetensors`` and ``checkpoint.safetensors``, both rewritten at every evaluation, and
-    a plot of the learning curve. ``resume=True`` continues an interrupted run, with the same final bytes as an
-    uninterrupted one. ``algorithm="auto"`` trains IQL, and ReBRAC at three penalties, each in a subfolder, and selects
-    the teacher with the best offline estimate. For other settings of an algorithm, pass an object such as
+    a plot of the learning curve. ``resume=True`` continues an interrupted run; its final files are byte-identical to
+    those of an uninterrupted run. ``algorithm="auto"`` trains IQL, and ReBRAC at three penalties, each in a subfolder,
+    and selects the teacher with the best offline estimate. For other settings of an algorithm, pass an object such as
     ``Rebrac(actor_penalty=0.1)``.
 
     Batches of a mapped dataset (:func:`~potstill.convert`) are read from disk. Its offline scores are computed on a
-    fixed random sample of whole episodes, 300,000 rows.
+    fixed random sample of whole episodes, with at most 300,000 rows.
 
     Returns:
         The run; its ``teacher.safetensors`` is the trained teacher.
 
     Raises:
         PotstillError: an unknown dataset or algorithm, constant rewards, rows without the order that the
-            algorithm needs, a run that cannot be resumed, or divergence.
+            algorithm requires, a run that cannot be resumed, or divergence.
 
     Example:
         >>> import potstill
@@ -80,7 +80,7 @@ def resolve_algorithm(given: object) -> Algorithm:
         raise PotstillError(f"--algorithm.{next(iter(given.fields)).replace('_', '-')}: algorithm 'auto' has no fields")
     found = resolve_part("algorithm", given, ALGORITHMS)
     if not isinstance(found, Algorithm):
-        raise PotstillError(f"--algorithm is {given!r}: a name or an object such as Rebrac() is needed")
+        raise PotstillError(f"--algorithm is {given!r}: expected a name or an object such as Rebrac()")
     return found
 
 
@@ -125,10 +125,10 @@ def _teach_candidates(config: TeachConfig) -> Run:
             _teach_one(dataclasses.replace(config, out=folder.path / name, resume=True), algorithm, data)
         except Diverged as error:
             failed[name] = str(error)
-            print(f"{name} is no longer a candidate: {error}")
+            print(f"{name} is excluded: {error}")
     runs = {name: folder.path / name for name in candidates() if name not in failed}
     if not runs:
-        raise PotstillError(f"{data.name}: every candidate diverged; the first: {next(iter(failed.values()))}")
+        raise PotstillError(f"{data.name}: every candidate diverged, the first with: {next(iter(failed.values()))}")
     teachers = {name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}
     values = estimate_values(teachers, sample_episodes(data, SCORED_ROWS), config.training)
     best = runs[select(values)]
@@ -164,7 +164,7 @@ def load_rewarded(config: TeachConfig) -> Transitions:
     data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
     low, high = extremes(data.rewards)
     if low == high:
-        raise PotstillError(f"{data.name}: all rewards equal {data.rewards[0]:.4g}, a teacher cannot learn from them")
+        raise PotstillError(f"{data.name}: all rewards are {data.rewards[0]:.4g}, so a teacher cannot learn from them")
     return data
 
 
@@ -224,7 +224,7 @@ def _show(path: Path, data: Transitions, result: JsonObject) -> None:
     last = next(entry for entry in result["history"] if entry["update"] == result["updates"])
     if "fitted_value" in last:
         print(
-            f"offline estimates: discounted return {last['fitted_value']:.4g} from the first states (the data's "
+            f"offline estimates: discounted return {last['fitted_value']:.4g} from the initial states (the data's "
             f"policy: {last['data_value']:.4g}, the teacher's own critics: {last['claimed_value']:.4g}); "
             f"squared distance to the data's actions {last['action_distance']:.3g}"
         )

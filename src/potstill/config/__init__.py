@@ -1,7 +1,7 @@
 """The settings of every command: one dataclass per command, with a docstring for every field.
 
-Nothing here imports JAX, so the command line starts quickly. The command line is generated from these classes, and
-the resolved values are saved with every artefact.
+This package does not import JAX, so the command line starts quickly. The command line is generated from these classes,
+and the resolved values are saved with every artefact.
 """
 
 from potstill.config.artefacts import ExportConfig, InspectConfig, ReportConfig, ReproduceConfig

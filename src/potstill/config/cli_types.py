@@ -1,4 +1,4 @@
-"""The types of options on the command line, for those that may also be objects in Python."""
+"""The command-line types of options that may also be objects in Python."""
 
 from __future__ import annotations
 

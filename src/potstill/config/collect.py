@@ -21,7 +21,7 @@ class CollectConfig:
     is_command: ClassVar[bool] = True
 
     env_id: str
-    """Gymnasium environment with box observations and continuous actions, e.g. Hopper-v5."""
+    """Gymnasium environment with box observations and continuous actions, such as Hopper-v5."""
 
     _: KW_ONLY
 
@@ -30,7 +30,7 @@ class CollectConfig:
     training). Default: replay, or rollouts of --policy if it is given."""
 
     steps: int = 200_000
-    """Transitions to record. With medium-replay this is a maximum: recording ends when the medium score is reached."""
+    """Transitions to record. With medium-replay, recording ends earlier if the medium score is reached."""
 
     policy: PathOption | None = None
     """Policy or teacher file to roll out. With --level expert or medium-expert it is the expert."""
@@ -97,7 +97,7 @@ class CollectConfig:
             seed=0,
         )
         if self.resume and self.out is None:
-            raise PotstillError("--resume needs --out, the run folder to resume")
+            raise PotstillError("--resume requires --out, the run folder to resume")
         for name in ("medium", "expert"):
             if None not in (getattr(self, f"{name}_score"), getattr(self, f"{name}_return")):
                 raise PotstillError(f"--{name}-score and --{name}-return set the same threshold: give one of them")

@@ -64,5 +64,5 @@ class ConvertConfig:
 
     @property
     def sources(self) -> tuple[PathOption, ...]:
-        """The datasets as a tuple, also if only one is given."""
+        """The datasets as a tuple, even if only one is given."""
         return self.datasets if isinstance(self.datasets, tuple) else (self.datasets,)

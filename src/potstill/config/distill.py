@@ -31,7 +31,7 @@ else:
     )
 
 
-USUAL_STEPS = 150  # roughly what the default needs to converge
+USUAL_STEPS = 150  # about the number after which the default converges
 BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
 
 OF_DATA: JsonObject = {"labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024}
@@ -74,28 +74,28 @@ class DistillConfig:
     weighting: str | None = None
     """Weightings of states, separated by commas: ranged, clipped, shifted, softplus, reference, unscaled (by value),
     density, sdw, discounted, early, opening (by time), occupancy (by the teacher's visits), uniform. Default: ranged
-    for av-pbc; for q-gap opening if episodes of the data terminate (uniform for students of SGD without momentum) and
-    occupancy if none does; uniform for all others."""
+    for av-pbc; for q-gap, opening if episodes of the data terminate (uniform for students trained by SGD without
+    momentum) and occupancy if none does; uniform for all others."""
 
     state_noise: float | None = None
     """Noise on half of the states of each outer batch, in standard deviations of the dataset. The teacher acts in the
-    noisy states. Default: for q-gap 0.2 if episodes of the data terminate and 0.1 if none does, twice as much
-    for students of SGD without momentum; 0 for all others."""
+    noisy states. Default: for q-gap, 0.2 if episodes of the data terminate and 0.1 if none does, and twice as much
+    for students trained by SGD without momentum; 0 for all others."""
 
     states: Literal["data", "imagined"] = "data"
     """States of the outer loss: the dataset's, or states visited in a world model, labelled by the teacher."""
 
     world: PathOption | None = None
-    """World model for --states imagined: a run folder or file of `potstill model`. Default: one is trained here."""
+    """World model for --states imagined: a run folder or file of `potstill model`. Default: train one."""
 
     labels: Literal["learned", "teacher"] | None = None
-    """Actions of the pairs: optimised with the states, or computed by the teacher in the states. Default: teacher with
-    --states imagined, else learned."""
+    """Actions of the pairs: optimised together with the states, or the teacher's actions in these states. Default:
+    teacher with --states imagined, else learned."""
 
     solver: SolverOption | None = None
-    """{names}. kernel is kernel descent, and drawn the same with kernels of random finite networks; portfolio uses
-    such kernels of several kinds of students; unroll propagates back through a student's training, and sweep does the
-    same with a hand-written reverse sweep. Default: portfolio with --states imagined, else kernel. Fields:
+    """{names}. kernel is kernel descent; drawn is the same with kernels of random finite networks; portfolio uses such
+    kernels of several kinds of students; unroll differentiates through a student's training, and sweep does the same
+    with less memory. Default: portfolio with --states imagined, else kernel. Fields:
     --solver.initialisation of kernel, --solver.window and --solver.random-window of unroll and sweep,
     --solver.networks, --solver.penalty, --solver.trained. In Python also an object, such as
     potstill.distillation.Unroll()."""
@@ -106,7 +106,7 @@ class DistillConfig:
     .learning-rate, .optimiser, .momentum, .weight-decay, .initialisation, .output-gain, .sampled."""
 
     starts: int = 1
-    """Number of initialisations: an outer step averages the loss over as many students, each with its own."""
+    """Number of initialisations per outer step. The loss is averaged over one student for each."""
 
     widths: tuple[int, ...] = ()
     """Hidden widths of students for the first outer steps, such as 64 128. All widths get an equal number of steps."""
@@ -119,7 +119,7 @@ class DistillConfig:
     imagined."""
 
     max_steps: int | None = None
-    """Largest number of outer steps if the pairs do not converge before. Default: 600."""
+    """Largest number of outer steps if the pairs do not converge earlier. Default: 600."""
 
     budget: str | None = None
     """Time for the distillation, such as 60s or 2m. It limits the number of outer steps."""
@@ -147,11 +147,11 @@ class DistillConfig:
 
     action_limit: float | None = None
     """Largest magnitude of a pair's action, in units in which the bounds are ±1. Values above 1 are unreachable targets
-    that bring under-trained students closer to the bounds. Default: 2 for students of SGD without momentum,
+    that bring under-trained students closer to the bounds. Default: 2 for students trained by SGD without momentum,
     1 for all others."""
 
     learn: Literal["none", "weights", "step-size", "both"] = "none"
-    """What is learned besides the pairs: a weight for each, the students' step size, or both."""
+    """What is learned besides the pairs: a weight for each pair, the students' step size, or both."""
 
     average: float = 0.0
     """Average the pairs over this last fraction of the outer steps. 0: keep the last pairs."""
@@ -212,18 +212,18 @@ class DistillConfig:
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
         check_ranges(self, action_limit=1.0, max_steps=1)
         if self.average > 1.0:
-            raise PotstillError(f"--average {self.average}: a fraction of the steps, at most 1, is needed")
+            raise PotstillError(f"--average {self.average}: expected a fraction of the steps, at most 1")
         if self.seconds is not None and (self.steps is not None or self.polish):
             raise PotstillError(
-                f"--budget {self.budget}: it sets the number of steps, so --steps and --polish cannot be given with it"
+                f"--budget {self.budget} determines the number of steps, so --steps and --polish cannot be used with it"
             )
         if self.max_steps is not None and (self.seconds is not None or self.given_steps is not None):
             raise PotstillError(
-                f"--max-steps {self.max_steps}: it is for runs until convergence, without --steps, "
+                f"--max-steps {self.max_steps} applies only to runs until convergence, without --steps, "
                 "--budget, --widths, --average, --choose and --states imagined"
             )
         if any(width < 2 or width % 2 for width in self.widths):
-            raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: even numbers above 0 are needed")
+            raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: expected even numbers above 0")
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ class EvaluateConfig:
     """Number of devices to use; on a CPU, each is one core. Default: all that JAX finds."""
 
     dataset: Dataset | None = None
-    """Compare students with the teacher on the held-out states of this dataset. Needed if there is no environment."""
+    """Compare students with the teacher on the held-out states of this dataset. Required without an environment."""
 
     teacher: TeacherSource | None = None
     """The teacher to compare with. Default: the bundled one."""

@@ -1,4 +1,4 @@
-"""The layout of the settings of ``potstill distill`` in ``config.json`` and in distillates, since version 0.1."""
+"""The settings of ``potstill distill`` as they are stored in ``config.json`` and in distillates since version 0.1."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STORED_FIELDS = {"initialisation": "start"}
 
 
 def to_stored(recorded: JsonObject) -> JsonObject:
-    """Convert the settings of a config to the stored layout."""
+    """Convert the settings of a config to the stored form."""
     solver = recorded["solver"]
     sections = {name: dict(section) for name, section in SECTIONS.items()}
     if isinstance(solver, dict) and solver.get("name") in SECTION_OF:
@@ -28,7 +28,7 @@ def to_stored(recorded: JsonObject) -> JsonObject:
         sections[SECTION_OF[solver["name"]]] |= fields
         recorded = {**recorded, "solver": solver["name"]}
     unset = {name for name, default in LATER_FIELDS.items() if recorded[name] == default}
-    unset -= set() if recorded["states"] == "data" else {"labels"}  # whose default depends on the states
+    unset -= set() if recorded["states"] == "data" else {"labels"}  # the default of labels depends on the states
     return {**{name: value for name, value in recorded.items() if name not in unset}, **sections}
 
 
@@ -38,7 +38,7 @@ def from_stored(saved: JsonObject) -> JsonObject:
     if isinstance(name, str) and name in SECTION_OF:
         section, own_names = saved.get(SECTION_OF[name], {}), {v: k for k, v in STORED_FIELDS.items()}
         if not isinstance(section, dict):
-            raise PotstillError(f"config.json: '{SECTION_OF[name]}' is {section!r}, the fields of a solver are needed")
+            raise PotstillError(f"config.json: '{SECTION_OF[name]}' is {section!r}, expected the fields of a solver")
         usual = SECTIONS[SECTION_OF[name]]
         fields = {own_names.get(k, k): v for k, v in section.items() if v != usual.get(k)}
         saved["solver"] = {"name": name, **fields} if fields else name

@@ -26,7 +26,7 @@ class ModelConfig:
     _: KW_ONLY
 
     teacher: TeacherSource | None = None
-    """A teacher whose return in the model is measured. Default: the bundled one, if there is one."""
+    """A teacher whose return in the model is measured. Default: the bundled one, if any."""
 
     download: bool = False
     """Let Minari download a dataset minari:ID that is not on this machine yet."""
@@ -53,7 +53,7 @@ class ModelConfig:
     """Largest learning rate of Adam."""
 
     episodes: int = 20
-    """Imagined episodes of the teacher. 0: none."""
+    """Number of episodes of the teacher in the model. 0: none."""
 
     seed: int = WorldSettings.seed
     """Seeds the held-out episodes, the initial networks and the batches."""

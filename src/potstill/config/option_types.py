@@ -1,4 +1,4 @@
-"""The types of options in Python, for those that are names or paths on the command line.
+"""The Python types of options that are names or paths on the command line.
 
 Type checkers and signatures use this module. The command line uses :mod:`potstill.config.cli_types`, without JAX.
 """

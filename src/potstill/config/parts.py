@@ -1,7 +1,7 @@
 """Parts named on the command line: a name and fields, such as ``--solver unroll --solver.window 20``.
 
-A command's setting for a part is a name, a :class:`NamedPart` (a name with fields), or the object itself. Nothing in
-this module imports JAX; :func:`resolve_part` imports the module of a part when it makes the object.
+A command's setting for a part is a name, a :class:`NamedPart` (a name with fields), or the object itself. This module
+does not import JAX; :func:`resolve_part` imports the module of a part when it makes the object.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shlex
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from potstill.errors import PotstillError, unknown_name
 
@@ -46,7 +46,7 @@ class NamedPart:
 
 
 def spell(value: FieldValue) -> str:
-    """A field's value in the syntax of the command line, quoted for a shell."""
+    """Write a field's value in the syntax of the command line, quoted for a shell."""
     if isinstance(value, list | tuple):
         return " ".join(map(spell, value))
     return str(value).lower() if isinstance(value, bool) or value is None else shlex.quote(str(value))
@@ -56,14 +56,14 @@ def part_from_json(stored: object) -> object:
     """Read a name or a :class:`NamedPart` from ``config.json``.
 
     Raises:
-        PotstillError: the part was given as a Python object that has no name, or the name is not text.
+        PotstillError: the part was given as a Python object without a name, or the name is not text.
     """
     if not isinstance(stored, dict):
         return stored
     if "name" not in stored:
         raise PotstillError(f"{stored.get('python', stored)} was given in Python: only parts with a name can be rerun")
     if not isinstance(stored["name"], str):
-        raise PotstillError(f"{stored}: the name of a part is needed under 'name'")
+        raise PotstillError(f"{stored}: expected the name of a part under 'name'")
     return NamedPart(stored["name"], {name: value for name, value in stored.items() if name != "name"})
 
 
@@ -72,8 +72,8 @@ def split_part_options(
 ) -> tuple[list[str], dict[str, dict[str, str]]]:
     """Separate ``--OPTION.FIELD VALUE`` words from the other words of a command line.
 
-    A field without a value becomes ``true``. The value of a boolean field must be a word such as ``true`` or ``no``;
-    any other word does not belong to it. Several numbers are joined by spaces.
+    A field without a value becomes ``true``. A word after a boolean field is its value only if it is a truth value,
+    such as ``true`` or ``no``. Several numbers are joined by spaces.
 
     Args:
         arguments: the words.
@@ -103,14 +103,14 @@ def split_part_options(
 
 
 def _continues(word: str, value: str, registry: Mapping[str, object], field: str) -> bool:
-    """Whether a word belongs to the value of a field, of which ``value`` has been read."""
+    """Whether a word belongs to the value of a field. ``value`` is the part of the value that has been read."""
     if not _is_number(word) and (word.startswith("-") or value):
         return False
     return word.lower() in TRUTH_VALUES or not _is_boolean(registry, field)
 
 
 def _is_boolean(registry: Mapping[str, object], field: str) -> bool:
-    """Whether some part of a registry has a boolean field of this name."""
+    """Whether any part of a registry has a boolean field of this name."""
     for name in registry:
         try:
             part = registry[name]
@@ -139,7 +139,7 @@ def resolve_part(kind: str, part: object, registry: Mapping[str, object], **give
         part: a name, a :class:`NamedPart`, or an object, which is returned as it is.
         registry: classes by name, which are called with ``given`` and the part's fields; or functions and objects,
             which are returned as they are or, if they are dataclasses, with the part's fields replaced.
-        given: arguments that every class of the registry takes.
+        given: further arguments that every class of the registry takes.
 
     Raises:
         PotstillError: an unknown name or field, a value that cannot be read, or values that the class rejects.
@@ -172,16 +172,15 @@ def parse_field(
     hints = get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls) if field.name not in given]
     if name not in known:
-        raise unknown_name(
-            f"field of --{kind} {part}".rstrip(), name.replace("_", "-"), [x.replace("_", "-") for x in known]
-        )
+        error = unknown_name("field", name.replace("_", "-"), [x.replace("_", "-") for x in known])
+        raise PotstillError(f"{f'--{kind} {part}'.rstrip()}: {error}")
     if not isinstance(value, str):
         return tuple(value) if isinstance(value, list) else value
     try:
         return parse_text(value, hints[name])
     except ValueError:
         option = f"--{kind}.{name.replace('_', '-')}"
-        raise PotstillError(f"{option} {value}: {_describe_type(hints[name])} is needed") from None
+        raise PotstillError(f"{option} {value}: expected {_describe_type(hints[name])}") from None
 
 
 def parse_text(text: str, hint: object) -> FieldValue:
@@ -213,7 +212,7 @@ def parse_text(text: str, hint: object) -> FieldValue:
 def _describe_type(hint: object) -> str:
     from potstill.runtime.validation import describe_type
 
-    return " or ".join(map(str, get_args(hint))) if get_origin(hint) is Literal else describe_type(hint)
+    return describe_type(hint)
 
 
 def describe_part(kind: str, part: object, registry: Mapping[str, object], **hidden: object) -> object:

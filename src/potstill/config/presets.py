@@ -1,7 +1,7 @@
 """Presets of ``potstill distill``: named sets of options.
 
-A preset sets each of its options that is not given. It is applied where words or keyword arguments become a config, so
-configs and their records hold the options themselves.
+A preset sets those of its options that are not given explicitly. It is applied before a config is made from a command
+line or from keyword arguments, so configs and their records contain the individual options.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ PRESETS: dict[str, dict[str, object]] = {
 """Algorithm 1 of *Offline Behavior Distillation* (NeurIPS 2024), with its three objectives."""
 
 DIFFERENCES = (
-    "the teacher is the one given, not necessarily trained by Cal-QL",
+    "the given teacher is used, which need not be trained by Cal-QL",
     "batches are drawn with replacement",
     "the student clones mean actions, as in the paper's formula; its code samples them (--recipe reference)",
-    "the number of steps is that for Hopper; for HalfCheetah and Walker2d the paper takes 50,000 (paper) and 200,000 "
+    "the number of steps is that for Hopper; for HalfCheetah and Walker2d, the paper uses 50,000 (paper) and 200,000 "
     "(paper-pbc, paper-dbc)",
 )
-"""What cannot be, or is not, as in the paper."""
+"""Differences between these presets and the paper."""
 
 
 def find_preset(name: object) -> dict[str, object]:
-    """The options of a preset.
+    """Return the options of a preset.
 
     Raises:
-        PotstillError: an unknown name.
+        PotstillError: the name is unknown.
     """
     if not isinstance(name, str) or name not in PRESETS:
         raise unknown_name("preset", str(name), PRESETS)
@@ -52,7 +52,7 @@ def find_preset(name: object) -> dict[str, object]:
 
 
 def add_preset(options: Mapping[str, object]) -> dict[str, object]:
-    """Add the options of the preset that keyword arguments name, if they name one.
+    """Add the options of a preset to keyword arguments, if ``preset`` is one of them.
 
     >>> add_preset({"preset": "paper-pbc", "steps": 5})["steps"]
     5
@@ -62,7 +62,7 @@ def add_preset(options: Mapping[str, object]) -> dict[str, object]:
 
 
 def expand_preset(words: list[str]) -> list[str]:
-    """Add the options of the preset that the words of a command line name, if they name one.
+    """Add the options of a preset to the words of a command line, if ``--preset`` is one of them.
 
     >>> expand_preset(["distill", "x", "--preset", "paper-pbc", "--steps", "5"])[5:8]
     ['--objective', 'pbc', '--weighting']
@@ -71,7 +71,7 @@ def expand_preset(words: list[str]) -> list[str]:
     if not named:
         return words
     if len(named) > 1:
-        raise PotstillError("--preset: give it once")
+        raise PotstillError("--preset is given more than once")
     at = named[0]
     _, equals, name = words[at].partition("=")
     end = at + (1 if equals else 2)

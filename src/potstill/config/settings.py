@@ -1,4 +1,4 @@
-"""Functions for all command configs: call a command with options, write it as a command line, read it back."""
+"""Functions for all configs: call a command with options, record its settings, write and read command lines."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PART_REGISTRIES: dict[str, Mapping[str, object]] = {
     "recipe": RECIPES,
     "algorithm": ALGORITHMS,
 }
-"""Options that name a part, with the registries of names."""
+"""The options that select a part, and the registry of each."""
 
 NAMED_IN_HELP: dict[str, Mapping[str, object]] = {**PART_REGISTRIES, "format": EXPORT_FORMATS}
 """Registries whose names replace ``{names}`` in the description of an option."""
@@ -69,7 +69,7 @@ def takes_options(config: Callable[P, Config]) -> Callable[[Callable[[Config], R
 
 
 def python_signature(config: Callable[P, Config]) -> inspect.Signature:
-    """The signature of a config with the types that Python accepts: objects, where the command line takes names."""
+    """The signature of a config with its Python types, in which objects may replace names."""
     signature = inspect.signature(config)
     types = {**vars(import_module(config.__module__)), "PathOption": StrPath}
     if signature.parameters.keys() & {"dataset", *PART_REGISTRIES}:
@@ -84,17 +84,17 @@ def make_config(config: type[Config], name: str, args: tuple[object, ...], optio
     """Build a config from the arguments of a call.
 
     Raises:
-        PotstillError: an argument is missing, superfluous or unknown. The message names the nearest known one.
+        PotstillError: an argument is missing, superfluous or unknown. The message suggests the closest known one.
     """
     options = add_preset(options)
     bind_arguments(inspect.signature(config), name, "option", args, options)
-    return config(*map(_plain, args), **{name: _plain(value) for name, value in options.items()})
+    return config(*map(_to_plain, args), **{name: _to_plain(value) for name, value in options.items()})
 
 
-def _plain(value: object) -> object:
-    """Replace path-like objects, such as runs, by paths, and lists by tuples, which can be hashed."""
+def _to_plain(value: object) -> object:
+    """Convert path-like objects, such as runs, to paths, and lists to tuples, which can be hashed."""
     if type(value) in (list, tuple):
-        return tuple(map(_plain, value))  # type: ignore[call-overload]
+        return tuple(map(_to_plain, value))  # type: ignore[call-overload]
     return Path(value) if isinstance(value, os.PathLike) else value
 
 
@@ -130,7 +130,7 @@ def parse_seconds(option: str, text: str) -> float:
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(s|m|h|)", text.strip())
     seconds = float(match[1]) * {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}[match[2]] if match else 0.0
     if not 0.0 < seconds < float("inf"):
-        raise PotstillError(f"{option} {text}: a time above 0 is needed, such as 60s, 2m or 1.5h")
+        raise PotstillError(f"{option} {text}: expected a time above 0, such as 60s, 2m or 1.5h")
     return seconds
 
 
@@ -163,7 +163,7 @@ def _record_value(value: object) -> object:
 
 
 def command_line(name: str, config: Dataclass) -> str:
-    """The command line of a config: positional arguments, then all options that differ from their defaults.
+    """Write the command line of a config: positional arguments, then all options that differ from their defaults.
 
     Words are quoted for a shell.
 
@@ -198,7 +198,7 @@ def _default(config: Dataclass, field: Field[object]) -> object:
 
 
 def _python_object(value: object) -> str:
-    """A description of a value that only Python can give; empty for all other values."""
+    """Describe a value that can be given only in Python; return an empty string for other values."""
     if isinstance(value, dict):
         return str(value.get("python", "arrays"))
     return f"{type(value).__name__} {value.content_hash[:12]}" if hasattr(value, "content_hash") else ""
@@ -217,7 +217,8 @@ def read_settings(config: type[Config], saved: JsonObject, **changes: object) ->
             value = saved[field.name]
             if isinstance(value, dict) and field.name not in PART_REGISTRIES:
                 raise PotstillError(
-                    f"{field.name} was given in Python as {value.get('python', 'an object')}: not rerun"
+                    f"{field.name} was given in Python as {value.get('python', 'an object')}: the run cannot be "
+                    "repeated"
                 )
             if isinstance(value, list) and (isinstance(field.default, tuple) or field.default is MISSING):
                 value = tuple(value)  # JSON has no tuples

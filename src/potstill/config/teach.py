@@ -39,7 +39,7 @@ class TeachConfig:
     algorithm: AlgorithmOption = "rebrac"
     """{names}; or auto: train IQL, and ReBRAC at three penalties, and select by offline
     evaluation. In Python also an object, such as potstill.teachers.Rebrac(). Its fields are options such as
-    --algorithm.actor-penalty 0.1; the error message for an unknown field lists all fields."""
+    --algorithm.actor-penalty 0.1; the error for an unknown field lists all fields."""
 
     updates: int = Training.updates
     """Gradient updates of the critics."""
@@ -83,9 +83,9 @@ class TeachConfig:
         check_training(self)
         check_ranges(self, episodes=0, fitted_updates=0, patience=1)
         if self.patience is not None and not self.fitted_updates:
-            raise PotstillError("--patience needs --fitted-updates: it uses their pessimistic value estimate")
+            raise PotstillError("--patience requires --fitted-updates: it uses the pessimistic value estimate")
         if self.resume and self.out is None:
-            raise PotstillError("--resume needs --out, the run folder to continue")
+            raise PotstillError("--resume requires --out, the run folder to resume")
 
     @property
     def training(self) -> Training:
@@ -107,6 +107,6 @@ class TeachConfig:
         own = str(saved.get("algorithm")).replace("-", "_")
         if own in OLD_SETTINGS and own in saved:
             if not isinstance(saved[own], dict):
-                raise PotstillError(f"config.json: '{own}' is {saved[own]!r}, the fields of an algorithm are needed")
+                raise PotstillError(f"config.json: '{own}' is {saved[own]!r}, expected the fields of an algorithm")
             upgraded["algorithm"] = {"name": saved["algorithm"], **saved[own]}
         return upgraded

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 BLOCK_BYTES = 1 << 26  # bytes of the file in one block, with the other columns of its rows
-GATHERED = 8192  # rows gathered between two releases of pages; each row may load 64 kB of neighbouring pages
+GATHERED = 8192  # rows to gather before pages are released; each row may load 64 kB of neighbouring pages
 
 
 def mapping(column: np.ndarray) -> mmap.mmap | None:
@@ -63,7 +63,7 @@ def advise(column: np.ndarray, advice: str) -> None:
     """Tell the system how a mapped column will be read.
 
     Args:
-        column: any array; nothing happens if it is in memory.
+        column: any array. An array in memory is ignored.
         advice: a constant of :mod:`mmap`, such as ``"MADV_SEQUENTIAL"``, ``"MADV_RANDOM"`` or ``"MADV_DONTNEED"``.
     """
     mapped = mapping(column)

@@ -46,15 +46,15 @@ class ActionBounds:
             object.__setattr__(self, name, as_numbers(f"ActionBounds.{name}", getattr(self, name), axes=1))
         if self.low.shape != self.high.shape:
             raise PotstillError(
-                f"action bounds of shapes {self.low.shape} and {self.high.shape}: one lower and one upper bound for "
-                "each action component are needed"
+                f"action bounds have shapes {self.low.shape} and {self.high.shape}: expected one lower and one upper "
+                "bound for each action component"
             )
         wrong = np.flatnonzero(self.low >= self.high)
         if len(wrong):
             i = int(wrong[0])
             raise PotstillError(
-                f"action bounds [{self.low[i]:g}, {self.high[i]:g}] of component {i}: the lower one must be below the "
-                "upper one"
+                f"action bounds [{self.low[i]:g}, {self.high[i]:g}] of component {i}: the lower bound must be "
+                "less than the upper one"
             )
 
     @classmethod

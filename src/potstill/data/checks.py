@@ -1,4 +1,4 @@
-"""Checks that every dataset must pass before it is used. Each error is one line with the column and the row."""
+"""Checks that every dataset must pass before it is used. Each error is one line that gives the column and the row."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def check_type_and_shape(key: str, column: Column, *, source: str) -> None:
     shape: tuple[int, ...] = column.shape or ()
     axes = 2 if key in TABLES else 1
     if column.dtype.kind not in "fiub":
-        raise PotstillError(f"{source}: column '{key}' holds {column.dtype}, numbers are needed")
+        raise PotstillError(f"{source}: column '{key}' holds {column.dtype}, expected numbers")
     if key == "actions" and column.dtype.kind in "iub":
         raise PotstillError(
             f"{source}: actions are integers, a discrete action space: only continuous actions are supported"
         )
     squeezable = axes == 1 and len(shape) == 2 and shape[1] == 1
     if not shape or not (squeezable or len(shape) == axes) or not shape[-1]:
-        raise PotstillError(f"{source}: column '{key}' has shape {shape}, {axes} axes are needed, none empty")
+        raise PotstillError(f"{source}: column '{key}' has shape {shape}, expected {axes} axes, none empty")
 
 
 def _as_column(key: str, array: np.ndarray, source: str) -> np.ndarray:
@@ -103,7 +103,7 @@ def check_equal_rows(columns: Mapping[str, Sized], *, source: str) -> None:
     """Check that all columns have the same number of rows.
 
     Raises:
-        PotstillError: they do not. The message has the number of rows of each column.
+        PotstillError: they do not. The message gives the number of rows of each column.
     """
     rows = {key: len(array) for key, array in columns.items()}
     if len(set(rows.values())) > 1:
@@ -112,7 +112,7 @@ def check_equal_rows(columns: Mapping[str, Sized], *, source: str) -> None:
 
 
 def _all_finite(array: np.ndarray) -> bool:
-    """Whether no value is NaN or infinite. Both show in the minimum or the maximum, which need no temporary array."""
+    """Whether all values are finite. NaN and infinity show in the minimum or maximum, which need no temporary array."""
     return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
@@ -124,7 +124,7 @@ def check_finite(name: str, array: np.ndarray, *, source: str) -> None:
     """Check that no value of a column is NaN or infinite.
 
     Raises:
-        PotstillError: a value is not finite. The message has the first row and component, and the number of values.
+        PotstillError: a value is not finite. The message gives the first row and component, and the number of values.
     """
     first: tuple[int, ...] = ()
     count = 0
@@ -144,7 +144,7 @@ def check_bounds(actions: Float[np.ndarray, "M A"], bounds: ActionBounds, *, sou
     """Check that actions lie inside their bounds, up to float32 rounding.
 
     Raises:
-        PotstillError: an action is outside. The message has the first row and component, and the number of values.
+        PotstillError: an action is outside. The message gives the first row and component, and the number of values.
     """
     low, high = bounds.low, bounds.high
     lowest, highest = low - BOUND_TOLERANCE, high + BOUND_TOLERANCE
@@ -175,7 +175,7 @@ def check_scale(actions: Float[np.ndarray, "M A"], bounds: ActionBounds, *, sour
 
 
 def scaling_advice(actions: Float[np.ndarray, "M A"], bounds: ActionBounds) -> str:
-    """Say how to bring actions inside their bounds: by the largest factor of two digits, if there is one.
+    """Describe how to bring actions inside their bounds: by the largest factor with two digits, if there is one.
 
     >>> scaling_advice(np.array([[-5.0], [4.0]]), ActionBounds.unit(1))
     'scale with --action-scale 0.2, or name the environment that they belong to'
@@ -205,7 +205,7 @@ def resolve_bounds(env_id: str | None, columns: Mapping[str, Column], *, source:
     if env_id is None:
         return ActionBounds.unit(size)
     if ":" in env_id:  # Gymnasium would import the module before the colon: a data file must not run code
-        raise PotstillError(f"{source}: environment '{env_id}' names a module: a plain Gymnasium id is needed")
+        raise PotstillError(f"{source}: environment '{env_id}' names a module: expected a plain Gymnasium id")
     env = make(env_id)
     for what, space in (("observations", env.observation_space), ("actions", env.action_space)):
         if columns[what].shape[1] != space.shape[0]:
@@ -232,7 +232,7 @@ def check_transitions(
     for key, array in columns.items():
         axes = 2 if key in TABLES else 1
         if array.ndim != axes or len(array) != rows:
-            raise PotstillError(f"{source}: {key} has shape {array.shape}, {axes} axes of {rows} rows are needed")
+            raise PotstillError(f"{source}: {key} has shape {array.shape}, expected {axes} axes of {rows} rows")
         if array.dtype.kind == "f" and not finite:
             check_finite(key, array, source=source)
     if rows == 0:

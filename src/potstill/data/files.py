@@ -1,4 +1,4 @@
-"""Open data files. Every error of a parser becomes an error of one line."""
+"""Open data files, and turn every error of a parser into a one-line error."""
 
 from __future__ import annotations
 
@@ -103,5 +103,5 @@ def find_dataset(group: Group, key: str, path: Path) -> Column:
     dataset = group.get(key)
     if not isinstance(dataset, h5py.Dataset):
         problem = "a group of arrays (a dictionary space?)" if isinstance(dataset, h5py.Group) else "missing"
-        raise PotstillError(f"{path}: '{key}' is {problem}, one array is needed")
+        raise PotstillError(f"{path}: '{key}' is {problem}, expected one array")
     return cast(Column, dataset)

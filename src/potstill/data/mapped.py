@@ -1,9 +1,9 @@
 """potstill's own dataset layout: a folder whose rows are memory-mapped, for data larger than memory.
 
 ``rows.npy`` is a NumPy file of M records, one for each transition; ``numpy.load(path, mmap_mode="r")`` maps it. A
-random row lies in one or two pages of the file. With a separate file for each of the six columns it would lie in six
+random row lies in one or two pages of the file. With a separate file for each of the six columns, it would lie in six
 pages, which is slow if the data do not fit into the system's cache. ``dataset.json`` holds everything else. It is
-written last: a folder without it is not a dataset.
+written last, so a folder without it is not a dataset.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_ROWS = 2**31 - 1  # row indices are drawn as 32-bit integers
 
 @dataclass(frozen=True)
 class _Layout:
-    """What a mapped dataset holds apart from its rows."""
+    """The content of a mapped dataset apart from its rows."""
 
     rows: int
     state_size: int
@@ -134,11 +134,11 @@ def read_mapped(folder: Path) -> Transitions:
     path = folder / HEADER
     header = read_json(path)
     if header.get("format") != FORMAT:
-        raise PotstillError(f"{path}: not a dataset's header but {header.get('format') or 'of an unknown format'}")
+        raise PotstillError(f"{path}: expected the header of a dataset, found {header.get('format') or 'another file'}")
     if header.get("format_version") != FORMAT_VERSION:
         raise PotstillError(
-            f"{path}: format version {header.get('format_version')}, this potstill reads {FORMAT_VERSION}: "
-            "upgrade potstill, or convert the data again"
+            f"{path} has format version {header.get('format_version')}, but this potstill reads version "
+            f"{FORMAT_VERSION}: upgrade potstill, or convert the data again"
         )
     rows, states, actions = (_read_positive(header, key, path) for key in ("rows", "state_size", "action_size"))
     _check_count(rows, path)
@@ -146,10 +146,10 @@ def read_mapped(folder: Path) -> Transitions:
     scaling = Scaling.from_arrays({key: _read_numbers(header, key, size, path) for key, size in sizes.items()}, path)
     for key, kinds in {"name": str, "env_id": str | None, "card": dict, "sha256": str}.items():
         if not isinstance(header.get(key), kinds):
-            raise PotstillError(f"{path}: its {key} is {json.dumps(header.get(key))[:40]}")
+            raise PotstillError(f"{path}: invalid {key} {json.dumps(header.get(key))[:40]}")
     layout = _Layout(rows, states, scaling.action_bounds, header["name"], header["env_id"], header["card"])
     data = _map_rows(folder, layout)
-    vars(data)["normaliser"] = scaling.normaliser  # the caches of cached_property
+    vars(data)["normaliser"] = scaling.normaliser  # fills the caches of the two cached properties
     vars(data)["content_hash"] = header["sha256"]
     return data
 
@@ -175,7 +175,7 @@ def _derived_entries(data: Transitions) -> dict[str, object]:
 
 def _check_count(rows: int, source: Path) -> None:
     if not 2 <= rows <= MAX_ROWS:  # rows are read in pairs
-        raise PotstillError(f"{source}: {rows} rows, from 2 to {MAX_ROWS:,} are possible")
+        raise PotstillError(f"{source}: {rows} rows, expected 2 to {MAX_ROWS:,}")
 
 
 def _map_rows(folder: Path, layout: _Layout) -> Transitions:
@@ -185,9 +185,9 @@ def _map_rows(folder: Path, layout: _Layout) -> Transitions:
         records = np.lib.format.open_memmap(path, mode="r")
     if records.dtype != kind:
         found, wanted = (str({n: str(x[n]) for n in x.names} if x.names else x) for x in (records.dtype, kind))
-        raise PotstillError(f"{path}: its rows are {found}, but {HEADER} has {wanted}")
+        raise PotstillError(f"{path}: rows have the type {found}, but {HEADER} implies {wanted}")
     if records.shape != (layout.rows,):
-        raise PotstillError(f"{path}: holds {records.shape} rows, but {HEADER} has {layout.rows}")
+        raise PotstillError(f"{path} has {records.shape} rows, but {HEADER} has {layout.rows}")
     for name in ("terminations", "truncations"):
         flags = records[name].view(np.uint8)
         for block in blocks(flags):
@@ -205,7 +205,7 @@ def _map_rows(folder: Path, layout: _Layout) -> Transitions:
 def _read_positive(header: Mapping[str, object], key: str, path: Path) -> int:
     value = header.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise PotstillError(f"{path}: its {key} is {json.dumps(value)[:40]}, a positive integer is needed")
+        raise PotstillError(f"{path}: {key} is {json.dumps(value)[:40]}, expected a positive integer")
     return value
 
 
@@ -215,5 +215,5 @@ def _read_numbers(header: Mapping[str, object], key: str, count: int, path: Path
     except (ValueError, TypeError):
         found = np.array(np.nan, np.float32)
     if found.shape != (count,) or not np.isfinite(found).all():
-        raise PotstillError(f"{path}: its {key} is not {count} numbers")
+        raise PotstillError(f"{path}: {key} is not a list of {count} finite numbers")
     return found

@@ -31,7 +31,7 @@ class NameReader(Protocol):
     """Reads the dataset that another project stores under a name."""
 
     def __call__(self, name: str, *, download: bool, action_scale: float) -> Transitions:
-        """Find the dataset called ``name``, or fetch it if ``download``; multiply its actions by ``action_scale``."""
+        """Read the dataset called ``name``, after a download if needed; multiply its actions by ``action_scale``."""
         ...
 
 
@@ -71,7 +71,7 @@ def load_dataset(
         source: one of
 
             - the name of a bundled dataset;
-            - ``minari:ID``, a dataset in Minari's folder, or ``d4rl:NAME``, one in D4RL's cache;
+            - ``minari:ID``, a dataset in Minari's folder, or ``d4rl:NAME``, a dataset in D4RL's cache;
             - the path of an ``.hdf5`` or ``.h5`` file (of D4RL, d3rlpy or Minari), an ``.npz`` or ``.parquet`` file,
               a folder of ``potstill convert`` (its rows stay on disk), or the folder of a Minari dataset;
             - a mapping of arrays, with the names and layouts of an ``.npz`` file;
@@ -91,19 +91,21 @@ def load_dataset(
         ('Hopper-v5', 11, 3)
     """
     if not 0.0 < action_scale < np.inf:
-        raise PotstillError(f"--action-scale {action_scale}: a number above 0 is needed")
+        raise PotstillError(f"--action-scale {action_scale}: expected a number above 0")
     if download and not str(source).startswith("minari:"):
         raise PotstillError("--download: only minari:ID can be downloaded")
     if isinstance(source, Transitions):
         if action_scale != 1.0:
-            raise PotstillError("Transitions are used unchanged: scale their actions before you build them")
+            raise PotstillError(
+                "--action-scale: Transitions are used unchanged; scale the actions before you make them"
+            )
         return source
     if isinstance(source, Mapping):
         data = _load_mapping(source, action_scale)
     else:
         data = _load_name(Path(source).as_posix(), download, action_scale)
     for line in find_suspicions(data):
-        warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=3)  # its caller, beyond check_arguments
+        warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=3)  # the caller, outside check_arguments
     return data
 
 
@@ -125,7 +127,8 @@ def _load_name(name: str, download: bool, action_scale: float) -> Transitions:
     if colon and scheme in SCHEMES:
         if not rest:
             raise PotstillError(
-                f"{scheme}: a name is missing, as in minari:mujoco/hopper/medium-v0 or d4rl:hopper-medium-v2"
+                f"{scheme}: expected a name after the colon, as in minari:mujoco/hopper/medium-v0 or "
+                "d4rl:hopper-medium-v2"
             )
         return SCHEMES[scheme](rest, download=download, action_scale=action_scale)
     suffix = "folder" if os.path.isdir(name) else Path(name).suffix.lower()

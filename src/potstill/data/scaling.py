@@ -1,4 +1,4 @@
-"""How a network's inputs and outputs relate to the units of the environment."""
+"""The conversion between the units of an environment and the inputs and outputs of a network."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Scaling:
 
 
 class Scaled:
-    """A base class of what has a ``scaling``: its two parts as properties."""
+    """Base class of objects that have a ``scaling``: the normaliser and the action bounds are properties."""
 
     scaling: Scaling
 

@@ -1,4 +1,4 @@
-"""Select rows of datasets: by the returns of episodes, by random episodes, by random rows."""
+"""Select rows of datasets by the returns of their episodes, or at random by episode or by row."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def check_compatible(parts: Sequence[SourceSummary]) -> None:
             ("environment", first.env_id, part.env_id),
         ):
             if one != other:
-                raise PotstillError(f"{part.source} does not fit {first.source}: {what} {other}, not {one}")
+                raise PotstillError(f"{part.source} has {what} {other}, but {first.source} has {one}")
 
 
 def select_rows(parts: Sequence[SourceSummary], selection: Selection) -> list[Bool[np.ndarray, " _"]]:

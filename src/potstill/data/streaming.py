@@ -23,11 +23,11 @@ def copy_if_large(source: StrPath, folder: Path) -> StrPath:
     """Copy ``source`` into ``folder`` if it is a large D4RL file.
 
     Returns:
-        What to load: ``folder`` after a copy, else ``source``.
+        The source to load: ``folder`` after a copy, else ``source``.
 
     Raises:
-        PotstillError: the file is invalid. The message has the first row of the piece; the row at fault is counted
-            from there.
+        PotstillError: the file is invalid. The message gives the first row of the piece, and the row of the fault
+            relative to it.
     """
     path = Path(source)
     if path.suffix.lower() not in (".hdf5", ".h5") or not path.is_file() or not is_large(path):

@@ -1,4 +1,4 @@
-"""Likely mistakes in a dataset that the data alone cannot prove. They cause warnings, and the dataset is used."""
+"""Likely mistakes in a dataset that the data alone cannot prove. They cause warnings; the dataset is still used."""
 
 from __future__ import annotations
 

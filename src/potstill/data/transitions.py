@@ -9,7 +9,7 @@ B     states in one outer batch
 N     synthetic (state, action) pairs
 T     inner (student) training steps
 K     students
-L     environments side by side (lanes)
+L     parallel environments (lanes)
 ====  ======================================
 """
 
@@ -66,10 +66,10 @@ class Normaliser:
         for name in ("mean", "scale"):
             object.__setattr__(self, name, as_numbers(f"Normaliser.{name}", getattr(self, name), axes=1))
         if self.mean.shape != self.scale.shape:
-            raise PotstillError(f"Normaliser: {len(self.mean)} means do not fit {len(self.scale)} scales")
+            raise PotstillError(f"Normaliser has {len(self.mean)} means, but {len(self.scale)} scales")
         if not (self.scale > 0.0).all():
             i = int(np.argmax(self.scale <= 0.0))
-            raise PotstillError(f"Normaliser.scale[{i}] is {self.scale[i]:g}: a number above 0 is needed")
+            raise PotstillError(f"Normaliser.scale[{i}] is {self.scale[i]:g}: expected a number above 0")
 
     @classmethod
     def of(cls, states: Float[np.ndarray, "M S"]) -> Normaliser:
@@ -159,7 +159,7 @@ class Transitions:
         card: dict[str, object] | None = None,
         finite: bool = False,
     ) -> Transitions:
-        """Make a dataset from its six columns by name; everything else as in the constructor."""
+        """Make a dataset from its six columns by name. The other arguments are those of the constructor."""
         return cls(
             columns["observations"],
             columns["actions"],
@@ -248,11 +248,11 @@ class Transitions:
 
     @functools.cached_property
     def episode_bounds(self) -> Int[np.ndarray, " n"]:
-        """The first row of each of E episodes, then the number of rows: E + 1 numbers. The last may have no end."""
+        """The first row of each of E episodes, then the number of rows: E + 1 numbers. The last episode may be cut."""
         return np.unique(np.concatenate([[0], np.flatnonzero(self.episode_ends) + 1, [len(self)]]))
 
     def episode_returns(self) -> Float[np.ndarray, " E"]:
-        """The undiscounted sum of rewards of each episode, in order. The last episode may have no end."""
+        """The undiscounted sum of rewards of each episode, in order. The last episode may be cut."""
         starts = self.episode_bounds[:-1]
         returns = np.zeros(len(starts), np.float64)
         for rows in blocks(self.rewards):  # an episode may extend over several blocks
@@ -262,7 +262,7 @@ class Transitions:
         return returns
 
     def take(self, rows: slice | Sequence[int] | np.ndarray) -> Transitions:
-        """Return the chosen transitions, in memory. All else is unchanged; the normaliser is still that of all rows.
+        """Return the chosen transitions, in memory. Everything else is kept, including the normaliser of all rows.
 
         Args:
             rows: indices, a mask or a slice.
@@ -276,5 +276,5 @@ class Transitions:
         taken = Transitions.of(
             columns, self.action_bounds, name=self.name, env_id=self.env_id, card=self.card, finite=True
         )
-        vars(taken)["normaliser"] = self.normaliser  # the cache of cached_property
+        vars(taken)["normaliser"] = self.normaliser  # fills the cache of the cached property
         return taken

@@ -1,7 +1,7 @@
 """Distillation: from a dataset and a teacher to synthetic pairs.
 
-Distillation needs no files: build a :class:`StateTable` from a dataset and a teacher, choose :func:`initial_pairs`, and
-run :func:`optimise_pairs` with an objective, a solver and a :class:`Schedule`.
+Distillation works without files: build a :class:`StateTable` from a dataset and a teacher, choose
+:func:`initial_pairs`, and run :func:`optimise_pairs` with an objective, a solver and a :class:`Schedule`.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ def default_states(
     For the Q-gap the defaults depend on the data:
 
     - If episodes terminate, a student must first learn not to fall. Its errors lead to states that the data do not
-      contain, and it falls if it has learned nothing about them. Noise of 0.2 standard deviations covers some of these
-      states; the weighting ``opening`` emphasises the first steps of an episode.
+      contain, and it falls if it has not learned how to act there. Noise of 0.2 standard deviations covers some of
+      these states; the weighting ``opening`` emphasises the first steps of an episode.
     - If no episode terminates, precision along the teacher's trajectories matters more: the weighting is
       ``occupancy``, with half of the noise.
     - Students that undershoot make larger errors. They get twice the noise, and no ``opening``, which does not help

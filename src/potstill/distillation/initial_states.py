@@ -87,7 +87,7 @@ def _sample(table: StateTable, size: int, rng: np.random.Generator) -> Int[np.nd
 
 
 InitialStates = Callable[[StateTable, int, np.random.Generator], Index]
-"""Maps a table, N and a random generator to the rows of N initial states."""
+"""Maps a table, N and a random number generator to the rows of N initial states."""
 
 INITIAL_STATES: dict[str, InitialStates] = {
     "random": random_states,
@@ -112,7 +112,7 @@ def initial_pairs(
         size: N.
         choose: selects the states.
         actions: ``teacher``: the teacher's actions in these states; ``data``: those of the dataset, as in the paper.
-        rng: the random generator.
+        rng: the random number generator.
 
     Raises:
         PotstillError: fewer states than pairs.

@@ -43,7 +43,7 @@ class Learned(NamedTuple):
     def pairs(self, labeller: Teacher | None = None) -> Pairs:
         """The pairs as students train on them. A common factor on all weights scales the step size.
 
-        With a ``labeller``, the actions are its own in the states of the pairs.
+        With a ``labeller``, the actions are those of the labeller in the states of the pairs.
         """
         actions = self.actions if labeller is None else labeller.act(self.states)
         if self.log_weights is None and self.log_step is None:
@@ -66,7 +66,7 @@ class Iterate(NamedTuple):
     step: int
     """The number of steps taken; 0 for the initial pairs."""
     pairs: Pairs
-    """The pairs, averaged over the last iterates if the settings say so."""
+    """The pairs, averaged over the last iterates if ``average`` is set."""
     metrics: dict[str, Array]
     """``loss`` and ``gradient_norm``; empty for the initial pairs."""
 
@@ -80,7 +80,7 @@ def shard_rows(batch: StateTable, mesh: Mesh) -> StateTable:
 
 
 def initialise_outer(pairs: Pairs, settings: OuterSettings) -> OuterState:
-    """The initial state: equal weights, the recipe's step size. Arrays are copied: an update donates its input."""
+    """The initial state: equal weights and the recipe's step size. Arrays are copied, since an update donates them."""
     log_weights = jnp.zeros(len(pairs.states)) if settings.learn in ("weights", "both") else None
     log_step = jnp.zeros(()) if settings.learn in ("step-size", "both") else None
     learned = jax.tree.map(jnp.copy, Learned(pairs.states, pairs.actions, log_weights, log_step))
@@ -106,8 +106,8 @@ def outer_loss(
 ) -> Float[Array, ""]:
     """H(π_θ(D), batch), averaged over students that are initialised independently.
 
-    The students are distributed over the devices of ``mesh``. If their number is not a multiple of the devices', the
-    pairs and the states are distributed instead.
+    The students are distributed over the devices of ``mesh``. If their number is not a multiple of the number of
+    devices, the pairs and the states are distributed instead.
     """
 
     def loss_of_one(key: PRNGKeyArray, pairs: Pairs, batch: StateTable) -> Array:
@@ -122,9 +122,9 @@ def outer_loss(
 
 
 def find_labeller(settings: OuterSettings, teacher: Teacher | None) -> Teacher | None:
-    """The teacher, if it labels the pairs. Raise if it should, but there is none."""
+    """Return the teacher if it labels the pairs, else ``None``. Raise if it should label them, but there is none."""
     if settings.labels == "teacher" and teacher is None:
-        raise PotstillError("OuterSettings.labels 'teacher': a teacher is needed")
+        raise PotstillError("OuterSettings.labels 'teacher' requires a teacher")
     return teacher if settings.labels == "teacher" else None
 
 
@@ -183,7 +183,7 @@ def optimise_pairs(
         solver: maps pairs to a student's actions.
         schedule: learning rates and number of steps. Use a new object for each run.
         settings: all other settings.
-        visits: walks of the teacher and of the students, whose states replace those of ``table`` in the loss.
+        visits: rollouts of the teacher and of the students. Their states replace those of ``table`` in the loss.
         key: determines the batches, the noise and the students' initialisations.
 
     Raises:
@@ -214,7 +214,7 @@ def optimise_pairs(
     table = table if visits is None else visits.start(table)
     state, table, key = devices.place((initialise_outer(pairs, settings), table, key), mesh)
     compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher))
-    trial = compiled(solver=solver, settings=settings)  # is timed on a copy, because an update donates its input
+    trial = compiled(solver=solver, settings=settings)  # runs on a copy, because an update donates its input
 
     def try_step() -> None:
         jax.block_until_ready(trial(jax.tree.map(jnp.copy, state), table, key, settings.learning_rate))

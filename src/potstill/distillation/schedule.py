@@ -19,7 +19,7 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.students.training import Pairs
 
-USUAL_STEPS = 150  # roughly what the default needs to converge
+USUAL_STEPS = 150  # about the number after which the default converges
 OBSERVE_EVERY = 10  # steps between two evaluations of the held-out loss
 LEAST_GAIN = 0.015  # least relative decrease of the loss between evaluations; the rate is halved below it
 RATE_FACTOR = 0.5  # factor on the rate at a plateau
@@ -110,7 +110,7 @@ class Schedule:
         if self.steps is not None or step % OBSERVE_EVERY:
             return
         if self.held_out_loss is None:
-            raise ValueError("without a number of steps, the schedule needs a held-out loss")
+            raise ValueError("a schedule without a number of steps requires a held-out loss")
         least = min(self.losses.values(), default=math.inf)
         self.losses[step] = devices.broadcast(self.held_out_loss(pairs))
         if self.losses[step] > (1.0 - LEAST_GAIN) * least:
@@ -125,9 +125,9 @@ class Schedule:
             how = "settled" if self.rate < LEAST_RATE else "most"  # names in result files since version 0.1
             ending = {"settled": "the pairs have converged", "most": "the pairs had not converged yet"}[how]
             first, last = (self.losses[step] for step in (min(self.losses), max(self.losses)))
-            words += f": {ending}, the loss on held-out states went from {first:.3g} to {last:.3g}"
+            words += f": {ending}; the loss on held-out states went from {first:.3g} to {last:.3g}"
         else:
             how = "given" if self.budget is None else "budget"
             if self.budget is not None:
-                words += ": as many as fit, up to the usual number" if taken else ": the setup used the whole budget"
+                words += ": as many as fit in the budget, up to the usual number" if taken else ": the setup used it up"
         return {"steps": taken, "how": how, "looks": self.losses, "in words": words}

@@ -2,8 +2,8 @@
 
 ``last``      the last iterate.
 ``held-out``  the iterate with the lowest outer loss on held-out states, computed by the solver.
-``students``  the iterate with the lowest objective on held-out states, averaged over five trained students. No
-              evaluation uses their initialisations.
+``students``  the iterate with the lowest objective on held-out states, averaged over five trained students. Their
+              initialisations are not used in any evaluation.
 
 ``held-out`` and ``students`` score the initial pairs and six iterates of the second half.
 """
@@ -30,7 +30,7 @@ from potstill.students.training import Pairs, mean_actions, train_networks
 from potstill.teachers.base import Teacher
 
 CANDIDATES = 6  # iterates of the second half that are scored
-STUDENTS = 5  # students that the criterion of that name trains
+STUDENTS = 5  # students that the criterion ``students`` trains
 STUDENTS_SEED = 1_000_003  # not a seed of any evaluation
 
 Loss: TypeAlias = Callable[[Pairs], float]
@@ -40,7 +40,7 @@ Criterion: TypeAlias = Callable[[ObjectiveFunction | None, Solver, StateTable, T
 def held_out_loss(
     objective: ObjectiveFunction | None, solver: Solver, held_out: StateTable, teacher: Teacher | None
 ) -> Loss:
-    """The outer loss on held-out states, for a fixed initialisation of the student. Without an objective: DBC."""
+    """The outer loss on held-out states, for a fixed initialisation of the student. The default objective is DBC."""
     loss = jax.jit(
         functools.partial(
             outer_loss,
@@ -57,14 +57,14 @@ def students_loss(
     objective: ObjectiveFunction | None, solver: Solver, held_out: StateTable, teacher: Teacher | None
 ) -> Loss:
     """The objective on held-out states, averaged over students trained on the pairs."""
-    keys, judge = jax.random.split(jax.random.key(STUDENTS_SEED), STUDENTS), objective or DataCloning()
+    keys, scored = jax.random.split(jax.random.key(STUDENTS_SEED), STUDENTS), objective or DataCloning()
 
     @jax.jit
     def loss(pairs: Pairs) -> Array:
         size = pairs.actions.shape[-1]
         students = train_networks(keys, pairs, solver.recipe)
         actions = jax.vmap(lambda params: mean_actions(params, held_out.states, size))(students)
-        return jnp.mean(jax.vmap(lambda a: weighted_loss(judge, a, held_out, teacher))(actions))
+        return jnp.mean(jax.vmap(lambda a: weighted_loss(scored, a, held_out, teacher))(actions))
 
     return lambda pairs: float(loss(pairs))
 
@@ -80,10 +80,10 @@ CRITERIA: dict[str, Criterion | None] = {"last": None, "held-out": held_out_loss
 
 @dataclass
 class IterateSelection:
-    """The selection among the iterates so far."""
+    """The state of the selection: the candidates so far."""
 
     schedule: Schedule
-    """Determines the number of steps, and with it the candidates."""
+    """Determines the number of steps and thereby the candidates."""
     loss: Loss | None
     """The criterion. ``None``: the last iterate is kept."""
     losses: dict[int, float] = field(default_factory=dict)

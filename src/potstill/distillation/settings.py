@@ -1,4 +1,4 @@
-"""Settings of the outer loop that are neither objective, solver nor schedule."""
+"""Settings of the outer loop apart from objective, solver and schedule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Learn = Literal["none", "weights", "step-size", "both"]
 @check_arguments
 @dataclass(frozen=True)
 class OuterSettings:
-    """Settings of the outer loop that are neither objective, solver nor schedule.
+    """Settings of the outer loop apart from objective, solver and schedule.
 
     Raises:
         PotstillError: a field has a wrong type or is out of range.
@@ -35,15 +35,15 @@ class OuterSettings:
     action_limit: float = 1.0
     """Largest magnitude of a pair's action, in units in which the bounds are ±1."""
     initialisations: int = 1
-    """Number of students, each with its own initialisation, that an outer step averages over."""
+    """Number of students per outer step, each with its own initialisation. The loss is averaged over them."""
     widths: tuple[int, ...] = ()
-    """Hidden widths of students for the first outer steps. They and the recipe's width get equal shares."""
+    """Hidden widths of students for the first outer steps. All widths, including the recipe's, get equal shares."""
     learn: Learn = "none"
-    """What is learned besides the pairs: a weight for each, the students' step size, both, or nothing."""
+    """What is learned besides the pairs: a weight for each pair, the students' step size, both, or nothing."""
     average: float = 0.0
     """Average the pairs over this last fraction of the outer steps. 0: keep the last pairs."""
     labels: Labels = "learned"
-    """Actions of the pairs: learned with the states, or those of the teacher in the states, which alone are learned."""
+    """Actions of the pairs: learned together with the states, or the teacher's actions in the learned states."""
     polish: int = 0
     """Additional steps of the exact unroll, at a tenth of the learning rate."""
 
@@ -52,6 +52,6 @@ class OuterSettings:
         check_ranges(self, batch=1, learning_rate=1e-12, clip=1e-12, state_noise=0.0, action_limit=1.0)
         check_ranges(self, initialisations=1, average=0.0, polish=0)
         if self.average > 1.0:
-            raise PotstillError(f"OuterSettings.average {self.average}: a fraction of the steps, at most 1, is needed")
+            raise PotstillError(f"OuterSettings.average {self.average}: expected a fraction of the steps, at most 1")
         if any(width < 2 or width % 2 for width in self.widths):
-            raise PotstillError(f"OuterSettings.widths {self.widths}: even numbers above 0 are needed")
+            raise PotstillError(f"OuterSettings.widths {self.widths}: expected even numbers above 0")

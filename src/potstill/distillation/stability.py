@@ -1,12 +1,12 @@
 """Step sizes at which students train stably on any data.
 
-Near the start of the training, a step of size α with momentum β on the mean squared error of N pairs with A action
-components multiplies the error along an eigenvector of the kernel K(S, S) with eigenvalue λ by the roots of a quadratic
-polynomial. Both lie in the unit circle while
+Early in training, a step of size α with momentum β on the mean squared error of N pairs with A action components
+multiplies the error along an eigenvector of the kernel K(S, S) with eigenvalue λ by the roots of a quadratic
+polynomial. Both roots lie in the unit circle if
 
     α κ < 2 (1 + β),        κ = 2 λ_max / (N A)                                       (1)
 
-(Polyak 1964). Many dimensions, heavy tails or constant columns make λ_max large. A fixed step size then diverges.
+(Polyak 1964). Many dimensions, heavy tails or constant columns make λ_max large, and a fixed step size may diverge.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from potstill.students.recipe import Recipe
 
 SAMPLE = 256  # states from which λ_max is computed
 USED = 0.9  # largest share of the limit (1) that is accepted
-CHOSEN = 0.2  # share of the limit that is chosen instead; the default recipe uses 0.13 to 0.21 of it on common data
+CHOSEN = 0.2  # share of the limit that is chosen otherwise; the default recipe uses 0.13 to 0.21 on common data
 
 
 def curvature(states: Float[Array, "N S"], recipe: Recipe, actions: int) -> float:
@@ -39,12 +39,12 @@ def _kernel(states: Float[Array, "N S"], recipe: Recipe) -> Float[Array, "N N"]:
 
 
 def stabilise(recipe: Recipe, states: Float[np.ndarray, "M S"], actions: int) -> Recipe:
-    """The recipe, with a smaller learning rate if its own is near or beyond the limit (1) for these states.
+    """Return the recipe, with a smaller learning rate if its own is near or beyond the limit (1) for these states.
 
-    Recipes of Adam are returned unchanged: their steps do not depend on the scale of the loss.
+    Recipes with Adam are returned unchanged: their steps do not depend on the scale of the loss.
 
     Args:
-        recipe: the student's.
+        recipe: the recipe of the student.
         states: standardised states of the data; evenly spaced rows of them are used.
         actions: A, the number of action components.
 

@@ -1,4 +1,4 @@
-"""The state table: everything that objectives need to know about the states of a dataset, computed once."""
+"""The state table: all quantities of a dataset's states that objectives use, computed once."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def build_state_table(
 ) -> StateTable:
     """Compute the state table of a dataset: M rows on the device.
 
-    Without a teacher (which DBC does not need), the teacher's actions are those of the dataset and all values are zero.
+    Without a teacher (DBC uses none), the teacher's actions are those of the dataset and all values are zero.
 
     Args:
-        data: the whole dataset, because weights by time need whole episodes.
+        data: the whole dataset, because weights by time require whole episodes.
         teacher: its actions and values are computed in all rows.
         weighting: weights of the states. Default: uniform.
         index: rows to include. Default: all.
-        deviation: returns :func:`action_deviation` of all R rows; called if the weighting needs it.
+        deviation: returns :func:`action_deviation` of all R rows; called only if the weighting uses it.
 
     Raises:
-        PotstillError: a weighting by time or occupancy, but the rows are not in the order of their episodes; or a
-            weighting by occupancy without a teacher.
+        PotstillError: the weighting is by time or occupancy, but the rows are not in the order of their episodes; or it
+            is by occupancy, but there is no teacher.
     """
     index = np.arange(len(data)) if index is None else index
     deviation = deviation or functools.partial(action_deviation, data, teacher)
@@ -95,7 +95,7 @@ def action_deviation(data: Transitions, teacher: Teacher | None) -> Float[np.nda
         PotstillError: no teacher, or rows that are not in the order of their episodes.
     """
     if teacher is None:
-        raise PotstillError("weights by occupancy need a teacher: they depend on its distance to the data's actions")
+        raise PotstillError("weights by occupancy require a teacher: they depend on its distance to the data's actions")
     check_order(data, "a weighting by occupancy", alternative="")
     found, before = np.zeros(len(data), np.float32), np.zeros(2)
     for block in blocks(data.observations):
@@ -119,7 +119,7 @@ def take_rows(table: StateTable, index: Int[Array, " B"]) -> StateTable:
 
 
 def add_state_noise(batch: StateTable, noise: float, teacher: Teacher, key: PRNGKeyArray) -> StateTable:
-    """Add Gaussian noise to a random half of the states, and evaluate the teacher there.
+    """Add Gaussian noise to a random half of the states, and evaluate the teacher in the new states.
 
     The errors of a student lead it to states that the data do not contain. It should imitate the teacher there, too.
 

@@ -1,9 +1,9 @@
-"""States that the teacher and the students visit, as the states of the outer loss.
+"""States visited by the teacher and the students in rollouts, for the outer loss.
 
-By Theorem 2, the return that a student loses is an expectation over the states that the student itself visits. A
-dataset's states are those of other policies. Here the teacher walks first, then, every few outer steps, the current
-student (as the solver computes it). Both take noisy actions, in a world model or in any other stepper; the teacher
-labels the states. This is DAgger (Ross et al. 2011) on the way to the pairs.
+By Theorem 2, the return that a student loses is an expectation over the states that the student itself visits. The
+states of a dataset were visited by other policies. Here the teacher is rolled out first and then, every few outer
+steps, the current student (as the solver computes it). The rollouts have noisy actions and run in a world model or in
+any other stepper. The teacher labels the visited states, as in DAgger (Ross et al. 2011).
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ UnitAct = Callable[[Float[Array, "B S"]], Float[Array, "B A"]]
 @check_arguments
 @dataclass(frozen=True)
 class VisitSettings:
-    """How visits are collected.
+    """Settings of the rollouts whose states are visited.
 
     Raises:
         PotstillError: a field has a wrong type or is out of range.
     """
 
     lanes: int = 64
-    """Number of episodes in each walk."""
+    """Number of episodes in each rollout, which run in parallel."""
     horizon: int = 500
-    """Longest episode, in steps."""
+    """Largest number of steps in an episode."""
     every: int = 30
-    """Outer steps between two walks of the current student. 0: only the teacher walks."""
+    """Outer steps between two rollouts of the current student. 0: only the teacher is rolled out."""
     teacher_noise: float = 0.3
     """Largest standard deviation of the noise on the teacher's actions. Each lane draws its own, uniformly from 0."""
     student_noise: float = 0.15
     """The same for the students' actions."""
     rows: int = 60_000
-    """Rows of the state table. Every walk has the same share of them."""
+    """Rows of the state table. All rollouts have equal shares of them."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -59,31 +59,31 @@ class VisitSettings:
 @check_arguments
 @dataclass
 class Visits:
-    """The visits so far. It is mutable: use a new object for each run.
+    """The states visited so far. It is mutable: use a new object for each run.
 
     Args:
-        stepper: the environments to walk in, such as a :class:`~potstill.worlds.WorldStepper`.
-        teacher: walks first, and labels all states.
+        stepper: the environments to roll policies out in, such as a :class:`~potstill.worlds.WorldStepper`.
+        teacher: the policy that is rolled out first and labels all states.
         settings: lengths, noise and sizes.
-        seed: chooses initial states, noise and rows.
+        seed: seed of the initial states, the noise and the rows.
     """
 
     stepper: Stepper
     teacher: NetworkTeacher
     settings: VisitSettings = field(default_factory=VisitSettings)
     seed: int = 0
-    walks: list[Float[np.ndarray, "V S"]] = field(default_factory=list)
-    """Standardised states of each walk."""
+    rollouts: list[Float[np.ndarray, "V S"]] = field(default_factory=list)
+    """Standardised states visited in each rollout."""
     survived: list[float] = field(default_factory=list)
-    """Share of the lanes of each walk that reached the horizon."""
+    """Share of the lanes of each rollout that reached the horizon."""
 
     def start(self, table: StateTable) -> StateTable:
-        """Roll out the teacher; return the visited states as a table on the scale of the dataset's ``table``.
+        """Roll out the teacher; return the visited states as a table with the value scale of ``table``.
 
-        Calling it again returns the same table.
+        Further calls return the same table.
         """
-        if not self.walks:
-            self.walk(jax.jit(self.teacher.act), self.settings.teacher_noise)
+        if not self.rollouts:
+            self.roll_out(jax.jit(self.teacher.act), self.settings.teacher_noise)
         return self.build_table(table)
 
     def is_due(self, step: int) -> bool:
@@ -92,14 +92,14 @@ class Visits:
 
     def extend(self, table: StateTable, solver: Solver, pairs: Pairs) -> StateTable:
         """Roll out the student of the current pairs; return all visited states as a table of the same size."""
-        key = jax.random.fold_in(jax.random.key(self.seed), len(self.walks))
-        self.walk(solver.policy(pairs, key), self.settings.student_noise)
+        key = jax.random.fold_in(jax.random.key(self.seed), len(self.rollouts))
+        self.roll_out(solver.policy(pairs, key), self.settings.student_noise)
         return self.build_table(table)
 
-    def walk(self, act: UnitAct, noise: float) -> None:
+    def roll_out(self, act: UnitAct, noise: float) -> None:
         """Roll a policy out with noise on its actions, and add the visited states."""
         settings, scaling = self.settings, self.teacher.policy.scaling
-        number = len(self.walks)
+        number = len(self.rollouts)
         rng = np.random.default_rng([self.seed, number])
         size = (settings.lanes, len(scaling.action_bounds))
         spread = rng.uniform(0.0, noise, (settings.lanes, 1))
@@ -115,14 +115,14 @@ class Visits:
             active = active[~(steps.terminated | steps.truncated)]
             if not len(active):
                 break
-        self.walks.append(np.concatenate(visited).astype(np.float32))
+        self.rollouts.append(np.concatenate(visited).astype(np.float32))
         self.survived.append(len(active) / settings.lanes)
 
     def build_table(self, table: StateTable) -> StateTable:
-        """Draw the same number of rows from each walk and evaluate the teacher there."""
-        rng = np.random.default_rng([self.seed, len(self.walks), 1])
-        shares = np.diff(np.linspace(0, self.settings.rows, len(self.walks) + 1).astype(int))
-        drawn = [walk[rng.integers(len(walk), size=n)] for walk, n in zip(self.walks, shares, strict=True)]
+        """Draw the same number of states from each rollout, and evaluate the teacher in them."""
+        rng = np.random.default_rng([self.seed, len(self.rollouts), 1])
+        shares = np.diff(np.linspace(0, self.settings.rows, len(self.rollouts) + 1).astype(int))
+        drawn = [states[rng.integers(len(states), size=n)] for states, n in zip(self.rollouts, shares, strict=True)]
         states = jnp.asarray(np.concatenate(drawn))
         actions, values = evaluate_teacher(states, self.teacher)
         return StateTable(states, actions, actions, values, jnp.ones(len(states)), table.value_scale)

@@ -1,6 +1,6 @@
 """Make Gymnasium environments, and check that potstill supports them.
 
-Nothing here imports Gymnasium or MuJoCo before an environment is made.
+Gymnasium and MuJoCo are imported only when an environment is made.
 """
 
 from __future__ import annotations
@@ -145,15 +145,15 @@ def check_spaces(env: HasSpaces) -> None:
         raise PotstillError(f"{name} has discrete actions: only continuous actions (Box) are supported")
     if isinstance(observations, Dict):
         raise PotstillError(
-            f"{name} has dictionary observations with the parts {', '.join(observations)}: a Box is needed. Register "
+            f"{name} has dictionary observations with the keys {', '.join(observations)}: expected a Box. Register "
             "an environment that returns one of them, or one wrapped in gymnasium.wrappers.FlattenObservation"
         )
     if not isinstance(observations, Box):
-        raise PotstillError(f"{name} has the observation space {observations}: a Box is needed")
+        raise PotstillError(f"{name} has the observation space {observations}: expected a Box")
     if not isinstance(actions, Box) or len(actions.shape) != 1:
-        raise PotstillError(f"{name} has the action space {actions}: a one-dimensional Box is needed")
+        raise PotstillError(f"{name} has the action space {actions}: expected a one-dimensional Box")
     if not (np.isfinite(actions.low).all() and np.isfinite(actions.high).all()):
-        raise PotstillError(f"{name} has unbounded actions: finite bounds are needed to scale them to [-1, 1]")
+        raise PotstillError(f"{name} has unbounded actions: expected finite bounds, which are scaled to [-1, 1]")
 
 
 def family(env_id: str) -> str:

@@ -25,7 +25,7 @@ class Reference(NamedTuple):
 
 
 RAW = Reference(0.0, 100.0, None)
-D4RL = "D4RL (d4rl/infos.py)"  # REF_MIN_SCORE and REF_MAX_SCORE; all datasets of an environment share them
+D4RL = "D4RL (d4rl/infos.py)"  # REF_MIN_SCORE and REF_MAX_SCORE, which all datasets of an environment share
 JAT = "JAT (huggingface/jat, scores_dict.json; arXiv 2402.09844)"
 # The keys are environment names without a version: all versions share one reference. D4RL measured -v2 (for Adroit,
 # the mazes and the kitchen: D4RL's own environments, which Gymnasium-Robotics rebuilt under these names), JAT -v4.

@@ -18,10 +18,11 @@ def score_imagined(
 ) -> JsonObject:
     """Score students, and the teacher if given, in a world model.
 
+    The scores may be far from true returns if a policy leaves the data (docs: results).
+
     Returns:
         ``student`` and ``teacher``: summaries, see :func:`~potstill.evaluation.statistics.summarise`; ``best``: the
-        index of the student with the highest mean; ``horizon``: that of the model, in steps. These scores
-        may be far from true returns where a policy leaves the data (docs: results).
+        index of the student with the highest mean; ``horizon``: that of the model, in steps.
     """
     count = len(students)
     returns = imagined_returns(world, students.each, count * episodes, seed=seed).reshape(count, episodes)

@@ -1,4 +1,4 @@
-"""Scores of students: returns in the environment, or the distance to the teacher."""
+"""Scores of students: returns in the environment, and the distance to the teacher."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEACHER_SEED = 90  # seed of the teacher's episodes
 
 @check_arguments
 def policy_returns(act: Act, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "1 E"]:
-    """Undiscounted returns of one policy over E episodes, each with a seed of its own."""
+    """Undiscounted returns of one policy over E episodes, each with its own seed."""
     seeds = FIRST_SEED + 1000 * seed + np.arange(episodes)
     return play(act, env_id, seeds)[None]
 
@@ -46,7 +46,7 @@ def student_returns(students: Students, env_id: str, episodes: int, seed: int) -
 def train_for_evaluation(
     distillate: Distillate, students: int, seed: int, recipe: str | Recipe | None = None
 ) -> tuple[Students, float]:
-    """Train the students of an evaluation with ``seed``, and return them with the seconds that it took."""
+    """Train the students of an evaluation with ``seed``; return them and the training time in seconds."""
     started = time.perf_counter()
     trained = distillate.train_students([1000 * seed + i for i in range(students)], recipe)
     jax.block_until_ready(trained.params)
@@ -56,7 +56,7 @@ def train_for_evaluation(
 def reference_for(data: Transitions, teacher: NetworkTeacher | None, episodes: int) -> Reference:
     """The returns that count as 0 and 100: those known for the environment, or measured ones.
 
-    If they are unknown and ``episodes`` is above 0, a random policy and the teacher are rolled out.
+    If none are known and ``episodes`` is above 0, a random policy and the teacher are rolled out.
     """
     known = reference_returns(data.env_id, data.card)
     if known.source or data.env_id is None or teacher is None or not episodes:
@@ -67,7 +67,7 @@ def reference_for(data: Transitions, teacher: NetworkTeacher | None, episodes: i
 def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> Reference:
     """Measure reference returns for an environment without known ones: 0 is a random policy, 100 the teacher.
 
-    The random policy draws actions uniformly between the bounds. If the teacher earns no more, scores are raw
+    The random policy draws actions uniformly between the bounds. If the teacher's return is not higher, scores are raw
     returns: :data:`~potstill.environments.references.RAW`.
     """
     low, high = teacher.policy.action_bounds.low, teacher.policy.action_bounds.high
@@ -84,9 +84,9 @@ def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> R
 def score_students(
     students: Students, env_id: str, episodes: int, seed: int, reference: Reference | None = None
 ) -> JsonObject:
-    """Score students one by one and as an ensemble, which plays at least ten episodes.
+    """Score students one by one and as an ensemble. The ensemble is rolled out for at least ten episodes.
 
-    ``reference`` has the returns that count as 0 and 100; by default, those known for the environment.
+    ``reference`` has the returns that count as 0 and 100; the default is those known for the environment.
 
     Returns:
         ``student`` and ``ensemble`` as :func:`~potstill.evaluation.statistics.summarise` gives them.
@@ -108,7 +108,7 @@ def score_random(data: Transitions, like: Distillate, *, students: int, episodes
         PotstillError: the distillate has no environment.
     """
     if like.env_id is None:
-        raise PotstillError("the distillate has no environment: returns cannot be measured")
+        raise PotstillError("the distillate has no environment, so returns cannot be measured")
     rng = np.random.default_rng(seed)
     trained = []
     for i in range(students):
@@ -126,12 +126,12 @@ def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher
 
     Returns:
         ``imitation_error``: mean of ‖π(s) − π*(s)‖² with actions in [−1, 1]; ``q_gap``: mean of
-        max(0, q*(s, π*(s)) − min_j q_j(s, π(s))) divided by the standard deviation of q*. Each has its mean
-        and standard deviation over students. Also the numbers of states and students.
+        max(0, q*(s, π*(s)) − min_j q_j(s, π(s))) divided by the standard deviation of q*. Each is given as mean and
+        standard deviation over students. ``states`` and ``students`` are their numbers.
     """
     held = held_out_rows(len(data))
     table = build_state_table(data, teacher, index=held)
-    # One student at a time: the hidden layers of all students would take most of a gigabyte.
+    # One student at a time: the activations of all students would take most of a gigabyte.
     acted = [students.policy(i)(data.observations[held]) for i in range(len(students))]
     actions = data.action_bounds.to_unit(np.stack(acted))
     errors = np.square(actions - np.asarray(table.teacher_actions)).sum(-1).mean(-1)

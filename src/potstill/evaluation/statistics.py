@@ -106,7 +106,7 @@ def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> 
 
 
 def reference_in(result: Result) -> Reference:
-    """The reference returns of a result. Older results do not contain them; they have those of the environment."""
+    """The reference returns of a result. Older results do not contain them; those of the environment apply."""
     return Reference(**result["reference"]) if "reference" in result else reference_returns(result.get("env_id"))
 
 

@@ -11,7 +11,7 @@ from potstill.students.recipe import Recipe
 from potstill.students.training import EPS_ROOT
 
 DATA_FILE = "data/train-00000-of-00001.parquet"
-INITIALISATIONS = {  # those that the code in the card does not implement
+INITIALISATIONS = {  # schemes that the code in the card does not implement
     "antisymmetric": "initialises the student as the difference of two networks of half the width",
     "he": "initialises weights from a normal distribution with variance 2 / fan-in",
     "lecun": "initialises weights from a normal distribution with variance 1 / fan-in",
@@ -62,7 +62,7 @@ The metadata of the Parquet file hold, as JSON under the key `potstill`, the nor
 
 {facts}
 
-The command that made it:
+The command that made them:
 
     {command}
 
@@ -86,7 +86,7 @@ to data derived from it.
 """
 
 OUTSIDE_BOUNDS = """ Do not clip them: {count} of the pairs have
-   targets outside the bounds. They bring students closer to the bounds in few steps; the tanh keeps actions inside."""
+   targets outside the bounds, which bring students closer to the bounds in few steps. The tanh keeps actions inside."""
 
 LICENCE = """\
 ## Licence
@@ -139,7 +139,7 @@ def policy(observation):
 GAIN_LINE = "    nn.init.orthogonal_(layer.weight, gain={gain:g} * 2**0.5)  # the output layer\n"
 
 
-def head(title: str, rows: int, tags: Iterable[str], configs: str = "") -> str:
+def format_header(title: str, rows: int, tags: Iterable[str], configs: str = "") -> str:
     """Format the header of a dataset card: YAML that the Hub reads, and the title."""
     return HEAD.format(
         pretty_name=json.dumps(title),  # a JSON string is a YAML string
@@ -155,14 +155,14 @@ def format_facts(facts: Mapping[str, object]) -> str:
     return "\n".join(f"- {label}: {_one_line(value)}" for label, value in facts.items())
 
 
-def card(distillate: Distillate) -> str:
+def format_card(distillate: Distillate) -> str:
     """Format the dataset card of a distillate: Markdown with the YAML header that the Hugging Face Hub reads."""
     recipe, metadata = distillate.recipe, distillate.metadata
     states, actions = distillate.states.shape[1], distillate.actions.shape[1]
     title = f"{_find_name(metadata['dataset'])}, distilled to {len(distillate)} pairs"
     weighted = distillate.weights is not None
     return CARD.format(
-        head=head(title, len(distillate), TAGS, CONFIGS.format(file=DATA_FILE)),
+        head=format_header(title, len(distillate), TAGS, CONFIGS.format(file=DATA_FILE)),
         licence=LICENCE,
         pairs=len(distillate),
         model="the teacher that was trained on all of that dataset" if metadata.get("teacher") else "that dataset",
@@ -257,10 +257,10 @@ def _one_line(text: object) -> str:
 
 
 def _describe_deviation(recipe: Recipe) -> str:
-    """Name what a recipe does beyond the steps and the code in the card."""
+    """Describe what a recipe does beyond the steps and the code in the card."""
     words = [INITIALISATIONS[recipe.initialisation]] if recipe.initialisation in INITIALISATIONS else []
     if recipe.residual:
         words.append("adds the first hidden layer to the last")
     if recipe.sampled:
         words.append("clones with actions sampled from a tanh-Gaussian")
-    return f" The recipe itself also {' and '.join(words)}, which the code below leaves out." if words else ""
+    return f" The recipe itself also {' and '.join(words)}, which the code below omits." if words else ""

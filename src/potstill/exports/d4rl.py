@@ -1,7 +1,7 @@
 """HDF5 in D4RL's layout.
 
-Every row terminates and none times out. Readers that pair each row with the next one then do not connect the
-two, and readers that drop rows that time out drop none. (D4RL's own reader always loses the last row.)
+Every row terminates and none times out. Readers that pair each row with the next one then do not connect the two,
+and readers that drop timed-out rows drop none. (D4RL's own reader always drops the last row.)
 """
 
 from __future__ import annotations

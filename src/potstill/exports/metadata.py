@@ -6,7 +6,7 @@ from potstill.distillate import Distillate
 from potstill.runtime.files import JsonObject, to_json
 
 NOTE = (
-    "Distilled pairs, not trajectories: every row is an episode of its own, of one step. "
+    "These are distilled pairs, not trajectories: each row is an episode of one step. "
     "There are no rewards and no next states."
 )
 

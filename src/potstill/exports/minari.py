@@ -1,6 +1,6 @@
 """Minari datasets, written by Minari's own storage.
 
-An episode of Minari has one more observation than actions. The state after a distilled pair is unknown, so the
+An episode in Minari has one more observation than actions. The state after a distilled pair is unknown, so the
 episode of a pair holds its state twice and terminates.
 """
 
@@ -24,7 +24,7 @@ DATASET_ID = re.compile(r"[-\w]+-v\d+")
 
 
 def write(distillate: Distillate, path: Path) -> None:
-    """Write each pair as an episode, and the distillate's metadata under ``potstill`` in those of the dataset."""
+    """Write each pair as an episode, and the distillate's metadata under ``potstill`` in the dataset's metadata."""
     if not DATASET_ID.fullmatch(path.name):
         raise PotstillError(
             f"'{path.name}' is not the id of a Minari dataset: use letters, digits, - and _, and end it in -v0"

@@ -9,7 +9,7 @@ import numpy as np
 
 from potstill.distillate import Distillate
 from potstill.exports.base import ExportFormat
-from potstill.exports.card import DATA_FILE, card
+from potstill.exports.card import DATA_FILE, format_card
 from potstill.exports.metadata import export_metadata
 
 
@@ -20,7 +20,7 @@ def write(distillate: Distillate, path: Path) -> None:
         return
     (path / DATA_FILE).parent.mkdir(parents=True)
     _write_table(distillate, path / DATA_FILE)
-    (path / "README.md").write_text(card(distillate), encoding="utf-8")
+    (path / "README.md").write_text(format_card(distillate), encoding="utf-8")
 
 
 def _write_table(distillate: Distillate, path: Path) -> None:

@@ -34,13 +34,13 @@ def resolve_format(path: Path, name: str | None) -> str:
     'd4rl'
     """
     if name is not None:
-        EXPORT_FORMATS[name]  # raises if there is none
+        EXPORT_FORMATS[name]  # raises if the name is unknown
         return name
     for known in EXPORT_FORMATS:
         if path.suffix in EXPORT_FORMATS[known].suffixes:
             return known
     suffixes = [suffix for known in EXPORT_FORMATS for suffix in EXPORT_FORMATS[known].suffixes]
     raise PotstillError(
-        f"{path}: no export format has the suffix '{path.suffix}': end the path in {', '.join(suffixes)}, or name the "
-        f"format: {', '.join(EXPORT_FORMATS)}"
+        f"{path}: no export format has the suffix '{path.suffix}': use one of {', '.join(suffixes)}, or name the "
+        f"format ({', '.join(EXPORT_FORMATS)})"
     )

@@ -106,7 +106,7 @@ def _move(written: Path, target: Path) -> None:
         return
     files = [file.relative_to(written) for file in sorted(written.rglob("*")) if file.is_file()]
     if any(target.iterdir()) and not all((target / file).is_file() for file in files):
-        raise PotstillError(f"{target} contains other files than an export in this format: choose another path")
+        raise PotstillError(f"{target} contains files that are not an export in this format: choose another path")
     for file in files:
         (target / file).parent.mkdir(parents=True, exist_ok=True)
         os.replace(written / file, target / file)

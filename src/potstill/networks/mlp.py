@@ -36,8 +36,8 @@ def init_mlp(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
     """Orthogonal weights with gain √2 and zero biases, the paper's initialisation.
 
     Args:
-        key: draws the weights.
-        sizes: widths from input to output, e.g. ``(11, 256, 256, 256, 3)`` for the 4-layer student.
+        key: key of the random weights.
+        sizes: widths from input to output, such as ``(11, 256, 256, 256, 3)`` for four layers.
     """
     drawn = jax.random.normal(key, (_numbers(sizes),))
     return [{"weight": orthogonal(x), "bias": jnp.zeros(x.shape[1])} for x in _matrices(drawn, sizes)]
@@ -66,7 +66,7 @@ def init_torch(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
 
 
 def _numbers(sizes: tuple[int, ...]) -> int:
-    """The total number of weights. They are drawn at once, because each draw takes half a second to compile."""
+    """The total number of weights. They are drawn in one call, because each call takes half a second to compile."""
     return sum(a * b for a, b in itertools.pairwise(sizes))
 
 

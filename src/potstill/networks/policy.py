@@ -53,7 +53,7 @@ class Policy(Scaled):
     The mean action is tanh(mean). Actions are then scaled from [-1, 1] to the bounds.
 
     Raises:
-        PotstillError: the layers do not lead from the states of the scaling to its actions.
+        PotstillError: the sizes of the layers do not match one another, or not the states and actions of the scaling.
     """
 
     layers: Layers
@@ -70,7 +70,7 @@ class Policy(Scaled):
         sizes = [shape[-2:] for shape in shapes]
         joins = [states, *(after for _, after in sizes)]
         if not sizes or [before for before, _ in sizes] != joins[:-1] or joins[-1] != outputs:
-            raise PotstillError(f"layers {sizes} do not lead from {states} states to {outputs} outputs")
+            raise PotstillError(f"layers of sizes {sizes} do not connect {states} inputs with {outputs} outputs")
         if isinstance(self.layers, Residual) and (len(sizes) < 3 or len(set(joins[1:-1])) > 1):
             raise PotstillError("a residual network needs at least two hidden layers, all of the same width")
 
@@ -84,10 +84,10 @@ class Policy(Scaled):
         try:
             raw = np.asarray(observations, np.float32)
         except (TypeError, ValueError):
-            raise PotstillError(f"the observation is {reprlib.repr(observations)}: numbers are needed") from None
+            raise PotstillError(f"the observation is {reprlib.repr(observations)}: expected numbers") from None
         if raw.ndim == 0 or raw.shape[-1] != needed:
             count = raw.shape[-1] if raw.ndim else 1
-            raise PotstillError(f"the observation has {count} components, the policy needs {needed}")
+            raise PotstillError(f"the observation has {count} components, but the policy expects {needed}")
         if isinstance(self.layers, Towers):
             flat = self.normaliser(raw).reshape(-1, raw.shape[-1])
             stacked = [{"weight": layer["weight"], "bias": layer["bias"][:, None]} for layer in self.layers]
@@ -131,13 +131,13 @@ def _layer_shape(index: int, layer: object, towers: bool) -> tuple[int, ...]:
     """The shape of a layer's weights.
 
     Raises:
-        PotstillError: the layer has no weights and biases, or they do not fit together.
+        PotstillError: the layer has no weights and biases, or their shapes do not match.
     """
     if not isinstance(layer, Mapping) or not {"weight", "bias"} <= layer.keys():
-        raise PotstillError(f"layer {index} is {reprlib.repr(layer)}: a dictionary of weight and bias is needed")
+        raise PotstillError(f"layer {index} is {reprlib.repr(layer)}: expected a dictionary of weight and bias")
     weight, bias = np.shape(layer["weight"]), np.shape(layer["bias"])
     if len(weight) != 2 + towers or bias != (*weight[:-2], weight[-1]):
-        raise PotstillError(f"layer {index}: weights {weight} and biases {bias} do not fit together")
+        raise PotstillError(f"layer {index}: the shapes of weights {weight} and biases {bias} do not match")
     return weight
 
 
@@ -155,7 +155,7 @@ def from_arrays(arrays: dict[str, np.ndarray], metadata: JsonObject, path: StrPa
     """Rebuild a policy from :meth:`Policy.arrays` and :meth:`Policy.kind_metadata`.
 
     Raises:
-        PotstillError: an array is missing, or the layers do not fit together.
+        PotstillError: an array is missing, or the shapes of the layers do not match.
     """
     head = metadata.get("head", "tanh")
     if head not in get_args(Head):
@@ -173,19 +173,19 @@ def from_arrays(arrays: dict[str, np.ndarray], metadata: JsonObject, path: StrPa
 
 
 def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) -> None:
-    """Raise unless all arrays are floating-point with the right axes, and biases fit their weights."""
+    """Raise unless all arrays hold floating-point numbers on the right axes, and biases match their weights."""
     for name, array in arrays.items():
         stacked = name.startswith("critics.") or (towers and name.startswith("layers."))
         axes = 1 + name.endswith(".weight") + stacked
-        # NumPy does not count foreign types such as bfloat16 as floating-point, and its NaN checks would miss theirs.
+        # To NumPy, foreign types such as bfloat16 are not floating-point, and its checks do not find their NaNs.
         if array.dtype.kind != "f" or array.ndim != axes or not array.size:
             found = f"{array.dtype} of shape {array.shape}"
-            raise PotstillError(f"{path}: array '{name}' is {found}, not floating-point numbers on {axes} axes")
+            raise PotstillError(f"{path}: array '{name}' is {found}, expected floating-point numbers on {axes} axes")
     pairs = [(name, name.replace("bias", "weight")) for name in arrays if re.fullmatch(r"layers\.\d+\.bias", name)]
     for name, twin in pairs:
         found, wanted = (storage.require_array(arrays, part, path).shape[-1] for part in (name, twin))
         if found != wanted:
-            raise PotstillError(f"{path}: array '{name}' has {found} numbers, but '{twin}' needs {wanted}")
+            raise PotstillError(f"{path}: array '{name}' has {found} numbers, but '{twin}' has {wanted} columns")
 
 
 @check_arguments

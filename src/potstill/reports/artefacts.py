@@ -34,7 +34,7 @@ def describe_artefact(path: Path) -> JsonObject:
         world = load_world(path)
         shapes = [list(layer["weight"].shape) for layer in world.dynamics.layers]
         return {"kind": kind, "layers": shapes, "starts": len(world.starts), "horizon": world.horizon, **world.metadata}
-    raise PotstillError(f"{path}: a safetensors file that potstill did not write")
+    raise PotstillError(f"{path}: this safetensors file was not written by potstill")
 
 
 def _describe_distillate(path: Path) -> JsonObject:

@@ -28,12 +28,12 @@ from potstill.runtime.files import read_json
 
 RANGE: tuple[Literal["min"], Literal["mean"], Literal["std"], Literal["max"]] = ("min", "mean", "std", "max")
 BINS = 30
-CELLS = 20  # along each of the first two principal components
-SAMPLED_STATES = 2000  # whose distances are computed, drawn with a fixed seed
-EXAMINED_ROWS = 300_000  # at most, of a mapped dataset
+CELLS = 20  # grid cells along each of the first two principal components
+SAMPLED_STATES = 2000  # states whose distances are computed, drawn with a fixed seed
+EXAMINED_ROWS = 300_000  # most rows of a mapped dataset that are examined
 NEIGHBOUR = 10
-VARIANCE = 0.95  # that the effective dimension explains
-AT_BOUND = 0.005  # of the width between the bounds: |a| ≥ 0.99 for bounds of ±1
+VARIANCE = 0.95  # share of the variance that the effective dimension explains
+AT_BOUND = 0.005  # share of the width between the bounds: |a| ≥ 0.99 for bounds of ±1
 
 
 def dataset_statistics(data: Transitions) -> DatasetStatistics:
@@ -190,7 +190,7 @@ def state_coverage(data: Transitions) -> Coverage:
 
 
 def match_environment(data: Transitions) -> EnvironmentMatch:
-    """Return the environment that the data name or, without one, the environments that their sizes and actions fit."""
+    """Return the environment that the data name or, without one, those that match their sizes and actions."""
     sizes = (data.state_size, data.action_size)
     lowest, highest = data.actions.min(axis=0), data.actions.max(axis=0)
     return {"declared": data.env_id, "fits": [] if data.env_id else fitting_environments(*sizes, lowest, highest)}

@@ -7,14 +7,14 @@ from potstill.reports.schema import ActionStatistics, ColumnRange, DatasetStatis
 from potstill.reports.text import join_names, percent
 
 FEW_EPISODES = 10
-MANY_COPIES = 0.1  # of the states
-MANY_AT_BOUNDS = 0.5  # of one component's actions
-SMALL_SPAN = 0.25  # of the width between the bounds
+MANY_COPIES = 0.1  # share of the states
+MANY_AT_BOUNDS = 0.5  # share of one component's actions
+SMALL_SPAN = 0.25  # share of the width between the bounds
 LARGE_STATE = 1e4
 
 
 def dataset_warnings(statistics: DatasetStatistics) -> list[str]:
-    """List what to know before training on a dataset, one sentence each.
+    """List what a user should know before training on a dataset, one sentence each.
 
     Args:
         statistics: from :func:`~potstill.reports.dataset.dataset_statistics`.
@@ -36,10 +36,10 @@ def _environment_warnings(statistics: DatasetStatistics) -> list[str]:
     if statistics["env_id"] is not None:
         return []
     fits = statistics["environment"]["fits"]
-    guess = f"sizes and actions fit {', '.join(fits)}" if fits else "sizes and actions fit no MuJoCo environment"
+    guess = f"sizes and actions match {', '.join(fits)}" if fits else "sizes and actions match no MuJoCo environment"
     return [
-        "the data name no environment (attribute env_id): students cannot be scored by returns, and the action bounds "
-        f"are assumed to be [-1, 1]; {guess}"
+        "the data do not name an environment (attribute env_id): students cannot be scored by returns, and the action "
+        f"bounds are assumed to be [-1, 1]; {guess}"
     ]
 
 
@@ -63,7 +63,7 @@ def _constant_columns(columns: list[ColumnRange]) -> list[str]:
     ]
     if small:
         found.append(
-            f"almost constant columns, {join_names(small)}: their standard deviation is below the {SCALE_FLOOR:g} that "
+            f"almost constant columns, {join_names(small)}: their standard deviation is below {SCALE_FLOOR:g}, which "
             "standardisation adds to it, so policies hardly react to them; use a smaller unit"
         )
     return found
@@ -88,7 +88,7 @@ def _reward_warnings(columns: list[ColumnRange]) -> list[str]:
     reward = next((column for column in columns if column["name"] == "rewards"), None)
     if reward is None or reward["min"] is None or reward["min"] != reward["max"]:
         return []
-    why = "returns differ only by the length of the episodes" if reward["min"] else "only cloning can use these data"
+    why = "returns differ only by the length of the episodes" if reward["min"] else "only behavioural cloning is useful"
     return [f"every reward is {reward['min']:g}: {why}"]
 
 
@@ -98,7 +98,7 @@ def _action_warnings(actions: ActionStatistics) -> list[str]:
         if share > MANY_AT_BOUNDS:
             found.append(
                 f"{percent(share, 0)} of actions[{index}] lie at a bound: either the policy switches between extremes, "
-                "or actions were clipped; the tanh of a student comes close to a bound but never reaches it"
+                "or actions were clipped; the tanh of a student approaches a bound but never reaches it"
             )
     narrow = [index for index, span in enumerate(actions["spans"]) if 0 < span < SMALL_SPAN]
     if narrow:
@@ -120,8 +120,8 @@ def _episode_warnings(statistics: DatasetStatistics) -> list[str]:
         )
     if ends["terminations"] + ends["truncations"] <= 1 and not ends["terminations"]:
         found.append(
-            f"nothing marks the end of an episode, so all {statistics['rows']:,} rows count as one; mark ends by the "
-            "environment's rule as terminals and all other ends as timeouts"
+            f"no row is marked as the end of an episode, so all {statistics['rows']:,} rows count as one episode; mark "
+            "ends by the environment's rule as terminals, and all other ends as timeouts"
         )
     elif episodes < FEW_EPISODES:
         found.append(f"only {episodes} episodes: they cover few initial states and few ways to continue from them")

@@ -1,4 +1,4 @@
-"""Find all faults of a dataset that its reader refuses. The reader itself names only the first."""
+"""Find all faults of a dataset that its reader refuses. The reader itself reports only the first."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def find_faults(raw: dict[str, np.ndarray], env_id: str | None) -> tuple[list[st
     faults = [f"no column '{key}'" for key in REQUIRED if key not in raw]
     columns: dict[str, np.ndarray] = {}
     for key, values in raw.items():
-        with np.errstate(over="ignore"):  # values too large for float32 become infinite, and count as such below
+        with np.errstate(over="ignore"):  # values too large for float32 become infinite and are reported below
             single = values.astype(np.float32) if values.dtype.kind == "f" else values
         try:
             columns |= as_columns({key: single}, source="its columns")
@@ -107,7 +107,7 @@ def _find_bound_faults(columns: dict[str, np.ndarray], env_id: str | None) -> li
         return []
     where = np.flatnonzero(outside.any(axis=0))
     finite = actions[:, where][np.isfinite(actions[:, where])]
-    whose = f"the bounds of {env_id} are" if env_id else "the data name no environment, so the bounds are"
+    whose = f"the bounds of {env_id} are" if env_id else "the data do not name an environment, so the bounds are"
     return [
         f"{join_names([f'actions[{index}]' for index in where])} lie in [{finite.min():.4g}, {finite.max():.4g}], but "
         f"{whose} [{low[where].min():g}, {high[where].max():g}]: {outside.any(axis=1).sum():,} of {len(actions):,} "

@@ -1,4 +1,4 @@
-"""Write ``inspect.html``: statistics as a self-contained page, without scripts or links."""
+"""Write ``inspect.html``: a self-contained page of statistics, without scripts or links."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _format_notes(lines: Sequence[str], kind: str) -> str:
 
 
 def _mark_options(line: str) -> str:
-    """Mark command-line options in a line as code. Lines do not break inside code."""
+    """Mark the command-line options in a line as code, in which lines do not break."""
     return OPTION.sub(r"<code>\g<0></code>", escape(line))
 
 

@@ -1,4 +1,4 @@
-"""Plots. They are drawn from result files and lists of numbers only."""
+"""Plots, drawn from result files and lists of numbers only."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def new_figure(columns: int = 1, height: float = 3.6, width: float = 5.4, rows: 
 
     Args:
         columns: number of axes in a row.
-        height: of each of the axes, in inches.
-        width: of each of the axes, in inches.
+        height: height of each of the axes, in inches.
+        width: width of each of the axes, in inches.
         rows: number of rows of axes.
     """
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
@@ -62,8 +62,8 @@ def plot_learning_curve(path: Path, history: Sequence[JsonObject], name: str, la
     Args:
         path: the image to write.
         history: the evaluations of the teacher.
-        name: of the dataset.
-        label: of the axis of returns.
+        name: name of the dataset.
+        label: label of the axis of returns.
     """
     updates = _collect_values(history, "update")
     played, estimated = "mean" in history[0], "fitted_value" in history[0]
@@ -127,7 +127,7 @@ def plot_comparison(path: Path, results: Mapping[str, Result]) -> Path:
 
     Args:
         path: the image to write.
-        results: by the path of the run.
+        results: the result of each run, by its path.
     """
     kinds = (("teacher", ORANGE), ("random", GREY), ("student", BLUE), ("ensemble", GREEN))
     figure, axis = new_figure(width=max(5.4, 2.0 * len(results)))

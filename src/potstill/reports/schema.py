@@ -69,14 +69,14 @@ class Coverage(TypedDict):
 
 
 class EnvironmentMatch(TypedDict):
-    """The environment that a dataset names, or the environments that it fits if it names none."""
+    """The environment that a dataset names, or those that match it if it names none."""
 
     declared: str | None
     fits: list[str]
 
 
 class DatasetScores(TypedDict):
-    """Normalised scores of the episodes, and what they refer to."""
+    """Normalised scores of the episodes, and their reference returns."""
 
     mean: float
     best: float

@@ -1,6 +1,6 @@
-"""Pictures of distilled states in MuJoCo, and of the states after one step with the distilled actions.
+"""Render distilled states in MuJoCo, and the states after one step with the distilled actions.
 
-They correspond to Figure 2 of Lei et al. 2024 (arXiv 2410.22728). Rendering runs in a separate process for two
+The picture corresponds to Figure 2 of Lei et al. 2024 (arXiv 2410.22728). Rendering runs in a separate process for two
 reasons: a process can choose its OpenGL backend only once, and a failure to render must not lose the results.
 """
 
@@ -52,7 +52,7 @@ def draw(distillate_path: Path, picture: Path) -> None:
     distillate = load(distillate_path)
     env_id = distillate.env_id or ""
     if env_id.split("-v")[0] not in BODIES:
-        raise SystemExit(f"{env_id}: the observations do not hold the whole state of the simulator")
+        raise SystemExit(f"{env_id}: observations do not contain the whole state of the simulator")
     env = make(env_id, render_mode="rgb_array", width=240, height=240)
     env.reset(seed=0)
     frames: list[list[np.ndarray]] = [[], []]

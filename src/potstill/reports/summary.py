@@ -62,11 +62,11 @@ def overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
 
 def _describe_environment(environment: EnvironmentMatch) -> str:
     if environment["declared"]:
-        return f"{environment['declared']}, as the data state; the sizes agree"
+        return f"{environment['declared']}, named in the data; the sizes match"
     fits = environment["fits"]
     if not fits:
-        return "the data name none and fit no known environment"
-    return f"the data name none; sizes and actions fit {', '.join(fits)}"
+        return "not named in the data; sizes and actions match no known environment"
+    return f"not named in the data; sizes and actions match {', '.join(fits)}"
 
 
 def _describe_bounds(actions: ActionStatistics) -> str:
@@ -79,7 +79,7 @@ def _describe_scores(scores: DatasetScores | None, env_id: str | None) -> str:
         where = f"for {env_id}" if env_id else "without an environment"
         return (
             f"no reference returns are known {where}, so returns are not normalised here; if there is an environment, "
-            "`potstill distill` plays a random policy and the teacher, and takes their returns as 0 and 100"
+            "`potstill distill` rolls out a random policy and the teacher, and takes their returns as 0 and 100"
         )
     cloning = "not known" if scores["bc"] is None else f"{scores['bc']:.1f}"
     return (
@@ -132,7 +132,7 @@ def histogram_line(summary: ValueSummary) -> str:
 
 
 def print_dataset(statistics: DatasetStatistics, warnings: list[str]) -> None:
-    """Print what the page shows: warnings first, then the statistics and the columns."""
+    """Print the content of the page: warnings first, then the statistics and the columns."""
     facts = _facts_table(overview(statistics))
     facts.add_row("histogram of returns", histogram_line(statistics["returns"]))
     facts.add_row("histogram of lengths", histogram_line(statistics["lengths"]))
@@ -157,7 +157,7 @@ def print_artefact(title: str, facts: list[tuple[str, str]]) -> None:
 
 
 def columns_table(columns: Sequence[ColumnRange], at_bounds: Sequence[float] = ()) -> Table:
-    """Make a table of the first columns, with the number of the others: see :func:`column_rows`."""
+    """Make a table of the first columns, and the number of the others. See :func:`column_rows`."""
     names, rows = column_rows(columns, at_bounds)
     table = Table("column")
     for name in names:

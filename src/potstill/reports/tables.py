@@ -46,15 +46,15 @@ def score_table(result: Result, title: str) -> Table:
 
 
 def print_scores(result: Result, title: str | None = None) -> None:
-    """Print :func:`score_table` and the reference returns, if they are not those of the environment."""
+    """Print the :func:`score_table`, and the reference returns if they are not those of the environment."""
     make_console().print(score_table(result, title or result.get("env_id") or "scores"))
     reference, known = reference_in(result), reference_returns(result.get("env_id"))
     if reference != known and reference.source:
         print(f"0 is a return of {reference.random:.4g}, 100 is a return of {reference.expert:.4g}: {reference.source}")
     elif not reference.source:
         print(
-            f"no reference returns are known for {result.get('env_id')}, and no teacher scores above a random policy: "
-            "returns are not normalised"
+            f"no reference returns are known for {result.get('env_id')}, and no teacher is better than a random "
+            "policy: returns are not normalised"
         )
 
 
@@ -97,7 +97,7 @@ def report_distillation(folder: Path, result: Result) -> None:
     written.append(str(plot_curve(folder / "curve.png", result, read_losses(folder / "metrics.jsonl"))))
     if result["env_id"]:
         picture, reason = render_states(distillate, folder / "states.png")
-        written.append(str(picture) if picture else f"states are not rendered: {reason}")
+        written.append(str(picture) if picture else f"the states were not rendered: {reason}")
     print("\n".join(written))
 
 

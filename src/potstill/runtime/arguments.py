@@ -1,4 +1,4 @@
-"""Checks of calls: a wrong argument of a public function or class gets one line, as wrong settings do."""
+"""Checks of calls: a wrong argument of a public function or class raises a one-line error, like a wrong setting."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ OWN = ("self", "cls", "_cls")  # first parameters of methods
 
 
 def check_arguments(target: Target) -> Target:
-    """Decorate a public function or class so that a wrong argument raises one line that names it.
+    """Decorate a public function or class so that a wrong argument raises a one-line error that names it.
 
-    An unknown argument is reported with the nearest known one. The arguments of a function must also have the types
-    of their annotations; the fields of a class are checked by its own ``__post_init__``. The signature is unchanged.
+    For an unknown argument, the error suggests the closest known one. The arguments of a function must also have the
+    types of their annotations. The fields of a class are checked by its own ``__post_init__``. The signature does not
+    change.
 
     >>> @check_arguments
     ... def train(data: str, *, steps: int = 10) -> int:
     ...     return steps
     >>> train("hopper", stps=20)
     Traceback (most recent call last):
-    potstill.errors.PotstillError: unknown argument of train 'stps': did you mean 'steps'? Known: data, steps
+    potstill.errors.PotstillError: train: unknown argument 'stps': did you mean 'steps'? Known: data, steps
     >>> train("hopper", steps="20")
     Traceback (most recent call last):
-    potstill.errors.PotstillError: train: steps is '20' (str): int is needed
+    potstill.errors.PotstillError: train: steps is '20' (str): expected int
     """
     if not isinstance(target, type):
         return cast(Target, _check_calls(target))
@@ -51,13 +52,13 @@ def bind_arguments(
         options: the named arguments.
 
     Raises:
-        PotstillError: an argument is missing, superfluous or unknown. The message names the nearest known one.
+        PotstillError: an argument is missing, superfluous or unknown. The message suggests the closest known one.
     """
     known = [name for name in signature.parameters if name not in OWN]
-    takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.parameters.values())
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.parameters.values())
     for option in options:
-        if option not in known and not takes_all:
-            raise unknown_name(f"{kind} of {name}", option, known)
+        if option not in known and not takes_any:
+            raise PotstillError(f"{name}: {unknown_name(kind, option, known)}")
     try:
         return signature.bind(*args, **options)
     except TypeError as error:
@@ -68,7 +69,7 @@ def _check_calls(function: Callable[..., object]) -> Callable[..., object]:
     """Check names and types whenever a function is called."""
     signature, name = inspect.signature(function), function.__name__
 
-    @functools.cache  # when the function is first called: by then its module has all names
+    @functools.cache  # resolved at the first call, when the function's module has defined all names
     def hints() -> dict[str, object]:
         return get_type_hints(function)
 
@@ -93,7 +94,7 @@ def _check_fields(make: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: object, *args: object, **fields: object) -> object:
         try:
             return make(self, *args, **fields)
-        except TypeError as error:  # names are checked only now, because objects are made often
+        except TypeError as error:  # names are checked only after a failure, because objects are made often
             failure = error
         kind = self if isinstance(self, type) else type(self)
         bind_arguments(signature, kind.__name__, "field", (self, *args), fields)

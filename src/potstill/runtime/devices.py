@@ -45,15 +45,15 @@ def use_devices(devices: int | None) -> None:
     if COORDINATOR in os.environ and not jax.distributed.is_initialized():
         _join()
     if devices is not None and jax.local_device_count() != devices:
-        raise PotstillError(f"--devices {devices}: JAX has {jax.local_device_count()} in this process")
+        raise PotstillError(f"--devices {devices}: JAX has {jax.local_device_count()} devices in this process")
 
 
 def keep_memory() -> bool:
-    """Let glibc keep freed memory instead of returning it to the system; return whether glibc accepted.
+    """Let glibc keep freed memory instead of returning it to the system; return whether glibc accepted the setting.
 
-    On a CPU, XLA allocates tens of megabytes for each call and frees them after it. If glibc returned them each time,
+    On a CPU, XLA allocates tens of megabytes for each call and frees them afterwards. If glibc returned them each time,
     the system would have to clear new pages for the next call, which takes a considerable share of an outer step.
-    Without glibc nothing changes.
+    Without glibc, this function does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     return mallopt is not None and all(mallopt(option, 2**31 - 1) for option in (TRIM_THRESHOLD, MMAP_THRESHOLD))
@@ -62,7 +62,7 @@ def keep_memory() -> bool:
 def _join() -> None:
     missing = [name for name in (PROCESSES, PROCESS) if not os.environ.get(name, "").isdigit()]
     if missing:
-        raise PotstillError(f"{COORDINATOR} is set, so {' and '.join(missing)} must be numbers")
+        raise PotstillError(f"{COORDINATOR} is set: expected numbers in {' and '.join(missing)}")
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(os.environ[COORDINATOR], int(os.environ[PROCESSES]), int(os.environ[PROCESS]))
     sync_global_devices("joined")  # connects the devices while all processes wait here
@@ -74,13 +74,13 @@ def is_leader() -> bool:
 
 
 def disconnect() -> None:
-    """Leave the group of processes, once nothing more is shared with them."""
+    """Leave the process group. Call this when no more arrays are exchanged."""
     if jax.distributed.is_initialized():
         jax.distributed.shutdown()
 
 
 def broadcast(value: float) -> float:
-    """Return the leading process's ``value`` in every process, so that all processes take the same decision."""
+    """Return the leading process's ``value`` in every process, so that all processes make the same decision."""
     return value if jax.process_count() == 1 else float(broadcast_one_to_all(np.float32(value)))
 
 
@@ -131,7 +131,7 @@ def _constrain(tree: Tree, mesh: Mesh, *axes: str) -> Tree:
 
 
 def place(tree: Tree, mesh: Mesh) -> Tree:
-    """Copy ``tree`` to every device. It must be equal in all processes."""
+    """Copy ``tree`` to every device. It must be the same in all processes."""
     return tree if mesh.size == 1 else jax.jit(lambda arrays: replicate(arrays, mesh))(tree)
 
 

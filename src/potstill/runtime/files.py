@@ -1,4 +1,4 @@
-"""JSON files: they are written atomically, and reading errors have one line."""
+"""JSON files: atomic writes, and one-line errors for files that cannot be read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JsonMapping: TypeAlias = Mapping[str, Any]
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` so that ``path`` always holds either the old bytes or the new ones."""
+    """Write ``content`` so that ``path`` always holds either the complete old content or the complete new one."""
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
     os.replace(partial, path)

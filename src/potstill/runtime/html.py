@@ -1,4 +1,4 @@
-"""Small HTML tables, in which notebooks show runs, distillates and datasets."""
+"""Small HTML tables that show runs, distillates and datasets in notebooks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html import escape
 def html_table(title: str, rows: Mapping[str, object]) -> str:
     """An HTML table with two columns, name and value, under a title. All text is escaped.
 
-    Floats have four significant digits and ``None`` is a dash; other values are shown as ``str`` writes them.
+    Floats have four significant digits, ``None`` is a dash, and other values are formatted by ``str``.
 
     >>> html_table("Run", {"steps": 40, "loss": 0.123456})  # doctest: +NORMALIZE_WHITESPACE
     '<table><caption style="text-align:left">Run</caption><tr><th style="text-align:left">steps</th><td

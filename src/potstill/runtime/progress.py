@@ -21,7 +21,7 @@ class Tracker:
     Args:
         label: what the loop does.
         total: its number of steps. The attribute may change while the loop runs.
-        done: the steps that an earlier run has finished; they do not count in the estimate of the time left.
+        done: the number of steps that an earlier run has finished. The estimate of the remaining time ignores them.
         quiet: print nothing.
 
     >>> with Tracker("distil", total=2) as tracker:

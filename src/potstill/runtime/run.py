@@ -28,7 +28,7 @@ class Record(Mapping[str, Any]):
     (79.2, 79.2)
 
     Raises:
-        AttributeError: for an unknown key; the message names the nearest known one.
+        AttributeError: for an unknown key; the message suggests the closest known one.
     """
 
     __slots__ = ("_content",)
@@ -78,7 +78,7 @@ class Run:
     """The run folder of a finished command, with its settings, metrics and result as Python objects.
 
     A run is path-like: ``open(run / "curve.png", "rb")``, ``Path(run)`` and ``potstill.load(run)`` work.
-    Each access to an attribute reads the file, so a run always shows what is on disk.
+    Each access to an attribute reads the file again, so a run always shows what is on disk.
 
     Args:
         path: the run folder. ``Run("runs/demo")`` opens an earlier run.
@@ -139,7 +139,7 @@ class Run:
 
     @property
     def metrics(self) -> list[JsonObject]:
-        """The lines of ``metrics.jsonl`` in order; empty if the command logs none."""
+        """The lines of ``metrics.jsonl`` in order; empty if the command logs no metrics."""
         path = self.path / "metrics.jsonl"
         return read_json_lines(path) if path.exists() else []
 
@@ -156,7 +156,7 @@ class Run:
         return html_table(f"{command}: {self.path}", rows)
 
     def _read(self) -> tuple[str, JsonMapping | None]:
-        """Return the command, and the result if there is one. Never raise, because notebooks show every object."""
+        """Return the command, and the result if there is one. Never raise: a notebook may show any object."""
         try:
             command = self.command
         except PotstillError:
@@ -168,7 +168,7 @@ class Run:
 
 
 def headlines(result: JsonMapping, prefix: str = "") -> dict[str, str]:
-    """Find every mean of a result; return it with its standard deviation, by its keys.
+    """Find all means in a result; return them with their standard deviations, keyed by their path in the result.
 
     >>> headlines({"student": {"mean": 79.168, "std": 24.887}, "offline": {"q_gap": {"mean": 0.01, "std": 0.0}}})
     {'student': '79.17 ± 24.89', 'offline q_gap': '0.01 ± 0'}

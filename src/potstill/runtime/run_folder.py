@@ -35,7 +35,7 @@ class RunFolder:
         command: the name of the command.
         config: its resolved settings: a dataclass or a dictionary.
         force: replace an existing run folder. A folder that is not a run folder is never replaced.
-        resume: continue in the folder if it exists. Its settings must be the same, and it must be unfinished.
+        resume: continue the run in the folder, if it exists. It must be unfinished and have the same settings.
 
     Raises:
         PotstillError: the folder exists (without ``force``), is not a run folder, or cannot be made.
@@ -68,7 +68,7 @@ class RunFolder:
         return Run(self.path)
 
     def log(self, **metrics: object) -> None:
-        """Append one line to ``metrics.jsonl``. It is written when this returns."""
+        """Append one line to ``metrics.jsonl``. The line is in the file when this method returns."""
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(to_json(metrics)) + "\n")
 
@@ -138,7 +138,7 @@ def check_same(path: Path, config: object) -> None:
     """Raise unless the run in ``path`` is unfinished and has the settings of ``config``."""
     saved, wanted = read_json(path / "config.json"), to_json(config)
     if (path / "result.json").exists():
-        raise PotstillError(f"{path} is finished: nothing to resume")
+        raise PotstillError(f"{path} is finished: there is nothing to resume")
     for name in (name for name in wanted if name in saved and name not in ("out", "force", "resume")):
         if saved[name] != wanted[name]:
             raise PotstillError(f"{path} has {name} {saved[name]}, not {wanted[name]}: resume it with its own settings")

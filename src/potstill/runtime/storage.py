@@ -22,7 +22,7 @@ Arrays: TypeAlias = dict[str, np.ndarray]
 def save(path: StrPath, kind: str, arrays: Arrays, metadata: JsonObject) -> Path:
     """Write ``arrays`` and ``metadata`` as an artefact of ``kind``, atomically.
 
-    The same content gives the same bytes.
+    Equal content gives identical bytes.
 
     Args:
         path: the file to write; missing parent folders are made.
@@ -64,10 +64,12 @@ def load(path: StrPath, kind: str) -> tuple[Arrays, JsonObject]:
     header, arrays = _read(Path(path))
     found = header.get("format")
     if found != kind:
-        raise PotstillError(f"{path}: not a {kind} but {found or 'a file that potstill did not write'}")
+        raise PotstillError(f"{path}: expected a {kind}, found {found or 'a file that potstill did not write'}")
     version = header.get("format_version")
     if version != FORMAT_VERSION:
-        raise PotstillError(f"{path}: format version {version}, this potstill reads {FORMAT_VERSION}: upgrade potstill")
+        raise PotstillError(
+            f"{path} has format version {version}, but this potstill reads version {FORMAT_VERSION}: upgrade potstill"
+        )
     metadata = header.get("metadata")
     if not isinstance(metadata, dict):
         raise PotstillError(f"{path}: damaged metadata")
@@ -115,5 +117,5 @@ def require_array(arrays: Arrays, name: str, path: StrPath) -> np.ndarray:
         PotstillError: the file ``path``, from which the arrays come, has no such array.
     """
     if name not in arrays:
-        raise PotstillError(f"{path}: lacks the array '{name}'")
+        raise PotstillError(f"{path}: no array '{name}'")
     return arrays[name]

@@ -1,4 +1,4 @@
-"""Checks of settings when they are made: types, ranges, choices. Each error is one line that names the field."""
+"""Checks of settings at construction: types, ranges, choices. Each error is one line that names the field."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_ranges(settings: Dataclass, **minimum: int | float) -> None:
     for name, low in minimum.items():
         value = getattr(settings, name)
         if value is not None and not value >= low:
-            raise PotstillError(f"{field_label(settings, name)} {value}: at least {low} is needed")
+            raise PotstillError(f"{field_label(settings, name)} {value}: expected at least {low}")
 
 
 def check_finite(settings: Dataclass, *names: str) -> None:
@@ -45,13 +45,13 @@ def check_finite(settings: Dataclass, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         if value is not None and not np.isfinite(value):
-            raise PotstillError(f"{field_label(settings, name)} {value}: a finite number is needed")
+            raise PotstillError(f"{field_label(settings, name)} {value}: expected a finite number")
 
 
 def check_types(settings: Dataclass, skip: Collection[str] = ()) -> None:
     """Raise unless the value of each field has the field's type. Fields in ``skip`` are not checked.
 
-    A whole number counts as a ``float``. A ``Literal`` field must have one of its values.
+    An ``int`` is accepted for a ``float``. A ``Literal`` field must have one of its values.
     """
     hints = get_type_hints(type(settings))
     for field in fields(settings):
@@ -64,11 +64,11 @@ def check_type(label: str, value: object, hint: object) -> None:
 
     >>> check_type("Recipe.layers", "three", int)
     Traceback (most recent call last):
-    potstill.errors.PotstillError: Recipe.layers is 'three' (str): int is needed
+    potstill.errors.PotstillError: Recipe.layers is 'three' (str): expected int
     """
     if not has_type(value, hint):
         shown = f"{reprlib.repr(value)} ({type(value).__name__})"
-        raise PotstillError(f"{label} is {shown}: {describe_type(hint)} is needed")
+        raise PotstillError(f"{label} is {shown}: expected {describe_type(hint)}")
     if get_origin(hint) is Literal and value not in get_args(hint):
         raise unknown_name(label, str(value), get_args(hint))
 
@@ -76,13 +76,13 @@ def check_type(label: str, value: object, hint: object) -> None:
 def has_type(value: object, hint: object) -> bool:
     """Whether ``value`` has the type of a hint: a class, union, literal, tuple or collection.
 
-    An array counts as a sequence. Every value fits a protocol and a shape annotation.
+    An array counts as a sequence. Protocols and shape annotations accept every value.
     """
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return any(has_type(value, part) for part in get_args(hint))
     if origin is Literal:
-        return isinstance(value, str) or value in get_args(hint)  # for a wrong string, check_type lists the right ones
+        return isinstance(value, str) or value in get_args(hint)  # check_type reports a wrong string, with the choices
     if origin is tuple:
         item = get_args(hint)[0]
         return isinstance(value, tuple | list) and all(has_type(part, item) for part in value)
@@ -109,15 +109,14 @@ def is_shape(hint: object) -> bool:
 def describe_type(hint: object) -> str:
     """Describe a type hint in words.
 
-    >>> describe_type(int | None), describe_type(tuple[int, ...])
-    ('int or None', 'tuple of int')
+    >>> describe_type(int | None), describe_type(tuple[int, ...]), describe_type(Literal["sgd", "adam"])
+    ('int or None', 'tuple of int', "'sgd' or 'adam'")
     """
     origin = get_origin(hint)
-    if origin in (Union, types.UnionType):
-        *parts, last = (describe_type(part) for part in get_args(hint))
-        return f"{', '.join(parts)} or {last}"
-    if origin is Literal:
-        return " or ".join(map(str, get_args(hint)))
+    if origin in (Union, types.UnionType, Literal):
+        describe = repr if origin is Literal else describe_type
+        *parts, last = (describe(part) for part in get_args(hint))
+        return f"{', '.join(parts)} or {last}" if parts else last
     if origin is tuple:
         return f"tuple of {describe_type(get_args(hint)[0])}"
     if is_shape(hint) or hint is np.ndarray:
@@ -132,17 +131,17 @@ def as_numbers(label: str, values: object, axes: int) -> np.ndarray:
     [0.0, 1.0]
 
     Raises:
-        PotstillError: they are not numbers, one is not finite, or the array is empty or not ``axes``-dimensional.
+        PotstillError: the values are not numbers or not finite, or the array is empty or not ``axes``-dimensional.
     """
     try:
         array = np.asarray(values)
         array = array if array.dtype.kind == "f" else array.astype(np.float32, casting="same_kind")
     except (TypeError, ValueError):
-        raise PotstillError(f"{label} is {reprlib.repr(values)}: an array of numbers is needed") from None
+        raise PotstillError(f"{label} is {reprlib.repr(values)}: expected an array of numbers") from None
     if not isinstance(values, np.ndarray):
         array = array.astype(np.float32)
     if array.ndim != axes or not array.size:
-        raise PotstillError(f"{label} has shape {array.shape}: a non-empty {axes}-dimensional array is needed")
+        raise PotstillError(f"{label} has shape {array.shape}: expected a non-empty {axes}-dimensional array")
     if not np.isfinite(array).all():
         place = ", ".join(map(str, np.argwhere(~np.isfinite(array))[0]))
         raise PotstillError(f"{label}[{place}] is not finite")
@@ -150,8 +149,9 @@ def as_numbers(label: str, values: object, axes: int) -> np.ndarray:
 
 
 def check_fractions(settings: Dataclass, *names: str, one: bool = False) -> None:
-    """Raise unless each named field lies inside (0, 1), or inside (0, 1] with ``one``. ``None`` is accepted."""
+    """Raise unless each named field lies in (0, 1), or in (0, 1] with ``one``. ``None`` is accepted."""
     for name in names:
         value = getattr(settings, name)
         if value is not None and not (0.0 < value < 1.0 or (one and value == 1.0)):
-            raise PotstillError(f"{field_label(settings, name)} {value}: inside (0, 1{']' if one else ')'} is needed")
+            interval = "(0, 1]" if one else "(0, 1)"
+            raise PotstillError(f"{field_label(settings, name)} {value}: expected a value in {interval}")

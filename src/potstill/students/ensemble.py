@@ -82,11 +82,11 @@ def train_students(pairs: Pairs, seeds: Sequence[int], recipe: Recipe, scaling: 
             bounds that their actions are scaled to.
 
     Raises:
-        PotstillError: the seeds are not whole numbers, the pairs have different lengths or do not fit the scaling,
+        PotstillError: the seeds are not integers, the pairs have different lengths or do not match the scaling,
             or a number is not finite.
     """
     if np.ndim(seeds) != 1 or not len(seeds) or not all(isinstance(seed, int | np.integer) for seed in seeds):
-        raise PotstillError(f"seeds {seeds}: a list of whole numbers is needed, one for each student")
+        raise PotstillError(f"seeds {seeds}: expected a list of integers, one for each student")
     check_pairs(pairs, scaling)
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
     return Students(devices.localise(train_networks(keys, pairs, recipe)), scaling)

@@ -84,7 +84,7 @@ def draw_network(key: PRNGKeyArray, sizes: tuple[int, ...], recipe: Recipe) -> P
     """Draw the initial network of a student.
 
     Args:
-        key: draws the weights.
+        key: key of the random weights.
         sizes: layer sizes from input to output, such as ``(11, 256, 256, 256, 3)``.
         recipe: determines the scheme, the towers, the output gain and the residual block.
     """

@@ -22,7 +22,7 @@ class Recipe:
     The defaults describe the student of the paper (method §3).
 
     Raises:
-        PotstillError: a field has a wrong type or is out of range, or fields do not go together.
+        PotstillError: a field has a wrong type or is out of range, or fields are incompatible.
 
     Example:
         >>> Recipe(layers=5, optimiser="adamw", learning_rate=1e-3).steps
@@ -59,7 +59,7 @@ class Recipe:
     """Layers of weights; 4 means three hidden layers."""
 
     residual: bool = False
-    """Add the output of the first hidden layer to that of the last one. Needs at least 3 layers."""
+    """Add the output of the first hidden layer to that of the last one. Requires at least 3 layers."""
 
     initialisation: Initialisation = "orthogonal"
     """Scheme of the initial weights and biases, see :mod:`potstill.students.initialisation`."""
@@ -75,7 +75,7 @@ class Recipe:
         check_ranges(self, steps=0, learning_rate=0.0, momentum=0.0, weight_decay=0.0, width=1, towers=1, layers=1)
         check_finite(self, "learning_rate", "weight_decay", "output_gain")
         if self.momentum >= 1.0:
-            raise PotstillError(f"Recipe.momentum {self.momentum}: a value below 1 is needed")
+            raise PotstillError(f"Recipe.momentum {self.momentum}: expected a value below 1")
         if self.initialisation == "antisymmetric" and self.width % 2:
             raise PotstillError(f"Recipe.width {self.width}: an antisymmetric initialisation needs an even width")
         if self.residual and self.layers < 3:

@@ -47,7 +47,7 @@ class Pairs(NamedTuple):
 
 
 def check_pairs(pairs: Pairs, scaling: Scaling) -> None:
-    """Raise unless there are as many states as actions and weights, of the scaling's sizes, and all are finite."""
+    """Raise unless states, actions and weights are finite, equal in number and of the sizes of the scaling."""
     columns = {"states": pairs.states, "actions": pairs.actions}
     arrays = [as_numbers(f"Pairs.{name}", np.asarray(column), axes=2) for name, column in columns.items()]
     if pairs.weights is not None:
@@ -57,7 +57,7 @@ def check_pairs(pairs: Pairs, scaling: Scaling) -> None:
     found = (arrays[0].shape[1], arrays[1].shape[1])
     needed = (len(scaling.normaliser.mean), len(scaling.action_bounds))
     if found != needed:
-        raise PotstillError(f"Pairs with {found} components of states and actions: the scaling has {needed}")
+        raise PotstillError(f"Pairs have {found} state and action components, but the scaling has {needed}")
 
 
 class TrainingState(NamedTuple):
@@ -80,7 +80,7 @@ def mean_actions(params: Params, states: Float[Array, "B S"], action_size: int) 
 
 
 def bc_loss(params: Params, pairs: Pairs, key: PRNGKeyArray | None = None) -> Float[Array, ""]:
-    """ℓ_BC of the mean action. With a key: of an action sampled from a tanh-Gaussian head."""
+    """ℓ_BC of the mean action or, with a key, of an action sampled from a tanh-Gaussian head."""
     output = apply_mlp(params, pairs.states)
     size = pairs.actions.shape[-1]
     mean = output[..., :size]

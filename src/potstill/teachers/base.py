@@ -1,4 +1,4 @@
-"""The teacher interface: a policy to imitate, and action values that say where imitation matters."""
+"""The teacher interface: a policy to imitate, and action values that show where imitation matters."""
 
 from __future__ import annotations
 
@@ -128,7 +128,8 @@ def load_teacher(path: StrPath) -> NetworkTeacher:
     """Read a teacher from a file, a run folder of ``potstill teach``, or the name of a bundled dataset.
 
     Raises:
-        PotstillError: the file does not exist, is damaged or is of another kind, or its layers do not fit together.
+        PotstillError: the file does not exist, is damaged or holds another kind of artefact, or the shapes of its
+            layers do not match.
     """
     path = artefact_path(path, "teacher")
     arrays, metadata = storage.load(path, "teacher")
@@ -144,7 +145,7 @@ def load_teacher(path: StrPath) -> NetworkTeacher:
 def check_critics(critics: Params, policy: Policy, path: StrPath) -> None:
     """Raise unless the layers of each critic map the policy's states and actions to one value."""
     if not critics or not len(critics[0]["weight"]):
-        raise PotstillError(f"{path}: has no critics")
+        raise PotstillError(f"{path} has no critics")
     states, actions, count = len(policy.normaliser.mean), len(policy.action_bounds), len(critics[0]["weight"])
     widths = [states + actions, *(layer["bias"].shape[-1] for layer in critics)]
     for i, (layer, (before, after)) in enumerate(zip(critics, itertools.pairwise(widths), strict=True)):
@@ -152,8 +153,8 @@ def check_critics(critics: Params, policy: Policy, path: StrPath) -> None:
         for key, shape in wanted.items():
             if layer[key].shape != shape:
                 raise PotstillError(
-                    f"{path}: {key} {i} of its {count} critics has shape {layer[key].shape}, {shape} is needed "
+                    f"{path}: {key} {i} of its {count} critics has shape {layer[key].shape}, expected {shape} "
                     f"({states} states, {actions} actions)"
                 )
     if widths[-1] != 1:
-        raise PotstillError(f"{path}: its critics give {widths[-1]} values, not one")
+        raise PotstillError(f"{path}: the critics return {widths[-1]} values, expected one")

@@ -56,12 +56,12 @@ def load_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None) 
     """Set the learner and the fitted critics to their saved states, and return the progress.
 
     Raises:
-        PotstillError: the checkpoint is damaged, or its networks have other shapes.
+        PotstillError: the checkpoint is damaged, or the shapes of its networks differ.
     """
     arrays, metadata = storage.load(path, "checkpoint")
     leaves = _named_leaves(learner, scores)
     if set(leaves) != set(arrays) or any(arrays[name].shape != leaf.shape for name, leaf in leaves.items()):
-        raise PotstillError(f"{path}: a checkpoint of other networks")
+        raise PotstillError(f"{path} is a checkpoint of networks with other shapes")
     saved = jax.tree.unflatten(jax.tree.structure(_states(learner, scores)), [jnp.asarray(arrays[n]) for n in leaves])
     learner.state, learner.done = saved["learner"], metadata["done"]
     if scores:

@@ -15,7 +15,7 @@ from potstill.teachers.importers import SUFFIXES, import_teacher
 
 @check_arguments
 def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data: Transitions) -> NetworkTeacher:
-    """Load or import the teacher for a dataset, and check that it fits.
+    """Load or import the teacher for a dataset, and check that its sizes are those of the data.
 
     Args:
         teacher: anything that :func:`load_teacher` or :func:`import_teacher` reads, a teacher object, or ``None`` for
@@ -24,14 +24,14 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
         data: its transitions.
 
     Raises:
-        PotstillError: no teacher is given and none is bundled, or it is of a wrong type, or its state and action sizes
+        PotstillError: no teacher is given and none is bundled, it has a wrong type, or its state and action sizes
             differ from the data's.
     """
     if teacher is None and str(dataset) not in bundled_names():
         if not isinstance(dataset, str | Path):
-            raise PotstillError(f"{data.name}: no teacher is bundled with a dataset given as an object: give teacher")
+            raise PotstillError(f"{data.name}: a dataset given as an object has no bundled teacher: pass teacher=...")
         raise PotstillError(
-            f"{dataset} has no bundled teacher: train one with 'potstill teach {dataset}', then --teacher"
+            f"{dataset} has no bundled teacher: train one with 'potstill teach {dataset}', and name it with --teacher"
         )
     if isinstance(teacher, NetworkTeacher):
         found, source = teacher, "the teacher"
@@ -41,7 +41,7 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
     states, actions = len(found.normaliser.mean), found.action_size
     if (states, actions) != (data.state_size, data.action_size):
         raise PotstillError(
-            f"{source}: made for {states} states and {actions} actions, "
-            f"{data.name} has {data.state_size} and {data.action_size}"
+            f"{source} has {states} state and {actions} action components, "
+            f"but {data.name} has {data.state_size} and {data.action_size}"
         )
     return found

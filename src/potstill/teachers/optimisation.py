@@ -1,4 +1,4 @@
-"""Building blocks of all updates: Adam steps, soft updates of target networks, splitting of batches."""
+"""Building blocks of all updates: Adam steps, soft updates of target networks, and splitting of batches."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def adam_step(
     """Take one step of Adam.
 
     Args:
-        loss: maps the parameters to (scalar, auxiliary). With ``pieces`` it maps (parameters, piece) to them.
+        loss: maps the parameters, or with ``pieces`` the parameters and a piece, to (scalar, auxiliary).
         params: any tree of arrays.
         optimiser: the state from :func:`initialise_adam` or the previous step.
         learning_rate: the learning rate of this step.

@@ -1,4 +1,4 @@
-"""The dataset as the losses use it: standardised rows, all on the device or read from a file."""
+"""The dataset in the form that the losses use: standardised rows, all on the device or read from a file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TrainingRows(NamedTuple):
 class TrainingTable:
     """The rows that an algorithm learns from, by row number. A row is computed when it is read.
 
-    A mapped dataset therefore stays on disk. :func:`load_rows` copies all rows of a dataset in memory to the device.
+    A mapped dataset therefore stays on disk. :func:`load_rows` copies all rows to the device.
     """
 
     data: Transitions
@@ -76,7 +76,7 @@ class TrainingTable:
 
     @functools.cached_property
     def _rows_before(self) -> Int[np.ndarray, " X"]:
-        """The number of table rows before each row that is left out."""
+        """The number of table rows before each excluded row."""
         return self.excluded - np.arange(len(self.excluded))
 
     def read(self, index: Int[np.ndarray, " B"]) -> TrainingRows:
@@ -167,13 +167,13 @@ def check_order(data: Transitions, what: str, alternative: str = ", or use iql o
 
     Args:
         data: the transitions.
-        what: the part that needs the order, named in the message.
+        what: the part that requires the order, for the message.
         alternative: the end of the message.
     """
     first, count = find_order_breaks(data)
     if count:
         raise PotstillError(
-            f"{data.name}: {what} needs rows in the order of their episodes, but the next state of row "
-            f"{first} is not the state of the row after it ({count} such rows); "
-            f"mark where episodes end (truncations){alternative}"
+            f"{data.name}: {what} requires rows in the order of their episodes, but the next state of row "
+            f"{first} is not the state of the row after it ({count} such rows): "
+            f"mark the ends of episodes in truncations{alternative}"
         )

@@ -30,7 +30,7 @@ class Piece(NamedTuple):
     start: int
     """The first call that these rows are for."""
     calls: int
-    """How many calls they are for."""
+    """The number of calls that they are for."""
 
 
 def split_call_key(key: PRNGKeyArray, call: int | Int[Array, ""]) -> Key[Array, "2"]:

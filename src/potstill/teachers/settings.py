@@ -1,4 +1,4 @@
-"""Settings of a teacher's training that all algorithms share. Nothing here imports JAX."""
+"""Settings of a teacher's training that all algorithms share. This module does not import JAX."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Training:
     """How a teacher is trained, with any algorithm.
 
     Raises:
-        PotstillError: a field of the wrong type, or out of range.
+        PotstillError: a field has a wrong type or is out of range.
 
     Example:
         >>> Training(updates=50_000, discount=0.95).batch

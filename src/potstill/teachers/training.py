@@ -63,7 +63,7 @@ def run_updates(
         key: determines, with the number of the call, its rows and its noise.
         calls: the number of calls.
         done: the number of earlier calls with the same key.
-        algorithm: its ``update`` is called.
+        algorithm: the object whose ``update`` is called.
         settings: batch size, γ and τ.
         pick: selects the batches of a call from ``rows``.
 
@@ -116,8 +116,8 @@ class Chunk(NamedTuple):
 class Learner:
     """Trains an algorithm on a dataset, a few hundred updates per call.
 
-    The rows and the noise of an update depend only on its number, so a resumed training and an uninterrupted one take
-    the same steps.
+    The rows and the noise of an update depend only on its number, so a resumed run takes the same steps as an
+    uninterrupted one.
 
     Args:
         algorithm: the algorithm with its settings.
@@ -125,7 +125,7 @@ class Learner:
         training: the settings that all algorithms share.
 
     Raises:
-        PotstillError: ``data`` lack what the algorithm needs.
+        PotstillError: ``data`` do not have what the algorithm requires, such as rows in order.
     """
 
     def __init__(self, algorithm: Algorithm, data: Transitions, training: Training) -> None:
@@ -178,7 +178,7 @@ class Learner:
                 raise Diverged(f"{where}: {name.replace('_', ' ')} is no longer finite")
         if abs(metrics["value"]) > self.limit:
             raise Diverged(
-                f"{where}: mean value {metrics['value']:.4g}, more than {VALUE_SLACK:.0f} x the largest possible return"
+                f"{where}: mean value {metrics['value']:.4g} exceeds {VALUE_SLACK:.0f} x the largest possible return"
             )
 
     def teacher(self) -> NetworkTeacher:
@@ -226,7 +226,7 @@ def train_teacher(
         hash.
 
     Raises:
-        PotstillError: ``data`` lack what the algorithm needs.
+        PotstillError: ``data`` do not have what the algorithm requires, such as rows in order.
         Diverged: a metric is not finite, or the mean value exceeds twice the largest possible return.
 
     Example:

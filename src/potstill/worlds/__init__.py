@@ -1,7 +1,7 @@
 """World models: dynamics, rewards and terminations that are learned from a dataset.
 
-:func:`train_world` learns a :class:`World` from transitions; :class:`WorldStepper` lets policies walk in it, as in an
-environment; :func:`imagined_returns` measures a policy's return in it.
+:func:`train_world` learns a :class:`World` from transitions. :class:`WorldStepper` steps policies in it, as in an
+environment. :func:`imagined_returns` measures the return of a policy in it.
 """
 
 from __future__ import annotations

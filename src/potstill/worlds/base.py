@@ -1,4 +1,4 @@
-"""World models as objects: their arrays, their scaling, and what is known of their errors."""
+"""World models as objects: their arrays, their scaling and their measured errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
 from potstill.worlds.dynamics import Dynamics, Prediction, predict
 
-LARGEST_ERROR = 0.5  # open-loop error, in standard deviations of states, up to which the model is trusted
+LARGEST_ERROR = 0.5  # open-loop error, in standard deviations of states, up to which the model counts as accurate
 
 
 @check_arguments
@@ -57,26 +57,26 @@ class World(Scaled):
 
     @property
     def horizon(self) -> int:
-        """The largest tested number of steps after which the model still predicts states well; 0 if there is none.
+        """The largest tested number of steps up to which the model predicts states accurately; 0 if there is none.
 
-        "Well" means: on held-out episodes, along their own actions, the median over rollouts of the root mean square
-        error is at most half a standard deviation of the states.
+        A prediction counts as accurate if the root mean square error on held-out episodes, along their recorded
+        actions, is at most half a standard deviation of the states (median over rollouts).
         """
         errors = {int(n): error for n, error in self.metadata["errors"]["open_loop"].items()}
-        trusted = [n for n in errors if all(errors[m] <= LARGEST_ERROR for m in errors if m <= n)]
-        return max(trusted, default=0)
+        accurate = [n for n in errors if all(errors[m] <= LARGEST_ERROR for m in errors if m <= n)]
+        return max(accurate, default=0)
 
     @functools.cached_property
     def step(self) -> functools.partial[Prediction]:
         """The compiled prediction for standardised states and actions in [−1, 1]."""
         return functools.partial(jax.jit(functools.partial(predict, terminates=self.terminates)), self.dynamics)
 
-    def check_fits(self, dataset_hash: str, name: str) -> None:
+    def check_dataset(self, dataset_hash: str, name: str) -> None:
         """Raise unless the model was learned from the dataset with this hash."""
         known = self.metadata["dataset"]
         if known["sha256"] != dataset_hash:
             raise PotstillError(
-                f"the world model was learned from {known['name']} with other contents than {name}: "
+                f"the world model was learned from other data ({known['name']}) than {name}: "
                 "train one with 'potstill model'"
             )
 
@@ -93,7 +93,7 @@ def load_world(path: StrPath) -> World:
     """Read a world model from a file, or from the run folder of ``potstill model``.
 
     Raises:
-        PotstillError: the file does not exist, is damaged, or holds something else.
+        PotstillError: the file does not exist, is damaged, or holds another kind of artefact.
     """
     path = Path(path) / "world.safetensors" if Path(path).is_dir() else Path(path)
     arrays, metadata = storage.load(path, "world")
@@ -106,13 +106,13 @@ def load_world(path: StrPath) -> World:
     _check_layers(dynamics, size, len(scaling.action_bounds), path)
     if starts.ndim != 2 or not len(starts) or starts.shape[1] != size:
         shape = " × ".join(map(str, starts.shape))
-        raise PotstillError(f"{path}: damaged, initial states of shape {shape} do not fit {size} state components")
+        raise PotstillError(f"{path}: damaged, initial states have shape {shape}, expected n × {size}")
     _check_metadata(metadata, path)
     return World(dynamics, scaling, starts, metadata)
 
 
 def _check_layers(dynamics: Dynamics, states: int, actions: int, path: Path) -> None:
-    """Raise unless the arrays fit together."""
+    """Raise unless the shapes of the arrays match."""
     before, fits = states + actions, bool(dynamics.layers) and all(x["weight"].ndim == 3 for x in dynamics.layers)
     members = dynamics.layers[0]["weight"].shape[0] if fits else 0
     for layer in dynamics.layers if fits else ():
@@ -122,11 +122,13 @@ def _check_layers(dynamics: Dynamics, states: int, actions: int, path: Path) -> 
     fits &= before == states + 2 and dynamics.linear.shape == (states + actions + 1, states + 1)
     fits &= dynamics.scale.shape == (states + 1,) and dynamics.low.shape == dynamics.high.shape == (states,)
     if not fits:
-        raise PotstillError(f"{path}: damaged, its layers do not map {states} states and {actions} actions to the next")
+        raise PotstillError(
+            f"{path}: damaged, the layers do not map {states} state and {actions} action components to the next state"
+        )
 
 
 def _check_metadata(metadata: JsonObject, path: Path) -> None:
-    """Raise unless the metadata have what a :class:`World` reads from them."""
+    """Raise unless the metadata contain the entries that a :class:`World` reads."""
     dataset, errors = metadata.get("dataset"), metadata.get("errors")
     steps = errors.get("open_loop") if isinstance(errors, dict) else None
     fits = isinstance(dataset, dict) and all(isinstance(dataset.get(name), str) for name in ("name", "sha256"))

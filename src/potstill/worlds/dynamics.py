@@ -39,7 +39,7 @@ class Dynamics(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What follows a state and an action."""
+    """The predicted outcome of an action in a state."""
 
     states: Float[Array, "B S"]
     """The next states: the mean over the members."""
@@ -51,7 +51,7 @@ class Prediction(NamedTuple):
 
 
 def init_members(key: PRNGKeyArray, sizes: tuple[int, ...], members: int) -> Params:
-    """Stacked networks with normal weights of variance 1 / fan-in and zero biases."""
+    """Draw stacked networks with normal weights of variance 1 / fan-in and zero biases."""
     keys = jax.random.split(key, len(sizes) - 1)
     return [
         {"weight": jax.random.normal(k, (members, i, o)) * i**-0.5, "bias": jnp.zeros((members, o))}
@@ -60,7 +60,7 @@ def init_members(key: PRNGKeyArray, sizes: tuple[int, ...], members: int) -> Par
 
 
 def apply_members(layers: Params, x: Float[Array, "K B in"]) -> Float[Array, "K B out"]:
-    """The SiLU networks of all members, each on its own inputs."""
+    """Apply the SiLU network of each member to its own inputs."""
     for i, layer in enumerate(layers):
         x = jnp.einsum("kbi,kio->kbo", x, layer["weight"]) + layer["bias"][:, None]
         x = jax.nn.silu(x) if i < len(layers) - 1 else x
@@ -70,7 +70,7 @@ def apply_members(layers: Params, x: Float[Array, "K B in"]) -> Float[Array, "K 
 def predict(
     dynamics: Dynamics, states: Float[Array, "B S"], actions: Float[Array, "B A"], terminates: bool = True
 ) -> Prediction:
-    """What the model predicts for a batch.
+    """Predict the outcomes for a batch of states and actions.
 
     Args:
         dynamics: the model.

@@ -18,17 +18,17 @@ from potstill.worlds.stepper import WorldStepper
 def imagined_returns(
     world: World, act: Act, episodes: int = 20, *, steps: int | None = None, seed: int = 0
 ) -> Float[np.ndarray, " E"]:
-    """Undiscounted returns of a policy in a world model, from first states of the data's episodes.
+    """Undiscounted returns of a policy in a world model, from initial states of the data's episodes.
 
-    The model may be wrong where the policy goes: compare policies by these returns, but do not take their level as
-    given (docs: worlds).
+    The model may be wrong in the states that the policy visits. Compare policies by these returns, but do not rely on
+    their level (docs: worlds).
 
     Args:
         world: the model.
         act: a policy, from observations [E, S] to actions [E, A].
         episodes: E, the number of episodes.
         steps: time limit of an episode. Default: that of the environment, or 1,000.
-        seed: chooses the first states.
+        seed: seed of the initial states.
 
     Raises:
         PotstillError: ``episodes`` or ``steps`` is below 1.
@@ -37,12 +37,12 @@ def imagined_returns(
     limit = steps if steps is not None else (_known_limit(env_id) if env_id else None) or DEFAULT_STEPS
     for name, value in {"episodes": episodes, "steps": limit}.items():
         if value < 1:
-            raise PotstillError(f"{name} {value}: at least 1 is needed")
+            raise PotstillError(f"{name} {value}: expected at least 1")
     return run_episodes(act, WorldStepper(world), seed * episodes + np.arange(episodes), limit)
 
 
 def _known_limit(env_id: str) -> int | None:
-    """The registered time limit, or ``None`` if the environment is not installed: a model does not need it."""
+    """The registered time limit, or ``None`` if the environment is not installed, which a model does not require."""
     import gymnasium
 
     try:

@@ -32,7 +32,7 @@ class WorldSettings:
     batch: int = 256
     """Rows in a gradient step of each member."""
     learning_rate: float = 4e-3
-    """Largest learning rate of Adam. It rises linearly in the first 5 % of the steps, then falls to 0 by a cosine."""
+    """Largest learning rate of Adam. The rate rises linearly in the first 5 % of the steps, then decays by a cosine."""
     seed: int = 0
     """Seeds the held-out episodes, the initial networks and the batches."""
 

@@ -1,4 +1,4 @@
-"""A world model as environments that step together, for all code that rolls policies out."""
+"""A world model with the interface of parallel environments, in which policies are rolled out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from potstill.worlds.base import World
 
 @check_arguments
 class WorldStepper:
-    """L lanes of one world model. Each lane starts in a first state of an episode of the data, chosen by its seed.
+    """L lanes of one world model. Each lane starts in the first state of an episode of the data, drawn by its seed.
 
     Args:
         world: the model.
@@ -24,7 +24,7 @@ class WorldStepper:
         self.world = world
         self.starts = world.starts if starts is None else starts
         if not len(self.starts):
-            raise PotstillError("a world model needs at least one initial state")
+            raise PotstillError("a world model must have at least one initial state")
 
     def reset(self, seeds: Int[np.ndarray, " L"]) -> Float[np.ndarray, "L S"]:
         """Start an episode in every lane; return the first observations."""
@@ -41,7 +41,7 @@ class WorldStepper:
         return chosen
 
     def step(self, lanes: Int[np.ndarray, " n"], actions: Float[np.ndarray, "n A"]) -> Steps:
-        """Step the lanes with these numbers. All lanes are computed, because a change of shape compiles anew."""
+        """Step the lanes with these numbers. All lanes are computed, because a new shape would be compiled again."""
         unit = np.zeros((len(self.states), len(self.world.action_bounds)), np.float32)
         unit[lanes] = np.clip(self.world.action_bounds.to_unit(actions), -1.0, 1.0)
         after = self.world.step(self.states, unit)

@@ -22,15 +22,15 @@ from potstill.worlds.dynamics import Dynamics, apply_members, init_members
 from potstill.worlds.settings import WorldSettings
 from potstill.worlds.validation import hold_out, measure_errors
 
-LEAST_ROWS = 500  # fewer rows do not make a model
-MOST_ROWS = 1_000_000  # of more rows, a uniform sample is used
+LEAST_ROWS = 500  # least number of rows that a model is learned from
+MOST_ROWS = 1_000_000  # of larger datasets, a uniform sample of this size is used
 CHUNK = 500  # steps of one compiled call
 WARM_UP = 0.05  # share of the steps in which the learning rate rises
-TERMINATION_WEIGHT = 0.1  # of the cross-entropy, beside the mean squared error of the standardised outputs
+TERMINATION_WEIGHT = 0.1  # weight of the cross-entropy relative to the mean squared error of standardised outputs
 RIDGE = 1e-3  # penalty of the linear fit, in rows
-LEAST_SCALE = 1e-6  # of residuals, for components that never change
-TAIL, MARGIN = 0.05, 1.0  # percentile of the states that bounds predictions, and how far these may exceed it
-MOST_STARTS = 1_024  # first states of episodes that are kept
+LEAST_SCALE = 1e-6  # added to the scale of residuals, for components that never change
+TAIL, MARGIN = 0.05, 1.0  # percentile of the states that bounds predictions, and the margin beyond it
+MOST_STARTS = 1_024  # largest number of initial states that are kept
 DEFAULT = WorldSettings()
 
 
@@ -51,7 +51,7 @@ class Learning(NamedTuple):
 
 
 def make_optimiser(settings: WorldSettings) -> optax.GradientTransformation:
-    """Adam whose learning rate rises linearly in the first 5 % of the steps, then falls to 0 by a cosine."""
+    """Adam with a learning rate that rises linearly in the first 5 % of the steps, then decays to 0 by a cosine."""
     warm_up = max(1, int(WARM_UP * settings.steps))
     largest, steps = settings.learning_rate, max(settings.steps, warm_up + 1)
     return optax.adam(optax.warmup_cosine_decay_schedule(largest / warm_up, largest, warm_up, steps))
@@ -96,7 +96,7 @@ def train_world(
 def check_rows(data: Transitions) -> None:
     """Raise unless a dataset has enough rows for a world model."""
     if len(data) < LEAST_ROWS:
-        raise PotstillError(f"{data.name}: {len(data)} rows are too few for a world model, {LEAST_ROWS:,} are needed")
+        raise PotstillError(f"{data.name}: {len(data)} rows are too few for a world model, expected {LEAST_ROWS:,}")
 
 
 def prepare(
@@ -156,7 +156,7 @@ def members_loss(layers: Params, inputs: Float[Array, "K B in"], targets: Float[
 def take_steps(
     state: Learning, rows: Outputs, key: PRNGKeyArray, first: Array | int, count: int, settings: WorldSettings
 ) -> tuple[Learning, Float[Array, ""]]:
-    """``count`` gradient steps of Adam, each member on batches of its own; also the mean loss of these steps."""
+    """Take ``count`` steps of Adam, each member on its own batches; return the state and the mean loss."""
     rule, shape = make_optimiser(settings), (settings.members, settings.batch)
 
     def step(state: Learning, number: Array) -> tuple[Learning, Array]:

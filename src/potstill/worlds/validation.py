@@ -1,4 +1,4 @@
-"""Errors of a world model on held-out rows and episodes: what is known of it from the data alone."""
+"""Errors of a world model on held-out rows and episodes, measured without the environment."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from potstill.runtime.files import JsonObject
 from potstill.worlds.base import World
 
 EVERY = 20  # one episode (or row) in so many is held out
-MOST_HELD_OUT = 10_000  # rows
+MOST_HELD_OUT = 10_000  # largest number of held-out rows
 LENGTHS = (1, 5, 10, 25, 50, 100, 200)  # steps after which open-loop errors are measured
-ROLLOUTS = 256  # open-loop rollouts for each length, at most
-ONE_STEP = 4_096  # rows for one-step errors, at most
+ROLLOUTS = 256  # largest number of open-loop rollouts for each length
+ONE_STEP = 4_096  # largest number of rows for one-step errors
 
 
 def hold_out(data: Transitions, seed: int) -> Bool[np.ndarray, " M"]:
-    """Which rows are held out: every twentieth episode, at most 10,000 rows but at least one episode.
+    """Mask of the held-out rows: every twentieth episode, at most 10,000 rows but at least one episode.
 
     An episode with more than half of all rows is never held out.
     """
     bounds = data.episode_bounds
     held = np.zeros(len(data), np.bool_)
     rng = np.random.default_rng(seed)
-    if len(bounds) < 3:  # no episode ends: rows, not episodes
+    if len(bounds) < 3:  # a single episode: hold out rows instead
         held[rng.choice(len(data), max(1, len(data) // EVERY), replace=False)] = True
         return held
     few = max(1, (len(bounds) - 1) // EVERY)
@@ -57,7 +57,7 @@ def measure_errors(world: World, data: Transitions, held_out: Bool[np.ndarray, "
     predicted = world.step(states, data.action_bounds.to_unit(rows.actions))
     changes = np.concatenate([np.asarray(predicted.states) - states, np.asarray(predicted.rewards)[:, None]], axis=1)
     unexplained = np.mean((changes - actual) ** 2, axis=0) / np.maximum(actual.var(axis=0), 1e-12)
-    unexplained = np.where(actual.var(axis=0) > 1e-12, unexplained, 0.0)  # constant components are no achievement
+    unexplained = np.where(actual.var(axis=0) > 1e-12, unexplained, 0.0)  # constant components count as explained
     disagreement = np.asarray(predicted.disagreement)
     ended, said = rows.terminations, np.asarray(predicted.terminated)
     wrong = said[~ended].mean() if not ended.all() else 0.0
@@ -75,7 +75,7 @@ def measure_errors(world: World, data: Transitions, held_out: Bool[np.ndarray, "
 def open_loop_errors(world: World, data: Transitions, held_out: Bool[np.ndarray, " M"]) -> dict[int, float]:
     """The median error of the state after n steps along the data's own actions, by n.
 
-    Lengths that no held-out episode has are left out. Rows that are not in the order of their episodes give errors
+    Lengths that no held-out episode reaches are omitted. If rows are not in the order of their episodes, the errors are
     as large as the breaks in the order.
     """
     bounds = data.episode_bounds
@@ -86,14 +86,16 @@ def open_loop_errors(world: World, data: Transitions, held_out: Bool[np.ndarray,
         if not len(starts):
             break
         starts = starts[np.unique(np.linspace(0, len(starts) - 1, min(len(starts), ROLLOUTS), dtype=int))]
-        errors[length] = float(np.median(follow(world, data, starts, length)))
+        errors[length] = float(np.median(measure_open_loop(world, data, starts, length)))
     return errors
 
 
-def follow(world: World, data: Transitions, starts: Int[np.ndarray, " L"], length: int) -> Float[np.ndarray, " L"]:
-    """Error of each rollout after ``length`` steps along the recorded actions, in standard deviations of states."""
+def measure_open_loop(
+    world: World, data: Transitions, starts: Int[np.ndarray, " L"], length: int
+) -> Float[np.ndarray, " L"]:
+    """Measure the error of L rollouts after ``length`` recorded actions, in standard deviations of states."""
     if length < 1:
-        raise PotstillError(f"length {length}: at least one step is needed")
+        raise PotstillError(f"length {length}: expected at least one step")
     states = data.normaliser(data.observations[starts])
     for t in range(length):
         states = np.asarray(world.step(states, data.action_bounds.to_unit(data.actions[starts + t])).states)

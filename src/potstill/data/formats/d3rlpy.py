@@ -2,8 +2,8 @@
 
 Keys: ``num_episodes``, and ``observations_0``, ``actions_0``, ``rewards_0``, ``terminated_0`` and so on. An episode has
 as many observations as actions. If it did not terminate, its last row has no next observation and is dropped. The
-next observation of a terminated row is never used. As in D4RL it is the following row's observation; the last row of
-the file repeats its own observation.
+next observation of a terminated row is never used; as in D4RL, it is the following row's observation. In the last row
+of the file, it is the row's own observation.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def read_d3rlpy(path: Path, *, action_scale: float = 1.0) -> Transitions:
     with open_hdf5(path) as file:
         count = read_array(file, "num_episodes", path)
         if count.shape or count.dtype.kind not in "iu" or not 0 < count <= len(file):
-            raise PotstillError(f"{path}: num_episodes is not the number of its episodes")
+            raise PotstillError(f"{path}: num_episodes is not the number of episodes in the file")
         parts = [_read_episode(file, number, path) for number in range(int(count))]
     columns = join_episodes(parts, source=str(path))
     padded = {key: np.append(values, values[-1:], axis=0) for key, values in columns.items()}
@@ -52,6 +52,6 @@ def _read_episode(file: Group, number: int, path: Path) -> dict[str, np.ndarray]
     terminated = columns.pop("terminals")
     check_equal_rows(columns, source=source)
     if len(terminated) != 1 or not len(columns["rewards"]):
-        raise PotstillError(f"{source}: one flag 'terminated' and at least one row are needed")
+        raise PotstillError(f"{source}: an episode must have at least one row and one flag 'terminated'")
     last = np.arange(len(columns["rewards"])) == len(columns["rewards"]) - 1
     return {**columns, "terminals": last & terminated, "timeouts": last & ~terminated}

@@ -28,7 +28,7 @@ LOCOMOTION = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4", "walker2d"
 
 
 class Metadata(NamedTuple):
-    """What a file's attributes hold."""
+    """The attributes of a file."""
 
     name: str
     env_id: str | None
@@ -91,7 +91,7 @@ def check_order(file: Group, path: Path) -> None:
     """Check that ``next_observations`` of a file, if it has any, are the following rows' observations.
 
     Raises:
-        PotstillError: most of them are not, so D4RL's rule would pair the wrong rows.
+        PotstillError: most of them are not. D4RL's rule would then pair the wrong rows.
     """
     if "next_observations" not in file:
         return
@@ -128,7 +128,7 @@ def d4rl_path(name: str) -> Path:
     """The file of a dataset such as ``hopper-medium-v2`` in D4RL's own cache.
 
     Raises:
-        PotstillError: there is no such file. The message has the folder.
+        PotstillError: there is no such file. The message names the folder.
     """
     folder = Path(os.environ.get("D4RL_DATASET_DIR", Path.home() / ".d4rl" / "datasets"))
     stem, _, version = name.rpartition("-v")
@@ -136,8 +136,8 @@ def d4rl_path(name: str) -> Path:
     found = [folder / file for file in files if (folder / file).is_file()]
     if not found:
         raise PotstillError(
-            f"d4rl:{name}: no file {files[0]} in {folder}, where D4RL keeps its files "
-            "(another folder: set D4RL_DATASET_DIR; a file of your own: give its path)"
+            f"d4rl:{name}: no file {files[0]} in D4RL's folder {folder}; set D4RL_DATASET_DIR to use another folder, "
+            "or give the path of a file"
         )
     return found[0]
 

@@ -36,11 +36,11 @@ def match_columns(names: Iterable[str], *, source: str) -> dict[str, str]:
     """Find the columns of a dataset among the names in a file.
 
     Args:
-        names: all names in the file. Names of other things than columns are ignored.
+        names: all names in the file. Names that are not columns are ignored.
         source: name of the data in error messages.
 
     Returns:
-        The name in the file of each column.
+        For each column, its name in the file.
 
     Raises:
         PotstillError: a required column is missing, or two names mean the same column.
@@ -107,7 +107,7 @@ def make_transitions(
     """Make transitions from paired rows.
 
     Args:
-        columns: the columns as they are in the file. Error messages give the row numbers of the file.
+        columns: the columns as they are in the file. Row numbers in error messages refer to the file.
         rows: the rows made from them.
         source: name of the data in error messages.
         name: name of the dataset.
@@ -135,7 +135,7 @@ def make_transitions(
 
 
 def paired_rows(columns: Mapping[str, np.ndarray], *, source: str) -> Rows:
-    """Use rows that are transitions.
+    """Use each row as a transition with its own next observation.
 
     Without ``truncations``, an episode ends where the next observation is not the observation of the following row.
     """
@@ -162,7 +162,7 @@ def paired_rows(columns: Mapping[str, np.ndarray], *, source: str) -> Rows:
 
 
 def ordered_rows(columns: Mapping[str, Column], *, source: str) -> Rows:
-    """Pair rows in order, with or without last observations. The number of observations shows which it is.
+    """Pair rows in order, with or without last observations. The number of observations determines which.
 
     Args:
         columns: ``terminals`` and, if there are any, ``timeouts``, as arrays; the other columns as arrays or HDF5
@@ -170,7 +170,7 @@ def ordered_rows(columns: Mapping[str, Column], *, source: str) -> Rows:
         source: name of the data in error messages.
 
     Raises:
-        PotstillError: columns are of unequal length, or nothing is left.
+        PotstillError: columns are of unequal length, or no transition is left.
     """
     check_equal_rows({key: values for key, values in columns.items() if key != "observations"}, source=source)
     terminals, states = np.asarray(columns["terminals"]), len(columns["observations"])
@@ -182,8 +182,8 @@ def ordered_rows(columns: Mapping[str, Column], *, source: str) -> Rows:
     if states != len(terminals):
         raise PotstillError(
             f"{source}: columns with unequal numbers of rows: observations {states}, actions {len(terminals)}, "
-            f"episodes {episodes}; {len(terminals)} observations are needed, or {len(terminals) + episodes} with each "
-            "episode's last one"
+            f"episodes {episodes}; expected {len(terminals)} observations, or {len(terminals) + episodes} with the "
+            "last observation of each episode"
         )
     return qlearning_rows(columns, source=source)
 
@@ -197,7 +197,7 @@ def join_episodes(episodes: Sequence[Mapping[str, np.ndarray]], *, source: str) 
     for key in ("observations", "actions"):
         sizes = sorted({episode[key].shape[1] for episode in episodes})
         if len(sizes) > 1:
-            raise PotstillError(f"{source}: {key} of {sizes[0]} components in one episode and {sizes[1]} in another")
+            raise PotstillError(f"{source}: {key} have {sizes[0]} components in one episode and {sizes[1]} in another")
     return {key: np.concatenate([episode[key] for episode in episodes]) for key in episodes[0]}
 
 

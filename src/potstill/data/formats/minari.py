@@ -28,7 +28,7 @@ from potstill.errors import PotstillError, PotstillWarning, missing_extra
 from potstill.runtime.run_folder import read_json
 
 COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
-CARD_KEYS = (  # of the metadata, kept in the card
+CARD_KEYS = (  # entries of the metadata that are copied to the card
     "dataset_id",
     "algorithm_name",
     "author",
@@ -62,13 +62,13 @@ def minari_path(name: str, *, download: bool = False) -> Path:
         download: let Minari's own client download the dataset if it is not there.
 
     Raises:
-        PotstillError: the dataset is missing or cannot be downloaded. The message has Minari's download command.
+        PotstillError: the dataset is missing or cannot be downloaded. The message gives Minari's download command.
     """
     root = Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
     folder = root / name
     if not (folder / "data").is_dir():
         fetch = f"pip install 'minari[hf]' && minari download {name}"
-        elsewhere = f"on a machine with a network: {fetch}; then copy the folder to {folder}"
+        elsewhere = f"run this on a machine with a network: {fetch}; then copy the folder to {folder}"
         if not download:
             raise PotstillError(f"minari:{name}: not in {root}. Download it with --download, or {elsewhere}")
         _download(name, folder, elsewhere)
@@ -76,7 +76,7 @@ def minari_path(name: str, *, download: bool = False) -> Path:
 
 
 def _download(name: str, folder: Path, elsewhere: str) -> None:
-    """Let Minari download a dataset, with its log messages off. A failed attempt leaves no files."""
+    """Let Minari download a dataset, without its log messages. The files of a failed attempt are removed."""
     try:
         import minari
     except ImportError:
@@ -84,11 +84,11 @@ def _download(name: str, folder: Path, elsewhere: str) -> None:
     missing = next(path for path in (*reversed(folder.parents), folder, folder / "data") if not path.exists())
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
-    print(f"asking Minari's client for {name}", flush=True)
+    print(f"downloading {name} with Minari's client", flush=True)
     try:
         minari.download_dataset(name)
         if not (folder / "data").is_dir():
-            raise FileNotFoundError(f"it did not make {folder / 'data'}")
+            raise FileNotFoundError(f"no folder {folder / 'data'} after the download")
     except BaseException as error:
         shutil.rmtree(missing, ignore_errors=True)
         if not isinstance(error, Exception):  # Ctrl-C
@@ -102,8 +102,8 @@ def _download(name: str, folder: Path, elsewhere: str) -> None:
 def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
     """Read the folder of a Minari dataset, or its folder ``data``.
 
-    The action bounds are those of its action space. The environment is that of its ``env_spec``, if making it by its
-    id gives the same environment on this machine.
+    The action bounds are those of its action space. The environment is that of its ``env_spec``, if the id makes the
+    same environment on this machine.
 
     Args:
         path: the folder.
@@ -116,7 +116,7 @@ def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
     folder = path / "data" if (path / "data").is_dir() else path
     if not (folder / "metadata.json").is_file():
         raise PotstillError(
-            f"{path}: a folder, but not a dataset: it has neither dataset.json, which potstill convert writes, nor "
+            f"{path} is a folder, but not a dataset: it has neither dataset.json, which potstill convert writes, nor "
             "data/metadata.json, which Minari writes"
         )
     with reading(folder / "metadata.json", "Minari's metadata"):
@@ -129,18 +129,18 @@ def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
         _check_space("actions", actions, path)
         bounds, changes = _read_bounds(actions, path), _find_changes(env_spec)
     if form not in EPISODE_READERS:
-        raise PotstillError(f"{path}: data_format '{form}' is not known, only {', '.join(EPISODE_READERS)}")
+        raise PotstillError(f"{path}: unknown data_format '{form}': expected {', '.join(EPISODE_READERS)}")
     raw = EPISODE_READERS[form](folder, form, count)
     episodes = [_check_episode(episode, f"{path}, episode {number}") for number, episode in enumerate(raw)]
     if not episodes:
         raise PotstillError(f"{path}: no episodes")
     columns = join_episodes(episodes, source=str(path))
     if len(columns["rewards"]) != steps:
-        raise PotstillError(f"{path}: {len(columns['rewards'])} steps, but its metadata have {steps}")
+        raise PotstillError(f"{path}: {len(columns['rewards'])} steps, but the metadata list {steps}")
     if bounds and bounds.low.shape != columns["actions"].shape[1:]:
         raise PotstillError(
-            f"{path}: actions of {columns['actions'].shape[1]} components, but "
-            f"an action space of shape {actions['shape']}"
+            f"{path}: actions have {columns['actions'].shape[1]} components, but the action space has shape "
+            f"{actions['shape']}"
         )
     return make_transitions(
         columns,
@@ -157,9 +157,9 @@ def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
 def _check_space(key: str, space: Mapping[str, Any], path: Path) -> None:
     kind = space.get("type", "Box")
     if key == "actions" and "Discrete" in kind:
-        raise PotstillError(f"{path}: a discrete action space: only continuous actions are supported")
+        raise PotstillError(f"{path} has a discrete action space: only continuous actions are supported")
     if kind != "Box" or len(space.get("shape", [1])) != 1:
-        raise PotstillError(f"{path}: {key} of space {kind}{space.get('shape', '')}: a one-dimensional Box is needed")
+        raise PotstillError(f"{path}: {key} of space {kind}{space.get('shape', '')}: expected a one-dimensional Box")
 
 
 def _read_bounds(space: Mapping[str, Any], path: Path) -> ActionBounds | None:
@@ -167,7 +167,7 @@ def _read_bounds(space: Mapping[str, Any], path: Path) -> ActionBounds | None:
         return None
     low, high = (np.broadcast_to(np.array(space[key], np.float32), space["shape"]) for key in ("low", "high"))
     if not np.isfinite([low, high]).all():
-        raise PotstillError(f"{path}: unbounded actions: finite bounds are needed to scale them to [-1, 1]")
+        raise PotstillError(f"{path}: unbounded actions: expected finite bounds, which are scaled to [-1, 1]")
     return ActionBounds(low, high)
 
 
@@ -176,7 +176,7 @@ def _read_hdf5_episodes(folder: Path, form: str, count: int) -> Iterator[dict[st
     with open_hdf5(path) as file:
         found = sum(name.startswith("episode_") for name in file)
         if found != count:
-            raise PotstillError(f"{path}: {found} episodes, but its metadata have {count}")
+            raise PotstillError(f"{path}: {found} episodes, but the metadata list {count}")
         for number in range(count):
             group = file.get(f"episode_{number}")
             if not isinstance(group, Group):
@@ -189,7 +189,7 @@ def _read_arrow_episodes(folder: Path, form: str, count: int) -> Iterator[dict[s
     for number in range(count):
         files = sorted((folder / str(number)).glob(f"*.{form}"))
         if not files:
-            raise PotstillError(f"{folder / str(number)}: no .{form} file, but the metadata have {count} episodes")
+            raise PotstillError(f"{folder / str(number)}: no .{form} file, but the metadata list {count} episodes")
         with reading(files[0], f"a .{form} file"):
             table = arrow.dataset.dataset(files, format=form).to_table(columns=list(COLUMNS))
         episode = {key: to_array(table, key, source=str(files[0])) for key in COLUMNS}
@@ -208,10 +208,10 @@ def _check_episode(raw: Mapping[str, np.ndarray], source: str) -> dict[str, np.n
     check_equal_rows({key: values for key, values in columns.items() if key != "observations"}, source=source)
     steps, states = len(columns["actions"]), len(columns["observations"])
     if not steps or states != steps + 1:
-        raise PotstillError(f"{source}: {states} observations for {steps} actions: one more than actions is needed")
+        raise PotstillError(f"{source}: {states} observations for {steps} actions: expected one observation more")
     ended = columns["terminations"] | columns["truncations"]
     if ended[:-1].any():
-        raise PotstillError(f"{source}: continues after its end in row {np.flatnonzero(ended)[0]}")
+        raise PotstillError(f"{source} ends in row {np.flatnonzero(ended)[0]}, but more rows follow")
     return {
         "observations": columns["observations"],
         "actions": columns["actions"],
@@ -222,7 +222,7 @@ def _check_episode(raw: Mapping[str, np.ndarray], source: str) -> dict[str, np.n
 
 
 def _find_changes(env_spec: Mapping[str, Any]) -> list[str]:
-    """Find how an environment differs from the one registered under its id, apart from rendering and flattening."""
+    """List how an environment differs from the one registered under its id, apart from rendering and flattening."""
     arguments = [key for key in env_spec.get("kwargs") or {} if not key.startswith("render")]
     wrappers = [wrapper["name"] for wrapper in env_spec.get("additional_wrappers") or []]
     return arguments + [f"wrapper {name}" for name in wrappers if name != "FlattenObservation"]
@@ -235,12 +235,12 @@ def _find_environment(
     bounds: ActionBounds | None,
     path: Path,
 ) -> str | None:
-    """Return the environment's id. If making it by the id gives another environment, warn and return ``None``."""
+    """Return the environment's id. If the id makes a different environment, warn and return ``None``."""
     if not isinstance(env_id, str):
         return None
     try:
         if changes:
-            raise PotstillError(f"{env_id} was made with its own {', '.join(changes)}")
+            raise PotstillError(f"{env_id} was made with other settings than the registered ones: {', '.join(changes)}")
         own = resolve_bounds(env_id, columns, source=str(path))
         if bounds and not np.allclose([own.low, own.high], [bounds.low, bounds.high]):
             raise PotstillError(f"its action bounds differ from those of {env_id}")

@@ -31,7 +31,7 @@ def require_pyarrow() -> ModuleType:
     """Import PyArrow.
 
     Raises:
-        PotstillError: it is not installed. The message has the command that installs it.
+        PotstillError: it is not installed. The message gives the command that installs it.
     """
     try:
         import pyarrow.dataset
@@ -63,12 +63,12 @@ def read_parquet(path: Path, *, action_scale: float = 1.0) -> Transitions:
         table = file.read(columns=[*wanted, *(["env_id"] if has_env else [])])
         env_ids = table["env_id"].unique().to_pylist() if has_env else [None]
     if len(env_ids) != 1:
-        raise PotstillError(f"{source}: column env_id holds {len(env_ids)} ids, one is needed")
+        raise PotstillError(f"{source}: column env_id holds {len(env_ids)} ids, expected one")
     raw = {}
     for column, name in names.items():
         parts = [to_array(table, part, source=source) for part in numbered.get(name, [name])]
         if name in numbered and any(part.ndim != 1 for part in parts):
-            raise PotstillError(f"{source}: column '{numbered[name][0]}' holds lists, plain numbers are needed")
+            raise PotstillError(f"{source}: column '{numbered[name][0]}' holds lists, expected plain numbers")
         flat = parts[0] if name not in numbered else np.stack(parts, axis=1)
         raw[column] = flat[:, None] if column in TABLES and flat.ndim == 1 else flat
     env_id = None if env_ids[0] is None else str(env_ids[0])
@@ -91,10 +91,10 @@ def numbered_columns(names: Iterable[str], *, source: str) -> dict[str, list[str
         if match and match[1] in KNOWN:
             numbers = found.setdefault(match[1], {})
             if numbers.setdefault(int(match[2] or match[3]), name) != name:
-                raise PotstillError(f"{source}: both '{numbers[int(match[2] or match[3])]}' and '{name}'")
+                raise PotstillError(f"{source}: has both '{numbers[int(match[2] or match[3])]}' and '{name}'")
     for name, numbers in found.items():
         if sorted(numbers) != list(range(len(numbers))) or name in names:
-            raise PotstillError(f"{source}: columns of '{name}' are numbered {sorted(numbers)}: 0, 1, 2, … are needed")
+            raise PotstillError(f"{source}: columns of '{name}' are numbered {sorted(numbers)}: expected 0, 1, 2, …")
     return {name: [numbers[index] for index in sorted(numbers)] for name, numbers in found.items()}
 
 
@@ -117,9 +117,9 @@ def to_array(table: Table, name: str, *, source: str) -> np.ndarray:
         width = lengths[0] if lengths else 0
         nulls, column = column.null_count, column.flatten()
         if nulls + column.null_count:
-            raise PotstillError(f"{source}: column '{name}' has empty cells, numbers are needed")
+            raise PotstillError(f"{source}: column '{name}' has empty cells, expected numbers")
     elif column.null_count:
         row = int(np.flatnonzero(np.asarray(column.is_null()))[0])
-        raise PotstillError(f"{source}: column '{name}', row {row} is empty, a number is needed")
+        raise PotstillError(f"{source}: column '{name}', row {row} is empty, expected a number")
     values = column.to_numpy(zero_copy_only=False)
     return values if width is None else values.reshape(-1, width) if width else np.zeros((len(table), 0))

@@ -64,17 +64,17 @@ def dropped_rows(
         The dropped rows, and ``terminations`` and ``truncations`` of the other rows.
 
     Raises:
-        PotstillError: there are fewer than two rows, or none is left.
+        PotstillError: there are fewer than two rows, or all rows are dropped.
     """
     terminals = np.asarray(columns["terminals"])
     timeouts = np.asarray(columns["timeouts"]) if "timeouts" in columns else _count_timeouts(terminals, limit)
     timeouts = timeouts & ~terminals
     if len(terminals) < 2:
-        raise PotstillError(f"{source}: {len(terminals)} rows, at least 2 are needed")
+        raise PotstillError(f"{source}: {len(terminals)} rows, expected at least 2")
     last = len(terminals) - 1
     dropped = np.append(np.flatnonzero(timeouts[:-1]), last)
     if len(dropped) > last:
-        raise PotstillError(f"{source}: every row is a time-out, nothing is left")
+        raise PotstillError(f"{source}: every row is a time-out, so no transition is left")
     keep, cut = ~timeouts[:-1], np.append(timeouts[1:-1], True) & ~terminals[:-1]
     return dropped, {"terminations": terminals[:-1][keep], "truncations": cut[keep]}
 
@@ -84,8 +84,8 @@ def split_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read a column as float32; return its kept rows and its ``dropped`` rows, whose indices are in ascending order.
 
-    The column is read, checked and copied chunk by chunk, because in large files the first access to new memory is
-    the slowest part.
+    The column is read, checked and copied chunk by chunk, because the first access to new memory is the slowest part
+    of reading a large file.
     """
     kept = gone = np.empty(0)
     end = 0

@@ -2,7 +2,7 @@
 
 An objective is a function ``(student_actions, batch, teacher) -> loss of each state``, or an :class:`Objective` with
 settings. To add one, write a module and add one line to :data:`OBJECTIVES`. Any weighting of states can be combined
-with any objective, see :mod:`potstill.distillation.objectives.weights`.
+with any objective; see :mod:`potstill.distillation.objectives.weights`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from potstill.teachers.base import Teacher
 
 @check_arguments
 class StateTable(NamedTuple):
-    """States of a dataset with everything that does not depend on the student: a whole table or a batch."""
+    """States of a dataset, with all quantities that do not depend on the student: a whole table or a batch."""
 
     states: Float[Array, "B S"]
     """Standardised states."""
@@ -67,7 +67,7 @@ class Objective:
         Args:
             student_actions: π(s), in [−1, 1].
             batch: the states, with the dataset's and the teacher's actions and values.
-            teacher: evaluates other actions; ``None`` if there is none.
+            teacher: gives the values of other actions; ``None`` if there is no teacher.
         """
         raise NotImplementedError
 
@@ -80,7 +80,7 @@ def weighted_loss(
     losses = objective(student_actions, batch, teacher)
     if jnp.shape(losses) != batch.weights.shape:
         raise PotstillError(
-            f"the objective returned an array of shape {jnp.shape(losses)}: one loss for each of "
-            f"{len(batch.weights)} states is needed, shape {batch.weights.shape}"
+            f"the objective returned an array of shape {jnp.shape(losses)}: expected {batch.weights.shape}, "
+            "one loss for each state"
         )
     return (batch.weights * losses).mean()

@@ -23,7 +23,7 @@ def squared_distance(a: Float[Array, "B A"], b: Float[Array, "B A"]) -> Float[Ar
 class DataCloning(Objective):
     """DBC, data-based behavioural cloning: ‖π(s) − a‖².
 
-    It needs no teacher. Its optimum is behavioural cloning of the whole dataset.
+    It does not use a teacher. Its optimum is behavioural cloning of the whole dataset.
     """
 
     needs_teacher: ClassVar[bool] = False

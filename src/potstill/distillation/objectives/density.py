@@ -1,14 +1,14 @@
 """Density of the data at a state, estimated by nearest neighbours in many small samples.
 
-A Gaussian mixture or a flow must be fitted, and can fail unnoticed in 11 to 376 dimensions. A kernel density
-estimate needs a bandwidth, and far from all centres only the nearest one counts. Distances to neighbours need
+A Gaussian mixture or a flow must be fitted, and the fit can fail unnoticed in 11 to 376 dimensions. A kernel density
+estimate requires a bandwidth, and far from all centres only the nearest one matters. Distances to neighbours require
 neither a fit nor a bandwidth, and adapt to the local density. Among n states drawn from a density p in S
 dimensions, the nearest one lies at a distance d with
 
     log p(s) ≈ −S log d(s) + constant,
 
-which is a noisy estimate. Its mean over many small samples has little variance, and costs one matrix product
-and a minimum. Finding k neighbours would cost ten times as much.
+which is a noisy estimate. Its mean over many small samples has little variance, and costs one matrix product and a
+minimum. A search for k neighbours would cost ten times as much.
 """
 
 from __future__ import annotations

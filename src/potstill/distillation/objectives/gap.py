@@ -36,10 +36,10 @@ def q_gap(
     ========  ==================================================  ==================================
 
     Raises:
-        PotstillError: there is no teacher to give action values.
+        PotstillError: there is no teacher.
     """
     if teacher is None:
-        raise PotstillError("the Q-gap needs a teacher with action values")
+        raise PotstillError("the Q-gap requires a teacher with action values")
     values = teacher.action_values(batch.states, student_actions).T
     if critics == "min":
         lost = batch.values - values.min(axis=-1)

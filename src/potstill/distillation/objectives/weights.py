@@ -24,14 +24,14 @@ from potstill.errors import PotstillError, unknown_name
 from potstill.runtime.arguments import check_arguments
 
 REFERENCE_SCALE = 0.02
-AS_IN_PAPER = {"reference", "unscaled"}  # weightings that are neither non-negative nor normalised
-SDW_POWER = 0.02  # keeps 90 % of the effective sample size if log-densities span 19 to 46 nats
+AS_IN_PAPER = {"reference", "unscaled"}  # these weightings can be negative and are not normalised
+SDW_POWER = 0.02  # the effective sample size is 90 % of the states if log-densities span 19 to 46 nats
 LEAST_EFFECTIVE = 0.5  # effective sample size of ``density``, as a fraction of the states
-OCCUPIED = 0.3  # effective sample size of ``occupancy``; on HalfCheetah 0.5 gained half as much as 0.3
+OCCUPIED = 0.3  # the same of ``occupancy``; on HalfCheetah, 0.5 improved returns half as much as 0.3
 LARGEST_KAPPA = 1e3  # limit on κ times the mean action deviation
 DISCOUNT = 0.99
 OPENING_STEPS = 20.0  # time constant of ``opening``
-OPENING = 0.08  # least share of the weight for the opening; chosen on walker2d-medium-expert
+OPENING = 0.08  # least share of the weight of the first steps; chosen on walker2d-medium-expert
 
 
 class StateFeatures:
@@ -115,10 +115,10 @@ def inverse_density(log_densities: Float[Array, " M"]) -> Float[Array, " M"]:
     weight on a few states, because log-densities span tens of nats.
     """
     spread = jnp.clip(log_densities, *jnp.percentile(log_densities, jnp.array([1.0, 99.0])))
-    return tempered(spread, LEAST_EFFECTIVE, most=1.0)
+    return temper(spread, LEAST_EFFECTIVE, most=1.0)
 
 
-def tempered(costs: Float[Array, " M"], share: float, most: float) -> Float[Array, " M"]:
+def temper(costs: Float[Array, " M"], share: float, most: float) -> Float[Array, " M"]:
     """exp(−τ (cost − min cost)) with the largest τ ≤ ``most`` that keeps an effective ``share`` of the states."""
     above = costs - costs.min()
     low, high = 0.0, most
@@ -139,7 +139,7 @@ def occupancy(action_deviation: Float[Array, " M"]) -> Float[Array, " M"]:
     with exponential forgetting. κ is the largest value that keeps an effective sample size of 0.3 M. Source of the
     product of ratios: Precup, Sutton and Singh 2000. The forgetting is specific to potstill.
     """
-    return tempered(action_deviation, OCCUPIED, most=LARGEST_KAPPA / max(float(action_deviation.mean()), 1e-12))
+    return temper(action_deviation, OCCUPIED, most=LARGEST_KAPPA / max(float(action_deviation.mean()), 1e-12))
 
 
 def sdw(log_densities: Float[Array, " M"]) -> Float[Array, " M"]:
@@ -160,9 +160,9 @@ def early(steps: Float[Array, " M"]) -> Float[Array, " M"]:
 def opening(steps: Float[Array, " M"]) -> Float[Array, " M"]:
     """1 + c e, with e = exp(−t / 20) and the least c ≥ 0 for which the opening's share E[w e] / E[w] is at least 0.08.
 
-    Every episode of a student passes through the first steps, in which it must learn to stand and to set off. In long
-    episodes they are a small fraction of the rows. In short episodes they are a large one, and then all weights are 1.
-    E is the mean over the rows. This weighting is specific to potstill.
+    Every episode of a student begins with the same few steps, in which the student must keep its balance and start to
+    move. If episodes are long, these steps are a small fraction of the rows. If episodes are short, they are a large
+    fraction, and all weights are 1. E is the mean over the rows. This weighting is specific to potstill.
 
     Args:
         steps: t, the number of steps before each of M rows in its episode.
@@ -177,8 +177,8 @@ Weighting = Callable[[StateFeatures], Float[Array, " M"]]
 """Maps the features of M states to their weights."""
 
 
-def _weighting(feature: str, weights: Callable[[Float[Array, " M"]], Float[Array, " M"]]) -> Weighting:
-    """A weighting by one feature, with the docstring of ``weights`` for the reference."""
+def _make_weighting(feature: str, weights: Callable[[Float[Array, " M"]], Float[Array, " M"]]) -> Weighting:
+    """Make a weighting by one feature, with the docstring of ``weights`` for the reference."""
 
     def weigh(features: StateFeatures) -> Float[Array, " M"]:
         return weights(getattr(features, feature))
@@ -188,19 +188,19 @@ def _weighting(feature: str, weights: Callable[[Float[Array, " M"]], Float[Array
 
 
 WEIGHTINGS: dict[str, Weighting] = {
-    "uniform": _weighting("values", uniform),
-    "clipped": _weighting("values", clipped),
-    "shifted": _weighting("values", shifted),
-    "softplus": _weighting("values", softplus),
-    "ranged": _weighting("values", ranged),
-    "reference": _weighting("values", reference),
-    "unscaled": _weighting("values", unscaled),
-    "density": _weighting("log_density", inverse_density),
-    "sdw": _weighting("log_density", sdw),
-    "discounted": _weighting("steps", discounted),
-    "early": _weighting("steps", early),
-    "opening": _weighting("steps", opening),
-    "occupancy": _weighting("action_deviation", occupancy),
+    "uniform": _make_weighting("values", uniform),
+    "clipped": _make_weighting("values", clipped),
+    "shifted": _make_weighting("values", shifted),
+    "softplus": _make_weighting("values", softplus),
+    "ranged": _make_weighting("values", ranged),
+    "reference": _make_weighting("values", reference),
+    "unscaled": _make_weighting("values", unscaled),
+    "density": _make_weighting("log_density", inverse_density),
+    "sdw": _make_weighting("log_density", sdw),
+    "discounted": _make_weighting("steps", discounted),
+    "early": _make_weighting("steps", early),
+    "opening": _make_weighting("steps", opening),
+    "occupancy": _make_weighting("action_deviation", occupancy),
 }
 """Weightings by name. To add one, write its function and a line here."""
 
@@ -219,7 +219,7 @@ def split_names(names: str) -> list[str]:
         if name not in WEIGHTINGS:
             raise unknown_name("weighting", name, WEIGHTINGS)
     if len(set(found)) < len(found):
-        raise PotstillError(f"weighting '{names}': each name may occur once")
+        raise PotstillError(f"weighting '{names}': a name occurs twice")
     return found
 
 

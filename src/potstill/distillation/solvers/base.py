@@ -24,8 +24,8 @@ class Solver(ABC):
     """A solver of the inner problem: θ(D) = argmin ℓ_BC(θ, D), or an approximation of it.
 
     A subclass is a frozen dataclass with settings and a ``__call__`` method that is pure and differentiable in the
-    pairs. The outer loss depends on the returned actions only, so any objective can be combined with any solver. A
-    solver that trains no networks describes students of SGD and refuses all others by :func:`require_sgd`.
+    pairs. The outer loss depends only on the returned actions, so any objective can be combined with any solver. A
+    solver that does not train networks describes students trained by SGD and refuses all others by :func:`require_sgd`.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Solver(ABC):
     def policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
         """The trained student as a function of states, for rollouts.
 
-        By default each call solves the inner problem again. Solvers override this if they can solve it once.
+        By default, each call solves the inner problem again. Solvers that can solve it once override this method.
         """
         return jax.jit(lambda states: self(pairs, states, key))
 
@@ -69,17 +69,17 @@ class Solver(ABC):
         return dataclasses.replace(self, recipe=recipe)
 
     def exact(self) -> Solver:
-        """The solver with which pairs are evaluated but not differentiated. By default, this solver."""
+        """The solver that evaluates pairs when no gradient is needed. The default is this solver."""
         return self
 
 
 def require_trained(solver: Solver) -> None:
     """Raise unless the recipe trains on mean actions for at least one step."""
     if not solver.recipe.steps:
-        raise PotstillError(f"{type(solver).__name__} needs a recipe of at least 1 step, not Recipe.steps 0")
+        raise PotstillError(f"{type(solver).__name__} requires a recipe with at least 1 step, not Recipe.steps 0")
     if solver.recipe.sampled:
         raise PotstillError(
-            f"{type(solver).__name__} describes training on mean actions: use the solver 'unroll' with students that "
+            f"{type(solver).__name__} describes training on mean actions: use the solver 'unroll' for students that "
             "sample actions"
         )
 
@@ -87,9 +87,9 @@ def require_trained(solver: Solver) -> None:
 def require_sgd(solver: Solver) -> None:
     """Raise unless the recipe is SGD on mean actions, the only training that exact kernels describe."""
     if not solver.recipe.steps:
-        raise PotstillError(f"{type(solver).__name__} needs a recipe of at least 1 step, not Recipe.steps 0")
+        raise PotstillError(f"{type(solver).__name__} requires a recipe with at least 1 step, not Recipe.steps 0")
     if solver.recipe.sampled or solver.recipe.optimiser != "sgd":
         raise PotstillError(
-            f"{type(solver).__name__} describes SGD on mean actions: use the solver 'unroll' with students that sample "
-            "actions or use Adam"
+            f"{type(solver).__name__} describes SGD on mean actions: use the solver 'unroll' for students that sample "
+            "actions or are trained by Adam"
         )

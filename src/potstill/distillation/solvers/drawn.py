@@ -1,20 +1,20 @@
 """Kernel descent with the tangent kernels of random finite networks.
 
-A student of finite width trains under a kernel that differs from the infinitely wide one, at random with its
+A student of finite width trains under a kernel that differs from that at infinite width, randomly with its
 initialisation and systematically with its architecture. Pairs that are distilled for the exact kernel may rely on
-details that no real student has: their infinitely wide student earns what the teacher earns, and a finite one falls.
-Here each outer step draws new networks with one output. With h_l(x) the inputs of layer l and δ_l(x) the derivative of
-the output with respect to its pre-activations, the kernel of the step is the mean over P networks of
+details that no finite student has: their infinitely wide student may reach the teacher's return while finite students
+fail. Here each outer step draws new networks with one output. With h_l(x) the inputs of layer l and δ_l(x) the
+derivative of the output with respect to its pre-activations, the kernel of the step is the mean over P networks of
 
     K(x, y) = Σ_l (h_l(x)·h_l(y) + 1) δ_l(x)·δ_l(y),                                  (1)
 
 whose expectation is, to leading order in 1 / width, that of :mod:`~potstill.distillation.solvers.kernel_descent`. All
-outputs share it. The initial function is 0. The outer loss is then an expectation over kernels, and the pairs learn not
-to depend on any one of them.
+outputs share it. The initial function is 0. The outer loss is then an expectation over kernels, so the pairs cannot
+rely on the details of a single one.
 
-Students of Adam are described by the same kernels, as if SGD trained them until they fit their pairs: with momentum
-0.9 and half of the largest stable step size, for 300 steps. On pairs with a teacher's labels, this function differs
-from the mean of eight networks trained by PyTorch's Adam by about as much as one of them does.
+Students trained by Adam are described by the same kernels, as if SGD trained them until they fit their pairs: with
+momentum 0.9 and half of the largest stable step size, for 300 steps. On pairs with a teacher's labels, this function
+differs from the mean of eight networks trained by PyTorch's Adam by about as much as one of these networks does.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from potstill.students.initialisation import SCHEMES
 from potstill.students.recipe import Recipe
 from potstill.students.training import Pairs
 
-FITTING = Recipe(steps=300, momentum=0.9, learning_rate=1.0)  # of students that Adam trains, under a scaled kernel
-SHARE = 0.5  # of the largest stable step size, for these students
-MOST = 0.9  # largest share of it, for students of SGD: larger steps are shortened
+FITTING = Recipe(steps=300, momentum=0.9, learning_rate=1.0)  # replaces Adam; the kernel is scaled instead of the rate
+SHARE = 0.5  # step size of these students, as a fraction of the largest stable one
+MOST = 0.9  # largest such fraction for students trained by SGD: larger steps are shortened
 POWERS = 30  # iterations for the largest eigenvalue
 
 
@@ -75,7 +75,7 @@ def drawn_kernel(
 @check_arguments
 @dataclass(frozen=True)
 class DrawnKernelDescent(Solver):
-    """Kernel descent with tangent kernels of random finite networks, drawn anew at each outer step.
+    """Kernel descent with tangent kernels of random finite networks, which are redrawn at each outer step.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -87,14 +87,16 @@ class DrawnKernelDescent(Solver):
     """
 
     networks: int = 4
-    """P, the number of networks whose kernels are averaged. Fewer networks differ more from the exact kernel."""
+    """P, the number of networks whose kernels are averaged. With fewer networks, kernels vary more."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, networks=1)
         require_trained(self)
         if self.recipe.residual:
-            raise PotstillError("DrawnKernelDescent has no residual students: use the solver 'kernel' or 'unroll'")
+            raise PotstillError(
+                "DrawnKernelDescent does not support residual students: use solver 'kernel' or 'unroll'"
+            )
 
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
         """Actions in ``states`` of the student under the kernel that ``key`` draws."""
@@ -109,7 +111,7 @@ class DrawnKernelDescent(Solver):
 
 
 def _solve(kernel: Float[Array, "N N"], pairs: Pairs, recipe: Recipe) -> Float[Array, "N A"]:
-    """The coefficients of the trained student. Rounding breaks the symmetry that the reverse sweep needs."""
+    """The coefficients of the trained student, for the symmetric part: the reverse sweep assumes exact symmetry."""
     kernel, zero = 0.5 * (kernel + kernel.T), jnp.zeros_like(pairs.actions)
     adam = recipe.optimiser != "sgd"
     training = FITTING if adam else recipe
@@ -119,9 +121,10 @@ def _solve(kernel: Float[Array, "N N"], pairs: Pairs, recipe: Recipe) -> Float[A
 
 
 def largest_eigenvalue(kernel: Float[Array, "N N"]) -> Float[Array, ""]:
-    """The largest eigenvalue of a symmetric matrix of positive entries, by power iteration.
+    """The largest eigenvalue of a symmetric matrix with positive entries, by power iteration.
 
-    The eigenvector is a constant for derivatives, which changes them only to second order in its error.
+    The eigenvector is constant under differentiation: the derivative has an error of the second order in that of the
+    eigenvector.
     """
     constant = jax.lax.stop_gradient(kernel)
     start = jnp.ones(len(kernel), kernel.dtype)

@@ -266,7 +266,7 @@ class KernelDescent(Solver):
 
 @functools.partial(jax.jit, static_argnames="recipe")
 def _solve(pairs: Pairs, recipe: Recipe) -> Float[Array, "N A"]:
-    """C of (1) from f₀ = 0."""
+    """The coefficients c of (1), from f₀ = 0."""
     kernel = tangent_kernel(pairs.states, pairs.states, recipe)
     return descent(kernel, jnp.zeros_like(pairs.actions), pairs, recipe)
 

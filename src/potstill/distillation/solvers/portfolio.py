@@ -1,7 +1,7 @@
-"""A portfolio: pairs for students of several kinds.
+"""Portfolios: pairs for students of several kinds.
 
-Pairs that are distilled for one kind of student may be code that only this kind can read. A portfolio has a solver for
-each of several kinds, and each key draws one of them. The outer loss is then an expectation over the kinds.
+Students of other kinds may learn little from pairs that are distilled for one kind of student. A portfolio has one
+solver for each of several kinds, and each key draws one of them. The outer loss is then an expectation over the kinds.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from potstill.students.training import Pairs
 @check_arguments
 @dataclass(frozen=True)
 class Portfolio(Solver):
-    """Kernel descent with drawn kernels for two kinds of students, of which each key draws one.
+    """Kernel descent with drawn kernels for two kinds of students. Each key draws one of the kinds.
 
-    The kinds are students of SGD (the recipe ``default``) and networks as PyTorch users build them, trained by Adam
-    (the recipe ``pytorch``). The recipe of the portfolio takes the place of the one with its optimiser. A subclass with
-    other :attr:`parts` is a portfolio of other kinds.
+    The kinds are students trained by SGD (the recipe ``default``) and networks as they are typically built in PyTorch,
+    trained by Adam (the recipe ``pytorch``). The recipe of the portfolio replaces the one of the two that has the same
+    kind of optimiser. For other kinds, define a subclass with other :attr:`parts`.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -41,7 +41,7 @@ class Portfolio(Solver):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.parts  # which refuse what they cannot describe
+        _ = self.parts  # they check the recipe
 
     @property
     def parts(self) -> tuple[Solver, ...]:

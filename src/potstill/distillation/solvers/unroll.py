@@ -61,9 +61,11 @@ class Unroll(Solver):
         super().__post_init__()
         check_ranges(self, window=1)
         if self.random_window and self.window is None:
-            raise PotstillError("Unroll.random_window needs Unroll.window, the number of steps to differentiate")
+            raise PotstillError("Unroll.random_window requires Unroll.window, the number of steps to differentiate")
         if self.window is not None and self.window > self.recipe.steps:
-            raise PotstillError(f"Unroll.window {self.window}: students of this recipe train {self.recipe.steps} steps")
+            raise PotstillError(
+                f"Unroll.window {self.window}: expected at most {self.recipe.steps}, the training steps of the recipe"
+            )
 
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
         """Mean actions in ``states`` of a student trained on ``pairs``. ``key`` determines the initial network."""
@@ -87,7 +89,7 @@ class Unroll(Solver):
 @check_arguments
 @dataclass(frozen=True)
 class Sweep(Unroll):
-    """The unroll with the hand-written reverse sweep: slower on small problems, far less memory on large ones."""
+    """The unroll with a hand-written reverse sweep: slower on small problems, but with less memory on large ones."""
 
     adjoint: ClassVar[Literal["autodiff", "sweep"]] = "sweep"
 

@@ -1,4 +1,4 @@
-"""Rollouts: episodes in several environments side by side (lanes), each lane with its own seed and return."""
+"""Rollouts: episodes in parallel environments (lanes), each with its own seed and return."""
 
 from potstill.environments.rollouts.playing import Act, play, run_episodes
 

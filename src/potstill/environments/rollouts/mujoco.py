@@ -31,7 +31,7 @@ class Task:
     velocity_clip: float = np.inf
 
     def healthy(self, qpos: Float[np.ndarray, "n Q"], qvel: Float[np.ndarray, "n V"]) -> Bool[np.ndarray, " n"]:
-        """Whether each lane is healthy, else it terminates. qpos[1] is the height of the torso, qpos[2] its angle."""
+        """Whether each lane is healthy; other lanes terminate. qpos[1] is the torso's height, qpos[2] its angle."""
         largest: np.ndarray = np.abs(np.concatenate([qpos[:, 2:], qvel], axis=1)).max(axis=1)
         inside = largest < self.healthy_state
         for column, (low, high) in ((1, self.healthy_z), (2, self.healthy_angle)):

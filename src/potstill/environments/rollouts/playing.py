@@ -16,7 +16,7 @@ from potstill.runtime.arguments import check_arguments
 
 Act = Callable[[Float[np.ndarray, "L S"]], Float[np.ndarray, "L A"]]
 """A policy: from the observations of all lanes [L, S] to their actions [L, A], both in the environment's units."""
-DEFAULT_STEPS = 1000  # steps of an episode if the environment's registration has no time limit
+DEFAULT_STEPS = 1000  # time limit of an environment that is registered without one
 
 
 def processors() -> int:
@@ -67,7 +67,7 @@ def play(act: Act, env_id: str, seeds: Int[np.ndarray, " L"], *, batched: bool =
 
 
 def run_episodes(act: Act, stepper: Stepper, seeds: Int[np.ndarray, " L"], steps: int) -> Float[np.ndarray, " L"]:
-    """Roll a policy out in any stepper, such as a learned world, for one episode in each of L lanes.
+    """Roll a policy out in any stepper, such as a world model, for one episode in each of L lanes.
 
     Args:
         act: a policy, from observations [L, S] to actions [L, A].

@@ -64,7 +64,8 @@ class Algorithm(ABC):
         """Select the rows to learn from.
 
         Raises:
-            PotstillError: ``data`` lack what the algorithm needs, such as the order of rows in episodes.
+            PotstillError: ``data`` do not have what the algorithm requires, such as rows in the order of their
+                episodes.
         """
 
     @abstractmethod

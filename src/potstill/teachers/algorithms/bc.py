@@ -71,7 +71,7 @@ class Bc(Algorithm):
     _: KW_ONLY
 
     best_episodes: float = 1.0
-    """Fraction of the episodes to clone, chosen by highest return. 0.1 is the common choice for percentile BC."""
+    """Fraction of the episodes to clone, those with the highest returns. 0.1 is common (percentile BC)."""
 
     learning_rate: float = 3e-4
     """Learning rate of Adam, for actor and critics."""

@@ -118,7 +118,7 @@ class CalQl(Algorithm):
         check_ranges(self, alpha=0, actions=1, policy_learning_rate=1e-12, learning_rate=1e-12)
 
     def prepare(self, data: Transitions, discount: float) -> TrainingTable:
-        """Select all rows. Calibration needs returns, hence rows in the order of their episodes."""
+        """Select all rows. Calibration uses returns and therefore requires rows in the order of their episodes."""
         if not self.calibrated:
             return TrainingTable(data)
         check_order(data, "cal-ql")

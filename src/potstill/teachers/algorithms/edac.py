@@ -95,7 +95,7 @@ class Edac(Algorithm):
         return TrainingTable(data)
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> GaussianState:
-        """Initialise actor and critics with weights uniform by fan-in."""
+        """Initialise actor and critics with uniform weights, scaled by fan-in."""
         actor_key, critic_key = jax.random.split(key)
         actor = init_uniform(actor_key, (state_size, *HIDDEN, 2 * action_size))
         critics = init_stack(init_uniform, critic_key, (state_size + action_size, *HIDDEN, 1), self.critics)

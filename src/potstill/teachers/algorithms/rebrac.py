@@ -6,7 +6,7 @@ With β_π and β_Q the actor's and critic's coefficients, a the dataset's actio
     L_Q = Σ_j E (Q_j(s, a) − y)²                                                        (2, critic)
     L_π = E [ β_π ‖π(s) − a‖² − min_j Q_j(s, π(s)) / E|min_j Q_j(s, π(s))| ]            (3, actor)
 
-The critics carry LayerNorm. The actor and the targets move on every second update. TD3+BC (Fujimoto &
+The critics have LayerNorm. The actor and the targets are updated at every second update. TD3+BC (Fujimoto &
 Gu, NeurIPS 2021) is the special case β_Q = 0, β_π = 0.4 / A, without LayerNorm.
 """
 
@@ -82,7 +82,10 @@ def actor_loss(
 @check_arguments
 @dataclass(frozen=True)
 class Rebrac(Algorithm):
-    """ReBRAC. TD3+BC: actor_penalty 0.4 / A, critic_penalty 0, no layer_norm, two hidden layers, target_rate 0.005.
+    """ReBRAC.
+
+    It is TD3+BC with ``actor_penalty=0.4 / A``, ``critic_penalty=0``, ``layer_norm=False``, ``hidden_layers=2`` and a
+    target rate of 0.005.
 
     The default target rate is ten times the usual 0.005. Values propagate by about one environment step in the 1 / τ
     updates in which a target network catches up; at 0.005, the critics' values rise for some 100,000 updates. The

@@ -12,14 +12,14 @@ Q-evaluation is specific to potstill.
 
 The policy is fixed, so its next actions are computed once for all rows. A critic with LayerNorm is fitted on 90 %
 of the episodes. J is the mean over the first states of the other 10 %. The pessimistic value estimate is the mean over
-all states of those 10 %. There are many more of them, and they cover whole episodes; at γ = 0.99, the value of a first
+all states of those 10 %. These are many more states, and they cover whole episodes; at γ = 0.99, the value of a first
 state hardly depends on a fall 300 steps later.
 
 Values propagate by about one environment step in the 1 / τ updates in which the target Q̄ catches up. At the usual
 τ = 0.005, the estimate rises for some 20,000 updates. Because the policy is fixed, a τ twenty times as large is
 stable, and a twentieth of the updates suffices. Rewards are divided by E|r| / (1 − γ), so that values are about 1:
-Adam changes a critic by a fixed amount per update, and values in the thousands would need thousands of times as many
-updates. Within each call the learning rate falls to 0, so the result depends little on the last batches.
+Adam changes a critic by a fixed amount per update, and values in the thousands would take thousands of times as many
+updates. Within each call, the learning rate falls to 0, so the result depends little on the last batches.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Evaluator:
         data: the transitions, for their episodes.
         training: batch size, γ and seed of the fit.
         read_at: rows of ``data``; the estimate is the mean over their states.
-        pessimism: λ, in units of reward. 0: plain fitted Q-evaluation.
+        pessimism: λ, in units of reward; 0 gives plain fitted Q-evaluation.
 
     Example:
         >>> from potstill.bundled import BUNDLED
@@ -129,7 +129,7 @@ class Evaluator:
         >>> teacher = load_teacher(BUNDLED / "hopper-medium-replay.teacher.safetensors")
         >>> table = load_with_returns(data, training.discount)
         >>> evaluate = Evaluator(table, data, training, held_out_starts(data))
-        >>> isinstance(evaluate(teacher, updates=2), float)  # an estimate needs some 2,000 updates
+        >>> isinstance(evaluate(teacher, updates=2), float)  # a useful estimate takes some 2,000 updates
         True
     """
 
@@ -150,7 +150,7 @@ class Evaluator:
         self.states = table.states[read_at]
         known = _next_action_known(table, data)[fitted]
         self.penalties = pessimism / self.scale * training.discount * self.table.alive * known
-        """The charge per unit of squared distance to the data's next action, for each row [M]."""
+        """The penalty per unit of squared distance to the data's next action, for each row [M]."""
         self.state = initialise_critic(self.key, data.state_size, data.action_size)
 
     def __call__(self, teacher: Teacher, updates: int) -> float:

@@ -27,8 +27,8 @@ def import_teacher(
     """Read a teacher that another library trained. No code from the file is executed.
 
     Args:
-        path: a CORL checkpoint (``.pt``), a SAC or TD3 of stable-baselines3 (``.zip``) or a d3rlpy model (``.d3``).
-            The suffix decides.
+        path: a CORL checkpoint (``.pt``), a SAC or TD3 of stable-baselines3 (``.zip``) or a d3rlpy model (``.d3``),
+            recognised by the suffix.
         data: the dataset that the teacher was trained on. It determines the action bounds, which are ±1 without it.
             CORL checkpoints contain no normaliser; it is recomputed from ``data`` (mean, std + 1e-3).
         normaliser: the normaliser, if it is not to be computed from ``data``.
@@ -51,7 +51,7 @@ def import_teacher(
     try:
         found = READERS[kind](path)
     except (AttributeError, LookupError, TypeError, ValueError) as error:  # errors that the readers did not anticipate
-        raise PotstillError(f"{path}: not a teacher as {kind} writes them ({error!r})") from None
+        raise PotstillError(f"{path}: not a teacher in the format of {kind} ({error!r})") from None
     normaliser = normaliser or found.normaliser
     if normaliser is None and kind == "corl":
         if data is None:

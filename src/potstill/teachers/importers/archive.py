@@ -21,7 +21,7 @@ import numpy as np
 
 from potstill.errors import PotstillError
 
-Tensors = dict[str, np.ndarray]  # by dotted names, e.g. "actor.trunk.0.weight"
+Tensors = dict[str, np.ndarray]  # by dotted names, such as "actor.trunk.0.weight"
 LoadStorage = Callable[[str, type[np.generic]], np.ndarray]  # maps a storage's key and type to its numbers
 STORAGES: dict[str, type[np.generic]] = {
     "DoubleStorage": np.float64,
@@ -44,7 +44,7 @@ class Dictionary(dict[object, object]):
 
 
 class Placeholder:
-    """Stands in for anything in the file that is neither a tensor nor a plain container. It does nothing."""
+    """An inert stand-in for anything in the file that is neither a tensor nor a plain container."""
 
     def __new__(cls, *args: object, **options: object) -> Placeholder:
         """Accept any arguments."""
@@ -80,9 +80,9 @@ class TensorReader(pickle.Unpickler):
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor"):
-            return _tensor
+            return _copy_tensor
         if module == "torch._utils" and name.startswith("_rebuild_parameter"):
-            return _parameter
+            return _unwrap_parameter
         return Placeholder
 
     def persistent_load(self, pid: Sequence[object]) -> np.ndarray:
@@ -90,13 +90,15 @@ class TensorReader(pickle.Unpickler):
         _, named, key, *_ = pid
         kind = next((kind for kind in STORAGES.values() if kind is named), None)
         if self.storage is None or kind is None:
-            raise pickle.UnpicklingError(f"a storage of unknown kind {named}")
+            raise pickle.UnpicklingError(f"unknown kind of storage {named}")
         return self.storage(str(key), kind)
 
 
-def _tensor(storage: np.ndarray, offset: int, shape: Sequence[int], stride: Sequence[int], *_: object) -> np.ndarray:
+def _copy_tensor(
+    storage: np.ndarray, offset: int, shape: Sequence[int], stride: Sequence[int], *_: object
+) -> np.ndarray:
     """Copy a view of the storage. Views that repeat elements are refused: a copy could need any amount of memory."""
-    # Python's integers do not overflow; NumPy's, which a file may contain, do.
+    # Convert to Python's integers: NumPy's, which a file may contain, can overflow.
     offset, *numbers = (operator.index(n) for n in (offset, *shape, *stride))
     sizes, steps = numbers[: len(shape)], numbers[len(shape) :]
     count = math.prod(sizes)
@@ -106,16 +108,16 @@ def _tensor(storage: np.ndarray, offset: int, shape: Sequence[int], stride: Sequ
     return np.lib.stride_tricks.as_strided(storage[offset:], sizes, [n * storage.itemsize for n in steps]).copy()
 
 
-def _parameter(tensor: np.ndarray, *_: object) -> np.ndarray:
+def _unwrap_parameter(tensor: np.ndarray, *_: object) -> np.ndarray:
     return tensor
 
 
 def unpickle(content: bytes, storage: LoadStorage | None = None) -> object:
-    """The objects that a pickle describes. Nothing that it names is imported or called."""
+    """Read the objects that a pickle describes, without importing or calling anything that it names."""
     for operation, place, _ in pickletools.genops(content):
         # The unpickler allocates memory up to this memo index. A file of n bytes needs fewer than n indices.
         if operation.name in ("PUT", "LONG_BINPUT") and (place or 0) > len(content):
-            raise pickle.UnpicklingError(f"a reference to place {place}")
+            raise pickle.UnpicklingError(f"invalid memo index {place}")
     found: object = TensorReader(content, storage).load()
     return found
 
@@ -132,12 +134,12 @@ def reporting_damage(path: Path | str, kind: str) -> Iterator[None]:
 
 
 def read_tensors(content: bytes, path: Path | str) -> Tensors:
-    """The tensors of a ``.pt`` file as arrays. Those in its state dictionaries are named ``dictionary.name``.
+    """Read the tensors of a ``.pt`` file as arrays. Those in its state dictionaries are named ``dictionary.name``.
 
     Deeper nested values and values that are not tensors, such as optimisers and settings, are omitted.
 
     Raises:
-        PotstillError: the file is no zip archive, is damaged, or holds no dictionary.
+        PotstillError: the file is not a zip archive, is damaged, or does not hold a dictionary.
     """
     kind = "a PyTorch file of version 1.6 or newer"
     with reporting_damage(path, kind), zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -147,6 +149,6 @@ def read_tensors(content: bytes, path: Path | str) -> Tensors:
         root = name.removesuffix("data.pkl")
         found = unpickle(archive.read(name), lambda key, kind: np.frombuffer(archive.read(f"{root}data/{key}"), kind))
     if not isinstance(found, dict):
-        raise PotstillError(f"{path}: holds {type(found).__name__}, not a dictionary of tensors")
+        raise PotstillError(f"{path}: expected a dictionary of tensors, found {type(found).__name__}")
     inner = {f"{part}.{k}": v for part, values in found.items() if isinstance(values, dict) for k, v in values.items()}
     return {str(name): value for name, value in {**found, **inner}.items() if isinstance(value, np.ndarray)}

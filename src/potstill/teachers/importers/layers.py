@@ -29,59 +29,58 @@ class ImportedNetworks(NamedTuple):
     normaliser: Normaliser | None = None
 
 
-def finite(value: object, name: str, path: Path) -> np.ndarray:
-    """``value`` as float32; raise if it is empty, or holds NaN or infinity."""
+def as_finite(value: object, name: str, path: Path) -> np.ndarray:
+    """Convert ``value`` to float32; raise if it is empty, or holds NaN or infinity."""
     with np.errstate(all="ignore"):  # numbers too large for float32 become infinite and are refused below
         array: np.ndarray = np.asarray(value, np.float32)
     if not array.size or not np.isfinite(array).all():
-        raise PotstillError(f"{path}: the array '{name}' is {'not finite' if array.size else 'empty'}")
+        raise PotstillError(f"{path}: array '{name}' is {'not finite' if array.size else 'empty'}")
     return array
 
 
-def array(tensors: Tensors, name: str, path: Path) -> np.ndarray:
-    """The array ``name`` as float32."""
-    return finite(storage.require_array(tensors, name, path), name, path)
+def read_array(tensors: Tensors, name: str, path: Path) -> np.ndarray:
+    """Return the array ``name`` as float32."""
+    return as_finite(storage.require_array(tensors, name, path), name, path)
 
 
-def scalar(tensors: Tensors, name: str, path: Path) -> float:
-    """The single number in the array ``name``."""
-    found = array(tensors, name, path)
+def read_scalar(tensors: Tensors, name: str, path: Path) -> float:
+    """Return the single number in the array ``name``."""
+    found = read_array(tensors, name, path)
     if found.size != 1:
-        raise PotstillError(f"{path}: the array '{name}' has shape {found.shape}, not one number")
+        raise PotstillError(f"{path}: array '{name}' has shape {found.shape}, expected one number")
     return float(found.item())
 
 
-def has(tensors: Tensors, part: str) -> bool:
+def has_part(tensors: Tensors, part: str) -> bool:
     """Whether any array belongs to ``part``."""
     return any(name.startswith(f"{part}.") for name in tensors)
 
 
-def numbers(tensors: Tensors, prefix: str) -> list[int]:
-    """All numbers i for which an array's name starts with ``prefix`` and i, in order."""
+def find_numbers(tensors: Tensors, prefix: str) -> list[int]:
+    """Find all numbers i for which the name of an array starts with ``prefix`` and i; return them in order."""
     found = (re.match(re.escape(prefix) + r"(\d+)\.", name) for name in tensors)
     return sorted({int(match.group(1)) for match in found if match})
 
 
-def linear(tensors: Tensors, name: str, path: Path) -> Layer:
-    """The layer ``name``, its weight transposed from [out, in] to [in, out]."""
-    weight, bias = (array(tensors, f"{name}.{part}", path) for part in ("weight", "bias"))
+def read_linear(tensors: Tensors, name: str, path: Path) -> Layer:
+    """Return the linear layer ``name``, with its weight transposed from [out, in] to [in, out]."""
+    weight, bias = (read_array(tensors, f"{name}.{part}", path) for part in ("weight", "bias"))
     if weight.ndim != 2 or bias.shape != weight.shape[:1]:
         raise PotstillError(
-            f"{path}: '{name}' with weight {weight.shape} and bias {bias.shape} is no linear layer: "
-            "a checkpoint of another network"
+            f"{path}: '{name}' is not a linear layer: its weight has shape {weight.shape}, its bias {bias.shape}"
         )
     return {"weight": np.ascontiguousarray(weight.T), "bias": bias}
 
 
-def sequence(tensors: Tensors, prefix: str, path: Path) -> Layers:
-    """All layers ``prefix.0``, ``prefix.2``, … in order. The skipped numbers are activations."""
-    found = numbers(tensors, f"{prefix}.")
+def read_layers(tensors: Tensors, prefix: str, path: Path) -> Layers:
+    """Return the layers ``prefix.0``, ``prefix.2``, … in order. The skipped numbers are activations."""
+    found = find_numbers(tensors, f"{prefix}.")
     if not found:
-        raise PotstillError(f"{path}: no layers '{prefix}': a checkpoint of another network")
-    return [linear(tensors, f"{prefix}.{i}", path) for i in found]
+        raise PotstillError(f"{path}: no layers '{prefix}': the file holds another kind of network")
+    return [read_linear(tensors, f"{prefix}.{i}", path) for i in found]
 
 
-def with_log_std(mean: Layer, log_std: Layer, path: Path) -> Layer:
+def join_log_std(mean: Layer, log_std: Layer, path: Path) -> Layer:
     """Join two output layers with the same input: mean, then log-std."""
     shapes = [[layer[key].shape for key in ("weight", "bias")] for layer in (mean, log_std)]
     if shapes[0] != shapes[1]:
@@ -89,12 +88,12 @@ def with_log_std(mean: Layer, log_std: Layer, path: Path) -> Layer:
     return {key: np.concatenate([mean[key], log_std[key]], axis=-1) for key in ("weight", "bias")}
 
 
-def with_constant_log_std(mean: Layer, log_std: np.ndarray, path: Path) -> Layer:
+def join_constant_log_std(mean: Layer, log_std: np.ndarray, path: Path) -> Layer:
     """Join an output layer for the mean with a log-std that does not depend on the state."""
-    return with_log_std(mean, {"weight": np.zeros_like(mean["weight"]), "bias": log_std.reshape(-1)}, path)
+    return join_log_std(mean, {"weight": np.zeros_like(mean["weight"]), "bias": log_std.reshape(-1)}, path)
 
 
-def stack(networks: list[Layers], path: Path) -> Layers:
+def stack_networks(networks: list[Layers], path: Path) -> Layers:
     """Stack critics of one shape on the first axis."""
     shapes = {tuple(layer["weight"].shape for layer in network) for network in networks}
     if len(shapes) != 1:

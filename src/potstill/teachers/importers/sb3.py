@@ -8,7 +8,15 @@ from pathlib import Path
 
 from potstill.errors import PotstillError
 from potstill.teachers.importers.archive import read_tensors, reporting_damage
-from potstill.teachers.importers.layers import ImportedNetworks, has, linear, numbers, sequence, stack, with_log_std
+from potstill.teachers.importers.layers import (
+    ImportedNetworks,
+    find_numbers,
+    has_part,
+    join_log_std,
+    read_layers,
+    read_linear,
+    stack_networks,
+)
 
 
 def read_sb3(path: Path) -> ImportedNetworks:
@@ -20,14 +28,14 @@ def read_sb3(path: Path) -> ImportedNetworks:
         settings = json.loads(archive.read("data")) if "data" in archive.namelist() else {}
     _check_activation(settings, path)
     tensors = read_tensors(content, path)
-    found = numbers(tensors, "critic.qf")
+    found = find_numbers(tensors, "critic.qf")
     if not found:
-        raise PotstillError(f"{path}: no critics 'critic.qf0': only SAC and TD3 with continuous actions are read")
-    critics = stack([sequence(tensors, f"critic.qf{i}", path) for i in found], path)
-    if not has(tensors, "actor.latent_pi"):
-        return ImportedNetworks(sequence(tensors, "actor.mu", path), "tanh", critics, "td3")
-    last = with_log_std(linear(tensors, "actor.mu", path), linear(tensors, "actor.log_std", path), path)
-    return ImportedNetworks([*sequence(tensors, "actor.latent_pi", path), last], "tanh_gaussian", critics, "sac")
+        raise PotstillError(f"{path}: no critics 'critic.qf0': only SAC and TD3 with continuous actions are supported")
+    critics = stack_networks([read_layers(tensors, f"critic.qf{i}", path) for i in found], path)
+    if not has_part(tensors, "actor.latent_pi"):
+        return ImportedNetworks(read_layers(tensors, "actor.mu", path), "tanh", critics, "td3")
+    last = join_log_std(read_linear(tensors, "actor.mu", path), read_linear(tensors, "actor.log_std", path), path)
+    return ImportedNetworks([*read_layers(tensors, "actor.latent_pi", path), last], "tanh_gaussian", critics, "sac")
 
 
 def _check_activation(settings: object, path: Path) -> None:
@@ -35,4 +43,4 @@ def _check_activation(settings: object, path: Path) -> None:
     options = settings.get("policy_kwargs") if isinstance(settings, dict) else None
     found = options.get("activation_fn") if isinstance(options, dict) else None
     if found is not None and not str(found).endswith(".ReLU'>"):
-        raise PotstillError(f"{path}: its networks have activations {str(found)!r}, only ReLU is read")
+        raise PotstillError(f"{path}: the networks have activations {str(found)!r}: only ReLU is supported")

@@ -58,21 +58,23 @@ def run_one(options: argparse.Namespace) -> int:
     """Measure the missing cells. Return 2 if data or packages are missing."""
     experiment, cells = load_experiment(options.name), select_cells(load_experiment(options.name), options)
     if not cells:
-        return print_error(f"{options.name} has no such cells: methods {sorted({c.method for c in experiment.cells})}")
+        return print_error(
+            f"{options.name} has no such cells; its methods: {sorted({c.method for c in experiment.cells})}"
+        )
     if any(map(needs_shared, cells)) and not options.toy and not DATASETS.is_dir():
-        return print_error(f"{options.name} needs ../shared/datasets, which is not here; {hint(experiment)}")
+        return print_error(f"{options.name} needs ../shared/datasets, which does not exist; {hint(experiment)}")
     workspace = Workspace(RUNS / ("toy" if options.toy else ".") / options.name, options.toy)
     folder = options.out or (workspace.runs if options.toy else None)
     results = load_results(options.name) if folder is None else Results(folder / f"{options.name}.jsonl")
     if options.toy:
         results.path.unlink(missing_ok=True)
     count = run(experiment, cells, workspace, results)
-    print(f"{options.name}: {count} measured, {len(cells) - count} were done")
+    print(f"{options.name}: {count} cells measured, {len(cells) - count} already done")
     return 0
 
 
 def hint(experiment: Experiment) -> str:
-    """The options with which an experiment runs without the nine files."""
+    """Describe the options with which an experiment runs without the nine files."""
     alone = any(cell.file == BUNDLED for cell in (*experiment.cells, *experiment.extra))
     return f"--files {BUNDLED} and --toy need only this repository" if alone else "--toy needs only this repository"
 
@@ -89,7 +91,7 @@ def check() -> int:
 
     messages = [fault for name in MODULES for fault in find_faults(load_experiment(name), load_results(name))]
     messages += [*weights.find_faults(), *find_outdated_pages()]
-    print("\n".join(messages) or "results, weights and pages are in order")
+    print("\n".join(messages) or "results, weights and pages are up to date")
     return min(1, len(messages))
 
 

@@ -36,7 +36,7 @@ def teacher_entry(file: str, use: str) -> dict[str, Any]:
 
 
 def teacher_hash(file: str, use: str = "fixed") -> str:
-    """The SHA-256 of a file's teacher; the bundled dataset has one teacher, named by the package."""
+    """The SHA-256 of a file's teacher. The bundled dataset has one teacher, which is in the package."""
     return BUNDLED if file == BUNDLED else str(teacher_entry(file, use)["sha256"])
 
 

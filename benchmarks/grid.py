@@ -62,7 +62,7 @@ def product(methods: Iterable[str], files: Iterable[str], seeds: Iterable[int]) 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A declaration: which cells there are, what each depends on, and the function that measures one."""
+    """A declaration: the cells, the inputs of each, and the function that measures one."""
 
     name: str
     about: str
@@ -167,7 +167,7 @@ def run(experiment: Experiment, cells: Iterable[Cell], workspace: Workspace, res
     """Measure the cells that are not done, one after the other.
 
     Returns:
-        How many were measured.
+        The number of measured cells.
     """
     count = 0
     for cell in cells:
@@ -191,7 +191,7 @@ def find_faults(experiment: Experiment, results: Results) -> list[str]:
     known = {*experiment.cells, *experiment.extra}
     messages = []
     if found and results.path.read_text() != "".join(f"{line}\n" for line in lines):
-        messages.append("the lines are not compact, sorted by cell, and one for each cell")
+        messages.append("the lines are not compact, not sorted by cell, or not one for each cell")
     for cell, record in found.items():
         missing = sorted(experiment.fields - record.keys())
         if cell not in known:
@@ -199,5 +199,5 @@ def find_faults(experiment: Experiment, results: Results) -> list[str]:
         elif missing:
             messages.append(f"{cell}: {', '.join(missing)} missing")
         elif not is_done(experiment, cell, found):
-            messages.append(f"{cell}: measured with other inputs than are declared")
+            messages.append(f"{cell}: measured with other inputs than the declared ones")
     return [f"{results.path.name}: {text}" for text in messages]

@@ -14,7 +14,7 @@ def find_faults() -> list[str]:
     index = weights_index()
     messages = [f"weights.jsonl: {entry['weights']} is missing" for entry in index if entry["weights"] not in found]
     messages += [
-        f"weights/{entry['weights']}: its bytes are not those that weights.jsonl names"
+        f"weights/{entry['weights']}: its hash differs from that in weights.jsonl"
         for entry in index
         if found.get(entry["weights"], entry["sha256"]) != entry["sha256"]
     ]

@@ -18,7 +18,7 @@ with tempfile.TemporaryDirectory() as name:
     columns = {"observations": states, "actions": actions, "rewards": rewards}
     one_step_episodes = {"next_observations": states, "terminations": np.ones(2000, bool)}
     np.savez(folder / "logs.npz", **columns, **one_step_episodes)
-    free = Rebrac(actor_penalty=0.0, critic_penalty=0.0)  # the data's actions are random: do not stay close to them
+    free = Rebrac(actor_penalty=0.0, critic_penalty=0.0)  # no penalties, because the data's actions are random
     options = {"updates": 600, "batch": 128, "fitted_updates": 0}  # a small problem; no offline scores of the teacher
     taught = potstill.teach(folder / "logs.npz", algorithm=free, out=folder / "teacher", **options)
     teacher = taught / "teacher.safetensors"

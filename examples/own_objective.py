@@ -16,7 +16,7 @@ def absolute(student_actions, batch, teacher):
 
 
 class HalfWay:
-    """Take the action tanh(−s / 2). The value of an action is minus its squared distance to that."""
+    """Take the action tanh(−s / 2). The value of an action is minus its squared distance to this action."""
 
     normaliser = potstill.Normaliser.identity(2)
 

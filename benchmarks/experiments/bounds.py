@@ -37,7 +37,7 @@ from potstill.teachers.evaluation.fqe import act_in_parts
 
 RELABELLED = {"relabelled-default": "default", "relabelled-plain": "plain"}  # methods and their recipes
 SIZES = {"256-pairs": 256, "1024-pairs": 1024, "4096-pairs": 4096}
-NOISE = {"noise-0.1": 0.1, "noise-0.2": 0.2, "noise-0.4": 0.4}  # standard deviation, of actions in [−1, 1]
+NOISE = {"noise-0.1": 0.1, "noise-0.2": 0.2, "noise-0.4": 0.4}  # standard deviation for actions in [−1, 1]
 UPDATES, BATCH = 20_000, 256
 CLONES, CLONE_EPISODES = 3, 10
 STUDENTS, EPISODES, ENSEMBLE_EPISODES = 10, 4, 10
@@ -78,7 +78,7 @@ def add_action_noise(policy: Policy, std: float, seed: int = 0) -> Act:
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
-    """One method on one file."""
+    """Measure one method on one file."""
     data = potstill.load_dataset(workspace.dataset(cell.file))
     teacher = potstill.load_teacher(workspace.teacher(cell.file))
     policy, env_id = teacher.policy, str(data.env_id)
@@ -107,7 +107,7 @@ def inputs(cell: Cell) -> Record:
 METHODS = (*RELABELLED, *SIZES, *NOISE)
 EXPERIMENT = Experiment(
     "bounds",
-    "what limits retention: students of all states, random pairs, noise on the teacher",
+    "limits of retention: students trained on all states, random pairs, noise on the teacher",
     product(METHODS, FILES, (0,)),
     inputs,
     measure,

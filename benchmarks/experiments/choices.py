@@ -1,8 +1,8 @@
-"""Objectives, weights, initial pairs and solvers compared: variants × distillation seeds.
+"""A comparison of objectives, weights, initial pairs and solvers: variants × distillation seeds.
 
 Every cell is one ``potstill distill``, with four episodes of each of ten students and ten of their ensemble. In all
 variants, states have no noise and, unless the name says otherwise, uniform weights, and pairs stay within the action
-bounds. Variants thus differ only in what their name says.
+bounds. Variants therefore differ only as their names say.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Behavioural cloning of all rows: the reference that ``make demo`` shows for the bundled dataset.
 
 The network is that of the paper's recipe; 20,000 updates of Adam on 256 rows each (25 passes), three students. The
-package carries the numbers as ``src/potstill/bundled/hopper-medium-replay.bc.json``.
+package contains the numbers as ``src/potstill/bundled/hopper-medium-replay.bc.json``.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def train_clone(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe, updates: int, b
     """Train one student by Adam on minibatches of all pairs, and return its parameters.
 
     Args:
-        key: draws the initialisation and the batches.
+        key: key of the initialisation and the batches.
         pairs: standardised states and actions in [−1, 1].
         recipe: determines the network; its training settings are not used.
-        updates: steps of Adam.
+        updates: number of Adam steps.
         batch: rows in a step.
         decay: lower the learning rate to 0 by a cosine.
     """

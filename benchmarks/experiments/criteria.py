@@ -1,4 +1,4 @@
-"""Offline criteria compared: which variant of fitted Q-evaluation ranks policies like their returns.
+"""A comparison of offline criteria: which variant of fitted Q-evaluation ranks policies as their returns do.
 
 A training run without early stopping gives ten policies, each evaluated in ten episodes. Then critics are fitted to one
 policy after the other, as ``potstill teach`` does: with the training's horizon 1 / (1 − γ) or three times that, with or
@@ -70,7 +70,7 @@ def estimate_values(
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
-    """Returns of the policies of a training, and what each criterion estimates."""
+    """Measure the returns of the policies of a training run, and the estimates of each criterion."""
     (algorithm, training), data = settings(cell, workspace), potstill.load_dataset(workspace.dataset(cell.file))
     policies = train_policies(algorithm, data, training, 2 if workspace.toy else POLICIES)
     episodes = 1 if workspace.toy else EPISODES
@@ -86,7 +86,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 
 def inputs(cell: Cell) -> dict[str, Any]:
-    """The training's options, and how policies are compared."""
+    """The options of the training and of the comparison."""
     counts = {"every": EVERY[cell.method], "policies": POLICIES, "episodes": EPISODES, "states": STATES}
     return {"options": options(cell.method, cell.file), **counts, "fitted_updates": FITTED_UPDATES}
 

@@ -1,4 +1,4 @@
-"""What ``make demo`` prints: the bundled dataset, default settings."""
+"""The results that ``make demo`` prints: the bundled dataset with default settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def inputs(cell: Cell) -> Record:
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
-    """Distil, and record what the command's table shows."""
+    """Distil, and record the values in the command's table."""
     result = distil(cell, {}, workspace)
     record = {name: result[name] for name in FIELDS}
     for name in (name for name in POLICIES if result.get(name)):

@@ -51,7 +51,7 @@ ABLATION = (
 )
 PAPER_VARIANTS = ("paper-within-bounds", "paper-less-noise")
 SIZES = {16: "16-pairs", 64: "64-pairs", 256: "default", 1024: "1024-pairs"}
-# The Q-gap's default states for a file, which PBC must be given. No episode of HalfCheetah terminates.
+# The Q-gap's default weighting and noise for a file, which PBC gets as options. No episode of HalfCheetah terminates.
 Q_GAP_STATES: dict[bool, dict[str, Any]] = {
     True: {"weighting": "opening", "state_noise": 0.2},
     False: {"weighting": "occupancy", "state_noise": 0.1},

@@ -12,7 +12,7 @@ from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Record
 from potstill.runtime.files import read_json
 
-# Options of `potstill distill` at toy size; `--toy` puts them in place of an experiment's own.
+# Options of `potstill distill` at toy size; `--toy` replaces an experiment's own options by them.
 TOY: dict[str, Any] = {
     "size": 8,
     "steps": 2,

@@ -1,7 +1,7 @@
-"""Distillation in imagination against distillation on the data's states, with the best teacher of each file.
+"""Distillation on imagined states against distillation on dataset states, with the best teacher of each file.
 
-The teachers are those with the highest return, not the ones that make the best students. Each distillate trains two
-kinds of students: potstill's own, and a PyTorch-style one (two hidden layers of 256, PyTorch's default initialisation,
+The teachers are those with the highest returns, not those with the best students. Two kinds of students are trained on
+each distillate: potstill's own, and a PyTorch-style one (two hidden layers of 256, PyTorch's default initialisation,
 Adam at 1e-3, 1,000 full-batch steps). The method ``imagined`` was developed on hopper-medium-replay,
 walker2d-medium-expert and halfcheetah-medium-expert.
 """
@@ -75,7 +75,7 @@ def inputs(cell: Cell) -> Record:
 DECLARED = product(("data", "imagined"), FILES, (0,))  # further cells by name
 EXPERIMENT = Experiment(
     "imagination",
-    "distillation in imagination against the data's states, with the best teachers",
+    "distillation on imagined states against dataset states, with the best teachers",
     DECLARED,
     inputs,
     measure,

@@ -1,8 +1,9 @@
-"""How well kernel descent predicts real students of several widths and initialisations.
+"""The accuracy with which kernel descent predicts finite students of several widths and initialisations.
 
 64 pairs of the bundled distillate, the ``plain`` recipe; actions are compared in 128 states of its dataset. Each
-initialisation's learning rate is 0.1 times the plain kernel's mean diagonal over its own, so that all train equally
-fast. For n students with mean m and variance V, the bias is the squared distance of m to the prediction, less V / n.
+initialisation's learning rate is 0.1 times the plain kernel's mean diagonal divided by its own, so that all train
+equally fast. For n students with mean m and variance V, the bias is the squared distance of m from the prediction,
+minus V / n.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def inputs(cell: Cell) -> Record:
 
 EXPERIMENT = Experiment(
     "kernel-width",
-    "how well kernel descent predicts real students, by width and initialisation",
+    "accuracy of kernel descent's prediction of finite students, by width and initialisation",
     tuple(Cell(name, BUNDLED, 0, (("width", width),)) for width in STUDENTS for name in SCHEMES),
     inputs,
     measure,

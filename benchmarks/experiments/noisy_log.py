@@ -27,7 +27,7 @@ def shapes(policy: Policy) -> dict[str, tuple[int, ...]]:
 
 
 def episodes(policy: Policy, env_id: str, lanes: int) -> Iterator[Columns]:
-    """Noisy episodes, numbered from 0, without end. The number seeds the initial state and the noise."""
+    """An endless sequence of noisy episodes, numbered from 0. The number seeds the initial state and the noise."""
     stepper, limit = make_stepper(env_id, lanes), time_limit(env_id) or 1000
     numbers, steps = np.arange(lanes), np.zeros(lanes, int)
     rngs = [np.random.default_rng(number) for number in numbers]
@@ -58,7 +58,7 @@ def episodes(policy: Policy, env_id: str, lanes: int) -> Iterator[Columns]:
 
 
 def first_rows(source: Iterator[Columns], rows: int) -> Iterator[Columns]:
-    """The first ``rows`` rows of a log, an episode at a time; the last one is cut short."""
+    """The first ``rows`` rows of a log, an episode at a time. The last episode is cut if it is too long."""
     for episode in source:
         part = {key: value[:rows] for key, value in episode.items()}
         rows -= len(part["rewards"])
@@ -72,7 +72,7 @@ def first_rows(source: Iterator[Columns], rows: int) -> Iterator[Columns]:
 def write_log(
     folder: Path, policy: Policy, env_id: str, rows: int, source: Transitions | None = None, lanes: int = LANES
 ) -> Transitions:
-    """Write a log of that many rows as a mapped dataset: new episodes, or the first rows of ``source``."""
+    """Write a log with this number of rows as a mapped dataset: new episodes, or the first rows of ``source``."""
     folder.mkdir(parents=True, exist_ok=True)
     made = episodes(policy, env_id, lanes)
     if source is not None:

@@ -1,4 +1,4 @@
-"""Conversion of the plain values that experiments declare to objects of potstill; the pessimistic value estimate."""
+"""Conversion of the plain values that experiments declare to potstill's objects; the pessimistic value estimate."""
 
 from __future__ import annotations
 

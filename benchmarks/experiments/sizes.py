@@ -1,8 +1,8 @@
 """Retention and time over the dataset's size: 10⁴, 10⁵, 10⁶ and 10⁷ rows of one log.
 
 The log has episodes of the fixed teacher of hopper-medium-replay with noisy actions; the smaller datasets are its
-first rows. It takes a gigabyte under ``runs/`` and is made in about ten minutes when it is first needed. Each size is
-distilled by ``potstill distill`` without further options; the cell ``steps`` times the outer steps alone, alternating
+first rows. It takes a gigabyte under ``runs/`` and about ten minutes to make, when it is first used. Each size is
+distilled by ``potstill distill`` without further options. The cell ``steps`` times the outer steps alone, alternating
 between sizes.
 """
 
@@ -63,7 +63,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 
 def inputs(cell: Cell) -> Record:
-    """The teacher whose log it is."""
+    """The teacher that acts in the log."""
     return {"teacher": teacher_hash(FILE), "sizes": SIZES}
 
 

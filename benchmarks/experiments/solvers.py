@@ -1,4 +1,4 @@
-"""Solvers compared by the returns of students of their pairs. ``solver-steps`` has the cost of an outer step.
+"""A comparison of solvers by the returns of students. ``solver-steps`` measures the cost of an outer step.
 
 Every cell is one ``potstill distill``, with three episodes of each of eight students and ten of their ensemble.
 """
@@ -41,7 +41,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 EXPERIMENT = Experiment(
     "solvers",
-    "returns of students of the pairs of each solver",
+    "returns of students trained on the pairs of each solver",
     (
         *product(VARIANTS, (BUNDLED,), (0,)),
         *product(("kernel", "lazy students", "ridge"), (BUNDLED,), (1,)),

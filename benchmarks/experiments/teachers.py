@@ -22,9 +22,9 @@ from potstill.evaluation.statistics import summarise
 from potstill.runtime.files import read_json
 
 Options = dict[str, Any]
-# ReBRAC's actor and critic penalties. The published ones for medium-replay of Hopper and HalfCheetah and for
-# hopper-medium-expert; tighter ones of ours elsewhere: on a tenth of D4RL's rows the published ones let the policy
-# leave the data (halfcheetah-medium with 0.001 and 0.01 fell to 1 before it came back to 35) or diverge.
+# ReBRAC's actor and critic penalties: the published ones for medium-replay of Hopper and HalfCheetah and for
+# hopper-medium-expert, larger ones for all others. On a tenth of D4RL's rows, the published penalties let the policy
+# leave the data (on halfcheetah-medium with 0.001 and 0.01, the score fell to 1 and then recovered to 35) or diverge.
 PENALTIES = {
     BUNDLED: (0.05, 0.5),
     "hopper-medium-replay": (0.05, 0.5),
@@ -37,11 +37,11 @@ PENALTIES = {
     "walker2d-medium": (0.4, 0.1),
     "walker2d-medium-expert": (0.4, 0.1),
 }
-# Evaluations, 10,000 updates apart, without a higher estimate, after which training stops. They should not be
-# much closer together: on halfcheetah-medium-replay ReBRAC's estimate falls at first, and exceeds its initial value
-# only after 24,000 updates (experiment `criteria`).
+# Number of evaluations without a higher estimate after which training stops. Evaluations are 10,000 updates apart and
+# should not be much closer together: on halfcheetah-medium-replay, ReBRAC's estimate falls at first and exceeds its
+# initial value only after 24,000 updates (experiment `criteria`).
 PATIENCE = 4
-EPISODES, EPISODE_SEED = 20, 70  # at the end; the learning curve uses other episodes
+EPISODES, EPISODE_SEED = 20, 70  # of the final evaluation; the learning curve uses other episodes
 MAIN = ("rebrac", "iql")
 EDAC_UPDATES = {"halfcheetah-medium-replay": 60_000, "walker2d-medium": 20_000}
 TOY: Options = {"updates": 20, "batch": 16, "evaluate_every": 10, "episodes": 1, "fitted_updates": 0, "patience": None}
@@ -68,7 +68,7 @@ def inputs(cell: Cell) -> Record:
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
-    """Train a teacher and roll it out. A run that diverges is recorded, too."""
+    """Train a teacher and roll it out. Divergence is recorded, too."""
     chosen = teach_options(options(cell.method, cell.file)) | (TOY if workspace.toy else {}) | {"seed": cell.seed}
     folder = workspace.folder(cell.file, cell.method, cell.seed)
     dataset = workspace.dataset(cell.file)

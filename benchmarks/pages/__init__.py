@@ -1,6 +1,6 @@
 """Renderers of the tables and figures in README.md and docs/: one function for each marked block.
 
-A page has the marks ``<!-- NAME:start -->`` and ``<!-- NAME:end -->``. The text between them is the return value of
+A page has marks ``<!-- NAME:start -->`` and ``<!-- NAME:end -->``. The text between them is the return value of
 ``BLOCKS[NAME]()``. Marks may be moved from page to page; paths of figures are adapted to the page. If NAME is not in
 ``BLOCKS``, ``STEM-NAME`` is used, where STEM is the page's file name without suffix: ``comparison`` in ``pbc.md`` is
 ``pbc-comparison``.

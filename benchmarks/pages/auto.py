@@ -16,7 +16,7 @@ if its estimate is within {100 * TOLERANCE:.0f} % of the highest. The table appl
 seed. (`auto` itself trains IQL, and ReBRAC at three penalties; some of its settings differ.) Cells show
 *estimate: score* of every seed; the selected run is bold. *Regret* is the score of the better run minus that of the
 selected run, mean over seeds."""
-ALGORITHMS = ("iql", "rebrac")  # what auto itself trains
+ALGORITHMS = ("iql", "rebrac")  # the algorithms that auto trains
 Runs = dict[str, Record]  # by algorithm
 
 
@@ -31,7 +31,7 @@ def regret(runs: Runs, name: str) -> float:
 
 
 def runs_by_seed(found: list[Record], file: str) -> list[Runs]:
-    """The runs of ``auto``'s algorithms on a file, for each seed that all of them have an estimate for."""
+    """The runs of ``auto``'s algorithms on a file, for each seed for which all of them have an estimate."""
     by_seed: dict[int, Runs] = {}
     for run in found:
         if {"final", "estimate"} <= run.keys() and run["file"] == file and run["method"] in ALGORITHMS:
@@ -48,7 +48,7 @@ def auto_table(found: list[Record]) -> str:
     """A row for each file: estimate and score of every seed, how often the better one was selected, the mean regret."""
     groups = {file: runs for file in FILES if (runs := runs_by_seed(found, file))}
     if not groups:
-        return "No file has two such runs yet."
+        return "No file has two such runs."
     lines = [
         [file, *("; ".join(format_run(runs, name) for runs in seeds) for name in ALGORITHMS), *hits_and_regret(seeds)]
         for file, seeds in groups.items()
@@ -63,15 +63,15 @@ def auto_table(found: list[Record]) -> str:
     )
     if differences := [fit_difference(run) for runs in together for run in runs.values() if "history" in run]:
         sentences.append(
-            f"Two fits to the same teacher, one during its training and one from a new critic, differ by "
-            f"{100 * np.median(differences):.1f} % in the median."
+            f"The median difference between two fits to the same teacher, one during its training and one from a new "
+            f"critic, is {100 * np.median(differences):.1f} %."
         )
     heads = ("file", *(NAMES[name] for name in ALGORITHMS), "selected the better", "regret")
     return "\n".join([table(heads, lines), "", *sentences])
 
 
 def fit_difference(run: Record) -> float:
-    """The difference between a teacher's estimate in its training and that of a fresh fit, as a share of the latter."""
+    """The difference between a teacher's estimate in training and that by a new critic, as a share of the latter."""
     then = next(entry["estimate"] for entry in run["history"] if entry["update"] == run["updates"])
     return float(abs(then - run["estimate"]) / abs(run["estimate"]))
 

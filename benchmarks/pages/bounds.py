@@ -1,4 +1,4 @@
-"""What limits retention."""
+"""The limits of retention."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Experiment `bounds`: mean scores, and in brackets their ratio to the teacher's s
 If *relabelled* is below 1, the student's network or the states of the file are the limit, and better pairs may not
 help. It is not a strict bound, because the states of pairs need not be in the file. If *relabelled* reaches 1 and the
 distillate does not, more pairs, better pairs or longer training may close the gap. If noise lowers the return much,
-small errors of a student do too."""
+small errors of a student lower it as well."""
 HEADS = (
     *("file", "teacher", "distillate: one", "ensemble", "default, relabelled: one", "ensemble"),
     *("plain, relabelled: one", "ensemble", "256 pairs", "1,024", "4,096", "noise 0.1", "0.2", "0.4"),

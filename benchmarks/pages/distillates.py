@@ -25,7 +25,7 @@ FILE_HEADS = (
 PAIRS = """\
 Mean scores of one student and of the ensemble, default settings, one distillation seed; times are on one core."""
 CURVES = """\
-Retention and return over outer steps and over seconds of distilling, for the default and for the paper's recipe. Each
+Retention and return over outer steps and over seconds of distillation, for the default and for the paper's recipe. Each
 point has two students × five episodes. Interquartile means over files and seeds; bands are 95 % bootstrap intervals.
 
 ![Retention and return over outer steps and seconds](images/engine.png)"""
@@ -145,7 +145,7 @@ def comparison_table(methods: tuple[str, ...], other: str) -> str:
 
 
 def options_of(command: str) -> str:
-    """The options of a command that change its pairs, other than teacher and seed.
+    """The options of a command that change its pairs, except teacher and seed.
 
     >>> options_of("potstill distill a.hdf5 --teacher t.safetensors --size 64 --seed 1")
     '--size 64'
@@ -168,7 +168,7 @@ def number_of_pairs() -> str:
         lines.append([file, f"{groups[0][0]['teacher_score']:.1f}", *means])
     shares = [", ".join(f"**{retention(group, kind):.2f}**" for kind in KINDS) for group in found.values()]
     lines.append([f"retention, mean of {len({file for file, _ in shared})} files", "", *shares])
-    for label, key in (("distilling", "distilling"), ("training ten students", "training")):
+    for label, key in (("distillation", "distilling"), ("training ten students", "training")):
         seconds = [f"{np.median([r['seconds'][key] for r in group]):.0f}" for group in found.values()]
         lines.append([f"seconds of {label}", "", *seconds])
     return "\n".join([PAIRS, "", table(("file", "teacher", *(f"{size:,} pairs" for size in found)), lines)])

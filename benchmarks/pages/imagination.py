@@ -1,4 +1,4 @@
-"""Distillation in imagination against the data's states."""
+"""Distillation on imagined states against distillation on dataset states."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from benchmarks.grid import Record
 from benchmarks.pages.text import table, where
 
 HEAD = """\
-Experiment `imagination`: 256 pairs for the teacher with the highest return of each file, judged in the data's states
-(the default settings) or in imagined visits (`--states imagined`).
-Retention is the return of five students × five episodes divided by the teacher's, single student / ensemble of five,
-mean over distillation seeds, with the range of the singles. *PyTorch-style*: two hidden layers of 256, PyTorch's
-default initialisation, Adam at 1e-3, 1,000 full-batch steps. *Preferred*: the own student that the world model prefers
-among five. Files marked * were used to develop the method."""
+Experiment `imagination`: 256 pairs, with the teacher of each file that has the highest return. The outer loss is
+evaluated on the states of the dataset, with default settings, or on imagined states (`--states imagined`). The table
+shows the retention of single students / of their ensemble: returns of five students × five episodes, mean over
+distillation seeds. *Range*: lowest and highest retention of single students over seeds. *Own students*: those of
+potstill's default recipe. *PyTorch-style*: two hidden layers of 256, PyTorch's default initialisation, Adam at 1e-3,
+1,000 full-batch steps. *Preferred*: the own student, of five, with the highest score in the world model. Files marked *
+were used to develop the method."""
 HEADS = ("file", "teacher", "states", "seeds", "own students", "range", "PyTorch-style", "range", "preferred", "s")
 LABELS = {
     "data": "data",

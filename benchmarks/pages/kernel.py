@@ -29,7 +29,7 @@ WIDTH_HEADS = (
     "kernel error",
     "bias",
     "variance",
-    "of which the initialisation's",
+    "part of the initialisation",
 )
 
 
@@ -51,9 +51,9 @@ def widths() -> str:
 
 
 def adjoint() -> str:
-    """Kernel descent's gradient with its own adjoint, against JAX's derivative of the loop."""
+    """The gradient of kernel descent by its own adjoint and by JAX's derivative of the loop."""
     of_part = ("own, s", "times faster")
-    heads = ("pairs", "descent: JAX's, s", *of_part, "whole gradient: JAX's, s", *of_part)
+    heads = ("pairs", "descent: JAX, s", *of_part, "whole gradient: JAX, s", *of_part)
     lines = []
     for record in sorted(load_records("adjoint"), key=lambda r: r["pairs"]):
         cells = [f"{record['pairs']:,}"]

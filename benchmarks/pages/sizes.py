@@ -15,10 +15,10 @@ HEAD = """\
 Experiment `sizes`: a log of a teacher with noisy actions, and its first tenth, hundredth and thousandth;
 `potstill distill` without further options. Retention is given as mean ± standard deviation over distillation seeds,
 each of ten students × ten episodes and ten episodes of the ensemble, relative to the teacher's own ten episodes.
-Above a million rows, batches are drawn from a uniform sample of a million rows. *A step* is an outer step alone: the
+Above a million rows, batches are drawn from a uniform sample of a million rows. *One step* is an outer step alone: the
 median of five runs of ten steps on one core, alternating between sizes."""
 PICTURE = "![Retention and time over the dataset's size](images/sizes.png)"
-HEADS = ("rows", "seeds", "one student", "ensemble", "setting up and distilling, s", "outer steps", "a step, s")
+HEADS = ("rows", "seeds", "one student", "ensemble", "setup and distillation, s", "outer steps", "one step, s")
 
 
 def retention(records: list[Record], kind: str) -> list[float]:

@@ -10,7 +10,7 @@ from benchmarks.pages.text import table, where
 
 
 def updates() -> str:
-    """Updates a second of the teacher algorithms, and those of plain PyTorch."""
+    """Updates per second of the teacher algorithms, and those of plain PyTorch."""
     lines = []
     for cores, name in itertools.product((1, 2), ("rebrac", "cal-ql", "iql", "edac")):
         [record] = where(load_records("teacher-updates"), method=name, cores=cores)
@@ -18,7 +18,7 @@ def updates() -> str:
         other = [f"{1 / plain['clock']:.0f}", f"{own['times_faster']:.2f}"] if plain else ["–", "–"]
         lines.append([str(cores), name, f"{1 / own['clock']:.0f}", *other])
     head = "Experiment `teacher-updates`: Hopper's sizes, batch 256, alternating with the same losses in PyTorch."
-    return f"{head}\n\n{table(('cores', 'algorithm', 'updates a second', 'PyTorch', 'times faster'), lines)}"
+    return f"{head}\n\n{table(('cores', 'algorithm', 'updates per second', 'PyTorch', 'times faster'), lines)}"
 
 
 def exact_step() -> str:
@@ -53,7 +53,7 @@ def devices() -> str:
         seconds = (one["clock"], two["clock"], one["processor"], two["processor"] / 2)
         label = record["method"].replace("two starts", "two initialisations")
         lines.append([label, *(f"{x:.3f}" for x in seconds)])
-    heads = ("seconds on the clock: one core", "two", "processor seconds of a device: one", "two")
+    heads = ("elapsed seconds: one core", "two cores", "processor seconds per device: one core", "two cores")
     return table(("outer step", *heads), lines)
 
 
@@ -71,7 +71,7 @@ def steppers() -> str:
 
 
 def reading() -> str:
-    """Milliseconds of reading a million rows, and how many times h5py's that is."""
+    """Milliseconds of reading a million rows, and their ratio to h5py's."""
     found = load_records("reading")
     lines = [
         [
@@ -102,9 +102,9 @@ def large() -> str:
             "",
             table(("command", "memory of its own", "with mapped pages"), peaks),
             "",
-            "Milliseconds of a step: medians of runs that alternate with 100,000 rows in memory, on a machine with",
-            "other load. The file was in the system's cache; if memory cannot hold it, every row needs a read of the",
-            f"disk. Ratios are medians over {steps['teach']['rounds']} rounds of 96 updates and "
+            "Milliseconds per step: medians of runs that alternate with 100,000 rows in memory, on a machine with",
+            "other load. The file was in the system's cache; if memory cannot hold it, every row requires a disk read.",
+            f"Ratios are medians over {steps['teach']['rounds']} rounds of 96 updates and "
             f"{steps['distill']['rounds']} rounds of ten outer steps.",
             "",
             table(("step", "milliseconds", "in memory", "mapped", "ratio"), lines),

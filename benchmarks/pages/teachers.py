@@ -47,9 +47,8 @@ last one, and the one with the highest return, which is biased upwards by the se
 is not considered."""
 CRITERIA_HEAD = """\
 Experiment `criteria`: ten policies from each training run are rolled out for ten episodes, and fitted Q-evaluation is
-applied to them one after the other. *Correlation* is that of the estimates with the returns; *horizon* is relative to
-1 / (1 − γ) of the training. The last row is the pessimistic value estimate that potstill uses; it was chosen on this
-table."""
+applied to them one after the other. *Correlation*: between estimates and returns. *Horizon*: relative to 1 / (1 − γ) of
+the training. The last row is the pessimistic value estimate that potstill uses; it was chosen by this table."""
 
 
 def records() -> list[Record]:
@@ -63,7 +62,7 @@ def complete_runs(entries: list[Record]) -> list[Record]:
 
 
 def format_score(entries: list[Record]) -> str:
-    """Mean over seeds; ± over seeds or, of one seed, over its episodes; how many diverged."""
+    """Mean over seeds; ± over seeds or, for one seed, over its episodes; the number of diverged runs."""
     found = complete_runs(entries)
     if not found:
         return f"diverged ({len(entries)})" if entries else "–"
@@ -114,7 +113,15 @@ def slower() -> str:
             rate = np.median([entry["updates_per_second"] for entry in complete_runs(found)])
             scores = [format_score(found), format_updates(found), f"{rate:.0f}", f"{best:.1f}"]
             lines.append([file, label, *scores, f"{PUBLISHED[label][ORDER.index(file)]}"])
-    heads = ("file", "algorithm", "score", "updates", "a second, on one core", "best of ReBRAC and IQL", "published")
+    heads = (
+        "file",
+        "algorithm",
+        "score",
+        "updates",
+        "updates per second, one core",
+        "best of ReBRAC and IQL",
+        "published",
+    )
     return table(heads, lines)
 
 
@@ -133,11 +140,11 @@ def stopping() -> str:
         limited = [history for history in found if history[-1]["update"] >= 200_000]
         if gains := [gain for gain in map(late_gain, limited) if gain > 0.0]:
             at_limit.append(f"{len(gains)} of {label}, by {100 * np.median(gains):.1f} % in the median")
-    heads = ("algorithm", "runs", "updates in all", "by the estimate", "by the fitted value", "the last")
+    heads = ("algorithm", "runs", "updates per run", "by the estimate", "by the fitted value", "last")
     shown = f"{STOPPING_HEAD}\n\n{table((*heads, 'best in hindsight'), lines)}"
     late_gains_text = (
-        f"At the limit of 200,000 updates the estimate had risen within the last {PATIENCE} evaluations in\n"
-        f"{'; '.join(at_limit)}."
+        f"Runs that ended at the limit of 200,000 updates, because the estimate had risen within the last {PATIENCE}\n"
+        f"evaluations: {'; '.join(at_limit)}."
     )
     return f"{shown}\n\n{late_gains_text}" if at_limit else shown
 

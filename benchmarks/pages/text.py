@@ -28,5 +28,5 @@ def mean_of(records: Iterable[Record], kind: str) -> float:
 
 
 def file_label(file: str) -> str:
-    """How pages name a file."""
+    """The name of a file on pages."""
     return "the bundled dataset" if file == BUNDLED else file

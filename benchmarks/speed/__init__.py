@@ -1,1 +1,1 @@
-"""Speed: programs that compute the same thing, timed in turn by one harness."""
+"""Speed: programs that compute the same thing, timed alternately by one harness."""

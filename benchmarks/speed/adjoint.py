@@ -67,7 +67,7 @@ def gradient(what: str, by: str, size: int, rows: int) -> Call:
 
 
 def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
-    """Both gradients, by both ways; at toy size one of them."""
+    """Both gradients, each by both adjoints; at toy size only one program."""
     size, rows = (4, 8) if workspace.toy else (int(cell["pairs"]), ROWS)
     return {
         f"{what}, {by}": lambda what=what, by=by: gradient(what, by, size, rows)  # type: ignore[misc]
@@ -84,7 +84,7 @@ def inputs(cell: Cell) -> Record:
 COMPARISON = Comparison(__name__, programs, rounds=15)
 EXPERIMENT = Experiment(
     "adjoint",
-    "the gradient of kernel descent by its own adjoint, against JAX's",
+    "the gradient of kernel descent by its own adjoint and by JAX's",
     tuple(Cell("gradient", axes=(("pairs", size),)) for size in SIZES),
     inputs,
     COMPARISON.measure,

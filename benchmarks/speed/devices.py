@@ -42,7 +42,7 @@ def step(cell: Cell, workspace: Workspace, count: int) -> Call:
 
 
 def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
-    """One device and two, as far as the process has cores; at toy size one."""
+    """One device and, if the process has two cores, two; at toy size one."""
     cores = 1 if workspace.toy else len(os.sched_getaffinity(0))
     counts = {name: count for name, count in DEVICES.items() if count <= max(cores, 1)}
     return {name: lambda count=count: step(cell, workspace, count) for name, count in counts.items()}  # type: ignore[misc]

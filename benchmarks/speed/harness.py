@@ -38,17 +38,17 @@ HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as in the Makefile:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Programs that are timed in turn.
+    """Programs that are timed alternately.
 
     Args:
-        module: where the comparison lies, as ``COMPARISON``, for the process that runs a program.
+        module: the module that defines the comparison as ``COMPARISON``, for the process that runs a program.
         programs: the programs of a cell, by name; only those of the present platform.
         rounds: number of timed rounds of all programs, after one warm-up round.
-        calls: timed calls in a process of its own, whose median is the round's time; 0 means that all programs
-            share one process.
-        cores: how many cores a program may use.
-        baseline: the program that ratios are against.
-        packages: whose versions a record holds.
+        calls: number of timed calls in a separate process; their median is the round's time. 0 means that all
+            programs share one process.
+        cores: number of cores that a program may use.
+        baseline: the program to which ratios refer.
+        packages: packages whose versions are recorded.
     """
 
     module: str
@@ -60,7 +60,7 @@ class Comparison:
     packages: tuple[str, ...] = ("jax", "potstill")
 
     def measure(self, cell: Cell, workspace: Workspace) -> Record:
-        """Time the programs of a cell; the measuring function of an experiment."""
+        """Time the programs of a cell. This is the measuring function of an experiment."""
         names, rounds = list(self.programs(cell, workspace)), 1 if workspace.toy else self.rounds
         if workspace.toy:
             found = [self._run_here(cell, workspace, names, 1)]
@@ -79,7 +79,7 @@ class Comparison:
         }
 
     def run(self, cell: Cell, workspace: Workspace, names: list[str], calls: int) -> dict[str, Record]:
-        """Prepare the programs, call each once, then ``calls`` times in turn; seconds of every counted call."""
+        """Prepare the programs, call each once, then ``calls`` times in turn; return the seconds of each timed call."""
         calls_of = {name: prepare() for name, prepare in self.programs(cell, workspace).items() if name in names}
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
         for _ in range(calls + 1):
@@ -95,12 +95,12 @@ class Comparison:
         return {name: round_times(entry, None) for name, entry in self.run(cell, workspace, names, calls).items()}
 
     def _run_in_process(self, cell: Cell, workspace: Workspace, names: list[str], calls: int) -> dict[str, Record]:
-        """The same in a process of its own, on the last of this process's cores."""
+        """The same in a separate process, on the last of this process's cores."""
         task = {"cell": cell.key, "runs": str(workspace.runs), "toy": workspace.toy, "names": names, "calls": calls}
         cores = max(self.cores(cell, name) for name in names)
         available = sorted(os.sched_getaffinity(0))
         if cores > len(available):
-            raise SystemExit(f"{cell}: {cores} cores are needed, this process may use {len(available)}")
+            raise SystemExit(f"{cell}: expected {cores} cores, this process may use {len(available)}")
         words = [sys.executable, "-m", "benchmarks.speed.harness", self.module, json.dumps(task)]
         with use_cores(available[-cores:]):  # a new process inherits them
             done = subprocess.run(
@@ -127,7 +127,7 @@ class Comparison:
 
 @contextmanager
 def use_cores(cores: Iterable[int]) -> Iterator[None]:
-    """Restrict the present thread, and the processes that it starts, to these cores."""
+    """Restrict the current thread, and the processes that it starts, to these cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, set(cores))
     try:
@@ -143,7 +143,7 @@ def round_times(entry: Record, index: int | None) -> Record:
 
 
 class Stopwatch:
-    """Seconds from the start to the end of a ``with`` block: on the clock, and of this process's processors.
+    """Seconds of a ``with`` block: elapsed time, and processor time of this process.
 
     >>> with Stopwatch() as watch:
     ...     pass
@@ -163,7 +163,7 @@ class Stopwatch:
 
 
 def time_call(call: Call) -> tuple[float, float]:
-    """Seconds of a unit of work, on the clock and of all processors together."""
+    """Seconds per unit of work: elapsed time, and processor time."""
     with Stopwatch() as watch:
         units = call()
     return watch.clock / (units or 1.0), watch.processor / (units or 1.0)

@@ -1,8 +1,8 @@
 """50 million rows: the memory of ``teach`` and ``distill``, and the time of a step against 100,000 rows in memory.
 
-The rows come from a simulated linear system with Hopper's sizes; 5.4 GB under ``runs/``, made in some minutes when
-they are first needed. A process's own memory is what it allocated (RssAnon). The total (VmHWM) includes the pages of
-mapped files, which the system reclaims when it needs memory.
+The rows come from a simulated linear system with Hopper's sizes. They take 5.4 GB under ``runs/`` and some minutes to
+make, when they are first used. A process's own memory is what it allocated (RssAnon). The total (VmHWM) includes the
+pages of mapped files, which the system reclaims when it needs memory.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def simulate(rows: int, episodes: int) -> Iterator[dict[str, np.ndarray]]:
 
 
 def datasets(workspace: Workspace) -> dict[str, Path]:
-    """The mapped dataset, and its first rows as a file that is read into memory; made if they are missing."""
+    """The mapped dataset, and its first rows as a file that is read into memory. Missing files are written."""
     large, small = workspace.runs / "mapped", workspace.runs / "memory.npz"
     if not small.exists():
         rows, episodes = (TOY_ROWS, 1) if workspace.toy else (ROWS_LARGE, EPISODES)

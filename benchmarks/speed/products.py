@@ -1,4 +1,4 @@
-"""What limits the unroll: the rate of 256 × 256 matrix products on one core, by kind and by place in memory.
+"""The limit of the unroll: the rate of 256 × 256 matrix products on one core, by kind and by place in memory.
 
 The unroll has three kinds of product in equal shares: x W, δ Wᵀ and xᵀ δ. "In cache": one matrix is multiplied
 repeatedly. "From memory": every product has different operands and stores its result, as in a differentiated loop.

@@ -1,4 +1,4 @@
-"""How fast D4RL's HDF5 files become transitions: ``load_dataset`` against h5py reading the same bytes.
+"""The speed of loading D4RL's HDF5 files: ``load_dataset`` against h5py on the same bytes.
 
 Transitions contain the observations twice, as states and as next states. A third program therefore reads with h5py and
 copies the observations: no reader that returns arrays can do less.
@@ -22,7 +22,7 @@ OPTIONS: dict[str, dict[str, Any]] = {"gzip": {"compression": "gzip"}, "uncompre
 
 
 def write_rows(path: Path, rows: int, options: dict[str, Any]) -> None:
-    """Rows of Hopper's sizes; episodes terminate at random or run out of time after 1,000 steps."""
+    """Write rows of Hopper's sizes; episodes terminate at random or time out after 1,000 steps."""
     rng = np.random.default_rng(0)
     lengths = rng.geometric(1 / 400, size=rows // 100)
     ends = np.cumsum(np.minimum(lengths, LIMIT)) - 1

@@ -1,4 +1,4 @@
-"""How fast environments step: MuJoCo's batched stepper against Gymnasium's own objects, under random actions.
+"""The speed of environment steps: MuJoCo's batched stepper against Gymnasium's own objects, with random actions.
 
 The unit of work is one step of one environment.
 """

@@ -1,4 +1,4 @@
-"""What the speed programs call: the outer steps of a distillation, and the updates of a teacher."""
+"""The units of work of the speed programs: outer steps of a distillation, and updates of a teacher."""
 
 from __future__ import annotations
 

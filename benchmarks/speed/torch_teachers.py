@@ -20,7 +20,7 @@ class TorchProgram:
     """Networks, Adam, soft updates of targets, and batches from a table of tensors.
 
     Args:
-        columns: states, actions, rewards, next states, next actions, and 1 where the episode goes on.
+        columns: states, actions, rewards, next states, next actions, and 1 where the episode continues.
     """
 
     def __init__(self, columns: tuple[np.ndarray, ...]) -> None:
@@ -51,7 +51,7 @@ class TorchProgram:
         return [column[index] for column in self.table]
 
     def soft_update(self, network: Any, target: Any) -> None:
-        """Move a target network by τ towards its original."""
+        """Move a target network by τ towards its online network."""
         with self.torch.no_grad():
             for p, q in zip(network.parameters(), target.parameters(), strict=True):
                 q.lerp_(p, TAU)

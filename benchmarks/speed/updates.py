@@ -1,4 +1,4 @@
-"""Updates a second of the teacher algorithms: potstill against plain PyTorch of the same losses.
+"""Updates per second of the teacher algorithms: potstill against plain PyTorch with the same losses.
 
 Hopper's sizes, batch 256, rows on the device.
 """
@@ -20,7 +20,7 @@ COUNTS = {"rebrac": 200, "cal-ql": 30, "iql": 300, "edac": 30}  # updates in a t
 
 
 def columns(rows: int) -> tuple[np.ndarray, ...]:
-    """Random rows: states, actions, rewards, next states, next actions, and 1 where the episode goes on."""
+    """Random rows: states, actions, rewards, next states, next actions, and 1 where the episode continues."""
     rng = np.random.default_rng(0)
     draw = lambda *shape: np.asarray(rng.normal(size=shape), np.float32)  # noqa: E731
     states, actions = draw(rows, STATES), np.tanh(draw(rows, ACTIONS))
@@ -39,7 +39,7 @@ def potstill_updates(algorithm: str, rows: int, count: int) -> Call:
 
 
 def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
-    """The program of potstill and, where there is one, of PyTorch; at toy size only the first."""
+    """The program of potstill and, if there is one, of PyTorch; at toy size only the first."""
     rows, count = (200, 2) if workspace.toy else (ROWS, COUNTS[cell.method])
     found: dict[str, Prepare] = {"potstill": lambda: potstill_updates(cell.method, rows, count)}
     torch_program = torch_teachers.PROGRAMS.get(cell.method)
@@ -64,7 +64,7 @@ COMPARISON = Comparison(
 )
 EXPERIMENT = Experiment(
     "teacher-updates",
-    "updates a second of the teacher algorithms, against PyTorch",
+    "updates per second of the teacher algorithms, against PyTorch",
     tuple(Cell(name, axes=(("cores", cores),)) for cores in (1, 2) for name in COUNTS),
     inputs,
     COMPARISON.measure,

@@ -19,6 +19,7 @@ from potstill.config.parts import NamedPart, split_part_options
 from potstill.config.presets import expand_preset
 from potstill.config.settings import PART_REGISTRIES, option_docs
 from potstill.errors import PotstillError, PotstillWarning
+from potstill.runtime.interruption import Interrupted, handling, raise_interrupted
 from potstill.runtime.validation import Dataclass
 
 COMMANDS = {
@@ -127,9 +128,9 @@ def _one_line_warnings() -> Iterator[None]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return its exit code: 0, 2 for bad input, 130 when interrupted."""
+    """Run the command line; return its exit code: 0, 2 for bad input, 130 after Ctrl-C, 143 after SIGTERM."""
     try:
-        with _one_line_warnings():
+        with _one_line_warnings(), handling(raise_interrupted):
             words = expand_preset(sys.argv[1:] if arguments is None else arguments)
             words, fields = split_part_options(words, PART_REGISTRIES)
             check_renamed(words)
@@ -142,8 +143,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the output closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        print("potstill: interrupted; everything reported as finished is kept", file=sys.stderr)
+    except Interrupted as interrupted:
+        print(f"potstill: {interrupted}", file=sys.stderr)
+        return interrupted.exit_code
+    except KeyboardInterrupt:  # Ctrl-C before or after the command
+        print("potstill: interrupted", file=sys.stderr)
         return 130
     return 0
 

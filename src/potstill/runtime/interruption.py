@@ -1,0 +1,101 @@
+"""Interruption of long loops: a signal lets the current step finish, so that the loop can save its state.
+
+A loop runs in :func:`deferred_interruption`. After each step it looks at ``requested``; if that is set, it saves its
+state and raises :meth:`Interruption.stopped` with the command that resumes it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeAlias
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NOTICE = b"\npotstill: stopping after this step; once more to stop at once\n"
+Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended a command. The message says what was kept and how to continue.
+
+    It derives from :class:`KeyboardInterrupt`, so ``except Exception`` does not catch it.
+
+    >>> Interrupted("resume with --resume", signal.SIGTERM).exit_code
+    143
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a program that this signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.number
+
+
+class Interruption:
+    """Whether a signal has asked a loop to stop."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        """The number of the signal, or ``None``."""
+
+    @property
+    def requested(self) -> bool:
+        """Whether the loop should save its state and stop."""
+        return self.number is not None
+
+    def stopped(self, message: str) -> Interrupted:
+        """Return the exception to raise once the state is saved."""
+        return Interrupted(message, self.number or signal.SIGINT)
+
+
+@contextmanager
+def deferred_interruption() -> Iterator[Interruption]:
+    """Defer Ctrl-C and SIGTERM: the first sets ``requested``, the second raises :class:`Interrupted`.
+
+    Only the main thread of a process receives signals. In other threads this does nothing.
+
+    >>> with deferred_interruption() as interruption:
+    ...     os.kill(os.getpid(), signal.SIGTERM)
+    ...     interruption.requested
+    True
+    """
+    interruption = Interruption()
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        if interruption.requested:
+            raise Interrupted("stopped at once; everything reported as finished is kept", number)
+        interruption.number = number
+        os.write(2, NOTICE)  # print is not safe in a handler: it may interrupt another print
+
+    with handling(receive):
+        yield interruption
+
+
+@contextmanager
+def handling(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
+    """Handle signals (default: Ctrl-C and SIGTERM) by ``handler`` for a while.
+
+    Signals that the process ignores, as ``nohup`` and background jobs do, stay ignored. Outside the main thread
+    nothing changes.
+    """
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        heeded = [number for number in numbers or SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+        before = {number: signal.signal(number, handler) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def raise_interrupted(number: int, frame: FrameType | None) -> None:
+    """The handler of a signal outside long loops: end the command, so that its context managers clean up."""
+    raise Interrupted("interrupted; everything reported as finished is kept", number)

@@ -20,6 +20,7 @@ from potstill.config.presets import expand_preset
 from potstill.config.settings import PART_REGISTRIES, option_docs
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime.interruption import Interrupted, handling, raise_interrupted
+from potstill.runtime.progress import busy
 from potstill.runtime.validation import Dataclass
 
 COMMANDS = {
@@ -135,7 +136,8 @@ def main(arguments: list[str] | None = None) -> int:
             words, fields = split_part_options(words, PART_REGISTRIES)
             check_renamed(words)
             app = make_app(fields, with_help=bool({"--help", "-h"} & set(words)))
-            app(words, exit_on_error=False, print_error=False, result_action="return_value")
+            with busy(" ".join(["potstill", *words[:1]]), sys.stderr):
+                app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except (PotstillError, CycloptsError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, PotstillError) else error
         print(f"potstill: {' '.join(str(cause).split())}", file=sys.stderr)

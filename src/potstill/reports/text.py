@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
+
+from potstill.runtime.terminal import terminal_width
 
 PLAIN_WIDTH = 110  # characters in a line if the output is not a terminal
 
 
 def make_console() -> Console:
     """Make a console for the terminal, or for plain output of a fixed width."""
-    console = Console()
-    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+    return Console(width=terminal_width(sys.stdout) or PLAIN_WIDTH)
 
 
 def format_number(value: float | None) -> str:

@@ -1,78 +1,275 @@
-"""Progress of long loops: a live bar on a terminal, plain lines elsewhere."""
+"""Progress of long work: a live line on a terminal, plain lines elsewhere, at least one every few seconds.
+
+What takes time runs in :func:`busy` or, if its steps can be counted, in a :class:`Tracker`. Both may be nested. If
+nothing is displayed for four seconds, a thread prints a line. Terminals without cursor movement (``TERM=dumb``) get
+plain lines, too.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 import time
+from collections import deque
+from collections.abc import Iterator
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task
+from rich.text import Text
 
-PLAIN_INTERVAL = 10.0  # seconds between two plain lines
+from potstill.runtime.terminal import Output, terminal_width
+
+SILENCE = 4.0  # seconds without a line after which one is printed
+RECENT = 20  # measurements of each kind of work that an estimate uses
+WIDE = 100  # characters in a line; a narrower terminal has no bar
 
 
-class Tracker:
+class Work:
+    """Work of several kinds, such as updates and episodes: how much is left, and how long it takes.
+
+    >>> work = Work()
+    >>> work.measure("update", 100, seconds=2.0)
+    >>> work.left = {"update": 500, "episode": 0}
+    >>> work.seconds_left()
+    10.0
+    """
+
+    def __init__(self) -> None:
+        self.left: dict[str, int | float] = {}
+        """Units of each kind that are left."""
+        self._measured: dict[str, deque[tuple[float, float]]] = {}
+
+    def measure(self, kind: str, units: int | float, seconds: float) -> None:
+        """Record that ``units`` of a kind took ``seconds``, not counting compilations."""
+        self._measured.setdefault(kind, deque(maxlen=RECENT)).append((units, seconds))
+
+    def seconds_left(self) -> float | None:
+        """The seconds that the rest takes, or ``None`` if a kind of which some is left was never measured."""
+        total = 0.0
+        for kind, units in self.left.items():
+            if units > 0:
+                measured = self._measured.get(kind)
+                if not measured:
+                    return None
+                total += units * sum(s for _, s in measured) / max(sum(u for u, _ in measured), 1e-9)
+        return total
+
+
+class Activity:
+    """Something that takes time. While it is entered, it is displayed.
+
+    Args:
+        text: what is being done.
+        stream: where plain lines are printed. Default: standard output.
+    """
+
+    def __init__(self, text: str, stream: Output | None = None) -> None:
+        self.text, self.stream = text, stream
+        self.started = time.perf_counter()
+
+    def describe(self) -> str:
+        """What is displayed now."""
+        return f"{self.text}, {time.perf_counter() - self.started:.0f} s so far"
+
+    def __enter__(self) -> Activity:
+        self.started = time.perf_counter()
+        _DISPLAY.push(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _DISPLAY.remove(self)
+
+
+def busy(text: str, stream: Output | None = None) -> Activity:
+    """A context manager for work without countable steps: ``text`` and the time so far are displayed.
+
+    >>> with busy("training 10 students"):
+    ...     pass
+    """
+    return Activity(text, stream)
+
+
+class Tracker(Activity):
     """Report the progress of a loop of ``total`` steps, and the remaining time.
 
     It is a context manager. Call :meth:`update` with the number of finished steps and the metrics to show. On a
-    terminal it draws a bar. Elsewhere it prints at most one line every ten seconds, and one at the end.
+    terminal it draws a line that is renewed. Elsewhere it prints a line every few seconds, and one at the end.
+
+    The time left is estimated from the time between the latest updates. The first step usually contains a compilation
+    and is not used. For a loop with other work in between, see :meth:`phase`.
 
     Args:
         label: what the loop does.
         total: its number of steps. The attribute may change while the loop runs.
         done: the number of steps that an earlier run has finished. The estimate of the remaining time ignores them.
         quiet: print nothing.
+        limit: whether ``total`` is only the largest possible number of steps.
+        then: what follows the loop, and is not in the estimate.
 
     >>> with Tracker("distil", total=2) as tracker:
     ...     tracker.update(2, loss=0.5)
-    distil 2/2 (100%) loss 0.5, 0 s left
+    distil 2/2 (100%), 0 s left, loss 0.5
     """
 
-    def __init__(self, label: str, total: int, *, done: int = 0, quiet: bool = False) -> None:
-        self.label, self.total, self.first, self.quiet = label, total, done, quiet
-        self.live: Progress | None = None
-        self.started = self.printed = time.perf_counter()
-        self.line = ""
+    def __init__(
+        self, label: str, total: int, *, done: int = 0, quiet: bool = False, limit: bool = False, then: str = ""
+    ) -> None:
+        super().__init__(label)
+        self.total, self.done, self.quiet, self.limit, self.then = total, done, quiet, limit, then
+        self.work = Work()
+        self.metrics = ""
+        self.paused = 0.0
+        """Seconds in phases since the last update."""
+        self.changed = self.started
+        """When an update or a phase ended for the last time."""
+        self._since: float | None = None
+        self._live: Progress | None = None
+        self._printed = ""
 
     def __enter__(self) -> Tracker:
-        if sys.stdout.isatty() and not self.quiet:
-            self.live = Progress(
-                TextColumn("[bold]{task.description}"),
-                BarColumn(),
-                TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[metrics]}"),
-                console=Console(),
-            )
-            self.live.start()
-            self.task = self.live.add_task(self.label, total=self.total, completed=self.first, metrics="")
+        if not self.quiet:
+            super().__enter__()
+            console = Console(width=terminal_width(sys.stdout))
+            if console.is_terminal and not console.is_dumb_terminal:
+                bar = [BarColumn(20)] if console.width >= WIDE else []
+                self._live = Progress(_Line(self), *bar, console=console)
+                self._live.start()
+                self._task = self._live.add_task(self.text, total=self.total, completed=self.done)
         return self
 
     def update(self, done: int, **metrics: float | int | str) -> None:
         """Report that ``done`` steps are finished, and show ``metrics`` beside the count."""
-        text = " ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
-        if self.live is not None:
-            self.live.update(self.task, completed=done, total=self.total, metrics=text)
-            return
         now = time.perf_counter()
-        left = (now - self.started) / max(done - self.first, 1) * (self.total - done)
-        share = f"{done:,}/{self.total:,} ({100 * done // max(self.total, 1)}%)"
-        self.line = " ".join(filter(None, [self.label, share, text])) + f", {left:.0f} s left"
-        if done >= self.total or now - self.printed >= PLAIN_INTERVAL:
-            self._print_line()
+        if self._since is not None and done > self.done:
+            self.work.measure("step", done - self.done, now - self._since - self.paused)
+        self.done, self._since, self.changed, self.paused = done, now, now, 0.0
+        self.metrics = " ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
+        if self._live is not None:
+            self._live.update(self._task, completed=done, total=self.total)
+        elif done >= self.total:
+            self._print()
 
-    def _print_line(self) -> None:
-        if self.line and not self.quiet:
-            print(self.line, flush=True)
-        self.line, self.printed = "", time.perf_counter()
+    @contextlib.contextmanager
+    def phase(self, text: str, kind: str = "", units: int | float = 1) -> Iterator[None]:
+        """Work between two steps, such as an evaluation. Its time does not count as that of a step.
+
+        Args:
+            text: what is being done.
+            kind: measure the time as ``units`` of this kind of :attr:`work`. Default: it is not measured.
+            units: how many.
+        """
+        started = time.perf_counter()
+        with busy(text):
+            yield
+        now = time.perf_counter()
+        if kind:
+            self.work.measure(kind, units, now - started)
+        self.paused, self.changed = self.paused + now - started, now
+
+    def describe(self) -> str:
+        """The count, the time left, what is being done, and the metrics."""
+        share = f"{self.text} {self.done:,}/{self.total:,} ({100 * self.done // max(self.total, 1)}%)"
+        doing = ", ".join(_DISPLAY.texts_above(self))
+        return ", ".join(
+            filter(None, [share, self._time_left(), self.then and f"then {self.then}", doing, self.metrics])
+        )
+
+    def _time_left(self) -> str:
+        self.work.left["step"] = max(self.total - self.done, 0)
+        left = self.work.seconds_left()
+        if left is None:
+            return f"{time.perf_counter() - self.started:.0f} s so far"
+        left = max(left - (time.perf_counter() - self.changed), 0.0)
+        return f"{'at most ' if self.limit and left else ''}{left:.0f} s left"
+
+    def _print(self) -> None:
+        line = self.describe()
+        if not self.quiet and line != self._printed:
+            self._printed = line
+            _DISPLAY.print(line, self.stream)
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.live is not None:
-            self.live.stop()
-        elif kind is None:
-            self._print_line()
+        if self._live is not None:
+            self._live.stop()
+        elif kind is None and self.done < self.total:
+            self._print()
+        if not self.quiet:
+            super().__exit__(kind, value, trace)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a terminal displays the line and renews it."""
+        return self._live is not None
+
+
+class _Line(ProgressColumn):
+    """The text of a tracker, cut at the width of the terminal."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        super().__init__()
+        self.tracker = tracker
+
+    def render(self, task: Task) -> Text:
+        return Text(self.tracker.describe(), no_wrap=True, overflow="ellipsis")
+
+
+class _Display:
+    """All current activities, outermost first, and the thread that prints a line when nothing else does."""
+
+    def __init__(self) -> None:
+        self.activities: list[Activity] = []
+        self.lock = threading.RLock()
+        self.printed = time.monotonic()
+        self.wake = threading.Event()
+
+    def push(self, activity: Activity) -> None:
+        """Display an activity from now on."""
+        with self.lock:
+            first = not self.activities
+            self.activities.append(activity)
+            if first:
+                self.printed, self.wake = time.monotonic(), threading.Event()
+                threading.Thread(target=self._watch, args=(self.wake,), daemon=True).start()
+
+    def remove(self, activity: Activity) -> None:
+        """Display an activity no longer."""
+        with self.lock:
+            if activity in self.activities:
+                self.activities.remove(activity)
+            if not self.activities:
+                self.wake.set()
+
+    def texts_above(self, activity: Activity) -> list[str]:
+        """Texts of the activities inside ``activity``."""
+        with self.lock:
+            place = self.activities.index(activity) + 1 if activity in self.activities else len(self.activities)
+            return [inner.text for inner in self.activities[place:]]
+
+    def print(self, line: str, stream: Output | None = None) -> None:
+        """Print a plain line, cut at the width of the terminal if there is one."""
+        with self.lock:
+            file = stream or sys.stdout
+            width = terminal_width(file)
+            print(line if width is None else line[: width - 1], file=file, flush=True)
+            self.printed = time.monotonic()
+
+    def _watch(self, wake: threading.Event) -> None:
+        """Print the innermost counted activity, or the innermost one, whenever there was no line for some seconds."""
+        while not wake.wait(max(self.printed + SILENCE - time.monotonic(), 0.1)):
+            with self.lock:
+                if wake.is_set() or not self.activities or time.monotonic() < self.printed + SILENCE:
+                    continue
+                counted = [one for one in self.activities if isinstance(one, Tracker)]
+                shown = counted[-1] if counted else self.activities[-1]
+                if not any(one.is_live for one in counted):
+                    with contextlib.suppress(OSError, ValueError):  # a closed pipe or file; the main thread reports it
+                        self.print(shown.describe(), shown.stream)
+
+
+_DISPLAY = _Display()

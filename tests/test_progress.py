@@ -1,0 +1,147 @@
+"""Progress: the time left, lines that fit the terminal, and no long silence."""
+
+import io
+import os
+import termios
+import time
+
+import pytest
+from rich.console import Console
+
+from potstill.runtime import progress
+from potstill.runtime.progress import Tracker, Work, busy
+from potstill.runtime.terminal import terminal_width
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    monotonic = perf_counter
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(progress, "time", made)
+    return made
+
+
+def describe(tracker, clock, after=0.0):
+    clock.now += after
+    return tracker.describe()
+
+
+def test_work_of_several_kinds_is_added():
+    work = Work()
+    work.left = {"update": 100, "episode": 4}
+    work.measure("update", 10, 1.0)
+    assert work.seconds_left() is None  # no episode was timed
+    work.measure("episode", 2, 3.0)
+    work.measure("update", 30, 1.0)
+    assert work.seconds_left() == pytest.approx(100 * 2.0 / 40 + 4 * 1.5)
+    work.left = {"update": 0, "episode": 0, "report": 0}
+    assert work.seconds_left() == 0.0
+
+
+def test_the_first_step_with_its_compilation_is_not_extrapolated(clock):
+    with Tracker("distil", 100, then="evaluation") as tracker:
+        clock.now = 30.0
+        tracker.update(1, loss=0.5)
+        assert tracker.describe() == "distil 1/100 (1%), 30 s so far, then evaluation, loss 0.5"
+        clock.now = 31.0
+        tracker.update(11)
+        assert tracker.describe() == "distil 11/100 (11%), 9 s left, then evaluation"
+        assert "7 s left" in describe(tracker, clock, after=2.0)  # it also counts down between two updates
+
+
+def test_time_left_includes_phases_but_steps_do_not_include_them(clock):
+    with Tracker("teach", 40, limit=True) as tracker:
+        tracker.work.measure("step", 10, 1.0)
+        tracker.work.left = {"evaluation": 4}
+        tracker.work.measure("evaluation", 1, 5.0)
+        tracker.update(0)
+        assert tracker.describe() == "teach 0/40 (0%), at most 24 s left"
+        clock.now += 1.0
+        with tracker.phase("evaluating", "evaluation"):
+            assert describe(tracker, clock, after=5.0).endswith("at most 18 s left, evaluating")
+        tracker.update(10)
+        tracker.work.left = {"evaluation": 3}
+        assert tracker.describe() == "teach 10/40 (25%), at most 18 s left"
+        tracker.update(40)
+        tracker.work.left = {}
+        assert tracker.describe() == "teach 40/40 (100%), 0 s left"
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Make the output a terminal of a kind and width; return its text."""
+
+    def make(kind, width):
+        out = io.StringIO()
+        options = {"file": out, "force_terminal": True, "_environ": {"TERM": kind}}
+        monkeypatch.setattr(progress, "Console", lambda width: Console(width=width, height=30, **options))
+        monkeypatch.setattr(progress, "terminal_width", lambda file: width)
+        monkeypatch.setattr("sys.stdout", out)
+        return out
+
+    return make
+
+
+@pytest.mark.parametrize("width", [60, 40])
+def test_a_dumb_terminal_gets_plain_lines_that_fit(terminal, width):
+    out = terminal("dumb", width)
+    with Tracker("teach a-dataset-with-a-long-name", 50_000) as tracker:
+        tracker.update(50_000, critic_loss=1.25, value=3.5, score=7.0)
+        assert not tracker.is_live
+    assert 0 < len(out.getvalue()) <= width
+    assert out.getvalue().startswith("teach a-dataset-with-a-long-name 50,000")
+
+
+@pytest.mark.parametrize("width", [60, 200])
+def test_a_terminal_gets_one_line_that_is_renewed(terminal, width):
+    out = terminal("xterm", width)
+    with Tracker("teach", 10) as tracker:
+        assert tracker.is_live
+        tracker.update(10, loss=0.125, return_of_ten_episodes=8.0)
+    lines = [line for line in out.getvalue().splitlines() if "10/10" in line]
+    assert ("━" in lines[-1]) == (width == 200)
+
+
+def test_the_width_of_a_terminal_comes_from_the_terminal(monkeypatch):
+    leader, follower = os.openpty()
+    with os.fdopen(leader), os.fdopen(follower, "w") as file:
+        termios.tcsetwinsize(follower, (24, 60))
+        monkeypatch.delenv("COLUMNS", raising=False)
+        monkeypatch.setenv("TERM", "dumb")
+        assert terminal_width(file) == 60
+        monkeypatch.setenv("COLUMNS", "50")
+        assert terminal_width(file) == 50
+    assert terminal_width(io.StringIO()) is None
+
+
+def test_silence_is_broken(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "SILENCE", 0.0)
+    said = ""
+    with Tracker("teach", 9) as tracker, busy("compiling"):
+        tracker.update(3)
+        for _ in range(200):  # until the thread has printed
+            time.sleep(0.01)
+            said += capsys.readouterr().out
+            if said:
+                break
+    assert said.startswith("teach 3/9 (33%), 0 s so far, compiling")
+    assert not progress._DISPLAY.activities
+
+
+def test_a_closed_output_does_not_disturb(monkeypatch):
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(progress, "SILENCE", 0.0)
+    with busy("compiling", closed):
+        time.sleep(0.12)  # one turn of the thread

@@ -20,8 +20,8 @@ from potstill.runtime.files import read_json
 METHODS: dict[str, dict[str, Any]] = {
     "data": {},
     "imagined": {"states": "imagined"},
-    # The labels and kernels of "imagined" on the data's states.
-    "portfolio": {"labels": "teacher", "solver": "portfolio", "batch": 512},
+    # The labels, kernels and students of "imagined" on the data's states.
+    "portfolio": {"labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512},
 }
 COUNTS: dict[str, Any] = {"students": 5, "episodes": 5}
 PYTORCH_STYLE = potstill.RECIPES["pytorch"]

@@ -15,15 +15,16 @@ HEAD = """\
 Experiment `imagination`: 256 pairs, with the teacher of each file that has the highest return. The outer loss is
 evaluated on the states of the dataset, with default settings, or on imagined states (`--states imagined`). The table
 shows the retention of single students / of their ensemble: returns of five students × five episodes, mean over
-distillation seeds. *Range*: lowest and highest retention of single students over seeds. *Own students*: those of
-potstill's default recipe. *PyTorch-style*: two hidden layers of 256, PyTorch's default initialisation, Adam at 1e-3,
-1,000 full-batch steps. *Preferred*: the own student, of five, with the highest score in the world model. Files marked *
-were used to develop the method."""
+distillation seeds. *Range*: lowest and highest retention of single students over seeds. *Own students*: those of the
+distillate's recipe, `default` for the dataset's states and `adam-towers` for imagined states. *PyTorch-style*: the
+recipe `pytorch`, two hidden layers of 256, PyTorch's default initialisation, Adam at 1e-3, 1,000 full-batch steps.
+*Data, portfolio*: labels, solver and students as for imagined states, on the dataset's states. *Preferred*: the own
+student, of five, with the highest score in the world model. Files marked * were used to develop the method."""
 HEADS = ("file", "teacher", "states", "seeds", "own students", "range", "PyTorch-style", "range", "preferred", "s")
 LABELS = {
     "data": "data",
     "imagined": "imagined",
-    "portfolio": "data, teacher's labels, portfolio",
+    "portfolio": "data, portfolio",
 }
 
 
@@ -41,6 +42,20 @@ def preferred(records: list[Record]) -> str:
     return f"{np.mean(scores):.2f}" if scores else "–"
 
 
+def mean_row(records: list[Record], method: str, label: str) -> list[str]:
+    """The mean over the files, of each file's mean over its seeds."""
+    files = sorted({record["file"] for record in records if record["method"] == method})
+    cells = []
+    for read in (lambda r: r, lambda r: r["pytorch_style"]):
+        means = [
+            [np.mean([read(r)[kind]["mean"] / r["teacher"]["mean"] for r in where(records, file=file, method=method)])
+             for file in files]
+            for kind in ("student", "ensemble")
+        ]  # fmt: skip
+        cells += [" / ".join(f"**{np.mean(x):.2f}**" for x in means), f"{min(means[0]):.2f} to {max(means[0]):.2f}"]
+    return [f"mean of {len(files)} files, range over files", "", label, "", *cells, "", ""]
+
+
 def imagination() -> str:
     """A row for each file and method."""
     records, lines = load_records("imagination"), []
@@ -54,4 +69,6 @@ def imagination() -> str:
             own, other = shares(chosen, lambda r: r), shares(chosen, lambda r: r["pytorch_style"])
             seconds = f"{np.median([r['seconds']['distilling'] for r in chosen]):.0f}"
             lines.append([name, teacher, label, str(len(chosen)), *own, *other, preferred(chosen), seconds])
+    measured = {record["method"] for record in records}
+    lines += [mean_row(records, method, label) for method, label in LABELS.items() if method in measured]
     return "\n\n".join([HEAD, table(HEADS, lines)])

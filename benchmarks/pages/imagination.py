@@ -42,18 +42,21 @@ def preferred(records: list[Record]) -> str:
     return f"{np.mean(scores):.2f}" if scores else "–"
 
 
-def mean_row(records: list[Record], method: str, label: str) -> list[str]:
-    """The mean over the files, of each file's mean over its seeds."""
-    files = sorted({record["file"] for record in records if record["method"] == method})
+def mean_row(records: list[Record], files: list[str], method: str, label: str) -> list[str]:
+    """The mean over files of each file's mean over its seeds."""
+
+    def retention(record: Record, kind: str) -> float:
+        return float(record[kind]["mean"] / record["teacher"]["mean"])
+
     cells = []
-    for read in (lambda r: r, lambda r: r["pytorch_style"]):
-        means = [
-            [np.mean([read(r)[kind]["mean"] / r["teacher"]["mean"] for r in where(records, file=file, method=method)])
-             for file in files]
-            for kind in ("student", "ensemble")
-        ]  # fmt: skip
+    for other in (False, True):
+        means = []
+        for kind in ("student", "ensemble"):
+            of_files = [where(records, file=file, method=method) for file in files]
+            teachers = [[{**r, **(r["pytorch_style"] if other else {})} for r in found] for found in of_files]
+            means.append([np.mean([retention(r, kind) for r in found]) for found in teachers])
         cells += [" / ".join(f"**{np.mean(x):.2f}**" for x in means), f"{min(means[0]):.2f} to {max(means[0]):.2f}"]
-    return [f"mean of {len(files)} files, range over files", "", label, "", *cells, "", ""]
+    return [f"mean of the {len(files)} files that have all rows, range over files", "", label, "", *cells, "", ""]
 
 
 def imagination() -> str:
@@ -69,6 +72,7 @@ def imagination() -> str:
             own, other = shares(chosen, lambda r: r), shares(chosen, lambda r: r["pytorch_style"])
             seconds = f"{np.median([r['seconds']['distilling'] for r in chosen]):.0f}"
             lines.append([name, teacher, label, str(len(chosen)), *own, *other, preferred(chosen), seconds])
-    measured = {record["method"] for record in records}
-    lines += [mean_row(records, method, label) for method, label in LABELS.items() if method in measured]
+    measured = [method for method in LABELS if where(records, method=method)]
+    files = sorted({r["file"] for r in records if all(where(records, file=r["file"], method=m) for m in measured)})
+    lines += [mean_row(records, files, method, LABELS[method]) for method in measured]
     return "\n\n".join([HEAD, table(HEADS, lines)])

@@ -1,4 +1,4 @@
-"""Signals: the first lets a step finish, the second stops at once; the command line says so and exits accordingly."""
+"""Signals: the first stops a loop after the current step, the second immediately. Messages and exit codes."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ def send(number=signal.SIGINT):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_step_is_finished(number, code, capfd):
+def test_the_current_step_is_finished(number, code, capfd):
     before, done = signal.getsignal(number), []
 
     def loop():
@@ -32,18 +32,18 @@ def test_a_step_is_finished(number, code, capfd):
     assert done == [0, 1, 2]
     assert caught.value.exit_code == code
     assert signal.getsignal(number) is before
-    assert "once more to stop at once" in capfd.readouterr().err
+    assert "a second signal stops immediately" in capfd.readouterr().err
 
 
-def test_the_second_signal_stops_at_once():
+def test_the_second_signal_stops_immediately():
     with deferred_interruption() as interruption:
         send()
         assert interruption.requested
-        with pytest.raises(Interrupted, match="at once"):
+        with pytest.raises(Interrupted, match="immediately"):
             send()
 
 
-def test_ignored_signals_stay_ignored():
+def test_ignored_signals_remain_ignored():
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         with deferred_interruption() as interruption:
@@ -53,7 +53,7 @@ def test_ignored_signals_stay_ignored():
         signal.signal(signal.SIGTERM, before)
 
 
-def test_other_threads_are_left_alone():
+def test_other_threads_are_unaffected():
     found = []
 
     def work():

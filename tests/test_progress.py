@@ -1,4 +1,4 @@
-"""Progress: the time left, lines that fit the terminal, and no long silence."""
+"""Progress: the estimated time, lines that fit the terminal, and lines after a silence."""
 
 import io
 import os
@@ -14,7 +14,7 @@ from potstill.runtime.terminal import terminal_width
 
 
 class Clock:
-    """A clock that a test sets."""
+    """A clock that tests set."""
 
     def __init__(self):
         self.now = 0.0
@@ -104,7 +104,7 @@ def test_a_dumb_terminal_gets_plain_lines_that_fit(terminal, width):
 
 
 @pytest.mark.parametrize("width", [60, 200])
-def test_a_terminal_gets_one_line_that_is_renewed(terminal, width):
+def test_a_terminal_gets_one_line_that_is_updated(terminal, width):
     out = terminal("xterm", width)
     with Tracker("teach", 10) as tracker:
         assert tracker.is_live
@@ -125,7 +125,7 @@ def test_the_width_of_a_terminal_comes_from_the_terminal(monkeypatch):
     assert terminal_width(io.StringIO()) is None
 
 
-def test_silence_is_broken(monkeypatch, capsys):
+def test_a_line_is_printed_after_a_silence(monkeypatch, capsys):
     monkeypatch.setattr(progress, "SILENCE", 0.0)
     said = ""
     with Tracker("teach", 9) as tracker, busy("compiling"):
@@ -139,7 +139,7 @@ def test_silence_is_broken(monkeypatch, capsys):
     assert not progress._DISPLAY.activities
 
 
-def test_a_closed_output_does_not_disturb(monkeypatch):
+def test_a_closed_output_is_ignored(monkeypatch):
     closed = io.StringIO()
     closed.close()
     monkeypatch.setattr(progress, "SILENCE", 0.0)

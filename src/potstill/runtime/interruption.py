@@ -1,7 +1,7 @@
 """Interruption of long loops: a signal lets the current step finish, so that the loop can save its state.
 
-A loop runs in :func:`deferred_interruption`. After each step it looks at ``requested``; if that is set, it saves its
-state and raises :meth:`Interruption.stopped` with the command that resumes it.
+A loop runs in :func:`deferred_interruption`. After each step it checks ``requested``; if that is set, it saves its
+state and raises :meth:`Interruption.stopped` with the command that resumes the run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TypeAlias
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-NOTICE = b"\npotstill: stopping after this step; once more to stop at once\n"
+NOTICE = b"\npotstill: stopping after this step; a second signal stops immediately\n"
 Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 
 
@@ -39,7 +39,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interruption:
-    """Whether a signal has asked a loop to stop."""
+    """A request to stop a loop, made by a signal."""
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -70,9 +70,9 @@ def deferred_interruption() -> Iterator[Interruption]:
 
     def receive(number: int, frame: FrameType | None) -> None:
         if interruption.requested:
-            raise Interrupted("stopped at once; everything reported as finished is kept", number)
+            raise Interrupted("stopped immediately; everything reported as finished is kept", number)
         interruption.number = number
-        os.write(2, NOTICE)  # print is not safe in a handler: it may interrupt another print
+        os.write(2, NOTICE)  # print is not safe in a signal handler, which may interrupt another print
 
     with handling(receive):
         yield interruption
@@ -80,15 +80,15 @@ def deferred_interruption() -> Iterator[Interruption]:
 
 @contextmanager
 def handling(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
-    """Handle signals (default: Ctrl-C and SIGTERM) by ``handler`` for a while.
+    """Replace the handlers of signals (default: Ctrl-C and SIGTERM) by ``handler`` within the context.
 
-    Signals that the process ignores, as ``nohup`` and background jobs do, stay ignored. Outside the main thread
-    nothing changes.
+    Signals that the process ignores, as under ``nohup`` or in background jobs, remain ignored. In other threads than
+    the main thread, this does nothing.
     """
     before = {}
     if threading.current_thread() is threading.main_thread():
-        heeded = [number for number in numbers or SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-        before = {number: signal.signal(number, handler) for number in heeded}
+        handled = [number for number in numbers or SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+        before = {number: signal.signal(number, handler) for number in handled}
     try:
         yield
     finally:
@@ -97,5 +97,5 @@ def handling(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
 
 
 def raise_interrupted(number: int, frame: FrameType | None) -> None:
-    """The handler of a signal outside long loops: end the command, so that its context managers clean up."""
+    """Signal handler outside long loops: end the command by an exception, so that context managers clean up."""
     raise Interrupted("interrupted; everything reported as finished is kept", number)

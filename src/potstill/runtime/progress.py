@@ -1,8 +1,8 @@
 """Progress of long work: a live line on a terminal, plain lines elsewhere, at least one every few seconds.
 
-What takes time runs in :func:`busy` or, if its steps can be counted, in a :class:`Tracker`. Both may be nested. If
-nothing is displayed for four seconds, a thread prints a line. Terminals without cursor movement (``TERM=dumb``) get
-plain lines, too.
+Work that takes time runs in :func:`busy` or, if its steps can be counted, in a :class:`Tracker`. Both can be nested. If
+nothing has been displayed for four seconds, a thread prints a line. Terminals without cursor movement (``TERM=dumb``)
+get plain lines, too.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from rich.text import Text
 from potstill.runtime.terminal import Output, terminal_width
 
 SILENCE = 4.0  # seconds without a line after which one is printed
-RECENT = 20  # measurements of each kind of work that an estimate uses
-WIDE = 100  # characters in a line; a narrower terminal has no bar
+RECENT = 20  # number of measurements of each kind of work in an estimate
+WIDE = 100  # characters in a line; on narrower terminals, no bar is drawn
 
 
 class Work:
@@ -46,7 +46,7 @@ class Work:
         self._measured.setdefault(kind, deque(maxlen=RECENT)).append((units, seconds))
 
     def seconds_left(self) -> float | None:
-        """The seconds that the rest takes, or ``None`` if a kind of which some is left was never measured."""
+        """Estimated seconds for the remaining work, or ``None`` if one of its kinds has not been measured yet."""
         total = 0.0
         for kind, units in self.left.items():
             if units > 0:
@@ -58,7 +58,7 @@ class Work:
 
 
 class Activity:
-    """Something that takes time. While it is entered, it is displayed.
+    """Work that takes time, as a context manager. It is displayed until the context ends.
 
     Args:
         text: what is being done.
@@ -70,7 +70,7 @@ class Activity:
         self.started = time.perf_counter()
 
     def describe(self) -> str:
-        """What is displayed now."""
+        """The text to display now."""
         return f"{self.text}, {time.perf_counter() - self.started:.0f} s so far"
 
     def __enter__(self) -> Activity:
@@ -97,7 +97,7 @@ class Tracker(Activity):
     """Report the progress of a loop of ``total`` steps, and the remaining time.
 
     It is a context manager. Call :meth:`update` with the number of finished steps and the metrics to show. On a
-    terminal it draws a line that is renewed. Elsewhere it prints a line every few seconds, and one at the end.
+    terminal it draws a line and updates it. Elsewhere it prints a line every few seconds, and one at the end.
 
     The time left is estimated from the time between the latest updates. The first step usually contains a compilation
     and is not used. For a loop with other work in between, see :meth:`phase`.
@@ -108,7 +108,7 @@ class Tracker(Activity):
         done: the number of steps that an earlier run has finished. The estimate of the remaining time ignores them.
         quiet: print nothing.
         limit: whether ``total`` is only the largest possible number of steps.
-        then: what follows the loop, and is not in the estimate.
+        then: what follows the loop. It is not included in the estimate.
 
     >>> with Tracker("distil", total=2) as tracker:
     ...     tracker.update(2, loss=0.5)
@@ -125,7 +125,7 @@ class Tracker(Activity):
         self.paused = 0.0
         """Seconds in phases since the last update."""
         self.changed = self.started
-        """When an update or a phase ended for the last time."""
+        """Time of the last update or of the end of the last phase."""
         self._since: float | None = None
         self._live: Progress | None = None
         self._printed = ""
@@ -155,12 +155,12 @@ class Tracker(Activity):
 
     @contextlib.contextmanager
     def phase(self, text: str, kind: str = "", units: int | float = 1) -> Iterator[None]:
-        """Work between two steps, such as an evaluation. Its time does not count as that of a step.
+        """Display work between two steps, such as an evaluation. Its time is not counted as time of a step.
 
         Args:
             text: what is being done.
             kind: measure the time as ``units`` of this kind of :attr:`work`. Default: it is not measured.
-            units: how many.
+            units: the amount of work.
         """
         started = time.perf_counter()
         with busy(text):
@@ -173,7 +173,7 @@ class Tracker(Activity):
     def describe(self) -> str:
         """The count, the time left, what is being done, and the metrics."""
         share = f"{self.text} {self.done:,}/{self.total:,} ({100 * self.done // max(self.total, 1)}%)"
-        doing = ", ".join(_DISPLAY.texts_above(self))
+        doing = ", ".join(_DISPLAY.texts_inside(self))
         return ", ".join(
             filter(None, [share, self._time_left(), self.then and f"then {self.then}", doing, self.metrics])
         )
@@ -204,7 +204,7 @@ class Tracker(Activity):
 
     @property
     def is_live(self) -> bool:
-        """Whether a terminal displays the line and renews it."""
+        """Whether a terminal displays and updates the line."""
         return self._live is not None
 
 
@@ -220,7 +220,7 @@ class _Line(ProgressColumn):
 
 
 class _Display:
-    """All current activities, outermost first, and the thread that prints a line when nothing else does."""
+    """All current activities, outermost first, and the thread that prints a line after a silence."""
 
     def __init__(self) -> None:
         self.activities: list[Activity] = []
@@ -229,7 +229,7 @@ class _Display:
         self.wake = threading.Event()
 
     def push(self, activity: Activity) -> None:
-        """Display an activity from now on."""
+        """Start to display an activity."""
         with self.lock:
             first = not self.activities
             self.activities.append(activity)
@@ -238,15 +238,15 @@ class _Display:
                 threading.Thread(target=self._watch, args=(self.wake,), daemon=True).start()
 
     def remove(self, activity: Activity) -> None:
-        """Display an activity no longer."""
+        """Stop displaying an activity."""
         with self.lock:
             if activity in self.activities:
                 self.activities.remove(activity)
             if not self.activities:
                 self.wake.set()
 
-    def texts_above(self, activity: Activity) -> list[str]:
-        """Texts of the activities inside ``activity``."""
+    def texts_inside(self, activity: Activity) -> list[str]:
+        """Return the texts of the activities inside ``activity``."""
         with self.lock:
             place = self.activities.index(activity) + 1 if activity in self.activities else len(self.activities)
             return [inner.text for inner in self.activities[place:]]
@@ -260,7 +260,7 @@ class _Display:
             self.printed = time.monotonic()
 
     def _watch(self, wake: threading.Event) -> None:
-        """Print the innermost counted activity, or the innermost one, whenever there was no line for some seconds."""
+        """After each silence, print the innermost activity with counted steps, or else the innermost one."""
         while not wake.wait(max(self.printed + SILENCE - time.monotonic(), 0.1)):
             with self.lock:
                 if wake.is_set() or not self.activities or time.monotonic() < self.printed + SILENCE:

@@ -1,4 +1,4 @@
-"""The terminal that text is written to."""
+"""The width of the terminal to which text is written."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Output(Protocol):
-    """A text file, as :func:`print` takes it."""
+    """A text file that :func:`print` accepts."""
 
     def write(self, text: str, /) -> object:
         """Write text."""
 
     def flush(self) -> object:
-        """Write what is buffered."""
+        """Write buffered text."""
 
     def isatty(self) -> bool:
         """Whether it is a terminal."""
         ...
 
     def fileno(self) -> int:
-        """The number of the open file."""
+        """The file descriptor."""
         ...
 
 
 def terminal_width(file: Output) -> int | None:
-    """The characters in a line of the terminal that ``file`` writes to; ``None`` if it is not a terminal.
+    """Return the number of characters in a line of the terminal ``file``, or ``None`` if it is not a terminal.
 
-    Rich takes 80 for every terminal without cursor movement.
+    Rich itself assumes 80 for every terminal without cursor movement.
     """
     if not file.isatty():
         return None

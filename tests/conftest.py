@@ -44,6 +44,11 @@ def note_skipped(report):
             file.write(f"{report.nodeid}\n")
 
 
+def pytest_configure(config):
+    """Teachers and students of tests are hardly trained, which potstill says."""
+    config.addinivalue_line("filterwarnings", r"ignore:.*\bthe (teacher|students)\b")
+
+
 pytest_collectreport = pytest_runtest_logreport = note_skipped
 
 

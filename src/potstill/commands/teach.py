@@ -5,32 +5,32 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from potstill.commands.teaching_job import CHECKPOINT, Stopping, TeachingJob
 from potstill.config import TeachConfig
 from potstill.config.parts import NamedPart, resolve_part
-from potstill.config.settings import read_settings, record_settings, takes_options
-from potstill.data.blocks import extremes
+from potstill.config.settings import read_settings, record_settings, resume_command, takes_options
 from potstill.data.registry import load_dataset
 from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
 from potstill.environments.references import reference_returns
 from potstill.errors import Diverged, PotstillError, unknown_name
-from potstill.evaluation.scores import policy_returns
-from potstill.evaluation.statistics import return_label, summarise
+from potstill.evaluation.statistics import describe_data, return_label
 from potstill.runtime.files import JsonObject, read_json, write_atomically, write_json
-from potstill.runtime.progress import Tracker
+from potstill.runtime.interruption import resumable
+from potstill.runtime.progress import busy
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_out
 from potstill.runtime.storage import file_hash
 from potstill.teachers.algorithms.base import Algorithm
 from potstill.teachers.base import load_teacher
-from potstill.teachers.checkpoints import Evaluation, Progress, load_checkpoint, save_checkpoint
+from potstill.teachers.checkpoints import Progress, load_checkpoint
 from potstill.teachers.evaluation.diagnostics import OfflineScores
 from potstill.teachers.evaluation.selection import candidates, estimate_values, explain_selection, select
 from potstill.teachers.registry import ALGORITHMS
-from potstill.teachers.rows import check_order
+from potstill.teachers.rows import check_order, has_returns, rewards_differ
+from potstill.teachers.settings import Training
 from potstill.teachers.training import Learner
 
-CHECKPOINT = "checkpoint.safetensors"
 SCORED_ROWS = 300_000  # rows of a mapped dataset, in whole episodes, on which offline scores are computed
 
 
@@ -39,10 +39,10 @@ def teach(config: TeachConfig) -> Run:
     """Train a policy and its critics on ``config.dataset``. The environment is only used for scores.
 
     The run folder gets ``teacher.safetensors`` and ``checkpoint.safetensors``, both rewritten at every evaluation, and
-    a plot of the learning curve. ``resume=True`` continues an interrupted run; its final files are byte-identical to
-    those of an uninterrupted run. ``algorithm="auto"`` trains IQL, and ReBRAC at three penalties, each in a subfolder,
-    and selects the teacher with the best offline estimate. For other settings of an algorithm, pass an object such as
-    ``Rebrac(actor_penalty=0.1)``.
+    a plot of the learning curve. Training stops by itself, see ``updates``. Ctrl-C or SIGTERM saves a checkpoint, and
+    ``resume=True`` continues with the same final bytes as an uninterrupted run. ``algorithm="auto"`` trains IQL, and
+    ReBRAC at three penalties, each in a subfolder, and selects the teacher with the best offline estimate. For other
+    settings of an algorithm, pass an object such as ``Rebrac(actor_penalty=0.1)``.
 
     Batches of a mapped dataset (:func:`~potstill.convert`) are read from disk. Its offline scores are computed on a
     fixed random sample of whole episodes, with at most 300,000 rows.
@@ -61,7 +61,7 @@ def teach(config: TeachConfig) -> Run:
     """
     if config.algorithm == "auto":
         return _teach_candidates(config)
-    return _teach_one(config, resolve_algorithm(config.algorithm))
+    return teach_one(config, resolve_algorithm(config.algorithm))
 
 
 def resolve_algorithm(given: object) -> Algorithm:
@@ -84,31 +84,54 @@ def resolve_algorithm(given: object) -> Algorithm:
     return found
 
 
-def _teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | None = None) -> Run:
-    """Train with one algorithm, on ``data`` if they are already loaded."""
+def teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | None = None, label: str = "") -> Run:
+    """Train with one algorithm.
+
+    Args:
+        config: the settings.
+        algorithm: the algorithm, instead of the one that they name.
+        data: the dataset, if it is already loaded.
+        label: what is trained, to be displayed.
+    """
     config = dataclasses.replace(config, algorithm=algorithm)
     resumed = _check_out(config)
     data = load_rewarded(config) if data is None else data
-    learner = Learner(algorithm, data, config.training)
+    stopping = Stopping.of(config, algorithm)
+    training = config.training(stopping.updates)
+    with busy(f"preparing {data.name}"):
+        learner = Learner(algorithm, data, training)
+        scores = OfflineScores(sample_episodes(data, SCORED_ROWS), training) if config.fitted_updates else None
     folder = RunFolder(config.out, "teach", record_settings(config), force=config.force, resume=resumed)
-    scores = OfflineScores(sample_episodes(data, SCORED_ROWS), config.training) if config.fitted_updates else None
     progress = _load_progress(folder, learner, scores) if resumed else Progress()
-    _train(config, learner, scores, folder, progress)
-    kept = progress.history[-1] if config.patience is None else progress.best()
-    result = {
-        "teacher": kept if "mean" in kept else None,
-        "reference": reference_returns(data.env_id, data.card)._asdict(),
-        "updates": kept["update"],
-        "stopped": None if learner.finished else learner.done,
-        "history": progress.history,
-        "seconds": progress.seconds,
-        "updates_per_second": learner.done / progress.seconds,
-        "sha256": file_hash(folder.path / "teacher.safetensors"),
-    }
+    job = TeachingJob(config, learner, scores, folder, stopping, progress)
+    with resumable(resume_command("teach", config, folder.path)):
+        job.train(label or f"teach {data.name}")
+    result = _summarise(job, data)
     folder.finish(result)
     (folder.path / CHECKPOINT).unlink()
     _show(folder.path, data, result)
     return folder.run
+
+
+def _summarise(job: TeachingJob, data: Transitions) -> JsonObject:
+    """The result of a training that has ended."""
+    path, kept, progress, learner = job.folder.path / "teacher.safetensors", job.kept, job.progress, job.learner
+    reference = reference_returns(data.env_id, data.card)
+    found = load_teacher(path).metadata.get("warnings", [])
+    return {
+        "teacher": kept if "mean" in kept else None,
+        "data": describe_data(data.episode_returns(), reference),
+        "reference": reference._asdict(),
+        "updates": kept["update"],
+        "stopped": None if learner.finished else learner.done,
+        "restarted": learner.restarted,
+        "warnings": found,
+        "history": progress.history,
+        "seconds": progress.seconds,
+        "updates_per_second": learner.done / progress.seconds,
+        "dataset_hash": data.content_hash,
+        "sha256": file_hash(path),
+    }
 
 
 def _teach_candidates(config: TeachConfig) -> Run:
@@ -117,20 +140,15 @@ def _teach_candidates(config: TeachConfig) -> Run:
     data = load_rewarded(config)
     check_order(data, "auto")
     folder = RunFolder(config.out, "teach", record_settings(config), force=config.force, resume=resumed)
-    failed = {}
-    for name, algorithm in candidates().items():
-        if (folder.path / name / "result.json").exists():
-            continue
-        try:
-            _teach_one(dataclasses.replace(config, out=folder.path / name, resume=True), algorithm, data)
-        except Diverged as error:
-            failed[name] = str(error)
-            print(f"{name} is excluded: {error}")
+    failed: dict[str, str] = {}
+    with resumable(resume_command("teach", config, folder.path)):
+        _train_candidates(config, data, folder, failed)
     runs = {name: folder.path / name for name in candidates() if name not in failed}
     if not runs:
         raise PotstillError(f"{data.name}: every candidate diverged, the first with: {next(iter(failed.values()))}")
     teachers = {name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}
-    values = estimate_values(teachers, sample_episodes(data, SCORED_ROWS), config.training)
+    with busy(f"comparing {len(teachers)} teachers by fitted Q-evaluation"):
+        values = estimate_values(teachers, sample_episodes(data, SCORED_ROWS), config.training(Training.updates))
     best = runs[select(values)]
     write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())
     why = explain_selection(values)
@@ -139,6 +157,19 @@ def _teach_candidates(config: TeachConfig) -> Run:
     folder.finish({**result, "chosen": best.name, "why": why, "ranking": ranking, "failed": failed})
     print(why)
     return folder.run
+
+
+def _train_candidates(config: TeachConfig, data: Transitions, folder: RunFolder, failed: dict[str, str]) -> None:
+    """Train all candidates that are not finished; add those that diverge to ``failed``."""
+    for number, (name, algorithm) in enumerate(candidates().items(), start=1):
+        if (folder.path / name / "result.json").exists():
+            continue
+        label = f"{name} ({number} of {len(candidates())})"
+        try:
+            teach_one(dataclasses.replace(config, out=folder.path / name, resume=True), algorithm, data, label)
+        except Diverged as error:
+            failed[name] = str(error)
+            print(f"{name} is excluded: {error}")
 
 
 def _check_out(config: TeachConfig) -> bool:
@@ -160,54 +191,19 @@ def _load_progress(folder: RunFolder, learner: Learner, scores: OfflineScores | 
 
 
 def load_rewarded(config: TeachConfig) -> Transitions:
-    """Load the dataset; reject constant rewards."""
-    data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
-    low, high = extremes(data.rewards)
-    if low == high:
-        raise PotstillError(f"{data.name}: all rewards are {data.rewards[0]:.4g}, so a teacher cannot learn from them")
+    """Load the dataset; reject rewards from which the algorithm cannot learn.
+
+    Rewards that are all equal say something only if episodes terminate. Behavioural cloning needs no rewards.
+    """
+    with busy(f"reading {config.dataset if isinstance(config.dataset, str | Path) else 'the dataset'}"):
+        data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
+    clones = getattr(config.algorithm, "name", config.algorithm) == "bc"
+    if not clones and not rewards_differ(data) and not data.terminations.any():
+        raise PotstillError(
+            f"{data.name}: all rewards are {data.rewards[0]:.4g} and no episode terminates, so a teacher cannot learn "
+            "from them; --algorithm bc clones the data's actions"
+        )
     return data
-
-
-def _train(
-    config: TeachConfig, learner: Learner, scores: OfflineScores | None, folder: RunFolder, progress: Progress
-) -> None:
-    """Train chunk by chunk, with an evaluation and a checkpoint at the end of each period."""
-    shown = _shown(progress.history[-1]) if progress.history else {}
-    every = config.evaluate_every
-    with Tracker(f"teach {learner.data.name}", config.updates, done=learner.done) as tracker:
-        while not learner.finished and not progress.stalled(config.patience):
-            period = learner.done // every
-            metrics, seconds = learner.advance()
-            progress.seconds += seconds
-            folder.log(update=learner.done, **metrics, seconds=progress.seconds)
-            if learner.finished or learner.done // every > period:
-                entry = _evaluate(config, learner, scores, folder, progress)
-                shown = _shown(entry)
-                save_checkpoint(folder.path / CHECKPOINT, learner, scores, progress)
-            tracker.update(learner.done, **metrics, **shown)
-
-
-def _evaluate(
-    config: TeachConfig, learner: Learner, scores: OfflineScores | None, folder: RunFolder, progress: Progress
-) -> Evaluation:
-    """Evaluate the current teacher and save it. With ``patience``, save it only if it is the best so far."""
-    data, teacher = learner.data, learner.teacher()
-    entry: Evaluation = {"update": learner.done}
-    if scores:
-        entry.update(scores(teacher, config.fitted_updates))
-    if config.episodes and data.env_id:
-        returns = policy_returns(teacher.policy, data.env_id, config.episodes, seed=0)
-        entry.update(summarise(returns, reference_returns(data.env_id, data.card)))
-    progress.history.append(entry)
-    folder.log(**entry)
-    if config.patience is None or progress.best() is entry:
-        teacher.save(folder.path / "teacher.safetensors")
-    return entry
-
-
-def _shown(entry: Evaluation) -> dict[str, float]:
-    labels = {"fitted_value": "fitted_value", "worth": "pessimistic_value", "mean": "score"}
-    return {label: entry[name] for name, label in labels.items() if name in entry}
 
 
 def _show(path: Path, data: Transitions, result: JsonObject) -> None:
@@ -217,10 +213,8 @@ def _show(path: Path, data: Transitions, result: JsonObject) -> None:
         plot_learning_curve(path / "learning_curve.png", result["history"], data.name, return_label(result))
     print(f"{path / 'teacher.safetensors'}: {result['updates_per_second']:.0f} updates a second")
     if result["stopped"]:
-        print(
-            f"stopped after {result['stopped']:,} updates: "
-            f"the pessimistic value estimate was highest at {result['updates']:,}"
-        )
+        what = "the pessimistic value estimate was highest" if has_returns(data) else "the actions were nearest"
+        print(f"stopped after {result['stopped']:,} updates: {what} at {result['updates']:,}")
     last = next(entry for entry in result["history"] if entry["update"] == result["updates"])
     if "fitted_value" in last:
         print(
@@ -228,5 +222,7 @@ def _show(path: Path, data: Transitions, result: JsonObject) -> None:
             f"policy: {last['data_value']:.4g}, the teacher's own critics: {last['claimed_value']:.4g}); "
             f"squared distance to the data's actions {last['action_distance']:.3g}"
         )
+    label, given = return_label(result), result["data"]
     if result["teacher"]:
-        print(f"{return_label(result)} {result['teacher']['mean']:.1f} ± {result['teacher']['std']:.1f} over episodes")
+        print(f"{label} {result['teacher']['mean']:.1f} ± {result['teacher']['std']:.1f} over episodes")
+    print(f"{label} of the data's episodes: mean {given['mean']:.1f}, best {given['best']:.1f}")

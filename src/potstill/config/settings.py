@@ -175,6 +175,19 @@ def command_line(name: str, config: Dataclass) -> str:
     return " ".join(["potstill", name, *(word for field in fields(named) for word in _words(named, field))])
 
 
+def resume_command(name: str, config: Dataclass, out: StrPath) -> str:
+    """The command that resumes the run in ``out``; in words, if settings were given as Python objects.
+
+    >>> from potstill.config import TeachConfig
+    >>> resume_command("teach", TeachConfig("my data.npz", seed=3), "runs/a")
+    "potstill teach 'my data.npz' --seed 3 --out runs/a --resume"
+    """
+    named = name_parts(config)
+    if any(_python_object(getattr(named, field.name)) for field in fields(named)):
+        return f"potstill.{name}(..., out={os.fspath(out)!r}, resume=True) and the same arguments"
+    return f"{command_line(name, config)} --out {shlex.quote(os.fspath(out))} --resume"
+
+
 def _words(config: Dataclass, field: Field[object]) -> list[str]:
     value, option = getattr(config, field.name), f"--{field.name.replace('_', '-')}"
     if isinstance(value, NamedPart):

@@ -41,8 +41,10 @@ class TeachConfig:
     evaluation. In Python also an object, such as potstill.teachers.Rebrac(). Its fields are options such as
     --algorithm.actor-penalty 0.1; the error for an unknown field lists all fields."""
 
-    updates: int = Training.updates
-    """Gradient updates of the critics."""
+    updates: int | None = None
+    """Gradient updates of the critics. Default: training stops when an evaluation does not raise the pessimistic value
+    estimate by 1 % (rebrac and bc; three evaluations for the others), and keeps the best teacher; after 50,000 updates
+    (rebrac and bc; 100,000) at the latest."""
 
     batch: int = Training.batch
     """Transitions in an update."""
@@ -64,7 +66,8 @@ class TeachConfig:
 
     patience: int | None = None
     """Stop after this many evaluations in a row without a higher pessimistic value estimate, and keep the best
-    teacher. The first evaluation is skipped: early estimates are biased upwards."""
+    teacher. The first evaluation is skipped: early estimates are biased upwards. Default: see --updates; if --updates
+    is given, take all of them and keep the last teacher."""
 
     seed: int = Training.seed
     """Seeds the networks, the batches and the noise."""
@@ -87,10 +90,10 @@ class TeachConfig:
         if self.resume and self.out is None:
             raise PotstillError("--resume requires --out, the run folder to resume")
 
-    @property
-    def training(self) -> Training:
-        """The settings of training, as an object of the core."""
-        return Training(**{item.name: getattr(self, item.name) for item in fields(Training)})
+    def training(self, updates: int) -> Training:
+        """The settings of training with this number of updates, as an object of the core."""
+        own = {item.name: getattr(self, item.name) for item in fields(Training) if item.name != "updates"}
+        return Training(updates=updates, **own)
 
     @staticmethod
     def from_record(saved: JsonObject) -> JsonObject:

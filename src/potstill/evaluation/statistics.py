@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from potstill.environments.references import Reference, normalised_return, reference_returns
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.files import JsonMapping
+from potstill.runtime.files import JsonMapping, JsonObject
 
 RESAMPLES = 2000
 
@@ -102,6 +102,24 @@ def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> 
         "episodes": scores.shape[1],
         "raw_mean": float(np.mean(returns)),
         "returns": scores.round(4).tolist(),
+    }
+
+
+def describe_data(returns: Float[np.ndarray, " E"], reference: Reference) -> JsonObject:
+    """Summarise the returns of a dataset's episodes in the units of a result's scores.
+
+    >>> from potstill.environments.references import RAW
+    >>> describe_data(np.array([1.0, 3.0]), RAW)["best"]
+    3.0
+    """
+    scores = normalised_return(returns, reference)
+    return {
+        "mean": float(scores.mean()),
+        "std": float(scores.std(ddof=1)) if len(scores) > 1 else 0.0,
+        "std_over": "episodes",
+        "best": float(scores.max()),
+        "episodes": len(scores),
+        "raw_mean": float(np.mean(returns)),
     }
 
 

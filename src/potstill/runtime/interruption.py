@@ -30,7 +30,12 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:
         super().__init__(message)
-        self.number = number
+        self.message, self.number = message, number
+        self.resume = ""
+        """The command that continues, see :func:`resumable`."""
+
+    def __str__(self) -> str:
+        return f"{self.message}; resume with: {self.resume}" if self.resume else self.message
 
     @property
     def exit_code(self) -> int:
@@ -76,6 +81,22 @@ def deferred_interruption() -> Iterator[Interruption]:
 
     with handling(receive):
         yield interruption
+
+
+@contextmanager
+def resumable(command: str) -> Iterator[None]:
+    """Add the command that resumes to an interruption. If commands are nested, the outermost one counts.
+
+    >>> with resumable("potstill teach x --out t --resume"):
+    ...     raise Interrupted("stopped")
+    Traceback (most recent call last):
+    potstill.runtime.interruption.Interrupted: stopped; resume with: potstill teach x --out t --resume
+    """
+    try:
+        yield
+    except Interrupted as stopped:
+        stopped.resume = command
+        raise
 
 
 @contextmanager

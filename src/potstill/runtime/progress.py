@@ -45,6 +45,10 @@ class Work:
         """Record that ``units`` of a kind took ``seconds``, not counting compilations."""
         self._measured.setdefault(kind, deque(maxlen=RECENT)).append((units, seconds))
 
+    def knows(self, kind: str) -> bool:
+        """Whether a kind was measured."""
+        return kind in self._measured
+
     def seconds_left(self) -> float | None:
         """Estimated seconds for the remaining work, or ``None`` if one of its kinds has not been measured yet."""
         total = 0.0

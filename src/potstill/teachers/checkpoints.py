@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,24 +32,42 @@ class Progress:
     """All evaluations, in order."""
 
     def best(self) -> Evaluation:
-        """The evaluation with the highest pessimistic value estimate (``"worth"``).
+        """The evaluation with the highest :func:`estimate`.
 
         The first evaluation is skipped if there are others: early estimates are biased upwards, because an early policy
         is far from the data, where the fitted critic extrapolates.
         """
-        return max(self.history[1:] or self.history, key=lambda entry: float(entry["worth"]))
+        return max(self.history[1:] or self.history, key=estimate)
 
-    def stalled(self, patience: int | None) -> bool:
-        """Whether the best evaluation is at least ``patience`` evaluations old."""
-        if patience is None or not self.history:
+    def stalled(self, patience: int | None, least_gain: float = 0.0) -> bool:
+        """Whether the last ``patience`` evaluations did not exceed the best one before them.
+
+        Args:
+            patience: the number of evaluations. ``None``: training never stalls.
+            least_gain: the smallest relative increase that counts.
+        """
+        if patience is None or not self.history or "action_distance" not in self.history[-1]:
             return False
-        return len(self.history) - 1 - self.history.index(self.best()) >= patience
+        highest, last = -math.inf, 0
+        for number, entry in list(enumerate(self.history))[1:] or [(0, self.history[0])]:
+            if not last or estimate(entry) > highest + least_gain * abs(highest):
+                highest, last = estimate(entry), number
+        return len(self.history) - 1 - last >= patience
+
+
+def estimate(entry: Evaluation) -> float:
+    """The number by which teachers are compared: the pessimistic value estimate (``"worth"``).
+
+    If returns cannot tell policies apart, it is minus the distance of the teacher's actions from the data's.
+    """
+    return float(entry["worth"]) if "worth" in entry else -float(entry["action_distance"])
 
 
 def save_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None, progress: Progress) -> None:
     """Write the states of the learner and of the fitted critics, and the progress, atomically."""
     arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(learner, scores).items()}
     metadata = {"done": learner.done, "seconds": progress.seconds, "history": progress.history}
+    metadata |= {"restarted": True} if learner.restarted else {}
     storage.save(path, "checkpoint", arrays, metadata)
 
 
@@ -59,6 +78,8 @@ def load_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None) 
         PotstillError: the checkpoint is damaged, or the shapes of its networks differ.
     """
     arrays, metadata = storage.load(path, "checkpoint")
+    if metadata.get("restarted") and not learner.restarted:
+        learner.restart()
     leaves = _named_leaves(learner, scores)
     if set(leaves) != set(arrays) or any(arrays[name].shape != leaf.shape for name, leaf in leaves.items()):
         raise PotstillError(f"{path} is a checkpoint of networks with other shapes")

@@ -109,6 +109,19 @@ class TrainingTable:
         return {name: getattr(self.data, name)[rows] for name in names}, self.data.actions[following]
 
 
+def rewards_differ(data: Transitions) -> bool:
+    """Whether some rewards are not equal."""
+    low, high = extremes(data.rewards)
+    return bool(low != high)
+
+
+def has_returns(data: Transitions) -> bool:
+    """Whether returns can tell policies apart: rewards differ, or are equal and not 0 and some episode terminates."""
+    if rewards_differ(data):
+        return True
+    return bool(data.rewards[0] != 0.0) and any(data.terminations[rows].any() for rows in blocks(data.terminations))
+
+
 def load_rows(table: TrainingTable) -> TrainingRows:
     """All rows of a table, on the device."""
     return TrainingRows(*map(jnp.asarray, table.read(np.arange(len(table)))))

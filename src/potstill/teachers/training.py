@@ -22,11 +22,14 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, to_json
 from potstill.teachers.algorithms.base import Algorithm, Metrics, State
 from potstill.teachers.base import NetworkTeacher
+from potstill.teachers.diagnosis import saturated_components
 from potstill.teachers.rows import TrainingRows
 from potstill.teachers.sampling import DrawBatches, draw_batches, make_source, split_call_key
 from potstill.teachers.settings import Training, UpdateSettings
 
 CHUNK = 500  # updates in one compiled call, between two reports of progress
+EARLY_UPDATES = 10_000  # up to which a training may start again
+TIMED_CALLS = 10  # calls of an algorithm's update that are timed before the training
 VALUE_SLACK = 2.0  # a mean value above this multiple of the largest possible return means divergence
 
 
@@ -135,17 +138,47 @@ class Learner:
         self.key = jax.random.key(training.seed)
         table = algorithm.prepare(data, training.discount)
         self.source = make_source(table, (algorithm.batches, training.batch))
-        sizes = (data.state_size, data.action_size)
-        fresh = algorithm.initialise(jax.random.fold_in(self.key, 0), *sizes, training.updates)
+        self.limit = VALUE_SLACK * table.largest_reward / (1.0 - training.discount)
+        self.restarted = False
+        """Whether the actor collapsed, and the training began again with other settings."""
+        self._initialise()
+
+    def _initialise(self) -> None:
+        sizes = (self.data.state_size, self.data.action_size)
+        fresh = self.algorithm.initialise(jax.random.fold_in(self.key, 0), *sizes, self.training.updates)
         # Weakly typed arrays would cause a second compilation.
         self.state: State = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), fresh)
         self.done = 0
-        self.limit = VALUE_SLACK * table.largest_reward / (1.0 - training.discount)
+
+    def restart(self) -> bool:
+        """Start again as the algorithm does after a collapse of its actor; return whether it can."""
+        other = self.algorithm.after_collapse()
+        if other is None:
+            return False
+        self.algorithm, self.restarted = other, True
+        self._initialise()
+        return True
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the actor has some action component at a bound in all states, while the data's actions vary."""
+        return bool(saturated_components(self.teacher(), self.data))
 
     @property
     def finished(self) -> bool:
         """Whether all updates are done."""
         return self.done >= self.training.updates
+
+    def warm_up(self) -> float:
+        """Compile the update, and return the seconds that an update takes. The training does not advance."""
+        key, pick = jax.random.fold_in(self.key, self.done + 1), self.source.pick
+        run = functools.partial(run_updates, algorithm=self.algorithm, settings=self.settings, pick=pick)
+        piece = next(self.source.pieces(key, TIMED_CALLS))
+        started = 0.0
+        for calls in (1, piece.calls):  # the first call compiles
+            started = time.perf_counter()
+            _wait(run(self.state, piece.rows, key, calls, piece.start)[0])
+        return (time.perf_counter() - started) / (piece.calls * self.algorithm.batches)
 
     def advance(self) -> Chunk:
         """Train until the next progress report, the next evaluation or the end.
@@ -191,7 +224,7 @@ class Learner:
     def _metadata(self) -> JsonObject:
         """How the teacher was made: the algorithm, the settings and the data."""
         algorithm, settings, data = self.algorithm, self.settings, self.data
-        own = {algorithm.name.replace("-", "_"): asdict(algorithm)}
+        own = {algorithm.name.replace("-", "_"): algorithm.to_metadata()}
         return {
             "algorithm": algorithm.name,
             "updates": self.done,
@@ -240,6 +273,8 @@ def train_teacher(
     learner = Learner(algorithm, data, training or Training())
     while not learner.finished:
         metrics, _ = learner.advance()
+        if learner.done <= EARLY_UPDATES and learner.collapsed and learner.restart():
+            continue
         if report is not None:
             report(learner.done, metrics)
     return learner.teacher()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from jaxtyping import Array, PRNGKeyArray
@@ -12,6 +12,7 @@ from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params
 from potstill.networks.policy import Head
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import JsonObject
 from potstill.runtime.validation import check_types
 from potstill.teachers.rows import TrainingRows, TrainingTable
 from potstill.teachers.settings import UpdateSettings
@@ -56,8 +57,23 @@ class Algorithm(ABC):
     target_rate: ClassVar[float] = 0.005
     """Default τ of the target networks' soft update."""
 
+    most_updates: ClassVar[int] = 100_000
+    """Updates of ``potstill teach`` if their number is not given, unless it stops earlier."""
+
+    patience: ClassVar[int] = 3
+    """Evaluations of ``potstill teach`` without a noticeably higher estimate after which it stops, if neither the
+    number of updates nor a patience is given."""
+
     def __post_init__(self) -> None:
         check_types(self)
+
+    def to_metadata(self) -> JsonObject:
+        """The fields as a teacher's file contains them."""
+        return asdict(self)
+
+    def after_collapse(self) -> Algorithm | None:
+        """The algorithm to start again with if the actor's actions collapse to a bound; ``None``: go on."""
+        return None
 
     @abstractmethod
     def prepare(self, data: Transitions, discount: float) -> TrainingTable:

@@ -67,6 +67,8 @@ class Bc(Algorithm):
     """
 
     name: ClassVar[str] = "bc"
+    most_updates: ClassVar[int] = 50_000
+    patience: ClassVar[int] = 1
 
     _: KW_ONLY
 

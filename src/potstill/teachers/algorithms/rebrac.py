@@ -8,12 +8,17 @@ With β_π and β_Q the actor's and critic's coefficients, a the dataset's actio
 
 The critics have LayerNorm. The actor and the targets are updated at every second update. TD3+BC (Fujimoto &
 Gu, NeurIPS 2021) is the special case β_Q = 0, β_π = 0.4 / A, without LayerNorm.
+
+At first the critics are random, and equation 3 divides their small values by their small mean. If most actions of the
+data lie at a bound, the actor may then follow the critics to a bound where its tanh has no gradient, and stay there.
+With ``cloning_updates``, the second term of equation 3 is left out in the first updates. This is not part of ReBRAC.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +29,7 @@ from potstill.data.blocks import gather
 from potstill.data.transitions import Transitions
 from potstill.networks.mlp import Params, apply_critics, apply_mlp, init_stack, init_uniform
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import JsonObject
 from potstill.runtime.validation import check_ranges
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
@@ -35,6 +41,7 @@ WIDTH = 256
 CRITICS = 2
 ACTOR_EVERY = 2  # updates of the critics per update of the actor and the targets
 TARGET_NOISE, TARGET_NOISE_CLIP = 0.2, 0.5
+CLONING_UPDATES = 1_000  # at first, after a collapse
 
 
 class RebracState(NamedTuple):
@@ -68,14 +75,20 @@ def critic_target(
 
 
 def actor_loss(
-    actor: Params, critics: Params, rows: TrainingRows, *, penalty: float, normed: bool
+    actor: Params,
+    critics: Params,
+    rows: TrainingRows,
+    *,
+    penalty: float,
+    normed: bool,
+    value_weight: float | Float[Array, ""] = 1.0,
 ) -> tuple[Float[Array, ""], Metrics]:
-    """Equation 3, with ``penalty`` = β_π."""
+    """Equation 3, with ``penalty`` = β_π, and ``value_weight`` before its second term."""
     actions = jnp.tanh(apply_mlp(actor, rows.states))
     distance = jnp.sum((actions - rows.actions) ** 2, axis=-1)
     values = apply_critics(critics, rows.states, actions, normed=normed).min(axis=0)
     scale = jax.lax.stop_gradient(jnp.abs(values).mean())
-    loss = jnp.mean(penalty * distance - values / jnp.maximum(scale, 1e-8))
+    loss = jnp.mean(penalty * distance - value_weight * (values / jnp.maximum(scale, 1e-8)))
     return loss, {"actor_loss": loss, "action_distance": distance.mean()}
 
 
@@ -98,6 +111,8 @@ class Rebrac(Algorithm):
     name: ClassVar[str] = "rebrac"
     batches: ClassVar[int] = ACTOR_EVERY
     target_rate: ClassVar[float] = 0.05
+    most_updates: ClassVar[int] = 50_000
+    patience: ClassVar[int] = 1
 
     _: KW_ONLY
 
@@ -117,9 +132,22 @@ class Rebrac(Algorithm):
     learning_rate: float = 1e-3
     """Learning rate of Adam, for actor and critics."""
 
+    cloning_updates: int = 0
+    """Number of first updates in which the actor only clones the data's actions. If the actor collapses to a bound, the
+    training starts again with 1,000."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_ranges(self, actor_penalty=0, critic_penalty=0, hidden_layers=1, learning_rate=1e-12)
+        check_ranges(self, actor_penalty=0, critic_penalty=0, hidden_layers=1, learning_rate=1e-12, cloning_updates=0)
+
+    def to_metadata(self) -> JsonObject:
+        """The fields, except ``cloning_updates`` if it is 0, as in version 0.1."""
+        fields = super().to_metadata()
+        return fields if self.cloning_updates else {k: v for k, v in fields.items() if k != "cloning_updates"}
+
+    def after_collapse(self) -> Rebrac | None:
+        """The same algorithm with 1,000 first updates of cloning, unless it has some already."""
+        return None if self.cloning_updates else dataclasses.replace(self, cloning_updates=CLONING_UPDATES)
 
     def prepare(self, data: Transitions, discount: float) -> TrainingTable:
         """Select the rows whose next action is known, which excludes the last row of a truncated episode."""
@@ -168,8 +196,12 @@ class Rebrac(Algorithm):
 
     def _update_actor(self, state: RebracState, rows: TrainingRows, target_rate: float) -> tuple[RebracState, Metrics]:
         """One step of the actor and of all targets."""
+        options: dict[str, Any] = {"penalty": self.actor_penalty, "normed": self.layer_norm}
+        if self.cloning_updates:
+            done = state.actor_optimiser[0].count * ACTOR_EVERY
+            options["value_weight"] = (done >= self.cloning_updates).astype(jnp.float32)
         actor, optimiser, metrics = adam_step(
-            lambda p: actor_loss(p, state.critics, rows, penalty=self.actor_penalty, normed=self.layer_norm),
+            lambda p: actor_loss(p, state.critics, rows, **options),
             state.actor,
             state.actor_optimiser,
             self.learning_rate,

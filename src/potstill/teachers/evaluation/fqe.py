@@ -24,6 +24,8 @@ updates. Within each call, the learning rate falls to 0, so the result depends l
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -51,6 +53,11 @@ HELD_OUT = 10  # every tenth episode
 PESSIMISM = 2.0  # λ, in standard deviations of the reward
 MOST_STATES = 8192  # states of held-out episodes that a pessimistic value estimate uses, at most
 ACT_ROWS = 16_384  # states per call of a teacher
+PIECE = 500  # updates in one compiled call, between two reports of progress
+TIMED_UPDATES = 20
+
+Report = Callable[[int], object]
+"""Is called with the number of updates done since the last call. It may raise, which leaves the critic unchanged."""
 
 
 class FittedState(NamedTuple):
@@ -153,21 +160,46 @@ class Evaluator:
         """The penalty per unit of squared distance to the data's next action, for each row [M]."""
         self.state = initialise_critic(self.key, data.state_size, data.action_size)
 
-    def __call__(self, teacher: Teacher, updates: int) -> float:
+    def calls(self, updates: int) -> int:
+        """The updates that the next call with ``updates`` takes: ten times as many in the first call."""
+        return updates if int(self.state.updates) else updates * FIRST_FIT
+
+    def warm_up(self, updates: int) -> float:
+        """Compile the update, and return the seconds that an update takes. The critic does not change."""
+        started = 0.0
+        for calls in (1, TIMED_UPDATES):  # the first call compiles
+            started = time.perf_counter()
+            jax.block_until_ready(self._fit(self.state, self.table, self.key, calls, 0, updates))
+        return (time.perf_counter() - started) / TIMED_UPDATES
+
+    def __call__(self, teacher: Teacher, updates: int, report: Report | None = None) -> float:
         """Estimate the discounted return of ``teacher``.
 
         Args:
             teacher: its actions are computed for all rows.
             updates: updates of the critic in this call. The first call takes ten times as many.
+            report: called after every few hundred updates.
         """
-        is_first = not int(self.state.updates)
         actions = act_in_parts(teacher, self.table.next_states)
         distances = jnp.sum((actions - self.table.next_actions) ** 2, axis=-1)
         table = self.table._replace(next_actions=actions, rewards=self.table.rewards - self.penalties * distances)
-        key = jax.random.fold_in(self.key, self.state.updates)
-        calls = updates * FIRST_FIT if is_first else updates
-        self.state, _ = run_updates(self.state, table, key, calls, algorithm=CriticFit(updates), settings=self.settings)
+        state, key, calls = self.state, jax.random.fold_in(self.key, self.state.updates), self.calls(updates)
+        for done in range(0, calls, PIECE):  # the number of pieces does not change the result
+            count = min(PIECE, calls - done)
+            state = self._fit(state, table, key, count, done, updates)
+            if report is not None:
+                jax.block_until_ready(state)
+                report(count)
+        self.state = state
         return self.scale * float(apply_critics(self.state.critic, self.states, teacher.act(self.states)).mean())
+
+    def _fit(
+        self, state: FittedState, table: TrainingRows, key: PRNGKeyArray, calls: int, done: int, period: int
+    ) -> FittedState:
+        """Take ``calls`` updates after ``done`` others with the same key."""
+        fit = CriticFit(period)
+        after: FittedState = run_updates(state, table, key, calls, done, algorithm=fit, settings=self.settings)[0]
+        return after
 
 
 def _next_action_known(table: TrainingRows, data: Transitions) -> Float[Array, " M"]:

@@ -1,0 +1,125 @@
+"""What is wrong with a teacher: sentences about its actions, its critics and its data, with what to try."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from potstill.data.transitions import Transitions
+from potstill.runtime.files import JsonMapping
+from potstill.teachers.base import Teacher
+from potstill.teachers.rows import has_returns
+
+SAMPLED = 2048  # rows of the data that a teacher is examined on
+FEW_ROWS = 100
+# In units in which the bounds are ±1. Teachers of the nine benchmark files have standard deviations above 0.3, at most
+# 26 % of a component's actions at a bound, and critics whose disagreement is at most 2 % of the values' deviation.
+STILL = 0.02  # a smaller standard deviation over states counts as a constant action
+AT_BOUND = 0.99  # a larger magnitude counts as at a bound
+MANY_AT_BOUND = 0.9
+MORE_THAN_DATA = 0.15  # share at a bound above that of the data
+DISAGREEMENT = 0.5  # of the critics, as a fraction of the standard deviation of the values over states
+LOSS = 0.25  # of the data's discounted return, besides one standard deviation
+
+ADVICE = "try --algorithm iql or bc, or a higher --algorithm.actor-penalty, and check the action bounds"
+
+
+class Examined(NamedTuple):
+    """A teacher's actions and the data's on a sample of rows, in units in which the bounds are ±1."""
+
+    states: Float[np.ndarray, "B S"]
+    """Standardised as the teacher's."""
+    own: Float[np.ndarray, "B A"]
+    given: Float[np.ndarray, "B A"]
+
+    @classmethod
+    def of(cls, teacher: Teacher, data: Transitions) -> Examined:
+        """Let the teacher act in a fixed random sample of the data's states."""
+        rows = np.random.default_rng(0).permutation(len(data))[:SAMPLED] if len(data) > SAMPLED else slice(None)
+        taken = data.take(rows)
+        states = teacher.normaliser(taken.observations).astype(np.float32)
+        return cls(states, np.asarray(teacher.act(jnp.asarray(states))), data.action_bounds.to_unit(taken.actions))
+
+
+def saturated_components(teacher: Teacher, data: Transitions) -> list[int]:
+    """Action components that the teacher keeps at one bound in all states, although the data's vary."""
+    _, own, given = Examined.of(teacher, data)
+    stuck = (own > AT_BOUND).all(axis=0) | (own < -AT_BOUND).all(axis=0)
+    return np.flatnonzero(stuck & (given.std(axis=0) > STILL)).tolist()
+
+
+def diagnose_teacher(teacher: Teacher, data: Transitions, scores: JsonMapping | None = None) -> list[str]:
+    """List what is wrong with a teacher, one sentence each with what to try; nothing if all seems well.
+
+    Args:
+        teacher: the teacher.
+        data: the transitions that it was trained on, or is used with.
+        scores: its offline scores (:class:`~potstill.teachers.evaluation.diagnostics.OfflineScores`), if known.
+    """
+    examined = Examined.of(teacher, data)
+    return [
+        *_few_rows(len(data)),
+        *_still_actions(examined),
+        *_actions_at_bounds(examined),
+        *(_disagreeing_critics(teacher, examined) if has_returns(data) else []),
+        *_low_value(scores or {}),
+    ]
+
+
+def _few_rows(rows: int) -> list[str]:
+    if rows >= FEW_ROWS:
+        return []
+    return [f"the teacher's data have only {rows} row{'' if rows == 1 else 's'}: it has learned nothing reliable"]
+
+
+def _still_actions(examined: Examined) -> list[str]:
+    own, given = examined.own.std(axis=0), examined.given.std(axis=0)
+    still = np.flatnonzero((own < STILL) & (given > 2 * STILL))
+    if not len(still):
+        return []
+    where = "all action components" if len(still) == len(own) else f"actions{still.tolist()}"
+    values = ", ".join(f"{value:.2f}" for value in examined.own.mean(axis=0)[still][:4])
+    return [
+        f"the teacher does the same in every state: {where} stay at {values} (bounds are ±1), the data's vary by "
+        f"{given[still].max():.2f}; {ADVICE}"
+    ]
+
+
+def _actions_at_bounds(examined: Examined) -> list[str]:
+    own, given = ((np.abs(actions) > AT_BOUND).mean(axis=0) for actions in (examined.own, examined.given))
+    moving = examined.own.std(axis=0) >= STILL
+    found = np.flatnonzero((own > np.maximum(MANY_AT_BOUND, given + MORE_THAN_DATA)) & moving)
+    if not len(found):
+        return []
+    i = int(found[np.argmax((own - given)[found])])
+    return [
+        f"{100 * own[i]:.0f} % of the teacher's actions[{i}] lie at a bound, but {100 * given[i]:.0f} % of the data's; "
+        f"{ADVICE}"
+    ]
+
+
+def _disagreeing_critics(teacher: Teacher, examined: Examined) -> list[str]:
+    values = np.asarray(teacher.action_values(jnp.asarray(examined.states), jnp.asarray(examined.own)), np.float64)
+    spread = values.mean(axis=0).std()
+    disagreement = values.std(axis=0).mean()
+    if len(values) < 2 or len(examined.states) < 2 or disagreement <= DISAGREEMENT * spread:
+        return []
+    return [
+        f"the teacher's critics disagree by {disagreement:.3g}, its values vary by {spread:.3g} over the states: their "
+        "preferences are unreliable; train longer, or distil with --objective pbc, which does not use them"
+    ]
+
+
+def _low_value(scores: JsonMapping) -> list[str]:
+    if "fitted_value" not in scores:
+        return []
+    own, given = scores["fitted_value"], scores["data_value"]
+    if own >= given - LOSS * abs(given) - scores.get("data_deviation", 0.0):
+        return []
+    return [
+        f"by its own data, the teacher earns a discounted return of {own:.4g} from the first states, the data's policy "
+        f"{given:.4g}; {ADVICE}"
+    ]

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import os
+import signal
 from pathlib import Path
 
 # Many tests, and the processes that they start, compile the same programs. All share a cache on disk.
@@ -50,6 +51,16 @@ def pytest_configure(config):
 
 
 pytest_collectreport = pytest_runtest_logreport = note_skipped
+
+
+@pytest.fixture(autouse=True)
+def usual_handlers():
+    """Signals are handled as in a terminal: a process in the background of a script ignores Ctrl-C."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

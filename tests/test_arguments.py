@@ -58,12 +58,12 @@ def test_unknown_arguments_of_all_public_names_get_one_line(unchecked, full):
         (lambda: potstill.load(None), r"load: path is None \(NoneType\): expected str or PathLike"),
         (lambda: potstill.report(3), r"report: runs is 3 \(int\): expected str, PathLike, Iterable or ReportConfig"),
         (
-            lambda: potstill.load_dataset("x", action_scale="2"),
-            r"load_dataset: action_scale is '2' \(str\): expected float",
+            lambda: potstill.load_dataset("x", download="2"),
+            r"load_dataset: download is '2' \(str\): expected bool",
         ),
         (
             lambda: potstill.load_dataset(3),
-            r"load_dataset: source is 3 \(int\): expected str, PathLike, Mapping or Transitions",
+            r"load_dataset: source is 3 \(int\): expected a name, a path, Transitions, a mapping of arrays",
         ),
         (lambda: Rebrac(actor_penalty="x"), r"Rebrac.actor_penalty is 'x' \(str\): expected float"),
         (lambda: Unroll(window=2.5), r"Unroll.window is 2.5 \(float\): expected int or None"),
@@ -85,7 +85,8 @@ def test_wrong_arguments_of_methods_get_one_line(unchecked):
 
 
 def test_signatures_are_kept():
-    assert list(inspect.signature(potstill.load_dataset).parameters) == ["source", "download", "action_scale"]
+    reading = ["columns", "action_low", "action_high", "action_bounds", "out_of_bounds", "action_scale", "env_id"]
+    assert list(inspect.signature(potstill.load_dataset).parameters) == ["source", "download", *reading]
     assert list(inspect.signature(Unroll).parameters) == ["recipe", "window", "random_window"]
     assert list(inspect.signature(Pairs).parameters) == ["states", "actions", "weights"]
 

@@ -5,10 +5,10 @@ from conftest import SHARED, make_columns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill.data import checks
+from potstill.data import chunks
 from potstill.data.bounds import ActionBounds
-from potstill.data.formats.d4rl import read_d4rl, write_d4rl
-from potstill.data.formats.qlearning import qlearning_rows
+from potstill.data.formats.d4rl import write_d4rl
+from potstill.data.log import Log, read_rows
 from potstill.data.registry import load_dataset
 from potstill.data.selection import Selection, SourceSummary, select_rows
 from potstill.data.split import held_out_rows, training_rows
@@ -31,11 +31,18 @@ def check_fails(path, *words):
     assert all(word in message for word in words), message
 
 
+def rows_of(columns):
+    """The transitions by D4RL's rule, with next observations as an array."""
+    roles = {"terminals": "terminations", "timeouts": "truncations"}
+    rows = read_rows(Log({roles.get(key, key): values for key, values in columns.items()}, "hand", "hand"), None).rows
+    return rows._replace(next_observations=rows.next_observations.array())
+
+
 def test_d4rl_rule_by_hand():
     columns = make_columns(rows=6)
     columns["terminals"] = np.array([False, True, False, False, False, False])
     columns["timeouts"] = np.array([False, False, False, True, False, False])
-    rows = qlearning_rows(columns, source="hand")
+    rows = rows_of(columns)
     # row 3 timed out: no next state; row 5 is the last; row 2's next state is row 3's
     np.testing.assert_array_equal(rows.observations, columns["observations"][[0, 1, 2, 4]])
     np.testing.assert_array_equal(rows.next_observations, columns["observations"][[1, 2, 3, 5]])
@@ -47,7 +54,7 @@ def test_time_outs_are_counted_if_missing():
     columns = make_columns(rows=2500)
     del columns["timeouts"]
     columns["terminals"] = np.arange(2500) == 299
-    rows = qlearning_rows(columns, source="hand")
+    rows = rows_of(columns)
     # episodes: 300 rows by termination, 1000 by count, 1000 by count, 200 at the end of the file
     assert len(rows.rewards) == 2500 - 2 - 1
     assert rows.truncations.sum() == 3
@@ -72,8 +79,8 @@ def test_hdf5_and_npz_give_the_same_transitions(tmp_path, columns):
 def test_written_files_are_read_back(tmp_path, columns):
     path = tmp_path / "x.hdf5"
     write_d4rl(path, columns, env_id=None, card={"seed": 3})
-    data = read_d4rl(path)
-    assert data.card == {"seed": 3}
+    data = load_dataset(path)
+    assert data.card == {"seed": 3, "action_bounds": "nobody"}
     assert len(data) == 60 - 2
     assert not list(tmp_path.glob("*.partial"))
 
@@ -92,15 +99,19 @@ def test_bad_files(tmp_path, columns):
     check_fails(tmp_path / "object.npz", "no array 'actions'")
     np.savez(tmp_path / "object.npz", **{k: np.array([{}], dtype=object) for k in columns})
     check_fails(tmp_path / "object.npz", "Object arrays cannot be loaded")
-    (tmp_path / "x.csv").write_text("1")
-    check_fails(tmp_path / "x.csv", "cannot read '.csv'")
+    (tmp_path / "x.xlsx").write_text("1")
+    check_fails(tmp_path / "x.xlsx", "cannot read '.xlsx' files, only .hdf5, .h5, .npz, .parquet, .csv, .tsv")
+    (tmp_path / "x.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    check_fails(tmp_path / "x.pkl", "a pickle", "np.savez('buffer.npz'")
 
 
 def test_bad_columns(tmp_path, columns):
     path = tmp_path / "x.hdf5"
     check_fails(write(path, {k: v for k, v in columns.items() if k != "rewards"}), "no array 'rewards'")
-    done = {("dones" if k == "terminals" else k): v for k, v in columns.items()}
-    check_fails(write(path, done), "no array 'terminals', and 'dones' does not distinguish terminations from time-outs")
+    done = {("dones" if k == "terminals" else k): v for k, v in columns.items() if k != "timeouts"}
+    check_fails(
+        write(path, done), "no array 'terminations', and 'dones' does not distinguish terminations from time-outs"
+    )
     check_fails(write(path, columns | {"rewards": columns["rewards"][:-1]}), "unequal", "rewards 59")
     check_fails(write(path, columns | {"actions": np.zeros((60, 1), np.int64)}), "discrete action space")
     check_fails(write(path, columns | {"rewards": np.array([b"x"] * 60)}), "'rewards'", "expected numbers")
@@ -155,15 +166,13 @@ def test_a_large_foreign_file():
 
 
 def by_the_rule(columns):
-    """D4RL's rule, row by row."""
-    rows = []
-    for i in range(len(columns["rewards"]) - 1):
-        ended = columns["terminals"][i]
-        if ended or not columns["timeouts"][i]:
-            cut = not ended and (
-                i == len(columns["rewards"]) - 2 or (columns["timeouts"] & ~columns["terminals"])[i + 1]
-            )
-            rows.append((i, i + 1, ended, cut))
+    """D4RL's rule, row by row; the last row is kept if it terminates."""
+    last = len(columns["rewards"]) - 1
+    dropped = (columns["timeouts"] | (np.arange(last + 1) == last)) & ~columns["terminals"]
+    rows = [
+        (i, min(i + 1, last), columns["terminals"][i], not columns["terminals"][i] and dropped[i + 1])
+        for i in np.flatnonzero(~dropped)
+    ]
     return np.array(rows).reshape(-1, 4)
 
 
@@ -174,12 +183,12 @@ def test_any_time_outs_and_chunk_sizes_match_the_rule(flags):
     columns["terminals"], columns["timeouts"] = np.array(flags, bool).T
     wanted = by_the_rule(columns)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checks, "CHUNK", 4)
+        patch.setattr(chunks, "CHUNK", 4)
         if not len(wanted):
             with pytest.raises(PotstillError, match="no transition is left"):
-                qlearning_rows(columns, source="hand")
+                rows_of(columns)
             return
-        rows = qlearning_rows(columns, source="hand")
+        rows = rows_of(columns)
     for key in ("observations", "actions", "rewards"):
         np.testing.assert_array_equal(getattr(rows, key), columns[key][wanted[:, 0]])
     np.testing.assert_array_equal(rows.next_observations, columns["observations"][wanted[:, 1]])
@@ -190,7 +199,8 @@ def test_any_time_outs_and_chunk_sizes_match_the_rule(flags):
 @pytest.mark.parametrize("options", [{}, {"compression": "gzip"}, {"chunks": (7, 3)}, {"chunks": (60, 1)}])
 def test_chunked_reading_matches_whole_columns(tmp_path, columns, monkeypatch, options):
     wanted = load_dataset(write(tmp_path / "a.hdf5", columns)).content_hash
-    monkeypatch.setattr(checks, "CHUNK", 16)
+    monkeypatch.setattr(chunks, "CHUNK", 16)
+    monkeypatch.setattr(chunks, "CACHED_BYTES", 500)
     with h5py.File(tmp_path / "b.hdf5", "w") as file:
         for key, value in columns.items():
             file.create_dataset(key, data=value, **(options if key == "observations" else {}))

@@ -101,6 +101,7 @@ def test_stable_baselines3_pytorch(tmp_path, algorithm):
     rewards = np.arange(8, dtype=np.float32)
     data = Transitions(states, np.zeros((8, 1), np.float32), rewards, states, none, none, ActionBounds(-bound, bound))
     teacher = potstill.import_teacher(tmp_path / "agent.zip", data=data)
+    assert potstill.import_teacher(tmp_path / "agent.zip").policy.action_bounds == data.action_bounds
     wanted, _ = agent.predict(states, deterministic=True)
     np.testing.assert_allclose(teacher.policy(states), wanted, rtol=1e-4, atol=1e-5)
     import torch
@@ -140,7 +141,13 @@ def test_d3rlpy_pytorch(tmp_path, noise):
         (tmp_path / "odd.d3").write_bytes(pickle.dumps({"torch": content.getvalue(), "config": other}))
         with pytest.raises(PotstillError, match="actor_encoder_factory has"):
             potstill.import_teacher(tmp_path / "odd.d3")
+    scaler = {"type": "min_max", "params": {"minimum": [-0.5, 0.0], "maximum": [0.5, 3.0]}}
+    scaled = json.dumps({"config": {**inner, "params": inner["params"] | {"action_scaler": scaler}}})
+    (tmp_path / "scaled.d3").write_bytes(pickle.dumps({"torch": content.getvalue(), "config": scaled}))
+    bounds = potstill.import_teacher(tmp_path / "scaled.d3").policy.action_bounds
+    assert bounds == ActionBounds([-0.5, 0.0], [0.5, 3.0])
     teacher = potstill.import_teacher(path)
+    assert teacher.policy.action_bounds == ActionBounds.unit(2)
     pairs = [lambda x, b=b, h=h: h(b(x)) for b, h in zip(bodies, heads, strict=True)]
     check(teacher, lambda x: mean(actor_body(x)), pairs, STATES)
     np.testing.assert_allclose(teacher.normaliser.scale, [2.001, 1.001, 1.001, 1.001])

@@ -170,7 +170,7 @@ def odd_data(data, kind):
         ("large", ["observations[2] reaches 1e+06"]),
         ("copies", ["33 % of the states are exact copies"]),
         ("bounds", ["67 % of actions[1] lie at a bound"]),
-        ("span", ["actions[0] use 9.9 %", "--action-scale"]),
+        ("span", ["actions[0] use 9.9 %", "state other bounds or scale the actions"]),
         ("rewards", ["every reward is 1", "length"]),
         ("no reward", ["every reward is 0", "cloning"]),
         ("no ends", ["no row is marked as the end", "all 300 rows"]),
@@ -256,11 +256,11 @@ def test_all_faults_of_a_refused_file(tmp_path, capsys, suffix):
     assert first.startswith("observations[2]: 1 values are NaN or infinite in 1 of 200 rows, the first in row 17")
     assert second.startswith("actions[1] lie in [-")
     assert "the bounds of Hopper-v5 are [-1, 1]" in second
-    assert "scale with --action-scale 0.2, or name" in second
+    assert "for another unit, --out-of-bounds scale; for overshoot, --out-of-bounds clip" in second
     text = (tmp_path / "run" / "inspect.html").read_text()
     assert first in "".join(Page(text).text)
     assert second in "".join(Page(text).text)
-    assert "<code>--action-scale 0.2</code>" in text
+    assert "<code>--out-of-bounds scale</code>" in text
 
 
 def faults_in(path, columns, **metadata):

@@ -264,3 +264,21 @@ def test_stable_baselines3_with_other_activations_pytorch(tmp_path):
     sb3.TD3("MlpPolicy", "Pendulum-v1", policy_kwargs=options, device="cpu").save(tmp_path / "agent.zip")
     with pytest.raises(PotstillError, match=r"Tanh.*only ReLU"):
         potstill.import_teacher(tmp_path / "agent.zip", normaliser=Normaliser.identity(3))
+
+
+def test_stable_baselines3_with_a_features_extractor_pytorch(tmp_path):
+    sb3, torch = pytest.importorskip("stable_baselines3"), pytest.importorskip("torch")
+    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+
+    class Norm(BaseFeaturesExtractor):
+        def __init__(self, space):
+            super().__init__(space, features_dim=3)
+            self.norm = torch.nn.LayerNorm(3)
+
+        def forward(self, x):
+            return self.norm(x)
+
+    options = {"features_extractor_class": Norm, "net_arch": [8, 8]}
+    sb3.TD3("MlpPolicy", "Pendulum-v1", policy_kwargs=options, device="cpu", buffer_size=9).save(tmp_path / "agent.zip")
+    with pytest.raises(PotstillError, match="features extractor"):
+        potstill.import_teacher(tmp_path / "agent.zip")

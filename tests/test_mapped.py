@@ -205,7 +205,7 @@ def test_inspect_reports_its_sample(folder, tmp_path, monkeypatch):
 
 def test_folder_without_header_is_refused(folder):
     (folder / HEADER).unlink()
-    with pytest.raises(PotstillError, match=r"is a folder, but not a dataset: it has neither dataset.json"):
+    with pytest.raises(PotstillError, match=r"is a folder, but not a dataset: it has none of dataset.json"):
         load_dataset(folder)
 
 

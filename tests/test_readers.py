@@ -94,6 +94,7 @@ def test_golden_minari(form):
     data = load_dataset(GOLDEN / "golden" / f"{form}-v0")
     assert data.content_hash == pairs_of(list(episodes()), -2).content_hash
     assert (data.name, data.env_id, data.card["algorithm_name"]) == (f"golden/{form}-v0", None, "none")
+    assert data.card["action_bounds"] == "file"
     np.testing.assert_array_equal([data.action_bounds.low, data.action_bounds.high], [[-2, -2], [2, 2]])
 
 
@@ -270,7 +271,7 @@ def test_missing_sources_are_refused(tmp_path, monkeypatch):
     refused("d4rl:", "expected a name", "d4rl:hopper-medium-v2")
     refused("a" * 5000, "unknown dataset")
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user
-    refused(7, "source is 7 (int)", "Mapping or Transitions")
+    refused(7, "source is 7 (int)", "a mapping of arrays")
 
 
 def test_the_page_on_data_runs(tmp_path, monkeypatch, capsys):

@@ -1,7 +1,6 @@
 """Data that readers refuse in one line, and data that they accept with a warning."""
 
 import json
-import re
 import shutil
 import sys
 
@@ -10,9 +9,10 @@ import pytest
 from conftest import SHARED
 from test_readers import GOLDEN, hand_d3rlpy, hand_minari, pairs_of, refused, timed_out, write_columns
 
+from potstill.data.bounds import ActionBounds
 from potstill.data.registry import load_dataset
 from potstill.data.suspicions import find_suspicions
-from potstill.errors import PotstillError, PotstillWarning
+from potstill.errors import PotstillWarning
 
 # ---- what is refused
 
@@ -54,7 +54,8 @@ def test_bad_minari_episodes(tmp_path, key, change, words):
         ({"data_format": "tar"}, ["'tar'", "hdf5, arrow, parquet"]),
         ({"action_space": '{"type": "Discrete", "n": 3}'}, ["discrete action space"]),
         ({"observation_space": '{"type": "Dict"}'}, ["space Dict", "one-dimensional Box"]),
-        ({"action_space": '{"type": "Box", "shape": [2], "low": [-1, -Infinity], "high": [1, 1]}'}, ["unbounded"]),
+        ({"observation_space": '{"type": "Dict", "subspaces": {"a": {}, "b": {}}}'}, ["observations/a+observations/b"]),
+        ({"total_steps": 26.5}, ["total_steps is 26.5, expected a whole number"]),
         ({"action_space": '{"type": "Box"'}, ["metadata"]),
         ({"action_space": "[]", "env_spec": "[1]"}, ["metadata"]),
     ],
@@ -67,10 +68,30 @@ def test_minaris_environment(tmp_path):
     parts = list(timed_out(actions=1))
     spec = {"id": "Pendulum-v1", "kwargs": {"render_mode": None}}
     assert load_dataset(hand_minari(tmp_path / "a", parts, {"env_spec": json.dumps(spec)})).env_id == "Pendulum-v1"
-    for name, change in [("b", {"kwargs": {"g": 9.0}}), ("c", {"id": "Hopper-v5"}), ("d", {"id": "AdroitHandDoor-v1"})]:
+    same = hand_minari(tmp_path / "e", parts, {"env_spec": json.dumps(spec | {"max_episode_steps": 200})})
+    assert load_dataset(same).env_id == "Pendulum-v1"
+    for name, change, why in [
+        ("b", {"kwargs": {"g": 9.0}}, "g"),
+        ("c", {"id": "Hopper-v5"}, "3 observations columns"),
+        ("d", {"id": "AdroitHandDoor-v1"}, "unknown environment"),
+        ("f", {"max_episode_steps": 300}, "max_episode_steps 300 instead of 200"),
+    ]:
         path = hand_minari(tmp_path / name, parts, {"env_spec": json.dumps(spec | change)})
-        with pytest.warns(PotstillWarning, match="used without an environment"):
+        with pytest.warns(PotstillWarning, match=f"used without an environment.*{why}"):
             assert load_dataset(path).env_id is None
+
+
+def test_minaris_infinite_bounds_and_dictionaries(tmp_path):
+    parts = list(timed_out())
+    box = '{"type": "Box", "shape": [2], "low": [-1, -Infinity], "high": [1, 1]}'
+    data = load_dataset(hand_minari(tmp_path / "a", parts, {"action_space": box}))
+    assert (data.card["action_bounds"], data.action_bounds) == ("nobody", ActionBounds.unit(2))
+    nested = [{key: part[key] for key in part if key != "observations"} for part in parts]
+    for inner, part in zip(nested, parts, strict=True):
+        inner |= {"observations/a": part["observations"][:, :1], "observations/b": part["observations"][:, 1:]}
+    path = hand_minari(tmp_path / "b", nested, {"observation_space": '{"type": "Dict"}'})
+    joined = load_dataset(path, columns="observations=observations/a+observations/b")
+    assert joined.content_hash == load_dataset(hand_minari(tmp_path / "c", parts)).content_hash
 
 
 def test_bad_d3rlpy_buffers(tmp_path):
@@ -93,14 +114,17 @@ def test_bad_arrays():
     refused({}, "no array 'observations'", "nothing")
     refused({**good, "obs": good["observations"]}, "both 'observations' and 'obs'")
     refused(
-        {k: v for k, v in good.items() if k != "terminals"} | {"dones": good["terminals"]},
+        {k: v for k, v in good.items() if k not in ("terminals", "timeouts")} | {"dones": good["terminals"]},
         "'dones' does not distinguish",
+        "--columns terminations=dones",
+        "--columns truncations=dones,terminations=none",
     )
     refused(good | {"observations": [[1, 2], [3]]}, "'observations' is not an array")
     refused(good | {"observations": good["observations"][:-3]}, "observations 23", "26", "28")
     refused(good | {"rewards": good["rewards"].astype(np.float64) * 1e300}, "beyond float32", "column rewards, row 0")
     refused(good | {"terminals": good["terminals"] + 2}, "2.0 in column", "row 0", "0 or 1")
-    refused(good | {"env_id": "os:path"}, "names a module")
+    with pytest.warns(PotstillWarning, match="os:path names a module, which is imported only if you name it yourself"):
+        assert load_dataset(good | {"env_id": "os:path"}).env_id is None
     refused(good | {"env_id": "two\nlines"}, "unknown environment")
     paired = good | {"next_observations": good["observations"][:, :2]}
     refused(paired, "next_observations (26, 2)")
@@ -111,43 +135,18 @@ def test_an_error_names_the_row_of_the_file(tmp_path, columns):
     refused(write_columns(tmp_path / "x.hdf5", columns), str(tmp_path / "x.hdf5"), "observations[1], row 45")
 
 
-def test_an_hdf5_file_of_pairs_out_of_order_is_refused(tmp_path, columns):
-    columns["next_observations"] = np.roll(columns["observations"], -1, axis=0)
-    whole = load_dataset(write_columns(tmp_path / "a.hdf5", columns))
-    assert len(whole) == 58
+def test_an_hdf5_file_is_paired_by_its_own_next_observations(tmp_path, columns):
     columns["next_observations"] = columns["observations"] + 1
-    refused(write_columns(tmp_path / "b.hdf5", columns), "row 0's next_observations", "row 1's", ".npz")
-
-
-@pytest.mark.parametrize("form", ["arrays", "npz", "hdf5", "parquet", "minari", "d3rlpy"])
-def test_actions_in_another_unit_are_scaled_when_asked(tmp_path, form):
-    parts = [part | {"actions": part["actions"] * 5} for part in timed_out()]
-    arrays = {key: np.concatenate([part[key] for part in parts]) for key in ("actions", "rewards")}
-    arrays |= {"observations": np.concatenate([part["observations"][:-1] for part in parts])}
-    arrays["terminals"], arrays["timeouts"] = np.zeros(26, bool), np.arange(26) == 9
-    if form == "arrays":
-        source = arrays
-    elif form == "minari":
-        source = hand_minari(tmp_path / "x", parts)
-    elif form == "d3rlpy":
-        rows = [part | {"observations": part["observations"][:-1]} for part in parts]
-        source = hand_d3rlpy(tmp_path / "x.h5", rows, [False] * 4)
-    else:
-        source = write_columns(tmp_path / f"x.{form}", arrays)
-    widest = np.abs(arrays["actions"]).max()
-    with pytest.raises(PotstillError) as caught:
-        load_dataset(source)
-    line = str(caught.value)
-    assert "outside its bounds" in line
-    scale = float(re.search(r"scale with --action-scale ([\d.]+), or name the environment", line)[1])
-    bound = 2 if form == "minari" else 1
-    assert 0.9 * bound / widest < scale <= bound / widest
-    data = load_dataset(source, action_scale=0.2)
-    assert data.card["action_scale"] == 0.2
-    np.testing.assert_allclose(np.abs(data.actions).max(), 0.2 * widest, rtol=1e-6)
-    refused({}, "--action-scale 0.0", action_scale=0.0)
-    refused({}, "--action-scale nan", action_scale=np.nan)
-    refused(data, "used unchanged", action_scale=2.0)
+    with pytest.warns(PotstillWarning, match="differ from the following row's"):
+        data = load_dataset(write_columns(tmp_path / "a.hdf5", columns))
+    assert len(data) == 60
+    np.testing.assert_array_equal(data.next_observations, columns["next_observations"])
+    assert data.truncations.sum() == columns["timeouts"].sum()
+    columns["next_observations"] = np.roll(columns["observations"], -1, axis=0)
+    del columns["timeouts"]
+    data = load_dataset(write_columns(tmp_path / "b.hdf5", columns))
+    assert data.content_hash == load_dataset(columns).content_hash
+    assert np.flatnonzero(data.episode_ends).tolist() == [19, 59]
 
 
 def test_bad_parquet(tmp_path):

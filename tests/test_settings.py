@@ -56,7 +56,7 @@ def parse(line):
 def test_command_lines_are_quoted_and_without_defaults():
     assert command_line("distill", DistillConfig("x")) == "potstill distill x"
     line = command_line("distill", CONFIGS["words"])
-    assert line == "potstill distill 'my data/x y.npz' --teacher 'it'\"'\"'s.pt' --download --episodes 0"
+    assert line == "potstill distill 'my data/x y.npz' --download --teacher 'it'\"'\"'s.pt' --episodes 0"
     assert command_line("distill", CONFIGS["fields"]) == (
         "potstill distill x --solver unroll --solver.window 5 --solver.random-window true"
     )

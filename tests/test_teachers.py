@@ -106,7 +106,7 @@ def test_teachers_that_do_not_fit(tmp_path, teacher, data):
     bigger = dataclasses.replace(
         data, observations=np.zeros((300, 4), np.float32), next_observations=np.zeros((300, 4), np.float32)
     )
-    with pytest.raises(PotstillError, match="the teacher has 3 state and 2 action components, but small has 4 and 2"):
+    with pytest.raises(PotstillError, match=r"has 3 state and 2 action components, but small has 4 and 2"):
         find_teacher(path, "x", bigger)
     with pytest.raises(PotstillError, match="no bundled teacher"):
         find_teacher(None, "x", data)

@@ -72,7 +72,8 @@ def inputs(cell: Cell) -> Record:
     return {"options": METHODS[cell.method], "counts": COUNTS, "world": world, "student": student, "teacher": teacher}
 
 
-DECLARED = product(("data", "imagined"), FILES, (0,))  # further cells by name
+COMPARED = (*DEVELOPED_ON, "hopper-medium", "walker2d-medium")  # files with both methods
+DECLARED = (*product(("imagined",), FILES, (0,)), *product(("data",), COMPARED, (0,)))  # further cells by name
 EXPERIMENT = Experiment(
     "imagination",
     "distillation on imagined states against dataset states, with the best teachers",

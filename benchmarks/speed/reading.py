@@ -1,7 +1,8 @@
 """The speed of loading D4RL's HDF5 files: ``load_dataset`` against h5py on the same bytes.
 
-Transitions contain the observations twice, as states and as next states. A third program therefore reads with h5py and
-copies the observations: no reader that returns arrays can do less.
+Next observations of rows in order are made when they are first used; distillation does not use them. The last two
+programs make them: h5py with a copy of the observations, and the dataset. No reader that returns both as arrays can do
+less than the former.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
 from potstill.data.registry import load_dataset
+from potstill.data.transitions import Transitions
 
 ROWS, TOY_ROWS, STATES, ACTIONS, LIMIT = 1_000_000, 2_000, 11, 3, 1000
 OPTIONS: dict[str, dict[str, Any]] = {"gzip": {"compression": "gzip"}, "uncompressed": {}}
@@ -54,9 +56,21 @@ def read_and_copy(path: Path) -> dict[str, np.ndarray]:
     return columns | {"next_observations": columns["observations"][1:].copy()}
 
 
+def load_pairs(path: Path) -> Transitions:
+    """The dataset, and its next observations as an array."""
+    data = load_dataset(path)
+    assert len(data.next_observations) == len(data)
+    return data
+
+
 def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """Three readers of the same file."""
-    readers = {"h5py": plain_read, "h5py and a copy": read_and_copy, "load_dataset": load_dataset}
+    readers = {
+        "h5py": plain_read,
+        "load_dataset": load_dataset,
+        "h5py and a copy": read_and_copy,
+        "load_dataset and next observations": load_pairs,
+    }
 
     def prepare(reader: Any) -> Call:
         path = workspace.folder("reading", cell.method).with_suffix(".hdf5")

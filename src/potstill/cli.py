@@ -6,17 +6,19 @@ import dataclasses
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
-from cyclopts import App, CycloptsError, Parameter
+import cyclopts
+from cyclopts import App, CycloptsError, Parameter, Token
 
 from potstill import config
 from potstill.config.parts import NamedPart, split_part_options
 from potstill.config.presets import expand_preset
+from potstill.config.reading import positional_first
 from potstill.config.settings import PART_REGISTRIES, option_docs
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime.interruption import Interrupted, handling, raise_interrupted
@@ -53,12 +55,27 @@ def make_app(fields: Mapping[str, Mapping[str, str]] | None = None, *, with_help
         name="potstill",
         help="Distil an offline RL dataset into a few hundred (state, action) pairs that train a policy in seconds.",
         version=lambda: version("potstill"),
-        default_parameter=Parameter(consume_multiple=True, negative_iterable=()),  # --widths 64 128 256
+        default_parameter=Parameter(  # --widths 64 128 256
+            consume_multiple=True, negative_iterable=(), converter=convert_words
+        ),
     )
     for name, kind in COMMANDS.items():
         shown = _with_help(kind) if with_help else kind
         app.command(_command(name, shown, fields or {}), name=name, help=kind.__doc__)
     return app
+
+
+def convert_words(kind: Any, words: Sequence[Token]) -> object:
+    """Convert the words of an option to its type. Cyclopts alone would round a fraction to a whole number.
+
+    Raises:
+        PotstillError: a whole number is needed, and a word is a fraction.
+    """
+    if int in (kind, *get_args(kind)):
+        for word in words:
+            if "." in word.value:
+                raise PotstillError(f"{word.keyword} {word.value}: a whole number is needed")
+    return cyclopts.convert(kind, words)
 
 
 def _command(name: str, kind: type[object], fields: Mapping[str, Mapping[str, str]]) -> Callable[[Dataclass], object]:
@@ -82,7 +99,9 @@ def _with_help(kind: type) -> type:
         for option in dataclasses.fields(kind)
     ]
     module = {"__module__": kind.__module__}
-    return dataclasses.make_dataclass(kind.__name__, options, bases=(kind,), namespace=module, frozen=True)
+    return positional_first(
+        dataclasses.make_dataclass(kind.__name__, options, bases=(kind,), namespace=module, frozen=True)
+    )
 
 
 def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> Dataclass:

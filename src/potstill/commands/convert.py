@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,17 @@ from jaxtyping import Bool
 from potstill.config import ConvertConfig
 from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.data.mapped import write_mapped
-from potstill.data.registry import load_dataset
+from potstill.data.registry import ReadOptions, load_dataset
 from potstill.data.selection import SourceSummary, check_compatible, read_kept, select_rows
 from potstill.data.streaming import copy_if_large
+from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime.files import StrPath
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free, fresh_path
+
+Load = Callable[[StrPath, StrPath], Transitions]
+"""Loads a source, or the place of its copy."""
 
 
 @takes_options(ConvertConfig)
@@ -48,10 +53,12 @@ def convert(config: ConvertConfig) -> Run:
     folder = RunFolder(out.with_name(out.name + ".partial"), "convert", record_settings(config), force=True)
     copies = folder.path / "spool"
     try:
-        places = [copy_if_large(source, copies / str(number)) for number, source in enumerate(config.sources)]
-        parts = _describe(config.sources, places)
+        options = ReadOptions.of(**config.reading)
+        places = [copy_if_large(source, copies / str(number), options) for number, source in enumerate(config.sources)]
+        load = functools.partial(_load, config)
+        parts = _describe(config.sources, places, load)
         kept = select_rows(parts, config.selection)
-        folder.finish(_write(folder.path, out.name, parts, kept, command_line("convert", config)))
+        folder.finish(_write(folder.path, out.name, parts, kept, command_line("convert", config), load))
         shutil.rmtree(copies, ignore_errors=True)
         if out.exists():
             shutil.rmtree(out)
@@ -64,17 +71,27 @@ def convert(config: ConvertConfig) -> Run:
     return Run(out)
 
 
-def _describe(sources: Sequence[StrPath], places: Sequence[StrPath]) -> list[SourceSummary]:
+def _load(config: ConvertConfig, source: StrPath, place: StrPath) -> Transitions:
+    """Load a source, or its copy, whose columns are chosen and whose actions are scaled already."""
+    return load_dataset(source, download=config.download, **config.reading) if place == source else load_dataset(place)
+
+
+def _describe(sources: Sequence[StrPath], places: Sequence[StrPath], load: Load) -> list[SourceSummary]:
     """Read each dataset once, and check that it matches the first."""
     parts: list[SourceSummary] = []
     for source, place in zip(sources, places, strict=True):
-        parts.append(SourceSummary.of(load_dataset(place), source, place))
+        parts.append(SourceSummary.of(load(source, place), source, place))
         check_compatible([parts[0], parts[-1]])
     return parts
 
 
 def _write(
-    folder: Path, name: str, parts: Sequence[SourceSummary], kept: Sequence[Bool[np.ndarray, " _"]], command: str
+    folder: Path,
+    name: str,
+    parts: Sequence[SourceSummary],
+    kept: Sequence[Bool[np.ndarray, " _"]],
+    command: str,
+    load: Load,
 ) -> dict[str, object]:
     """Write the rows; return the result of the run."""
     first = parts[0]
@@ -84,13 +101,13 @@ def _write(
     ]
     data = write_mapped(
         folder,
-        _read_columns(parts, kept),
+        _read_columns(parts, kept, load),
         int(sum(rows.sum() for rows in kept)),
         state_size=first.state_size,
         bounds=first.bounds,
         name=name,
         env_id=first.env_id,
-        card={"sources": sources, "command": command},
+        card={"sources": sources, "command": command, **first.facts},
     )
     returns = data.episode_returns()
     summary = {"mean": float(returns.mean()), "least": float(returns.min()), "best": float(returns.max())}
@@ -104,10 +121,10 @@ def _write(
 
 
 def _read_columns(
-    parts: Sequence[SourceSummary], kept: Sequence[Bool[np.ndarray, " _"]]
+    parts: Sequence[SourceSummary], kept: Sequence[Bool[np.ndarray, " _"]], load: Load
 ) -> Iterator[dict[str, np.ndarray]]:
     """Read the selected rows of all parts, with one dataset in memory at a time."""
     for part, rows in zip(parts, kept, strict=True):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PotstillWarning)  # they were shown at the first read of the dataset
-            yield from read_kept(load_dataset(part.place), rows)
+            yield from read_kept(load(part.source, part.place), rows)

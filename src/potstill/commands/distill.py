@@ -66,7 +66,7 @@ def distill(config: DistillConfig) -> Run:
     problem = resolve_problem(config)
     if devices.is_leader():
         check_free(config.out, force=config.force)
-    data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
+    data = load_dataset(config.dataset, download=config.download, **config.reading)
     rows = len(training_rows(len(data)))
     if config.size > rows:
         raise PotstillError(f"--size {config.size}: {data.name} has only {rows} rows for initial pairs")

@@ -97,7 +97,7 @@ def load_comparison(config: EvaluateConfig, distillate: Distillate) -> tuple[Tra
     """Load the dataset and the teacher to compare students with, if the config names a dataset."""
     if config.dataset is None:
         return None
-    data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
+    data = load_dataset(config.dataset, download=config.download, **config.reading)
     teacher = find_teacher(config.teacher, config.dataset, data)
     if distillate.states.shape[1] != data.state_size:
         size = distillate.states.shape[1]

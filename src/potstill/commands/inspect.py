@@ -9,7 +9,7 @@ from potstill.bundled import bundled_names
 from potstill.config import InspectConfig
 from potstill.config.settings import record_settings, takes_options
 from potstill.data.mapped import check_header
-from potstill.data.registry import load_dataset
+from potstill.data.registry import ReadOptions, load_dataset
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.reports.artefacts import describe_artefact
 from potstill.reports.dataset import dataset_statistics
@@ -51,7 +51,7 @@ def inspect(config: InspectConfig) -> Run:
     try:
         statistics, found = _describe_dataset(config)
     except PotstillError as error:
-        refused = refused_statistics(Path(config.path), str(error), config.action_scale)
+        refused = refused_statistics(Path(config.path), str(error), ReadOptions.of(**config.reading))
         if refused is None:
             raise
         folder = _save(config, dict(refused), refused_page(refused))
@@ -83,7 +83,7 @@ def _describe_dataset(config: InspectConfig) -> tuple[DatasetStatistics, list[st
     with warnings.catch_warnings(record=True) as caught:  # they are shown on the page
         warnings.simplefilter("always", PotstillWarning)
         source = config.path if isinstance(config.path, str) else Path(config.path)
-        data = load_dataset(source, download=config.download, action_scale=config.action_scale)
+        data = load_dataset(source, download=config.download, **config.reading)
         if data.mapped:
             check_header(data, Path(config.path))
     statistics = dataset_statistics(data)

@@ -42,7 +42,7 @@ def model(config: ModelConfig) -> Run:
         >>> run.result.errors.one_step  # doctest: +SKIP
     """
     check_free(config.out, force=config.force)
-    data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
+    data = load_dataset(config.dataset, download=config.download, **config.reading)
     check_rows(data)
     teacher = None
     if config.teacher is not None or str(config.dataset) in bundled_names():

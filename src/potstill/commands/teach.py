@@ -196,7 +196,7 @@ def load_rewarded(config: TeachConfig) -> Transitions:
     Rewards that are all equal say something only if episodes terminate. Behavioural cloning needs no rewards.
     """
     with busy(f"reading {config.dataset if isinstance(config.dataset, str | Path) else 'the dataset'}"):
-        data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
+        data = load_dataset(config.dataset, download=config.download, **config.reading)
     clones = getattr(config.algorithm, "name", config.algorithm) == "bc"
     if not clones and not rewards_differ(data) and not data.terminations.any():
         raise PotstillError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from potstill.config.reading import ReadingConfig, positional_first
 from potstill.runtime.validation import check_types
 
 if TYPE_CHECKING:
@@ -13,8 +14,9 @@ else:
     from potstill.config.cli_types import PathOption
 
 
+@positional_first
 @dataclass(frozen=True)
-class InspectConfig:
+class InspectConfig(ReadingConfig):
     """Report the contents of a distillate, teacher, policy, world model or dataset."""
 
     is_command: ClassVar[bool] = True
@@ -24,12 +26,6 @@ class InspectConfig:
 
     _: KW_ONLY
 
-    download: bool = False
-    """Let Minari download a dataset minari:ID that is not on this machine yet."""
-
-    action_scale: float = 1.0
-    """Multiply the dataset's actions by this factor, if their unit differs from the environment's."""
-
     out: PathOption | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
 
@@ -37,6 +33,7 @@ class InspectConfig:
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_types(self)
 
 

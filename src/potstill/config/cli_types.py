@@ -12,3 +12,4 @@ ObjectiveOption: TypeAlias = str
 SolverOption: TypeAlias = str
 RecipeOption: TypeAlias = str
 AlgorithmOption: TypeAlias = str
+ColumnsOption: TypeAlias = str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
+from potstill.config.reading import ReadingConfig, positional_first
 from potstill.data.selection import Selection, check_selection
 from potstill.errors import PotstillError
 from potstill.runtime.validation import check_types
@@ -15,8 +16,9 @@ else:
     from potstill.config.cli_types import PathOption
 
 
+@positional_first
 @dataclass(frozen=True)
-class ConvertConfig:
+class ConvertConfig(ReadingConfig):
     """Write datasets, or a selection of their rows, to a folder that is memory-mapped instead of loaded into memory."""
 
     is_command: ClassVar[bool] = True
@@ -52,6 +54,7 @@ class ConvertConfig:
     """Replace the folder if it exists."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.datasets:
             raise PotstillError("no datasets named: potstill convert DATASET [DATASET ...]")
         check_types(self)

@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from potstill.config.distill_record import from_stored, to_stored
+from potstill.config.reading import DEFAULTS, ReadingConfig, positional_first
 from potstill.config.settings import parse_seconds
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
@@ -39,15 +40,16 @@ OF_DATA: JsonObject = {"labels": "learned", "solver": "kernel", "recipe": "defau
 IMAGINED: JsonObject = {"labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512}
 
 
+@positional_first
 @dataclass(frozen=True)
-class DistillConfig:
+class DistillConfig(ReadingConfig):
     """Distil a dataset and its teacher into a few hundred pairs, and evaluate students."""
 
     is_command: ClassVar[bool] = True
 
     dataset: Dataset
-    """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet or a folder (convert's or Minari's). In
-    Python also Transitions, or a mapping of arrays."""
+    """A bundled name, minari:ID, d4rl:NAME, or a path, as for `potstill teach`. In Python also Transitions, a mapping
+    of arrays, a data frame, or a replay buffer of stable-baselines3."""
 
     _: KW_ONLY
 
@@ -57,12 +59,6 @@ class DistillConfig:
 
     preset: Literal["paper", "paper-pbc", "paper-dbc"] | None = None
     """Set all options that are not given as in Algorithm 1 of the paper, with Av-PBC, PBC or DBC."""
-
-    download: bool = False
-    """Let Minari download a dataset minari:ID that is not on this machine yet."""
-
-    action_scale: float = 1.0
-    """Multiply the dataset's actions by this factor, if their unit differs from the environment's."""
 
     size: int = 256
     """N, the number of pairs."""
@@ -204,6 +200,7 @@ class DistillConfig:
         return from_stored(saved)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, default in self.resolved_defaults.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
@@ -226,8 +223,9 @@ class DistillConfig:
             raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: expected even numbers above 0")
 
 
+@positional_first
 @dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluateConfig(ReadingConfig):
     """Train students on a distillate and evaluate them, in the environment or against the teacher."""
 
     is_command: ClassVar[bool] = True
@@ -259,12 +257,6 @@ class EvaluateConfig:
     world: PathOption | None = None
     """World model to roll the students out in as well: a run folder or file of `potstill model`."""
 
-    download: bool = False
-    """Let Minari download a dataset minari:ID that is not on this machine yet."""
-
-    action_scale: float = 1.0
-    """Multiply the dataset's actions by this factor, if their unit differs from the environment's."""
-
     seed: int = 0
     """Seeds the students' initialisations and the episodes."""
 
@@ -275,9 +267,12 @@ class EvaluateConfig:
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_types(self, skip=BY_VALUE)
         check_ranges(self, students=1, episodes=1, seed=0, devices=1)
-        needs_data = {"teacher": self.teacher, "download": self.download, "action-scale": self.action_scale != 1.0}
+        needs_data = {"teacher": self.teacher} | {
+            name.replace("_", "-"): getattr(self, name) != default for name, default in DEFAULTS.items()
+        }
         unused = [name for name, given in needs_data.items() if given]
         if self.dataset is None and unused:
             raise PotstillError(f"--{unused[0]} has no effect without a dataset: give --dataset as well")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from potstill.config.reading import LATER_OPTIONS
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
 
@@ -14,7 +15,14 @@ SECTIONS: dict[str, JsonObject] = {
     "unroll": {"window": None, "random_window": False},
 }
 SECTION_OF = {**{name: name for name in SECTIONS}, "sweep": "unroll"}
-LATER_FIELDS = {"max_steps": None, "states": "data", "world": None, "labels": "learned", "preset": None}
+LATER_FIELDS = {
+    "max_steps": None,
+    "states": "data",
+    "world": None,
+    "labels": "learned",
+    "preset": None,
+    **LATER_OPTIONS,
+}
 """Fields that files of version 0.1 do not have, with their defaults. They are recorded if they have another value."""
 STORED_FIELDS = {"initialisation": "start"}
 
@@ -27,6 +35,8 @@ def to_stored(recorded: JsonObject) -> JsonObject:
         fields = {STORED_FIELDS.get(str(k), str(k)): v for k, v in solver.items() if k != "name"}
         sections[SECTION_OF[solver["name"]]] |= fields
         recorded = {**recorded, "solver": solver["name"]}
+    if len(recorded["action_scale"]) == 1:  # version 0.1 had one factor for all components
+        recorded = {**recorded, "action_scale": recorded["action_scale"][0]}
     unset = {name for name, default in LATER_FIELDS.items() if recorded[name] == default}
     unset -= set() if recorded["states"] == "data" else {"labels"}  # the default of labels depends on the states
     return {**{name: value for name, value in recorded.items() if name not in unset}, **sections}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
+from potstill.config.reading import ReadingConfig, positional_first
 from potstill.runtime.validation import check_ranges, check_types
 from potstill.worlds.settings import WorldSettings, check_settings
 
@@ -14,8 +15,9 @@ else:
     from potstill.config.cli_types import Dataset, PathOption, TeacherSource
 
 
+@positional_first
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(ReadingConfig):
     """Learn a world model of a dataset, and report its prediction errors."""
 
     is_command: ClassVar[bool] = True
@@ -27,12 +29,6 @@ class ModelConfig:
 
     teacher: TeacherSource | None = None
     """A teacher whose return in the model is measured. Default: the bundled one, if any."""
-
-    download: bool = False
-    """Let Minari download a dataset minari:ID that is not on this machine yet."""
-
-    action_scale: float = 1.0
-    """Multiply the dataset's actions by this factor, if their unit differs from the environment's."""
 
     members: int = WorldSettings.members
     """Number of networks in the ensemble."""
@@ -65,6 +61,7 @@ class ModelConfig:
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_types(self)
         check_ranges(self, episodes=0)
         check_settings(self)

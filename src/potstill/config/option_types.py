@@ -5,7 +5,7 @@ Type checkers and signatures use this module. The command line uses :mod:`potsti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from potstill.config.parts import NamedPart
@@ -24,3 +24,4 @@ ObjectiveOption: TypeAlias = str | NamedPart | ObjectiveFunction
 SolverOption: TypeAlias = str | NamedPart | Solver
 RecipeOption: TypeAlias = str | NamedPart | Recipe
 AlgorithmOption: TypeAlias = str | NamedPart | Algorithm
+ColumnsOption: TypeAlias = str | Mapping[str, str | Sequence[str]]

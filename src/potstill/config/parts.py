@@ -160,7 +160,7 @@ def resolve_part(kind: str, part: object, registry: Mapping[str, object], **give
 def parse_fields(kind: str, part: NamedPart, found: object, given: Collection[str] = ()) -> dict[str, FieldValue]:
     """Convert the fields of a part from text, by the type hints of its class or object ``found``."""
     cls = found if isinstance(found, type) else type(found)
-    if part.fields and not dataclasses.is_dataclass(cls):
+    if part.fields and not (dataclasses.is_dataclass(cls) and {x.name for x in dataclasses.fields(cls)} - {*given}):
         raise PotstillError(f"--{kind}.{next(iter(part.fields))}: {kind} '{part.name}' has no fields")
     return {name: parse_field(kind, part.name, cls, name, value, given) for name, value in part.fields.items()}
 

@@ -64,7 +64,7 @@ def add_preset(options: Mapping[str, object]) -> dict[str, object]:
 def expand_preset(words: list[str]) -> list[str]:
     """Add the options of a preset to the words of a command line, if ``--preset`` is one of them.
 
-    >>> expand_preset(["distill", "x", "--preset", "paper-pbc", "--steps", "5"])[5:8]
+    >>> expand_preset(["distill", "x", "--preset", "paper-pbc", "--steps", "5"])[4:7]
     ['--objective', 'pbc', '--weighting']
     """
     named = [i for i, word in enumerate(words) if word.partition("=")[0] == "--preset"]

@@ -10,8 +10,8 @@ import os
 import re
 import shlex
 import textwrap
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -42,6 +42,12 @@ PART_REGISTRIES: dict[str, Mapping[str, object]] = {
 
 NAMED_IN_HELP: dict[str, Mapping[str, object]] = {**PART_REGISTRIES, "format": EXPORT_FORMATS}
 """Registries whose names replace ``{names}`` in the description of an option."""
+
+PYTHON_TYPES = {
+    "columns": str | Mapping[str, str | Sequence[str]] | None,
+    **dict.fromkeys(("action_low", "action_high", "action_scale"), float | Sequence[float]),
+}
+"""The types in Python of inherited options."""
 
 UNRECORDED = ("out", "force", "resume")
 
@@ -74,9 +80,10 @@ def python_signature(config: Callable[P, Config]) -> inspect.Signature:
     types = {**vars(import_module(config.__module__)), "PathOption": StrPath}
     if signature.parameters.keys() & {"dataset", *PART_REGISTRIES}:
         types |= vars(import_module("potstill.config.option_types"))
-    parameters = [
-        parameter.replace(annotation=eval(parameter.annotation, types)) for parameter in signature.parameters.values()
-    ]
+    parameters = []
+    for name, parameter in signature.parameters.items():
+        hint = eval(parameter.annotation, types) if isinstance(parameter.annotation, str) else parameter.annotation
+        parameters.append(parameter.replace(annotation=PYTHON_TYPES.get(name, hint)))
     return signature.replace(parameters=parameters)
 
 
@@ -100,8 +107,9 @@ def _to_plain(value: object) -> object:
 
 def option_docs(config: type[object]) -> dict[str, str]:
     """The docstring below each field of a config class, in one line, with the names of parts filled in."""
+    bases = [base for base in config.__mro__[:0:-1] if is_dataclass(base)]
+    docs: dict[str, str] = {name: text for base in bases for name, text in option_docs(base).items()}
     body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
-    docs: dict[str, str] = {}
     statements = body.body if isinstance(body, ast.ClassDef) else []
     for field, text in itertools.pairwise(statements):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
+from potstill.config.reading import ReadingConfig, positional_first
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
 from potstill.runtime.validation import check_ranges, check_types
@@ -19,22 +20,18 @@ else:
 OLD_SETTINGS = ("bc", "rebrac", "iql", "cal_ql", "edac")  # fields of version 0.1: the settings of each algorithm
 
 
+@positional_first
 @dataclass(frozen=True)
-class TeachConfig:
+class TeachConfig(ReadingConfig):
     """Train a teacher (policy and action values) on a dataset by offline RL."""
 
     is_command: ClassVar[bool] = True
 
     dataset: Dataset
-    """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet or a folder (convert's or Minari's)."""
+    """A bundled name, minari:ID, d4rl:NAME, or a path to .hdf5, .npz, .parquet, .csv or a folder of potstill convert,
+    Minari, LeRobot, imitation or Parquet files."""
 
     _: KW_ONLY
-
-    download: bool = False
-    """Let Minari download a dataset minari:ID that is not on this machine yet."""
-
-    action_scale: float = 1.0
-    """Multiply the dataset's actions by this factor, if their unit differs from the environment's."""
 
     algorithm: AlgorithmOption = "rebrac"
     """{names}; or auto: train IQL, and ReBRAC at three penalties, and select by offline
@@ -82,6 +79,7 @@ class TeachConfig:
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_types(self, skip=("dataset", "algorithm"))
         check_training(self)
         check_ranges(self, episodes=0, fitted_updates=0, patience=1)

@@ -99,3 +99,15 @@ class ActionBounds:
         room = slack * (self.high - self.low)
         wrong: np.ndarray = np.any((actions < self.low - room) | (actions > self.high + room), axis=-1)
         return wrong
+
+
+def describe_bounds(bounds: ActionBounds, most: int = 4) -> str:
+    """The bounds in words: once if they are the same for all components, else those of the first few.
+
+    >>> describe_bounds(ActionBounds([0.0, 15.0], [3000.0, 35.0]))
+    '[0, 3000] × [15, 35]'
+    """
+    pairs = [f"[{low:.4g}, {high:.4g}]" for low, high in zip(bounds.low.tolist(), bounds.high.tolist(), strict=True)]
+    if len(set(pairs)) == 1:
+        return pairs[0]
+    return " × ".join(pairs[:most]) + (f" × … ({len(pairs)} components)" if len(pairs) > most else "")

@@ -83,6 +83,23 @@ def open_hdf5(path: Path) -> Iterator[Group]:
         yield file
 
 
+def find_datasets(file: Group) -> dict[str, Column]:
+    """All datasets in an HDF5 file or group by their paths, such as ``rewards`` and ``infos/qpos``.
+
+    They are not read. Links are not followed.
+    """
+    import h5py
+
+    found: dict[str, Column] = {}
+
+    def add(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = cast(Column, item)
+
+    cast(h5py.Group, file).visititems(add)
+    return found
+
+
 def read_array(group: Group, key: str, path: Path) -> np.ndarray:
     """Read the array ``key`` of an HDF5 group.
 

@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias, cast
 
 import numpy as np
 
 from potstill.bundled import BUNDLED, bundled_names
-from potstill.data.formats.layouts import from_arrays, match_columns
+from potstill.data.columns import Chosen, parse_columns
+from potstill.data.formats.arrays import is_buffer, read_arrays, read_buffer
+from potstill.data.formats.frames import is_frame, read_frame
+from potstill.data.log import NO_ENVIRONMENT, Log, make_transitions, read_rows
 from potstill.data.suspicions import find_suspicions
 from potstill.data.transitions import Transitions
+from potstill.data.units import Units, environment_bounds, same_bounds
+from potstill.environments.making import registered_limit
 from potstill.errors import PotstillError, PotstillWarning, unknown_name
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.registry import Registry
+
+Numbers: TypeAlias = float | int | Sequence[float | int] | np.ndarray
+"""One number, or one for each action component."""
+Opened = Log | Transitions | AbstractContextManager[Log]
+"""What readers return: a log; a context manager that gives one while a file is open; or finished transitions."""
 
 
 class FileReader(Protocol):
     """Reads the dataset at a path."""
 
-    def __call__(self, path: Path, *, action_scale: float) -> Transitions:
-        """Read ``path`` and multiply its actions by ``action_scale``."""
+    def __call__(self, path: Path, chosen: Chosen) -> Opened:
+        """Read ``path`` with the columns that the user chose."""
         ...
 
 
 class NameReader(Protocol):
     """Reads the dataset that another project stores under a name."""
 
-    def __call__(self, name: str, *, download: bool, action_scale: float) -> Transitions:
-        """Read the dataset called ``name``, after a download if needed; multiply its actions by ``action_scale``."""
+    def __call__(self, name: str, chosen: Chosen, *, download: bool) -> Opened:
+        """Read the dataset called ``name`` with the columns that the user chose, after a download if needed."""
         ...
 
 
@@ -45,6 +58,8 @@ FORMATS: Registry[FileReader] = Registry(
         ".h5": "potstill.data.formats.hdf5:read_hdf5",
         ".npz": "potstill.data.formats.npz:read_npz",
         ".parquet": "potstill.data.formats.parquet:read_parquet",
+        ".csv": "potstill.data.formats.csv:read_csv",
+        ".tsv": "potstill.data.formats.csv:read_csv",
         "folder": "potstill.data.formats.folder:read_folder",
     },
 )
@@ -56,14 +71,72 @@ SCHEMES: Registry[NameReader] = Registry(
         "d4rl": "potstill.data.formats.d4rl:read_d4rl_name",
     },
 )
+PICKLES = (".pkl", ".pickle")
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a dataset is read."""
+
+    chosen: Chosen
+    units: Units
+    env_id: str | None
+
+    @classmethod
+    def of(
+        cls,
+        columns: str | Mapping[str, str | Sequence[str]] | None = None,
+        action_low: Numbers | None = None,
+        action_high: Numbers | None = None,
+        action_bounds: str | None = None,
+        out_of_bounds: str = "refuse",
+        action_scale: Numbers = 1.0,
+        env_id: str | None = None,
+    ) -> ReadOptions:
+        """Convert the arguments of :func:`load_dataset`.
+
+        Raises:
+            PotstillError: an argument cannot be read, or contradicts another one.
+        """
+        low = () if action_low is None else as_floats(action_low, "--action-low")
+        high = () if action_high is None else as_floats(action_high, "--action-high")
+        scale = as_floats(action_scale, "--action-scale")
+        units = Units(low, high, action_bounds, out_of_bounds, scale)  # type: ignore[arg-type]
+        return cls(parse_columns(columns), units, env_id)
+
+    @property
+    def changes_actions(self) -> bool:
+        """Whether the options concern columns or actions."""
+        return bool(self.chosen) or self.units != Units()
+
+
+def as_floats(values: object, label: str) -> tuple[float, ...]:
+    """A number or numbers as a tuple.
+
+    Raises:
+        PotstillError: they are not numbers, or a table of them.
+    """
+    try:
+        found = np.asarray(values, np.float64).reshape(-1).tolist() if np.ndim(values) < 2 else None  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        found = None
+    if found is None:
+        raise PotstillError(f"{label} {str(values)[:40]}: expected a number, or one for each action component")
+    return tuple(found)
 
 
 @check_arguments
 def load_dataset(
-    source: str | os.PathLike[str] | Mapping[str, object] | Transitions,
+    source: str | os.PathLike[str] | Mapping[str, object] | Transitions | object,
     *,
     download: bool = False,
-    action_scale: float = 1.0,
+    columns: str | Mapping[str, str | Sequence[str]] | None = None,
+    action_low: Numbers | None = None,
+    action_high: Numbers | None = None,
+    action_bounds: Literal["file", "environment", "data"] | None = None,
+    out_of_bounds: Literal["refuse", "clip", "scale"] = "refuse",
+    action_scale: Numbers = 1.0,
+    env_id: str | None = None,
 ) -> Transitions:
     """Load a dataset.
 
@@ -72,70 +145,137 @@ def load_dataset(
 
             - the name of a bundled dataset;
             - ``minari:ID``, a dataset in Minari's folder, or ``d4rl:NAME``, a dataset in D4RL's cache;
-            - the path of an ``.hdf5`` or ``.h5`` file (of D4RL, d3rlpy or Minari), an ``.npz`` or ``.parquet`` file,
-              a folder of ``potstill convert`` (its rows stay on disk), or the folder of a Minari dataset;
-            - a mapping of arrays, with the names and layouts of an ``.npz`` file;
+            - the path of an ``.hdf5`` or ``.h5`` file (named columns, D4RL, d3rlpy, Minari, robomimic, tianshou), or an
+              ``.npz``, ``.parquet``, ``.csv`` or ``.tsv`` file;
+            - the path of a folder of ``potstill convert`` (its rows stay on disk), LeRobot, Minari, imitation, or
+              of Parquet files;
+            - a mapping of arrays, with the names and layouts of an ``.npz`` file; a data frame of pandas or Polars; or
+              a replay buffer of stable-baselines3;
             - :class:`~potstill.data.transitions.Transitions`, which are returned unchanged.
         download: let Minari's own client download a ``minari:ID`` that is not in Minari's folder.
-        action_scale: factor for the actions, if their unit is not that of the environment.
+        columns: names of columns by role, as a mapping or as text such as ``observations=a+b,actions=u,rewards=none``.
+            The roles are those of the six columns of ``Transitions``, and ``dones``, ``starts``, ``ends`` and
+            ``episodes``.
+        action_low: the lowest action, or one for each component.
+        action_high: the highest.
+        action_bounds: whose action bounds to use: ``file``, ``environment``, or ``data`` for the data's own range.
+            Default: those of the file, else of the environment, else ±1 if the actions use it, else the data's range.
+        out_of_bounds: what to do with actions outside: refuse them, ``clip`` them to the nearest bound, or ``scale``
+            each component by the largest factor that brings its actions inside.
+        action_scale: factor for the actions, or one for each component, if their unit is not that of the environment.
+        env_id: Gymnasium id of the environment, if the data do not name it; ``none`` for no environment.
 
     Raises:
         PotstillError: the name is unknown, the file is missing, its format is unknown, or its content is invalid.
 
     Warns:
-        PotstillWarning: the content is suspicious, see :func:`~potstill.data.suspicions.find_suspicions`.
+        PotstillWarning: something had to be assumed, or the content is suspicious, see
+            :func:`~potstill.data.suspicions.find_suspicions`.
 
     Example:
         >>> data = load_dataset("hopper-medium-replay")
         >>> data.env_id, data.state_size, data.action_size
         ('Hopper-v5', 11, 3)
     """
-    if not 0.0 < action_scale < np.inf:
-        raise PotstillError(f"--action-scale {action_scale}: expected a number above 0")
+    options = ReadOptions.of(columns, action_low, action_high, action_bounds, out_of_bounds, action_scale, env_id)
     if download and not str(source).startswith("minari:"):
         raise PotstillError("--download: only minari:ID can be downloaded")
     if isinstance(source, Transitions):
-        if action_scale != 1.0:
-            raise PotstillError(
-                "--action-scale: Transitions are used unchanged; scale the actions before you make them"
-            )
-        return source
-    if isinstance(source, Mapping):
-        data = _load_mapping(source, action_scale)
-    else:
-        data = _load_name(Path(source).as_posix(), download, action_scale)
-    for line in find_suspicions(data):
+        return use_transitions(source, options)
+    data, notes = _load(source, options, download)
+    for line in (*notes, *find_suspicions(data)):
         warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=3)  # the caller, outside check_arguments
     return data
 
 
-def _load_mapping(arrays: Mapping[str, object], action_scale: float) -> Transitions:
-    names, raw = match_columns([str(name) for name in arrays], source="arrays"), {}
-    for column, name in names.items():
-        try:
-            raw[column] = np.array(arrays[name])  # a copy: the dataset must not change when its source does
-        except (ValueError, TypeError, OverflowError) as error:
-            raise PotstillError(f"arrays: '{name}' is not an array: {error}") from None
-    env_id = None if arrays.get("env_id") is None else str(arrays["env_id"])
-    return from_arrays(raw, source="arrays", name="arrays", env_id=env_id, action_scale=action_scale)
+def _load(source: object, options: ReadOptions, download: bool) -> tuple[Transitions, list[str]]:
+    """Read a dataset; return it with warnings about it."""
+    with open_dataset(source, options.chosen, download=download) as log:
+        if not isinstance(log, Transitions):
+            paired = read_rows(log, limit_of(log, options))
+    # The environment is made after the file was read: errors of its packages are not errors in the file.
+    if isinstance(log, Transitions):
+        return use_transitions(log, options), []
+    return make_transitions(log, paired, options.units, options.env_id)
 
 
-def _load_name(name: str, download: bool, action_scale: float) -> Transitions:
+def limit_of(log: Log, options: ReadOptions) -> int | None:
+    """The time limit of a log's environment, if it is known."""
+    return registered_limit(log.env_id if options.env_id is None else options.env_id)
+
+
+def use_transitions(data: Transitions, options: ReadOptions) -> Transitions:
+    """Return finished transitions, with another environment if one is named.
+
+    Raises:
+        PotstillError: the options would change columns or actions, or the environment does not fit.
+    """
+    if options.changes_actions:
+        raise PotstillError(
+            f"{data.name}: Transitions and converted datasets are used unchanged: choose columns, and scale actions, "
+            "before you make them"
+        )
+    env_id = data.env_id if options.env_id is None else options.env_id
+    env_id = None if env_id == NO_ENVIRONMENT else env_id
+    if env_id == data.env_id:
+        return data
+    if env_id is not None:
+        bounds = environment_bounds(env_id, data.state_size, data.action_size, source=data.name)
+        if not same_bounds(bounds, data.action_bounds):
+            raise PotstillError(f"{data.name}: its action bounds differ from those of {env_id}")
+    changed = dataclasses.replace(data, env_id=env_id, finite=True)
+    vars(changed).update({key: value for key, value in vars(data).items() if key not in vars(changed)})  # caches
+    return changed
+
+
+def open_dataset(
+    source: object, chosen: Chosen, *, download: bool = False
+) -> AbstractContextManager[Log | Transitions]:
+    """Open a dataset for reading: a context manager that gives its log, or finished transitions.
+
+    Raises:
+        PotstillError: the name is unknown, the file is missing, or its format is unknown.
+    """
+    opened: Opened
+    if isinstance(source, Mapping):
+        opened = read_arrays(source, chosen)
+    elif isinstance(source, str | os.PathLike):
+        opened = _open_name(Path(source).as_posix(), chosen, download)
+    elif is_buffer(source):
+        opened = read_buffer(source, chosen)
+    elif is_frame(source):
+        opened = read_frame(source, chosen)
+    else:
+        raise PotstillError(
+            f"load_dataset: source is {repr(source)[:40]} ({type(source).__name__}): expected a name, a path, "
+            "Transitions, a mapping of arrays, a data frame, or a replay buffer"
+        )
+    if isinstance(opened, Log | Transitions):
+        return nullcontext(opened)
+    return cast(AbstractContextManager[Log | Transitions], opened)
+
+
+def _open_name(name: str, chosen: Chosen, download: bool) -> Opened:
     scheme, colon, rest = name.partition(":")
     if name in bundled_names():
-        return FORMATS[".hdf5"](BUNDLED / f"{name}.hdf5", action_scale=action_scale)
+        return FORMATS[".hdf5"](BUNDLED / f"{name}.hdf5", chosen)
     if colon and scheme in SCHEMES:
         if not rest:
             raise PotstillError(
                 f"{scheme}: expected a name after the colon, as in minari:mujoco/hopper/medium-v0 or "
                 "d4rl:hopper-medium-v2"
             )
-        return SCHEMES[scheme](rest, download=download, action_scale=action_scale)
+        return SCHEMES[scheme](rest, chosen, download=download)
     suffix = "folder" if os.path.isdir(name) else Path(name).suffix.lower()
+    if suffix in PICKLES:
+        raise PotstillError(
+            f"{name}: a pickle, which can run code when it is loaded: save the arrays in Python, such as "
+            "np.savez('buffer.npz', **{k: v for k, v in vars(buffer).items() if isinstance(v, np.ndarray)})"
+        )
     if suffix not in FORMATS and not os.path.exists(name):
         raise PotstillError(f"{unknown_name('dataset', name, bundled_names())}; or minari:ID, d4rl:NAME, or a path")
     if suffix not in FORMATS:
         raise PotstillError(f"{name}: cannot read '{suffix}' files, only {', '.join(s for s in FORMATS if '.' in s)}")
     if suffix != "folder" and not os.path.isfile(name):
         raise PotstillError(f"{name}: no such file")
-    return FORMATS[suffix](Path(name), action_scale=action_scale)
+    return FORMATS[suffix](Path(name), chosen)

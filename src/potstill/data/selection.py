@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -14,6 +14,9 @@ from potstill.data.transitions import COLUMNS, Transitions
 from potstill.errors import PotstillError
 from potstill.runtime.files import StrPath
 from potstill.runtime.validation import Dataclass, check_fractions, check_ranges
+
+FACTS = ("action_bounds", "action_scale", "actions_outside", "rewards")
+"""Entries of the card of a dataset that hold for its rows, wherever they are copied."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class SourceSummary:
     """Rows of each episode."""
     returns: Float[np.ndarray, " E"]
     """Undiscounted return of each episode."""
+    facts: dict[str, object] = field(default_factory=dict)
+    """What its card says of its actions and rewards."""
 
     @classmethod
     def of(cls, data: Transitions, source: StrPath, place: StrPath) -> SourceSummary:
@@ -82,6 +87,7 @@ class SourceSummary:
             sha256=data.content_hash,
             lengths=np.diff(ends, prepend=-1),
             returns=data.episode_returns(),
+            facts={key: data.card[key] for key in FACTS if key in data.card},
         )
 
 
@@ -99,6 +105,7 @@ def check_compatible(parts: Sequence[SourceSummary]) -> None:
             ("lowest actions", first.bounds.low.tolist(), part.bounds.low.tolist()),
             ("highest actions", first.bounds.high.tolist(), part.bounds.high.tolist()),
             ("environment", first.env_id, part.env_id),
+            ("rewards", *("none" if "rewards" in each.facts else "some" for each in (first, part))),
         ):
             if one != other:
                 raise PotstillError(f"{part.source} has {what} {other}, but {first.source} has {one}")

@@ -1,95 +1,97 @@
-"""Copy D4RL's HDF5 files that are too large to read at once into potstill's own layout, piece by piece."""
+"""Copy datasets that are too large to read at once into potstill's own layout, piece by piece."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
 
-from potstill.data.checks import as_columns, check_equal_rows, check_finite, resolve_bounds
-from potstill.data.files import Group, open_hdf5, read_array, reading
-from potstill.data.formats.d4rl import REQUIRED, check_order, read_metadata
-from potstill.data.formats.qlearning import dropped_rows
+from potstill.data.chunks import read_column
+from potstill.data.log import FoundEnvironment, Log, Prepared, card_of, find_environment, fit_log_units, prepare
 from potstill.data.mapped import write_mapped
+from potstill.data.pairing import NOTHING, pair_in_pieces, pair_own_in_pieces
+from potstill.data.registry import ReadOptions, limit_of, open_dataset
+from potstill.data.transitions import Transitions
+from potstill.data.units import Fit
+from potstill.errors import PotstillWarning
 from potstill.runtime.files import StrPath
 
 LARGE_BYTES = 1 << 30  # uncompressed size of the columns above which a file is copied piece by piece
 ROWS_AT_ONCE = 1 << 18
 
 
-def copy_if_large(source: StrPath, folder: Path) -> StrPath:
-    """Copy ``source`` into ``folder`` if it is a large D4RL file.
+def copy_if_large(source: StrPath, folder: Path, options: ReadOptions) -> StrPath:
+    """Copy ``source`` into ``folder`` if it is a large HDF5 file, of any layout.
 
     Returns:
-        The source to load: ``folder`` after a copy, else ``source``.
+        What to load: ``folder`` after a copy, else ``source``.
 
     Raises:
-        PotstillError: the file is invalid. The message gives the first row of the piece, and the row of the fault
-            relative to it.
+        PotstillError: the file is invalid.
     """
     path = Path(source)
-    if path.suffix.lower() not in (".hdf5", ".h5") or not path.is_file() or not is_large(path):
+    hdf5 = path.suffix.lower() in (".hdf5", ".h5") and path.is_file()
+    if not hdf5 and not (path / "data" / "main_data.hdf5").is_file():
         return source
+    with open_dataset(path, options.chosen) as log:
+        if isinstance(log, Transitions) or not is_large(log):
+            return source
+        sizes = [log.columns[key].shape[-1] for key in ("observations", "actions")]
+    found = find_environment(log, options.env_id, *sizes)  # while no file is open: its errors are not the file's
     folder.mkdir(parents=True)
-    copy_d4rl(path, folder)
+    with open_dataset(path, options.chosen) as log:
+        assert isinstance(log, Log)
+        copy_log(log, folder, found, options)
     return folder
 
 
-def is_large(path: Path) -> bool:
-    """Whether an HDF5 file has D4RL's layout and is too large to read at once."""
-    import h5py
-
-    with open_hdf5(path) as file:
-        found = [file.get(key) for key in REQUIRED]
-        columns = [column for column in found if isinstance(column, h5py.Dataset) and column.ndim]
-        if "num_episodes" in file or len(columns) < len(found):
-            return False  # d3rlpy's or Minari's layout, or a fault that the reader will report
-        same = len({len(column) for column in columns}) == 1
-        return same and bool(sum(column.size * column.dtype.itemsize for column in columns) > LARGE_BYTES)
+def is_large(log: Log) -> bool:
+    """Whether the columns of a log that are still on disk are too large to read at once."""
+    on_disk = [column for column in log.columns.values() if not isinstance(column, np.ndarray)]
+    sizes = [int(np.prod(column.shape, dtype=np.float64)) * column.dtype.itemsize for column in on_disk]
+    return sum(sizes) > LARGE_BYTES
 
 
-def copy_d4rl(path: Path, folder: Path) -> None:
-    """Write the transitions that :func:`~potstill.data.formats.d4rl.read_d4rl` would return into ``folder``."""
-    source = str(path)
-    with open_hdf5(path) as file:
-        flags = {key: read_array(file, key, path) for key in ("terminals", "timeouts") if key in file}
-        columns = as_columns(flags, source=source)
-        check_equal_rows(columns, source=source)
-        check_order(file, path)
-        dropped, ends = dropped_rows(columns, source=source)
-        keep = np.delete(np.arange(len(columns["terminals"])), dropped)
-        metadata = read_metadata(file, path)
-        empty = as_columns({key: file[key][:0] for key in ("observations", "actions")}, source=source)
-        write_mapped(
-            folder,
-            _read_pieces(file, path, keep, ends),
-            len(keep),
-            state_size=empty["observations"].shape[1],
-            bounds=resolve_bounds(metadata.env_id, empty, source=source),
-            name=metadata.name,
-            env_id=metadata.env_id,
-            card=metadata.card,
-        )
+def copy_log(log: Log, folder: Path, found: FoundEnvironment, options: ReadOptions) -> None:
+    """Write the transitions that :func:`~potstill.data.registry.load_dataset` would return into ``folder``."""
+    prepared = prepare(log, limit_of(log, options))
+    rows = len(prepared.ends.ends) if prepared.plan is None else len(prepared.plan.terminations)
+    fit = fit_log_units(log, *_range(prepared, log.source), rows, options.units, found)
+    for line in (*prepared.notes, *found.notes, *fit.notes):
+        warnings.warn(f"{log.name}: {line}", PotstillWarning, stacklevel=4)
+    write_mapped(
+        folder,
+        _read_pieces(prepared, fit, log.source),
+        rows,
+        state_size=prepared.columns["observations"].shape[1],
+        bounds=fit.bounds,
+        name=log.name,
+        env_id=found.env_id,
+        card=card_of(log, fit),
+    )
 
 
-def _read_pieces(
-    file: Group, path: Path, keep: Int[np.ndarray, " M"], ends: dict[str, np.ndarray]
-) -> Iterator[dict[str, np.ndarray]]:
-    """Read the kept rows and their next observations, piece by piece."""
-    for start in range(0, len(keep), ROWS_AT_ONCE):
-        part = slice(start, start + ROWS_AT_ONCE)
-        first, beyond = int(keep[part][0]), int(keep[part][-1]) + 2
-        source = f"{path}, rows from {first} on"
-        with reading(path, "an HDF5 file"):
-            raw = {key: np.asarray(file[key][first:beyond]) for key in ("observations", "actions", "rewards")}
-        columns = as_columns(raw, source=source)
-        for key, column in columns.items():
-            check_finite(key, column, source=source)
-        rows = keep[part] - first
-        yield {
-            **{key: column[rows] for key, column in columns.items()},
-            "next_observations": columns["observations"][rows + 1],
-            **{key: flags[part] for key, flags in ends.items()},
-        }
+def _range(prepared: Prepared, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest value of each action component of the transitions."""
+    actions, lows, highs = prepared.columns["actions"], [], []
+    dropped = NOTHING if prepared.plan is None else prepared.plan.dropped
+    for start in range(0, len(actions), ROWS_AT_ONCE):
+        here = dropped[slice(*np.searchsorted(dropped, (start, start + ROWS_AT_ONCE)))] - start
+        read = np.asarray(actions[start : start + ROWS_AT_ONCE])
+        part = read_column("actions", read, here, source=source, first=start)
+        lows.append(part.min(axis=0, initial=np.inf))
+        highs.append(part.max(axis=0, initial=-np.inf))
+    return np.min(lows, axis=0), np.max(highs, axis=0)
+
+
+def _read_pieces(prepared: Prepared, fit: Fit, source: str) -> Iterator[dict[str, np.ndarray]]:
+    """Read the transitions piece by piece, with scaled actions."""
+    columns, ends, plan, _ = prepared
+    if plan is None:
+        pieces = pair_own_in_pieces(columns, ends, ROWS_AT_ONCE, source=source)
+    else:
+        pieces = pair_in_pieces(columns, plan, ROWS_AT_ONCE, source=source)
+    for piece in pieces:
+        yield {**piece, "actions": fit(piece["actions"])}

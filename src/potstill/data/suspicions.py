@@ -6,17 +6,20 @@ import numpy as np
 from jaxtyping import Int
 
 from potstill.data.blocks import gather
+from potstill.data.ends import USUAL_LIMIT
 from potstill.data.transitions import Transitions
+from potstill.environments.making import registered_limit
 
-USUAL_LIMIT = 1000  # steps of an episode if the environment is unknown
 SAMPLE = 4096  # rows in which next observations are compared
+FEW = 1024  # rows in which numbers are looked at
 
 
 def find_suspicions(data: Transitions) -> list[str]:
     """Look for likely mistakes in a dataset. The data are not changed.
 
-    The checks are: time-outs that are recorded as terminations, missing ends of episodes, and next observations that
-    are not the following row's observations. The last check looks at 4,096 rows, drawn with a fixed seed.
+    The checks are: time-outs that are recorded as terminations, missing ends of episodes, next observations that are
+    not the following row's observations, numbers that float32 rounds coarsely, and actions that look discrete. The last
+    three look at some rows; those of next observations are drawn with a fixed seed.
 
     Returns:
         One line for each suspicion.
@@ -26,7 +29,8 @@ def find_suspicions(data: Transitions) -> list[str]:
         >>> find_suspicions(load_dataset("hopper-medium-replay"))
         []
     """
-    limit, known = _time_limit(data.env_id)
+    limit = registered_limit(data.env_id)
+    known, limit = limit is not None, limit or USUAL_LIMIT
     ends = np.flatnonzero(data.episode_ends)
     if not len(ends) or ends[-1] != len(data) - 1:
         ends = np.append(ends, len(data) - 1)
@@ -37,18 +41,7 @@ def find_suspicions(data: Transitions) -> list[str]:
         found.append(f"an episode has {lengths.max()} rows from row {row}, but {data.env_id} stops after {limit}")
     elif not known and len(ends) == 1 and len(data) > limit:
         found.append(f"no episode ends in {len(data)} rows: are terminations or time-outs missing?")
-    return [line for line in found if line]
-
-
-def _time_limit(env_id: str | None) -> tuple[int, bool]:
-    """The environment's time limit and ``True``, or D4RL's 1,000 steps and ``False`` if it is unknown."""
-    if env_id is not None:
-        import gymnasium
-
-        spec = gymnasium.registry.get(env_id)
-        if spec is not None and spec.max_episode_steps:
-            return spec.max_episode_steps, True
-    return USUAL_LIMIT, False
+    return [line for line in (*found, *_find_coarse_numbers(data), _find_discrete_actions(data)) if line]
 
 
 def _find_late_terminations(
@@ -74,7 +67,7 @@ def _find_broken_sequences(data: Transitions) -> list[str]:
         rows = np.sort(np.random.default_rng(0).integers(0, count, SAMPLE))
     if len(rows) and data.truncations[rows].mean() > 0.5 and len(rows) >= 100:
         return ["most rows are truncated: are rows out of order? Returns of episodes are then meaningless"]
-    rows = rows[~data.episode_ends[rows]]
+    rows = rows[:0] if data.in_order else rows[~data.episode_ends[rows]]
     if not len(rows):
         return []
     after = data.next_observations[rows]
@@ -90,3 +83,35 @@ def _find_broken_sequences(data: Transitions) -> list[str]:
         f"next_observations differ from the following row's observations in {broken.mean():.2%} of rows, first in row "
         f"{rows[broken][0]}, though no episode ends there: are truncations missing, or rows out of order?"
     ]
+
+
+def _sample(data: Transitions, column: np.ndarray) -> np.ndarray:
+    """Evenly spaced rows of a column."""
+    rows = np.unique(np.linspace(0, len(data) - 1, min(len(data), FEW), dtype=int))
+    return gather([column], rows)[0]
+
+
+def _find_coarse_numbers(data: Transitions) -> list[str]:
+    """Return a warning for each observation that float32 rounds by more than a thousandth of its range."""
+    states = _sample(data, data.observations)
+    low, high = states.min(axis=0), states.max(axis=0)
+    largest = np.maximum(np.abs(low), np.abs(high))
+    coarse = (high > low) & (np.spacing(largest) > (high.astype(np.float64) - low) / 1000)
+    return [
+        f"observations[{i}] is about {largest[i]:.3g}, where float32 has steps of {np.spacing(largest[i]):.3g}: "
+        "subtract an offset, such as the first value, before float32"
+        for i in np.flatnonzero(coarse)
+    ]
+
+
+def _find_discrete_actions(data: Transitions) -> str:
+    """Return a warning if the only action component is a whole number from 0 to at least 2."""
+    if data.action_size != 1:
+        return ""
+    actions = _sample(data, data.actions)
+    if actions.min() != 0 or actions.max() < 2 or (actions != np.rint(actions)).any():
+        return ""
+    return (
+        f"actions are whole numbers from 0 to {actions.max():.0f}: are they discrete? They are used as continuous "
+        "actions; discrete ones are not supported"
+    )

@@ -25,8 +25,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from potstill.data.blocks import blocks, gather, records_of
-from potstill.data.bounds import ActionBounds
+from potstill.data.bounds import ActionBounds, describe_bounds
 from potstill.data.checks import check_transitions
+from potstill.data.successors import Successors
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.html import html_table
@@ -116,7 +117,8 @@ class Transitions:
         name: name of the dataset.
         env_id: Gymnasium id of its environment, or ``None``.
         card: where the dataset comes from, as JSON-compatible values.
-        finite: whether the numbers are known to be finite. If so, they are not checked for NaN and infinity.
+        finite: whether the numbers are known to be finite and the actions inside their bounds, so that they need no
+            checks.
 
     Raises:
         PotstillError: shapes disagree, a value is not finite (the message has its column and row), or an action
@@ -175,7 +177,19 @@ class Transitions:
         )
 
     def __post_init__(self, finite: bool) -> None:
-        check_transitions(self.columns(), self.action_bounds, source=self.name, finite=finite)
+        columns, after = vars(self), vars(self)["next_observations"]
+        if isinstance(after, Successors):  # an array when it is first used, see __getattr__
+            columns["_successors"] = columns.pop("next_observations")
+            columns = {**columns, "next_observations": after.observations}
+        check_transitions({k: columns[k] for k in COLUMNS}, self.action_bounds, source=self.name, finite=finite)
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        """Make the array of next observations of rows in order; called when an attribute is missing."""
+        if name != "next_observations" or "_successors" not in vars(self):
+            raise AttributeError(f"'Transitions' object has no attribute '{name}'")
+        after: np.ndarray = vars(self).pop("_successors").array()
+        vars(self)["next_observations"] = after
+        return after
 
     def __len__(self) -> int:
         return len(self.observations)
@@ -183,7 +197,7 @@ class Transitions:
     def __repr__(self) -> str:
         return (
             f"Transitions('{self.name}': {len(self):,} rows, {self.state_size} state and {self.action_size} action "
-            f"components, {self.env_id or 'no environment'}, actions in {self._bounds_text()})"
+            f"components, {self.env_id or 'no environment'}, actions in {describe_bounds(self.action_bounds)})"
         )
 
     def _repr_html_(self) -> str:
@@ -193,16 +207,10 @@ class Transitions:
             "state components": self.state_size,
             "action components": self.action_size,
             "environment": self.env_id,
-            "action bounds": self._bounds_text(),
+            "action bounds": describe_bounds(self.action_bounds),
             "stored": "memory-mapped file" if self.mapped else "memory",
         }
         return html_table(f"Transitions: {self.name}", facts)
-
-    def _bounds_text(self) -> str:
-        """The action bounds, once if they are the same for all components."""
-        box = self.action_bounds
-        pairs = [f"[{low:g}, {high:g}]" for low, high in zip(box.low.tolist(), box.high.tolist(), strict=True)]
-        return pairs[0] if len(set(pairs)) == 1 else " × ".join(pairs)
 
     def columns(self) -> dict[str, np.ndarray]:
         """The six columns by name, not copied."""
@@ -217,6 +225,16 @@ class Transitions:
     def action_size(self) -> int:
         """A, the number of action components."""
         return int(self.actions.shape[1])
+
+    @property
+    def in_order(self) -> bool:
+        """Whether next observations are those of the following rows, and were not yet used as an array."""
+        return "_successors" in vars(self)
+
+    @property
+    def has_rewards(self) -> bool:
+        """Whether the source has rewards. If not, they are all 0."""
+        return self.card.get("rewards") != "none"
 
     @property
     def mapped(self) -> bool:

@@ -172,6 +172,16 @@ def time_limit(env_id: str) -> int | None:
     return gymnasium.spec(env_id.rpartition(":")[2]).max_episode_steps  # make() imports the module before the colon
 
 
+def registered_limit(env_id: str | None) -> int | None:
+    """The time limit of an environment, or ``None`` if there is none or the environment is not registered."""
+    if env_id is None:
+        return None
+    import gymnasium
+
+    spec = gymnasium.registry.get(env_id.rpartition(":")[2])
+    return None if spec is None else spec.max_episode_steps
+
+
 def action_bounds(env_id: str) -> tuple[Float[np.ndarray, " A"], Float[np.ndarray, " A"]]:
     """The lowest and the highest action of an environment, float32, in its own units."""
     env = make(env_id)

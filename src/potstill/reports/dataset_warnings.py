@@ -37,10 +37,11 @@ def _environment_warnings(statistics: DatasetStatistics) -> list[str]:
         return []
     fits = statistics["environment"]["fits"]
     guess = f"sizes and actions match {', '.join(fits)}" if fits else "sizes and actions match no MuJoCo environment"
-    return [
-        "the data do not name an environment (attribute env_id): students cannot be scored by returns, and the action "
-        f"bounds are assumed to be [-1, 1]; {guess}"
-    ]
+    assumed = {
+        "nobody": ", and the action bounds are assumed to be [-1, 1]",
+        "data": ", and the action bounds are the range of the data",
+    }.get(str(statistics["card"].get("action_bounds")), "")
+    return [f"the data do not name an environment (env_id): students cannot be scored by returns{assumed}; {guess}"]
 
 
 def _constant_columns(columns: list[ColumnRange]) -> list[str]:
@@ -105,7 +106,7 @@ def _action_warnings(actions: ActionStatistics) -> list[str]:
         spans = ", ".join(dict.fromkeys(percent(actions["spans"][index]) for index in narrow))
         found.append(
             f"{join_names([f'actions[{index}]' for index in narrow])} use {spans} of the width between their bounds: "
-            "check that they are in the environment's unit, and rescale them with --action-scale if not"
+            "check that they are in the unit of the bounds; if not, state other bounds or scale the actions"
         )
     return found
 

@@ -8,26 +8,30 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.data.checks import BOUND_TOLERANCE, as_columns, resolve_bounds, scaling_advice
-from potstill.data.formats.layouts import REQUIRED, SYNONYMS
+from potstill.data.checks import as_columns, tolerated
+from potstill.data.columns import REQUIRED, SYNONYMS
+from potstill.data.log import NO_ENVIRONMENT
+from potstill.data.registry import ReadOptions
+from potstill.data.transitions import COLUMNS
+from potstill.data.units import Units, environment_bounds, fit_units, outside, outside_advice
 from potstill.errors import PotstillError
 from potstill.reports.dataset import column_ranges
 from potstill.reports.schema import RefusedDataset
 from potstill.reports.text import join_names
 
 
-def refused_statistics(path: Path, refusal: str, action_scale: float = 1.0) -> RefusedDataset | None:
+def refused_statistics(path: Path, refusal: str, options: ReadOptions | None = None) -> RefusedDataset | None:
     """Find all faults of a file that its reader refused with the message ``refusal``.
 
     Returns:
         The faults and the ranges of the columns; ``None`` if no column can be read.
     """
+    options = options or ReadOptions.of()
     raw, env_id = raw_columns(path)
-    if not raw:
+    if not raw or options.chosen:
         return None
-    if "actions" in raw and raw["actions"].dtype.kind == "f":
-        raw["actions"] = raw["actions"] * np.float32(action_scale)
-    faults, columns = find_faults(raw, env_id)
+    env_id = env_id if options.env_id is None else options.env_id
+    faults, columns = find_faults(raw, None if env_id == NO_ENVIRONMENT else env_id, options.units)
     return {
         "kind": "refused dataset",
         "name": path.stem,
@@ -61,11 +65,13 @@ def raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
 
 def _find_columns(holder: Mapping[str, object]) -> dict[str, np.ndarray]:
     """The known columns that a file holds, under any of their names."""
-    names = {column: next((n for n in (column, *others) if n in holder), None) for column, others in SYNONYMS.items()}
-    return {column: np.asarray(holder[name]) for column, name in names.items() if name is not None}
+    found = {role: next((name for name in (role, *SYNONYMS[role]) if name in holder), None) for role in COLUMNS}
+    return {role: np.asarray(holder[name]) for role, name in found.items() if name is not None}
 
 
-def find_faults(raw: dict[str, np.ndarray], env_id: str | None) -> tuple[list[str], dict[str, np.ndarray]]:
+def find_faults(
+    raw: dict[str, np.ndarray], env_id: str | None, units: Units
+) -> tuple[list[str], dict[str, np.ndarray]]:
     """Find all faults of raw columns; return them with the columns that can be read as numbers."""
     faults = [f"no column '{key}'" for key in REQUIRED if key not in raw]
     columns: dict[str, np.ndarray] = {}
@@ -91,25 +97,39 @@ def find_faults(raw: dict[str, np.ndarray], env_id: str | None) -> tuple[list[st
                 f"{len(column):,} rows, the first in row {int(np.argmax(bad.any(axis=1)))}: repair or remove these rows"
             )
     if "observations" in columns and "actions" in columns:
-        faults += _find_bound_faults(columns, env_id)
+        faults += _find_bound_faults(columns, env_id, units)
     return faults, columns
 
 
-def _find_bound_faults(columns: dict[str, np.ndarray], env_id: str | None) -> list[str]:
+def _find_bound_faults(columns: dict[str, np.ndarray], env_id: str | None, units: Units) -> list[str]:
+    actions, size = columns["actions"], columns["observations"].shape[1]
+    finite = np.where(np.isfinite(actions), actions, np.nan)
+    if not np.isfinite(actions).any(axis=0).all():
+        return []
+    low, high = np.nanmin(finite, axis=0), np.nanmax(finite, axis=0)
     try:
-        bounds = resolve_bounds(env_id, columns, source="its columns")
+        known = None if env_id is None else environment_bounds(env_id, size, len(low), source="its columns")
+        fit = fit_units(
+            low,
+            high,
+            units,
+            rows=len(actions),
+            stated=None,
+            environment=known,
+            env_id=env_id,
+            unit=False,
+            source="its columns",
+        )
     except PotstillError as error:
         return [str(error).removeprefix("its columns: ")]
-    actions = columns["actions"]
-    low, high = bounds.low, bounds.high
-    outside = (actions < low - BOUND_TOLERANCE) | (actions > high + BOUND_TOLERANCE)
-    if not outside.any():
+    bounds = fit.bounds
+    wrong = np.flatnonzero(outside(low, high, bounds) & (units.outside == "refuse"))
+    if not len(wrong):
         return []
-    where = np.flatnonzero(outside.any(axis=0))
-    finite = actions[:, where][np.isfinite(actions[:, where])]
-    whose = f"the bounds of {env_id} are" if env_id else "the data do not name an environment, so the bounds are"
+    lowest, highest = tolerated(bounds)
+    rows = ((actions < lowest) | (actions > highest)).any(axis=1).sum()
     return [
-        f"{join_names([f'actions[{index}]' for index in where])} lie in [{finite.min():.4g}, {finite.max():.4g}], but "
-        f"{whose} [{low[where].min():g}, {high[where].max():g}]: {outside.any(axis=1).sum():,} of {len(actions):,} "
-        f"rows are outside: {scaling_advice(actions, bounds)}"
+        f"{join_names([f'actions[{index}]' for index in wrong])} lie in [{low[wrong].min():.4g}, "
+        f"{high[wrong].max():.4g}], but the bounds of {env_id or 'the options'} are [{bounds.low[wrong].min():g}, "
+        f"{bounds.high[wrong].max():g}]: {rows:,} of {len(actions):,} rows are outside: {outside_advice(low, high)}"
     ]

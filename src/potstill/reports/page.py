@@ -22,7 +22,7 @@ from potstill.reports.schema import (
 )
 from potstill.reports.summary import column_rows, flatten_facts, overview
 
-OPTION = re.compile(r"--[a-z][a-z-]+(?: [\d.]*\d)?")
+OPTION = re.compile(r"--[a-z][a-z-]+(?: (?:[\d.]*\d|scale|clip)\b)?")
 STYLE = """
 :root { --ink: #24292f; --soft: #6b7280; --line: #e5e7eb; --blue: #2f6db3; --amber: #fff7e6; --red: #fdecea }
 body { margin: 0 auto; max-width: 66rem; padding: 2.5rem 1.5rem; color: var(--ink); background: #fff;

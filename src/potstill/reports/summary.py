@@ -40,7 +40,8 @@ def overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
         ("environment", _describe_environment(statistics["environment"])),
         (
             "action bounds",
-            f"{_describe_bounds(actions)}; {percent(actions['at_bounds_share'])} of the action values lie at a bound",
+            f"{_describe_bounds(actions)}{STATED_BY.get(str(statistics['card'].get('action_bounds')), '')}; "
+            f"{percent(actions['at_bounds_share'])} of the action values lie at a bound",
         ),
         (
             "returns",
@@ -67,6 +68,16 @@ def _describe_environment(environment: EnvironmentMatch) -> str:
     if not fits:
         return "not named in the data; sizes and actions match no known environment"
     return f"not named in the data; sizes and actions match {', '.join(fits)}"
+
+
+STATED_BY = {
+    "options": ", as the options say",
+    "file": ", as the file says",
+    "environment": ", those of the environment",
+    "data": ", the range of the data",
+    "nobody": ", assumed",
+}
+"""What is said about the bounds of the actions, by who states them."""
 
 
 def _describe_bounds(actions: ActionStatistics) -> str:

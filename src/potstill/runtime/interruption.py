@@ -87,10 +87,12 @@ def deferred_interruption() -> Iterator[Interruption]:
 def resumable(command: str) -> Iterator[None]:
     """Add the command that resumes to an interruption. If commands are nested, the outermost one counts.
 
-    >>> with resumable("potstill teach x --out t --resume"):
-    ...     raise Interrupted("stopped")
-    Traceback (most recent call last):
-    potstill.runtime.interruption.Interrupted: stopped; resume with: potstill teach x --out t --resume
+    >>> try:
+    ...     with resumable("potstill teach x --out t --resume"):
+    ...         raise Interrupted("stopped")
+    ... except Interrupted as stopped:
+    ...     print(stopped)
+    stopped; resume with: potstill teach x --out t --resume
     """
     try:
         yield

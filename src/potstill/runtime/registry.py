@@ -34,7 +34,8 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._builtin = dict(builtin)
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._builtin, **self._external()})
+        yield from self._builtin  # looking for entry points takes some milliseconds
+        yield from (name for name in self._external() if name not in self._builtin)
 
     def __len__(self) -> int:
         return len({**self._builtin, **self._external()})

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from potstill.bundled import artefact_path, bundled_names
+from potstill.data.bounds import describe_bounds
 from potstill.data.transitions import Transitions
+from potstill.data.units import same_bounds
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
@@ -24,7 +26,7 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
         data: its transitions.
 
     Raises:
-        PotstillError: no teacher is given and none is bundled, it has a wrong type, or its state and action sizes
+        PotstillError: no teacher is given and none is bundled, it has a wrong type, or its sizes or action bounds
             differ from the data's.
     """
     if teacher is None and str(dataset) not in bundled_names():
@@ -43,5 +45,13 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
         raise PotstillError(
             f"{source} has {states} state and {actions} action components, "
             f"but {data.name} has {data.state_size} and {data.action_size}"
+        )
+    if not same_bounds(found.policy.action_bounds, data.action_bounds):
+        box = found.policy.action_bounds
+        words = [" ".join(f"{value:.6g}" for value in values) for values in (box.low.tolist(), box.high.tolist())]
+        raise PotstillError(
+            f"{source} acts in {describe_bounds(box)}, but the action bounds of {data.name} are "
+            f"{describe_bounds(data.action_bounds)}: read the data with --action-low {words[0]} --action-high "
+            f"{words[1]}"
         )
     return found

@@ -13,45 +13,52 @@ from pathlib import Path
 import numpy as np
 
 from potstill.data.checks import as_columns, check_equal_rows
-from potstill.data.files import Group, open_hdf5, read_array
-from potstill.data.formats.layouts import join_episodes, make_transitions
-from potstill.data.formats.qlearning import qlearning_rows
-from potstill.data.transitions import Transitions
+from potstill.data.columns import Chosen
+from potstill.data.files import Column, Group, read_array
+from potstill.data.formats.groups import group_columns, join_episodes
+from potstill.data.log import Log
 from potstill.errors import PotstillError
 
 COLUMNS = ("observations", "actions", "rewards")
 
 
-def read_d3rlpy(path: Path, *, action_scale: float = 1.0) -> Transitions:
-    """Read a d3rlpy replay buffer.
+def read_d3rlpy(file: Group, path: Path, chosen: Chosen) -> Log:
+    """Find the columns of a d3rlpy replay buffer.
 
     Args:
-        path: the file.
-        action_scale: factor for the actions.
+        file: the open file.
+        path: its path.
+        chosen: must be empty.
 
     Raises:
-        PotstillError: the file is damaged, an episode is missing, its columns are of unequal length, actions are
-            discrete, or a value is invalid.
+        PotstillError: the file is damaged, an episode is missing, its columns are of unequal length, or actions are
+            discrete.
     """
-    with open_hdf5(path) as file:
-        count = read_array(file, "num_episodes", path)
-        if count.shape or count.dtype.kind not in "iu" or not 0 < count <= len(file):
-            raise PotstillError(f"{path}: num_episodes is not the number of episodes in the file")
-        parts = [_read_episode(file, number, path) for number in range(int(count))]
-    columns = join_episodes(parts, source=str(path))
-    padded = {key: np.append(values, values[-1:], axis=0) for key, values in columns.items()}
-    rows = qlearning_rows(padded, source=str(path))
-    return make_transitions(columns, rows, source=str(path), name=path.stem, env_id=None, action_scale=action_scale)
+    if chosen:
+        raise PotstillError(f"{path}: --columns: the columns of d3rlpy's replay buffers are fixed")
+    count = read_array(file, "num_episodes", path)
+    if count.shape or count.dtype.kind not in "iu" or not 0 < count <= len(file):
+        raise PotstillError(f"{path}: num_episodes is not the number of episodes in the file")
+    numbers = range(int(count))
+    columns = join_episodes([_find_columns(file, number, path) for number in numbers], source=str(path))
+    columns["terminations"] = terminations = np.asarray(columns["ends"]).copy()
+    terminations[terminations] = [_terminated(file, number, path) for number in numbers]
+    return Log(columns, str(path), path.stem)
 
 
-def _read_episode(file: Group, number: int, path: Path) -> dict[str, np.ndarray]:
+def _find_columns(file: Group, number: int, path: Path) -> dict[str, Column]:
     source = f"{path}, episode {number}"
-    raw = {key: read_array(file, f"{key}_{number}", path) for key in COLUMNS}
-    flag = read_array(file, f"terminated_{number}", path).reshape(-1)
-    columns = as_columns({**raw, "terminals": flag}, source=source)
-    terminated = columns.pop("terminals")
+    columns = group_columns(file, {key: [f"{key}_{number}"] for key in COLUMNS}, path, source=source)
     check_equal_rows(columns, source=source)
-    if len(terminated) != 1 or not len(columns["rewards"]):
+    if not len(columns["actions"]):
         raise PotstillError(f"{source}: an episode must have at least one row and one flag 'terminated'")
-    last = np.arange(len(columns["rewards"])) == len(columns["rewards"]) - 1
-    return {**columns, "terminals": last & terminated, "timeouts": last & ~terminated}
+    return columns
+
+
+def _terminated(file: Group, number: int, path: Path) -> bool:
+    source = f"{path}, episode {number}"
+    flag = read_array(file, f"terminated_{number}", path).reshape(-1)
+    flags = as_columns({"terminations": flag}, source=source)["terminations"]
+    if len(flags) != 1:
+        raise PotstillError(f"{source}: an episode must have at least one row and one flag 'terminated'")
+    return bool(flags[0])

@@ -1,126 +1,90 @@
-"""Read HDF5 files in D4RL's layout by the rule of D4RL's ``qlearning_dataset``, and write them.
+"""Read HDF5 files with named columns, such as those of D4RL, d3rlpy 1 and tianshou, and write D4RL's layout.
 
-Keys: ``observations``, ``actions``, ``rewards``, ``terminals`` and, usually, ``timeouts``. The next observation of a
-row is the following row's observation. Rows that time out have no next observation and are dropped, as is the last
-row.
+D4RL's keys: ``observations``, ``actions``, ``rewards``, ``terminals`` and, usually, ``timeouts``. The next observation
+of a row is the following row's observation, by the rule of D4RL's ``qlearning_dataset``, unless the file has
+``next_observations``.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from potstill.data.checks import as_columns, check_type_and_shape
-from potstill.data.files import Group, find_dataset, open_hdf5, read_array
-from potstill.data.formats.layouts import make_transitions, missing_column, ordered_rows
-from potstill.data.transitions import Transitions
+from potstill.data.columns import Chosen
+from potstill.data.files import Group, find_datasets, open_hdf5
+from potstill.data.formats.tables import BOUNDS, as_text, log_of_columns
+from potstill.data.log import Log
 from potstill.errors import PotstillError
 
 MANTISSA_BITS = 23  # of a float32
 REQUIRED = ("observations", "actions", "rewards", "terminals")
-CHECKED_ROWS = 4096  # rows whose order is checked, if a file also has next_observations
 LOCOMOTION = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4", "walker2d": "Walker2d-v4"}
 
 
-class Metadata(NamedTuple):
-    """The attributes of a file."""
+def read_d4rl(file: Group, path: Path, chosen: Chosen) -> Log:
+    """Find the named columns of an HDF5 file. They are read when they are indexed, while the file is open.
 
-    name: str
-    env_id: str | None
-    card: dict[str, object]
-
-
-def read_d4rl(path: Path, *, env_id: str | None = None, action_scale: float = 1.0) -> Transitions:
-    """Read an HDF5 file in D4RL's layout.
+    The attributes, or datasets, ``env_id``, ``action_low`` and ``action_high`` name the environment and the bounds.
 
     Args:
-        path: the file.
-        env_id: the environment, if the file's attributes do not have one.
-        action_scale: factor for the actions.
+        file: the open file.
+        path: its path.
+        chosen: columns that the user chose; names such as ``infos/qpos`` are in groups.
 
     Raises:
-        PotstillError: the file is not HDF5 or is truncated, a key is missing, columns are of unequal length, or a
-            value is invalid.
+        PotstillError: a column is missing, or an attribute is damaged.
     """
-    source = str(path)
-    with open_hdf5(path) as file:
-        missing = [key for key in REQUIRED if key not in file]
-        if missing:
-            raise missing_column(missing[0], sorted(file), source=source)
-        flags = {key: read_array(file, key, path) for key in ("terminals", "timeouts") if key in file}
-        if "timeouts" not in flags and "episode_terminals" in file:  # d3rlpy 1's name for time-outs
-            flags["timeouts"] = read_array(file, "episode_terminals", path)
-        tables = {key: find_dataset(file, key, path) for key in REQUIRED if key != "terminals"}
-        for key, table in tables.items():
-            check_type_and_shape(key, table, source=source)
-        columns = tables | as_columns(flags, source=source)
-        metadata = read_metadata(file, path)
-        check_order(file, path)
-        return make_transitions(
-            columns,
-            ordered_rows(columns, source=source),
-            source=source,
-            name=metadata.name,
-            env_id=metadata.env_id or env_id,
-            card=metadata.card,
-            action_scale=action_scale,
-        )
+    source, found = str(path), find_datasets(file)
+    stated: dict[str, object] = {key: found.pop(key)[()] for key in ("env_id", *BOUNDS) if key in found}
+    stated |= {key: file.attrs[key] for key in ("env_id", *BOUNDS) if key in file.attrs}
+    return log_of_columns(
+        found.__getitem__,
+        found,
+        chosen,
+        source=source,
+        name=as_text(file.attrs.get("name"), f"{source}: its attribute 'name'") or path.stem,
+        stated=stated,
+        card=_read_card(file, path),
+    )
 
 
-def read_d4rl_name(name: str, *, download: bool = False, action_scale: float = 1.0) -> Transitions:
-    """Read a dataset such as ``hopper-medium-v2`` from D4RL's own cache.
+@contextmanager
+def read_d4rl_name(name: str, chosen: Chosen, *, download: bool = False) -> Iterator[Log]:
+    """Open a dataset such as ``hopper-medium-v2`` in D4RL's own cache.
 
     Args:
         name: D4RL's name of the dataset.
+        chosen: columns that the user chose.
         download: must be false: only D4RL itself downloads its files.
-        action_scale: factor for the actions.
 
     Raises:
         PotstillError: the file does not exist, or :func:`read_d4rl` raises.
     """
     assert not download
-    return read_d4rl(d4rl_path(name), env_id=d4rl_environment(name), action_scale=action_scale)
+    path = d4rl_path(name)
+    with open_hdf5(path) as file:
+        log = read_d4rl(file, path, chosen)
+        yield replace(log, env_id=log.env_id or d4rl_environment(name))
 
 
-def check_order(file: Group, path: Path) -> None:
-    """Check that ``next_observations`` of a file, if it has any, are the following rows' observations.
-
-    Raises:
-        PotstillError: most of them are not. D4RL's rule would then pair the wrong rows.
-    """
-    if "next_observations" not in file:
-        return
-    head = {key: file[key][:CHECKED_ROWS] for key in ("observations", "next_observations", "terminals")}
-    if head["next_observations"].shape != head["observations"].shape or len(head["observations"]) < 2:
-        return
-    same = np.isclose(head["next_observations"][:-1], head["observations"][1:], rtol=1e-3).all(axis=1)
-    inside = head["terminals"][:-1].reshape(len(same)) == 0
-    if inside.any() and (same & inside).sum() < 0.5 * inside.sum():
-        row = np.flatnonzero(inside & ~same)[0]
-        raise PotstillError(
-            f"{path}: row {row}'s next_observations differ from row {row + 1}'s observations, but in D4RL's layout "
-            "they are equal: save such pairs as .npz or .parquet"
-        )
-
-
-def read_metadata(file: Group, path: Path) -> Metadata:
-    """Read name, environment and card from a file's attributes. The name defaults to the file's.
+def _read_card(file: Group, path: Path) -> dict[str, object]:
+    """The attribute ``card``, or ``source``.
 
     Raises:
         PotstillError: the attribute ``card`` is not a JSON object.
     """
-    attributes = {key: value for key, value in file.attrs.items() if isinstance(value, str)}
-    name, env_id = attributes.get("name", path.stem), attributes.get("env_id")
-    if "card" not in attributes:
-        return Metadata(name, env_id, {key: value for key, value in attributes.items() if key == "source"})
+    if "card" not in file.attrs:
+        source = as_text(file.attrs.get("source"), f"{path}: its attribute 'source'")
+        return {} if source is None else {"source": source}
     try:
-        return Metadata(name, env_id, dict(json.loads(attributes["card"])))
-    except (ValueError, TypeError):
+        return dict(json.loads(as_text(file.attrs["card"], "card") or ""))
+    except (ValueError, TypeError, PotstillError):
         raise PotstillError(f"{path}: its attribute 'card' is not a JSON object") from None
 
 

@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
-from potstill.data.files import open_hdf5
-from potstill.data.formats.d3rlpy import read_d3rlpy
+from potstill.data.columns import Chosen
+from potstill.data.files import Group, open_hdf5
 from potstill.data.formats.d4rl import read_d4rl
-from potstill.data.formats.minari import read_minari
-from potstill.data.transitions import Transitions
+from potstill.data.log import Log
+from potstill.runtime.registry import Registry
 
 
-def read_hdf5(path: Path, *, action_scale: float = 1.0) -> Transitions:
-    """Read a file in D4RL's layout, a d3rlpy replay buffer, or Minari's ``main_data.hdf5``.
+class Hdf5Reader(Protocol):
+    """Reads an open HDF5 file."""
+
+    def __call__(self, file: Group, path: Path, chosen: Chosen) -> Log:
+        """Find the columns of ``file``, at ``path``, with those that the user chose."""
+        ...
+
+
+# The key is a dataset or group that shows the layout. Other packages add layouts by entry points of the group.
+LAYOUTS: Registry[Hdf5Reader] = Registry(
+    "layout of an HDF5 file",
+    "potstill.hdf5",
+    {
+        "num_episodes": "potstill.data.formats.d3rlpy:read_d3rlpy",
+        "episode_0": "potstill.data.formats.minari:read_minari_file",
+        "data/demo_0": "potstill.data.formats.robomimic:read_robomimic",
+        "_meta": "potstill.data.formats.tianshou:read_tianshou",
+        "observations": "potstill.data.formats.d4rl:read_d4rl",
+    },
+)
+
+
+@contextmanager
+def read_hdf5(path: Path, chosen: Chosen) -> Iterator[Log]:
+    """Open a d3rlpy, Minari, robomimic or tianshou file, or one with named columns, as D4RL writes them.
 
     Args:
         path: the file.
-        action_scale: factor for the actions.
+        chosen: columns that the user chose.
 
     Raises:
         PotstillError: the file is damaged, or its content is invalid.
     """
     with open_hdf5(path) as file:
-        d3rlpy, minari = "num_episodes" in file, "episode_0" in file
-    if d3rlpy:
-        return read_d3rlpy(path, action_scale=action_scale)
-    if minari:
-        return read_minari(path.parent, action_scale=action_scale)
-    return read_d4rl(path, action_scale=action_scale)
+        found = next((key for key in LAYOUTS if key in file), None)
+        yield read_d4rl(file, path, chosen) if found is None else LAYOUTS[found](file, path, chosen)

@@ -11,23 +11,28 @@ import json
 import logging
 import os
 import shutil
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from potstill.data.bounds import ActionBounds
-from potstill.data.checks import as_columns, check_equal_rows, resolve_bounds
-from potstill.data.files import Group, open_hdf5, read_array, reading
-from potstill.data.formats.layouts import join_episodes, last_observation_rows, make_transitions
-from potstill.data.formats.parquet import require_pyarrow, to_array
-from potstill.data.transitions import Transitions
-from potstill.errors import PotstillError, PotstillWarning, missing_extra
+from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape
+from potstill.data.columns import Chosen
+from potstill.data.files import Column, Group, open_hdf5, reading
+from potstill.data.formats.groups import find_group, group_columns, join_episodes
+from potstill.data.formats.parquet import flatten, require_pyarrow, to_array
+from potstill.data.joined import SideBySide
+from potstill.data.log import Log
+from potstill.environments.making import registered_limit
+from potstill.errors import PotstillError, missing_extra
 from potstill.runtime.run_folder import read_json
 
 COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
+COUNTS = ("total_episodes", "total_steps")
+FORMS = ("hdf5", "arrow", "parquet")
 CARD_KEYS = (  # entries of the metadata that are copied to the card
     "dataset_id",
     "algorithm_name",
@@ -40,18 +45,18 @@ CARD_KEYS = (  # entries of the metadata that are copied to the card
 )
 
 
-def read_minari_name(name: str, *, download: bool = False, action_scale: float = 1.0) -> Transitions:
-    """Read a dataset such as ``mujoco/hopper/medium-v0`` from Minari's own folder.
+def read_minari_name(name: str, chosen: Chosen, *, download: bool = False) -> AbstractContextManager[Log]:
+    """Open a dataset such as ``mujoco/hopper/medium-v0`` in Minari's own folder.
 
     Args:
         name: Minari's id of the dataset.
+        chosen: columns that the user chose.
         download: let Minari's own client download the dataset if it is not there.
-        action_scale: factor for the actions.
 
     Raises:
         PotstillError: the dataset is missing or cannot be downloaded, or :func:`read_minari` raises.
     """
-    return read_minari(minari_path(name, download=download), action_scale=action_scale)
+    return read_minari(minari_path(name, download=download), chosen)
 
 
 def minari_path(name: str, *, download: bool = False) -> Path:
@@ -99,152 +104,196 @@ def _download(name: str, folder: Path, elsewhere: str) -> None:
         logging.disable(before)
 
 
-def read_minari(path: Path, *, action_scale: float = 1.0) -> Transitions:
-    """Read the folder of a Minari dataset, or its folder ``data``.
+class Metadata(NamedTuple):
+    """What the metadata of a dataset say."""
+
+    form: str
+    episodes: int
+    steps: int
+    bounds: ActionBounds | None
+    env_id: str | None
+    changes: list[str]
+    """How the environment differs from the one registered under its id."""
+    roles: dict[str, tuple[str, ...]]
+    """The arrays of an episode for each column."""
+    name: str
+    card: dict[str, object]
+
+
+@contextmanager
+def read_minari(path: Path, chosen: Chosen) -> Iterator[Log]:
+    """Open the folder of a Minari dataset, or its folder ``data``.
 
     The action bounds are those of its action space. The environment is that of its ``env_spec``, if the id makes the
     same environment on this machine.
 
     Args:
         path: the folder.
-        action_scale: factor for the actions.
+        chosen: columns of an episode that the user chose, such as ``observations=observations/desired_goal`` for a
+            part of a dictionary of observations.
 
     Raises:
-        PotstillError: there are no metadata, a space is not a one-dimensional box, an episode is missing or has
-            columns of the wrong length, or a value is invalid.
+        PotstillError: a space is not a one-dimensional box, or an episode is missing or has columns of the wrong
+            length.
     """
     folder = path / "data" if (path / "data").is_dir() else path
-    if not (folder / "metadata.json").is_file():
-        raise PotstillError(
-            f"{path} is a folder, but not a dataset: it has neither dataset.json, which potstill convert writes, nor "
-            "data/metadata.json, which Minari writes"
-        )
+    metadata = _read_metadata(folder, path, chosen)
+    if metadata.form == "hdf5":
+        with open_hdf5(folder / "main_data.hdf5") as file:
+            yield _make_log(metadata, _find_episodes(metadata, file, folder / "main_data.hdf5"), path)
+    else:
+        yield _make_log(metadata, _read_arrow_episodes(metadata, folder), path)
+
+
+def read_minari_file(file: Group, path: Path, chosen: Chosen) -> Log:
+    """Find the columns of ``main_data.hdf5`` of a Minari dataset, in whose folder the metadata are."""
+    metadata = _read_metadata(path.parent, path, chosen)
+    return _make_log(metadata, _find_episodes(metadata, file, path), path)
+
+
+def _read_metadata(folder: Path, path: Path, chosen: Chosen) -> Metadata:
     with reading(folder / "metadata.json", "Minari's metadata"):
         metadata = read_json(folder / "metadata.json")
-        form, count, steps = str(metadata["data_format"]), int(metadata["total_episodes"]), int(metadata["total_steps"])
+        form, count, steps = str(metadata["data_format"]), *(_whole(metadata, key) for key in COUNTS)
         observations, actions, env_spec = (
             dict(json.loads(metadata.get(key) or "{}")) for key in ("observation_space", "action_space", "env_spec")
         )
-        _check_space("observations", observations, path)
+        if "observations" not in chosen:
+            _check_space("observations", observations, path)
         _check_space("actions", actions, path)
-        bounds, changes = _read_bounds(actions, path), _find_changes(env_spec)
-    if form not in EPISODE_READERS:
-        raise PotstillError(f"{path}: unknown data_format '{form}': expected {', '.join(EPISODE_READERS)}")
-    raw = EPISODE_READERS[form](folder, form, count)
-    episodes = [_check_episode(episode, f"{path}, episode {number}") for number, episode in enumerate(raw)]
-    if not episodes:
-        raise PotstillError(f"{path}: no episodes")
-    columns = join_episodes(episodes, source=str(path))
-    if len(columns["rewards"]) != steps:
-        raise PotstillError(f"{path}: {len(columns['rewards'])} steps, but the metadata list {steps}")
-    if bounds and bounds.low.shape != columns["actions"].shape[1:]:
-        raise PotstillError(
-            f"{path}: actions have {columns['actions'].shape[1]} components, but the action space has shape "
-            f"{actions['shape']}"
-        )
-    return make_transitions(
-        columns,
-        last_observation_rows(columns, columns["ends"]),
-        source=str(path),
-        name=str(metadata.get("dataset_id", path.name)),
-        env_id=_find_environment(env_spec.get("id"), changes, columns, bounds, path),
-        bounds=bounds,
-        card={"source": "minari", **{key: metadata[key] for key in CARD_KEYS if key in metadata}},
-        action_scale=action_scale,
+        bounds, changes = _read_bounds(actions), _find_changes(env_spec)
+    if form not in FORMS:
+        raise PotstillError(f"{path}: unknown data_format '{form}': expected {', '.join(FORMS)}")
+    env_id = env_spec.get("id")
+    return Metadata(
+        form,
+        count,
+        steps,
+        bounds,
+        env_id if isinstance(env_id, str) else None,
+        changes,
+        {key: chosen.get(key, (key,)) for key in COLUMNS},
+        str(metadata.get("dataset_id", path.name)),
+        {"source": "minari", **{key: metadata[key] for key in CARD_KEYS if key in metadata}},
     )
+
+
+def _make_log(metadata: Metadata, episodes: Sequence[Mapping[str, Column]], path: Path) -> Log:
+    """Check the episodes, and join them."""
+    for number, episode in enumerate(episodes):
+        _check_lengths(episode, f"{path}, episode {number}")
+    columns = join_episodes(episodes, source=str(path))
+    _check_ends(columns, path)
+    steps, size = len(columns["actions"]), columns["actions"].shape[1]
+    if steps != metadata.steps:
+        raise PotstillError(f"{path}: {steps} steps, but the metadata list {metadata.steps}")
+    if metadata.bounds is not None and len(metadata.bounds) != size:
+        raise PotstillError(f"{path}: actions have {size} components, but the action space has {len(metadata.bounds)}")
+    changed = (
+        f"used without an environment: {metadata.env_id} was made with other settings than the registered ones: "
+        f"{', '.join(metadata.changes)}"
+    )
+    return Log(
+        columns,
+        str(path),
+        metadata.name,
+        env_id=None if metadata.changes else metadata.env_id,
+        bounds=metadata.bounds,
+        card=metadata.card,
+        notes=(changed,) if metadata.env_id and metadata.changes else (),
+        trusts_environment=False,
+    )
+
+
+def _whole(metadata: Mapping[str, Any], key: str) -> int:
+    value = metadata[key]
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise PotstillError(f"{key} is {str(value)[:40]}, expected a whole number")
+    return value
 
 
 def _check_space(key: str, space: Mapping[str, Any], path: Path) -> None:
     kind = space.get("type", "Box")
     if key == "actions" and "Discrete" in kind:
         raise PotstillError(f"{path} has a discrete action space: only continuous actions are supported")
+    if kind == "Dict" and key == "observations":
+        raise PotstillError(
+            f"{path}: observations of space Dict: expected a one-dimensional Box. Choose parts: --columns "
+            f"observations={'+'.join(f'observations/{part}' for part in space.get('subspaces', ['NAME']))}"
+        )
     if kind != "Box" or len(space.get("shape", [1])) != 1:
         raise PotstillError(f"{path}: {key} of space {kind}{space.get('shape', '')}: expected a one-dimensional Box")
 
 
-def _read_bounds(space: Mapping[str, Any], path: Path) -> ActionBounds | None:
+def _read_bounds(space: Mapping[str, Any]) -> ActionBounds | None:
+    """The bounds of an action space; ``None`` if they are infinite."""
     if not space:
         return None
     low, high = (np.broadcast_to(np.array(space[key], np.float32), space["shape"]) for key in ("low", "high"))
-    if not np.isfinite([low, high]).all():
-        raise PotstillError(f"{path}: unbounded actions: expected finite bounds, which are scaled to [-1, 1]")
-    return ActionBounds(low, high)
+    return ActionBounds(low, high) if np.isfinite([low, high]).all() else None
 
 
-def _read_hdf5_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
-    path = folder / "main_data.hdf5"
-    with open_hdf5(path) as file:
-        found = sum(name.startswith("episode_") for name in file)
-        if found != count:
-            raise PotstillError(f"{path}: {found} episodes, but the metadata list {count}")
-        for number in range(count):
-            group = file.get(f"episode_{number}")
-            if not isinstance(group, Group):
-                raise PotstillError(f"{path}: the group 'episode_{number}' is missing")
-            yield {key: read_array(group, key, path) for key in COLUMNS}
+def _find_episodes(metadata: Metadata, file: Group, path: Path) -> list[dict[str, Column]]:
+    """The columns of the episodes in an HDF5 file. Nothing is read."""
+    found = sum(name.startswith("episode_") for name in file)
+    if found != metadata.episodes:
+        raise PotstillError(f"{path}: {found} episodes, but the metadata list {metadata.episodes}")
+    groups = [find_group(file, f"episode_{number}", path) for number in range(metadata.episodes)]
+    return [
+        group_columns(group, metadata.roles, path, source=f"{path}, episode {number}")
+        for number, group in enumerate(groups)
+    ]
 
 
-def _read_arrow_episodes(folder: Path, form: str, count: int) -> Iterator[dict[str, np.ndarray]]:
-    arrow = require_pyarrow()
-    for number in range(count):
+def _read_arrow_episodes(metadata: Metadata, folder: Path) -> list[dict[str, Column]]:
+    """Read the columns of the episodes from Arrow or Parquet files."""
+    arrow, form, episodes = require_pyarrow(), metadata.form, []
+    for number in range(metadata.episodes):
         files = sorted((folder / str(number)).glob(f"*.{form}"))
         if not files:
-            raise PotstillError(f"{folder / str(number)}: no .{form} file, but the metadata list {count} episodes")
+            raise PotstillError(
+                f"{folder / str(number)}: no .{form} file, but the metadata list {metadata.episodes} episodes"
+            )
+        source = f"{files[0]}, episode {number}"
         with reading(files[0], f"a .{form} file"):
-            table = arrow.dataset.dataset(files, format=form).to_table(columns=list(COLUMNS))
-        episode = {key: to_array(table, key, source=str(files[0])) for key in COLUMNS}
-        yield {key: values if key == "observations" else values[:-1] for key, values in episode.items()}
+            table = flatten(arrow.dataset.dataset(files, format=form).to_table())
+        episode: dict[str, Column] = {}
+        for key, names in metadata.roles.items():
+            parts = {name: to_array(table, name.replace("/", "."), source=str(files[0])) for name in names}
+            column = next(iter(parts.values())) if len(parts) == 1 else SideBySide(parts, source=source)
+            check_type_and_shape(key, column, source=source)
+            episode[key] = column if key == "observations" else column[: len(column) - 1]
+        episodes.append(episode)
+    return episodes
 
 
-EPISODE_READERS: dict[str, Callable[[Path, str, int], Iterator[dict[str, np.ndarray]]]] = {
-    "hdf5": _read_hdf5_episodes,
-    "arrow": _read_arrow_episodes,
-    "parquet": _read_arrow_episodes,
-}
-
-
-def _check_episode(raw: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
-    columns = as_columns(raw, source=source)
+def _check_lengths(columns: Mapping[str, Column], source: str) -> None:
     check_equal_rows({key: values for key, values in columns.items() if key != "observations"}, source=source)
     steps, states = len(columns["actions"]), len(columns["observations"])
     if not steps or states != steps + 1:
         raise PotstillError(f"{source}: {states} observations for {steps} actions: expected one observation more")
-    ended = columns["terminations"] | columns["truncations"]
-    if ended[:-1].any():
-        raise PotstillError(f"{source} ends in row {np.flatnonzero(ended)[0]}, but more rows follow")
-    return {
-        "observations": columns["observations"],
-        "actions": columns["actions"],
-        "rewards": columns["rewards"],
-        "terminals": columns["terminations"],
-        "ends": np.arange(steps) == steps - 1,
-    }
+
+
+def _check_ends(columns: Mapping[str, Column], path: Path) -> None:
+    """Raise if a flag is not 0 or 1, or marks an end inside an episode."""
+    ends = np.asarray(columns["ends"])
+    first = np.append(0, np.flatnonzero(ends) + 1)
+    for key in ("terminations", "truncations"):
+        array = np.asarray(columns[key]).reshape(len(ends))
+        wrong = np.flatnonzero((array != 0) & ((array != 1) | ~ends))
+        if len(wrong):
+            number = int(np.searchsorted(first, wrong[0], "right")) - 1
+            source, row = f"{path}, episode {number}", int(wrong[0] - first[number])
+            as_flags(key, array[first[number] : first[number + 1]], source=source)
+            raise PotstillError(f"{source} ends in row {row}, but more rows follow")
 
 
 def _find_changes(env_spec: Mapping[str, Any]) -> list[str]:
     """List how an environment differs from the one registered under its id, apart from rendering and flattening."""
     arguments = [key for key in env_spec.get("kwargs") or {} if not key.startswith("render")]
     wrappers = [wrapper["name"] for wrapper in env_spec.get("additional_wrappers") or []]
+    limit = env_spec.get("max_episode_steps")
+    usual = registered_limit(str(env_spec.get("id")))
+    if "max_episode_steps" in env_spec and usual is not None and limit != usual:
+        arguments.append(f"max_episode_steps {limit} instead of {usual}")
     return arguments + [f"wrapper {name}" for name in wrappers if name != "FlattenObservation"]
-
-
-def _find_environment(
-    env_id: object,
-    changes: list[str],
-    columns: Mapping[str, np.ndarray],
-    bounds: ActionBounds | None,
-    path: Path,
-) -> str | None:
-    """Return the environment's id. If the id makes a different environment, warn and return ``None``."""
-    if not isinstance(env_id, str):
-        return None
-    try:
-        if changes:
-            raise PotstillError(f"{env_id} was made with other settings than the registered ones: {', '.join(changes)}")
-        own = resolve_bounds(env_id, columns, source=str(path))
-        if bounds and not np.allclose([own.low, own.high], [bounds.low, bounds.high]):
-            raise PotstillError(f"its action bounds differ from those of {env_id}")
-    except PotstillError as error:
-        warnings.warn(f"{path}: used without an environment: {error}", PotstillWarning, stacklevel=2)
-        return None
-    return env_id

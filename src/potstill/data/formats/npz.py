@@ -7,29 +7,39 @@ from pathlib import Path
 
 import numpy as np
 
+from potstill.data.columns import Chosen
 from potstill.data.files import reading
-from potstill.data.formats.layouts import from_arrays, match_columns
-from potstill.data.transitions import Transitions
+from potstill.data.formats.imitation import AS_TERMINATIONS, NAMES, log_of_archive
+from potstill.data.formats.tables import BOUNDS, log_of_columns
+from potstill.data.log import Log
 from potstill.errors import PotstillError
 
 
-def read_npz(path: Path, *, action_scale: float = 1.0) -> Transitions:
-    """Read an ``.npz`` archive in any layout of :mod:`potstill.data.formats.layouts`.
+def read_npz(path: Path, chosen: Chosen) -> Log:
+    """Read an ``.npz`` archive with named columns, or trajectories of the library imitation.
 
-    A string ``env_id`` in the archive names the environment. Object arrays are refused: nothing is unpickled.
+    ``env_id``, ``action_low`` and ``action_high`` in the archive name the environment and the action bounds. Object
+    arrays are refused: nothing is unpickled.
 
     Args:
         path: the file.
-        action_scale: factor for the actions.
+        chosen: columns that the user chose.
 
     Raises:
-        PotstillError: the file is not an archive, a column is missing, columns are of unequal length, or a value is
-            invalid.
+        PotstillError: the file is not an archive, a column is missing, or an array cannot be read.
     """
     if not zipfile.is_zipfile(path):
         raise PotstillError(f"{path}: truncated, damaged or not an .npz archive")
     with reading(path, "an .npz archive"), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        names = match_columns(archive.files, source=str(path))
-        raw = {column: archive[name] for column, name in names.items()}
-        env_id = str(archive["env_id"]) if "env_id" in archive.files else None
-    return from_arrays(raw, source=str(path), name=path.stem, env_id=env_id, action_scale=action_scale)
+        if archive.keys() >= NAMES and chosen in ({}, AS_TERMINATIONS):
+            return log_of_archive(archive, chosen, source=str(path), name=path.stem)
+        known = {key: archive[key] for key in ("env_id", *BOUNDS, "pos", "full") if key in archive.files}
+        return log_of_columns(
+            archive.__getitem__,
+            set(archive.files) - known.keys(),
+            chosen,
+            source=str(path),
+            name=path.stem,
+            stated=known,
+            state=known,
+        )

@@ -1,30 +1,28 @@
-"""Parquet files, as pandas, Polars or Hugging Face's ``datasets`` write them, with one transition per row.
+"""Parquet files, as pandas, Polars or Hugging Face's ``datasets`` write them, with one step per row.
 
 Observations and actions are either one column of lists of equal length (or of numbers, for a single component), or
-numbered columns such as ``observation_0``, ``observation.0`` or ``observations[0]``.
+numbered columns such as ``observation_0``, ``observation.0`` or ``observations[0]``. The fields of a structure have
+names such as ``next.reward``.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from potstill.data.checks import TABLES
+from potstill.data.columns import Chosen, match_columns
 from potstill.data.files import reading
-from potstill.data.formats.layouts import SYNONYMS, from_arrays, match_columns
-from potstill.data.transitions import Transitions
+from potstill.data.formats.tables import BOUNDS, log_of_columns
+from potstill.data.log import Log
 from potstill.errors import PotstillError, missing_extra
 
 if TYPE_CHECKING:
-    from pyarrow import Table
-
-NUMBERED = re.compile(r"(.+?)(?:[._](\d+)|\[(\d+)\])")
-KNOWN = {name for column, synonyms in SYNONYMS.items() for name in (column, *synonyms)}
+    from pyarrow import Schema, Table
 
 
 def require_pyarrow() -> ModuleType:
@@ -42,60 +40,82 @@ def require_pyarrow() -> ModuleType:
     return module
 
 
-def read_parquet(path: Path, *, action_scale: float = 1.0) -> Transitions:
-    """Read a Parquet file: pairs or rows in order, depending on its columns.
-
-    A column ``env_id`` with one value names the environment.
+def read_parquet(path: Path, chosen: Chosen) -> Log:
+    """Read a Parquet file. A column ``env_id`` with one value names the environment.
 
     Args:
         path: the file.
-        action_scale: factor for the actions.
+        chosen: columns that the user chose.
 
     Raises:
-        PotstillError: PyArrow is not installed, the file is damaged, a column is missing, or a value is invalid.
+        PotstillError: PyArrow is not installed, the file is damaged, or a column is missing.
     """
+    return read_parquet_files([path], chosen, path)
+
+
+def read_parquet_files(files: Sequence[Path], chosen: Chosen, path: Path) -> Log:
+    """Read Parquet files with the same columns, one after the other; everything else as in :func:`read_parquet`."""
     arrow, source = require_pyarrow(), str(path)
-    with reading(path, "a Parquet file"), arrow.parquet.ParquetFile(path) as file:
-        numbered = numbered_columns(file.schema_arrow.names, source=source)
-        names = match_columns({*numbered, *file.schema_arrow.names}, source=source)
-        wanted = [part for name in names.values() for part in numbered.get(name, [name])]
-        has_env = "env_id" in file.schema_arrow.names
-        table = file.read(columns=[*wanted, *(["env_id"] if has_env else [])])
-        env_ids = table["env_id"].unique().to_pylist() if has_env else [None]
-    if len(env_ids) != 1:
-        raise PotstillError(f"{source}: column env_id holds {len(env_ids)} ids, expected one")
-    raw = {}
-    for column, name in names.items():
-        parts = [to_array(table, part, source=source) for part in numbered.get(name, [name])]
-        if name in numbered and any(part.ndim != 1 for part in parts):
-            raise PotstillError(f"{source}: column '{numbered[name][0]}' holds lists, expected plain numbers")
-        flat = parts[0] if name not in numbered else np.stack(parts, axis=1)
-        raw[column] = flat[:, None] if column in TABLES and flat.ndim == 1 else flat
-    env_id = None if env_ids[0] is None else str(env_ids[0])
-    return from_arrays(raw, source=source, name=path.stem, env_id=env_id, action_scale=action_scale)
+    tables, names = [], []
+    for part in files:
+        with reading(part, "a Parquet file"), arrow.parquet.ParquetFile(part) as file:
+            names = list(_leaves(file.schema_arrow))
+            found = match_columns(names, chosen, source=source)
+            wanted = [column for columns in found.values() for column in columns]
+            tables.append(file.read(columns=list(dict.fromkeys([*wanted, *(["env_id"] if "env_id" in names else [])]))))
+    with reading(path, "a Parquet file"):
+        table = flatten(arrow.concat_tables(tables))
+    stated = _stated(table, source)
+    return log_of_columns(
+        lambda name: to_array(table, name, source=source),
+        set(names) - {"env_id"},
+        chosen,
+        source=source,
+        name=path.stem,
+        stated=stated,
+    )
 
 
-def numbered_columns(names: Iterable[str], *, source: str) -> dict[str, list[str]]:
-    """Group numbered columns by their name, each in order.
+def _leaves(schema: Schema) -> Iterator[str]:
+    """The names of columns, and of the fields of structures."""
+    import pyarrow as pa
 
-    Raises:
-        PotstillError: numbers are missing or occur twice.
+    def walk(name: str, kind: Any) -> Iterator[str]:
+        if not pa.types.is_struct(kind):
+            yield name
+            return
+        for i in range(kind.num_fields):
+            yield from walk(f"{name}.{kind.field(i).name}", kind.field(i).type)
 
-    Example:
-        >>> numbered_columns(["obs_1", "obs_0", "action.0", "info_7"], source="a file")
-        {'obs': ['obs_0', 'obs_1'], 'action': ['action.0']}
-    """
-    found: dict[str, dict[int, str]] = {}
-    for name in names:
-        match = NUMBERED.fullmatch(name)
-        if match and match[1] in KNOWN:
-            numbers = found.setdefault(match[1], {})
-            if numbers.setdefault(int(match[2] or match[3]), name) != name:
-                raise PotstillError(f"{source}: has both '{numbers[int(match[2] or match[3])]}' and '{name}'")
-    for name, numbers in found.items():
-        if sorted(numbers) != list(range(len(numbers))) or name in names:
-            raise PotstillError(f"{source}: columns of '{name}' are numbered {sorted(numbers)}: expected 0, 1, 2, …")
-    return {name: [numbers[index] for index in sorted(numbers)] for name, numbers in found.items()}
+    for field in schema:
+        yield from walk(field.name, field.type)
+
+
+def flatten(table: Table) -> Table:
+    """Replace structures by their fields."""
+    import pyarrow as pa
+
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
+    return table
+
+
+def _stated(table: Table, source: str) -> dict[str, object]:
+    """The environment, from a column with one value, and the action bounds, from the metadata of the file."""
+    stated: dict[str, object] = {}
+    if "env_id" in table.column_names:
+        ids = table["env_id"].unique().to_pylist()
+        if len(ids) != 1:
+            raise PotstillError(f"{source}: column env_id holds {len(ids)} ids, expected one")
+        stated["env_id"] = None if ids[0] is None else str(ids[0])
+    for key in BOUNDS:
+        text = (table.schema.metadata or {}).get(key.encode())
+        if text is not None:
+            try:
+                stated[key] = json.loads(text)
+            except ValueError:
+                raise PotstillError(f"{source}: its metadata '{key}' are not JSON numbers") from None
+    return stated
 
 
 def to_array(table: Table, name: str, *, source: str) -> np.ndarray:

@@ -115,7 +115,10 @@ def _solve(kernel: Float[Array, "N N"], pairs: Pairs, recipe: Recipe) -> Float[A
     kernel, zero = 0.5 * (kernel + kernel.T), jnp.zeros_like(pairs.actions)
     adam = recipe.optimiser != "sgd"
     training = FITTING if adam else recipe
-    limit = (1.0 + training.momentum) * pairs.actions.size / largest_eigenvalue(kernel)  # of stable step sizes
+    weights = jnp.ones(len(kernel), kernel.dtype) if pairs.weights is None else pairs.weights
+    root = jnp.sqrt(jnp.maximum(weights, 1e-12))  # √0 has no derivative
+    largest = largest_eigenvalue(root * kernel * root[:, None])
+    limit = (1.0 + training.momentum) * pairs.actions.size / largest  # of stable step sizes
     scale = SHARE * limit if adam else jnp.minimum(1.0, MOST * limit / recipe.learning_rate)
     return scale * descent(scale * kernel, zero, pairs, training)
 

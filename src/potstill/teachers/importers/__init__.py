@@ -29,8 +29,9 @@ def import_teacher(
     Args:
         path: a CORL checkpoint (``.pt``), a SAC or TD3 of stable-baselines3 (``.zip``) or a d3rlpy model (``.d3``),
             recognised by the suffix.
-        data: the dataset that the teacher was trained on. It determines the action bounds, which are ±1 without it.
-            CORL checkpoints contain no normaliser; it is recomputed from ``data`` (mean, std + 1e-3).
+        data: the dataset that the teacher was trained on. CORL checkpoints contain no action bounds, which are those of
+            ``data`` or else ±1, and no normaliser, which is recomputed from ``data`` (mean, std + 1e-3). The others
+            contain both: teachers act as in their own library.
         normaliser: the normaliser, if it is not to be computed from ``data``.
 
     Raises:
@@ -59,7 +60,7 @@ def import_teacher(
         normaliser = data.normaliser
     layers, head = found.layers, found.head
     size = len(layers[-1]["bias"]) // (1 if head == "tanh" else 2)
-    bounds = ActionBounds.unit(size) if data is None else data.action_bounds
+    bounds = found.bounds or (ActionBounds.unit(size) if data is None else data.action_bounds)
     with naming_source(path):
         scaling = Scaling(normaliser or Normaliser.identity(len(layers[0]["weight"])), bounds)
         policy = Policy(layers, scaling, head)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, naming_source
 from potstill.networks.policy import Head, Layers
 from potstill.teachers.importers.archive import Tensors, read_tensors, reporting_damage, unpickle
 from potstill.teachers.importers.layers import (
@@ -44,8 +45,9 @@ def read_d3rlpy(path: Path) -> ImportedNetworks:
     params = _find_section(inner, "params", path)
     for name in ("actor_encoder_factory", "critic_encoder_factory"):
         _check_encoder(params, name, path)
-    normaliser = _read_normaliser(params, path)
-    return ImportedNetworks(actor, head, stack_networks(critics, path), str(inner.get("type", "d3rlpy")), normaliser)
+    normaliser, name = _read_normaliser(params, path), str(inner.get("type", "d3rlpy"))
+    bounds = _read_bounds(params, len(actor[-1]["bias"]) // (1 if head == "tanh" else 2), path)
+    return ImportedNetworks(actor, head, stack_networks(critics, path), name, normaliser, bounds)
 
 
 def _read_encoder(tensors: Tensors, part: str, path: Path) -> Layers:
@@ -90,11 +92,28 @@ def _find_scaler(params: dict[str, object], name: str, path: Path) -> dict[str, 
     return {"type": "none"} if params.get(name) is None else _find_section(params, name, path)
 
 
+def _read_bounds(params: dict[str, object], size: int, path: Path) -> ActionBounds:
+    """The bounds that the ``min_max`` action scaler maps [−1, 1] to. Without a scaler, d3rlpy's actions are in ±1."""
+    scaler = _find_scaler(params, "action_scaler", path)
+    kind = scaler.get("type")
+    if kind == "none":
+        return ActionBounds.unit(size)
+    if kind != "min_max":
+        raise PotstillError(f"{path}: action scaler of type {kind!r}: only 'min_max' is supported")
+    settings = _find_section(scaler, "params", path)
+    try:
+        low, high = (
+            np.broadcast_to(as_finite(settings[name], f"action_scaler.{name}", path), size)
+            for name in ("minimum", "maximum")
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise PotstillError(f"{path}: its action scaler lacks {size} numbers ({error!r})") from None
+    with naming_source(path):
+        return ActionBounds(low, high)
+
+
 def _read_normaliser(params: dict[str, object], path: Path) -> Normaliser | None:
     """The normaliser equivalent to the scalers. Only the standard observation scaler is supported."""
-    scaled = _find_scaler(params, "action_scaler", path).get("type")
-    if scaled not in ("none", "min_max"):
-        raise PotstillError(f"{path}: action scaler of type {scaled!r}: only 'min_max' is supported")
     scaler = _find_scaler(params, "observation_scaler", path)
     kind = scaler.get("type")
     if kind == "none":

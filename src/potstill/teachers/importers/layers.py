@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.networks.policy import Head, Layers
@@ -27,6 +28,8 @@ class ImportedNetworks(NamedTuple):
     """Layers of the critics, stacked on the first axis of each array."""
     algorithm: str
     normaliser: Normaliser | None = None
+    bounds: ActionBounds | None = None
+    """The bounds that the policy's outputs in [−1, 1] are scaled to; ``None`` if the file does not say."""
 
 
 def as_finite(value: object, name: str, path: Path) -> np.ndarray:

@@ -1,0 +1,267 @@
+"""The roles of columns, the names that other projects give them, and the choice of columns for each role."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TypeAlias
+
+from potstill.errors import PotstillError, unknown_name
+
+SYNONYMS = {
+    "observations": ("observation", "obs", "observation.state"),
+    "actions": ("action", "act", "acts"),
+    "rewards": ("reward", "rew", "rews", "next.reward"),
+    "next_observations": ("next_observation", "next_obs", "obs_next", "next.observation", "next.obs"),
+    "terminations": ("termination", "terminated", "terminals", "terminal", "next.terminated"),
+    "truncations": ("truncation", "truncated", "timeouts", "timeout", "next.truncated"),
+    "dones": ("done", "next.done"),
+    "starts": ("episode_starts", "is_first"),
+    "ends": ("episode_terminals", "episode_ends"),
+    "last_steps": ("is_last",),
+    "terminal_steps": ("is_terminal",),
+    "frames": ("frame_index",),
+    "episodes": ("episode_index", "episode_id", "episode_ids", "episode", "trajectory_id", "traj_id"),
+}
+"""The names of each role besides its own: those of D4RL, Minari, LeRobot, TorchRL, tianshou, RLDS and others."""
+REQUIRED = ("observations", "actions", "rewards", "terminations")
+TABLES = ("observations", "actions", "next_observations")  # the roles with two axes
+SYNONYMS_ONLY = ("starts", "ends", "last_steps", "terminal_steps", "frames", "episodes")
+"""Roles whose own names files use for other things. They are found by their synonyms, or named by the user."""
+OF_THE_STATE = ("terminated", "truncated", "done")
+"""In TorchRL's layout, flags of the state. Those of the transition have ``next.`` before them."""
+
+LEROBOT = {"observation.state", "episode_index"}
+"""Names that show LeRobot's layout, which may have no rewards and no ends but those of episodes."""
+STABLE_BASELINES = {"episode_starts", "episode_returns"}
+"""Names that show the layout of stable-baselines' expert data, which do not say why episodes end."""
+
+NEARLY = {
+    "observations": ("states", "state", "s", "x", "features", "sensors"),
+    "actions": ("a", "u", "controls", "control", "commands", "command"),
+    "rewards": ("r",),
+    "next_observations": ("nextstates", "nextstate", "snext", "nexts", "sprime", "nextx", "newobs", "statesnext"),
+    "terminations": ("term", "terms", "isterminal"),
+    "truncations": ("trunc", "timelimit"),
+}
+"""Names, without case and punctuation, that may mean a role. They are suggested, and never used unasked."""
+NUMBERED = re.compile(r"(.+?)(?:[._](\d+)|\[(\d+)\])")
+NONE = "none"
+
+Chosen: TypeAlias = dict[str, tuple[str, ...]]
+"""The names in a file of each role. Several are joined side by side."""
+
+
+def parse_columns(columns: str | Mapping[str, str | Sequence[str]] | None) -> Chosen:
+    """Read which columns the user chose for which roles.
+
+    Args:
+        columns: text such as ``observations=temperature+pressure,actions=valve,rewards=none``, or a mapping from
+            roles to a name or names. ``none`` says that a role has no column; a ``*`` in a name stands for anything.
+
+    Raises:
+        PotstillError: the text cannot be read, or a role is unknown.
+
+    Example:
+        >>> parse_columns("observations=x+y,rewards=none")
+        {'observations': ('x', 'y'), 'rewards': ()}
+    """
+    if isinstance(columns, str):
+        pairs = [part.partition("=") for part in columns.split(",") if part.strip()]
+        if not pairs or any(not (equals and role.strip() and names.strip()) for role, equals, names in pairs):
+            raise PotstillError(f"--columns {columns}: expected ROLE=NAME, such as observations=state,actions=a+b")
+        columns = {role.strip(): names.strip() for role, _, names in pairs}
+    chosen: Chosen = {}
+    for role, names in (columns or {}).items():
+        if role not in SYNONYMS:
+            raise unknown_name("role in --columns", role, SYNONYMS)
+        parts = tuple(names.split("+")) if isinstance(names, str) else tuple(names)
+        chosen[role] = () if parts == (NONE,) else parts
+    return chosen
+
+
+def columns_text(columns: Mapping[str, str | Sequence[str]]) -> str:
+    """Write a choice of columns as text, which :func:`parse_columns` reads.
+
+    >>> columns_text({"observations": ["x", "y"], "rewards": "none"})
+    'observations=x+y,rewards=none'
+    """
+    joined = {role: names if isinstance(names, str) else "+".join(names) or NONE for role, names in columns.items()}
+    return ",".join(f"{role}={names}" for role, names in joined.items())
+
+
+def match_columns(
+    names: Iterable[str],
+    chosen: Mapping[str, Sequence[str]] | None = None,
+    *,
+    source: str,
+    optional: Collection[str] = (),
+) -> Chosen:
+    """Find the columns of a dataset among the names in a file.
+
+    Args:
+        names: all names in the file. Names of other things than columns are ignored.
+        chosen: names that the user chose, by role, as :func:`parse_columns` returns them.
+        source: name of the data in error messages.
+        optional: required roles that this kind of file may lack.
+
+    Returns:
+        The names in the file of each role.
+
+    Raises:
+        PotstillError: a required column is missing, two names mean the same column, or a chosen name does not exist.
+
+    Example:
+        >>> match_columns(["obs_1", "obs_0", "act", "r"], {"rewards": ["r"], "terminations": []}, source="a table")
+        {'observations': ('obs_0', 'obs_1'), 'actions': ('act',), 'rewards': ('r',)}
+    """
+    given, chosen = sorted(names), chosen or {}
+    groups = _numbered_columns(given, source=source)
+    plain = {_normal(name): name for name in reversed(given)}
+    of_the_state = OF_THE_STATE if any(f"next.{name}" in plain for name in (*OF_THE_STATE, "reward")) else ()
+    found: Chosen = {}
+    for role, synonyms in SYNONYMS.items():
+        if role in chosen:
+            found[role] = expand_names(chosen[role], given, groups, source=source)
+            continue
+        known = [*([] if role in SYNONYMS_ONLY else [role]), *synonyms]
+        known = [name for name in known if (name in plain or name in groups) and name not in of_the_state]
+        if len(known) > 1:
+            raise PotstillError(f"{source}: has both '{known[0]}' and '{known[1]}': keep one of them")
+        parts = [groups.get(name) or (plain[name],) for name in known]
+        if parts and not (role == "dones" and ("terminations" in chosen or parts[0][0] in _used(found))):
+            found[role] = parts[0]
+    if plain.keys() >= LEROBOT:
+        optional = {*optional, "rewards", "terminations"}
+    if plain.keys() >= STABLE_BASELINES:
+        optional = {*optional, "terminations"}
+    _check_required(found, given, source=source, optional=optional)
+    return {role: parts for role, parts in found.items() if parts}
+
+
+def _check_required(
+    found: Mapping[str, Sequence[str]], given: Sequence[str], *, source: str, optional: Collection[str]
+) -> None:
+    """Raise unless each required role has a column, or was said to have none."""
+    needed = [role for role in REQUIRED if role not in found and role not in optional]
+    if "last_steps" in found or ("dones" in found and "truncations" in found):  # these two tell where they terminate
+        needed = [role for role in needed if role != "terminations"]
+    if needed:
+        raise missing_column(needed, given, found, source=source)
+    for role in ("observations", "actions"):
+        if not found[role]:
+            raise PotstillError(f"--columns {role}=none: these are required")
+
+
+def missing_column(
+    needed: Sequence[str], given: Sequence[str], found: Mapping[str, Sequence[str]], *, source: str
+) -> PotstillError:
+    """Return the error for roles without a column, with an option ready to paste if names are nearly right."""
+    role = needed[0]
+    has = f"(it has {', '.join(given) or 'nothing'})"
+    done = found["dones"][0] if found.get("dones") else ""
+    if role == "terminations" and done:
+        return PotstillError(
+            f"{source}: no array 'terminations', and '{done}' does not distinguish terminations from time-outs {has}. "
+            f"If all ends are terminations: --columns terminations={done}; if all are time-outs: "
+            f"--columns truncations={done},terminations=none"
+        )
+    near = {key: _nearest(key, [name for name in given if name not in _used(found)]) for key in needed}
+    if near[role] and "next_observations" not in found:
+        near["next_observations"] = _nearest("next_observations", given, close=False)
+    paste = ",".join(f"{key}={name}" for key, name in near.items() if name)
+    if not near[role]:
+        paste += f"{',' if paste else ''}{role}=NAME"
+        paste += "; or --columns rewards=none, which is enough for behavioural cloning" if role == "rewards" else ""
+        paste += "; or --columns terminations=none, if no episode terminates" if role == "terminations" else ""
+    return PotstillError(f"{source}: no array '{role}' {has}. Name it: --columns {paste}")
+
+
+def _used(found: Mapping[str, Sequence[str]]) -> set[str]:
+    return {name for names in found.values() for name in names}
+
+
+def _nearest(role: str, given: Collection[str], *, close: bool = True) -> str:
+    """The names that probably mean a role, joined by ``+``; empty if there is none."""
+    plain = {_letters(name): name for name in sorted(given, reverse=True)}
+    exact = [plain[alias] for alias in NEARLY.get(role, ()) if alias in plain]
+    if exact:
+        return exact[0]
+    aliases = [_letters(name) for name in (role, *SYNONYMS[role])]
+    parts = [name for name in given if re.match(rf"(?i)({'|'.join(aliases)})\W", name)]  # parts of a dictionary
+    if parts:
+        return "+".join(parts)
+    if not close:
+        return ""
+    near = [match for alias in aliases for match in difflib.get_close_matches(alias, plain, n=1, cutoff=0.8)]
+    return plain[near[0]] if near else ""
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).lower()
+
+
+def _normal(name: str) -> str:
+    """Write TorchRL's nested names with dots: ``next/reward``, ``('next', 'reward')`` and ``next_reward``."""
+    plain = re.sub(r"/|'\s*,\s*'", ".", name.strip("()' "))
+    return re.sub(r"^next_(reward|terminated|truncated|done)$", r"next.\1", plain)
+
+
+def expand_names(
+    parts: Sequence[str], given: Sequence[str], groups: Mapping[str, tuple[str, ...]] | None = None, *, source: str
+) -> tuple[str, ...]:
+    """Replace names with a ``*``, and names of numbered columns, by the names in the file.
+
+    Raises:
+        PotstillError: a name does not exist.
+
+    Example:
+        >>> expand_names(["x*", "z"], ["x10", "x2", "y", "z"], source="a file")
+        ('x2', 'x10', 'z')
+    """
+    found: list[str] = []
+    for part in parts:
+        if part in given:
+            found.append(part)
+        elif groups and part in groups:
+            found += groups[part]
+        else:
+            matches = [name for name in given if "*" in part and fnmatchcase(name, part.replace("[", "[[]"))]
+            if not matches:
+                raise unknown_name(f"column in --columns: {source} has no", part, given)
+            found += sorted(matches, key=_by_numbers)
+    return tuple(found)
+
+
+def _by_numbers(name: str) -> list[tuple[int, str]]:
+    """Sort ``x2`` before ``x10``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _numbered_columns(names: Sequence[str], *, source: str) -> dict[str, tuple[str, ...]]:
+    """Group numbered columns by their name, each in order.
+
+    Raises:
+        PotstillError: numbers are missing or occur twice, in a name that means a role.
+
+    Example:
+        >>> _numbered_columns(["obs_1", "obs_0", "action.0", "info_7"], source="a file")
+        {'obs': ('obs_0', 'obs_1'), 'action': ('action.0',)}
+    """
+    known = {name for role in TABLES for name in (role, *SYNONYMS[role])}
+    found: dict[str, dict[int, str]] = {}
+    for name in names:
+        match = NUMBERED.fullmatch(name)
+        if match and match[1] in known:
+            numbers = found.setdefault(match[1], {})
+            if numbers.setdefault(int(match[2] or match[3]), name) != name:
+                raise PotstillError(f"{source}: has both '{numbers[int(match[2] or match[3])]}' and '{name}'")
+    for name, numbers in found.items():
+        if sorted(numbers) != list(range(len(numbers))) or name in names:
+            raise PotstillError(
+                f"{source}: columns of '{name}' are numbered {sorted(numbers)}: expected 0, 1, 2, …, or "
+                f"--columns {next(r for r in TABLES if name in (r, *SYNONYMS[r]))}={'+'.join(numbers.values())}"
+            )
+    return {name: tuple(numbers[index] for index in sorted(numbers)) for name, numbers in found.items()}

@@ -1,0 +1,94 @@
+"""``.csv`` and ``.tsv`` files: text with a line of names, and one step in each further line."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from potstill.data.columns import TABLES, Chosen, match_columns
+from potstill.data.files import reading
+from potstill.data.formats.tables import log_of_columns
+from potstill.data.log import Log
+from potstill.errors import PotstillError
+
+DELIMITERS = ",;\t|"
+TRUTH = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+
+
+def read_csv(path: Path, chosen: Chosen) -> Log:
+    """Read a text file. Its first line has the names of the columns, and shows what separates them.
+
+    Args:
+        path: the file.
+        chosen: columns that the user chose.
+
+    Raises:
+        PotstillError: there is no line of names, a column is missing, or a cell is not a number.
+    """
+    source = str(path)
+    with reading(path, "a text file with columns"):
+        names, separator = _header(path)
+    found = match_columns(names, chosen, source=source)
+    wanted = list(dict.fromkeys(name for parts in found.values() for name in parts))
+    texts = {name for role in found.keys() - {*TABLES, "rewards"} for name in found[role]}
+    numbers = _read(path, names, [name for name in wanted if name not in texts], separator, float)
+    words = _read(path, names, [name for name in wanted if name in texts], separator, str)
+    return log_of_columns(
+        lambda name: numbers[name] if name in numbers else _parse_words(words[name]),
+        names,
+        chosen,
+        source=source,
+        name=path.stem,
+    )
+
+
+def _header(path: Path) -> tuple[list[str], str]:
+    """The names in the first line, and what separates them."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        line = file.readline(1 << 20)
+    separator = max(DELIMITERS, key=line.count)
+    names = [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
+    if not any(names) or any(_is_number(name) for name in names):
+        raise PotstillError(f"{path}: its first line is {line.strip()[:40]!r}, expected the names of the columns")
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise PotstillError(f"{path}: two columns are called '{double[0]}'")
+    return names, separator
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read(path: Path, names: list[str], wanted: list[str], separator: str, kind: type) -> dict[str, np.ndarray]:
+    """Read columns of one type."""
+    if not wanted:
+        return {}
+    kindly = warnings.catch_warnings(category=UserWarning, action="ignore")  # a file without rows is refused below
+    with reading(path, "a text file with columns of numbers"), path.open(encoding="utf-8-sig") as file, kindly:
+        found: np.ndarray = np.loadtxt(
+            file,
+            dtype=kind,
+            delimiter=separator,
+            comments=None,
+            quotechar='"',
+            skiprows=1,
+            usecols=[names.index(name) for name in wanted],
+            ndmin=2,
+        )
+    return dict(zip(wanted, np.ascontiguousarray(found.T), strict=True))
+
+
+def _parse_words(words: np.ndarray) -> np.ndarray:
+    """Flags as numbers, if all words are numbers or truth values; else the words, such as names of episodes."""
+    try:
+        return np.array([TRUTH[word] if word in TRUTH else float(word) for word in np.char.lower(words).tolist()])
+    except ValueError:
+        return words

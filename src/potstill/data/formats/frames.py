@@ -1,0 +1,52 @@
+"""Data frames in memory: of pandas or Polars, and Arrow tables."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+
+from potstill.data.columns import Chosen
+from potstill.data.formats.tables import log_of_columns
+from potstill.data.log import Log
+from potstill.errors import PotstillError
+
+
+def is_frame(source: object) -> bool:
+    """Whether an object is a data frame: it has columns by name, and rows."""
+    return hasattr(source, "columns") and hasattr(source, "shape") and hasattr(source, "__getitem__")
+
+
+def read_frame(frame: object, chosen: Chosen) -> Log:
+    """Read a data frame, whose columns are as in a Parquet file.
+
+    Args:
+        frame: of pandas or Polars, or an Arrow table.
+        chosen: columns that the user chose.
+
+    Raises:
+        PotstillError: a column is missing, or has empty cells or lists of different lengths.
+    """
+    table = cast(Any, frame)
+    names = {str(name): name for name in getattr(table, "column_names", None) or table.columns}
+    return log_of_columns(
+        lambda name: _to_array(np.array(table[names[name]]), name),
+        names,
+        chosen,
+        source="the data frame",
+        name="frame",
+    )
+
+
+def _to_array(values: np.ndarray, name: str) -> np.ndarray:
+    """A column as an array of numbers: objects are numbers or lists of equal length."""
+    if values.dtype != object:
+        return values
+    try:
+        stacked = np.stack([np.asarray(value) for value in values.tolist()])
+    except (ValueError, TypeError):
+        raise PotstillError(f"the data frame: column '{name}' holds lists of different lengths") from None
+    if stacked.dtype == object:
+        row = next((row for row, value in enumerate(values.tolist()) if not np.isscalar(value)), 0)
+        raise PotstillError(f"the data frame: column '{name}', row {row} is {str(values[row])[:20]}, expected a number")
+    return stacked

@@ -1,0 +1,77 @@
+"""Replay buffers of environments side by side, as stable-baselines3 stores them.
+
+Their arrays have the axes (time, environment, …), and are filled in a ring: ``pos`` is the place of the next row, and
+``full`` says whether older rows follow it. Actions are in [−1, 1], whatever the bounds of the environment; ``dones``
+are ends of both kinds, and ``timeouts`` those of them that are time-outs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from potstill.data.files import Column
+from potstill.errors import PotstillError
+
+
+def has_lanes(columns: Mapping[str, Column]) -> bool:
+    """Whether columns have an axis of environments: observations have three axes, rewards two."""
+    shapes = [columns[key].shape if key in columns else () for key in ("observations", "rewards")]
+    return len(shapes[0]) == 3 and len(shapes[1]) == 2 and shapes[0][:2] == shapes[1]
+
+
+def unstack_lanes(columns: Mapping[str, Column], state: Mapping[str, object], *, source: str) -> dict[str, Column]:
+    """Put the rows of all environments one after the other, each in the order of time.
+
+    Args:
+        columns: with the axes (time, environment, …).
+        state: ``pos`` and ``full``, if they are known. Without them all rows are taken as they are.
+        source: name of the data in error messages.
+
+    Raises:
+        PotstillError: a column has other axes, or ``pos`` is not a row.
+    """
+    steps, lanes = columns["rewards"].shape
+    order = _order(steps, state, source)
+    found: dict[str, Column] = {}
+    for key, column in columns.items():
+        array = np.asarray(column)
+        if array.shape[:2] != (steps, lanes):
+            raise PotstillError(f"{source}: '{key}' has shape {array.shape}, expected ({steps}, {lanes}, …)")
+        found[key] = np.moveaxis(array[order], 1, 0).reshape(len(order) * lanes, *array.shape[2:])
+    found["ends"] = np.arange(len(order) * lanes) % len(order) == len(order) - 1
+    return found
+
+
+def _order(steps: int, state: Mapping[str, object], source: str) -> np.ndarray:
+    """The rows of a ring in the order of time."""
+    if state.get("pos") is None:
+        return np.arange(steps)
+    place, full = np.asarray(state["pos"]), bool(np.asarray(state.get("full", False)))
+    if place.ndim or place.dtype.kind not in "iu" or not 0 <= place <= steps:
+        raise PotstillError(f"{source}: pos is {place}, expected the number of a row")
+    rows = (np.arange(steps) + int(place)) % steps if full else np.arange(int(place))
+    if not len(rows):
+        raise PotstillError(f"{source}: the replay buffer is empty")
+    return rows
+
+
+def buffer_columns(buffer: object) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    """The arrays of a stable-baselines3 replay buffer, and what it states: its state and its action bounds.
+
+    With ``optimize_memory_usage``, next observations are the observations of the following place in the ring.
+    """
+    values = dict(vars(buffer))
+    arrays = {key: value for key, value in values.items() if isinstance(value, np.ndarray)}
+    stated: dict[str, object] = {key: values.get(key) for key in ("pos", "full")}
+    space = values.get("action_space")
+    stated |= {"action_low": getattr(space, "low", None), "action_high": getattr(space, "high", None)}
+    states = arrays.get("observations")
+    if "next_observations" not in arrays and states is not None:
+        arrays["next_observations"] = np.roll(states, -1, axis=0)
+        if stated["full"]:  # the oldest row was overwritten by the newest next observation
+            last = (np.asarray(values["pos"]) + np.arange(1, len(states))) % len(states)
+            arrays = {key: value[last] for key, value in arrays.items()}
+            stated |= {"pos": len(last), "full": False}
+    return arrays, stated

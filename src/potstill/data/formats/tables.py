@@ -1,0 +1,116 @@
+"""What files with named columns have in common: the choice of columns, their joining, and what else they state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+import numpy as np
+
+from potstill.data.bounds import ActionBounds
+from potstill.data.columns import Chosen, match_columns
+from potstill.data.files import Column
+from potstill.data.formats.lanes import has_lanes, unstack_lanes
+from potstill.data.joined import SideBySide
+from potstill.data.log import Log
+from potstill.errors import PotstillError
+
+BOUNDS = ("action_low", "action_high")
+UNCLEAR_ENDS = (
+    "'{0}' does not distinguish terminations from time-outs: all ends count as time-outs. If they are terminations: "
+    "--columns terminations={0}"
+)
+UNKNOWN_ENDS = "'{0}' does not say why episodes end: all ends count as time-outs"
+
+
+def log_of_columns(
+    read: Callable[[str], Column],
+    names: Iterable[str],
+    chosen: Chosen,
+    *,
+    source: str,
+    name: str,
+    stated: Mapping[str, object] | None = None,
+    card: Mapping[str, object] | None = None,
+    optional: Collection[str] = (),
+    state: Mapping[str, object] | None = None,
+) -> Log:
+    """Make a log of the columns that a file with named columns has.
+
+    Args:
+        read: returns the column of a name, as an array or as a column that is read when it is indexed.
+        names: all names in the file.
+        chosen: columns that the user chose.
+        source: name of the data in error messages.
+        name: name of the dataset.
+        stated: what the file says about the data: ``env_id``, ``action_low`` and ``action_high``.
+        card: where the data come from.
+        optional: roles that this kind of file may lack.
+        state: ``pos`` and ``full`` of a replay buffer.
+
+    Raises:
+        PotstillError: a column is missing or cannot be joined with others, or what the file states is damaged.
+    """
+    found, stated = match_columns(names, chosen, source=source, optional=optional), stated or {}
+    columns: dict[str, Column] = {}
+    for role, parts in found.items():
+        single = len(parts) == 1
+        columns[role] = read(parts[0]) if single else SideBySide({part: read(part) for part in parts}, source=source)
+    lanes = has_lanes(columns)
+    notes = []
+    if not {"terminations", "truncations", "last_steps"} & {*found, *chosen}:
+        notes += [UNCLEAR_ENDS.format(*found["dones"])] if "dones" in found else []
+        notes += [UNKNOWN_ENDS.format(*found["starts"])] if "starts" in found else []
+    return Log(
+        unstack_lanes(columns, state or {}, source=source) if lanes else columns,
+        source,
+        name,
+        env_id=as_text(stated.get("env_id"), f"{source}: env_id"),
+        bounds=read_bounds(stated, source=source),
+        card=dict(card or {}) | ({"columns": {k: "+".join(v) for k, v in found.items()}} if chosen else {}),
+        notes=tuple(notes),
+        unit_actions=lanes and "dones" in columns,
+    )
+
+
+def read_bounds(stated: Mapping[str, object], *, source: str) -> ActionBounds | None:
+    """The action bounds that a file states as ``action_low`` and ``action_high``; ``None`` if they are not finite.
+
+    Raises:
+        PotstillError: only one of them is there, or they are not numbers, or are in the wrong order.
+    """
+    given = [key for key in BOUNDS if stated.get(key) is not None]
+    if not given:
+        return None
+    if len(given) == 1:
+        raise PotstillError(f"{source}: has {given[0]} alone, expected both action_low and action_high")
+    try:
+        low, high = (np.atleast_1d(np.asarray(stated[key], np.float32)) for key in BOUNDS)
+    except (ValueError, TypeError):
+        raise PotstillError(f"{source}: action_low and action_high: expected numbers") from None
+    if low.shape == high.shape and low.ndim == 1 and not np.isfinite([low, high]).all():
+        return None
+    try:
+        return ActionBounds(low, high)
+    except PotstillError as error:
+        raise PotstillError(f"{source}: {error}") from None
+
+
+def as_text(value: object, what: str) -> str | None:
+    """Text that a file stores as a string, as bytes, or as an array of one of these; ``None`` if there is none.
+
+    Raises:
+        PotstillError: the value is something else, or bytes that are not UTF-8.
+
+    Example:
+        >>> as_text(np.array(b"Hopper-v5"), "a file: env_id")
+        'Hopper-v5'
+    """
+    value = np.asarray(value).item() if isinstance(value, np.ndarray | np.generic) and np.size(value) == 1 else value
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, bytes):
+        try:
+            return value.decode() or None
+        except UnicodeDecodeError:
+            pass
+    raise PotstillError(f"{what} is {str(value)[:40]!r}, expected text")

@@ -1,0 +1,75 @@
+"""tianshou's replay buffers, as ``ReplayBuffer.save_hdf5`` writes them.
+
+The group ``_meta`` has the columns ``obs``, ``act``, ``rew``, ``terminated``, ``truncated``, ``done`` and, usually,
+``obs_next``. A buffer has one or several parts, one for each environment; each is filled in a ring. Files with the
+same columns outside a group are read as any named columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from potstill.data.columns import Chosen
+from potstill.data.files import Column, Group, find_datasets, read_array
+from potstill.data.formats.groups import find_group
+from potstill.data.formats.tables import log_of_columns
+from potstill.data.log import Log
+from potstill.errors import PotstillError
+
+
+def read_tianshou(file: Group, path: Path, chosen: Chosen) -> Log:
+    """Read a replay buffer of tianshou.
+
+    Args:
+        file: the open file.
+        path: its path.
+        chosen: columns that the user chose.
+
+    Raises:
+        PotstillError: a column is missing, or the places of the ring are damaged.
+    """
+    found, parts = find_datasets(find_group(file, "_meta", path)), _parts(file, path)
+    rows = np.concatenate([start + order for start, order in parts])
+    last = np.cumsum([len(order) for _, order in parts]) - 1
+
+    def read(name: str) -> Column:
+        array = np.asarray(found[name])
+        if not array.ndim or not len(rows) or rows.max() >= len(array):
+            raise PotstillError(f"{path}: '{name}' has shape {array.shape}, but the buffer has {len(rows)} rows")
+        return np.asarray(array[rows])
+
+    log = log_of_columns(read, found, chosen, source=str(path), name=path.stem)
+    ends: dict[str, Column] = {"ends": np.isin(np.arange(len(rows)), last)}
+    return replace(log, columns={**log.columns, **ends}, card={"source": "tianshou", **log.card})
+
+
+def _parts(file: Group, path: Path) -> list[tuple[int, np.ndarray]]:
+    """The first row of each part, and its rows from there in the order of time."""
+    last = read_array(file, "last_index", path).reshape(-1)
+    single = "_offset" not in file
+    offsets = np.zeros(1, int) if single else read_array(file, "_offset", path).reshape(-1)
+    lengths = np.array([_whole(file, "_size", path)]) if single else read_array(file, "_lengths", path).reshape(-1)
+    capacities = np.diff(offsets, append=_whole(file, "maxsize", path))
+    whole = all(array.dtype.kind in "iu" for array in (last, offsets, lengths))
+    if (
+        not whole
+        or not len(last) == len(offsets) == len(lengths)
+        or (lengths > capacities).any()
+        or (lengths < 0).any()
+    ):
+        raise PotstillError(f"{path}: the places of its ring are damaged")
+    found = []
+    for place, offset, length, capacity in zip(last, offsets, lengths, capacities, strict=True):
+        first = int(place - offset) + 1 if length == capacity else 0
+        found.append((int(offset), (first + np.arange(int(length))) % max(int(capacity), 1)))
+    return found
+
+
+def _whole(file: Group, name: str, path: Path) -> int:
+    value = np.asarray(file.attrs.get(name))
+    if value.ndim or value.dtype.kind not in "iu":
+        raise PotstillError(f"{path}: its attribute '{name}' is not a whole number")
+    return int(value)

@@ -1,0 +1,275 @@
+"""A log: what a file holds before its rows are paired, as every reader returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from potstill.data.bounds import ActionBounds
+from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape, find_outside, outside_message
+from potstill.data.columns import TABLES
+from potstill.data.ends import FLAGS, NUMBERS, USUAL_LIMIT, Ends, count_timeouts, find_ends
+from potstill.data.files import Column
+from potstill.data.joined import SideBySide
+from potstill.data.pairing import NOTHING, Plan, Rows, pair_in_order, pair_own, plan_rows
+from potstill.data.transitions import Transitions
+from potstill.data.units import Fit, Units, action_range, environment_bounds, fit_units, outside_advice, same_bounds
+from potstill.errors import PotstillError
+
+VALUES = (*TABLES, "rewards")
+SAMPLE = 1024  # rows in which the loss of precision is measured
+NO_REWARDS = NO_ENVIRONMENT = "none"
+
+
+@dataclass(frozen=True)
+class Log:
+    """Columns by role, in any of the layouts of :mod:`potstill.data.pairing`, and what their source says about them.
+
+    Columns may be read when they are indexed. A reader needs to know neither the rules of pairing nor units.
+    """
+
+    columns: Mapping[str, Column]
+    """Columns by role; see :data:`potstill.data.columns.SYNONYMS`."""
+    source: str
+    """Name of the data in error messages."""
+    name: str
+    env_id: str | None = None
+    bounds: ActionBounds | None = None
+    """Action bounds that the source states."""
+    card: Mapping[str, object] = field(default_factory=dict)
+    """Where the data come from."""
+    notes: tuple[str, ...] = ()
+    """Warnings about the source."""
+    trusts_environment: bool = True
+    """Whether an environment that cannot be made, or differs from the data, is an error. If not, it is left out."""
+    unit_actions: bool = False
+    """Whether actions lie in [−1, 1], whatever the bounds."""
+
+
+class Paired(NamedTuple):
+    """The transitions of a log, before their actions are scaled."""
+
+    rows: Rows
+    dropped: Int[np.ndarray, " X"]
+    """Rows of the log that are not transitions."""
+    notes: tuple[str, ...]
+
+
+class Prepared(NamedTuple):
+    """The checked columns of a log, and how its rows are paired."""
+
+    columns: dict[str, Column]
+    ends: Ends
+    plan: Plan | None
+    """``None``: each row has its own next observation."""
+    notes: tuple[str, ...]
+
+
+def prepare(log: Log, limit: int | None) -> Prepared:
+    """Check the columns of a log, find the ends of its episodes, and plan how rows are paired. Flags are read.
+
+    Args:
+        log: the log.
+        limit: the time limit of its environment, if it is known.
+
+    Raises:
+        PotstillError: a column has a wrong type or shape, columns are of unequal length, or no row is left.
+    """
+    if log.columns["actions"].shape[:1] == (0,):
+        raise PotstillError(f"{log.source}: 0 rows, expected at least 2")
+    columns: dict[str, Column] = {key: _widen(key, log.columns[key], log) for key in VALUES if key in log.columns}
+    for key, column in columns.items():
+        check_type_and_shape(key, column, source=log.source)
+    rows = len(columns["actions"])
+    notes = [*log.notes, *_lost_precision(columns)]
+    if "rewards" not in columns:
+        columns["rewards"] = np.zeros(rows, np.float32)
+        notes.append("no rewards: they count as 0, and only behavioural cloning can use the data")
+    flags = _read_flags(log, rows)
+    columns_of_rows = {key: columns[key] for key in ("actions", "rewards")} | flags
+    check_equal_rows(columns_of_rows, source=log.source)
+    found = find_ends(flags, rows, source=log.source)
+    if "next_observations" in columns:
+        return Prepared(columns, found, None, tuple(notes))
+    if not found.known and len(columns["observations"]) == rows:
+        timeouts = count_timeouts(found.terminations, limit or USUAL_LIMIT)
+        found = found._replace(ends=found.ends | timeouts)
+        if limit is None and timeouts[:-1].any():
+            notes.append(
+                f"nothing marks time-outs, and the environment is unknown: one every {USUAL_LIMIT:,} steps is assumed, "
+                "as in D4RL. To mark ends, add a column of truncations, or of the number of the episode"
+            )
+    return Prepared(columns, found, plan_rows(columns, found, source=log.source), tuple(notes))
+
+
+def _widen(key: str, column: Column, log: Log) -> Column:
+    """Give a table of one component its second axis."""
+    return SideBySide({key: column}, source=log.source) if key in TABLES and len(column.shape) == 1 else column
+
+
+def _read_flags(log: Log, rows: int) -> dict[str, np.ndarray]:
+    """Read the columns that say where episodes end. Optional ones that do not belong to rows are left out."""
+    flags = {}
+    for key in (key for key in (*FLAGS, *NUMBERS) if key in log.columns):
+        array = np.asarray(log.columns[key])
+        array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+        if key not in ("terminations", "truncations") and array.shape != (rows,):
+            continue
+        if key in FLAGS:
+            check_type_and_shape(key, array, source=log.source)
+            array = as_flags(key, array, source=log.source)
+        flags[key] = array
+    return flags
+
+
+def _lost_precision(columns: Mapping[str, Column]) -> list[str]:
+    """Warn of numbers, such as times in seconds since 1970, that all become one number as float32."""
+    found = []
+    for key, column in columns.items():
+        if (column.dtype.itemsize <= 4 and column.dtype.kind == "f") or not len(column):
+            continue
+        sample = np.asarray(column[:SAMPLE]).astype(np.float64, copy=False)
+        for i, values in enumerate(sample.reshape(len(sample), -1).T):
+            low, high = values.min(), values.max()
+            if not (np.isfinite([low, high]).all() and high - low > 1e-10 * max(abs(low), abs(high))):
+                continue
+            with np.errstate(over="ignore"):
+                kept, distinct = len(np.unique(values.astype(np.float32))), len(np.unique(values))
+            if kept == 1:
+                name = f"{key}[{i}]" if key in TABLES else key
+                found.append(
+                    f"float32 keeps {kept} of {distinct} values of {name}, which are about {high:.3g}: subtract an "
+                    "offset, such as the first value"
+                )
+    return found
+
+
+def read_rows(log: Log, limit: int | None) -> Paired:
+    """Read the transitions of a log, each column once.
+
+    Raises:
+        PotstillError: as :func:`prepare`, or a value is NaN or infinite, or exceeds float32.
+    """
+    columns, ends, plan, notes = prepare(log, limit)
+    if plan is None:
+        return Paired(pair_own(columns, ends, source=log.source), NOTHING, notes)
+    return Paired(pair_in_order(columns, plan, source=log.source), plan.dropped, notes)
+
+
+def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None) -> tuple[Transitions, list[str]]:
+    """Scale the actions of paired rows, and make a dataset.
+
+    Args:
+        log: where the rows come from.
+        paired: the rows.
+        units: how actions are scaled.
+        env_id: the environment, if it is not the log's own; ``none`` for no environment.
+
+    Returns:
+        The dataset, and warnings about it.
+
+    Raises:
+        PotstillError: the environment does not fit, or an action is outside its bounds.
+    """
+    rows = paired.rows
+    found = find_environment(log, env_id, rows.observations.shape[1], rows.actions.shape[1])
+    low, high = action_range(rows.actions)
+    fit = fit_log_units(log, low, high, len(rows.actions), units, found)
+    actions = fit(rows.actions)
+    wrong = None if fit.inside else find_outside(actions, fit.bounds)
+    if wrong is not None:
+        (row, column), count = wrong
+        of_log = int(np.delete(np.arange(len(actions) + len(paired.dropped)), paired.dropped)[row])
+        line = outside_message(float(actions[row, column]), fit.bounds, (of_log, column), count, source=log.source)
+        raise PotstillError(f"{line}: {outside_advice(low, high)}") from None
+    data = Transitions(
+        rows.observations,
+        actions,
+        rows.rewards,
+        rows.next_observations,  # type: ignore[arg-type]  # Transitions makes the array when it is first used
+        rows.terminations,
+        rows.truncations,
+        fit.bounds,
+        log.name,
+        found.env_id,
+        card_of(log, fit),
+        finite=True,
+    )
+    return data, [*paired.notes, *found.notes, *fit.notes]
+
+
+def card_of(log: Log, fit: Fit) -> dict[str, object]:
+    """The card of a dataset: where it comes from, who states the action bounds, and what it lacks."""
+    return {**log.card, **fit.entries(), **({} if "rewards" in log.columns else {"rewards": NO_REWARDS})}
+
+
+class FoundEnvironment(NamedTuple):
+    """The environment of a log."""
+
+    bounds: ActionBounds | None
+    env_id: str | None
+    notes: tuple[str, ...] = ()
+
+
+def find_environment(log: Log, env_id: str | None, states: int, actions: int) -> FoundEnvironment:
+    """Make the environment of a log once, to learn its action bounds.
+
+    Args:
+        log: the log, which may name an environment.
+        env_id: the one that the user names instead, or ``none``.
+        states: S.
+        actions: A.
+
+    Raises:
+        PotstillError: the environment is unknown or not supported, or does not fit the data. If the log is only a
+            hint of it, there is a note instead, and no environment.
+    """
+    if env_id is not None:
+        if env_id == NO_ENVIRONMENT:
+            return FoundEnvironment(None, None)
+        return FoundEnvironment(environment_bounds(env_id, states, actions, source=log.source), env_id)
+    named = log.env_id
+    if named is None:
+        return FoundEnvironment(None, None)
+    try:
+        if ":" in named:  # Gymnasium would import the module before the colon: a data file must not run code
+            named = _plain_id(named)
+        bounds = environment_bounds(named, states, actions, source=log.source)
+        if not log.trusts_environment and log.bounds is not None and not same_bounds(log.bounds, bounds):
+            raise PotstillError(f"its action bounds differ from those of {named}")
+    except PotstillError as error:
+        if log.trusts_environment and ":" not in named:
+            raise
+        return FoundEnvironment(None, None, (f"used without an environment: {error}",))
+    return FoundEnvironment(bounds, named)
+
+
+def _plain_id(env_id: str) -> str:
+    """The id after the name of a module, if it is registered already."""
+    import gymnasium
+
+    plain = env_id.rpartition(":")[2]
+    if plain not in gymnasium.registry:
+        raise PotstillError(
+            f"{env_id} names a module, which is imported only if you name it yourself: --env-id {env_id}"
+        )
+    return plain
+
+
+def fit_log_units(log: Log, low: np.ndarray, high: np.ndarray, rows: int, units: Units, found: FoundEnvironment) -> Fit:
+    """Find how the actions of a log, of ``rows`` rows in [``low``, ``high``], come inside their bounds."""
+    return fit_units(
+        low,
+        high,
+        units,
+        rows=rows,
+        stated=log.bounds,
+        environment=found.bounds,
+        env_id=found.env_id,
+        unit=log.unit_actions,
+        source=log.source,
+    )

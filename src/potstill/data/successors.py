@@ -1,0 +1,35 @@
+"""Next observations of rows in order. They are stored once, as the observations of the following rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+@dataclass(frozen=True)
+class Successors:
+    """The observation of the following row, except in some rows.
+
+    Observations of rows in order need half of the memory and of the time to read, until all next observations are
+    wanted as one array.
+
+    Example:
+        >>> states = np.array([[0.0], [1.0], [2.0]])
+        >>> Successors(states, np.array([2]), np.array([[3.0]])).array().tolist()
+        [[1.0], [2.0], [3.0]]
+    """
+
+    observations: Float[np.ndarray, "M S"]
+    rows: Int[np.ndarray, " X"]
+    """The exceptions. The last row is one of them."""
+    values: Float[np.ndarray, "X S"]
+    """Their next observations."""
+
+    def array(self) -> Float[np.ndarray, "M S"]:
+        """All next observations, as a new array."""
+        after = np.empty_like(self.observations)
+        after[:-1] = self.observations[1:]
+        after[self.rows] = self.values
+        return after

@@ -1,0 +1,268 @@
+"""The bounds of the actions of a dataset, who states them, and what is done with actions outside.
+
+Every component has bounds of its own, in its own unit: a power in W beside a temperature in °C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from potstill.data.blocks import blocks
+from potstill.data.bounds import ActionBounds, describe_bounds
+from potstill.data.checks import tolerated
+from potstill.environments.making import make
+from potstill.errors import PotstillError, unknown_name
+
+BOUNDS = ("file", "environment", "data")
+OUTSIDE = ("refuse", "clip", "scale")
+TOGETHER = 64  # rows
+FEW_ROWS = 100  # whose range says little
+SMALL_SPAN = 0.25  # of ±1; components that use less are probably not in units of ±1
+
+
+@dataclass(frozen=True)
+class Units:
+    """How the actions of a dataset are scaled.
+
+    Raises:
+        PotstillError: the settings contradict each other, or a number is out of range.
+    """
+
+    low: tuple[float, ...] = ()
+    """Lowest actions, one for each component; a single number is for all. Empty: see ``bounds``."""
+    high: tuple[float, ...] = ()
+    """Highest actions."""
+    bounds: Literal["file", "environment", "data"] | None = None
+    """Whose bounds to use. ``None``: the first of ``low`` and ``high``, the file, the environment. If none of them
+    states bounds: ±1 if the actions use it or are few, else the data's own range."""
+    outside: Literal["refuse", "clip", "scale"] = "refuse"
+    """What to do with actions outside the bounds: refuse them, move them to the nearest bound, or multiply each
+    component by the largest factor that brings its actions inside."""
+    scale: tuple[float, ...] = (1.0,)
+    """Factors by which the actions are multiplied first, one for each component; a single number is for all."""
+
+    def __post_init__(self) -> None:
+        for label, value, known in (
+            ("action bounds", self.bounds, BOUNDS),
+            ("way with actions out of bounds", self.outside, OUTSIDE),
+        ):
+            if value is not None and value not in known:
+                raise unknown_name(label, str(value), known)
+        if bool(self.low) != bool(self.high):
+            raise PotstillError("--action-low and --action-high: expected both or neither")
+        if self.low and self.bounds is not None:
+            raise PotstillError(f"--action-bounds {self.bounds}: contradicts --action-low and --action-high")
+        for factor in self.scale or (0.0,):
+            if not 0.0 < factor < np.inf:
+                raise PotstillError(f"--action-scale {factor}: expected a number above 0")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How logged actions become actions inside their bounds."""
+
+    bounds: ActionBounds
+    stated_by: str
+    """Who states the bounds: ``options``, ``file``, ``environment``, ``data``, or ``nobody`` if ±1 is assumed."""
+    factor: Float[np.ndarray, " A"]
+    clips: bool
+    inside: bool
+    """Whether all scaled actions are inside the bounds."""
+    unit: bool = False
+    """Whether the logged actions lie in [−1, 1], whatever the bounds."""
+    notes: tuple[str, ...] = ()
+
+    def __call__(self, actions: Float[np.ndarray, "M A"]) -> Float[np.ndarray, "M A"]:
+        """Scale and clip logged actions."""
+        if self.unit and self.bounds != ActionBounds.unit(len(self.bounds)):
+            actions = self.bounds.from_unit(actions).astype(np.float32)
+        if (self.factor != 1.0).any():
+            actions = actions * self.factor
+        return self.bounds.clip(actions) if self.clips else actions
+
+    def entries(self) -> dict[str, object]:
+        """The entries of the dataset's card."""
+        entries: dict[str, object] = {"action_bounds": self.stated_by}
+        if (self.factor != 1.0).any():
+            factors = [float(f"{value:.6g}") for value in self.factor]
+            entries["action_scale"] = factors[0] if len(set(factors)) == 1 else factors
+        if self.clips:
+            entries["actions_outside"] = "clipped"
+        return entries
+
+
+def action_range(actions: Float[np.ndarray, "M A"]) -> tuple[Float[np.ndarray, " A"], Float[np.ndarray, " A"]]:
+    """The lowest and the highest value of each component."""
+    lows, highs, size = [], [], actions.shape[1]
+    for rows in blocks(actions):
+        part = np.ascontiguousarray(actions[rows])
+        whole = len(part) // TOGETHER * TOGETHER
+        wide = part[:whole].reshape(-1, TOGETHER * size)  # long rows are compared several numbers at a time
+        for some in (wide, part[whole:]):
+            if len(some):
+                lows.append(some.min(axis=0).reshape(-1, size).min(axis=0))
+                highs.append(some.max(axis=0).reshape(-1, size).max(axis=0))
+    return np.min(lows, axis=0), np.max(highs, axis=0)
+
+
+def fit_units(
+    low: Float[np.ndarray, " A"],
+    high: Float[np.ndarray, " A"],
+    units: Units,
+    *,
+    rows: int,
+    stated: ActionBounds | None,
+    environment: ActionBounds | None,
+    env_id: str | None,
+    unit: bool,
+    source: str,
+) -> Fit:
+    """Find the bounds of actions in [``low``, ``high``], and how to bring the actions inside.
+
+    Args:
+        low: the lowest logged value of each component.
+        high: the highest.
+        units: what the user asks for.
+        rows: M, the number of actions.
+        stated: bounds in the file.
+        environment: bounds of the environment.
+        env_id: its id.
+        unit: whether the file's layout has actions in [−1, 1].
+        source: name of the data in error messages.
+
+    Raises:
+        PotstillError: bounds are asked for that nobody states, their number is not that of the components, or no
+            factor brings the actions inside.
+    """
+    factor = _for_each(units.scale, len(low), "--action-scale", source)
+    low, high = low * factor, high * factor
+    bounds, stated_by, notes = _choose(low, high, rows, units, stated, environment, source)
+    if stated_by in ("file", "options") and environment is not None and not same_bounds(bounds, environment):
+        notes.append(
+            f"the action bounds of the {stated_by}, {describe_bounds(bounds)}, differ from those of {env_id}, "
+            f"{describe_bounds(environment)}: returns in {env_id} are of actions in its own bounds"
+        )
+    unit = unit and not outside(low, high, ActionBounds.unit(len(low))).any()
+    wrong = np.zeros(len(low), np.bool_) if unit else outside(low, high, bounds)
+    if wrong.any() and units.outside == "scale":
+        factor = factor * _inside(low, high, bounds, wrong, source)
+    clips = bool(wrong.any()) and units.outside == "clip"
+    inside = not wrong.any() or units.outside != "refuse"
+    return Fit(bounds, stated_by, factor, clips, inside, unit, tuple(notes))
+
+
+def _choose(
+    low: np.ndarray,
+    high: np.ndarray,
+    rows: int,
+    units: Units,
+    stated: ActionBounds | None,
+    environment: ActionBounds | None,
+    source: str,
+) -> tuple[ActionBounds, str, list[str]]:
+    """The bounds, who states them, and a note if they had to be assumed."""
+    if units.low:
+        low, high = (
+            _for_each(values, len(low), f"--action-{name}", source)
+            for name, values in (("low", units.low), ("high", units.high))
+        )
+        return ActionBounds(low, high), "options", []
+    for name, found in (("file", stated), ("environment", environment)):
+        if units.bounds == name and found is None:
+            raise PotstillError(f"{source}: --action-bounds {name}: the {name} states none")
+        if found is not None and units.bounds in (None, name):
+            if len(found) != len(low):
+                raise PotstillError(f"{source}: {len(low)} action components, but bounds for {len(found)}")
+            return found, name, []
+    size = len(low)
+    used = rows < FEW_ROWS or (((high - low) == 0) | ((high - low) >= 2 * SMALL_SPAN)).all()
+    if units.bounds is None and used and not outside(low, high, ActionBounds.unit(size)).any():
+        return ActionBounds.unit(size), "nobody", []
+    bounds = own_range(low, high)
+    if units.bounds == "data":
+        return bounds, "data", []
+    return (
+        bounds,
+        "data",
+        [
+            f"neither the data nor an environment state the action bounds: they are the range of the data, "
+            f"{describe_bounds(bounds)}. To state others: --action-low and --action-high"
+        ],
+    )
+
+
+def own_range(low: Float[np.ndarray, " A"], high: Float[np.ndarray, " A"]) -> ActionBounds:
+    """Bounds at the lowest and highest actions; a constant component gets bounds of ±1 around its value."""
+    room = np.where(low < high, 0.0, np.maximum(1.0, 4 * np.spacing(np.abs(high)))).astype(np.float32)
+    return ActionBounds((low - room).astype(np.float32), (high + room).astype(np.float32))
+
+
+def outside(low: np.ndarray, high: np.ndarray, bounds: ActionBounds) -> np.ndarray:
+    """Which components have actions outside the bounds, beyond float32 rounding."""
+    lowest, highest = tolerated(bounds)
+    wrong: np.ndarray = (low < lowest) | (high > highest)
+    return wrong
+
+
+def _inside(
+    low: np.ndarray, high: np.ndarray, bounds: ActionBounds, wrong: np.ndarray, source: str
+) -> Float[np.ndarray, " A"]:
+    """For each component with actions outside, the largest factor that brings them inside; 1 for the others."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = [np.where(high > 0, bounds.high / high, np.inf), np.where(low < 0, bounds.low / low, np.inf)]
+    factor = np.where(wrong, np.min([*shares, np.ones_like(low)], axis=0), 1.0)
+    stuck = np.flatnonzero((factor <= 0) | outside(low * factor, high * factor, bounds))
+    if len(stuck):
+        i = int(stuck[0])
+        raise PotstillError(
+            f"{source}: no factor brings actions[{i}] from [{low[i]:.4g}, {high[i]:.4g}] into its bounds "
+            f"[{bounds.low[i]:.4g}, {bounds.high[i]:.4g}]: use --out-of-bounds clip, or state other bounds"
+        )
+    return factor.astype(np.float32)
+
+
+def outside_advice(low: np.ndarray, high: np.ndarray) -> str:
+    """Describe what can be done about actions in [``low``, ``high``] that are outside their bounds.
+
+    >>> outside_advice(np.array([0.0, -5.0]), np.array([3000.0, 4.0]))
+    'to state the bounds, --action-low 0 -5 --action-high 3000 4; for another unit, --out-of-bounds scale; for \
+overshoot, --out-of-bounds clip'
+    """
+    words = [" ".join(f"{value:.6g}" for value in values) for values in (low.tolist(), high.tolist())]
+    return (
+        f"to state the bounds, --action-low {words[0]} --action-high {words[1]}; for another unit, "
+        "--out-of-bounds scale; for overshoot, --out-of-bounds clip"
+    )
+
+
+def _for_each(values: Sequence[float], size: int, option: str, source: str) -> Float[np.ndarray, " A"]:
+    if len(values) not in (1, size):
+        raise PotstillError(f"{option}: {len(values)} numbers, but {source} has {size} action components")
+    return np.broadcast_to(np.array(values, np.float32), (size,))
+
+
+def same_bounds(one: ActionBounds, other: ActionBounds) -> bool:
+    """Whether two boxes are the same, up to rounding."""
+    return bool(len(one) == len(other) and np.allclose([one.low, one.high], [other.low, other.high]))
+
+
+def environment_bounds(env_id: str, states: int, actions: int, *, source: str) -> ActionBounds:
+    """The action bounds of an environment.
+
+    Raises:
+        PotstillError: the environment is unknown or not supported, or its sizes differ from those of the data.
+    """
+    env = make(env_id)
+    for what, own, space in (
+        ("observations", states, env.observation_space),
+        ("actions", actions, env.action_space),
+    ):
+        if own != space.shape[0]:
+            raise PotstillError(f"{source}: {own} {what} columns, but {env_id} has {space.shape[0]}")
+    env.close()
+    return ActionBounds(env.action_space.low.astype(np.float32), env.action_space.high.astype(np.float32))

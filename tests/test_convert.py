@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from test_readers import hand_d3rlpy, hand_minari, timed_out, write_columns
 from test_teachers import write_npz
 
 import potstill
@@ -200,3 +201,35 @@ def test_command_is_recorded(source, tmp_path):
     folder = potstill.convert((source, source), episodes=3, out=tmp_path / "out")
     assert load_dataset(folder).card["command"] == f"potstill convert {source} {source} --episodes 3"
     assert ConvertConfig(source).sources == (source,)
+
+
+def in_layout(layout, folder, columns):
+    """The columns in an HDF5 file of another layout."""
+    if layout == "minari":
+        return hand_minari(folder / "x", list(timed_out()))
+    if layout == "d3rlpy":
+        parts = [part | {"observations": part["observations"][:-1]} for part in timed_out()]
+        return hand_d3rlpy(folder / "x.h5", parts, [False, True, False, True])
+    if layout == "d3rlpy 1":  # its flags mark all ends of episodes
+        columns["episode_terminals"] = columns.pop("timeouts") | columns["terminals"]
+    if layout == "pairs":
+        columns["next_observations"] = np.roll(columns["observations"], -1, axis=0)
+        del columns["timeouts"]
+    if layout == "last row terminates":
+        columns["terminals"][-1], columns["timeouts"][-1] = True, False
+    return write_columns(folder / "x.hdf5", columns)
+
+
+@pytest.mark.parametrize("layout", ["minari", "d3rlpy", "d3rlpy 1", "pairs", "last row terminates"])
+def test_large_files_of_all_layouts_are_read_in_pieces(columns, tmp_path, monkeypatch, layout):
+    path, options = (
+        in_layout(layout, tmp_path, columns),
+        {"out_of_bounds": "scale", "action_low": -0.5, "action_high": 0.5},
+    )
+    wanted = load_dataset(path, **options)
+    monkeypatch.setattr(streaming, "LARGE_BYTES", 100)
+    monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 7)
+    found = load_dataset(potstill.convert(path, out=tmp_path / "out", **options))
+    assert found.content_hash == wanted.content_hash
+    assert (found.action_bounds, found.env_id) == (wanted.action_bounds, wanted.env_id)
+    assert found.card["action_scale"] == wanted.card["action_scale"]

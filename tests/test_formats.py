@@ -2,6 +2,7 @@
 
 import warnings
 
+import h5py
 import numpy as np
 import pytest
 from test_readers import refused, write_columns
@@ -66,6 +67,35 @@ def test_neorl2(tmp_path):
     flags = {"done": ENDED.astype("f4"), "truncated": (LAST & ~ENDED).astype("f4")}
     check(load_dataset(write_columns(tmp_path / "x.npz", columns | flags)))
     refused(columns | {"done": LAST, "index": np.arange(3) * 5}, "--columns terminations=done")
+
+
+@pytest.mark.parametrize("kind", [str, np.bytes_])
+def test_text_as_bytes(tmp_path, kind):
+    columns = {"observations": OBS, "actions": ACT[:, :1] * 2, "rewards": REW, "terminals": ENDED, "timeouts": LAST}
+    path = write_columns(tmp_path / "x.hdf5", columns)
+    with h5py.File(path, "a") as file:
+        file.attrs.update(env_id=kind("Pendulum-v1"), name=kind("mine"), card=kind('{"seed": 3}'))
+    data = load_dataset(path)
+    assert (data.env_id, data.name, data.card["seed"]) == ("Pendulum-v1", "mine", 3)
+    assert (
+        load_dataset(write_columns(tmp_path / "x.npz", columns | {"env_id": kind("Pendulum-v1")})).env_id == data.env_id
+    )
+    with h5py.File(path, "a") as file:
+        file.attrs["env_id"] = np.bytes_(b"\xff")
+    refused(path, "env_id is", "expected text")
+
+
+def test_the_time_limit_of_the_environment_ends_episodes(tmp_path):
+    """As in D4RL, for files without time-outs; without an environment 1,000 steps are assumed, with a warning."""
+    rows = 2000
+    columns = {"observations": np.random.default_rng(0).normal(size=(rows, 3)), "actions": np.linspace(-2, 2, rows)}
+    columns |= {"rewards": np.ones(rows), "terminals": np.zeros(rows, bool)}
+    path = write_columns(tmp_path / "x.hdf5", columns)
+    data = load_dataset(path, env_id="Pendulum-v1")
+    assert np.diff(data.episode_bounds).tolist() == [199] * 10
+    data = check_warns(lambda: load_dataset(path, action_bounds="data"), "one every 1,000 steps is assumed")
+    assert np.diff(data.episode_bounds).tolist() == [999, 999]
+    assert len(load_dataset(columns | {"terminals": np.arange(rows) % 500 == 499}, action_bounds="data")) == rows
 
 
 def test_tianshous_columns(tmp_path):

@@ -130,6 +130,46 @@ def test_bad_arrays():
     refused(paired, "next_observations (26, 2)")
 
 
+class NeedsGradient:
+    """A tensor of PyTorch that requires a gradient."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+
+
+def test_odd_arrays():
+    good = walk(rows=200, every=50)
+    masked = np.ma.masked_array(good["observations"], mask=np.arange(600).reshape(200, 3) == 16)
+    refused(good | {"observations": masked}, "'observations', row 5, component 1, is masked (1 such values)")
+    whole = np.ma.masked_array(good["observations"], mask=np.zeros((200, 3), bool))
+    assert load_dataset(good | {"observations": whole}).content_hash == load_dataset(good).content_hash
+    refused(good | {"actions": NeedsGradient()}, "'actions' is not an array", "detach()")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (np.arange(200.0), "observations[0] is about 1.7e+09, where float32 has steps of 128"),
+        (np.arange(200.0).astype("f4"), "observations[0] is about 1.7e+09"),
+        (np.arange(200.0) / 1000, "float32 keeps 1 of 200 values of observations[0], which are about 1.7e+09"),
+    ],
+)
+def test_times_that_float32_rounds(seconds, words):
+    states = walk(rows=201, every=50)["observations"].astype(seconds.dtype)
+    states = np.column_stack([np.append(seconds, seconds[-1:]) + seconds.dtype.type(1.7e9), states])
+    log = walk(rows=200, every=50) | {"observations": states[:-1]}
+    del log["next_observations"]
+    with pytest.warns(PotstillWarning) as caught:
+        load_dataset(log)
+    assert [str(line.message).removeprefix("arrays: ")[: len(words)] for line in caught] == [words]
+
+
+def test_actions_that_look_discrete():
+    log = walk(rows=200, every=50) | {"actions": np.arange(200.0) % 3}
+    with pytest.warns(PotstillWarning, match="actions are whole numbers from 0 to 2: are they discrete"):
+        load_dataset(log, action_bounds="data")
+
+
 def test_an_error_names_the_row_of_the_file(tmp_path, columns):
     columns["observations"][45, 1] = np.nan  # an earlier row is dropped, but the row number is that in the file
     refused(write_columns(tmp_path / "x.hdf5", columns), str(tmp_path / "x.hdf5"), "observations[1], row 45")
@@ -254,6 +294,7 @@ def test_the_command_line_prints_a_warning_as_one_line(tmp_path, capsys, monkeyp
     monkeypatch.chdir(tmp_path)
     np.savez("x.npz", **(walk() | {"next_observations": walk()["observations"]}))
     assert main(["distill", "x.npz", "--objective", "dbc", "--size", "100000"]) == 2
-    warning, error = capsys.readouterr().err.strip().splitlines()
+    lines = capsys.readouterr().err.strip().splitlines()
+    warning, error = [line for line in lines if line.startswith("potstill: ")]  # the others show that it is busy
     assert warning.startswith("potstill: warning: x: next_observations equal the row's own observations")
     assert error.startswith("potstill: --size 100000")

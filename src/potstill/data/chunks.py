@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import numpy as np
@@ -16,12 +16,44 @@ from potstill.data.files import Column
 from potstill.errors import PotstillError
 
 CHUNK = 65_536  # rows read at once, a few MB: the chunk stays in the processor's cache
-CACHED_BYTES = 1 << 19  # read at once if nothing but reading takes time
+CACHED_BYTES = 1 << 22  # read at once if nothing but reading takes time
+TOGETHER = 64  # rows
 MOST_BUFFERS = 1024  # of one call of preadv, on Linux
 
 
+class Range:
+    """The lowest and the highest value of each component of a table, found part by part.
+
+    Calling it with a part says whether all values of the part are finite.
+
+    >>> seen = Range(2)
+    >>> seen(np.array([[1.0, 5.0], [2.0, -5.0]], np.float32)), seen.low.tolist(), seen.high.tolist()
+    (True, [1.0, -5.0], [2.0, 5.0])
+    """
+
+    def __init__(self, size: int) -> None:
+        self.low, self.high = np.full(size, np.inf, np.float32), np.full(size, -np.inf, np.float32)
+
+    def __call__(self, part: Float[np.ndarray, "n A"]) -> bool:
+        """Take the rows of a part into account."""
+        size = part.shape[1]
+        whole = len(part) // TOGETHER * TOGETHER
+        wide = part[:whole].reshape(-1, TOGETHER * size)  # of long rows, several numbers are compared at a time
+        for some in (wide, part[whole:]):
+            if len(some):
+                self.low = np.minimum(self.low, some.min(axis=0).reshape(-1, size).min(axis=0))
+                self.high = np.maximum(self.high, some.max(axis=0).reshape(-1, size).max(axis=0))
+        return not len(part) or bool(np.isfinite(self.low).all() and np.isfinite(self.high).all())
+
+
 def read_column(
-    key: str, column: Column, dropped: Int[np.ndarray, " X"], *, source: str, first: int = 0
+    key: str,
+    column: Column,
+    dropped: Int[np.ndarray, " X"],
+    *,
+    source: str,
+    first: int = 0,
+    check: Callable[[np.ndarray], bool] = all_finite,
 ) -> Float[np.ndarray, "..."]:
     """Read a column as float32 without the ``dropped`` rows. An array that needs no change is not copied.
 
@@ -31,19 +63,26 @@ def read_column(
         dropped: rows to leave out, in ascending order.
         source: name of the data in error messages.
         first: the number of the first row, in error messages.
+        check: says whether all values of some kept rows are finite.
 
     Raises:
         PotstillError: a value is NaN or infinite, or exceeds float32.
     """
     if isinstance(column, np.ndarray) and column.dtype == np.float32 and column.dtype.isnative and not len(dropped):
-        if not all_finite(column):
+        if not check(column):
             raise not_finite(key, column, source=source, first=first)
         return column if key in TABLES else column.reshape(len(column))
-    return split_rows(key, column, dropped, source=source, first=first)[0]
+    return split_rows(key, column, dropped, source=source, first=first, check=check)[0]
 
 
 def split_rows(
-    key: str, column: Column, dropped: Int[np.ndarray, " X"], *, source: str, first: int = 0
+    key: str,
+    column: Column,
+    dropped: Int[np.ndarray, " X"],
+    *,
+    source: str,
+    first: int = 0,
+    check: Callable[[np.ndarray], bool] = all_finite,
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Read a column as float32, as :func:`read_column` does; return its kept rows and its ``dropped`` rows.
 
@@ -59,7 +98,7 @@ def split_rows(
     for start, stop, less, more in zip(edges[:-1], edges[1:], before[:-1], before[1:], strict=True):
         part, apart = kept[start - less : stop - more], gone[less:more]
         read(start, stop, part, apart, dropped[less:more] - start)
-        if not (all_finite(part) and all_finite(apart)):
+        if not (check(part) and all_finite(apart)):
             raise not_finite(key, column, source=source, first=first)
     return kept, gone
 
@@ -102,7 +141,7 @@ class _Reader:
         self.raw = _plain_numbers(column)
 
     def rows_at_once(self) -> int:
-        """Rows that fit into the cache of one core, or whole chunks of an HDF5 file."""
+        """Rows of a few MB, or whole chunks of an HDF5 file."""
         if self.raw is not None:
             return max(1, CACHED_BYTES // self.raw[2])
         together = (getattr(self.column, "chunks", None) or (1,))[0]

@@ -17,7 +17,7 @@ from potstill.data.files import Column
 from potstill.data.joined import SideBySide
 from potstill.data.pairing import NOTHING, Plan, Rows, pair_in_order, pair_own, plan_rows
 from potstill.data.transitions import Transitions
-from potstill.data.units import Fit, Units, action_range, environment_bounds, fit_units, outside_advice, same_bounds
+from potstill.data.units import Fit, Units, environment_bounds, fit_units, outside_advice, same_bounds
 from potstill.errors import PotstillError
 
 VALUES = (*TABLES, "rewards")
@@ -177,7 +177,7 @@ def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None)
     """
     rows = paired.rows
     found = find_environment(log, env_id, rows.observations.shape[1], rows.actions.shape[1])
-    low, high = action_range(rows.actions)
+    low, high = rows.actions_seen.low, rows.actions_seen.high
     fit = fit_log_units(log, low, high, len(rows.actions), units, found)
     actions = fit(rows.actions)
     wrong = None if fit.inside else find_outside(actions, fit.bounds)

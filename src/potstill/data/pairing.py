@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from potstill.data.checks import check_equal_rows
-from potstill.data.chunks import CHUNK, drop_rows, read_column, split_rows
+from potstill.data.checks import all_finite, check_equal_rows
+from potstill.data.chunks import CHUNK, Range, drop_rows, read_column, split_rows
 from potstill.data.ends import Ends
 from potstill.data.files import Column
 from potstill.data.successors import Successors
@@ -48,6 +48,8 @@ class Rows(NamedTuple):
     next_observations: Float[np.ndarray, "M S"] | Successors
     terminations: Bool[np.ndarray, " M"]
     truncations: Bool[np.ndarray, " M"]
+    actions_seen: Range
+    """The range of the actions."""
 
 
 def plan_rows(columns: Mapping[str, Column], found: Ends, *, source: str) -> Plan:
@@ -93,7 +95,8 @@ def pair_in_order(columns: Mapping[str, Column], plan: Plan, *, source: str) -> 
         PotstillError: a value is NaN or infinite, or exceeds float32.
     """
     observations, last = split_rows("observations", columns["observations"], plan.unpaired, source=source)
-    actions = read_column("actions", columns["actions"], plan.dropped, source=source)
+    seen = Range(columns["actions"].shape[1])
+    actions = read_column("actions", columns["actions"], plan.dropped, source=source, check=seen)
     rewards = read_column("rewards", columns["rewards"], plan.dropped, source=source)
     following = np.diff(plan.unpaired, prepend=-1) > 1  # the unpaired observations that come after a state
     before = (plan.unpaired - np.arange(len(plan.unpaired)) - 1)[following]
@@ -103,7 +106,7 @@ def pair_in_order(columns: Mapping[str, Column], plan: Plan, *, source: str) -> 
     else:
         last_states = last[following]
     after = Successors(observations, before, last_states)
-    return Rows(observations, actions, rewards, after, plan.terminations, plan.truncations)
+    return Rows(observations, actions, rewards, after, plan.terminations, plan.truncations, seen)
 
 
 def pair_in_pieces(
@@ -145,9 +148,12 @@ def pair_own(columns: Mapping[str, Column], found: Ends, *, source: str) -> Rows
         PotstillError: columns are of unequal length, or a value is NaN or infinite, or exceeds float32.
     """
     _check_own(columns, source=source)
-    read = {key: read_column(key, columns[key], NOTHING, source=source) for key in OWN}
+    checks = {"actions": Range(columns["actions"].shape[1])}
+    read = {
+        key: read_column(key, columns[key], NOTHING, source=source, check=checks.get(key, all_finite)) for key in OWN
+    }
     cut = _cut(read["observations"], read["next_observations"], found)
-    return Rows(**read, terminations=found.terminations, truncations=cut)
+    return Rows(**read, terminations=found.terminations, truncations=cut, actions_seen=checks["actions"])
 
 
 def pair_own_in_pieces(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.data.chunks import read_column
+from potstill.data.chunks import Range, read_column
 from potstill.data.log import FoundEnvironment, Log, Prepared, card_of, find_environment, fit_log_units, prepare
 from potstill.data.mapped import write_mapped
 from potstill.data.pairing import NOTHING, pair_in_pieces, pair_own_in_pieces
@@ -58,7 +58,8 @@ def copy_log(log: Log, folder: Path, found: FoundEnvironment, options: ReadOptio
     """Write the transitions that :func:`~potstill.data.registry.load_dataset` would return into ``folder``."""
     prepared = prepare(log, limit_of(log, options))
     rows = len(prepared.ends.ends) if prepared.plan is None else len(prepared.plan.terminations)
-    fit = fit_log_units(log, *_range(prepared, log.source), rows, options.units, found)
+    seen = _range(prepared, log.source)
+    fit = fit_log_units(log, seen.low, seen.high, rows, options.units, found)
     for line in (*prepared.notes, *found.notes, *fit.notes):
         warnings.warn(f"{log.name}: {line}", PotstillWarning, stacklevel=4)
     write_mapped(
@@ -73,17 +74,15 @@ def copy_log(log: Log, folder: Path, found: FoundEnvironment, options: ReadOptio
     )
 
 
-def _range(prepared: Prepared, source: str) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest value of each action component of the transitions."""
-    actions, lows, highs = prepared.columns["actions"], [], []
-    dropped = NOTHING if prepared.plan is None else prepared.plan.dropped
+def _range(prepared: Prepared, source: str) -> Range:
+    """The range of the actions of the transitions."""
+    actions = prepared.columns["actions"]
+    seen, dropped = Range(actions.shape[1]), NOTHING if prepared.plan is None else prepared.plan.dropped
     for start in range(0, len(actions), ROWS_AT_ONCE):
         here = dropped[slice(*np.searchsorted(dropped, (start, start + ROWS_AT_ONCE)))] - start
         read = np.asarray(actions[start : start + ROWS_AT_ONCE])
-        part = read_column("actions", read, here, source=source, first=start)
-        lows.append(part.min(axis=0, initial=np.inf))
-        highs.append(part.max(axis=0, initial=-np.inf))
-    return np.min(lows, axis=0), np.max(highs, axis=0)
+        read_column("actions", read, here, source=source, first=start, check=seen)
+    return seen
 
 
 def _read_pieces(prepared: Prepared, fit: Fit, source: str) -> Iterator[dict[str, np.ndarray]]:

@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from potstill.data.blocks import blocks
 from potstill.data.bounds import ActionBounds, describe_bounds
 from potstill.data.checks import tolerated
 from potstill.environments.making import make
@@ -20,7 +19,6 @@ from potstill.errors import PotstillError, unknown_name
 
 BOUNDS = ("file", "environment", "data")
 OUTSIDE = ("refuse", "clip", "scale")
-TOGETHER = 64  # rows
 FEW_ROWS = 100  # whose range says little
 SMALL_SPAN = 0.25  # of ±1; components that use less are probably not in units of ±1
 
@@ -94,20 +92,6 @@ class Fit:
         if self.clips:
             entries["actions_outside"] = "clipped"
         return entries
-
-
-def action_range(actions: Float[np.ndarray, "M A"]) -> tuple[Float[np.ndarray, " A"], Float[np.ndarray, " A"]]:
-    """The lowest and the highest value of each component."""
-    lows, highs, size = [], [], actions.shape[1]
-    for rows in blocks(actions):
-        part = np.ascontiguousarray(actions[rows])
-        whole = len(part) // TOGETHER * TOGETHER
-        wide = part[:whole].reshape(-1, TOGETHER * size)  # long rows are compared several numbers at a time
-        for some in (wide, part[whole:]):
-            if len(some):
-                lows.append(some.min(axis=0).reshape(-1, size).min(axis=0))
-                highs.append(some.max(axis=0).reshape(-1, size).max(axis=0))
-    return np.min(lows, axis=0), np.max(highs, axis=0)
 
 
 def fit_units(

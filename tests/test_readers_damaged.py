@@ -76,15 +76,21 @@ def spoil(draw, columns):
     return columns
 
 
+def rows_of(table):
+    """The rows of a table in float32; numbers in one dimension are rows of one component."""
+    values = np.asarray(table).astype(np.float32)
+    return {tuple(row) for row in (values[:, None] if values.ndim == 1 else values).tolist()}
+
+
 def check_faithful(data, columns):
     """Every state and action occurs in the columns, and there are no additional flags."""
     if data is None:
         return
-    known = [np.asarray(columns[key]) for key in ("observations", "next_observations") if key in columns]
-    states = {tuple(row) for table in known for row in table.astype(np.float32).tolist()}
+    known = [columns[key] for key in ("observations", "next_observations") if key in columns]
+    states = {row for table in known for row in rows_of(table)}
     for table in (data.observations, data.next_observations):
         assert {tuple(row) for row in table.tolist()} <= states
-    actions = {tuple(row) for row in np.asarray(columns["actions"]).astype(np.float32).tolist()}
+    actions = rows_of(columns["actions"])
     assert {tuple(row) for row in data.actions.tolist()} <= actions
     assert data.terminations.sum() <= np.sum(columns["terminations"])
     assert not (data.terminations & data.truncations).any()

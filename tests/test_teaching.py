@@ -151,7 +151,8 @@ def test_equal_rewards(tmp_path):
     path = write_npz(tmp_path / "endless.npz", equal)
     with pytest.raises(PotstillError, match=r"all rewards are 1 and no episode terminates.*--algorithm bc"):
         potstill.teach(path, algorithm="iql", out=tmp_path / "refused")
-    run = potstill.teach(path, algorithm="bc", out=tmp_path / "cloned", patience=2, **SHORT)
+    zero = write_npz(tmp_path / "zero.npz", dataclasses.replace(data, rewards=np.zeros(len(data), np.float32)))
+    run = potstill.teach(zero, algorithm="bc", out=tmp_path / "cloned", patience=2, **SHORT)
     entry = result_of(run)["history"][0]
     assert "action_distance" in entry
     assert "worth" not in entry

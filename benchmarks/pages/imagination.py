@@ -56,7 +56,7 @@ def mean_row(records: list[Record], files: list[str], method: str, label: str) -
             teachers = [[{**r, **(r["pytorch_style"] if other else {})} for r in found] for found in of_files]
             means.append([np.mean([retention(r, kind) for r in found]) for found in teachers])
         cells += [" / ".join(f"**{np.mean(x):.2f}**" for x in means), f"{min(means[0]):.2f} to {max(means[0]):.2f}"]
-    return [f"mean of the {len(files)} files that have all rows, range over files", "", label, "", *cells, "", ""]
+    return [f"mean of the {len(files)} files with all rows, range over files", "", label, "", *cells, "", ""]
 
 
 def imagination() -> str:

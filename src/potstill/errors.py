@@ -30,8 +30,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> PotstillError:
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return PotstillError(f"unknown {kind} '{name}': {hint}Known: {', '.join(names)}")
+    hint = f": did you mean '{near[0]}'?" if near else "."
+    return PotstillError(f"unknown {kind} '{name}'{hint} Known: {', '.join(names) or 'none'}")
 
 
 @contextmanager

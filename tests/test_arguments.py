@@ -2,34 +2,72 @@
 
 # mypy: disable-error-code="call-arg, arg-type, call-overload"
 
+import dataclasses
 import inspect
 import os
 import sys
 from pathlib import Path
-from typing import get_args, get_origin
+from types import FunctionType
+from typing import get_args, get_origin, get_type_hints
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import potstill
+from potstill.data import Scaling
 from potstill.distillation import KernelDescent, QGap, Solver, Unroll
+from potstill.environments import Reference
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
-from potstill.students import Pairs, train_students
-from potstill.teachers import Algorithm, Rebrac
+from potstill.runtime.validation import has_type
+from potstill.students import Pairs, Students, train_students
+from potstill.teachers import Algorithm, Rebrac, TrainingTable, UpdateSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "_extensions"))
 import reference
 
 PUBLIC = {full: reference.value_of(full) for full in sorted(set(reference.documented().values()))}
+
+
+class Strange:
+    """A type that no argument has."""
+
+
+def is_made(value):
+    """Whether a class can be made: it is neither abstract nor a protocol."""
+    return not inspect.isabstract(value) and not getattr(value, "_is_protocol", False)
+
+
 CALLED = {
     full: value
     for full, value in PUBLIC.items()
     if (inspect.isfunction(value) or inspect.isclass(value))
-    and not inspect.isabstract(value)
-    and not getattr(value, "_is_protocol", False)
+    and is_made(value)
     and not issubclass(value if isinstance(value, type) else object, Exception)
-    and full.rpartition(".")[2] not in ("Objective", "make", "Iterate")  # no fields; any option; only made by potstill
+    and full.rpartition(".")[2] not in ("make", "Iterate")  # takes any option; only made by potstill
 }
+METHODS = {
+    f"{kind.__name__}.{name}": getattr(kind, name) if isinstance(member, classmethod) else member
+    for kind in PUBLIC.values()
+    if inspect.isclass(kind) and not getattr(kind, "_is_protocol", False) and kind.__module__.startswith("potstill")
+    for name, member in vars(kind).items()
+    if (name == "__call__" or not name.startswith("_")) and isinstance(member, FunctionType | classmethod)
+}
+
+
+def typed_parameters(function):
+    """The parameters that do not accept every type."""
+    parameters = inspect.signature(function).parameters
+    if hasattr(function, "__signature__"):  # a command
+        hints = {name: parameter.annotation for name, parameter in parameters.items()}
+    elif isinstance(function, type) and not (dataclasses.is_dataclass(function) or issubclass(function, tuple)):
+        hints = get_type_hints(function.__init__)
+    else:
+        hints = get_type_hints(function)
+    named = [name for name, parameter in parameters.items() if parameter.kind is not parameter.VAR_POSITIONAL]
+    return [name for name in named if name in hints and not has_type(Strange(), hints[name])]
 
 
 @pytest.mark.parametrize("full", CALLED)
@@ -37,6 +75,33 @@ def test_unknown_arguments_of_all_public_names_get_one_line(unchecked, full):
     with pytest.raises(PotstillError, match=rf"^{full.rpartition('.')[2]}: unknown \w+ 'wrng'.* Known: ") as caught:
         CALLED[full](wrng=1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("full", CALLED)
+def test_wrong_types_of_all_public_names_get_one_line(unchecked, full):
+    for name in typed_parameters(CALLED[full]):
+        with pytest.raises(PotstillError, match=rf"^{full.rpartition('.')[2]}(\.|: ){name} is .*Strange.* expected "):
+            CALLED[full](**{name: Strange()})
+
+
+@pytest.mark.parametrize("label", METHODS)
+def test_wrong_arguments_of_all_public_methods_get_one_line(unchecked, label):
+    method = METHODS[label]
+    own = () if inspect.ismethod(method) else (Strange(),)
+    with pytest.raises(PotstillError, match=rf"^{label}: unknown argument 'wrng': .*Known: "):
+        method(*own, wrng=1)
+    for name in typed_parameters(method):
+        with pytest.raises(PotstillError, match=rf"^{label}: {name} is .*Strange.* expected "):
+            method(*own, **{name: Strange()})
+
+
+def test_jax_rebuilds_named_tuples_without_checks():
+    pairs = Pairs(jnp.zeros((4, 3)), jnp.zeros((4, 2)))
+    assert jax.tree.map(lambda _: "anything", pairs).states == "anything"
+    with pytest.raises(PotstillError, match=r"Pairs\.actions has shape \(3, 2\): expected \[N, A\] with N = 4"):
+        jax.jit(lambda pairs: Pairs(pairs.states, pairs.actions[1:]))(pairs)
+    leaves, _ = jax.tree_util.tree_flatten_with_path(pairs)
+    assert [jax.tree_util.keystr(path) for path, _ in leaves] == [".states", ".actions"]
 
 
 @pytest.mark.parametrize(
@@ -56,16 +121,21 @@ def test_unknown_arguments_of_all_public_names_get_one_line(unchecked, full):
         (potstill.load, "load: missing a required argument: 'path'"),
         (lambda: potstill.load("a", "b"), "load: too many positional arguments"),
         (lambda: potstill.load(None), r"load: path is None \(NoneType\): expected str or PathLike"),
-        (lambda: potstill.report(3), r"report: runs is 3 \(int\): expected str, PathLike, Iterable or ReportConfig"),
+        (lambda: potstill.report(3), r"report: runs is 3 \(int\): expected str, PathLike or Iterable"),
         (
             lambda: potstill.load_dataset("x", download="2"),
             r"load_dataset: download is '2' \(str\): expected bool",
         ),
         (
             lambda: potstill.load_dataset(3),
-            r"load_dataset: source is 3 \(int\): expected a name, a path, Transitions, a mapping of arrays",
+            r"load_dataset: source is 3 \(int\): expected str, .*, Transitions, DataFrame or ReplayBuffer",
         ),
         (lambda: Rebrac(actor_penalty="x"), r"Rebrac.actor_penalty is 'x' \(str\): expected float"),
+        (lambda: potstill.ActionBounds.unit(siz=3), "ActionBounds.unit: unknown argument 'siz': did you mean 'size'"),
+        (lambda: potstill.ActionBounds.unit(0), "ActionBounds.unit: size 0: expected at least 1"),
+        (lambda: KernelDescent().for_recipe(3), r"Solver.for_recipe: recipe is 3 \(int\): expected Recipe"),
+        (lambda: Reference(1.0, 0.0, None), "Reference.expert 0.0: expected a number above Reference.random 1.0"),
+        (lambda: UpdateSettings(256, 1.5, 0.005), r"UpdateSettings.discount 1.5: expected .*\(0, 1\)"),
         (lambda: Unroll(window=2.5), r"Unroll.window is 2.5 \(float\): expected int or None"),
     ],
 )
@@ -76,12 +146,32 @@ def test_wrong_arguments_get_one_line(unchecked, call, message):
     assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
-def test_wrong_arguments_of_methods_get_one_line(unchecked):
-    distillate = potstill.load("hopper-medium-replay")
-    with pytest.raises(PotstillError, match="train_student: unknown argument 'sed': did you mean 'seed'"):
-        distillate.train_student(sed=1)
-    with pytest.raises(PotstillError, match=r"train_student: seed is 'a' \(str\): expected int"):
-        distillate.train_student("a")
+def test_objects_that_do_not_fit_get_one_line(unchecked, data, teacher):
+    students = Students([{"weight": np.zeros((2, 3, 2)), "bias": np.zeros((2, 2))}], teacher.policy.scaling)
+    for call, message in (
+        (lambda: dataclasses.replace(students, scaling=Scaling.identity(4, 2)), r"params\[0\]: weight has shape"),
+        (lambda: students.policy(2), "Students.policy: index 2: expected a number from 0 to 1"),
+        (lambda: students.ensemble(np.zeros((2, 4))), "Students.ensemble: observations of 4 components: expected 3"),
+        (lambda: students.each(np.zeros((3, 3))), "Students.each: 3 observations: expected a multiple of 2"),
+        (lambda: dataclasses.replace(teacher, critics=teacher.critics[1:]), r"NetworkTeacher.critics\[0\]: weight has"),
+        (lambda: TrainingTable(data, excluded=[300]), r"excluded \[300\]: expected row numbers below 300 in ascending"),
+        (lambda: TrainingTable(data, returns=np.zeros(9)), "TrainingTable.returns has 9 numbers: expected 300"),
+        (lambda: data.take([300]), "Transitions.take: rows of 300: index 300 is out of bounds"),
+        (lambda: data.take(np.zeros(0, int)), "an empty selection"),
+        (lambda: potstill.Transitions.of({}, data.action_bounds), "columns have no 'observations'"),
+        (
+            lambda: dataclasses.replace(data, rewards=data.rewards[1:]),
+            r"rewards has shape \(299,\): expected \[M\]",
+        ),
+        (
+            lambda: dataclasses.replace(data, truncations=data.rewards),
+            "an array of float32: expected .* booleans",
+        ),
+        (lambda: potstill.Distillate([[0.0]], [[0.0]], Scaling.identity(1, 1), {}).recipe, "neither 'student' nor"),
+    ):
+        with pytest.raises(PotstillError, match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
 
 
 def test_signatures_are_kept():

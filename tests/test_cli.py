@@ -57,10 +57,13 @@ def refused(capsys, *arguments):
         (["distill", "hopper-medium-replay", "--weighting", "rangd"], ["did you mean 'ranged'"]),
         (["distill", "hopper-medium-replay", "--optimiser", "adma"], ['Did you mean "adam"']),
         (["distill", "hopper-medium-replay", "--teacher", "none.safetensors"], ["no such file"]),
-        (["distill", "hopper-medium-replay", "--recipe", "reference"], ["SGD on mean actions", "'unroll'"]),
+        (
+            ["distill", "hopper-medium-replay", "--recipe", "reference"],
+            ["sample actions: choose --solver unroll"],
+        ),
         (
             ["distill", "hopper-medium-replay", "--recipe.layer", "3"],
-            ["--recipe default: unknown field 'layer'", "'layers'"],
+            ["default: unknown field 'layer'", "'layers'"],
         ),
         (["distill", "hopper-medium-replay", "--recipe.layers", "many"], ["--recipe.layers many: expected int"]),
         (["distill", "hopper-medium-replay", "--recipe.layers", "0"], ["Recipe.layers 0: expected at least 1"]),
@@ -84,7 +87,8 @@ def refused(capsys, *arguments):
         (["evaluate", "hopper-medium-replay", "--recipe", "adm"], ["did you mean 'adam'"]),
         (["distill", "hopper-medium-replay", "--widths", "7"], ["--widths 7: expected even numbers"]),
         (["distill", "hopper-medium-replay", "--average", "1.5"], ["--average 1.5"]),
-        (["distill", "hopper-medium-replay", "--starts", "2"], ["--starts and --widths require a solver that trains"]),
+        (["distill", "hopper-medium-replay", "--initialisations", "2"], ["require a solver that trains networks"]),
+        (["distill", "hopper-medium-replay", "--recipe.optimiser", "adamw"], ["use adamw: choose --solver unroll"]),
         (["teach", "hopper-medium-replay", "--algorithm", "rebrak"], ["did you mean 'rebrac'"]),
         (["teach", "nothing.hdf5"], ["no such file"]),
         (["collect", "Hoper-v5"], ["unknown environment", "Hopper"]),
@@ -151,7 +155,7 @@ def test_fields_of_parts_reach_the_run_and_its_files(logs_run):
     assert "--recipe paper --recipe.steps 7 --recipe.width 16" in command
     config = json.loads((logs_run / "config.json").read_text())
     assert config["recipe"] == {"name": "paper", "steps": 7, "width": 16}
-    assert (config["solver"], config["unroll"]) == ("unroll", {"window": 3, "random_window": False})
+    assert config["solver"] == {"name": "unroll", "window": 3}
     assert main(["reproduce", "run", "--out", "again"]) == 0
     assert Path("again/distillate.safetensors").read_bytes() == (logs_run / "distillate.safetensors").read_bytes()
 
@@ -230,6 +234,7 @@ def test_missing_extra_names_the_install_command():
     ("words", "new"),
     [
         (["distill", "x", "--kernel.start=zero"], "--kernel.start is now --solver.initialisation"),
+        (["distill", "x", "--starts", "3"], "--starts is now --initialisations"),
         (["distill", "x", "--unroll.window", "3"], "--unroll.window is now --solver.window"),
         (["teach", "x", "--cal-ql.alpha", "3"], "--cal-ql.alpha is now --algorithm.alpha"),
     ],

@@ -10,9 +10,12 @@ import pytest
 
 import potstill
 from potstill.cli import COMMANDS
+from potstill.commands.resolve import combine_recipe
+from potstill.config import DistillConfig
+from potstill.config.settings import make_config
 from potstill.distillation import KernelDescent, PolicyCloning, QGap, Solver, Unroll
 from potstill.errors import PotstillError
-from potstill.students import Recipe
+from potstill.students import RECIPES, Recipe
 
 
 def absolute(student_actions, batch, teacher):
@@ -27,15 +30,14 @@ def test_objects_replace_names(logs, tmp_path):
     """Objects with a registered name are recorded by name, so the run can be reproduced."""
     data, teacher = logs
     student = potstill.Recipe(steps=7, layers=3, width=16, initialisation="he")
-    parts = {"solver": Unroll(student, window=3), "objective": QGap(critics="mean", weight=2.0)}
+    parts = {"solver": Unroll(window=3), "recipe": student, "objective": QGap(critics="mean", weight=2.0)}
     run = potstill.distill(data, teacher=teacher, out=tmp_path / "run", **BRIEF, **parts)
     distillate = potstill.load(run)
     assert distillate.recipe == student
     names = {name: distillate.metadata[name] for name in ("objective", "solver", "recipe")}
     assert names == {"objective": "q-gap", "solver": "unroll", "recipe": "custom"}
     assert run.config["objective"] == {"name": "q-gap", "critics": "mean", "weight": 2.0}
-    assert run.config["solver"] == "unroll"
-    assert run.config["unroll"] == {"window": 3, "random_window": False}
+    assert run.config["solver"] == {"name": "unroll", "window": 3}
     assert run.config["recipe"]["layers"] == 3
     command = distillate.metadata["command"]
     for words in (
@@ -56,6 +58,13 @@ def test_recipe_object_equals_its_name(logs, tmp_path):
     )
     assert run.config["recipe"] == "plain"
     assert (run / "distillate.safetensors").read_bytes() == (named / "distillate.safetensors").read_bytes()
+
+
+def test_a_recipe_beside_a_solver_replaces_its_own():
+    own = Unroll(Recipe(layers=3))
+    for recipe, wanted in {None: own.recipe, "plain": RECIPES["plain"], "default": RECIPES["default"]}.items():
+        config = make_config(DistillConfig, ("x",), {"solver": own, **({} if recipe is None else {"recipe": recipe})})
+        assert combine_recipe(config).solver == own.for_recipe(wanted)
 
 
 def test_an_objective_without_a_name_is_recorded_but_not_rerun(logs, tmp_path):
@@ -92,17 +101,19 @@ def test_a_solver_without_a_name_is_recorded_but_not_rerun(logs, tmp_path):
     ("options", "message"),
     [
         ({"siz": 3}, "distill: unknown option 'siz': did you mean 'size'"),
-        ({"size": "3"}, r"--size is '3' \(str\): expected int"),
-        ({"size": 2.5}, r"--size is 2\.5 \(float\): expected int"),
-        ({"widths": 64}, r"--widths is 64 \(int\): expected tuple of int"),
-        ({"out": 3}, r"--out is 3 \(int\): expected Path, str or None"),
-        ({"optimiser": "adma"}, "unknown --optimiser 'adma': did you mean 'adam'"),
-        ({"solver": 3}, "the solver is of type int: expected a name or a potstill.distillation.Solver"),
-        ({"teacher": 3}, r"teacher is 3 \(int\): expected str, PathLike, NetworkTeacher or None"),
-        ({"objective": 3}, "the objective is of type int: expected a name or a function"),
-        ({"recipe": 3}, "the recipe is of type int: expected a name or a potstill.Recipe"),
+        ({"size": "3"}, r"distill: size is '3' \(str\): expected int"),
+        ({"size": 2.5}, r"distill: size is 2\.5 \(float\): expected int"),
+        ({"widths": 64}, r"distill: widths is 64 \(int\): expected tuple of int"),
+        ({"out": 3}, r"distill: out is 3 \(int\): expected str, PathLike or None"),
+        ({"optimiser": "adma"}, "distill: unknown optimiser 'adma': did you mean 'adam'"),
+        ({"solver": 3}, r"distill: solver is 3 \(int\): expected str, Solver or None"),
+        ({"teacher": 3}, r"distill: teacher is 3 \(int\): expected str, PathLike, NetworkTeacher or None"),
+        ({"objective": 3}, r"distill: objective is 3 \(int\): expected str or Callable"),
+        ({"recipe": 3}, r"distill: recipe is 3 \(int\): expected str, Recipe or None"),
         ({"recipe": Recipe(steps=0)}, "KernelDescent requires a recipe with at least 1 step"),
-        ({"solver": KernelDescent}, "the solver is the class KernelDescent, not an instance"),
+        ({"solver": KernelDescent}, "distill: solver is .*KernelDescent.* expected str, Solver or None"),
+        ({"starts": 2}, "distill: starts is now initialisations"),
+        ({"recipe": Recipe(optimiser="adamw")}, r"students of this recipe use adamw: choose .*solver=\"unroll\""),
         ({"weighting": "rangd"}, "did you mean 'ranged'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",

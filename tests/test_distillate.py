@@ -113,7 +113,7 @@ def test_refused_input(tmp_path):
     storage.save(path, "distillate", arrays, metadata)
     check_fails(path, "no array")
     storage.save(path, "distillate", {**_arrays(), "actions": np.zeros((9, 3), np.float32)}, metadata)
-    check_fails(path, "states have shape (8, 3) and actions (9, 3): expected (N, 3) and (N, 3)")
+    check_fails(path, "Distillate.actions has shape (9, 3)")
     storage.save(path, "distillate", _arrays(), {"recipe": "default"})
     check_fails(path, "the metadata contain no 'env_id'")
 
@@ -130,12 +130,12 @@ def test_fields_are_checked_and_lists_converted(unchecked):
     make = functools.partial(Distillate, scaling=Scaling(normaliser, bounds), metadata={})
     assert make([[0.0, 1.0]], [[0.5]], weights=[1]).actions.tolist() == [[0.5]]
     for states, actions, weights, message in (
-        ([[0.0, 1.0]], [[0.5], [0.5]], None, r"expected \(N, 2\) and \(N, 1\)"),
-        ([[0.0]], [[0.5]], None, r"expected \(N, 2\) and \(N, 1\)"),
-        ([0.0, 1.0], [[0.5]], None, "2-dimensional"),
+        ([[0.0, 1.0]], [[0.5], [0.5]], None, r"actions has shape \(2, 1\): expected \[N, A\] with N = 1"),
+        ([[0.0]], [[0.5]], None, "states have 1 components, Distillate.scaling has 2"),
+        ([0.0, 1.0], [[0.5]], None, r"states has shape \(2,\): expected \[N, S\]"),
         ([[0.0, np.nan]], [[0.5]], None, r"states\[0, 1\] is not finite"),
         ([["a", "b"]], [[0.5]], None, "expected an array of numbers"),
-        ([[0.0, 1.0]], [[0.5]], [0.0], "positive weight"),
+        ([[0.0, 1.0]], [[0.5]], [0.0], r"weights\[0\] is 0: expected a number above 0"),
     ):
         with pytest.raises(PotstillError, match=message):
             make(states, actions, weights=weights)
@@ -180,16 +180,18 @@ def test_metadata_are_json(tmp_path):
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        (Pairs(np.ones((4, 3)), np.ones((3, 2))), "different lengths: 4, 3"),
-        (Pairs(np.ones((4, 3)), np.ones((4, 2)), np.ones(5)), "different lengths: 4, 4, 5"),
-        (Pairs(np.ones((4, 3)), np.full((4, 2), np.nan)), r"Pairs\.actions\[0, 0\] is not finite"),
+        ((np.ones((4, 3)), np.ones((3, 2))), r"Pairs\.actions has shape \(3, 2\): expected \[N, A\] with N = 4"),
+        ((np.ones((4, 3)), np.ones((4, 2)), np.ones(5)), r"Pairs\.weights has shape \(5,\): expected \[N\] with N = 4"),
+        ((np.ones((4, 3)), np.full((4, 2), np.nan)), r"Pairs\.actions\[0, 0\] is not finite"),
+        ((np.ones((4, 3)), np.ones((4, 1))), r"\(3, 1\) state and action components, but the scaling has \(3, 2\)"),
         (
-            Pairs(np.ones((4, 3)), np.ones((4, 1))),
-            r"\(3, 1\) state and action components, but the scaling has \(3, 2\)",
+            (np.ones((4, 3)), np.ones((4, 2), int)),
+            r"Pairs\.actions is an array of int64: expected .* floating",
         ),
+        (([[1.0]], [[1.0]]), r"Pairs\.states is a list: expected an array"),
     ],
-    ids=["states", "weights", "finite", "sizes"],
+    ids=["states", "weights", "finite", "sizes", "whole", "lists"],
 )
 def test_pairs_are_checked(unchecked, pairs, message):
     with pytest.raises(PotstillError, match=message):
-        train_students(pairs, [0], RECIPES["plain"], Scaling.identity(3, 2))
+        train_students(Pairs(*pairs), [0], RECIPES["plain"], Scaling.identity(3, 2))

@@ -121,9 +121,8 @@ def test_outer_settings_are_checked(unchecked, fields, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"solver": Unroll(RECIPES["default"]), "recipe": "paper"}, "has its own recipe: omit recipe"),
-        ({"starts": 2}, "--starts and --widths require a solver that trains networks"),
-        ({"widths": (8,)}, "--starts and --widths require a solver that trains networks"),
+        ({"initialisations": 2}, "--initialisations and --widths require a solver that trains networks"),
+        ({"widths": (8,)}, "--initialisations and --widths require a solver that trains networks"),
         ({"recipe": "adam"}, "KernelDescent describes SGD on mean actions"),
         ({"learn": "both", "recipe": "adam", "solver": "unroll"}, "--learn both: Adam is invariant to a factor"),
         ({"devices": 64}, "--devices 64: JAX has"),

@@ -85,5 +85,5 @@ def test_patience_keeps_the_best_but_not_the_first_teacher(tmp_path, monkeypatch
     run = potstill.teach(lqr, patience=2, out=tmp_path / "run", **options)
     result = json.loads((run / "result.json").read_text())
     assert (result["updates"], result["stopped"]) == (16, 32)
-    assert [entry["worth"] for entry in result["history"]] == [5.0, 3.0, 2.0, 2.5]
+    assert [entry["pessimistic_value"] for entry in result["history"]] == [5.0, 3.0, 2.0, 2.5]
     assert load_teacher(run / "teacher.safetensors").metadata["updates"] == 16

@@ -127,9 +127,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, weights):
     path = make(pairs=8).save(tmp_path / "d.safetensors")
     arrays, metadata = storage.load(path, "distillate")
     storage.save(path, "distillate", {**arrays, "weights": weights.astype(np.float32)}, metadata)
-    with pytest.raises(
-        PotstillError, match=r"positive weight for each of the 8 pairs|Distillate\.weights has shape \(8, 1\)"
-    ):
+    with pytest.raises(PotstillError, match=r"Distillate\.weights(\[7\] is 0| has shape \((7,|8, 1)\)): expected"):
         load(path)
 
 

@@ -9,9 +9,12 @@ import pytest
 
 import potstill
 from potstill.cli import main
+from potstill.commands.reproduce import fix_steps
 from potstill.errors import PotstillError
+from potstill.runtime import storage
 from potstill.teachers import load_teacher
 from potstill.teachers.algorithms import bc
+from potstill.teachers.checkpoints import read_checkpoint
 
 GOLDEN = Path(__file__).parent / "golden" / "0.1"
 TAUGHT = {"algorithm": "bc", "updates": 8, "evaluate_every": 4, "batch": 8, "fitted_updates": 0, "episodes": 0}
@@ -83,3 +86,13 @@ def test_an_interrupted_teacher_is_resumed_to_the_end(monkeypatch):
     states = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     wanted = load_teacher("taught/teacher.safetensors").policy(states)
     np.testing.assert_allclose(load_teacher(run / "teacher.safetensors").policy(states), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_names_of_0_1_in_checkpoints_and_results():
+    bias, history = np.zeros(1, np.float32), [{"update": 4, "worth": 2.0}]
+    storage.save("old.safetensors", "checkpoint", {"['fitted']['worth'].target[0]['bias']": bias}, {"history": history})
+    arrays, metadata = read_checkpoint(Path("old.safetensors"))
+    assert list(arrays) == ["['fitted']['pessimistic_value'].target[0]['bias']"]
+    assert metadata["history"] == [{"update": 4, "pessimistic_value": 2.0}]
+    found = fix_steps({"budget": "60s"}, {"pace": {"steps": 5, "how": "most"}})
+    assert found == {"budget": None, "steps": None, "max_steps": 5}

@@ -196,10 +196,12 @@ def test_random_has_no_fields():
 
 def test_wrong_recipes_and_seeds_of_students_get_one_line(unchecked):
     distillate = potstill.load("hopper-medium-replay")
-    with pytest.raises(PotstillError, match=r"train_student: recipe is {'layers': 3} \(dict\): expected str, Recipe"):
+    with pytest.raises(
+        PotstillError, match=r"Distillate.train_student: recipe is {'layers': 3} \(dict\): expected str, Recipe"
+    ):
         distillate.train_student(recipe={"layers": 3})
     for seeds in (3, [], ["a"]):
-        with pytest.raises(PotstillError, match=r"^(train_students: )?seeds .* expected"):
+        with pytest.raises(PotstillError, match=r"^(Distillate\.train_students: )?seeds .* expected"):
             distillate.train_students(seeds)
 
 

@@ -15,7 +15,7 @@ FEW = {"size": 8, "steps": 2, "batch": 16, "students": 2, "episodes": 1, "curve_
 
 
 def test_a_preset_sets_only_options_that_are_not_given():
-    config = make_config(DistillConfig, "distill", ("x",), {"preset": "paper", "steps": 7})
+    config = make_config(DistillConfig, ("x",), {"preset": "paper", "steps": 7})
     assert (config.objective, config.weighting, config.solver, config.recipe) == (
         "av-pbc",
         "unscaled",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import potstill
-from potstill.config import ConvertConfig, ReportConfig
+from potstill.config import ConvertConfig
 from potstill.config.settings import make_config
 from potstill.errors import PotstillError
 from potstill.evaluation.statistics import summarise
@@ -189,11 +189,9 @@ def test_report_takes_one_run_or_several(tmp_path, capsys):
         ((first,), 1),
         ((first.path, second), 2),
         (([first, str(second)],), 2),
-        ((ReportConfig((first.path, second.path), out=tmp_path / "report", force=True),), 2),
     ]
     for arguments, count in ways:
-        options = {} if isinstance(arguments[0], ReportConfig) else {"out": tmp_path / "report", "force": True}
-        made = potstill.report(*arguments, **options)
+        made = potstill.report(*arguments, out=tmp_path / "report", force=True)
         assert len(made.result.runs) == count
         assert made.command == "report"
         assert made.result.runs[str(first)].student.mean == pytest.approx(first.result.student.mean)
@@ -206,7 +204,7 @@ def test_report_takes_one_run_or_several(tmp_path, capsys):
 
 
 def test_commands_take_runs_for_paths(run):
-    config = make_config(ConvertConfig, "convert", (run,), {"out": run})
+    config = make_config(ConvertConfig, (run,), {"out": run})
     assert (config.datasets, config.out) == (run.path, run.path)
-    assert make_config(ConvertConfig, "convert", ((run, "logs.npz"),), {}).datasets == (run.path, "logs.npz")
-    assert make_config(ConvertConfig, "convert", ("logs.npz",), {}).datasets == "logs.npz"
+    assert make_config(ConvertConfig, ((run, "logs.npz"),), {}).datasets == (run.path, "logs.npz")
+    assert make_config(ConvertConfig, ("logs.npz",), {}).datasets == "logs.npz"

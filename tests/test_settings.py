@@ -1,5 +1,8 @@
 """Settings of commands in config.json and on command lines are read back unchanged."""
 
+# mypy: disable-error-code="arg-type"
+
+import dataclasses
 import json
 import shlex
 
@@ -7,6 +10,7 @@ import pytest
 
 from potstill import cli
 from potstill.config import DistillConfig, EvaluateConfig, TeachConfig
+from potstill.config.distill_record import to_stored
 from potstill.config.parts import NamedPart, split_part_options
 from potstill.config.settings import command_line, read_settings, record_settings
 from potstill.distillation import (
@@ -72,15 +76,15 @@ def test_recipe_of_a_solver_object_is_recorded():
     config = DistillConfig("x", solver=Unroll(Recipe(layers=5), window=3))
     recorded = record_settings(config)
     assert recorded["recipe"] == {"name": "paper", "layers": 5}
-    assert (recorded["solver"], recorded["unroll"]["window"]) == ("unroll", 3)
+    assert recorded["solver"] == {"name": "unroll", "window": 3}
     again = read_settings(DistillConfig, recorded)
     assert again.recipe == NamedPart("paper", {"layers": 5})
     assert again.solver == NamedPart("unroll", {"window": 3})
 
 
-def test_sections_of_solvers_are_those_of_0_1():
-    recorded = record_settings(CONFIGS["drawn"])
-    assert recorded["solver"] == "kernel"
+def test_settings_in_distillates_are_those_of_0_1():
+    recorded = to_stored(record_settings(dataclasses.replace(CONFIGS["drawn"], initialisations=3)))
+    assert (recorded["solver"], recorded["starts"]) == ("kernel", 3)
     sections = {name: recorded[name] for name in ("kernel", "empirical", "ridge", "features", "unroll")}
     assert sections == {
         "kernel": {"start": "drawn"},
@@ -117,9 +121,17 @@ SECTIONS_OF_0_1 = {
     ],
 )
 def test_files_of_0_1_are_read(saved, wanted):
-    stored = {"command": "distill", "dataset": "x", "widths": [64, 128], "recipe": "plain", **SECTIONS_OF_0_1, **saved}
+    stored = {
+        "command": "distill",
+        "dataset": "x",
+        "widths": [64, 128],
+        "recipe": "plain",
+        "starts": 2,
+        **SECTIONS_OF_0_1,
+        **saved,
+    }
     config = read_settings(DistillConfig, stored, out="again")
-    assert config == DistillConfig("x", widths=(64, 128), recipe="plain", solver=wanted, out="again")
+    assert config == DistillConfig("x", widths=(64, 128), recipe="plain", solver=wanted, initialisations=2, out="again")
 
 
 @pytest.mark.parametrize(

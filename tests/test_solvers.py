@@ -212,9 +212,9 @@ class TestVariants:
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_function_space_refuses_adam_and_samples(name):
-    drawn = name in ("drawn", "portfolio")  # these support Adam
-    for recipe in (Recipe(sampled=True),) if drawn else (ADAM, CASES["adamw"], Recipe(sampled=True)):
-        with pytest.raises(PotstillError, match=r"describes (SGD|training) on mean actions: use"):
+    of_sgd = name in ("kernel", "empirical", "ridge", "features")
+    for recipe in (Recipe(sampled=True), *((ADAM, CASES["adamw"]) if of_sgd else ())):
+        with pytest.raises(PotstillError, match=r"describes (SGD|training) on mean actions, but"):
             SOLVERS[name](recipe)
 
 

@@ -47,7 +47,7 @@ def test_the_rule_of_stopping_depends_on_what_is_given():
 
 
 @pytest.mark.parametrize(
-    ("worth", "patience", "gain", "stalled"),
+    ("values", "patience", "gain", "stalled"),
     [
         ([9.0, 5.0], 1, 0.0, False),  # the first is never compared
         ([9.0, 5.0, 4.0], 1, 0.0, True),
@@ -57,8 +57,10 @@ def test_the_rule_of_stopping_depends_on_what_is_given():
         ([9.0, 5.0, 4.0, 4.9], 3, 0.01, False),
     ],
 )
-def test_a_small_gain_does_not_count(worth, patience, gain, stalled):
-    progress = Progress(history=[{"update": i, "worth": w, "action_distance": 0.1} for i, w in enumerate(worth)])
+def test_a_small_gain_does_not_count(values, patience, gain, stalled):
+    progress = Progress(
+        history=[{"update": i, "pessimistic_value": w, "action_distance": 0.1} for i, w in enumerate(values)]
+    )
     assert progress.stalled(patience, gain) == stalled
 
 
@@ -155,7 +157,7 @@ def test_equal_rewards(tmp_path):
     run = potstill.teach(zero, algorithm="bc", out=tmp_path / "cloned", patience=2, **SHORT)
     entry = result_of(run)["history"][0]
     assert "action_distance" in entry
-    assert "worth" not in entry
+    assert "pessimistic_value" not in entry
     ending = dataclasses.replace(equal, terminations=equal.truncations, truncations=equal.terminations)
     assert len(load_rewarded(TeachConfig(write_npz(tmp_path / "ending.npz", ending)))) == len(data)
     assert has_returns(ending)

@@ -46,20 +46,24 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("name", "array", "message"),
         [
-            ("layers.0.weight", np.zeros((2, 4, 16)), "damaged, the layers do not map 2 state and 1 action components"),
-            ("layers.0.weight", np.zeros(()), "damaged, the layers do not map"),
-            ("layers.1.bias", np.zeros((2, 7)), "damaged, the layers do not map"),
-            ("layers.2.weight", np.zeros((2, 16, 3)), "damaged, the layers do not map"),
-            ("linear", np.zeros((3, 3)), "damaged, the layers do not map"),
-            ("scale", np.zeros(2), "damaged, the layers do not map"),
-            ("low", np.zeros((2, 1)), "damaged, the layers do not map"),
+            (
+                "layers.0.weight",
+                np.zeros((2, 4, 16)),
+                r"damaged: World.dynamics.layers\[0\]: weight has shape",
+            ),
+            ("layers.0.weight", np.zeros(()), r"layers\[0\]: weight has shape \(\), expected 3 axes"),
+            ("layers.1.bias", np.zeros((2, 7)), r"layers\[1\]: bias has shape \(2, 7\), expected \(2, 16\)"),
+            ("layers.2.weight", np.zeros((2, 16, 3)), r"layers\[2\]: bias has shape \(2, 4\), expected \(2, 3\)"),
+            ("linear", np.zeros((3, 3)), r"dynamics.linear has shape \(3, 3\): expected \(4, 3\)"),
+            ("scale", np.zeros(2), r"dynamics.scale has shape \(2,\): expected \(3,\)"),
+            ("low", np.zeros((2, 1)), r"dynamics.low has shape \(2, 1\): expected \(2,\)"),
             ("high", None, "no array 'high'"),
             ("layers.1.weight", None, "no array 'layers.1.weight'"),
             ("layers.1.bias", None, "no array 'layers.1.bias'"),
-            ("starts", np.zeros((3, 5)), "damaged, initial states have shape 3 × 5"),
-            ("starts", np.zeros((0, 2)), "damaged, initial states have shape 0 × 2"),
+            ("starts", np.zeros((3, 5)), r"World.starts has shape \(3, 5\): expected at least one state of 2"),
+            ("starts", np.zeros((0, 2)), r"World.starts has shape \(0, 2\): expected at least one state of 2"),
             ("starts", None, "no array 'starts'"),
-            ("state_mean", np.zeros(3), "3 means, but 2 scales"),
+            ("state_mean", np.zeros(3), r"Normaliser.scale has shape \(2,\): expected \[S\] with S = 3"),
             ("action_low", None, "no array 'action_low'"),
         ],
     )
@@ -88,9 +92,12 @@ class TestFiles:
         ],
     )
     def test_incomplete_metadata_are_refused(self, world, tmp_path, change):
-        path = dataclasses.replace(world, metadata={**world.metadata, **change}).save(tmp_path / "w.safetensors")
-        with pytest.raises(PotstillError, match=r"w\.safetensors: damaged metadata"):
+        path = world.save(tmp_path / "w.safetensors")
+        storage.save(path, "world", storage.load(path, "world")[0], {**world.metadata, **change})
+        with pytest.raises(PotstillError, match=r"w\.safetensors: damaged: World\.metadata: expected"):
             load_world(path)
+        with pytest.raises(PotstillError, match=r"World\.metadata: expected"):
+            dataclasses.replace(world, metadata={**world.metadata, **change})
 
     def test_other_files(self, world, teacher, tmp_path):
         with pytest.raises(PotstillError, match="expected a world, found teacher"):

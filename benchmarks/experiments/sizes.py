@@ -57,7 +57,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
         return COMPARISON.measure(cell, workspace)
     rows = TOY_SIZES[0] if workspace.toy else int(cell["rows"])
     result = distil(cell, {}, workspace, dataset(rows, workspace), FILE)
-    steps = result["pace"]["steps"]
+    steps = result["schedule"]["steps"]
     distilling = {"seconds": result["seconds"]["distilling"], "steps": steps, "sha256": result["sha256"]}
     return {"teacher": summary(result["teacher"], returns=False), **student_scores(result), **distilling}
 

@@ -97,7 +97,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 def evaluation(entry: Record) -> Record:
     """The part of an evaluation during training that pages show."""
-    names = {"update": "update", "mean": "return", "worth": "estimate", "fitted_value": "fitted_value"}
+    names = {"update": "update", "mean": "return", "pessimistic_value": "estimate", "fitted_value": "fitted_value"}
     return {new: entry[old] for old, new in names.items() if old in entry}
 
 

@@ -19,7 +19,7 @@ from potstill import config
 from potstill.config.parts import NamedPart, split_part_options
 from potstill.config.presets import expand_preset
 from potstill.config.reading import positional_first
-from potstill.config.settings import PART_REGISTRIES, option_docs
+from potstill.config.settings import PART_REGISTRIES, RENAMED_OPTIONS, option_docs
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime.interruption import Interrupted, handling, raise_interrupted
 from potstill.runtime.progress import busy
@@ -37,6 +37,8 @@ COMMANDS = {
     "reproduce": config.ReproduceConfig,
     "report": config.ReportConfig,
 }
+FUNCTIONS = {"report": "run_report"}
+"""Functions of a config, for commands whose function in Python takes none."""
 RENAMED_SECTIONS = {
     **dict.fromkeys(("kernel", "empirical", "ridge", "features", "unroll"), "solver"),
     **dict.fromkeys(("bc", "rebrac", "iql", "cal-ql", "edac"), "algorithm"),
@@ -80,7 +82,7 @@ def convert_words(kind: Any, words: Sequence[Token]) -> object:
 
 def _command(name: str, kind: type[object], fields: Mapping[str, Mapping[str, str]]) -> Callable[[Dataclass], object]:
     def command(settings: Dataclass) -> object:
-        function = getattr(import_module(f"potstill.commands.{name}"), name)
+        function = getattr(import_module(f"potstill.commands.{name}"), FUNCTIONS.get(name, name))
         return function(add_fields(settings, fields))
 
     command.__annotations__ = {"settings": Annotated[kind, Parameter(name="*")], "return": object}
@@ -125,6 +127,8 @@ def check_renamed(words: list[str]) -> None:
     """Raise an error with the new spelling if the words of a command line include an option of version 0.1."""
     for word in words:
         old, dot, field = word.partition("=")[0].removeprefix("--").partition(".")
+        if word.startswith("--") and not dot and old in RENAMED_OPTIONS:
+            raise PotstillError(f"--{old} is now --{RENAMED_OPTIONS[old]}")
         if word.startswith("--") and dot and old in RENAMED_SECTIONS:
             field = "initialisation" if (old, field) == ("kernel", "start") else field
             raise PotstillError(f"{word.partition('=')[0]} is now --{RENAMED_SECTIONS[old]}.{field}")

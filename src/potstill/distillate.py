@@ -20,7 +20,7 @@ from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
 from potstill.runtime.html import html_table
-from potstill.runtime.validation import as_numbers, check_types
+from potstill.runtime.validation import as_numbers
 from potstill.students.ensemble import Students, train_students
 from potstill.students.recipe import Recipe, find_recipe, recipe_from_metadata
 from potstill.students.training import Pairs
@@ -49,19 +49,16 @@ class Distillate(Scaled):
     """Weight of each pair in the students' loss: positive, with mean 1. ``None``: all weights are equal."""
 
     def __post_init__(self) -> None:
-        check_types(self)
-        for name in ("states", "actions"):
+        for name, size in {"states": len(self.normaliser.mean), "actions": len(self.action_bounds)}.items():
             object.__setattr__(self, name, as_numbers(f"Distillate.{name}", getattr(self, name), axes=2))
-        sizes = (len(self.states), len(self.normaliser.mean)), (len(self.states), len(self.action_bounds))
-        if (self.states.shape, self.actions.shape) != sizes:
-            raise PotstillError(
-                f"states have shape {self.states.shape} and actions {self.actions.shape}: expected (N, {sizes[0][1]}) "
-                f"and (N, {sizes[1][1]}), the sizes of the normaliser and of the action bounds"
-            )
+            found = getattr(self, name).shape[1]
+            if found != size:
+                raise PotstillError(f"Distillate.{name} have {found} components, Distillate.scaling has {size}")
         if self.weights is not None:
             object.__setattr__(self, "weights", as_numbers("Distillate.weights", self.weights, axes=1))
-            if self.weights.shape != (len(self),) or not (self.weights > 0.0).all():
-                raise PotstillError(f"expected a positive weight for each of the {len(self)} pairs")
+            if not (self.weights > 0.0).all():
+                i = int(np.argmax(self.weights <= 0.0))
+                raise PotstillError(f"Distillate.weights[{i}] is {self.weights[i]:g}: expected a number above 0")
 
     def __len__(self) -> int:
         """N, the number of pairs."""
@@ -106,8 +103,14 @@ class Distillate(Scaled):
     @property
     def recipe(self) -> Recipe:
         """The student recipe that the pairs were distilled for, as saved in the file."""
-        student = self.metadata.get("student")
-        return recipe_from_metadata(student) if student else find_recipe(str(self.metadata["recipe"]))
+        student, name = self.metadata.get("student"), self.metadata.get("recipe")
+        if student:
+            return recipe_from_metadata(student)
+        if name is None:
+            raise PotstillError(
+                "Distillate.metadata has neither 'student' nor 'recipe': name a recipe to train students"
+            )
+        return find_recipe(str(name))
 
     @property
     def pairs(self) -> Pairs:
@@ -116,7 +119,6 @@ class Distillate(Scaled):
         weights = None if self.weights is None else jnp.asarray(self.weights, jnp.float32)
         return Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(actions, jnp.float32), weights)
 
-    @check_arguments
     def train_students(self, seeds: Sequence[int], recipe: str | Recipe | None = None) -> Students:
         """Train one student for each seed by behavioural cloning.
 
@@ -130,7 +132,6 @@ class Distillate(Scaled):
         chosen = self.recipe if recipe is None else find_recipe(recipe)
         return train_students(self.pairs, seeds, chosen, self.scaling)
 
-    @check_arguments
     def train_student(self, seed: int = 0, recipe: str | Recipe | None = None) -> Policy:
         """Train one student and return it as a policy from raw observations to actions within the bounds.
 
@@ -143,7 +144,6 @@ class Distillate(Scaled):
         """
         return self.train_students([seed], recipe).policy(0)
 
-    @check_arguments
     def save(self, path: StrPath) -> Path:
         """Write the distillate as one ``.safetensors`` file (256 pairs: 15 to 25 kB), and return its path."""
         arrays = {

@@ -14,7 +14,7 @@ import numpy as np
 from potstill.bundled import bundled_names
 from potstill.commands.distillation_job import Job, Tables
 from potstill.commands.model import learn_world
-from potstill.commands.resolve import Problem, resolve_problem
+from potstill.commands.resolve import Problem, combine_recipe, resolve_problem
 from potstill.config import DistillConfig
 from potstill.config.presets import DIFFERENCES
 from potstill.config.settings import record_settings, takes_options
@@ -62,6 +62,7 @@ def distill(config: DistillConfig) -> Run:
         >>> run = potstill.distill("hopper-medium-replay", size=64, steps=100)  # doctest: +SKIP
         >>> policy = potstill.load(run).train_student(seed=0)  # doctest: +SKIP
     """
+    config = combine_recipe(config)
     devices.use_devices(config.devices)
     problem = resolve_problem(config)
     if devices.is_leader():

@@ -16,13 +16,14 @@ from jaxtyping import Array
 from potstill.bundled import BUNDLED, bundled_names
 from potstill.commands.resolve import Problem
 from potstill.config import DistillConfig
+from potstill.config.distill_record import to_stored
 from potstill.config.settings import command_line, record_settings
 from potstill.data.scaling import Scaling
 from potstill.data.split import held_out_rows, training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate, split_weights
 from potstill.distillation.objectives.base import StateTable
-from potstill.distillation.objectives.weights import find_weighting
+from potstill.distillation.objectives.weightings import find_weighting
 from potstill.distillation.outer_loop import Iterate
 from potstill.distillation.schedule import MAX_STEPS, Schedule
 from potstill.distillation.selection import CRITERIA, IterateSelection, held_out_loss
@@ -152,7 +153,7 @@ class Job:
         devices.disconnect()
         self.seconds["distilling"] = time.perf_counter() - started
         self.schedule_summary = schedule.summarise(step)
-        print(self.schedule_summary["in words"], flush=True)
+        print(self.schedule_summary["summary"], flush=True)
         if reached[-1].step != step:
             reached.append(Checkpoint(self._save(pairs, step, schedule), pairs, step, seconds))
         for i in thin_indices(len(reached), config.curve_points):
@@ -209,7 +210,7 @@ class Job:
             "action_limit": settings.action_limit,
             "student": recipe.to_metadata(),
             "steps": step,
-            "settings": {k: v for k, v in record_settings(config).items() if k not in ("out", "force")},
+            "settings": to_stored(record_settings(config)),
             "command": command_line("distill", config),
             "potstill": version("potstill"),
         }
@@ -249,7 +250,7 @@ class Job:
         self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["training"]
         known = find_cloning_result(config.dataset)
         artefact = file_hash(self.folder.path / "distillate.safetensors")
-        result |= {"bc": known, "curve": self.curve, "chosen": self.chosen, "pace": self.schedule_summary}
+        result |= {"bc": known, "curve": self.curve, "chosen": self.chosen, "schedule": self.schedule_summary}
         return result | {"seconds": self.seconds, "sha256": artefact}
 
 

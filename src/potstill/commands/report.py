@@ -16,12 +16,17 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free
+from potstill.runtime.validation import check_type
 
 POLICIES = ("teacher", "random", "student", "ensemble", "bc")
 
 
 @check_arguments
-def report(*runs: StrPath | Iterable[StrPath] | ReportConfig, out: StrPath | None = None, force: bool = False) -> Run:
+def report(
+    *runs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str] | None = None,
+    force: bool = False,
+) -> Run:
     """Print the scores of finished runs, and draw their curves and a comparison. Nothing is recomputed.
 
     Args:
@@ -40,19 +45,19 @@ def report(*runs: StrPath | Iterable[StrPath] | ReportConfig, out: StrPath | Non
         >>> run = potstill.report("runs/demo")  # doctest: +SKIP
         >>> run = potstill.report("runs/first", "runs/second", out="runs/both")  # doctest: +SKIP
     """
-    if len(runs) == 1 and isinstance(runs[0], ReportConfig):
-        return _report(runs[0])
-    return _report(ReportConfig(tuple(_paths(runs)), out=None if out is None else Path(out), force=force))
+    return run_report(ReportConfig(tuple(_paths(runs)), out=None if out is None else Path(out), force=force))
 
 
-def _paths(runs: Iterable[StrPath | Iterable[StrPath] | ReportConfig]) -> Iterable[Path]:
+def _paths(runs: Iterable[StrPath | Iterable[StrPath]]) -> Iterable[Path]:
     for run in runs:
-        if isinstance(run, ReportConfig):
-            raise PotstillError("report takes either one ReportConfig or paths of runs")
-        yield from [Path(run)] if isinstance(run, str | os.PathLike) else map(Path, run)
+        parts = [run] if isinstance(run, str | os.PathLike) else list(run)
+        for part in parts:
+            check_type("report: runs", part, StrPath)
+            yield Path(part)
 
 
-def _report(config: ReportConfig) -> Run:
+def run_report(config: ReportConfig) -> Run:
+    """:func:`report` with the settings of the command line."""
     check_free(config.out, force=config.force)
     if not config.runs:
         raise PotstillError("no runs given: potstill report RUN [RUN ...]")

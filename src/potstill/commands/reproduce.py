@@ -66,6 +66,7 @@ def fix_steps(saved: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
     """Replace a budget of seconds, in which the number of steps varies, by the number of steps of the first run."""
     if saved.get("budget") is None:
         return {}
-    steps, how = result["pace"]["steps"], result["pace"]["how"]
-    by_number, limited = how == "budget", how == "most"
+    schedule = result["schedule"] if "schedule" in result else result["pace"]  # its name in version 0.1
+    steps, how = schedule["steps"], schedule["how"]
+    by_number, limited = how == "budget", how in ("limit", "most")
     return {"budget": None, "steps": steps if by_number else None, "max_steps": steps if limited else None}

@@ -13,10 +13,11 @@ from potstill.config import DistillConfig
 from potstill.config.parts import NamedPart, describe_part, resolve_part
 from potstill.data.transitions import Transitions
 from potstill.distillation.defaults import default_action_limit, default_states
-from potstill.distillation.initial_states import INITIAL_STATES, InitialStates
+from potstill.distillation.initial_states import InitialStates
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.objectives.base import ObjectiveFunction
-from potstill.distillation.objectives.weights import split_names
+from potstill.distillation.objectives.weightings import split_names
+from potstill.distillation.registry import INITIAL_STATES
 from potstill.distillation.settings import Labels, OuterSettings
 from potstill.distillation.solvers import SOLVERS
 from potstill.distillation.solvers.base import Solver
@@ -82,8 +83,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
     solver = resolve_solver(config)
     objective = resolve_objective(config.objective)
     split_names(config.weighting or "uniform")
-    if config.initial not in INITIAL_STATES:
-        raise unknown_name("choice of initial states", config.initial, INITIAL_STATES)
+    choose_initial = INITIAL_STATES[config.initial]
     if config.learn in ("step-size", "both") and solver.recipe.optimiser != "sgd":
         raise PotstillError(
             f"--learn {config.learn}: Adam is invariant to a factor on the loss: use a recipe with optimiser sgd"
@@ -103,14 +103,16 @@ def resolve_problem(config: DistillConfig) -> Problem:
         raise PotstillError("--world has no effect without --states imagined")
     if config.weighting is not None and config.states == "imagined":
         raise PotstillError("--weighting cannot be used with --states imagined: imagined states have no weights")
-    if not solver.trains_networks and (config.starts > 1 or config.widths):
-        raise PotstillError("--starts and --widths require a solver that trains networks, such as --solver unroll")
+    if not solver.trains_networks and (config.initialisations > 1 or config.widths):
+        raise PotstillError(
+            "--initialisations and --widths require a solver that trains networks, such as --solver unroll"
+        )
     settings = OuterSettings(
         batch=cast(int, config.batch),  # DistillConfig has replaced None by the default
         optimiser=config.optimiser,
         learning_rate=config.learning_rate,
         clip=config.clip,
-        initialisations=config.starts,
+        initialisations=config.initialisations,
         widths=config.widths,
         learn=config.learn,
         average=config.average,
@@ -122,8 +124,8 @@ def resolve_problem(config: DistillConfig) -> Problem:
         "solver": part_name("solver", config.solver, SOLVERS),
         "recipe": recipe_name(solver.recipe),
     }
-    initial, given = INITIAL_STATES[config.initial], (config.weighting, config.state_noise, config.action_limit)
-    return Problem(objective, solver, initial, settings, *given, config.states == "imagined", names)
+    given = (config.weighting, config.state_noise, config.action_limit)
+    return Problem(objective, solver, choose_initial, settings, *given, config.states == "imagined", names)
 
 
 def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Recipe:
@@ -135,12 +137,16 @@ def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Reci
     return found
 
 
+def combine_recipe(config: DistillConfig) -> DistillConfig:
+    """Give a solver that is an object the recipe that is set beside it. Without one, it keeps its own."""
+    if not isinstance(config.solver, Solver) or config.recipe == config.resolved_defaults["recipe"]:
+        return config
+    return dataclasses.replace(config, solver=config.solver.for_recipe(resolve_recipe(config.recipe)))
+
+
 def resolve_solver(config: DistillConfig) -> Solver:
-    """Resolve the solver of a config, with the config's recipe. A solver given as an object has its own recipe."""
+    """Resolve the solver of a config, with the config's recipe. An object has its own, see :func:`combine_recipe`."""
     if isinstance(config.solver, Solver):
-        recipe = resolve_recipe(config.recipe)
-        if config.recipe != config.resolved_defaults["recipe"] and recipe != config.solver.recipe:
-            raise PotstillError("a solver given as an object has its own recipe: omit recipe")
         return config.solver
     found = resolve_part("solver", config.solver, SOLVERS, recipe=resolve_recipe(config.recipe))
     if not isinstance(found, Solver):

@@ -152,7 +152,7 @@ def _teach_candidates(config: TeachConfig) -> Run:
     best = runs[select(values)]
     write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())
     why = explain_selection(values)
-    ranking = [{"candidate": name, "worth": value} for name, value in values.items()]
+    ranking = [{"candidate": name, "pessimistic_value": value} for name, value in values.items()]
     result = read_json(best / "result.json")
     folder.finish({**result, "chosen": best.name, "why": why, "ranking": ranking, "failed": failed})
     print(why)

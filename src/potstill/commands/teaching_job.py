@@ -188,5 +188,6 @@ class TeachingJob:
         """The scores of an evaluation to show beside the progress, with a raw return called a return."""
         data = self.learner.data
         score = return_label({"reference": reference_returns(data.env_id, data.card)._asdict()})
-        labels = {"fitted_value": "fitted_value", "worth": "pessimistic_value", "mean": score.replace(" ", "_")}
+        kept = ("fitted_value", "pessimistic_value")
+        labels = {**dict(zip(kept, kept, strict=True)), "mean": score.replace(" ", "_")}
         return {label: entry[name] for name, label in labels.items() if name in entry}

@@ -1,4 +1,4 @@
-"""The settings of every command: one dataclass per command, with a docstring for every field.
+"""Internal: the settings of every command, one dataclass per command, with a docstring for every field.
 
 This package does not import JAX, so the command line starts quickly. The command line is generated from these classes,
 and the resolved values are saved with every artefact.

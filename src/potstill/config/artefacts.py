@@ -57,6 +57,9 @@ class ExportConfig:
     force: bool = False
     """Replace an earlier export."""
 
+    def __post_init__(self) -> None:
+        check_types(self)
+
 
 @dataclass(frozen=True)
 class ReproduceConfig:
@@ -95,3 +98,6 @@ class ReportConfig:
 
     force: bool = False
     """Replace the run folder if it exists."""
+
+    def __post_init__(self) -> None:
+        check_types(self)

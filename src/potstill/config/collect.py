@@ -26,8 +26,8 @@ class CollectConfig:
     _: KW_ONLY
 
     level: str | None = None
-    """Level of the dataset, as in D4RL: random, medium, medium-replay, medium-expert, expert, or replay (all of SAC's
-    training). Default: replay, or rollouts of --policy if it is given."""
+    """Level of the dataset, as in D4RL: {names}. replay is all of SAC's training. Default: replay, or rollouts of
+    --policy if it is given."""
 
     steps: int = 200_000
     """Transitions to record. With medium-replay, recording ends earlier if the medium score is reached."""

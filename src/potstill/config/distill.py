@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from potstill.config.distill_record import from_stored, to_stored
+from potstill.config.distill_record import from_stored
 from potstill.config.reading import DEFAULTS, ReadingConfig, positional_first
 from potstill.config.settings import parse_seconds
 from potstill.errors import PotstillError
@@ -54,8 +54,8 @@ class DistillConfig(ReadingConfig):
     _: KW_ONLY
 
     teacher: TeacherSource | None = None
-    """A file of `potstill teach`, CORL (.pt), stable-baselines3 (.zip) or d3rlpy (.d3); in Python also
-    a teacher. Default: the teacher bundled with the dataset."""
+    """A file of `potstill teach`, CORL (.pt), stable-baselines3 (.zip) or d3rlpy (.d3); in Python also a
+    potstill.NetworkTeacher. Default: the teacher bundled with the dataset."""
 
     preset: Literal["paper", "paper-pbc", "paper-dbc"] | None = None
     """Set all options that are not given as in Algorithm 1 of the paper, with Av-PBC, PBC or DBC."""
@@ -68,10 +68,9 @@ class DistillConfig(ReadingConfig):
     Python also a function. Fields: --objective.weight of q-gap."""
 
     weighting: str | None = None
-    """Weightings of states, separated by commas: ranged, clipped, shifted, softplus, reference, unscaled (by value),
-    density, sdw, discounted, early, opening (by time), occupancy (by the teacher's visits), uniform. Default: ranged
-    for av-pbc; for q-gap, opening if episodes of the data terminate (uniform for students trained by SGD without
-    momentum) and occupancy if none does; uniform for all others."""
+    """Weightings of states, separated by commas: {names}. Default: ranged for av-pbc; for q-gap, opening if episodes of
+    the data terminate (uniform for students trained by SGD without momentum) and occupancy if none does; uniform for
+    all others."""
 
     state_noise: float | None = None
     """Noise on half of the states of each outer batch, in standard deviations of the dataset. The teacher acts in the
@@ -91,17 +90,16 @@ class DistillConfig(ReadingConfig):
     solver: SolverOption | None = None
     """{names}. kernel is kernel descent; drawn is the same with kernels of random finite networks; portfolio uses such
     kernels of several kinds of students; unroll differentiates through a student's training, and sweep does the same
-    with less memory. Default: portfolio with --states imagined, else kernel. Fields:
-    --solver.initialisation of kernel, --solver.window and --solver.random-window of unroll and sweep,
-    --solver.networks, --solver.penalty, --solver.trained. In Python also an object, such as
+    with less memory. Default: portfolio with --states imagined, else kernel. Fields are options such as
+    --solver.window 20; the error message for an unknown field lists all fields. In Python also an object, such as
     potstill.distillation.Unroll()."""
 
     recipe: RecipeOption | None = None
     """The student recipe that the pairs are distilled for: {names}. Default: adam-towers with --states imagined, else
-    default. In Python also a potstill.Recipe. Fields: --recipe.layers, .width, .towers, .residual, .steps,
-    .learning-rate, .optimiser, .momentum, .weight-decay, .initialisation, .output-gain, .sampled."""
+    default. Fields: {recipe fields}. In Python also a potstill.Recipe. Beside a solver that is an object, it replaces
+    the recipe of the solver."""
 
-    starts: int = 1
+    initialisations: int = 1
     """Number of initialisations per outer step. The loss is averaged over one student for each."""
 
     widths: tuple[int, ...] = ()
@@ -136,7 +134,7 @@ class DistillConfig(ReadingConfig):
     """Norm to which the outer gradient is clipped."""
 
     initial: str = "k-means"
-    """Initial states: random, k-means (one per cluster) or diverse (of high value and far apart)."""
+    """Initial states: {names}. k-means takes one state per cluster, diverse takes states of high value far apart."""
 
     initial_actions: Literal["teacher", "data"] = "teacher"
     """Actions of the initial pairs. The paper uses data."""
@@ -190,10 +188,6 @@ class DistillConfig(ReadingConfig):
         """The budget in seconds."""
         return None if self.budget is None else parse_seconds("--budget", self.budget)
 
-    def to_record(self, recorded: JsonObject) -> JsonObject:
-        """Convert the settings that :func:`record_settings` collects to the layout of ``config.json``."""
-        return to_stored(recorded)
-
     @staticmethod
     def from_record(saved: JsonObject) -> JsonObject:
         """Convert the settings in ``config.json`` to the current fields."""
@@ -205,9 +199,9 @@ class DistillConfig(ReadingConfig):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
         check_types(self, skip=BY_VALUE)
-        check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, starts=1, devices=1)
+        check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
-        check_ranges(self, action_limit=1.0, max_steps=1)
+        check_ranges(self, action_limit=1.0, max_steps=1, initialisations=1)
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: expected a fraction of the steps, at most 1")
         if self.seconds is not None and (self.steps is not None or self.polish):

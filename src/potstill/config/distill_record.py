@@ -1,4 +1,7 @@
-"""The settings of ``potstill distill`` as they are stored in ``config.json`` and in distillates since version 0.1."""
+"""The settings of ``potstill distill`` as they are stored in distillates and, in version 0.1, in ``config.json``.
+
+The form in distillates does not change, so the same settings still give the same file.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from potstill.config.reading import LATER_OPTIONS
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
 
-# Fields of the solvers in config.json and distillates since version 0.1, in a section for each solver.
+# A section for the fields of each solver.
 SECTIONS: dict[str, JsonObject] = {
     "kernel": {"start": "zero"},
     "empirical": {"networks": 1},
@@ -23,30 +26,31 @@ LATER_FIELDS = {
     "preset": None,
     **LATER_OPTIONS,
 }
-"""Fields that files of version 0.1 do not have, with their defaults. They are recorded if they have another value."""
-STORED_FIELDS = {"initialisation": "start"}
+"""Fields that files of version 0.1 do not have, with their defaults. They are stored if they have another value."""
+STORED_NAMES = {"initialisation": "start", "initialisations": "starts"}
 
 
 def to_stored(recorded: JsonObject) -> JsonObject:
-    """Convert the settings of a config to the stored form."""
+    """Convert the settings in ``config.json`` to the form in distillates."""
     solver = recorded["solver"]
     sections = {name: dict(section) for name, section in SECTIONS.items()}
     if isinstance(solver, dict) and solver.get("name") in SECTION_OF:
-        fields = {STORED_FIELDS.get(str(k), str(k)): v for k, v in solver.items() if k != "name"}
+        fields = {STORED_NAMES.get(str(k), str(k)): v for k, v in solver.items() if k != "name"}
         sections[SECTION_OF[solver["name"]]] |= fields
         recorded = {**recorded, "solver": solver["name"]}
     if len(recorded["action_scale"]) == 1:  # version 0.1 had one factor for all components
         recorded = {**recorded, "action_scale": recorded["action_scale"][0]}
-    unset = {name for name, default in LATER_FIELDS.items() if recorded[name] == default}
+    unset = {"out", "force", *(name for name, default in LATER_FIELDS.items() if recorded[name] == default)}
     unset -= set() if recorded["states"] == "data" else {"labels"}  # the default of labels depends on the states
-    return {**{name: value for name, value in recorded.items() if name not in unset}, **sections}
+    return {**{STORED_NAMES.get(name, name): x for name, x in recorded.items() if name not in unset}, **sections}
 
 
 def from_stored(saved: JsonObject) -> JsonObject:
-    """Convert stored settings to the current fields."""
+    """Convert the settings in a ``config.json`` of any version to the current fields."""
+    saved = {new: saved[old] for new, old in STORED_NAMES.items() if old in saved} | saved
     name = saved.get("solver")
     if isinstance(name, str) and name in SECTION_OF:
-        section, own_names = saved.get(SECTION_OF[name], {}), {v: k for k, v in STORED_FIELDS.items()}
+        section, own_names = saved.get(SECTION_OF[name], {}), {v: k for k, v in STORED_NAMES.items()}
         if not isinstance(section, dict):
             raise PotstillError(f"config.json: '{SECTION_OF[name]}' is {section!r}, expected the fields of a solver")
         usual = SECTIONS[SECTION_OF[name]]

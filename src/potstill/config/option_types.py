@@ -1,6 +1,7 @@
 """The Python types of options that are names or paths on the command line.
 
-Type checkers and signatures use this module. The command line uses :mod:`potstill.config.cli_types`, without JAX.
+Type checkers and signatures use this module. The command line uses :mod:`potstill.config.cli_types`, without JAX. It
+also gives parts as :class:`~potstill.config.parts.NamedPart`, which Python has no need for: it has the objects.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from potstill.config.parts import NamedPart
+from potstill.data.formats.arrays import ReplayBuffer
+from potstill.data.formats.frames import DataFrame
 from potstill.data.transitions import Transitions
 from potstill.distillation.objectives.base import ObjectiveFunction
 from potstill.distillation.solvers.base import Solver
@@ -18,10 +20,10 @@ from potstill.teachers.algorithms.base import Algorithm
 from potstill.teachers.base import NetworkTeacher
 
 PathOption: TypeAlias = StrPath
-Dataset: TypeAlias = StrPath | Mapping[str, object] | Transitions
+Dataset: TypeAlias = StrPath | Mapping[str, object] | Transitions | DataFrame | ReplayBuffer
 TeacherSource: TypeAlias = StrPath | NetworkTeacher
-ObjectiveOption: TypeAlias = str | NamedPart | ObjectiveFunction
-SolverOption: TypeAlias = str | NamedPart | Solver
-RecipeOption: TypeAlias = str | NamedPart | Recipe
-AlgorithmOption: TypeAlias = str | NamedPart | Algorithm
+ObjectiveOption: TypeAlias = str | ObjectiveFunction
+SolverOption: TypeAlias = str | Solver
+RecipeOption: TypeAlias = str | Recipe
+AlgorithmOption: TypeAlias = str | Algorithm
 ColumnsOption: TypeAlias = str | Mapping[str, str | Sequence[str]]

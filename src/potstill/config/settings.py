@@ -10,22 +10,24 @@ import os
 import re
 import shlex
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from potstill.collection.levels import LEVELS
 from potstill.config.parts import NamedPart, describe_part, part_from_json
 from potstill.config.presets import add_preset
 from potstill.distillation.objectives import OBJECTIVES
+from potstill.distillation.registry import INITIAL_STATES, WEIGHTINGS
 from potstill.distillation.solvers import SOLVERS
 from potstill.errors import PotstillError
 from potstill.exports.registry import EXPORT_FORMATS
-from potstill.runtime.arguments import bind_arguments
+from potstill.runtime.arguments import check_calls
 from potstill.runtime.files import JsonObject, StrPath, to_json
 from potstill.runtime.validation import Dataclass
-from potstill.students.recipe import RECIPES
+from potstill.students.recipe import RECIPES, Recipe
 from potstill.teachers.registry import ALGORITHMS
 
 P = ParamSpec("P")
@@ -40,8 +42,14 @@ PART_REGISTRIES: dict[str, Mapping[str, object]] = {
 }
 """The options that select a part, and the registry of each."""
 
-NAMED_IN_HELP: dict[str, Mapping[str, object]] = {**PART_REGISTRIES, "format": EXPORT_FORMATS}
-"""Registries whose names replace ``{names}`` in the description of an option."""
+NAMED_IN_HELP: dict[str, Iterable[str]] = {
+    **PART_REGISTRIES,
+    "format": EXPORT_FORMATS,
+    "weighting": WEIGHTINGS,
+    "initial": INITIAL_STATES,
+    "level": LEVELS,
+}
+"""Names that replace ``{names}`` in the description of an option."""
 
 PYTHON_TYPES = {
     "columns": str | Mapping[str, str | Sequence[str]] | None,
@@ -49,6 +57,10 @@ PYTHON_TYPES = {
 }
 """The types in Python of inherited options."""
 
+RENAMED_OPTIONS = {"starts": "initialisations"}
+"""Options of version 0.1, and their names now."""
+
+RECIPE_FIELDS = ", ".join(f"--recipe.{field.name.replace('_', '-')}" for field in fields(Recipe))
 UNRECORDED = ("out", "force", "resume")
 
 
@@ -57,17 +69,29 @@ def takes_options(config: Callable[P, Config]) -> Callable[[Callable[[Config], R
 
     ``distill("hopper-medium-replay", size=64)`` calls ``distill`` with
     ``DistillConfig("hopper-medium-replay", size=64)``; a config object is passed on. The decorated function has the
-    config's signature, and its docstring describes each option.
+    config's signature, with the types that Python accepts, and checks its arguments as
+    :func:`~potstill.runtime.arguments.check_arguments` does. Its docstring describes each option.
     """
 
     def decorate(function: Callable[[Config], Result]) -> Callable[P, Result]:
+        name, signature = function.__name__, python_signature(config)
+        hints = {option: parameter.annotation for option, parameter in signature.parameters.items()}
+
+        def run(*args: object, **options: object) -> object:
+            return function(make_config(config, args, options))  # type: ignore[arg-type]
+
+        checked = check_calls(run, name, "option", signature, lambda: hints)
+
         @functools.wraps(function)
         def call(*args: object, **options: object) -> Result:
-            ready = len(args) == 1 and not options and isinstance(args[0], config)  # type: ignore[arg-type]
-            return function(args[0] if ready else make_config(config, function.__name__, args, options))  # type: ignore[arg-type]
+            if len(args) == 1 and not options and isinstance(args[0], config):  # type: ignore[arg-type]
+                return function(args[0])  # type: ignore[arg-type]
+            for option in RENAMED_OPTIONS.keys() & options.keys():
+                raise PotstillError(f"{name}: {option} is now {RENAMED_OPTIONS[option]}")
+            return checked(*args, **options)  # type: ignore[return-value]
 
         returns = inspect.signature(function, eval_str=True).return_annotation
-        call.__signature__ = python_signature(config).replace(return_annotation=returns)  # type: ignore[attr-defined]
+        call.__signature__ = signature.replace(return_annotation=returns)  # type: ignore[attr-defined]
         call.__doc__ = add_options(function.__doc__ or "", config)  # type: ignore[arg-type]
         return call
 
@@ -87,15 +111,16 @@ def python_signature(config: Callable[P, Config]) -> inspect.Signature:
     return signature.replace(parameters=parameters)
 
 
-def make_config(config: type[Config], name: str, args: tuple[object, ...], options: Mapping[str, object]) -> Config:
-    """Build a config from the arguments of a call.
+def make_config(config: type[Config], args: Iterable[object], options: Mapping[str, object]) -> Config:
+    """Build a config from the arguments of a call in Python.
 
-    Raises:
-        PotstillError: an argument is missing, superfluous or unknown. The message suggests the closest known one.
+    A recipe that is given by its name becomes an object, which differs from the name of the default.
     """
-    options = add_preset(options)
-    bind_arguments(inspect.signature(config), name, "option", args, options)
-    return config(*map(_to_plain, args), **{name: _to_plain(value) for name, value in options.items()})
+    plain = {name: _to_plain(value) for name, value in options.items()}
+    recipe = plain.get("recipe")
+    if isinstance(recipe, str) and recipe in RECIPES:
+        plain["recipe"] = RECIPES[recipe]
+    return config(*map(_to_plain, args), **add_preset(plain))
 
 
 def _to_plain(value: object) -> object:
@@ -114,7 +139,8 @@ def option_docs(config: type[object]) -> dict[str, str]:
     for field, text in itertools.pairwise(statements):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
             names = ", ".join(NAMED_IN_HELP.get(field.target.id, ()))
-            docs[field.target.id] = " ".join(str(ast.literal_eval(text.value)).split()).replace("{names}", names)
+            described = " ".join(str(ast.literal_eval(text.value)).split()).replace("{names}", names)
+            docs[field.target.id] = described.replace("{recipe fields}", RECIPE_FIELDS)
     return docs
 
 
@@ -155,11 +181,9 @@ def name_parts(config: Config) -> Config:
 
 
 def record_settings(config: Dataclass) -> JsonObject:
-    """The settings of a command in the layout of ``config.json``."""
+    """The settings of a command as in ``config.json``."""
     named = name_parts(config)
-    recorded = {field.name: _record_value(getattr(named, field.name)) for field in fields(named)}
-    finish: Callable[[JsonObject], JsonObject] | None = getattr(config, "to_record", None)
-    return finish(recorded) if finish else recorded
+    return {field.name: _record_value(getattr(named, field.name)) for field in fields(named)}
 
 
 def _record_value(value: object) -> object:

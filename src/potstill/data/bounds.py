@@ -10,9 +10,10 @@ from jaxtyping import Bool, Float
 
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.validation import as_numbers
+from potstill.runtime.arrays import AnyArray
+from potstill.runtime.validation import as_numbers, check_least
 
-Actions = TypeVar("Actions")  # NumPy or JAX arrays [..., A]
+Actions = TypeVar("Actions", bound=AnyArray)  # NumPy or JAX arrays [..., A]
 
 
 @check_arguments
@@ -44,22 +45,17 @@ class ActionBounds:
     def __post_init__(self) -> None:
         for name in ("low", "high"):
             object.__setattr__(self, name, as_numbers(f"ActionBounds.{name}", getattr(self, name), axes=1))
-        if self.low.shape != self.high.shape:
-            raise PotstillError(
-                f"action bounds have shapes {self.low.shape} and {self.high.shape}: expected one lower and one upper "
-                "bound for each action component"
-            )
         wrong = np.flatnonzero(self.low >= self.high)
         if len(wrong):
             i = int(wrong[0])
             raise PotstillError(
-                f"action bounds [{self.low[i]:g}, {self.high[i]:g}] of component {i}: the lower bound must be "
-                "less than the upper one"
+                f"ActionBounds [{self.low[i]:g}, {self.high[i]:g}] of component {i}: low must be less than high"
             )
 
     @classmethod
     def unit(cls, size: int) -> ActionBounds:
         """Bounds of ±1 for ``size`` components."""
+        check_least("ActionBounds.unit: size", size, 1)
         return cls(-np.ones(size, np.float32), np.ones(size, np.float32))
 
     def __len__(self) -> int:

@@ -16,6 +16,7 @@ from potstill.data.ends import FLAGS, NUMBERS, USUAL_LIMIT, Ends, count_timeouts
 from potstill.data.files import Column
 from potstill.data.joined import SideBySide
 from potstill.data.pairing import NOTHING, Plan, Rows, pair_in_order, pair_own, plan_rows
+from potstill.data.successors import Successors
 from potstill.data.transitions import Transitions
 from potstill.data.units import Fit, Units, environment_bounds, fit_units, outside_advice, same_bounds
 from potstill.errors import PotstillError
@@ -186,11 +187,12 @@ def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None)
         of_log = int(np.delete(np.arange(len(actions) + len(paired.dropped)), paired.dropped)[row])
         line = outside_message(float(actions[row, column]), fit.bounds, (of_log, column), count, source=log.source)
         raise PotstillError(f"{line}: {outside_advice(low, high)}") from None
+    after = rows.next_observations
     data = Transitions(
         rows.observations,
         actions,
         rows.rewards,
-        rows.next_observations,  # type: ignore[arg-type]  # Transitions makes the array when it is first used
+        rows.observations if isinstance(after, Successors) else after,
         rows.terminations,
         rows.truncations,
         fit.bounds,
@@ -199,6 +201,8 @@ def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None)
         card_of(log, fit),
         finite=True,
     )
+    if isinstance(after, Successors):
+        after.defer(data)
     return data, [*paired.notes, *found.notes, *fit.notes]
 
 

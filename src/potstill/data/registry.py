@@ -15,8 +15,8 @@ import numpy as np
 
 from potstill.bundled import BUNDLED, bundled_names
 from potstill.data.columns import Chosen, parse_columns
-from potstill.data.formats.arrays import is_buffer, read_arrays, read_buffer
-from potstill.data.formats.frames import is_frame, read_frame
+from potstill.data.formats.arrays import ReplayBuffer, read_arrays, read_buffer
+from potstill.data.formats.frames import DataFrame, read_frame
 from potstill.data.log import NO_ENVIRONMENT, Log, make_transitions, read_rows
 from potstill.data.suspicions import find_suspicions
 from potstill.data.transitions import Transitions
@@ -127,7 +127,7 @@ def as_floats(values: object, label: str) -> tuple[float, ...]:
 
 @check_arguments
 def load_dataset(
-    source: str | os.PathLike[str] | Mapping[str, object] | Transitions | object,
+    source: str | os.PathLike[str] | Mapping[str, object] | Transitions | DataFrame | ReplayBuffer,
     *,
     download: bool = False,
     columns: str | Mapping[str, str | Sequence[str]] | None = None,
@@ -241,15 +241,10 @@ def open_dataset(
         opened = read_arrays(source, chosen)
     elif isinstance(source, str | os.PathLike):
         opened = _open_name(Path(source).as_posix(), chosen, download)
-    elif is_buffer(source):
+    elif isinstance(source, ReplayBuffer):
         opened = read_buffer(source, chosen)
-    elif is_frame(source):
-        opened = read_frame(source, chosen)
     else:
-        raise PotstillError(
-            f"load_dataset: source is {repr(source)[:40]} ({type(source).__name__}): expected a name, a path, "
-            "Transitions, a mapping of arrays, a data frame, or a replay buffer"
-        )
+        opened = read_frame(source, chosen)
     if isinstance(opened, Log | Transitions):
         return nullcontext(opened)
     return cast(AbstractContextManager[Log | Transitions], opened)

@@ -12,7 +12,6 @@ from potstill.errors import naming_source
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
-from potstill.runtime.validation import check_types
 
 ARRAYS = ("state_mean", "state_scale", "action_low", "action_high")
 """The names of a scaling's arrays in files."""
@@ -42,9 +41,6 @@ class Scaling:
 
     normaliser: Normaliser
     action_bounds: ActionBounds
-
-    def __post_init__(self) -> None:
-        check_types(self)
 
     @classmethod
     def identity(cls, state_size: int, action_size: int) -> Scaling:

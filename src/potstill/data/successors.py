@@ -33,3 +33,9 @@ class Successors:
         after[:-1] = self.observations[1:]
         after[self.rows] = self.values
         return after
+
+    def defer(self, data: object) -> None:
+        """Let a dataset of these rows make the array when its next observations are first used."""
+        columns = vars(data)
+        del columns["next_observations"]
+        columns["_successors"] = self

@@ -27,16 +27,16 @@ from jaxtyping import Bool, Float, Int
 from potstill.data.blocks import blocks, gather, records_of
 from potstill.data.bounds import ActionBounds, describe_bounds
 from potstill.data.checks import check_transitions
-from potstill.data.successors import Successors
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.arrays import AnyArray
 from potstill.runtime.html import html_table
-from potstill.runtime.validation import as_numbers
+from potstill.runtime.validation import as_numbers, check_least
 
 COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminations", "truncations")
 SCALE_FLOOR = 1e-3  # added to the standard deviation, as the reference implementation does
 
-States = TypeVar("States")  # NumPy or JAX arrays [..., S]
+States = TypeVar("States", bound=AnyArray)  # NumPy or JAX arrays [..., S]
 
 
 @check_arguments
@@ -66,8 +66,6 @@ class Normaliser:
     def __post_init__(self) -> None:
         for name in ("mean", "scale"):
             object.__setattr__(self, name, as_numbers(f"Normaliser.{name}", getattr(self, name), axes=1))
-        if self.mean.shape != self.scale.shape:
-            raise PotstillError(f"Normaliser has {len(self.mean)} means, but {len(self.scale)} scales")
         if not (self.scale > 0.0).all():
             i = int(np.argmax(self.scale <= 0.0))
             raise PotstillError(f"Normaliser.scale[{i}] is {self.scale[i]:g}: expected a number above 0")
@@ -85,6 +83,7 @@ class Normaliser:
     @classmethod
     def identity(cls, size: int) -> Normaliser:
         """A normaliser that does not change states of ``size`` components."""
+        check_least("Normaliser.identity: size", size, 1)
         return cls(np.zeros(size, np.float32), np.ones(size, np.float32))
 
     def __call__(self, states: States) -> States:
@@ -161,27 +160,19 @@ class Transitions:
         card: dict[str, object] | None = None,
         finite: bool = False,
     ) -> Transitions:
-        """Make a dataset from its six columns by name. The other arguments are those of the constructor."""
-        return cls(
-            columns["observations"],
-            columns["actions"],
-            columns["rewards"],
-            columns["next_observations"],
-            columns["terminations"],
-            columns["truncations"],
-            action_bounds,
-            name,
-            env_id,
-            card or {},
-            finite,
-        )
+        """Make a dataset from its six columns by name. The other arguments are those of the constructor.
+
+        Raises:
+            PotstillError: a column is missing.
+        """
+        lacking = [column for column in COLUMNS if column not in columns]
+        if lacking:
+            raise PotstillError(f"Transitions.of: columns have no '{lacking[0]}': expected {', '.join(COLUMNS)}")
+        six = {column: columns[column] for column in COLUMNS}
+        return cls(**six, action_bounds=action_bounds, name=name, env_id=env_id, card=card or {}, finite=finite)
 
     def __post_init__(self, finite: bool) -> None:
-        columns, after = vars(self), vars(self)["next_observations"]
-        if isinstance(after, Successors):  # an array when it is first used, see __getattr__
-            columns["_successors"] = columns.pop("next_observations")
-            columns = {**columns, "next_observations": after.observations}
-        check_transitions({k: columns[k] for k in COLUMNS}, self.action_bounds, source=self.name, finite=finite)
+        check_transitions(self.columns(), self.action_bounds, source=self.name, finite=finite)
 
     def __getattr__(self, name: str) -> np.ndarray:
         """Make the array of next observations of rows in order; called when an attribute is missing."""
@@ -286,11 +277,14 @@ class Transitions:
             rows: indices, a mask or a slice.
 
         Raises:
-            PotstillError: ``rows`` is empty.
+            PotstillError: ``rows`` is empty, or contains something other than numbers of rows.
         """
         if not np.size(rows):  # type: ignore[arg-type]  # 1 for a slice
             raise PotstillError("an empty selection of transitions")
-        columns = dict(zip(COLUMNS, gather(list(self.columns().values()), rows), strict=True))
+        try:
+            columns = dict(zip(COLUMNS, gather(list(self.columns().values()), rows), strict=True))
+        except (IndexError, TypeError, ValueError) as error:
+            raise PotstillError(f"Transitions.take: rows of {len(self):,}: {error}") from None
         taken = Transitions.of(
             columns, self.action_bounds, name=self.name, env_id=self.env_id, card=self.card, finite=True
         )

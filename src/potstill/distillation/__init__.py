@@ -9,15 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from potstill.distillation.objectives import OBJECTIVES
+from potstill.distillation.registry import INITIAL_STATES, WEIGHTINGS
 from potstill.distillation.solvers import SOLVERS
 from potstill.runtime.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from potstill.distillation.initial_states import INITIAL_STATES, initial_pairs
+    from potstill.distillation.initial_states import initial_pairs
     from potstill.distillation.objectives.base import Objective, ObjectiveFunction, StateTable
     from potstill.distillation.objectives.cloning import ActionValueCloning, DataCloning, PolicyCloning
     from potstill.distillation.objectives.gap import QGap
-    from potstill.distillation.objectives.weights import WEIGHTINGS, find_weighting
+    from potstill.distillation.objectives.weightings import find_weighting
     from potstill.distillation.outer_loop import Iterate, optimise_pairs
     from potstill.distillation.schedule import Schedule
     from potstill.distillation.settings import OuterSettings
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from potstill.students.training import Pairs
 
 _SUBMODULES = {
-    "INITIAL_STATES": "initial_states",
-    "WEIGHTINGS": "objectives.weights",
     "ActionValueCloning": "objectives.cloning",
     "DataCloning": "objectives.cloning",
     "DrawnKernelDescent": "solvers.drawn",
@@ -58,7 +57,7 @@ _SUBMODULES = {
     "VisitSettings": "visits",
     "Visits": "visits",
     "build_state_table": "state_table",
-    "find_weighting": "objectives.weights",
+    "find_weighting": "objectives.weightings",
     "initial_pairs": "initial_states",
     "optimise_pairs": "outer_loop",
 }

@@ -89,12 +89,6 @@ def _sample(table: StateTable, size: int, rng: np.random.Generator) -> Int[np.nd
 InitialStates = Callable[[StateTable, int, np.random.Generator], Index]
 """Maps a table, N and a random number generator to the rows of N initial states."""
 
-INITIAL_STATES: dict[str, InitialStates] = {
-    "random": random_states,
-    "k-means": clustered_states,
-    "diverse": diverse_states,
-}
-
 
 @check_arguments
 def initial_pairs(

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from potstill.errors import PotstillError
 from potstill.runtime import devices
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
@@ -34,6 +35,9 @@ PLANNED_SHARE = 0.9  # share of the remaining budget to plan for; the rest absor
 @dataclass
 class Schedule:
     """The learning rate of each outer step, and when to stop. It is mutable: use a new object for each run.
+
+    Raises:
+        PotstillError: a field has a wrong type or is out of range, or there is neither a number of steps nor a loss.
 
     Example:
         >>> schedule = Schedule(steps=100)
@@ -59,7 +63,9 @@ class Schedule:
     """The current rate as a fraction of the initial one, if the number of steps is not given."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, steps=0, budget=0.0, max_steps=0)
+        check_ranges(self, steps=0, budget=0.0, max_steps=0, rate=0.0)
+        if self.steps is None and self.held_out_loss is None:
+            raise PotstillError("Schedule.steps is None: expected Schedule.held_out_loss, which decides when to stop")
 
     def fit_budget(self, step: Callable[[], object]) -> None:
         """Set or limit the number of steps so that the budget suffices. Without a budget, do nothing.
@@ -107,10 +113,8 @@ class Schedule:
 
     def observe(self, step: int, pairs: Pairs) -> None:
         """Evaluate the held-out loss of ``pairs`` after ``step`` (0: initial pairs); halve the rate on a plateau."""
-        if self.steps is not None or step % OBSERVE_EVERY:
+        if self.steps is not None or self.held_out_loss is None or step % OBSERVE_EVERY:
             return
-        if self.held_out_loss is None:
-            raise ValueError("a schedule without a number of steps requires a held-out loss")
         least = min(self.losses.values(), default=math.inf)
         self.losses[step] = devices.broadcast(self.held_out_loss(pairs))
         if self.losses[step] > (1.0 - LEAST_GAIN) * least:
@@ -122,12 +126,12 @@ class Schedule:
         budget = "" if self.budget is None else f" of {self.budget:g} s"
         words = f"{taken:,} outer steps in {spent:.1f} s{budget}"
         if self.steps is None:
-            how = "settled" if self.rate < LEAST_RATE else "most"  # names in result files since version 0.1
-            ending = {"settled": "the pairs have converged", "most": "the pairs had not converged yet"}[how]
+            how = "converged" if self.rate < LEAST_RATE else "limit"
+            ending = {"converged": "the pairs have converged", "limit": "the pairs had not converged yet"}[how]
             first, last = (self.losses[step] for step in (min(self.losses), max(self.losses)))
             words += f": {ending}; the loss on held-out states went from {first:.3g} to {last:.3g}"
         else:
             how = "given" if self.budget is None else "budget"
             if self.budget is not None:
                 words += ": as many as fit in the budget, up to the usual number" if taken else ": the setup used it up"
-        return {"steps": taken, "how": how, "looks": self.losses, "in words": words}
+        return {"steps": taken, "how": how, "losses": self.losses, "summary": words}

@@ -7,7 +7,7 @@ from typing import Literal
 
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.validation import check_ranges, check_types
+from potstill.runtime.validation import check_ranges
 
 Labels = Literal["learned", "teacher"]
 Learn = Literal["none", "weights", "step-size", "both"]
@@ -48,7 +48,6 @@ class OuterSettings:
     """Additional steps of the exact unroll, at a tenth of the learning rate."""
 
     def __post_init__(self) -> None:
-        check_types(self)
         check_ranges(self, batch=1, learning_rate=1e-12, clip=1e-12, state_noise=0.0, action_limit=1.0)
         check_ranges(self, initialisations=1, average=0.0, polish=0)
         if self.average > 1.0:

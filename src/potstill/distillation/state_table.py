@@ -15,7 +15,8 @@ from scipy.signal import lfilter
 from potstill.data.blocks import blocks
 from potstill.data.transitions import Transitions
 from potstill.distillation.objectives.base import StateTable
-from potstill.distillation.objectives.weights import StateFeatures, Weighting, find_weighting
+from potstill.distillation.objectives.weightings import find_weighting
+from potstill.distillation.objectives.weights import StateFeatures, Weighting
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.teachers.base import Teacher

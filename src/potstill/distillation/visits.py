@@ -21,7 +21,7 @@ from potstill.distillation.solvers.base import Solver
 from potstill.distillation.state_table import evaluate_teacher
 from potstill.environments.rollouts.stepper import Stepper
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.validation import check_ranges, check_types
+from potstill.runtime.validation import check_ranges
 from potstill.students.training import Pairs
 from potstill.teachers.base import NetworkTeacher
 
@@ -52,7 +52,6 @@ class VisitSettings:
     """Rows of the state table. All rollouts have equal shares of them."""
 
     def __post_init__(self) -> None:
-        check_types(self)
         check_ranges(self, lanes=1, horizon=1, every=0, teacher_noise=0.0, student_noise=0.0, rows=1)
 
 
@@ -76,6 +75,9 @@ class Visits:
     """Standardised states visited in each rollout."""
     survived: list[float] = field(default_factory=list)
     """Share of the lanes of each rollout that reached the horizon."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, seed=0)
 
     def start(self, table: StateTable) -> StateTable:
         """Roll out the teacher; return the visited states as a table with the value scale of ``table``.

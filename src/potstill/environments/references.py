@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, overload
 
 import numpy as np
 
 from potstill.environments.making import family
+from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 
 
 @check_arguments
 class Reference(NamedTuple):
-    """The undiscounted returns that score 0 and 100, and their source.
+    """The undiscounted returns that score 0 and 100, and their source. The second is above the first.
 
     ``source`` is ``None`` if no reference is known. The returns are then 0 and 100, so that a normalised score equals
     the return.
@@ -22,6 +24,12 @@ class Reference(NamedTuple):
     random: float
     expert: float
     source: str | None
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.random < self.expert < math.inf:
+            raise PotstillError(
+                f"Reference.expert {self.expert}: expected a number above Reference.random {self.random}"
+            )
 
 
 RAW = Reference(0.0, 100.0, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -16,8 +16,8 @@ from potstill.data.scaling import Scaled, Scaling
 from potstill.errors import PotstillError, naming_source, unknown_name
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.arrays import is_array
 from potstill.runtime.files import JsonObject, StrPath
-from potstill.runtime.validation import check_types
 
 Layer = dict[str, Any]  # {"weight": [in, out], "bias": [out]}
 Layers = list[Layer]
@@ -61,18 +61,13 @@ class Policy(Scaled):
     head: Head = "tanh"
 
     def __post_init__(self) -> None:
-        check_types(self)
-        towers, states = isinstance(self.layers, Towers), len(self.normaliser.mean)
-        shapes = [_layer_shape(i, layer, towers) for i, layer in enumerate(self.layers)]
-        if len({shape[:-2] for shape in shapes}) > 1:
-            raise PotstillError("the layers have different numbers of towers")
         outputs = len(self.action_bounds) * (1 if self.head == "tanh" else 2)
-        sizes = [shape[-2:] for shape in shapes]
-        joins = [states, *(after for _, after in sizes)]
-        if not sizes or [before for before, _ in sizes] != joins[:-1] or joins[-1] != outputs:
-            raise PotstillError(f"layers of sizes {sizes} do not connect {states} inputs with {outputs} outputs")
-        if isinstance(self.layers, Residual) and (len(sizes) < 3 or len(set(joins[1:-1])) > 1):
-            raise PotstillError("a residual network needs at least two hidden layers, all of the same width")
+        stacked = int(isinstance(self.layers, Towers))
+        widths = check_layers("Policy.layers", self.layers, len(self.normaliser.mean), (outputs,), stacked=stacked)
+        if isinstance(self.layers, Residual) and (len(widths) < 4 or len(set(widths[1:-1])) > 1):
+            raise PotstillError(
+                f"Policy.layers: a residual network needs at least two hidden layers of one width, not {widths[1:-1]}"
+            )
 
     def __repr__(self) -> str:
         sizes = "-".join(str(layer["weight"].shape[-2]) for layer in self.layers)
@@ -111,7 +106,6 @@ class Policy(Scaled):
             return self.action_bounds.from_unit(np.clip(np.tanh(output[..., :size]) + noise, -1.0, 1.0))
         return self.action_bounds.from_unit(np.tanh(output[..., :size] + noise))
 
-    @check_arguments
     def save(self, path: StrPath, metadata: JsonObject | None = None) -> Path:
         """Write this policy as a ``.safetensors`` file."""
         return storage.save(path, "policy", self.arrays(), self.kind_metadata() | (metadata or {}))
@@ -127,18 +121,42 @@ class Policy(Scaled):
         return {**named, **self.scaling.arrays()}
 
 
-def _layer_shape(index: int, layer: object, towers: bool) -> tuple[int, ...]:
-    """The shape of a layer's weights.
+def check_layers(label: str, layers: object, inputs: int, outputs: Sequence[int], *, stacked: int = 0) -> list[int]:
+    """Raise unless each layer takes the output of the layer before it.
 
-    Raises:
-        PotstillError: the layer has no weights and biases, or their shapes do not match.
+    Args:
+        label: what the layers are called in messages.
+        layers: dictionaries of ``weight`` [..., in, out] and ``bias`` [..., out].
+        inputs: inputs of the first layer.
+        outputs: possible numbers of outputs of the last layer.
+        stacked: number of leading axes that all arrays share, such as students, towers or critics.
+
+    Returns:
+        The number of inputs, then the number of outputs of each layer.
     """
-    if not isinstance(layer, Mapping) or not {"weight", "bias"} <= layer.keys():
-        raise PotstillError(f"layer {index} is {reprlib.repr(layer)}: expected a dictionary of weight and bias")
-    weight, bias = np.shape(layer["weight"]), np.shape(layer["bias"])
-    if len(weight) != 2 + towers or bias != (*weight[:-2], weight[-1]):
-        raise PotstillError(f"layer {index}: the shapes of weights {weight} and biases {bias} do not match")
-    return weight
+    if not isinstance(layers, list) or not layers:
+        raise PotstillError(f"{label} is {reprlib.repr(layers)}: expected a list of layers")
+    widths, lead = [inputs], None
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Mapping) or not (is_array(layer.get("weight")) and is_array(layer.get("bias"))):
+            raise PotstillError(
+                f"{label}[{i}] is {reprlib.repr(layer)}: expected a dictionary of the arrays weight and bias"
+            )
+        weight, bias = layer["weight"].shape, layer["bias"].shape
+        if len(weight) != stacked + 2:
+            raise PotstillError(f"{label}[{i}]: weight has shape {weight}, expected {stacked + 2} axes")
+        lead = weight[:stacked] if lead is None else lead
+        wanted = {"weight": (*lead, widths[-1], weight[-1]), "bias": (*lead, weight[-1])}
+        for name, found in {"weight": weight, "bias": bias}.items():
+            if found != wanted[name]:
+                raise PotstillError(f"{label}[{i}]: {name} has shape {found}, expected {wanted[name]}")
+            if "float" not in str(layer[name].dtype):
+                raise PotstillError(f"{label}[{i}]: {name} holds {layer[name].dtype}: expected floating-point numbers")
+        widths.append(weight[-1])
+    if widths[-1] not in outputs or 0 in (lead or ()):
+        found = f"{' × '.join(map(str, (*(lead or ()), widths[-1])))} outputs"
+        raise PotstillError(f"{label}: the last layer has {found}, expected {' or '.join(map(str, outputs))}")
+    return widths
 
 
 def _forward(layers: Layers, x: np.ndarray) -> np.ndarray:

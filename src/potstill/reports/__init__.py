@@ -1,4 +1,4 @@
-"""Tables, plots and pages of results, and the statistics of datasets."""
+"""Internal: tables, plots and pages of results, and the statistics of datasets. Use :func:`potstill.report`."""
 
 from potstill.reports.tables import print_imagined, print_offline, print_scores, report_distillation
 

@@ -1,25 +1,34 @@
-"""Checks of calls: a wrong argument of a public function or class raises a one-line error, like a wrong setting."""
+"""Checks of calls: a wrong argument of a public function, class or method raises a one-line error."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from inspect import BoundArguments, Signature
+from collections.abc import Callable, Iterable, Mapping
+from inspect import BoundArguments, Parameter, Signature
+from types import FunctionType
 from typing import Any, TypeVar, cast, get_type_hints
 
+import numpy as np
+
 from potstill.errors import PotstillError, unknown_name
-from potstill.runtime.validation import check_type
+from potstill.runtime.arrays import as_array, check_numbers, is_array, is_array_like, shape_in
+from potstill.runtime.validation import check_values
 
 Target = TypeVar("Target", bound=Callable[..., object])
+Hints = Callable[[], Mapping[str, object]]
 OWN = ("self", "cls", "_cls")  # first parameters of methods
+PLACED = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def check_arguments(target: Target) -> Target:
     """Decorate a public function or class so that a wrong argument raises a one-line error that names it.
 
-    For an unknown argument, the error suggests the closest known one. The arguments of a function must also have the
-    types of their annotations. The fields of a class are checked by its own ``__post_init__``. The signature does not
+    For an unknown argument, the error suggests the closest known one. Arguments must have the types of their
+    annotations, and arrays must have the axes. For a class, this holds for its fields and for the arguments of its
+    public methods, but not when JAX rebuilds an object (:mod:`potstill.runtime.pytrees`). Sequences for NumPy fields of
+    a dataclass become arrays. A named tuple may have a ``__post_init__``, like a dataclass. The signature does not
     change.
 
     >>> @check_arguments
@@ -33,14 +42,67 @@ def check_arguments(target: Target) -> Target:
     potstill.errors.PotstillError: train: steps is '20' (str): expected int
     """
     if not isinstance(target, type):
-        return cast(Target, _check_calls(target))
+        return cast(Target, _check_function(target, target.__name__))
     maker = "__new__" if issubclass(target, tuple) else "__init__"  # a named tuple has no __init__ of its own
-    setattr(target, maker, _check_fields(getattr(target, maker)))
+    setattr(target, maker, _check_fields(target, getattr(target, maker)))
+    for name, member in list(vars(target).items()):
+        if name == "__call__" or not name.startswith("_"):
+            setattr(target, name, _check_member(member, f"{target.__name__}.{name}"))
     return target
 
 
+def _check_member(member: Any, name: str) -> Any:
+    """Check the calls of a method; return every other member of a class as it is."""
+    if isinstance(member, classmethod | staticmethod):
+        return type(member)(_check_function(member.__func__, name))
+    return _check_function(member, name) if isinstance(member, FunctionType) else member
+
+
+def _check_function(function: Callable[..., object], name: str) -> Callable[..., object]:
+    hints = functools.cache(lambda: get_type_hints(function))  # when it is first called: its module has all names then
+    return check_calls(function, name, "argument", inspect.signature(function), hints)
+
+
+def check_calls(
+    function: Callable[..., object], name: str, kind: str, signature: Signature, hints: Hints
+) -> Callable[..., object]:
+    """A function that checks its arguments and calls ``function``.
+
+    Args:
+        function: takes the arguments of ``signature``.
+        name: its name, for error messages.
+        kind: what its parameters are called there, such as ``"option"``.
+        signature: names and kinds of its parameters.
+        hints: returns the types of its parameters by name.
+    """
+    places, spread, options = _sort_parameters(signature)
+    checked = functools.cache(lambda: {key: hint for key, hint in hints().items() if key not in (options, spread)})
+
+    @functools.wraps(function)
+    def call(*args: object, **named: object) -> object:
+        check_values(f"{name}: ", {**dict(zip(places, args, strict=False)), **named}, checked())
+        for item in args[len(places) :] if spread else ():
+            check_values(f"{name}: ", {spread: item}, hints())
+        failure: TypeError
+        try:
+            return function(*args, **named)
+        except TypeError as error:  # of these arguments, or from inside
+            failure = error
+        bind_arguments(signature, name, kind, args, named)
+        raise failure
+
+    return call
+
+
+def _sort_parameters(signature: Signature) -> tuple[list[str], str, str]:
+    """The names of positional parameters, and those of ``*args`` and ``**options``, empty without them."""
+    kinds: dict[Any, str] = {parameter.kind: name for name, parameter in signature.parameters.items()}
+    places = [name for name, parameter in signature.parameters.items() if parameter.kind in PLACED]
+    return places, kinds.get(Parameter.VAR_POSITIONAL, ""), kinds.get(Parameter.VAR_KEYWORD, "")
+
+
 def bind_arguments(
-    signature: Signature, name: str, kind: str, args: tuple[object, ...], options: Mapping[str, object]
+    signature: Signature, name: str, kind: str, args: Iterable[object], options: Mapping[str, object]
 ) -> BoundArguments:
     """Assign the arguments of a call to the parameters of ``signature``.
 
@@ -55,7 +117,7 @@ def bind_arguments(
         PotstillError: an argument is missing, superfluous or unknown. The message suggests the closest known one.
     """
     known = [name for name in signature.parameters if name not in OWN]
-    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.parameters.values())
+    takes_any = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in signature.parameters.values())
     for option in options:
         if option not in known and not takes_any:
             raise PotstillError(f"{name}: {unknown_name(kind, option, known)}")
@@ -65,39 +127,43 @@ def bind_arguments(
         raise PotstillError(f"{name}: {error}") from None
 
 
-def _check_calls(function: Callable[..., object]) -> Callable[..., object]:
-    """Check names and types whenever a function is called."""
-    signature, name = inspect.signature(function), function.__name__
-
-    @functools.cache  # resolved at the first call, when the function's module has defined all names
-    def hints() -> dict[str, object]:
-        return get_type_hints(function)
-
-    @functools.wraps(function)
-    def call(*args: object, **options: object) -> object:
-        bound = bind_arguments(signature, name, "argument", args, options)
-        for parameter, value in bound.arguments.items():
-            kind = signature.parameters[parameter].kind
-            if parameter in hints() and kind is not inspect.Parameter.VAR_KEYWORD:
-                for item in value if kind is inspect.Parameter.VAR_POSITIONAL else (value,):
-                    check_type(f"{name}: {parameter}", item, hints()[parameter])
-        return function(*args, **options)
-
-    return call
-
-
-def _check_fields(make: Callable[..., Any]) -> Callable[..., Any]:
-    """Check names whenever an object is made by ``make``, the ``__init__`` or ``__new__`` of its class."""
-    signature = inspect.signature(make)
+def _check_fields(kind: type, make: Callable[..., Any]) -> Callable[..., Any]:
+    """Check the fields whenever an object is made by ``make``, the ``__init__`` or ``__new__`` of ``kind``."""
+    signature, declares = inspect.signature(make), dataclasses.is_dataclass(kind) or issubclass(kind, tuple)
+    places, converts = _sort_parameters(signature)[0][1:], dataclasses.is_dataclass(kind)
+    hints = functools.cache(lambda: get_type_hints(kind if declares else make))
 
     @functools.wraps(make)
     def call(self: object, *args: object, **fields: object) -> object:
+        owner = (self if isinstance(self, type) else type(self)).__name__
+        given = {**dict(zip(places, args, strict=False)), **fields}
+        if declares:
+            given = {name: _check_array(f"{owner}.{name}", given[name], hints().get(name), converts) for name in given}
+            args = (*(given[name] for name in places[: len(args)]), *args[len(places) :])
+            fields = {name: given[name] for name in fields}
+        check_values(f"{owner}.", given, hints())
+        failure: TypeError
         try:
-            return make(self, *args, **fields)
-        except TypeError as error:  # names are checked only after a failure, because objects are made often
+            made = make(self, *args, **fields)
+            if isinstance(made, kind) and hasattr(made, "__post_init__"):
+                made.__post_init__()
+            return made
+        except TypeError as error:
             failure = error
-        kind = self if isinstance(self, type) else type(self)
-        bind_arguments(signature, kind.__name__, "field", (self, *args), fields)
+        bind_arguments(signature, owner, "field", (self, *args), fields)
         raise failure
 
     return call
+
+
+def _check_array(label: str, value: object, hint: object, converts: bool) -> object:
+    """Check the numbers of a field that is an array. Return it, converted if it is a sequence and may be."""
+    shape = shape_in(hint)
+    if shape is None or not is_array_like(value):
+        return value
+    if converts and shape.array_type is np.ndarray:
+        value = as_array(label, value, shape)
+    if not is_array(value):
+        raise PotstillError(f"{label} is a {type(value).__name__}: expected an array")
+    check_numbers(label, value, shape)
+    return value

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import reprlib
 import types
-from collections.abc import Collection, Sequence
-from dataclasses import Field, fields
-from typing import Any, ClassVar, Literal, Protocol, Union, get_args, get_origin, get_type_hints, runtime_checkable
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import Field, InitVar, fields
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
 
 import numpy as np
 
 from potstill.errors import PotstillError, unknown_name
+from potstill.runtime.arrays import AnyArray, check_axes, is_array_like, is_shape
 
 
 @runtime_checkable
@@ -35,9 +47,18 @@ def field_label(settings: Dataclass, name: str) -> str:
 def check_ranges(settings: Dataclass, **minimum: int | float) -> None:
     """Raise unless each named field is ``None`` or at least the given minimum."""
     for name, low in minimum.items():
-        value = getattr(settings, name)
-        if value is not None and not value >= low:
-            raise PotstillError(f"{field_label(settings, name)} {value}: expected at least {low}")
+        check_least(field_label(settings, name), getattr(settings, name), low)
+
+
+def check_least(label: str, value: int | float | None, low: int | float) -> None:
+    """Raise unless ``value`` is ``None`` or at least ``low``.
+
+    >>> check_least("ActionBounds.unit: size", 0, 1)
+    Traceback (most recent call last):
+    potstill.errors.PotstillError: ActionBounds.unit: size 0: expected at least 1
+    """
+    if value is not None and not value >= low:
+        raise PotstillError(f"{label} {value}: expected at least {low}")
 
 
 def check_finite(settings: Dataclass, *names: str) -> None:
@@ -70,14 +91,30 @@ def check_type(label: str, value: object, hint: object) -> None:
         shown = f"{reprlib.repr(value)} ({type(value).__name__})"
         raise PotstillError(f"{label} is {shown}: expected {describe_type(hint)}")
     if get_origin(hint) is Literal and value not in get_args(hint):
-        raise unknown_name(label, str(value), get_args(hint))
+        where, colon, what = label.rpartition(": ")
+        raise PotstillError(f"{where}{colon}{unknown_name(what, str(value), get_args(hint))}")
+
+
+def check_values(label: str, values: Mapping[str, object], hints: Mapping[str, object]) -> None:
+    """Raise unless all values have the types, and all arrays the axes, that ``hints`` give them.
+
+    Args:
+        label: put before the name of each value in messages.
+        values: values by name. Those without a hint are not checked.
+        hints: type hints by name.
+    """
+    for name, value in values.items():
+        if name in hints:
+            check_type(label + name, value, hints[name])
+    check_axes(label, values, hints)
 
 
 def has_type(value: object, hint: object) -> bool:
     """Whether ``value`` has the type of a hint: a class, union, literal, tuple or collection.
 
-    An array counts as a sequence. Protocols and shape annotations accept every value.
+    An array counts as a sequence, and a sequence as an array. Protocols that cannot be checked accept every value.
     """
+    hint = _resolve(hint)
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return any(has_type(value, part) for part in get_args(hint))
@@ -89,21 +126,27 @@ def has_type(value: object, hint: object) -> bool:
     return _has_plain_type(value, origin if isinstance(origin, type) else hint)
 
 
+def _resolve(hint: object) -> object:
+    """The bound of a type variable, the type of an ``InitVar``, or the hint itself."""
+    if isinstance(hint, TypeVar):
+        return hint.__bound__ or object
+    return hint.type if isinstance(hint, InitVar) else hint
+
+
 def _has_plain_type(value: object, hint: object) -> bool:
     """Whether ``value`` has the type of a hint without parameters, such as ``int``, ``Mapping`` or ``np.ndarray``."""
-    if hint in (np.ndarray, Sequence) and hasattr(value, "__array__"):
+    if is_shape(hint) or hint is AnyArray:
+        return is_array_like(value)
+    if hint is Any:
         return True
+    if hint in (np.ndarray, Sequence) and (hasattr(value, "__array__") or isinstance(value, str | bytes)):
+        return not isinstance(value, str | bytes)
     if hint in (int, float):
         numbers = (int, np.integer) if hint is int else (int, float, np.integer, np.floating)
         return isinstance(value, numbers) and not isinstance(value, bool | np.bool_)
-    if isinstance(hint, type) and not (getattr(hint, "_is_protocol", False) or is_shape(hint)):
+    if isinstance(hint, type) and getattr(hint, "_is_runtime_protocol", not getattr(hint, "_is_protocol", False)):
         return isinstance(value, hint)
     return value is None if hint is None else True
-
-
-def is_shape(hint: object) -> bool:
-    """Whether a hint annotates the shape and type of an array, such as ``Float[np.ndarray, "N S"]``."""
-    return type(hint).__module__.startswith("jaxtyping")
 
 
 def describe_type(hint: object) -> str:
@@ -112,6 +155,7 @@ def describe_type(hint: object) -> str:
     >>> describe_type(int | None), describe_type(tuple[int, ...]), describe_type(Literal["sgd", "adam"])
     ('int or None', 'tuple of int', "'sgd' or 'adam'")
     """
+    hint = _resolve(hint)
     origin = get_origin(hint)
     if origin in (Union, types.UnionType, Literal):
         describe = repr if origin is Literal else describe_type
@@ -119,7 +163,7 @@ def describe_type(hint: object) -> str:
         return f"{', '.join(parts)} or {last}" if parts else last
     if origin is tuple:
         return f"tuple of {describe_type(get_args(hint)[0])}"
-    if is_shape(hint) or hint is np.ndarray:
+    if is_shape(hint) or hint in (np.ndarray, AnyArray):
         return "array"
     return "None" if hint is type(None) else getattr(origin or hint, "__name__", str(hint))
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from potstill.data.scaling import Scaled, Scaling
 from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
-from potstill.networks.policy import Policy
+from potstill.networks.policy import Policy, Towers, check_layers
 from potstill.runtime import devices
 from potstill.runtime.arguments import check_arguments
 from potstill.students.recipe import Recipe
@@ -39,6 +39,10 @@ class Students(Scaled):
     """Layers of all students: each array has a leading axis K."""
     scaling: Scaling
 
+    def __post_init__(self) -> None:
+        inputs, outputs, stacked = len(self.normaliser.mean), len(self.action_bounds), isinstance(self.params, Towers)
+        check_layers("Students.params", self.params, inputs, (outputs, 2 * outputs), stacked=1 + stacked)
+
     def __len__(self) -> int:
         """K, the number of students."""
         return len(self.params[0]["bias"])
@@ -48,25 +52,47 @@ class Students(Scaled):
         noun = "network" if len(self) == 1 else "networks"
         return f"Students({len(self)} {noun} {sizes}-{self.params[-1]['weight'].shape[-1]})"
 
-    @check_arguments
     def policy(self, index: int) -> Policy:
-        """Student ``index`` as a policy of its own."""
+        """Student ``index`` as a policy of its own.
+
+        Raises:
+            PotstillError: there is no such student.
+        """
+        if not 0 <= index < len(self):
+            raise PotstillError(f"Students.policy: index {index}: expected a number from 0 to {len(self) - 1}")
         size = len(self.action_bounds)
         layers = jax.tree.map(lambda x: np.asarray(x[index]), self.params)
         layers[-1] = {k: v[..., :size] for k, v in layers[-1].items()}
         return Policy(layers, self.scaling)
 
+    def _standardise(self, method: str, observations: np.ndarray) -> np.ndarray:
+        needed = len(self.normaliser.mean)
+        if observations.shape[-1] != needed:
+            raise PotstillError(
+                f"Students.{method}: observations of {observations.shape[-1]} components: expected {needed}"
+            )
+        return self.normaliser(observations)
+
     def _scaled(self, unit: Array) -> np.ndarray:
         return self.action_bounds.from_unit(np.asarray(unit))
 
     def each(self, observations: Float[np.ndarray, "L S"]) -> Float[np.ndarray, "L A"]:
-        """Mean actions, with the L observations split evenly: the first L/K go to student 0, and so on."""
-        states = self.normaliser(observations).reshape(len(self), -1, observations.shape[-1])
+        """Mean actions, with the L observations split evenly: the first L/K go to student 0, and so on.
+
+        Raises:
+            PotstillError: L is not a multiple of K, or the observations have another number of components.
+        """
+        if len(observations) % len(self):
+            raise PotstillError(
+                f"Students.each: {len(observations)} observations: expected a multiple of {len(self)}, "
+                "the number of students"
+            )
+        states = self._standardise("each", observations).reshape(len(self), -1, observations.shape[-1])
         return self._scaled(_act(self.params, states, len(self.action_bounds))).reshape(len(observations), -1)
 
     def ensemble(self, observations: Float[np.ndarray, "L S"]) -> Float[np.ndarray, "L A"]:
         """The students' mean actions, averaged."""
-        states = jnp.broadcast_to(self.normaliser(observations), (len(self), *observations.shape))
+        states = jnp.broadcast_to(self._standardise("ensemble", observations), (len(self), *observations.shape))
         return self._scaled(_act(self.params, states, len(self.action_bounds)).mean(axis=0))
 
 

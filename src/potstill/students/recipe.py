@@ -9,7 +9,7 @@ from typing import Literal
 
 from potstill.errors import PotstillError, unknown_name
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.validation import check_finite, check_ranges, check_types
+from potstill.runtime.validation import check_finite, check_ranges
 
 Initialisation = Literal["orthogonal", "antisymmetric", "he", "lecun", "torch"]
 
@@ -71,7 +71,6 @@ class Recipe:
     """Clone with actions sampled from a tanh-Gaussian, as the paper's reference implementation does."""
 
     def __post_init__(self) -> None:
-        check_types(self)
         check_ranges(self, steps=0, learning_rate=0.0, momentum=0.0, weight_decay=0.0, width=1, towers=1, layers=1)
         check_finite(self, "learning_rate", "weight_decay", "output_gain")
         if self.momentum >= 1.0:

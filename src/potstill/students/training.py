@@ -22,6 +22,7 @@ from potstill.errors import PotstillError
 from potstill.networks.mlp import Params, apply_mlp
 from potstill.runtime import devices
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.pytrees import register_named_tuple
 from potstill.runtime.validation import as_numbers
 from potstill.students.initialisation import draw_network
 from potstill.students.recipe import Recipe
@@ -35,6 +36,7 @@ StepKeys: TypeAlias = Key[Array, " T"] | None
 
 
 @check_arguments
+@register_named_tuple
 class Pairs(NamedTuple):
     """The distilled set while it is being distilled."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +16,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.bundled import artefact_path
 from potstill.data.transitions import Normaliser
-from potstill.errors import PotstillError, PotstillWarning
+from potstill.errors import PotstillWarning, naming_source
 from potstill.networks.mlp import Params, apply_critics, apply_mlp
-from potstill.networks.policy import LOG_STD_RANGE, Policy, from_arrays
+from potstill.networks.policy import LOG_STD_RANGE, Policy, check_layers, from_arrays
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
@@ -56,6 +55,9 @@ class Teacher(Protocol):
 class NetworkTeacher:
     """A teacher made of neural networks: one policy and C critics.
 
+    Raises:
+        PotstillError: the layers of the critics do not lead from the policy's states and actions to one value.
+
     Example:
         >>> import potstill
         >>> teacher = potstill.load_teacher("hopper-medium-replay")
@@ -71,6 +73,10 @@ class NetworkTeacher:
     """How the teacher was made; saved in its file."""
     layer_norm: bool = True
     """Whether LayerNorm follows each hidden layer of the critics."""
+
+    def __post_init__(self) -> None:
+        inputs = len(self.normaliser.mean) + self.action_size
+        check_layers("NetworkTeacher.critics", self.critics, inputs, (1,), stacked=1)
 
     def __repr__(self) -> str:
         critics, algorithm = len(self.critics[-1]["bias"]), self.metadata.get("algorithm", "unknown algorithm")
@@ -117,7 +123,6 @@ class NetworkTeacher:
         """Q(s, a) of each of C critics, in units of discounted return."""
         return apply_critics(self.critics, states, actions, normed=self.layer_norm)
 
-    @check_arguments
     def save(self, path: StrPath) -> Path:
         """Write this teacher as one ``.safetensors`` file."""
         networks = {**self.policy.kind_metadata(), "layer_norm": self.layer_norm}
@@ -139,9 +144,9 @@ def load_teacher(path: StrPath) -> NetworkTeacher:
     critics = [
         {k: storage.require_array(arrays, f"critics.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)
     ]
-    check_critics(critics, policy, path)
     repeat_warnings(metadata, path)
-    return NetworkTeacher(policy, critics, metadata, metadata.get("layer_norm", True))
+    with naming_source(path):
+        return NetworkTeacher(policy, critics, metadata, metadata.get("layer_norm", True))
 
 
 def repeat_warnings(metadata: JsonObject, path: StrPath) -> None:
@@ -149,21 +154,3 @@ def repeat_warnings(metadata: JsonObject, path: StrPath) -> None:
     found = metadata.get("warnings")
     for text in found if isinstance(found, list) else []:
         warnings.warn(f"{path}: {text}", PotstillWarning, stacklevel=3)
-
-
-def check_critics(critics: Params, policy: Policy, path: StrPath) -> None:
-    """Raise unless the layers of each critic map the policy's states and actions to one value."""
-    if not critics or not len(critics[0]["weight"]):
-        raise PotstillError(f"{path} has no critics")
-    states, actions, count = len(policy.normaliser.mean), len(policy.action_bounds), len(critics[0]["weight"])
-    widths = [states + actions, *(layer["bias"].shape[-1] for layer in critics)]
-    for i, (layer, (before, after)) in enumerate(zip(critics, itertools.pairwise(widths), strict=True)):
-        wanted = {"weight": (count, before, after), "bias": (count, after)}
-        for key, shape in wanted.items():
-            if layer[key].shape != shape:
-                raise PotstillError(
-                    f"{path}: {key} {i} of its {count} critics has shape {layer[key].shape}, expected {shape} "
-                    f"({states} states, {actions} actions)"
-                )
-    if widths[-1] != 1:
-        raise PotstillError(f"{path}: the critics return {widths[-1]} values, expected one")

@@ -18,6 +18,7 @@ from potstill.teachers.algorithms.base import State
 from potstill.teachers.evaluation.diagnostics import OfflineScores
 from potstill.teachers.training import Learner
 
+ESTIMATE, OLD_ESTIMATE = "pessimistic_value", "worth"  # its name, and its name in files of version 0.1
 Evaluation = JsonObject  # "update", and the scores of the teacher at that update
 
 
@@ -56,11 +57,11 @@ class Progress:
 
 
 def estimate(entry: Evaluation) -> float:
-    """The number by which teachers are compared: the pessimistic value estimate (``"worth"``).
+    """The number by which teachers are compared: the pessimistic value estimate.
 
     If returns cannot tell policies apart, it is minus the distance of the teacher's actions from the data's.
     """
-    return float(entry["worth"]) if "worth" in entry else -float(entry["action_distance"])
+    return float(entry[ESTIMATE]) if ESTIMATE in entry else -float(entry["action_distance"])
 
 
 def save_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None, progress: Progress) -> None:
@@ -77,7 +78,7 @@ def load_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None) 
     Raises:
         PotstillError: the checkpoint is damaged, or the shapes of its networks differ.
     """
-    arrays, metadata = storage.load(path, "checkpoint")
+    arrays, metadata = read_checkpoint(path)
     if metadata.get("restarted") and not learner.restarted:
         learner.restart()
     leaves = _named_leaves(learner, scores)
@@ -89,6 +90,14 @@ def load_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None) 
         for name, evaluator in scores.evaluators.items():
             evaluator.state = saved["fitted"][name]
     return Progress(metadata["seconds"], metadata["history"])
+
+
+def read_checkpoint(path: Path) -> tuple[storage.Arrays, JsonObject]:
+    """Read the arrays and the metadata of a checkpoint, with the current names in those of version 0.1."""
+    arrays, metadata = storage.load(path, "checkpoint")
+    arrays = {name.replace(f"['{OLD_ESTIMATE}']", f"['{ESTIMATE}']"): array for name, array in arrays.items()}
+    history = [{ESTIMATE if k == OLD_ESTIMATE else k: v for k, v in entry.items()} for entry in metadata["history"]]
+    return arrays, {**metadata, "history": history}
 
 
 def _states(learner: Learner, scores: OfflineScores | None) -> dict[str, State]:

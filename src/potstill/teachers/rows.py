@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,9 +16,12 @@ from potstill.data.blocks import Reader, blocks, extremes
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.pytrees import register_named_tuple
+from potstill.runtime.validation import check_finite
 
 
 @check_arguments
+@register_named_tuple
 class TrainingRows(NamedTuple):
     """Transitions with standardised states and actions in [−1, 1]: a whole table or a batch."""
 
@@ -41,6 +45,9 @@ class TrainingTable:
     """The rows that an algorithm learns from, by row number. A row is computed when it is read.
 
     A mapped dataset therefore stays on disk. :func:`load_rows` copies all rows to the device.
+
+    Raises:
+        PotstillError: a field has a wrong type, or does not fit the data.
     """
 
     data: Transitions
@@ -56,6 +63,20 @@ class TrainingTable:
 
     returns: Float[np.ndarray, " M"] | None = None
     """Discounted returns, from :func:`discounted_returns`. ``None``: 0."""
+
+    def __post_init__(self) -> None:
+        rows, last = len(self.data), self.excluded[-1:]
+        if (np.diff(self.excluded, prepend=-1) <= 0).any() or (last >= rows).any():
+            raise PotstillError(
+                f"TrainingTable.excluded {reprlib.repr(self.excluded.tolist())}: expected row numbers below {rows} in "
+                "ascending order"
+            )
+        episodes = len(self.data.episode_bounds) - 1 if self.episode_weights is not None else 0
+        for name, count in {"episode_weights": episodes, "returns": rows}.items():
+            column = getattr(self, name)
+            if column is not None and len(column) != count:
+                raise PotstillError(f"TrainingTable.{name} has {len(column)} numbers: expected {count}")
+        check_finite(self, "reward_scale")
 
     def __len__(self) -> int:
         """The number of rows."""

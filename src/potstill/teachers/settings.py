@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.validation import Dataclass, check_fractions, check_ranges, check_types
+from potstill.runtime.validation import Dataclass, check_fractions, check_ranges
 
 
 @check_arguments
@@ -42,13 +42,13 @@ class Training:
     """Seeds the initial networks, the batches and the noise."""
 
     def __post_init__(self) -> None:
-        check_types(self)
         check_training(self)
 
 
 def check_training(settings: Dataclass) -> None:
-    """Raise unless the fields of ``settings`` that :class:`Training` has lie in their ranges."""
-    check_ranges(settings, updates=2, batch=1, evaluate_every=2, seed=0)
+    """Raise unless those fields of ``settings`` that :class:`Training` has lie in their ranges."""
+    lows = {"updates": 2, "batch": 1, "evaluate_every": 2, "seed": 0}
+    check_ranges(settings, **{name: low for name, low in lows.items() if hasattr(settings, name)})
     check_fractions(settings, "discount")
     check_fractions(settings, "target_rate", one=True)
 
@@ -66,3 +66,6 @@ class UpdateSettings:
 
     target_rate: float
     """τ of the target networks' soft update."""
+
+    def __post_init__(self) -> None:
+        check_training(self)

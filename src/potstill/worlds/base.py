@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from potstill.data.scaling import Scaled, Scaling
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, naming_source
+from potstill.networks.policy import check_layers
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
@@ -32,6 +33,9 @@ class World(Scaled):
         starts: first states of episodes in the data [n, S], standardised.
         metadata: dataset, settings and errors, as JSON-compatible values.
 
+    Raises:
+        PotstillError: the arrays do not fit each other, or the metadata lack what the model needs.
+
     Example:
         >>> import numpy as np, potstill
         >>> from potstill.worlds import WorldSettings, train_world
@@ -45,6 +49,17 @@ class World(Scaled):
     scaling: Scaling
     starts: Float[np.ndarray, "n S"]
     metadata: JsonObject = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        states, actions = len(self.normaliser.mean), len(self.action_bounds)
+        check_layers("World.dynamics.layers", self.dynamics.layers, states + actions, (states + 2,), stacked=1)
+        shapes = {"linear": (states + actions + 1, states + 1), "scale": (states + 1,), "low": (states,)}
+        for name, wanted in {**shapes, "high": (states,)}.items():
+            found = np.shape(getattr(self.dynamics, name))
+            if found != wanted:
+                raise PotstillError(f"World.dynamics.{name} has shape {found}: expected {wanted}")
+        check_starts("World.starts", self.starts, states)
+        _check_metadata(self.metadata)
 
     def __repr__(self) -> str:
         members = len(self.dynamics.layers[0]["weight"])
@@ -102,37 +117,24 @@ def load_world(path: StrPath) -> World:
     layers = [{k: need(f"layers.{i}.{k}") for k in ("weight", "bias")} for i in range(count)]
     dynamics = Dynamics(layers, *(jnp.asarray(need(name)) for name in Dynamics._fields[1:]))
     scaling = Scaling.from_arrays(arrays, path)
-    size, starts = len(scaling.normaliser.mean), need("starts")
-    _check_layers(dynamics, size, len(scaling.action_bounds), path)
-    if starts.ndim != 2 or not len(starts) or starts.shape[1] != size:
-        shape = " × ".join(map(str, starts.shape))
-        raise PotstillError(f"{path}: damaged, initial states have shape {shape}, expected n × {size}")
-    _check_metadata(metadata, path)
-    return World(dynamics, scaling, starts, metadata)
+    with naming_source(f"{path}: damaged"):
+        return World(dynamics, scaling, need("starts"), metadata)
 
 
-def _check_layers(dynamics: Dynamics, states: int, actions: int, path: Path) -> None:
-    """Raise unless the shapes of the arrays match."""
-    before, fits = states + actions, bool(dynamics.layers) and all(x["weight"].ndim == 3 for x in dynamics.layers)
-    members = dynamics.layers[0]["weight"].shape[0] if fits else 0
-    for layer in dynamics.layers if fits else ():
-        fits &= layer["weight"].shape[:2] == (members, before)
-        before = layer["weight"].shape[-1]
-        fits &= layer["bias"].shape == (members, before)
-    fits &= before == states + 2 and dynamics.linear.shape == (states + actions + 1, states + 1)
-    fits &= dynamics.scale.shape == (states + 1,) and dynamics.low.shape == dynamics.high.shape == (states,)
-    if not fits:
-        raise PotstillError(
-            f"{path}: damaged, the layers do not map {states} state and {actions} action components to the next state"
-        )
+def check_starts(label: str, starts: Float[np.ndarray, "n S"], size: int) -> None:
+    """Raise unless there is an initial state, and initial states have ``size`` components."""
+    if not starts.size or starts.shape[1] != size:
+        raise PotstillError(f"{label} has shape {starts.shape}: expected at least one state of {size} components")
 
 
-def _check_metadata(metadata: JsonObject, path: Path) -> None:
-    """Raise unless the metadata contain the entries that a :class:`World` reads."""
+def _check_metadata(metadata: JsonObject) -> None:
+    """Raise unless the metadata have what a :class:`World` reads from them."""
     dataset, errors = metadata.get("dataset"), metadata.get("errors")
     steps = errors.get("open_loop") if isinstance(errors, dict) else None
     fits = isinstance(dataset, dict) and all(isinstance(dataset.get(name), str) for name in ("name", "sha256"))
     fits &= isinstance(steps, dict) and all(n.isdecimal() and isinstance(e, float) for n, e in steps.items())
     fits &= isinstance(metadata.get("terminates"), bool) and isinstance(metadata.get("env_id"), str | None)
     if not fits:
-        raise PotstillError(f"{path}: damaged metadata")
+        raise PotstillError(
+            "World.metadata: expected dataset (name, sha256), errors (open_loop), terminates and env_id"
+        )

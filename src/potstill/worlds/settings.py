@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.validation import Dataclass, check_ranges, check_types
+from potstill.runtime.validation import Dataclass, check_ranges
 
 
 @check_arguments
@@ -37,7 +37,6 @@ class WorldSettings:
     """Seeds the held-out episodes, the initial networks and the batches."""
 
     def __post_init__(self) -> None:
-        check_types(self)
         check_settings(self)
 
 

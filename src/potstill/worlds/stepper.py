@@ -6,9 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from potstill.environments.rollouts.stepper import Steps
-from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
-from potstill.worlds.base import World
+from potstill.worlds.base import World, check_starts
 
 
 @check_arguments
@@ -18,13 +17,15 @@ class WorldStepper:
     Args:
         world: the model.
         starts: other initial states [n, S], standardised. Default: the model's own.
+
+    Raises:
+        PotstillError: there is no initial state, or it has another number of components than the model's.
     """
 
     def __init__(self, world: World, starts: Float[np.ndarray, "n S"] | None = None) -> None:
         self.world = world
         self.starts = world.starts if starts is None else starts
-        if not len(self.starts):
-            raise PotstillError("a world model must have at least one initial state")
+        check_starts("WorldStepper.starts", self.starts, len(world.normaliser.mean))
 
     def reset(self, seeds: Int[np.ndarray, " L"]) -> Float[np.ndarray, "L S"]:
         """Start an episode in every lane; return the first observations."""

@@ -17,6 +17,7 @@ from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import JsonObject
 from potstill.worlds.base import World
 from potstill.worlds.dynamics import Dynamics, apply_members, init_members
 from potstill.worlds.settings import WorldSettings
@@ -82,11 +83,12 @@ def train_world(
     states = np.asarray(rows.inputs[:, : data.state_size])
     low, high = np.percentile(states, [TAIL, 100.0 - TAIL], axis=0).astype(np.float32)
     dynamics = Dynamics(layers, *map(jnp.asarray, (linear, scale, low - MARGIN, high + MARGIN)))
-    metadata = {
+    metadata: JsonObject = {
         "dataset": {"name": data.name, "sha256": data.content_hash, "rows": len(data)},
         "env_id": data.env_id,
         "terminates": bool(data.terminations.any()),
         "settings": dict(vars(settings)),
+        "errors": {"open_loop": {}},  # measured below
     }
     world = World(dynamics, Scaling(data.normaliser, data.action_bounds), first_states(data), metadata)
     metadata["errors"] = measure_errors(world, data, held_out)

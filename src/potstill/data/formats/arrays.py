@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,9 +17,16 @@ from potstill.errors import PotstillError
 STATE = ("pos", "full")
 
 
-def is_buffer(source: object) -> bool:
-    """Whether an object is a replay buffer of stable-baselines3: it has its arrays as attributes."""
-    return all(hasattr(source, name) for name in ("observations", "actions", "rewards", "dones", "pos", "full"))
+@runtime_checkable
+class ReplayBuffer(Protocol):
+    """A replay buffer of stable-baselines3: it has its arrays as attributes."""
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    dones: np.ndarray
+    pos: int
+    full: bool
 
 
 def read_arrays(arrays: Mapping[str, object], chosen: Chosen, *, source: str = "arrays") -> Log:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -12,9 +12,23 @@ from potstill.data.log import Log
 from potstill.errors import PotstillError
 
 
-def is_frame(source: object) -> bool:
-    """Whether an object is a data frame: it has columns by name, and rows."""
-    return hasattr(source, "columns") and hasattr(source, "shape") and hasattr(source, "__getitem__")
+@runtime_checkable
+class DataFrame(Protocol):
+    """A data frame of pandas or Polars, or an Arrow table: it has columns by name, and rows."""
+
+    @property
+    def columns(self) -> Any:
+        """The columns, or their names."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of rows and of columns."""
+        ...
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """A column by its name."""
+        ...
 
 
 def read_frame(frame: object, chosen: Chosen) -> Log:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from potstill.distillation.registry import WEIGHTINGS
 from potstill.runtime.lazy import lazy_names
 from potstill.runtime.registry import Registry
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from potstill.distillation.objectives.base import Objective, ObjectiveFunction, StateTable, weighted_loss
     from potstill.distillation.objectives.cloning import ActionValueCloning, DataCloning, PolicyCloning
     from potstill.distillation.objectives.gap import QGap, q_gap
-    from potstill.distillation.objectives.weights import WEIGHTINGS, Weighting, find_weighting
+    from potstill.distillation.objectives.weightings import find_weighting
+    from potstill.distillation.objectives.weights import Weighting
 
 OBJECTIVES: Registry[type[Objective] | ObjectiveFunction] = Registry(
     "objective",
@@ -60,8 +62,7 @@ __getattr__ = lazy_names(
         "weighted_loss": "base",
         "QGap": "gap",
         "q_gap": "gap",
-        "WEIGHTINGS": "weights",
         "Weighting": "weights",
-        "find_weighting": "weights",
+        "find_weighting": "weightings",
     },
 )

@@ -11,11 +11,13 @@ from jaxtyping import Array, Float
 
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.pytrees import register_named_tuple
 from potstill.runtime.validation import check_types
 from potstill.teachers.base import Teacher
 
 
 @check_arguments
+@register_named_tuple
 class StateTable(NamedTuple):
     """States of a dataset, with all quantities that do not depend on the student: a whole table or a batch."""
 
@@ -45,6 +47,7 @@ Any pure function of this form is an objective. It may also have the class attri
 """
 
 
+@check_arguments
 @dataclass(frozen=True)
 class Objective:
     """An objective with settings. A subclass is a frozen dataclass with a ``__call__`` method."""

@@ -20,11 +20,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from potstill.distillation.objectives.density import log_density
-from potstill.errors import PotstillError, unknown_name
-from potstill.runtime.arguments import check_arguments
 
 REFERENCE_SCALE = 0.02
-AS_IN_PAPER = {"reference", "unscaled"}  # these weightings can be negative and are not normalised
 SDW_POWER = 0.02  # the effective sample size is 90 % of the states if log-densities span 19 to 46 nats
 LEAST_EFFECTIVE = 0.5  # effective sample size of ``density``, as a fraction of the states
 OCCUPIED = 0.3  # the same of ``occupancy``; on HalfCheetah, 0.5 improved returns half as much as 0.3
@@ -187,65 +184,19 @@ def _make_weighting(feature: str, weights: Callable[[Float[Array, " M"]], Float[
     return weigh
 
 
-WEIGHTINGS: dict[str, Weighting] = {
-    "uniform": _make_weighting("values", uniform),
-    "clipped": _make_weighting("values", clipped),
-    "shifted": _make_weighting("values", shifted),
-    "softplus": _make_weighting("values", softplus),
-    "ranged": _make_weighting("values", ranged),
-    "reference": _make_weighting("values", reference),
-    "unscaled": _make_weighting("values", unscaled),
-    "density": _make_weighting("log_density", inverse_density),
-    "sdw": _make_weighting("log_density", sdw),
-    "discounted": _make_weighting("steps", discounted),
-    "early": _make_weighting("steps", early),
-    "opening": _make_weighting("steps", opening),
-    "occupancy": _make_weighting("action_deviation", occupancy),
-}
-"""Weightings by name. To add one, write its function and a line here."""
-
-
-def split_names(names: str) -> list[str]:
-    """Split the names of weightings, separated by commas.
-
-    Raises:
-        PotstillError: a name is unknown or occurs twice.
-
-    >>> split_names("ranged,density")
-    ['ranged', 'density']
-    """
-    found = [name.strip() for name in names.split(",")]
-    for name in found:
-        if name not in WEIGHTINGS:
-            raise unknown_name("weighting", name, WEIGHTINGS)
-    if len(set(found)) < len(found):
-        raise PotstillError(f"weighting '{names}': a name occurs twice")
-    return found
-
-
-@check_arguments
-def find_weighting(names: str) -> Weighting:
-    """Build the product of the named weightings.
-
-    Args:
-        names: one or several of :data:`WEIGHTINGS`, separated by commas.
-
-    Returns:
-        A weighting whose weights have mean 1 and are non-negative, except for ``reference`` and ``unscaled``. If all
-        weights would be 0, they are uniform.
-
-    Raises:
-        PotstillError: a name is unknown or occurs twice.
-    """
-    found = split_names(names)
-
-    def weigh(features: StateFeatures) -> Float[Array, " M"]:
-        product = jnp.ones_like(features.values)
-        for name in found:
-            product = product * WEIGHTINGS[name](features)
-        return product if AS_IN_PAPER & set(found) else normalise_mean(product)
-
-    return weigh
+weigh_uniform = _make_weighting("values", uniform)
+weigh_clipped = _make_weighting("values", clipped)
+weigh_shifted = _make_weighting("values", shifted)
+weigh_softplus = _make_weighting("values", softplus)
+weigh_ranged = _make_weighting("values", ranged)
+weigh_reference = _make_weighting("values", reference)
+weigh_unscaled = _make_weighting("values", unscaled)
+weigh_density = _make_weighting("log_density", inverse_density)
+weigh_sdw = _make_weighting("log_density", sdw)
+weigh_discounted = _make_weighting("steps", discounted)
+weigh_early = _make_weighting("steps", early)
+weigh_opening = _make_weighting("steps", opening)
+weigh_occupancy = _make_weighting("action_deviation", occupancy)
 
 
 def normalise_mean(weights: Float[Array, " M"]) -> Float[Array, " M"]:

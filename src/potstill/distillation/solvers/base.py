@@ -12,6 +12,7 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.errors import PotstillError
+from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_types
 from potstill.students.recipe import RECIPES, Recipe
 from potstill.students.training import Pairs
@@ -19,6 +20,7 @@ from potstill.students.training import Pairs
 AnySolver = TypeVar("AnySolver", bound="Solver")
 
 
+@check_arguments
 @dataclass(frozen=True)
 class Solver(ABC):
     """A solver of the inner problem: θ(D) = argmin ℓ_BC(θ, D), or an approximation of it.
@@ -78,18 +80,18 @@ def require_trained(solver: Solver) -> None:
     if not solver.recipe.steps:
         raise PotstillError(f"{type(solver).__name__} requires a recipe with at least 1 step, not Recipe.steps 0")
     if solver.recipe.sampled:
-        raise PotstillError(
-            f"{type(solver).__name__} describes training on mean actions: use the solver 'unroll' for students that "
-            "sample actions"
-        )
+        raise _refuse(solver, "training on mean actions", "sample actions")
 
 
 def require_sgd(solver: Solver) -> None:
     """Raise unless the recipe is SGD on mean actions, the only training that exact kernels describe."""
-    if not solver.recipe.steps:
-        raise PotstillError(f"{type(solver).__name__} requires a recipe with at least 1 step, not Recipe.steps 0")
-    if solver.recipe.sampled or solver.recipe.optimiser != "sgd":
-        raise PotstillError(
-            f"{type(solver).__name__} describes SGD on mean actions: use the solver 'unroll' for students that sample "
-            "actions or are trained by Adam"
-        )
+    require_trained(solver)
+    if solver.recipe.optimiser != "sgd":
+        raise _refuse(solver, "SGD on mean actions", f"use {solver.recipe.optimiser}")
+
+
+def _refuse(solver: Solver, described: str, found: str) -> PotstillError:
+    return PotstillError(
+        f"{type(solver).__name__} describes {described}, but students of this recipe {found}: choose --solver unroll "
+        '(in Python solver="unroll")'
+    )

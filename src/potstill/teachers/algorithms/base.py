@@ -35,6 +35,7 @@ class TeacherParts(NamedTuple):
     """Whether LayerNorm follows each hidden layer of the critics."""
 
 
+@check_arguments
 @dataclass(frozen=True)
 class Algorithm(ABC):
     """An offline-RL algorithm together with its settings.

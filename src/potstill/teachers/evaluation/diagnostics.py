@@ -23,7 +23,7 @@ class OfflineScores:
     """Offline scores of a teacher during training. Values are in units of discounted return.
 
     ``fitted_value``      J(π) by fitted Q-evaluation (:mod:`potstill.teachers.evaluation.fqe`)
-    ``worth``             the pessimistic value estimate on the states of held-out episodes, used by ``patience``
+    ``pessimistic_value`` the pessimistic value estimate on the states of held-out episodes, used by ``patience``
     ``claimed_value``     the minimum over the teacher's own critics, on the same first states as ``fitted_value``
     ``data_value``        the discounted return of the data's own policy from these states
     ``data_deviation``    the standard deviation of the data's discounted returns from these states
@@ -31,7 +31,7 @@ class OfflineScores:
     ``action_distance``   E‖π(s) − a‖² on held-out episodes, with actions in [−1, 1]
 
     If all rewards are equal and no episode terminates, all policies have the same value. Then there is no
-    ``fitted_value``, ``worth`` or ``value_correlation``.
+    ``fitted_value``, ``pessimistic_value`` or ``value_correlation``.
 
     Args:
         data: the transitions that the teacher is trained on.
@@ -45,7 +45,7 @@ class OfflineScores:
         if has_returns(data):
             self.evaluators = {
                 "fitted_value": Evaluator(table, data, training, starts),
-                "worth": make_pessimistic_evaluator(table, data, training),
+                "pessimistic_value": make_pessimistic_evaluator(table, data, training),
             }
         self.starts = table.states[starts]
         self.data_value = float(table.returns[starts].mean())

@@ -35,8 +35,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from potstill.data.transitions import Transitions
+from potstill.errors import PotstillError
 from potstill.networks.mlp import Params, apply_critics, init_mlp, init_stack
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.validation import check_least
 from potstill.teachers.algorithms.base import Metrics
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
 from potstill.teachers.base import Teacher
@@ -148,6 +150,9 @@ class Evaluator:
         read_at: Int[np.ndarray, " H"],
         pessimism: float = 0.0,
     ) -> None:
+        check_least("Evaluator.pessimism", pessimism, 0)
+        if not len(read_at) or not 0 <= min(read_at) <= max(read_at) < len(data):
+            raise PotstillError(f"Evaluator.read_at: expected numbers of rows below {len(data)}, at least one")
         self.settings = UpdateSettings(training.batch, training.discount, TARGET_RATE)
         self.key = jax.random.key(training.seed)
         self.scale = float(jnp.abs(table.rewards).mean()) / (1.0 - training.discount) or 1.0

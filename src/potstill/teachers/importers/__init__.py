@@ -11,7 +11,7 @@ from potstill.errors import PotstillError, naming_source, unknown_name
 from potstill.networks.policy import Policy
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
-from potstill.teachers.base import NetworkTeacher, check_critics
+from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.importers.corl import read_corl
 from potstill.teachers.importers.d3rlpy import read_d3rlpy
 from potstill.teachers.importers.sb3 import read_sb3
@@ -63,9 +63,7 @@ def import_teacher(
     bounds = found.bounds or (ActionBounds.unit(size) if data is None else data.action_bounds)
     with naming_source(path):
         scaling = Scaling(normaliser or Normaliser.identity(len(layers[0]["weight"])), bounds)
-        policy = Policy(layers, scaling, head)
-    check_critics(found.critics, policy, path)
-    metadata: JsonObject = {"algorithm": found.algorithm, "source": f"{kind}: {path.name}"}
-    if data is not None:
-        metadata["env_id"] = data.env_id
-    return NetworkTeacher(policy, found.critics, metadata, layer_norm=False)
+        metadata: JsonObject = {"algorithm": found.algorithm, "source": f"{kind}: {path.name}"}
+        if data is not None:
+            metadata["env_id"] = data.env_id
+        return NetworkTeacher(Policy(layers, scaling, head), found.critics, metadata, layer_norm=False)

@@ -110,9 +110,9 @@ HDF5 = {
     huge: "would take 4 TB, more than 100 times the file",
     huge_chunk: "would take 2.15 GB, more than 100 times the file",
     bomb: "would take 67.1 MB, more than 100 times the file",
-    objects: "numbers are needed",
+    objects: "expected numbers",
     loop: "",
-    not_a_number: "numbers are needed",
+    not_a_number: "expected numbers",
 }
 
 
@@ -123,6 +123,55 @@ def test_hdf5(tmp_path, monkeypatch, fault, column):
     path = write_hdf5(tmp_path / "x.hdf5", **{column: fault})
     refused(potstill.load_dataset, path, HDF5[fault])
     assert column not in raw_columns(path)[0]  # the lister of faults reads nothing that the reader refuses
+
+
+def in_a_buffer(file, fault):
+    """tianshou's layout, of which one column is bad."""
+    file["last_index"] = [59]
+    file.attrs["_size"] = file.attrs["maxsize"] = 60
+    group = file.create_group("_meta")
+    columns = make_columns()
+    names = {"obs": "observations", "act": "actions", "terminated": "terminals", "truncated": "timeouts"}
+    for name, key in names.items():
+        group[name] = columns[key]
+    fault(file, "_meta/rew")
+
+
+def in_an_episode(file, fault):
+    """d3rlpy's layout."""
+    columns = make_columns()
+    file["num_episodes"], file["terminated_0"] = 1, 1.0
+    file["observations_0"], file["actions_0"] = columns["observations"], columns["actions"]
+    fault(file, "rewards_0")
+
+
+def in_a_demonstration(file, fault):
+    """robomimic's layout."""
+    columns = make_columns()
+    group = file.create_group("data/demo_0")
+    group["obs/state"], group["actions"], group["dones"] = (
+        columns[key] for key in ("observations", "actions", "terminals")
+    )
+    fault(file, "data/demo_0/rewards")
+
+
+@pytest.mark.parametrize("fault", [external_link, external_storage, virtual, huge, bomb], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("layout", [in_a_buffer, in_an_episode, in_a_demonstration], ids=lambda f: f.__name__)
+def test_other_layouts_of_hdf5(tmp_path, monkeypatch, layout, fault):
+    monkeypatch.setattr(limits, "FREE", 1 << 20)
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        layout(file, fault)
+    refused(potstill.load_dataset, tmp_path / "x.hdf5", HDF5[fault])
+
+
+def test_a_parquet_file_that_would_fill_the_memory(tmp_path, monkeypatch):
+    """Constant columns take a few bytes, however many rows there are."""
+    pa = pytest.importorskip("pyarrow")
+    monkeypatch.setattr(limits, "FREE", 1 << 20)
+    columns = {key: pa.array(np.zeros(1 << 20, np.float32)) for key in ("observations", "actions", "rewards")}
+    columns["terminals"] = pa.array(np.zeros(1 << 20, np.bool_))
+    pytest.importorskip("pyarrow.parquet").write_table(pa.table(columns), tmp_path / "x.parquet")
+    refused(potstill.load_dataset, tmp_path / "x.parquet", "more than 100 times the file")
 
 
 def npy(shape, kind="<f4", data=b""):

@@ -162,13 +162,14 @@ def test_files_of_the_run_are_ours(path):
 
 def test_one_of_two_runs_is_refused(path):
     """In one process, and in another one, whether the folder is new or replaced."""
-    for force in (False, True):
-        with RunFolder(path, "teach", Settings(), force=force) as folder:
-            again = f"""
+    again = f"""
 from potstill.runtime.run_folder import RunFolder
 RunFolder({str(path)!r}, "teach", {{}}, force=True)"""
-            other = subprocess.run([sys.executable, "-c", again], capture_output=True, text=True, check=False)
-            assert f"in use by another run (process {os.getpid()})" in other.stderr.splitlines()[-1]
+    for force in (False, True):
+        with RunFolder(path, "teach", Settings(), force=force) as folder:
+            if force:
+                other = subprocess.run([sys.executable, "-c", again], capture_output=True, text=True, check=False)
+                assert f"in use by another run (process {os.getpid()})" in other.stderr.splitlines()[-1]
             with pytest.raises(PotstillError, match="in use by another run"):
                 check_free(path, force=True)
             folder.finish({})

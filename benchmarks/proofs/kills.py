@@ -32,7 +32,7 @@ class Command:
     """A command that is killed."""
 
     line: str
-    """Its arguments, in which ``{dataset}``, ``{teacher}`` and ``{distillate}`` are paths."""
+    """Its arguments, in which ``{dataset}``, ``{teacher}``, ``{distillate}`` and ``{world}`` are paths."""
     artefacts: tuple[str, ...]
     """Files whose bytes are compared."""
     resumes: bool = True
@@ -53,6 +53,23 @@ COMMANDS = {
         "--recipe.width 16 --recipe.steps 20",
         ("distillate.safetensors",),
     ),
+    "distill in stages": Command(
+        "distill {dataset} --teacher {teacher} --size 8 --steps 20 --batch 64 --students 2 --episodes 1 --widths 8 "
+        "--polish 10 --solver unroll --optimiser sgd --learn both --average 0.7 --choose held-out --recipe.width 16 "
+        "--recipe.steps 20",
+        ("distillate.safetensors",),
+    ),
+    "distill until it converges": Command(
+        "distill {dataset} --teacher {teacher} --size 8 --max-steps 60 --batch 64 --students 2 --episodes 1 "
+        "--recipe.width 16 --recipe.steps 20",
+        ("distillate.safetensors",),
+    ),
+    "distill imagined states": Command(
+        "distill {dataset} --teacher {teacher} --size 8 --steps 20 --batch 64 --students 2 --episodes 1 "
+        "--states imagined --world {world} --recipe.width 16 --recipe.steps 20",
+        ("distillate.safetensors",),
+    ),
+    "model": Command("model {dataset} --steps 2000 --members 2 --width 8 --batch 16", ("world.safetensors",)),
     "collect": Command("collect Pendulum-v1 --level random --steps 30000", ("card.json",)),
     "convert": Command("convert {dataset}", ("rows.npy",), resumes=False),
     "evaluate": Command("evaluate {distillate} --students 2 --episodes 5", ()),
@@ -92,12 +109,17 @@ def prepare(workspace: Workspace) -> dict[str, str]:
     """The paths that commands refer to."""
     toy = Workspace(workspace.runs, toy=True)
     paths = {"dataset": str(toy.dataset("").resolve()), "teacher": str(toy.teacher("").resolve())}  # type: ignore[union-attr]
-    distillate = (workspace.runs / "distilled").resolve()
-    if not (distillate / "result.json").exists():
-        shutil.rmtree(distillate, ignore_errors=True)
-        words = COMMANDS["distill"].words(paths)
-        assert run_command([*words, "--steps", "2", "--out", str(distillate)], workspace.runs) == 0
-    return {**paths, "distillate": str(distillate)}
+    made = {
+        "distillate": [*COMMANDS["distill"].words(paths), "--steps", "2"],
+        "world": f"model {paths['dataset']} --steps 20 --members 2 --width 8 --batch 16".split(),
+    }
+    for name, words in made.items():
+        run = (workspace.runs / name).resolve()
+        if not (run / "result.json").exists():
+            shutil.rmtree(run, ignore_errors=True)
+            assert run_command([*words, "--out", str(run)], workspace.runs) == 0
+        paths[name] = str(run)
+    return paths
 
 
 def try_once(words: list[str], command: Command, folder: Path, moment: float, wanted: str, earlier: Path | None) -> str:
@@ -126,7 +148,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     workspace.runs.mkdir(parents=True, exist_ok=True)
     command, paths = COMMANDS[cell.method], prepare(workspace)
     words = command.words(paths)
-    folder = (workspace.runs / cell.method).resolve()
+    folder = (workspace.runs / cell.method.replace(" ", "-")).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     whole = folder / "whole"
     whole.mkdir(parents=True)

@@ -9,7 +9,7 @@ import itertools
 import shutil
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +44,10 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "algorithm": ("bc", "iql", "cal-ql", "edac"),
     "budget": ("2s",),
     "widths": ("8",),
-    "env_id": ("Pendulum-v1",),
+    "env_id": ("Pendulum-v1", "none"),
+    "columns": ("rewards=none",),
+    "action_bounds": ("file", "environment", "data"),
+    "out_of_bounds": ("clip", "scale"),
     "level": ("random", "expert"),
     "discount": ("0.9",),
     "target_rate": ("0.1",),
@@ -102,11 +105,13 @@ def try_words(words: list[str], folder: Path) -> str:
     return "refused" if code == 2 and len(lines) == 1 else f"exit code {code}, {len(lines)} lines"
 
 
-def prepare(workspace: Workspace) -> dict[str, str]:
+def prepare(workspace: Workspace, lines: Sequence[str]) -> dict[str, str]:
     """The files that command lines name."""
     toy = Workspace(workspace.runs, toy=True)
     paths = {"dataset": str(toy.dataset("")), "teacher": str(toy.teacher(""))}
     for name, command in (("distillate", "distill"), ("world", "model")):
+        if not any(f"{{{name}}}" in line for line in lines):
+            continue
         paths[name] = str(workspace.runs / name)
         words = SMALL[command].format(**paths).split()
         if not (Path(paths[name]) / "result.json").exists():
@@ -117,9 +122,10 @@ def prepare(workspace: Workspace) -> dict[str, str]:
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Run all pairs of one command."""
     workspace.runs.mkdir(parents=True, exist_ok=True)
-    paths, found = prepare(workspace), list(pairs(cell.method))
+    found = list(pairs(cell.method))
     if workspace.toy:
         found = np.random.default_rng(0).choice(found, TOY_PAIRS, replace=False).tolist()
+    paths = prepare(workspace, [SMALL[cell.method], *found])
     outcomes, failures = {"ran": 0, "refused": 0, "failed": 0}, []
     for pair in found:
         words = f"{cell.method} {SMALL[cell.method]} {pair}".format(**paths).split()

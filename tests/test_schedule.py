@@ -84,7 +84,7 @@ def test_long_budget_runs_until_convergence():
     schedule = Schedule(None, lambda _: 1.0, budget=60.0)
     schedule.fit_budget(lambda: time.sleep(0.001))
     assert len(rates_of(schedule)) == FALLS * OBSERVE_EVERY
-    assert "of 60 s" in schedule.summarise(1)["in words"]
+    assert "of 60 s" in schedule.summarise(1)["summary"]
 
 
 def test_budget_does_not_add_steps():

@@ -23,6 +23,7 @@ from potstill.config.settings import PART_REGISTRIES, RENAMED_OPTIONS, option_do
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime.interruption import Interrupted, handling, raise_interrupted
 from potstill.runtime.progress import busy
+from potstill.runtime.streams import safe_streams
 from potstill.runtime.validation import Dataclass
 
 COMMANDS = {
@@ -152,29 +153,64 @@ def _one_line_warnings() -> Iterator[None]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return its exit code: 0, 2 for bad input, 130 after Ctrl-C, 143 after SIGTERM."""
+    """Run the command line; return its exit code.
+
+    It is 0, 2 after one line that says what is wrong, 130 after Ctrl-C, and 143 after SIGTERM. If nobody reads the
+    output, the command runs to its end all the same.
+    """
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files; a backend that a notebook names may not be installed here
+    with safe_streams() as output:
+        code = run(sys.argv[1:] if arguments is None else arguments)
+        output.flush()
+        if output.failure is not None and not isinstance(output.failure, BrokenPipeError):
+            why = getattr(output.failure, "strerror", None) or output.failure
+            print(f"potstill: cannot write to the standard output: {why}", file=sys.stderr)
+            code = code or 2
+    return code
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command. Every error that a user can cause is one line on the standard error."""
     try:
         with _one_line_warnings(), handling(raise_interrupted):
-            words = expand_preset(sys.argv[1:] if arguments is None else arguments)
+            words = expand_preset(arguments)
             words, fields = split_part_options(words, PART_REGISTRIES)
             check_renamed(words)
             app = make_app(fields, with_help=bool({"--help", "-h"} & set(words)))
             with busy(" ".join(["potstill", *words[:1]]), sys.stderr):
                 app(words, exit_on_error=False, print_error=False, result_action="return_value")
-    except (PotstillError, CycloptsError) as error:
-        cause = error.__cause__ if isinstance(error.__cause__, PotstillError) else error
-        print(f"potstill: {' '.join(str(cause).split())}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader of the output closed the pipe, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Interrupted as interrupted:
         print(f"potstill: {interrupted}", file=sys.stderr)
         return interrupted.exit_code
     except KeyboardInterrupt:  # Ctrl-C before or after the command
         print("potstill: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        line = describe_error(error)
+        if line is None:
+            raise
+        print(f"potstill: {' '.join(line.split())}", file=sys.stderr)
+        return 2
     return 0
+
+
+def describe_error(error: Exception) -> str | None:
+    """Say in one line what went wrong: a wrong input, or a machine that refuses. ``None``: a fault of potstill."""
+    if isinstance(error, PotstillError | CycloptsError):
+        return str(error.__cause__ if isinstance(error.__cause__, PotstillError) else error)
+    if isinstance(error, OSError):  # such as a full disk or a missing permission
+        where = f"{error.filename}: " if error.filename else ""
+        return where + str(error.strerror or error)
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error})" if str(error) else "not enough memory"
+    if "jax" in sys.modules:
+        from potstill.runtime.devices import start_jax
+
+        try:
+            start_jax()
+        except PotstillError as failure:
+            return str(failure)
+    return None
 
 
 if __name__ == "__main__":

@@ -50,25 +50,24 @@ def collect(config: CollectConfig) -> Run:
         ... # doctest: +ELLIPSIS
         roll-out in Pendulum-v1 300/300 ...
     """
-    resumed = check_out(config.out, record_settings(config), force=config.force, resume=config.resume)
+    resumed = check_out(config.out, "collect", record_settings(config), force=config.force, resume=config.resume)
     env = make(config.env_id)
     plan = _make_plan(config)
     policy = None if config.policy is None else _load_matching_policy(config.policy, config.env_id, env)
     if plan.training_steps:
         require_sac()
     require_format(config.format)
-    folder = RunFolder(config.out, "collect", record_settings(config), force=config.force, resume=resumed)
-    job = Job(config, plan, folder, env, policy, measure_reference(config.env_id, config.seed))
-    stage: Training | Rollout | None = None
-    try:
-        for stage in job.stages():
-            stage.run()
-    except KeyboardInterrupt:
-        _keep_interrupted(stage, job)
-        raise
-    assert stage is not None
-    path, card = _write(stage.recorded(), job)
-    _finish(path, card, folder)
+    with RunFolder(config.out, "collect", record_settings(config), force=config.force, resume=resumed) as folder:
+        job = Job(config, plan, folder, env, policy, measure_reference(config.env_id, config.seed))
+        stage: Training | Rollout | None = None
+        try:
+            for stage in job.stages():
+                stage.run()
+        except KeyboardInterrupt:
+            _keep_interrupted(stage, job)
+            raise
+        assert stage is not None
+        _finish(stage.recorded(), job)
     return folder.run
 
 
@@ -176,29 +175,31 @@ def _keep_interrupted(stage: Training | Rollout | None, job: Job) -> None:
 
 
 def _write(recording: Recording, job: Job) -> tuple[Path, Card]:
-    """Write the dataset, its cards and the plot; return the dataset's path and the card."""
-    from potstill.reports.plots import plot_returns
-
+    """Write the dataset and its cards; return the dataset's path and the card."""
     config, folder = job.config, job.folder
     card = make_card(recording, job.origin(), policies=job.policies(), reference=job.reference, env=job.env)
     path = write_recording(folder.path, recording, config.format, config.mantissa_bits, job.env, card)
     folder.write_json("card.json", card)
     write_atomically(folder.path / "README.md", make_page(card, path.name, config.format).encode())
-    plot_returns(folder.path / "returns.png", recording.returns(), config.env_id)
     return path, card
 
 
-def _finish(path: Path, card: Card, folder: RunFolder) -> None:
-    """Write the result, delete the checkpoints, and print a summary."""
+def _finish(recording: Recording, job: Job) -> None:
+    """Write the dataset and the result, delete the checkpoints, print a summary and draw a plot."""
+    from potstill.reports.plots import plot_returns
+
+    folder = job.folder
+    path, card = _write(recording, job)
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files)
     folder.finish({"dataset": path.name, "bytes": size, **card, "sha256": load_dataset(path).content_hash})
     for name in (Training.checkpoint_name, Rollout.checkpoint_name):
         (folder.path / name).unlink(missing_ok=True)
     print(
-        f"{path}: {card['steps']:,} transitions, {card['episodes']:,} episodes, "
+        f"{folder.path / path.name}: {card['steps']:,} transitions, {card['episodes']:,} episodes, "
         f"mean return {card['returns']['mean']:.0f}, best {card['returns']['best']:.0f}"
     )
     if "expert" not in card["reference"]:
         random = card["reference"]["random"]
         print(f"{card['env_id']} has no reference returns, so returns are raw; a random policy has {random:.0f}")
+    plot_returns(folder.path / "returns.png", recording.returns(), job.config.env_id)

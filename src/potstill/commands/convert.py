@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +18,10 @@ from potstill.data.registry import ReadOptions, load_dataset
 from potstill.data.selection import SourceSummary, check_compatible, read_kept, select_rows
 from potstill.data.streaming import copy_if_large
 from potstill.data.transitions import Transitions
-from potstill.errors import PotstillError, PotstillWarning
-from potstill.runtime.files import StrPath
+from potstill.errors import PotstillWarning
+from potstill.runtime.files import StrPath, cannot_write
 from potstill.runtime.run import Run
-from potstill.runtime.run_folder import RunFolder, check_free, fresh_path
+from potstill.runtime.run_folder import RunFolder, check_free
 
 Load = Callable[[StrPath, StrPath], Transitions]
 """Loads a source, or the place of its copy."""
@@ -49,26 +48,20 @@ def convert(config: ConvertConfig) -> Run:
         >>> run = potstill.teach(folder)  # doctest: +SKIP
     """
     check_free(config.out, force=config.force)
-    out = fresh_path("convert") if config.out is None else Path(config.out)
-    folder = RunFolder(out.with_name(out.name + ".partial"), "convert", record_settings(config), force=True)
-    copies = folder.path / "spool"
-    try:
-        options = ReadOptions.of(**config.reading)
-        places = [copy_if_large(source, copies / str(number), options) for number, source in enumerate(config.sources)]
-        load = functools.partial(_load, config)
-        parts = _describe(config.sources, places, load)
-        kept = select_rows(parts, config.selection)
-        folder.finish(_write(folder.path, out.name, parts, kept, command_line("convert", config), load))
-        shutil.rmtree(copies, ignore_errors=True)
-        if out.exists():
-            shutil.rmtree(out)
-        os.rename(folder.path, out)
-    except OSError as error:
-        raise PotstillError(f"cannot write to {out}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(folder.path, ignore_errors=True)  # an incomplete folder is useless
-    print(f"{out}: {sum(map(np.sum, kept)):,} of {sum(map(len, kept)):,} rows")
-    return Run(out)
+    with RunFolder(config.out, "convert", record_settings(config), force=config.force, discard=True) as folder:
+        copies = folder.path / "spool"
+        options, load = ReadOptions.of(**config.reading), functools.partial(_load, config)
+        try:
+            places = [copy_if_large(source, copies / str(n), options) for n, source in enumerate(config.sources)]
+            parts = _describe(config.sources, places, load)
+            kept = select_rows(parts, config.selection)
+            result = _write(folder.path, folder.target.name, parts, kept, command_line("convert", config), load)
+            shutil.rmtree(copies, ignore_errors=True)
+        except OSError as error:
+            raise cannot_write(f"to {folder.target}", error) from None
+        folder.finish(result)
+        print(f"{folder.path}: {sum(map(np.sum, kept)):,} of {sum(map(len, kept)):,} rows")
+    return folder.run
 
 
 def _load(config: ConvertConfig, source: StrPath, place: StrPath) -> Transitions:

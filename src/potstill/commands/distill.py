@@ -12,25 +12,29 @@ import jax
 import numpy as np
 
 from potstill.bundled import bundled_names
-from potstill.commands.distillation_job import Job, Tables
+from potstill.commands.distillation_job import Job
+from potstill.commands.distillation_progress import Progress
+from potstill.commands.distillation_tables import Tables
 from potstill.commands.model import learn_world
 from potstill.commands.resolve import Problem, combine_recipe, resolve_problem
 from potstill.config import DistillConfig
 from potstill.config.presets import DIFFERENCES
-from potstill.config.settings import record_settings, takes_options
+from potstill.config.settings import record_settings, resume_command, takes_options
 from potstill.data.registry import load_dataset
 from potstill.data.split import training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillation.initial_states import initial_pairs
 from potstill.distillation.outer_loop import Iterate, optimise_pairs
-from potstill.distillation.schedule import Schedule
+from potstill.distillation.selection import IterateSelection
 from potstill.distillation.visits import Visits
+from potstill.environments.references import Reference
 from potstill.errors import PotstillError
 from potstill.evaluation.scores import reference_for
 from potstill.reports import report_distillation
 from potstill.runtime import devices
+from potstill.runtime.interruption import resumable
 from potstill.runtime.run import Run
-from potstill.runtime.run_folder import RunFolder, check_free
+from potstill.runtime.run_folder import RunFolder, check_out
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.lookup import find_teacher
 from potstill.worlds.base import World, load_world
@@ -48,7 +52,8 @@ def distill(config: DistillConfig) -> Run:
     ``dataset``, ``teacher``, ``objective``, ``solver`` and ``recipe`` may be names, paths or objects.
     The distillation itself never uses the environment. If there are more than a million rows, batches are drawn from
     a uniform sample of a million. The run folder gets ``distillate.safetensors`` (saved at every point of the curve),
-    ``result.json``, ``curve.png`` and, if MuJoCo can render here, ``states.png``.
+    ``result.json``, ``curve.png`` and, if MuJoCo can render here, ``states.png``. ``resume=True`` continues an
+    interrupted run, with the same final bytes as an uninterrupted one.
 
     Returns:
         The run; ``potstill.load`` takes it, and ``run.result.student.mean`` is the students' mean score.
@@ -66,7 +71,7 @@ def distill(config: DistillConfig) -> Run:
     devices.use_devices(config.devices)
     problem = resolve_problem(config)
     if devices.is_leader():
-        check_free(config.out, force=config.force)
+        check_out(config.out, "distill", record_settings(config), force=config.force, resume=config.resume)
     data = load_dataset(config.dataset, download=config.download, **config.reading)
     rows = len(training_rows(len(data)))
     if config.size > rows:
@@ -77,17 +82,22 @@ def distill(config: DistillConfig) -> Run:
     if not devices.is_leader():
         return _run_worker(config, problem, data, teacher)
     world = None if config.world is None else find_world(config, data)  # refused before there is a run folder
-    folder = RunFolder(config.out, "distill", record_settings(config), force=config.force)
-    print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.path}")
-    if config.preset is not None:
-        print(f"--preset {config.preset}: as in the paper, except that", "; ".join(DIFFERENCES))
-    problem = problem.for_data(data, teacher)
-    if problem.imagines and world is None:
-        world = find_world(config, data, folder)
-    job = Job(config, problem, data, teacher, folder, reference_for(data, teacher, config.episodes), world)
-    result = job.evaluate(job.distil(functools.partial(iterate_pairs, world=world)))
-    folder.finish(result)
-    report_distillation(folder.path, result)
+    settings = record_settings(config)
+    with RunFolder(config.out, "distill", settings, force=config.force, resume=config.resume) as folder:
+        folder.check_inputs(dataset=data.content_hash, teacher=None if teacher is None else teacher.content_hash)
+        print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.target}")
+        if config.preset is not None:
+            print(f"--preset {config.preset}: as in the paper, except that", "; ".join(DIFFERENCES))
+        problem = problem.for_data(data, teacher)
+        with resumable(resume_command("distill", config, folder.target)):
+            if problem.imagines and world is None:
+                world = find_world(config, data, folder)
+            reference = folder.once("reference", lambda: reference_for(data, teacher, config.episodes)._asdict())
+            job = Job(config, problem, data, teacher, folder, Reference(**reference), world)
+            result = job.evaluate(job.distil(functools.partial(iterate_pairs, world=world)))
+        folder.finish(result)
+        job.checkpoint.delete()
+        report_distillation(folder.path, result)
     return folder.run
 
 
@@ -96,23 +106,30 @@ def iterate_pairs(
     problem: Problem,
     tables: Tables,
     teacher: NetworkTeacher | None,
-    schedule: Schedule,
+    progress: Progress,
     world: World | None = None,
 ) -> Iterator[Iterate]:
-    """Run the outer loop of a config, seeded by ``config.seed``."""
+    """Run the outer loop of a config, seeded by ``config.seed``, from the start or from where ``progress`` has come."""
     rng = np.random.default_rng(config.seed)
     visits = None if world is None or teacher is None else make_visits(world, tables, teacher, config.seed)
-    table = tables.training if visits is None else visits.start(tables.training)  # the initial pairs are chosen from it
-    pairs = initial_pairs(table, config.size, problem.choose_initial, actions=config.initial_actions, rng=rng)
+    if visits is not None and progress.visited is not None:
+        visits.rollouts, visits.survived = progress.visited
+    if progress.last is None:
+        table = tables.training if visits is None else visits.start(tables.training)  # pairs are chosen from it
+        choose, actions = problem.choose_initial, config.initial_actions
+        pairs = initial_pairs(table, config.size, choose, actions=actions, rng=rng)
+    else:
+        pairs = progress.last.pairs
     return optimise_pairs(
         pairs,
         tables.training,
         teacher,
         objective=problem.objective,
         solver=problem.solver,
-        schedule=schedule,
+        schedule=progress.schedule,
         settings=problem.settings,
         visits=visits,
+        resume=progress.state,
         key=jax.random.key(config.seed),
     )
 
@@ -154,7 +171,8 @@ def _run_worker(config: DistillConfig, problem: Problem, data: Transitions, teac
     tables = Tables.build(problem, data, teacher)
     schedule = replace(tables.make_schedule(config, problem, teacher), started=started)
     world = find_world(config, data) if problem.imagines else None  # all processes have the same rollouts
-    for _ in iterate_pairs(config, problem, tables, teacher, schedule, world):
+    progress = Progress(schedule, IterateSelection(schedule, None))
+    for _ in iterate_pairs(config, problem, tables, teacher, progress, world):
         pass
     devices.disconnect()
     return Run(Path(config.out or "runs"))

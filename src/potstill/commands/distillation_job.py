@@ -7,27 +7,25 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from potstill.bundled import BUNDLED, bundled_names
+from potstill.commands.distillation_progress import Progress, Snapshot, load_progress
+from potstill.commands.distillation_tables import Tables
 from potstill.commands.resolve import Problem
 from potstill.config import DistillConfig
 from potstill.config.distill_record import to_stored
 from potstill.config.settings import command_line, record_settings
 from potstill.data.scaling import Scaling
-from potstill.data.split import held_out_rows, training_rows
+from potstill.data.split import training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate, split_weights
-from potstill.distillation.objectives.base import StateTable
-from potstill.distillation.objectives.weightings import find_weighting
 from potstill.distillation.outer_loop import Iterate
-from potstill.distillation.schedule import MAX_STEPS, Schedule
-from potstill.distillation.selection import CRITERIA, IterateSelection, held_out_loss
-from potstill.distillation.state_table import action_deviation, build_state_table, take_rows
+from potstill.distillation.schedule import Schedule
+from potstill.distillation.selection import CRITERIA, Loss, held_out_loss
 from potstill.environments.references import Reference
 from potstill.errors import PotstillError
 from potstill.evaluation.imagined import score_imagined
@@ -39,59 +37,23 @@ from potstill.evaluation.scores import (
     score_students,
     train_for_evaluation,
 )
-from potstill.evaluation.statistics import summarise
+from potstill.evaluation.statistics import ScoreSummary, summarise
 from potstill.runtime import devices
+from potstill.runtime.checkpoints import CheckpointFile
 from potstill.runtime.files import JsonObject, read_json
+from potstill.runtime.interruption import deferred_interruption
 from potstill.runtime.progress import Tracker
 from potstill.runtime.run_folder import RunFolder
 from potstill.runtime.storage import file_hash
 from potstill.students.recipe import Recipe
-from potstill.students.training import Pairs
 from potstill.teachers.base import NetworkTeacher
 from potstill.worlds.base import World
 
 CURVE_STUDENTS, CURVE_EPISODES, CURVE_SEED = 2, 5, 7  # for each point of the curve: cheap but noisy
 CHECKPOINT_EVERY = 30  # steps, if the number of steps is unknown
-OBSERVED_STATES = 2048  # held-out states on which the schedule observes the loss
 MAX_METRICS = 2000  # limit on the lines of metrics: long runs log one step in n
 
-PairIterator: TypeAlias = Callable[
-    [DistillConfig, Problem, "Tables", NetworkTeacher | None, Schedule], Iterator[Iterate]
-]
-
-
-class Tables(NamedTuple):
-    """State tables of the training rows and of the held-out rows, with the same scale of values."""
-
-    training: StateTable
-    held_out: StateTable
-
-    @classmethod
-    def build(cls, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Tables:
-        """Compute both tables."""
-        weighting = find_weighting(problem.weighting or "uniform")
-        deviation = functools.cache(lambda: action_deviation(data, teacher))  # all rows, once for both tables
-        rows = (training_rows(len(data)), held_out_rows(len(data)))
-        training, held_out = (build_state_table(data, teacher, weighting, index, deviation) for index in rows)
-        return cls(training, held_out._replace(value_scale=training.value_scale))
-
-    def make_schedule(self, config: DistillConfig, problem: Problem, teacher: NetworkTeacher | None) -> Schedule:
-        """Make the schedule of a config. It may observe the loss on some of the held-out states."""
-        count = len(self.held_out.states)
-        few = take_rows(self.held_out, jnp.arange(0, count, max(1, count // OBSERVED_STATES)))
-        loss = held_out_loss(problem.objective, problem.solver, few, teacher)
-        steps = 0 if problem.objective is None else config.given_steps
-        limit = config.max_steps or MAX_STEPS
-        return Schedule(steps, loss, decays=config.optimiser == "adam", budget=config.seconds, max_steps=limit)
-
-
-class Checkpoint(NamedTuple):
-    """An intermediate distillate, for a point of the curve."""
-
-    distillate: Distillate
-    pairs: Pairs
-    step: int
-    seconds: float
+PairIterator: TypeAlias = Callable[[DistillConfig, Problem, Tables, NetworkTeacher | None, Progress], Iterator[Iterate]]
 
 
 def thin_indices(count: int, points: int) -> list[int]:
@@ -132,35 +94,65 @@ class Job:
 
     def distil(self, iterate_pairs: PairIterator) -> Distillate:
         """Run the outer loop, save the pairs at every point of the curve, then measure the curve."""
-        config, problem, started = self.config, self.problem, time.perf_counter()
+        config, problem = self.config, self.problem
         tables = Tables.build(problem, self.data, self.teacher)
         loss = held_out_loss(problem.objective, problem.solver, tables.held_out, self.teacher)
-        schedule = replace(tables.make_schedule(config, problem, self.teacher), started=started)
         criterion = CRITERIA[config.choose]
         score = criterion and criterion(problem.objective, problem.solver, tables.held_out, self.teacher)
-        selection = IterateSelection(schedule, score)
-        reached: list[Checkpoint] = []  # evaluated after the loop, because other processes would have to wait
-        with Tracker("distil", schedule.expected_steps + config.polish) as tracker:
-            for step, pairs, metrics in iterate_pairs(config, problem, tables, self.teacher, schedule):
-                seconds = time.perf_counter() - started
-                if metrics:
-                    check_metrics(step, metrics, problem.solver.recipe)
-                    self._log(step, metrics, seconds, schedule, tracker)
-                if selection.offer(step, pairs):
-                    kept, kept_step = pairs, step
-                if self._is_checkpoint(step, schedule):
-                    reached.append(Checkpoint(self._save(pairs, step, schedule), pairs, step, seconds))
+        schedule = replace(tables.make_schedule(config, problem, self.teacher), started=time.perf_counter())
+        progress = load_progress(self.checkpoint, schedule, score, problem.settings)
+        self._drop_later_metrics(progress)
+        self._run_loop(progress, iterate_pairs(config, problem, tables, self.teacher, progress))
         devices.disconnect()
-        self.seconds["distilling"] = time.perf_counter() - started
-        self.schedule_summary = schedule.summarise(step)
+        last, kept, schedule = progress.last, progress.kept, progress.schedule
+        assert last is not None  # there are always the initial pairs
+        assert kept is not None
+        self.seconds["distilling"] = started = progress.seconds
+        self.schedule_summary = schedule.summarise(last.step)
         print(self.schedule_summary["summary"], flush=True)
-        if reached[-1].step != step:
-            reached.append(Checkpoint(self._save(pairs, step, schedule), pairs, step, seconds))
-        for i in thin_indices(len(reached), config.curve_points):
-            self._add_to_curve(reached[i], loss(reached[i].pairs))
-        self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["distilling"]
-        self.chosen = {"step": kept_step, "by": config.choose, "losses": selection.losses}
-        return self._save(kept, kept_step, schedule)
+        if progress.reached[-1].step != last.step:
+            progress.reached.append(last)
+        for index in thin_indices(len(progress.reached), config.curve_points):
+            self._add_to_curve(progress.reached[index], loss, schedule)
+        self.seconds["evaluating"] += progress.seconds - started
+        self.chosen = {"step": kept.step, "by": config.choose, "losses": progress.selection.losses}
+        return self._save(kept, schedule)
+
+    @property
+    def checkpoint(self) -> CheckpointFile:
+        """The checkpoint of the outer loop."""
+        return CheckpointFile(self.folder.path / "checkpoint.safetensors")
+
+    def _run_loop(self, progress: Progress, iterates: Iterator[Iterate]) -> None:
+        """Take all outer steps. After a signal, write a checkpoint and stop.
+
+        Raises:
+            Interrupted: a signal asked to stop.
+        """
+        schedule, checkpoint = progress.schedule, self.checkpoint
+        alone = devices.is_alone()  # several processes would have to stop at the same step
+        done = 0 if progress.last is None else progress.last.step
+        total = schedule.expected_steps + self.config.polish
+        with Tracker("distil", total, done=done) as tracker, deferred_interruption() as interruption:
+            for iterate in iterates:
+                snapshot = progress.take(iterate)
+                if iterate.metrics:
+                    check_metrics(iterate.step, iterate.metrics, self.problem.solver.recipe)
+                    self._log(iterate.step, iterate.metrics, snapshot.seconds, schedule, tracker)
+                if self._is_checkpoint(iterate.step, schedule):
+                    self._save(snapshot, schedule)
+                    progress.reached.append(snapshot)
+                if alone and (interruption.requested or checkpoint.is_due):
+                    progress.save(checkpoint)
+                if interruption.requested:
+                    raise interruption.stopped(f"stopped after step {iterate.step}")
+        if alone:
+            progress.save(checkpoint)
+
+    def _drop_later_metrics(self, progress: Progress) -> None:
+        """Drop the metrics of later steps and of the curve. A resumed run writes them again."""
+        done = 0 if progress.last is None else progress.last.step
+        self.folder.keep_metrics(lambda line: "curve" not in line and line.get("step", 0) <= done)
 
     def _log(self, step: int, metrics: dict[str, Array], seconds: float, schedule: Schedule, tracker: Tracker) -> None:
         """Log the metrics of every step of a short run, and of one step in n of a long one."""
@@ -171,27 +163,31 @@ class Job:
             tracker.update(step, loss=values["loss"])
 
     def _is_checkpoint(self, step: int, schedule: Schedule) -> bool:
-        """Whether to checkpoint at this step. If the total is unknown, checkpoint every 30 steps."""
+        """Whether to save the pairs at this step. If the total is unknown, save them every 30 steps."""
         if schedule.steps is None:
             return step % CHECKPOINT_EVERY == 0
         steps = schedule.steps + self.config.polish
         return step in {*np.linspace(0, steps, self.config.curve_points, dtype=int).tolist(), schedule.steps, steps}
 
-    def _save(self, pairs: Pairs, step: int, schedule: Schedule) -> Distillate:
-        """Write the pairs, in the environment's own units, with their metadata."""
-        data = self.data
+    def _save(self, snapshot: Snapshot, schedule: Schedule) -> Distillate:
+        """Write pairs as the distillate of the run."""
+        distillate = self._make_distillate(snapshot, schedule)
+        distillate.save(self.folder.path / "distillate.safetensors")
+        return distillate
+
+    def _make_distillate(self, snapshot: Snapshot, schedule: Schedule) -> Distillate:
+        """The pairs, in the environment's own units, with their metadata."""
+        data, pairs = self.data, snapshot.pairs
         normaliser = data.normaliser if self.teacher is None else self.teacher.normaliser
         weights = None if pairs.weights is None else np.asarray(pairs.weights)
         weights, recipe = split_weights(weights, self.problem.solver.recipe)
-        distillate = Distillate(
+        return Distillate(
             normaliser.invert(np.asarray(pairs.states)).astype(np.float32),
             data.action_bounds.from_unit(np.asarray(pairs.actions)).astype(np.float32),
             Scaling(normaliser, data.action_bounds),
-            self._metadata(step, recipe, schedule),
+            self._metadata(snapshot.step, recipe, schedule),
             weights,
         )
-        distillate.save(self.folder.path / "distillate.safetensors")
-        return distillate
 
     def _metadata(self, step: int, recipe: Recipe, schedule: Schedule) -> dict[str, object]:
         config, data, settings = self.config, self.data, self.problem.settings
@@ -215,43 +211,61 @@ class Job:
             "potstill": version("potstill"),
         }
 
-    def _add_to_curve(self, at: Checkpoint, loss: float) -> None:
-        point = {"step": at.step, "held_out_loss": loss, "seconds": at.seconds}
-        if self.data.env_id and self.config.episodes:
-            students, _ = train_for_evaluation(at.distillate, CURVE_STUDENTS, seed=CURVE_SEED)
-            scores = score_students(students, self.data.env_id, CURVE_EPISODES, CURVE_SEED, self.reference)
-            point |= {"student": scores["student"]["mean"], "student_std": scores["student"]["std"]}
-            point["ensemble"] = scores["ensemble"]["mean"]
+    def _add_to_curve(self, at: Snapshot, loss: Loss, schedule: Schedule) -> None:
+        """Measure a point of the curve of return over outer steps, once in the run."""
+
+        def measure() -> JsonObject:
+            point: JsonObject = {"step": at.step, "held_out_loss": loss(at.pairs), "seconds": at.seconds}
+            if self.data.env_id and self.config.episodes:
+                students, _ = train_for_evaluation(self._make_distillate(at, schedule), CURVE_STUDENTS, seed=CURVE_SEED)
+                scores = score_students(students, self.data.env_id, CURVE_EPISODES, CURVE_SEED, self.reference)
+                point |= {"student": scores["student"]["mean"], "student_std": scores["student"]["std"]}
+                point["ensemble"] = scores["ensemble"]["mean"]
+            return point
+
+        point = self.folder.once(f"curve {at.step}", measure)
         self.curve.append(point)
         self.folder.log(curve=point)
 
     def evaluate(self, distillate: Distillate) -> JsonObject:
-        """Evaluate teacher, random pairs, students and ensemble, and compute offline scores if there is a teacher."""
-        config, env_id, started = self.config, self.data.env_id, time.perf_counter()
+        """Evaluate teacher, random pairs, students and ensemble, and compute offline scores if there is a teacher.
+
+        Each part is computed once in the run, even if the run is interrupted and resumed.
+        """
+        config, env_id, started, once = self.config, self.data.env_id, time.perf_counter(), self.folder.once
         result: JsonObject = {"dataset": self.data.name, "env_id": env_id, "reference": self.reference._asdict()}
         result |= {"pairs": len(distillate), **dict.fromkeys(("teacher", "random", "student", "ensemble"))}
         students, self.seconds["training"] = train_for_evaluation(distillate, config.students, config.seed)
         if env_id and config.episodes:
             print(f"evaluating {config.students} students, {config.episodes} episodes each", flush=True)
             if self.teacher is not None:
-                returns = policy_returns(self.teacher.policy, env_id, max(10, config.episodes), TEACHER_SEED)
-                result["teacher"] = summarise(returns, self.reference)
+                result["teacher"] = once("teacher", self._score_teacher)
             counts = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
             training = self.data.take(training_rows(len(self.data)))
-            result["random"] = score_random(training, distillate, **counts)
-            result |= score_students(students, env_id, config.episodes, config.seed, self.reference)
-        if self.teacher is not None:
-            result["offline"] = score_offline(students, self.data, self.teacher)
-        if self.world is not None and self.teacher is not None and config.episodes:
-            counts = {"episodes": config.episodes, "seed": config.seed}
-            result["imagined"] = score_imagined(
-                self.world, students, self.reference, **counts, teacher=self.teacher.policy
+            result["random"] = once("random", lambda: score_random(training, distillate, **counts))
+            result |= once(
+                "students",
+                lambda: score_students(students, env_id, config.episodes, config.seed, self.reference),
             )
+        if self.teacher is not None:
+            teacher = self.teacher
+            result["offline"] = once("offline", lambda: score_offline(students, self.data, teacher))
+            if self.world is not None and config.episodes:
+                imagine = functools.partial(score_imagined, self.world, students, self.reference)
+                play = functools.partial(imagine, episodes=config.episodes, seed=config.seed, teacher=teacher.policy)
+                result["imagined"] = once("imagined", play)
         self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["training"]
         known = find_cloning_result(config.dataset)
         artefact = file_hash(self.folder.path / "distillate.safetensors")
         result |= {"bc": known, "curve": self.curve, "chosen": self.chosen, "schedule": self.schedule_summary}
         return result | {"seconds": self.seconds, "sha256": artefact}
+
+    def _score_teacher(self) -> ScoreSummary:
+        assert self.teacher is not None
+        assert self.data.env_id is not None
+        episodes = max(10, self.config.episodes)
+        returns = policy_returns(self.teacher.policy, self.data.env_id, episodes, TEACHER_SEED)
+        return summarise(returns, self.reference)
 
 
 def find_cloning_result(dataset: object) -> JsonObject | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from potstill.bundled import bundled_names
@@ -54,23 +55,22 @@ def inspect(config: InspectConfig) -> Run:
         refused = refused_statistics(Path(config.path), str(error), ReadOptions.of(**config.reading))
         if refused is None:
             raise
-        folder = _save(config, dict(refused), refused_page(refused))
+        page = _save(config, dict(refused), lambda: refused_page(refused)) / "inspect.html"
         print_refused(refused)
-        page = folder.path / "inspect.html"
         raise PotstillError(f"{error} (faults found: {len(refused['faults'])}, listed in {page})") from None
-    folder = _save(config, {**statistics, "warnings": found}, dataset_page(statistics, found))
+    run = _save(config, {**statistics, "warnings": found}, lambda: dataset_page(statistics, found))
     print_dataset(statistics, found)
-    print(folder.path / "inspect.html")
-    return folder.run
+    print(run / "inspect.html")
+    return run
 
 
 def _inspect_artefact(config: InspectConfig, path: Path) -> Run:
     facts = describe_artefact(path)
     kind, rows = facts["kind"], flatten_facts(facts)
-    folder = _save(config, facts, artefact_page(Path(config.path).name, kind, rows))
+    run = _save(config, facts, lambda: artefact_page(Path(config.path).name, kind, rows))
     print_artefact(f"{kind}: {config.path}", rows)
-    print(folder.path / "inspect.html")
-    return folder.run
+    print(run / "inspect.html")
+    return run
 
 
 def _find_artefact(path: Path) -> Path:
@@ -91,8 +91,9 @@ def _describe_dataset(config: InspectConfig) -> tuple[DatasetStatistics, list[st
     return statistics, [*raised, *dataset_warnings(statistics)]
 
 
-def _save(config: InspectConfig, result: JsonObject, page: str) -> RunFolder:
-    folder = RunFolder(config.out, "inspect", record_settings(config), force=config.force)
-    write_atomically(folder.path / "inspect.html", page.encode())
-    folder.finish(result)
-    return folder
+def _save(config: InspectConfig, result: JsonObject, make_page: Callable[[], str]) -> Run:
+    """Write the result, then the page."""
+    with RunFolder(config.out, "inspect", record_settings(config), force=config.force) as folder:
+        folder.finish(result)
+        write_atomically(folder.path / "inspect.html", make_page().encode())
+    return folder.run

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 from potstill.bundled import bundled_names
 from potstill.config import ModelConfig
-from potstill.config.settings import record_settings, takes_options
+from potstill.config.settings import record_settings, resume_command, takes_options
 from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
 from potstill.environments.references import reference_returns
 from potstill.evaluation.statistics import summarise
+from potstill.runtime.checkpoints import CheckpointFile
 from potstill.runtime.files import JsonObject
+from potstill.runtime.interruption import deferred_interruption, resumable
 from potstill.runtime.progress import Tracker
 from potstill.runtime.run import Run
-from potstill.runtime.run_folder import RunFolder, check_free
+from potstill.runtime.run_folder import RunFolder, check_out
 from potstill.teachers.lookup import find_teacher
-from potstill.worlds.base import World
+from potstill.worlds.base import World, load_world
 from potstill.worlds.returns import imagined_returns
 from potstill.worlds.settings import WorldSettings
 from potstill.worlds.training import check_rows, train_world
@@ -28,7 +31,8 @@ def model(config: ModelConfig) -> Run:
 
     The run folder gets ``world.safetensors``, and ``result.json`` with the errors on held-out episodes, the horizon
     up to which the model is accurate, and the teacher's return in the model. ``potstill distill --states imagined
-    --world`` and ``potstill evaluate --world`` take the run folder.
+    --world`` and ``potstill evaluate --world`` take the run folder. ``resume=True`` continues an interrupted run, with
+    the same final bytes as an uninterrupted one.
 
     Returns:
         The run; ``run.result.horizon`` is the horizon in steps.
@@ -41,41 +45,66 @@ def model(config: ModelConfig) -> Run:
         >>> run = potstill.model("hopper-medium-replay", steps=500)  # doctest: +SKIP
         >>> run.result.errors.one_step  # doctest: +SKIP
     """
-    check_free(config.out, force=config.force)
+    settings = record_settings(config)
+    check_out(config.out, "model", settings, force=config.force, resume=config.resume)
     data = load_dataset(config.dataset, download=config.download, **config.reading)
     check_rows(data)
     teacher = None
     if config.teacher is not None or str(config.dataset) in bundled_names():
         teacher = find_teacher(config.teacher, config.dataset, data)
-    folder = RunFolder(config.out, "model", record_settings(config), force=config.force)
-    started = time.perf_counter()
-    world = learn_world(data, config.settings, folder)
-    result: JsonObject = {
-        "dataset": data.name,
-        "env_id": data.env_id,
-        "horizon": world.horizon,
-        "errors": world.metadata["errors"],
-        "seconds": {"training": time.perf_counter() - started},
-    }
-    if teacher is not None and config.episodes:
-        returns = imagined_returns(world, teacher.policy, config.episodes, seed=config.seed)
-        result["teacher"] = summarise(returns[None], reference_returns(data.env_id, data.card))
-        print(f"the teacher's score in the model: {result['teacher']['mean']:.1f}")
-    folder.finish(result)
-    print(f"results in {folder.path}")
+    with RunFolder(config.out, "model", settings, force=config.force, resume=config.resume) as folder:
+        folder.check_inputs(dataset=data.content_hash, teacher=None if teacher is None else teacher.content_hash)
+        started = time.perf_counter()
+        with resumable(resume_command("model", config, folder.target)):
+            world = learn_world(data, config.settings, folder)
+        result: JsonObject = {
+            "dataset": data.name,
+            "env_id": data.env_id,
+            "horizon": world.horizon,
+            "errors": world.metadata["errors"],
+            "seconds": {"training": time.perf_counter() - started},
+        }
+        if teacher is not None and config.episodes:
+            policy, reference = teacher.policy, reference_returns(data.env_id, data.card)
+            play = functools.partial(imagined_returns, world, policy, config.episodes, seed=config.seed)
+            result["teacher"] = folder.once("teacher", lambda: summarise(play()[None], reference))
+        folder.finish(result)
+        if "teacher" in result:
+            print(f"the teacher's score in the model: {result['teacher']['mean']:.1f}")
+        print(f"results in {folder.path}")
     return folder.run
 
 
 def learn_world(data: Transitions, settings: WorldSettings, folder: RunFolder) -> World:
-    """Train a world model, save it in the run folder, and print its errors."""
-    with Tracker("model", settings.steps) as tracker:
+    """Train a world model, save it in the run folder, and print its errors.
+
+    An interrupted training is resumed; a model that the run has saved is loaded.
+
+    Args:
+        data: the dataset.
+        settings: of the model.
+        folder: the run folder.
+
+    Raises:
+        Interrupted: a signal asked to stop.
+    """
+    path = folder.path / "world.safetensors"
+    if path.exists():
+        return load_world(path)
+    checkpoint = CheckpointFile(folder.path / "world-checkpoint.safetensors")
+    with Tracker("model", settings.steps) as tracker, deferred_interruption() as interruption:
 
         def report(step: int, loss: float) -> None:
             tracker.update(step, loss=loss)
             folder.log(model_step=step, model_loss=loss)
+            if interruption.requested:
+                raise interruption.stopped(f"stopped after step {step}")
 
-        world = train_world(data, settings, report)
-    world.save(folder.path / "world.safetensors")
+        done = (checkpoint.load() or ({}, {"done": 0}))[1]["done"]
+        folder.keep_metrics(lambda line: line.get("model_step", 0) <= done)
+        world = train_world(data, settings, report, checkpoint=checkpoint)
+    world.save(path)
+    checkpoint.delete()
     print(describe_world(world), flush=True)
     return world
 

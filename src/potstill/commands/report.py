@@ -65,16 +65,18 @@ def run_report(config: ReportConfig) -> Run:
     for path, result in results.items():
         if not result.get("student"):
             raise PotstillError(f"{path}: result.json has no scores of students")
-    folder = RunFolder(config.out, "report", record_settings(config), force=config.force)
-    summary: dict[str, dict[str, dict[str, float]]] = {}
-    for path, result in results.items():
-        print_scores(result, f"{path}: {result.get('dataset') or result['env_id']}")
-        if "curve" in result:
-            name = f"curve-{Path(path).name}.png"
-            plot_curve(folder.path / name, result, read_losses(Path(path) / "metrics.jsonl"))
-        found = {policy: result[policy] for policy in POLICIES if result.get(policy)}
-        summary[path] = {policy: {"mean": score["mean"], "std": score["std"]} for policy, score in found.items()}
-    picture = plot_comparison(folder.path / "comparison.png", results)
-    folder.finish({"runs": summary})
-    print(picture)
+    with RunFolder(config.out, "report", record_settings(config), force=config.force) as folder:
+        folder.finish({"runs": {path: _summarise(result) for path, result in results.items()}})
+        for path, result in results.items():
+            print_scores(result, f"{path}: {result.get('dataset') or result['env_id']}")
+            if "curve" in result:
+                name = f"curve-{Path(path).name}.png"
+                plot_curve(folder.path / name, result, read_losses(Path(path) / "metrics.jsonl"))
+        print(plot_comparison(folder.path / "comparison.png", results))
     return folder.run
+
+
+def _summarise(result: Result) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation of the score of each kind of policy in a result."""
+    found = {policy: result[policy] for policy in POLICIES if result.get(policy)}
+    return {policy: {"mean": score["mean"], "std": score["std"]} for policy, score in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ from potstill.commands.collect import collect
 from potstill.commands.distill import distill
 from potstill.commands.teach import teach
 from potstill.config import CollectConfig, DistillConfig, ReproduceConfig, TeachConfig
-from potstill.config.settings import read_settings, takes_options
+from potstill.config.settings import read_settings, record_settings, takes_options
 from potstill.errors import PotstillError
-from potstill.runtime.files import read_json, write_json
+from potstill.runtime.files import read_json
 from potstill.runtime.run import Run
-from potstill.runtime.run_folder import check_free
+from potstill.runtime.run_folder import add_file, find_finished
 
 COMMANDS: dict[str, tuple[type[Any], Callable[..., Run]]] = {
     "collect": (CollectConfig, collect),
@@ -29,6 +30,7 @@ def reproduce(config: ReproduceConfig) -> Run:
 
     For collected data, the hash of their rows is compared. The same command and seed give the same bytes on one machine
     with the same library versions. The outcome is printed and saved as ``reproduced.json`` in the new run folder.
+    ``resume=True`` continues an interrupted reproduction.
 
     Returns:
         The new run.
@@ -49,17 +51,24 @@ def reproduce(config: ReproduceConfig) -> Run:
     expected, changes = result.get("sha256"), fix_steps(saved, result)
     if config.out is not None and Path(config.out).resolve() == old.resolve():
         raise PotstillError(f"--out {config.out}: this is the run to reproduce")
-    check_free(config.out, force=config.force)
-    kind, function = COMMANDS[command]
-    resume = {"resume": False} if hasattr(kind, "resume") else {}  # the new run starts from the beginning
-    new = function(read_settings(kind, saved, out=config.out, force=config.force, **resume, **changes))
+    new = _run_again(config, command, read_settings(COMMANDS[command][0], saved, **changes))
     found = read_json(new / "result.json")["sha256"]
     verdict = {"run": str(old), "expected": expected, "found": found, "same": found == expected}
-    write_json(new / "reproduced.json", verdict)
+    add_file(new.path, "reproduced.json", verdict)
     if not verdict["same"]:
         raise PotstillError(f"{new} differs from {old}: sha256 {found[:12]} instead of {str(expected)[:12]}")
     print(f"reproduced: {new} and {old} are byte-identical (sha256 {found[:12]})")
     return new
+
+
+def _run_again(config: ReproduceConfig, command: str, settings: Any) -> Run:
+    """Run a command with the settings of the first run, unless the new run is finished already."""
+    settings = dataclasses.replace(settings, out=config.out, force=config.force, resume=config.resume)
+    if config.resume and config.out is not None:
+        done = find_finished(config.out, {"command": command, **record_settings(settings)})
+        if done is not None:
+            return Run(done)
+    return COMMANDS[command][1](settings)
 
 
 def fix_steps(saved: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:

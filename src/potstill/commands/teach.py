@@ -101,15 +101,15 @@ def teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | Non
     with busy(f"preparing {data.name}"):
         learner = Learner(algorithm, data, training)
         scores = OfflineScores(sample_episodes(data, SCORED_ROWS), training) if config.fitted_updates else None
-    folder = RunFolder(config.out, "teach", record_settings(config), force=config.force, resume=resumed)
-    progress = _load_progress(folder, learner, scores) if resumed else Progress()
-    job = TeachingJob(config, learner, scores, folder, stopping, progress)
-    with resumable(resume_command("teach", config, folder.path)):
-        job.train(label or f"teach {data.name}")
-    result = _summarise(job, data)
-    folder.finish(result)
-    (folder.path / CHECKPOINT).unlink()
-    _show(folder.path, data, result)
+    with RunFolder(config.out, "teach", record_settings(config), force=config.force, resume=resumed) as folder:
+        progress = _load_progress(folder, learner, scores) if resumed else Progress()
+        job = TeachingJob(config, learner, scores, folder, stopping, progress)
+        with resumable(resume_command("teach", config, folder.target)):
+            job.train(label or f"teach {data.name}")
+        result = _summarise(job, data)
+        folder.finish(result)
+        (folder.path / CHECKPOINT).unlink()
+        _show(folder.path, data, result)
     return folder.run
 
 
@@ -139,23 +139,23 @@ def _teach_candidates(config: TeachConfig) -> Run:
     resumed = _check_out(config)
     data = load_rewarded(config)
     check_order(data, "auto")
-    folder = RunFolder(config.out, "teach", record_settings(config), force=config.force, resume=resumed)
-    failed: dict[str, str] = {}
-    with resumable(resume_command("teach", config, folder.path)):
-        _train_candidates(config, data, folder, failed)
-    runs = {name: folder.path / name for name in candidates() if name not in failed}
-    if not runs:
-        raise PotstillError(f"{data.name}: every candidate diverged, the first with: {next(iter(failed.values()))}")
-    teachers = {name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}
-    with busy(f"comparing {len(teachers)} teachers by fitted Q-evaluation"):
-        values = estimate_values(teachers, sample_episodes(data, SCORED_ROWS), config.training(Training.updates))
-    best = runs[select(values)]
-    write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())
-    why = explain_selection(values)
-    ranking = [{"candidate": name, "pessimistic_value": value} for name, value in values.items()]
-    result = read_json(best / "result.json")
-    folder.finish({**result, "chosen": best.name, "why": why, "ranking": ranking, "failed": failed})
-    print(why)
+    with RunFolder(config.out, "teach", record_settings(config), force=config.force, resume=resumed) as folder:
+        failed: dict[str, str] = {}
+        with resumable(resume_command("teach", config, folder.target)):
+            _train_candidates(config, data, folder, failed)
+        runs = {name: folder.path / name for name in candidates() if name not in failed}
+        if not runs:
+            raise PotstillError(f"{data.name}: every candidate diverged, the first with: {next(iter(failed.values()))}")
+        teachers = {name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}
+        with busy(f"comparing {len(teachers)} teachers by fitted Q-evaluation"):
+            values = estimate_values(teachers, sample_episodes(data, SCORED_ROWS), config.training(Training.updates))
+        best = runs[select(values)]
+        write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())
+        why = explain_selection(values)
+        ranking = [{"candidate": name, "pessimistic_value": value} for name, value in values.items()]
+        result = read_json(best / "result.json")
+        folder.finish({**result, "chosen": best.name, "why": why, "ranking": ranking, "failed": failed})
+        print(why)
     return folder.run
 
 
@@ -179,7 +179,7 @@ def _check_out(config: TeachConfig) -> bool:
         saved = read_json(path)
         if TeachConfig.from_record(saved) != saved:  # written by version 0.1
             write_json(path, {"command": "teach", **record_settings(read_settings(TeachConfig, saved))})
-    return check_out(config.out, record_settings(config), force=config.force, resume=config.resume)
+    return check_out(config.out, "teach", record_settings(config), force=config.force, resume=config.resume)
 
 
 def _load_progress(folder: RunFolder, learner: Learner, scores: OfflineScores | None) -> Progress:

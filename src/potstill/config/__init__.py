@@ -7,7 +7,8 @@ and the resolved values are saved with every artefact.
 from potstill.config.artefacts import ExportConfig, InspectConfig, ReportConfig, ReproduceConfig
 from potstill.config.collect import CollectConfig
 from potstill.config.convert import ConvertConfig
-from potstill.config.distill import DistillConfig, EvaluateConfig
+from potstill.config.distill import DistillConfig
+from potstill.config.evaluate import EvaluateConfig
 from potstill.config.model import ModelConfig
 from potstill.config.teach import TeachConfig
 

@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from potstill.config.reading import ReadingConfig, positional_first
+from potstill.config.settings import check_resume
 from potstill.runtime.validation import check_types
 
 if TYPE_CHECKING:
@@ -75,11 +76,15 @@ class ReproduceConfig:
     out: PathOption | None = None
     """Run folder of the new run. Default: runs/COMMAND-TIME."""
 
+    resume: bool = False
+    """Continue the unfinished run in --out."""
+
     force: bool = False
     """Replace the run folder if it exists."""
 
     def __post_init__(self) -> None:
         check_types(self)
+        check_resume(self)
 
 
 @dataclass(frozen=True)

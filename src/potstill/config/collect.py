@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from potstill.config.settings import check_resume
 from potstill.errors import PotstillError
 from potstill.runtime.validation import check_ranges, check_types
 
@@ -96,8 +97,7 @@ class CollectConfig:
             threads=1,
             seed=0,
         )
-        if self.resume and self.out is None:
-            raise PotstillError("--resume requires --out, the run folder to resume")
+        check_resume(self)
         for name in ("medium", "expert"):
             if None not in (getattr(self, f"{name}_score"), getattr(self, f"{name}_return")):
                 raise PotstillError(f"--{name}-score and --{name}-return set the same threshold: give one of them")

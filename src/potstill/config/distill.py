@@ -1,4 +1,4 @@
-"""Settings of ``potstill distill`` and ``potstill evaluate``."""
+"""Settings of ``potstill distill``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from potstill.config.distill_record import from_stored
-from potstill.config.reading import DEFAULTS, ReadingConfig, positional_first
-from potstill.config.settings import parse_seconds
+from potstill.config.reading import ReadingConfig, positional_first
+from potstill.config.settings import check_resume, parse_seconds
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
 from potstill.runtime.validation import check_ranges, check_types
@@ -169,6 +169,9 @@ class DistillConfig(ReadingConfig):
     out: PathOption | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
 
+    resume: bool = False
+    """Continue the unfinished run in --out, which must have the same settings."""
+
     force: bool = False
     """Replace the run folder if it exists."""
 
@@ -202,6 +205,7 @@ class DistillConfig(ReadingConfig):
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
         check_ranges(self, action_limit=1.0, max_steps=1, initialisations=1)
+        check_resume(self)
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: expected a fraction of the steps, at most 1")
         if self.seconds is not None and (self.steps is not None or self.polish):
@@ -215,58 +219,3 @@ class DistillConfig(ReadingConfig):
             )
         if any(width < 2 or width % 2 for width in self.widths):
             raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: expected even numbers above 0")
-
-
-@positional_first
-@dataclass(frozen=True)
-class EvaluateConfig(ReadingConfig):
-    """Train students on a distillate and evaluate them, in the environment or against the teacher."""
-
-    is_command: ClassVar[bool] = True
-
-    distillate: PathOption
-    """A distillate file, a run folder of `potstill distill`, or a bundled name."""
-
-    _: KW_ONLY
-
-    students: int = 10
-    """Number of students to train, each with its own initialisation; also the size of the ensemble."""
-
-    episodes: int = 10
-    """Episodes of each student."""
-
-    recipe: RecipeOption | None = None
-    """A recipe to use instead of the distillate's: {names}. Fields such
-    as --recipe.layers 5 --recipe.optimiser adamw change the named recipe or, without a name, that of the distillate."""
-
-    devices: int | None = None
-    """Number of devices to use; on a CPU, each is one core. Default: all that JAX finds."""
-
-    dataset: Dataset | None = None
-    """Compare students with the teacher on the held-out states of this dataset. Required without an environment."""
-
-    teacher: TeacherSource | None = None
-    """The teacher to compare with. Default: the bundled one."""
-
-    world: PathOption | None = None
-    """World model to roll the students out in as well: a run folder or file of `potstill model`."""
-
-    seed: int = 0
-    """Seeds the students' initialisations and the episodes."""
-
-    out: PathOption | None = None
-    """Run folder to make. Default: runs/COMMAND-TIME."""
-
-    force: bool = False
-    """Replace the run folder if it exists."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_types(self, skip=BY_VALUE)
-        check_ranges(self, students=1, episodes=1, seed=0, devices=1)
-        needs_data = {"teacher": self.teacher} | {
-            name.replace("_", "-"): getattr(self, name) != default for name, default in DEFAULTS.items()
-        }
-        unused = [name for name, given in needs_data.items() if given]
-        if self.dataset is None and unused:
-            raise PotstillError(f"--{unused[0]} has no effect without a dataset: give --dataset as well")

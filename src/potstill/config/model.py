@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
 from potstill.config.reading import ReadingConfig, positional_first
+from potstill.config.settings import check_resume
 from potstill.runtime.validation import check_ranges, check_types
 from potstill.worlds.settings import WorldSettings, check_settings
 
@@ -57,6 +58,9 @@ class ModelConfig(ReadingConfig):
     out: PathOption | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
 
+    resume: bool = False
+    """Continue the unfinished run in --out, which must have the same settings."""
+
     force: bool = False
     """Replace the run folder if it exists."""
 
@@ -65,6 +69,7 @@ class ModelConfig(ReadingConfig):
         check_types(self)
         check_ranges(self, episodes=0)
         check_settings(self)
+        check_resume(self)
 
     @property
     def settings(self) -> WorldSettings:

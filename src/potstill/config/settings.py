@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, get_type_hints
 
 from potstill.collection.levels import LEVELS
 from potstill.config.parts import NamedPart, describe_part, part_from_json
@@ -104,10 +104,8 @@ def python_signature(config: Callable[P, Config]) -> inspect.Signature:
     types = {**vars(import_module(config.__module__)), "PathOption": StrPath}
     if signature.parameters.keys() & {"dataset", *PART_REGISTRIES}:
         types |= vars(import_module("potstill.config.option_types"))
-    parameters = []
-    for name, parameter in signature.parameters.items():
-        hint = eval(parameter.annotation, types) if isinstance(parameter.annotation, str) else parameter.annotation
-        parameters.append(parameter.replace(annotation=PYTHON_TYPES.get(name, hint)))
+    hints = {**get_type_hints(config, types), **PYTHON_TYPES}
+    parameters = [parameter.replace(annotation=hints[name]) for name, parameter in signature.parameters.items()]
     return signature.replace(parameters=parameters)
 
 
@@ -166,6 +164,12 @@ def parse_seconds(option: str, text: str) -> float:
     if not 0.0 < seconds < float("inf"):
         raise PotstillError(f"{option} {text}: expected a time above 0, such as 60s, 2m or 1.5h")
     return seconds
+
+
+def check_resume(config: Dataclass) -> None:
+    """Raise if a config has ``resume`` without ``out``."""
+    if getattr(config, "resume", False) and getattr(config, "out", None) is None:
+        raise PotstillError("--resume requires --out, the run folder to resume")
 
 
 def name_parts(config: Config) -> Config:

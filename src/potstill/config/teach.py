@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
 from potstill.config.reading import ReadingConfig, positional_first
+from potstill.config.settings import check_resume
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
 from potstill.runtime.validation import check_ranges, check_types
@@ -85,8 +86,7 @@ class TeachConfig(ReadingConfig):
         check_ranges(self, episodes=0, fitted_updates=0, patience=1)
         if self.patience is not None and not self.fitted_updates:
             raise PotstillError("--patience requires --fitted-updates: it uses the pessimistic value estimate")
-        if self.resume and self.out is None:
-            raise PotstillError("--resume requires --out, the run folder to resume")
+        check_resume(self)
 
     def training(self, updates: int) -> Training:
         """The settings of training with this number of updates, as an object of the core."""

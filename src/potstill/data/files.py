@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from potstill.data.limits import Allowance
 from potstill.errors import PotstillError
+from potstill.runtime.files import check_regular
+
+NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_allowance: ContextVar[Allowance | None] = ContextVar("allowance", default=None)
 
 
 @runtime_checkable
@@ -55,16 +64,32 @@ class Group(Protocol):
     def __getitem__(self, key: str) -> Column: ...
 
 
+def user_folder(variable: str, *parts: str) -> Path:
+    """The folder that an environment variable names, or one in the user's home folder.
+
+    Raises:
+        PotstillError: the variable is not set, and there is no home folder, as in some containers.
+    """
+    if os.environ.get(variable):
+        return Path(os.environ[variable])
+    try:
+        return Path.home().joinpath(*parts)
+    except RuntimeError:
+        raise PotstillError(f"this user has no home folder: set {variable} to the folder of the datasets") from None
+
+
 @contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
     """Turn any error that a parser raises while it reads ``path`` into a one-line :class:`PotstillError`.
 
     A damaged file can make a parser raise almost any exception: its own, the decompressor's, or a ``MemoryError``.
+    Arrays that are read meanwhile are counted by :func:`allow`. Only regular files are read.
 
     Args:
-        path: the file.
+        path: the file, or a folder of files, each of which is then read in its own context.
         kind: what the file should be, for the message, such as ``"an HDF5 file"``.
     """
+    before = _allowance.set(None if path.is_dir() else Allowance(path))
     try:
         yield
     except PotstillError:
@@ -72,14 +97,38 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     except Exception as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise PotstillError(f"{path}: truncated, damaged or not {kind} ({why})") from None
+    finally:
+        _allowance.reset(before)
+
+
+def allow(count: int, what: str) -> None:
+    """Count bytes before memory is taken for them, against the size of the file that :func:`reading` reads.
+
+    Raises:
+        PotstillError: the file is too small to hold so much.
+    """
+    allowance = _allowance.get()
+    if allowance is not None:
+        allowance.take(count, what)
 
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[Group]:
-    """Open an HDF5 file for reading."""
+    """Open an HDF5 file for reading.
+
+    Raises:
+        PotstillError: the file is damaged, or has links to other files.
+    """
     import h5py
 
     with reading(path, "an HDF5 file"), h5py.File(path, "r") as file:
+        links = file.id.links
+        outside = links.visit(lambda name, link: name if link.type >= h5py.h5l.TYPE_EXTERNAL else None, info=True)
+        if outside is not None:
+            raise PotstillError(
+                f"{path}: '{outside.decode(errors='replace')}' is a link to another file, which is not followed: copy "
+                "the data into one file"
+            )
         yield file
 
 
@@ -104,16 +153,19 @@ def read_array(group: Group, key: str, path: Path) -> np.ndarray:
     """Read the array ``key`` of an HDF5 group.
 
     Raises:
-        PotstillError: ``key`` is missing or is a group.
+        PotstillError: ``key`` is missing or is a group, or :func:`find_dataset` refuses it.
     """
-    return np.asarray(find_dataset(group, key, path)[()])
+    dataset = find_dataset(group, key, path)
+    if dataset.dtype.kind in "OV":  # objects or structures
+        raise PotstillError(f"{path}: '{key}' holds {dataset.dtype}, numbers are needed")
+    return np.asarray(dataset[()])
 
 
 def find_dataset(group: Group, key: str, path: Path) -> Column:
     """Return the HDF5 dataset ``key`` of a group without reading it.
 
     Raises:
-        PotstillError: ``key`` is missing or is a group.
+        PotstillError: ``key`` is missing or is a group, its values are in other files, or it is too large for its file.
     """
     import h5py
 
@@ -121,4 +173,58 @@ def find_dataset(group: Group, key: str, path: Path) -> Column:
     if not isinstance(dataset, h5py.Dataset):
         problem = "a group of arrays (a dictionary space?)" if isinstance(dataset, h5py.Group) else "missing"
         raise PotstillError(f"{path}: '{key}' is {problem}, expected one array")
+    stored = dataset.id.get_create_plist()  # the properties of ``dataset`` would fetch it several times
+    layout = stored.get_layout()
+    if layout == h5py.h5d.VIRTUAL or stored.get_external_count():
+        raise PotstillError(f"{path}: the values of '{key}' are in other files, which are not read: copy them into one")
+    chunk = stored.get_chunk() if layout == h5py.h5d.CHUNKED else ()
+    allow(max(math.prod(dataset.id.shape or ()), math.prod(chunk)) * dataset.id.get_type().get_size(), f"'{key}'")
     return cast(Column, dataset)
+
+
+class Archive(Mapping[str, np.ndarray]):
+    """The arrays of an ``.npz`` archive, by name. Each is read when it is looked up."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self.archive = archive
+        members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+        self.members = {member.filename.removesuffix(".npy"): member for member in members}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Read an array, if its size is that of its member in the archive. Objects are refused: nothing is unpickled.
+
+        Raises:
+            PotstillError: the array is too large for the archive.
+            ValueError: the member is damaged, or holds objects.
+        """
+        member = self.members[name]
+        allow(member.file_size, f"'{name}'")
+        with self.archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            if version not in NPY_HEADERS:
+                raise ValueError(f"'{name}' has version {version} of NumPy's format")
+            shape, _, kind = NPY_HEADERS[version](file)
+        if math.prod(shape) * kind.itemsize > member.file_size:
+            raise ValueError(f"'{name}' has {member.file_size:,} bytes, not {math.prod(shape)} numbers")
+        with self.archive.open(member) as file:
+            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[Archive]:
+    """Open an ``.npz`` archive for reading.
+
+    Raises:
+        PotstillError: it is damaged.
+    """
+    check_regular(path)
+    if not zipfile.is_zipfile(path):
+        raise PotstillError(f"{path}: truncated, damaged or not an .npz archive")
+    with reading(path, "an .npz archive"), zipfile.ZipFile(path) as archive:
+        yield Archive(archive)

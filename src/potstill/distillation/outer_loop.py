@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from potstill.distillation.objectives.base import ObjectiveFunction, StateTable,
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.settings import OuterSettings
 from potstill.distillation.solvers.base import Solver
-from potstill.distillation.solvers.unroll import Unroll
+from potstill.distillation.stages import stages
 from potstill.distillation.state_table import add_state_noise, take_rows
 from potstill.distillation.visits import Visits
 from potstill.errors import PotstillError
@@ -60,6 +59,25 @@ class OuterState(NamedTuple):
     optimiser: optax.OptState
 
 
+class LoopState(NamedTuple):
+    """The outer loop after a step: all that it needs to continue, apart from the schedule.
+
+    The next step reuses the memory of its arrays: copy them before.
+    """
+
+    outer: OuterState
+    mean: Learned
+    """The average of the last iterates, if the settings ask for one; otherwise the last iterate."""
+    step: int = 0
+    """The number of steps taken."""
+    stage: int = 0
+    """The number of the stage."""
+    before: int = 0
+    """The number of steps before the stage, if the stage counts its own."""
+    visits: Visits | None = None
+    """The visits so far, if there are any."""
+
+
 class Iterate(NamedTuple):
     """The result of an outer step."""
 
@@ -69,6 +87,8 @@ class Iterate(NamedTuple):
     """The pairs, averaged over the last iterates if ``average`` is set."""
     metrics: dict[str, Array]
     """``loss`` and ``gradient_norm``; empty for the initial pairs."""
+    state: LoopState | None = None
+    """The state to resume from, until the next step is taken; ``None`` for the initial pairs."""
 
 
 Update: TypeAlias = Callable[[OuterState, StateTable, PRNGKeyArray, Array | float], tuple[OuterState, dict[str, Array]]]
@@ -171,6 +191,7 @@ def optimise_pairs(
     schedule: Schedule,
     settings: OuterSettings = DEFAULT_SETTINGS,
     visits: Visits | None = None,
+    resume: LoopState | None = None,
     key: PRNGKeyArray,
 ) -> Iterator[Iterate]:
     """Run the outer loop: optimise pairs for an objective, as a generator.
@@ -184,6 +205,8 @@ def optimise_pairs(
         schedule: learning rates and number of steps. Use a new object for each run.
         settings: all other settings.
         visits: rollouts of the teacher and of the students. Their states replace those of ``table`` in the loss.
+        resume: the state of an interrupted loop with the same arguments. The schedule and the visits must be as they
+            were then.
         key: determines the batches, the noise and the students' initialisations.
 
     Raises:
@@ -206,25 +229,29 @@ def optimise_pairs(
     """
     labeller = find_labeller(settings, teacher)
     pairs = pairs if labeller is None else pairs._replace(actions=labeller.act(pairs.states))
-    schedule.observe(0, pairs)
-    yield Iterate(0, pairs, {})
+    if resume is None:
+        schedule.observe(0, pairs)
+        yield Iterate(0, pairs, {})
     if objective is None:
         return
     mesh = devices.all_devices()
     table = table if visits is None else visits.start(table)
-    state, table, key = devices.place((initialise_outer(pairs, settings), table, key), mesh)
+    outer = initialise_outer(pairs, settings) if resume is None else resume.outer
+    outer, table, key = devices.place((outer, table, key), mesh)
     compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher))
     trial = compiled(solver=solver, settings=settings)  # runs on a copy, because an update donates its input
 
     def try_step() -> None:
-        jax.block_until_ready(trial(jax.tree.map(jnp.copy, state), table, key, settings.learning_rate))
+        jax.block_until_ready(trial(jax.tree.map(jnp.copy, outer), table, key, settings.learning_rate))
 
-    schedule.fit_budget(try_step)
-    yield from _take_steps(state, table, key, solver, schedule, settings, compiled, visits, labeller)
+    if resume is None:
+        schedule.fit_budget(try_step)
+    start = LoopState(outer, outer.learned) if resume is None else resume._replace(outer=outer)
+    yield from _take_steps(start, table, key, solver, schedule, settings, compiled, visits, labeller)
 
 
 def _take_steps(
-    state: OuterState,
+    start: LoopState,
     table: StateTable,
     key: PRNGKeyArray,
     solver: Solver,
@@ -238,11 +265,15 @@ def _take_steps(
     mesh, to_pairs = devices.all_devices(), functools.partial(Learned.pairs, labeller=labeller)
     total = (schedule.steps or 0) + settings.polish
     first = total - math.ceil(settings.average * total) + 1 if settings.average else math.inf  # iterate in the average
-    mean, step = state.learned, 0
-    for stage in stages(solver, schedule, settings):
-        if stage.resets:
+    state, mean, step, *_ = start
+    for number, stage in enumerate(stages(solver, schedule, settings)):
+        if number < start.stage:
+            continue
+        before = start.before if number == start.stage else 0
+        if stage.resets and number > start.stage:
             state = state._replace(optimiser=devices.place(outer_optimiser(stage.settings).init(state.learned), mesh))
-        update, before = compiled(solver=stage.solver, settings=stage.settings), step if stage.resets else 0
+            before = step
+        update = compiled(solver=stage.solver, settings=stage.settings)
         while stage.schedule.continues(step + 1 - before) and (stage.last is None or step < stage.last):
             if visits is not None and visits.is_due(step):
                 student = to_pairs(devices.localise(state.learned))
@@ -254,27 +285,4 @@ def _take_steps(
             share = 1.0 / max(1.0, step - first + 1)
             mean = newest if step <= first else jax.tree.map(lambda m, x, s=share: m + s * (x - m), mean, newest)
             stage.schedule.observe(step - before, to_pairs(newest))
-            yield Iterate(step, to_pairs(mean), metrics)
-
-
-class Stage(NamedTuple):
-    """Outer steps that share one compiled update."""
-
-    solver: Solver
-    settings: OuterSettings
-    schedule: Schedule
-    last: int | None = None
-    """The last step of the stage. ``None``: the schedule decides."""
-    resets: bool = False
-    """Whether the optimiser and the step count of the schedule are reset."""
-
-
-def stages(solver: Solver, schedule: Schedule, settings: OuterSettings) -> Iterator[Stage]:
-    """One stage for each of ``settings.widths`` and for the recipe's width, with equal shares; then the polish."""
-    for i, width in enumerate(settings.widths, start=1):
-        last = (schedule.steps or 0) * i // (len(settings.widths) + 1)
-        yield Stage(solver.for_recipe(dataclasses.replace(solver.recipe, width=width)), settings, schedule, last)
-    yield Stage(solver, settings, schedule)
-    if settings.polish:
-        slower = dataclasses.replace(settings, learning_rate=0.1 * settings.learning_rate)
-        yield Stage(Unroll(solver.recipe), slower, Schedule(settings.polish, decays=schedule.decays), resets=True)
+            yield Iterate(step, to_pairs(mean), metrics, LoopState(state, mean, step, number, before, visits))

@@ -82,7 +82,7 @@ class Visits:
     def start(self, table: StateTable) -> StateTable:
         """Roll out the teacher; return the visited states as a table with the value scale of ``table``.
 
-        Further calls return the same table.
+        Further calls return the same table, and so does a call with the rollouts of an interrupted run.
         """
         if not self.rollouts:
             self.roll_out(jax.jit(self.teacher.act), self.settings.teacher_noise)

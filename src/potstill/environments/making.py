@@ -10,6 +10,8 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -112,20 +114,49 @@ def make(env_id: str, **options: object) -> Environment:
 @contextlib.contextmanager
 def _silence_mujoco() -> Iterator[None]:
     """Suppress the messages of MuJoCo's model compiler on standard error and in the file MUJOCO_LOG.TXT."""
-    import mujoco
-
-    sys.stderr.flush()
-    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 2)
+    mujoco = import_mujoco()
     before = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(lambda message: None)  # with a handler set, MuJoCo writes no log file
     try:
-        yield
+        with _silence_errors():
+            yield
     finally:
         mujoco.set_mju_user_warning(before)
+
+
+@contextlib.contextmanager
+def _silence_errors() -> Iterator[None]:
+    """Drop what libraries write to standard error, if it is open."""
+    try:
+        saved = os.dup(2)
+    except OSError:
+        yield
+        return
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    try:
+        yield
+    finally:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(sink)
+
+
+def import_mujoco() -> ModuleType:
+    """Import MuJoCo, whatever rendering backend ``MUJOCO_GL`` names: only the process that renders needs it."""
+    try:
+        return import_module("mujoco")
+    except Exception:  # of any type: a backend that is unknown, not installed, or incomplete
+        named = os.environ.get("MUJOCO_GL")
+        if named is None:
+            raise
+        os.environ["MUJOCO_GL"] = "disable"
+        try:
+            return import_module("mujoco")
+        finally:
+            os.environ["MUJOCO_GL"] = named
 
 
 def check_spaces(env: HasSpaces) -> None:

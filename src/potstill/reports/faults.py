@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Container
 from pathlib import Path
 
 import numpy as np
 
 from potstill.data.checks import as_columns, tolerated
 from potstill.data.columns import REQUIRED, SYNONYMS
+from potstill.data.files import open_hdf5, open_npz, read_array
 from potstill.data.log import NO_ENVIRONMENT
 from potstill.data.registry import ReadOptions
 from potstill.data.transitions import COLUMNS
@@ -44,29 +44,32 @@ def refused_statistics(path: Path, refusal: str, options: ReadOptions | None = N
 
 
 def raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
-    """Read the columns of an ``.hdf5`` or ``.npz`` file and its environment; no columns if it cannot be read."""
+    """Read the columns of an ``.hdf5`` or ``.npz`` file and its environment; no columns if it cannot be read.
+
+    The functions are those of the readers, so nothing is read that a reader refuses as dangerous.
+    """
     try:
         if path.suffix in (".hdf5", ".h5"):
-            import h5py
-
-            with h5py.File(path, "r") as file:
-                found = _find_columns(file)
-                env_id = file.attrs["env_id"] if isinstance(file.attrs.get("env_id"), str) else None
-        elif path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                found = _find_columns(archive)
-                env_id = str(archive["env_id"]) if "env_id" in archive.files else None
-        else:
-            return {}, None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # the message of the reader names the fault
+            with open_hdf5(path) as file:
+                env_id = file.attrs.get("env_id")
+                return _find_columns(file, lambda name: read_array(file, name, path)), _text(env_id)
+        if path.suffix == ".npz":
+            with open_npz(path) as archive:
+                env_id = str(archive["env_id"]) if "env_id" in archive else None
+                return _find_columns(archive, archive.__getitem__), env_id
+    except PotstillError:  # the message of the reader names the fault
         return {}, None
-    return found, env_id
+    return {}, None
 
 
-def _find_columns(holder: Mapping[str, object]) -> dict[str, np.ndarray]:
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _find_columns(names: Container[str], read: Callable[[str], np.ndarray]) -> dict[str, np.ndarray]:
     """The known columns that a file holds, under any of their names."""
-    found = {role: next((name for name in (role, *SYNONYMS[role]) if name in holder), None) for role in COLUMNS}
-    return {role: np.asarray(holder[name]) for role, name in found.items() if name is not None}
+    found = {role: next((name for name in (role, *SYNONYMS[role]) if name in names), None) for role in COLUMNS}
+    return {role: read(name) for role, name in found.items() if name is not None}
 
 
 def find_faults(

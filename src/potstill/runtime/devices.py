@@ -36,7 +36,8 @@ def use_devices(devices: int | None) -> None:
     devices. This function also calls :func:`keep_memory`.
 
     Raises:
-        PotstillError: JAX has started with another number of devices, or the environment is incomplete.
+        PotstillError: JAX cannot start or has started with another number of devices, or the environment is
+            incomplete.
     """
     keep_memory()
     if devices is not None:
@@ -44,8 +45,24 @@ def use_devices(devices: int | None) -> None:
             jax.config.update("jax_num_cpu_devices", devices)
     if COORDINATOR in os.environ and not jax.distributed.is_initialized():
         _join()
+    start_jax()
     if devices is not None and jax.local_device_count() != devices:
         raise PotstillError(f"--devices {devices}: JAX has {jax.local_device_count()} devices in this process")
+
+
+def start_jax() -> None:
+    """Let JAX find its devices, if it has not done so yet.
+
+    Raises:
+        PotstillError: JAX cannot start, for example because ``JAX_PLATFORMS`` names a platform that is not installed.
+    """
+    try:
+        jax.devices()
+    except Exception as error:  # RuntimeError or AssertionError, depending on what is missing
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        named = os.environ.get("JAX_PLATFORMS")
+        hint = f" with JAX_PLATFORMS={named}: set JAX_PLATFORMS=cpu, or unset it" if named else ""
+        raise PotstillError(f"JAX cannot start{hint} ({why})") from None
 
 
 def keep_memory() -> bool:
@@ -71,6 +88,11 @@ def _join() -> None:
 def is_leader() -> bool:
     """Whether this process is the one that writes files."""
     return jax.process_index() == 0
+
+
+def is_alone() -> bool:
+    """Whether there are no other processes that share their devices."""
+    return bool(jax.process_count() == 1)
 
 
 def disconnect() -> None:

@@ -1,11 +1,13 @@
-"""JSON files: atomic writes, and one-line errors for files that cannot be read."""
+"""Files: atomic writes, regular files only, and one-line errors."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,12 +20,63 @@ JsonObject: TypeAlias = dict[str, Any]
 JsonMapping: TypeAlias = Mapping[str, Any]
 """A JSON object that is only read."""
 
+LARGEST_TEXT = 1 << 26  # bytes of a JSON file
+KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+
+
+def check_regular(path: StrPath) -> int:
+    """Return the size of a regular file in bytes.
+
+    Raises:
+        PotstillError: there is no such file, or it is something else: to read a FIFO or a device may never end.
+    """
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        raise PotstillError(f"{path}: no such file") from None
+    except OSError as error:  # such as a loop of symbolic links
+        raise PotstillError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:  # a name with a null character
+        raise PotstillError(f"{str(path)!r}: no such file ({error})") from None
+    if not stat.S_ISREG(found.st_mode):
+        kind = KINDS.get(stat.S_IFMT(found.st_mode), "a device")
+        raise PotstillError(f"{path} is {kind}: a regular file is needed")
+    return found.st_size
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path`` to write to, and move that file to ``path`` at the end.
+
+    ``path`` always holds either the old bytes or the new ones. After an error the new file is deleted.
+
+    Raises:
+        PotstillError: the disk is full, or the folder cannot be written to.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise cannot_write(path, error) from None
+        raise
+
+
+def cannot_write(path: StrPath, error: OSError) -> PotstillError:
+    """Return the error for a file or folder that the system does not let us write."""
+    return PotstillError(f"cannot write {path}: {error.strerror or error}")
+
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` so that ``path`` always holds either the complete old content or the complete new one."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    """Write ``content`` so that ``path`` always holds either the complete old content or the complete new one.
+
+    Raises:
+        PotstillError: the disk is full, or the folder cannot be written to.
+    """
+    with writing(path) as partial:
+        partial.write_bytes(content)
 
 
 def write_json(path: Path, content: object) -> None:
@@ -46,16 +99,32 @@ def to_json(value: Any) -> Any:
     return value
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 def read_json(path: Path) -> JsonObject:
     """Read a JSON object.
 
     Raises:
-        PotstillError: the file does not exist, cannot be read, or holds something other than a JSON object.
+        PotstillError: the file does not exist, is no regular file, is larger than 64 MB, or holds something other
+            than a JSON object.
     """
+    if not os.path.lexists(path):
+        raise PotstillError(f"{path} does not exist")
+    size = check_regular(path)
+    if size > LARGEST_TEXT:
+        raise PotstillError(f"{path} has {size:,} bytes, too many for a JSON file of potstill")
     try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise PotstillError(f"{path} does not exist") from None
+        content = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise PotstillError(f"{path} is not readable JSON: {error}") from None
     if not isinstance(content, dict):
@@ -64,22 +133,24 @@ def read_json(path: Path) -> JsonObject:
 
 
 def read_json_lines(path: Path) -> list[JsonObject]:
-    """Read a file with one JSON object per line.
+    """Read a file with one JSON object per line. A broken last line, which a killed process leaves, is dropped.
 
     Raises:
-        PotstillError: the file does not exist, or a line is not a JSON object.
+        PotstillError: the file does not exist or is no regular file, or another line is not a JSON object.
     """
+    check_regular(path)
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_bytes().splitlines()
     except OSError as error:
         raise PotstillError(f"{path}: {error.strerror or error}") from None
     records = []
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:
             record = None
-        if not isinstance(record, dict):
+        if isinstance(record, dict):
+            records.append(record)
+        elif number < len(lines):
             raise PotstillError(f"{path}: line {number} is not a JSON object")
-        records.append(record)
     return records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -141,7 +142,7 @@ class Run:
     def metrics(self) -> list[JsonObject]:
         """The lines of ``metrics.jsonl`` in order; empty if the command logs no metrics."""
         path = self.path / "metrics.jsonl"
-        return read_json_lines(path) if path.exists() else []
+        return read_json_lines(path) if os.path.lexists(path) else []
 
     def __repr__(self) -> str:
         command, result = self._read()

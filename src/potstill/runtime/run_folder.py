@@ -8,9 +8,39 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 from potstill.errors import PotstillError
-from potstill.runtime.files import JsonObject, StrPath, read_json, to_json, write_atomically, write_json
+from potstill.runtime.files import (
+    JsonObject,
+    StrPath,
+    cannot_write,
+    read_json,
+    read_json_lines,
+    to_json,
+    write_atomically,
+    write_json,
+)
+from potstill.runtime.folder_state import (
+    CONFIG,
+    METRICS,
+    NEW,
+    RESULT,
+    beside,
+    check_free,
+    check_out,
+    check_same,
+    clear,
+    files_in,
+    find_finished,
+    find_unfinished,
+    is_free,
+    make_folder,
+    normalise,
+    swap,
+)
+from potstill.runtime.locks import FolderLock
 from potstill.runtime.run import Run
 
 __all__ = [
@@ -19,48 +49,117 @@ __all__ = [
     "check_free",
     "check_out",
     "check_same",
-    "fresh_path",
+    "find_finished",
     "read_json",
     "to_json",
     "write_atomically",
     "write_json",
 ]
+PARTS = "parts.json"
 
 
 class RunFolder:
     """A folder with ``config.json``, ``metrics.jsonl``, ``result.json`` and the other files that a command writes.
 
+    It is a context manager. While it is open, no other run can write to the folder. A run that replaces another one
+    is built beside it, in ``NAME.partial``, and :meth:`finish` swaps the two. If the process dies before, the earlier
+    run is unchanged.
+
     Args:
         path: the folder to make; ``None`` makes ``runs/<command>-<time>``.
         command: the name of the command.
         config: its resolved settings: a dataclass or a dictionary.
-        force: replace an existing run folder. A folder that is not a run folder is never replaced.
+        force: replace an existing run. A folder with files that potstill did not write is never replaced.
         resume: continue the run in the folder, if it exists. It must be unfinished and have the same settings.
+        discard: build the folder beside its path in any case, and delete it if the command fails.
 
     Raises:
-        PotstillError: the folder exists (without ``force``), is not a run folder, or cannot be made.
+        PotstillError: the folder exists (without ``force``), is not a run folder, is in use, or cannot be made.
     """
 
-    def __init__(
-        self, path: StrPath | None, command: str, config: object, *, force: bool = False, resume: bool = False
-    ) -> None:
-        self.path = Path(path) if path is not None else fresh_path(command)
-        self.started = time.time()
-        if resume and (self.path / "config.json").exists():
-            check_same(self.path, config)
-            return
-        self._make(force)
-        self.write_json("config.json", {"command": command, **to_json(config)})
-        (self.path / "metrics.jsonl").touch()
+    path: Path
+    """Where the files are. :meth:`finish` may move them to :attr:`target`."""
 
-    def _make(self, force: bool) -> None:
-        check_free(self.path, force=force)
-        try:
-            if self.path.exists():
-                shutil.rmtree(self.path)
-            self.path.mkdir(parents=True)
-        except OSError as error:
-            raise PotstillError(f"cannot write to {self.path}: {error.strerror or error}") from None
+    def __init__(
+        self,
+        path: StrPath | None,
+        command: str,
+        config: object,
+        *,
+        force: bool = False,
+        resume: bool = False,
+        discard: bool = False,
+    ) -> None:
+        self.target = Path("runs") if path is None else normalise(path)
+        self.started = time.time()
+        self.discard = discard
+        self.locks: list[FolderLock] = []
+        settings = {"command": command, **to_json(config)}
+        unfinished = find_unfinished(self.target, settings) if resume and path is not None else None
+        self.resumed = unfinished is not None
+        if unfinished is not None:
+            self.path = unfinished
+            self._lock()
+            check_same(self.path, settings)
+            self.keep_metrics(lambda line: True)  # drops a broken last line
+        else:
+            self.path = self._claim_new(command) if path is None else self._claim(force)
+            self.write_json(CONFIG, settings)
+            write_atomically(self.path / METRICS, b"")
+        parts = self.path / PARTS
+        self.parts: JsonObject = read_json(parts) if parts.exists() else {}
+
+    def _lock(self) -> None:
+        """Lock the folder, and the one that it will replace."""
+        self.locks = [FolderLock(place) for place in dict.fromkeys((self.path, self.target)) if place.is_dir()]
+        for lock in self.locks:
+            lock.record(process=os.getpid())
+
+    def _claim(self, force: bool) -> Path:
+        """Lock the place of a new run, and empty it."""
+        check_free(self.target, force=force)
+        replaces = self.target.is_dir() and not is_free(self.target)
+        self.path = beside(self.target, NEW) if replaces or self.discard else self.target
+        make_folder(self.path)
+        self._lock()
+        check_free(self.target, force=force, ours=True)  # another run may have been faster
+        if self.path != self.target:
+            clear(self.path)
+        return self.path
+
+    def _claim_new(self, command: str) -> Path:
+        """Make and lock a folder that no other run has: the command and the time, and a number if that exists."""
+        stem = Path("runs") / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
+        count = 0
+        while True:
+            count += 1
+            self.target = stem if count == 1 else stem.with_name(f"{stem.name}-{count}")
+            self.path = beside(self.target, NEW) if self.discard else self.target
+            make_folder(self.target.parent)
+            if self.target.exists():
+                continue
+            try:
+                self.path.mkdir()
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise cannot_write(f"to {self.path}", error) from None
+            self._lock()
+            return self.path
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Record the files of a finished run, and release the folder."""
+        if (self.path / RESULT).exists() and self.path == self.target:
+            self.record_files()
+        elif self.discard:
+            shutil.rmtree(self.path, ignore_errors=True)
+        for lock in self.locks:
+            lock.release()
 
     @property
     def run(self) -> Run:
@@ -69,76 +168,67 @@ class RunFolder:
 
     def log(self, **metrics: object) -> None:
         """Append one line to ``metrics.jsonl``. The line is in the file when this method returns."""
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(to_json(metrics)) + "\n")
+        path = self.path / METRICS
+        try:
+            with path.open("a") as file:
+                file.write(json.dumps(to_json(metrics)) + "\n")
+        except OSError as error:
+            raise cannot_write(path, error) from None
 
     def keep_metrics(self, wanted: Callable[[JsonObject], bool]) -> None:
         """Keep only the ``wanted`` lines of ``metrics.jsonl``. A resumed run writes the others again."""
-        path = self.path / "metrics.jsonl"
-        lines = [line for line in path.read_text().splitlines() if wanted(json.loads(line))]
+        path = self.path / METRICS
+        lines = [json.dumps(line) for line in read_json_lines(path) if wanted(line)] if path.exists() else []
         write_atomically(path, "".join(line + "\n" for line in lines).encode())
 
     def write_json(self, name: str, content: object) -> None:
         """Write ``content`` as JSON under ``name``, atomically."""
         write_json(self.path / name, content)
 
+    def once(self, name: str, compute: Callable[[], object]) -> Any:
+        """Compute a JSON value once in a run, however often the run is interrupted and resumed.
+
+        Args:
+            name: names the value in the run.
+            compute: returns the value. It is not called if an interrupted run has computed the value.
+        """
+        if name not in self.parts:
+            self.parts[name] = json.loads(json.dumps(to_json(compute())))
+            self.write_json(PARTS, self.parts)
+        return self.parts[name]
+
+    def check_inputs(self, **hashes: str | None) -> None:
+        """Check that a resumed run reads what the interrupted one read.
+
+        Args:
+            hashes: SHA-256 of each input.
+
+        Raises:
+            PotstillError: an input has changed.
+        """
+        for name, value in hashes.items():
+            if self.once(f"input {name}", lambda value=value: value) != value:  # type: ignore[misc]
+                raise PotstillError(f"{self.path}: the {name} has changed since the run began: it cannot be resumed")
+
     def finish(self, result: object) -> None:
-        """Write ``result.json``. A run with this file is finished."""
-        self.write_json("result.json", result)
+        """Write ``result.json``, and move the folder to its path. A run with this file is finished."""
+        (self.path / PARTS).unlink(missing_ok=True)
+        self.write_json(RESULT, result)
+        if self.path == self.target:
+            return
+        kept = swap(self.path, self.target)
+        self.path = self.target
+        if kept is not None:
+            print(f"{kept} is the earlier run: files were added to it")
+
+    def record_files(self) -> None:
+        """Record in ``.potstill`` which files potstill wrote."""
+        self.locks[0].record(files=sorted(files_in(self.path)))
 
 
-def fresh_path(command: str) -> Path:
-    """Choose the path of a new run folder: the command and the time, and a number if that path exists."""
-    stem = Path("runs") / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
-    path, count = stem, 1
-    while path.exists():
-        count += 1
-        path = stem.with_name(f"{stem.name}-{count}")
-    return path
-
-
-def check_free(path: StrPath | None, *, force: bool = False) -> None:
-    """Raise unless a run folder can be made at ``path``. Commands call this before they compute anything."""
-    if path is None:
-        return
-    path = Path(path)
-    if path.is_dir() and any(path.iterdir()):
-        if not (path / "config.json").exists():
-            raise PotstillError(f"{path} exists and is not a potstill run folder: choose another --out")
-        if not force:
-            raise PotstillError(f"{path} exists: choose another --out, or --force to replace it")
-    elif path.exists() and not path.is_dir():
-        raise PotstillError(f"{path} is a file: --out must name a folder")
-    parent = next(p for p in [path, *path.absolute().parents] if p.exists())
-    if not os.access(parent, os.W_OK):
-        raise PotstillError(f"cannot write to {path}: no permission in {parent}")
-
-
-def check_out(out: StrPath | None, settings: object, *, force: bool = False, resume: bool = False) -> bool:
-    """Check that a resumable command can write to ``out``; return whether it continues a run there.
-
-    Args:
-        out: the run folder to make or to continue.
-        settings: the resolved settings of the command.
-        force: replace an existing run folder.
-        resume: continue an unfinished run with the same settings.
-
-    Raises:
-        PotstillError: the folder exists, or its run is finished or has other settings.
-    """
-    resumed = resume and out is not None and (Path(out) / "config.json").exists()
-    if resumed and out is not None:
-        check_same(Path(out), settings)
-    else:
-        check_free(out, force=force)
-    return resumed
-
-
-def check_same(path: Path, config: object) -> None:
-    """Raise unless the run in ``path`` is unfinished and has the settings of ``config``."""
-    saved, wanted = read_json(path / "config.json"), to_json(config)
-    if (path / "result.json").exists():
-        raise PotstillError(f"{path} is finished: there is nothing to resume")
-    for name in (name for name in wanted if name in saved and name not in ("out", "force", "resume")):
-        if saved[name] != wanted[name]:
-            raise PotstillError(f"{path} has {name} {saved[name]}, not {wanted[name]}: resume it with its own settings")
+def add_file(run: Path, name: str, content: object) -> None:
+    """Write a JSON file into the folder of a finished run, and record it as potstill's."""
+    lock = FolderLock(run)
+    write_json(run / name, content)
+    lock.record(files=sorted(files_in(run)))
+    lock.release()

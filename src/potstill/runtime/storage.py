@@ -1,6 +1,8 @@
 """Artefact files: arrays and metadata in one ``.safetensors`` file.
 
-The metadata name the kind of artefact and the version of its format. Nothing is ever unpickled.
+The metadata name the kind of artefact, the version of its format and a checksum of the content. Nothing is ever
+unpickled. A distillate has its checksum beside it, as ``sha256`` in the ``result.json`` of its run folder: its bytes
+depend on nothing but the pairs and how they were made.
 """
 
 from __future__ import annotations
@@ -13,9 +15,12 @@ from typing import TypeAlias
 import numpy as np
 
 from potstill.errors import PotstillError
-from potstill.runtime.files import JsonObject, StrPath, write_atomically
+from potstill.runtime.files import JsonObject, StrPath, check_regular, parse_json, read_json, write_atomically
+from potstill.runtime.folder_state import CONFIG, RESULT, is_finished, make_folder
 
 FORMAT_VERSION = 1
+UNMARKED = ("distillate",)  # kinds without a checksum in the file
+RECORDED = {"distill": "distillate", "teach": "teacher"}  # the artefact whose hash is in the result of a command
 Arrays: TypeAlias = dict[str, np.ndarray]
 
 
@@ -43,25 +48,37 @@ def save(path: StrPath, kind: str, arrays: Arrays, metadata: JsonObject) -> Path
         if not np.isfinite(array).all():
             raise PotstillError(f"{path}: array '{name}' is not finite, nothing was written")
     # A single entry: safetensors writes several in an order that changes from run to run.
-    content = {"format": kind, "format_version": FORMAT_VERSION, "metadata": metadata}
+    content: JsonObject = {"format": kind, "format_version": FORMAT_VERSION, "metadata": metadata}
+    if kind not in UNMARKED:
+        content["sha256"] = content_hash(arrays, metadata)
     header = {"potstill": json.dumps(content, sort_keys=True)}
     contiguous = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, to_bytes(contiguous, metadata=header))
-    except OSError as error:
-        raise PotstillError(f"cannot write {path}: {error.strerror or error}") from None
+    make_folder(path.parent)
+    write_atomically(path, to_bytes(contiguous, metadata=header))
     return path
 
 
+def content_hash(arrays: Arrays, metadata: JsonObject) -> str:
+    """SHA-256 over the names, types, shapes and values of arrays, and over metadata."""
+    plain = json.loads(json.dumps(metadata))  # as they are read: with keys that are text
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        digest.update(f"{name}{array.shape}{array.dtype.str}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
 def load(path: StrPath, kind: str) -> tuple[Arrays, JsonObject]:
-    """Read the arrays and the metadata of an artefact of ``kind``.
+    """Read the arrays and the metadata of an artefact of ``kind``, and compare them with their checksum.
+
+    Files of version 0.1 have none.
 
     Raises:
         PotstillError: the file does not exist, is damaged, holds another kind of artefact, or has a format version
             that this release cannot read.
     """
-    header, arrays = _read(Path(path))
+    path = Path(path)
+    header, arrays = _read(path)
     found = header.get("format")
     if found != kind:
         raise PotstillError(f"{path}: expected a {kind}, found {found or 'a file that potstill did not write'}")
@@ -73,7 +90,20 @@ def load(path: StrPath, kind: str) -> tuple[Arrays, JsonObject]:
     metadata = header.get("metadata")
     if not isinstance(metadata, dict):
         raise PotstillError(f"{path}: damaged metadata")
+    if "sha256" in header and header["sha256"] != content_hash(arrays, metadata):
+        raise PotstillError(f"{path}: damaged, its content does not have the checksum that was saved with it")
+    _check_recorded(path, kind)
     return arrays, metadata
+
+
+def _check_recorded(path: Path, kind: str) -> None:
+    """Compare the artefact of a finished run with the hash in the run's ``result.json``."""
+    if path.name != f"{kind}.safetensors" or not is_finished(path.parent):
+        return
+    if RECORDED.get(read_json(path.with_name(CONFIG))["command"]) != kind:
+        return
+    if read_json(path.with_name(RESULT)).get("sha256", digest := file_hash(path)) != digest:
+        raise PotstillError(f"{path}: damaged or replaced, its sha256 is not the one in {RESULT} beside it")
 
 
 def kind_of(path: StrPath) -> str | None:
@@ -85,8 +115,7 @@ def _read(path: Path) -> tuple[JsonObject, Arrays]:
     """Read the header (empty if potstill did not write the file) and the arrays."""
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        raise PotstillError(f"{path}: no such file")
+    check_regular(path)
     try:
         with safe_open(str(path), framework="numpy") as file:
             text = (file.metadata() or {}).get("potstill", "{}")
@@ -99,7 +128,7 @@ def _read(path: Path) -> tuple[JsonObject, Arrays]:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise PotstillError(f"{path}: damaged, array '{name}' is not finite")
     try:
-        header = json.loads(text)
+        header = parse_json(text)
     except ValueError:
         raise PotstillError(f"{path}: damaged metadata") from None
     return header if isinstance(header, dict) else {}, arrays

@@ -6,13 +6,8 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array
-
-from potstill.errors import PotstillError
 from potstill.runtime import storage
+from potstill.runtime.checkpoints import flatten, unflatten
 from potstill.runtime.files import JsonObject
 from potstill.teachers.algorithms.base import State
 from potstill.teachers.evaluation.diagnostics import OfflineScores
@@ -66,10 +61,9 @@ def estimate(entry: Evaluation) -> float:
 
 def save_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None, progress: Progress) -> None:
     """Write the states of the learner and of the fitted critics, and the progress, atomically."""
-    arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(learner, scores).items()}
     metadata = {"done": learner.done, "seconds": progress.seconds, "history": progress.history}
     metadata |= {"restarted": True} if learner.restarted else {}
-    storage.save(path, "checkpoint", arrays, metadata)
+    storage.save(path, "checkpoint", flatten(_states(learner, scores)), metadata)
 
 
 def load_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None) -> Progress:
@@ -81,10 +75,7 @@ def load_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None) 
     arrays, metadata = read_checkpoint(path)
     if metadata.get("restarted") and not learner.restarted:
         learner.restart()
-    leaves = _named_leaves(learner, scores)
-    if set(leaves) != set(arrays) or any(arrays[name].shape != leaf.shape for name, leaf in leaves.items()):
-        raise PotstillError(f"{path} is a checkpoint of networks with other shapes")
-    saved = jax.tree.unflatten(jax.tree.structure(_states(learner, scores)), [jnp.asarray(arrays[n]) for n in leaves])
+    saved = unflatten(_states(learner, scores), arrays, path)
     learner.state, learner.done = saved["learner"], metadata["done"]
     if scores:
         for name, evaluator in scores.evaluators.items():
@@ -103,9 +94,3 @@ def read_checkpoint(path: Path) -> tuple[storage.Arrays, JsonObject]:
 def _states(learner: Learner, scores: OfflineScores | None) -> dict[str, State]:
     fitted = {name: evaluator.state for name, evaluator in scores.evaluators.items()} if scores else {}
     return {"learner": learner.state, "fitted": fitted}
-
-
-def _named_leaves(learner: Learner, scores: OfflineScores | None) -> dict[str, Array]:
-    """Every array of the states, keyed by its path in the tree and in the order of the tree."""
-    leaves = jax.tree_util.tree_flatten_with_path(_states(learner, scores))[0]
-    return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}

@@ -17,6 +17,7 @@ from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.checkpoints import CheckpointFile, flatten, unflatten
 from potstill.runtime.files import JsonObject
 from potstill.worlds.base import World
 from potstill.worlds.dynamics import Dynamics, apply_members, init_members
@@ -63,6 +64,8 @@ def train_world(
     data: Transitions,
     settings: WorldSettings = DEFAULT,
     report: Callable[[int, float], None] | None = None,
+    *,
+    checkpoint: CheckpointFile | None = None,
 ) -> World:
     """Learn a world model from a dataset.
 
@@ -72,6 +75,8 @@ def train_world(
         data: the transitions. Of more than a million rows, a uniform sample of a million is used.
         settings: networks and training.
         report: called every 500 steps with the number of steps done and the current loss.
+        checkpoint: where to save the state every 500 steps, before ``report`` is called. An interrupted training with
+            the same arguments continues from there.
 
     Raises:
         PotstillError: the dataset has fewer than 500 rows, or numbers too large for float32.
@@ -79,7 +84,7 @@ def train_world(
     check_rows(data)
     held_out = hold_out(data, settings.seed)
     rows, linear, scale = prepare(data, ~held_out, settings.seed)
-    layers = train_members(rows, settings, report)
+    layers = train_members(rows, settings, report, checkpoint)
     states = np.asarray(rows.inputs[:, : data.state_size])
     low, high = np.percentile(states, [TAIL, 100.0 - TAIL], axis=0).astype(np.float32)
     dynamics = Dynamics(layers, *map(jnp.asarray, (linear, scale, low - MARGIN, high + MARGIN)))
@@ -131,16 +136,26 @@ def first_states(data: Transitions) -> Float[np.ndarray, "n S"]:
     return np.asarray(data.normaliser(data.take(few).observations), np.float32)
 
 
-def train_members(rows: Outputs, settings: WorldSettings, report: Callable[[int, float], None] | None) -> Params:
+def train_members(
+    rows: Outputs,
+    settings: WorldSettings,
+    report: Callable[[int, float], None] | None,
+    checkpoint: CheckpointFile | None = None,
+) -> Params:
     """Fit all members to the rows."""
     key, batch_key = jax.random.split(jax.random.key(settings.seed))
     inputs, outputs = rows.inputs.shape[1], rows.targets.shape[1]
     sizes = (inputs, *[settings.width] * (settings.layers - 1), outputs)
     layers = init_members(key, sizes, settings.members)
     state = Learning(layers, make_optimiser(settings).init(layers))
-    for first in range(0, settings.steps, CHUNK):
+    saved, done = checkpoint and checkpoint.load(), 0
+    if checkpoint and saved:
+        state, done = unflatten(state, saved[0], checkpoint.path), saved[1]["done"]
+    for first in range(done, settings.steps, CHUNK):
         count = min(CHUNK, settings.steps - first)
         state, loss = take_steps(state, rows, batch_key, first, count, settings)
+        if checkpoint:
+            checkpoint.save(flatten(state), done=first + count)
         if report is not None:
             report(first + count, float(loss))
     return state.layers

@@ -8,7 +8,6 @@ of a row is the following row's observation, by the rule of D4RL's ``qlearning_d
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from potstill.data.columns import Chosen
-from potstill.data.files import Group, find_datasets, open_hdf5
+from potstill.data.files import Group, find_dataset, find_datasets, open_hdf5, user_folder
 from potstill.data.formats.tables import BOUNDS, as_text, log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError
+from potstill.runtime.files import writing
 
 MANTISSA_BITS = 23  # of a float32
 REQUIRED = ("observations", "actions", "rewards", "terminals")
@@ -40,12 +40,13 @@ def read_d4rl(file: Group, path: Path, chosen: Chosen) -> Log:
     Raises:
         PotstillError: a column is missing, or an attribute is damaged.
     """
-    source, found = str(path), find_datasets(file)
-    stated: dict[str, object] = {key: found.pop(key)[()] for key in ("env_id", *BOUNDS) if key in found}
+    source, names = str(path), find_datasets(file).keys()
+    known = [key for key in ("env_id", *BOUNDS) if key in names]
+    stated: dict[str, object] = {key: find_dataset(file, key, path)[()] for key in known}
     stated |= {key: file.attrs[key] for key in ("env_id", *BOUNDS) if key in file.attrs}
     return log_of_columns(
-        found.__getitem__,
-        found,
+        lambda name: find_dataset(file, name, path),
+        [name for name in names if name not in known],
         chosen,
         source=source,
         name=as_text(file.attrs.get("name"), f"{source}: its attribute 'name'") or path.stem,
@@ -94,7 +95,7 @@ def d4rl_path(name: str) -> Path:
     Raises:
         PotstillError: there is no such file. The message names the folder.
     """
-    folder = Path(os.environ.get("D4RL_DATASET_DIR", Path.home() / ".d4rl" / "datasets"))
+    folder = user_folder("D4RL_DATASET_DIR", ".d4rl", "datasets")
     stem, _, version = name.rpartition("-v")
     files = [f"{stem.replace('-', '_')}-v{version}.hdf5", f"{name}.hdf5"]
     found = [folder / file for file in files if (folder / file).is_file()]
@@ -144,8 +145,7 @@ def write_d4rl(
     """
     import h5py
 
-    partial = path.with_name(path.name + ".partial")
-    with h5py.File(partial, "w", track_order=True) as file:
+    with writing(path) as partial, h5py.File(partial, "w", track_order=True) as file:
         for key in (*REQUIRED, "timeouts"):
             data = columns[key]
             dtype = np.bool_ if key in ("terminals", "timeouts") else np.float32
@@ -153,4 +153,3 @@ def write_d4rl(
         if env_id is not None:
             file.attrs["env_id"] = env_id
         file.attrs["card"] = json.dumps(card)
-    os.replace(partial, path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -21,9 +20,9 @@ import numpy as np
 from potstill.data.bounds import ActionBounds
 from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape
 from potstill.data.columns import Chosen
-from potstill.data.files import Column, Group, open_hdf5, reading
+from potstill.data.files import Column, Group, open_hdf5, reading, user_folder
 from potstill.data.formats.groups import find_group, group_columns, join_episodes
-from potstill.data.formats.parquet import flatten, require_pyarrow, to_array
+from potstill.data.formats.parquet import allow_columns, flatten, require_pyarrow, to_array
 from potstill.data.joined import SideBySide
 from potstill.data.log import Log
 from potstill.environments.making import registered_limit
@@ -69,7 +68,7 @@ def minari_path(name: str, *, download: bool = False) -> Path:
     Raises:
         PotstillError: the dataset is missing or cannot be downloaded. The message gives Minari's download command.
     """
-    root = Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
+    root = user_folder("MINARI_DATASETS_PATH", ".minari", "datasets")
     folder = root / name
     if not (folder / "data").is_dir():
         fetch = f"pip install 'minari[hf]' && minari download {name}"
@@ -256,7 +255,10 @@ def _read_arrow_episodes(metadata: Metadata, folder: Path) -> list[dict[str, Col
             )
         source = f"{files[0]}, episode {number}"
         with reading(files[0], f"a .{form} file"):
-            table = flatten(arrow.dataset.dataset(files, format=form).to_table())
+            dataset = arrow.dataset.dataset(files, format=form)
+            for fragment in dataset.get_fragments() if form == "parquet" else ():
+                allow_columns(fragment.metadata)
+            table = flatten(dataset.to_table())
         episode: dict[str, Column] = {}
         for key, names in metadata.roles.items():
             parts = {name: to_array(table, name.replace("/", "."), source=str(files[0])) for name in names}

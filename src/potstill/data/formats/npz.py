@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
-import numpy as np
-
 from potstill.data.columns import Chosen
-from potstill.data.files import reading
+from potstill.data.files import open_npz
 from potstill.data.formats.imitation import AS_TERMINATIONS, NAMES, log_of_archive
 from potstill.data.formats.tables import BOUNDS, log_of_columns
 from potstill.data.log import Log
-from potstill.errors import PotstillError
 
 
 def read_npz(path: Path, chosen: Chosen) -> Log:
@@ -28,15 +24,13 @@ def read_npz(path: Path, chosen: Chosen) -> Log:
     Raises:
         PotstillError: the file is not an archive, a column is missing, or an array cannot be read.
     """
-    if not zipfile.is_zipfile(path):
-        raise PotstillError(f"{path}: truncated, damaged or not an .npz archive")
-    with reading(path, "an .npz archive"), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+    with open_npz(path) as archive:
         if archive.keys() >= NAMES and chosen in ({}, AS_TERMINATIONS):
             return log_of_archive(archive, chosen, source=str(path), name=path.stem)
-        known = {key: archive[key] for key in ("env_id", *BOUNDS, "pos", "full") if key in archive.files}
+        known = {key: archive[key] for key in ("env_id", *BOUNDS, "pos", "full") if key in archive}
         return log_of_columns(
             archive.__getitem__,
-            set(archive.files) - known.keys(),
+            archive.keys() - known.keys(),
             chosen,
             source=str(path),
             name=path.stem,

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from potstill.data.columns import Chosen, match_columns
-from potstill.data.files import reading
+from potstill.data.files import allow, reading
 from potstill.data.formats.tables import BOUNDS, log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError, missing_extra
 
 if TYPE_CHECKING:
     from pyarrow import Schema, Table
+    from pyarrow.parquet import FileMetaData
+
+NUMBER = 8  # bytes of a number in memory, at most
 
 
 def require_pyarrow() -> ModuleType:
@@ -62,7 +65,9 @@ def read_parquet_files(files: Sequence[Path], chosen: Chosen, path: Path) -> Log
             names = list(_leaves(file.schema_arrow))
             found = match_columns(names, chosen, source=source)
             wanted = [column for columns in found.values() for column in columns]
-            tables.append(file.read(columns=list(dict.fromkeys([*wanted, *(["env_id"] if "env_id" in names else [])]))))
+            wanted = list(dict.fromkeys([*wanted, *(["env_id"] if "env_id" in names else [])]))
+            allow_columns(file.metadata, wanted)
+            tables.append(file.read(columns=wanted))
     with reading(path, "a Parquet file"):
         table = flatten(arrow.concat_tables(tables))
     stated = _stated(table, source)
@@ -74,6 +79,20 @@ def read_parquet_files(files: Sequence[Path], chosen: Chosen, path: Path) -> Log
         name=path.stem,
         stated=stated,
     )
+
+
+def allow_columns(metadata: FileMetaData, names: Sequence[str] | None = None) -> None:
+    """Count the numbers of some columns of a Parquet file, or of all, before memory is taken for them.
+
+    Raises:
+        PotstillError: the file is too small to hold so many.
+    """
+    starts = ("",) if names is None else tuple(f"{name}." for name in names)
+    paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+    wanted = [i for i, path in enumerate(paths) if f"{path}.".startswith(starts)]
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for i in wanted:
+            allow(NUMBER * group.column(i).num_values, f"'{paths[i]}'")
 
 
 def _leaves(schema: Schema) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from potstill.data.columns import Chosen
-from potstill.data.files import Column, Group, find_datasets, read_array
+from potstill.data.files import Column, Group, find_dataset, find_datasets, read_array
 from potstill.data.formats.groups import find_group
 from potstill.data.formats.tables import log_of_columns
 from potstill.data.log import Log
@@ -31,17 +31,17 @@ def read_tianshou(file: Group, path: Path, chosen: Chosen) -> Log:
     Raises:
         PotstillError: a column is missing, or the places of the ring are damaged.
     """
-    found, parts = find_datasets(find_group(file, "_meta", path)), _parts(file, path)
+    group, parts = find_group(file, "_meta", path), _parts(file, path)
     rows = np.concatenate([start + order for start, order in parts])
     last = np.cumsum([len(order) for _, order in parts]) - 1
 
     def read(name: str) -> Column:
-        array = np.asarray(found[name])
+        array = np.asarray(find_dataset(group, name, path))
         if not array.ndim or not len(rows) or rows.max() >= len(array):
             raise PotstillError(f"{path}: '{name}' has shape {array.shape}, but the buffer has {len(rows)} rows")
         return np.asarray(array[rows])
 
-    log = log_of_columns(read, found, chosen, source=str(path), name=path.stem)
+    log = log_of_columns(read, find_datasets(group), chosen, source=str(path), name=path.stem)
     ends: dict[str, Column] = {"ends": np.isin(np.arange(len(rows)), last)}
     return replace(log, columns={**log.columns, **ends}, card={"source": "tianshou", **log.card})
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from potstill.environments.making import make
+from potstill.environments.making import import_mujoco, make
 from potstill.environments.rollouts.stepper import Steps
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class MujocoStepper:
     """
 
     def __init__(self, env_id: str, threads: int) -> None:
-        import mujoco
+        mujoco = import_mujoco()
         from mujoco.rollout import Rollout
 
         self.task, self.before_v5 = TASKS[env_id], env_id.endswith("-v4")

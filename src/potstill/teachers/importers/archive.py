@@ -7,6 +7,7 @@ no code and imports no module that the file names.
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import operator
@@ -16,6 +17,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from potstill.errors import PotstillError
 
 Tensors = dict[str, np.ndarray]  # by dotted names, such as "actor.trunk.0.weight"
 LoadStorage = Callable[[str, type[np.generic]], np.ndarray]  # maps a storage's key and type to its numbers
+LARGEST = 1 << 26  # bytes that tensors may take in any file; larger files may hold twice their own size
 STORAGES: dict[str, type[np.generic]] = {
     "DoubleStorage": np.float64,
     "FloatStorage": np.float32,
@@ -69,9 +72,9 @@ class Placeholder:
 class TensorReader(pickle.Unpickler):
     """An unpickler that resolves no name outside this module."""
 
-    def __init__(self, content: bytes, storage: LoadStorage | None = None) -> None:
+    def __init__(self, content: bytes, storage: LoadStorage | None = None, limit: int = LARGEST) -> None:
         super().__init__(io.BytesIO(content))
-        self.storage = storage
+        self.storage, self.left = storage, limit
 
     def find_class(self, module: str, name: str) -> object:
         """The replacement for a name in the file."""
@@ -80,10 +83,18 @@ class TensorReader(pickle.Unpickler):
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor"):
-            return _copy_tensor
+            return self.copy_tensor
         if module == "torch._utils" and name.startswith("_rebuild_parameter"):
             return _unwrap_parameter
         return Placeholder
+
+    def copy_tensor(self, *arguments: Any) -> np.ndarray:
+        """Copy a tensor out of its storage, as long as all of them together are not too large."""
+        found = _copy_tensor(*arguments)
+        self.left -= found.nbytes
+        if self.left < 0:
+            raise pickle.UnpicklingError("more bytes of tensors than the file can hold")
+        return found
 
     def persistent_load(self, pid: Sequence[object]) -> np.ndarray:
         """The storage that a tensor is a view of."""
@@ -112,14 +123,29 @@ def _unwrap_parameter(tensor: np.ndarray, *_: object) -> np.ndarray:
     return tensor
 
 
-def unpickle(content: bytes, storage: LoadStorage | None = None) -> object:
-    """Read the objects that a pickle describes, without importing or calling anything that it names."""
+def unpickle(content: bytes, storage: LoadStorage | None = None, limit: int = LARGEST) -> object:
+    """Read the objects that a pickle describes, without importing or calling anything that it names.
+
+    Their tensors may take at most ``limit`` bytes.
+    """
     for operation, place, _ in pickletools.genops(content):
         # The unpickler allocates memory up to this memo index. A file of n bytes needs fewer than n indices.
         if operation.name in ("PUT", "LONG_BINPUT") and (place or 0) > len(content):
             raise pickle.UnpicklingError(f"invalid memo index {place}")
-    found: object = TensorReader(content, storage).load()
+    found: object = TensorReader(content, storage, limit).load()
     return found
+
+
+def check_size(archive: zipfile.ZipFile, size: int) -> int:
+    """Return the number of bytes that tensors of an archive of ``size`` bytes may take.
+
+    Raises:
+        ValueError: its members are larger.
+    """
+    limit, found = LARGEST + 2 * size, sum(member.file_size for member in archive.infolist())
+    if found > limit:
+        raise ValueError(f"{found:,} bytes in an archive of {size:,}")
+    return limit
 
 
 @contextmanager
@@ -146,8 +172,14 @@ def read_tensors(content: bytes, path: Path | str) -> Tensors:
         name = next((entry for entry in archive.namelist() if entry.endswith("data.pkl")), None)
         if name is None:
             raise PotstillError(f"{path}: not a PyTorch file (no data.pkl inside)")
-        root = name.removesuffix("data.pkl")
-        found = unpickle(archive.read(name), lambda key, kind: np.frombuffer(archive.read(f"{root}data/{key}"), kind))
+        root, limit = name.removesuffix("data.pkl"), check_size(archive, len(content))
+
+        read = functools.cache(lambda key: archive.read(f"{root}data/{key}"))  # a pickle may name a storage often
+
+        def storage(key: str, kind: type[np.generic]) -> np.ndarray:
+            return np.frombuffer(read(key), kind)
+
+        found = unpickle(archive.read(name), storage, limit)
     if not isinstance(found, dict):
         raise PotstillError(f"{path}: expected a dictionary of tensors, found {type(found).__name__}")
     inner = {f"{part}.{k}": v for part, values in found.items() if isinstance(values, dict) for k, v in values.items()}

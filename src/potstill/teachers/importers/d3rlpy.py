@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError, naming_source
 from potstill.networks.policy import Head, Layers
+from potstill.runtime.files import parse_json
 from potstill.teachers.importers.archive import Tensors, read_tensors, reporting_damage, unpickle
 from potstill.teachers.importers.layers import (
     ImportedNetworks,
@@ -34,7 +34,7 @@ def read_d3rlpy(path: Path) -> ImportedNetworks:
         model = unpickle(path.read_bytes())
         if not isinstance(model, dict):
             raise PotstillError(f"{path}: expected a d3rlpy model, found {type(model).__name__}")
-        config, content = json.loads(model["config"]), model["torch"]
+        config, content = parse_json(model["config"]), model["torch"]
     tensors = read_tensors(content, path)
     if not has_part(tensors, "policy") or not has_part(tensors, "q_funcs"):
         raise PotstillError(f"{path}: no 'policy' and 'q_funcs': only actor-critic models are supported")

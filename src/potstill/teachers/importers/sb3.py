@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 
 from potstill.data.bounds import ActionBounds
 from potstill.errors import PotstillError, naming_source
-from potstill.teachers.importers.archive import read_tensors, reporting_damage
+from potstill.runtime.files import check_regular, parse_json
+from potstill.teachers.importers.archive import check_size, read_tensors, reporting_damage
 from potstill.teachers.importers.layers import (
     ImportedNetworks,
     find_numbers,
@@ -27,8 +27,9 @@ def read_sb3(path: Path) -> ImportedNetworks:
     with reporting_damage(path, "a stable-baselines3 model"), zipfile.ZipFile(path) as archive:
         if "policy.pth" not in archive.namelist():
             raise PotstillError(f"{path}: no policy.pth inside: not a stable-baselines3 model")
+        check_size(archive, check_regular(path))
         content = archive.read("policy.pth")
-        settings = json.loads(archive.read("data")) if "data" in archive.namelist() else {}
+        settings = parse_json(archive.read("data")) if "data" in archive.namelist() else {}
     _check_networks(settings, path)
     tensors = read_tensors(content, path)
     extractors = sorted(name for name in tensors if "features_extractor." in name)

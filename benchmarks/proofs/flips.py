@@ -1,0 +1,90 @@
+"""Truncate files of every kind at every class of positions, and flip bits there.
+
+A reader may refuse the file in one line, or read the same content. If the bytes of a kind have a checksum, it never
+reads another content. It never raises anything else, and never takes more than ten seconds.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchmarks.files import Workspace
+from benchmarks.grid import Cell, Experiment, Record
+from benchmarks.proofs.damaged import KINDS
+from potstill.errors import PotstillError
+
+COUNT, TOY_COUNT = 40, 2  # positions of each class
+SLOW = 10.0  # seconds
+
+
+def classes(size: int) -> dict[str, tuple[int, int]]:
+    """The classes of positions in a file, each from one byte to another."""
+    return {
+        "first bytes": (0, min(8, size)),
+        "header": (min(8, size - 1), max(9, size // 8)),
+        "middle": (size // 8, max(size // 8 + 1, size - 64)),
+        "last bytes": (max(0, size - 64), size),
+    }
+
+
+def damaged(content: bytes, count: int, rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
+    """Truncated and flipped versions of a file, each with what was done to it."""
+    for name, (low, high) in classes(len(content)).items():
+        for position in rng.integers(low, high, count).tolist():
+            yield f"{name}: truncated at {position}", content[:position]
+        for position in rng.integers(low, high, count).tolist():
+            bit = int(rng.integers(8))
+            flipped = bytearray(content)
+            flipped[position] ^= 1 << bit
+            yield f"{name}: bit {bit} of byte {position}", bytes(flipped)
+
+
+def measure(cell: Cell, workspace: Workspace) -> Record:
+    """Damage one kind of file."""
+    kind = KINDS[cell.method]
+    folder = workspace.runs / cell.method.replace(" ", "-")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    path = kind.write(folder)
+    content, wanted = path.read_bytes(), kind.read(path)
+    counts: Counter[str] = Counter()
+    failures = []
+    for what, bytes_ in damaged(content, TOY_COUNT if workspace.toy else COUNT, np.random.default_rng(cell.seed)):
+        path.write_bytes(bytes_)
+        started = time.perf_counter()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                outcome = "same" if kind.read(path) == wanted else "different"
+        except PotstillError as error:
+            outcome = "refused" if str(error) and "\n" not in str(error) else "more than one line"
+        except Exception as error:
+            outcome = f"{type(error).__name__}: {error}"[:100]
+        if time.perf_counter() - started > SLOW:
+            outcome = "slow"
+        counts[outcome if outcome in ("same", "different", "refused") else "raised"] += 1
+        if outcome not in ("same", "refused") and (kind.checked or outcome != "different"):
+            failures.append(f"{what}: {outcome}")
+    return {"checked": kind.checked, "outcomes": dict(sorted(counts.items())), "failures": failures}
+
+
+def inputs(cell: Cell) -> Record:
+    """How many positions of each class."""
+    return {"count": COUNT}
+
+
+EXPERIMENT = Experiment(
+    "flips",
+    "truncate files of every kind, and flip their bits",
+    tuple(Cell(name) for name in KINDS),
+    inputs,
+    measure,
+    frozenset({"outcomes", "failures"}),
+    toy=tuple(Cell(name) for name in KINDS),
+)

@@ -1,0 +1,148 @@
+"""Mutate files of every kind and read them: each is read, or refused in one line within ten seconds.
+
+A process for each kind keeps the files that reach new lines of potstill, and mutates them further. This process
+watches it: a crash or a standstill counts as a failure, and the file that caused it is kept.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+
+import potstill
+from benchmarks.files import ROOT, Workspace
+from benchmarks.grid import Cell, Experiment, Record
+from benchmarks.proofs.damaged import KINDS, Kind
+from benchmarks.proofs.mutation import mutate
+from potstill.errors import PotstillError
+
+INPUTS, TOY_INPUTS = 100_000, 20  # of each kind
+SLOW = 10.0  # seconds
+MEMORY = 4 << 30  # bytes that the process may take
+SOURCE = str(Path(potstill.__file__).parent)
+MOST_FAILURES = 20  # kept for each kind
+
+
+class Lines:
+    """The lines of potstill that have been reached."""
+
+    def __init__(self) -> None:
+        self.known: set[tuple[CodeType, int]] = set()
+        self.new = False
+
+    def trace(self, frame: FrameType, event: str, argument: Any) -> Any:
+        """The trace function of :func:`sys.settrace`; other packages are not traced line by line."""
+        if not frame.f_code.co_filename.startswith(SOURCE):
+            return None
+        if event == "line" and (frame.f_code, frame.f_lineno) not in self.known:
+            self.known.add((frame.f_code, frame.f_lineno))
+            self.new = True
+        return self.trace
+
+
+def read(kind: Kind, path: Path, lines: Lines) -> str:
+    """Read a file; return ``read``, ``refused``, or what is wrong."""
+    lines.new = False
+    started = time.perf_counter()
+    sys.settrace(lines.trace)
+    try:
+        kind.read(path)
+        outcome = "read"
+    except PotstillError as error:
+        outcome = "refused" if str(error) and "\n" not in str(error) else f"more than one line: {error}"
+    except Exception as error:
+        outcome = f"{type(error).__name__}: {error}"
+    finally:
+        sys.settrace(None)
+    seconds = time.perf_counter() - started
+    return f"{seconds:.0f} s" if seconds > SLOW else outcome
+
+
+def fuzz(name: str, folder: Path, count: int, seed: int) -> None:
+    """Mutate and read ``count`` files of a kind; write what was found to ``found.json``."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    warnings.simplefilter("ignore")
+    kind, rng, lines = KINDS[name], np.random.default_rng(seed), Lines()
+    path = kind.write(folder)
+    corpus = [path.read_bytes()]
+    read(kind, path, lines)
+    outcomes: Counter[str] = Counter()
+    failures: list[str] = []
+    for number in range(count):
+        content = mutate(corpus[int(rng.integers(len(corpus)))], corpus, rng)
+        path.write_bytes(content)  # is kept if this process dies
+        outcome = read(kind, path, lines)
+        if lines.new:
+            corpus.append(content)
+        outcomes[outcome if outcome in ("read", "refused") else "failed"] += 1
+        if outcome not in ("read", "refused") and len(failures) < MOST_FAILURES:
+            failures.append(outcome[:200])
+            (folder / f"failure-{seed}-{number}").write_bytes(content)
+    found = {"outcomes": outcomes, "lines": len(lines.known), "corpus": len(corpus), "failures": failures}
+    (folder / "found.json").write_text(json.dumps(found))
+
+
+def watch(process: subprocess.Popen[bytes], folder: Path) -> str:
+    """Wait for a fuzzing process; return why it ended early, or nothing."""
+    while True:
+        try:
+            code = process.wait(1.0)
+            return "" if code == 0 else f"ended with {code}"
+        except subprocess.TimeoutExpired:
+            newest = max(path.stat().st_mtime for path in folder.rglob("*"))
+            if time.time() - newest > 6 * SLOW:
+                process.kill()
+                process.wait()
+                return "stood still"
+
+
+def measure(cell: Cell, workspace: Workspace) -> Record:
+    """Fuzz one kind of file in a process of its own."""
+    if importlib.util.find_spec(KINDS[cell.method].package) is None:
+        return {"inputs": 0, "failures": [f"{KINDS[cell.method].package} is not installed"]}
+    folder = (workspace.runs / cell.method.replace(" ", "-")).resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    count = TOY_INPUTS if workspace.toy else INPUTS
+    words = [sys.executable, "-m", __spec__.name, cell.method, str(folder), str(count), str(cell.seed)]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    with (folder / "output.txt").open("wb") as output:
+        process = subprocess.Popen(
+            words, cwd=ROOT, stdout=output, stderr=output, env={**os.environ, "PYTHONPATH": path}
+        )
+        ended = watch(process, folder)
+    if ended:
+        return {"inputs": count, "failures": [f"{ended}: see {folder}"]}
+    return {"inputs": count, **json.loads((folder / "found.json").read_text())}
+
+
+def inputs(cell: Cell) -> Record:
+    """How many inputs."""
+    return {"inputs": INPUTS}
+
+
+EXPERIMENT = Experiment(
+    "fuzz",
+    "mutate files of every kind and read them",
+    tuple(Cell(name) for name in KINDS),
+    inputs,
+    measure,
+    frozenset({"inputs", "failures"}),
+    toy=(Cell("npz"),),
+)
+
+if __name__ == "__main__":
+    fuzz(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,152 @@
+"""Run every pair of options of every command: it works, or it is refused in one line with exit code 2."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import itertools
+import shutil
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.files import Workspace
+from benchmarks.grid import Cell, Experiment, Record
+from potstill.cli import COMMANDS, main
+
+TOY_PAIRS = 2
+UNPAIRED = ("out", "force", "resume", "download")  # other proofs and tests are about these
+SMALL = {
+    "teach": "{dataset} --updates 4 --evaluate-every 2 --batch 16 --fitted-updates 2 --episodes 1",
+    "distill": "{dataset} --teacher {teacher} --size 4 --steps 2 --batch 16 --students 1 --episodes 1 --curve-points 1 "
+    "--recipe.steps 5 --recipe.width 16",
+    "evaluate": "{distillate} --students 1 --episodes 1",
+    "convert": "{dataset}",
+    "collect": "Pendulum-v1 --level random --steps 300",
+    "model": "{dataset} --steps 2 --members 1 --width 8 --batch 16 --episodes 1",
+    "inspect": "{dataset}",
+}
+"""A command of two steps for each command with options."""
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "teacher": ("{teacher}",),
+    "dataset": ("{dataset}",),
+    "world": ("{world}",),
+    "policy": ("{teacher}",),
+    "action_scale": ("0.5",),
+    "objective": ("random", "dbc", "pbc", "av-pbc", "q-gap-each"),
+    "weighting": ("ranged", "sdw", "opening,density"),
+    "solver": ("unroll", "sweep", "ridge", "empirical", "features", "drawn"),
+    "recipe": ("paper", "sampled", "adam"),
+    "algorithm": ("bc", "iql", "cal-ql", "edac"),
+    "budget": ("2s",),
+    "widths": ("8",),
+    "env_id": ("Pendulum-v1", "none"),
+    "columns": ("rewards=none",),
+    "action_bounds": ("file", "environment", "data"),
+    "out_of_bounds": ("clip", "scale"),
+    "level": ("random", "expert"),
+    "discount": ("0.9",),
+    "target_rate": ("0.1",),
+    "average": ("0.5",),
+    "initial": ("random", "diverse"),
+    "devices": ("1",),
+    "best_episodes": ("0.5",),
+    "format": ("minari",),
+}
+"""Values of options whose type does not show them."""
+
+
+def option_values(command: str) -> dict[str, list[str]]:
+    """One or more values of every option of a command, as words."""
+    found: dict[str, list[str]] = {}
+    for field in dataclasses.fields(COMMANDS[command]):
+        if field.default is dataclasses.MISSING or field.name in UNPAIRED:
+            continue
+        hint, option = str(field.type), f"--{field.name.replace('_', '-')}"
+        if field.name in VALUES:
+            values = list(VALUES[field.name])
+        elif "Literal" in hint:
+            values = [part.strip(" \"'") for part in hint.partition("[")[2].partition("]")[0].split(",")]
+        elif "bool" in hint:
+            values = [""]
+        elif "int" in hint:
+            values = ["2"]
+        elif "float" in hint:
+            values = ["0.5"]
+        else:
+            continue
+        found[field.name] = [f"{option} {value}".strip() for value in values]
+    return found
+
+
+def pairs(command: str) -> Iterator[str]:
+    """Every pair of options, with every value of each."""
+    for (_, first), (_, second) in itertools.combinations(option_values(command).items(), 2):
+        for one, other in itertools.product(first, second):
+            yield f"{one} {other}"
+
+
+def try_words(words: list[str], folder: Path) -> str:
+    """Run a command line; return ``ran``, ``refused``, or what went wrong."""
+    output, errors = io.StringIO(), io.StringIO()
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors), warnings.catch_warnings():
+            code = main([*words, "--out", str(folder)])
+    except BaseException:
+        return traceback.format_exc(limit=-1).strip().splitlines()[-1]
+    lines = [line for line in errors.getvalue().splitlines() if not line.startswith("potstill: warning:")]
+    if code == 0:
+        return "ran" if (folder / "result.json").exists() else "no result"
+    return "refused" if code == 2 and len(lines) == 1 else f"exit code {code}, {len(lines)} lines"
+
+
+def prepare(workspace: Workspace, lines: Sequence[str]) -> dict[str, str]:
+    """The files that command lines name."""
+    toy = Workspace(workspace.runs, toy=True)
+    paths = {"dataset": str(toy.dataset("")), "teacher": str(toy.teacher(""))}
+    for name, command in (("distillate", "distill"), ("world", "model")):
+        if not any(f"{{{name}}}" in line for line in lines):
+            continue
+        paths[name] = str(workspace.runs / name)
+        words = SMALL[command].format(**paths).split()
+        if not (Path(paths[name]) / "result.json").exists():
+            assert try_words([command, *words], Path(paths[name])) == "ran"
+    return paths
+
+
+def measure(cell: Cell, workspace: Workspace) -> Record:
+    """Run all pairs of one command."""
+    workspace.runs.mkdir(parents=True, exist_ok=True)
+    found = list(pairs(cell.method))
+    if workspace.toy:
+        found = np.random.default_rng(0).choice(found, TOY_PAIRS, replace=False).tolist()
+    paths = prepare(workspace, [SMALL[cell.method], *found])
+    outcomes, failures = {"ran": 0, "refused": 0, "failed": 0}, []
+    for pair in found:
+        words = f"{cell.method} {SMALL[cell.method]} {pair}".format(**paths).split()
+        outcome = try_words(words, workspace.runs / cell.method)
+        outcomes[outcome if outcome in outcomes else "failed"] += 1
+        if outcome not in ("ran", "refused"):
+            failures.append(f"{pair}: {outcome}")
+    return {"pairs": len(found), "outcomes": outcomes, "failures": failures}
+
+
+def inputs(cell: Cell) -> Record:
+    """The options and their values."""
+    return {"small": SMALL[cell.method], "values": option_values(cell.method)}
+
+
+EXPERIMENT = Experiment(
+    "options",
+    "run every pair of options",
+    tuple(Cell(name) for name in SMALL),
+    inputs,
+    measure,
+    frozenset({"pairs", "failures"}),
+    toy=(Cell("convert"),),
+)

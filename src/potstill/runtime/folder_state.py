@@ -1,0 +1,256 @@
+"""What a folder is: free, a run folder with potstill's files only, or somebody else's. Only ours are ever replaced."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from potstill.errors import PotstillError
+from potstill.runtime.files import JsonObject, StrPath, cannot_write, read_json, to_json
+from potstill.runtime.locks import MARKER, FolderLock, read_marker
+
+CONFIG, METRICS, RESULT = "config.json", "metrics.jsonl", "result.json"
+NEW, OLD = ".partial", ".replaced"
+"""Suffixes of a run folder that is built beside an earlier one, and of the earlier one while they are swapped."""
+OWN_SUFFIXES = (".json", ".jsonl", ".safetensors", ".png", ".html", ".hdf5", ".npy", ".partial")
+IGNORED = (MARKER, ".DS_Store")
+UNCOMPARED = ("out", "force", "resume")  # settings that a resumed run may change
+
+
+def is_free(folder: Path) -> bool:
+    """Whether a folder is empty, apart from what a run leaves that was killed before it began."""
+    return {entry.name for entry in os.scandir(folder)} <= {MARKER, CONFIG + ".partial"}
+
+
+def is_run(folder: Path) -> bool:
+    """Whether potstill made a folder. A ``config.json`` alone does not show it: other programs write such files too."""
+    try:
+        command = read_json(folder / CONFIG).get("command")
+    except PotstillError:
+        return False
+    return isinstance(command, str) and ((folder / MARKER).is_file() or (folder / METRICS).is_file())
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run folder has a result."""
+    return is_run(folder) and (folder / RESULT).is_file()
+
+
+def files_in(folder: Path) -> Iterator[str]:
+    """All files in a folder and its subfolders, relative to it."""
+    for place, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        for name in (*names, *links):
+            yield os.path.relpath(os.path.join(place, name), folder)
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """The files in a run folder that potstill did not write.
+
+    A finished run has recorded its files in ``.potstill``. In older and in unfinished runs, the suffix decides.
+    """
+    recorded = read_marker(folder).get("files")
+    own = set(map(str, recorded)) if isinstance(recorded, list) else None
+    foreign = []
+    for name in files_in(folder):
+        base = os.path.basename(name)
+        known = base.endswith(OWN_SUFFIXES) or base == "README.md" if own is None else name in own
+        if not known and base not in IGNORED:
+            foreign.append(name)
+    return sorted(foreign)
+
+
+def normalise(path: StrPath) -> Path:
+    """A path whose name can have a suffix: that of the folder itself, for a link to it, ``.`` or ``..``."""
+    path = Path(path)
+    return Path(os.path.realpath(path)) if path.is_symlink() or path.name in ("", "..") else path
+
+
+def beside(target: Path, suffix: str) -> Path:
+    """The path of a folder beside a run folder."""
+    return target.with_name(target.name + suffix)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise unless ``folder`` is free, or holds a run and nothing else: files that are not ours are never deleted."""
+    if is_free(folder):
+        return
+    if not is_run(folder):
+        raise PotstillError(f"{folder} exists and is not a potstill run folder: choose another --out")
+    foreign = foreign_files(folder)
+    if foreign:
+        more = f" and {len(foreign) - 1} more files" if len(foreign) > 1 else ""
+        raise PotstillError(
+            f"{folder} contains {foreign[0]}{more}, which potstill did not write: move it, or choose another --out"
+        )
+
+
+def clear(folder: Path) -> None:
+    """Delete the content of a folder, apart from its lock, if all of it is ours."""
+    check_replaceable(folder)
+    for entry in list(os.scandir(folder)):
+        if entry.name != MARKER:
+            shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+
+
+def swap(new: Path, target: Path) -> Path | None:
+    """Move the finished folder ``new`` to ``target``; delete what was there.
+
+    Returns:
+        Where the earlier folder is, if somebody added files to it in the meantime.
+    """
+    old = beside(target, OLD)
+    try:
+        if old.is_dir():  # a process was killed while it deleted this
+            clear(old)
+            shutil.rmtree(old)
+        replaced = target.exists()
+        if replaced:
+            os.rename(target, old)
+        os.rename(new, target)
+        if not replaced:
+            return None
+        try:
+            check_replaceable(old)
+        except PotstillError:
+            return old
+        shutil.rmtree(old)
+        return None
+    except OSError as error:
+        raise PotstillError(f"cannot replace {target}: {error.strerror or error}; the new run is in {new}") from None
+
+
+def recover(target: Path) -> None:
+    """Complete a swap, if a process was killed between its two steps and ``target`` is missing."""
+    new, old = beside(target, NEW), beside(target, OLD)
+    source = new if is_finished(new) else old
+    if not target.exists() and is_run(old) and is_run(source):
+        lock = FolderLock(source)  # raises while another process swaps them
+        os.rename(source, target)
+        lock.release()
+
+
+def check_parent(path: Path) -> None:
+    """Raise unless a folder can be made at ``path``."""
+    parent = next(p for p in [path, *path.absolute().parents] if p.exists())
+    if not parent.is_dir():
+        raise PotstillError(f"cannot write to {path}: {parent} is a file")
+    if not os.access(parent, os.W_OK):
+        raise PotstillError(f"cannot write to {path}: no permission in {parent}")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, if it does not exist yet."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(f"to {path}", error) from None
+
+
+def check_free(path: StrPath | None, *, force: bool = False, ours: bool = False) -> None:
+    """Raise unless a run folder can be made at ``path``. Commands call this before they compute anything.
+
+    Args:
+        path: the folder; ``None`` is always possible.
+        force: whether a run in it is replaced.
+        ours: whether the caller holds the lock of the folder.
+    """
+    if path is None:
+        return
+    target = normalise(path)
+    recover(target)
+    if target.is_dir() and not is_free(target):
+        if not is_run(target):
+            raise PotstillError(f"{path} exists and is not a potstill run folder: choose another --out")
+        if not force:
+            unfinished = not is_finished(target) and "resume" in read_json(target / CONFIG)
+            how = "--resume to continue it, --force" if unfinished else "--force"
+            raise PotstillError(f"{path} exists: choose another --out, or {how} to replace it")
+        for place in (target, beside(target, NEW)):
+            if place.is_dir() and not ours:
+                check_replaceable(place)
+                FolderLock(place).release()  # raises if a run is writing to it
+    elif target.exists() and not target.is_dir():
+        raise PotstillError(f"{path} is a file: --out must name a folder")
+    check_parent(target)
+
+
+def check_out(
+    out: StrPath | None, command: str, settings: object, *, force: bool = False, resume: bool = False
+) -> bool:
+    """Check that a resumable command can write to ``out``; return whether it continues a run there.
+
+    Args:
+        out: the run folder to make or to continue.
+        command: the name of the command.
+        settings: its resolved settings.
+        force: replace an existing run folder.
+        resume: continue an unfinished run with the same settings.
+
+    Raises:
+        PotstillError: the folder exists, or its run is finished or has other settings.
+    """
+    if resume and out is not None:
+        target = normalise(out)
+        found = find_unfinished(target, {"command": command, **to_json(settings)})
+        if found is not None:
+            FolderLock(found).release()  # raises if a run is writing to it
+            return True
+    check_free(out, force=force)
+    return False
+
+
+def find_unfinished(target: Path, settings: JsonObject) -> Path | None:
+    """Find the run to resume for ``target``: there, or beside it if it replaces a run. ``None``: there is none.
+
+    Raises:
+        PotstillError: the run is finished, or has other settings.
+    """
+    new = _find_new(target, settings)
+    if new is not None:
+        return new
+    if is_run(target):
+        check_same(target, settings)
+        return target
+    return None
+
+
+def find_finished(out: StrPath, settings: JsonObject) -> Path | None:
+    """Find a finished run in the folder ``out``. ``None``: there is none.
+
+    Raises:
+        PotstillError: the run has other settings.
+    """
+    target = normalise(out)
+    if _find_new(target, settings) is not None or not is_finished(target):
+        return None
+    check_same(target, settings, finished=True)
+    return target
+
+
+def _find_new(target: Path, settings: JsonObject) -> Path | None:
+    """Find an unfinished run of the same command that will replace ``target``. Swap them if it is finished."""
+    new = beside(target, NEW)
+    recover(target)
+    if not is_run(new) or read_json(new / CONFIG).get("command") != settings["command"]:
+        return None
+    check_same(new, settings, finished=True)
+    if not is_finished(new):
+        return new
+    locks = [FolderLock(place) for place in (new, target) if place.is_dir()]
+    swap(new, target)  # the process was killed before it did so
+    for lock in locks:
+        lock.release()
+    return None
+
+
+def check_same(path: Path, settings: object, *, finished: bool = False) -> None:
+    """Raise unless the run in ``path`` has the settings of ``settings`` and is unfinished, or may be ``finished``."""
+    saved, wanted = read_json(path / CONFIG), to_json(settings)
+    if not finished and (path / RESULT).exists():
+        raise PotstillError(f"{path} is finished: there is nothing to resume")
+    for name in (name for name in wanted if name in saved and name not in UNCOMPARED):
+        if saved[name] != wanted[name]:
+            raise PotstillError(f"{path} has {name} {saved[name]}, not {wanted[name]}: resume it with its own settings")

@@ -1,0 +1,184 @@
+"""Full disks, closed streams, terminals of few characters, no home, wrong variables: right, or one line."""
+
+import contextlib
+import errno
+import io
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import jax
+import pytest
+
+from potstill import cli
+from potstill.data.files import user_folder
+from potstill.environments.making import import_mujoco
+from potstill.errors import PotstillError
+from potstill.runtime.devices import start_jax
+from potstill.runtime.files import write_atomically
+from potstill.runtime.streams import Output, safe_streams
+
+
+class Failing(io.StringIO):
+    """A stream that raises when it is flushed."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def flush(self):
+        raise OSError(self.number, os.strerror(self.number))
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Let the command line call a function instead of a command."""
+
+    def replace(function):
+        monkeypatch.setattr(cli, "make_app", lambda *args, **options: lambda *args, **options: function())
+        return lambda: cli.main(["inspect"])
+
+    return replace
+
+
+def test_characters_that_a_terminal_lacks_are_replaced(command, monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert command(lambda: print("79.2 ± 24.9 – π"))() == 0
+    stream.seek(0)
+    assert stream.read() == "79.2 ? 24.9 ? ?\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EPIPE, 0), (errno.ENOSPC, 2)])
+def test_a_run_goes_on_without_output(command, monkeypatch, capsys, number, code):
+    """If the reader of a pipe stops, that is no error; if the disk is full, the exit code says so."""
+    monkeypatch.setattr(sys, "stdout", Failing(number))
+    done = []
+
+    def work():
+        for step in range(3):
+            print(step, flush=True)
+            done.append(step)
+
+    assert command(work)() == code
+    assert done == [0, 1, 2]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ([] if code == 0 else ["potstill: cannot write to the standard output: No space left on device"])
+
+
+def test_streams_are_put_back(monkeypatch):
+    before = sys.stdout, sys.stderr
+    with safe_streams() as output:
+        assert sys.stdout is output
+        assert not output.isatty()
+    assert (sys.stdout, sys.stderr) == before
+    with contextlib.redirect_stdout(None), safe_streams():
+        print("nowhere")
+
+
+def test_a_closed_stream_is_dropped():
+    stream = io.StringIO()
+    stream.close()
+    output = Output(stream)
+    assert output.write("text") == 4
+    assert isinstance(output.failure, ValueError)
+
+
+def test_descriptors_that_are_closed_are_not_reused(tmp_path):
+    """A file that is opened next must not become the standard error of some library."""
+    code = """
+import os
+from potstill.runtime.streams import safe_streams
+with safe_streams():
+    print("nowhere")
+    with open("data", "wb") as file:
+        assert file.fileno() > 2
+        os.write(2, b"a warning")
+"""
+    subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, code], cwd=tmp_path, check=True, env=os.environ
+    )
+    assert (tmp_path / "data").read_bytes() == b""
+
+
+def test_errors_of_the_system_are_one_line(command, capsys):
+    def full():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "curve.png")
+
+    def memory():
+        raise MemoryError("Unable to allocate 5.8 TiB")
+
+    assert command(full)() == command(memory)() == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "potstill: curve.png: No space left on device",
+        "potstill: not enough memory (Unable to allocate 5.8 TiB)",
+    ]
+
+
+def test_a_file_is_written_completely_or_not_at_all(tmp_path):
+    path = tmp_path / "result.json"
+    path.write_text("old")
+    os.symlink("/dev/full", tmp_path / "result.json.partial")
+    with pytest.raises(PotstillError, match=r"cannot write .*result.json: No space left on device"):
+        write_atomically(path, b"new" * 10_000)
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
+    with pytest.raises(PotstillError, match="cannot write"):
+        write_atomically(tmp_path / "missing" / "x", b"")
+
+
+def test_a_platform_that_jax_lacks_is_one_line(command, monkeypatch, capsys):
+    def no_devices():
+        raise AssertionError
+
+    def fault():
+        raise AssertionError("of our own")
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    with pytest.raises(AssertionError, match="of our own"):
+        command(fault)()
+    monkeypatch.setattr(jax, "devices", no_devices)
+    line = "JAX cannot start with JAX_PLATFORMS=cuda: set JAX_PLATFORMS=cpu, or unset it (AssertionError)"
+    with pytest.raises(PotstillError) as caught:
+        start_jax()
+    assert str(caught.value) == line
+    assert command(no_devices)() == 2
+    assert capsys.readouterr().err == f"potstill: {line}\n"
+
+
+def test_a_backend_that_matplotlib_lacks_does_not_matter(monkeypatch, capsys):
+    """As in a notebook, whose backend the environment of potstill need not have."""
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    assert cli.main(["--version"]) == 0
+    assert os.environ["MPLBACKEND"] == "agg"
+
+
+@pytest.mark.parametrize("error", [AttributeError("'NoneType' object"), RuntimeError("invalid value"), ImportError()])
+def test_mujoco_needs_no_renderer(monkeypatch, error):
+    tried = []
+
+    def load(name):
+        tried.append(os.environ["MUJOCO_GL"])
+        if len(tried) == 1:
+            raise error
+        return import_module("math")
+
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    monkeypatch.setattr("potstill.environments.making.import_module", load)
+    assert import_mujoco().__name__ == "math"
+    assert tried == ["osmesa", "disable"]
+    assert os.environ["MUJOCO_GL"] == "osmesa"
+
+
+def test_without_a_home_folder_a_variable_names_it(monkeypatch, tmp_path):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    monkeypatch.setenv("D4RL_DATASET_DIR", str(tmp_path))
+    assert user_folder("D4RL_DATASET_DIR", ".d4rl") == tmp_path
+    monkeypatch.delenv("D4RL_DATASET_DIR")
+    with pytest.raises(PotstillError, match="no home folder: set D4RL_DATASET_DIR"):
+        user_folder("D4RL_DATASET_DIR", ".d4rl")

@@ -234,20 +234,20 @@ def optimise_pairs(
         yield Iterate(0, pairs, {})
     if objective is None:
         return
-    mesh = devices.all_devices()
     table = table if visits is None else visits.start(table)
     outer = initialise_outer(pairs, settings) if resume is None else resume.outer
-    outer, table, key = devices.place((outer, table, key), mesh)
+    outer, table, key = devices.place((outer, table, key), devices.all_devices())
     compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher))
-    trial = compiled(solver=solver, settings=settings)  # runs on a copy, because an update donates its input
-
-    def try_step() -> None:
-        jax.block_until_ready(trial(jax.tree.map(jnp.copy, outer), table, key, settings.learning_rate))
-
     if resume is None:
-        schedule.fit_budget(try_step)
+        _fit_budget(schedule, compiled(solver=solver, settings=settings), (outer, table, key, settings.learning_rate))
     start = LoopState(outer, outer.learned) if resume is None else resume._replace(outer=outer)
     yield from _take_steps(start, table, key, solver, schedule, settings, compiled, visits, labeller)
+
+
+def _fit_budget(schedule: Schedule, update: Update, inputs: tuple[OuterState, StateTable, PRNGKeyArray, float]) -> None:
+    """Time the first step on a copy, because an update donates its input."""
+    outer, table, key, rate = inputs
+    schedule.fit_budget(lambda: jax.block_until_ready(update(jax.tree.map(jnp.copy, outer), table, key, rate)))
 
 
 def _take_steps(

@@ -88,7 +88,8 @@ def check_type(label: str, value: object, hint: object) -> None:
     potstill.errors.PotstillError: Recipe.layers is 'three' (str): expected int
     """
     if not has_type(value, hint):
-        shown = f"{reprlib.repr(value)} ({type(value).__name__})"
+        described = f"{reprlib.repr(value)} ({type(value).__name__})"
+        shown = f"the class {value.__name__}, not an instance" if isinstance(value, type) else described
         raise PotstillError(f"{label} is {shown}: expected {describe_type(hint)}")
     if get_origin(hint) is Literal and value not in get_args(hint):
         where, colon, what = label.rpartition(": ")

@@ -248,11 +248,10 @@ def _read_arrow_episodes(metadata: Metadata, folder: Path) -> list[dict[str, Col
     """Read the columns of the episodes from Arrow or Parquet files."""
     arrow, form, episodes = require_pyarrow(), metadata.form, []
     for number in range(metadata.episodes):
-        files = sorted((folder / str(number)).glob(f"*.{form}"))
+        place = folder / str(number)
+        files = sorted(place.glob(f"*.{form}"))
         if not files:
-            raise PotstillError(
-                f"{folder / str(number)}: no .{form} file, but the metadata list {metadata.episodes} episodes"
-            )
+            raise PotstillError(f"{place}: no .{form} file, but the metadata list {metadata.episodes} episodes")
         source = f"{files[0]}, episode {number}"
         with reading(files[0], f"a .{form} file"):
             dataset = arrow.dataset.dataset(files, format=form)

@@ -205,8 +205,7 @@ def optimise_pairs(
         schedule: learning rates and number of steps. Use a new object for each run.
         settings: all other settings.
         visits: rollouts of the teacher and of the students. Their states replace those of ``table`` in the loss.
-        resume: the state of an interrupted loop with the same arguments. The schedule and the visits must be as they
-            were then.
+        resume: the state of an interrupted loop with the same arguments, schedule and visits.
         key: determines the batches, the noise and the students' initialisations.
 
     Raises:

@@ -30,11 +30,11 @@ LAYERS = (  # bottom to top; a module imports from its own package or from lower
     {"collection"},
     {"reports"},
     {"config"},
-    {"commands"},
+    {"commands", "settings"},
     {"cli", "__init__"},
     {"__main__"},
 )
-KNOW_CONFIGS = {"config", "commands", "cli", "__init__", "__main__"}  # where strings become objects
+KNOW_CONFIGS = {"config", "settings", "commands", "cli", "__init__", "__main__"}  # where strings become objects
 MAX_FUNCTION, MAX_FILE, MAX_TOP = 60, 300, 8
 
 

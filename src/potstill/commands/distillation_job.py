@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from potstill.bundled import BUNDLED, bundled_names
+from potstill.commands.distillation_evaluation import Evaluations
 from potstill.commands.resolve import Problem
 from potstill.config import DistillConfig
 from potstill.config.settings import command_line, record_settings
@@ -28,20 +29,10 @@ from potstill.distillation.schedule import MAX_STEPS, Schedule
 from potstill.distillation.selection import CRITERIA, IterateSelection, held_out_loss
 from potstill.distillation.state_table import action_deviation, build_state_table, take_rows
 from potstill.environments.references import Reference
-from potstill.errors import PotstillError
-from potstill.evaluation.imagined import score_imagined
-from potstill.evaluation.scores import (
-    TEACHER_SEED,
-    policy_returns,
-    score_offline,
-    score_random,
-    score_students,
-    train_for_evaluation,
-)
-from potstill.evaluation.statistics import summarise
+from potstill.errors import PotstillError, repeat_warnings
 from potstill.runtime import devices
 from potstill.runtime.files import JsonObject, read_json
-from potstill.runtime.progress import Tracker
+from potstill.runtime.progress import Tracker, busy
 from potstill.runtime.run_folder import RunFolder
 from potstill.runtime.storage import file_hash
 from potstill.students.recipe import Recipe
@@ -49,7 +40,6 @@ from potstill.students.training import Pairs
 from potstill.teachers.base import NetworkTeacher
 from potstill.worlds.base import World
 
-CURVE_STUDENTS, CURVE_EPISODES, CURVE_SEED = 2, 5, 7  # for each point of the curve: cheap but noisy
 CHECKPOINT_EVERY = 30  # steps, if the number of steps is unknown
 OBSERVED_STATES = 2048  # held-out states on which the schedule observes the loss
 MAX_METRICS = 2000  # limit on the lines of metrics: long runs log one step in n
@@ -99,15 +89,18 @@ def thin_indices(count: int, points: int) -> list[int]:
     return list(range(count)) if few else sorted({*np.linspace(0, count - 1, points, dtype=int).tolist(), count - 1})
 
 
-def check_metrics(step: int, metrics: dict[str, Array], recipe: Recipe) -> None:
-    """Raise if a metric, such as the loss or its gradient, is not finite."""
-    wrong = {name: float(value) for name, value in metrics.items() if not np.isfinite(value)}
-    if wrong:
-        found = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in wrong.items())
-        raise PotstillError(
-            f"outer step {step}: {found}: the students' training diverged; lower --recipe.learning-rate "
-            f"(now {recipe.learning_rate:g}) or --learning-rate"
-        )
+def check_step(step: int, pairs: Pairs, metrics: dict[str, Array], recipe: Recipe) -> None:
+    """Raise, with the step and the norms, if the loss, its gradient or the pairs are not finite."""
+    numbers = {name: float(value) for name, value in metrics.items()}
+    numbers |= {f"largest {name[:-1]}": float(np.abs(getattr(pairs, name)).max()) for name in ("states", "actions")}
+    if all(np.isfinite(value) for value in numbers.values()):
+        return
+    found = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items())
+    raise PotstillError(
+        f"outer step {step}: {found} (states in standard deviations): the students' training diverged; lower "
+        f"--recipe.learning-rate (now {recipe.learning_rate:g}) or --learning-rate, or check the data for outliers "
+        "(potstill inspect)"
+    )
 
 
 @dataclass
@@ -128,22 +121,30 @@ class Job:
     curve: list[dict[str, float]] = field(default_factory=list)
     chosen: dict[str, object] = field(default_factory=dict)
     schedule_summary: dict[str, object] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    """What is wrong with the teacher and, at the end, with the students."""
+
+    @functools.cached_property
+    def evaluations(self) -> Evaluations:
+        """Its evaluations."""
+        return Evaluations(self.config, self.data, self.teacher, self.reference, self.world)
 
     def distil(self, iterate_pairs: PairIterator) -> Distillate:
         """Run the outer loop, save the pairs at every point of the curve, then measure the curve."""
         config, problem, started = self.config, self.problem, time.perf_counter()
-        tables = Tables.build(problem, self.data, self.teacher)
+        with busy("computing the teacher's actions and values"):
+            tables = Tables.build(problem, self.data, self.teacher)
         loss = held_out_loss(problem.objective, problem.solver, tables.held_out, self.teacher)
         schedule = replace(tables.make_schedule(config, problem, self.teacher), started=started)
         criterion = CRITERIA[config.choose]
         score = criterion and criterion(problem.objective, problem.solver, tables.held_out, self.teacher)
         selection = IterateSelection(schedule, score)
         reached: list[Checkpoint] = []  # evaluated after the loop, because other processes would have to wait
-        with Tracker("distil", schedule.expected_steps + config.polish) as tracker:
+        with Tracker("distil", schedule.expected_steps + config.polish, then="evaluation") as tracker:
             for step, pairs, metrics in iterate_pairs(config, problem, tables, self.teacher, schedule):
                 seconds = time.perf_counter() - started
                 if metrics:
-                    check_metrics(step, metrics, problem.solver.recipe)
+                    check_step(step, pairs, metrics, problem.solver.recipe)
                     self._log(step, metrics, seconds, schedule, tracker)
                 if selection.offer(step, pairs):
                     kept, kept_step = pairs, step
@@ -155,8 +156,12 @@ class Job:
         print(self.schedule_summary["in words"], flush=True)
         if reached[-1].step != step:
             reached.append(Checkpoint(self._save(pairs, step, schedule), pairs, step, seconds))
-        for i in thin_indices(len(reached), config.curve_points):
-            self._add_to_curve(reached[i], loss(reached[i].pairs))
+        shown = thin_indices(len(reached), config.curve_points)
+        self.evaluations.plan(len(shown))
+        with Tracker("curve", len(shown), work=self.evaluations.work) as tracker:
+            for number, i in enumerate(shown, start=1):
+                self._add_to_curve(reached[i], loss(reached[i].pairs), tracker)
+                tracker.update(number)
         self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["distilling"]
         self.chosen = {"step": kept_step, "by": config.choose, "losses": selection.losses}
         return self._save(kept, kept_step, schedule)
@@ -212,45 +217,37 @@ class Job:
             "settings": {k: v for k, v in record_settings(config).items() if k not in ("out", "force")},
             "command": command_line("distill", config),
             "potstill": version("potstill"),
+            **({"warnings": self.warnings} if self.warnings else {}),
         }
 
-    def _add_to_curve(self, at: Checkpoint, loss: float) -> None:
+    def _add_to_curve(self, at: Checkpoint, loss: float, tracker: Tracker) -> None:
         point = {"step": at.step, "held_out_loss": loss, "seconds": at.seconds}
-        if self.data.env_id and self.config.episodes:
-            students, _ = train_for_evaluation(at.distillate, CURVE_STUDENTS, seed=CURVE_SEED)
-            scores = score_students(students, self.data.env_id, CURVE_EPISODES, CURVE_SEED, self.reference)
-            point |= {"student": scores["student"]["mean"], "student_std": scores["student"]["std"]}
-            point["ensemble"] = scores["ensemble"]["mean"]
+        point |= self.evaluations.score_point(at.distillate, tracker)
         self.curve.append(point)
         self.folder.log(curve=point)
 
     def evaluate(self, distillate: Distillate) -> JsonObject:
-        """Evaluate teacher, random pairs, students and ensemble, and compute offline scores if there is a teacher."""
-        config, env_id, started = self.config, self.data.env_id, time.perf_counter()
-        result: JsonObject = {"dataset": self.data.name, "env_id": env_id, "reference": self.reference._asdict()}
-        result |= {"pairs": len(distillate), **dict.fromkeys(("teacher", "random", "student", "ensemble"))}
-        students, self.seconds["training"] = train_for_evaluation(distillate, config.students, config.seed)
-        if env_id and config.episodes:
-            print(f"evaluating {config.students} students, {config.episodes} episodes each", flush=True)
-            if self.teacher is not None:
-                returns = policy_returns(self.teacher.policy, env_id, max(10, config.episodes), TEACHER_SEED)
-                result["teacher"] = summarise(returns, self.reference)
-            counts = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
-            training = self.data.take(training_rows(len(self.data)))
-            result["random"] = score_random(training, distillate, **counts)
-            result |= score_students(students, env_id, config.episodes, config.seed, self.reference)
-        if self.teacher is not None:
-            result["offline"] = score_offline(students, self.data, self.teacher)
-        if self.world is not None and self.teacher is not None and config.episodes:
-            counts = {"episodes": config.episodes, "seed": config.seed}
-            result["imagined"] = score_imagined(
-                self.world, students, self.reference, **counts, teacher=self.teacher.policy
-            )
+        """Evaluate students of the distillate; return the result of the run."""
+        started = time.perf_counter()
+        result: JsonObject = {"dataset": self.data.name, "env_id": self.data.env_id}
+        result |= {"reference": self.reference._asdict(), "pairs": len(distillate)}
+        result |= self.evaluations.score(distillate)
+        self._add_warnings(distillate, result.pop("warnings"))
+        self.seconds["training"] = self.evaluations.training_seconds
         self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["training"]
-        known = find_cloning_result(config.dataset)
         artefact = file_hash(self.folder.path / "distillate.safetensors")
-        result |= {"bc": known, "curve": self.curve, "chosen": self.chosen, "pace": self.schedule_summary}
+        result |= {"warnings": self.warnings, "bc": find_cloning_result(self.config.dataset), "curve": self.curve}
+        result |= {"chosen": self.chosen, "pace": self.schedule_summary}
         return result | {"seconds": self.seconds, "sha256": artefact}
+
+    def _add_warnings(self, distillate: Distillate, found: list[str]) -> None:
+        """Add what is wrong with the students to the distillate, so that everyone who uses it is warned."""
+        if not found:
+            return
+        self.warnings += found
+        path = self.folder.path / "distillate.safetensors"
+        replace(distillate, metadata=distillate.metadata | {"warnings": self.warnings}).save(path)
+        repeat_warnings(path, found)
 
 
 def find_cloning_result(dataset: object) -> JsonObject | None:

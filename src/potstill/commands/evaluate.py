@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from potstill.bundled import artefact_path
 from potstill.commands.resolve import resolve_recipe
+from potstill.commands.sources import Sources, describe_returns, find_sources
 from potstill.config import EvaluateConfig
 from potstill.config.settings import record_settings, takes_options
 from potstill.data.registry import load_dataset
-from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate, load
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, repeat_warnings
+from potstill.evaluation.diagnosis import diagnose_students
 from potstill.evaluation.imagined import score_imagined
 from potstill.evaluation.scores import score_offline, score_students, train_for_evaluation
-from potstill.reports import print_imagined, print_offline, print_scores
+from potstill.evaluation.statistics import describe_data
+from potstill.reports import report_evaluation
+from potstill.reports.text import count_students
 from potstill.runtime import devices
 from potstill.runtime.files import JsonObject, StrPath
+from potstill.runtime.progress import busy
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free
 from potstill.runtime.storage import file_hash
+from potstill.students.ensemble import Students
 from potstill.students.recipe import recipe_name
-from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.lookup import find_teacher
 from potstill.worlds.base import World, load_world
 
@@ -29,8 +33,8 @@ def evaluate(config: EvaluateConfig) -> Run:
     """Train students on a distillate; measure their returns, or compare them with the teacher.
 
     If the file names an environment, the students and their ensemble are rolled out in episodes with different seeds.
-    With ``dataset`` (required if there is no environment), they are also compared with the teacher on held-out states,
-    by imitation error and Q-gap.
+    With ``dataset``, they are also compared with the teacher on held-out states, by imitation error and Q-gap. Without
+    an environment, dataset and teacher are those that the run folder of the distillate names.
 
     Returns:
         The run; ``run.result.student.mean`` is the students' mean score.
@@ -46,12 +50,8 @@ def evaluate(config: EvaluateConfig) -> Run:
     distillate = load(config.distillate)
     recipe = distillate.recipe if config.recipe is None else resolve_recipe(config.recipe, distillate.recipe)
     devices.use_devices(config.devices)
-    if distillate.env_id is None and config.dataset is None and config.world is None:
-        raise PotstillError(
-            f"{config.distillate} does not name an environment: give --dataset and --teacher for a comparison"
-        )
     check_free(config.out, force=config.force)
-    compared = load_comparison(config, distillate)
+    sources = load_sources(config, distillate)
     world = None if config.world is None else load_matching_world(config.world, distillate)
     folder = RunFolder(config.out, "evaluate", record_settings(config), force=config.force)
     result: JsonObject = {
@@ -61,23 +61,42 @@ def evaluate(config: EvaluateConfig) -> Run:
         "student": None,
         "ensemble": None,
     }
-    students, seconds = train_for_evaluation(distillate, config.students, config.seed, recipe)
+    with busy(f"training {count_students(config.students)}"):
+        students, seconds = train_for_evaluation(distillate, config.students, config.seed, recipe)
     result["seconds"] = {"training": seconds}
-    if distillate.env_id is not None:
-        result["reference"] = distillate.reference._asdict()
-        result |= score_students(students, distillate.env_id, config.episodes, config.seed, distillate.reference)
-        print_scores(result)
-    if compared is not None:
-        result["offline"] = score_offline(students, *compared)
-        print_offline(result["offline"])
-    if world is not None:
-        result["imagined"] = score_imagined(
-            world, students, distillate.reference, episodes=config.episodes, seed=config.seed
-        )
-        print_imagined(result["imagined"])
+    result |= score(config, distillate, students, sources, world)
     folder.finish(result | {"sha256": file_hash(artefact_path(config.distillate, "distillate"))})
+    report_evaluation(result)
+    repeat_warnings(config.distillate, result["warnings"])
     print(f"results in {folder.path}")
     return folder.run
+
+
+def score(
+    config: EvaluateConfig, distillate: Distillate, students: Students, sources: Sources | None, world: World | None
+) -> JsonObject:
+    """The scores of students: in the environment, against the teacher, and in a world model, as far as there are any.
+
+    ``warnings`` lists what is wrong with the students.
+    """
+    result: JsonObject = {"reference": distillate.reference._asdict(), "warnings": []}
+    if sources is None:
+        result["data"] = describe_returns(config.distillate, distillate)
+    else:
+        result["data"] = describe_data(sources.data.episode_returns(), distillate.reference)
+    episodes, seed = config.episodes, config.seed
+    if distillate.env_id is not None:
+        with busy(f"{episodes} episodes of {count_students(len(students))}"):
+            result |= score_students(students, distillate.env_id, episodes, seed, distillate.reference)
+    if sources is not None and sources.teacher is not None:
+        with busy("comparing students with the teacher on held-out states"):
+            result["offline"] = score_offline(students, sources.data, sources.teacher)
+    if world is not None:
+        with busy("episodes in the world model"):
+            result["imagined"] = score_imagined(world, students, distillate.reference, episodes=episodes, seed=seed)
+    if sources is not None:
+        result["warnings"] = diagnose_students(students, sources.data, result)
+    return result
 
 
 def load_matching_world(path: StrPath, distillate: Distillate) -> World:
@@ -93,13 +112,17 @@ def load_matching_world(path: StrPath, distillate: Distillate) -> World:
     return world
 
 
-def load_comparison(config: EvaluateConfig, distillate: Distillate) -> tuple[Transitions, NetworkTeacher] | None:
-    """Load the dataset and the teacher to compare students with, if the config names a dataset."""
+def load_sources(config: EvaluateConfig, distillate: Distillate) -> Sources | None:
+    """Load the dataset and the teacher to compare students with: those of the config, or those of the distillate.
+
+    Those of the distillate are only used if students can neither be rolled out in an environment nor in a world model.
+    """
     if config.dataset is None:
-        return None
+        playable = distillate.env_id is not None or config.world is not None
+        return None if playable else find_sources(config.distillate, distillate)
     data = load_dataset(config.dataset, download=config.download, action_scale=config.action_scale)
     teacher = find_teacher(config.teacher, config.dataset, data)
     if distillate.states.shape[1] != data.state_size:
         size = distillate.states.shape[1]
         raise PotstillError(f"{data.name} has {data.state_size} state components, but the pairs have {size}")
-    return data, teacher
+    return Sources(data, teacher)

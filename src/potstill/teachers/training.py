@@ -138,7 +138,8 @@ class Learner:
         self.key = jax.random.key(training.seed)
         table = algorithm.prepare(data, training.discount)
         self.source = make_source(table, (algorithm.batches, training.batch))
-        self.limit = VALUE_SLACK * table.largest_reward / (1.0 - training.discount)
+        # Values of new critics are up to about 1, however small the rewards are.
+        self.limit = VALUE_SLACK * max(table.largest_reward / (1.0 - training.discount), 1.0)
         self.restarted = False
         """Whether the actor collapsed, and the training began again with other settings."""
         self._initialise()

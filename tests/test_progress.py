@@ -68,14 +68,31 @@ def test_time_left_includes_phases_but_steps_do_not_include_them(clock):
         tracker.update(0)
         assert tracker.describe() == "teach 0/40 (0%), at most 24 s left"
         clock.now += 1.0
-        with tracker.phase("evaluating", "evaluation"):
+        with tracker.phase("evaluating", evaluation=1):
             assert describe(tracker, clock, after=5.0).endswith("at most 18 s left, evaluating")
         tracker.update(10)
-        tracker.work.left = {"evaluation": 3}
         assert tracker.describe() == "teach 10/40 (25%), at most 18 s left"
         tracker.update(40)
         tracker.work.left = {}
         assert tracker.describe() == "teach 40/40 (100%), 0 s left"
+
+
+def test_the_work_of_several_loops_is_one_estimate(clock):
+    work = Work()
+    work.left = {"student": 12, "episode": 40}
+    with Tracker("curve", 1, work=work) as tracker:
+        with tracker.phase("training", cold=True, student=2):
+            clock.now += 60.0
+        assert "60 s so far" in tracker.describe()
+        with tracker.phase("playing", episode=10):
+            clock.now += 2.0
+        with tracker.phase("training", student=2):
+            clock.now += 4.0
+        tracker.update(1)
+        assert tracker.describe() == "curve 1/1 (100%), 22 s left"
+    with Tracker("evaluate", 1, work=work) as tracker, tracker.phase("both", student=8, episode=30):
+        clock.now += 30.0
+    assert tracker.describe() == "evaluate 0/1 (0%), 0 s left"
 
 
 @pytest.fixture

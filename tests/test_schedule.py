@@ -72,12 +72,19 @@ def test_unknown_steps_require_a_loss():
         Schedule(None)
 
 
-@pytest.mark.parametrize(("seconds", "least", "most"), [(0.0, 0, 0), (0.5, 5, 45), (2.5, 100, 150)])
+@pytest.mark.parametrize(("seconds", "least", "most"), [(0.0, 5, 5), (0.5, 5, 45), (2.5, 100, 150)])
 def test_budget_sets_the_number_of_steps(seconds, least, most):
     schedule = Schedule(None, lambda _: 1.0, budget=seconds)
     schedule.fit_budget(lambda: time.sleep(0.01))
     assert least <= schedule.steps <= most
     assert schedule.summarise(schedule.steps)["how"] == "budget"
+
+
+def test_a_budget_that_is_used_up_gives_a_few_steps():
+    schedule = Schedule(None, lambda _: 1.0, budget=1e-9)
+    schedule.fit_budget(lambda: None)
+    assert schedule.steps == 5
+    assert "at least 5: the setup used it up" in schedule.summarise(5)["summary"]
 
 
 def test_long_budget_runs_until_convergence():

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from potstill.bundled import artefact_path
 from potstill.data.scaling import Scaled, Scaling
 from potstill.environments.references import Reference, reference_returns
-from potstill.errors import PotstillError, naming_source
+from potstill.errors import PotstillError, naming_source, repeat_warnings
 from potstill.networks.policy import Policy
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
@@ -188,5 +188,6 @@ def load(path: StrPath) -> Distillate:
     if missing:
         raise PotstillError(f"{path}: the metadata contain no '{missing[0]}'")
     weights = arrays.get("weights")
+    repeat_warnings(path, metadata.get("warnings"))
     with naming_source(path):
         return Distillate(states, actions, scaling, metadata, weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -47,6 +48,12 @@ def naming_source(source: object) -> Iterator[None]:
         yield
     except PotstillError as error:
         raise PotstillError(f"{source}: {error}") from None
+
+
+def repeat_warnings(source: object, texts: object) -> None:
+    """Warn of what is wrong with ``source``, such as an artefact whose metadata contain the ``texts``."""
+    for text in texts if isinstance(texts, list) else []:
+        warnings.warn(f"{source}: {text}", PotstillWarning, stacklevel=4)
 
 
 def describe_object(value: object) -> str:

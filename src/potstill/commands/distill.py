@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from potstill.bundled import bundled_names
+from potstill.commands.automatic_teacher import automatic_teacher
 from potstill.commands.distillation_job import Job
 from potstill.commands.distillation_progress import Progress
 from potstill.commands.distillation_tables import Tables
@@ -28,14 +29,17 @@ from potstill.distillation.outer_loop import Iterate, optimise_pairs
 from potstill.distillation.selection import IterateSelection
 from potstill.distillation.visits import Visits
 from potstill.environments.references import Reference
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, repeat_warnings
 from potstill.evaluation.scores import reference_for
 from potstill.reports import report_distillation
 from potstill.runtime import devices
+from potstill.runtime.files import JsonObject
 from potstill.runtime.interruption import resumable
+from potstill.runtime.progress import busy
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_out
 from potstill.teachers.base import NetworkTeacher
+from potstill.teachers.diagnosis import diagnose_teacher
 from potstill.teachers.lookup import find_teacher
 from potstill.worlds.base import World, load_world
 from potstill.worlds.settings import WorldSettings
@@ -49,7 +53,11 @@ INITIAL_STATES = 512  # initial states of rollouts, of each of the two kinds
 def distill(config: DistillConfig) -> Run:
     """Distil a dataset into N pairs; then train students on them and measure their returns.
 
-    ``dataset``, ``teacher``, ``objective``, ``solver`` and ``recipe`` may be names, paths or objects.
+    ``dataset``, ``teacher``, ``objective``, ``solver`` and ``recipe`` may be names, paths or objects. Without a
+    teacher, one is trained as ``potstill teach`` does, in the folder ``teacher`` of the run folder. A later
+    distillation of the same data finds it there, by the hash of the data. If rewards cannot distinguish policies, the
+    teacher clones the data.
+
     The distillation itself never uses the environment. If there are more than a million rows, batches are drawn from
     a uniform sample of a million. The run folder gets ``distillate.safetensors`` (saved at every point of the curve),
     ``result.json``, ``curve.png`` and, if MuJoCo can render here, ``states.png``. ``resume=True`` continues an
@@ -72,12 +80,13 @@ def distill(config: DistillConfig) -> Run:
     problem = resolve_problem(config)
     if devices.is_leader():
         check_out(config.out, "distill", record_settings(config), force=config.force, resume=config.resume)
-    data = load_dataset(config.dataset, download=config.download, **config.reading)
+    with busy(f"reading {config.dataset if isinstance(config.dataset, str | Path) else 'the dataset'}"):
+        data = load_dataset(config.dataset, download=config.download, **config.reading)
     rows = len(training_rows(len(data)))
     if config.size > rows:
         raise PotstillError(f"--size {config.size}: {data.name} has only {rows} rows for initial pairs")
-    teacher = None
-    if config.teacher is not None or problem.needs_teacher or str(config.dataset) in bundled_names():
+    teacher, known = None, config.teacher is not None or str(config.dataset) in bundled_names()
+    if known or (problem.needs_teacher and jax.process_count() > 1):
         teacher = find_teacher(config.teacher, config.dataset, data)
     if not devices.is_leader():
         return _run_worker(config, problem, data, teacher)
@@ -88,17 +97,41 @@ def distill(config: DistillConfig) -> Run:
         print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.target}")
         if config.preset is not None:
             print(f"--preset {config.preset}: as in the paper, except that", "; ".join(DIFFERENCES))
-        problem = problem.for_data(data, teacher)
         with resumable(resume_command("distill", config, folder.target)):
-            if problem.imagines and world is None:
-                world = find_world(config, data, folder)
-            reference = folder.once("reference", lambda: reference_for(data, teacher, config.episodes)._asdict())
-            job = Job(config, problem, data, teacher, folder, Reference(**reference), world)
-            result = job.evaluate(job.distil(functools.partial(iterate_pairs, world=world)))
+            result, job = _distill_into(folder, config, problem, data, teacher, world)
         folder.finish(result)
         job.checkpoint.delete()
         report_distillation(folder.path, result)
     return folder.run
+
+
+def _distill_into(
+    folder: RunFolder,
+    config: DistillConfig,
+    problem: Problem,
+    data: Transitions,
+    teacher: NetworkTeacher | None,
+    world: World | None,
+) -> tuple[JsonObject, Job]:
+    """Train what is missing, the teacher and the world model; distil, and evaluate the result."""
+    if teacher is None and problem.needs_teacher:
+        teacher = automatic_teacher(config, data, folder)
+    problem = problem.for_data(data, teacher)
+    if problem.imagines and world is None:
+        world = find_world(config, data, folder)
+    reference = folder.once("reference", lambda: reference_for(data, teacher, config.episodes)._asdict())
+    job = Job(config, problem, data, teacher, folder, Reference(**reference), world)
+    job.warnings = [] if teacher is None else examine_teacher(teacher, data)
+    return job.evaluate(job.distil(functools.partial(iterate_pairs, world=world))), job
+
+
+def examine_teacher(teacher: NetworkTeacher, data: Transitions) -> list[str]:
+    """List what is wrong with a teacher, by its file and by its actions on these data. Warn of what its file lacks."""
+    known = teacher.metadata.get("warnings")
+    known = known if isinstance(known, list) else []
+    found = [text for text in diagnose_teacher(teacher, data) if text not in known]
+    repeat_warnings(data.name, found)
+    return [*known, *found]
 
 
 def iterate_pairs(

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from potstill.bundled import BUNDLED, bundled_names
+from potstill.commands.distillation_evaluation import Evaluations
 from potstill.commands.distillation_progress import Progress, Snapshot, load_progress
 from potstill.commands.distillation_tables import Tables
 from potstill.commands.resolve import Problem
@@ -20,36 +21,25 @@ from potstill.config import DistillConfig
 from potstill.config.distill_record import to_stored
 from potstill.config.settings import command_line, record_settings
 from potstill.data.scaling import Scaling
-from potstill.data.split import training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate, split_weights
 from potstill.distillation.outer_loop import Iterate
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.selection import CRITERIA, Loss, held_out_loss
 from potstill.environments.references import Reference
-from potstill.errors import PotstillError
-from potstill.evaluation.imagined import score_imagined
-from potstill.evaluation.scores import (
-    TEACHER_SEED,
-    policy_returns,
-    score_offline,
-    score_random,
-    score_students,
-    train_for_evaluation,
-)
-from potstill.evaluation.statistics import ScoreSummary, summarise
+from potstill.errors import PotstillError, repeat_warnings
 from potstill.runtime import devices
 from potstill.runtime.checkpoints import CheckpointFile
 from potstill.runtime.files import JsonObject, read_json
 from potstill.runtime.interruption import deferred_interruption
-from potstill.runtime.progress import Tracker
+from potstill.runtime.progress import Tracker, busy
 from potstill.runtime.run_folder import RunFolder
 from potstill.runtime.storage import file_hash
 from potstill.students.recipe import Recipe
+from potstill.students.training import Pairs
 from potstill.teachers.base import NetworkTeacher
 from potstill.worlds.base import World
 
-CURVE_STUDENTS, CURVE_EPISODES, CURVE_SEED = 2, 5, 7  # for each point of the curve: cheap but noisy
 CHECKPOINT_EVERY = 30  # steps, if the number of steps is unknown
 MAX_METRICS = 2000  # limit on the lines of metrics: long runs log one step in n
 
@@ -62,15 +52,18 @@ def thin_indices(count: int, points: int) -> list[int]:
     return list(range(count)) if few else sorted({*np.linspace(0, count - 1, points, dtype=int).tolist(), count - 1})
 
 
-def check_metrics(step: int, metrics: dict[str, Array], recipe: Recipe) -> None:
-    """Raise if a metric, such as the loss or its gradient, is not finite."""
-    wrong = {name: float(value) for name, value in metrics.items() if not np.isfinite(value)}
-    if wrong:
-        found = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in wrong.items())
-        raise PotstillError(
-            f"outer step {step}: {found}: the students' training diverged; lower --recipe.learning-rate "
-            f"(now {recipe.learning_rate:g}) or --learning-rate"
-        )
+def check_step(step: int, pairs: Pairs, metrics: dict[str, Array], recipe: Recipe) -> None:
+    """Raise, with the step and the norms, if the loss, its gradient or the pairs are not finite."""
+    numbers = {name: float(value) for name, value in metrics.items()}
+    numbers |= {f"largest {name[:-1]}": float(np.abs(getattr(pairs, name)).max()) for name in ("states", "actions")}
+    if all(np.isfinite(value) for value in numbers.values()):
+        return
+    found = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items())
+    raise PotstillError(
+        f"outer step {step}: {found} (states in standard deviations): the students' training diverged; lower "
+        f"--recipe.learning-rate (now {recipe.learning_rate:g}) or --learning-rate, or check the data for outliers "
+        "(potstill inspect)"
+    )
 
 
 @dataclass
@@ -91,11 +84,19 @@ class Job:
     curve: list[dict[str, float]] = field(default_factory=list)
     chosen: dict[str, object] = field(default_factory=dict)
     schedule_summary: dict[str, object] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    """What is wrong with the teacher and, at the end, with the students."""
+
+    @functools.cached_property
+    def evaluations(self) -> Evaluations:
+        """Its evaluations."""
+        return Evaluations(self.config, self.data, self.teacher, self.reference, self.folder, self.world)
 
     def distil(self, iterate_pairs: PairIterator) -> Distillate:
         """Run the outer loop, save the pairs at every point of the curve, then measure the curve."""
         config, problem = self.config, self.problem
-        tables = Tables.build(problem, self.data, self.teacher)
+        with busy("computing the teacher's actions and values"):
+            tables = Tables.build(problem, self.data, self.teacher)
         loss = held_out_loss(problem.objective, problem.solver, tables.held_out, self.teacher)
         criterion = CRITERIA[config.choose]
         score = criterion and criterion(problem.objective, problem.solver, tables.held_out, self.teacher)
@@ -112,8 +113,7 @@ class Job:
         print(self.schedule_summary["summary"], flush=True)
         if progress.reached[-1].step != last.step:
             progress.reached.append(last)
-        for index in thin_indices(len(progress.reached), config.curve_points):
-            self._add_to_curve(progress.reached[index], loss, schedule)
+        self._measure_curve(progress.reached, loss, schedule)
         self.seconds["evaluating"] += progress.seconds - started
         self.chosen = {"step": kept.step, "by": config.choose, "losses": progress.selection.losses}
         return self._save(kept, schedule)
@@ -133,11 +133,11 @@ class Job:
         alone = devices.is_alone()  # several processes would have to stop at the same step
         done = 0 if progress.last is None else progress.last.step
         total = schedule.expected_steps + self.config.polish
-        with Tracker("distil", total, done=done) as tracker, deferred_interruption() as interruption:
+        with Tracker("distil", total, done=done, then="evaluation") as tracker, deferred_interruption() as interruption:
             for iterate in iterates:
                 snapshot = progress.take(iterate)
                 if iterate.metrics:
-                    check_metrics(iterate.step, iterate.metrics, self.problem.solver.recipe)
+                    check_step(iterate.step, iterate.pairs, iterate.metrics, self.problem.solver.recipe)
                     self._log(iterate.step, iterate.metrics, snapshot.seconds, schedule, tracker)
                 if self._is_checkpoint(iterate.step, schedule):
                     self._save(snapshot, schedule)
@@ -209,63 +209,54 @@ class Job:
             "settings": to_stored(record_settings(config)),
             "command": command_line("distill", config),
             "potstill": version("potstill"),
+            **({"warnings": self.warnings} if self.warnings else {}),
         }
 
-    def _add_to_curve(self, at: Snapshot, loss: Loss, schedule: Schedule) -> None:
+    def _measure_curve(self, reached: list[Snapshot], loss: Loss, schedule: Schedule) -> None:
+        """Measure the points of the curve."""
+        shown = thin_indices(len(reached), self.config.curve_points)
+        self.evaluations.plan(len(shown))
+        with Tracker("curve", len(shown), work=self.evaluations.work) as tracker:
+            for number, index in enumerate(shown, start=1):
+                self._add_to_curve(reached[index], loss, schedule, tracker)
+                tracker.update(number)
+
+    def _add_to_curve(self, at: Snapshot, loss: Loss, schedule: Schedule, tracker: Tracker) -> None:
         """Measure a point of the curve of return over outer steps, once in the run."""
 
         def measure() -> JsonObject:
             point: JsonObject = {"step": at.step, "held_out_loss": loss(at.pairs), "seconds": at.seconds}
-            if self.data.env_id and self.config.episodes:
-                students, _ = train_for_evaluation(self._make_distillate(at, schedule), CURVE_STUDENTS, seed=CURVE_SEED)
-                scores = score_students(students, self.data.env_id, CURVE_EPISODES, CURVE_SEED, self.reference)
-                point |= {"student": scores["student"]["mean"], "student_std": scores["student"]["std"]}
-                point["ensemble"] = scores["ensemble"]["mean"]
-            return point
+            return point | self.evaluations.score_point(self._make_distillate(at, schedule), tracker)
 
         point = self.folder.once(f"curve {at.step}", measure)
         self.curve.append(point)
         self.folder.log(curve=point)
 
     def evaluate(self, distillate: Distillate) -> JsonObject:
-        """Evaluate teacher, random pairs, students and ensemble, and compute offline scores if there is a teacher.
+        """Evaluate students of the distillate; return the result of the run.
 
         Each part is computed once in the run, even if the run is interrupted and resumed.
         """
-        config, env_id, started, once = self.config, self.data.env_id, time.perf_counter(), self.folder.once
-        result: JsonObject = {"dataset": self.data.name, "env_id": env_id, "reference": self.reference._asdict()}
-        result |= {"pairs": len(distillate), **dict.fromkeys(("teacher", "random", "student", "ensemble"))}
-        students, self.seconds["training"] = train_for_evaluation(distillate, config.students, config.seed)
-        if env_id and config.episodes:
-            print(f"evaluating {config.students} students, {config.episodes} episodes each", flush=True)
-            if self.teacher is not None:
-                result["teacher"] = once("teacher", self._score_teacher)
-            counts = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
-            training = self.data.take(training_rows(len(self.data)))
-            result["random"] = once("random", lambda: score_random(training, distillate, **counts))
-            result |= once(
-                "students",
-                lambda: score_students(students, env_id, config.episodes, config.seed, self.reference),
-            )
-        if self.teacher is not None:
-            teacher = self.teacher
-            result["offline"] = once("offline", lambda: score_offline(students, self.data, teacher))
-            if self.world is not None and config.episodes:
-                imagine = functools.partial(score_imagined, self.world, students, self.reference)
-                play = functools.partial(imagine, episodes=config.episodes, seed=config.seed, teacher=teacher.policy)
-                result["imagined"] = once("imagined", play)
+        started = time.perf_counter()
+        result: JsonObject = {"dataset": self.data.name, "env_id": self.data.env_id}
+        result |= {"reference": self.reference._asdict(), "pairs": len(distillate)}
+        result |= self.evaluations.score(distillate)
+        self._add_warnings(distillate, result.pop("warnings"))
+        self.seconds["training"] = self.evaluations.training_seconds
         self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["training"]
-        known = find_cloning_result(config.dataset)
         artefact = file_hash(self.folder.path / "distillate.safetensors")
-        result |= {"bc": known, "curve": self.curve, "chosen": self.chosen, "schedule": self.schedule_summary}
+        result |= {"warnings": self.warnings, "bc": find_cloning_result(self.config.dataset), "curve": self.curve}
+        result |= {"chosen": self.chosen, "schedule": self.schedule_summary}
         return result | {"seconds": self.seconds, "sha256": artefact}
 
-    def _score_teacher(self) -> ScoreSummary:
-        assert self.teacher is not None
-        assert self.data.env_id is not None
-        episodes = max(10, self.config.episodes)
-        returns = policy_returns(self.teacher.policy, self.data.env_id, episodes, TEACHER_SEED)
-        return summarise(returns, self.reference)
+    def _add_warnings(self, distillate: Distillate, found: list[str]) -> None:
+        """Add what is wrong with the students to the distillate, so that everyone who uses it is warned."""
+        if not found:
+            return
+        self.warnings += found
+        path = self.folder.path / "distillate.safetensors"
+        replace(distillate, metadata=distillate.metadata | {"warnings": self.warnings}).save(path)
+        repeat_warnings(path, found)
 
 
 def find_cloning_result(dataset: object) -> JsonObject | None:

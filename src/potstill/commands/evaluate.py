@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
 from potstill.bundled import artefact_path
 from potstill.commands.resolve import resolve_recipe
+from potstill.commands.sources import Sources, describe_returns, find_sources
 from potstill.config import EvaluateConfig
 from potstill.config.settings import record_settings, resume_command, takes_options
 from potstill.data.registry import load_dataset
-from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate, load
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, repeat_warnings
+from potstill.evaluation.diagnosis import diagnose_students
 from potstill.evaluation.imagined import score_imagined
 from potstill.evaluation.scores import score_offline, score_students, train_for_evaluation
-from potstill.reports import print_imagined, print_offline, print_scores
+from potstill.evaluation.statistics import describe_data
+from potstill.reports import report_evaluation
+from potstill.reports.text import count_students
 from potstill.runtime import devices
 from potstill.runtime.files import JsonObject, StrPath
 from potstill.runtime.interruption import resumable
+from potstill.runtime.progress import busy
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_out
 from potstill.runtime.storage import file_hash
+from potstill.students.ensemble import Students
 from potstill.students.recipe import Recipe, recipe_name
-from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.lookup import find_teacher
 from potstill.worlds.base import World, load_world
 
@@ -33,8 +36,9 @@ def evaluate(config: EvaluateConfig) -> Run:
     """Train students on a distillate; measure their returns, or compare them with the teacher.
 
     If the file names an environment, the students and their ensemble are rolled out in episodes with different seeds.
-    With ``dataset`` (required if there is no environment), they are also compared with the teacher on held-out states,
-    by imitation error and Q-gap. ``resume=True`` continues an interrupted run and keeps the parts that it has measured.
+    With ``dataset``, they are also compared with the teacher on held-out states, by imitation error and Q-gap. Without
+    an environment, dataset and teacher are those that the run folder of the distillate names. ``resume=True`` continues
+    an interrupted run and keeps the parts that it has measured.
 
     Returns:
         The run; ``run.result.student.mean`` is the students' mean score.
@@ -50,25 +54,24 @@ def evaluate(config: EvaluateConfig) -> Run:
     distillate = load(config.distillate)
     recipe = distillate.recipe if config.recipe is None else resolve_recipe(config.recipe, distillate.recipe)
     devices.use_devices(config.devices)
-    if distillate.env_id is None and config.dataset is None and config.world is None:
-        raise PotstillError(
-            f"{config.distillate} does not name an environment: give --dataset and --teacher for a comparison"
-        )
     settings = record_settings(config)
     check_out(config.out, "evaluate", settings, force=config.force, resume=config.resume)
-    compared = load_comparison(config, distillate)
+    sources = load_sources(config, distillate)
     world = None if config.world is None else load_matching_world(config.world, distillate)
     artefact = file_hash(artefact_path(config.distillate, "distillate"))
+    teacher = None if sources is None else sources.teacher
     with RunFolder(config.out, "evaluate", settings, force=config.force, resume=config.resume) as folder:
         folder.check_inputs(
             distillate=artefact,
-            dataset=None if compared is None else compared[0].content_hash,
-            teacher=None if compared is None else compared[1].content_hash,
+            dataset=None if sources is None else sources.data.content_hash,
+            teacher=None if teacher is None else teacher.content_hash,
         )
         with resumable(resume_command("evaluate", config, folder.target)):
-            result = _measure(config, folder, distillate, recipe, compared, world)
+            result = _measure(config, folder, distillate, recipe, sources, world)
         folder.finish(result | {"sha256": artefact})
-        _show(folder.path, result)
+        report_evaluation(result)
+        repeat_warnings(config.distillate, result["warnings"])
+        print(f"results in {folder.path}")
     return folder.run
 
 
@@ -77,40 +80,56 @@ def _measure(
     folder: RunFolder,
     distillate: Distillate,
     recipe: Recipe,
-    compared: tuple[Transitions, NetworkTeacher] | None,
+    sources: Sources | None,
     world: World | None,
 ) -> JsonObject:
     """Train the students and measure all their scores. Each score is measured once in the run."""
-    students, seconds = train_for_evaluation(distillate, config.students, config.seed, recipe)
-    env_id, reference = distillate.env_id, distillate.reference
-    episodes, seed = config.episodes, config.seed
+    with busy(f"training {count_students(config.students)}"):
+        students, seconds = train_for_evaluation(distillate, config.students, config.seed, recipe)
     result: JsonObject = {
         "recipe": distillate.metadata["recipe"] if config.recipe is None else recipe_name(recipe),
-        "env_id": env_id,
+        "env_id": distillate.env_id,
         "pairs": len(distillate),
         "student": None,
         "ensemble": None,
         "seconds": {"training": seconds},
     }
-    if env_id is not None:
-        result["reference"] = reference._asdict()
-        score = functools.partial(score_students, students, env_id, episodes, seed, reference)
-        result |= folder.once("students", score)
-    if compared is not None:
-        result["offline"] = folder.once("offline", functools.partial(score_offline, students, *compared))
+    return result | score(config, folder, distillate, students, sources, world)
+
+
+def score(
+    config: EvaluateConfig,
+    folder: RunFolder,
+    distillate: Distillate,
+    students: Students,
+    sources: Sources | None,
+    world: World | None,
+) -> JsonObject:
+    """The scores of students: in the environment, against the teacher, and in a world model, as far as there are any.
+
+    ``warnings`` lists what is wrong with the students.
+    """
+    reference, episodes, seed, once = distillate.reference, config.episodes, config.seed, folder.once
+    result: JsonObject = {"reference": reference._asdict(), "warnings": []}
+    if sources is None:
+        result["data"] = describe_returns(config.distillate, distillate)
+    else:
+        result["data"] = describe_data(sources.data.episode_returns(), reference)
+    if distillate.env_id is not None:
+        play = functools.partial(score_students, students, distillate.env_id, episodes, seed, reference)
+        with busy(f"{episodes} episodes of {count_students(len(students))}"):
+            result |= once("students", play)
+    if sources is not None and sources.teacher is not None:
+        compare = functools.partial(score_offline, students, sources.data, sources.teacher)
+        with busy("comparing students with the teacher on held-out states"):
+            result["offline"] = once("offline", compare)
     if world is not None:
         imagine = functools.partial(score_imagined, world, students, reference, episodes=episodes, seed=seed)
-        result["imagined"] = folder.once("imagined", imagine)
+        with busy("episodes in the world model"):
+            result["imagined"] = once("imagined", imagine)
+    if sources is not None:
+        result["warnings"] = diagnose_students(students, sources.data, result)
     return result
-
-
-def _show(path: Path, result: JsonObject) -> None:
-    if result["student"]:
-        print_scores(result)
-    for name, show in (("offline", print_offline), ("imagined", print_imagined)):
-        if name in result:
-            show(result[name])
-    print(f"results in {path}")
 
 
 def load_matching_world(path: StrPath, distillate: Distillate) -> World:
@@ -126,13 +145,17 @@ def load_matching_world(path: StrPath, distillate: Distillate) -> World:
     return world
 
 
-def load_comparison(config: EvaluateConfig, distillate: Distillate) -> tuple[Transitions, NetworkTeacher] | None:
-    """Load the dataset and the teacher to compare students with, if the config names a dataset."""
+def load_sources(config: EvaluateConfig, distillate: Distillate) -> Sources | None:
+    """Load the dataset and the teacher to compare students with: those of the config, or those of the distillate.
+
+    Those of the distillate are only used if students can neither be rolled out in an environment nor in a world model.
+    """
     if config.dataset is None:
-        return None
+        playable = distillate.env_id is not None or config.world is not None
+        return None if playable else find_sources(config.distillate, distillate)
     data = load_dataset(config.dataset, download=config.download, **config.reading)
     teacher = find_teacher(config.teacher, config.dataset, data)
     if distillate.states.shape[1] != data.state_size:
         size = distillate.states.shape[1]
         raise PotstillError(f"{data.name} has {data.state_size} state components, but the pairs have {size}")
-    return data, teacher
+    return Sources(data, teacher)

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from potstill.config import ReportConfig
 from potstill.config.settings import record_settings
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, repeat_warnings
 from potstill.evaluation.statistics import Result
 from potstill.reports.plots import plot_comparison, plot_curve
-from potstill.reports.tables import print_scores, read_losses
+from potstill.reports.tables import read_losses, report_evaluation
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free
 from potstill.runtime.validation import check_type
 
-POLICIES = ("teacher", "random", "student", "ensemble", "bc")
+POLICIES = ("data", "teacher", "random", "student", "ensemble", "bc")
 
 
 @check_arguments
@@ -35,7 +35,7 @@ def report(
         force: replace the run folder if it exists.
 
     Returns:
-        The run, with ``comparison.png`` and one ``curve-NAME.png`` for each distillation.
+        The run, with ``comparison.png`` (if students were rolled out) and one ``curve-NAME.png`` for each distillation.
 
     Raises:
         PotstillError: no runs are given, or a folder has no ``result.json`` or no scores.
@@ -63,20 +63,25 @@ def run_report(config: ReportConfig) -> Run:
         raise PotstillError("no runs given: potstill report RUN [RUN ...]")
     results: dict[str, Result] = {str(path): Run(path).result for path in config.runs}
     for path, result in results.items():
-        if not result.get("student"):
+        if not result.get("student") and not result.get("offline"):
             raise PotstillError(f"{path}: result.json has no scores of students")
     with RunFolder(config.out, "report", record_settings(config), force=config.force) as folder:
         folder.finish({"runs": {path: _summarise(result) for path, result in results.items()}})
         for path, result in results.items():
-            print_scores(result, f"{path}: {result.get('dataset') or result['env_id']}")
+            report_evaluation(result, f"{path}: {result.get('dataset') or result['env_id'] or 'no environment'}")
+            repeat_warnings(path, result.get("warnings"))
             if "curve" in result:
                 name = f"curve-{Path(path).name}.png"
                 plot_curve(folder.path / name, result, read_losses(Path(path) / "metrics.jsonl"))
-        print(plot_comparison(folder.path / "comparison.png", results))
+        played = {path: result for path, result in results.items() if result.get("student")}
+        if played:
+            print(plot_comparison(folder.path / "comparison.png", played))
     return folder.run
 
 
 def _summarise(result: Result) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation of the score of each kind of policy in a result."""
+    """Mean and standard deviation of each score: of each policy, and of students compared with their teacher."""
     found = {policy: result[policy] for policy in POLICIES if result.get(policy)}
-    return {policy: {"mean": score["mean"], "std": score["std"]} for policy, score in found.items()}
+    offline = result.get("offline") or {}
+    found |= {name: offline[name] for name in ("imitation_error", "q_gap") if name in offline}
+    return {name: {"mean": score["mean"], "std": score["std"]} for name, score in found.items()}

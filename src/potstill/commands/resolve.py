@@ -16,6 +16,7 @@ from potstill.distillation.defaults import default_action_limit, default_states
 from potstill.distillation.initial_states import InitialStates
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.objectives.base import ObjectiveFunction
+from potstill.distillation.objectives.cloning import PolicyCloning
 from potstill.distillation.objectives.weightings import split_names
 from potstill.distillation.registry import INITIAL_STATES
 from potstill.distillation.settings import Labels, OuterSettings
@@ -25,6 +26,7 @@ from potstill.distillation.stability import SAMPLE, stabilise
 from potstill.errors import PotstillError, describe_object, unknown_name
 from potstill.students.recipe import RECIPES, Recipe, recipe_name
 from potstill.teachers.base import NetworkTeacher
+from potstill.teachers.rows import has_returns
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Problem:
 
     def for_data(self, data: Transitions, teacher: NetworkTeacher | None) -> Problem:
         """Resolve the defaults that depend on the data, and lower a step size that would diverge on it."""
+        if getattr(self.objective, "uses_critics", False) and not _has_values(teacher, data):
+            print("the rewards cannot distinguish policies, so critics cannot either: the objective is pbc")
+            names = {**self.names, "objective": "pbc"}
+            return dataclasses.replace(self, objective=PolicyCloning(), names=names).for_data(data, teacher)
         recipe = self.solver.recipe
         few = np.unique(np.linspace(0, len(data) - 1, min(len(data), SAMPLE), dtype=int))
         states = (data if teacher is None else teacher).normaliser(data.take(few).observations)
@@ -72,6 +78,12 @@ class Problem:
         return dataclasses.replace(
             self, settings=settings, weighting=self.weighting or weighting, solver=solver, names=names
         )
+
+
+def _has_values(teacher: NetworkTeacher | None, data: Transitions) -> bool:
+    """Whether the teacher's critics were fitted to rewards that distinguish policies, as far as is known."""
+    own = teacher is not None and teacher.metadata.get("dataset_hash") == data.content_hash
+    return not own or has_returns(data)
 
 
 def resolve_problem(config: DistillConfig) -> Problem:

@@ -208,6 +208,7 @@ def load_rewarded(config: TeachConfig) -> Transitions:
 
 def _show(path: Path, data: Transitions, result: JsonObject) -> None:
     from potstill.reports.plots import plot_learning_curve
+    from potstill.reports.tables import print_data
 
     if result["history"][0].keys() & {"mean", "fitted_value"}:
         plot_learning_curve(path / "learning_curve.png", result["history"], data.name, return_label(result))
@@ -222,7 +223,6 @@ def _show(path: Path, data: Transitions, result: JsonObject) -> None:
             f"policy: {last['data_value']:.4g}, the teacher's own critics: {last['claimed_value']:.4g}); "
             f"squared distance to the data's actions {last['action_distance']:.3g}"
         )
-    label, given = return_label(result), result["data"]
     if result["teacher"]:
-        print(f"{label} {result['teacher']['mean']:.1f} ± {result['teacher']['std']:.1f} over episodes")
-    print(f"{label} of the data's episodes: mean {given['mean']:.1f}, best {given['best']:.1f}")
+        print(f"{return_label(result)} {result['teacher']['mean']:.1f} ± {result['teacher']['std']:.1f} over episodes")
+    print_data(result)

@@ -161,7 +161,7 @@ class TeachingJob:
                 self._save_checkpoint()
                 raise
         if config.episodes and data.env_id:
-            with tracker.phase(f"{config.episodes} episodes in {data.env_id}", "evaluation"):
+            with tracker.phase(f"{config.episodes} episodes in {data.env_id}", evaluation=1):
                 returns = policy_returns(teacher.policy, data.env_id, config.episodes, seed=0)
             entry.update(summarise(returns, reference_returns(data.env_id, data.card)))
         self.progress.history.append(entry)

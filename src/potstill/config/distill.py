@@ -55,7 +55,9 @@ class DistillConfig(ReadingConfig):
 
     teacher: TeacherSource | None = None
     """A file of `potstill teach`, CORL (.pt), stable-baselines3 (.zip) or d3rlpy (.d3); in Python also a
-    potstill.NetworkTeacher. Default: the teacher bundled with the dataset."""
+    potstill.NetworkTeacher. Default: the teacher bundled with the dataset, or one that is trained by the default
+    algorithm of `potstill teach`, unless a run beside this one has trained it already. --budget does not include this
+    training."""
 
     preset: Literal["paper", "paper-pbc", "paper-dbc"] | None = None
     """Set all options that are not given as in Algorithm 1 of the paper, with Av-PBC, PBC or DBC."""

@@ -3,8 +3,9 @@
 If the number of steps is given, the learning rate decays from its initial value to 0 by a cosine. Otherwise the
 schedule observes the loss on held-out states. Whenever ten steps have not lowered it by 1.5 %, the rate is halved. The
 pairs have converged, and the loop ends, when the rate is below a twentieth of its initial value. For a budget of
-seconds, a few steps are timed and their result discarded. If fewer than twice the usual number of steps fit in the
-budget, the budget sets their number; otherwise the loop runs until convergence. The paper's SGD has a constant rate.
+seconds, a few steps are timed and their result discarded; at least five are taken. If fewer than twice the usual number
+of steps fit in the budget, the budget sets their number; otherwise the loop runs until convergence. The paper's SGD has
+a constant rate.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ RATE_FACTOR = 0.5  # factor on the rate at a plateau
 LEAST_RATE = 0.05  # fraction of the initial rate below which the loop ends
 MAX_STEPS = 600  # limit on the number of steps if it is not given
 TIMED_STEPS = 5  # steps that are timed to fit a budget
+LEAST_STEPS = 5  # that are taken even if the setup has used the budget up
 ROOM = 2  # multiple of the usual number of steps that must fit in a budget to run until convergence
 PLANNED_SHARE = 0.9  # share of the remaining budget to plan for; the rest absorbs evaluations and timing noise
 
@@ -81,7 +83,7 @@ class Schedule:
             step()
         seconds_per_step = (time.perf_counter() - began) / TIMED_STEPS
         left = PLANNED_SHARE * (self.budget - (time.perf_counter() - self.started))
-        fitting = int(devices.broadcast(max(0.0, left / seconds_per_step)))
+        fitting = max(LEAST_STEPS, int(devices.broadcast(max(0.0, left / seconds_per_step))))
         if self.steps is not None or fitting < ROOM * USUAL_STEPS:
             self.steps = min(fitting, self.steps or USUAL_STEPS)
         self.max_steps = min(MAX_STEPS, fitting)
@@ -133,5 +135,6 @@ class Schedule:
         else:
             how = "given" if self.budget is None else "budget"
             if self.budget is not None:
-                words += ": as many as fit in the budget, up to the usual number" if taken else ": the setup used it up"
+                words += ": as many as fit in the budget, up to the usual number"
+                words += f" (at least {LEAST_STEPS}: the setup used it up)" if spent > self.budget else ""
         return {"steps": taken, "how": how, "losses": self.losses, "summary": words}

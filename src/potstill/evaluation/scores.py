@@ -127,16 +127,17 @@ def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher
     Returns:
         ``imitation_error``: mean of ‖π(s) − π*(s)‖² with actions in [−1, 1]; ``q_gap``: mean of
         max(0, q*(s, π*(s)) − min_j q_j(s, π(s))) divided by the standard deviation of q*. Each is given as mean and
-        standard deviation over students. ``states`` and ``students`` are their numbers.
+        standard deviation over students. ``teacher_variance``: the variance of the teacher's actions over the states,
+        which is the imitation error of their mean. ``states`` and ``students`` are their numbers.
     """
     held = held_out_rows(len(data))
     table = build_state_table(data, teacher, index=held)
     # One student at a time: the activations of all students would take most of a gigabyte.
     acted = [students.policy(i)(data.observations[held]) for i in range(len(students))]
-    actions = data.action_bounds.to_unit(np.stack(acted))
-    errors = np.square(actions - np.asarray(table.teacher_actions)).sum(-1).mean(-1)
+    actions, wanted = data.action_bounds.to_unit(np.stack(acted)), np.asarray(table.teacher_actions)
+    errors = np.square(actions - wanted).sum(-1).mean(-1)
     gaps = np.array([float(q_gap(jnp.asarray(a, jnp.float32), table, teacher).mean()) for a in actions])
-    counts = {"states": len(held), "students": len(students)}
+    counts = {"teacher_variance": float(wanted.var(axis=0).sum()), "states": len(held), "students": len(students)}
     return {"imitation_error": _mean_and_std(errors), "q_gap": _mean_and_std(gaps), **counts}
 
 

@@ -10,10 +10,11 @@ from potstill.environments.references import reference_returns
 from potstill.evaluation.statistics import Result, reference_in, return_label
 from potstill.reports.plots import plot_curve
 from potstill.reports.states import render_states
-from potstill.reports.text import make_console
+from potstill.reports.text import count_students, format_number, make_console
 from potstill.runtime.files import read_json, read_json_lines
 
 LABELS = {
+    "data": "the data's episodes",
     "teacher": "teacher",
     "random": "{pairs} random real pairs, one student",
     "student": "{pairs} distilled pairs, one student",
@@ -39,7 +40,7 @@ def score_table(result: Result, title: str) -> Table:
             label.format(pairs=result.get("pairs"), students=students),
             f"{scores['mean']:.1f}",
             f"± {scores['std']:.1f} over {scores['std_over']}",
-            f"{scores['policies']} × {scores['episodes']}",
+            f"{scores['policies']} × {scores['episodes']}" if "policies" in scores else f"{scores['episodes']:,}",
             share,
         )
     return table
@@ -58,11 +59,6 @@ def print_scores(result: Result, title: str | None = None) -> None:
         )
 
 
-def count_students(number: int) -> str:
-    """Write a number of students in words: "1 student", "2 students"."""
-    return f"{number} student{'' if number == 1 else 's'}"
-
-
 def print_offline(offline: Result) -> None:
     """Print how close students are to the teacher on held-out states."""
     for name, label in (("imitation_error", "imitation error"), ("q_gap", "Q-gap (in standard deviations of q*)")):
@@ -79,14 +75,31 @@ def print_imagined(imagined: Result) -> None:
     print(f"best student in the world model: number {imagined['best']}")
 
 
-def report_distillation(folder: Path, result: Result) -> None:
-    """Print the scores of a distillation, draw its curve and its states, and print where the files are."""
+def print_data(result: Result) -> None:
+    """Print the returns of the data's own episodes."""
+    given = result.get("data")
+    if given:
+        mean, best = format_number(given["mean"]), format_number(given["best"])
+        print(f"{return_label(result)} of the data's episodes: mean {mean}, best {best}")
+
+
+def report_evaluation(result: Result, title: str | None = None) -> None:
+    """Print all scores of a result: in the environment, against the teacher, and in a world model."""
     if result.get("student"):
-        print_scores(result, f"{result['dataset']} in {result['env_id']}")
-    if "offline" in result:
+        print_scores(result, title)
+    else:
+        if title:
+            print(title)
+        print_data(result)
+    if result.get("offline"):
         print_offline(result["offline"])
     if "imagined" in result:
         print_imagined(result["imagined"])
+
+
+def report_distillation(folder: Path, result: Result) -> None:
+    """Print the scores of a distillation, draw its curve and its states, and print where the files are."""
+    report_evaluation(result, f"{result['dataset']} in {result['env_id']}" if result.get("student") else None)
     seconds, trained = result["seconds"], read_json(folder / "config.json")["students"]
     print(
         f"distilled in {seconds['distilling']:.1f} s; trained {count_students(trained)} "

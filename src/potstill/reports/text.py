@@ -44,3 +44,8 @@ def percent(share: float, digits: int = 1) -> str:
     '12.5 %'
     """
     return f"{100 * share:.{digits}f} %"
+
+
+def count_students(number: int) -> str:
+    """Write a number of students in words: "1 student", "2 students"."""
+    return f"{number} student{'' if number == 1 else 's'}"

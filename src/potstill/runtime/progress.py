@@ -113,6 +113,7 @@ class Tracker(Activity):
         quiet: print nothing.
         limit: whether ``total`` is only the largest possible number of steps.
         then: what follows the loop. It is not included in the estimate.
+        work: other work whose time is part of the estimate. With it, the time of steps is that of their phases.
 
     >>> with Tracker("distil", total=2) as tracker:
     ...     tracker.update(2, loss=0.5)
@@ -120,11 +121,19 @@ class Tracker(Activity):
     """
 
     def __init__(
-        self, label: str, total: int, *, done: int = 0, quiet: bool = False, limit: bool = False, then: str = ""
+        self,
+        label: str,
+        total: int,
+        *,
+        done: int = 0,
+        quiet: bool = False,
+        limit: bool = False,
+        then: str = "",
+        work: Work | None = None,
     ) -> None:
         super().__init__(label)
         self.total, self.done, self.quiet, self.limit, self.then = total, done, quiet, limit, then
-        self.work = Work()
+        self.work, self.times_steps = work or Work(), work is None
         self.metrics = ""
         self.paused = 0.0
         """Seconds in phases since the last update."""
@@ -158,20 +167,22 @@ class Tracker(Activity):
             self._print()
 
     @contextlib.contextmanager
-    def phase(self, text: str, kind: str = "", units: int | float = 1) -> Iterator[None]:
+    def phase(self, text: str, *, cold: bool = False, **units: int | float) -> Iterator[None]:
         """Display work between two steps, such as an evaluation. Its time is not counted as time of a step.
 
         Args:
             text: what is being done.
-            kind: measure the time as ``units`` of this kind of :attr:`work`. Default: it is not measured.
-            units: the amount of work.
+            cold: whether the work contains a compilation, so that its time is not measured.
+            units: the kinds of :attr:`work` that are done, and how much of each. A single kind is measured.
         """
         started = time.perf_counter()
         with busy(text):
             yield
         now = time.perf_counter()
-        if kind:
-            self.work.measure(kind, units, now - started)
+        for kind, count in units.items():
+            self.work.left[kind] = max(self.work.left.get(kind, 0) - count, 0)
+            if len(units) == 1 and not cold:
+                self.work.measure(kind, count, now - started)
         self.paused, self.changed = self.paused + now - started, now
 
     def describe(self) -> str:
@@ -183,7 +194,7 @@ class Tracker(Activity):
         )
 
     def _time_left(self) -> str:
-        self.work.left["step"] = max(self.total - self.done, 0)
+        self.work.left["step"] = max(self.total - self.done, 0) if self.times_steps else 0
         left = self.work.seconds_left()
         if left is None:
             return f"{time.perf_counter() - self.started:.0f} s so far"

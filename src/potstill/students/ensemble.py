@@ -109,10 +109,16 @@ def train_students(pairs: Pairs, seeds: Sequence[int], recipe: Recipe, scaling: 
 
     Raises:
         PotstillError: the seeds are not integers, the pairs have different lengths or do not match the scaling,
-            or a number is not finite.
+            a number is not finite, or the training diverges.
     """
     if np.ndim(seeds) != 1 or not len(seeds) or not all(isinstance(seed, int | np.integer) for seed in seeds):
         raise PotstillError(f"seeds {seeds}: expected a list of integers, one for each student")
     check_pairs(pairs, scaling)
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
-    return Students(devices.localise(train_networks(keys, pairs, recipe)), scaling)
+    params = devices.localise(train_networks(keys, pairs, recipe))
+    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):
+        raise PotstillError(
+            f"the training of students diverged: lower the recipe's learning rate (now {recipe.learning_rate:g}), such "
+            "as by --recipe.learning-rate"
+        )
+    return Students(params, scaling)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -16,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.bundled import artefact_path
 from potstill.data.transitions import Normaliser
-from potstill.errors import PotstillWarning, naming_source
+from potstill.errors import naming_source, repeat_warnings
 from potstill.networks.mlp import Params, apply_critics, apply_mlp
 from potstill.networks.policy import LOG_STD_RANGE, Policy, check_layers, from_arrays
 from potstill.runtime import storage
@@ -144,13 +143,6 @@ def load_teacher(path: StrPath) -> NetworkTeacher:
     critics = [
         {k: storage.require_array(arrays, f"critics.{i}.{k}", path) for k in ("weight", "bias")} for i in range(count)
     ]
-    repeat_warnings(metadata, path)
+    repeat_warnings(path, metadata.get("warnings"))
     with naming_source(path):
         return NetworkTeacher(policy, critics, metadata, metadata.get("layer_norm", True))
-
-
-def repeat_warnings(metadata: JsonObject, path: StrPath) -> None:
-    """Warn of what is wrong with an artefact, as its metadata say."""
-    found = metadata.get("warnings")
-    for text in found if isinstance(found, list) else []:
-        warnings.warn(f"{path}: {text}", PotstillWarning, stacklevel=3)

@@ -1,0 +1,136 @@
+"""The evaluations of a distillation: the points of its curve and the final scores, with the time that is left."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+
+from potstill.config import DistillConfig
+from potstill.data.split import training_rows
+from potstill.data.transitions import Transitions
+from potstill.distillate import Distillate
+from potstill.environments.references import Reference
+from potstill.evaluation.diagnosis import diagnose_students
+from potstill.evaluation.imagined import score_imagined
+from potstill.evaluation.scores import (
+    TEACHER_SEED,
+    policy_returns,
+    score_offline,
+    score_random,
+    score_students,
+    train_for_evaluation,
+)
+from potstill.evaluation.statistics import describe_data, summarise
+from potstill.reports.text import count_students
+from potstill.runtime.files import JsonObject
+from potstill.runtime.progress import Tracker, Work
+from potstill.runtime.run_folder import RunFolder
+from potstill.students.ensemble import Students
+from potstill.teachers.base import NetworkTeacher
+from potstill.worlds.base import World
+
+CURVE_STUDENTS, CURVE_EPISODES, CURVE_SEED = 2, 5, 7  # for each point of the curve: cheap but noisy
+LEAST_EPISODES = 10  # of a teacher and of an ensemble
+CURVE_UNITS = CURVE_STUDENTS * (CURVE_EPISODES + LEAST_EPISODES)  # episodes; an ensemble's count for each student
+PARTS = 4  # of the final evaluation
+
+
+@dataclass
+class Evaluations:
+    """The evaluations of one distillation."""
+
+    config: DistillConfig
+    data: Transitions
+    teacher: NetworkTeacher | None
+    reference: Reference
+    folder: RunFolder
+    """Keeps what is measured, so that a resumed run does not measure it again."""
+    world: World | None = None
+    """The world model in which students are evaluated, if any."""
+    training_seconds: float = 0.0
+    """Time that the training of the students of the final evaluation took."""
+    work: Work = field(default_factory=Work)
+    """What is left: students to train, and episodes. Those of an ensemble count once for each student in it."""
+
+    @property
+    def env_id(self) -> str | None:
+        """The environment to play in, if any."""
+        return self.data.env_id if self.config.episodes else None
+
+    @property
+    def _least(self) -> int:
+        return max(LEAST_EPISODES, self.config.episodes)
+
+    def plan(self, points: int) -> None:
+        """Count what is to be done, with ``points`` points of the curve."""
+        config = self.config
+        self.work.left = {"student": config.students}
+        if self.env_id is not None:
+            played = config.students * (2 * config.episodes + self._least) + (self._least if self.teacher else 0)
+            students = points * CURVE_STUDENTS + 2 * config.students
+            self.work.left = {"student": students, "episode": points * CURVE_UNITS + played}
+
+    def score_point(self, distillate: Distillate, tracker: Tracker) -> dict[str, float]:
+        """The scores of a few students, for a point of the curve; nothing without an environment."""
+        if self.env_id is None:
+            return {}
+        cold = not tracker.done  # the first point contains compilations
+        with tracker.phase(f"training {CURVE_STUDENTS} students", cold=cold, student=CURVE_STUDENTS):
+            students, _ = train_for_evaluation(distillate, CURVE_STUDENTS, seed=CURVE_SEED)
+        with tracker.phase(f"episodes of {CURVE_STUDENTS} students", cold=cold, episode=CURVE_UNITS):
+            scores = score_students(students, self.env_id, CURVE_EPISODES, CURVE_SEED, self.reference)
+        single = scores["student"]
+        return {"student": single["mean"], "student_std": single["std"], "ensemble": scores["ensemble"]["mean"]}
+
+    def score(self, distillate: Distillate) -> JsonObject:
+        """Evaluate teacher, random pairs, students and ensemble, and compute offline scores if there is a teacher.
+
+        Returns:
+            The scores; ``warnings`` lists what is wrong with the students.
+        """
+        config = self.config
+        result: JsonObject = {"data": describe_data(self.data.episode_returns(), self.reference)}
+        result |= dict.fromkeys(("teacher", "random", "student", "ensemble"))
+        with Tracker("evaluate", PARTS, work=self.work) as tracker:
+            with tracker.phase(f"training {count_students(config.students)}", student=config.students):
+                students, self.training_seconds = train_for_evaluation(distillate, config.students, config.seed)
+            tracker.update(1)
+            if self.env_id is not None:
+                result |= self._play(self.env_id, distillate, students, tracker)
+            tracker.update(PARTS - 1)
+            if self.teacher is not None:
+                result |= self._compare(self.teacher, students, tracker)
+            result["warnings"] = diagnose_students(students, self.data, result)
+            tracker.update(PARTS)
+        return result
+
+    def _compare(self, teacher: NetworkTeacher, students: Students, tracker: Tracker) -> JsonObject:
+        """The scores of the students against the teacher on held-out states and, if there is one, in a world model."""
+        config, once, found = self.config, self.folder.once, {}
+        with tracker.phase("comparing students with the teacher on held-out states"):
+            found["offline"] = once("offline", lambda: score_offline(students, self.data, teacher))
+        if self.world is not None and config.episodes:
+            imagine = functools.partial(score_imagined, self.world, students, self.reference)
+            play = functools.partial(imagine, episodes=config.episodes, seed=config.seed, teacher=teacher.policy)
+            with tracker.phase("episodes in the world model"):
+                found["imagined"] = once("imagined", play)
+        return found
+
+    def _play(self, env_id: str, distillate: Distillate, students: Students, tracker: Tracker) -> JsonObject:
+        """The scores of the teacher, of students of random pairs and of the students."""
+        config, once, found = self.config, self.folder.once, {}
+        counts = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
+        if self.teacher is not None:
+            act = self.teacher.policy
+            with tracker.phase("episodes of the teacher", cold=True, episode=self._least):
+                returns = functools.partial(policy_returns, act, env_id, self._least, TEACHER_SEED)
+                found["teacher"] = once("teacher", lambda: summarise(returns(), self.reference))
+        played = config.students * config.episodes
+        with tracker.phase("students of random pairs", student=config.students, episode=played):
+            training = self.data.take(training_rows(len(self.data)))
+            found["random"] = once("random", lambda: score_random(training, distillate, **counts))
+        tracker.update(2)
+        score = functools.partial(score_students, students, env_id, config.episodes, config.seed, self.reference)
+        together = config.students * self._least
+        with tracker.phase(f"episodes of {count_students(config.students)}", episode=played + together):
+            return {**found, **once("students", score)}

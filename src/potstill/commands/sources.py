@@ -1,0 +1,86 @@
+"""The dataset and the teacher that a distillate was made with, as its run folder names them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from potstill.bundled import artefact_path, bundled_names
+from potstill.commands.automatic_teacher import FOLDER
+from potstill.config import DistillConfig
+from potstill.config.settings import read_settings
+from potstill.data.registry import load_dataset
+from potstill.data.transitions import Transitions
+from potstill.distillate import Distillate
+from potstill.errors import PotstillError
+from potstill.evaluation.statistics import describe_data
+from potstill.runtime.files import JsonObject, StrPath, read_json
+from potstill.teachers.base import NetworkTeacher, load_teacher
+from potstill.teachers.lookup import find_teacher
+
+
+class Sources(NamedTuple):
+    """What a distillate was made with."""
+
+    data: Transitions
+    teacher: NetworkTeacher | None
+    """``None`` if the objective has no teacher."""
+
+
+def find_sources(path: StrPath, distillate: Distillate) -> Sources:
+    """Load the dataset and the teacher of a distillate.
+
+    Args:
+        path: the distillate's file, its run folder, or the name of a bundled dataset.
+        distillate: the distillate.
+
+    Raises:
+        PotstillError: there is no run folder, or its dataset or its teacher cannot be read or has changed.
+    """
+    try:
+        config, folder = _settings_of(path), artefact_path(path, "distillate").parent
+        data = load_dataset(config.dataset, **config.reading)
+        teacher = _find_teacher(config, folder, data, distillate)
+    except PotstillError as error:
+        raise PotstillError(
+            f"{path} does not name an environment: give --dataset and --teacher, because those that it was made with "
+            f"are not found ({error})"
+        ) from None
+    known = distillate.metadata["dataset"]
+    if isinstance(known, dict) and data.content_hash != known.get("sha256"):
+        raise PotstillError(f"{path}: the dataset {config.dataset} has changed since the distillation")
+    return Sources(data, teacher)
+
+
+def _settings_of(path: StrPath) -> DistillConfig:
+    """The settings of the distillation in whose run folder a file is."""
+    saved = read_json(artefact_path(path, "distillate").parent / "config.json")
+    if saved.get("command") != "distill":
+        raise PotstillError(f"{path} is not in a run folder of potstill distill")
+    return read_settings(DistillConfig, saved)
+
+
+def _find_teacher(
+    config: DistillConfig, folder: Path, data: Transitions, distillate: Distillate
+) -> NetworkTeacher | None:
+    if distillate.metadata.get("teacher") is None:
+        return None
+    own = folder / FOLDER
+    if config.teacher is None and own.is_dir():
+        return load_teacher(own)
+    return find_teacher(config.teacher, config.dataset, data)
+
+
+def describe_returns(path: StrPath, distillate: Distillate) -> JsonObject | None:
+    """The returns of the episodes that a distillate was made from, if its run folder has them or they are bundled."""
+    known = distillate.metadata["dataset"]
+    if isinstance(known, dict) and known.get("name") in bundled_names():
+        data = load_dataset(str(known["name"]))
+        if data.content_hash == known.get("sha256"):
+            return describe_data(data.episode_returns(), distillate.reference)
+    result = artefact_path(path, "distillate").parent / "result.json"
+    try:
+        found = read_json(result).get("data")
+    except PotstillError:  # not in a finished run folder
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,62 @@
+"""What is wrong with students: sentences about their actions and returns, with what to try."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from potstill.data.split import held_out_rows
+from potstill.data.transitions import Transitions
+from potstill.runtime.files import JsonMapping
+from potstill.students.ensemble import Students
+from potstill.teachers.diagnosis import STILL
+
+SAMPLED = 256  # held-out states in which students act
+
+
+def diagnose_students(students: Students, data: Transitions, result: JsonMapping) -> list[str]:
+    """List what is wrong with students, one sentence each with what to try; nothing if all seems well.
+
+    Args:
+        students: trained on the pairs.
+        data: the dataset that the pairs were distilled from.
+        result: the scores so far: ``student`` and ``random`` in the environment, ``offline`` against the teacher.
+    """
+    taken = data.take(held_out_rows(len(data))[:SAMPLED])
+    given = data.action_bounds.to_unit(taken.actions).std(axis=0)
+    acted = [students.policy(i)(taken.observations) for i in range(len(students))]
+    own = data.action_bounds.to_unit(np.stack(acted)).std(axis=1)
+    still = bool((own < STILL).all()) and bool((given > 2 * STILL).any())
+    return [
+        *([_describe_still(float(given.max()))] if still else []),
+        *([] if still else _poor_imitation(result.get("offline"))),
+        *_below_random(result),
+    ]
+
+
+def _describe_still(deviation: float) -> str:
+    return (
+        f"the students do the same in every state, but the data's actions vary by {deviation:.2f} of half the bounds: "
+        "either their teacher does, or the pairs do not teach them; look at the teacher first (potstill inspect)"
+    )
+
+
+def _poor_imitation(offline: JsonMapping | None) -> list[str]:
+    if not offline or "teacher_variance" not in offline:
+        return []
+    error, variance = offline["imitation_error"]["mean"], offline["teacher_variance"]
+    if error < variance or variance < STILL**2:
+        return []
+    return [
+        f"the students imitate the teacher no better than one constant action would (error {error:.3g}, variance of "
+        f"the teacher's actions {variance:.3g}); try more pairs (--size), or more outer steps"
+    ]
+
+
+def _below_random(result: JsonMapping) -> list[str]:
+    student, random = result.get("student"), result.get("random")
+    if not student or not random or student["mean"] >= random["mean"]:
+        return []
+    return [
+        f"the students earn less than students of random pairs of the data ({student['mean']:.1f} and "
+        f"{random['mean']:.1f}): try another teacher, more pairs (--size), or --objective pbc"
+    ]

@@ -119,7 +119,7 @@ def test_what_is_wrong_with_a_teacher():
     still = next(text for text in diagnose_teacher(constant_teacher(), data) if "does the same" in text)
     assert "all action components stay at 1.00" in still
     assert "try --algorithm iql or bc" in still
-    critics = next(text for text in diagnose_teacher(random_teacher(states=1, actions=1), data) if "critics" in text)
+    critics = next(text for text in diagnose_teacher(random_teacher(1, 1, seed=1), data) if "critics" in text)
     assert "disagree" in critics
     low = {"fitted_value": -9.0, "data_value": -1.0, "data_deviation": 1.0}
     assert "earns a discounted return of -9 " in diagnose_teacher(constant_teacher(), data, low)[-1]

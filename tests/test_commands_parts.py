@@ -111,10 +111,7 @@ def test_a_solver_without_a_name_is_recorded_but_not_rerun(logs, tmp_path):
         ({"objective": 3}, r"distill: objective is 3 \(int\): expected str or Callable"),
         ({"recipe": 3}, r"distill: recipe is 3 \(int\): expected str, Recipe or None"),
         ({"recipe": Recipe(steps=0)}, "KernelDescent requires a recipe with at least 1 step"),
-        (
-            {"solver": KernelDescent},
-            "distill: solver is the class KernelDescent, not an instance: expected str, Solver",
-        ),
+        ({"solver": KernelDescent}, "solver is the class KernelDescent, not an instance: expected str, Solver or None"),
         ({"starts": 2}, "distill: starts is now initialisations"),
         ({"recipe": Recipe(optimiser="adamw")}, r"students of this recipe use adamw: choose .*solver=\"unroll\""),
         ({"weighting": "rangd"}, "did you mean 'ranged'"),

@@ -1,4 +1,4 @@
-"""The datasets inside the package.
+"""Internal: the datasets inside the package.
 
 Each dataset NAME has these files:
 

@@ -1,1 +1,1 @@
-"""Collect datasets at D4RL's levels: record SAC's training, or roll policies out."""
+"""Internal: recording datasets at D4RL's levels, from SAC's training or rollouts. Use :func:`potstill.collect`."""

@@ -1,1 +1,1 @@
-"""The commands, one file each. The command line calls them, and ``potstill`` exports them."""
+"""Internal: the commands, one file each. The command line calls them, and ``potstill`` exports them."""

@@ -129,7 +129,7 @@ def _to_plain(value: object) -> object:
 
 
 def option_docs(config: type[object]) -> dict[str, str]:
-    """The docstring below each field of a config class, in one line, with the names of parts filled in."""
+    """The docstring below each field of a config class, in one line and in their order, with the names filled in."""
     bases = [base for base in config.__mro__[:0:-1] if is_dataclass(base)]
     docs: dict[str, str] = {name: text for base in bases for name, text in option_docs(base).items()}
     body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
@@ -139,7 +139,7 @@ def option_docs(config: type[object]) -> dict[str, str]:
             names = ", ".join(NAMED_IN_HELP.get(field.target.id, ()))
             described = " ".join(str(ast.literal_eval(text.value)).split()).replace("{names}", names)
             docs[field.target.id] = described.replace("{recipe fields}", RECIPE_FIELDS)
-    return docs
+    return {field.name: docs[field.name] for field in fields(config) if field.name in docs}  # type: ignore[arg-type]
 
 
 def add_options(docstring: str, config: type[object]) -> str:

@@ -1,1 +1,1 @@
-"""Run folders, storage, progress, devices, and registries of named parts."""
+"""Internal: run folders, storage, progress, devices, and registries of named parts."""

@@ -1,1 +1,1 @@
-"""Dataset formats, one module each. :mod:`potstill.data.registry` lists them by file suffix and by name scheme."""
+"""Internal: dataset formats, one module each. :mod:`potstill.data.registry` lists them by suffix and name scheme."""

@@ -1,1 +1,1 @@
-"""Offline-RL algorithms, one module each. :mod:`potstill.teachers.registry` lists their names."""
+"""Internal: offline-RL algorithms, one module each. The public ones are names of :mod:`potstill.teachers`."""

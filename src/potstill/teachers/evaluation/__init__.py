@@ -1,1 +1,1 @@
-"""Offline evaluation of teachers: fitted Q-evaluation, selection, diagnostics."""
+"""Internal: offline evaluation of teachers. The public names are those of :mod:`potstill.teachers`."""

@@ -1,4 +1,4 @@
-"""Teachers that other libraries trained: CORL's ``.pt``, stable-baselines3's ``.zip``, d3rlpy's ``.d3``."""
+"""Internal: teachers that other libraries trained: CORL's ``.pt``, stable-baselines3's ``.zip``, d3rlpy's ``.d3``."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ import os
 import signal
 from pathlib import Path
 
-# Many tests, and the processes that they start, compile the same programs. All share a cache on disk.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+from environment import missing_settings
+
+os.environ.update(missing_settings())
 
 from jaxtyping import install_import_hook
 

@@ -6,9 +6,9 @@ import os
 import signal
 from pathlib import Path
 
-# Many tests, and the processes that they start, compile the same programs. All share a cache on disk.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+from environment import missing_settings
+
+os.environ.update(missing_settings())
 
 from jaxtyping import install_import_hook
 
@@ -32,6 +32,7 @@ from linear import TINY, linear_rows, terminating_rows  # noqa: E402
 
 from potstill.data.bounds import ActionBounds  # noqa: E402
 from potstill.data.transitions import Transitions  # noqa: E402
+from potstill.students import recipe  # noqa: E402
 from potstill.worlds import train_world  # noqa: E402
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -79,6 +80,17 @@ def narrow_networks():
             for layers in [x for x in vars(module) if x.endswith("HIDDEN")]:
                 patch.setattr(module, layers, (64,) * len(getattr(module, layers)))
         patch.setattr("potstill.teachers.algorithms.rebrac.WIDTH", 64)
+        yield
+
+
+@pytest.fixture(scope="module")
+def light():
+    """Shorten runs with default options: small students, a sample of the rows, and no picture of states."""
+    with pytest.MonkeyPatch.context() as patch:
+        default = dataclasses.replace(recipe.RECIPES["default"], steps=100, learning_rate=0.1, width=64, towers=4)
+        patch.setitem(recipe._RECIPES, "default", default)
+        patch.setattr("potstill.data.split.TRAINING_MOST", 20_000)
+        patch.setattr("potstill.reports.tables.render_states", lambda *_: (None, "not in this test"))
         yield
 
 

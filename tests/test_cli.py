@@ -23,7 +23,7 @@ from potstill.teachers.registry import ALGORITHMS
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
+def elsewhere(light, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
@@ -73,7 +73,7 @@ def refused(capsys, *arguments):
             ["--solver kernel: unknown field 'window'", "initialisation"],
         ),
         (["distill", "hopper-medium-replay", "--solver=unroll", "--solver.windw=3"], ["did you mean 'window'"]),
-        (["distill", "hopper-medium-replay", "--solver", "unroll", "--solver.window", "301"], ["expected at most 300"]),
+        (["distill", "hopper-medium-replay", "--solver", "unroll", "--solver.window", "101"], ["expected at most 100"]),
         (
             ["distill", "hopper-medium-replay", "--objective", "pbc", "--objective.weight", "2"],
             ["--objective.weight", "'pbc' has no fields"],

@@ -11,11 +11,14 @@ import potstill
 from potstill.bundled import BUNDLED
 from potstill.errors import PotstillError
 
-QUICK = {"size": 64, "steps": 40, "batch": 512, "students": 3, "episodes": 3, "curve_points": 2}
+QUICK = {"size": 64, "steps": 40, "batch": 256, "students": 3, "episodes": 3, "curve_points": 2}
+
+
+pytestmark = pytest.mark.usefixtures("light")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(light, tmp_path_factory):
     return potstill.distill("hopper-medium-replay", out=tmp_path_factory.mktemp("quick") / "run", **QUICK)
 
 
@@ -29,8 +32,8 @@ def test_small_distillation_exceeds_a_minimum_return(run):
         scores = result[name]
         assert np.shape(scores["returns"]) == (scores["policies"], scores["episodes"])
         assert scores["mean"] == pytest.approx(np.mean(scores["returns"]), abs=1e-3)
-    assert result["student"]["mean"] > 2.0 * result["random"]["mean"]
-    assert result["ensemble"]["mean"] > 0.15 * result["teacher"]["mean"]  # of 64 pairs after 40 steps
+    assert result["student"]["mean"] > 4.0 * result["random"]["mean"]
+    assert result["ensemble"]["mean"] > 0.1 * result["teacher"]["mean"]  # of 64 pairs after 40 steps
     assert set(result["seconds"]) == {"distilling", "training", "evaluating"}
     curve = result["curve"]
     assert [point["step"] for point in curve] == [0, 40]

@@ -14,6 +14,8 @@ from potstill.teachers import Teacher, Training, load_teacher
 from potstill.teachers.evaluation import diagnostics, fqe
 from potstill.teachers.rows import load_with_returns
 
+pytestmark = pytest.mark.usefixtures("narrow_networks")
+
 
 class Beside(Linear):
     """Takes the action 0.3 everywhere."""

@@ -16,6 +16,7 @@ from potstill.errors import PotstillError
 from potstill.evaluation.scores import policy_returns
 from potstill.evaluation.statistics import summarise
 
+pytestmark = pytest.mark.usefixtures("light")
 CORL = SHARED / "teachers" / "corl-cal-ql"
 CHECKPOINT = CORL / "hopper-medium-replay-v2.checkpoint.pt"
 # Scores of five episodes in Gymnasium's -v4 environments (method, section 5), and those in the paper's table.

@@ -29,12 +29,13 @@ from potstill.distillation.selection import IterateSelection, candidate_steps, h
 from potstill.errors import PotstillError
 from potstill.runtime import storage
 from potstill.runtime.validation import check_types
-from potstill.students import RECIPES, Pairs
+from potstill.students import RECIPES, Pairs, Recipe
 from potstill.students.training import train_network
 
 KEY = jax.random.key(3)
 PAIRS = Pairs(jnp.zeros((1, 1)), jnp.zeros((1, 1)))
 WEIGHTS = jnp.array([0.5, 1.5, 1.0, 2.0, 0.25])
+STUDENT = Recipe(steps=30, momentum=0.9, width=32)  # whose training takes little time
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -43,23 +44,23 @@ class TestEverySolver:
         pairs, queries = problem()
         weighed = pairs._replace(weights=WEIGHTS.astype(jnp.float64))
         function = lambda p: jnp.sum(jnp.sin(3.0 * SOLVERS[name](SMALL)(p, queries, KEY)))  # noqa: E731
-        found, wanted = jax.grad(function)(weighed), finite_differences(function, weighed)
+        found, wanted = jax.jit(jax.grad(function))(weighed), finite_differences(function, weighed)
         np.testing.assert_allclose(found.weights, wanted.weights, rtol=2e-5, atol=1e-7)
 
     def test_common_factor_on_weights_scales_the_step_size(self, x64, name):
         pairs, queries = problem()
         faster = dataclasses.replace(SMALL, learning_rate=1.7 * SMALL.learning_rate)
         weighed = pairs._replace(weights=jnp.full(5, 1.7))
-        found = SOLVERS[name](SMALL)(weighed, queries, KEY)
-        np.testing.assert_allclose(found, SOLVERS[name](faster)(pairs, queries, KEY), rtol=1e-9)
+        found = jax.jit(SOLVERS[name](SMALL))(weighed, queries, KEY)
+        np.testing.assert_allclose(found, jax.jit(SOLVERS[name](faster))(pairs, queries, KEY), rtol=1e-9)
 
     def test_pair_with_weight_zero_has_no_effect(self, x64, name):
         """The mean is over all N pairs, so four of five pairs are equivalent to four pairs with weight 4/5."""
         pairs, queries = problem()
         without = Pairs(*(column[:4] for column in pairs[:2]))
         weighed = pairs._replace(weights=jnp.array([1.25] * 4 + [0.0]))
-        found = SOLVERS[name](SMALL)(weighed, queries, KEY)
-        np.testing.assert_allclose(found, SOLVERS[name](SMALL)(without, queries, KEY), rtol=1e-9)
+        solver = jax.jit(SOLVERS[name](SMALL))
+        np.testing.assert_allclose(solver(weighed, queries, KEY), solver(without, queries, KEY), rtol=1e-9)
 
 
 def test_learned_weights_have_mean_one():
@@ -78,7 +79,7 @@ def distil(data, teacher, objective=None, steps=12, choose=None, **settings):
     table = build_state_table(data, teacher)
     chosen = () if choose is None else (choose,)
     pairs = initial_pairs(table, 8, *chosen, rng=np.random.default_rng(0))
-    parts = {"objective": objective or QGap(), "solver": KernelDescent(), "schedule": Schedule(steps)}
+    parts = {"objective": objective or QGap(), "solver": KernelDescent(STUDENT), "schedule": Schedule(steps)}
     settings = OuterSettings(batch=64, **settings)
     found = optimise_pairs(pairs, table, teacher, **parts, settings=settings, key=jax.random.key(0))
     return [iterate.pairs for iterate in found]
@@ -97,9 +98,9 @@ def test_average_of_the_last_iterates(data, teacher):
 def test_learned_weights_and_step_size_are_saved(data, teacher, tmp_path, learn, learned):
     first, *_, last = distil(data, teacher, learn=learn)
     assert first.weights is None
-    weights, recipe = split_weights(last.weights, RECIPES["default"])
+    weights, recipe = split_weights(last.weights, STUDENT)
     assert (weights is not None) == learned
-    assert (recipe.learning_rate != RECIPES["default"].learning_rate) == (learn != "weights")
+    assert (recipe.learning_rate != STUDENT.learning_rate) == (learn != "weights")
     metadata = make().metadata | {"student": recipe.to_metadata()}
     distillate = dataclasses.replace(make(3, 2, 8), weights=weights, metadata=metadata)
     again = load(distillate.save(tmp_path / "d.safetensors"))
@@ -139,7 +140,7 @@ def test_criteria_prefer_distilled_pairs(data, teacher, make_loss, objective):
     table = build_state_table(data, teacher)
     if objective is None:
         table = table._replace(actions=table.teacher_actions)
-    loss = make_loss(objective, KernelDescent(), table, teacher)
+    loss = make_loss(objective, KernelDescent(STUDENT), table, teacher)
     assert loss(last) < 0.9 * loss(first)
     assert loss(last) == loss(last)
 
@@ -179,7 +180,7 @@ def test_distil_saves_the_chosen_iterate(tmp_path, choose):
 
     data = write_npz(tmp_path / "logs.npz", bandit(400))
     teacher = random_teacher(states=1, actions=1).save(tmp_path / "t.safetensors")
-    more = {"size": 8, "steps": 12, "batch": 64, "students": 2, "curve_points": 2, "recipe": "plain"}
+    more = {"size": 8, "steps": 12, "batch": 64, "students": 2, "curve_points": 2, "recipe": STUDENT}
     more |= {"learn": "both", "average": 0.5, "initial": "k-means", "weighting": "ranged,density", "choose": choose}
     run = potstill.distill(data, teacher=teacher, out=tmp_path / "run", **more)
     chosen, distillate = result_of(run)["chosen"], load(run)

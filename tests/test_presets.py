@@ -11,7 +11,7 @@ from potstill.config.settings import make_config
 from potstill.errors import PotstillError
 from potstill.runtime.files import read_json
 
-FEW = {"size": 8, "steps": 2, "batch": 16, "students": 2, "episodes": 1, "curve_points": 1}
+FEW = {"size": 8, "steps": 2, "batch": 16, "students": 2, "curve_points": 1}
 
 
 def test_a_preset_sets_only_options_that_are_not_given():
@@ -38,11 +38,13 @@ def test_the_command_line_and_python_add_the_same_options(name):
     assert expand_preset(["distill", "x", f"--preset={name}"])[2:4] == [f"--preset={name}", "--objective"]
 
 
-def test_a_run_records_the_options_and_prints_the_differences(tmp_path, monkeypatch, capsys):
+def test_a_run_records_the_options_and_prints_the_differences(logs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    data, teacher = logs
+    options = ["--teacher", str(teacher), "--preset", "paper-pbc", "--out", "run"]
     few = [word for name, value in FEW.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     small = ["--recipe.width", "8", "--recipe.steps", "3"]
-    assert main(["distill", "hopper-medium-replay", "--preset", "paper-pbc", "--out", "run", *few, *small]) == 0
+    assert main(["distill", str(data), *options, *few, *small]) == 0
     assert "as in the paper, except that the given teacher is used" in capsys.readouterr().out
     config = read_json(tmp_path / "run" / "config.json")
     assert (config["preset"], config["objective"], config["optimiser"], config["steps"]) == (
@@ -52,7 +54,7 @@ def test_a_run_records_the_options_and_prints_the_differences(tmp_path, monkeypa
         2,
     )
     recipe = potstill.Recipe(width=8, steps=3)
-    again = potstill.distill("hopper-medium-replay", preset="paper-pbc", recipe=recipe, out="again", **FEW)
+    again = potstill.distill(data, teacher=teacher, preset="paper-pbc", recipe=recipe, out="again", **FEW)
     first = potstill.load("run")
     assert (first.states == potstill.load(again).states).all()
 

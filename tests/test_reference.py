@@ -16,7 +16,15 @@ from potstill.evaluation.scores import TEACHER_SEED, measured_reference, policy_
 from potstill.evaluation.statistics import summarise
 from potstill.reports import print_scores
 
-QUICK = {"recipe": "plain", "size": 8, "steps": 2, "batch": 32, "students": 2, "episodes": 2, "curve_points": 1}
+QUICK = {
+    "recipe": potstill.Recipe(steps=10, width=16),
+    "size": 8,
+    "steps": 2,
+    "batch": 32,
+    "students": 2,
+    "episodes": 2,
+    "curve_points": 1,
+}
 
 
 def pendulum_teacher(seed):

@@ -16,6 +16,8 @@ from potstill.teachers import sampling
 from potstill.teachers.rows import TrainingTable, load_rows
 from potstill.teachers.sampling import DeviceSource, FileSource, make_source
 
+pytestmark = pytest.mark.usefixtures("light", "narrow_networks")
+
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):

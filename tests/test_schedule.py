@@ -110,7 +110,8 @@ def test_without_a_budget_no_step_is_timed():
 def test_schedule_is_reported_and_reproduced(logs, tmp_path, capsys, options):
     data, teacher = logs
     common = {"teacher": teacher, "size": 6, "batch": 32, "students": 2, "curve_points": 2, "episodes": 0}
-    run = potstill.distill(data, out=tmp_path / "run", recipe="plain", **common, **options)
+    common["recipe"] = potstill.Recipe(steps=20, width=16, momentum=0.9)
+    run = potstill.distill(data, out=tmp_path / "run", **common, **options)
     result = json.loads((run / "result.json").read_text())
     summary = result["schedule"]
     assert summary["how"] in ("converged", "limit")
@@ -122,10 +123,11 @@ def test_schedule_is_reported_and_reproduced(logs, tmp_path, capsys, options):
 
 
 def test_short_budget_is_reproduced_by_its_steps(logs, tmp_path, monkeypatch):
-    monkeypatch.setattr("potstill.distillation.schedule.ROOM", 1000)  # short on any machine
+    monkeypatch.setattr("potstill.distillation.schedule.ROOM", 10**6)  # short on any machine
     data, teacher = logs
     common = {"teacher": teacher, "size": 6, "batch": 32, "students": 2, "episodes": 0, "solver": "unroll"}
-    run = potstill.distill(data, out=tmp_path / "run", budget="4s", recipe="default", **common)
+    common["recipe"] = potstill.Recipe(steps=3, width=8)
+    run = potstill.distill(data, out=tmp_path / "run", budget="4s", **common)
     summary = json.loads((run / "result.json").read_text())["schedule"]
     assert summary["how"] == "budget"
     assert f"--steps {summary['steps']}" in potstill.load(run).metadata["command"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +40,21 @@ def records_with_teacher_scores() -> list[Record]:
     return [{**r, "teacher_score": scores[r["file"]]} for r in load_records("distillates") if r["file"] in scores]
 
 
-def resample(records: list[Record], kind: str, rng: np.random.Generator) -> Float[np.ndarray, " R"]:
+def returns_of(records: list[Record], kind: str) -> list[Float[np.ndarray, "K E"]]:
+    """The returns of each record."""
+    return [np.array(record[kind]["returns"]) for record in records]
+
+
+def resample(runs: Sequence[Float[np.ndarray, "K E"]], rng: np.random.Generator) -> Float[np.ndarray, " R"]:
     """Returns of one bootstrap sample: seeds, then students, then episodes are drawn with replacement."""
     found = []
-    for record in (records[i] for i in rng.integers(len(records), size=len(records))):
-        returns = np.array(record[kind]["returns"])
+    for returns in (runs[i] for i in rng.integers(len(runs), size=len(runs))):
         who = rng.integers(len(returns), size=(len(returns), 1))
         found.append(returns[who, rng.integers(returns.shape[1], size=returns.shape)].ravel())
     return np.concatenate(found)
 
 
-def interval(values: list[float], digits: int = 1) -> str:
+def interval(values: Sequence[float] | np.ndarray, digits: int = 1) -> str:
     """The middle 95 % of the values."""
     low, high = np.quantile(values, [0.025, 0.975])
     return f"[{low:.{digits}f}, {high:.{digits}f}]"
@@ -65,8 +71,9 @@ def retention_interval(records: list[Record], kind: str) -> str:
     """Bootstrap interval of the retention, stratified by file."""
     rng, values = np.random.default_rng(0), []
     groups = [group for file in FILES if (group := where(records, file=file))]
+    files = [(returns_of(group, kind), group[0]["teacher_score"]) for group in groups]
     for _ in range(RESAMPLES):
-        shares = [resample(group, kind, rng).mean() / group[0]["teacher_score"] for group in groups]
+        shares = [resample(returns, rng).mean() / teacher for returns, teacher in files]
         values.append(float(np.mean(shares)))
     return interval(values, 2)
 
@@ -76,8 +83,10 @@ def spread(records: list[Record]) -> float:
     return float(np.mean([r["student"]["std"] / max(r["student"]["mean"], 1e-9) for r in records]))
 
 
-def retention_cells(records: list[Record]) -> list[str]:
+@functools.cache  # two tables have those of the default
+def retention_cells(method: str) -> list[str]:
     """Retention of one student and of the ensemble, with intervals."""
+    records = where(records_with_teacher_scores(), method=method)
     return [f"**{retention(records, kind):.2f}** {retention_interval(records, kind)}" for kind in KINDS]
 
 
@@ -89,8 +98,9 @@ def files_table(method: str) -> str:
             continue
         shown = []
         for kind in KINDS:
-            every = np.concatenate([np.array(r[kind]["returns"]).ravel() for r in group])
-            means = [float(interquartile_mean(resample(group, kind, rng))) for _ in range(RESAMPLES)]
+            returns = returns_of(group, kind)
+            means = interquartile_mean(np.stack([resample(returns, rng) for _ in range(RESAMPLES)]), axis=1)
+            every = np.concatenate([run.ravel() for run in returns])
             shown.append(f"{interquartile_mean(every):.1f} {interval(means)}")
         lines.append(
             [
@@ -100,7 +110,7 @@ def files_table(method: str) -> str:
                 f"{np.median([r['seconds']['distilling'] for r in group]):.0f}",
             ]
         )
-    last = [f"{spread(found):.2f}", "", ", ".join(retention_cells(found)), ""]
+    last = [f"{spread(found):.2f}", "", ", ".join(retention_cells(method)), ""]
     return table(FILE_HEADS, [*lines, [f"mean of {len(lines)} files", "", "", "", "", *last]])
 
 
@@ -121,7 +131,7 @@ def headline() -> str:
     for file in FILES:
         group = where(found, file=file)
         lines.append([file, *(f"{x:.1f}" for x in (group[0]["teacher_score"], *(mean_of(group, k) for k in KINDS)))])
-    lines.append(["retention: share of the teacher's return, mean of the files", "", *retention_cells(found)])
+    lines.append(["retention: share of the teacher's return, mean of the files", "", *retention_cells("default")])
     teachers = {r["file"]: r["teacher"]["mean"] for r in where(load_records("fixed-teachers"), method="20 episodes")}
     shares = [np.mean([r[kind]["mean"] / teachers[r["file"]] for r in clones]) for kind in KINDS]
     count = len(clones[0]["student"]["returns"])

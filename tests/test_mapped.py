@@ -126,7 +126,7 @@ def spoil_header(folder, **changes):
             {"state_size": 4, "state_mean": [0] * 4, "state_scale": [1] * 4},
             "rows have the type .*but dataset.json implies",
         ),
-        ({"action_low": [1.0, 1.0]}, "bounds .* of component 0: the lower bound must be less"),
+        ({"action_low": [1.0, 1.0]}, r"ActionBounds \[1, 1\] of component 0: low must be less than high"),
         ({"action_low": [[1], 2]}, "action_low is not a list of 2 finite numbers"),
         ({"action_high": [0.5, 0.5]}, r"mapped: action .* outside its bounds"),
         ({"state_scale": [0.0, 1.0, 1.0]}, r"Normaliser\.scale\[0\] is 0: expected a number above 0"),

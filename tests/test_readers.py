@@ -271,7 +271,7 @@ def test_missing_sources_are_refused(tmp_path, monkeypatch):
     refused("d4rl:", "expected a name", "d4rl:hopper-medium-v2")
     refused("a" * 5000, "unknown dataset")
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user
-    refused(7, "source is 7 (int)", "a mapping of arrays")
+    refused(7, "source is 7 (int)", "Mapping, Transitions, DataFrame or ReplayBuffer")
 
 
 def test_the_page_on_data_runs(tmp_path, monkeypatch, capsys):

@@ -38,7 +38,7 @@ class TestStepper:
         np.testing.assert_allclose(own, np.stack([linear_world.normaliser.mean] * 2))
 
     def test_no_initial_states(self, linear_world):
-        with pytest.raises(PotstillError, match="must have at least one initial state"):
+        with pytest.raises(PotstillError, match="expected at least one state"):
             WorldStepper(linear_world, np.zeros((0, 2), np.float32))
 
     def test_actions_beyond_their_bounds_are_clipped(self, linear_world):

@@ -1,6 +1,7 @@
 """Strict tests: shapes are checked at run time, warnings are errors, gradients are checked in float64."""
 
 import dataclasses
+import gc
 import importlib
 import os
 import signal
@@ -11,6 +12,8 @@ from environment import missing_settings
 os.environ.update(missing_settings())
 
 from jaxtyping import install_import_hook
+
+gc.set_threshold(20_000, 50, 100)  # tracing makes many objects: the default thresholds cost a twentieth of the time
 
 # Parallel test workers use one core each: threads that wait for one another's cores cost minutes.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
@@ -83,12 +86,17 @@ def narrow_networks():
         yield
 
 
+LIGHT = {"steps": 100, "width": 64, "towers": 4}
+
+
 @pytest.fixture(scope="module")
 def light():
     """Shorten runs with default options: small students, a sample of the rows, and no picture of states."""
     with pytest.MonkeyPatch.context() as patch:
-        default = dataclasses.replace(recipe.RECIPES["default"], steps=100, learning_rate=0.1, width=64, towers=4)
-        patch.setitem(recipe._RECIPES, "default", default)
+        for name, usual in recipe.RECIPES.items():
+            less = {field: min(most, getattr(usual, field)) for field, most in LIGHT.items()}
+            rate = usual.learning_rate if name != "default" else 0.1  # enough for fewer steps
+            patch.setitem(recipe._RECIPES, name, dataclasses.replace(usual, learning_rate=rate, **less))
         patch.setattr("potstill.data.split.TRAINING_MOST", 20_000)
         patch.setattr("potstill.reports.tables.render_states", lambda *_: (None, "not in this test"))
         yield

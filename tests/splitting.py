@@ -22,7 +22,7 @@ from potstill.runtime import devices
 from potstill.students import Recipe
 from potstill.students.training import train_networks
 
-SMALL = Recipe(steps=10, width=16, layers=3, momentum=0.9)
+SMALL = Recipe(steps=5, width=16, layers=3, momentum=0.9)
 SOLVERS = {
     "kernel": (KernelDescent, {}),
     "unroll": (Unroll, {}),

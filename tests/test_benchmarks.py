@@ -30,7 +30,8 @@ from potstill.students.training import Pairs
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_toy_runs(name, tmp_path):
+def test_toy_runs(name, light, tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.experiments.imagination.PYTORCH_STYLE", RECIPES["pytorch"])
     experiment, workspace = load_experiment(name), Workspace(tmp_path, toy=True)
     cells, results = experiment.toy or experiment.cells[:1], Results(tmp_path / "results.jsonl")
     assert grid.run(experiment, cells, workspace, results) == len(cells)

@@ -45,17 +45,19 @@ def jacobian_kernel(params, x, y):
 def test_the_kernel_is_a_product_of_jacobians(x64, scheme, layers):
     recipe = Recipe(width=12, layers=layers, initialisation=scheme, output_gain=1.5)
     x, pairs = some_states(5), some_states(3, seed=1)
-    found = drawn_kernel(KEY, x, pairs, recipe, networks=2)
+    found = jax.jit(lambda key: drawn_kernel(key, x, pairs, recipe, networks=2))(KEY)
     rows = jnp.concatenate([pairs, x])
-    kernels = [jacobian_kernel(drawn_params(key, recipe), rows, pairs) for key in jax.random.split(KEY, 2)]
+    kernel = jax.jit(lambda key: jacobian_kernel(drawn_params(key, recipe), rows, pairs))
+    kernels = [kernel(key) for key in jax.random.split(KEY, 2)]
     np.testing.assert_allclose(found, sum(kernels) / 2, rtol=1e-10, atol=1e-10)
 
 
 def test_biases_other_than_zero(x64):
     params = [{name: value + 0.1 for name, value in layer.items()} for layer in drawn_params(KEY, Recipe(width=6))]
     x = some_states(5)
-    found = sum((h @ h.T + 1.0) * (delta @ delta.T) for h, delta in features(params, x))
-    np.testing.assert_allclose(found, jacobian_kernel(params, x, x), rtol=1e-10, atol=1e-10)
+    kernel = jax.jit(lambda p: sum((h @ h.T + 1.0) * (delta @ delta.T) for h, delta in features(p, x)))
+    wanted = jax.jit(lambda p: jacobian_kernel(p, x, x))(params)
+    np.testing.assert_allclose(kernel(params), wanted, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("scheme", ["orthogonal", "antisymmetric", "he"])
@@ -78,13 +80,14 @@ def test_many_wide_networks_match_kernel_descent():
     pairs = Pairs(some_states(5).astype(jnp.float32), 0.8 * jnp.sin(some_states(5, 2, seed=1)).astype(jnp.float32))
     queries = some_states(7, seed=2).astype(jnp.float32)
     recipe = Recipe(steps=20, momentum=0.5, width=256)
-    found = DrawnKernelDescent(recipe, networks=24)(pairs, queries, KEY)
-    np.testing.assert_allclose(found, KernelDescent(recipe)(pairs, queries, KEY), atol=0.06)
+    solvers = DrawnKernelDescent(recipe, networks=24), KernelDescent(recipe)
+    found, wanted = (jax.jit(solver)(pairs, queries, KEY) for solver in solvers)
+    np.testing.assert_allclose(found, wanted, atol=0.06)
 
 
 def test_keys_draw_different_kernels():
     pairs, queries = Pairs(some_states(4), jnp.full((4, 1), 0.5)), some_states(3, seed=2)
-    solver = DrawnKernelDescent(Recipe(steps=5, width=8), networks=1)
+    solver = jax.jit(DrawnKernelDescent(Recipe(steps=5, width=8), networks=1))
     actions = [solver(pairs, queries, jax.random.key(i)) for i in (0, 0, 1)]
     np.testing.assert_array_equal(actions[0], actions[1])
     assert float(jnp.abs(actions[0] - actions[2]).max()) > 1e-3
@@ -93,15 +96,15 @@ def test_keys_draw_different_kernels():
 def test_weights_of_pairs(x64):
     pairs = Pairs(some_states(4), jnp.full((4, 1), 0.5), jnp.array([2.0, 1.0, 1.0, 0.0]))
     fewer = Pairs(pairs.states[:3], pairs.actions[:3], 0.75 * pairs.weights[:3])  # a mean over three pairs, not four
-    solver = DrawnKernelDescent(Recipe(steps=5, width=8), networks=1)
+    solver = jax.jit(DrawnKernelDescent(Recipe(steps=5, width=8), networks=1))
     queries = some_states(3, seed=2)
     np.testing.assert_allclose(solver(pairs, queries, KEY), solver(fewer, queries, KEY), rtol=1e-9)
 
 
 def test_the_largest_eigenvalue_and_its_derivative(x64):
-    kernel = drawn_kernel(KEY, some_states(9), some_states(9), Recipe(width=16), networks=1)[:9]
+    kernel = jax.jit(lambda x: drawn_kernel(KEY, x, x, Recipe(width=16), networks=1))(some_states(9))[:9]
     kernel = 0.5 * (kernel + kernel.T)
-    value, slope = jax.value_and_grad(largest_eigenvalue)(kernel)
+    value, slope = jax.jit(jax.value_and_grad(largest_eigenvalue))(kernel)
     values, vectors = np.linalg.eigh(kernel)
     np.testing.assert_allclose(value, values[-1], rtol=1e-9)
     np.testing.assert_allclose(slope, np.outer(vectors[:, -1], vectors[:, -1]), atol=1e-5)
@@ -113,7 +116,7 @@ def test_students_of_adam():
     pairs, queries = Pairs(states, 0.8 * jnp.sin(2.0 * states[:, :2])), some_states(40, seed=2).astype(jnp.float32)
     train = jax.jit(lambda key: jnp.tanh(apply_mlp(train_network(key, pairs, recipe), queries)))
     students = np.stack([train(jax.random.key(i)) for i in range(6)])
-    solver = DrawnKernelDescent(recipe, networks=8)
+    solver = jax.jit(DrawnKernelDescent(recipe, networks=8))
     distance = lambda x: float(np.mean((x - students.mean(axis=0)) ** 2))  # noqa: E731
     assert distance(solver(pairs, queries, KEY)) < 0.2 * distance(np.zeros_like(students[0]))
     np.testing.assert_allclose(solver(pairs, states, KEY), pairs.actions, atol=0.1)

@@ -85,9 +85,10 @@ def test_covariance_of_the_initial_function(x64, scheme):
 def test_the_empirical_kernel_is_a_product_of_jacobians(x64):
     states, recipe = some_states(5), Recipe(width=12, residual=True)
     params = initialise_network(jax.random.key(0), 5, 2, recipe)
-    gradients = jax.tree.leaves(jax.jacobian(lambda p: apply_mlp(p, states))(params))
-    flat = jnp.concatenate([g.reshape(10, -1) for g in gradients], 1)
-    np.testing.assert_allclose(empirical_kernel(params, states).reshape(10, 10), flat @ flat.T, rtol=1e-9, atol=1e-12)
+    gradients = jax.tree.leaves(jax.jit(jax.jacobian(lambda p: apply_mlp(p, states)))(params))
+    flat = np.concatenate([np.reshape(g, (10, -1)) for g in gradients], 1)
+    found = jax.jit(empirical_kernel)(params, states)
+    np.testing.assert_allclose(np.reshape(found, (10, 10)), flat @ flat.T, rtol=1e-9, atol=1e-12)
 
 
 def test_linearised_networks_match_training(x64, monkeypatch):
@@ -96,14 +97,15 @@ def test_linearised_networks_match_training(x64, monkeypatch):
     pairs = Pairs(some_states(6), jnp.asarray(rng.uniform(-0.8, 0.8, size=(6, 2))))
     recipe = Recipe(steps=9, momentum=0.7, width=12, learning_rate=0.05)
     first = initialise_network(jax.random.key(0), 5, 2, recipe)
-    found = linearised_actions(first, pairs, query, recipe)
+    found = jax.jit(lambda params: linearised_actions(params, pairs, query, recipe))(first)
 
     def linear(params, states):
         moved = jax.tree.map(jnp.subtract, params, first)
         return sum(jax.jvp(lambda p: apply_mlp(p, states), (first,), (moved,)))
 
     monkeypatch.setattr(training, "apply_mlp", linear)
-    last = training.train_steps(initialise_training(first, recipe), None, pairs, recipe, recipe.steps).params
+    start = initialise_training(first, recipe)
+    last = jax.jit(lambda state: training.train_steps(state, None, pairs, recipe, recipe.steps).params)(start)
     np.testing.assert_allclose(found, mean_actions(last, query, 2), rtol=1e-9)
 
 
@@ -137,9 +139,9 @@ def test_training_of_wide_networks_approaches_kernel_descent(scheme):
     def error(width):
         gain, rate = (4.0, 0.008) if scheme == "antisymmetric" else (1.0, 20.0 / width)
         recipe = Recipe(30, rate, momentum=0.5, width=width, initialisation=scheme, output_gain=gain)
-        limit = KernelDescent(recipe)(pairs, query, jax.random.key(0))
+        limit = jax.jit(KernelDescent(recipe))(pairs, query, jax.random.key(0))
         students = train_networks(jax.random.split(jax.random.key(1), 4), pairs, recipe)
-        actions = jax.vmap(lambda params: mean_actions(params, query, 2))(students)
+        actions = jax.jit(jax.vmap(lambda params: mean_actions(params, query, 2)))(students)
         return float(jnp.sqrt(jnp.mean((actions - limit) ** 2)))
 
     assert error(512) < 0.6 * error(32)
@@ -149,7 +151,7 @@ def test_gradient_with_coinciding_states_is_finite(x64):
     states = some_states(4)
     pairs = Pairs(states, jnp.zeros((4, 1)) + 0.3)
     loss = lambda p: jnp.sum(KernelDescent(Recipe(steps=5))(p, states, jax.random.key(0)))  # noqa: E731
-    gradient = jax.grad(loss)(pairs)
+    gradient = jax.jit(jax.grad(loss))(pairs)
     assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradient))
 
 
@@ -174,9 +176,10 @@ def test_adjoint_of_descent_matches_back_propagation(x64, between):
 
     towards = jnp.asarray(rng.normal(size=(4, 2)))
     slopes = [
-        jax.grad(lambda *x, of=of: jnp.vdot(of(x[0] @ x[0].T, *x[1:]), towards), argnums=(0, 1, 2))(root, before, pairs)
+        jax.jit(jax.grad(lambda *x, of=of: jnp.vdot(of(x[0] @ x[0].T, *x[1:]), towards), argnums=(0, 1, 2)))
         for of in (loop, lambda *x: descent(*x, recipe))
     ]
+    slopes = [slope(root, before, pairs) for slope in slopes]
     for one, other in zip(*map(jax.tree.leaves, slopes), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-12)
 

@@ -1,6 +1,6 @@
 """Malformed files and arrays: valid transitions or one line, never a traceback.
 
-POTSTILL_EXAMPLES=5000 python -m pytest tests/test_readers_damaged.py  # 200 for each reader by default
+POTSTILL_EXAMPLES=5000 python -m pytest tests/test_readers_damaged.py  # 60 for each reader by default
 """
 
 import json
@@ -21,7 +21,7 @@ from potstill.data.registry import load_dataset
 from potstill.errors import PotstillError
 
 GOLDEN = Path(__file__).parent / "golden"
-EXAMPLES = int(os.environ.get("POTSTILL_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("POTSTILL_EXAMPLES", "60"))
 many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 pytestmark = pytest.mark.filterwarnings("ignore::potstill.errors.PotstillWarning")
 

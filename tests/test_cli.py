@@ -180,6 +180,7 @@ def test_fields_alone_change_the_recipe_of_the_distillate(logs_run, monkeypatch,
 def test_distillate_without_environment_requires_a_comparison(capsys, tmp_path):
     data = write_npz(tmp_path / "x.npz", bandit(50))
     main(["distill", str(data), "--objective", "dbc", "--size", "2", "--steps", "1", "--out", "run"])
+    data.unlink()
     capsys.readouterr()
     assert "--dataset" in refused(capsys, "evaluate", "run")
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -210,8 +211,9 @@ class TestEvaluate:
         assert again.result.imagined.student.returns == run.result.imagined.student.returns
 
     def test_without_world_environment_or_dataset(self, pairs, tmp_path):
+        alone = shutil.copy(pairs / "distillate.safetensors", tmp_path / "alone.safetensors")
         with pytest.raises(PotstillError, match="does not name an environment: give --dataset"):
-            potstill.evaluate(pairs, out=tmp_path / "run")
+            potstill.evaluate(alone, out=tmp_path / "run")
 
     def test_a_world_of_other_sizes(self, world_run, tmp_path):
         with pytest.raises(PotstillError, match="has 2 state and 1 action components, but the pairs have 11 and 3"):

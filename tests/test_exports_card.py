@@ -52,6 +52,8 @@ def test_card_with_minimal_metadata(distillate):
 def test_code_of_the_card_trains_a_student(tmp_path, distillate, monkeypatch):
     pytest.importorskip("pyarrow")
     torch = pytest.importorskip("torch")
+    student = potstill.Recipe(steps=300, learning_rate=0.03, momentum=0.9, width=64, towers=8).to_metadata()
+    distillate = replace(distillate, metadata={**distillate.metadata, "student": student})
     folder = potstill.export(distillate, tmp_path / "hopper", "parquet")
     code = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), flags=re.S).group(1)
     monkeypatch.chdir(folder)

@@ -28,6 +28,9 @@ from potstill.students import training
 from potstill.students.recipe import RECIPES
 from potstill.students.training import Pairs
 
+for module in MODULES:
+    load_experiment(module)  # before the recipes become light: constants keep the usual ones
+
 
 @pytest.mark.parametrize("name", MODULES)
 def test_toy_runs(name, light, tmp_path, monkeypatch):

@@ -25,7 +25,8 @@ from potstill.teachers.base import NetworkTeacher
 RNG = np.random.default_rng(0)
 STATES, ACTIONS = 5, 2
 SCALING = Scaling(
-    Normaliser(RNG.normal(size=STATES), RNG.uniform(0.5, 2.0, STATES)), ActionBounds([-1.0, 0.0], [2.0, 30.0])
+    Normaliser(RNG.normal(size=STATES), RNG.uniform(0.5, 2.0, STATES)),
+    ActionBounds(np.float32([-1, 0]), np.float32([2, 30])),
 )
 OBSERVATIONS = RNG.normal(size=(50, STATES)).astype(np.float32)
 COMPILER = shutil.which("cc")

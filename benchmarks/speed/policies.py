@@ -2,7 +2,8 @@
 
 The students are those of the bundled distillate with seed 0: the default student (16 towers of 128 units), and one of
 the recipe ``plain`` (one network of 256 units). The unit of work is one action for one observation of the bundled
-dataset. The C function is called in a loop in C; all others are called from Python, one observation at a time.
+dataset. The C function is called in a loop in C, for all observations; all others are called from Python, one
+observation at a time, for some of them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from benchmarks.speed.harness import Call, Comparison, Prepare
 from potstill.bundled import BUNDLED
 from potstill.runtime.storage import file_hash
 
-ROWS, CALLS, TOY_CALLS, SEED = 10_000, 2_000, 10, 0
+ROWS, CALLS, TOY_CALLS, SEED = 10_000, 200, 10, 0
 FLAGS = ("-std=c99", "-O3", "-march=native")
 SUFFIXES = {"C": ".h", "NumPy": ".py", "ONNX Runtime": ".onnx", "PyTorch": ".safetensors"}
 NEEDS = {"ONNX Runtime": ("onnx", "onnxruntime"), "PyTorch": ("torch",)}
@@ -144,9 +145,9 @@ def load_format(name: str, cell: Cell, workspace: Workspace) -> Act:
 
 def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """The policy in potstill itself, and each format."""
-    count = TOY_CALLS if workspace.toy else CALLS
 
     def prepare(act: Act, together: bool) -> Call:
+        count = TOY_CALLS if workspace.toy else ROWS if together else CALLS
         observations = read_observations()[:count]
 
         def call() -> float:

@@ -156,7 +156,7 @@ def test_arguments_missing_and_too_many():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_shows_and_explains_its_options(name):
-    function, config = getattr(potstill, name), COMMANDS[name]
+    function, config = getattr(potstill, name.replace("-", "_")), COMMANDS[name]
     shown = inspect.signature(function).parameters
     assert list(shown) == [field.name for field in dataclasses.fields(config)]
     for field in dataclasses.fields(config):

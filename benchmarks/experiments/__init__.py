@@ -29,6 +29,7 @@ MODULES = {
     "adjoint": "speed.adjoint",
     "devices": "speed.devices",
     "large": "speed.large",
+    "policies": "speed.policies",
 }
 
 

@@ -49,6 +49,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "large": speed.large,
     "updates": speed.updates,
     "steppers": speed.steppers,
+    "policies": speed.policies,
 }
 PICTURES: dict[str, Callable[[Path], None]] = {
     "engine.png": distillates.draw,

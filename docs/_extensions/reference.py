@@ -30,6 +30,7 @@ PACKAGES = (
     "potstill.distillation.solvers",
     "potstill.evaluation",
     "potstill.exports",
+    "potstill.exports.policies",
 )
 PYTHON, COMMANDS = Path("reference/python"), Path("reference/commands")
 PLAIN = (str, int, float, tuple, frozenset, type(None))
@@ -170,7 +171,7 @@ def command_pages() -> Iterator[tuple[str, str]]:
     from potstill.cli import make_app
 
     text = make_app().generate_docs(output_format="markdown")
-    parts = re.split(r"^## potstill (\w+)$", text, flags=re.M)
+    parts = re.split(r"^## potstill ([\w-]+)$", text, flags=re.M)
     found = dict(zip(parts[1::2], parts[2::2], strict=True))
     for name in names:
         body = re.sub(rf"^(potstill {name}) -m \S+", r"\1", found[name].strip(), flags=re.M)  # how Python was started

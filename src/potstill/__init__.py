@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from potstill.distillate import Distillate, load
     from potstill.errors import PotstillError, PotstillWarning
     from potstill.exports import export
+    from potstill.exports.policies import export_policy
     from potstill.networks.policy import Policy, load_policy
     from potstill.runtime.run import Run
     from potstill.students.ensemble import Students
@@ -58,6 +59,7 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "export_policy",
     "import_teacher",
     "inspect",
     "load",
@@ -90,6 +92,7 @@ __getattr__ = lazy_names(
         "Teacher": "teachers.base",
         "Transitions": "data.transitions",
         "export": "exports",
+        "export_policy": "exports.policies",
         "import_teacher": "teachers.importers",
         "load": "distillate",
         "load_dataset": "data.registry",

@@ -35,6 +35,7 @@ COMMANDS = {
     "evaluate": config.EvaluateConfig,
     "inspect": config.InspectConfig,
     "export": config.ExportConfig,
+    "export-policy": config.ExportPolicyConfig,
     "reproduce": config.ReproduceConfig,
     "report": config.ReportConfig,
 }
@@ -83,7 +84,8 @@ def convert_words(kind: Any, words: Sequence[Token]) -> object:
 
 def _command(name: str, kind: type[object], fields: Mapping[str, Mapping[str, str]]) -> Callable[[Dataclass], object]:
     def command(settings: Dataclass) -> object:
-        function = getattr(import_module(f"potstill.commands.{name}"), FUNCTIONS.get(name, name))
+        module = name.replace("-", "_")
+        function = getattr(import_module(f"potstill.commands.{module}"), FUNCTIONS.get(name, module))
         return function(add_fields(settings, fields))
 
     command.__annotations__ = {"settings": Annotated[kind, Parameter(name="*")], "return": object}

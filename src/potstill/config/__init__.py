@@ -4,7 +4,13 @@ This package does not import JAX, so the command line starts quickly. The comman
 and the resolved values are saved with every artefact.
 """
 
-from potstill.config.artefacts import ExportConfig, InspectConfig, ReportConfig, ReproduceConfig
+from potstill.config.artefacts import (
+    ExportConfig,
+    ExportPolicyConfig,
+    InspectConfig,
+    ReportConfig,
+    ReproduceConfig,
+)
 from potstill.config.collect import CollectConfig
 from potstill.config.convert import ConvertConfig
 from potstill.config.distill import DistillConfig
@@ -18,6 +24,7 @@ __all__ = [
     "DistillConfig",
     "EvaluateConfig",
     "ExportConfig",
+    "ExportPolicyConfig",
     "InspectConfig",
     "ModelConfig",
     "ReportConfig",

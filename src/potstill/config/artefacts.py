@@ -1,4 +1,4 @@
-"""Settings of the commands that read the files of other commands: inspect, export, reproduce, report."""
+"""Settings of the commands that read the files of other commands: inspect, export, export-policy, reproduce, report."""
 
 from __future__ import annotations
 
@@ -57,6 +57,40 @@ class ExportConfig:
 
     force: bool = False
     """Replace an earlier export."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+
+
+@dataclass(frozen=True)
+class ExportPolicyConfig:
+    """Write a policy as a file that runs without potstill: a student, the mean of several, or the teacher."""
+
+    is_command: ClassVar[bool] = True
+
+    source: PathOption
+    """A run folder of `potstill distill` or `potstill teach`, a distillate, teacher or policy file, or a bundled name.
+    From a distillate, a student is trained with its recipe."""
+
+    path: PathOption
+    """The file to write (.onnx, .h, .py, .safetensors)."""
+
+    _: KW_ONLY
+
+    format: str | None = None
+    """{policy formats}. Default: determined by the suffix of the path."""
+
+    student: int | None = None
+    """Seed of the student. Default: 0."""
+
+    average: int | None = None
+    """Export the mean action of this number of students, with seeds from 0."""
+
+    teacher: bool = False
+    """Export the teacher of a run or a distillate instead of a student."""
+
+    force: bool = False
+    """Replace an existing file."""
 
     def __post_init__(self) -> None:
         check_types(self)

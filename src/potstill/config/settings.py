@@ -23,7 +23,7 @@ from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.registry import INITIAL_STATES, WEIGHTINGS
 from potstill.distillation.solvers import SOLVERS
 from potstill.errors import PotstillError
-from potstill.exports.registry import EXPORT_FORMATS
+from potstill.exports.registry import EXPORT_FORMATS, POLICY_FORMATS
 from potstill.runtime.arguments import check_calls
 from potstill.runtime.files import JsonObject, StrPath, to_json
 from potstill.runtime.validation import Dataclass
@@ -138,6 +138,7 @@ def option_docs(config: type[object]) -> dict[str, str]:
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
             names = ", ".join(NAMED_IN_HELP.get(field.target.id, ()))
             described = " ".join(str(ast.literal_eval(text.value)).split()).replace("{names}", names)
+            described = described.replace("{policy formats}", ", ".join(POLICY_FORMATS))
             docs[field.target.id] = described.replace("{recipe fields}", RECIPE_FIELDS)
     return {field.name: docs[field.name] for field in fields(config) if field.name in docs}  # type: ignore[arg-type]
 

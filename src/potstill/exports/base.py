@@ -1,4 +1,4 @@
-"""The interface of export formats."""
+"""The interface of formats, and of the export formats of distillates."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from potstill.distillate import Distillate
 from potstill.errors import PotstillError, missing_extra
 from potstill.runtime.arguments import check_arguments
 
+Content = TypeVar("Content")
+
 
 @check_arguments
 @dataclass(frozen=True)
-class ExportFormat:
-    """A format of another library in which distillates can be written."""
+class Format(Generic[Content]):
+    """A file format, how content is written in it, and the library that it needs."""
 
-    write: Callable[[Distillate, Path], None]
-    """Write a distillate to a path that does not exist yet. Libraries are imported when it is called."""
+    write: Callable[[Content, Path], None]
+    """Write to a path that does not exist yet. Libraries are imported when it is called."""
 
     suffixes: tuple[str, ...] = ()
     """The suffixes of file names that select this format. Without any, the user must name the format."""
@@ -29,10 +32,6 @@ class ExportFormat:
     extra: str | None = None
     """The extra of potstill that installs ``package``."""
 
-    steps_only: bool = False
-    """Whether readers interpret rows as environment steps. Such a format cannot hold weights of pairs or actions
-    outside the action bounds."""
-
     def check_installed(self) -> None:
         """Raise if the optional library is missing."""
         if self.package is None or find_spec(self.package) is not None:
@@ -40,3 +39,13 @@ class ExportFormat:
         if self.extra is None:
             raise PotstillError(f"{self.package} is not installed: pip install {self.package}")
         raise missing_extra(self.package, self.extra)
+
+
+@check_arguments
+@dataclass(frozen=True)
+class ExportFormat(Format[Distillate]):
+    """A format of another library in which distillates can be written."""
+
+    steps_only: bool = False
+    """Whether readers interpret rows as environment steps. Such a format cannot hold weights of pairs or actions
+    outside the action bounds."""

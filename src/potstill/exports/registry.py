@@ -1,15 +1,17 @@
-"""The export formats by name, and the choice of one by the suffix of a path."""
+"""The formats of distillates and of policies by name, and the choice of one by the suffix of a path."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from potstill.errors import PotstillError
 from potstill.runtime.registry import Registry
 
 if TYPE_CHECKING:
-    from potstill.exports.base import ExportFormat
+    from potstill.exports.base import ExportFormat, Format
+    from potstill.exports.policies.base import PolicyFormat
 
 EXPORT_FORMATS: Registry[ExportFormat] = Registry(
     "export format",
@@ -24,7 +26,20 @@ EXPORT_FORMATS: Registry[ExportFormat] = Registry(
 """Other packages add a format by an entry point in the group ``potstill.exports``."""
 
 
-def resolve_format(path: Path, name: str | None) -> str:
+POLICY_FORMATS: Registry[PolicyFormat] = Registry(
+    "policy format",
+    "potstill.policy_formats",
+    {
+        "onnx": "potstill.exports.policies.onnx_graph:FORMAT",
+        "c": "potstill.exports.policies.c_header:FORMAT",
+        "numpy": "potstill.exports.policies.numpy_module:FORMAT",
+        "torch": "potstill.exports.policies.torch_weights:FORMAT",
+    },
+)
+"""Other packages add a format by an entry point in the group ``potstill.policy_formats``."""
+
+
+def resolve_format(path: Path, name: str | None, formats: Registry[Any] = EXPORT_FORMATS) -> str:
     """Return ``name`` if it is given, else the name of the format with the suffix of ``path``.
 
     Raises:
@@ -34,13 +49,14 @@ def resolve_format(path: Path, name: str | None) -> str:
     'd4rl'
     """
     if name is not None:
-        EXPORT_FORMATS[name]  # raises if the name is unknown
+        formats[name]  # raises if the name is unknown
         return name
-    for known in EXPORT_FORMATS:
-        if path.suffix in EXPORT_FORMATS[known].suffixes:
+    found: Mapping[str, Format[Any]] = {known: formats[known] for known in formats}
+    for known, form in found.items():
+        if path.suffix in form.suffixes:
             return known
-    suffixes = [suffix for known in EXPORT_FORMATS for suffix in EXPORT_FORMATS[known].suffixes]
+    suffixes = [suffix for form in found.values() for suffix in form.suffixes]
     raise PotstillError(
-        f"{path}: no export format has the suffix '{path.suffix}': use one of {', '.join(suffixes)}, or name the "
-        f"format ({', '.join(EXPORT_FORMATS)})"
+        f"{path}: no {formats.kind} has the suffix '{path.suffix}': use one of {', '.join(suffixes)}, or name the "
+        f"format ({', '.join(formats)})"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from potstill.data.checks import check_finite
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
+from potstill.exports.base import Content, Format
 from potstill.exports.registry import EXPORT_FORMATS, resolve_format
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
@@ -66,20 +67,25 @@ def export(
         check_finite(column, getattr(distillate, column), source=str(path))
     if EXPORT_FORMATS[name].steps_only:
         _check_steps(distillate, path, name)
-    if (path.is_file() or (path.is_dir() and any(path.iterdir()))) and not force:
-        raise PotstillError(f"{path} exists: choose another path, or --force to replace it")
-    _write(distillate, path, name)
+    check_replaceable(path, force=force)
+    write_complete(EXPORT_FORMATS[name], distillate, path)
     return path
 
 
-def _write(distillate: Distillate, path: Path, name: str) -> None:
-    """Write into a temporary folder beside the target, then move the result."""
+def check_replaceable(path: Path, *, force: bool) -> None:
+    """Raise if there is a file or a folder with files at ``path``, unless ``force``."""
+    if (path.is_file() or (path.is_dir() and any(path.iterdir()))) and not force:
+        raise PotstillError(f"{path} exists: choose another path, or --force to replace it")
+
+
+def write_complete(form: Format[Content], content: Content, path: Path) -> None:
+    """Write in a format into a temporary folder beside the target, then move the result."""
     target = path.resolve()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
             written = Path(folder) / target.name
-            EXPORT_FORMATS[name].write(distillate, written)
+            form.write(content, written)
             _move(written, target)
     except OSError as error:
         raise PotstillError(f"cannot write {path}: {error.strerror or error}") from None

@@ -1,0 +1,18 @@
+"""Policies as files that run without potstill. A format and its library are imported on first use."""
+
+from typing import TYPE_CHECKING
+
+from potstill.exports.registry import POLICY_FORMATS
+from potstill.runtime.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from potstill.exports.policies.base import ExportedPolicy, PolicyFormat
+    from potstill.exports.policies.writing import export_policy
+
+__all__ = ["POLICY_FORMATS", "ExportedPolicy", "PolicyFormat", "export_policy"]
+
+__getattr__ = lazy_names(__name__, {"ExportedPolicy": "base", "PolicyFormat": "base", "export_policy": "writing"})
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

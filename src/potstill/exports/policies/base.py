@@ -1,0 +1,112 @@
+"""What is exported: the networks of a policy as arrays, and what they are. The interface of policy formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from potstill.data.bounds import ActionBounds
+from potstill.data.scaling import Scaled, Scaling
+from potstill.data.transitions import Normaliser
+from potstill.errors import PotstillError
+from potstill.exports.base import Format
+from potstill.networks.policy import Layer, Layers, Policy, Residual, Towers
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import JsonObject
+
+
+@check_arguments
+@dataclass(frozen=True, eq=False)
+class ExportedPolicy(Scaled):
+    """The mean action of M policies of one shape, each with T towers.
+
+        a = low + (1/M Σ_m tanh(1/T Σ_t f_mt((s − mean) / scale)) + 1) · (high − low) / 2
+
+    Each f is a ReLU network. If ``residual``, it adds the output of its first hidden layer to that of its last one.
+
+    Args:
+        layers: from input to output, in float32: weights [M, T, in, out] and biases [M, T, out].
+        scaling: the normaliser (mean and scale) and the action bounds (low and high).
+        residual: whether the networks have a skip connection.
+        metadata: what the policy is, as JSON values.
+    """
+
+    layers: Layers
+    scaling: Scaling
+    residual: bool = False
+    metadata: JsonObject = field(default_factory=dict)
+
+    @property
+    def members(self) -> int:
+        """M, the number of policies whose actions are averaged."""
+        return len(self.layers[0]["bias"])
+
+    @property
+    def towers(self) -> int:
+        """T, the number of networks of each policy, whose outputs are averaged before the tanh."""
+        return int(self.layers[0]["bias"].shape[1])
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The inputs of the first layer, then the outputs of each layer."""
+        return (self.layers[0]["weight"].shape[-2], *(layer["bias"].shape[-1] for layer in self.layers))
+
+    def describe(self) -> JsonObject:
+        """Metadata, sizes, normaliser and bounds as JSON values. Every format contains them."""
+        words = ["-".join(map(str, self.sizes)), "residual" if self.residual else ""]
+        words += [f"mean of {self.towers} towers" if self.towers > 1 else ""]
+        words += [f"mean action of {self.members}" if self.members > 1 else ""]
+        return {
+            **self.metadata,
+            "network": ", ".join(word for word in words if word),
+            "observation_size": self.sizes[0],
+            "action_size": self.sizes[-1],
+            **{name: array.tolist() for name, array in self.scaling.arrays().items()},
+        }
+
+
+def stack_policies(policies: Sequence[Policy], metadata: JsonObject) -> ExportedPolicy:
+    """Combine policies of one shape and one scaling. Of a stochastic policy, the mean action is exported.
+
+    >>> import potstill
+    >>> layers = [{"weight": np.ones((2, 1)), "bias": np.zeros(1)}]
+    >>> policy = potstill.Policy(layers, potstill.Scaling.identity(2, 1))
+    >>> stack_policies([policy] * 3, {}).describe()["network"]
+    '2-1, mean action of 3'
+    """
+    parts = [_add_axes(policy) for policy in policies]
+    layers = [{key: np.stack([part[i][key] for part in parts]) for key in layer} for i, layer in enumerate(parts[0])]
+    mean, scale, low, high = (array.astype(np.float32) for array in policies[0].scaling.arrays().values())
+    scaling = Scaling(Normaliser(mean, scale), ActionBounds(low, high))
+    return ExportedPolicy(layers, scaling, isinstance(policies[0].layers, Residual), metadata)
+
+
+def _add_axes(policy: Policy) -> Layers:
+    """The layers of a policy in float32 with an axis for towers, without the outputs of a standard deviation."""
+    stacked = isinstance(policy.layers, Towers)
+    *hidden, last = [{k: np.asarray(v, np.float32) for k, v in layer.items()} for layer in policy.layers]
+    last = {k: v[..., : len(policy.action_bounds)] for k, v in last.items()}
+    return [_first_axis(layer, stacked) for layer in (*hidden, last)]
+
+
+def _first_axis(layer: Layer, stacked: bool) -> Layer:
+    return layer if stacked else {k: v[None] for k, v in layer.items()}
+
+
+@check_arguments
+@dataclass(frozen=True)
+class PolicyFormat(Format[ExportedPolicy]):
+    """A format in which policies can be written."""
+
+    averages: bool = True
+    """Whether the format can hold the mean action of several policies."""
+
+    def check_members(self, members: int, path: object) -> None:
+        """Raise if the format cannot hold the mean action of ``members`` policies."""
+        if members > 1 and not self.averages:
+            raise PotstillError(
+                f"{path}: this format holds one network, but the mean action of {members} policies is none: "
+                "export one student, or choose .onnx, .h or .py"
+            )

@@ -1,0 +1,96 @@
+"""ONNX: one graph from ``observation`` [batch, S] to ``action`` [batch, A], written with the package ``onnx`` alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from potstill.exports.policies.base import ExportedPolicy, PolicyFormat
+
+OPSET, IR_VERSION = 17, 8  # of 2022; newer runtimes read them
+
+
+def write(policy: ExportedPolicy, path: Path) -> None:
+    """Write the graph. Each fact about the policy is an entry of the metadata, as JSON."""
+    import onnx
+    from onnx import helper
+
+    graph = _Graph()
+    _add_policy(graph, policy)
+    kind = onnx.TensorProto.FLOAT
+    ends = [
+        helper.make_tensor_value_info(name, kind, ["batch", size])
+        for name, size in (("observation", policy.sizes[0]), ("action", policy.sizes[-1]))
+    ]
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, "policy", ends[:1], ends[1:], graph.weights),
+        producer_name="potstill",
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+    )
+    helper.set_model_props(model, {name: json.dumps(value) for name, value in policy.describe().items()})
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+class _Graph:
+    """Nodes and weights; values are called by the names of their nodes."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
+
+    def weight(self, name: str, array: np.ndarray) -> str:
+        from onnx import numpy_helper
+
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def node(self, name: str, operator: str, *inputs: str, **attributes: object) -> str:
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
+        return name
+
+
+def _add_policy(graph: _Graph, policy: ExportedPolicy) -> None:
+    """Standardise, apply the networks, average over towers, tanh, average over policies, and scale to the bounds."""
+    arrays, size = policy.scaling.arrays(), policy.sizes[-1]
+    low, high = arrays["action_low"], arrays["action_high"]
+    x = graph.node("centred", "Sub", "observation", graph.weight("state_mean", arrays["state_mean"]))
+    x = graph.node("standardised", "Div", x, graph.weight("state_scale", arrays["state_scale"]))
+    x = _add_networks(graph, policy, x)
+    if policy.members * policy.towers > 1:
+        shape = np.array([policy.members, policy.towers, -1, size], np.int64)
+        x = graph.node("outputs", "Reshape", x, graph.weight("shape", shape))
+        x = graph.node("mean_output", "ReduceMean", x, axes=[1], keepdims=0)
+    x = graph.node("unit_action", "Tanh", x)
+    if policy.members * policy.towers > 1:
+        x = graph.node("mean_unit_action", "ReduceMean", x, axes=[0], keepdims=0)
+    x = graph.node("shifted", "Add", x, graph.weight("one", np.ones(1, np.float32)))
+    x = graph.node("scaled", "Mul", x, graph.weight("half_range", np.float32(0.5) * (high - low)))
+    graph.node("action", "Add", x, graph.weight("action_low", low))
+
+
+def _add_networks(graph: _Graph, policy: ExportedPolicy, x: str) -> str:
+    """The outputs [batch, A] of one network, or [M T, batch, A] of all."""
+    count, last = policy.members * policy.towers, len(policy.layers) - 1
+    first = x
+    for i, layer in enumerate(policy.layers):
+        *_, inputs, outputs = layer["weight"].shape
+        stacked = () if count == 1 else (count,)
+        weight = graph.weight(f"weight{i}", layer["weight"].reshape(*stacked, inputs, outputs))
+        bias = graph.weight(f"bias{i}", layer["bias"].reshape(*stacked, 1, outputs))
+        if policy.residual and i == last:
+            x = graph.node("skip", "Add", x, first)
+        x = graph.node(f"linear{i}", "MatMul", x, weight)
+        x = graph.node(f"preactivation{i}", "Add", x, bias)
+        x = x if i == last else graph.node(f"hidden{i}", "Relu", x)
+        first = x if i == 0 else first
+    return x
+
+
+FORMAT = PolicyFormat(write, suffixes=(".onnx",), package="onnx", extra="onnx")

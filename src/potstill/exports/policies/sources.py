@@ -1,0 +1,146 @@
+"""The policy to export, from what the user names: a distillate, whose students are trained here, or a teacher."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from potstill.bundled import artefact_path
+from potstill.distillate import Distillate, load
+from potstill.errors import PotstillError
+from potstill.exports.policies.base import ExportedPolicy, stack_policies
+from potstill.networks.policy import Policy, load_policy
+from potstill.runtime import storage
+from potstill.runtime.files import JsonObject, StrPath, to_json
+from potstill.students.ensemble import Students
+from potstill.teachers.base import NetworkTeacher, load_teacher
+from potstill.teachers.importers import SUFFIXES, import_teacher
+
+
+def load_source(path: StrPath, *, teacher: bool) -> Distillate | NetworkTeacher | Policy:
+    """Read what a path names: a run folder, an artefact, a file of another library, or a bundled name.
+
+    Args:
+        path: where it is.
+        teacher: read the teacher of a run or of a distillate.
+
+    Raises:
+        PotstillError: nothing is there, it is of another kind, or the teacher of a distillate is not found.
+    """
+    if Path(path).suffix in SUFFIXES:
+        return import_teacher(path)
+    files = {kind: artefact_path(path, kind) for kind in ("distillate", "teacher", "policy")}
+    found = [file for file in files.values() if file.is_file()]
+    if not found:
+        where = "no distillate and no teacher in this folder" if Path(path).is_dir() else "no such run folder or file"
+        raise PotstillError(f"{path}: {where}: expected a run of potstill distill or teach, or an artefact")
+    if teacher and files["teacher"] in found and storage.kind_of(files["teacher"]) == "teacher":
+        return load_teacher(files["teacher"])
+    kind = storage.kind_of(found[0])
+    if kind == "policy" and not teacher:
+        return load_policy(found[0])
+    if kind == "teacher":
+        return load_teacher(found[0])
+    distillate = load(found[0])
+    return find_own_teacher(distillate, path) if teacher else distillate
+
+
+def find_own_teacher(distillate: Distillate, path: StrPath) -> NetworkTeacher:
+    """Load the teacher that a distillate was made with. Its file is known from the settings in the distillate.
+
+    Raises:
+        PotstillError: the file does not exist, or its networks are not those of that teacher.
+    """
+    wanted = distillate.metadata.get("teacher")
+    if not isinstance(wanted, Mapping):
+        raise PotstillError(f"{path}: made without a teacher")
+    for file in _possible_teachers(distillate, Path(path)):
+        if file.is_file() and storage.kind_of(file) == "teacher":
+            teacher = load_teacher(file)
+            if teacher.content_hash == wanted.get("sha256"):
+                return teacher
+    raise PotstillError(f"{path}: its teacher, {wanted.get('algorithm', 'unnamed')}, was not found: name its file")
+
+
+def _possible_teachers(distillate: Distillate, path: Path) -> Iterator[Path]:
+    settings = distillate.metadata.get("settings", {})
+    yield artefact_path(path / "teacher", "teacher")
+    for name in (settings.get("teacher"), settings.get("dataset")):
+        if isinstance(name, str):
+            yield artefact_path(name, "teacher")
+
+
+def policy_of_source(
+    source: Distillate | Students | Policy | NetworkTeacher, student: int | None, average: int | None
+) -> ExportedPolicy:
+    """Make the policy to export. Students of a distillate are trained with its recipe.
+
+    Args:
+        source: a distillate; or a policy, several students or a teacher, which are exported as they are.
+        student: the seed of the one student. Default: 0.
+        average: the number of students, with seeds from 0, whose actions are averaged.
+
+    Raises:
+        PotstillError: a student is asked of something else than a distillate, or a weight is not finite.
+    """
+    if not isinstance(source, Distillate):
+        given = {"student": student, "average": average}
+        for option in [option for option, value in given.items() if value is not None]:
+            raise PotstillError(f"--{option} requires a distillate, from which students are trained")
+    if isinstance(source, Distillate):
+        seeds = [student or 0] if average is None else list(range(average))
+        facts = {**_describe_students(seeds), **_describe_distillate(source)}
+        return _stack_students(source.train_students(seeds), facts)
+    if isinstance(source, Students):
+        return _stack_students(source, {"policy": f"{len(source)} students", **_version()})
+    if isinstance(source, NetworkTeacher):
+        return stack_policies([source.policy], _describe_teacher(source))
+    return stack_policies([source], {"policy": "policy", **_version()})
+
+
+def _stack_students(students: Students, facts: JsonObject) -> ExportedPolicy:
+    return stack_policies([students.policy(i) for i in range(len(students))], facts)
+
+
+def _version() -> JsonObject:
+    return {"potstill": version("potstill")}
+
+
+def _describe_students(seeds: list[int]) -> JsonObject:
+    if len(seeds) == 1:
+        return {"policy": f"student with seed {seeds[0]}"}
+    return {"policy": f"mean action of {len(seeds)} students with seeds 0 to {seeds[-1]}"}
+
+
+def _describe_distillate(distillate: Distillate) -> JsonObject:
+    dataset = distillate.metadata["dataset"]
+    with tempfile.TemporaryDirectory() as folder:  # equal distillates have equal files
+        digest = storage.file_hash(distillate.save(Path(folder) / "distillate.safetensors"))
+    facts: JsonObject = to_json(
+        {
+            "env_id": distillate.env_id,
+            "dataset": dataset.get("name") if isinstance(dataset, Mapping) else dataset,
+            "dataset_sha256": dataset.get("sha256") if isinstance(dataset, Mapping) else None,
+            "distillate_sha256": digest,
+            "recipe": distillate.recipe.to_metadata(),
+            **_version(),
+        }
+    )
+    return facts
+
+
+def _describe_teacher(teacher: NetworkTeacher) -> JsonObject:
+    metadata = teacher.metadata
+    facts: JsonObject = to_json(
+        {
+            "policy": f"teacher, {metadata.get('algorithm', 'unknown algorithm')}",
+            "env_id": metadata.get("env_id"),
+            "dataset": metadata.get("dataset"),
+            "dataset_sha256": metadata.get("dataset_hash"),
+            "teacher_sha256": teacher.content_hash,
+            **_version(),
+        }
+    )
+    return facts

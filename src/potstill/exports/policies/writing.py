@@ -1,0 +1,102 @@
+"""Write a policy in a format for devices or other libraries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from potstill.distillate import Distillate
+from potstill.errors import PotstillError
+from potstill.exports.policies.sources import load_source, policy_of_source
+from potstill.exports.registry import POLICY_FORMATS, resolve_format
+from potstill.exports.writing import check_replaceable, write_complete
+from potstill.networks.policy import Policy
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import StrPath
+from potstill.runtime.validation import check_least
+from potstill.students.ensemble import Students
+from potstill.teachers.base import NetworkTeacher
+
+
+@check_arguments
+def export_policy(
+    source: Distillate | Students | Policy | NetworkTeacher | StrPath,
+    path: StrPath,
+    format: str | None = None,
+    *,
+    student: int | None = None,
+    average: int | None = None,
+    teacher: bool = False,
+    force: bool = False,
+) -> Path:
+    """Write a policy as one file that runs without potstill: a student, the mean of several, or the teacher.
+
+    =========  =================  ======================================================================
+    ``onnx``   ``.onnx``          graph from ``observation`` [batch, S] to ``action`` [batch, A]
+    ``c``      ``.h``             C99 header with one function, without dependencies and allocation
+    ``numpy``  ``.py``            Python module with a function ``act``, which needs only NumPy
+    ``torch``  ``.safetensors``   weights of an ``nn.Sequential``, or of the actor in stable-baselines3
+    =========  =================  ======================================================================
+
+    All but ``torch`` map observations to actions in the units of the environment, like :class:`potstill.Policy`. The
+    outputs of ``torch`` lie in [−1, 1]. Every format also holds the environment, the dataset, the SHA-256 of the
+    distillate or of the teacher, sizes, normaliser, action bounds, recipe and the version of potstill. A policy acts
+    without noise: its action is the mean action.
+
+    Args:
+        source: a distillate, from which students are trained with its recipe; students, whose actions are averaged; a
+            policy or a teacher; or the run folder, file or bundled name of one of these.
+        path: the file to write.
+        format: a name from the table, or of a format that another package registers. The default is the format with
+            the suffix of ``path``.
+        student: seed of the student. Default: 0.
+        average: export the mean action of this number of students, with seeds 0, 1, …
+        teacher: export the teacher of a run or a distillate instead of a student.
+        force: replace an existing file.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        PotstillError: there is no such source, the format is unknown or cannot hold the policy, its library is missing,
+            the path exists or cannot be written, or options contradict each other.
+
+    >>> import tempfile
+    >>> import potstill
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = potstill.export_policy("hopper-medium-replay", f"{folder}/hopper.h", teacher=True)
+    ...     "hopper_act(observation, action);" in path.read_text()
+    True
+    """
+    path = Path(path)
+    form = POLICY_FORMATS[resolve_format(path, format, POLICY_FORMATS)]
+    form.check_installed()
+    _check_choice(student, average, teacher=teacher)
+    form.check_members(average or 1, path)
+    check_replaceable(path, force=force)
+    if not isinstance(source, Distillate | Students | Policy | NetworkTeacher):
+        source = load_source(source, teacher=teacher)
+    elif teacher and not isinstance(source, NetworkTeacher):
+        raise PotstillError("--teacher requires a path or a bundled name: pass the teacher itself")
+    policy = policy_of_source(source, student, average)
+    form.check_members(policy.members, path)
+    if not all(np.isfinite(array).all() for layer in policy.layers for array in layer.values()):
+        raise PotstillError(f"{path}: the weights of the policy are not finite, because its training diverged")
+    write_complete(form, policy, path)
+    return path
+
+
+def _check_choice(student: int | None, average: int | None, *, teacher: bool) -> None:
+    """Raise if more than one of the options selects a policy, or a number is too small."""
+    given = [
+        f"--{name}"
+        for name, chosen in {"student": student is not None, "average": average is not None, "teacher": teacher}.items()
+        if chosen
+    ]
+    if len(given) > 1:
+        raise PotstillError(f"{' and '.join(given)} exclude each other")
+    if student is not None:
+        check_least("--student", student, 0)
+    if average is not None:
+        check_least("--average", average, 1)

@@ -26,7 +26,7 @@ RNG = np.random.default_rng(0)
 STATES, ACTIONS = 5, 2
 SCALING = Scaling(
     Normaliser(RNG.normal(size=STATES), RNG.uniform(0.5, 2.0, STATES)),
-    ActionBounds(np.float32([-1, 0]), np.float32([2, 30])),
+    ActionBounds(np.array([-1, 0], np.float32), np.array([2, 30], np.float32)),
 )
 OBSERVATIONS = RNG.normal(size=(50, STATES)).astype(np.float32)
 COMPILER = shutil.which("cc")

@@ -21,8 +21,8 @@ from potstill.evaluation.statistics import describe_data, summarise
 from potstill.reports.tables import score_table
 from potstill.teachers.diagnosis import diagnose_teacher, saturated_components
 
-QUICK = {"size": 8, "steps": 2, "batch": 16, "students": 2, "curve_points": 1}
-QUICK["recipe"] = potstill.Recipe(steps=50, width=16, momentum=0.9)
+SMALL = potstill.Recipe(steps=50, width=16, momentum=0.9)
+QUICK = {"size": 8, "steps": 2, "batch": 16, "students": 2, "curve_points": 1, "recipe": SMALL}
 
 
 @pytest.fixture

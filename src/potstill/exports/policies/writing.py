@@ -8,6 +8,7 @@ import numpy as np
 
 from potstill.distillate import Distillate
 from potstill.errors import PotstillError
+from potstill.exports.policies.base import ExportedPolicy, PolicyFormat
 from potstill.exports.policies.sources import load_source, policy_of_source
 from potstill.exports.registry import POLICY_FORMATS, resolve_format
 from potstill.exports.writing import check_replaceable, write_complete
@@ -79,12 +80,16 @@ def export_policy(
         source = load_source(source, teacher=teacher)
     elif teacher and not isinstance(source, NetworkTeacher):
         raise PotstillError("--teacher requires a path or a bundled name: pass the teacher itself")
-    policy = policy_of_source(source, student, average)
+    _write(form, policy_of_source(source, student, average), path)
+    return path
+
+
+def _write(form: PolicyFormat, policy: ExportedPolicy, path: Path) -> None:
+    """Write a policy, after a check that the format can hold it."""
     form.check_members(policy.members, path)
     if not all(np.isfinite(array).all() for layer in policy.layers for array in layer.values()):
         raise PotstillError(f"{path}: the weights of the policy are not finite, because its training diverged")
     write_complete(form, policy, path)
-    return path
 
 
 def _check_choice(student: int | None, average: int | None, *, teacher: bool) -> None:

@@ -70,8 +70,7 @@ def export_policy(
     ...     "hopper_act(observation, action);" in path.read_text()
     True
     """
-    path = Path(path)
-    form = POLICY_FORMATS[resolve_format(path, format, POLICY_FORMATS)]
+    form = POLICY_FORMATS[resolve_format(path := Path(path), format, POLICY_FORMATS)]
     form.check_installed()
     _check_choice(student, average, teacher=teacher)
     form.check_members(average or 1, path)

@@ -6,6 +6,7 @@ import itertools
 import json
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from conftest import random_teacher
 
 import potstill
+from potstill.cli import main
 from potstill.data.bounds import ActionBounds
 from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
@@ -116,7 +118,7 @@ def test_actions_are_those_of_the_policy(tmp_path, name, kind):
         pytest.importorskip(form.package)
     path = tmp_path / f"my-policy{form.suffixes[0]}"
     if isinstance(policy, Students) and not form.averages:
-        with pytest.raises(potstill.PotstillError, match="the mean action of 4 policies is none"):
+        with pytest.raises(potstill.PotstillError, match="the mean action of 4 policies is not"):
             potstill.export_policy(policy, path)
         return
     assert potstill.export_policy(policy, path) == path
@@ -215,3 +217,50 @@ def test_actors_of_stable_baselines3_load_the_weights(tmp_path):
     actor.actor.mu.load_state_dict(weights)
     actions, _ = actor.predict(OBSERVATIONS, deterministic=True)
     np.testing.assert_allclose(actions, policy(OBSERVATIONS), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["none", "x.h"], "none: no such run folder or file"),
+        ([".", "x.h"], ".: no distillate and no teacher in this folder"),
+        (["hopper-medium-replay", "x.pt"], "x.pt: no policy format has the suffix '.pt': use one of .onnx, .h, .py"),
+        (["hopper-medium-replay", "x", "--format", "onyx"], "unknown policy format 'onyx': did you mean 'onnx'"),
+        (["hopper-medium-replay", "x.onnx"], "onnx is not installed: pip install 'potstill[onnx]'"),
+        (["hopper-medium-replay", "x.h", "--student", "1", "--teacher"], "--student and --teacher exclude each other"),
+        (["hopper-medium-replay", "x.h", "--student", "-1"], "--student -1: expected at least 0"),
+        (["hopper-medium-replay", "x.h", "--average", "0"], "--average 0: expected at least 1"),
+        (["hopper-medium-replay", "x.safetensors", "--average", "2"], "which the mean action of 2 policies is not"),
+        (["p.safetensors", "x.h", "--student", "1"], "p.safetensors: not a distillate, so there are no students"),
+        (["p.safetensors", "x.h", "--teacher"], "p.safetensors: expected a distillate, found policy"),
+        (["p.safetensors", "p.safetensors"], "p.safetensors exists: choose another path, or --force"),
+    ],
+)
+def test_bad_input_gets_one_line(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    before = POLICIES["linear"].save("p.safetensors").read_bytes()
+    assert main(["export-policy", *words]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("potstill: ")
+    assert line.count("\n") == 1
+    assert message in line
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
+
+
+def test_the_command_line_exports(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    file = POLICIES["linear"].save("p.safetensors")
+    assert main(["export-policy", str(file), "p.py"]) == 0
+    assert capsys.readouterr().out == "p.py\n"
+    assert potstill.export_policy(file, "q.py").read_bytes() == (tmp_path / "p.py").read_bytes()
+    main(["export-policy", "--help"])
+    assert ", ".join(POLICY_FORMATS) in capsys.readouterr().out
+
+
+def test_students_that_diverged_are_refused(tmp_path):
+    layers = random_layers()
+    layers[1]["weight"][0, 0] = np.nan
+    with pytest.raises(potstill.PotstillError, match="the weights of the policy are not finite"):
+        potstill.export_policy(Policy(layers, SCALING), tmp_path / "x.h")
+    assert list(tmp_path.iterdir()) == []

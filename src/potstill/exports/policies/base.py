@@ -107,6 +107,6 @@ class PolicyFormat(Format[ExportedPolicy]):
         """Raise if the format cannot hold the mean action of ``members`` policies."""
         if members > 1 and not self.averages:
             raise PotstillError(
-                f"{path}: this format holds one network, but the mean action of {members} policies is none: "
+                f"{path}: this format holds one network, which the mean action of {members} policies is not: "
                 "export one student, or choose .onnx, .h or .py"
             )

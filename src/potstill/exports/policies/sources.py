@@ -72,23 +72,34 @@ def _possible_teachers(distillate: Distillate, path: Path) -> Iterator[Path]:
             yield artefact_path(name, "teacher")
 
 
-def policy_of_source(
-    source: Distillate | Students | Policy | NetworkTeacher, student: int | None, average: int | None
+def resolve_policy(
+    source: Distillate | Students | Policy | NetworkTeacher | StrPath,
+    *,
+    student: int | None,
+    average: int | None,
+    teacher: bool,
 ) -> ExportedPolicy:
     """Make the policy to export. Students of a distillate are trained with its recipe.
 
     Args:
-        source: a distillate; or a policy, several students or a teacher, which are exported as they are.
+        source: a distillate; or a policy, several students or a teacher, which are exported as they are; or the path
+            of one of these.
         student: the seed of the one student. Default: 0.
         average: the number of students, with seeds from 0, whose actions are averaged.
+        teacher: read the teacher of the run or the distillate at the path.
 
     Raises:
-        PotstillError: a student is asked of something else than a distillate, or a weight is not finite.
+        PotstillError: nothing is at the path, or an option does not apply to what is there.
     """
+    where = f"{source}: " if isinstance(source, str | Path) else ""
+    if not isinstance(source, Distillate | Students | Policy | NetworkTeacher):
+        source = load_source(source, teacher=teacher)
+    elif teacher and not isinstance(source, NetworkTeacher):
+        raise PotstillError("teacher requires a path or a bundled name: pass the teacher itself")
     if not isinstance(source, Distillate):
         given = {"student": student, "average": average}
         for option in [option for option, value in given.items() if value is not None]:
-            raise PotstillError(f"--{option} requires a distillate, from which students are trained")
+            raise PotstillError(f"{where}not a distillate, so there are no students to train: leave out --{option}")
     if isinstance(source, Distillate):
         seeds = [student or 0] if average is None else list(range(average))
         facts = {**_describe_students(seeds), **_describe_distillate(source)}

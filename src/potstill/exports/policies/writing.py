@@ -9,7 +9,7 @@ import numpy as np
 from potstill.distillate import Distillate
 from potstill.errors import PotstillError
 from potstill.exports.policies.base import ExportedPolicy, PolicyFormat
-from potstill.exports.policies.sources import load_source, policy_of_source
+from potstill.exports.policies.sources import resolve_policy
 from potstill.exports.registry import POLICY_FORMATS, resolve_format
 from potstill.exports.writing import check_replaceable, write_complete
 from potstill.networks.policy import Policy
@@ -70,16 +70,13 @@ def export_policy(
     ...     "hopper_act(observation, action);" in path.read_text()
     True
     """
-    form = POLICY_FORMATS[resolve_format(path := Path(path), format, POLICY_FORMATS)]
+    path = Path(path)
+    form = POLICY_FORMATS[resolve_format(path, format, POLICY_FORMATS)]
     form.check_installed()
     _check_choice(student, average, teacher=teacher)
     form.check_members(average or 1, path)
     check_replaceable(path, force=force)
-    if not isinstance(source, Distillate | Students | Policy | NetworkTeacher):
-        source = load_source(source, teacher=teacher)
-    elif teacher and not isinstance(source, NetworkTeacher):
-        raise PotstillError("--teacher requires a path or a bundled name: pass the teacher itself")
-    _write(form, policy_of_source(source, student, average), path)
+    _write(form, resolve_policy(source, student=student, average=average, teacher=teacher), path)
     return path
 
 

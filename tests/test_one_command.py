@@ -22,7 +22,7 @@ from potstill.reports.tables import score_table
 from potstill.teachers.diagnosis import diagnose_teacher, saturated_components
 
 SMALL = potstill.Recipe(steps=50, width=16, momentum=0.9)
-QUICK = {"size": 8, "steps": 2, "batch": 16, "students": 2, "curve_points": 1, "recipe": SMALL}
+QUICK: dict[str, object] = {"size": 8, "steps": 2, "batch": 16, "students": 2, "curve_points": 1, "recipe": SMALL}
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def prepare(workspace: Workspace) -> dict[str, str]:
     toy = Workspace(workspace.runs, toy=True)
     paths = {"dataset": str(toy.dataset("").resolve()), "teacher": str(toy.teacher("").resolve())}  # type: ignore[union-attr]
     made = {
-        "distillate": [*COMMANDS["distill"].words(paths), "--steps", "2"],
+        "distillate": COMMANDS["distill"].words(paths),
         "world": f"model {paths['dataset']} --steps 20 --members 2 --width 8 --batch 16".split(),
     }
     for name, words in made.items():

@@ -187,6 +187,8 @@ class Archive(Mapping[str, np.ndarray]):
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self.archive = archive
+        for member in archive.infolist():
+            archive.open(member).close()  # compares its name with the one in the directory: a damaged one is refused
         members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
         self.members = {member.filename.removesuffix(".npy"): member for member in members}
 

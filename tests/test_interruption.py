@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from potstill import cli
-from potstill.runtime.interruption import Interrupted, deferred_interruption
+from potstill.commands import teach as teaching
+from potstill.runtime.interruption import Interrupted, deferred_interruption, resumable
 
 
 def send(number=signal.SIGINT):
@@ -68,6 +69,17 @@ def test_other_threads_are_unaffected():
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_command_in_one_line(monkeypatch, capsys, number, code):
-    monkeypatch.setattr(cli, "make_app", lambda *args, **options: lambda *args, **options: send(number))
+    monkeypatch.setattr(teaching, "teach", lambda config: send(number))
     assert cli.main(["teach", "x"]) == code
     assert capsys.readouterr().err == "potstill: interrupted; everything reported as finished is kept\n"
+
+
+def test_a_stopped_command_prints_the_command_that_resumes(monkeypatch, capsys):
+    def teach(config):
+        with resumable("potstill teach x --resume"):
+            raise Interrupted("stopped after update 3", signal.SIGTERM)
+
+    monkeypatch.setattr(teaching, "teach", teach)
+    assert cli.main(["teach", "x"]) == 143
+    expected = "potstill: stopped after update 3; resume with: potstill teach x --resume\n"
+    assert capsys.readouterr().err == expected

@@ -62,6 +62,7 @@ def make_app(fields: Mapping[str, Mapping[str, str]] | None = None, *, with_help
         default_parameter=Parameter(  # --widths 64 128 256
             consume_multiple=True, negative_iterable=(), converter=convert_words
         ),
+        suppress_keyboard_interrupt=False,  # an interruption says how to resume
     )
     for name, kind in COMMANDS.items():
         shown = _with_help(kind) if with_help else kind

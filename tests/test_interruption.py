@@ -1,6 +1,5 @@
 """Signals: the first stops a loop after the current step, the second immediately. Messages and exit codes."""
 
-import os
 import signal
 import threading
 
@@ -12,7 +11,7 @@ from potstill.runtime.interruption import Interrupted, deferred_interruption, re
 
 
 def send(number=signal.SIGINT):
-    os.kill(os.getpid(), number)
+    signal.raise_signal(number)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import signal
 import sys
 
@@ -47,7 +46,7 @@ def interrupted(function, at):
     def generate(*args, **parts):
         for iterate in function(*args, **parts):
             if iterate.step == at:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             yield iterate
 
     return generate
@@ -121,7 +120,7 @@ def test_a_model_and_an_evaluation_are_resumed(folder, tmp_path, monkeypatch):
     def stopping(*args):
         calls.append(args[3])
         if len(calls) == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return take(*args)
 
     monkeypatch.setattr(world_training, "take_steps", stopping)

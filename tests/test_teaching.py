@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import signal
 
 import numpy as np
@@ -82,7 +81,7 @@ def send_after(monkeypatch, owner, name, calls):
     def wrapped(*args, **options):
         found = method(*args, **options)
         if next(count) == calls:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return found
 
     monkeypatch.setattr(owner, name, wrapped)

@@ -131,6 +131,7 @@ def test_bad_columns(tmp_path, columns):
     dtype=st.sampled_from([np.float32, np.float64, np.int32, np.bool_, "S3"]),
 )
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+@pytest.mark.filterwarnings("ignore::potstill.errors.PotstillWarning")
 def test_any_column_is_read_or_refused_in_one_line(tmp_path_factory, key, shape, value, dtype):
     columns = make_columns(rows=3)
     columns[key] = np.full(shape, value).astype(dtype)

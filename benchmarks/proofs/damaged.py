@@ -142,7 +142,7 @@ KINDS: Mapping[str, Kind] = {
     "npz": Kind(write_npz, read_dataset),
     "hdf5": Kind(write_hdf5, read_dataset, checked=False),
     "plain hdf5": Kind(write_plain_hdf5, read_dataset, checked=False),
-    "parquet": Kind(write_parquet, read_dataset, checked=False, package="pyarrow"),
+    "parquet": Kind(write_parquet, read_dataset, package="pyarrow"),
     "converted": Kind(write_converted, read_converted, checked=False),
     "result": Kind(write_result, lambda path: potstill.Run(path.parent).result.to_dict(), checked=False),
     "metrics": Kind(write_metrics, lambda path: potstill.Run(path.parent).metrics, checked=False),

@@ -115,9 +115,9 @@ def build_torch(path: Path, policy: potstill.Policy) -> Act:
     network = torch.nn.Sequential(*layers[:-1], torch.nn.Tanh())
     network.load_state_dict(weights)
 
-    @torch.no_grad()
     def act(observations: np.ndarray) -> np.ndarray:
-        return policy.action_bounds.from_unit(network(torch.from_numpy(observations)).numpy())
+        with torch.no_grad():
+            return policy.action_bounds.from_unit(network(torch.from_numpy(observations)).numpy())
 
     return act
 

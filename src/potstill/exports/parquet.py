@@ -31,7 +31,8 @@ def _write_table(distillate: Distillate, path: Path) -> None:
     if distillate.weights is not None:
         columns["weights"] = pyarrow.array(distillate.weights)
     metadata = {"potstill": json.dumps(export_metadata(distillate))}
-    write_table(pyarrow.table(columns).replace_schema_metadata(metadata), path)
+    table = pyarrow.table(columns).replace_schema_metadata(metadata)
+    write_table(table, path, write_page_checksum=True)
 
 
 def _list_column(array: np.ndarray) -> object:

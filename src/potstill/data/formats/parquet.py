@@ -61,7 +61,11 @@ def read_parquet_files(files: Sequence[Path], chosen: Chosen, path: Path) -> Log
     arrow, source = require_pyarrow(), str(path)
     tables, names = [], []
     for part in files:
-        with reading(part, "a Parquet file"), arrow.parquet.ParquetFile(part) as file:
+        # Checksums are compared if the file has them.
+        with (
+            reading(part, "a Parquet file"),
+            arrow.parquet.ParquetFile(part, page_checksum_verification=True) as file,
+        ):
             names = list(_leaves(file.schema_arrow))
             found = match_columns(names, chosen, source=source)
             wanted = [column for columns in found.values() for column in columns]

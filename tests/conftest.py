@@ -33,6 +33,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from linear import TINY, linear_rows, terminating_rows  # noqa: E402
 
+from potstill.config.distill import OF_DATA  # noqa: E402
 from potstill.data.bounds import ActionBounds  # noqa: E402
 from potstill.data.transitions import Transitions  # noqa: E402
 from potstill.students import recipe  # noqa: E402
@@ -91,12 +92,13 @@ LIGHT = {"steps": 100, "width": 64, "towers": 4}
 
 @pytest.fixture(scope="module")
 def light():
-    """Shorten runs with default options: small students, a sample of the rows, and no picture of states."""
+    """Shorten runs with default options: small students and batches, a sample of the rows, and no picture of states."""
     with pytest.MonkeyPatch.context() as patch:
         for name, usual in recipe.RECIPES.items():
             less = {field: min(most, getattr(usual, field)) for field, most in LIGHT.items()}
             rate = usual.learning_rate if name != "default" else 0.1  # enough for fewer steps
             patch.setitem(recipe._RECIPES, name, dataclasses.replace(usual, learning_rate=rate, **less))
+        patch.setitem(OF_DATA, "batch", 256)
         patch.setattr("potstill.data.split.TRAINING_MOST", 20_000)
         patch.setattr("potstill.reports.tables.render_states", lambda *_: (None, "not in this test"))
         yield

@@ -10,6 +10,7 @@ import pytest
 import potstill
 from potstill.bundled import BUNDLED
 from potstill.errors import PotstillError
+from potstill.reports.states import render_states
 
 QUICK = {"size": 64, "steps": 40, "batch": 256, "students": 3, "episodes": 3, "curve_points": 2}
 
@@ -47,6 +48,11 @@ def test_files_of_the_run_folder(run):
     assert json.loads((run / "config.json").read_text())["size"] == 64
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, 41))
+
+
+def test_states_are_drawn_or_a_reason_is_given(tmp_path):
+    path, reason = render_states(BUNDLED / "hopper-medium-replay.distillate.safetensors", tmp_path / "states.png")
+    assert reason if path is None else path.stat().st_size > 5000
 
 
 def test_metadata_of_the_distillate(run):

@@ -16,6 +16,7 @@ from potstill.evaluation.scores import TEACHER_SEED, measured_reference, policy_
 from potstill.evaluation.statistics import summarise
 from potstill.reports import print_scores
 
+pytestmark = pytest.mark.usefixtures("light")
 QUICK = {
     "recipe": potstill.Recipe(steps=10, width=16),
     "size": 8,

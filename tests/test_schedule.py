@@ -125,8 +125,9 @@ def test_schedule_is_reported_and_reproduced(logs, tmp_path, capsys, options):
 def test_short_budget_is_reproduced_by_its_steps(logs, tmp_path, monkeypatch):
     monkeypatch.setattr("potstill.distillation.schedule.ROOM", 10**6)  # short on any machine
     data, teacher = logs
-    common = {"teacher": teacher, "size": 6, "batch": 32, "students": 2, "episodes": 0, "solver": "unroll"}
-    common["recipe"] = potstill.Recipe(steps=3, width=8)
+    common = {"teacher": teacher, "size": 6, "batch": 32, "students": 1, "episodes": 0, "solver": "unroll"}
+    common["recipe"] = potstill.Recipe(steps=3, width=8, layers=3)
+    common["curve_points"] = 1
     run = potstill.distill(data, out=tmp_path / "run", budget="4s", **common)
     summary = json.loads((run / "result.json").read_text())["schedule"]
     assert summary["how"] == "budget"
@@ -139,8 +140,9 @@ def test_command_of_a_budgeted_run_is_reproducible(logs, tmp_path, monkeypatch):
     monkeypatch.setattr("potstill.distillation.schedule.LEAST_RATE", 0.0)  # which never comes,
     monkeypatch.setattr("potstill.distillation.schedule.PLANNED_SHARE", 0.005)  # or for half a second
     data, teacher = logs
-    common = {"teacher": teacher, "size": 6, "batch": 32, "students": 2, "episodes": 0, "solver": "unroll"}
-    common["recipe"] = potstill.Recipe(steps=3, width=8)
+    common = {"teacher": teacher, "size": 6, "batch": 32, "students": 1, "episodes": 0, "solver": "unroll"}
+    common["recipe"] = potstill.Recipe(steps=3, width=8, layers=3)
+    common["curve_points"] = 1
     run = potstill.distill(data, out=tmp_path / "run", budget="100s", **common)
     summary, command = run.result.schedule, potstill.load(run).metadata["command"]
     assert summary.how == "limit"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -182,6 +183,15 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
     found = found() if isinstance(found, type) else found
     if not callable(found):
         raise PotstillError(f"the objective is {describe_object(found)}: expected a name or a function")
+    try:
+        inspect.signature(found).bind("policy", "states", "teacher")
+    except TypeError:
+        raise PotstillError(
+            f"the objective is {describe_object(found)}: expected a function of three arguments, as in "
+            "potstill.distillation"
+        ) from None
+    except ValueError:  # a function without a known signature
+        pass
     return cast(ObjectiveFunction, found)
 
 

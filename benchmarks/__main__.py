@@ -70,7 +70,10 @@ def run_one(options: argparse.Namespace) -> int:
         results.path.unlink(missing_ok=True)
     count = run(experiment, cells, workspace, results)
     print(f"{options.name}: {count} cells measured, {len(cells) - count} already done")
-    return 0
+    found = results.by_cell(experiment)
+    failures = [f"{cell}: {failure}" for cell in cells for failure in found[cell].get("failures", ())]
+    print("\n".join(failures), end="\n" if failures else "")
+    return min(1, len(failures))
 
 
 def hint(experiment: Experiment) -> str:

@@ -182,7 +182,7 @@ def run(experiment: Experiment, cells: Iterable[Cell], workspace: Workspace, res
 
 
 def find_faults(experiment: Experiment, results: Results) -> list[str]:
-    """Find malformed, incomplete, unknown and outdated records of a result file; one message for each."""
+    """Find malformed, incomplete, unknown, outdated and failed records of a result file; one message for each."""
     try:
         found = results.by_cell(experiment)
     except (ValueError, KeyError, TypeError) as error:
@@ -200,4 +200,6 @@ def find_faults(experiment: Experiment, results: Results) -> list[str]:
             messages.append(f"{cell}: {', '.join(missing)} missing")
         elif not is_done(experiment, cell, found):
             messages.append(f"{cell}: measured with other inputs than the declared ones")
+        elif record.get("failures"):
+            messages.append(f"{cell}: {len(record['failures'])} failures")
     return [f"{results.path.name}: {text}" for text in messages]

@@ -30,6 +30,11 @@ MODULES = {
     "devices": "speed.devices",
     "large": "speed.large",
     "policies": "speed.policies",
+    "kills": "proofs.kills",
+    "flips": "proofs.flips",
+    "fuzz": "proofs.fuzz",
+    "options": "proofs.options",
+    "repeats": "proofs.repeats",
 }
 
 

@@ -29,7 +29,7 @@ from benchmarks.proofs.damaged import KINDS, Kind
 from benchmarks.proofs.mutation import mutate
 from potstill.errors import PotstillError
 
-INPUTS, TOY_INPUTS = 100_000, 20  # of each kind
+FILES, TOY_FILES = 100_000, 20  # of each kind
 SLOW = 10.0  # seconds
 MEMORY = 4 << 30  # bytes that the process may take
 SOURCE = str(Path(potstill.__file__).parent)
@@ -112,11 +112,11 @@ def watch(process: subprocess.Popen[bytes], folder: Path) -> str:
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Fuzz one kind of file in a process of its own."""
     if importlib.util.find_spec(KINDS[cell.method].package) is None:
-        return {"inputs": 0, "failures": [f"{KINDS[cell.method].package} is not installed"]}
+        return {"files": 0, "failures": [f"{KINDS[cell.method].package} is not installed"]}
     folder = (workspace.runs / cell.method.replace(" ", "-")).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    count = TOY_INPUTS if workspace.toy else INPUTS
+    count = TOY_FILES if workspace.toy else FILES
     words = [sys.executable, "-m", __spec__.name, cell.method, str(folder), str(count), str(cell.seed)]
     path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
     with (folder / "output.txt").open("wb") as output:
@@ -125,13 +125,13 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
         )
         ended = watch(process, folder)
     if ended:
-        return {"inputs": count, "failures": [f"{ended}: see {folder}"]}
-    return {"inputs": count, **json.loads((folder / "found.json").read_text())}
+        return {"files": count, "failures": [f"{ended}: see {folder}"]}
+    return {"files": count, **json.loads((folder / "found.json").read_text())}
 
 
 def inputs(cell: Cell) -> Record:
-    """How many inputs."""
-    return {"inputs": INPUTS}
+    """How many files."""
+    return {"files": FILES}
 
 
 EXPERIMENT = Experiment(
@@ -140,7 +140,7 @@ EXPERIMENT = Experiment(
     tuple(Cell(name) for name in KINDS),
     inputs,
     measure,
-    frozenset({"inputs", "failures"}),
+    frozenset({"files", "failures"}),
     toy=(Cell("npz"),),
 )
 

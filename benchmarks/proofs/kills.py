@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Experiment, Record
+from benchmarks.proofs.inputs import prepare_inputs
 from potstill.runtime.files import read_json
 
 KILLS, TOY_KILLS = 50, 1
@@ -75,6 +76,11 @@ COMMANDS = {
     "evaluate": Command("evaluate {distillate} --students 2 --episodes 5", ()),
 }
 
+MADE = {
+    "distillate": COMMANDS["distill"].line,
+    "world": "model {dataset} --steps 20 --members 2 --width 8 --batch 16",
+}
+
 
 def run_command(words: list[str], folder: Path, kill_after: float | None = None) -> int | None:
     """Run potstill in ``folder``; return its exit code, or ``None`` if it was killed."""
@@ -105,23 +111,6 @@ def digest(run: Path, command: Command) -> str:
     return found.hexdigest()
 
 
-def prepare(workspace: Workspace) -> dict[str, str]:
-    """The paths that commands refer to."""
-    toy = Workspace(workspace.runs, toy=True)
-    paths = {"dataset": str(toy.dataset("").resolve()), "teacher": str(toy.teacher("").resolve())}  # type: ignore[union-attr]
-    made = {
-        "distillate": COMMANDS["distill"].words(paths),
-        "world": f"model {paths['dataset']} --steps 20 --members 2 --width 8 --batch 16".split(),
-    }
-    for name, words in made.items():
-        run = (workspace.runs / name).resolve()
-        if not (run / "result.json").exists():
-            shutil.rmtree(run, ignore_errors=True)
-            assert run_command([*words, "--out", str(run)], workspace.runs) == 0
-        paths[name] = str(run)
-    return paths
-
-
 def try_once(words: list[str], command: Command, folder: Path, moment: float, wanted: str, earlier: Path | None) -> str:
     """Kill the command after ``moment`` seconds, then complete it. Return what went wrong, or nothing."""
     run, before = folder / "run", ""
@@ -145,9 +134,9 @@ def try_once(words: list[str], command: Command, folder: Path, moment: float, wa
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Kill one command at random moments of its time."""
-    workspace.runs.mkdir(parents=True, exist_ok=True)
-    command, paths = COMMANDS[cell.method], prepare(workspace)
-    words = command.words(paths)
+    command = COMMANDS[cell.method]
+    run = lambda words, folder: run_command([*words, "--out", str(folder)], workspace.runs) == 0  # noqa: E731
+    words = command.words(prepare_inputs(workspace, [command.line], MADE, run))
     folder = (workspace.runs / cell.method.replace(" ", "-")).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     whole = folder / "whole"

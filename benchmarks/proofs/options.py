@@ -9,13 +9,14 @@ import itertools
 import shutil
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Experiment, Record
+from benchmarks.proofs.inputs import prepare_inputs
 from potstill.cli import COMMANDS, main
 
 TOY_PAIRS = 2
@@ -105,27 +106,13 @@ def try_words(words: list[str], folder: Path) -> str:
     return "refused" if code == 2 and len(lines) == 1 else f"exit code {code}, {len(lines)} lines"
 
 
-def prepare(workspace: Workspace, lines: Sequence[str]) -> dict[str, str]:
-    """The files that command lines name."""
-    toy = Workspace(workspace.runs, toy=True)
-    paths = {"dataset": str(toy.dataset("")), "teacher": str(toy.teacher(""))}
-    for name, command in (("distillate", "distill"), ("world", "model")):
-        if not any(f"{{{name}}}" in line for line in lines):
-            continue
-        paths[name] = str(workspace.runs / name)
-        words = SMALL[command].format(**paths).split()
-        if not (Path(paths[name]) / "result.json").exists():
-            assert try_words([command, *words], Path(paths[name])) == "ran"
-    return paths
-
-
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Run all pairs of one command."""
-    workspace.runs.mkdir(parents=True, exist_ok=True)
     found = list(pairs(cell.method))
     if workspace.toy:
         found = np.random.default_rng(0).choice(found, TOY_PAIRS, replace=False).tolist()
-    paths = prepare(workspace, [SMALL[cell.method], *found])
+    made = {name: f"{command} {SMALL[command]}" for name, command in (("distillate", "distill"), ("world", "model"))}
+    paths = prepare_inputs(workspace, [SMALL[cell.method], *found], made, lambda *run: try_words(*run) == "ran")
     outcomes, failures = {"ran": 0, "refused": 0, "failed": 0}, []
     for pair in found:
         words = f"{cell.method} {SMALL[cell.method]} {pair}".format(**paths).split()

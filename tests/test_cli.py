@@ -95,6 +95,7 @@ def refused(capsys, *arguments):
         (["collect", "CartPole-v1"], ["discrete actions"]),
         (["collect", "Hopper-v5", "--policy", "none.safetensors"], ["no such file"]),
         (["evaluate", "none.safetensors"], ["no such file"]),
+        (["evaluate", "hopper-medium-reply"], ["did you mean the bundled 'hopper-medium-replay'"]),
         (["inspect", "none.safetensors"], ["no such file"]),
         (["reproduce", "none"], ["does not exist"]),
         (["report", "none"], ["does not exist"]),

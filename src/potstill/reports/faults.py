@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.data.checks import as_columns, tolerated
+from potstill.data.checks import as_column, tolerated
 from potstill.data.columns import REQUIRED, SYNONYMS
 from potstill.data.files import open_hdf5, open_npz, read_array
 from potstill.data.log import NO_ENVIRONMENT
@@ -82,7 +82,7 @@ def find_faults(
         with np.errstate(over="ignore"):  # values too large for float32 become infinite and are reported below
             single = values.astype(np.float32) if values.dtype.kind == "f" else values
         try:
-            columns |= as_columns({key: single}, source="its columns")
+            columns[key] = as_column(key, single, source="its columns")
         except PotstillError as error:
             faults.append(str(error).removeprefix("its columns: "))
     rows = {key: len(column) for key, column in columns.items()}

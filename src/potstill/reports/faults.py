@@ -27,8 +27,10 @@ def refused_statistics(path: Path, refusal: str, options: ReadOptions | None = N
         The faults and the ranges of the columns; ``None`` if no column can be read.
     """
     options = options or ReadOptions.of()
+    if options.chosen:
+        return None
     raw, env_id = raw_columns(path)
-    if not raw or options.chosen:
+    if not raw:
         return None
     env_id = env_id if options.env_id is None else options.env_id
     faults, columns = find_faults(raw, None if env_id == NO_ENVIRONMENT else env_id, options.units)
@@ -125,10 +127,10 @@ def _find_bound_faults(columns: dict[str, np.ndarray], env_id: str | None, units
         )
     except PotstillError as error:
         return [str(error).removeprefix("its columns: ")]
-    bounds = fit.bounds
-    wrong = np.flatnonzero(outside(low, high, bounds) & (units.outside == "refuse"))
-    if not len(wrong):
+    if fit.inside:
         return []
+    bounds, actions, low, high = fit.bounds, actions * fit.factor, low * fit.factor, high * fit.factor
+    wrong = np.flatnonzero(outside(low, high, bounds))
     lowest, highest = tolerated(bounds)
     rows = ((actions < lowest) | (actions > highest)).any(axis=1).sum()
     return [

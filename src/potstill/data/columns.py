@@ -62,7 +62,7 @@ def parse_columns(columns: str | Mapping[str, str | Sequence[str]] | None) -> Ch
             roles to a name or names. ``none`` says that a role has no column; a ``*`` in a name stands for anything.
 
     Raises:
-        PotstillError: the text cannot be read, or a role is unknown.
+        PotstillError: the text cannot be read, a role is unknown, or observations or actions have no column.
 
     Example:
         >>> parse_columns("observations=x+y,rewards=none")
@@ -79,6 +79,8 @@ def parse_columns(columns: str | Mapping[str, str | Sequence[str]] | None) -> Ch
             raise unknown_name("role in --columns", role, SYNONYMS)
         parts = tuple(names.split("+")) if isinstance(names, str) else tuple(names)
         chosen[role] = () if parts == (NONE,) else parts
+        if not chosen[role] and role in ("observations", "actions"):
+            raise PotstillError(f"--columns {role}={NONE}: expected names, as every dataset has {role}")
     return chosen
 
 
@@ -149,9 +151,6 @@ def _check_required(
         needed = [role for role in needed if role != "terminations"]
     if needed:
         raise _missing_column(needed, given, found, source=source)
-    for role in ("observations", "actions"):
-        if not found[role]:
-            raise PotstillError(f"--columns {role}=none: these are required")
 
 
 def _missing_column(

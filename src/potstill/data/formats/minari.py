@@ -171,7 +171,7 @@ def _read_metadata(folder: Path, path: Path, chosen: Chosen) -> Metadata:
         bounds,
         env_id if isinstance(env_id, str) else None,
         changes,
-        {key: chosen.get(key, (key,)) for key in COLUMNS},
+        {key: names for key in COLUMNS if (names := chosen.get(key, (key,)))},
         str(metadata.get("dataset_id", path.name)),
         {"source": "minari", **{key: metadata[key] for key in CARD_KEYS if key in metadata}},
     )
@@ -279,7 +279,7 @@ def _check_ends(columns: Mapping[str, Column], path: Path) -> None:
     """Raise if a flag is not 0 or 1, or marks an end inside an episode."""
     ends = np.asarray(columns["ends"])
     first = np.append(0, np.flatnonzero(ends) + 1)
-    for key in ("terminations", "truncations"):
+    for key in [key for key in ("terminations", "truncations") if key in columns]:
         array = np.asarray(columns[key]).reshape(len(ends))
         wrong = np.flatnonzero((array != 0) & ((array != 1) | ~ends))
         if len(wrong):

@@ -186,7 +186,7 @@ def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None)
         (row, column), count = wrong
         of_log = int(np.delete(np.arange(len(actions) + len(paired.dropped)), paired.dropped)[row])
         line = outside_message(float(actions[row, column]), fit.bounds, (of_log, column), count, source=log.source)
-        raise PotstillError(f"{line}: {outside_advice(low, high)}")
+        raise PotstillError(f"{line}: {outside_advice(low * fit.factor, high * fit.factor)}")
     after = rows.next_observations
     data = Transitions(
         rows.observations,

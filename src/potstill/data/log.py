@@ -17,13 +17,13 @@ from potstill.data.files import Column
 from potstill.data.joined import SideBySide
 from potstill.data.pairing import NOTHING, Plan, Rows, pair_in_order, pair_own, plan_rows
 from potstill.data.successors import Successors
-from potstill.data.transitions import Transitions
+from potstill.data.transitions import NO_REWARDS, Transitions
 from potstill.data.units import Fit, Units, environment_bounds, fit_units, outside_advice, same_bounds
 from potstill.errors import PotstillError
 
 VALUES = (*TABLES, "rewards")
 SAMPLE = 1024  # rows in which the loss of precision is measured
-NO_REWARDS = NO_ENVIRONMENT = "none"
+NO_ENVIRONMENT = "none"  # in place of an id
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from conftest import make_columns
 import potstill
 from potstill.cli import main
 from potstill.data.bounds import ActionBounds
-from potstill.data.registry import load_dataset
+from potstill.data.registry import ReadOptions, load_dataset
 from potstill.data.transitions import Transitions
 from potstill.environments.references import RAW, REFERENCES, normalised_return, reference_returns
 from potstill.reports.dataset import (
@@ -263,9 +263,9 @@ def test_all_faults_of_a_refused_file(tmp_path, capsys, suffix):
     assert "<code>--out-of-bounds scale</code>" in text
 
 
-def faults_in(path, columns, **metadata):
+def faults_in(path, columns, options=None, **metadata):
     np.savez(path, **columns, **metadata)
-    return refused_statistics(path, "the reader's message")["faults"]
+    return refused_statistics(path, "the reader's message", options)["faults"]
 
 
 def test_every_kind_of_fault(tmp_path):
@@ -286,7 +286,8 @@ def test_every_kind_of_fault(tmp_path):
         "actions[0], actions[1]: 80 values are NaN or infinite in 40 of 40 rows, the first in row 0: repair or remove "
         "these rows"
     ]
-    assert faults_in(path, columns) == ["the reader's message"]  # a fault that only the reader knows
+    for unit, options in ((1, None), (10, ReadOptions.of(action_scale=0.1))):  # a fault that only the reader knows
+        assert faults_in(path, columns | {"actions": unit * columns["actions"]}, options) == ["the reader's message"]
 
 
 def test_unreadable_files_leave_no_page(tmp_path, capsys):

@@ -98,6 +98,17 @@ def test_golden_minari(form):
     np.testing.assert_array_equal([data.action_bounds.low, data.action_bounds.high], [[-2, -2], [2, 2]])
 
 
+@pytest.mark.filterwarnings("ignore:.*no rewards")
+@pytest.mark.parametrize("form", ["hdf5", "arrow"])
+def test_minari_without_some_columns(form):
+    if form == "arrow":
+        pytest.importorskip("pyarrow")
+    data = load_dataset(GOLDEN / "golden" / f"{form}-v0", columns="rewards=none,terminations=none")
+    assert (len(data), data.rewards.any(), data.terminations.any()) == (7, False, False)
+    with pytest.raises(PotstillError, match=r"--columns dones: the roles in Minari's layout are observations, "):
+        load_dataset(GOLDEN / "golden" / f"{form}-v0", columns="dones=x")
+
+
 def test_golden_minari_by_name_and_by_file(monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(GOLDEN))
     named = load_dataset("minari:golden/hdf5-v0")

@@ -17,19 +17,6 @@ from potstill.errors import PotstillError
 BOUND_TOLERANCE = 5e-5  # float32 rounding of actions at the bounds, as a fraction of the width between the bounds
 
 
-def as_columns(raw: Mapping[str, object], *, source: str) -> dict[str, np.ndarray]:
-    """Convert raw columns to float32, flags to bool, and squeeze rewards and flags of shape (M, 1).
-
-    Args:
-        raw: arrays or HDF5 datasets by role.
-        source: name of the data in error messages.
-
-    Raises:
-        PotstillError: a column is not numeric or has the wrong number of axes, or a flag is neither 0 nor 1.
-    """
-    return {key: _as_column(key, np.asarray(values), source) for key, values in raw.items()}
-
-
 def check_type_and_shape(key: str, column: Column, *, source: str) -> None:
     """Check the type and the shape of a column, without reading its values.
 
@@ -49,7 +36,17 @@ def check_type_and_shape(key: str, column: Column, *, source: str) -> None:
         raise PotstillError(f"{source}: column '{key}' has shape {shape}, expected {axes} axes, none empty")
 
 
-def _as_column(key: str, array: np.ndarray, source: str) -> np.ndarray:
+def as_column(key: str, array: np.ndarray, *, source: str) -> np.ndarray:
+    """Convert a raw column to float32, or flags to bool, and squeeze rewards and flags of shape (M, 1).
+
+    Args:
+        key: the column's role.
+        array: its values.
+        source: name of the data in error messages.
+
+    Raises:
+        PotstillError: the column is not numeric or has the wrong number of axes, or a flag is neither 0 nor 1.
+    """
     check_type_and_shape(key, array, source=source)
     if key not in TABLES and array.ndim == 2:
         array = array[:, 0]

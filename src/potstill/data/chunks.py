@@ -199,13 +199,15 @@ def _scatter(file: int, offset: int, row: int, start: int, segments: Iterator[np
         OSError: the file ends before.
     """
     place, waiting = offset + start * row, [segment.reshape(-1).view(np.uint8) for segment in segments if len(segment)]
-    while waiting:
-        batch: Sequence[np.ndarray] = waiting[:MOST_BUFFERS]
+    first = 0  # of the segments that are not full
+    while first < len(waiting):
+        batch: Sequence[np.ndarray] = waiting[first : first + MOST_BUFFERS]
         read = os.preadv(file, cast("Sequence[bytearray]", batch), place)
         if not read:
             raise OSError("the file ends in the middle of its rows")
         place += read
-        while waiting and read >= len(waiting[0]):
-            read -= len(waiting.pop(0))
+        while first < len(waiting) and read >= len(waiting[first]):
+            read -= len(waiting[first])
+            first += 1
         if read:
-            waiting[0] = waiting[0][read:]
+            waiting[first] = waiting[first][read:]

@@ -62,7 +62,7 @@ def parse_columns(columns: str | Mapping[str, str | Sequence[str]] | None) -> Ch
             roles to a name or names. ``none`` says that a role has no column; a ``*`` in a name stands for anything.
 
     Raises:
-        PotstillError: the text cannot be read, or a role is unknown.
+        PotstillError: the text cannot be read, a role is unknown, or observations or actions have no column.
 
     Example:
         >>> parse_columns("observations=x+y,rewards=none")
@@ -79,6 +79,8 @@ def parse_columns(columns: str | Mapping[str, str | Sequence[str]] | None) -> Ch
             raise unknown_name("role in --columns", role, SYNONYMS)
         parts = tuple(names.split("+")) if isinstance(names, str) else tuple(names)
         chosen[role] = () if parts == (NONE,) else parts
+        if not chosen[role] and role in ("observations", "actions"):
+            raise PotstillError(f"--columns {role}={NONE}: expected names, as every dataset has {role}")
     return chosen
 
 
@@ -97,7 +99,6 @@ def match_columns(
     chosen: Mapping[str, Sequence[str]] | None = None,
     *,
     source: str,
-    optional: Collection[str] = (),
 ) -> Chosen:
     """Find the columns of a dataset among the names in a file.
 
@@ -105,7 +106,6 @@ def match_columns(
         names: all names in the file. Names of other things than columns are ignored.
         chosen: names that the user chose, by role, as :func:`parse_columns` returns them.
         source: name of the data in error messages.
-        optional: required roles that this kind of file may lack.
 
     Returns:
         The names in the file of each role.
@@ -133,10 +133,11 @@ def match_columns(
         parts = [groups.get(name) or (plain[name],) for name in known]
         if parts and not (role == "dones" and ("terminations" in chosen or parts[0][0] in _used(found))):
             found[role] = parts[0]
+    optional: set[str] = set()
     if plain.keys() >= LEROBOT:
-        optional = {*optional, "rewards", "terminations"}
+        optional |= {"rewards", "terminations"}
     if plain.keys() >= STABLE_BASELINES:
-        optional = {*optional, "terminations"}
+        optional |= {"terminations"}
     _check_required(found, given, source=source, optional=optional)
     return {role: parts for role, parts in found.items() if parts}
 
@@ -149,13 +150,10 @@ def _check_required(
     if "last_steps" in found or ("dones" in found and "truncations" in found):  # these two tell where they terminate
         needed = [role for role in needed if role != "terminations"]
     if needed:
-        raise missing_column(needed, given, found, source=source)
-    for role in ("observations", "actions"):
-        if not found[role]:
-            raise PotstillError(f"--columns {role}=none: these are required")
+        raise _missing_column(needed, given, found, source=source)
 
 
-def missing_column(
+def _missing_column(
     needed: Sequence[str], given: Sequence[str], found: Mapping[str, Sequence[str]], *, source: str
 ) -> PotstillError:
     """Return the error for roles without a column, with an option ready to paste if names are nearly right."""

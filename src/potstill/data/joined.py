@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from potstill.data.checks import check_equal_rows
 from potstill.data.files import Column
 from potstill.errors import PotstillError
 
@@ -80,13 +81,10 @@ class SideBySide:
                 raise PotstillError(f"{source}: '{name}' has shape {part.shape}: expected one or two axes to join it")
             if part.dtype.kind not in "fiub":
                 raise PotstillError(f"{source}: column '{name}' holds {part.dtype}, expected numbers")
-        rows = {name: len(part) for name, part in parts.items()}
-        if len(set(rows.values())) != 1:
-            counts = ", ".join(f"{name} {count}" for name, count in rows.items())
-            raise PotstillError(f"{source}: columns with unequal numbers of rows: {counts}")
+        check_equal_rows(parts, source=source)
         self.parts = list(parts.values())
         width = sum(part.shape[1] if len(part.shape) == 2 else 1 for part in self.parts)
-        self.shape: tuple[int, ...] = (next(iter(rows.values())), width)
+        self.shape: tuple[int, ...] = (len(self.parts[0]), width)
         self.dtype: np.dtype[np.generic] = np.result_type(*{part.dtype for part in self.parts})
 
     def __len__(self) -> int:

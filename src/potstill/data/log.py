@@ -17,13 +17,13 @@ from potstill.data.files import Column
 from potstill.data.joined import SideBySide
 from potstill.data.pairing import NOTHING, Plan, Rows, pair_in_order, pair_own, plan_rows
 from potstill.data.successors import Successors
-from potstill.data.transitions import Transitions
+from potstill.data.transitions import NO_REWARDS, Transitions
 from potstill.data.units import Fit, Units, environment_bounds, fit_units, outside_advice, same_bounds
 from potstill.errors import PotstillError
 
 VALUES = (*TABLES, "rewards")
 SAMPLE = 1024  # rows in which the loss of precision is measured
-NO_REWARDS = NO_ENVIRONMENT = "none"
+NO_ENVIRONMENT = "none"  # in place of an id
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _lost_precision(columns: Mapping[str, Column]) -> list[str]:
             if kept == 1:
                 name = f"{key}[{i}]" if key in TABLES else key
                 found.append(
-                    f"float32 keeps {kept} of {distinct} values of {name}, which are about {high:.3g}: subtract an "
+                    f"float32 keeps 1 of {distinct} values of {name}, which are about {high:.3g}: subtract an "
                     "offset, such as the first value"
                 )
     return found
@@ -186,7 +186,7 @@ def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None)
         (row, column), count = wrong
         of_log = int(np.delete(np.arange(len(actions) + len(paired.dropped)), paired.dropped)[row])
         line = outside_message(float(actions[row, column]), fit.bounds, (of_log, column), count, source=log.source)
-        raise PotstillError(f"{line}: {outside_advice(low, high)}") from None
+        raise PotstillError(f"{line}: {outside_advice(low * fit.factor, high * fit.factor)}")
     after = rows.next_observations
     data = Transitions(
         rows.observations,

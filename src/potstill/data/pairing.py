@@ -100,11 +100,9 @@ def pair_in_order(columns: Mapping[str, Column], plan: Plan, *, source: str) -> 
     rewards = read_column("rewards", columns["rewards"], plan.dropped, source=source)
     following = np.diff(plan.unpaired, prepend=-1) > 1  # the unpaired observations that come after a state
     before = (plan.unpaired - np.arange(len(plan.unpaired)) - 1)[following]
-    final, own = len(observations) - 1, before[-1:] != len(observations) - 1
-    if not len(before) or own.any():  # the data end with a termination
-        before, last_states = np.append(before, final), np.append(last[following], observations[final:], axis=0)
-    else:
-        last_states = last[following]
+    last_states, final = last[following], len(observations) - 1
+    if not len(before) or before[-1] != final:  # the data end with a termination
+        before, last_states = np.append(before, final), np.append(last_states, observations[final:], axis=0)
     after = Successors(observations, before, last_states)
     return Rows(observations, actions, rewards, after, plan.terminations, plan.truncations, seen)
 

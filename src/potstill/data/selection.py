@@ -76,8 +76,6 @@ class SourceSummary:
     @classmethod
     def of(cls, data: Transitions, source: StrPath, place: StrPath) -> SourceSummary:
         """Describe ``data``. An episode without an end is taken to end at the last row."""
-        ends = np.flatnonzero(data.episode_ends)
-        ends = ends if len(ends) and ends[-1] == len(data) - 1 else np.append(ends, len(data) - 1)
         return cls(
             source,
             place,
@@ -85,7 +83,7 @@ class SourceSummary:
             bounds=data.action_bounds,
             env_id=data.env_id,
             sha256=data.content_hash,
-            lengths=np.diff(ends, prepend=-1),
+            lengths=np.diff(data.episode_bounds),
             returns=data.episode_returns(),
             facts={key: data.card[key] for key in FACTS if key in data.card},
         )
@@ -175,10 +173,9 @@ def sample_episodes(data: Transitions, max_rows: int) -> Transitions:
     """
     if not data.mapped or len(data) <= max_rows:
         return data
-    ends = np.append(np.flatnonzero(data.episode_ends), len(data) - 1)
-    starts = np.append(0, ends[:-1] + 1)
-    drawn = np.random.default_rng(0).permutation(np.flatnonzero(starts <= ends))
-    count = np.searchsorted(np.cumsum((ends - starts + 1)[drawn]), max_rows, side="right")
+    starts, lengths = data.episode_bounds[:-1], np.diff(data.episode_bounds)
+    drawn = np.random.default_rng(0).permutation(len(starts))
+    count = np.searchsorted(np.cumsum(lengths[drawn]), max_rows, side="right")
     if not count:
         return data.take(slice(int(starts[drawn[0]]), int(starts[drawn[0]]) + max_rows))
-    return data.take(np.concatenate([np.arange(starts[i], ends[i] + 1) for i in np.sort(drawn[:count])]))
+    return data.take(np.concatenate([np.arange(starts[i], starts[i] + lengths[i]) for i in np.sort(drawn[:count])]))

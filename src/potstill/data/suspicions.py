@@ -31,10 +31,7 @@ def find_suspicions(data: Transitions) -> list[str]:
     """
     limit = registered_limit(data.env_id)
     known, limit = limit is not None, limit or USUAL_LIMIT
-    ends = np.flatnonzero(data.episode_ends)
-    if not len(ends) or ends[-1] != len(data) - 1:
-        ends = np.append(ends, len(data) - 1)
-    lengths = np.diff(ends, prepend=-1)
+    ends, lengths = data.episode_bounds[1:] - 1, np.diff(data.episode_bounds)
     found = [_find_late_terminations(data, ends, lengths, limit), *_find_broken_sequences(data)]
     row = ends[lengths.argmax()] - lengths.max() + 1
     if known and lengths.max() > limit:

@@ -34,6 +34,7 @@ from potstill.runtime.html import html_table
 from potstill.runtime.validation import as_numbers, check_least
 
 COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminations", "truncations")
+NO_REWARDS = "none"  # of the entry ``rewards`` of a card
 SCALE_FLOOR = 1e-3  # added to the standard deviation, as the reference implementation does
 
 States = TypeVar("States", bound=AnyArray)  # NumPy or JAX arrays [..., S]
@@ -225,7 +226,7 @@ class Transitions:
     @property
     def has_rewards(self) -> bool:
         """Whether the source has rewards. If not, they are all 0."""
-        return self.card.get("rewards") != "none"
+        return self.card.get("rewards") != NO_REWARDS
 
     @property
     def mapped(self) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.data.checks import as_columns, tolerated
+from potstill.data.checks import as_column, tolerated
 from potstill.data.columns import REQUIRED, SYNONYMS
 from potstill.data.files import open_hdf5, open_npz, read_array
 from potstill.data.log import NO_ENVIRONMENT
@@ -27,8 +27,10 @@ def refused_statistics(path: Path, refusal: str, options: ReadOptions | None = N
         The faults and the ranges of the columns; ``None`` if no column can be read.
     """
     options = options or ReadOptions.of()
+    if options.chosen:
+        return None
     raw, env_id = raw_columns(path)
-    if not raw or options.chosen:
+    if not raw:
         return None
     env_id = env_id if options.env_id is None else options.env_id
     faults, columns = find_faults(raw, None if env_id == NO_ENVIRONMENT else env_id, options.units)
@@ -82,7 +84,7 @@ def find_faults(
         with np.errstate(over="ignore"):  # values too large for float32 become infinite and are reported below
             single = values.astype(np.float32) if values.dtype.kind == "f" else values
         try:
-            columns |= as_columns({key: single}, source="its columns")
+            columns[key] = as_column(key, single, source="its columns")
         except PotstillError as error:
             faults.append(str(error).removeprefix("its columns: "))
     rows = {key: len(column) for key, column in columns.items()}
@@ -125,10 +127,10 @@ def _find_bound_faults(columns: dict[str, np.ndarray], env_id: str | None, units
         )
     except PotstillError as error:
         return [str(error).removeprefix("its columns: ")]
-    bounds = fit.bounds
-    wrong = np.flatnonzero(outside(low, high, bounds) & (units.outside == "refuse"))
-    if not len(wrong):
+    if fit.inside:
         return []
+    bounds, actions, low, high = fit.bounds, actions * fit.factor, low * fit.factor, high * fit.factor
+    wrong = np.flatnonzero(outside(low, high, bounds))
     lowest, highest = tolerated(bounds)
     rows = ((actions < lowest) | (actions > highest)).any(axis=1).sum()
     return [

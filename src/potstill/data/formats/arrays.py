@@ -9,12 +9,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from potstill.data.columns import Chosen
-from potstill.data.formats.lanes import buffer_columns
+from potstill.data.formats.lanes import STATE, buffer_columns
 from potstill.data.formats.tables import BOUNDS, log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError
-
-STATE = ("pos", "full")
 
 
 @runtime_checkable
@@ -54,7 +52,6 @@ def read_arrays(arrays: Mapping[str, object], chosen: Chosen, *, source: str = "
         source=source,
         name="arrays",
         stated=stated,
-        state=stated,
     )
 
 

@@ -71,8 +71,8 @@ def _read(path: Path, names: list[str], wanted: list[str], separator: str, kind:
     """Read columns of one type."""
     if not wanted:
         return {}
-    kindly = warnings.catch_warnings(category=UserWarning, action="ignore")  # a file without rows is refused below
-    with reading(path, "a text file with columns of numbers"), path.open(encoding="utf-8-sig") as file, kindly:
+    quiet = warnings.catch_warnings(category=UserWarning, action="ignore")  # a file without rows is refused below
+    with reading(path, "a text file with columns of numbers"), path.open(encoding="utf-8-sig") as file, quiet:
         found: np.ndarray = np.loadtxt(
             file,
             dtype=kind,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.data.checks import as_columns, check_equal_rows
+from potstill.data.checks import as_column, check_equal_rows
 from potstill.data.columns import Chosen
 from potstill.data.files import Column, Group, read_array
 from potstill.data.formats.groups import group_columns, join_episodes
@@ -58,7 +58,7 @@ def _find_columns(file: Group, number: int, path: Path) -> dict[str, Column]:
 def _terminated(file: Group, number: int, path: Path) -> bool:
     source = f"{path}, episode {number}"
     flag = read_array(file, f"terminated_{number}", path).reshape(-1)
-    flags = as_columns({"terminations": flag}, source=source)["terminations"]
+    flags = as_column("terminations", flag, source=source)
     if len(flags) != 1:
         raise PotstillError(f"{source}: an episode must have at least one row and one flag 'terminated'")
     return bool(flags[0])

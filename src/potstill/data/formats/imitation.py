@@ -15,16 +15,13 @@ import numpy as np
 from potstill.data.columns import Chosen
 from potstill.data.files import Column, reading
 from potstill.data.formats.parquet import require_pyarrow
+from potstill.data.formats.tables import UNCLEAR_ENDS
 from potstill.data.log import Log
 from potstill.errors import PotstillError
 from potstill.runtime.run_folder import read_json
 
 NAMES = {"obs", "acts", "terminal", "indices"}
 LISTS = ("obs", "acts", "rews")
-NOTE = (
-    "imitation's 'terminal' does not distinguish terminations from time-outs: all ends count as time-outs. If they are "
-    "terminations: --columns terminations=terminal"
-)
 AS_TERMINATIONS: Chosen = {"terminations": ("terminal",)}
 
 
@@ -64,7 +61,13 @@ def _log(
             raise PotstillError(f"{source}: 'terminal' is not one flag for each trajectory")
         columns["terminations"] = flags = np.zeros(len(acts), np.bool_)
         flags[last] = terminal
-    return Log(columns, source, name, card={"source": "imitation"}, notes=(NOTE,) if terminal is None else ())
+    return Log(
+        columns,
+        source,
+        name,
+        card={"source": "imitation"},
+        notes=(UNCLEAR_ENDS.format("terminal"),) if terminal is None else (),
+    )
 
 
 def read_trajectories(path: Path, chosen: Chosen) -> Log:

@@ -14,6 +14,8 @@ import numpy as np
 from potstill.data.files import Column
 from potstill.errors import PotstillError
 
+STATE = ("pos", "full")  # what a ring says of itself
+
 
 def has_lanes(columns: Mapping[str, Column]) -> bool:
     """Whether columns have an axis of environments: observations have three axes, rewards two."""
@@ -64,7 +66,7 @@ def buffer_columns(buffer: object) -> tuple[dict[str, np.ndarray], dict[str, obj
     """
     values = dict(vars(buffer))
     arrays = {key: value for key, value in values.items() if isinstance(value, np.ndarray)}
-    stated: dict[str, object] = {key: values.get(key) for key in ("pos", "full")}
+    stated: dict[str, object] = {key: values.get(key) for key in STATE}
     space = values.get("action_space")
     stated |= {"action_low": getattr(space, "low", None), "action_high": getattr(space, "high", None)}
     states = arrays.get("observations")

@@ -132,8 +132,8 @@ def read_minari(path: Path, chosen: Chosen) -> Iterator[Log]:
             part of a dictionary of observations.
 
     Raises:
-        PotstillError: a space is not a one-dimensional box, or an episode is missing or has columns of the wrong
-            length.
+        PotstillError: a space is not a one-dimensional box, an episode is missing or has columns of the wrong length,
+            or a column is chosen for a role that Minari does not have.
     """
     folder = path / "data" if (path / "data").is_dir() else path
     metadata = _read_metadata(folder, path, chosen)
@@ -151,6 +151,8 @@ def read_minari_file(file: Group, path: Path, chosen: Chosen) -> Log:
 
 
 def _read_metadata(folder: Path, path: Path, chosen: Chosen) -> Metadata:
+    if strange := [role for role in chosen if role not in COLUMNS]:
+        raise PotstillError(f"{path}: --columns {strange[0]}: the roles in Minari's layout are {', '.join(COLUMNS)}")
     with reading(folder / "metadata.json", "Minari's metadata"):
         metadata = read_json(folder / "metadata.json")
         form, count, steps = str(metadata["data_format"]), *(_whole(metadata, key) for key in COUNTS)
@@ -163,15 +165,14 @@ def _read_metadata(folder: Path, path: Path, chosen: Chosen) -> Metadata:
         bounds, changes = _read_bounds(actions), _find_changes(env_spec)
     if form not in FORMS:
         raise PotstillError(f"{path}: unknown data_format '{form}': expected {', '.join(FORMS)}")
-    env_id = env_spec.get("id")
     return Metadata(
         form,
         count,
         steps,
         bounds,
-        env_id if isinstance(env_id, str) else None,
+        env_spec["id"] if isinstance(env_spec.get("id"), str) else None,
         changes,
-        {key: chosen.get(key, (key,)) for key in COLUMNS},
+        {key: names for key in COLUMNS if (names := chosen.get(key, (key,)))},
         str(metadata.get("dataset_id", path.name)),
         {"source": "minari", **{key: metadata[key] for key in CARD_KEYS if key in metadata}},
     )
@@ -183,7 +184,7 @@ def _make_log(metadata: Metadata, episodes: Sequence[Mapping[str, Column]], path
         _check_lengths(episode, f"{path}, episode {number}")
     columns = join_episodes(episodes, source=str(path))
     _check_ends(columns, path)
-    steps, size = len(columns["actions"]), columns["actions"].shape[1]
+    steps, size = columns["actions"].shape
     if steps != metadata.steps:
         raise PotstillError(f"{path}: {steps} steps, but the metadata list {metadata.steps}")
     if metadata.bounds is not None and len(metadata.bounds) != size:
@@ -237,10 +238,9 @@ def _find_episodes(metadata: Metadata, file: Group, path: Path) -> list[dict[str
     found = sum(name.startswith("episode_") for name in file)
     if found != metadata.episodes:
         raise PotstillError(f"{path}: {found} episodes, but the metadata list {metadata.episodes}")
-    groups = [find_group(file, f"episode_{number}", path) for number in range(metadata.episodes)]
     return [
-        group_columns(group, metadata.roles, path, source=f"{path}, episode {number}")
-        for number, group in enumerate(groups)
+        group_columns(find_group(file, name, path), metadata.roles, path, source=f"{path}, {name.replace('_', ' ')}")
+        for name in (f"episode_{number}" for number in range(metadata.episodes))
     ]
 
 
@@ -279,7 +279,7 @@ def _check_ends(columns: Mapping[str, Column], path: Path) -> None:
     """Raise if a flag is not 0 or 1, or marks an end inside an episode."""
     ends = np.asarray(columns["ends"])
     first = np.append(0, np.flatnonzero(ends) + 1)
-    for key in ("terminations", "truncations"):
+    for key in [key for key in ("terminations", "truncations") if key in columns]:
         array = np.asarray(columns[key]).reshape(len(ends))
         wrong = np.flatnonzero((array != 0) & ((array != 1) | ~ends))
         if len(wrong):

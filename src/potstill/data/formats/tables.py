@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -31,8 +31,6 @@ def log_of_columns(
     name: str,
     stated: Mapping[str, object] | None = None,
     card: Mapping[str, object] | None = None,
-    optional: Collection[str] = (),
-    state: Mapping[str, object] | None = None,
 ) -> Log:
     """Make a log of the columns that a file with named columns has.
 
@@ -42,15 +40,14 @@ def log_of_columns(
         chosen: columns that the user chose.
         source: name of the data in error messages.
         name: name of the dataset.
-        stated: what the file says about the data: ``env_id``, ``action_low`` and ``action_high``.
+        stated: what the file says about the data: ``env_id``, ``action_low`` and ``action_high``, and of a replay
+            buffer ``pos`` and ``full``.
         card: where the data come from.
-        optional: roles that this kind of file may lack.
-        state: ``pos`` and ``full`` of a replay buffer.
 
     Raises:
         PotstillError: a column is missing or cannot be joined with others, or what the file states is damaged.
     """
-    found, stated = match_columns(names, chosen, source=source, optional=optional), stated or {}
+    found, stated = match_columns(names, chosen, source=source), stated or {}
     columns: dict[str, Column] = {}
     for role, parts in found.items():
         single = len(parts) == 1
@@ -61,7 +58,7 @@ def log_of_columns(
         notes += [UNCLEAR_ENDS.format(*found["dones"])] if "dones" in found else []
         notes += [UNKNOWN_ENDS.format(*found["starts"])] if "starts" in found else []
     return Log(
-        unstack_lanes(columns, state or {}, source=source) if lanes else columns,
+        unstack_lanes(columns, stated, source=source) if lanes else columns,
         source,
         name,
         env_id=as_text(stated.get("env_id"), f"{source}: env_id"),

@@ -18,7 +18,7 @@ from potstill.environments.making import import_mujoco
 from potstill.errors import PotstillError, repeat_warnings
 from potstill.runtime.devices import start_jax
 from potstill.runtime.files import write_atomically
-from potstill.runtime.streams import Output, safe_streams
+from potstill.runtime.streams import SafeStream, safe_streams
 
 
 class Failing(io.StringIO):
@@ -81,7 +81,7 @@ def test_streams_are_put_back(monkeypatch):
 def test_a_closed_stream_is_dropped():
     stream = io.StringIO()
     stream.close()
-    output = Output(stream)
+    output = SafeStream(stream)
     assert output.write("text") == 4
     assert isinstance(output.failure, ValueError)
 

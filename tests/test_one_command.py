@@ -14,6 +14,7 @@ from test_teachers import write_npz
 import potstill
 from potstill.commands import automatic_teacher
 from potstill.commands.automatic_teacher import automatic_settings
+from potstill.commands.sources import find_sources
 from potstill.config import DistillConfig
 from potstill.errors import PotstillError
 from potstill.evaluation.diagnosis import diagnose_students
@@ -62,6 +63,12 @@ def test_logs_alone_become_students(demonstrations, tmp_path, capsys):
     assert f"teacher: {tmp_path / 'first' / 'teacher'}, trained on these data before" in capsys.readouterr().out
     assert (again / "distillate.safetensors").read_bytes() == (run / "distillate.safetensors").read_bytes()
     assert not (again / "teacher").exists()
+    found = find_sources(again, potstill.load(again)).teacher
+    assert found is not None
+    assert found.content_hash == potstill.load_teacher(run / "teacher").content_hash
+    random_teacher(states=1, actions=1).save(again / "teacher" / "teacher.safetensors")
+    with pytest.raises(PotstillError, match="the teacher has changed since the distillation"):
+        find_sources(again, potstill.load(again))
 
     evaluated = potstill.evaluate(run, students=2, out=tmp_path / "evaluated")
     assert evaluated.result.offline.imitation_error.mean == result_of(run)["offline"]["imitation_error"]["mean"]

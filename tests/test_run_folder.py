@@ -15,9 +15,10 @@ from potstill.config import ConvertConfig
 from potstill.config.settings import make_config
 from potstill.errors import PotstillError
 from potstill.evaluation.statistics import summarise
+from potstill.runtime.files import to_json
 from potstill.runtime.html import html_table
 from potstill.runtime.run import Record, Run, headlines
-from potstill.runtime.run_folder import RunFolder, to_json
+from potstill.runtime.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

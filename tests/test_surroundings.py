@@ -15,10 +15,10 @@ import pytest
 from potstill import cli
 from potstill.data.files import user_folder
 from potstill.environments.making import import_mujoco
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, repeat_warnings
 from potstill.runtime.devices import start_jax
 from potstill.runtime.files import write_atomically
-from potstill.runtime.streams import Output, safe_streams
+from potstill.runtime.streams import SafeStream, safe_streams
 
 
 class Failing(io.StringIO):
@@ -81,7 +81,7 @@ def test_streams_are_put_back(monkeypatch):
 def test_a_closed_stream_is_dropped():
     stream = io.StringIO()
     stream.close()
-    output = Output(stream)
+    output = SafeStream(stream)
     assert output.write("text") == 4
     assert isinstance(output.failure, ValueError)
 
@@ -182,3 +182,11 @@ def test_without_a_home_folder_a_variable_names_it(monkeypatch, tmp_path):
     monkeypatch.delenv("D4RL_DATASET_DIR")
     with pytest.raises(PotstillError, match="no home folder: set D4RL_DATASET_DIR"):
         user_folder("D4RL_DATASET_DIR", ".d4rl")
+
+
+def test_a_warning_is_printed_once_in_a_command(command, capsys):
+    main = command(lambda: [repeat_warnings("a.safetensors", ["damped", "short"]) for _ in range(2)])
+    for _ in range(2):
+        assert main() == 0
+        warned = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+        assert warned == [f"potstill: warning: a.safetensors: {text}" for text in ("damped", "short")]

@@ -16,7 +16,7 @@ from potstill.errors import PotstillError
 from potstill.networks.mlp import apply_critic
 from potstill.networks.policy import load_policy
 from potstill.runtime import storage
-from potstill.runtime.run_folder import read_json, write_json
+from potstill.runtime.files import read_json, write_json
 from potstill.teachers import Iql, Rebrac, find_teacher, load_teacher
 from potstill.teachers.evaluation import selection
 

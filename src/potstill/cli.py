@@ -140,15 +140,20 @@ def check_renamed(words: list[str]) -> None:
 
 @contextmanager
 def _one_line_warnings() -> Iterator[None]:
-    """Print potstill's own warnings without Python's file name and line number; leave other warnings as they are."""
+    """Print each of potstill's own warnings once, without Python's file name and line number; leave others as they are.
+
+    A command may read a file several times, and each time its warnings are raised again.
+    """
+    shown: set[str] = set()
     with warnings.catch_warnings():
         show = warnings.showwarning
 
         def show_plainly(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-            if issubclass(category, PotstillWarning):
-                print(f"potstill: warning: {message}", file=sys.stderr)
-            else:
+            if not issubclass(category, PotstillWarning):
                 show(message, category, *where, **more)
+            elif str(message) not in shown:
+                shown.add(str(message))
+                print(f"potstill: warning: {message}", file=sys.stderr)
 
         warnings.simplefilter("always", PotstillWarning)
         warnings.showwarning = show_plainly

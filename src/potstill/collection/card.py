@@ -17,8 +17,7 @@ from potstill.collection.rollout import play_episodes, uniform_behaviour
 from potstill.environments.making import Environment
 from potstill.environments.references import has_reference, normalised_return, reference_returns
 from potstill.exports.card import LICENCE, format_facts, format_header
-from potstill.runtime.files import StrPath
-from potstill.runtime.run_folder import to_json
+from potstill.runtime.files import StrPath, to_json
 
 RANDOM_EPISODES = 10  # episodes of a random policy, in environments without reference returns
 PAGE = """\

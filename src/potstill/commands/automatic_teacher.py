@@ -45,15 +45,27 @@ def automatic_teacher(config: DistillConfig, data: Transitions, folder: RunFolde
     Raises:
         PotstillError: the teacher cannot be trained, such as by divergence.
     """
-    own = folder.path / FOLDER
-    settings = automatic_settings(config, data, own)
-    found = find_trained(settings, data, [folder.path, folder.path.parent, Path("runs")])
+    found = find_automatic(config, data, folder.path)
     if found is None:
+        own = folder.path / FOLDER
+        settings = automatic_settings(config, data, own)
         print(f"no teacher is given: training one with {describe_choice(settings, data)} in {own}", flush=True)
         found = teach_one(settings, resolve_algorithm(settings.algorithm), data).path
     else:
         print(f"teacher: {found}, trained on these data before", flush=True)
     return load_teacher(found)
+
+
+def find_automatic(config: DistillConfig, data: Transitions, folder: Path) -> Path | None:
+    """The run folder of the automatic teacher of a distillation, if it is trained.
+
+    Args:
+        config: the settings of the distillation.
+        data: the dataset.
+        folder: the run folder of the distillation.
+    """
+    settings = automatic_settings(config, data, folder / FOLDER)
+    return find_trained(settings, data, [folder, folder.parent, Path("runs")])
 
 
 def automatic_settings(config: DistillConfig, data: Transitions, out: Path) -> TeachConfig:

@@ -37,7 +37,7 @@ PARTS = 4  # of the final evaluation
 
 @dataclass
 class Evaluations:
-    """The evaluations of one distillation."""
+    """Measures students of one distillation, at points of its curve and at its end; counts the work that is left."""
 
     config: DistillConfig
     data: Transitions

@@ -89,7 +89,7 @@ class Job:
 
     @functools.cached_property
     def evaluations(self) -> Evaluations:
-        """Its evaluations."""
+        """What measures the curve and the final scores."""
         return Evaluations(self.config, self.data, self.teacher, self.reference, self.folder, self.world)
 
     def distil(self, iterate_pairs: PairIterator) -> Distillate:
@@ -213,7 +213,7 @@ class Job:
         }
 
     def _measure_curve(self, reached: list[Snapshot], loss: Loss, schedule: Schedule) -> None:
-        """Measure the points of the curve."""
+        """Evaluate some of the saved pairs, the points of the curve. Each is measured once in the run."""
         shown = thin_indices(len(reached), self.config.curve_points)
         self.evaluations.plan(len(shown))
         with Tracker("curve", len(shown), work=self.evaluations.work) as tracker:
@@ -222,7 +222,7 @@ class Job:
                 tracker.update(number)
 
     def _add_to_curve(self, at: Snapshot, loss: Loss, schedule: Schedule, tracker: Tracker) -> None:
-        """Measure a point of the curve of return over outer steps, once in the run."""
+        """Add a point to the curve: outer step, held-out loss, seconds, and mean returns if there is an environment."""
 
         def measure() -> JsonObject:
             point: JsonObject = {"step": at.step, "held_out_loss": loss(at.pairs), "seconds": at.seconds}

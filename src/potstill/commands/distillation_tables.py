@@ -29,7 +29,7 @@ class Tables(NamedTuple):
 
     @classmethod
     def build(cls, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Tables:
-        """Compute both tables."""
+        """Compute both tables, with the teacher's actions and values if there is a teacher."""
         weighting = find_weighting(problem.weighting or "uniform")
         deviation = functools.cache(lambda: action_deviation(data, teacher))  # all rows, once for both tables
         rows = (training_rows(len(data)), held_out_rows(len(data)))

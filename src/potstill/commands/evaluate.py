@@ -58,7 +58,8 @@ def evaluate(config: EvaluateConfig) -> Run:
     check_out(config.out, "evaluate", settings, force=config.force, resume=config.resume)
     sources = load_sources(config, distillate)
     world = None if config.world is None else load_matching_world(config.world, distillate)
-    artefact = file_hash(artefact_path(config.distillate, "distillate"))
+    path = artefact_path(config.distillate, "distillate")
+    artefact = file_hash(path)
     teacher = None if sources is None else sources.teacher
     with RunFolder(config.out, "evaluate", settings, force=config.force, resume=config.resume) as folder:
         folder.check_inputs(
@@ -70,7 +71,7 @@ def evaluate(config: EvaluateConfig) -> Run:
             result = _measure(config, folder, distillate, recipe, sources, world)
         folder.finish(result | {"sha256": artefact})
         report_evaluation(result)
-        repeat_warnings(config.distillate, result["warnings"])
+        repeat_warnings(path, result["warnings"])
         print(f"results in {folder.path}")
     return folder.run
 

@@ -19,14 +19,13 @@ from potstill.runtime import storage
 from potstill.runtime.files import read_json
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import add_file, find_finished
-from potstill.runtime.storage import file_hash
+from potstill.runtime.storage import RECORDED, file_hash
 
 COMMANDS: dict[str, tuple[type[Any], Callable[..., Run]]] = {
     "collect": (CollectConfig, collect),
     "distill": (DistillConfig, distill),
     "teach": (TeachConfig, teach),
 }
-KINDS = {"distill": "distillate", "teach": "teacher"}  # of artefacts
 OF_VERSIONS = ("potstill", "warnings")  # metadata that depend on the version of potstill
 
 
@@ -61,7 +60,7 @@ def reproduce(config: ReproduceConfig) -> Run:
     new = _run_again(config, command, read_settings(COMMANDS[command][0], saved, **changes))
     found = read_json(new / "result.json")["sha256"]
     identical = found == expected
-    same = identical or (command in KINDS and is_same_content(old, new.path, KINDS[command], expected))
+    same = identical or (command in RECORDED and is_same_content(old, new.path, RECORDED[command], expected))
     verdict = {"run": str(old), "expected": expected, "found": found, "identical": identical, "same": same}
     add_file(new.path, "reproduced.json", verdict)
     if not same:

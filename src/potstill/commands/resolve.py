@@ -51,7 +51,7 @@ class Problem:
     @property
     def needs_teacher(self) -> bool:
         """Whether the objective uses the teacher."""
-        return self.objective is not None and getattr(self.objective, "needs_teacher", True)
+        return _needs_teacher(self.objective)
 
     def for_data(self, data: Transitions, teacher: NetworkTeacher | None) -> Problem:
         """Resolve the defaults that depend on the data, and lower a step size that would diverge on it."""
@@ -81,6 +81,10 @@ class Problem:
         )
 
 
+def _needs_teacher(objective: ObjectiveFunction | None) -> bool:
+    return objective is not None and bool(getattr(objective, "needs_teacher", True))
+
+
 def _has_values(teacher: NetworkTeacher | None, data: Transitions) -> bool:
     """Whether the teacher's critics were fitted to rewards that distinguish policies, as far as is known."""
     own = teacher is not None and teacher.metadata.get("dataset_hash") == data.content_hash
@@ -101,11 +105,11 @@ def resolve_problem(config: DistillConfig) -> Problem:
         raise PotstillError(
             f"--learn {config.learn}: Adam is invariant to a factor on the loss: use a recipe with optimiser sgd"
         )
-    if config.state_noise and not (objective is not None and getattr(objective, "needs_teacher", True)):
+    taught = _needs_teacher(objective)
+    if config.state_noise and not taught:
         raise PotstillError(
             f"--state-noise {config.state_noise} requires an objective with a teacher, which acts in the noisy states"
         )
-    taught = objective is not None and getattr(objective, "needs_teacher", True)
     for option, asked in {
         "labels teacher": config.labels == "teacher",
         "states imagined": config.states != "data",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from potstill.bundled import artefact_path, bundled_names
-from potstill.commands.automatic_teacher import FOLDER
+from potstill.commands.automatic_teacher import FOLDER, find_automatic
 from potstill.config import DistillConfig
 from potstill.config.settings import read_settings
 from potstill.data.registry import load_dataset
@@ -63,12 +63,16 @@ def _settings_of(path: StrPath) -> DistillConfig:
 def _find_teacher(
     config: DistillConfig, folder: Path, data: Transitions, distillate: Distillate
 ) -> NetworkTeacher | None:
-    if distillate.metadata.get("teacher") is None:
+    """Load the teacher of a distillate: the named or bundled one, or the automatic one, here or of an earlier run."""
+    known, own = distillate.metadata.get("teacher"), None
+    if known is None:
         return None
-    own = folder / FOLDER
-    if config.teacher is None and own.is_dir():
-        return load_teacher(own)
-    return find_teacher(config.teacher, config.dataset, data)
+    if config.teacher is None and str(config.dataset) not in bundled_names():
+        own = folder / FOLDER if (folder / FOLDER).is_dir() else find_automatic(config, data, folder)
+    teacher = find_teacher(config.teacher, config.dataset, data) if own is None else load_teacher(own)
+    if isinstance(known, dict) and teacher.content_hash != known.get("sha256", teacher.content_hash):
+        raise PotstillError("the teacher has changed since the distillation")
+    return teacher
 
 
 def describe_returns(path: StrPath, distillate: Distillate) -> JsonObject | None:

@@ -22,7 +22,7 @@ from potstill.data.files import reading
 from potstill.data.scaling import ARRAYS, Scaling
 from potstill.data.transitions import COLUMNS, Transitions
 from potstill.errors import PotstillError
-from potstill.runtime.run_folder import read_json, write_json
+from potstill.runtime.files import read_json, write_json
 
 HEADER, ROWS = "dataset.json", "rows.npy"
 FORMAT, FORMAT_VERSION = "dataset", 1

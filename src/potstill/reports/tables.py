@@ -12,6 +12,7 @@ from potstill.reports.plots import plot_curve
 from potstill.reports.states import render_states
 from potstill.reports.text import count_students, format_number, make_console
 from potstill.runtime.files import read_json, read_json_lines
+from potstill.runtime.progress import busy
 
 LABELS = {
     "data": "the data's episodes",
@@ -98,18 +99,19 @@ def report_evaluation(result: Result, title: str | None = None) -> None:
 
 
 def report_distillation(folder: Path, result: Result) -> None:
-    """Print the scores of a distillation, draw its curve and its states, and print where the files are."""
+    """Draw the curve and the states of a distillation, print its scores, and print where the files are."""
+    with busy("drawing plots"):
+        curve = plot_curve(folder / "curve.png", result, read_losses(folder / "metrics.jsonl"))
+        distillate = folder / "distillate.safetensors"
+        picture, reason = render_states(distillate, folder / "states.png") if result["env_id"] else (None, "")
     report_evaluation(result, f"{result['dataset']} in {result['env_id']}" if result.get("student") else None)
     seconds, trained = result["seconds"], read_json(folder / "config.json")["students"]
     print(
         f"distilled in {seconds['distilling']:.1f} s; trained {count_students(trained)} "
         f"in {seconds['training']:.1f} s; evaluated in {seconds['evaluating']:.1f} s"
     )
-    distillate = folder / "distillate.safetensors"
-    written = [f"{distillate} ({distillate.stat().st_size / 1000:.1f} kB)"]
-    written.append(str(plot_curve(folder / "curve.png", result, read_losses(folder / "metrics.jsonl"))))
+    written = [f"{distillate} ({distillate.stat().st_size / 1000:.1f} kB)", str(curve)]
     if result["env_id"]:
-        picture, reason = render_states(distillate, folder / "states.png")
         written.append(str(picture) if picture else f"the states were not rendered: {reason}")
     print("\n".join(written))
 

@@ -9,6 +9,7 @@ import weakref
 from pathlib import Path
 
 from potstill.errors import PotstillError
+from potstill.runtime.files import parse_json
 
 MARKER = ".potstill"
 """A file in every run folder. It is locked while a run writes to the folder."""
@@ -64,8 +65,8 @@ def read_marker(folder: Path) -> dict[str, object]:
 
 def _parse(content: bytes) -> dict[str, object]:
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
+        found = parse_json(content)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -46,7 +46,7 @@ class Work:
         self._measured.setdefault(kind, deque(maxlen=RECENT)).append((units, seconds))
 
     def knows(self, kind: str) -> bool:
-        """Whether a kind was measured."""
+        """Whether the time of a unit of ``kind`` is known."""
         return kind in self._measured
 
     def seconds_left(self) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -43,18 +44,7 @@ from potstill.runtime.folder_state import (
 from potstill.runtime.locks import FolderLock
 from potstill.runtime.run import Run
 
-__all__ = [
-    "Run",
-    "RunFolder",
-    "check_free",
-    "check_out",
-    "check_same",
-    "find_finished",
-    "read_json",
-    "to_json",
-    "write_atomically",
-    "write_json",
-]
+__all__ = ["RunFolder", "add_file", "check_free", "check_out", "find_finished"]
 PARTS = "parts.json"
 
 
@@ -130,9 +120,7 @@ class RunFolder:
     def _claim_new(self, command: str) -> Path:
         """Make and lock a folder that no other run has: the command and the time, and a number if that exists."""
         stem = Path("runs") / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
-        count = 0
-        while True:
-            count += 1
+        for count in itertools.count(1):
             self.target = stem if count == 1 else stem.with_name(f"{stem.name}-{count}")
             self.path = beside(self.target, NEW) if self.discard else self.target
             make_folder(self.target.parent)
@@ -145,7 +133,8 @@ class RunFolder:
             except OSError as error:
                 raise cannot_write(f"to {self.path}", error) from None
             self._lock()
-            return self.path
+            break
+        return self.path
 
     def __enter__(self) -> RunFolder:
         return self

@@ -27,14 +27,14 @@ class TextStream(Protocol):
         ...
 
 
-class Output:
+class SafeStream:
     """A text stream that never raises. Characters that its encoding lacks are replaced.
 
     After an error nothing more is written; the error is kept in :attr:`failure`.
 
     >>> import io
     >>> stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    >>> Output(stream).write("79.2 ± 24.9")
+    >>> SafeStream(stream).write("79.2 ± 24.9")
     11
     >>> stream.seek(0), stream.read()
     (0, '79.2 ? 24.9')
@@ -71,7 +71,7 @@ class Output:
 
 
 @contextmanager
-def safe_streams() -> Iterator[Output]:
+def safe_streams() -> Iterator[SafeStream]:
     """Replace the standard streams by streams that never raise; yield that of the output.
 
     A closed stream becomes one that drops what it is given. Its file descriptor is taken, too: otherwise the next file
@@ -81,7 +81,7 @@ def safe_streams() -> Iterator[Output]:
     before = sys.stdout, sys.stderr
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(open(os.devnull, "w"))
-        output, errors = (Output(sink if stream is None else stream) for stream in before)
+        output, errors = (SafeStream(sink if stream is None else stream) for stream in before)
         sys.stdout, sys.stderr = cast(TextIO, output), cast(TextIO, errors)
         try:
             yield output

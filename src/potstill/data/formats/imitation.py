@@ -18,7 +18,7 @@ from potstill.data.formats.parquet import require_pyarrow
 from potstill.data.formats.tables import UNCLEAR_ENDS
 from potstill.data.log import Log
 from potstill.errors import PotstillError
-from potstill.runtime.run_folder import read_json
+from potstill.runtime.files import read_json
 
 NAMES = {"obs", "acts", "terminal", "indices"}
 LISTS = ("obs", "acts", "rews")

@@ -15,7 +15,7 @@ from potstill.data.files import reading
 from potstill.data.formats.parquet import read_parquet_files
 from potstill.data.log import Log
 from potstill.errors import PotstillError
-from potstill.runtime.run_folder import read_json
+from potstill.runtime.files import read_json
 
 INFO = "meta/info.json"
 

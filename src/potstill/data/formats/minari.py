@@ -27,7 +27,7 @@ from potstill.data.joined import SideBySide
 from potstill.data.log import Log
 from potstill.environments.making import registered_limit
 from potstill.errors import PotstillError, missing_extra
-from potstill.runtime.run_folder import read_json
+from potstill.runtime.files import read_json
 
 COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
 COUNTS = ("total_episodes", "total_steps")

@@ -6,7 +6,6 @@ trains on these pairs in seconds. Public names are imported on first use, so ``i
 
 from __future__ import annotations
 
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
 from potstill.runtime.lazy import lazy_names
@@ -31,12 +30,11 @@ if TYPE_CHECKING:
     from potstill.exports.policies import export_policy
     from potstill.networks.policy import Policy, load_policy
     from potstill.runtime.run import Run
+    from potstill.runtime.version import __version__
     from potstill.students.ensemble import Students
     from potstill.students.recipe import RECIPES, Recipe
     from potstill.teachers.base import NetworkTeacher, Teacher, load_teacher
     from potstill.teachers.importers import import_teacher
-
-__version__ = _version("potstill")
 
 __all__ = [
     "RECIPES",
@@ -91,6 +89,7 @@ __getattr__ = lazy_names(
         "Students": "students.ensemble",
         "Teacher": "teachers.base",
         "Transitions": "data.transitions",
+        "__version__": "runtime.version",
         "export": "exports",
         "export_policy": "exports.policies",
         "import_teacher": "teachers.importers",

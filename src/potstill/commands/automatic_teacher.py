@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from potstill.commands.teach import resolve_algorithm, teach_one
@@ -14,9 +14,9 @@ from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject, read_json, to_json
 from potstill.runtime.run_folder import RunFolder
 from potstill.teachers.base import NetworkTeacher, load_teacher
+from potstill.teachers.lookup import FOLDER, list_teacher_folders, places_beside
 from potstill.teachers.rows import find_order_breaks, has_returns
 
-FOLDER = "teacher"  # in the run folder of a distillation
 DETERMINING = (
     "algorithm",
     "updates",
@@ -65,7 +65,7 @@ def find_automatic(config: DistillConfig, data: Transitions, folder: Path) -> Pa
         folder: the run folder of the distillation.
     """
     settings = automatic_settings(config, data, folder / FOLDER)
-    return find_trained(settings, data, [folder, folder.parent, Path("runs")])
+    return find_trained(settings, data, places_beside(folder))
 
 
 def automatic_settings(config: DistillConfig, data: Transitions, out: Path) -> TeachConfig:
@@ -96,16 +96,9 @@ def find_trained(settings: TeachConfig, data: Transitions, places: Iterable[Path
         places: folders that contain run folders.
     """
     wanted = {name: to_json(record_settings(settings))[name] for name in DETERMINING}
-    runs = {run.resolve(): run for run in _runs_in(places)}
+    runs = {run.resolve(): run for run in list_teacher_folders(places)}
     found = [run for run in runs.values() if _is_trained(run, wanted, data)]
     return max(found, key=lambda run: (run / "result.json").stat().st_mtime, default=None)
-
-
-def _runs_in(places: Iterable[Path]) -> Iterator[Path]:
-    """The folders of teachers in run folders: runs of ``potstill teach``, and those inside distillations."""
-    for place in places:
-        for pattern in ("*/teacher.safetensors", f"*/{FOLDER}/teacher.safetensors"):
-            yield from (path.parent for path in place.glob(pattern))
 
 
 def _is_trained(run: Path, wanted: JsonObject, data: Transitions) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from potstill.bundled import artefact_path, bundled_names
-from potstill.commands.automatic_teacher import FOLDER, find_automatic
+from potstill.commands.automatic_teacher import find_automatic
 from potstill.config import DistillConfig
 from potstill.config.settings import read_settings
 from potstill.data.registry import load_dataset
@@ -16,7 +16,7 @@ from potstill.errors import PotstillError
 from potstill.evaluation.statistics import describe_data
 from potstill.runtime.files import JsonObject, StrPath, read_json
 from potstill.teachers.base import NetworkTeacher, load_teacher
-from potstill.teachers.lookup import find_teacher
+from potstill.teachers.lookup import FOLDER, find_teacher
 
 
 class Sources(NamedTuple):

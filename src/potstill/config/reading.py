@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
 
 from potstill.data.columns import columns_text
-from potstill.data.registry import ReadOptions, as_floats
 from potstill.runtime.files import to_json
 from potstill.runtime.validation import Dataclass, check_type, field_label
 
@@ -50,6 +49,8 @@ class ReadingConfig:
     """Multiply the actions by this factor, or by one for each component, if their unit is not the environment's."""
 
     def __post_init__(self) -> None:
+        from potstill.data.registry import ReadOptions, as_floats  # not for --help: it imports NumPy
+
         if isinstance(self.columns, Mapping):
             object.__setattr__(self, "columns", columns_text(self.columns))
         for name in ("action_low", "action_high", "action_scale"):  # in Python also a number, a list or an array

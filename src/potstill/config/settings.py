@@ -48,8 +48,10 @@ NAMED_IN_HELP: dict[str, Iterable[str]] = {
     "weighting": WEIGHTINGS,
     "initial": INITIAL_STATES,
     "level": LEVELS,
+    "policy formats": POLICY_FORMATS,
+    "recipe fields": [f"--recipe.{field.name.replace('_', '-')}" for field in fields(Recipe)],
 }
-"""Names that replace ``{names}`` in the description of an option."""
+"""Names that replace ``{names}`` in the description of the option of this name, or the key in braces in any."""
 
 PYTHON_TYPES = {
     "columns": str | Mapping[str, str | Sequence[str]] | None,
@@ -60,7 +62,6 @@ PYTHON_TYPES = {
 RENAMED_OPTIONS = {"starts": "initialisations"}
 """Options of version 0.1, and their names now."""
 
-RECIPE_FIELDS = ", ".join(f"--recipe.{field.name.replace('_', '-')}" for field in fields(Recipe))
 UNRECORDED = ("out", "force", "resume")
 
 
@@ -136,11 +137,15 @@ def option_docs(config: type[object]) -> dict[str, str]:
     statements = body.body if isinstance(body, ast.ClassDef) else []
     for field, text in itertools.pairwise(statements):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
-            names = ", ".join(NAMED_IN_HELP.get(field.target.id, ()))
-            described = " ".join(str(ast.literal_eval(text.value)).split()).replace("{names}", names)
-            described = described.replace("{policy formats}", ", ".join(POLICY_FORMATS))
-            docs[field.target.id] = described.replace("{recipe fields}", RECIPE_FIELDS)
+            described = " ".join(str(ast.literal_eval(text.value)).split())
+            docs[field.target.id] = _fill_in_names(described, field.target.id)
     return {field.name: docs[field.name] for field in fields(config) if field.name in docs}  # type: ignore[arg-type]
+
+
+def _fill_in_names(described: str, option: str) -> str:
+    """Replace keys in braces by the names that they stand for. They are looked up only where they are wanted."""
+    key_of = {"names": option}
+    return re.sub(r"\{([a-z ]+)\}", lambda found: ", ".join(NAMED_IN_HELP[key_of.get(found[1], found[1])]), described)
 
 
 def add_options(docstring: str, config: type[object]) -> str:

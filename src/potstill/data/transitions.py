@@ -224,11 +224,6 @@ class Transitions:
         return "_successors" in vars(self)
 
     @property
-    def has_rewards(self) -> bool:
-        """Whether the source has rewards. If not, they are all 0."""
-        return self.card.get("rewards") != NO_REWARDS
-
-    @property
     def mapped(self) -> bool:
         """Whether the columns are views of a memory-mapped file (:mod:`potstill.data.mapped`)."""
         return records_of(self.observations) is not None

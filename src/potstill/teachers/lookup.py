@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from potstill.bundled import artefact_path, bundled_names
@@ -13,6 +14,20 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
 from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.teachers.importers import SUFFIXES, import_teacher
+
+FOLDER = "teacher"  # of the teacher that a distillation trained, in its run folder
+
+
+def places_beside(run: Path) -> list[Path]:
+    """Folders in which teachers of a run, or of earlier runs on the same data, are searched."""
+    return [run, run.parent, Path("runs")]
+
+
+def list_teacher_folders(places: Iterable[Path]) -> Iterator[Path]:
+    """List the run folders with a teacher in some folders: runs of ``potstill teach``, and those in distillations."""
+    for place in places:
+        for pattern in ("*/teacher.safetensors", f"*/{FOLDER}/teacher.safetensors"):
+            yield from (path.parent for path in place.glob(pattern))
 
 
 @check_arguments

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from potstill.bundled import artefact_path
+from potstill.bundled import artefact_path, bundled_names
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
 from potstill.exports.policies.base import ExportedPolicy, stack_policies
@@ -17,6 +17,7 @@ from potstill.runtime.files import JsonObject, StrPath, to_json
 from potstill.students.ensemble import Students
 from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.teachers.importers import SUFFIXES, import_teacher
+from potstill.teachers.lookup import list_teacher_folders, places_beside
 
 
 def load_source(path: StrPath, *, teacher: bool) -> Distillate | NetworkTeacher | Policy:
@@ -57,19 +58,22 @@ def find_own_teacher(distillate: Distillate, path: StrPath) -> NetworkTeacher:
     if not isinstance(wanted, Mapping):
         raise PotstillError(f"{path}: made without a teacher")
     for file in _possible_teachers(distillate, Path(path)):
-        if file.is_file() and storage.kind_of(file) == "teacher":
-            teacher = load_teacher(file)
-            if teacher.content_hash == wanted.get("sha256"):
-                return teacher
+        if not file.is_file():
+            continue
+        teacher = import_teacher(file) if file.suffix in SUFFIXES else load_teacher(file)
+        if teacher.content_hash == wanted.get("sha256"):
+            return teacher
     raise PotstillError(f"{path}: its teacher, {wanted.get('algorithm', 'unnamed')}, was not found: name its file")
 
 
 def _possible_teachers(distillate: Distillate, path: Path) -> Iterator[Path]:
     settings = distillate.metadata.get("settings", {})
-    yield artefact_path(path / "teacher", "teacher")
-    for name in (settings.get("teacher"), settings.get("dataset")):
-        if isinstance(name, str):
-            yield artefact_path(name, "teacher")
+    names = [settings.get("teacher")]
+    if settings.get("dataset") in bundled_names():
+        names.append(settings["dataset"])
+    yield from (artefact_path(name, "teacher") for name in names if isinstance(name, str))
+    run = path if path.is_dir() else path.parent
+    yield from (folder / "teacher.safetensors" for folder in list_teacher_folders(places_beside(run)))
 
 
 def resolve_policy(

@@ -37,12 +37,12 @@ def result_of(run):
 
 
 def test_the_rule_of_stopping_depends_on_what_is_given():
-    assert Stopping.of(TeachConfig("x"), Rebrac()) == (50_000, 1, 0.01)
-    assert Stopping.of(TeachConfig("x"), Iql()) == (100_000, 3, 0.01)
-    assert Stopping.of(TeachConfig("x", fitted_updates=0), Bc()) == (50_000, None, 0.01)
-    assert Stopping.of(TeachConfig("x", updates=7), Rebrac()) == (7, None, 0.0)
-    assert Stopping.of(TeachConfig("x", updates=7, patience=2), Rebrac()) == (7, 2, 0.0)
-    assert Stopping.of(TeachConfig("x", patience=4), Rebrac()) == (100_000, 4, 0.0)
+    assert Stopping.of(Rebrac()) == (50_000, 1, 0.01)
+    assert Stopping.of(Iql()) == (100_000, 3, 0.01)
+    assert Stopping.of(Bc(), estimated=False) == (50_000, None, 0.01)
+    assert Stopping.of(Rebrac(), updates=7) == (7, None, 0.0)
+    assert Stopping.of(Rebrac(), updates=7, patience=2) == (7, 2, 0.0)
+    assert Stopping.of(Rebrac(), patience=4) == (100_000, 4, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | Non
     config = dataclasses.replace(config, algorithm=algorithm)
     resumed = _check_out(config)
     data = load_rewarded(config) if data is None else data
-    stopping = Stopping.of(config, algorithm)
+    stopping = Stopping.of(algorithm, config.updates, config.patience, estimated=config.fitted_updates > 0)
     training = config.training(stopping.updates)
     with busy(f"preparing {data.name}"):
         learner = Learner(algorithm, data, training)

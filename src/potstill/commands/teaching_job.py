@@ -36,13 +36,22 @@ class Stopping(NamedTuple):
     """The smallest relative increase of the estimate that counts."""
 
     @classmethod
-    def of(cls, config: TeachConfig, algorithm: Algorithm) -> Stopping:
-        """By the options; if neither updates nor a patience are given, by the algorithm's own rule."""
-        if config.updates is not None:
-            return cls(config.updates, config.patience)
-        if config.patience is not None:
-            return cls(Training.updates, config.patience)
-        return cls(algorithm.most_updates, algorithm.patience if config.fitted_updates else None, LEAST_GAIN)
+    def of(
+        cls, algorithm: Algorithm, updates: int | None = None, patience: int | None = None, *, estimated: bool = True
+    ) -> Stopping:
+        """By what is given; if neither updates nor a patience are given, by the algorithm's own rule.
+
+        Args:
+            algorithm: the algorithm.
+            updates: the number of updates, if given.
+            patience: evaluations without a higher estimate, if given.
+            estimated: whether evaluations estimate the return. If not, training cannot stop early by itself.
+        """
+        if updates is not None:
+            return cls(updates, patience)
+        if patience is not None:
+            return cls(Training.updates, patience)
+        return cls(algorithm.most_updates, algorithm.patience if estimated else None, LEAST_GAIN)
 
 
 @dataclass

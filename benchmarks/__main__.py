@@ -59,7 +59,8 @@ def run_one(options: argparse.Namespace) -> int:
     experiment, cells = load_experiment(options.name), select_cells(load_experiment(options.name), options)
     if not cells:
         return print_error(
-            f"{options.name} has no such cells; its methods: {sorted({c.method for c in experiment.cells})}"
+            f"{options.name} has no such cells; its methods: "
+            f"{sorted({cell.method for cell in (*experiment.cells, *experiment.extra)})}"
         )
     if any(map(needs_shared, cells)) and not options.toy and not DATASETS.is_dir():
         return print_error(f"{options.name} needs ../shared/datasets, which does not exist; {hint(experiment)}")

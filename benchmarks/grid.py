@@ -125,7 +125,7 @@ class Results:
 
     def by_cell(self, experiment: Experiment) -> dict[Cell, Record]:
         """The records by cell."""
-        axes = [name for name, _ in experiment.cells[0].axes]
+        axes = [name for name, _ in (*experiment.cells, *experiment.extra)[0].axes]
         return {cell_from_record(record, axes): record for record in self.records()}
 
     def add(self, experiment: Experiment, cell: Cell, record: Record) -> None:

@@ -137,10 +137,11 @@ def inputs(cell: Cell) -> Record:
 EXPERIMENT = Experiment(
     "fuzz",
     "mutate files of every kind and read them",
-    tuple(Cell(name) for name in KINDS),
+    (),
     inputs,
     measure,
     frozenset({"files", "failures"}),
+    extra=tuple(Cell(name) for name in KINDS),
     toy=(Cell("npz"),),
 )
 

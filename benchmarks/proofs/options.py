@@ -131,9 +131,10 @@ def inputs(cell: Cell) -> Record:
 EXPERIMENT = Experiment(
     "options",
     "run every pair of options",
-    tuple(Cell(name) for name in SMALL),
+    (),
     inputs,
     measure,
     frozenset({"pairs", "failures"}),
+    extra=tuple(Cell(name) for name in SMALL),
     toy=(Cell("convert"),),
 )

@@ -63,8 +63,10 @@ def inputs(cell: Cell) -> Record:
 EXPERIMENT = Experiment(
     "repeats",
     "distil a thousand times in one process",
-    (Cell("distill"),),
+    (),
     inputs,
     measure,
     frozenset({"repeats", "failures"}),
+    extra=(Cell("distill"),),
+    toy=(Cell("distill"),),
 )

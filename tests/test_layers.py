@@ -14,26 +14,20 @@ import potstill
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "potstill"
-LAYERS = (  # bottom to top; a module imports from its own package or from lower layers
+FLOORS = (  # bottom to top; a module imports from its own package or from lower floors, never from one beside it
     {"errors"},
     {"runtime", "bundled"},
     {"environments"},
     {"data"},
     {"networks"},
-    {"worlds"},
-    {"students"},
-    {"teachers"},
-    {"distillation"},
-    {"distillate"},
-    {"evaluation"},
-    {"exports"},
-    {"collection"},
-    {"reports"},
+    {"worlds", "students", "teachers"},
+    {"distillation", "distillate"},
+    {"evaluation", "exports"},
+    {"collection", "reports"},
     {"config"},
     {"commands", "settings"},
-    {"cli", "__init__"},
-    {"__main__"},
 )
+LAYERS = (*FLOORS, {"cli", "__init__"}, {"__main__"})  # the entrances are above all floors
 KNOW_CONFIGS = {"config", "settings", "commands", "cli", "__init__", "__main__"}  # where strings become objects
 MAX_FUNCTION, MAX_FILE, MAX_TOP = 60, 300, 8
 

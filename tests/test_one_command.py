@@ -82,7 +82,7 @@ def test_logs_alone_become_students(demonstrations, tmp_path, capsys):
 
 def test_the_algorithm_follows_from_the_data(tmp_path):
     def choose(data, **options):
-        return automatic_settings(DistillConfig("x", **options), data, tmp_path)
+        return automatic_settings(DistillConfig(data, **options), data, tmp_path)
 
     data = lqr_logs(episodes=12)
     assert choose(data).algorithm == "rebrac"

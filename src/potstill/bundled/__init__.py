@@ -36,7 +36,8 @@ def artefact_path(path: os.PathLike[str] | str, kind: str) -> Path:
     bundled = BUNDLED / f"{os.fspath(path)}.{kind}.safetensors"
     if bundled.is_file():
         return bundled
-    near = difflib.get_close_matches(os.fspath(path), bundled_names(), n=1, cutoff=0.8)
-    if near and not Path(path).exists():
+    names = bundled_names()
+    near = difflib.get_close_matches(os.fspath(path), names, n=1, cutoff=0.8)
+    if near and os.fspath(path) not in names and not Path(path).exists():
         raise PotstillError(f"{path}: no such file; did you mean the bundled '{near[0]}'?")
     return Path(path) / f"{kind}.safetensors" if Path(path).is_dir() else Path(path)

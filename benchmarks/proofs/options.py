@@ -25,7 +25,7 @@ SMALL = {
     "teach": "{dataset} --updates 4 --evaluate-every 2 --batch 16 --fitted-updates 2 --episodes 1",
     "distill": "{dataset} --teacher {teacher} --size 4 --steps 2 --batch 16 --students 1 --episodes 1 --curve-points 1 "
     "--recipe.steps 5 --recipe.width 16",
-    "evaluate": "{distillate} --students 1 --episodes 1",
+    "evaluate": "{distillate} --dataset {dataset} --students 1 --episodes 1",
     "convert": "{dataset}",
     "collect": "Pendulum-v1 --level random --steps 300",
     "model": "{dataset} --steps 2 --members 1 --width 8 --batch 16 --episodes 1",
@@ -41,7 +41,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "objective": ("random", "dbc", "pbc", "av-pbc", "q-gap-each"),
     "weighting": ("ranged", "sdw", "opening,density"),
     "solver": ("unroll", "sweep", "ridge", "empirical", "features", "drawn"),
-    "recipe": ("paper", "sampled", "adam"),
+    "recipe": ("paper", "reference", "adam"),
     "algorithm": ("bc", "iql", "cal-ql", "edac"),
     "budget": ("2s",),
     "widths": ("8",),
@@ -91,6 +91,16 @@ def pairs(command: str) -> Iterator[str]:
             yield f"{one} {other}"
 
 
+def combine(command: str, pair: str) -> str:
+    """The small command line of a command with a pair of options, which replace those that it has already."""
+    words, given = SMALL[command].split(), {word for word in pair.split() if word.startswith("--")}
+    kept, keeping = [], True
+    for word in words:
+        keeping = word not in given if word.startswith("--") else keeping
+        kept += [word] if keeping else []
+    return " ".join([command, *kept, pair])
+
+
 def try_words(words: list[str], folder: Path) -> str:
     """Run a command line; return ``ran``, ``refused``, or what went wrong."""
     output, errors = io.StringIO(), io.StringIO()
@@ -115,7 +125,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     paths = prepare_inputs(workspace, [SMALL[cell.method], *found], made, lambda *run: try_words(*run) == "ran")
     outcomes, failures = {"ran": 0, "refused": 0, "failed": 0}, []
     for pair in found:
-        words = f"{cell.method} {SMALL[cell.method]} {pair}".format(**paths).split()
+        words = combine(cell.method, pair).format(**paths).split()
         outcome = try_words(words, workspace.runs / cell.method)
         outcomes[outcome if outcome in outcomes else "failed"] += 1
         if outcome not in ("ran", "refused"):

@@ -15,6 +15,7 @@ from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
 from potstill.runtime import storage
 from potstill.students import RECIPES, Pairs, Recipe, train_students
+from potstill.worlds import imagined_returns
 
 
 def make(states=11, actions=3, pairs=256):
@@ -195,3 +196,47 @@ def test_metadata_are_json(tmp_path):
 def test_pairs_are_checked(unchecked, pairs, message):
     with pytest.raises(PotstillError, match=message):
         train_students(Pairs(*pairs), [0], RECIPES["plain"], Scaling.identity(3, 2))
+
+
+class TestChoose:
+    """Several students are trained, and the best one in a world model is returned."""
+
+    @pytest.fixture
+    def distillate(self, linear_world):
+        rng = np.random.default_rng(0)
+        metadata = make().metadata | {"dataset": dict(linear_world.metadata["dataset"])}
+        states, actions = rng.normal(size=(8, 2)), rng.uniform(-1, 1, size=(8, 1))
+        scaling = Scaling(linear_world.normaliser, linear_world.action_bounds)
+        return Distillate(states.astype(np.float32), actions.astype(np.float32), scaling, metadata)
+
+    def test_the_student_with_the_highest_return(self, distillate, linear_world, monkeypatch):
+        short = functools.partial(imagined_returns, steps=5)
+        monkeypatch.setattr("potstill.distillate.imagined_returns", short)
+        recipe = Recipe(steps=3, width=8)
+        chosen = distillate.train_student(4, recipe, choose=3, world=linear_world)
+        students = distillate.train_students([4, 5, 6], recipe)
+        # Every student plays ten episodes, as the seeds of one rollout of thirty.
+        returns = short(linear_world, students.each, 30).reshape(3, 10).mean(axis=1)
+        assert np.ptp(returns) > 1e-3
+        best = students.policy(int(np.argmax(returns)))
+        np.testing.assert_array_equal(chosen(distillate.states), best(distillate.states))
+        worst = students.policy(int(np.argmin(returns)))
+        assert not np.array_equal(chosen(distillate.states), worst(distillate.states))
+
+    def test_models_that_cannot_compare(self, distillate, linear_world):
+        other = dataclasses.replace(
+            distillate, metadata={**distillate.metadata, "dataset": {"name": "b", "sha256": "c"}}
+        )
+        with pytest.raises(PotstillError, match="learned from other data"):
+            other.train_student(choose=2, world=linear_world)
+        errors = linear_world.metadata["errors"] | {"open_loop": {"1": 2.0}}
+        poor = dataclasses.replace(linear_world, metadata={**linear_world.metadata, "errors": errors})
+        with pytest.raises(PotstillError, match="errors of the world model are too large to compare students"):
+            distillate.train_student(choose=2, world=poor)
+
+    def test_a_number_without_a_model(self, distillate, linear_world):
+        for given in ({"choose": 2}, {"world": linear_world}):
+            with pytest.raises(PotstillError, match="choose and world belong together"):
+                distillate.train_student(**given)
+        with pytest.raises(PotstillError, match="choose 0: expected at least 1"):
+            distillate.train_student(choose=0)

@@ -24,7 +24,10 @@ from potstill.runtime.validation import as_numbers
 from potstill.students.ensemble import Students, train_students
 from potstill.students.recipe import Recipe, find_recipe, recipe_from_metadata
 from potstill.students.training import Pairs
+from potstill.worlds.base import World
+from potstill.worlds.returns import imagined_returns
 
+CHOICE_EPISODES = 10  # imagined episodes of each student if one is chosen
 REQUIRED = ("env_id", "dataset", "objective", "solver", "recipe", "potstill")
 
 
@@ -132,8 +135,23 @@ class Distillate(Scaled):
         chosen = self.recipe if recipe is None else find_recipe(recipe)
         return train_students(self.pairs, seeds, chosen, self.scaling)
 
-    def train_student(self, seed: int = 0, recipe: str | Recipe | None = None) -> Policy:
-        """Train one student and return it as a policy from raw observations to actions within the bounds.
+    def train_student(
+        self, seed: int = 0, recipe: str | Recipe | None = None, *, choose: int = 1, world: World | None = None
+    ) -> Policy:
+        """Train one student, or choose one of several; return it as a policy from observations to actions.
+
+        Observations and actions are in the units of the environment; actions are within the bounds.
+
+        Args:
+            seed: determines the initial network.
+            recipe: a recipe, or its name, to use instead of the one in the file.
+            choose: train this many students, with the seeds ``seed``, ``seed + 1``, …, and return the one with the
+                highest mean return in ``world``.
+            world: a world model of the dataset, see ``potstill model``. Required if ``choose`` is above 1.
+
+        Raises:
+            PotstillError: an unknown recipe; ``choose`` is below 1, or given without a model; the model was learned
+                from other data, or its errors are too large to compare students.
 
         Example:
             >>> import potstill
@@ -142,7 +160,22 @@ class Distillate(Scaled):
             >>> policy(distillate.states[:2]).shape
             (2, 3)
         """
-        return self.train_students([seed], recipe).policy(0)
+        if choose < 1:
+            raise PotstillError(f"choose {choose}: expected at least 1")
+        if (choose > 1) != (world is not None):
+            raise PotstillError("choose and world belong together: the world model compares the students")
+        if world is not None:
+            self._check_world(world)
+        students = self.train_students(range(seed, seed + choose), recipe)
+        return students.policy(0 if world is None else find_best_student(world, students))
+
+    def _check_world(self, world: World) -> None:
+        """Raise unless a world model is of this distillate's dataset and accurate enough for rollouts."""
+        dataset = self.metadata.get("dataset")
+        if isinstance(dataset, Mapping) and "sha256" in dataset:
+            world.check_dataset(str(dataset["sha256"]), str(dataset.get("name")))
+        if not world.horizon:
+            raise PotstillError("the errors of the world model are too large to compare students in it")
 
     def save(self, path: StrPath) -> Path:
         """Write the distillate as one ``.safetensors`` file (256 pairs: 15 to 25 kB), and return its path."""
@@ -191,3 +224,10 @@ def load(path: StrPath) -> Distillate:
     repeat_warnings(path, metadata.get("warnings"))
     with naming_source(path):
         return Distillate(states, actions, scaling, metadata, weights)
+
+
+def find_best_student(world: World, students: Students) -> int:
+    """Return the index of the student with the highest mean return in a world model. The first wins a tie."""
+    count = len(students)
+    returns = imagined_returns(world, students.each, count * CHOICE_EPISODES).reshape(count, CHOICE_EPISODES)
+    return int(np.argmax(returns.mean(axis=1)))

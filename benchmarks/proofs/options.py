@@ -27,7 +27,7 @@ SMALL = {
     "--recipe.steps 5 --recipe.width 16",
     "evaluate": "{distillate} --dataset {dataset} --students 1 --episodes 1",
     "convert": "{dataset}",
-    "collect": "Pendulum-v1 --level random --steps 300",
+    "collect": "Pendulum-v1 --level random --steps 300 --training-steps 300 --random-steps 100 --evaluate-every 150",
     "model": "{dataset} --steps 2 --members 1 --width 8 --batch 16 --episodes 1",
     "inspect": "{dataset}",
 }

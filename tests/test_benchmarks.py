@@ -137,7 +137,7 @@ def test_pytorch_step_matches_potstill(x64):
     def outer(pairs):
         untrained = training.initialise_training(start, RECIPES["paper"])
         trained = training.train_steps(untrained, None, pairs, RECIPES["paper"], 100).params
-        return jnp.sum((training.mean_actions(trained, jnp.asarray(queries), 3) - targets) ** 2, -1).mean()
+        return jnp.sum((training.compute_mean_actions(trained, jnp.asarray(queries), 3) - targets) ** 2, -1).mean()
 
     value, gradient = jax.value_and_grad(outer)(Pairs(jnp.asarray(states), jnp.asarray(actions)))
     give = lambda x: torch.from_numpy(np.array(x))  # noqa: E731
@@ -244,7 +244,7 @@ def test_students_trained_on_all_rows_approach_the_teacher(data, teacher):
     rows = label_states(data, teacher, np.arange(len(data)))
     recipe = dataclasses.replace(RECIPES["plain"], width=32)
     params = train_clone(jax.random.key(0), rows, recipe, 500, 32, True)
-    error = jnp.sum((training.mean_actions(params, rows.states, 2) - rows.actions) ** 2, -1).mean()
+    error = jnp.sum((training.compute_mean_actions(params, rows.states, 2) - rows.actions) ** 2, -1).mean()
     spread = jnp.sum((rows.actions - rows.actions.mean(axis=0)) ** 2, -1).mean()
     assert error < 0.2 * spread
 

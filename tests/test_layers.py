@@ -83,7 +83,7 @@ def imports_of(module):
             names = [f"{base}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Constant) and re.fullmatch(r"potstill(\.\w+)+:\w+", str(node.value)):
             names = [node.value.partition(":")[0]]  # "package.module:attribute" of a registry
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "lazy_names":
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_lazily":
             names = [f"{package}.{submodule}" for submodule in lazy_submodules(module).values()]
         for name in names:
             target = known_module(name) if name.startswith("potstill") else None
@@ -102,7 +102,9 @@ def lazy_submodules(module):
 
 
 def test_lazy_names_are_found():
-    lazy = {module for module, path in MODULES.items() if "lazy_names(" in path.read_text()} - {"potstill.runtime.lazy"}
+    lazy = {module for module, path in MODULES.items() if "import_lazily(" in path.read_text()} - {
+        "potstill.runtime.lazy"
+    }
     assert len(lazy) > 3
     assert all(lazy_submodules(module) for module in lazy)
     assert "potstill.data.transitions" in imports_of("potstill")

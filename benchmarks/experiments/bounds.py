@@ -23,10 +23,10 @@ from benchmarks.experiments.distilling import summary
 from benchmarks.files import BUNDLED, FILES, Workspace, teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, product
 from potstill.data.scaling import Scaling
-from potstill.data.split import training_rows
+from potstill.data.split import select_training_rows
 from potstill.data.transitions import Transitions
 from potstill.environments.rollouts import Act
-from potstill.evaluation.scores import policy_returns, student_returns
+from potstill.evaluation.scores import measure_policy_returns, measure_student_returns
 from potstill.evaluation.statistics import summarise
 from potstill.networks.policy import Policy
 from potstill.students.ensemble import Students, train_students
@@ -52,8 +52,8 @@ def label_states(data: Transitions, teacher: NetworkTeacher, rows: np.ndarray) -
 
 def evaluate_students(students: Students, env_id: str, episodes: int, seed: int) -> Record:
     """Scores of single students and of their ensemble."""
-    singles = student_returns(students, env_id, episodes, seed)
-    together = policy_returns(students.ensemble, env_id, ENSEMBLE_EPISODES, seed + 1)
+    singles = measure_student_returns(students, env_id, episodes, seed)
+    together = measure_policy_returns(students.act_as_ensemble, env_id, ENSEMBLE_EPISODES, seed + 1)
     scores = {"student": summarise(singles, env_id), "ensemble": summarise(together, env_id)}
     return {kind: summary(entry) for kind, entry in scores.items()}
 
@@ -83,9 +83,11 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     teacher = potstill.load_teacher(workspace.teacher(cell.file))
     policy, env_id = teacher.policy, str(data.env_id)
     if cell.method in NOISE:
-        returns = policy_returns(add_action_noise(policy, NOISE[cell.method]), env_id, ENSEMBLE_EPISODES, NOISE_SEED)
+        returns = measure_policy_returns(
+            add_action_noise(policy, NOISE[cell.method]), env_id, ENSEMBLE_EPISODES, NOISE_SEED
+        )
         return {"teacher": summary(summarise(returns, env_id))}
-    pairs = label_states(data, teacher, training_rows(len(data)))
+    pairs = label_states(data, teacher, select_training_rows(len(data)))
     if cell.method in SIZES:
         students = train_on_random_pairs(pairs, SIZES[cell.method], policy.scaling, 2 if workspace.toy else STUDENTS)
         return evaluate_students(students, env_id, 1 if workspace.toy else EPISODES, PAIRS_SEED)

@@ -21,7 +21,7 @@ from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Stopwatch
 from potstill.data import Scaling
-from potstill.evaluation.scores import student_returns
+from potstill.evaluation.scores import measure_student_returns
 from potstill.evaluation.statistics import summarise
 from potstill.students.ensemble import Students
 from potstill.students.recipe import RECIPES, Recipe
@@ -75,7 +75,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
         students = train_clones(pairs, RECIPES["paper"], scaling, CLONES, updates=updates, batch=BATCH)
         jax.block_until_ready(students.params)
     assert data.env_id is not None
-    scores = summarise(student_returns(students, data.env_id, episodes, EPISODE_SEED), data.env_id)
+    scores = summarise(measure_student_returns(students, data.env_id, episodes, EPISODE_SEED), data.env_id)
     return {"student": summary(scores), "seconds": watch.clock}
 
 

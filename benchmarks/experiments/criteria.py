@@ -18,10 +18,10 @@ from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from potstill.data.transitions import Transitions
 from potstill.environments.references import normalised_return
-from potstill.evaluation.scores import policy_returns
+from potstill.evaluation.scores import measure_policy_returns
 from potstill.networks.mlp import apply_critics
 from potstill.teachers import ALGORITHMS, Algorithm, Learner, NetworkTeacher, Training
-from potstill.teachers.evaluation.fqe import PESSIMISM, Evaluator, held_out_starts, held_out_states
+from potstill.teachers.evaluation.fqe import PESSIMISM, Evaluator, select_held_out_starts, select_held_out_states
 from potstill.teachers.rows import load_with_returns
 
 EVERY = {"rebrac": 6_000, "iql": 9_000}  # updates between two policies
@@ -45,7 +45,7 @@ def train_policies(algorithm: Algorithm, data: Transitions, training: Training, 
     while len(found) < policies:
         learner.advance()
         if learner.done % training.evaluate_every == 0:
-            found.append(learner.teacher())
+            found.append(learner.make_teacher())
     return found
 
 
@@ -54,7 +54,7 @@ def estimate_values(
 ) -> Record:
     """Estimate the value of the policies by every criterion, named "horizon, pessimism, states of the mean"."""
     table = load_with_returns(data, training.discount)
-    state_sets = {"starts": held_out_starts(data), "states": held_out_states(data)[:STATES]}
+    state_sets = {"starts": select_held_out_starts(data), "states": select_held_out_states(data)[:STATES]}
     found: dict[str, list[float]] = {}
     for horizon in horizons:
         longer = dataclasses.replace(training, discount=1.0 - (1.0 - training.discount) / horizon)
@@ -75,7 +75,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     policies = train_policies(algorithm, data, training, 2 if workspace.toy else POLICIES)
     episodes = 1 if workspace.toy else EPISODES
     assert data.env_id is not None
-    returns = [policy_returns(teacher.policy, data.env_id, episodes, seed=0) for teacher in policies]
+    returns = [measure_policy_returns(teacher.policy, data.env_id, episodes, seed=0) for teacher in policies]
     return {
         "updates": [training.evaluate_every * (k + 1) for k in range(len(policies))],
         "returns": [float(normalised_return(np.asarray(each), data.env_id).mean()) for each in returns],

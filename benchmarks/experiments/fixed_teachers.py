@@ -10,7 +10,7 @@ import potstill
 from benchmarks.experiments.distilling import summary
 from benchmarks.files import BUNDLED, FILES, Workspace, teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, product
-from potstill.evaluation.scores import TEACHER_SEED, policy_returns
+from potstill.evaluation.scores import TEACHER_SEED, measure_policy_returns
 from potstill.evaluation.statistics import summarise
 
 EPISODES = {"100 episodes": 100, "50 episodes": 50, "20 episodes": 20}
@@ -26,7 +26,9 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     """Roll out the teacher."""
     teacher = potstill.load_teacher(workspace.teacher(cell.file))
     env_id = str(teacher.metadata["env_id"])
-    returns = policy_returns(teacher.policy, env_id, 2 if workspace.toy else EPISODES[cell.method], TEACHER_SEED)
+    returns = measure_policy_returns(
+        teacher.policy, env_id, 2 if workspace.toy else EPISODES[cell.method], TEACHER_SEED
+    )
     return {"teacher": summary(summarise(returns, env_id))}
 
 

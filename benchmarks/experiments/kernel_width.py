@@ -20,7 +20,7 @@ from benchmarks.files import BUNDLED, BUNDLED_NAME, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from potstill.distillation import KernelDescent
 from potstill.distillation.solvers.empirical import empirical_kernel
-from potstill.distillation.solvers.kernel_descent import initialisation_variance, tangent_kernel
+from potstill.distillation.solvers.kernel_descent import compute_initialisation_variance, tangent_kernel
 from potstill.students import training
 from potstill.students.recipe import RECIPES, Recipe
 from potstill.students.training import Pairs
@@ -76,11 +76,11 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     diagonal = [float(jnp.diag(tangent_kernel(pairs.states, pairs.states, r)).mean()) for r in (PLAIN, recipe)]
     recipe = dataclasses.replace(recipe, learning_rate=PLAIN.learning_rate * diagonal[0] / diagonal[1])
     trained = training.train_networks(jax.random.split(jax.random.key(1), students), pairs, recipe)
-    actions = jax.vmap(lambda params: training.mean_actions(params, states, 3))(trained)
+    actions = jax.vmap(lambda params: training.compute_mean_actions(params, states, 3))(trained)
     mean = actions.mean(axis=0)
     variance = mean_squared_distance(actions - mean) * students / (students - 1)
     predicted = jax.jit(KernelDescent(recipe))(pairs, states, jax.random.key(0))
-    drawn = jax.jit(lambda key: initialisation_variance(pairs, states, key, recipe=recipe, networks=DRAWS))
+    drawn = jax.jit(lambda key: compute_initialisation_variance(pairs, states, key, recipe=recipe, networks=DRAWS))
     return {
         "learning_rate": recipe.learning_rate,
         "kernel_error": kernel_error(recipe, states[:32], networks),

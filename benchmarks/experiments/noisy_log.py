@@ -12,7 +12,7 @@ import numpy as np
 
 from potstill.data.mapped import write_mapped
 from potstill.data.transitions import COLUMNS, Transitions
-from potstill.environments.making import time_limit
+from potstill.environments.making import find_time_limit
 from potstill.environments.rollouts.playing import make_stepper
 from potstill.networks.policy import Policy
 
@@ -28,7 +28,7 @@ def shapes(policy: Policy) -> dict[str, tuple[int, ...]]:
 
 def episodes(policy: Policy, env_id: str, lanes: int) -> Iterator[Columns]:
     """An endless sequence of noisy episodes, numbered from 0. The number seeds the initial state and the noise."""
-    stepper, limit = make_stepper(env_id, lanes), time_limit(env_id) or 1000
+    stepper, limit = make_stepper(env_id, lanes), find_time_limit(env_id) or 1000
     numbers, steps = np.arange(lanes), np.zeros(lanes, int)
     rngs = [np.random.default_rng(number) for number in numbers]
     noise = np.array([MOST_NOISE * rng.random() for rng in rngs])

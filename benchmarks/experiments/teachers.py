@@ -17,7 +17,7 @@ from benchmarks.files import BUNDLED, FILES, Workspace
 from benchmarks.grid import Cell, Experiment, Record, product
 from potstill.data.transitions import Transitions
 from potstill.environments.references import normalised_return
-from potstill.evaluation.scores import policy_returns
+from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import summarise
 from potstill.runtime.files import read_json
 
@@ -82,7 +82,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     result = read_json(folder / "result.json")
     teacher, data = potstill.load_teacher(folder / "teacher.safetensors"), potstill.load_dataset(dataset)
     assert data.env_id is not None
-    returns = policy_returns(teacher.policy, data.env_id, 1 if workspace.toy else EPISODES, EPISODE_SEED)
+    returns = measure_policy_returns(teacher.policy, data.env_id, 1 if workspace.toy else EPISODES, EPISODE_SEED)
     return {
         "final": summary(summarise(returns, data.env_id)),
         **({} if workspace.toy else {"estimate": fit_pessimistic_value(teacher, data, cell.seed)}),

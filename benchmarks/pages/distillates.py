@@ -16,7 +16,7 @@ from benchmarks.files import FILES
 from benchmarks.grid import Record
 from benchmarks.pages.text import mean_of, table, where
 from potstill.evaluation.statistics import interquartile_mean
-from potstill.reports.plots import BLUE, GREEN, new_figure, save_figure
+from potstill.reports.plots import BLUE, GREEN, make_figure, save_figure
 
 KINDS = ("student", "ensemble")
 RESAMPLES = 2000
@@ -191,7 +191,7 @@ def curves() -> str:
 
 def draw(path: Path) -> None:
     """Retention and return over steps and over seconds, a row for each of the main methods."""
-    figure, axes = new_figure(4, rows=len(MAIN), width=3.4, height=2.8)
+    figure, axes = make_figure(4, rows=len(MAIN), width=3.4, height=2.8)
     for row, method in zip(np.atleast_2d(axes), MAIN, strict=True):
         plots = ((unit, share) for share in (True, False) for unit in ("step", "seconds"))
         for axis, (unit, share) in zip(row, plots, strict=True):

@@ -12,7 +12,7 @@ from benchmarks.experiments.solvers import VARIANTS
 from benchmarks.grid import Record
 from benchmarks.pages.text import file_label, table, where
 from potstill.evaluation.statistics import interquartile_mean
-from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
+from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, make_figure, save_figure
 
 STYLES = {
     "orthogonal": (BLUE, "-"),
@@ -92,7 +92,7 @@ def solvers() -> str:
 
 def draw(path: Path) -> None:
     """Kernel error, bias and variance over width."""
-    figure, axes = new_figure(3, height=3.2, width=3.8)
+    figure, axes = make_figure(3, height=3.2, width=3.8)
     panels = ("kernel_error", "bias", "variance")
     titles = ("relative error of the kernel", "mean student − kernel descent, squared", "variance of students")
     schemes = by_width()

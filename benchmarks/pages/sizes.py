@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.experiments import load_records
 from benchmarks.grid import Record
 from benchmarks.pages.text import table, where
-from potstill.reports.plots import BLUE, GREEN, new_figure, save_figure
+from potstill.reports.plots import BLUE, GREEN, make_figure, save_figure
 
 HEAD = """\
 Experiment `sizes`: a log of a teacher with noisy actions, and its first tenth, hundredth and thousandth;
@@ -52,7 +52,7 @@ def sizes() -> str:
 def draw(path: Path) -> None:
     """Retention and seconds over rows."""
     groups, steps = by_rows(), step_seconds()
-    figure, (left, right) = new_figure(2)
+    figure, (left, right) = make_figure(2)
     for kind, colour in (("student", BLUE), ("ensemble", GREEN)):
         values = [retention(records, kind) for records in groups.values()]
         bars = [np.std(v, ddof=1) for v in values]

@@ -13,7 +13,7 @@ from benchmarks.experiments.teachers import PATIENCE
 from benchmarks.files import FILES, teacher_entry
 from benchmarks.grid import Record
 from benchmarks.pages.text import table, where
-from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
+from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, make_figure, save_figure
 
 # Final scores on D4RL's own files, published with CORL; Cal-QL's are those of the distillation paper.
 PUBLISHED = {
@@ -177,7 +177,7 @@ def criteria() -> str:
 
 def draw(path: Path) -> None:
     """Learning curves of all runs."""
-    figure, axes = new_figure(3, height=2.6, width=3.6, rows=-(-len(FILES) // 3))
+    figure, axes = make_figure(3, height=2.6, width=3.6, rows=-(-len(FILES) // 3))
     for axis, file in zip(np.atleast_1d(axes).flat, FILES, strict=True):
         for name, colour in COLOURS.items():
             for entry in where(records(), file=file, method=name):

@@ -97,7 +97,7 @@ def write_distillate(folder: Path) -> Path:
     """The bundled distillate in the folder of a finished run."""
     with RunFolder(folder / "run", "distill", {}) as run:
         path = potstill.load("hopper-medium-replay").save(run.path / "distillate.safetensors")
-        run.finish({"sha256": storage.file_hash(path)})
+        run.finish({"sha256": storage.hash_file(path)})
     return path
 
 
@@ -115,7 +115,7 @@ def write_metrics(folder: Path) -> Path:
 
 
 def read_artefact(path: Path) -> object:
-    return [storage.content_hash(*storage.load(path, str(storage.kind_of(path))))]
+    return [storage.hash_content(*storage.load(path, str(storage.read_kind(path))))]
 
 
 def read_dataset(path: Path) -> object:
@@ -124,13 +124,13 @@ def read_dataset(path: Path) -> object:
 
 def read_distillate(path: Path) -> object:
     distillate = potstill.load(path.parent)
-    arrays = {"states": distillate.states, "actions": distillate.actions, **distillate.scaling.arrays()}
-    return storage.content_hash(arrays, distillate.metadata)
+    arrays = {"states": distillate.states, "actions": distillate.actions, **distillate.scaling.to_arrays()}
+    return storage.hash_content(arrays, distillate.metadata)
 
 
 def read_converted(path: Path) -> object:
     """Every value: the header has their hash, which only ``potstill inspect`` compares."""
-    found = potstill.load_dataset(path.parent).columns()
+    found = potstill.load_dataset(path.parent).to_columns()
     return hashlib.sha256(b"".join(np.ascontiguousarray(found[key]).tobytes() for key in sorted(found))).hexdigest()
 
 

@@ -22,9 +22,9 @@ def descend_by_loop(kernel: Any, before: Any, pairs: Any, recipe: Any) -> Any:
     """The steps of kernel descent, differentiated by JAX."""
     import jax
 
-    from potstill.distillation.solvers.kernel_descent import Descent, _step, _times
+    from potstill.distillation.solvers.kernel_descent import Descent, _multiply, _step
 
-    body = lambda now, _: (_step(now, before + _times(kernel, now.c), pairs, recipe), None)  # noqa: E731
+    body = lambda now, _: (_step(now, before + _multiply(kernel, now.c), pairs, recipe), None)  # noqa: E731
     return jax.lax.scan(body, Descent(before, before), None, length=recipe.steps)[0].c
 
 

@@ -60,7 +60,7 @@ def jax_step(name: str, count: int, problem: Problem) -> Call:
     from potstill.students.training import Pairs
 
     devices.use_devices(count)
-    mesh = devices.local_devices()
+    mesh = devices.find_local_devices()
     states, actions, queries, targets = map(jnp.asarray, inputs_of(problem))
     recipe = dataclasses.replace(RECIPES["paper"], steps=problem.inner_steps, width=problem.width)
     solve, keys = SOLVERS[name](recipe), itertools.count()

@@ -25,7 +25,7 @@ from benchmarks.files import BUNDLED_NAME, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
 from potstill.bundled import BUNDLED
-from potstill.runtime.storage import file_hash
+from potstill.runtime.storage import hash_file
 
 ROWS, CALLS, TOY_CALLS, SEED = 10_000, 200, 10, 0
 FLAGS = ("-std=c99", "-O3", "-march=native")
@@ -176,7 +176,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 def inputs(cell: Cell) -> Record:
     """The distillate, the student and the counts."""
-    digest = file_hash(BUNDLED / f"{BUNDLED_NAME}.distillate.safetensors")
+    digest = hash_file(BUNDLED / f"{BUNDLED_NAME}.distillate.safetensors")
     recipe = RECIPES[cell.method] or "of the distillate"
     return {"distillate": digest, "recipe": recipe, "rows": ROWS, "calls": CALLS, "seed": SEED, "flags": FLAGS}
 

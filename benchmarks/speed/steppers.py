@@ -21,7 +21,7 @@ def step_potstill(env_id: str, batched: bool, lanes: int, steps: int) -> Call:
     """One of potstill's steppers: MuJoCo's batched one, or one that calls Gymnasium's objects."""
 
     def call() -> float:
-        low, high = environments.action_bounds(env_id)
+        low, high = environments.find_action_bounds(env_id)
         rng = np.random.default_rng(0)
         stepper = make_stepper(env_id, lanes, batched=batched)
         stepper.reset(np.arange(lanes))
@@ -41,7 +41,7 @@ def step_vector_environment(env_id: str, kind: str, lanes: int, steps: int) -> C
 
     environments.make(env_id).close()
     env = gymnasium.make_vec(env_id, num_envs=lanes, vectorization_mode=kind)
-    low, high = environments.action_bounds(env_id)
+    low, high = environments.find_action_bounds(env_id)
 
     def call() -> float:
         rng = np.random.default_rng(0)

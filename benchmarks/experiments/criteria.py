@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import potstill
-from benchmarks.experiments.teachers import options
+from benchmarks.experiments.teachers import make_options
 from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from potstill.data.transitions import Transitions
@@ -30,9 +30,9 @@ FITTED_UPDATES = 2_000  # for each policy; ten times as many for the first
 HORIZONS, PENALTIES = (1.0, 3.0), (0.0, PESSIMISM)
 
 
-def settings(cell: Cell, workspace: Workspace) -> tuple[Algorithm, Training]:
+def make_settings(cell: Cell, workspace: Workspace) -> tuple[Algorithm, Training]:
     """The algorithm and the settings of the training."""
-    algorithm = ALGORITHMS[cell.method](**options(cell.method, cell.file).get("algorithm_fields", {}))
+    algorithm = ALGORITHMS[cell.method](**make_options(cell.method, cell.file).get("algorithm_fields", {}))
     if workspace.toy:
         return algorithm, Training(updates=200_000, evaluate_every=20, batch=16, seed=cell.seed)
     return algorithm, Training(updates=200_000, evaluate_every=EVERY[cell.method], seed=cell.seed)
@@ -71,7 +71,10 @@ def estimate_values(
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Measure the returns of the policies of a training run, and the estimates of each criterion."""
-    (algorithm, training), data = settings(cell, workspace), potstill.load_dataset(workspace.dataset(cell.file))
+    (algorithm, training), data = (
+        make_settings(cell, workspace),
+        potstill.load_dataset(workspace.find_dataset(cell.file)),
+    )
     policies = train_policies(algorithm, data, training, 2 if workspace.toy else POLICIES)
     episodes = 1 if workspace.toy else EPISODES
     assert data.env_id is not None
@@ -85,10 +88,10 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     }
 
 
-def inputs(cell: Cell) -> dict[str, Any]:
+def describe_inputs(cell: Cell) -> dict[str, Any]:
     """The options of the training and of the comparison."""
     counts = {"every": EVERY[cell.method], "policies": POLICIES, "episodes": EPISODES, "states": STATES}
-    return {"options": options(cell.method, cell.file), **counts, "fitted_updates": FITTED_UPDATES}
+    return {"options": make_options(cell.method, cell.file), **counts, "fitted_updates": FITTED_UPDATES}
 
 
 EXPERIMENT = Experiment(
@@ -100,7 +103,7 @@ EXPERIMENT = Experiment(
         Cell("rebrac", "halfcheetah-medium-replay"),
         Cell("iql", "halfcheetah-medium-expert"),
     ),
-    inputs,
+    describe_inputs,
     measure,
     frozenset({"updates", "returns", "criteria"}),
     extra=(Cell("rebrac", BUNDLED), Cell("iql", BUNDLED)),

@@ -31,7 +31,7 @@ MAX_STEPS = 1_000_000  # more than a benchmark takes
 Q_GAP, KERNEL_DESCENT, SETTINGS = QGap(), KernelDescent(), OuterSettings()
 
 
-def outer_steps(
+def make_outer_steps(
     dataset: Path | str,
     teacher: Path | str,
     count: int = 1,
@@ -66,7 +66,7 @@ def outer_steps(
     return repeat(step, count)
 
 
-def teacher_updates(data: Transitions, algorithm: str, count: int, batch: int = 256) -> Call:
+def make_teacher_updates(data: Transitions, algorithm: str, count: int, batch: int = 256) -> Call:
     """The next ``count`` updates of ``potstill teach``."""
     learner = Learner(ALGORITHMS[algorithm](), data, Training(updates=MAX_STEPS, evaluate_every=count, batch=batch))
 

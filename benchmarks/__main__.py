@@ -35,7 +35,7 @@ def list_experiments() -> int:
     """Print one line for each experiment."""
     for name in MODULES:
         experiment = load_experiment(name)
-        records = load_results(name).by_cell(experiment)
+        records = load_results(name).group_by_cell(experiment)
         done = sum(is_done(experiment, cell, records) for cell in experiment.cells)
         print(f"{name:16} {done:3} of {len(experiment.cells):3}  {experiment.needs:31} {experiment.about}")
     return 0
@@ -63,7 +63,7 @@ def run_one(options: argparse.Namespace) -> int:
             f"{sorted({cell.method for cell in (*experiment.cells, *experiment.extra)})}"
         )
     if any(map(needs_shared, cells)) and not options.toy and not DATASETS.is_dir():
-        return print_error(f"{options.name} needs ../shared/datasets, which does not exist; {hint(experiment)}")
+        return print_error(f"{options.name} needs ../shared/datasets, which does not exist; {make_hint(experiment)}")
     workspace = Workspace(RUNS / ("toy" if options.toy else ".") / options.name, options.toy)
     folder = options.out or (workspace.runs if options.toy else None)
     results = load_results(options.name) if folder is None else Results(folder / f"{options.name}.jsonl")
@@ -71,13 +71,13 @@ def run_one(options: argparse.Namespace) -> int:
         results.path.unlink(missing_ok=True)
     count = run(experiment, cells, workspace, results)
     print(f"{options.name}: {count} cells measured, {len(cells) - count} already done")
-    found = results.by_cell(experiment)
+    found = results.group_by_cell(experiment)
     failures = [f"{cell}: {failure}" for cell in cells for failure in found[cell].get("failures", ())]
     print("\n".join(failures), end="\n" if failures else "")
     return min(1, len(failures))
 
 
-def hint(experiment: Experiment) -> str:
+def make_hint(experiment: Experiment) -> str:
     """Describe the options with which an experiment runs without the nine files."""
     alone = any(cell.file == BUNDLED for cell in (*experiment.cells, *experiment.extra))
     return f"--files {BUNDLED} and --toy need only this repository" if alone else "--toy needs only this repository"

@@ -51,10 +51,10 @@ class Cell:
         return ", ".join(word for word in words if word)
 
 
-def product(methods: Iterable[str], files: Iterable[str], seeds: Iterable[int]) -> tuple[Cell, ...]:
+def make_product(methods: Iterable[str], files: Iterable[str], seeds: Iterable[int]) -> tuple[Cell, ...]:
     """Every method on every file with every seed, seeds outermost.
 
-    >>> [str(cell) for cell in product(["a", "b"], ["hopper"], [0])]
+    >>> [str(cell) for cell in make_product(["a", "b"], ["hopper"], [0])]
     ['a, hopper, seed 0', 'b, hopper, seed 0']
     """
     return tuple(Cell(m, f, s) for s, m, f in itertools.product(seeds, methods, files))
@@ -100,7 +100,7 @@ def needs_shared(cell: Cell) -> bool:
     return cell.file not in ("", BUNDLED)
 
 
-def inputs_hash(experiment: Experiment, cell: Cell) -> str:
+def hash_inputs(experiment: Experiment, cell: Cell) -> str:
     """The first 16 hexadecimal digits of the SHA-256 of the cell's inputs, as JSON with sorted keys."""
     text = json.dumps(to_json({"cell": cell.key, **experiment.inputs(cell)}), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -117,26 +117,26 @@ class Results:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def records(self) -> list[Record]:
+    def read_records(self) -> list[Record]:
         """All records, in the order of the file."""
         if not self.path.exists():
             return []
         return [json.loads(line) for line in self.path.read_text().splitlines()]
 
-    def by_cell(self, experiment: Experiment) -> dict[Cell, Record]:
+    def group_by_cell(self, experiment: Experiment) -> dict[Cell, Record]:
         """The records by cell."""
         axes = [name for name, _ in (*experiment.cells, *experiment.extra)[0].axes]
-        return {cell_from_record(record, axes): record for record in self.records()}
+        return {read_cell(record, axes): record for record in self.read_records()}
 
     def add(self, experiment: Experiment, cell: Cell, record: Record) -> None:
         """Write a cell's record, replacing an older one. Other processes may write at the same time."""
         with lock(self.path):
-            found = self.by_cell(experiment) | {cell: record}
+            found = self.group_by_cell(experiment) | {cell: record}
             ordered = sorted(found, key=sort_key)
             write_atomically(self.path, "".join(to_line(found[cell]) + "\n" for cell in ordered).encode())
 
 
-def cell_from_record(record: Record, axes: Iterable[str] = ()) -> Cell:
+def read_cell(record: Record, axes: Iterable[str] = ()) -> Cell:
     """The cell that a record belongs to."""
     return Cell(record["method"], record["file"], record["seed"], tuple((name, record[name]) for name in axes))
 
@@ -160,7 +160,7 @@ def lock(path: Path) -> Iterator[None]:
 
 def is_done(experiment: Experiment, cell: Cell, records: Mapping[Cell, Record]) -> bool:
     """Whether the cell has a record with its current inputs."""
-    return cell in records and records[cell]["inputs"] == inputs_hash(experiment, cell)
+    return cell in records and records[cell]["inputs"] == hash_inputs(experiment, cell)
 
 
 def run(experiment: Experiment, cells: Iterable[Cell], workspace: Workspace, results: Results) -> int:
@@ -171,11 +171,11 @@ def run(experiment: Experiment, cells: Iterable[Cell], workspace: Workspace, res
     """
     count = 0
     for cell in cells:
-        if is_done(experiment, cell, results.by_cell(experiment)):
+        if is_done(experiment, cell, results.group_by_cell(experiment)):
             continue
         started = time.perf_counter()
         found = experiment.measure(cell, workspace)
-        results.add(experiment, cell, {**cell.key, "inputs": inputs_hash(experiment, cell), **found})
+        results.add(experiment, cell, {**cell.key, "inputs": hash_inputs(experiment, cell), **found})
         print(f"{experiment.name}: {cell} in {time.perf_counter() - started:.0f} s", flush=True)
         count += 1
     return count
@@ -184,7 +184,7 @@ def run(experiment: Experiment, cells: Iterable[Cell], workspace: Workspace, res
 def find_faults(experiment: Experiment, results: Results) -> list[str]:
     """Find malformed, incomplete, unknown, outdated and failed records of a result file; one message for each."""
     try:
-        found = results.by_cell(experiment)
+        found = results.group_by_cell(experiment)
     except (ValueError, KeyError, TypeError) as error:
         return [f"{results.path.name}: unreadable: {error!r}"]
     lines = [to_line(found[cell]) for cell in sorted(found, key=sort_key)]

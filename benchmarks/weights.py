@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 
-from benchmarks.files import WEIGHTS, weights_index
+from benchmarks.files import WEIGHTS, read_weights_index
 
 
 def find_faults() -> list[str]:
     """Find weights that are missing, changed, stored twice or not in the index; one message for each."""
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(WEIGHTS.iterdir())}
-    index = weights_index()
+    index = read_weights_index()
     messages = [f"weights.jsonl: {entry['weights']} is missing" for entry in index if entry["weights"] not in found]
     messages += [
         f"weights/{entry['weights']}: its hash differs from that in weights.jsonl"

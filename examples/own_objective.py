@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import potstill
-from potstill.distillation import KernelDescent, Schedule, build_state_table, initial_pairs, optimise_pairs
+from potstill.distillation import KernelDescent, Schedule, build_state_table, make_initial_pairs, optimise_pairs
 
 
 def absolute(student_actions, batch, teacher):
@@ -35,7 +35,7 @@ zero, no = np.zeros(1000, np.float32), np.zeros(1000, bool)
 bounds = potstill.ActionBounds.unit(2)
 data = potstill.Transitions(states, np.zeros_like(states), zero, states, no, no, bounds)
 table, teacher = build_state_table(data, HalfWay()), HalfWay()
-pairs = initial_pairs(table, 16, rng=np.random.default_rng(0))
+pairs = make_initial_pairs(table, 16, rng=np.random.default_rng(0))
 parts = {"objective": absolute, "solver": KernelDescent(), "schedule": Schedule(steps=100)}
 for iterate in optimise_pairs(pairs, table, teacher, **parts, key=jax.random.key(0)):
     if iterate.step in (25, 50, 75, 100):

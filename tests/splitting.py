@@ -15,7 +15,7 @@ from potstill.distillation import (
     StateTable,
     Sweep,
     Unroll,
-    initial_pairs,
+    make_initial_pairs,
     optimise_pairs,
 )
 from potstill.runtime import devices
@@ -35,7 +35,7 @@ def compute(*names):
     rng = np.random.default_rng(0)
     draw = lambda *shape: jnp.asarray(rng.uniform(-0.9, 0.9, size=shape), "float32")  # noqa: E731
     table = StateTable(draw(40, 3), draw(40, 2), draw(40, 2), draw(40, 1), draw(40) + 1.0, jnp.ones(()))
-    first, found = initial_pairs(table, 8, rng=np.random.default_rng(0)), {}
+    first, found = make_initial_pairs(table, 8, rng=np.random.default_rng(0)), {}
     for name in names:
         solver, settings = SOLVERS[name]
         parts = {"objective": PolicyCloning(), "solver": solver(SMALL), "schedule": Schedule(3)}
@@ -52,5 +52,5 @@ def flatten(tree):
 
 if __name__ == "__main__":
     devices.use_devices(int(sys.argv[1]) or None)
-    count, names = devices.all_devices().size, sys.argv[2:]
+    count, names = devices.find_all_devices().size, sys.argv[2:]
     print(json.dumps({"devices": count, **(compute(*names) if names else {})}))

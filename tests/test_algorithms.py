@@ -25,7 +25,7 @@ from potstill.teachers import (
     train_teacher,
 )
 from potstill.teachers.algorithms.base import Algorithm
-from potstill.teachers.optimisation import adam_step, initialise_adam, split_batch
+from potstill.teachers.optimisation import initialise_adam, split_batch, take_adam_step
 from potstill.teachers.rows import load_rows
 from potstill.teachers.training import run_seeds, run_updates
 
@@ -175,10 +175,10 @@ def test_vectorised_seeds_match_single_seeds():
 def test_gradient_in_pieces_matches_the_whole_batch():
     params, batch = jnp.array([1.0, -2.0]), jnp.arange(12.0).reshape(6, 2)
     loss = lambda p, rows: (jnp.mean((rows @ p) ** 2), {"mean": rows.mean()})  # noqa: E731
-    whole = adam_step(lambda p: loss(p, batch), params, initialise_adam(params), 0.1)
+    whole = take_adam_step(lambda p: loss(p, batch), params, initialise_adam(params), 0.1)
     pieces = split_batch(batch, 4)  # two pieces: four do not divide six
     assert pieces.shape == (2, 3, 2)
-    parts = adam_step(loss, params, initialise_adam(params), 0.1, pieces)
+    parts = take_adam_step(loss, params, initialise_adam(params), 0.1, pieces)
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 

@@ -133,7 +133,7 @@ def test_jax_rebuilds_named_tuples_without_checks():
         (lambda: Rebrac(actor_penalty="x"), r"Rebrac.actor_penalty is 'x' \(str\): expected float"),
         (lambda: potstill.ActionBounds.unit(siz=3), "ActionBounds.unit: unknown argument 'siz': did you mean 'size'"),
         (lambda: potstill.ActionBounds.unit(0), "ActionBounds.unit: size 0: expected at least 1"),
-        (lambda: KernelDescent().for_recipe(3), r"Solver.for_recipe: recipe is 3 \(int\): expected Recipe"),
+        (lambda: KernelDescent().with_recipe(3), r"Solver.with_recipe: recipe is 3 \(int\): expected Recipe"),
         (lambda: Reference(1.0, 0.0, None), "Reference.expert 0.0: expected a number above Reference.random 1.0"),
         (lambda: UpdateSettings(256, 1.5, 0.005), r"UpdateSettings.discount 1.5: expected .*\(0, 1\)"),
         (lambda: Unroll(window=2.5), r"Unroll.window is 2.5 \(float\): expected int or None"),
@@ -150,9 +150,15 @@ def test_objects_that_do_not_fit_get_one_line(unchecked, data, teacher):
     students = Students([{"weight": np.zeros((2, 3, 2)), "bias": np.zeros((2, 2))}], teacher.policy.scaling)
     for call, message in (
         (lambda: dataclasses.replace(students, scaling=Scaling.identity(4, 2)), r"params\[0\]: weight has shape"),
-        (lambda: students.policy(2), "Students.policy: index 2: expected a number from 0 to 1"),
-        (lambda: students.ensemble(np.zeros((2, 4))), "Students.ensemble: observations of 4 components: expected 3"),
-        (lambda: students.each(np.zeros((3, 3))), "Students.each: 3 observations: expected a multiple of 2"),
+        (lambda: students.make_policy(2), "Students.make_policy: index 2: expected a number from 0 to 1"),
+        (
+            lambda: students.act_as_ensemble(np.zeros((2, 4))),
+            "Students.act_as_ensemble: observations of 4 components: expected 3",
+        ),
+        (
+            lambda: students.act_separately(np.zeros((3, 3))),
+            "Students.act_separately: 3 observations: expected a multiple of 2",
+        ),
         (lambda: dataclasses.replace(teacher, critics=teacher.critics[1:]), r"NetworkTeacher.critics\[0\]: weight has"),
         (lambda: TrainingTable(data, excluded=[300]), r"excluded \[300\]: expected row numbers below 300 in ascending"),
         (lambda: TrainingTable(data, returns=np.zeros(9)), "TrainingTable.returns has 9 numbers: expected 300"),

@@ -38,14 +38,14 @@ def test_toy_runs(name, light, tmp_path, monkeypatch):
     experiment, workspace = load_experiment(name), Workspace(tmp_path, toy=True)
     cells, results = experiment.toy or experiment.cells[:1], Results(tmp_path / "results.jsonl")
     assert grid.run(experiment, cells, workspace, results) == len(cells)
-    assert all(experiment.fields <= record.keys() for record in results.records())
+    assert all(experiment.fields <= record.keys() for record in results.read_records())
     assert grid.run(experiment, cells, workspace, results) == 0
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_committed_results_have_no_faults(name):
     experiment = load_experiment(name)
-    records = load_results(name).by_cell(experiment)
+    records = load_results(name).group_by_cell(experiment)
     assert grid.find_faults(experiment, load_results(name)) == []
     assert all(grid.is_done(experiment, cell, records) for cell in experiment.cells)
 
@@ -55,7 +55,7 @@ def test_committed_weights_have_no_faults():
 
 
 def test_cloning_results_match_the_bundled_ones():
-    [record] = load_results("cloning").records()
+    [record] = load_results("cloning").read_records()
     assert record["student"]["mean"] == read_json(BUNDLED_FOLDER / f"{BUNDLED_NAME}.bc.json")["bc"]["mean"]
 
 
@@ -64,7 +64,7 @@ def counted(calls, size=1):
         calls.append(cell)
         return {"score": float(cell.seed)}
 
-    cells = grid.product(("a", "b"), ("x",), (0, 1))
+    cells = grid.make_product(("a", "b"), ("x",), (0, 1))
     return Experiment("counted", "counts its calls", cells, lambda cell: {"size": size}, measure, frozenset({"score"}))
 
 
@@ -78,7 +78,7 @@ def test_only_cells_without_a_record_of_their_inputs_are_run(tmp_path):
     changed = counted(calls, size=2)
     assert len(grid.find_faults(changed, results)) == 4
     assert grid.run(changed, changed.cells, workspace, results) == 4
-    assert len(results.records()) == 4
+    assert len(results.read_records()) == 4
 
 
 def test_faults_of_a_result_file_are_found(tmp_path):
@@ -129,21 +129,21 @@ def test_ratios_are_medians_of_rounds():
 
 def test_pytorch_step_matches_potstill(x64):
     torch = pytest.importorskip("torch", reason="needs PyTorch")
-    from benchmarks.speed.exact_step import FULL, inputs_of, torch_outer
+    from benchmarks.speed.exact_step import FULL, compute_torch_outer, draw_inputs
 
-    states, actions, queries, targets = (x.astype(np.float64) for x in inputs_of(FULL))
+    states, actions, queries, targets = (x.astype(np.float64) for x in draw_inputs(FULL))
     start = training.initialise_network(jax.random.key(0), states.shape[1], actions.shape[1], RECIPES["paper"])
 
     def outer(pairs):
         untrained = training.initialise_training(start, RECIPES["paper"])
         trained = training.train_steps(untrained, None, pairs, RECIPES["paper"], 100).params
-        return jnp.sum((training.mean_actions(trained, jnp.asarray(queries), 3) - targets) ** 2, -1).mean()
+        return jnp.sum((training.compute_mean_actions(trained, jnp.asarray(queries), 3) - targets) ** 2, -1).mean()
 
     value, gradient = jax.value_and_grad(outer)(Pairs(jnp.asarray(states), jnp.asarray(actions)))
     give = lambda x: torch.from_numpy(np.array(x))  # noqa: E731
     params = [(give(layer["weight"]), give(layer["bias"])) for layer in start]
     pairs = (give(states).requires_grad_(), give(actions).requires_grad_())
-    theirs, their_gradient = torch_outer(params, *pairs, give(queries), give(targets), 100)
+    theirs, their_gradient = compute_torch_outer(params, *pairs, give(queries), give(targets), 100)
     assert float(value) == pytest.approx(theirs, rel=1e-8)
     for ours, other in zip(jax.tree.leaves(gradient), their_gradient, strict=True):
         np.testing.assert_allclose(ours, other.numpy(), atol=1e-6 * float(jnp.abs(ours).max()))
@@ -155,7 +155,7 @@ def run_of(file, algorithm, estimate, score, seed=0):
 
 
 def test_auto_table():
-    from benchmarks.pages.auto import auto_table
+    from benchmarks.pages.auto import make_auto_table
 
     runs = [
         run_of("hopper-medium", "rebrac", 3.0, 90.0),
@@ -170,7 +170,7 @@ def test_auto_table():
         run_of("halfcheetah-medium", "iql", None, 45.0),
         {"file": "halfcheetah-medium", "method": "rebrac", "seed": 1, "failed": "diverged"},
     ]
-    lines = auto_table(runs).split("\n")
+    lines = make_auto_table(runs).split("\n")
     assert lines[-6:] == [
         "| hopper-medium | 2: 80.0; -1: 50.0 | **3: 90.0**; **5: 20.0** | 1 of 2 | 15.0 |",
         "| walker2d-medium | **4: 40.0** | 1: 30.0 | 1 of 1 | 0.0 |",
@@ -180,7 +180,7 @@ def test_auto_table():
         "estimate",
         "without a preference has one of 10.0. The preference for ReBRAC was chosen on this table.",
     ]
-    assert auto_table([]) == "No file has two such runs."
+    assert make_auto_table([]) == "No file has two such runs."
 
 
 def test_fit_difference():
@@ -192,10 +192,10 @@ def test_fit_difference():
 
 
 def test_late_gain():
-    from benchmarks.pages.teachers import late_gain
+    from benchmarks.pages.teachers import compute_late_gain
 
     history = [{"estimate": value} for value in (5.0, -2.0, -4.0, -3.0, -1.0, -5.0, -3.0)]
-    assert late_gain(history) == 0.5
+    assert compute_late_gain(history) == 0.5
 
 
 def test_marks_are_filled_on_any_page(tmp_path, monkeypatch):
@@ -217,10 +217,10 @@ def test_marks_are_filled_on_any_page(tmp_path, monkeypatch):
 
 
 def test_options_that_change_the_pairs():
-    from benchmarks.pages.distillates import options_of
+    from benchmarks.pages.distillates import describe_options
 
-    assert options_of("potstill distill a.hdf5 --teacher t.safetensors --size 64 --seed 1") == "--size 64"
-    assert options_of("potstill distill a.hdf5 --teacher t.safetensors --curve-points 1") == "none"
+    assert describe_options("potstill distill a.hdf5 --teacher t.safetensors --size 64 --seed 1") == "--size 64"
+    assert describe_options("potstill distill a.hdf5 --teacher t.safetensors --curve-points 1") == "none"
 
 
 def test_action_noise_has_the_given_size_and_stays_within_bounds():
@@ -244,7 +244,7 @@ def test_students_trained_on_all_rows_approach_the_teacher(data, teacher):
     rows = label_states(data, teacher, np.arange(len(data)))
     recipe = dataclasses.replace(RECIPES["plain"], width=32)
     params = train_clone(jax.random.key(0), rows, recipe, 500, 32, True)
-    error = jnp.sum((training.mean_actions(params, rows.states, 2) - rows.actions) ** 2, -1).mean()
+    error = jnp.sum((training.compute_mean_actions(params, rows.states, 2) - rows.actions) ** 2, -1).mean()
     spread = jnp.sum((rows.actions - rows.actions.mean(axis=0)) ** 2, -1).mean()
     assert error < 0.2 * spread
 

@@ -52,8 +52,8 @@ def test_plain_numbers_in_another_file_are_read_by_hdf5_or_refused(tmp_path):
     path = write(tmp_path / "x.hdf5", {key: values for key, values in columns.items() if key != "rewards"})
     with h5py.File(path, "a") as file:
         file.create_dataset("rewards", (60,), "f4", external=[(str(tmp_path / "rewards.bin"), 0, 240)])
-        assert chunks._plain_numbers(file["rewards"]) is None
-        assert chunks._plain_numbers(file["actions"]) is not None
+        assert chunks._find_plain_numbers(file["rewards"]) is None
+        assert chunks._find_plain_numbers(file["actions"]) is not None
 
 
 def test_next_observations_are_made_when_they_are_used():

@@ -15,7 +15,7 @@ from test_teachers import bandit, write_npz
 import potstill
 from potstill.cli import main
 from potstill.distillation import INITIAL_STATES, OBJECTIVES, SOLVERS, WEIGHTINGS
-from potstill.errors import missing_extra
+from potstill.errors import make_missing_extra_error
 from potstill.exports import EXPORT_FORMATS
 from potstill.runtime import registry
 from potstill.students import RECIPES, Recipe
@@ -229,7 +229,7 @@ def test_the_help_of_a_command_lists_parts_of_other_packages(monkeypatch, capsys
 
 
 def test_missing_extra_names_the_install_command():
-    assert str(missing_extra("stable-baselines3", "collect")).endswith("pip install 'potstill[collect]'")
+    assert str(make_missing_extra_error("stable-baselines3", "collect")).endswith("pip install 'potstill[collect]'")
 
 
 @pytest.mark.parametrize(

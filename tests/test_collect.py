@@ -13,7 +13,7 @@ import potstill
 from potstill.collection import output, rollout
 from potstill.collection.episodes import Episode, Recording
 from potstill.collection.levels import CollectionPlan, Goal, make_plan
-from potstill.collection.rollout import play_episodes, uniform_behaviour
+from potstill.collection.rollout import make_uniform_behaviour, play_episodes
 from potstill.collection.sac import SacSettings
 from potstill.data.bounds import ActionBounds
 from potstill.data.scaling import Scaling
@@ -75,9 +75,9 @@ def test_rollouts_do_not_depend_on_the_number_of_environments(tmp_path, env_id, 
 
 
 def test_an_episode_depends_only_on_seed_and_number():
-    whole = play_episodes("Walk-v0", uniform_behaviour("Walk-v0"), seed=3)
+    whole = play_episodes("Walk-v0", make_uniform_behaviour("Walk-v0"), seed=3)
     episodes = [next(whole) for _ in range(5)]
-    later = next(play_episodes("Walk-v0", uniform_behaviour("Walk-v0"), seed=3, first=4, lanes=2))
+    later = next(play_episodes("Walk-v0", make_uniform_behaviour("Walk-v0"), seed=3, first=4, lanes=2))
     np.testing.assert_array_equal(episodes[4].observations, later.observations)
     assert len({episode.observations[0, 0].item() for episode in episodes}) == 5
     for episode in episodes:
@@ -119,17 +119,17 @@ def test_recording_columns_and_arrays_by_hand():
     recording = Recording()
     for part in (episode(3, False, False), episode(2, True, False), episode(2, False, True), episode(2, True, False)):
         recording.add(part)
-    head = recording.head(8)
+    head = recording.take_first(8)
     assert head.rows == 8
-    assert head.returns() == [2.0, 2.0]
-    columns = head.columns()
+    assert head.list_returns() == [2.0, 2.0]
+    columns = head.to_columns()
     assert np.flatnonzero(columns["terminals"]).tolist() == [4]
     assert np.flatnonzero(columns["timeouts"]).tolist() == [2, 6]
-    again = Recording.from_arrays(head.arrays(), source="x")
-    for key, column in again.columns().items():
+    again = Recording.from_arrays(head.to_arrays(), source="x")
+    for key, column in again.to_columns().items():
         np.testing.assert_array_equal(column, columns[key])
     with pytest.raises(PotstillError, match="x: the lengths of the episodes do not sum"):
-        Recording.from_arrays({**head.arrays(), "rewards": np.ones(9, np.float32)}, source="x")
+        Recording.from_arrays({**head.to_arrays(), "rewards": np.ones(9, np.float32)}, source="x")
 
 
 @contextmanager
@@ -209,13 +209,13 @@ def test_minari_of_flattened_observations(tmp_path):
 
 def test_failed_writes_leave_nothing(tmp_path, monkeypatch):
     pytest.importorskip("minari")
-    right = output._minari_episodes
+    right = output._iterate_minari_episodes
 
     def broken(*args):
         yield next(right(*args))
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(output, "_minari_episodes", broken)
+    monkeypatch.setattr(output, "_iterate_minari_episodes", broken)
     with pytest.raises(OSError, match="No space"):
         collected(tmp_path, level="random", steps=30, format="minari")
     assert [path.name for path in (tmp_path / "run").iterdir() if path.is_dir()] == []

@@ -31,9 +31,9 @@ def test_levels_of_sac(tmp_path, sac):
         policy = potstill.load_policy(run / f"{name}.safetensors")
         episodes = play_episodes("Walk-v0", policy.sample, seed=0, first=len(rows.episodes))
         while rows.rows < until:
-            rows.add(next(episodes).head(until - rows.rows))
+            rows.add(next(episodes).take_first(until - rows.rows))
     with h5py.File(run / "dataset.hdf5") as columns:
-        for key, column in rows.columns().items():
+        for key, column in rows.to_columns().items():
             np.testing.assert_array_equal(columns[key], column)
 
 

@@ -64,7 +64,7 @@ def test_a_recipe_beside_a_solver_replaces_its_own():
     own = Unroll(Recipe(layers=3))
     for recipe, wanted in {None: own.recipe, "plain": RECIPES["plain"], "default": RECIPES["default"]}.items():
         config = make_config(DistillConfig, ("x",), {"solver": own, **({} if recipe is None else {"recipe": recipe})})
-        assert combine_recipe(config).solver == own.for_recipe(wanted)
+        assert combine_recipe(config).solver == own.with_recipe(wanted)
 
 
 def test_an_objective_without_a_name_is_recorded_but_not_rerun(logs, tmp_path):

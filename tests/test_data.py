@@ -11,7 +11,7 @@ from potstill.data.formats.d4rl import write_d4rl
 from potstill.data.log import Log, read_rows
 from potstill.data.registry import load_dataset
 from potstill.data.selection import Selection, SourceSummary, select_rows
-from potstill.data.split import held_out_rows, training_rows
+from potstill.data.split import select_held_out_rows, select_training_rows
 from potstill.errors import PotstillError
 
 
@@ -35,7 +35,7 @@ def rows_of(columns):
     """The transitions by D4RL's rule, with next observations as an array."""
     roles = {"terminals": "terminations", "timeouts": "truncations"}
     rows = read_rows(Log({roles.get(key, key): values for key, values in columns.items()}, "hand", "hand"), None).rows
-    return rows._replace(next_observations=rows.next_observations.array())
+    return rows._replace(next_observations=rows.next_observations.to_array())
 
 
 def test_d4rl_rule_by_hand():
@@ -145,10 +145,10 @@ def test_any_column_is_read_or_refused_in_one_line(tmp_path_factory, key, shape,
 
 
 def test_split_is_disjoint_and_fixed():
-    held, rest = held_out_rows(1000), training_rows(1000)
+    held, rest = select_held_out_rows(1000), select_training_rows(1000)
     assert len(held) == 50
     assert sorted([*held, *rest]) == list(range(1000))
-    np.testing.assert_array_equal(held, held_out_rows(1000))
+    np.testing.assert_array_equal(held, select_held_out_rows(1000))
 
 
 def test_the_bundled_dataset():

@@ -15,7 +15,7 @@ from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
 from potstill.runtime import storage
 from potstill.students import RECIPES, Pairs, Recipe, train_students
-from potstill.worlds import imagined_returns
+from potstill.worlds import measure_imagined_returns
 
 
 def make(states=11, actions=3, pairs=256):
@@ -210,17 +210,17 @@ class TestChoose:
         return Distillate(states.astype(np.float32), actions.astype(np.float32), scaling, metadata)
 
     def test_the_student_with_the_highest_return(self, distillate, linear_world, monkeypatch):
-        short = functools.partial(imagined_returns, steps=5)
-        monkeypatch.setattr("potstill.distillate.imagined_returns", short)
+        short = functools.partial(measure_imagined_returns, steps=5)
+        monkeypatch.setattr("potstill.distillate.measure_imagined_returns", short)
         recipe = Recipe(steps=3, width=8)
         chosen = distillate.train_student(4, recipe, choose=3, world=linear_world)
         students = distillate.train_students([4, 5, 6], recipe)
         # Every student plays ten episodes, as the seeds of one rollout of thirty.
-        returns = short(linear_world, students.each, 30).reshape(3, 10).mean(axis=1)
+        returns = short(linear_world, students.act_separately, 30).reshape(3, 10).mean(axis=1)
         assert np.ptp(returns) > 1e-3
-        best = students.policy(int(np.argmax(returns)))
+        best = students.make_policy(int(np.argmax(returns)))
         np.testing.assert_array_equal(chosen(distillate.states), best(distillate.states))
-        worst = students.policy(int(np.argmin(returns)))
+        worst = students.make_policy(int(np.argmin(returns)))
         assert not np.array_equal(chosen(distillate.states), worst(distillate.states))
 
     def test_models_that_cannot_compare(self, distillate, linear_world):

@@ -17,15 +17,15 @@ from potstill.distillation import (
     Schedule,
     Unroll,
     build_state_table,
-    initial_pairs,
+    make_initial_pairs,
     optimise_pairs,
 )
 from potstill.distillation import outer_loop as module
-from potstill.distillation.defaults import default_action_limit
-from potstill.distillation.initial_states import random_states
-from potstill.distillation.outer_loop import outer_loss, stages
+from potstill.distillation.defaults import choose_default_action_limit
+from potstill.distillation.initial_states import draw_random_states
+from potstill.distillation.outer_loop import make_stages, outer_loss
 from potstill.errors import PotstillError
-from potstill.runtime.devices import local_devices
+from potstill.runtime.devices import find_local_devices
 from potstill.students import RECIPES, Pairs, Recipe
 
 SMALL = Recipe(steps=5, width=8)
@@ -36,7 +36,7 @@ def test_the_outer_loss_is_the_mean_over_its_initialisations():
     rng = np.random.default_rng(0)
     draw = lambda *shape: jnp.asarray(rng.uniform(-0.9, 0.9, size=shape), jnp.float32)  # noqa: E731
     pairs = Pairs(draw(6, 3), draw(6, 2))
-    parts = {"objective": PolicyCloning(), "solver": Unroll(SMALL), "teacher": None, "mesh": local_devices()}
+    parts = {"objective": PolicyCloning(), "solver": Unroll(SMALL), "teacher": None, "mesh": find_local_devices()}
     loss = functools.partial(outer_loss, pairs, random_table(7), **parts)
     singly = [loss(part) for part in jax.random.split(KEY, 3)]
     np.testing.assert_allclose(loss(KEY, initialisations=3), np.mean(singly), rtol=1e-5)
@@ -44,9 +44,9 @@ def test_the_outer_loss_is_the_mean_over_its_initialisations():
 
 
 def test_stages_of_widths():
-    found = list(stages(Unroll(RECIPES["paper"]), Schedule(7), OuterSettings(widths=(64, 128))))
+    found = list(make_stages(Unroll(RECIPES["paper"]), Schedule(7), OuterSettings(widths=(64, 128))))
     assert [(stage.last, stage.solver.recipe.width) for stage in found] == [(2, 64), (4, 128), (None, 256)]
-    assert [stage.solver for stage in stages(KernelDescent(), Schedule(7), OuterSettings())] == [KernelDescent()]
+    assert [stage.solver for stage in make_stages(KernelDescent(), Schedule(7), OuterSettings())] == [KernelDescent()]
     assert KernelDescent().recipe == RECIPES["default"]
 
 
@@ -59,14 +59,14 @@ def test_widths_reach_the_students(monkeypatch, data):
     monkeypatch.setattr(module, "make_update", update)
     table, settings = build_state_table(data, None), OuterSettings(widths=(8, 16))
     parts = {"objective": DataCloning(), "solver": Unroll(), "schedule": Schedule(3), "settings": settings}
-    pairs = initial_pairs(table, 4, rng=np.random.default_rng(0))
+    pairs = make_initial_pairs(table, 4, rng=np.random.default_rng(0))
     assert len(list(optimise_pairs(pairs, table, None, **parts, key=KEY))) == 4
     assert seen == [8, 16, RECIPES["default"].width]  # an equal share of the steps each
 
 
 def test_initial_pairs_are_kept_without_an_objective(data):
     table = build_state_table(data, None)
-    pairs = initial_pairs(table, 4, rng=np.random.default_rng(0))
+    pairs = make_initial_pairs(table, 4, rng=np.random.default_rng(0))
     parts = {"objective": None, "solver": KernelDescent(), "schedule": Schedule(0)}
     (only,) = optimise_pairs(pairs, table, None, **parts, key=KEY)
     assert (only.step, only.pairs, only.metrics) == (0, pairs, {})
@@ -75,7 +75,7 @@ def test_initial_pairs_are_kept_without_an_objective(data):
 def test_inputs_are_not_donated(data):
     """Updates donate their input, but not the caller's pairs and table, so that the same call can run again."""
     table = build_state_table(data, None)
-    pairs = initial_pairs(table, 4, rng=np.random.default_rng(0))
+    pairs = make_initial_pairs(table, 4, rng=np.random.default_rng(0))
 
     def run():
         parts = {"objective": DataCloning(), "solver": Unroll(SMALL), "schedule": Schedule(2)}
@@ -90,8 +90,8 @@ def test_action_limits_of_pairs(data, limit, recipe, furthest):
     table = build_state_table(data, None)  # teacher and data agree that one action is at its bound everywhere
     actions = table.teacher_actions.at[:, 0].set(1.0)
     table = table._replace(teacher_actions=actions, actions=actions)
-    pairs = initial_pairs(table, 8, random_states, rng=np.random.default_rng(0))
-    limit = default_action_limit(RECIPES[recipe]) if limit is None else limit
+    pairs = make_initial_pairs(table, 8, draw_random_states, rng=np.random.default_rng(0))
+    limit = choose_default_action_limit(RECIPES[recipe]) if limit is None else limit
     settings = OuterSettings(action_limit=limit, learning_rate=0.3)
     parts = {"objective": DataCloning(), "solver": KernelDescent(RECIPES[recipe]), "schedule": Schedule(60)}
     *_, last = optimise_pairs(pairs, table, None, **parts, settings=settings, key=KEY)

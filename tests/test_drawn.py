@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from potstill.distillation import SOLVERS, DrawnKernelDescent, KernelDescent
-from potstill.distillation.solvers.drawn import drawn_kernel, features, largest_eigenvalue
+from potstill.distillation.solvers.drawn import compute_features, drawn_kernel, largest_eigenvalue
 from potstill.distillation.solvers.kernel_descent import tangent_kernel
 from potstill.errors import PotstillError
 from potstill.networks.mlp import apply_mlp
@@ -55,7 +55,7 @@ def test_the_kernel_is_a_product_of_jacobians(x64, scheme, layers):
 def test_biases_other_than_zero(x64):
     params = [{name: value + 0.1 for name, value in layer.items()} for layer in drawn_params(KEY, Recipe(width=6))]
     x = some_states(5)
-    kernel = jax.jit(lambda p: sum((h @ h.T + 1.0) * (delta @ delta.T) for h, delta in features(p, x)))
+    kernel = jax.jit(lambda p: sum((h @ h.T + 1.0) * (delta @ delta.T) for h, delta in compute_features(p, x)))
     wanted = jax.jit(lambda p: jacobian_kernel(p, x, x))(params)
     np.testing.assert_allclose(kernel(params), wanted, rtol=1e-10, atol=1e-10)
 
@@ -127,7 +127,7 @@ def test_refused_input(unchecked):
     residual = Recipe(residual=True)
     for make in (
         lambda: DrawnKernelDescent(residual),
-        lambda: DrawnKernelDescent().for_recipe(residual),
+        lambda: DrawnKernelDescent().with_recipe(residual),
         lambda: dataclasses.replace(DrawnKernelDescent(), recipe=residual),
     ):
         with pytest.raises(

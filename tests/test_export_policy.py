@@ -20,7 +20,7 @@ from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.exports.policies import POLICY_FORMATS
 from potstill.networks.policy import Policy, Residual, Towers
-from potstill.runtime.storage import file_hash, load
+from potstill.runtime.storage import hash_file, load
 from potstill.students import Recipe, Students
 from potstill.teachers.base import NetworkTeacher
 
@@ -128,7 +128,7 @@ def test_actions_are_those_of_the_policy(tmp_path, name, kind):
     assert potstill.export_policy(policy, path, name, force=True).read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
     actions, facts = RUNNERS[name](path)
-    expected = policy.ensemble(OBSERVATIONS) if isinstance(policy, Students) else policy(OBSERVATIONS)
+    expected = policy.act_as_ensemble(OBSERVATIONS) if isinstance(policy, Students) else policy(OBSERVATIONS)
     half = (SCALING.action_bounds.high - SCALING.action_bounds.low) / 2
     np.testing.assert_allclose(actions / half, expected / half, atol=1e-5)
     assert (facts["observation_size"], facts["action_size"]) == (STATES, ACTIONS)
@@ -152,7 +152,11 @@ def test_students_are_trained_with_the_recipe_of_the_distillate(tmp_path, distil
     for options, policy, words in (
         ({}, distillate.train_student(0), "student with seed 0"),
         ({"student": 3}, distillate.train_student(3), "student with seed 3"),
-        ({"average": 2}, distillate.train_students([0, 1]).ensemble, "mean action of 2 students with seeds 0 to 1"),
+        (
+            {"average": 2},
+            distillate.train_students([0, 1]).act_as_ensemble,
+            "mean action of 2 students with seeds 0 to 1",
+        ),
     ):
         path = potstill.export_policy(file, tmp_path / "policy.py", force=True, **options)
         module = {}
@@ -160,7 +164,7 @@ def test_students_are_trained_with_the_recipe_of_the_distillate(tmp_path, distil
         np.testing.assert_allclose(module["act"](states), policy(states), atol=1e-5)
         facts = module["METADATA"]
         assert facts["policy"] == words
-        assert facts["distillate_sha256"] == file_hash(file)
+        assert facts["distillate_sha256"] == hash_file(file)
         assert facts["dataset"] == 'a*/b"""\\'
         assert facts["dataset_sha256"] == distillate.metadata["dataset"]["sha256"]
         assert facts["env_id"] == "Hopper-v5"

@@ -30,7 +30,7 @@ class Beside(Linear):
 def test_fitted_values_rank_policies():
     data, (k, p) = lqr_logs(), lqr_answer()
     training = Training(**OPTIONS)
-    starts = data.observations[fqe.held_out_starts(data)]
+    starts = data.observations[fqe.select_held_out_starts(data)]
     found = {}
     for gain in (k, 0.0, -0.5 * k):
         teacher = Linear(data.normaliser, gain)

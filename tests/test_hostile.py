@@ -17,7 +17,7 @@ from conftest import make_columns
 import potstill
 from potstill.data import limits
 from potstill.errors import PotstillError
-from potstill.reports.faults import raw_columns
+from potstill.reports.faults import read_raw_columns
 
 HUGE = 10**12  # numbers
 
@@ -122,7 +122,7 @@ def test_hdf5(tmp_path, monkeypatch, fault, column):
     monkeypatch.setattr(limits, "FREE", 1 << 20)
     path = write_hdf5(tmp_path / "x.hdf5", **{column: fault})
     refused(potstill.load_dataset, path, HDF5[fault])
-    assert column not in raw_columns(path)[0]  # the lister of faults reads nothing that the reader refuses
+    assert column not in read_raw_columns(path)[0]  # the lister of faults reads nothing that the reader refuses
 
 
 def in_a_buffer(file, fault):
@@ -215,7 +215,7 @@ def test_npz(tmp_path, monkeypatch, fault):
     content, words = NPZ[fault]
     path = write_npz(tmp_path / "x.npz", rewards=content)
     refused(potstill.load_dataset, path, words)
-    assert raw_columns(path) == ({}, None)
+    assert read_raw_columns(path) == ({}, None)
     assert not Path("owned").exists()
 
 

@@ -117,7 +117,7 @@ def test_a_distillate_has_its_checksum_beside_it(tmp_path):
     """Its own bytes depend on nothing but the pairs and how they were made."""
     with RunFolder(tmp_path / "run", "distill", {}) as folder:
         path = potstill.load("hopper-medium-replay").save(folder.path / "distillate.safetensors")
-        folder.finish({"sha256": storage.file_hash(path)})
+        folder.finish({"sha256": storage.hash_file(path)})
     assert len(potstill.load(tmp_path / "run")) == 256
     content = bytearray(path.read_bytes())
     content[-2] ^= 1

@@ -13,7 +13,7 @@ from conftest import SHARED
 import potstill
 from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
-from potstill.evaluation.scores import policy_returns
+from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import summarise
 
 pytestmark = pytest.mark.usefixtures("light")
@@ -85,7 +85,7 @@ def test_published_teachers_reach_their_scores_pytorch(name, tmp_path):
     arrays = arrays_of(name)
     teacher = potstill.import_teacher(as_checkpoint(tmp_path / "t.pt", arrays), normaliser=normaliser_of(arrays))
     env_id = BODIES[name.split("-")[0]]
-    scores = summarise(policy_returns(teacher.policy, env_id, 10, seed=3), env_id)
+    scores = summarise(measure_policy_returns(teacher.policy, env_id, 10, seed=3), env_id)
     noise = 3.0 * max(scores["std"], 2.0) / np.sqrt(10)  # three standard errors of ten episodes
     assert min(SCORES[name]) - noise < scores["mean"] < max(SCORES[name]) + noise
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import potstill
-from potstill.distillation import INITIAL_STATES, StateTable, initial_pairs
-from potstill.distillation.initial_states import clustered_states, diverse_states, draw_apart
+from potstill.distillation import INITIAL_STATES, StateTable, make_initial_pairs
+from potstill.distillation.initial_states import cluster_states, draw_apart, draw_diverse_states
 from potstill.errors import PotstillError
 
 
@@ -29,33 +29,35 @@ class TestEveryChoice:
     def test_states_are_real_and_distinct(self, choose):
         states = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
         for size in (1, 10, 100):
-            pairs = initial_pairs(table_of(states), size, choose, rng=np.random.default_rng(0))
+            pairs = make_initial_pairs(table_of(states), size, choose, rng=np.random.default_rng(0))
             index = [int(np.flatnonzero((states == s).all(1))[0]) for s in np.asarray(pairs.states)]
             assert len(set(index)) == size
             np.testing.assert_allclose(pairs.actions, 0.2 * states[index], rtol=1e-6)
 
     def test_same_seed_same_states(self, choose):
         table = table_of(clusters()[0])
-        first, again = (initial_pairs(table, 8, choose, actions="data", rng=np.random.default_rng(3)) for _ in range(2))
+        first, again = (
+            make_initial_pairs(table, 8, choose, actions="data", rng=np.random.default_rng(3)) for _ in range(2)
+        )
         np.testing.assert_array_equal(first.states, again.states)
         np.testing.assert_allclose(first.actions, 0.1 * first.states, rtol=1e-6)
 
     def test_fewer_different_states_than_pairs(self, choose):
         states = np.repeat(np.eye(3), 20, axis=0)
-        assert initial_pairs(table_of(states), 10, choose, rng=np.random.default_rng(0)).states.shape == (10, 3)
+        assert make_initial_pairs(table_of(states), 10, choose, rng=np.random.default_rng(0)).states.shape == (10, 3)
 
 
-@pytest.mark.parametrize("choose", [clustered_states, diverse_states])
+@pytest.mark.parametrize("choose", [cluster_states, draw_diverse_states])
 def test_every_cluster_gets_a_pair(choose):
     states, which = clusters()
-    pairs = initial_pairs(table_of(states), 8, choose, rng=np.random.default_rng(0))
+    pairs = make_initial_pairs(table_of(states), 8, choose, rng=np.random.default_rng(0))
     found = [which[np.argmin(np.sum((states - s) ** 2, 1))] for s in np.asarray(pairs.states)]
     assert set(found) == set(range(8))
 
 
 def test_diverse_states_have_high_values():
     states = np.random.default_rng(0).normal(size=(2000, 3))
-    pairs = initial_pairs(table_of(states, states[:, 0]), 50, diverse_states, rng=np.random.default_rng(0))
+    pairs = make_initial_pairs(table_of(states, states[:, 0]), 50, draw_diverse_states, rng=np.random.default_rng(0))
     assert float(pairs.states[:, 0].mean()) > 0.5
     assert float(pairs.states[:, 1].std()) > float(states[:, 1].std())
 
@@ -67,13 +69,13 @@ def test_states_without_weight_are_drawn_last():
 
 def test_k_means_is_the_default():
     table = table_of(clusters()[0])
-    found, wanted = (initial_pairs(table, 8, *c, rng=np.random.default_rng(0)) for c in ((), (clustered_states,)))
+    found, wanted = (make_initial_pairs(table, 8, *c, rng=np.random.default_rng(0)) for c in ((), (cluster_states,)))
     np.testing.assert_array_equal(found.states, wanted.states)
 
 
 def test_more_pairs_than_states():
     with pytest.raises(PotstillError, match="4 pairs: the table has only 3 states"):
-        initial_pairs(table_of(np.eye(3)), 4, rng=np.random.default_rng(0))
+        make_initial_pairs(table_of(np.eye(3)), 4, rng=np.random.default_rng(0))
 
 
 def test_unknown_choice():

@@ -15,22 +15,22 @@ from potstill.cli import main
 from potstill.data.bounds import ActionBounds
 from potstill.data.registry import ReadOptions, load_dataset
 from potstill.data.transitions import Transitions
-from potstill.environments.references import RAW, REFERENCES, normalised_return, reference_returns
+from potstill.environments.references import RAW, REFERENCES, find_reference_returns, normalised_return
 from potstill.reports.dataset import (
-    dataset_statistics,
-    duplicated_share,
-    episode_lengths,
-    fitting_environments,
-    state_coverage,
+    find_fitting_environments,
+    measure_duplicated_share,
+    measure_episode_lengths,
+    measure_state_coverage,
+    summarise_dataset,
 )
-from potstill.reports.dataset_warnings import dataset_warnings
-from potstill.reports.faults import refused_statistics
-from potstill.reports.page import dataset_page
+from potstill.reports.dataset_warnings import find_dataset_warnings
+from potstill.reports.faults import summarise_refused
+from potstill.reports.page import make_dataset_page
 
 
 @pytest.fixture(scope="module")
 def bundled():
-    return dataset_statistics(load_dataset("hopper-medium-replay"))
+    return summarise_dataset(load_dataset("hopper-medium-replay"))
 
 
 def changed(data, **columns):
@@ -53,9 +53,9 @@ def test_statistics_by_hand():
         truncations=np.array([False, False, True, False]),
         action_bounds=ActionBounds(column(-1, -1), column(1, 1)),
     )
-    statistics = dataset_statistics(data)
+    statistics = summarise_dataset(data)
     assert (statistics["rows"], statistics["episodes"], statistics["duplicated_states"]) == (4, 3, 0.25)
-    assert episode_lengths(data).tolist() == [2, 1, 1]  # the last episode is cut, and counts
+    assert measure_episode_lengths(data).tolist() == [2, 1, 1]  # the last episode is cut, and counts
     assert [statistics["returns"][key] for key in ("min", "mean", "median", "max")] == [3.0, 10 / 3, 3.0, 4.0]
     assert statistics["ends"]["termination_share"] == statistics["ends"]["truncation_share"] == 0.5
     assert statistics["columns"][0] == {
@@ -75,13 +75,13 @@ def test_dataset_statistics_the_bundled_dataset(bundled):
     assert bundled["scores"]["mean"] == pytest.approx(normalised_return(bundled["returns"]["mean"], "Hopper-v5"))
     assert bundled["scores"]["bc"] == pytest.approx(23.3, abs=0.1)
     assert bundled["environment"] == {"declared": "Hopper-v5", "fits": []}
-    assert dataset_warnings(bundled) == []
+    assert find_dataset_warnings(bundled) == []
     json.dumps(bundled)
 
 
 def test_coverage_distinguishes_lines_from_clouds(data):
     rng = np.random.default_rng(1)
-    spread = lambda observations: state_coverage(changed(data, observations=observations.astype(np.float32)))  # noqa: E731
+    spread = lambda observations: measure_state_coverage(changed(data, observations=observations.astype(np.float32)))  # noqa: E731
     line = spread(rng.normal(size=(300, 1)) * np.ones(3))
     cloud = spread(rng.normal(size=(300, 3)))
     point = spread(np.ones((300, 3)))
@@ -92,49 +92,49 @@ def test_coverage_distinguishes_lines_from_clouds(data):
     assert point["cells_occupied"] == pytest.approx(1 / 400)
     assert line["cells_occupied"] < cloud["cells_occupied"]
     assert spread(data.observations) == spread(data.observations)
-    assert state_coverage(data.take([3]))["states"] == 1
+    assert measure_state_coverage(data.take([3]))["states"] == 1
 
 
 def test_neighbour_distances_match_the_definition(data):
     states = data.normaliser(data.observations.astype(np.float64))
     pairs = np.linalg.norm(states[:, None] - states, axis=-1)
     tenth = np.sort(pairs, axis=1)[:, 10]
-    np.testing.assert_allclose(state_coverage(data)["distances"], np.percentile(tenth, [5, 50, 95]), rtol=1e-6)
+    np.testing.assert_allclose(measure_state_coverage(data)["distances"], np.percentile(tenth, [5, 50, 95]), rtol=1e-6)
 
 
 def test_duplicated_share():
     states = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 2.0]])
-    assert duplicated_share(states) == 0.25
+    assert measure_duplicated_share(states) == 0.25
 
 
 def test_matching_environments():
     ones = np.ones(6)
-    assert fitting_environments(17, 6, -ones, ones) == [
+    assert find_fitting_environments(17, 6, -ones, ones) == [
         "HalfCheetah-v4",
         "HalfCheetah-v5",
         "Walker2d-v4",
         "Walker2d-v5",
     ]
-    assert fitting_environments(17, 6, -ones, 2 * ones) == []
-    assert fitting_environments(23, 7, -2 * np.ones(7), np.ones(7)) == ["Pusher-v5"]
-    assert fitting_environments(5, 1, -np.ones(1), np.ones(1)) == []
+    assert find_fitting_environments(17, 6, -ones, 2 * ones) == []
+    assert find_fitting_environments(23, 7, -2 * np.ones(7), np.ones(7)) == ["Pusher-v5"]
+    assert find_fitting_environments(5, 1, -np.ones(1), np.ones(1)) == []
 
 
 def test_reference_returns():
     mujoco = {name.removesuffix("-v5") for name in gymnasium.registry if name.endswith("-v5")}
     assert mujoco <= set(REFERENCES)
     assert all(reference.random < reference.expert and reference.source for reference in REFERENCES.values())
-    assert reference_returns("Ant-v5")[:2] == (-325.6, 3879.7)
+    assert find_reference_returns("Ant-v5")[:2] == (-325.6, 3879.7)
     assert normalised_return(-43.0, "Reacher-v4") == pytest.approx(0.0)
-    assert reference_returns("Pendulum-v1") == reference_returns(None) == RAW
+    assert find_reference_returns("Pendulum-v1") == find_reference_returns(None) == RAW
     assert normalised_return(7.0, RAW) == 7.0
 
 
 def test_reference_scores_of_the_dataset_take_precedence():
-    own = reference_returns("Hopper-v5", {"ref_min_score": -1, "ref_max_score": 3.0})
+    own = find_reference_returns("Hopper-v5", {"ref_min_score": -1, "ref_max_score": 3.0})
     assert (own.random, own.expert, own.source) == (-1.0, 3.0, "the dataset's own metadata")
     for odd in ({"ref_min_score": 3.0, "ref_max_score": 3.0}, {"ref_max_score": 3.0}, {"ref_min_score": "a"}):
-        assert reference_returns("Hopper-v5", odd) == reference_returns("Hopper-v5")
+        assert find_reference_returns("Hopper-v5", odd) == find_reference_returns("Hopper-v5")
 
 
 def odd_data(data, kind):
@@ -178,9 +178,9 @@ def odd_data(data, kind):
     ],
 )
 def test_each_problem_gives_one_warning(data, kind, words):
-    usual = dataset_warnings(dataset_statistics(data))
+    usual = find_dataset_warnings(summarise_dataset(data))
     assert [line for line in usual if "do not name an environment" in line] == usual
-    found = [line for line in dataset_warnings(dataset_statistics(odd_data(data, kind))) if line not in usual]
+    found = [line for line in find_dataset_warnings(summarise_dataset(odd_data(data, kind))) if line not in usual]
     assert len(found) == 1, found
     assert all(word in found[0] for word in words), found[0]
 
@@ -218,7 +218,7 @@ class Page(HTMLParser):
 
 
 def test_page_is_self_contained(bundled):
-    text = dataset_page({**bundled, "name": "<b>mine</b>"}, ["odd & <i>strange</i>"])
+    text = make_dataset_page({**bundled, "name": "<b>mine</b>"}, ["odd & <i>strange</i>"])
     page = Page(text)
     assert page.foreign == []
     assert page.tags.count("svg") == 4
@@ -226,7 +226,7 @@ def test_page_is_self_contained(bundled):
     assert "<b>mine</b>" in page.text
     assert "odd & <i>strange</i>" in page.text
     assert {"actions[2]", "return of an episode"} <= {line.strip() for line in page.text}
-    assert dataset_page({**bundled, "name": "<b>mine</b>"}, ["odd & <i>strange</i>"]) == text
+    assert make_dataset_page({**bundled, "name": "<b>mine</b>"}, ["odd & <i>strange</i>"]) == text
 
 
 def test_pages_of_artefacts(teacher, tmp_path):
@@ -265,7 +265,7 @@ def test_all_faults_of_a_refused_file(tmp_path, capsys, suffix):
 
 def faults_in(path, columns, options=None, **metadata):
     np.savez(path, **columns, **metadata)
-    return refused_statistics(path, "the reader's message", options)["faults"]
+    return summarise_refused(path, "the reader's message", options)["faults"]
 
 
 def test_every_kind_of_fault(tmp_path):

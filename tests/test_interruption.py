@@ -25,7 +25,7 @@ def test_the_current_step_is_finished(number, code, capfd):
                     send(number)
                 done.append(step)
                 if interruption.requested:
-                    raise interruption.stopped("resume with x")
+                    raise interruption.make_exception("resume with x")
 
     with pytest.raises(Interrupted, match="resume with x") as caught:
         loop()

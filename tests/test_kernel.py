@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from potstill.distillation import KernelDescent
-from potstill.distillation.solvers.empirical import empirical_kernel, linearised_actions
+from potstill.distillation.solvers.empirical import compute_linearised_actions, empirical_kernel
 from potstill.distillation.solvers.kernel_descent import (
     _angle,
+    compute_initialisation_variance,
     descent,
-    initialisation_variance,
     kernels,
     tangent_kernel,
 )
 from potstill.networks.mlp import apply_mlp
 from potstill.students import Pairs, Recipe, training
 from potstill.students.initialisation import SCHEMES
-from potstill.students.training import initialise_network, initialise_training, mean_actions, train_networks
+from potstill.students.training import compute_mean_actions, initialise_network, initialise_training, train_networks
 
 
 def some_states(count, size=5, seed=0):
@@ -97,7 +97,7 @@ def test_linearised_networks_match_training(x64, monkeypatch):
     pairs = Pairs(some_states(6), jnp.asarray(rng.uniform(-0.8, 0.8, size=(6, 2))))
     recipe = Recipe(steps=9, momentum=0.7, width=12, learning_rate=0.05)
     first = initialise_network(jax.random.key(0), 5, 2, recipe)
-    found = jax.jit(lambda params: linearised_actions(params, pairs, query, recipe))(first)
+    found = jax.jit(lambda params: compute_linearised_actions(params, pairs, query, recipe))(first)
 
     def linear(params, states):
         moved = jax.tree.map(jnp.subtract, params, first)
@@ -106,7 +106,7 @@ def test_linearised_networks_match_training(x64, monkeypatch):
     monkeypatch.setattr(training, "apply_mlp", linear)
     start = initialise_training(first, recipe)
     last = jax.jit(lambda state: training.train_steps(state, None, pairs, recipe, recipe.steps).params)(start)
-    np.testing.assert_allclose(found, mean_actions(last, query, 2), rtol=1e-9)
+    np.testing.assert_allclose(found, compute_mean_actions(last, query, 2), rtol=1e-9)
 
 
 def test_the_variance_of_the_initialisation_in_closed_form(x64):
@@ -115,7 +115,7 @@ def test_the_variance_of_the_initialisation_in_closed_form(x64):
     recipe = Recipe(
         steps=40, momentum=0.5, learning_rate=3e-4, width=64, layers=3, initialisation="he", output_gain=0.01
     )
-    found = initialisation_variance(pairs, query, jax.random.key(0), recipe=recipe, networks=500)[:, 0]
+    found = compute_initialisation_variance(pairs, query, jax.random.key(0), recipe=recipe, networks=500)[:, 0]
     kernel = tangent_kernel(pairs.states, pairs.states, recipe)
     c, velocity = jnp.zeros((6, 6)), jnp.zeros((6, 6))
     for _ in range(recipe.steps):
@@ -141,7 +141,7 @@ def test_training_of_wide_networks_approaches_kernel_descent(scheme):
         recipe = Recipe(30, rate, momentum=0.5, width=width, initialisation=scheme, output_gain=gain)
         limit = jax.jit(KernelDescent(recipe))(pairs, query, jax.random.key(0))
         students = train_networks(jax.random.split(jax.random.key(1), 4), pairs, recipe)
-        actions = jax.jit(jax.vmap(lambda params: mean_actions(params, query, 2)))(students)
+        actions = jax.jit(jax.vmap(lambda params: compute_mean_actions(params, query, 2)))(students)
         return float(jnp.sqrt(jnp.mean((actions - limit) ** 2)))
 
     assert error(512) < 0.6 * error(32)

@@ -1,4 +1,4 @@
-"""The architecture: imports between packages, cycles, names that clash with modules, and sizes of files."""
+"""The architecture: imports between packages, cycles, names of functions and modules, and sizes of files."""
 
 import ast
 import functools
@@ -30,6 +30,31 @@ FLOORS = (  # bottom to top; a module imports from its own package or from lower
 LAYERS = (*FLOORS, {"cli", "__init__"}, {"__main__"})  # the entrances are above all floors
 KNOW_CONFIGS = {"config", "settings", "commands", "cli", "__init__", "__main__"}  # where strings become objects
 MAX_FUNCTION, MAX_FILE, MAX_TOP = 60, 300, 8
+VERBS = """
+    act adapt add advance advise allow append apply are as bind bootstrap broadcast build check choose claim clear
+    clip close cluster collect combine compare compute concatenate constrain convert copy count cut defer delete
+    descend describe diagnose disconnect distil distill download draw drop estimate evaluate examine expand
+    explain export extend extract fill find finish fit fix flatten flush fold format from gather get group has
+    hash hold import init initialise inspect invert is iterate join keep learn list load localise lock log make
+    map mark match measure move multiply name normalise observe offer open optimise order pair parse pass place
+    plan play plot predict prepare print propose push raise read record recover rectify refuse register regress
+    remove render repeat replicate report reproduce require reset resolve restart restore resume roll round run
+    sample save scale scatter score select set shard show skip solve sort spell split stabilise stack standardise
+    start step strip summarise swap sweep take teach temper thin to train try unflatten unpickle unstack unwrap
+    update use wait warm watch widen with write
+"""
+MATHEMATICS = """
+    action_gradients action_values angle angle_jvp backward clipped conservative_term critic_target curvature
+    descent discounted discounted_returns early effective_share episode_returns forward gradient_similarity
+    interquartile_mean inverse_density kernels largest_eigenvalue layer_norm normalised_return occupancy opening
+    q_gap ranged reference returns_to_go sdw shifted soft_update softplus squared_distance squared_errors uniform
+    unscaled
+"""
+# predicates, constructors, phrases at their use, commands, and names that interfaces of others require
+PHRASES = """
+    busy command_line continues divides_evenly fileno identity isatty knows main model needs_teacher of
+    persistent_load positional_first repr_html_ rewards_differ takes_options unit
+"""
 
 
 def module_name(path):
@@ -77,7 +102,7 @@ def imports_of(module):
             names = [f"{base}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Constant) and re.fullmatch(r"potstill(\.\w+)+:\w+", str(node.value)):
             names = [node.value.partition(":")[0]]  # "package.module:attribute" of a registry
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "lazy_names":
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_lazily":
             names = [f"{package}.{submodule}" for submodule in lazy_submodules(module).values()]
         for name in names:
             target = known_module(name) if name.startswith("potstill") else None
@@ -96,7 +121,9 @@ def lazy_submodules(module):
 
 
 def test_lazy_names_are_found():
-    lazy = {module for module, path in MODULES.items() if "lazy_names(" in path.read_text()} - {"potstill.runtime.lazy"}
+    lazy = {module for module, path in MODULES.items() if "import_lazily(" in path.read_text()} - {
+        "potstill.runtime.lazy"
+    }
     assert len(lazy) > 3
     assert all(lazy_submodules(module) for module in lazy)
     assert "potstill.data.transitions" in imports_of("potstill")
@@ -232,6 +259,20 @@ def test_files_and_functions_are_short(folder):
                 length = node.end_lineno - node.lineno + 1
                 if length > MAX_FUNCTION:
                     violations.append(f"{where}:{node.lineno}: {node.name} has {length} lines")
+    assert not violations, listed(violations)
+
+
+def test_verbs_name_functions():
+    """Functions and methods, except properties, context managers and methods that Python names."""
+    violations = []
+    for module in MODULES:
+        scopes = [tree_of(module), *(node for node in ast.walk(tree_of(module)) if isinstance(node, ast.ClassDef))]
+        for node in (node for scope in scopes for node in scope.body if isinstance(node, ast.FunctionDef)):
+            decorators, name = " ".join(map(ast.unparse, node.decorator_list)), node.name.lstrip("_")
+            exempt = node.name.startswith("__") or re.search("property|contextmanager", decorators)
+            named = name in (MATHEMATICS + PHRASES).split() or re.search("(_|^)(loss|kernel)$", name)
+            if not exempt and not named and name.split("_")[0] not in VERBS.split():
+                violations.append(f"{location(module, node.lineno)}: {node.name}")
     assert not violations, listed(violations)
 
 

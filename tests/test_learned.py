@@ -20,12 +20,17 @@ from potstill.distillation import (
     QGap,
     Schedule,
     build_state_table,
-    initial_pairs,
+    make_initial_pairs,
     optimise_pairs,
 )
-from potstill.distillation.initial_states import random_states
+from potstill.distillation.initial_states import draw_random_states
 from potstill.distillation.outer_loop import Learned
-from potstill.distillation.selection import IterateSelection, candidate_steps, held_out_loss, students_loss
+from potstill.distillation.selection import (
+    IterateSelection,
+    choose_candidate_steps,
+    make_held_out_loss,
+    make_students_loss,
+)
 from potstill.errors import PotstillError
 from potstill.runtime import storage
 from potstill.runtime.validation import check_types
@@ -65,7 +70,7 @@ class TestEverySolver:
 
 def test_learned_weights_have_mean_one():
     drawn = jnp.asarray(np.random.default_rng(0).normal(size=6), jnp.float32)
-    pairs = Learned(jnp.zeros((6, 2)), jnp.zeros((6, 1)), drawn, jnp.log(jnp.array(3.0))).pairs()
+    pairs = Learned(jnp.zeros((6, 2)), jnp.zeros((6, 1)), drawn, jnp.log(jnp.array(3.0))).make_pairs()
     weights, recipe = split_weights(pairs.weights, RECIPES["paper"])
     assert weights.min() > 0
     assert weights.mean() == pytest.approx(1.0, rel=1e-5)
@@ -78,7 +83,7 @@ def distil(data, teacher, objective=None, steps=12, choose=None, **settings):
     """All iterates of 8 pairs."""
     table = build_state_table(data, teacher)
     chosen = () if choose is None else (choose,)
-    pairs = initial_pairs(table, 8, *chosen, rng=np.random.default_rng(0))
+    pairs = make_initial_pairs(table, 8, *chosen, rng=np.random.default_rng(0))
     parts = {"objective": objective or QGap(), "solver": KernelDescent(STUDENT), "schedule": Schedule(steps)}
     settings = OuterSettings(batch=64, **settings)
     found = optimise_pairs(pairs, table, teacher, **parts, settings=settings, key=jax.random.key(0))
@@ -132,11 +137,11 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, weights):
         load(path)
 
 
-@pytest.mark.parametrize("make_loss", [held_out_loss, students_loss])
+@pytest.mark.parametrize("make_loss", [make_held_out_loss, make_students_loss])
 @pytest.mark.parametrize("objective", [PolicyCloning(), None], ids=["pbc", "random"])
 def test_criteria_prefer_distilled_pairs(data, teacher, make_loss, objective):
     """Without an objective, the criterion is DBC, which is higher for the initial pairs."""
-    first, *_, last = distil(data, teacher, objective or PolicyCloning(), steps=60, choose=random_states)
+    first, *_, last = distil(data, teacher, objective or PolicyCloning(), steps=60, choose=draw_random_states)
     table = build_state_table(data, teacher)
     if objective is None:
         table = table._replace(actions=table.teacher_actions)
@@ -146,7 +151,7 @@ def test_criteria_prefer_distilled_pairs(data, teacher, make_loss, objective):
 
 
 def test_selection_keeps_the_candidate_with_the_lowest_loss():
-    assert candidate_steps(20) == {0, 10, 12, 14, 16, 18, 20}
+    assert choose_candidate_steps(20) == {0, 10, 12, 14, 16, 18, 20}
     found = iter([9.0, 5.0, 3.0, 4.0, 3.0])
     selection = IterateSelection(Schedule(20), lambda _: next(found))
     assert [step for step in (0, 10, 11, 12, 14, 20) if selection.offer(step, PAIRS)] == [0, 10, 12]

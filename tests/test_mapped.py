@@ -9,7 +9,7 @@ import pytest
 import potstill
 from potstill.cli import main
 from potstill.data import blocks
-from potstill.data.blocks import gather, mapping
+from potstill.data.blocks import find_mapping, gather
 from potstill.data.bounds import ActionBounds
 from potstill.data.mapped import HEADER, ROWS, record_type, write_mapped
 from potstill.data.registry import load_dataset
@@ -66,14 +66,14 @@ def test_block_wise_results_match_whole_columns(data, folder, small_blocks):
     np.testing.assert_allclose(Normaliser.of(found.observations).scale, data.observations.std(0) + 1e-3, rtol=1e-5)
     returns = returns_to_go(data.rewards, data.episode_ends, 0.9)
     np.testing.assert_array_equal(discounted_returns(found, 0.9), returns.astype(np.float32))
-    assert blocks.extremes(found.rewards) == (data.rewards.min(), data.rewards.max())
+    assert blocks.find_extremes(found.rewards) == (data.rewards.min(), data.rewards.max())
 
 
 @pytest.mark.parametrize("rows", [slice(3, 50, 2), np.arange(290, 10, -3), np.arange(300) % 7 == 0, [5, 5, 299]])
 def test_taken_rows_are_in_memory(data, folder, small_blocks, rows):
     found = load_dataset(folder).take(rows)
     assert not found.mapped
-    assert mapping(found.rewards) is None
+    assert find_mapping(found.rewards) is None
     assert found.content_hash == data.take(rows).content_hash
     np.testing.assert_array_equal(found.normaliser.mean, data.normaliser.mean)
 

@@ -23,7 +23,7 @@ from potstill.distillation import (
     StateTable,
     build_state_table,
     find_weighting,
-    initial_pairs,
+    make_initial_pairs,
     optimise_pairs,
 )
 from potstill.distillation.objectives import q_gap, weighted_loss
@@ -260,7 +260,7 @@ LINEAR = Recipe(steps=200, learning_rate=0.3, momentum=0.5, layers=1)
 
 
 def last_of(table, teacher, objective, steps, batch, actions="teacher"):
-    pairs = initial_pairs(table, 8, actions=actions, rng=np.random.default_rng(0))
+    pairs = make_initial_pairs(table, 8, actions=actions, rng=np.random.default_rng(0))
     parts = {"objective": objective, "solver": KernelDescent(LINEAR), "schedule": Schedule(steps)}
     settings = OuterSettings(batch=batch)
     *_, last = optimise_pairs(pairs, table, teacher, **parts, settings=settings, key=jax.random.key(0))

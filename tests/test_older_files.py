@@ -99,3 +99,11 @@ def test_names_of_0_1_in_checkpoints_and_results():
     assert metadata["history"] == [{"update": 4, "pessimistic_value": 2.0}]
     found = fix_steps({"budget": "60s"}, {"pace": {"steps": 5, "how": "most"}})
     assert found == {"budget": None, "steps": None, "max_steps": 5}
+
+
+def test_the_former_names_of_the_students_methods():
+    students = potstill.load("distilled").train_students([0, 1], potstill.Recipe(steps=2, width=8))
+    states = np.zeros((2, students.normaliser.mean.size), np.float32)
+    np.testing.assert_array_equal(students.each(states), students.act_separately(states))
+    np.testing.assert_array_equal(students.ensemble(states), students.act_as_ensemble(states))
+    np.testing.assert_array_equal(students.policy(1)(states), students.make_policy(1)(states))

@@ -13,14 +13,14 @@ from test_teachers import write_npz
 
 import potstill
 from potstill.commands import automatic_teacher
-from potstill.commands.automatic_teacher import automatic_settings
+from potstill.commands.automatic_teacher import make_automatic_settings
 from potstill.commands.sources import find_sources
 from potstill.config import DistillConfig
 from potstill.errors import PotstillError
 from potstill.evaluation.diagnosis import diagnose_students
 from potstill.evaluation.statistics import describe_data, summarise
-from potstill.reports.tables import score_table
-from potstill.teachers.diagnosis import diagnose_teacher, saturated_components
+from potstill.reports.tables import make_score_table
+from potstill.teachers.diagnosis import diagnose_teacher, find_saturated_components
 
 SMALL = potstill.Recipe(steps=50, width=16, momentum=0.9)
 QUICK: dict[str, object] = {"size": 8, "steps": 2, "batch": 16, "students": 2, "curve_points": 1, "recipe": SMALL}
@@ -39,8 +39,8 @@ def quick_teachers(monkeypatch):
     short = {"updates": 4, "evaluate_every": 4, "batch": 8}
     monkeypatch.setattr(
         automatic_teacher,
-        "automatic_settings",
-        lambda *args: dataclasses.replace(automatic_settings(*args), **short),
+        "make_automatic_settings",
+        lambda *args: dataclasses.replace(make_automatic_settings(*args), **short),
     )
 
 
@@ -82,7 +82,7 @@ def test_logs_alone_become_students(demonstrations, tmp_path, capsys):
 
 def test_the_algorithm_follows_from_the_data(tmp_path):
     def choose(data, **options):
-        return automatic_settings(DistillConfig(data, **options), data, tmp_path)
+        return make_automatic_settings(DistillConfig(data, **options), data, tmp_path)
 
     data = lqr_logs(episodes=12)
     assert choose(data).algorithm == "rebrac"
@@ -95,7 +95,7 @@ def test_the_algorithm_follows_from_the_data(tmp_path):
 def test_a_teacher_of_other_data_or_settings_is_not_used(demonstrations, tmp_path):
     """A run is found by its data and by all settings that matter."""
     data = potstill.load_dataset(demonstrations)
-    settings = automatic_settings(DistillConfig(demonstrations), data, tmp_path / "x")
+    settings = make_automatic_settings(DistillConfig(demonstrations), data, tmp_path / "x")
     random_teacher(states=1, actions=1).save(tmp_path / "run" / "teacher.safetensors")
     saved = {"command": "teach", **automatic_teacher.record_settings(settings)}
 
@@ -122,8 +122,8 @@ def constant_teacher(value=20.0, states=1):
 
 def test_what_is_wrong_with_a_teacher():
     data = lqr_logs(episodes=24)
-    assert saturated_components(constant_teacher(), data) == [0]
-    assert saturated_components(constant_teacher(0.3), data) == []
+    assert find_saturated_components(constant_teacher(), data) == [0]
+    assert find_saturated_components(constant_teacher(0.3), data) == []
     still = next(text for text in diagnose_teacher(constant_teacher(), data) if "does the same" in text)
     assert "all action components stay at 1.00" in still
     assert "try --algorithm iql or bc" in still
@@ -193,7 +193,7 @@ def test_tables_show_the_returns_of_the_data():
     result = {"env_id": "Hopper-v5", "pairs": 8, "student": scores, "data": describe_data(np.ones(1100), reference)}
     console = Console(width=110)
     with console.capture() as captured:
-        console.print(score_table(result, "scores"))
+        console.print(make_score_table(result, "scores"))
     row = next(line for line in captured.get().splitlines() if "the data's episodes" in line)
     assert "1,100" in row
     assert "0.7" in row

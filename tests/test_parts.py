@@ -8,7 +8,7 @@ import pytest
 import potstill
 from potstill.commands.resolve import resolve_objective
 from potstill.commands.teach import resolve_algorithm
-from potstill.config.parts import NamedPart, describe_part, part_from_json, resolve_part, split_part_options
+from potstill.config.parts import NamedPart, describe_part, read_part, resolve_part, split_part_options
 from potstill.distillation import (
     OBJECTIVES,
     SOLVERS,
@@ -167,7 +167,7 @@ def test_objects_are_described_by_their_names(part, registry, wanted):
     ids=lambda solver: type(solver).__name__,
 )
 def test_described_objects_are_restored(solver):
-    described = part_from_json(
+    described = read_part(
         json.loads(json.dumps(to_json(as_json(describe_part("solver", solver, SOLVERS, recipe=None)))))
     )
     assert resolve_part("solver", described, SOLVERS, recipe=Recipe()) == solver
@@ -179,7 +179,7 @@ def as_json(described):
 
 def test_parts_without_a_name_cannot_be_read_back():
     with pytest.raises(PotstillError, match="mine:absolute was given in Python: only parts with a name can be rerun"):
-        part_from_json({"python": "mine:absolute"})
+        read_part({"python": "mine:absolute"})
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
@@ -218,4 +218,4 @@ def test_auto_has_no_fields():
 
 
 def test_fields_are_quoted_for_a_shell():
-    assert NamedPart("mine", {"label": "it's; ls"}).words("solver")[1] == "--solver.label 'it'\"'\"'s; ls'"
+    assert NamedPart("mine", {"label": "it's; ls"}).list_words("solver")[1] == "--solver.label 'it'\"'\"'s; ls'"

@@ -31,7 +31,7 @@ def test_parts_of_a_portfolio():
     assert other == DrawnKernelDescent(RECIPES["pytorch"], networks=2)
     adam = Portfolio(RECIPES["adam-towers"], networks=1)
     assert [part.recipe for part in adam.parts] == [RECIPES["default"], RECIPES["adam-towers"]]
-    assert SOLVERS["portfolio"]().for_recipe(SMALL).parts[0].recipe == SMALL
+    assert SOLVERS["portfolio"]().with_recipe(SMALL).parts[0].recipe == SMALL
 
 
 def test_refused_input(unchecked):

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from potstill.runtime import progress
 from potstill.runtime.progress import Tracker, Work, busy
-from potstill.runtime.terminal import terminal_width
+from potstill.runtime.terminal import find_terminal_width
 
 
 class Clock:
@@ -41,12 +41,12 @@ def test_work_of_several_kinds_is_added():
     work = Work()
     work.left = {"update": 100, "episode": 4}
     work.measure("update", 10, 1.0)
-    assert work.seconds_left() is None  # no episode was timed
+    assert work.estimate_seconds_left() is None  # no episode was timed
     work.measure("episode", 2, 3.0)
     work.measure("update", 30, 1.0)
-    assert work.seconds_left() == pytest.approx(100 * 2.0 / 40 + 4 * 1.5)
+    assert work.estimate_seconds_left() == pytest.approx(100 * 2.0 / 40 + 4 * 1.5)
     work.left = {"update": 0, "episode": 0, "report": 0}
-    assert work.seconds_left() == 0.0
+    assert work.estimate_seconds_left() == 0.0
 
 
 def test_the_first_step_with_its_compilation_is_not_extrapolated(clock):
@@ -103,7 +103,7 @@ def terminal(monkeypatch):
         out = io.StringIO()
         options = {"file": out, "force_terminal": True, "_environ": {"TERM": kind}}
         monkeypatch.setattr(progress, "Console", lambda width: Console(width=width, height=30, **options))
-        monkeypatch.setattr(progress, "terminal_width", lambda file: width)
+        monkeypatch.setattr(progress, "find_terminal_width", lambda file: width)
         monkeypatch.setattr("sys.stdout", out)
         return out
 
@@ -136,10 +136,10 @@ def test_the_width_of_a_terminal_comes_from_the_terminal(monkeypatch):
         termios.tcsetwinsize(follower, (24, 60))
         monkeypatch.delenv("COLUMNS", raising=False)
         monkeypatch.setenv("TERM", "dumb")
-        assert terminal_width(file) == 60
+        assert find_terminal_width(file) == 60
         monkeypatch.setenv("COLUMNS", "50")
-        assert terminal_width(file) == 50
-    assert terminal_width(io.StringIO()) is None
+        assert find_terminal_width(file) == 50
+    assert find_terminal_width(io.StringIO()) is None
 
 
 def test_a_line_is_printed_after_a_silence(monkeypatch, capsys):

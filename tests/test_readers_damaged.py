@@ -36,7 +36,7 @@ def load_or_line(source):
         assert str(error)
         assert len(str(error).splitlines()) == 1
         return None
-    check_transitions(data.columns(), data.action_bounds, source=data.name)
+    check_transitions(data.to_columns(), data.action_bounds, source=data.name)
     return data
 
 

@@ -11,8 +11,8 @@ from test_readers import hand_minari, timed_out
 import potstill
 from potstill.data.bounds import ActionBounds
 from potstill.data.scaling import Scaling
-from potstill.environments.references import RAW, reference_returns
-from potstill.evaluation.scores import TEACHER_SEED, measured_reference, policy_returns
+from potstill.environments.references import RAW, find_reference_returns
+from potstill.evaluation.scores import TEACHER_SEED, measure_policy_returns, measure_reference
 from potstill.evaluation.statistics import summarise
 from potstill.reports import print_scores
 
@@ -59,8 +59,8 @@ def test_unknown_reference_returns_are_measured(logs, tmp_path, capsys):
     file = teacher.save(tmp_path / "teacher.safetensors")
     run = potstill.distill(logs, teacher=file, out=tmp_path / "run", **QUICK)
     said, result = capsys.readouterr().out, result_of(run)
-    measured = measured_reference(teacher, "Pendulum-v1", 10)
-    earned = policy_returns(teacher.policy, "Pendulum-v1", 10, TEACHER_SEED).mean()
+    measured = measure_reference(teacher, "Pendulum-v1", 10)
+    earned = measure_policy_returns(teacher.policy, "Pendulum-v1", 10, TEACHER_SEED).mean()
     assert result["reference"] == measured._asdict()
     assert measured.expert == pytest.approx(earned)
     assert measured.random < earned
@@ -80,7 +80,7 @@ def test_unknown_reference_returns_are_measured(logs, tmp_path, capsys):
 
 
 def test_teacher_below_random_is_not_a_reference(capsys):
-    assert measured_reference(pendulum_teacher(0), "Pendulum-v1", 2) == RAW
+    assert measure_reference(pendulum_teacher(0), "Pendulum-v1", 2) == RAW
     scores = summarise(np.array([[-1300.0, -1100.0]]), RAW)
     assert scores["mean"] == scores["raw_mean"] == -1200.0
     print_scores({"env_id": "Pendulum-v1", "reference": RAW._asdict(), "student": scores})
@@ -92,6 +92,6 @@ def test_teacher_below_random_is_not_a_reference(capsys):
 def test_reference_scores_of_minari_datasets(tmp_path):
     own = {"ref_min_score": -1.0, "ref_max_score": 5.0}
     data = potstill.load_dataset(hand_minari(tmp_path / "x", list(timed_out()), own))
-    assert reference_returns(data.env_id, data.card)[:2] == (-1.0, 5.0)
+    assert find_reference_returns(data.env_id, data.card)[:2] == (-1.0, 5.0)
     plain = potstill.load_dataset(hand_minari(tmp_path / "y", list(timed_out())))
-    assert reference_returns(plain.env_id, plain.card) == RAW
+    assert find_reference_returns(plain.env_id, plain.card) == RAW

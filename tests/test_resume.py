@@ -87,14 +87,14 @@ def test_a_distillation_is_resumed_to_the_same_bytes(folder, tmp_path, monkeypat
 
 def failing_after(parts, monkeypatch):
     """Let the process "die" before the n-th part of an evaluation."""
-    once, left = potstill.runtime.run_folder.RunFolder.once, iter(range(99))
+    once, left = potstill.runtime.run_folder.RunFolder.compute_once, iter(range(99))
 
     def call(folder, name, compute):
         if name not in folder.parts and not name.startswith("input") and next(left) == parts:
             raise SystemExit
         return once(folder, name, compute)
 
-    monkeypatch.setattr(potstill.runtime.run_folder.RunFolder, "once", call)
+    monkeypatch.setattr(potstill.runtime.run_folder.RunFolder, "compute_once", call)
 
 
 def test_an_evaluation_is_not_repeated(folder, tmp_path, monkeypatch):
@@ -104,8 +104,8 @@ def test_an_evaluation_is_not_repeated(folder, tmp_path, monkeypatch):
         failing_after(4, patch)
         with pytest.raises(SystemExit):
             potstill.distill(**given, out=tmp_path / "run")
-    monkeypatch.setattr(command, "initial_pairs", None)
-    monkeypatch.setattr(distillation_job, "held_out_loss", lambda *args: lambda pairs: 1 / 0)
+    monkeypatch.setattr(command, "make_initial_pairs", None)
+    monkeypatch.setattr(distillation_job, "make_held_out_loss", lambda *args: lambda pairs: 1 / 0)
     run = potstill.distill(**given, out=tmp_path / "run", resume=True)
     assert [point.step for point in run.result.curve] == [0, 1, 2]
     assert sum("curve" in line for line in run.metrics) == 3

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from potstill import environments
-from potstill.environments.making import action_bounds, check_spaces
+from potstill.environments.making import check_spaces, find_action_bounds
 from potstill.environments.rollouts.mujoco import TASKS
 from potstill.environments.rollouts.playing import make_stepper
 from potstill.errors import PotstillError
@@ -18,7 +18,7 @@ def wobble(size):
 @pytest.mark.parametrize("env_id", sorted(TASKS))
 def test_batched_stepper_matches_gymnasium(env_id):
     """Observations, rewards and ends agree step by step, up to and beyond the first terminations."""
-    low, _ = action_bounds(env_id)
+    low, _ = find_action_bounds(env_id)
     seeds = np.arange(6)
     fast, slow = (make_stepper(env_id, 6, batched=b) for b in (True, False))
     left, right = fast.reset(seeds), slow.reset(seeds)

@@ -16,8 +16,8 @@ from potstill.config.settings import make_config
 from potstill.errors import PotstillError
 from potstill.evaluation.statistics import summarise
 from potstill.runtime.files import to_json
-from potstill.runtime.html import html_table
-from potstill.runtime.run import Record, Run, headlines
+from potstill.runtime.html import make_html_table
+from potstill.runtime.run import Record, Run, find_headlines
 from potstill.runtime.run_folder import RunFolder
 
 
@@ -143,8 +143,10 @@ def test_a_broken_last_line_of_metrics_is_dropped(run):
 
 
 def test_headlines_by_hand():
-    assert headlines({"teacher": None, "a": {"mean": "x", "std": 1.0}, "b": {"mean": 1, "std": 2}}) == {"b": "1 ± 2"}
-    assert headlines({"runs": {"one": {"student": {"mean": 3.0, "std": 0.5}}}}) == {"runs one student": "3 ± 0.5"}
+    assert find_headlines({"teacher": None, "a": {"mean": "x", "std": 1.0}, "b": {"mean": 1, "std": 2}}) == {
+        "b": "1 ± 2"
+    }
+    assert find_headlines({"runs": {"one": {"student": {"mean": 3.0, "std": 0.5}}}}) == {"runs one student": "3 ± 0.5"}
 
 
 def test_records_of_any_json():
@@ -154,7 +156,7 @@ def test_records_of_any_json():
 
 
 def test_tables_escape_all_text():
-    page = html_table("<i>", {"<script>": "a & b", "rate": 0.123456, "none": None})
+    page = make_html_table("<i>", {"<script>": "a & b", "rate": 0.123456, "none": None})
     assert "<i>" not in page
     assert "<script>" not in page
     assert "a &amp; b" in page

@@ -254,9 +254,9 @@ def test_parts_are_computed_once(path):
     calls = []
     compute = lambda: calls.append(1) or {"mean": 0.1, "steps": (1, 2)}  # noqa: E731
     with RunFolder(path, "teach", Settings()) as folder:
-        first = folder.once("student", compute)
+        first = folder.compute_once("student", compute)
     with RunFolder(path, "teach", Settings(), resume=True) as folder:
-        assert folder.once("student", compute) == first == {"mean": 0.1, "steps": [1, 2]}
+        assert folder.compute_once("student", compute) == first == {"mean": 0.1, "steps": [1, 2]}
         assert len(calls) == 1
         folder.check_inputs(dataset="a", teacher=None)
         with pytest.raises(PotstillError, match="the dataset has changed since the run began"):

@@ -52,8 +52,8 @@ def test_rows_read_are_the_rows_drawn(both, algorithm):
     assert isinstance(device, DeviceSource)
     assert isinstance(file, FileSource)
     file.calls = 3
-    ((rows, _, _),) = device.pieces(key, 7)
-    pieces = list(file.pieces(key, 7))
+    ((rows, _, _),) = device.iterate_pieces(key, 7)
+    pieces = list(file.iterate_pieces(key, 7))
     assert [(start, count) for _, start, count in pieces] == [(0, 3), (3, 3), (6, 1)]
     for piece, start, count in pieces:
         for place in map(jnp.asarray, range(count)):
@@ -74,12 +74,12 @@ def test_excluded_rows_are_skipped(data):
 
 
 def test_distillation_of_many_rows_takes_a_sample(both, tmp_path, teacher, monkeypatch):
-    assert len(split.training_rows(2000)) == 1900
+    assert len(split.select_training_rows(2000)) == 1900
     monkeypatch.setattr(split, "TRAINING_MOST", 200)
-    rows = split.training_rows(600)
+    rows = split.select_training_rows(600)
     assert len(set(rows)) == 200
     assert (np.diff(rows) > 0).all()
-    assert not set(rows) & set(split.held_out_rows(600))
+    assert not set(rows) & set(split.select_held_out_rows(600))
     made = potstill.teach(both[0], algorithm="bc", updates=4, fitted_updates=0, batch=8, out=tmp_path / "teacher")
     options = {"teacher": made / "teacher.safetensors", "size": 8, "steps": 2, "batch": 16, "students": 1}
     runs = [

@@ -29,7 +29,7 @@ def rates_of(schedule: Schedule) -> list[float]:
     schedule.observe(0, PAIRS)
     rates: list[float] = []
     while schedule.continues(len(rates) + 1):
-        rates.append(schedule.rate_at(len(rates) + 1))
+        rates.append(schedule.compute_rate(len(rates) + 1))
         schedule.observe(len(rates), PAIRS)
     return rates
 

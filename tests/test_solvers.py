@@ -23,7 +23,7 @@ from potstill.distillation import (
     Sweep,
     Unroll,
     build_state_table,
-    initial_pairs,
+    make_initial_pairs,
     optimise_pairs,
 )
 from potstill.distillation.outer_loop import initialise_outer, make_update
@@ -88,7 +88,7 @@ class TestEverySolver:
     def test_its_policy_gives_the_same_actions(self, x64, name):
         pairs, queries = problem()
         solver = SOLVERS[name](SMALL)
-        policy = solver.policy(pairs, KEY)
+        policy = solver.make_policy(pairs, KEY)
         wanted = jax.jit(solver)(pairs, queries, KEY)
         np.testing.assert_allclose(policy(queries), wanted, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(policy(queries[:1]), wanted[:1], rtol=1e-9, atol=1e-12)  # states are independent
@@ -136,12 +136,12 @@ def test_custom_solver(data, teacher):
             return jax.nn.softmax(-self.sharpness * distances) @ pairs.actions
 
     table = build_state_table(data, teacher)
-    pairs = initial_pairs(table, 8, rng=np.random.default_rng(0))
+    pairs = make_initial_pairs(table, 8, rng=np.random.default_rng(0))
     parts = {"objective": PolicyCloning(), "solver": Softmax(sharpness=1.0), "schedule": Schedule(30)}
     _, first, *_, last = optimise_pairs(pairs, table, teacher, **parts, key=KEY)
     assert last.metrics["loss"] < 0.9 * first.metrics["loss"]
-    assert Softmax().exact() == Softmax()
-    assert Softmax().for_recipe(SMALL).recipe == SMALL
+    assert Softmax().make_exact() == Softmax()
+    assert Softmax().with_recipe(SMALL).recipe == SMALL
 
 
 @pytest.mark.parametrize("name", UNROLLED)
@@ -167,7 +167,7 @@ class TestVariants:
             state, keys = training.initialise_student(KEY, pairs, SMALL)
             state = training.train_steps(state, keys, pairs, SMALL, SMALL.steps - 3)
             params = training.train_steps(state, keys, moved, SMALL, 3).params
-            return jnp.sum(jnp.sin(3.0 * training.mean_actions(params, queries, 2)))
+            return jnp.sum(jnp.sin(3.0 * training.compute_mean_actions(params, queries, 2)))
 
         function = outer(SOLVERS[name](SMALL, window=3), queries)
         np.testing.assert_allclose(jax.jit(function)(pairs), jax.jit(last_steps)(pairs), rtol=1e-12)
@@ -183,7 +183,7 @@ class TestVariants:
         def at_each_end(key):
             state, keys = training.initialise_student(key, pairs, SMALL)
             trained = [training.train_steps(state, keys, pairs, SMALL, steps).params for steps in (5, 6, 7)]
-            return jnp.stack([training.mean_actions(params, queries, 2) for params in trained])
+            return jnp.stack([training.compute_mean_actions(params, queries, 2) for params in trained])
 
         seen = set()
         for i in range(8):
@@ -197,14 +197,14 @@ class TestVariants:
         with pytest.raises(PotstillError, match=r"Unroll\.window 8: expected at most 7"):
             SOLVERS[name](SMALL, window=8)
         with pytest.raises(PotstillError, match=r"Unroll\.window 8"):
-            SOLVERS[name](dataclasses.replace(SMALL, steps=9), window=8).for_recipe(SMALL)
+            SOLVERS[name](dataclasses.replace(SMALL, steps=9), window=8).with_recipe(SMALL)
 
     def test_a_random_window_needs_a_window(self, name):
         with pytest.raises(PotstillError, match=r"Unroll\.random_window requires Unroll\.window"):
             SOLVERS[name](SMALL, random_window=True)
 
     def test_the_exact_solver_has_no_window(self, name):
-        assert SOLVERS[name](SMALL, window=5, random_window=True).exact() == SOLVERS[name](SMALL)
+        assert SOLVERS[name](SMALL, window=5, random_window=True).make_exact() == SOLVERS[name](SMALL)
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -265,7 +265,7 @@ def test_gradients_of_other_settings(x64, solver):
 def test_polish_continues_with_unrolled_steps(data, teacher):
     table = build_state_table(data, teacher)
     settings = OuterSettings(batch=16, polish=2)
-    pairs, key = initial_pairs(table, 5, rng=np.random.default_rng(0)), jax.random.key(0)
+    pairs, key = make_initial_pairs(table, 5, rng=np.random.default_rng(0)), jax.random.key(0)
     parts = {"objective": PolicyCloning(), "solver": KernelDescent(SMALL), "schedule": Schedule(3)}
     found = list(optimise_pairs(pairs, table, teacher, **parts, settings=settings, key=key))
     assert [iterate.step for iterate in found] == [0, 1, 2, 3, 4, 5]

@@ -15,13 +15,13 @@ from potstill.errors import PotstillError
 from potstill.networks.policy import load_policy
 from potstill.runtime import storage
 from potstill.students import RECIPES, Pairs, Recipe, find_recipe, train_students
-from potstill.students.recipe import recipe_from_metadata, recipe_name
+from potstill.students.recipe import find_recipe_name, read_recipe
 from potstill.students.training import (
     EPS_ROOT,
+    compute_mean_actions,
     initialise_network,
     initialise_training,
-    mean_actions,
-    optimiser_step,
+    take_optimiser_step,
     train_network,
     train_networks,
 )
@@ -41,7 +41,7 @@ def students_of(seeds, recipe=SMALL):
 def test_antisymmetric_network_is_initially_zero():
     params = initialise_network(jax.random.key(0), 3, 2, dataclasses.replace(SMALL, initialisation="antisymmetric"))
     states = jax.random.normal(jax.random.key(1), (5, 3))
-    np.testing.assert_allclose(mean_actions(params, states, 2), 0.0, atol=1e-6)
+    np.testing.assert_allclose(compute_mean_actions(params, states, 2), 0.0, atol=1e-6)
 
 
 def test_the_paper_recipe_is_plain_sgd_by_hand():
@@ -64,26 +64,26 @@ def _forward(params, x):
 
 
 def test_seeds_determine_students():
-    together, alone = students_of([3, 4]), students_of([4])
+    first, second, alone = (students_of(seeds).make_policy(i) for seeds, i in (([3, 4], 0), ([3, 4], 1), ([4], 0)))
     observations = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
-    np.testing.assert_allclose(together.policy(1)(observations), alone.policy(0)(observations), rtol=1e-4, atol=1e-5)
-    assert not np.allclose(together.policy(0)(observations), together.policy(1)(observations))
+    np.testing.assert_allclose(second(observations), alone(observations), rtol=1e-4, atol=1e-5)
+    assert not np.allclose(first(observations), second(observations))
 
 
-def test_each_and_ensemble_by_hand():
+def test_separate_and_joint_actions_by_hand():
     students = students_of([0, 1, 2])
     observations = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
-    policies = [students.policy(i) for i in range(3)]
+    policies = [students.make_policy(i) for i in range(3)]
     each = np.concatenate([p(observations[2 * i : 2 * i + 2]) for i, p in enumerate(policies)])
-    np.testing.assert_allclose(students.each(observations), each, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(students.act_separately(observations), each, rtol=1e-4, atol=1e-5)
     mean = np.mean([p(observations) for p in policies], axis=0)
-    np.testing.assert_allclose(students.ensemble(observations), mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(students.act_as_ensemble(observations), mean, rtol=1e-4, atol=1e-5)
     assert (mean >= [-2.0, 0.0]).all()
     assert (mean <= [2.0, 1.0]).all()
 
 
 def test_a_policy_on_disk_acts_the_same(tmp_path):
-    policy = students_of([0]).policy(0)
+    policy = students_of([0]).make_policy(0)
     observations = np.ones((2, 3), np.float32)
     again = load_policy(policy.save(tmp_path / "p.safetensors"))
     np.testing.assert_array_equal(policy(observations), again(observations))
@@ -94,8 +94,8 @@ def test_a_policy_on_disk_acts_the_same(tmp_path):
 def test_a_residual_policy_on_disk_acts_as_its_student(tmp_path):
     students = students_of([0], dataclasses.replace(SMALL, residual=True))
     observations = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
-    policy = students.policy(0)
-    np.testing.assert_allclose(policy(observations), students.each(observations), rtol=1e-4, atol=1e-5)
+    policy = students.make_policy(0)
+    np.testing.assert_allclose(policy(observations), students.act_separately(observations), rtol=1e-4, atol=1e-5)
     again = load_policy(policy.save(tmp_path / "p.safetensors"))
     np.testing.assert_array_equal(policy(observations), again(observations))
     # by hand: the first hidden layer is added to the last
@@ -133,8 +133,9 @@ def test_towers_are_trained_as_one_by_hand():
 def test_a_policy_of_towers_on_disk_acts_as_its_student(tmp_path):
     students = students_of([0, 1], TOWERS)
     observations = np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32)
-    again = load_policy(students.policy(1).save(tmp_path / "p.safetensors"))
-    np.testing.assert_allclose(again(observations), students.each(np.tile(observations, (2, 1)))[4:], rtol=1e-4)
+    again = load_policy(students.make_policy(1).save(tmp_path / "p.safetensors"))
+    twice = np.tile(observations, (2, 1))
+    np.testing.assert_allclose(again(observations), students.act_separately(twice)[4:], rtol=1e-4)
     np.testing.assert_allclose(again(observations[0]), again(observations)[0], rtol=1e-5)
 
 
@@ -148,10 +149,10 @@ def test_a_policy_of_towers_on_disk_acts_as_its_student(tmp_path):
     ids=["fewer", "one", "short"],
 )
 def test_towers_that_do_not_fit_are_refused(tmp_path, change, message):
-    policy = students_of([0], TOWERS).policy(0)
-    arrays = policy.arrays()
+    policy = students_of([0], TOWERS).make_policy(0)
+    arrays = policy.to_arrays()
     arrays["layers.1.weight"] = change(arrays["layers.1.weight"])
-    path = storage.save(tmp_path / "p.safetensors", "policy", arrays, policy.kind_metadata())
+    path = storage.save(tmp_path / "p.safetensors", "policy", arrays, policy.describe_kind())
     with pytest.raises(PotstillError, match=message):
         load_policy(path)
 
@@ -165,7 +166,7 @@ def test_towers_reduce_the_initialisation_variance():
     def variance(towers):
         recipe = Recipe(momentum=0.9, width=32, towers=towers)
         students = train_networks(jax.random.split(jax.random.key(0), 12), pairs, recipe)
-        acts = jax.vmap(lambda params: mean_actions(params, elsewhere, 2))(students)
+        acts = jax.vmap(lambda params: compute_mean_actions(params, elsewhere, 2))(students)
         return float(acts.var(axis=0, ddof=1).mean())
 
     assert variance(8) < 0.5 * variance(2)
@@ -213,7 +214,7 @@ def test_a_replaced_field_is_checked_too(unchecked):
 def test_recipes_survive_the_metadata_of_a_file():
     for recipe in (*RECIPES.values(), Recipe(layers=5, optimiser="adamw", weight_decay=0.1, initialisation="he")):
         stored = recipe.to_metadata()
-        assert recipe_from_metadata(stored) == recipe
+        assert read_recipe(stored) == recipe
         assert stored["start"] == recipe.initialisation  # its name in files since 0.1
         assert "initialisation" not in stored
         assert ("weight_decay" in stored) == (recipe.optimiser == "adamw")
@@ -228,23 +229,23 @@ def test_metadata_of_0_1_hold_the_same_keys():
 
 def test_invalid_recipe_metadata(unchecked):
     with pytest.raises(PotstillError, match="unknown recipe setting 'widht': did you mean 'width'"):
-        recipe_from_metadata({"widht": 24})
+        read_recipe({"widht": 24})
     with pytest.raises(PotstillError, match="did you mean 'lecun'"):
-        recipe_from_metadata({"start": "lecum"})
+        read_recipe({"start": "lecum"})
 
 
 def test_names_and_objects_of_recipes():
     own = Recipe(layers=5)
     assert find_recipe(own) is own
     assert find_recipe("paper") is RECIPES["paper"]
-    assert [recipe_name(recipe) for recipe in (own, Recipe(), RECIPES["default"])] == ["custom", "paper", "default"]
+    assert [find_recipe_name(r) for r in (own, Recipe(), RECIPES["default"])] == ["custom", "paper", "default"]
 
 
 def test_sampled_students_differ_from_mean_ones():
     plain, sampled = students_of([0]), students_of([0], dataclasses.replace(SMALL, sampled=True))
     observations = np.ones((1, 3), np.float32)
-    assert sampled.policy(0)(observations).shape == (1, 2)
-    assert not np.allclose(plain.policy(0)(observations), sampled.policy(0)(observations))
+    assert sampled.make_policy(0)(observations).shape == (1, 2)
+    assert not np.allclose(plain.make_policy(0)(observations), sampled.make_policy(0)(observations))
 
 
 def test_unknown_recipe():
@@ -268,7 +269,7 @@ def test_adam_matches_optax(weight_decay):
         rule = optax.adamw(0.01, weight_decay=weight_decay, **optimiser)
     state, carried = initialise_training(params, recipe), rule.init(params)
     for gradient in gradients_of(params):
-        state = optimiser_step(state, gradient, recipe)
+        state = take_optimiser_step(state, gradient, recipe)
         updates, carried = rule.update(gradient, carried, params)
         params = optax.apply_updates(params, updates)
     for found, wanted in zip(jax.tree.leaves(state.params), jax.tree.leaves(params), strict=True):
@@ -281,7 +282,7 @@ def test_decay_shrinks_every_weight_by_the_same_factor():
     (gradient,) = gradients_of(params, steps=1)
     adam = Recipe(optimiser="adam", learning_rate=0.01)
     decaying = dataclasses.replace(adam, optimiser="adamw", weight_decay=0.5)
-    plain, decayed = (optimiser_step(initialise_training(params, r), gradient, r).params for r in (adam, decaying))
+    plain, decayed = (take_optimiser_step(initialise_training(params, r), gradient, r).params for r in (adam, decaying))
     for before, one, other in zip(*map(jax.tree.leaves, (params, plain, decayed)), strict=True):
         np.testing.assert_allclose(other, one - 0.01 * 0.5 * before, rtol=1e-6, atol=1e-8)
 
@@ -289,7 +290,7 @@ def test_decay_shrinks_every_weight_by_the_same_factor():
 def test_adamw_trains_other_students_than_sgd_and_adam():
     observations = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
     recipes = [Recipe(20, 0.01, name, weight_decay=0.5, width=32) for name in ("sgd", "adam", "adamw")]
-    sgd, adam, adamw = (students_of([0], recipe).each(observations) for recipe in recipes)
+    sgd, adam, adamw = (students_of([0], recipe).act_separately(observations) for recipe in recipes)
     assert np.abs(adamw - adam).max() > 1e-3
     assert np.abs(adamw - sgd).max() > 1e-3
 

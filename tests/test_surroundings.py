@@ -13,7 +13,7 @@ import jax
 import pytest
 
 from potstill import cli
-from potstill.data.files import user_folder
+from potstill.data.files import find_user_folder
 from potstill.environments.making import import_mujoco
 from potstill.errors import PotstillError, repeat_warnings
 from potstill.runtime.devices import start_jax
@@ -178,10 +178,10 @@ def test_without_a_home_folder_a_variable_names_it(monkeypatch, tmp_path):
 
     monkeypatch.setattr(Path, "home", nobody)
     monkeypatch.setenv("D4RL_DATASET_DIR", str(tmp_path))
-    assert user_folder("D4RL_DATASET_DIR", ".d4rl") == tmp_path
+    assert find_user_folder("D4RL_DATASET_DIR", ".d4rl") == tmp_path
     monkeypatch.delenv("D4RL_DATASET_DIR")
     with pytest.raises(PotstillError, match="no home folder: set D4RL_DATASET_DIR"):
-        user_folder("D4RL_DATASET_DIR", ".d4rl")
+        find_user_folder("D4RL_DATASET_DIR", ".d4rl")
 
 
 def test_a_warning_is_printed_once_in_a_command(command, capsys):

@@ -60,7 +60,7 @@ def test_a_small_gain_does_not_count(values, patience, gain, stalled):
     progress = Progress(
         history=[{"update": i, "pessimistic_value": w, "action_distance": 0.1} for i, w in enumerate(values)]
     )
-    assert progress.stalled(patience, gain) == stalled
+    assert progress.is_stalled(patience, gain) == stalled
 
 
 def test_teach_stops_by_itself_and_keeps_the_best(lqr, tmp_path, monkeypatch, capsys):

@@ -16,7 +16,7 @@ from potstill.distillation import (
     Visits,
     VisitSettings,
     build_state_table,
-    initial_pairs,
+    make_initial_pairs,
     optimise_pairs,
 )
 from potstill.environments.rollouts.stepper import Steps
@@ -168,7 +168,7 @@ class TestTables:
 
 def run(data, teacher, visits=None, steps=7, **settings):
     table = build_state_table(data, teacher)
-    pairs = initial_pairs(table, 6, rng=np.random.default_rng(0))
+    pairs = make_initial_pairs(table, 6, rng=np.random.default_rng(0))
     parts = {"objective": PolicyCloning(), "solver": KernelDescent(SMALL), "schedule": Schedule(steps)}
     key = jax.random.key(0)
     settings = OuterSettings(**{"batch": 32, **settings})
@@ -206,7 +206,7 @@ class TestOuterLoop:
 
     def test_labels_of_the_teacher_from_the_first_pairs_on(self, data, teacher):
         table = build_state_table(data, teacher)
-        pairs = initial_pairs(table, 6, actions="data", rng=np.random.default_rng(0))
+        pairs = make_initial_pairs(table, 6, actions="data", rng=np.random.default_rng(0))
         parts = {"objective": PolicyCloning(), "solver": KernelDescent(SMALL), "schedule": Schedule(2)}
         settings = OuterSettings(batch=32, labels="teacher", learn="both", polish=1)
         for iterate in optimise_pairs(pairs, table, teacher, **parts, settings=settings, key=jax.random.key(0)):

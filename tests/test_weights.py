@@ -20,8 +20,8 @@ from potstill.distillation import (
     build_state_table,
     find_weighting,
 )
-from potstill.distillation.defaults import STATE_NOISE, default_action_limit, default_states
-from potstill.distillation.initial_states import clustered_states
+from potstill.distillation.defaults import STATE_NOISE, choose_default_action_limit, choose_default_states
+from potstill.distillation.initial_states import cluster_states
 from potstill.distillation.objectives.density import log_density
 from potstill.distillation.objectives.gap import QGapEach
 from potstill.distillation.objectives.weights import (
@@ -35,7 +35,7 @@ from potstill.distillation.objectives.weights import (
     opening,
     sdw,
 )
-from potstill.distillation.state_table import FORGETTING, action_deviation, add_state_noise, episode_steps
+from potstill.distillation.state_table import FORGETTING, add_state_noise, count_episode_steps, measure_action_deviation
 from potstill.errors import PotstillError
 from potstill.students import find_recipe
 
@@ -139,7 +139,7 @@ def test_sdw_by_hand():
 def test_steps_of_episodes(data):
     with pytest.raises(PotstillError, match="a weighting by time requires rows in the order"):
         build_state_table(data, None, find_weighting("early"))
-    np.testing.assert_array_equal(episode_steps(in_order(data)), np.arange(300) % 25)
+    np.testing.assert_array_equal(count_episode_steps(in_order(data)), np.arange(300) % 25)
 
 
 def test_share_of_the_opening():
@@ -169,7 +169,7 @@ def test_steps_are_counted_before_rows_are_taken(data, teacher):
 
 def test_action_deviation_by_hand(data, teacher):
     """An exponentially weighted mean over the earlier steps of each episode."""
-    found = action_deviation(in_order(data), teacher)
+    found = measure_action_deviation(in_order(data), teacher)
     distances = np.sum((np.asarray(teacher.act(jnp.asarray(data.observations))) - data.actions) ** 2, axis=1)
     for row, (first, steps) in {0: (0, 0), 1: (0, 1), 24: (0, 24), 25: (25, 0), 28: (25, 3)}.items():
         past = distances[first : first + steps]
@@ -195,38 +195,38 @@ def test_occupancy_prefers_states_of_the_teacher():
 
 def test_default_weighting_and_noise(data, teacher):
     usual, hasty = find_recipe("default"), find_recipe("paper")
-    assert default_states(QGap(), data, teacher, usual) == ("uniform", STATE_NOISE)  # not in order
-    assert default_states(QGap(), in_order(copy.deepcopy(data)), teacher, usual) == ("opening", STATE_NOISE)
-    assert default_states(QGap(), in_order(copy.deepcopy(data)), teacher, hasty) == ("uniform", 2 * STATE_NOISE)
-    assert default_states(QGap(), data, teacher, hasty) == ("uniform", 2 * STATE_NOISE)
-    assert default_states(PolicyCloning(), data, teacher, hasty) == ("uniform", 0.0)
-    assert default_states(PolicyCloning(), data, teacher, usual) == ("uniform", 0.0)
-    assert default_states(ActionValueCloning(), data, teacher, usual) == ("ranged", 0.0)
-    assert default_states(QGap(), data, None, usual) == ("uniform", 0.0)
+    assert choose_default_states(QGap(), data, teacher, usual) == ("uniform", STATE_NOISE)  # not in order
+    assert choose_default_states(QGap(), in_order(copy.deepcopy(data)), teacher, usual) == ("opening", STATE_NOISE)
+    assert choose_default_states(QGap(), in_order(copy.deepcopy(data)), teacher, hasty) == ("uniform", 2 * STATE_NOISE)
+    assert choose_default_states(QGap(), data, teacher, hasty) == ("uniform", 2 * STATE_NOISE)
+    assert choose_default_states(PolicyCloning(), data, teacher, hasty) == ("uniform", 0.0)
+    assert choose_default_states(PolicyCloning(), data, teacher, usual) == ("uniform", 0.0)
+    assert choose_default_states(ActionValueCloning(), data, teacher, usual) == ("ranged", 0.0)
+    assert choose_default_states(QGap(), data, None, usual) == ("uniform", 0.0)
     endless = dataclasses.replace(data, terminations=np.zeros(300, bool), truncations=data.terminations)
-    assert default_states(QGapEach(), endless, teacher, usual) == ("uniform", 0.0)  # not in order
-    assert default_states(QGapEach(), in_order(endless), teacher, usual) == ("occupancy", STATE_NOISE / 2)
-    assert default_states(QGapEach(), in_order(endless), teacher, hasty) == ("occupancy", STATE_NOISE)
+    assert choose_default_states(QGapEach(), endless, teacher, usual) == ("uniform", 0.0)  # not in order
+    assert choose_default_states(QGapEach(), in_order(endless), teacher, usual) == ("occupancy", STATE_NOISE / 2)
+    assert choose_default_states(QGapEach(), in_order(endless), teacher, hasty) == ("occupancy", STATE_NOISE)
 
 
 def test_default_states_of_a_function(data, teacher):
     """A plain function has the default attributes of an objective, unless it defines them."""
     function = lambda student_actions, batch, teacher: (student_actions**2).sum(-1)  # noqa: E731
-    assert default_states(function, data, teacher, find_recipe("default")) == ("uniform", 0.0)
-    assert default_states(None, data, teacher, find_recipe("default")) == ("uniform", 0.0)
+    assert choose_default_states(function, data, teacher, find_recipe("default")) == ("uniform", 0.0)
+    assert choose_default_states(None, data, teacher, find_recipe("default")) == ("uniform", 0.0)
     function.default_weighting, function.uses_critics = "ranged", True
-    assert default_states(function, data, teacher, find_recipe("default")) == ("ranged", STATE_NOISE)
+    assert choose_default_states(function, data, teacher, find_recipe("default")) == ("ranged", STATE_NOISE)
 
 
 def test_action_limits_follow_the_recipe():
-    assert [default_action_limit(find_recipe(name)) for name in ("default", "paper", "plain")] == [1.0, 2.0, 1.0]
+    assert [choose_default_action_limit(find_recipe(name)) for name in ("default", "paper", "plain")] == [1.0, 2.0, 1.0]
 
 
 def test_chosen_settings_are_kept(data, teacher):
     def resolved(recipe="default", weighting=None, noise=None, limit=None):
         solver = KernelDescent(find_recipe(recipe))
-        problem = Problem(QGap(), solver, clustered_states, OuterSettings(), weighting, noise, limit, False, {})
-        problem = problem.for_data(data, teacher)
+        problem = Problem(QGap(), solver, cluster_states, OuterSettings(), weighting, noise, limit, False, {})
+        problem = problem.resolve_defaults(data, teacher)
         return problem.weighting, problem.settings.state_noise, problem.settings.action_limit
 
     assert resolved(weighting="ranged") == ("ranged", STATE_NOISE, 1.0)

@@ -8,7 +8,7 @@ import pytest
 from linear import REWARD, A, B
 
 from potstill.errors import PotstillError
-from potstill.worlds import WorldStepper, imagined_returns
+from potstill.worlds import WorldStepper, measure_imagined_returns
 from potstill.worlds.dynamics import predict
 
 
@@ -51,7 +51,7 @@ class TestStepper:
 class TestImaginedReturns:
     def test_return_by_hand(self, linear_world):
         """With s′ = A s + B a and a = −0.5 s[0], the return is a sum of products."""
-        found = imagined_returns(linear_world, lambda s: -0.5 * s[:, :1], 3, steps=5, seed=2)
+        found = measure_imagined_returns(linear_world, lambda s: -0.5 * s[:, :1], 3, steps=5, seed=2)
         wanted = []
         for seed in (6, 7, 8):
             start = linear_world.starts[np.random.default_rng(seed).integers(len(linear_world.starts))]
@@ -70,7 +70,7 @@ class TestImaginedReturns:
             steps.append(len(states))
             return np.ones((len(states), 1), np.float32)
 
-        assert imagined_returns(cliff_world, forward, 4).shape == (4,)
+        assert measure_imagined_returns(cliff_world, forward, 4).shape == (4,)
         assert len(steps) < 20  # not 1,000, the default of an unknown environment
 
     def test_the_default_time_limit_is_the_environments(self, linear_world):
@@ -81,13 +81,13 @@ class TestImaginedReturns:
             return np.zeros((len(states), 1), np.float32)
 
         limited = dataclasses.replace(linear_world, metadata={**linear_world.metadata, "env_id": "Pendulum-v1"})
-        imagined_returns(limited, still, 2)
+        measure_imagined_returns(limited, still, 2)
         assert len(steps) == 200
         unknown = dataclasses.replace(linear_world, metadata={**linear_world.metadata, "env_id": "NotInstalled-v7"})
-        imagined_returns(unknown, still, 2)
+        measure_imagined_returns(unknown, still, 2)
         assert len(steps) == 1_200
 
     @pytest.mark.parametrize("given", [{"episodes": 0}, {"steps": 0}])
     def test_zero_episodes_or_steps_are_refused(self, linear_world, given):
         with pytest.raises(PotstillError, match=rf"{next(iter(given))} 0: expected at least 1"):
-            imagined_returns(linear_world, lambda s: s[:, :1], **given)
+            measure_imagined_returns(linear_world, lambda s: s[:, :1], **given)

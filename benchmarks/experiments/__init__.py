@@ -52,4 +52,4 @@ def load_results(name: str) -> Results:
 
 def load_records(name: str) -> list[Record]:
     """The committed records of an experiment."""
-    return load_results(name).records()
+    return load_results(name).read_records()

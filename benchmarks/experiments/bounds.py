@@ -19,14 +19,14 @@ import numpy as np
 
 import potstill
 from benchmarks.experiments.cloning import train_clones
-from benchmarks.experiments.distilling import summary
-from benchmarks.files import BUNDLED, FILES, Workspace, teacher_hash
-from benchmarks.grid import Cell, Experiment, Record, product
+from benchmarks.experiments.distilling import shorten_summary
+from benchmarks.files import BUNDLED, FILES, Workspace, find_teacher_hash
+from benchmarks.grid import Cell, Experiment, Record, make_product
 from potstill.data.scaling import Scaling
-from potstill.data.split import training_rows
+from potstill.data.split import select_training_rows
 from potstill.data.transitions import Transitions
 from potstill.environments.rollouts import Act
-from potstill.evaluation.scores import policy_returns, student_returns
+from potstill.evaluation.scores import measure_policy_returns, measure_student_returns
 from potstill.evaluation.statistics import summarise
 from potstill.networks.policy import Policy
 from potstill.students.ensemble import Students, train_students
@@ -52,10 +52,10 @@ def label_states(data: Transitions, teacher: NetworkTeacher, rows: np.ndarray) -
 
 def evaluate_students(students: Students, env_id: str, episodes: int, seed: int) -> Record:
     """Scores of single students and of their ensemble."""
-    singles = student_returns(students, env_id, episodes, seed)
-    together = policy_returns(students.ensemble, env_id, ENSEMBLE_EPISODES, seed + 1)
+    singles = measure_student_returns(students, env_id, episodes, seed)
+    together = measure_policy_returns(students.act_as_ensemble, env_id, ENSEMBLE_EPISODES, seed + 1)
     scores = {"student": summarise(singles, env_id), "ensemble": summarise(together, env_id)}
-    return {kind: summary(entry) for kind, entry in scores.items()}
+    return {kind: shorten_summary(entry) for kind, entry in scores.items()}
 
 
 def train_on_random_pairs(pairs: Pairs, size: int, scaling: Scaling, students: int) -> Students:
@@ -79,13 +79,15 @@ def add_action_noise(policy: Policy, std: float, seed: int = 0) -> Act:
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Measure one method on one file."""
-    data = potstill.load_dataset(workspace.dataset(cell.file))
-    teacher = potstill.load_teacher(workspace.teacher(cell.file))
+    data = potstill.load_dataset(workspace.find_dataset(cell.file))
+    teacher = potstill.load_teacher(workspace.find_teacher(cell.file))
     policy, env_id = teacher.policy, str(data.env_id)
     if cell.method in NOISE:
-        returns = policy_returns(add_action_noise(policy, NOISE[cell.method]), env_id, ENSEMBLE_EPISODES, NOISE_SEED)
-        return {"teacher": summary(summarise(returns, env_id))}
-    pairs = label_states(data, teacher, training_rows(len(data)))
+        returns = measure_policy_returns(
+            add_action_noise(policy, NOISE[cell.method]), env_id, ENSEMBLE_EPISODES, NOISE_SEED
+        )
+        return {"teacher": shorten_summary(summarise(returns, env_id))}
+    pairs = label_states(data, teacher, select_training_rows(len(data)))
     if cell.method in SIZES:
         students = train_on_random_pairs(pairs, SIZES[cell.method], policy.scaling, 2 if workspace.toy else STUDENTS)
         return evaluate_students(students, env_id, 1 if workspace.toy else EPISODES, PAIRS_SEED)
@@ -94,23 +96,23 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     return evaluate_students(students, env_id, 1 if workspace.toy else CLONE_EPISODES, CLONE_SEED)
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The teacher, and the budget of the method."""
     budget: Record = {"noise": NOISE.get(cell.method)}
     if cell.method in RELABELLED:
         budget = {"recipe": RELABELLED[cell.method], "updates": UPDATES, "batch": BATCH, "clones": CLONES}
     if cell.method in SIZES:
         budget = {"size": SIZES[cell.method], "students": STUDENTS, "episodes": EPISODES}
-    return {"teacher": teacher_hash(cell.file), **budget}
+    return {"teacher": find_teacher_hash(cell.file), **budget}
 
 
 METHODS = (*RELABELLED, *SIZES, *NOISE)
 EXPERIMENT = Experiment(
     "bounds",
     "limits of retention: students trained on all states, random pairs, noise on the teacher",
-    product(METHODS, FILES, (0,)),
-    inputs,
+    make_product(METHODS, FILES, (0,)),
+    describe_inputs,
     measure,
-    extra=product(METHODS, (BUNDLED,), (0,)),
+    extra=make_product(METHODS, (BUNDLED,), (0,)),
     toy=(Cell("256-pairs", BUNDLED), Cell("noise-0.1", BUNDLED)),
 )

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.experiments.distilling import distil, student_scores, summary
-from benchmarks.files import BUNDLED, Workspace, teacher_hash
-from benchmarks.grid import Cell, Experiment, Record, product
+from benchmarks.experiments.distilling import distil, select_student_scores, shorten_summary
+from benchmarks.files import BUNDLED, Workspace, find_teacher_hash
+from benchmarks.grid import Cell, Experiment, Record, make_product
 
 Options = dict[str, Any]
 EVALUATION: Options = {"students": 10, "episodes": 4, "curve_points": 1}
@@ -88,9 +88,9 @@ SEEDS: dict[str, dict[str, int]] = {
 """Number of seeds of each variant, by file. On the bundled dataset the default is 1."""
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """Options, counts and the teacher's hash."""
-    return {"options": {**VARIANTS[cell.method], **EVALUATION}, "teacher": teacher_hash(cell.file)}
+    return {"options": {**VARIANTS[cell.method], **EVALUATION}, "teacher": find_teacher_hash(cell.file)}
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
@@ -98,22 +98,22 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     result = distil(cell, {**VARIANTS[cell.method], **EVALUATION}, workspace)
     seconds = {"seconds": result["seconds"]["distilling"]}
     if VARIANTS[cell.method]["objective"] == "random":
-        return {**seconds, "student": summary(result["random"])}
-    return {**seconds, "held_out_loss": result["curve"][-1]["held_out_loss"], **student_scores(result)}
+        return {**seconds, "student": shorten_summary(result["random"])}
+    return {**seconds, "held_out_loss": result["curve"][-1]["held_out_loss"], **select_student_scores(result)}
 
 
-def cells(file: str) -> tuple[Cell, ...]:
+def make_cells(file: str) -> tuple[Cell, ...]:
     """The cells of a file."""
     usual = dict.fromkeys(VARIANTS, 1) if file == BUNDLED else {}
     counts = usual | SEEDS[file]
-    return tuple(cell for method, count in counts.items() for cell in product((method,), (file,), range(count)))
+    return tuple(cell for method, count in counts.items() for cell in make_product((method,), (file,), range(count)))
 
 
 EXPERIMENT = Experiment(
     "choices",
     "objectives, weights, initial pairs and solvers on the bundled dataset and two of the nine files",
-    (*cells(BUNDLED), *cells(HOPPER), *cells(HALFCHEETAH)),
-    inputs,
+    (*make_cells(BUNDLED), *make_cells(HOPPER), *make_cells(HALFCHEETAH)),
+    describe_inputs,
     measure,
     frozenset({"student", "seconds"}),
     toy=(Cell("random", BUNDLED),),

@@ -16,12 +16,12 @@ import optax
 from jaxtyping import PRNGKeyArray
 
 import potstill
-from benchmarks.experiments.distilling import summary
+from benchmarks.experiments.distilling import shorten_summary
 from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Stopwatch
 from potstill.data import Scaling
-from potstill.evaluation.scores import student_returns
+from potstill.evaluation.scores import measure_student_returns
 from potstill.evaluation.statistics import summarise
 from potstill.students.ensemble import Students
 from potstill.students.recipe import RECIPES, Recipe
@@ -66,7 +66,7 @@ def train_clones(pairs: Pairs, recipe: Recipe, scaling: Scaling, count: int, **h
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Clone the dataset's own actions, and evaluate the students."""
-    data = potstill.load_dataset(workspace.dataset(cell.file))
+    data = potstill.load_dataset(workspace.find_dataset(cell.file))
     states, actions = data.normaliser(data.observations), data.action_bounds.to_unit(data.actions)
     pairs = Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(np.asarray(actions), jnp.float32))
     scaling = Scaling(data.normaliser, data.action_bounds)
@@ -75,11 +75,11 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
         students = train_clones(pairs, RECIPES["paper"], scaling, CLONES, updates=updates, batch=BATCH)
         jax.block_until_ready(students.params)
     assert data.env_id is not None
-    scores = summarise(student_returns(students, data.env_id, episodes, EPISODE_SEED), data.env_id)
-    return {"student": summary(scores), "seconds": watch.clock}
+    scores = summarise(measure_student_returns(students, data.env_id, episodes, EPISODE_SEED), data.env_id)
+    return {"student": shorten_summary(scores), "seconds": watch.clock}
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The budget."""
     return {"updates": UPDATES, "batch": BATCH, "learning_rate": LEARNING_RATE, "clones": CLONES, "episodes": EPISODES}
 
@@ -88,7 +88,7 @@ EXPERIMENT = Experiment(
     "cloning",
     "behavioural cloning of the whole bundled dataset, the reference row of `make demo`",
     (Cell("paper-network", BUNDLED),),
-    inputs,
+    describe_inputs,
     measure,
     frozenset({"student", "seconds"}),
 )

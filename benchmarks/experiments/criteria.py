@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 import potstill
-from benchmarks.experiments.teachers import options
+from benchmarks.experiments.teachers import make_options
 from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from potstill.data.transitions import Transitions
 from potstill.environments.references import normalised_return
-from potstill.evaluation.scores import policy_returns
+from potstill.evaluation.scores import measure_policy_returns
 from potstill.networks.mlp import apply_critics
 from potstill.teachers import ALGORITHMS, Algorithm, Learner, NetworkTeacher, Training
-from potstill.teachers.evaluation.fqe import PESSIMISM, Evaluator, held_out_starts, held_out_states
+from potstill.teachers.evaluation.fqe import PESSIMISM, Evaluator, select_held_out_starts, select_held_out_states
 from potstill.teachers.rows import load_with_returns
 
 EVERY = {"rebrac": 6_000, "iql": 9_000}  # updates between two policies
@@ -30,9 +30,9 @@ FITTED_UPDATES = 2_000  # for each policy; ten times as many for the first
 HORIZONS, PENALTIES = (1.0, 3.0), (0.0, PESSIMISM)
 
 
-def settings(cell: Cell, workspace: Workspace) -> tuple[Algorithm, Training]:
+def make_settings(cell: Cell, workspace: Workspace) -> tuple[Algorithm, Training]:
     """The algorithm and the settings of the training."""
-    algorithm = ALGORITHMS[cell.method](**options(cell.method, cell.file).get("algorithm_fields", {}))
+    algorithm = ALGORITHMS[cell.method](**make_options(cell.method, cell.file).get("algorithm_fields", {}))
     if workspace.toy:
         return algorithm, Training(updates=200_000, evaluate_every=20, batch=16, seed=cell.seed)
     return algorithm, Training(updates=200_000, evaluate_every=EVERY[cell.method], seed=cell.seed)
@@ -45,7 +45,7 @@ def train_policies(algorithm: Algorithm, data: Transitions, training: Training, 
     while len(found) < policies:
         learner.advance()
         if learner.done % training.evaluate_every == 0:
-            found.append(learner.teacher())
+            found.append(learner.make_teacher())
     return found
 
 
@@ -54,7 +54,7 @@ def estimate_values(
 ) -> Record:
     """Estimate the value of the policies by every criterion, named "horizon, pessimism, states of the mean"."""
     table = load_with_returns(data, training.discount)
-    state_sets = {"starts": held_out_starts(data), "states": held_out_states(data)[:STATES]}
+    state_sets = {"starts": select_held_out_starts(data), "states": select_held_out_states(data)[:STATES]}
     found: dict[str, list[float]] = {}
     for horizon in horizons:
         longer = dataclasses.replace(training, discount=1.0 - (1.0 - training.discount) / horizon)
@@ -71,11 +71,14 @@ def estimate_values(
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Measure the returns of the policies of a training run, and the estimates of each criterion."""
-    (algorithm, training), data = settings(cell, workspace), potstill.load_dataset(workspace.dataset(cell.file))
+    (algorithm, training), data = (
+        make_settings(cell, workspace),
+        potstill.load_dataset(workspace.find_dataset(cell.file)),
+    )
     policies = train_policies(algorithm, data, training, 2 if workspace.toy else POLICIES)
     episodes = 1 if workspace.toy else EPISODES
     assert data.env_id is not None
-    returns = [policy_returns(teacher.policy, data.env_id, episodes, seed=0) for teacher in policies]
+    returns = [measure_policy_returns(teacher.policy, data.env_id, episodes, seed=0) for teacher in policies]
     return {
         "updates": [training.evaluate_every * (k + 1) for k in range(len(policies))],
         "returns": [float(normalised_return(np.asarray(each), data.env_id).mean()) for each in returns],
@@ -85,10 +88,10 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     }
 
 
-def inputs(cell: Cell) -> dict[str, Any]:
+def describe_inputs(cell: Cell) -> dict[str, Any]:
     """The options of the training and of the comparison."""
     counts = {"every": EVERY[cell.method], "policies": POLICIES, "episodes": EPISODES, "states": STATES}
-    return {"options": options(cell.method, cell.file), **counts, "fitted_updates": FITTED_UPDATES}
+    return {"options": make_options(cell.method, cell.file), **counts, "fitted_updates": FITTED_UPDATES}
 
 
 EXPERIMENT = Experiment(
@@ -100,7 +103,7 @@ EXPERIMENT = Experiment(
         Cell("rebrac", "halfcheetah-medium-replay"),
         Cell("iql", "halfcheetah-medium-expert"),
     ),
-    inputs,
+    describe_inputs,
     measure,
     frozenset({"updates", "returns", "criteria"}),
     extra=(Cell("rebrac", BUNDLED), Cell("iql", BUNDLED)),

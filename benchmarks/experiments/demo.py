@@ -10,7 +10,7 @@ FIELDS = ("dataset", "env_id", "reference", "pairs", "seconds", "sha256", "comma
 POLICIES = ("teacher", "random", "student", "ensemble", "bc")
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """No inputs: all settings have their defaults."""
     return {"options": {}}
 
@@ -28,7 +28,7 @@ EXPERIMENT = Experiment(
     "demo",
     "`make demo`: the bundled dataset with default settings",
     (Cell("default", BUNDLED),),
-    inputs,
+    describe_inputs,
     measure,
     frozenset({*FIELDS, *POLICIES} - {"bc"}),
 )

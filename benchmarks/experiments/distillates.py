@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.experiments.distilling import distil, student_scores, summary
-from benchmarks.files import BUNDLED, FILES, Workspace, teacher_hash
-from benchmarks.grid import Cell, Experiment, Record, product
+from benchmarks.experiments.distilling import distil, select_student_scores, shorten_summary
+from benchmarks.files import BUNDLED, FILES, Workspace, find_teacher_hash
+from benchmarks.grid import Cell, Experiment, Record, make_product
 
 MAIN = ("default", "paper-recipe")
 METHODS: dict[str, dict[str, Any]] = {
@@ -59,7 +59,7 @@ Q_GAP_STATES: dict[bool, dict[str, Any]] = {
 WITH_NOISE = tuple(file for file in FILES if not file.startswith("halfcheetah"))  # HalfCheetah's default is 0.2
 
 
-def options(method: str, file: str) -> dict[str, Any]:
+def make_options(method: str, file: str) -> dict[str, Any]:
     """The options of ``potstill distill`` for a cell."""
     chosen = METHODS[method]
     if method == "pbc":
@@ -67,16 +67,20 @@ def options(method: str, file: str) -> dict[str, Any]:
     return chosen if method in MAIN else chosen | {"curve_points": 1}  # no page shows the other curves
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """Options and the teacher's hash."""
-    return {"options": options(cell.method, cell.file), "teacher": teacher_hash(cell.file)}
+    return {"options": make_options(cell.method, cell.file), "teacher": find_teacher_hash(cell.file)}
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Distil, and record the returns of students of the pairs."""
-    result = distil(cell, options(cell.method, cell.file), workspace)
+    result = distil(cell, make_options(cell.method, cell.file), workspace)
     seconds = {name: result["seconds"][name] for name in ("distilling", "training")}
-    found = {**student_scores(result), "random": summary(result["random"], returns=False), "seconds": seconds}
+    found = {
+        **select_student_scores(result),
+        "random": shorten_summary(result["random"], returns=False),
+        "seconds": seconds,
+    }
     if cell.method in MAIN:
         names = ("step", "seconds", "student", "ensemble")
         found["curve"] = [{name: point[name] for name in names} for point in result["curve"]]
@@ -84,20 +88,20 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 
 CELLS = (
-    *product(MAIN, FILES, (0, 1, 2)),
-    *product(ABLATION, FILES, (0,)),
-    *product(("even-weights",), ("walker2d-medium-expert",), (1, 2)),
-    *product(("paper-within-bounds",), FILES, (0,)),
-    *product(("paper-less-noise",), WITH_NOISE, (0,)),
-    *product(tuple(name for name in SIZES.values() if name != "default"), FILES, (0,)),
+    *make_product(MAIN, FILES, (0, 1, 2)),
+    *make_product(ABLATION, FILES, (0,)),
+    *make_product(("even-weights",), ("walker2d-medium-expert",), (1, 2)),
+    *make_product(("paper-within-bounds",), FILES, (0,)),
+    *make_product(("paper-less-noise",), WITH_NOISE, (0,)),
+    *make_product(tuple(name for name in SIZES.values() if name != "default"), FILES, (0,)),
 )
 EXPERIMENT = Experiment(
     "distillates",
     "distillates of the nine files: the default, parts of it removed, numbers of pairs",
     CELLS,
-    inputs,
+    describe_inputs,
     measure,
     frozenset({"student", "ensemble", "random", "seconds", "sha256", "command"}),
-    extra=product(METHODS, (BUNDLED,), (0, 1, 2)),
+    extra=make_product(METHODS, (BUNDLED,), (0, 1, 2)),
     toy=(Cell("16-pairs", BUNDLED),),
 )

@@ -40,12 +40,12 @@ def distil(
         teacher: the file whose teacher is used, instead of the cell's.
     """
     chosen = distill_options({**options, **TOY}, toy=True) if workspace.toy else distill_options(options)
-    data, weights = dataset or workspace.dataset(cell.file), workspace.teacher(teacher or cell.file)
+    data, weights = dataset or workspace.find_dataset(cell.file), workspace.find_teacher(teacher or cell.file)
     run = potstill.distill(
         data,
         teacher=weights,
         seed=cell.seed,
-        out=workspace.folder(cell.file, cell.method, cell.seed, *(value for _, value in cell.axes)),
+        out=workspace.find_folder(cell.file, cell.method, cell.seed, *(value for _, value in cell.axes)),
         force=True,
         **chosen,
     )
@@ -62,12 +62,12 @@ def strip_folders(command: str) -> str:
     return " ".join(Path(word).name if "/" in word else word for word in command.split())
 
 
-def summary(entry: Mapping[str, Any], returns: bool = True) -> Record:
+def shorten_summary(entry: Mapping[str, Any], returns: bool = True) -> Record:
     """Mean, standard deviation and, if ``returns``, the normalised return of every episode, policies × episodes."""
     fields = ("mean", "std", *(("returns",) if returns else ()))
     return {name: entry[name] for name in fields}
 
 
-def student_scores(result: Mapping[str, Any]) -> Record:
+def select_student_scores(result: Mapping[str, Any]) -> Record:
     """Scores of single students and of the ensemble."""
-    return {kind: summary(result[kind]) for kind in ("student", "ensemble")}
+    return {kind: shorten_summary(result[kind]) for kind in ("student", "ensemble")}

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import potstill
-from benchmarks.experiments.distilling import TOY, strip_folders, student_scores, summary
-from benchmarks.files import BUNDLED, FILES, Workspace, teacher_hash
-from benchmarks.grid import Cell, Experiment, Record, product
+from benchmarks.experiments.distilling import TOY, select_student_scores, shorten_summary, strip_folders
+from benchmarks.files import BUNDLED, FILES, Workspace, find_teacher_hash
+from benchmarks.grid import Cell, Experiment, Record, make_product
 from potstill.runtime.files import read_json
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -33,10 +33,10 @@ USE = "highest-return"
 
 def find_world(file: str, workspace: Workspace) -> Path:
     """The run folder of a file's world model. It is trained if it is missing."""
-    folder = workspace.folder("world", file)
+    folder = workspace.find_folder("world", file)
     if not (folder / "result.json").exists():
         options = TOY_WORLD if workspace.toy else WORLD
-        potstill.model(workspace.dataset(file), out=folder, force=True, **options)
+        potstill.model(workspace.find_dataset(file), out=folder, force=True, **options)
     return folder
 
 
@@ -45,8 +45,8 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     options = METHODS[cell.method] | COUNTS | {"curve_points": 1}
     if "states" in options:
         options["world"] = find_world(cell.file, workspace)
-    data, teacher = workspace.dataset(cell.file), workspace.teacher(cell.file, USE)
-    out = workspace.folder(cell.file, cell.method, cell.seed)
+    data, teacher = workspace.find_dataset(cell.file), workspace.find_teacher(cell.file, USE)
+    out = workspace.find_folder(cell.file, cell.method, cell.seed)
     options = {**options, **TOY} if workspace.toy else options
     run = potstill.distill(data, teacher=teacher, seed=cell.seed, out=out, force=True, **options)
     result = read_json(Path(run) / "result.json")
@@ -54,33 +54,34 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     other = potstill.evaluate(
         run, recipe=PYTORCH_STYLE, seed=cell.seed, out=f"{out}-pytorch-style", force=True, **counts
     )
-    found = {**student_scores(result), "teacher": summary(result["teacher"])}
-    found["pytorch_style"] = student_scores(read_json(Path(other) / "result.json"))
+    found = {**select_student_scores(result), "teacher": shorten_summary(result["teacher"])}
+    found["pytorch_style"] = select_student_scores(read_json(Path(other) / "result.json"))
     if "imagined" in result:
         found["imagined"] = {name: result["imagined"][name] for name in ("best", "horizon")}
-        found["imagined"] |= {kind: summary(result["imagined"][kind]) for kind in ("student", "teacher")}
+        found["imagined"] |= {kind: shorten_summary(result["imagined"][kind]) for kind in ("student", "teacher")}
     seconds = {name: result["seconds"][name] for name in ("distilling", "training")}
     command = strip_folders(str(potstill.load(run).metadata["command"]))
     return {**found, "seconds": seconds, "sha256": result["sha256"], "command": command}
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """Options of the distillation, of its world model and of the students, and the teacher's hash."""
     world = WORLD if "states" in METHODS[cell.method] else {}
     student = PYTORCH_STYLE.to_metadata()
-    teacher = teacher_hash(cell.file, USE)
+    teacher = find_teacher_hash(cell.file, USE)
     return {"options": METHODS[cell.method], "counts": COUNTS, "world": world, "student": student, "teacher": teacher}
 
 
 COMPARED = (*DEVELOPED_ON, "hopper-medium", "walker2d-medium")  # files with both methods
-DECLARED = (*product(("imagined",), FILES, (0,)), *product(("data",), COMPARED, (0,)))  # further cells by name
+# Further cells are measured by name.
+DECLARED = (*make_product(("imagined",), FILES, (0,)), *make_product(("data",), COMPARED, (0,)))
 EXPERIMENT = Experiment(
     "imagination",
     "distillation on imagined states against dataset states, with the best teachers",
     DECLARED,
-    inputs,
+    describe_inputs,
     measure,
     frozenset({"student", "ensemble", "teacher", "pytorch_style", "seconds", "sha256", "command"}),
-    extra=tuple(cell for cell in product(METHODS, (*FILES, BUNDLED), (0, 1, 2, 3, 4)) if cell not in DECLARED),
+    extra=tuple(cell for cell in make_product(METHODS, (*FILES, BUNDLED), (0, 1, 2, 3, 4)) if cell not in DECLARED),
     toy=(Cell("imagined", BUNDLED), Cell("data", BUNDLED)),
 )

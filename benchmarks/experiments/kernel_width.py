@@ -20,7 +20,7 @@ from benchmarks.files import BUNDLED, BUNDLED_NAME, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from potstill.distillation import KernelDescent
 from potstill.distillation.solvers.empirical import empirical_kernel
-from potstill.distillation.solvers.kernel_descent import initialisation_variance, tangent_kernel
+from potstill.distillation.solvers.kernel_descent import compute_initialisation_variance, tangent_kernel
 from potstill.students import training
 from potstill.students.recipe import RECIPES, Recipe
 from potstill.students.training import Pairs
@@ -39,7 +39,7 @@ SCHEMES: dict[str, dict[str, Any]] = {
 FIELDS = ("learning_rate", "kernel_error", "students", "bias", "variance", "start_variance")
 
 
-def problem() -> tuple[Pairs, jax.Array]:
+def make_problem() -> tuple[Pairs, jax.Array]:
     """The pairs, and the states in which actions are compared, standardised."""
     distillate, data = potstill.load(BUNDLED_NAME), potstill.load_dataset(BUNDLED_NAME)
     unit = distillate.action_bounds.to_unit(distillate.actions)
@@ -71,16 +71,16 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     """Train students of one initialisation and width, and compare them with the prediction."""
     width = 8 if workspace.toy else cell["width"]
     students, networks = (2, 1) if workspace.toy else (STUDENTS[cell["width"]], NETWORKS)
-    pairs, states = problem()
+    pairs, states = make_problem()
     recipe = dataclasses.replace(PLAIN, width=width, **SCHEMES[cell.method])
     diagonal = [float(jnp.diag(tangent_kernel(pairs.states, pairs.states, r)).mean()) for r in (PLAIN, recipe)]
     recipe = dataclasses.replace(recipe, learning_rate=PLAIN.learning_rate * diagonal[0] / diagonal[1])
     trained = training.train_networks(jax.random.split(jax.random.key(1), students), pairs, recipe)
-    actions = jax.vmap(lambda params: training.mean_actions(params, states, 3))(trained)
+    actions = jax.vmap(lambda params: training.compute_mean_actions(params, states, 3))(trained)
     mean = actions.mean(axis=0)
     variance = mean_squared_distance(actions - mean) * students / (students - 1)
     predicted = jax.jit(KernelDescent(recipe))(pairs, states, jax.random.key(0))
-    drawn = jax.jit(lambda key: initialisation_variance(pairs, states, key, recipe=recipe, networks=DRAWS))
+    drawn = jax.jit(lambda key: compute_initialisation_variance(pairs, states, key, recipe=recipe, networks=DRAWS))
     return {
         "learning_rate": recipe.learning_rate,
         "kernel_error": kernel_error(recipe, states[:32], networks),
@@ -91,7 +91,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     }
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The recipe's fields and the counts."""
     counts = {"pairs": PAIRS, "states": STATES, "draws": DRAWS, "networks": NETWORKS}
     return {"recipe": SCHEMES[cell.method], "students": STUDENTS[cell["width"]], **counts}
@@ -101,7 +101,7 @@ EXPERIMENT = Experiment(
     "kernel-width",
     "accuracy of kernel descent's prediction of finite students, by width and initialisation",
     tuple(Cell(name, BUNDLED, 0, (("width", width),)) for width in STUDENTS for name in SCHEMES),
-    inputs,
+    describe_inputs,
     measure,
     frozenset(FIELDS),
 )

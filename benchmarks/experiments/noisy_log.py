@@ -12,7 +12,7 @@ import numpy as np
 
 from potstill.data.mapped import write_mapped
 from potstill.data.transitions import COLUMNS, Transitions
-from potstill.environments.making import time_limit
+from potstill.environments.making import find_time_limit
 from potstill.environments.rollouts.playing import make_stepper
 from potstill.networks.policy import Policy
 
@@ -20,20 +20,20 @@ MOST_NOISE, LANES = 0.6, 256
 Columns = dict[str, np.ndarray]
 
 
-def shapes(policy: Policy) -> dict[str, tuple[int, ...]]:
+def find_shapes(policy: Policy) -> dict[str, tuple[int, ...]]:
     """The shape of a row in each column."""
     states, actions = policy.normaliser.mean.shape, policy.action_bounds.low.shape
     return {"observations": states, "actions": actions, "rewards": (), "next_observations": states}
 
 
-def episodes(policy: Policy, env_id: str, lanes: int) -> Iterator[Columns]:
+def iterate_episodes(policy: Policy, env_id: str, lanes: int) -> Iterator[Columns]:
     """An endless sequence of noisy episodes, numbered from 0. The number seeds the initial state and the noise."""
-    stepper, limit = make_stepper(env_id, lanes), time_limit(env_id) or 1000
+    stepper, limit = make_stepper(env_id, lanes), find_time_limit(env_id) or 1000
     numbers, steps = np.arange(lanes), np.zeros(lanes, int)
     rngs = [np.random.default_rng(number) for number in numbers]
     noise = np.array([MOST_NOISE * rng.random() for rng in rngs])
     now = stepper.reset(numbers)
-    rows = {key: np.zeros((lanes, limit, *size), np.float32) for key, size in shapes(policy).items()}
+    rows = {key: np.zeros((lanes, limit, *size), np.float32) for key, size in find_shapes(policy).items()}
     finished: dict[int, Columns] = {}
     awaited = 0
     while True:
@@ -57,7 +57,7 @@ def episodes(policy: Policy, env_id: str, lanes: int) -> Iterator[Columns]:
             awaited += 1
 
 
-def first_rows(source: Iterator[Columns], rows: int) -> Iterator[Columns]:
+def iterate_first_rows(source: Iterator[Columns], rows: int) -> Iterator[Columns]:
     """The first ``rows`` rows of a log, an episode at a time. The last episode is cut if it is too long."""
     for episode in source:
         part = {key: value[:rows] for key, value in episode.items()}
@@ -74,12 +74,12 @@ def write_log(
 ) -> Transitions:
     """Write a log with this number of rows as a mapped dataset: new episodes, or the first rows of ``source``."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = episodes(policy, env_id, lanes)
+    made = iterate_episodes(policy, env_id, lanes)
     if source is not None:
         made = iter([{key: np.array(getattr(source, key)[:rows]) for key in COLUMNS}])
     return write_mapped(
         folder,
-        first_rows(made, rows),
+        iterate_first_rows(made, rows),
         rows,
         state_size=len(policy.normaliser.mean),
         bounds=policy.action_bounds,

@@ -12,7 +12,7 @@ from potstill.config import TeachConfig
 from potstill.config.settings import command_line
 from potstill.distillation import SOLVERS
 from potstill.teachers import ALGORITHMS, Teacher, Training
-from potstill.teachers.evaluation.selection import pessimistic_value
+from potstill.teachers.evaluation.selection import estimate_pessimistic_value
 from potstill.teachers.rows import load_with_returns
 
 Options = dict[str, Any]
@@ -49,7 +49,7 @@ def teach_options(declared: Mapping[str, Any]) -> Options:
 def fit_pessimistic_value(teacher: Teacher, data: potstill.Transitions, seed: int) -> float:
     """A teacher's pessimistic value estimate by a new critic, with the default training settings."""
     training = Training(seed=seed)
-    return float(pessimistic_value(teacher, load_with_returns(data, training.discount), data, training))
+    return float(estimate_pessimistic_value(teacher, load_with_returns(data, training.discount), data, training))
 
 
 def teach_command(dataset: Path | str, options: Mapping[str, Any]) -> str:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import potstill
-from benchmarks.experiments.distilling import distil, student_scores, summary
+from benchmarks.experiments.distilling import distil, select_student_scores, shorten_summary
 from benchmarks.experiments.noisy_log import LANES, write_log
-from benchmarks.files import Workspace, teacher_hash
+from benchmarks.files import Workspace, find_teacher_hash
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
 from potstill.distillation import OuterSettings
@@ -23,32 +23,32 @@ STEPS = 10  # outer steps in a timed call
 ALL = 0  # value of the axis `rows` in the cell that times all sizes
 
 
-def dataset(rows: int, workspace: Workspace) -> Path:
+def make_dataset(rows: int, workspace: Workspace) -> Path:
     """The log's first rows, written if they are missing."""
     folder, sizes = workspace.runs / f"rows-{rows}", TOY_SIZES if workspace.toy else SIZES
     if not (folder / "dataset.json").exists():
-        teacher = potstill.load_teacher(workspace.teacher(FILE))
+        teacher = potstill.load_teacher(workspace.find_teacher(FILE))
         longer = next((size for size in sizes if size > rows), None)
-        source = None if longer is None else potstill.load_dataset(dataset(longer, workspace))
+        source = None if longer is None else potstill.load_dataset(make_dataset(longer, workspace))
         env_id, lanes = str(teacher.metadata["env_id"]), 2 if workspace.toy else LANES
         write_log(folder, teacher.policy, env_id, rows, source, lanes)
     return folder
 
 
-def step(rows: int, workspace: Workspace) -> Call:
+def make_step(rows: int, workspace: Workspace) -> Call:
     """Ten outer steps of the default distillation on that many rows."""
-    from benchmarks.speed.steps import outer_steps
+    from benchmarks.speed.steps import make_outer_steps
 
-    path, teacher = dataset(rows, workspace), workspace.teacher(FILE)
+    path, teacher = make_dataset(rows, workspace), workspace.find_teacher(FILE)
     if workspace.toy:
-        return outer_steps(path, teacher, size=8, settings=OuterSettings(batch=16))
-    return outer_steps(path, teacher, STEPS)
+        return make_outer_steps(path, teacher, size=8, settings=OuterSettings(batch=16))
+    return make_outer_steps(path, teacher, STEPS)
 
 
-def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
+def list_programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """The same step on every size."""
     sizes = TOY_SIZES[:1] if workspace.toy else SIZES
-    return {str(rows): lambda rows=rows: step(rows, workspace) for rows in sizes}  # type: ignore[misc]
+    return {str(rows): lambda rows=rows: make_step(rows, workspace) for rows in sizes}  # type: ignore[misc]
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
@@ -56,28 +56,28 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     if cell.method == "steps":
         return COMPARISON.measure(cell, workspace)
     rows = TOY_SIZES[0] if workspace.toy else int(cell["rows"])
-    result = distil(cell, {}, workspace, dataset(rows, workspace), FILE)
+    result = distil(cell, {}, workspace, make_dataset(rows, workspace), FILE)
     steps = result["schedule"]["steps"]
     distilling = {"seconds": result["seconds"]["distilling"], "steps": steps, "sha256": result["sha256"]}
-    return {"teacher": summary(result["teacher"], returns=False), **student_scores(result), **distilling}
+    return {"teacher": shorten_summary(result["teacher"], returns=False), **select_student_scores(result), **distilling}
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The teacher that acts in the log."""
-    return {"teacher": teacher_hash(FILE), "sizes": SIZES}
+    return {"teacher": find_teacher_hash(FILE), "sizes": SIZES}
 
 
-def cells(method: str, rows: int, seeds: range) -> tuple[Cell, ...]:
+def make_cells(method: str, rows: int, seeds: range) -> tuple[Cell, ...]:
     """The cells of one size."""
     return tuple(Cell(method, "", seed, (("rows", rows),)) for seed in seeds)
 
 
-COMPARISON = Comparison(__name__, programs, rounds=5)
+COMPARISON = Comparison(__name__, list_programs, rounds=5)
 EXPERIMENT = Experiment(
     "sizes",
     "retention and time over the dataset's size, from 10⁴ to 10⁷ rows (a gigabyte on disk)",
-    (*(cell for rows in SIZES for cell in cells("default", rows, range(3))), *cells("steps", ALL, range(1))),
-    inputs,
+    (*(cell for rows in SIZES for cell in make_cells("default", rows, range(3))), *make_cells("steps", ALL, range(1))),
+    describe_inputs,
     measure,
-    toy=cells("default", SIZES[0], range(1)),
+    toy=make_cells("default", SIZES[0], range(1)),
 )

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.experiments.choices import COMMON
-from benchmarks.experiments.distilling import distil, student_scores
-from benchmarks.files import BUNDLED, Workspace, teacher_hash
-from benchmarks.grid import Cell, Experiment, Record, product
+from benchmarks.experiments.distilling import distil, select_student_scores
+from benchmarks.files import BUNDLED, Workspace, find_teacher_hash
+from benchmarks.grid import Cell, Experiment, Record, make_product
 
 Options = dict[str, Any]
 BASE: Options = {**COMMON, "objective": "q-gap", "recipe": "plain", "steps": 150}
@@ -27,27 +27,27 @@ VARIANTS: dict[str, Options] = {
 }
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """Options, counts and the teacher's hash."""
-    return {"options": {**BASE, **VARIANTS[cell.method], **EVALUATION}, "teacher": teacher_hash(cell.file)}
+    return {"options": {**BASE, **VARIANTS[cell.method], **EVALUATION}, "teacher": find_teacher_hash(cell.file)}
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Distil, and record the returns of students of the pairs."""
     options = {**BASE, **VARIANTS[cell.method], **EVALUATION}
     result = distil(cell, options, workspace)
-    return {"seconds": result["seconds"]["distilling"], **student_scores(result)}
+    return {"seconds": result["seconds"]["distilling"], **select_student_scores(result)}
 
 
 EXPERIMENT = Experiment(
     "solvers",
     "returns of students trained on the pairs of each solver",
     (
-        *product(VARIANTS, (BUNDLED,), (0,)),
-        *product(("kernel", "lazy students", "ridge"), (BUNDLED,), (1,)),
-        *product(("kernel", "ridge", "features"), ("halfcheetah-medium-replay",), (0,)),
+        *make_product(VARIANTS, (BUNDLED,), (0,)),
+        *make_product(("kernel", "lazy students", "ridge"), (BUNDLED,), (1,)),
+        *make_product(("kernel", "ridge", "features"), ("halfcheetah-medium-replay",), (0,)),
     ),
-    inputs,
+    describe_inputs,
     measure,
     frozenset({"student", "ensemble", "seconds"}),
     toy=(Cell("kernel, drawn start", BUNDLED),),

@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import Any
 
 import potstill
-from benchmarks.experiments.distilling import strip_folders, summary
+from benchmarks.experiments.distilling import shorten_summary, strip_folders
 from benchmarks.experiments.parts import fit_pessimistic_value, teach_command, teach_options
 from benchmarks.files import BUNDLED, FILES, Workspace
-from benchmarks.grid import Cell, Experiment, Record, product
+from benchmarks.grid import Cell, Experiment, Record, make_product
 from potstill.data.transitions import Transitions
 from potstill.environments.references import normalised_return
-from potstill.evaluation.scores import policy_returns
+from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import summarise
 from potstill.runtime.files import read_json
 
@@ -47,7 +47,7 @@ EDAC_UPDATES = {"halfcheetah-medium-replay": 60_000, "walker2d-medium": 20_000}
 TOY: Options = {"updates": 20, "batch": 16, "evaluate_every": 10, "episodes": 1, "fitted_updates": 0, "patience": None}
 
 
-def options(method: str, file: str) -> Options:
+def make_options(method: str, file: str) -> Options:
     """The options of ``potstill teach`` for an algorithm on a file."""
     penalties = dict(zip(("actor_penalty", "critic_penalty"), PENALTIES[file], strict=True))
     if method == "rebrac":
@@ -62,16 +62,16 @@ def options(method: str, file: str) -> Options:
     return {"algorithm": method, "updates": updates[method], **patient}
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The options."""
-    return {"options": options(cell.method, cell.file), "episodes": EPISODES}
+    return {"options": make_options(cell.method, cell.file), "episodes": EPISODES}
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Train a teacher and roll it out. Divergence is recorded, too."""
-    chosen = teach_options(options(cell.method, cell.file)) | (TOY if workspace.toy else {}) | {"seed": cell.seed}
-    folder = workspace.folder(cell.file, cell.method, cell.seed)
-    dataset = workspace.dataset(cell.file)
+    chosen = teach_options(make_options(cell.method, cell.file)) | (TOY if workspace.toy else {}) | {"seed": cell.seed}
+    folder = workspace.find_folder(cell.file, cell.method, cell.seed)
+    dataset = workspace.find_dataset(cell.file)
     if not (folder / "result.json").exists():
         try:
             potstill.teach(dataset, out=folder, resume=True, **chosen)
@@ -82,26 +82,26 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     result = read_json(folder / "result.json")
     teacher, data = potstill.load_teacher(folder / "teacher.safetensors"), potstill.load_dataset(dataset)
     assert data.env_id is not None
-    returns = policy_returns(teacher.policy, data.env_id, 1 if workspace.toy else EPISODES, EPISODE_SEED)
+    returns = measure_policy_returns(teacher.policy, data.env_id, 1 if workspace.toy else EPISODES, EPISODE_SEED)
     return {
-        "final": summary(summarise(returns, data.env_id)),
+        "final": shorten_summary(summarise(returns, data.env_id)),
         **({} if workspace.toy else {"estimate": fit_pessimistic_value(teacher, data, cell.seed)}),
         "updates": result["updates"],
-        "history": [evaluation(entry) for entry in result["history"]],
+        "history": [shorten_evaluation(entry) for entry in result["history"]],
         "updates_per_second": result["updates_per_second"],
-        "data": data_scores(data),
+        "data": score_data(data),
         "sha256": result["sha256"],
         "command": strip_folders(teach_command(dataset, chosen)),
     }
 
 
-def evaluation(entry: Record) -> Record:
+def shorten_evaluation(entry: Record) -> Record:
     """The part of an evaluation during training that pages show."""
     names = {"update": "update", "mean": "return", "pessimistic_value": "estimate", "fitted_value": "fitted_value"}
     return {new: entry[old] for old, new in names.items() if old in entry}
 
 
-def data_scores(data: Transitions) -> dict[str, float]:
+def score_data(data: Transitions) -> dict[str, float]:
     """Normalised returns of the episodes in the data."""
     assert data.env_id is not None
     scores = normalised_return(data.episode_returns(), data.env_id)
@@ -112,12 +112,12 @@ EXPERIMENT = Experiment(
     "teachers",
     "teachers of the nine files by five algorithms",
     (
-        *product(MAIN, FILES, (0, 1, 2)),
-        *product(("bc", "cal-ql"), FILES, (0,)),
-        *product(("edac",), EDAC_UPDATES, (0,)),
+        *make_product(MAIN, FILES, (0, 1, 2)),
+        *make_product(("bc", "cal-ql"), FILES, (0,)),
+        *make_product(("edac",), EDAC_UPDATES, (0,)),
     ),
-    inputs,
+    describe_inputs,
     measure,
-    extra=product((*MAIN, "bc", "cal-ql", "edac"), (BUNDLED,), (0, 1, 2)),
+    extra=make_product((*MAIN, "bc", "cal-ql", "edac"), (BUNDLED,), (0, 1, 2)),
     toy=(Cell("bc", BUNDLED),),
 )

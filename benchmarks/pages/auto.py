@@ -6,8 +6,8 @@ import numpy as np
 
 from benchmarks.files import FILES
 from benchmarks.grid import Record
-from benchmarks.pages.teachers import NAMES, records
-from benchmarks.pages.text import table
+from benchmarks.pages.teachers import NAMES, load_nine_records
+from benchmarks.pages.text import make_table
 from potstill.teachers.evaluation.selection import TOLERANCE, select
 
 HEAD = f"""\
@@ -30,7 +30,7 @@ def regret(runs: Runs, name: str) -> float:
     return float(max(run["final"]["mean"] for run in runs.values()) - runs[name]["final"]["mean"])
 
 
-def runs_by_seed(found: list[Record], file: str) -> list[Runs]:
+def group_runs_by_seed(found: list[Record], file: str) -> list[Runs]:
     """The runs of ``auto``'s algorithms on a file, for each seed for which all of them have an estimate."""
     by_seed: dict[int, Runs] = {}
     for run in found:
@@ -41,20 +41,24 @@ def runs_by_seed(found: list[Record], file: str) -> list[Runs]:
 
 def auto() -> str:
     """The table of the committed records."""
-    return f"{HEAD}\n\n{auto_table(records())}"
+    return f"{HEAD}\n\n{make_auto_table(load_nine_records())}"
 
 
-def auto_table(found: list[Record]) -> str:
+def make_auto_table(found: list[Record]) -> str:
     """A row for each file: estimate and score of every seed, how often the better one was selected, the mean regret."""
-    groups = {file: runs for file in FILES if (runs := runs_by_seed(found, file))}
+    groups = {file: runs for file in FILES if (runs := group_runs_by_seed(found, file))}
     if not groups:
         return "No file has two such runs."
     lines = [
-        [file, *("; ".join(format_run(runs, name) for runs in seeds) for name in ALGORITHMS), *hits_and_regret(seeds)]
+        [
+            file,
+            *("; ".join(format_run(runs, name) for runs in seeds) for name in ALGORITHMS),
+            *format_hits_and_regret(seeds),
+        ]
         for file, seeds in groups.items()
     ]
     together = [runs for seeds in groups.values() for runs in seeds]
-    lines.append(["all", "", "", *hits_and_regret(together)])
+    lines.append(["all", "", "", *format_hits_and_regret(together)])
     always = ", ".join(f"{np.mean([regret(g, name) for g in together]):.1f} for {NAMES[name]}" for name in ALGORITHMS)
     plain = np.mean([regret(g, max(g, key=lambda name: g[name]["estimate"])) for g in together])
     sentences = [f"Always selecting the same algorithm has a regret of {always}; selecting the highest estimate"]
@@ -67,7 +71,7 @@ def auto_table(found: list[Record]) -> str:
             f"critic, is {100 * np.median(differences):.1f} %."
         )
     heads = ("file", *(NAMES[name] for name in ALGORITHMS), "selected the better", "regret")
-    return "\n".join([table(heads, lines), "", *sentences])
+    return "\n".join([make_table(heads, lines), "", *sentences])
 
 
 def fit_difference(run: Record) -> float:
@@ -82,7 +86,7 @@ def format_run(runs: Runs, name: str) -> str:
     return f"**{text}**" if select_run(runs) == name else text
 
 
-def hits_and_regret(groups: list[Runs]) -> list[str]:
+def format_hits_and_regret(groups: list[Runs]) -> list[str]:
     """How often the better run was selected, and the mean regret."""
     regrets = [regret(runs, select_run(runs)) for runs in groups]
     return [f"{regrets.count(0.0)} of {len(regrets)}", f"{np.mean(regrets):.1f}"]

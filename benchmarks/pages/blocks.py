@@ -27,20 +27,20 @@ def fill_page(page: Path) -> str:
 
     def fill(match: re.Match[str]) -> str:
         mark = match[1]
-        if block_name(mark, page) not in BLOCKS:
+        if find_block_name(mark, page) not in BLOCKS:
             return match[0]
-        content = render(block_name(mark, page)).replace("](images/", f"]({images}/")
+        content = render(find_block_name(mark, page)).replace("](images/", f"]({images}/")
         return f"<!-- {mark}:start -->\n{content}\n<!-- {mark}:end -->"
 
     return BLOCK.sub(fill, page.read_text())
 
 
-def block_name(mark: str, page: Path) -> str:
+def find_block_name(mark: str, page: Path) -> str:
     """The renderer that a page's mark stands for."""
     return mark if mark in BLOCKS else f"{page.stem}-{mark}"
 
 
-def pages() -> list[Path]:
+def list_pages() -> list[Path]:
     """The pages that have marks."""
     found = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     return [path for path in found if BLOCK.search(path.read_text())]
@@ -49,11 +49,11 @@ def pages() -> list[Path]:
 def find_outdated_pages() -> list[str]:
     """Find pages whose tables differ from the results, and unknown marks; one message for each."""
     faults = []
-    for page in pages():
+    for page in list_pages():
         marks = [match[1] for match in BLOCK.finditer(page.read_text())]
         place = page.relative_to(ROOT)
         faults += [
-            f"{place}: no renderer for the mark {mark}" for mark in marks if block_name(mark, page) not in BLOCKS
+            f"{place}: no renderer for the mark {mark}" for mark in marks if find_block_name(mark, page) not in BLOCKS
         ]
         if page.read_text() != fill_page(page):
             faults.append(f"{place} is out of date: python -m benchmarks pages")
@@ -70,7 +70,7 @@ def check() -> int:
 
 def write() -> int:
     """Write all tables and pictures."""
-    for path in pages():
+    for path in list_pages():
         path.write_text(fill_page(path))
     for name, draw in PICTURES.items():
         draw(IMAGES / name)

@@ -19,8 +19,8 @@ from benchmarks.experiments.bounds import (
 )
 from benchmarks.files import FILES
 from benchmarks.grid import Record
-from benchmarks.pages.distillates import KINDS, records_with_teacher_scores
-from benchmarks.pages.text import mean_of, table, where
+from benchmarks.pages.distillates import KINDS, load_records_with_teacher_scores
+from benchmarks.pages.text import average, make_table, select_records
 
 HEAD = """\
 Experiment `bounds`: mean scores, and in brackets their ratio to the teacher's score.
@@ -46,13 +46,13 @@ HEADS = (
 
 def bounds() -> str:
     """A row for each file: mean scores, in brackets as shares of the teacher's."""
-    measured, distillates = load_records("bounds"), where(records_with_teacher_scores(), method="default")
-    teachers = {r["file"]: r["teacher"] for r in where(load_records("fixed-teachers"), method="20 episodes")}
+    measured, distillates = load_records("bounds"), select_records(load_records_with_teacher_scores(), method="default")
+    teachers = {r["file"]: r["teacher"] for r in select_records(load_records("fixed-teachers"), method="20 episodes")}
     lines, shares = [], []
-    for file in (file for file in FILES if where(measured, file=file)):
-        teacher, found = teachers[file], scores(where(measured, file=file), teachers[file]["mean"])
-        own = where(distillates, file=file)
-        found = [(mean_of(own, kind), own[0]["teacher_score"]) for kind in KINDS] + found
+    for file in (file for file in FILES if select_records(measured, file=file)):
+        teacher, found = teachers[file], list_scores(select_records(measured, file=file), teachers[file]["mean"])
+        own = select_records(distillates, file=file)
+        found = [(average(own, kind), own[0]["teacher_score"]) for kind in KINDS] + found
         shares.append([mean / of for mean, of in found])
         cells = [f"{mean:.1f} ({mean / of:.2f})" for mean, of in found]
         lines.append([file, f"{teacher['mean']:.1f} ± {teacher['std']:.1f}", *cells])
@@ -66,10 +66,10 @@ def bounds() -> str:
         episodes=EPISODES,
         ensemble=ENSEMBLE_EPISODES,
     )
-    return "\n\n".join([head, table(HEADS, [*lines, [f"mean of {len(lines)} files", "", *means]])])
+    return "\n\n".join([head, make_table(HEADS, [*lines, [f"mean of {len(lines)} files", "", *means]])])
 
 
-def scores(records: list[Record], teacher: float) -> list[tuple[float, float]]:
+def list_scores(records: list[Record], teacher: float) -> list[tuple[float, float]]:
     """A file's mean scores, each with the teacher's, in the order of the columns."""
     by_method = {record["method"]: record for record in records}
     found = [by_method[method][kind]["mean"] for method in RELABELLED for kind in KINDS]

@@ -8,7 +8,7 @@ from benchmarks.experiments import load_records
 from benchmarks.experiments.choices import HALFCHEETAH, HOPPER, MAIN, VARIANTS, WEIGHTINGS
 from benchmarks.files import BUNDLED
 from benchmarks.grid import Record
-from benchmarks.pages.text import table, where
+from benchmarks.pages.text import make_table, select_records
 from potstill.evaluation.statistics import interquartile_mean
 
 GAPS = ("q-gap by the mean of the critics", "q-gap by each critic")
@@ -38,23 +38,23 @@ standard deviation over students. Each ensemble has 10 episodes per seed."""
 HEADS = ("variant", "one student", "ensemble, seed by seed", "over seeds", "held-out loss")
 
 
-def one_student(records: list[Record]) -> str:
+def format_one_student(records: list[Record]) -> str:
     """Interquartile mean over all episodes, ± over students."""
     singles = np.concatenate([np.array(record["student"]["returns"]) for record in records])
     return f"{interquartile_mean(singles):.1f} ± {singles.mean(1).std(ddof=1):.1f}"
 
 
-def row(name: str, records: list[Record]) -> list[str]:
+def make_row(name: str, records: list[Record]) -> list[str]:
     """One variant on one dataset."""
     together = [record["ensemble"]["mean"] for record in records]
     over_seeds = f"{np.mean(together):.0f}" + (f" ± {np.std(together, ddof=1):.0f}" if len(together) > 1 else "")
     loss = np.median([record["held_out_loss"] for record in records])
-    return [name, one_student(records), ", ".join(f"{x:.0f}" for x in together), over_seeds, f"{loss:.3f}"]
+    return [name, format_one_student(records), ", ".join(f"{x:.0f}" for x in together), over_seeds, f"{loss:.3f}"]
 
 
-def teacher_score(file: str) -> float:
+def find_teacher_score(file: str) -> float:
     """The mean of the teacher's own fifty episodes."""
-    [record] = where(load_records("fixed-teachers"), method="50 episodes", file=file)
+    [record] = select_records(load_records("fixed-teachers"), method="50 episodes", file=file)
     return float(record["teacher"]["mean"])
 
 
@@ -62,22 +62,22 @@ def variant_tables(page: str) -> str:
     """The tables of a page: one for each dataset on which more than one of its variants was run."""
     records, parts = load_records("choices"), [HEAD]
     for file, title in TITLES.items():
-        groups = {name: where(records, file=file, method=name) for name in VARIANTS_OF_PAGE[page]}
-        rows = [row(name, group) for name, group in groups.items() if group]
+        groups = {name: select_records(records, file=file, method=name) for name in VARIANTS_OF_PAGE[page]}
+        rows = [make_row(name, group) for name, group in groups.items() if group]
         if len(rows) > 1:
-            parts += [f"{title} (teacher {teacher_score(file):.1f}):", table(HEADS, rows)]
+            parts += [f"{title} (teacher {find_teacher_score(file):.1f}):", make_table(HEADS, rows)]
     return "\n\n".join(parts)
 
 
 def variants() -> str:
     """The variants of the main table, on the bundled dataset."""
-    records, lines = where(load_records("choices"), file=BUNDLED), []
+    records, lines = select_records(load_records("choices"), file=BUNDLED), []
     for name in MAIN:
-        group, together = where(records, method=name), "–"
+        group, together = select_records(records, method=name), "–"
         if "ensemble" in group[0]:
             returns = np.concatenate([record["ensemble"]["returns"] for record in group])
             together = f"{interquartile_mean(returns):.1f}"
         seconds = np.median([record["seconds"] for record in group])
-        lines.append([name, str(len(group)), one_student(group), together, f"{seconds:.0f}"])
-    head = MAIN_HEAD.format(teacher=teacher_score(BUNDLED))
-    return f"{head}\n\n{table(('variant', 'seeds', 'one student', 'ensemble of ten', 'seconds'), lines)}"
+        lines.append([name, str(len(group)), format_one_student(group), together, f"{seconds:.0f}"])
+    head = MAIN_HEAD.format(teacher=find_teacher_score(BUNDLED))
+    return f"{head}\n\n{make_table(('variant', 'seeds', 'one student', 'ensemble of ten', 'seconds'), lines)}"

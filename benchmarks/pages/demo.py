@@ -7,14 +7,14 @@ import io
 from rich.console import Console
 
 from benchmarks.experiments import load_records
-from potstill.reports.tables import score_table
+from potstill.reports.tables import make_score_table
 
 
 def demo() -> str:
     """The command's own table, from the committed record of a run."""
     [result] = load_records("demo")
     console = Console(file=io.StringIO(), width=110, force_terminal=False, legacy_windows=False)
-    console.print(score_table(result, f"{result['dataset']} in {result['env_id']}"))
+    console.print(make_score_table(result, f"{result['dataset']} in {result['env_id']}"))
     assert isinstance(console.file, io.StringIO)
     seconds = result["seconds"]
     times = (

@@ -14,9 +14,9 @@ from benchmarks.experiments import load_records
 from benchmarks.experiments.distillates import MAIN, SIZES
 from benchmarks.files import FILES
 from benchmarks.grid import Record
-from benchmarks.pages.text import mean_of, table, where
+from benchmarks.pages.text import average, make_table, select_records
 from potstill.evaluation.statistics import interquartile_mean
-from potstill.reports.plots import BLUE, GREEN, new_figure, save_figure
+from potstill.reports.plots import BLUE, GREEN, make_figure, save_figure
 
 KINDS = ("student", "ensemble")
 RESAMPLES = 2000
@@ -33,14 +33,14 @@ point has two students × five episodes. Interquartile means over files and seed
 ![Retention and return over outer steps and seconds](images/engine.png)"""
 
 
-def records_with_teacher_scores() -> list[Record]:
+def load_records_with_teacher_scores() -> list[Record]:
     """The records of the nine files, each with the mean of its teacher's hundred episodes as ``teacher_score``."""
-    teachers = where(load_records("fixed-teachers"), method="100 episodes")
+    teachers = select_records(load_records("fixed-teachers"), method="100 episodes")
     scores = {record["file"]: float(record["teacher"]["mean"]) for record in teachers}
     return [{**r, "teacher_score": scores[r["file"]]} for r in load_records("distillates") if r["file"] in scores]
 
 
-def returns_of(records: list[Record], kind: str) -> list[Float[np.ndarray, "K E"]]:
+def list_returns(records: list[Record], kind: str) -> list[Float[np.ndarray, "K E"]]:
     """The returns of each record."""
     return [np.array(record[kind]["returns"]) for record in records]
 
@@ -54,7 +54,7 @@ def resample(runs: Sequence[Float[np.ndarray, "K E"]], rng: np.random.Generator)
     return np.concatenate(found)
 
 
-def interval(values: Sequence[float] | np.ndarray, digits: int = 1) -> str:
+def format_interval(values: Sequence[float] | np.ndarray, digits: int = 1) -> str:
     """The middle 95 % of the values."""
     low, high = np.quantile(values, [0.025, 0.975])
     return f"[{low:.{digits}f}, {high:.{digits}f}]"
@@ -62,20 +62,20 @@ def interval(values: Sequence[float] | np.ndarray, digits: int = 1) -> str:
 
 def retention(records: list[Record], kind: str) -> float:
     """Mean over files of the mean return over the teacher's."""
-    groups = [where(records, file=file) for file in dict.fromkeys(record["file"] for record in records)]
+    groups = [select_records(records, file=file) for file in dict.fromkeys(record["file"] for record in records)]
     shares = [np.mean([r[kind]["mean"] for r in group]) / group[0]["teacher_score"] for group in groups]
     return float(np.mean(shares))
 
 
-def retention_interval(records: list[Record], kind: str) -> str:
+def format_retention_interval(records: list[Record], kind: str) -> str:
     """Bootstrap interval of the retention, stratified by file."""
     rng, values = np.random.default_rng(0), []
-    groups = [group for file in FILES if (group := where(records, file=file))]
-    files = [(returns_of(group, kind), group[0]["teacher_score"]) for group in groups]
+    groups = [group for file in FILES if (group := select_records(records, file=file))]
+    files = [(list_returns(group, kind), group[0]["teacher_score"]) for group in groups]
     for _ in range(RESAMPLES):
         shares = [resample(returns, rng).mean() / teacher for returns, teacher in files]
         values.append(float(np.mean(shares)))
-    return interval(values, 2)
+    return format_interval(values, 2)
 
 
 def spread(records: list[Record]) -> float:
@@ -84,41 +84,41 @@ def spread(records: list[Record]) -> float:
 
 
 @functools.cache  # two tables have those of the default
-def retention_cells(method: str) -> list[str]:
+def format_retention_cells(method: str) -> list[str]:
     """Retention of one student and of the ensemble, with intervals."""
-    records = where(records_with_teacher_scores(), method=method)
-    return [f"**{retention(records, kind):.2f}** {retention_interval(records, kind)}" for kind in KINDS]
+    records = select_records(load_records_with_teacher_scores(), method=method)
+    return [f"**{retention(records, kind):.2f}** {format_retention_interval(records, kind)}" for kind in KINDS]
 
 
 def files_table(method: str) -> str:
     """A row for each file, and their mean."""
-    rng, found, lines = np.random.default_rng(0), where(records_with_teacher_scores(), method=method), []
+    rng, found, lines = np.random.default_rng(0), select_records(load_records_with_teacher_scores(), method=method), []
     for file in FILES:
-        if not (group := where(found, file=file)):
+        if not (group := select_records(found, file=file)):
             continue
         shown = []
         for kind in KINDS:
-            returns = returns_of(group, kind)
+            returns = list_returns(group, kind)
             means = interquartile_mean(np.stack([resample(returns, rng) for _ in range(RESAMPLES)]), axis=1)
             every = np.concatenate([run.ravel() for run in returns])
-            shown.append(f"{interquartile_mean(every):.1f} {interval(means)}")
+            shown.append(f"{interquartile_mean(every):.1f} {format_interval(means)}")
         lines.append(
             [
-                *(file, str(len(group)), f"{group[0]['teacher_score']:.1f}", f"{mean_of(group, 'random'):.1f}"),
+                *(file, str(len(group)), f"{group[0]['teacher_score']:.1f}", f"{average(group, 'random'):.1f}"),
                 *(shown[0], f"{spread(group):.2f}", shown[1]),
                 ", ".join(f"{retention(group, kind):.2f}" for kind in KINDS),
                 f"{np.median([r['seconds']['distilling'] for r in group]):.0f}",
             ]
         )
-    last = [f"{spread(found):.2f}", "", ", ".join(retention_cells(method)), ""]
-    return table(FILE_HEADS, [*lines, [f"mean of {len(lines)} files", "", "", "", "", *last]])
+    last = [f"{spread(found):.2f}", "", ", ".join(format_retention_cells(method)), ""]
+    return make_table(FILE_HEADS, [*lines, [f"mean of {len(lines)} files", "", "", "", "", *last]])
 
 
 def headline() -> str:
     """A summary of the default: means of each file, and retention compared with that of students of all states."""
     found, clones = (
-        where(records_with_teacher_scores(), method="default"),
-        where(load_records("bounds"), method="relabelled-default"),
+        select_records(load_records_with_teacher_scores(), method="default"),
+        select_records(load_records("bounds"), method="relabelled-default"),
     )
     seconds = np.median([r["seconds"]["distilling"] for r in found])
     episodes = np.array(found[0]["student"]["returns"]).shape
@@ -129,35 +129,39 @@ def headline() -> str:
     )
     lines = []
     for file in FILES:
-        group = where(found, file=file)
-        lines.append([file, *(f"{x:.1f}" for x in (group[0]["teacher_score"], *(mean_of(group, k) for k in KINDS)))])
-    lines.append(["retention: share of the teacher's return, mean of the files", "", *retention_cells("default")])
-    teachers = {r["file"]: r["teacher"]["mean"] for r in where(load_records("fixed-teachers"), method="20 episodes")}
+        group = select_records(found, file=file)
+        lines.append([file, *(f"{x:.1f}" for x in (group[0]["teacher_score"], *(average(group, k) for k in KINDS)))])
+    lines.append(
+        ["retention: share of the teacher's return, mean of the files", "", *format_retention_cells("default")]
+    )
+    teachers = {
+        r["file"]: r["teacher"]["mean"] for r in select_records(load_records("fixed-teachers"), method="20 episodes")
+    }
     shares = [np.mean([r[kind]["mean"] / teachers[r["file"]] for r in clones]) for kind in KINDS]
     count = len(clones[0]["student"]["returns"])
     label = f"retention of {count} students of the same network, trained on all states labelled by the teacher"
     lines.append([label, "", *(f"{share:.2f}" for share in shares)])
-    return "\n".join([intro, "", table(("dataset", "teacher", "one student", "ensemble of ten"), lines)])
+    return "\n".join([intro, "", make_table(("dataset", "teacher", "one student", "ensemble of ten"), lines)])
 
 
 def comparison_table(methods: tuple[str, ...], other: str) -> str:
     """A row for each method, with the numbers of ``other`` on the same files and seeds."""
-    records, lines = records_with_teacher_scores(), []
+    records, lines = load_records_with_teacher_scores(), []
     for method in methods:
-        found = where(records, method=method)
+        found = select_records(records, method=method)
         places = {(r["file"], r["seed"]) for r in found}
-        same = [r for r in where(records, method=other) if (r["file"], r["seed"]) in places]
+        same = [r for r in select_records(records, method=other) if (r["file"], r["seed"]) in places]
         numbers = [f"{retention(group, kind):.2f}" for kind in KINDS for group in (found, same)]
         seconds = np.median([r["seconds"]["distilling"] for r in found])
-        options = " or ".join(dict.fromkeys(f"`{options_of(r['command'])}`" for r in found))
+        options = " or ".join(dict.fromkeys(f"`{describe_options(r['command'])}`" for r in found))
         lines.append([method, options, str(len(found)), *numbers, f"{seconds:.0f}"])
-    return table(("method", "options", "files × seeds", "one student", other, "ensemble", other, "s"), lines)
+    return make_table(("method", "options", "files × seeds", "one student", other, "ensemble", other, "s"), lines)
 
 
-def options_of(command: str) -> str:
+def describe_options(command: str) -> str:
     """The options of a command that change its pairs, except teacher and seed.
 
-    >>> options_of("potstill distill a.hdf5 --teacher t.safetensors --size 64 --seed 1")
+    >>> describe_options("potstill distill a.hdf5 --teacher t.safetensors --size 64 --seed 1")
     '--size 64'
     """
     words = [part.strip() for part in command.split(" --")[1:]]
@@ -167,21 +171,21 @@ def options_of(command: str) -> str:
 
 def number_of_pairs() -> str:
     """A row for each file and a column for each number of pairs, of the seeds that every number was run with."""
-    records = records_with_teacher_scores()
-    found = {size: where(records, method=method) for size, method in SIZES.items()}
+    records = load_records_with_teacher_scores()
+    found = {size: select_records(records, method=method) for size, method in SIZES.items()}
     shared = set.intersection(*({(r["file"], r["seed"]) for r in group} for group in found.values()))
     found = {size: [r for r in group if (r["file"], r["seed"]) in shared] for size, group in found.items()}
     lines = []
     for file in (file for file in FILES if any(file == place for place, _ in shared)):
-        groups = [where(group, file=file) for group in found.values()]
-        means = [", ".join(f"{mean_of(group, kind):.1f}" for kind in KINDS) for group in groups]
+        groups = [select_records(group, file=file) for group in found.values()]
+        means = [", ".join(f"{average(group, kind):.1f}" for kind in KINDS) for group in groups]
         lines.append([file, f"{groups[0][0]['teacher_score']:.1f}", *means])
     shares = [", ".join(f"**{retention(group, kind):.2f}**" for kind in KINDS) for group in found.values()]
     lines.append([f"retention, mean of {len({file for file, _ in shared})} files", "", *shares])
     for label, key in (("distillation", "distilling"), ("training ten students", "training")):
         seconds = [f"{np.median([r['seconds'][key] for r in group]):.0f}" for group in found.values()]
         lines.append([f"seconds of {label}", "", *seconds])
-    return "\n".join([PAIRS, "", table(("file", "teacher", *(f"{size:,} pairs" for size in found)), lines)])
+    return "\n".join([PAIRS, "", make_table(("file", "teacher", *(f"{size:,} pairs" for size in found)), lines)])
 
 
 def curves() -> str:
@@ -191,11 +195,11 @@ def curves() -> str:
 
 def draw(path: Path) -> None:
     """Retention and return over steps and over seconds, a row for each of the main methods."""
-    figure, axes = new_figure(4, rows=len(MAIN), width=3.4, height=2.8)
+    figure, axes = make_figure(4, rows=len(MAIN), width=3.4, height=2.8)
     for row, method in zip(np.atleast_2d(axes), MAIN, strict=True):
         plots = ((unit, share) for share in (True, False) for unit in ("step", "seconds"))
         for axis, (unit, share) in zip(row, plots, strict=True):
-            draw_curves(axis, where(records_with_teacher_scores(), method=method), unit, share)
+            draw_curves(axis, select_records(load_records_with_teacher_scores(), method=method), unit, share)
         row[0].set_title(method, loc="left", fontsize=10)
     save_figure(figure, path)
 

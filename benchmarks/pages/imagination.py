@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.experiments import load_records
 from benchmarks.experiments.imagination import DEVELOPED_ON
 from benchmarks.grid import Record
-from benchmarks.pages.text import table, where
+from benchmarks.pages.text import make_table, select_records
 
 HEAD = """\
 Experiment `imagination`: 256 pairs, with the teacher of each file that has the highest return. The outer loss is
@@ -28,21 +28,21 @@ LABELS = {
 }
 
 
-def shares(records: list[Record], read: Any) -> tuple[str, str]:
+def format_shares(records: list[Record], read: Any) -> tuple[str, str]:
     """Mean retention of single students and of the ensemble over records, and the range of the singles."""
     found = {kind: [read(r)[kind]["mean"] / r["teacher"]["mean"] for r in records] for kind in ("student", "ensemble")}
     singles = found["student"]
     return f"{np.mean(singles):.2f} / {np.mean(found['ensemble']):.2f}", f"{min(singles):.2f} to {max(singles):.2f}"
 
 
-def preferred(records: list[Record]) -> str:
+def format_preferred(records: list[Record]) -> str:
     """Mean retention of the student that the world model prefers."""
     chosen = [r for r in records if "imagined" in r]
     scores = [np.mean(r["student"]["returns"][r["imagined"]["best"]]) / r["teacher"]["mean"] for r in chosen]
     return f"{np.mean(scores):.2f}" if scores else "–"
 
 
-def mean_row(records: list[Record], files: list[str], method: str, label: str) -> list[str]:
+def make_mean_row(records: list[Record], files: list[str], method: str, label: str) -> list[str]:
     """The mean over files of each file's mean over its seeds."""
 
     def retention(record: Record, kind: str) -> float:
@@ -52,7 +52,7 @@ def mean_row(records: list[Record], files: list[str], method: str, label: str) -
     for other in (False, True):
         means = []
         for kind in ("student", "ensemble"):
-            of_files = [where(records, file=file, method=method) for file in files]
+            of_files = [select_records(records, file=file, method=method) for file in files]
             teachers = [[{**r, **(r["pytorch_style"] if other else {})} for r in found] for found in of_files]
             means.append([np.mean([retention(r, kind) for r in found]) for found in teachers])
         cells += [" / ".join(f"**{np.mean(x):.2f}**" for x in means), f"{min(means[0]):.2f} to {max(means[0]):.2f}"]
@@ -64,15 +64,17 @@ def imagination() -> str:
     records, lines = load_records("imagination"), []
     for file in sorted({record["file"] for record in records}):
         for method, label in LABELS.items():
-            chosen = where(records, file=file, method=method)
+            chosen = select_records(records, file=file, method=method)
             if not chosen:
                 continue
             name = f"{file}{' *' if file in DEVELOPED_ON else ''}"
             teacher = f"{np.mean([r['teacher']['mean'] for r in chosen]):.0f}"
-            own, other = shares(chosen, lambda r: r), shares(chosen, lambda r: r["pytorch_style"])
+            own, other = format_shares(chosen, lambda r: r), format_shares(chosen, lambda r: r["pytorch_style"])
             seconds = f"{np.median([r['seconds']['distilling'] for r in chosen]):.0f}"
-            lines.append([name, teacher, label, str(len(chosen)), *own, *other, preferred(chosen), seconds])
-    measured = [method for method in LABELS if where(records, method=method)]
-    files = sorted({r["file"] for r in records if all(where(records, file=r["file"], method=m) for m in measured)})
-    lines += [mean_row(records, files, method, LABELS[method]) for method in measured]
-    return "\n\n".join([HEAD, table(HEADS, lines)])
+            lines.append([name, teacher, label, str(len(chosen)), *own, *other, format_preferred(chosen), seconds])
+    measured = [method for method in LABELS if select_records(records, method=method)]
+    files = sorted(
+        {r["file"] for r in records if all(select_records(records, file=r["file"], method=m) for m in measured)}
+    )
+    lines += [make_mean_row(records, files, method, LABELS[method]) for method in measured]
+    return "\n\n".join([HEAD, make_table(HEADS, lines)])

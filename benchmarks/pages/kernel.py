@@ -10,9 +10,9 @@ from benchmarks.experiments import load_records
 from benchmarks.experiments.kernel_width import SCHEMES
 from benchmarks.experiments.solvers import VARIANTS
 from benchmarks.grid import Record
-from benchmarks.pages.text import file_label, table, where
+from benchmarks.pages.text import format_file_label, make_table, select_records
 from potstill.evaluation.statistics import interquartile_mean
-from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
+from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, make_figure, save_figure
 
 STYLES = {
     "orthogonal": (BLUE, "-"),
@@ -33,10 +33,10 @@ WIDTH_HEADS = (
 )
 
 
-def by_width() -> dict[str, list[Record]]:
+def group_by_width() -> dict[str, list[Record]]:
     """The records of each initialisation, narrowest first."""
     records = load_records("kernel-width")
-    return {name: sorted(where(records, method=name), key=lambda r: r["width"]) for name in SCHEMES}
+    return {name: sorted(select_records(records, method=name), key=lambda r: r["width"]) for name in SCHEMES}
 
 
 def widths() -> str:
@@ -44,10 +44,10 @@ def widths() -> str:
     names = ("kernel_error", "bias", "variance", "start_variance")
     rows = [
         [name, str(row["width"]), f"{row['learning_rate']:.2g}", *(f"{row[key]:.3f}" for key in names)]
-        for name, records in by_width().items()
+        for name, records in group_by_width().items()
         for row in records
     ]
-    return table(WIDTH_HEADS, rows)
+    return make_table(WIDTH_HEADS, rows)
 
 
 def adjoint() -> str:
@@ -61,17 +61,17 @@ def adjoint() -> str:
             jax, own = (record["programs"][f"{what}, {by}"]["processor"] for by in ("jax", "own"))
             cells += [f"{jax:.4f}", f"{own:.4f}", f"{jax / own:.1f}"]
         lines.append(cells)
-    return table(heads, lines)
+    return make_table(heads, lines)
 
 
 def costs() -> str:
     """Seconds of processor time in an outer step of each solver."""
     hopper, halfcheetah = (
-        where(load_records("solver-steps"), method=name)[0]["programs"] for name in ("hopper", "halfcheetah")
+        select_records(load_records("solver-steps"), method=name)[0]["programs"] for name in ("hopper", "halfcheetah")
     )
     seconds = lambda times: f"{times['processor']:.3f}"  # noqa: E731
     rows = [[name, seconds(times), seconds(halfcheetah[name])] for name, times in hopper.items()]
-    return table(("solver", "Hopper, s", "HalfCheetah, s"), rows)
+    return make_table(("solver", "Hopper, s", "HalfCheetah, s"), rows)
 
 
 def solvers() -> str:
@@ -79,23 +79,23 @@ def solvers() -> str:
     records, lines = load_records("solvers"), []
     for file in dict.fromkeys(record["file"] for record in records):
         for name in VARIANTS:
-            if not (group := where(records, file=file, method=name)):
+            if not (group := select_records(records, file=file, method=name)):
                 continue
             one, together = (np.concatenate([r[kind]["returns"] for r in group]) for kind in ("student", "ensemble"))
             spread = one.mean(axis=1).std(ddof=1)
             scores = f"{interquartile_mean(one):.1f} ± {spread:.1f}", f"{interquartile_mean(together):.1f}"
             seconds = f"{np.median([r['seconds'] for r in group]):.0f}"
             label = name.replace("drawn start", "drawn initialisation")
-            lines.append([file_label(file), label, str(len(group)), *scores, seconds])
-    return table(("file", "solver", "seeds", "one student", "ensemble", "distilling, s"), lines)
+            lines.append([format_file_label(file), label, str(len(group)), *scores, seconds])
+    return make_table(("file", "solver", "seeds", "one student", "ensemble", "distilling, s"), lines)
 
 
 def draw(path: Path) -> None:
     """Kernel error, bias and variance over width."""
-    figure, axes = new_figure(3, height=3.2, width=3.8)
+    figure, axes = make_figure(3, height=3.2, width=3.8)
     panels = ("kernel_error", "bias", "variance")
     titles = ("relative error of the kernel", "mean student − kernel descent, squared", "variance of students")
-    schemes = by_width()
+    schemes = group_by_width()
     every = sorted({record["width"] for records in schemes.values() for record in records})
     for axis, key, title in zip(axes, panels, titles, strict=True):
         for name, records in schemes.items():

@@ -8,8 +8,8 @@ import numpy as np
 
 from benchmarks.experiments import load_records
 from benchmarks.grid import Record
-from benchmarks.pages.text import table, where
-from potstill.reports.plots import BLUE, GREEN, new_figure, save_figure
+from benchmarks.pages.text import make_table, select_records
+from potstill.reports.plots import BLUE, GREEN, make_figure, save_figure
 
 HEAD = """\
 Experiment `sizes`: a log of a teacher with noisy actions, and its first tenth, hundredth and thousandth;
@@ -21,40 +21,40 @@ PICTURE = "![Retention and time over the dataset's size](images/sizes.png)"
 HEADS = ("rows", "seeds", "one student", "ensemble", "setup and distillation, s", "outer steps", "one step, s")
 
 
-def retention(records: list[Record], kind: str) -> list[float]:
+def list_retention(records: list[Record], kind: str) -> list[float]:
     """Returns of distillations divided by those of their teachers, evaluated in the same run."""
     return [record[kind]["mean"] / record["teacher"]["mean"] for record in records]
 
 
-def by_rows() -> dict[int, list[Record]]:
+def group_by_rows() -> dict[int, list[Record]]:
     """The distillations of each size, smallest first."""
-    records = where(load_records("sizes"), method="default")
-    return {rows: where(records, rows=rows) for rows in sorted({record["rows"] for record in records})}
+    records = select_records(load_records("sizes"), method="default")
+    return {rows: select_records(records, rows=rows) for rows in sorted({record["rows"] for record in records})}
 
 
-def step_seconds() -> dict[int, float]:
+def find_step_seconds() -> dict[int, float]:
     """Seconds of an outer step, by the number of rows."""
-    [record] = where(load_records("sizes"), method="steps")
+    [record] = select_records(load_records("sizes"), method="steps")
     return {int(rows): times["clock"] for rows, times in record["programs"].items()}
 
 
 def sizes() -> str:
     """A row for each size."""
-    steps, lines = step_seconds(), []
-    for rows, records in by_rows().items():
-        shares = [retention(records, kind) for kind in ("student", "ensemble")]
+    steps, lines = find_step_seconds(), []
+    for rows, records in group_by_rows().items():
+        shares = [list_retention(records, kind) for kind in ("student", "ensemble")]
         scores = [f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}" for values in shares]
         seconds, taken = (np.median([record[name] for record in records]) for name in ("seconds", "steps"))
         lines.append([f"{rows:,}", str(len(records)), *scores, f"{seconds:.0f}", f"{taken:.0f}", f"{steps[rows]:.3f}"])
-    return "\n\n".join([HEAD, table(HEADS, lines), PICTURE])
+    return "\n\n".join([HEAD, make_table(HEADS, lines), PICTURE])
 
 
 def draw(path: Path) -> None:
     """Retention and seconds over rows."""
-    groups, steps = by_rows(), step_seconds()
-    figure, (left, right) = new_figure(2)
+    groups, steps = group_by_rows(), find_step_seconds()
+    figure, (left, right) = make_figure(2)
     for kind, colour in (("student", BLUE), ("ensemble", GREEN)):
-        values = [retention(records, kind) for records in groups.values()]
+        values = [list_retention(records, kind) for records in groups.values()]
         bars = [np.std(v, ddof=1) for v in values]
         left.errorbar(list(groups), [np.mean(v) for v in values], bars, color=colour, marker="o", label=kind)
     left.set(xscale="log", xlabel="rows", ylabel="retention", ylim=(0, 1.25))

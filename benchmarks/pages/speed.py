@@ -6,19 +6,19 @@ import itertools
 
 from benchmarks.experiments import load_records
 from benchmarks.grid import Record
-from benchmarks.pages.text import table, where
+from benchmarks.pages.text import make_table, select_records
 
 
 def updates() -> str:
     """Updates per second of the teacher algorithms, and those of plain PyTorch."""
     lines = []
     for cores, name in itertools.product((1, 2), ("rebrac", "cal-ql", "iql", "edac")):
-        [record] = where(load_records("teacher-updates"), method=name, cores=cores)
+        [record] = select_records(load_records("teacher-updates"), method=name, cores=cores)
         own, plain = record["programs"]["potstill"], record["programs"].get("torch")
         other = [f"{1 / plain['clock']:.0f}", f"{own['times_faster']:.2f}"] if plain else ["–", "–"]
         lines.append([str(cores), name, f"{1 / own['clock']:.0f}", *other])
     head = "Experiment `teacher-updates`: Hopper's sizes, batch 256, alternating with the same losses in PyTorch."
-    return f"{head}\n\n{table(('cores', 'algorithm', 'updates per second', 'PyTorch', 'times faster'), lines)}"
+    return f"{head}\n\n{make_table(('cores', 'algorithm', 'updates per second', 'PyTorch', 'times faster'), lines)}"
 
 
 def exact_step() -> str:
@@ -31,18 +31,18 @@ def exact_step() -> str:
         for record in sorted(load_records("exact-step"), key=lambda r: r["cores"])
         for name, row in record["programs"].items()
     ]
-    return table(("cores", "program", "seconds", "times faster than PyTorch", "peak memory"), lines)
+    return make_table(("cores", "program", "seconds", "times faster than PyTorch", "peak memory"), lines)
 
 
 def products() -> str:
     """GFLOP/s of the unroll's products on one core."""
-    kinds = [where(load_records("products"), method=kind)[0]["programs"] for kind in ("float32", "bfloat16")]
+    kinds = [select_records(load_records("products"), method=kind)[0]["programs"] for kind in ("float32", "bfloat16")]
     lines = []
     for name in dict.fromkeys(program.split(",")[0] for program in kinds[0]):
         times = [kind[f"{name}, {place}"]["processor"] for kind in kinds for place in ("in cache", "from memory")]
         lines.append([name, *(f"{1 / seconds:.0f}" for seconds in times)])
     heads = ("float32, in cache", "from memory", "bfloat16, in cache", "from memory")
-    return table(("product of 256 × 256, one core", *heads), lines)
+    return make_table(("product of 256 × 256, one core", *heads), lines)
 
 
 def devices() -> str:
@@ -54,7 +54,7 @@ def devices() -> str:
         label = record["method"].replace("two starts", "two initialisations")
         lines.append([label, *(f"{x:.3f}" for x in seconds)])
     heads = ("elapsed seconds: one core", "two cores", "processor seconds per device: one core", "two cores")
-    return table(("outer step", *heads), lines)
+    return make_table(("outer step", *heads), lines)
 
 
 def steppers() -> str:
@@ -67,7 +67,7 @@ def steppers() -> str:
         for record in sorted(found, key=lambda r: order[r["method"]])
     ]
     head = "Experiment `steppers`: microseconds per environment step on two cores; medians of five alternating rounds."
-    return f"{head}\n\n{table(('environment', *names), lines)}"
+    return f"{head}\n\n{make_table(('environment', *names), lines)}"
 
 
 def reading() -> str:
@@ -80,7 +80,7 @@ def reading() -> str:
         ]
         for record in found
     ]
-    return table(("million rows", *found[0]["programs"]), lines)
+    return make_table(("million rows", *found[0]["programs"]), lines)
 
 
 def policies() -> str:
@@ -100,7 +100,7 @@ def policies() -> str:
         f"{plain['rounds']} rounds in which the formats alternate, on a machine with other load."
     )
     heads = ("format", "difference: plain", "default", "one call: plain", "default")
-    return f"{head}\n\n{table(heads, lines)}"
+    return f"{head}\n\n{make_table(heads, lines)}"
 
 
 def large() -> str:
@@ -120,18 +120,18 @@ def large() -> str:
             f"Measured with 50 million rows of Hopper's sizes ({memory['teach']['file_gb']:.1f} GB on disk) on one",
             "core. Peak memory; the system reclaims the mapped pages of the file when it needs their memory:",
             "",
-            table(("command", "memory of its own", "with mapped pages"), peaks),
+            make_table(("command", "memory of its own", "with mapped pages"), peaks),
             "",
             "Milliseconds per step: medians of runs that alternate with 100,000 rows in memory, on a machine with",
             "other load. The file was in the system's cache; if memory cannot hold it, every row requires a disk read.",
             f"Ratios are medians over {steps['teach']['rounds']} rounds of 96 updates and "
             f"{steps['distill']['rounds']} rounds of ten outer steps.",
             "",
-            table(("step", "milliseconds", "in memory", "mapped", "ratio"), lines),
+            make_table(("step", "milliseconds", "in memory", "mapped", "ratio"), lines),
         ]
     )
 
 
 def record_of_method(method: str) -> Record:
     """The record of one method of ``large``."""
-    return where(load_records("large"), method=method)[0]
+    return select_records(load_records("large"), method=method)[0]

@@ -10,10 +10,10 @@ import numpy as np
 
 from benchmarks.experiments import load_records
 from benchmarks.experiments.teachers import PATIENCE
-from benchmarks.files import FILES, teacher_entry
+from benchmarks.files import FILES, find_teacher_entry
 from benchmarks.grid import Record
-from benchmarks.pages.text import table, where
-from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
+from benchmarks.pages.text import make_table, select_records
+from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, make_figure, save_figure
 
 # Final scores on D4RL's own files, published with CORL; Cal-QL's are those of the distillation paper.
 PUBLISHED = {
@@ -51,19 +51,19 @@ applied to them one after the other. *Correlation*: between estimates and return
 the training. The last row is the pessimistic value estimate that potstill uses; it was chosen by this table."""
 
 
-def records() -> list[Record]:
+def load_nine_records() -> list[Record]:
     """The records of the nine files."""
     return [record for record in load_records("teachers") if record["file"] in FILES]
 
 
-def complete_runs(entries: list[Record]) -> list[Record]:
+def select_complete_runs(entries: list[Record]) -> list[Record]:
     """The runs that did not diverge."""
     return [entry for entry in entries if "final" in entry]
 
 
 def format_score(entries: list[Record]) -> str:
     """Mean over seeds; ± over seeds or, for one seed, over its episodes; the number of diverged runs."""
-    found = complete_runs(entries)
+    found = select_complete_runs(entries)
     if not found:
         return f"diverged ({len(entries)})" if entries else "–"
     means = [entry["final"]["mean"] for entry in found]
@@ -75,13 +75,13 @@ def format_score(entries: list[Record]) -> str:
 
 def format_updates(entries: list[Record]) -> str:
     """Thousands of updates of the selected teachers, and of their whole runs."""
-    found = [f"{e['updates'] // 1000} of {e['history'][-1]['update'] // 1000}k" for e in complete_runs(entries)]
+    found = [f"{e['updates'] // 1000} of {e['history'][-1]['update'] // 1000}k" for e in select_complete_runs(entries)]
     return ", ".join(found) or "–"
 
 
-def weights_label(file: str) -> str:
+def format_weights_label(file: str) -> str:
     """Algorithm and score of the run whose weights are committed; ° marks one with the literature's target rate."""
-    entry = teacher_entry(file, "highest-return")
+    entry = find_teacher_entry(file, "highest-return")
     mark = "°" if entry["target_rate"] == USUAL_RATE else ""
     return f"{LABELS[entry['algorithm']]}{mark}, {entry['return']:.1f}"
 
@@ -91,13 +91,13 @@ def teachers() -> str:
     heads = ("file", "rows", "data: mean, best", "BC", "ReBRAC", "updates", "IQL", "updates", "weights")
     lines = []
     for file in FILES:
-        found = {name: where(records(), file=file, method=name) for name in ("bc", *NAMES)}
+        found = {name: select_records(load_nine_records(), file=file, method=name) for name in ("bc", *NAMES)}
         data = found["bc"][0]["data"]
         others = ", ".join(f"{scores[ORDER.index(file)]}" for scores in PUBLISHED.values())
         trained = [text for name in NAMES for text in (format_score(found[name]), format_updates(found[name]))]
         of_data = [f"{data['rows']:,}", f"{data['mean']:.1f}, {data['best']:.1f}"]
-        lines.append([file, *of_data, format_score(found["bc"]), *trained, weights_label(file), others])
-    main = table((*heads, f"published {', '.join(PUBLISHED)}"), lines)
+        lines.append([file, *of_data, format_score(found["bc"]), *trained, format_weights_label(file), others])
+    main = make_table((*heads, f"published {', '.join(PUBLISHED)}"), lines)
     return "\n\n".join([HEAD, main, SLOWER_HEAD, slower(), PICTURE])
 
 
@@ -106,11 +106,15 @@ def slower() -> str:
     lines = []
     for name, label in SLOWER.items():
         for file in FILES:
-            if not (found := where(records(), file=file, method=name)):
+            if not (found := select_records(load_nine_records(), file=file, method=name)):
                 continue
-            others = [e for other in NAMES for e in complete_runs(where(records(), file=file, method=other))]
+            others = [
+                e
+                for other in NAMES
+                for e in select_complete_runs(select_records(load_nine_records(), file=file, method=other))
+            ]
             best = max(entry["final"]["mean"] for entry in others)
-            rate = np.median([entry["updates_per_second"] for entry in complete_runs(found)])
+            rate = np.median([entry["updates_per_second"] for entry in select_complete_runs(found)])
             scores = [format_score(found), format_updates(found), f"{rate:.0f}", f"{best:.1f}"]
             lines.append([file, label, *scores, f"{PUBLISHED[label][ORDER.index(file)]}"])
     heads = (
@@ -122,14 +126,14 @@ def slower() -> str:
         "best of ReBRAC and IQL",
         "published",
     )
-    return table(heads, lines)
+    return make_table(heads, lines)
 
 
 def stopping() -> str:
     """Returns of the evaluations that offline criteria select, of the last and of the best evaluation."""
     lines, at_limit = [], []
     for name, label in NAMES.items():
-        found = [entry["history"] for entry in complete_runs(where(records(), method=name))]
+        found = [entry["history"] for entry in select_complete_runs(select_records(load_nine_records(), method=name))]
         ends = np.mean([history[-1]["update"] for history in found])
         returns = [
             [max(history[1:], key=itemgetter(by))["return"] for history in found]
@@ -138,10 +142,10 @@ def stopping() -> str:
         returns.insert(2, [history[-1]["return"] for history in found])
         lines.append([label, str(len(found)), f"{ends:,.0f}", *(f"{np.mean(means):.1f}" for means in returns)])
         limited = [history for history in found if history[-1]["update"] >= 200_000]
-        if gains := [gain for gain in map(late_gain, limited) if gain > 0.0]:
+        if gains := [gain for gain in map(compute_late_gain, limited) if gain > 0.0]:
             at_limit.append(f"{len(gains)} of {label}, by {100 * np.median(gains):.1f} % in the median")
     heads = ("algorithm", "runs", "updates per run", "by the estimate", "by the fitted value", "last")
-    shown = f"{STOPPING_HEAD}\n\n{table((*heads, 'best in hindsight'), lines)}"
+    shown = f"{STOPPING_HEAD}\n\n{make_table((*heads, 'best in hindsight'), lines)}"
     late_gains_text = (
         f"Runs that ended at the limit of 200,000 updates, because the estimate had risen within the last {PATIENCE}\n"
         f"evaluations: {'; '.join(at_limit)}."
@@ -149,7 +153,7 @@ def stopping() -> str:
     return f"{shown}\n\n{late_gains_text}" if at_limit else shown
 
 
-def late_gain(history: list[dict[str, Any]]) -> float:
+def compute_late_gain(history: list[dict[str, Any]]) -> float:
     """Relative increase of the estimate in the last ``PATIENCE`` evaluations; without one the run would have ended."""
     before, late = (max(entry["estimate"] for entry in part) for part in (history[1:-PATIENCE], history[-PATIENCE:]))
     return float((late - before) / abs(before))
@@ -172,15 +176,15 @@ def criteria() -> str:
         horizon, pessimism, states = name.split(", ")
         lines.append([horizon, pessimism, STATE_SETS[states], f"{fit:.2f}", f"{first:.1f}"])
     heads = ("horizon", "pessimism", "averaged over", "correlation", "return of the policy ranked first")
-    return "\n\n".join([CRITERIA_HEAD, intro, table(heads, lines)])
+    return "\n\n".join([CRITERIA_HEAD, intro, make_table(heads, lines)])
 
 
 def draw(path: Path) -> None:
     """Learning curves of all runs."""
-    figure, axes = new_figure(3, height=2.6, width=3.6, rows=-(-len(FILES) // 3))
+    figure, axes = make_figure(3, height=2.6, width=3.6, rows=-(-len(FILES) // 3))
     for axis, file in zip(np.atleast_1d(axes).flat, FILES, strict=True):
         for name, colour in COLOURS.items():
-            for entry in where(records(), file=file, method=name):
+            for entry in select_records(load_nine_records(), file=file, method=name):
                 history = entry.get("history", [])
                 points = [h["update"] / 1000 for h in history], [h["return"] for h in history]
                 axis.plot(*points, color=colour, label=name, marker="o" if len(history) == 1 else None, markersize=4)

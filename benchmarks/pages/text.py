@@ -10,23 +10,23 @@ from benchmarks.files import BUNDLED
 from benchmarks.grid import Record
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def make_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [heads, *rows]
     body = ["|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|" for cells in lines]
     return "\n".join([body[0], "|" + "---|" * len(heads), *body[1:]])
 
 
-def where(records: Iterable[Record], **values: object) -> list[Record]:
+def select_records(records: Iterable[Record], **values: object) -> list[Record]:
     """The records whose fields have these values."""
     return [record for record in records if all(record[name] == value for name, value in values.items())]
 
 
-def mean_of(records: Iterable[Record], kind: str) -> float:
+def average(records: Iterable[Record], kind: str) -> float:
     """Mean over records of ``record[kind]["mean"]``."""
     return float(np.mean([record[kind]["mean"] for record in records]))
 
 
-def file_label(file: str) -> str:
+def format_file_label(file: str) -> str:
     """The name of a file on pages."""
     return "the bundled dataset" if file == BUNDLED else file

@@ -34,7 +34,7 @@ class Kind:
     """A package that it needs."""
 
 
-def columns() -> dict[str, np.ndarray]:
+def make_columns() -> dict[str, np.ndarray]:
     """Rows in D4RL's layout."""
     rng = np.random.default_rng(0)
     ends = np.arange(1, ROWS + 1) % 20 == 0
@@ -48,18 +48,18 @@ def columns() -> dict[str, np.ndarray]:
 
 
 def write_npz(folder: Path) -> Path:
-    np.savez(folder / "x.npz", **columns())  # type: ignore[arg-type]
+    np.savez(folder / "x.npz", **make_columns())  # type: ignore[arg-type]
     return folder / "x.npz"
 
 
 def write_hdf5(folder: Path) -> Path:
-    write_d4rl(folder / "x.hdf5", columns(), env_id=None, card={"source": "toy"})
+    write_d4rl(folder / "x.hdf5", make_columns(), env_id=None, card={"source": "toy"})
     return folder / "x.hdf5"
 
 
 def write_plain_hdf5(folder: Path) -> Path:
     with h5py.File(folder / "plain.hdf5", "w") as file:
-        for key, values in columns().items():
+        for key, values in make_columns().items():
             file[key] = values
     return folder / "plain.hdf5"
 
@@ -68,7 +68,7 @@ def write_parquet(folder: Path) -> Path:
     import pyarrow as pa
     from pyarrow.parquet import write_table
 
-    lists = {key: values.tolist() if values.ndim > 1 else values for key, values in columns().items()}
+    lists = {key: values.tolist() if values.ndim > 1 else values for key, values in make_columns().items()}
     write_table(pa.table(lists), folder / "x.parquet", write_page_checksum=True)
     return folder / "x.parquet"
 
@@ -89,7 +89,7 @@ def write_policy(folder: Path) -> Path:
 
 
 def write_checkpoint(folder: Path) -> Path:
-    arrays = {key: values for key, values in columns().items() if values.dtype == np.float32}
+    arrays = {key: values for key, values in make_columns().items() if values.dtype == np.float32}
     return storage.save(folder / "checkpoint.safetensors", "checkpoint", arrays, {"done": 3, "history": [{"a": 0.1}]})
 
 
@@ -97,7 +97,7 @@ def write_distillate(folder: Path) -> Path:
     """The bundled distillate in the folder of a finished run."""
     with RunFolder(folder / "run", "distill", {}) as run:
         path = potstill.load("hopper-medium-replay").save(run.path / "distillate.safetensors")
-        run.finish({"sha256": storage.file_hash(path)})
+        run.finish({"sha256": storage.hash_file(path)})
     return path
 
 
@@ -115,7 +115,7 @@ def write_metrics(folder: Path) -> Path:
 
 
 def read_artefact(path: Path) -> object:
-    return [storage.content_hash(*storage.load(path, str(storage.kind_of(path))))]
+    return [storage.hash_content(*storage.load(path, str(storage.read_kind(path))))]
 
 
 def read_dataset(path: Path) -> object:
@@ -124,13 +124,13 @@ def read_dataset(path: Path) -> object:
 
 def read_distillate(path: Path) -> object:
     distillate = potstill.load(path.parent)
-    arrays = {"states": distillate.states, "actions": distillate.actions, **distillate.scaling.arrays()}
-    return storage.content_hash(arrays, distillate.metadata)
+    arrays = {"states": distillate.states, "actions": distillate.actions, **distillate.scaling.to_arrays()}
+    return storage.hash_content(arrays, distillate.metadata)
 
 
 def read_converted(path: Path) -> object:
     """Every value: the header has their hash, which only ``potstill inspect`` compares."""
-    found = potstill.load_dataset(path.parent).columns()
+    found = potstill.load_dataset(path.parent).to_columns()
     return hashlib.sha256(b"".join(np.ascontiguousarray(found[key]).tobytes() for key in sorted(found))).hexdigest()
 
 

@@ -24,7 +24,7 @@ COUNT, TOY_COUNT = 40, 2  # positions of each class
 SLOW = 10.0  # seconds
 
 
-def classes(size: int) -> dict[str, tuple[int, int]]:
+def list_classes(size: int) -> dict[str, tuple[int, int]]:
     """The classes of positions in a file, each from one byte to another."""
     return {
         "first bytes": (0, min(8, size)),
@@ -34,9 +34,9 @@ def classes(size: int) -> dict[str, tuple[int, int]]:
     }
 
 
-def damaged(content: bytes, count: int, rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
+def iterate_damaged(content: bytes, count: int, rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
     """Truncated and flipped versions of a file, each with what was done to it."""
-    for name, (low, high) in classes(len(content)).items():
+    for name, (low, high) in list_classes(len(content)).items():
         for position in rng.integers(low, high, count).tolist():
             yield f"{name}: truncated at {position}", content[:position]
         for position in rng.integers(low, high, count).tolist():
@@ -56,7 +56,9 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     content, wanted = path.read_bytes(), kind.read(path)
     counts: Counter[str] = Counter()
     failures = []
-    for what, bytes_ in damaged(content, TOY_COUNT if workspace.toy else COUNT, np.random.default_rng(cell.seed)):
+    for what, bytes_ in iterate_damaged(
+        content, TOY_COUNT if workspace.toy else COUNT, np.random.default_rng(cell.seed)
+    ):
         path.write_bytes(bytes_)
         started = time.perf_counter()
         try:
@@ -75,7 +77,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     return {"checked": kind.checked, "outcomes": dict(sorted(counts.items())), "failures": failures}
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """How many positions of each class."""
     return {"count": COUNT}
 
@@ -84,7 +86,7 @@ EXPERIMENT = Experiment(
     "flips",
     "truncate files of every kind, and flip their bits",
     tuple(Cell(name) for name in KINDS),
-    inputs,
+    describe_inputs,
     measure,
     frozenset({"outcomes", "failures"}),
     toy=tuple(Cell(name) for name, kind in KINDS.items() if importlib.util.find_spec(kind.package)),

@@ -129,7 +129,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     return {"files": count, **json.loads((folder / "found.json").read_text())}
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """How many files."""
     return {"files": FILES}
 
@@ -138,7 +138,7 @@ EXPERIMENT = Experiment(
     "fuzz",
     "mutate files of every kind and read them",
     (),
-    inputs,
+    describe_inputs,
     measure,
     frozenset({"files", "failures"}),
     extra=tuple(Cell(name) for name in KINDS),

@@ -22,7 +22,7 @@ def prepare_inputs(
     """
     workspace.runs.mkdir(parents=True, exist_ok=True)
     toy, text = Workspace(workspace.runs, toy=True), " ".join(lines)
-    paths = {"dataset": str(toy.dataset("").resolve()), "teacher": str(toy.teacher("").resolve())}  # type: ignore[union-attr]
+    paths = {"dataset": str(toy.find_dataset("").resolve()), "teacher": str(toy.find_teacher("").resolve())}  # type: ignore[union-attr]
     for name, line in made.items():
         if f"{{{name}}}" not in text:
             continue

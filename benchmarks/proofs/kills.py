@@ -39,7 +39,7 @@ class Command:
     resumes: bool = True
     """Whether it has ``--resume``; otherwise it is repeated."""
 
-    def words(self, paths: Mapping[str, str]) -> list[str]:
+    def list_words(self, paths: Mapping[str, str]) -> list[str]:
         """The words of the command line."""
         return [word.format(**paths) for word in self.line.split()]
 
@@ -94,18 +94,18 @@ def run_command(words: list[str], folder: Path, kill_after: float | None = None)
             return None
 
 
-def without_times(value: Any) -> Any:
+def drop_times(value: Any) -> Any:
     """A result without what differs from run to run."""
     if isinstance(value, Mapping):
-        return {key: without_times(item) for key, item in value.items() if key not in TIMES}
-    return [without_times(item) for item in value] if isinstance(value, list) else value
+        return {key: drop_times(item) for key, item in value.items() if key not in TIMES}
+    return [drop_times(item) for item in value] if isinstance(value, list) else value
 
 
-def digest(run: Path, command: Command) -> str:
+def hash_run(run: Path, command: Command) -> str:
     """A hash of a run's artefacts and of its result; empty if the run is not finished."""
     if not (run / "result.json").exists():
         return ""
-    found = hashlib.sha256(repr(without_times(read_json(run / "result.json"))).encode())
+    found = hashlib.sha256(repr(drop_times(read_json(run / "result.json"))).encode())
     for name in command.artefacts:
         found.update((run / name).read_bytes())
     return found.hexdigest()
@@ -116,10 +116,10 @@ def try_once(words: list[str], command: Command, folder: Path, moment: float, wa
     run, before = folder / "run", ""
     if earlier is not None:
         shutil.copytree(earlier, run)
-        before = digest(run, command)
+        before = hash_run(run, command)
     force = ["--force"] if earlier is not None else []
     code = run_command([*words, "--out", "run", *force], folder, moment)
-    after = digest(run, command)
+    after = hash_run(run, command)
     if code not in (0, None):
         return f"exit code {code} before it was killed"
     if after not in (before, wanted):
@@ -129,21 +129,21 @@ def try_once(words: list[str], command: Command, folder: Path, moment: float, wa
         code = run_command([*words, "--out", "run", *force, *again], folder)
         if code:
             return f"exit code {code} when it was resumed"
-    return "" if digest(run, command) == wanted else "another result"
+    return "" if hash_run(run, command) == wanted else "another result"
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Kill one command at random moments of its time."""
     command = COMMANDS[cell.method]
     run = lambda words, folder: run_command([*words, "--out", str(folder)], workspace.runs) == 0  # noqa: E731
-    words = command.words(prepare_inputs(workspace, [command.line], MADE, run))
+    words = command.list_words(prepare_inputs(workspace, [command.line], MADE, run))
     folder = (workspace.runs / cell.method.replace(" ", "-")).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     whole = folder / "whole"
     whole.mkdir(parents=True)
     started = time.perf_counter()
     assert run_command([*words, "--out", "run"], whole) == 0, (whole / "output.txt").read_text()
-    seconds, wanted = time.perf_counter() - started, digest(whole / "run", command)
+    seconds, wanted = time.perf_counter() - started, hash_run(whole / "run", command)
     earlier = whole / "earlier"
     other = [*words, "--seed", "1"] if cell.method != "convert" else [*words, "--rows", "100"]
     assert run_command([*other, "--out", "earlier"], whole) == 0, (whole / "output.txt").read_text()
@@ -161,7 +161,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     return {"kills": kills, "failures": failures}
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The command, and how often it is killed."""
     return {"line": COMMANDS[cell.method].line, "kills": KILLS}
 
@@ -170,7 +170,7 @@ EXPERIMENT = Experiment(
     "kills",
     "kill commands at random moments, then resume or repeat them",
     (Cell("convert"),),
-    inputs,
+    describe_inputs,
     measure,
     frozenset({"kills", "failures"}),
     extra=tuple(Cell(name) for name in COMMANDS if name != "convert"),

@@ -61,7 +61,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 """Values of options whose type does not show them."""
 
 
-def option_values(command: str) -> dict[str, list[str]]:
+def list_option_values(command: str) -> dict[str, list[str]]:
     """One or more values of every option of a command, as words."""
     found: dict[str, list[str]] = {}
     for field in dataclasses.fields(COMMANDS[command]):
@@ -84,9 +84,9 @@ def option_values(command: str) -> dict[str, list[str]]:
     return found
 
 
-def pairs(command: str) -> Iterator[str]:
+def iterate_pairs(command: str) -> Iterator[str]:
     """Every pair of options, with every value of each."""
-    for (_, first), (_, second) in itertools.combinations(option_values(command).items(), 2):
+    for (_, first), (_, second) in itertools.combinations(list_option_values(command).items(), 2):
         for one, other in itertools.product(first, second):
             yield f"{one} {other}"
 
@@ -118,7 +118,7 @@ def try_words(words: list[str], folder: Path) -> str:
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Run all pairs of one command."""
-    found = list(pairs(cell.method))
+    found = list(iterate_pairs(cell.method))
     if workspace.toy:
         found = np.random.default_rng(0).choice(found, TOY_PAIRS, replace=False).tolist()
     made = {name: f"{command} {SMALL[command]}" for name, command in (("distillate", "distill"), ("world", "model"))}
@@ -133,16 +133,16 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     return {"pairs": len(found), "outcomes": outcomes, "failures": failures}
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The options and their values."""
-    return {"small": SMALL[cell.method], "values": option_values(cell.method)}
+    return {"small": SMALL[cell.method], "values": list_option_values(cell.method)}
 
 
 EXPERIMENT = Experiment(
     "options",
     "run every pair of options",
     (),
-    inputs,
+    describe_inputs,
     measure,
     frozenset({"pairs", "failures"}),
     extra=tuple(Cell(name) for name in SMALL),

@@ -22,7 +22,7 @@ GROWTH = 64.0  # megabytes that the second half may grow
 RECIPE = potstill.Recipe(width=16, steps=10, layers=3)
 
 
-def memory() -> float:
+def measure_memory() -> float:
     """Resident memory of this process in megabytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -36,8 +36,8 @@ def open_files() -> int:
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Distil again and again."""
     toy = Workspace(workspace.runs, toy=True)
-    given = {"teacher": toy.teacher(""), "size": 4, "steps": 2, "batch": 16, "students": 1, "episodes": 0}
-    data = potstill.load_dataset(toy.dataset(""))
+    given = {"teacher": toy.find_teacher(""), "size": 4, "steps": 2, "batch": 16, "students": 1, "episodes": 0}
+    data = potstill.load_dataset(toy.find_dataset(""))
     repeats = TOY_REPEATS if workspace.toy else REPEATS
     every, used, files = max(1, repeats // POINTS), [], []
     for number in range(repeats):
@@ -45,7 +45,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
             potstill.distill(data, **given, recipe=RECIPE, seed=number, out=workspace.runs / "run", force=True)  # type: ignore[arg-type]
         if number % every == 0:
             gc.collect()
-            used.append(round(memory(), 1))
+            used.append(round(measure_memory(), 1))
             files.append(open_files())
     shutil.rmtree(workspace.runs / "run")
     half = len(used) // 2
@@ -55,7 +55,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     return {"repeats": repeats, "megabytes": used, "open_files": files, "failures": failures}
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """How often."""
     return {"repeats": REPEATS, "jax": jax.__version__}
 
@@ -64,7 +64,7 @@ EXPERIMENT = Experiment(
     "repeats",
     "distil a thousand times in one process",
     (),
-    inputs,
+    describe_inputs,
     measure,
     frozenset({"repeats", "failures"}),
     extra=(Cell("distill"),),

@@ -22,13 +22,13 @@ def descend_by_loop(kernel: Any, before: Any, pairs: Any, recipe: Any) -> Any:
     """The steps of kernel descent, differentiated by JAX."""
     import jax
 
-    from potstill.distillation.solvers.kernel_descent import Descent, _step, _times
+    from potstill.distillation.solvers.kernel_descent import Descent, _multiply, _step
 
-    body = lambda now, _: (_step(now, before + _times(kernel, now.c), pairs, recipe), None)  # noqa: E731
+    body = lambda now, _: (_step(now, before + _multiply(kernel, now.c), pairs, recipe), None)  # noqa: E731
     return jax.lax.scan(body, Descent(before, before), None, length=recipe.steps)[0].c
 
 
-def gradient(what: str, by: str, size: int, rows: int) -> Call:
+def make_gradient(what: str, by: str, size: int, rows: int) -> Call:
     """``descent`` or ``whole``, with the adjoint of ``own`` or ``jax``."""
     import jax
     import jax.numpy as jnp
@@ -66,27 +66,27 @@ def gradient(what: str, by: str, size: int, rows: int) -> Call:
     return call
 
 
-def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
+def list_programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """Both gradients, each by both adjoints; at toy size only one program."""
     size, rows = (4, 8) if workspace.toy else (int(cell["pairs"]), ROWS)
     return {
-        f"{what}, {by}": lambda what=what, by=by: gradient(what, by, size, rows)  # type: ignore[misc]
+        f"{what}, {by}": lambda what=what, by=by: make_gradient(what, by, size, rows)  # type: ignore[misc]
         for what in ("descent", "whole")[: 1 if workspace.toy else 2]
         for by in ("own", "jax")
     }
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The sizes."""
     return {"states": STATES, "actions": ACTIONS, "rows": ROWS, "recipe": "default"}
 
 
-COMPARISON = Comparison(__name__, programs, rounds=15)
+COMPARISON = Comparison(__name__, list_programs, rounds=15)
 EXPERIMENT = Experiment(
     "adjoint",
     "the gradient of kernel descent by its own adjoint and by JAX's",
     tuple(Cell("gradient", axes=(("pairs", size),)) for size in SIZES),
-    inputs,
+    describe_inputs,
     COMPARISON.measure,
     frozenset({"programs"}),
 )

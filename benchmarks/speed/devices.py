@@ -22,18 +22,18 @@ COMMON: dict[str, Any] = {"recipe": "paper", "objective": "pbc", "batch": 2560}
 DEVICES = {"one": 1, "two": 2}
 
 
-def step(cell: Cell, workspace: Workspace, count: int) -> Call:
+def make_step(cell: Cell, workspace: Workspace, count: int) -> Call:
     """The next outer step on ``count`` devices."""
-    from benchmarks.speed.steps import outer_steps
+    from benchmarks.speed.steps import make_outer_steps
     from potstill.distillation import SOLVERS, OuterSettings, PolicyCloning
     from potstill.runtime import devices
     from potstill.students.recipe import RECIPES
 
     devices.use_devices(count)
     method = METHODS[cell.method]
-    return outer_steps(
-        workspace.dataset(cell.file),
-        workspace.teacher(cell.file),
+    return make_outer_steps(
+        workspace.find_dataset(cell.file),
+        workspace.find_teacher(cell.file),
         size=4 if workspace.toy else 256,
         objective=PolicyCloning(),
         solver=SOLVERS[method["solver"]](RECIPES[COMMON["recipe"]]),
@@ -41,24 +41,24 @@ def step(cell: Cell, workspace: Workspace, count: int) -> Call:
     )
 
 
-def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
+def list_programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """One device and, if the process has two cores, two; at toy size one."""
     cores = 1 if workspace.toy else len(os.sched_getaffinity(0))
     counts = {name: count for name, count in DEVICES.items() if count <= max(cores, 1)}
-    return {name: lambda count=count: step(cell, workspace, count) for name, count in counts.items()}  # type: ignore[misc]
+    return {name: lambda count=count: make_step(cell, workspace, count) for name, count in counts.items()}  # type: ignore[misc]
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The options."""
     return {"options": {**COMMON, **METHODS[cell.method]}}
 
 
-COMPARISON = Comparison(__name__, programs, rounds=3, calls=3, cores=lambda cell, program: DEVICES[program])
+COMPARISON = Comparison(__name__, list_programs, rounds=3, calls=3, cores=lambda cell, program: DEVICES[program])
 EXPERIMENT = Experiment(
     "devices",
     "an outer step on one device and on two",
     tuple(Cell(name, BUNDLED) for name in METHODS),
-    inputs,
+    describe_inputs,
     COMPARISON.measure,
     frozenset({"programs"}),
 )

@@ -36,7 +36,7 @@ class Problem(NamedTuple):
 FULL, TOY = Problem(), Problem(pairs=4, inner_steps=2, width=8, outer_batch=8)
 
 
-def inputs_of(problem: Problem) -> tuple[np.ndarray, ...]:
+def draw_inputs(problem: Problem) -> tuple[np.ndarray, ...]:
     """Pairs' states and actions, and the outer batch's states and target actions."""
     rng = np.random.default_rng(0)
     draw = lambda rows, columns: rng.normal(size=(rows, columns)).astype(np.float32)  # noqa: E731
@@ -49,7 +49,7 @@ def inputs_of(problem: Problem) -> tuple[np.ndarray, ...]:
     )
 
 
-def jax_step(name: str, count: int, problem: Problem) -> Call:
+def make_jax_step(name: str, count: int, problem: Problem) -> Call:
     """The step by one of potstill's solvers; ``count`` devices share the pairs and the states."""
     import jax
     import jax.numpy as jnp
@@ -60,8 +60,8 @@ def jax_step(name: str, count: int, problem: Problem) -> Call:
     from potstill.students.training import Pairs
 
     devices.use_devices(count)
-    mesh = devices.local_devices()
-    states, actions, queries, targets = map(jnp.asarray, inputs_of(problem))
+    mesh = devices.find_local_devices()
+    states, actions, queries, targets = map(jnp.asarray, draw_inputs(problem))
     recipe = dataclasses.replace(RECIPES["paper"], steps=problem.inner_steps, width=problem.width)
     solve, keys = SOLVERS[name](recipe), itertools.count()
 
@@ -77,7 +77,7 @@ def jax_step(name: str, count: int, problem: Problem) -> Call:
     return call
 
 
-def torch_step(keep_memory: bool, problem: Problem) -> Call:
+def make_torch_step(keep_memory: bool, problem: Problem) -> Call:
     """The same step written plainly: a functional network, ``autograd.grad`` with ``create_graph``.
 
     ``keep_memory`` gives PyTorch the memory settings of potstill's commands.
@@ -89,7 +89,7 @@ def torch_step(keep_memory: bool, problem: Problem) -> Call:
 
         devices.keep_memory()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    states, actions, queries, targets = (torch.from_numpy(x) for x in inputs_of(problem))
+    states, actions, queries, targets = (torch.from_numpy(x) for x in draw_inputs(problem))
     sizes, seeds = (problem.states, *3 * (problem.width,), problem.actions), itertools.count()
 
     def call() -> None:
@@ -100,12 +100,12 @@ def torch_step(keep_memory: bool, problem: Problem) -> Call:
             torch.nn.init.orthogonal_(weight, gain=2**0.5)
             params.append((weight, torch.zeros(fan_out)))
         s, a = states.clone().requires_grad_(), actions.clone().requires_grad_()
-        torch_outer(params, s, a, queries, targets, problem.inner_steps)
+        compute_torch_outer(params, s, a, queries, targets, problem.inner_steps)
 
     return call
 
 
-def torch_outer(params: Any, states: Any, actions: Any, queries: Any, targets: Any, inner_steps: int) -> Any:
+def compute_torch_outer(params: Any, states: Any, actions: Any, queries: Any, targets: Any, inner_steps: int) -> Any:
     """Outer loss from given weights, and its gradients in the pairs."""
     import torch
 
@@ -125,12 +125,12 @@ def torch_outer(params: Any, states: Any, actions: Any, queries: Any, targets: A
     return float(outer.detach()), torch.autograd.grad(outer, (states, actions))
 
 
-def products(kind: str, problem: Problem) -> Call:
+def make_products(kind: str, problem: Problem) -> Call:
     """The step's products of square matrices, one after the other."""
     import jax
     import jax.numpy as jnp
 
-    queries = np.resize(inputs_of(problem)[2], (problem.width, problem.states))
+    queries = np.resize(draw_inputs(problem)[2], (problem.width, problem.states))
     matrix = jnp.asarray(queries @ queries.T / 50.0, kind)
     count = 18 * problem.inner_steps
     run = jax.jit(lambda x: jax.lax.fori_loop(0, count, lambda _, y: jnp.tanh(y @ matrix), x))
@@ -141,30 +141,30 @@ def products(kind: str, problem: Problem) -> Call:
     return call
 
 
-def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
+def list_programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """The programs for a number of cores; at toy size without PyTorch, which may not be installed."""
     problem = TOY if workspace.toy else FULL
     found: dict[str, Prepare] = {
-        "torch": lambda: torch_step(False, problem),
-        MEMORY_KEPT: lambda: torch_step(True, problem),
-        "unroll": lambda: jax_step("unroll", 1, problem),
-        "unroll" + TWO_DEVICES: lambda: jax_step("unroll", 2, problem),
-        "sweep": lambda: jax_step("sweep", 1, problem),
-        "products alone": lambda: products("float32", problem),
-        BFLOAT16: lambda: products("bfloat16", problem),
+        "torch": lambda: make_torch_step(False, problem),
+        MEMORY_KEPT: lambda: make_torch_step(True, problem),
+        "unroll": lambda: make_jax_step("unroll", 1, problem),
+        "unroll" + TWO_DEVICES: lambda: make_jax_step("unroll", 2, problem),
+        "sweep": lambda: make_jax_step("sweep", 1, problem),
+        "products alone": lambda: make_products("float32", problem),
+        BFLOAT16: lambda: make_products("bfloat16", problem),
     }
     names = ("unroll", "products alone") if workspace.toy else PROGRAMS
     return {name: found[name] for name in names if cell["cores"] > 1 or not name.endswith(TWO_DEVICES)}
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The sizes."""
     return {"problem": FULL._asdict()}
 
 
 COMPARISON = Comparison(
     __name__,
-    programs,
+    list_programs,
     rounds=3,
     calls=3,
     cores=lambda cell, program: int(cell["cores"]),
@@ -175,7 +175,7 @@ EXPERIMENT = Experiment(
     "exact-step",
     "seconds of an exact unrolled outer step, against PyTorch",
     tuple(Cell("exact-step", axes=(("cores", cores),)) for cores in (1, 2)),
-    inputs,
+    describe_inputs,
     COMPARISON.measure,
     frozenset({"programs"}),
     packages=("torch",),

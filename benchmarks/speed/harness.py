@@ -71,7 +71,7 @@ class Comparison:
             ]
         else:
             together = self._run_in_process(cell, workspace, names, rounds)
-            found = [{name: round_times(together[name], i) for name in names} for i in range(rounds)]
+            found = [{name: measure_round(together[name], i) for name in names} for i in range(rounds)]
         return {
             "programs": {name: self._summarise(name, found) for name in names},
             "rounds": rounds,
@@ -92,7 +92,7 @@ class Comparison:
         }
 
     def _run_here(self, cell: Cell, workspace: Workspace, names: list[str], calls: int) -> dict[str, Record]:
-        return {name: round_times(entry, None) for name, entry in self.run(cell, workspace, names, calls).items()}
+        return {name: measure_round(entry, None) for name, entry in self.run(cell, workspace, names, calls).items()}
 
     def _run_in_process(self, cell: Cell, workspace: Workspace, names: list[str], calls: int) -> dict[str, Record]:
         """The same in a separate process, on the last of this process's cores."""
@@ -109,7 +109,7 @@ class Comparison:
         if done.returncode:
             raise SystemExit(f"{cell}: {', '.join(names)} failed:\n{done.stderr}")
         found: dict[str, Record] = json.loads(done.stdout.strip().splitlines()[-1])
-        return {name: round_times(entry, None) for name, entry in found.items()} if self.calls else found
+        return {name: measure_round(entry, None) for name, entry in found.items()} if self.calls else found
 
     def _summarise(self, name: str, rounds: list[dict[str, Record]]) -> Record:
         """Medians over rounds, the largest memory, and median ratios to the baseline."""
@@ -136,7 +136,7 @@ def use_cores(cores: Iterable[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def round_times(entry: Record, index: int | None) -> Record:
+def measure_round(entry: Record, index: int | None) -> Record:
     """The times of one call, or the median over all calls."""
     pick: Callable[[Any], Any] = statistics.median if index is None else lambda times: times[index]
     return {**entry, "clock": pick(entry["clock"]), "processor": pick(entry["processor"])}

@@ -60,7 +60,7 @@ def simulate(rows: int, episodes: int) -> Iterator[dict[str, np.ndarray]]:
         yield {**flat, "terminations": none, "truncations": np.arange(1, len(none) + 1) % STEPS == 0}
 
 
-def datasets(workspace: Workspace) -> dict[str, Path]:
+def make_datasets(workspace: Workspace) -> dict[str, Path]:
     """The mapped dataset, and its first rows as a file that is read into memory. Missing files are written."""
     large, small = workspace.runs / "mapped", workspace.runs / "memory.npz"
     if not small.exists():
@@ -90,42 +90,42 @@ def run_and_measure(words: list[str]) -> Record:
     return {"seconds": watch.clock, "own_gb": gigabytes["RssAnon"], "total_gb": gigabytes["VmHWM"]}
 
 
-def memory_of(command: str, workspace: Workspace) -> Record:
+def measure_memory(command: str, workspace: Workspace) -> Record:
     """Memory of ``teach`` or ``distill`` on the mapped dataset, in a process of its own."""
-    path, teacher = datasets(workspace)["mapped"], workspace.runs / "teach" / "teacher.safetensors"
+    path, teacher = make_datasets(workspace)["mapped"], workspace.runs / "teach" / "teacher.safetensors"
     options = (TOY_TEACH if workspace.toy else TEACH).split()
     if command == "distill":
         toy = [f"--{name.replace('_', '-')} {value}" for name, value in TOY_DISTILLATION.items()]
         options = f"--teacher {teacher} {' '.join(toy) if workspace.toy else DISTILL}".split()
         if not teacher.exists():
-            memory_of("teach", workspace)
+            measure_memory("teach", workspace)
     out = ["--out", str(workspace.runs / command), "--force"]
     found = run_and_measure([sys.executable, "-m", "potstill", command, str(path), *out, *options])
     return {**found, "file_gb": (path / ROWS).stat().st_size / 1e9}
 
 
-def step(command: str, kind: str, workspace: Workspace) -> Call:
+def make_step(command: str, kind: str, workspace: Workspace) -> Call:
     """Updates of ReBRAC, or outer steps of the default distillation, on the data in memory or mapped."""
     from benchmarks.speed import steps
 
-    path = datasets(workspace)[kind]
+    path = make_datasets(workspace)[kind]
     if command == "teach":
-        return steps.teacher_updates(load_dataset(path), "rebrac", 2 if workspace.toy else UPDATES)
+        return steps.make_teacher_updates(load_dataset(path), "rebrac", 2 if workspace.toy else UPDATES)
     teacher = workspace.runs / "teach" / "teacher.safetensors"
     if not teacher.exists():
-        memory_of("teach", workspace)
+        measure_memory("teach", workspace)
     if workspace.toy:
-        return steps.outer_steps(path, teacher, size=8, settings=OuterSettings(batch=16))
-    return steps.outer_steps(path, teacher, OUTER_STEPS)
+        return steps.make_outer_steps(path, teacher, size=8, settings=OuterSettings(batch=16))
+    return steps.make_outer_steps(path, teacher, OUTER_STEPS)
 
 
-def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
+def list_programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """The same step on both datasets."""
     command = cell.method.split()[0]
-    return {kind: lambda kind=kind: step(command, kind, workspace) for kind in ("memory", "mapped")}  # type: ignore[misc]
+    return {kind: lambda kind=kind: make_step(command, kind, workspace) for kind in ("memory", "mapped")}  # type: ignore[misc]
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The sizes and the commands' options."""
     return {"rows": ROWS_LARGE, "small": ROWS_SMALL, "teach": TEACH, "distill": DISTILL}
 
@@ -133,17 +133,17 @@ def inputs(cell: Cell) -> Record:
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Memory of a command, or the time of its steps."""
     if cell.method.endswith("memory"):
-        return memory_of(cell.method.split()[0], workspace)
-    datasets(workspace)
+        return measure_memory(cell.method.split()[0], workspace)
+    make_datasets(workspace)
     return COMPARISON.measure(cell, workspace)
 
 
-COMPARISON = Comparison(__name__, programs, rounds=15, baseline="memory", packages=("jax", "numpy"))
+COMPARISON = Comparison(__name__, list_programs, rounds=15, baseline="memory", packages=("jax", "numpy"))
 EXPERIMENT = Experiment(
     "large",
     "memory and step time on 50 million rows (5.4 GB on disk)",
     tuple(Cell(f"{command} {what}") for what in ("memory", "steps") for command in ("teach", "distill")),
-    inputs,
+    describe_inputs,
     measure,
     toy=(Cell("teach steps"),),
 )

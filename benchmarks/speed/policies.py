@@ -25,7 +25,7 @@ from benchmarks.files import BUNDLED_NAME, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
 from potstill.bundled import BUNDLED
-from potstill.runtime.storage import file_hash
+from potstill.runtime.storage import hash_file
 
 ROWS, CALLS, TOY_CALLS, SEED = 10_000, 200, 10, 0
 FLAGS = ("-std=c99", "-O3", "-march=native")
@@ -130,7 +130,7 @@ RUNNERS: dict[str, Callable[[Path, potstill.Policy], Act]] = {
 }
 
 
-def formats(workspace: Workspace) -> list[str]:
+def list_formats(workspace: Workspace) -> list[str]:
     """The formats that this machine can run; at toy size only those without a library."""
     found = [name for name in RUNNERS if name not in NEEDS or (not workspace.toy and all(map(find_spec, NEEDS[name])))]
     return [name for name in found if name != "C" or shutil.which("cc")]
@@ -139,11 +139,11 @@ def formats(workspace: Workspace) -> list[str]:
 def load_format(name: str, cell: Cell, workspace: Workspace) -> Act:
     """Export the student of a cell, and load the file."""
     student = train_student(cell.method, workspace.toy)
-    path = workspace.folder("policies", cell.method) / f"policy{SUFFIXES[name]}"
+    path = workspace.find_folder("policies", cell.method) / f"policy{SUFFIXES[name]}"
     return RUNNERS[name](potstill.export_policy(student, path, force=True), student)
 
 
-def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
+def list_programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """The policy in potstill itself, and each format."""
 
     def prepare(act: Act, together: bool) -> Call:
@@ -158,7 +158,7 @@ def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
         return call
 
     found: dict[str, Prepare] = {"potstill": lambda: prepare(train_student(cell.method, workspace.toy), False)}
-    for name in formats(workspace):
+    for name in list_formats(workspace):
         found[name] = lambda name=name: prepare(load_format(name, cell, workspace), name == "C")  # type: ignore[misc]
     return found
 
@@ -168,27 +168,27 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     observations = read_observations()[: TOY_CALLS if workspace.toy else None]
     expected = train_student(cell.method, workspace.toy)(observations)
     differences: dict[str, Any] = {}
-    for name in formats(workspace):
+    for name in list_formats(workspace):
         found = load_format(name, cell, workspace)(observations)
         differences[name] = float(np.abs(found - expected).max())
     return {"differences": differences, "states": len(observations), **COMPARISON.measure(cell, workspace)}
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The distillate, the student and the counts."""
-    digest = file_hash(BUNDLED / f"{BUNDLED_NAME}.distillate.safetensors")
+    digest = hash_file(BUNDLED / f"{BUNDLED_NAME}.distillate.safetensors")
     recipe = RECIPES[cell.method] or "of the distillate"
     return {"distillate": digest, "recipe": recipe, "rows": ROWS, "calls": CALLS, "seed": SEED, "flags": FLAGS}
 
 
 COMPARISON = Comparison(
-    __name__, programs, rounds=9, baseline="potstill", packages=("numpy", "onnx", "onnxruntime", "torch")
+    __name__, list_programs, rounds=9, baseline="potstill", packages=("numpy", "onnx", "onnxruntime", "torch")
 )
 EXPERIMENT = Experiment(
     "policies",
     "exported policies: difference to the student, and time of a call",
     tuple(Cell(name) for name in RECIPES),
-    inputs,
+    describe_inputs,
     measure,
     frozenset({"differences", "programs"}),
     packages=("onnx", "onnxruntime", "torch", "a C compiler"),

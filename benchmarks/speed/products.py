@@ -25,7 +25,7 @@ KINDS: dict[str, Callable[[Any, Any], Any]] = {
 PLACES = ("in cache", "from memory")
 
 
-def products(name: str, where: str, kind: str, width: int, count: int) -> Call:
+def make_products(name: str, where: str, kind: str, width: int, count: int) -> Call:
     """``count`` products of one kind; returns 10⁹ operations."""
     import jax
     import jax.numpy as jnp
@@ -43,27 +43,27 @@ def products(name: str, where: str, kind: str, width: int, count: int) -> Call:
     return call
 
 
-def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
+def list_programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """Every kind of product, in cache and from memory."""
     size = (8, 2) if workspace.toy else (WIDTH, COUNT)
     return {
-        f"{name}, {where}": lambda name=name, where=where: products(name, where, cell.method, *size)  # type: ignore[misc]
+        f"{name}, {where}": lambda name=name, where=where: make_products(name, where, cell.method, *size)  # type: ignore[misc]
         for name in KINDS
         for where in PLACES
     }
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The sizes."""
     return {"width": WIDTH, "count": COUNT}
 
 
-COMPARISON = Comparison(__name__, programs, rounds=9, packages=("jax",))
+COMPARISON = Comparison(__name__, list_programs, rounds=9, packages=("jax",))
 EXPERIMENT = Experiment(
     "products",
     "rates of the unroll's matrix products on one core",
     tuple(Cell(kind) for kind in ("float32", "bfloat16")),
-    inputs,
+    describe_inputs,
     COMPARISON.measure,
     frozenset({"programs"}),
 )

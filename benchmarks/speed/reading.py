@@ -44,7 +44,7 @@ def write_rows(path: Path, rows: int, options: dict[str, Any]) -> None:
             file.create_dataset(key, data=values, **options)
 
 
-def plain_read(path: Path) -> dict[str, np.ndarray]:
+def read_plainly(path: Path) -> dict[str, np.ndarray]:
     """Every column, by h5py."""
     with h5py.File(path, "r") as file:
         return {key: file[key][()] for key in file}
@@ -52,7 +52,7 @@ def plain_read(path: Path) -> dict[str, np.ndarray]:
 
 def read_and_copy(path: Path) -> dict[str, np.ndarray]:
     """Every column, and a copy of the observations."""
-    columns = plain_read(path)
+    columns = read_plainly(path)
     return columns | {"next_observations": columns["observations"][1:].copy()}
 
 
@@ -63,17 +63,17 @@ def load_pairs(path: Path) -> Transitions:
     return data
 
 
-def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
+def list_programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """Three readers of the same file."""
     readers = {
-        "h5py": plain_read,
+        "h5py": read_plainly,
         "load_dataset": load_dataset,
         "h5py and a copy": read_and_copy,
         "load_dataset and next observations": load_pairs,
     }
 
     def prepare(reader: Any) -> Call:
-        path = workspace.folder("reading", cell.method).with_suffix(".hdf5")
+        path = workspace.find_folder("reading", cell.method).with_suffix(".hdf5")
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_rows(path, TOY_ROWS if workspace.toy else ROWS, OPTIONS[cell.method])
@@ -86,17 +86,17 @@ def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     return {name: lambda reader=reader: prepare(reader) for name, reader in readers.items()}  # type: ignore[misc]
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The file's size."""
     return {"rows": ROWS, "states": STATES, "actions": ACTIONS, "options": OPTIONS[cell.method]}
 
 
-COMPARISON = Comparison(__name__, programs, rounds=9, baseline="h5py", packages=("h5py", "numpy"))
+COMPARISON = Comparison(__name__, list_programs, rounds=9, baseline="h5py", packages=("h5py", "numpy"))
 EXPERIMENT = Experiment(
     "reading",
     "reading a million rows of D4RL's layout, against h5py",
     tuple(Cell(name) for name in OPTIONS),
-    inputs,
+    describe_inputs,
     COMPARISON.measure,
     frozenset({"programs"}),
 )

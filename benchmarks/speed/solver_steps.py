@@ -13,7 +13,7 @@ SOLVERS = ("kernel", "empirical", "ridge", "features", "unroll", "sweep")
 PAIRS, STATES = 256, 1024
 
 
-def loss_and_gradient(name: str, state_size: int, action_size: int, pairs: int, states: int) -> Call:
+def make_step(name: str, state_size: int, action_size: int, pairs: int, states: int) -> Call:
     """The step of one solver for students of the plain recipe."""
     import jax
     import jax.numpy as jnp
@@ -38,27 +38,27 @@ def loss_and_gradient(name: str, state_size: int, action_size: int, pairs: int, 
     return call
 
 
-def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
+def list_programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """One program for each solver; at toy size for two."""
     counts = (4, 8) if workspace.toy else (PAIRS, STATES)
     names = ("kernel", "ridge") if workspace.toy else SOLVERS
     return {
-        name: lambda name=name: loss_and_gradient(name, *SIZES[cell.method], *counts)  # type: ignore[misc]
+        name: lambda name=name: make_step(name, *SIZES[cell.method], *counts)  # type: ignore[misc]
         for name in names
     }
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The sizes."""
     return {"sizes": SIZES[cell.method], "pairs": PAIRS, "states": STATES, "recipe": "plain"}
 
 
-COMPARISON = Comparison(__name__, programs, rounds=3)
+COMPARISON = Comparison(__name__, list_programs, rounds=3)
 EXPERIMENT = Experiment(
     "solver-steps",
     "seconds of an outer step of each solver",
     tuple(Cell(name) for name in SIZES),
-    inputs,
+    describe_inputs,
     COMPARISON.measure,
     frozenset({"programs"}),
 )

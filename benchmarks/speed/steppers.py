@@ -21,7 +21,7 @@ def step_potstill(env_id: str, batched: bool, lanes: int, steps: int) -> Call:
     """One of potstill's steppers: MuJoCo's batched one, or one that calls Gymnasium's objects."""
 
     def call() -> float:
-        low, high = environments.action_bounds(env_id)
+        low, high = environments.find_action_bounds(env_id)
         rng = np.random.default_rng(0)
         stepper = make_stepper(env_id, lanes, batched=batched)
         stepper.reset(np.arange(lanes))
@@ -41,7 +41,7 @@ def step_vector_environment(env_id: str, kind: str, lanes: int, steps: int) -> C
 
     environments.make(env_id).close()
     env = gymnasium.make_vec(env_id, num_envs=lanes, vectorization_mode=kind)
-    low, high = environments.action_bounds(env_id)
+    low, high = environments.find_action_bounds(env_id)
 
     def call() -> float:
         rng = np.random.default_rng(0)
@@ -53,7 +53,7 @@ def step_vector_environment(env_id: str, kind: str, lanes: int, steps: int) -> C
     return call
 
 
-def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
+def list_programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """Two of Gymnasium's vector environments, and potstill's two steppers; at toy size only these."""
     env_id, lanes, steps = cell.method, 2 if workspace.toy else LANES, 2 if workspace.toy else STEPS
     found: dict[str, Prepare] = {"gymnasium objects": lambda: step_potstill(env_id, False, lanes, steps)}
@@ -63,14 +63,14 @@ def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     return {**found, "mujoco batched": lambda: step_potstill(env_id, True, lanes, steps)}
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The counts."""
     return {"lanes": LANES, "steps": STEPS, "processes": PROCESSES, "cores": CORES}
 
 
 COMPARISON = Comparison(
     __name__,
-    programs,
+    list_programs,
     rounds=5,
     cores=lambda cell, program: CORES,
     baseline="gymnasium objects",
@@ -80,7 +80,7 @@ EXPERIMENT = Experiment(
     "steppers",
     "time of an environment step, against Gymnasium",
     tuple(Cell(env_id) for env_id in ENVIRONMENTS),
-    inputs,
+    describe_inputs,
     COMPARISON.measure,
     frozenset({"programs"}),
 )

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.speed.harness import Call, repeat
 from potstill.data.registry import load_dataset
-from potstill.data.split import training_rows
+from potstill.data.split import select_training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillation import (
     KernelDescent,
@@ -21,17 +21,17 @@ from potstill.distillation import (
     Solver,
     build_state_table,
     find_weighting,
-    initial_pairs,
+    make_initial_pairs,
     optimise_pairs,
 )
-from potstill.distillation.defaults import default_action_limit, default_states
+from potstill.distillation.defaults import choose_default_action_limit, choose_default_states
 from potstill.teachers import ALGORITHMS, Learner, Training, find_teacher
 
 MAX_STEPS = 1_000_000  # more than a benchmark takes
 Q_GAP, KERNEL_DESCENT, SETTINGS = QGap(), KernelDescent(), OuterSettings()
 
 
-def outer_steps(
+def make_outer_steps(
     dataset: Path | str,
     teacher: Path | str,
     count: int = 1,
@@ -44,16 +44,18 @@ def outer_steps(
     """The next ``count`` outer steps of a distillation; weighting, state noise and action limit have their defaults."""
     data = load_dataset(dataset)
     network_teacher = find_teacher(teacher, dataset, data)
-    weighting, noise = default_states(objective, data, network_teacher, solver.recipe)
-    table = build_state_table(data, network_teacher, find_weighting(weighting), training_rows(len(data)))
+    weighting, noise = choose_default_states(objective, data, network_teacher, solver.recipe)
+    table = build_state_table(data, network_teacher, find_weighting(weighting), select_training_rows(len(data)))
     iterates = optimise_pairs(
-        initial_pairs(table, size, rng=np.random.default_rng(0)),
+        make_initial_pairs(table, size, rng=np.random.default_rng(0)),
         table,
         network_teacher,
         objective=objective,
         solver=solver,
         schedule=Schedule(MAX_STEPS),
-        settings=dataclasses.replace(settings, state_noise=noise, action_limit=default_action_limit(solver.recipe)),
+        settings=dataclasses.replace(
+            settings, state_noise=noise, action_limit=choose_default_action_limit(solver.recipe)
+        ),
         key=jax.random.key(0),
     )
     next(iterates)  # the initial pairs
@@ -64,7 +66,7 @@ def outer_steps(
     return repeat(step, count)
 
 
-def teacher_updates(data: Transitions, algorithm: str, count: int, batch: int = 256) -> Call:
+def make_teacher_updates(data: Transitions, algorithm: str, count: int, batch: int = 256) -> Call:
     """The next ``count`` updates of ``potstill teach``."""
     learner = Learner(ALGORITHMS[algorithm](), data, Training(updates=MAX_STEPS, evaluate_every=count, batch=batch))
 

@@ -19,7 +19,7 @@ ROWS, EPISODE = 100_000, 1_000
 COUNTS = {"rebrac": 200, "cal-ql": 30, "iql": 300, "edac": 30}  # updates in a timed call
 
 
-def columns(rows: int) -> tuple[np.ndarray, ...]:
+def draw_columns(rows: int) -> tuple[np.ndarray, ...]:
     """Random rows: states, actions, rewards, next states, next actions, and 1 where the episode continues."""
     rng = np.random.default_rng(0)
     draw = lambda *shape: np.asarray(rng.normal(size=shape), np.float32)  # noqa: E731
@@ -27,35 +27,35 @@ def columns(rows: int) -> tuple[np.ndarray, ...]:
     return states, actions, draw(rows), np.roll(states, -1, 0), np.roll(actions, -1, 0), np.ones(rows, np.float32)
 
 
-def potstill_updates(algorithm: str, rows: int, count: int) -> Call:
+def make_potstill_updates(algorithm: str, rows: int, count: int) -> Call:
     """``count`` updates of potstill's algorithm."""
-    from benchmarks.speed.steps import teacher_updates
+    from benchmarks.speed.steps import make_teacher_updates
 
-    states, actions, rewards, after, _, _ = columns(rows)
+    states, actions, rewards, after, _, _ = draw_columns(rows)
     never, ends = np.zeros(rows, bool), np.arange(1, rows + 1) % EPISODE == 0
     bounds = ActionBounds.unit(ACTIONS)
     data = Transitions(states, actions, rewards, after, never, ends, action_bounds=bounds, name="drawn")
-    return teacher_updates(data, algorithm, count, batch=BATCH)
+    return make_teacher_updates(data, algorithm, count, batch=BATCH)
 
 
-def programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
+def list_programs(cell: Cell, workspace: Workspace) -> dict[str, Prepare]:
     """The program of potstill and, if there is one, of PyTorch; at toy size only the first."""
     rows, count = (200, 2) if workspace.toy else (ROWS, COUNTS[cell.method])
-    found: dict[str, Prepare] = {"potstill": lambda: potstill_updates(cell.method, rows, count)}
+    found: dict[str, Prepare] = {"potstill": lambda: make_potstill_updates(cell.method, rows, count)}
     torch_program = torch_teachers.PROGRAMS.get(cell.method)
     if torch_program and not workspace.toy:
-        found["torch"] = lambda: torch_program(columns(rows), count)
+        found["torch"] = lambda: torch_program(draw_columns(rows), count)
     return found
 
 
-def inputs(cell: Cell) -> Record:
+def describe_inputs(cell: Cell) -> Record:
     """The sizes."""
     return {"rows": ROWS, "batch": BATCH, "states": STATES, "actions": ACTIONS}
 
 
 COMPARISON = Comparison(
     __name__,
-    programs,
+    list_programs,
     rounds=3,
     calls=3,
     cores=lambda cell, program: int(cell["cores"]),
@@ -66,7 +66,7 @@ EXPERIMENT = Experiment(
     "teacher-updates",
     "updates per second of the teacher algorithms, against PyTorch",
     tuple(Cell(name, axes=(("cores", cores),)) for cores in (1, 2) for name in COUNTS),
-    inputs,
+    describe_inputs,
     COMPARISON.measure,
     frozenset({"programs"}),
     packages=("torch",),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from potstill.runtime.lazy import lazy_names
+from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:
     from potstill.commands.collect import collect
@@ -70,7 +70,7 @@ __all__ = [
     "teach",
 ]
 
-__getattr__ = lazy_names(
+__getattr__ = import_lazily(
     __name__,
     {
         **{name: f"commands.{name}" for name in ("collect", "convert", "distill", "evaluate", "inspect")},

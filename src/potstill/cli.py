@@ -19,7 +19,7 @@ from potstill import config
 from potstill.config.parts import NamedPart, split_part_options
 from potstill.config.presets import expand_preset
 from potstill.config.reading import positional_first
-from potstill.config.settings import PART_REGISTRIES, RENAMED_OPTIONS, option_docs
+from potstill.config.settings import PART_REGISTRIES, RENAMED_OPTIONS, read_option_docs
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime.interruption import Interrupted, handling, raise_interrupted
 from potstill.runtime.progress import busy
@@ -66,7 +66,7 @@ def make_app(fields: Mapping[str, Mapping[str, str]] | None = None, *, with_help
     )
     for name, kind in COMMANDS.items():
         shown = _with_help(kind) if with_help else kind
-        app.command(_command(name, shown, fields or {}), name=name, help=kind.__doc__)
+        app.command(_make_command(name, shown, fields or {}), name=name, help=kind.__doc__)
     return app
 
 
@@ -83,7 +83,9 @@ def convert_words(kind: Any, words: Sequence[Token]) -> object:
     return cyclopts.convert(kind, words)
 
 
-def _command(name: str, kind: type[object], fields: Mapping[str, Mapping[str, str]]) -> Callable[[Dataclass], object]:
+def _make_command(
+    name: str, kind: type[object], fields: Mapping[str, Mapping[str, str]]
+) -> Callable[[Dataclass], object]:
     def command(settings: Dataclass) -> object:
         module = name.replace("-", "_")
         function = getattr(import_module(f"potstill.commands.{module}"), FUNCTIONS.get(name, module))
@@ -95,7 +97,7 @@ def _command(name: str, kind: type[object], fields: Mapping[str, Mapping[str, st
 
 def _with_help(kind: type) -> type:
     """A subclass of a config whose options have their descriptions as help, with the names of all parts filled in."""
-    docs, hints = option_docs(kind), get_type_hints(kind)
+    docs, hints = read_option_docs(kind), get_type_hints(kind)
     options = [
         (
             option.name,

@@ -11,21 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from potstill.bundled import artefact_path
+from potstill.bundled import find_artefact_path
 from potstill.data.scaling import Scaled, Scaling
-from potstill.environments.references import Reference, reference_returns
+from potstill.environments.references import Reference, find_reference_returns
 from potstill.errors import PotstillError, naming_source, repeat_warnings
 from potstill.networks.policy import Policy
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
-from potstill.runtime.html import html_table
+from potstill.runtime.html import make_html_table
 from potstill.runtime.validation import as_numbers
 from potstill.students.ensemble import Students, train_students
-from potstill.students.recipe import Recipe, find_recipe, recipe_from_metadata
+from potstill.students.recipe import Recipe, find_recipe, read_recipe
 from potstill.students.training import Pairs
 from potstill.worlds.base import World
-from potstill.worlds.returns import imagined_returns
+from potstill.worlds.returns import measure_imagined_returns
 
 CHOICE_EPISODES = 10  # imagined episodes of each student if one is chosen
 REQUIRED = ("env_id", "dataset", "objective", "solver", "recipe", "potstill")
@@ -75,7 +75,7 @@ class Distillate(Scaled):
 
     def _repr_html_(self) -> str:
         dataset = self.metadata.get("dataset")
-        return html_table(
+        return make_html_table(
             "Distillate",
             {
                 "pairs": len(self),
@@ -90,7 +90,7 @@ class Distillate(Scaled):
     @property
     def beyond_bounds(self) -> int:
         """The number of pairs whose action exceeds the environment's bounds by more than a rounding error."""
-        return int(self.action_bounds.outside(self.actions, slack=1e-5).sum())
+        return int(self.action_bounds.is_outside(self.actions, slack=1e-5).sum())
 
     @property
     def env_id(self) -> str | None:
@@ -101,14 +101,14 @@ class Distillate(Scaled):
     def reference(self) -> Reference:
         """The returns that count as 0 and 100 in the students' scores: those in the file or the environment's."""
         stored = self.metadata.get("reference")
-        return Reference(**stored) if stored else reference_returns(self.env_id)
+        return Reference(**stored) if stored else find_reference_returns(self.env_id)
 
     @property
     def recipe(self) -> Recipe:
         """The student recipe that the pairs were distilled for, as saved in the file."""
         student, name = self.metadata.get("student"), self.metadata.get("recipe")
         if student:
-            return recipe_from_metadata(student)
+            return read_recipe(student)
         if name is None:
             raise PotstillError(
                 "Distillate.metadata has neither 'student' nor 'recipe': name a recipe to train students"
@@ -167,7 +167,7 @@ class Distillate(Scaled):
         if world is not None:
             self._check_world(world)
         students = self.train_students(range(seed, seed + choose), recipe)
-        return students.policy(0 if world is None else find_best_student(world, students))
+        return students.make_policy(0 if world is None else find_best_student(world, students))
 
     def _check_world(self, world: World) -> None:
         """Raise unless a world model is of this distillate's dataset and accurate enough for rollouts."""
@@ -182,7 +182,7 @@ class Distillate(Scaled):
         arrays = {
             "states": self.states.astype(np.float32),
             "actions": self.actions.astype(np.float32),
-            **self.scaling.arrays(),
+            **self.scaling.to_arrays(),
         }
         if self.weights is not None:
             arrays["weights"] = self.weights.astype(np.float32)
@@ -213,7 +213,7 @@ def load(path: StrPath) -> Distillate:
         PotstillError: the file does not exist, is damaged, holds another kind of artefact, or has an unknown format
             version.
     """
-    path = artefact_path(path, "distillate")
+    path = find_artefact_path(path, "distillate")
     arrays, metadata = storage.load(path, "distillate")
     states, actions = (storage.require_array(arrays, name, path) for name in ("states", "actions"))
     scaling = Scaling.from_arrays(arrays, path)
@@ -229,5 +229,7 @@ def load(path: StrPath) -> Distillate:
 def find_best_student(world: World, students: Students) -> int:
     """Return the index of the student with the highest mean return in a world model. The first wins a tie."""
     count = len(students)
-    returns = imagined_returns(world, students.each, count * CHOICE_EPISODES).reshape(count, CHOICE_EPISODES)
+    returns = measure_imagined_returns(world, students.act_separately, count * CHOICE_EPISODES).reshape(
+        count, CHOICE_EPISODES
+    )
     return int(np.argmax(returns.mean(axis=1)))

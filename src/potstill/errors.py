@@ -23,10 +23,10 @@ class Diverged(PotstillError):
     """Training diverged: its metrics are no longer finite, or its values exceed the largest possible return."""
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> PotstillError:
+def make_unknown_name_error(kind: str, name: str, known: Iterable[str]) -> PotstillError:
     """Return the error for a name that is not in ``known``. The message suggests the closest known name.
 
-    >>> str(unknown_name("objective", "av-pbk", ["pbc", "av-pbc"]))
+    >>> str(make_unknown_name_error("objective", "av-pbk", ["pbc", "av-pbc"]))
     "unknown objective 'av-pbk': did you mean 'av-pbc'? Known: av-pbc, pbc"
     """
     names = sorted(known)
@@ -67,6 +67,6 @@ def describe_object(value: object) -> str:
     return f"of type {type(value).__name__}"
 
 
-def missing_extra(package: str, extra: str) -> PotstillError:
+def make_missing_extra_error(package: str, extra: str) -> PotstillError:
     """Return the error for an optional dependency that is not installed, with the command that installs it."""
     return PotstillError(f"{package} is not installed: pip install 'potstill[{extra}]'")

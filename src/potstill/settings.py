@@ -1,5 +1,6 @@
 """The name that :mod:`potstill.config.settings` had in version 0.1. Use the new name in new code."""
 
-from potstill.config.settings import command_line, option_docs, record_settings
+from potstill.config.settings import command_line, record_settings
+from potstill.config.settings import read_option_docs as option_docs
 
 __all__ = ["command_line", "option_docs", "record_settings"]

@@ -19,24 +19,24 @@ from potstill.errors import PotstillError
 BUNDLED = Path(__file__).parent
 
 
-def bundled_names() -> list[str]:
-    """Names of the bundled datasets."""
+def list_bundled_names() -> list[str]:
+    """List the names of the bundled datasets."""
     return sorted(path.stem for path in BUNDLED.glob("*.hdf5"))
 
 
-def artefact_path(path: os.PathLike[str] | str, kind: str) -> Path:
-    """The file of a bundled dataset's artefact of ``kind``, that in a run folder, or ``path`` itself.
+def find_artefact_path(path: os.PathLike[str] | str, kind: str) -> Path:
+    """Find the file of a bundled dataset's artefact of ``kind``, that in a run folder, or ``path`` itself.
 
     Raises:
         PotstillError: there is no such file, and the path is almost the name of a bundled dataset.
 
-    >>> artefact_path("hopper-medium-replay", "teacher").name, str(artefact_path("a.safetensors", "teacher"))
+    >>> find_artefact_path("hopper-medium-replay", "teacher").name, str(find_artefact_path("a.safetensors", "teacher"))
     ('hopper-medium-replay.teacher.safetensors', 'a.safetensors')
     """
     bundled = BUNDLED / f"{os.fspath(path)}.{kind}.safetensors"
     if bundled.is_file():
         return bundled
-    names = bundled_names()
+    names = list_bundled_names()
     near = difflib.get_close_matches(os.fspath(path), names, n=1, cutoff=0.8)
     if near and os.fspath(path) not in names and not Path(path).exists():
         raise PotstillError(f"{path}: no such file; did you mean the bundled '{near[0]}'?")

@@ -13,9 +13,9 @@ import numpy as np
 
 from potstill.collection.episodes import Recording
 from potstill.collection.levels import CollectionPlan
-from potstill.collection.rollout import play_episodes, uniform_behaviour
+from potstill.collection.rollout import make_uniform_behaviour, play_episodes
 from potstill.environments.making import Environment
-from potstill.environments.references import has_reference, normalised_return, reference_returns
+from potstill.environments.references import find_reference_returns, has_reference, normalised_return
 from potstill.exports.card import LICENCE, format_facts, format_header
 from potstill.runtime.files import StrPath, to_json
 
@@ -123,7 +123,7 @@ def make_card(
         reference: the result of :func:`measure_reference`.
         env: the environment, as :func:`~potstill.environments.making.make` makes it.
     """
-    plan, returns = origin.plan, np.array(recording.returns() or [0.0])
+    plan, returns = origin.plan, np.array(recording.list_returns() or [0.0])
     packages = ["gymnasium", "mujoco", "numpy"] + (["stable-baselines3", "torch"] if plan.training_steps else [])
     card: Card = {
         "env_id": origin.env_id,
@@ -154,8 +154,8 @@ def measure_reference(env_id: str, seed: int) -> dict[str, float | str]:
     If none are known, return only ``random``, measured in ten episodes of uniformly random actions.
     """
     if has_reference(env_id):
-        return reference_returns(env_id)._asdict()
-    played = play_episodes(env_id, uniform_behaviour(env_id), seed=seed, lanes=RANDOM_EPISODES)
+        return find_reference_returns(env_id)._asdict()
+    played = play_episodes(env_id, make_uniform_behaviour(env_id), seed=seed, lanes=RANDOM_EPISODES)
     measured = float(np.mean([next(played).total for _ in range(RANDOM_EPISODES)]))
     return {"random": measured, "source": f"measured here in {RANDOM_EPISODES} episodes of uniformly random actions"}
 

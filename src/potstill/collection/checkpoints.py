@@ -37,18 +37,20 @@ def save_training(path: Path, trainer: Trainer, recording: Recording, metadata: 
     import torch
 
     agent = trainer.agent
-    all_episodes = recording.plus(trainer.running())
+    all_episodes = recording.with_episodes(trainer.list_running())
     name, keys, *rest = np.random.get_state()  # noqa: NPY002  # the replay buffer draws from this generator
     arrays = {f"agent/{key}": tensor.numpy().copy() for key, tensor in _get_state(agent).items()}
-    arrays["buffer_actions"] = agent.replay_buffer.actions[: _buffer_rows(agent.replay_buffer)]  # scaled by the agent
+    arrays["buffer_actions"] = agent.replay_buffer.actions[
+        : _count_buffer_rows(agent.replay_buffer)
+    ]  # scaled by the agent
     random = {"torch_random": torch.get_rng_state().numpy(), "numpy_random": np.asarray(keys)}
     state = {
         "done": trainer.done,
         "numpy_random": [name, *rest],
         "spaces_random": agent.action_space.np_random.bit_generator.state,
-        "lanes": [lane.generator_state() for lane in trainer.lanes],
+        "lanes": [lane.find_generator_state() for lane in trainer.lanes],
     }
-    storage.save(path, "checkpoint", {**arrays, **random, **all_episodes.arrays()}, {**metadata, "state": state})
+    storage.save(path, "checkpoint", {**arrays, **random, **all_episodes.to_arrays()}, {**metadata, "state": state})
 
 
 def load_training(path: Path, trainer: Trainer) -> tuple[Recording, dict[str, Any]]:
@@ -112,8 +114,8 @@ def _set_state(agent: Agent, named: Mapping[str, np.ndarray]) -> None:
     agent.set_parameters(parts, exact_match=True, device="cpu")
 
 
-def _buffer_rows(buffer: ReplayBuffer) -> int:
-    """The number of rows that a replay buffer holds."""
+def _count_buffer_rows(buffer: ReplayBuffer) -> int:
+    """Count the rows that a replay buffer holds."""
     return int(buffer.buffer_size if buffer.full else buffer.pos)
 
 

@@ -43,7 +43,7 @@ class Episode:
         """The undiscounted return."""
         return float(self.rewards.sum(dtype=np.float64))
 
-    def head(self, steps: int) -> Episode:
+    def take_first(self, steps: int) -> Episode:
         """Return the first ``steps`` steps as a cut episode, or the whole episode if it is not longer."""
         if steps >= len(self):
             return self
@@ -103,28 +103,28 @@ class Recording:
         self.episodes.append(episode)
         self.rows += len(episode)
 
-    def plus(self, episodes: Iterable[Episode]) -> Recording:
+    def with_episodes(self, episodes: Iterable[Episode]) -> Recording:
         """Return a copy with more episodes at the end."""
         longer = Recording(list(self.episodes), self.rows)
         for episode in episodes:
             longer.add(episode)
         return longer
 
-    def head(self, rows: int) -> Recording:
+    def take_first(self, rows: int) -> Recording:
         """Return a copy with the first ``rows`` steps. The last episode is cut if it is too long."""
         shorter, left = Recording(), rows
         for episode in self.episodes:
             if left <= 0:
                 break
-            shorter.add(episode.head(left))
+            shorter.add(episode.take_first(left))
             left -= len(episode)
         return shorter
 
-    def returns(self) -> list[float]:
-        """Undiscounted returns of the episodes that were recorded to their end."""
+    def list_returns(self) -> list[float]:
+        """List the undiscounted returns of the episodes that were recorded to their end."""
         return [episode.total for episode in self.episodes if episode.ended]
 
-    def columns(self) -> dict[str, np.ndarray]:
+    def to_columns(self) -> dict[str, np.ndarray]:
         """Return columns in D4RL's layout. A cut episode counts as timed out, unless it is the last one."""
         lasts = np.cumsum([len(episode) for episode in self.episodes]) - 1
         terminals, timeouts = np.zeros((2, self.rows), np.bool_)
@@ -142,7 +142,7 @@ class Recording:
     def _concatenate(self, column: str) -> np.ndarray:
         return np.concatenate([getattr(episode, column) for episode in self.episodes])
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the episodes as a few arrays for a checkpoint. :meth:`from_arrays` is the inverse."""
         if not self.episodes:
             return {}
@@ -151,7 +151,7 @@ class Recording:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], *, source: str) -> Recording:
-        """Rebuild a recording from :meth:`arrays`.
+        """Rebuild a recording from :meth:`to_arrays`.
 
         Raises:
             PotstillError: the lengths of the arrays do not match.

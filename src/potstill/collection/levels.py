@@ -12,8 +12,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from potstill.environments.references import has_reference, reference_returns
-from potstill.errors import PotstillError, unknown_name
+from potstill.environments.references import find_reference_returns, has_reference
+from potstill.errors import PotstillError, make_unknown_name_error
 
 LEVELS = ("random", "medium", "medium-replay", "medium-expert", "expert", "replay")
 MEDIUM_SCORE = 100.0 / 3.0
@@ -56,7 +56,7 @@ class Goal:
             raise PotstillError(
                 f"{env_id} has no reference returns: give the {name} policy's goal as a raw return (--{name}-return)"
             )
-        reference = reference_returns(env_id)
+        reference = find_reference_returns(env_id)
         return reference.random + float(self.score) / 100.0 * (reference.expert - reference.random)
 
 
@@ -105,7 +105,7 @@ def make_plan(
     """
     name = level or ("policy" if policy_given else "replay")
     if level == "policy" or name not in (*LEVELS, "policy"):
-        raise unknown_name("level", name, LEVELS)
+        raise make_unknown_name_error("level", name, LEVELS)
     if policy_given and name in ("random", "medium", "medium-replay", "replay"):
         raise PotstillError(
             f"level {name} does not use a given policy: choose level expert or medium-expert, or omit the level"

@@ -17,8 +17,8 @@ from potstill.collection.card import Card
 from potstill.collection.episodes import Recording
 from potstill.data.bounds import ActionBounds
 from potstill.data.formats.d4rl import round_mantissa, write_d4rl
-from potstill.environments.making import Environment, family
-from potstill.errors import missing_extra
+from potstill.environments.making import Environment, strip_version
+from potstill.errors import make_missing_extra_error
 from potstill.exports.minari import write_dataset
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def require_format(form: str) -> None:
         PotstillError: it is not installed. The message gives the command that installs it.
     """
     if form == "minari" and find_spec("minari") is None:
-        raise missing_extra("minari", "minari")
+        raise make_missing_extra_error("minari", "minari")
 
 
 def write_recording(folder: Path, recording: Recording, form: str, bits: int, env: Environment, card: Card) -> Path:
@@ -51,31 +51,37 @@ def write_recording(folder: Path, recording: Recording, form: str, bits: int, en
     """
     if form == "d4rl":
         path = folder / "dataset.hdf5"
-        columns = {key: round_mantissa(column, bits) for key, column in recording.columns().items()}
+        columns = {key: round_mantissa(column, bits) for key, column in recording.to_columns().items()}
         write_d4rl(path, columns, env_id=card["env_id"], card=card)
         return path
-    path = folder / dataset_id(card["env_id"], card["level"])
+    path = folder / make_dataset_id(card["env_id"], card["level"])
     bounds = ActionBounds(env.action_space.low, env.action_space.high)
     with tempfile.TemporaryDirectory(prefix=".dataset-", dir=folder) as place:
         new = Path(place) / path.name
-        write_dataset(new, _minari_episodes(recording, bits), bounds, _serialisable_spec(env), _minari_metadata(card))
+        write_dataset(
+            new,
+            _iterate_minari_episodes(recording, bits),
+            bounds,
+            _find_serialisable_spec(env),
+            _make_minari_metadata(card),
+        )
         shutil.rmtree(path, ignore_errors=True)
         os.replace(new, path)
     return path
 
 
-def dataset_id(env_id: str, level: str) -> str:
+def make_dataset_id(env_id: str, level: str) -> str:
     """Return the id of a Minari dataset.
 
-    >>> dataset_id("Hopper-v5", "medium-replay")
+    >>> make_dataset_id("Hopper-v5", "medium-replay")
     'hopper-medium-replay-v0'
     """
-    name = family(re.split("[:/]", env_id)[-1]).lower()
+    name = strip_version(re.split("[:/]", env_id)[-1]).lower()
     return re.sub(r"[^-\w]", "_", f"{name}-{level}-v0")
 
 
-def _minari_episodes(recording: Recording, bits: int) -> Iterator[dict[str, np.ndarray]]:
-    """Episodes by Minari's column names. A cut episode counts as truncated."""
+def _iterate_minari_episodes(recording: Recording, bits: int) -> Iterator[dict[str, np.ndarray]]:
+    """Yield episodes by Minari's column names. A cut episode counts as truncated."""
     for episode in recording.episodes:
         last = np.arange(len(episode)) == len(episode) - 1
         yield {
@@ -87,8 +93,8 @@ def _minari_episodes(recording: Recording, bits: int) -> Iterator[dict[str, np.n
         }
 
 
-def _serialisable_spec(env: Environment) -> EnvSpec | None:
-    """The environment's specification, or ``None`` if it cannot be written as JSON."""
+def _find_serialisable_spec(env: Environment) -> EnvSpec | None:
+    """Find the environment's specification, or ``None`` if it cannot be written as JSON."""
     if env.spec is None:
         return None
     try:
@@ -98,7 +104,7 @@ def _serialisable_spec(env: Environment) -> EnvSpec | None:
     return env.spec
 
 
-def _minari_metadata(card: Card) -> dict[str, object]:
+def _make_minari_metadata(card: Card) -> dict[str, object]:
     low, high = (card["reference"].get(name) for name in ("random", "expert"))
     scores = {} if high is None else {"ref_min_score": low, "ref_max_score": high}
     return {

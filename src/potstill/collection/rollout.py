@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from potstill.collection.episodes import Episode, OpenEpisode, Recording
 from potstill.collection.journal import Journal
-from potstill.environments.making import action_bounds, time_limit
+from potstill.environments.making import find_action_bounds, find_time_limit
 from potstill.environments.rollouts.playing import DEFAULT_STEPS, make_stepper
 from potstill.networks.policy import Policy
 from potstill.runtime import storage
@@ -21,13 +21,13 @@ Behaviour = Callable[[Float[np.ndarray, " S"], np.random.Generator], Float[np.nd
 """A behaviour policy: from an observation [S] and the episode's own random number generator to an action [A]."""
 
 
-def uniform_behaviour(env_id: str) -> Behaviour:
+def make_uniform_behaviour(env_id: str) -> Behaviour:
     """Make a policy that takes uniformly random actions between the environment's bounds."""
-    low, high = action_bounds(env_id)
+    low, high = find_action_bounds(env_id)
     return lambda state, rng: rng.uniform(low, high)
 
 
-def policy_behaviour(policy: Policy, *, mean_action: bool) -> Behaviour:
+def make_policy_behaviour(policy: Policy, *, mean_action: bool) -> Behaviour:
     """Make a behaviour policy that takes the mean actions of ``policy``, or samples from it."""
     return (lambda state, rng: policy(state)) if mean_action else policy.sample
 
@@ -56,8 +56,8 @@ def play_episodes(env_id: str, behaviour: Behaviour, *, seed: int, first: int = 
         lanes: the number of parallel environments.
     """
     stepper = make_stepper(env_id, lanes)
-    limit = time_limit(env_id) or DEFAULT_STEPS
-    low, high = action_bounds(env_id)
+    limit = find_time_limit(env_id) or DEFAULT_STEPS
+    low, high = find_action_bounds(env_id)
     playing = [_Lane(seed, first + i) for i in range(lanes)]
     starts = stepper.reset(np.array([lane.seed for lane in playing]))
     opened = [OpenEpisode(start) for start in starts]
@@ -122,7 +122,7 @@ class Rollout:
                 episodes = play_episodes(self.env_id, behaviour, seed=self.seed, first=first, lanes=self.environments)
                 while recording.rows < until:
                     before = recording.rows
-                    episode = next(episodes).head(until - before)
+                    episode = next(episodes).take_first(until - before)
                     recording.add(episode)
                     self.journal.log_episode(episode, recording.rows)
                     self.journal.show_progress(recording.rows, recording)
@@ -131,8 +131,8 @@ class Rollout:
 
     def save(self) -> None:
         """Write a checkpoint, from which an interrupted run can be resumed."""
-        storage.save(self.checkpoint, "checkpoint", self.recording.arrays(), {})
+        storage.save(self.checkpoint, "checkpoint", self.recording.to_arrays(), {})
 
-    def recorded(self) -> Recording:
+    def make_recording(self) -> Recording:
         """Return all episodes so far."""
         return self.recording

@@ -15,7 +15,7 @@ from potstill.data.bounds import ActionBounds
 from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.environments.making import Environment, make
-from potstill.errors import missing_extra
+from potstill.errors import make_missing_extra_error
 from potstill.networks.policy import Policy
 from potstill.runtime.validation import check_ranges
 
@@ -60,7 +60,7 @@ def require_sac() -> None:
     try:
         import stable_baselines3  # noqa: F401
     except ImportError:
-        raise missing_extra("stable-baselines3", "collect") from None
+        raise make_missing_extra_error("stable-baselines3", "collect") from None
 
 
 class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
@@ -101,8 +101,8 @@ class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
             self.on_episode(closed)
         return after, float(reward), terminated, truncated, info
 
-    def generator_state(self) -> GeneratorState:
-        """The generator's state from which the next episode starts, or from which an episode at step 0 started."""
+    def find_generator_state(self) -> GeneratorState:
+        """Find the generator's state from which the next episode starts, or from which an episode at step 0 started."""
         current = self.env.unwrapped.np_random.bit_generator.state
         return current if len(self.episode) else self.generator
 
@@ -155,21 +155,21 @@ class Trainer:
         self.agent.learn(len(self.lanes), reset_num_timesteps=False, log_interval=None)
         return any(not len(lane.episode) for lane in self.lanes)
 
-    def running(self) -> list[Episode]:
+    def list_running(self) -> list[Episode]:
         """Return the episodes that have not ended, cut at the current step."""
         opened = [(lane.episode, lane.number) for lane in self.lanes if hasattr(lane, "episode")]
         return [episode.close(False, False, number) for episode, number in opened if len(episode)]
 
-    def policy(self) -> Policy:
+    def copy_policy(self) -> Policy:
         """Return a copy of the current actor."""
-        return actor_of(self.agent, cast(Environment, self.lanes[0]))
+        return convert_actor(self.agent, cast(Environment, self.lanes[0]))
 
     def close(self) -> None:
         """Close the environments."""
         self.agent.get_env().close()
 
 
-def actor_of(agent: Agent, env: Environment) -> Policy:
+def convert_actor(agent: Agent, env: Environment) -> Policy:
     """Convert the actor of a stable-baselines3 SAC agent to a :class:`~potstill.networks.policy.Policy`."""
     from torch import nn
 

@@ -46,7 +46,7 @@ class Training:
             self.evaluations = metadata["evaluations"]
         if not plan.actors:  # the recording ends where the last policy is taken; a resumed run takes it again
             for name in plan.goals:
-                policy_file(self.path, name).unlink(missing_ok=True)
+                find_policy_file(self.path, name).unlink(missing_ok=True)
         self.journal = Journal(folder, env_id, "training", plan.training_steps, self.trainer.done)
 
     def _add(self, episode: Episode) -> None:
@@ -75,19 +75,19 @@ class Training:
 
     def open_goals(self) -> dict[str, float | None]:
         """Return the policies that have not been saved yet, with their goals."""
-        return {name: goal for name, goal in self.plan.goals.items() if not policy_file(self.path, name).exists()}
+        return {name: goal for name, goal in self.plan.goals.items() if not find_policy_file(self.path, name).exists()}
 
-    def recorded(self) -> Recording:
+    def make_recording(self) -> Recording:
         """Return everything that was recorded. Open episodes come last, cut at the current step."""
-        return self.recording.plus(self.trainer.running()).head(self.plan.training_steps)
+        return self.recording.with_episodes(self.trainer.list_running()).take_first(self.plan.training_steps)
 
     def _evaluate(self) -> None:
         """Evaluate the current policy if a goal is open, and save it for every goal that it reaches."""
         goals = {name: goal for name, goal in self.open_goals().items() if goal is not None}
         if not goals:
             return
-        policy, step = self.trainer.policy(), self.trainer.done
-        measured = mean_return(policy, self.env_id, self.settings, step)
+        policy, step = self.trainer.copy_policy(), self.trainer.done
+        measured = measure_mean_return(policy, self.env_id, self.settings, step)
         self.evaluations.append({"step": step, "return": measured})
         self.journal.log_evaluation(step, measured)
         for name, goal in goals.items():
@@ -105,23 +105,23 @@ class Training:
                     f"{best:.4g} in {self.trainer.done:,} steps: raise {option}, or "
                     f"lower --{name}-score or --{name}-return"
                 )
-            policy = self.trainer.policy()
-            self._save_policy(name, policy, mean_return(policy, self.env_id, self.settings, self.trainer.done))
+            policy = self.trainer.copy_policy()
+            self._save_policy(name, policy, measure_mean_return(policy, self.env_id, self.settings, self.trainer.done))
 
     def _save_policy(self, name: str, policy: Policy, measured: float) -> None:
         """Save a policy under ``name``."""
         metadata = {"env_id": self.env_id, "algorithm": "sac", "steps": self.trainer.done, "return": measured}
         if has_reference(self.env_id):
             metadata["score"] = float(normalised_return(measured, self.env_id))
-        policy.save(policy_file(self.path, name), metadata)
+        policy.save(find_policy_file(self.path, name), metadata)
 
 
-def policy_file(path: Path, name: str) -> Path:
+def find_policy_file(path: Path, name: str) -> Path:
     """Return the path of a policy in a run folder."""
     return path / f"{name}.safetensors"
 
 
-def mean_return(policy: Policy, env_id: str, settings: SacSettings, step: int) -> float:
+def measure_mean_return(policy: Policy, env_id: str, settings: SacSettings, step: int) -> float:
     """Return the mean undiscounted return of ten episodes, in which the policy acts as in the rollouts."""
     rng = np.random.default_rng((settings.seed, step))
     act = policy if settings.mean_action else lambda states: policy.sample(states, rng)

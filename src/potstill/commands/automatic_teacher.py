@@ -14,7 +14,7 @@ from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject, read_json, to_json
 from potstill.runtime.run_folder import RunFolder
 from potstill.teachers.base import NetworkTeacher, load_teacher
-from potstill.teachers.lookup import FOLDER, list_teacher_folders, places_beside
+from potstill.teachers.lookup import FOLDER, list_places_beside, list_teacher_folders
 from potstill.teachers.rows import find_order_breaks, has_returns
 
 DETERMINING = (
@@ -31,7 +31,7 @@ DETERMINING = (
 """Settings of ``potstill teach`` that, with the data, determine the teacher."""
 
 
-def automatic_teacher(config: DistillConfig, data: Transitions, folder: RunFolder) -> NetworkTeacher:
+def find_or_train_teacher(config: DistillConfig, data: Transitions, folder: RunFolder) -> NetworkTeacher:
     """Find the teacher that ``potstill teach`` trains on these data by default, or train it in ``folder``.
 
     A finished run is used if it has the same data, by their hash, and the same settings. Its teacher is then the one
@@ -48,7 +48,7 @@ def automatic_teacher(config: DistillConfig, data: Transitions, folder: RunFolde
     found = find_automatic(config, data, folder.path)
     if found is None:
         own = folder.path / FOLDER
-        settings = automatic_settings(config, data, own)
+        settings = make_automatic_settings(config, data, own)
         print(f"no teacher is given: training one with {describe_choice(settings, data)} in {own}", flush=True)
         found = teach_one(settings, resolve_algorithm(settings.algorithm), data).path
     else:
@@ -64,12 +64,12 @@ def find_automatic(config: DistillConfig, data: Transitions, folder: Path) -> Pa
         data: the dataset.
         folder: the run folder of the distillation.
     """
-    settings = automatic_settings(config, data, folder / FOLDER)
-    return find_trained(settings, data, places_beside(folder))
+    settings = make_automatic_settings(config, data, folder / FOLDER)
+    return find_trained(settings, data, list_places_beside(folder))
 
 
-def automatic_settings(config: DistillConfig, data: Transitions, out: Path) -> TeachConfig:
-    """The settings of the automatic teacher: all defaults, and the first algorithm that can learn from the data."""
+def make_automatic_settings(config: DistillConfig, data: Transitions, out: Path) -> TeachConfig:
+    """Make the settings of the automatic teacher: all defaults, and the first algorithm that can learn from data."""
     shared = {field.name for field in dataclasses.fields(TeachConfig)} & {
         field.name for field in dataclasses.fields(DistillConfig)
     }

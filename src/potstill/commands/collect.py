@@ -10,9 +10,9 @@ from potstill.collection.card import Card, Origin, make_card, make_page, measure
 from potstill.collection.episodes import Recording
 from potstill.collection.levels import CollectionPlan, Goal, make_plan
 from potstill.collection.output import require_format, write_recording
-from potstill.collection.rollout import Behaviour, Rollout, policy_behaviour, uniform_behaviour
+from potstill.collection.rollout import Behaviour, Rollout, make_policy_behaviour, make_uniform_behaviour
 from potstill.collection.sac import SacSettings, require_sac
-from potstill.collection.training import Training, policy_file
+from potstill.collection.training import Training, find_policy_file
 from potstill.config import CollectConfig
 from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.data.registry import load_dataset
@@ -61,13 +61,13 @@ def collect(config: CollectConfig) -> Run:
         job = Job(config, plan, folder, env, policy, measure_reference(config.env_id, config.seed))
         stage: Training | Rollout | None = None
         try:
-            for stage in job.stages():
+            for stage in job.iterate_stages():
                 stage.run()
         except KeyboardInterrupt:
             _keep_interrupted(stage, job)
             raise
         assert stage is not None
-        _finish(stage.recorded(), job)
+        _finish(stage.make_recording(), job)
     return folder.run
 
 
@@ -101,10 +101,10 @@ class Job:
     """The policy of ``--policy``."""
     reference: dict[str, float | str]
 
-    def stages(self) -> Iterator[Training | Rollout]:
+    def iterate_stages(self) -> Iterator[Training | Rollout]:
         """Yield SAC's training, if the plan has one and it is unfinished, and then the rollouts."""
         config, plan = self.config, self.plan
-        taken = all(policy_file(self.folder.path, name).exists() for name in plan.goals)
+        taken = all(find_policy_file(self.folder.path, name).exists() for name in plan.goals)
         if plan.training_steps and not (plan.actors and taken):
             settings = SacSettings(
                 environments=config.environments,
@@ -116,28 +116,28 @@ class Job:
             )
             yield Training(config.env_id, plan, settings, self.folder)
         if plan.actors:
-            behaviours = {name: self._behaviour(name) for name in plan.actors}
+            behaviours = {name: self._make_behaviour(name) for name in plan.actors}
             lanes = config.environments
             yield Rollout(config.env_id, behaviours, config.steps, self.folder, seed=config.seed, environments=lanes)
 
-    def _behaviour(self, name: str) -> Behaviour:
+    def _make_behaviour(self, name: str) -> Behaviour:
         if name == "random":
-            return uniform_behaviour(self.config.env_id)
-        policy = load_policy(policy_file(self.folder.path, name)) if name in self.plan.goals else self.policy
+            return make_uniform_behaviour(self.config.env_id)
+        policy = load_policy(find_policy_file(self.folder.path, name)) if name in self.plan.goals else self.policy
         assert policy is not None  # a behaviour is a policy of SAC, the given policy, or random
-        return policy_behaviour(policy, mean_action=self.config.mean_action)
+        return make_policy_behaviour(policy, mean_action=self.config.mean_action)
 
-    def policies(self) -> dict[str, dict[str, int | float]]:
-        """Training steps and return of each policy that was saved from SAC's training, by name."""
+    def read_policies(self) -> dict[str, dict[str, int | float]]:
+        """Read training steps and return of each policy that was saved from SAC's training, by name."""
         known: dict[str, dict[str, int | float]] = {}
-        for path in (policy_file(self.folder.path, name) for name in self.plan.goals):
+        for path in (find_policy_file(self.folder.path, name) for name in self.plan.goals):
             if path.exists():
                 metadata = storage.load(path, "policy")[1]
                 known[path.stem] = {key: metadata[key] for key in ("steps", "return", "score") if key in metadata}
         return known
 
-    def origin(self) -> Origin:
-        """How the dataset is collected, for its card."""
+    def make_origin(self) -> Origin:
+        """Describe how the dataset is collected, for its card."""
         config = self.config
         return Origin(
             env_id=config.env_id,
@@ -165,19 +165,19 @@ def _load_matching_policy(path: StrPath, env_id: str, env: Environment) -> Polic
 def _keep_interrupted(stage: Training | Rollout | None, job: Job) -> None:
     """Write the transitions that an interrupted run has recorded."""
     hint = f"resume with --out {job.folder.path} --resume"
-    if stage is None or (isinstance(stage, Training) and job.plan.actors) or not stage.recorded().rows:
+    if stage is None or (isinstance(stage, Training) and job.plan.actors) or not stage.make_recording().rows:
         print(f"interrupted before anything was recorded: {hint}")
         return
     if isinstance(stage, Rollout):
         stage.save()
-    _, card = _write(stage.recorded(), job)
+    _, card = _write(stage.make_recording(), job)
     print(f"interrupted: {card['steps']:,} recorded transitions are kept; {hint}")
 
 
 def _write(recording: Recording, job: Job) -> tuple[Path, Card]:
     """Write the dataset and its cards; return the dataset's path and the card."""
     config, folder = job.config, job.folder
-    card = make_card(recording, job.origin(), policies=job.policies(), reference=job.reference, env=job.env)
+    card = make_card(recording, job.make_origin(), policies=job.read_policies(), reference=job.reference, env=job.env)
     path = write_recording(folder.path, recording, config.format, config.mantissa_bits, job.env, card)
     folder.write_json("card.json", card)
     write_atomically(folder.path / "README.md", make_page(card, path.name, config.format).encode())
@@ -202,4 +202,4 @@ def _finish(recording: Recording, job: Job) -> None:
     if "expert" not in card["reference"]:
         random = card["reference"]["random"]
         print(f"{card['env_id']} has no reference returns, so returns are raw; a random policy has {random:.0f}")
-    plot_returns(folder.path / "returns.png", recording.returns(), job.config.env_id)
+    plot_returns(folder.path / "returns.png", recording.list_returns(), job.config.env_id)

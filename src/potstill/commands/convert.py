@@ -19,7 +19,7 @@ from potstill.data.selection import SourceSummary, check_compatible, read_kept, 
 from potstill.data.streaming import copy_if_large
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillWarning
-from potstill.runtime.files import StrPath, cannot_write
+from potstill.runtime.files import StrPath, make_write_error
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free
 
@@ -58,7 +58,7 @@ def convert(config: ConvertConfig) -> Run:
             result = _write(folder.path, folder.target.name, parts, kept, command_line("convert", config), load)
             shutil.rmtree(copies, ignore_errors=True)
         except OSError as error:
-            raise cannot_write(f"to {folder.target}", error) from None
+            raise make_write_error(f"to {folder.target}", error) from None
         folder.finish(result)
         print(f"{folder.path}: {sum(map(np.sum, kept)):,} of {sum(map(len, kept)):,} rows")
     return folder.run

@@ -11,8 +11,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from potstill.bundled import bundled_names
-from potstill.commands.automatic_teacher import automatic_teacher
+from potstill.bundled import list_bundled_names
+from potstill.commands.automatic_teacher import find_or_train_teacher
 from potstill.commands.distillation_job import Job
 from potstill.commands.distillation_progress import Progress
 from potstill.commands.distillation_tables import Tables
@@ -22,15 +22,15 @@ from potstill.config import DistillConfig
 from potstill.config.presets import DIFFERENCES
 from potstill.config.settings import record_settings, resume_command, takes_options
 from potstill.data.registry import load_dataset
-from potstill.data.split import training_rows
+from potstill.data.split import select_training_rows
 from potstill.data.transitions import Transitions
-from potstill.distillation.initial_states import initial_pairs
+from potstill.distillation.initial_states import make_initial_pairs
 from potstill.distillation.outer_loop import Iterate, optimise_pairs
 from potstill.distillation.selection import IterateSelection
 from potstill.distillation.visits import Visits
 from potstill.environments.references import Reference
 from potstill.errors import PotstillError, repeat_warnings
-from potstill.evaluation.scores import reference_for
+from potstill.evaluation.scores import find_reference
 from potstill.reports import report_distillation
 from potstill.runtime import devices
 from potstill.runtime.files import JsonObject
@@ -82,10 +82,10 @@ def distill(config: DistillConfig) -> Run:
         check_out(config.out, "distill", record_settings(config), force=config.force, resume=config.resume)
     with busy(f"reading {config.dataset if isinstance(config.dataset, str | Path) else 'the dataset'}"):
         data = load_dataset(config.dataset, download=config.download, **config.reading)
-    rows = len(training_rows(len(data)))
+    rows = len(select_training_rows(len(data)))
     if config.size > rows:
         raise PotstillError(f"--size {config.size}: {data.name} has only {rows} rows for initial pairs")
-    teacher, known = None, config.teacher is not None or str(config.dataset) in bundled_names()
+    teacher, known = None, config.teacher is not None or str(config.dataset) in list_bundled_names()
     if known or (problem.needs_teacher and jax.process_count() > 1):
         teacher = find_teacher(config.teacher, config.dataset, data)
     if not devices.is_leader():
@@ -115,11 +115,11 @@ def _distill_into(
 ) -> tuple[JsonObject, Job]:
     """Train what is missing, the teacher and the world model; distil, and evaluate the result."""
     if teacher is None and problem.needs_teacher:
-        teacher = automatic_teacher(config, data, folder)
-    problem = problem.for_data(data, teacher)
+        teacher = find_or_train_teacher(config, data, folder)
+    problem = problem.resolve_defaults(data, teacher)
     if problem.imagines and world is None:
         world = find_world(config, data, folder)
-    reference = folder.once("reference", lambda: reference_for(data, teacher, config.episodes)._asdict())
+    reference = folder.compute_once("reference", lambda: find_reference(data, teacher, config.episodes)._asdict())
     job = Job(config, problem, data, teacher, folder, Reference(**reference), world)
     job.warnings = [] if teacher is None else examine_teacher(teacher, data)
     return job.evaluate(job.distil(functools.partial(iterate_pairs, world=world))), job
@@ -150,7 +150,7 @@ def iterate_pairs(
     if progress.last is None:
         table = tables.training if visits is None else visits.start(tables.training)  # pairs are chosen from it
         choose, actions = problem.choose_initial, config.initial_actions
-        pairs = initial_pairs(table, config.size, choose, actions=actions, rng=rng)
+        pairs = make_initial_pairs(table, config.size, choose, actions=actions, rng=rng)
     else:
         pairs = progress.last.pairs
     return optimise_pairs(
@@ -200,7 +200,7 @@ def make_visits(world: World, tables: Tables, teacher: NetworkTeacher, seed: int
 
 def _run_worker(config: DistillConfig, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Run:
     """Take part in the outer steps. Only the leading process saves results."""
-    started, problem = time.perf_counter(), problem.for_data(data, teacher)
+    started, problem = time.perf_counter(), problem.resolve_defaults(data, teacher)
     tables = Tables.build(problem, data, teacher)
     schedule = replace(tables.make_schedule(config, problem, teacher), started=started)
     world = find_world(config, data) if problem.imagines else None  # all processes have the same rollouts

@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass, field
 
 from potstill.config import DistillConfig
-from potstill.data.split import training_rows
+from potstill.data.split import select_training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate
 from potstill.environments.references import Reference
@@ -14,7 +14,7 @@ from potstill.evaluation.diagnosis import diagnose_students
 from potstill.evaluation.imagined import score_imagined
 from potstill.evaluation.scores import (
     TEACHER_SEED,
-    policy_returns,
+    measure_policy_returns,
     score_offline,
     score_random,
     score_students,
@@ -106,7 +106,7 @@ class Evaluations:
 
     def _compare(self, teacher: NetworkTeacher, students: Students, tracker: Tracker) -> JsonObject:
         """The scores of the students against the teacher on held-out states and, if there is one, in a world model."""
-        config, once, found = self.config, self.folder.once, {}
+        config, once, found = self.config, self.folder.compute_once, {}
         with tracker.phase("comparing students with the teacher on held-out states"):
             found["offline"] = once("offline", lambda: score_offline(students, self.data, teacher))
         if self.world is not None and config.episodes:
@@ -118,16 +118,16 @@ class Evaluations:
 
     def _play(self, env_id: str, distillate: Distillate, students: Students, tracker: Tracker) -> JsonObject:
         """The scores of the teacher, of students of random pairs and of the students."""
-        config, once, found = self.config, self.folder.once, {}
+        config, once, found = self.config, self.folder.compute_once, {}
         counts = {"students": config.students, "episodes": config.episodes, "seed": config.seed}
         if self.teacher is not None:
             act = self.teacher.policy
             with tracker.phase("episodes of the teacher", cold=True, episode=self._least):
-                returns = functools.partial(policy_returns, act, env_id, self._least, TEACHER_SEED)
+                returns = functools.partial(measure_policy_returns, act, env_id, self._least, TEACHER_SEED)
                 found["teacher"] = once("teacher", lambda: summarise(returns(), self.reference))
         played = config.students * config.episodes
         with tracker.phase("students of random pairs", student=config.students, episode=played):
-            training = self.data.take(training_rows(len(self.data)))
+            training = self.data.take(select_training_rows(len(self.data)))
             found["random"] = once("random", lambda: score_random(training, distillate, **counts))
         tracker.update(2)
         score = functools.partial(score_students, students, env_id, config.episodes, config.seed, self.reference)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Array
 
-from potstill.bundled import BUNDLED, bundled_names
+from potstill.bundled import BUNDLED, list_bundled_names
 from potstill.commands.distillation_evaluation import Evaluations
 from potstill.commands.distillation_progress import Progress, Snapshot, load_progress
 from potstill.commands.distillation_tables import Tables
@@ -25,7 +25,7 @@ from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate, split_weights
 from potstill.distillation.outer_loop import Iterate
 from potstill.distillation.schedule import Schedule
-from potstill.distillation.selection import CRITERIA, Loss, held_out_loss
+from potstill.distillation.selection import CRITERIA, Loss, make_held_out_loss
 from potstill.environments.references import Reference
 from potstill.errors import PotstillError, repeat_warnings
 from potstill.runtime import devices
@@ -34,7 +34,7 @@ from potstill.runtime.files import JsonObject, read_json
 from potstill.runtime.interruption import deferred_interruption
 from potstill.runtime.progress import Tracker, busy
 from potstill.runtime.run_folder import RunFolder
-from potstill.runtime.storage import file_hash
+from potstill.runtime.storage import hash_file
 from potstill.students.recipe import Recipe
 from potstill.students.training import Pairs
 from potstill.teachers.base import NetworkTeacher
@@ -97,7 +97,7 @@ class Job:
         config, problem = self.config, self.problem
         with busy("computing the teacher's actions and values"):
             tables = Tables.build(problem, self.data, self.teacher)
-        loss = held_out_loss(problem.objective, problem.solver, tables.held_out, self.teacher)
+        loss = make_held_out_loss(problem.objective, problem.solver, tables.held_out, self.teacher)
         criterion = CRITERIA[config.choose]
         score = criterion and criterion(problem.objective, problem.solver, tables.held_out, self.teacher)
         schedule = replace(tables.make_schedule(config, problem, self.teacher), started=time.perf_counter())
@@ -145,7 +145,7 @@ class Job:
                 if alone and (interruption.requested or checkpoint.is_due):
                     progress.save(checkpoint)
                 if interruption.requested:
-                    raise interruption.stopped(f"stopped after step {iterate.step}")
+                    raise interruption.make_exception(f"stopped after step {iterate.step}")
         if alone:
             progress.save(checkpoint)
 
@@ -185,11 +185,11 @@ class Job:
             normaliser.invert(np.asarray(pairs.states)).astype(np.float32),
             data.action_bounds.from_unit(np.asarray(pairs.actions)).astype(np.float32),
             Scaling(normaliser, data.action_bounds),
-            self._metadata(snapshot.step, recipe, schedule),
+            self._make_metadata(snapshot.step, recipe, schedule),
             weights,
         )
 
-    def _metadata(self, step: int, recipe: Recipe, schedule: Schedule) -> dict[str, object]:
+    def _make_metadata(self, step: int, recipe: Recipe, schedule: Schedule) -> dict[str, object]:
         config, data, settings = self.config, self.data, self.problem.settings
         if config.budget is not None:  # record the number of steps instead, so that the command is reproducible
             config = replace(config, budget=None, steps=schedule.steps, max_steps=schedule.step_limit)
@@ -228,7 +228,7 @@ class Job:
             point: JsonObject = {"step": at.step, "held_out_loss": loss(at.pairs), "seconds": at.seconds}
             return point | self.evaluations.score_point(self._make_distillate(at, schedule), tracker)
 
-        point = self.folder.once(f"curve {at.step}", measure)
+        point = self.folder.compute_once(f"curve {at.step}", measure)
         self.curve.append(point)
         self.folder.log(curve=point)
 
@@ -244,7 +244,7 @@ class Job:
         self._add_warnings(distillate, result.pop("warnings"))
         self.seconds["training"] = self.evaluations.training_seconds
         self.seconds["evaluating"] += time.perf_counter() - started - self.seconds["training"]
-        artefact = file_hash(self.folder.path / "distillate.safetensors")
+        artefact = hash_file(self.folder.path / "distillate.safetensors")
         result |= {"warnings": self.warnings, "bc": find_cloning_result(self.config.dataset), "curve": self.curve}
         result |= {"chosen": self.chosen, "schedule": self.schedule_summary}
         return result | {"seconds": self.seconds, "sha256": artefact}
@@ -262,4 +262,4 @@ class Job:
 def find_cloning_result(dataset: object) -> JsonObject | None:
     """Return the bundled result of behavioural cloning on a whole bundled dataset, if there is one."""
     path = BUNDLED / f"{dataset}.bc.json"
-    return read_json(path)["bc"] if str(dataset) in bundled_names() and path.exists() else None
+    return read_json(path)["bc"] if str(dataset) in list_bundled_names() and path.exists() else None

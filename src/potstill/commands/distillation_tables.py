@@ -9,13 +9,13 @@ import jax.numpy as jnp
 
 from potstill.commands.resolve import Problem
 from potstill.config import DistillConfig
-from potstill.data.split import held_out_rows, training_rows
+from potstill.data.split import select_held_out_rows, select_training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillation.objectives.base import StateTable
 from potstill.distillation.objectives.weightings import find_weighting
 from potstill.distillation.schedule import MAX_STEPS, Schedule
-from potstill.distillation.selection import held_out_loss
-from potstill.distillation.state_table import action_deviation, build_state_table, take_rows
+from potstill.distillation.selection import make_held_out_loss
+from potstill.distillation.state_table import build_state_table, measure_action_deviation, take_rows
 from potstill.teachers.base import NetworkTeacher
 
 OBSERVED_STATES = 2048  # held-out states on which the schedule observes the loss
@@ -31,8 +31,8 @@ class Tables(NamedTuple):
     def build(cls, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Tables:
         """Compute both tables, with the teacher's actions and values if there is a teacher."""
         weighting = find_weighting(problem.weighting or "uniform")
-        deviation = functools.cache(lambda: action_deviation(data, teacher))  # all rows, once for both tables
-        rows = (training_rows(len(data)), held_out_rows(len(data)))
+        deviation = functools.cache(lambda: measure_action_deviation(data, teacher))  # all rows, once for both tables
+        rows = (select_training_rows(len(data)), select_held_out_rows(len(data)))
         training, held_out = (build_state_table(data, teacher, weighting, index, deviation) for index in rows)
         return cls(training, held_out._replace(value_scale=training.value_scale))
 
@@ -40,7 +40,7 @@ class Tables(NamedTuple):
         """Make the schedule of a config. It may observe the loss on some of the held-out states."""
         count = len(self.held_out.states)
         few = take_rows(self.held_out, jnp.arange(0, count, max(1, count // OBSERVED_STATES)))
-        loss = held_out_loss(problem.objective, problem.solver, few, teacher)
+        loss = make_held_out_loss(problem.objective, problem.solver, few, teacher)
         steps = 0 if problem.objective is None else config.given_steps
         limit = config.max_steps or MAX_STEPS
         return Schedule(steps, loss, decays=config.optimiser == "adam", budget=config.seconds, max_steps=limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from potstill.bundled import artefact_path
+from potstill.bundled import find_artefact_path
 from potstill.commands.resolve import resolve_recipe
 from potstill.commands.sources import Sources, describe_returns, find_sources
 from potstill.config import EvaluateConfig
@@ -24,9 +24,9 @@ from potstill.runtime.interruption import resumable
 from potstill.runtime.progress import busy
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_out
-from potstill.runtime.storage import file_hash
+from potstill.runtime.storage import hash_file
 from potstill.students.ensemble import Students
-from potstill.students.recipe import Recipe, recipe_name
+from potstill.students.recipe import Recipe, find_recipe_name
 from potstill.teachers.lookup import find_teacher
 from potstill.worlds.base import World, load_world
 
@@ -58,8 +58,8 @@ def evaluate(config: EvaluateConfig) -> Run:
     check_out(config.out, "evaluate", settings, force=config.force, resume=config.resume)
     sources = load_sources(config, distillate)
     world = None if config.world is None else load_matching_world(config.world, distillate)
-    path = artefact_path(config.distillate, "distillate")
-    artefact = file_hash(path)
+    path = find_artefact_path(config.distillate, "distillate")
+    artefact = hash_file(path)
     teacher = None if sources is None else sources.teacher
     with RunFolder(config.out, "evaluate", settings, force=config.force, resume=config.resume) as folder:
         folder.check_inputs(
@@ -88,7 +88,7 @@ def _measure(
     with busy(f"training {count_students(config.students)}"):
         students, seconds = train_for_evaluation(distillate, config.students, config.seed, recipe)
     result: JsonObject = {
-        "recipe": distillate.metadata["recipe"] if config.recipe is None else recipe_name(recipe),
+        "recipe": distillate.metadata["recipe"] if config.recipe is None else find_recipe_name(recipe),
         "env_id": distillate.env_id,
         "pairs": len(distillate),
         "student": None,
@@ -110,7 +110,7 @@ def score(
 
     ``warnings`` lists what is wrong with the students.
     """
-    reference, episodes, seed, once = distillate.reference, config.episodes, config.seed, folder.once
+    reference, episodes, seed, once = distillate.reference, config.episodes, config.seed, folder.compute_once
     result: JsonObject = {"reference": reference._asdict(), "warnings": []}
     if sources is None:
         result["data"] = describe_returns(config.distillate, distillate)

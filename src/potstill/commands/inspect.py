@@ -6,17 +6,17 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from potstill.bundled import bundled_names
+from potstill.bundled import list_bundled_names
 from potstill.config import InspectConfig
 from potstill.config.settings import record_settings, takes_options
 from potstill.data.mapped import check_header
 from potstill.data.registry import ReadOptions, load_dataset
 from potstill.errors import PotstillError, PotstillWarning
 from potstill.reports.artefacts import describe_artefact
-from potstill.reports.dataset import dataset_statistics
-from potstill.reports.dataset_warnings import dataset_warnings
-from potstill.reports.faults import refused_statistics
-from potstill.reports.page import artefact_page, dataset_page, refused_page
+from potstill.reports.dataset import summarise_dataset
+from potstill.reports.dataset_warnings import find_dataset_warnings
+from potstill.reports.faults import summarise_refused
+from potstill.reports.page import make_artefact_page, make_dataset_page, make_refused_page
 from potstill.reports.schema import DatasetStatistics
 from potstill.reports.summary import flatten_facts, print_artefact, print_dataset, print_refused
 from potstill.runtime.files import JsonObject, write_atomically
@@ -47,18 +47,18 @@ def inspect(config: InspectConfig) -> Run:
     """
     check_free(config.out, force=config.force)
     path = _find_artefact(Path(config.path))
-    if str(config.path) not in bundled_names() and path.suffix == ".safetensors":
+    if str(config.path) not in list_bundled_names() and path.suffix == ".safetensors":
         return _inspect_artefact(config, path)
     try:
         statistics, found = _describe_dataset(config)
     except PotstillError as error:
-        refused = refused_statistics(Path(config.path), str(error), ReadOptions.of(**config.reading))
+        refused = summarise_refused(Path(config.path), str(error), ReadOptions.of(**config.reading))
         if refused is None:
             raise
-        page = _save(config, dict(refused), lambda: refused_page(refused)) / "inspect.html"
+        page = _save(config, dict(refused), lambda: make_refused_page(refused)) / "inspect.html"
         print_refused(refused)
         raise PotstillError(f"{error} (faults found: {len(refused['faults'])}, listed in {page})") from None
-    run = _save(config, {**statistics, "warnings": found}, lambda: dataset_page(statistics, found))
+    run = _save(config, {**statistics, "warnings": found}, lambda: make_dataset_page(statistics, found))
     print_dataset(statistics, found)
     print(run / "inspect.html")
     return run
@@ -67,7 +67,7 @@ def inspect(config: InspectConfig) -> Run:
 def _inspect_artefact(config: InspectConfig, path: Path) -> Run:
     facts = describe_artefact(path)
     kind, rows = facts["kind"], flatten_facts(facts)
-    run = _save(config, facts, lambda: artefact_page(Path(config.path).name, kind, rows))
+    run = _save(config, facts, lambda: make_artefact_page(Path(config.path).name, kind, rows))
     print_artefact(f"{kind}: {config.path}", rows)
     print(run / "inspect.html")
     return run
@@ -86,9 +86,9 @@ def _describe_dataset(config: InspectConfig) -> tuple[DatasetStatistics, list[st
         data = load_dataset(source, download=config.download, **config.reading)
         if data.mapped:
             check_header(data, Path(config.path))
-    statistics = dataset_statistics(data)
+    statistics = summarise_dataset(data)
     raised = [str(warning.message) for warning in caught if issubclass(warning.category, PotstillWarning)]
-    return statistics, [*raised, *dataset_warnings(statistics)]
+    return statistics, [*raised, *find_dataset_warnings(statistics)]
 
 
 def _save(config: InspectConfig, result: JsonObject, make_page: Callable[[], str]) -> Run:

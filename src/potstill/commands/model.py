@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import time
 
-from potstill.bundled import bundled_names
+from potstill.bundled import list_bundled_names
 from potstill.config import ModelConfig
 from potstill.config.settings import record_settings, resume_command, takes_options
 from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
-from potstill.environments.references import reference_returns
+from potstill.environments.references import find_reference_returns
 from potstill.evaluation.statistics import summarise
 from potstill.runtime.checkpoints import CheckpointFile
 from potstill.runtime.files import JsonObject
@@ -20,7 +20,7 @@ from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_out
 from potstill.teachers.lookup import find_teacher
 from potstill.worlds.base import World, load_world
-from potstill.worlds.returns import imagined_returns
+from potstill.worlds.returns import measure_imagined_returns
 from potstill.worlds.settings import WorldSettings
 from potstill.worlds.training import check_rows, train_world
 
@@ -50,7 +50,7 @@ def model(config: ModelConfig) -> Run:
     data = load_dataset(config.dataset, download=config.download, **config.reading)
     check_rows(data)
     teacher = None
-    if config.teacher is not None or str(config.dataset) in bundled_names():
+    if config.teacher is not None or str(config.dataset) in list_bundled_names():
         teacher = find_teacher(config.teacher, config.dataset, data)
     with RunFolder(config.out, "model", settings, force=config.force, resume=config.resume) as folder:
         folder.check_inputs(dataset=data.content_hash, teacher=None if teacher is None else teacher.content_hash)
@@ -65,9 +65,9 @@ def model(config: ModelConfig) -> Run:
             "seconds": {"training": time.perf_counter() - started},
         }
         if teacher is not None and config.episodes:
-            policy, reference = teacher.policy, reference_returns(data.env_id, data.card)
-            play = functools.partial(imagined_returns, world, policy, config.episodes, seed=config.seed)
-            result["teacher"] = folder.once("teacher", lambda: summarise(play()[None], reference))
+            policy, reference = teacher.policy, find_reference_returns(data.env_id, data.card)
+            play = functools.partial(measure_imagined_returns, world, policy, config.episodes, seed=config.seed)
+            result["teacher"] = folder.compute_once("teacher", lambda: summarise(play()[None], reference))
         folder.finish(result)
         if "teacher" in result:
             print(f"the teacher's score in the model: {result['teacher']['mean']:.1f}")
@@ -98,7 +98,7 @@ def learn_world(data: Transitions, settings: WorldSettings, folder: RunFolder) -
             tracker.update(step, loss=loss)
             folder.log(model_step=step, model_loss=loss)
             if interruption.requested:
-                raise interruption.stopped(f"stopped after step {step}")
+                raise interruption.make_exception(f"stopped after step {step}")
 
         done = (checkpoint.load() or ({}, {"done": 0}))[1]["done"]
         folder.keep_metrics(lambda line: line.get("model_step", 0) <= done)

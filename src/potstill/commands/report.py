@@ -45,10 +45,10 @@ def report(
         >>> run = potstill.report("runs/demo")  # doctest: +SKIP
         >>> run = potstill.report("runs/first", "runs/second", out="runs/both")  # doctest: +SKIP
     """
-    return run_report(ReportConfig(tuple(_paths(runs)), out=None if out is None else Path(out), force=force))
+    return run_report(ReportConfig(tuple(_find_paths(runs)), out=None if out is None else Path(out), force=force))
 
 
-def _paths(runs: Iterable[StrPath | Iterable[StrPath]]) -> Iterable[Path]:
+def _find_paths(runs: Iterable[StrPath | Iterable[StrPath]]) -> Iterable[Path]:
     for run in runs:
         parts = [run] if isinstance(run, str | os.PathLike) else list(run)
         for part in parts:

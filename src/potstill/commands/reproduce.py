@@ -19,7 +19,7 @@ from potstill.runtime import storage
 from potstill.runtime.files import read_json
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import add_file, find_finished
-from potstill.runtime.storage import RECORDED, file_hash
+from potstill.runtime.storage import RECORDED, hash_file
 
 COMMANDS: dict[str, tuple[type[Any], Callable[..., Run]]] = {
     "collect": (CollectConfig, collect),
@@ -80,7 +80,7 @@ def is_same_content(old: Path, new: Path, kind: str, expected: object) -> bool:
         expected: the SHA-256 of the old artefact. It must not have changed since.
     """
     paths = [folder / f"{kind}.safetensors" for folder in (old, new)]
-    if not paths[0].exists() or file_hash(paths[0]) != expected:
+    if not paths[0].exists() or hash_file(paths[0]) != expected:
         return False
     (arrays, before), (again, after) = (storage.load(path, kind) for path in paths)
     same = arrays.keys() == again.keys() and all(np.array_equal(arrays[name], again[name]) for name in arrays)

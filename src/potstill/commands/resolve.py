@@ -13,7 +13,7 @@ import numpy as np
 from potstill.config import DistillConfig
 from potstill.config.parts import NamedPart, describe_part, resolve_part
 from potstill.data.transitions import Transitions
-from potstill.distillation.defaults import default_action_limit, default_states
+from potstill.distillation.defaults import choose_default_action_limit, choose_default_states
 from potstill.distillation.initial_states import InitialStates
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.objectives.base import ObjectiveFunction
@@ -24,8 +24,8 @@ from potstill.distillation.settings import Labels, OuterSettings
 from potstill.distillation.solvers import SOLVERS
 from potstill.distillation.solvers.base import Solver
 from potstill.distillation.stability import SAMPLE, stabilise
-from potstill.errors import PotstillError, describe_object, unknown_name
-from potstill.students.recipe import RECIPES, Recipe, recipe_name
+from potstill.errors import PotstillError, describe_object, make_unknown_name_error
+from potstill.students.recipe import RECIPES, Recipe, find_recipe_name
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.rows import has_returns
 
@@ -53,12 +53,12 @@ class Problem:
         """Whether the objective uses the teacher."""
         return _needs_teacher(self.objective)
 
-    def for_data(self, data: Transitions, teacher: NetworkTeacher | None) -> Problem:
+    def resolve_defaults(self, data: Transitions, teacher: NetworkTeacher | None) -> Problem:
         """Resolve the defaults that depend on the data, and lower a step size that would diverge on it."""
         if getattr(self.objective, "uses_critics", False) and not _has_values(teacher, data):
             print("the rewards cannot distinguish policies, so critics cannot either: the objective is pbc")
             names = {**self.names, "objective": "pbc"}
-            return dataclasses.replace(self, objective=PolicyCloning(), names=names).for_data(data, teacher)
+            return dataclasses.replace(self, objective=PolicyCloning(), names=names).resolve_defaults(data, teacher)
         recipe = self.solver.recipe
         few = np.unique(np.linspace(0, len(data) - 1, min(len(data), SAMPLE), dtype=int))
         states = (data if teacher is None else teacher).normaliser(data.take(few).observations)
@@ -69,12 +69,16 @@ class Problem:
                 f"the students' learning rate {recipe.learning_rate:g} would not be stable on {data.name}: "
                 f"using {stable.learning_rate:g}"
             )
-            solver, names, recipe = self.solver.for_recipe(stable), {**names, "recipe": recipe_name(stable)}, stable
-        weighting, noise = default_states(self.objective, data, teacher, recipe)
+            solver, names, recipe = (
+                self.solver.with_recipe(stable),
+                {**names, "recipe": find_recipe_name(stable)},
+                stable,
+            )
+        weighting, noise = choose_default_states(self.objective, data, teacher, recipe)
         if self.imagines:  # visited states have equal weights, and the rollouts already have noisy actions
             weighting, noise = "uniform", 0.0
         noise = noise if self.state_noise is None else self.state_noise
-        limit = default_action_limit(recipe) if self.action_limit is None else self.action_limit
+        limit = choose_default_action_limit(recipe) if self.action_limit is None else self.action_limit
         settings = dataclasses.replace(self.settings, state_noise=noise, action_limit=limit)
         return dataclasses.replace(
             self, settings=settings, weighting=self.weighting or weighting, solver=solver, names=names
@@ -137,9 +141,9 @@ def resolve_problem(config: DistillConfig) -> Problem:
         labels=cast(Labels, config.labels),
     )
     names = {
-        "objective": part_name("objective", config.objective, OBJECTIVES),
-        "solver": part_name("solver", config.solver, SOLVERS),
-        "recipe": recipe_name(solver.recipe),
+        "objective": find_part_name("objective", config.objective, OBJECTIVES),
+        "solver": find_part_name("solver", config.solver, SOLVERS),
+        "recipe": find_recipe_name(solver.recipe),
     }
     given = (config.weighting, config.state_noise, config.action_limit)
     return Problem(objective, solver, choose_initial, settings, *given, config.states == "imagined", names)
@@ -158,7 +162,7 @@ def combine_recipe(config: DistillConfig) -> DistillConfig:
     """Give a solver that is an object the recipe that is set beside it. Without one, it keeps its own."""
     if not isinstance(config.solver, Solver) or config.recipe == config.resolved_defaults["recipe"]:
         return config
-    return dataclasses.replace(config, solver=config.solver.for_recipe(resolve_recipe(config.recipe)))
+    return dataclasses.replace(config, solver=config.solver.with_recipe(resolve_recipe(config.recipe)))
 
 
 def resolve_solver(config: DistillConfig) -> Solver:
@@ -178,7 +182,7 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
     if objective == "random":
         return None
     if isinstance(objective, str) and objective not in OBJECTIVES:
-        raise unknown_name("objective", objective, [*OBJECTIVES, "random"])
+        raise make_unknown_name_error("objective", objective, [*OBJECTIVES, "random"])
     if isinstance(objective, NamedPart) and objective.name == "random":
         raise PotstillError(
             f"--objective.{next(iter(objective.fields)).replace('_', '-')}: objective 'random' has no fields"
@@ -199,8 +203,8 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
     return cast(ObjectiveFunction, found)
 
 
-def part_name(kind: str, part: object, registry: Mapping[str, object]) -> str:
-    """The name of a part in the metadata: its registered name, or that of the Python object."""
+def find_part_name(kind: str, part: object, registry: Mapping[str, object]) -> str:
+    """Find the name of a part in the metadata: its registered name, or that of the Python object."""
     described = describe_part(kind, part, registry, recipe=None)
     if isinstance(described, dict):
         return str(described["python"])

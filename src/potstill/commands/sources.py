@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from potstill.bundled import artefact_path, bundled_names
+from potstill.bundled import find_artefact_path, list_bundled_names
 from potstill.commands.automatic_teacher import find_automatic
 from potstill.config import DistillConfig
 from potstill.config.settings import read_settings
@@ -38,7 +38,7 @@ def find_sources(path: StrPath, distillate: Distillate) -> Sources:
         PotstillError: there is no run folder, or its dataset or its teacher cannot be read or has changed.
     """
     try:
-        config, folder = _settings_of(path), artefact_path(path, "distillate").parent
+        config, folder = _read_settings(path), find_artefact_path(path, "distillate").parent
         data = load_dataset(config.dataset, **config.reading)
         teacher = _find_teacher(config, folder, data, distillate)
     except PotstillError as error:
@@ -52,9 +52,9 @@ def find_sources(path: StrPath, distillate: Distillate) -> Sources:
     return Sources(data, teacher)
 
 
-def _settings_of(path: StrPath) -> DistillConfig:
-    """The settings of the distillation in whose run folder a file is."""
-    saved = read_json(artefact_path(path, "distillate").parent / "config.json")
+def _read_settings(path: StrPath) -> DistillConfig:
+    """Read the settings of the distillation in whose run folder a file is."""
+    saved = read_json(find_artefact_path(path, "distillate").parent / "config.json")
     if saved.get("command") != "distill":
         raise PotstillError(f"{path} is not in a run folder of potstill distill")
     return read_settings(DistillConfig, saved)
@@ -67,7 +67,7 @@ def _find_teacher(
     known, own = distillate.metadata.get("teacher"), None
     if known is None:
         return None
-    if config.teacher is None and str(config.dataset) not in bundled_names():
+    if config.teacher is None and str(config.dataset) not in list_bundled_names():
         own = folder / FOLDER if (folder / FOLDER).is_dir() else find_automatic(config, data, folder)
     teacher = find_teacher(config.teacher, config.dataset, data) if own is None else load_teacher(own)
     if isinstance(known, dict) and teacher.content_hash != known.get("sha256", teacher.content_hash):
@@ -78,11 +78,11 @@ def _find_teacher(
 def describe_returns(path: StrPath, distillate: Distillate) -> JsonObject | None:
     """The returns of the episodes that a distillate was made from, if its run folder has them or they are bundled."""
     known = distillate.metadata["dataset"]
-    if isinstance(known, dict) and known.get("name") in bundled_names():
+    if isinstance(known, dict) and known.get("name") in list_bundled_names():
         data = load_dataset(str(known["name"]))
         if data.content_hash == known.get("sha256"):
             return describe_data(data.episode_returns(), distillate.reference)
-    result = artefact_path(path, "distillate").parent / "result.json"
+    result = find_artefact_path(path, "distillate").parent / "result.json"
     try:
         found = read_json(result).get("data")
     except PotstillError:  # not in a finished run folder

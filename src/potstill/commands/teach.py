@@ -12,20 +12,20 @@ from potstill.config.settings import read_settings, record_settings, resume_comm
 from potstill.data.registry import load_dataset
 from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
-from potstill.environments.references import reference_returns
-from potstill.errors import Diverged, PotstillError, unknown_name
-from potstill.evaluation.statistics import describe_data, return_label
+from potstill.environments.references import find_reference_returns
+from potstill.errors import Diverged, PotstillError, make_unknown_name_error
+from potstill.evaluation.statistics import describe_data, find_return_label
 from potstill.runtime.files import JsonObject, read_json, write_atomically, write_json
 from potstill.runtime.interruption import resumable
 from potstill.runtime.progress import busy
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_out
-from potstill.runtime.storage import file_hash
+from potstill.runtime.storage import hash_file
 from potstill.teachers.algorithms.base import Algorithm
 from potstill.teachers.base import load_teacher
 from potstill.teachers.checkpoints import Progress, load_checkpoint
 from potstill.teachers.evaluation.diagnostics import OfflineScores
-from potstill.teachers.evaluation.selection import candidates, estimate_values, explain_selection, select
+from potstill.teachers.evaluation.selection import estimate_values, explain_selection, make_candidates, select
 from potstill.teachers.registry import ALGORITHMS
 from potstill.teachers.rows import check_order, has_returns, rewards_differ
 from potstill.teachers.settings import Training
@@ -75,7 +75,7 @@ def resolve_algorithm(given: object) -> Algorithm:
         0.7
     """
     if isinstance(given, str) and given not in ALGORITHMS:
-        raise unknown_name("algorithm", given, [*ALGORITHMS, "auto"])
+        raise make_unknown_name_error("algorithm", given, [*ALGORITHMS, "auto"])
     if isinstance(given, NamedPart) and given.name == "auto":
         raise PotstillError(f"--algorithm.{next(iter(given.fields)).replace('_', '-')}: algorithm 'auto' has no fields")
     found = resolve_part("algorithm", given, ALGORITHMS)
@@ -97,7 +97,7 @@ def teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | Non
     resumed = _check_out(config)
     data = load_rewarded(config) if data is None else data
     stopping = Stopping.of(algorithm, config.updates, config.patience, estimated=config.fitted_updates > 0)
-    training = config.training(stopping.updates)
+    training = config.make_training(stopping.updates)
     with busy(f"preparing {data.name}"):
         learner = Learner(algorithm, data, training)
         scores = OfflineScores(sample_episodes(data, SCORED_ROWS), training) if config.fitted_updates else None
@@ -116,7 +116,7 @@ def teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | Non
 def _summarise(job: TeachingJob, data: Transitions) -> JsonObject:
     """The result of a training that has ended."""
     path, kept, progress, learner = job.folder.path / "teacher.safetensors", job.kept, job.progress, job.learner
-    reference = reference_returns(data.env_id, data.card)
+    reference = find_reference_returns(data.env_id, data.card)
     found = load_teacher(path).metadata.get("warnings", [])
     return {
         "teacher": kept if "mean" in kept else None,
@@ -130,7 +130,7 @@ def _summarise(job: TeachingJob, data: Transitions) -> JsonObject:
         "seconds": progress.seconds,
         "updates_per_second": learner.done / progress.seconds,
         "dataset_hash": data.content_hash,
-        "sha256": file_hash(path),
+        "sha256": hash_file(path),
     }
 
 
@@ -143,12 +143,14 @@ def _teach_candidates(config: TeachConfig) -> Run:
         failed: dict[str, str] = {}
         with resumable(resume_command("teach", config, folder.target)):
             _train_candidates(config, data, folder, failed)
-        runs = {name: folder.path / name for name in candidates() if name not in failed}
+        runs = {name: folder.path / name for name in make_candidates() if name not in failed}
         if not runs:
             raise PotstillError(f"{data.name}: every candidate diverged, the first with: {next(iter(failed.values()))}")
         teachers = {name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}
         with busy(f"comparing {len(teachers)} teachers by fitted Q-evaluation"):
-            values = estimate_values(teachers, sample_episodes(data, SCORED_ROWS), config.training(Training.updates))
+            values = estimate_values(
+                teachers, sample_episodes(data, SCORED_ROWS), config.make_training(Training.updates)
+            )
         best = runs[select(values)]
         write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())
         why = explain_selection(values)
@@ -161,10 +163,10 @@ def _teach_candidates(config: TeachConfig) -> Run:
 
 def _train_candidates(config: TeachConfig, data: Transitions, folder: RunFolder, failed: dict[str, str]) -> None:
     """Train all candidates that are not finished; add those that diverge to ``failed``."""
-    for number, (name, algorithm) in enumerate(candidates().items(), start=1):
+    for number, (name, algorithm) in enumerate(make_candidates().items(), start=1):
         if (folder.path / name / "result.json").exists():
             continue
-        label = f"{name} ({number} of {len(candidates())})"
+        label = f"{name} ({number} of {len(make_candidates())})"
         try:
             teach_one(dataclasses.replace(config, out=folder.path / name, resume=True), algorithm, data, label)
         except Diverged as error:
@@ -211,7 +213,7 @@ def _show(path: Path, data: Transitions, result: JsonObject) -> None:
     from potstill.reports.tables import print_data
 
     if result["history"][0].keys() & {"mean", "fitted_value"}:
-        plot_learning_curve(path / "learning_curve.png", result["history"], data.name, return_label(result))
+        plot_learning_curve(path / "learning_curve.png", result["history"], data.name, find_return_label(result))
     print(f"{path / 'teacher.safetensors'}: {result['updates_per_second']:.0f} updates a second")
     if result["stopped"]:
         what = "the pessimistic value estimate was highest" if has_returns(data) else "the actions were nearest"
@@ -224,5 +226,6 @@ def _show(path: Path, data: Transitions, result: JsonObject) -> None:
             f"squared distance to the data's actions {last['action_distance']:.3g}"
         )
     if result["teacher"]:
-        print(f"{return_label(result)} {result['teacher']['mean']:.1f} ± {result['teacher']['std']:.1f} over episodes")
+        score = result["teacher"]
+        print(f"{find_return_label(result)} {score['mean']:.1f} ± {score['std']:.1f} over episodes")
     print_data(result)

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 from potstill.config import TeachConfig
-from potstill.environments.references import reference_returns
-from potstill.evaluation.scores import policy_returns
-from potstill.evaluation.statistics import return_label, summarise
+from potstill.environments.references import find_reference_returns
+from potstill.evaluation.scores import measure_policy_returns
+from potstill.evaluation.statistics import find_return_label, summarise
 from potstill.runtime.interruption import Interrupted, Interruption, deferred_interruption
 from potstill.runtime.progress import Tracker
 from potstill.runtime.run_folder import RunFolder
@@ -68,13 +68,13 @@ class TeachingJob:
     @property
     def finished(self) -> bool:
         """Whether training has ended: all updates are done, or the estimate no longer rises."""
-        stalled = self.progress.stalled(self.stopping.patience, self.stopping.least_gain)
+        stalled = self.progress.is_stalled(self.stopping.patience, self.stopping.least_gain)
         return (self.learner.finished or stalled) and not self._due
 
     @property
     def kept(self) -> Evaluation:
         """The evaluation of the saved teacher."""
-        return self.progress.history[-1] if self.stopping.patience is None else self.progress.best()
+        return self.progress.history[-1] if self.stopping.patience is None else self.progress.find_best()
 
     @property
     def _evaluated(self) -> int:
@@ -93,21 +93,21 @@ class TeachingJob:
         Raises:
             Interrupted: a signal came, and the checkpoint is written.
         """
-        shown = self._shown(self.progress.history[-1]) if self.progress.history else {}
+        shown = self._select_shown(self.progress.history[-1]) if self.progress.history else {}
         limited = self.stopping.patience is not None
         tracker = Tracker(label, self.stopping.updates, done=self.learner.done, limit=limited)
         with deferred_interruption() as interruption, tracker:
             self._warm_up(tracker)
             while not self.finished:
                 if self._due:
-                    shown = self._shown(self._evaluate(tracker, interruption))
+                    shown = self._select_shown(self._evaluate(tracker, interruption))
                     self._save_checkpoint()
                 else:
                     metrics = self._advance(tracker)
                     tracker.update(self.learner.done, **metrics, **shown)
                 if interruption.requested and not self.finished:
                     self._save_checkpoint()
-                    raise self._stopped(interruption)
+                    raise self._make_exception(interruption)
 
     def _warm_up(self, tracker: Tracker) -> None:
         """Compile, and time some updates, so that the time left is known from the start."""
@@ -125,7 +125,7 @@ class TeachingJob:
         fits = 0
         if self.scores and count > 0:
             usual = len(self.scores.evaluators) * self.config.fitted_updates
-            fits = self.scores.calls(self.config.fitted_updates) + (count - 1) * usual
+            fits = self.scores.count_updates(self.config.fitted_updates) + (count - 1) * usual
         tracker.work.left = {"fit": fits, "evaluation": count if tracker.work.knows("evaluation") else 0}
 
     def _advance(self, tracker: Tracker) -> dict[str, float]:
@@ -149,7 +149,7 @@ class TeachingJob:
     def _evaluate(self, tracker: Tracker, interruption: Interruption) -> Evaluation:
         """Evaluate the current teacher, and save it. If training can stop early, save it only if it is the best."""
         config, learner, data = self.config, self.learner, self.learner.data
-        teacher = learner.teacher()
+        teacher = learner.make_teacher()
         entry: Evaluation = {"update": learner.done}
         last = time.perf_counter()
 
@@ -160,7 +160,7 @@ class TeachingJob:
             tracker.work.left["fit"] -= count
             last = tracker.changed = now
             if interruption.requested:
-                raise self._stopped(interruption)
+                raise self._make_exception(interruption)
 
         if self.scores:
             try:
@@ -171,8 +171,8 @@ class TeachingJob:
                 raise
         if config.episodes and data.env_id:
             with tracker.phase(f"{config.episodes} episodes in {data.env_id}", evaluation=1):
-                returns = policy_returns(teacher.policy, data.env_id, config.episodes, seed=0)
-            entry.update(summarise(returns, reference_returns(data.env_id, data.card)))
+                returns = measure_policy_returns(teacher.policy, data.env_id, config.episodes, seed=0)
+            entry.update(summarise(returns, find_reference_returns(data.env_id, data.card)))
         self.progress.history.append(entry)
         self.folder.log(**entry)
         if self.kept is entry:
@@ -190,13 +190,13 @@ class TeachingJob:
     def _save_checkpoint(self) -> None:
         save_checkpoint(self.folder.path / CHECKPOINT, self.learner, self.scores, self.progress)
 
-    def _stopped(self, interruption: Interruption) -> Interrupted:
-        return interruption.stopped(f"stopped after {self.learner.done:,} updates, which are kept")
+    def _make_exception(self, interruption: Interruption) -> Interrupted:
+        return interruption.make_exception(f"stopped after {self.learner.done:,} updates, which are kept")
 
-    def _shown(self, entry: Evaluation) -> dict[str, float]:
-        """The scores of an evaluation to show beside the progress, with a raw return called a return."""
+    def _select_shown(self, entry: Evaluation) -> dict[str, float]:
+        """Select the scores of an evaluation to show beside the progress, with a raw return called a return."""
         data = self.learner.data
-        score = return_label({"reference": reference_returns(data.env_id, data.card)._asdict()})
+        score = find_return_label({"reference": find_reference_returns(data.env_id, data.card)._asdict()})
         kept = ("fitted_value", "pessimistic_value")
         labels = {**dict(zip(kept, kept, strict=True)), "mean": score.replace(" ", "_")}
         return {label: entry[name] for name, label in labels.items() if name in entry}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, Union, get_args, get_origin, get_type_hints
 
-from potstill.errors import PotstillError, unknown_name
+from potstill.errors import PotstillError, make_unknown_name_error
 
 FieldValue: TypeAlias = "str | int | float | bool | list[FieldValue] | tuple[FieldValue, ...] | None"
 
@@ -24,7 +24,7 @@ TRUTH_VALUES = {"true": True, "yes": True, "1": True, "false": False, "no": Fals
 class NamedPart:
     """The name of a part, with the fields that differ from its defaults.
 
-    >>> NamedPart("unroll", {"window": 20}).words("solver")
+    >>> NamedPart("unroll", {"window": 20}).list_words("solver")
     ['--solver unroll', '--solver.window 20']
     """
 
@@ -35,8 +35,8 @@ class NamedPart:
     def __hash__(self) -> int:
         return hash((self.name, *sorted((name, str(value)) for name, value in self.fields.items())))
 
-    def words(self, option: str) -> list[str]:
-        """The command-line options for this part."""
+    def list_words(self, option: str) -> list[str]:
+        """List the command-line options for this part."""
         chosen = [f"--{option} {shlex.quote(self.name)}"] if self.name else []
         return chosen + [f"--{option}.{name.replace('_', '-')} {spell(value)}" for name, value in self.fields.items()]
 
@@ -52,7 +52,7 @@ def spell(value: FieldValue) -> str:
     return str(value).lower() if isinstance(value, bool) or value is None else shlex.quote(str(value))
 
 
-def part_from_json(stored: object) -> object:
+def read_part(stored: object) -> object:
     """Read a name or a :class:`NamedPart` from ``config.json``.
 
     Raises:
@@ -149,7 +149,7 @@ def resolve_part(kind: str, part: object, registry: Mapping[str, object], **give
     if not isinstance(part, NamedPart):
         return part
     if part.name not in registry:
-        raise unknown_name(kind, part.name, registry)
+        raise make_unknown_name_error(kind, part.name, registry)
     found = registry[part.name]
     fields = parse_fields(kind, part, found, given)
     if isinstance(found, type):
@@ -172,7 +172,7 @@ def parse_field(
     hints = get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls) if field.name not in given]
     if name not in known:
-        error = unknown_name("field", name.replace("_", "-"), [x.replace("_", "-") for x in known])
+        error = make_unknown_name_error("field", name.replace("_", "-"), [x.replace("_", "-") for x in known])
         raise PotstillError(f"{f'--{kind} {part}'.rstrip()}: {error}")
     if not isinstance(value, str):
         return tuple(value) if isinstance(value, list) else value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from potstill.errors import PotstillError, unknown_name
+from potstill.errors import PotstillError, make_unknown_name_error
 
 ALGORITHM_1: dict[str, object] = {
     "initial": "random",
@@ -47,7 +47,7 @@ def find_preset(name: object) -> dict[str, object]:
         PotstillError: the name is unknown.
     """
     if not isinstance(name, str) or name not in PRESETS:
-        raise unknown_name("preset", str(name), PRESETS)
+        raise make_unknown_name_error("preset", str(name), PRESETS)
     return PRESETS[name]
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
 
-from potstill.data.columns import columns_text
+from potstill.data.columns import format_columns
 from potstill.runtime.files import to_json
-from potstill.runtime.validation import Dataclass, check_type, field_label
+from potstill.runtime.validation import Dataclass, check_type, name_field
 
 if TYPE_CHECKING:
     from potstill.config.option_types import ColumnsOption
@@ -52,12 +52,12 @@ class ReadingConfig:
         from potstill.data.registry import ReadOptions, as_floats  # not for --help: it imports NumPy
 
         if isinstance(self.columns, Mapping):
-            object.__setattr__(self, "columns", columns_text(self.columns))
+            object.__setattr__(self, "columns", format_columns(self.columns))
         for name in ("action_low", "action_high", "action_scale"):  # in Python also a number, a list or an array
-            object.__setattr__(self, name, as_floats(getattr(self, name), field_label(self, name)))
+            object.__setattr__(self, name, as_floats(getattr(self, name), name_field(self, name)))
         hints = get_type_hints(ReadingConfig)
         for field in fields(ReadingConfig):
-            check_type(field_label(self, field.name), getattr(self, field.name), hints[field.name])
+            check_type(name_field(self, field.name), getattr(self, field.name), hints[field.name])
         ReadOptions.of(**self.reading)
 
     @property

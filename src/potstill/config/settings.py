@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar, get_type_hints
 
 from potstill.collection.levels import LEVELS
-from potstill.config.parts import NamedPart, describe_part, part_from_json
+from potstill.config.parts import NamedPart, describe_part, read_part
 from potstill.config.presets import add_preset
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.registry import INITIAL_STATES, WEIGHTINGS
@@ -75,7 +75,7 @@ def takes_options(config: Callable[P, Config]) -> Callable[[Callable[[Config], R
     """
 
     def decorate(function: Callable[[Config], Result]) -> Callable[P, Result]:
-        name, signature = function.__name__, python_signature(config)
+        name, signature = function.__name__, make_python_signature(config)
         hints = {option: parameter.annotation for option, parameter in signature.parameters.items()}
 
         def run(*args: object, **options: object) -> object:
@@ -99,8 +99,8 @@ def takes_options(config: Callable[P, Config]) -> Callable[[Callable[[Config], R
     return decorate
 
 
-def python_signature(config: Callable[P, Config]) -> inspect.Signature:
-    """The signature of a config with its Python types, in which objects may replace names."""
+def make_python_signature(config: Callable[P, Config]) -> inspect.Signature:
+    """Make the signature of a config with its Python types, in which objects may replace names."""
     signature = inspect.signature(config)
     types = {**vars(import_module(config.__module__)), "PathOption": StrPath}
     if signature.parameters.keys() & {"dataset", *PART_REGISTRIES}:
@@ -129,10 +129,10 @@ def _to_plain(value: object) -> object:
     return Path(value) if isinstance(value, os.PathLike) else value
 
 
-def option_docs(config: type[object]) -> dict[str, str]:
-    """The docstring below each field of a config class, in one line and in their order, with the names filled in."""
+def read_option_docs(config: type[object]) -> dict[str, str]:
+    """Read the docstring below each field of a config class, in one line and in order, with the names filled in."""
     bases = [base for base in config.__mro__[:0:-1] if is_dataclass(base)]
-    docs: dict[str, str] = {name: text for base in bases for name, text in option_docs(base).items()}
+    docs: dict[str, str] = {name: text for base in bases for name, text in read_option_docs(base).items()}
     body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
     statements = body.body if isinstance(body, ast.ClassDef) else []
     for field, text in itertools.pairwise(statements):
@@ -152,7 +152,7 @@ def add_options(docstring: str, config: type[object]) -> str:
     """Add a description of each option to a command's docstring, before its other sections."""
     entries = [
         textwrap.fill(f"{name}: {text}", 110, initial_indent=" " * 8, subsequent_indent=" " * 12)
-        for name, text in option_docs(config).items()
+        for name, text in read_option_docs(config).items()
     ]
     section = "\n".join(["Args:", *entries, "\n    "])
     before, returns, after = docstring.partition("Returns:\n")
@@ -214,7 +214,7 @@ def command_line(name: str, config: Dataclass) -> str:
     'potstill distill hopper-medium-replay --size 64'
     """
     named = name_parts(config)
-    return " ".join(["potstill", name, *(word for field in fields(named) for word in _words(named, field))])
+    return " ".join(["potstill", name, *(word for field in fields(named) for word in _list_words(named, field))])
 
 
 def resume_command(name: str, config: Dataclass, out: StrPath) -> str:
@@ -225,34 +225,34 @@ def resume_command(name: str, config: Dataclass, out: StrPath) -> str:
     "potstill teach 'my data.npz' --seed 3 --out runs/a --resume"
     """
     named = name_parts(config)
-    if any(_python_object(getattr(named, field.name)) for field in fields(named)):
+    if any(_describe_python_object(getattr(named, field.name)) for field in fields(named)):
         return f"potstill.{name}(..., out={os.fspath(out)!r}, resume=True) and the same arguments"
     return f"{command_line(name, config)} --out {shlex.quote(os.fspath(out))} --resume"
 
 
-def _words(config: Dataclass, field: Field[object]) -> list[str]:
+def _list_words(config: Dataclass, field: Field[object]) -> list[str]:
     value, option = getattr(config, field.name), f"--{field.name.replace('_', '-')}"
     if isinstance(value, NamedPart):
-        return value.words(field.name)
-    given = _python_object(value)
+        return value.list_words(field.name)
+    given = _describe_python_object(value)
     values = [f"<{given}>"] if given else list(value) if isinstance(value, tuple) else [value]
     words = [shlex.quote(str(part)) for part in values]
     if field.default is MISSING:
         return words
-    if value == _default(config, field) or field.name in UNRECORDED:
+    if value == _find_default(config, field) or field.name in UNRECORDED:
         return []
     if isinstance(value, bool):
         return [option if value else f"--no-{option.removeprefix('--')}"]
     return [" ".join([option, *words])]
 
 
-def _default(config: Dataclass, field: Field[object]) -> object:
-    """The default of a field, which may depend on other fields."""
+def _find_default(config: Dataclass, field: Field[object]) -> object:
+    """Find the default of a field, which may depend on other fields."""
     resolved: Mapping[str, object] = getattr(config, "resolved_defaults", {})
     return resolved.get(field.name, field.default)
 
 
-def _python_object(value: object) -> str:
+def _describe_python_object(value: object) -> str:
     """Describe a value that can be given only in Python; return an empty string for other values."""
     if isinstance(value, dict):
         return str(value.get("python", "arrays"))
@@ -277,7 +277,7 @@ def read_settings(config: type[Config], saved: JsonObject, **changes: object) ->
                 )
             if isinstance(value, list) and (isinstance(field.default, tuple) or field.default is MISSING):
                 value = tuple(value)  # JSON has no tuples
-            settings[field.name] = part_from_json(value) if field.name in PART_REGISTRIES else value
+            settings[field.name] = read_part(value) if field.name in PART_REGISTRIES else value
         elif field.default is MISSING and field.name not in changes:
             raise PotstillError(f"config.json has no '{field.name}'")
     return config(**{**settings, **changes})

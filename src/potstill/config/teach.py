@@ -88,8 +88,8 @@ class TeachConfig(ReadingConfig):
             raise PotstillError("--patience requires --fitted-updates: it uses the pessimistic value estimate")
         check_resume(self)
 
-    def training(self, updates: int) -> Training:
-        """The settings of training with this number of updates, as an object of the core."""
+    def make_training(self, updates: int) -> Training:
+        """Make the settings of training with this number of updates, as an object of the core."""
         own = {item.name: getattr(self, item.name) for item in fields(Training) if item.name != "updates"}
         return Training(updates=updates, **own)
 

@@ -9,7 +9,7 @@ Public names, each imported when it is first used:
 
 from typing import TYPE_CHECKING
 
-from potstill.runtime.lazy import lazy_names
+from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:
     from potstill.data.bounds import ActionBounds
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ActionBounds", "Normaliser", "Scaling", "Transitions", "load_dataset"]
 
-__getattr__ = lazy_names(
+__getattr__ = import_lazily(
     __name__,
     {
         "ActionBounds": "bounds",

@@ -17,7 +17,7 @@ BLOCK_BYTES = 1 << 26  # bytes of the file in one block, with the other columns 
 GATHERED = 8192  # rows to gather before pages are released; each row may load 64 kB of neighbouring pages
 
 
-def mapping(column: np.ndarray) -> mmap.mmap | None:
+def find_mapping(column: np.ndarray) -> mmap.mmap | None:
     """Return the memory map that an array is a view of, or ``None`` if the array is in memory."""
     base: object = column
     while isinstance(base, np.ndarray):
@@ -25,7 +25,7 @@ def mapping(column: np.ndarray) -> mmap.mmap | None:
     return base if isinstance(base, mmap.mmap) else None
 
 
-def records_of(column: np.ndarray) -> np.memmap | None:
+def find_records(column: np.ndarray) -> np.memmap | None:
     """Return the mapped array of records that a column is a field of, or ``None`` if there is none."""
     base = column.base
     return base if isinstance(base, np.memmap) and base.dtype.names else None
@@ -39,7 +39,7 @@ class Reader:
     """
 
     def __init__(self, column: np.ndarray) -> None:
-        records = records_of(column)
+        records = find_records(column)
         assert records is not None
         self.kind, self.start, self.count = records.dtype, records.offset, len(records)
         self.file = open(str(records.filename), "rb", buffering=0)  # noqa: SIM115
@@ -66,15 +66,15 @@ def advise(column: np.ndarray, advice: str) -> None:
         column: any array. An array in memory is ignored.
         advice: a constant of :mod:`mmap`, such as ``"MADV_SEQUENTIAL"``, ``"MADV_RANDOM"`` or ``"MADV_DONTNEED"``.
     """
-    mapped = mapping(column)
+    mapped = find_mapping(column)
     if mapped is not None and hasattr(mmap, advice):  # not on Windows
         mapped.madvise(getattr(mmap, advice))
 
 
-def blocks(column: np.ndarray, *, backwards: bool = False) -> Iterator[slice]:
-    """Slices that cover the rows of ``column``. The pages of a mapped file are released after each block.
+def iterate_blocks(column: np.ndarray, *, backwards: bool = False) -> Iterator[slice]:
+    """Yield slices that cover the rows of ``column``. The pages of a mapped file are released after each block.
 
-    >>> list(blocks(np.zeros(5)))
+    >>> list(iterate_blocks(np.zeros(5)))
     [slice(0, 5, None)]
     """
     size = max(1, BLOCK_BYTES // max(1, abs(column.strides[0])))
@@ -85,9 +85,9 @@ def blocks(column: np.ndarray, *, backwards: bool = False) -> Iterator[slice]:
         advise(column, "MADV_DONTNEED")
 
 
-def extremes(column: np.ndarray) -> tuple[float, float]:
+def find_extremes(column: np.ndarray) -> tuple[float, float]:
     """Return the lowest and the highest value of a column. Both are NaN if it contains NaN."""
-    found = [(column[rows].min(), column[rows].max()) for rows in blocks(column)]
+    found = [(column[rows].min(), column[rows].max()) for rows in iterate_blocks(column)]
     return float(np.min([low for low, _ in found])), float(np.max([high for _, high in found]))
 
 
@@ -98,7 +98,7 @@ def gather(columns: Sequence[np.ndarray], rows: slice | Sequence[int] | np.ndarr
         columns: arrays with equal numbers of rows.
         rows: indices, a mask or a slice.
     """
-    if mapping(columns[0]) is None:
+    if find_mapping(columns[0]) is None:
         return [column[rows] for column in columns]
     chosen = np.arange(*rows.indices(len(columns[0]))) if isinstance(rows, slice) else np.asarray(rows)
     chosen = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen

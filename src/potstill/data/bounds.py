@@ -85,7 +85,7 @@ class ActionBounds:
         clipped: np.ndarray = np.clip(actions, self.low, self.high)
         return clipped
 
-    def outside(self, actions: Float[np.ndarray, "*B A"], slack: float = 0.0) -> Bool[np.ndarray, "*B"]:
+    def is_outside(self, actions: Float[np.ndarray, "*B A"], slack: float = 0.0) -> Bool[np.ndarray, "*B"]:
         """Whether each action [..., A] lies outside the bounds in some component.
 
         Args:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sized
 import numpy as np
 from jaxtyping import Bool, Float
 
-from potstill.data.blocks import blocks
+from potstill.data.blocks import iterate_blocks
 from potstill.data.bounds import ActionBounds
 from potstill.data.columns import TABLES
 from potstill.data.ends import FLAGS
@@ -80,13 +80,13 @@ def check_equal_rows(columns: Mapping[str, Sized], *, source: str) -> None:
         raise PotstillError(f"{source}: columns with unequal numbers of rows: {counts}")
 
 
-def all_finite(array: np.ndarray) -> bool:
+def is_finite(array: np.ndarray) -> bool:
     """Whether all values are finite. NaN and infinity show in the minimum or maximum, which need no temporary array."""
     return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
-def location(name: str, where: tuple[int, ...]) -> str:
-    """The place of a value in a message: its column, component and row."""
+def describe_location(name: str, where: tuple[int, ...]) -> str:
+    """Describe the place of a value in a message: its column, component and row."""
     return f"column {name}{[where[1]] if len(where) > 1 else ''}, row {where[0]}"
 
 
@@ -98,15 +98,15 @@ def check_finite(name: str, array: np.ndarray, *, source: str) -> None:
     """
     first: tuple[int, ...] = ()
     count = 0
-    for rows in blocks(array):
+    for rows in iterate_blocks(array):
         part = np.ascontiguousarray(array[rows])
-        if not all_finite(part):
+        if not is_finite(part):
             bad = ~np.isfinite(part)
             row, *others = (int(i) for i in np.argwhere(bad)[0])
             first, count = first or (row + rows.start, *others), count + int(bad.sum())
     if first:
         raise PotstillError(
-            f"{source}: {array[first]} in {location(name, first)} ({count} such values): repair or remove them"
+            f"{source}: {array[first]} in {describe_location(name, first)} ({count} such values): repair or remove them"
         )
 
 
@@ -119,15 +119,15 @@ def check_bounds(actions: Float[np.ndarray, "M A"], bounds: ActionBounds, *, sou
     found = find_outside(actions, bounds)
     if found:
         (row, column), count = found
-        raise PotstillError(outside_message(float(actions[row, column]), bounds, (row, column), count, source=source))
+        raise PotstillError(describe_outside(float(actions[row, column]), bounds, (row, column), count, source=source))
 
 
 def find_outside(actions: Float[np.ndarray, "M A"], bounds: ActionBounds) -> tuple[tuple[int, int], int] | None:
     """Find the first row and component of an action outside its bounds, and count all such values."""
-    lowest, highest = tolerated(bounds)
+    lowest, highest = widen_bounds(bounds)
     first: tuple[int, int] | None = None
     count = 0
-    for rows in blocks(actions):
+    for rows in iterate_blocks(actions):
         part = np.ascontiguousarray(actions[rows])
         if part.min() >= lowest.max() and part.max() <= highest.min():
             continue  # all actions are inside the narrowest bounds: the common case, and a fast test
@@ -138,14 +138,14 @@ def find_outside(actions: Float[np.ndarray, "M A"], bounds: ActionBounds) -> tup
     return None if first is None else (first, count)
 
 
-def tolerated(bounds: ActionBounds) -> tuple[Float[np.ndarray, " A"], Float[np.ndarray, " A"]]:
-    """The lowest and highest actions that count as inside: the bounds, with room for float32 rounding."""
+def widen_bounds(bounds: ActionBounds) -> tuple[Float[np.ndarray, " A"], Float[np.ndarray, " A"]]:
+    """Find the lowest and highest actions that count as inside: the bounds, with room for float32 rounding."""
     low, high = bounds.low, bounds.high
     room = BOUND_TOLERANCE * (high - low) + 4 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
     return low - room, high + room
 
 
-def outside_message(value: float, bounds: ActionBounds, where: tuple[int, int], count: int, *, source: str) -> str:
+def describe_outside(value: float, bounds: ActionBounds, where: tuple[int, int], count: int, *, source: str) -> str:
     """Describe the first of ``count`` actions outside the bounds, at a row and component."""
     row, column = where
     return (

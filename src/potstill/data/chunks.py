@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 from jaxtyping import Float, Int
 
-from potstill.data.checks import all_finite, location
+from potstill.data.checks import describe_location, is_finite
 from potstill.data.columns import TABLES
 from potstill.data.files import Column
 from potstill.errors import PotstillError
@@ -53,7 +53,7 @@ def read_column(
     *,
     source: str,
     first: int = 0,
-    check: Callable[[np.ndarray], bool] = all_finite,
+    check: Callable[[np.ndarray], bool] = is_finite,
 ) -> Float[np.ndarray, "..."]:
     """Read a column as float32 without the ``dropped`` rows. An array that needs no change is not copied.
 
@@ -70,7 +70,7 @@ def read_column(
     """
     if isinstance(column, np.ndarray) and column.dtype == np.float32 and column.dtype.isnative and not len(dropped):
         if not check(column):
-            raise not_finite(key, column, source=source, first=first)
+            raise make_not_finite_error(key, column, source=source, first=first)
         return column if key in TABLES else column.reshape(len(column))
     return split_rows(key, column, dropped, source=source, first=first, check=check)[0]
 
@@ -82,7 +82,7 @@ def split_rows(
     *,
     source: str,
     first: int = 0,
-    check: Callable[[np.ndarray], bool] = all_finite,
+    check: Callable[[np.ndarray], bool] = is_finite,
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Read a column as float32, as :func:`read_column` does; return its kept rows and its ``dropped`` rows.
 
@@ -92,14 +92,14 @@ def split_rows(
     kept = np.empty((len(column) - len(dropped), *tail), np.float32)
     gone = np.empty((len(dropped), *tail), np.float32)
     read = _Reader(column)
-    step = read.rows_at_once()
+    step = read.count_rows_at_once()
     edges = [*range(0, len(column), step), len(column)]
     before = np.searchsorted(dropped, edges).tolist()  # the number of dropped rows
     for start, stop, less, more in zip(edges[:-1], edges[1:], before[:-1], before[1:], strict=True):
         part, apart = kept[start - less : stop - more], gone[less:more]
         read(start, stop, part, apart, dropped[less:more] - start)
-        if not (check(part) and all_finite(apart)):
-            raise not_finite(key, column, source=source, first=first)
+        if not (check(part) and is_finite(apart)):
+            raise make_not_finite_error(key, column, source=source, first=first)
     return kept, gone
 
 
@@ -111,7 +111,7 @@ def drop_rows(column: np.ndarray, dropped: Int[np.ndarray, " X"]) -> np.ndarray:
     return np.concatenate([column[start:stop] for start, stop in bounds])
 
 
-def not_finite(key: str, column: Column, *, source: str, first: int = 0) -> PotstillError:
+def make_not_finite_error(key: str, column: Column, *, source: str, first: int = 0) -> PotstillError:
     """Return the error for a column with NaN, infinity, or numbers beyond float32: the first such row, and how many."""
     found: list[tuple[object, tuple[int, ...]]] = []
     beyond: list[tuple[object, tuple[int, ...]]] = []
@@ -128,9 +128,11 @@ def not_finite(key: str, column: Column, *, source: str, first: int = 0) -> Pots
         count += int((~np.isfinite(raw)).sum())
     if not found:
         value, place = beyond[0]
-        return PotstillError(f"{source}: {value} in {location(key, place)} is beyond float32")
+        return PotstillError(f"{source}: {value} in {describe_location(key, place)} is beyond float32")
     value, place = found[0]
-    return PotstillError(f"{source}: {value} in {location(key, place)} ({count} such values): repair or remove them")
+    return PotstillError(
+        f"{source}: {value} in {describe_location(key, place)} ({count} such values): repair or remove them"
+    )
 
 
 class _Reader:
@@ -138,10 +140,10 @@ class _Reader:
 
     def __init__(self, column: Column) -> None:
         self.column = column
-        self.raw = _plain_numbers(column)
+        self.raw = _find_plain_numbers(column)
 
-    def rows_at_once(self) -> int:
-        """Rows of a few MB, or whole chunks of an HDF5 file."""
+    def count_rows_at_once(self) -> int:
+        """Count the rows to read at once: a few MB, or whole chunks of an HDF5 file."""
         if self.raw is not None:
             return max(1, CACHED_BYTES // self.raw[2])
         together = (getattr(self.column, "chunks", None) or (1,))[0]
@@ -152,22 +154,22 @@ class _Reader:
     ) -> None:
         sparse = len(places) * 16 < stop - start
         if self.raw is not None and sparse:
-            _scatter(*self.raw, start, _segments(kept, gone, places))
+            _scatter(*self.raw, start, _iterate_segments(kept, gone, places))
             return
         with np.errstate(over="ignore"):
             chunk = np.asarray(self.column[start:stop]).astype(np.float32, copy=False)
         chunk = chunk.reshape(stop - start, *kept.shape[1:])
         if sparse:
             end = 0
-            for segment in _segments(kept, gone, places):
+            for segment in _iterate_segments(kept, gone, places):
                 segment[:] = chunk[end : end + len(segment)]
                 end += len(segment)
         else:
             gone[:], kept[:] = chunk[places], np.delete(chunk, places, axis=0)
 
 
-def _segments(kept: np.ndarray, gone: np.ndarray, places: Int[np.ndarray, " X"]) -> Iterator[np.ndarray]:
-    """Parts of the two arrays, in the order of the rows that belong into them."""
+def _iterate_segments(kept: np.ndarray, gone: np.ndarray, places: Int[np.ndarray, " X"]) -> Iterator[np.ndarray]:
+    """Yield parts of the two arrays, in the order of the rows that belong into them."""
     start = 0
     for i, place in enumerate(places.tolist()):
         yield kept[start - i : place - i]
@@ -176,8 +178,8 @@ def _segments(kept: np.ndarray, gone: np.ndarray, places: Int[np.ndarray, " X"])
     yield kept[start - len(places) :]
 
 
-def _plain_numbers(column: Column) -> tuple[int, int, int] | None:
-    """The file, the offset and the bytes of a row of an HDF5 dataset that holds plain float32; ``None`` for others."""
+def _find_plain_numbers(column: Column) -> tuple[int, int, int] | None:
+    """Find file, offset and bytes of a row of an HDF5 dataset that holds plain float32; ``None`` for others."""
     if isinstance(column, np.ndarray):
         return None
     import h5py

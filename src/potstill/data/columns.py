@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
-from potstill.errors import PotstillError, unknown_name
+from potstill.errors import PotstillError, make_unknown_name_error
 
 SYNONYMS = {
     "observations": ("observation", "obs", "observation.state"),
@@ -76,7 +76,7 @@ def parse_columns(columns: str | Mapping[str, str | Sequence[str]] | None) -> Ch
     chosen: Chosen = {}
     for role, names in (columns or {}).items():
         if role not in SYNONYMS:
-            raise unknown_name("role in --columns", role, SYNONYMS)
+            raise make_unknown_name_error("role in --columns", role, SYNONYMS)
         parts = tuple(names.split("+")) if isinstance(names, str) else tuple(names)
         chosen[role] = () if parts == (NONE,) else parts
         if not chosen[role] and role in ("observations", "actions"):
@@ -84,10 +84,10 @@ def parse_columns(columns: str | Mapping[str, str | Sequence[str]] | None) -> Ch
     return chosen
 
 
-def columns_text(columns: Mapping[str, str | Sequence[str]]) -> str:
+def format_columns(columns: Mapping[str, str | Sequence[str]]) -> str:
     """Write a choice of columns as text, which :func:`parse_columns` reads.
 
-    >>> columns_text({"observations": ["x", "y"], "rewards": "none"})
+    >>> format_columns({"observations": ["x", "y"], "rewards": "none"})
     'observations=x+y,rewards=none'
     """
     joined = {role: names if isinstance(names, str) else "+".join(names) or NONE for role, names in columns.items()}
@@ -118,8 +118,8 @@ def match_columns(
         {'observations': ('obs_0', 'obs_1'), 'actions': ('act',), 'rewards': ('r',)}
     """
     given, chosen = sorted(names), chosen or {}
-    groups = _numbered_columns(given, source=source)
-    plain = {_normal(name): name for name in reversed(given)}
+    groups = _group_numbered(given, source=source)
+    plain = {_normalise_name(name): name for name in reversed(given)}
     of_the_state = OF_THE_STATE if any(f"next.{name}" in plain for name in (*OF_THE_STATE, "reward")) else ()
     found: Chosen = {}
     for role, synonyms in SYNONYMS.items():
@@ -131,7 +131,7 @@ def match_columns(
         if len(known) > 1:
             raise PotstillError(f"{source}: has both '{known[0]}' and '{known[1]}': keep one of them")
         parts = [groups.get(name) or (plain[name],) for name in known]
-        if parts and not (role == "dones" and ("terminations" in chosen or parts[0][0] in _used(found))):
+        if parts and not (role == "dones" and ("terminations" in chosen or parts[0][0] in _list_used(found))):
             found[role] = parts[0]
     optional: set[str] = set()
     if plain.keys() >= LEROBOT:
@@ -150,10 +150,10 @@ def _check_required(
     if "last_steps" in found or ("dones" in found and "truncations" in found):  # these two tell where they terminate
         needed = [role for role in needed if role != "terminations"]
     if needed:
-        raise _missing_column(needed, given, found, source=source)
+        raise _make_missing_column_error(needed, given, found, source=source)
 
 
-def _missing_column(
+def _make_missing_column_error(
     needed: Sequence[str], given: Sequence[str], found: Mapping[str, Sequence[str]], *, source: str
 ) -> PotstillError:
     """Return the error for roles without a column, with an option ready to paste if names are nearly right."""
@@ -166,9 +166,9 @@ def _missing_column(
             f"If all ends are terminations: --columns terminations={done}; if all are time-outs: "
             f"--columns truncations={done},terminations=none"
         )
-    near = {key: _nearest(key, [name for name in given if name not in _used(found)]) for key in needed}
+    near = {key: _find_nearest(key, [name for name in given if name not in _list_used(found)]) for key in needed}
     if near[role] and "next_observations" not in found:
-        near["next_observations"] = _nearest("next_observations", given, close=False)
+        near["next_observations"] = _find_nearest("next_observations", given, close=False)
     paste = ",".join(f"{key}={name}" for key, name in near.items() if name)
     if not near[role]:
         paste += f"{',' if paste else ''}{role}=NAME"
@@ -177,17 +177,17 @@ def _missing_column(
     return PotstillError(f"{source}: no array '{role}' {has}. Name it: --columns {paste}")
 
 
-def _used(found: Mapping[str, Sequence[str]]) -> set[str]:
+def _list_used(found: Mapping[str, Sequence[str]]) -> set[str]:
     return {name for names in found.values() for name in names}
 
 
-def _nearest(role: str, given: Collection[str], *, close: bool = True) -> str:
-    """The names that probably mean a role, joined by ``+``; empty if there is none."""
-    plain = {_letters(name): name for name in sorted(given, reverse=True)}
+def _find_nearest(role: str, given: Collection[str], *, close: bool = True) -> str:
+    """Find the names that probably mean a role, joined by ``+``; empty if there is none."""
+    plain = {_keep_letters(name): name for name in sorted(given, reverse=True)}
     exact = [plain[alias] for alias in NEARLY.get(role, ()) if alias in plain]
     if exact:
         return exact[0]
-    aliases = [_letters(name) for name in (role, *SYNONYMS[role])]
+    aliases = [_keep_letters(name) for name in (role, *SYNONYMS[role])]
     parts = [name for name in given if re.match(rf"(?i)({'|'.join(aliases)})\W", name)]  # parts of a dictionary
     if parts:
         return "+".join(parts)
@@ -197,11 +197,11 @@ def _nearest(role: str, given: Collection[str], *, close: bool = True) -> str:
     return plain[near[0]] if near else ""
 
 
-def _letters(name: str) -> str:
+def _keep_letters(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).lower()
 
 
-def _normal(name: str) -> str:
+def _normalise_name(name: str) -> str:
     """Write TorchRL's nested names with dots: ``next/reward``, ``('next', 'reward')`` and ``next_reward``."""
     plain = re.sub(r"/|'\s*,\s*'", ".", name.strip("()' "))
     return re.sub(r"^next_(reward|terminated|truncated|done)$", r"next.\1", plain)
@@ -228,24 +228,24 @@ def expand_names(
         else:
             matches = [name for name in given if "*" in part and fnmatchcase(name, part.replace("[", "[[]"))]
             if not matches:
-                raise unknown_name(f"column in --columns: {source} has no", part, given)
-            found += sorted(matches, key=_by_numbers)
+                raise make_unknown_name_error(f"column in --columns: {source} has no", part, given)
+            found += sorted(matches, key=_split_numbers)
     return tuple(found)
 
 
-def _by_numbers(name: str) -> list[tuple[int, str]]:
+def _split_numbers(name: str) -> list[tuple[int, str]]:
     """Sort ``x2`` before ``x10``."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _numbered_columns(names: Sequence[str], *, source: str) -> dict[str, tuple[str, ...]]:
+def _group_numbered(names: Sequence[str], *, source: str) -> dict[str, tuple[str, ...]]:
     """Group numbered columns by their name, each in order.
 
     Raises:
         PotstillError: numbers are missing or occur twice, in a name that means a role.
 
     Example:
-        >>> _numbered_columns(["obs_1", "obs_0", "action.0", "info_7"], source="a file")
+        >>> _group_numbered(["obs_1", "obs_0", "action.0", "info_7"], source="a file")
         {'obs': ('obs_0', 'obs_1'), 'action': ('action.0',)}
     """
     known = {name for role in TABLES for name in (role, *SYNONYMS[role])}

@@ -55,11 +55,11 @@ def find_ends(flags: Mapping[str, np.ndarray], rows: int, *, source: str) -> End
     """
     none = np.zeros(rows, np.bool_)
     ends = flags.get("truncations", none) | flags.get("ends", none)
-    terminations = flags["terminations"].copy() if "terminations" in flags else _terminated(flags, none)
+    terminations = flags["terminations"].copy() if "terminations" in flags else _find_terminations(flags, none)
     if "starts" in flags:
         ends = ends | np.append(flags["starts"][1:], False)
     if "episodes" in flags:
-        ends = ends | _changes(flags["episodes"], flags.get("frames"), source)
+        ends = ends | _find_changes(flags["episodes"], flags.get("frames"), source)
     if "dones" in flags:
         ends = ends | flags["dones"]
     observed = none
@@ -82,8 +82,8 @@ def find_ends(flags: Mapping[str, np.ndarray], rows: int, *, source: str) -> End
     return Ends(terminations, ends & ~observed, observed, known)
 
 
-def _terminated(flags: Mapping[str, np.ndarray], none: np.ndarray) -> np.ndarray:
-    """Terminations from ``dones`` beside ``truncations``; none from ``dones`` alone, whose kind is not known."""
+def _find_terminations(flags: Mapping[str, np.ndarray], none: np.ndarray) -> np.ndarray:
+    """Find terminations from ``dones`` beside ``truncations``; none from ``dones`` alone, whose kind is not known."""
     if "dones" not in flags or "truncations" not in flags:
         return none
     dones, cut = flags["dones"], flags["truncations"]
@@ -91,7 +91,7 @@ def _terminated(flags: Mapping[str, np.ndarray], none: np.ndarray) -> np.ndarray
     return terminated
 
 
-def _changes(episodes: np.ndarray, frames: np.ndarray | None, source: str) -> np.ndarray:
+def _find_changes(episodes: np.ndarray, frames: np.ndarray | None, source: str) -> np.ndarray:
     """Whether the number of the episode changes after each row."""
     changes = np.append(episodes[1:] != episodes[:-1], False)
     first = episodes[np.append(0, np.flatnonzero(changes) + 1)] if len(episodes) else episodes

@@ -64,8 +64,8 @@ class Group(Protocol):
     def __getitem__(self, key: str) -> Column: ...
 
 
-def user_folder(variable: str, *parts: str) -> Path:
-    """The folder that an environment variable names, or one in the user's home folder.
+def find_user_folder(variable: str, *parts: str) -> Path:
+    """Find the folder that an environment variable names, or one in the user's home folder.
 
     Raises:
         PotstillError: the variable is not set, and there is no home folder, as in some containers.

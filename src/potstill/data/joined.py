@@ -47,10 +47,10 @@ class Joined:
     def __getitem__(self, rows: slice | tuple[()]) -> np.ndarray:
         start, stop, _ = rows.indices(len(self)) if isinstance(rows, slice) else (0, len(self), 1)
         return np.concatenate(
-            [np.zeros((0, *self.shape[1:]), self.dtype), *self._pieces(start, stop)], dtype=self.dtype
+            [np.zeros((0, *self.shape[1:]), self.dtype), *self._iterate_pieces(start, stop)], dtype=self.dtype
         )
 
-    def _pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
+    def _iterate_pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
         for i in range(int(np.searchsorted(self.first, start, "right")) - 1, len(self.parts)):
             if self.first[i] >= stop:
                 return

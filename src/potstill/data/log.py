@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from potstill.data.bounds import ActionBounds
-from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape, find_outside, outside_message
+from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape, describe_outside, find_outside
 from potstill.data.columns import TABLES
 from potstill.data.ends import FLAGS, NUMBERS, USUAL_LIMIT, Ends, count_timeouts, find_ends
 from potstill.data.files import Column
@@ -18,7 +18,7 @@ from potstill.data.joined import SideBySide
 from potstill.data.pairing import NOTHING, Plan, Rows, pair_in_order, pair_own, plan_rows
 from potstill.data.successors import Successors
 from potstill.data.transitions import NO_REWARDS, Transitions
-from potstill.data.units import Fit, Units, environment_bounds, fit_units, outside_advice, same_bounds
+from potstill.data.units import Fit, Units, are_same_bounds, describe_remedies, find_environment_bounds, fit_units
 from potstill.errors import PotstillError
 
 VALUES = (*TABLES, "rewards")
@@ -86,7 +86,7 @@ def prepare(log: Log, limit: int | None) -> Prepared:
     for key, column in columns.items():
         check_type_and_shape(key, column, source=log.source)
     rows = len(columns["actions"])
-    notes = [*log.notes, *_lost_precision(columns)]
+    notes = [*log.notes, *_find_lost_precision(columns)]
     if "rewards" not in columns:
         columns["rewards"] = np.zeros(rows, np.float32)
         notes.append("no rewards: they count as 0, and only behavioural cloning can use the data")
@@ -127,7 +127,7 @@ def _read_flags(log: Log, rows: int) -> dict[str, np.ndarray]:
     return flags
 
 
-def _lost_precision(columns: Mapping[str, Column]) -> list[str]:
+def _find_lost_precision(columns: Mapping[str, Column]) -> list[str]:
     """Warn of numbers, such as times in seconds since 1970, that all become one number as float32."""
     found = []
     for key, column in columns.items():
@@ -185,8 +185,8 @@ def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None)
     if wrong is not None:
         (row, column), count = wrong
         of_log = int(np.delete(np.arange(len(actions) + len(paired.dropped)), paired.dropped)[row])
-        line = outside_message(float(actions[row, column]), fit.bounds, (of_log, column), count, source=log.source)
-        raise PotstillError(f"{line}: {outside_advice(low * fit.factor, high * fit.factor)}")
+        line = describe_outside(float(actions[row, column]), fit.bounds, (of_log, column), count, source=log.source)
+        raise PotstillError(f"{line}: {describe_remedies(low * fit.factor, high * fit.factor)}")
     after = rows.next_observations
     data = Transitions(
         rows.observations,
@@ -198,7 +198,7 @@ def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None)
         fit.bounds,
         log.name,
         found.env_id,
-        card_of(log, fit),
+        make_card(log, fit),
         finite=True,
     )
     if isinstance(after, Successors):
@@ -206,9 +206,9 @@ def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None)
     return data, [*paired.notes, *found.notes, *fit.notes]
 
 
-def card_of(log: Log, fit: Fit) -> dict[str, object]:
-    """The card of a dataset: where it comes from, who states the action bounds, and what it lacks."""
-    return {**log.card, **fit.entries(), **({} if "rewards" in log.columns else {"rewards": NO_REWARDS})}
+def make_card(log: Log, fit: Fit) -> dict[str, object]:
+    """Make the card of a dataset: where it comes from, who states the action bounds, and what it lacks."""
+    return {**log.card, **fit.make_card_entries(), **({} if "rewards" in log.columns else {"rewards": NO_REWARDS})}
 
 
 class FoundEnvironment(NamedTuple):
@@ -235,15 +235,15 @@ def find_environment(log: Log, env_id: str | None, states: int, actions: int) ->
     if env_id is not None:
         if env_id == NO_ENVIRONMENT:
             return FoundEnvironment(None, None)
-        return FoundEnvironment(environment_bounds(env_id, states, actions, source=log.source), env_id)
+        return FoundEnvironment(find_environment_bounds(env_id, states, actions, source=log.source), env_id)
     named = log.env_id
     if named is None:
         return FoundEnvironment(None, None)
     try:
         if ":" in named:  # Gymnasium would import the module before the colon: a data file must not run code
-            named = _plain_id(named)
-        bounds = environment_bounds(named, states, actions, source=log.source)
-        if not log.trusts_environment and log.bounds is not None and not same_bounds(log.bounds, bounds):
+            named = _find_plain_id(named)
+        bounds = find_environment_bounds(named, states, actions, source=log.source)
+        if not log.trusts_environment and log.bounds is not None and not are_same_bounds(log.bounds, bounds):
             raise PotstillError(f"its action bounds differ from those of {named}")
     except PotstillError as error:
         if log.trusts_environment and ":" not in named:
@@ -252,8 +252,8 @@ def find_environment(log: Log, env_id: str | None, states: int, actions: int) ->
     return FoundEnvironment(bounds, named)
 
 
-def _plain_id(env_id: str) -> str:
-    """The id after the name of a module, if it is registered already."""
+def _find_plain_id(env_id: str) -> str:
+    """Find the id after the name of a module, if it is registered already."""
     import gymnasium
 
     plain = env_id.rpartition(":")[2]

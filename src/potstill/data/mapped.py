@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.data.blocks import blocks
+from potstill.data.blocks import iterate_blocks
 from potstill.data.bounds import ActionBounds
 from potstill.data.files import reading
 from potstill.data.scaling import ARRAYS, Scaling
@@ -115,7 +115,7 @@ def write_mapped(
         "name": name,
         "env_id": env_id,
         "card": layout.card,
-        **_derived_entries(data),
+        **_make_derived_entries(data),
         "potstill": version("potstill"),
     }
     write_json(folder / HEADER, header)
@@ -160,16 +160,16 @@ def check_header(data: Transitions, folder: Path) -> None:
     Raises:
         PotstillError: they differ, because the rows or the header were changed.
     """
-    actual = Transitions.of(data.columns(), data.action_bounds)
-    stored = _derived_entries(data)
-    for name, found in _derived_entries(actual).items():
+    actual = Transitions.of(data.to_columns(), data.action_bounds)
+    stored = _make_derived_entries(data)
+    for name, found in _make_derived_entries(actual).items():
         if found != stored[name]:
             raise PotstillError(f"{folder}: damaged: {ROWS} has {name} {found}, but {HEADER} has {stored[name]}")
 
 
-def _derived_entries(data: Transitions) -> dict[str, object]:
-    """The entries of a header that depend on the rows."""
-    arrays = Scaling(data.normaliser, data.action_bounds).arrays()
+def _make_derived_entries(data: Transitions) -> dict[str, object]:
+    """Make the entries of a header that depend on the rows."""
+    arrays = Scaling(data.normaliser, data.action_bounds).to_arrays()
     return {"sha256": data.content_hash, **{name: array.tolist() for name, array in arrays.items()}}
 
 
@@ -190,7 +190,7 @@ def _map_rows(folder: Path, layout: _Layout) -> Transitions:
         raise PotstillError(f"{path} has {records.shape} rows, but {HEADER} has {layout.rows}")
     for name in ("terminations", "truncations"):
         flags = records[name].view(np.uint8)
-        for block in blocks(flags):
+        for block in iterate_blocks(flags):
             wrong = np.flatnonzero(flags[block] > 1)
             if len(wrong):
                 row = block.start + wrong[0]

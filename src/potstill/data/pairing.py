@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from potstill.data.checks import all_finite, check_equal_rows
+from potstill.data.checks import check_equal_rows, is_finite
 from potstill.data.chunks import CHUNK, Range, drop_rows, read_column, split_rows
 from potstill.data.ends import Ends
 from potstill.data.files import Column
@@ -148,9 +148,9 @@ def pair_own(columns: Mapping[str, Column], found: Ends, *, source: str) -> Rows
     _check_own(columns, source=source)
     checks = {"actions": Range(columns["actions"].shape[1])}
     read = {
-        key: read_column(key, columns[key], NOTHING, source=source, check=checks.get(key, all_finite)) for key in OWN
+        key: read_column(key, columns[key], NOTHING, source=source, check=checks.get(key, is_finite)) for key in OWN
     }
-    cut = _cut(read["observations"], read["next_observations"], found)
+    cut = _find_cuts(read["observations"], read["next_observations"], found)
     return Rows(**read, terminations=found.terminations, truncations=cut, actions_seen=checks["actions"])
 
 
@@ -159,7 +159,7 @@ def pair_own_in_pieces(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Read rows that are transitions already piece by piece: the six columns of each piece."""
     _check_own(columns, source=source)
-    cut = _cut(columns["observations"], columns["next_observations"], found)
+    cut = _find_cuts(columns["observations"], columns["next_observations"], found)
     for start in range(0, len(cut), rows_at_once):
         part = slice(start, min(start + rows_at_once, len(cut)))
         yield {
@@ -176,8 +176,8 @@ def _check_own(columns: Mapping[str, Column], *, source: str) -> None:
         raise PotstillError(f"{source}: next_observations {after} and observations {own} differ in shape")
 
 
-def _cut(states: Column, after: Column, found: Ends) -> Bool[np.ndarray, " M"]:
-    """The ends that are not terminations."""
+def _find_cuts(states: Column, after: Column, found: Ends) -> Bool[np.ndarray, " M"]:
+    """Find the ends that are not terminations."""
     ends = found.ends
     if not found.known:
         ends = ends.copy()

@@ -13,16 +13,16 @@ from typing import Literal, Protocol, TypeAlias, cast
 
 import numpy as np
 
-from potstill.bundled import BUNDLED, bundled_names
+from potstill.bundled import BUNDLED, list_bundled_names
 from potstill.data.columns import Chosen, parse_columns
 from potstill.data.formats.arrays import ReplayBuffer, read_arrays, read_buffer
 from potstill.data.formats.frames import DataFrame, read_frame
 from potstill.data.log import NO_ENVIRONMENT, Log, make_transitions, read_rows
 from potstill.data.suspicions import find_suspicions
 from potstill.data.transitions import Transitions
-from potstill.data.units import Units, environment_bounds, same_bounds
-from potstill.environments.making import registered_limit
-from potstill.errors import PotstillError, PotstillWarning, unknown_name
+from potstill.data.units import Units, are_same_bounds, find_environment_bounds
+from potstill.environments.making import find_registered_limit
+from potstill.errors import PotstillError, PotstillWarning, make_unknown_name_error
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.registry import Registry
 
@@ -192,16 +192,16 @@ def _load(source: object, options: ReadOptions, download: bool) -> tuple[Transit
     """Read a dataset; return it with warnings about it."""
     with open_dataset(source, options.chosen, download=download) as log:
         if not isinstance(log, Transitions):
-            paired = read_rows(log, limit_of(log, options))
+            paired = read_rows(log, find_limit(log, options))
     # The environment is made after the file was read: errors of its packages are not errors in the file.
     if isinstance(log, Transitions):
         return use_transitions(log, options), []
     return make_transitions(log, paired, options.units, options.env_id)
 
 
-def limit_of(log: Log, options: ReadOptions) -> int | None:
-    """The time limit of a log's environment, if it is known."""
-    return registered_limit(log.env_id if options.env_id is None else options.env_id)
+def find_limit(log: Log, options: ReadOptions) -> int | None:
+    """Find the time limit of a log's environment, if it is known."""
+    return find_registered_limit(log.env_id if options.env_id is None else options.env_id)
 
 
 def use_transitions(data: Transitions, options: ReadOptions) -> Transitions:
@@ -220,8 +220,8 @@ def use_transitions(data: Transitions, options: ReadOptions) -> Transitions:
     if env_id == data.env_id:
         return data
     if env_id is not None:
-        bounds = environment_bounds(env_id, data.state_size, data.action_size, source=data.name)
-        if not same_bounds(bounds, data.action_bounds):
+        bounds = find_environment_bounds(env_id, data.state_size, data.action_size, source=data.name)
+        if not are_same_bounds(bounds, data.action_bounds):
             raise PotstillError(f"{data.name}: its action bounds differ from those of {env_id}")
     changed = dataclasses.replace(data, env_id=env_id, finite=True)
     vars(changed).update({key: value for key, value in vars(data).items() if key not in vars(changed)})  # caches
@@ -252,7 +252,7 @@ def open_dataset(
 
 def _open_name(name: str, chosen: Chosen, download: bool) -> Opened:
     scheme, colon, rest = name.partition(":")
-    if name in bundled_names():
+    if name in list_bundled_names():
         return FORMATS[".hdf5"](BUNDLED / f"{name}.hdf5", chosen)
     if colon and scheme in SCHEMES:
         if not rest:
@@ -268,7 +268,9 @@ def _open_name(name: str, chosen: Chosen, download: bool) -> Opened:
             "np.savez('buffer.npz', **{k: v for k, v in vars(buffer).items() if isinstance(v, np.ndarray)})"
         )
     if suffix not in FORMATS and not os.path.exists(name):
-        raise PotstillError(f"{unknown_name('dataset', name, bundled_names())}; or minari:ID, d4rl:NAME, or a path")
+        raise PotstillError(
+            f"{make_unknown_name_error('dataset', name, list_bundled_names())}; or minari:ID, d4rl:NAME, or a path"
+        )
     if suffix not in FORMATS:
         raise PotstillError(f"{name}: cannot read '{suffix}' files, only {', '.join(s for s in FORMATS if '.' in s)}")
     if suffix != "folder" and not os.path.isfile(name):

@@ -35,7 +35,7 @@ class Scaling:
     Example:
         >>> import potstill
         >>> scaling = potstill.Scaling(potstill.Normaliser([1.0], [2.0]), potstill.ActionBounds([0.0], [10.0]))
-        >>> {name: array.tolist() for name, array in scaling.arrays().items()}
+        >>> {name: array.tolist() for name, array in scaling.to_arrays().items()}
         {'state_mean': [1.0], 'state_scale': [2.0], 'action_low': [0.0], 'action_high': [10.0]}
     """
 
@@ -49,7 +49,7 @@ class Scaling:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], path: StrPath) -> Scaling:
-        """Rebuild a scaling from :meth:`arrays`, which were read from the file ``path``.
+        """Rebuild a scaling from :meth:`to_arrays`, which were read from the file ``path``.
 
         Raises:
             PotstillError: an array is missing or invalid.
@@ -58,8 +58,8 @@ class Scaling:
         with naming_source(path):
             return cls(Normaliser(mean, scale), ActionBounds(low, high))
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays under the names that they have in files."""
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays under the names that they have in files."""
         normaliser, bounds = self.normaliser, self.action_bounds
         return dict(zip(ARRAYS, (normaliser.mean, normaliser.scale, bounds.low, bounds.high), strict=True))
 

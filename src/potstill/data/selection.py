@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from potstill.data.blocks import blocks, gather
+from potstill.data.blocks import gather, iterate_blocks
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import COLUMNS, Transitions
 from potstill.errors import PotstillError
@@ -158,9 +158,9 @@ def select_episodes(
 def read_kept(data: Transitions, kept: Bool[np.ndarray, " M"]) -> Iterator[dict[str, np.ndarray]]:
     """Read the kept rows of a dataset, block by block. An episode is truncated where the next row is not kept."""
     followed = np.append(kept[1:], False)
-    for rows in blocks(data.observations):
+    for rows in iterate_blocks(data.observations):
         chosen = rows.start + np.flatnonzero(kept[rows])
-        part = dict(zip(COLUMNS, gather(list(data.columns().values()), chosen), strict=True))
+        part = dict(zip(COLUMNS, gather(list(data.to_columns().values()), chosen), strict=True))
         part["truncations"] = part["truncations"] | (~followed[chosen] & ~part["terminations"])
         yield part
 

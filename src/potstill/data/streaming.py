@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from potstill.data.chunks import Range, read_column
-from potstill.data.log import FoundEnvironment, Log, Prepared, card_of, find_environment, fit_log_units, prepare
+from potstill.data.log import FoundEnvironment, Log, Prepared, find_environment, fit_log_units, make_card, prepare
 from potstill.data.mapped import write_mapped
 from potstill.data.pairing import NOTHING, pair_in_pieces, pair_own_in_pieces
-from potstill.data.registry import ReadOptions, limit_of, open_dataset
+from potstill.data.registry import ReadOptions, find_limit, open_dataset
 from potstill.data.transitions import Transitions
 from potstill.data.units import Fit
 from potstill.errors import PotstillWarning
@@ -56,9 +56,9 @@ def is_large(log: Log) -> bool:
 
 def copy_log(log: Log, folder: Path, found: FoundEnvironment, options: ReadOptions) -> None:
     """Write the transitions that :func:`~potstill.data.registry.load_dataset` would return into ``folder``."""
-    prepared = prepare(log, limit_of(log, options))
+    prepared = prepare(log, find_limit(log, options))
     rows = len(prepared.ends.ends) if prepared.plan is None else len(prepared.plan.terminations)
-    seen = _range(prepared, log.source)
+    seen = _find_range(prepared, log.source)
     fit = fit_log_units(log, seen.low, seen.high, rows, options.units, found)
     for line in (*prepared.notes, *found.notes, *fit.notes):
         warnings.warn(f"{log.name}: {line}", PotstillWarning, stacklevel=4)
@@ -70,12 +70,12 @@ def copy_log(log: Log, folder: Path, found: FoundEnvironment, options: ReadOptio
         bounds=fit.bounds,
         name=log.name,
         env_id=found.env_id,
-        card=card_of(log, fit),
+        card=make_card(log, fit),
     )
 
 
-def _range(prepared: Prepared, source: str) -> Range:
-    """The range of the actions of the transitions."""
+def _find_range(prepared: Prepared, source: str) -> Range:
+    """Find the range of the actions of the transitions."""
     actions = prepared.columns["actions"]
     seen, dropped = Range(actions.shape[1]), NOTHING if prepared.plan is None else prepared.plan.dropped
     for start in range(0, len(actions), ROWS_AT_ONCE):

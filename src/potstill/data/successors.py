@@ -17,7 +17,7 @@ class Successors:
 
     Example:
         >>> states = np.array([[0.0], [1.0], [2.0]])
-        >>> Successors(states, np.array([2]), np.array([[3.0]])).array().tolist()
+        >>> Successors(states, np.array([2]), np.array([[3.0]])).to_array().tolist()
         [[1.0], [2.0], [3.0]]
     """
 
@@ -27,8 +27,8 @@ class Successors:
     values: Float[np.ndarray, "X S"]
     """Their next observations."""
 
-    def array(self) -> Float[np.ndarray, "M S"]:
-        """All next observations, as a new array."""
+    def to_array(self) -> Float[np.ndarray, "M S"]:
+        """Copy all next observations into a new array."""
         after = np.empty_like(self.observations)
         after[:-1] = self.observations[1:]
         after[self.rows] = self.values

@@ -8,7 +8,7 @@ from jaxtyping import Int
 from potstill.data.blocks import gather
 from potstill.data.ends import USUAL_LIMIT
 from potstill.data.transitions import Transitions
-from potstill.environments.making import registered_limit
+from potstill.environments.making import find_registered_limit
 
 SAMPLE = 4096  # rows in which next observations are compared
 FEW = 1024  # rows in which numbers are looked at
@@ -29,7 +29,7 @@ def find_suspicions(data: Transitions) -> list[str]:
         >>> find_suspicions(load_dataset("hopper-medium-replay"))
         []
     """
-    limit = registered_limit(data.env_id)
+    limit = find_registered_limit(data.env_id)
     known, limit = limit is not None, limit or USUAL_LIMIT
     ends, lengths = data.episode_bounds[1:] - 1, np.diff(data.episode_bounds)
     found = [_find_late_terminations(data, ends, lengths, limit), *_find_broken_sequences(data)]

@@ -24,13 +24,13 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from potstill.data.blocks import blocks, gather, records_of
+from potstill.data.blocks import find_records, gather, iterate_blocks
 from potstill.data.bounds import ActionBounds, describe_bounds
 from potstill.data.checks import check_transitions
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.arrays import AnyArray
-from potstill.runtime.html import html_table
+from potstill.runtime.html import make_html_table
 from potstill.runtime.validation import as_numbers, check_least
 
 COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminations", "truncations")
@@ -74,9 +74,9 @@ class Normaliser:
     @classmethod
     def of(cls, states: Float[np.ndarray, "M S"]) -> Normaliser:
         """Fit mean and scale to ``states``: sums in float64, the result in float32."""
-        parts: Iterator[np.ndarray] = (np.ascontiguousarray(states[rows]) for rows in blocks(states))
+        parts: Iterator[np.ndarray] = (np.ascontiguousarray(states[rows]) for rows in iterate_blocks(states))
         mean = sum((part.sum(axis=0, dtype=np.float64) for part in parts), np.zeros(())) / len(states)
-        parts = (np.ascontiguousarray(states[rows]) for rows in blocks(states))
+        parts = (np.ascontiguousarray(states[rows]) for rows in iterate_blocks(states))
         squares = sum((np.square(part - mean).sum(axis=0) for part in parts), np.zeros(()))
         scale = np.sqrt(squares / len(states)) + SCALE_FLOOR
         return cls(mean.astype(np.float32), scale.astype(np.float32))
@@ -173,13 +173,13 @@ class Transitions:
         return cls(**six, action_bounds=action_bounds, name=name, env_id=env_id, card=card or {}, finite=finite)
 
     def __post_init__(self, finite: bool) -> None:
-        check_transitions(self.columns(), self.action_bounds, source=self.name, finite=finite)
+        check_transitions(self.to_columns(), self.action_bounds, source=self.name, finite=finite)
 
     def __getattr__(self, name: str) -> np.ndarray:
         """Make the array of next observations of rows in order; called when an attribute is missing."""
         if name != "next_observations" or "_successors" not in vars(self):
             raise AttributeError(f"'Transitions' object has no attribute '{name}'")
-        after: np.ndarray = vars(self).pop("_successors").array()
+        after: np.ndarray = vars(self).pop("_successors").to_array()
         vars(self)["next_observations"] = after
         return after
 
@@ -202,10 +202,10 @@ class Transitions:
             "action bounds": describe_bounds(self.action_bounds),
             "stored": "memory-mapped file" if self.mapped else "memory",
         }
-        return html_table(f"Transitions: {self.name}", facts)
+        return make_html_table(f"Transitions: {self.name}", facts)
 
-    def columns(self) -> dict[str, np.ndarray]:
-        """The six columns by name, not copied."""
+    def to_columns(self) -> dict[str, np.ndarray]:
+        """Return the six columns by name, not copied."""
         return {name: getattr(self, name) for name in COLUMNS}
 
     @property
@@ -226,7 +226,7 @@ class Transitions:
     @property
     def mapped(self) -> bool:
         """Whether the columns are views of a memory-mapped file (:mod:`potstill.data.mapped`)."""
-        return records_of(self.observations) is not None
+        return find_records(self.observations) is not None
 
     @functools.cached_property
     def normaliser(self) -> Normaliser:
@@ -237,9 +237,9 @@ class Transitions:
     def content_hash(self) -> str:
         """SHA-256 of the names, shapes and bytes of all columns. It does not depend on file format or name."""
         digest = hashlib.sha256()
-        for name, column in self.columns().items():
+        for name, column in self.to_columns().items():
             digest.update(f"{name}{column.shape}{column.dtype.str}".encode())
-            for rows in blocks(column):
+            for rows in iterate_blocks(column):
                 digest.update(np.ascontiguousarray(column[rows]).data)
         return digest.hexdigest()
 
@@ -247,7 +247,7 @@ class Transitions:
     def episode_ends(self) -> Bool[np.ndarray, " M"]:
         """Whether each row is the last of its episode."""
         ends = np.empty(len(self), np.bool_)
-        for rows in blocks(self.terminations):
+        for rows in iterate_blocks(self.terminations):
             ends[rows] = self.terminations[rows] | self.truncations[rows]
         return ends
 
@@ -260,7 +260,7 @@ class Transitions:
         """The undiscounted sum of rewards of each episode, in order. The last episode may be cut."""
         starts = self.episode_bounds[:-1]
         returns = np.zeros(len(starts), np.float64)
-        for rows in blocks(self.rewards):  # an episode may extend over several blocks
+        for rows in iterate_blocks(self.rewards):  # an episode may extend over several blocks
             inside = slice(np.searchsorted(starts, rows.start, "right") - 1, np.searchsorted(starts, rows.stop))
             first = np.maximum(starts[inside] - rows.start, 0)
             returns[inside] += np.add.reduceat(self.rewards[rows].astype(np.float64), first)
@@ -278,7 +278,7 @@ class Transitions:
         if not np.size(rows):  # type: ignore[arg-type]  # 1 for a slice
             raise PotstillError("an empty selection of transitions")
         try:
-            columns = dict(zip(COLUMNS, gather(list(self.columns().values()), rows), strict=True))
+            columns = dict(zip(COLUMNS, gather(list(self.to_columns().values()), rows), strict=True))
         except (IndexError, TypeError, ValueError) as error:
             raise PotstillError(f"Transitions.take: rows of {len(self):,}: {error}") from None
         taken = Transitions.of(

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float
 
 from potstill.data.bounds import ActionBounds, describe_bounds
-from potstill.data.checks import tolerated
+from potstill.data.checks import widen_bounds
 from potstill.environments.making import make
-from potstill.errors import PotstillError, unknown_name
+from potstill.errors import PotstillError, make_unknown_name_error
 
 BOUNDS = ("file", "environment", "data")
 OUTSIDE = ("refuse", "clip", "scale")
@@ -50,7 +50,7 @@ class Units:
             ("way with actions out of bounds", self.outside, OUTSIDE),
         ):
             if value is not None and value not in known:
-                raise unknown_name(label, str(value), known)
+                raise make_unknown_name_error(label, str(value), known)
         if bool(self.low) != bool(self.high):
             raise PotstillError("--action-low and --action-high: expected both or neither")
         if self.low and self.bounds is not None:
@@ -83,8 +83,8 @@ class Fit:
             actions = actions * self.factor
         return self.bounds.clip(actions) if self.clips else actions
 
-    def entries(self) -> dict[str, object]:
-        """The entries of the dataset's card."""
+    def make_card_entries(self) -> dict[str, object]:
+        """Make the entries of the dataset's card."""
         entries: dict[str, object] = {"action_bounds": self.stated_by}
         if (self.factor != 1.0).any():
             factors = [float(f"{value:.6g}") for value in self.factor]
@@ -123,18 +123,18 @@ def fit_units(
         PotstillError: bounds are asked for that nobody states, their number is not that of the components, or no
             factor brings the actions inside.
     """
-    factor = _for_each(units.scale, len(low), "--action-scale", source)
+    factor = _repeat_for_each(units.scale, len(low), "--action-scale", source)
     low, high = low * factor, high * factor
     bounds, stated_by, notes = _choose(low, high, rows, units, stated, environment, source)
-    if stated_by in ("file", "options") and environment is not None and not same_bounds(bounds, environment):
+    if stated_by in ("file", "options") and environment is not None and not are_same_bounds(bounds, environment):
         notes.append(
             f"the action bounds of the {stated_by}, {describe_bounds(bounds)}, differ from those of {env_id}, "
             f"{describe_bounds(environment)}: returns in {env_id} are of actions in its own bounds"
         )
-    unit = unit and not outside(low, high, ActionBounds.unit(len(low))).any()
-    wrong = np.zeros(len(low), np.bool_) if unit else outside(low, high, bounds)
+    unit = unit and not mark_outside(low, high, ActionBounds.unit(len(low))).any()
+    wrong = np.zeros(len(low), np.bool_) if unit else mark_outside(low, high, bounds)
     if wrong.any() and units.outside == "scale":
-        factor = factor * _inside(low, high, bounds, wrong, source)
+        factor = factor * _find_factors(low, high, bounds, wrong, source)
     clips = bool(wrong.any()) and units.outside == "clip"
     inside = not wrong.any() or units.outside != "refuse"
     return Fit(bounds, stated_by, factor, clips, inside, unit, tuple(notes))
@@ -152,7 +152,7 @@ def _choose(
     """The bounds, who states them, and a note if they had to be assumed."""
     if units.low:
         low, high = (
-            _for_each(values, len(low), f"--action-{name}", source)
+            _repeat_for_each(values, len(low), f"--action-{name}", source)
             for name, values in (("low", units.low), ("high", units.high))
         )
         return ActionBounds(low, high), "options", []
@@ -165,9 +165,9 @@ def _choose(
             return found, name, []
     size = len(low)
     used = rows < FEW_ROWS or (((high - low) == 0) | ((high - low) >= 2 * SMALL_SPAN)).all()
-    if units.bounds is None and used and not outside(low, high, ActionBounds.unit(size)).any():
+    if units.bounds is None and used and not mark_outside(low, high, ActionBounds.unit(size)).any():
         return ActionBounds.unit(size), "nobody", []
-    bounds = own_range(low, high)
+    bounds = find_own_range(low, high)
     if units.bounds == "data":
         return bounds, "data", []
     return (
@@ -180,27 +180,27 @@ def _choose(
     )
 
 
-def own_range(low: Float[np.ndarray, " A"], high: Float[np.ndarray, " A"]) -> ActionBounds:
-    """Bounds at the lowest and highest actions; a constant component gets bounds of ±1 around its value."""
+def find_own_range(low: Float[np.ndarray, " A"], high: Float[np.ndarray, " A"]) -> ActionBounds:
+    """Find bounds at the lowest and highest actions; a constant component gets bounds of ±1 around its value."""
     room = np.where(low < high, 0.0, np.maximum(1.0, 4 * np.spacing(np.abs(high)))).astype(np.float32)
     return ActionBounds((low - room).astype(np.float32), (high + room).astype(np.float32))
 
 
-def outside(low: np.ndarray, high: np.ndarray, bounds: ActionBounds) -> np.ndarray:
-    """Which components have actions outside the bounds, beyond float32 rounding."""
-    lowest, highest = tolerated(bounds)
+def mark_outside(low: np.ndarray, high: np.ndarray, bounds: ActionBounds) -> np.ndarray:
+    """Mark which components have actions outside the bounds, beyond float32 rounding."""
+    lowest, highest = widen_bounds(bounds)
     wrong: np.ndarray = (low < lowest) | (high > highest)
     return wrong
 
 
-def _inside(
+def _find_factors(
     low: np.ndarray, high: np.ndarray, bounds: ActionBounds, wrong: np.ndarray, source: str
 ) -> Float[np.ndarray, " A"]:
-    """For each component with actions outside, the largest factor that brings them inside; 1 for the others."""
+    """Find the largest factor that brings each component with actions outside inside; 1 for the others."""
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = [np.where(high > 0, bounds.high / high, np.inf), np.where(low < 0, bounds.low / low, np.inf)]
     factor = np.where(wrong, np.min([*shares, np.ones_like(low)], axis=0), 1.0)
-    stuck = np.flatnonzero((factor <= 0) | outside(low * factor, high * factor, bounds))
+    stuck = np.flatnonzero((factor <= 0) | mark_outside(low * factor, high * factor, bounds))
     if len(stuck):
         i = int(stuck[0])
         raise PotstillError(
@@ -210,10 +210,10 @@ def _inside(
     return factor.astype(np.float32)
 
 
-def outside_advice(low: np.ndarray, high: np.ndarray) -> str:
+def describe_remedies(low: np.ndarray, high: np.ndarray) -> str:
     """Describe what can be done about actions in [``low``, ``high``] that are outside their bounds.
 
-    >>> outside_advice(np.array([0.0, -5.0]), np.array([3000.0, 4.0]))
+    >>> describe_remedies(np.array([0.0, -5.0]), np.array([3000.0, 4.0]))
     'to state the bounds, --action-low 0 -5 --action-high 3000 4; for another unit, --out-of-bounds scale; for \
 overshoot, --out-of-bounds clip'
     """
@@ -224,19 +224,19 @@ overshoot, --out-of-bounds clip'
     )
 
 
-def _for_each(values: Sequence[float], size: int, option: str, source: str) -> Float[np.ndarray, " A"]:
+def _repeat_for_each(values: Sequence[float], size: int, option: str, source: str) -> Float[np.ndarray, " A"]:
     if len(values) not in (1, size):
         raise PotstillError(f"{option}: {len(values)} numbers, but {source} has {size} action components")
     return np.broadcast_to(np.array(values, np.float32), (size,))
 
 
-def same_bounds(one: ActionBounds, other: ActionBounds) -> bool:
+def are_same_bounds(one: ActionBounds, other: ActionBounds) -> bool:
     """Whether two boxes are the same, up to rounding."""
     return bool(len(one) == len(other) and np.allclose([one.low, one.high], [other.low, other.high]))
 
 
-def environment_bounds(env_id: str, states: int, actions: int, *, source: str) -> ActionBounds:
-    """The action bounds of an environment.
+def find_environment_bounds(env_id: str, states: int, actions: int, *, source: str) -> ActionBounds:
+    """Find the action bounds of an environment.
 
     Raises:
         PotstillError: the environment is unknown or not supported, or its sizes differ from those of the data.

@@ -1,7 +1,7 @@
 """Distillation: from a dataset and a teacher to synthetic pairs.
 
 Distillation works without files: build a :class:`StateTable` from a dataset and a teacher, choose
-:func:`initial_pairs`, and run :func:`optimise_pairs` with an objective, a solver and a :class:`Schedule`.
+:func:`make_initial_pairs`, and run :func:`optimise_pairs` with an objective, a solver and a :class:`Schedule`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from potstill.distillation.objectives import OBJECTIVES
 from potstill.distillation.registry import INITIAL_STATES, WEIGHTINGS
 from potstill.distillation.solvers import SOLVERS
-from potstill.runtime.lazy import lazy_names
+from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:
-    from potstill.distillation.initial_states import initial_pairs
+    from potstill.distillation.initial_states import make_initial_pairs
     from potstill.distillation.objectives.base import Objective, ObjectiveFunction, StateTable
     from potstill.distillation.objectives.cloning import ActionValueCloning, DataCloning, PolicyCloning
     from potstill.distillation.objectives.gap import QGap
@@ -58,7 +58,7 @@ _SUBMODULES = {
     "Visits": "visits",
     "build_state_table": "state_table",
     "find_weighting": "objectives.weightings",
-    "initial_pairs": "initial_states",
+    "make_initial_pairs": "initial_states",
     "optimise_pairs": "outer_loop",
 }
 
@@ -91,8 +91,8 @@ __all__ = [
     "Visits",
     "build_state_table",
     "find_weighting",
-    "initial_pairs",
+    "make_initial_pairs",
     "optimise_pairs",
 ]
 
-__getattr__ = lazy_names(__name__, _SUBMODULES)
+__getattr__ = import_lazily(__name__, _SUBMODULES)

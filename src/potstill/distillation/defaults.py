@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from potstill.data.blocks import extremes
+from potstill.data.blocks import find_extremes
 from potstill.data.transitions import Transitions
 from potstill.distillation.objectives.base import ObjectiveFunction
 from potstill.students.recipe import Recipe
@@ -12,10 +12,10 @@ from potstill.teachers.rows import find_order_breaks
 STATE_NOISE = 0.2  # in standard deviations of the dataset's states
 
 
-def default_states(
+def choose_default_states(
     objective: ObjectiveFunction | None, data: Transitions, teacher: Teacher | None, recipe: Recipe
 ) -> tuple[str, float]:
-    """The default weighting of states and the default state noise.
+    """Choose the default weighting of states and the default state noise.
 
     Objectives that do not evaluate the critics at the student's actions have no noise by default, as in their papers.
     For the Q-gap the defaults depend on the data:
@@ -36,7 +36,7 @@ def default_states(
     own = getattr(objective, "default_weighting", "uniform")
     if not getattr(objective, "uses_critics", False) or teacher is None:
         return own, 0.0
-    noise, terminates = STATE_NOISE * (2.0 if recipe.undershoots else 1.0), extremes(data.terminations)[1]
+    noise, terminates = STATE_NOISE * (2.0 if recipe.undershoots else 1.0), find_extremes(data.terminations)[1]
     if terminates and (recipe.undershoots or find_order_breaks(data)[1]):
         return own, noise
     if terminates:
@@ -44,8 +44,8 @@ def default_states(
     return (own, 0.0) if find_order_breaks(data)[1] else ("occupancy", noise / 2.0)
 
 
-def default_action_limit(recipe: Recipe) -> float:
-    """The default limit on the actions of pairs, in units in which the action bounds are ±1.
+def choose_default_action_limit(recipe: Recipe) -> float:
+    """Choose the default limit on the actions of pairs, in units in which the action bounds are ±1.
 
     Under-trained students undershoot their targets, most where tanh saturates (:attr:`Recipe.undershoots`). For them
     the limit is 2: targets above 1 are unreachable, but bring these students closer to the bounds.

@@ -51,13 +51,13 @@ def draw_apart(
     return found
 
 
-def random_states(table: StateTable, size: int, rng: np.random.Generator) -> Index:
-    """Any ``size`` rows of the table."""
+def draw_random_states(table: StateTable, size: int, rng: np.random.Generator) -> Index:
+    """Draw any ``size`` rows of the table."""
     return rng.choice(len(table.states), size, replace=False)
 
 
-def clustered_states(table: StateTable, size: int, rng: np.random.Generator) -> Index:
-    """The rows nearest to the centres of ``size`` clusters of states, no row twice."""
+def cluster_states(table: StateTable, size: int, rng: np.random.Generator) -> Index:
+    """Choose the rows nearest to the centres of ``size`` clusters of states, no row twice."""
     sample = _sample(table, size, rng)
     states = np.asarray(table.states, np.float64)[sample]
     centres = states[draw_apart(states, np.ones(len(states)), size, rng)]
@@ -73,8 +73,8 @@ def clustered_states(table: StateTable, size: int, rng: np.random.Generator) -> 
     return rows
 
 
-def diverse_states(table: StateTable, size: int, rng: np.random.Generator) -> Index:
-    """Rows of high value that lie far apart."""
+def draw_diverse_states(table: StateTable, size: int, rng: np.random.Generator) -> Index:
+    """Draw rows of high value that lie far apart."""
     sample = _sample(table, size, rng)
     weights = np.asarray(normalise_mean(ranged(table.values)), np.float64)[sample]
     rows: Index = sample[draw_apart(np.asarray(table.states, np.float64)[sample], weights, size, rng)]
@@ -91,15 +91,15 @@ InitialStates = Callable[[StateTable, int, np.random.Generator], Index]
 
 
 @check_arguments
-def initial_pairs(
+def make_initial_pairs(
     table: StateTable,
     size: int,
-    choose: InitialStates = clustered_states,
+    choose: InitialStates = cluster_states,
     *,
     actions: Literal["teacher", "data"] = "teacher",
     rng: np.random.Generator,
 ) -> Pairs:
-    """The pairs before the first outer step.
+    """Make the pairs before the first outer step.
 
     Args:
         table: the dataset's states, at least ``size`` of them.

@@ -17,7 +17,7 @@ from potstill.distillation.objectives.base import ObjectiveFunction, StateTable,
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.settings import OuterSettings
 from potstill.distillation.solvers.base import Solver
-from potstill.distillation.stages import stages
+from potstill.distillation.stages import make_stages
 from potstill.distillation.state_table import add_state_noise, take_rows
 from potstill.distillation.visits import Visits
 from potstill.errors import PotstillError
@@ -39,8 +39,8 @@ class Learned(NamedTuple):
     log_step: Float[Array, ""] | None = None
     """Logarithm of a factor on the student's step size."""
 
-    def pairs(self, labeller: Teacher | None = None) -> Pairs:
-        """The pairs as students train on them. A common factor on all weights scales the step size.
+    def make_pairs(self, labeller: Teacher | None = None) -> Pairs:
+        """Make the pairs as students train on them. A common factor on all weights scales the step size.
 
         With a ``labeller``, the actions are those of the labeller in the states of the pairs.
         """
@@ -104,11 +104,11 @@ def initialise_outer(pairs: Pairs, settings: OuterSettings) -> OuterState:
     log_weights = jnp.zeros(len(pairs.states)) if settings.learn in ("weights", "both") else None
     log_step = jnp.zeros(()) if settings.learn in ("step-size", "both") else None
     learned = jax.tree.map(jnp.copy, Learned(pairs.states, pairs.actions, log_weights, log_step))
-    return OuterState(learned, outer_optimiser(settings).init(learned))
+    return OuterState(learned, make_outer_optimiser(settings).init(learned))
 
 
-def outer_optimiser(settings: OuterSettings) -> optax.GradientTransformation:
-    """The direction of clipped Adam, or of the paper's clipped SGD with momentum 0.9. The schedule sets the rate."""
+def make_outer_optimiser(settings: OuterSettings) -> optax.GradientTransformation:
+    """Make the direction of clipped Adam, or of the paper's clipped SGD, momentum 0.9. The schedule sets the rate."""
     rule = optax.trace(decay=0.9) if settings.optimiser == "sgd" else optax.scale_by_adam()
     return optax.chain(optax.clip_by_global_norm(settings.clip), rule)
 
@@ -156,12 +156,12 @@ def make_update(
     Returns:
         ``update(state, table, key, rate) -> (state, {"loss", "gradient_norm"})``; pure.
     """
-    rule, mesh = outer_optimiser(settings), devices.all_devices()
+    rule, mesh = make_outer_optimiser(settings), devices.find_all_devices()
     limit, labeller = settings.action_limit, find_labeller(settings, teacher)
 
     def loss_of(learned: Learned, batch: StateTable, key: PRNGKeyArray) -> Array:
         how = {"objective": objective, "solver": solver, "teacher": teacher, "mesh": mesh}
-        return outer_loss(learned.pairs(labeller), batch, key, initialisations=settings.initialisations, **how)  # type: ignore[arg-type]
+        return outer_loss(learned.make_pairs(labeller), batch, key, initialisations=settings.initialisations, **how)  # type: ignore[arg-type]
 
     def update(
         state: OuterState, table: StateTable, key: PRNGKeyArray, rate: Float[Array, ""] | float
@@ -197,7 +197,7 @@ def optimise_pairs(
     """Run the outer loop: optimise pairs for an objective, as a generator.
 
     Args:
-        pairs: the initial pairs, see :func:`~potstill.distillation.initial_states.initial_pairs`.
+        pairs: the initial pairs, see :func:`~potstill.distillation.initial_states.make_initial_pairs`.
         table: the dataset's states, see :func:`~potstill.distillation.state_table.build_state_table`.
         teacher: evaluated in states with noise; ``None`` for objectives without a teacher.
         objective: what to minimise. With ``None``, only the initial pairs are yielded.
@@ -217,11 +217,11 @@ def optimise_pairs(
     Example:
         >>> import jax, numpy as np, potstill.teachers
         >>> from potstill.distillation import KernelDescent, PolicyCloning, Schedule
-        >>> from potstill.distillation import build_state_table, initial_pairs, optimise_pairs
+        >>> from potstill.distillation import build_state_table, make_initial_pairs, optimise_pairs
         >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(2000))
         >>> teacher = potstill.teachers.find_teacher(None, "hopper-medium-replay", data)
         >>> table = build_state_table(data, teacher)
-        >>> pairs = initial_pairs(table, 16, rng=np.random.default_rng(0))
+        >>> pairs = make_initial_pairs(table, 16, rng=np.random.default_rng(0))
         >>> parts = {"objective": PolicyCloning(), "solver": KernelDescent(), "schedule": Schedule(steps=2)}
         >>> [iterate.step for iterate in optimise_pairs(pairs, table, teacher, **parts, key=jax.random.key(0))]
         [0, 1, 2]
@@ -235,7 +235,7 @@ def optimise_pairs(
         return
     table = table if visits is None else visits.start(table)
     outer = initialise_outer(pairs, settings) if resume is None else resume.outer
-    outer, table, key = devices.place((outer, table, key), devices.all_devices())
+    outer, table, key = devices.place((outer, table, key), devices.find_all_devices())
     compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher))
     if resume is None:
         _fit_budget(schedule, compiled(solver=solver, settings=settings), (outer, table, key, settings.learning_rate))
@@ -261,16 +261,18 @@ def _take_steps(
     labeller: Teacher | None,
 ) -> Iterator[Iterate]:
     """Take all outer steps, stage by stage. ``compiled`` returns the update for a solver and settings."""
-    mesh, to_pairs = devices.all_devices(), functools.partial(Learned.pairs, labeller=labeller)
+    mesh, to_pairs = devices.find_all_devices(), functools.partial(Learned.make_pairs, labeller=labeller)
     total = (schedule.steps or 0) + settings.polish
     first = total - math.ceil(settings.average * total) + 1 if settings.average else math.inf  # iterate in the average
     state, mean, step, *_ = start
-    for number, stage in enumerate(stages(solver, schedule, settings)):
+    for number, stage in enumerate(make_stages(solver, schedule, settings)):
         if number < start.stage:
             continue
         before = start.before if number == start.stage else 0
         if stage.resets and number > start.stage:
-            state = state._replace(optimiser=devices.place(outer_optimiser(stage.settings).init(state.learned), mesh))
+            state = state._replace(
+                optimiser=devices.place(make_outer_optimiser(stage.settings).init(state.learned), mesh)
+            )
             before = step
         update = compiled(solver=stage.solver, settings=stage.settings)
         while stage.schedule.continues(step + 1 - before) and (stage.last is None or step < stage.last):
@@ -278,7 +280,7 @@ def _take_steps(
                 student = to_pairs(devices.localise(state.learned))
                 table = devices.place(visits.extend(table, stage.solver, student), mesh)
             step += 1
-            rate = stage.settings.learning_rate * stage.schedule.rate_at(step - before)
+            rate = stage.settings.learning_rate * stage.schedule.compute_rate(step - before)
             state, metrics = update(state, table, jax.random.fold_in(key, step), rate)
             newest = devices.localise(state.learned)
             share = 1.0 / max(1.0, step - first + 1)

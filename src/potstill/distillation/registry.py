@@ -35,9 +35,9 @@ INITIAL_STATES: Registry[InitialStates] = Registry(
     "choice of initial states",
     "potstill.initial_states",
     {
-        "random": "potstill.distillation.initial_states:random_states",
-        "k-means": "potstill.distillation.initial_states:clustered_states",
-        "diverse": "potstill.distillation.initial_states:diverse_states",
+        "random": "potstill.distillation.initial_states:draw_random_states",
+        "k-means": "potstill.distillation.initial_states:cluster_states",
+        "diverse": "potstill.distillation.initial_states:draw_diverse_states",
     },
 )
 """Choices of initial states by name; other packages add theirs under the group ``potstill.initial_states``."""

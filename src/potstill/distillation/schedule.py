@@ -43,7 +43,7 @@ class Schedule:
 
     Example:
         >>> schedule = Schedule(steps=100)
-        >>> schedule.rate_at(1), round(schedule.rate_at(51), 2), schedule.continues(101)
+        >>> schedule.compute_rate(1), round(schedule.compute_rate(51), 2), schedule.continues(101)
         (1.0, 0.5, False)
     """
 
@@ -107,8 +107,8 @@ class Schedule:
             return step <= self.max_steps and self.rate >= LEAST_RATE
         return step <= self.steps
 
-    def rate_at(self, step: int) -> float:
-        """The learning rate of ``step`` as a fraction of the initial one."""
+    def compute_rate(self, step: int) -> float:
+        """Compute the learning rate of ``step`` as a fraction of the initial one."""
         if not self.decays:
             return 1.0
         return self.rate if self.steps is None else 0.5 * (1.0 + math.cos(math.pi * (step - 1) / self.steps))

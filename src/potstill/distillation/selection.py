@@ -26,7 +26,7 @@ from potstill.distillation.outer_loop import outer_loss
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.solvers.base import Solver
 from potstill.runtime import devices
-from potstill.students.training import Pairs, mean_actions, train_networks
+from potstill.students.training import Pairs, compute_mean_actions, train_networks
 from potstill.teachers.base import Teacher
 
 CANDIDATES = 6  # iterates of the second half that are scored
@@ -37,44 +37,44 @@ Loss: TypeAlias = Callable[[Pairs], float]
 Criterion: TypeAlias = Callable[[ObjectiveFunction | None, Solver, StateTable, Teacher | None], Loss]
 
 
-def held_out_loss(
+def make_held_out_loss(
     objective: ObjectiveFunction | None, solver: Solver, held_out: StateTable, teacher: Teacher | None
 ) -> Loss:
-    """The outer loss on held-out states, for a fixed initialisation of the student. The default objective is DBC."""
+    """Make the outer loss on held-out states, for a fixed initialisation of the student. The default objective: DBC."""
     loss = jax.jit(
         functools.partial(
             outer_loss,
             objective=objective or DataCloning(),
-            solver=solver.exact(),
+            solver=solver.make_exact(),
             teacher=teacher,
-            mesh=devices.local_devices(),
+            mesh=devices.find_local_devices(),
         )
     )
     return lambda pairs: float(loss(pairs, held_out, jax.random.key(0)))
 
 
-def students_loss(
+def make_students_loss(
     objective: ObjectiveFunction | None, solver: Solver, held_out: StateTable, teacher: Teacher | None
 ) -> Loss:
-    """The objective on held-out states, averaged over students trained on the pairs."""
+    """Make the objective on held-out states, averaged over students trained on the pairs."""
     keys, scored = jax.random.split(jax.random.key(STUDENTS_SEED), STUDENTS), objective or DataCloning()
 
     @jax.jit
     def loss(pairs: Pairs) -> Array:
         size = pairs.actions.shape[-1]
         students = train_networks(keys, pairs, solver.recipe)
-        actions = jax.vmap(lambda params: mean_actions(params, held_out.states, size))(students)
+        actions = jax.vmap(lambda params: compute_mean_actions(params, held_out.states, size))(students)
         return jnp.mean(jax.vmap(lambda a: weighted_loss(scored, a, held_out, teacher))(actions))
 
     return lambda pairs: float(loss(pairs))
 
 
-def candidate_steps(steps: int) -> set[int]:
-    """Outer steps at which candidate distillates are scored."""
+def choose_candidate_steps(steps: int) -> set[int]:
+    """Choose the outer steps at which candidate distillates are scored."""
     return {0, *np.linspace(steps // 2, steps, CANDIDATES, dtype=int).tolist()}
 
 
-CRITERIA: dict[str, Criterion | None] = {"last": None, "held-out": held_out_loss, "students": students_loss}
+CRITERIA: dict[str, Criterion | None] = {"last": None, "held-out": make_held_out_loss, "students": make_students_loss}
 """Criteria by name; ``None`` keeps the last iterate."""
 
 
@@ -93,7 +93,7 @@ class IterateSelection:
         """Score ``pairs`` if they are a candidate; return whether they are the best so far."""
         if self.loss is None:
             return True
-        if step not in candidate_steps(self.schedule.expected_steps):
+        if step not in choose_candidate_steps(self.schedule.expected_steps):
             return False
         before = min(self.losses.values(), default=np.inf)
         self.losses[step] = self.loss(pairs)

@@ -24,11 +24,11 @@ class Stage(NamedTuple):
     """Whether the optimiser and the step count of the schedule are reset."""
 
 
-def stages(solver: Solver, schedule: Schedule, settings: OuterSettings) -> Iterator[Stage]:
-    """One stage for each of ``settings.widths`` and for the recipe's width, with equal shares; then the polish."""
+def make_stages(solver: Solver, schedule: Schedule, settings: OuterSettings) -> Iterator[Stage]:
+    """Make one stage for each of ``settings.widths`` and for the recipe's width, with equal shares; then the polish."""
     for i, width in enumerate(settings.widths, start=1):
         last = (schedule.steps or 0) * i // (len(settings.widths) + 1)
-        yield Stage(solver.for_recipe(dataclasses.replace(solver.recipe, width=width)), settings, schedule, last)
+        yield Stage(solver.with_recipe(dataclasses.replace(solver.recipe, width=width)), settings, schedule, last)
     yield Stage(solver, settings, schedule)
     if settings.polish:
         slower = dataclasses.replace(settings, learning_rate=0.1 * settings.learning_rate)

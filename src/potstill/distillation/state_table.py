@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from scipy.signal import lfilter
 
-from potstill.data.blocks import blocks
+from potstill.data.blocks import iterate_blocks
 from potstill.data.transitions import Transitions
 from potstill.distillation.objectives.base import StateTable
 from potstill.distillation.objectives.weightings import find_weighting
@@ -44,14 +44,14 @@ def build_state_table(
         teacher: its actions and values are computed in all rows.
         weighting: weights of the states. Default: uniform.
         index: rows to include. Default: all.
-        deviation: returns :func:`action_deviation` of all R rows; called only if the weighting uses it.
+        deviation: returns :func:`measure_action_deviation` of all R rows; called only if the weighting uses it.
 
     Raises:
         PotstillError: the weighting is by time or occupancy, but the rows are not in the order of their episodes; or it
             is by occupancy, but there is no teacher.
     """
     index = np.arange(len(data)) if index is None else index
-    deviation = deviation or functools.partial(action_deviation, data, teacher)
+    deviation = deviation or functools.partial(measure_action_deviation, data, teacher)
     observations, unit = data.observations[index], data.action_bounds.to_unit(data.actions[index])
     states = jnp.asarray((data if teacher is None else teacher).normaliser(observations))
     actions = jnp.asarray(unit)
@@ -61,7 +61,7 @@ def build_state_table(
         teacher_actions, critic_values = evaluate_teacher(states, teacher)
     values = critic_values.min(axis=-1)
     scale = jnp.ones(()) if teacher is None else jnp.maximum(values.std(), 1e-8)
-    features = StateFeatures(states, values, lambda: episode_steps(data)[index], lambda: deviation()[index])
+    features = StateFeatures(states, values, lambda: count_episode_steps(data)[index], lambda: deviation()[index])
     weights = (weighting or find_weighting("uniform"))(features)
     return StateTable(states, actions, teacher_actions, critic_values, weights, scale)
 
@@ -79,16 +79,16 @@ def evaluate_teacher(states: Float[Array, "M S"], teacher: Teacher) -> tuple[Flo
     return actions, values
 
 
-def episode_steps(data: Transitions) -> Int[np.ndarray, " M"]:
-    """The number of steps before each row in its episode. Rows must be in the order of their episodes."""
+def count_episode_steps(data: Transitions) -> Int[np.ndarray, " M"]:
+    """Count the steps before each row in its episode. Rows must be in the order of their episodes."""
     check_order(data, "a weighting by time", alternative="")
     rows = np.arange(len(data))
     starts = np.concatenate([[True], data.episode_ends[:-1]])
     return rows - np.maximum.accumulate(np.where(starts, rows, 0))
 
 
-def action_deviation(data: Transitions, teacher: Teacher | None) -> Float[np.ndarray, " M"]:
-    """Mean of ‖π*(s_k) − a_k‖² over the steps k < t of each row's episode, with exponential forgetting.
+def measure_action_deviation(data: Transitions, teacher: Teacher | None) -> Float[np.ndarray, " M"]:
+    """Average ‖π*(s_k) − a_k‖² over the steps k < t of each row's episode, with exponential forgetting.
 
     Actions lie in [−1, 1]. The weight of a step decays by 0.98 per step. The value in the first row of an episode is 0.
 
@@ -99,7 +99,7 @@ def action_deviation(data: Transitions, teacher: Teacher | None) -> Float[np.nda
         raise PotstillError("weights by occupancy require a teacher: they depend on its distance to the data's actions")
     check_order(data, "a weighting by occupancy", alternative="")
     found, before = np.zeros(len(data), np.float32), np.zeros(2)
-    for block in blocks(data.observations):
+    for block in iterate_blocks(data.observations):
         states = teacher.normaliser(data.observations[block])
         actions = data.action_bounds.to_unit(data.actions[block])
         distances = np.sum((np.asarray(act_in_parts(teacher, jnp.asarray(states))) - actions) ** 2, axis=-1)

@@ -95,7 +95,7 @@ class Visits:
     def extend(self, table: StateTable, solver: Solver, pairs: Pairs) -> StateTable:
         """Roll out the student of the current pairs; return all visited states as a table of the same size."""
         key = jax.random.fold_in(jax.random.key(self.seed), len(self.rollouts))
-        self.roll_out(solver.policy(pairs, key), self.settings.student_noise)
+        self.roll_out(solver.make_policy(pairs, key), self.settings.student_noise)
         return self.build_table(table)
 
     def roll_out(self, act: UnitAct, noise: float) -> None:

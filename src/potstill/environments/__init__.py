@@ -4,7 +4,7 @@ Public names:
 
 - :func:`play` rolls out a policy and returns the undiscounted return of each episode.
 - :func:`normalised_return` turns returns into D4RL scores.
-- :func:`reference_returns` and :class:`Reference` are the returns that score 0 and 100.
+- :func:`find_reference_returns` and :class:`Reference` are the returns that score 0 and 100.
 - :func:`make` makes a Gymnasium environment and checks that potstill supports it.
 
 Example:
@@ -19,7 +19,7 @@ Importing this package does not import Gymnasium or MuJoCo. Its functions do whe
 """
 
 from potstill.environments.making import Environment, make
-from potstill.environments.references import Reference, normalised_return, reference_returns
+from potstill.environments.references import Reference, find_reference_returns, normalised_return
 from potstill.environments.rollouts import Act, play
 
-__all__ = ["Act", "Environment", "Reference", "make", "normalised_return", "play", "reference_returns"]
+__all__ = ["Act", "Environment", "Reference", "find_reference_returns", "make", "normalised_return", "play"]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from potstill.errors import PotstillError, unknown_name
+from potstill.errors import PotstillError, make_unknown_name_error
 from potstill.runtime.arguments import check_arguments
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def make(env_id: str, **options: object) -> Environment:
         except (gymnasium.error.Error, ImportError) as error:
             if env_id in gymnasium.registry:
                 raise PotstillError(f"environment {env_id} cannot be made: {error}") from None
-            raise unknown_name("environment", env_id, gymnasium.registry) from None
+            raise make_unknown_name_error("environment", env_id, gymnasium.registry) from None
     check_spaces(env)
     flat = len(env.observation_space.shape or ()) == 1
     return cast(Environment, env if flat else FlattenObservation(env))
@@ -187,24 +187,24 @@ def check_spaces(env: HasSpaces) -> None:
         raise PotstillError(f"{name} has unbounded actions: expected finite bounds, which are scaled to [-1, 1]")
 
 
-def family(env_id: str) -> str:
+def strip_version(env_id: str) -> str:
     """Return the environment's name without its version.
 
-    >>> family("Hopper-v5")
+    >>> strip_version("Hopper-v5")
     'Hopper'
     """
     return env_id.split("-v", maxsplit=1)[0]
 
 
-def time_limit(env_id: str) -> int | None:
-    """The number of steps after which an episode is truncated, as registered in Gymnasium; ``None`` without a limit."""
+def find_time_limit(env_id: str) -> int | None:
+    """Find the number of steps after which an episode is truncated, by Gymnasium; ``None`` without a limit."""
     import gymnasium
 
     return gymnasium.spec(env_id.rpartition(":")[2]).max_episode_steps  # make() imports the module before the colon
 
 
-def registered_limit(env_id: str | None) -> int | None:
-    """The time limit of an environment, or ``None`` if there is none or the environment is not registered."""
+def find_registered_limit(env_id: str | None) -> int | None:
+    """Find the time limit of an environment, or ``None`` if there is none or the environment is not registered."""
     if env_id is None:
         return None
     import gymnasium
@@ -213,8 +213,8 @@ def registered_limit(env_id: str | None) -> int | None:
     return None if spec is None else spec.max_episode_steps
 
 
-def action_bounds(env_id: str) -> tuple[Float[np.ndarray, " A"], Float[np.ndarray, " A"]]:
-    """The lowest and the highest action of an environment, float32, in its own units."""
+def find_action_bounds(env_id: str) -> tuple[Float[np.ndarray, " A"], Float[np.ndarray, " A"]]:
+    """Find the lowest and the highest action of an environment, float32, in its own units."""
     env = make(env_id)
     low, high = env.action_space.low, env.action_space.high
     env.close()

@@ -8,7 +8,7 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from potstill.environments.making import family
+from potstill.environments.making import strip_version
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 
@@ -94,15 +94,15 @@ def normalised_return(
         [0.0, 100.0]
     """
     if isinstance(reference, str):
-        reference = reference_returns(reference)
+        reference = find_reference_returns(reference)
     span = reference.expert - reference.random
     scores: np.ndarray | np.float64 = 100.0 * (np.asarray(returns, np.float64) - reference.random) / span
     return scores
 
 
 @check_arguments
-def reference_returns(env_id: str | None, card: Mapping[str, object] | None = None) -> Reference:
-    """The reference returns of an environment.
+def find_reference_returns(env_id: str | None, card: Mapping[str, object] | None = None) -> Reference:
+    """Find the reference returns of an environment.
 
     They come from the dataset's card if it contains them, else from :data:`REFERENCES`. If both lack them, the result
     is :data:`RAW`.
@@ -112,15 +112,15 @@ def reference_returns(env_id: str | None, card: Mapping[str, object] | None = No
         card: the card of a dataset. Minari datasets may publish ``ref_min_score`` and ``ref_max_score``.
 
     Example:
-        >>> reference_returns("Hopper-v5").expert, reference_returns("Pendulum-v1").source
+        >>> find_reference_returns("Hopper-v5").expert, find_reference_returns("Pendulum-v1").source
         (3234.3, None)
     """
     low, high = ((card or {}).get(key) for key in ("ref_min_score", "ref_max_score"))
     if isinstance(low, int | float) and isinstance(high, int | float) and low < high:
         return Reference(float(low), float(high), "the dataset's own metadata")
-    return REFERENCES.get(family(env_id or ""), RAW)
+    return REFERENCES.get(strip_version(env_id or ""), RAW)
 
 
 def has_reference(env_id: str) -> bool:
     """Whether reference returns of an environment are known, so that normalised scores are meaningful."""
-    return reference_returns(env_id).source is not None
+    return find_reference_returns(env_id).source is not None

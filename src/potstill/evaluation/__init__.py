@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from potstill.runtime.lazy import lazy_names
+from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:
-    from potstill.evaluation.scores import policy_returns, score_offline, score_random, score_students, student_returns
+    from potstill.evaluation.scores import (
+        measure_policy_returns,
+        measure_student_returns,
+        score_offline,
+        score_random,
+        score_students,
+    )
     from potstill.evaluation.statistics import bootstrap_interval, interquartile_mean, summarise
 
 __all__ = [
     "bootstrap_interval",
     "interquartile_mean",
-    "policy_returns",
+    "measure_policy_returns",
+    "measure_student_returns",
     "score_offline",
     "score_random",
     "score_students",
-    "student_returns",
     "summarise",
 ]
 
-__getattr__ = lazy_names(
+__getattr__ = import_lazily(
     __name__,
     {
-        **dict.fromkeys(("policy_returns", "score_offline", "score_random", "score_students"), "scores"),
-        "student_returns": "scores",
+        **dict.fromkeys(("measure_policy_returns", "score_offline", "score_random", "score_students"), "scores"),
+        "measure_student_returns": "scores",
         **dict.fromkeys(("bootstrap_interval", "interquartile_mean", "summarise"), "statistics"),
     },
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from potstill.data.split import held_out_rows
+from potstill.data.split import select_held_out_rows
 from potstill.data.transitions import Transitions
 from potstill.runtime.files import JsonMapping
 from potstill.students.ensemble import Students
@@ -21,15 +21,15 @@ def diagnose_students(students: Students, data: Transitions, result: JsonMapping
         data: the dataset that the pairs were distilled from.
         result: the scores so far: ``student`` and ``random`` in the environment, ``offline`` against the teacher.
     """
-    taken = data.take(held_out_rows(len(data))[:SAMPLED])
+    taken = data.take(select_held_out_rows(len(data))[:SAMPLED])
     given = data.action_bounds.to_unit(taken.actions).std(axis=0)
-    acted = [students.policy(i)(taken.observations) for i in range(len(students))]
+    acted = [students.make_policy(i)(taken.observations) for i in range(len(students))]
     own = data.action_bounds.to_unit(np.stack(acted)).std(axis=1)
     still = bool((own < STILL).all()) and bool((given > 2 * STILL).any())
     return [
         *([_describe_still(float(given.max()))] if still else []),
-        *([] if still else _poor_imitation(result.get("offline"))),
-        *_below_random(result),
+        *([] if still else _find_poor_imitation(result.get("offline"))),
+        *_find_below_random(result),
     ]
 
 
@@ -40,7 +40,7 @@ def _describe_still(deviation: float) -> str:
     )
 
 
-def _poor_imitation(offline: JsonMapping | None) -> list[str]:
+def _find_poor_imitation(offline: JsonMapping | None) -> list[str]:
     if not offline or "teacher_variance" not in offline:
         return []
     error, variance = offline["imitation_error"]["mean"], offline["teacher_variance"]
@@ -52,7 +52,7 @@ def _poor_imitation(offline: JsonMapping | None) -> list[str]:
     ]
 
 
-def _below_random(result: JsonMapping) -> list[str]:
+def _find_below_random(result: JsonMapping) -> list[str]:
     student, random = result.get("student"), result.get("random")
     if not student or not random or student["mean"] >= random["mean"]:
         return []

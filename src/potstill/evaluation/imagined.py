@@ -10,7 +10,7 @@ from potstill.evaluation.statistics import summarise
 from potstill.runtime.files import JsonObject
 from potstill.students.ensemble import Students
 from potstill.worlds.base import World
-from potstill.worlds.returns import imagined_returns
+from potstill.worlds.returns import measure_imagined_returns
 
 
 def score_imagined(
@@ -25,12 +25,16 @@ def score_imagined(
         index of the student with the highest mean; ``horizon``: that of the model, in steps.
     """
     count = len(students)
-    returns = imagined_returns(world, students.each, count * episodes, seed=seed).reshape(count, episodes)
+    returns = measure_imagined_returns(world, students.act_separately, count * episodes, seed=seed).reshape(
+        count, episodes
+    )
     found: JsonObject = {
         "student": summarise(returns, reference),
         "best": int(np.argmax(returns.mean(axis=1))),
         "horizon": world.horizon,
     }
     if teacher is not None:
-        found["teacher"] = summarise(imagined_returns(world, teacher, max(10, episodes), seed=seed)[None], reference)
+        found["teacher"] = summarise(
+            measure_imagined_returns(world, teacher, max(10, episodes), seed=seed)[None], reference
+        )
     return found

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from potstill.data.split import held_out_rows
+from potstill.data.split import select_held_out_rows
 from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate
 from potstill.distillation.objectives.gap import q_gap
 from potstill.distillation.state_table import build_state_table
-from potstill.environments.references import RAW, Reference, reference_returns
+from potstill.environments.references import RAW, Reference, find_reference_returns
 from potstill.environments.rollouts import Act, play
 from potstill.errors import PotstillError
 from potstill.evaluation.statistics import ScoreSummary, summarise
@@ -30,17 +30,17 @@ TEACHER_SEED = 90  # seed of the teacher's episodes
 
 
 @check_arguments
-def policy_returns(act: Act, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "1 E"]:
-    """Undiscounted returns of one policy over E episodes, each with its own seed."""
+def measure_policy_returns(act: Act, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "1 E"]:
+    """Measure undiscounted returns of one policy over E episodes, each with its own seed."""
     seeds = FIRST_SEED + 1000 * seed + np.arange(episodes)
     return play(act, env_id, seeds)[None]
 
 
 @check_arguments
-def student_returns(students: Students, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "K E"]:
-    """Undiscounted returns of K students over E episodes each; no two episodes share a seed."""
+def measure_student_returns(students: Students, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "K E"]:
+    """Measure undiscounted returns of K students over E episodes each; no two episodes share a seed."""
     seeds = FIRST_SEED + 1000 * seed + np.arange(len(students) * episodes)
-    return play(students.each, env_id, seeds).reshape(len(students), episodes)
+    return play(students.act_separately, env_id, seeds).reshape(len(students), episodes)
 
 
 def train_for_evaluation(
@@ -53,18 +53,18 @@ def train_for_evaluation(
     return trained, time.perf_counter() - started
 
 
-def reference_for(data: Transitions, teacher: NetworkTeacher | None, episodes: int) -> Reference:
-    """The returns that count as 0 and 100: those known for the environment, or measured ones.
+def find_reference(data: Transitions, teacher: NetworkTeacher | None, episodes: int) -> Reference:
+    """Find the returns that count as 0 and 100: those known for the environment, or measured ones.
 
     If none are known and ``episodes`` is above 0, a random policy and the teacher are rolled out.
     """
-    known = reference_returns(data.env_id, data.card)
+    known = find_reference_returns(data.env_id, data.card)
     if known.source or data.env_id is None or teacher is None or not episodes:
         return known
-    return measured_reference(teacher, data.env_id, max(10, episodes))
+    return measure_reference(teacher, data.env_id, max(10, episodes))
 
 
-def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> Reference:
+def measure_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> Reference:
     """Measure reference returns for an environment without known ones: 0 is a random policy, 100 the teacher.
 
     The random policy draws actions uniformly between the bounds. If the teacher's return is not higher, scores are raw
@@ -74,7 +74,7 @@ def measured_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> R
     rng = np.random.default_rng(TEACHER_SEED)
     uniform = lambda states: rng.uniform(low, high, (len(states), len(low))).astype(np.float32)  # noqa: E731
     random, expert = (
-        float(policy_returns(act, env_id, episodes, TEACHER_SEED).mean()) for act in (uniform, teacher.policy)
+        float(measure_policy_returns(act, env_id, episodes, TEACHER_SEED).mean()) for act in (uniform, teacher.policy)
     )
     measured = f"measured here in {episodes} episodes each: a random policy and the teacher"
     return Reference(random, expert, measured) if expert > random else RAW
@@ -91,9 +91,9 @@ def score_students(
     Returns:
         ``student`` and ``ensemble`` as :func:`~potstill.evaluation.statistics.summarise` gives them.
     """
-    singles = student_returns(students, env_id, episodes, seed)
-    together = policy_returns(students.ensemble, env_id, max(10, episodes), seed + 1)
-    scale = reference_returns(env_id) if reference is None else reference
+    singles = measure_student_returns(students, env_id, episodes, seed)
+    together = measure_policy_returns(students.act_as_ensemble, env_id, max(10, episodes), seed + 1)
+    scale = find_reference_returns(env_id) if reference is None else reference
     return {"student": summarise(singles, scale), "ensemble": summarise(together, scale)}
 
 
@@ -117,7 +117,7 @@ def score_random(data: Transitions, like: Distillate, *, students: int, episodes
         trained.append(real.train_students([1000 * seed + i]))
     params = jax.tree.map(lambda *parts: jnp.concatenate(parts), *(one.params for one in trained))
     together = dataclasses.replace(trained[0], params=params)
-    return summarise(student_returns(together, like.env_id, episodes, seed), like.reference)
+    return summarise(measure_student_returns(together, like.env_id, episodes, seed), like.reference)
 
 
 @check_arguments
@@ -130,16 +130,16 @@ def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher
         standard deviation over students. ``teacher_variance``: the variance of the teacher's actions over the states,
         which is the imitation error of their mean. ``states`` and ``students`` are their numbers.
     """
-    held = held_out_rows(len(data))
+    held = select_held_out_rows(len(data))
     table = build_state_table(data, teacher, index=held)
     # One student at a time: the activations of all students would take most of a gigabyte.
-    acted = [students.policy(i)(data.observations[held]) for i in range(len(students))]
+    acted = [students.make_policy(i)(data.observations[held]) for i in range(len(students))]
     actions, wanted = data.action_bounds.to_unit(np.stack(acted)), np.asarray(table.teacher_actions)
     errors = np.square(actions - wanted).sum(-1).mean(-1)
     gaps = np.array([float(q_gap(jnp.asarray(a, jnp.float32), table, teacher).mean()) for a in actions])
     counts = {"teacher_variance": float(wanted.var(axis=0).sum()), "states": len(held), "students": len(students)}
-    return {"imitation_error": _mean_and_std(errors), "q_gap": _mean_and_std(gaps), **counts}
+    return {"imitation_error": _compute_mean_and_std(errors), "q_gap": _compute_mean_and_std(gaps), **counts}
 
 
-def _mean_and_std(values: Float[np.ndarray, " K"]) -> dict[str, float]:
+def _compute_mean_and_std(values: Float[np.ndarray, " K"]) -> dict[str, float]:
     return {"mean": float(values.mean()), "std": float(values.std(ddof=1)) if len(values) > 1 else 0.0}

@@ -7,7 +7,7 @@ from typing import TypeAlias, TypedDict, overload
 import numpy as np
 from jaxtyping import Float
 
-from potstill.environments.references import Reference, normalised_return, reference_returns
+from potstill.environments.references import Reference, find_reference_returns, normalised_return
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonMapping, JsonObject
 
@@ -123,11 +123,11 @@ def describe_data(returns: Float[np.ndarray, " E"], reference: Reference) -> Jso
     }
 
 
-def reference_in(result: Result) -> Reference:
-    """The reference returns of a result. Older results do not contain them; those of the environment apply."""
-    return Reference(**result["reference"]) if "reference" in result else reference_returns(result.get("env_id"))
+def read_reference(result: Result) -> Reference:
+    """Read the reference returns of a result. Older results do not contain them; those of the environment apply."""
+    return Reference(**result["reference"]) if "reference" in result else find_reference_returns(result.get("env_id"))
 
 
-def return_label(result: Result) -> str:
-    """The label of a result's scores in tables and plots."""
-    return "normalised return" if reference_in(result).source else "return"
+def find_return_label(result: Result) -> str:
+    """Find the label of a result's scores in tables and plots."""
+    return "normalised return" if read_reference(result).source else "return"

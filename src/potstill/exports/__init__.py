@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from potstill.exports.registry import EXPORT_FORMATS
-from potstill.runtime.lazy import lazy_names
+from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:
     from potstill.exports.base import ExportFormat
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXPORT_FORMATS", "ExportFormat", "export"]
 
-__getattr__ = lazy_names(__name__, {"ExportFormat": "base", "export": "writing"})
+__getattr__ = import_lazily(__name__, {"ExportFormat": "base", "export": "writing"})
 
 
 def __dir__() -> list[str]:

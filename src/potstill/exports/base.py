@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from potstill.distillate import Distillate
-from potstill.errors import PotstillError, missing_extra
+from potstill.errors import PotstillError, make_missing_extra_error
 from potstill.runtime.arguments import check_arguments
 
 Content = TypeVar("Content")
@@ -38,7 +38,7 @@ class Format(Generic[Content]):
             return
         if self.extra is None:
             raise PotstillError(f"{self.package} is not installed: pip install {self.package}")
-        raise missing_extra(self.package, self.extra)
+        raise make_missing_extra_error(self.package, self.extra)
 
 
 @check_arguments

@@ -152,7 +152,7 @@ def format_header(title: str, rows: int, tags: Iterable[str], configs: str = "")
 
 def format_facts(facts: Mapping[str, object]) -> str:
     """Format facts as a Markdown list, one line each."""
-    return "\n".join(f"- {label}: {_one_line(value)}" for label, value in facts.items())
+    return "\n".join(f"- {label}: {_join_lines(value)}" for label, value in facts.items())
 
 
 def format_card(distillate: Distillate) -> str:
@@ -170,7 +170,7 @@ def format_card(distillate: Distillate) -> str:
         states=states,
         actions=actions,
         facts=format_facts(_describe_source(distillate)),
-        command=_one_line(metadata.get("command", "potstill distill")),
+        command=_join_lines(metadata.get("command", "potstill distill")),
         networks="a ReLU network" if recipe.towers == 1 else f"the mean of {recipe.towers} ReLU networks",
         its="its" if recipe.towers == 1 else "their mean",
         hidden=recipe.layers - 1,
@@ -240,7 +240,7 @@ def _find_name(source: object) -> str:
     """The name of a dataset or a teacher."""
     if isinstance(source, dict):
         source = source.get("name") or source.get("algorithm") or "unnamed"
-    return _one_line(source)
+    return _join_lines(source)
 
 
 def _describe_origin(source: object) -> str:
@@ -252,7 +252,7 @@ def _describe_origin(source: object) -> str:
     return ", ".join(words)
 
 
-def _one_line(text: object) -> str:
+def _join_lines(text: object) -> str:
     return " ".join(str(text).split())
 
 

@@ -18,7 +18,7 @@ def export_metadata(distillate: Distillate) -> JsonObject:
             "note": NOTE,
             "env_id": distillate.env_id,
             "pairs": len(distillate),
-            **distillate.scaling.arrays(),
+            **distillate.scaling.to_arrays(),
             "recipe": distillate.recipe.to_metadata(),
             "metadata": distillate.metadata,
         }

@@ -20,7 +20,7 @@ def write(distillate: Distillate, path: Path) -> None:
         "states": distillate.states,
         "actions": distillate.actions,
         **weights,
-        **distillate.scaling.arrays(),
+        **distillate.scaling.to_arrays(),
         "potstill": np.array(json.dumps(export_metadata(distillate))),
     }
     with path.open("wb") as file:  # an open file, because savez adds .npz to a name

@@ -24,8 +24,8 @@ jax.tree_util.register_pytree_node(Residual, _flatten, lambda _, layers: Residua
 jax.tree_util.register_pytree_node(Towers, _flatten, lambda _, layers: Towers(layers))
 
 
-def orthogonal(normal: Float[Array, "in out"]) -> Float[Array, "in out"]:
-    """Orthonormal rows or columns (whichever are fewer), times √2, from a matrix of standard normal samples."""
+def draw_orthogonal(normal: Float[Array, "in out"]) -> Float[Array, "in out"]:
+    """Draw orthonormal rows or columns (whichever are fewer), times √2, from a matrix of standard normal samples."""
     tall = normal.shape[0] >= normal.shape[1]
     q, r = jnp.linalg.qr(normal if tall else normal.T)
     q = q * jnp.sign(jnp.diagonal(r))  # makes the distribution uniform over orthogonal matrices
@@ -39,22 +39,22 @@ def init_mlp(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
         key: key of the random weights.
         sizes: widths from input to output, such as ``(11, 256, 256, 256, 3)`` for four layers.
     """
-    drawn = jax.random.normal(key, (_numbers(sizes),))
-    return [{"weight": orthogonal(x), "bias": jnp.zeros(x.shape[1])} for x in _matrices(drawn, sizes)]
+    drawn = jax.random.normal(key, (_count_numbers(sizes),))
+    return [{"weight": draw_orthogonal(x), "bias": jnp.zeros(x.shape[1])} for x in _cut_by_sizes(drawn, sizes)]
 
 
 def init_uniform(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
     """Weights uniform by fan-in, biases of 0.1, last layer within ±0.003: a common choice for actors and critics."""
-    drawn = jax.random.uniform(key, (_numbers(sizes),), minval=-1.0, maxval=1.0)
-    *hidden, last = _matrices(drawn, sizes)
+    drawn = jax.random.uniform(key, (_count_numbers(sizes),), minval=-1.0, maxval=1.0)
+    *hidden, last = _cut_by_sizes(drawn, sizes)
     params = [{"weight": x * len(x) ** -0.5, "bias": jnp.full(x.shape[1], HIDDEN_BIAS)} for x in hidden]
     return [*params, {"weight": OUTPUT_RANGE * last, "bias": jnp.zeros(last.shape[1])}]
 
 
 def init_normal(key: PRNGKeyArray, sizes: tuple[int, ...], gain: float) -> Params:
     """Normal weights of variance ``gain`` / fan-in and zero biases: He's with gain 2, LeCun's with 1."""
-    drawn = jax.random.normal(key, (_numbers(sizes),))
-    return [{"weight": x * (gain / len(x)) ** 0.5, "bias": jnp.zeros(x.shape[1])} for x in _matrices(drawn, sizes)]
+    drawn = jax.random.normal(key, (_count_numbers(sizes),))
+    return [{"weight": x * (gain / len(x)) ** 0.5, "bias": jnp.zeros(x.shape[1])} for x in _cut_by_sizes(drawn, sizes)]
 
 
 def init_torch(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
@@ -65,12 +65,12 @@ def init_torch(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
     return [{"weight": x[:-1], "bias": x[-1]} for x in layers]
 
 
-def _numbers(sizes: tuple[int, ...]) -> int:
-    """The total number of weights. They are drawn in one call, because each call takes half a second to compile."""
+def _count_numbers(sizes: tuple[int, ...]) -> int:
+    """Count all weights. They are drawn in one call, because each call takes half a second to compile."""
     return sum(a * b for a, b in itertools.pairwise(sizes))
 
 
-def _matrices(drawn: Float[Array, " W"], sizes: tuple[int, ...]) -> list[Float[Array, "in out"]]:
+def _cut_by_sizes(drawn: Float[Array, " W"], sizes: tuple[int, ...]) -> list[Float[Array, "in out"]]:
     return _cut(drawn, list(itertools.pairwise(sizes)))
 
 
@@ -86,8 +86,8 @@ def init_stack(init: Callable[..., Params], key: PRNGKeyArray, sizes: tuple[int,
     return stacked
 
 
-def layer_inputs(params: Params, x: Float[Array, "*B in"]) -> list[Float[Array, "*B _"]]:
-    """The input of each layer of a ReLU network. Residual networks add the first output to the last input."""
+def compute_layer_inputs(params: Params, x: Float[Array, "*B in"]) -> list[Float[Array, "*B _"]]:
+    """Compute the input of each layer of a ReLU network. Residual networks add the first output to the last input."""
     inputs = [x]
     for layer in params[:-1]:
         inputs.append(jax.nn.relu(inputs[-1] @ layer["weight"] + layer["bias"]))
@@ -101,7 +101,7 @@ def apply_mlp(params: Params, x: Float[Array, "*B in"]) -> Float[Array, "*B out"
     if isinstance(params, Towers):
         outputs: Array = jax.vmap(apply_mlp, (0, None))(list(params), x)
         return outputs.mean(axis=0)
-    output: Array = layer_inputs(params, x)[-1] @ params[-1]["weight"] + params[-1]["bias"]
+    output: Array = compute_layer_inputs(params, x)[-1] @ params[-1]["weight"] + params[-1]["bias"]
     return output
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from potstill.data.scaling import Scaled, Scaling
-from potstill.errors import PotstillError, naming_source, unknown_name
+from potstill.errors import PotstillError, make_unknown_name_error, naming_source
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.arrays import is_array
@@ -74,7 +74,7 @@ class Policy(Scaled):
         towers = f", {len(self.layers[0]['weight'])} towers" if isinstance(self.layers, Towers) else ""
         return f"Policy({sizes}-{self.layers[-1]['weight'].shape[-1]}{towers}, {self.head} head)"
 
-    def _output(self, observations: ArrayLike) -> np.ndarray:
+    def _compute_output(self, observations: ArrayLike) -> np.ndarray:
         needed = len(self.normaliser.mean)
         try:
             raw = np.asarray(observations, np.float32)
@@ -86,18 +86,18 @@ class Policy(Scaled):
         if isinstance(self.layers, Towers):
             flat = self.normaliser(raw).reshape(-1, raw.shape[-1])
             stacked = [{"weight": layer["weight"], "bias": layer["bias"][:, None]} for layer in self.layers]
-            mean: np.ndarray = _forward(stacked, flat).mean(axis=0)
+            mean: np.ndarray = _apply_network(stacked, flat).mean(axis=0)
             return mean.reshape(*raw.shape[:-1], -1)
-        return _forward(self.layers, self.normaliser(raw))
+        return _apply_network(self.layers, self.normaliser(raw))
 
     def __call__(self, observations: ArrayLike) -> np.ndarray:
         """Mean actions [..., A] for raw observations [..., S]."""
-        output = self._output(observations)
+        output = self._compute_output(observations)
         return self.action_bounds.from_unit(np.tanh(output[..., : len(self.action_bounds)]))
 
     def sample(self, observations: ArrayLike, rng: np.random.Generator) -> np.ndarray:
         """Sampled actions [..., A]; a ``tanh`` policy has no noise and returns its mean action."""
-        output = self._output(observations)
+        output = self._compute_output(observations)
         size = len(self.action_bounds)
         if self.head == "tanh":
             return self.action_bounds.from_unit(np.tanh(output))
@@ -108,17 +108,17 @@ class Policy(Scaled):
 
     def save(self, path: StrPath, metadata: JsonObject | None = None) -> Path:
         """Write this policy as a ``.safetensors`` file."""
-        return storage.save(path, "policy", self.arrays(), self.kind_metadata() | (metadata or {}))
+        return storage.save(path, "policy", self.to_arrays(), self.describe_kind() | (metadata or {}))
 
-    def kind_metadata(self) -> JsonObject:
-        """Metadata to save: the head and the kind of network, which the arrays alone do not show."""
+    def describe_kind(self) -> JsonObject:
+        """Describe the head and the kind of network, which the arrays alone do not show, as metadata to save."""
         kinds = {"residual": Residual, "towers": Towers}
         return {"head": self.head, **{name: True for name, kind in kinds.items() if isinstance(self.layers, kind)}}
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All arrays under flat names, as they are saved."""
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return all arrays under flat names, as they are saved."""
         named = {f"layers.{i}.{k}": np.asarray(v) for i, layer in enumerate(self.layers) for k, v in layer.items()}
-        return {**named, **self.scaling.arrays()}
+        return {**named, **self.scaling.to_arrays()}
 
 
 def check_layers(label: str, layers: object, inputs: int, outputs: Sequence[int], *, stacked: int = 0) -> list[int]:
@@ -159,8 +159,8 @@ def check_layers(label: str, layers: object, inputs: int, outputs: Sequence[int]
     return widths
 
 
-def _forward(layers: Layers, x: np.ndarray) -> np.ndarray:
-    """The output of one network."""
+def _apply_network(layers: Layers, x: np.ndarray) -> np.ndarray:
+    """Compute the output of one network."""
     inputs = [x]
     for layer in layers[:-1]:
         inputs.append(np.maximum(inputs[-1] @ layer["weight"] + layer["bias"], 0.0))
@@ -170,14 +170,14 @@ def _forward(layers: Layers, x: np.ndarray) -> np.ndarray:
 
 
 def from_arrays(arrays: dict[str, np.ndarray], metadata: JsonObject, path: StrPath) -> Policy:
-    """Rebuild a policy from :meth:`Policy.arrays` and :meth:`Policy.kind_metadata`.
+    """Rebuild a policy from :meth:`Policy.to_arrays` and :meth:`Policy.describe_kind`.
 
     Raises:
         PotstillError: an array is missing, or the shapes of the layers do not match.
     """
     head = metadata.get("head", "tanh")
     if head not in get_args(Head):
-        raise unknown_name("policy head", str(head), get_args(Head))
+        raise make_unknown_name_error("policy head", str(head), get_args(Head))
     towers = bool(metadata.get("towers"))
     _check_shapes(arrays, path, towers)
     count = sum(name.startswith("layers.") and name.endswith(".weight") for name in arrays)
@@ -209,6 +209,6 @@ def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) ->
 @check_arguments
 def load_policy(path: StrPath) -> Policy:
     """Read a policy file, or the policy of a teacher file."""
-    kind = storage.kind_of(path)
+    kind = storage.read_kind(path)
     arrays, metadata = storage.load(path, kind if kind in ("policy", "teacher") else "policy")
     return from_arrays(arrays, metadata, path)

@@ -19,7 +19,7 @@ def describe_artefact(path: Path) -> JsonObject:
     Raises:
         PotstillError: the file does not exist, is damaged, or was not written by potstill.
     """
-    kind = storage.kind_of(path)
+    kind = storage.read_kind(path)
     if kind == "distillate":
         return _describe_distillate(path)
     if kind == "teacher":
@@ -51,6 +51,6 @@ def _describe_distillate(path: Path) -> JsonObject:
         "states_to": distillate.states.max(0).round(3).tolist(),
         "actions_from": distillate.actions.min(0).round(3).tolist(),
         "actions_to": distillate.actions.max(0).round(3).tolist(),
-        **{name: array.tolist() for name, array in distillate.scaling.arrays().items()},
+        **{name: array.tolist() for name, array in distillate.scaling.to_arrays().items()},
         **distillate.metadata,
     }

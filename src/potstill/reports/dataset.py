@@ -7,12 +7,12 @@ from typing import Literal, cast
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from potstill.bundled import BUNDLED, bundled_names
-from potstill.data.blocks import blocks
+from potstill.bundled import BUNDLED, list_bundled_names
+from potstill.data.blocks import iterate_blocks
 from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
 from potstill.environments.making import make
-from potstill.environments.references import REFERENCES, normalised_return, reference_returns
+from potstill.environments.references import REFERENCES, find_reference_returns, normalised_return
 from potstill.errors import PotstillError
 from potstill.reports.schema import (
     ActionStatistics,
@@ -36,14 +36,14 @@ VARIANCE = 0.95  # share of the variance that the effective dimension explains
 AT_BOUND = 0.005  # share of the width between the bounds: |a| ≥ 0.99 for bounds of ±1
 
 
-def dataset_statistics(data: Transitions) -> DatasetStatistics:
+def summarise_dataset(data: Transitions) -> DatasetStatistics:
     """Compute the statistics of a dataset.
 
     For a mapped dataset, returns, lengths and ends of episodes are computed from all rows. The other statistics are
     computed from at most 300,000 rows: whole episodes, drawn with a fixed seed.
 
     >>> from potstill import load_dataset
-    >>> statistics = dataset_statistics(load_dataset("hopper-medium-replay"))
+    >>> statistics = summarise_dataset(load_dataset("hopper-medium-replay"))
     >>> statistics["episodes"], statistics["coverage"]["components"]
     (1100, 8)
     """
@@ -58,18 +58,18 @@ def dataset_statistics(data: Transitions) -> DatasetStatistics:
         "state_size": data.state_size,
         "action_size": data.action_size,
         "returns": summarise_values(returns),
-        "lengths": summarise_values(episode_lengths(data)),
+        "lengths": summarise_values(measure_episode_lengths(data)),
         "ends": count_ends(data),
         "environment": match_environment(seen),
-        "scores": score_statistics(data, returns),
+        "scores": summarise_scores(data, returns),
         "columns": [
-            *column_ranges("observations", seen.observations),
-            *column_ranges("actions", seen.actions),
-            *column_ranges("rewards", seen.rewards),
+            *find_column_ranges("observations", seen.observations),
+            *find_column_ranges("actions", seen.actions),
+            *find_column_ranges("rewards", seen.rewards),
         ],
-        "actions": action_statistics(seen),
-        "duplicated_states": duplicated_share(seen.observations),
-        "coverage": state_coverage(seen),
+        "actions": summarise_actions(seen),
+        "duplicated_states": measure_duplicated_share(seen.observations),
+        "coverage": measure_state_coverage(seen),
         "normaliser": {"mean": data.normaliser.mean.tolist(), "scale": data.normaliser.scale.tolist()},
         "sha256": data.content_hash,
         "card": data.card,
@@ -89,14 +89,14 @@ def summarise_values(values: Shaped[np.ndarray, " E"]) -> ValueSummary:
     }
 
 
-def episode_lengths(data: Transitions) -> Shaped[np.ndarray, " E"]:
-    """The number of rows of each episode, in order."""
+def measure_episode_lengths(data: Transitions) -> Shaped[np.ndarray, " E"]:
+    """Count the rows of each episode, in order."""
     return np.diff(data.episode_bounds)
 
 
 def count_ends(data: Transitions) -> EpisodeEnds:
     """Count the episodes that terminate by the environment's rule, and those with any other end."""
-    terminations = sum(int(data.terminations[rows].sum()) for rows in blocks(data.terminations))
+    terminations = sum(int(data.terminations[rows].sum()) for rows in iterate_blocks(data.terminations))
     truncations = int(data.episode_ends.sum()) - terminations
     marked = max(1, terminations + truncations)
     return {
@@ -107,7 +107,7 @@ def count_ends(data: Transitions) -> EpisodeEnds:
     }
 
 
-def column_ranges(name: str, array: Shaped[np.ndarray, "M ..."]) -> list[ColumnRange]:
+def find_column_ranges(name: str, array: Shaped[np.ndarray, "M ..."]) -> list[ColumnRange]:
     """Compute minimum, mean, standard deviation and maximum of the finite values of each component."""
     found: list[ColumnRange] = []
     for index, column in enumerate(array.T if array.ndim > 1 else [array]):
@@ -126,7 +126,7 @@ def column_ranges(name: str, array: Shaped[np.ndarray, "M ..."]) -> list[ColumnR
     return found
 
 
-def action_statistics(data: Transitions) -> ActionStatistics:
+def summarise_actions(data: Transitions) -> ActionStatistics:
     """Return the action bounds; and for each component, the share of values at a bound, the width, and a histogram."""
     low, high = data.action_bounds.low, data.action_bounds.high
     near = AT_BOUND * (high - low)
@@ -143,16 +143,16 @@ def action_statistics(data: Transitions) -> ActionStatistics:
     }
 
 
-def duplicated_share(states: Float[np.ndarray, "M S"]) -> float:
-    """The share of states that are exact copies of the state in an earlier row.
+def measure_duplicated_share(states: Float[np.ndarray, "M S"]) -> float:
+    """Measure the share of states that are exact copies of the state in an earlier row.
 
-    >>> duplicated_share(np.array([[0.0], [1.0], [0.0], [0.0]]))
+    >>> measure_duplicated_share(np.array([[0.0], [1.0], [0.0], [0.0]]))
     0.5
     """
     return 1.0 - len({hash(state.tobytes()) for state in states}) / len(states)
 
 
-def state_coverage(data: Transitions) -> Coverage:
+def measure_state_coverage(data: Transitions) -> Coverage:
     """Measure how the states fill their space, from a sample of standardised states with a fixed seed.
 
     Returns:
@@ -191,15 +191,15 @@ def match_environment(data: Transitions) -> EnvironmentMatch:
     """Return the environment that the data name or, without one, those that match their sizes and actions."""
     sizes = (data.state_size, data.action_size)
     lowest, highest = data.actions.min(axis=0), data.actions.max(axis=0)
-    return {"declared": data.env_id, "fits": [] if data.env_id else fitting_environments(*sizes, lowest, highest)}
+    return {"declared": data.env_id, "fits": [] if data.env_id else find_fitting_environments(*sizes, lowest, highest)}
 
 
-def fitting_environments(
+def find_fitting_environments(
     state_size: int, action_size: int, lowest: Float[np.ndarray, " A"], highest: Float[np.ndarray, " A"]
 ) -> list[str]:
     """Find the MuJoCo environments, -v4 and later, with these sizes and with bounds that contain the actions.
 
-    >>> fitting_environments(11, 3, -np.ones(3), np.ones(3))
+    >>> find_fitting_environments(11, 3, -np.ones(3), np.ones(3))
     ['Hopper-v4', 'Hopper-v5']
     """
     import gymnasium
@@ -221,17 +221,17 @@ def fitting_environments(
     return sorted(found)
 
 
-def score_statistics(data: Transitions, returns: Float[np.ndarray, " E"]) -> DatasetScores | None:
+def summarise_scores(data: Transitions, returns: Float[np.ndarray, " E"]) -> DatasetScores | None:
     """Return normalised scores of the episodes, the reference returns, and the score of behavioural cloning if known.
 
     Return ``None`` if no reference returns are known.
     """
-    reference = reference_returns(data.env_id, data.card)
+    reference = find_reference_returns(data.env_id, data.card)
     if reference.source is None:
         return None
     scores = normalised_return(returns, reference)
     cloned = BUNDLED / f"{data.name}.bc.json"
-    known = read_json(cloned)["bc"]["mean"] if data.name in bundled_names() and cloned.exists() else None
+    known = read_json(cloned)["bc"]["mean"] if data.name in list_bundled_names() and cloned.exists() else None
     return {
         "mean": float(scores.mean()),
         "best": float(scores.max()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from potstill.data.transitions import SCALE_FLOOR
 from potstill.reports.schema import ActionStatistics, ColumnRange, DatasetStatistics
-from potstill.reports.text import join_names, percent
+from potstill.reports.text import format_percent, join_names
 
 FEW_EPISODES = 10
 MANY_COPIES = 0.1  # share of the states
@@ -13,26 +13,26 @@ SMALL_SPAN = 0.25  # share of the width between the bounds
 LARGE_STATE = 1e4
 
 
-def dataset_warnings(statistics: DatasetStatistics) -> list[str]:
+def find_dataset_warnings(statistics: DatasetStatistics) -> list[str]:
     """List what a user should know before training on a dataset, one sentence each.
 
     Args:
-        statistics: from :func:`~potstill.reports.dataset.dataset_statistics`.
+        statistics: from :func:`~potstill.reports.dataset.summarise_dataset`.
     """
     rows, examined = statistics["rows"], statistics["looked_at"]
     sampled = f"columns, actions and coverage come from {examined:,} of {rows:,} rows: whole episodes, drawn at random"
     return [
         *([sampled] if examined < rows else []),
-        *_environment_warnings(statistics),
-        *_constant_columns(statistics["columns"]),
-        *_large_states(statistics["columns"]),
-        *_reward_warnings(statistics["columns"]),
-        *_action_warnings(statistics["actions"]),
-        *_episode_warnings(statistics),
+        *_find_environment_warnings(statistics),
+        *_find_constant_columns(statistics["columns"]),
+        *_find_large_states(statistics["columns"]),
+        *_find_reward_warnings(statistics["columns"]),
+        *_find_action_warnings(statistics["actions"]),
+        *_find_episode_warnings(statistics),
     ]
 
 
-def _environment_warnings(statistics: DatasetStatistics) -> list[str]:
+def _find_environment_warnings(statistics: DatasetStatistics) -> list[str]:
     if statistics["env_id"] is not None:
         return []
     fits = statistics["environment"]["fits"]
@@ -44,8 +44,8 @@ def _environment_warnings(statistics: DatasetStatistics) -> list[str]:
     return [f"the data do not name an environment (env_id): students cannot be scored by returns{assumed}; {guess}"]
 
 
-def _constant_columns(columns: list[ColumnRange]) -> list[str]:
-    """Warnings about components that are constant or almost constant."""
+def _find_constant_columns(columns: list[ColumnRange]) -> list[str]:
+    """Warn of components that are constant or almost constant."""
     found = []
     components = [column for column in columns if column["name"] != "rewards"]
     constant = [column["name"] for column in components if column["min"] == column["max"]]
@@ -70,7 +70,7 @@ def _constant_columns(columns: list[ColumnRange]) -> list[str]:
     return found
 
 
-def _large_states(columns: list[ColumnRange]) -> list[str]:
+def _find_large_states(columns: list[ColumnRange]) -> list[str]:
     found = []
     for column in columns:
         low, high, std = column["min"], column["max"], column["std"]
@@ -85,7 +85,7 @@ def _large_states(columns: list[ColumnRange]) -> list[str]:
     return found
 
 
-def _reward_warnings(columns: list[ColumnRange]) -> list[str]:
+def _find_reward_warnings(columns: list[ColumnRange]) -> list[str]:
     reward = next((column for column in columns if column["name"] == "rewards"), None)
     if reward is None or reward["min"] is None or reward["min"] != reward["max"]:
         return []
@@ -93,17 +93,17 @@ def _reward_warnings(columns: list[ColumnRange]) -> list[str]:
     return [f"every reward is {reward['min']:g}: {why}"]
 
 
-def _action_warnings(actions: ActionStatistics) -> list[str]:
+def _find_action_warnings(actions: ActionStatistics) -> list[str]:
     found = []
     for index, share in enumerate(actions["at_bounds"]):
         if share > MANY_AT_BOUNDS:
             found.append(
-                f"{percent(share, 0)} of actions[{index}] lie at a bound: either the policy switches between extremes, "
-                "or actions were clipped; the tanh of a student approaches a bound but never reaches it"
+                f"{format_percent(share, 0)} of actions[{index}] lie at a bound: either the policy switches between "
+                "extremes, or actions were clipped; the tanh of a student approaches a bound but never reaches it"
             )
     narrow = [index for index, span in enumerate(actions["spans"]) if 0 < span < SMALL_SPAN]
     if narrow:
-        spans = ", ".join(dict.fromkeys(percent(actions["spans"][index]) for index in narrow))
+        spans = ", ".join(dict.fromkeys(format_percent(actions["spans"][index]) for index in narrow))
         found.append(
             f"{join_names([f'actions[{index}]' for index in narrow])} use {spans} of the width between their bounds: "
             "check that they are in the unit of the bounds; if not, state other bounds or scale the actions"
@@ -111,13 +111,13 @@ def _action_warnings(actions: ActionStatistics) -> list[str]:
     return found
 
 
-def _episode_warnings(statistics: DatasetStatistics) -> list[str]:
+def _find_episode_warnings(statistics: DatasetStatistics) -> list[str]:
     found = []
     ends, episodes = statistics["ends"], statistics["episodes"]
     if statistics["duplicated_states"] > MANY_COPIES:
         found.append(
-            f"{percent(statistics['duplicated_states'], 0)} of the states are exact copies of earlier states: either "
-            "rows are repeated, or sensors do not change"
+            f"{format_percent(statistics['duplicated_states'], 0)} of the states are exact copies of earlier states: "
+            "either rows are repeated, or sensors do not change"
         )
     if ends["terminations"] + ends["truncations"] <= 1 and not ends["terminations"]:
         found.append(

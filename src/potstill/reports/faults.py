@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.data.checks import as_column, tolerated
+from potstill.data.checks import as_column, widen_bounds
 from potstill.data.columns import REQUIRED, SYNONYMS
 from potstill.data.files import open_hdf5, open_npz, read_array
 from potstill.data.log import NO_ENVIRONMENT
 from potstill.data.registry import ReadOptions
 from potstill.data.transitions import COLUMNS
-from potstill.data.units import Units, environment_bounds, fit_units, outside, outside_advice
+from potstill.data.units import Units, describe_remedies, find_environment_bounds, fit_units, mark_outside
 from potstill.errors import PotstillError
-from potstill.reports.dataset import column_ranges
+from potstill.reports.dataset import find_column_ranges
 from potstill.reports.schema import RefusedDataset
 from potstill.reports.text import join_names
 
 
-def refused_statistics(path: Path, refusal: str, options: ReadOptions | None = None) -> RefusedDataset | None:
+def summarise_refused(path: Path, refusal: str, options: ReadOptions | None = None) -> RefusedDataset | None:
     """Find all faults of a file that its reader refused with the message ``refusal``.
 
     Returns:
@@ -29,7 +29,7 @@ def refused_statistics(path: Path, refusal: str, options: ReadOptions | None = N
     options = options or ReadOptions.of()
     if options.chosen:
         return None
-    raw, env_id = raw_columns(path)
+    raw, env_id = read_raw_columns(path)
     if not raw:
         return None
     env_id = env_id if options.env_id is None else options.env_id
@@ -41,11 +41,11 @@ def refused_statistics(path: Path, refusal: str, options: ReadOptions | None = N
         "rows": max(map(len, columns.values()), default=0),
         "refusal": refusal,
         "faults": faults or [refusal],
-        "columns": [found for key, column in columns.items() for found in column_ranges(key, column)],
+        "columns": [found for key, column in columns.items() for found in find_column_ranges(key, column)],
     }
 
 
-def raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
+def read_raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
     """Read the columns of an ``.hdf5`` or ``.npz`` file and its environment; no columns if it cannot be read.
 
     The functions are those of the readers, so nothing is read that a reader refuses as dangerous.
@@ -54,7 +54,7 @@ def raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
         if path.suffix in (".hdf5", ".h5"):
             with open_hdf5(path) as file:
                 env_id = file.attrs.get("env_id")
-                return _find_columns(file, lambda name: read_array(file, name, path)), _text(env_id)
+                return _find_columns(file, lambda name: read_array(file, name, path)), _keep_text(env_id)
         if path.suffix == ".npz":
             with open_npz(path) as archive:
                 env_id = str(archive["env_id"]) if "env_id" in archive else None
@@ -64,7 +64,7 @@ def raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
     return {}, None
 
 
-def _text(value: object) -> str | None:
+def _keep_text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
@@ -113,7 +113,7 @@ def _find_bound_faults(columns: dict[str, np.ndarray], env_id: str | None, units
         return []
     low, high = np.nanmin(finite, axis=0), np.nanmax(finite, axis=0)
     try:
-        known = None if env_id is None else environment_bounds(env_id, size, len(low), source="its columns")
+        known = None if env_id is None else find_environment_bounds(env_id, size, len(low), source="its columns")
         fit = fit_units(
             low,
             high,
@@ -130,11 +130,11 @@ def _find_bound_faults(columns: dict[str, np.ndarray], env_id: str | None, units
     if fit.inside:
         return []
     bounds, actions, low, high = fit.bounds, actions * fit.factor, low * fit.factor, high * fit.factor
-    wrong = np.flatnonzero(outside(low, high, bounds))
-    lowest, highest = tolerated(bounds)
+    wrong = np.flatnonzero(mark_outside(low, high, bounds))
+    lowest, highest = widen_bounds(bounds)
     rows = ((actions < lowest) | (actions > highest)).any(axis=1).sum()
     return [
         f"{join_names([f'actions[{index}]' for index in wrong])} lie in [{low[wrong].min():.4g}, "
         f"{high[wrong].max():.4g}], but the bounds of {env_id or 'the options'} are [{bounds.low[wrong].min():g}, "
-        f"{bounds.high[wrong].max():g}]: {rows:,} of {len(actions):,} rows are outside: {outside_advice(low, high)}"
+        f"{bounds.high[wrong].max():g}]: {rows:,} of {len(actions):,} rows are outside: {describe_remedies(low, high)}"
     ]

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from potstill.reports.plots import BLUE, new_figure
+from potstill.reports.plots import BLUE, make_figure
 from potstill.reports.schema import (
     ActionStatistics,
     ColumnRange,
@@ -20,7 +20,7 @@ from potstill.reports.schema import (
     RefusedDataset,
     ValueSummary,
 )
-from potstill.reports.summary import column_rows, flatten_facts, overview
+from potstill.reports.summary import flatten_facts, make_column_rows, make_overview
 
 OPTION = re.compile(r"--[a-z][a-z-]+(?: (?:[\d.]*\d|scale|clip)\b)?")
 STYLE = """
@@ -49,7 +49,7 @@ footer { border-top: 1px solid var(--line); font-size: .87rem; margin-top: 2.5re
 """
 
 
-def dataset_page(statistics: DatasetStatistics, warnings: Sequence[str]) -> str:
+def make_dataset_page(statistics: DatasetStatistics, warnings: Sequence[str]) -> str:
     """Make the page of a dataset: warnings first, then statistics, plots and the range of every column."""
     card = flatten_facts(statistics["card"])
     return _make_page(
@@ -57,9 +57,9 @@ def dataset_page(statistics: DatasetStatistics, warnings: Sequence[str]) -> str:
         f"dataset, {statistics['rows']:,} transitions",
         _format_notes(warnings, "notes") or '<p class="soft">No warnings.</p>',
         "<h2>Overview</h2>",
-        _format_facts([*overview(statistics), ("sha256", statistics["sha256"])]),
+        _format_facts([*make_overview(statistics), ("sha256", statistics["sha256"])]),
         '<h2>Plots</h2><div class="plots">',
-        *_plots(statistics),
+        *_draw_plots(statistics),
         "</div>",
         "<h2>Columns</h2>",
         _format_columns(statistics["columns"], statistics["actions"]["at_bounds"]),
@@ -67,7 +67,7 @@ def dataset_page(statistics: DatasetStatistics, warnings: Sequence[str]) -> str:
     )
 
 
-def refused_page(statistics: RefusedDataset) -> str:
+def make_refused_page(statistics: RefusedDataset) -> str:
     """Make the page of a dataset that its reader refuses: all faults, and the ranges of readable columns."""
     return _make_page(
         statistics["name"],
@@ -78,7 +78,7 @@ def refused_page(statistics: RefusedDataset) -> str:
     )
 
 
-def artefact_page(title: str, kind: str, facts: Iterable[tuple[str, str]]) -> str:
+def make_artefact_page(title: str, kind: str, facts: Iterable[tuple[str, str]]) -> str:
     """Make the page of a distillate, teacher or policy, with its metadata."""
     return _make_page(title, kind, "<h2>Metadata</h2>", _format_facts(facts))
 
@@ -111,7 +111,7 @@ def _format_facts(facts: Iterable[tuple[str, str]]) -> str:
 
 
 def _format_columns(columns: Sequence[ColumnRange], at_bounds: Sequence[float] = ()) -> str:
-    names, rows = column_rows(columns, at_bounds)
+    names, rows = make_column_rows(columns, at_bounds)
     head = "".join(f'<th class="n">{name}</th>' for name in names)
     body = []
     for column, cells in rows:
@@ -120,7 +120,7 @@ def _format_columns(columns: Sequence[ColumnRange], at_bounds: Sequence[float] =
     return f'<div class="wide"><table><tr><th>column</th>{head}</tr>{"".join(body)}</table></div>'
 
 
-def _plots(statistics: DatasetStatistics) -> list[str]:
+def _draw_plots(statistics: DatasetStatistics) -> list[str]:
     return [
         _plot_histogram(statistics["returns"], "return of an episode", "Undiscounted sums of rewards."),
         _plot_histogram(statistics["lengths"], "rows of an episode", "A peak at the right end is the time limit."),
@@ -130,7 +130,7 @@ def _plots(statistics: DatasetStatistics) -> list[str]:
 
 
 def _plot_histogram(summary: ValueSummary, label: str, caption: str) -> str:
-    figure, axis = new_figure(height=3.0)
+    figure, axis = make_figure(height=3.0)
     counts, edges = summary["histogram"]["counts"], np.array(summary["histogram"]["edges"])
     axis.set_axisbelow(True)
     axis.bar(edges[:-1], counts, np.diff(edges), align="edge", color=BLUE)
@@ -140,7 +140,7 @@ def _plot_histogram(summary: ValueSummary, label: str, caption: str) -> str:
 
 
 def _plot_states(coverage: Coverage) -> str:
-    figure, axis = new_figure(height=3.0)
+    figure, axis = make_figure(height=3.0)
     cells = np.array(coverage["cells"], np.float64).T
     image = axis.imshow(np.where(cells > 0, cells, np.nan), origin="lower", cmap="Blues", aspect="auto", vmin=0)
     axis.set(xticks=[], yticks=[], xlabel="first principal component", ylabel="second")
@@ -150,7 +150,7 @@ def _plot_states(coverage: Coverage) -> str:
 
 
 def _plot_actions(actions: ActionStatistics) -> str:
-    figure, axis = new_figure(height=3.0)
+    figure, axis = make_figure(height=3.0)
     counts = np.array(actions["histograms"], np.float64)
     image = axis.imshow(100.0 * counts / counts.sum(axis=1, keepdims=True), cmap="Blues", aspect="auto", vmin=0)
     ticks = np.array([0, counts.shape[1] / 2, counts.shape[1]]) - 0.5

@@ -12,14 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from potstill.environments.references import normalised_return
-from potstill.evaluation.statistics import Result, return_label
+from potstill.evaluation.statistics import Result, find_return_label
 from potstill.runtime.files import JsonObject
 
 DPI = 120
 BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9762b", "#3c8c5a", "#8a8a8a"
 
 
-def new_figure(columns: int = 1, height: float = 3.6, width: float = 5.4, rows: int = 1) -> tuple[Figure, Any]:
+def make_figure(columns: int = 1, height: float = 3.6, width: float = 5.4, rows: int = 1) -> tuple[Figure, Any]:
     """Make a figure in the common style, and its axes: one, or an array of ``rows`` × ``columns``.
 
     The figure does not use pyplot, so it does not affect plots in a notebook.
@@ -47,8 +47,8 @@ def save_figure(figure: Figure, path: Path) -> Path:
 def plot_returns(path: Path, returns: Sequence[float], env_id: str) -> Path:
     """Plot the normalised returns of a collected dataset: in order (left) and as a histogram (right)."""
     scores = normalised_return(np.array(returns or [0.0]), env_id)
-    figure, (left, right) = new_figure(2)
-    label = return_label({"env_id": env_id})
+    figure, (left, right) = make_figure(2)
+    label = find_return_label({"env_id": env_id})
     left.plot(scores, ".", color=BLUE, markersize=3)
     left.set(xlabel="episode", ylabel=label, title=f"{env_id}: {len(returns):,} episodes")
     right.hist(scores, bins=40, color=BLUE)
@@ -67,7 +67,7 @@ def plot_learning_curve(path: Path, history: Sequence[JsonObject], name: str, la
     """
     updates = _collect_values(history, "update")
     played, estimated = "mean" in history[0], "fitted_value" in history[0]
-    figure, axes = new_figure(max(1, played + estimated))
+    figure, axes = make_figure(max(1, played + estimated))
     left, right = np.atleast_1d(axes)[0], np.atleast_1d(axes)[-1]
     if played:
         mean, std = _collect_values(history, "mean"), _collect_values(history, "std")
@@ -95,7 +95,7 @@ def plot_curve(path: Path, result: Result, losses: Sequence[tuple[int, float]]) 
     curve = result["curve"]
     steps = [point["step"] for point in curve]
     played = "student" in (curve[0] if curve else {})
-    figure, axes = new_figure(2 if played else 1)
+    figure, axes = make_figure(2 if played else 1)
     if played:
         _draw_returns(axes[0], steps, result)
     axis = np.atleast_1d(axes)[-1]
@@ -116,7 +116,9 @@ def _draw_returns(axis: Axes, steps: Sequence[int], result: Result) -> None:
     for name, colour, label in (("teacher", ORANGE, "teacher"), ("random", GREY, "random real pairs")):
         if result.get(name):
             axis.axhline(result[name]["mean"], color=colour, linewidth=1.2, label=label)
-    axis.set(xlabel="outer steps", ylabel=return_label(result), title=f"{result['dataset']}, {result['pairs']} pairs")
+    axis.set(
+        xlabel="outer steps", ylabel=find_return_label(result), title=f"{result['dataset']}, {result['pairs']} pairs"
+    )
     highest = max(axis.get_ylim()[1], float((mean + std).max()))
     axis.set_ylim(bottom=min(0.0, float((mean - std).min())), top=1.3 * highest)  # room for the legend
     axis.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
@@ -130,7 +132,7 @@ def plot_comparison(path: Path, results: Mapping[str, Result]) -> Path:
         results: the result of each run, by its path.
     """
     kinds = (("teacher", ORANGE), ("random", GREY), ("student", BLUE), ("ensemble", GREEN))
-    figure, axis = new_figure(width=max(5.4, 2.0 * len(results)))
+    figure, axis = make_figure(width=max(5.4, 2.0 * len(results)))
     for offset, (kind, colour) in enumerate(kinds):
         found = [(i, result[kind]) for i, result in enumerate(results.values()) if result.get(kind)]
         if found:
@@ -138,7 +140,7 @@ def plot_comparison(path: Path, results: Mapping[str, Result]) -> Path:
             mean, std = ([scores[key] for _, scores in found] for key in ("mean", "std"))
             axis.bar(x, mean, 0.18, yerr=std, color=colour, label=kind, error_kw={"linewidth": 0.8})
     axis.set_xticks(range(len(results)), [Path(run).name for run in results])
-    labels = {return_label(result) for result in results.values()}
+    labels = {find_return_label(result) for result in results.values()}
     axis.set(ylabel=" or ".join(sorted(labels)), title="mean ± std over students or episodes")
     axis.set_ylim(bottom=0)
     axis.legend(frameon=False, ncols=4, fontsize=8)

@@ -57,7 +57,7 @@ class ActionStatistics(TypedDict):
 
 
 class Coverage(TypedDict):
-    """How the states fill their space: see :func:`potstill.reports.dataset.state_coverage`."""
+    """How the states fill their space: see :func:`potstill.reports.dataset.measure_state_coverage`."""
 
     states: int
     neighbour: int

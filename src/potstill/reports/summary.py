@@ -19,13 +19,13 @@ from potstill.reports.schema import (
     RefusedDataset,
     ValueSummary,
 )
-from potstill.reports.text import format_number, join_names, make_console, percent
+from potstill.reports.text import format_number, format_percent, join_names, make_console
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 MAX_COLUMNS = 40  # shown on the terminal; the page shows all
 
 
-def overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
+def make_overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
     """Return the main statistics of a dataset as (name, sentence) pairs."""
     returns, lengths, ends = statistics["returns"], statistics["lengths"], statistics["ends"]
     actions, columns = statistics["actions"], statistics["columns"]
@@ -41,7 +41,7 @@ def overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
         (
             "action bounds",
             f"{_describe_bounds(actions)}{STATED_BY.get(str(statistics['card'].get('action_bounds')), '')}; "
-            f"{percent(actions['at_bounds_share'])} of the action values lie at a bound",
+            f"{format_percent(actions['at_bounds_share'])} of the action values lie at a bound",
         ),
         (
             "returns",
@@ -51,10 +51,10 @@ def overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
         ("scores", _describe_scores(statistics["scores"], statistics["env_id"])),
         (
             "ends",
-            f"{percent(ends['termination_share'])} terminations ({ends['terminations']:,}), "
-            f"{percent(ends['truncation_share'])} truncations ({ends['truncations']:,})",
+            f"{format_percent(ends['termination_share'])} terminations ({ends['terminations']:,}), "
+            f"{format_percent(ends['truncation_share'])} truncations ({ends['truncations']:,})",
         ),
-        ("duplicated states", f"{percent(statistics['duplicated_states'])} are exact copies of earlier states"),
+        ("duplicated states", f"{format_percent(statistics['duplicated_states'])} are exact copies of earlier states"),
         ("constant columns", join_names([c["name"] for c in columns if c["min"] == c["max"]]) or "none"),
         *_describe_coverage(statistics["coverage"], statistics["state_size"]),
         ("normaliser", "states are standardised as (s − mean) / (std + 0.001), with the means and stds of the columns"),
@@ -115,9 +115,9 @@ def _describe_coverage(coverage: Coverage, size: int) -> list[tuple[str, str]]:
         ),
         (
             "coverage",
-            f"the states occupy {percent(coverage['cells_occupied'], 0)} of a 20 × 20 grid over the first two "
-            f"principal components, which explain {percent(coverage['plane'], 0)} of the variance (2,000 normally "
-            "distributed states occupy about 88 %)",
+            f"the states occupy {format_percent(coverage['cells_occupied'], 0)} of a 20 × 20 grid over the first two "
+            f"principal components, which explain {format_percent(coverage['plane'], 0)} of the variance (2,000 "
+            "normally distributed states occupy about 88 %)",
         ),
     ]
 
@@ -131,10 +131,10 @@ def _format_ordinal(number: int) -> str:
     return str(number) + {1: "st", 2: "nd", 3: "rd"}.get(number, "th")
 
 
-def histogram_line(summary: ValueSummary) -> str:
+def draw_histogram_line(summary: ValueSummary) -> str:
     """Draw a histogram as one line of blocks between the minimum and the maximum.
 
-    >>> histogram_line({"min": 0.0, "max": 3.0, "histogram": {"counts": [8, 0, 1]}})
+    >>> draw_histogram_line({"min": 0.0, "max": 3.0, "histogram": {"counts": [8, 0, 1]}})
     '0 █ ▁ 3'
     """
     counts = summary["histogram"]["counts"]
@@ -144,14 +144,14 @@ def histogram_line(summary: ValueSummary) -> str:
 
 def print_dataset(statistics: DatasetStatistics, warnings: list[str]) -> None:
     """Print the content of the page: warnings first, then the statistics and the columns."""
-    facts = _facts_table(overview(statistics))
-    facts.add_row("histogram of returns", histogram_line(statistics["returns"]))
-    facts.add_row("histogram of lengths", histogram_line(statistics["lengths"]))
+    facts = _make_facts_table(make_overview(statistics))
+    facts.add_row("histogram of returns", draw_histogram_line(statistics["returns"]))
+    facts.add_row("histogram of lengths", draw_histogram_line(statistics["lengths"]))
     facts.add_row("sha256", statistics["sha256"])
     notes = [Text(f"! {line}", style="yellow") for line in warnings] or [Text("no warnings")]
     title = Text(f"dataset: {statistics['name']}", style="bold")
     make_console().print(
-        Group(title, *notes, facts, columns_table(statistics["columns"], statistics["actions"]["at_bounds"]))
+        Group(title, *notes, facts, make_columns_table(statistics["columns"], statistics["actions"]["at_bounds"]))
     )
 
 
@@ -159,17 +159,17 @@ def print_refused(statistics: RefusedDataset) -> None:
     """Print all faults of a dataset that its reader refuses, and the ranges of its columns."""
     faults = [Text(f"! {line}", style="red") for line in statistics["faults"]]
     title = Text(f"refused dataset: {statistics['name']}, {statistics['rows']:,} rows", style="bold")
-    make_console().print(Group(title, *faults, columns_table(statistics["columns"])))
+    make_console().print(Group(title, *faults, make_columns_table(statistics["columns"])))
 
 
 def print_artefact(title: str, facts: list[tuple[str, str]]) -> None:
     """Print the metadata of a distillate, teacher or policy."""
-    make_console().print(Group(Text(title, style="bold"), _facts_table(facts)))
+    make_console().print(Group(Text(title, style="bold"), _make_facts_table(facts)))
 
 
-def columns_table(columns: Sequence[ColumnRange], at_bounds: Sequence[float] = ()) -> Table:
-    """Make a table of the first columns, and the number of the others. See :func:`column_rows`."""
-    names, rows = column_rows(columns, at_bounds)
+def make_columns_table(columns: Sequence[ColumnRange], at_bounds: Sequence[float] = ()) -> Table:
+    """Make a table of the first columns, and the number of the others. See :func:`make_column_rows`."""
+    names, rows = make_column_rows(columns, at_bounds)
     table = Table("column")
     for name in names:
         table.add_column(name, justify="right")
@@ -180,7 +180,7 @@ def columns_table(columns: Sequence[ColumnRange], at_bounds: Sequence[float] = (
     return table
 
 
-def column_rows(
+def make_column_rows(
     columns: Sequence[ColumnRange], at_bounds: Sequence[float] = ()
 ) -> tuple[tuple[str, ...], list[tuple[str, list[str]]]]:
     """Return the header of a table of columns; and for each column, its name and its cells.
@@ -189,7 +189,7 @@ def column_rows(
         columns: the ranges of the columns.
         at_bounds: for each action component, the share of values at a bound. Without it the table has no such cells.
     """
-    shares = {f"actions[{index}]": percent(share) for index, share in enumerate(at_bounds)}
+    shares = {f"actions[{index}]": format_percent(share) for index, share in enumerate(at_bounds)}
     rows = []
     for column in columns:
         cells = [*(format_number(column[key]) for key in RANGE), f"{column['not_finite']:,}"]
@@ -197,7 +197,7 @@ def column_rows(
     return (*RANGE, "NaN or infinite", *(["at a bound"] if shares else [])), rows
 
 
-def _facts_table(facts: list[tuple[str, str]]) -> Table:
+def _make_facts_table(facts: list[tuple[str, str]]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")

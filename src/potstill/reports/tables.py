@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from potstill.environments.references import reference_returns
-from potstill.evaluation.statistics import Result, reference_in, return_label
+from potstill.environments.references import find_reference_returns
+from potstill.evaluation.statistics import Result, find_return_label, read_reference
 from potstill.reports.plots import plot_curve
 from potstill.reports.states import render_states
 from potstill.reports.text import count_students, format_number, make_console
@@ -24,11 +24,11 @@ LABELS = {
 }
 
 
-def score_table(result: Result, title: str) -> Table:
+def make_score_table(result: Result, title: str) -> Table:
     """Make a table of normalised returns, with one row for each kind of policy in ``result``."""
     table = Table(title=title, title_justify="left")
     table.add_column("policy")
-    for column in (return_label(result), "spread", "policies × episodes", "of teacher"):
+    for column in (find_return_label(result), "spread", "policies × episodes", "of teacher"):
         table.add_column(column, justify="right")
     teacher = (result.get("teacher") or {}).get("mean")
     students = (result.get("student") or {}).get("policies", 0)
@@ -48,9 +48,9 @@ def score_table(result: Result, title: str) -> Table:
 
 
 def print_scores(result: Result, title: str | None = None) -> None:
-    """Print the :func:`score_table`, and the reference returns if they are not those of the environment."""
-    make_console().print(score_table(result, title or result.get("env_id") or "scores"))
-    reference, known = reference_in(result), reference_returns(result.get("env_id"))
+    """Print the :func:`make_score_table`, and the reference returns if they are not those of the environment."""
+    make_console().print(make_score_table(result, title or result.get("env_id") or "scores"))
+    reference, known = read_reference(result), find_reference_returns(result.get("env_id"))
     if reference != known and reference.source:
         print(f"0 is a return of {reference.random:.4g}, 100 is a return of {reference.expert:.4g}: {reference.source}")
     elif not reference.source:
@@ -81,7 +81,7 @@ def print_data(result: Result) -> None:
     given = result.get("data")
     if given:
         mean, best = format_number(given["mean"]), format_number(given["best"])
-        print(f"{return_label(result)} of the data's episodes: mean {mean}, best {best}")
+        print(f"{find_return_label(result)} of the data's episodes: mean {mean}, best {best}")
 
 
 def report_evaluation(result: Result, title: str | None = None) -> None:

@@ -6,14 +6,14 @@ import sys
 
 from rich.console import Console
 
-from potstill.runtime.terminal import terminal_width
+from potstill.runtime.terminal import find_terminal_width
 
 PLAIN_WIDTH = 110  # characters in a line if the output is not a terminal
 
 
 def make_console() -> Console:
     """Make a console for the terminal, or for plain output of a fixed width."""
-    return Console(width=terminal_width(sys.stdout) or PLAIN_WIDTH)
+    return Console(width=find_terminal_width(sys.stdout) or PLAIN_WIDTH)
 
 
 def format_number(value: float | None) -> str:
@@ -37,10 +37,10 @@ def join_names(names: list[str], limit: int = 6) -> str:
     return ", ".join(names[:limit]) + more
 
 
-def percent(share: float, digits: int = 1) -> str:
+def format_percent(share: float, digits: int = 1) -> str:
     """Format a share as a percentage.
 
-    >>> percent(0.125)
+    >>> format_percent(0.125)
     '12.5 %'
     """
     return f"{100 * share:.{digits}f} %"

@@ -12,8 +12,8 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 import numpy as np
 
-from potstill.errors import PotstillError, unknown_name
-from potstill.runtime.arrays import as_array, check_numbers, is_array, is_array_like, shape_in
+from potstill.errors import PotstillError, make_unknown_name_error
+from potstill.runtime.arrays import as_array, check_numbers, find_shape, is_array, is_array_like
 from potstill.runtime.validation import check_values
 
 Target = TypeVar("Target", bound=Callable[..., object])
@@ -120,7 +120,7 @@ def bind_arguments(
     takes_any = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in signature.parameters.values())
     for option in options:
         if option not in known and not takes_any:
-            raise PotstillError(f"{name}: {unknown_name(kind, option, known)}")
+            raise PotstillError(f"{name}: {make_unknown_name_error(kind, option, known)}")
     try:
         return signature.bind(*args, **options)
     except TypeError as error:
@@ -158,7 +158,7 @@ def _check_fields(kind: type, make: Callable[..., Any]) -> Callable[..., Any]:
 
 def _check_array(label: str, value: object, hint: object, converts: bool) -> object:
     """Check the numbers of a field that is an array. Return it, converted if it is a sequence and may be."""
-    shape = shape_in(hint)
+    shape = find_shape(hint)
     if shape is None or not is_array_like(value):
         return value
     if converts and shape.array_type is np.ndarray:

@@ -42,8 +42,8 @@ def is_shape(hint: object) -> bool:
 
 
 @functools.cache
-def shape_in(hint: object) -> Any:
-    """The annotation of an array in a hint, which may allow other values beside it; ``None`` without exactly one."""
+def find_shape(hint: object) -> Any:
+    """Find the annotation of an array in a hint, which may allow other values too; ``None`` without exactly one."""
     found = [part for part in (hint, *get_args(hint)) if is_shape(part)]
     return found[0] if len(found) == 1 else None
 
@@ -64,7 +64,7 @@ def as_array(label: str, value: object, hint: Any) -> object:
     Raises:
         PotstillError: the value does not have the numbers that ``hint`` asks for.
     """
-    number = _number(hint)
+    number = _find_number_type(hint)
     try:
         array = value if isinstance(value, np.ndarray) else np.asarray(value)  # a view of a mapped file stays one
         whole = number == "float32" and array.dtype.kind in "iu"
@@ -77,13 +77,13 @@ def as_array(label: str, value: object, hint: Any) -> object:
 
 def check_numbers(label: str, array: Any, hint: Any) -> None:
     """Raise unless an array has the type of number that ``hint`` asks for."""
-    number = _number(hint)
+    number = _find_number_type(hint)
     if number and str(array.dtype) not in hint.dtypes:
         raise PotstillError(f"{label} is an array of {array.dtype}: expected an array of {NUMBERS[number]}")
 
 
-def _number(hint: Any) -> str | None:
-    """The usual type of an annotated array: a key of :data:`NUMBERS`, or ``None`` if any or another type will do."""
+def _find_number_type(hint: Any) -> str | None:
+    """Find the usual type of an annotated array: a key of :data:`NUMBERS`, or ``None`` if any or another will do."""
     kinds = [number for number in NUMBERS if number in hint.dtypes]
     return kinds[0] if len(kinds) == 1 else None
 
@@ -104,7 +104,7 @@ def check_axes(label: str, values: Mapping[str, object], hints: Mapping[str, obj
     """
     sizes: dict[str, object] = {}
     for name in hints:  # in the order of the parameters, whatever the order of the arguments
-        hint, value = shape_in(hints[name]), values.get(name)
+        hint, value = find_shape(hints[name]), values.get(name)
         if hint is None or not is_array(value):
             continue
         axes, shape = hint.dim_str.split(), tuple(value.shape)  # type: ignore[attr-defined]
@@ -126,10 +126,10 @@ def _pair_axes(axes: Sequence[str], shape: tuple[int, ...]) -> Iterator[tuple[st
     if len(shape) < len(axes) - 1:
         return iter(())
     middle = shape[spread : len(shape) - after]
-    return iter([*zip(axes[:spread], shape, strict=False), (axes[spread], middle), *_last(axes, shape, after)])
+    return iter([*zip(axes[:spread], shape, strict=False), (axes[spread], middle), *_take_last(axes, shape, after)])
 
 
-def _last(axes: Sequence[str], shape: tuple[int, ...], count: int) -> Iterable[tuple[str, int]]:
+def _take_last(axes: Sequence[str], shape: tuple[int, ...], count: int) -> Iterable[tuple[str, int]]:
     return zip(axes[len(axes) - count :], shape[len(shape) - count :], strict=True)
 
 

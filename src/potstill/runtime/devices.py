@@ -106,13 +106,13 @@ def broadcast(value: float) -> float:
     return value if jax.process_count() == 1 else float(broadcast_one_to_all(np.float32(value)))
 
 
-def all_devices() -> Mesh:
-    """The devices of all processes, which must then all run the same program."""
+def find_all_devices() -> Mesh:
+    """Find the devices of all processes, which must then all run the same program."""
     return Mesh(np.array(jax.devices()), (AXIS,))
 
 
-def local_devices() -> Mesh:
-    """The devices of this process."""
+def find_local_devices() -> Mesh:
+    """Find the devices of this process."""
     return Mesh(np.array(jax.local_devices()), (AXIS,))
 
 

@@ -60,11 +60,11 @@ def writing(path: Path) -> Iterator[Path]:
     except BaseException as error:
         partial.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise cannot_write(path, error) from None
+            raise make_write_error(path, error) from None
         raise
 
 
-def cannot_write(path: StrPath, error: OSError) -> PotstillError:
+def make_write_error(path: StrPath, error: OSError) -> PotstillError:
     """Return the error for a file or folder that the system does not let us write."""
     return PotstillError(f"cannot write {path}: {error.strerror or error}")
 

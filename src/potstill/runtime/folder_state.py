@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from potstill.errors import PotstillError
-from potstill.runtime.files import JsonObject, StrPath, cannot_write, read_json, to_json
+from potstill.runtime.files import JsonObject, StrPath, make_write_error, read_json, to_json
 from potstill.runtime.locks import MARKER, FolderLock, read_marker
 
 CONFIG, METRICS, RESULT = "config.json", "metrics.jsonl", "result.json"
@@ -38,23 +38,23 @@ def is_finished(folder: Path) -> bool:
     return is_run(folder) and (folder / RESULT).is_file()
 
 
-def files_in(folder: Path) -> Iterator[str]:
-    """All files in a folder and its subfolders, relative to it."""
+def list_files(folder: Path) -> Iterator[str]:
+    """List all files in a folder and its subfolders, relative to it."""
     for place, folders, names in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(place, name))]
         for name in (*names, *links):
             yield os.path.relpath(os.path.join(place, name), folder)
 
 
-def foreign_files(folder: Path) -> list[str]:
-    """The files in a run folder that potstill did not write.
+def list_foreign_files(folder: Path) -> list[str]:
+    """List the files in a run folder that potstill did not write.
 
     A finished run has recorded its files in ``.potstill``. In older and in unfinished runs, the suffix decides.
     """
     recorded = read_marker(folder).get("files")
     own = set(map(str, recorded)) if isinstance(recorded, list) else None
     foreign = []
-    for name in files_in(folder):
+    for name in list_files(folder):
         base = os.path.basename(name)
         known = base.endswith(OWN_SUFFIXES) or base == "README.md" if own is None else name in own
         if not known and base not in IGNORED:
@@ -68,8 +68,8 @@ def normalise(path: StrPath) -> Path:
     return Path(os.path.realpath(path)) if path.is_symlink() or path.name in ("", "..") else path
 
 
-def beside(target: Path, suffix: str) -> Path:
-    """The path of a folder beside a run folder."""
+def make_path_beside(target: Path, suffix: str) -> Path:
+    """Make the path of a folder beside a run folder."""
     return target.with_name(target.name + suffix)
 
 
@@ -79,7 +79,7 @@ def check_replaceable(folder: Path) -> None:
         return
     if not is_run(folder):
         raise PotstillError(f"{folder} exists and is not a potstill run folder: choose another --out")
-    foreign = foreign_files(folder)
+    foreign = list_foreign_files(folder)
     if foreign:
         more = f" and {len(foreign) - 1} more files" if len(foreign) > 1 else ""
         raise PotstillError(
@@ -101,7 +101,7 @@ def swap(new: Path, target: Path) -> Path | None:
     Returns:
         Where the earlier folder is, if somebody added files to it in the meantime.
     """
-    old = beside(target, OLD)
+    old = make_path_beside(target, OLD)
     try:
         if old.is_dir():  # a process was killed while it deleted this
             clear(old)
@@ -124,7 +124,7 @@ def swap(new: Path, target: Path) -> Path | None:
 
 def recover(target: Path) -> None:
     """Complete a swap, if a process was killed between its two steps and ``target`` is missing."""
-    new, old = beside(target, NEW), beside(target, OLD)
+    new, old = make_path_beside(target, NEW), make_path_beside(target, OLD)
     source = new if is_finished(new) else old
     if not target.exists() and is_run(old) and is_run(source):
         lock = FolderLock(source)  # raises while another process swaps them
@@ -146,7 +146,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise cannot_write(f"to {path}", error) from None
+        raise make_write_error(f"to {path}", error) from None
 
 
 def check_free(path: StrPath | None, *, force: bool = False, ours: bool = False) -> None:
@@ -168,7 +168,7 @@ def check_free(path: StrPath | None, *, force: bool = False, ours: bool = False)
             unfinished = not is_finished(target) and "resume" in read_json(target / CONFIG)
             how = "--resume to continue it, --force" if unfinished else "--force"
             raise PotstillError(f"{path} exists: choose another --out, or {how} to replace it")
-        for place in (target, beside(target, NEW)):
+        for place in (target, make_path_beside(target, NEW)):
             if place.is_dir() and not ours:
                 check_replaceable(place)
                 FolderLock(place).release()  # raises if a run is writing to it
@@ -232,7 +232,7 @@ def find_finished(out: StrPath, settings: JsonObject) -> Path | None:
 
 def _find_new(target: Path, settings: JsonObject) -> Path | None:
     """Find an unfinished run of the same command that will replace ``target``. Swap them if it is finished."""
-    new = beside(target, NEW)
+    new = make_path_beside(target, NEW)
     recover(target)
     if not is_run(new) or read_json(new / CONFIG).get("command") != settings["command"]:
         return None

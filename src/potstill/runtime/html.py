@@ -6,28 +6,28 @@ from collections.abc import Mapping
 from html import escape
 
 
-def html_table(title: str, rows: Mapping[str, object]) -> str:
-    """An HTML table with two columns, name and value, under a title. All text is escaped.
+def make_html_table(title: str, rows: Mapping[str, object]) -> str:
+    """Make an HTML table with two columns, name and value, under a title. All text is escaped.
 
     Floats have four significant digits, ``None`` is a dash, and other values are formatted by ``str``.
 
-    >>> html_table("Run", {"steps": 40, "loss": 0.123456})  # doctest: +NORMALIZE_WHITESPACE
+    >>> make_html_table("Run", {"steps": 40, "loss": 0.123456})  # doctest: +NORMALIZE_WHITESPACE
     '<table><caption style="text-align:left">Run</caption><tr><th style="text-align:left">steps</th><td
     style="text-align:left">40</td></tr><tr><th style="text-align:left">loss</th><td
     style="text-align:left">0.1235</td></tr></table>'
     """
     left = 'style="text-align:left"'
     body = "".join(
-        f"<tr><th {left}>{escape(str(name))}</th><td {left}>{escape(value_text(value))}</td></tr>"
+        f"<tr><th {left}>{escape(str(name))}</th><td {left}>{escape(format_value(value))}</td></tr>"
         for name, value in rows.items()
     )
     return f"<table><caption {left}>{escape(title)}</caption>{body}</table>"
 
 
-def value_text(value: object) -> str:
+def format_value(value: object) -> str:
     """Format a value for display.
 
-    >>> value_text(0.123456), value_text(None), value_text("pbc")
+    >>> format_value(0.123456), format_value(None), format_value("pbc")
     ('0.1235', '–', 'pbc')
     """
     if value is None:

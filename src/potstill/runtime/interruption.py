@@ -1,7 +1,7 @@
 """Interruption of long loops: a signal lets the current step finish, so that the loop can save its state.
 
 A loop runs in :func:`deferred_interruption`. After each step it checks ``requested``; if that is set, it saves its
-state and raises :meth:`Interruption.stopped` with the command that resumes the run.
+state and raises :meth:`Interruption.make_exception` with the command that resumes the run.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Interruption:
         """Whether the loop should save its state and stop."""
         return self.number is not None
 
-    def stopped(self, message: str) -> Interrupted:
+    def make_exception(self, message: str) -> Interrupted:
         """Return the exception to raise once the state is saved."""
         return Interrupted(message, self.number or signal.SIGINT)
 

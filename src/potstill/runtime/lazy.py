@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 
 
-def lazy_names(package: str, submodules: Mapping[str, str]) -> Callable[[str], object]:
+def import_lazily(package: str, submodules: Mapping[str, str]) -> Callable[[str], object]:
     """Return a module-level ``__getattr__`` that imports each public name from its submodule.
 
     Args:

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task
 from rich.text import Text
 
-from potstill.runtime.terminal import Output, terminal_width
+from potstill.runtime.terminal import Output, find_terminal_width
 
 SILENCE = 4.0  # seconds without a line after which one is printed
 RECENT = 20  # number of measurements of each kind of work in an estimate
@@ -32,7 +32,7 @@ class Work:
     >>> work = Work()
     >>> work.measure("update", 100, seconds=2.0)
     >>> work.left = {"update": 500, "episode": 0}
-    >>> work.seconds_left()
+    >>> work.estimate_seconds_left()
     10.0
     """
 
@@ -49,8 +49,8 @@ class Work:
         """Whether the time of a unit of ``kind`` is known."""
         return kind in self._measured
 
-    def seconds_left(self) -> float | None:
-        """Estimated seconds for the remaining work, or ``None`` if one of its kinds has not been measured yet."""
+    def estimate_seconds_left(self) -> float | None:
+        """Estimate the seconds of the remaining work; ``None`` if one of its kinds has not been measured yet."""
         total = 0.0
         for kind, units in self.left.items():
             if units > 0:
@@ -146,7 +146,7 @@ class Tracker(Activity):
     def __enter__(self) -> Tracker:
         if not self.quiet:
             super().__enter__()
-            console = Console(width=terminal_width(sys.stdout))
+            console = Console(width=find_terminal_width(sys.stdout))
             if console.is_terminal and not console.is_dumb_terminal:
                 bar = [BarColumn(20)] if console.width >= WIDE else []
                 self._live = Progress(_Line(self), *bar, console=console)
@@ -188,14 +188,14 @@ class Tracker(Activity):
     def describe(self) -> str:
         """The count, the time left, what is being done, and the metrics."""
         share = f"{self.text} {self.done:,}/{self.total:,} ({100 * self.done // max(self.total, 1)}%)"
-        doing = ", ".join(_DISPLAY.texts_inside(self))
+        doing = ", ".join(_DISPLAY.list_texts_inside(self))
         return ", ".join(
-            filter(None, [share, self._time_left(), self.then and f"then {self.then}", doing, self.metrics])
+            filter(None, [share, self._format_time_left(), self.then and f"then {self.then}", doing, self.metrics])
         )
 
-    def _time_left(self) -> str:
+    def _format_time_left(self) -> str:
         self.work.left["step"] = max(self.total - self.done, 0) if self.times_steps else 0
-        left = self.work.seconds_left()
+        left = self.work.estimate_seconds_left()
         if left is None:
             return f"{time.perf_counter() - self.started:.0f} s so far"
         left = max(left - (time.perf_counter() - self.changed), 0.0)
@@ -260,7 +260,7 @@ class _Display:
             if not self.activities:
                 self.wake.set()
 
-    def texts_inside(self, activity: Activity) -> list[str]:
+    def list_texts_inside(self, activity: Activity) -> list[str]:
         """Return the texts of the activities inside ``activity``."""
         with self.lock:
             place = self.activities.index(activity) + 1 if activity in self.activities else len(self.activities)
@@ -270,7 +270,7 @@ class _Display:
         """Print a plain line, cut at the width of the terminal if there is one."""
         with self.lock:
             file = stream or sys.stdout
-            width = terminal_width(file)
+            width = find_terminal_width(file)
             print(line if width is None else line[: width - 1], file=file, flush=True)
             self.printed = time.monotonic()
 

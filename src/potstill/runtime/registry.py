@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar, cast
 
-from potstill.errors import PotstillError, unknown_name
+from potstill.errors import PotstillError, make_unknown_name_error
 
 Entry = TypeVar("Entry")
 
@@ -35,10 +35,10 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
     def __iter__(self) -> Iterator[str]:
         yield from self._builtin  # looking for entry points takes some milliseconds
-        yield from (name for name in self._external() if name not in self._builtin)
+        yield from (name for name in self._find_external() if name not in self._builtin)
 
     def __len__(self) -> int:
-        return len({**self._builtin, **self._external()})
+        return len({**self._builtin, **self._find_external()})
 
     def __getitem__(self, name: str) -> Entry:
         """Import the part called ``name``.
@@ -49,9 +49,9 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         if name in self._builtin:
             module, _, attribute = self._builtin[name].partition(":")
             return cast(Entry, getattr(import_module(module), attribute))
-        external = self._external()
+        external = self._find_external()
         if name not in external:
-            raise unknown_name(self.kind, name, self)
+            raise make_unknown_name_error(self.kind, name, self)
         entry = external[name]
         try:
             return cast(Entry, entry.load())
@@ -61,7 +61,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
             ) from None
 
     def __contains__(self, name: object) -> bool:
-        return name in self._builtin or name in self._external()
+        return name in self._builtin or name in self._find_external()
 
-    def _external(self) -> dict[str, EntryPoint]:
+    def _find_external(self) -> dict[str, EntryPoint]:
         return {entry.name: entry for entry in entry_points(group=self.group)}

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from potstill.errors import PotstillError, unknown_name
+from potstill.errors import PotstillError, make_unknown_name_error
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonMapping, JsonObject, StrPath, read_json, read_json_lines, to_json
-from potstill.runtime.html import html_table, value_text
+from potstill.runtime.html import format_value, make_html_table
 
 MAX_HEADLINES = 6  # means that the repr of a run shows
 
@@ -50,7 +50,7 @@ class Record(Mapping[str, Any]):
         if name == "_content" or name.startswith("__"):  # copy and pickle look names up before the content is set
             raise AttributeError(name)
         if name not in self._content:
-            raise AttributeError(str(unknown_name("key", name, self._content)))
+            raise AttributeError(str(make_unknown_name_error("key", name, self._content)))
         return self[name]
 
     def __dir__(self) -> list[str]:
@@ -60,7 +60,7 @@ class Record(Mapping[str, Any]):
         return f"Record({_SHORT.repr(self.to_dict())})"
 
     def _repr_html_(self) -> str:
-        return html_table("", {key: _SHORT.repr(to_json(value)) for key, value in self._content.items()})
+        return make_html_table("", {key: _SHORT.repr(to_json(value)) for key, value in self._content.items()})
 
     def to_dict(self) -> JsonObject:
         """The same content as plain dictionaries and lists."""
@@ -148,13 +148,13 @@ class Run:
         command, result = self._read()
         if result is None:
             return f"Run({str(self.path)!r}, {command}, not finished)"
-        found = list((headlines(result) or _find_scalars(result)).items())[:MAX_HEADLINES]
+        found = list((find_headlines(result) or _find_scalars(result)).items())[:MAX_HEADLINES]
         return f"Run({', '.join([repr(str(self.path)), command, *(f'{name} {text}' for name, text in found)])})"
 
     def _repr_html_(self) -> str:
         command, result = self._read()
-        rows = {"status": "not finished"} if result is None else {**_find_scalars(result), **headlines(result)}
-        return html_table(f"{command}: {self.path}", rows)
+        rows = {"status": "not finished"} if result is None else {**_find_scalars(result), **find_headlines(result)}
+        return make_html_table(f"{command}: {self.path}", rows)
 
     def _read(self) -> tuple[str, JsonMapping | None]:
         """Return the command, and the result if there is one. Never raise: a notebook may show any object."""
@@ -168,10 +168,10 @@ class Run:
             return command, None
 
 
-def headlines(result: JsonMapping, prefix: str = "") -> dict[str, str]:
+def find_headlines(result: JsonMapping, prefix: str = "") -> dict[str, str]:
     """Find all means in a result; return them with their standard deviations, keyed by their path in the result.
 
-    >>> headlines({"student": {"mean": 79.168, "std": 24.887}, "offline": {"q_gap": {"mean": 0.01, "std": 0.0}}})
+    >>> find_headlines({"student": {"mean": 79.168, "std": 24.887}, "offline": {"q_gap": {"mean": 0.01, "std": 0.0}}})
     {'student': '79.17 ± 24.89', 'offline q_gap': '0.01 ± 0'}
     """
     found: dict[str, str] = {}
@@ -181,14 +181,14 @@ def headlines(result: JsonMapping, prefix: str = "") -> dict[str, str]:
         if isinstance(value.get("mean"), int | float) and isinstance(value.get("std"), int | float):
             found[prefix + name] = f"{value['mean']:.4g} ± {value['std']:.4g}"
         else:
-            found |= headlines(value, f"{prefix}{name} ")
+            found |= find_headlines(value, f"{prefix}{name} ")
     return found
 
 
 def _find_scalars(result: JsonMapping) -> dict[str, str]:
     """The top-level values of a result that are a number or a short string."""
     return {
-        name: value_text(value)
+        name: format_value(value)
         for name, value in result.items()
         if isinstance(value, str | int | float) and name != "sha256" and len(str(value)) <= 60
     }

@@ -16,7 +16,7 @@ from potstill.errors import PotstillError
 from potstill.runtime.files import (
     JsonObject,
     StrPath,
-    cannot_write,
+    make_write_error,
     read_json,
     read_json_lines,
     to_json,
@@ -28,16 +28,16 @@ from potstill.runtime.folder_state import (
     METRICS,
     NEW,
     RESULT,
-    beside,
     check_free,
     check_out,
     check_same,
     clear,
-    files_in,
     find_finished,
     find_unfinished,
     is_free,
+    list_files,
     make_folder,
+    make_path_beside,
     normalise,
     swap,
 )
@@ -109,7 +109,7 @@ class RunFolder:
         """Lock the place of a new run, and empty it."""
         check_free(self.target, force=force)
         replaces = self.target.is_dir() and not is_free(self.target)
-        self.path = beside(self.target, NEW) if replaces or self.discard else self.target
+        self.path = make_path_beside(self.target, NEW) if replaces or self.discard else self.target
         make_folder(self.path)
         self._lock()
         check_free(self.target, force=force, ours=True)  # another run may have been faster
@@ -122,7 +122,7 @@ class RunFolder:
         stem = Path("runs") / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
         for count in itertools.count(1):
             self.target = stem if count == 1 else stem.with_name(f"{stem.name}-{count}")
-            self.path = beside(self.target, NEW) if self.discard else self.target
+            self.path = make_path_beside(self.target, NEW) if self.discard else self.target
             make_folder(self.target.parent)
             if self.target.exists():
                 continue
@@ -131,7 +131,7 @@ class RunFolder:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise cannot_write(f"to {self.path}", error) from None
+                raise make_write_error(f"to {self.path}", error) from None
             self._lock()
             break
         return self.path
@@ -162,7 +162,7 @@ class RunFolder:
             with path.open("a") as file:
                 file.write(json.dumps(to_json(metrics)) + "\n")
         except OSError as error:
-            raise cannot_write(path, error) from None
+            raise make_write_error(path, error) from None
 
     def keep_metrics(self, wanted: Callable[[JsonObject], bool]) -> None:
         """Keep only the ``wanted`` lines of ``metrics.jsonl``. A resumed run writes the others again."""
@@ -174,7 +174,7 @@ class RunFolder:
         """Write ``content`` as JSON under ``name``, atomically."""
         write_json(self.path / name, content)
 
-    def once(self, name: str, compute: Callable[[], object]) -> Any:
+    def compute_once(self, name: str, compute: Callable[[], object]) -> Any:
         """Compute a JSON value once in a run, however often the run is interrupted and resumed.
 
         Args:
@@ -196,7 +196,7 @@ class RunFolder:
             PotstillError: an input has changed.
         """
         for name, value in hashes.items():
-            if self.once(f"input {name}", lambda value=value: value) != value:  # type: ignore[misc]
+            if self.compute_once(f"input {name}", lambda value=value: value) != value:  # type: ignore[misc]
                 raise PotstillError(f"{self.path}: the {name} has changed since the run began: it cannot be resumed")
 
     def finish(self, result: object) -> None:
@@ -212,12 +212,12 @@ class RunFolder:
 
     def record_files(self) -> None:
         """Record in ``.potstill`` which files potstill wrote."""
-        self.locks[0].record(files=sorted(files_in(self.path)))
+        self.locks[0].record(files=sorted(list_files(self.path)))
 
 
 def add_file(run: Path, name: str, content: object) -> None:
     """Write a JSON file into the folder of a finished run, and record it as potstill's."""
     lock = FolderLock(run)
     write_json(run / name, content)
-    lock.record(files=sorted(files_in(run)))
+    lock.record(files=sorted(list_files(run)))
     lock.release()

@@ -50,7 +50,7 @@ def save(path: StrPath, kind: str, arrays: Arrays, metadata: JsonObject) -> Path
     # A single entry: safetensors writes several in an order that changes from run to run.
     content: JsonObject = {"format": kind, "format_version": FORMAT_VERSION, "metadata": metadata}
     if kind not in UNMARKED:
-        content["sha256"] = content_hash(arrays, metadata)
+        content["sha256"] = hash_content(arrays, metadata)
     header = {"potstill": json.dumps(content, sort_keys=True)}
     contiguous = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     make_folder(path.parent)
@@ -58,8 +58,8 @@ def save(path: StrPath, kind: str, arrays: Arrays, metadata: JsonObject) -> Path
     return path
 
 
-def content_hash(arrays: Arrays, metadata: JsonObject) -> str:
-    """SHA-256 over the names, types, shapes and values of arrays, and over metadata."""
+def hash_content(arrays: Arrays, metadata: JsonObject) -> str:
+    """Compute the SHA-256 over the names, types, shapes and values of arrays, and over metadata."""
     plain = json.loads(json.dumps(metadata))  # as they are read: with keys that are text
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
     for name in sorted(arrays):
@@ -90,7 +90,7 @@ def load(path: StrPath, kind: str) -> tuple[Arrays, JsonObject]:
     metadata = header.get("metadata")
     if not isinstance(metadata, dict):
         raise PotstillError(f"{path}: damaged metadata")
-    if "sha256" in header and header["sha256"] != content_hash(arrays, metadata):
+    if "sha256" in header and header["sha256"] != hash_content(arrays, metadata):
         raise PotstillError(f"{path}: damaged, its content does not have the checksum that was saved with it")
     _check_recorded(path, kind)
     return arrays, metadata
@@ -102,12 +102,12 @@ def _check_recorded(path: Path, kind: str) -> None:
         return
     if RECORDED.get(read_json(path.with_name(CONFIG))["command"]) != kind:
         return
-    if read_json(path.with_name(RESULT)).get("sha256", digest := file_hash(path)) != digest:
+    if read_json(path.with_name(RESULT)).get("sha256", digest := hash_file(path)) != digest:
         raise PotstillError(f"{path}: damaged or replaced, its sha256 is not the one in {RESULT} beside it")
 
 
-def kind_of(path: StrPath) -> str | None:
-    """The kind of artefact that a file holds, or ``None`` if potstill did not write it."""
+def read_kind(path: StrPath) -> str | None:
+    """Read the kind of artefact that a file holds, or ``None`` if potstill did not write it."""
     return _read(Path(path))[0].get("format")
 
 
@@ -134,8 +134,8 @@ def _read(path: Path) -> tuple[JsonObject, Arrays]:
     return header if isinstance(header, dict) else {}, arrays
 
 
-def file_hash(path: StrPath) -> str:
-    """SHA-256 of a file's bytes."""
+def hash_file(path: StrPath) -> str:
+    """Compute the SHA-256 of a file's bytes."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 

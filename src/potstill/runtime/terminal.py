@@ -26,7 +26,7 @@ class Output(Protocol):
         ...
 
 
-def terminal_width(file: Output) -> int | None:
+def find_terminal_width(file: Output) -> int | None:
     """Return the number of characters in a line of the terminal ``file``, or ``None`` if it is not a terminal.
 
     Rich itself assumes 80 for every terminal without cursor movement.

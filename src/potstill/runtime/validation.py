@@ -21,7 +21,7 @@ from typing import (
 
 import numpy as np
 
-from potstill.errors import PotstillError, unknown_name
+from potstill.errors import PotstillError, make_unknown_name_error
 from potstill.runtime.arrays import AnyArray, check_axes, is_array_like, is_shape
 
 
@@ -32,11 +32,11 @@ class Dataclass(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
-def field_label(settings: Dataclass, name: str) -> str:
-    """The name of a field in error messages: ``--batch-size`` for a command, ``Recipe.layers`` for other objects.
+def name_field(settings: Dataclass, name: str) -> str:
+    """Name a field in error messages: ``--batch-size`` for a command, ``Recipe.layers`` for other objects.
 
     >>> from potstill.students.recipe import Recipe
-    >>> field_label(Recipe(), "layers")
+    >>> name_field(Recipe(), "layers")
     'Recipe.layers'
     """
     if getattr(type(settings), "is_command", False):
@@ -47,7 +47,7 @@ def field_label(settings: Dataclass, name: str) -> str:
 def check_ranges(settings: Dataclass, **minimum: int | float) -> None:
     """Raise unless each named field is ``None`` or at least the given minimum."""
     for name, low in minimum.items():
-        check_least(field_label(settings, name), getattr(settings, name), low)
+        check_least(name_field(settings, name), getattr(settings, name), low)
 
 
 def check_least(label: str, value: int | float | None, low: int | float) -> None:
@@ -66,7 +66,7 @@ def check_finite(settings: Dataclass, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         if value is not None and not np.isfinite(value):
-            raise PotstillError(f"{field_label(settings, name)} {value}: expected a finite number")
+            raise PotstillError(f"{name_field(settings, name)} {value}: expected a finite number")
 
 
 def check_types(settings: Dataclass, skip: Collection[str] = ()) -> None:
@@ -77,7 +77,7 @@ def check_types(settings: Dataclass, skip: Collection[str] = ()) -> None:
     hints = get_type_hints(type(settings))
     for field in fields(settings):
         if field.name not in skip:
-            check_type(field_label(settings, field.name), getattr(settings, field.name), hints[field.name])
+            check_type(name_field(settings, field.name), getattr(settings, field.name), hints[field.name])
 
 
 def check_type(label: str, value: object, hint: object) -> None:
@@ -93,7 +93,7 @@ def check_type(label: str, value: object, hint: object) -> None:
         raise PotstillError(f"{label} is {shown}: expected {describe_type(hint)}")
     if get_origin(hint) is Literal and value not in get_args(hint):
         where, colon, what = label.rpartition(": ")
-        raise PotstillError(f"{where}{colon}{unknown_name(what, str(value), get_args(hint))}")
+        raise PotstillError(f"{where}{colon}{make_unknown_name_error(what, str(value), get_args(hint))}")
 
 
 def check_values(label: str, values: Mapping[str, object], hints: Mapping[str, object]) -> None:
@@ -199,4 +199,4 @@ def check_fractions(settings: Dataclass, *names: str, one: bool = False) -> None
         value = getattr(settings, name)
         if value is not None and not (0.0 < value < 1.0 or (one and value == 1.0)):
             interval = "(0, 1]" if one else "(0, 1)"
-            raise PotstillError(f"{field_label(settings, name)} {value}: expected a value in {interval}")
+            raise PotstillError(f"{name_field(settings, name)} {value}: expected a value in {interval}")

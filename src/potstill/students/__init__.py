@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from potstill.runtime.lazy import lazy_names
+from potstill.runtime.lazy import import_lazily
 from potstill.students.recipe import RECIPES, Recipe, find_recipe
 
 if TYPE_CHECKING:
@@ -13,4 +13,4 @@ if TYPE_CHECKING:
 
 __all__ = ["RECIPES", "Pairs", "Recipe", "Students", "find_recipe", "train_students"]
 
-__getattr__ = lazy_names(__name__, {"Students": "ensemble", "train_students": "ensemble", "Pairs": "training"})
+__getattr__ = import_lazily(__name__, {"Students": "ensemble", "train_students": "ensemble", "Pairs": "training"})

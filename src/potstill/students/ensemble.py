@@ -18,12 +18,12 @@ from potstill.networks.policy import Policy, Towers, check_layers
 from potstill.runtime import devices
 from potstill.runtime.arguments import check_arguments
 from potstill.students.recipe import Recipe
-from potstill.students.training import Pairs, check_pairs, mean_actions, train_networks
+from potstill.students.training import Pairs, check_pairs, compute_mean_actions, train_networks
 
 
 @functools.partial(jax.jit, static_argnames="size")
 def _act(params: Params, states: Float[Array, "K E S"], size: int) -> Float[Array, "K E A"]:
-    return jax.vmap(lambda p, s: mean_actions(p, s, size))(params, states)
+    return jax.vmap(lambda p, s: compute_mean_actions(p, s, size))(params, states)
 
 
 @check_arguments
@@ -31,8 +31,9 @@ def _act(params: Params, states: Float[Array, "K E S"], size: int) -> Float[Arra
 class Students(Scaled):
     """K trained students.
 
-    Use one student through :meth:`policy`, all of them in parallel through :meth:`each`, and their averaged actions
-    through :meth:`ensemble`. All three take raw observations and return actions within the bounds.
+    Use one student through :meth:`make_policy`, all of them in parallel through :meth:`act_separately`, and their
+    averaged actions through :meth:`act_as_ensemble`. All three take raw observations and return actions within the
+    bounds.
     """
 
     params: Params
@@ -52,14 +53,14 @@ class Students(Scaled):
         noun = "network" if len(self) == 1 else "networks"
         return f"Students({len(self)} {noun} {sizes}-{self.params[-1]['weight'].shape[-1]})"
 
-    def policy(self, index: int) -> Policy:
-        """Student ``index`` as a policy of its own.
+    def make_policy(self, index: int) -> Policy:
+        """Make a policy of student ``index``.
 
         Raises:
             PotstillError: there is no such student.
         """
         if not 0 <= index < len(self):
-            raise PotstillError(f"Students.policy: index {index}: expected a number from 0 to {len(self) - 1}")
+            raise PotstillError(f"Students.make_policy: index {index}: expected a number from 0 to {len(self) - 1}")
         size = len(self.action_bounds)
         layers = jax.tree.map(lambda x: np.asarray(x[index]), self.params)
         layers[-1] = {k: v[..., :size] for k, v in layers[-1].items()}
@@ -73,27 +74,29 @@ class Students(Scaled):
             )
         return self.normaliser(observations)
 
-    def _scaled(self, unit: Array) -> np.ndarray:
+    def _scale(self, unit: Array) -> np.ndarray:
         return self.action_bounds.from_unit(np.asarray(unit))
 
-    def each(self, observations: Float[np.ndarray, "L S"]) -> Float[np.ndarray, "L A"]:
-        """Mean actions, with the L observations split evenly: the first L/K go to student 0, and so on.
+    def act_separately(self, observations: Float[np.ndarray, "L S"]) -> Float[np.ndarray, "L A"]:
+        """Return mean actions, with the L observations split evenly: the first L/K go to student 0, and so on.
 
         Raises:
             PotstillError: L is not a multiple of K, or the observations have another number of components.
         """
         if len(observations) % len(self):
             raise PotstillError(
-                f"Students.each: {len(observations)} observations: expected a multiple of {len(self)}, "
+                f"Students.act_separately: {len(observations)} observations: expected a multiple of {len(self)}, "
                 "the number of students"
             )
-        states = self._standardise("each", observations).reshape(len(self), -1, observations.shape[-1])
-        return self._scaled(_act(self.params, states, len(self.action_bounds))).reshape(len(observations), -1)
+        states = self._standardise("act_separately", observations).reshape(len(self), -1, observations.shape[-1])
+        return self._scale(_act(self.params, states, len(self.action_bounds))).reshape(len(observations), -1)
 
-    def ensemble(self, observations: Float[np.ndarray, "L S"]) -> Float[np.ndarray, "L A"]:
-        """The students' mean actions, averaged."""
-        states = jnp.broadcast_to(self._standardise("ensemble", observations), (len(self), *observations.shape))
-        return self._scaled(_act(self.params, states, len(self.action_bounds)).mean(axis=0))
+    def act_as_ensemble(self, observations: Float[np.ndarray, "L S"]) -> Float[np.ndarray, "L A"]:
+        """Return the students' mean actions, averaged."""
+        states = jnp.broadcast_to(self._standardise("act_as_ensemble", observations), (len(self), *observations.shape))
+        return self._scale(_act(self.params, states, len(self.action_bounds)).mean(axis=0))
+
+    policy, each, ensemble = make_policy, act_separately, act_as_ensemble  # their names in version 0.1
 
 
 @check_arguments

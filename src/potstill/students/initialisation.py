@@ -63,20 +63,20 @@ def init_antisymmetric(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Params:
     return [*params, {"weight": jnp.concatenate([w, -w]), "bias": last["bias"]}]
 
 
-def _orthogonal(fan_in: int, fan_out: int) -> float:
+def _find_orthogonal_variance(fan_in: int, fan_out: int) -> float:
     return 2.0 / max(fan_in, fan_out)
 
 
-def _uniform(fan_in: int, fan_out: int) -> float:
+def _find_uniform_variance(fan_in: int, fan_out: int) -> float:
     return 1.0 / (3.0 * fan_in)
 
 
 SCHEMES: dict[Initialisation, Scheme] = {
-    "orthogonal": Scheme(init_mlp, _orthogonal),
-    "antisymmetric": Scheme(init_antisymmetric, _orthogonal, at_zero=True),
+    "orthogonal": Scheme(init_mlp, _find_orthogonal_variance),
+    "antisymmetric": Scheme(init_antisymmetric, _find_orthogonal_variance, at_zero=True),
     "he": Scheme(lambda key, sizes: init_normal(key, sizes, 2.0), lambda fan_in, fan_out: 2.0 / fan_in),
     "lecun": Scheme(lambda key, sizes: init_normal(key, sizes, 1.0), lambda fan_in, fan_out: 1.0 / fan_in),
-    "torch": Scheme(init_torch, _uniform, _uniform),
+    "torch": Scheme(init_torch, _find_uniform_variance, _find_uniform_variance),
 }
 
 

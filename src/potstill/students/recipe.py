@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from potstill.errors import PotstillError, unknown_name
+from potstill.errors import PotstillError, make_unknown_name_error
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_finite, check_ranges
 
@@ -92,7 +92,7 @@ class Recipe:
         return self.optimiser == "sgd" and not self.momentum
 
     def to_metadata(self) -> dict[str, object]:
-        """The fields as they are saved; :func:`recipe_from_metadata` reads them back."""
+        """The fields as they are saved; :func:`read_recipe` reads them back."""
         fields = {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
         if self.optimiser != "adamw":
             del fields["weight_decay"]
@@ -119,14 +119,14 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(_RECIPES)
 """The named recipes, read-only."""
 
 
-def recipe_from_metadata(stored: Mapping[str, object]) -> Recipe:
+def read_recipe(stored: Mapping[str, object]) -> Recipe:
     """Rebuild a recipe from the fields in a file.
 
     Raises:
         PotstillError: an unknown field, or a value of the wrong type.
 
     Example:
-        >>> recipe_from_metadata({"momentum": 0.9, "width": 512, "start": "he"}).initialisation
+        >>> read_recipe({"momentum": 0.9, "width": 512, "start": "he"}).initialisation
         'he'
     """
     own_names = {stored_name: name for name, stored_name in STORED_NAMES.items()}
@@ -134,7 +134,7 @@ def recipe_from_metadata(stored: Mapping[str, object]) -> Recipe:
     settings = {own_names.get(name, name): value for name, value in stored.items()}
     for name in settings:
         if name not in known:
-            raise unknown_name("recipe setting", name, known)
+            raise make_unknown_name_error("recipe setting", name, known)
     return Recipe(**settings)  # type: ignore[arg-type]  # __post_init__ checks the types
 
 
@@ -148,10 +148,10 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     if recipe not in RECIPES:
-        raise unknown_name("recipe", recipe, RECIPES)
+        raise make_unknown_name_error("recipe", recipe, RECIPES)
     return RECIPES[recipe]
 
 
-def recipe_name(recipe: Recipe) -> str:
-    """The name of a recipe among :data:`RECIPES`, or ``"custom"``."""
+def find_recipe_name(recipe: Recipe) -> str:
+    """Find the name of a recipe among :data:`RECIPES`, or ``"custom"``."""
     return next((name for name, known in RECIPES.items() if known == recipe), "custom")

@@ -76,8 +76,8 @@ def initialise_network(key: PRNGKeyArray, state_size: int, action_size: int, rec
     return draw_network(key, (state_size, *[recipe.width] * (recipe.layers - 1), outputs), recipe)
 
 
-def mean_actions(params: Params, states: Float[Array, "B S"], action_size: int) -> Float[Array, "B A"]:
-    """The student's mean actions, in [−1, 1]."""
+def compute_mean_actions(params: Params, states: Float[Array, "B S"], action_size: int) -> Float[Array, "B A"]:
+    """Compute the student's mean actions, in [−1, 1]."""
     return jnp.tanh(apply_mlp(params, states)[..., :action_size])
 
 
@@ -102,13 +102,13 @@ def initialise_training(params: Params, recipe: Recipe) -> TrainingState:
     return TrainingState(params, (zero, zero, (one, one)))
 
 
-def optimiser_step(state: TrainingState, gradient: PyTree, recipe: Recipe) -> TrainingState:
-    """One step of the recipe's optimiser.
+def take_optimiser_step(state: TrainingState, gradient: PyTree, recipe: Recipe) -> TrainingState:
+    """Take one step of the recipe's optimiser.
 
     SGD: v ← β v + ∇ℓ, θ ← θ − α v, where α is ``towers`` times the learning rate.
     """
     if recipe.optimiser != "sgd":
-        return _adam_step(state, gradient, recipe)
+        return _take_adam_step(state, gradient, recipe)
     velocity = gradient
     if recipe.momentum:  # without momentum, v is the gradient
         velocity = jax.tree.map(lambda v, g: recipe.momentum * v + g, state.optimiser, gradient)
@@ -117,8 +117,8 @@ def optimiser_step(state: TrainingState, gradient: PyTree, recipe: Recipe) -> Tr
     return TrainingState(params, velocity)
 
 
-def _adam_step(state: TrainingState, gradient: PyTree, recipe: Recipe) -> TrainingState:
-    """θ ← θ − α (m̂ / √(v̂ + ε) + λ θ), with λ = 0 for Adam.
+def _take_adam_step(state: TrainingState, gradient: PyTree, recipe: Recipe) -> TrainingState:
+    """Take a step: θ ← θ − α (m̂ / √(v̂ + ε) + λ θ), with λ = 0 for Adam.
 
     ε is inside the square root. If it were outside, the derivative of √v̂ would be infinite wherever a gradient is 0 (as
     for every dead unit), and the outer gradient would be NaN. optax is not used here because it counts steps in an
@@ -162,7 +162,7 @@ def train_network(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> Params:
 
 def train_step(state: TrainingState, key: PRNGKeyArray | None, pairs: Pairs, recipe: Recipe) -> TrainingState:
     """One step of behavioural cloning on all ``pairs``."""
-    return optimiser_step(state, jax.grad(bc_loss)(state.params, pairs, key), recipe)
+    return take_optimiser_step(state, jax.grad(bc_loss)(state.params, pairs, key), recipe)
 
 
 def train_steps(state: TrainingState, keys: StepKeys, pairs: Pairs, recipe: Recipe, steps: int) -> TrainingState:
@@ -179,5 +179,5 @@ def train_networks(keys: Key[Array, " K"], pairs: Pairs, recipe: Recipe) -> Para
     fresh = jax.lax.map(lambda key: initialise_student(key, pairs, recipe), keys)
     train_one = lambda state, keys: train_steps(state, keys, pairs, recipe, recipe.steps)  # noqa: E731
     train_all: Callable[..., TrainingState] = jax.vmap(train_one)
-    params: Params = train_all(*devices.shard(fresh, devices.local_devices())).params
-    return devices.replicate(params, devices.local_devices())
+    params: Params = train_all(*devices.shard(fresh, devices.find_local_devices())).params
+    return devices.replicate(params, devices.find_local_devices())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from potstill.runtime.lazy import lazy_names
+from potstill.runtime.lazy import import_lazily
 from potstill.teachers.registry import ALGORITHMS
 from potstill.teachers.settings import Training, UpdateSettings
 
@@ -50,7 +50,7 @@ __all__ = [
     "train_teacher",
 ]
 
-__getattr__ = lazy_names(
+__getattr__ = import_lazily(
     __name__,
     {
         "Algorithm": "algorithms.base",

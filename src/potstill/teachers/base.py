@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.bundled import artefact_path
+from potstill.bundled import find_artefact_path
 from potstill.data.transitions import Normaliser
 from potstill.errors import naming_source, repeat_warnings
 from potstill.networks.mlp import Params, apply_critics, apply_mlp
@@ -95,13 +95,13 @@ class NetworkTeacher:
     def content_hash(self) -> str:
         """SHA-256 over all arrays."""
         digest = hashlib.sha256()
-        for name, array in sorted(self._arrays().items()):
+        for name, array in sorted(self._to_arrays().items()):
             digest.update(f"{name}{array.shape}{array.dtype.str}".encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
-    def _arrays(self) -> dict[str, np.ndarray]:
+    def _to_arrays(self) -> dict[str, np.ndarray]:
         critics = {f"critics.{i}.{k}": np.asarray(v) for i, layer in enumerate(self.critics) for k, v in layer.items()}
-        return {**self.policy.arrays(), **critics}
+        return {**self.policy.to_arrays(), **critics}
 
     def act(self, states: Float[Array, "*B S"]) -> Float[Array, "*B A"]:
         """Mean actions in [−1, 1] for standardised states."""
@@ -124,8 +124,8 @@ class NetworkTeacher:
 
     def save(self, path: StrPath) -> Path:
         """Write this teacher as one ``.safetensors`` file."""
-        networks = {**self.policy.kind_metadata(), "layer_norm": self.layer_norm}
-        return storage.save(path, "teacher", self._arrays(), {**self.metadata, **networks})
+        networks = {**self.policy.describe_kind(), "layer_norm": self.layer_norm}
+        return storage.save(path, "teacher", self._to_arrays(), {**self.metadata, **networks})
 
 
 @check_arguments
@@ -136,7 +136,7 @@ def load_teacher(path: StrPath) -> NetworkTeacher:
         PotstillError: the file does not exist, is damaged or holds another kind of artefact, or the shapes of its
             layers do not match.
     """
-    path = artefact_path(path, "teacher")
+    path = find_artefact_path(path, "teacher")
     arrays, metadata = storage.load(path, "teacher")
     policy = from_arrays(arrays, metadata, path)
     count = sum(name.startswith("critics.") and name.endswith(".weight") for name in arrays)

@@ -27,15 +27,15 @@ class Progress:
     history: list[Evaluation] = field(default_factory=list)
     """All evaluations, in order."""
 
-    def best(self) -> Evaluation:
-        """The evaluation with the highest :func:`estimate`.
+    def find_best(self) -> Evaluation:
+        """Find the evaluation with the highest :func:`estimate`.
 
         The first evaluation is skipped if there are others: early estimates are biased upwards, because an early policy
         is far from the data, where the fitted critic extrapolates.
         """
         return max(self.history[1:] or self.history, key=estimate)
 
-    def stalled(self, patience: int | None, least_gain: float = 0.0) -> bool:
+    def is_stalled(self, patience: int | None, least_gain: float = 0.0) -> bool:
         """Whether the last ``patience`` evaluations did not exceed the best one before them.
 
         Args:
@@ -63,7 +63,7 @@ def save_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None, 
     """Write the states of the learner and of the fitted critics, and the progress, atomically."""
     metadata = {"done": learner.done, "seconds": progress.seconds, "history": progress.history}
     metadata |= {"restarted": True} if learner.restarted else {}
-    storage.save(path, "checkpoint", flatten(_states(learner, scores)), metadata)
+    storage.save(path, "checkpoint", flatten(_gather_states(learner, scores)), metadata)
 
 
 def load_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None) -> Progress:
@@ -75,7 +75,7 @@ def load_checkpoint(path: Path, learner: Learner, scores: OfflineScores | None) 
     arrays, metadata = read_checkpoint(path)
     if metadata.get("restarted") and not learner.restarted:
         learner.restart()
-    saved = unflatten(_states(learner, scores), arrays, path)
+    saved = unflatten(_gather_states(learner, scores), arrays, path)
     learner.state, learner.done = saved["learner"], metadata["done"]
     if scores:
         for name, evaluator in scores.evaluators.items():
@@ -91,6 +91,6 @@ def read_checkpoint(path: Path) -> tuple[storage.Arrays, JsonObject]:
     return arrays, {**metadata, "history": history}
 
 
-def _states(learner: Learner, scores: OfflineScores | None) -> dict[str, State]:
+def _gather_states(learner: Learner, scores: OfflineScores | None) -> dict[str, State]:
     fitted = {name: evaluator.state for name, evaluator in scores.evaluators.items()} if scores else {}
     return {"learner": learner.state, "fitted": fitted}

@@ -44,8 +44,8 @@ class Examined(NamedTuple):
         return cls(states, np.asarray(teacher.act(jnp.asarray(states))), data.action_bounds.to_unit(taken.actions))
 
 
-def saturated_components(teacher: Teacher, data: Transitions) -> list[int]:
-    """Action components that the teacher keeps at one bound in all states, although the data's vary."""
+def find_saturated_components(teacher: Teacher, data: Transitions) -> list[int]:
+    """Find action components that the teacher keeps at one bound in all states, although the data's vary."""
     _, own, given = Examined.of(teacher, data)
     stuck = (own > AT_BOUND).all(axis=0) | (own < -AT_BOUND).all(axis=0)
     return np.flatnonzero(stuck & (given.std(axis=0) > STILL)).tolist()
@@ -61,21 +61,21 @@ def diagnose_teacher(teacher: Teacher, data: Transitions, scores: JsonMapping | 
     """
     examined = Examined.of(teacher, data)
     return [
-        *_few_rows(len(data)),
-        *_still_actions(examined),
-        *_actions_at_bounds(examined),
-        *(_disagreeing_critics(teacher, examined) if has_returns(data) else []),
-        *_low_value(scores or {}),
+        *_find_few_rows(len(data)),
+        *_find_still_actions(examined),
+        *_find_actions_at_bounds(examined),
+        *(_find_disagreeing_critics(teacher, examined) if has_returns(data) else []),
+        *_find_low_value(scores or {}),
     ]
 
 
-def _few_rows(rows: int) -> list[str]:
+def _find_few_rows(rows: int) -> list[str]:
     if rows >= FEW_ROWS:
         return []
     return [f"the teacher's data have only {rows} row{'' if rows == 1 else 's'}: it has learned nothing reliable"]
 
 
-def _still_actions(examined: Examined) -> list[str]:
+def _find_still_actions(examined: Examined) -> list[str]:
     own, given = examined.own.std(axis=0), examined.given.std(axis=0)
     still = np.flatnonzero((own < STILL) & (given > 2 * STILL))
     if not len(still):
@@ -88,7 +88,7 @@ def _still_actions(examined: Examined) -> list[str]:
     ]
 
 
-def _actions_at_bounds(examined: Examined) -> list[str]:
+def _find_actions_at_bounds(examined: Examined) -> list[str]:
     own, given = ((np.abs(actions) > AT_BOUND).mean(axis=0) for actions in (examined.own, examined.given))
     moving = examined.own.std(axis=0) >= STILL
     found = np.flatnonzero((own > np.maximum(MANY_AT_BOUND, given + MORE_THAN_DATA)) & moving)
@@ -101,7 +101,7 @@ def _actions_at_bounds(examined: Examined) -> list[str]:
     ]
 
 
-def _disagreeing_critics(teacher: Teacher, examined: Examined) -> list[str]:
+def _find_disagreeing_critics(teacher: Teacher, examined: Examined) -> list[str]:
     values = np.asarray(teacher.action_values(jnp.asarray(examined.states), jnp.asarray(examined.own)), np.float64)
     spread = values.mean(axis=0).std()
     disagreement = values.std(axis=0).mean()
@@ -113,7 +113,7 @@ def _disagreeing_critics(teacher: Teacher, examined: Examined) -> list[str]:
     ]
 
 
-def _low_value(scores: JsonMapping) -> list[str]:
+def _find_low_value(scores: JsonMapping) -> list[str]:
     if "fitted_value" not in scores:
         return []
     own, given = scores["fitted_value"], scores["data_value"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from potstill.bundled import artefact_path, bundled_names
+from potstill.bundled import find_artefact_path, list_bundled_names
 from potstill.data.bounds import describe_bounds
 from potstill.data.transitions import Transitions
-from potstill.data.units import same_bounds
+from potstill.data.units import are_same_bounds
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
@@ -18,8 +18,8 @@ from potstill.teachers.importers import SUFFIXES, import_teacher
 FOLDER = "teacher"  # of the teacher that a distillation trained, in its run folder
 
 
-def places_beside(run: Path) -> list[Path]:
-    """Folders in which teachers of a run, or of earlier runs on the same data, are searched."""
+def list_places_beside(run: Path) -> list[Path]:
+    """List the folders in which teachers of a run, or of earlier runs on the same data, are searched."""
     return [run, run.parent, Path("runs")]
 
 
@@ -44,7 +44,7 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
         PotstillError: no teacher is given and none is bundled, it has a wrong type, or its sizes or action bounds
             differ from the data's.
     """
-    if teacher is None and str(dataset) not in bundled_names():
+    if teacher is None and str(dataset) not in list_bundled_names():
         if not isinstance(dataset, str | Path):
             raise PotstillError(f"{data.name}: a dataset given as an object has no bundled teacher: pass teacher=...")
         raise PotstillError(
@@ -53,7 +53,7 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
     if isinstance(teacher, NetworkTeacher):
         found, source = teacher, "the teacher"
     else:
-        path = artefact_path(str(dataset) if teacher is None else teacher, "teacher")
+        path = find_artefact_path(str(dataset) if teacher is None else teacher, "teacher")
         found, source = import_teacher(path, data=data) if path.suffix in SUFFIXES else load_teacher(path), str(path)
     states, actions = len(found.normaliser.mean), found.action_size
     if (states, actions) != (data.state_size, data.action_size):
@@ -61,7 +61,7 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
             f"{source} has {states} state and {actions} action components, "
             f"but {data.name} has {data.state_size} and {data.action_size}"
         )
-    if not same_bounds(found.policy.action_bounds, data.action_bounds):
+    if not are_same_bounds(found.policy.action_bounds, data.action_bounds):
         box = found.policy.action_bounds
         words = [" ".join(f"{value:.6g}" for value in values) for values in (box.low.tolist(), box.high.tolist())]
         raise PotstillError(

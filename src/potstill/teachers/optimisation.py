@@ -20,12 +20,12 @@ Auxiliary = TypeVar("Auxiliary")
 
 
 def initialise_adam(params: object) -> AdamState:
-    """The optimiser state of :func:`adam_step` before its first step."""
+    """The optimiser state of :func:`take_adam_step` before its first step."""
     state: AdamState = optax.adam(1.0).init(params)
     return state
 
 
-def adam_step(
+def take_adam_step(
     loss: Callable[..., tuple[Float[Array, ""], Auxiliary]],
     params: Tree,
     optimiser: AdamState,
@@ -76,7 +76,7 @@ def soft_update(params: Params, target: Params, rate: float) -> Params:
     return moved
 
 
-def single_batch(rows: TrainingRows) -> TrainingRows:
+def take_single_batch(rows: TrainingRows) -> TrainingRows:
     """Remove the leading axis for algorithms with one batch per update: [1, B, ...] becomes [B, ...]."""
     batch: TrainingRows = jax.tree.map(lambda column: column[0], rows)
     return batch

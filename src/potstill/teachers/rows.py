@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from potstill.data.blocks import Reader, blocks, extremes
+from potstill.data.blocks import Reader, find_extremes, iterate_blocks
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
@@ -85,7 +85,7 @@ class TrainingTable:
     @functools.cached_property
     def largest_reward(self) -> float:
         """The greatest absolute reward."""
-        return self.reward_scale * max(map(abs, extremes(self.data.rewards)))
+        return self.reward_scale * max(map(abs, find_extremes(self.data.rewards)))
 
     @functools.cached_property
     def _ends(self) -> Int[np.ndarray, " E"]:
@@ -132,7 +132,7 @@ class TrainingTable:
 
 def rewards_differ(data: Transitions) -> bool:
     """Whether some rewards are not equal."""
-    low, high = extremes(data.rewards)
+    low, high = find_extremes(data.rewards)
     return bool(low != high)
 
 
@@ -140,7 +140,9 @@ def has_returns(data: Transitions) -> bool:
     """Whether returns can tell policies apart: rewards differ, or are equal and not 0 and some episode terminates."""
     if rewards_differ(data):
         return True
-    return bool(data.rewards[0] != 0.0) and any(data.terminations[rows].any() for rows in blocks(data.terminations))
+    return bool(data.rewards[0] != 0.0) and any(
+        data.terminations[rows].any() for rows in iterate_blocks(data.terminations)
+    )
 
 
 def load_rows(table: TrainingTable) -> TrainingRows:
@@ -156,7 +158,7 @@ def load_with_returns(data: Transitions, discount: float) -> TrainingRows:
 def discounted_returns(data: Transitions, discount: float) -> Float[np.ndarray, " M"]:
     """The discounted return from each row to the end of its episode, float32 and in memory."""
     returns, following = np.empty(len(data), np.float32), 0.0
-    for rows in blocks(data.rewards, backwards=True):
+    for rows in iterate_blocks(data.rewards, backwards=True):
         part = returns_to_go(data.rewards[rows], data.episode_ends[rows], discount, following)
         returns[rows], following = part, float(part[0])
     return returns
@@ -188,7 +190,7 @@ def find_order_breaks(data: Transitions) -> tuple[int, int]:
         The first such row, and their number. If the number is 0, the first is meaningless.
     """
     first, count, last = 0, 0, len(data) - 1
-    for rows in blocks(data.observations):
+    for rows in iterate_blocks(data.observations):
         inside = rows.start + np.flatnonzero(~data.episode_ends[rows.start : min(rows.stop, last)])
         after, following = data.next_observations[rows][inside - rows.start], data.observations[inside + 1]
         broken = inside[np.any(after != following, axis=1)]

@@ -71,8 +71,8 @@ class DeviceSource:
     def __init__(self, table: TrainingTable) -> None:
         self.rows = load_rows(table)
 
-    def pieces(self, key: PRNGKeyArray, calls: int) -> Iterator[Piece]:
-        """One piece: all rows for all calls."""
+    def iterate_pieces(self, key: PRNGKeyArray, calls: int) -> Iterator[Piece]:
+        """Yield one piece: all rows for all calls."""
         yield Piece(self.rows, 0, calls)
 
 
@@ -89,8 +89,8 @@ class FileSource:
         self.table, self.shape = table, shape
         self.calls = max(1, READ_ROWS // (shape[0] * shape[1]))
 
-    def pieces(self, key: PRNGKeyArray, calls: int) -> Iterator[Piece]:
-        """As many pieces as needed, in order. The caller need not wait for the device between pieces."""
+    def iterate_pieces(self, key: PRNGKeyArray, calls: int) -> Iterator[Piece]:
+        """Yield as many pieces as needed, in order. The caller need not wait for the device between pieces."""
         drawn = -(-calls // self.calls) * self.calls
         index = np.asarray(draw_row_numbers(key, calls=drawn, shape=self.shape, count=len(self.table)))
         for start in range(0, calls, self.calls):

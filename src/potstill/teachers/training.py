@@ -22,7 +22,7 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, to_json
 from potstill.teachers.algorithms.base import Algorithm, Metrics, State
 from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.diagnosis import saturated_components
+from potstill.teachers.diagnosis import find_saturated_components
 from potstill.teachers.rows import TrainingRows
 from potstill.teachers.sampling import DrawBatches, draw_batches, make_source, split_call_key
 from potstill.teachers.settings import Training, UpdateSettings
@@ -153,7 +153,7 @@ class Learner:
 
     def restart(self) -> bool:
         """Start again as the algorithm does after a collapse of its actor; return whether it can."""
-        other = self.algorithm.after_collapse()
+        other = self.algorithm.adapt_to_collapse()
         if other is None:
             return False
         self.algorithm, self.restarted = other, True
@@ -163,7 +163,7 @@ class Learner:
     @property
     def collapsed(self) -> bool:
         """Whether the actor has some action component at a bound in all states, while the data's actions vary."""
-        return bool(saturated_components(self.teacher(), self.data))
+        return bool(find_saturated_components(self.make_teacher(), self.data))
 
     @property
     def finished(self) -> bool:
@@ -174,7 +174,7 @@ class Learner:
         """Compile the update, and return the seconds that an update takes. The training does not advance."""
         key, pick = jax.random.fold_in(self.key, self.done + 1), self.source.pick
         run = functools.partial(run_updates, algorithm=self.algorithm, settings=self.settings, pick=pick)
-        piece = next(self.source.pieces(key, TIMED_CALLS))
+        piece = next(self.source.iterate_pieces(key, TIMED_CALLS))
         started = 0.0
         for calls in (1, piece.calls):  # the first call compiles
             started = time.perf_counter()
@@ -194,7 +194,7 @@ class Learner:
         key = jax.random.fold_in(self.key, self.done + 1)
         run = functools.partial(run_updates, algorithm=self.algorithm, settings=self.settings, pick=self.source.pick)
         parts: list[tuple[int, Metrics]] = []
-        for rows, start, count in self.source.pieces(key, calls):
+        for rows, start, count in self.source.iterate_pieces(key, calls):
             _wait(self.state)  # at most two pieces in memory: one in use, one being read
             self.state, means = run(self.state, rows, key, count, start)
             parts.append((count, means))
@@ -215,15 +215,15 @@ class Learner:
                 f"{where}: mean value {metrics['value']:.4g} exceeds {VALUE_SLACK:.0f} x the largest possible return"
             )
 
-    def teacher(self) -> NetworkTeacher:
-        """The teacher at this point of the training, in NumPy arrays."""
+    def make_teacher(self) -> NetworkTeacher:
+        """Make the teacher at this point of the training, in NumPy arrays."""
         parts = self.algorithm.extract(self.state, self.data)
         actor, critics = jax.tree.map(np.asarray, (parts.actor, parts.critics))
         policy = Policy(actor, Scaling(self.data.normaliser, self.data.action_bounds), parts.head)
-        return NetworkTeacher(policy, critics, self._metadata(), parts.layer_norm)
+        return NetworkTeacher(policy, critics, self._make_metadata(), parts.layer_norm)
 
-    def _metadata(self) -> JsonObject:
-        """How the teacher was made: the algorithm, the settings and the data."""
+    def _make_metadata(self) -> JsonObject:
+        """Describe how the teacher was made: the algorithm, the settings and the data."""
         algorithm, settings, data = self.algorithm, self.settings, self.data
         own = {algorithm.name.replace("-", "_"): algorithm.to_metadata()}
         return {
@@ -278,7 +278,7 @@ def train_teacher(
             continue
         if report is not None:
             report(learner.done, metrics)
-    return learner.teacher()
+    return learner.make_teacher()
 
 
 def _wait(state: State) -> None:

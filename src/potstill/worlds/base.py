@@ -99,7 +99,7 @@ class World(Scaled):
         """Write the model as one ``.safetensors`` file."""
         names = {f"layers.{i}.{k}": v for i, layer in enumerate(self.dynamics.layers) for k, v in layer.items()}
         arrays = {**names, **{k: v for k, v in self.dynamics._asdict().items() if k != "layers"}}
-        arrays |= {**self.scaling.arrays(), "starts": self.starts}
+        arrays |= {**self.scaling.to_arrays(), "starts": self.starts}
         return storage.save(path, "world", {k: np.asarray(v) for k, v in arrays.items()}, self.metadata)
 
 

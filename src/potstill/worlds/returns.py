@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from potstill.environments.making import time_limit
+from potstill.environments.making import find_time_limit
 from potstill.environments.rollouts import Act, run_episodes
 from potstill.environments.rollouts.playing import DEFAULT_STEPS
 from potstill.errors import PotstillError
@@ -15,10 +15,10 @@ from potstill.worlds.stepper import WorldStepper
 
 
 @check_arguments
-def imagined_returns(
+def measure_imagined_returns(
     world: World, act: Act, episodes: int = 20, *, steps: int | None = None, seed: int = 0
 ) -> Float[np.ndarray, " E"]:
-    """Undiscounted returns of a policy in a world model, from initial states of the data's episodes.
+    """Measure undiscounted returns of a policy in a world model, from initial states of the data's episodes.
 
     The model may be wrong in the states that the policy visits. Compare policies by these returns, but do not rely on
     their level (docs: worlds).
@@ -34,18 +34,18 @@ def imagined_returns(
         PotstillError: ``episodes`` or ``steps`` is below 1.
     """
     env_id = world.metadata["env_id"]
-    limit = steps if steps is not None else (_known_limit(env_id) if env_id else None) or DEFAULT_STEPS
+    limit = steps if steps is not None else (_find_known_limit(env_id) if env_id else None) or DEFAULT_STEPS
     for name, value in {"episodes": episodes, "steps": limit}.items():
         if value < 1:
             raise PotstillError(f"{name} {value}: expected at least 1")
     return run_episodes(act, WorldStepper(world), seed * episodes + np.arange(episodes), limit)
 
 
-def _known_limit(env_id: str) -> int | None:
-    """The registered time limit, or ``None`` if the environment is not installed, which a model does not require."""
+def _find_known_limit(env_id: str) -> int | None:
+    """Find the registered time limit; ``None`` if the environment is not installed, which a model does not require."""
     import gymnasium
 
     try:
-        return time_limit(env_id)
+        return find_time_limit(env_id)
     except gymnasium.error.Error:
         return None

@@ -95,7 +95,7 @@ def train_world(
         "settings": dict(vars(settings)),
         "errors": {"open_loop": {}},  # measured below
     }
-    world = World(dynamics, Scaling(data.normaliser, data.action_bounds), first_states(data), metadata)
+    world = World(dynamics, Scaling(data.normaliser, data.action_bounds), select_first_states(data), metadata)
     metadata["errors"] = measure_errors(world, data, held_out)
     return world
 
@@ -129,8 +129,8 @@ def prepare(
     return Outputs(jnp.asarray(inputs), jnp.asarray(targets)), linear, scale
 
 
-def first_states(data: Transitions) -> Float[np.ndarray, "n S"]:
-    """The first states of at most 1,024 episodes, evenly chosen, standardised."""
+def select_first_states(data: Transitions) -> Float[np.ndarray, "n S"]:
+    """Select the first states of at most 1,024 episodes, evenly chosen, standardised."""
     starts = data.episode_bounds[:-1]
     few = starts[np.unique(np.linspace(0, len(starts) - 1, min(len(starts), MOST_STARTS), dtype=int))]
     return np.asarray(data.normaliser(data.take(few).observations), np.float32)

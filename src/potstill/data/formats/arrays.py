@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from potstill.data.columns import Chosen
-from potstill.data.formats.lanes import STATE, buffer_columns
+from potstill.data.formats.lanes import STATE, read_buffer_columns
 from potstill.data.formats.tables import BOUNDS, log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError
@@ -57,7 +57,7 @@ def read_arrays(arrays: Mapping[str, object], chosen: Chosen, *, source: str = "
 
 def read_buffer(buffer: object, chosen: Chosen) -> Log:
     """Make a log of a replay buffer of stable-baselines3; its bounds are those of its action space."""
-    arrays, stated = buffer_columns(buffer)
+    arrays, stated = read_buffer_columns(buffer)
     return read_arrays({**arrays, **stated}, chosen, source="the replay buffer")
 
 

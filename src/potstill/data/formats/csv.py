@@ -30,7 +30,7 @@ def read_csv(path: Path, chosen: Chosen) -> Log:
     """
     source = str(path)
     with reading(path, "a text file with columns"):
-        names, separator = _header(path)
+        names, separator = _read_header(path)
     found = match_columns(names, chosen, source=source)
     wanted = list(dict.fromkeys(name for parts in found.values() for name in parts))
     texts = {name for role in found.keys() - {*TABLES, "rewards"} for name in found[role]}
@@ -45,8 +45,8 @@ def read_csv(path: Path, chosen: Chosen) -> Log:
     )
 
 
-def _header(path: Path) -> tuple[list[str], str]:
-    """The names in the first line, and what separates them."""
+def _read_header(path: Path) -> tuple[list[str], str]:
+    """Read the names in the first line, and what separates them."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         line = file.readline(1 << 20)
     separator = max(DELIMITERS, key=line.count)

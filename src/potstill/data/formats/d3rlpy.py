@@ -15,7 +15,7 @@ import numpy as np
 from potstill.data.checks import as_column, check_equal_rows
 from potstill.data.columns import Chosen
 from potstill.data.files import Column, Group, read_array
-from potstill.data.formats.groups import group_columns, join_episodes
+from potstill.data.formats.groups import find_group_columns, join_episodes
 from potstill.data.log import Log
 from potstill.errors import PotstillError
 
@@ -42,20 +42,20 @@ def read_d3rlpy(file: Group, path: Path, chosen: Chosen) -> Log:
     numbers = range(int(count))
     columns = join_episodes([_find_columns(file, number, path) for number in numbers], source=str(path))
     columns["terminations"] = terminations = np.asarray(columns["ends"]).copy()
-    terminations[terminations] = [_terminated(file, number, path) for number in numbers]
+    terminations[terminations] = [_read_terminated(file, number, path) for number in numbers]
     return Log(columns, str(path), path.stem)
 
 
 def _find_columns(file: Group, number: int, path: Path) -> dict[str, Column]:
     source = f"{path}, episode {number}"
-    columns = group_columns(file, {key: [f"{key}_{number}"] for key in COLUMNS}, path, source=source)
+    columns = find_group_columns(file, {key: [f"{key}_{number}"] for key in COLUMNS}, path, source=source)
     check_equal_rows(columns, source=source)
     if not len(columns["actions"]):
         raise PotstillError(f"{source}: an episode must have at least one row and one flag 'terminated'")
     return columns
 
 
-def _terminated(file: Group, number: int, path: Path) -> bool:
+def _read_terminated(file: Group, number: int, path: Path) -> bool:
     source = f"{path}, episode {number}"
     flag = read_array(file, f"terminated_{number}", path).reshape(-1)
     flags = as_column("terminations", flag, source=source)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from potstill.data.columns import Chosen
-from potstill.data.files import Group, find_dataset, find_datasets, open_hdf5, user_folder
+from potstill.data.files import Group, find_dataset, find_datasets, find_user_folder, open_hdf5
 from potstill.data.formats.tables import BOUNDS, as_text, log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError
@@ -68,10 +68,10 @@ def read_d4rl_name(name: str, chosen: Chosen, *, download: bool = False) -> Iter
         PotstillError: the file does not exist, or :func:`read_d4rl` raises.
     """
     assert not download
-    path = d4rl_path(name)
+    path = find_d4rl_path(name)
     with open_hdf5(path) as file:
         log = read_d4rl(file, path, chosen)
-        yield replace(log, env_id=log.env_id or d4rl_environment(name))
+        yield replace(log, env_id=log.env_id or find_d4rl_environment(name))
 
 
 def _read_card(file: Group, path: Path) -> dict[str, object]:
@@ -89,13 +89,13 @@ def _read_card(file: Group, path: Path) -> dict[str, object]:
         raise PotstillError(f"{path}: its attribute 'card' is not a JSON object") from None
 
 
-def d4rl_path(name: str) -> Path:
-    """The file of a dataset such as ``hopper-medium-v2`` in D4RL's own cache.
+def find_d4rl_path(name: str) -> Path:
+    """Find the file of a dataset such as ``hopper-medium-v2`` in D4RL's own cache.
 
     Raises:
         PotstillError: there is no such file. The message names the folder.
     """
-    folder = user_folder("D4RL_DATASET_DIR", ".d4rl", "datasets")
+    folder = find_user_folder("D4RL_DATASET_DIR", ".d4rl", "datasets")
     stem, _, version = name.rpartition("-v")
     files = [f"{stem.replace('-', '_')}-v{version}.hdf5", f"{name}.hdf5"]
     found = [folder / file for file in files if (folder / file).is_file()]
@@ -107,10 +107,10 @@ def d4rl_path(name: str) -> Path:
     return found[0]
 
 
-def d4rl_environment(name: str) -> str | None:
-    """The environment of a locomotion dataset: Gymnasium's ``-v4``, which has the physics of D4RL's files.
+def find_d4rl_environment(name: str) -> str | None:
+    """Find the environment of a locomotion dataset: Gymnasium's ``-v4``, which has the physics of D4RL's files.
 
-    >>> d4rl_environment("hopper-medium-replay-v2")
+    >>> find_d4rl_environment("hopper-medium-replay-v2")
     'Hopper-v4'
     """
     return LOCOMOTION.get(name.split("-", maxsplit=1)[0])

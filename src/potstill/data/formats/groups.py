@@ -26,8 +26,10 @@ def find_group(holder: Group, name: str, path: Path) -> Group:
     return group
 
 
-def group_columns(group: Group, roles: Mapping[str, Sequence[str]], path: Path, *, source: str) -> dict[str, Column]:
-    """The columns of one episode by role. Nothing is read.
+def find_group_columns(
+    group: Group, roles: Mapping[str, Sequence[str]], path: Path, *, source: str
+) -> dict[str, Column]:
+    """Find the columns of one episode by role. Nothing is read.
 
     Args:
         group: its arrays, in groups or not.

@@ -35,7 +35,7 @@ def unstack_lanes(columns: Mapping[str, Column], state: Mapping[str, object], *,
         PotstillError: a column has other axes, or ``pos`` is not a row.
     """
     steps, lanes = columns["rewards"].shape
-    order = _order(steps, state, source)
+    order = _order_rows(steps, state, source)
     found: dict[str, Column] = {}
     for key, column in columns.items():
         array = np.asarray(column)
@@ -46,8 +46,8 @@ def unstack_lanes(columns: Mapping[str, Column], state: Mapping[str, object], *,
     return found
 
 
-def _order(steps: int, state: Mapping[str, object], source: str) -> np.ndarray:
-    """The rows of a ring in the order of time."""
+def _order_rows(steps: int, state: Mapping[str, object], source: str) -> np.ndarray:
+    """Put the rows of a ring in the order of time."""
     if state.get("pos") is None:
         return np.arange(steps)
     place, full = np.asarray(state["pos"]), bool(np.asarray(state.get("full", False)))
@@ -59,8 +59,8 @@ def _order(steps: int, state: Mapping[str, object], source: str) -> np.ndarray:
     return rows
 
 
-def buffer_columns(buffer: object) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """The arrays of a stable-baselines3 replay buffer, and what it states: its state and its action bounds.
+def read_buffer_columns(buffer: object) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    """Read the arrays of a stable-baselines3 replay buffer, and what it states: its state and its action bounds.
 
     With ``optimize_memory_usage``, next observations are the observations of the following place in the ring.
     """

@@ -20,13 +20,13 @@ import numpy as np
 from potstill.data.bounds import ActionBounds
 from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape
 from potstill.data.columns import Chosen
-from potstill.data.files import Column, Group, open_hdf5, reading, user_folder
-from potstill.data.formats.groups import find_group, group_columns, join_episodes
+from potstill.data.files import Column, Group, find_user_folder, open_hdf5, reading
+from potstill.data.formats.groups import find_group, find_group_columns, join_episodes
 from potstill.data.formats.parquet import allow_columns, flatten, require_pyarrow, to_array
 from potstill.data.joined import SideBySide
 from potstill.data.log import Log
-from potstill.environments.making import registered_limit
-from potstill.errors import PotstillError, missing_extra
+from potstill.environments.making import find_registered_limit
+from potstill.errors import PotstillError, make_missing_extra_error
 from potstill.runtime.files import read_json
 
 COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
@@ -55,11 +55,11 @@ def read_minari_name(name: str, chosen: Chosen, *, download: bool = False) -> Ab
     Raises:
         PotstillError: the dataset is missing or cannot be downloaded, or :func:`read_minari` raises.
     """
-    return read_minari(minari_path(name, download=download), chosen)
+    return read_minari(find_minari_path(name, download=download), chosen)
 
 
-def minari_path(name: str, *, download: bool = False) -> Path:
-    """The folder of a dataset such as ``mujoco/hopper/medium-v0`` in Minari's own folder.
+def find_minari_path(name: str, *, download: bool = False) -> Path:
+    """Find the folder of a dataset such as ``mujoco/hopper/medium-v0`` in Minari's own folder.
 
     Args:
         name: Minari's id of the dataset.
@@ -68,7 +68,7 @@ def minari_path(name: str, *, download: bool = False) -> Path:
     Raises:
         PotstillError: the dataset is missing or cannot be downloaded. The message gives Minari's download command.
     """
-    root = user_folder("MINARI_DATASETS_PATH", ".minari", "datasets")
+    root = find_user_folder("MINARI_DATASETS_PATH", ".minari", "datasets")
     folder = root / name
     if not (folder / "data").is_dir():
         fetch = f"pip install 'minari[hf]' && minari download {name}"
@@ -84,7 +84,7 @@ def _download(name: str, folder: Path, elsewhere: str) -> None:
     try:
         import minari
     except ImportError:
-        raise missing_extra("minari", "minari") from None
+        raise make_missing_extra_error("minari", "minari") from None
     missing = next(path for path in (*reversed(folder.parents), folder, folder / "data") if not path.exists())
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -155,7 +155,7 @@ def _read_metadata(folder: Path, path: Path, chosen: Chosen) -> Metadata:
         raise PotstillError(f"{path}: --columns {strange[0]}: the roles in Minari's layout are {', '.join(COLUMNS)}")
     with reading(folder / "metadata.json", "Minari's metadata"):
         metadata = read_json(folder / "metadata.json")
-        form, count, steps = str(metadata["data_format"]), *(_whole(metadata, key) for key in COUNTS)
+        form, count, steps = str(metadata["data_format"]), *(_read_whole_number(metadata, key) for key in COUNTS)
         observations, actions, env_spec = (
             dict(json.loads(metadata.get(key) or "{}")) for key in ("observation_space", "action_space", "env_spec")
         )
@@ -205,7 +205,7 @@ def _make_log(metadata: Metadata, episodes: Sequence[Mapping[str, Column]], path
     )
 
 
-def _whole(metadata: Mapping[str, Any], key: str) -> int:
+def _read_whole_number(metadata: Mapping[str, Any], key: str) -> int:
     value = metadata[key]
     if not isinstance(value, int) or isinstance(value, bool):
         raise PotstillError(f"{key} is {str(value)[:40]}, expected a whole number")
@@ -239,8 +239,8 @@ def _find_episodes(metadata: Metadata, file: Group, path: Path) -> list[dict[str
     if found != metadata.episodes:
         raise PotstillError(f"{path}: {found} episodes, but the metadata list {metadata.episodes}")
     return [
-        group_columns(find_group(file, name, path), metadata.roles, path, source=f"{path}, {name.replace('_', ' ')}")
-        for name in (f"episode_{number}" for number in range(metadata.episodes))
+        find_group_columns(find_group(file, f"episode_{i}", path), metadata.roles, path, source=f"{path}, episode {i}")
+        for i in range(metadata.episodes)
     ]
 
 
@@ -294,7 +294,7 @@ def _find_changes(env_spec: Mapping[str, Any]) -> list[str]:
     arguments = [key for key in env_spec.get("kwargs") or {} if not key.startswith("render")]
     wrappers = [wrapper["name"] for wrapper in env_spec.get("additional_wrappers") or []]
     limit = env_spec.get("max_episode_steps")
-    usual = registered_limit(str(env_spec.get("id")))
+    usual = find_registered_limit(str(env_spec.get("id")))
     if "max_episode_steps" in env_spec and usual is not None and limit != usual:
         arguments.append(f"max_episode_steps {limit} instead of {usual}")
     return arguments + [f"wrapper {name}" for name in wrappers if name != "FlattenObservation"]

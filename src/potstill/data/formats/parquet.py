@@ -19,7 +19,7 @@ from potstill.data.columns import Chosen, match_columns
 from potstill.data.files import allow, reading
 from potstill.data.formats.tables import BOUNDS, log_of_columns
 from potstill.data.log import Log
-from potstill.errors import PotstillError, missing_extra
+from potstill.errors import PotstillError, make_missing_extra_error
 
 if TYPE_CHECKING:
     from pyarrow import Schema, Table
@@ -38,7 +38,7 @@ def require_pyarrow() -> ModuleType:
         import pyarrow.dataset
         import pyarrow.parquet
     except ImportError:
-        raise missing_extra("pyarrow", "arrow") from None
+        raise make_missing_extra_error("pyarrow", "arrow") from None
     module: ModuleType = pyarrow
     return module
 
@@ -66,7 +66,7 @@ def read_parquet_files(files: Sequence[Path], chosen: Chosen, path: Path) -> Log
             reading(part, "a Parquet file"),
             arrow.parquet.ParquetFile(part, page_checksum_verification=True) as file,
         ):
-            names = list(_leaves(file.schema_arrow))
+            names = list(_list_leaves(file.schema_arrow))
             found = match_columns(names, chosen, source=source)
             wanted = [column for columns in found.values() for column in columns]
             wanted = list(dict.fromkeys([*wanted, *(["env_id"] if "env_id" in names else [])]))
@@ -74,7 +74,7 @@ def read_parquet_files(files: Sequence[Path], chosen: Chosen, path: Path) -> Log
             tables.append(file.read(columns=wanted))
     with reading(path, "a Parquet file"):
         table = flatten(arrow.concat_tables(tables))
-    stated = _stated(table, source)
+    stated = _read_stated(table, source)
     return log_of_columns(
         lambda name: to_array(table, name, source=source),
         set(names) - {"env_id"},
@@ -99,8 +99,8 @@ def allow_columns(metadata: FileMetaData, names: Sequence[str] | None = None) ->
             allow(NUMBER * group.column(i).num_values, f"'{paths[i]}'")
 
 
-def _leaves(schema: Schema) -> Iterator[str]:
-    """The names of columns, and of the fields of structures."""
+def _list_leaves(schema: Schema) -> Iterator[str]:
+    """List the names of columns, and of the fields of structures."""
     import pyarrow as pa
 
     def walk(name: str, kind: Any) -> Iterator[str]:
@@ -123,8 +123,8 @@ def flatten(table: Table) -> Table:
     return table
 
 
-def _stated(table: Table, source: str) -> dict[str, object]:
-    """The environment, from a column with one value, and the action bounds, from the metadata of the file."""
+def _read_stated(table: Table, source: str) -> dict[str, object]:
+    """Read the environment, from a column with one value, and the action bounds, from the metadata of the file."""
     stated: dict[str, object] = {}
     if "env_id" in table.column_names:
         ids = table["env_id"].unique().to_pylist()

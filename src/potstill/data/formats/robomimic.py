@@ -13,7 +13,7 @@ import numpy as np
 from potstill.data.bounds import ActionBounds
 from potstill.data.columns import Chosen, expand_names
 from potstill.data.files import Column, Group, find_datasets
-from potstill.data.formats.groups import find_group, group_columns, join_episodes
+from potstill.data.formats.groups import find_group, find_group_columns, join_episodes
 from potstill.data.log import Log
 from potstill.errors import PotstillError
 
@@ -32,23 +32,24 @@ def read_robomimic(file: Group, path: Path, chosen: Chosen) -> Log:
         PotstillError: there are no demonstrations, an array is missing, or columns are of unequal length.
     """
     data = find_group(file, "data", path)
-    names = sorted((name for name in data if name.startswith("demo_")), key=_number)
+    names = sorted((name for name in data if name.startswith("demo_")), key=_read_number)
     demos = {name: find_group(data, name, path) for name in names}
     roles, notes = _find_roles(next(iter(demos.values())), chosen, path)
     columns = join_episodes(
-        [group_columns(demo, roles, path, source=f"{path}, {name}") for name, demo in demos.items()], source=str(path)
+        [find_group_columns(demo, roles, path, source=f"{path}, {name}") for name, demo in demos.items()],
+        source=str(path),
     )
     card: dict[str, object] = {"source": "robomimic", "columns": {k: "+".join(v) for k, v in roles.items()}}
-    return Log(columns, str(path), path.stem, bounds=_bounds(columns["actions"]), card=card, notes=notes)
+    return Log(columns, str(path), path.stem, bounds=_find_bounds(columns["actions"]), card=card, notes=notes)
 
 
-def _bounds(actions: Column) -> ActionBounds | None:
-    """±1, if the actions keep to it: absolute actions do not."""
+def _find_bounds(actions: Column) -> ActionBounds | None:
+    """Find the bounds: ±1, if the actions keep to it; absolute actions do not."""
     values = np.asarray(actions)
     return ActionBounds.unit(values.shape[1]) if np.abs(values).max(initial=0.0) <= 1.0 else None
 
 
-def _number(name: str) -> int:
+def _read_number(name: str) -> int:
     digits = name.removeprefix("demo_")
     return int(digits) if digits.isdecimal() else -1
 

@@ -31,7 +31,7 @@ def read_tianshou(file: Group, path: Path, chosen: Chosen) -> Log:
     Raises:
         PotstillError: a column is missing, or the places of the ring are damaged.
     """
-    group, parts = find_group(file, "_meta", path), _parts(file, path)
+    group, parts = find_group(file, "_meta", path), _find_parts(file, path)
     rows = np.concatenate([start + order for start, order in parts])
     last = np.cumsum([len(order) for _, order in parts]) - 1
 
@@ -46,13 +46,17 @@ def read_tianshou(file: Group, path: Path, chosen: Chosen) -> Log:
     return replace(log, columns={**log.columns, **ends}, card={"source": "tianshou", **log.card})
 
 
-def _parts(file: Group, path: Path) -> list[tuple[int, np.ndarray]]:
-    """The first row of each part, and its rows from there in the order of time."""
+def _find_parts(file: Group, path: Path) -> list[tuple[int, np.ndarray]]:
+    """Find the first row of each part, and its rows from there in the order of time."""
     last = read_array(file, "last_index", path).reshape(-1)
     single = "_offset" not in file
     offsets = np.zeros(1, int) if single else read_array(file, "_offset", path).reshape(-1)
-    lengths = np.array([_whole(file, "_size", path)]) if single else read_array(file, "_lengths", path).reshape(-1)
-    capacities = np.diff(offsets, append=_whole(file, "maxsize", path))
+    lengths = (
+        np.array([_read_whole_number(file, "_size", path)])
+        if single
+        else read_array(file, "_lengths", path).reshape(-1)
+    )
+    capacities = np.diff(offsets, append=_read_whole_number(file, "maxsize", path))
     whole = all(array.dtype.kind in "iu" for array in (last, offsets, lengths))
     if (
         not whole
@@ -68,7 +72,7 @@ def _parts(file: Group, path: Path) -> list[tuple[int, np.ndarray]]:
     return found
 
 
-def _whole(file: Group, name: str, path: Path) -> int:
+def _read_whole_number(file: Group, name: str, path: Path) -> int:
     value = np.asarray(file.attrs.get(name))
     if value.ndim or value.dtype.kind not in "iu":
         raise PotstillError(f"{path}: its attribute '{name}' is not a whole number")

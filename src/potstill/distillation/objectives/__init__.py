@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from potstill.distillation.registry import WEIGHTINGS
-from potstill.runtime.lazy import lazy_names
+from potstill.runtime.lazy import import_lazily
 from potstill.runtime.registry import Registry
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ __all__ = [
     "weighted_loss",
 ]
 
-__getattr__ = lazy_names(
+__getattr__ = import_lazily(
     __name__,
     {
         "ActionValueCloning": "cloning",

@@ -34,15 +34,15 @@ def log_density(states: Float[Array, "M S"]) -> Float[Array, " M"]:
     rng = np.random.default_rng(0)
     drawn = jnp.asarray(np.stack([rng.choice(rows, count, replace=False) for _ in range(SAMPLES)]), jnp.int32)
     index = jnp.arange(rows, dtype=jnp.int32)
-    parts = [_mean_log_distance(states, drawn, index[i : i + CHUNK]) for i in range(0, rows, CHUNK)]
+    parts = [_compute_mean_log_distance(states, drawn, index[i : i + CHUNK]) for i in range(0, rows, CHUNK)]
     return -states.shape[1] * jnp.concatenate(parts)
 
 
 @jax.jit
-def _mean_log_distance(
+def _compute_mean_log_distance(
     states: Float[Array, "M S"], drawn: Int[Array, "G n"], index: Int[Array, " B"]
 ) -> Float[Array, " B"]:
-    """Mean over G samples of the log distance from each of B states to its nearest neighbour in the sample."""
+    """Average, over G samples, the log distance from each of B states to its nearest neighbour in the sample."""
     here = states[index]
     norms = jnp.sum(here**2, axis=-1)[:, None]
 

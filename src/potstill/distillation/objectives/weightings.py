@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from potstill.distillation.objectives.weights import StateFeatures, Weighting, normalise_mean
 from potstill.distillation.registry import WEIGHTINGS
-from potstill.errors import PotstillError, unknown_name
+from potstill.errors import PotstillError, make_unknown_name_error
 from potstill.runtime.arguments import check_arguments
 
 AS_IN_PAPER = {"reference", "unscaled"}  # these weightings can be negative and are not normalised
@@ -25,7 +25,7 @@ def split_names(names: str) -> list[str]:
     found = [name.strip() for name in names.split(",")]
     for name in found:
         if name not in WEIGHTINGS:
-            raise unknown_name("weighting", name, WEIGHTINGS)
+            raise make_unknown_name_error("weighting", name, WEIGHTINGS)
     if len(set(found)) < len(found):
         raise PotstillError(f"weighting '{names}': a name occurs twice")
     return found

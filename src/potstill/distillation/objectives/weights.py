@@ -57,7 +57,7 @@ class StateFeatures:
 
     @functools.cached_property
     def action_deviation(self) -> Float[Array, " M"]:
-        """Deviation of the actions before a state from the teacher's; see :func:`action_deviation`."""
+        """Deviation of the actions before a state from the teacher's; see :func:`measure_action_deviation`."""
         return jnp.asarray(self._action_deviation(), jnp.float32)
 
 

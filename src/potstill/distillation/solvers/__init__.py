@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from potstill.runtime.lazy import lazy_names
+from potstill.runtime.lazy import import_lazily
 from potstill.runtime.registry import Registry
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ __all__ = [
     "Unroll",
 ]
 
-__getattr__ = lazy_names(
+__getattr__ = import_lazily(
     __name__,
     {
         "DrawnKernelDescent": "drawn",

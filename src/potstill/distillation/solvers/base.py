@@ -59,19 +59,19 @@ class Solver(ABC):
             Actions [B, A] in [−1, 1].
         """
 
-    def policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
-        """The trained student as a function of states, for rollouts.
+    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
+        """Make the trained student as a function of states, for rollouts.
 
         By default, each call solves the inner problem again. Solvers that can solve it once override this method.
         """
         return jax.jit(lambda states: self(pairs, states, key))
 
-    def for_recipe(self: AnySolver, recipe: Recipe) -> AnySolver:
-        """The same solver for another recipe."""
+    def with_recipe(self: AnySolver, recipe: Recipe) -> AnySolver:
+        """Return the same solver for another recipe."""
         return dataclasses.replace(self, recipe=recipe)
 
-    def exact(self) -> Solver:
-        """The solver that evaluates pairs when no gradient is needed. The default is this solver."""
+    def make_exact(self) -> Solver:
+        """Make the solver that evaluates pairs when no gradient is needed. The default is this solver."""
         return self
 
 

@@ -43,8 +43,8 @@ MOST = 0.9  # largest such fraction for students trained by SGD: larger steps ar
 POWERS = 30  # iterations for the largest eigenvalue
 
 
-def features(params: Params, x: Float[Array, "B S"]) -> list[tuple[Array, Array]]:
-    """h_l and δ_l of (1) for each layer of a ReLU network with one output."""
+def compute_features(params: Params, x: Float[Array, "B S"]) -> list[tuple[Array, Array]]:
+    """Compute h_l and δ_l of (1) for each layer of a ReLU network with one output."""
     inputs, active = [x], []
     for layer in params[:-1]:
         before = inputs[-1] @ layer["weight"] + layer["bias"]
@@ -66,7 +66,7 @@ def drawn_kernel(
     for network_key in jax.random.split(key, networks):
         *hidden, last = SCHEMES[recipe.initialisation].draw(network_key, sizes)
         params = [*hidden, jax.tree.map(lambda w: recipe.output_gain * w, last)]
-        for inputs, deltas in features(params, jnp.concatenate([pairs, x])):
+        for inputs, deltas in compute_features(params, jnp.concatenate([pairs, x])):
             products = inputs @ inputs[: len(pairs)].T + 1.0
             total = total + products * (deltas @ deltas[: len(pairs)].T) / networks
     return total
@@ -104,8 +104,8 @@ class DrawnKernelDescent(Solver):
         count = len(pairs.states)
         return jnp.tanh(kernel[count:] @ _solve(kernel[:count], pairs, self.recipe))
 
-    def policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
-        """The student as a function of states; the inner problem is solved once."""
+    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
+        """Make the student as a function of states; the inner problem is solved once."""
         coefficients = _prepare(pairs, key, self)
         return lambda states: _act(states, pairs.states, coefficients, key, self)
 

@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.distillation.solvers.base import Solver, require_sgd
 from potstill.distillation.solvers.kernel_descent import descent
-from potstill.networks.mlp import Params, apply_mlp, layer_inputs
+from potstill.networks.mlp import Params, apply_mlp, compute_layer_inputs
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.students.recipe import Recipe
@@ -42,17 +42,17 @@ def empirical_kernel(params: Params, states: Float[Array, "N S"]) -> Float[Array
     biases = [layer["bias"] for layer in params]
     deltas = jax.vmap(jax.jacrev(output_of_biases), (None, 0))(biases, states)
     total = jnp.zeros((), states.dtype)
-    for inputs, delta in zip(layer_inputs(params, states), deltas, strict=True):
+    for inputs, delta in zip(compute_layer_inputs(params, states), deltas, strict=True):
         flat = delta.reshape(-1, delta.shape[-1])
         products = (flat @ flat.T).reshape(*delta.shape[:2], *delta.shape[:2])
         total = total + (inputs @ inputs.T + 1.0)[:, None, :, None] * products
     return total
 
 
-def linearised_actions(
+def compute_linearised_actions(
     params: Params, pairs: Pairs, states: Float[Array, "B S"], recipe: Recipe
 ) -> Float[Array, "B A"]:
-    """Actions of the network linearised at ``params`` and trained on ``pairs``."""
+    """Compute the actions of the network linearised at ``params`` and trained on ``pairs``."""
     outputs, pull = jax.vjp(lambda p: apply_mlp(p, pairs.states), params)
     kernel = empirical_kernel(params, pairs.states).reshape(outputs.size, outputs.size)
     c = descent(kernel, outputs, pairs, recipe)
@@ -82,7 +82,7 @@ class EmpiricalKernelDescent(Solver):
 
         def one(key: PRNGKeyArray) -> Float[Array, "B A"]:
             params = initialise_network(key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
-            return linearised_actions(params, pairs, states, recipe)
+            return compute_linearised_actions(params, pairs, states, recipe)
 
         actions: Float[Array, "P B A"] = jax.lax.map(one, jax.random.split(key, self.networks))
         return actions.mean(axis=0)

@@ -31,7 +31,7 @@ network's kernel from K decrease with the number of towers.
 
 **Initialisation.** ``zero`` runs (1) from f₀ = 0, the mean over initialisations. ``drawn`` runs it from the
 function of a random finite network, so that the outer loss is an expectation over initialisations and includes their
-variance. :func:`initialisation_variance` computes that variance itself.
+variance. :func:`compute_initialisation_variance` computes that variance itself.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def kernels(
     x: Float[Array, "B S"], y: Float[Array, "N S"], recipe: Recipe
 ) -> tuple[Float[Array, "B N"], Float[Array, "B N"]]:
     """K, the tangent kernel at infinite width, and Σ_L, the covariance of the initial function, of one output."""
-    width, variances = recipe.width, _variances(x.shape[-1], recipe)
+    width, variances = recipe.width, _compute_variances(x.shape[-1], recipe)
     covariances = [lambda inner, w=w, b=b: Inner(*(w * part + b for part in inner)) for w, b in variances]
     inner = Inner(x @ y.T, jnp.sum(x**2, -1), jnp.sum(y**2, -1))
     tangent, layers, changes = inner.both + 1.0, [], []
@@ -139,8 +139,8 @@ def kernels(
     return tangent, share * covariances[-1](inner).both
 
 
-def _variances(states: int, recipe: Recipe) -> list[tuple[float, float]]:
-    """σ² and τ² of each layer."""
+def _compute_variances(states: int, recipe: Recipe) -> list[tuple[float, float]]:
+    """Compute σ² and τ² of each layer."""
     scheme = SCHEMES[recipe.initialisation]
     sizes = [states, *[recipe.width] * (recipe.layers - 1), 1]
     *hidden, last = [(scheme.weight(*pair), scheme.bias(*pair)) for pair in itertools.pairwise(sizes)]
@@ -168,8 +168,8 @@ def _step(now: Descent, outputs: Float[Array, "N A"], pairs: Pairs, recipe: Reci
     return Descent(now.c - recipe.learning_rate * velocity, velocity)
 
 
-def _times(kernel: Float[Array, "M M"], c: Float[Array, "N A"]) -> Float[Array, "N A"]:
-    """K c, for a K that all outputs share (N × N) or for a joint K of all outputs (N A × N A)."""
+def _multiply(kernel: Float[Array, "M M"], c: Float[Array, "N A"]) -> Float[Array, "N A"]:
+    """Compute K c, for a K that all outputs share (N × N) or for a joint K of all outputs (N A × N A)."""
     return (kernel @ c.reshape(len(kernel), -1)).reshape(c.shape)
 
 
@@ -197,7 +197,7 @@ Residuals: TypeAlias = tuple[Array, tuple[Descent, Array], Pairs]  # K, the path
 
 def _descend(kernel: Array, before: Array, pairs: Pairs, recipe: Recipe) -> tuple[Array, Residuals]:
     def body(now: Descent, _: None) -> tuple[Descent, tuple[Descent, Array]]:
-        outputs = before + _times(kernel, now.c)
+        outputs = before + _multiply(kernel, now.c)
         return _step(now, outputs, pairs, recipe), (now, outputs)
 
     zero = jnp.zeros_like(pairs.actions)
@@ -212,7 +212,7 @@ def _descend_back(recipe: Recipe, residual: Residuals, adjoint: Array) -> tuple[
         of_next, of_pairs = carry
         pull = jax.vjp(functools.partial(_step, recipe=recipe), *now, pairs)[1]
         of_now, of_outputs, more = pull(of_next)
-        of_now = of_now._replace(c=of_now.c + _times(kernel, of_outputs))
+        of_now = of_now._replace(c=of_now.c + _multiply(kernel, of_outputs))
         return (of_now, jax.tree.map(jnp.add, of_pairs, more)), of_outputs
 
     zero = jnp.zeros_like(adjoint), jax.tree.map(jnp.zeros_like, pairs)
@@ -256,10 +256,10 @@ class KernelDescent(Solver):
         at_pairs, at_states = apply_mlp(network, pairs.states), apply_mlp(network, states)
         return jnp.tanh(at_states + elsewhere @ descent(kernel, at_pairs, pairs, recipe))
 
-    def policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
-        """The student as a function of states. With the mean initial function, the inner problem is solved once."""
+    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
+        """Make the student a function of states. With the mean initial function, the inner problem is solved once."""
         if self.initialisation == "drawn":
-            return super().policy(pairs, key)
+            return super().make_policy(pairs, key)
         c = _solve(pairs, self.recipe)
         return lambda states: _act(states, pairs.states, c, self.recipe)
 
@@ -278,10 +278,10 @@ def _act(
     return jnp.tanh(tangent_kernel(states, pairs, recipe) @ c)
 
 
-def initialisation_variance(
+def compute_initialisation_variance(
     pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray, *, recipe: Recipe, networks: int = 16
 ) -> Float[Array, "B A"]:
-    """Variance of a trained student's actions that is caused by its random initial function.
+    """Compute the variance of a trained student's actions that is caused by its random initial function.
 
     Iteration (1) runs from ``networks`` networks drawn from ``key``. Without the tanh there is a closed form: with
     c = M (a − f₀(S)) and k = K(s, S) M, the variance of f is Σ(s, s) − 2 k Σ(S, s) + k Σ(S, S) kᵀ.

@@ -56,9 +56,9 @@ class Portfolio(Solver):
         actions: Array = jax.lax.switch(self._draw_kind(key), solve)
         return actions
 
-    def policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
-        """A student of the kind that ``key`` draws, as a function of states."""
-        return self.parts[int(self._draw_kind(key))].policy(pairs, key)
+    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
+        """Make a student of the kind that ``key`` draws, as a function of states."""
+        return self.parts[int(self._draw_kind(key))].make_policy(pairs, key)
 
     def _draw_kind(self, key: PRNGKeyArray) -> Int[Array, ""]:
         return jax.random.randint(jax.random.fold_in(key, len(self.parts)), (), 0, len(self.parts))

@@ -26,7 +26,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.distillation.solvers.base import Solver, require_sgd
 from potstill.distillation.solvers.kernel_descent import tangent_kernel
-from potstill.networks.mlp import layer_inputs
+from potstill.networks.mlp import compute_layer_inputs
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.students.training import Pairs, train_network
@@ -34,10 +34,10 @@ from potstill.students.training import Pairs, train_network
 MARGIN = 0.01
 
 
-def regression(
+def regress(
     kernel: Float[Array, "N N"], elsewhere: Float[Array, "B N"], pairs: Pairs, penalty: float
 ) -> Float[Array, "B A"]:
-    """Actions by (1).
+    """Compute actions by (1).
 
     For pairs with weights w, each pair has the penalty λ / w: (W½ K W½ + λ I) z = W½ y, c = W½ z; means are weighted.
 
@@ -72,7 +72,7 @@ class KernelRidge(Solver):
         """Actions of the infinitely wide student after training to convergence. ``key`` is unused."""
         del key
         kernel, elsewhere = (tangent_kernel(x, pairs.states, self.recipe) for x in (pairs.states, states))
-        return regression(kernel, elsewhere, pairs, self.penalty)
+        return regress(kernel, elsewhere, pairs, self.penalty)
 
 
 @check_arguments
@@ -104,7 +104,7 @@ class FeatureRidge(Solver):
         for place, network_key in enumerate(jax.random.split(key, self.networks)):
             age = self.trained * (place + 1) // self.networks
             network = train_network(network_key, fixed, dataclasses.replace(self.recipe, towers=1, steps=age))
-            at_pairs, at_states = (layer_inputs(network, x)[-1] for x in (pairs.states, states))
+            at_pairs, at_states = (compute_layer_inputs(network, x)[-1] for x in (pairs.states, states))
             kernel = kernel + at_pairs @ at_pairs.T / self.networks
             elsewhere = elsewhere + at_states @ at_pairs.T / self.networks
-        return regression(kernel, elsewhere, pairs, self.penalty)
+        return regress(kernel, elsewhere, pairs, self.penalty)

@@ -35,9 +35,9 @@ from potstill.students.training import (
     StepKeys,
     TrainingState,
     bc_loss,
+    compute_mean_actions,
     initialise_student,
-    mean_actions,
-    optimiser_step,
+    take_optimiser_step,
     train_step,
     train_steps,
 )
@@ -79,10 +79,10 @@ class Unroll(Solver):
             state, keys = _skip_ahead(state, keys, pairs, recipe, first, window)
         train = swept_steps if self.adjoint == "sweep" else train_steps
         params = train(state, keys, pairs, recipe, window).params
-        return mean_actions(params, states, pairs.actions.shape[-1])
+        return compute_mean_actions(params, states, pairs.actions.shape[-1])
 
-    def exact(self) -> Solver:
-        """The same unroll without a window."""
+    def make_exact(self) -> Solver:
+        """Make the same unroll without a window."""
         return dataclasses.replace(self, window=None, random_window=False)
 
 
@@ -107,11 +107,11 @@ def _skip_ahead(
     return ahead, None if keys is None else jax.lax.dynamic_slice_in_dim(keys, first, window)
 
 
-def _swept(state: TrainingState, keys: StepKeys, pairs: Pairs, recipe: Recipe, steps: int) -> TrainingState:
+def _sweep(state: TrainingState, keys: StepKeys, pairs: Pairs, recipe: Recipe, steps: int) -> TrainingState:
     return train_steps(state, keys, pairs, recipe, steps)
 
 
-swept_steps = jax.custom_vjp(_swept, nondiff_argnums=(3, 4))
+swept_steps = jax.custom_vjp(_sweep, nondiff_argnums=(3, 4))
 """``train_steps`` with the reverse sweep for its derivative."""
 
 
@@ -133,7 +133,7 @@ def _backward(
         state_adjoint, pairs_adjoint = carry
         state, key = step
         slope = jax.grad(bc_loss)(state.params, pairs, key)
-        pull = jax.vjp(lambda x, g: optimiser_step(x, g, recipe), state, slope)[1]
+        pull = jax.vjp(lambda x, g: take_optimiser_step(x, g, recipe), state, slope)[1]
         state_adjoint, slope_adjoint = pull(state_adjoint)
         tangents = jax.jvp(lambda p: gradient(p, pairs, key), (state.params,), (slope_adjoint,))[1]
         params_adjoint, pairs_adjoint = jax.tree.map(jnp.add, (state_adjoint.params, pairs_adjoint), tangents)

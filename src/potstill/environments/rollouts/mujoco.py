@@ -30,7 +30,7 @@ class Task:
     healthy_state: float = np.inf
     velocity_clip: float = np.inf
 
-    def healthy(self, qpos: Float[np.ndarray, "n Q"], qvel: Float[np.ndarray, "n V"]) -> Bool[np.ndarray, " n"]:
+    def is_healthy(self, qpos: Float[np.ndarray, "n Q"], qvel: Float[np.ndarray, "n V"]) -> Bool[np.ndarray, " n"]:
         """Whether each lane is healthy; other lanes terminate. qpos[1] is the torso's height, qpos[2] its angle."""
         largest: np.ndarray = np.abs(np.concatenate([qpos[:, 2:], qvel], axis=1)).max(axis=1)
         inside = largest < self.healthy_state
@@ -97,7 +97,7 @@ class MujocoStepper:
         control = np.repeat(actions[:, None, :].astype(np.float64), self.skip, axis=1)
         after = self.rollout.rollout(self.model, self.workers, before, control)[0][:, -1]
         self.states[lanes] = after
-        healthy = self.task.healthy(*self._split(after))
+        healthy = self.task.is_healthy(*self._split(after))
         rewards = (after[:, 1] - before[:, 1]) / self.dt - self.task.control_cost * np.sum(actions**2, axis=1)
         rewards += self.task.healthy_reward * (healthy | self.before_v5)  # v4 also pays it on the last step
         return Steps(self._observe(after), rewards, ~healthy, np.zeros_like(healthy))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from potstill.environments.making import time_limit
+from potstill.environments.making import find_time_limit
 from potstill.environments.rollouts.gymnasium import GymnasiumStepper
 from potstill.environments.rollouts.mujoco import TASKS, MujocoStepper
 from potstill.environments.rollouts.stepper import Stepper
@@ -19,8 +19,8 @@ Act = Callable[[Float[np.ndarray, "L S"]], Float[np.ndarray, "L A"]]
 DEFAULT_STEPS = 1000  # time limit of an environment that is registered without one
 
 
-def processors() -> int:
-    """The number of processors that this process may use."""
+def count_processors() -> int:
+    """Count the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -33,7 +33,7 @@ def make_stepper(env_id: str, lanes: int, *, batched: bool = True) -> Stepper:
         batched: allow MuJoCo's batched stepper.
     """
     if batched and env_id in TASKS:
-        return MujocoStepper(env_id, processors())
+        return MujocoStepper(env_id, count_processors())
     return GymnasiumStepper(env_id, lanes)
 
 
@@ -63,7 +63,7 @@ def play(act: Act, env_id: str, seeds: Int[np.ndarray, " L"], *, batched: bool =
         ((3,), True)
     """
     stepper = make_stepper(env_id, len(seeds), batched=batched)
-    return run_episodes(act, stepper, seeds, time_limit(env_id) or DEFAULT_STEPS)
+    return run_episodes(act, stepper, seeds, find_time_limit(env_id) or DEFAULT_STEPS)
 
 
 def run_episodes(act: Act, stepper: Stepper, seeds: Int[np.ndarray, " L"], steps: int) -> Float[np.ndarray, " L"]:

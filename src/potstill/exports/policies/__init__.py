@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from potstill.exports.registry import POLICY_FORMATS
-from potstill.runtime.lazy import lazy_names
+from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:
     from potstill.exports.policies.base import ExportedPolicy, PolicyFormat
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["POLICY_FORMATS", "ExportedPolicy", "PolicyFormat", "export_policy"]
 
-__getattr__ = lazy_names(__name__, {"ExportedPolicy": "base", "PolicyFormat": "base", "export_policy": "writing"})
+__getattr__ = import_lazily(__name__, {"ExportedPolicy": "base", "PolicyFormat": "base", "export_policy": "writing"})
 
 
 def __dir__() -> list[str]:

@@ -63,7 +63,7 @@ class ExportedPolicy(Scaled):
             "network": ", ".join(word for word in words if word),
             "observation_size": self.sizes[0],
             "action_size": self.sizes[-1],
-            **{name: array.tolist() for name, array in self.scaling.arrays().items()},
+            **{name: array.tolist() for name, array in self.scaling.to_arrays().items()},
         }
 
 
@@ -78,7 +78,7 @@ def stack_policies(policies: Sequence[Policy], metadata: JsonObject) -> Exported
     """
     parts = [_add_axes(policy) for policy in policies]
     layers = [{key: np.stack([part[i][key] for part in parts]) for key in layer} for i, layer in enumerate(parts[0])]
-    mean, scale, low, high = (array.astype(np.float32) for array in policies[0].scaling.arrays().values())
+    mean, scale, low, high = (array.astype(np.float32) for array in policies[0].scaling.to_arrays().values())
     scaling = Scaling(Normaliser(mean, scale), ActionBounds(low, high))
     return ExportedPolicy(layers, scaling, isinstance(policies[0].layers, Residual), metadata)
 
@@ -88,10 +88,10 @@ def _add_axes(policy: Policy) -> Layers:
     stacked = isinstance(policy.layers, Towers)
     *hidden, last = [{k: np.asarray(v, np.float32) for k, v in layer.items()} for layer in policy.layers]
     last = {k: v[..., : len(policy.action_bounds)] for k, v in last.items()}
-    return [_first_axis(layer, stacked) for layer in (*hidden, last)]
+    return [_add_first_axis(layer, stacked) for layer in (*hidden, last)]
 
 
-def _first_axis(layer: Layer, stacked: bool) -> Layer:
+def _add_first_axis(layer: Layer, stacked: bool) -> Layer:
     return layer if stacked else {k: v[None] for k, v in layer.items()}
 
 

@@ -90,28 +90,30 @@ def write(policy: ExportedPolicy, path: Path) -> None:
     """Write the header. The file's name gives the names in C: ``hopper.h`` defines ``hopper_act``."""
     sizes = policy.sizes
     values = {
-        "name": c_name(path),
-        "NAME": c_name(path).upper(),
-        "facts": "\n".join(_facts(policy)),
+        "name": make_c_name(path),
+        "NAME": make_c_name(path).upper(),
+        "facts": "\n".join(_write_facts(policy)),
         "observations": sizes[0],
         "actions": sizes[-1],
         "members": policy.members,
         "towers": policy.towers,
         "widest": max(sizes[:-1]),
-        "hidden": "".join(f", {array}[{max(sizes[1:-1])}]" for array in sorted(set(_hidden_arrays(policy)))),
-        "calls": "\n".join(f"            {line}" for line in _calls(policy, c_name(path))),
+        "hidden": "".join(f", {array}[{max(sizes[1:-1])}]" for array in sorted(set(_name_hidden_arrays(policy)))),
+        "calls": "\n".join(f"            {line}" for line in _write_calls(policy, make_c_name(path))),
     }
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(_fill(HEADER, values))
-        for name, array in _arrays(policy).items():
-            file.write(f"\nstatic const float {values['name']}_{name}[{array.size}] = {{\n{_numbers(array)}\n}};\n")
+        for name, array in _list_arrays(policy).items():
+            file.write(
+                f"\nstatic const float {values['name']}_{name}[{array.size}] = {{\n{_format_numbers(array)}\n}};\n"
+            )
         file.write(_fill(LAYER + ACT, values))
 
 
-def c_name(path: Path) -> str:
-    """The name of a policy in C: that of the file, with underscores.
+def make_c_name(path: Path) -> str:
+    """Make the name of a policy in C: that of the file, with underscores.
 
-    >>> c_name(Path("out/my-hopper.v2.h")), c_name(Path("2d.h"))
+    >>> make_c_name(Path("out/my-hopper.v2.h")), make_c_name(Path("2d.h"))
     ('my_hopper_v2', '_2d')
     """
     name = re.sub(r"[^A-Za-z0-9_]", "_", path.stem)
@@ -122,33 +124,33 @@ def _fill(template: str, values: dict[str, object]) -> str:
     return re.sub(r"@(\w+)@", lambda match: str(values[match[1]]), template)
 
 
-def _facts(policy: ExportedPolicy) -> Iterator[str]:
-    """A line of comment for each fact. The text is ASCII and cannot end the comment."""
+def _write_facts(policy: ExportedPolicy) -> Iterator[str]:
+    """Write a line of comment for each fact. The text is ASCII and cannot end the comment."""
     for name, value in policy.describe().items():
         yield f" * {name}: {json.dumps(value)}".replace("*/", "* /")
 
 
-def _arrays(policy: ExportedPolicy) -> dict[str, np.ndarray]:
+def _list_arrays(policy: ExportedPolicy) -> dict[str, np.ndarray]:
     layers = {f"{key}{i}": array for i, layer in enumerate(policy.layers) for key, array in layer.items()}
-    return {**policy.scaling.arrays(), **layers}
+    return {**policy.scaling.to_arrays(), **layers}
 
 
-def _numbers(array: np.ndarray) -> str:
-    """The numbers of an array in C. Nine digits determine a float32."""
+def _format_numbers(array: np.ndarray) -> str:
+    """Format the numbers of an array in C. Nine digits determine a float32."""
     words = [f"{value:.8e}f" for value in array.ravel().tolist()]
     lines = (words[i : i + NUMBERS_PER_LINE] for i in range(0, len(words), NUMBERS_PER_LINE))
     return ",\n".join(", ".join(line) for line in lines)
 
 
-def _hidden_arrays(policy: ExportedPolicy) -> list[str]:
-    """The array in C that receives the output of each hidden layer: two in turn, and one that is kept for the skip."""
+def _name_hidden_arrays(policy: ExportedPolicy) -> list[str]:
+    """Name the array in C for the output of each hidden layer: two in turn, and one that is kept for the skip."""
     hidden = range(len(policy.layers) - 1)
     return ["first" if policy.residual and i == 0 else "xy"[i % 2] for i in hidden]
 
 
-def _calls(policy: ExportedPolicy, name: str) -> Iterator[str]:
-    """The statements that compute the output of network ``t``, layer by layer."""
-    arrays, last = ["states", *_hidden_arrays(policy), "output"], len(policy.layers) - 1
+def _write_calls(policy: ExportedPolicy, name: str) -> Iterator[str]:
+    """Write the statements that compute the output of network ``t``, layer by layer."""
+    arrays, last = ["states", *_name_hidden_arrays(policy), "output"], len(policy.layers) - 1
     for i, (inputs, outputs) in enumerate(itertools.pairwise(policy.sizes)):
         if policy.residual and i == last:
             yield f"for (j = 0; j < {inputs}; j++) {arrays[i]}[j] += first[j];"

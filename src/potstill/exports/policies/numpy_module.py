@@ -62,7 +62,7 @@ LAYERS = list(zip(ARRAYS[::2], ARRAYS[1::2]))
 def write(policy: ExportedPolicy, path: Path) -> None:
     """Write the module. Importing it executes only the code above."""
     sizes, networks = policy.sizes, policy.members * policy.towers
-    arrays = list(policy.scaling.arrays().values())
+    arrays = list(policy.scaling.to_arrays().values())
     for layer in policy.layers:
         arrays += [layer[k].reshape(networks, -1, layer[k].shape[-1]) for k in ("weight", "bias")]
     numbers = np.concatenate([np.ravel(array) for array in arrays]).astype("<f4")

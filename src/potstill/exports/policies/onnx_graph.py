@@ -43,13 +43,13 @@ class _Graph:
         self.nodes: list[Any] = []
         self.weights: list[Any] = []
 
-    def weight(self, name: str, array: np.ndarray) -> str:
+    def add_weight(self, name: str, array: np.ndarray) -> str:
         from onnx import numpy_helper
 
         self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def node(self, name: str, operator: str, *inputs: str, **attributes: object) -> str:
+    def add_node(self, name: str, operator: str, *inputs: str, **attributes: object) -> str:
         from onnx import helper
 
         self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
@@ -58,21 +58,21 @@ class _Graph:
 
 def _add_policy(graph: _Graph, policy: ExportedPolicy) -> None:
     """Standardise, apply the networks, average over towers, tanh, average over policies, and scale to the bounds."""
-    arrays, size = policy.scaling.arrays(), policy.sizes[-1]
+    arrays, size = policy.scaling.to_arrays(), policy.sizes[-1]
     low, high = arrays["action_low"], arrays["action_high"]
-    x = graph.node("centred", "Sub", "observation", graph.weight("state_mean", arrays["state_mean"]))
-    x = graph.node("standardised", "Div", x, graph.weight("state_scale", arrays["state_scale"]))
+    x = graph.add_node("centred", "Sub", "observation", graph.add_weight("state_mean", arrays["state_mean"]))
+    x = graph.add_node("standardised", "Div", x, graph.add_weight("state_scale", arrays["state_scale"]))
     x = _add_networks(graph, policy, x)
     if policy.members * policy.towers > 1:
         shape = np.array([policy.members, policy.towers, -1, size], np.int64)
-        x = graph.node("outputs", "Reshape", x, graph.weight("shape", shape))
-        x = graph.node("mean_output", "ReduceMean", x, axes=[1], keepdims=0)
-    x = graph.node("unit_action", "Tanh", x)
+        x = graph.add_node("outputs", "Reshape", x, graph.add_weight("shape", shape))
+        x = graph.add_node("mean_output", "ReduceMean", x, axes=[1], keepdims=0)
+    x = graph.add_node("unit_action", "Tanh", x)
     if policy.members * policy.towers > 1:
-        x = graph.node("mean_unit_action", "ReduceMean", x, axes=[0], keepdims=0)
-    x = graph.node("shifted", "Add", x, graph.weight("one", np.ones(1, np.float32)))
-    x = graph.node("scaled", "Mul", x, graph.weight("half_range", np.float32(0.5) * (high - low)))
-    graph.node("action", "Add", x, graph.weight("action_low", low))
+        x = graph.add_node("mean_unit_action", "ReduceMean", x, axes=[0], keepdims=0)
+    x = graph.add_node("shifted", "Add", x, graph.add_weight("one", np.ones(1, np.float32)))
+    x = graph.add_node("scaled", "Mul", x, graph.add_weight("half_range", np.float32(0.5) * (high - low)))
+    graph.add_node("action", "Add", x, graph.add_weight("action_low", low))
 
 
 def _add_networks(graph: _Graph, policy: ExportedPolicy, x: str) -> str:
@@ -82,13 +82,13 @@ def _add_networks(graph: _Graph, policy: ExportedPolicy, x: str) -> str:
     for i, layer in enumerate(policy.layers):
         *_, inputs, outputs = layer["weight"].shape
         stacked = () if count == 1 else (count,)
-        weight = graph.weight(f"weight{i}", layer["weight"].reshape(*stacked, inputs, outputs))
-        bias = graph.weight(f"bias{i}", layer["bias"].reshape(*stacked, 1, outputs))
+        weight = graph.add_weight(f"weight{i}", layer["weight"].reshape(*stacked, inputs, outputs))
+        bias = graph.add_weight(f"bias{i}", layer["bias"].reshape(*stacked, 1, outputs))
         if policy.residual and i == last:
-            x = graph.node("skip", "Add", x, first)
-        x = graph.node(f"linear{i}", "MatMul", x, weight)
-        x = graph.node(f"preactivation{i}", "Add", x, bias)
-        x = x if i == last else graph.node(f"hidden{i}", "Relu", x)
+            x = graph.add_node("skip", "Add", x, first)
+        x = graph.add_node(f"linear{i}", "MatMul", x, weight)
+        x = graph.add_node(f"preactivation{i}", "Add", x, bias)
+        x = x if i == last else graph.add_node(f"hidden{i}", "Relu", x)
         first = x if i == 0 else first
     return x
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from potstill.bundled import artefact_path, bundled_names
+from potstill.bundled import find_artefact_path, list_bundled_names
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
 from potstill.exports.policies.base import ExportedPolicy, stack_policies
@@ -17,7 +17,7 @@ from potstill.runtime.files import JsonObject, StrPath, to_json
 from potstill.students.ensemble import Students
 from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.teachers.importers import SUFFIXES, import_teacher
-from potstill.teachers.lookup import list_teacher_folders, places_beside
+from potstill.teachers.lookup import list_places_beside, list_teacher_folders
 
 
 def load_source(path: StrPath, *, teacher: bool) -> Distillate | NetworkTeacher | Policy:
@@ -32,14 +32,14 @@ def load_source(path: StrPath, *, teacher: bool) -> Distillate | NetworkTeacher 
     """
     if Path(path).suffix in SUFFIXES:
         return import_teacher(path)
-    files = {kind: artefact_path(path, kind) for kind in ("distillate", "teacher", "policy")}
+    files = {kind: find_artefact_path(path, kind) for kind in ("distillate", "teacher", "policy")}
     found = [file for file in files.values() if file.is_file()]
     if not found:
         where = "no distillate and no teacher in this folder" if Path(path).is_dir() else "no such run folder or file"
         raise PotstillError(f"{path}: {where}: expected a run of potstill distill or teach, or an artefact")
-    if teacher and files["teacher"] in found and storage.kind_of(files["teacher"]) == "teacher":
+    if teacher and files["teacher"] in found and storage.read_kind(files["teacher"]) == "teacher":
         return load_teacher(files["teacher"])
-    kind = storage.kind_of(found[0])
+    kind = storage.read_kind(found[0])
     if kind == "policy" and not teacher:
         return load_policy(found[0])
     if kind == "teacher":
@@ -57,7 +57,7 @@ def find_own_teacher(distillate: Distillate, path: StrPath) -> NetworkTeacher:
     wanted = distillate.metadata.get("teacher")
     if not isinstance(wanted, Mapping):
         raise PotstillError(f"{path}: made without a teacher")
-    for file in _possible_teachers(distillate, Path(path)):
+    for file in _find_possible_teachers(distillate, Path(path)):
         if not file.is_file():
             continue
         teacher = import_teacher(file) if file.suffix in SUFFIXES else load_teacher(file)
@@ -66,14 +66,14 @@ def find_own_teacher(distillate: Distillate, path: StrPath) -> NetworkTeacher:
     raise PotstillError(f"{path}: its teacher, {wanted.get('algorithm', 'unnamed')}, was not found: name its file")
 
 
-def _possible_teachers(distillate: Distillate, path: Path) -> Iterator[Path]:
+def _find_possible_teachers(distillate: Distillate, path: Path) -> Iterator[Path]:
     settings = distillate.metadata.get("settings", {})
     names = [settings.get("teacher")]
-    if settings.get("dataset") in bundled_names():
+    if settings.get("dataset") in list_bundled_names():
         names.append(settings["dataset"])
-    yield from (artefact_path(name, "teacher") for name in names if isinstance(name, str))
+    yield from (find_artefact_path(name, "teacher") for name in names if isinstance(name, str))
     run = path if path.is_dir() else path.parent
-    yield from (folder / "teacher.safetensors" for folder in list_teacher_folders(places_beside(run)))
+    yield from (folder / "teacher.safetensors" for folder in list_teacher_folders(list_places_beside(run)))
 
 
 def resolve_policy(
@@ -109,17 +109,17 @@ def resolve_policy(
         facts = {**_describe_students(seeds), **_describe_distillate(source)}
         return _stack_students(source.train_students(seeds), facts)
     if isinstance(source, Students):
-        return _stack_students(source, {"policy": f"{len(source)} students", **_version()})
+        return _stack_students(source, {"policy": f"{len(source)} students", **_describe_version()})
     if isinstance(source, NetworkTeacher):
         return stack_policies([source.policy], _describe_teacher(source))
-    return stack_policies([source], {"policy": "policy", **_version()})
+    return stack_policies([source], {"policy": "policy", **_describe_version()})
 
 
 def _stack_students(students: Students, facts: JsonObject) -> ExportedPolicy:
-    return stack_policies([students.policy(i) for i in range(len(students))], facts)
+    return stack_policies([students.make_policy(i) for i in range(len(students))], facts)
 
 
-def _version() -> JsonObject:
+def _describe_version() -> JsonObject:
     return {"potstill": version("potstill")}
 
 
@@ -132,7 +132,7 @@ def _describe_students(seeds: list[int]) -> JsonObject:
 def _describe_distillate(distillate: Distillate) -> JsonObject:
     dataset = distillate.metadata["dataset"]
     with tempfile.TemporaryDirectory() as folder:  # equal distillates have equal files
-        digest = storage.file_hash(distillate.save(Path(folder) / "distillate.safetensors"))
+        digest = storage.hash_file(distillate.save(Path(folder) / "distillate.safetensors"))
     facts: JsonObject = to_json(
         {
             "env_id": distillate.env_id,
@@ -140,7 +140,7 @@ def _describe_distillate(distillate: Distillate) -> JsonObject:
             "dataset_sha256": dataset.get("sha256") if isinstance(dataset, Mapping) else None,
             "distillate_sha256": digest,
             "recipe": distillate.recipe.to_metadata(),
-            **_version(),
+            **_describe_version(),
         }
     )
     return facts
@@ -155,7 +155,7 @@ def _describe_teacher(teacher: NetworkTeacher) -> JsonObject:
             "dataset": metadata.get("dataset"),
             "dataset_sha256": metadata.get("dataset_hash"),
             "teacher_sha256": teacher.content_hash,
-            **_version(),
+            **_describe_version(),
         }
     )
     return facts

@@ -21,7 +21,7 @@ from potstill.runtime import storage
 
 def write(policy: ExportedPolicy, path: Path) -> None:
     """Write the weights [out, in] and biases [out] in float32, and the metadata of the policy."""
-    layers = fold_normaliser(plain_layers(policy), policy)
+    layers = fold_normaliser(make_plain_layers(policy), policy)
     arrays = {}
     for i, layer in enumerate(layers):
         arrays[f"{2 * i}.weight"] = layer["weight"].T.astype(np.float32)
@@ -29,15 +29,15 @@ def write(policy: ExportedPolicy, path: Path) -> None:
     storage.save(path, "torch policy", arrays, policy.describe())
 
 
-def plain_layers(policy: ExportedPolicy) -> Layers:
-    """The layers of one ReLU network, in float64, that computes the output of a single policy."""
+def make_plain_layers(policy: ExportedPolicy) -> Layers:
+    """Make the layers of one ReLU network, in float64, that computes the output of a single policy."""
     towers = [{k: v[0].astype(np.float64) for k, v in layer.items()} for layer in policy.layers]
     *hidden, last = towers
     if not hidden:
         return [{k: v.mean(axis=0) for k, v in last.items()}]
     first, *inner = hidden
     layers = [{"weight": np.concatenate(first["weight"], axis=1), "bias": first["bias"].ravel()}]
-    layers += [{"weight": _block_diagonal(layer["weight"]), "bias": layer["bias"].ravel()} for layer in inner]
+    layers += [{"weight": _make_block_diagonal(layer["weight"]), "bias": layer["bias"].ravel()} for layer in inner]
     end = {"weight": np.concatenate(last["weight"]) / policy.towers, "bias": last["bias"].mean(axis=0)}
     if policy.residual:
         layers, end = _pass_first_on(layers), {**end, "weight": np.concatenate([end["weight"]] * 2)}
@@ -51,7 +51,7 @@ def fold_normaliser(layers: Layers, policy: ExportedPolicy) -> Layers:
     return [{"weight": weight, "bias": layers[0]["bias"] - mean @ weight}, *layers[1:]]
 
 
-def _block_diagonal(blocks: np.ndarray) -> np.ndarray:
+def _make_block_diagonal(blocks: np.ndarray) -> np.ndarray:
     count, inputs, outputs = blocks.shape
     weight = np.zeros((count, inputs, count, outputs))
     weight[np.arange(count), :, np.arange(count)] = blocks
@@ -66,7 +66,7 @@ def _pass_first_on(layers: Layers) -> Layers:
     passed["bias"] = np.concatenate([second["bias"], np.zeros(width)])
     both = [
         {
-            "weight": _block_diagonal(np.stack([layer["weight"], np.eye(width)])),
+            "weight": _make_block_diagonal(np.stack([layer["weight"], np.eye(width)])),
             "bias": np.concatenate([layer["bias"], np.zeros(width)]),
         }
         for layer in others

@@ -72,8 +72,8 @@ class Algorithm(ABC):
         """The fields as a teacher's file contains them."""
         return asdict(self)
 
-    def after_collapse(self) -> Algorithm | None:
-        """The algorithm to start again with if the actor's actions collapse to a bound; ``None``: go on."""
+    def adapt_to_collapse(self) -> Algorithm | None:
+        """Make the algorithm to start again with if the actor's actions collapse to a bound; ``None``: go on."""
         return None
 
     @abstractmethod

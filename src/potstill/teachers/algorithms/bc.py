@@ -23,7 +23,7 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_fractions, check_ranges
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
-from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, single_batch, soft_update
+from potstill.teachers.optimisation import AdamState, initialise_adam, soft_update, take_adam_step, take_single_batch
 from potstill.teachers.rows import TrainingRows, TrainingTable
 from potstill.teachers.settings import UpdateSettings
 
@@ -98,14 +98,14 @@ class Bc(Algorithm):
         self, state: BcState, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[BcState, Metrics]:
         """Take one step of the actor and one of the critics."""
-        rows, rate = single_batch(rows), self.learning_rate
-        actor, actor_optimiser, actor_metrics = adam_step(
+        rows, rate = take_single_batch(rows), self.learning_rate
+        actor, actor_optimiser, actor_metrics = take_adam_step(
             lambda p: actor_loss(p, rows), state.actor, state.actor_optimiser, rate
         )
         next_actions = jnp.tanh(apply_mlp(actor, rows.next_states))
         next_values = apply_critics(state.target_critics, rows.next_states, next_actions).min(axis=0)
         target = bootstrap(rows, next_values, settings.discount)
-        critics, critic_optimiser, critic_metrics = adam_step(
+        critics, critic_optimiser, critic_metrics = take_adam_step(
             lambda p: critic_loss(p, target, rows, normed=True), state.critics, state.critic_optimiser, rate
         )
         target_critics = soft_update(critics, state.target_critics, settings.target_rate)

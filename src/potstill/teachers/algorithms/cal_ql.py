@@ -28,7 +28,7 @@ from potstill.teachers.algorithms import gaussian
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, squared_errors
 from potstill.teachers.algorithms.gaussian import GaussianState, sample_actions
-from potstill.teachers.optimisation import single_batch, split_batch
+from potstill.teachers.optimisation import split_batch, take_single_batch
 from potstill.teachers.rows import TrainingRows, TrainingTable, check_order, discounted_returns
 from potstill.teachers.settings import UpdateSettings
 
@@ -136,7 +136,7 @@ class CalQl(Algorithm):
         self, state: GaussianState, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[GaussianState, Metrics]:
         """Take one step of the actor, its entropy weight, the critics and their targets."""
-        rows, old_actor = single_batch(rows), state.actor
+        rows, old_actor = take_single_batch(rows), state.actor
         actor_key, target_key, proposal_key = jax.random.split(key, 3)
         state, actor_metrics = gaussian.update_actor(state, rows, actor_key, self.policy_learning_rate)
         next_actions, _ = sample_actions(old_actor, rows.next_states, target_key, 1)

@@ -27,7 +27,7 @@ from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap
 from potstill.teachers.algorithms.critics import critic_loss as bellman_loss
 from potstill.teachers.algorithms.gaussian import GaussianState, sample_actions
-from potstill.teachers.optimisation import single_batch
+from potstill.teachers.optimisation import take_single_batch
 from potstill.teachers.rows import TrainingRows, TrainingTable
 from potstill.teachers.settings import UpdateSettings
 
@@ -105,7 +105,7 @@ class Edac(Algorithm):
         self, state: GaussianState, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[GaussianState, Metrics]:
         """Take one step of the actor, its entropy weight, the critics and their targets."""
-        rows = single_batch(rows)
+        rows = take_single_batch(rows)
         actor_key, target_key = jax.random.split(key)
         state, actor_metrics = gaussian.update_actor(state, rows, actor_key, self.learning_rate)
         next_actions, log_density = sample_actions(state.actor, rows.next_states, target_key, 1)

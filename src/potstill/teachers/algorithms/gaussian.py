@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from potstill.networks.mlp import Params, apply_critics, apply_mlp
 from potstill.networks.policy import LOG_STD_RANGE
 from potstill.teachers.algorithms.base import Metrics, TeacherParts
-from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, soft_update
+from potstill.teachers.optimisation import AdamState, initialise_adam, soft_update, take_adam_step
 from potstill.teachers.rows import TrainingRows
 
 
@@ -80,10 +80,10 @@ def update_actor(
 ) -> tuple[GaussianState, Metrics]:
     """Take one Adam step of the actor and one of its entropy weight."""
     optimisers, weight = dict(state.optimisers), jnp.exp(state.log_weight)
-    actor, optimisers["actor"], (log_density, metrics) = adam_step(
+    actor, optimisers["actor"], (log_density, metrics) = take_adam_step(
         lambda p: actor_loss(p, state.critics, weight, rows, key), state.actor, optimisers["actor"], learning_rate
     )
-    log_weight, optimisers["weight"], _ = adam_step(
+    log_weight, optimisers["weight"], _ = take_adam_step(
         lambda w: (weight_loss(w, log_density, rows.actions.shape[-1]), None),
         state.log_weight,
         optimisers["weight"],
@@ -99,8 +99,10 @@ def update_critics(
     target_rate: float,
     pieces: object = None,
 ) -> tuple[GaussianState, Metrics]:
-    """Take one step of the critics and of their targets; ``loss`` and ``pieces`` as in :func:`adam_step`."""
-    critics, optimiser, metrics = adam_step(loss, state.critics, state.optimisers["critics"], learning_rate, pieces)
+    """Take one step of the critics and of their targets; ``loss`` and ``pieces`` as in :func:`take_adam_step`."""
+    critics, optimiser, metrics = take_adam_step(
+        loss, state.critics, state.optimisers["critics"], learning_rate, pieces
+    )
     state = state._replace(
         critics=critics,
         target_critics=soft_update(critics, state.target_critics, target_rate),

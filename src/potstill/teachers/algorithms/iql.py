@@ -27,7 +27,7 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_fractions, check_ranges
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
-from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, single_batch, soft_update
+from potstill.teachers.optimisation import AdamState, initialise_adam, soft_update, take_adam_step, take_single_batch
 from potstill.teachers.rows import TrainingRows, TrainingTable
 from potstill.teachers.settings import UpdateSettings
 
@@ -60,8 +60,8 @@ class IqlState(NamedTuple):
     """Planned number of updates."""
 
 
-def reward_scale(data: Transitions) -> float:
-    """The factor on rewards that makes the range of episode returns 1,000."""
+def find_reward_scale(data: Transitions) -> float:
+    """Find the factor on rewards that makes the range of episode returns 1,000."""
     returns = data.episode_returns()
     span = float(returns.max() - returns.min())
     return REWARD_SPAN / span if span > 0.0 else 1.0
@@ -125,7 +125,7 @@ class Iql(Algorithm):
 
     def prepare(self, data: Transitions, discount: float) -> TrainingTable:
         """Select all rows, with scaled rewards."""
-        return TrainingTable(data, reward_scale=reward_scale(data))
+        return TrainingTable(data, reward_scale=find_reward_scale(data))
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> IqlState:
         """Initialise actor, value and critics with orthogonal weights."""
@@ -146,25 +146,25 @@ class Iql(Algorithm):
         self, state: IqlState, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[IqlState, Metrics]:
         """Take one step of the value, the actor and the critics, in the reference implementation's order."""
-        rows, optimisers, rate = single_batch(rows), dict(state.optimisers), self.learning_rate
+        rows, optimisers, rate = take_single_batch(rows), dict(state.optimisers), self.learning_rate
         action_values = apply_critics(state.target_critics, rows.states, rows.actions, normed=False).min(axis=0)
         next_values = apply_mlp(state.value, rows.next_states)[..., 0]
         advantage = action_values - apply_mlp(state.value, rows.states)[..., 0]
         target = bootstrap(rows, next_values, settings.discount)
-        value, optimisers["value"], value_metrics = adam_step(
+        value, optimisers["value"], value_metrics = take_adam_step(
             lambda p: value_loss(p, action_values, rows, expectile=self.expectile),
             state.value,
             optimisers["value"],
             rate,
         )
         actor_rate = 0.5 * rate * (1.0 + jnp.cos(jnp.pi * state.updates / state.horizon))
-        actor, optimisers["actor"], actor_metrics = adam_step(
+        actor, optimisers["actor"], actor_metrics = take_adam_step(
             lambda p: actor_loss(p, advantage, rows, temperature=self.temperature),
             state.actor,
             optimisers["actor"],
             actor_rate,
         )
-        critics, optimisers["critics"], critic_metrics = adam_step(
+        critics, optimisers["critics"], critic_metrics = take_adam_step(
             lambda p: critic_loss(p, target, rows, normed=False), state.critics, optimisers["critics"], rate
         )
         target_critics = soft_update(critics, state.target_critics, settings.target_rate)
@@ -177,5 +177,5 @@ class Iql(Algorithm):
         weight = jnp.concatenate([last["weight"], jnp.zeros_like(last["weight"])], axis=-1)
         bias = jnp.concatenate([last["bias"], state.actor["log_std"]])
         *hidden, head = state.critics
-        head = jax.tree.map(lambda x: x / reward_scale(data), head)
+        head = jax.tree.map(lambda x: x / find_reward_scale(data), head)
         return TeacherParts([*layers, {"weight": weight, "bias": bias}], "gaussian", [*hidden, head], False)

@@ -33,7 +33,7 @@ from potstill.runtime.files import JsonObject
 from potstill.runtime.validation import check_ranges
 from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
-from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, soft_update
+from potstill.teachers.optimisation import AdamState, initialise_adam, soft_update, take_adam_step
 from potstill.teachers.rows import TrainingRows, TrainingTable, check_order
 from potstill.teachers.settings import UpdateSettings
 
@@ -145,8 +145,8 @@ class Rebrac(Algorithm):
         fields = super().to_metadata()
         return fields if self.cloning_updates else {k: v for k, v in fields.items() if k != "cloning_updates"}
 
-    def after_collapse(self) -> Rebrac | None:
-        """The same algorithm with 1,000 first updates of cloning, unless it has some already."""
+    def adapt_to_collapse(self) -> Rebrac | None:
+        """Make the same algorithm with 1,000 first updates of cloning, unless it has some already."""
         return None if self.cloning_updates else dataclasses.replace(self, cloning_updates=CLONING_UPDATES)
 
     def prepare(self, data: Transitions, discount: float) -> TrainingTable:
@@ -186,7 +186,7 @@ class Rebrac(Algorithm):
             normed=self.layer_norm,
             discount=discount,
         )
-        critics, optimiser, metrics = adam_step(
+        critics, optimiser, metrics = take_adam_step(
             lambda p: critic_loss(p, target, rows, normed=self.layer_norm),
             state.critics,
             state.critic_optimiser,
@@ -200,7 +200,7 @@ class Rebrac(Algorithm):
         if self.cloning_updates:
             done = state.actor_optimiser[0].count * ACTOR_EVERY
             options["value_weight"] = (done >= self.cloning_updates).astype(jnp.float32)
-        actor, optimiser, metrics = adam_step(
+        actor, optimiser, metrics = take_adam_step(
             lambda p: actor_loss(p, state.critics, rows, **options),
             state.actor,
             state.actor_optimiser,

@@ -10,9 +10,9 @@ from potstill.teachers.base import Teacher
 from potstill.teachers.evaluation.fqe import (
     Evaluator,
     Report,
-    held_out_starts,
-    held_out_states,
     make_pessimistic_evaluator,
+    select_held_out_starts,
+    select_held_out_states,
 )
 from potstill.teachers.rows import has_returns, load_with_returns
 from potstill.teachers.settings import Training
@@ -40,7 +40,7 @@ class OfflineScores:
 
     def __init__(self, data: Transitions, training: Training) -> None:
         table = load_with_returns(data, training.discount)
-        starts, held_out = held_out_starts(data), held_out_states(data)
+        starts, held_out = select_held_out_starts(data), select_held_out_states(data)
         self.evaluators: dict[str, Evaluator] = {}
         if has_returns(data):
             self.evaluators = {
@@ -52,9 +52,9 @@ class OfflineScores:
         self.data_deviation = float(table.returns[starts].std())
         self.held_out = table.states[held_out], table.actions[held_out], table.returns[held_out]
 
-    def calls(self, updates: int) -> int:
-        """The updates of fitted critics in the next call."""
-        return sum(evaluator.calls(updates) for evaluator in self.evaluators.values())
+    def count_updates(self, updates: int) -> int:
+        """Count the updates of fitted critics in the next call."""
+        return sum(evaluator.count_updates(updates) for evaluator in self.evaluators.values())
 
     def warm_up(self, updates: int) -> float:
         """Compile the fit, and return the seconds that an update of a fitted critic takes."""

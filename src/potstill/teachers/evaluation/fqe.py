@@ -42,7 +42,7 @@ from potstill.runtime.validation import check_least
 from potstill.teachers.algorithms.base import Metrics
 from potstill.teachers.algorithms.critics import bootstrap, critic_loss
 from potstill.teachers.base import Teacher
-from potstill.teachers.optimisation import AdamState, adam_step, initialise_adam, single_batch, soft_update
+from potstill.teachers.optimisation import AdamState, initialise_adam, soft_update, take_adam_step, take_single_batch
 from potstill.teachers.rows import TrainingRows
 from potstill.teachers.settings import Training, UpdateSettings
 from potstill.teachers.training import run_updates
@@ -89,32 +89,32 @@ class CriticFit:
         self, state: FittedState, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[FittedState, Metrics]:
         """Take one step; ``rows.next_actions`` are the policy's."""
-        rows, left = single_batch(rows), 1.0 - state.updates % self.updates / self.updates
+        rows, left = take_single_batch(rows), 1.0 - state.updates % self.updates / self.updates
         values = apply_critics(state.target, rows.next_states, rows.next_actions)[0]
         target = bootstrap(rows, values, settings.discount)
-        critic, optimiser, metrics = adam_step(
+        critic, optimiser, metrics = take_adam_step(
             lambda p: critic_loss(p, target, rows, normed=True), state.critic, state.optimiser, LEARNING_RATE * left
         )
         moved = soft_update(critic, state.target, settings.target_rate)
         return FittedState(critic, moved, optimiser, state.updates + 1), metrics
 
 
-def held_out_episodes(data: Transitions) -> Bool[np.ndarray, " M"]:
-    """Mask of the rows of every tenth episode, or of the last row if there are fewer than ten episodes."""
+def hold_out_episodes(data: Transitions) -> Bool[np.ndarray, " M"]:
+    """Make a mask of the rows of every tenth episode, or of the last row if there are fewer than ten episodes."""
     episode = np.cumsum(data.episode_ends) - data.episode_ends
     held: np.ndarray = episode % HELD_OUT == HELD_OUT - 1
     return held if held.any() else np.arange(len(data)) == len(data) - 1
 
 
-def held_out_states(data: Transitions) -> Int[np.ndarray, " H"]:
-    """Rows of the held-out episodes: all of them, or a fixed random sample of 8,192."""
-    return np.random.default_rng(0).permutation(np.flatnonzero(held_out_episodes(data)))[:MOST_STATES]
+def select_held_out_states(data: Transitions) -> Int[np.ndarray, " H"]:
+    """Select the rows of the held-out episodes: all of them, or a fixed random sample of 8,192."""
+    return np.random.default_rng(0).permutation(np.flatnonzero(hold_out_episodes(data)))[:MOST_STATES]
 
 
-def held_out_starts(data: Transitions) -> Int[np.ndarray, " E"]:
-    """First rows of the held-out episodes, or of all episodes if no held-out row is the first of an episode."""
+def select_held_out_starts(data: Transitions) -> Int[np.ndarray, " E"]:
+    """Select the first rows of the held-out episodes, or of all episodes if no held-out row starts an episode."""
     starts = np.append(True, data.episode_ends[:-1])
-    held = starts & held_out_episodes(data)
+    held = starts & hold_out_episodes(data)
     return np.flatnonzero(held if held.any() else starts)
 
 
@@ -137,7 +137,7 @@ class Evaluator:
         >>> data, training = load_dataset("hopper-medium-replay"), Training(batch=16)
         >>> teacher = load_teacher(BUNDLED / "hopper-medium-replay.teacher.safetensors")
         >>> table = load_with_returns(data, training.discount)
-        >>> evaluate = Evaluator(table, data, training, held_out_starts(data))
+        >>> evaluate = Evaluator(table, data, training, select_held_out_starts(data))
         >>> isinstance(evaluate(teacher, updates=2), float)  # a useful estimate takes some 2,000 updates
         True
     """
@@ -157,16 +157,16 @@ class Evaluator:
         self.key = jax.random.key(training.seed)
         self.scale = float(jnp.abs(table.rewards).mean()) / (1.0 - training.discount) or 1.0
         table = table._replace(rewards=table.rewards / self.scale)
-        fitted = ~held_out_episodes(data)
+        fitted = ~hold_out_episodes(data)
         self.table: TrainingRows = jax.tree.map(lambda column: column[np.flatnonzero(fitted)], table)
         self.states = table.states[read_at]
-        known = _next_action_known(table, data)[fitted]
+        known = _mark_known_next_actions(table, data)[fitted]
         self.penalties = pessimism / self.scale * training.discount * self.table.alive * known
         """The penalty per unit of squared distance to the data's next action, for each row [M]."""
         self.state = initialise_critic(self.key, data.state_size, data.action_size)
 
-    def calls(self, updates: int) -> int:
-        """The updates that the next call with ``updates`` takes: ten times as many in the first call."""
+    def count_updates(self, updates: int) -> int:
+        """Count the updates that the next call with ``updates`` takes: ten times as many in the first call."""
         return updates if int(self.state.updates) else updates * FIRST_FIT
 
     def warm_up(self, updates: int) -> float:
@@ -188,7 +188,7 @@ class Evaluator:
         actions = act_in_parts(teacher, self.table.next_states)
         distances = jnp.sum((actions - self.table.next_actions) ** 2, axis=-1)
         table = self.table._replace(next_actions=actions, rewards=self.table.rewards - self.penalties * distances)
-        state, key, calls = self.state, jax.random.fold_in(self.key, self.state.updates), self.calls(updates)
+        state, key, calls = self.state, jax.random.fold_in(self.key, self.state.updates), self.count_updates(updates)
         for done in range(0, calls, PIECE):  # the number of pieces does not change the result
             count = min(PIECE, calls - done)
             state = self._fit(state, table, key, count, done, updates)
@@ -207,8 +207,8 @@ class Evaluator:
         return after
 
 
-def _next_action_known(table: TrainingRows, data: Transitions) -> Float[Array, " M"]:
-    """1 for rows whose next state is the state of the following row, so that a′ is known; else 0."""
+def _mark_known_next_actions(table: TrainingRows, data: Transitions) -> Float[Array, " M"]:
+    """Mark by 1 the rows whose next state is the state of the following row, so that a′ is known; others by 0."""
     same = jnp.all(table.next_states[:-1] == table.states[1:], axis=-1)
     return jnp.append(same, False).astype(jnp.float32) * ~data.episode_ends
 
@@ -223,7 +223,7 @@ def make_pessimistic_evaluator(table: TrainingRows, data: Transitions, training:
         data: the transitions, for their episodes.
         training: batch size, γ and seed of the fit.
     """
-    return Evaluator(table, data, training, held_out_states(data), PESSIMISM * float(table.rewards.std()))
+    return Evaluator(table, data, training, select_held_out_states(data), PESSIMISM * float(table.rewards.std()))
 
 
 def act_in_parts(teacher: Teacher, states: Float[Array, "M S"], part: int = ACT_ROWS) -> Float[Array, "M A"]:

@@ -21,8 +21,8 @@ TOLERANCE = 0.02  # estimates within this fraction of the highest count as equal
 PENALTIES = {"loose": (0.01, 0.01), "medium": (0.05, 0.5), "tight": (0.4, 0.1)}
 
 
-def candidates() -> dict[str, Algorithm]:
-    """The candidates of ``auto``, all cheap to train: IQL, and ReBRAC at three penalties."""
+def make_candidates() -> dict[str, Algorithm]:
+    """Make the candidates of ``auto``, all cheap to train: IQL, and ReBRAC at three penalties."""
     return {
         "iql": Iql(),
         **{
@@ -32,7 +32,7 @@ def candidates() -> dict[str, Algorithm]:
     }
 
 
-def pessimistic_value(teacher: Teacher, table: TrainingRows, data: Transitions, training: Training) -> float:
+def estimate_pessimistic_value(teacher: Teacher, table: TrainingRows, data: Transitions, training: Training) -> float:
     """Estimate the value of a candidate by pessimistic fitted Q-evaluation on held-out states.
 
     Args:
@@ -45,9 +45,9 @@ def pessimistic_value(teacher: Teacher, table: TrainingRows, data: Transitions, 
 
 
 def estimate_values(teachers: Mapping[str, Teacher], data: Transitions, training: Training) -> dict[str, float]:
-    """The :func:`pessimistic_value` of each candidate, highest first."""
+    """The :func:`estimate_pessimistic_value` of each candidate, highest first."""
     table = load_with_returns(data, training.discount)
-    values = {name: pessimistic_value(teacher, table, data, training) for name, teacher in teachers.items()}
+    values = {name: estimate_pessimistic_value(teacher, table, data, training) for name, teacher in teachers.items()}
     return dict(sorted(values.items(), key=lambda item: -item[1]))
 
 

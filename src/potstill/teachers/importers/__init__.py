@@ -7,7 +7,7 @@ from pathlib import Path
 from potstill.data.bounds import ActionBounds
 from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser, Transitions
-from potstill.errors import PotstillError, naming_source, unknown_name
+from potstill.errors import PotstillError, make_unknown_name_error, naming_source
 from potstill.networks.policy import Policy
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
@@ -45,7 +45,7 @@ def import_teacher(
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
-        raise unknown_name("kind of teacher file", path.suffix or str(path), SUFFIXES)
+        raise make_unknown_name_error("kind of teacher file", path.suffix or str(path), SUFFIXES)
     if not path.is_file():
         raise PotstillError(f"{path}: no such file")
     kind = SUFFIXES[path.suffix]

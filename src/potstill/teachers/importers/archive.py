@@ -176,10 +176,10 @@ def read_tensors(content: bytes, path: Path | str) -> Tensors:
 
         read = functools.cache(lambda key: archive.read(f"{root}data/{key}"))  # a pickle may name a storage often
 
-        def storage(key: str, kind: type[np.generic]) -> np.ndarray:
+        def find_storage(key: str, kind: type[np.generic]) -> np.ndarray:
             return np.frombuffer(read(key), kind)
 
-        found = unpickle(archive.read(name), storage, limit)
+        found = unpickle(archive.read(name), find_storage, limit)
     if not isinstance(found, dict):
         raise PotstillError(f"{path}: expected a dictionary of tensors, found {type(found).__name__}")
     inner = {f"{part}.{k}": v for part, values in found.items() if isinstance(values, dict) for k, v in values.items()}

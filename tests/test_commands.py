@@ -198,7 +198,7 @@ def test_collect_trains_sac(tmp_path):
 
 
 def test_interrupted_distillation_keeps_its_last_checkpoint(logs, tmp_path, monkeypatch):
-    from potstill.commands import distill as command
+    from potstill.commands import distillation_loop as command
 
     optimise = command.optimise_pairs
 

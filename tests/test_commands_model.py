@@ -30,8 +30,8 @@ def short(monkeypatch):
     """Episodes of 20 steps, rollouts of 10 steps and small world models, so that the tests take seconds."""
     few = VisitSettings(lanes=8, horizon=10, every=1, rows=200)
     monkeypatch.setattr("potstill.worlds.returns.DEFAULT_STEPS", 20)
-    monkeypatch.setattr("potstill.commands.distill.Visits", functools.partial(Visits, settings=few))
-    monkeypatch.setattr("potstill.commands.distill.WorldSettings", functools.partial(WorldSettings, **SMALL))
+    monkeypatch.setattr("potstill.commands.distillation_loop.Visits", functools.partial(Visits, settings=few))
+    monkeypatch.setattr("potstill.commands.distillation_loop.WorldSettings", functools.partial(WorldSettings, **SMALL))
 
 
 @pytest.fixture(scope="module")

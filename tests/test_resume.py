@@ -12,8 +12,8 @@ from linear import linear_rows
 from test_teachers import write_npz
 
 import potstill
-from potstill.commands import distill as command
 from potstill.commands import distillation_job
+from potstill.commands import distillation_loop as command
 from potstill.errors import PotstillError
 from potstill.runtime import checkpoints
 from potstill.runtime.interruption import Interrupted

@@ -150,6 +150,14 @@ class TestTables:
         for states, quarter in zip(visits.rollouts, quarters, strict=True):
             assert {row.tobytes() for row in quarter} <= {row.tobytes() for row in states}
 
+    @pytest.mark.parametrize("opening", [0.0, 0.5, 1.0])
+    def test_share_of_the_first_steps(self, teacher, opening):
+        few = dataclasses.replace(FEW, opening=opening, opening_steps=2)
+        visits, _ = roll_out_with(teacher, few)
+        steps = np.rint(100 * np.asarray(visits.start(random_table()).states)[:, 1])  # 0 to 7, equally many of each
+        early = np.mean(steps < 2)
+        assert early == 1.0 if opening == 1.0 else abs(early - (opening + (1 - opening) / 4)) < 0.06
+
     def test_more_rollouts_than_rows(self, teacher, pairs):
         visits, _ = roll_out_with(teacher, dataclasses.replace(FEW, rows=2))
         visits.start(random_table())
@@ -234,6 +242,9 @@ class TestOuterLoop:
         ({"teacher_noise": -0.1}, r"VisitSettings\.teacher_noise -0\.1"),
         ({"student_noise": "none"}, r"VisitSettings\.student_noise is 'none' \(str\): expected float"),
         ({"rows": 0}, r"VisitSettings\.rows 0"),
+        ({"opening": -0.1}, r"VisitSettings\.opening -0\.1"),
+        ({"opening": 1.5}, r"VisitSettings\.opening 1\.5: expected a share, at most 1"),
+        ({"opening_steps": 0}, r"VisitSettings\.opening_steps 0"),
     ],
 )
 def test_settings_are_checked(unchecked, changes, message):

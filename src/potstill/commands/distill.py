@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import jax
-import numpy as np
 
 from potstill.bundled import list_bundled_names
 from potstill.commands.automatic_teacher import find_or_train_teacher
 from potstill.commands.distillation_job import Job
+from potstill.commands.distillation_loop import find_world, iterate_pairs
 from potstill.commands.distillation_progress import Progress
 from potstill.commands.distillation_tables import Tables
-from potstill.commands.model import learn_world
 from potstill.commands.resolve import Problem, combine_recipe, resolve_problem
 from potstill.config import DistillConfig
 from potstill.config.presets import DIFFERENCES
@@ -24,10 +22,7 @@ from potstill.config.settings import record_settings, resume_command, takes_opti
 from potstill.data.registry import load_dataset
 from potstill.data.split import select_training_rows
 from potstill.data.transitions import Transitions
-from potstill.distillation.initial_states import make_initial_pairs
-from potstill.distillation.outer_loop import Iterate, optimise_pairs
 from potstill.distillation.selection import IterateSelection
-from potstill.distillation.visits import Visits
 from potstill.environments.references import Reference
 from potstill.errors import PotstillError, repeat_warnings
 from potstill.evaluation.scores import find_reference
@@ -41,12 +36,7 @@ from potstill.runtime.run_folder import RunFolder, check_out
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.diagnosis import diagnose_teacher
 from potstill.teachers.lookup import find_teacher
-from potstill.worlds.base import World, load_world
-from potstill.worlds.settings import WorldSettings
-from potstill.worlds.stepper import WorldStepper
-from potstill.worlds.training import train_world
-
-INITIAL_STATES = 512  # initial states of rollouts, of each of the two kinds
+from potstill.worlds.base import World
 
 
 @takes_options(DistillConfig)
@@ -132,70 +122,6 @@ def examine_teacher(teacher: NetworkTeacher, data: Transitions) -> list[str]:
     found = [text for text in diagnose_teacher(teacher, data) if text not in known]
     repeat_warnings(data.name, found)
     return [*known, *found]
-
-
-def iterate_pairs(
-    config: DistillConfig,
-    problem: Problem,
-    tables: Tables,
-    teacher: NetworkTeacher | None,
-    progress: Progress,
-    world: World | None = None,
-) -> Iterator[Iterate]:
-    """Run the outer loop of a config, seeded by ``config.seed``, from the start or from where ``progress`` has come."""
-    rng = np.random.default_rng(config.seed)
-    visits = None if world is None or teacher is None else make_visits(world, tables, teacher, config.seed)
-    if visits is not None and progress.visited is not None:
-        visits.rollouts, visits.survived = progress.visited
-    if progress.last is None:
-        table = tables.training if visits is None else visits.start(tables.training)  # pairs are chosen from it
-        choose, actions = problem.choose_initial, config.initial_actions
-        pairs = make_initial_pairs(table, config.size, choose, actions=actions, rng=rng)
-    else:
-        pairs = progress.last.pairs
-    return optimise_pairs(
-        pairs,
-        tables.training,
-        teacher,
-        objective=problem.objective,
-        solver=problem.solver,
-        schedule=progress.schedule,
-        settings=problem.settings,
-        visits=visits,
-        resume=progress.state,
-        key=jax.random.key(config.seed),
-    )
-
-
-def find_world(config: DistillConfig, data: Transitions, folder: RunFolder | None = None) -> World:
-    """Load the world model of the config, or train one and save it in the run folder, if there is one.
-
-    Raises:
-        PotstillError: the model is of another dataset, its one-step errors are too large for rollouts, or its errors
-            are unknown.
-    """
-    if config.world is not None:
-        world = load_world(config.world)
-        world.check_dataset(data.content_hash, data.name)
-    else:
-        settings = WorldSettings(seed=config.seed)
-        world = train_world(data, settings) if folder is None else learn_world(data, settings, folder)
-    if not world.metadata["errors"]["open_loop"]:
-        raise PotstillError(
-            f"{data.name}: no held-out episode has two steps, so a world model cannot be tested: use --states data"
-        )
-    if not world.horizon:
-        raise PotstillError(f"{data.name}: the errors of the world model are too large for rollouts: use --states data")
-    return world
-
-
-def make_visits(world: World, tables: Tables, teacher: NetworkTeacher, seed: int) -> Visits:
-    """Make visits in a world model: half of the episodes start in an initial state, half in any state of the data."""
-    rng, states = np.random.default_rng(seed), tables.training.states
-    firsts = world.starts[rng.integers(len(world.starts), size=INITIAL_STATES)]
-    rows = teacher.normaliser.invert(np.asarray(states[rng.integers(len(states), size=INITIAL_STATES)]))
-    starts = np.concatenate([firsts, world.normaliser(rows)]).astype(np.float32)
-    return Visits(WorldStepper(world, starts), teacher, seed=seed)
 
 
 def _run_worker(config: DistillConfig, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Run:

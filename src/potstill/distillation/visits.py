@@ -20,6 +20,7 @@ from potstill.distillation.objectives.base import StateTable
 from potstill.distillation.solvers.base import Solver
 from potstill.distillation.state_table import evaluate_teacher
 from potstill.environments.rollouts.stepper import Stepper
+from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.students.training import Pairs
@@ -42,7 +43,7 @@ class VisitSettings:
     """Number of episodes in each rollout, which run in parallel."""
     horizon: int = 500
     """Largest number of steps in an episode."""
-    every: int = 30
+    every: int = 120
     """Outer steps between two rollouts of the current student. 0: only the teacher is rolled out."""
     teacher_noise: float = 0.3
     """Largest standard deviation of the noise on the teacher's actions. Each lane draws its own, uniformly from 0."""
@@ -50,9 +51,17 @@ class VisitSettings:
     """The same for the students' actions."""
     rows: int = 60_000
     """Rows of the state table. All rollouts have equal shares of them."""
+    opening: float = 0.2
+    """Share of the rows of a rollout that come from the first :attr:`opening_steps` steps of its episodes. A student
+    that fails there never reaches the other states."""
+    opening_steps: int = 20
+    """Number of steps that count as the opening."""
 
     def __post_init__(self) -> None:
         check_ranges(self, lanes=1, horizon=1, every=0, teacher_noise=0.0, student_noise=0.0, rows=1)
+        check_ranges(self, opening=0.0, opening_steps=1)
+        if self.opening > 1.0:
+            raise PotstillError(f"VisitSettings.opening {self.opening}: expected a share, at most 1")
 
 
 @check_arguments
@@ -123,8 +132,17 @@ class Visits:
     def build_table(self, table: StateTable) -> StateTable:
         """Draw the same number of states from each rollout, and evaluate the teacher in them."""
         rng = np.random.default_rng([self.seed, len(self.rollouts), 1])
-        shares = np.diff(np.linspace(0, self.settings.rows, len(self.rollouts) + 1).astype(int))
-        drawn = [states[rng.integers(len(states), size=n)] for states, n in zip(self.rollouts, shares, strict=True)]
+        shares = np.diff(np.linspace(0, self.settings.rows, len(self.rollouts) + 1).astype(int)).tolist()
+        drawn = [self._draw_states(states, n, rng) for states, n in zip(self.rollouts, shares, strict=True)]
         states = jnp.asarray(np.concatenate(drawn))
         actions, values = evaluate_teacher(states, self.teacher)
         return StateTable(states, actions, actions, values, jnp.ones(len(states)), table.value_scale)
+
+    def _draw_states(self, states: Float[np.ndarray, "V S"], count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw states of a rollout, the share ``opening`` of them from its first steps. States are in order of time."""
+        settings = self.settings
+        early = round(count * settings.opening)
+        opening = states[: settings.lanes * settings.opening_steps]
+        return np.concatenate(
+            [part[rng.integers(len(part), size=n)] for part, n in ((opening, early), (states, count - early))]
+        )

@@ -1,0 +1,91 @@
+"""The outer loop of ``potstill distill``: its initial pairs, its state table and, if asked for, its world model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from potstill.commands.distillation_progress import Progress
+from potstill.commands.distillation_tables import Tables
+from potstill.commands.model import learn_world
+from potstill.commands.resolve import Problem
+from potstill.config import DistillConfig
+from potstill.data.transitions import Transitions
+from potstill.distillation.initial_states import make_initial_pairs
+from potstill.distillation.outer_loop import Iterate, optimise_pairs
+from potstill.distillation.visits import Visits
+from potstill.errors import PotstillError
+from potstill.runtime.run_folder import RunFolder
+from potstill.teachers.base import NetworkTeacher
+from potstill.worlds.base import World, load_world
+from potstill.worlds.settings import WorldSettings
+from potstill.worlds.stepper import WorldStepper
+from potstill.worlds.training import train_world
+
+INITIAL_STATES = 512  # initial states of rollouts, of each of the two kinds
+
+
+def iterate_pairs(
+    config: DistillConfig,
+    problem: Problem,
+    tables: Tables,
+    teacher: NetworkTeacher | None,
+    progress: Progress,
+    world: World | None = None,
+) -> Iterator[Iterate]:
+    """Run the outer loop of a config, seeded by ``config.seed``, from the start or from where ``progress`` has come."""
+    rng = np.random.default_rng(config.seed)
+    visits = None if world is None or teacher is None else make_visits(world, tables, teacher, config.seed)
+    if visits is not None and progress.visited is not None:
+        visits.rollouts, visits.survived = progress.visited
+    if progress.last is None:
+        table = tables.training if visits is None else visits.start(tables.training)  # pairs are chosen from it
+        choose, actions = problem.choose_initial, config.initial_actions
+        pairs = make_initial_pairs(table, config.size, choose, actions=actions, rng=rng)
+    else:
+        pairs = progress.last.pairs
+    return optimise_pairs(
+        pairs,
+        tables.training,
+        teacher,
+        objective=problem.objective,
+        solver=problem.solver,
+        schedule=progress.schedule,
+        settings=problem.settings,
+        visits=visits,
+        resume=progress.state,
+        key=jax.random.key(config.seed),
+    )
+
+
+def find_world(config: DistillConfig, data: Transitions, folder: RunFolder | None = None) -> World:
+    """Load the world model of the config, or train one and save it in the run folder, if there is one.
+
+    Raises:
+        PotstillError: the model is of another dataset, its one-step errors are too large for rollouts, or its errors
+            are unknown.
+    """
+    if config.world is not None:
+        world = load_world(config.world)
+        world.check_dataset(data.content_hash, data.name)
+    else:
+        settings = WorldSettings(seed=config.seed)
+        world = train_world(data, settings) if folder is None else learn_world(data, settings, folder)
+    if not world.metadata["errors"]["open_loop"]:
+        raise PotstillError(
+            f"{data.name}: no held-out episode has two steps, so a world model cannot be tested: use --states data"
+        )
+    if not world.horizon:
+        raise PotstillError(f"{data.name}: the errors of the world model are too large for rollouts: use --states data")
+    return world
+
+
+def make_visits(world: World, tables: Tables, teacher: NetworkTeacher, seed: int) -> Visits:
+    """Make visits in a world model: half of the episodes start in an initial state, half in any state of the data."""
+    rng, states = np.random.default_rng(seed), tables.training.states
+    firsts = world.starts[rng.integers(len(world.starts), size=INITIAL_STATES)]
+    rows = teacher.normaliser.invert(np.asarray(states[rng.integers(len(states), size=INITIAL_STATES)]))
+    starts = np.concatenate([firsts, world.normaliser(rows)]).astype(np.float32)
+    return Visits(WorldStepper(world, starts), teacher, seed=seed)

@@ -19,6 +19,7 @@ from benchmarks.grid import Cell, Experiment, Record, make_product
 from potstill.config.distill import IMAGINED_STEPS
 from potstill.distillation import VisitSettings
 from potstill.runtime.files import read_json
+from potstill.worlds import load_world
 
 METHODS: dict[str, dict[str, Any]] = {
     "data": {},
@@ -42,11 +43,13 @@ USE = "highest-return"
 
 
 def find_world(file: str, workspace: Workspace) -> Path:
-    """The run folder of a file's world model. It is trained if it is missing."""
-    folder = workspace.find_folder("world", file)
-    if not (folder / "result.json").exists():
+    """Find the run folder of a file's world model. Train it if it is missing or of another version of the file."""
+    folder, source = workspace.find_folder("world", file), workspace.find_dataset(file)
+    path = folder / "world.safetensors"
+    wanted = potstill.load_dataset(source).content_hash
+    if not path.exists() or load_world(path).metadata["dataset"]["sha256"] != wanted:
         options = TOY_WORLD if workspace.toy else WORLD
-        potstill.model(workspace.find_dataset(file), out=folder, force=True, **options)
+        potstill.model(source, out=folder, force=True, **options)
     return folder
 
 

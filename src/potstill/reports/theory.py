@@ -31,7 +31,10 @@ def plot_theory(path: Path, result: TheoryResult, *, share: float | None = None,
         path: the image to write.
         result: the measurements.
         share: share of a random policy in the students of the left panel. Default: the second, or the only one.
-        discount: γ of the right panel. Default: the middle one.
+        discount: γ of the other panels. Default: the middle one.
+
+    Raises:
+        PotstillError: the share or the discount was not measured.
     """
     figure, (left, middle, right) = new_figure(3, height=3.6, width=4.4)
     share = result.shares[min(1, len(result.shares) - 1)] if share is None else share
@@ -54,13 +57,13 @@ def _draw_discounts(axis: Axes, result: TheoryResult, share: float) -> None:
     axis.axhline(1.0, color=GREEN, linewidth=1.2, label="Theorem 2 (an equality)")
     axis.set(xlabel="1 / (1 − γ)", ylabel="bound / lost return")
     axis.set_xticks(horizons, [f"{horizon:.0f}" for horizon in horizons])
-    axis.minorticks_off()
+    _label_decades(axis)
     axis.set_title(f"students with {share:.0%} of a random policy", fontsize=9)
     axis.legend(frameon=False, fontsize=8)
 
 
 def _draw_distances(axis: Axes, result: TheoryResult, discount: float) -> None:
-    [found] = [entry for entry in result.discounts if entry.discount == discount]
+    found = result.find_discount(discount)
     distances = [found.find_bound("theorem 1", share).distance for share in result.shares]
     axis.set(xscale="log", yscale="log", xlim=(min(distances) / 1.2, max(distances) * 1.2))
     for name, (colour, label) in BOUNDS.items():
@@ -71,11 +74,18 @@ def _draw_distances(axis: Axes, result: TheoryResult, discount: float) -> None:
     axis.axhline(1.0, color=GREEN, linewidth=1.2)
     axis.set(xlabel="mean total-variation distance", ylabel="bound / lost return")
     axis.set_ylim(bottom=0.5)
+    axis.xaxis.set_major_formatter("{x:g}")
+    _label_decades(axis)
     axis.set_title(f"γ = {discount:g}", fontsize=9)
 
 
+def _label_decades(axis: Axes) -> None:
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.minorticks_off()
+
+
 def _draw_shifts(axis: Axes, result: TheoryResult, discount: float) -> None:
-    [found] = [entry for entry in result.discounts if entry.discount == discount]
+    found = result.find_discount(discount)
     for name, (colour, line, label) in CURVES.items():
         if name in result.objectives:
             medians = [found.find_shift(name, shift).correlation.median for shift in result.shifts]

@@ -8,7 +8,8 @@ from jaxtyping import Float64
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_least
-from potstill.theory.mdp import TabularMDP, as_distributions
+from potstill.theory.distributions import as_distributions
+from potstill.theory.mdp import TabularMDP
 
 MOST = 10**8  # transition probabilities: 800 MB
 

@@ -13,6 +13,7 @@ from potstill.theory.drawing import check_above_zero
 from potstill.theory.mdp import TabularMDP, find_optimal_policy
 
 
+@check_arguments
 class Example(NamedTuple):
     """An MDP, a teacher and a student: the arguments of the functions that evaluate theorems."""
 

@@ -21,7 +21,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from potstill.runtime.arguments import check_arguments
-from potstill.theory.mdp import Solution, TabularMDP, as_pair, as_shaped, solve_pair
+from potstill.theory.distributions import as_pair, as_shaped
+from potstill.theory.mdp import Solution, TabularMDP, solve_pair
 from potstill.theory.theorems import bound_by_corollary_1
 
 OBJECTIVES = ("pbc", "av-pbc", "av-pbc, exact sum", "corollary 1", "q-gap")

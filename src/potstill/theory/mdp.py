@@ -7,7 +7,6 @@ actions of π.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from jaxtyping import Float64
 
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.validation import as_numbers
+from potstill.theory.distributions import as_distributions, as_float64, as_shaped
 
-SUM_TOLERANCE = 1e-6  # float32 probabilities sum to 1 with this error
+MOST_DISCOUNT = 1.0 - 1e-9  # rounding errors of values grow as 1 / (1 − γ)
 IMPROVEMENT = 1e-12  # least relative improvement of an action value that changes an optimal policy: above rounding
 
 
@@ -33,7 +32,7 @@ class TabularMDP:
 
     Raises:
         PotstillError: shapes disagree, a number is not finite, probabilities are negative or do not sum to 1, or the
-            discount is not in [0, 1).
+            discount is not in [0, 1 − 10⁻⁹].
 
     Example:
         >>> mdp = TabularMDP([[[1.0], [1.0]]], rewards=[[0.0, 1.0]], initial=[1.0], discount=0.5)
@@ -48,11 +47,10 @@ class TabularMDP:
     initial: Float64[np.ndarray, " S"]
     """d⁰, the probability of each initial state."""
     discount: float
-    """γ, at least 0 and below 1."""
+    """γ, at least 0 and at most 1 − 10⁻⁹."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.discount < 1.0:
-            raise PotstillError(f"TabularMDP.discount {self.discount}: expected a value in [0, 1)")
+        check_discount("TabularMDP.discount", self.discount)
         found = {
             "transitions": as_distributions("TabularMDP.transitions", self.transitions, axes=3),
             "rewards": as_float64("TabularMDP.rewards", self.rewards, axes=2),
@@ -74,72 +72,10 @@ class TabularMDP:
         return dataclasses.replace(self, rewards=self.rewards + shift)
 
 
-def as_float64(label: str, values: object, axes: int) -> Float64[np.ndarray, "..."]:
-    """Convert values to an array of finite float64 numbers with this number of axes.
-
-    Raises:
-        PotstillError: the values are not such numbers.
-    """
-    with contextlib.suppress(ValueError):  # lists of different lengths, which as_numbers reports
-        values = np.asarray(values)
-    return as_numbers(label, values, axes).astype(np.float64)
-
-
-def as_distributions(label: str, values: object, axes: int) -> Float64[np.ndarray, "..."]:
-    """Convert values to an array whose last axis holds probability distributions.
-
-    Args:
-        label: name of the array in messages.
-        values: an array or nested lists.
-        axes: the number of axes.
-
-    Raises:
-        PotstillError: the values are not numbers, not finite, negative, or do not sum to 1.
-
-    >>> as_distributions("policy", np.array([[0.5, 0.4]]), axes=2)
-    Traceback (most recent call last):
-    potstill.errors.PotstillError: policy[0] sums to 0.9: expected probabilities that sum to 1
-    """
-    array = as_float64(label, values, axes)
-    if (array < 0.0).any():
-        where = tuple(np.argwhere(array < 0.0)[0])
-        raise PotstillError(f"{label}[{_join(where)}] is {array[where]:g}: expected a probability, at least 0")
-    sums = array.sum(axis=-1, keepdims=True)
-    if (wrong := np.abs(sums - 1.0) > SUM_TOLERANCE).any():
-        where = tuple(np.argwhere(wrong)[0])
-        place = f"[{_join(where[:-1])}]" if axes > 1 else ""
-        raise PotstillError(f"{label}{place} sums to {sums[where]:.6g}: expected probabilities that sum to 1")
-    normalised: Float64[np.ndarray, "..."] = array / sums
-    return normalised
-
-
-def as_pair(
-    teacher: object, student: object, states: object
-) -> tuple[Float64[np.ndarray, "S A"], Float64[np.ndarray, "S A"], Float64[np.ndarray, " S"]]:
-    """Convert two policies and a distribution of states to arrays of probabilities.
-
-    Raises:
-        PotstillError: one of them does not consist of distributions, or their shapes disagree.
-    """
-    found = as_distributions("teacher", teacher, axes=2)
-    other = as_shaped("student", as_distributions("student", student, axes=2), found.shape)
-    return found, other, as_shaped("states", as_distributions("states", states, axes=1), found.shape[:1])
-
-
-def as_shaped(label: str, values: object, shape: tuple[int, ...]) -> Float64[np.ndarray, "..."]:
-    """Convert values to an array of finite float64 numbers with this shape.
-
-    Raises:
-        PotstillError: the values are not such numbers.
-    """
-    array = as_float64(label, values, len(shape))
-    if array.shape != shape:
-        raise PotstillError(f"{label} has shape {array.shape}: expected {shape}")
-    return array
-
-
-def _join(where: tuple[int, ...]) -> str:
-    return ", ".join(map(str, where))
+def check_discount(label: str, discount: float) -> None:
+    """Raise unless values at this discount can be computed."""
+    if not 0.0 <= discount <= MOST_DISCOUNT:
+        raise PotstillError(f"{label} {discount}: expected a value in [0, 1 − 1e-9]")
 
 
 def as_policy(mdp: TabularMDP, policy: object, label: str = "policy") -> Float64[np.ndarray, "S A"]:
@@ -171,8 +107,7 @@ class Solution:
     def state_values(self) -> Float64[np.ndarray, "*K S"]:
         """v_π."""
         rewards = (self.policy * self.mdp.rewards).sum(axis=-1)
-        found: Float64[np.ndarray, "*K S"] = np.linalg.solve(self._system, rewards[..., None])[..., 0]
-        return found
+        return _solve(self._system, rewards)
 
     @functools.cached_property
     def action_values(self) -> Float64[np.ndarray, "*K S A"]:
@@ -184,8 +119,7 @@ class Solution:
     def states(self) -> Float64[np.ndarray, "*K S"]:
         """d_π."""
         initial = np.broadcast_to((1.0 - self.mdp.discount) * self.mdp.initial, self.policy.shape[:-1])
-        found: Float64[np.ndarray, "*K S"] = np.linalg.solve(np.swapaxes(self._system, -1, -2), initial[..., None])
-        return found[..., 0]
+        return _solve(np.swapaxes(self._system, -1, -2), initial)
 
     @functools.cached_property
     def expected_return(self) -> Float64[np.ndarray, "*K"]:
@@ -195,6 +129,11 @@ class Solution:
     def integrate(self, integrand: Float64[np.ndarray, "*K S A"]) -> Float64[np.ndarray, "*K"]:
         """1/(1 − γ) · E_{s~d_π} Σ_a f(s, a) for an integrand f."""
         return np.asarray((self.states * integrand.sum(axis=-1)).sum(axis=-1) / (1.0 - self.mdp.discount))
+
+
+def _solve(system: Float64[np.ndarray, "*K S S"], right: Float64[np.ndarray, "*K S"]) -> Float64[np.ndarray, "*K S"]:
+    found: Float64[np.ndarray, "*K S"] = np.linalg.solve(system, right[..., None])[..., 0]
+    return found
 
 
 def solve_pair(mdp: TabularMDP, teacher: object, student: object) -> tuple[Solution, Solution]:

@@ -11,9 +11,10 @@ from jaxtyping import Float64
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_fractions, check_ranges
+from potstill.theory.distributions import as_shaped
 from potstill.theory.drawing import check_above_zero, check_sizes, draw_mdp, draw_policy, mix_policies
 from potstill.theory.losses import OBJECTIVES, evaluate_objectives, evaluate_shift, weighted_distance
-from potstill.theory.mdp import Solution, TabularMDP, find_optimal_policy
+from potstill.theory.mdp import MOST_DISCOUNT, Solution, TabularMDP, find_optimal_policy
 from potstill.theory.results import BoundSummary, DiscountResult, ShiftSummary, Spread, TheoryResult
 from potstill.theory.theorems import (
     bound_by_advantages,
@@ -48,7 +49,7 @@ class TheorySettings:
     """
 
     discounts: tuple[float, ...] = (0.5, 0.8, 0.9, 0.95, 0.99)
-    """γ, each at least 0 and below 1. All discounts use the same transitions, rewards and students."""
+    """γ, each at least 0 and at most 1 − 10⁻⁹. All discounts use the same transitions, rewards and students."""
     mdps: int = 1_000
     """Random MDPs on which the theorems are evaluated."""
     states: int = 20
@@ -76,7 +77,7 @@ class TheorySettings:
         check_fractions(self, "rewarded", one=True)
         check_above_zero("TheorySettings.", concentration=self.concentration)
         for name, allowed, expected in (
-            ("discounts", lambda value: 0.0 <= value < 1.0, "values in [0, 1)"),
+            ("discounts", lambda value: 0.0 <= value <= MOST_DISCOUNT, "values in [0, 1 − 1e-9]"),
             ("shares", lambda value: 0.0 < value <= 1.0, "values in (0, 1]"),
             ("shifts", np.isfinite, "finite numbers"),
         ):
@@ -102,13 +103,21 @@ def measure_theory(
     Returns:
         Plain numbers. The same settings give the same numbers.
 
+    Raises:
+        PotstillError: a weighting is no function, or does not return a number for each state.
+
     Example:
         >>> found = measure_theory(TheorySettings((0.5, 0.9), mdps=5, ranked=2, students=4))
         >>> found.residual < 1e-10, found.discounts[1].find_bound("corollary 1", share=0.1).factor.median > 1.0
         (True, True)
     """
-    settings = settings or TheorySettings()
-    return TheoryResult(tuple(_measure_discount(settings, gamma, weightings or {}) for gamma in settings.discounts))
+    settings, weightings = settings or TheorySettings(), weightings or {}
+    for name, weigh in weightings.items():
+        if not callable(weigh):
+            raise PotstillError(f"measure_theory: weighting '{name}' is {weigh!r}: expected a function")
+        if f"av-pbc, {name}" in OBJECTIVES:
+            raise PotstillError(f"measure_theory: weighting '{name}': expected another name, this one is an objective")
+    return TheoryResult(tuple(_measure_discount(settings, gamma, weightings) for gamma in settings.discounts))
 
 
 def _draw(settings: TheorySettings, discount: float, index: int) -> tuple[np.random.Generator, TabularMDP]:
@@ -215,7 +224,7 @@ class _Case:
             error = found[name] - self.before[name] - change
             errors.append((np.abs(error) / np.maximum(1.0, np.abs(change))).max())
         for name, weigh in weightings.items():
-            weights = self.data * np.asarray(weigh(teacher.state_values), np.float64)
+            weights = self.data * as_shaped(f"weighting '{name}'", weigh(teacher.state_values), self.data.shape)
             found[f"av-pbc, {name}"] = weighted_distance(teacher.policy, students.policy, weights)
         return found, float(max(errors))
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float64
 
+from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 
 LOW, HIGH = 0.05, 0.95  # quantiles of a spread
+Key, Entry = TypeVar("Key"), TypeVar("Entry")
 
 
 @check_arguments
@@ -109,12 +111,28 @@ class DiscountResult:
         return cls(**own | {"variation": Spread(**own["variation"]), "broken": tuple(own["broken"])})
 
     def find_bound(self, bound: str, share: float) -> BoundSummary:
-        """The summary of a bound at a share of the random policy."""
-        return next(entry for entry in self.bounds if (entry.bound, entry.share) == (bound, share))
+        """The summary of a bound at a share of the random policy.
+
+        Raises:
+            PotstillError: it was not measured.
+        """
+        found = {(entry.bound, entry.share): entry for entry in self.bounds}
+        return _find("DiscountResult.find_bound", found, (bound, share))
 
     def find_shift(self, objective: str, shift: float) -> ShiftSummary:
-        """The summary of an objective after a shift."""
-        return next(entry for entry in self.shifts if (entry.objective, entry.shift) == (objective, shift))
+        """The summary of an objective after a shift.
+
+        Raises:
+            PotstillError: it was not measured.
+        """
+        found = {(entry.objective, entry.shift): entry for entry in self.shifts}
+        return _find("DiscountResult.find_shift", found, (objective, shift))
+
+
+def _find(name: str, found: Mapping[Key, Entry], key: Key) -> Entry:
+    if key not in found:
+        raise PotstillError(f"{name}: {key} was not measured; measured: {', '.join(map(str, found))}")
+    return found[key]
 
 
 def _read_spreads(kind: type[Any], fields: Mapping[str, Any]) -> Any:
@@ -128,6 +146,18 @@ class TheoryResult:
 
     discounts: tuple[DiscountResult, ...]
     """One for each discount, in the order of the settings."""
+
+    def __post_init__(self) -> None:
+        if not self.discounts:
+            raise PotstillError("TheoryResult.discounts is empty: expected at least one discount")
+
+    def find_discount(self, discount: float) -> DiscountResult:
+        """The measurements at one discount.
+
+        Raises:
+            PotstillError: it was not measured.
+        """
+        return _find("TheoryResult.find_discount", {found.discount: found for found in self.discounts}, discount)
 
     @property
     def residual(self) -> float:

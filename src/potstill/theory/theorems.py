@@ -13,7 +13,8 @@ from jaxtyping import Float64
 
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
-from potstill.theory.mdp import Solution, TabularMDP, as_pair, solve_pair
+from potstill.theory.distributions import as_pair
+from potstill.theory.mdp import Solution, TabularMDP, solve_pair
 
 ROUNDING = 1e-9  # q* of rewards in [0, R_max] can be negative by this share of the largest one
 

@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "potstill"
 FLOORS = (  # bottom to top; a module imports from its own package or from lower floors, never from one beside it
     {"errors"},
     {"runtime", "bundled"},
-    {"environments"},
+    {"environments", "theory"},
     {"data"},
     {"networks"},
     {"worlds", "students", "teachers"},

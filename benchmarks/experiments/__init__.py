@@ -20,6 +20,7 @@ MODULES = {
     "criteria": "experiments.criteria",
     "kernel-width": "experiments.kernel_width",
     "imagination": "experiments.imagination",
+    "theory": "experiments.theory",
     "reading": "speed.reading",
     "steppers": "speed.steppers",
     "teacher-updates": "speed.updates",

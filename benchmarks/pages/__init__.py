@@ -13,7 +13,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.experiments.distillates import ABLATION, PAPER_VARIANTS
-from benchmarks.pages import auto, bounds, choices, demo, distillates, imagination, kernel, sizes, speed, teachers
+from benchmarks.pages import (
+    auto,
+    bounds,
+    choices,
+    demo,
+    distillates,
+    imagination,
+    kernel,
+    sizes,
+    speed,
+    teachers,
+    theory,
+)
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "demo": demo.demo,
@@ -41,6 +53,12 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "costs": kernel.costs,
     "adjoint": kernel.adjoint,
     "solvers": kernel.solvers,
+    # Theory.
+    "theory-residuals": theory.residuals,
+    "theory-discounts": theory.discounts,
+    "theory-distances": theory.distances,
+    "theory-variation": theory.variation,
+    "theory-shifts": theory.shifts,
     # Speed.
     "times": speed.exact_step,
     "products": speed.products,
@@ -56,4 +74,6 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "kernel_width.png": kernel.draw,
     "sizes.png": sizes.draw,
     "teachers.png": teachers.draw,
+    "theory_dense.png": theory.draw_dense,
+    "theory_sparse.png": theory.draw_sparse,
 }

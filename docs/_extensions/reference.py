@@ -31,6 +31,7 @@ PACKAGES = (
     "potstill.evaluation",
     "potstill.exports",
     "potstill.exports.policies",
+    "potstill.theory",
 )
 PYTHON, COMMANDS = Path("reference/python"), Path("reference/commands")
 PLAIN = (str, int, float, tuple, frozenset, type(None))

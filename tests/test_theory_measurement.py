@@ -1,3 +1,4 @@
+# mypy: disable-error-code="arg-type,dict-item"
 """The measurement of the theorems on random MDPs, its plot, and wrong input."""
 
 import dataclasses

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.experiments import load_records
 from benchmarks.experiments.theory import KINDS
-from benchmarks.pages.text import table, where
+from benchmarks.pages.text import make_table, select_records
 from potstill.reports.theory import plot_theory
 from potstill.theory import DiscountResult, ShiftSummary, Spread, TheoryResult
 
@@ -29,7 +29,9 @@ OBJECTIVES = {
 def load_results() -> dict[str, TheoryResult]:
     """The committed measurements of each kind of MDPs, discounts in ascending order."""
     records = sorted(load_records("theory"), key=lambda record: record["discount"])
-    return {kind: TheoryResult(tuple(map(DiscountResult.from_json, where(records, method=kind)))) for kind in KINDS}
+    return {
+        kind: TheoryResult(tuple(map(DiscountResult.from_json, select_records(records, method=kind)))) for kind in KINDS
+    }
 
 
 def format_spread(spread: Spread) -> str:
@@ -54,7 +56,7 @@ def residuals() -> str:
         cells += [f"{max(found.relative_residual for found in result.discounts):.1e}"]
         lines.append([kind, *cells, *(f"{slack:.1e}" for slack in least.values())])
     heads = ("MDPs", "number", "Theorem 2: largest residual", "relative to R_max / (1 − γ)")
-    return table((*heads, *(f"{name}: least slack" for name in NAMES.values())), lines)
+    return make_table((*heads, *(f"{name}: least slack" for name in NAMES.values())), lines)
 
 
 def discounts() -> str:
@@ -70,7 +72,7 @@ def discounts() -> str:
     heads = ["MDPs", "γ", "lost return"]
     for name in ("Theorem 1", "Corollary 1"):
         heads += [f"{name}: slack", "bound / lost return"]
-    return table(heads, lines)
+    return make_table(heads, lines)
 
 
 def distances() -> str:
@@ -90,7 +92,7 @@ def distances() -> str:
         "Theorem 1: bound / lost return",
         "Corollary 1: the same",
     )
-    return table(heads, lines)
+    return make_table(heads, lines)
 
 
 def variation() -> str:
@@ -98,7 +100,7 @@ def variation() -> str:
     results = load_results()
     gammas = [found.discount for found in results["dense"].discounts]
     rows = [[kind, *(format_spread(f.variation) for f in result.discounts)] for kind, result in results.items()]
-    return table(("MDPs", *(f"γ = {gamma:g}" for gamma in gammas)), rows)
+    return make_table(("MDPs", *(f"γ = {gamma:g}" for gamma in gammas)), rows)
 
 
 def shifts() -> str:
@@ -114,7 +116,7 @@ def shifts() -> str:
             lines.append([f"{OBJECTIVES[name]}: below 0", *(f"{entry.below_teacher:.0%}" for entry in entries)])
         lines.append(["Corollary 1: below the lost return", *(f"{share:.0%}" for share in found.broken)])
         heads = ["shift", *(f"{shift:+g}".replace("-", "−") if shift else "0" for shift in result.shifts)]
-        parts.append(f"`{kind}`, γ = {DISCOUNT:g}:\n\n{table(heads, lines)}")
+        parts.append(f"`{kind}`, γ = {DISCOUNT:g}:\n\n{make_table(heads, lines)}")
     return "\n\n".join(parts)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
+from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, make_figure, save_figure
 from potstill.theory import TheoryResult
 
 BOUNDS = {"theorem 1": (ORANGE, "Theorem 1"), "corollary 1": (BLUE, "Corollary 1")}
@@ -36,7 +36,7 @@ def plot_theory(path: Path, result: TheoryResult, *, share: float | None = None,
     Raises:
         PotstillError: the share or the discount was not measured.
     """
-    figure, (left, middle, right) = new_figure(3, height=3.6, width=4.4)
+    figure, (left, middle, right) = make_figure(3, height=3.6, width=4.4)
     share = result.shares[min(1, len(result.shares) - 1)] if share is None else share
     gammas = [found.discount for found in result.discounts]
     discount = gammas[len(gammas) // 2] if discount is None else discount

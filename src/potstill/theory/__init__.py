@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from potstill.runtime.lazy import lazy_names
+from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:
     from potstill.theory.drawing import draw_mdp, draw_policy, mix_policies
@@ -82,7 +82,7 @@ _MDP = ("TabularMDP", "compute_action_values", "compute_return", "compute_state_
 _LOSSES = ("compute_av_pbc", "compute_exact_av_pbc", "compute_mean_q_gap", "compute_objectives", "compute_pbc")
 _THEOREMS = ("evaluate_advantage_bound", "evaluate_corollary_1", "evaluate_theorem_1", "evaluate_theorem_2")
 
-__getattr__ = lazy_names(
+__getattr__ = import_lazily(
     __name__,
     {
         **dict.fromkeys(("draw_mdp", "draw_policy", "mix_policies"), "drawing"),

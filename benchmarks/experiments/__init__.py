@@ -35,6 +35,7 @@ MODULES = {
     "fuzz": "proofs.fuzz",
     "options": "proofs.options",
     "repeats": "proofs.repeats",
+    "packaging": "proofs.packaging",
 }
 
 

@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --no-annotate --custom-compile-command 'make lock' \
+	--python-version 3.11 pyproject.toml
+
 # Transparent huge pages for large arrays, where the system offers them (Linux with glibc): fewer page faults.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs lock clean
 
 # The packages of a dependency group in pyproject.toml, each quoted.
 group = $(shell $(PYTHON) -c 'import tomllib; print(*("\"%s\"" % d for d in tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"]))')
@@ -28,6 +31,13 @@ docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/docs
 	@echo "the documentation is in build/docs/index.html"
 
+# What CI installs, and the oldest versions that pyproject.toml allows. PyTorch is not among these: CI has one version.
+lock: $(VENV)/installed-packaging
+	$(LOCK) --universal --all-extras $(addprefix --group ,dev docs extras packaging) \
+		--output-file requirements/test.txt
+	$(LOCK) --resolution lowest-direct --extra arrow --extra minari --extra onnx --group dev \
+		--output-file requirements/oldest.txt
+
 $(VENV)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "potstill needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 demo"; exit 2; }
@@ -39,12 +49,12 @@ $(VENV)/installed: $(VENV)/python pyproject.toml
 	$(PIP) install --editable .
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
-	$(PIP) install $(call group,dev)
+$(VENV)/installed-extras: $(VENV)/installed
+	$(PIP) install --editable '.[arrow,collect,minari,onnx]' $(call group,extras)
 	@touch $@
 
-$(VENV)/installed-docs: $(VENV)/installed
-	$(PIP) install $(call group,docs)
+$(VENV)/installed-%: $(VENV)/installed
+	$(PIP) install $(call group,$*)
 	@touch $@
 
 clean:

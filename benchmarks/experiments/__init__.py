@@ -36,6 +36,7 @@ MODULES = {
     "fuzz": "proofs.fuzz",
     "options": "proofs.options",
     "repeats": "proofs.repeats",
+    "packaging": "proofs.packaging",
 }
 
 

@@ -53,6 +53,15 @@ class SafeStream:
         """Write what is buffered."""
         self._try(self.stream.flush)
 
+    # Not left to __getattr__: since Python 3.12, isinstance() with a protocol does not call it.
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return cast(TextIO, self.stream).isatty()
+
+    def fileno(self) -> int:
+        """The file descriptor."""
+        return cast(TextIO, self.stream).fileno()
+
     def _write(self, text: str) -> None:
         try:
             self.stream.write(text)

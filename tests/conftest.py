@@ -39,7 +39,8 @@ from potstill.data.transitions import Transitions  # noqa: E402
 from potstill.students import recipe  # noqa: E402
 from potstill.worlds import train_world  # noqa: E402
 
-enable_x64 = getattr(jax, "enable_x64", None) or importlib.import_module("jax.experimental").enable_x64  # before 0.8
+before_0_8 = not hasattr(jax, "enable_x64")
+enable_x64 = (importlib.import_module("jax.experimental") if before_0_8 else jax).enable_x64
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -41,11 +41,11 @@ def as_distributions(label: str, values: object, axes: int) -> Float64[np.ndarra
     """
     array = as_float64(label, values, axes)
     if (array < 0.0).any():
-        where = tuple(np.argwhere(array < 0.0)[0])
+        where = tuple(np.argwhere(array < 0.0)[0].tolist())
         raise PotstillError(f"{label}[{_join(where)}] is {array[where]:g}: expected a probability, at least 0")
     sums = array.sum(axis=-1, keepdims=True)
     if (wrong := np.abs(sums - 1.0) > SUM_TOLERANCE).any():
-        where = tuple(np.argwhere(wrong)[0])
+        where = tuple(np.argwhere(wrong)[0].tolist())
         place = f"[{_join(where[:-1])}]" if axes > 1 else ""
         raise PotstillError(f"{label}{place} sums to {sums[where]:.6g}: expected probabilities that sum to 1")
     normalised: Float64[np.ndarray, "..."] = array / sums

@@ -28,6 +28,7 @@ from potstill.theory import (
     make_theorem_1_example,
     measure_theory,
     mix_policies,
+    predict_shift,
 )
 from potstill.theory.measurement import correlate_ranks
 
@@ -140,6 +141,11 @@ def uniform(states=2, actions=2):
             r"TabularMDP.transitions\[0, 0\] sums to 0.9: expected probabilities that sum to 1",
         ),
         (lambda: dataclasses.replace(two_states(), discount=1 - 2**-53), "discount 0.9999999999999999: expected"),
+        (lambda: two_states().shift_rewards(-1e200), "TabularMDP.rewards: 1e\\+200 in size: expected at most 1e\\+100"),
+        (
+            lambda: predict_shift(two_states(), uniform(), uniform(), np.array([0.5, 0.5]), float("inf")),
+            r"TabularMDP.rewards\[0, 0\] is not finite",
+        ),
         (lambda: two_states().shift_rewards(float("inf")), r"TabularMDP.rewards\[0, 0\] is not finite"),
         (lambda: compute_return(two_states(), uniform(3)), r"policy has shape \(3, 2\): expected \(2, 2\)"),
         (lambda: compute_return(two_states(), np.ones((2, 2))), r"policy\[0\] sums to 2: expected probabilities"),
@@ -187,7 +193,7 @@ def uniform(states=2, actions=2):
         (lambda: TheorySettings((1.0,)), r"TheorySettings.discounts \(1.0,\): expected values in \[0, 1 − 1e-9\]"),
         (lambda: TheorySettings(()), r"TheorySettings.discounts \(\): expected"),
         (lambda: TheorySettings(shares=(0.0,)), r"TheorySettings.shares \(0.0,\): expected values in \(0, 1\]"),
-        (lambda: TheorySettings(shifts=(float("nan"),)), r"TheorySettings.shifts \(nan,\): expected finite"),
+        (lambda: TheorySettings(shifts=(float("nan"),)), r"TheorySettings.shifts \(nan,\): expected numbers from"),
         (lambda: TheorySettings(actions=1), "TheorySettings.actions 1: expected at least 2"),
         (lambda: TheorySettings(states=10**5), "TheorySettings: 100000 states and 4 actions have 4e"),
         (lambda: measure_theory(weightings={"a": 3}), "measure_theory: weighting 'a' is 3: expected a function"),

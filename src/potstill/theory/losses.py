@@ -178,13 +178,14 @@ def predict_shift(
         shift: c, what is added to all rewards.
 
     Raises:
-        PotstillError: a policy does not fit the MDP.
+        PotstillError: a policy does not fit the MDP, or a shifted reward is not finite.
 
     Example:
         >>> from potstill.theory.examples import make_theorem_1_example
         >>> predict_shift(*make_theorem_1_example(discount=0.5, share=0.5), np.array([1.0, 0.0, 0.0]), shift=-1.0)
         {'pbc': 0.0, 'av-pbc': -1.0, 'av-pbc, exact sum': -1.0, 'corollary 1': -2.0, 'q-gap': 0.0}
     """
+    mdp.shift_rewards(shift)  # raises if the shift is not finite or too large
     pair = solve_pair(mdp, teacher, student)
     found = evaluate_shift(*pair, as_pair(teacher, student, states)[2], shift)
     return {name: float(value) for name, value in found.items()}

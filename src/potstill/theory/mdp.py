@@ -19,6 +19,7 @@ from potstill.runtime.arguments import check_arguments
 from potstill.theory.distributions import as_distributions, as_float64, as_shaped
 
 MOST_DISCOUNT = 1.0 - 1e-9  # rounding errors of values grow as 1 / (1 − γ)
+MOST_REWARD = 1e100  # products of values do not overflow
 IMPROVEMENT = 1e-12  # least relative improvement of an action value that changes an optimal policy: above rounding
 
 
@@ -31,12 +32,12 @@ class TabularMDP:
     assume r ≥ 0 check it.
 
     Raises:
-        PotstillError: shapes disagree, a number is not finite, probabilities are negative or do not sum to 1, or the
-            discount is not in [0, 1 − 10⁻⁹].
+        PotstillError: shapes disagree, a number is not finite, a reward is above 10¹⁰⁰ in size, probabilities are
+            negative or do not sum to 1, or the discount is not in [0, 1 − 10⁻⁹].
 
     Example:
         >>> mdp = TabularMDP([[[1.0], [1.0]]], rewards=[[0.0, 1.0]], initial=[1.0], discount=0.5)
-        >>> float(compute_return(mdp, np.array([[0.0, 1.0]])))
+        >>> compute_return(mdp, np.array([[0.0, 1.0]]))
         2.0
     """
 
@@ -56,6 +57,8 @@ class TabularMDP:
             "rewards": as_float64("TabularMDP.rewards", self.rewards, axes=2),
             "initial": as_distributions("TabularMDP.initial", self.initial, axes=1),
         }
+        if (largest := np.abs(found["rewards"]).max()) > MOST_REWARD:
+            raise PotstillError(f"TabularMDP.rewards: {largest:g} in size: expected at most {MOST_REWARD:g}")
         for name, array in found.items():
             object.__setattr__(self, name, array)
 

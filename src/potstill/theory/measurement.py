@@ -26,6 +26,7 @@ from potstill.theory.theorems import (
 )
 
 MAX_REWARD = 1.0  # all quantities scale with it
+MOST_SHIFT = 1e6  # times MAX_REWARD: above it, rounding hides the rewards
 BOUNDS: dict[str, Callable[[Solution, Solution], np.ndarray]] = {
     "theorem 1": lambda teacher, student: bound_by_theorem_1(teacher, student, MAX_REWARD),
     "corollary 1": bound_by_corollary_1,
@@ -79,7 +80,7 @@ class TheorySettings:
         for name, allowed, expected in (
             ("discounts", lambda value: 0.0 <= value <= MOST_DISCOUNT, "values in [0, 1 − 1e-9]"),
             ("shares", lambda value: 0.0 < value <= 1.0, "values in (0, 1]"),
-            ("shifts", np.isfinite, "finite numbers"),
+            ("shifts", lambda value: abs(value) <= MOST_SHIFT, "numbers from −1e6 to 1e6"),
         ):
             values = getattr(self, name)
             if not values or not all(map(allowed, values)):

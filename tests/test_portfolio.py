@@ -29,8 +29,10 @@ def test_parts_of_a_portfolio():
     own, other = Portfolio(SMALL, networks=2).parts
     assert own == DrawnKernelDescent(SMALL, networks=2)
     assert other == DrawnKernelDescent(RECIPES["pytorch"], networks=2)
-    adam = Portfolio(RECIPES["adam-towers"], networks=1)
-    assert [part.recipe for part in adam.parts] == [RECIPES["default"], RECIPES["adam-towers"]]
+    adam = Portfolio(RECIPES["adam"], networks=1)
+    assert [part.recipe for part in adam.parts] == [RECIPES["default"], RECIPES["adam"]]
+    towers = Portfolio(RECIPES["adam-towers"], networks=1)
+    assert [part.recipe for part in towers.parts] == [RECIPES["default"], RECIPES["pytorch"]]
     assert SOLVERS["portfolio"]().with_recipe(SMALL).parts[0].recipe == SMALL
 
 

@@ -17,7 +17,7 @@ from benchmarks.experiments.distilling import TOY, select_student_scores, shorte
 from benchmarks.files import BUNDLED, FILES, Workspace, find_teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, make_product
 from potstill.config.distill import IMAGINED_STEPS
-from potstill.distillation import VisitSettings
+from potstill.distillation import Portfolio, VisitSettings
 from potstill.runtime.files import read_json
 from potstill.worlds import load_world
 
@@ -79,7 +79,12 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 def describe_inputs(cell: Cell) -> Record:
     """Options of the distillation, of its world model and of the students, and the teacher's hash."""
-    world = {**WORLD, **asdict(VisitSettings()), "outer": IMAGINED_STEPS} if cell.method == "imagined" else {}
+    kinds = [part.recipe.to_metadata() for part in Portfolio(potstill.RECIPES["adam-towers"]).parts]
+    world = (
+        {**WORLD, **asdict(VisitSettings()), "outer": IMAGINED_STEPS, "kinds": kinds}
+        if cell.method == "imagined"
+        else {}
+    )
     student = PYTORCH_STYLE.to_metadata()
     teacher = find_teacher_hash(cell.file, USE)
     return {"options": METHODS[cell.method], "counts": COUNTS, "world": world, "student": student, "teacher": teacher}

@@ -26,7 +26,8 @@ class Portfolio(Solver):
 
     The kinds are students trained by SGD (the recipe ``default``) and networks as they are typically built in PyTorch,
     trained by Adam (the recipe ``pytorch``). The recipe of the portfolio replaces the one of the two that has the same
-    kind of optimiser. For other kinds, define a subclass with other :attr:`parts`.
+    kind of optimiser. Towers that are trained by Adam do not: pairs for single networks teach them better than pairs
+    for themselves (docs: results). For other kinds, define a subclass with other :attr:`parts`.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -46,9 +47,12 @@ class Portfolio(Solver):
     @property
     def parts(self) -> tuple[Solver, ...]:
         """A solver for each kind of student."""
-        sgd = self.recipe.optimiser == "sgd"
-        recipes = (self.recipe, RECIPES["pytorch"]) if sgd else (RECIPES["default"], self.recipe)
-        return tuple(DrawnKernelDescent(recipe, networks=self.networks) for recipe in recipes)
+        sgd, adam = RECIPES["default"], RECIPES["pytorch"]
+        if self.recipe.optimiser == "sgd":
+            sgd = self.recipe
+        elif self.recipe.towers == 1:
+            adam = self.recipe
+        return tuple(DrawnKernelDescent(recipe, networks=self.networks) for recipe in (sgd, adam))
 
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
         """Actions in ``states`` of a student of the kind that ``key`` draws."""

@@ -39,7 +39,7 @@ from potstill.data.transitions import Transitions  # noqa: E402
 from potstill.students import recipe  # noqa: E402
 from potstill.worlds import train_world  # noqa: E402
 
-enable_x64 = getattr(jax, "enable_x64", None) or importlib.import_module("jax.experimental").enable_x64  # before 0.8
+HAS_X64 = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")  # before 0.8
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -73,7 +73,7 @@ def usual_handlers():
 @pytest.fixture
 def x64():
     """Run a test in float64, with no silent promotion of types."""
-    with enable_x64(True), jax.numpy_dtype_promotion("strict"):
+    with HAS_X64.enable_x64(True), jax.numpy_dtype_promotion("strict"):
         yield
 
 

@@ -39,8 +39,7 @@ from potstill.data.transitions import Transitions  # noqa: E402
 from potstill.students import recipe  # noqa: E402
 from potstill.worlds import train_world  # noqa: E402
 
-before_0_8 = not hasattr(jax, "enable_x64")
-enable_x64 = (importlib.import_module("jax.experimental") if before_0_8 else jax).enable_x64
+HAS_X64 = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")  # before 0.8
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -74,7 +73,7 @@ def usual_handlers():
 @pytest.fixture
 def x64():
     """Run a test in float64, with no silent promotion of types."""
-    with enable_x64(True), jax.numpy_dtype_promotion("strict"):
+    with HAS_X64.enable_x64(True), jax.numpy_dtype_promotion("strict"):
         yield
 
 

@@ -29,7 +29,7 @@ from benchmarks.proofs.environments import (
 )
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-SHORT = "--size 8 --steps 2 --batch 64 --students 1 --episodes 1"
+SHORT = "--size 8 --steps 2 --batch 64 --students 1"
 INFORMATION = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
 SDIST = ("src", "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", ".gitignore")
 NEEDS: Mapping[str, tuple[str, ...]] = {
@@ -108,7 +108,7 @@ def measure_archive(cell: Cell, workspace: Workspace) -> Record:
     lines: list[tuple[str, ...]] = [
         ("potstill", "--version"),
         ("potstill", "inspect", BUNDLED_NAME),
-        ("potstill", "distill", BUNDLED_NAME, *SHORT.split(), "--out", "run"),
+        ("potstill", "distill", BUNDLED_NAME, *SHORT.split(), "--episodes", "1", "--out", "run"),
         ("potstill", "inspect", "run"),
         ("python", "-c", block),
         ("python", str(ROOT / "examples" / "first_steps.py")),
@@ -179,7 +179,7 @@ def measure_processes(cell: Cell, workspace: Workspace) -> Record:
     line = SAME
     variables = dict(os.environ)
     if workspace.toy:
-        line = f"distill {files['dataset']} --teacher {files['teacher']} {SHORT} --recipe.width 16 --recipe.steps 5"
+        line = f"distill {files['dataset']} --teacher {files['teacher']} {SHORT} --episodes 0 --recipe.width 16"
     else:
         environment = install_archive("wheel", cell["python"])
         words, variables = environment.words("potstill"), environment.variables

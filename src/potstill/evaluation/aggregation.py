@@ -13,6 +13,7 @@ from potstill.evaluation.statistics import RESAMPLES
 from potstill.runtime.arguments import check_arguments
 
 TAILS = (0.025, 0.975)  # of a 95 % interval
+PART = 1_000_000  # scores that are drawn at a time
 
 
 class Estimate(NamedTuple):
@@ -55,11 +56,12 @@ def bootstrap_means(scores: Float[np.ndarray, "D K E"], seed: int = 0) -> Float[
     rng = np.random.default_rng(seed)
     count, students, episodes = scores.shape
     means = np.empty(RESAMPLES)
-    for i in range(RESAMPLES):  # one at a time: all at once would take a gigabyte for large tables
-        drawn = rng.integers(count, size=(count, 1, 1))
-        of_seed = rng.integers(students, size=(count, students, 1))
-        of_student = rng.integers(episodes, size=(count, students, episodes))
-        means[i] = scores[drawn, of_seed, of_student].mean()
+    for part in np.array_split(means, -(-RESAMPLES * scores.size // PART)):
+        size = len(part), count, students, episodes
+        drawn = rng.integers(count, size=(*size[:2], 1, 1))
+        of_seed = rng.integers(students, size=(*size[:3], 1))
+        of_student = rng.integers(episodes, size=size)
+        part[:] = scores[drawn, of_seed, of_student].mean(axis=(1, 2, 3))
     return means
 
 

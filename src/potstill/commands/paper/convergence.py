@@ -73,5 +73,5 @@ def _assemble(
         lowest=float(np.mean([min(loss for _, loss in record["losses"]) for record in records])),
         score=None if scores is None else make_score(scores, mean, at.records[TeacherCell(label).name]),
         paper=paper,
-        losses=[record["losses"] for record in records],
+        losses=[[(step, loss) for step, loss in record["losses"]] for record in records],
     )

@@ -106,8 +106,8 @@ def _assemble_figure_1(at: Workplace) -> Outcome:
 
 
 POSTURE_TEXT = (
-    "The simulator is set to each state and takes one environment step with the state's action. The error of the height "
-    "and of the angle of the torso is its distance from the posture in which episodes start. Intervals are "
+    "The simulator is set to each state and takes one environment step with the state's action. The error of the "
+    "height and of the angle of the torso is its distance from the posture in which episodes start. Intervals are "
     "95 % bootstrap intervals over states; the change is measured for each state."
 )
 

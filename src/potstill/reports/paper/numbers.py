@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 FAMILIES, LEVELS = ("halfcheetah", "hopper", "walker2d"), ("medium-replay", "medium", "medium-expert")
 COLUMNS = tuple(f"{family}-{level}" for family in FAMILIES for level in LEVELS)
-Row = tuple[float, ...]
+Row = tuple[float | int, ...]
 
 TABLE_1: Mapping[str, Row] = {
     "random": (0.9, 1.8, 2.0, 19.1, 19.2, 11.6, 1.9, 4.9, 6.7),
@@ -41,7 +41,7 @@ AVERAGES_3 = {"dbc": 27.9, "pbc": 37.9, "av-pbc": 48.1}
 
 STEPS_4 = (40_000, 25_000, 100_000, 80_000, 50_000, 100_000, 60_000, 50_000, 125_000)
 """Table 4: steps of cloning the whole dataset until convergence."""
-DISTILLED_STEPS_4 = 100
+DISTILLED_STEPS_4 = 100.0
 ROWS_4 = (200_000, 1_000_000, 2_000_000, 400_000, 1_000_000, 2_000_000, 300_000, 1_000_000, 2_000_000)
 
 TABLE_5: Mapping[int, Mapping[str, float]] = {
@@ -66,7 +66,7 @@ def look_up(row: Row | None, column: str | None) -> float | None:
     >>> look_up(TABLE_1["av-pbc"], "hopper-medium-replay"), look_up(TABLE_1["av-pbc"], None)
     (40.9, None)
     """
-    return None if row is None or column is None else row[COLUMNS.index(column)]
+    return None if row is None or column is None else float(row[COLUMNS.index(column)])
 
 
 def find_column(name: str, env_id: str | None = None, level: str | None = None) -> str | None:

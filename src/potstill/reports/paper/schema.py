@@ -113,7 +113,7 @@ class Convergence:
     """Of the trained policy at the end of its run."""
     paper: float | None
     """The paper's number of steps."""
-    losses: list[list[list[float]]]
+    losses: list[list[tuple[int, float]]]
     """(step, held-out loss), for each seed."""
 
 

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from potstill.commands.paper.running import write_outcomes
 from potstill.commands.paper.scales import SCALES
 from potstill.commands.paper.tables import assemble_table
 from potstill.commands.paper.targets import TARGETS
-from potstill.config.presets import PRESETS
+from potstill.config.presets import DIFFERENCES, PRESETS
 from potstill.reports.paper import markdown, numbers, sentences
 from potstill.reports.paper.csv_files import list_scores
 
@@ -89,6 +90,13 @@ def test_methods_as_in_the_paper_are_the_presets():
         assert {option: getattr(config, option) for option in PRESETS[preset]} == PRESETS[preset]
     assert make_distill_config(METHODS["paper-dbc"], SCALES["full"], "halfcheetah", "x").steps == 200_000
     assert make_distill_config(METHODS["paper-dbc"], SCALES["small"], "halfcheetah", "x").steps == 4_000
+
+
+def test_the_documentation_lists_what_differs_from_the_paper():
+    page = " ".join((Path(__file__).parents[1] / "docs/how-to/reproduce.md").read_text().split())
+    assert all(f"- {text}" in page for text in DIFFERENCES[:-1])
+    assert "number of steps is that for Hopper" in DIFFERENCES[-1]  # a reproduction has those of each environment
+    assert all(f"`{name}`" in page for name in [*TARGETS, "all"])
 
 
 def test_objectives_under_equal_conditions_differ_in_nothing_else():

@@ -6,6 +6,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from potstill.commands.paper.cells import Cell
 from potstill.commands.paper.measuring import Workplace, measure_cell
@@ -63,14 +64,14 @@ def _muted() -> Iterator[list[str]]:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         show = warnings.showwarning
 
-        def collect(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+        def collect(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if issubclass(category, PotstillWarning):
                 said.append(str(message))
             else:
                 show(message, category, *where, **more)
 
         warnings.simplefilter("always", PotstillWarning)
-        warnings.showwarning = collect  # type: ignore[assignment]
+        warnings.showwarning = collect
         yield said
 
 

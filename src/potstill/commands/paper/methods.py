@@ -48,7 +48,7 @@ _ALL = (
     Method("equal-dbc", "DBC", "equal", {"objective": "dbc", **_EQUAL}),
     Method("equal-pbc", "PBC", "equal", {"objective": "pbc", **_EQUAL}),
     Method("equal-av-pbc", "Av-PBC", "equal", {"objective": "av-pbc", **_EQUAL, "weighting": "ranged"}),
-    Method("equal-q-gap", "Q-gap, potstill's", "equal", {"objective": "q-gap", **_EQUAL}),
+    Method("equal-q-gap", "Q-gap", "equal", {"objective": "q-gap", **_EQUAL}),
     Method("potstill", "potstill", "potstill", {}),
     Method("paper-random", "random selection", "paper", {"preset": "paper", "objective": "random"}, "random"),
     Method("paper-dbc", "DBC", "paper", {"preset": "paper-dbc"}, "dbc"),

@@ -15,6 +15,7 @@ from potstill.commands.paper.targets import ALL, TARGETS, Outcome, describe_data
 from potstill.config import ReproduceConfig
 from potstill.config.settings import record_settings, resume_command
 from potstill.errors import PotstillError
+from potstill.reports.paper.markdown import RETENTION_TEXT
 from potstill.runtime.files import JsonObject, write_atomically
 from potstill.runtime.interruption import resumable
 from potstill.runtime.progress import busy
@@ -22,6 +23,10 @@ from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_out
 
 PAGE = "README.md"
+SCORE_TEXT = (
+    "*Ours* are mean normalised returns over seeds, students and episodes, with the 95 % bootstrap interval in brackets: "
+    "seeds are resampled, then students, then episodes. The paper's numbers are behind a slash."
+)
 CHOICE_TEXT = (
     "potstill's default settings were chosen by returns on nine files of Hopper, HalfCheetah and Walker2d, mostly with "
     "seed 0; the bundled dataset has the same environment as three of them. DBC, PBC and Av-PBC as in the paper have "
@@ -98,8 +103,8 @@ def describe_scale(scale: Scale) -> str:
 
 def write_outcomes(path: Path, outcomes: Mapping[str, Outcome], at: Workplace, failed: Mapping[str, str]) -> Path:
     """Write the page, and the CSV file and the picture of each target. Return the path of the page."""
-    parts = ["# Offline Behavior Distillation, reproduced" if len(outcomes) > 1 else "# Reproduction"]
-    parts += [describe_scale(at.scale), CHOICE_TEXT, describe_datasets(at)]
+    parts = ["# Offline Behavior Distillation, reproduced", describe_scale(at.scale)]
+    parts += [describe_datasets(at), SCORE_TEXT, RETENTION_TEXT, CHOICE_TEXT]
     if failed:
         parts += ["## Cells that failed", "\n".join(f"- {name}: {reason}" for name, reason in failed.items())]
     for name, outcome in outcomes.items():

@@ -57,7 +57,7 @@ def format_score_table(table: ScoreTable) -> str:
     parts = []
     for section in table.sections:
         parts += [f"### {section.title}", section.text, _format_section(section, table.datasets)]
-    parts += ["### Returns and retention", RETENTION_TEXT, _format_retention(table)]
+    parts += ["### Returns and retention", _format_retention(table)]
     return "\n\n".join(parts)
 
 
@@ -70,7 +70,6 @@ RETENTION_TEXT = (
 
 def _format_section(section: Section, datasets: Sequence[Dataset]) -> str:
     """Scores of a section: ours with the interval, and the paper's behind a slash."""
-    compared = any(row.paper or row.paper_average is not None for row in section.rows)
     averaged = len(datasets) > 1 or any(row.paper_average is not None for row in section.rows)
     head = ["method", *(one.label for one in datasets), *(["average"] if averaged else [])]
     rows = []
@@ -78,12 +77,12 @@ def _format_section(section: Section, datasets: Sequence[Dataset]) -> str:
         cells = [_beside(format_score(row.scores.get(one.label)), row.paper.get(one.label)) for one in datasets]
         rows.append([row.label, *cells, *([_format_average(row, datasets)] if averaged else [])])
     table = format_table(head, rows)
-    notes = ["Ours: mean [95 % interval] over seeds, students and episodes" + (" / the paper's." if compared else ".")]
+    notes = []
     if any("†" in cell for line in rows for cell in line):
         notes.append("† The paper prints only the average over its nine datasets.")
     if any(score and score.last_points is not None for row in section.rows for score in row.scores.values()):
         notes.append(f"Mean over the last five points of the curves: {_format_last_points(section)}.")
-    return f"{table}\n\n{' '.join(notes)}"
+    return "\n\n".join([table, *notes])
 
 
 def _beside(ours: str, paper: float | None, mark: str = "") -> str:

@@ -37,6 +37,7 @@ def plot_scores(path: Path, table: ScoreTable) -> Path:
         _draw_bars(axis, table.sections, dataset.label)
         if dataset.teacher is not None:
             axis.axvline(dataset.teacher.mean, color=GREY, linewidth=1.0, linestyle="--")
+            axis.set_xlim(right=max(axis.get_xlim()[1], 1.04 * dataset.teacher.mean))
         axis.set(xlabel=f"{SCORE} (dashed: teacher)", title=dataset.label)
     for axis in list(np.atleast_1d(axes).flat)[count:]:
         axis.set_visible(False)
@@ -79,11 +80,11 @@ def plot_sizes(path: Path, table: ScoreTable) -> Path:
     """Scores over the number of pairs, with intervals, and the paper's, for each dataset."""
     figure, axes = new_figure(len(table.datasets))
     for axis, dataset in zip(np.atleast_1d(axes).flat, table.datasets, strict=True):
+        axis.set_xscale("log", base=2)
         for section, colour in zip(table.sections, (ORANGE, PURPLE), strict=False):
             _draw_sizes(axis, section.rows, dataset.label, section.title, colour)
         if dataset.teacher is not None:
             axis.axhline(dataset.teacher.mean, color=GREY, linewidth=1.0, linestyle="--", label="teacher")
-        axis.set_xscale("log", base=2)
         axis.set(xlabel="N, pairs", ylabel=SCORE, title=dataset.label)
         axis.legend(frameon=False, fontsize=8)
     return save_figure(figure, path)
@@ -117,6 +118,9 @@ def plot_convergence(path: Path, lines: Sequence[Convergence]) -> Path:
         axis.axhline(1.05, color=GREY, linewidth=0.7)
         axis.set_xscale("symlog", linthresh=10)
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("{x:g}")
+        axis.xaxis.set_major_formatter("{x:,g}")
         axis.set(xlabel="training steps (dotted: convergence)", ylabel="held-out loss / its lowest", title=dataset)
         axis.set_xlim(left=0)
         axis.legend(frameon=False, fontsize=8)
@@ -130,7 +134,7 @@ def plot_return_curves(path: Path, curves: Sequence[Curve]) -> Path:
     """
     datasets = list(dict.fromkeys(curve.dataset for curve in curves))
     figure, axes = new_figure(2, rows=len(datasets))
-    titles = ("as in the paper", "kernel descent: equal conditions, and all defaults")
+    titles = ("as in the paper", "kernel descent")
     for pair, dataset in zip(np.atleast_2d(axes), datasets, strict=True):
         for axis, groups, title in zip(pair, (("paper",), ("equal", "potstill")), titles, strict=True):
             for curve in (c for c in curves if c.dataset == dataset and c.group in groups):
@@ -142,6 +146,7 @@ def plot_return_curves(path: Path, curves: Sequence[Curve]) -> Path:
             axis.set(xlabel="outer steps", ylabel=SCORE, title=f"{dataset}, {title}")
             axis.title.set_fontsize(9)
             if axis.lines:
+                axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
                 axis.legend(frameon=False, fontsize=8)
         pair[0].set_xlabel("outer steps (dotted: the paper's Table 1)")
     return save_figure(figure, path)

@@ -1,5 +1,7 @@
 """A reproduction in which every cell has a record with known returns, for tests of tables and figures."""
 
+import dataclasses
+
 import numpy as np
 
 from potstill.commands.paper.cells import order_cells
@@ -7,7 +9,8 @@ from potstill.commands.paper.datasets import Source
 from potstill.commands.paper.measuring import Workplace
 from potstill.commands.paper.scales import Scale
 from potstill.commands.paper.targets import TARGETS
-from potstill.environments.references import reference_returns
+from potstill.environments.references import find_reference_returns
+from potstill.theory import TheorySettings, measure_theory
 
 TINY = Scale(
     "tiny",
@@ -23,7 +26,7 @@ TINY = Scale(
     clone_updates=4,
     sizes=(16, 32),
 )
-HOPPER = reference_returns("Hopper-v5")
+HOPPER = find_reference_returns("Hopper-v5")
 
 
 def to_returns(score, *shape):
@@ -54,6 +57,9 @@ def make_workplace(path, score, scale=TINY, labels=("hopper-medium-replay",), sk
 
 def make_record(cell, score, scale):
     kind = type(cell).__name__
+    if kind == "TheoryCell":
+        settings = TheorySettings((cell.discount,), mdps=2, ranked=1, states=4, students=4)
+        return dataclasses.asdict(measure_theory(settings).discounts[0])
     if kind == "TeacherCell":
         return {"returns": to_returns(score, 1, 4), "reference": HOPPER._asdict(), "teacher": None}
     if kind == "DistillCell":

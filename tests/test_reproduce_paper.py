@@ -42,6 +42,7 @@ def sizes(monkeypatch):
         (["table1", "--scale", "small", "--datasets", "hoper"], "unknown dataset 'hoper'"),
         (["table1", "--datasets", BUNDLED_NAME, BUNDLED_NAME], "--datasets: a dataset is named twice"),
         (["table1", "--seeds", "0"], "--seeds 0"),
+        (["theory", "--datasets", BUNDLED_NAME], "--datasets has no effect on theory, which uses no data"),
         (["table1", "--scale", "smal"], "--scale"),
         (["table1", "--resume"], "--resume requires --out"),
     ],
@@ -49,9 +50,8 @@ def sizes(monkeypatch):
 def test_bad_input_is_one_line_and_nothing_is_made(words, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["reproduce", *words]) == 2
-    errors = capsys.readouterr().err.strip().splitlines()
-    assert len(errors) == 1
-    assert said in errors[0]
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "s so far" not in line]  # of a slow machine
+    assert said in line
     assert not list(tmp_path.iterdir())
 
 

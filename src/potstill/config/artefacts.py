@@ -104,7 +104,7 @@ class ReproduceConfig:
 
     run: PathOption
     """A run folder of `potstill collect`, `potstill teach` or `potstill distill`; or table1, table2, table3, table4,
-    table5, figure1, figure2, or all: the paper's, with ours beside them."""
+    table5, figure1, figure2, theory, or all: the paper's, with ours beside them."""
 
     _: KW_ONLY
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from potstill.environments.making import family, make
+from potstill.environments.making import make, strip_version
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 
@@ -34,7 +34,7 @@ def has_posture(env_id: str | None) -> bool:
     >>> has_posture("Hopper-v5"), has_posture("Pendulum-v1"), has_posture(None)
     (True, False, False)
     """
-    return family(env_id or "") in ROBOTS
+    return strip_version(env_id or "") in ROBOTS
 
 
 @check_arguments

@@ -27,7 +27,7 @@ from potstill.students.training import (
     TrainingState,
     bc_loss,
     initialise_student,
-    optimiser_step,
+    take_optimiser_step,
     train_step,
 )
 
@@ -68,7 +68,7 @@ def _advance(state: TrainingState, keys: Key[Array, " T"], pairs: Pairs, recipe:
     def step(state: TrainingState, key: Array) -> tuple[TrainingState, None]:
         rows = jax.random.randint(key, (batch,), 0, len(pairs.states))
         gradient = jax.grad(bc_loss)(state.params, Pairs(pairs.states[rows], pairs.actions[rows]))
-        return optimiser_step(state, gradient, recipe), None
+        return take_optimiser_step(state, gradient, recipe), None
 
     advanced: TrainingState = jax.lax.scan(step, state, keys)[0]
     return advanced

@@ -79,7 +79,10 @@ class DistillCell:
         if method.is_random:
             return 8.0
         if method.group == "paper":
-            steps, points = scale.outer_steps("hopper", str(method.row)), 20 if scale.as_printed else scale.curve_points
+            steps, points = (
+                scale.count_outer_steps("hopper", str(method.row)),
+                20 if scale.as_printed else scale.curve_points,
+            )
             return 15.0 + 0.4 * steps * (0.2 + self.size / 320) + 3.0 * points * self.has_curve(scale)
         towers = scale.towers / 16
         return 14.0 + 0.1 * (scale.steps or 120) + scale.curve_points * self.has_curve(scale) * (3.0 + 5.0 * towers)
@@ -206,7 +209,32 @@ class PostureCell:
         return f"{self.of or self.dataset}, posture before and after one step"
 
 
-Cell: TypeAlias = TeacherCell | DistillCell | StudentsCell | CloneCell | TraceCell | PostureCell
+@dataclass(frozen=True)
+class TheoryCell:
+    """The theorems on random MDPs at one discount. It uses no dataset."""
+
+    discount: float
+    dataset: str = ""
+
+    @property
+    def name(self) -> str:
+        """Names the cell."""
+        return f"theory-{self.discount:g}"
+
+    @property
+    def needs(self) -> tuple[Cell, ...]:
+        """Cells that are measured before."""
+        return ()
+
+    def estimate_cost(self, scale: Scale) -> float:
+        """About how many seconds the cell takes on a core."""
+        return 0.012 * scale.mdps
+
+    def __str__(self) -> str:
+        return f"theorems on random MDPs, γ = {self.discount:g}"
+
+
+Cell: TypeAlias = TeacherCell | DistillCell | StudentsCell | CloneCell | TraceCell | PostureCell | TheoryCell
 """Two equal cells are one measurement."""
 
 

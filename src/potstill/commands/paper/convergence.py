@@ -8,8 +8,8 @@ from potstill.commands.paper.cells import Cell, CloneCell, DistillCell, Students
 from potstill.commands.paper.measuring import Workplace
 from potstill.commands.paper.methods import METHODS
 from potstill.commands.paper.scales import Scale
-from potstill.commands.paper.tables import make_score, scores_of
-from potstill.reports.paper.numbers import DISTILLED_STEPS_4, STEPS_4, look_up
+from potstill.commands.paper.tables import collect_scores, make_score
+from potstill.reports.paper.numbers import DISTILLED_STEPS_4, STEPS_4, find_number
 from potstill.reports.paper.schema import Convergence
 from potstill.students.cloning import CloningSettings
 
@@ -33,7 +33,7 @@ def assemble_convergence(at: Workplace) -> list[Convergence]:
     for label, source in at.sources.items():
         seeds = range(at.scale.seeds)
         clones: list[Cell] = [CloneCell(label, seed) for seed in seeds]
-        paper = look_up(STEPS_4, source.column)
+        paper = find_number(STEPS_4, source.column)
         batch = CloningSettings.batch
         found.append(_assemble(at, "bc", "BC on all rows", label, (source.rows, batch), clones, clones, paper))
         for method in TRACED:
@@ -60,7 +60,7 @@ def _assemble(
     records = [at.records[cell.name] for cell in traces if cell.name in at.records]
     if not records:
         return None
-    scores, teacher = scores_of(played, label, at), scores_of([TeacherCell(label)], label, at)
+    scores, teacher = collect_scores(played, label, at), collect_scores([TeacherCell(label)], label, at)
     mean = None if teacher is None else float(teacher.mean())
     return Convergence(
         key,

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from potstill.bundled import bundled_names
+from potstill.bundled import list_bundled_names
 from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
-from potstill.environments.making import family
+from potstill.environments.making import strip_version
 from potstill.errors import PotstillError
 from potstill.reports.paper.numbers import COLUMNS, find_column
 from potstill.runtime.progress import busy
@@ -33,7 +33,7 @@ class Source:
     @property
     def family(self) -> str:
         """The environment in small letters, without its version."""
-        return family(self.env_id).lower()
+        return strip_version(self.env_id).lower()
 
     def load(self) -> Transitions:
         """Read the rows."""
@@ -47,11 +47,11 @@ def name_datasets(scale: str, given: Sequence[object]) -> list[str]:
         PotstillError: the scale needs data that are not given, or uses bundled data only.
     """
     names = [str(one) for one in given]
-    if scale == "smoke" and set(names) - set(bundled_names()):
-        other = next(name for name in names if name not in bundled_names())
+    if scale == "smoke" and set(names) - set(list_bundled_names()):
+        other = next(name for name in names if name not in list_bundled_names())
         raise PotstillError(
-            f"--datasets {other}: --scale smoke uses bundled data only ({', '.join(bundled_names())}); for other data "
-            "use --scale small"
+            f"--datasets {other}: --scale smoke uses bundled data only ({', '.join(list_bundled_names())}); for other "
+            "data use --scale small"
         )
     if scale == "full" and not names:
         raise PotstillError(
@@ -60,7 +60,7 @@ def name_datasets(scale: str, given: Sequence[object]) -> list[str]:
         )
     if len(set(names)) < len(names):
         raise PotstillError("--datasets: a dataset is named twice")
-    return names or bundled_names()
+    return names or list_bundled_names()
 
 
 def read_sources(names: Sequence[str]) -> list[Source]:

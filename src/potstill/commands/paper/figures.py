@@ -11,12 +11,12 @@ from potstill.commands.paper.cells import Cell, DistillCell, PostureCell, Teache
 from potstill.commands.paper.measuring import Workplace
 from potstill.commands.paper.methods import METHODS
 from potstill.commands.paper.scales import Scale
-from potstill.commands.paper.tables import curve_of, reference_of
+from potstill.commands.paper.tables import find_curve, find_reference
 from potstill.environments.posture import has_posture
 from potstill.environments.references import normalised_return
 from potstill.evaluation.aggregation import TAILS
 from potstill.evaluation.statistics import RESAMPLES
-from potstill.reports.paper.numbers import TABLE_1, look_up
+from potstill.reports.paper.numbers import TABLE_1, find_number
 from potstill.reports.paper.schema import Curve, Posture
 
 DRAWN = tuple(name for name, method in METHODS.items() if not method.is_random)
@@ -39,13 +39,13 @@ def assemble_curves(at: Workplace) -> list[Curve]:
     """The curves of Figure 1, of each dataset and method."""
     found = []
     for label, source in at.sources.items():
-        reference = reference_of(label, at)
+        reference = find_reference(label, at)
         for name in DRAWN:
             cells = [DistillCell(label, name, seed=seed) for seed in range(at.scale.seeds)]
-            curves = [curve for curve in (curve_of(cell, at) for cell in cells) if curve]
+            curves = [curve for curve in (find_curve(cell, at) for cell in cells) if curve]
             if reference is None or not curves:
                 continue
-            steps = _common_steps([[point["step"] for point in curve] for curve in curves])
+            steps = _find_common_steps([[point["step"] for point in curve] for curve in curves])
             seeds = [
                 np.interp(
                     steps,
@@ -55,15 +55,15 @@ def assemble_curves(at: Workplace) -> list[Curve]:
                 for curve in curves
             ]
             method = METHODS[name]
-            paper = look_up(TABLE_1.get(method.row or ""), source.column)
+            paper = find_number(TABLE_1.get(method.row or ""), source.column)
             found.append(Curve(name, method.label, method.group, label, steps, seeds, paper))
     return found
 
 
-def _common_steps(steps: list[list[int]]) -> list[float]:
+def _find_common_steps(steps: list[list[int]]) -> list[float]:
     """The steps of all seeds if they agree, else evenly spaced ones up to the last step that all have reached.
 
-    >>> _common_steps([[0, 10, 20], [0, 10, 20]])
+    >>> _find_common_steps([[0, 10, 20], [0, 10, 20]])
     [0.0, 10.0, 20.0]
     """
     if all(each == steps[0] for each in steps):
@@ -94,15 +94,15 @@ def assemble_postures(at: Workplace) -> list[Posture]:
             cells = [PostureCell(label, DistillCell(label, name, seed=seed)) for seed in range(at.scale.seeds)]
             sets.append((name, METHODS[name].label, cells))
         for quantity in ("angle", "height"):
-            data = _errors_of([PostureCell(label)], quantity, at)
+            data = _gather_errors([PostureCell(label)], quantity, at)
             for key, name, cells in sets:
-                errors = _errors_of(cells, quantity, at)
+                errors = _gather_errors(cells, quantity, at)
                 if errors is not None:
                     found.append(_describe(key, name, label, quantity, errors, None if key == "data" else data))
     return found
 
 
-def _errors_of(cells: list[PostureCell], quantity: str, at: Workplace) -> Float[np.ndarray, "N 2"] | None:
+def _gather_errors(cells: list[PostureCell], quantity: str, at: Workplace) -> Float[np.ndarray, "N 2"] | None:
     found = [at.records[cell.name][quantity] for cell in cells if cell.name in at.records]
     return np.concatenate(found) if found else None
 
@@ -115,18 +115,18 @@ def _describe(
     errors: Float[np.ndarray, "N 2"],
     data: Float[np.ndarray, "M 2"] | None,
 ) -> Posture:
-    before, after = _resample(errors[:, 0], 0), _resample(errors[:, 1], 0)  # the same states in both
+    before, after = _bootstrap_means(errors[:, 0], 0), _bootstrap_means(errors[:, 1], 0)  # the same states in both
     change = _describe_means(float(np.diff(errors).mean()), after - before)
     excess = None
     if data is not None:
-        of_data = _resample(data[:, 0], 1)
+        of_data = _bootstrap_means(data[:, 0], 1)
         excess = _describe_means(float(errors[:, 0].mean() - data[:, 0].mean()), before - of_data)
     means = errors.mean(axis=0)
     both = _describe_means(float(means[0]), before), _describe_means(float(means[1]), after)
     return Posture(key, name, label, quantity, len(errors), *both, change, excess)
 
 
-def _resample(values: Float[np.ndarray, " N"], seed: int) -> Float[np.ndarray, " R"]:
+def _bootstrap_means(values: Float[np.ndarray, " N"], seed: int) -> Float[np.ndarray, " R"]:
     """Means of bootstrap resamples."""
     rng = np.random.default_rng(seed)
     return np.array([values[rng.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)])

@@ -52,7 +52,7 @@ def _run_cell(cell: Cell, at: Workplace, folder: RunFolder, failed: dict[str, st
         return record | {"warnings": list(dict.fromkeys(said))}
 
     try:
-        at.records[cell.name] = folder.once(RECORDS + cell.name, measure)
+        at.records[cell.name] = folder.compute_once(RECORDS + cell.name, measure)
     except Exception as error:  # a fault of one cell must not lose the others, whatever it is
         failed[cell.name] = f"{'' if type(error).__name__ == 'PotstillError' else type(error).__name__ + ': '}{error}"
 

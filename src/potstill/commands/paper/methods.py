@@ -75,7 +75,7 @@ def make_distill_config(method: Method, scale: Scale, family: str, dataset: str,
     options: JsonObject = {**method.options, "students": 1}
     if method.group == "paper":
         points = 20 if scale.as_printed else scale.curve_points
-        steps = 0 if method.row in (None, "random") else scale.outer_steps(family, str(method.row))
+        steps = 0 if method.row in (None, "random") else scale.count_outer_steps(family, str(method.row))
         options |= {"steps": steps, "curve_points": points}
     else:
         recipe = dataclasses.replace(RECIPES["default"], towers=scale.towers)

@@ -10,7 +10,7 @@ from potstill.commands.paper.cells import SIZE, Cell, CloneCell, DistillCell, St
 from potstill.commands.paper.methods import METHODS
 from potstill.commands.paper.scales import Scale
 from potstill.config.presets import DIFFERENCES
-from potstill.reports.paper.numbers import AVERAGES_2, TABLE_1, TABLE_3, TABLE_5, look_up
+from potstill.reports.paper.numbers import AVERAGES_2, TABLE_1, TABLE_3, TABLE_5, find_number
 
 Take = Literal["returns", "ensemble"]
 
@@ -75,8 +75,8 @@ class TablePlan:
         return found
 
 
-def _paper_row(key: str) -> Callable[[str | None], float | None]:
-    return lambda column: look_up(TABLE_1.get(key), column)
+def _make_row_lookup(key: str) -> Callable[[str | None], float | None]:
+    return lambda column: find_number(TABLE_1.get(key), column)
 
 
 EQUAL_TEXT = (
@@ -101,15 +101,15 @@ WHOLE_TEXT = (
 def plan_table_1(scale: Scale) -> TablePlan:
     """Objectives, under equal conditions and as in the paper; the whole data; the teacher."""
     rows = [
-        RowPlan(name, method.label, name, paper=_paper_row(method.row) if method.row else None)
+        RowPlan(name, method.label, name, paper=_make_row_lookup(method.row) if method.row else None)
         for name, method in METHODS.items()
     ]
     equal = tuple(row for row in rows if METHODS[row.key].group == "equal")
     default = tuple(row for row in rows if METHODS[row.key].group == "potstill")
     paper = tuple(row for row in rows if METHODS[row.key].group == "paper")
     whole = (
-        RowPlan("bc", "behavioural cloning of all rows", "clone", paper=_paper_row("bc")),
-        RowPlan("teacher", "teacher", "teacher", paper=_paper_row("teacher")),
+        RowPlan("bc", "behavioural cloning of all rows", "clone", paper=_make_row_lookup("bc")),
+        RowPlan("teacher", "teacher", "teacher", paper=_make_row_lookup("teacher")),
     )
     sections = (
         SectionPlan("equal", "Under equal conditions", EQUAL_TEXT, equal),
@@ -174,7 +174,7 @@ def plan_table_3(scale: Scale) -> TablePlan:
                 METHODS[name].label,
                 name,
                 take=take,
-                paper=_paper_of(name, take),
+                paper=_make_lookup(name, take),
                 paper_average=averages.get(name) if take == "ensemble" else None,
             )
             for name in names
@@ -192,13 +192,13 @@ def plan_table_3(scale: Scale) -> TablePlan:
     return TablePlan("table3", f"Table 3: ensembles of {number}", sections)
 
 
-def _paper_of(name: str, take: Take) -> Callable[[str | None], float | None] | None:
+def _make_lookup(name: str, take: Take) -> Callable[[str | None], float | None] | None:
     row = METHODS[name].row
     if row is None:
         return None
     if take == "returns":
-        return _paper_row(row)
-    return lambda column: look_up(TABLE_3.get(row), column)
+        return _make_row_lookup(row)
+    return lambda column: find_number(TABLE_3.get(row), column)
 
 
 def plan_table_5(scale: Scale) -> TablePlan:
@@ -206,7 +206,7 @@ def plan_table_5(scale: Scale) -> TablePlan:
 
     def list_rows(method: str, prefix: str, *, known: bool) -> tuple[RowPlan, ...]:
         rows = [RowPlan(f"{prefix}{size}", f"{size:,} pairs", method, size=size) for size in scale.sizes]
-        return tuple(replace(row, paper=_paper_size(row.size)) if known else row for row in rows)
+        return tuple(replace(row, paper=_make_size_lookup(row.size)) if known else row for row in rows)
 
     text = f"Av-PBC as in the paper. The paper has N up to {SIZE}, on the medium-replay sets."
     sections = (
@@ -217,7 +217,7 @@ def plan_table_5(scale: Scale) -> TablePlan:
     return TablePlan("table5", "Table 5: numbers of pairs", shown, over_size=True)
 
 
-def _paper_size(size: int) -> Callable[[str | None], float | None]:
+def _make_size_lookup(size: int) -> Callable[[str | None], float | None]:
     return lambda column: TABLE_5.get(size, {}).get(column or "")
 
 

@@ -24,8 +24,8 @@ from potstill.runtime.run_folder import RunFolder, check_out
 
 PAGE = "README.md"
 SCORE_TEXT = (
-    "*Ours* are mean normalised returns over seeds, students and episodes, with the 95 % bootstrap interval in brackets: "
-    "seeds are resampled, then students, then episodes. The paper's numbers are behind a slash."
+    "*Ours* are mean normalised returns over seeds, students and episodes, with the 95 % bootstrap interval in "
+    "brackets: seeds are resampled, then students, then episodes. The paper's numbers are behind a slash."
 )
 CHOICE_TEXT = (
     "potstill's default settings were chosen by returns on nine files of Hopper, HalfCheetah and Walker2d, mostly with "
@@ -48,16 +48,20 @@ def reproduce_paper(name: str, config: ReproduceConfig) -> Run:
     """
     config = dataclasses.replace(config, run=name, scale=config.scale or "smoke")
     scale = choose_scale(config)
-    names = name_datasets(scale.name, config.datasets)
+    wanted = {one: TARGETS[one] for one in (TARGETS if name == ALL else [name])}
+    needs_data = any(target.needs_data for target in wanted.values())
+    if config.datasets and not needs_data:
+        raise PotstillError(f"--datasets has no effect on {name}, which uses no data")
+    names = name_datasets(scale.name, config.datasets) if needs_data else []
     settings = record_settings(config)
     check_out(config.out, "reproduce", settings, force=config.force, resume=config.resume)
     sources = {source.label: source for source in read_sources(names)}
-    wanted = {one: TARGETS[one] for one in (TARGETS if name == ALL else [name])}
     cells = order_cells([cell for target in wanted.values() for cell in target.list_cells(list(sources), scale)])
     with RunFolder(config.out, "reproduce", settings, force=config.force, resume=config.resume) as folder:
         folder.check_inputs(**{source.label: source.content_hash for source in sources.values()})
         at = Workplace(folder.path, sources, scale)
-        print(f"{name} at scale {scale.name} on {', '.join(sources)}: {len(cells)} cells, into {folder.target}")
+        on = f" on {', '.join(sources)}" if sources else ""
+        print(f"{name} at scale {scale.name}{on}: {len(cells)} cells, into {folder.target}")
         command = resume_command("reproduce", config, folder.target)
         with resumable(command):
             failed = run_cells(cells, at, folder)
@@ -103,8 +107,9 @@ def describe_scale(scale: Scale) -> str:
 
 def write_outcomes(path: Path, outcomes: Mapping[str, Outcome], at: Workplace, failed: Mapping[str, str]) -> Path:
     """Write the page, and the CSV file and the picture of each target. Return the path of the page."""
-    parts = ["# Offline Behavior Distillation, reproduced", describe_scale(at.scale)]
-    parts += [describe_datasets(at), SCORE_TEXT, RETENTION_TEXT, CHOICE_TEXT]
+    parts = ["# Offline Behavior Distillation, reproduced"]
+    if at.sources:
+        parts += [describe_scale(at.scale), describe_datasets(at), SCORE_TEXT, RETENTION_TEXT, CHOICE_TEXT]
     if failed:
         parts += ["## Cells that failed", "\n".join(f"- {name}: {reason}" for name, reason in failed.items())]
     for name, outcome in outcomes.items():

@@ -37,6 +37,8 @@ class Scale:
     """Numbers of pairs in Table 5."""
     curve_groups: tuple[str, ...] = ("equal", "potstill", "paper")
     """Groups of methods whose curves are measured, for Figure 1."""
+    mdps: int = 1_000
+    """Random MDPs on which the theorems are evaluated, for each discount. The objectives are ranked on a fifth."""
     extends: bool = True
     """Whether Tables 2 and 5, which the paper has for Av-PBC, also have potstill's distillates."""
 
@@ -45,10 +47,10 @@ class Scale:
         """Whether cells as in the paper have its own number of steps and of points of the curve."""
         return self.share == 1.0
 
-    def outer_steps(self, family: str, objective: str) -> int:
+    def count_outer_steps(self, family: str, objective: str) -> int:
         """The outer steps of a cell as in the paper, at least 2.
 
-        >>> SCALES["full"].outer_steps("hopper", "av-pbc"), SCALES["small"].outer_steps("walker2d", "pbc")
+        >>> SCALES["full"].count_outer_steps("hopper", "av-pbc"), SCALES["small"].count_outer_steps("walker2d", "pbc")
         (20000, 4000)
         """
         return max(2, round(self.share * OUTER_STEPS.get(family, OUTER_STEPS["hopper"])[objective]))
@@ -69,6 +71,7 @@ SCALES: Mapping[str, Scale] = {
         clone_updates=1_000,
         sizes=(16, 32, 64, 128, 256),
         curve_groups=("potstill", "paper"),
+        mdps=100,
         extends=False,
     ),
     "small": Scale(

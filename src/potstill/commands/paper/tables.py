@@ -29,7 +29,7 @@ def assemble_table(plan: TablePlan, at: Workplace) -> ScoreTable:
 def describe_dataset(label: str, at: Workplace) -> Dataset:
     """The column of a dataset, with its teacher."""
     source = at.sources[label]
-    scores = scores_of([TeacherCell(label)], label, at)
+    scores = collect_scores([TeacherCell(label)], label, at)
     teacher = None if scores is None else make_score(scores, float(scores.mean()), at.records[TeacherCell(label).name])
     return Dataset(label, source.column, source.env_id, source.rows, teacher)
 
@@ -44,26 +44,26 @@ def _assemble_row(plan: RowPlan, at: Workplace, teachers: dict[str, float]) -> R
     found: dict[str, Scores] = {}
     for label in at.sources:
         cells = plan.list_cells(label, at.scale)
-        values = scores_of(cells, label, at, plan.take)
+        values = collect_scores(cells, label, at, plan.take)
         scores[label] = None
         if values is not None:
             found[label] = values
             record = at.records[TeacherCell(label).name]
-            scores[label] = make_score(values, teachers.get(label), record, last_points(cells, label, at))
+            scores[label] = make_score(values, teachers.get(label), record, compute_last_points(cells, label, at))
     paper = {} if plan.paper is None else {label: plan.paper(at.sources[label].column) for label in at.sources}
-    return Row(plan.key, plan.label, scores, paper, plan.paper_average, retention_of(found, teachers))
+    return Row(plan.key, plan.label, scores, paper, plan.paper_average, compute_retention(found, teachers))
 
 
-def scores_of(cells: list[Cell], label: str, at: Workplace, take: str = "returns") -> Scores | None:
+def collect_scores(cells: list[Cell], label: str, at: Workplace, take: str = "returns") -> Scores | None:
     """Normalised scores of seeds × students × episodes, of the cells that have been measured; ``None``: none has."""
-    reference = reference_of(label, at)
+    reference = find_reference(label, at)
     found = [at.records[cell.name][take] for cell in cells if cell.name in at.records]
     if reference is None or not found:
         return None
     return np.asarray(normalised_return(np.array(found, np.float64), reference))
 
 
-def reference_of(label: str, at: Workplace) -> Reference | None:
+def find_reference(label: str, at: Workplace) -> Reference | None:
     """The returns that score 0 and 100 on a dataset, which are measured with its teacher if none are known."""
     record = at.records.get(TeacherCell(label).name)
     return None if record is None else Reference(**record["reference"])
@@ -85,24 +85,24 @@ def make_score(scores: Scores, teacher: float | None, record: JsonObject, points
     return Score(*estimate, raw, ratio, seeds, students, episodes, points)
 
 
-def last_points(cells: list[Cell], label: str, at: Workplace) -> float | None:
+def compute_last_points(cells: list[Cell], label: str, at: Workplace) -> float | None:
     """The mean score over the last five points of the curves of distillations as in the paper, if they are long."""
-    reference = reference_of(label, at)
+    reference = find_reference(label, at)
     distilled = [cell.of for cell in cells if isinstance(cell, StudentsCell) and cell.student == "own"]
-    curves = [curve_of(cell, at) for cell in distilled if cell.has_curve(at.scale)]
+    curves = [find_curve(cell, at) for cell in distilled if cell.has_curve(at.scale)]
     if reference is None or not curves or any(len(curve) < LEAST_POINTS for curve in curves):
         return None
     returns = [point["student"] for curve in curves for point in curve[-LAST_POINTS:]]
     return float(normalised_return(returns, reference).mean())
 
 
-def curve_of(cell: DistillCell, at: Workplace) -> list[JsonObject]:
+def find_curve(cell: DistillCell, at: Workplace) -> list[JsonObject]:
     """The curve of a distillation, in returns; empty if the cell failed."""
     curve: list[JsonObject] = at.records.get(cell.name, {}).get("curve", [])
     return curve
 
 
-def retention_of(found: dict[str, Scores], teachers: dict[str, float]) -> Retention | None:
+def compute_retention(found: dict[str, Scores], teachers: dict[str, float]) -> Retention | None:
     """The retention of a row over the datasets whose teacher has a score above 0."""
     usable = {label: values for label, values in found.items() if teachers.get(label, 0.0) > 0.0}
     return summarise_retention(usable, teachers) if usable else None

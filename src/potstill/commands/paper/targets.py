@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from potstill.commands.paper.cells import Cell, DistillCell
+from potstill.commands.paper.cells import Cell, DistillCell, TheoryCell
 from potstill.commands.paper.convergence import assemble_convergence, list_convergence_cells
 from potstill.commands.paper.figures import (
     POSED,
@@ -21,9 +21,11 @@ from potstill.commands.paper.plans import SCORE_TABLES
 from potstill.commands.paper.scales import Scale
 from potstill.commands.paper.tables import assemble_table, describe_dataset
 from potstill.environments.posture import has_posture
-from potstill.reports.paper import csv_files, markdown, pictures, sentences
+from potstill.reports.paper import csv_files, markdown, pictures, sentences, theorems
 from potstill.reports.states import render_states
+from potstill.reports.theory import plot_theory
 from potstill.runtime.files import JsonObject, to_json
+from potstill.theory import DiscountResult, TheoryResult, TheorySettings
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Target:
     list_cells: Callable[[list[str], Scale], list[Cell]]
     """Maps the labels of datasets and a scale to the cells."""
     assemble: Callable[[Workplace], Outcome]
+    needs_data: bool = True
 
 
 def _list_table_cells(name: str, datasets: list[str], scale: Scale) -> list[Cell]:
@@ -125,6 +128,23 @@ def _assemble_figure_2(at: Workplace) -> Outcome:
     )
 
 
+DISCOUNTS = TheorySettings().discounts
+
+
+def _assemble_theory(at: Workplace) -> Outcome:
+    found = [at.records.get(TheoryCell(gamma).name) for gamma in DISCOUNTS]
+    measured = tuple(DiscountResult.from_json(record) for record in found if record is not None)
+    result = TheoryResult(measured) if measured else None
+    return Outcome(
+        "Theory: the theorems on random MDPs",
+        theorems.THEORY_TEXT if result is None else f"{theorems.THEORY_TEXT}\n\n{theorems.format_theory(result)}",
+        [] if result is None else theorems.compare_theory(result),
+        "" if result is None else theorems.list_theory(result),
+        {"discounts": to_json(measured)},
+        None if result is None else partial(plot_theory, result=result),
+    )
+
+
 def _list_renderings(at: Workplace) -> dict[str, Callable[[Path], object]]:
     """Pictures of the states of one distillate for each method and dataset."""
     found: dict[str, Callable[[Path], object]] = {}
@@ -145,6 +165,7 @@ TARGETS: Mapping[str, Target] = {
     "table5": Target(partial(_list_table_cells, "table5"), partial(_assemble_score_table, "table5")),
     "figure1": Target(list_curve_cells, _assemble_figure_1),
     "figure2": Target(list_posture_cells, _assemble_figure_2),
+    "theory": Target(lambda datasets, scale: [TheoryCell(gamma) for gamma in DISCOUNTS], _assemble_theory, False),
 }
 """By name, in the order of the paper."""
 ALL = "all"

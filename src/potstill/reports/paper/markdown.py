@@ -74,7 +74,7 @@ def _format_section(section: Section, datasets: Sequence[Dataset]) -> str:
     head = ["method", *(one.label for one in datasets), *(["average"] if averaged else [])]
     rows = []
     for row in section.rows:
-        cells = [_beside(format_score(row.scores.get(one.label)), row.paper.get(one.label)) for one in datasets]
+        cells = [_format_beside(format_score(row.scores.get(one.label)), row.paper.get(one.label)) for one in datasets]
         rows.append([row.label, *cells, *([_format_average(row, datasets)] if averaged else [])])
     table = format_table(head, rows)
     notes = []
@@ -85,7 +85,7 @@ def _format_section(section: Section, datasets: Sequence[Dataset]) -> str:
     return "\n\n".join([table, *notes])
 
 
-def _beside(ours: str, paper: float | None, mark: str = "") -> str:
+def _format_beside(ours: str, paper: float | None, mark: str = "") -> str:
     return ours if paper is None else f"{ours} / {paper:.1f}{mark}"
 
 
@@ -95,9 +95,9 @@ def _format_average(row: Row, datasets: Sequence[Dataset]) -> str:
     ours = f"{np.mean(found):.1f}" if complete else NONE
     nine = {one.column for one in datasets} >= set(COLUMNS)
     if row.paper_average is not None:
-        return _beside(ours, row.paper_average, "" if nine else " †")
+        return _format_beside(ours, row.paper_average, "" if nine else " †")
     values = [value for value in row.paper.values() if value is not None]
-    return _beside(ours, float(np.mean(values)) if len(values) == len(datasets) else None)
+    return _format_beside(ours, float(np.mean(values)) if len(values) == len(datasets) else None)
 
 
 def _format_last_points(section: Section) -> str:

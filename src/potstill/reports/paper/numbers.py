@@ -60,10 +60,10 @@ OUTER_STEPS: Mapping[str, Mapping[str, int]] = {
 """Outer steps of each objective."""
 
 
-def look_up(row: Row | None, column: str | None) -> float | None:
+def find_number(row: Row | None, column: str | None) -> float | None:
     """A number of a row, if there is one for the column.
 
-    >>> look_up(TABLE_1["av-pbc"], "hopper-medium-replay"), look_up(TABLE_1["av-pbc"], None)
+    >>> find_number(TABLE_1["av-pbc"], "hopper-medium-replay"), find_number(TABLE_1["av-pbc"], None)
     (40.9, None)
     """
     return None if row is None or column is None else float(row[COLUMNS.index(column)])

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from potstill.reports.paper.schema import Convergence, Curve, Posture, Row, ScoreTable, Section
-from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
+from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, make_figure, save_figure
 
 PURPLE = "#7b4ea3"
 COLOURS = {
@@ -24,7 +24,7 @@ COLOURS = {
 SCORE = "normalised return"
 
 
-def _colour(key: str) -> str:
+def _find_colour(key: str) -> str:
     return COLOURS.get(key.removeprefix("paper-").removeprefix("equal-"), BLUE)
 
 
@@ -32,7 +32,7 @@ def plot_scores(path: Path, table: ScoreTable) -> Path:
     """Horizontal bars with intervals, the paper's numbers as crosses, and the teacher as a line, for each dataset."""
     rows = sum(len(section.rows) + 1 for section in table.sections)
     count = len(table.datasets)
-    figure, axes = new_figure(min(count, 3), rows=-(-count // 3), height=0.9 + 0.24 * rows, width=6.4)
+    figure, axes = make_figure(min(count, 3), rows=-(-count // 3), height=0.9 + 0.24 * rows, width=6.4)
     for axis, dataset in zip(np.atleast_1d(axes).flat, table.datasets, strict=False):
         _draw_bars(axis, table.sections, dataset.label)
         if dataset.teacher is not None:
@@ -78,7 +78,7 @@ def _draw_bars(axis: Axes, sections: Sequence[Section], dataset: str) -> None:
 
 def plot_sizes(path: Path, table: ScoreTable) -> Path:
     """Scores over the number of pairs, with intervals, and the paper's, for each dataset."""
-    figure, axes = new_figure(len(table.datasets))
+    figure, axes = make_figure(len(table.datasets))
     for axis, dataset in zip(np.atleast_1d(axes).flat, table.datasets, strict=True):
         axis.set_xscale("log", base=2)
         for section, colour in zip(table.sections, (ORANGE, PURPLE), strict=False):
@@ -107,14 +107,16 @@ def _draw_sizes(axis: Axes, rows: Sequence[Row], dataset: str, label: str, colou
 def plot_convergence(path: Path, lines: Sequence[Convergence]) -> Path:
     """Held-out losses relative to their lowest value over steps; the step of convergence is marked."""
     datasets = list(dict.fromkeys(line.dataset for line in lines))
-    figure, axes = new_figure(len(datasets))
+    figure, axes = make_figure(len(datasets))
     for axis, dataset in zip(np.atleast_1d(axes).flat, datasets, strict=True):
         for line in (line for line in lines if line.dataset == dataset):
             for seed, losses in enumerate(line.losses):
                 steps, values = np.array(losses).T
                 values = values / values.min()
-                axis.plot(steps, values, color=_colour(line.key), linewidth=1.0, label=None if seed else line.label)
-            axis.axvline(line.steps, color=_colour(line.key), linewidth=0.9, linestyle=":")
+                axis.plot(
+                    steps, values, color=_find_colour(line.key), linewidth=1.0, label=None if seed else line.label
+                )
+            axis.axvline(line.steps, color=_find_colour(line.key), linewidth=0.9, linestyle=":")
         axis.axhline(1.05, color=GREY, linewidth=0.7)
         axis.set_xscale("symlog", linthresh=10)
         axis.set_yscale("log")
@@ -133,12 +135,12 @@ def plot_return_curves(path: Path, curves: Sequence[Curve]) -> Path:
     The line is the mean over distillation seeds, the band their range.
     """
     datasets = list(dict.fromkeys(curve.dataset for curve in curves))
-    figure, axes = new_figure(2, rows=len(datasets))
+    figure, axes = make_figure(2, rows=len(datasets))
     titles = ("as in the paper", "kernel descent")
     for pair, dataset in zip(np.atleast_2d(axes), datasets, strict=True):
         for axis, groups, title in zip(pair, (("paper",), ("equal", "potstill")), titles, strict=True):
             for curve in (c for c in curves if c.dataset == dataset and c.group in groups):
-                scores, colour = np.array(curve.seeds), _colour(curve.key)
+                scores, colour = np.array(curve.seeds), _find_colour(curve.key)
                 axis.fill_between(curve.steps, scores.min(0), scores.max(0), color=colour, alpha=0.2, linewidth=0)
                 axis.plot(curve.steps, scores.mean(0), "o-", color=colour, markersize=3, label=curve.label)
                 if curve.paper is not None:
@@ -155,16 +157,18 @@ def plot_return_curves(path: Path, curves: Sequence[Curve]) -> Path:
 def plot_postures(path: Path, lines: Sequence[Posture]) -> Path:
     """Errors of angle and height before and after one step, with intervals; a row for each dataset."""
     datasets = list(dict.fromkeys(line.dataset for line in lines))
-    figure, axes = new_figure(2, rows=len(datasets), height=3.2)
+    figure, axes = make_figure(2, rows=len(datasets), height=3.2)
     for pair, dataset in zip(np.atleast_2d(axes), datasets, strict=True):
         for axis, quantity, unit in zip(pair, ("angle", "height"), ("rad", "m"), strict=True):
             own = [line for line in lines if line.dataset == dataset and line.quantity == quantity]
             for place, line in enumerate(own):
                 for shift, values, style in ((-0.12, line.before, "o"), (0.12, line.after, "s")):
                     mean, low, high = values
-                    face = _colour(line.key) if style == "o" else "white"
+                    face = _find_colour(line.key) if style == "o" else "white"
                     error = [[mean - low], [high - mean]]
-                    axis.errorbar(place + shift, mean, error, fmt=style, color=_colour(line.key), mfc=face, capsize=3)
+                    axis.errorbar(
+                        place + shift, mean, error, fmt=style, color=_find_colour(line.key), mfc=face, capsize=3
+                    )
             axis.set_xticks(range(len(own)), [f"{line.label}\n{line.states:,} states" for line in own], fontsize=8)
             axis.set(xlim=(-0.6, len(own) - 0.4), ylabel=f"error of the torso's {quantity}, {unit}", title=dataset)
             axis.set_ylim(bottom=0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from potstill.reports.paper.numbers import AVERAGES_2, FAMILIES, TABLE_1, look_up
+from potstill.reports.paper.numbers import AVERAGES_2, FAMILIES, TABLE_1, find_number
 from potstill.reports.paper.schema import Convergence, Curve, Dataset, Posture, Row, Score, ScoreTable
 
 RANKED = ("random", "dbc", "pbc", "av-pbc")  # the paper's order by its averages
@@ -40,12 +40,12 @@ def compare_order(table: ScoreTable) -> list[str]:
     found = []
     for section in table.sections:
         rows = {row.key.partition("-")[2]: row for row in section.rows if row.key.partition("-")[2] in RANKED}
-        ours = {name: _mean_over(row, list(columns)) for name, row in rows.items()}
+        ours = {name: _compute_mean(row, list(columns)) for name, row in rows.items()}
         known = {name: mean for name, mean in ours.items() if mean is not None}
         if len(known) < len(RANKED):
             continue
         theirs = {
-            name: float(np.mean([look_up(TABLE_1[name], column) for column in columns.values()])) for name in RANKED
+            name: float(np.mean([find_number(TABLE_1[name], column) for column in columns.values()])) for name in RANKED
         }
         orders = [sorted(RANKED, key=lambda name, means=means: means[name]) for means in (theirs, known)]  # type: ignore[misc]
         texts = [
@@ -58,7 +58,7 @@ def compare_order(table: ScoreTable) -> list[str]:
     return found
 
 
-def _mean_over(row: Row, labels: Sequence[str]) -> float | None:
+def _compute_mean(row: Row, labels: Sequence[str]) -> float | None:
     scores = [row.scores.get(label) for label in labels]
     means = [score.mean for score in scores if score is not None]
     return float(np.mean(means)) if means and len(means) == len(scores) else None
@@ -77,7 +77,7 @@ def compare_cloning(table: ScoreTable) -> list[str]:
             score = None if row is None else row.scores.get(dataset.label)
             if row is not None and score is not None:
                 texts.append(f"{row.label} {_describe_difference(score, bc, 'BC')}")
-        theirs = [look_up(TABLE_1[key], dataset.column) for key in ("av-pbc", "bc")]
+        theirs = [find_number(TABLE_1[key], dataset.column) for key in ("av-pbc", "bc")]
         claim = "the paper has no such dataset"
         if theirs[0] is not None and theirs[1] is not None:
             above = "above" if theirs[0] > theirs[1] else "below"
@@ -103,7 +103,7 @@ def compare_levels(table: ScoreTable) -> list[str]:
         columns = [f"{family}-{level}" for level in ("medium-replay", "medium-expert")]
         if not set(columns) <= set(by_column):
             continue
-        theirs = [look_up(TABLE_1["av-pbc"], column) for column in columns]
+        theirs = [find_number(TABLE_1["av-pbc"], column) for column in columns]
         texts = []
         for key in ("paper-av-pbc", "potstill"):
             row = table.find_row(key)
@@ -239,7 +239,7 @@ def compare_postures(lines: Sequence[Posture]) -> list[str]:
             (1, 1): "only the first part of the claim holds",
             (0, -1): "only the second part of the claim holds",
             (-1, -1): "only the second part of the claim holds",
-        }.get((_sign(line.excess), _sign(line.change)), "neither part of the claim holds")
+        }.get((_find_sign(line.excess), _find_sign(line.change)), "neither part of the claim holds")
         found.append(
             f"{line.dataset}, pairs of {line.label}: the error of the torso's {line.quantity} is {first} that of the "
             f"data's states, and one step {second} it: {agrees} for the {line.quantity}."
@@ -247,12 +247,12 @@ def compare_postures(lines: Sequence[Posture]) -> list[str]:
     return found
 
 
-def _sign(values: tuple[float, float, float]) -> int:
+def _find_sign(values: tuple[float, float, float]) -> int:
     return 1 if values[1] > 0.0 else -1 if values[2] < 0.0 else 0
 
 
 def _describe_sign(values: tuple[float, float, float], above: str, below: str, neither: str) -> str:
-    return {1: above, -1: below, 0: neither}[_sign(values)]
+    return {1: above, -1: below, 0: neither}[_find_sign(values)]
 
 
 def describe_columns(datasets: Sequence[Dataset]) -> list[str]:

@@ -65,6 +65,16 @@ def distill(config: DistillConfig) -> Run:
         >>> run = potstill.distill("hopper-medium-replay", size=64, steps=100)  # doctest: +SKIP
         >>> policy = potstill.load(run).train_student(seed=0)  # doctest: +SKIP
     """
+    return run_distillation(config)
+
+
+def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
+    """Do what :func:`distill` does.
+
+    Args:
+        config: the settings.
+        report: whether to draw plots and print the results at the end.
+    """
     config = combine_recipe(config)
     devices.use_devices(config.devices)
     problem = resolve_problem(config)
@@ -91,7 +101,8 @@ def distill(config: DistillConfig) -> Run:
             result, job = _distill_into(folder, config, problem, data, teacher, world)
         folder.finish(result)
         job.checkpoint.delete()
-        report_distillation(folder.path, result)
+        if report:
+            report_distillation(folder.path, result)
     return folder.run
 
 

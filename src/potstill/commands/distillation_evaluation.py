@@ -23,8 +23,9 @@ from potstill.evaluation.scores import (
 from potstill.evaluation.statistics import describe_data, summarise
 from potstill.reports.text import count_students
 from potstill.runtime.files import JsonObject
-from potstill.runtime.progress import Tracker, Work
+from potstill.runtime.progress import Tracker
 from potstill.runtime.run_folder import RunFolder
+from potstill.runtime.work import Work
 from potstill.students.ensemble import Students
 from potstill.teachers.base import NetworkTeacher
 from potstill.worlds.base import World

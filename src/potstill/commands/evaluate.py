@@ -51,6 +51,11 @@ def evaluate(config: EvaluateConfig) -> Run:
         >>> import potstill
         >>> run = potstill.evaluate("runs/demo", students=3)  # doctest: +SKIP
     """
+    return run_evaluation(config)
+
+
+def run_evaluation(config: EvaluateConfig) -> Run:
+    """Do what :func:`evaluate` does, with its settings as one object."""
     distillate = load(config.distillate)
     recipe = distillate.recipe if config.recipe is None else resolve_recipe(config.recipe, distillate.recipe)
     devices.use_devices(config.devices)

@@ -1,8 +1,9 @@
-"""``potstill reproduce``: run a finished run again and compare the artefacts."""
+"""``potstill reproduce``: run a finished run again and compare the artefacts, or make a table of the paper."""
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 
 from potstill.commands.collect import collect
 from potstill.commands.distill import distill
+from potstill.commands.paper.running import reproduce_paper
+from potstill.commands.paper.targets import ALL, TARGETS
 from potstill.commands.teach import teach
 from potstill.config import CollectConfig, DistillConfig, ReproduceConfig, TeachConfig
 from potstill.config.settings import read_settings, record_settings, takes_options
@@ -38,16 +41,46 @@ def reproduce(config: ReproduceConfig) -> Run:
     is printed and saved as ``reproduced.json`` in the new run folder.
     ``resume=True`` continues an interrupted reproduction.
 
+    With a name such as ``table1`` instead of a run, the tables and figures of the paper are made, ours beside the
+    paper's: ``README.md`` shows them all, and each has a CSV file and a picture. A path that exists is a run.
+
     Returns:
         The new run.
 
     Raises:
-        PotstillError: the run is not finished, its command cannot be run again, or the bytes differ.
+        PotstillError: the run is not finished, its command cannot be run again, or the bytes differ; a name or a
+            dataset is unknown; or a part of a table failed. The other parts are written, and ``resume=True`` repeats
+            only what failed.
 
     Example:
         >>> import potstill
         >>> run = potstill.reproduce("runs/demo")  # doctest: +SKIP
+        >>> run = potstill.reproduce("table1", scale="smoke")  # doctest: +SKIP
     """
+    if not Path(config.run).exists():
+        return reproduce_paper(find_target(str(config.run)), config)
+    for option in ("scale", "datasets", "seeds"):
+        if getattr(config, option) not in (None, ()):
+            raise PotstillError(f"--{option} has no effect on {config.run}, which is a run: it has its own settings")
+    return _reproduce_run(config)
+
+
+def find_target(name: str) -> str:
+    """The name of a table or figure of the paper.
+
+    Raises:
+        PotstillError: there is neither a run nor a target of this name.
+    """
+    names = [*TARGETS, ALL]
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else ";"
+    raise PotstillError(f"{name} does not exist{hint} Expected a run folder, or one of {', '.join(names)}")
+
+
+def _reproduce_run(config: ReproduceConfig) -> Run:
+    """Run a finished run again, and compare the artefacts."""
     old = Path(config.run)
     saved = read_json(old / "config.json")
     command = saved.get("command")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from potstill.config.reading import ReadingConfig, positional_first
 from potstill.config.settings import check_resume
-from potstill.runtime.validation import check_types
+from potstill.runtime.validation import check_ranges, check_types
 
 if TYPE_CHECKING:
     from potstill.config.option_types import PathOption
@@ -98,14 +98,26 @@ class ExportPolicyConfig:
 
 @dataclass(frozen=True)
 class ReproduceConfig:
-    """Repeat a finished run from its config.json and compare the files byte by byte."""
+    """Repeat a finished run and compare the files byte by byte, or make the tables and figures of the paper."""
 
     is_command: ClassVar[bool] = True
 
     run: PathOption
-    """A run folder of `potstill collect`, `potstill teach` or `potstill distill`."""
+    """A run folder of `potstill collect`, `potstill teach` or `potstill distill`; or table1, table2, table3, table4,
+    table5, figure1, figure2, theory, or all: the paper's, with ours beside them."""
 
     _: KW_ONLY
+
+    scale: Literal["smoke", "small", "full"] | None = None
+    """For the paper's: smoke (bundled data, minutes), small (default of potstill, a fiftieth of the paper's outer
+    steps) or full (as the paper: five seeds, all steps). Default: smoke."""
+
+    datasets: tuple[PathOption, ...] = ()
+    """For the paper's: names or paths of datasets, as for `potstill distill`. Without a teacher, one is found or
+    trained. Default: the bundled one; full needs those of the paper."""
+
+    seeds: int | None = None
+    """For the paper's: number of distillation seeds. Default: 1 (smoke), 2 (small) or 5 (full)."""
 
     out: PathOption | None = None
     """Run folder of the new run. Default: runs/COMMAND-TIME."""
@@ -118,6 +130,7 @@ class ReproduceConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
+        check_ranges(self, seeds=1)
         check_resume(self)
 
 

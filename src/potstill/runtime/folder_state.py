@@ -14,7 +14,7 @@ from potstill.runtime.locks import MARKER, FolderLock, read_marker
 CONFIG, METRICS, RESULT = "config.json", "metrics.jsonl", "result.json"
 NEW, OLD = ".partial", ".replaced"
 """Suffixes of a run folder that is built beside an earlier one, and of the earlier one while they are swapped."""
-OWN_SUFFIXES = (".json", ".jsonl", ".safetensors", ".png", ".html", ".hdf5", ".npy", ".partial")
+OWN_SUFFIXES = (".json", ".jsonl", ".safetensors", ".png", ".html", ".hdf5", ".npy", ".csv", ".partial")
 IGNORED = (MARKER, ".DS_Store")
 UNCOMPARED = ("out", "force", "resume")  # settings that a resumed run may change
 

@@ -11,7 +11,6 @@ import contextlib
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -20,45 +19,10 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task
 from rich.text import Text
 
 from potstill.runtime.terminal import Output, find_terminal_width
+from potstill.runtime.work import Work
 
 SILENCE = 4.0  # seconds without a line after which one is printed
-RECENT = 20  # number of measurements of each kind of work in an estimate
 WIDE = 100  # characters in a line; on narrower terminals, no bar is drawn
-
-
-class Work:
-    """Work of several kinds, such as updates and episodes: how much is left, and how long it takes.
-
-    >>> work = Work()
-    >>> work.measure("update", 100, seconds=2.0)
-    >>> work.left = {"update": 500, "episode": 0}
-    >>> work.estimate_seconds_left()
-    10.0
-    """
-
-    def __init__(self) -> None:
-        self.left: dict[str, int | float] = {}
-        """Units of each kind that are left."""
-        self._measured: dict[str, deque[tuple[float, float]]] = {}
-
-    def measure(self, kind: str, units: int | float, seconds: float) -> None:
-        """Record that ``units`` of a kind took ``seconds``, not counting compilations."""
-        self._measured.setdefault(kind, deque(maxlen=RECENT)).append((units, seconds))
-
-    def knows(self, kind: str) -> bool:
-        """Whether the time of a unit of ``kind`` is known."""
-        return kind in self._measured
-
-    def estimate_seconds_left(self) -> float | None:
-        """Estimate the seconds of the remaining work; ``None`` if one of its kinds has not been measured yet."""
-        total = 0.0
-        for kind, units in self.left.items():
-            if units > 0:
-                measured = self._measured.get(kind)
-                if not measured:
-                    return None
-                total += units * sum(s for _, s in measured) / max(sum(u for u, _ in measured), 1e-9)
-        return total
 
 
 class Activity:
@@ -72,6 +36,11 @@ class Activity:
     def __init__(self, text: str, stream: Output | None = None) -> None:
         self.text, self.stream = text, stream
         self.started = time.perf_counter()
+
+    @property
+    def count(self) -> str:
+        """The text with the number of finished steps, if they are counted."""
+        return self.text
 
     def describe(self) -> str:
         """The text to display now."""
@@ -114,6 +83,7 @@ class Tracker(Activity):
         limit: whether ``total`` is only the largest possible number of steps.
         then: what follows the loop. It is not included in the estimate.
         work: other work whose time is part of the estimate. With it, the time of steps is that of their phases.
+        covers: whether trackers inside are displayed only as a part of this line, which goes to the current output.
 
     >>> with Tracker("distil", total=2) as tracker:
     ...     tracker.update(2, loss=0.5)
@@ -130,8 +100,10 @@ class Tracker(Activity):
         limit: bool = False,
         then: str = "",
         work: Work | None = None,
+        covers: bool = False,
     ) -> None:
-        super().__init__(label)
+        super().__init__(label, sys.stdout if covers else None)
+        self.covers, self.covered = covers, False
         self.total, self.done, self.quiet, self.limit, self.then = total, done, quiet, limit, then
         self.work, self.times_steps = work or Work(), work is None
         self.metrics = ""
@@ -145,9 +117,10 @@ class Tracker(Activity):
 
     def __enter__(self) -> Tracker:
         if not self.quiet:
+            self.covered = _DISPLAY.find_cover() is not None
             super().__enter__()
             console = Console(width=find_terminal_width(sys.stdout))
-            if console.is_terminal and not console.is_dumb_terminal:
+            if console.is_terminal and not console.is_dumb_terminal and not self.covered:
                 bar = [BarColumn(20)] if console.width >= WIDE else []
                 self._live = Progress(_Line(self), *bar, console=console)
                 self._live.start()
@@ -185,9 +158,14 @@ class Tracker(Activity):
                 self.work.measure(kind, count, now - started)
         self.paused, self.changed = self.paused + now - started, now
 
+    @property
+    def count(self) -> str:
+        """The text with the number of finished steps."""
+        return f"{self.text} {self.done:,}/{self.total:,}"
+
     def describe(self) -> str:
         """The count, the time left, what is being done, and the metrics."""
-        share = f"{self.text} {self.done:,}/{self.total:,} ({100 * self.done // max(self.total, 1)}%)"
+        share = f"{self.count} ({100 * self.done // max(self.total, 1)}%)"
         doing = ", ".join(_DISPLAY.list_texts_inside(self))
         return ", ".join(
             filter(None, [share, self._format_time_left(), self.then and f"then {self.then}", doing, self.metrics])
@@ -203,7 +181,7 @@ class Tracker(Activity):
 
     def _print(self) -> None:
         line = self.describe()
-        if not self.quiet and line != self._printed:
+        if not self.quiet and not self.covered and line != self._printed:
             self._printed = line
             _DISPLAY.print(line, self.stream)
 
@@ -264,7 +242,12 @@ class _Display:
         """Return the texts of the activities inside ``activity``."""
         with self.lock:
             place = self.activities.index(activity) + 1 if activity in self.activities else len(self.activities)
-            return [inner.text for inner in self.activities[place:]]
+            return [inner.count for inner in self.activities[place:]]
+
+    def find_cover(self) -> Tracker | None:
+        """Find the tracker that covers those inside it, if there is one."""
+        with self.lock:
+            return next((one for one in self.activities if isinstance(one, Tracker) and one.covers), None)
 
     def print(self, line: str, stream: Output | None = None) -> None:
         """Print a plain line, cut at the width of the terminal if there is one."""
@@ -281,7 +264,7 @@ class _Display:
                 if wake.is_set() or not self.activities or time.monotonic() < self.printed + SILENCE:
                     continue
                 counted = [one for one in self.activities if isinstance(one, Tracker)]
-                shown = counted[-1] if counted else self.activities[-1]
+                shown = self.find_cover() or (counted[-1] if counted else self.activities[-1])
                 if not any(one.is_live for one in counted):
                     with contextlib.suppress(OSError, ValueError):  # a closed pipe or file; the main thread reports it
                         self.print(shown.describe(), shown.stream)

@@ -1,0 +1,163 @@
+"""The command ``potstill reproduce table5``: bad input, a run in small, cells that fail, and resumption."""
+
+import dataclasses
+import json
+import signal
+
+import numpy as np
+import pytest
+from paper import TINY, make_source
+
+import potstill
+from potstill.cli import main
+from potstill.commands.paper import grid, measuring, scales
+from potstill.commands.paper.cells import CloneCell, DistillCell, PostureCell, TeacherCell, TraceCell
+from potstill.commands.paper.measuring import Workplace, measure_cell
+from potstill.errors import PotstillError
+from potstill.runtime.interruption import Interrupted
+from potstill.runtime.progress import Tracker
+
+pytestmark = pytest.mark.usefixtures("light")
+BUNDLED_NAME, TOO_MANY = "hopper-medium-replay", 10**7
+QUICK = dataclasses.replace(TINY, name="smoke", seeds=1, teacher_episodes=2, episodes=1, extends=False)
+
+
+@pytest.fixture
+def sizes(monkeypatch):
+    """Replace the scale ``smoke`` by one of seconds, with these numbers of pairs in Table 5."""
+
+    def replace(*numbers):
+        monkeypatch.setattr(scales, "SCALES", {"smoke": dataclasses.replace(QUICK, sizes=numbers)})
+        monkeypatch.setattr("potstill.commands.paper.running.SCALES", scales.SCALES)
+
+    return replace
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tabel1"], "tabel1 does not exist; did you mean 'table1'? Expected a run folder, or one of table1, table2"),
+        (["table1", "--scale", "full"], "--scale full needs the paper's datasets, which are not bundled"),
+        (["table1", "--datasets", "a.npz"], "--datasets a.npz: --scale smoke uses bundled data only"),
+        (["table1", "--scale", "small", "--datasets", "hoper"], "unknown dataset 'hoper'"),
+        (["table1", "--datasets", BUNDLED_NAME, BUNDLED_NAME], "--datasets: a dataset is named twice"),
+        (["table1", "--seeds", "0"], "--seeds 0"),
+        (["theory", "--datasets", BUNDLED_NAME], "--datasets has no effect on theory, which uses no data"),
+        (["table1", "--scale", "smal"], "--scale"),
+        (["table1", "--resume"], "--resume requires --out"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_made(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", *words]) == 2
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "s so far" not in line]  # of a slow machine
+    assert said in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_of_the_paper_are_refused_for_a_run(tmp_path):
+    (tmp_path / "table1").mkdir()
+    with pytest.raises(PotstillError, match=r"--seeds has no effect on .*table1, which is a run"):
+        potstill.reproduce(tmp_path / "table1", seeds=2)
+
+
+def test_a_dataset_without_an_environment_is_refused(tmp_path):
+    rng, columns = np.random.default_rng(0), {}
+    columns |= {"observations": rng.normal(size=(40, 3)), "actions": rng.uniform(-1, 1, (40, 1))}
+    columns |= {"rewards": rng.normal(size=40), "terminations": np.arange(40) % 20 == 19}
+    np.savez(tmp_path / "log.npz", truncations=np.zeros(40, bool), **columns)
+    with pytest.raises(PotstillError, match=r"log\.npz: the data name no environment"):
+        potstill.reproduce("table1", scale="small", datasets=[tmp_path / "log.npz"], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cell_that_fails_is_reported_and_only_it_is_repeated(sizes, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "run"
+    sizes(8, TOO_MANY)
+    assert main(["reproduce", "table5", "--out", str(out)]) == 2
+    said = capsys.readouterr()
+    failure = said.err.strip().splitlines()[-1]
+    assert f"2 cells failed, the first of them {BUNDLED_NAME}-paper-av-pbc-{TOO_MANY}-0: --size" in failure
+    assert failure.endswith(f"repeat them with: potstill reproduce table5 --scale smoke --out {out} --resume")
+    assert "reproduce 5/5 (100%), 0 s left" in said.out
+    assert "distil 2/2" not in said.out  # a part of the reproduction's own line
+    page = (out / "README.md").read_text()
+    assert "## Cells that failed" in page
+    assert "| 10,000,000 pairs | – |" in page
+    assert not (out / "result.json").exists()
+
+    sizes(8)
+    runs = []
+    monkeypatch.setattr(grid, "measure_cell", lambda cell, at: runs.append(cell))
+    assert main(["reproduce", "table5", "--out", str(out), "--resume"]) == 0
+    assert runs == []
+    result = json.loads((out / "result.json").read_text())
+    record = result["cells"][f"{BUNDLED_NAME}-paper-av-pbc-8-0-own"]
+    score = result["targets"]["table5"]["sections"][0]["rows"][0]["scores"][BUNDLED_NAME]
+    assert score["raw"] == pytest.approx(np.mean(record["returns"]))
+    assert np.shape(record["returns"]) == (QUICK.students, QUICK.episodes)
+    assert score["retention"] == pytest.approx(
+        score["mean"] / result["targets"]["table5"]["datasets"][0]["teacher"]["mean"]
+    )
+    assert "8 pairs" in (out / "README.md").read_text()
+    assert {"table5.csv", "table5.png", "cells"} <= {path.name for path in out.iterdir()}
+    with pytest.raises(PotstillError, match="is finished: there is nothing to resume"):
+        potstill.reproduce("table5", out=out, resume=True)
+
+    sizes(16)
+    monkeypatch.setattr(grid, "measure_cell", lambda cell, at: _interrupt())
+    assert main(["reproduce", "table5", "--out", str(out), "--force"]) == 143
+    stopped = capsys.readouterr().err.strip().splitlines()[-1]
+    assert stopped.endswith(f"resume with: potstill reproduce table5 --scale smoke --out {out} --resume")
+
+
+def _interrupt():
+    raise Interrupted("stopped", signal.SIGTERM)
+
+
+def test_finished_cells_of_a_killed_run_are_used(sizes, tmp_path, monkeypatch):
+    """A process can be killed after a cell's run folder is finished and before its record is written."""
+    sizes(8)
+    source = make_source(BUNDLED_NAME, content_hash="0")
+    at = Workplace(tmp_path, {BUNDLED_NAME: source}, QUICK)
+    at.records[TeacherCell(BUNDLED_NAME).name] = {"teacher": None}
+    cell = DistillCell(BUNDLED_NAME, "equal-random", size=4)
+    first = measure_cell(cell, at)
+    monkeypatch.setattr(measuring, "run_distillation", lambda *_, **__: pytest.fail("it was finished"))
+    assert measure_cell(cell, at) == first
+
+
+def test_cloning_traces_and_postures_of_the_bundled_data(tmp_path):
+    scale = dataclasses.replace(QUICK, clone_updates=30)
+    at = Workplace(tmp_path, {BUNDLED_NAME: make_source(BUNDLED_NAME, content_hash="0")}, scale)
+    at.records[TeacherCell(BUNDLED_NAME).name] = {"teacher": None}
+    cell = DistillCell(BUNDLED_NAME, "potstill")
+    small = dataclasses.replace(potstill.load(BUNDLED_NAME), metadata=_small_student())
+    small.save(_make(at.place(cell)) / "distillate.safetensors")
+    clone, trace = measure_cell(CloneCell(BUNDLED_NAME), at), measure_cell(TraceCell(cell), at)
+    assert [step for step, _ in clone["losses"]] == list(range(31))
+    assert clone["losses"][-1][1] < clone["losses"][0][1]
+    assert np.shape(clone["returns"]) == (1, scale.episodes)
+    assert trace["losses"][-1][1] < 0.5 * trace["losses"][0][1]  # the distance to the teacher, in held-out states
+    assert trace["until"] == pytest.approx(trace["seconds"] * trace["converged"] / trace["updates"])
+    pairs, data = measure_cell(PostureCell(BUNDLED_NAME, cell), at), measure_cell(PostureCell(BUNDLED_NAME), at)
+    assert np.shape(pairs["angle"]) == (len(small), 2)
+    assert np.mean(data["height"]) < 0.5
+
+
+def _small_student():
+    student = potstill.Recipe(width=64, layers=3, steps=60, momentum=0.9).to_metadata()
+    return potstill.load(BUNDLED_NAME).metadata | {"student": student, "recipe": "custom"}
+
+
+def _make(folder):
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_a_tracker_that_covers_others_displays_them_in_its_own_line(capsys):
+    with Tracker("reproduce", 2, covers=True) as outer, Tracker("distil", 30) as inner:
+        inner.update(30)
+        assert outer.describe().endswith("distil 30/30")
+        outer.update(2)
+    assert capsys.readouterr().out.count("\n") == 1

@@ -26,8 +26,8 @@ class Portfolio(Solver):
 
     The kinds are students trained by SGD (the recipe ``default``) and networks as they are typically built in PyTorch,
     trained by Adam (the recipe ``pytorch``). The recipe of the portfolio replaces the one of the two that has the same
-    kind of optimiser. Towers that are trained by Adam do not: pairs for single networks teach them better than pairs
-    for themselves (docs: results). For other kinds, define a subclass with other :attr:`parts`.
+    kind of optimiser. Towers that are trained by Adam do not, because the portfolio would then contain no single
+    network. For other kinds, define a subclass with other :attr:`parts`.
 
     Example:
         >>> import jax, jax.numpy as jnp

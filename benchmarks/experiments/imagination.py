@@ -29,6 +29,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 COUNTS: dict[str, Any] = {"students": 5, "episodes": 5}
 PYTORCH_STYLE = potstill.RECIPES["pytorch"]
+KINDS = [part.recipe.to_metadata() for part in Portfolio(potstill.RECIPES["adam-towers"]).parts]
 DEVELOPED_ON = (
     "hopper-medium",
     "hopper-medium-replay",
@@ -79,9 +80,8 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 def describe_inputs(cell: Cell) -> Record:
     """Options of the distillation, of its world model and of the students, and the teacher's hash."""
-    kinds = [part.recipe.to_metadata() for part in Portfolio(potstill.RECIPES["adam-towers"]).parts]
     world = (
-        {**WORLD, **asdict(VisitSettings()), "outer": IMAGINED_STEPS, "kinds": kinds}
+        {**WORLD, **asdict(VisitSettings()), "outer": IMAGINED_STEPS, "kinds": KINDS}
         if cell.method == "imagined"
         else {}
     )

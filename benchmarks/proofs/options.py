@@ -20,6 +20,7 @@ from benchmarks.proofs.inputs import prepare_inputs
 from potstill.cli import COMMANDS, main
 
 TOY_PAIRS = 2
+MEASURED = ("convert", "inspect")  # the others take hours
 UNPAIRED = ("out", "force", "resume", "download")  # other proofs and tests are about these
 SMALL = {
     "teach": "{dataset} --updates 4 --evaluate-every 2 --batch 16 --fitted-updates 2 --episodes 1",
@@ -141,10 +142,10 @@ def describe_inputs(cell: Cell) -> Record:
 EXPERIMENT = Experiment(
     "options",
     "run every pair of options",
-    (),
+    tuple(Cell(name) for name in MEASURED),
     describe_inputs,
     measure,
     frozenset({"pairs", "failures"}),
-    extra=tuple(Cell(name) for name in SMALL),
+    extra=tuple(Cell(name) for name in SMALL if name not in MEASURED),
     toy=(Cell("convert"),),
 )

@@ -183,26 +183,22 @@ def measure_processes(cell: Cell, workspace: Workspace) -> Record:
     else:
         environment = install_archive("wheel", cell["python"])
         words, variables = environment.words("potstill"), environment.variables
-    cores = sorted(os.sched_getaffinity(0))
+    cores, codes = sorted(os.sched_getaffinity(0)), []
     os.sched_setaffinity(0, cores[:CORES])  # processes inherit it
+    numbers = [str(number) for number in range(count)]
     try:
-        codes = []
-        for names in (["alone"], [str(number) for number in range(count)]):
-            running = [
-                subprocess.Popen(
-                    [*words, *line.split(), "--out", name], cwd=folder, env=variables, stdout=subprocess.DEVNULL
-                )
-                for name in names
-            ]
-            codes += [process.wait() for process in running]
+        for names in (["alone"], numbers):
+            with (folder / "output.txt").open("a") as output:
+                to = {"cwd": folder, "env": variables, "stdout": output, "stderr": output}
+                running = [subprocess.Popen([*words, *line.split(), "--out", name], **to) for name in names]  # type: ignore[call-overload]
+                codes += [process.wait() for process in running]
     finally:
         os.sched_setaffinity(0, cores)
-    paths = sorted(folder.glob("*/distillate.safetensors"))
-    hashes = {path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    wanted = hashes.pop("alone", "")
-    failures = [f"exit codes {codes}"] if any(codes) else []
-    failures += [f"process {name} has another distillate" for name, found in hashes.items() if found != wanted]
-    return {"processes": len(hashes), "cores": CORES, "sha256": wanted, "failures": failures}
+    found = {path.parent.name: path.read_bytes() for path in folder.glob("*/distillate.safetensors")}
+    failures = [f"exit codes {codes}"] if any(codes) or "alone" not in found else []
+    failures += [f"process {name} has another distillate" for name in numbers if found.get(name) != found.get("alone")]
+    sha256 = hashlib.sha256(found.get("alone", b"")).hexdigest()
+    return {"processes": count, "cores": CORES, "sha256": sha256, "failures": failures}
 
 
 def install_suite(method: str, python: str) -> Environment:

@@ -12,7 +12,9 @@ import potstill
 from potstill.cli import main
 from potstill.commands.paper import grid, measuring, scales
 from potstill.commands.paper.cells import CloneCell, DistillCell, PostureCell, TeacherCell, TraceCell
+from potstill.commands.paper.datasets import read_sources
 from potstill.commands.paper.measuring import Workplace, measure_cell
+from potstill.config import TeachConfig
 from potstill.errors import PotstillError
 from potstill.runtime.interruption import Interrupted
 from potstill.runtime.progress import Tracker
@@ -109,6 +111,29 @@ def test_a_cell_that_fails_is_reported_and_only_it_is_repeated(sizes, tmp_path, 
     assert main(["reproduce", "table5", "--out", str(out), "--force"]) == 143
     stopped = capsys.readouterr().err.strip().splitlines()[-1]
     assert stopped.endswith(f"resume with: potstill reproduce table5 --scale smoke --out {out} --resume")
+
+
+def test_a_teacher_that_is_missing_is_trained_once(tmp_path, monkeypatch):
+    """Without known reference returns, a random policy and the teacher define the scores 0 and 100."""
+    rng, rows = np.random.default_rng(0), 400
+    columns = {"observations": rng.normal(size=(rows, 3)), "actions": rng.uniform(-2, 2, (rows, 1))}
+    columns |= {"rewards": rng.normal(size=rows), "terminations": np.zeros(rows, bool)}
+    file = tmp_path / "swing.npz"
+    np.savez(file, env_id="Pendulum-v1", truncations=np.arange(1, rows + 1) % 100 == 0, **columns)
+
+    def choose_settings(config, data, out):
+        return TeachConfig(config.dataset, algorithm="bc", updates=3, fitted_updates=0, episodes=0, out=out)
+
+    monkeypatch.setattr(measuring, "make_automatic_settings", choose_settings)
+    [source] = read_sources([str(file)])
+    assert (source.label, source.column, source.family, source.rows) == ("swing", None, "pendulum", rows - 4)
+    first = measure_cell(TeacherCell("swing"), Workplace(tmp_path / "one", {"swing": source}, QUICK))
+    assert first["teacher"] == str(tmp_path / "one" / "cells" / "swing-teacher")
+    assert np.shape(first["returns"]) == (1, QUICK.teacher_episodes)
+    monkeypatch.setattr(measuring, "teach_one", lambda *_: pytest.fail("it was trained before"))
+    for folder in ("one", "two"):  # the same reproduction, and another one beside it
+        again = measure_cell(TeacherCell("swing"), Workplace(tmp_path / folder, {"swing": source}, QUICK))
+        assert again == first
 
 
 def _interrupt():

@@ -161,6 +161,9 @@ def test_medium_replay_against_medium_expert_needs_both(tmp_path):
         "is above medium-expert (60.0 and 50.0; the intervals do not overlap)."
     ]
     assert "the mean of 2 datasets: the paper has the order" in sentences.compare_order(table)[0]
+    sizes = assemble_table(SCORE_TABLES["table5"](TINY), at)
+    assert [one.label for one in sizes.datasets] == [HOPPER]  # as in the paper
+    assert list(sizes.find_row("16").scores) == [HOPPER]
     ratios = np.array([40.9 / 80.0, 30.9 / 70.0])
     kept = table.find_row("paper-av-pbc").retention
     assert kept["mean_of_ratios"] == pytest.approx(ratios.mean())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,7 +10,7 @@ from potstill.commands.paper.cells import SIZE, Cell, CloneCell, DistillCell, St
 from potstill.commands.paper.methods import METHODS
 from potstill.commands.paper.scales import Scale
 from potstill.config.presets import DIFFERENCES
-from potstill.reports.paper.numbers import AVERAGES_2, TABLE_1, TABLE_3, TABLE_5, find_number
+from potstill.reports.paper.numbers import AVERAGES_2, COLUMNS, TABLE_1, TABLE_3, TABLE_5, find_number
 
 Take = Literal["returns", "ensemble"]
 
@@ -60,6 +60,17 @@ class TablePlan:
     title: str
     sections: tuple[SectionPlan, ...]
     over_size: bool = False
+    """Whether the rows are numbers of pairs. Of the paper's datasets, such a table has those of medium-replay only."""
+
+    def select_datasets(self, datasets: Iterable[str]) -> list[str]:
+        """Select the datasets that the table has, by their labels.
+
+        >>> TablePlan("x", "x", (), over_size=True).select_datasets(["hopper-medium", "hopper-medium-replay", "mine"])
+        ['hopper-medium-replay', 'mine']
+        """
+        labels = list(datasets)
+        wanted = [label for label in labels if label not in COLUMNS or label.endswith("-replay")]
+        return (wanted or labels) if self.over_size else labels
 
     @property
     def rows(self) -> list[RowPlan]:
@@ -69,7 +80,7 @@ class TablePlan:
     def list_cells(self, datasets: list[str], scale: Scale) -> list[Cell]:
         """All cells, dataset by dataset. The teacher's returns are the denominator in every table."""
         found: list[Cell] = []
-        for dataset in datasets:
+        for dataset in self.select_datasets(datasets):
             found.append(TeacherCell(dataset))
             found += [cell for row in self.rows for cell in row.list_cells(dataset, scale)]
         return found

@@ -20,9 +20,10 @@ Scores = Float[np.ndarray, "D K E"]
 
 def assemble_table(plan: TablePlan, at: Workplace) -> ScoreTable:
     """Compute all scores of a table. A row without the record of a cell has the seeds that are there, or no score."""
-    datasets = [describe_dataset(label, at) for label in at.sources]
+    datasets = [describe_dataset(label, at) for label in plan.select_datasets(at.sources)]
     teachers = {dataset.label: dataset.teacher.mean for dataset in datasets if dataset.teacher}
-    sections = [_assemble_section(section, at, teachers) for section in plan.sections]
+    labels = [dataset.label for dataset in datasets]
+    sections = [_assemble_section(section, at, labels, teachers) for section in plan.sections]
     return ScoreTable(plan.name, plan.title, datasets, sections, plan.over_size)
 
 
@@ -34,15 +35,15 @@ def describe_dataset(label: str, at: Workplace) -> Dataset:
     return Dataset(label, source.column, source.env_id, source.rows, teacher)
 
 
-def _assemble_section(plan: SectionPlan, at: Workplace, teachers: dict[str, float]) -> Section:
-    rows = [_assemble_row(row, at, teachers) for row in plan.rows]
+def _assemble_section(plan: SectionPlan, at: Workplace, labels: list[str], teachers: dict[str, float]) -> Section:
+    rows = [_assemble_row(row, at, labels, teachers) for row in plan.rows]
     return Section(plan.key, plan.title, plan.text, rows)
 
 
-def _assemble_row(plan: RowPlan, at: Workplace, teachers: dict[str, float]) -> Row:
+def _assemble_row(plan: RowPlan, at: Workplace, labels: list[str], teachers: dict[str, float]) -> Row:
     scores: dict[str, Score | None] = {}
     found: dict[str, Scores] = {}
-    for label in at.sources:
+    for label in labels:
         cells = plan.list_cells(label, at.scale)
         values = collect_scores(cells, label, at, plan.take)
         scores[label] = None
@@ -50,7 +51,7 @@ def _assemble_row(plan: RowPlan, at: Workplace, teachers: dict[str, float]) -> R
             found[label] = values
             record = at.records[TeacherCell(label).name]
             scores[label] = make_score(values, teachers.get(label), record, compute_last_points(cells, label, at))
-    paper = {} if plan.paper is None else {label: plan.paper(at.sources[label].column) for label in at.sources}
+    paper = {} if plan.paper is None else {label: plan.paper(at.sources[label].column) for label in labels}
     return Row(plan.key, plan.label, scores, paper, plan.paper_average, compute_retention(found, teachers))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -123,7 +124,7 @@ def test_the_default_target_rate_depends_on_the_algorithm():
 
 
 def test_library_call_and_command_give_the_same_teacher(lqr, tmp_path):
-    options = {**OPTIONS, "updates": 8, "batch": 16}
+    options: dict[str, Any] = {**OPTIONS, "updates": 8, "batch": 16}
     run = potstill.teach(lqr, algorithm=TUNED["bc"], fitted_updates=0, out=tmp_path / "run", **options)
     seen = []
     data = potstill.load_dataset(lqr)
@@ -163,7 +164,7 @@ def test_custom_algorithm(lqr, tmp_path):
 
 def test_vectorised_seeds_match_single_seeds():
     algorithm, data = Iql(), lqr_logs(20)
-    how = {"algorithm": algorithm, "settings": UpdateSettings(batch=8, discount=0.99, target_rate=0.02)}
+    how: dict[str, Any] = {"algorithm": algorithm, "settings": UpdateSettings(batch=8, discount=0.99, target_rate=0.02)}
     table, keys = load_rows(algorithm.prepare(data, 0.99)), jax.random.split(jax.random.key(0), 2)
     states = [algorithm.initialise(key, 1, 1, 4) for key in keys]
     together, _ = run_seeds(jax.tree.map(lambda *x: jnp.stack(x), *states), table, keys, 4, **how)
@@ -184,7 +185,7 @@ def test_gradient_in_pieces_matches_the_whole_batch():
 
 
 def test_evaluations_follow_evaluate_every(lqr, tmp_path):
-    options = {**OPTIONS, "updates": 12, "evaluate_every": 5, "fitted_updates": 0}
+    options: dict[str, Any] = {**OPTIONS, "updates": 12, "evaluate_every": 5, "fitted_updates": 0}
     run = potstill.teach(lqr, algorithm=TUNED["rebrac"], out=tmp_path / "run", **options)
     history = json.loads((run / "result.json").read_text())["history"]
     assert [entry["update"] for entry in history] == [6, 10, 12]  # two updates a call

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import random_teacher
@@ -171,7 +172,7 @@ def test_fields_alone_change_the_recipe_of_the_distillate(logs_run, monkeypatch,
     fields = ["--recipe.layers", "5", "--recipe.optimiser", "adamw", "--recipe.learning-rate", "1e-3"]
     assert main([*compare, *fields, "--out", "own"]) == 0
     assert main([*compare, "--recipe", "plain", *fields, "--out", "named"]) == 0
-    changed = {"layers": 5, "optimiser": "adamw", "learning_rate": 1e-3}
+    changed: dict[str, Any] = {"layers": 5, "optimiser": "adamw", "learning_rate": 1e-3}
     assert seen == [Recipe(steps=7, width=16, **changed), dataclasses.replace(RECIPES["plain"], **changed)]
     assert json.loads(Path("own/result.json").read_text())["recipe"] == "custom"
     recorded = json.loads(Path("named/config.json").read_text())["recipe"]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from potstill.bundled import BUNDLED
 from potstill.errors import PotstillError
 from potstill.reports.states import render_states
 
-QUICK = {"size": 64, "steps": 40, "batch": 256, "students": 3, "episodes": 3, "curve_points": 2}
+QUICK: dict[str, Any] = {"size": 64, "steps": 40, "batch": 256, "students": 3, "episodes": 3, "curve_points": 2}
 
 
 pytestmark = pytest.mark.usefixtures("light")
@@ -85,7 +86,7 @@ def test_reproduce_reports_differences(run, tmp_path):
 
 
 def test_reproduce_compares_rows_of_collected_data(tmp_path):
-    how = {"level": "random", "steps": 60, "seed": 3}
+    how: dict[str, Any] = {"level": "random", "steps": 60, "seed": 3}
     run = potstill.collect("Pendulum-v1", **how, out=tmp_path / "run", resume=True)
     again = potstill.reproduce(run, out=tmp_path / "again")
     assert json.loads((again / "reproduced.json").read_text())["same"]
@@ -146,7 +147,7 @@ def test_inspect_every_kind(run, tmp_path, capsys):
 @pytest.mark.parametrize("objective", ["dbc", "pbc", "av-pbc", "q-gap", "random"])
 def test_offline_scores_without_an_environment(logs, tmp_path, objective):
     data, teacher = logs
-    options = {"size": 8, "steps": 5, "batch": 64, "students": 2}
+    options: dict[str, Any] = {"size": 8, "steps": 5, "batch": 64, "students": 2}
     run = potstill.distill(data, teacher=teacher, objective=objective, out=tmp_path / "run", **options)
     result = result_of(run)
     assert result["student"] is None

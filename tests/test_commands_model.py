@@ -3,6 +3,7 @@
 import functools
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +20,18 @@ from potstill.distillation import Visits, VisitSettings
 from potstill.errors import PotstillError
 from potstill.worlds import WorldSettings, load_world
 
-SMALL = {"members": 2, "width": 16, "layers": 3, "steps": 5, "batch": 64}
+SMALL: dict[str, Any] = {"members": 2, "width": 16, "layers": 3, "steps": 5, "batch": 64}
 NARROW = potstill.Recipe(steps=20, width=16, layers=3, momentum=0.9)
-QUICK = {"recipe": NARROW, "size": 6, "steps": 3, "batch": 32, "students": 2, "episodes": 2, "curve_points": 1}
-IMAGINED = {**QUICK, "states": "imagined", "labels": "teacher"}
+QUICK: dict[str, Any] = {
+    "recipe": NARROW,
+    "size": 6,
+    "steps": 3,
+    "batch": 32,
+    "students": 2,
+    "episodes": 2,
+    "curve_points": 1,
+}
+IMAGINED: dict[str, Any] = {**QUICK, "states": "imagined", "labels": "teacher"}
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,14 +24,18 @@ def absolute(student_actions, batch, teacher):
     return jnp.abs(student_actions - batch.teacher_actions).sum(-1)
 
 
-BRIEF = {"size": 6, "steps": 2, "batch": 32, "students": 1, "curve_points": 2}
+BRIEF: dict[str, Any] = {"size": 6, "steps": 2, "batch": 32, "students": 1, "curve_points": 2}
 
 
 def test_objects_replace_names(logs, tmp_path):
     """Objects with a registered name are recorded by name, so the run can be reproduced."""
     data, teacher = logs
     student = potstill.Recipe(steps=7, layers=3, width=16, initialisation="he")
-    parts = {"solver": Unroll(window=3), "recipe": student, "objective": QGap(critics="mean", weight=2.0)}
+    parts: dict[str, Any] = {
+        "solver": Unroll(window=3),
+        "recipe": student,
+        "objective": QGap(critics="mean", weight=2.0),
+    }
     run = potstill.distill(data, teacher=teacher, out=tmp_path / "run", **BRIEF, **parts)
     distillate = potstill.load(run)
     assert distillate.recipe == student
@@ -136,7 +141,12 @@ def test_an_objective_of_the_wrong_shape_gets_one_line(logs, tmp_path):
 
 def test_lists_and_objective_classes_are_accepted(logs, tmp_path, capsys):
     data, teacher = logs
-    options = {"solver": Unroll(Recipe(steps=2)), "widths": [4], "objective": PolicyCloning, "out": tmp_path / "run"}
+    options: dict[str, Any] = {
+        "solver": Unroll(Recipe(steps=2)),
+        "widths": [4],
+        "objective": PolicyCloning,
+        "out": tmp_path / "run",
+    }
     run = potstill.distill(data, teacher=teacher, **options, **BRIEF)
     assert (run.config["widths"], run.config["objective"]) == ([4], "pbc")
     assert "trained 1 student in" in capsys.readouterr().out

@@ -1,3 +1,5 @@
+from typing import Any
+
 import h5py
 import numpy as np
 import pytest
@@ -213,7 +215,7 @@ def test_chunked_reading_matches_whole_columns(tmp_path, columns, monkeypatch, o
 
 
 def part(returns, lengths, source="a"):
-    sizes = {"state_size": 3, "bounds": ActionBounds.unit(2), "env_id": None, "sha256": ""}
+    sizes: dict[str, Any] = {"state_size": 3, "bounds": ActionBounds.unit(2), "env_id": None, "sha256": ""}
     return SourceSummary(source, source, **sizes, lengths=np.array(lengths), returns=np.array(returns, float))
 
 

@@ -1,6 +1,7 @@
 """The outer loop: averages over initialisations, stages of widths, and settings."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +37,12 @@ def test_the_outer_loss_is_the_mean_over_its_initialisations():
     rng = np.random.default_rng(0)
     draw = lambda *shape: jnp.asarray(rng.uniform(-0.9, 0.9, size=shape), jnp.float32)  # noqa: E731
     pairs = Pairs(draw(6, 3), draw(6, 2))
-    parts = {"objective": PolicyCloning(), "solver": Unroll(SMALL), "teacher": None, "mesh": find_local_devices()}
+    parts: dict[str, Any] = {
+        "objective": PolicyCloning(),
+        "solver": Unroll(SMALL),
+        "teacher": None,
+        "mesh": find_local_devices(),
+    }
     loss = functools.partial(outer_loss, pairs, random_table(7), **parts)
     singly = [loss(part) for part in jax.random.split(KEY, 3)]
     np.testing.assert_allclose(loss(KEY, initialisations=3), np.mean(singly), rtol=1e-5)
@@ -58,7 +64,12 @@ def test_widths_reach_the_students(monkeypatch, data):
 
     monkeypatch.setattr(module, "make_update", update)
     table, settings = build_state_table(data, None), OuterSettings(widths=(8, 16))
-    parts = {"objective": DataCloning(), "solver": Unroll(), "schedule": Schedule(3), "settings": settings}
+    parts: dict[str, Any] = {
+        "objective": DataCloning(),
+        "solver": Unroll(),
+        "schedule": Schedule(3),
+        "settings": settings,
+    }
     pairs = make_initial_pairs(table, 4, rng=np.random.default_rng(0))
     assert len(list(optimise_pairs(pairs, table, None, **parts, key=KEY))) == 4
     assert seen == [8, 16, RECIPES["default"].width]  # an equal share of the steps each
@@ -67,7 +78,7 @@ def test_widths_reach_the_students(monkeypatch, data):
 def test_initial_pairs_are_kept_without_an_objective(data):
     table = build_state_table(data, None)
     pairs = make_initial_pairs(table, 4, rng=np.random.default_rng(0))
-    parts = {"objective": None, "solver": KernelDescent(), "schedule": Schedule(0)}
+    parts: dict[str, Any] = {"objective": None, "solver": KernelDescent(), "schedule": Schedule(0)}
     (only,) = optimise_pairs(pairs, table, None, **parts, key=KEY)
     assert (only.step, only.pairs, only.metrics) == (0, pairs, {})
 
@@ -78,7 +89,7 @@ def test_inputs_are_not_donated(data):
     pairs = make_initial_pairs(table, 4, rng=np.random.default_rng(0))
 
     def run():
-        parts = {"objective": DataCloning(), "solver": Unroll(SMALL), "schedule": Schedule(2)}
+        parts: dict[str, Any] = {"objective": DataCloning(), "solver": Unroll(SMALL), "schedule": Schedule(2)}
         *_, last = optimise_pairs(pairs, table, None, **parts, settings=OuterSettings(batch=16), key=KEY)
         return np.concatenate([np.ravel(x) for x in last.pairs[:2]])
 
@@ -93,7 +104,11 @@ def test_action_limits_of_pairs(data, limit, recipe, furthest):
     pairs = make_initial_pairs(table, 8, draw_random_states, rng=np.random.default_rng(0))
     limit = choose_default_action_limit(RECIPES[recipe]) if limit is None else limit
     settings = OuterSettings(action_limit=limit, learning_rate=0.3)
-    parts = {"objective": DataCloning(), "solver": KernelDescent(RECIPES[recipe]), "schedule": Schedule(60)}
+    parts: dict[str, Any] = {
+        "objective": DataCloning(),
+        "solver": KernelDescent(RECIPES[recipe]),
+        "schedule": Schedule(60),
+    }
     *_, last = optimise_pairs(pairs, table, None, **parts, settings=settings, key=KEY)
     assert float(jnp.abs(last.pairs.actions).max()) == pytest.approx(furthest)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -83,7 +84,7 @@ def test_patience_keeps_the_best_but_not_the_first_teacher(tmp_path, monkeypatch
     lqr = write_npz(tmp_path / "lqr.npz", lqr_logs())
     fitted_and_pessimistic = iter([9.0, 5.0, 8.0, 3.0, 7.0, 2.0, 6.0, 2.5, 9.0, 9.0])
     monkeypatch.setattr(fqe.Evaluator, "__call__", lambda *_: next(fitted_and_pessimistic))
-    options = {**OPTIONS, "algorithm": TUNED["bc"], "updates": 40, "evaluate_every": 8}
+    options: dict[str, Any] = {**OPTIONS, "algorithm": TUNED["bc"], "updates": 40, "evaluate_every": 8}
     run = potstill.teach(lqr, patience=2, out=tmp_path / "run", **options)
     result = json.loads((run / "result.json").read_text())
     assert (result["updates"], result["stopped"]) == (16, 32)

@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import zipfile
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -94,7 +95,7 @@ def test_published_teachers_reach_their_scores_pytorch(name, tmp_path):
 def test_the_dataset_gives_the_normaliser_and_distil_takes_the_file(tmp_path):
     with pytest.raises(PotstillError, match="have no normaliser: name the dataset"):
         potstill.import_teacher(CHECKPOINT)
-    options = {"size": 4, "steps": 1, "batch": 16, "episodes": 0, "students": 1}
+    options: dict[str, Any] = {"size": 4, "steps": 1, "batch": 16, "episodes": 0, "students": 1}
     run = potstill.distill("hopper-medium-replay", teacher=CHECKPOINT, out=tmp_path / "run", **options)
     data = potstill.load_dataset("hopper-medium-replay")
     np.testing.assert_array_equal(potstill.load(run).normaliser.mean, data.normaliser.mean)

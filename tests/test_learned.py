@@ -1,7 +1,7 @@
 """Learned weights and step sizes, averages of iterates, selection among iterates, and their use by students."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +84,11 @@ def distil(data, teacher, objective=None, steps=12, choose=None, **settings):
     table = build_state_table(data, teacher)
     chosen = () if choose is None else (choose,)
     pairs = make_initial_pairs(table, 8, *chosen, rng=np.random.default_rng(0))
-    parts = {"objective": objective or QGap(), "solver": KernelDescent(STUDENT), "schedule": Schedule(steps)}
+    parts: dict[str, Any] = {
+        "objective": objective or QGap(),
+        "solver": KernelDescent(STUDENT),
+        "schedule": Schedule(steps),
+    }
     settings = OuterSettings(batch=64, **settings)
     found = optimise_pairs(pairs, table, teacher, **parts, settings=settings, key=jax.random.key(0))
     return [iterate.pairs for iterate in found]
@@ -185,7 +189,7 @@ def test_distil_saves_the_chosen_iterate(tmp_path, choose):
 
     data = write_npz(tmp_path / "logs.npz", bandit(400))
     teacher = random_teacher(states=1, actions=1).save(tmp_path / "t.safetensors")
-    more = {"size": 8, "steps": 12, "batch": 64, "students": 2, "curve_points": 2, "recipe": STUDENT}
+    more: dict[str, Any] = {"size": 8, "steps": 12, "batch": 64, "students": 2, "curve_points": 2, "recipe": STUDENT}
     more |= {"learn": "both", "average": 0.5, "initial": "k-means", "weighting": "ranged,density", "choose": choose}
     run = potstill.distill(data, teacher=teacher, out=tmp_path / "run", **more)
     chosen, distillate = result_of(run)["chosen"], load(run)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,14 @@ from potstill.teachers.algorithms import bc
 from potstill.teachers.checkpoints import read_checkpoint
 
 GOLDEN = Path(__file__).parent / "golden" / "0.1"
-TAUGHT = {"algorithm": "bc", "updates": 8, "evaluate_every": 4, "batch": 8, "fitted_updates": 0, "episodes": 0}
+TAUGHT: dict[str, Any] = {
+    "algorithm": "bc",
+    "updates": 8,
+    "evaluate_every": 4,
+    "batch": 8,
+    "fitted_updates": 0,
+    "episodes": 0,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +55,7 @@ def test_a_distillate():
 
 def test_a_run_of_distill_is_evaluated():
     old = json.loads(Path("distilled/result.json").read_text())["offline"]["imitation_error"]["mean"]
-    compare = {"dataset": "rows.npz", "teacher": "taught/teacher.safetensors"}
+    compare: dict[str, Any] = {"dataset": "rows.npz", "teacher": "taught/teacher.safetensors"}
     run = potstill.evaluate("distilled", students=2, **compare, out="evaluated")
     assert run.result.offline.imitation_error.mean == pytest.approx(old, rel=1e-3)
     report = potstill.report("distilled", out="reported")  # the run had no episodes

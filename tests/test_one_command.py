@@ -3,6 +3,7 @@ is wrong is said by every command."""
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from potstill.reports.tables import make_score_table
 from potstill.teachers.diagnosis import diagnose_teacher, find_saturated_components
 
 SMALL = potstill.Recipe(steps=50, width=16, momentum=0.9)
-QUICK: dict[str, object] = {"size": 8, "steps": 2, "batch": 16, "students": 2, "curve_points": 1, "recipe": SMALL}
+QUICK: dict[str, Any] = {"size": 8, "steps": 2, "batch": 16, "students": 2, "curve_points": 1, "recipe": SMALL}
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def demonstrations(tmp_path):
 @pytest.fixture
 def quick_teachers(monkeypatch):
     """Automatic teachers take four updates."""
-    short = {"updates": 4, "evaluate_every": 4, "batch": 8}
+    short: dict[str, Any] = {"updates": 4, "evaluate_every": 4, "batch": 8}
     monkeypatch.setattr(
         automatic_teacher,
         "make_automatic_settings",

@@ -1,5 +1,7 @@
 """Presets: they set options that are not given, on the command line and in Python. Runs record the options."""
 
+from typing import Any
+
 import pytest
 from test_cli import refused
 
@@ -11,7 +13,7 @@ from potstill.config.settings import make_config
 from potstill.errors import PotstillError
 from potstill.runtime.files import read_json
 
-FEW = {"size": 8, "steps": 2, "batch": 16, "students": 2, "curve_points": 1}
+FEW: dict[str, Any] = {"size": 8, "steps": 2, "batch": 16, "students": 2, "curve_points": 1}
 
 
 def test_a_preset_sets_only_options_that_are_not_given():

@@ -4,6 +4,7 @@ import io
 import os
 import termios
 import time
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -101,7 +102,7 @@ def terminal(monkeypatch):
 
     def make(kind, width):
         out = io.StringIO()
-        options = {"file": out, "force_terminal": True, "_environ": {"TERM": kind}}
+        options: dict[str, Any] = {"file": out, "force_terminal": True, "_environ": {"TERM": kind}}
         monkeypatch.setattr(progress, "Console", lambda width: Console(width=width, height=30, **options))
         monkeypatch.setattr(progress, "find_terminal_width", lambda file: width)
         monkeypatch.setattr("sys.stdout", out)

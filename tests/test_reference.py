@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from potstill.evaluation.statistics import summarise
 from potstill.reports import print_scores
 
 pytestmark = pytest.mark.usefixtures("light")
-QUICK = {
+QUICK: dict[str, Any] = {
     "recipe": potstill.Recipe(steps=10, width=16),
     "size": 8,
     "steps": 2,

@@ -5,7 +5,7 @@ import sys
 import types
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -52,7 +52,7 @@ def test_objectives_of_other_packages_are_found_by_name(foreign):
 
 
 def test_registered_objectives_are_used_and_reproduced(foreign, logs, tmp_path):
-    options = {"size": 6, "steps": 2, "batch": 32, "students": 1, "objective": "absolute"}
+    options: dict[str, Any] = {"size": 6, "steps": 2, "batch": 32, "students": 1, "objective": "absolute"}
     run = potstill.distill(logs[0], teacher=logs[1], out=tmp_path / "run", **options)
     assert potstill.load(run).metadata["objective"] == run.config["objective"] == "absolute"
     again = potstill.reproduce(run, out=tmp_path / "again")

@@ -1,6 +1,7 @@
 """Batches of a mapped dataset equal those of the same data in memory."""
 
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -81,7 +82,13 @@ def test_distillation_of_many_rows_takes_a_sample(both, tmp_path, teacher, monke
     assert (np.diff(rows) > 0).all()
     assert not set(rows) & set(split.select_held_out_rows(600))
     made = potstill.teach(both[0], algorithm="bc", updates=4, fitted_updates=0, batch=8, out=tmp_path / "teacher")
-    options = {"teacher": made / "teacher.safetensors", "size": 8, "steps": 2, "batch": 16, "students": 1}
+    options: dict[str, Any] = {
+        "teacher": made / "teacher.safetensors",
+        "size": 8,
+        "steps": 2,
+        "batch": 16,
+        "students": 1,
+    }
     runs = [
         potstill.distill(data, out=tmp_path / name, **options)
         for data, name in zip(both, ("memory", "mapped"), strict=True)

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -203,7 +204,7 @@ def test_auto_selects_by_the_estimate(tmp_path, monkeypatch, capsys):
 def test_runs_of_version_0_1_are_resumed_and_reproduced(tmp_path, capsys):
     """Their config.json has a field for the settings of each algorithm."""
     path = write_npz(tmp_path / "bandit.npz", bandit(200))
-    options = {"updates": 16, "evaluate_every": 8, "batch": 16, "fitted_updates": 0}
+    options: dict[str, Any] = {"updates": 16, "evaluate_every": 8, "batch": 16, "fitted_updates": 0}
     run = potstill.teach(path, algorithm=Iql(expectile=0.9), out=tmp_path / "run", **options)
     saved = read_json(run / "config.json")
     assert saved["algorithm"] == {"name": "iql", "expectile": 0.9}

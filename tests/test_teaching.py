@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import signal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from potstill.teachers.rows import has_returns
 from potstill.teachers.training import Learner
 
 pytestmark = pytest.mark.usefixtures("narrow_networks")
-SHORT = {"updates": 24, "evaluate_every": 8, "batch": 16, "fitted_updates": 4}
+SHORT: dict[str, Any] = {"updates": 24, "evaluate_every": 8, "batch": 16, "fitted_updates": 4}
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def send_after(monkeypatch, owner, name, calls):
 )
 def test_a_stopped_teacher_resumes_with_the_same_bytes(lqr, tmp_path, monkeypatch, owner, name, calls, done):
     monkeypatch.setattr(fqe, "PIECE", 20)
-    options = {**SHORT, "algorithm": Bc(), "patience": 3}
+    options: dict[str, Any] = {**SHORT, "algorithm": Bc(), "patience": 3}
     whole = potstill.teach(lqr, out=tmp_path / "whole", **options)
     out = tmp_path / "my run"
     with monkeypatch.context() as patch:

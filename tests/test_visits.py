@@ -1,6 +1,7 @@
 """Visits: rollouts of the teacher and the students, the table of visited states, and their use in the outer loop."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -177,7 +178,7 @@ class TestTables:
 def run(data, teacher, visits=None, steps=7, **settings):
     table = build_state_table(data, teacher)
     pairs = make_initial_pairs(table, 6, rng=np.random.default_rng(0))
-    parts = {"objective": PolicyCloning(), "solver": KernelDescent(SMALL), "schedule": Schedule(steps)}
+    parts: dict[str, Any] = {"objective": PolicyCloning(), "solver": KernelDescent(SMALL), "schedule": Schedule(steps)}
     key = jax.random.key(0)
     settings = OuterSettings(**{"batch": 32, **settings})
     return list(optimise_pairs(pairs, table, teacher, **parts, settings=settings, visits=visits, key=key))
@@ -215,7 +216,7 @@ class TestOuterLoop:
     def test_labels_of_the_teacher_from_the_first_pairs_on(self, data, teacher):
         table = build_state_table(data, teacher)
         pairs = make_initial_pairs(table, 6, actions="data", rng=np.random.default_rng(0))
-        parts = {"objective": PolicyCloning(), "solver": KernelDescent(SMALL), "schedule": Schedule(2)}
+        parts: dict[str, Any] = {"objective": PolicyCloning(), "solver": KernelDescent(SMALL), "schedule": Schedule(2)}
         settings = OuterSettings(batch=32, labels="teacher", learn="both", polish=1)
         for iterate in optimise_pairs(pairs, table, teacher, **parts, settings=settings, key=jax.random.key(0)):
             np.testing.assert_allclose(iterate.pairs.actions, teacher.act(iterate.pairs.states), atol=1e-6)

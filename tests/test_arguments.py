@@ -1,6 +1,6 @@
 """Wrong arguments: every public function and class reports them in one line, and keeps its signature."""
 
-# mypy: disable-error-code="call-arg, arg-type, call-overload"
+# mypy: disable-error-code="call-arg, arg-type"
 
 import dataclasses
 import inspect

@@ -1,9 +1,9 @@
-# mypy: disable-error-code="arg-type"
 """The distillate: its file, invalid files, and its students."""
 
 import dataclasses
 import functools
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,9 +126,9 @@ def _arrays():
 
 
 def test_fields_are_checked_and_lists_converted(unchecked):
-    normaliser, bounds = Normaliser([0.0, 0.0], [1, 2]), ActionBounds([-1], [1])
+    normaliser, bounds = Normaliser([0.0, 0.0], [1, 2]), ActionBounds([-1], [1])  # type: ignore[arg-type]
     assert normaliser.scale.dtype == bounds.low.dtype == np.float32
-    make = functools.partial(Distillate, scaling=Scaling(normaliser, bounds), metadata={})
+    make: Any = functools.partial(Distillate, scaling=Scaling(normaliser, bounds), metadata={})
     assert make([[0.0, 1.0]], [[0.5]], weights=[1]).actions.tolist() == [[0.5]]
     for states, actions, weights, message in (
         ([[0.0, 1.0]], [[0.5], [0.5]], None, r"actions has shape \(2, 1\): expected \[N, A\] with N = 1"),
@@ -142,7 +142,7 @@ def test_fields_are_checked_and_lists_converted(unchecked):
             make(states, actions, weights=weights)
     for mean, scale in (([0.0], [1.0, 1.0]), ([0.0], [0.0]), ([np.inf], [1.0]), ([], [])):
         with pytest.raises(PotstillError, match="Normaliser"):
-            Normaliser(mean, scale)
+            Normaliser(mean, scale)  # type: ignore[arg-type]
 
 
 def test_failed_save_leaves_nothing(tmp_path):

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="arg-type,dict-item"
 """The measurement of the theorems on random MDPs, its plot, and wrong input."""
 
 import dataclasses
@@ -149,7 +148,10 @@ def uniform(states=2, actions=2):
         (lambda: two_states().shift_rewards(float("inf")), r"TabularMDP.rewards\[0, 0\] is not finite"),
         (lambda: compute_return(two_states(), uniform(3)), r"policy has shape \(3, 2\): expected \(2, 2\)"),
         (lambda: compute_return(two_states(), np.ones((2, 2))), r"policy\[0\] sums to 2: expected probabilities"),
-        (lambda: compute_return(two_states(), [[1.0, 0.0], [0.5]]), "policy.* expected an array of numbers"),
+        (
+            lambda: compute_return(two_states(), [[1.0, 0.0], [0.5]]),  # type: ignore[arg-type]
+            "policy.* expected an array of numbers",
+        ),
         (
             lambda: evaluate_theorem_2(two_states(), uniform(), np.array([[2.0, -1.0]] * 2)),
             r"student\[0, 1\] is -1: expected a probability",
@@ -175,7 +177,7 @@ def uniform(states=2, actions=2):
         (lambda: make_theorem_1_example(0.5, 0.5, max_reward=-1.0), "max_reward -1.0: expected a finite number"),
         (lambda: compute_pbc(uniform(), uniform(), np.array([0.5, 0.6])), "states sums to 1.1: expected"),
         (
-            lambda: compute_pbc(uniform().tolist(), uniform(3), [0.5, 0.5]),
+            lambda: compute_pbc(uniform().tolist(), uniform(3), [0.5, 0.5]),  # type: ignore[arg-type]
             r"student has shape \(3, 2\): expected \(2, 2\)",
         ),
         (
@@ -196,7 +198,10 @@ def uniform(states=2, actions=2):
         (lambda: TheorySettings(shifts=(float("nan"),)), r"TheorySettings.shifts \(nan,\): expected numbers from"),
         (lambda: TheorySettings(actions=1), "TheorySettings.actions 1: expected at least 2"),
         (lambda: TheorySettings(states=10**5), "TheorySettings: 100000 states and 4 actions have 4e"),
-        (lambda: measure_theory(weightings={"a": 3}), "measure_theory: weighting 'a' is 3: expected a function"),
+        (
+            lambda: measure_theory(weightings={"a": 3}),  # type: ignore[dict-item]
+            "measure_theory: weighting 'a' is 3: expected a function",
+        ),
         (
             lambda: measure_theory(weightings={"exact sum": np.ones_like}),
             "weighting 'exact sum': expected another name",
@@ -206,7 +211,10 @@ def uniform(states=2, actions=2):
             r"weighting 'a' has shape \(\): expected a non-empty",
         ),
         (lambda: TheoryResult(()), "TheoryResult.discounts is empty"),
-        (lambda: measure_theory(3), r"measure_theory: settings is 3 \(int\): expected TheorySettings"),
+        (
+            lambda: measure_theory(3),  # type: ignore[arg-type]
+            r"measure_theory: settings is 3 \(int\): expected TheorySettings",
+        ),
     ],
 )
 def test_bad_input_gets_one_line(unchecked, call, message):

@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from environment import missing_settings
 
@@ -63,7 +64,7 @@ pytest_collectreport = pytest_runtest_logreport = note_skipped
 @pytest.fixture(autouse=True)
 def usual_handlers():
     """Signals are handled as in a terminal: a process in the background of a script ignores Ctrl-C."""
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield
     for number, handler in before.items():

@@ -1,6 +1,7 @@
 """A linear-quadratic problem whose optimal policy and values are known, and logs of it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +11,7 @@ from potstill.data.transitions import Normaliser, Transitions
 from potstill.teachers import ALGORITHMS, Bc, CalQl, Edac, Iql, Rebrac
 
 DISCOUNT, PULL, PUSH, EFFORT = 0.8, 0.9, 0.5, 0.1  # s′ = 0.9 s + 0.5 a, r = −s² − 0.1 a²
-OPTIONS = {"updates": 1500, "batch": 64, "discount": DISCOUNT, "target_rate": 0.02}
+OPTIONS: dict[str, Any] = {"updates": 1500, "batch": 64, "discount": DISCOUNT, "target_rate": 0.02}
 TUNED = {  # potstill's own algorithms, with settings that solve the problem in these updates
     "bc": Bc(best_episodes=0.4, learning_rate=1e-3),
     "rebrac": Rebrac(actor_penalty=0.0, critic_penalty=0.0, hidden_layers=2),
@@ -22,7 +23,8 @@ TUNED = {  # potstill's own algorithms, with settings that solve the problem in 
 
 def tuned(name):
     """An algorithm with the settings above, or with a learning rate of 0.001 if there are none for it."""
-    return TUNED.get(name) or ALGORITHMS[name](learning_rate=1e-3)
+    kind: Any = ALGORITHMS[name]
+    return TUNED.get(name) or kind(learning_rate=1e-3)
 
 
 def lqr_answer():

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ from potstill.students import Recipe
 from potstill.students.training import train_networks
 
 SMALL = Recipe(steps=5, width=16, layers=3, momentum=0.9)
-SOLVERS = {
+SOLVERS: dict[str, Any] = {
     "kernel": (KernelDescent, {}),
     "unroll": (Unroll, {}),
     "sweep": (Sweep, {"initialisations": 2, "widths": (8,)}),
@@ -37,9 +38,9 @@ def compute(*names):
     table = StateTable(draw(40, 3), draw(40, 2), draw(40, 2), draw(40, 1), draw(40) + 1.0, jnp.ones(()))
     first, found = make_initial_pairs(table, 8, rng=np.random.default_rng(0)), {}
     for name in names:
-        solver, settings = SOLVERS[name]
+        solver, changed = SOLVERS[name]
         parts = {"objective": PolicyCloning(), "solver": solver(SMALL), "schedule": Schedule(3)}
-        settings = OuterSettings(batch=16, **settings)
+        settings = OuterSettings(batch=16, **changed)
         *_, last = optimise_pairs(first, table, None, **parts, settings=settings, key=jax.random.key(0))
         found[name] = flatten((*last.pairs[:2], last.metrics["loss"]))
     devices.disconnect()

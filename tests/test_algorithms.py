@@ -36,9 +36,9 @@ pytestmark = pytest.mark.usefixtures("narrow_networks")
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_algorithms_are_hashable_and_check_their_fields(name, monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user
-    kind = ALGORITHMS[name]
+    kind: Any = ALGORITHMS[name]
     algorithm = kind()
-    assert isinstance(algorithm, Algorithm)
+    assert isinstance(kind(), Algorithm)
     assert algorithm.name == name
     assert (algorithm, hash(algorithm)) == (kind(), hash(kind()))  # one program for both
     assert 0.0 < algorithm.target_rate <= 1.0
@@ -142,7 +142,7 @@ def test_training_settings_are_checked(monkeypatch):
     with pytest.raises(PotstillError, match=r"Training\.discount 1.0: expected a value in \(0, 1\)"):
         Training(discount=1.0)
     with pytest.raises(PotstillError, match=r"Training\.batch is 2.5 \(float\): expected int"):
-        Training(batch=2.5)
+        Training(batch=2.5)  # type: ignore[arg-type]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +70,8 @@ def counted(calls, size=1):
 
 
 def test_only_cells_without_a_record_of_their_inputs_are_run(tmp_path):
-    calls, results, workspace = [], Results(tmp_path / "counted.jsonl"), Workspace(tmp_path)
+    calls: list[Any] = []
+    results, workspace = Results(tmp_path / "counted.jsonl"), Workspace(tmp_path)
     experiment = counted(calls)
     assert grid.run(experiment, experiment.cells[:3], workspace, results) == 3
     assert grid.run(experiment, experiment.cells, workspace, results) == 1

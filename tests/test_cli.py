@@ -166,7 +166,12 @@ def test_fields_alone_change_the_recipe_of_the_distillate(logs_run, monkeypatch,
     from potstill.commands import evaluate as command
 
     seen, train = [], command.train_for_evaluation
-    monkeypatch.setattr(command, "train_for_evaluation", lambda *args: seen.append(args[3]) or train(*args))
+
+    def note_recipe(*args):
+        seen.append(args[3])
+        return train(*args)
+
+    monkeypatch.setattr(command, "train_for_evaluation", note_recipe)
     teacher = random_teacher(states=1, actions=1).save(tmp_path / "t.safetensors")
     compare = ["evaluate", "run", "--students", "1", "--dataset", "x.npz", "--teacher", str(teacher)]
     fields = ["--recipe.layers", "5", "--recipe.optimiser", "adamw", "--recipe.learning-rate", "1e-3"]

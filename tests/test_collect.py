@@ -10,6 +10,7 @@ import pytest
 from gymnasium.spaces import Box, Dict
 
 import potstill
+from potstill import environments
 from potstill.collection import output, rollout
 from potstill.collection.episodes import Episode, Recording
 from potstill.collection.levels import CollectionPlan, Goal, make_plan
@@ -96,15 +97,15 @@ def test_observations_are_flattened_row_by_row_everywhere(tmp_path):
     assert seen["shape"] == [2, 3]
     assert "C order" in seen["flattened"]
     assert "(2, 3) are flattened row by row" in (run / "README.md").read_text()
-    assert potstill.environments.make("Walk-v0").observation_space.shape == (6,)
+    assert environments.make("Walk-v0").observation_space.shape == (6,)
 
 
 @pytest.mark.parametrize("env_id", ["Ant-v5", "Swimmer-v5", "Pendulum-v1"])
 def test_other_environments(tmp_path, env_id):
     run = collected(tmp_path, env_id, level="random", steps=40)
     with gymnasium.make(env_id) as env:
-        assert read(run).state_size == env.observation_space.shape[0]
-        assert read(run).action_size == env.action_space.shape[0]
+        assert (read(run).state_size,) == env.observation_space.shape
+        assert (read(run).action_size,) == env.action_space.shape
     assert ("scores" in card_of(run)) == (env_id != "Pendulum-v1")
     assert ("expert" in card_of(run)["reference"]) == (env_id != "Pendulum-v1")
 

@@ -1,5 +1,7 @@
 """Roles of columns: names that are known, chosen or nearly right, and columns that are joined."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from test_readers import refused
@@ -35,7 +37,8 @@ def test_chosen_columns_are_joined():
     as_mapping = {"observations": ["temperature", "forces"], "actions": "valve", "rewards": ["profit"]}
     as_mapping |= {"terminations": "none", "episodes": "run"}
     assert load_dataset(log, columns=as_mapping).content_hash == data.content_hash
-    assert data.card["columns"]["observations"] == "temperature+forces"
+    card: Any = data.card
+    assert card["columns"]["observations"] == "temperature+forces"
 
 
 def test_stars_are_sorted_by_number():

@@ -105,9 +105,12 @@ def test_evaluate_uses_the_recipe_in_the_file(run, tmp_path, monkeypatch):
     metadata = made.metadata | {"student": made.metadata["student"] | {"steps": 7, "learning_rate": 0.05}}
     path = dataclasses.replace(made, metadata=metadata).save(tmp_path / "own.safetensors")
     seen, train = [], ensemble.train_networks
-    monkeypatch.setattr(
-        ensemble, "train_networks", lambda keys, pairs, recipe: seen.append(recipe) or train(keys, pairs, recipe)
-    )
+
+    def note_recipe(keys, pairs, recipe):
+        seen.append(recipe)
+        return train(keys, pairs, recipe)
+
+    monkeypatch.setattr(ensemble, "train_networks", note_recipe)
     potstill.evaluate(path, students=1, episodes=1, out=tmp_path / "own")
     potstill.evaluate(path, students=1, episodes=1, recipe="paper", out=tmp_path / "paper")
     own = potstill.Recipe(steps=5, layers=3, optimiser="adamw")
@@ -182,10 +185,11 @@ def test_collect_rolls_a_policy_out(run, tmp_path):
     data = potstill.load_dataset(out / "dataset.hdf5")
     assert data.env_id == "Hopper-v5"
     assert 0 < len(data) < 120
-    card = json.loads((out / "card.json").read_text())
-    assert card["complete"]
-    assert card["steps"] == 120
-    assert data.card["versions"]["gymnasium"]
+    written = json.loads((out / "card.json").read_text())
+    assert written["complete"]
+    assert written["steps"] == 120
+    card: Any = data.card
+    assert card["versions"]["gymnasium"]
     again = potstill.collect("Hopper-v5", policy=policy, steps=120, mantissa_bits=14, out=tmp_path / "d")
     assert potstill.load_dataset(again / "dataset.hdf5").content_hash == data.content_hash
 

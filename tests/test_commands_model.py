@@ -158,9 +158,8 @@ class TestDistill:
 
     def test_new_settings_are_in_distillates_only_if_they_are_given(self):
         """Files of runs without them stay what they were in version 0.1."""
-        settings = [
-            to_stored(record_settings(DistillConfig("hopper-medium-replay", **x))) for x in ({}, {"labels": "teacher"})
-        ]
+        given: list[dict[str, Any]] = [{}, {"labels": "teacher"}]
+        settings = [to_stored(record_settings(DistillConfig("hopper-medium-replay", **options))) for options in given]
         assert not {"states", "world", "labels"} & settings[0].keys()
         assert settings[1]["labels"] == "teacher"
 

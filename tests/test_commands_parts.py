@@ -57,9 +57,10 @@ def test_objects_replace_names(logs, tmp_path):
 
 def test_recipe_object_equals_its_name(logs, tmp_path):
     data, teacher = logs
+    recipes: list[Recipe | str] = [potstill.RECIPES["plain"], "plain"]
     run, named = (
         potstill.distill(data, teacher=teacher, recipe=recipe, out=tmp_path / str(i), **BRIEF)
-        for i, recipe in enumerate((potstill.RECIPES["plain"], "plain"))
+        for i, recipe in enumerate(recipes)
     )
     assert run.config["recipe"] == "plain"
     assert (run / "distillate.safetensors").read_bytes() == (named / "distillate.safetensors").read_bytes()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -222,10 +223,8 @@ def in_layout(layout, folder, columns):
 
 @pytest.mark.parametrize("layout", ["minari", "d3rlpy", "d3rlpy 1", "pairs", "last row terminates"])
 def test_large_files_of_all_layouts_are_read_in_pieces(columns, tmp_path, monkeypatch, layout):
-    path, options = (
-        in_layout(layout, tmp_path, columns),
-        {"out_of_bounds": "scale", "action_low": -0.5, "action_high": 0.5},
-    )
+    path = in_layout(layout, tmp_path, columns)
+    options: dict[str, Any] = {"out_of_bounds": "scale", "action_low": -0.5, "action_high": 0.5}
     wanted = load_dataset(path, **options)
     monkeypatch.setattr(streaming, "LARGE_BYTES", 100)
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 7)

@@ -14,6 +14,7 @@ from potstill.data.log import Log, read_rows
 from potstill.data.registry import load_dataset
 from potstill.data.selection import Selection, SourceSummary, select_rows
 from potstill.data.split import select_held_out_rows, select_training_rows
+from potstill.data.successors import Successors
 from potstill.errors import PotstillError
 
 
@@ -37,6 +38,7 @@ def rows_of(columns):
     """The transitions by D4RL's rule, with next observations as an array."""
     roles = {"terminals": "terminations", "timeouts": "truncations"}
     rows = read_rows(Log({roles.get(key, key): values for key, values in columns.items()}, "hand", "hand"), None).rows
+    assert isinstance(rows.next_observations, Successors)
     return rows._replace(next_observations=rows.next_observations.to_array())
 
 
@@ -65,7 +67,7 @@ def test_time_outs_are_counted_if_missing():
 def test_hdf5_and_npz_give_the_same_transitions(tmp_path, columns):
     first = load_dataset(write(tmp_path / "a.hdf5", columns))
     np.savez(tmp_path / "b.npz", **columns)
-    paired = {
+    paired: dict[str, Any] = {
         "observations": first.observations,
         "actions": first.actions,
         "rewards": first.rewards[:, None].astype(np.float64),
@@ -99,7 +101,8 @@ def test_bad_files(tmp_path, columns):
     check_fails(tmp_path / "bad.npz", "damaged")
     np.savez(tmp_path / "object.npz", observations=np.array([{}], dtype=object))
     check_fails(tmp_path / "object.npz", "no array 'actions'")
-    np.savez(tmp_path / "object.npz", **{k: np.array([{}], dtype=object) for k in columns})
+    objects: dict[str, Any] = {name: np.array([{}], dtype=object) for name in columns}
+    np.savez(tmp_path / "object.npz", **objects)
     check_fails(tmp_path / "object.npz", "Object arrays cannot be loaded")
     (tmp_path / "x.xlsx").write_text("1")
     check_fails(tmp_path / "x.xlsx", "cannot read '.xlsx' files, only .hdf5, .h5, .npz, .parquet, .csv, .tsv")

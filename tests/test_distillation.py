@@ -37,13 +37,8 @@ def test_the_outer_loss_is_the_mean_over_its_initialisations():
     rng = np.random.default_rng(0)
     draw = lambda *shape: jnp.asarray(rng.uniform(-0.9, 0.9, size=shape), jnp.float32)  # noqa: E731
     pairs = Pairs(draw(6, 3), draw(6, 2))
-    parts: dict[str, Any] = {
-        "objective": PolicyCloning(),
-        "solver": Unroll(SMALL),
-        "teacher": None,
-        "mesh": find_local_devices(),
-    }
-    loss = functools.partial(outer_loss, pairs, random_table(7), **parts)
+    problem = functools.partial(outer_loss, pairs, random_table(7), objective=PolicyCloning(), solver=Unroll(SMALL))
+    loss = functools.partial(problem, teacher=None, mesh=find_local_devices())
     singly = [loss(part) for part in jax.random.split(KEY, 3)]
     np.testing.assert_allclose(loss(KEY, initialisations=3), np.mean(singly), rtol=1e-5)
     assert len({float(x) for x in singly}) == 3
@@ -60,7 +55,11 @@ def test_widths_reach_the_students(monkeypatch, data):
     seen = []
 
     def update(objective, solver, teacher, settings):
-        return lambda state, *_: seen.append(solver.recipe.width) or (state, {})
+        def note_width(state, *_):
+            seen.append(solver.recipe.width)
+            return state, {}
+
+        return note_width
 
     monkeypatch.setattr(module, "make_update", update)
     table, settings = build_state_table(data, None), OuterSettings(widths=(8, 16))

@@ -8,6 +8,7 @@ import re
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_examples_run(path, monkeypatch, capsys):
 def test_python_on_pages_runs(page, tmp_path, monkeypatch):
     """The blocks of a page run one after another; a block marked ``py`` is shown only."""
     monkeypatch.chdir(tmp_path)
-    names = {}
+    names: dict[str, Any] = {}
     for block in blocks(page, "python"):
         exec(compile(block, page.name, "exec"), names)
 

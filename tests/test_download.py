@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,8 @@ def test_missing_minari_names_the_install_command(root, monkeypatch):
 
 
 def test_only_minari_datasets_can_be_downloaded(root):
-    for source in ("d4rl:hopper-medium-v2", "hopper-medium-replay", {}):
+    sources: list[str | dict[str, Any]] = ["d4rl:hopper-medium-v2", "hopper-medium-replay", {}]
+    for source in sources:
         with pytest.raises(PotstillError, match="only minari:ID can be downloaded"):
             load_dataset(source, download=True)
 

@@ -94,8 +94,9 @@ def test_keys_draw_different_kernels():
 
 
 def test_weights_of_pairs(x64):
-    pairs = Pairs(some_states(4), jnp.full((4, 1), 0.5), jnp.array([2.0, 1.0, 1.0, 0.0]))
-    fewer = Pairs(pairs.states[:3], pairs.actions[:3], 0.75 * pairs.weights[:3])  # a mean over three pairs, not four
+    weights = jnp.array([2.0, 1.0, 1.0, 0.0])
+    pairs = Pairs(some_states(4), jnp.full((4, 1), 0.5), weights)
+    fewer = Pairs(pairs.states[:3], pairs.actions[:3], 0.75 * weights[:3])  # a mean over three pairs, not four
     solver = jax.jit(DrawnKernelDescent(Recipe(steps=5, width=8), networks=1))
     queries = some_states(3, seed=2)
     np.testing.assert_allclose(solver(pairs, queries, KEY), solver(fewer, queries, KEY), rtol=1e-9)
@@ -138,4 +139,4 @@ def test_refused_input(unchecked):
     with pytest.raises(PotstillError, match=r"DrawnKernelDescent\.networks 0: expected at least 1"):
         DrawnKernelDescent(networks=0)
     with pytest.raises(PotstillError, match=r"DrawnKernelDescent\.networks is 'many' \(str\): expected int"):
-        DrawnKernelDescent(networks="many")
+        DrawnKernelDescent(networks="many")  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,9 +40,10 @@ def random_layers(*lead, sizes=(STATES, 8, 8, 8, ACTIONS)):
     return [{"weight": draw(a, b) * a**-0.5, "bias": draw(b)} for a, b in itertools.pairwise(sizes)]
 
 
-POLICIES = {
+LINEAR = Policy(random_layers(sizes=(STATES, ACTIONS)), SCALING)
+POLICIES: dict[str, Policy | Students] = {
     "plain": Policy(random_layers(), SCALING),
-    "linear": Policy(random_layers(sizes=(STATES, ACTIONS)), SCALING),
+    "linear": LINEAR,
     "towers": Policy(Towers(random_layers(3)), SCALING),
     "residual": Policy(Residual(random_layers(sizes=(STATES, 8, 8, ACTIONS))), SCALING),
     "gaussian": Policy(random_layers(sizes=(STATES, 7, 2 * ACTIONS)), SCALING, "tanh_gaussian"),
@@ -80,6 +82,8 @@ def run_c(path):
 
 def run_numpy(path):
     spec = importlib.util.spec_from_file_location("exported", path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     one = module.act(OBSERVATIONS[0])
@@ -149,7 +153,7 @@ def distillate():
 def test_students_are_trained_with_the_recipe_of_the_distillate(tmp_path, distillate):
     file = distillate.save(tmp_path / "pairs.safetensors")
     states = distillate.states[:20]
-    for options, policy, words in (
+    cases: list[tuple[dict[str, Any], Any, str]] = [
         ({}, distillate.train_student(0), "student with seed 0"),
         ({"student": 3}, distillate.train_student(3), "student with seed 3"),
         (
@@ -157,9 +161,10 @@ def test_students_are_trained_with_the_recipe_of_the_distillate(tmp_path, distil
             distillate.train_students([0, 1]).act_as_ensemble,
             "mean action of 2 students with seeds 0 to 1",
         ),
-    ):
+    ]
+    for options, policy, words in cases:
         path = potstill.export_policy(file, tmp_path / "policy.py", force=True, **options)
-        module = {}
+        module: dict[str, Any] = {}
         exec(path.read_text(), module)
         np.testing.assert_allclose(module["act"](states), policy(states), atol=1e-5)
         facts = module["METADATA"]
@@ -183,7 +188,7 @@ def test_teachers_are_exported(tmp_path):
     folder = tmp_path / "run"
     teacher.save(folder / "teacher.safetensors")
     for source in (teacher, folder, folder / "teacher.safetensors"):
-        module = {}
+        module: dict[str, Any] = {}
         exec(potstill.export_policy(source, tmp_path / "t.py", teacher=True, force=True).read_text(), module)
         np.testing.assert_allclose(module["act"](OBSERVATIONS), teacher.policy(OBSERVATIONS), atol=1e-5)
         assert module["METADATA"]["teacher_sha256"] == teacher.content_hash
@@ -202,7 +207,7 @@ def test_the_teacher_of_a_distillate_is_found(tmp_path, monkeypatch):
 
 
 def run_metadata(path):
-    module = {}
+    module: dict[str, Any] = {}
     exec(path.read_text(), module)
     return module["METADATA"]
 
@@ -216,6 +221,7 @@ def test_actors_of_stable_baselines3_load_the_weights(tmp_path):
     bounds = SCALING.action_bounds
     spaces = Box(-np.inf, np.inf, (STATES,)), Box(bounds.low, bounds.high)
     policy = POLICIES["plain"]
+    assert isinstance(policy, Policy)
     actor = TD3Policy(*spaces, lambda _: 1e-3, net_arch=[8, 8, 8])
     weights = load_file(potstill.export_policy(policy, tmp_path / "policy.safetensors"))
     actor.actor.mu.load_state_dict(weights)
@@ -243,7 +249,7 @@ def test_actors_of_stable_baselines3_load_the_weights(tmp_path):
 def test_bad_input_gets_one_line(tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    before = POLICIES["linear"].save("p.safetensors").read_bytes()
+    before = LINEAR.save("p.safetensors").read_bytes()
     assert main(["export-policy", *words]) == 2
     line = capsys.readouterr().err
     assert line.startswith("potstill: ")
@@ -254,7 +260,7 @@ def test_bad_input_gets_one_line(tmp_path, monkeypatch, capsys, words, message):
 
 def test_the_command_line_exports(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    file = POLICIES["linear"].save("p.safetensors")
+    file = LINEAR.save("p.safetensors")
     assert main(["export-policy", str(file), "p.py"]) == 0
     assert capsys.readouterr().out == "p.py\n"
     assert potstill.export_policy(file, "q.py").read_bytes() == (tmp_path / "p.py").read_bytes()

@@ -10,6 +10,7 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import h5py
 import numpy as np
@@ -31,7 +32,7 @@ ADAPTERS = ROOT / "examples" / "adapters"
 def distillate():
     """The bundled distillate with other action bounds, so that a mistaken ±1 shows."""
     bundled = potstill.load("hopper-medium-replay")
-    bounds = ActionBounds(np.float32([-1, -2, -3]), np.float32([1, 2, 4]))
+    bounds = ActionBounds(np.array([-1, -2, -3], np.float32), np.array([1, 2, 4], np.float32))
     return replace(bundled, scaling=Scaling(bundled.normaliser, bounds))
 
 
@@ -123,8 +124,8 @@ def test_parquet_file(tmp_path, distillate):
     from pyarrow.parquet import read_table
 
     table = read_table(potstill.export(distillate, tmp_path / "hopper.parquet"))
-    columns = (np.stack(table[name].to_numpy()) for name in ("states", "actions"))
-    check_pairs(*columns, distillate)
+    states, actions = (np.stack(table[name].to_numpy()) for name in ("states", "actions"))
+    check_pairs(states, actions, distillate)
     check_metadata(table.schema.metadata[b"potstill"], distillate)
 
 
@@ -220,7 +221,7 @@ def test_suffixes_and_extras_of_formats():
 def test_other_packages_add_formats(tmp_path, distillate, monkeypatch):
     known = list(exports.EXPORT_FORMATS)
     entry = EntryPoint("csv", "other_package:FORMAT", "potstill.exports")
-    package = ModuleType("other_package")
+    package: Any = ModuleType("other_package")
     monkeypatch.setitem(sys.modules, "other_package", package)
     monkeypatch.setattr(registry, "entry_points", lambda group: [entry] if group == entry.group else [])
     write = lambda distillate, path: np.savetxt(path, distillate.states)  # noqa: E731
@@ -239,13 +240,14 @@ def test_adapters(tmp_path, distillate, library):
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"needs {library}")
     path = potstill.export(distillate, tmp_path / "hopper.npz")
-    command = [sys.executable, ADAPTERS / f"{library}_bc.py", path]
+    command = [sys.executable, str(ADAPTERS / f"{library}_bc.py"), str(path)]
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
     )
     assert done.returncode == 0, done.stderr
-    error = float(re.search(r"mean squared error on the pairs: (\S+)", done.stdout).group(1))
-    assert error < 0.5 * np.var(distillate.actions, axis=0).mean()
+    error = re.search(r"mean squared error on the pairs: (\S+)", done.stdout)
+    assert error is not None
+    assert float(error.group(1)) < 0.5 * np.var(distillate.actions, axis=0).mean()
 
 
 def test_adapters_are_all_tested():

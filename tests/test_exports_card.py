@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ def distillate():
     bundled = potstill.load("hopper-medium-replay")
     return replace(
         bundled,
-        scaling=Scaling(bundled.normaliser, ActionBounds(np.float32([-1, -2, -3]), np.float32([1, 2, 4]))),
+        scaling=Scaling(
+            bundled.normaliser, ActionBounds(np.array([-1, -2, -3], np.float32), np.array([1, 2, 4], np.float32))
+        ),
     )
 
 
@@ -55,12 +58,14 @@ def test_code_of_the_card_trains_a_student(tmp_path, distillate, monkeypatch):
     student = potstill.Recipe(steps=300, learning_rate=0.03, momentum=0.9, width=64, towers=8).to_metadata()
     distillate = replace(distillate, metadata={**distillate.metadata, "student": student})
     folder = potstill.export(distillate, tmp_path / "hopper", "parquet")
-    code = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), flags=re.S).group(1)
+    code = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), flags=re.S)
+    assert code is not None
     monkeypatch.chdir(folder)
     torch.manual_seed(0)
-    threads, found = torch.get_num_threads(), {}
+    found: dict[str, Any] = {}
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)  # threads that wait for one another's cores cost minutes
-    exec(compile(code, "README.md", "exec"), found)
+    exec(compile(code.group(1), "README.md", "exec"), found)
     torch.set_num_threads(threads)
 
     def error(policy):

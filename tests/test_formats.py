@@ -113,7 +113,9 @@ def test_torchrls_columns(pattern):
 
 def steps(parts, terminal_reward=9.0):
     """RLDS: each episode has one step more, which holds its last observation alone."""
-    rows = {key: [] for key in ("observation", "action", "reward", "is_first", "is_last", "is_terminal")}
+    rows: dict[str, list[np.ndarray]] = {
+        key: [] for key in ("observation", "action", "reward", "is_first", "is_last", "is_terminal")
+    }
     for part in parts:
         last = np.arange(STEPS + 1) == STEPS
         rows["observation"].append(part["states"])

@@ -2,6 +2,7 @@
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import h5py
 import numpy as np
@@ -29,7 +30,7 @@ def buffer(lanes=1, size=15, shift=0, **changes):
         "pos": shift,
         "full": True,
         "optimize_memory_usage": False,
-        "action_space": SimpleNamespace(low=np.float32([-1, -1]), high=np.float32([1, 1])),
+        "action_space": SimpleNamespace(low=np.array([-1, -1], np.float32), high=np.array([1, 1], np.float32)),
     }
     return SimpleNamespace(**values | changes)
 
@@ -72,7 +73,7 @@ def test_a_replay_buffer_that_shares_observations():
 
 
 def test_actions_of_a_replay_buffer_are_in_units_of_the_bounds():
-    space = SimpleNamespace(low=np.float32([0, 15]), high=np.float32([3000, 35]))
+    space = SimpleNamespace(low=np.array([0, 15], np.float32), high=np.array([3000, 35], np.float32))
     data = load_dataset(buffer(action_space=space))
     np.testing.assert_allclose(data.action_bounds.to_unit(data.actions), ACT, atol=1e-5)
     assert data.actions[:, 1].min() >= 15
@@ -137,7 +138,7 @@ def lerobot(folder, version, *, rewards=True, features=None):
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet
 
-    columns = {"observation.state": list(OBS[:, :2]), "observation.environment_state": list(OBS[:, 2:])}
+    columns: dict[str, Any] = {"observation.state": list(OBS[:, :2]), "observation.environment_state": list(OBS[:, 2:])}
     columns |= {"action": list(ACT), "episode_index": EPISODE, "frame_index": np.arange(15) % 5, "next.done": LAST}
     columns |= {"next.reward": REW} if rewards else {}
     (folder / "meta").mkdir(parents=True)

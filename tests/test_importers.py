@@ -49,7 +49,7 @@ def normaliser_of(arrays):
 def as_checkpoint(path, arrays):
     """Write the arrays of a published teacher as the original checkpoint."""
     torch = pytest.importorskip("torch")
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in arrays.items():
         part, _, rest = name.partition(".")
         if rest:

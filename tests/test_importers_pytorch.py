@@ -131,21 +131,22 @@ def test_d3rlpy_pytorch(tmp_path, noise):
     content = io.BytesIO()
     torch.save({"policy": holder(**parts).state_dict(), "q_funcs": values, "actor_optim": {"step": 3}}, content)
     scaler = {"type": "standard", "params": {"mean": [1.0, 0, 0, 0], "std": [2.0, 1, 1, 1], "eps": 1e-3}}
-    inner = {"type": "td3_plus_bc", "params": {"observation_scaler": scaler, "action_scaler": {"type": "none"}}}
+    params = {"observation_scaler": scaler, "action_scaler": {"type": "none"}}
+    inner = {"type": "td3_plus_bc", "params": params}
     config = json.dumps({"observation_shape": [4], "action_size": 2, "config": inner})
     path = tmp_path / "model.d3"
     path.write_bytes(pickle.dumps({"torch": content.getvalue(), "config": config, "version": "2.8.1"}))
     for option in ({"activation": "tanh"}, {"use_layer_norm": True}):
-        odd = inner["params"] | {"actor_encoder_factory": {"type": "vector", "params": option}}
+        odd = params | {"actor_encoder_factory": {"type": "vector", "params": option}}
         other = json.dumps({"config": {**inner, "params": odd}})
         (tmp_path / "odd.d3").write_bytes(pickle.dumps({"torch": content.getvalue(), "config": other}))
         with pytest.raises(PotstillError, match="actor_encoder_factory has"):
             potstill.import_teacher(tmp_path / "odd.d3")
     scaler = {"type": "min_max", "params": {"minimum": [-0.5, 0.0], "maximum": [0.5, 3.0]}}
-    scaled = json.dumps({"config": {**inner, "params": inner["params"] | {"action_scaler": scaler}}})
+    scaled = json.dumps({"config": {**inner, "params": params | {"action_scaler": scaler}}})
     (tmp_path / "scaled.d3").write_bytes(pickle.dumps({"torch": content.getvalue(), "config": scaled}))
     bounds = potstill.import_teacher(tmp_path / "scaled.d3").policy.action_bounds
-    assert bounds == ActionBounds([-0.5, 0.0], [0.5, 3.0])
+    assert bounds == ActionBounds(np.array([-0.5, 0.0], np.float32), np.array([0.5, 3.0], np.float32))
     teacher = potstill.import_teacher(path)
     assert teacher.policy.action_bounds == ActionBounds.unit(2)
     pairs = [lambda x, b=b, h=h: h(b(x)) for b, h in zip(bodies, heads, strict=True)]

@@ -218,7 +218,7 @@ class Page(HTMLParser):
 
 
 def test_page_is_self_contained(bundled):
-    text = make_dataset_page({**bundled, "name": "<b>mine</b>"}, ["odd & <i>strange</i>"])
+    text = make_dataset_page(bundled | {"name": "<b>mine</b>"}, ["odd & <i>strange</i>"])
     page = Page(text)
     assert page.foreign == []
     assert page.tags.count("svg") == 4
@@ -226,7 +226,7 @@ def test_page_is_self_contained(bundled):
     assert "<b>mine</b>" in page.text
     assert "odd & <i>strange</i>" in page.text
     assert {"actions[2]", "return of an episode"} <= {line.strip() for line in page.text}
-    assert make_dataset_page({**bundled, "name": "<b>mine</b>"}, ["odd & <i>strange</i>"]) == text
+    assert make_dataset_page(bundled | {"name": "<b>mine</b>"}, ["odd & <i>strange</i>"]) == text
 
 
 def test_pages_of_artefacts(teacher, tmp_path):
@@ -265,7 +265,7 @@ def test_all_faults_of_a_refused_file(tmp_path, capsys, suffix):
 
 def faults_in(path, columns, options=None, **metadata):
     np.savez(path, **columns, **metadata)
-    return summarise_refused(path, "the reader's message", options)["faults"]
+    return summarise_refused(path, "the reader's message", options)["faults"]  # type: ignore[index]
 
 
 def test_every_kind_of_fault(tmp_path):

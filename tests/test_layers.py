@@ -92,17 +92,20 @@ def imports_of(module):
         The number of a line that does so, by module.
     """
     package = module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
-    found = {}
+    found: dict[str, int] = {}
     for node in ast.walk(tree_of(module)):
-        names = []
+        if not isinstance(node, ast.stmt | ast.expr):  # only these have a line
+            continue
+        names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             names = [f"{base}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Constant) and re.fullmatch(r"potstill(\.\w+)+:\w+", str(node.value)):
-            names = [node.value.partition(":")[0]]  # "package.module:attribute" of a registry
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if re.fullmatch(r"potstill(\.\w+)+:\w+", node.value):
+                names = [node.value.partition(":")[0]]  # "package.module:attribute" of a registry
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_lazily":
             names = [f"{package}.{submodule}" for submodule in lazy_submodules(module).values()]
         for name in names:
@@ -210,6 +213,8 @@ def test_only_commands_config_and_cli_know_the_configs_of_commands():
             if package_of(target) == "config"
         ]
         for node in ast.walk(tree_of(module)):
+            if not isinstance(node, ast.stmt | ast.expr):  # only these have a line
+                continue
             names = {getattr(node, "id", None), getattr(node, "attr", None)}
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 names = set(node.value.replace("`", " ").replace("(", " ").replace(".", " ").split())
@@ -257,6 +262,7 @@ def test_files_and_functions_are_short(folder):
             violations.append(f"{where}: {lines} lines")
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno is not None
                 length = node.end_lineno - node.lineno + 1
                 if length > MAX_FUNCTION:
                     violations.append(f"{where}:{node.lineno}: {node.name} has {length} lines")
@@ -282,7 +288,7 @@ def test_examples_use_public_names(path):
     """Names that a package lists in its ``__all__``."""
     violations = []
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("potstill"):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("potstill"):
             public = getattr(importlib.import_module(node.module), "__all__", ())
             violations += [f"{node.module}.{alias.name}" for alias in node.names if alias.name not in public]
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "potstill":

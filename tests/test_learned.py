@@ -72,6 +72,7 @@ def test_learned_weights_have_mean_one():
     drawn = jnp.asarray(np.random.default_rng(0).normal(size=6), jnp.float32)
     pairs = Learned(jnp.zeros((6, 2)), jnp.zeros((6, 1)), drawn, jnp.log(jnp.array(3.0))).make_pairs()
     weights, recipe = split_weights(pairs.weights, RECIPES["paper"])
+    assert weights is not None
     assert weights.min() > 0
     assert weights.mean() == pytest.approx(1.0, rel=1e-5)
     assert recipe.learning_rate == pytest.approx(0.3, rel=1e-5)
@@ -89,8 +90,8 @@ def distil(data, teacher, objective=None, steps=12, choose=None, **settings):
         "solver": KernelDescent(STUDENT),
         "schedule": Schedule(steps),
     }
-    settings = OuterSettings(batch=64, **settings)
-    found = optimise_pairs(pairs, table, teacher, **parts, settings=settings, key=jax.random.key(0))
+    outer = OuterSettings(batch=64, **settings)
+    found = optimise_pairs(pairs, table, teacher, **parts, settings=outer, key=jax.random.key(0))
     return [iterate.pairs for iterate in found]
 
 
@@ -114,7 +115,8 @@ def test_learned_weights_and_step_size_are_saved(data, teacher, tmp_path, learn,
     distillate = dataclasses.replace(make(3, 2, 8), weights=weights, metadata=metadata)
     again = load(distillate.save(tmp_path / "d.safetensors"))
     assert again.recipe == recipe
-    if learned:
+    if weights is not None:
+        assert again.weights is not None
         np.testing.assert_allclose(again.weights, weights, rtol=1e-6)
         plain = dataclasses.replace(again, weights=None).train_student()(again.states)
         assert np.abs(again.train_student()(again.states) - plain).max() > 1e-4
@@ -178,7 +180,7 @@ def test_literal_fields_are_checked():
     """The command line checks the values itself; in Python, the settings check them."""
     check_types(Settings("nothing", "goes"))
     with pytest.raises(PotstillError, match=r"unknown Settings\.learn_what 'weigths': did you mean 'weights'"):
-        check_types(Settings("weigths"))
+        check_types(Settings("weigths"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("choose", ["held-out", "students"])

@@ -74,7 +74,7 @@ def test_iql_by_hand():
     value = constant((3, 4, 1), [3.0])
     # L₂^0.7 of 4 − 3 = 1 and 1 − 3 = −2: 0.7 · 1 and 0.3 · 4
     assert float(iql.value_loss(value, jnp.array([4.0, 1.0]), ROWS, expectile=0.7)[0]) == pytest.approx((0.7 + 1.2) / 2)
-    actor = {"layers": constant((3, 4, 2), [0.0, 0.0]), "log_std": jnp.array([0.0, 0.0])}
+    actor: iql.IqlActor = {"layers": constant((3, 4, 2), [0.0, 0.0]), "log_std": jnp.array([0.0, 0.0])}
     density = [-0.5 * 0.25 - np.log(2 * np.pi), -np.log(2 * np.pi)]
     # weights e^{2 · 0.5} and min(e^{2 · 9}, 100)
     wanted = -(np.e * density[0] + 100.0 * density[1]) / 2

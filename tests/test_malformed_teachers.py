@@ -6,6 +6,7 @@ import json
 import pickle
 import zipfile
 from collections import OrderedDict
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +21,7 @@ from potstill.teachers.importers.archive import _copy_tensor, read_tensors
 
 torch = pytest.importorskip("torch")
 RNG = np.random.default_rng(0)
-SCALER = {"type": "standard", "params": {"mean": [0.0] * 4, "std": [1.0] * 4}}
+SCALER: dict[str, Any] = {"type": "standard", "params": {"mean": [0.0] * 4, "std": [1.0] * 4}}
 CONFIG = {"config": {"type": "sac", "params": {"observation_scaler": SCALER}}}
 
 
@@ -75,14 +76,14 @@ OPTIONAL = {("iql.pt", "actor.log_std")}  # CORL's deterministic policy has none
 
 def write(path, arrays, *, parts=None, config=CONFIG, spoil=None):
     """Write a file in the format of the library that its suffix indicates; ``spoil`` changes the pickle in it."""
-    nested = {}
+    nested: dict[str, Any] = {}
     for name, value in arrays.items():
         part, _, rest = name.partition(".")
         nested.setdefault(part, {})[rest] = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
     flat = {f"{part}.{k}": v for part, values in nested.items() for k, v in values.items()}
-    content = io.BytesIO()
-    torch.save(flat if path.suffix == ".zip" else nested | (parts or {}), content)
-    content = repacked(content.getvalue(), spoil) if spoil else content.getvalue()
+    saved = io.BytesIO()
+    torch.save(flat if path.suffix == ".zip" else nested | (parts or {}), saved)
+    content = repacked(saved.getvalue(), spoil) if spoil else saved.getvalue()
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("policy.pth", content)

@@ -1,6 +1,7 @@
 """The contract of every objective, and problems with a known answer."""
 
 import dataclasses
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -150,10 +151,14 @@ class TwoCritics:
 
 def test_combinations_of_critics():
     """The values are 9 and 8 at |a| = 1, and 10 and 12 at a = 0, so the gaps are 1 and 4."""
-    values = jnp.array([[10.0, 12.0]])
-    batch = StateTable(jnp.zeros((1, 1)), *[jnp.zeros((1, 1))] * 2, values, jnp.ones(1), jnp.array(2.0))
+    values, zero = jnp.array([[10.0, 12.0]]), jnp.zeros((1, 1))
+    batch = StateTable(zero, zero, zero, values, jnp.ones(1), jnp.array(2.0))
     student, teacher = jnp.ones((1, 1)), TwoCritics()
-    gaps = {"min": (10.0 - 8.0) / 2, "mean": (1.0 + 4.0) / 2 / 2, "each": 4.0 / 2}
+    gaps: dict[Literal["min", "mean", "each"], float] = {
+        "min": (10.0 - 8.0) / 2,
+        "mean": (1.0 + 4.0) / 2 / 2,
+        "each": 4.0 / 2,
+    }
     for critics, gap in gaps.items():
         assert float(q_gap(student, batch, teacher, critics)[0]) == pytest.approx(gap)
         # |a| = 1 where the teacher's is 0: a squared distance of 1
@@ -177,8 +182,8 @@ class TestEveryGap:
         np.testing.assert_allclose(before, after, rtol=1e-3, atol=1e-4)
 
     def test_higher_values_than_the_teachers_are_not_rewarded(self, critics):
-        values = jnp.array([[9.0, 8.0]])
-        batch = StateTable(jnp.zeros((1, 1)), *[jnp.ones((1, 1))] * 2, values, jnp.ones(1), jnp.array(2.0))
+        values, one = jnp.array([[9.0, 8.0]]), jnp.ones((1, 1))
+        batch = StateTable(jnp.zeros((1, 1)), one, one, values, jnp.ones(1), jnp.array(2.0))
         assert float(q_gap(jnp.zeros((1, 1)), batch, TwoCritics(), critics)[0]) == 0.0
 
     def test_needs_critics(self, teacher, critics):

@@ -28,7 +28,7 @@ def read_versions(name):
     exact = [re.fullmatch("==([^*]+)", str(line.specifier)) for line in lines]
     assert all(exact), name
     here = [line.marker is None or line.marker.evaluate() for line in lines]
-    return {line.name: match[1] for line, match, used in zip(lines, exact, here, strict=True) if used}
+    return {line.name: match[1] for line, match, used in zip(lines, exact, here, strict=True) if match and used}
 
 
 @pytest.mark.parametrize("name", ["test.txt", "oldest.txt"])
@@ -61,7 +61,7 @@ def test_every_import_belongs_to_a_dependency_or_an_extra():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module)
     roots = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"potstill"}
     asked = [*ASKED["project"]["dependencies"], *itertools.chain(*EXTRAS.values())]

@@ -22,6 +22,7 @@ from potstill.commands.paper.targets import TARGETS
 from potstill.config.presets import DIFFERENCES, PRESETS
 from potstill.reports.paper import markdown, numbers, sentences
 from potstill.reports.paper.csv_files import list_scores
+from potstill.reports.paper.schema import Row, ScoreTable
 
 HOPPER, EXPERT = "hopper-medium-replay", "hopper-medium-expert"
 SCORES = {"random": 10.0, "dbc": 20.0, "pbc": 30.0, "av-pbc": 40.9, "q-gap": 50.0, "potstill": 60.0}
@@ -112,15 +113,26 @@ def test_objectives_under_equal_conditions_differ_in_nothing_else():
     assert make_distill_config(METHODS["potstill"], SCALES["full"], "hopper", "x").steps is None
 
 
+def find_row(table: ScoreTable, key: str) -> Row:
+    row = table.find_row(key)
+    assert row is not None
+    return row
+
+
 def test_table_1_from_known_returns(at):
     table = assemble_table(SCORE_TABLES["table1"](TINY), at)
-    score = table.find_row("paper-av-pbc").scores[HOPPER]
+    score, cloned, chance = (find_row(table, key).scores[HOPPER] for key in ("paper-av-pbc", "bc", "paper-random"))
     wanted = [40.9, 40.9, 40.9, 1310.85, 40.9 / 80.0, 2, 2, 2, 40.9 * 18 / 20]
+    assert score is not None
     assert list(dataclasses.asdict(score).values()) == pytest.approx(wanted, abs=0.01)
-    assert table.find_row("paper-random").scores[HOPPER].seeds == 3
-    assert table.datasets[0].teacher.mean == pytest.approx(80.0)
-    assert table.find_row("bc").scores[HOPPER].students == 1
-    assert table.find_row("equal-pbc").paper == {}
+    assert chance is not None
+    assert chance.seeds == 3
+    teacher = table.datasets[0].teacher
+    assert teacher is not None
+    assert teacher.mean == pytest.approx(80.0)
+    assert cloned is not None
+    assert cloned.students == 1
+    assert find_row(table, "equal-pbc").paper == {}
     text = markdown.format_score_table(table)
     assert "| Av-PBC | 40.9 [40.9, 40.9] / 40.9 |" in text
     assert "| DBC | 20.0 [20.0, 20.0] |\n" in text
@@ -163,9 +175,10 @@ def test_medium_replay_against_medium_expert_needs_both(tmp_path):
     assert "the mean of 2 datasets: the paper has the order" in sentences.compare_order(table)[0]
     sizes = assemble_table(SCORE_TABLES["table5"](TINY), at)
     assert [one.label for one in sizes.datasets] == [HOPPER]  # as in the paper
-    assert list(sizes.find_row("16").scores) == [HOPPER]
+    assert list(find_row(sizes, "16").scores) == [HOPPER]
     ratios = np.array([40.9 / 80.0, 30.9 / 70.0])
-    kept = table.find_row("paper-av-pbc").retention
+    kept = find_row(table, "paper-av-pbc").retention
+    assert kept is not None
     assert kept["mean_of_ratios"] == pytest.approx(ratios.mean())
     assert kept["ratio_of_means"] == pytest.approx(71.8 / 150.0)
     text = markdown.format_score_table(table)
@@ -190,7 +203,9 @@ def test_other_tables_from_known_returns(at):
 
 def test_table_4_and_the_figures_from_known_records(at):
     lines = {line.key: line for line in assemble_convergence(at)}
-    assert (lines["bc"].steps, lines["bc"].paper, lines["bc"].score.mean) == (500.0, 80_000, pytest.approx(25.0))
+    score = lines["bc"].score
+    assert score is not None
+    assert (lines["bc"].steps, lines["bc"].paper, score.mean) == (500.0, 80_000, pytest.approx(25.0))
     assert (lines["paper-av-pbc"].steps, lines["paper-av-pbc"].paper, lines["potstill"].paper) == (10.0, 100, None)
     said = sentences.compare_convergence(list(lines.values()))
     assert said[0] == (

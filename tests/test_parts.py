@@ -199,10 +199,10 @@ def test_wrong_recipes_and_seeds_of_students_get_one_line(unchecked):
     with pytest.raises(
         PotstillError, match=r"Distillate.train_student: recipe is {'layers': 3} \(dict\): expected str, Recipe"
     ):
-        distillate.train_student(recipe={"layers": 3})
+        distillate.train_student(recipe={"layers": 3})  # type: ignore[arg-type]
     for seeds in (3, [], ["a"]):
         with pytest.raises(PotstillError, match=r"^(Distillate\.train_students: )?seeds .* expected"):
-            distillate.train_students(seeds)
+            distillate.train_students(seeds)  # type: ignore[arg-type]
 
 
 def test_names_of_the_package_are_suggested():

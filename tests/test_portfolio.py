@@ -1,5 +1,7 @@
 """Portfolios draw one kind of student for each key and use the solver of that kind."""
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,11 +35,11 @@ def test_parts_of_a_portfolio():
     assert [part.recipe for part in adam.parts] == [RECIPES["default"], RECIPES["adam"]]
     towers = Portfolio(RECIPES["adam-towers"], networks=1)
     assert [part.recipe for part in towers.parts] == [RECIPES["default"], RECIPES["pytorch"]]
-    assert SOLVERS["portfolio"]().with_recipe(SMALL).parts[0].recipe == SMALL
+    assert cast(type[Portfolio], SOLVERS["portfolio"])().with_recipe(SMALL).parts[0].recipe == SMALL
 
 
 def test_refused_input(unchecked):
     with pytest.raises(PotstillError, match="DrawnKernelDescent does not support residual students"):
         Portfolio(Recipe(residual=True))
     with pytest.raises(PotstillError, match=r"Portfolio\.networks is 'two'"):
-        Portfolio(networks="two")
+        Portfolio(networks="two")  # type: ignore[arg-type]

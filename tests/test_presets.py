@@ -66,4 +66,4 @@ def test_refused_input(capsys, tmp_path, monkeypatch):
     assert "did you mean 'paper'" in refused(capsys, "distill", "x", "--preset", "papr")
     assert "--preset is given more than once" in refused(capsys, "distill", "x", "--preset", "paper", "--preset=paper")
     with pytest.raises(PotstillError, match="did you mean 'paper'"):
-        potstill.distill("x", preset="papr")
+        potstill.distill("x", preset="papr")  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import h5py
 import jaxtyping
@@ -233,7 +234,7 @@ def test_parquet_gives_the_same_transitions(tmp_path):
     pairs = {key: getattr(whole, key) for key in ("observations", "actions", "rewards", "next_observations")}
     pairs |= {"terminations": whole.terminations, "truncations": whole.truncations}
     for pattern in ("{}_{}", "{}.{}", "{}[{}]"):
-        flat = {}
+        flat: dict[str, Any] = {}
         for key, values in pairs.items():
             name = key.removesuffix("s")
             flat |= {pattern.format(name, i): v for i, v in enumerate(values.T)} if values.ndim == 2 else {name: values}

@@ -76,7 +76,7 @@ def test_minaris_environment(tmp_path):
         ("d", {"id": "AdroitHandDoor-v1"}, "unknown environment"),
         ("f", {"max_episode_steps": 300}, "max_episode_steps 300 instead of 200"),
     ]:
-        path = hand_minari(tmp_path / name, parts, {"env_spec": json.dumps(spec | change)})
+        path = hand_minari(tmp_path / name, parts, {"env_spec": json.dumps(spec | change)})  # type: ignore[operator]
         with pytest.warns(PotstillWarning, match=f"used without an environment.*{why}"):
             assert load_dataset(path).env_id is None
 

@@ -32,7 +32,7 @@ QUICK: dict[str, Any] = {
 def pendulum_teacher(seed):
     """A teacher of random networks. With seed 11, its return is above that of random actions, with seed 0 below."""
     teacher = random_teacher(3, 1, seed=seed)
-    scaling = Scaling(teacher.normaliser, ActionBounds(np.float32([-2]), np.float32([2])))
+    scaling = Scaling(teacher.normaliser, ActionBounds(np.array([-2], np.float32), np.array([2], np.float32)))
     return dataclasses.replace(teacher, policy=dataclasses.replace(teacher.policy, scaling=scaling))
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import signal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,12 +65,12 @@ def test_options_of_the_paper_are_refused_for_a_run(tmp_path):
 
 
 def test_a_dataset_without_an_environment_is_refused(tmp_path):
-    rng, columns = np.random.default_rng(0), {}
-    columns |= {"observations": rng.normal(size=(40, 3)), "actions": rng.uniform(-1, 1, (40, 1))}
+    rng = np.random.default_rng(0)
+    columns: dict[str, Any] = {"observations": rng.normal(size=(40, 3)), "actions": rng.uniform(-1, 1, (40, 1))}
     columns |= {"rewards": rng.normal(size=40), "terminations": np.arange(40) % 20 == 19}
     np.savez(tmp_path / "log.npz", truncations=np.zeros(40, bool), **columns)
     with pytest.raises(PotstillError, match=r"log\.npz: the data name no environment"):
-        potstill.reproduce("table1", scale="small", datasets=[tmp_path / "log.npz"], out=tmp_path / "run")
+        potstill.reproduce("table1", scale="small", datasets=(tmp_path / "log.npz",), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -116,7 +117,7 @@ def test_a_cell_that_fails_is_reported_and_only_it_is_repeated(sizes, tmp_path, 
 def test_a_teacher_that_is_missing_is_trained_once(tmp_path, monkeypatch):
     """Without known reference returns, a random policy and the teacher define the scores 0 and 100."""
     rng, rows = np.random.default_rng(0), 400
-    columns = {"observations": rng.normal(size=(rows, 3)), "actions": rng.uniform(-2, 2, (rows, 1))}
+    columns: dict[str, Any] = {"observations": rng.normal(size=(rows, 3)), "actions": rng.uniform(-2, 2, (rows, 1))}
     columns |= {"rewards": rng.normal(size=rows), "terminations": np.zeros(rows, bool)}
     file = tmp_path / "swing.npz"
     np.savez(file, env_id="Pendulum-v1", truncations=np.arange(1, rows + 1) % 100 == 0, **columns)

@@ -46,8 +46,8 @@ def test_other_environments_are_rolled_out():
 
 
 def test_same_seeds_same_returns():
-    runs = [environments.play(wobble(3), "Hopper-v5", np.arange(4)) for _ in range(2)]
-    np.testing.assert_array_equal(*runs)
+    first, second = (environments.play(wobble(3), "Hopper-v5", np.arange(4)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
 
 
 def test_refused_environments():

@@ -6,6 +6,7 @@ import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,7 +173,7 @@ def test_report_takes_one_run_or_several(tmp_path, capsys):
         )
         runs.append(folder.run)
     first, second = runs
-    ways = [
+    ways: list[tuple[tuple[Any, ...], int]] = [
         ((str(first),), 1),
         ((first,), 1),
         ((first.path, second), 2),

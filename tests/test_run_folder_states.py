@@ -252,7 +252,11 @@ def test_odd_paths(path, tmp_path, monkeypatch):
 
 def test_parts_are_computed_once(path):
     calls = []
-    compute = lambda: calls.append(1) or {"mean": 0.1, "steps": (1, 2)}  # noqa: E731
+
+    def compute():
+        calls.append(1)
+        return {"mean": 0.1, "steps": (1, 2)}
+
     with RunFolder(path, "teach", Settings()) as folder:
         first = folder.compute_once("student", compute)
     with RunFolder(path, "teach", Settings(), resume=True) as folder:

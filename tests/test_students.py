@@ -206,9 +206,9 @@ def test_recipes_are_checked(unchecked, fields, message):
 
 def test_a_replaced_field_is_checked_too(unchecked):
     with pytest.raises(PotstillError, match=r"Recipe\.optimiser 'rmsprop'"):
-        dataclasses.replace(RECIPES["default"], optimiser="rmsprop")
+        dataclasses.replace(RECIPES["default"], optimiser="rmsprop")  # type: ignore[arg-type]
     assert Recipe(learning_rate=1).learning_rate == 1  # an int is accepted for a float
-    assert Recipe(steps=np.int64(3)).steps == 3
+    assert Recipe(steps=np.int64(3)).steps == 3  # type: ignore[arg-type]
 
 
 def test_recipes_survive_the_metadata_of_a_file():
@@ -297,4 +297,4 @@ def test_adamw_trains_other_students_than_sgd_and_adam():
 
 def test_named_recipes_cannot_be_replaced():
     with pytest.raises(TypeError):
-        RECIPES["default"] = Recipe()
+        RECIPES["default"] = Recipe()  # type: ignore[index]

@@ -185,7 +185,11 @@ def test_without_a_home_folder_a_variable_names_it(monkeypatch, tmp_path):
 
 
 def test_a_warning_is_printed_once_in_a_command(command, capsys):
-    main = command(lambda: [repeat_warnings("a.safetensors", ["damped", "short"]) for _ in range(2)])
+    def warn_twice():
+        for _ in range(2):
+            repeat_warnings("a.safetensors", ["damped", "short"])
+
+    main = command(warn_twice)
     for _ in range(2):
         assert main() == 0
         warned = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]

@@ -65,9 +65,9 @@ def test_refused_input(tmp_path, monkeypatch):
             potstill.teach(path, target_rate=rate)
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user
     with pytest.raises(PotstillError, match="teach: updates is 'many'"):
-        potstill.teach(path, updates="many")
+        potstill.teach(path, updates="many")  # type: ignore[arg-type]
     with pytest.raises(PotstillError, match=r"teach: algorithm is 3 \(int\): expected str or Algorithm"):
-        potstill.teach(path, algorithm=3)
+        potstill.teach(path, algorithm=3)  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
 
 

@@ -118,7 +118,7 @@ def test_a_fit_in_pieces_is_the_same_fit(monkeypatch):
     teacher = train_teacher(data, Bc(), Training(updates=2, batch=16))
     whole = OfflineScores(data, training)(teacher, 5)
     monkeypatch.setattr(fqe, "PIECE", 7)
-    counts = []
+    counts: list[int] = []
     pieces = OfflineScores(data, training)(teacher, 5, counts.append)
     assert pieces == whole
     assert sum(counts) == 2 * 5 * fqe.FIRST_FIT

@@ -49,8 +49,8 @@ def two_states():
 
     State 1: action 0 leads to state 0 and earns 0, action 1 stays and earns 1/4.
     """
-    transitions = [[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]]
-    return TabularMDP(transitions, [[1.0, 0.0], [0.0, 0.25]], [1.0, 0.0], 0.5)
+    transitions = np.array([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]])
+    return TabularMDP(transitions, np.array([[1.0, 0.0], [0.0, 0.25]]), np.array([1.0, 0.0]), 0.5)
 
 
 def test_two_states_by_hand():

@@ -1,6 +1,7 @@
 """The bounds of actions: who states them, in which unit, and what is done with actions outside."""
 
 import re
+from typing import Any
 
 import h5py
 import numpy as np
@@ -74,6 +75,7 @@ def test_actions_outside_are_refused_clipped_or_scaled():
     assert "\n" not in line
     assert "--out-of-bounds scale; for overshoot, --out-of-bounds clip" in line
     options = re.search(r"--action-low ([\d.]+) ([\d.]+) --action-high ([\d.]+) ([\d.]+)", line)
+    assert options is not None
     pasted = load_dataset(
         log, action_low=[float(options[i]) for i in (1, 2)], action_high=[float(options[i]) for i in (3, 4)]
     )
@@ -85,7 +87,8 @@ def test_actions_outside_are_refused_clipped_or_scaled():
     scaled = load_dataset(log, out_of_bounds="scale")
     np.testing.assert_allclose(scaled.actions[:, 0].max(), 1000, rtol=1e-6)
     np.testing.assert_allclose(scaled.actions[:, 1], log["actions"][:, 1], rtol=1e-6)  # it was inside
-    assert scaled.card["action_scale"][1] == 1.0
+    card: Any = scaled.card
+    assert card["action_scale"][1] == 1.0
     refused(
         log | {"action_low": [10, 15]}, "no factor brings actions[0]", "--out-of-bounds clip", out_of_bounds="scale"
     )
@@ -143,7 +146,10 @@ def test_the_options_of_commands(tmp_path, capsys, monkeypatch):
     refused("b", "used unchanged", action_low=0, action_high=1)
     assert load_dataset("b", env_id="none") is not None
     config = ConvertConfig(
-        ("x.npz",), columns={"observations": ["a", "b"]}, action_low=(-1.0, 0.0), action_high=[1.0, 2.0]
+        ("x.npz",),
+        columns={"observations": ["a", "b"]},
+        action_low=(-1.0, 0.0),
+        action_high=[1.0, 2.0],  # type: ignore[arg-type]
     )
     line = command_line("convert", config)
     assert line == ("potstill convert x.npz --columns observations=a+b --action-low -1.0 0.0 --action-high 1.0 2.0")
@@ -154,4 +160,4 @@ def test_the_options_of_commands(tmp_path, capsys, monkeypatch):
     with pytest.raises(PotstillError, match="--columns has no effect without a dataset"):
         EvaluateConfig("d", columns="actions=u")
     with pytest.raises(PotstillError, match="--action-low a: expected a number"):
-        TeachConfig("x.npz", action_low="a")
+        TeachConfig("x.npz", action_low="a")  # type: ignore[arg-type]

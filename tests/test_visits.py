@@ -180,8 +180,8 @@ def run(data, teacher, visits=None, steps=7, **settings):
     pairs = make_initial_pairs(table, 6, rng=np.random.default_rng(0))
     parts: dict[str, Any] = {"objective": PolicyCloning(), "solver": KernelDescent(SMALL), "schedule": Schedule(steps)}
     key = jax.random.key(0)
-    settings = OuterSettings(**{"batch": 32, **settings})
-    return list(optimise_pairs(pairs, table, teacher, **parts, settings=settings, visits=visits, key=key))
+    outer = OuterSettings(**{"batch": 32, **settings})
+    return list(optimise_pairs(pairs, table, teacher, **parts, settings=outer, visits=visits, key=key))
 
 
 class TestOuterLoop:
@@ -231,7 +231,7 @@ class TestOuterLoop:
 
     def test_unknown_labels(self, unchecked):
         with pytest.raises(PotstillError, match=r"OuterSettings\.labels.*'teacher'"):
-            OuterSettings(labels="teachers")
+            OuterSettings(labels="teachers")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -211,7 +212,7 @@ def test_default_weighting_and_noise(data, teacher):
 
 def test_default_states_of_a_function(data, teacher):
     """A plain function has the default attributes of an objective, unless it defines them."""
-    function = lambda student_actions, batch, teacher: (student_actions**2).sum(-1)  # noqa: E731
+    function: Any = lambda student_actions, batch, teacher: (student_actions**2).sum(-1)  # noqa: E731
     assert choose_default_states(function, data, teacher, find_recipe("default")) == ("uniform", 0.0)
     assert choose_default_states(None, data, teacher, find_recipe("default")) == ("uniform", 0.0)
     function.default_weighting, function.uses_critics = "ranged", True

@@ -21,7 +21,7 @@ from potstill.data.bounds import ActionBounds
 from potstill.data.files import reading
 from potstill.data.scaling import ARRAYS, Scaling
 from potstill.data.transitions import COLUMNS, Transitions
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, make_printable
 from potstill.runtime.files import read_json, write_json
 
 HEADER, ROWS = "dataset.json", "rows.npy"
@@ -147,7 +147,7 @@ def read_mapped(folder: Path) -> Transitions:
     for key, kinds in {"name": str, "env_id": str | None, "card": dict, "sha256": str}.items():
         if not isinstance(header.get(key), kinds):
             raise PotstillError(f"{path}: invalid {key} {json.dumps(header.get(key))[:40]}")
-    layout = _Layout(rows, states, scaling.action_bounds, header["name"], header["env_id"], header["card"])
+    layout = _Layout(rows, states, scaling.action_bounds, make_printable(header["name"]), header["env_id"], header["card"])
     data = _map_rows(folder, layout)
     vars(data)["normaliser"] = scaling.normaliser  # fills the caches of the two cached properties
     vars(data)["content_hash"] = header["sha256"]

@@ -94,9 +94,9 @@ def _iterate_rows(file: Iterable[str], cells: int, separator: str, path: Path) -
     """
     inside = False  # a cell in quotes that has several lines; these are not counted
     for number, line in enumerate(file, start=1):
-        found = line.count(separator) + 1
-        opens = line.count('"') % 2 == 1
-        if found != cells and line.strip() and not inside and not opens:
+        quotes = line.count('"')
+        opens = quotes % 2 == 1
+        if (quotes or line.count(separator) != cells - 1) and line.strip() and not inside and not opens:
             found = len(next(csv.reader([line], delimiter=separator)))
             if found != cells:
                 raise PotstillError(f"{path}: line {number} has {found} cells, expected {cells}, as in the first line")

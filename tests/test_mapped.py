@@ -117,7 +117,7 @@ def test_a_flipped_bit_is_seen(folder):
     rows, header = (folder / ROWS).read_bytes(), (folder / HEADER).read_text()
     place = len(rows) - 300 * record_type(3, 2).itemsize
     (folder / ROWS).write_bytes(rows[:place] + bytes([rows[place] ^ 1]) + rows[place + 1 :])
-    with pytest.raises(PotstillError, match="its rows do not have the checksum in dataset.json"):
+    with pytest.raises(PotstillError, match=r"its rows do not have the checksum in dataset\.json"):
         load_dataset(folder)
     (folder / ROWS).write_bytes(rows)
     mean = repr(json.loads(header)["state_mean"][0])

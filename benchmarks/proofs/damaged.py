@@ -14,7 +14,7 @@ import potstill
 from benchmarks import toy
 from potstill.data.formats.d4rl import write_d4rl
 from potstill.runtime import storage
-from potstill.runtime.files import write_json
+from potstill.runtime.files import hash_file, write_json
 from potstill.runtime.run_folder import RunFolder
 
 ROWS, STATES, ACTIONS = 60, 3, 2
@@ -97,7 +97,7 @@ def write_distillate(folder: Path) -> Path:
     """The bundled distillate in the folder of a finished run."""
     with RunFolder(folder / "run", "distill", {}) as run:
         path = potstill.load("hopper-medium-replay").save(run.path / "distillate.safetensors")
-        run.finish({"sha256": storage.hash_file(path)})
+        run.finish({"sha256": hash_file(path)})
     return path
 
 

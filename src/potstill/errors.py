@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 
 def make_printable(text: str) -> str:
-    """Replace line breaks by spaces, and escape control characters: a name in a file may contain commands to a terminal.
+    r"""Write text in one line without control characters: a name in a file may hold commands to a terminal.
 
-    >>> make_printable("two\\nlines, \\x1b[31mred")
-    'two lines, \\\\x1b[31mred'
+    >>> make_printable("two\nlines, \x1b[31mred")
+    'two lines, \\x1b[31mred'
     """
     line = " ".join(text.splitlines())
     return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)

@@ -19,10 +19,10 @@ from potstill.config import CollectConfig, DistillConfig, ReproduceConfig, Teach
 from potstill.config.settings import read_settings, record_settings, takes_options
 from potstill.errors import PotstillError
 from potstill.runtime import storage
-from potstill.runtime.files import read_json
+from potstill.runtime.files import hash_file, read_json
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import add_file, find_finished
-from potstill.runtime.storage import RECORDED, hash_file
+from potstill.runtime.storage import RECORDED
 
 COMMANDS: dict[str, tuple[type[Any], Callable[..., Run]]] = {
     "collect": (CollectConfig, collect),

@@ -81,7 +81,7 @@ def describe_returns(path: StrPath, distillate: Distillate) -> JsonObject | None
     if isinstance(known, dict) and known.get("name") in list_bundled_names():
         data = load_dataset(str(known["name"]))
         if data.content_hash == known.get("sha256"):
-            return describe_data(data.episode_returns(), distillate.reference)
+            return describe_data(data, distillate.reference)
     result = find_artefact_path(path, "distillate").parent / "result.json"
     try:
         found = read_json(result).get("data")

@@ -107,7 +107,7 @@ def write_mapped(
                 for column in COLUMNS:
                     records[column] = part[column]
                 file.write(records.data)
-                crc32 = zlib.crc32(records.view(np.uint8), crc32)
+                crc32 = zlib.crc32(records.view(np.uint8).data, crc32)
     except OSError as error:
         raise PotstillError(f"cannot write {folder / ROWS}: {error.strerror or error}") from None
     data = _map_rows(folder, replace(layout, crc32=crc32))
@@ -212,7 +212,7 @@ def _map_rows(folder: Path, layout: _Layout) -> Transitions:
         raise PotstillError(f"{path} has {records.shape} rows, but {HEADER} has {layout.rows}")
     crc32, flags = 0, {name: records[name].view(np.uint8) for name in ("terminations", "truncations")}
     for block in iterate_blocks(records):
-        crc32 = zlib.crc32(records[block].view(np.uint8), crc32)
+        crc32 = zlib.crc32(records[block].view(np.uint8).data, crc32)
         for name, column in flags.items():
             wrong = np.flatnonzero(column[block] > 1)
             if len(wrong):

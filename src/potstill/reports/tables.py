@@ -63,6 +63,8 @@ def print_scores(result: Result, title: str | None = None) -> None:
 def print_offline(offline: Result) -> None:
     """Print how close students are to the teacher on held-out states."""
     for name, label in (("imitation_error", "imitation error"), ("q_gap", "Q-gap (in standard deviations of q*)")):
+        if name not in offline:
+            continue
         scores, students = offline[name], count_students(offline["students"])
         print(f"held-out {label}: {scores['mean']:.4f} ± {scores['std']:.4f} over {students}")
 
@@ -85,7 +87,7 @@ def print_data(result: Result) -> None:
 
 
 def report_evaluation(result: Result, title: str | None = None) -> None:
-    """Print all scores of a result: in the environment, against the teacher, and in a world model."""
+    """Print all scores of a result: in the environment, against the teacher, and in a world model; or that none are."""
     if result.get("student"):
         print_scores(result, title)
     else:
@@ -96,6 +98,8 @@ def report_evaluation(result: Result, title: str | None = None) -> None:
         print_offline(result["offline"])
     if "imagined" in result:
         print_imagined(result["imagined"])
+    if not any(result.get(name) for name in ("student", "offline", "imagined")):
+        print("no scores of students: there is neither an environment nor a teacher")
 
 
 def report_distillation(folder: Path, result: Result) -> None:

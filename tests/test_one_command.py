@@ -82,7 +82,7 @@ def test_logs_alone_become_students(demonstrations, tmp_path, capsys):
     assert "imitation_error" in none.offline
     assert "q_gap" not in none.offline
     capsys.readouterr()
-    alone = potstill.distill(demonstrations, objective="bc", out=tmp_path / "alone", **QUICK)
+    alone = potstill.distill(demonstrations, objective="dbc", out=tmp_path / "alone", **QUICK)
     potstill.report(alone, out=tmp_path / "report", force=True)
     assert "no scores of students: there is neither an environment nor a teacher" in capsys.readouterr().out
     potstill.reproduce(run, out=tmp_path / "third")

@@ -125,10 +125,10 @@ def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher
     """Measure the distance of K students to the teacher on held-out states, without an environment.
 
     Returns:
-        ``imitation_error``: mean of ‖π(s) − π*(s)‖² with actions in [−1, 1]; ``q_gap``: mean of
-        max(0, q*(s, π*(s)) − min_j q_j(s, π(s))) divided by the standard deviation of q*, if the data have rewards. Each is
-        given as mean and standard deviation over students. ``teacher_variance``: the variance of the teacher's actions
-        over the states, which is the imitation error of their mean. ``states`` and ``students`` are their numbers.
+        ``imitation_error``: mean of ‖π(s) − π*(s)‖² with actions in [−1, 1]; ``q_gap``, if the data have rewards: mean
+        of max(0, q*(s, π*(s)) − min_j q_j(s, π(s))) divided by the standard deviation of q*. Each is given as mean and
+        standard deviation over students. ``teacher_variance``: the variance of the teacher's actions over the states,
+        which is the imitation error of their mean. ``states`` and ``students`` are their numbers.
     """
     held = select_held_out_rows(len(data))
     table = build_state_table(data, teacher, index=held)

@@ -16,7 +16,6 @@ from conftest import make_columns
 
 import potstill
 from potstill.data import limits
-from potstill.data.formats.arrow import check_sizes
 from potstill.errors import PotstillError
 from potstill.reports.faults import read_raw_columns
 
@@ -180,27 +179,6 @@ def test_a_parquet_file_that_would_fill_the_memory(tmp_path, monkeypatch):
     columns["terminals"] = pa.array(np.zeros(1 << 20, np.bool_))
     pytest.importorskip("pyarrow.parquet").write_table(pa.table(columns), tmp_path / "x.parquet")
     refused(potstill.load_dataset, tmp_path / "x.parquet", "more than 100 times the file")
-
-
-@pytest.mark.parametrize("fault", ["compressed", "implied", "listed twice"])
-def test_an_arrow_file_that_would_fill_the_memory(tmp_path, monkeypatch, fault):
-    pa, ipc = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.ipc")
-    monkeypatch.setattr(limits, "FREE", 1 << 20)
-    zeros = pa.array([np.zeros(1 << 20, np.float32)])
-    columns = {"obs": zeros, "acts": zeros, "terminal": [False]}
-    if fault == "implied":
-        columns = {"obs": pa.nulls(1 << 24), "acts": pa.nulls(1 << 24), "terminal": pa.nulls(1 << 24)}
-    table, options = pa.table(columns), ipc.IpcWriteOptions(compression="zstd" if fault == "compressed" else None)
-    write = ipc.new_file if fault == "listed twice" else ipc.new_stream
-    with write(str(tmp_path / "a.arrow"), table.schema, options=options) as file:
-        file.write_table(table)
-    if fault == "listed twice":
-        monkeypatch.setattr(ipc, "open_file", lambda _: type("Reader", (), {"num_record_batches": 2}))
-        with pytest.raises(PotstillError, match="it lists 2 parts, but holds 1"):
-            check_sizes(tmp_path / "a.arrow", pa)
-        return
-    (tmp_path / "state.json").write_text(json.dumps({"_data_files": [{"filename": "a.arrow"}]}))
-    refused(potstill.load_dataset, tmp_path, "more than 100 times the file")
 
 
 def npy(shape, kind="<f4", data=b""):

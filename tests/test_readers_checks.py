@@ -1,11 +1,9 @@
 """Data that readers refuse in one line, and data that they accept with a warning."""
 
-import errno
 import json
 import shutil
 import sys
 
-import h5py
 import numpy as np
 import pytest
 from conftest import SHARED
@@ -14,7 +12,7 @@ from test_readers import GOLDEN, hand_d3rlpy, hand_minari, pairs_of, refused, ti
 from potstill.data.bounds import ActionBounds
 from potstill.data.registry import load_dataset
 from potstill.data.suspicions import find_suspicions
-from potstill.errors import PotstillError, PotstillWarning
+from potstill.errors import PotstillWarning
 
 # ---- what is refused
 
@@ -300,33 +298,3 @@ def test_the_command_line_prints_a_warning_as_one_line(tmp_path, capsys, monkeyp
     warning, error = [line for line in lines if line.startswith("potstill: ")]  # the others show that it is busy
     assert warning.startswith("potstill: warning: x: next_observations equal the row's own observations")
     assert error.startswith("potstill: --size 100000")
-
-
-def test_what_the_system_refuses_does_not_blame_the_file(tmp_path, monkeypatch):
-    path = tmp_path / "x.hdf5"
-    for number, words in ((errno.EAGAIN, "another program writes to it"), (errno.EMFILE, "Too many open files")):
-
-        def refuse(*_, number=number, **__):
-            raise OSError(number, "unable to lock file")
-
-        write_columns(path, {"observations": np.zeros(3)})
-        with monkeypatch.context() as patch:
-            patch.setattr(h5py, "File", refuse)
-            with pytest.raises(PotstillError, match=f"cannot read .*: {words}$"):
-                load_dataset(path)
-
-
-def test_whole_numbers_that_float32_cannot_tell_apart():
-    log = walk(rows=200, every=50)
-    states = np.column_stack([log.pop("observations"), np.zeros(200)]).astype(np.int64)
-    states[:, -1] = 2**53 + np.arange(200)
-    del log["next_observations"]
-    with pytest.warns(PotstillWarning, match="float32 keeps 1 of 101 values"):
-        load_dataset(log | {"observations": states})
-
-
-def test_names_from_files_have_no_control_characters(tmp_path):
-    path = write_columns(tmp_path / "a\x1b[31m\nb.npz", walk(rows=200, every=50))
-    assert load_dataset(path).name == "a\\x1b[31m b"
-    with pytest.raises(PotstillError, match=r"'\\x1b\[0m'"):
-        load_dataset(path, columns="rewards=\x1b[0m")

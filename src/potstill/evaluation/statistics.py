@@ -112,7 +112,7 @@ def describe_data(data: Transitions, reference: Reference) -> JsonObject | None:
     >>> from potstill.data import load_dataset
     >>> from potstill.environments.references import RAW
     >>> round(describe_data(load_dataset("hopper-medium-replay"), RAW)["best"])
-    3255
+    3314
     """
     if not data.has_rewards:
         return None

@@ -12,6 +12,7 @@ from potstill.reports.plots import plot_curve
 from potstill.reports.states import render_states
 from potstill.reports.text import count_students, format_number, make_console
 from potstill.runtime.files import read_json, read_json_lines
+from potstill.runtime.folder_state import check_unchanged
 from potstill.runtime.progress import busy
 
 LABELS = {
@@ -122,4 +123,5 @@ def report_distillation(folder: Path, result: Result) -> None:
 
 def read_losses(path: Path) -> list[tuple[int, float]]:
     """Read outer steps and losses from a run's ``metrics.jsonl``."""
+    check_unchanged(path)
     return [(line["step"], line["loss"]) for line in read_json_lines(path) if "loss" in line]

@@ -57,10 +57,15 @@ def test_stars_are_sorted_by_number():
         ("observations=temperature+run,actions=valve,rewards=profit,terminations=none", ["'run' holds", "numbers"]),
         ("observations=temperature,actions=valve,terminations=none", ["no array 'rewards'", "rewards=none"]),
         (CHOSEN.replace("none,episodes=run", "run"), ["expected numbers"]),
+        (f"{CHOSEN},rewards=r", ["'rewards' twice"]),
     ],
 )
 def test_refused_choices(columns, words):
     refused(table(), *words, columns=columns)
+
+
+def test_a_choice_that_is_not_a_name(unchecked):
+    refused(table(), "observations is 3, expected a name or names", columns={"observations": 3})
 
 
 def test_names_that_are_nearly_right_are_printed_ready_to_paste():
@@ -78,6 +83,17 @@ def test_names_that_are_nearly_right_are_printed_ready_to_paste():
         nested | {"rewards": log["r"], "terminals": log["term"]},
         "--columns observations=observations.position+observations.speed",
     )
+    mixed = {"Obs_0": np.ones(9), "Obs_1": np.ones(9), "action": log["u"], "reward": log["r"], "terminal": log["term"]}
+    refused(mixed, "--columns observations=Obs_0+Obs_1")
+    grouped = {
+        "train": {"observations": np.ones(9), "actions": log["u"], "rewards": log["r"], "terminals": log["term"]}
+    }
+    refused(
+        grouped,
+        "observations=train.observations,actions=train.actions,rewards=train.rewards,terminations=train.terminals",
+    )
+    many = {f"x{i}": np.ones(9) for i in range(100)}
+    refused(many, "and 80 more). Name it")
     numbered = {"obs_00": np.ones(9), "obs_10": np.ones(9), "action": log["u"], "reward": log["r"]}
     refused(numbered, "numbered [0, 10]", "--columns observations=obs_00+obs_10")
 

@@ -81,6 +81,9 @@ def test_reproduce_reports_differences(run, tmp_path):
     shutil.copytree(run, copy)
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "steps": 2, "episodes": 0}))
+    with pytest.raises(PotstillError, match=r"config\.json: damaged or changed"):
+        potstill.reproduce(copy, out=tmp_path / "again")
+    (copy / ".potstill").unlink()  # runs of version 0.1 have no hash of their settings
     with pytest.raises(PotstillError, match="differs"):
         potstill.reproduce(copy, out=tmp_path / "again")
 
@@ -93,6 +96,7 @@ def test_reproduce_compares_rows_of_collected_data(tmp_path):
     assert result_of(run)["sha256"] == potstill.load_dataset(run / "dataset.hdf5").content_hash
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({**config, "seed": 4}))
+    (run / ".potstill").unlink()
     with pytest.raises(PotstillError, match="differs"):
         potstill.reproduce(run, out=tmp_path / "other")
 

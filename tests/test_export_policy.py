@@ -21,7 +21,8 @@ from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.exports.policies import POLICY_FORMATS
 from potstill.networks.policy import Policy, Residual, Towers
-from potstill.runtime.storage import hash_file, load
+from potstill.runtime.files import hash_file
+from potstill.runtime.storage import load
 from potstill.students import Recipe, Students
 from potstill.teachers.base import NetworkTeacher
 

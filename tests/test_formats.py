@@ -8,7 +8,7 @@ import pytest
 from test_readers import refused, write_columns
 
 from potstill.data.registry import load_dataset
-from potstill.errors import PotstillWarning
+from potstill.errors import PotstillError, PotstillWarning
 
 EPISODES, STEPS = 3, 5
 
@@ -207,3 +207,31 @@ def test_arrow_tables():
     pa = pytest.importorskip("pyarrow")
     columns = {"observation": list(OBS), "action": list(ACT), "reward": REW, "terminal": ENDED, "episode": EPISODE}
     check(load_dataset(pa.table(columns)), ~LAST | ENDED)
+
+
+def test_rows_of_text_with_other_numbers_of_cells(tmp_path):
+    """One cell more, such as 1,000.5 without quotes, would move numbers to other columns."""
+    path, rows = tmp_path / "x.csv", [f"{i},{i % 3 / 3},1,0" for i in range(9)]
+    for row, count in (("1,000.5,0,1,0", 5), ("1,0,1", 3), ('"1,0",1,0', 3)):
+        path.write_text("\n".join(["obs,action,reward,terminal", *rows, row]))
+        with pytest.raises(PotstillError, match=f"line 11 has {count} cells, expected 4"):
+            load_dataset(path)
+    path.write_text("\n".join(["obs,action,reward,terminal,note", *(f'{row},"a, b\nc"' for row in rows), ""]))
+    assert load_dataset(path).observations[:, 0].tolist() == list(range(8))
+
+
+def test_parquet_files_are_in_the_order_of_their_numbers(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"observation": np.zeros(3), "action": np.array([-1.0, 0, 1]), "terminal": np.array([0, 0, 1])}
+    for number in (0, 2, 10):
+        parquet.write_table(
+            pa.table(columns | {"reward": np.full(3, float(number))}), tmp_path / f"part-{number}.parquet"
+        )
+    assert load_dataset(tmp_path).rewards[::3].tolist() == [0, 2, 10]
+    parquet.write_table(pa.table(columns | {"reward": np.zeros(3, np.float32)}), tmp_path / "part-11.parquet")
+    with pytest.raises(PotstillError, match=r"part-11.parquet: 'reward' holds float, expected double as in part-0"):
+        load_dataset(tmp_path)
+    parquet.write_table(pa.table({"x": np.zeros(3)}), tmp_path / "part-11.parquet")
+    with pytest.raises(PotstillError, match=r"part-11.parquet: has no column 'observation'"):
+        load_dataset(tmp_path)

@@ -132,6 +132,9 @@ def test_robomimic(tmp_path):
     with h5py.File(path, "a") as file:
         del file["data/demo_2/obs/a"]
     refused(path, "'obs/a' is missing")
+    with h5py.File(path, "a") as file:  # a subset of the demonstrations keeps their numbers
+        del file["data/demo_0"], file["data/demo_2"]
+    assert check_warns(lambda: load_dataset(path), "left out: obs/camera").episode_ends.sum() == 1
 
 
 def lerobot(folder, version, *, rewards=True, features=None):

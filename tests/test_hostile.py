@@ -101,7 +101,14 @@ def not_a_number(file, key):
     file[key] = np.zeros(60, [("a", "f4"), ("b", "i4")])
 
 
+def deep(file, key):
+    group = file
+    for _ in range(200):
+        group = group.create_group("g")
+
+
 HDF5 = {
+    deep: "is more than 32 groups deep",
     external_link: "is a link to another file",
     link_to_a_link: "'far' is a link to another file",
     link_to_a_pipe: "is a link to another file",
@@ -219,6 +226,13 @@ def test_npz(tmp_path, monkeypatch, fault):
     assert not Path("owned").exists()
 
 
+def test_two_members_of_the_same_name(tmp_path):
+    path = write_npz(tmp_path / "x.npz")
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("rewards.npy", npy((60,), data=bytes(240)))
+    refused(potstill.load_dataset, path, "2 members called 'rewards.npy'")
+
+
 def pipe(path):
     os.mkfifo(path)
 
@@ -231,7 +245,10 @@ def circle(path):
     os.symlink(path, path)
 
 
-@pytest.mark.parametrize("kind", [pipe, device, circle], ids=lambda kind: kind.__name__)
+KINDS = {pipe: "is a FIFO", device: "is a device", circle: "Too many levels of symbolic links"}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("name", ["x.hdf5", "x.npz", "x.parquet", "main_data.hdf5", "metadata.json", "rows.npy"])
 def test_data_that_are_not_a_file(tmp_path, kind, name):
     """A FIFO would block for ever, and a device never end."""
@@ -246,4 +263,5 @@ def test_data_that_are_not_a_file(tmp_path, kind, name):
         about = {"data_format": "hdf5", "total_episodes": 1, "total_steps": 1}
         (tmp_path / "data" / "metadata.json").write_text(json.dumps(about))
     kind(tmp_path / "data" / name)
-    refused(potstill.load_dataset, tmp_path / "data" / name if name.startswith("x.") else tmp_path, "")
+    alone = name.startswith("x.")
+    refused(potstill.load_dataset, tmp_path / "data" / name if alone else tmp_path, KINDS[kind] if alone else "")

@@ -14,7 +14,16 @@ def send(number=signal.SIGINT):
     signal.raise_signal(number)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+CODES = [
+    (signal.SIGINT, 130),
+    (signal.SIGTERM, 143),
+    (signal.SIGHUP, 129),
+    (signal.SIGUSR1, 138),
+    (signal.SIGXCPU, 152),
+]
+
+
+@pytest.mark.parametrize(("number", "code"), CODES)
 def test_the_current_step_is_finished(number, code, capfd):
     before, done = signal.getsignal(number), []
 
@@ -43,6 +52,16 @@ def test_the_second_signal_stops_immediately():
             send()
 
 
+def test_a_signal_without_a_terminal(monkeypatch):
+    def refuse(*_):
+        raise OSError
+
+    monkeypatch.setattr("os.write", refuse)
+    with deferred_interruption() as interruption:
+        send(signal.SIGHUP)
+    assert interruption.requested
+
+
 def test_ignored_signals_remain_ignored():
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
@@ -66,7 +85,7 @@ def test_other_threads_are_unaffected():
     assert found == [False]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), CODES)
 def test_a_signal_ends_a_command_in_one_line(monkeypatch, capsys, number, code):
     monkeypatch.setattr(teaching, "teach", lambda config: send(number))
     assert cli.main(["teach", "x"]) == code

@@ -107,8 +107,25 @@ def test_rows_are_checked_by_blocks(data, tmp_path, small_blocks):
 
 
 def spoil_header(folder, **changes):
-    header = json.loads((folder / HEADER).read_text())
-    (folder / HEADER).write_text(json.dumps({key: v for key, v in {**header, **changes}.items() if v is not ...}))
+    """Change a header, without its checksum, as a folder of version 0.1 has none."""
+    header = {**json.loads((folder / HEADER).read_text()), "checksum": ..., **changes}
+    (folder / HEADER).write_text(json.dumps({key: v for key, v in header.items() if v is not ...}))
+
+
+def test_a_flipped_bit_is_seen(folder):
+    """One in the rows that leaves all numbers valid, and one in the numbers of the header."""
+    rows, header = (folder / ROWS).read_bytes(), (folder / HEADER).read_text()
+    place = len(rows) - 300 * record_type(3, 2).itemsize
+    (folder / ROWS).write_bytes(rows[:place] + bytes([rows[place] ^ 1]) + rows[place + 1 :])
+    with pytest.raises(PotstillError, match=r"its rows do not have the checksum in dataset\.json"):
+        load_dataset(folder)
+    (folder / ROWS).write_bytes(rows)
+    mean = repr(json.loads(header)["state_mean"][0])
+    (folder / HEADER).write_text(header.replace(mean, mean[:-1] + ("2" if mean[-1] == "1" else "1"), 1))
+    with pytest.raises(PotstillError, match="its content does not have the checksum"):
+        load_dataset(folder)
+    (folder / HEADER).write_text(header)
+    assert len(load_dataset(folder)) == 300
 
 
 @pytest.mark.parametrize(
@@ -166,6 +183,7 @@ def test_a_damaged_header(folder, capsys, changes, message):
     ],
 )
 def test_damaged_rows(folder, spoil, message):
+    spoil_header(folder, crc32=...)
     spoil(folder / ROWS)
     with pytest.raises(PotstillError, match=message) as caught:
         load_dataset(folder)
@@ -186,6 +204,7 @@ def test_inspect_detects_changed_rows(folder, tmp_path, capsys):
     records = np.load(folder / ROWS, mmap_mode="r+")
     records["rewards"][7] += 1.0
     records.flush()
+    spoil_header(folder, crc32=...)
     load_dataset(folder)
     with pytest.raises(PotstillError, match=r"damaged: rows.npy has sha256 .*, but dataset.json has"):
         potstill.inspect(folder, out=tmp_path / "again")

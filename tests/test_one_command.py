@@ -17,7 +17,7 @@ from potstill.commands import automatic_teacher
 from potstill.commands.automatic_teacher import make_automatic_settings
 from potstill.commands.sources import find_sources
 from potstill.config import DistillConfig
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, PotstillWarning
 from potstill.evaluation.diagnosis import diagnose_students
 from potstill.evaluation.statistics import describe_data, summarise
 from potstill.reports.tables import make_score_table
@@ -76,6 +76,16 @@ def test_logs_alone_become_students(demonstrations, tmp_path, capsys):
     report = potstill.report(run, evaluated, out=tmp_path / "report")
     assert set(report.result.runs[str(run)]) == {"data", "imitation_error", "q_gap"}
     assert capsys.readouterr().out.count("held-out imitation error") == 3
+    options = {"dataset": demonstrations, "teacher": run / "teacher", "columns": "rewards=none"}
+    with pytest.warns(PotstillWarning, match="no rewards: they count as 0"):
+        none = potstill.evaluate(run, students=2, out=tmp_path / "none", **options).result
+    assert none.data is None  # without rewards, there are no returns, and critics mean nothing
+    assert "imitation_error" in none.offline
+    assert "q_gap" not in none.offline
+    capsys.readouterr()
+    alone = potstill.distill(demonstrations, objective="dbc", out=tmp_path / "alone", **QUICK)
+    potstill.report(alone, out=tmp_path / "report", force=True)
+    assert "no scores of students: there is neither an environment nor a teacher" in capsys.readouterr().out
     potstill.reproduce(run, out=tmp_path / "third")
     assert "reproduced" in capsys.readouterr().out
     assert potstill.export(run, tmp_path / "pairs.npz").exists()
@@ -189,12 +199,13 @@ def test_evaluate_without_environment_and_data_says_what_to_give(tmp_path):
 
 
 def test_tables_show_the_returns_of_the_data():
-    scores = summarise(np.array([[100.0, 300.0]]), "Hopper-v5")
-    reference = potstill.load("hopper-medium-replay").reference
-    result = {"env_id": "Hopper-v5", "pairs": 8, "student": scores, "data": describe_data(np.ones(1100), reference)}
+    scores, own = summarise(np.array([[100.0, 300.0]]), "Hopper-v5"), potstill.load_dataset("hopper-medium-replay")
+    given = describe_data(own, potstill.load("hopper-medium-replay").reference)
+    result = {"env_id": "Hopper-v5", "pairs": 8, "student": scores, "data": given}
     console = Console(width=110)
     with console.capture() as captured:
         console.print(make_score_table(result, "scores"))
     row = next(line for line in captured.get().splitlines() if "the data's episodes" in line)
-    assert "1,100" in row
-    assert "0.7" in row
+    assert given is not None
+    assert f"{given['episodes']:,}" in row
+    assert f"{given['mean']:.1f}" in row

@@ -148,6 +148,18 @@ def test_a_platform_that_jax_lacks_is_one_line(command, monkeypatch, capsys):
     assert capsys.readouterr().err == f"potstill: {line}\n"
 
 
+def test_double_precision_is_not_taken_from_the_surroundings(command, monkeypatch, capsys):
+    """The same command would give other bytes."""
+    monkeypatch.setenv("JAX_ENABLE_X64", "True")
+    seen = []
+    assert command(lambda: seen.append(os.environ["JAX_ENABLE_X64"]))() == 0
+    assert seen == ["0"]
+    assert capsys.readouterr().err == "potstill: warning: JAX_ENABLE_X64 is ignored: potstill computes in float32\n"
+    monkeypatch.setenv("JAX_ENABLE_X64", "0")
+    assert command(lambda: None)() == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_backend_that_matplotlib_lacks_does_not_matter(monkeypatch, capsys):
     """As in a notebook, whose backend the environment of potstill need not have."""
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")

@@ -14,7 +14,7 @@ import potstill
 from benchmarks import toy
 from potstill.data.formats.d4rl import write_d4rl
 from potstill.runtime import storage
-from potstill.runtime.files import write_json
+from potstill.runtime.files import hash_file
 from potstill.runtime.run_folder import RunFolder
 
 ROWS, STATES, ACTIONS = 60, 3, 2
@@ -97,20 +97,19 @@ def write_distillate(folder: Path) -> Path:
     """The bundled distillate in the folder of a finished run."""
     with RunFolder(folder / "run", "distill", {}) as run:
         path = potstill.load("hopper-medium-replay").save(run.path / "distillate.safetensors")
-        run.finish({"sha256": storage.hash_file(path)})
+        run.finish({"sha256": hash_file(path)})
     return path
 
 
 def write_result(folder: Path) -> Path:
-    write_json(folder / "config.json", {"command": "distill"})
-    write_json(folder / "result.json", {"student": {"mean": 79.2, "std": 3.1, "returns": [[1.0, 2.0]]}})
-    return folder / "result.json"
+    return write_metrics(folder).with_name("result.json")
 
 
 def write_metrics(folder: Path) -> Path:
     with RunFolder(folder / "run", "distill", {}) as run:
         for step in range(9):
             run.log(step=step, loss=0.5**step)
+        run.finish({"student": {"mean": 79.2, "std": 3.1, "returns": [[1.0, 2.0]]}})
     return run.path / "metrics.jsonl"
 
 
@@ -129,7 +128,7 @@ def read_distillate(path: Path) -> object:
 
 
 def read_converted(path: Path) -> object:
-    """Every value: the header has their hash, which only ``potstill inspect`` compares."""
+    """Every value: the header has their hash, which only ``potstill inspect`` computes again."""
     found = potstill.load_dataset(path.parent).to_columns()
     return hashlib.sha256(b"".join(np.ascontiguousarray(found[key]).tobytes() for key in sorted(found))).hexdigest()
 
@@ -143,7 +142,7 @@ KINDS: Mapping[str, Kind] = {
     "hdf5": Kind(write_hdf5, read_dataset, checked=False),
     "plain hdf5": Kind(write_plain_hdf5, read_dataset, checked=False),
     "parquet": Kind(write_parquet, read_dataset, package="pyarrow"),
-    "converted": Kind(write_converted, read_converted, checked=False),
-    "result": Kind(write_result, lambda path: potstill.Run(path.parent).result.to_dict(), checked=False),
-    "metrics": Kind(write_metrics, lambda path: potstill.Run(path.parent).metrics, checked=False),
+    "converted": Kind(write_converted, read_converted),
+    "result": Kind(write_result, lambda path: potstill.Run(path.parent).result.to_dict()),
+    "metrics": Kind(write_metrics, lambda path: potstill.Run(path.parent).metrics),
 }

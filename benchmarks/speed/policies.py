@@ -25,7 +25,7 @@ from benchmarks.files import BUNDLED_NAME, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Call, Comparison, Prepare
 from potstill.bundled import BUNDLED
-from potstill.runtime.storage import hash_file
+from potstill.runtime.files import hash_file
 
 ROWS, CALLS, TOY_CALLS, SEED = 10_000, 200, 10, 0
 FLAGS = ("-std=c99", "-O3", "-march=native")

@@ -170,6 +170,9 @@ def main(arguments: list[str] | None = None) -> int:
     """
     os.environ["MPLBACKEND"] = "agg"  # figures go to files; a backend that a notebook names may not be installed here
     with safe_streams() as output:
+        if os.environ.get("JAX_ENABLE_X64", "0").lower() not in ("", "0", "false", "no", "off", "f", "n"):
+            os.environ["JAX_ENABLE_X64"] = "0"  # the same command would give other bytes
+            print("potstill: warning: JAX_ENABLE_X64 is ignored: potstill computes in float32", file=sys.stderr)
         code = run(sys.argv[1:] if arguments is None else arguments)
         output.flush()
         if output.failure is not None and not isinstance(output.failure, BrokenPipeError):

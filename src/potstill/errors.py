@@ -8,15 +8,28 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
+def make_printable(text: str) -> str:
+    r"""Write text in one line without control characters: a name in a file may hold commands to a terminal.
+
+    >>> make_printable("two\nlines, \x1b[31mred")
+    'two lines, \\x1b[31mred'
+    """
+    line = " ".join(text.splitlines())
+    return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+
 class PotstillError(Exception):
     """Invalid input or a missing extra. The command line prints it as one line and exits with code 2."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))  # a name may contain a line break
+        super().__init__(make_printable(message))
 
 
 class PotstillWarning(UserWarning):
     """Suspicious input that is used anyway. The command line prints it as one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(make_printable(message))
 
 
 class Diverged(PotstillError):

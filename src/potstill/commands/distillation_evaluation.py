@@ -5,17 +5,17 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field
 
+from potstill.commands.comparison import compare_students
+from potstill.commands.sources import Sources
 from potstill.config import DistillConfig
 from potstill.data.split import select_training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate
 from potstill.environments.references import Reference
 from potstill.evaluation.diagnosis import diagnose_students
-from potstill.evaluation.imagined import score_imagined
 from potstill.evaluation.scores import (
     TEACHER_SEED,
     measure_policy_returns,
-    score_offline,
     score_random,
     score_students,
     train_for_evaluation,
@@ -90,7 +90,7 @@ class Evaluations:
             The scores; ``warnings`` lists what is wrong with the students.
         """
         config = self.config
-        result: JsonObject = {"data": describe_data(self.data.episode_returns(), self.reference)}
+        result: JsonObject = {"data": describe_data(self.data, self.reference)}
         result |= dict.fromkeys(("teacher", "random", "student", "ensemble"))
         with Tracker("evaluate", PARTS, work=self.work) as tracker:
             with tracker.phase(f"training {count_students(config.students)}", student=config.students):
@@ -99,23 +99,20 @@ class Evaluations:
             if self.env_id is not None:
                 result |= self._play(self.env_id, distillate, students, tracker)
             tracker.update(PARTS - 1)
-            if self.teacher is not None:
-                result |= self._compare(self.teacher, students, tracker)
+            result |= compare_students(
+                students,
+                Sources(self.data, self.teacher),
+                self.world,
+                self.reference,
+                self.folder,
+                tracker.phase,
+                episodes=config.episodes,
+                seed=config.seed,
+                teacher=None if self.teacher is None else self.teacher.policy,
+            )
             result["warnings"] = diagnose_students(students, self.data, result)
             tracker.update(PARTS)
         return result
-
-    def _compare(self, teacher: NetworkTeacher, students: Students, tracker: Tracker) -> JsonObject:
-        """The scores of the students against the teacher on held-out states and, if there is one, in a world model."""
-        config, once, found = self.config, self.folder.compute_once, {}
-        with tracker.phase("comparing students with the teacher on held-out states"):
-            found["offline"] = once("offline", lambda: score_offline(students, self.data, teacher))
-        if self.world is not None and config.episodes:
-            imagine = functools.partial(score_imagined, self.world, students, self.reference)
-            play = functools.partial(imagine, episodes=config.episodes, seed=config.seed, teacher=teacher.policy)
-            with tracker.phase("episodes in the world model"):
-                found["imagined"] = once("imagined", play)
-        return found
 
     def _play(self, env_id: str, distillate: Distillate, students: Students, tracker: Tracker) -> JsonObject:
         """The scores of the teacher, of students of random pairs and of the students."""

@@ -30,11 +30,10 @@ from potstill.environments.references import Reference
 from potstill.errors import PotstillError, repeat_warnings
 from potstill.runtime import devices
 from potstill.runtime.checkpoints import CheckpointFile
-from potstill.runtime.files import JsonObject, read_json
+from potstill.runtime.files import JsonObject, hash_file, read_json
 from potstill.runtime.interruption import deferred_interruption
 from potstill.runtime.progress import Tracker, busy
 from potstill.runtime.run_folder import RunFolder
-from potstill.runtime.storage import hash_file
 from potstill.students.recipe import Recipe
 from potstill.students.training import Pairs
 from potstill.teachers.base import NetworkTeacher

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from potstill.bundled import find_artefact_path
+from potstill.commands.comparison import compare_students
 from potstill.commands.resolve import resolve_recipe
 from potstill.commands.sources import Sources, describe_returns, find_sources
 from potstill.config import EvaluateConfig
@@ -13,18 +14,16 @@ from potstill.data.registry import load_dataset
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError, repeat_warnings
 from potstill.evaluation.diagnosis import diagnose_students
-from potstill.evaluation.imagined import score_imagined
-from potstill.evaluation.scores import score_offline, score_students, train_for_evaluation
+from potstill.evaluation.scores import score_students, train_for_evaluation
 from potstill.evaluation.statistics import describe_data
 from potstill.reports import report_evaluation
 from potstill.reports.text import count_students
 from potstill.runtime import devices
-from potstill.runtime.files import JsonObject, StrPath
+from potstill.runtime.files import JsonObject, StrPath, hash_file
 from potstill.runtime.interruption import resumable
 from potstill.runtime.progress import busy
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_out
-from potstill.runtime.storage import hash_file
 from potstill.students.ensemble import Students
 from potstill.students.recipe import Recipe, find_recipe_name
 from potstill.teachers.lookup import find_teacher
@@ -115,24 +114,17 @@ def score(
 
     ``warnings`` lists what is wrong with the students.
     """
-    reference, episodes, seed, once = distillate.reference, config.episodes, config.seed, folder.compute_once
+    reference, episodes, seed = distillate.reference, config.episodes, config.seed
     result: JsonObject = {"reference": reference._asdict(), "warnings": []}
     if sources is None:
         result["data"] = describe_returns(config.distillate, distillate)
     else:
-        result["data"] = describe_data(sources.data.episode_returns(), reference)
+        result["data"] = describe_data(sources.data, reference)
     if distillate.env_id is not None:
         play = functools.partial(score_students, students, distillate.env_id, episodes, seed, reference)
         with busy(f"{episodes} episodes of {count_students(len(students))}"):
-            result |= once("students", play)
-    if sources is not None and sources.teacher is not None:
-        compare = functools.partial(score_offline, students, sources.data, sources.teacher)
-        with busy("comparing students with the teacher on held-out states"):
-            result["offline"] = once("offline", compare)
-    if world is not None:
-        imagine = functools.partial(score_imagined, world, students, reference, episodes=episodes, seed=seed)
-        with busy("episodes in the world model"):
-            result["imagined"] = once("imagined", imagine)
+            result |= folder.compute_once("students", play)
+    result |= compare_students(students, sources, world, reference, folder, busy, episodes=episodes, seed=seed)
     if sources is not None:
         result["warnings"] = diagnose_students(students, sources.data, result)
     return result

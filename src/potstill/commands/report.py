@@ -63,7 +63,7 @@ def run_report(config: ReportConfig) -> Run:
         raise PotstillError("no runs given: potstill report RUN [RUN ...]")
     results: dict[str, Result] = {str(path): Run(path).result for path in config.runs}
     for path, result in results.items():
-        if not result.get("student") and not result.get("offline"):
+        if "student" not in result and not result.get("offline"):
             raise PotstillError(f"{path}: result.json has no scores of students")
     with RunFolder(config.out, "report", record_settings(config), force=config.force) as folder:
         folder.finish({"runs": {path: _summarise(result) for path, result in results.items()}})

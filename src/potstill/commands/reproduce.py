@@ -19,10 +19,10 @@ from potstill.config import CollectConfig, DistillConfig, ReproduceConfig, Teach
 from potstill.config.settings import read_settings, record_settings, takes_options
 from potstill.errors import PotstillError
 from potstill.runtime import storage
-from potstill.runtime.files import read_json
+from potstill.runtime.files import hash_file
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import add_file, find_finished
-from potstill.runtime.storage import RECORDED, hash_file
+from potstill.runtime.storage import RECORDED
 
 COMMANDS: dict[str, tuple[type[Any], Callable[..., Run]]] = {
     "collect": (CollectConfig, collect),
@@ -82,16 +82,16 @@ def find_target(name: str) -> str:
 def _reproduce_run(config: ReproduceConfig) -> Run:
     """Run a finished run again, and compare the artefacts."""
     old = Path(config.run)
-    saved = read_json(old / "config.json")
+    saved = Run(old).config
     command = saved.get("command")
     if not isinstance(command, str) or command not in COMMANDS:
         raise PotstillError(f"{old}: a run of '{command}' cannot be repeated, only runs of {', '.join(COMMANDS)}")
-    result = read_json(old / "result.json")
+    result = Run(old).result.to_dict()
     expected, changes = result.get("sha256"), fix_steps(saved, result)
     if config.out is not None and Path(config.out).resolve() == old.resolve():
         raise PotstillError(f"--out {config.out}: this is the run to reproduce")
     new = _run_again(config, command, read_settings(COMMANDS[command][0], saved, **changes))
-    found = read_json(new / "result.json")["sha256"]
+    found = new.result["sha256"]
     identical = found == expected
     same = identical or (command in RECORDED and is_same_content(old, new.path, RECORDED[command], expected))
     verdict = {"run": str(old), "expected": expected, "found": found, "identical": identical, "same": same}

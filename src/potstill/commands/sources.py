@@ -14,7 +14,8 @@ from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate
 from potstill.errors import PotstillError
 from potstill.evaluation.statistics import describe_data
-from potstill.runtime.files import JsonObject, StrPath, read_json
+from potstill.runtime.files import JsonObject, StrPath
+from potstill.runtime.run import Run
 from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.teachers.lookup import FOLDER, find_teacher
 
@@ -54,7 +55,7 @@ def find_sources(path: StrPath, distillate: Distillate) -> Sources:
 
 def _read_settings(path: StrPath) -> DistillConfig:
     """Read the settings of the distillation in whose run folder a file is."""
-    saved = read_json(find_artefact_path(path, "distillate").parent / "config.json")
+    saved = Run(find_artefact_path(path, "distillate").parent).config
     if saved.get("command") != "distill":
         raise PotstillError(f"{path} is not in a run folder of potstill distill")
     return read_settings(DistillConfig, saved)
@@ -81,10 +82,10 @@ def describe_returns(path: StrPath, distillate: Distillate) -> JsonObject | None
     if isinstance(known, dict) and known.get("name") in list_bundled_names():
         data = load_dataset(str(known["name"]))
         if data.content_hash == known.get("sha256"):
-            return describe_data(data.episode_returns(), distillate.reference)
-    result = find_artefact_path(path, "distillate").parent / "result.json"
+            return describe_data(data, distillate.reference)
+    run = Run(find_artefact_path(path, "distillate").parent)
     try:
-        found = read_json(result).get("data")
+        found = run.result.to_dict().get("data")
     except PotstillError:  # not in a finished run folder
         return None
     return found if isinstance(found, dict) else None

@@ -15,12 +15,11 @@ from potstill.data.transitions import Transitions
 from potstill.environments.references import find_reference_returns
 from potstill.errors import Diverged, PotstillError, make_unknown_name_error
 from potstill.evaluation.statistics import describe_data, find_return_label
-from potstill.runtime.files import JsonObject, read_json, write_atomically, write_json
+from potstill.runtime.files import JsonObject, hash_file, read_json, write_atomically, write_json
 from potstill.runtime.interruption import resumable
 from potstill.runtime.progress import busy
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_out
-from potstill.runtime.storage import hash_file
 from potstill.teachers.algorithms.base import Algorithm
 from potstill.teachers.base import load_teacher
 from potstill.teachers.checkpoints import Progress, load_checkpoint
@@ -120,7 +119,7 @@ def _summarise(job: TeachingJob, data: Transitions) -> JsonObject:
     found = load_teacher(path).metadata.get("warnings", [])
     return {
         "teacher": kept if "mean" in kept else None,
-        "data": describe_data(data.episode_returns(), reference),
+        "data": describe_data(data, reference),
         "reference": reference._asdict(),
         "updates": kept["update"],
         "stopped": None if learner.finished else learner.done,

@@ -47,6 +47,7 @@ NEARLY = {
     "truncations": ("trunc", "timelimit"),
 }
 """Names, without case and punctuation, that may mean a role. They are suggested, and never used unasked."""
+MOST_NAMES = 20  # in a message
 NUMBERED = re.compile(r"(.+?)(?:[._](\d+)|\[(\d+)\])")
 NONE = "none"
 
@@ -72,12 +73,19 @@ def parse_columns(columns: str | Mapping[str, str | Sequence[str]] | None) -> Ch
         pairs = [part.partition("=") for part in columns.split(",") if part.strip()]
         if not pairs or any(not (equals and role.strip() and names.strip()) for role, equals, names in pairs):
             raise PotstillError(f"--columns {columns}: expected ROLE=NAME, such as observations=state,actions=a+b")
-        columns = {role.strip(): names.strip() for role, _, names in pairs}
+        roles = [role.strip() for role, _, _ in pairs]
+        double = [role for role in roles if roles.count(role) > 1]
+        if double:
+            raise PotstillError(f"--columns {columns}: '{double[0]}' twice; names of one role are joined by +")
+        columns = {role: names.strip() for role, (_, _, names) in zip(roles, pairs, strict=True)}
     chosen: Chosen = {}
     for role, names in (columns or {}).items():
         if role not in SYNONYMS:
             raise make_unknown_name_error("role in --columns", role, SYNONYMS)
-        parts = tuple(names.split("+")) if isinstance(names, str) else tuple(names)
+        listed = names.split("+") if isinstance(names, str) else names
+        if not isinstance(listed, Sequence) or not all(isinstance(name, str) for name in listed):
+            raise PotstillError(f"columns: {role} is {str(names)[:40]}, expected a name or names")
+        parts = tuple(listed)
         chosen[role] = () if parts == (NONE,) else parts
         if not chosen[role] and role in ("observations", "actions"):
             raise PotstillError(f"--columns {role}={NONE}: expected names, as every dataset has {role}")
@@ -158,7 +166,8 @@ def _make_missing_column_error(
 ) -> PotstillError:
     """Return the error for roles without a column, with an option ready to paste if names are nearly right."""
     role = needed[0]
-    has = f"(it has {', '.join(given) or 'nothing'})"
+    more = f" and {len(given) - MOST_NAMES} more" if len(given) > MOST_NAMES else ""
+    has = f"(it has {', '.join(given[:MOST_NAMES]) or 'nothing'}{more})"
     done = found["dones"][0] if found.get("dones") else ""
     if role == "terminations" and done:
         return PotstillError(
@@ -188,9 +197,14 @@ def _find_nearest(role: str, given: Collection[str], *, close: bool = True) -> s
     if exact:
         return exact[0]
     aliases = [_keep_letters(name) for name in (role, *SYNONYMS[role])]
-    parts = [name for name in given if re.match(rf"(?i)({'|'.join(aliases)})\W", name)]  # parts of a dictionary
+    stems = {name: NUMBERED.fullmatch(name) for name in given} if role in TABLES else {}
+    parts = [name for name, match in stems.items() if match and _keep_letters(match[1]) in aliases]
+    parts = parts or [name for name in given if re.match(rf"(?i)({'|'.join(aliases)})\W", name)]  # of a dictionary
     if parts:
-        return "+".join(parts)
+        return "+".join(sorted(parts, key=split_numbers))
+    last = [name for name in sorted(given) if _keep_letters(re.split(r"[/.]", name)[-1]) in aliases]  # in a group
+    if last:
+        return last[0]
     if not close:
         return ""
     near = [match for alias in aliases for match in difflib.get_close_matches(alias, plain, n=1, cutoff=0.8)]
@@ -229,11 +243,11 @@ def expand_names(
             matches = [name for name in given if "*" in part and fnmatchcase(name, part.replace("[", "[[]"))]
             if not matches:
                 raise make_unknown_name_error(f"column in --columns: {source} has no", part, given)
-            found += sorted(matches, key=_split_numbers)
+            found += sorted(matches, key=split_numbers)
     return tuple(found)
 
 
-def _split_numbers(name: str) -> list[tuple[int, str]]:
+def split_numbers(name: str) -> list[tuple[int, str]]:
     """Sort ``x2`` before ``x10``."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 

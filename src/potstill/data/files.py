@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +19,9 @@ from potstill.data.limits import Allowance
 from potstill.errors import PotstillError
 from potstill.runtime.files import check_regular
 
+DEEPEST = 32  # groups in groups of an HDF5 file; the time to find an object grows with the square of its depth
+OF_THE_SYSTEM = {errno.EACCES, errno.EAGAIN, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM}
+"""Errors that say nothing about the content of a file."""
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _allowance: ContextVar[Allowance | None] = ContextVar("allowance", default=None)
 
@@ -83,7 +88,8 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     """Turn any error that a parser raises while it reads ``path`` into a one-line :class:`PotstillError`.
 
     A damaged file can make a parser raise almost any exception: its own, the decompressor's, or a ``MemoryError``.
-    Arrays that are read meanwhile are counted by :func:`allow`. Only regular files are read.
+    Errors of the system, such as a lock of another program, do not blame the file. Arrays that are read meanwhile are
+    counted by :func:`allow`. Only regular files are read.
 
     Args:
         path: the file, or a folder of files, each of which is then read in its own context.
@@ -96,6 +102,11 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         raise
     except Exception as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
+        if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
+            locked = "another program writes to it" if error.errno == errno.EAGAIN else os.strerror(error.errno)
+            raise PotstillError(f"cannot read {path}: {locked}") from None
+        if isinstance(error, MemoryError):
+            why = "its content does not fit into memory"
         raise PotstillError(f"{path}: truncated, damaged or not {kind} ({why})") from None
     finally:
         _allowance.reset(before)
@@ -117,35 +128,43 @@ def open_hdf5(path: Path) -> Iterator[Group]:
     """Open an HDF5 file for reading.
 
     Raises:
-        PotstillError: the file is damaged, or has links to other files.
+        PotstillError: the file is damaged, has links to other files, or groups that are nested too deeply.
     """
     import h5py
 
     with reading(path, "an HDF5 file"), h5py.File(path, "r") as file:
-        links = file.id.links
-        outside = links.visit(lambda name, link: name if link.type >= h5py.h5l.TYPE_EXTERNAL else None, info=True)
-        if outside is not None:
-            raise PotstillError(
-                f"{path}: '{outside.decode(errors='replace')}' is a link to another file, which is not followed: copy "
-                "the data into one file"
-            )
+        wrong = file.id.links.visit(_find_wrong_link, info=True)
+        if wrong is not None:
+            raise PotstillError(f"{path}: {wrong}")
         yield file
 
 
-def find_datasets(file: Group) -> dict[str, Column]:
-    """All datasets in an HDF5 file or group by their paths, such as ``rewards`` and ``infos/qpos``.
+def _find_wrong_link(name: bytes, link: Any) -> str | None:
+    """Say what is wrong with a link of an HDF5 file: nothing is read through links to other files."""
+    import h5py
 
-    They are not read. Links are not followed.
+    text = name[:80].decode(errors="replace")
+    if link.type >= h5py.h5l.TYPE_EXTERNAL:
+        return f"'{text}' is a link to another file, which is not followed: copy the data into one file"
+    if name.count(b"/") >= DEEPEST:
+        return f"'{text}…' is more than {DEEPEST} groups deep"
+    return None
+
+
+def list_datasets(file: Group) -> list[str]:
+    """List the paths of all datasets in an HDF5 file or group, such as ``rewards`` and ``infos/qpos``.
+
+    Links are not followed.
     """
     import h5py
 
-    found: dict[str, Column] = {}
+    found: list[str] = []
 
-    def add(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[name] = cast(Column, item)
+    def add(name: bytes, item: Any) -> None:
+        if item.type == h5py.h5o.TYPE_DATASET:
+            found.append(name.decode(errors="surrogateescape"))
 
-    cast(h5py.Group, file).visititems(add)
+    h5py.h5o.visit(cast(h5py.Group, file).id, add, info=True)  # the objects are not opened
     return found
 
 
@@ -161,8 +180,14 @@ def read_array(group: Group, key: str, path: Path) -> np.ndarray:
     return np.asarray(dataset[()])
 
 
-def find_dataset(group: Group, key: str, path: Path) -> Column:
+def find_dataset(group: Group, key: str, path: Path, *, counted: bool = True) -> Column:
     """Return the HDF5 dataset ``key`` of a group without reading it.
+
+    Args:
+        group: the file or a group.
+        key: the path in the group.
+        path: the file.
+        counted: whether it will be read: its bytes are counted by :func:`allow`.
 
     Raises:
         PotstillError: ``key`` is missing or is a group, its values are in other files, or it is too large for its file.
@@ -178,6 +203,8 @@ def find_dataset(group: Group, key: str, path: Path) -> Column:
     if layout == h5py.h5d.VIRTUAL or stored.get_external_count():
         raise PotstillError(f"{path}: the values of '{key}' are in other files, which are not read: copy them into one")
     chunk = stored.get_chunk() if layout == h5py.h5d.CHUNKED else ()
+    if not counted:
+        return cast(Column, dataset)
     allow(max(math.prod(dataset.id.shape or ()), math.prod(chunk)) * dataset.id.get_type().get_size(), f"'{key}'")
     return cast(Column, dataset)
 
@@ -190,6 +217,9 @@ class Archive(Mapping[str, np.ndarray]):
         for member in archive.infolist():
             archive.open(member).close()  # compares its name with the one in the directory: a damaged one is refused
         members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+        [(name, count)] = Counter(member.filename for member in members).most_common(1) or [("", 0)]
+        if count > 1:
+            raise ValueError(f"it has {count} members called '{name}'")
         self.members = {member.filename.removesuffix(".npy"): member for member in members}
 
     def __iter__(self) -> Iterator[str]:

@@ -19,7 +19,7 @@ from potstill.data.pairing import NOTHING, Plan, Rows, pair_in_order, pair_own, 
 from potstill.data.successors import Successors
 from potstill.data.transitions import NO_REWARDS, Transitions
 from potstill.data.units import Fit, Units, are_same_bounds, describe_remedies, find_environment_bounds, fit_units
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, make_printable
 
 VALUES = (*TABLES, "rewards")
 SAMPLE = 1024  # rows in which the loss of precision is measured
@@ -136,7 +136,8 @@ def _find_lost_precision(columns: Mapping[str, Column]) -> list[str]:
         sample = np.asarray(column[:SAMPLE]).astype(np.float64, copy=False)
         for i, values in enumerate(sample.reshape(len(sample), -1).T):
             low, high = values.min(), values.max()
-            if not (np.isfinite([low, high]).all() and high - low > 1e-10 * max(abs(low), abs(high))):
+            noise = 0.0 if column.dtype.kind in "iu" else 1e-10  # of computed numbers that should be equal
+            if not (np.isfinite([low, high]).all() and high - low > noise * max(abs(low), abs(high))):
                 continue
             with np.errstate(over="ignore"):
                 kept, distinct = len(np.unique(values.astype(np.float32))), len(np.unique(values))
@@ -196,7 +197,7 @@ def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None)
         rows.terminations,
         rows.truncations,
         fit.bounds,
-        log.name,
+        make_printable(log.name),
         found.env_id,
         make_card(log, fit),
         finite=True,

@@ -3,14 +3,16 @@
 ``rows.npy`` is a NumPy file of M records, one for each transition; ``numpy.load(path, mmap_mode="r")`` maps it. A
 random row lies in one or two pages of the file. With a separate file for each of the six columns, it would lie in six
 pages, which is slow if the data do not fit into the system's cache. ``dataset.json`` holds everything else. It is
-written last, so a folder without it is not a dataset.
+written last, so a folder without it is not a dataset. It has a checksum of the rows and one of itself.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,8 +23,8 @@ from potstill.data.bounds import ActionBounds
 from potstill.data.files import reading
 from potstill.data.scaling import ARRAYS, Scaling
 from potstill.data.transitions import COLUMNS, Transitions
-from potstill.errors import PotstillError
-from potstill.runtime.files import read_json, write_json
+from potstill.errors import PotstillError, make_printable
+from potstill.runtime.files import read_json, to_json, write_json
 
 HEADER, ROWS = "dataset.json", "rows.npy"
 FORMAT, FORMAT_VERSION = "dataset", 1
@@ -39,6 +41,8 @@ class _Layout:
     name: str
     env_id: str | None
     card: dict[str, object]
+    crc32: int | None = None
+    """Checksum of the rows; ``None`` in folders of older versions."""
 
     @property
     def record_type(self) -> np.dtype[np.void]:
@@ -93,7 +97,7 @@ def write_mapped(
     """
     _check_count(rows, folder)
     layout = _Layout(rows, state_size, bounds, name, env_id, card or {})
-    kind = layout.record_type
+    kind, crc32 = layout.record_type, 0
     try:
         with (folder / ROWS).open("wb") as file:
             shape = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (rows,)}
@@ -103,10 +107,11 @@ def write_mapped(
                 for column in COLUMNS:
                     records[column] = part[column]
                 file.write(records.data)
+                crc32 = zlib.crc32(records.view(np.uint8).data, crc32)
     except OSError as error:
         raise PotstillError(f"cannot write {folder / ROWS}: {error.strerror or error}") from None
-    data = _map_rows(folder, layout)
-    header = {
+    data = _map_rows(folder, replace(layout, crc32=crc32))
+    header: dict[str, object] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "rows": rows,
@@ -116,9 +121,10 @@ def write_mapped(
         "env_id": env_id,
         "card": layout.card,
         **_make_derived_entries(data),
+        "crc32": crc32,
         "potstill": version("potstill"),
     }
-    write_json(folder / HEADER, header)
+    write_json(folder / HEADER, header | {"checksum": _hash_header(header)})
     return data
 
 
@@ -140,6 +146,8 @@ def read_mapped(folder: Path) -> Transitions:
             f"{path} has format version {header.get('format_version')}, but this potstill reads version "
             f"{FORMAT_VERSION}: upgrade potstill, or convert the data again"
         )
+    if header.get("checksum", digest := _hash_header(header)) != digest:
+        raise PotstillError(f"{path}: damaged, its content does not have the checksum that was saved with it")
     rows, states, actions = (_read_positive(header, key, path) for key in ("rows", "state_size", "action_size"))
     _check_count(rows, path)
     sizes = dict(zip(ARRAYS, (states, states, actions, actions), strict=True))
@@ -147,7 +155,15 @@ def read_mapped(folder: Path) -> Transitions:
     for key, kinds in {"name": str, "env_id": str | None, "card": dict, "sha256": str}.items():
         if not isinstance(header.get(key), kinds):
             raise PotstillError(f"{path}: invalid {key} {json.dumps(header.get(key))[:40]}")
-    layout = _Layout(rows, states, scaling.action_bounds, header["name"], header["env_id"], header["card"])
+    layout = _Layout(
+        rows,
+        states,
+        scaling.action_bounds,
+        make_printable(header["name"]),
+        header["env_id"],
+        header["card"],
+        header.get("crc32"),
+    )
     data = _map_rows(folder, layout)
     vars(data)["normaliser"] = scaling.normaliser  # fills the caches of the two cached properties
     vars(data)["content_hash"] = header["sha256"]
@@ -173,6 +189,12 @@ def _make_derived_entries(data: Transitions) -> dict[str, object]:
     return {"sha256": data.content_hash, **{name: array.tolist() for name, array in arrays.items()}}
 
 
+def _hash_header(header: Mapping[str, object]) -> str:
+    """Compute the SHA-256 of the entries of a header, apart from its checksum."""
+    entries = json.loads(json.dumps(to_json(header)))  # as they are read
+    return hashlib.sha256(json.dumps(entries | {"checksum": None}, sort_keys=True).encode()).hexdigest()
+
+
 def _check_count(rows: int, source: Path) -> None:
     if not 2 <= rows <= MAX_ROWS:  # rows are read in pairs
         raise PotstillError(f"{source}: {rows} rows, expected 2 to {MAX_ROWS:,}")
@@ -188,13 +210,16 @@ def _map_rows(folder: Path, layout: _Layout) -> Transitions:
         raise PotstillError(f"{path}: rows have the type {found}, but {HEADER} implies {wanted}")
     if records.shape != (layout.rows,):
         raise PotstillError(f"{path} has {records.shape} rows, but {HEADER} has {layout.rows}")
-    for name in ("terminations", "truncations"):
-        flags = records[name].view(np.uint8)
-        for block in iterate_blocks(flags):
-            wrong = np.flatnonzero(flags[block] > 1)
+    crc32, flags = 0, {name: records[name].view(np.uint8) for name in ("terminations", "truncations")}
+    for block in iterate_blocks(records):
+        crc32 = zlib.crc32(records[block].view(np.uint8).data, crc32)
+        for name, column in flags.items():
+            wrong = np.flatnonzero(column[block] > 1)
             if len(wrong):
                 row = block.start + wrong[0]
-                raise PotstillError(f"{path}: {flags[row]} in column {name}, row {row}: flags are 0 or 1")
+                raise PotstillError(f"{path}: {column[row]} in column {name}, row {row}: flags are 0 or 1")
+    if layout.crc32 not in (None, crc32):
+        raise PotstillError(f"{path}: damaged, its rows do not have the checksum in {HEADER}")
     columns = {name: records[name] for name in COLUMNS}
     try:
         return Transitions.of(columns, layout.bounds, name=layout.name, env_id=layout.env_id, card=layout.card)

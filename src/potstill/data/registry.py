@@ -24,6 +24,7 @@ from potstill.data.units import Units, are_same_bounds, find_environment_bounds
 from potstill.environments.making import find_registered_limit
 from potstill.errors import PotstillError, PotstillWarning, make_unknown_name_error
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import check_regular
 from potstill.runtime.registry import Registry
 
 Numbers: TypeAlias = float | int | Sequence[float | int] | np.ndarray
@@ -267,12 +268,12 @@ def _open_name(name: str, chosen: Chosen, download: bool) -> Opened:
             f"{name}: a pickle, which can run code when it is loaded: save the arrays in Python, such as "
             "np.savez('buffer.npz', **{k: v for k, v in vars(buffer).items() if isinstance(v, np.ndarray)})"
         )
-    if suffix not in FORMATS and not os.path.exists(name):
+    if suffix not in FORMATS and not os.path.lexists(name):
         raise PotstillError(
             f"{make_unknown_name_error('dataset', name, list_bundled_names())}; or minari:ID, d4rl:NAME, or a path"
         )
     if suffix not in FORMATS:
         raise PotstillError(f"{name}: cannot read '{suffix}' files, only {', '.join(s for s in FORMATS if '.' in s)}")
-    if suffix != "folder" and not os.path.isfile(name):
-        raise PotstillError(f"{name}: no such file")
+    if suffix != "folder":
+        check_regular(name)
     return FORMATS[suffix](Path(name), chosen)

@@ -219,6 +219,11 @@ class Transitions:
         return int(self.actions.shape[1])
 
     @property
+    def has_rewards(self) -> bool:
+        """Whether the data came with rewards. If not, these are 0."""
+        return self.card.get("rewards") != NO_REWARDS
+
+    @property
     def in_order(self) -> bool:
         """Whether next observations are those of the following rows, and were not yet used as an array."""
         return "_successors" in vars(self)

@@ -102,8 +102,9 @@ def make(env_id: str, **options: object) -> Environment:
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             env: gymnasium.Env[np.ndarray, np.ndarray] = gymnasium.make(env_id, **options)  # type: ignore[arg-type]
-        except (gymnasium.error.Error, ImportError) as error:
-            if env_id in gymnasium.registry:
+        except Exception as error:  # the environment's own code may raise any
+            module = ":" in env_id and isinstance(error, ImportError)
+            if env_id in gymnasium.registry or module or not isinstance(error, gymnasium.error.Error | ImportError):
                 raise PotstillError(f"environment {env_id} cannot be made: {error}") from None
             raise make_unknown_name_error("environment", env_id, gymnasium.registry) from None
     check_spaces(env)

@@ -125,8 +125,8 @@ def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher
     """Measure the distance of K students to the teacher on held-out states, without an environment.
 
     Returns:
-        ``imitation_error``: mean of ‖π(s) − π*(s)‖² with actions in [−1, 1]; ``q_gap``: mean of
-        max(0, q*(s, π*(s)) − min_j q_j(s, π(s))) divided by the standard deviation of q*. Each is given as mean and
+        ``imitation_error``: mean of ‖π(s) − π*(s)‖² with actions in [−1, 1]; ``q_gap``, if the data have rewards: mean
+        of max(0, q*(s, π*(s)) − min_j q_j(s, π(s))) divided by the standard deviation of q*. Each is given as mean and
         standard deviation over students. ``teacher_variance``: the variance of the teacher's actions over the states,
         which is the imitation error of their mean. ``states`` and ``students`` are their numbers.
     """
@@ -136,9 +136,12 @@ def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher
     acted = [students.make_policy(i)(data.observations[held]) for i in range(len(students))]
     actions, wanted = data.action_bounds.to_unit(np.stack(acted)), np.asarray(table.teacher_actions)
     errors = np.square(actions - wanted).sum(-1).mean(-1)
-    gaps = np.array([float(q_gap(jnp.asarray(a, jnp.float32), table, teacher).mean()) for a in actions])
+    gaps: JsonObject = {}
+    if data.has_rewards:
+        found = [float(q_gap(jnp.asarray(a, jnp.float32), table, teacher).mean()) for a in actions]
+        gaps = {"q_gap": _compute_mean_and_std(np.array(found))}
     counts = {"teacher_variance": float(wanted.var(axis=0).sum()), "states": len(held), "students": len(students)}
-    return {"imitation_error": _compute_mean_and_std(errors), "q_gap": _compute_mean_and_std(gaps), **counts}
+    return {"imitation_error": _compute_mean_and_std(errors), **gaps, **counts}
 
 
 def _compute_mean_and_std(values: Float[np.ndarray, " K"]) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import TypeAlias, TypedDict, overload
 import numpy as np
 from jaxtyping import Float
 
+from potstill.data.transitions import Transitions
 from potstill.environments.references import Reference, find_reference_returns, normalised_return
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonMapping, JsonObject
@@ -105,13 +106,17 @@ def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> 
     }
 
 
-def describe_data(returns: Float[np.ndarray, " E"], reference: Reference) -> JsonObject:
-    """Summarise the returns of a dataset's episodes in the units of a result's scores.
+def describe_data(data: Transitions, reference: Reference) -> JsonObject | None:
+    """Summarise the returns of a dataset's episodes in the units of a result's scores; ``None`` without rewards.
 
+    >>> from potstill.data import load_dataset
     >>> from potstill.environments.references import RAW
-    >>> describe_data(np.array([1.0, 3.0]), RAW)["best"]
-    3.0
+    >>> round(describe_data(load_dataset("hopper-medium-replay"), RAW)["best"])
+    3314
     """
+    if not data.has_rewards:
+        return None
+    returns = data.episode_returns()
     scores = normalised_return(returns, reference)
     return {
         "mean": float(scores.mean()),

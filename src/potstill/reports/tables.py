@@ -12,6 +12,7 @@ from potstill.reports.plots import plot_curve
 from potstill.reports.states import render_states
 from potstill.reports.text import count_students, format_number, make_console
 from potstill.runtime.files import read_json, read_json_lines
+from potstill.runtime.folder_state import check_unchanged
 from potstill.runtime.progress import busy
 
 LABELS = {
@@ -63,6 +64,8 @@ def print_scores(result: Result, title: str | None = None) -> None:
 def print_offline(offline: Result) -> None:
     """Print how close students are to the teacher on held-out states."""
     for name, label in (("imitation_error", "imitation error"), ("q_gap", "Q-gap (in standard deviations of q*)")):
+        if name not in offline:
+            continue
         scores, students = offline[name], count_students(offline["students"])
         print(f"held-out {label}: {scores['mean']:.4f} ± {scores['std']:.4f} over {students}")
 
@@ -85,7 +88,7 @@ def print_data(result: Result) -> None:
 
 
 def report_evaluation(result: Result, title: str | None = None) -> None:
-    """Print all scores of a result: in the environment, against the teacher, and in a world model."""
+    """Print all scores of a result: in the environment, against the teacher, and in a world model; or that none are."""
     if result.get("student"):
         print_scores(result, title)
     else:
@@ -96,6 +99,8 @@ def report_evaluation(result: Result, title: str | None = None) -> None:
         print_offline(result["offline"])
     if "imagined" in result:
         print_imagined(result["imagined"])
+    if not any(result.get(name) for name in ("student", "offline", "imagined")):
+        print("no scores of students: there is neither an environment nor a teacher")
 
 
 def report_distillation(folder: Path, result: Result) -> None:
@@ -118,4 +123,5 @@ def report_distillation(folder: Path, result: Result) -> None:
 
 def read_losses(path: Path) -> list[tuple[int, float]]:
     """Read outer steps and losses from a run's ``metrics.jsonl``."""
+    check_unchanged(path)
     return [(line["step"], line["loss"]) for line in read_json_lines(path) if "loss" in line]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import stat
@@ -97,6 +98,19 @@ def to_json(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     return value
+
+
+def hash_file(path: StrPath) -> str:
+    """Compute the SHA-256 of a file's bytes.
+
+    Raises:
+        PotstillError: the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PotstillError(f"{path}: {error.strerror or error}") from None
 
 
 def parse_json(text: str | bytes) -> Any:

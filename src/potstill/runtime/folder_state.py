@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from potstill.errors import PotstillError
-from potstill.runtime.files import JsonObject, StrPath, make_write_error, read_json, to_json
+from potstill.runtime.files import JsonObject, StrPath, hash_file, make_write_error, read_json, to_json
 from potstill.runtime.locks import MARKER, FolderLock, read_marker
 
 CONFIG, METRICS, RESULT = "config.json", "metrics.jsonl", "result.json"
@@ -17,6 +17,22 @@ NEW, OLD = ".partial", ".replaced"
 OWN_SUFFIXES = (".json", ".jsonl", ".safetensors", ".png", ".html", ".hdf5", ".npy", ".csv", ".partial")
 IGNORED = (MARKER, ".DS_Store")
 UNCOMPARED = ("out", "force", "resume")  # settings that a resumed run may change
+
+
+def hash_records(folder: Path) -> JsonObject:
+    """Hash the settings, the metrics and the result of a finished run, by file."""
+    return {name: hash_file(folder / name) for name in (CONFIG, METRICS, RESULT) if (folder / name).is_file()}
+
+
+def check_unchanged(path: Path) -> None:
+    """Compare a file of a finished run with the hash in ``.potstill`` beside it; runs of older versions have none.
+
+    Raises:
+        PotstillError: the file was changed, or is damaged.
+    """
+    known = read_marker(path.parent).get("sha256")
+    if isinstance(known, dict) and path.name in known and path.is_file() and hash_file(path) != known[path.name]:
+        raise PotstillError(f"{path}: damaged or changed, its sha256 is not the one in {MARKER} beside it")
 
 
 def is_free(folder: Path) -> bool:

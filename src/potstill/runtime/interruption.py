@@ -10,11 +10,18 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TypeAlias
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NAMES = (
+    "SIGINT",
+    "SIGTERM",
+    "SIGHUP",
+    "SIGUSR1",
+    "SIGXCPU",
+)  # the last three: a closed terminal, batch systems, quotas
+SIGNALS = tuple(signal.Signals[name] for name in NAMES if hasattr(signal, name))
 NOTICE = b"\npotstill: stopping after this step; a second signal stops immediately\n"
 Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 
@@ -39,7 +46,7 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a program that this signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
+        """The exit code of a program that this signal ended: 128 and its number."""
         return 128 + self.number
 
 
@@ -62,7 +69,7 @@ class Interruption:
 
 @contextmanager
 def deferred_interruption() -> Iterator[Interruption]:
-    """Defer Ctrl-C and SIGTERM: the first sets ``requested``, the second raises :class:`Interrupted`.
+    """Defer Ctrl-C, SIGTERM and the other ``SIGNALS``: the first sets ``requested``, the second raises an exception.
 
     Only the main thread of a process receives signals. In other threads this does nothing.
 
@@ -77,7 +84,8 @@ def deferred_interruption() -> Iterator[Interruption]:
         if interruption.requested:
             raise Interrupted("stopped immediately; everything reported as finished is kept", number)
         interruption.number = number
-        os.write(2, NOTICE)  # print is not safe in a signal handler, which may interrupt another print
+        with suppress(OSError):  # the terminal may be gone
+            os.write(2, NOTICE)  # print is not safe in a signal handler, which may interrupt another print
 
     with handling(receive):
         yield interruption
@@ -103,7 +111,7 @@ def resumable(command: str) -> Iterator[None]:
 
 @contextmanager
 def handling(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
-    """Replace the handlers of signals (default: Ctrl-C and SIGTERM) by ``handler`` within the context.
+    """Replace the handlers of signals (default: all of ``SIGNALS``) by ``handler`` within the context.
 
     Signals that the process ignores, as under ``nohup`` or in background jobs, remain ignored. In other threads than
     the main thread, this does nothing.

@@ -11,6 +11,7 @@ from typing import Any
 from potstill.errors import PotstillError, make_unknown_name_error
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonMapping, JsonObject, StrPath, read_json, read_json_lines, to_json
+from potstill.runtime.folder_state import check_unchanged
 from potstill.runtime.html import format_value, make_html_table
 
 MAX_HEADLINES = 6  # means that the repr of a run shows
@@ -125,7 +126,7 @@ class Run:
         Raises:
             PotstillError: the folder is not a run folder.
         """
-        return read_json(self.path / "config.json")
+        return read_json(self._check("config.json"))
 
     @property
     def result(self) -> Record:
@@ -134,15 +135,21 @@ class Run:
         Scores that were not measured are ``None``, such as ``run.result.student`` after ``episodes=0``.
 
         Raises:
-            PotstillError: the run is not finished.
+            PotstillError: the run is not finished, or the file was changed.
         """
-        return Record(read_json(self.path / "result.json"))
+        return Record(read_json(self._check("result.json")))
 
     @property
     def metrics(self) -> list[JsonObject]:
         """The lines of ``metrics.jsonl`` in order; empty if the command logs no metrics."""
-        path = self.path / "metrics.jsonl"
+        path = self._check("metrics.jsonl")
         return read_json_lines(path) if os.path.lexists(path) else []
+
+    def _check(self, name: str) -> Path:
+        """The path of a file, which must be as the run wrote it."""
+        path = self.path / name
+        check_unchanged(path)
+        return path
 
     def __repr__(self) -> str:
         command, result = self._read()

@@ -34,6 +34,7 @@ from potstill.runtime.folder_state import (
     clear,
     find_finished,
     find_unfinished,
+    hash_records,
     is_free,
     list_files,
     make_folder,
@@ -211,8 +212,8 @@ class RunFolder:
             print(f"{kept} is the earlier run: files were added to it")
 
     def record_files(self) -> None:
-        """Record in ``.potstill`` which files potstill wrote."""
-        self.locks[0].record(files=sorted(list_files(self.path)))
+        """Record in ``.potstill`` which files potstill wrote, and hashes of those that say what the run did."""
+        self.locks[0].record(files=sorted(list_files(self.path)), sha256=hash_records(self.path))
 
 
 def add_file(run: Path, name: str, content: object) -> None:

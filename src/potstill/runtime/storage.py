@@ -15,7 +15,15 @@ from typing import TypeAlias
 import numpy as np
 
 from potstill.errors import PotstillError
-from potstill.runtime.files import JsonObject, StrPath, check_regular, parse_json, read_json, write_atomically
+from potstill.runtime.files import (
+    JsonObject,
+    StrPath,
+    check_regular,
+    hash_file,
+    parse_json,
+    read_json,
+    write_atomically,
+)
 from potstill.runtime.folder_state import CONFIG, RESULT, is_finished, make_folder
 
 FORMAT_VERSION = 1
@@ -107,11 +115,11 @@ def _check_recorded(path: Path, kind: str) -> None:
 
 
 def read_kind(path: StrPath) -> str | None:
-    """Read the kind of artefact that a file holds, or ``None`` if potstill did not write it."""
-    return _read(Path(path))[0].get("format")
+    """Read the kind of artefact that a file holds, or ``None`` if potstill did not write it. Arrays are not read."""
+    return _read(Path(path), only_header=True)[0].get("format")
 
 
-def _read(path: Path) -> tuple[JsonObject, Arrays]:
+def _read(path: Path, *, only_header: bool = False) -> tuple[JsonObject, Arrays]:
     """Read the header (empty if potstill did not write the file) and the arrays."""
     from safetensors import SafetensorError, safe_open
 
@@ -119,7 +127,7 @@ def _read(path: Path) -> tuple[JsonObject, Arrays]:
     try:
         with safe_open(str(path), framework="numpy") as file:
             text = (file.metadata() or {}).get("potstill", "{}")
-            arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
+            arrays = {name: file.get_tensor(name) for name in ([] if only_header else sorted(file.keys()))}
     except (SafetensorError, OSError, ValueError) as error:
         raise PotstillError(f"{path}: damaged or not a safetensors file ({error})") from None
     for name, array in arrays.items():
@@ -132,11 +140,6 @@ def _read(path: Path) -> tuple[JsonObject, Arrays]:
     except ValueError:
         raise PotstillError(f"{path}: damaged metadata") from None
     return header if isinstance(header, dict) else {}, arrays
-
-
-def hash_file(path: StrPath) -> str:
-    """Compute the SHA-256 of a file's bytes."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def require_array(arrays: Arrays, name: str, path: StrPath) -> np.ndarray:

@@ -137,7 +137,7 @@ def measure_teacher(cell: TeacherCell, at: Workplace) -> JsonObject:
         "algorithm": teacher.metadata.get("algorithm"),
         "returns": measure_policy_returns(teacher.policy, source.env_id, episodes, TEACHER_SEED).tolist(),
         "reference": reference._asdict(),
-        "data": describe_data(data.episode_returns(), reference),
+        "data": describe_data(data, reference),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from potstill.data.columns import Chosen
+from potstill.data.columns import Chosen, match_columns
 from potstill.data.formats.lanes import STATE, read_buffer_columns
 from potstill.data.formats.tables import BOUNDS, log_of_columns
 from potstill.data.log import Log
@@ -47,7 +47,7 @@ def read_arrays(arrays: Mapping[str, object], chosen: Chosen, *, source: str = "
     flat = _flatten(arrays)
     return log_of_columns(
         lambda name: _to_array(flat[name], name, source),
-        flat.keys() - stated.keys(),
+        match_columns(flat.keys() - stated.keys(), chosen, source=source),
         chosen,
         source=source,
         name="arrays",

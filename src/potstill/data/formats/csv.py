@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def read_csv(path: Path, chosen: Chosen) -> Log:
     words = _read(path, names, [name for name in wanted if name in texts], separator, str)
     return log_of_columns(
         lambda name: numbers[name] if name in numbers else _parse_words(words[name]),
-        names,
+        found,
         chosen,
         source=source,
         name=path.stem,
@@ -74,16 +75,34 @@ def _read(path: Path, names: list[str], wanted: list[str], separator: str, kind:
     quiet = warnings.catch_warnings(category=UserWarning, action="ignore")  # a file without rows is refused below
     with reading(path, "a text file with columns of numbers"), path.open(encoding="utf-8-sig") as file, quiet:
         found: np.ndarray = np.loadtxt(
-            file,
+            _iterate_rows(file, len(names), separator, path),
             dtype=kind,
             delimiter=separator,
             comments=None,
             quotechar='"',
-            skiprows=1,
             usecols=[names.index(name) for name in wanted],
             ndmin=2,
         )
     return dict(zip(wanted, np.ascontiguousarray(found.T), strict=True))
+
+
+def _iterate_rows(file: Iterable[str], cells: int, separator: str, path: Path) -> Iterator[str]:
+    """Yield the lines after the first, if each has as many cells: one more or less moves numbers to other columns.
+
+    Raises:
+        PotstillError: a line has more or fewer cells.
+    """
+    inside = False  # a cell in quotes that has several lines; these are not counted
+    for number, line in enumerate(file, start=1):
+        quotes = line.count('"')
+        opens = quotes % 2 == 1
+        if (quotes or line.count(separator) != cells - 1) and line.strip() and not inside and not opens:
+            found = len(next(csv.reader([line], delimiter=separator)))
+            if found != cells:
+                raise PotstillError(f"{path}: line {number} has {found} cells, expected {cells}, as in the first line")
+        inside ^= opens
+        if number > 1:
+            yield line
 
 
 def _parse_words(words: np.ndarray) -> np.ndarray:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.data.columns import Chosen
-from potstill.data.files import Group, find_dataset, find_datasets, find_user_folder, open_hdf5
+from potstill.data.columns import Chosen, match_columns
+from potstill.data.files import Group, find_dataset, find_user_folder, list_datasets, open_hdf5
 from potstill.data.formats.tables import BOUNDS, as_text, log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError
@@ -40,13 +40,13 @@ def read_d4rl(file: Group, path: Path, chosen: Chosen) -> Log:
     Raises:
         PotstillError: a column is missing, or an attribute is damaged.
     """
-    source, names = str(path), find_datasets(file).keys()
+    source, names = str(path), list_datasets(file)
     known = [key for key in ("env_id", *BOUNDS) if key in names]
     stated: dict[str, object] = {key: find_dataset(file, key, path)[()] for key in known}
     stated |= {key: file.attrs[key] for key in ("env_id", *BOUNDS) if key in file.attrs}
     return log_of_columns(
         lambda name: find_dataset(file, name, path),
-        [name for name in names if name not in known],
+        match_columns([name for name in names if name not in known], chosen, source=source),
         chosen,
         source=source,
         name=as_text(file.attrs.get("name"), f"{source}: its attribute 'name'") or path.stem,

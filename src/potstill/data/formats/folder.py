@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from potstill.data.columns import Chosen
+from potstill.data.columns import Chosen, split_numbers
 from potstill.data.formats.parquet import read_parquet_files
 from potstill.data.log import Log
 from potstill.data.transitions import Transitions
@@ -49,7 +49,7 @@ def read_folder(path: Path, chosen: Chosen) -> Log | Transitions | AbstractConte
     for shown_by in FOLDERS:
         if (path / shown_by).is_file():
             return FOLDERS[shown_by](path, chosen)
-    files = sorted(path.glob("*.parquet"))
+    files = sorted(path.glob("*.parquet"), key=lambda file: split_numbers(file.name))
     if files:
         return read_parquet_files(files, chosen, path)
     raise PotstillError(

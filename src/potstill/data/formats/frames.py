@@ -6,7 +6,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from potstill.data.columns import Chosen
+from potstill.data.columns import Chosen, match_columns
 from potstill.data.formats.tables import log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError
@@ -41,13 +41,13 @@ def read_frame(frame: object, chosen: Chosen) -> Log:
     Raises:
         PotstillError: a column is missing, or has empty cells or lists of different lengths.
     """
-    table = cast(Any, frame)
+    table, source = cast(Any, frame), "the data frame"
     names = {str(name): name for name in getattr(table, "column_names", None) or table.columns}
     return log_of_columns(
         lambda name: _to_array(np.array(table[names[name]]), name),
-        names,
+        match_columns(names, chosen, source=source),
         chosen,
-        source="the data frame",
+        source=source,
         name="frame",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,5 +49,15 @@ def read_hdf5(path: Path, chosen: Chosen) -> Iterator[Log]:
         PotstillError: the file is damaged, or its content is invalid.
     """
     with open_hdf5(path) as file:
-        found = next((key for key in LAYOUTS if key in file), None)
+        found = next((key for key in LAYOUTS if _has(file, key)), None)
         yield read_d4rl(file, path, chosen) if found is None else LAYOUTS[found](file, path, chosen)
+
+
+def _has(file: Group, key: str) -> bool:
+    """Whether a file has a key. ``episode_0`` stands for an episode of any number: files may hold some of them."""
+    if key in file or not key.endswith("_0"):
+        return key in file
+    parent, _, name = key.rpartition("/")
+    group = file.get(parent) if parent else file
+    numbered = re.compile(re.escape(name[:-1]) + r"\d+")
+    return isinstance(group, Group) and any(map(numbered.fullmatch, group))

@@ -14,6 +14,7 @@ import numpy as np
 
 from potstill.data.columns import Chosen
 from potstill.data.files import Column, reading
+from potstill.data.formats.arrow import check_sizes
 from potstill.data.formats.parquet import require_pyarrow
 from potstill.data.formats.tables import UNCLEAR_ENDS
 from potstill.data.log import Log
@@ -89,6 +90,8 @@ def read_trajectories(path: Path, chosen: Chosen) -> Log:
             raise PotstillError(f"{path}: a file outside the folder")
     tables = []
     for file in files:
+        with reading(file, "an Arrow file"):
+            check_sizes(file, pyarrow)
         with reading(file, "an Arrow file"), pyarrow.memory_map(str(file)) as content:
             table = pyarrow.ipc.open_stream(content).read_all()
             missing = [key for key in ("obs", "acts", "terminal") if key not in table.column_names]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from potstill.data.columns import Chosen
+from potstill.data.columns import Chosen, split_numbers
 from potstill.data.files import reading
 from potstill.data.formats.parquet import read_parquet_files
 from potstill.data.log import Log
@@ -37,7 +37,7 @@ def read_lerobot(path: Path, chosen: Chosen) -> Log:
     if not isinstance(features, dict):
         raise PotstillError(f"{path / INFO}: has no features")
     roles, left = _find_roles(features, path)
-    files = sorted((path / "data").glob("**/*.parquet"))
+    files = sorted((path / "data").glob("**/*.parquet"), key=lambda file: split_numbers(str(file)))
     if not files:
         raise PotstillError(f"{path}: no .parquet file below {path / 'data'}")
     with reading(path, "a LeRobot dataset"):

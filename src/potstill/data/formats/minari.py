@@ -21,6 +21,7 @@ from potstill.data.bounds import ActionBounds
 from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape
 from potstill.data.columns import Chosen
 from potstill.data.files import Column, Group, find_user_folder, open_hdf5, reading
+from potstill.data.formats.arrow import check_sizes
 from potstill.data.formats.groups import find_group, find_group_columns, join_episodes
 from potstill.data.formats.parquet import allow_columns, flatten, require_pyarrow, to_array
 from potstill.data.joined import SideBySide
@@ -255,8 +256,8 @@ def _read_arrow_episodes(metadata: Metadata, folder: Path) -> list[dict[str, Col
         source = f"{files[0]}, episode {number}"
         with reading(files[0], f"a .{form} file"):
             dataset = arrow.dataset.dataset(files, format=form)
-            for fragment in dataset.get_fragments() if form == "parquet" else ():
-                allow_columns(fragment.metadata)
+            for part in dataset.get_fragments():
+                allow_columns(part.metadata) if form == "parquet" else check_sizes(Path(part.path), arrow)
             table = flatten(dataset.to_table())
         episode: dict[str, Column] = {}
         for key, names in metadata.roles.items():
@@ -293,8 +294,7 @@ def _find_changes(env_spec: Mapping[str, Any]) -> list[str]:
     """List how an environment differs from the one registered under its id, apart from rendering and flattening."""
     arguments = [key for key in env_spec.get("kwargs") or {} if not key.startswith("render")]
     wrappers = [wrapper["name"] for wrapper in env_spec.get("additional_wrappers") or []]
-    limit = env_spec.get("max_episode_steps")
-    usual = find_registered_limit(str(env_spec.get("id")))
+    limit, usual = env_spec.get("max_episode_steps"), find_registered_limit(str(env_spec.get("id")))
     if "max_episode_steps" in env_spec and usual is not None and limit != usual:
         arguments.append(f"max_episode_steps {limit} instead of {usual}")
     return arguments + [f"wrapper {name}" for name in wrappers if name != "FlattenObservation"]

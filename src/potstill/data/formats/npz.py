@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from potstill.data.columns import Chosen
+from potstill.data.columns import Chosen, match_columns
 from potstill.data.files import open_npz
 from potstill.data.formats.imitation import AS_TERMINATIONS, NAMES, log_of_archive
 from potstill.data.formats.lanes import STATE
@@ -31,7 +31,7 @@ def read_npz(path: Path, chosen: Chosen) -> Log:
         known = {key: archive[key] for key in ("env_id", *BOUNDS, *STATE) if key in archive}
         return log_of_columns(
             archive.__getitem__,
-            archive.keys() - known.keys(),
+            match_columns(archive.keys() - known.keys(), chosen, source=str(path)),
             chosen,
             source=str(path),
             name=path.stem,

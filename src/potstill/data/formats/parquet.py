@@ -59,7 +59,9 @@ def read_parquet(path: Path, chosen: Chosen) -> Log:
 def read_parquet_files(files: Sequence[Path], chosen: Chosen, path: Path) -> Log:
     """Read Parquet files with the same columns, one after the other; everything else as in :func:`read_parquet`."""
     arrow, source = require_pyarrow(), str(path)
-    tables, names = [], []
+    tables: list[Table] = []
+    found: Chosen = {}
+    wanted: list[str] = []
     for part in files:
         # Checksums are compared if the file has them.
         with (
@@ -67,22 +69,35 @@ def read_parquet_files(files: Sequence[Path], chosen: Chosen, path: Path) -> Log
             arrow.parquet.ParquetFile(part, page_checksum_verification=True) as file,
         ):
             names = list(_list_leaves(file.schema_arrow))
-            found = match_columns(names, chosen, source=source)
-            wanted = [column for columns in found.values() for column in columns]
-            wanted = list(dict.fromkeys([*wanted, *(["env_id"] if "env_id" in names else [])]))
+            if not tables:
+                found = match_columns([name for name in names if name != "env_id"], chosen, source=source)
+                wanted = [column for columns in found.values() for column in columns]
+                wanted = list(dict.fromkeys([*wanted, *(["env_id"] if "env_id" in names else [])]))
             allow_columns(file.metadata, wanted)
-            tables.append(file.read(columns=wanted))
+            table = flatten(file.read(columns=wanted))
+        _check_same(table, (tables or [table])[0], part, files[0])
+        tables.append(table)
     with reading(path, "a Parquet file"):
-        table = flatten(arrow.concat_tables(tables))
+        table = arrow.concat_tables(tables)
     stated = _read_stated(table, source)
     return log_of_columns(
         lambda name: to_array(table, name, source=source),
-        set(names) - {"env_id"},
+        found,
         chosen,
         source=source,
         name=path.stem,
         stated=stated,
     )
+
+
+def _check_same(table: Table, first: Table, part: Path, file: Path) -> None:
+    """Raise unless a file has the columns of the first file, with the same types."""
+    kinds = dict(zip(table.schema.names, table.schema.types, strict=True))
+    for field in first.schema:
+        found = kinds.get(field.name)
+        if found != field.type:
+            has = f"has no column '{field.name}'" if found is None else f"'{field.name}' holds {found}"
+            raise PotstillError(f"{part}: {has}, expected {field.type} as in {file.name}")
 
 
 def allow_columns(metadata: FileMetaData, names: Sequence[str] | None = None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from potstill.data.bounds import ActionBounds
 from potstill.data.columns import Chosen, expand_names
-from potstill.data.files import Column, Group, find_datasets
+from potstill.data.files import Column, Group, find_dataset, list_datasets
 from potstill.data.formats.groups import find_group, find_group_columns, join_episodes
 from potstill.data.log import Log
 from potstill.errors import PotstillError
@@ -56,11 +56,11 @@ def _read_number(name: str) -> int:
 
 def _find_roles(demo: Group, chosen: Chosen, path: Path) -> tuple[dict[str, list[str]], tuple[str, ...]]:
     """The names of each role in a demonstration, and a note on observations that are left out."""
-    arrays = find_datasets(demo)
-    names = sorted(arrays)
+    names = sorted(list_datasets(demo))
     roles = {role: [name] for role, name in ROLES.items() if name in names}
-    flat = [name for name in names if name.startswith("obs/") and len(arrays[name].shape) <= 2]
-    left = [name for name in names if name.startswith("obs/") and name not in flat]
+    seen = [name for name in names if name.startswith("obs/")]
+    flat = [name for name in seen if len(find_dataset(demo, name, path, counted=False).shape) <= 2]
+    left = [name for name in seen if name not in flat]
     roles |= {"observations": flat} | {
         role: list(expand_names(parts, names, source=str(path))) for role, parts in chosen.items()
     }

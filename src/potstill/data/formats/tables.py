@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from potstill.data.bounds import ActionBounds
-from potstill.data.columns import Chosen, match_columns
+from potstill.data.columns import Chosen
 from potstill.data.files import Column
 from potstill.data.formats.lanes import has_lanes, unstack_lanes
 from potstill.data.joined import SideBySide
@@ -24,7 +24,7 @@ UNKNOWN_ENDS = "'{0}' does not say why episodes end: all ends count as time-outs
 
 def log_of_columns(
     read: Callable[[str], Column],
-    names: Iterable[str],
+    found: Chosen,
     chosen: Chosen,
     *,
     source: str,
@@ -36,7 +36,7 @@ def log_of_columns(
 
     Args:
         read: returns the column of a name, as an array or as a column that is read when it is indexed.
-        names: all names in the file.
+        found: the names of each role, as :func:`~potstill.data.columns.match_columns` finds them.
         chosen: columns that the user chose.
         source: name of the data in error messages.
         name: name of the dataset.
@@ -45,9 +45,9 @@ def log_of_columns(
         card: where the data come from.
 
     Raises:
-        PotstillError: a column is missing or cannot be joined with others, or what the file states is damaged.
+        PotstillError: a column cannot be joined with others, or what the file states is damaged.
     """
-    found, stated = match_columns(names, chosen, source=source), stated or {}
+    stated = stated or {}
     columns: dict[str, Column] = {}
     for role, parts in found.items():
         single = len(parts) == 1

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.data.columns import Chosen
-from potstill.data.files import Column, Group, find_dataset, find_datasets, read_array
+from potstill.data.columns import Chosen, match_columns
+from potstill.data.files import Column, Group, find_dataset, list_datasets, read_array
 from potstill.data.formats.groups import find_group
 from potstill.data.formats.tables import log_of_columns
 from potstill.data.log import Log
@@ -41,7 +41,8 @@ def read_tianshou(file: Group, path: Path, chosen: Chosen) -> Log:
             raise PotstillError(f"{path}: '{name}' has shape {array.shape}, but the buffer has {len(rows)} rows")
         return np.asarray(array[rows])
 
-    log = log_of_columns(read, find_datasets(group), chosen, source=str(path), name=path.stem)
+    found = match_columns(list_datasets(group), chosen, source=str(path))
+    log = log_of_columns(read, found, chosen, source=str(path), name=path.stem)
     ends: dict[str, Column] = {"ends": np.isin(np.arange(len(rows)), last)}
     return replace(log, columns={**log.columns, **ends}, card={"source": "tianshou", **log.card})
 

@@ -13,7 +13,7 @@ from potstill.errors import PotstillError
 from potstill.exports.policies.base import ExportedPolicy, stack_policies
 from potstill.networks.policy import Policy, load_policy
 from potstill.runtime import storage
-from potstill.runtime.files import JsonObject, StrPath, to_json
+from potstill.runtime.files import JsonObject, StrPath, hash_file, to_json
 from potstill.students.ensemble import Students
 from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.teachers.importers import SUFFIXES, import_teacher
@@ -132,7 +132,7 @@ def _describe_students(seeds: list[int]) -> JsonObject:
 def _describe_distillate(distillate: Distillate) -> JsonObject:
     dataset = distillate.metadata["dataset"]
     with tempfile.TemporaryDirectory() as folder:  # equal distillates have equal files
-        digest = storage.hash_file(distillate.save(Path(folder) / "distillate.safetensors"))
+        digest = hash_file(distillate.save(Path(folder) / "distillate.safetensors"))
     facts: JsonObject = to_json(
         {
             "env_id": distillate.env_id,

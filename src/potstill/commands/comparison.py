@@ -1,0 +1,55 @@
+"""Scores without an environment: of students against their teacher, and in a world model."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from potstill.commands.sources import Sources
+from potstill.environments.references import Reference
+from potstill.environments.rollouts import Act
+from potstill.evaluation.imagined import score_imagined
+from potstill.evaluation.scores import score_offline
+from potstill.runtime.files import JsonObject
+from potstill.runtime.run_folder import RunFolder
+from potstill.students.ensemble import Students
+from potstill.worlds.base import World
+
+
+def compare_students(
+    students: Students,
+    sources: Sources | None,
+    world: World | None,
+    reference: Reference,
+    folder: RunFolder,
+    show: Callable[[str], AbstractContextManager[object]],
+    *,
+    episodes: int,
+    seed: int,
+    teacher: Act | None = None,
+) -> JsonObject:
+    """Measure the scores that need no environment, as far as there is a teacher or a world model.
+
+    Args:
+        students: trained on the pairs.
+        sources: the dataset and the teacher.
+        world: the world model.
+        reference: the returns that count as 0 and 100.
+        folder: keeps what is measured, so that a resumed run does not measure it again.
+        show: makes a context in which a text is shown.
+        episodes: episodes of each student in the world model.
+        seed: seed of these episodes.
+        teacher: the policy that also plays in the world model, if any.
+    """
+    found: JsonObject = {}
+    if sources is not None and sources.teacher is not None:
+        compare = functools.partial(score_offline, students, sources.data, sources.teacher)
+        with show("comparing students with the teacher on held-out states"):
+            found["offline"] = folder.compute_once("offline", compare)
+    if world is not None and episodes:
+        imagine = functools.partial(score_imagined, world, students, reference)
+        play = functools.partial(imagine, episodes=episodes, seed=seed, teacher=teacher)
+        with show("episodes in the world model"):
+            found["imagined"] = folder.compute_once("imagined", play)
+    return found

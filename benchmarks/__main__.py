@@ -11,6 +11,8 @@ from benchmarks import weights
 from benchmarks.experiments import MODULES, load_experiment, load_results
 from benchmarks.files import BUNDLED, DATASETS, RUNS, Workspace
 from benchmarks.grid import Cell, Experiment, Results, find_faults, is_done, needs_shared, run
+from potstill.errors import PotstillError
+from potstill.runtime.executors import EXECUTORS
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -25,6 +27,9 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--seeds", nargs="+", type=int, help="only these seeds")
     one.add_argument("--toy", action="store_true", help="test run of a minute on a few rows, not among the results")
     one.add_argument("--out", type=Path, help="folder of the result file, instead of results/")
+    one.add_argument("--executor", default="serial", help=f"where the cells run: {', '.join(EXECUTORS)}")
+    one.add_argument("--workers", type=int, help="number of cells that run at a time; not for experiments that time")
+    one.add_argument("--address", help="of a Ray cluster, or `local` for slurm")
     pages = commands.add_parser("pages", help="write the tables of README.md and docs/, and the figures")
     pages.add_argument("--check", action="store_true", help="write nothing; fail if a table is out of date")
     commands.add_parser("check", help="check the result files, the weights and the tables")
@@ -69,12 +74,18 @@ def run_one(options: argparse.Namespace) -> int:
     results = load_results(options.name) if folder is None else Results(folder / f"{options.name}.jsonl")
     if options.toy:
         results.path.unlink(missing_ok=True)
-    count = run(experiment, cells, workspace, results)
-    print(f"{options.name}: {count} cells measured, {len(cells) - count} already done")
+    try:
+        kind = EXECUTORS[options.executor]
+        executor = kind(options.workers, options.address, workspace.runs / "jobs")
+    except PotstillError as error:
+        return print_error(str(error))
+    count = run(experiment, cells, workspace, results, executor)
+    done = len(cells) - count.measured - count.failed
+    print(f"{options.name}: {count.measured} cells measured, {done} already done, {count.failed} failed")
     found = results.group_by_cell(experiment)
-    failures = [f"{cell}: {failure}" for cell in cells for failure in found[cell].get("failures", ())]
+    failures = [f"{c}: {failure}" for c in cells if c in found for failure in found[c].get("failures", ())]
     print("\n".join(failures), end="\n" if failures else "")
-    return min(1, len(failures))
+    return min(1, len(failures) + count.failed)
 
 
 def make_hint(experiment: Experiment) -> str:

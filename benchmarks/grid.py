@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.files import BUNDLED, Workspace
+from potstill.runtime.executors.base import Executor, SerialExecutor
 from potstill.runtime.files import to_json, write_atomically
+from potstill.runtime.tasks import Task, run_tasks
 
 Axis = str | int | float
 Record = dict[str, Any]
@@ -158,27 +160,48 @@ def lock(path: Path) -> Iterator[None]:
         os.close(folder)
 
 
+class Counts(NamedTuple):
+    """How many cells a run measured, and how many failed."""
+
+    measured: int
+    failed: int
+
+
 def is_done(experiment: Experiment, cell: Cell, records: Mapping[Cell, Record]) -> bool:
     """Whether the cell has a record with its current inputs."""
     return cell in records and records[cell]["inputs"] == hash_inputs(experiment, cell)
 
 
-def run(experiment: Experiment, cells: Iterable[Cell], workspace: Workspace, results: Results) -> int:
-    """Measure the cells that are not done, one after the other.
+def run(
+    experiment: Experiment,
+    cells: Iterable[Cell],
+    workspace: Workspace,
+    results: Results,
+    executor: Executor | None = None,
+) -> Counts:
+    """Measure the cells that are not done. A cell that fails is reported, and stops nothing.
 
-    Returns:
-        The number of measured cells.
+    Args:
+        experiment: the declaration.
+        cells: the cells to measure.
+        workspace: where inputs are and where files go.
+        results: each record is written as soon as it is known.
+        executor: where the cells run. Default: one after the other in this process.
     """
-    count = 0
-    for cell in cells:
-        if is_done(experiment, cell, results.group_by_cell(experiment)):
-            continue
-        started = time.perf_counter()
-        found = experiment.measure(cell, workspace)
-        results.add(experiment, cell, {**cell.key, "inputs": hash_inputs(experiment, cell), **found})
-        print(f"{experiment.name}: {cell} in {time.perf_counter() - started:.0f} s", flush=True)
-        count += 1
-    return count
+    known = results.group_by_cell(experiment)
+    left = {str(cell): cell for cell in cells if not is_done(experiment, cell, known)}
+    tasks = [Task(name, name, (), lambda cell=cell: (experiment.measure, cell, workspace)) for name, cell in left.items()]
+    started, measured, failed = time.perf_counter(), 0, 0
+    with executor or SerialExecutor() as place:
+        for outcome in run_tasks(tasks, place):
+            cell = left[outcome.name]
+            if outcome.failure is None:
+                record = {**cell.key, "inputs": hash_inputs(experiment, cell), **outcome.value}
+                results.add(experiment, cell, record)
+            measured, failed = measured + (outcome.failure is None), failed + (outcome.failure is not None)
+            said = "measured" if outcome.failure is None else f"failed: {outcome.failure}"
+            print(f"{experiment.name}: {cell} {said}, {time.perf_counter() - started:.0f} s so far", flush=True)
+    return Counts(measured, failed)
 
 
 def find_faults(experiment: Experiment, results: Results) -> list[str]:

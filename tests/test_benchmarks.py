@@ -24,6 +24,7 @@ from potstill.data.bounds import ActionBounds
 from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.networks.policy import Policy
+from potstill.runtime.executors.pool import PoolExecutor
 from potstill.runtime.files import read_json
 from potstill.students import training
 from potstill.students.recipe import RECIPES
@@ -38,9 +39,9 @@ def test_toy_runs(name, light, tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.experiments.imagination.PYTORCH_STYLE", RECIPES["pytorch"])
     experiment, workspace = load_experiment(name), Workspace(tmp_path, toy=True)
     cells, results = experiment.toy or experiment.cells[:1], Results(tmp_path / "results.jsonl")
-    assert grid.run(experiment, cells, workspace, results) == len(cells)
+    assert grid.run(experiment, cells, workspace, results) == (len(cells), 0)
     assert all(experiment.fields <= record.keys() for record in results.read_records())
-    assert grid.run(experiment, cells, workspace, results) == 0
+    assert grid.run(experiment, cells, workspace, results) == (0, 0)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -73,14 +74,34 @@ def test_only_cells_without_a_record_of_their_inputs_are_run(tmp_path):
     calls: list[Any] = []
     results, workspace = Results(tmp_path / "counted.jsonl"), Workspace(tmp_path)
     experiment = counted(calls)
-    assert grid.run(experiment, experiment.cells[:3], workspace, results) == 3
-    assert grid.run(experiment, experiment.cells, workspace, results) == 1
+    assert grid.run(experiment, experiment.cells[:3], workspace, results) == (3, 0)
+    assert grid.run(experiment, experiment.cells, workspace, results) == (1, 0)
     assert grid.find_faults(experiment, results) == []
     assert [json.loads(line)["method"] for line in results.path.read_text().splitlines()] == ["a", "a", "b", "b"]
     changed = counted(calls, size=2)
     assert len(grid.find_faults(changed, results)) == 4
-    assert grid.run(changed, changed.cells, workspace, results) == 4
+    assert grid.run(changed, changed.cells, workspace, results) == (4, 0)
     assert len(results.read_records()) == 4
+
+
+def test_a_cell_that_fails_stops_no_other(tmp_path, capsys):
+    def measure(cell, workspace):
+        return {"score": 1 / (cell.seed - 1)}
+
+    cells = grid.make_product(("a",), ("x",), (0, 1, 2))
+    experiment = Experiment("inverse", "fails once", cells, lambda cell: {}, measure, frozenset({"score"}))
+    results = Results(tmp_path / "inverse.jsonl")
+    assert grid.run(experiment, cells, Workspace(tmp_path), results) == (2, 1)
+    assert [record["score"] for record in results.read_records()] == [-1, 1]
+    assert "a, x, seed 1 failed: ZeroDivisionError: division by zero" in capsys.readouterr().out
+
+
+def test_cells_run_in_other_processes(tmp_path):
+    theory, workspace = load_experiment("theory"), Workspace(tmp_path, toy=True)
+    cells, files = theory.toy or theory.cells[:1], [Results(tmp_path / name) for name in ("here", "there")]
+    assert grid.run(theory, cells, workspace, files[0]).failed == 0
+    assert grid.run(theory, cells, workspace, files[1], PoolExecutor(workers=1)).failed == 0
+    assert files[0].path.read_bytes() == files[1].path.read_bytes()
 
 
 def test_faults_of_a_result_file_are_found(tmp_path):

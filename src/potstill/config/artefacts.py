@@ -119,6 +119,17 @@ class ReproduceConfig:
     seeds: int | None = None
     """For the paper's: number of distillation seeds. Default: 1 (smoke), 2 (small) or 5 (full)."""
 
+    executor: str | None = None
+    """For the paper's: where the cells run: {names}. pool is several processes of this machine, slurm submits jobs
+    through submitit. Default: serial, one after the other in this process."""
+
+    workers: int | None = None
+    """For the paper's: number of cells that run at a time. Default: one for each core; 64 for slurm."""
+
+    address: str | None = None
+    """For the paper's: with --executor ray, auto or HOST:PORT of a running cluster; default: a new one of this
+    machine. With --executor slurm, local runs the jobs on this machine."""
+
     out: PathOption | None = None
     """Run folder of the new run. Default: runs/COMMAND-TIME."""
 
@@ -130,7 +141,7 @@ class ReproduceConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_ranges(self, seeds=1)
+        check_ranges(self, seeds=1, workers=1)
         check_resume(self)
 
 

@@ -25,6 +25,7 @@ from potstill.distillation.solvers import SOLVERS
 from potstill.errors import PotstillError
 from potstill.exports.registry import EXPORT_FORMATS, POLICY_FORMATS
 from potstill.runtime.arguments import check_calls
+from potstill.runtime.executors import EXECUTORS
 from potstill.runtime.files import JsonObject, StrPath, to_json
 from potstill.runtime.validation import Dataclass
 from potstill.students.recipe import RECIPES, Recipe
@@ -45,6 +46,7 @@ PART_REGISTRIES: dict[str, Mapping[str, object]] = {
 NAMED_IN_HELP: dict[str, Iterable[str]] = {
     **PART_REGISTRIES,
     "format": EXPORT_FORMATS,
+    "executor": EXECUTORS,
     "weighting": WEIGHTINGS,
     "initial": INITIAL_STATES,
     "level": LEVELS,

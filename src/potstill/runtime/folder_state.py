@@ -16,7 +16,7 @@ NEW, OLD = ".partial", ".replaced"
 """Suffixes of a run folder that is built beside an earlier one, and of the earlier one while they are swapped."""
 OWN_SUFFIXES = (".json", ".jsonl", ".safetensors", ".png", ".html", ".hdf5", ".npy", ".csv", ".partial")
 IGNORED = (MARKER, ".DS_Store")
-UNCOMPARED = ("out", "force", "resume")  # settings that a resumed run may change
+UNCOMPARED = ("out", "force", "resume", "executor", "workers", "address")  # settings that a resumed run may change
 
 
 def hash_records(folder: Path) -> JsonObject:

@@ -1,60 +1,116 @@
-"""Run the cells of a reproduction one after the other. One that fails stops nothing."""
+"""Measure the cells of a reproduction, with any executor. One that fails stops nothing."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from potstill.commands.paper.cells import Cell
+from potstill.commands.paper.datasets import Source
 from potstill.commands.paper.measuring import Workplace, measure_cell
-from potstill.errors import PotstillWarning
-from potstill.runtime.files import JsonObject
+from potstill.commands.paper.scales import Scale
+from potstill.errors import PotstillError, PotstillWarning
+from potstill.runtime.executors.base import Executor
+from potstill.runtime.files import JsonObject, read_json, write_json
 from potstill.runtime.progress import Tracker
 from potstill.runtime.run_folder import RunFolder
+from potstill.runtime.tasks import Task, run_tasks
 from potstill.runtime.work import Work
 
 RECORDS = "cell "  # prefix of the cells' names among the parts of the run folder
 
 
-def run_cells(cells: Sequence[Cell], at: Workplace, folder: RunFolder) -> dict[str, str]:
+def run_cells(cells: Sequence[Cell], at: Workplace, folder: RunFolder, executor: Executor) -> dict[str, str]:
     """Measure all cells that an interrupted run has not measured; add their records to ``at``.
+
+    Args:
+        cells: each after the cells that it needs.
+        at: what they share.
+        folder: the run folder, which keeps each record as soon as it is known.
+        executor: runs the cells.
 
     Returns:
         The reason of each failure, by the cell's name. A cell that needs one that failed is not run.
     """
     failed: dict[str, str] = {}
+    left = {cell.name: cell for cell in cells if RECORDS + cell.name not in folder.parts}
+    at.records.update({cell.name: folder.parts[RECORDS + cell.name] for cell in cells if cell.name not in left})
+    costs = {name: cell.estimate_cost(at.scale) for name, cell in left.items()}
     work = Work()
-    left = [cell for cell in cells if RECORDS + cell.name not in folder.parts]
-    at.records.update({cell.name: folder.parts[RECORDS + cell.name] for cell in cells if cell not in left})
-    work.left = {"cost": sum(cell.estimate_cost(at.scale) for cell in left)}
+    work.left = {"cost": sum(costs.values())}
     done = len(cells) - len(left)
+    _WORKPLACES.clear()
+    _WORKPLACES[at.path] = at
     with Tracker("reproduce", len(cells), done=done, work=work, covers=True) as tracker:
-        for number, cell in enumerate(left, start=done + 1):
-            missing = next((needed for needed in cell.needs if needed.name in failed), None)
-            with tracker.phase(str(cell), cost=cell.estimate_cost(at.scale)):
-                if missing is None:
-                    _run_cell(cell, at, folder, failed)
-                else:
-                    failed[cell.name] = f"needs '{missing}', which failed"
+        since = time.perf_counter()
+
+        def watch(labels: list[str]) -> contextlib.AbstractContextManager[None]:
+            return tracker.phase(labels[0] if len(labels) == 1 else f"{len(labels)} at a time, {labels[0]}")
+
+        tasks = [_make_task(cell, at) for cell in left.values()]
+        for number, outcome in enumerate(run_tasks(tasks, executor, watch), start=done + 1):
+            if outcome.failure is None:
+                at.records[outcome.name] = folder.compute_once(RECORDS + outcome.name, lambda found=outcome: found.value)
+                work.measure("cost", costs[outcome.name], time.perf_counter() - since)
+            else:
+                failed[outcome.name] = outcome.failure
+            since = time.perf_counter()
+            work.left["cost"] -= costs[outcome.name]
             tracker.update(number)
+    _WORKPLACES.clear()
+    found = {cell.name: at.records.pop(cell.name) for cell in cells if cell.name in at.records}
+    at.records.update(found)  # in the order of the cells, not in that of their ends
     return failed
 
 
-def _run_cell(cell: Cell, at: Workplace, folder: RunFolder, failed: dict[str, str]) -> None:
-    """Measure one cell and keep its record, or the reason why it failed."""
+def _make_task(cell: Cell, at: Workplace) -> Task:
+    """The measurement of a cell as a call that any process can run."""
 
-    def measure() -> JsonObject:
-        with _muted() as said:
-            record = measure_cell(cell, at)
-        return record | {"warnings": list(dict.fromkeys(said))}
+    def prepare() -> tuple[Any, ...]:
+        records = {needed.name: at.records[needed.name] for needed in list_needed(cell)}
+        return measure_anywhere, cell, at.path, tuple(at.sources.items()), at.scale, records
 
-    try:
-        at.records[cell.name] = folder.compute_once(RECORDS + cell.name, measure)
-    except Exception as error:  # a fault of one cell must not lose the others, whatever it is
-        failed[cell.name] = f"{'' if type(error).__name__ == 'PotstillError' else type(error).__name__ + ': '}{error}"
+    return Task(cell.name, str(cell), tuple(needed.name for needed in cell.needs), prepare)
+
+
+def list_needed(cell: Cell) -> Iterable[Cell]:
+    """The cells that a cell needs, and those that they need."""
+    for needed in cell.needs:
+        yield from list_needed(needed)
+        yield needed
+
+
+_WORKPLACES: dict[Path, Workplace] = {}  # the one that this process used last, because it keeps a dataset in memory
+
+
+def measure_anywhere(
+    cell: Cell, path: Path, sources: tuple[tuple[str, Source], ...], scale: Scale, records: Mapping[str, JsonObject]
+) -> JsonObject:
+    """Measure a cell, in this or in another process. Its record is also kept as a file beside its run folder.
+
+    If this process or the one that waits for it is killed, a resumed reproduction finds the file.
+    """
+    at = _WORKPLACES.get(path)
+    if at is None or at.sources != dict(sources) or at.scale != scale:
+        _WORKPLACES.clear()
+        at = _WORKPLACES[path] = Workplace(path, dict(sources), scale)
+    at.records.update(records)
+    place = at.place(cell)
+    file = place.with_name(f"{place.name}.json")
+    if file.exists():
+        with contextlib.suppress(PotstillError):
+            return read_json(file)
+    with _muted() as said:
+        record = measure_cell(cell, at)
+    record |= {"warnings": list(dict.fromkeys(said))}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, record)
+    return record
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from potstill.config import ReproduceConfig
 from potstill.config.settings import record_settings, resume_command
 from potstill.errors import PotstillError
 from potstill.reports.paper.markdown import RETENTION_TEXT
+from potstill.runtime.executors import EXECUTORS
+from potstill.runtime.executors.base import Executor
 from potstill.runtime.files import JsonObject, write_atomically
 from potstill.runtime.interruption import resumable
 from potstill.runtime.progress import busy
@@ -57,14 +60,15 @@ def reproduce_paper(name: str, config: ReproduceConfig) -> Run:
     check_out(config.out, "reproduce", settings, force=config.force, resume=config.resume)
     sources = {source.label: source for source in read_sources(names)}
     cells = order_cells([cell for target in wanted.values() for cell in target.list_cells(list(sources), scale)])
-    with RunFolder(config.out, "reproduce", settings, force=config.force, resume=config.resume) as folder:
+    given = {"force": config.force, "resume": config.resume}
+    with make_executor(config) as executor, RunFolder(config.out, "reproduce", settings, **given) as folder:
         folder.check_inputs(**{source.label: source.content_hash for source in sources.values()})
         at = Workplace(folder.path, sources, scale)
         on = f" on {', '.join(sources)}" if sources else ""
         print(f"{name} at scale {scale.name}{on}: {len(cells)} cells, into {folder.target}")
         command = resume_command("reproduce", config, folder.target)
         with resumable(command):
-            failed = run_cells(cells, at, folder)
+            failed = run_cells(cells, at, folder, executor)
             outcomes = {one: target.assemble(at) for one, target in wanted.items()}
             with busy("drawing pictures"):
                 page = write_outcomes(folder.path, outcomes, at, failed)
@@ -75,6 +79,16 @@ def reproduce_paper(name: str, config: ReproduceConfig) -> Run:
         folder.finish(describe_result(outcomes, at))
         print(f"results in {folder.path / PAGE}")
     return folder.run
+
+
+def make_executor(config: ReproduceConfig) -> Executor:
+    """The executor of the settings. Its files, if it has any, lie beside the run folder.
+
+    Raises:
+        PotstillError: it is unknown, cannot be made, or does not answer.
+    """
+    kind = EXECUTORS[config.executor or "serial"]
+    return kind(config.workers, config.address, Path(f"{config.out or 'runs/reproduce'}.jobs-{os.getpid()}"))
 
 
 def choose_scale(config: ReproduceConfig) -> Scale:

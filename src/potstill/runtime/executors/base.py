@@ -1,0 +1,104 @@
+"""What an executor is, and the one that runs calls in this process."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from potstill.errors import PotstillError
+
+
+@runtime_checkable
+class Pending(Protocol):
+    """The result of a call that may still run, such as :class:`concurrent.futures.Future`."""
+
+    def done(self) -> bool:
+        """Whether the call has ended, so that :meth:`result` does not wait."""
+
+    def result(self) -> Any:
+        """Wait for the call and return its value, or raise what ended it."""
+
+
+class Executor(ABC):
+    """Runs calls. It is a context manager: calls are submitted while it is open.
+
+    A call is a module-level function with arguments that can be sent to another process. It returns a JSON object.
+    If an exception closes the executor, calls that still run get SIGTERM or are cancelled.
+
+    Args:
+        workers: how many calls run at a time. Default: a number that suits the executor.
+        address: what the executor connects to. Most have none.
+        scratch: a folder that does not exist yet, for files of the executor. It must be visible to all workers.
+
+    Raises:
+        PotstillError: an argument has no effect, or a package is missing.
+    """
+
+    takes_address: ClassVar[bool] = False
+    """Whether the executor connects to an address."""
+    limit: int
+    """The number of calls that run at a time."""
+
+    def __init__(self, workers: int | None = None, address: str | None = None, scratch: Path | None = None) -> None:
+        if address is not None and not self.takes_address:
+            raise PotstillError(f"--address {address} has no effect: this executor connects to nothing")
+        self.limit = workers or count_cores()
+
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(stop=kind is not None)
+
+    @abstractmethod
+    def submit(self, function: Callable[..., Any], *arguments: object) -> Pending:
+        """Start a call. At most :attr:`limit` calls may be pending."""
+
+    @abstractmethod
+    def close(self, stop: bool) -> None:
+        """Release all resources. If ``stop``, end the calls that still run; otherwise there are none."""
+
+
+def count_cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Call:
+    """A call that runs when its result is wanted."""
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+        self.function, self.arguments = function, arguments
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> Any:
+        return self.function(*self.arguments)
+
+
+class SerialExecutor(Executor):
+    """Runs one call after the other in this process.
+
+    >>> with SerialExecutor() as executor:
+    ...     executor.submit(divmod, 7, 2).result()
+    (3, 1)
+    """
+
+    def __init__(self, workers: int | None = None, address: str | None = None, scratch: Path | None = None) -> None:
+        if workers not in (None, 1):
+            raise PotstillError(f"--workers {workers}: the serial executor runs one at a time; use --executor pool")
+        super().__init__(1, address, scratch)
+
+    def submit(self, function: Callable[..., Any], *arguments: object) -> Pending:
+        """Keep a call until its result is wanted."""
+        return _Call(function, arguments)
+
+    def close(self, stop: bool) -> None:
+        """Nothing is left to release."""

@@ -1,0 +1,90 @@
+"""Run calls on a Ray cluster, or on a local one that is started for them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from potstill.errors import PotstillError, make_missing_extra_error
+from potstill.runtime.executors.base import Executor, Pending, count_cores
+
+PATIENCE = 4.0  # seconds in which an address must accept a connection
+PORT = 6379  # of a cluster's head, if an address has none
+
+
+class RayExecutor(Executor):
+    """Runs calls on a `Ray <https://docs.ray.io>`_ cluster. The extra ``ray`` installs it.
+
+    Every machine of the cluster needs potstill, and the paths of the data and of the run folder must lead to the same
+    files. Without an address, a cluster of this machine is started and ended.
+
+    Args:
+        workers: how many calls run at a time. Default: the number of cores of the cluster.
+        address: ``auto`` for the running cluster that Ray finds from this machine, or ``host:port`` of its head.
+        scratch: not used.
+
+    Raises:
+        PotstillError: Ray is not installed, or the address does not answer.
+    """
+
+    takes_address = True
+
+    def __init__(self, workers: int | None = None, address: str | None = None, scratch: Path | None = None) -> None:
+        super().__init__(workers, address, scratch)
+        if address not in (None, "auto", "local"):
+            check_address(str(address))
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its makers otherwise
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        try:
+            import ray
+        except ImportError:
+            raise make_missing_extra_error("ray", "ray") from None
+        self._ray = ray
+        started: dict[str, Any] = {"address": address}
+        if address in (None, "local"):
+            started = {"address": "local", "num_cpus": workers or count_cores(), "include_dashboard": False}
+        try:
+            ray.init(**started, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+        except Exception as error:  # Ray raises a dozen kinds
+            raise PotstillError(f"--address {address}: {describe_first_line(error)}") from None
+        self.limit = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def submit(self, function: Callable[..., Any], *arguments: object) -> Pending:
+        """Start a call on one core of the cluster. A call whose worker dies is not repeated."""
+        remote = self._ray.remote(num_cpus=1, max_retries=0)(function)
+        pending: Pending = remote.remote(*arguments).future()
+        return pending
+
+    def close(self, stop: bool) -> None:
+        """Disconnect. Ray ends the calls that still run, and a cluster that was started here."""
+        self._ray.shutdown()
+
+
+def check_address(address: str) -> None:
+    """Raise unless the head of a cluster accepts connections.
+
+    >>> check_address("127.0.0.1:1")
+    Traceback (most recent call last):
+    potstill.errors.PotstillError: --address 127.0.0.1:1: nothing answers there (Connection refused)
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host:
+        host, port = port, str(PORT)
+    if not port.isdecimal():
+        raise PotstillError(f"--address {address}: expected auto, or host:port of the cluster's head")
+    try:
+        with contextlib.closing(socket.create_connection((host, int(port)), timeout=PATIENCE)):
+            pass
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PotstillError(f"--address {address}: nothing answers there ({reason})") from None
+
+
+def describe_first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the name of its type."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -190,7 +190,9 @@ def run(
     """
     known = results.group_by_cell(experiment)
     left = {str(cell): cell for cell in cells if not is_done(experiment, cell, known)}
-    tasks = [Task(name, name, (), lambda cell=cell: (experiment.measure, cell, workspace)) for name, cell in left.items()]
+    tasks = [
+        Task(name, name, (), lambda cell=cell: (experiment.measure, cell, workspace)) for name, cell in left.items()
+    ]
     started, measured, failed = time.perf_counter(), 0, 0
     with executor or SerialExecutor() as place:
         for outcome in run_tasks(tasks, place):

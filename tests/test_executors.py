@@ -107,9 +107,10 @@ def test_all_processes_of_a_pool_work_at_the_same_time():
 
 def test_an_exception_ends_the_processes():
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), PoolExecutor(workers=1) as pool:
-        pid = pool.submit(os.getpid).result()
-        pending = pool.submit(time.sleep, 600)
+    pool = PoolExecutor(workers=1)
+    pid = pool.submit(os.getpid).result()
+    pending = pool.submit(time.sleep, 600)
+    with pytest.raises(KeyboardInterrupt), pool:
         raise KeyboardInterrupt
     assert time.monotonic() - started < 300
     assert pending.done()
@@ -123,7 +124,10 @@ def test_an_exception_ends_the_processes():
         (["--executor", "rey"], "unknown executor 'rey': did you mean 'ray'?"),
         (["--workers", "0"], "--workers 0: expected at least 1"),
         (["--workers", "2"], "--workers 2: the serial executor runs one at a time; use --executor pool"),
-        (["--executor", "pool", "--address", "auto"], "--address auto has no effect: this executor connects to nothing"),
+        (
+            ["--executor", "pool", "--address", "auto"],
+            "--address auto has no effect: this executor connects to nothing",
+        ),
         (["--executor", "ray", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: nothing answers there"),
         (["--executor", "ray", "--address", "here:x"], "--address here:x: expected auto, or host:port"),
         (["--executor", "slurm", "--address", "x"], "--address x: the slurm executor takes slurm or local"),
@@ -145,7 +149,7 @@ def test_a_missing_package_names_its_extra(name, package, tmp_path, monkeypatch)
 
 
 def test_a_run_refuses_executors(tmp_path):
-    with pytest.raises(PotstillError, match="--executor has no effect on .*, which is a run"):
+    with pytest.raises(PotstillError, match=r"--executor has no effect on .*, which is a run"):
         potstill.reproduce(tmp_path, executor="pool")
 
 

@@ -39,7 +39,7 @@ class Recipe:
     """SGD; or Adam or AdamW with β₁ = 0.9 and β₂ = 0.999."""
 
     momentum: float = 0.0
-    """β₀ of SGD, v ← β₀ v + ∇ℓ."""
+    """β₀ of SGD, v ← β₀ v + ∇ℓ. Adam and AdamW ignore it."""
 
     weight_decay: float = 0.01
     """λ of AdamW, θ ← θ − α₀ λ θ at each step. Other optimisers ignore it."""

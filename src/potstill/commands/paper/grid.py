@@ -55,7 +55,9 @@ def run_cells(cells: Sequence[Cell], at: Workplace, folder: RunFolder, executor:
         tasks = [_make_task(cell, at) for cell in left.values()]
         for number, outcome in enumerate(run_tasks(tasks, executor, watch), start=done + 1):
             if outcome.failure is None:
-                at.records[outcome.name] = folder.compute_once(RECORDS + outcome.name, lambda found=outcome: found.value)
+                at.records[outcome.name] = folder.compute_once(
+                    RECORDS + outcome.name, lambda found=outcome: found.value
+                )
                 work.measure("cost", costs[outcome.name], time.perf_counter() - since)
             else:
                 failed[outcome.name] = outcome.failure

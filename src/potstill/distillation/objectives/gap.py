@@ -17,7 +17,7 @@ from potstill.distillation.objectives.base import Objective, StateTable
 from potstill.distillation.objectives.cloning import squared_distance
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.validation import check_ranges
+from potstill.runtime.validation import check_finite, check_ranges
 from potstill.teachers.base import Teacher
 
 Critics = Literal["min", "mean", "each"]
@@ -64,6 +64,7 @@ class QGap(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, weight=0.0)
+        check_finite(self, "weight")
 
     def __call__(
         self, student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None

@@ -55,7 +55,8 @@ class RayExecutor(Executor):
                 ray.init(**started, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
         except Exception as error:  # Ray raises a dozen kinds
             raise PotstillError(f"--address {address}: {describe_first_line(error)}") from None
-        self.limit = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        found = ray.cluster_resources()  # type: ignore[no-untyped-call, unused-ignore]
+        self.limit = workers or max(1, int(found.get("CPU", 1)))
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Pending:
         """Start a call on one core of the cluster. A call whose worker dies is not repeated."""

@@ -1,4 +1,4 @@
-"""Run the cells of a reproduction one after the other. One that fails stops nothing."""
+"""Run the cells of a reproduction one after the other. A failed cell does not stop the others."""
 
 from __future__ import annotations
 

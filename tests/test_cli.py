@@ -64,16 +64,16 @@ def refused(capsys, *arguments):
         ),
         (
             ["distill", "hopper-medium-replay", "--recipe.layer", "3"],
-            ["default: unknown field 'layer'", "'layers'"],
+            ["--recipe.layer: unknown field of recipe 'default': did you mean --recipe.layers?"],
         ),
         (["distill", "hopper-medium-replay", "--recipe.layers", "many"], ["--recipe.layers many: expected int"]),
         (["distill", "hopper-medium-replay", "--recipe.layers", "0"], ["Recipe.layers 0: expected at least 1"]),
         (["distill", "hopper-medium-replay", "--recipe.optimiser", "adma"], ["did you mean 'adam'"]),
         (
             ["distill", "hopper-medium-replay", "--solver.window", "3"],
-            ["--solver kernel: unknown field 'window'", "initialisation"],
+            ["--solver.window: unknown field of solver 'kernel'", "Known: initialisation"],
         ),
-        (["distill", "hopper-medium-replay", "--solver=unroll", "--solver.windw=3"], ["did you mean 'window'"]),
+        (["distill", "hopper-medium-replay", "--solver=unroll", "--solver.windw=3"], ["did you mean --solver.window?"]),
         (["distill", "hopper-medium-replay", "--solver", "unroll", "--solver.window", "101"], ["expected at most 100"]),
         (
             ["distill", "hopper-medium-replay", "--objective", "pbc", "--objective.weight", "2"],
@@ -84,7 +84,10 @@ def refused(capsys, *arguments):
             ["inspect", "hopper-medium-replay", "--recipe.layers", "3"],
             ["--recipe.layers: this command has no"],
         ),
-        (["evaluate", "hopper-medium-replay", "--recipe.lairs", "3"], ["--recipe: unknown field 'lairs'", "'layers'"]),
+        (
+            ["evaluate", "hopper-medium-replay", "--recipe.lairs", "3"],
+            ["--recipe.lairs: unknown field: did you mean --recipe.layers?"],
+        ),
         (["evaluate", "hopper-medium-replay", "--recipe", "adm"], ["did you mean 'adam'"]),
         (["distill", "hopper-medium-replay", "--widths", "7"], ["--widths 7: expected even numbers"]),
         (["distill", "hopper-medium-replay", "--average", "1.5"], ["--average 1.5"]),

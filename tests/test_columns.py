@@ -55,7 +55,7 @@ def test_stars_are_sorted_by_number():
         ("observations=temprature", ["has no 'temprature'", "did you mean 'temperature'"]),
         ("observations=none,actions=valve,rewards=profit,terminations=none", ["observations=none"]),
         ("observations=temperature+run,actions=valve,rewards=profit,terminations=none", ["'run' holds", "numbers"]),
-        ("observations=temperature,actions=valve,terminations=none", ["no array 'rewards'", "rewards=none"]),
+        ("observations=temperature,actions=valve,terminations=none", ["no column 'rewards'", "rewards=none"]),
         (CHOSEN.replace("none,episodes=run", "run"), ["expected numbers"]),
         (f"{CHOSEN},rewards=r", ["'rewards' twice"]),
     ],

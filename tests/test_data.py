@@ -100,7 +100,7 @@ def test_bad_files(tmp_path, columns):
     (tmp_path / "bad.npz").write_bytes(b"PK")
     check_fails(tmp_path / "bad.npz", "damaged")
     np.savez(tmp_path / "object.npz", observations=np.array([{}], dtype=object))
-    check_fails(tmp_path / "object.npz", "no array 'actions'")
+    check_fails(tmp_path / "object.npz", "no column 'actions'")
     objects: dict[str, Any] = {name: np.array([{}], dtype=object) for name in columns}
     np.savez(tmp_path / "object.npz", **objects)
     check_fails(tmp_path / "object.npz", "Object arrays cannot be loaded")
@@ -112,10 +112,10 @@ def test_bad_files(tmp_path, columns):
 
 def test_bad_columns(tmp_path, columns):
     path = tmp_path / "x.hdf5"
-    check_fails(write(path, {k: v for k, v in columns.items() if k != "rewards"}), "no array 'rewards'")
+    check_fails(write(path, {k: v for k, v in columns.items() if k != "rewards"}), "no column 'rewards'")
     done = {("dones" if k == "terminals" else k): v for k, v in columns.items() if k != "timeouts"}
     check_fails(
-        write(path, done), "no array 'terminations', and 'dones' does not distinguish terminations from time-outs"
+        write(path, done), "no column 'terminations', and 'dones' does not distinguish terminations from time-outs"
     )
     check_fails(write(path, columns | {"rewards": columns["rewards"][:-1]}), "unequal", "rewards 59")
     check_fails(write(path, columns | {"actions": np.zeros((60, 1), np.int64)}), "discrete action space")

@@ -111,7 +111,7 @@ def test_bad_arrays():
     good = {key: getattr(pairs_of(list(timed_out())), key) for key in ("observations", "actions", "rewards")}
     good["terminals"] = np.zeros(26)
     good["timeouts"] = np.arange(26) == 9
-    refused({}, "no array 'observations'", "nothing")
+    refused({}, "no column 'observations'", "nothing")
     refused({**good, "obs": good["observations"]}, "both 'observations' and 'obs'")
     refused(
         {k: v for k, v in good.items() if k not in ("terminals", "timeouts")} | {"dones": good["terminals"]},
@@ -211,7 +211,7 @@ def test_bad_parquet(tmp_path):
     )
     del rows["actions"]
     refused(write_columns(path, rows | {"action_1": rows["rewards"]}), "'action' are numbered [1]")
-    refused(write_columns(path, {"x": pa.array([1])}), "no array 'observations'")
+    refused(write_columns(path, {"x": pa.array([1])}), "no column 'observations'")
 
 
 def test_parquet_without_pyarrow(tmp_path, monkeypatch):

@@ -147,7 +147,7 @@ def test_headlines_by_hand():
     assert find_headlines({"teacher": None, "a": {"mean": "x", "std": 1.0}, "b": {"mean": 1, "std": 2}}) == {
         "b": "1 ± 2"
     }
-    assert find_headlines({"runs": {"one": {"student": {"mean": 3.0, "std": 0.5}}}}) == {"runs one student": "3 ± 0.5"}
+    assert find_headlines({"runs": {"one": {"student": {"mean": 3.0, "std": 0.5}}}}) == {"one student": "3 ± 0.5"}
 
 
 def test_records_of_any_json():

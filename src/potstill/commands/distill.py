@@ -45,7 +45,7 @@ def distill(config: DistillConfig) -> Run:
 
     ``dataset``, ``teacher``, ``objective``, ``solver`` and ``recipe`` may be names, paths or objects. Without a
     teacher, one is trained as ``potstill teach`` does, in the folder ``teacher`` of the run folder. A later
-    distillation of the same data finds it there, by the hash of the data. If rewards cannot distinguish policies, the
+    distillation of the same data finds it there, by the hash of the data. If rewards do not distinguish policies, the
     teacher clones the data.
 
     The distillation itself never uses the environment. If there are more than a million rows, batches are drawn from

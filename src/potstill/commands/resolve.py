@@ -56,7 +56,7 @@ class Problem:
     def resolve_defaults(self, data: Transitions, teacher: NetworkTeacher | None) -> Problem:
         """Resolve the defaults that depend on the data, and lower a step size that would diverge on it."""
         if getattr(self.objective, "uses_critics", False) and not _has_values(teacher, data):
-            print("the rewards cannot distinguish policies, so critics cannot either: the objective is pbc")
+            print("the rewards do not distinguish policies, so critics are uninformative: using objective pbc")
             names = {**self.names, "objective": "pbc"}
             return dataclasses.replace(self, objective=PolicyCloning(), names=names).resolve_defaults(data, teacher)
         recipe = self.solver.recipe
@@ -194,9 +194,12 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
     try:
         inspect.signature(found).bind("policy", "states", "teacher")
     except TypeError:
+        taken = [
+            p for p in inspect.signature(found).parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        ]
         raise PotstillError(
-            f"the objective is {describe_object(found)}: expected a function of three arguments, as in "
-            "potstill.distillation"
+            f"the objective takes {len(taken)} argument{'' if len(taken) == 1 else 's'}: expected three by position, "
+            "(student_actions, batch, teacher)"
         ) from None
     except ValueError:  # a function without a known signature
         pass

@@ -11,7 +11,7 @@ from potstill.data.transitions import Transitions
 from potstill.environments.making import find_registered_limit
 
 SAMPLE = 4096  # rows in which next observations are compared
-FEW = 1024  # rows in which numbers are looked at
+FEW = 1024  # rows sampled to check precision and discreteness
 
 
 def find_suspicions(data: Transitions) -> list[str]:
@@ -98,7 +98,7 @@ def _find_coarse_numbers(data: Transitions) -> list[str]:
     coarse = (high > low) & (np.spacing(largest) > (high.astype(np.float64) - low) / 1000)
     return [
         f"observations[{i}] is about {largest[i]:.3g}, where float32 has steps of {np.spacing(largest[i]):.3g}: "
-        "subtract an offset, such as the first value, before float32"
+        "subtract an offset, such as the first value, before converting to float32"
         for i in np.flatnonzero(coarse)
     ]
 

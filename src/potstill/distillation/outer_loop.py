@@ -62,7 +62,7 @@ class OuterState(NamedTuple):
 class LoopState(NamedTuple):
     """The outer loop after a step: all that it needs to continue, apart from the schedule.
 
-    The next step reuses the memory of its arrays: copy them before.
+    The next step donates these arrays; copy them to keep them.
     """
 
     outer: OuterState
@@ -108,7 +108,7 @@ def initialise_outer(pairs: Pairs, settings: OuterSettings) -> OuterState:
 
 
 def make_outer_optimiser(settings: OuterSettings) -> optax.GradientTransformation:
-    """Make the direction of clipped Adam, or of the paper's clipped SGD, momentum 0.9. The schedule sets the rate."""
+    """Make the optax transformation: clipping, then Adam or momentum 0.9. The schedule sets the rate."""
     rule = optax.trace(decay=0.9) if settings.optimiser == "sgd" else optax.scale_by_adam()
     return optax.chain(optax.clip_by_global_norm(settings.clip), rule)
 

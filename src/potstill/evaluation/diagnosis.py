@@ -35,8 +35,9 @@ def diagnose_students(students: Students, data: Transitions, result: JsonMapping
 
 def _describe_still(deviation: float) -> str:
     return (
-        f"the students do the same in every state, but the data's actions vary by {deviation:.2f} of half the bounds: "
-        "either their teacher does, or the pairs do not teach them; look at the teacher first (potstill inspect)"
+        "the students take the same action in every state, though the data's actions vary (standard deviation "
+        f"{deviation:.2f}, bounds ±1). Inspect the teacher first (potstill inspect): if its actions vary, the pairs "
+        "are at fault"
     )
 
 

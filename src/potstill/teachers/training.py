@@ -141,7 +141,7 @@ class Learner:
         # Values of new critics are up to about 1, however small the rewards are.
         self.limit = VALUE_SLACK * max(table.largest_reward / (1.0 - training.discount), 1.0)
         self.restarted = False
-        """Whether the actor collapsed, and the training began again with other settings."""
+        """Whether training was restarted after the actor collapsed."""
         self._initialise()
 
     def _initialise(self) -> None:
@@ -152,7 +152,7 @@ class Learner:
         self.done = 0
 
     def restart(self) -> bool:
-        """Start again as the algorithm does after a collapse of its actor; return whether it can."""
+        """Restart with the algorithm's settings for a collapsed actor; return False if it has none."""
         other = self.algorithm.adapt_to_collapse()
         if other is None:
             return False

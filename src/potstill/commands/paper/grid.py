@@ -1,4 +1,4 @@
-"""Measure the cells of a reproduction, with any executor. One that fails stops nothing."""
+"""Measure the cells of a reproduction, with any executor. A failed cell does not stop the others."""
 
 from __future__ import annotations
 

@@ -85,6 +85,6 @@ class QGapMean(QGap):
 @check_arguments
 @dataclass(frozen=True)
 class QGapEach(QGap):
-    """The Q-gap by the critic that sees the largest loss."""
+    """The Q-gap by the critic that estimates the largest loss."""
 
     critics: Critics = "each"

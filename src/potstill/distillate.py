@@ -36,6 +36,8 @@ REQUIRED = ("env_id", "dataset", "objective", "solver", "recipe", "potstill")
 class Distillate(Scaled):
     """N synthetic pairs in the units of the environment, with a record of how they were made.
 
+    Discrete actions are probabilities of all A actions: soft labels.
+
     ``metadata`` contains the environment's id, the dataset (name, hash), the teacher (hash), the objective, weighting,
     solver, recipe and settings, the command, and the version of potstill.
 

@@ -18,8 +18,9 @@ from potstill.data.joined import SideBySide
 from potstill.data.pairing import NOTHING, Plan, Rows, pair_in_order, pair_own, plan_rows
 from potstill.data.successors import Successors
 from potstill.data.transitions import NO_REWARDS, Transitions
+from potstill.data.discrete import fit_discrete
 from potstill.data.units import Fit, Units, are_same_bounds, describe_remedies, find_environment_bounds, fit_units
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, naming_source
 
 VALUES = (*TABLES, "rewards")
 SAMPLE = 1024  # rows in which the loss of precision is measured
@@ -58,6 +59,8 @@ class Paired(NamedTuple):
     dropped: Int[np.ndarray, " X"]
     """Rows of the log that are not transitions."""
     notes: tuple[str, ...]
+    integers: bool = False
+    """Whether the actions are stored as integers."""
 
 
 class Prepared(NamedTuple):
@@ -68,6 +71,11 @@ class Prepared(NamedTuple):
     plan: Plan | None
     """``None``: each row has its own next observation."""
     notes: tuple[str, ...]
+
+    @property
+    def integers(self) -> bool:
+        """Whether the actions are stored as integers."""
+        return self.columns["actions"].dtype.kind in "iub"
 
 
 def prepare(log: Log, limit: int | None) -> Prepared:
@@ -155,10 +163,11 @@ def read_rows(log: Log, limit: int | None) -> Paired:
     Raises:
         PotstillError: as :func:`prepare`, or a value is NaN or infinite, or exceeds float32.
     """
-    columns, ends, plan, notes = prepare(log, limit)
+    prepared = prepare(log, limit)
+    columns, ends, plan, notes = prepared
     if plan is None:
-        return Paired(pair_own(columns, ends, source=log.source), NOTHING, notes)
-    return Paired(pair_in_order(columns, plan, source=log.source), plan.dropped, notes)
+        return Paired(pair_own(columns, ends, source=log.source), NOTHING, notes, prepared.integers)
+    return Paired(pair_in_order(columns, plan, source=log.source), plan.dropped, notes, prepared.integers)
 
 
 def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None) -> tuple[Transitions, list[str]]:
@@ -179,8 +188,9 @@ def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None)
     rows = paired.rows
     found = find_environment(log, env_id, rows.observations.shape[1], rows.actions.shape[1])
     low, high = rows.actions_seen.low, rows.actions_seen.high
-    fit = fit_log_units(log, low, high, len(rows.actions), units, found)
-    actions = fit(rows.actions)
+    fit = fit_log_units(log, low, high, len(rows.actions), units, found, integers=paired.integers)
+    with naming_source(log.source):
+        actions = fit(rows.actions)
     wrong = None if fit.inside else find_outside(actions, fit.bounds)
     if wrong is not None:
         (row, column), count = wrong
@@ -264,8 +274,32 @@ def _find_plain_id(env_id: str) -> str:
     return plain
 
 
-def fit_log_units(log: Log, low: np.ndarray, high: np.ndarray, rows: int, units: Units, found: FoundEnvironment) -> Fit:
-    """Find how the actions of a log, of ``rows`` rows in [``low``, ``high``], come inside their bounds."""
+def fit_log_units(
+    log: Log,
+    low: np.ndarray,
+    high: np.ndarray,
+    rows: int,
+    units: Units,
+    found: FoundEnvironment,
+    *,
+    integers: bool,
+) -> Fit:
+    """Find how the actions of a log, of ``rows`` rows in [``low``, ``high``], come inside their bounds.
+
+    ``integers`` says whether they are stored as such. Discrete ones become vectors.
+    """
+    discrete = fit_discrete(
+        low,
+        high,
+        units,
+        stated=log.bounds,
+        environment=found.bounds,
+        env_id=found.env_id,
+        integers=integers,
+        source=log.source,
+    )
+    if discrete is not None:
+        return discrete
     return fit_units(
         low,
         high,

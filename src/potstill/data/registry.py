@@ -92,6 +92,7 @@ class ReadOptions:
         out_of_bounds: str = "refuse",
         action_scale: Numbers = 1.0,
         env_id: str | None = None,
+        actions: str | None = None,
     ) -> ReadOptions:
         """Convert the arguments of :func:`load_dataset`.
 
@@ -101,7 +102,7 @@ class ReadOptions:
         low = () if action_low is None else as_floats(action_low, "--action-low")
         high = () if action_high is None else as_floats(action_high, "--action-high")
         scale = as_floats(action_scale, "--action-scale")
-        units = Units(low, high, action_bounds, out_of_bounds, scale)  # type: ignore[arg-type]
+        units = Units(low, high, action_bounds, out_of_bounds, scale, actions)  # type: ignore[arg-type]
         return cls(parse_columns(columns), units, env_id)
 
     @property
@@ -137,6 +138,7 @@ def load_dataset(
     out_of_bounds: Literal["refuse", "clip", "scale"] = "refuse",
     action_scale: Numbers = 1.0,
     env_id: str | None = None,
+    actions: Literal["discrete", "continuous"] | None = None,
 ) -> Transitions:
     """Load a dataset.
 
@@ -164,6 +166,8 @@ def load_dataset(
             each component by the largest factor that brings its actions inside.
         action_scale: factor for the actions, or one for each component, if their unit is not that of the environment.
         env_id: Gymnasium id of the environment, if the data do not name it; ``none`` for no environment.
+        actions: whether actions are the numbers 0, 1, 2, … of a finite set (``discrete``) or ``continuous``, if neither
+            the file nor the environment says so. One column of integers counts as discrete; others are refused.
 
     Raises:
         PotstillError: the name is unknown, the file is missing, its format is unknown, or its content is invalid.
@@ -177,7 +181,8 @@ def load_dataset(
         >>> data.env_id, data.state_size, data.action_size
         ('Hopper-v5', 11, 3)
     """
-    options = ReadOptions.of(columns, action_low, action_high, action_bounds, out_of_bounds, action_scale, env_id)
+    bounds = (action_low, action_high, action_bounds, out_of_bounds, action_scale)
+    options = ReadOptions.of(columns, *bounds, env_id, actions)
     if download and not str(source).startswith("minari:"):
         raise PotstillError("--download: only minari:ID can be downloaded")
     if isinstance(source, Transitions):

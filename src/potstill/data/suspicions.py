@@ -112,5 +112,5 @@ def _find_discrete_actions(data: Transitions) -> str:
         return ""
     return (
         f"actions are whole numbers from 0 to {actions.max():.0f}: are they discrete? They are used as continuous "
-        "actions; discrete ones are not supported"
+        "actions; to number a finite set, --actions discrete"
     )

@@ -13,6 +13,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from potstill.distillation.labels import constrain_actions
 from potstill.distillation.objectives.base import ObjectiveFunction, StateTable, weighted_loss
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.settings import OuterSettings
@@ -157,7 +158,7 @@ def make_update(
         ``update(state, table, key, rate) -> (state, {"loss", "gradient_norm"})``; pure.
     """
     rule, mesh = make_outer_optimiser(settings), devices.find_all_devices()
-    limit, labeller = settings.action_limit, find_labeller(settings, teacher)
+    limit, labeller, loss_kind = settings.action_limit, find_labeller(settings, teacher), solver.recipe.loss
 
     def loss_of(learned: Learned, batch: StateTable, key: PRNGKeyArray) -> Array:
         how = {"objective": objective, "solver": solver, "teacher": teacher, "mesh": mesh}
@@ -173,7 +174,7 @@ def make_update(
         loss, gradient = devices.replicate(jax.value_and_grad(loss_of)(state.learned, batch, student_key), mesh)
         direction, optimiser = rule.update(gradient, state.optimiser, state.learned)
         learned = jax.tree.map(lambda x, d: x - rate * d, state.learned, direction)
-        learned = learned._replace(actions=jnp.clip(learned.actions, -limit, limit))
+        learned = learned._replace(actions=constrain_actions(learned.actions, loss_kind, limit))
         norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
         return OuterState(learned, optimiser), {"loss": loss, "gradient_norm": norm}
 

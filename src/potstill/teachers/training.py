@@ -132,6 +132,7 @@ class Learner:
     """
 
     def __init__(self, algorithm: Algorithm, data: Transitions, training: Training) -> None:
+        algorithm = algorithm.fit_to_actions(discrete=data.action_bounds.discrete)
         self.algorithm, self.data, self.training = algorithm, data, training
         rate = algorithm.target_rate if training.target_rate is None else training.target_rate
         self.settings = UpdateSettings(training.batch, training.discount, rate)

@@ -48,6 +48,16 @@ class Problem:
     names: dict[str, str]
     """Names of the objective, the solver and the recipe in the metadata."""
 
+    def check_actions(self, data: Transitions) -> None:
+        """Raise if actions are discrete, and a part or a setting has no meaning for them."""
+        if not data.action_bounds.discrete:
+            return
+        self._fit_to_actions(data)
+        refused = {"--states imagined": self.imagines, "--action-limit": self.action_limit not in (None, 1.0)}
+        for option, given in refused.items():
+            if given:
+                raise PotstillError(f"{data.name} has discrete actions: {option} applies only to continuous ones")
+
     def _fit_to_actions(self, data: Transitions) -> Problem:
         """Give the solver's recipe the loss, and the objective the form, for discrete or continuous actions."""
         discrete, objective = data.action_bounds.discrete, self.objective
@@ -91,6 +101,7 @@ class Problem:
             weighting, noise = "uniform", 0.0
         noise = noise if self.state_noise is None else self.state_noise
         limit = choose_default_action_limit(recipe) if self.action_limit is None else self.action_limit
+        limit = 1.0 if recipe.loss == "cross-entropy" else limit
         settings = dataclasses.replace(self.settings, state_noise=noise, action_limit=limit)
         return dataclasses.replace(
             self, settings=settings, weighting=self.weighting or weighting, solver=solver, names=names

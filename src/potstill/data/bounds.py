@@ -1,4 +1,4 @@
-"""Action bounds: the box that an environment's actions lie in and the scaling from it to [−1, 1]; finite action sets."""
+"""Action spaces: the box that actions lie in, with the scaling from it to [−1, 1]; or a finite set of actions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.arrays import AnyArray
 from potstill.runtime.validation import as_numbers, check_least
 
+MOST_ACTIONS = 1 << 16  # of a finite set: each is a component of every action's vector
 Actions = TypeVar("Actions", bound=AnyArray)  # NumPy or JAX arrays [..., A]
 
 
@@ -129,7 +130,7 @@ class DiscreteActions(ActionBounds):
         count: A, the number of actions, at least 2.
 
     Raises:
-        PotstillError: there are fewer than 2 actions.
+        PotstillError: there are fewer than 2 actions, or more than 65,536.
 
     Example:
         >>> import numpy as np
@@ -140,6 +141,8 @@ class DiscreteActions(ActionBounds):
 
     def __init__(self, count: int) -> None:
         check_least("DiscreteActions.count", count, 2)
+        if count > MOST_ACTIONS:
+            raise PotstillError(f"DiscreteActions.count {count}: expected at most {MOST_ACTIONS}")
         super().__init__(np.zeros(count, np.float32), np.ones(count, np.float32))
 
     def __repr__(self) -> str:

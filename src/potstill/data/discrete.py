@@ -14,12 +14,11 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from potstill.data.bounds import ActionBounds, DiscreteActions
+from potstill.data.bounds import MOST_ACTIONS, ActionBounds, DiscreteActions
 from potstill.data.units import Fit, Units
 from potstill.errors import PotstillError
 
 MOST = 100  # actions of a finite set that nobody states
-LARGEST = 1 << 20  # actions that the user may state
 
 
 def fit_discrete(
@@ -105,7 +104,7 @@ def _count(low: np.ndarray, high: np.ndarray, units: Units, source: str) -> Fit:
     """Fit actions to the set of all numbers up to the highest in the data."""
     if len(low) != 1:
         raise PotstillError(f"{source}: --actions discrete: expected one column of numbers, not {len(low)}")
-    if low[0] < 0 or high[0] >= LARGEST or high[0] != np.rint(high[0]):
+    if low[0] < 0 or high[0] >= MOST_ACTIONS or high[0] != np.rint(high[0]):
         raise PotstillError(
             f"{source}: --actions discrete: expected whole numbers from 0, not from {low[0]:g} to {high[0]:g}"
         )

@@ -12,13 +12,13 @@ from jaxtyping import Int
 from potstill.data.bounds import ActionBounds
 from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape, describe_outside, find_outside
 from potstill.data.columns import TABLES
+from potstill.data.discrete import fit_discrete
 from potstill.data.ends import FLAGS, NUMBERS, USUAL_LIMIT, Ends, count_timeouts, find_ends
 from potstill.data.files import Column
 from potstill.data.joined import SideBySide
 from potstill.data.pairing import NOTHING, Plan, Rows, pair_in_order, pair_own, plan_rows
 from potstill.data.successors import Successors
 from potstill.data.transitions import NO_REWARDS, Transitions
-from potstill.data.discrete import fit_discrete
 from potstill.data.units import Fit, Units, are_same_bounds, describe_remedies, find_environment_bounds, fit_units
 from potstill.errors import PotstillError, naming_source
 

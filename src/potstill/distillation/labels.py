@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -15,6 +16,11 @@ def constrain_actions(actions: Float[Array, "N A"], loss: Loss, limit: float) ->
     probabilities.
     """
     return project_to_simplex(actions) if loss == "cross-entropy" else jnp.clip(actions, -limit, limit)
+
+
+def harden_actions(actions: Float[Array, "N A"]) -> Float[Array, "N A"]:
+    """Replace probabilities by 1 for the most probable action and 0 for all others."""
+    return jax.nn.one_hot(jnp.argmax(actions, axis=-1), actions.shape[-1], dtype=actions.dtype)
 
 
 def project_to_simplex(vectors: Float[Array, "N A"]) -> Float[Array, "N A"]:

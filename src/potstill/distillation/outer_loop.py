@@ -13,7 +13,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.distillation.labels import constrain_actions
+from potstill.distillation.labels import constrain_actions, harden_actions
 from potstill.distillation.objectives.base import ObjectiveFunction, StateTable, weighted_loss
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.settings import OuterSettings
@@ -174,7 +174,9 @@ def make_update(
         loss, gradient = devices.replicate(jax.value_and_grad(loss_of)(state.learned, batch, student_key), mesh)
         direction, optimiser = rule.update(gradient, state.optimiser, state.learned)
         learned = jax.tree.map(lambda x, d: x - rate * d, state.learned, direction)
-        learned = learned._replace(actions=constrain_actions(learned.actions, loss_kind, limit))
+        fixed = settings.labels == "fixed"
+        actions = state.learned.actions if fixed else constrain_actions(learned.actions, loss_kind, limit)
+        learned = learned._replace(actions=actions)
         norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
         return OuterState(learned, optimiser), {"loss": loss, "gradient_norm": norm}
 
@@ -229,6 +231,8 @@ def optimise_pairs(
     """
     labeller = find_labeller(settings, teacher)
     pairs = pairs if labeller is None else pairs._replace(actions=labeller.act(pairs.states))
+    if settings.labels == "fixed" and solver.recipe.loss == "cross-entropy":
+        pairs = pairs._replace(actions=harden_actions(pairs.actions))
     if resume is None:
         schedule.observe(0, pairs)
         yield Iterate(0, pairs, {})

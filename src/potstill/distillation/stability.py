@@ -6,8 +6,9 @@ polynomial. Both roots lie in the unit circle if
 
     α κ < 2 (1 + β),        κ = 2 λ_max / (N A)                                       (1)
 
-(Polyak 1964). The Hessian of the cross-entropy in the outputs of a softmax has eigenvalues up to 1/2, so there κ is at
-most λ_max / (2 N): A is replaced by 4. Many dimensions, heavy tails or constant columns make λ_max large, and a fixed step size may diverge.
+(Polyak 1964). The Hessian of the cross-entropy in the outputs of a softmax has eigenvalues up to 1/2, so that κ is at
+most λ_max / (2 N): A is replaced by 4. Many dimensions, heavy tails or constant columns make λ_max large, and a fixed
+step size may diverge.
 """
 
 from __future__ import annotations

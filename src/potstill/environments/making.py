@@ -233,7 +233,7 @@ def find_registered_limit(env_id: str | None) -> int | None:
 
 
 def find_action_bounds(env_id: str) -> tuple[Float[np.ndarray, " A"], Float[np.ndarray, " A"]]:
-    """Find the lowest and the highest action of an environment, float32, in its own units."""
+    """Find the lowest and the highest continuous action of an environment, float32, in its own units."""
     env = make(env_id)
     low, high = env.action_space.low, env.action_space.high
     env.close()

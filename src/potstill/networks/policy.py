@@ -144,7 +144,8 @@ class Policy(Scaled):
 def softmax(output: np.ndarray) -> np.ndarray:
     """Probabilities [..., A] of a network's outputs [..., A]."""
     powers: np.ndarray = np.exp(output - output.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    chances: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return chances
 
 
 def check_layers(label: str, layers: object, inputs: int, outputs: Sequence[int], *, stacked: int = 0) -> list[int]:

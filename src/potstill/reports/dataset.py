@@ -189,6 +189,8 @@ def measure_state_coverage(data: Transitions) -> Coverage:
 
 def match_environment(data: Transitions) -> EnvironmentMatch:
     """Return the environment that the data name or, without one, those that match their sizes and actions."""
+    if data.action_bounds.discrete:  # the known environments have continuous actions
+        return {"declared": data.env_id, "fits": []}
     sizes = (data.state_size, data.action_size)
     lowest, highest = data.actions.min(axis=0), data.actions.max(axis=0)
     return {"declared": data.env_id, "fits": [] if data.env_id else find_fitting_environments(*sizes, lowest, highest)}

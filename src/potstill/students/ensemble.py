@@ -74,9 +74,10 @@ class Students(Scaled):
             )
         return self.normaliser(observations)
 
-    def _compute_unit_actions(self, states: Float[np.ndarray, "K E S"]) -> Float[Array, "K E A"]:
+    def _compute_unit_actions(self, states: np.ndarray | Array) -> Float[Array, "K E A"]:
         loss: Loss = "cross-entropy" if self.action_bounds.discrete else "squared-error"
-        return _act(self.params, states, len(self.action_bounds), loss)
+        unit: Array = _act(self.params, jnp.asarray(states), len(self.action_bounds), loss)
+        return unit
 
     def act_separately(self, observations: Float[np.ndarray, "L S"]) -> np.ndarray:
         """Return mean actions, with the L observations split evenly: the first L/K go to student 0, and so on.

@@ -28,8 +28,8 @@ class Teacher(Protocol):
     """A policy with action values. Any object with these attributes is a teacher, including objects of your own.
 
     States are standardised with ``normaliser``, actions lie in [−1, 1]. Actions of a finite set are vectors of the
-    probabilities of all A actions, and action values are expectations over them. All methods are pure JAX functions, so they
-    can be compiled.
+    probabilities of all A actions, and action values are expectations over them. All methods are pure JAX functions, so
+    they can be compiled.
     """
 
     @property

@@ -81,6 +81,8 @@ def train_world(
     Raises:
         PotstillError: the dataset has fewer than 500 rows, or numbers too large for float32.
     """
+    if data.action_bounds.discrete:
+        raise PotstillError(f"{data.name}: world models of discrete actions are not supported: use --states data")
     check_rows(data)
     held_out = hold_out(data, settings.seed)
     rows, linear, scale = prepare(data, ~held_out, settings.seed)

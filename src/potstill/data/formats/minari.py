@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from potstill.data.bounds import ActionBounds
+from potstill.data.bounds import ActionBounds, DiscreteActions
 from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape
 from potstill.data.columns import Chosen
 from potstill.data.files import Column, Group, find_user_folder, open_hdf5, reading
@@ -187,7 +187,7 @@ def _make_log(metadata: Metadata, episodes: Sequence[Mapping[str, Column]], path
     steps, size = columns["actions"].shape
     if steps != metadata.steps:
         raise PotstillError(f"{path}: {steps} steps, but the metadata list {metadata.steps}")
-    if metadata.bounds is not None and len(metadata.bounds) != size:
+    if metadata.bounds is not None and not metadata.bounds.discrete and len(metadata.bounds) != size:
         raise PotstillError(f"{path}: actions have {size} components, but the action space has {len(metadata.bounds)}")
     changed = (
         f"used without an environment: {metadata.env_id} was made with other settings than the registered ones: "
@@ -214,8 +214,10 @@ def _read_whole_number(metadata: Mapping[str, Any], key: str) -> int:
 
 def _check_space(key: str, space: Mapping[str, Any], path: Path) -> None:
     kind = space.get("type", "Box")
-    if key == "actions" and "Discrete" in kind:
-        raise PotstillError(f"{path} has a discrete action space: only continuous actions are supported")
+    if key == "actions" and kind == "Discrete":
+        if space.get("start", 0) != 0:
+            raise PotstillError(f"{path} has actions numbered from {space['start']}: expected numbers from 0")
+        return
     if kind == "Dict" and key == "observations":
         raise PotstillError(
             f"{path}: observations of space Dict: expected a one-dimensional Box. Choose parts: --columns "
@@ -226,9 +228,11 @@ def _check_space(key: str, space: Mapping[str, Any], path: Path) -> None:
 
 
 def _read_bounds(space: Mapping[str, Any]) -> ActionBounds | None:
-    """The bounds of an action space; ``None`` if they are infinite."""
+    """The bounds of an action space, or its finite set; ``None`` if the bounds are infinite."""
     if not space:
         return None
+    if space.get("type") == "Discrete":
+        return DiscreteActions(_read_whole_number(space, "n"))
     low, high = (np.broadcast_to(np.array(space[key], np.float32), space["shape"]) for key in ("low", "high"))
     return ActionBounds(low, high) if np.isfinite([low, high]).all() else None
 

@@ -3,7 +3,8 @@
 The policy is π(a | s) = softmax f(s)_a, and a critic Q_j has an output for each action. Expectations over actions are
 sums, so nothing is sampled. The settings are those of the continuous algorithms.
 
-BC      L_π = −E log π(a | s) over the episodes to clone; fitted Q-evaluation with V(s′) = Σ_a π(a | s′) min_j Q̄_j(s′, a).
+BC      L_π = −E log π(a | s) over the episodes to clone. The critics are fitted with
+        V(s′) = min_j Σ_a π(a | s′) Q̄_j(s′, a).
 IQL     as for continuous actions, with log π(a | s) of the softmax.
 Cal-QL  with G the discounted return of the recorded episode from s on, and CQL without the maximum with G:
 
@@ -20,7 +21,7 @@ Cal-QL  with G the discounted return of the recorded episode from s on, and CQL 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -124,7 +125,7 @@ class DiscreteIql(Iql):
         """Extract the actor, and the critics, scaled back to the data's units."""
         *hidden, head = state.critics
         head = jax.tree.map(lambda x: x / iql.find_reward_scale(data), head)
-        return TeacherParts(state.actor, "softmax", [*hidden, head], False)
+        return TeacherParts(cast(Params, state.actor), "softmax", [*hidden, head], False)
 
 
 class Improved(NamedTuple):

@@ -15,10 +15,37 @@ import numpy as np
 from jaxtyping import Float
 
 from potstill.data.bounds import MOST_ACTIONS, ActionBounds, DiscreteActions
-from potstill.data.units import Fit, Units
+from potstill.data.units import Fit, Units, fit_units
 from potstill.errors import PotstillError
 
 MOST = 100  # actions of a finite set that nobody states
+
+
+def fit_actions(
+    low: Float[np.ndarray, " A"],
+    high: Float[np.ndarray, " A"],
+    units: Units,
+    *,
+    rows: int,
+    stated: ActionBounds | None,
+    environment: ActionBounds | None,
+    env_id: str | None,
+    unit: bool,
+    integers: bool,
+    source: str,
+) -> Fit:
+    """Find how logged actions become vectors of a finite set (:func:`fit_discrete`) or come inside bounds.
+
+    The arguments are those of :func:`fit_discrete` and :func:`~potstill.data.units.fit_units`.
+
+    Raises:
+        PotstillError: one of these functions refuses the actions.
+    """
+    spaces = {"stated": stated, "environment": environment}
+    found = fit_discrete(low, high, units, **spaces, env_id=env_id, integers=integers, source=source)
+    if found is not None:
+        return found
+    return fit_units(low, high, units, rows=rows, **spaces, env_id=env_id, unit=unit, source=source)
 
 
 def fit_discrete(

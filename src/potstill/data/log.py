@@ -12,14 +12,14 @@ from jaxtyping import Int
 from potstill.data.bounds import ActionBounds
 from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape, describe_outside, find_outside
 from potstill.data.columns import TABLES
-from potstill.data.discrete import fit_discrete
+from potstill.data.discrete import fit_actions
 from potstill.data.ends import FLAGS, NUMBERS, USUAL_LIMIT, Ends, count_timeouts, find_ends
 from potstill.data.files import Column
 from potstill.data.joined import SideBySide
 from potstill.data.pairing import NOTHING, Plan, Rows, pair_in_order, pair_own, plan_rows
 from potstill.data.successors import Successors
 from potstill.data.transitions import NO_REWARDS, Transitions
-from potstill.data.units import Fit, Units, are_same_bounds, describe_remedies, find_environment_bounds, fit_units
+from potstill.data.units import Fit, Units, are_same_bounds, describe_remedies, find_environment_bounds
 from potstill.errors import PotstillError, naming_source
 
 VALUES = (*TABLES, "rewards")
@@ -284,23 +284,8 @@ def fit_log_units(
     *,
     integers: bool,
 ) -> Fit:
-    """Find how the actions of a log, of ``rows`` rows in [``low``, ``high``], come inside their bounds.
-
-    ``integers`` says whether they are stored as such. Discrete ones become vectors.
-    """
-    discrete = fit_discrete(
-        low,
-        high,
-        units,
-        stated=log.bounds,
-        environment=found.bounds,
-        env_id=found.env_id,
-        integers=integers,
-        source=log.source,
-    )
-    if discrete is not None:
-        return discrete
-    return fit_units(
+    """Find how the actions of a log, of ``rows`` rows in [``low``, ``high``], become vectors or come inside bounds."""
+    return fit_actions(
         low,
         high,
         units,
@@ -309,5 +294,6 @@ def fit_log_units(
         environment=found.bounds,
         env_id=found.env_id,
         unit=log.unit_actions,
+        integers=integers,
         source=log.source,
     )

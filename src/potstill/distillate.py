@@ -103,7 +103,7 @@ class Distillate(Scaled):
         """
         if not self.action_bounds.discrete:
             raise PotstillError("Distillate.action_numbers: the actions are continuous")
-        return self.action_bounds.decide(self.actions)
+        return self.action_bounds.choose_actions(self.actions)
 
     @property
     def env_id(self) -> str | None:

@@ -90,7 +90,7 @@ class ActionBounds:
         actions: Actions = self.low + (unit + 1.0) * 0.5 * (self.high - self.low)  # type: ignore[operator]
         return actions
 
-    def decide(self, unit: np.ndarray) -> np.ndarray:
+    def choose_actions(self, unit: np.ndarray) -> np.ndarray:
         """Turn the outputs of a policy [..., A] into what the environment takes: here :meth:`from_unit`."""
         return self.from_unit(unit)
 
@@ -124,7 +124,7 @@ class DiscreteActions(ActionBounds):
     0 for all others; of a policy, π(a | s) of each action. These vectors lie in the box [0, 1]^A, so states, actions
     and their scaling travel together as for continuous actions. They need no scaling: :meth:`to_unit` and
     :meth:`from_unit` return their argument. The environment gets the number of the most probable action, by
-    :meth:`decide`.
+    :meth:`choose_actions`.
 
     Args:
         count: A, the number of actions, at least 2.
@@ -135,7 +135,7 @@ class DiscreteActions(ActionBounds):
     Example:
         >>> import numpy as np
         >>> actions = DiscreteActions(3)
-        >>> actions.to_vectors(np.array([2, 0])).tolist(), actions.decide(np.array([[0.2, 0.5, 0.3]])).tolist()
+        >>> actions.to_vectors(np.array([2, 0])).tolist(), actions.choose_actions(np.array([[0.2, 0.5, 0.3]])).tolist()
         ([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]], [1])
     """
 
@@ -161,7 +161,7 @@ class DiscreteActions(ActionBounds):
         """Return the vectors [..., A] unchanged."""
         return unit
 
-    def decide(self, unit: np.ndarray) -> np.ndarray:
+    def choose_actions(self, unit: np.ndarray) -> np.ndarray:
         """Return the number of the most probable action [...] of vectors [..., A]; the first of equal ones."""
         chosen: np.ndarray = np.argmax(unit, axis=-1)
         return chosen

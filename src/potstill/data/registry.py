@@ -148,38 +148,34 @@ def load_dataset(
             - the name of a bundled dataset;
             - ``minari:ID``, a dataset in Minari's folder, or ``d4rl:NAME``, a dataset in D4RL's cache;
             - the path of an ``.hdf5`` or ``.h5`` file (named columns, D4RL, d3rlpy, Minari, robomimic, tianshou), or an
-              ``.npz``, ``.parquet``, ``.csv`` or ``.tsv`` file;
-            - the path of a folder of ``potstill convert`` (its rows stay on disk), LeRobot, Minari, imitation, or
-              of Parquet files;
+              ``.npz``, ``.parquet``, ``.csv`` or ``.tsv`` file, or a folder of ``potstill convert`` (its rows stay on
+              disk), LeRobot, Minari, imitation, or of Parquet files;
             - a mapping of arrays, with the names and layouts of an ``.npz`` file; a data frame of pandas or Polars; or
               a replay buffer of stable-baselines3;
             - :class:`~potstill.data.transitions.Transitions`, which are returned unchanged.
         download: let Minari's own client download a ``minari:ID`` that is not in Minari's folder.
         columns: names of columns by role, as a mapping or as text such as ``observations=a+b,actions=u,rewards=none``.
-            The roles are those of the six columns of ``Transitions``, and ``dones``, ``starts``, ``ends`` and
-            ``episodes``.
+            The roles are the columns of ``Transitions``, and ``dones``, ``starts``, ``ends`` and ``episodes``.
         action_low: the lowest action, or one for each component.
         action_high: the highest.
         action_bounds: whose action bounds to use: ``file``, ``environment``, or ``data`` for the data's own range.
-            Default: those of the file, else of the environment, else ±1 if the actions use it, else the data's range.
+            Default: those of the file, the environment, ±1 if the actions use it, or the data's range, in this order.
         out_of_bounds: what to do with actions outside: refuse them, ``clip`` them to the nearest bound, or ``scale``
             each component by the largest factor that brings its actions inside.
         action_scale: factor for the actions, or one for each component, if their unit is not that of the environment.
         env_id: Gymnasium id of the environment, if the data do not name it; ``none`` for no environment.
-        actions: whether actions are the numbers 0, 1, 2, … of a finite set (``discrete``) or ``continuous``, if neither
-            the file nor the environment says so. One column of integers counts as discrete; others are refused.
+        actions: ``discrete`` (the numbers 0, 1, 2, … of a finite set) or ``continuous``, if neither the file nor the
+            environment says so. One column of integers counts as discrete; others are refused.
 
     Raises:
         PotstillError: the name is unknown, the file is missing, its format is unknown, or its content is invalid.
 
     Warns:
-        PotstillWarning: something had to be assumed, or the content is suspicious, see
-            :func:`~potstill.data.suspicions.find_suspicions`.
+        PotstillWarning: something was assumed, or is suspicious (:func:`~potstill.data.suspicions.find_suspicions`).
 
     Example:
-        >>> data = load_dataset("hopper-medium-replay")
-        >>> data.env_id, data.state_size, data.action_size
-        ('Hopper-v5', 11, 3)
+        >>> load_dataset("hopper-medium-replay").action_size
+        3
     """
     bounds = (action_low, action_high, action_bounds, out_of_bounds, action_scale)
     options = ReadOptions.of(columns, *bounds, env_id, actions)
@@ -188,8 +184,8 @@ def load_dataset(
     if isinstance(source, Transitions):
         return use_transitions(source, options)
     data, notes = _load(source, options, download)
-    for line in (*notes, *find_suspicions(data)):
-        warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=3)  # the caller, outside check_arguments
+    for line in (*notes, *find_suspicions(data)):  # the level is that of the caller, outside check_arguments
+        warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=3)
     return data
 
 

@@ -85,7 +85,7 @@ class Fit:
     numbered: bool = False
     """Whether the logged actions are numbers of discrete actions, which become vectors."""
 
-    def __call__(self, actions: Float[np.ndarray, "M A"]) -> Float[np.ndarray, "M A"]:
+    def __call__(self, actions: Float[np.ndarray, "M _"]) -> Float[np.ndarray, "M A"]:
         """Scale and clip logged actions; make vectors of the numbers of discrete actions."""
         if isinstance(self.bounds, DiscreteActions):
             if self.numbered:

@@ -15,20 +15,20 @@ def constrain_actions(actions: Float[Array, "N A"], loss: Loss, limit: float) ->
     Continuous actions lie in [−``limit``, ``limit``]. Discrete ones, which students clone by their cross-entropy, are
     probabilities.
     """
-    return project_to_simplex(actions) if loss == "cross-entropy" else jnp.clip(actions, -limit, limit)
+    return find_nearest_probabilities(actions) if loss == "cross-entropy" else jnp.clip(actions, -limit, limit)
 
 
-def harden_actions(actions: Float[Array, "N A"]) -> Float[Array, "N A"]:
+def fix_actions(actions: Float[Array, "N A"]) -> Float[Array, "N A"]:
     """Replace probabilities by 1 for the most probable action and 0 for all others."""
     return jax.nn.one_hot(jnp.argmax(actions, axis=-1), actions.shape[-1], dtype=actions.dtype)
 
 
-def project_to_simplex(vectors: Float[Array, "N A"]) -> Float[Array, "N A"]:
+def find_nearest_probabilities(vectors: Float[Array, "N A"]) -> Float[Array, "N A"]:
     """Project each row to the nearest vector of probabilities: max(x − τ, 0) with the τ for which its sum is 1.
 
     Source: Held, Wolfe and Crowder 1974; τ is found by sorting.
 
-    >>> project_to_simplex(jnp.array([[1.5, 0.5], [0.25, 0.25]])).tolist()
+    >>> find_nearest_probabilities(jnp.array([[1.5, 0.5], [0.25, 0.25]])).tolist()
     [[1.0, 0.0], [0.5, 0.5]]
     """
     size = vectors.shape[-1]

@@ -13,7 +13,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.distillation.labels import constrain_actions, harden_actions
+from potstill.distillation.labels import constrain_actions, fix_actions
 from potstill.distillation.objectives.base import ObjectiveFunction, StateTable, weighted_loss
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.settings import OuterSettings
@@ -230,9 +230,7 @@ def optimise_pairs(
         [0, 1, 2]
     """
     labeller = find_labeller(settings, teacher)
-    pairs = pairs if labeller is None else pairs._replace(actions=labeller.act(pairs.states))
-    if settings.labels == "fixed" and solver.recipe.loss == "cross-entropy":
-        pairs = pairs._replace(actions=harden_actions(pairs.actions))
+    pairs = _label(pairs, labeller, fixed=settings.labels == "fixed" and solver.recipe.loss == "cross-entropy")
     if resume is None:
         schedule.observe(0, pairs)
         yield Iterate(0, pairs, {})
@@ -246,6 +244,12 @@ def optimise_pairs(
         _fit_budget(schedule, compiled(solver=solver, settings=settings), (outer, table, key, settings.learning_rate))
     start = LoopState(outer, outer.learned) if resume is None else resume._replace(outer=outer)
     yield from _take_steps(start, table, key, solver, schedule, settings, compiled, visits, labeller)
+
+
+def _label(pairs: Pairs, labeller: Teacher | None, *, fixed: bool) -> Pairs:
+    """Label the initial pairs: by the labeller, or by the most probable of their discrete actions if ``fixed``."""
+    actions = fix_actions(pairs.actions) if fixed else pairs.actions
+    return pairs._replace(actions=actions if labeller is None else labeller.act(pairs.states))
 
 
 def _fit_budget(schedule: Schedule, update: Update, inputs: tuple[OuterState, StateTable, PRNGKeyArray, float]) -> None:

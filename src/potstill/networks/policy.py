@@ -101,7 +101,7 @@ class Policy(Scaled):
         """Mean actions [..., A] for raw observations [..., S]; of a finite set, the numbers of actions [...]."""
         output = self._compute_output(observations)
         if self.head == "softmax":
-            return self.action_bounds.decide(output)
+            return self.action_bounds.choose_actions(output)
         return self.action_bounds.from_unit(np.tanh(output[..., : len(self.action_bounds)]))
 
     def compute_unit_actions(self, observations: ArrayLike) -> np.ndarray:
@@ -118,7 +118,7 @@ class Policy(Scaled):
         output = self._compute_output(observations)
         size = len(self.action_bounds)
         if self.head == "softmax":
-            return self.action_bounds.decide(output + rng.gumbel(size=output.shape))
+            return self.action_bounds.choose_actions(output + rng.gumbel(size=output.shape))
         if self.head == "tanh":
             return self.action_bounds.from_unit(np.tanh(output))
         noise = np.exp(np.clip(output[..., size:], *LOG_STD_RANGE)) * rng.standard_normal(output[..., size:].shape)

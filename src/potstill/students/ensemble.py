@@ -92,12 +92,12 @@ class Students(Scaled):
             )
         states = self._standardise("act_separately", observations).reshape(len(self), -1, observations.shape[-1])
         unit = np.asarray(self._compute_unit_actions(states))
-        return self.action_bounds.decide(unit.reshape(len(observations), -1))
+        return self.action_bounds.choose_actions(unit.reshape(len(observations), -1))
 
     def act_as_ensemble(self, observations: Float[np.ndarray, "L S"]) -> np.ndarray:
         """Return the students' mean actions, averaged; of a finite set, the most probable on average."""
         states = jnp.broadcast_to(self._standardise("act_as_ensemble", observations), (len(self), *observations.shape))
-        return self.action_bounds.decide(np.asarray(self._compute_unit_actions(states).mean(axis=0)))
+        return self.action_bounds.choose_actions(np.asarray(self._compute_unit_actions(states).mean(axis=0)))
 
     policy, each, ensemble = make_policy, act_separately, act_as_ensemble  # their names in version 0.1
 

@@ -80,7 +80,7 @@ def initialise_network(key: PRNGKeyArray, state_size: int, action_size: int, rec
     return draw_network(key, (state_size, *[recipe.width] * (recipe.layers - 1), outputs), recipe)
 
 
-def squash(outputs: Float[Array, "*B A"], loss: Loss) -> Float[Array, "*B A"]:
+def compute_unit_actions(outputs: Float[Array, "*B A"], loss: Loss) -> Float[Array, "*B A"]:
     """Turn a network's outputs into actions: tanh, or for discrete actions the probabilities softmax."""
     return jax.nn.softmax(outputs) if loss == "cross-entropy" else jnp.tanh(outputs)
 
@@ -89,7 +89,7 @@ def compute_mean_actions(
     params: Params, states: Float[Array, "B S"], action_size: int, loss: Loss = "squared-error"
 ) -> Float[Array, "B A"]:
     """Compute the student's mean actions, in [−1, 1]; or the probabilities of discrete actions."""
-    return squash(apply_mlp(params, states)[..., :action_size], loss)
+    return compute_unit_actions(apply_mlp(params, states)[..., :action_size], loss)
 
 
 def bc_loss(

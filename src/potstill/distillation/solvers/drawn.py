@@ -36,7 +36,7 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.students.initialisation import SCHEMES
 from potstill.students.recipe import Recipe
-from potstill.students.training import Pairs, squash
+from potstill.students.training import Pairs, compute_unit_actions
 
 FITTING = Recipe(steps=300, momentum=0.9, learning_rate=1.0)  # replaces Adam; the kernel is scaled instead of the rate
 SHARE = 0.5  # step size of these students, as a fraction of the largest stable one
@@ -103,7 +103,7 @@ class DrawnKernelDescent(Solver):
         """Actions in ``states`` of the student under the kernel that ``key`` draws."""
         kernel = drawn_kernel(key, states, pairs.states, self.recipe, self.networks)
         count = len(pairs.states)
-        return squash(kernel[count:] @ _solve(kernel[:count], pairs, self.recipe), self.recipe.loss)
+        return compute_unit_actions(kernel[count:] @ _solve(kernel[:count], pairs, self.recipe), self.recipe.loss)
 
     def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
         """Make the student as a function of states; the inner problem is solved once."""
@@ -154,4 +154,4 @@ def _act(
     solver: DrawnKernelDescent,
 ) -> Float[Array, "B A"]:
     kernel = drawn_kernel(key, states, pairs, solver.recipe, solver.networks)
-    return squash(kernel[len(pairs) :] @ coefficients, solver.recipe.loss)
+    return compute_unit_actions(kernel[len(pairs) :] @ coefficients, solver.recipe.loss)

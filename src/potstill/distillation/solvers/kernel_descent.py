@@ -54,7 +54,7 @@ from potstill.networks.mlp import apply_mlp
 from potstill.runtime.arguments import check_arguments
 from potstill.students.initialisation import SCHEMES
 from potstill.students.recipe import Recipe
-from potstill.students.training import Pairs, initialise_network, squash
+from potstill.students.training import Pairs, compute_unit_actions, initialise_network
 
 EDGE = 1e-6  # keeps arccos differentiable if two states coincide; changes K by less than 0.1 %
 
@@ -165,7 +165,7 @@ class Descent(NamedTuple):
 def _step(now: Descent, outputs: Float[Array, "N A"], pairs: Pairs, recipe: Recipe) -> Descent:
     """One step of (1), from f(S)."""
     weights = 1.0 if pairs.weights is None else pairs.weights[:, None]
-    unit = squash(outputs, recipe.loss)
+    unit = compute_unit_actions(outputs, recipe.loss)
     if recipe.loss == "cross-entropy":
         gradient = (unit * pairs.actions.sum(axis=-1, keepdims=True) - pairs.actions) / len(unit)
     else:
@@ -257,10 +257,12 @@ class KernelDescent(Solver):
         recipe = self.recipe
         kernel, elsewhere = (tangent_kernel(x, pairs.states, recipe) for x in (pairs.states, states))
         if self.initialisation == "zero":
-            return squash(elsewhere @ descent(kernel, jnp.zeros_like(pairs.actions), pairs, recipe), recipe.loss)
+            return compute_unit_actions(
+                elsewhere @ descent(kernel, jnp.zeros_like(pairs.actions), pairs, recipe), recipe.loss
+            )
         network = initialise_network(key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
         at_pairs, at_states = apply_mlp(network, pairs.states), apply_mlp(network, states)
-        return squash(at_states + elsewhere @ descent(kernel, at_pairs, pairs, recipe), recipe.loss)
+        return compute_unit_actions(at_states + elsewhere @ descent(kernel, at_pairs, pairs, recipe), recipe.loss)
 
     def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
         """Make the student a function of states. With the mean initial function, the inner problem is solved once."""
@@ -281,7 +283,7 @@ def _solve(pairs: Pairs, recipe: Recipe) -> Float[Array, "N A"]:
 def _act(
     states: Float[Array, "B S"], pairs: Float[Array, "N S"], c: Float[Array, "N A"], recipe: Recipe
 ) -> Float[Array, "B A"]:
-    return squash(tangent_kernel(states, pairs, recipe) @ c, recipe.loss)
+    return compute_unit_actions(tangent_kernel(states, pairs, recipe) @ c, recipe.loss)
 
 
 def compute_initialisation_variance(

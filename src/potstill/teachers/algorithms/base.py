@@ -74,10 +74,10 @@ class Algorithm(ABC):
         return asdict(self)
 
     def fit_to_actions(self, *, discrete: bool) -> Algorithm:
-        """Return the form of the algorithm for discrete or continuous actions, with the same settings.
+        """Return the form of the algorithm for discrete or continuous actions. By default, this is for continuous ones.
 
         Raises:
-            PotstillError: actions are discrete, and the algorithm has no such form.
+            PotstillError: actions are discrete.
         """
         if discrete:
             raise PotstillError(

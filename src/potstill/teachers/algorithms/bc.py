@@ -9,7 +9,7 @@ Q-evaluation. It provides action values, so that a BC teacher can be distilled l
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, asdict, dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, NamedTuple
 
 import jax
@@ -82,12 +82,6 @@ class Bc(Algorithm):
         super().__post_init__()
         check_ranges(self, learning_rate=1e-12)
         check_fractions(self, "best_episodes", one=True)
-
-    def fit_to_actions(self, *, discrete: bool) -> Algorithm:
-        """Return the algorithm for discrete or continuous actions, with the same settings."""
-        from potstill.teachers.algorithms.discrete import DiscreteBc
-
-        return DiscreteBc(**asdict(self)) if discrete else self
 
     def prepare(self, data: Transitions, discount: float) -> TrainingTable:
         """Select all rows. Rows to clone have weight 1, all others 0."""

@@ -13,7 +13,7 @@ is the entropy-regularised one of :mod:`potstill.teachers.algorithms.gaussian`.
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, asdict, dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, NamedTuple
 
 import jax
@@ -116,12 +116,6 @@ class CalQl(Algorithm):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, alpha=0, actions=1, policy_learning_rate=1e-12, learning_rate=1e-12)
-
-    def fit_to_actions(self, *, discrete: bool) -> Algorithm:
-        """Return the algorithm for discrete or continuous actions, with the same settings."""
-        from potstill.teachers.algorithms.discrete import DiscreteCalQl
-
-        return DiscreteCalQl(**asdict(self)) if discrete else self
 
     def prepare(self, data: Transitions, discount: float) -> TrainingTable:
         """Select all rows. Calibration uses returns and therefore requires rows in the order of their episodes."""

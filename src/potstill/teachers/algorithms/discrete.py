@@ -20,18 +20,20 @@ Cal-QL  with G the discounted return of the recorded episode from s on, and CQL 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple, cast
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import ClassVar, NamedTuple, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.data.transitions import Transitions
+from potstill.errors import PotstillError
 from potstill.networks.mlp import Params, apply_mlp, compute_critic_outputs, init_mlp, init_stack
 from potstill.runtime.arguments import check_arguments
 from potstill.teachers.algorithms import bc, cal_ql, gaussian, iql
-from potstill.teachers.algorithms.base import Metrics, TeacherParts
+from potstill.teachers.algorithms.base import Algorithm, Metrics, TeacherParts
 from potstill.teachers.algorithms.bc import Bc, BcState
 from potstill.teachers.algorithms.cal_ql import CalQl
 from potstill.teachers.algorithms.critics import bootstrap, squared_errors
@@ -41,17 +43,49 @@ from potstill.teachers.optimisation import initialise_adam, take_adam_step, take
 from potstill.teachers.rows import TrainingRows
 from potstill.teachers.settings import UpdateSettings
 
+Form = TypeVar("Form", bound="Discrete")
 ENTROPY = 0.1  # of Cal-QL's policy, as a fraction of log A
 
 
-def log_likelihood(actor: Params, rows: TrainingRows) -> Float[Array, " B"]:
+def fit_to_actions(algorithm: Algorithm, *, discrete: bool) -> Algorithm:
+    """Return the form of an algorithm for discrete or continuous actions, with the same settings.
+
+    Raises:
+        PotstillError: the algorithm has no such form.
+
+    >>> fit_to_actions(Bc(best_episodes=0.1), discrete=True)
+    DiscreteBc(best_episodes=0.1, learning_rate=0.0003)
+    """
+    form = FORMS.get(type(algorithm))
+    if discrete and form is not None:
+        return form(**asdict(algorithm))
+    return algorithm.fit_to_actions(discrete=discrete)
+
+
+class Discrete:
+    """What the forms for discrete actions have in common."""
+
+    name: ClassVar[str]
+
+    def fit_to_actions(self: Form, *, discrete: bool) -> Form:
+        """Return this algorithm.
+
+        Raises:
+            PotstillError: actions are continuous.
+        """
+        if not discrete:
+            raise PotstillError(f"{type(self).__name__} learns discrete actions, but those of the data are continuous")
+        return self
+
+
+def measure_log_likelihood(actor: Params, rows: TrainingRows) -> Float[Array, " B"]:
     """Log π(a | s) of the data's actions, which are vectors with a single 1."""
     return jnp.sum(rows.actions * jax.nn.log_softmax(apply_mlp(actor, rows.states)), axis=-1)
 
 
 def clone_loss(actor: Params, rows: TrainingRows) -> tuple[Float[Array, ""], Metrics]:
     """BC: the mean of −log π(a | s) over the rows to clone."""
-    loss = -jnp.sum(rows.weights * log_likelihood(actor, rows)) / jnp.maximum(rows.weights.sum(), 1.0)
+    loss = -jnp.sum(rows.weights * measure_log_likelihood(actor, rows)) / jnp.maximum(rows.weights.sum(), 1.0)
     return loss, {"actor_loss": loss}
 
 
@@ -60,7 +94,7 @@ def weighted_loss(
 ) -> tuple[Float[Array, ""], Metrics]:
     """IQL: the mean of −min(e^{β A}, 100) log π(a | s), with β = ``temperature``."""
     weight = jnp.minimum(jnp.exp(temperature * advantage), iql.LARGEST_WEIGHT)
-    loss = -jnp.mean(weight * log_likelihood(actor, rows))
+    loss = -jnp.mean(weight * measure_log_likelihood(actor, rows))
     return loss, {"actor_loss": loss}
 
 
@@ -69,14 +103,14 @@ def init_critics(key: PRNGKeyArray, state_size: int, action_size: int, hidden: t
     return init_stack(init_mlp, key, (state_size, *hidden, action_size), count)
 
 
-def all_values(critics: Params, states: Float[Array, "B S"]) -> Float[Array, "C B A"]:
+def compute_values(critics: Params, states: Float[Array, "B S"]) -> Float[Array, "C B A"]:
     """Q_j(s, a) of all critics and all actions."""
     return jax.vmap(lambda one: compute_critic_outputs(one, states, normed=False))(critics)
 
 
 @check_arguments
 @dataclass(frozen=True)
-class DiscreteBc(Bc):
+class DiscreteBc(Discrete, Bc):
     """Behavioural cloning of discrete actions."""
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> BcState:
@@ -101,7 +135,7 @@ class DiscreteBc(Bc):
 
 @check_arguments
 @dataclass(frozen=True)
-class DiscreteIql(Iql):
+class DiscreteIql(Discrete, Iql):
     """Implicit Q-learning with discrete actions."""
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> IqlState:
@@ -140,7 +174,7 @@ def entropic_loss(
 ) -> tuple[Float[Array, ""], Improved]:
     """Equation 4, with w = ``weight``."""
     logs = jax.nn.log_softmax(apply_mlp(actor, rows.states))
-    values = all_values(critics, rows.states).min(axis=0)
+    values = compute_values(critics, rows.states).min(axis=0)
     loss = jnp.mean(jnp.sum(jnp.exp(logs) * (weight * logs - values), axis=-1))
     entropy = -jnp.mean(jnp.sum(jnp.exp(logs) * logs, axis=-1))
     return loss, Improved(entropy, {"actor_loss": loss, "entropy": entropy})
@@ -150,7 +184,7 @@ def conservative_loss(
     critics: Params, target: Float[Array, " B"], floor: Float[Array, " B"] | None, rows: TrainingRows, *, alpha: float
 ) -> tuple[Float[Array, ""], Metrics]:
     """Equation 3, with α = ``alpha`` and G = ``floor``; ``None`` for CQL."""
-    found = all_values(critics, rows.states)
+    found = compute_values(critics, rows.states)
     values = jnp.sum(found * rows.actions, axis=-1)
     raised = found if floor is None else jnp.maximum(found, floor[:, None])
     penalty = jax.nn.logsumexp(raised, axis=-1) - values
@@ -160,7 +194,7 @@ def conservative_loss(
 
 @check_arguments
 @dataclass(frozen=True)
-class DiscreteCalQl(CalQl):
+class DiscreteCalQl(Discrete, CalQl):
     """Cal-QL with discrete actions, or CQL. Nothing is sampled, so the field ``actions`` has no effect."""
 
     def initialise(self, key: PRNGKeyArray, state_size: int, action_size: int, updates: int) -> GaussianState:
@@ -185,7 +219,7 @@ class DiscreteCalQl(CalQl):
         )
         state = state._replace(actor=actor, log_weight=log_weight, optimisers=optimisers)
         chances = jax.nn.softmax(apply_mlp(old_actor, rows.next_states))
-        ahead = jnp.sum(chances * all_values(state.target_critics, rows.next_states).min(axis=0), axis=-1)
+        ahead = jnp.sum(chances * compute_values(state.target_critics, rows.next_states).min(axis=0), axis=-1)
         target = bootstrap(rows, ahead, settings.discount)
         floor = rows.returns if self.calibrated else None
         state, critic_metrics = gaussian.update_critics(
@@ -199,3 +233,7 @@ class DiscreteCalQl(CalQl):
     def extract(self, state: GaussianState, data: Transitions) -> TeacherParts:
         """Extract the actor and all critics."""
         return TeacherParts(state.actor, "softmax", state.critics, False)
+
+
+FORMS: Mapping[type[Algorithm], type[Algorithm]] = {Bc: DiscreteBc, Iql: DiscreteIql, CalQl: DiscreteCalQl}
+"""The forms for discrete actions."""

@@ -13,7 +13,7 @@ same effect on every dataset. The teacher's action values are scaled back.
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, asdict, dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple, TypedDict, cast
 
 import jax
@@ -123,12 +123,6 @@ class Iql(Algorithm):
         super().__post_init__()
         check_ranges(self, temperature=0, learning_rate=1e-12)
         check_fractions(self, "expectile")
-
-    def fit_to_actions(self, *, discrete: bool) -> Algorithm:
-        """Return the algorithm for discrete or continuous actions, with the same settings."""
-        from potstill.teachers.algorithms.discrete import DiscreteIql
-
-        return DiscreteIql(**asdict(self)) if discrete else self
 
     def prepare(self, data: Transitions, discount: float) -> TrainingTable:
         """Select all rows, with scaled rewards."""

@@ -103,7 +103,9 @@ def test_bad_d3rlpy_buffers(tmp_path):
     path = tmp_path / "x.h5"
     assert len(load_dataset(hand_d3rlpy(path, parts, flags))) == 26 - 3
     refused(hand_d3rlpy(path, parts, [False, 0.5, False, False]), "episode 1", "0.5")
-    refused(hand_d3rlpy(path, [p | {"actions": p["actions"].astype(int)} for p in parts], flags), "2 columns of integer")
+    refused(
+        hand_d3rlpy(path, [p | {"actions": p["actions"].astype(int)} for p in parts], flags), "2 columns of integer"
+    )
     refused(hand_d3rlpy(path, [parts[0], parts[1] | {"rewards": np.zeros(3)}], flags), "episode 1", "unequal")
     refused(write_columns(path, {"num_episodes": 2}), "num_episodes")
     refused(write_columns(path, {"num_episodes": 1, "observations_0_0": np.zeros(2)}), "'observations_0' is missing")

@@ -54,7 +54,9 @@ def test_refused_environments():
     with pytest.raises(PotstillError, match="did you mean 'Hopper-v"):
         environments.make("Hoppr-v5")
     moved = SimpleNamespace(
-        spec=None, observation_space=gymnasium.spaces.Box(-1, 1, (2,)), action_space=gymnasium.spaces.Discrete(3, start=1)
+        spec=None,
+        observation_space=gymnasium.spaces.Box(-1, 1, (2,)),
+        action_space=gymnasium.spaces.Discrete(3, start=1),
     )
     with pytest.raises(PotstillError, match="actions 1 to 3: expected at least two, numbered from 0"):
         check_spaces(moved)

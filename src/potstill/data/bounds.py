@@ -163,8 +163,7 @@ class DiscreteActions(ActionBounds):
 
     def choose_actions(self, unit: np.ndarray) -> np.ndarray:
         """Return the number of the most probable action [...] of vectors [..., A]; the first of equal ones."""
-        chosen: np.ndarray = np.argmax(unit, axis=-1)
-        return chosen
+        return np.asarray(np.argmax(unit, axis=-1))
 
     def draw_uniform(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draw the numbers of ``count`` actions uniformly [count]."""

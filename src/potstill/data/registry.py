@@ -184,7 +184,10 @@ def load_dataset(
     if isinstance(source, Transitions):
         return use_transitions(source, options)
     data, notes = _load(source, options, download)
-    for line in (*notes, *find_suspicions(data)):  # the level is that of the caller, outside check_arguments
+    for line in (
+        *notes,
+        *find_suspicions(data, numbers=not options.units.actions),
+    ):  # the level is that of the caller, outside check_arguments
         warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=3)
     return data
 

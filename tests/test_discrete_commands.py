@@ -70,12 +70,12 @@ def test_refused(random_log, tmp_path):
         with pytest.raises(PotstillError, match=words):
             potstill.distill(random_log, out=tmp_path / "run", **options)
         assert not (tmp_path / "run").exists()
-    with pytest.raises(PotstillError, match="rebrac learns continuous actions: .*--algorithm iql, cal-ql or bc"):
+    with pytest.raises(PotstillError, match=r"rebrac learns continuous actions: .*--algorithm iql, cal-ql or bc"):
         potstill.teach(random_log, out=tmp_path / "run")
     with pytest.raises(PotstillError, match="world models of discrete actions are not supported"):
         potstill.model(random_log, out=tmp_path / "run")
+    hopper = potstill.load_teacher("hopper-medium-replay").policy.save(tmp_path / "p.safetensors")
     with pytest.raises(PotstillError, match="takes continuous actions, but those of CartPole-v1 are discrete"):
-        hopper = potstill.load_teacher("hopper-medium-replay").policy.save(tmp_path / "p.safetensors")
         potstill.collect("CartPole-v1", policy=hopper, out=tmp_path / "run")
 
 

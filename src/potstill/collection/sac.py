@@ -91,7 +91,7 @@ class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         self.episode = OpenEpisode(observation)
         return observation, info
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
+    def step(self, action: np.ndarray | np.integer[Any]) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
         """Take a step and record it."""
         after, reward, terminated, truncated, info = self.env.step(action)
         self.episode.add(action, float(reward), after)

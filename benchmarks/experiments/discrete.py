@@ -19,10 +19,15 @@ from potstill.runtime.files import read_json
 ENVIRONMENTS = {"CartPole-v1": 30_000, "Acrobot-v1": 20_000}
 """Recorded rows of DQN's training."""
 PUBLISHED = {"stable-baselines": "expert_cartpole.npz", "imitation": "cartpole.npz"}
-COLLECTED = {"random_steps": 1_000, "seed": 0}
-TEACHER = {"updates": 5_000, "episodes": 0, "fitted_updates": 0, "seed": 0}
-DISTILLED = {"size": 32, "steps": 100, "batch": 512, "students": 3, "episodes": 10, "curve_points": 1}
-METHODS = {"q-gap": {}, "av-pbc": {"objective": "av-pbc"}, "pbc": {"objective": "pbc"}, "dbc": {"objective": "dbc"}}
+COLLECTED: dict[str, Any] = {"random_steps": 1_000, "seed": 0}
+TEACHER: dict[str, Any] = {"updates": 5_000, "episodes": 0, "fitted_updates": 0, "seed": 0}
+DISTILLED: dict[str, Any] = {"size": 32, "steps": 100, "batch": 512, "students": 3, "episodes": 10, "curve_points": 1}
+METHODS: dict[str, dict[str, Any]] = {
+    "q-gap": {},
+    "av-pbc": {"objective": "av-pbc"},
+    "pbc": {"objective": "pbc"},
+    "dbc": {"objective": "dbc"},
+}
 SEEDS = (0, 1, 2)
 
 

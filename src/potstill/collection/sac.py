@@ -93,7 +93,7 @@ class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
 
     def step(self, action: np.ndarray | np.integer[Any]) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
         """Take a step and record it."""
-        after, reward, terminated, truncated, info = self.env.step(action)
+        after, reward, terminated, truncated, info = self.env.step(cast(np.ndarray, action))
         self.episode.add(action, float(reward), after)
         if terminated or truncated:
             closed = self.episode.close(terminated, truncated, self.number)

@@ -1,6 +1,7 @@
 """Datasets with discrete actions: every format that can hold them, what decides, and what is refused."""
 
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import gymnasium
@@ -13,6 +14,7 @@ from finite import ACTIONS, finite_columns
 from potstill.data import load_dataset
 from potstill.data.bounds import ActionBounds, DiscreteActions
 from potstill.data.formats.d4rl import write_d4rl
+from potstill.data.formats.minari_spaces import check_space
 from potstill.data.mapped import read_mapped, write_mapped
 from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser, Transitions
@@ -174,6 +176,18 @@ def test_minari(tmp_path):
     ]
     write_dataset(tmp_path / "discrete-v0", episodes, DiscreteActions(ACTIONS), None, {})
     check(load_dataset(tmp_path / "discrete-v0"), np.eye(ACTIONS, dtype=np.float32)[COLUMNS["actions"]])
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        ({"type": "Discrete", "n": 3, "start": 1}, "actions numbered from 1: expected numbers from 0"),
+        ({"type": "MultiDiscrete", "nvec": [3]}, "space MultiDiscrete: expected a one-dimensional Box"),
+    ],
+)
+def test_spaces_that_are_refused(space, words):
+    with pytest.raises(PotstillError, match=words):
+        check_space("actions", space, Path("x"))
 
 
 def test_mapped_data_stay_discrete(tmp_path):

@@ -184,11 +184,9 @@ def load_dataset(
     if isinstance(source, Transitions):
         return use_transitions(source, options)
     data, notes = _load(source, options, download)
-    for line in (
-        *notes,
-        *find_suspicions(data, numbers=not options.units.actions),
-    ):  # the level is that of the caller, outside check_arguments
-        warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=3)
+    notes += find_suspicions(data, numbers=not options.units.actions)
+    for line in notes:
+        warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=3)  # the caller, outside check_arguments
     return data
 
 

@@ -160,8 +160,7 @@ def load_dataset(
         action_high: the highest.
         action_bounds: whose action bounds to use: ``file``, ``environment``, or ``data`` for the data's own range.
             Default: those of the file, the environment, ±1 if the actions use it, or the data's range, in this order.
-        out_of_bounds: what to do with actions outside: refuse them, ``clip`` them to the nearest bound, or ``scale``
-            each component by the largest factor that brings its actions inside.
+        out_of_bounds: ``refuse`` actions outside, ``clip`` them to the nearest bound, or ``scale`` components inside.
         action_scale: factor for the actions, or one for each component, if their unit is not that of the environment.
         env_id: Gymnasium id of the environment, if the data do not name it; ``none`` for no environment.
         actions: ``discrete`` (the numbers 0, 1, 2, … of a finite set) or ``continuous``, if neither the file nor the

@@ -53,7 +53,7 @@ class _Graph:
         self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def add_node(self, name: str, operator: str, *inputs: str, **attributes: object) -> str:
+    def add_node(self, name: str, operator: str, *inputs: str, **attributes: Any) -> str:
         from onnx import helper
 
         self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))

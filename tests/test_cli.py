@@ -96,7 +96,7 @@ def refused(capsys, *arguments):
         (["teach", "hopper-medium-replay", "--algorithm", "rebrak"], ["did you mean 'rebrac'"]),
         (["teach", "nothing.hdf5"], ["no such file"]),
         (["collect", "Hoper-v5"], ["unknown environment", "Hopper"]),
-        (["collect", "CartPole-v1"], ["discrete actions"]),
+        (["distill", "hopper-medium-replay", "--actions", "discrete"], ["actions of Hopper-v5 are continuous"]),
         (["collect", "Hopper-v5", "--policy", "none.safetensors"], ["no such file"]),
         (["evaluate", "none.safetensors"], ["no such file"]),
         (["evaluate", "hopper-medium-reply"], ["did you mean the bundled 'hopper-medium-replay'"]),

@@ -118,14 +118,14 @@ def test_bad_columns(tmp_path, columns):
         write(path, done), "no column 'terminations', and 'dones' does not distinguish terminations from time-outs"
     )
     check_fails(write(path, columns | {"rewards": columns["rewards"][:-1]}), "unequal", "rewards 59")
-    check_fails(write(path, columns | {"actions": np.zeros((60, 1), np.int64)}), "discrete action space")
+    check_fails(write(path, columns | {"actions": np.zeros((60, 2), np.int64)}), "integer actions", "--actions")
     check_fails(write(path, columns | {"rewards": np.array([b"x"] * 60)}), "'rewards'", "expected numbers")
     spoiled = columns["observations"].copy()
     spoiled[17, 2] = np.nan
     check_fails(write(path, columns | {"observations": spoiled}), "observations[2]", "row 17")
     check_fails(write(path, columns, env_id="Hopper-v5"), "3 observations columns, but Hopper-v5 has 11")
     check_fails(write(path, columns, env_id="Hoper-v5"), "unknown environment", "Hopper")
-    check_fails(write(path, columns, env_id="CartPole-v1"), "discrete actions")
+    check_fails(write(path, columns, env_id="CartPole-v1"), "3 observations columns, but CartPole-v1 has 4")
 
 
 @settings(max_examples=60, deadline=None)

@@ -85,6 +85,7 @@ def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
     rows = len(select_training_rows(len(data)))
     if config.size > rows:
         raise PotstillError(f"--size {config.size}: {data.name} has only {rows} rows for initial pairs")
+    problem.check_actions(data)
     teacher, known = None, config.teacher is not None or str(config.dataset) in list_bundled_names()
     if known or (problem.needs_teacher and jax.process_count() > 1):
         teacher = find_teacher(config.teacher, config.dataset, data)

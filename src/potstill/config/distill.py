@@ -86,9 +86,10 @@ class DistillConfig(ReadingConfig):
     world: PathOption | None = None
     """World model for --states imagined: a run folder or file of `potstill model`. Default: train one."""
 
-    labels: Literal["learned", "teacher"] | None = None
-    """Actions of the pairs: optimised together with the states, or the teacher's actions in these states. Default:
-    teacher with --states imagined, else learned."""
+    labels: Literal["learned", "teacher", "fixed"] | None = None
+    """Actions of the pairs: optimised together with the states (learned), the teacher's actions in these states
+    (teacher), or those of the initial pairs (fixed). Learned discrete actions are probabilities; fixed ones are single
+    actions. Default: teacher with --states imagined, else learned."""
 
     solver: SolverOption | None = None
     """{names}. kernel is kernel descent; drawn is the same with kernels of random finite networks; portfolio uses such

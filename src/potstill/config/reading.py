@@ -31,6 +31,10 @@ class ReadingConfig:
     env_id: str | None = None
     """Gymnasium id of the environment, if the data do not name it. none: use no environment."""
 
+    actions: Literal["discrete", "continuous"] | None = None
+    """Whether actions are the numbers 0, 1, 2, … of a finite set, or continuous, if neither the data nor the
+    environment says so. Default: one column of integers is a finite set, and other integers are refused."""
+
     action_bounds: Literal["file", "environment", "data"] | None = None
     """Source of the action bounds; data takes the observed range. Default: the file, else the environment, else ±1 if
     the actions use this range or are few, else the data."""

@@ -23,8 +23,8 @@ def diagnose_students(students: Students, data: Transitions, result: JsonMapping
     """
     taken = data.take(select_held_out_rows(len(data))[:SAMPLED])
     given = data.action_bounds.to_unit(taken.actions).std(axis=0)
-    acted = [students.make_policy(i)(taken.observations) for i in range(len(students))]
-    own = data.action_bounds.to_unit(np.stack(acted)).std(axis=1)
+    acted = [students.make_policy(i).compute_unit_actions(taken.observations) for i in range(len(students))]
+    own = np.stack(acted).std(axis=1)
     still = bool((own < STILL).all()) and bool((given > 2 * STILL).any())
     return [
         *([_describe_still(float(given.max()))] if still else []),

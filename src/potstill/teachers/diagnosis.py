@@ -46,6 +46,8 @@ class Examined(NamedTuple):
 
 def find_saturated_components(teacher: Teacher, data: Transitions) -> list[int]:
     """Find action components that the teacher keeps at one bound in all states, although the data's vary."""
+    if data.action_bounds.discrete:  # a teacher that always takes the same action may be right
+        return []
     _, own, given = Examined.of(teacher, data)
     stuck = (own > AT_BOUND).all(axis=0) | (own < -AT_BOUND).all(axis=0)
     return np.flatnonzero(stuck & (given.std(axis=0) > STILL)).tolist()
@@ -63,7 +65,7 @@ def diagnose_teacher(teacher: Teacher, data: Transitions, scores: JsonMapping | 
     return [
         *_find_few_rows(len(data)),
         *_find_still_actions(examined),
-        *_find_actions_at_bounds(examined),
+        *([] if data.action_bounds.discrete else _find_actions_at_bounds(examined)),
         *(_find_disagreeing_critics(teacher, examined) if has_returns(data) else []),
         *_find_low_value(scores or {}),
     ]

@@ -21,6 +21,7 @@ from potstill.networks.policy import Policy
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, to_json
 from potstill.teachers.algorithms.base import Algorithm, Metrics, State
+from potstill.teachers.algorithms.discrete import fit_to_actions
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.diagnosis import find_saturated_components
 from potstill.teachers.rows import TrainingRows
@@ -132,6 +133,7 @@ class Learner:
     """
 
     def __init__(self, algorithm: Algorithm, data: Transitions, training: Training) -> None:
+        algorithm = fit_to_actions(algorithm, discrete=data.action_bounds.discrete)
         self.algorithm, self.data, self.training = algorithm, data, training
         rate = algorithm.target_rate if training.target_rate is None else training.target_rate
         self.settings = UpdateSettings(training.batch, training.discount, rate)

@@ -1,8 +1,9 @@
 """The Q-gap: the integrand of Theorem 2 for a deterministic teacher, by one or by all critics.
 
 By Theorem 2, the lost return is the expectation of q*(s, π*(s)) − q*(s, π(s)) over the student's states, divided by
-1 − γ. A shift of the reward does not change it. The clip at 0 keeps the student from exploiting critics that
-overestimate its actions. All gaps are in standard deviations of q* over the dataset.
+1 − γ. For discrete actions it is the exact sum Σ_a (π*(a | s) − π(a | s)) q*(s, a), because the value of a vector of
+probabilities is an expectation. A shift of the reward does not change it. The clip at 0 keeps the student from
+exploiting critics that overestimate its actions. All gaps are in standard deviations of q* over the dataset.
 """
 
 from __future__ import annotations

@@ -21,13 +21,13 @@ TOLERANCE = 0.02  # estimates within this fraction of the highest count as equal
 PENALTIES = {"loose": (0.01, 0.01), "medium": (0.05, 0.5), "tight": (0.4, 0.1)}
 
 
-def make_candidates() -> dict[str, Algorithm]:
-    """Make the candidates of ``auto``, all cheap to train: IQL, and ReBRAC at three penalties."""
+def make_candidates(penalties: Mapping[str, tuple[float, float]] = PENALTIES) -> dict[str, Algorithm]:
+    """Make the candidates of ``auto``, all cheap to train: IQL, and ReBRAC at each of the named penalties."""
     return {
         "iql": Iql(),
         **{
             f"rebrac-{name}": Rebrac(actor_penalty=actor, critic_penalty=critic)
-            for name, (actor, critic) in PENALTIES.items()
+            for name, (actor, critic) in penalties.items()
         },
     }
 

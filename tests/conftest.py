@@ -34,15 +34,19 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from linear import TINY, linear_rows, terminating_rows  # noqa: E402
 
-from potstill.config.distill import OF_DATA  # noqa: E402
 from potstill.data.bounds import ActionBounds  # noqa: E402
 from potstill.data.transitions import Transitions  # noqa: E402
-from potstill.students import recipe  # noqa: E402
+from potstill.students.recipe import RECIPES  # noqa: E402
 from potstill.worlds import train_world  # noqa: E402
 
 HAS_X64 = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")  # before 0.8
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+# Options of short distillations: less than the default in width, towers and steps, and a rate that suits fewer steps.
+SMALL = {"steps": 100, "width": 64, "towers": 4, "learning_rate": 0.1}
+SMALL_STUDENT = dataclasses.replace(RECIPES["default"], **SMALL)
+SMALL_WORDS = [word for name, value in SMALL.items() for word in (f"--recipe.{name.replace('_', '-')}", str(value))]
 
 
 def note_skipped(report):
@@ -90,18 +94,10 @@ def narrow_networks():
         yield
 
 
-LIGHT = {"steps": 100, "width": 64, "towers": 4}
-
-
 @pytest.fixture(scope="module")
-def light():
-    """Shorten runs with default options: small students and batches, a sample of the rows, and no picture of states."""
+def few_rows():
+    """Shorten runs on bundled data: a sample of the rows, and no picture of states."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, usual in recipe.RECIPES.items():
-            less = {field: min(most, getattr(usual, field)) for field, most in LIGHT.items()}
-            rate = usual.learning_rate if name != "default" else 0.1  # enough for fewer steps
-            patch.setitem(recipe._RECIPES, name, dataclasses.replace(usual, learning_rate=rate, **less))
-        patch.setitem(OF_DATA, "batch", 256)
         patch.setattr("potstill.data.split.TRAINING_MOST", 20_000)
         patch.setattr("potstill.reports.tables.render_states", lambda *_: (None, "not in this test"))
         yield

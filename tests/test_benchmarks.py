@@ -30,13 +30,9 @@ from potstill.students import training
 from potstill.students.recipe import RECIPES
 from potstill.students.training import Pairs
 
-for module in MODULES:
-    load_experiment(module)  # before the recipes become light: constants keep the usual ones
-
 
 @pytest.mark.parametrize("name", MODULES)
-def test_toy_runs(name, light, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.experiments.imagination.PYTORCH_STYLE", RECIPES["pytorch"])
+def test_toy_runs(name, tmp_path):
     experiment, workspace = load_experiment(name), Workspace(tmp_path, toy=True)
     cells, results = experiment.toy or experiment.cells[:1], Results(tmp_path / "results.jsonl")
     assert grid.run(experiment, cells, workspace, results) == (len(cells), 0)
@@ -221,22 +217,19 @@ def test_late_gain():
     assert compute_late_gain(history) == 0.5
 
 
-def test_marks_are_filled_on_any_page(tmp_path, monkeypatch):
-    from benchmarks.pages import blocks
+def test_marks_are_filled_on_any_page(tmp_path):
+    from benchmarks.pages.blocks import fill_page
 
-    monkeypatch.setattr(blocks, "IMAGES", tmp_path / "images")
-    monkeypatch.setattr(blocks, "BLOCKS", {"a": lambda: "![x](images/x.png)", "page-b": lambda: "two"})
-    blocks.render.cache_clear()
+    blocks = {"a": lambda: "![x](images/x.png)", "page-b": lambda: "two"}
     page = tmp_path / "deep" / "page.md"
     page.parent.mkdir()
     page.write_text(
         "<!-- a:start -->\nold\n<!-- a:end -->\n<!-- b:start -->\n<!-- b:end -->\n<!-- c:start -->\n<!-- c:end -->"
     )
-    fill_page = blocks.fill_page(page)
-    assert "![x](../images/x.png)" in fill_page
-    assert "<!-- b:start -->\ntwo\n<!-- b:end -->" in fill_page
-    assert fill_page.endswith("<!-- c:start -->\n<!-- c:end -->")
-    blocks.render.cache_clear()
+    filled = fill_page(page, blocks, tmp_path / "images")
+    assert "![x](../images/x.png)" in filled
+    assert "<!-- b:start -->\ntwo\n<!-- b:end -->" in filled
+    assert filled.endswith("<!-- c:start -->\n<!-- c:end -->")
 
 
 def test_options_that_change_the_pairs():

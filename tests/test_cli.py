@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import random_teacher
+from conftest import SMALL_WORDS, random_teacher
 from test_teachers import bandit, write_npz
 
 import potstill
@@ -24,7 +24,7 @@ from potstill.teachers.registry import ALGORITHMS
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(light, tmp_path, monkeypatch):
+def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
@@ -74,7 +74,7 @@ def refused(capsys, *arguments):
             ["--solver.window: unknown field of solver 'kernel'", "Known: initialisation"],
         ),
         (["distill", "hopper-medium-replay", "--solver=unroll", "--solver.windw=3"], ["did you mean --solver.window?"]),
-        (["distill", "hopper-medium-replay", "--solver", "unroll", "--solver.window", "101"], ["expected at most 100"]),
+        (["distill", "hopper-medium-replay", "--solver", "unroll", "--solver.window", "301"], ["expected at most 300"]),
         (
             ["distill", "hopper-medium-replay", "--objective", "pbc", "--objective.weight", "2"],
             ["--objective.weight", "'pbc' has no fields"],
@@ -114,7 +114,7 @@ def test_bad_input_gets_one_line(unchecked, capsys, tmp_path, arguments, words):
 
 def test_foreign_folders_are_not_replaced(capsys, tmp_path):
     data = write_npz(tmp_path / "x.npz", bandit(50))
-    quick = ["distill", data, "--objective", "dbc", "--size", 2, "--steps", 1, "--batch", 8]
+    quick = ["distill", data, "--objective", "dbc", "--size", 2, "--steps", 1, "--batch", 8, *SMALL_WORDS]
     assert main([str(a) for a in [*quick, "--out", "run"]]) == 0
     before = (tmp_path / "run" / "distillate.safetensors").read_bytes()
     assert "--force to replace" in refused(capsys, *quick, "--seed", 1, "--out", "run")
@@ -189,7 +189,8 @@ def test_fields_alone_change_the_recipe_of_the_distillate(logs_run, monkeypatch,
 
 def test_distillate_without_environment_requires_a_comparison(capsys, tmp_path):
     data = write_npz(tmp_path / "x.npz", bandit(50))
-    main(["distill", str(data), "--objective", "dbc", "--size", "2", "--steps", "1", "--out", "run"])
+    quick = ["--objective", "dbc", "--size", "2", "--steps", "1", "--batch", "8", *SMALL_WORDS]
+    assert main(["distill", str(data), *quick, "--out", "run"]) == 0
     data.unlink()
     capsys.readouterr()
     assert "--dataset" in refused(capsys, "evaluate", "run")

@@ -7,21 +7,35 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import SMALL_STUDENT
 
 import potstill
 from potstill.bundled import BUNDLED
 from potstill.errors import PotstillError
 from potstill.reports.states import render_states
 
-QUICK: dict[str, Any] = {"size": 64, "steps": 40, "batch": 256, "students": 3, "episodes": 3, "curve_points": 2}
+QUICK: dict[str, Any] = {
+    "recipe": SMALL_STUDENT,
+    "size": 64,
+    "steps": 40,
+    "batch": 256,
+    "students": 3,
+    "episodes": 3,
+    "curve_points": 2,
+}
 
 
-pytestmark = pytest.mark.usefixtures("light")
+pytestmark = pytest.mark.usefixtures("few_rows")
 
 
 @pytest.fixture(scope="module")
-def run(light, tmp_path_factory):
+def run(few_rows, tmp_path_factory):
     return potstill.distill("hopper-medium-replay", out=tmp_path_factory.mktemp("quick") / "run", **QUICK)
+
+
+def narrow(name):
+    """A named recipe with 64 units in each hidden layer."""
+    return dataclasses.replace(potstill.RECIPES[name], width=64)
 
 
 def result_of(run):
@@ -154,7 +168,7 @@ def test_inspect_every_kind(run, tmp_path, capsys):
 @pytest.mark.parametrize("objective", ["dbc", "pbc", "av-pbc", "q-gap", "random"])
 def test_offline_scores_without_an_environment(logs, tmp_path, objective):
     data, teacher = logs
-    options: dict[str, Any] = {"size": 8, "steps": 5, "batch": 64, "students": 2}
+    options: dict[str, Any] = {"recipe": SMALL_STUDENT, "size": 8, "steps": 5, "batch": 64, "students": 2}
     run = potstill.distill(data, teacher=teacher, objective=objective, out=tmp_path / "run", **options)
     result = result_of(run)
     assert result["student"] is None
@@ -166,9 +180,9 @@ def test_offline_scores_without_an_environment(logs, tmp_path, objective):
 @pytest.mark.parametrize(
     "options",
     [
-        {"solver": "unroll", "recipe": "paper", "optimiser": "sgd", "initial_actions": "data"},
-        {"solver": "unroll", "recipe": "reference", "objective": "av-pbc", "weighting": "reference"},
-        {"solver": "sweep", "recipe": "default"},
+        {"solver": "unroll", "recipe": narrow("paper"), "optimiser": "sgd", "initial_actions": "data"},
+        {"solver": "unroll", "recipe": narrow("reference"), "objective": "av-pbc", "weighting": "reference"},
+        {"solver": "sweep", "recipe": SMALL_STUDENT},
     ],
     ids=["paper", "reference", "sweep"],
 )
@@ -179,7 +193,8 @@ def test_unrolled_distillation(logs, tmp_path, options):
 
 
 def test_dbc_without_a_teacher(logs, tmp_path):
-    run = potstill.distill(logs[0], objective="dbc", size=8, steps=3, batch=32, out=tmp_path / "run")
+    options: dict[str, Any] = {"recipe": SMALL_STUDENT, "size": 8, "steps": 3, "batch": 32}
+    run = potstill.distill(logs[0], objective="dbc", out=tmp_path / "run", **options)
     assert potstill.load(run).metadata["teacher"] is None
 
 
@@ -218,7 +233,8 @@ def test_interrupted_distillation_keeps_its_last_checkpoint(logs, tmp_path, monk
             yield iterate
 
     monkeypatch.setattr(command, "optimise_pairs", interrupted)
+    options: dict[str, Any] = {"recipe": SMALL_STUDENT, "size": 8, "steps": 8, "curve_points": 5, "batch": 32}
     with pytest.raises(KeyboardInterrupt):
-        potstill.distill(logs[0], teacher=logs[1], size=8, steps=8, curve_points=5, batch=32, out=tmp_path / "run")
+        potstill.distill(logs[0], teacher=logs[1], out=tmp_path / "run", **options)
     assert potstill.load(tmp_path / "run").metadata["steps"] == 6
     assert not (tmp_path / "run" / "result.json").exists()

@@ -1,6 +1,7 @@
 """Documentation: examples, Python blocks and docstrings run, links and commands exist, limits on length are kept."""
 
 import doctest
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import SMALL_STUDENT
 
 import potstill
 
@@ -34,9 +36,15 @@ def reference():
 
 
 @pytest.fixture
-def short(light, narrow_networks, monkeypatch):
-    """Small students, those of the bundled distillate included, and small teachers."""
-    monkeypatch.setattr(potstill.Distillate, "recipe", potstill.RECIPES["default"])
+def short(few_rows, narrow_networks, monkeypatch):
+    """Small students unless a recipe is given, those of the bundled distillate included, and small teachers."""
+    distill, train = potstill.distill, potstill.Distillate.train_students
+    monkeypatch.setattr(potstill, "distill", functools.partial(distill, recipe=SMALL_STUDENT, batch=256))
+
+    def train_small(distillate, seeds, recipe=None):
+        return train(distillate, seeds, SMALL_STUDENT if recipe is None else recipe)
+
+    monkeypatch.setattr(potstill.Distillate, "train_students", train_small)
 
 
 @pytest.mark.usefixtures("short")

@@ -220,17 +220,17 @@ def test_suffixes_and_extras_of_formats():
 
 def test_other_packages_add_formats(tmp_path, distillate, monkeypatch):
     known = list(exports.EXPORT_FORMATS)
-    entry = EntryPoint("csv", "other_package:FORMAT", "potstill.exports")
+    entry = EntryPoint("csv", "other_package:CSV", "potstill.exports")
     package: Any = ModuleType("other_package")
     monkeypatch.setitem(sys.modules, "other_package", package)
     monkeypatch.setattr(registry, "entry_points", lambda group: [entry] if group == entry.group else [])
     write = lambda distillate, path: np.savetxt(path, distillate.states)  # noqa: E731
-    package.FORMAT = exports.ExportFormat(write, suffixes=(".csv",), package="numpy")
+    package.CSV = exports.ExportFormat(write, suffixes=(".csv",), package="numpy")
     assert list(exports.EXPORT_FORMATS) == [*known, "csv"]
     for path, name in ((tmp_path / "hopper.csv", None), (tmp_path / "hopper", "csv")):
         potstill.export(distillate, path, name)
         np.testing.assert_allclose(np.loadtxt(path), distillate.states, rtol=1e-6)
-    package.FORMAT = exports.ExportFormat(write, package="no_such_library")
+    package.CSV = exports.ExportFormat(write, package="no_such_library")
     with pytest.raises(PotstillError, match="no_such_library is not installed: pip install no_such_library"):
         potstill.export(distillate, tmp_path / "other", "csv")
 

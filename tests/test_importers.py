@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import SHARED
+from conftest import SHARED, SMALL_STUDENT
 
 import potstill
 from potstill.data.transitions import Normaliser
@@ -17,7 +17,7 @@ from potstill.errors import PotstillError
 from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import summarise
 
-pytestmark = pytest.mark.usefixtures("light")
+pytestmark = pytest.mark.usefixtures("few_rows")
 CORL = SHARED / "teachers" / "corl-cal-ql"
 CHECKPOINT = CORL / "hopper-medium-replay-v2.checkpoint.pt"
 # Scores of five episodes in Gymnasium's -v4 environments (method, section 5), and those in the paper's table.
@@ -95,7 +95,8 @@ def test_published_teachers_reach_their_scores_pytorch(name, tmp_path):
 def test_the_dataset_gives_the_normaliser_and_distil_takes_the_file(tmp_path):
     with pytest.raises(PotstillError, match="have no normaliser: name the dataset"):
         potstill.import_teacher(CHECKPOINT)
-    options: dict[str, Any] = {"size": 4, "steps": 1, "batch": 16, "episodes": 0, "students": 1}
+    options: dict[str, Any] = {"recipe": SMALL_STUDENT, "size": 4, "steps": 1, "batch": 16}
+    options |= {"episodes": 0, "students": 1}
     run = potstill.distill("hopper-medium-replay", teacher=CHECKPOINT, out=tmp_path / "run", **options)
     data = potstill.load_dataset("hopper-medium-replay")
     np.testing.assert_array_equal(potstill.load(run).normaliser.mean, data.normaliser.mean)

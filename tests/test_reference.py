@@ -17,7 +17,6 @@ from potstill.evaluation.scores import TEACHER_SEED, measure_policy_returns, mea
 from potstill.evaluation.statistics import summarise
 from potstill.reports import print_scores
 
-pytestmark = pytest.mark.usefixtures("light")
 QUICK: dict[str, Any] = {
     "recipe": potstill.Recipe(steps=10, width=16),
     "size": 8,

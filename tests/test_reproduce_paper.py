@@ -1,6 +1,7 @@
 """The command ``potstill reproduce table5``: bad input, a run in small, cells that fail, and resumption."""
 
 import dataclasses
+import functools
 import json
 import signal
 from typing import Any
@@ -11,16 +12,18 @@ from paper import TINY, make_source
 
 import potstill
 from potstill.cli import main
-from potstill.commands.paper import grid, measuring, scales
+from potstill.commands import reproduce as command
+from potstill.commands.paper import grid, measuring
 from potstill.commands.paper.cells import CloneCell, DistillCell, PostureCell, TeacherCell, TraceCell
 from potstill.commands.paper.datasets import read_sources
 from potstill.commands.paper.measuring import Workplace, measure_cell
+from potstill.commands.paper.running import reproduce_paper
 from potstill.config import TeachConfig
 from potstill.errors import PotstillError
 from potstill.runtime.interruption import Interrupted
 from potstill.runtime.progress import Tracker
 
-pytestmark = pytest.mark.usefixtures("light")
+pytestmark = pytest.mark.usefixtures("few_rows")
 BUNDLED_NAME, TOO_MANY = "hopper-medium-replay", 10**7
 QUICK = dataclasses.replace(TINY, name="smoke", seeds=1, teacher_episodes=2, episodes=1, extends=False)
 
@@ -30,8 +33,8 @@ def sizes(monkeypatch):
     """Replace the scale ``smoke`` by one of seconds, with these numbers of pairs in Table 5."""
 
     def replace(*numbers):
-        monkeypatch.setattr(scales, "SCALES", {"smoke": dataclasses.replace(QUICK, sizes=numbers)})
-        monkeypatch.setattr("potstill.commands.paper.running.SCALES", scales.SCALES)
+        scales = {"smoke": dataclasses.replace(QUICK, sizes=numbers)}
+        monkeypatch.setattr(command, "reproduce_paper", functools.partial(reproduce_paper, scales=scales))
 
     return replace
 

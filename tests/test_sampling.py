@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import SMALL_STUDENT
 from lqr import OPTIONS, lqr_logs, tuned
 from test_teachers import write_npz
 
@@ -17,7 +18,7 @@ from potstill.teachers import sampling
 from potstill.teachers.rows import TrainingTable, load_rows
 from potstill.teachers.sampling import DeviceSource, FileSource, make_source
 
-pytestmark = pytest.mark.usefixtures("light", "narrow_networks")
+pytestmark = pytest.mark.usefixtures("narrow_networks")
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,7 @@ def test_distillation_of_many_rows_takes_a_sample(both, tmp_path, teacher, monke
     made = potstill.teach(both[0], algorithm="bc", updates=4, fitted_updates=0, batch=8, out=tmp_path / "teacher")
     options: dict[str, Any] = {
         "teacher": made / "teacher.safetensors",
+        "recipe": SMALL_STUDENT,
         "size": 8,
         "steps": 2,
         "batch": 16,

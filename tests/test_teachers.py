@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
 import potstill
+from potstill.commands import teach as command
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
@@ -185,7 +187,8 @@ def test_rebrac_is_preferred_among_equal_estimates(values, kept):
 
 def test_auto_selects_by_the_estimate(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(selection, "FITTED_UPDATES", 100)
-    monkeypatch.setattr(selection, "PENALTIES", {"loose": (0.0, 0.0), "tight": (1e4, 0.0)})
+    penalties = {"loose": (0.0, 0.0), "tight": (1e4, 0.0)}
+    monkeypatch.setattr(command, "make_candidates", functools.partial(selection.make_candidates, penalties))
     path = write_npz(tmp_path / "bandit.npz", bandit())
     run = potstill.teach(path, algorithm="auto", updates=400, batch=64, fitted_updates=0, out=tmp_path / "run")
     result = json.loads((run / "result.json").read_text())

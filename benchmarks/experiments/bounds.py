@@ -20,6 +20,7 @@ import numpy as np
 import potstill
 from benchmarks.experiments.cloning import train_clones
 from benchmarks.experiments.distilling import shorten_summary
+from benchmarks.experiments.parts import TOY_RECIPE
 from benchmarks.files import BUNDLED, FILES, Workspace, find_teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, make_product
 from potstill.data.scaling import Scaling
@@ -30,7 +31,7 @@ from potstill.evaluation.scores import measure_policy_returns, measure_student_r
 from potstill.evaluation.statistics import summarise
 from potstill.networks.policy import Policy
 from potstill.students.ensemble import Students, train_students
-from potstill.students.recipe import RECIPES
+from potstill.students.recipe import RECIPES, Recipe
 from potstill.students.training import Pairs
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.evaluation.fqe import act_in_parts
@@ -58,11 +59,11 @@ def evaluate_students(students: Students, env_id: str, episodes: int, seed: int)
     return {kind: shorten_summary(entry) for kind, entry in scores.items()}
 
 
-def train_on_random_pairs(pairs: Pairs, size: int, scaling: Scaling, students: int) -> Students:
-    """Train students of the plain recipe on ``size`` random pairs; smaller sets are subsets of larger ones."""
+def train_on_random_pairs(pairs: Pairs, size: int, scaling: Scaling, students: int, recipe: Recipe) -> Students:
+    """Train students on ``size`` random pairs; smaller sets are subsets of larger ones."""
     order = np.random.default_rng(0).permutation(len(pairs.states))[:size]
     chosen = Pairs(pairs.states[order], pairs.actions[order])
-    return train_students(chosen, range(students), RECIPES["plain"], scaling)
+    return train_students(chosen, range(students), recipe, scaling)
 
 
 def add_action_noise(policy: Policy, std: float, seed: int = 0) -> Act:
@@ -89,9 +90,10 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
         return {"teacher": shorten_summary(summarise(returns, env_id))}
     pairs = label_states(data, teacher, select_training_rows(len(data)))
     if cell.method in SIZES:
-        students = train_on_random_pairs(pairs, SIZES[cell.method], policy.scaling, 2 if workspace.toy else STUDENTS)
+        count, recipe = (2, TOY_RECIPE) if workspace.toy else (STUDENTS, RECIPES["plain"])
+        students = train_on_random_pairs(pairs, SIZES[cell.method], policy.scaling, count, recipe)
         return evaluate_students(students, env_id, 1 if workspace.toy else EPISODES, PAIRS_SEED)
-    recipe, updates = RECIPES[RELABELLED[cell.method]], 20 if workspace.toy else UPDATES
+    recipe, updates = (TOY_RECIPE, 20) if workspace.toy else (RECIPES[RELABELLED[cell.method]], UPDATES)
     students = train_clones(pairs, recipe, policy.scaling, CLONES, updates=updates, batch=BATCH, decay=True)
     return evaluate_students(students, env_id, 1 if workspace.toy else CLONE_EPISODES, CLONE_SEED)
 

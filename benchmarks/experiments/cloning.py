@@ -17,6 +17,7 @@ from jaxtyping import PRNGKeyArray
 
 import potstill
 from benchmarks.experiments.distilling import shorten_summary
+from benchmarks.experiments.parts import TOY_RECIPE
 from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from benchmarks.speed.harness import Stopwatch
@@ -70,9 +71,9 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     states, actions = data.normaliser(data.observations), data.action_bounds.to_unit(data.actions)
     pairs = Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(np.asarray(actions), jnp.float32))
     scaling = Scaling(data.normaliser, data.action_bounds)
-    updates, episodes = (20, 1) if workspace.toy else (UPDATES, EPISODES)
+    recipe, updates, episodes = (TOY_RECIPE, 20, 1) if workspace.toy else (RECIPES["paper"], UPDATES, EPISODES)
     with Stopwatch() as watch:
-        students = train_clones(pairs, RECIPES["paper"], scaling, CLONES, updates=updates, batch=BATCH)
+        students = train_clones(pairs, recipe, scaling, CLONES, updates=updates, batch=BATCH)
         jax.block_until_ready(students.params)
     assert data.env_id is not None
     scores = summarise(measure_student_returns(students, data.env_id, episodes, EPISODE_SEED), data.env_id)

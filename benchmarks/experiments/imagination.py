@@ -14,6 +14,7 @@ from typing import Any
 
 import potstill
 from benchmarks.experiments.distilling import TOY, select_student_scores, shorten_summary, strip_folders
+from benchmarks.experiments.parts import TOY_RECIPE, distill_options
 from benchmarks.files import BUNDLED, FILES, Workspace, find_teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, make_product
 from potstill.config.distill import IMAGINED_STEPS
@@ -61,13 +62,12 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
         options["world"] = find_world(cell.file, workspace)
     data, teacher = workspace.find_dataset(cell.file), workspace.find_teacher(cell.file, USE)
     out = workspace.find_folder(cell.file, cell.method, cell.seed)
-    options = {**options, **TOY} if workspace.toy else options
+    options = distill_options({**options, **TOY}, toy=True) if workspace.toy else options
     run = potstill.distill(data, teacher=teacher, seed=cell.seed, out=out, force=True, **options)
     result = read_json(Path(run) / "result.json")
     counts = {name: options[name] for name in COUNTS}
-    other = potstill.evaluate(
-        run, recipe=PYTORCH_STYLE, seed=cell.seed, out=f"{out}-pytorch-style", force=True, **counts
-    )
+    style = TOY_RECIPE if workspace.toy else PYTORCH_STYLE
+    other = potstill.evaluate(run, recipe=style, seed=cell.seed, out=f"{out}-pytorch-style", force=True, **counts)
     found = {**select_student_scores(result), "teacher": shorten_summary(result["teacher"])}
     found["pytorch_style"] = select_student_scores(read_json(Path(other) / "result.json"))
     if "imagined" in result:

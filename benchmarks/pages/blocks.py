@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.files import ROOT
@@ -13,31 +14,33 @@ from benchmarks.pages import BLOCKS, PICTURES
 
 BLOCK = re.compile(r"<!-- ([\w-]+):start -->\n(.*?)<!-- \1:end -->", flags=re.DOTALL)
 IMAGES = ROOT / "docs" / "images"
+Render = Callable[[], str]
 
 
 @functools.cache
-def render(name: str) -> str:
-    """The text of a block."""
-    return BLOCKS[name]()
+def render(block: Render) -> str:
+    """The text of a block, rendered once."""
+    return block()
 
 
-def fill_page(page: Path) -> str:
-    """Render every marked part of a page. Parts without a registered renderer are not changed."""
-    images = os.path.relpath(IMAGES, page.parent)
+def fill_page(page: Path, blocks: Mapping[str, Render] = BLOCKS, images: Path = IMAGES) -> str:
+    """Render every marked part of a page. Parts without a renderer in ``blocks`` are not changed."""
+    path = os.path.relpath(images, page.parent)
 
     def fill(match: re.Match[str]) -> str:
         mark = match[1]
-        if find_block_name(mark, page) not in BLOCKS:
+        name = find_block_name(mark, page, blocks)
+        if name not in blocks:
             return match[0]
-        content = render(find_block_name(mark, page)).replace("](images/", f"]({images}/")
+        content = render(blocks[name]).replace("](images/", f"]({path}/")
         return f"<!-- {mark}:start -->\n{content}\n<!-- {mark}:end -->"
 
     return BLOCK.sub(fill, page.read_text())
 
 
-def find_block_name(mark: str, page: Path) -> str:
-    """The renderer that a page's mark stands for."""
-    return mark if mark in BLOCKS else f"{page.stem}-{mark}"
+def find_block_name(mark: str, page: Path, blocks: Mapping[str, Render] = BLOCKS) -> str:
+    """The name of the renderer that a page's mark stands for."""
+    return mark if mark in blocks else f"{page.stem}-{mark}"
 
 
 def list_pages() -> list[Path]:

@@ -38,19 +38,20 @@ CHOICE_TEXT = (
 )
 
 
-def reproduce_paper(name: str, config: ReproduceConfig) -> Run:
+def reproduce_paper(name: str, config: ReproduceConfig, scales: Mapping[str, Scale] = SCALES) -> Run:
     """Make a table or figure of the paper, or all.
 
     Args:
         name: one of :data:`~potstill.commands.paper.targets.TARGETS`, or ``all``.
         config: the settings; a scale that is not given is ``smoke``.
+        scales: the scales that the settings may name.
 
     Raises:
         PotstillError: a dataset is unknown or unsuitable, or a cell failed. In the latter case, the tables are written
             without it.
     """
     config = dataclasses.replace(config, run=name, scale=config.scale or "smoke")
-    scale = choose_scale(config)
+    scale = choose_scale(config, scales)
     wanted = {one: TARGETS[one] for one in (TARGETS if name == ALL else [name])}
     needs_data = any(target.needs_data for target in wanted.values())
     if config.datasets and not needs_data:
@@ -91,9 +92,9 @@ def make_executor(config: ReproduceConfig) -> Executor:
     return kind(config.workers, config.address, Path(f"{config.out or 'runs/reproduce'}.jobs-{os.getpid()}"))
 
 
-def choose_scale(config: ReproduceConfig) -> Scale:
+def choose_scale(config: ReproduceConfig, scales: Mapping[str, Scale] = SCALES) -> Scale:
     """The scale of the settings, with their number of seeds if it is given."""
-    scale = SCALES[config.scale or "smoke"]
+    scale = scales[config.scale or "smoke"]
     if config.seeds is None:
         return scale
     return dataclasses.replace(scale, seeds=config.seeds, random_seeds=max(config.seeds, scale.random_seeds))

@@ -23,8 +23,10 @@ TOLERANCE = 0.02  # estimates within this fraction of the highest count as equal
 PENALTIES = {"loose": (0.01, 0.01), "medium": (0.05, 0.5), "tight": (0.4, 0.1)}
 
 
-def make_candidates(*, discrete: bool = False) -> dict[str, Algorithm]:
-    """Make the candidates of ``auto``, all cheap to train: IQL, and ReBRAC at three penalties.
+def make_candidates(
+    penalties: Mapping[str, tuple[float, float]] = PENALTIES, *, discrete: bool = False
+) -> dict[str, Algorithm]:
+    """Make the candidates of ``auto``, all cheap to train: IQL, and ReBRAC at each of the named penalties.
 
     For discrete actions: IQL, Cal-QL, and BC of the best tenth of the episodes.
     """
@@ -34,7 +36,7 @@ def make_candidates(*, discrete: bool = False) -> dict[str, Algorithm]:
         "iql": Iql(),
         **{
             f"rebrac-{name}": Rebrac(actor_penalty=actor, critic_penalty=critic)
-            for name, (actor, critic) in PENALTIES.items()
+            for name, (actor, critic) in penalties.items()
         },
     }
 

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from potstill.collection.sac import Trainer
 from potstill.data.bounds import DiscreteActions
 from potstill.errors import PotstillError, PotstillWarning
 
-SMALL = {"size": 6, "steps": 2, "batch": 16, "students": 2, "episodes": 1, "curve_points": 1}
+SMALL: dict[str, Any] = {"size": 6, "steps": 2, "batch": 16, "students": 2, "episodes": 1, "curve_points": 1}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def test_from_collect_to_evaluate(random_log, tmp_path):
     assert sum(result["actions"]["counts"]) == result["rows"]
     assert min(result["actions"]["counts"]) > 0.3 * result["rows"]
     assert "number of the action" in (inspected.path / "inspect.html").read_text()
-    options = {"updates": 4, "batch": 16, "evaluate_every": 4, "episodes": 1}
+    options: dict[str, Any] = {"updates": 4, "batch": 16, "evaluate_every": 4, "episodes": 1}
     teacher = potstill.teach(random_log, algorithm="bc", fitted_updates=2, out=tmp_path / "teacher", **options)
     run = potstill.distill(random_log, teacher=teacher, out=tmp_path / "run", **SMALL)
     distillate = potstill.load(run)
@@ -50,7 +51,7 @@ def test_from_collect_to_evaluate(random_log, tmp_path):
 
 def test_minari_and_policies(random_log, tmp_path):
     pytest.importorskip("minari")
-    options = {"level": "random", "steps": 400, "format": "minari"}
+    options: dict[str, Any] = {"level": "random", "steps": 400, "format": "minari"}
     run = potstill.collect("CartPole-v1", out=tmp_path / "run", **options)
     data, rows = potstill.load_dataset(run.path / "cartpole-random-v0"), potstill.load_dataset(random_log)
     assert data.action_bounds == DiscreteActions(2)
@@ -84,7 +85,7 @@ def test_resumed_dqn_is_byte_identical(tmp_path, monkeypatch):
     pytest.importorskip("stable_baselines3", reason="needs the extra 'collect'")
     monkeypatch.setattr(training, "SAVE_INTERVAL", 20)
     monkeypatch.setattr("potstill.collection.dqn.TARGET_UPDATE", 30)
-    options = {"steps": 160, "random_steps": 20, "evaluate_every": 100}
+    options: dict[str, Any] = {"steps": 160, "random_steps": 20, "evaluate_every": 100}
     whole = potstill.collect("CartPole-v1", out=tmp_path / "whole", **options)
     with interruption(monkeypatch, Trainer, "advance", 130):
         potstill.collect("CartPole-v1", out=tmp_path / "run", **options)

@@ -67,7 +67,7 @@ def test_a_column_of_integers_is_a_finite_set(tmp_path, suffix):
         check(load_dataset(path))
     check(load_dataset(path, actions="discrete"))
     numbers = load_dataset(path, actions="continuous", action_bounds="data")
-    assert numbers.action_bounds == ActionBounds([0.0], [2.0])
+    assert numbers.action_bounds == ActionBounds(np.zeros(1), np.full(1, 2.0))
     assert not numbers.action_bounds.discrete
     np.testing.assert_array_equal(numbers.actions[:, 0], COLUMNS["actions"][KEPT])
 
@@ -208,7 +208,7 @@ def test_transitions_hold_single_actions():
 
 
 def test_discrete_and_continuous_sets_differ():
-    box, actions = ActionBounds([0.0, 0.0], [1.0, 1.0]), DiscreteActions(2)
+    box, actions = ActionBounds(np.zeros(2), np.ones(2)), DiscreteActions(2)
     assert box != actions
     assert actions != box
     assert actions == DiscreteActions(2)

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from dataclasses import replace
+from typing import Any
 
 import h5py
 import numpy as np
@@ -81,6 +82,8 @@ def run_c(path):
 
 def run_numpy(path):
     spec = importlib.util.spec_from_file_location("exported", path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.act(OBSERVATIONS[0]).shape == ()
@@ -183,6 +186,6 @@ def test_the_code_in_the_card_trains_a_student(tmp_path, soft, monkeypatch):
     assert "tanh" not in text
     assert "action_low" not in format_card(soft).replace("(`action_low`, `action_high`)", "")
     monkeypatch.chdir(tmp_path / "x")
-    space = {}
+    space: dict[str, Any] = {}
     exec(text.split("```python\n")[1].split("```")[0], space)
     assert space["policy"](OBSERVATIONS[:7]).shape == (7,)

@@ -40,7 +40,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
         "inspect imitation",
         f"export {BUNDLED_NAME} new.parquet",
     ),
-    "collect": ("collect Pendulum-v1 --level medium",),
+    "collect": ("collect Pendulum-v1 --level medium --medium-return -600",),
     "minari": (
         "inspect minari:mujoco/hopper/medium-v0 --download",
         f"export {BUNDLED_NAME} pairs-v0 --format minari",

@@ -41,7 +41,7 @@ class DqnTrainer(Trainer):
             "exploration_final_eps": EXPLORATION,  # the rate is final from the start: steps are taken one by one
             "policy_kwargs": {"net_arch": list(HIDDEN)},
         }
-        return DQN(*arguments, **{**options, **own})  # type: ignore[arg-type]
+        return DQN(*arguments, **{**options, **own})  # type: ignore[arg-type, unused-ignore]
 
     def copy_policy(self) -> Policy:
         """Return the policy softmax(Q / T) of the current action values Q."""

@@ -150,7 +150,7 @@ class Trainer:
         """Make the agent."""
         from stable_baselines3 import SAC
 
-        return SAC(*arguments, **options)  # type: ignore[arg-type]
+        return SAC(*arguments, **options)  # type: ignore[arg-type, unused-ignore]
 
     @property
     def done(self) -> int:

@@ -41,15 +41,16 @@ def list_experiments() -> int:
     for name in MODULES:
         experiment = load_experiment(name)
         records = load_results(name).group_by_cell(experiment)
-        done = sum(is_done(experiment, cell, records) for cell in experiment.cells)
-        print(f"{name:16} {done:3} of {len(experiment.cells):3}  {experiment.needs:31} {experiment.about}")
+        cells = experiment.cells or experiment.extra
+        done = sum(is_done(experiment, cell, records) for cell in cells)
+        print(f"{name:16} {done:3} of {len(cells):3}  {experiment.needs:31} {experiment.about}")
     return 0
 
 
 def select_cells(experiment: Experiment, options: argparse.Namespace) -> list[Cell]:
     """Select the cells that the options name."""
     named = bool(options.files or options.methods)
-    cells = [*experiment.cells, *(experiment.extra if named else ())]
+    cells = [*experiment.cells, *(experiment.extra if named or not experiment.cells else ())]
     if options.toy:
         cells = list(experiment.toy or experiment.cells[:1])
     wanted = {"file": options.files, "method": options.methods, "seed": options.seeds}
@@ -82,6 +83,8 @@ def run_one(options: argparse.Namespace) -> int:
     count = run(experiment, cells, workspace, results, executor)
     done = len(cells) - count.measured - count.failed
     print(f"{options.name}: {count.measured} cells measured, {done} already done, {count.failed} failed")
+    if done == len(cells):
+        print("to measure them again: --out FOLDER")
     found = results.group_by_cell(experiment)
     failures = [f"{c}: {failure}" for c in cells if c in found for failure in found[c].get("failures", ())]
     print("\n".join(failures), end="\n" if failures else "")

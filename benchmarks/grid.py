@@ -8,6 +8,7 @@ options, budgets and weights. Only cells whose declaration has changed are there
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import itertools
 import json
@@ -190,7 +191,8 @@ def run(
     """
     known = results.group_by_cell(experiment)
     left = {str(cell): cell for cell in cells if not is_done(experiment, cell, known)}
-    tasks = [Task(name, name, (), lambda cell=cell: (experiment.measure, cell, workspace)) for name, cell in left.items()]
+    calls = {name: functools.partial(tuple, (experiment.measure, cell, workspace)) for name, cell in left.items()}
+    tasks = [Task(name, name, (), call) for name, call in calls.items()]
     started, measured, failed = time.perf_counter(), 0, 0
     with executor or SerialExecutor() as place:
         for outcome in run_tasks(tasks, place):

@@ -55,7 +55,7 @@ def test_stars_are_sorted_by_number():
         ("observations=temprature", ["has no 'temprature'", "did you mean 'temperature'"]),
         ("observations=none,actions=valve,rewards=profit,terminations=none", ["observations=none"]),
         ("observations=temperature+run,actions=valve,rewards=profit,terminations=none", ["'run' holds", "numbers"]),
-        ("observations=temperature,actions=valve,terminations=none", ["no array 'rewards'", "rewards=none"]),
+        ("observations=temperature,actions=valve,terminations=none", ["no column 'rewards'", "rewards=none"]),
         (CHOSEN.replace("none,episodes=run", "run"), ["expected numbers"]),
         (f"{CHOSEN},rewards=r", ["'rewards' twice"]),
     ],
@@ -93,7 +93,7 @@ def test_names_that_are_nearly_right_are_printed_ready_to_paste():
         "observations=train.observations,actions=train.actions,rewards=train.rewards,terminations=train.terminals",
     )
     many = {f"x{i}": np.ones(9) for i in range(100)}
-    refused(many, "and 80 more). Name it")
+    refused(many, "and 80 more. Choose it")
     numbered = {"obs_00": np.ones(9), "obs_10": np.ones(9), "action": log["u"], "reward": log["r"]}
     refused(numbered, "numbered [0, 10]", "--columns observations=obs_00+obs_10")
 

@@ -100,7 +100,7 @@ def test_bad_files(tmp_path, columns):
     (tmp_path / "bad.npz").write_bytes(b"PK")
     check_fails(tmp_path / "bad.npz", "damaged")
     np.savez(tmp_path / "object.npz", observations=np.array([{}], dtype=object))
-    check_fails(tmp_path / "object.npz", "no array 'actions'")
+    check_fails(tmp_path / "object.npz", "no column 'actions'")
     objects: dict[str, Any] = {name: np.array([{}], dtype=object) for name in columns}
     np.savez(tmp_path / "object.npz", **objects)
     check_fails(tmp_path / "object.npz", "Object arrays cannot be loaded")
@@ -112,20 +112,20 @@ def test_bad_files(tmp_path, columns):
 
 def test_bad_columns(tmp_path, columns):
     path = tmp_path / "x.hdf5"
-    check_fails(write(path, {k: v for k, v in columns.items() if k != "rewards"}), "no array 'rewards'")
+    check_fails(write(path, {k: v for k, v in columns.items() if k != "rewards"}), "no column 'rewards'")
     done = {("dones" if k == "terminals" else k): v for k, v in columns.items() if k != "timeouts"}
     check_fails(
-        write(path, done), "no array 'terminations', and 'dones' does not distinguish terminations from time-outs"
+        write(path, done), "no column 'terminations', and 'dones' does not distinguish terminations from time-outs"
     )
     check_fails(write(path, columns | {"rewards": columns["rewards"][:-1]}), "unequal", "rewards 59")
-    check_fails(write(path, columns | {"actions": np.zeros((60, 1), np.int64)}), "discrete action space")
+    check_fails(write(path, columns | {"actions": np.zeros((60, 2), np.int64)}), "integer actions", "--actions")
     check_fails(write(path, columns | {"rewards": np.array([b"x"] * 60)}), "'rewards'", "expected numbers")
     spoiled = columns["observations"].copy()
     spoiled[17, 2] = np.nan
     check_fails(write(path, columns | {"observations": spoiled}), "observations[2]", "row 17")
     check_fails(write(path, columns, env_id="Hopper-v5"), "3 observations columns, but Hopper-v5 has 11")
     check_fails(write(path, columns, env_id="Hoper-v5"), "unknown environment", "Hopper")
-    check_fails(write(path, columns, env_id="CartPole-v1"), "discrete actions")
+    check_fails(write(path, columns, env_id="CartPole-v1"), "3 observations columns, but CartPole-v1 has 4")
 
 
 @settings(max_examples=60, deadline=None)

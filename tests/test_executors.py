@@ -1,6 +1,7 @@
 """Executors: the same contract in this process, in several, on a Ray cluster, and under submitit."""
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,7 +73,7 @@ def test_each_follows_what_it_needs_and_a_failure_stops_no_other(executor, tmp_p
         done[outcome.name] = outcome
     assert set(done) == {task.name for task in tasks}
     assert done["reader"].value == ["made"]
-    assert done["failing"].failure.startswith("FileNotFoundError: ")
+    assert str(done["failing"].failure).startswith("FileNotFoundError: ")
     assert done["left out"].failure == "needs 'the failing', which failed"
     assert done["left out too"].failure == "needs 'the left out', which failed"
     assert done["earlier"].failure is None
@@ -80,11 +82,11 @@ def test_each_follows_what_it_needs_and_a_failure_stops_no_other(executor, tmp_p
 def test_a_process_that_dies_loses_only_its_own_task(executor):
     if isinstance(executor, SerialExecutor):
         pytest.skip("its process is this one")
-    calls = {"killed": (os._exit, 3), "beside it": (os.getpid,), "after it": (os.getpid,)}
-    tasks = [Task(name, name, (), lambda call=call: call) for name, call in calls.items()]
+    calls: dict[str, tuple[Any, ...]] = {"killed": (os._exit, 3), "beside it": (os.getpid,), "after it": (os.getpid,)}
+    tasks = [Task(name, name, (), functools.partial(tuple, call)) for name, call in calls.items()]
     found = {outcome.name: outcome for outcome in run_tasks(tasks, executor)}
-    assert found["killed"].failure.startswith("its process did not end as it should: ")
-    assert "\n" not in found["killed"].failure
+    assert str(found["killed"].failure).startswith("its process did not end as it should: ")
+    assert "\n" not in str(found["killed"].failure)
     assert os.getpid() != found["beside it"].value > 0
     assert found["after it"].failure is None
 
@@ -99,17 +101,23 @@ def test_paths_may_be_relative(executor, tmp_path, monkeypatch):
 def test_all_processes_of_a_pool_work_at_the_same_time():
     with PoolExecutor(workers=2) as pool:
         tasks = [Task(name, name, (), lambda: (os.getpid,)) for name in "ab"]
-        seen = []
-        for outcome in run_tasks(tasks, pool, lambda names: contextlib.nullcontext(seen.append(names))):
+        seen: list[list[str]] = []
+
+        def watch(names):
+            seen.append(names)
+            return contextlib.nullcontext()
+
+        for outcome in run_tasks(tasks, pool, watch):
             assert outcome.failure is None
     assert seen[0] == ["a", "b"]
 
 
 def test_an_exception_ends_the_processes():
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), PoolExecutor(workers=1) as pool:
-        pid = pool.submit(os.getpid).result()
-        pending = pool.submit(time.sleep, 600)
+    pool = PoolExecutor(workers=1)
+    pid = pool.submit(os.getpid).result()
+    pending = pool.submit(time.sleep, 600)
+    with pytest.raises(KeyboardInterrupt), pool:
         raise KeyboardInterrupt
     assert time.monotonic() - started < 300
     assert pending.done()
@@ -123,7 +131,10 @@ def test_an_exception_ends_the_processes():
         (["--executor", "rey"], "unknown executor 'rey': did you mean 'ray'?"),
         (["--workers", "0"], "--workers 0: expected at least 1"),
         (["--workers", "2"], "--workers 2: the serial executor runs one at a time; use --executor pool"),
-        (["--executor", "pool", "--address", "auto"], "--address auto has no effect: this executor connects to nothing"),
+        (
+            ["--executor", "pool", "--address", "auto"],
+            "--address auto has no effect: this executor connects to nothing",
+        ),
         (["--executor", "ray", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: nothing answers there"),
         (["--executor", "ray", "--address", "here:x"], "--address here:x: expected auto, or host:port"),
         (["--executor", "slurm", "--address", "x"], "--address x: the slurm executor takes slurm or local"),
@@ -145,7 +156,7 @@ def test_a_missing_package_names_its_extra(name, package, tmp_path, monkeypatch)
 
 
 def test_a_run_refuses_executors(tmp_path):
-    with pytest.raises(PotstillError, match="--executor has no effect on .*, which is a run"):
+    with pytest.raises(PotstillError, match=r"--executor has no effect on .*, which is a run"):
         potstill.reproduce(tmp_path, executor="pool")
 
 
@@ -153,7 +164,7 @@ def test_records_outlive_the_process_that_waits_for_them(tmp_path, monkeypatch):
     """A worker writes its record; a resumed reproduction reads it instead of measuring again."""
     at = Workplace(tmp_path, {}, SCALES["smoke"])
     monkeypatch.setattr(grid, "measure_cell", lambda cell, at: {"discount": cell.discount})
-    arguments = (TheoryCell(0.9), tmp_path, (), at.scale, {})
+    arguments: tuple[Any, ...] = (TheoryCell(0.9), tmp_path, (), at.scale, {})
     first = grid.measure_anywhere(*arguments)
     assert first == {"discount": 0.9, "warnings": []}
     monkeypatch.setattr(grid, "measure_cell", lambda cell, at: pytest.fail("it was measured before"))

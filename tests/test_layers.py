@@ -31,16 +31,16 @@ LAYERS = (*FLOORS, {"cli", "__init__"}, {"__main__"})  # the entrances are above
 KNOW_CONFIGS = {"config", "settings", "commands", "cli", "__init__", "__main__"}  # where strings become objects
 MAX_FUNCTION, MAX_FILE, MAX_TOP = 60, 300, 8
 VERBS = """
-    act adapt add advance advise allow append apply are as assemble bind bootstrap bound broadcast build check
+    act adapt add advance advise allow append apply are as assemble attempt bind bootstrap bound broadcast build check
     choose claim clear clip clone close cluster collect combine compare compute concatenate constrain convert
-    copy correlate count cut defer delete descend describe diagnose disconnect distil distill download draw drop
+    copy correlate count cut defer delete descend describe diagnose disconnect distil distill download draw drop end
     estimate evaluate examine expand explain export extend extract fill find finish fit fix flatten flush fold
     format from gather get group has hash hold import init initialise inspect integrate invert is iterate join
     keep label learn list load localise lock log make map mark match measure mix move multiply name normalise
     observe offer open optimise order pair parse pass place plan play plot predict prepare print propose push
     raise read record recover rectify refuse register regress remove render repeat replicate report reproduce
     require reset resolve restart restore resume roll round run sample save scale scatter score select set shard
-    shift show skip solve sort spell split stabilise stack standardise start step strip summarise swap sweep
+    shift show skip solve sort spell split stabilise stack standardise start step strip submit summarise swap sweep
     take teach temper thin to trace train try unflatten unpickle unstack unwrap update use wait warm watch widen
     with write
 """
@@ -48,13 +48,13 @@ MATHEMATICS = """
     action_gradients action_values angle angle_jvp backward clipped conservative_term critic_target curvature
     descent discounted discounted_returns early effective_share episode_returns forward gradient_similarity
     interquartile_mean inverse_density kernels largest_eigenvalue layer_norm mean_distance mean_product
-    normalised_return occupancy opening q_gap ranged reference returns_to_go sdw shifted soft_update softplus
+    normalised_return occupancy opening q_gap ranged reference returns_to_go sdw shifted soft_update softmax softplus
     squared_distance squared_errors uniform unscaled weighted_distance
 """
 # predicates, constructors, phrases at their use, commands, and names that interfaces of others require
 PHRASES = """
-    busy command_line continues divides_evenly fileno identity isatty knows main model needs_teacher of
-    persistent_load positional_first repr_html_ rewards_differ takes_options unit
+    busy command_line continues divides_evenly done fileno identity isatty knows main model needs_teacher of
+    persistent_load positional_first repr_html_ result rewards_differ takes_options unit
 """
 
 

@@ -54,7 +54,7 @@ def test_logs_alone_become_students(demonstrations, tmp_path, capsys):
     run = potstill.distill(demonstrations, out=tmp_path / "first", **QUICK)
     said = capsys.readouterr().out
     assert "no teacher is given: training one with bc (behavioural cloning, because the rewards" in said
-    assert "the objective is pbc" in said
+    assert "critics are uninformative: using objective pbc" in said
     assert "trained 2 students" in said
     assert "return of the data's episodes: mean 0, best 0" in said
     assert potstill.load(run).metadata["objective"] == "pbc"
@@ -135,13 +135,16 @@ def test_what_is_wrong_with_a_teacher():
     data = lqr_logs(episodes=24)
     assert find_saturated_components(constant_teacher(), data) == [0]
     assert find_saturated_components(constant_teacher(0.3), data) == []
-    still = next(text for text in diagnose_teacher(constant_teacher(), data) if "does the same" in text)
-    assert "all action components stay at 1.00" in still
+    still = next(text for text in diagnose_teacher(constant_teacher(), data) if "takes the same action" in text)
+    assert "in every state: 1.00 (bounds ±1)" in still
     assert "try --algorithm iql or bc" in still
     critics = next(text for text in diagnose_teacher(random_teacher(1, 1, seed=1), data) if "critics" in text)
-    assert "disagree" in critics
+    assert "disagreement of the teacher's critics" in critics
     low = {"fitted_value": -9.0, "data_value": -1.0, "data_deviation": 1.0}
-    assert "earns a discounted return of -9 " in diagnose_teacher(constant_teacher(), data, low)[-1]
+    assert (
+        "-9 for the teacher by fitted Q-evaluation, -1 for the behaviour policy"
+        in diagnose_teacher(constant_teacher(), data, low)[-1]
+    )
     low["fitted_value"] = -1.5
     assert not any("discounted return" in text for text in diagnose_teacher(constant_teacher(), data, low))
     two = data.take([0, 1])
@@ -160,7 +163,7 @@ def test_what_is_wrong_with_students():
     ).train_students([0], "plain")
     found = {"student": {"mean": 4.0}, "random": {"mean": 5.0}}
     still, below = diagnose_students(students, data, found)
-    assert "the students do the same in every state" in still
+    assert "the students take the same action in every state" in still
     assert "earn less than students of random pairs of the data (4.0 and 5.0)" in below
     moving = dataclasses.replace(students, params=[{k: 9.0 * v for k, v in layer.items()} for layer in students.params])
     poor = {"offline": {"imitation_error": {"mean": 0.5}, "teacher_variance": 0.4}}
@@ -173,9 +176,9 @@ def test_every_command_says_what_is_wrong(tmp_path):
     logs = write_npz(tmp_path / "logs.npz", lqr_logs(episodes=24))
     teacher = constant_teacher().save(tmp_path / "t.safetensors")
     options = {**QUICK, "teacher": teacher, "recipe": potstill.Recipe(steps=200, width=8, towers=1)}
-    with pytest.warns(potstill.PotstillWarning, match="the teacher does the same in every state"):
+    with pytest.warns(potstill.PotstillWarning, match="the teacher takes the same action in every state"):
         run = potstill.distill(logs, out=tmp_path / "run", **options)
-    assert [text for text in result_of(run)["warnings"] if "does the same" in text]
+    assert [text for text in result_of(run)["warnings"] if "takes the same action" in text]
     assert potstill.load(run).metadata["warnings"] == result_of(run)["warnings"]
     uses = {
         "evaluate": lambda: potstill.evaluate(run, students=1, out=tmp_path / "evaluated"),
@@ -185,7 +188,7 @@ def test_every_command_says_what_is_wrong(tmp_path):
         "load": lambda: potstill.load(run),
     }
     for use in uses.values():
-        with pytest.warns(potstill.PotstillWarning, match="the teacher does the same in every state"):
+        with pytest.warns(potstill.PotstillWarning, match="the teacher takes the same action in every state"):
             use()
 
 

@@ -103,8 +103,18 @@ def test_fields_of_solvers(fields, wanted):
     [
         ("recipe", RECIPES, "papr", "unknown recipe 'papr': did you mean 'paper'"),
         ("solver", SOLVERS, "unrol", "unknown solver 'unrol': did you mean 'unroll'"),
-        ("recipe", RECIPES, NamedPart("paper", {"layer": "5"}), "--recipe paper: unknown field 'layer': .* 'layers'"),
-        ("recipe", RECIPES, NamedPart("paper", {"learning_rat": "1"}), "'learning-rat': did you mean 'learning-rate'"),
+        (
+            "recipe",
+            RECIPES,
+            NamedPart("paper", {"layer": "5"}),
+            "--recipe.layer: unknown field of recipe 'paper': .* --recipe.layers",
+        ),
+        (
+            "recipe",
+            RECIPES,
+            NamedPart("paper", {"learning_rat": "1"}),
+            "--recipe.learning-rat: .* did you mean --recipe.learning-rate",
+        ),
         ("recipe", RECIPES, NamedPart("paper", {"layers": "many"}), "--recipe.layers many: expected int"),
         ("recipe", RECIPES, NamedPart("paper", {"layers": "5.0"}), "--recipe.layers 5.0: expected int"),
         (
@@ -117,7 +127,7 @@ def test_fields_of_solvers(fields, wanted):
         ("recipe", RECIPES, NamedPart("paper", {"optimiser": "adma"}), "did you mean 'adam'"),
         ("recipe", RECIPES, NamedPart("paper", {"layers": "0"}), "Recipe.layers 0: expected at least 1"),
         ("solver", SOLVERS, NamedPart("unroll", {"window": "x"}), "--solver.window x: expected int or None"),
-        ("solver", SOLVERS, NamedPart("kernel", {"window": "3"}), "--solver kernel: unknown field 'window'"),
+        ("solver", SOLVERS, NamedPart("kernel", {"window": "3"}), "--solver.window: unknown field of solver 'kernel'"),
         ("objective", {"absolute": absolute}, NamedPart("absolute", {"a": "1"}), "objective 'absolute' has no fields"),
     ],
 )

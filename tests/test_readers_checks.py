@@ -35,7 +35,7 @@ def nan_in(values):
         ("observations", lambda x: x[:-1], ["episode 1", "6 observations for 6 actions"]),
         ("observations", lambda x: x[:, :2], ["2 components", "3"]),
         ("rewards", nan_in, ["nan in column rewards", "row 7"]),
-        ("actions", lambda x: x.astype(int), ["episode 1", "discrete"]),
+        ("actions", lambda x: x.astype(int), ["integers in some episodes"]),
         ("actions", lambda x: x * 9, ["outside its bounds [-2, 2]"]),
         ("truncations", lambda x: ~x, ["episode 1 ends in row 0, but more rows follow"]),
         ("terminations", lambda x: x + 0.5, ["episode 1", "0.5", "flags are 0 or 1"]),
@@ -52,7 +52,7 @@ def test_bad_minari_episodes(tmp_path, key, change, words):
         ({"total_episodes": 5}, ["4 episodes", "list 5"]),
         ({"total_steps": 5}, ["26 steps", "list 5"]),
         ({"data_format": "tar"}, ["'tar'", "hdf5, arrow, parquet"]),
-        ({"action_space": '{"type": "Discrete", "n": 3}'}, ["discrete action space"]),
+        ({"action_space": '{"type": "Discrete", "n": 3}'}, ["2 action components, but there are 3 actions"]),
         ({"observation_space": '{"type": "Dict"}'}, ["space Dict", "one-dimensional Box"]),
         ({"observation_space": '{"type": "Dict", "subspaces": {"a": {}, "b": {}}}'}, ["observations/a+observations/b"]),
         ({"total_steps": 26.5}, ["total_steps is 26.5, expected a whole number"]),
@@ -101,7 +101,7 @@ def test_bad_d3rlpy_buffers(tmp_path):
     path = tmp_path / "x.h5"
     assert len(load_dataset(hand_d3rlpy(path, parts, flags))) == 26 - 3
     refused(hand_d3rlpy(path, parts, [False, 0.5, False, False]), "episode 1", "0.5")
-    refused(hand_d3rlpy(path, [p | {"actions": p["actions"].astype(int)} for p in parts], flags), "discrete")
+    refused(hand_d3rlpy(path, [p | {"actions": p["actions"].astype(int)} for p in parts], flags), "2 columns of int")
     refused(hand_d3rlpy(path, [parts[0], parts[1] | {"rewards": np.zeros(3)}], flags), "episode 1", "unequal")
     refused(write_columns(path, {"num_episodes": 2}), "num_episodes")
     refused(write_columns(path, {"num_episodes": 1, "observations_0_0": np.zeros(2)}), "'observations_0' is missing")
@@ -111,7 +111,7 @@ def test_bad_arrays():
     good = {key: getattr(pairs_of(list(timed_out())), key) for key in ("observations", "actions", "rewards")}
     good["terminals"] = np.zeros(26)
     good["timeouts"] = np.arange(26) == 9
-    refused({}, "no array 'observations'", "nothing")
+    refused({}, "no column 'observations'", "nothing")
     refused({**good, "obs": good["observations"]}, "both 'observations' and 'obs'")
     refused(
         {k: v for k, v in good.items() if k not in ("terminals", "timeouts")} | {"dones": good["terminals"]},
@@ -211,7 +211,7 @@ def test_bad_parquet(tmp_path):
     )
     del rows["actions"]
     refused(write_columns(path, rows | {"action_1": rows["rewards"]}), "'action' are numbered [1]")
-    refused(write_columns(path, {"x": pa.array([1])}), "no array 'observations'")
+    refused(write_columns(path, {"x": pa.array([1])}), "no column 'observations'")
 
 
 def test_parquet_without_pyarrow(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ import potstill
 from potstill.commands.resolve import resolve_objective
 from potstill.config.parts import describe_part
 from potstill.distillation import OBJECTIVES, SOLVERS
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime import registry
 from potstill.runtime.registry import Registry
 from potstill.runtime.validation import check_ranges, check_types, has_type
@@ -26,16 +26,22 @@ def absolute(student_actions, batch, teacher):
     return jnp.abs(student_actions - batch.teacher_actions).sum(-1)
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:objective 'pbc', registered as another_package")
+
+
 @pytest.fixture
-def foreign(monkeypatch):
+def foreign(monkeypatch, tmp_path):
     """Another package, which registers an objective that works and one that cannot be imported."""
     package: Any = types.ModuleType("another_package")
     package.absolute = absolute
+    package.__path__ = [str(tmp_path)]
+    (tmp_path / "raising.py").write_text("objective = undefined")
     monkeypatch.setitem(sys.modules, "another_package", package)
     found = [
         EntryPoint("absolute", "another_package:absolute", "potstill.objectives"),
         EntryPoint("broken", "no_such_package:objective", "potstill.objectives"),
         EntryPoint("lacking", "another_package:no_such_objective", "potstill.objectives"),
+        EntryPoint("raising", "another_package.raising:objective", "potstill.objectives"),
         EntryPoint("pbc", "another_package:absolute", "potstill.objectives"),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: [entry for entry in found if entry.group == group])
@@ -60,7 +66,11 @@ def test_registered_objectives_are_used_and_reproduced(foreign, logs, tmp_path):
 
 
 def test_a_broken_part_of_another_package(foreign):
-    for name, value in (("broken", "no_such_package:objective"), ("lacking", "another_package:no_such_objective")):
+    for name, value in (
+        ("broken", "no_such_package:objective"),
+        ("lacking", "another_package:no_such_objective"),
+        ("raising", "another_package.raising:objective"),
+    ):
         with pytest.raises(
             PotstillError, match=f"objective '{name}', registered as {value}, cannot be loaded"
         ) as error:
@@ -77,7 +87,10 @@ def test_a_broken_part_does_not_stop_the_others(foreign):
 
 
 def test_builtin_names_take_precedence(foreign):
-    """Another package cannot replace a part under a name that potstill uses."""
+    """Another package cannot replace a part under a name that potstill uses, and potstill says so."""
+    with pytest.warns(PotstillWarning, match="objective 'pbc', registered as another_package:absolute, is not used"):
+        assert "absolute" in list(OBJECTIVES)
+    assert len(OBJECTIVES) == len(set(OBJECTIVES))
     assert OBJECTIVES["pbc"].__name__ == "PolicyCloning"
 
 

@@ -43,6 +43,7 @@ def sizes(monkeypatch):
     ("words", "said"),
     [
         (["tabel1"], "tabel1 does not exist; did you mean 'table1'? Expected a run folder, or one of table1, table2"),
+        (["nothere"], "nothere does not exist. Expected a run folder, or one of table1, table2"),
         (["table1", "--scale", "full"], "--scale full needs the paper's datasets, which are not bundled"),
         (["table1", "--datasets", "a.npz"], "--datasets a.npz: --scale smoke uses bundled data only"),
         (["table1", "--scale", "small", "--datasets", "hoper"], "unknown dataset 'hoper'"),

@@ -53,8 +53,13 @@ def test_same_seeds_same_returns():
 def test_refused_environments():
     with pytest.raises(PotstillError, match="did you mean 'Hopper-v"):
         environments.make("Hoppr-v5")
-    with pytest.raises(PotstillError, match="discrete actions"):
-        environments.make("CartPole-v1")
+    moved = SimpleNamespace(
+        spec=None,
+        observation_space=gymnasium.spaces.Box(-1, 1, (2,)),
+        action_space=gymnasium.spaces.Discrete(3, start=1),
+    )
+    with pytest.raises(PotstillError, match="actions 1 to 3: expected at least two, numbered from 0"):
+        check_spaces(moved)
     space = lambda bound: gymnasium.spaces.Box(-bound, bound, (2,))  # noqa: E731
     unbounded = SimpleNamespace(spec=None, observation_space=space(1.0), action_space=space(np.inf))
     with pytest.raises(PotstillError, match="unbounded actions: expected finite bounds"):

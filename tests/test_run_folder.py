@@ -147,7 +147,7 @@ def test_headlines_by_hand():
     assert find_headlines({"teacher": None, "a": {"mean": "x", "std": 1.0}, "b": {"mean": 1, "std": 2}}) == {
         "b": "1 ± 2"
     }
-    assert find_headlines({"runs": {"one": {"student": {"mean": 3.0, "std": 0.5}}}}) == {"runs one student": "3 ± 0.5"}
+    assert find_headlines({"runs": {"one": {"student": {"mean": 3.0, "std": 0.5}}}}) == {"one student": "3 ± 0.5"}
 
 
 def test_records_of_any_json():
@@ -197,3 +197,16 @@ def test_commands_take_runs_for_paths(run):
     assert (config.datasets, config.out) == (run.path, run.path)
     assert make_config(ConvertConfig, ((run, "logs.npz"),), {}).datasets == (run.path, "logs.npz")
     assert make_config(ConvertConfig, ("logs.npz",), {}).datasets == "logs.npz"
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json", "metrics.jsonl"])
+def test_a_changed_record_of_a_finished_run_is_refused(tmp_path, name):
+    path = tmp_path / "run"
+    with RunFolder(path, "teach", {"seed": 1}) as folder:
+        folder.log(step=1)
+        folder.finish({"mean": 10})
+    run = folder.run
+    assert (run.config["seed"], run.result.mean, run.metrics) == (1, 10, [{"step": 1}])
+    (path / name).write_text((path / name).read_text().replace("1", "3"))
+    with pytest.raises(PotstillError, match=f"{name}: damaged or changed"):
+        _ = (run.config, run.result, run.metrics)

@@ -21,6 +21,7 @@ MODULES = {
     "kernel-width": "experiments.kernel_width",
     "imagination": "experiments.imagination",
     "theory": "experiments.theory",
+    "discrete": "experiments.discrete",
     "reading": "speed.reading",
     "steppers": "speed.steppers",
     "teacher-updates": "speed.updates",

@@ -18,6 +18,7 @@ from benchmarks.pages import (
     bounds,
     choices,
     demo,
+    discrete,
     distillates,
     imagination,
     kernel,
@@ -40,6 +41,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "sizes": sizes.sizes,
     "imagination": imagination.imagination,
     "bounds": bounds.bounds,
+    "discrete": discrete.discrete,
     # Variants that were compared on the bundled dataset and two others.
     "variants": choices.variants,
     **{f"{page}-comparison": functools.partial(choices.variant_tables, page) for page in choices.VARIANTS_OF_PAGE},

@@ -35,6 +35,9 @@ MAIN_HEAD = """\
 Experiment `choices`: objectives, solvers and settings (teacher {teacher:.1f}). Students have the recipe `plain` unless
 the name says otherwise. *One student*: interquartile mean over distillation seeds × 10 students × 4 episodes, ±
 standard deviation over students. Each ensemble has 10 episodes per seed."""
+SHOWN = {"sgd outside": "outer SGD", "adam outside": "outer Adam"} | {
+    "students start at zero": "students with zero initial output"
+}  # how parts of the names in the results are shown
 HEADS = ("variant", "one student", "ensemble, seed by seed", "over seeds", "held-out loss")
 
 
@@ -42,6 +45,17 @@ def format_one_student(records: list[Record]) -> str:
     """Interquartile mean over all episodes, ± over students."""
     singles = np.concatenate([np.array(record["student"]["returns"]) for record in records])
     return f"{interquartile_mean(singles):.1f} ± {singles.mean(1).std(ddof=1):.1f}"
+
+
+def describe_variant(name: str) -> str:
+    """The name of a variant in the table, in the terms of the documentation.
+
+    >>> describe_variant("unroll, paper (sgd outside)")
+    'unroll, paper (outer SGD)'
+    """
+    for stored, shown in SHOWN.items():
+        name = name.replace(stored, shown)
+    return name
 
 
 def make_row(name: str, records: list[Record]) -> list[str]:
@@ -78,6 +92,6 @@ def variants() -> str:
             returns = np.concatenate([record["ensemble"]["returns"] for record in group])
             together = f"{interquartile_mean(returns):.1f}"
         seconds = np.median([record["seconds"] for record in group])
-        lines.append([name, str(len(group)), format_one_student(group), together, f"{seconds:.0f}"])
+        lines.append([describe_variant(name), str(len(group)), format_one_student(group), together, f"{seconds:.0f}"])
     head = MAIN_HEAD.format(teacher=find_teacher_score(BUNDLED))
     return f"{head}\n\n{make_table(('variant', 'seeds', 'one student', 'ensemble of ten', 'seconds'), lines)}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from potstill.commands.report import report
     from potstill.commands.reproduce import reproduce
     from potstill.commands.teach import teach
-    from potstill.data.bounds import ActionBounds
+    from potstill.data.bounds import ActionBounds, DiscreteActions
     from potstill.data.registry import load_dataset
     from potstill.data.scaling import Scaling
     from potstill.data.transitions import Normaliser, Transitions
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RECIPES",
     "ActionBounds",
+    "DiscreteActions",
     "Distillate",
     "NetworkTeacher",
     "Normaliser",
@@ -76,6 +77,7 @@ __getattr__ = import_lazily(
         **{name: f"commands.{name}" for name in ("collect", "convert", "distill", "evaluate", "inspect")},
         **{name: f"commands.{name}" for name in ("model", "report", "reproduce", "teach")},
         "ActionBounds": "data.bounds",
+        "DiscreteActions": "data.bounds",
         "Distillate": "distillate",
         "NetworkTeacher": "teachers.base",
         "Normaliser": "data.transitions",

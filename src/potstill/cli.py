@@ -165,8 +165,8 @@ def _one_line_warnings() -> Iterator[None]:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code.
 
-    It is 0, 2 after one line that says what is wrong, 130 after Ctrl-C, and 143 after SIGTERM. If nobody reads the
-    output, the command runs to its end all the same.
+    Returns 0 on success, 2 after a one-line error, 130 after Ctrl-C, 143 after SIGTERM. Output errors do not stop the
+    command. A closed pipe is ignored; after any other error, such as a full disk, the code is 2.
     """
     os.environ["MPLBACKEND"] = "agg"  # figures go to files; a backend that a notebook names may not be installed here
     with safe_streams() as output:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from potstill.bundled import find_artefact_path
 from potstill.data.scaling import Scaled, Scaling
@@ -35,6 +35,8 @@ REQUIRED = ("env_id", "dataset", "objective", "solver", "recipe", "potstill")
 @dataclass(frozen=True, repr=False)
 class Distillate(Scaled):
     """N synthetic pairs in the units of the environment, with a record of how they were made.
+
+    Discrete actions are probabilities of all A actions: soft labels.
 
     ``metadata`` contains the environment's id, the dataset (name, hash), the teacher (hash), the objective, weighting,
     solver, recipe and settings, the command, and the version of potstill.
@@ -91,6 +93,17 @@ class Distillate(Scaled):
     def beyond_bounds(self) -> int:
         """The number of pairs whose action exceeds the environment's bounds by more than a rounding error."""
         return int(self.action_bounds.is_outside(self.actions, slack=1e-5).sum())
+
+    @property
+    def action_numbers(self) -> Int[np.ndarray, " N"]:
+        """The numbers of discrete actions: of soft labels, those of the most probable ones.
+
+        Raises:
+            PotstillError: the actions are continuous.
+        """
+        if not self.action_bounds.discrete:
+            raise PotstillError("Distillate.action_numbers: the actions are continuous")
+        return self.action_bounds.choose_actions(self.actions)
 
     @property
     def env_id(self) -> str | None:

@@ -97,11 +97,13 @@ class Origin:
     """All settings of that command, as JSON-compatible values."""
     policy: StrPath | None = None
     """File of the policy that is rolled out, if any."""
+    learner: str = "sac"
+    """The algorithm of the training, ``sac`` or ``dqn``."""
 
     @property
     def algorithm(self) -> str:
-        """The source of the actions: ``sac``, ``policy FILE``, both, or ``uniform``."""
-        parts = ["sac"] if self.plan.training_steps else []
+        """The source of the actions: ``sac`` or ``dqn``, ``policy FILE``, both, or ``uniform``."""
+        parts = [self.learner] if self.plan.training_steps else []
         parts += [f"policy {Path(self.policy).name}"] if self.policy else []
         return " and ".join(parts) or "uniform"
 
@@ -193,7 +195,7 @@ def make_page(card: Card, file: str, form: str) -> str:
         head=format_header(f"{card['env_id']}, {card['level']}", card["steps"], ("offline-rl-dataset",)),
         rows=f"{card['steps']:,}",
         env_id=card["env_id"],
-        what=DESCRIPTIONS[card["level"]],
+        what=DESCRIPTIONS[card["level"]].replace("SAC", "DQN" if card["algorithm"].startswith("dqn") else "SAC"),
         facts=format_facts({label: value for label, value in facts.items() if value != ""}),
         command=card["command"],
         file=file,

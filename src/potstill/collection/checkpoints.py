@@ -1,4 +1,4 @@
-"""Checkpoints of SAC's training, without pickles.
+"""Checkpoints of the training of SAC or DQN, without pickles.
 
 Networks and optimisers are saved as arrays; the replay buffer is rebuilt from the recorded episodes. Environments are
 not saved: each starts a new episode from the state of its random number generator. If a run with one environment is
@@ -73,6 +73,7 @@ def load_training(path: Path, trainer: Trainer) -> tuple[Recording, dict[str, An
     except (KeyError, ValueError, RuntimeError) as error:
         raise PotstillError(f"{path} is a checkpoint of another training run ({error})") from None
     agent.num_timesteps = state["done"]
+    agent._n_calls = state["done"] // len(trainer.lanes)  # DQN counts them for its target network
     for lane, generator in zip(trainer.lanes, state["lanes"], strict=True):
         lane.restore(generator)
     agent.action_space.np_random.bit_generator.state = state["spaces_random"]
@@ -84,7 +85,8 @@ def load_training(path: Path, trainer: Trainer) -> tuple[Recording, dict[str, An
 
 def _get_state(agent: Agent) -> dict[str, Tensor]:
     """Return all tensors of the networks and of their optimisers, by path."""
-    named = {"log_ent_coef": agent.log_ent_coef.detach()}
+    entropy = getattr(agent, "log_ent_coef", None)  # DQN has none
+    named = {} if entropy is None else {"log_ent_coef": entropy.detach()}
     for part, state in agent.get_parameters().items():
         if "param_groups" not in state:
             named |= {f"{part}/{key}": tensor for key, tensor in state.items()}
@@ -99,7 +101,8 @@ def _set_state(agent: Agent, named: Mapping[str, np.ndarray]) -> None:
     import torch
 
     tensors = {key: torch.from_numpy(array.copy()) for key, array in named.items()}
-    agent.log_ent_coef.data.copy_(tensors.pop("log_ent_coef"))
+    if hasattr(agent, "log_ent_coef"):
+        agent.log_ent_coef.data.copy_(tensors.pop("log_ent_coef"))
     parts = agent.get_parameters()
     for part, state in parts.items():
         own = {key.removeprefix(f"{part}/"): tensors[key] for key in tensors if key.startswith(f"{part}/")}

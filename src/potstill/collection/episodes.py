@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from potstill.errors import PotstillError
@@ -22,7 +22,8 @@ class Episode:
     before its end.
     """
 
-    actions: Float[np.ndarray, "T A"]
+    actions: Float[np.ndarray, "T A"] | Int[np.ndarray, " T"]
+    """Actions; of a finite set, their numbers."""
     rewards: Float[np.ndarray, " T"]
     observations: Float[np.ndarray, "T+1 S"]
     terminated: bool
@@ -75,7 +76,8 @@ class OpenEpisode:
     def add(self, action: ArrayLike, reward: float, after: ArrayLike) -> None:
         """Append a step and the observation after it."""
         self.observations.append(np.array(after, np.float32))
-        self.actions.append(np.array(action, np.float32))
+        discrete = np.asarray(action).dtype.kind in "iu"
+        self.actions.append(np.array(action, np.int64 if discrete else np.float32))
         self.rewards.append(reward)
 
     def close(self, terminated: bool, truncated: bool, lane: int = 0) -> Episode:

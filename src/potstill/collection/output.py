@@ -9,15 +9,15 @@ import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from potstill.collection.card import Card
 from potstill.collection.episodes import Recording
-from potstill.data.bounds import ActionBounds
 from potstill.data.formats.d4rl import round_mantissa, write_d4rl
-from potstill.environments.making import Environment, strip_version
+from potstill.data.units import find_bounds
+from potstill.environments.making import Environment, HasSpaces, count_actions, strip_version
 from potstill.errors import make_missing_extra_error
 from potstill.exports.minari import write_dataset
 
@@ -52,10 +52,11 @@ def write_recording(folder: Path, recording: Recording, form: str, bits: int, en
     if form == "d4rl":
         path = folder / "dataset.hdf5"
         columns = {key: round_mantissa(column, bits) for key, column in recording.to_columns().items()}
-        write_d4rl(path, columns, env_id=card["env_id"], card=card)
+        count = count_actions(cast(HasSpaces, env))
+        write_d4rl(path, columns, env_id=card["env_id"], card=card, action_count=count)
         return path
     path = folder / make_dataset_id(card["env_id"], card["level"])
-    bounds = ActionBounds(env.action_space.low, env.action_space.high)
+    bounds = find_bounds(env)
     with tempfile.TemporaryDirectory(prefix=".dataset-", dir=folder) as place:
         new = Path(place) / path.name
         write_dataset(

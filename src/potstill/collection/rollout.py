@@ -9,7 +9,9 @@ from jaxtyping import Float
 
 from potstill.collection.episodes import Episode, OpenEpisode, Recording
 from potstill.collection.journal import Journal
-from potstill.environments.making import find_action_bounds, find_time_limit
+from potstill.data.bounds import ActionBounds
+from potstill.data.units import find_bounds
+from potstill.environments.making import find_time_limit, make
 from potstill.environments.rollouts.playing import DEFAULT_STEPS, make_stepper
 from potstill.networks.policy import Policy
 from potstill.runtime import storage
@@ -17,13 +19,27 @@ from potstill.runtime.run_folder import RunFolder
 
 SAVE_INTERVAL = 10_000  # rows between two checkpoints
 
-Behaviour = Callable[[Float[np.ndarray, " S"], np.random.Generator], Float[np.ndarray, " A"]]
-"""A behaviour policy: from an observation [S] and the episode's own random number generator to an action [A]."""
+Behaviour = Callable[[Float[np.ndarray, " S"], np.random.Generator], np.ndarray]
+"""A behaviour policy: from an observation [S] and the episode's own random number generator to an action [A].
+
+Discrete actions are numbers [].
+"""
+
+
+def find_space(env_id: str) -> ActionBounds:
+    """Find the action bounds of an environment, or its finite set of actions."""
+    env = make(env_id)
+    bounds = find_bounds(env)
+    env.close()
+    return bounds
 
 
 def make_uniform_behaviour(env_id: str) -> Behaviour:
-    """Make a policy that takes uniformly random actions between the environment's bounds."""
-    low, high = find_action_bounds(env_id)
+    """Make a policy that takes uniformly random actions, between the environment's bounds or of its finite set."""
+    bounds = find_space(env_id)
+    if bounds.discrete:
+        return lambda state, rng: bounds.draw_uniform(rng, 1)[0]
+    low, high = bounds.low, bounds.high
     return lambda state, rng: rng.uniform(low, high)
 
 
@@ -57,7 +73,7 @@ def play_episodes(env_id: str, behaviour: Behaviour, *, seed: int, first: int = 
     """
     stepper = make_stepper(env_id, lanes)
     limit = find_time_limit(env_id) or DEFAULT_STEPS
-    low, high = find_action_bounds(env_id)
+    bounds = find_space(env_id)
     playing = [_Lane(seed, first + i) for i in range(lanes)]
     starts = stepper.reset(np.array([lane.seed for lane in playing]))
     opened = [OpenEpisode(start) for start in starts]
@@ -65,7 +81,9 @@ def play_episodes(env_id: str, behaviour: Behaviour, *, seed: int, first: int = 
     awaited = first
     while True:
         wanted = [behaviour(run.observations[-1], lane.rng) for run, lane in zip(opened, playing, strict=True)]
-        actions = np.clip(np.stack(wanted).astype(np.float32), low, high)
+        actions = np.stack(wanted)
+        if not bounds.discrete:
+            actions = np.clip(actions.astype(np.float32), bounds.low, bounds.high)
         after, rewards, terminated, truncated = stepper.step(np.arange(lanes), actions)
         for i, run in enumerate(opened):
             run.add(actions[i], float(rewards[i]), after[i])

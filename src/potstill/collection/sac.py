@@ -91,9 +91,9 @@ class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         self.episode = OpenEpisode(observation)
         return observation, info
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
+    def step(self, action: np.ndarray | np.integer[Any]) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
         """Take a step and record it."""
-        after, reward, terminated, truncated, info = self.env.step(action)
+        after, reward, terminated, truncated, info = self.env.step(cast(np.ndarray, action))
         self.episode.add(action, float(reward), after)
         if terminated or truncated:
             closed = self.episode.close(terminated, truncated, self.number)
@@ -121,10 +121,10 @@ class Trainer:
     """
 
     BUFFER_SIZE = 1_000_000  # transitions in the replay buffer
+    name = "SAC"
 
     def __init__(self, env_id: str, settings: SacSettings, on_episode: Callable[[Episode], None]) -> None:
         import torch
-        from stable_baselines3 import SAC
         from stable_baselines3.common.logger import Logger
         from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -134,7 +134,7 @@ class Trainer:
         ]
         side_by_side = DummyVecEnv(makers)
         self.lanes = cast(list[Lane], side_by_side.envs)
-        self.agent: Agent = SAC(
+        self.agent: Agent = self.make_agent(
             "MlpPolicy",
             side_by_side,
             seed=settings.seed,
@@ -144,6 +144,13 @@ class Trainer:
             device="cpu",
         )
         self.agent.set_logger(Logger(None, []))
+
+    @staticmethod
+    def make_agent(*arguments: object, **options: object) -> Agent:
+        """Make the agent."""
+        from stable_baselines3 import SAC
+
+        return SAC(*arguments, **options)  # type: ignore[arg-type]
 
     @property
     def done(self) -> int:
@@ -176,14 +183,12 @@ def convert_actor(agent: Agent, env: Environment) -> Policy:
     actor = agent.policy.actor
     heads = (actor.mu, actor.log_std)
     layers = [
-        {"weight": _to_array(m.weight).T, "bias": _to_array(m.bias)}
-        for m in actor.latent_pi
-        if isinstance(m, nn.Linear)
+        {"weight": to_array(m.weight).T, "bias": to_array(m.bias)} for m in actor.latent_pi if isinstance(m, nn.Linear)
     ]
     layers.append(
         {
-            "weight": np.concatenate([_to_array(m.weight).T for m in heads], axis=1),
-            "bias": np.concatenate([_to_array(m.bias) for m in heads]),
+            "weight": np.concatenate([to_array(m.weight).T for m in heads], axis=1),
+            "bias": np.concatenate([to_array(m.bias) for m in heads]),
         }
     )
     bounds = ActionBounds(env.action_space.low, env.action_space.high)
@@ -191,5 +196,6 @@ def convert_actor(agent: Agent, env: Environment) -> Policy:
     return Policy(layers, scaling, "tanh_gaussian")
 
 
-def _to_array(tensor: Tensor) -> np.ndarray:
+def to_array(tensor: Tensor) -> np.ndarray:
+    """Copy a tensor to a float32 array."""
     return np.array(tensor.detach().cpu().numpy(), np.float32)

@@ -1,4 +1,4 @@
-"""Train SAC until its policies have reached the goals of a plan."""
+"""Train SAC, or DQN for discrete actions, until its policies have reached the goals of a plan."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from potstill.collection.checkpoints import load_training, save_training
+from potstill.collection.dqn import make_trainer
 from potstill.collection.episodes import Episode, Recording
 from potstill.collection.journal import Journal
 from potstill.collection.levels import CollectionPlan
-from potstill.collection.sac import SacSettings, Trainer
+from potstill.collection.sac import SacSettings
 from potstill.environments.references import has_reference, normalised_return
 from potstill.environments.rollouts import play
 from potstill.errors import PotstillError
@@ -23,7 +24,7 @@ FIRST_SEED = 1_000_000  # seeds of the initial states in an evaluation; `potstil
 
 
 class Training:
-    """A training run of SAC, with the episodes that it has recorded.
+    """A training run of SAC or DQN, with the episodes that it has recorded.
 
     Args:
         env_id: Gymnasium id.
@@ -39,7 +40,7 @@ class Training:
         self.env_id, self.plan, self.settings, self.path = env_id, plan, settings, folder.path
         self.recording = Recording()
         self.evaluations: list[dict[str, float]] = []
-        self.trainer = Trainer(env_id, settings, self._add)
+        self.trainer = make_trainer(env_id, settings, self._add)
         self.checkpoint = self.path / self.checkpoint_name
         if self.checkpoint.exists():
             self.recording, metadata = load_training(self.checkpoint, self.trainer)
@@ -101,8 +102,8 @@ class Training:
                 best = max((entry["return"] for entry in self.evaluations), default=-np.inf)
                 option = "--training-steps" if self.plan.actors else "--steps"
                 raise PotstillError(
-                    f"{self.env_id}: the goal of the {name} policy is {goal:.4g}, but SAC's best evaluation is "
-                    f"{best:.4g} in {self.trainer.done:,} steps: raise {option}, or "
+                    f"{self.env_id}: the goal of the {name} policy is {goal:.4g}, but {self.trainer.name}'s "
+                    f"best evaluation is {best:.4g} in {self.trainer.done:,} steps: raise {option}, or "
                     f"lower --{name}-score or --{name}-return"
                 )
             policy = self.trainer.copy_policy()
@@ -110,7 +111,12 @@ class Training:
 
     def _save_policy(self, name: str, policy: Policy, measured: float) -> None:
         """Save a policy under ``name``."""
-        metadata = {"env_id": self.env_id, "algorithm": "sac", "steps": self.trainer.done, "return": measured}
+        metadata = {
+            "env_id": self.env_id,
+            "algorithm": self.trainer.name.lower(),
+            "steps": self.trainer.done,
+            "return": measured,
+        }
         if has_reference(self.env_id):
             metadata["score"] = float(normalised_return(measured, self.env_id))
         policy.save(find_policy_file(self.path, name), metadata)

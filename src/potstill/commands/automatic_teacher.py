@@ -74,7 +74,8 @@ def make_automatic_settings(config: DistillConfig, data: Transitions, out: Path)
         field.name for field in dataclasses.fields(DistillConfig)
     }
     reading = {name: getattr(config, name) for name in shared - {"seed", "batch", "out", "force", "resume"}}
-    algorithm = "bc" if not has_returns(data) else "iql" if find_order_breaks(data)[1] else "rebrac"
+    continuous = not data.action_bounds.discrete
+    algorithm = "bc" if not has_returns(data) else "rebrac" if continuous and not find_order_breaks(data)[1] else "iql"
     return TeachConfig(**reading, algorithm=algorithm, out=out, resume=True)
 
 
@@ -82,7 +83,9 @@ def describe_choice(settings: TeachConfig, data: Transitions) -> str:
     """The algorithm of the automatic teacher, and the reason if it is not the default one."""
     reasons = {
         "bc": " (behavioural cloning, because the rewards do not distinguish policies)",
-        "iql": " (because the rows are not in the order of their episodes)",
+        "iql": " (because the actions are discrete)"
+        if data.action_bounds.discrete
+        else " (because the rows are not in the order of their episodes)",
     }
     return f"{settings.algorithm}{reasons.get(str(settings.algorithm), '')}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from potstill.collection.card import Card, Origin, make_card, make_page, measure_reference
 from potstill.collection.episodes import Recording
@@ -16,7 +17,8 @@ from potstill.collection.training import Training, find_policy_file
 from potstill.config import CollectConfig
 from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.data.registry import load_dataset
-from potstill.environments.making import Environment, make
+from potstill.data.units import find_bounds
+from potstill.environments.making import Environment, HasSpaces, count_actions, make
 from potstill.errors import PotstillError
 from potstill.networks.policy import Policy, load_policy
 from potstill.runtime import storage
@@ -31,11 +33,11 @@ UNSAVED = ("out", "force", "resume")  # settings that do not change the dataset
 def collect(config: CollectConfig) -> Run:
     """Record transitions of an environment as an offline dataset, with a level as in D4RL.
 
-    The default level, ``replay``, trains SAC (stable-baselines3, the extra ``collect``) and records every transition
-    of the training. Other levels record a part of the training, roll out policies from it, or take random
-    actions. If ``policy`` is given, it is rolled out. The run folder gets the dataset (``dataset.hdf5``, or a
-    Minari dataset), its card (inside, as ``card.json`` and as ``README.md``), the policies and a plot. The
-    recorded transitions of an interrupted run are kept; ``resume=True`` continues it.
+    The default level, ``replay``, trains SAC (stable-baselines3, the extra ``collect``), or DQN if actions are
+    discrete, and records every transition of the training. Other levels record a part of the training, roll out
+    policies from it, or take random actions. If ``policy`` is given, it is rolled out. The run folder gets the dataset
+    (``dataset.hdf5``, or a Minari dataset), its card (inside, as ``card.json`` and as ``README.md``), the policies and
+    a plot. The recorded transitions of an interrupted run are kept; ``resume=True`` continues it.
 
     Returns:
         The run.
@@ -147,15 +149,20 @@ class Job:
             command=command_line("collect", config),
             settings={key: value for key, value in to_json(config).items() if key not in UNSAVED},
             policy=config.policy,
+            learner="sac" if count_actions(cast(HasSpaces, self.env)) is None else "dqn",
         )
 
 
 def _load_matching_policy(path: StrPath, env_id: str, env: Environment) -> Policy:
     """Load a policy, and check that its sizes are those of the environment."""
     policy = load_policy(str(path))
+    bounds = find_bounds(env)
+    kinds = ["discrete" if each.discrete else "continuous" for each in (policy.action_bounds, bounds)]
+    if kinds[0] != kinds[1]:
+        raise PotstillError(f"{path} takes {kinds[0]} actions, but those of {env_id} are {kinds[1]}")
     for name, own, expected in (
         ("state", len(policy.normaliser.mean), env.observation_space.shape[0]),
-        ("action", len(policy.action_bounds), env.action_space.shape[0]),
+        ("action", len(policy.action_bounds), len(bounds)),
     ):
         if own != expected:
             raise PotstillError(f"{path} has {own} {name} components, but {env_id} has {expected}")

@@ -45,7 +45,7 @@ def distill(config: DistillConfig) -> Run:
 
     ``dataset``, ``teacher``, ``objective``, ``solver`` and ``recipe`` may be names, paths or objects. Without a
     teacher, one is trained as ``potstill teach`` does, in the folder ``teacher`` of the run folder. A later
-    distillation of the same data finds it there, by the hash of the data. If rewards cannot distinguish policies, the
+    distillation of the same data finds it there, by the hash of the data. If rewards do not distinguish policies, the
     teacher clones the data.
 
     The distillation itself never uses the environment. If there are more than a million rows, batches are drawn from
@@ -85,6 +85,7 @@ def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
     rows = len(select_training_rows(len(data)))
     if config.size > rows:
         raise PotstillError(f"--size {config.size}: {data.name} has only {rows} rows for initial pairs")
+    problem.check_actions(data)
     teacher, known = None, config.teacher is not None or str(config.dataset) in list_bundled_names()
     if known or (problem.needs_teacher and jax.process_count() > 1):
         teacher = find_teacher(config.teacher, config.dataset, data)

@@ -46,7 +46,10 @@ PairIterator: TypeAlias = Callable[[DistillConfig, Problem, Tables, NetworkTeach
 
 
 def thin_indices(count: int, points: int) -> list[int]:
-    """Indices 0 … count − 1, thinned to ``points`` evenly spaced ones (ends kept) if there are at least three more."""
+    """The indices 0 … count − 1.
+
+    If ``count`` exceeds ``points + 2``, about ``points`` evenly spaced indices, both ends included.
+    """
     few = count <= points + 2
     return list(range(count)) if few else sorted({*np.linspace(0, count - 1, points, dtype=int).tolist(), count - 1})
 
@@ -84,11 +87,11 @@ class Job:
     chosen: dict[str, object] = field(default_factory=dict)
     schedule_summary: dict[str, object] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    """What is wrong with the teacher and, at the end, with the students."""
+    """Warnings about the teacher and, after evaluation, the students."""
 
     @functools.cached_property
     def evaluations(self) -> Evaluations:
-        """What measures the curve and the final scores."""
+        """Computes the curve and the final scores."""
         return Evaluations(self.config, self.data, self.teacher, self.reference, self.folder, self.world)
 
     def distil(self, iterate_pairs: PairIterator) -> Distillate:
@@ -212,7 +215,7 @@ class Job:
         }
 
     def _measure_curve(self, reached: list[Snapshot], loss: Loss, schedule: Schedule) -> None:
-        """Evaluate some of the saved pairs, the points of the curve. Each is measured once in the run."""
+        """Evaluate the snapshots of the curve. A resumed run reuses stored measurements."""
         shown = thin_indices(len(reached), self.config.curve_points)
         self.evaluations.plan(len(shown))
         with Tracker("curve", len(shown), work=self.evaluations.work) as tracker:
@@ -249,7 +252,7 @@ class Job:
         return result | {"seconds": self.seconds, "sha256": artefact}
 
     def _add_warnings(self, distillate: Distillate, found: list[str]) -> None:
-        """Add what is wrong with the students to the distillate, so that everyone who uses it is warned."""
+        """Save warnings about the students in the distillate; later commands repeat them."""
         if not found:
             return
         self.warnings += found

@@ -1,4 +1,4 @@
-"""How far a distillation has come, and its checkpoint."""
+"""Progress of a distillation, and its checkpoint."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Progress:
     kept: Snapshot | None = None
     """The pairs that the selection has chosen."""
     reached: list[Snapshot] = field(default_factory=list)
-    """Points of the curve. They are evaluated after the loop, because other processes would have to wait."""
+    """Points of the curve. Evaluated after the loop: evaluating inside the loop would stall the other processes."""
     state: LoopState | None = None
     """The state after the last step; ``None`` before the first."""
     visited: Visited | None = None

@@ -135,6 +135,8 @@ def load_matching_world(path: StrPath, distillate: Distillate) -> World:
     world = load_world(path)
     sizes = len(world.normaliser.mean), len(world.action_bounds)
     wanted = distillate.states.shape[1], distillate.actions.shape[1]
+    if distillate.action_bounds.discrete:
+        raise PotstillError(f"--world {path}: world models of discrete actions are not supported")
     if sizes != wanted:
         raise PotstillError(
             f"{path} has {sizes[0]} state and {sizes[1]} action components, "
@@ -153,6 +155,11 @@ def load_sources(config: EvaluateConfig, distillate: Distillate) -> Sources | No
         return None if playable else find_sources(config.distillate, distillate)
     data = load_dataset(config.dataset, download=config.download, **config.reading)
     teacher = find_teacher(config.teacher, config.dataset, data)
+    kinds = [
+        "discrete" if bounds.discrete else "continuous" for bounds in (data.action_bounds, distillate.action_bounds)
+    ]
+    if kinds[0] != kinds[1]:
+        raise PotstillError(f"the actions of {data.name} are {kinds[0]}, but those of the pairs are {kinds[1]}")
     if distillate.states.shape[1] != data.state_size:
         size = distillate.states.shape[1]
         raise PotstillError(f"{data.name} has {data.state_size} state components, but the pairs have {size}")

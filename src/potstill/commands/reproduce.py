@@ -74,8 +74,8 @@ def find_target(name: str) -> str:
     names = [*TARGETS, ALL]
     if name in names:
         return name
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    hint = f"; did you mean '{near[0]}'?" if near else ";"
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.7)
+    hint = f"; did you mean '{near[0]}'?" if near else "."
     raise PotstillError(f"{name} does not exist{hint} Expected a run folder, or one of {', '.join(names)}")
 
 

@@ -16,7 +16,7 @@ from potstill.data.transitions import Transitions
 from potstill.distillation.defaults import choose_default_action_limit, choose_default_states
 from potstill.distillation.initial_states import InitialStates
 from potstill.distillation.objectives import OBJECTIVES
-from potstill.distillation.objectives.base import ObjectiveFunction
+from potstill.distillation.objectives.base import Objective, ObjectiveFunction
 from potstill.distillation.objectives.cloning import PolicyCloning
 from potstill.distillation.objectives.weightings import split_names
 from potstill.distillation.registry import INITIAL_STATES
@@ -48,6 +48,25 @@ class Problem:
     names: dict[str, str]
     """Names of the objective, the solver and the recipe in the metadata."""
 
+    def check_actions(self, data: Transitions) -> None:
+        """Raise if actions are discrete, and a part or a setting has no meaning for them."""
+        if not data.action_bounds.discrete:
+            return
+        self._fit_to_actions(data)
+        refused = {"--states imagined": self.imagines, "--action-limit": self.action_limit not in (None, 1.0)}
+        for option, given in refused.items():
+            if given:
+                raise PotstillError(f"{data.name} has discrete actions: {option} applies only to continuous ones")
+
+    def _fit_to_actions(self, data: Transitions) -> Problem:
+        """Give the solver's recipe the loss, and the objective the form, for discrete or continuous actions."""
+        discrete, objective = data.action_bounds.discrete, self.objective
+        recipe = self.solver.recipe.fit_to_actions(discrete=discrete)
+        objective = objective.fit_to_actions(discrete=discrete) if isinstance(objective, Objective) else objective
+        if recipe == self.solver.recipe and objective == self.objective:
+            return self
+        return dataclasses.replace(self, objective=objective, solver=self.solver.with_recipe(recipe))
+
     @property
     def needs_teacher(self) -> bool:
         """Whether the objective uses the teacher."""
@@ -56,9 +75,12 @@ class Problem:
     def resolve_defaults(self, data: Transitions, teacher: NetworkTeacher | None) -> Problem:
         """Resolve the defaults that depend on the data, and lower a step size that would diverge on it."""
         if getattr(self.objective, "uses_critics", False) and not _has_values(teacher, data):
-            print("the rewards cannot distinguish policies, so critics cannot either: the objective is pbc")
+            print("the rewards do not distinguish policies, so critics are uninformative: using objective pbc")
             names = {**self.names, "objective": "pbc"}
             return dataclasses.replace(self, objective=PolicyCloning(), names=names).resolve_defaults(data, teacher)
+        fitted = self._fit_to_actions(data)
+        if fitted is not self:
+            return fitted.resolve_defaults(data, teacher)
         recipe = self.solver.recipe
         few = np.unique(np.linspace(0, len(data) - 1, min(len(data), SAMPLE), dtype=int))
         states = (data if teacher is None else teacher).normaliser(data.take(few).observations)
@@ -79,6 +101,7 @@ class Problem:
             weighting, noise = "uniform", 0.0
         noise = noise if self.state_noise is None else self.state_noise
         limit = choose_default_action_limit(recipe) if self.action_limit is None else self.action_limit
+        limit = 1.0 if recipe.loss == "cross-entropy" else limit
         settings = dataclasses.replace(self.settings, state_noise=noise, action_limit=limit)
         return dataclasses.replace(
             self, settings=settings, weighting=self.weighting or weighting, solver=solver, names=names
@@ -194,9 +217,12 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
     try:
         inspect.signature(found).bind("policy", "states", "teacher")
     except TypeError:
+        taken = [
+            p for p in inspect.signature(found).parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        ]
         raise PotstillError(
-            f"the objective is {describe_object(found)}: expected a function of three arguments, as in "
-            "potstill.distillation"
+            f"the objective takes {len(taken)} argument{'' if len(taken) == 1 else 's'}: expected three by position, "
+            "(student_actions, batch, teacher)"
         ) from None
     except ValueError:  # a function without a known signature
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from potstill.commands.teaching_job import CHECKPOINT, Stopping, TeachingJob
@@ -138,11 +139,12 @@ def _teach_candidates(config: TeachConfig) -> Run:
     resumed = _check_out(config)
     data = load_rewarded(config)
     check_order(data, "auto")
+    candidates = make_candidates(discrete=data.action_bounds.discrete)
     with RunFolder(config.out, "teach", record_settings(config), force=config.force, resume=resumed) as folder:
         failed: dict[str, str] = {}
         with resumable(resume_command("teach", config, folder.target)):
-            _train_candidates(config, data, folder, failed)
-        runs = {name: folder.path / name for name in make_candidates() if name not in failed}
+            _train_candidates(config, data, folder, candidates, failed)
+        runs = {name: folder.path / name for name in candidates if name not in failed}
         if not runs:
             raise PotstillError(f"{data.name}: every candidate diverged, the first with: {next(iter(failed.values()))}")
         teachers = {name: load_teacher(run / "teacher.safetensors") for name, run in runs.items()}
@@ -160,12 +162,18 @@ def _teach_candidates(config: TeachConfig) -> Run:
     return folder.run
 
 
-def _train_candidates(config: TeachConfig, data: Transitions, folder: RunFolder, failed: dict[str, str]) -> None:
+def _train_candidates(
+    config: TeachConfig,
+    data: Transitions,
+    folder: RunFolder,
+    candidates: Mapping[str, Algorithm],
+    failed: dict[str, str],
+) -> None:
     """Train all candidates that are not finished; add those that diverge to ``failed``."""
-    for number, (name, algorithm) in enumerate(make_candidates().items(), start=1):
+    for number, (name, algorithm) in enumerate(candidates.items(), start=1):
         if (folder.path / name / "result.json").exists():
             continue
-        label = f"{name} ({number} of {len(make_candidates())})"
+        label = f"{name} ({number} of {len(candidates)})"
         try:
             teach_one(dataclasses.replace(config, out=folder.path / name, resume=True), algorithm, data, label)
         except Diverged as error:

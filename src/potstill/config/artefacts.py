@@ -104,20 +104,20 @@ class ReproduceConfig:
 
     run: PathOption
     """A run folder of `potstill collect`, `potstill teach` or `potstill distill`; or table1, table2, table3, table4,
-    table5, figure1, figure2, theory, or all: the paper's, with ours beside them."""
+    table5, figure1, figure2, theory, or all: tables and figures of the paper, beside our results."""
 
     _: KW_ONLY
 
     scale: Literal["smoke", "small", "full"] | None = None
-    """For the paper's: smoke (bundled data, minutes), small (default of potstill, a fiftieth of the paper's outer
-    steps) or full (as the paper: five seeds, all steps). Default: smoke."""
+    """Tables and figures only: smoke (bundled data, minutes), small (potstill's defaults, a fiftieth of the paper's
+    outer steps) or full (as in the paper: five seeds, all steps). Default: smoke."""
 
     datasets: tuple[PathOption, ...] = ()
-    """For the paper's: names or paths of datasets, as for `potstill distill`. Without a teacher, one is found or
-    trained. Default: the bundled one; full needs those of the paper."""
+    """Tables and figures only: names or paths of datasets, as for `potstill distill`. Without a teacher, one is found
+    or trained. Default: the bundled one; full needs those of the paper."""
 
     seeds: int | None = None
-    """For the paper's: number of distillation seeds. Default: 1 (smoke), 2 (small) or 5 (full)."""
+    """Tables and figures only: number of distillation seeds. Default: 1 (smoke), 2 (small) or 5 (full)."""
 
     executor: str | None = None
     """For the paper's: where the cells run: {names}. pool is several processes of this machine, slurm submits jobs

@@ -17,12 +17,13 @@ else:
 
 @dataclass(frozen=True)
 class CollectConfig:
-    """Record an offline dataset: train SAC in an environment, roll out policies, or take random actions."""
+    """Record an offline dataset: train SAC or DQN in an environment, roll out policies, or take random actions."""
 
     is_command: ClassVar[bool] = True
 
     env_id: str
-    """Gymnasium environment with box observations and continuous actions, such as Hopper-v5."""
+    """Gymnasium environment with box observations, such as Hopper-v5. If its actions are discrete, as in CartPole-v1,
+    DQN is trained wherever SAC is named below."""
 
     _: KW_ONLY
 

@@ -56,9 +56,9 @@ class DistillConfig(ReadingConfig):
 
     teacher: TeacherSource | None = None
     """A file of `potstill teach`, CORL (.pt), stable-baselines3 (.zip) or d3rlpy (.d3); in Python also a
-    potstill.NetworkTeacher. Default: the teacher bundled with the dataset, or one that is trained by the default
-    algorithm of `potstill teach`, unless a run beside this one has trained it already. --budget does not include this
-    training."""
+    potstill.NetworkTeacher. Default: the bundled teacher; else one trained on the same data by a run in the same folder
+    or in runs; else a new one, trained by rebrac (by bc if the rewards do not distinguish policies, by iql if the rows
+    are not in the order of their episodes). --budget does not include this training."""
 
     preset: Literal["paper", "paper-pbc", "paper-dbc"] | None = None
     """Set all options that are not given as in Algorithm 1 of the paper, with Av-PBC, PBC or DBC."""
@@ -67,8 +67,8 @@ class DistillConfig(ReadingConfig):
     """N, the number of pairs."""
 
     objective: ObjectiveOption = "q-gap"
-    """random, {names}. q-gap uses the minimum of the critics, q-gap-mean their mean and q-gap-each each of them. In
-    Python also a function. Fields: --objective.weight of q-gap."""
+    """random, {names}. q-gap takes the minimum over the critics, q-gap-mean the mean, q-gap-each the critic that
+    estimates the largest loss. In Python also a function. Fields: --objective.weight of q-gap."""
 
     weighting: str | None = None
     """Weightings of states, separated by commas: {names}. Default: ranged for av-pbc; for q-gap, opening if episodes of
@@ -86,9 +86,10 @@ class DistillConfig(ReadingConfig):
     world: PathOption | None = None
     """World model for --states imagined: a run folder or file of `potstill model`. Default: train one."""
 
-    labels: Literal["learned", "teacher"] | None = None
-    """Actions of the pairs: optimised together with the states, or the teacher's actions in these states. Default:
-    teacher with --states imagined, else learned."""
+    labels: Literal["learned", "teacher", "fixed"] | None = None
+    """Actions of the pairs: optimised together with the states (learned), the teacher's actions in these states
+    (teacher), or those of the initial pairs (fixed). Learned discrete actions are probabilities; fixed ones are single
+    actions. Default: teacher with --states imagined, else learned."""
 
     solver: SolverOption | None = None
     """{names}. kernel is kernel descent; drawn is the same with kernels of random finite networks; portfolio uses such
@@ -99,8 +100,7 @@ class DistillConfig(ReadingConfig):
 
     recipe: RecipeOption | None = None
     """The student recipe that the pairs are distilled for: {names}. Default: adam-towers with --states imagined, else
-    default. Fields: {recipe fields}. In Python also a potstill.Recipe. Beside a solver that is an object, it replaces
-    the recipe of the solver."""
+    default. Fields: {recipe fields}. In Python also a potstill.Recipe, which replaces the recipe of a solver object."""
 
     initialisations: int = 1
     """Number of initialisations per outer step. The loss is averaged over one student for each."""

@@ -7,6 +7,7 @@ does not import JAX; :func:`resolve_part` imports the module of a part when it m
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import shlex
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -172,8 +173,7 @@ def parse_field(
     hints = get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls) if field.name not in given]
     if name not in known:
-        error = make_unknown_name_error("field", name.replace("_", "-"), [x.replace("_", "-") for x in known])
-        raise PotstillError(f"{f'--{kind} {part}'.rstrip()}: {error}")
+        raise _make_unknown_field_error(kind, part, name.replace("_", "-"), [x.replace("_", "-") for x in known])
     if not isinstance(value, str):
         return tuple(value) if isinstance(value, list) else value
     try:
@@ -181,6 +181,14 @@ def parse_field(
     except ValueError:
         option = f"--{kind}.{name.replace('_', '-')}"
         raise PotstillError(f"{option} {value}: expected {_describe_type(hints[name])}") from None
+
+
+def _make_unknown_field_error(kind: str, part: str, name: str, known: Collection[str]) -> PotstillError:
+    """Return the error for an unknown field, by the option that was written. ``part`` may be a default."""
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.4)
+    hint = f": did you mean --{kind}.{near[0]}?" if near else "."
+    of = f" of {kind} '{part}'" if part else ""
+    return PotstillError(f"--{kind}.{name}: unknown field{of}{hint} Known: {', '.join(sorted(known))}")
 
 
 def parse_text(text: str, hint: object) -> FieldValue:

@@ -25,21 +25,26 @@ class ReadingConfig:
 
     columns: ColumnsOption | None = None
     """Names of columns by role, such as observations=temperature+pressure,actions=valve,rewards=none. The roles are
-    observations, actions, rewards, next_observations, terminations, truncations, dones, starts, ends and episodes. +
-    joins columns, * stands for anything, none is for a role without a column."""
+    observations, actions, rewards, next_observations, terminations, truncations, dones, starts, ends and episodes. Use
+    + to concatenate columns, * as a wildcard, none if the data have no such column."""
 
     env_id: str | None = None
     """Gymnasium id of the environment, if the data do not name it. none: use no environment."""
 
+    actions: Literal["discrete", "continuous"] | None = None
+    """Whether actions are the numbers 0, 1, 2, … of a finite set, or continuous, if neither the data nor the
+    environment says so. Default: one column of integers is a finite set, and other integers are refused."""
+
     action_bounds: Literal["file", "environment", "data"] | None = None
-    """Whose action bounds to use; data: the range of the data. Default: those of the file, else of the environment,
-    else ±1 if the actions use it, else the range of the data."""
+    """Source of the action bounds; data takes the observed range. Default: the file, else the environment, else ±1 if
+    the actions use this range or are few, else the data."""
 
     action_low: tuple[float, ...] = ()
-    """Lowest action, one number for each component (or one for all), if neither states the right bounds."""
+    """Lower action bounds, one per component or one for all. With --action-high, they override the bounds of the file
+    and of the environment."""
 
     action_high: tuple[float, ...] = ()
-    """Highest action, as --action-low."""
+    """Upper action bounds, in the same form. Give both options or neither."""
 
     out_of_bounds: Literal["refuse", "clip", "scale"] = "refuse"
     """What to do with logged actions outside the bounds: refuse them; clip them to the nearest bound; or scale each

@@ -1,4 +1,4 @@
-"""Action bounds: the box that an environment's actions lie in, and the scaling from it to [−1, 1]."""
+"""Action spaces: the box that actions lie in, with the scaling from it to [−1, 1]; or a finite set of actions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.arrays import AnyArray
 from potstill.runtime.validation import as_numbers, check_least
 
+MOST_ACTIONS = 1 << 16  # of a finite set: each is a component of every action's vector
 Actions = TypeVar("Actions", bound=AnyArray)  # NumPy or JAX arrays [..., A]
 
 
@@ -65,10 +66,19 @@ class ActionBounds:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ActionBounds):
             return NotImplemented
-        return np.array_equal(self.low, other.low) and np.array_equal(self.high, other.high)
+        return (
+            self.discrete == other.discrete
+            and np.array_equal(self.low, other.low)
+            and np.array_equal(self.high, other.high)
+        )
 
     def __hash__(self) -> int:
         return hash((self.low.tobytes(), self.high.tobytes()))
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the actions are a finite set, see :class:`DiscreteActions`."""
+        return False
 
     def to_unit(self, actions: Actions) -> Actions:
         """Scale actions [..., A] from the bounds to [−1, 1]; NumPy and JAX arrays alike."""
@@ -79,6 +89,15 @@ class ActionBounds:
         """Scale unit actions [..., A] from [−1, 1] to the bounds; NumPy and JAX arrays alike."""
         actions: Actions = self.low + (unit + 1.0) * 0.5 * (self.high - self.low)  # type: ignore[operator]
         return actions
+
+    def choose_actions(self, unit: np.ndarray) -> np.ndarray:
+        """Turn the outputs of a policy [..., A] into what the environment takes: here :meth:`from_unit`."""
+        return self.from_unit(unit)
+
+    def draw_uniform(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Draw ``count`` actions uniformly, as the environment takes them [count, A]."""
+        drawn: np.ndarray = rng.uniform(self.low, self.high, (count, len(self))).astype(np.float32)
+        return drawn
 
     def clip(self, actions: Float[np.ndarray, "*B A"]) -> Float[np.ndarray, "*B A"]:
         """Move actions [..., A] that lie outside the bounds to the nearest bound."""
@@ -97,12 +116,94 @@ class ActionBounds:
         return wrong
 
 
+@check_arguments
+class DiscreteActions(ActionBounds):
+    """A finite set of actions, which the environment numbers 0, 1, …, A − 1.
+
+    Inside potstill an action is a vector of A probabilities: of a dataset's action, 1 for the action that was taken and
+    0 for all others; of a policy, π(a | s) of each action. These vectors lie in the box [0, 1]^A, so states, actions
+    and their scaling travel together as for continuous actions. They need no scaling: :meth:`to_unit` and
+    :meth:`from_unit` return their argument. The environment gets the number of the most probable action, by
+    :meth:`choose_actions`.
+
+    Args:
+        count: A, the number of actions, at least 2.
+
+    Raises:
+        PotstillError: there are fewer than 2 actions, or more than 65,536.
+
+    Example:
+        >>> import numpy as np
+        >>> actions = DiscreteActions(3)
+        >>> actions.to_vectors(np.array([2, 0])).tolist(), actions.choose_actions(np.array([[0.2, 0.5, 0.3]])).tolist()
+        ([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]], [1])
+    """
+
+    def __init__(self, count: int) -> None:
+        check_least("DiscreteActions.count", count, 2)
+        if count > MOST_ACTIONS:
+            raise PotstillError(f"DiscreteActions.count {count}: expected at most {MOST_ACTIONS}")
+        super().__init__(np.zeros(count, np.float32), np.ones(count, np.float32))
+
+    def __repr__(self) -> str:
+        return f"DiscreteActions({len(self)})"
+
+    @property
+    def discrete(self) -> bool:
+        """True."""
+        return True
+
+    def to_unit(self, actions: Actions) -> Actions:
+        """Return the vectors [..., A] unchanged."""
+        return actions
+
+    def from_unit(self, unit: Actions) -> Actions:
+        """Return the vectors [..., A] unchanged."""
+        return unit
+
+    def choose_actions(self, unit: np.ndarray) -> np.ndarray:
+        """Return the number of the most probable action [...] of vectors [..., A]; the first of equal ones."""
+        return np.asarray(np.argmax(unit, axis=-1))
+
+    def draw_uniform(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Draw the numbers of ``count`` actions uniformly [count]."""
+        drawn: np.ndarray = rng.integers(len(self), size=count)
+        return drawn
+
+    def to_vectors(self, numbers: np.ndarray) -> np.ndarray:
+        """Make vectors [..., A], float32, of the numbers of actions [...].
+
+        Raises:
+            PotstillError: a number is not one of 0, 1, …, A − 1.
+        """
+        wrong = (numbers < 0) | (numbers >= len(self)) | (numbers != np.rint(numbers))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong.reshape(-1))[0])
+            raise PotstillError(
+                f"action {numbers.reshape(-1)[row]:g} in row {row} ({int(wrong.sum())} such values): expected whole "
+                f"numbers from 0 to {len(self) - 1}"
+            )
+        vectors: np.ndarray = np.eye(len(self), dtype=np.float32)[numbers.astype(np.int64)]
+        return vectors
+
+    def is_hard(self, vectors: np.ndarray, slack: float = 1e-6) -> np.ndarray:
+        """Whether each vector [..., A] is that of one action: 1 for it, 0 for all others."""
+        hard: np.ndarray = np.isclose(vectors.max(axis=-1), 1.0, atol=slack) & np.isclose(
+            np.abs(vectors).sum(axis=-1), 1.0, atol=slack * len(self)
+        )
+        return hard
+
+
 def describe_bounds(bounds: ActionBounds, most: int = 4) -> str:
     """The bounds in words: once if they are the same for all components, else those of the first few.
 
     >>> describe_bounds(ActionBounds([0.0, 15.0], [3000.0, 35.0]))
     '[0, 3000] × [15, 35]'
+    >>> describe_bounds(DiscreteActions(3))
+    '{0, 1, 2}'
     """
+    if bounds.discrete:
+        return f"{{0, 1, {'2' if len(bounds) == 3 else f'…, {len(bounds) - 1}'}}}" if len(bounds) > 2 else "{0, 1}"
     pairs = [f"[{low:.4g}, {high:.4g}]" for low, high in zip(bounds.low.tolist(), bounds.high.tolist(), strict=True)]
     if len(set(pairs)) == 1:
         return pairs[0]

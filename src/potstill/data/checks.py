@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from potstill.data.blocks import iterate_blocks
-from potstill.data.bounds import ActionBounds
+from potstill.data.bounds import ActionBounds, DiscreteActions
 from potstill.data.columns import TABLES
 from potstill.data.ends import FLAGS
 from potstill.data.files import Column
@@ -21,16 +21,12 @@ def check_type_and_shape(key: str, column: Column, *, source: str) -> None:
     """Check the type and the shape of a column, without reading its values.
 
     Raises:
-        PotstillError: the values are not numbers, actions are integers, or the number of axes is wrong.
+        PotstillError: the values are not numbers, or the number of axes is wrong.
     """
     shape: tuple[int, ...] = column.shape or ()
     axes = 2 if key in TABLES else 1
     if column.dtype.kind not in "fiub":
         raise PotstillError(f"{source}: column '{key}' holds {column.dtype}, expected numbers")
-    if key == "actions" and column.dtype.kind in "iub":
-        raise PotstillError(
-            f"{source}: actions are integers, a discrete action space: only continuous actions are supported"
-        )
     squeezable = axes == 1 and len(shape) == 2 and shape[1] == 1
     if not shape or not (squeezable or len(shape) == axes) or not shape[-1]:
         raise PotstillError(f"{source}: column '{key}' has shape {shape}, expected {axes} axes, none empty")
@@ -154,6 +150,21 @@ def describe_outside(value: float, bounds: ActionBounds, where: tuple[int, int],
     )
 
 
+def check_hard(actions: Float[np.ndarray, "M A"], bounds: DiscreteActions, *, source: str) -> None:
+    """Check that each row is the vector of one action of a finite set.
+
+    Raises:
+        PotstillError: a row is something else.
+    """
+    for rows in iterate_blocks(actions):
+        wrong = np.flatnonzero(~bounds.is_hard(actions[rows]))
+        if len(wrong):
+            raise PotstillError(
+                f"{source}: column actions, row {wrong[0] + rows.start}: expected 1 for the action that was taken and "
+                f"0 for the {len(bounds) - 1} others (DiscreteActions.to_vectors makes such rows)"
+            )
+
+
 def check_transitions(
     columns: Mapping[str, np.ndarray], bounds: ActionBounds, *, source: str, finite: bool = False
 ) -> None:
@@ -167,7 +178,8 @@ def check_transitions(
             checked.
 
     Raises:
-        PotstillError: shapes disagree, there are no rows, a value is not finite, or an action is outside its bounds.
+        PotstillError: shapes disagree, there are no rows, a value is not finite, or an action is outside its bounds or
+            not one of the finite set.
     """
     rows = len(columns["observations"])
     for key, array in columns.items():
@@ -186,3 +198,5 @@ def check_transitions(
         raise PotstillError(f"{source}: observations {own} and next_observations {after} differ in shape")
     if not finite or len(bounds) != columns["actions"].shape[1]:
         check_bounds(columns["actions"], bounds, source=source)
+        if isinstance(bounds, DiscreteActions):
+            check_hard(columns["actions"], bounds, source=source)

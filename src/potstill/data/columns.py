@@ -167,12 +167,12 @@ def _make_missing_column_error(
     """Return the error for roles without a column, with an option ready to paste if names are nearly right."""
     role = needed[0]
     more = f" and {len(given) - MOST_NAMES} more" if len(given) > MOST_NAMES else ""
-    has = f"(it has {', '.join(given[:MOST_NAMES]) or 'nothing'}{more})"
+    has = f"found: {', '.join(given[:MOST_NAMES]) or 'nothing'}{more}"
     done = found["dones"][0] if found.get("dones") else ""
     if role == "terminations" and done:
         return PotstillError(
-            f"{source}: no array 'terminations', and '{done}' does not distinguish terminations from time-outs {has}. "
-            f"If all ends are terminations: --columns terminations={done}; if all are time-outs: "
+            f"{source}: no column 'terminations', and '{done}' does not distinguish terminations from time-outs; "
+            f"{has}. If all ends are terminations: --columns terminations={done}; if all are time-outs: "
             f"--columns truncations={done},terminations=none"
         )
     near = {key: _find_nearest(key, [name for name in given if name not in _list_used(found)]) for key in needed}
@@ -183,7 +183,7 @@ def _make_missing_column_error(
         paste += f"{',' if paste else ''}{role}=NAME"
         paste += "; or --columns rewards=none, which is enough for behavioural cloning" if role == "rewards" else ""
         paste += "; or --columns terminations=none, if no episode terminates" if role == "terminations" else ""
-    return PotstillError(f"{source}: no array '{role}' {has}. Name it: --columns {paste}")
+    return PotstillError(f"{source}: no column '{role}'; {has}. Choose it with --columns {paste}")
 
 
 def _list_used(found: Mapping[str, Sequence[str]]) -> set[str]:

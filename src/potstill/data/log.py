@@ -12,14 +12,15 @@ from jaxtyping import Int
 from potstill.data.bounds import ActionBounds
 from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape, describe_outside, find_outside
 from potstill.data.columns import TABLES
+from potstill.data.discrete import fit_actions
 from potstill.data.ends import FLAGS, NUMBERS, USUAL_LIMIT, Ends, count_timeouts, find_ends
 from potstill.data.files import Column
 from potstill.data.joined import SideBySide
 from potstill.data.pairing import NOTHING, Plan, Rows, pair_in_order, pair_own, plan_rows
 from potstill.data.successors import Successors
 from potstill.data.transitions import NO_REWARDS, Transitions
-from potstill.data.units import Fit, Units, are_same_bounds, describe_remedies, find_environment_bounds, fit_units
-from potstill.errors import PotstillError, make_printable
+from potstill.data.units import Fit, Units, are_same_bounds, describe_remedies, find_environment_bounds
+from potstill.errors import PotstillError, make_printable, naming_source
 
 VALUES = (*TABLES, "rewards")
 SAMPLE = 1024  # rows in which the loss of precision is measured
@@ -58,6 +59,8 @@ class Paired(NamedTuple):
     dropped: Int[np.ndarray, " X"]
     """Rows of the log that are not transitions."""
     notes: tuple[str, ...]
+    integers: bool = False
+    """Whether the actions are stored as integers."""
 
 
 class Prepared(NamedTuple):
@@ -68,6 +71,11 @@ class Prepared(NamedTuple):
     plan: Plan | None
     """``None``: each row has its own next observation."""
     notes: tuple[str, ...]
+
+    @property
+    def integers(self) -> bool:
+        """Whether the actions are stored as integers."""
+        return self.columns["actions"].dtype.kind in "iub"
 
 
 def prepare(log: Log, limit: int | None) -> Prepared:
@@ -156,10 +164,11 @@ def read_rows(log: Log, limit: int | None) -> Paired:
     Raises:
         PotstillError: as :func:`prepare`, or a value is NaN or infinite, or exceeds float32.
     """
-    columns, ends, plan, notes = prepare(log, limit)
+    prepared = prepare(log, limit)
+    columns, ends, plan, notes = prepared
     if plan is None:
-        return Paired(pair_own(columns, ends, source=log.source), NOTHING, notes)
-    return Paired(pair_in_order(columns, plan, source=log.source), plan.dropped, notes)
+        return Paired(pair_own(columns, ends, source=log.source), NOTHING, notes, prepared.integers)
+    return Paired(pair_in_order(columns, plan, source=log.source), plan.dropped, notes, prepared.integers)
 
 
 def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None) -> tuple[Transitions, list[str]]:
@@ -180,8 +189,9 @@ def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None)
     rows = paired.rows
     found = find_environment(log, env_id, rows.observations.shape[1], rows.actions.shape[1])
     low, high = rows.actions_seen.low, rows.actions_seen.high
-    fit = fit_log_units(log, low, high, len(rows.actions), units, found)
-    actions = fit(rows.actions)
+    fit = fit_log_units(log, low, high, len(rows.actions), units, found, integers=paired.integers)
+    with naming_source(log.source):
+        actions = fit(rows.actions)
     wrong = None if fit.inside else find_outside(actions, fit.bounds)
     if wrong is not None:
         (row, column), count = wrong
@@ -265,9 +275,18 @@ def _find_plain_id(env_id: str) -> str:
     return plain
 
 
-def fit_log_units(log: Log, low: np.ndarray, high: np.ndarray, rows: int, units: Units, found: FoundEnvironment) -> Fit:
-    """Find how the actions of a log, of ``rows`` rows in [``low``, ``high``], come inside their bounds."""
-    return fit_units(
+def fit_log_units(
+    log: Log,
+    low: np.ndarray,
+    high: np.ndarray,
+    rows: int,
+    units: Units,
+    found: FoundEnvironment,
+    *,
+    integers: bool,
+) -> Fit:
+    """Find how the actions of a log, of ``rows`` rows in [``low``, ``high``], become vectors or come inside bounds."""
+    return fit_actions(
         low,
         high,
         units,
@@ -276,5 +295,6 @@ def fit_log_units(log: Log, low: np.ndarray, high: np.ndarray, rows: int, units:
         environment=found.bounds,
         env_id=found.env_id,
         unit=log.unit_actions,
+        integers=integers,
         source=log.source,
     )

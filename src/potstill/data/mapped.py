@@ -21,7 +21,7 @@ import numpy as np
 from potstill.data.blocks import iterate_blocks
 from potstill.data.bounds import ActionBounds
 from potstill.data.files import reading
-from potstill.data.scaling import ARRAYS, Scaling
+from potstill.data.scaling import ARRAYS, NUMBERS, Scaling
 from potstill.data.transitions import COLUMNS, Transitions
 from potstill.errors import PotstillError, make_printable
 from potstill.runtime.files import read_json, to_json, write_json
@@ -151,6 +151,7 @@ def read_mapped(folder: Path) -> Transitions:
     rows, states, actions = (_read_positive(header, key, path) for key in ("rows", "state_size", "action_size"))
     _check_count(rows, path)
     sizes = dict(zip(ARRAYS, (states, states, actions, actions), strict=True))
+    sizes |= {NUMBERS: actions} if NUMBERS in header else {}
     scaling = Scaling.from_arrays({key: _read_numbers(header, key, size, path) for key, size in sizes.items()}, path)
     for key, kinds in {"name": str, "env_id": str | None, "card": dict, "sha256": str}.items():
         if not isinstance(header.get(key), kinds):

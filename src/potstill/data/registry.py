@@ -93,6 +93,7 @@ class ReadOptions:
         out_of_bounds: str = "refuse",
         action_scale: Numbers = 1.0,
         env_id: str | None = None,
+        actions: str | None = None,
     ) -> ReadOptions:
         """Convert the arguments of :func:`load_dataset`.
 
@@ -102,7 +103,7 @@ class ReadOptions:
         low = () if action_low is None else as_floats(action_low, "--action-low")
         high = () if action_high is None else as_floats(action_high, "--action-high")
         scale = as_floats(action_scale, "--action-scale")
-        units = Units(low, high, action_bounds, out_of_bounds, scale)  # type: ignore[arg-type]
+        units = Units(low, high, action_bounds, out_of_bounds, scale, actions)  # type: ignore[arg-type]
         return cls(parse_columns(columns), units, env_id)
 
     @property
@@ -138,6 +139,7 @@ def load_dataset(
     out_of_bounds: Literal["refuse", "clip", "scale"] = "refuse",
     action_scale: Numbers = 1.0,
     env_id: str | None = None,
+    actions: Literal["discrete", "continuous"] | None = None,
 ) -> Transitions:
     """Load a dataset.
 
@@ -147,44 +149,43 @@ def load_dataset(
             - the name of a bundled dataset;
             - ``minari:ID``, a dataset in Minari's folder, or ``d4rl:NAME``, a dataset in D4RL's cache;
             - the path of an ``.hdf5`` or ``.h5`` file (named columns, D4RL, d3rlpy, Minari, robomimic, tianshou), or an
-              ``.npz``, ``.parquet``, ``.csv`` or ``.tsv`` file;
-            - the path of a folder of ``potstill convert`` (its rows stay on disk), LeRobot, Minari, imitation, or
-              of Parquet files;
+              ``.npz``, ``.parquet``, ``.csv`` or ``.tsv`` file, or a folder of ``potstill convert`` (its rows stay on
+              disk), LeRobot, Minari, imitation, or of Parquet files;
             - a mapping of arrays, with the names and layouts of an ``.npz`` file; a data frame of pandas or Polars; or
               a replay buffer of stable-baselines3;
             - :class:`~potstill.data.transitions.Transitions`, which are returned unchanged.
         download: let Minari's own client download a ``minari:ID`` that is not in Minari's folder.
         columns: names of columns by role, as a mapping or as text such as ``observations=a+b,actions=u,rewards=none``.
-            The roles are those of the six columns of ``Transitions``, and ``dones``, ``starts``, ``ends`` and
-            ``episodes``.
+            The roles are the columns of ``Transitions``, and ``dones``, ``starts``, ``ends`` and ``episodes``.
         action_low: the lowest action, or one for each component.
         action_high: the highest.
         action_bounds: whose action bounds to use: ``file``, ``environment``, or ``data`` for the data's own range.
-            Default: those of the file, else of the environment, else ±1 if the actions use it, else the data's range.
-        out_of_bounds: what to do with actions outside: refuse them, ``clip`` them to the nearest bound, or ``scale``
-            each component by the largest factor that brings its actions inside.
+            Default: those of the file, the environment, ±1 if the actions use it, or the data's range, in this order.
+        out_of_bounds: ``refuse`` actions outside, ``clip`` them to the nearest bound, or ``scale`` components inside.
         action_scale: factor for the actions, or one for each component, if their unit is not that of the environment.
         env_id: Gymnasium id of the environment, if the data do not name it; ``none`` for no environment.
+        actions: ``discrete`` (the numbers 0, 1, 2, … of a finite set) or ``continuous``, if neither the file nor the
+            environment says so. One column of integers counts as discrete; others are refused.
 
     Raises:
         PotstillError: the name is unknown, the file is missing, its format is unknown, or its content is invalid.
 
     Warns:
-        PotstillWarning: something had to be assumed, or the content is suspicious, see
-            :func:`~potstill.data.suspicions.find_suspicions`.
+        PotstillWarning: something was assumed, or is suspicious (:func:`~potstill.data.suspicions.find_suspicions`).
 
     Example:
-        >>> data = load_dataset("hopper-medium-replay")
-        >>> data.env_id, data.state_size, data.action_size
-        ('Hopper-v5', 11, 3)
+        >>> load_dataset("hopper-medium-replay").action_size
+        3
     """
-    options = ReadOptions.of(columns, action_low, action_high, action_bounds, out_of_bounds, action_scale, env_id)
+    bounds = (action_low, action_high, action_bounds, out_of_bounds, action_scale)
+    options = ReadOptions.of(columns, *bounds, env_id, actions)
     if download and not str(source).startswith("minari:"):
         raise PotstillError("--download: only minari:ID can be downloaded")
     if isinstance(source, Transitions):
         return use_transitions(source, options)
     data, notes = _load(source, options, download)
-    for line in (*notes, *find_suspicions(data)):
+    notes += find_suspicions(data, numbers=not options.units.actions)
+    for line in notes:
         warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=3)  # the caller, outside check_arguments
     return data
 

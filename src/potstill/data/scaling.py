@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from potstill.data.bounds import ActionBounds
+from potstill.data.bounds import ActionBounds, DiscreteActions
 from potstill.data.transitions import Normaliser
-from potstill.errors import naming_source
+from potstill.errors import PotstillError, naming_source
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
 
 ARRAYS = ("state_mean", "state_scale", "action_low", "action_high")
 """The names of a scaling's arrays in files."""
+NUMBERS = "action_numbers"
+"""The name of a further array for a finite set of actions: their numbers."""
 
 
 @check_arguments
@@ -56,12 +58,19 @@ class Scaling:
         """
         mean, scale, low, high = (storage.require_array(arrays, name, path) for name in ARRAYS)
         with naming_source(path):
-            return cls(Normaliser(mean, scale), ActionBounds(low, high))
+            bounds = ActionBounds(low, high)
+            if NUMBERS in arrays:
+                numbers = arrays[NUMBERS]
+                if not np.array_equal(numbers, np.arange(len(bounds))) or bounds.low.any() or (bounds.high != 1).any():
+                    raise PotstillError(f"{NUMBERS} and the action bounds do not describe a finite set of actions")
+                bounds = DiscreteActions(len(bounds))
+            return cls(Normaliser(mean, scale), bounds)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays under the names that they have in files."""
         normaliser, bounds = self.normaliser, self.action_bounds
-        return dict(zip(ARRAYS, (normaliser.mean, normaliser.scale, bounds.low, bounds.high), strict=True))
+        arrays = dict(zip(ARRAYS, (normaliser.mean, normaliser.scale, bounds.low, bounds.high), strict=True))
+        return {**arrays, **({NUMBERS: np.arange(len(bounds), dtype=np.float32)} if bounds.discrete else {})}
 
 
 class Scaled:

@@ -15,7 +15,7 @@ from potstill.data.pairing import NOTHING, pair_in_pieces, pair_own_in_pieces
 from potstill.data.registry import ReadOptions, find_limit, open_dataset
 from potstill.data.transitions import Transitions
 from potstill.data.units import Fit
-from potstill.errors import PotstillWarning
+from potstill.errors import PotstillWarning, naming_source
 from potstill.runtime.files import StrPath
 
 LARGE_BYTES = 1 << 30  # uncompressed size of the columns above which a file is copied piece by piece
@@ -59,7 +59,7 @@ def copy_log(log: Log, folder: Path, found: FoundEnvironment, options: ReadOptio
     prepared = prepare(log, find_limit(log, options))
     rows = len(prepared.ends.ends) if prepared.plan is None else len(prepared.plan.terminations)
     seen = _find_range(prepared, log.source)
-    fit = fit_log_units(log, seen.low, seen.high, rows, options.units, found)
+    fit = fit_log_units(log, seen.low, seen.high, rows, options.units, found, integers=prepared.integers)
     for line in (*prepared.notes, *found.notes, *fit.notes):
         warnings.warn(f"{log.name}: {line}", PotstillWarning, stacklevel=4)
     write_mapped(
@@ -93,4 +93,5 @@ def _read_pieces(prepared: Prepared, fit: Fit, source: str) -> Iterator[dict[str
     else:
         pieces = pair_in_pieces(columns, plan, ROWS_AT_ONCE, source=source)
     for piece in pieces:
-        yield {**piece, "actions": fit(piece["actions"])}
+        with naming_source(source):
+            yield {**piece, "actions": fit(piece["actions"])}

@@ -11,15 +11,19 @@ from potstill.data.transitions import Transitions
 from potstill.environments.making import find_registered_limit
 
 SAMPLE = 4096  # rows in which next observations are compared
-FEW = 1024  # rows in which numbers are looked at
+FEW = 1024  # rows sampled to check precision and discreteness
 
 
-def find_suspicions(data: Transitions) -> list[str]:
+def find_suspicions(data: Transitions, *, numbers: bool = True) -> list[str]:
     """Look for likely mistakes in a dataset. The data are not changed.
 
     The checks are: time-outs that are recorded as terminations, missing ends of episodes, next observations that are
     not the following row's observations, numbers that float32 rounds coarsely, and actions that look discrete. The last
     three look at some rows; those of next observations are drawn with a fixed seed.
+
+    Args:
+        data: the dataset.
+        numbers: whether actions that are whole numbers are suspicious. They are not if the user said what they are.
 
     Returns:
         One line for each suspicion.
@@ -38,7 +42,8 @@ def find_suspicions(data: Transitions) -> list[str]:
         found.append(f"an episode has {lengths.max()} rows from row {row}, but {data.env_id} stops after {limit}")
     elif not known and len(ends) == 1 and len(data) > limit:
         found.append(f"no episode ends in {len(data)} rows: are terminations or time-outs missing?")
-    return [line for line in (*found, *_find_coarse_numbers(data), _find_discrete_actions(data)) if line]
+    discrete = _find_discrete_actions(data) if numbers else ""
+    return [line for line in (*found, *_find_coarse_numbers(data), discrete) if line]
 
 
 def _find_late_terminations(
@@ -98,7 +103,7 @@ def _find_coarse_numbers(data: Transitions) -> list[str]:
     coarse = (high > low) & (np.spacing(largest) > (high.astype(np.float64) - low) / 1000)
     return [
         f"observations[{i}] is about {largest[i]:.3g}, where float32 has steps of {np.spacing(largest[i]):.3g}: "
-        "subtract an offset, such as the first value, before float32"
+        "subtract an offset, such as the first value, before converting to float32"
         for i in np.flatnonzero(coarse)
     ]
 
@@ -112,5 +117,5 @@ def _find_discrete_actions(data: Transitions) -> str:
         return ""
     return (
         f"actions are whole numbers from 0 to {actions.max():.0f}: are they discrete? They are used as continuous "
-        "actions; discrete ones are not supported"
+        "actions; to number a finite set, --actions discrete"
     )

@@ -12,13 +12,14 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from potstill.data.bounds import ActionBounds, describe_bounds
+from potstill.data.bounds import ActionBounds, DiscreteActions, describe_bounds
 from potstill.data.checks import widen_bounds
-from potstill.environments.making import make
+from potstill.environments.making import Environment, count_actions, make
 from potstill.errors import PotstillError, make_unknown_name_error
 
 BOUNDS = ("file", "environment", "data")
 OUTSIDE = ("refuse", "clip", "scale")
+KINDS = ("discrete", "continuous")
 FEW_ROWS = 100  # whose range says little
 SMALL_SPAN = 0.25  # of ±1; components that use less are probably not in units of ±1
 
@@ -43,11 +44,14 @@ class Units:
     component by the largest factor that brings its actions inside."""
     scale: tuple[float, ...] = (1.0,)
     """Factors by which the actions are multiplied first, one for each component; a single number is for all."""
+    actions: Literal["discrete", "continuous"] | None = None
+    """Whether the actions are numbers of a finite set. ``None``: see :mod:`potstill.data.discrete`."""
 
     def __post_init__(self) -> None:
         for label, value, known in (
             ("action bounds", self.bounds, BOUNDS),
             ("way with actions out of bounds", self.outside, OUTSIDE),
+            ("kind of actions", self.actions, KINDS),
         ):
             if value is not None and value not in known:
                 raise make_unknown_name_error(label, str(value), known)
@@ -55,6 +59,9 @@ class Units:
             raise PotstillError("--action-low and --action-high: expected both or neither")
         if self.low and self.bounds is not None:
             raise PotstillError(f"--action-bounds {self.bounds}: contradicts --action-low and --action-high")
+        scaled = bool(self.low) or self.bounds is not None or self.outside != "refuse" or self.scale != (1.0,)
+        if self.actions == "discrete" and scaled:
+            raise PotstillError("--actions discrete: discrete actions have no bounds and no scale")
         for factor in self.scale or (0.0,):
             if not 0.0 < factor < np.inf:
                 raise PotstillError(f"--action-scale {factor}: expected a number above 0")
@@ -75,8 +82,20 @@ class Fit:
     """Whether the logged actions lie in [−1, 1], whatever the bounds."""
     notes: tuple[str, ...] = ()
 
-    def __call__(self, actions: Float[np.ndarray, "M A"]) -> Float[np.ndarray, "M A"]:
-        """Scale and clip logged actions."""
+    numbered: bool = False
+    """Whether the logged actions are numbers of discrete actions, which become vectors."""
+
+    def __call__(self, actions: Float[np.ndarray, "M _"]) -> Float[np.ndarray, "M A"]:
+        """Scale and clip logged actions; make vectors of the numbers of discrete actions."""
+        if isinstance(self.bounds, DiscreteActions):
+            if self.numbered:
+                return self.bounds.to_vectors(actions[:, 0])
+            wrong = np.flatnonzero(~self.bounds.is_hard(actions))
+            if len(wrong):
+                raise PotstillError(
+                    f"actions, row {wrong[0]}: expected 1 for the action that was taken and 0 for all others"
+                )
+            return actions
         if self.unit and self.bounds != ActionBounds.unit(len(self.bounds)):
             actions = self.bounds.from_unit(actions).astype(np.float32)
         if (self.factor != 1.0).any():
@@ -85,6 +104,8 @@ class Fit:
 
     def make_card_entries(self) -> dict[str, object]:
         """Make the entries of the dataset's card."""
+        if self.bounds.discrete:
+            return {"actions": "discrete", "action_numbers": self.stated_by}
         entries: dict[str, object] = {"action_bounds": self.stated_by}
         if (self.factor != 1.0).any():
             factors = [float(f"{value:.6g}") for value in self.factor]
@@ -232,21 +253,36 @@ def _repeat_for_each(values: Sequence[float], size: int, option: str, source: st
 
 def are_same_bounds(one: ActionBounds, other: ActionBounds) -> bool:
     """Whether two boxes are the same, up to rounding."""
-    return bool(len(one) == len(other) and np.allclose([one.low, one.high], [other.low, other.high]))
+    return bool(
+        one.discrete == other.discrete
+        and len(one) == len(other)
+        and np.allclose([one.low, one.high], [other.low, other.high])
+    )
 
 
 def find_environment_bounds(env_id: str, states: int, actions: int, *, source: str) -> ActionBounds:
-    """Find the action bounds of an environment.
+    """Find the action bounds of an environment, or its finite set of actions.
+
+    Discrete actions may be numbers (one column) or vectors (a column for each action).
 
     Raises:
         PotstillError: the environment is unknown or not supported, or its sizes differ from those of the data.
     """
     env = make(env_id)
-    for what, own, space in (
-        ("observations", states, env.observation_space),
-        ("actions", actions, env.action_space),
-    ):
-        if own != space.shape[0]:
-            raise PotstillError(f"{source}: {own} {what} columns, but {env_id} has {space.shape[0]}")
+    bounds = find_bounds(env)
     env.close()
+    own, size = {"observations": states, "actions": actions}, env.observation_space.shape[0]
+    fitting = {"observations": (size,), "actions": (1, len(bounds)) if bounds.discrete else (len(bounds),)}
+    for what, sizes in fitting.items():
+        if own[what] not in sizes:
+            found = " or ".join(map(str, sizes))
+            raise PotstillError(f"{source}: {own[what]} {what} columns, but {env_id} has {found}")
+    return bounds
+
+
+def find_bounds(env: Environment) -> ActionBounds:
+    """The action bounds of an environment, or its finite set of actions."""
+    count = count_actions(env)
+    if count is not None:
+        return DiscreteActions(count)
     return ActionBounds(env.action_space.low.astype(np.float32), env.action_space.high.astype(np.float32))

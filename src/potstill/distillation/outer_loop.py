@@ -13,6 +13,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from potstill.distillation.labels import constrain_actions, fix_actions
 from potstill.distillation.objectives.base import ObjectiveFunction, StateTable, weighted_loss
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.settings import OuterSettings
@@ -62,7 +63,7 @@ class OuterState(NamedTuple):
 class LoopState(NamedTuple):
     """The outer loop after a step: all that it needs to continue, apart from the schedule.
 
-    The next step reuses the memory of its arrays: copy them before.
+    The next step donates these arrays; copy them to keep them.
     """
 
     outer: OuterState
@@ -108,7 +109,7 @@ def initialise_outer(pairs: Pairs, settings: OuterSettings) -> OuterState:
 
 
 def make_outer_optimiser(settings: OuterSettings) -> optax.GradientTransformation:
-    """Make the direction of clipped Adam, or of the paper's clipped SGD, momentum 0.9. The schedule sets the rate."""
+    """Make the optax transformation: clipping, then Adam or momentum 0.9. The schedule sets the rate."""
     rule = optax.trace(decay=0.9) if settings.optimiser == "sgd" else optax.scale_by_adam()
     return optax.chain(optax.clip_by_global_norm(settings.clip), rule)
 
@@ -157,7 +158,7 @@ def make_update(
         ``update(state, table, key, rate) -> (state, {"loss", "gradient_norm"})``; pure.
     """
     rule, mesh = make_outer_optimiser(settings), devices.find_all_devices()
-    limit, labeller = settings.action_limit, find_labeller(settings, teacher)
+    limit, labeller, loss_kind = settings.action_limit, find_labeller(settings, teacher), solver.recipe.loss
 
     def loss_of(learned: Learned, batch: StateTable, key: PRNGKeyArray) -> Array:
         how = {"objective": objective, "solver": solver, "teacher": teacher, "mesh": mesh}
@@ -173,7 +174,9 @@ def make_update(
         loss, gradient = devices.replicate(jax.value_and_grad(loss_of)(state.learned, batch, student_key), mesh)
         direction, optimiser = rule.update(gradient, state.optimiser, state.learned)
         learned = jax.tree.map(lambda x, d: x - rate * d, state.learned, direction)
-        learned = learned._replace(actions=jnp.clip(learned.actions, -limit, limit))
+        fixed = settings.labels == "fixed"
+        actions = state.learned.actions if fixed else constrain_actions(learned.actions, loss_kind, limit)
+        learned = learned._replace(actions=actions)
         norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
         return OuterState(learned, optimiser), {"loss": loss, "gradient_norm": norm}
 
@@ -227,7 +230,7 @@ def optimise_pairs(
         [0, 1, 2]
     """
     labeller = find_labeller(settings, teacher)
-    pairs = pairs if labeller is None else pairs._replace(actions=labeller.act(pairs.states))
+    pairs = _label(pairs, labeller, fixed=settings.labels == "fixed" and solver.recipe.loss == "cross-entropy")
     if resume is None:
         schedule.observe(0, pairs)
         yield Iterate(0, pairs, {})
@@ -241,6 +244,12 @@ def optimise_pairs(
         _fit_budget(schedule, compiled(solver=solver, settings=settings), (outer, table, key, settings.learning_rate))
     start = LoopState(outer, outer.learned) if resume is None else resume._replace(outer=outer)
     yield from _take_steps(start, table, key, solver, schedule, settings, compiled, visits, labeller)
+
+
+def _label(pairs: Pairs, labeller: Teacher | None, *, fixed: bool) -> Pairs:
+    """Label the initial pairs: by the labeller, or by the most probable of their discrete actions if ``fixed``."""
+    actions = fix_actions(pairs.actions) if fixed else pairs.actions
+    return pairs._replace(actions=actions if labeller is None else labeller.act(pairs.states))
 
 
 def _fit_budget(schedule: Schedule, update: Update, inputs: tuple[OuterState, StateTable, PRNGKeyArray, float]) -> None:

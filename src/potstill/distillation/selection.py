@@ -60,13 +60,13 @@ def make_students_loss(
     keys, scored = jax.random.split(jax.random.key(STUDENTS_SEED), STUDENTS), objective or DataCloning()
 
     @jax.jit
-    def loss(pairs: Pairs) -> Array:
-        size = pairs.actions.shape[-1]
+    def measure(pairs: Pairs) -> Array:
+        size, loss = pairs.actions.shape[-1], solver.recipe.loss
         students = train_networks(keys, pairs, solver.recipe)
-        actions = jax.vmap(lambda params: compute_mean_actions(params, held_out.states, size))(students)
+        actions = jax.vmap(lambda params: compute_mean_actions(params, held_out.states, size, loss))(students)
         return jnp.mean(jax.vmap(lambda a: weighted_loss(scored, a, held_out, teacher))(actions))
 
-    return lambda pairs: float(loss(pairs))
+    return lambda pairs: float(measure(pairs))
 
 
 def choose_candidate_steps(steps: int) -> set[int]:

@@ -9,7 +9,7 @@ from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 
-Labels = Literal["learned", "teacher"]
+Labels = Literal["learned", "teacher", "fixed"]
 Learn = Literal["none", "weights", "step-size", "both"]
 
 
@@ -43,7 +43,8 @@ class OuterSettings:
     average: float = 0.0
     """Average the pairs over this last fraction of the outer steps. 0: keep the last pairs."""
     labels: Labels = "learned"
-    """Actions of the pairs: learned together with the states, or the teacher's actions in the learned states."""
+    """Actions of the pairs: learned together with the states, the teacher's actions in the learned states, or those
+    of the initial pairs. Fixed labels of discrete actions are single actions, the most probable ones."""
     polish: int = 0
     """Additional steps of the exact unroll, at a tenth of the learning rate."""
 

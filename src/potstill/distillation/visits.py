@@ -87,6 +87,10 @@ class Visits:
 
     def __post_init__(self) -> None:
         check_ranges(self, seed=0)
+        if self.teacher.policy.action_bounds.discrete:
+            raise PotstillError(
+                "Visits: rollouts add noise to continuous actions, but those of the teacher are discrete"
+            )
 
     def start(self, table: StateTable) -> StateTable:
         """Roll out the teacher; return the visited states as a table with the value scale of ``table``.

@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Environment(Protocol):
-    """A Gymnasium environment with observations [S] and bounded continuous actions [A], as :func:`make` returns it."""
+    """A Gymnasium environment with observations [S], as :func:`make` returns it.
+
+    Actions are bounded and continuous [A], or numbers of a finite set (:func:`count_actions`).
+    """
 
     observation_space: Box
-    action_space: Box
+    action_space: Box  # or Discrete
     spec: EnvSpec | None
 
     @property
@@ -161,7 +164,7 @@ def import_mujoco() -> ModuleType:
 
 
 def check_spaces(env: HasSpaces) -> None:
-    """Check that observations are a Box and actions a bounded one-dimensional Box.
+    """Check that observations are a Box, and actions a bounded one-dimensional Box or a Discrete space from 0.
 
     Args:
         env: any Gymnasium environment, before flattening.
@@ -173,8 +176,6 @@ def check_spaces(env: HasSpaces) -> None:
 
     name = env.spec.id if env.spec else str(env)
     observations, actions = env.observation_space, env.action_space
-    if isinstance(actions, Discrete):
-        raise PotstillError(f"{name} has discrete actions: only continuous actions (Box) are supported")
     if isinstance(observations, Dict):
         raise PotstillError(
             f"{name} has dictionary observations with the keys {', '.join(observations)}: expected a Box. Register "
@@ -182,10 +183,28 @@ def check_spaces(env: HasSpaces) -> None:
         )
     if not isinstance(observations, Box):
         raise PotstillError(f"{name} has the observation space {observations}: expected a Box")
+    if isinstance(actions, Discrete):
+        if actions.start != 0 or actions.n < 2:
+            raise PotstillError(
+                f"{name} has the actions {actions.start} to {actions.start + actions.n - 1}: expected at least two, "
+                "numbered from 0. gymnasium.wrappers.TransformAction can number them again"
+            )
+        return
     if not isinstance(actions, Box) or len(actions.shape) != 1:
-        raise PotstillError(f"{name} has the action space {actions}: expected a one-dimensional Box")
+        raise PotstillError(f"{name} has the action space {actions}: expected a one-dimensional Box or Discrete")
     if not (np.isfinite(actions.low).all() and np.isfinite(actions.high).all()):
         raise PotstillError(f"{name} has unbounded actions: expected finite bounds, which are scaled to [-1, 1]")
+
+
+def count_actions(env: HasSpaces) -> int | None:
+    """Count the actions of an environment with a finite set of them; ``None`` if its actions are continuous.
+
+    >>> count_actions(make("CartPole-v1")), count_actions(make("Pendulum-v1"))
+    (2, None)
+    """
+    from gymnasium.spaces import Discrete
+
+    return int(env.action_space.n) if isinstance(env.action_space, Discrete) else None
 
 
 def strip_version(env_id: str) -> str:
@@ -215,7 +234,7 @@ def find_registered_limit(env_id: str | None) -> int | None:
 
 
 def find_action_bounds(env_id: str) -> tuple[Float[np.ndarray, " A"], Float[np.ndarray, " A"]]:
-    """Find the lowest and the highest action of an environment, float32, in its own units."""
+    """Find the lowest and the highest continuous action of an environment, float32, in its own units."""
     env = make(env_id)
     low, high = env.action_space.low, env.action_space.high
     env.close()

@@ -25,7 +25,7 @@ class Estimate(NamedTuple):
 
 
 class Retention(TypedDict):
-    """How much of their teachers' scores students keep, over several datasets. Each summary has its uses.
+    """How much of their teachers' scores students keep, over several datasets.
 
     A dataset whose teacher is poor dominates a mean of ratios; one whose scores are large dominates a ratio of means.
     A few datasets on which students exceed their teachers raise both, but not a mean of ratios that are capped at 1.
@@ -39,7 +39,7 @@ class Retention(TypedDict):
     median: float
     """Median of the ratios."""
     capped: float
-    """Mean of the ratios, none of which counts more than 1."""
+    """Mean of the ratios, each capped at 1."""
     datasets: int
 
 
@@ -84,7 +84,8 @@ def summarise_retention(
 
     Args:
         scores: of students, by dataset. The bootstrap resamples within each dataset.
-        teachers: the mean score of each dataset's teacher, the one denominator of all its ratios. It counts as exact.
+        teachers: the mean score of each dataset's teacher, the one denominator of all its ratios. Its sampling
+            error is ignored.
         seed: seed of the resampling.
 
     Raises:
@@ -100,7 +101,9 @@ def summarise_retention(
         raise PotstillError("summarise_retention: scores: expected those of at least one dataset")
     poor = [name for name in scores if not teachers[name] > 0.0]
     if poor:
-        raise PotstillError(f"{poor[0]}: the teacher's score is {teachers[poor[0]]:.1f}: a ratio to it says nothing")
+        raise PotstillError(
+            f"{poor[0]}: the teacher's score is {teachers[poor[0]]:.1f}: a ratio to a score of at most 0 is meaningless"
+        )
     means = {name: float(found.mean()) for name, found in scores.items()}
     ratios = np.array([means[name] / teachers[name] for name in scores])
     resampled = np.mean(

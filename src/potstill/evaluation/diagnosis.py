@@ -23,8 +23,8 @@ def diagnose_students(students: Students, data: Transitions, result: JsonMapping
     """
     taken = data.take(select_held_out_rows(len(data))[:SAMPLED])
     given = data.action_bounds.to_unit(taken.actions).std(axis=0)
-    acted = [students.make_policy(i)(taken.observations) for i in range(len(students))]
-    own = data.action_bounds.to_unit(np.stack(acted)).std(axis=1)
+    acted = [students.make_policy(i).compute_unit_actions(taken.observations) for i in range(len(students))]
+    own = np.stack(acted).std(axis=1)
     still = bool((own < STILL).all()) and bool((given > 2 * STILL).any())
     return [
         *([_describe_still(float(given.max()))] if still else []),
@@ -35,8 +35,9 @@ def diagnose_students(students: Students, data: Transitions, result: JsonMapping
 
 def _describe_still(deviation: float) -> str:
     return (
-        f"the students do the same in every state, but the data's actions vary by {deviation:.2f} of half the bounds: "
-        "either their teacher does, or the pairs do not teach them; look at the teacher first (potstill inspect)"
+        "the students take the same action in every state, though the data's actions vary (standard deviation "
+        f"{deviation:.2f}, bounds ±1). Inspect the teacher first (potstill inspect): if its actions vary, the pairs "
+        "are at fault"
     )
 
 

@@ -70,9 +70,8 @@ def measure_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> Re
     The random policy draws actions uniformly between the bounds. If the teacher's return is not higher, scores are raw
     returns: :data:`~potstill.environments.references.RAW`.
     """
-    low, high = teacher.policy.action_bounds.low, teacher.policy.action_bounds.high
-    rng = np.random.default_rng(TEACHER_SEED)
-    uniform = lambda states: rng.uniform(low, high, (len(states), len(low))).astype(np.float32)  # noqa: E731
+    bounds, rng = teacher.policy.action_bounds, np.random.default_rng(TEACHER_SEED)
+    uniform = lambda states: bounds.draw_uniform(rng, len(states))  # noqa: E731
     random, expert = (
         float(measure_policy_returns(act, env_id, episodes, TEACHER_SEED).mean()) for act in (uniform, teacher.policy)
     )
@@ -133,8 +132,8 @@ def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher
     held = select_held_out_rows(len(data))
     table = build_state_table(data, teacher, index=held)
     # One student at a time: the activations of all students would take most of a gigabyte.
-    acted = [students.make_policy(i)(data.observations[held]) for i in range(len(students))]
-    actions, wanted = data.action_bounds.to_unit(np.stack(acted)), np.asarray(table.teacher_actions)
+    acted = [students.make_policy(i).compute_unit_actions(data.observations[held]) for i in range(len(students))]
+    actions, wanted = np.stack(acted), np.asarray(table.teacher_actions)
     errors = np.square(actions - wanted).sum(-1).mean(-1)
     gaps: JsonObject = {}
     if data.has_rewards:

@@ -53,7 +53,7 @@ that is trained on them by behavioural cloning imitates {model}.
 | column | type | unit |
 |---|---|---|
 | `states` | {states} × float32 | that of the environment, not standardised |
-| `actions` | {actions} × float32 | that of the environment, not scaled |{weights_row}
+| `actions` | {actions} × float32 | {unit} |{weights_row}
 
 The metadata of the Parquet file hold, as JSON under the key `potstill`, the normaliser of the states
 (`state_mean`, `state_scale`), the action bounds (`action_low`, `action_high`), the recipe and all other metadata.
@@ -69,14 +69,14 @@ The command that made them:
 ## How to train a student
 
 1. Standardise the states: subtract `state_mean`, divide by `state_scale`.
-2. Scale the actions from [`action_low`, `action_high`] to [−1, 1].{beyond}
-3. Use {networks} with {hidden} hidden layers of {width} units and a tanh on {its} output. Initialise the weights
+2. {scale}{beyond}
+3. Use {networks} with {hidden} hidden layers of {width} units and a {squash} on {its} output. Initialise the weights
    orthogonally with gain √2{output_gain}, and the biases with zeros.
-4. Take {steps} steps of {rule} on the mean squared error of all pairs at once{weighted}, with learning rate
+4. Take {steps} steps of {rule} on the mean {error} of all pairs at once{weighted}, with learning rate
    {learning_rate}{and_setting}.{deviation}
-5. To act, standardise observations in the same way and scale the output back to the bounds.
+5. To act, standardise observations in the same way and {act}.
 
-The return of one student depends on its random initialisation; the mean action of ten students varies less. In Python:
+The return of one student depends on its random initialisation; {together} of ten students varies less. In Python:
 
 ```python
 {code}```
@@ -84,6 +84,23 @@ The return of one student depends on its random initialisation; the mean action 
 {licence} The licence of the original dataset may also apply
 to data derived from it.
 """
+
+CONTINUOUS = {
+    "unit": "that of the environment, not scaled",
+    "scale": "Scale the actions from [`action_low`, `action_high`] to [−1, 1].",
+    "squash": "tanh",
+    "error": "squared error",
+    "act": "scale the output back to the bounds",
+    "together": "the mean action",
+}
+DISCRETE = {
+    "unit": "probabilities of the actions 0, 1, 2, …",
+    "scale": "Use the probabilities as targets.",
+    "squash": "softmax",
+    "error": "cross-entropy",
+    "act": "take the action with the highest output",
+    "together": "the most probable action on average",
+}
 
 OUTSIDE_BOUNDS = """ Do not clip them: {count} of the pairs have
    targets outside the bounds, which bring students closer to the bounds in few steps. The tanh keeps actions inside."""
@@ -103,9 +120,8 @@ from torch import nn
 table = pyarrow.parquet.read_table("{file}")
 metadata = json.loads(table.schema.metadata[b"potstill"])
 mean, scale = torch.tensor(metadata["state_mean"]), torch.tensor(metadata["state_scale"])
-low, high = torch.tensor(metadata["action_low"]), torch.tensor(metadata["action_high"])
-states, actions = (torch.tensor(table[name].to_pylist()) for name in ("states", "actions"))
-x, y = (states - mean) / scale, (actions - low) / (high - low) * 2 - 1
+{bounds_line}states, actions = (torch.tensor(table[name].to_pylist()) for name in ("states", "actions"))
+x, y = (states - mean) / scale, {targets}
 {weights_line}
 
 
@@ -120,7 +136,7 @@ def tower(sizes={sizes}):
 
 
 towers = nn.ModuleList(tower() for _ in range({towers}))
-network = lambda x: torch.tanh(torch.stack([one(x) for one in towers]).mean(0))
+network = lambda x: {output}
 optimiser = torch.optim.{torch_rule}
 for _ in range({steps}):
     loss = {loss}
@@ -132,8 +148,16 @@ for _ in range({steps}):
 @torch.no_grad()
 def policy(observation):
     unit = network((torch.as_tensor(observation, dtype=torch.float32) - mean) / scale)
-    return (low + (unit + 1) / 2 * (high - low)).numpy()
+    return {result}
 """
+MEAN = "torch.stack([one(x) for one in towers]).mean(0)"
+CONTINUOUS_CODE = {
+    "bounds_line": 'low, high = torch.tensor(metadata["action_low"]), torch.tensor(metadata["action_high"])\n',
+    "targets": "(actions - low) / (high - low) * 2 - 1",
+    "output": f"torch.tanh({MEAN})",
+    "result": "(low + (unit + 1) / 2 * (high - low)).numpy()",
+}
+DISCRETE_CODE = {"bounds_line": "", "targets": "actions", "output": MEAN, "result": "unit.argmax(-1).numpy()"}
 
 
 GAIN_LINE = "    nn.init.orthogonal_(layer.weight, gain={gain:g} * 2**0.5)  # the output layer\n"
@@ -181,6 +205,7 @@ def format_card(distillate: Distillate) -> str:
         weights_row="\n| `weights` | float32 | weight of the pair in the loss, 1 on average |" if weighted else "",
         weighted=", each multiplied by its weight" if weighted else "",
         code=_format_code(distillate),
+        **(DISCRETE if distillate.action_bounds.discrete else CONTINUOUS),
         **_describe_training(recipe),
     )
 
@@ -189,7 +214,10 @@ def _format_code(distillate: Distillate) -> str:
     """Format PyTorch code that trains a student on the pairs."""
     recipe, weighted = distillate.recipe, distillate.weights is not None
     sizes = (distillate.states.shape[1], *[recipe.width] * (recipe.layers - 1), distillate.actions.shape[1])
+    discrete = distillate.action_bounds.discrete
     loss = "(weights[:, None] * (network(x) - y) ** 2).mean()" if weighted else "nn.functional.mse_loss(network(x), y)"
+    if discrete:
+        loss = f"-({'weights[:, None] * ' if weighted else ''}y * network(x).log_softmax(-1)).sum(-1).mean()"
     return CODE.format(
         file=DATA_FILE,
         sizes=sizes,
@@ -197,6 +225,7 @@ def _format_code(distillate: Distillate) -> str:
         loss=loss,
         weights_line='weights = torch.tensor(table["weights"].to_pylist())\n' if weighted else "",
         gain_line="" if recipe.output_gain == 1.0 else GAIN_LINE.format(gain=recipe.output_gain),
+        **(DISCRETE_CODE if discrete else CONTINUOUS_CODE),
         **_describe_training(recipe),
     )
 

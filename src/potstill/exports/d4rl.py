@@ -18,15 +18,16 @@ from potstill.exports.metadata import export_metadata
 
 def write(distillate: Distillate, path: Path) -> None:
     """Write the pairs as rows with zero rewards, and the metadata as JSON in the attribute ``card``."""
-    rows = len(distillate)
+    rows, discrete = len(distillate), distillate.action_bounds.discrete
     columns = {
         "observations": distillate.states,
-        "actions": distillate.actions,
+        "actions": distillate.action_numbers if discrete else distillate.actions,
         "rewards": np.zeros(rows, np.float32),
         "terminals": np.ones(rows, np.bool_),
         "timeouts": np.zeros(rows, np.bool_),
     }
-    write_d4rl(path, columns, env_id=distillate.env_id, card=export_metadata(distillate))
+    count = len(distillate.action_bounds) if discrete else None
+    write_d4rl(path, columns, env_id=distillate.env_id, card=export_metadata(distillate), action_count=count)
 
 
 FORMAT = ExportFormat(write, suffixes=(".hdf5", ".h5"), steps_only=True)

@@ -34,6 +34,8 @@ def write(distillate: Distillate, path: Path) -> None:
         "description": NOTE + " The second observation of an episode repeats the first; rewards are zero.",
         "potstill": export_metadata(distillate),
     }
+    discrete = distillate.action_bounds.discrete
+    actions = distillate.action_numbers if discrete else distillate.actions
     episodes = (
         {
             "observations": np.stack([state, state]),
@@ -42,7 +44,7 @@ def write(distillate: Distillate, path: Path) -> None:
             "terminations": [True],
             "truncations": [False],
         }
-        for state, action in zip(distillate.states, distillate.actions, strict=True)
+        for state, action in zip(distillate.states, actions, strict=True)
     )
     import gymnasium
 
@@ -66,7 +68,7 @@ def write_dataset(
         env_spec: Gymnasium's specification of the environment, or ``None``.
         metadata: further metadata of the dataset.
     """
-    from gymnasium.spaces import Box
+    from gymnasium.spaces import Box, Discrete
     from minari import __version__
     from minari.data_collector import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
@@ -78,7 +80,7 @@ def write_dataset(
     storage = MinariStorage.new(
         path / "data",
         observation_space=Box(-np.inf, np.inf, np.shape(first["observations"])[1:], np.float32),
-        action_space=Box(bounds.low, bounds.high, dtype=np.float32),
+        action_space=Discrete(len(bounds)) if bounds.discrete else Box(bounds.low, bounds.high, dtype=np.float32),
         env_spec=env_spec,
     )
     storage.update_metadata({"dataset_id": path.name, "minari_version": __version__, **metadata})

@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from potstill.data.bounds import DiscreteActions
 from potstill.data.checks import check_finite
 from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
@@ -34,7 +35,8 @@ def export(
 
     Every format also holds the normaliser, the action bounds, the recipe and the metadata, as JSON under
     ``potstill`` (``card`` in HDF5). Only ``npz`` and ``parquet`` can hold learned weights of pairs and actions
-    outside the action bounds.
+    outside the action bounds, or the probabilities of discrete actions. The other formats hold the numbers of discrete
+    actions, if each pair has a single one.
 
     Args:
         distillate: the distillate to write, or anything that :func:`potstill.load` accepts.
@@ -92,9 +94,16 @@ def write_complete(form: Format[Content], content: Content, path: Path) -> None:
 
 
 def _check_steps(distillate: Distillate, path: Path, name: str) -> None:
-    """Raise if the pairs have weights, or actions outside the bounds. Steps of an environment cannot have them."""
+    """Raise if the pairs have weights, soft labels, or actions outside the bounds: environment steps have none."""
     if distillate.weights is not None:
         raise PotstillError(f"{path}: {name} cannot hold the learned weights of pairs: export to npz or parquet")
+    bounds = distillate.action_bounds
+    soft = 0 if not isinstance(bounds, DiscreteActions) else int((~bounds.is_hard(distillate.actions)).sum())
+    if soft:
+        raise PotstillError(
+            f"{path}: {soft} of {len(distillate)} pairs have probabilities of several actions, which {name} cannot "
+            "hold: export to npz or parquet, or distil with --labels fixed"
+        )
     if outside := distillate.beyond_bounds:
         raise PotstillError(
             f"{path}: {outside} of {len(distillate)} pairs have actions outside the action bounds, which readers of "

@@ -111,16 +111,27 @@ def layer_norm(x: Float[Array, "*B H"]) -> Float[Array, "*B H"]:
     return centred * jax.lax.rsqrt(jnp.mean(centred**2, -1, keepdims=True) + 1e-6)
 
 
-def apply_critic(
-    params: Params, states: Float[Array, "*B S"], actions: Float[Array, "*B A"], *, normed: bool = True
-) -> Float[Array, "*B"]:
-    """Q(s, a): state and action joined, ReLU and, if ``normed``, :func:`layer_norm` after each hidden layer."""
-    x = jnp.concatenate([states, actions], axis=-1)
+def compute_critic_outputs(params: Params, x: Float[Array, "*B in"], *, normed: bool) -> Float[Array, "*B out"]:
+    """ReLU network, with :func:`layer_norm` after each hidden layer if ``normed``."""
     for layer in params[:-1]:
         x = jax.nn.relu(x @ layer["weight"] + layer["bias"])
         x = layer_norm(x) if normed else x
-    values: Array = x @ params[-1]["weight"] + params[-1]["bias"]
-    return values[..., 0]
+    outputs: Array = x @ params[-1]["weight"] + params[-1]["bias"]
+    return outputs
+
+
+def apply_critic(
+    params: Params, states: Float[Array, "*B S"], actions: Float[Array, "*B A"], *, normed: bool = True
+) -> Float[Array, "*B"]:
+    """Q(s, a): state and action joined, ReLU and, if ``normed``, :func:`layer_norm` after each hidden layer.
+
+    A critic of a finite set of actions takes the state alone and has one output for each action. Then ``actions`` are
+    vectors of probabilities, and the result is Σ_a π(a | s) Q(s, a).
+    """
+    finite = params[0]["weight"].shape[-2] == states.shape[-1]
+    x = states if finite else jnp.concatenate([states, actions], axis=-1)
+    values = compute_critic_outputs(params, x, normed=normed)
+    return jnp.sum(values * actions, axis=-1) if finite else values[..., 0]
 
 
 def apply_critics(

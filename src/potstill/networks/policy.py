@@ -31,7 +31,8 @@ class Towers(list[Layer]):
     """Layers of several networks, stacked on the first axis of each array, whose outputs are averaged."""
 
 
-Head = Literal["tanh", "gaussian", "tanh_gaussian"]
+Head = Literal["tanh", "gaussian", "tanh_gaussian", "softmax"]
+PLAIN: tuple[Head, ...] = ("tanh", "softmax")  # heads without outputs for a standard deviation
 LOG_STD_RANGE = (-20.0, 2.0)
 
 
@@ -48,12 +49,15 @@ class Policy(Scaled):
     ``tanh``           tanh(mean), without noise
     ``gaussian``       tanh(mean) + std ε, clipped to [-1, 1]
     ``tanh_gaussian``  tanh(mean + std ε)
+    ``softmax``        one of a finite set, with probabilities softmax(f)
     =================  ==================================================
 
-    The mean action is tanh(mean). Actions are then scaled from [-1, 1] to the bounds.
+    The mean action is tanh(mean). Actions are then scaled from [-1, 1] to the bounds. With the head ``softmax``, the
+    network has an output f for each action of a finite set. The policy returns the number of the most probable action.
 
     Raises:
-        PotstillError: the sizes of the layers do not match one another, or not the states and actions of the scaling.
+        PotstillError: the sizes of the layers do not match one another, or not the states and actions of the scaling;
+            or the head is not that of such actions.
     """
 
     layers: Layers
@@ -61,7 +65,10 @@ class Policy(Scaled):
     head: Head = "tanh"
 
     def __post_init__(self) -> None:
-        outputs = len(self.action_bounds) * (1 if self.head == "tanh" else 2)
+        if (self.head == "softmax") != self.action_bounds.discrete:
+            kind = "a finite set of actions" if self.action_bounds.discrete else "continuous actions"
+            raise PotstillError(f"Policy.head '{self.head}' cannot be used with {kind}")
+        outputs = len(self.action_bounds) * (1 if self.head in PLAIN else 2)
         stacked = int(isinstance(self.layers, Towers))
         widths = check_layers("Policy.layers", self.layers, len(self.normaliser.mean), (outputs,), stacked=stacked)
         if isinstance(self.layers, Residual) and (len(widths) < 4 or len(set(widths[1:-1])) > 1):
@@ -91,14 +98,27 @@ class Policy(Scaled):
         return _apply_network(self.layers, self.normaliser(raw))
 
     def __call__(self, observations: ArrayLike) -> np.ndarray:
-        """Mean actions [..., A] for raw observations [..., S]."""
+        """Mean actions [..., A] for raw observations [..., S]; of a finite set, the numbers of actions [...]."""
         output = self._compute_output(observations)
+        if self.head == "softmax":
+            return self.action_bounds.choose_actions(output)
         return self.action_bounds.from_unit(np.tanh(output[..., : len(self.action_bounds)]))
 
+    def compute_unit_actions(self, observations: ArrayLike) -> np.ndarray:
+        """Mean actions [..., A] scaled to [−1, 1] for raw observations [..., S]; of a finite set, the probabilities."""
+        if self.head == "softmax":
+            return softmax(self._compute_output(observations))
+        return self.action_bounds.to_unit(self(observations))
+
     def sample(self, observations: ArrayLike, rng: np.random.Generator) -> np.ndarray:
-        """Sampled actions [..., A]; a ``tanh`` policy has no noise and returns its mean action."""
+        """Sampled actions [..., A]; a ``tanh`` policy has no noise and returns its mean action.
+
+        Of a finite set, numbers of actions [...], drawn by their probabilities.
+        """
         output = self._compute_output(observations)
         size = len(self.action_bounds)
+        if self.head == "softmax":
+            return self.action_bounds.choose_actions(output + rng.gumbel(size=output.shape))
         if self.head == "tanh":
             return self.action_bounds.from_unit(np.tanh(output))
         noise = np.exp(np.clip(output[..., size:], *LOG_STD_RANGE)) * rng.standard_normal(output[..., size:].shape)
@@ -119,6 +139,13 @@ class Policy(Scaled):
         """Return all arrays under flat names, as they are saved."""
         named = {f"layers.{i}.{k}": np.asarray(v) for i, layer in enumerate(self.layers) for k, v in layer.items()}
         return {**named, **self.scaling.to_arrays()}
+
+
+def softmax(output: np.ndarray) -> np.ndarray:
+    """Probabilities [..., A] of a network's outputs [..., A]."""
+    powers: np.ndarray = np.exp(output - output.max(axis=-1, keepdims=True))
+    chances: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return chances
 
 
 def check_layers(label: str, layers: object, inputs: int, outputs: Sequence[int], *, stacked: int = 0) -> list[int]:

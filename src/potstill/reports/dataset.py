@@ -127,7 +127,21 @@ def find_column_ranges(name: str, array: Shaped[np.ndarray, "M ..."]) -> list[Co
 
 
 def summarise_actions(data: Transitions) -> ActionStatistics:
-    """Return the action bounds; and for each component, the share of values at a bound, the width, and a histogram."""
+    """Return the action bounds; and for each component, the share of values at a bound, the width, and a histogram.
+
+    Of a finite set, return how often each action was taken.
+    """
+    if data.action_bounds.discrete:
+        counts = data.actions.sum(axis=0, dtype=np.float64).astype(int).tolist()
+        empty: ActionStatistics = {
+            "low": [],
+            "high": [],
+            "at_bounds": [],
+            "at_bounds_share": 0.0,
+            "spans": [],
+            "histograms": [],
+        }
+        return {**empty, "counts": counts}
     low, high = data.action_bounds.low, data.action_bounds.high
     near = AT_BOUND * (high - low)
     at_bounds = ((data.actions <= low + near) | (data.actions >= high - near)).mean(axis=0)
@@ -189,6 +203,8 @@ def measure_state_coverage(data: Transitions) -> Coverage:
 
 def match_environment(data: Transitions) -> EnvironmentMatch:
     """Return the environment that the data name or, without one, those that match their sizes and actions."""
+    if data.action_bounds.discrete:  # the known environments have continuous actions
+        return {"declared": data.env_id, "fits": []}
     sizes = (data.state_size, data.action_size)
     lowest, highest = data.actions.min(axis=0), data.actions.max(axis=0)
     return {"declared": data.env_id, "fits": [] if data.env_id else find_fitting_environments(*sizes, lowest, highest)}

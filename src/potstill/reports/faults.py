@@ -9,11 +9,12 @@ import numpy as np
 
 from potstill.data.checks import as_column, widen_bounds
 from potstill.data.columns import REQUIRED, SYNONYMS
+from potstill.data.discrete import fit_actions
 from potstill.data.files import open_hdf5, open_npz, read_array
 from potstill.data.log import NO_ENVIRONMENT
 from potstill.data.registry import ReadOptions
 from potstill.data.transitions import COLUMNS
-from potstill.data.units import Units, describe_remedies, find_environment_bounds, fit_units, mark_outside
+from potstill.data.units import Units, describe_remedies, find_environment_bounds, mark_outside
 from potstill.errors import PotstillError
 from potstill.reports.dataset import find_column_ranges
 from potstill.reports.schema import RefusedDataset
@@ -102,11 +103,14 @@ def find_faults(
                 f"{len(column):,} rows, the first in row {int(np.argmax(bad.any(axis=1)))}: repair or remove these rows"
             )
     if "observations" in columns and "actions" in columns:
-        faults += _find_bound_faults(columns, env_id, units)
+        integers = raw["actions"].dtype.kind in "iub"
+        faults += _find_bound_faults(columns, env_id, units, integers=integers)
     return faults, columns
 
 
-def _find_bound_faults(columns: dict[str, np.ndarray], env_id: str | None, units: Units) -> list[str]:
+def _find_bound_faults(
+    columns: dict[str, np.ndarray], env_id: str | None, units: Units, *, integers: bool
+) -> list[str]:
     actions, size = columns["actions"], columns["observations"].shape[1]
     finite = np.where(np.isfinite(actions), actions, np.nan)
     if not np.isfinite(actions).any(axis=0).all():
@@ -114,7 +118,7 @@ def _find_bound_faults(columns: dict[str, np.ndarray], env_id: str | None, units
     low, high = np.nanmin(finite, axis=0), np.nanmax(finite, axis=0)
     try:
         known = None if env_id is None else find_environment_bounds(env_id, size, len(low), source="its columns")
-        fit = fit_units(
+        fit = fit_actions(
             low,
             high,
             units,
@@ -123,6 +127,7 @@ def _find_bound_faults(columns: dict[str, np.ndarray], env_id: str | None, units
             environment=known,
             env_id=env_id,
             unit=False,
+            integers=integers,
             source="its columns",
         )
     except PotstillError as error:

@@ -151,6 +151,11 @@ def _plot_states(coverage: Coverage) -> str:
 
 def _plot_actions(actions: ActionStatistics) -> str:
     figure, axis = make_figure(height=3.0)
+    if "counts" in actions:
+        axis.bar(range(len(actions["counts"])), actions["counts"], color=BLUE)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.set(xlabel="number of the action", ylabel="rows")
+        return _to_svg(figure, "How often each action was taken.")
     counts = np.array(actions["histograms"], np.float64)
     image = axis.imshow(100.0 * counts / counts.sum(axis=1, keepdims=True), cmap="Blues", aspect="auto", vmin=0)
     ticks = np.array([0, counts.shape[1] / 2, counts.shape[1]]) - 0.5

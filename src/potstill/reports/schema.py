@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from potstill.runtime.files import JsonObject
 
@@ -54,6 +54,8 @@ class ActionStatistics(TypedDict):
     at_bounds_share: float
     spans: list[float]
     histograms: list[list[int]]
+    counts: NotRequired[list[int]]
+    """The number of rows with each action of a finite set. The lists above are then empty."""
 
 
 class Coverage(TypedDict):

@@ -28,7 +28,7 @@ def render_states(distillate: Path, picture: Path) -> tuple[Path | None, str]:
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
-        return None, f"MuJoCo did not render within {TIMEOUT} s"
+        return None, f"rendering in MuJoCo timed out after {TIMEOUT} s"
     if done.returncode == 0:
         return picture, ""
     return None, (done.stderr.strip().splitlines() or ["MuJoCo could not render"])[-1]

@@ -36,13 +36,13 @@ def make_overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
             f"{statistics['episodes']:,} with {lengths['mean']:,.0f} rows on average ({lengths['min']:,.0f} to "
             f"{lengths['max']:,.0f})",
         ),
-        ("sizes", f"{statistics['state_size']} state components, {statistics['action_size']} action components"),
-        ("environment", _describe_environment(statistics["environment"])),
         (
-            "action bounds",
-            f"{_describe_bounds(actions)}{STATED_BY.get(str(statistics['card'].get('action_bounds')), '')}; "
-            f"{format_percent(actions['at_bounds_share'])} of the action values lie at a bound",
+            "sizes",
+            f"{statistics['state_size']} state components, {statistics['action_size']} "
+            + ("discrete actions" if "counts" in actions else "action components"),
         ),
+        ("environment", _describe_environment(statistics["environment"])),
+        _describe_actions(statistics),
         (
             "returns",
             f"mean {format_number(returns['mean'])} ± {format_number(returns['std'])}, "
@@ -78,6 +78,20 @@ STATED_BY = {
     "nobody": ", assumed",
 }
 """What is said about the bounds of the actions, by who states them."""
+
+
+def _describe_actions(statistics: DatasetStatistics) -> tuple[str, str]:
+    """Describe the bounds of the actions, or how often each action of a finite set was taken."""
+    actions, card = statistics["actions"], statistics["card"]
+    if "counts" in actions:
+        total = max(1, sum(actions["counts"]))
+        shares = [f"{number} in {format_percent(count / total)}" for number, count in enumerate(actions["counts"])]
+        return ("discrete actions", f"{', '.join(shares)} of the rows")
+    return (
+        "action bounds",
+        f"{_describe_bounds(actions)}{STATED_BY.get(str(card.get('action_bounds')), '')}; "
+        f"{format_percent(actions['at_bounds_share'])} of the action values lie at a bound",
+    )
 
 
 def _describe_bounds(actions: ActionStatistics) -> str:

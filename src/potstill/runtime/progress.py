@@ -83,7 +83,7 @@ class Tracker(Activity):
         limit: whether ``total`` is only the largest possible number of steps.
         then: what follows the loop. It is not included in the estimate.
         work: other work whose time is part of the estimate. With it, the time of steps is that of their phases.
-        covers: whether trackers inside are displayed only as a part of this line, which goes to the current output.
+        covers: whether nested trackers appear only within this line, which goes to the current output.
 
     >>> with Tracker("distil", total=2) as tracker:
     ...     tracker.update(2, loss=0.5)

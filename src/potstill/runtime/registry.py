@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar, cast
 
-from potstill.errors import PotstillError, make_unknown_name_error
+from potstill.errors import PotstillError, PotstillWarning, make_unknown_name_error
 
 Entry = TypeVar("Entry")
 
@@ -35,10 +36,10 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
     def __iter__(self) -> Iterator[str]:
         yield from self._builtin  # looking for entry points takes some milliseconds
-        yield from (name for name in self._find_external() if name not in self._builtin)
+        yield from self._find_external()
 
     def __len__(self) -> int:
-        return len({**self._builtin, **self._find_external()})
+        return len(self._builtin) + len(self._find_external())
 
     def __getitem__(self, name: str) -> Entry:
         """Import the part called ``name``.
@@ -55,13 +56,21 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         entry = external[name]
         try:
             return cast(Entry, entry.load())
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # whatever the code of another package raises
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise PotstillError(
-                f"{self.kind} '{name}', registered as {entry.value}, cannot be loaded: {error}"
+                f"{self.kind} '{name}', registered as {entry.value}, cannot be loaded: {reason}"
             ) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._builtin or name in self._find_external()
 
     def _find_external(self) -> dict[str, EntryPoint]:
-        return {entry.name: entry for entry in entry_points(group=self.group)}
+        """The entry points of other packages. One with the name of a part of potstill is not used, which is said."""
+        found = {entry.name: entry for entry in entry_points(group=self.group)}
+        for name in found.keys() & self._builtin.keys():
+            text = (
+                f"{self.kind} '{name}', registered as {found.pop(name).value}, is not used: potstill has one; rename it"
+            )
+            warnings.warn(text, PotstillWarning, stacklevel=3)
+        return found

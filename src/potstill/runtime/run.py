@@ -180,6 +180,8 @@ def find_headlines(result: JsonMapping, prefix: str = "") -> dict[str, str]:
 
     >>> find_headlines({"student": {"mean": 79.168, "std": 24.887}, "offline": {"q_gap": {"mean": 0.01, "std": 0.0}}})
     {'student': '79.17 ± 24.89', 'offline q_gap': '0.01 ± 0'}
+
+    Those of a report begin with the path of their run.
     """
     found: dict[str, str] = {}
     for name, value in result.items():
@@ -188,7 +190,7 @@ def find_headlines(result: JsonMapping, prefix: str = "") -> dict[str, str]:
         if isinstance(value.get("mean"), int | float) and isinstance(value.get("std"), int | float):
             found[prefix + name] = f"{value['mean']:.4g} ± {value['std']:.4g}"
         else:
-            found |= find_headlines(value, f"{prefix}{name} ")
+            found |= find_headlines(value, "" if name == "runs" else f"{prefix}{name} ")
     return found
 
 

@@ -54,7 +54,7 @@ def save(path: StrPath, kind: str, arrays: Arrays, metadata: JsonObject) -> Path
     path = Path(path)
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise PotstillError(f"{path}: array '{name}' is not finite, nothing was written")
+            raise PotstillError(f"{path}: array '{name}' contains NaN or infinity; nothing was written")
     # A single entry: safetensors writes several in an order that changes from run to run.
     content: JsonObject = {"format": kind, "format_version": FORMAT_VERSION, "metadata": metadata}
     if kind not in UNMARKED:
@@ -79,7 +79,7 @@ def hash_content(arrays: Arrays, metadata: JsonObject) -> str:
 def load(path: StrPath, kind: str) -> tuple[Arrays, JsonObject]:
     """Read the arrays and the metadata of an artefact of ``kind``, and compare them with their checksum.
 
-    Files of version 0.1 have none.
+    Files of version 0.1 and distillates have no checksum. The hash of a run's distillate is in its ``result.json``.
 
     Raises:
         PotstillError: the file does not exist, is damaged, holds another kind of artefact, or has a format version

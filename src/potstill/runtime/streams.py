@@ -1,4 +1,4 @@
-"""The standard streams of a command: what happens to the output never ends a run.
+"""The standard streams of a command: output errors never end a run.
 
 A reader may close the pipe, the disk may be full, the terminal may lack a character, or a stream may be closed from
 the start. The run goes on without output in the first two cases; a full disk changes the exit code.
@@ -112,7 +112,7 @@ def _open_descriptors() -> None:
 
 
 def _drop_buffer(stream: Any) -> None:
-    """Send what a stream still buffers to nowhere: Python would complain about it at its end."""
+    """Discard buffered output; otherwise Python reports an error at exit."""
     with contextlib.suppress(OSError, ValueError):
         sink = os.open(os.devnull, os.O_WRONLY)
         os.dup2(sink, stream.fileno())

@@ -67,14 +67,14 @@ def _advance(state: TrainingState, keys: Key[Array, " T"], pairs: Pairs, recipe:
 
     def step(state: TrainingState, key: Array) -> tuple[TrainingState, None]:
         rows = jax.random.randint(key, (batch,), 0, len(pairs.states))
-        gradient = jax.grad(bc_loss)(state.params, Pairs(pairs.states[rows], pairs.actions[rows]))
+        gradient = jax.grad(bc_loss)(state.params, Pairs(pairs.states[rows], pairs.actions[rows]), None, recipe.loss)
         return take_optimiser_step(state, gradient, recipe), None
 
     advanced: TrainingState = jax.lax.scan(step, state, keys)[0]
     return advanced
 
 
-_measure_loss = jax.jit(bc_loss)
+_measure_loss = jax.jit(bc_loss, static_argnames="loss")
 
 
 @check_arguments
@@ -99,7 +99,8 @@ def clone_dataset(pairs: Pairs, held: Pairs, recipe: Recipe, settings: CloningSe
     key, drawn = jax.random.split(jax.random.key(seed))
     state, _ = initialise_student(key, pairs, recipe)
     keys = jax.random.split(drawn, settings.updates)
-    losses, seconds = [(0, float(_measure_loss(state.params, held)))], 0.0
+    measure = functools.partial(_measure_loss, pairs=held, loss=recipe.loss)
+    losses, seconds = [(0, float(measure(state.params)))], 0.0
     compiled: dict[int, Callable[..., TrainingState]] = {}  # by number of steps: the last chunk may be shorter
     for first in range(0, settings.updates, settings.every):
         chunk = keys[first : first + settings.every]
@@ -109,7 +110,7 @@ def clone_dataset(pairs: Pairs, held: Pairs, recipe: Recipe, settings: CloningSe
         started = time.perf_counter()
         state = jax.block_until_ready(compiled[len(chunk)](state, chunk, pairs))
         seconds += time.perf_counter() - started
-        losses.append((first + len(chunk), float(_measure_loss(state.params, held))))
+        losses.append((first + len(chunk), float(measure(state.params))))
     _check_finite(losses, recipe)
     return Trace(jax.tree.map(lambda leaf: leaf[None], state.params), losses, seconds)
 
@@ -122,7 +123,7 @@ def _train(
 
     def step(state: TrainingState, key: Array | None) -> tuple[TrainingState, Array]:
         state = train_step(state, key, pairs, recipe)
-        return state, bc_loss(state.params, held) if watch else jnp.zeros(())
+        return state, bc_loss(state.params, held, None, recipe.loss) if watch else jnp.zeros(())
 
     found: tuple[TrainingState, Array] = jax.lax.scan(step, state, keys, length=recipe.steps)
     return found
@@ -148,7 +149,8 @@ def trace_student(pairs: Pairs, held: Pairs, recipe: Recipe, *, seed: int = 0) -
     """
     state, keys = initialise_student(jax.random.key(seed), pairs, recipe)
     trained, found = _train(state, keys, pairs, held, recipe, watch=True)
-    losses = list(enumerate([float(_measure_loss(state.params, held)), *np.asarray(found, float).tolist()]))
+    first = float(_measure_loss(state.params, held, loss=recipe.loss))
+    losses = list(enumerate([first, *np.asarray(found, float).tolist()]))
     _check_finite(losses, recipe)
     train = _train.lower(state, keys, pairs, held, recipe=recipe, watch=False).compile()
     started = time.perf_counter()

@@ -17,13 +17,13 @@ from potstill.networks.mlp import Params
 from potstill.networks.policy import Policy, Towers, check_layers
 from potstill.runtime import devices
 from potstill.runtime.arguments import check_arguments
-from potstill.students.recipe import Recipe
+from potstill.students.recipe import Loss, Recipe
 from potstill.students.training import Pairs, check_pairs, compute_mean_actions, train_networks
 
 
-@functools.partial(jax.jit, static_argnames="size")
-def _act(params: Params, states: Float[Array, "K E S"], size: int) -> Float[Array, "K E A"]:
-    return jax.vmap(lambda p, s: compute_mean_actions(p, s, size))(params, states)
+@functools.partial(jax.jit, static_argnames=("size", "loss"))
+def _act(params: Params, states: Float[Array, "K E S"], size: int, loss: Loss) -> Float[Array, "K E A"]:
+    return jax.vmap(lambda p, s: compute_mean_actions(p, s, size, loss))(params, states)
 
 
 @check_arguments
@@ -33,7 +33,7 @@ class Students(Scaled):
 
     Use one student through :meth:`make_policy`, all of them in parallel through :meth:`act_separately`, and their
     averaged actions through :meth:`act_as_ensemble`. All three take raw observations and return actions within the
-    bounds.
+    bounds; of a finite set, the numbers of actions [L].
     """
 
     params: Params
@@ -64,7 +64,7 @@ class Students(Scaled):
         size = len(self.action_bounds)
         layers = jax.tree.map(lambda x: np.asarray(x[index]), self.params)
         layers[-1] = {k: v[..., :size] for k, v in layers[-1].items()}
-        return Policy(layers, self.scaling)
+        return Policy(layers, self.scaling, "softmax" if self.action_bounds.discrete else "tanh")
 
     def _standardise(self, method: str, observations: np.ndarray) -> np.ndarray:
         needed = len(self.normaliser.mean)
@@ -74,10 +74,12 @@ class Students(Scaled):
             )
         return self.normaliser(observations)
 
-    def _scale(self, unit: Array) -> np.ndarray:
-        return self.action_bounds.from_unit(np.asarray(unit))
+    def _compute_unit_actions(self, states: np.ndarray | Array) -> Float[Array, "K E A"]:
+        loss: Loss = "cross-entropy" if self.action_bounds.discrete else "squared-error"
+        unit: Array = _act(self.params, jnp.asarray(states), len(self.action_bounds), loss)
+        return unit
 
-    def act_separately(self, observations: Float[np.ndarray, "L S"]) -> Float[np.ndarray, "L A"]:
+    def act_separately(self, observations: Float[np.ndarray, "L S"]) -> np.ndarray:
         """Return mean actions, with the L observations split evenly: the first L/K go to student 0, and so on.
 
         Raises:
@@ -89,12 +91,13 @@ class Students(Scaled):
                 "the number of students"
             )
         states = self._standardise("act_separately", observations).reshape(len(self), -1, observations.shape[-1])
-        return self._scale(_act(self.params, states, len(self.action_bounds))).reshape(len(observations), -1)
+        unit = np.asarray(self._compute_unit_actions(states))
+        return self.action_bounds.choose_actions(unit.reshape(len(observations), -1))
 
-    def act_as_ensemble(self, observations: Float[np.ndarray, "L S"]) -> Float[np.ndarray, "L A"]:
-        """Return the students' mean actions, averaged."""
+    def act_as_ensemble(self, observations: Float[np.ndarray, "L S"]) -> np.ndarray:
+        """Return the students' mean actions, averaged; of a finite set, the most probable on average."""
         states = jnp.broadcast_to(self._standardise("act_as_ensemble", observations), (len(self), *observations.shape))
-        return self._scale(_act(self.params, states, len(self.action_bounds)).mean(axis=0))
+        return self.action_bounds.choose_actions(np.asarray(self._compute_unit_actions(states).mean(axis=0)))
 
     policy, each, ensemble = make_policy, act_separately, act_as_ensemble  # their names in version 0.1
 
@@ -117,6 +120,7 @@ def train_students(pairs: Pairs, seeds: Sequence[int], recipe: Recipe, scaling: 
     if np.ndim(seeds) != 1 or not len(seeds) or not all(isinstance(seed, int | np.integer) for seed in seeds):
         raise PotstillError(f"seeds {seeds}: expected a list of integers, one for each student")
     check_pairs(pairs, scaling)
+    recipe = recipe.fit_to_actions(discrete=scaling.action_bounds.discrete)
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
     params = devices.localise(train_networks(keys, pairs, recipe))
     if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):

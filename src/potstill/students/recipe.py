@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -11,13 +11,14 @@ from potstill.errors import PotstillError, make_unknown_name_error
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_finite, check_ranges
 
+Loss = Literal["squared-error", "cross-entropy"]
 Initialisation = Literal["orthogonal", "antisymmetric", "he", "lecun", "torch"]
 
 
 @check_arguments
 @dataclass(frozen=True)
 class Recipe:
-    """How a student is built and trained: network, initialisation, and full-batch training on the mean squared error.
+    """How a student is built and trained: network, initialisation, and full-batch training on one loss.
 
     The defaults describe the student of the paper (method §3).
 
@@ -39,7 +40,7 @@ class Recipe:
     """SGD; or Adam or AdamW with β₁ = 0.9 and β₂ = 0.999."""
 
     momentum: float = 0.0
-    """β₀ of SGD, v ← β₀ v + ∇ℓ."""
+    """β₀ of SGD, v ← β₀ v + ∇ℓ. Adam and AdamW ignore it."""
 
     weight_decay: float = 0.01
     """λ of AdamW, θ ← θ − α₀ λ θ at each step. Other optimisers ignore it."""
@@ -70,6 +71,9 @@ class Recipe:
     sampled: bool = False
     """Clone with actions sampled from a tanh-Gaussian, as the paper's reference implementation does."""
 
+    loss: Loss = "squared-error"
+    """The squared error of tanh outputs, or the cross-entropy of softmax outputs. Discrete actions use the latter."""
+
     def __post_init__(self) -> None:
         check_ranges(self, steps=0, learning_rate=0.0, momentum=0.0, weight_decay=0.0, width=1, towers=1, layers=1)
         check_finite(self, "learning_rate", "weight_decay", "output_gain")
@@ -81,6 +85,8 @@ class Recipe:
             raise PotstillError(f"Recipe.layers {self.layers}: a residual student needs at least 3 layers")
         if self.residual and self.towers > 1:
             raise PotstillError(f"Recipe.towers {self.towers}: a residual student has one tower")
+        if self.sampled and self.loss == "cross-entropy":
+            raise PotstillError("Recipe.sampled: discrete actions are cloned by their cross-entropy, without samples")
 
     @property
     def undershoots(self) -> bool:
@@ -91,11 +97,22 @@ class Recipe:
         """
         return self.optimiser == "sgd" and not self.momentum
 
+    def fit_to_actions(self, *, discrete: bool) -> Recipe:
+        """Return the recipe with the loss for discrete or continuous actions, and all else unchanged.
+
+        >>> Recipe().fit_to_actions(discrete=True).loss
+        'cross-entropy'
+        """
+        loss: Loss = "cross-entropy" if discrete else "squared-error"
+        return self if self.loss == loss else replace(self, loss=loss)
+
     def to_metadata(self) -> dict[str, object]:
         """The fields as they are saved; :func:`read_recipe` reads them back."""
         fields = {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
         if self.optimiser != "adamw":
             del fields["weight_decay"]
+        if self.loss == "squared-error":
+            del fields["loss"]
         return fields
 
 
@@ -154,4 +171,5 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
 
 def find_recipe_name(recipe: Recipe) -> str:
     """Find the name of a recipe among :data:`RECIPES`, or ``"custom"``."""
-    return next((name for name, known in RECIPES.items() if known == recipe), "custom")
+    plain = replace(recipe, loss="squared-error")  # the loss follows from the actions
+    return next((name for name, known in RECIPES.items() if known == plain), "custom")

@@ -2,6 +2,10 @@
 
     ℓ_BC(θ) = 1/(N A) Σ_i w_i ‖tanh f_θ(s_i) − a_i‖²        (method §3; there w = 1)
 
+For a finite set of actions, a_i are probabilities of the A actions, and the loss is their cross-entropy:
+
+    ℓ_BC(θ) = −1/N Σ_i w_i Σ_a a_ia log softmax(f_θ(s_i))_a
+
 Each step uses all N pairs (full batch). Training starts from a random initialisation. States are standardised, actions
 lie in [−1, 1].
 """
@@ -25,7 +29,7 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.pytrees import register_named_tuple
 from potstill.runtime.validation import as_numbers
 from potstill.students.initialisation import draw_network
-from potstill.students.recipe import Recipe
+from potstill.students.recipe import Loss, Recipe
 
 LOG_STD_OFFSET = -1.0  # the reference's tanh-Gaussian head: log σ = clip(output − 1, −20, 2)
 LOG_STD_RANGE = (-20.0, 2.0)
@@ -43,7 +47,7 @@ class Pairs(NamedTuple):
     states: Float[Array, "N S"]
     """Standardised states."""
     actions: Float[Array, "N A"]
-    """Actions scaled to [−1, 1]."""
+    """Actions scaled to [−1, 1]; of a finite set, probabilities."""
     weights: Float[Array, " N"] | None = None
     """w, the weight of each pair. Their mean scales the step size of SGD. ``None``: all weights are 1."""
 
@@ -76,14 +80,26 @@ def initialise_network(key: PRNGKeyArray, state_size: int, action_size: int, rec
     return draw_network(key, (state_size, *[recipe.width] * (recipe.layers - 1), outputs), recipe)
 
 
-def compute_mean_actions(params: Params, states: Float[Array, "B S"], action_size: int) -> Float[Array, "B A"]:
-    """Compute the student's mean actions, in [−1, 1]."""
-    return jnp.tanh(apply_mlp(params, states)[..., :action_size])
+def compute_unit_actions(outputs: Float[Array, "*B A"], loss: Loss) -> Float[Array, "*B A"]:
+    """Turn a network's outputs into actions: tanh, or for discrete actions the probabilities softmax."""
+    return jax.nn.softmax(outputs) if loss == "cross-entropy" else jnp.tanh(outputs)
 
 
-def bc_loss(params: Params, pairs: Pairs, key: PRNGKeyArray | None = None) -> Float[Array, ""]:
+def compute_mean_actions(
+    params: Params, states: Float[Array, "B S"], action_size: int, loss: Loss = "squared-error"
+) -> Float[Array, "B A"]:
+    """Compute the student's mean actions, in [−1, 1]; or the probabilities of discrete actions."""
+    return compute_unit_actions(apply_mlp(params, states)[..., :action_size], loss)
+
+
+def bc_loss(
+    params: Params, pairs: Pairs, key: PRNGKeyArray | None = None, loss: Loss = "squared-error"
+) -> Float[Array, ""]:
     """ℓ_BC of the mean action or, with a key, of an action sampled from a tanh-Gaussian head."""
     output = apply_mlp(params, pairs.states)
+    if loss == "cross-entropy":
+        entropies = -jnp.sum(pairs.actions * jax.nn.log_softmax(output), axis=-1)
+        return jnp.mean(entropies if pairs.weights is None else pairs.weights * entropies)
     size = pairs.actions.shape[-1]
     mean = output[..., :size]
     if key is not None:
@@ -162,7 +178,7 @@ def train_network(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> Params:
 
 def train_step(state: TrainingState, key: PRNGKeyArray | None, pairs: Pairs, recipe: Recipe) -> TrainingState:
     """One step of behavioural cloning on all ``pairs``."""
-    return take_optimiser_step(state, jax.grad(bc_loss)(state.params, pairs, key), recipe)
+    return take_optimiser_step(state, jax.grad(bc_loss)(state.params, pairs, key, recipe.loss), recipe)
 
 
 def train_steps(state: TrainingState, keys: StepKeys, pairs: Pairs, recipe: Recipe, steps: int) -> TrainingState:

@@ -27,8 +27,9 @@ from potstill.runtime.files import JsonObject, StrPath
 class Teacher(Protocol):
     """A policy with action values. Any object with these attributes is a teacher, including objects of your own.
 
-    States are standardised with ``normaliser``, actions lie in [−1, 1]. All methods are pure JAX functions, so they
-    can be compiled.
+    States are standardised with ``normaliser``, actions lie in [−1, 1]. Actions of a finite set are vectors of the
+    probabilities of all A actions, and action values are expectations over them. All methods are pure JAX functions, so
+    they can be compiled.
     """
 
     @property
@@ -74,8 +75,9 @@ class NetworkTeacher:
     """Whether LayerNorm follows each hidden layer of the critics."""
 
     def __post_init__(self) -> None:
-        inputs = len(self.normaliser.mean) + self.action_size
-        check_layers("NetworkTeacher.critics", self.critics, inputs, (1,), stacked=1)
+        states, actions = len(self.normaliser.mean), self.action_size
+        inputs, outputs = (states, actions) if self.policy.action_bounds.discrete else (states + actions, 1)
+        check_layers("NetworkTeacher.critics", self.critics, inputs, (outputs,), stacked=1)
 
     def __repr__(self) -> str:
         critics, algorithm = len(self.critics[-1]["bias"]), self.metadata.get("algorithm", "unknown algorithm")
@@ -104,12 +106,19 @@ class NetworkTeacher:
         return {**self.policy.to_arrays(), **critics}
 
     def act(self, states: Float[Array, "*B S"]) -> Float[Array, "*B A"]:
-        """Mean actions in [−1, 1] for standardised states."""
+        """Mean actions in [−1, 1] for standardised states; of a finite set, the probabilities of the actions."""
+        if self.policy.head == "softmax":
+            return jax.nn.softmax(apply_mlp(self.policy.layers, states))
         return jnp.tanh(apply_mlp(self.policy.layers, states)[..., : self.action_size])
 
     def sample(self, states: Float[Array, "*B S"], key: PRNGKeyArray) -> Float[Array, "*B A"]:
-        """Sampled actions in [−1, 1]; a deterministic policy returns its mean action."""
+        """Sampled actions in [−1, 1]; a deterministic policy returns its mean action.
+
+        Of a finite set, vectors with 1 for the sampled action and 0 for all others.
+        """
         output = apply_mlp(self.policy.layers, states)
+        if self.policy.head == "softmax":
+            return jax.nn.one_hot(jax.random.categorical(key, output), self.action_size)
         mean = output[..., : self.action_size]
         if self.policy.head == "tanh":
             return jnp.tanh(mean)
@@ -119,7 +128,10 @@ class NetworkTeacher:
         return jnp.tanh(mean + noise)
 
     def action_values(self, states: Float[Array, "*B S"], actions: Float[Array, "*B A"]) -> Float[Array, "C *B"]:
-        """Q(s, a) of each of C critics, in units of discounted return."""
+        """Q(s, a) of each of C critics, in units of discounted return; of a finite set, Σ_a π(a | s) Q(s, a).
+
+        The actions of a finite set are vectors of probabilities π.
+        """
         return apply_critics(self.critics, states, actions, normed=self.layer_norm)
 
     def save(self, path: StrPath) -> Path:

@@ -46,6 +46,8 @@ class Examined(NamedTuple):
 
 def find_saturated_components(teacher: Teacher, data: Transitions) -> list[int]:
     """Find action components that the teacher keeps at one bound in all states, although the data's vary."""
+    if data.action_bounds.discrete:  # a teacher that always takes the same action may be right
+        return []
     _, own, given = Examined.of(teacher, data)
     stuck = (own > AT_BOUND).all(axis=0) | (own < -AT_BOUND).all(axis=0)
     return np.flatnonzero(stuck & (given.std(axis=0) > STILL)).tolist()
@@ -63,7 +65,7 @@ def diagnose_teacher(teacher: Teacher, data: Transitions, scores: JsonMapping | 
     return [
         *_find_few_rows(len(data)),
         *_find_still_actions(examined),
-        *_find_actions_at_bounds(examined),
+        *([] if data.action_bounds.discrete else _find_actions_at_bounds(examined)),
         *(_find_disagreeing_critics(teacher, examined) if has_returns(data) else []),
         *_find_low_value(scores or {}),
     ]
@@ -80,11 +82,13 @@ def _find_still_actions(examined: Examined) -> list[str]:
     still = np.flatnonzero((own < STILL) & (given > 2 * STILL))
     if not len(still):
         return []
-    where = "all action components" if len(still) == len(own) else f"actions{still.tolist()}"
+    whole = len(still) == len(own)
+    what = "the teacher takes the same action" if whole else f"the teacher's actions{still.tolist()} are the same"
     values = ", ".join(f"{value:.2f}" for value in examined.own.mean(axis=0)[still][:4])
+    values += ", …" if len(still) > 4 else ""
     return [
-        f"the teacher does the same in every state: {where} stay at {values} (bounds are ±1), the data's vary by "
-        f"{given[still].max():.2f}; {ADVICE}"
+        f"{what} in every state: {values} (bounds ±1); the data's standard deviation is "
+        f"{'up to ' if len(still) > 1 else ''}{given[still].max():.2f}; {ADVICE}"
     ]
 
 
@@ -96,8 +100,8 @@ def _find_actions_at_bounds(examined: Examined) -> list[str]:
         return []
     i = int(found[np.argmax((own - given)[found])])
     return [
-        f"{100 * own[i]:.0f} % of the teacher's actions[{i}] lie at a bound, but {100 * given[i]:.0f} % of the data's; "
-        f"{ADVICE}"
+        f"actions[{i}] is at a bound in {100 * own[i]:.0f} % of states for the teacher, in {100 * given[i]:.0f} % for "
+        f"the data; {ADVICE}"
     ]
 
 
@@ -108,8 +112,9 @@ def _find_disagreeing_critics(teacher: Teacher, examined: Examined) -> list[str]
     if len(values) < 2 or len(examined.states) < 2 or disagreement <= DISAGREEMENT * spread:
         return []
     return [
-        f"the teacher's critics disagree by {disagreement:.3g}, its values vary by {spread:.3g} over the states: their "
-        "preferences are unreliable; train longer, or distil with --objective pbc, which does not use them"
+        f"the disagreement of the teacher's critics ({disagreement:.3g}) is more than half of the spread of values "
+        f"over states ({spread:.3g}): their ranking of actions is unreliable; train longer, or distil with --objective "
+        "pbc, which does not use them"
     ]
 
 
@@ -120,6 +125,6 @@ def _find_low_value(scores: JsonMapping) -> list[str]:
     if own >= given - LOSS * abs(given) - scores.get("data_deviation", 0.0):
         return []
     return [
-        f"by its own data, the teacher earns a discounted return of {own:.4g} from the first states, the data's policy "
-        f"{given:.4g}; {ADVICE}"
+        f"discounted return from the first states: {own:.4g} for the teacher by fitted Q-evaluation, {given:.4g} for "
+        f"the behaviour policy; {ADVICE}"
     ]

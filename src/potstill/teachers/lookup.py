@@ -55,6 +55,9 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
     else:
         path = find_artefact_path(str(dataset) if teacher is None else teacher, "teacher")
         found, source = import_teacher(path, data=data) if path.suffix in SUFFIXES else load_teacher(path), str(path)
+    kinds = ["discrete" if b.discrete else "continuous" for b in (found.policy.action_bounds, data.action_bounds)]
+    if kinds[0] != kinds[1]:
+        raise PotstillError(f"{source} takes {kinds[0]} actions, but the actions of {data.name} are {kinds[1]}")
     states, actions = len(found.normaliser.mean), found.action_size
     if (states, actions) != (data.state_size, data.action_size):
         raise PotstillError(

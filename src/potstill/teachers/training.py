@@ -21,6 +21,7 @@ from potstill.networks.policy import Policy
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, to_json
 from potstill.teachers.algorithms.base import Algorithm, Metrics, State
+from potstill.teachers.algorithms.discrete import fit_to_actions
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.diagnosis import find_saturated_components
 from potstill.teachers.rows import TrainingRows
@@ -132,6 +133,7 @@ class Learner:
     """
 
     def __init__(self, algorithm: Algorithm, data: Transitions, training: Training) -> None:
+        algorithm = fit_to_actions(algorithm, discrete=data.action_bounds.discrete)
         self.algorithm, self.data, self.training = algorithm, data, training
         rate = algorithm.target_rate if training.target_rate is None else training.target_rate
         self.settings = UpdateSettings(training.batch, training.discount, rate)
@@ -141,7 +143,7 @@ class Learner:
         # Values of new critics are up to about 1, however small the rewards are.
         self.limit = VALUE_SLACK * max(table.largest_reward / (1.0 - training.discount), 1.0)
         self.restarted = False
-        """Whether the actor collapsed, and the training began again with other settings."""
+        """Whether training was restarted after the actor collapsed."""
         self._initialise()
 
     def _initialise(self) -> None:
@@ -152,7 +154,7 @@ class Learner:
         self.done = 0
 
     def restart(self) -> bool:
-        """Start again as the algorithm does after a collapse of its actor; return whether it can."""
+        """Restart with the algorithm's settings for a collapsed actor; return False if it has none."""
         other = self.algorithm.adapt_to_collapse()
         if other is None:
             return False

@@ -101,7 +101,9 @@ def train_world(
 
 
 def check_rows(data: Transitions) -> None:
-    """Raise unless a dataset has enough rows for a world model."""
+    """Raise unless a dataset has enough rows for a world model, and continuous actions."""
+    if data.action_bounds.discrete:
+        raise PotstillError(f"{data.name}: world models of discrete actions are not supported")
     if len(data) < LEAST_ROWS:
         raise PotstillError(f"{data.name}: {len(data)} rows are too few for a world model, expected {LEAST_ROWS:,}")
 

@@ -1,8 +1,9 @@
-"""Measure the cells of a reproduction, with any executor. One that fails stops nothing."""
+"""Measure the cells of a reproduction, with any executor. A failed cell does not stop the others."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import time
 import warnings
@@ -55,7 +56,8 @@ def run_cells(cells: Sequence[Cell], at: Workplace, folder: RunFolder, executor:
         tasks = [_make_task(cell, at) for cell in left.values()]
         for number, outcome in enumerate(run_tasks(tasks, executor, watch), start=done + 1):
             if outcome.failure is None:
-                at.records[outcome.name] = folder.compute_once(RECORDS + outcome.name, lambda found=outcome: found.value)
+                keep: functools.partial[JsonObject] = functools.partial(dict, outcome.value)
+                at.records[outcome.name] = folder.compute_once(RECORDS + outcome.name, keep)
                 work.measure("cost", costs[outcome.name], time.perf_counter() - since)
             else:
                 failed[outcome.name] = outcome.failure

@@ -10,7 +10,7 @@ import numpy as np
 
 from potstill.data.columns import Chosen, match_columns
 from potstill.data.formats.lanes import STATE, read_buffer_columns
-from potstill.data.formats.tables import BOUNDS, log_of_columns
+from potstill.data.formats.tables import SPACE, log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError
 
@@ -43,7 +43,7 @@ def read_arrays(arrays: Mapping[str, object], chosen: Chosen, *, source: str = "
     """
     if arrays.get("optimize_memory_usage"):
         return read_buffer(SimpleNamespace(**arrays), chosen)
-    stated = {key: arrays[key] for key in ("env_id", *BOUNDS, *STATE) if arrays.get(key) is not None}
+    stated = {key: arrays[key] for key in ("env_id", *SPACE, *STATE) if arrays.get(key) is not None}
     flat = _flatten(arrays)
     return log_of_columns(
         lambda name: _to_array(flat[name], name, source),

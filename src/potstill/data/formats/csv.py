@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ def read_csv(path: Path, chosen: Chosen) -> Log:
     texts = {name for role in found.keys() - {*TABLES, "rewards"} for name in found[role]}
     numbers = _read(path, names, [name for name in wanted if name not in texts], separator, float)
     words = _read(path, names, [name for name in wanted if name in texts], separator, str)
+    _keep_integers(path, names, found["actions"], separator, numbers)
     return log_of_columns(
         lambda name: numbers[name] if name in numbers else _parse_words(words[name]),
         found,
@@ -44,6 +45,17 @@ def read_csv(path: Path, chosen: Chosen) -> Log:
         source=source,
         name=path.stem,
     )
+
+
+def _keep_integers(
+    path: Path, names: list[str], actions: Sequence[str], separator: str, numbers: dict[str, np.ndarray]
+) -> None:
+    """Make integers of the actions if all are written as such, without a point: they may number a finite set."""
+    if not all((numbers[name] == np.rint(numbers[name])).all() for name in actions):
+        return
+    words = _read(path, names, list(actions), separator, str)
+    if all(np.char.isdigit(np.char.lstrip(np.char.strip(column), "+-")).all() for column in words.values()):
+        numbers.update({name: numbers[name].astype(np.int64) for name in actions})
 
 
 def _read_header(path: Path) -> tuple[list[str], str]:

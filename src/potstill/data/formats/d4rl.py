@@ -17,7 +17,7 @@ import numpy as np
 
 from potstill.data.columns import Chosen, match_columns
 from potstill.data.files import Group, find_dataset, find_user_folder, list_datasets, open_hdf5
-from potstill.data.formats.tables import BOUNDS, as_text, log_of_columns
+from potstill.data.formats.tables import SPACE, as_text, log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError
 from potstill.runtime.files import writing
@@ -41,9 +41,9 @@ def read_d4rl(file: Group, path: Path, chosen: Chosen) -> Log:
         PotstillError: a column is missing, or an attribute is damaged.
     """
     source, names = str(path), list_datasets(file)
-    known = [key for key in ("env_id", *BOUNDS) if key in names]
+    known = [key for key in ("env_id", *SPACE) if key in names]
     stated: dict[str, object] = {key: find_dataset(file, key, path)[()] for key in known}
-    stated |= {key: file.attrs[key] for key in ("env_id", *BOUNDS) if key in file.attrs}
+    stated |= {key: file.attrs[key] for key in ("env_id", *SPACE) if key in file.attrs}
     return log_of_columns(
         lambda name: find_dataset(file, name, path),
         match_columns([name for name in names if name not in known], chosen, source=source),
@@ -133,23 +133,33 @@ def round_mantissa(column: np.ndarray, bits: int) -> np.ndarray:
 
 
 def write_d4rl(
-    path: Path, columns: Mapping[str, np.ndarray], *, env_id: str | None, card: Mapping[str, object]
+    path: Path,
+    columns: Mapping[str, np.ndarray],
+    *,
+    env_id: str | None,
+    card: Mapping[str, object],
+    action_count: int | None = None,
 ) -> None:
-    """Write rows as an HDF5 file in D4RL's layout, atomically: float32, shuffled and compressed.
+    """Write rows as an HDF5 file in D4RL's layout, atomically: shuffled, compressed, float32 except discrete actions.
 
     Args:
         path: the file to make or replace.
         columns: the four required keys and ``timeouts``, with rows in order.
         env_id: Gymnasium id of the environment, stored as an attribute.
         card: where the data come from, stored as JSON in an attribute.
+        action_count: the number of actions of a finite set, stored as an attribute. The column of actions holds their
+            numbers.
     """
     import h5py
 
     with writing(path) as partial, h5py.File(partial, "w", track_order=True) as file:
         for key in (*REQUIRED, "timeouts"):
             data = columns[key]
-            dtype = np.bool_ if key in ("terminals", "timeouts") else np.float32
+            numbers = key == "actions" and action_count is not None
+            dtype = np.bool_ if key in ("terminals", "timeouts") else np.int64 if numbers else np.float32
             file.create_dataset(key, data=data.astype(dtype), compression="gzip", compression_opts=9, shuffle=True)
         if env_id is not None:
             file.attrs["env_id"] = env_id
+        if action_count is not None:
+            file.attrs["action_count"] = action_count
         file.attrs["card"] = json.dumps(card)

@@ -60,6 +60,8 @@ def join_episodes(episodes: Iterable[Mapping[str, Column]], *, source: str) -> d
     parts = list(episodes)
     if not parts:
         raise PotstillError(f"{source}: no episodes")
+    if len({part["actions"].dtype.kind in "iub" for part in parts}) > 1:  # joined, all would be decimal numbers
+        raise PotstillError(f"{source}: actions are integers in some episodes, and decimal numbers in others")
     joined: dict[str, Column] = {role: Joined([part[role] for part in parts], role, source=source) for role in parts[0]}
     joined["ends"] = ends = np.zeros(len(joined["actions"]), np.bool_)
     ends[np.cumsum([len(part["actions"]) for part in parts]) - 1] = True

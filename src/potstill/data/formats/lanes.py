@@ -68,7 +68,10 @@ def read_buffer_columns(buffer: object) -> tuple[dict[str, np.ndarray], dict[str
     arrays = {key: value for key, value in values.items() if isinstance(value, np.ndarray)}
     stated: dict[str, object] = {key: values.get(key) for key in STATE}
     space = values.get("action_space")
-    stated |= {"action_low": getattr(space, "low", None), "action_high": getattr(space, "high", None)}
+    for key, attribute in {"action_low": "low", "action_high": "high", "action_count": "n"}.items():
+        stated[key] = getattr(space, attribute, None)
+    if getattr(space, "start", 0) != 0:
+        raise PotstillError(f"the replay buffer has actions numbered from {space.start}: expected numbers from 0")  # type: ignore[union-attr]
     states = arrays.get("observations")
     if "next_observations" not in arrays and states is not None:
         arrays["next_observations"] = np.roll(states, -1, axis=0)

@@ -23,6 +23,7 @@ from potstill.data.columns import Chosen
 from potstill.data.files import Column, Group, find_user_folder, open_hdf5, reading
 from potstill.data.formats.arrow import check_sizes
 from potstill.data.formats.groups import find_group, find_group_columns, join_episodes
+from potstill.data.formats.minari_spaces import check_space, read_bounds, read_whole_number
 from potstill.data.formats.parquet import allow_columns, flatten, require_pyarrow, to_array
 from potstill.data.joined import SideBySide
 from potstill.data.log import Log
@@ -156,14 +157,14 @@ def _read_metadata(folder: Path, path: Path, chosen: Chosen) -> Metadata:
         raise PotstillError(f"{path}: --columns {strange[0]}: the roles in Minari's layout are {', '.join(COLUMNS)}")
     with reading(folder / "metadata.json", "Minari's metadata"):
         metadata = read_json(folder / "metadata.json")
-        form, count, steps = str(metadata["data_format"]), *(_read_whole_number(metadata, key) for key in COUNTS)
+        form, count, steps = str(metadata["data_format"]), *(read_whole_number(metadata, key) for key in COUNTS)
         observations, actions, env_spec = (
             dict(json.loads(metadata.get(key) or "{}")) for key in ("observation_space", "action_space", "env_spec")
         )
         if "observations" not in chosen:
-            _check_space("observations", observations, path)
-        _check_space("actions", actions, path)
-        bounds, changes = _read_bounds(actions), _find_changes(env_spec)
+            check_space("observations", observations, path)
+        check_space("actions", actions, path)
+        bounds, changes = read_bounds(actions), _find_changes(env_spec)
     if form not in FORMS:
         raise PotstillError(f"{path}: unknown data_format '{form}': expected {', '.join(FORMS)}")
     return Metadata(
@@ -188,8 +189,9 @@ def _make_log(metadata: Metadata, episodes: Sequence[Mapping[str, Column]], path
     steps, size = columns["actions"].shape
     if steps != metadata.steps:
         raise PotstillError(f"{path}: {steps} steps, but the metadata list {metadata.steps}")
-    if metadata.bounds is not None and len(metadata.bounds) != size:
-        raise PotstillError(f"{path}: actions have {size} components, but the action space has {len(metadata.bounds)}")
+    bounds = metadata.bounds
+    if bounds is not None and not bounds.discrete and len(bounds) != size:
+        raise PotstillError(f"{path}: actions have {size} components, but the action space has {len(bounds)}")
     changed = (
         f"used without an environment: {metadata.env_id} was made with other settings than the registered ones: "
         f"{', '.join(metadata.changes)}"
@@ -199,39 +201,11 @@ def _make_log(metadata: Metadata, episodes: Sequence[Mapping[str, Column]], path
         str(path),
         metadata.name,
         env_id=None if metadata.changes else metadata.env_id,
-        bounds=metadata.bounds,
+        bounds=bounds,
         card=metadata.card,
         notes=(changed,) if metadata.env_id and metadata.changes else (),
         trusts_environment=False,
     )
-
-
-def _read_whole_number(metadata: Mapping[str, Any], key: str) -> int:
-    value = metadata[key]
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise PotstillError(f"{key} is {str(value)[:40]}, expected a whole number")
-    return value
-
-
-def _check_space(key: str, space: Mapping[str, Any], path: Path) -> None:
-    kind = space.get("type", "Box")
-    if key == "actions" and "Discrete" in kind:
-        raise PotstillError(f"{path} has a discrete action space: only continuous actions are supported")
-    if kind == "Dict" and key == "observations":
-        raise PotstillError(
-            f"{path}: observations of space Dict: expected a one-dimensional Box. Choose parts: --columns "
-            f"observations={'+'.join(f'observations/{part}' for part in space.get('subspaces', ['NAME']))}"
-        )
-    if kind != "Box" or len(space.get("shape", [1])) != 1:
-        raise PotstillError(f"{path}: {key} of space {kind}{space.get('shape', '')}: expected a one-dimensional Box")
-
-
-def _read_bounds(space: Mapping[str, Any]) -> ActionBounds | None:
-    """The bounds of an action space; ``None`` if they are infinite."""
-    if not space:
-        return None
-    low, high = (np.broadcast_to(np.array(space[key], np.float32), space["shape"]) for key in ("low", "high"))
-    return ActionBounds(low, high) if np.isfinite([low, high]).all() else None
 
 
 def _find_episodes(metadata: Metadata, file: Group, path: Path) -> list[dict[str, Column]]:

@@ -8,7 +8,7 @@ from potstill.data.columns import Chosen, match_columns
 from potstill.data.files import open_npz
 from potstill.data.formats.imitation import AS_TERMINATIONS, NAMES, log_of_archive
 from potstill.data.formats.lanes import STATE
-from potstill.data.formats.tables import BOUNDS, log_of_columns
+from potstill.data.formats.tables import SPACE, log_of_columns
 from potstill.data.log import Log
 
 
@@ -28,7 +28,7 @@ def read_npz(path: Path, chosen: Chosen) -> Log:
     with open_npz(path) as archive:
         if archive.keys() >= NAMES and chosen in ({}, AS_TERMINATIONS):
             return log_of_archive(archive, chosen, source=str(path), name=path.stem)
-        known = {key: archive[key] for key in ("env_id", *BOUNDS, *STATE) if key in archive}
+        known = {key: archive[key] for key in ("env_id", *SPACE, *STATE) if key in archive}
         return log_of_columns(
             archive.__getitem__,
             match_columns(archive.keys() - known.keys(), chosen, source=str(path)),

@@ -17,7 +17,7 @@ import numpy as np
 
 from potstill.data.columns import Chosen, match_columns
 from potstill.data.files import allow, reading
-from potstill.data.formats.tables import BOUNDS, log_of_columns
+from potstill.data.formats.tables import SPACE, log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError, make_missing_extra_error
 
@@ -146,7 +146,7 @@ def _read_stated(table: Table, source: str) -> dict[str, object]:
         if len(ids) != 1:
             raise PotstillError(f"{source}: column env_id holds {len(ids)} ids, expected one")
         stated["env_id"] = None if ids[0] is None else str(ids[0])
-    for key in BOUNDS:
+    for key in SPACE:
         text = (table.schema.metadata or {}).get(key.encode())
         if text is not None:
             try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from potstill.data.bounds import ActionBounds
+from potstill.data.bounds import MOST_ACTIONS, ActionBounds, DiscreteActions
 from potstill.data.columns import Chosen
 from potstill.data.files import Column
 from potstill.data.formats.lanes import has_lanes, unstack_lanes
@@ -15,6 +15,9 @@ from potstill.data.log import Log
 from potstill.errors import PotstillError
 
 BOUNDS = ("action_low", "action_high")
+COUNT = "action_count"  # of a finite set
+SPACE = (*BOUNDS, COUNT)
+"""What a file may state about the space of actions."""
 UNCLEAR_ENDS = (
     "'{0}' does not distinguish terminations from time-outs: all ends count as time-outs. If they are terminations: "
     "--columns terminations={0}"
@@ -40,8 +43,8 @@ def log_of_columns(
         chosen: columns that the user chose.
         source: name of the data in error messages.
         name: name of the dataset.
-        stated: what the file says about the data: ``env_id``, ``action_low`` and ``action_high``, and of a replay
-            buffer ``pos`` and ``full``.
+        stated: what the file says about the data: ``env_id``, ``action_low`` and ``action_high``, or ``action_count``
+            of a finite set; and of a replay buffer ``pos`` and ``full``.
         card: where the data come from.
 
     Raises:
@@ -65,16 +68,25 @@ def log_of_columns(
         bounds=read_bounds(stated, source=source),
         card=dict(card or {}) | ({"columns": {k: "+".join(v) for k, v in found.items()}} if chosen else {}),
         notes=tuple(notes),
-        unit_actions=lanes and "dones" in columns,
+        unit_actions=lanes and "dones" in columns and columns["actions"].dtype.kind == "f",
     )
 
 
 def read_bounds(stated: Mapping[str, object], *, source: str) -> ActionBounds | None:
     """The action bounds that a file states as ``action_low`` and ``action_high``; ``None`` if they are not finite.
 
+    ``action_count`` states a finite set of so many actions.
+
     Raises:
         PotstillError: only one of them is there, or they are not numbers, or are in the wrong order.
     """
+    if stated.get(COUNT) is not None:
+        count = np.asarray(stated[COUNT])
+        if count.shape not in ((), (1,)) or count.dtype.kind not in "iu" or not 2 <= count.item() <= MOST_ACTIONS:
+            raise PotstillError(
+                f"{source}: {COUNT} is {str(stated[COUNT])[:40]}, expected a whole number of at least 2"
+            )
+        return DiscreteActions(int(count.item()))
     given = [key for key in BOUNDS if stated.get(key) is not None]
     if not given:
         return None

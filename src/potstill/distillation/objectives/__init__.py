@@ -15,7 +15,12 @@ from potstill.runtime.registry import Registry
 
 if TYPE_CHECKING:
     from potstill.distillation.objectives.base import Objective, ObjectiveFunction, StateTable, weighted_loss
-    from potstill.distillation.objectives.cloning import ActionValueCloning, DataCloning, PolicyCloning
+    from potstill.distillation.objectives.cloning import (
+        ActionValueCloning,
+        ActionValueSum,
+        DataCloning,
+        PolicyCloning,
+    )
     from potstill.distillation.objectives.gap import QGap, q_gap
     from potstill.distillation.objectives.weightings import find_weighting
     from potstill.distillation.objectives.weights import Weighting
@@ -38,6 +43,7 @@ __all__ = [
     "OBJECTIVES",
     "WEIGHTINGS",
     "ActionValueCloning",
+    "ActionValueSum",
     "DataCloning",
     "Objective",
     "ObjectiveFunction",
@@ -54,6 +60,7 @@ __getattr__ = import_lazily(
     __name__,
     {
         "ActionValueCloning": "cloning",
+        "ActionValueSum": "cloning",
         "DataCloning": "cloning",
         "PolicyCloning": "cloning",
         "Objective": "base",

@@ -24,9 +24,9 @@ class StateTable(NamedTuple):
     states: Float[Array, "B S"]
     """Standardised states."""
     actions: Float[Array, "B A"]
-    """The dataset's actions, in [−1, 1]."""
+    """The dataset's actions, in [−1, 1]; discrete ones are vectors with a single 1."""
     teacher_actions: Float[Array, "B A"]
-    """π*(s), the teacher's mean action, in [−1, 1]."""
+    """π*(s), the teacher's mean action, in [−1, 1]; of discrete actions, their probabilities."""
     critic_values: Float[Array, "B C"]
     """q_j(s, π*(s)) of each of C critics, in units of return."""
     weights: Float[Array, " B"]
@@ -61,6 +61,15 @@ class Objective:
 
     def __post_init__(self) -> None:
         check_types(self)
+
+    def fit_to_actions(self, *, discrete: bool) -> Objective:
+        """Return the form of the objective for discrete or continuous actions. Most objectives are the same for both.
+
+        Discrete actions are vectors of probabilities, and the values of such vectors are expectations (see
+        :class:`~potstill.teachers.Teacher`), so distances and differences of values need no other form.
+        """
+        del discrete
+        return self
 
     def __call__(
         self, student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None

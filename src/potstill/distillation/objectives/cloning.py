@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from potstill.distillation.objectives.base import Objective, StateTable
+from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.teachers.base import Teacher
 
@@ -53,3 +55,39 @@ class ActionValueCloning(PolicyCloning):
     """Av-PBC, action-value weighted PBC: PBC with weights that grow with q*, by default ``ranged``."""
 
     default_weighting: ClassVar[str] = "ranged"
+
+    def fit_to_actions(self, *, discrete: bool) -> Objective:
+        """For discrete actions, the exact sum over actions."""
+        return ActionValueSum() if discrete else self
+
+
+@check_arguments
+@dataclass(frozen=True)
+class ActionValueSum(Objective):
+    """Av-PBC of discrete actions, by its exact sum: Σ_a w(s, a) (π(a | s) − π*(a | s))².
+
+    The paper's weight is q*(s, a), which it assumes to be positive. Here w = log(1 + exp(q* / std(q*))), which is
+    positive for any q* and grows with it, where std(q*) is the standard deviation of the values of the dataset. q* is
+    the minimum over the critics. The states have equal weights unless a weighting is given, because w contains the
+    value of the state.
+    """
+
+    def __call__(
+        self, student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None
+    ) -> Float[Array, " B"]:
+        """The loss of each state."""
+        if teacher is None:
+            raise PotstillError("Av-PBC requires a teacher with action values")
+        values = compute_all_values(batch.states, teacher, student_actions.shape[-1])
+        weights = jax.nn.softplus(values / batch.value_scale)
+        return jnp.sum(weights * (student_actions - batch.teacher_actions) ** 2, axis=-1)
+
+
+def compute_all_values(states: Float[Array, "B S"], teacher: Teacher, actions: int) -> Float[Array, "B A"]:
+    """Compute q*(s, a) of each of A discrete actions: the minimum over the teacher's critics."""
+
+    def compute_one(action: Float[Array, " A"]) -> Float[Array, " B"]:
+        return teacher.action_values(states, jnp.broadcast_to(action, (len(states), actions))).min(axis=0)
+
+    values: Float[Array, "A B"] = jax.vmap(compute_one)(jnp.eye(actions))
+    return values.T

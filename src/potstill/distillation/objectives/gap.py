@@ -1,8 +1,9 @@
 """The Q-gap: the integrand of Theorem 2 for a deterministic teacher, by one or by all critics.
 
 By Theorem 2, the lost return is the expectation of q*(s, π*(s)) − q*(s, π(s)) over the student's states, divided by
-1 − γ. A shift of the reward does not change it. The clip at 0 keeps the student from exploiting critics that
-overestimate its actions. All gaps are in standard deviations of q* over the dataset.
+1 − γ. For discrete actions it is the exact sum Σ_a (π*(a | s) − π(a | s)) q*(s, a), because the value of a vector of
+probabilities is an expectation. A shift of the reward does not change it. The clip at 0 keeps the student from
+exploiting critics that overestimate its actions. All gaps are in standard deviations of q* over the dataset.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from potstill.distillation.objectives.base import Objective, StateTable
 from potstill.distillation.objectives.cloning import squared_distance
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.validation import check_ranges
+from potstill.runtime.validation import check_finite, check_ranges
 from potstill.teachers.base import Teacher
 
 Critics = Literal["min", "mean", "each"]
@@ -64,6 +65,7 @@ class QGap(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, weight=0.0)
+        check_finite(self, "weight")
 
     def __call__(
         self, student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None
@@ -84,6 +86,6 @@ class QGapMean(QGap):
 @check_arguments
 @dataclass(frozen=True)
 class QGapEach(QGap):
-    """The Q-gap by the critic that sees the largest loss."""
+    """The Q-gap by the critic that estimates the largest loss."""
 
     critics: Critics = "each"

@@ -51,12 +51,13 @@ class Solver(ABC):
         """Return the actions in ``states`` of a student trained on ``pairs``.
 
         Args:
-            pairs: standardised states [N, S], actions [N, A] in [−1, 1] or beyond, and optional weights [N].
+            pairs: standardised states [N, S], actions [N, A] in [−1, 1] or beyond, and optional weights [N]. If the
+                recipe's loss is the cross-entropy, actions are the probabilities of A discrete actions.
             states: standardised states [B, S].
             key: determines everything random, such as the initial network.
 
         Returns:
-            Actions [B, A] in [−1, 1].
+            Actions [B, A] in [−1, 1]; with the cross-entropy, probabilities.
         """
 
     def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
@@ -88,6 +89,15 @@ def require_sgd(solver: Solver) -> None:
     require_trained(solver)
     if solver.recipe.optimiser != "sgd":
         raise _refuse(solver, "SGD on mean actions", f"use {solver.recipe.optimiser}")
+
+
+def require_continuous(solver: Solver) -> None:
+    """Raise unless the recipe is for continuous actions."""
+    if solver.recipe.loss == "cross-entropy":
+        raise PotstillError(
+            f"{type(solver).__name__} fits the squared error of continuous actions: for discrete actions, choose "
+            "--solver kernel, drawn, empirical or unroll"
+        )
 
 
 def _refuse(solver: Solver, described: str, found: str) -> PotstillError:

@@ -19,6 +19,7 @@ differs from the mean of eight networks trained by PyTorch's Adam by about as mu
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.students.initialisation import SCHEMES
 from potstill.students.recipe import Recipe
-from potstill.students.training import Pairs
+from potstill.students.training import Pairs, compute_unit_actions
 
 FITTING = Recipe(steps=300, momentum=0.9, learning_rate=1.0)  # replaces Adam; the kernel is scaled instead of the rate
 SHARE = 0.5  # step size of these students, as a fraction of the largest stable one
@@ -102,7 +103,7 @@ class DrawnKernelDescent(Solver):
         """Actions in ``states`` of the student under the kernel that ``key`` draws."""
         kernel = drawn_kernel(key, states, pairs.states, self.recipe, self.networks)
         count = len(pairs.states)
-        return jnp.tanh(kernel[count:] @ _solve(kernel[:count], pairs, self.recipe))
+        return compute_unit_actions(kernel[count:] @ _solve(kernel[:count], pairs, self.recipe), self.recipe.loss)
 
     def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
         """Make the student as a function of states; the inner problem is solved once."""
@@ -114,11 +115,12 @@ def _solve(kernel: Float[Array, "N N"], pairs: Pairs, recipe: Recipe) -> Float[A
     """The coefficients of the trained student, for the symmetric part: the reverse sweep assumes exact symmetry."""
     kernel, zero = 0.5 * (kernel + kernel.T), jnp.zeros_like(pairs.actions)
     adam = recipe.optimiser != "sgd"
-    training = FITTING if adam else recipe
+    training = dataclasses.replace(FITTING, loss=recipe.loss) if adam else recipe
     weights = jnp.ones(len(kernel), kernel.dtype) if pairs.weights is None else pairs.weights
     root = jnp.sqrt(jnp.maximum(weights, 1e-12))  # √0 has no derivative
     largest = largest_eigenvalue(root * kernel * root[:, None])
-    limit = (1.0 + training.momentum) * pairs.actions.size / largest  # of stable step sizes
+    terms = 4 * len(pairs.actions) if recipe.loss == "cross-entropy" else pairs.actions.size  # see stability
+    limit = (1.0 + training.momentum) * terms / largest  # of stable step sizes
     scale = SHARE * limit if adam else jnp.minimum(1.0, MOST * limit / recipe.learning_rate)
     return scale * descent(scale * kernel, zero, pairs, training)
 
@@ -152,4 +154,4 @@ def _act(
     solver: DrawnKernelDescent,
 ) -> Float[Array, "B A"]:
     kernel = drawn_kernel(key, states, pairs, solver.recipe, solver.networks)
-    return jnp.tanh(kernel[len(pairs) :] @ coefficients)
+    return compute_unit_actions(kernel[len(pairs) :] @ coefficients, solver.recipe.loss)

@@ -29,7 +29,7 @@ from potstill.networks.mlp import Params, apply_mlp, compute_layer_inputs
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.students.recipe import Recipe
-from potstill.students.training import Pairs, initialise_network
+from potstill.students.training import Pairs, compute_unit_actions, initialise_network
 
 
 def empirical_kernel(params: Params, states: Float[Array, "N S"]) -> Float[Array, "N A N A"]:
@@ -57,7 +57,7 @@ def compute_linearised_actions(
     kernel = empirical_kernel(params, pairs.states).reshape(outputs.size, outputs.size)
     c = descent(kernel, outputs, pairs, recipe)
     initial, change = jax.jvp(lambda p: apply_mlp(p, states), (params,), pull(c))
-    return jnp.tanh(initial + change)
+    return compute_unit_actions(initial + change, recipe.loss)
 
 
 @check_arguments

@@ -7,6 +7,9 @@ At infinite width, a training step changes the student's function f by
 with the recipe's step size, momentum, number of steps and loss, but with N × N products instead of a network.
 After T steps, f(s) = f₀(s) + K(s, S) c, where c is the sum of the steps.
 
+The actions are tanh f(s) and ℓ is their squared error. For a finite set of actions they are probabilities, softmax
+f(s), and ℓ is the cross-entropy; then ∂ℓ/∂f(S) = (softmax f(S) − Y) / N for targets Y.
+
 **Kernel.** Let Σ_l be the covariance of the pre-activations of layer l over random initialisations, G_l the inner
 products of its n_l features, D_l those of their derivatives, and T_l the tangent kernel of its pre-activations. Let
 σ²_l be the variance of a weight, τ²_l that of a bias, and θ_l the angle that Σ_l defines. With G₀ = x·y and
@@ -51,7 +54,7 @@ from potstill.networks.mlp import apply_mlp
 from potstill.runtime.arguments import check_arguments
 from potstill.students.initialisation import SCHEMES
 from potstill.students.recipe import Recipe
-from potstill.students.training import Pairs, initialise_network
+from potstill.students.training import Pairs, compute_unit_actions, initialise_network
 
 EDGE = 1e-6  # keeps arccos differentiable if two states coincide; changes K by less than 0.1 %
 
@@ -162,8 +165,11 @@ class Descent(NamedTuple):
 def _step(now: Descent, outputs: Float[Array, "N A"], pairs: Pairs, recipe: Recipe) -> Descent:
     """One step of (1), from f(S)."""
     weights = 1.0 if pairs.weights is None else pairs.weights[:, None]
-    unit = jnp.tanh(outputs)
-    gradient = 2.0 * (unit - pairs.actions) * (1.0 - unit**2) / unit.size
+    unit = compute_unit_actions(outputs, recipe.loss)
+    if recipe.loss == "cross-entropy":
+        gradient = (unit * pairs.actions.sum(axis=-1, keepdims=True) - pairs.actions) / len(unit)
+    else:
+        gradient = 2.0 * (unit - pairs.actions) * (1.0 - unit**2) / unit.size
     velocity = recipe.momentum * now.velocity + weights * gradient
     return Descent(now.c - recipe.learning_rate * velocity, velocity)
 
@@ -251,10 +257,12 @@ class KernelDescent(Solver):
         recipe = self.recipe
         kernel, elsewhere = (tangent_kernel(x, pairs.states, recipe) for x in (pairs.states, states))
         if self.initialisation == "zero":
-            return jnp.tanh(elsewhere @ descent(kernel, jnp.zeros_like(pairs.actions), pairs, recipe))
+            return compute_unit_actions(
+                elsewhere @ descent(kernel, jnp.zeros_like(pairs.actions), pairs, recipe), recipe.loss
+            )
         network = initialise_network(key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
         at_pairs, at_states = apply_mlp(network, pairs.states), apply_mlp(network, states)
-        return jnp.tanh(at_states + elsewhere @ descent(kernel, at_pairs, pairs, recipe))
+        return compute_unit_actions(at_states + elsewhere @ descent(kernel, at_pairs, pairs, recipe), recipe.loss)
 
     def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
         """Make the student a function of states. With the mean initial function, the inner problem is solved once."""
@@ -275,7 +283,7 @@ def _solve(pairs: Pairs, recipe: Recipe) -> Float[Array, "N A"]:
 def _act(
     states: Float[Array, "B S"], pairs: Float[Array, "N S"], c: Float[Array, "N A"], recipe: Recipe
 ) -> Float[Array, "B A"]:
-    return jnp.tanh(tangent_kernel(states, pairs, recipe) @ c)
+    return compute_unit_actions(tangent_kernel(states, pairs, recipe) @ c, recipe.loss)
 
 
 def compute_initialisation_variance(

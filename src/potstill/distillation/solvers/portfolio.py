@@ -52,7 +52,9 @@ class Portfolio(Solver):
             sgd = self.recipe
         elif self.recipe.towers == 1:
             adam = self.recipe
-        return tuple(DrawnKernelDescent(recipe, networks=self.networks) for recipe in (sgd, adam))
+        discrete = self.recipe.loss == "cross-entropy"
+        recipes = [recipe.fit_to_actions(discrete=discrete) for recipe in (sgd, adam)]
+        return tuple(DrawnKernelDescent(recipe, networks=self.networks) for recipe in recipes)
 
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
         """Actions in ``states`` of a student of the kind that ``key`` draws."""

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.distillation.solvers.base import Solver, require_sgd
+from potstill.distillation.solvers.base import Solver, require_continuous, require_sgd
 from potstill.distillation.solvers.kernel_descent import tangent_kernel
 from potstill.networks.mlp import compute_layer_inputs
 from potstill.runtime.arguments import check_arguments
@@ -67,6 +67,7 @@ class KernelRidge(Solver):
         super().__post_init__()
         check_ranges(self, penalty=1e-9)
         require_sgd(self)
+        require_continuous(self)
 
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
         """Actions of the infinitely wide student after training to convergence. ``key`` is unused."""
@@ -96,6 +97,7 @@ class FeatureRidge(Solver):
         super().__post_init__()
         check_ranges(self, networks=1, trained=0, penalty=1e-9)
         require_sgd(self)
+        require_continuous(self)
 
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
         """Actions of the last layer fitted to the features of networks drawn from ``key``."""

@@ -79,7 +79,7 @@ class Unroll(Solver):
             state, keys = _skip_ahead(state, keys, pairs, recipe, first, window)
         train = swept_steps if self.adjoint == "sweep" else train_steps
         params = train(state, keys, pairs, recipe, window).params
-        return compute_mean_actions(params, states, pairs.actions.shape[-1])
+        return compute_mean_actions(params, states, pairs.actions.shape[-1], recipe.loss)
 
     def make_exact(self) -> Solver:
         """Make the same unroll without a window."""
@@ -132,10 +132,10 @@ def _backward(
     def body(carry: tuple[TrainingState, Pairs], step: PyTree) -> tuple[tuple[TrainingState, Pairs], None]:
         state_adjoint, pairs_adjoint = carry
         state, key = step
-        slope = jax.grad(bc_loss)(state.params, pairs, key)
+        slope = jax.grad(bc_loss)(state.params, pairs, key, recipe.loss)
         pull = jax.vjp(lambda x, g: take_optimiser_step(x, g, recipe), state, slope)[1]
         state_adjoint, slope_adjoint = pull(state_adjoint)
-        tangents = jax.jvp(lambda p: gradient(p, pairs, key), (state.params,), (slope_adjoint,))[1]
+        tangents = jax.jvp(lambda p: gradient(p, pairs, key, recipe.loss), (state.params,), (slope_adjoint,))[1]
         params_adjoint, pairs_adjoint = jax.tree.map(jnp.add, (state_adjoint.params, pairs_adjoint), tangents)
         return (state_adjoint._replace(params=params_adjoint), pairs_adjoint), None
 

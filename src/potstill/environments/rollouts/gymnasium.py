@@ -23,7 +23,7 @@ class GymnasiumStepper:
         """Start an episode in one lane; return its first observation."""
         return np.asarray(self.envs[lane].reset(seed=seed)[0])
 
-    def step(self, lanes: Int[np.ndarray, " n"], actions: Float[np.ndarray, "n A"]) -> Steps:
+    def step(self, lanes: Int[np.ndarray, " n"], actions: Float[np.ndarray, "n A"] | Int[np.ndarray, " n"]) -> Steps:
         """Step the lanes with these numbers."""
         results = [self.envs[lane].step(action) for lane, action in zip(lanes, actions, strict=True)]
         observations, rewards, terminated, truncated, _ = zip(*results, strict=True)

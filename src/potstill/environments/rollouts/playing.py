@@ -14,8 +14,11 @@ from potstill.environments.rollouts.mujoco import TASKS, MujocoStepper
 from potstill.environments.rollouts.stepper import Stepper
 from potstill.runtime.arguments import check_arguments
 
-Act = Callable[[Float[np.ndarray, "L S"]], Float[np.ndarray, "L A"]]
-"""A policy: from the observations of all lanes [L, S] to their actions [L, A], both in the environment's units."""
+Act = Callable[[Float[np.ndarray, "L S"]], np.ndarray]
+"""A policy: from the observations of all lanes [L, S] to their actions [L, A], both in the environment's units.
+
+Discrete actions are their numbers [L].
+"""
 DEFAULT_STEPS = 1000  # time limit of an environment that is registered without one
 
 
@@ -45,8 +48,8 @@ def play(act: Act, env_id: str, seeds: Int[np.ndarray, " L"], *, batched: bool =
     always gets the observations of all lanes: a finished lane repeats its last observation, and its action is ignored.
 
     Args:
-        act: a policy, from observations [L, S] to actions [L, A]. potstill's students, teachers and policies are such
-            functions.
+        act: a policy, from observations [L, S] to actions [L, A], or to numbers of discrete actions [L]. potstill's
+            students, teachers and policies are such functions.
         env_id: Gymnasium id.
         seeds: the seed of each lane's initial state [L].
         batched: allow MuJoCo's batched stepper, which is several times faster and simulates the same task.

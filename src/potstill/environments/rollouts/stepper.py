@@ -29,6 +29,6 @@ class Stepper(Protocol):
         """Start an episode in one lane; return its first observation."""
         ...
 
-    def step(self, lanes: Int[np.ndarray, " n"], actions: Float[np.ndarray, "n A"]) -> Steps:
+    def step(self, lanes: Int[np.ndarray, " n"], actions: Float[np.ndarray, "n A"] | Int[np.ndarray, " n"]) -> Steps:
         """Step the lanes with these numbers."""
         ...

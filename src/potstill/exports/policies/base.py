@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from potstill.data.bounds import ActionBounds
 from potstill.data.scaling import Scaled, Scaling
-from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.exports.base import Format
 from potstill.networks.policy import Layer, Layers, Policy, Residual, Towers
@@ -23,6 +21,8 @@ class ExportedPolicy(Scaled):
     """The mean action of M policies of one shape, each with T towers.
 
         a = low + (1/M Σ_m tanh(1/T Σ_t f_mt((s − mean) / scale)) + 1) · (high − low) / 2
+
+    For a finite set of actions, the policy is the action a with the highest 1/M Σ_m softmax(1/T Σ_t f_mt(…))_a.
 
     Each f is a ReLU network. If ``residual``, it adds the output of its first hidden layer to that of its last one.
 
@@ -58,8 +58,10 @@ class ExportedPolicy(Scaled):
         words = ["-".join(map(str, self.sizes)), "residual" if self.residual else ""]
         words += [f"mean of {self.towers} towers" if self.towers > 1 else ""]
         words += [f"mean action of {self.members}" if self.members > 1 else ""]
+        discrete = {"actions": "discrete"} if self.action_bounds.discrete else {}
         return {
             **self.metadata,
+            **discrete,
             "network": ", ".join(word for word in words if word),
             "observation_size": self.sizes[0],
             "action_size": self.sizes[-1],
@@ -78,8 +80,8 @@ def stack_policies(policies: Sequence[Policy], metadata: JsonObject) -> Exported
     """
     parts = [_add_axes(policy) for policy in policies]
     layers = [{key: np.stack([part[i][key] for part in parts]) for key in layer} for i, layer in enumerate(parts[0])]
-    mean, scale, low, high = (array.astype(np.float32) for array in policies[0].scaling.to_arrays().values())
-    scaling = Scaling(Normaliser(mean, scale), ActionBounds(low, high))
+    arrays = {name: array.astype(np.float32) for name, array in policies[0].scaling.to_arrays().items()}
+    scaling = Scaling.from_arrays(arrays, "policy")
     return ExportedPolicy(layers, scaling, isinstance(policies[0].layers, Residual), metadata)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from potstill.data.scaling import ARRAYS
 from potstill.exports.policies.base import ExportedPolicy, PolicyFormat
 
 NUMBERS_PER_LINE = 8
@@ -17,8 +18,7 @@ NUMBERS_PER_LINE = 8
 HEADER = """\
 /* A policy, written by potstill: actions for observations, both in the units of the environment.
  *
- *     float observation[@NAME@_OBSERVATIONS], action[@NAME@_ACTIONS];
- *     @name@_act(observation, action);
+@usage@
  *
  * C99 in float32, without allocation. Compile with -O3 and for your processor (-march=native), and link with -lm.
  *
@@ -84,12 +84,44 @@ static inline void @name@_act(const float observation[@observations@], float act
 
 #endif
 """
+USAGE = """\
+ *     float observation[@NAME@_OBSERVATIONS], action[@NAME@_ACTIONS];
+ *     @name@_act(observation, action);"""
+
+CHOOSE = """
+/* The number of the most probable action for an observation. */
+static inline int @name@_act(const float observation[@observations@])
+{
+    float states[@observations@], chances[@actions@] = {0.0f}, output[@actions@]@hidden@;
+    int m, t, j, best = 0;
+    for (j = 0; j < @observations@; j++)
+        states[j] = (observation[j] - @name@_state_mean[j]) / @name@_state_scale[j];
+    for (m = 0; m < @members@; m++) {
+        float mean[@actions@] = {0.0f}, largest, total = 0.0f;
+        for (t = m * @towers@; t < (m + 1) * @towers@; t++) {
+@calls@
+            for (j = 0; j < @actions@; j++) mean[j] += output[j] / @towers@.0f;
+        }
+        largest = mean[0];
+        for (j = 1; j < @actions@; j++) largest = mean[j] > largest ? mean[j] : largest;
+        for (j = 0; j < @actions@; j++) total += mean[j] = expf(mean[j] - largest);
+        for (j = 0; j < @actions@; j++) chances[j] += mean[j] / total;
+    }
+    for (j = 1; j < @actions@; j++) best = chances[j] > chances[best] ? j : best;
+    return best;
+}
+
+#endif
+"""
+CHOOSE_USAGE = """\
+ *     float observation[@NAME@_OBSERVATIONS];
+ *     int action = @name@_act(observation);"""
 
 
 def write(policy: ExportedPolicy, path: Path) -> None:
     """Write the header. The file's name gives the names in C: ``hopper.h`` defines ``hopper_act``."""
-    sizes = policy.sizes
-    values = {
+    sizes, discrete = policy.sizes, policy.action_bounds.discrete
+    values: dict[str, object] = {
         "name": make_c_name(path),
         "NAME": make_c_name(path).upper(),
         "facts": "\n".join(_write_facts(policy)),
@@ -102,12 +134,13 @@ def write(policy: ExportedPolicy, path: Path) -> None:
         "calls": "\n".join(f"            {line}" for line in _write_calls(policy, make_c_name(path))),
     }
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(_fill(HEADER, values))
+        usage = _fill(CHOOSE_USAGE if discrete else USAGE, values)
+        file.write(_fill(HEADER, {**values, "usage": usage}))
         for name, array in _list_arrays(policy).items():
             file.write(
                 f"\nstatic const float {values['name']}_{name}[{array.size}] = {{\n{_format_numbers(array)}\n}};\n"
             )
-        file.write(_fill(LAYER + ACT, values))
+        file.write(_fill(LAYER + (CHOOSE if discrete else ACT), values))
 
 
 def make_c_name(path: Path) -> str:
@@ -132,7 +165,9 @@ def _write_facts(policy: ExportedPolicy) -> Iterator[str]:
 
 def _list_arrays(policy: ExportedPolicy) -> dict[str, np.ndarray]:
     layers = {f"{key}{i}": array for i, layer in enumerate(policy.layers) for key, array in layer.items()}
-    return {**policy.scaling.to_arrays(), **layers}
+    scaling = policy.scaling.to_arrays()
+    used = ARRAYS[:2] if policy.action_bounds.discrete else ARRAYS
+    return {**{name: scaling[name] for name in used}, **layers}
 
 
 def _format_numbers(array: np.ndarray) -> str:

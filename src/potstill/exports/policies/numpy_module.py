@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from potstill.data.scaling import ARRAYS
 from potstill.exports.policies.base import ExportedPolicy, PolicyFormat
 from potstill.runtime.files import to_json
 
@@ -16,7 +17,7 @@ WIDTH = 116
 MODULE = '''\
 """A policy, written by potstill: actions for observations, both in the units of the environment. Needs only NumPy.
 
-``act`` maps observations [..., {observations}] to mean actions [..., {actions}]. ``METADATA`` says what the policy is.
+``act`` maps observations [..., {observations}] to {result}. ``METADATA`` says what the policy is.
 """
 
 import base64
@@ -27,7 +28,7 @@ METADATA = {metadata}
 
 
 def act(observations):
-    """Mean actions [..., {actions}] for observations [..., {observations}]."""
+    """Return {result} for observations [..., {observations}]."""
     raw = np.asarray(observations, np.float32)
     if raw.shape[-1:] != ({observations},):
         raise ValueError(f"observations of shape {{raw.shape}}: expected {observations} components")
@@ -38,8 +39,7 @@ def act(observations):
         hidden.append(x)
 {skip}    weight, bias = LAYERS[-1]
     outputs = (x @ weight + bias).reshape({members}, {towers}, -1, {actions})
-    unit = np.tanh(outputs.mean(axis=1)).mean(axis=0)
-    return (ACTION_LOW + (unit + 1) * 0.5 * (ACTION_HIGH - ACTION_LOW)).reshape(*raw.shape[:-1], {actions})
+{decide}
 
 
 def read_arrays(text, *shapes):
@@ -49,7 +49,7 @@ def read_arrays(text, *shapes):
     return [part.reshape(shape) for part, shape in zip(np.split(numbers, ends[:-1]), shapes)]
 
 
-STATE_MEAN, STATE_SCALE, ACTION_LOW, ACTION_HIGH, *ARRAYS = read_arrays(
+STATE_MEAN, STATE_SCALE, {space}*ARRAYS = read_arrays(
     """
 {numbers}
 """,
@@ -59,10 +59,22 @@ LAYERS = list(zip(ARRAYS[::2], ARRAYS[1::2]))
 '''
 
 
+SCALE = """\
+    unit = np.tanh(outputs.mean(axis=1)).mean(axis=0)
+    return (ACTION_LOW + (unit + 1) * 0.5 * (ACTION_HIGH - ACTION_LOW)).reshape(*raw.shape[:-1], {actions})"""
+
+CHOOSE = """\
+    outputs = outputs.mean(axis=1)
+    powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+    chances = (powers / powers.sum(axis=-1, keepdims=True)).mean(axis=0)
+    return np.argmax(chances, axis=-1).reshape(raw.shape[:-1])"""
+
+
 def write(policy: ExportedPolicy, path: Path) -> None:
     """Write the module. Importing it executes only the code above."""
-    sizes, networks = policy.sizes, policy.members * policy.towers
-    arrays = list(policy.scaling.to_arrays().values())
+    sizes, networks, discrete = policy.sizes, policy.members * policy.towers, policy.action_bounds.discrete
+    scaling = policy.scaling.to_arrays()
+    arrays = [scaling[name] for name in ARRAYS[: 2 if discrete else 4]]
     for layer in policy.layers:
         arrays += [layer[k].reshape(networks, -1, layer[k].shape[-1]) for k in ("weight", "bias")]
     numbers = np.concatenate([np.ravel(array) for array in arrays]).astype("<f4")
@@ -70,6 +82,9 @@ def write(policy: ExportedPolicy, path: Path) -> None:
     text = MODULE.format(
         observations=sizes[0],
         actions=sizes[-1],
+        result="the numbers of discrete actions [...]" if discrete else f"mean actions [..., {sizes[-1]}]",
+        decide=CHOOSE if discrete else SCALE.format(actions=sizes[-1]),
+        space="" if discrete else "ACTION_LOW, ACTION_HIGH, ",
         members=policy.members,
         towers=policy.towers,
         metadata=pprint.pformat(to_json(policy.describe()), width=WIDTH, sort_dicts=False),

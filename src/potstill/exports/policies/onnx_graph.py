@@ -1,4 +1,7 @@
-"""ONNX: one graph from ``observation`` [batch, S] to ``action`` [batch, A], written with the package ``onnx`` alone."""
+"""ONNX: one graph from ``observation`` [batch, S] to ``action`` [batch, A], written with the package ``onnx`` alone.
+
+Discrete actions are their numbers: int64 [batch].
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,11 @@ def write(policy: ExportedPolicy, path: Path) -> None:
 
     graph = _Graph()
     _add_policy(graph, policy)
-    kind = onnx.TensorProto.FLOAT
+    real, whole = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    action = (whole, ["batch"]) if policy.action_bounds.discrete else (real, ["batch", policy.sizes[-1]])
     ends = [
-        helper.make_tensor_value_info(name, kind, ["batch", size])
-        for name, size in (("observation", policy.sizes[0]), ("action", policy.sizes[-1]))
+        helper.make_tensor_value_info("observation", real, ["batch", policy.sizes[0]]),
+        helper.make_tensor_value_info("action", *action),
     ]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "policy", ends[:1], ends[1:], graph.weights),
@@ -57,7 +61,11 @@ class _Graph:
 
 
 def _add_policy(graph: _Graph, policy: ExportedPolicy) -> None:
-    """Standardise, apply the networks, average over towers, tanh, average over policies, and scale to the bounds."""
+    """Standardise, apply the networks, average over towers, tanh, average over policies, and scale to the bounds.
+
+    Discrete actions: softmax instead of tanh, and the most probable action at the end.
+    """
+    discrete = policy.action_bounds.discrete
     arrays, size = policy.scaling.to_arrays(), policy.sizes[-1]
     low, high = arrays["action_low"], arrays["action_high"]
     x = graph.add_node("centred", "Sub", "observation", graph.add_weight("state_mean", arrays["state_mean"]))
@@ -67,9 +75,13 @@ def _add_policy(graph: _Graph, policy: ExportedPolicy) -> None:
         shape = np.array([policy.members, policy.towers, -1, size], np.int64)
         x = graph.add_node("outputs", "Reshape", x, graph.add_weight("shape", shape))
         x = graph.add_node("mean_output", "ReduceMean", x, axes=[1], keepdims=0)
-    x = graph.add_node("unit_action", "Tanh", x)
+    squash, options = ("Softmax", {"axis": -1}) if discrete else ("Tanh", {})
+    x = graph.add_node("unit_action", squash, x, **options)
     if policy.members * policy.towers > 1:
         x = graph.add_node("mean_unit_action", "ReduceMean", x, axes=[0], keepdims=0)
+    if discrete:
+        graph.add_node("action", "ArgMax", x, axis=-1, keepdims=0)
+        return
     x = graph.add_node("shifted", "Add", x, graph.add_weight("one", np.ones(1, np.float32)))
     x = graph.add_node("scaled", "Mul", x, graph.add_weight("half_range", np.float32(0.5) * (high - low)))
     graph.add_node("action", "Add", x, graph.add_weight("action_low", low))

@@ -2,7 +2,9 @@
 
 An ``nn.Sequential`` of ``Linear, ReLU, …, Linear, Tanh`` has the weights ``0.weight``, ``0.bias``, ``2.weight`` and so
 on. The actor of stable-baselines3's TD3 (``actor.mu``) is such a network. Observations are raw, because the normaliser
-is part of the first layer. Outputs lie in [−1, 1]; stable-baselines3 scales them to the bounds of the action space.
+is part of the first layer. Of discrete actions, the network ends without the Tanh: the action is that of the highest
+output, as in stable-baselines3's DQN (``q_net.q_net``). Other outputs lie in [−1, 1]; stable-baselines3 scales them to
+the bounds of the action space.
 
 Towers become one network with block-diagonal weights. A skip connection becomes additional units that pass the output
 of the first hidden layer on. A ReLU does not change it, since it is not negative.

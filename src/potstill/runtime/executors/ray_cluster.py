@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import socket
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class RayExecutor(Executor):
         if address not in (None, "auto", "local"):
             check_address(str(address))
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its makers otherwise
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray warns if it is not set
         try:
             import ray
         except ImportError:
@@ -49,10 +50,13 @@ class RayExecutor(Executor):
         if address in (None, "local"):
             started = {"address": "local", "num_cpus": workers or count_cores(), "include_dashboard": False}
         try:
-            ray.init(**started, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # of JAX: Ray forks, but only to start other programs
+                ray.init(**started, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
         except Exception as error:  # Ray raises a dozen kinds
             raise PotstillError(f"--address {address}: {describe_first_line(error)}") from None
-        self.limit = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        found = ray.cluster_resources()  # type: ignore[no-untyped-call, unused-ignore]
+        self.limit = workers or max(1, int(found.get("CPU", 1)))
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Pending:
         """Start a call on one core of the cluster. A call whose worker dies is not repeated."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 from jaxtyping import Array, PRNGKeyArray
 
 from potstill.data.transitions import Transitions
+from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
 from potstill.networks.policy import Head
 from potstill.runtime.arguments import check_arguments
@@ -26,7 +27,7 @@ class TeacherParts(NamedTuple):
     """The networks of a teacher, taken out of a training state."""
 
     actor: Params
-    """Layers of the policy. The tanh of the output is not among them."""
+    """Layers of the policy. The tanh or the softmax of the output is not among them."""
     head: Head
     """How the policy samples actions, see :class:`~potstill.networks.policy.Policy`."""
     critics: Params
@@ -71,6 +72,18 @@ class Algorithm(ABC):
     def to_metadata(self) -> JsonObject:
         """The fields as a teacher's file contains them."""
         return asdict(self)
+
+    def fit_to_actions(self, *, discrete: bool) -> Algorithm:
+        """Return the form of the algorithm for discrete or continuous actions. By default, this is for continuous ones.
+
+        Raises:
+            PotstillError: actions are discrete.
+        """
+        if discrete:
+            raise PotstillError(
+                f"{self.name} learns continuous actions: for discrete actions, choose --algorithm iql, cal-ql or bc"
+            )
+        return self
 
     def adapt_to_collapse(self) -> Algorithm | None:
         """Make the algorithm to start again with if the actor's actions collapse to a bound; ``None``: go on."""

@@ -94,15 +94,23 @@ class Bc(Algorithm):
         critics = init_stack(init_mlp, critic_key, (state_size + action_size, *CRITIC_HIDDEN, 1), CRITICS)
         return BcState(actor, critics, critics, initialise_adam(actor), initialise_adam(critics))
 
+    def act(self, actor: Params, states: Float[Array, "B S"]) -> Float[Array, "B A"]:
+        """The actor's mean actions."""
+        return jnp.tanh(apply_mlp(actor, states))
+
+    def compute_actor_loss(self, actor: Params, rows: TrainingRows) -> tuple[Float[Array, ""], Metrics]:
+        """Equation 1."""
+        return actor_loss(actor, rows)
+
     def update(
         self, state: BcState, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[BcState, Metrics]:
         """Take one step of the actor and one of the critics."""
         rows, rate = take_single_batch(rows), self.learning_rate
         actor, actor_optimiser, actor_metrics = take_adam_step(
-            lambda p: actor_loss(p, rows), state.actor, state.actor_optimiser, rate
+            lambda p: self.compute_actor_loss(p, rows), state.actor, state.actor_optimiser, rate
         )
-        next_actions = jnp.tanh(apply_mlp(actor, rows.next_states))
+        next_actions = self.act(actor, rows.next_states)
         next_values = apply_critics(state.target_critics, rows.next_states, next_actions).min(axis=0)
         target = bootstrap(rows, next_values, settings.discount)
         critics, critic_optimiser, critic_metrics = take_adam_step(

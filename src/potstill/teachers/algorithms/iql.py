@@ -14,7 +14,7 @@ same effect on every dataset. The teacher's action values are scaled back.
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar, NamedTuple, TypedDict
+from typing import Any, ClassVar, NamedTuple, TypedDict, cast
 
 import jax
 import jax.numpy as jnp
@@ -49,7 +49,8 @@ class IqlActor(TypedDict):
 class IqlState(NamedTuple):
     """Networks, target critics, optimiser states and the schedule."""
 
-    actor: IqlActor
+    actor: IqlActor | Params
+    """Of discrete actions, the layers alone."""
     value: Params
     critics: Params
     target_critics: Params
@@ -142,6 +143,12 @@ class Iql(Algorithm):
         }
         return IqlState(actor, value, critics, critics, optimisers, jnp.zeros(()), jnp.asarray(float(updates)))
 
+    def compute_actor_loss(
+        self, actor: Any, advantage: Float[Array, " B"], rows: TrainingRows
+    ) -> tuple[Float[Array, ""], Metrics]:
+        """Equation 7 of the paper."""
+        return actor_loss(actor, advantage, rows, temperature=self.temperature)
+
     def update(
         self, state: IqlState, rows: TrainingRows, key: PRNGKeyArray, settings: UpdateSettings
     ) -> tuple[IqlState, Metrics]:
@@ -159,7 +166,7 @@ class Iql(Algorithm):
         )
         actor_rate = 0.5 * rate * (1.0 + jnp.cos(jnp.pi * state.updates / state.horizon))
         actor, optimisers["actor"], actor_metrics = take_adam_step(
-            lambda p: actor_loss(p, advantage, rows, temperature=self.temperature),
+            lambda p: self.compute_actor_loss(p, advantage, rows),
             state.actor,
             optimisers["actor"],
             actor_rate,
@@ -173,9 +180,10 @@ class Iql(Algorithm):
 
     def extract(self, state: IqlState, data: Transitions) -> TeacherParts:
         """Extract the actor, with its log-std as constant outputs, and the critics, scaled back to the data's units."""
-        *layers, last = state.actor["layers"]
+        actor = cast(IqlActor, state.actor)
+        *layers, last = actor["layers"]
         weight = jnp.concatenate([last["weight"], jnp.zeros_like(last["weight"])], axis=-1)
-        bias = jnp.concatenate([last["bias"], state.actor["log_std"]])
+        bias = jnp.concatenate([last["bias"], actor["log_std"]])
         *hidden, head = state.critics
         head = jax.tree.map(lambda x: x / find_reward_scale(data), head)
         return TeacherParts([*layers, {"weight": weight, "bias": bias}], "gaussian", [*hidden, head], False)

@@ -71,9 +71,10 @@ class FittedState(NamedTuple):
     updates: Int[Array, ""]
 
 
-def initialise_critic(key: PRNGKeyArray, state_size: int, action_size: int) -> FittedState:
-    """Initialise a critic with orthogonal weights, and a target equal to it."""
-    critic = init_stack(init_mlp, key, (state_size + action_size, *HIDDEN, 1), 1)
+def initialise_critic(key: PRNGKeyArray, state_size: int, action_size: int, *, discrete: bool = False) -> FittedState:
+    """Initialise a critic with orthogonal weights, and a target equal to it. Discrete actions have an output each."""
+    inputs, outputs = (state_size, action_size) if discrete else (state_size + action_size, 1)
+    critic = init_stack(init_mlp, key, (inputs, *HIDDEN, outputs), 1)
     return FittedState(critic, critic, initialise_adam(critic), jnp.zeros((), jnp.int32))
 
 
@@ -163,7 +164,9 @@ class Evaluator:
         known = _mark_known_next_actions(table, data)[fitted]
         self.penalties = pessimism / self.scale * training.discount * self.table.alive * known
         """The penalty per unit of squared distance to the data's next action, for each row [M]."""
-        self.state = initialise_critic(self.key, data.state_size, data.action_size)
+        self.state = initialise_critic(
+            self.key, data.state_size, data.action_size, discrete=data.action_bounds.discrete
+        )
 
     def count_updates(self, updates: int) -> int:
         """Count the updates that the next call with ``updates`` takes: ten times as many in the first call."""

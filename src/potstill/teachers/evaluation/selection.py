@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from potstill.data.transitions import Transitions
 from potstill.teachers.algorithms.base import Algorithm
+from potstill.teachers.algorithms.bc import Bc
+from potstill.teachers.algorithms.cal_ql import CalQl
 from potstill.teachers.algorithms.iql import Iql
 from potstill.teachers.algorithms.rebrac import Rebrac
 from potstill.teachers.base import Teacher
@@ -21,8 +23,15 @@ TOLERANCE = 0.02  # estimates within this fraction of the highest count as equal
 PENALTIES = {"loose": (0.01, 0.01), "medium": (0.05, 0.5), "tight": (0.4, 0.1)}
 
 
-def make_candidates(penalties: Mapping[str, tuple[float, float]] = PENALTIES) -> dict[str, Algorithm]:
-    """Make the candidates of ``auto``, all cheap to train: IQL, and ReBRAC at each of the named penalties."""
+def make_candidates(
+    penalties: Mapping[str, tuple[float, float]] = PENALTIES, *, discrete: bool = False
+) -> dict[str, Algorithm]:
+    """Make the candidates of ``auto``, all cheap to train: IQL, and ReBRAC at each of the named penalties.
+
+    For discrete actions: IQL, Cal-QL, and BC of the best tenth of the episodes.
+    """
+    if discrete:
+        return {"iql": Iql(), "cal-ql": CalQl(), "bc-best": Bc(best_episodes=0.1)}
     return {
         "iql": Iql(),
         **{

@@ -1,0 +1,54 @@
+"""The spaces of observations and actions in the metadata of Minari datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from potstill.data.bounds import ActionBounds, DiscreteActions
+from potstill.errors import PotstillError
+
+
+def read_whole_number(metadata: Mapping[str, Any], key: str) -> int:
+    """Read a whole number of the metadata.
+
+    Raises:
+        PotstillError: it is something else.
+    """
+    value = metadata[key]
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise PotstillError(f"{key} is {str(value)[:40]}, expected a whole number")
+    return value
+
+
+def check_space(key: str, space: Mapping[str, Any], path: Path) -> None:
+    """Check that a space is a one-dimensional box or, for actions, a finite set from 0.
+
+    Raises:
+        PotstillError: it is something else.
+    """
+    kind = space.get("type", "Box")
+    if key == "actions" and kind == "Discrete":
+        if space.get("start", 0) != 0:
+            raise PotstillError(f"{path} has actions numbered from {space['start']}: expected numbers from 0")
+        return
+    if kind == "Dict" and key == "observations":
+        raise PotstillError(
+            f"{path}: observations of space Dict: expected a one-dimensional Box. Choose parts: --columns "
+            f"observations={'+'.join(f'observations/{part}' for part in space.get('subspaces', ['NAME']))}"
+        )
+    if kind != "Box" or len(space.get("shape", [1])) != 1:
+        raise PotstillError(f"{path}: {key} of space {kind}{space.get('shape', '')}: expected a one-dimensional Box")
+
+
+def read_bounds(space: Mapping[str, Any]) -> ActionBounds | None:
+    """The bounds of an action space, or its finite set; ``None`` if the bounds are infinite."""
+    if not space:
+        return None
+    if space.get("type") == "Discrete":
+        return DiscreteActions(read_whole_number(space, "n"))
+    low, high = (np.broadcast_to(np.array(space[key], np.float32), space["shape"]) for key in ("low", "high"))
+    return ActionBounds(low, high) if np.isfinite([low, high]).all() else None

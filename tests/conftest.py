@@ -44,7 +44,7 @@ HAS_X64 = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.ex
 SHARED = Path(__file__).parents[2] / "shared"
 
 # Options of short distillations: less than the default in width, towers and steps, and a rate that suits fewer steps.
-SMALL = {"steps": 100, "width": 64, "towers": 4, "learning_rate": 0.1}
+SMALL: dict[str, Any] = {"steps": 100, "width": 64, "towers": 4, "learning_rate": 0.1}
 SMALL_STUDENT = dataclasses.replace(RECIPES["default"], **SMALL)
 SMALL_WORDS = [word for name, value in SMALL.items() for word in (f"--recipe.{name.replace('_', '-')}", str(value))]
 

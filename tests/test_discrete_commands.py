@@ -23,7 +23,6 @@ def random_log(tmp_path_factory):
     return potstill.collect("CartPole-v1", level="random", steps=400, out=folder / "run").path / "dataset.hdf5"
 
 
-@pytest.mark.usefixtures("light")
 def test_from_collect_to_evaluate(random_log, tmp_path):
     """Random actions are recorded as numbers; all artefacts know that they are discrete."""
     inspected = potstill.inspect(random_log, out=tmp_path / "inspected")
@@ -58,7 +57,6 @@ def test_minari_and_policies(random_log, tmp_path):
     np.testing.assert_array_equal(data.actions[:20], rows.actions[:20])
 
 
-@pytest.mark.usefixtures("light")
 def test_refused(random_log, tmp_path):
     for options, words in (
         ({"states": "imagined"}, "--states imagined applies only to continuous"),

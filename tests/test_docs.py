@@ -1,5 +1,6 @@
 """Documentation: examples, Python blocks and docstrings run, links and commands exist, limits on length are kept."""
 
+import dataclasses
 import doctest
 import functools
 import importlib
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SMALL_STUDENT
+from conftest import SMALL, SMALL_STUDENT
 
 import potstill
 
@@ -42,7 +43,7 @@ def short(few_rows, narrow_networks, monkeypatch):
     monkeypatch.setattr(potstill, "distill", functools.partial(distill, recipe=SMALL_STUDENT, batch=256))
 
     def train_small(distillate, seeds, recipe=None):
-        return train(distillate, seeds, SMALL_STUDENT if recipe is None else recipe)
+        return train(distillate, seeds, dataclasses.replace(distillate.recipe, **SMALL) if recipe is None else recipe)
 
     monkeypatch.setattr(potstill.Distillate, "train_students", train_small)
 

@@ -3,7 +3,6 @@
 import ast
 import re
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -68,7 +67,7 @@ def find_changed(text, tables=frozenset(TABLES)):
     refused = {id(x) for node in ast.walk(tree) if is_refusal(node) for x in ast.walk(node)}
     tables = tables - find_tables(tree)
     return [
-        (cast(ast.stmt, node).lineno, name_of(changed))
+        (changed.lineno, name_of(changed))
         for node in ast.walk(tree)
         for changed in list_changed(node)
         if name_of(changed) in tables and id(node) not in refused

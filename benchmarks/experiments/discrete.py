@@ -12,6 +12,7 @@ from typing import Any
 
 import potstill
 from benchmarks.experiments.distilling import TOY, shorten_summary, strip_folders
+from benchmarks.experiments.parts import distill_options
 from benchmarks.files import ROOT, Workspace
 from benchmarks.grid import Cell, Experiment, Record, make_product
 from potstill.runtime.files import read_json
@@ -70,7 +71,8 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     data = ensure_dataset(cell, workspace)
     reading: dict[str, Any] = {} if list_steps(cell) else {"env_id": "CartPole-v1"}
     teacher = ensure_teacher(cell, workspace, data, reading)
-    options = {**DISTILLED, **METHODS[cell.method], **(TOY if workspace.toy else {})}
+    options = {**DISTILLED, **METHODS[cell.method]}
+    options = distill_options({**options, **TOY}, toy=True) if workspace.toy else options
     folder = workspace.find_folder(cell["data"], cell.method, cell.seed)
     run = potstill.distill(data, teacher=teacher, seed=cell.seed, out=folder, force=True, **reading, **options)
     result = read_json(Path(run) / "result.json")

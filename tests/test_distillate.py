@@ -148,7 +148,7 @@ def test_fields_are_checked_and_lists_converted(unchecked):
 def test_failed_save_leaves_nothing(tmp_path):
     broken = make()
     broken.states[3, 3] = np.nan
-    with pytest.raises(PotstillError, match="not finite"):
+    with pytest.raises(PotstillError, match="contains NaN or infinity"):
         broken.save(tmp_path / "d.safetensors")
     assert list(tmp_path.iterdir()) == []
 

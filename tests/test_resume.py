@@ -148,7 +148,7 @@ def test_an_evaluation_is_resumed(distilled, folder, tmp_path, monkeypatch):
         patch.setattr("potstill.runtime.run_folder.RunFolder.finish", lambda *args: sys.exit())
         with pytest.raises(SystemExit):
             potstill.evaluate(distilled, **given, out=tmp_path / "run")
-    monkeypatch.setattr("potstill.commands.evaluate.score_offline", lambda *args: 1 / 0)
+    monkeypatch.setattr("potstill.commands.comparison.score_offline", lambda *args: 1 / 0)
     run = potstill.evaluate(distilled, **given, out=tmp_path / "run", resume=True)
     assert result_of(run) == result_of(whole)
 

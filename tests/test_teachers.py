@@ -214,6 +214,7 @@ def test_runs_of_version_0_1_are_resumed_and_reproduced(tmp_path, capsys):
     own = {"expectile": 0.9, "temperature": 3.0, "learning_rate": 3e-4}
     old = saved | {"algorithm": "iql", "iql": own, "bc": {"best_episodes": 1.0, "learning_rate": 3e-4}}
     write_json(run / "config.json", old)
+    write_json(run / ".potstill", {})  # in which version 0.1 recorded no hashes
     potstill.reproduce(run, out=tmp_path / "again")
     assert "are byte-identical" in capsys.readouterr().out
     (run / "result.json").unlink()  # as after an interruption before the first checkpoint

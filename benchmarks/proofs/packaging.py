@@ -46,6 +46,8 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
         f"export {BUNDLED_NAME} pairs-v0 --format minari",
         "collect Pendulum-v1 --level random --steps 10 --format minari",
     ),
+    "ray": ("reproduce theory --executor ray",),
+    "slurm": ("reproduce theory --executor slurm",),
     "onnx": (f"export-policy {BUNDLED_NAME} new.onnx",),
 }
 """Command lines that need an extra."""

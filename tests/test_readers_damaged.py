@@ -91,7 +91,8 @@ def check_faithful(data, columns):
     for table in (data.observations, data.next_observations):
         assert {tuple(row) for row in table.tolist()} <= states
     actions = rows_of(columns["actions"])
-    assert {tuple(row) for row in data.actions.tolist()} <= actions
+    read = data.actions.argmax(-1)[:, None].astype(float) if data.action_bounds.discrete else data.actions
+    assert {tuple(row) for row in read.tolist()} <= actions
     assert data.terminations.sum() <= np.sum(columns["terminations"])
     assert not (data.terminations & data.truncations).any()
 

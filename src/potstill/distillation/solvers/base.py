@@ -81,14 +81,14 @@ def require_trained(solver: Solver) -> None:
     if not solver.recipe.steps:
         raise PotstillError(f"{type(solver).__name__} requires a recipe with at least 1 step, not Recipe.steps 0")
     if solver.recipe.sampled:
-        raise _refuse(solver, "training on mean actions", "sample actions")
+        raise _refuse(solver, "training on mean actions", "sample actions", "unroll")
 
 
 def require_sgd(solver: Solver) -> None:
     """Raise unless the recipe is SGD on mean actions, the only training that exact kernels describe."""
     require_trained(solver)
     if solver.recipe.optimiser != "sgd":
-        raise _refuse(solver, "SGD on mean actions", f"use {solver.recipe.optimiser}")
+        raise _refuse(solver, "SGD on mean actions", f"use {solver.recipe.optimiser}", "drawn or unroll")
 
 
 def require_continuous(solver: Solver) -> None:
@@ -100,8 +100,8 @@ def require_continuous(solver: Solver) -> None:
         )
 
 
-def _refuse(solver: Solver, described: str, found: str) -> PotstillError:
+def _refuse(solver: Solver, described: str, found: str, others: str) -> PotstillError:
     return PotstillError(
-        f"{type(solver).__name__} describes {described}, but students of this recipe {found}: choose --solver unroll "
+        f"{type(solver).__name__} describes {described}, but students of this recipe {found}: choose --solver {others} "
         '(in Python solver="unroll")'
     )

@@ -92,7 +92,10 @@ def refused(capsys, *arguments):
         (["distill", "hopper-medium-replay", "--widths", "7"], ["--widths 7: expected even numbers"]),
         (["distill", "hopper-medium-replay", "--average", "1.5"], ["--average 1.5"]),
         (["distill", "hopper-medium-replay", "--initialisations", "2"], ["require a solver that trains networks"]),
-        (["distill", "hopper-medium-replay", "--recipe.optimiser", "adamw"], ["use adamw: choose --solver unroll"]),
+        (
+            ["distill", "hopper-medium-replay", "--solver", "kernel", "--recipe.optimiser", "adamw"],
+            ["use adamw: choose --solver drawn or unroll"],
+        ),
         (["teach", "hopper-medium-replay", "--algorithm", "rebrak"], ["did you mean 'rebrac'"]),
         (["teach", "nothing.hdf5"], ["no such file"]),
         (["collect", "Hoper-v5"], ["unknown environment", "Hopper"]),

@@ -120,7 +120,10 @@ def test_a_solver_without_a_name_is_recorded_but_not_rerun(logs, tmp_path):
         ({"recipe": Recipe(steps=0)}, "KernelDescent requires a recipe with at least 1 step"),
         ({"solver": KernelDescent}, "solver is the class KernelDescent, not an instance: expected str, Solver or None"),
         ({"starts": 2}, "distill: starts is now initialisations"),
-        ({"recipe": Recipe(optimiser="adamw")}, r"students of this recipe use adamw: choose .*solver=\"unroll\""),
+        (
+            {"recipe": Recipe(optimiser="adamw"), "solver": "kernel"},
+            r"students of this recipe use adamw: choose .*solver=\"unroll\"",
+        ),
         ({"weighting": "rangd"}, "did you mean 'ranged'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",

@@ -137,7 +137,7 @@ def test_outer_settings_are_checked(unchecked, fields, message):
     [
         ({"initialisations": 2}, "--initialisations and --widths require a solver that trains networks"),
         ({"widths": (8,)}, "--initialisations and --widths require a solver that trains networks"),
-        ({"recipe": "adam"}, "KernelDescent describes SGD on mean actions"),
+        ({"recipe": "adam", "solver": "kernel"}, "KernelDescent describes SGD on mean actions"),
         ({"learn": "both", "recipe": "adam", "solver": "unroll"}, "--learn both: Adam is invariant to a factor"),
         ({"devices": 64}, "--devices 64: JAX has"),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from potstill import cli
+from potstill.cli import main
 from potstill.config import DistillConfig, EvaluateConfig, TeachConfig
 from potstill.config.distill_record import to_stored
 from potstill.config.parts import NamedPart, split_part_options
@@ -170,3 +171,21 @@ def test_invalid_budgets_are_refused(budget):
 def test_budget_excludes_steps_and_polish(more):
     with pytest.raises(PotstillError, match="so --steps and --polish cannot be used with it"):
         DistillConfig("x", budget="60s", **more)
+
+
+@pytest.mark.parametrize(
+    ("words", "solver"),
+    [
+        ([], "kernel"),
+        (["--recipe.layers", "5"], "kernel"),
+        (["--recipe", "adam"], "drawn"),
+        (["--recipe.layers", "5", "--recipe.optimiser", "adamw"], "drawn"),
+        (["--recipe.optimiser", "adamw", "--solver", "unroll"], "unroll"),
+        (["--recipe.optimiser", "adamw", "--states", "imagined"], "portfolio"),
+    ],
+)
+def test_the_default_solver_describes_the_students(words, solver, monkeypatch):
+    seen = []
+    monkeypatch.setattr("potstill.commands.distill.distill", seen.append)
+    assert main(["distill", "hopper-medium-replay", *words]) == 0
+    assert [config.solver for config in seen] == [solver]

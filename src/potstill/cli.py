@@ -126,7 +126,8 @@ def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> 
         if not hasattr(settings, option):
             raise PotstillError(f"--{option}.{next(iter(values)).replace('_', '-')}: this command has no --{option}")
         parts[option] = NamedPart(getattr(settings, option) or "", values)
-    return dataclasses.replace(settings, **parts) if parts else settings
+    again = {name: None for name in getattr(settings, "defaulted", ()) if name not in parts}  # may depend on the parts
+    return dataclasses.replace(settings, **again, **parts) if parts else settings
 
 
 def check_renamed(words: list[str]) -> None:

@@ -6,11 +6,13 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from potstill.config.distill_record import from_stored
+from potstill.config.parts import NamedPart
 from potstill.config.reading import ReadingConfig, positional_first
 from potstill.config.settings import check_resume, parse_seconds
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
 from potstill.runtime.validation import check_ranges, check_types
+from potstill.students.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
     from potstill.config.option_types import (
@@ -94,9 +96,9 @@ class DistillConfig(ReadingConfig):
     solver: SolverOption | None = None
     """{names}. kernel is kernel descent; drawn is the same with kernels of random finite networks; portfolio uses such
     kernels of several kinds of students; unroll differentiates through a student's training, and sweep does the same
-    with less memory. Default: portfolio with --states imagined, else kernel. Fields are options such as
-    --solver.window 20; the error message for an unknown field lists all fields. In Python also an object, such as
-    potstill.distillation.Unroll()."""
+    with less memory. Default: portfolio with --states imagined, drawn for students trained by Adam, else kernel. Fields
+    are options such as --solver.window 20; the error message for an unknown field lists all fields. In Python also an
+    object, such as potstill.distillation.Unroll()."""
 
     recipe: RecipeOption | None = None
     """The student recipe that the pairs are distilled for: {names}. Default: adam-towers with --states imagined, else
@@ -181,7 +183,9 @@ class DistillConfig(ReadingConfig):
     @property
     def resolved_defaults(self) -> JsonObject:
         """The defaults that depend on other settings."""
-        return IMAGINED if self.states == "imagined" else OF_DATA
+        if self.states == "imagined":
+            return IMAGINED
+        return OF_DATA if find_optimiser(self.recipe) == "sgd" else OF_DATA | {"solver": "drawn"}
 
     @property
     def given_steps(self) -> int | None:
@@ -203,9 +207,10 @@ class DistillConfig(ReadingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, default in self.resolved_defaults.items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, default)
+        missing = {name: value for name, value in self.resolved_defaults.items() if getattr(self, name) is None}
+        object.__setattr__(self, "defaulted", tuple(missing))
+        for name, default in missing.items():
+            object.__setattr__(self, name, default)
         check_types(self, skip=BY_VALUE)
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
@@ -224,3 +229,15 @@ class DistillConfig(ReadingConfig):
             )
         if any(width < 2 or width % 2 for width in self.widths):
             raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: expected even numbers above 0")
+
+
+def find_optimiser(recipe: object) -> str:
+    """The optimiser of a recipe that is given by its name, by its name and fields, or as an object.
+
+    >>> find_optimiser("adam"), find_optimiser(NamedPart("default", {"optimiser": "adamw"})), find_optimiser(None)
+    ('adam', 'adamw', 'sgd')
+    """
+    if isinstance(recipe, NamedPart):
+        return str(recipe.fields.get("optimiser") or find_optimiser(recipe.name))
+    found = RECIPES.get(recipe) if isinstance(recipe, str) else recipe
+    return found.optimiser if isinstance(found, Recipe) else "sgd"

@@ -185,7 +185,7 @@ def test_budget_excludes_steps_and_polish(more):
     ],
 )
 def test_the_default_solver_describes_the_students(words, solver, monkeypatch):
-    seen = []
+    seen: list[Any] = []
     monkeypatch.setattr("potstill.commands.distill.distill", seen.append)
     assert main(["distill", "hopper-medium-replay", *words]) == 0
     assert [config.solver for config in seen] == [solver]

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from potstill.commands.paper.cells import TheoryCell
 from potstill.commands.paper.measuring import Workplace
 from potstill.commands.paper.scales import SCALES
 from potstill.errors import PotstillError
-from potstill.runtime.executors import EXECUTORS
+from potstill.runtime.executors import EXECUTORS, ray_cluster
 from potstill.runtime.executors.base import SerialExecutor
 from potstill.runtime.executors.pool import PoolExecutor
 from potstill.runtime.tasks import Task, run_tasks
@@ -146,6 +147,14 @@ def test_bad_input_is_one_line_and_nothing_is_made(options, said, tmp_path, monk
     [line] = [line for line in capsys.readouterr().err.splitlines() if "s so far" not in line]
     assert said in line
     assert not list(tmp_path.iterdir())
+
+
+def test_a_silent_address_is_refused_before_ray_waits_for_it(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(PotstillError, match=f"--address {address}: nothing answers there"):
+            ray_cluster.check_address(address)
 
 
 @pytest.mark.parametrize(("name", "package"), PACKAGES.items())

@@ -15,6 +15,7 @@ from potstill.errors import PotstillError, make_missing_extra_error
 from potstill.runtime.executors.base import Executor, Pending, count_cores
 
 PATIENCE = 4.0  # seconds in which an address must accept a connection
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # any gRPC server replies to it
 PORT = 6379  # of a cluster's head, if an address has none
 
 
@@ -70,7 +71,7 @@ class RayExecutor(Executor):
 
 
 def check_address(address: str) -> None:
-    """Raise unless the head of a cluster accepts connections.
+    """Raise unless the head of a cluster accepts a connection and replies. Ray itself waits for minutes.
 
     >>> check_address("127.0.0.1:1")
     Traceback (most recent call last):
@@ -82,8 +83,11 @@ def check_address(address: str) -> None:
     if not port.isdecimal():
         raise PotstillError(f"--address {address}: expected auto, or host:port of the cluster's head")
     try:
-        with contextlib.closing(socket.create_connection((host, int(port)), timeout=PATIENCE)):
-            pass
+        with contextlib.closing(socket.create_connection((host, int(port)), timeout=PATIENCE)) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                connection.sendall(GREETING)
+                if not connection.recv(1):
+                    raise ConnectionError("it closes the connection")
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PotstillError(f"--address {address}: nothing answers there ({reason})") from None

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import SHARED
 from finite import ACTIONS, finite_columns
+from test_readers import refused
 
 from potstill.data import load_dataset
 from potstill.data.bounds import ActionBounds, DiscreteActions
@@ -29,14 +30,6 @@ def check(data, vectors=VECTORS):
     assert data.action_bounds == DiscreteActions(vectors.shape[1])
     assert data.card["actions"] == "discrete"
     np.testing.assert_array_equal(data.actions, vectors)
-
-
-def refused(source, *words, **options):
-    with pytest.raises(PotstillError) as caught:
-        load_dataset(source, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert all(word in message for word in words), message
 
 
 def save(path, columns):
@@ -231,3 +224,12 @@ def test_published_cartpole_files(name, rows):
     assert data.action_bounds == DiscreteActions(2)
     assert len(data) == rows
     assert data.actions.mean() == 0.5
+
+
+def test_the_memory_of_vectors_is_bounded():
+    with pytest.raises(PotstillError, match=r"DiscreteActions\.count 1025: expected at most 1024"):
+        DiscreteActions(1025)
+    vectors = DiscreteActions(1024).to_vectors(np.array([[3], [1023]]))
+    assert vectors.shape == (2, 1, 1024)
+    assert vectors.argmax(-1).ravel().tolist() == [3, 1023]
+    assert vectors.sum() == 2

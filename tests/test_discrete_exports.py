@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from finite import ACTIONS
+from test_export_policy import import_exported
 
 import potstill
 from potstill.data.bounds import DiscreteActions
@@ -81,11 +82,7 @@ def run_c(path):
 
 
 def run_numpy(path):
-    spec = importlib.util.spec_from_file_location("exported", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = import_exported(path)
     assert module.act(OBSERVATIONS[0]).shape == ()
     assert module.METADATA["actions"] == "discrete"
     return module.act(OBSERVATIONS)

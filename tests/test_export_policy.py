@@ -81,12 +81,18 @@ def run_c(path):
     return actions, {name: json.loads(text) for name, text in facts.items() if name.isidentifier()}
 
 
-def run_numpy(path):
+def import_exported(path):
+    """Import a policy that was exported as a NumPy module."""
     spec = importlib.util.spec_from_file_location("exported", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def run_numpy(path):
+    module = import_exported(path)
     one = module.act(OBSERVATIONS[0])
     assert one.shape == (ACTIONS,)
     with pytest.raises(ValueError, match=f"expected {STATES} components"):

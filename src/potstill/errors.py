@@ -83,3 +83,12 @@ def describe_object(value: object) -> str:
 def make_missing_extra_error(package: str, extra: str) -> PotstillError:
     """Return the error for an optional dependency that is not installed, with the command that installs it."""
     return PotstillError(f"{package} is not installed: pip install 'potstill[{extra}]'")
+
+
+def describe_first_line(error: BaseException) -> str:
+    r"""The first line of an error's message that is not empty, or the name of its type.
+
+    >>> describe_first_line(ValueError("no such host\ntraceback")), describe_first_line(TimeoutError())
+    ('no such host', 'TimeoutError')
+    """
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

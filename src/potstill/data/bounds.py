@@ -13,7 +13,7 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.arrays import AnyArray
 from potstill.runtime.validation import as_numbers, check_least
 
-MOST_ACTIONS = 1 << 16  # of a finite set: each is a component of every action's vector
+MOST_ACTIONS = 1 << 10  # of a finite set: each is a component of every row's action, so more would fill the memory
 Actions = TypeVar("Actions", bound=AnyArray)  # NumPy or JAX arrays [..., A]
 
 
@@ -130,7 +130,7 @@ class DiscreteActions(ActionBounds):
         count: A, the number of actions, at least 2.
 
     Raises:
-        PotstillError: there are fewer than 2 actions, or more than 65,536.
+        PotstillError: there are fewer than 2 actions, or more than 1,024.
 
     Example:
         >>> import numpy as np
@@ -183,7 +183,8 @@ class DiscreteActions(ActionBounds):
                 f"action {numbers.reshape(-1)[row]:g} in row {row} ({int(wrong.sum())} such values): expected whole "
                 f"numbers from 0 to {len(self) - 1}"
             )
-        vectors: np.ndarray = np.eye(len(self), dtype=np.float32)[numbers.astype(np.int64)]
+        vectors = np.zeros((*np.shape(numbers), len(self)), np.float32)
+        np.put_along_axis(vectors, np.asarray(numbers, np.int64)[..., None], 1.0, axis=-1)
         return vectors
 
     def is_hard(self, vectors: np.ndarray, slack: float = 1e-6) -> np.ndarray:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from potstill.errors import describe_first_line
 from potstill.runtime.executors.base import Executor, Pending
 from potstill.runtime.files import JsonObject
 
@@ -118,6 +119,6 @@ def collect_outcome(name: str, pending: Pending) -> Outcome:
     try:
         found = pending.result()
     except Exception as error:  # each executor has its own kinds
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        return Outcome(name, None, f"its process did not end as it should: {type(error).__name__}: {first}")
+        reason = f"{type(error).__name__}: {describe_first_line(error)}"
+        return Outcome(name, None, f"its process did not end as it should: {reason}")
     return Outcome(name, found.get("value"), found.get("failure"))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from potstill.errors import PotstillError, make_missing_extra_error
+from potstill.errors import PotstillError, describe_first_line, make_missing_extra_error
 from potstill.runtime.executors.base import Executor, Pending, count_cores
 
 PATIENCE = 4.0  # seconds in which an address must accept a connection
@@ -91,8 +91,3 @@ def check_address(address: str) -> None:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PotstillError(f"--address {address}: nothing answers there ({reason})") from None
-
-
-def describe_first_line(error: BaseException) -> str:
-    """The first line of an error's message, or the name of its type."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -19,14 +19,47 @@ def make_printable(text: str) -> str:
 
 
 class PotstillError(Exception):
-    """Invalid input or a missing extra. The command line prints it as one line and exits with code 2."""
+    """Invalid input, a missing extra or diverged training. The message is one printable line.
+
+    The command line prints the message and exits with code 2.
+
+    Args:
+        message: what is wrong, where, and what is expected. Line breaks become spaces; control characters are escaped.
+
+    Example:
+        >>> import potstill
+        >>> try:
+        ...     potstill.Recipe(width=0)
+        ... except potstill.PotstillError as error:
+        ...     print(error)
+        Recipe.width 0: expected at least 1
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(make_printable(message))
 
 
 class PotstillWarning(UserWarning):
-    """Suspicious input that is used anyway. The command line prints it as one line."""
+    """Suspicious input that is used anyway. The message is one printable line, which the command line prints.
+
+    Args:
+        message: what is suspicious, where, and what was assumed. Line breaks become spaces; control characters are
+            escaped.
+
+    Example:
+        To refuse suspicious input in a script, turn the warning into an error:
+
+        >>> import warnings
+        >>> import numpy as np
+        >>> import potstill
+        >>> x = np.linspace(-1.0, 1.0, 2000)
+        >>> rows = {"observations": x[:, None], "actions": x[:, None], "rewards": x, "terminals": np.zeros(2000, bool)}
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("error", potstill.PotstillWarning)
+        ...     potstill.load_dataset(rows)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        potstill.errors.PotstillWarning: arrays: nothing marks time-outs, ...
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(make_printable(message))

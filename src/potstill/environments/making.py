@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 class Environment(Protocol):
     """A Gymnasium environment with observations [S], as :func:`make` returns it.
 
-    Actions are bounded and continuous [A], or numbers of a finite set (:func:`count_actions`).
+    Actions are bounded and continuous [A], or the numbers 0, 1, 2, … of a finite set.
+
+    Example:
+        >>> import numpy as np
+        >>> from potstill.environments import make
+        >>> env = make("Pendulum-v1")
+        >>> first, _ = env.reset(seed=0)
+        >>> observation, reward, terminated, truncated, _ = env.step(np.zeros(1, np.float32))
+        >>> observation.shape, bool(reward <= 0.0), terminated, truncated
+        ((3,), True, False, False)
     """
 
     observation_space: Box

@@ -68,6 +68,18 @@ def bootstrap_interval(returns: Float[np.ndarray, "K E"], *, share: float = 0.95
         returns: returns of K policies in E episodes each.
         share: the coverage of the interval.
         seed: seed of the resampling.
+
+    Returns:
+        The lower and the upper end, in the unit of the returns.
+
+    Source: Agarwal et al. 2021, arXiv 2108.13264.
+
+    Example:
+        >>> import numpy as np
+        >>> from potstill.evaluation import bootstrap_interval
+        >>> low, high = bootstrap_interval(np.array([[60.0, 70.0, 80.0], [20.0, 30.0, 40.0]]))
+        >>> 20.0 <= low < 50.0 < high <= 80.0
+        True
     """
     rng = np.random.default_rng(seed)
     policies, episodes = returns.shape

@@ -44,7 +44,24 @@ class Format(Generic[Content]):
 @check_arguments
 @dataclass(frozen=True)
 class ExportFormat(Format[Distillate]):
-    """A format of another library in which distillates can be written."""
+    """A format of another library in which distillates can be written.
+
+    Example:
+        A format of one's own: a table of text with the states and the actions of a pair in each row.
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> import potstill
+        >>> from potstill.exports import ExportFormat
+        >>> def write(distillate, path):
+        ...     np.savetxt(path, np.hstack([distillate.states, distillate.actions]))
+        >>> text = ExportFormat(write, suffixes=(".txt",))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     text.write(potstill.load("hopper-medium-replay"), Path(folder, "pairs.txt"))
+        ...     np.loadtxt(Path(folder, "pairs.txt")).shape
+        (256, 14)
+    """
 
     steps_only: bool = False
     """Whether readers interpret rows as environment steps. Such a format cannot hold weights of pairs or actions

@@ -55,9 +55,25 @@ class Policy(Scaled):
     The mean action is tanh(mean). Actions are then scaled from [-1, 1] to the bounds. With the head ``softmax``, the
     network has an output f for each action of a finite set. The policy returns the number of the most probable action.
 
+    Args:
+        layers: one dictionary per layer, from input to output: ``weight`` [in, out] and ``bias`` [out].
+        scaling: the normaliser of the observations and the action bounds.
+        head: the distribution of sampled actions.
+
     Raises:
         PotstillError: the sizes of the layers do not match one another, or not the states and actions of the scaling;
             or the head is not that of such actions.
+
+    Example:
+        A linear policy for a pendulum with observations (angle, angular velocity) and torques in [−2, 2]:
+
+        >>> import numpy as np
+        >>> import potstill
+        >>> scaling = potstill.Scaling(potstill.Normaliser.identity(2), potstill.ActionBounds([-2.0], [2.0]))
+        >>> layers = [{"weight": np.array([[-1.0], [-0.3]]), "bias": np.zeros(1)}]
+        >>> policy = potstill.Policy(layers, scaling)
+        >>> policy, policy([[0.0, 0.0], [9.0, 0.0]]).round(2).tolist()
+        (Policy(2-1, tanh head), [[0.0], [-2.0]])
     """
 
     layers: Layers
@@ -235,7 +251,22 @@ def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) ->
 
 @check_arguments
 def load_policy(path: StrPath) -> Policy:
-    """Read a policy file, or the policy of a teacher file."""
+    """Read a policy file, or the policy of a teacher file.
+
+    Args:
+        path: a ``.safetensors`` file that :meth:`Policy.save` or a teacher's ``save`` wrote.
+
+    Raises:
+        PotstillError: there is no such file, it is damaged or of another kind, or its layers do not match.
+
+    Example:
+        >>> import tempfile
+        >>> import potstill
+        >>> policy = potstill.load_teacher("hopper-medium-replay").policy
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     potstill.load_policy(policy.save(f"{folder}/hopper.safetensors"))
+        Policy(11-256-256-256-3, tanh head)
+    """
     kind = storage.read_kind(path)
     arrays, metadata = storage.load(path, kind if kind in ("policy", "teacher") else "policy")
     return from_arrays(arrays, metadata, path)

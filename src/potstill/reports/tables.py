@@ -49,7 +49,15 @@ def make_score_table(result: Result, title: str) -> Table:
 
 
 def print_scores(result: Result, title: str | None = None) -> None:
-    """Print the :func:`make_score_table`, and the reference returns if they are not those of the environment."""
+    """Print the :func:`make_score_table`, and the reference returns if they are not those of the environment.
+
+    >>> import numpy as np
+    >>> from potstill.evaluation import summarise
+    >>> scores = summarise(np.array([[1000.0, 1200.0], [900.0, 950.0]]), "Hopper-v5")
+    >>> print_scores({"env_id": "Hopper-v5", "student": scores, "pairs": 256})  # doctest: +ELLIPSIS
+    Hopper-v5...
+    ...256 distilled pairs...31.7...± 3.8 over policies...2 × 2...
+    """
     make_console().print(make_score_table(result, title or result.get("env_id") or "scores"))
     reference, known = read_reference(result), find_reference_returns(result.get("env_id"))
     if reference != known and reference.source:
@@ -88,7 +96,15 @@ def print_data(result: Result) -> None:
 
 
 def report_evaluation(result: Result, title: str | None = None) -> None:
-    """Print all scores of a result: in the environment, against the teacher, and in a world model; or that none are."""
+    """Print all scores of a result: in the environment, against the teacher, and in a world model.
+
+    If there are none, say so.
+
+    >>> offline = {"students": 5, "imitation_error": {"mean": 0.02, "std": 0.001}}
+    >>> report_evaluation({"offline": offline}, "hopper-medium-replay")
+    hopper-medium-replay
+    held-out imitation error: 0.0200 ± 0.0010 over 5 students
+    """
     if result.get("student"):
         print_scores(result, title)
     else:

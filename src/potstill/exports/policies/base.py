@@ -31,6 +31,15 @@ class ExportedPolicy(Scaled):
         scaling: the normaliser (mean and scale) and the action bounds (low and high).
         residual: whether the networks have a skip connection.
         metadata: what the policy is, as JSON values.
+
+    Example:
+        >>> import numpy as np
+        >>> import potstill
+        >>> from potstill.exports.policies import ExportedPolicy
+        >>> layers = [{"weight": np.ones((3, 1, 2, 1)), "bias": np.zeros((3, 1, 1))}]  # M = 3, T = 1, S = 2, A = 1
+        >>> policy = ExportedPolicy(layers, potstill.Scaling.identity(2, 1))
+        >>> policy.members, policy.towers, policy.sizes, policy.describe()["network"]
+        (3, 1, (2, 1), '2-1, mean action of 3')
     """
 
     layers: Layers
@@ -100,7 +109,26 @@ def _add_first_axis(layer: Layer, stacked: bool) -> Layer:
 @check_arguments
 @dataclass(frozen=True)
 class PolicyFormat(Format[ExportedPolicy]):
-    """A format in which policies can be written."""
+    """A format in which policies can be written.
+
+    Example:
+        A format of one's own: a NumPy archive with the weights of one network.
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> import potstill
+        >>> from potstill.exports.policies import ExportedPolicy, PolicyFormat
+        >>> def write(policy, path):
+        ...     np.savez(path, *(layer["weight"][0, 0] for layer in policy.layers))
+        >>> archive = PolicyFormat(write, suffixes=(".npz",), averages=False)
+        >>> layers = [{"weight": np.ones((1, 1, 2, 1)), "bias": np.zeros((1, 1, 1))}]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     archive.write(ExportedPolicy(layers, potstill.Scaling.identity(2, 1)), Path(folder, "policy.npz"))
+        ...     with np.load(Path(folder, "policy.npz")) as arrays:
+        ...         arrays["arr_0"].shape
+        (2, 1)
+    """
 
     averages: bool = True
     """Whether the format can hold the mean action of several policies."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 def make_printable(text: str) -> str:
-    r"""Write text in one line without control characters: a name in a file may hold commands to a terminal.
+    r"""Return text as one line without control characters, because names in files may contain terminal escape codes.
 
     >>> make_printable("two\nlines, \x1b[31mred")
     'two lines, \\x1b[31mred'
@@ -83,7 +83,7 @@ def make_unknown_name_error(kind: str, name: str, known: Iterable[str]) -> Potst
 
 @contextmanager
 def naming_source(source: object) -> Iterator[None]:
-    """Put ``source``, such as the path of a file, before the message of a :class:`PotstillError`.
+    """Prefix the message of a :class:`PotstillError` with ``source``, such as the path of a file.
 
     >>> with naming_source("pairs.npz"):
     ...     raise PotstillError("no column 'actions'")
@@ -97,13 +97,13 @@ def naming_source(source: object) -> Iterator[None]:
 
 
 def repeat_warnings(source: object, texts: object) -> None:
-    """Warn of what is wrong with ``source``, such as an artefact whose metadata contain the ``texts``."""
+    """Repeat the warnings ``texts`` that are saved in an artefact, such as those about its teacher."""
     for text in texts if isinstance(texts, list) else []:
         warnings.warn(f"{source}: {text}", PotstillWarning, stacklevel=4)
 
 
 def describe_object(value: object) -> str:
-    """Describe an object of a wrong type.
+    """Describe the type of an object in an error message.
 
     >>> describe_object(3), describe_object(int)
     ('of type int', 'the class int, not an instance of it')
@@ -119,7 +119,7 @@ def make_missing_extra_error(package: str, extra: str) -> PotstillError:
 
 
 def describe_first_line(error: BaseException) -> str:
-    r"""The first line of an error's message that is not empty, or the name of its type.
+    r"""Return the first non-empty line of an error's message, or the name of its type.
 
     >>> describe_first_line(ValueError("no such host\ntraceback")), describe_first_line(TimeoutError())
     ('no such host', 'TimeoutError')

@@ -218,7 +218,7 @@ def _map_rows(folder: Path, layout: _Layout) -> Transitions:
             wrong = np.flatnonzero(column[block] > 1)
             if len(wrong):
                 row = block.start + wrong[0]
-                raise PotstillError(f"{path}: {column[row]} in column {name}, row {row}: flags are 0 or 1")
+                raise PotstillError(f"{path}: {column[row]} in column {name}, row {row}: expected 0 or 1")
     if layout.crc32 not in (None, crc32):
         raise PotstillError(f"{path}: damaged, its rows do not have the checksum in {HEADER}")
     columns = {name: records[name] for name in COLUMNS}

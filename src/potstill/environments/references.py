@@ -116,8 +116,8 @@ def normalised_return(
 def find_reference_returns(env_id: str | None, card: Mapping[str, object] | None = None) -> Reference:
     """Find the reference returns of an environment.
 
-    They come from the dataset's card if it contains them, else from :data:`REFERENCES`. If both lack them, the result
-    is :data:`RAW`.
+    The dataset's card has precedence over the table of known returns (:data:`REFERENCES`). If neither contains them,
+    the result is :data:`RAW`: reference returns of 0 and 100 without a source.
 
     Args:
         env_id: Gymnasium id of any version, or ``None``.

@@ -81,7 +81,7 @@ def measure_student_returns(students: Students, env_id: str, episodes: int, seed
 def train_for_evaluation(
     distillate: Distillate, students: int, seed: int, recipe: str | Recipe | None = None
 ) -> tuple[Students, float]:
-    """Train the students of an evaluation with ``seed``; return them and the training time in seconds."""
+    """Train the students of the evaluation with ``seed``; return them and the training time in seconds."""
     started = time.perf_counter()
     trained = distillate.train_students([1000 * seed + i for i in range(students)], recipe)
     jax.block_until_ready(trained.params)

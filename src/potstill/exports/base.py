@@ -18,13 +18,13 @@ Content = TypeVar("Content")
 @check_arguments
 @dataclass(frozen=True)
 class Format(Generic[Content]):
-    """A file format, how content is written in it, and the library that it needs."""
+    """A file format: a function that writes it, its suffixes, and the library that it needs."""
 
     write: Callable[[Content, Path], None]
     """Write to a path that does not exist yet. Libraries are imported when it is called."""
 
     suffixes: tuple[str, ...] = ()
-    """The suffixes of file names that select this format. Without any, the user must name the format."""
+    """The suffixes of file names that select this format. Without suffixes, the user must name the format."""
 
     package: str | None = None
     """The optional library that ``write`` imports."""
@@ -47,7 +47,7 @@ class ExportFormat(Format[Distillate]):
     """A format of another library in which distillates can be written.
 
     Example:
-        A format of one's own: a table of text with the states and the actions of a pair in each row.
+        A custom format, a text table with the state and the action of one pair in each row:
 
         >>> import tempfile
         >>> from pathlib import Path

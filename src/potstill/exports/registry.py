@@ -40,7 +40,7 @@ POLICY_FORMATS: Registry[PolicyFormat] = Registry(
 
 
 def resolve_format(path: Path, name: str | None, formats: Registry[Any] = EXPORT_FORMATS) -> str:
-    """Return ``name`` if it is given, else the name of the format with the suffix of ``path``.
+    """Return ``name`` if it is given, else the name of the format that has the suffix of ``path``.
 
     Raises:
         PotstillError: the name is unknown, or no format has the suffix.

@@ -114,22 +114,22 @@ class Policy(Scaled):
         return _apply_network(self.layers, self.normaliser(raw))
 
     def __call__(self, observations: ArrayLike) -> np.ndarray:
-        """Mean actions [..., A] for raw observations [..., S]; of a finite set, the numbers of actions [...]."""
+        """Return mean actions [..., A] for raw observations [..., S]; the numbers [...] of discrete actions."""
         output = self._compute_output(observations)
         if self.head == "softmax":
             return self.action_bounds.choose_actions(output)
         return self.action_bounds.from_unit(np.tanh(output[..., : len(self.action_bounds)]))
 
     def compute_unit_actions(self, observations: ArrayLike) -> np.ndarray:
-        """Mean actions [..., A] scaled to [−1, 1] for raw observations [..., S]; of a finite set, the probabilities."""
+        """Return mean actions [..., A] in [−1, 1] for raw observations [..., S]; probabilities of discrete actions."""
         if self.head == "softmax":
             return softmax(self._compute_output(observations))
         return self.action_bounds.to_unit(self(observations))
 
     def sample(self, observations: ArrayLike, rng: np.random.Generator) -> np.ndarray:
-        """Sampled actions [..., A]; a ``tanh`` policy has no noise and returns its mean action.
+        """Sample actions [..., A] for raw observations [..., S]. A ``tanh`` policy returns its mean action.
 
-        Of a finite set, numbers of actions [...], drawn by their probabilities.
+        The result for discrete actions is their numbers [...], drawn with the probabilities of the policy.
         """
         output = self._compute_output(observations)
         size = len(self.action_bounds)
@@ -143,7 +143,7 @@ class Policy(Scaled):
         return self.action_bounds.from_unit(np.tanh(output[..., :size] + noise))
 
     def save(self, path: StrPath, metadata: JsonObject | None = None) -> Path:
-        """Write this policy as a ``.safetensors`` file."""
+        """Write this policy and further ``metadata`` as a ``.safetensors`` file; return its path."""
         return storage.save(path, "policy", self.to_arrays(), self.describe_kind() | (metadata or {}))
 
     def describe_kind(self) -> JsonObject:
@@ -158,7 +158,7 @@ class Policy(Scaled):
 
 
 def softmax(output: np.ndarray) -> np.ndarray:
-    """Probabilities [..., A] of a network's outputs [..., A]."""
+    """Compute softmax probabilities [..., A] from a network's outputs [..., A]."""
     powers: np.ndarray = np.exp(output - output.max(axis=-1, keepdims=True))
     chances: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
     return chances

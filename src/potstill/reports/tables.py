@@ -64,7 +64,7 @@ def print_scores(result: Result, title: str | None = None) -> None:
         print(f"0 is a return of {reference.random:.4g}, 100 is a return of {reference.expert:.4g}: {reference.source}")
     elif not reference.source:
         print(
-            f"no reference returns are known for {result.get('env_id')}, and no teacher is better than a random "
+            f"no reference returns are known for {result.get('env_id')}, and there is no teacher better than a random "
             "policy: returns are not normalised"
         )
 
@@ -79,7 +79,7 @@ def print_offline(offline: Result) -> None:
 
 
 def print_imagined(imagined: Result) -> None:
-    """Print the scores in the world model, and which student it prefers."""
+    """Print the scores in the world model, and the number of the student with the highest one."""
     for name in ("teacher", "student"):
         if name in imagined:
             scores = imagined[name]
@@ -120,7 +120,7 @@ def report_evaluation(result: Result, title: str | None = None) -> None:
 
 
 def report_distillation(folder: Path, result: Result) -> None:
-    """Draw the curve and the states of a distillation, print its scores, and print where the files are."""
+    """Draw the curve and the states of a distillation; print its scores and the paths of its files."""
     with busy("drawing plots"):
         curve = plot_curve(folder / "curve.png", result, read_losses(folder / "metrics.jsonl"))
         distillate = folder / "distillate.safetensors"

@@ -155,7 +155,7 @@ def test_nested_parquet(tmp_path):
 def test_stable_baselines_expert_data(tmp_path):
     columns = {"obs": OBS, "actions": ACT, "rewards": REW, "episode_returns": np.ones(3)}
     path = write_columns(tmp_path / "x.npz", columns | {"episode_starts": np.roll(LAST, 1)})
-    data = check_warns(lambda: load_dataset(path), "'episode_starts' does not say why episodes end")
+    data = check_warns(lambda: load_dataset(path), "'episode_starts' does not state why episodes end")
     check(data, ~LAST, ENDED & False)
 
 

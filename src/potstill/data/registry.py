@@ -173,7 +173,7 @@ def load_dataset(
         PotstillWarning: something was assumed, or is suspicious (:func:`~potstill.data.suspicions.find_suspicions`).
 
     Example:
-        >>> log = {"angle": np.zeros(50), "torque": np.linspace(-2.0, 2.0, 50), "reward": np.ones(50)}
+        >>> log = {"angle": np.zeros(50), "torque": np.tile([-2.0, 2.0], 25), "reward": np.ones(50)}
         >>> load_dataset(log, columns="observations=angle,actions=torque,terminations=none", action_bounds="data")
         Transitions('arrays': 49 rows, 1 state and 1 action components, no environment, actions in [-2, 2])
     """

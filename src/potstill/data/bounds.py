@@ -55,7 +55,7 @@ class ActionBounds:
 
     @classmethod
     def unit(cls, size: int) -> ActionBounds:
-        """Bounds of ±1 for ``size`` components."""
+        """Return bounds of ±1 for ``size`` components."""
         check_least("ActionBounds.unit: size", size, 1)
         return cls(-np.ones(size, np.float32), np.ones(size, np.float32))
 

@@ -25,7 +25,7 @@ class Ends(NamedTuple):
     ends: Bool[np.ndarray, " M"]
     """The last transitions of episodes, by termination or truncation. The last row is one of them."""
     observed: Bool[np.ndarray, " M"]
-    """Rows that hold the last observation of an episode and nothing else."""
+    """Rows that hold only the last observation of an episode."""
     known: bool
     """Whether columns other than terminations mark ends."""
 

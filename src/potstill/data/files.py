@@ -57,7 +57,7 @@ class Group(Protocol):
         ...
 
     def get(self, key: str) -> object:
-        """The object called ``key``, or ``None``."""
+        """Return the object named ``key``, or ``None``."""
         ...
 
     def __len__(self) -> int: ...
@@ -116,7 +116,7 @@ def allow(count: int, what: str) -> None:
     """Count bytes before they are allocated. The limit depends on the size of the file that :func:`reading` reads.
 
     Raises:
-        PotstillError: the file is too small for so many bytes.
+        PotstillError: the bytes are too many for the size of the file.
     """
     allowance = _allowance.get()
     if allowance is not None:

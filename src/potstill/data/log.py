@@ -49,7 +49,7 @@ class Log:
     trusts_environment: bool = True
     """Whether an environment that cannot be made or differs from the data is an error. If not, it is ignored."""
     unit_actions: bool = False
-    """Whether actions lie in [−1, 1], whatever the bounds."""
+    """Whether actions lie in [−1, 1], regardless of the bounds."""
 
 
 class Paired(NamedTuple):

@@ -164,7 +164,7 @@ def load_dataset(
         action_scale: factor for the actions, or one for each component, if their unit is not that of the environment.
         env_id: Gymnasium id of the environment, if the data do not name it; ``none`` for no environment.
         actions: ``discrete`` (the numbers 0, 1, 2, … of a finite set) or ``continuous``, if neither the file nor the
-            environment says so. One column of integers counts as discrete; others are refused.
+            environment states it. One column of integers counts as discrete; others are refused.
 
     Raises:
         PotstillError: the name is unknown, the file is missing, its format is unknown, or its content is invalid.

@@ -83,7 +83,7 @@ class Normaliser:
 
     @classmethod
     def identity(cls, size: int) -> Normaliser:
-        """A normaliser that does not change states of ``size`` components."""
+        """Return a normaliser that does not change states of ``size`` components."""
         check_least("Normaliser.identity: size", size, 1)
         return cls(np.zeros(size, np.float32), np.ones(size, np.float32))
 
@@ -193,7 +193,7 @@ class Transitions:
         )
 
     def _repr_html_(self) -> str:
-        """A table for notebooks."""
+        """Make a table for notebooks."""
         facts = {
             "rows": f"{len(self):,}",
             "state components": self.state_size,

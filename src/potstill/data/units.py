@@ -79,7 +79,7 @@ class Fit:
     inside: bool
     """Whether all scaled actions are inside the bounds."""
     unit: bool = False
-    """Whether the logged actions lie in [−1, 1], whatever the bounds."""
+    """Whether the logged actions lie in [−1, 1], regardless of the bounds."""
     notes: tuple[str, ...] = ()
 
     numbered: bool = False

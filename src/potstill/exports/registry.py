@@ -23,7 +23,7 @@ EXPORT_FORMATS: Registry[ExportFormat] = Registry(
         "minari": "potstill.exports.minari:FORMAT",
     },
 )
-"""Other packages add a format by an entry point in the group ``potstill.exports``."""
+"""The export formats by name. Other packages add a format by an entry point in the group ``potstill.exports``."""
 
 
 POLICY_FORMATS: Registry[PolicyFormat] = Registry(
@@ -36,7 +36,7 @@ POLICY_FORMATS: Registry[PolicyFormat] = Registry(
         "torch": "potstill.exports.policies.torch_weights:FORMAT",
     },
 )
-"""Other packages add a format by an entry point in the group ``potstill.policy_formats``."""
+"""The policy formats by name. Other packages add one by an entry point in the group ``potstill.policy_formats``."""
 
 
 def resolve_format(path: Path, name: str | None, formats: Registry[Any] = EXPORT_FORMATS) -> str:

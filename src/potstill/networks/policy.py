@@ -152,7 +152,7 @@ class Policy(Scaled):
         return {"head": self.head, **{name: True for name, kind in kinds.items() if isinstance(self.layers, kind)}}
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return all arrays under flat names, as they are saved."""
+        """Return all arrays by their names in saved files."""
         named = {f"layers.{i}.{k}": np.asarray(v) for i, layer in enumerate(self.layers) for k, v in layer.items()}
         return {**named, **self.scaling.to_arrays()}
 

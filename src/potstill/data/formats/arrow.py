@@ -28,7 +28,7 @@ def check_sizes(path: Path, pyarrow: ModuleType) -> None:
         pyarrow: the library.
 
     Raises:
-        PotstillError: the file is too small for so many, or lists parts more than once.
+        PotstillError: the numbers or bytes are too many for the size of the file, or it lists parts more than once.
         struct.error: the file is damaged.
     """
     count = 0

@@ -104,7 +104,7 @@ def allow_columns(metadata: FileMetaData, names: Sequence[str] | None = None) ->
     """Count the numbers in some or all columns of a Parquet file before memory is allocated for them.
 
     Raises:
-        PotstillError: the file is too small for so many numbers.
+        PotstillError: the numbers are too many for the size of the file.
     """
     starts = ("",) if names is None else tuple(f"{name}." for name in names)
     paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]

@@ -17,7 +17,7 @@ WIDTH = 116
 MODULE = '''\
 """A policy, written by potstill: actions for observations, both in the units of the environment. Needs only NumPy.
 
-``act`` maps observations [..., {observations}] to {result}. ``METADATA`` says what the policy is.
+``act`` maps observations [..., {observations}] to {result}. ``METADATA`` describes the policy.
 """
 
 import base64

@@ -86,7 +86,7 @@ def resolve_policy(
     """Make the policy to export. Students of a distillate are trained with its recipe.
 
     Args:
-        source: a distillate; or a policy, several students or a teacher, which are exported as they are; or the path
+        source: a distillate; or a policy, several students or a teacher, which are exported directly; or the path
             of one of these.
         student: the seed of the one student. Default: 0.
         average: the number of students, with seeds from 0, whose actions are averaged.

@@ -225,8 +225,8 @@ def compare_curves(curves: Sequence[Curve]) -> list[str]:
 def compare_postures(lines: Sequence[Posture]) -> list[str]:
     """Check whether distilled states are less balanced than the data's, and better one step later (Figure 2)."""
     found = [
-        "The paper says of HalfCheetah: distilled states are mostly unbalanced, and one step with the distilled action "
-        "brings them nearer to balance."
+        "The paper states for HalfCheetah: distilled states are mostly unbalanced, and one step with the distilled "
+        "action brings them nearer to balance."
     ]
     for line in lines:
         if line.excess is None:

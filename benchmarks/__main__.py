@@ -22,14 +22,14 @@ def make_parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="list all experiments: what they measure, what they need, how many cells are done")
     one = commands.add_parser("run", help="measure the missing cells of an experiment")
     one.add_argument("name", choices=MODULES, metavar="NAME", help="name of an experiment, as `list` shows it")
-    one.add_argument("--files", nargs="+", help=f"only these files; `{BUNDLED}` is the dataset bundled with potstill")
+    one.add_argument("--files", nargs="+", help=f"only these files; `{BUNDLED}` is the bundled dataset")
     one.add_argument("--methods", nargs="+", help="only these methods")
     one.add_argument("--seeds", nargs="+", type=int, help="only these seeds")
-    one.add_argument("--toy", action="store_true", help="test run of a minute on a few rows, not among the results")
+    one.add_argument("--toy", action="store_true", help="test run of a minute on a few rows; its results are not kept")
     one.add_argument("--out", type=Path, help="folder of the result file, instead of results/")
     one.add_argument("--executor", default="serial", help=f"where the cells run: {', '.join(EXECUTORS)}")
-    one.add_argument("--workers", type=int, help="number of cells that run at a time; not for experiments that time")
-    one.add_argument("--address", help="of a Ray cluster, or `local` for slurm")
+    one.add_argument("--workers", type=int, help="number of cells that run at a time; do not use it for timings")
+    one.add_argument("--address", help="address of a Ray cluster, or `local` for slurm")
     pages = commands.add_parser("pages", help="write the tables of README.md and docs/, and the figures")
     pages.add_argument("--check", action="store_true", help="write nothing; fail if a table is out of date")
     commands.add_parser("check", help="check the result files, the weights and the tables")
@@ -84,7 +84,7 @@ def run_one(options: argparse.Namespace) -> int:
     done = len(cells) - count.measured - count.failed
     print(f"{options.name}: {count.measured} cells measured, {done} already done, {count.failed} failed")
     if done == len(cells):
-        print("to measure them again: --out FOLDER")
+        print("measure them again with --out FOLDER")
     found = results.group_by_cell(experiment)
     failures = [f"{c}: {failure}" for c in cells if c in found for failure in found[c].get("failures", ())]
     print("\n".join(failures), end="\n" if failures else "")
@@ -92,7 +92,7 @@ def run_one(options: argparse.Namespace) -> int:
 
 
 def make_hint(experiment: Experiment) -> str:
-    """Describe the options with which an experiment runs without the nine files."""
+    """Describe the options that run an experiment without the nine files."""
     alone = any(cell.file == BUNDLED for cell in (*experiment.cells, *experiment.extra))
     return f"--files {BUNDLED} and --toy need only this repository" if alone else "--toy needs only this repository"
 

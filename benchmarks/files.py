@@ -18,25 +18,25 @@ RUNS = ROOT / "runs" / "benchmarks"
 DATASETS = ROOT.parent / "shared" / "datasets"
 
 BUNDLED = "bundled"
-"""The dataset that comes with potstill, ``hopper-medium-replay``. One of the nine files has the same name."""
+"""The bundled dataset, ``hopper-medium-replay``. One of the nine files has the same name."""
 BUNDLED_NAME = "hopper-medium-replay"
 LEVELS = ("medium-replay", "medium", "medium-expert")
 FILES = tuple(f"{body}-{level}" for level in LEVELS for body in ("hopper", "halfcheetah", "walker2d"))
 
 
 def read_weights_index() -> list[dict[str, Any]]:
-    """The entries of ``results/weights.jsonl``: file, use (``fixed`` or ``highest-return``), weights, hash, origin."""
+    """Read ``results/weights.jsonl``: file, use (``fixed`` or ``highest-return``), weights, hash and origin."""
     return [json.loads(line) for line in (RESULTS / "weights.jsonl").read_text().splitlines()]
 
 
 @functools.cache
 def find_teacher_entry(file: str, use: str) -> dict[str, Any]:
-    """The entry of one of the nine files' teachers in the index."""
+    """Find the index entry of the teacher of one of the nine files."""
     return next(entry for entry in read_weights_index() if (entry["file"], entry["use"]) == (file, use))
 
 
 def find_teacher_hash(file: str, use: str = "fixed") -> str:
-    """The SHA-256 of a file's teacher. The bundled dataset has one teacher, which is in the package."""
+    """Find the SHA-256 of a file's teacher; ``bundled`` for that of the bundled dataset, which is in the package."""
     return BUNDLED if file == BUNDLED else str(find_teacher_entry(file, use)["sha256"])
 
 
@@ -44,21 +44,21 @@ def find_teacher_hash(file: str, use: str = "fixed") -> str:
 class Workspace:
     """The paths of an experiment's data, teachers and run folders.
 
-    At toy size, every dataset and every teacher is that of :mod:`benchmarks.toy`.
+    At toy size, all cells use the dataset and the teacher of :mod:`benchmarks.toy`.
     """
 
     runs: Path
     toy: bool = False
-    """Toy size."""
+    """Whether the run has toy size."""
 
     def find_dataset(self, file: str) -> Path | str:
-        """The argument of potstill's commands that names a dataset."""
+        """Find the path or name of a dataset, for potstill's commands."""
         if self.toy:
             return toy.ensure_files(self.runs)["dataset"]
         return BUNDLED_NAME if file == BUNDLED else DATASETS / f"{file}.hdf5"
 
     def find_teacher(self, file: str, use: str = "fixed") -> Path:
-        """The weights of a file's teacher."""
+        """Find the weights of a file's teacher."""
         if self.toy:
             return toy.ensure_files(self.runs)["teacher"]
         if file == BUNDLED:
@@ -66,6 +66,6 @@ class Workspace:
         return WEIGHTS / str(find_teacher_entry(file, use)["weights"])
 
     def find_folder(self, *names: object) -> Path:
-        """The path of a run folder, named by the parts of a cell."""
+        """Make the path of a run folder from the parts of a cell."""
         words = "-".join(str(name) for name in names if name != "")
         return self.runs / words.replace(", ", "-").replace(" ", "-").replace("(", "").replace(")", "")

@@ -1,8 +1,8 @@
 """Experiments as grids of cells, with one runner and one rule for which cells are done.
 
 A cell is a method on a file with a seed. Its measurements are one record, a line of the experiment's result file
-``results/NAME.jsonl``. A cell is done if the file contains its record with the hash of the cell's current inputs:
-options, budgets and weights. Only cells whose declaration has changed are therefore run again.
+``results/NAME.jsonl``. A cell is done if the file contains its record with the hash of the cell's current inputs, such
+as options, budgets and weights. Only cells whose declaration has changed are therefore measured again.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ class Cell:
 
     @property
     def key(self) -> dict[str, Axis]:
-        """The fields that name the cell in its record."""
+        """The fields that identify the cell in its record."""
         return {"method": self.method, "file": self.file, "seed": self.seed, **dict(self.axes)}
 
     def __getitem__(self, axis: str) -> Any:
-        """The cell's value on one of the further axes."""
+        """Return the cell's value on one of the further axes."""
         return dict(self.axes)[axis]
 
     def __str__(self) -> str:
-        """The cell as text, for logs and messages."""
+        """Format the cell for logs and messages."""
         words = [self.method, self.file, *(f"{name} {value}" for name, value in self.axes), f"seed {self.seed}"]
         return ", ".join(word for word in words if word)
 
 
 def make_product(methods: Iterable[str], files: Iterable[str], seeds: Iterable[int]) -> tuple[Cell, ...]:
-    """Every method on every file with every seed, seeds outermost.
+    """Make a cell for every method on every file with every seed, in the order of the seeds.
 
     >>> [str(cell) for cell in make_product(["a", "b"], ["hopper"], [0])]
     ['a, hopper, seed 0', 'b, hopper, seed 0']
@@ -65,14 +65,14 @@ def make_product(methods: Iterable[str], files: Iterable[str], seeds: Iterable[i
 
 @dataclass(frozen=True)
 class Experiment:
-    """A declaration: the cells, the inputs of each, and the function that measures one."""
+    """The declaration of an experiment: its cells, their inputs, and the function that measures a cell."""
 
     name: str
     about: str
     """One line for ``python -m benchmarks list``."""
     cells: tuple[Cell, ...]
     inputs: Callable[[Cell], Inputs]
-    """Everything that a cell's result depends on, besides the code and the dataset's rows. Its hash is recorded."""
+    """All settings that a cell's result depends on, besides the code and the dataset's rows. Their hash is recorded."""
     measure: Callable[[Cell, Workspace], Record]
     fields: frozenset[str] = frozenset()
     """Fields that every record must have."""
@@ -90,7 +90,7 @@ class Experiment:
 
     @property
     def needs(self) -> str:
-        """What the experiment needs, as ``list`` shows it."""
+        """The data and packages that the experiment needs, for ``list``."""
         alone = any(not needs_shared(cell) for cell in (*self.cells, *self.extra))
         data = "the repository"
         if self.needs_shared:
@@ -104,13 +104,13 @@ def needs_shared(cell: Cell) -> bool:
 
 
 def hash_inputs(experiment: Experiment, cell: Cell) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of the cell's inputs, as JSON with sorted keys."""
+    """Compute the first 16 hexadecimal digits of the SHA-256 of the cell's inputs, as JSON with sorted keys."""
     text = json.dumps(to_json({"cell": cell.key, **experiment.inputs(cell)}), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def to_line(record: Record) -> str:
-    """A record as one compact line."""
+    """Format a record as one compact line of JSON."""
     return json.dumps(to_json(record), separators=(",", ":"), ensure_ascii=False)
 
 
@@ -121,13 +121,13 @@ class Results:
         self.path = path
 
     def read_records(self) -> list[Record]:
-        """All records, in the order of the file."""
+        """Read all records, in the order of the file."""
         if not self.path.exists():
             return []
         return [json.loads(line) for line in self.path.read_text().splitlines()]
 
     def group_by_cell(self, experiment: Experiment) -> dict[Cell, Record]:
-        """The records by cell."""
+        """Read the records by cell."""
         axes = [name for name, _ in (*experiment.cells, *experiment.extra)[0].axes]
         return {read_cell(record, axes): record for record in self.read_records()}
 
@@ -140,18 +140,18 @@ class Results:
 
 
 def read_cell(record: Record, axes: Iterable[str] = ()) -> Cell:
-    """The cell that a record belongs to."""
+    """Read the cell of a record."""
     return Cell(record["method"], record["file"], record["seed"], tuple((name, record[name]) for name in axes))
 
 
 def sort_key(cell: Cell) -> tuple[Any, ...]:
-    """Files in alphabetical order, then methods, seeds and further axes."""
+    """Return a sort key: by file in alphabetical order, then by method, seed and further axes."""
     return cell.file, cell.method, cell.seed, tuple(value for _, value in cell.axes)
 
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Lock ``path`` against writing by other benchmark processes."""
+    """Prevent other benchmark processes from writing to ``path`` within this context."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -162,7 +162,7 @@ def lock(path: Path) -> Iterator[None]:
 
 
 class Counts(NamedTuple):
-    """How many cells a run measured, and how many failed."""
+    """The numbers of cells that a run measured, and that failed."""
 
     measured: int
     failed: int
@@ -180,14 +180,14 @@ def run(
     results: Results,
     executor: Executor | None = None,
 ) -> Counts:
-    """Measure the cells that are not done. A cell that fails is reported, and stops nothing.
+    """Measure the cells that are not done. A cell that fails is reported, and the others continue.
 
     Args:
         experiment: the declaration.
         cells: the cells to measure.
-        workspace: where inputs are and where files go.
-        results: each record is written as soon as it is known.
-        executor: where the cells run. Default: one after the other in this process.
+        workspace: the paths of inputs and run folders.
+        results: the result file. Each record is written as soon as it is known.
+        executor: runs the cells. Default: one after the other in this process.
     """
     known = results.group_by_cell(experiment)
     left = {str(cell): cell for cell in cells if not is_done(experiment, cell, known)}

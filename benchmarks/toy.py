@@ -20,7 +20,7 @@ Layers = list[dict[str, np.ndarray]]
 
 
 def write_dataset(path: Path) -> None:
-    """Episodes in D4RL's layout."""
+    """Write the episodes in D4RL's layout."""
     env, rng = gymnasium.make(ENV_ID), np.random.default_rng(0)
     rows: dict[str, list[np.ndarray | float | bool]] = {"observations": [], "actions": [], "rewards": []}
     for episode in range(EPISODES):
@@ -42,7 +42,7 @@ def write_dataset(path: Path) -> None:
 
 
 def write_teacher(path: Path) -> None:
-    """A policy and two critics of one hidden layer each."""
+    """Write a teacher: a policy and two critics, each with one hidden layer."""
     rng = np.random.default_rng(0)
 
     def layers(*shape: int, outputs: int, inputs: int) -> Layers:
@@ -57,7 +57,7 @@ def write_teacher(path: Path) -> None:
 
 
 def ensure_files(folder: Path) -> dict[str, Path]:
-    """Paths of the ``dataset`` and the ``teacher`` in a folder. Files that are missing are written."""
+    """Return the paths of the ``dataset`` and the ``teacher`` in a folder. Missing files are written."""
     paths = {"dataset": folder / "toy.hdf5", "teacher": folder / "toy.safetensors"}
     folder.mkdir(parents=True, exist_ok=True)
     for write, path in zip((write_dataset, write_teacher), paths.values(), strict=True):

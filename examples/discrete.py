@@ -1,4 +1,4 @@
-"""Distil a log with discrete actions: keep a ball near the middle by pushing it to the left or right, or not at all."""
+"""Distil a log with discrete actions: push a ball to the left or right, or not at all, to keep it near the middle."""
 
 import tempfile
 from pathlib import Path

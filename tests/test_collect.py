@@ -238,6 +238,8 @@ def test_failed_writes_leave_nothing(tmp_path, monkeypatch):
             {"level": "medium-expert", "expert_score": 20.0},
             ["the goal of the medium policy", "exceeds that of the expert"],
         ),
+        ("Walk-v0", {"level": "medium-expert", "medium_return": 1.0, "expert_return": 0.0}, ["policy, 1, exceeds"]),
+        ("Walk-v0", {"level": "medium-expert", "medium_return": 0.0, "expert_return": -1.0}, ["policy, 0, exceeds"]),
         ("Walk-v0", {"level": "random", "policy": "p.safetensors"}, ["level random does not use a given policy"]),
         ("Hopper-v5", {"policy": "p.safetensors"}, ["has 6 state components, but Hopper-v5 has 11"]),
         ("Walk-v0", {"policy": "two.safetensors"}, ["has 2 action components, but Walk-v0 has 1"]),

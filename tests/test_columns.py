@@ -57,7 +57,7 @@ def test_stars_are_sorted_by_number():
         ("observations=temperature+run,actions=valve,rewards=profit,terminations=none", ["'run' holds", "numbers"]),
         ("observations=temperature,actions=valve,terminations=none", ["no column 'rewards'", "rewards=none"]),
         (CHOSEN.replace("none,episodes=run", "run"), ["expected numbers"]),
-        (f"{CHOSEN},rewards=r", ["'rewards' twice"]),
+        (f"{CHOSEN},rewards=r", ["'rewards' occurs twice"]),
     ],
 )
 def test_refused_choices(columns, words):

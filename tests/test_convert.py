@@ -99,8 +99,8 @@ def test_drawn_rows_are_truncated_if_the_next_is_missing(source, tmp_path):
     ("words", "message"),
     [
         ("--min-return 1e9", "no episode has a return between 1e+09 and inf: the returns lie in ["),
-        ("--episodes 13", "13 episodes: only 12 are left to draw from"),
-        ("--rows 301", "301 rows: only 300 are left to draw from"),
+        ("--episodes 13", "cannot draw 13 episodes: only 12 remain"),
+        ("--rows 301", "cannot draw 301 rows: only 300 remain"),
         ("--best-episodes 0", "--best-episodes 0.0: expected a value in (0, 1]"),
         ("--episodes 0", "expected at least 1"),
         ("nothing-there.npz", "nothing-there.npz: no such file"),

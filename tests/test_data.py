@@ -237,8 +237,8 @@ def test_a_selection_by_hand():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rows": 13}, "13 rows: only 12 are left"),
-        ({"episodes": 7}, "7 episodes: only 6 are left"),
+        ({"rows": 13}, "13 rows: only 12 remain"),
+        ({"episodes": 7}, "7 episodes: only 6 remain"),
         ({"min_return": 7.0}, r"between 7 and inf: the returns lie in \[1, 6\]"),
         ({"rows": 0}, "Selection.rows 0: expected at least 1"),
         ({"best_episodes": 1.5}, "Selection.best_episodes 1.5"),

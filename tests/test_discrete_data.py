@@ -56,7 +56,7 @@ def save(path, columns):
 def test_a_column_of_integers_is_a_finite_set(tmp_path, suffix):
     """It is said once, unless the user says it."""
     path = save(tmp_path / f"log{suffix}", COLUMNS)
-    with pytest.warns(PotstillWarning, match="integers, read as a finite set of 3 actions: .*--actions continuous"):
+    with pytest.warns(PotstillWarning, match="read as a finite set of 3 actions: .*--actions continuous"):
         check(load_dataset(path))
     check(load_dataset(path, actions="discrete"))
     numbers = load_dataset(path, actions="continuous", action_bounds="data")

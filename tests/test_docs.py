@@ -100,6 +100,20 @@ def test_public_names_have_a_page_and_a_docstring(reference):
             assert reference.summary(value), f"{full} has no docstring"
 
 
+def has_example(value):
+    """Whether the docstring of a class or function has an example. A class does not inherit that of its base."""
+    return bool(doctest.DocTestParser().get_examples(value.__doc__ or ""))
+
+
+def test_public_classes_and_functions_have_an_example(reference):
+    """``test_docstrings`` runs the examples."""
+    values = {full: reference.value_of(full) for full in set(reference.documented().values())}
+    callables = {full: value for full, value in values.items() if inspect.isclass(value) or inspect.isroutine(value)}
+    assert "potstill.Distillate" in callables
+    lacking = [full for full, value in sorted(callables.items()) if not has_example(value)]
+    assert not lacking, f"no example in the docstrings of {', '.join(lacking)}"
+
+
 def test_tables_are_up_to_date(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     from benchmarks.pages.blocks import find_outdated_pages

@@ -86,7 +86,7 @@ def test_a_process_that_dies_loses_only_its_own_task(executor):
     calls: dict[str, tuple[Any, ...]] = {"killed": (os._exit, 3), "beside it": (os.getpid,), "after it": (os.getpid,)}
     tasks = [Task(name, name, (), functools.partial(tuple, call)) for name, call in calls.items()]
     found = {outcome.name: outcome for outcome in run_tasks(tasks, executor)}
-    assert str(found["killed"].failure).startswith("its process did not end as it should: ")
+    assert str(found["killed"].failure).startswith("its process ended unexpectedly: ")
     assert "\n" not in str(found["killed"].failure)
     assert os.getpid() != found["beside it"].value > 0
     assert found["after it"].failure is None
@@ -131,10 +131,10 @@ def test_an_exception_ends_the_processes():
     [
         (["--executor", "rey"], "unknown executor 'rey': did you mean 'ray'?"),
         (["--workers", "0"], "--workers 0: expected at least 1"),
-        (["--workers", "2"], "--workers 2: the serial executor runs one at a time; use --executor pool"),
+        (["--workers", "2"], "--workers 2: the serial executor runs one call at a time; use --executor pool"),
         (
             ["--executor", "pool", "--address", "auto"],
-            "--address auto has no effect: this executor connects to nothing",
+            "--address auto: this executor has no address",
         ),
         (["--executor", "ray", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: nothing answers there"),
         (["--executor", "ray", "--address", "here:x"], "--address here:x: expected auto, or host:port"),

@@ -129,7 +129,7 @@ def test_actions_are_those_of_the_policy(tmp_path, name, kind):
         pytest.importorskip(form.package)
     path = tmp_path / f"my-policy{form.suffixes[0]}"
     if isinstance(policy, Students) and not form.averages:
-        with pytest.raises(potstill.PotstillError, match="the mean action of 4 policies is not"):
+        with pytest.raises(potstill.PotstillError, match="the mean action of 4 policies cannot"):
             potstill.export_policy(policy, path)
         return
     assert potstill.export_policy(policy, path) == path
@@ -209,7 +209,7 @@ def test_the_teacher_of_a_distillate_is_found(tmp_path, monkeypatch):
     assert facts["policy"] == "teacher, rebrac"
     other = replace(potstill.load(file), metadata=potstill.load(file).metadata | {"settings": {}})
     other.save(file)
-    with pytest.raises(potstill.PotstillError, match="run: its teacher, rebrac, was not found: name its file"):
+    with pytest.raises(potstill.PotstillError, match="run: its teacher, rebrac, was not found: pass its path"):
         potstill.export_policy("run", "u.py", teacher=True)
 
 
@@ -244,10 +244,13 @@ def test_actors_of_stable_baselines3_load_the_weights(tmp_path):
         (["hopper-medium-replay", "x.pt"], "x.pt: no policy format has the suffix '.pt': use one of .onnx, .h, .py"),
         (["hopper-medium-replay", "x", "--format", "onyx"], "unknown policy format 'onyx': did you mean 'onnx'"),
         (["hopper-medium-replay", "x.onnx"], "onnx is not installed: pip install 'potstill[onnx]'"),
-        (["hopper-medium-replay", "x.h", "--student", "1", "--teacher"], "--student and --teacher exclude each other"),
+        (["hopper-medium-replay", "x.h", "--student", "1", "--teacher"], "--student and --teacher cannot be combined"),
         (["hopper-medium-replay", "x.h", "--student", "-1"], "--student -1: expected at least 0"),
         (["hopper-medium-replay", "x.h", "--average", "0"], "--average 0: expected at least 1"),
-        (["hopper-medium-replay", "x.safetensors", "--average", "2"], "which the mean action of 2 policies is not"),
+        (
+            ["hopper-medium-replay", "x.safetensors", "--average", "2"],
+            "the mean action of 2 policies cannot be written",
+        ),
         (["p.safetensors", "x.h", "--student", "1"], "p.safetensors: not a distillate, so there are no students"),
         (["p.safetensors", "x.h", "--teacher"], "p.safetensors: expected a distillate, found policy"),
         (["p.safetensors", "p.safetensors"], "p.safetensors exists: choose another path, or --force"),

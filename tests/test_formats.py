@@ -133,9 +133,9 @@ def test_rlds(tmp_path):
     check(data)
     assert load_dataset(steps(trajectories())).content_hash == data.content_hash
     wrong = steps(trajectories())
-    refused(wrong | {"is_terminal": np.arange(18) == 3}, "is_terminal but not is_last in row 3")
+    refused(wrong | {"is_terminal": np.arange(18) == 3}, "row 3 is_terminal but not is_last")
     cut = {"is_last": np.arange(18) == 17, "is_terminal": np.zeros(18)}
-    refused(wrong | cut, "an episode ends in row 5, which is not is_last")
+    refused(wrong | cut, "an episode ends in row 5, but is_last does not mark that end")
 
 
 def test_nested_parquet(tmp_path):
@@ -155,7 +155,7 @@ def test_nested_parquet(tmp_path):
 def test_stable_baselines_expert_data(tmp_path):
     columns = {"obs": OBS, "actions": ACT, "rewards": REW, "episode_returns": np.ones(3)}
     path = write_columns(tmp_path / "x.npz", columns | {"episode_starts": np.roll(LAST, 1)})
-    data = check_warns(lambda: load_dataset(path), "'episode_starts' does not say why episodes end")
+    data = check_warns(lambda: load_dataset(path), "'episode_starts' does not state why episodes end")
     check(data, ~LAST, ENDED & False)
 
 

@@ -55,7 +55,7 @@ def test_json_that_is_nested_too_deeply(tmp_path, name):
 def test_json_that_is_too_large(tmp_path):
     with open(tmp_path / "config.json", "wb") as file:
         file.truncate(1 << 40)  # takes no space
-    refused(READERS["config.json"], tmp_path / "config.json", "too many for a JSON file")
+    refused(READERS["config.json"], tmp_path / "config.json", "expected a JSON file of at most")
 
 
 def test_safetensors(tmp_path):
@@ -123,7 +123,7 @@ def test_a_distillate_has_its_checksum_beside_it(tmp_path):
     content[-2] ^= 1
     path.write_bytes(content)
     for source in (path, tmp_path / "run"):
-        refused(potstill.load, source, "its sha256 is not the one in result.json")
+        refused(potstill.load, source, "its SHA-256 is not the one in result.json")
 
 
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}

@@ -256,7 +256,7 @@ def test_all_faults_of_a_refused_file(tmp_path, capsys, suffix):
     assert first.startswith("observations[2]: 1 values are NaN or infinite in 1 of 200 rows, the first in row 17")
     assert second.startswith("actions[1] lie in [-")
     assert "the bounds of Hopper-v5 are [-1, 1]" in second
-    assert "for another unit, --out-of-bounds scale; for overshoot, --out-of-bounds clip" in second
+    assert "convert another unit with --out-of-bounds scale, or clip overshoot with --out-of-bounds clip" in second
     text = (tmp_path / "run" / "inspect.html").read_text()
     assert first in "".join(Page(text).text)
     assert second in "".join(Page(text).text)

@@ -194,7 +194,7 @@ def test_flags_are_0_or_1(folder):
     records = np.load(folder / ROWS, mmap_mode="r+")
     records["truncations"].view(np.uint8)[123] = 2
     records.flush()
-    with pytest.raises(PotstillError, match="2 in column truncations, row 123: flags are 0 or 1"):
+    with pytest.raises(PotstillError, match="2 in column truncations, row 123: expected 0 or 1"):
         load_dataset(folder)
 
 

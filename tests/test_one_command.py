@@ -77,7 +77,7 @@ def test_logs_alone_become_students(demonstrations, tmp_path, capsys):
     assert set(report.result.runs[str(run)]) == {"data", "imitation_error", "q_gap"}
     assert capsys.readouterr().out.count("held-out imitation error") == 3
     options = {"dataset": demonstrations, "teacher": run / "teacher", "columns": "rewards=none"}
-    with pytest.warns(PotstillWarning, match="no rewards: they count as 0"):
+    with pytest.warns(PotstillWarning, match="no rewards: they are set to 0"):
         none = potstill.evaluate(run, students=2, out=tmp_path / "none", **options).result
     assert none.data is None  # without rewards, there are no returns, and critics mean nothing
     assert "imitation_error" in none.offline
@@ -164,7 +164,7 @@ def test_what_is_wrong_with_students():
     found = {"student": {"mean": 4.0}, "random": {"mean": 5.0}}
     still, below = diagnose_students(students, data, found)
     assert "the students take the same action in every state" in still
-    assert "earn less than students of random pairs of the data (4.0 and 5.0)" in below
+    assert "score lower than students trained on random pairs of the data (4.0 and 5.0)" in below
     moving = dataclasses.replace(students, params=[{k: 9.0 * v for k, v in layer.items()} for layer in students.params])
     poor = {"offline": {"imitation_error": {"mean": 0.5}, "teacher_variance": 0.4}}
     assert "no better than one constant action" in diagnose_students(moving, data, poor)[0]

@@ -38,7 +38,7 @@ def nan_in(values):
         ("actions", lambda x: x.astype(int), ["integers in some episodes"]),
         ("actions", lambda x: x * 9, ["outside its bounds [-2, 2]"]),
         ("truncations", lambda x: ~x, ["episode 1 ends in row 0, but more rows follow"]),
-        ("terminations", lambda x: x + 0.5, ["episode 1", "0.5", "flags are 0 or 1"]),
+        ("terminations", lambda x: x + 0.5, ["episode 1", "0.5", "expected 0 or 1"]),
         ("rewards", lambda x: x[:-1], ["episode 1", "unequal"]),
     ],
 )

@@ -73,7 +73,7 @@ def test_an_arrow_file_that_would_fill_the_memory(tmp_path, monkeypatch, fault):
         file.write_table(table)
     if fault == "listed twice":
         monkeypatch.setattr(ipc, "open_file", lambda _: type("Reader", (), {"num_record_batches": 2}))
-        with pytest.raises(PotstillError, match="it lists 2 parts, but holds 1"):
+        with pytest.raises(PotstillError, match="it lists 2 parts, but contains 1"):
             check_sizes(tmp_path / "a.arrow", pa)
         return
     (tmp_path / "state.json").write_text(json.dumps({"_data_files": [{"filename": "a.arrow"}]}))

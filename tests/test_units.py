@@ -35,7 +35,7 @@ def bounds_of(data):
 def test_each_component_has_its_own_bounds(tmp_path):
     log = heat_pump()
     low, high = log["actions"].min(axis=0), log["actions"].max(axis=0)
-    with pytest.warns(PotstillWarning, match=r"they are the range of the data, \[28.17, 2986\] × \[15, 34.34\]"):
+    with pytest.warns(PotstillWarning, match=r"the range of the data is used, \[28.17, 2986\] × \[15, 34.34\]"):
         data = load_dataset(log)
     np.testing.assert_allclose(bounds_of(data), [low, high], rtol=1e-6)
     assert data.card["action_bounds"] == "data"
@@ -73,7 +73,7 @@ def test_actions_outside_are_refused_clipped_or_scaled():
         load_dataset(log)
     line = str(caught.value)
     assert "\n" not in line
-    assert "--out-of-bounds scale; for overshoot, --out-of-bounds clip" in line
+    assert "--out-of-bounds scale, or clip overshoot with --out-of-bounds clip" in line
     options = re.search(r"--action-low ([\d.]+) ([\d.]+) --action-high ([\d.]+) ([\d.]+)", line)
     assert options is not None
     pasted = load_dataset(
@@ -106,7 +106,7 @@ def test_bounds_of_an_environment():
         assert load_dataset(log, env_id="none").env_id is None
     named = {key: value for key, value in log.items() if key != "env_id"}
     assert load_dataset(named, env_id="Pendulum-v1").content_hash == load_dataset(log).content_hash
-    refused(named, "the environment states none", action_bounds="environment")
+    refused(named, "the environment states no action bounds", action_bounds="environment")
     refused(named | {"actions": np.zeros((200, 2))}, "2 actions columns, but Pendulum-v1 has 1", env_id="Pendulum-v1")
 
 
@@ -118,7 +118,7 @@ def test_bounds_of_an_environment():
         ({"action_low": [0, 0], "action_high": [3000, 0]}, ["component 1"]),
         ({"action_low": 0, "action_high": 1, "action_bounds": "data"}, ["contradicts"]),
         ({"action_bounds": "enviroment"}, ["did you mean 'environment'"]),
-        ({"action_bounds": "file"}, ["the file states none"]),
+        ({"action_bounds": "file"}, ["the file states no action bounds"]),
         ({"action_scale": (1, 2, 3)}, ["3 numbers"]),
         ({"action_scale": (1.0, -2.0)}, ["--action-scale -2.0: expected a number above 0"]),
         ({"out_of_bounds": "cut"}, ["'cut'"]),

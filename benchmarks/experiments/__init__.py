@@ -42,17 +42,17 @@ MODULES = {
 
 
 def load_experiment(name: str) -> Experiment:
-    """The experiment that a module declares as ``EXPERIMENT``."""
+    """Load the experiment that a module declares as ``EXPERIMENT``."""
     found = import_module(f"benchmarks.{MODULES[name]}").EXPERIMENT
     assert isinstance(found, Experiment)
     return found
 
 
 def load_results(name: str) -> Results:
-    """The committed result file of an experiment."""
+    """Open the committed result file of an experiment."""
     return Results(RESULTS / f"{name}.jsonl")
 
 
 def load_records(name: str) -> list[Record]:
-    """The committed records of an experiment."""
+    """Read the committed records of an experiment."""
     return load_results(name).read_records()

@@ -1,8 +1,8 @@
 """A comparison of objectives, weights, initial pairs and solvers: variants × distillation seeds.
 
 Every cell is one ``potstill distill``, with four episodes of each of ten students and ten of their ensemble. In all
-variants, states have no noise and, unless the name says otherwise, uniform weights, and pairs stay within the action
-bounds. Variants therefore differ only as their names say.
+variants, states have no noise and, unless the name states otherwise, uniform weights, and pairs stay within the action
+bounds. Variants therefore differ only in the settings in their names.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNROLL: Options = {**COMMON, **AV_PBC, "solver": "unroll", "recipe": "paper", "s
 PAPER: Options = {**UNROLL, "optimiser": "sgd", "learning_rate": 0.1, "initial_actions": "data"}
 
 
-# The variants of the main table, and those that other pages show.
+# The variants of the main table, and then those of other pages.
 MAIN: dict[str, Options] = {
     "q-gap": KERNEL,
     "q-gap, initial states by k-means": {**KERNEL, "initial": "k-means"},

@@ -1,7 +1,7 @@
-"""Behavioural cloning of all rows: the reference that ``make demo`` shows for the bundled dataset.
+"""Behavioural cloning of all rows of the bundled dataset, the reference in the table of ``make demo``.
 
-The network is that of the paper's recipe; 20,000 updates of Adam on 256 rows each (25 passes), three students. The
-package contains the numbers as ``src/potstill/bundled/hopper-medium-replay.bc.json``.
+The network is that of the paper's recipe. Three students take 20,000 updates of Adam on 256 rows each (25 passes). The
+package contains the numbers in ``src/potstill/bundled/hopper-medium-replay.bc.json``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A comparison of offline criteria: which variant of fitted Q-evaluation ranks policies as their returns do.
+"""A comparison of offline criteria: variants of fitted Q-evaluation, by how they rank policies compared with returns.
 
-A training run without early stopping gives ten policies, each evaluated in ten episodes. Then critics are fitted to one
-policy after the other, as ``potstill teach`` does: with the training's horizon 1 / (1 − γ) or three times that, with or
-without pessimism, and averaged over the first states of held-out episodes or over all of their states.
+A training run without early stopping yields ten policies, each evaluated in ten episodes. Then critics are fitted to
+one policy after the other, as in ``potstill teach``: with the training's horizon 1 / (1 − γ) or three times that, with
+or without pessimism, and averaged over the first states of held-out episodes or over all of their states.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Distillation of data with discrete actions: CartPole and Acrobot.
 
-A file is what DQN recorded in its training (``potstill collect``, made here on first use), or one of the two published
-logs of a CartPole expert in ``../shared/real``. The teacher is IQL's for the former, whose rewards distinguish
-policies, and BC's for the latter, in which nearly all actions are those of the expert.
+A file is a recording of DQN's training (by ``potstill collect``, on first use), or one of the two published logs of a
+CartPole expert in ``../shared/real``. The teacher of the former is trained by IQL, because its rewards distinguish
+policies; that of the latter by BC, because nearly all actions are those of the expert.
 """
 
 from __future__ import annotations

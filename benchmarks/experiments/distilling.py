@@ -33,9 +33,9 @@ def distil(
     """Run ``potstill.distill`` for a cell and return its ``result.json`` with ``command``, the equivalent command.
 
     Args:
-        cell: names the file, its teacher and the seed.
-        options: as :func:`~benchmarks.experiments.parts.distill_options` takes them.
-        workspace: where the data are; at toy size :data:`TOY` replaces the options.
+        cell: the file, its teacher and the seed.
+        options: arguments of :func:`~benchmarks.experiments.parts.distill_options`.
+        workspace: the paths of the data. At toy size, :data:`TOY` replaces the options.
         dataset: the dataset, instead of the cell's file.
         teacher: the file whose teacher is used, instead of the cell's.
     """
@@ -63,11 +63,11 @@ def strip_folders(command: str) -> str:
 
 
 def shorten_summary(entry: Mapping[str, Any], returns: bool = True) -> Record:
-    """Mean, standard deviation and, if ``returns``, the normalised return of every episode, policies × episodes."""
+    """Select mean, standard deviation and, if ``returns``, all normalised returns [policies, episodes] of a summary."""
     fields = ("mean", "std", *(("returns",) if returns else ()))
     return {name: entry[name] for name in fields}
 
 
 def select_student_scores(result: Mapping[str, Any]) -> Record:
-    """Scores of single students and of the ensemble."""
+    """Select the scores of single students and of the ensemble."""
     return {kind: shorten_summary(result[kind]) for kind in ("student", "ensemble")}

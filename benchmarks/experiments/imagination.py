@@ -1,9 +1,9 @@
 """Distillation on imagined states against distillation on dataset states, with the best teacher of each file.
 
 The teachers are those with the highest returns, not those with the best students. Two kinds of students are trained on
-each distillate: potstill's own, and a PyTorch-style one (two hidden layers of 256, PyTorch's default initialisation,
-Adam at 1e-3, 1,000 full-batch steps). The settings of ``imagined`` were chosen with returns on the files
-``DEVELOPED_ON``; the other files were only measured.
+each distillate: those of its recipe, and PyTorch-style ones (two hidden layers of 256, PyTorch's default
+initialisation, Adam at 1e-3, 1,000 full-batch steps). The settings of ``imagined`` were chosen by returns on the files
+``DEVELOPED_ON``; the other files were not used for any choice.
 """
 
 from __future__ import annotations

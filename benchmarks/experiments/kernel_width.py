@@ -1,9 +1,9 @@
 """The accuracy with which kernel descent predicts finite students of several widths and initialisations.
 
-64 pairs of the bundled distillate, the ``plain`` recipe; actions are compared in 128 states of its dataset. Each
-initialisation's learning rate is 0.1 times the plain kernel's mean diagonal divided by its own, so that all train
-equally fast. For n students with mean m and variance V, the bias is the squared distance of m from the prediction,
-minus V / n.
+The pairs are 64 of the bundled distillate, and the students have the ``plain`` recipe. Actions are compared in 128
+states of the dataset. The learning rate for an initialisation is 0.1 times the mean diagonal of the plain kernel
+divided by that of its own kernel, so that all train equally fast. For n students with mean m and variance V, the bias
+is the squared distance of m from the prediction, minus V / n.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A log of a teacher with noisy actions, of any length: the data of the experiment ``sizes``.
+"""The data of the experiment ``sizes``: a log of any length, of a teacher with noisy actions.
 
-The noise is Gaussian on actions in [−1, 1]; its standard deviation is drawn for each episode between 0 and 0.6.
+The noise is Gaussian on actions in [−1, 1]. Its standard deviation is drawn between 0 and 0.6 for each episode.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Conversion of the plain values that experiments declare to potstill's objects; the pessimistic value estimate."""
+"""Convert the plain values in declarations of experiments to potstill's objects; fit the pessimistic value estimate."""
 
 from __future__ import annotations
 

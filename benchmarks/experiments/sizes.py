@@ -1,9 +1,8 @@
 """Retention and time over the dataset's size: 10⁴, 10⁵, 10⁶ and 10⁷ rows of one log.
 
-The log has episodes of the fixed teacher of hopper-medium-replay with noisy actions; the smaller datasets are its
-first rows. It takes a gigabyte under ``runs/`` and about ten minutes to make, when it is first used. Each size is
-distilled by ``potstill distill`` without further options. The cell ``steps`` times the outer steps alone, alternating
-between sizes.
+The log has episodes of the fixed teacher of hopper-medium-replay with noisy actions; the smaller datasets are its first
+rows. It is made on first use, which takes about ten minutes and a gigabyte under ``runs/``. Each size is distilled by
+``potstill distill`` without further options. The cell ``steps`` times the outer steps alone, alternating between sizes.
 """
 
 from __future__ import annotations

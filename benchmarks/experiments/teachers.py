@@ -23,8 +23,9 @@ from potstill.runtime.files import read_json
 
 Options = dict[str, Any]
 # ReBRAC's actor and critic penalties: the published ones for medium-replay of Hopper and HalfCheetah and for
-# hopper-medium-expert, larger ones for all others. On a tenth of D4RL's rows, the published penalties let the policy
-# leave the data (on halfcheetah-medium with 0.001 and 0.01, the score fell to 1 and then recovered to 35) or diverge.
+# hopper-medium-expert, larger ones for all others. On a tenth of D4RL's rows, the published penalties are too small:
+# the policy takes actions far from the data (on halfcheetah-medium with 0.001 and 0.01, the score fell to 1 and then
+# recovered to 35) or training diverges.
 PENALTIES = {
     BUNDLED: (0.05, 0.5),
     "hopper-medium-replay": (0.05, 0.5),
@@ -96,7 +97,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 
 def shorten_evaluation(entry: Record) -> Record:
-    """The part of an evaluation during training that pages show."""
+    """Select the fields of an evaluation during training that pages use."""
     names = {"update": "update", "mean": "return", "pessimistic_value": "estimate", "fitted_value": "fitted_value"}
     return {new: entry[old] for old, new in names.items() if old in entry}
 

@@ -1,6 +1,6 @@
-"""The theorems of the paper on random tabular MDPs, over the discount, and the objectives after a shift of the reward.
+"""The theorems of the paper on random tabular MDPs, over the discount, and the objectives after shifts of the reward.
 
-Three kinds of MDPs with four actions and rewards in [0, 1], 1,000 of each but the last:
+There are three kinds of MDPs with four actions and rewards in [0, 1], 1,000 of each except the last:
 
 - ``dense``: 20 states, every distribution over next states equally likely, a reward for every action in every state;
 - ``sparse``: 20 states, few next states for each action, a reward for one in twenty pairs of state and action;
@@ -60,7 +60,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 
 def round_numbers(value: Any) -> Any:
-    """The same value with six significant digits in all numbers."""
+    """Round all numbers in a value to six significant digits."""
     if isinstance(value, dict):
         return {name: round_numbers(item) for name, item in value.items()}
     if isinstance(value, tuple | list):

@@ -1,4 +1,4 @@
-"""How often ``potstill teach --algorithm auto`` would keep the better run."""
+"""The table of how often ``potstill teach --algorithm auto`` would select the better run."""
 
 from __future__ import annotations
 

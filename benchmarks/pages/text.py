@@ -11,22 +11,22 @@ from benchmarks.grid import Record
 
 
 def make_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Format a Markdown table."""
     lines = [heads, *rows]
     body = ["|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|" for cells in lines]
     return "\n".join([body[0], "|" + "---|" * len(heads), *body[1:]])
 
 
 def select_records(records: Iterable[Record], **values: object) -> list[Record]:
-    """The records whose fields have these values."""
+    """Select the records whose fields have these values."""
     return [record for record in records if all(record[name] == value for name, value in values.items())]
 
 
 def average(records: Iterable[Record], kind: str) -> float:
-    """Mean over records of ``record[kind]["mean"]``."""
+    """Average ``record[kind]["mean"]`` over records."""
     return float(np.mean([record[kind]["mean"] for record in records]))
 
 
 def format_file_label(file: str) -> str:
-    """The name of a file on pages."""
+    """Format the name of a file for pages."""
     return "the bundled dataset" if file == BUNDLED else file

@@ -1,5 +1,6 @@
-"""Proofs: what happens to runs that are killed, to files that are damaged, and to every pair of options.
+"""Proofs: tests of killed runs, damaged files, all pairs of options, installations and long processes.
 
-Each proof is an experiment. It never stops at a failure: it counts and names it, and ``python -m benchmarks run`` ends
-with the exit code 1. Cells that take long and have no committed result are ``extra``: name them with ``--methods``.
+Each proof is an experiment. Failures are counted and listed, and do not stop the proof; ``python -m benchmarks run``
+then ends with the exit code 1. Cells that take long and have no committed result are ``extra``: select them with
+``--methods``.
 """

@@ -1,4 +1,4 @@
-"""Valid files of every kind that potstill reads, and what it reads from them."""
+"""Write valid files of every kind that potstill reads, and read them."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Kind:
     write: Callable[[Path], Path]
     """Write a valid file into a folder, and return its path."""
     read: Callable[[Path], object]
-    """Read it; equal contents give equal values."""
+    """Read the file. Equal contents give equal values."""
     checked: bool = True
-    """Whether its bytes have a checksum, so that no change goes unseen."""
+    """Whether its bytes have a checksum, so that every change is noticed."""
     package: str = "potstill"
-    """A package that it needs."""
+    """A package that the kind needs."""
 
 
 def make_columns() -> dict[str, np.ndarray]:
-    """Rows in D4RL's layout."""
+    """Make rows in D4RL's layout."""
     rng = np.random.default_rng(0)
     ends = np.arange(1, ROWS + 1) % 20 == 0
     return {
@@ -94,7 +94,7 @@ def write_checkpoint(folder: Path) -> Path:
 
 
 def write_distillate(folder: Path) -> Path:
-    """The bundled distillate in the folder of a finished run."""
+    """Write the bundled distillate into the folder of a finished run."""
     with RunFolder(folder / "run", "distill", {}) as run:
         path = potstill.load("hopper-medium-replay").save(run.path / "distillate.safetensors")
         run.finish({"sha256": hash_file(path)})
@@ -128,7 +128,7 @@ def read_distillate(path: Path) -> object:
 
 
 def read_converted(path: Path) -> object:
-    """Every value: the header has their hash, which only ``potstill inspect`` computes again."""
+    """Hash every value, because loading does not compare the values with the content hash in the header."""
     found = potstill.load_dataset(path.parent).to_columns()
     return hashlib.sha256(b"".join(np.ascontiguousarray(found[key]).tobytes() for key in sorted(found))).hexdigest()
 

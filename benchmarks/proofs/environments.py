@@ -1,4 +1,4 @@
-"""The archives of potstill and virtual environments, in a temporary folder that is removed at the end."""
+"""Build the archives of potstill, and virtual environments, in a temporary folder that is removed at the end."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ class Environment:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment variables of its programs: those of this process, without what leads to other packages."""
+        """The environment variables of its programs: those of this process, without paths to other packages."""
         return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PIP_CONSTRAINT")}
 
     def words(self, program: str, *arguments: str) -> list[str]:
-        """A command line of one of its programs."""
+        """Make a command line of one of its programs."""
         return [str(self.folder / "bin" / program), *arguments]
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -94,18 +94,18 @@ class Environment:
         )
 
     def install(self, *arguments: str) -> None:
-        """Install packages by pip."""
+        """Install packages with pip."""
         pip = self.words("python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *arguments)
         run_checked(pip, cwd=self.work, env=self.variables)
 
     def packages(self) -> dict[str, str]:
-        """The versions of its packages."""
+        """List the versions of its packages."""
         code = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
         found = json.loads(run_checked(self.words("python", "-c", code), cwd=self.work, env=self.variables))
         return {name.lower().replace("_", "-"): version for name, version in found.items()}
 
     def versions(self) -> dict[str, str]:
-        """The versions of Python and of what potstill imports."""
+        """List the versions of Python and of the packages that potstill imports."""
         packages = self.packages()
         python = run_checked(self.words("python", "-c", "import platform; print(platform.python_version())"))
         return {"python": python.strip(), **{name: packages[name] for name in DIRECT}}
@@ -115,7 +115,7 @@ def make_environment(name: str, python: str) -> Environment:
     """Make an environment without packages.
 
     Args:
-        name: of its folder.
+        name: the first part of the name of its folder.
         python: a version, such as 3.12.
 
     Raises:

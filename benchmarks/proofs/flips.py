@@ -1,7 +1,7 @@
-"""Truncate files of every kind at every class of positions, and flip bits there.
+"""Truncate files of every kind at positions of every class, and flip bits there.
 
-A reader may refuse the file in one line, or read the same content. If the bytes of a kind have a checksum, it never
-reads another content. It never raises anything else, and never takes more than ten seconds.
+A reader must refuse the file in one line, or read the same content; files without a checksum may have other content. It
+must raise no other error, and take at most ten seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SLOW = 10.0  # seconds
 
 
 def list_classes(size: int) -> dict[str, tuple[int, int]]:
-    """The classes of positions in a file, each from one byte to another."""
+    """List the classes of positions in a file, each with its first and last byte."""
     return {
         "first bytes": (0, min(8, size)),
         "header": (min(8, size - 1), max(9, size // 8)),
@@ -35,7 +35,7 @@ def list_classes(size: int) -> dict[str, tuple[int, int]]:
 
 
 def iterate_damaged(content: bytes, count: int, rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
-    """Truncated and flipped versions of a file, each with what was done to it."""
+    """Yield truncated and flipped versions of a file, each with a description of the damage."""
     for name, (low, high) in list_classes(len(content)).items():
         for position in rng.integers(low, high, count).tolist():
             yield f"{name}: truncated at {position}", content[:position]
@@ -78,7 +78,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 
 def describe_inputs(cell: Cell) -> Record:
-    """How many positions of each class."""
+    """Return the number of positions of each class."""
     return {"count": COUNT}
 
 

@@ -1,7 +1,7 @@
-"""Mutate files of every kind and read them: each is read, or refused in one line within ten seconds.
+"""Mutate files of every kind and read them: each must be read, or refused in one line, within ten seconds.
 
 A process for each kind keeps the files that reach new lines of potstill, and mutates them further. This process
-watches it: a crash or a standstill counts as a failure, and the file that caused it is kept.
+monitors it: a crash or a standstill counts as a failure, and the file that caused it is kept.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from benchmarks.proofs.damaged import KINDS, Kind
 from benchmarks.proofs.mutation import mutate
 from potstill.errors import PotstillError
 
-FILES, TOY_FILES = 100_000, 20  # of each kind
+FILES, TOY_FILES = 100_000, 20  # files of each kind
 SLOW = 10.0  # seconds
-MEMORY = 4 << 30  # bytes that the process may take
+MEMORY = 4 << 30  # limit of the process's memory, in bytes
 SOURCE = str(Path(potstill.__file__).parent)
-MOST_FAILURES = 20  # kept for each kind
+MOST_FAILURES = 20  # failures that are kept for each kind
 
 
 class Lines:
@@ -44,7 +44,7 @@ class Lines:
         self.new = False
 
     def trace(self, frame: FrameType, event: str, argument: Any) -> Any:
-        """The trace function of :func:`sys.settrace`; other packages are not traced line by line."""
+        """Trace function for :func:`sys.settrace`. Only potstill is traced line by line."""
         if not frame.f_code.co_filename.startswith(SOURCE):
             return None
         if event == "line" and (frame.f_code, frame.f_lineno) not in self.known:
@@ -54,7 +54,7 @@ class Lines:
 
 
 def read(kind: Kind, path: Path, lines: Lines) -> str:
-    """Read a file; return ``read``, ``refused``, or what is wrong."""
+    """Read a file; return ``read``, ``refused``, or a description of the failure."""
     lines.new = False
     started = time.perf_counter()
     sys.settrace(lines.trace)
@@ -72,7 +72,7 @@ def read(kind: Kind, path: Path, lines: Lines) -> str:
 
 
 def fuzz(name: str, folder: Path, count: int, seed: int) -> None:
-    """Mutate and read ``count`` files of a kind; write what was found to ``found.json``."""
+    """Mutate and read ``count`` files of a kind; write the outcomes to ``found.json``."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     warnings.simplefilter("ignore")
     kind, rng, lines = KINDS[name], np.random.default_rng(seed), Lines()
@@ -83,7 +83,7 @@ def fuzz(name: str, folder: Path, count: int, seed: int) -> None:
     failures: list[str] = []
     for number in range(count):
         content = mutate(corpus[int(rng.integers(len(corpus)))], corpus, rng)
-        path.write_bytes(content)  # is kept if this process dies
+        path.write_bytes(content)  # the file is kept if this process dies
         outcome = read(kind, path, lines)
         if lines.new:
             corpus.append(content)
@@ -96,7 +96,7 @@ def fuzz(name: str, folder: Path, count: int, seed: int) -> None:
 
 
 def watch(process: subprocess.Popen[bytes], folder: Path) -> str:
-    """Wait for a fuzzing process; return why it ended early, or nothing."""
+    """Wait for a fuzzing process; return why it ended early, or an empty string."""
     while True:
         try:
             code = process.wait(1.0)
@@ -130,7 +130,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 
 def describe_inputs(cell: Cell) -> Record:
-    """How many files."""
+    """Return the number of files."""
     return {"files": FILES}
 
 

@@ -1,4 +1,4 @@
-"""The files that the command lines of proofs name."""
+"""Make the files for the command lines of proofs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from benchmarks.files import Workspace
 def prepare_inputs(
     workspace: Workspace, lines: Iterable[str], made: Mapping[str, str], run: Callable[[list[str], Path], bool]
 ) -> dict[str, str]:
-    """Make what ``{dataset}``, ``{teacher}`` and other names in braces stand for, as paths.
+    """Make the files for ``{dataset}``, ``{teacher}`` and other names in braces; return their paths by name.
 
     Args:
-        workspace: where it is made.
-        lines: the command lines. Only runs that they name are made.
+        workspace: the folder for the files.
+        lines: the command lines. Only runs that occur in them are made.
         made: for each name of a run, the command line that makes it.
         run: runs the words of a command line with a run folder, and returns whether it succeeded.
     """

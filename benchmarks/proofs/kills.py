@@ -1,7 +1,7 @@
-"""Kill a command with SIGKILL at random moments, then resume or repeat it: nothing is lost, and the result is the same.
+"""Kill a command with SIGKILL at random moments, then resume or repeat it. The result must be the same.
 
-In half of the trials the command replaces an earlier run (``--force``). That run must be unchanged until the new one
-takes its place, and the new one must then be complete.
+In half of the trials, the command replaces an earlier run (``--force``). That run must be unchanged until the new one
+replaces it, and the new one must then be complete.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from benchmarks.proofs.inputs import prepare_inputs
 from potstill.runtime.files import read_json
 
 KILLS, TOY_KILLS = 50, 1
-LONGER = 1.1  # the last moments lie after the end of a run without interruption
-TIMES = ("seconds", "updates_per_second", "in words", "summary", "command")  # differ from run to run
+LONGER = 1.1  # moments extend to this multiple of the duration of an uninterrupted run
+TIMES = ("seconds", "updates_per_second", "in words", "summary", "command")  # entries that differ from run to run
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Command:
     artefacts: tuple[str, ...]
     """Files whose bytes are compared."""
     resumes: bool = True
-    """Whether it has ``--resume``; otherwise it is repeated."""
+    """Whether the command has ``--resume``; otherwise it is repeated."""
 
     def list_words(self, paths: Mapping[str, str]) -> list[str]:
-        """The words of the command line."""
+        """List the words of the command line."""
         return [word.format(**paths) for word in self.line.split()]
 
 
@@ -95,14 +95,14 @@ def run_command(words: list[str], folder: Path, kill_after: float | None = None)
 
 
 def drop_times(value: Any) -> Any:
-    """A result without what differs from run to run."""
+    """Remove the entries of a result that differ from run to run."""
     if isinstance(value, Mapping):
         return {key: drop_times(item) for key, item in value.items() if key not in TIMES}
     return [drop_times(item) for item in value] if isinstance(value, list) else value
 
 
 def hash_run(run: Path, command: Command) -> str:
-    """A hash of a run's artefacts and of its result; empty if the run is not finished."""
+    """Hash a run's artefacts and its result; return an empty string if the run is not finished."""
     if not (run / "result.json").exists():
         return ""
     found = hashlib.sha256(repr(drop_times(read_json(run / "result.json"))).encode())
@@ -112,7 +112,7 @@ def hash_run(run: Path, command: Command) -> str:
 
 
 def try_once(words: list[str], command: Command, folder: Path, moment: float, wanted: str, earlier: Path | None) -> str:
-    """Kill the command after ``moment`` seconds, then complete it. Return what went wrong, or nothing."""
+    """Kill the command after ``moment`` seconds, then complete it. Return the failure, or an empty string."""
     run, before = folder / "run", ""
     if earlier is not None:
         shutil.copytree(earlier, run)
@@ -133,7 +133,7 @@ def try_once(words: list[str], command: Command, folder: Path, moment: float, wa
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
-    """Kill one command at random moments of its time."""
+    """Kill one command at random moments."""
     command = COMMANDS[cell.method]
     run = lambda words, folder: run_command([*words, "--out", str(folder)], workspace.runs) == 0  # noqa: E731
     words = command.list_words(prepare_inputs(workspace, [command.line], MADE, run))
@@ -162,7 +162,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 
 def describe_inputs(cell: Cell) -> Record:
-    """The command, and how often it is killed."""
+    """Return the command, and the number of kills."""
     return {"line": COMMANDS[cell.method].line, "kills": KILLS}
 
 

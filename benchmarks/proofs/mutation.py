@@ -1,4 +1,4 @@
-"""Mutations of files. Those of zip archives mutate a member, so that the archive's own checksums are right."""
+"""Mutations of files. In zip archives, a member may be mutated, so that the checksums of the archive are right."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ MUTATIONS: tuple[Mutate, ...] = (
 
 
 def mutate(content: bytes, corpus: Sequence[bytes], rng: np.random.Generator) -> bytes:
-    """One to four mutations; in half of the cases of a zip archive, of one of its members."""
+    """Apply one to four mutations; for zip archives, in half of the cases to one of the members."""
     if content.startswith(b"PK") and rng.integers(2):
         return _mutate_member(content, corpus, rng)
     changed = bytearray(content)

@@ -1,4 +1,4 @@
-"""Run every pair of options of every command: it works, or it is refused in one line with exit code 2."""
+"""Run every pair of options of every command. It must work, or be refused in one line with exit code 2."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from potstill.cli import COMMANDS, main
 
 TOY_PAIRS = 2
 MEASURED = ("convert", "inspect")  # the others take hours
-UNPAIRED = ("out", "force", "resume", "download")  # other proofs and tests are about these
+UNPAIRED = ("out", "force", "resume", "download")  # other proofs and tests cover these
 SMALL = {
     "teach": "{dataset} --updates 4 --evaluate-every 2 --batch 16 --fitted-updates 2 --episodes 1",
     "distill": "{dataset} --teacher {teacher} --size 4 --steps 2 --batch 16 --students 1 --episodes 1 --curve-points 1 "
@@ -32,7 +32,7 @@ SMALL = {
     "model": "{dataset} --steps 2 --members 1 --width 8 --batch 16 --episodes 1",
     "inspect": "{dataset}",
 }
-"""A command of two steps for each command with options."""
+"""A small command line for each command with options."""
 VALUES: Mapping[str, tuple[str, ...]] = {
     "teacher": ("{teacher}",),
     "dataset": ("{dataset}",),
@@ -59,11 +59,11 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "best_episodes": ("0.5",),
     "format": ("minari",),
 }
-"""Values of options whose type does not show them."""
+"""Values of options for which the type is not enough."""
 
 
 def list_option_values(command: str) -> dict[str, list[str]]:
-    """One or more values of every option of a command, as words."""
+    """List one or more values of every option of a command, as words."""
     found: dict[str, list[str]] = {}
     for field in dataclasses.fields(COMMANDS[command]):
         if field.default is dataclasses.MISSING or field.name in UNPAIRED:
@@ -86,14 +86,14 @@ def list_option_values(command: str) -> dict[str, list[str]]:
 
 
 def iterate_pairs(command: str) -> Iterator[str]:
-    """Every pair of options, with every value of each."""
+    """Yield every pair of options, with every value of each."""
     for (_, first), (_, second) in itertools.combinations(list_option_values(command).items(), 2):
         for one, other in itertools.product(first, second):
             yield f"{one} {other}"
 
 
 def combine(command: str, pair: str) -> str:
-    """The small command line of a command with a pair of options, which replace those that it has already."""
+    """Add a pair of options to the small command line of a command; they replace the same options there."""
     words, given = SMALL[command].split(), {word for word in pair.split() if word.startswith("--")}
     kept, keeping = [], True
     for word in words:
@@ -103,7 +103,7 @@ def combine(command: str, pair: str) -> str:
 
 
 def try_words(words: list[str], folder: Path) -> str:
-    """Run a command line; return ``ran``, ``refused``, or what went wrong."""
+    """Run a command line; return ``ran``, ``refused``, or a description of the failure."""
     output, errors = io.StringIO(), io.StringIO()
     shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -135,7 +135,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 
 def describe_inputs(cell: Cell) -> Record:
-    """The options and their values."""
+    """Return the options and their values."""
     return {"small": SMALL[cell.method], "values": list_option_values(cell.method)}
 
 

@@ -1,4 +1,4 @@
-"""What is installed works: from either archive, without extras, with the oldest and newest packages, side by side."""
+"""Test installations: from either archive, without extras, with the oldest and newest packages, and in parallel."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ SUITES = {  # an old package may call what a new one deprecates
 
 
 def read_tracked(*paths: str) -> dict[str, bytes]:
-    """The files below paths of the checkout that git knows, and their content."""
+    """Read the tracked files below paths of the checkout, with their content."""
     names = run_checked(["git", "-C", str(ROOT), "ls-files", "-z", *paths]).split("\0")
     return {name: (ROOT / name).read_bytes() for name in names if name}
 
@@ -83,7 +83,7 @@ def compare_files(found: Mapping[str, bytes], wanted: Mapping[str, bytes], gener
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
-    """The names and the content of all files in an archive; without the sdist's own folder."""
+    """Read the names and the content of all files in an archive; names in an sdist without its top folder."""
     if path.suffix == ".whl":
         with zipfile.ZipFile(path) as wheel:
             return {name: wheel.read(name) for name in wheel.namelist()}
@@ -93,7 +93,7 @@ def read_archive(path: Path) -> dict[str, bytes]:
 
 
 def find_archive_faults(kind: str, files: Mapping[str, bytes]) -> list[str]:
-    """Find files that an archive should not contain, lacks, or has with other content."""
+    """Find files that an archive contains in excess, lacks, or has with other content."""
     if kind == "sdist":
         return compare_files(files, read_tracked(*SDIST), {"PKG-INFO"})
     package = {name.removeprefix("src/"): content for name, content in read_tracked("src").items()}
@@ -102,7 +102,7 @@ def find_archive_faults(kind: str, files: Mapping[str, bytes]) -> list[str]:
 
 
 def measure_archive(cell: Cell, workspace: Workspace) -> Record:
-    """Compare an archive with the checkout, install it, and use it as the README says."""
+    """Compare an archive with the checkout, install it, and run the commands and the code of the README."""
     path = build_archives()[cell.method]
     files, environment = read_archive(path), install_archive(cell.method, cell["python"])
     failures = find_archive_faults(cell.method, files)
@@ -128,7 +128,7 @@ def measure_archive(cell: Cell, workspace: Workspace) -> Record:
 
 
 def measure_extras(cell: Cell, workspace: Workspace) -> Record:
-    """Run commands that need an extra without it: one line, exit code 2."""
+    """Run commands without the extra that they need. They must print one line and exit with code 2."""
     environment = install_archive("wheel", cell["python"])
     work, failures = environment.work, []
     for name in ("log.parquet", "folder/a.parquet", "lerobot/data/a.parquet", "imitation/a.arrow"):
@@ -149,7 +149,7 @@ def measure_extras(cell: Cell, workspace: Workspace) -> Record:
 
 
 def measure_bill(cell: Cell, workspace: Workspace) -> Record:
-    """Write the software bill of materials of what the wheel installs, and compare it with what is installed."""
+    """Write a software bill of materials of an environment with the wheel, and compare it with the packages there."""
     environment, path = make_environment("sbom", cell["python"]), ROOT / "build" / "sbom.json"
     environment.install(str(build_archives()["wheel"]))
     environment.run("python", "-m", "pip", "uninstall", "--yes", "setuptools", "pip")  # an empty environment has them
@@ -204,7 +204,7 @@ def measure_processes(cell: Cell, workspace: Workspace) -> Record:
 
 
 def install_suite(method: str, python: str) -> Environment:
-    """Install the checkout with the oldest or the newest packages, and what the tests need."""
+    """Install the checkout with the oldest or the newest packages, and the packages for the tests."""
     environment = make_environment(method, python)
     if method == "oldest":
         environment.install("--requirement", str(ROOT / "requirements" / "oldest.txt"))
@@ -216,7 +216,7 @@ def install_suite(method: str, python: str) -> Environment:
 
 
 def measure_suite(cell: Cell, workspace: Workspace) -> Record:
-    """Run the tests. Those with PyTorch are skipped: CI runs them with the version in ``requirements/test.txt``."""
+    """Run the tests. Tests with PyTorch are skipped: CI runs them with the version in ``requirements/test.txt``."""
     environment = install_suite(cell.method, cell["python"])
     report = environment.folder / "tests.xml"
     options = ("-p", "no:cacheprovider", "--numprocesses", "auto", "--dist", "loadfile", "--junit-xml", str(report))
@@ -241,7 +241,7 @@ MEASURES: Mapping[str, Callable[[Cell, Workspace], Record]] = {
 
 
 def inputs(cell: Cell) -> Record:
-    """The versions, the commands, or how often."""
+    """Return the versions, the commands, or the number of processes."""
     versions = (ROOT / "requirements" / "oldest.txt").read_text().splitlines()
     found: dict[str, Record] = {
         "oldest": {"versions": versions},
@@ -252,7 +252,7 @@ def inputs(cell: Cell) -> Record:
 
 
 def on(python: str, *methods: str) -> list[Cell]:
-    """Cells of a version of Python."""
+    """Make the cells of a version of Python."""
     return [Cell(method, axes=(("python", python),)) for method in methods]
 
 

@@ -1,4 +1,4 @@
-"""A thousand short distillations in one process: neither memory nor open files grow."""
+"""Run a thousand short distillations in one process. Neither memory nor the number of open files may grow."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from benchmarks.grid import Cell, Experiment, Record
 
 REPEATS, TOY_REPEATS = 1000, 3
 POINTS = 20  # measurements
-GROWTH = 64.0  # megabytes that the second half may grow
+GROWTH = 64.0  # largest growth of memory in the second half, in megabytes
 RECIPE = potstill.Recipe(width=16, steps=10, layers=3)
 
 
 def measure_memory() -> float:
-    """Resident memory of this process in megabytes."""
+    """Measure the resident memory of this process in megabytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def open_files() -> int:
-    """Number of open file descriptors of this process."""
+    """Count the open file descriptors of this process."""
     return len(os.listdir("/proc/self/fd"))
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
-    """Distil again and again."""
+    """Distil repeatedly, and record memory and open files."""
     toy = Workspace(workspace.runs, toy=True)
     given = {"teacher": toy.find_teacher(""), "size": 4, "steps": 2, "batch": 16, "students": 1, "episodes": 0}
     data = potstill.load_dataset(toy.find_dataset(""))
@@ -56,7 +56,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 
 def describe_inputs(cell: Cell) -> Record:
-    """How often."""
+    """Return the number of distillations."""
     return {"repeats": REPEATS, "jax": jax.__version__}
 
 

@@ -1,1 +1,1 @@
-"""Speed: programs that compute the same thing, timed alternately by one harness."""
+"""Speed: programs that compute the same result, timed alternately by one harness."""

@@ -1,7 +1,7 @@
 """The gradient of kernel descent by its own adjoint and by JAX's, over the number of pairs.
 
-The default recipe's steps in function space, three outputs, gradient in kernel and pairs (``descent``); and the whole
-gradient in the pairs of a squared error in 1,024 states, kernels included (``whole``). One core.
+``descent`` is the gradient of the default recipe's steps in function space, with three outputs, in the kernel and the
+pairs. ``whole`` is the gradient of a squared error in 1,024 states in the pairs, kernels included. Both use one core.
 """
 
 from __future__ import annotations

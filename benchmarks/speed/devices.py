@@ -1,7 +1,7 @@
 """The cost of an outer step on one device and on two, where each device is a core.
 
-The bundled dataset, N = 256 pairs, batches of 2,560 states, PBC, the paper's recipe (T = 100, width 256). Other load
-on the machine affects the processor time of a step only slightly.
+The step has the bundled dataset, N = 256 pairs, batches of 2,560 states, PBC and the paper's recipe (T = 100, width
+256). Other load on the machine affects its processor time only slightly.
 """
 
 from __future__ import annotations

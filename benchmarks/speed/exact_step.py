@@ -1,7 +1,7 @@
-"""The exact unrolled outer step: potstill against plain PyTorch of the same mathematics.
+"""The exact unrolled outer step: potstill against the same mathematics in plain PyTorch.
 
-N = 256 pairs, T = 100 steps of SGD at 0.1, four layers of width 256, an outer batch of 2,560 states, PBC. "Products
-alone" is a lower bound: the step's 1,800 products of 256 × 256 matrices and nothing else.
+The step has N = 256 pairs, T = 100 steps of SGD at 0.1, four layers of width 256, an outer batch of 2,560 states, and
+PBC. "Products alone" is a lower bound: only the step's 1,800 products of 256 × 256 matrices.
 """
 
 from __future__ import annotations

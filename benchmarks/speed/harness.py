@@ -31,9 +31,9 @@ from benchmarks.grid import Cell, Record
 Call = Callable[[], float | None]
 """Do some work and wait for it. Return the number of units of work; ``None`` means one."""
 Prepare = Callable[[], Call]
-"""Allocate and compile what a program needs, and return what is timed."""
+"""Allocate and compile for a program, and return the call that is timed."""
 
-HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as in the Makefile: fewer page faults
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as in the Makefile, for fewer page faults
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Comparison:
 
     Args:
         module: the module that defines the comparison as ``COMPARISON``, for the process that runs a program.
-        programs: the programs of a cell, by name; only those of the present platform.
+        programs: the programs of a cell by name; only those that run on this platform.
         rounds: number of timed rounds of all programs, after one warm-up round.
         calls: number of timed calls in a separate process; their median is the round's time. 0 means that all
             programs share one process.

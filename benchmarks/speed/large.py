@@ -1,7 +1,7 @@
 """50 million rows: the memory of ``teach`` and ``distill``, and the time of a step against 100,000 rows in memory.
 
-The rows come from a simulated linear system with Hopper's sizes. They take 5.4 GB under ``runs/`` and some minutes to
-make, when they are first used. A process's own memory is what it allocated (RssAnon). The total (VmHWM) includes the
+The rows come from a simulated linear system with Hopper's sizes. They are made on first use, which takes some minutes
+and 5.4 GB under ``runs/``. A process's own memory is its allocated memory (RssAnon). The total (VmHWM) includes the
 pages of mapped files, which the system reclaims when it needs memory.
 """
 

@@ -1,8 +1,8 @@
 """The speed of loading D4RL's HDF5 files: ``load_dataset`` against h5py on the same bytes.
 
-Next observations of rows in order are made when they are first used; distillation does not use them. The last two
-programs make them: h5py with a copy of the observations, and the dataset. No reader that returns both as arrays can do
-less than the former.
+A dataset of rows in order computes the array of next observations on first use; distillation does not use it. The last
+two programs compute it: h5py with a copy of the observations, and the dataset. The former does the least work that any
+reader needs to return both arrays.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Updates of ReBRAC and Cal-QL written plainly in PyTorch: the same losses, networks and batches as potstill's."""
+"""Updates of ReBRAC and Cal-QL in plain PyTorch, with the same losses, networks and batches as in potstill."""
 
 from __future__ import annotations
 

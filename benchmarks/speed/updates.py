@@ -1,6 +1,6 @@
 """Updates per second of the teacher algorithms: potstill against plain PyTorch with the same losses.
 
-Hopper's sizes, batch 256, rows on the device.
+The data have Hopper's sizes, batches have 256 rows, and the rows are on the device.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 def make_printable(text: str) -> str:
-    r"""Write text in one line without control characters: a name in a file may hold commands to a terminal.
+    r"""Return text as one line without control characters, because names in files may contain terminal escape codes.
 
     >>> make_printable("two\nlines, \x1b[31mred")
     'two lines, \\x1b[31mred'
@@ -19,14 +19,47 @@ def make_printable(text: str) -> str:
 
 
 class PotstillError(Exception):
-    """Invalid input or a missing extra. The command line prints it as one line and exits with code 2."""
+    """Invalid input, a missing extra or diverged training. The message is one printable line.
+
+    The command line prints the message and exits with code 2.
+
+    Args:
+        message: what is wrong, where, and what is expected. Line breaks become spaces; control characters are escaped.
+
+    Example:
+        >>> import potstill
+        >>> try:
+        ...     potstill.Recipe(width=0)
+        ... except potstill.PotstillError as error:
+        ...     print(error)
+        Recipe.width 0: expected at least 1
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(make_printable(message))
 
 
 class PotstillWarning(UserWarning):
-    """Suspicious input that is used anyway. The command line prints it as one line."""
+    """Suspicious input that is used anyway. The message is one printable line, which the command line prints.
+
+    Args:
+        message: what is suspicious, where, and what was assumed. Line breaks become spaces; control characters are
+            escaped.
+
+    Example:
+        To refuse suspicious input in a script, turn the warning into an error:
+
+        >>> import warnings
+        >>> import numpy as np
+        >>> import potstill
+        >>> x = np.linspace(-1.0, 1.0, 2000)
+        >>> rows = {"observations": x[:, None], "actions": x[:, None], "rewards": x, "terminals": np.zeros(2000, bool)}
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("error", potstill.PotstillWarning)
+        ...     potstill.load_dataset(rows)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        potstill.errors.PotstillWarning: arrays: nothing marks time-outs, ...
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(make_printable(message))
@@ -50,7 +83,7 @@ def make_unknown_name_error(kind: str, name: str, known: Iterable[str]) -> Potst
 
 @contextmanager
 def naming_source(source: object) -> Iterator[None]:
-    """Put ``source``, such as the path of a file, before the message of a :class:`PotstillError`.
+    """Prefix the message of a :class:`PotstillError` with ``source``, such as the path of a file.
 
     >>> with naming_source("pairs.npz"):
     ...     raise PotstillError("no column 'actions'")
@@ -64,13 +97,13 @@ def naming_source(source: object) -> Iterator[None]:
 
 
 def repeat_warnings(source: object, texts: object) -> None:
-    """Warn of what is wrong with ``source``, such as an artefact whose metadata contain the ``texts``."""
+    """Repeat the warnings ``texts`` that are saved in an artefact, such as those about its teacher."""
     for text in texts if isinstance(texts, list) else []:
         warnings.warn(f"{source}: {text}", PotstillWarning, stacklevel=4)
 
 
 def describe_object(value: object) -> str:
-    """Describe an object of a wrong type.
+    """Describe the type of an object in an error message.
 
     >>> describe_object(3), describe_object(int)
     ('of type int', 'the class int, not an instance of it')
@@ -86,7 +119,7 @@ def make_missing_extra_error(package: str, extra: str) -> PotstillError:
 
 
 def describe_first_line(error: BaseException) -> str:
-    r"""The first line of an error's message that is not empty, or the name of its type.
+    r"""Return the first non-empty line of an error's message, or the name of its type.
 
     >>> describe_first_line(ValueError("no such host\ntraceback")), describe_first_line(TimeoutError())
     ('no such host', 'TimeoutError')

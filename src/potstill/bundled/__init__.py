@@ -25,7 +25,11 @@ def list_bundled_names() -> list[str]:
 
 
 def find_artefact_path(path: os.PathLike[str] | str, kind: str) -> Path:
-    """Find the file of a bundled dataset's artefact of ``kind``, that in a run folder, or ``path`` itself.
+    """Find the file of an artefact: that of a bundled dataset, that in a run folder, or ``path`` itself.
+
+    Args:
+        path: the name of a bundled dataset, a run folder or a file.
+        kind: the kind of artefact, such as ``"teacher"``.
 
     Raises:
         PotstillError: there is no such file, and the path is almost the name of a bundled dataset.

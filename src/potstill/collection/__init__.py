@@ -1,1 +1,1 @@
-"""Internal: recording datasets at D4RL's levels, from SAC's training or rollouts. Use :func:`potstill.collect`."""
+"""Internal: datasets at D4RL's levels, from SAC's or DQN's training or from rollouts. Use :func:`potstill.collect`."""

@@ -1,4 +1,4 @@
-"""The card of a collected dataset, as JSON and as the page that the Hugging Face Hub shows."""
+"""The card of a collected dataset, as JSON and as a page for the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ PAGE = """\
 """
 DESCRIPTIONS = {
     "random": "uniformly random actions",
-    "medium": "rollouts of a policy whose SAC training was stopped when it reached the medium return below",
+    "medium": "rollouts of a policy that was taken from SAC's training when it reached the medium return below",
     "medium-replay": "all transitions of SAC's training until its policy reached the medium return below",
-    "medium-expert": "one half as in level medium, the other half as in level expert",
+    "medium-expert": "one half as at level medium, the other half as at level expert",
     "expert": "rollouts of an expert policy",
     "replay": "all transitions of SAC's training",
     "policy": "rollouts of a given policy",
@@ -84,7 +84,7 @@ class Observations(TypedDict):
 
 @dataclass(frozen=True)
 class Origin:
-    """How a dataset is collected: the content of its card apart from the recording."""
+    """The settings that a dataset is collected with. The card contains them."""
 
     env_id: str
     plan: CollectionPlan
@@ -96,7 +96,7 @@ class Origin:
     settings: Mapping[str, object] = field(default_factory=dict)
     """All settings of that command, as JSON-compatible values."""
     policy: StrPath | None = None
-    """File of the policy that is rolled out, if any."""
+    """File of the policy that is rolled out, or ``None``."""
     learner: str = "sac"
     """The algorithm of the training, ``sac`` or ``dqn``."""
 
@@ -153,7 +153,7 @@ def make_card(
 def measure_reference(env_id: str, seed: int) -> dict[str, float | str]:
     """Return the reference returns ``random`` and ``expert`` of an environment, with their ``source``.
 
-    If none are known, return only ``random``, measured in ten episodes of uniformly random actions.
+    If none are known, the result has only ``random``, measured in ten episodes of uniformly random actions.
     """
     if has_reference(env_id):
         return find_reference_returns(env_id)._asdict()
@@ -170,7 +170,7 @@ def _describe_observations(env: Environment) -> Observations:
 
 
 def make_page(card: Card, file: str, form: str) -> str:
-    """Format the card as Markdown, with the YAML header that the Hub reads.
+    """Format the card as Markdown, with a YAML header for the Hub.
 
     Args:
         card: the result of :func:`make_card`.

@@ -1,8 +1,8 @@
 """Checkpoints of the training of SAC or DQN, without pickles.
 
-Networks and optimisers are saved as arrays; the replay buffer is rebuilt from the recorded episodes. Environments are
-not saved: each starts a new episode from the state of its random number generator. If a run with one environment is
-saved between two episodes and resumed, its results are therefore byte-identical to those of an uninterrupted run.
+Networks and optimisers are saved as arrays. The replay buffer is rebuilt from the recorded episodes. Environments are
+not saved: each starts a new episode from the saved state of its random number generator. If a run with one environment
+is saved between two episodes and resumed, its results are therefore byte-identical to those of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def load_training(path: Path, trainer: Trainer) -> tuple[Recording, dict[str, An
     """Restore ``trainer`` from a checkpoint.
 
     Returns:
-        The recorded episodes, and the metadata that were saved.
+        The recorded episodes, and the saved metadata.
 
     Raises:
         PotstillError: the file is damaged, or is the checkpoint of another training run.
@@ -73,7 +73,7 @@ def load_training(path: Path, trainer: Trainer) -> tuple[Recording, dict[str, An
     except (KeyError, ValueError, RuntimeError) as error:
         raise PotstillError(f"{path} is a checkpoint of another training run ({error})") from None
     agent.num_timesteps = state["done"]
-    agent._n_calls = state["done"] // len(trainer.lanes)  # DQN counts them for its target network
+    agent._n_calls = state["done"] // len(trainer.lanes)  # DQN updates its target network by this count
     for lane, generator in zip(trainer.lanes, state["lanes"], strict=True):
         lane.restore(generator)
     agent.action_space.np_random.bit_generator.state = state["spaces_random"]
@@ -97,7 +97,7 @@ def _get_state(agent: Agent) -> dict[str, Tensor]:
 
 
 def _set_state(agent: Agent, named: Mapping[str, np.ndarray]) -> None:
-    """Restore what :func:`_get_state` returned."""
+    """Restore the tensors of :func:`_get_state`."""
     import torch
 
     tensors = {key: torch.from_numpy(array.copy()) for key, array in named.items()}
@@ -118,12 +118,12 @@ def _set_state(agent: Agent, named: Mapping[str, np.ndarray]) -> None:
 
 
 def _count_buffer_rows(buffer: ReplayBuffer) -> int:
-    """Count the rows that a replay buffer holds."""
+    """Count the rows in a replay buffer."""
     return int(buffer.buffer_size if buffer.full else buffer.pos)
 
 
 def _fill_buffer(buffer: ReplayBuffer, recording: Recording, actions: np.ndarray) -> None:
-    """Fill a replay buffer with the recorded steps. Its row t, modulo its size, holds step t of each lane."""
+    """Fill a replay buffer with the recorded steps. Step t of each lane is in row t modulo the size of the buffer."""
     for lane in range(buffer.n_envs):
         episodes = [episode for episode in recording.episodes if episode.lane == lane]
         done = np.concatenate([np.arange(len(e)) == (len(e) - 1 if e.ended else -1) for e in episodes])

@@ -18,9 +18,9 @@ from potstill.networks.policy import Policy
 HIDDEN = (256, 256)
 LEARNING_RATE = 5e-4
 BATCH = 128
-TARGET_UPDATE = 250  # steps between two copies of the network to its target
-EXPLORATION = 0.05  # share of random actions after the first, purely random steps
-TEMPERATURE = 0.1  # of the policy softmax(Q / T), in units of discounted return
+TARGET_UPDATE = 250  # steps between two updates of the target network
+EXPLORATION = 0.05  # share of random actions after the initial random steps
+TEMPERATURE = 0.1  # T of the policy softmax(Q / T), in units of discounted return
 
 
 class DqnTrainer(Trainer):
@@ -30,7 +30,7 @@ class DqnTrainer(Trainer):
 
     @staticmethod
     def make_agent(*arguments: object, **options: object) -> Agent:
-        """Make the agent."""
+        """Make the agent of stable-baselines3."""
         from stable_baselines3 import DQN
 
         own = {
@@ -38,7 +38,7 @@ class DqnTrainer(Trainer):
             "batch_size": BATCH,
             "train_freq": 1,
             "target_update_interval": TARGET_UPDATE,
-            "exploration_final_eps": EXPLORATION,  # the rate is final from the start: steps are taken one by one
+            "exploration_final_eps": EXPLORATION,  # applies from the start, because learn() is called for each step
             "policy_kwargs": {"net_arch": list(HIDDEN)},
         }
         return DQN(*arguments, **{**options, **own})  # type: ignore[arg-type, unused-ignore]
@@ -60,7 +60,7 @@ def convert_values(agent: Agent, env: Environment) -> Policy:
 
 
 def make_trainer(env_id: str, settings: SacSettings, on_episode: Callable[[Episode], None]) -> Trainer:
-    """Make the training of an environment: DQN if its actions are discrete, else SAC."""
+    """Make the trainer for an environment: DQN if its actions are discrete, else SAC."""
     env = make(env_id)
     kind = Trainer if count_actions(cast(HasSpaces, env)) is None else DqnTrainer
     env.close()

@@ -18,18 +18,18 @@ COLUMNS = ("observations", "actions", "rewards")
 class Episode:
     """An episode of T steps, with T + 1 observations.
 
-    An episode that is neither ``terminated`` nor ``truncated`` by the time limit was cut: the recording stopped
-    before its end.
+    An episode that is neither ``terminated`` nor ``truncated`` by the time limit is cut: its recording stopped before
+    its end.
     """
 
     actions: Float[np.ndarray, "T A"] | Int[np.ndarray, " T"]
-    """Actions; of a finite set, their numbers."""
+    """Actions, or the numbers of discrete actions."""
     rewards: Float[np.ndarray, " T"]
     observations: Float[np.ndarray, "T+1 S"]
     terminated: bool
     truncated: bool
     lane: int = 0
-    """The index of the parallel environment in which it was played."""
+    """The index of the parallel environment."""
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -59,7 +59,7 @@ class Episode:
 
 
 class OpenEpisode:
-    """An episode that is being played.
+    """An episode that is being recorded.
 
     Args:
         observation: the first observation [S].
@@ -94,7 +94,7 @@ class OpenEpisode:
 
 @dataclass
 class Recording:
-    """Episodes in the order in which they are written."""
+    """Recorded episodes, in the order of the dataset."""
 
     episodes: list[Episode] = field(default_factory=list)
     rows: int = 0
@@ -145,7 +145,7 @@ class Recording:
         return np.concatenate([getattr(episode, column) for episode in self.episodes])
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the episodes as a few arrays for a checkpoint. :meth:`from_arrays` is the inverse."""
+        """Return the episodes as arrays for a checkpoint. :meth:`from_arrays` is the inverse."""
         if not self.episodes:
             return {}
         facts = [[len(episode), episode.terminated, episode.truncated, episode.lane] for episode in self.episodes]

@@ -1,4 +1,4 @@
-"""Progress of collecting: a bar on the terminal, and a line in the metrics for every episode and evaluation."""
+"""Progress of a collection: a bar on the terminal, and a line of metrics for every episode and evaluation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOW_INTERVAL = 100  # steps between two updates of the bar
 
 
 class Journal:
-    """Write the metrics of one stage, and show its progress. It is a context manager.
+    """A context manager that writes the metrics of one stage and displays its progress.
 
     Args:
         folder: the run folder. Metrics of this stage after step ``done`` are dropped, because the resumed stage
@@ -43,7 +43,7 @@ class Journal:
         self.tracker.__exit__(kind, error, trace)
 
     def log_episode(self, episode: Episode, step: int) -> None:
-        """Log the return of an episode that ended with this step. Cut episodes are not logged."""
+        """Log the return of an episode that ended at this step. Cut episodes are not logged."""
         if episode.ended:
             self._log(step, episode_return=episode.total, **self._score(episode.total))
 

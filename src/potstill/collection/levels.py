@@ -1,14 +1,12 @@
-"""The levels of D4RL's datasets: which policies SAC has to train, and what is recorded.
+"""The levels of D4RL's datasets: the policies to train, and the transitions to record.
 
-After D4RL (Fu et al. 2020, arXiv 2004.07219, section 5): *random* has uniformly random actions; *medium* has
-rollouts of a policy whose training was stopped at about a third of the expert's score; *medium-replay* has all
-transitions of that training; *expert* has rollouts of a fully trained policy; *medium-expert* is one half medium and
-one half expert.
+Source: D4RL (Fu et al. 2020, arXiv 2004.07219, section 5). *random* has uniformly random actions; *medium* has rollouts
+of a policy whose training was stopped at about a third of the expert's score; *medium-replay* has all transitions of
+that training; *expert* has rollouts of a fully trained policy; *medium-expert* is one half medium and one half expert.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -62,7 +60,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class CollectionPlan:
-    """What to train and what to record. :func:`make_plan` makes the plan of a level."""
+    """The policies to train and the transitions to record. :func:`make_plan` makes the plan of a level."""
 
     level: str
     training_steps: int = 0
@@ -91,7 +89,7 @@ def make_plan(
         env_id: Gymnasium id.
         steps: transitions to record.
         training_steps: maximum number of steps of SAC's training, for levels that roll its policies out.
-        policy_given: whether the user gives a policy to roll out. It serves as the expert of levels that have one.
+        policy_given: whether the user gives a policy to roll out. It is the expert of levels that have one.
         medium: goal of the medium policy. The default is a third of the expert's score.
         expert: goal of the expert policy. The default is the end of training.
 
@@ -121,8 +119,9 @@ def make_plan(
         return CollectionPlan(name, steps, goals)
     if name != "medium" and not policy_given:
         goals["expert"] = (expert or Goal()).resolve("expert", env_id)
-    if (goals.get("medium") or -math.inf) > (goals.get("expert") or math.inf):
+    lower, upper = (goals.get(policy) for policy in ("medium", "expert"))
+    if lower is not None and upper is not None and lower > upper:
         raise PotstillError(
-            f"level {name}: the goal of the medium policy, {goals['medium']:.4g}, exceeds that of the expert policy"
+            f"level {name}: the goal of the medium policy, {lower:.4g}, exceeds that of the expert policy, {upper:.4g}"
         )
     return CollectionPlan(name, training_steps if goals else 0, goals, tuple(name.split("-")))

@@ -29,7 +29,7 @@ def require_format(form: str) -> None:
     """Check that the library of a format is installed.
 
     Raises:
-        PotstillError: it is not installed. The message gives the command that installs it.
+        PotstillError: the library is not installed. The message contains the command that installs it.
     """
     if form == "minari" and find_spec("minari") is None:
         raise make_missing_extra_error("minari", "minari")
@@ -42,7 +42,7 @@ def write_recording(folder: Path, recording: Recording, form: str, bits: int, en
         folder: the run folder.
         recording: episodes with at least one step.
         form: ``d4rl`` or ``minari``.
-        bits: number of mantissa bits to keep.
+        bits: number of mantissa bits of float32 numbers to keep.
         env: the environment, as :func:`~potstill.environments.making.make` makes it.
         card: the dataset's card, which is stored in the file or the folder.
 
@@ -72,7 +72,7 @@ def write_recording(folder: Path, recording: Recording, form: str, bits: int, en
 
 
 def make_dataset_id(env_id: str, level: str) -> str:
-    """Return the id of a Minari dataset.
+    """Make the id of a Minari dataset.
 
     >>> make_dataset_id("Hopper-v5", "medium-replay")
     'hopper-medium-replay-v0'

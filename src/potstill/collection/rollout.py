@@ -1,4 +1,4 @@
-"""Rollouts of behaviour policies in parallel environments. An episode depends only on its number and the seed."""
+"""Roll behaviour policies out in parallel environments. An episode depends only on its number and the seed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from potstill.runtime.run_folder import RunFolder
 SAVE_INTERVAL = 10_000  # rows between two checkpoints
 
 Behaviour = Callable[[Float[np.ndarray, " S"], np.random.Generator], np.ndarray]
-"""A behaviour policy: from an observation [S] and the episode's own random number generator to an action [A].
+"""A behaviour policy: from an observation [S] and the episode's random number generator to an action [A].
 
-Discrete actions are numbers [].
+The result for discrete actions is the number of one action.
 """
 
 
@@ -35,7 +35,7 @@ def find_space(env_id: str) -> ActionBounds:
 
 
 def make_uniform_behaviour(env_id: str) -> Behaviour:
-    """Make a policy that takes uniformly random actions, between the environment's bounds or of its finite set."""
+    """Make a policy that draws actions uniformly between the environment's bounds, or from its finite set."""
     bounds = find_space(env_id)
     if bounds.discrete:
         return lambda state, rng: bounds.draw_uniform(rng, 1)[0]
@@ -49,19 +49,19 @@ def make_policy_behaviour(policy: Policy, *, mean_action: bool) -> Behaviour:
 
 
 class _Lane:
-    """The episode that one of the environments is playing: its number, its seed and its random number generator."""
+    """The number, the seed and the random number generator of the current episode of one environment."""
 
     def __init__(self, seed: int, number: int) -> None:
         self.number = number
         start, noise = np.random.SeedSequence((seed, number)).spawn(2)
-        self.seed = int(start.generate_state(1)[0] >> 1)  # fits in Gymnasium's signed integer
+        self.seed = int(start.generate_state(1)[0] >> 1)  # fits into Gymnasium's signed integers
         self.rng = np.random.default_rng(noise)
 
 
 def play_episodes(env_id: str, behaviour: Behaviour, *, seed: int, first: int = 0, lanes: int = 1) -> Iterator[Episode]:
-    """Play an endless sequence of episodes, and yield them in order of their numbers.
+    """Play an endless sequence of episodes, and yield them in the order of their numbers.
 
-    Actions are computed for one observation at a time, so that their bits do not depend on the number of lanes: the
+    Actions are computed for one observation at a time, so that rounding does not depend on the number of lanes: the
     same seed and number always give the same episode.
 
     Args:
@@ -98,14 +98,14 @@ def play_episodes(env_id: str, behaviour: Behaviour, *, seed: int, first: int = 
 
 
 class Rollout:
-    """Roll behaviour policies out one after the other, each for an equal part of the rows.
+    """Roll out behaviour policies one after the other, each for an equal part of the rows.
 
     Args:
         env_id: Gymnasium id.
         behaviours: the behaviour policies by name, in order.
         steps: rows to record.
         folder: the run folder. A checkpoint is written there every 10,000 rows; an existing one is resumed.
-        seed: seeds the environments and the behaviour policies.
+        seed: seed of the environments and the behaviour policies.
         environments: the number of parallel environments. The result does not depend on it.
     """
 
@@ -131,7 +131,7 @@ class Rollout:
         self.journal = Journal(folder, env_id, "roll-out", steps, self.recording.rows)
 
     def run(self) -> None:
-        """Play until all rows are recorded."""
+        """Roll out until all rows are recorded."""
         recording = self.recording
         with self.journal:
             for part, behaviour in enumerate(self.behaviours.values(), start=1):

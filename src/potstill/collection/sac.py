@@ -37,7 +37,7 @@ class SacSettings:
     environments: int = 1
     """The number of parallel environments."""
     random_steps: int = 5_000
-    """Uniformly random actions before the first update."""
+    """Number of uniformly random actions before the first update."""
     evaluate_every: int = 5_000
     """Steps between two evaluations."""
     mean_action: bool = False
@@ -45,7 +45,7 @@ class SacSettings:
     threads: int = 1
     """Processor threads for the updates."""
     seed: int = 0
-    """Seeds the environments, the agent and the evaluations."""
+    """Seed of the environments, the agent and the evaluations."""
 
     def __post_init__(self) -> None:
         check_ranges(self, environments=1, random_steps=0, evaluate_every=1, threads=1, seed=0)
@@ -55,7 +55,7 @@ def require_sac() -> None:
     """Check that stable-baselines3 is installed.
 
     Raises:
-        PotstillError: it is not installed. The message gives the command that installs it.
+        PotstillError: the library is not installed. The message contains the command that installs it.
     """
     try:
         import stable_baselines3  # noqa: F401
@@ -64,24 +64,24 @@ def require_sac() -> None:
 
 
 class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
-    """One of the environments that SAC trains in. It records its episodes.
+    """A wrapper of a training environment that records the episodes.
 
     Args:
         env: the environment.
-        number: its number among the parallel environments.
+        number: its index among the parallel environments.
         on_episode: called with every episode that ends.
     """
 
     def __init__(self, env: Environment, number: int, on_episode: Callable[[Episode], None]) -> None:
         super().__init__(cast("gymnasium.Env[np.ndarray, np.ndarray]", env))
         self.number, self.on_episode = number, on_episode
-        self.generator: GeneratorState = {}  # the state before the running episode started
+        self.generator: GeneratorState = {}  # the state before the current episode
         self.restored: GeneratorState | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, object] | None = None
     ) -> tuple[np.ndarray, dict[str, object]]:
-        """Start an episode. After :meth:`restore`, use the restored random number generator and ignore the seed."""
+        """Start an episode. After :meth:`restore`, the restored state of the generator replaces the seed."""
         random = self.env.unwrapped.np_random.bit_generator
         if self.restored is not None:
             random.state = self.restored
@@ -102,7 +102,7 @@ class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         return after, float(reward), terminated, truncated, info
 
     def find_generator_state(self) -> GeneratorState:
-        """Find the generator's state from which the next episode starts, or from which an episode at step 0 started."""
+        """Return the state of the generator for the next episode; at step 0, the one that the episode started from."""
         current = self.env.unwrapped.np_random.bit_generator.state
         return current if len(self.episode) else self.generator
 
@@ -147,14 +147,14 @@ class Trainer:
 
     @staticmethod
     def make_agent(*arguments: object, **options: object) -> Agent:
-        """Make the agent."""
+        """Make the agent of stable-baselines3."""
         from stable_baselines3 import SAC
 
         return SAC(*arguments, **options)  # type: ignore[arg-type, unused-ignore]
 
     @property
     def done(self) -> int:
-        """Steps of all environments together."""
+        """Total number of steps in all environments."""
         return int(self.agent.num_timesteps)
 
     def advance(self) -> bool:

@@ -1,4 +1,4 @@
-"""Train SAC, or DQN for discrete actions, until its policies have reached the goals of a plan."""
+"""Train SAC, or DQN for discrete actions, until the policies have reached the goals of a plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from potstill.runtime.run_folder import RunFolder
 
 SAVE_INTERVAL = 10_000  # steps between two checkpoints
 EPISODES = 10  # episodes in an evaluation
-FIRST_SEED = 1_000_000  # seeds of the initial states in an evaluation; `potstill evaluate` uses other seeds
+FIRST_SEED = 1_000_000  # first seed of the initial states in an evaluation; `potstill evaluate` uses other seeds
 
 
 class Training:
@@ -28,8 +28,8 @@ class Training:
 
     Args:
         env_id: Gymnasium id.
-        plan: how long to train, and which policies to take.
-        settings: settings of SAC.
+        plan: the number of steps, and the policies to save.
+        settings: settings of the training.
         folder: the run folder. The chosen policies, and a checkpoint every 10,000 steps, are saved there. An existing
             checkpoint is resumed.
     """
@@ -45,7 +45,7 @@ class Training:
         if self.checkpoint.exists():
             self.recording, metadata = load_training(self.checkpoint, self.trainer)
             self.evaluations = metadata["evaluations"]
-        if not plan.actors:  # the recording ends where the last policy is taken; a resumed run takes it again
+        if not plan.actors:  # the recording ends when the last policy is saved; a resumed run saves it again
             for name in plan.goals:
                 find_policy_file(self.path, name).unlink(missing_ok=True)
         self.journal = Journal(folder, env_id, "training", plan.training_steps, self.trainer.done)
@@ -79,7 +79,7 @@ class Training:
         return {name: goal for name, goal in self.plan.goals.items() if not find_policy_file(self.path, name).exists()}
 
     def make_recording(self) -> Recording:
-        """Return everything that was recorded. Open episodes come last, cut at the current step."""
+        """Return all recorded episodes. Open episodes come last, cut at the current step."""
         return self.recording.with_episodes(self.trainer.list_running()).take_first(self.plan.training_steps)
 
     def _evaluate(self) -> None:
@@ -128,7 +128,7 @@ def find_policy_file(path: Path, name: str) -> Path:
 
 
 def measure_mean_return(policy: Policy, env_id: str, settings: SacSettings, step: int) -> float:
-    """Return the mean undiscounted return of ten episodes, in which the policy acts as in the rollouts."""
+    """Measure the mean undiscounted return of ten episodes, with mean or sampled actions as in the rollouts."""
     rng = np.random.default_rng((settings.seed, step))
     act = policy if settings.mean_action else lambda states: policy.sample(states, rng)
     return float(play(act, env_id, FIRST_SEED + np.arange(EPISODES)).mean())

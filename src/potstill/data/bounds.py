@@ -13,7 +13,7 @@ from potstill.runtime.arguments import check_arguments
 from potstill.runtime.arrays import AnyArray
 from potstill.runtime.validation import as_numbers, check_least
 
-MOST_ACTIONS = 1 << 10  # of a finite set: each is a component of every row's action, so more would fill the memory
+MOST_ACTIONS = 1 << 10  # of a finite set. Each is a component of every row's action, so larger sets need much memory.
 Actions = TypeVar("Actions", bound=AnyArray)  # NumPy or JAX arrays [..., A]
 
 
@@ -55,7 +55,7 @@ class ActionBounds:
 
     @classmethod
     def unit(cls, size: int) -> ActionBounds:
-        """Bounds of ±1 for ``size`` components."""
+        """Return bounds of ±1 for ``size`` components."""
         check_least("ActionBounds.unit: size", size, 1)
         return cls(-np.ones(size, np.float32), np.ones(size, np.float32))
 
@@ -81,21 +81,21 @@ class ActionBounds:
         return False
 
     def to_unit(self, actions: Actions) -> Actions:
-        """Scale actions [..., A] from the bounds to [−1, 1]; NumPy and JAX arrays alike."""
+        """Scale actions [..., A] from the bounds to [−1, 1]. Takes NumPy and JAX arrays."""
         unit: Actions = (actions - self.low) / (self.high - self.low) * 2.0 - 1.0
         return unit
 
     def from_unit(self, unit: Actions) -> Actions:
-        """Scale unit actions [..., A] from [−1, 1] to the bounds; NumPy and JAX arrays alike."""
+        """Scale unit actions [..., A] from [−1, 1] to the bounds. Takes NumPy and JAX arrays."""
         actions: Actions = self.low + (unit + 1.0) * 0.5 * (self.high - self.low)  # type: ignore[operator]
         return actions
 
     def choose_actions(self, unit: np.ndarray) -> np.ndarray:
-        """Turn the outputs of a policy [..., A] into what the environment takes: here :meth:`from_unit`."""
+        """Turn the outputs of a policy [..., A] into actions of the environment: here :meth:`from_unit`."""
         return self.from_unit(unit)
 
     def draw_uniform(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Draw ``count`` actions uniformly, as the environment takes them [count, A]."""
+        """Draw ``count`` actions [count, A] of the environment uniformly between the bounds."""
         drawn: np.ndarray = rng.uniform(self.low, self.high, (count, len(self))).astype(np.float32)
         return drawn
 
@@ -120,11 +120,10 @@ class ActionBounds:
 class DiscreteActions(ActionBounds):
     """A finite set of actions, which the environment numbers 0, 1, …, A − 1.
 
-    Inside potstill an action is a vector of A probabilities: of a dataset's action, 1 for the action that was taken and
-    0 for all others; of a policy, π(a | s) of each action. These vectors lie in the box [0, 1]^A, so states, actions
-    and their scaling travel together as for continuous actions. They need no scaling: :meth:`to_unit` and
-    :meth:`from_unit` return their argument. The environment gets the number of the most probable action, by
-    :meth:`choose_actions`.
+    Inside potstill, an action is a vector of A probabilities. In a dataset, it has 1 for the action that was taken and
+    0 for all others; for a policy, it has π(a | s) for each a. These vectors lie in the box [0, 1]^A and need no
+    scaling: :meth:`to_unit` and :meth:`from_unit` return their argument. The environment takes the number of the most
+    probable action, which :meth:`choose_actions` returns.
 
     Args:
         count: A, the number of actions, at least 2.
@@ -162,16 +161,16 @@ class DiscreteActions(ActionBounds):
         return unit
 
     def choose_actions(self, unit: np.ndarray) -> np.ndarray:
-        """Return the number of the most probable action [...] of vectors [..., A]; the first of equal ones."""
+        """Return the numbers [...] of the most probable actions in vectors [..., A]; of equal ones, the lowest."""
         return np.asarray(np.argmax(unit, axis=-1))
 
     def draw_uniform(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Draw the numbers of ``count`` actions uniformly [count]."""
+        """Draw the numbers of ``count`` actions [count] uniformly."""
         drawn: np.ndarray = rng.integers(len(self), size=count)
         return drawn
 
     def to_vectors(self, numbers: np.ndarray) -> np.ndarray:
-        """Make vectors [..., A], float32, of the numbers of actions [...].
+        """Turn the numbers of actions [...] into vectors [..., A], float32.
 
         Raises:
             PotstillError: a number is not one of 0, 1, …, A − 1.
@@ -188,7 +187,7 @@ class DiscreteActions(ActionBounds):
         return vectors
 
     def is_hard(self, vectors: np.ndarray, slack: float = 1e-6) -> np.ndarray:
-        """Whether each vector [..., A] is that of one action: 1 for it, 0 for all others."""
+        """Whether each vector [..., A] has 1 for one action and 0 for all others."""
         hard: np.ndarray = np.isclose(vectors.max(axis=-1), 1.0, atol=slack) & np.isclose(
             np.abs(vectors).sum(axis=-1), 1.0, atol=slack * len(self)
         )
@@ -196,7 +195,7 @@ class DiscreteActions(ActionBounds):
 
 
 def describe_bounds(bounds: ActionBounds, most: int = 4) -> str:
-    """The bounds in words: once if they are the same for all components, else those of the first few.
+    """Describe bounds in an error message: once if all components share them, else those of the first few components.
 
     >>> describe_bounds(ActionBounds([0.0, 15.0], [3000.0, 35.0]))
     '[0, 3000] × [15, 35]'

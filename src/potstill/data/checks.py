@@ -60,7 +60,7 @@ def as_flags(key: str, array: np.ndarray, *, source: str) -> Bool[np.ndarray, " 
     flags: np.ndarray = array != 0
     wrong = np.flatnonzero(array != flags)
     if len(wrong):
-        raise PotstillError(f"{source}: {array[wrong[0]]} in column {key}, row {wrong[0]}: flags are 0 or 1")
+        raise PotstillError(f"{source}: {array[wrong[0]]} in column {key}, row {wrong[0]}: expected 0 or 1")
     return flags
 
 
@@ -77,7 +77,7 @@ def check_equal_rows(columns: Mapping[str, Sized], *, source: str) -> None:
 
 
 def is_finite(array: np.ndarray) -> bool:
-    """Whether all values are finite. NaN and infinity show in the minimum or maximum, which need no temporary array."""
+    """Whether all values are finite. The test uses the minimum and the maximum, which need no temporary array."""
     return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
@@ -119,14 +119,14 @@ def check_bounds(actions: Float[np.ndarray, "M A"], bounds: ActionBounds, *, sou
 
 
 def find_outside(actions: Float[np.ndarray, "M A"], bounds: ActionBounds) -> tuple[tuple[int, int], int] | None:
-    """Find the first row and component of an action outside its bounds, and count all such values."""
+    """Find the row and component of the first value outside its bounds, and count all such values."""
     lowest, highest = widen_bounds(bounds)
     first: tuple[int, int] | None = None
     count = 0
     for rows in iterate_blocks(actions):
         part = np.ascontiguousarray(actions[rows])
         if part.min() >= lowest.max() and part.max() <= highest.min():
-            continue  # all actions are inside the narrowest bounds: the common case, and a fast test
+            continue  # a fast test for the common case: all actions lie inside the narrowest bounds
         bad = (part < lowest) | (part > highest)
         if bad.any():
             row, column = np.argwhere(bad)[0]
@@ -135,14 +135,14 @@ def find_outside(actions: Float[np.ndarray, "M A"], bounds: ActionBounds) -> tup
 
 
 def widen_bounds(bounds: ActionBounds) -> tuple[Float[np.ndarray, " A"], Float[np.ndarray, " A"]]:
-    """Find the lowest and highest actions that count as inside: the bounds, with room for float32 rounding."""
+    """Return the lowest and highest actions that count as inside: the bounds, widened by float32 rounding errors."""
     low, high = bounds.low, bounds.high
     room = BOUND_TOLERANCE * (high - low) + 4 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
     return low - room, high + room
 
 
 def describe_outside(value: float, bounds: ActionBounds, where: tuple[int, int], count: int, *, source: str) -> str:
-    """Describe the first of ``count`` actions outside the bounds, at a row and component."""
+    """Describe the first of ``count`` values outside the bounds, at the row and component ``where``."""
     row, column = where
     return (
         f"{source}: action {value:.4g} outside its bounds [{bounds.low[column]:.4g}, {bounds.high[column]:.4g}] in "

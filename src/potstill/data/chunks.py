@@ -1,4 +1,4 @@
-"""Read a column in chunks of a few MB: each is converted, checked and put in its place while it is in the cache."""
+"""Read a column in chunks of a few MB. Each is converted, checked and stored while it is in the processor's cache."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from potstill.data.files import Column
 from potstill.errors import PotstillError
 
 CHUNK = 65_536  # rows read at once, a few MB: the chunk stays in the processor's cache
-CACHED_BYTES = 1 << 22  # read at once if nothing but reading takes time
-TOGETHER = 64  # rows
-MOST_BUFFERS = 1024  # of one call of preadv, on Linux
+CACHED_BYTES = 1 << 22  # bytes read at once if the values need no conversion
+TOGETHER = 64  # rows that are compared as one long row
+MOST_BUFFERS = 1024  # Linux's limit for one call of preadv
 
 
 class Range:
-    """The lowest and the highest value of each component of a table, found part by part.
+    """The lowest and the highest value of each component of a table, updated part by part.
 
-    Calling it with a part says whether all values of the part are finite.
+    A call with a part returns whether all values so far are finite.
 
     >>> seen = Range(2)
     >>> seen(np.array([[1.0, 5.0], [2.0, -5.0]], np.float32)), seen.low.tolist(), seen.high.tolist()
@@ -35,10 +35,10 @@ class Range:
         self.low, self.high = np.full(size, np.inf, np.float32), np.full(size, -np.inf, np.float32)
 
     def __call__(self, part: Float[np.ndarray, "n A"]) -> bool:
-        """Take the rows of a part into account."""
+        """Update the range with the rows of a part."""
         size = part.shape[1]
         whole = len(part) // TOGETHER * TOGETHER
-        wide = part[:whole].reshape(-1, TOGETHER * size)  # of long rows, several numbers are compared at a time
+        wide = part[:whole].reshape(-1, TOGETHER * size)  # NumPy reduces long rows faster than short ones
         for some in (wide, part[whole:]):
             if len(some):
                 self.low = np.minimum(self.low, some.min(axis=0).reshape(-1, size).min(axis=0))
@@ -63,7 +63,7 @@ def read_column(
         dropped: rows to leave out, in ascending order.
         source: name of the data in error messages.
         first: the number of the first row, in error messages.
-        check: says whether all values of some kept rows are finite.
+        check: returns whether all values of some kept rows are finite.
 
     Raises:
         PotstillError: a value is NaN or infinite, or exceeds float32.
@@ -86,7 +86,7 @@ def split_rows(
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Read a column as float32, as :func:`read_column` does; return its kept rows and its ``dropped`` rows.
 
-    In large files the first access to new memory is the slowest part. It happens once here, chunk by chunk.
+    For large files, the first access to new memory is the slowest part. Each page of the results is written once.
     """
     tail = column.shape[1:] if key in TABLES else ()
     kept = np.empty((len(column) - len(dropped), *tail), np.float32)
@@ -104,7 +104,7 @@ def split_rows(
 
 
 def drop_rows(column: np.ndarray, dropped: Int[np.ndarray, " X"]) -> np.ndarray:
-    """Return a copy of a column without some rows: its segments between them, or by a mask if they are many."""
+    """Return a copy of a column without the ``dropped`` rows: by segments if they are few, else by a mask."""
     if len(dropped) * 16 > len(column):
         return np.delete(column, dropped, axis=0)
     bounds = zip([0, *(dropped + 1).tolist()], [*dropped.tolist(), len(column)], strict=True)
@@ -112,7 +112,7 @@ def drop_rows(column: np.ndarray, dropped: Int[np.ndarray, " X"]) -> np.ndarray:
 
 
 def make_not_finite_error(key: str, column: Column, *, source: str, first: int = 0) -> PotstillError:
-    """Return the error for a column with NaN, infinity, or numbers beyond float32: the first such row, and how many."""
+    """Return the error for NaN, infinity or numbers beyond float32 in a column, with the first row and their number."""
     found: list[tuple[object, tuple[int, ...]]] = []
     beyond: list[tuple[object, tuple[int, ...]]] = []
     count = 0
@@ -136,14 +136,14 @@ def make_not_finite_error(key: str, column: Column, *, source: str, first: int =
 
 
 class _Reader:
-    """Reads rows of a column into two arrays: those to keep, and those at given places of the chunk."""
+    """Reads rows of a column into two arrays: the kept rows, and the dropped rows at given places of the chunk."""
 
     def __init__(self, column: Column) -> None:
         self.column = column
         self.raw = _find_plain_numbers(column)
 
     def count_rows_at_once(self) -> int:
-        """Count the rows to read at once: a few MB, or whole chunks of an HDF5 file."""
+        """Return the number of rows to read at once: a few MB, in whole chunks of an HDF5 file."""
         if self.raw is not None:
             return max(1, CACHED_BYTES // self.raw[2])
         together = (getattr(self.column, "chunks", None) or (1,))[0]
@@ -169,7 +169,7 @@ class _Reader:
 
 
 def _iterate_segments(kept: np.ndarray, gone: np.ndarray, places: Int[np.ndarray, " X"]) -> Iterator[np.ndarray]:
-    """Yield parts of the two arrays, in the order of the rows that belong into them."""
+    """Yield segments of the two arrays, in the order of the rows of the chunk."""
     start = 0
     for i, place in enumerate(places.tolist()):
         yield kept[start - i : place - i]
@@ -179,7 +179,7 @@ def _iterate_segments(kept: np.ndarray, gone: np.ndarray, places: Int[np.ndarray
 
 
 def _find_plain_numbers(column: Column) -> tuple[int, int, int] | None:
-    """Find file, offset and bytes of a row of an HDF5 dataset that holds plain float32; ``None`` for others."""
+    """Find file, offset and bytes per row of an HDF5 dataset of contiguous float32 numbers; ``None`` for others."""
     if isinstance(column, np.ndarray):
         return None
     import h5py
@@ -195,10 +195,10 @@ def _find_plain_numbers(column: Column) -> tuple[int, int, int] | None:
 
 
 def _scatter(file: int, offset: int, row: int, start: int, segments: Iterator[np.ndarray]) -> None:
-    """Read consecutive rows from a file into segments of arrays, without a copy in between.
+    """Read consecutive rows from a file directly into segments of arrays.
 
     Raises:
-        OSError: the file ends before.
+        OSError: the file ends before the last row.
     """
     place, waiting = offset + start * row, [segment.reshape(-1).view(np.uint8) for segment in segments if len(segment)]
     first = 0  # of the segments that are not full

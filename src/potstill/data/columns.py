@@ -29,14 +29,14 @@ SYNONYMS = {
 REQUIRED = ("observations", "actions", "rewards", "terminations")
 TABLES = ("observations", "actions", "next_observations")  # the roles with two axes
 SYNONYMS_ONLY = ("starts", "ends", "last_steps", "terminal_steps", "frames", "episodes")
-"""Roles whose own names files use for other things. They are found by their synonyms, or named by the user."""
+"""Roles whose own names have other meanings in some files. Only their synonyms or the user's names select columns."""
 OF_THE_STATE = ("terminated", "truncated", "done")
 """In TorchRL's layout, flags of the state. Those of the transition have ``next.`` before them."""
 
 LEROBOT = {"observation.state", "episode_index"}
 """Names that show LeRobot's layout, which may have no rewards and no ends but those of episodes."""
 STABLE_BASELINES = {"episode_starts", "episode_returns"}
-"""Names that show the layout of stable-baselines' expert data, which do not say why episodes end."""
+"""Names that show the layout of stable-baselines' expert data, which does not record why episodes end."""
 
 NEARLY = {
     "observations": ("states", "state", "s", "x", "features", "sensors"),
@@ -46,7 +46,7 @@ NEARLY = {
     "terminations": ("term", "terms", "isterminal"),
     "truncations": ("trunc", "timelimit"),
 }
-"""Names, without case and punctuation, that may mean a role. They are suggested, and never used unasked."""
+"""Names, without case and punctuation, that may mean a role. Error messages suggest them; they are never assumed."""
 MOST_NAMES = 20  # in a message
 NUMBERED = re.compile(r"(.+?)(?:[._](\d+)|\[(\d+)\])")
 NONE = "none"
@@ -56,11 +56,11 @@ Chosen: TypeAlias = dict[str, tuple[str, ...]]
 
 
 def parse_columns(columns: str | Mapping[str, str | Sequence[str]] | None) -> Chosen:
-    """Read which columns the user chose for which roles.
+    """Parse the columns that the user chose for each role.
 
     Args:
         columns: text such as ``observations=temperature+pressure,actions=valve,rewards=none``, or a mapping from
-            roles to a name or names. ``none`` says that a role has no column; a ``*`` in a name stands for anything.
+            roles to one or more names. ``none``: the role has no column. ``*`` in a name matches any characters.
 
     Raises:
         PotstillError: the text cannot be read, a role is unknown, or observations or actions have no column.
@@ -76,7 +76,7 @@ def parse_columns(columns: str | Mapping[str, str | Sequence[str]] | None) -> Ch
         roles = [role.strip() for role, _, _ in pairs]
         double = [role for role in roles if roles.count(role) > 1]
         if double:
-            raise PotstillError(f"--columns {columns}: '{double[0]}' twice; names of one role are joined by +")
+            raise PotstillError(f"--columns {columns}: '{double[0]}' occurs twice: join the names of one role by +")
         columns = {role: names.strip() for role, (_, _, names) in zip(roles, pairs, strict=True)}
     chosen: Chosen = {}
     for role, names in (columns or {}).items():
@@ -111,7 +111,7 @@ def match_columns(
     """Find the columns of a dataset among the names in a file.
 
     Args:
-        names: all names in the file. Names of other things than columns are ignored.
+        names: all names in the file. Unknown names are ignored.
         chosen: names that the user chose, by role, as :func:`parse_columns` returns them.
         source: name of the data in error messages.
 
@@ -153,9 +153,9 @@ def match_columns(
 def _check_required(
     found: Mapping[str, Sequence[str]], given: Sequence[str], *, source: str, optional: Collection[str]
 ) -> None:
-    """Raise unless each required role has a column, or was said to have none."""
+    """Raise unless each required role has a column, or the user stated that it has none."""
     needed = [role for role in REQUIRED if role not in found and role not in optional]
-    if "last_steps" in found or ("dones" in found and "truncations" in found):  # these two tell where they terminate
+    if "last_steps" in found or ("dones" in found and "truncations" in found):  # terminations follow
         needed = [role for role in needed if role != "terminations"]
     if needed:
         raise _make_missing_column_error(needed, given, found, source=source)
@@ -164,7 +164,7 @@ def _check_required(
 def _make_missing_column_error(
     needed: Sequence[str], given: Sequence[str], found: Mapping[str, Sequence[str]], *, source: str
 ) -> PotstillError:
-    """Return the error for roles without a column, with an option ready to paste if names are nearly right."""
+    """Return the error for roles without a column. The message suggests an option with columns of similar names."""
     role = needed[0]
     more = f" and {len(given) - MOST_NAMES} more" if len(given) > MOST_NAMES else ""
     has = f"found: {', '.join(given[:MOST_NAMES]) or 'nothing'}{more}"
@@ -191,7 +191,7 @@ def _list_used(found: Mapping[str, Sequence[str]]) -> set[str]:
 
 
 def _find_nearest(role: str, given: Collection[str], *, close: bool = True) -> str:
-    """Find the names that probably mean a role, joined by ``+``; empty if there is none."""
+    """Find the names that probably mean a role, joined by ``+``; an empty string if there are none."""
     plain = {_keep_letters(name): name for name in sorted(given, reverse=True)}
     exact = [plain[alias] for alias in NEARLY.get(role, ()) if alias in plain]
     if exact:
@@ -224,7 +224,7 @@ def _normalise_name(name: str) -> str:
 def expand_names(
     parts: Sequence[str], given: Sequence[str], groups: Mapping[str, tuple[str, ...]] | None = None, *, source: str
 ) -> tuple[str, ...]:
-    """Replace names with a ``*``, and names of numbered columns, by the names in the file.
+    """Expand patterns with ``*``, and the common names of numbered columns, to the names in the file.
 
     Raises:
         PotstillError: a name does not exist.
@@ -248,15 +248,15 @@ def expand_names(
 
 
 def split_numbers(name: str) -> list[tuple[int, str]]:
-    """Sort ``x2`` before ``x10``."""
+    """Return a sort key that puts ``x2`` before ``x10``."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _group_numbered(names: Sequence[str], *, source: str) -> dict[str, tuple[str, ...]]:
-    """Group numbered columns by their name, each in order.
+    """Group numbered columns by their common name, in numerical order.
 
     Raises:
-        PotstillError: numbers are missing or occur twice, in a name that means a role.
+        PotstillError: numbers of a role's columns are missing or occur twice.
 
     Example:
         >>> _group_numbered(["obs_1", "obs_0", "action.0", "info_7"], source="a file")

@@ -1,12 +1,12 @@
-"""Whether the actions of a dataset are numbers of a finite set, and how many actions there are.
+"""Decide whether the actions of a dataset are numbers of a finite set, and how many actions there are.
 
-An integer column is never taken for a continuous action, and numbers with a fraction never for a finite set. What
-decides, in this order:
+Integers are never read as continuous actions unasked, and fractional numbers never as a finite set. The decision
+follows, in this order:
 
 1. ``--actions discrete`` or ``continuous``;
-2. the file's or the environment's action space;
-3. the type of the column: one column of integers from 0 to less than 100 is a finite set. Other integers could be
-   anything and are refused.
+2. the action space of the file or the environment;
+3. the type of the column: one column of integers from 0 to 99 is a finite set. Other integers are ambiguous and are
+   refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from potstill.data.bounds import MOST_ACTIONS, ActionBounds, DiscreteActions
 from potstill.data.units import Fit, Units, fit_units
 from potstill.errors import PotstillError
 
-MOST = 100  # actions of a finite set that nobody states
+MOST = 100  # actions of a finite set that is inferred from the column alone
 
 
 def fit_actions(
@@ -34,7 +34,7 @@ def fit_actions(
     integers: bool,
     source: str,
 ) -> Fit:
-    """Find how logged actions become vectors of a finite set (:func:`fit_discrete`) or come inside bounds.
+    """Find how logged actions are converted: to vectors of a finite set (:func:`fit_discrete`), or into bounds.
 
     The arguments are those of :func:`fit_discrete` and :func:`~potstill.data.units.fit_units`.
 
@@ -59,7 +59,7 @@ def fit_discrete(
     integers: bool,
     source: str,
 ) -> Fit | None:
-    """Find how logged actions in [``low``, ``high``] become vectors of a finite set; ``None`` if they are continuous.
+    """Find how logged actions in [``low``, ``high``] are converted to vectors; ``None`` if they are continuous.
 
     Args:
         low: the lowest logged value of each component.
@@ -72,7 +72,7 @@ def fit_discrete(
         source: name of the data in error messages.
 
     Raises:
-        PotstillError: integers that nobody explains; or file, environment, data and options contradict each other.
+        PotstillError: the actions are ambiguous integers; or file, environment, data and options contradict each other.
     """
     for name, space in (("the file", stated), (env_id, environment)):
         if space is not None and units.actions is not None and space.discrete != (units.actions == "discrete"):
@@ -96,7 +96,7 @@ def fit_discrete(
 
 
 def _use_known(low: np.ndarray, high: np.ndarray, name: str, space: DiscreteActions, *, source: str) -> Fit:
-    """Fit actions to a known set: numbers, or vectors with a component for each action."""
+    """Fit actions to a known set. The actions are numbers, or vectors with a component for each action."""
     count, ones = len(space), np.ones(len(low), np.float32)
     if len(low) not in (1, count):
         raise PotstillError(f"{source}: {len(low)} action components, but there are {count} actions: expected 1")
@@ -109,11 +109,11 @@ def _use_known(low: np.ndarray, high: np.ndarray, name: str, space: DiscreteActi
 
 
 def _check_clear(low: np.ndarray, high: np.ndarray, box: ActionBounds | None, source: str) -> None:
-    """Raise unless integers are clearly numbers of a finite set, although nobody says so."""
+    """Raise unless integers can only be the numbers of a finite set. No action space is stated."""
     if box is not None:
         raise PotstillError(
-            f"{source}: actions are integers, but bounds of continuous actions are stated: if they are numbers such as "
-            "forces, read them with --actions continuous"
+            f"{source}: actions are integers, but bounds of continuous actions are stated: if they are quantities such "
+            "as forces, read them with --actions continuous"
         )
     if len(low) > 1:
         raise PotstillError(
@@ -137,8 +137,8 @@ def _count(low: np.ndarray, high: np.ndarray, units: Units, source: str) -> Fit:
         )
     space = DiscreteActions(max(2, int(high[0]) + 1))
     note = (
-        f"actions are integers, read as a finite set of {len(space)} actions: to confirm, --actions discrete; if they "
-        "are numbers such as forces, --actions continuous"
+        f"actions are integers and were read as a finite set of {len(space)} actions: confirm this with --actions "
+        "discrete, or read quantities such as forces with --actions continuous"
     )
     notes = () if units.actions else (note,)
     return Fit(space, "options" if units.actions else "data", np.ones(1, np.float32), False, True, False, notes, True)

@@ -1,4 +1,4 @@
-"""Where episodes end, and which ends are terminations: from flags, numbers of episodes, or a time limit."""
+"""Find the ends of episodes, and which of them are terminations, from flags, episode numbers, or a time limit."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from potstill.errors import PotstillError
 
 USUAL_LIMIT = 1000  # D4RL's time limit, if there is neither an environment nor any other sign of an end
 FLAGS = ("terminations", "truncations", "dones", "starts", "ends", "last_steps", "terminal_steps")
-"""The roles of columns of 0 and 1 that say where episodes end."""
+"""The roles of columns of 0 and 1 that mark the ends of episodes."""
 NUMBERS = ("episodes", "frames")
-"""The roles of the number or name of a row's episode, and of its place in the episode."""
+"""The roles of the number or name of a row's episode, and of the row's index in the episode."""
 
 
 class Ends(NamedTuple):
@@ -23,22 +23,22 @@ class Ends(NamedTuple):
     terminations: Bool[np.ndarray, " M"]
     """Ends by the environment's own rule."""
     ends: Bool[np.ndarray, " M"]
-    """The last transitions of episodes, whatever ended them; the last row is one of them."""
+    """The last transitions of episodes, by termination or truncation. The last row is one of them."""
     observed: Bool[np.ndarray, " M"]
-    """Rows that hold the last observation of an episode and nothing else."""
+    """Rows that hold only the last observation of an episode."""
     known: bool
-    """Whether anything but terminations marks ends."""
+    """Whether columns other than terminations mark ends."""
 
 
 def find_ends(flags: Mapping[str, np.ndarray], rows: int, *, source: str) -> Ends:
     """Find the ends of episodes.
 
-    - ``terminations`` and ``truncations`` are taken as they are.
-    - ``dones`` beside ``truncations`` are terminations. If they include every truncation, they are both kinds of ends.
-    - ``starts`` and ``episodes`` (a number or name in each row) mark ends in the row before they change.
+    - ``terminations`` and ``truncations`` are used as they are.
+    - ``dones`` beside ``truncations`` are terminations. If they include every truncation, they mark both kinds of ends.
+    - ``starts`` and ``episodes`` (a number or name in each row) mark an end in the row before a start or a change.
     - ``frames`` must be consecutive in each episode.
-    - ``last_steps`` and ``terminal_steps`` follow RLDS: a last step holds only an observation, and a terminal one
-      says that the step before it terminated.
+    - ``last_steps`` and ``terminal_steps`` follow RLDS: a last step holds only an observation. If it is also a terminal
+      step, the step before it terminated.
 
     Args:
         flags: by role, boolean columns of M rows; ``episodes`` of any type, and ``frames``.
@@ -68,10 +68,10 @@ def find_ends(flags: Mapping[str, np.ndarray], rows: int, *, source: str) -> End
         terminal = flags.get("terminal_steps", none)
         stray = np.flatnonzero(terminal & ~observed)
         if len(stray):
-            raise PotstillError(f"{source}: is_terminal but not is_last in row {stray[0]}: a terminal step is the last")
+            raise PotstillError(f"{source}: row {stray[0]} is_terminal but not is_last: expected both in a last step")
         stray = np.flatnonzero(ends & ~observed & ~np.append(observed[1:], False))
         if len(stray):
-            raise PotstillError(f"{source}: an episode ends in row {stray[0]}, which is not is_last")
+            raise PotstillError(f"{source}: an episode ends in row {stray[0]}, but is_last does not mark that end")
         terminations = np.append(terminal[1:], False) & ~observed
         ends = np.append(observed[1:], True)
     elif "last_steps" in flags:
@@ -83,7 +83,7 @@ def find_ends(flags: Mapping[str, np.ndarray], rows: int, *, source: str) -> End
 
 
 def _find_terminations(flags: Mapping[str, np.ndarray], none: np.ndarray) -> np.ndarray:
-    """Find terminations from ``dones`` beside ``truncations``; none from ``dones`` alone, whose kind is not known."""
+    """Find terminations from ``dones`` beside ``truncations``. The kind of ``dones`` alone is unknown: none."""
     if "dones" not in flags or "truncations" not in flags:
         return none
     dones, cut = flags["dones"], flags["truncations"]

@@ -1,4 +1,4 @@
-"""Open data files, and turn every error of a parser into a one-line error."""
+"""Open data files, and convert every error of a parser into a one-line error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from potstill.runtime.files import check_regular
 
 DEEPEST = 32  # groups in groups of an HDF5 file; the time to find an object grows with the square of its depth
 OF_THE_SYSTEM = {errno.EACCES, errno.EAGAIN, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM}
-"""Errors that say nothing about the content of a file."""
+"""Errors of the operating system that do not depend on the content of a file."""
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _allowance: ContextVar[Allowance | None] = ContextVar("allowance", default=None)
 
@@ -57,7 +57,7 @@ class Group(Protocol):
         ...
 
     def get(self, key: str) -> object:
-        """The object called ``key``, or ``None``."""
+        """Return the object named ``key``, or ``None``."""
         ...
 
     def __len__(self) -> int: ...
@@ -70,7 +70,7 @@ class Group(Protocol):
 
 
 def find_user_folder(variable: str, *parts: str) -> Path:
-    """Find the folder that an environment variable names, or one in the user's home folder.
+    """Return the folder in an environment variable, or a folder in the user's home folder.
 
     Raises:
         PotstillError: the variable is not set, and there is no home folder, as in some containers.
@@ -85,14 +85,14 @@ def find_user_folder(variable: str, *parts: str) -> Path:
 
 @contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
-    """Turn any error that a parser raises while it reads ``path`` into a one-line :class:`PotstillError`.
+    """Convert any error that a parser raises while it reads ``path`` into a one-line :class:`PotstillError`.
 
-    A damaged file can make a parser raise almost any exception: its own, the decompressor's, or a ``MemoryError``.
-    Errors of the system, such as a lock of another program, do not blame the file. Arrays that are read meanwhile are
-    counted by :func:`allow`. Only regular files are read.
+    A damaged file can make a parser raise almost any exception: its own, the decompressor's, or a ``MemoryError``. For
+    errors of the operating system, such as a lock of another program, the message does not call the file damaged.
+    :func:`allow` counts the arrays that are read in this context. Only regular files are read.
 
     Args:
-        path: the file, or a folder of files, each of which is then read in its own context.
+        path: the file, or a folder of files, each of which is read in a context of its own.
         kind: what the file should be, for the message, such as ``"an HDF5 file"``.
     """
     before = _allowance.set(None if path.is_dir() else Allowance(path))
@@ -113,10 +113,10 @@ def reading(path: Path, kind: str) -> Iterator[None]:
 
 
 def allow(count: int, what: str) -> None:
-    """Count bytes before memory is taken for them, against the size of the file that :func:`reading` reads.
+    """Count bytes before they are allocated. The limit depends on the size of the file that :func:`reading` reads.
 
     Raises:
-        PotstillError: the file is too small to hold so much.
+        PotstillError: the bytes are too many for the size of the file.
     """
     allowance = _allowance.get()
     if allowance is not None:
@@ -140,7 +140,7 @@ def open_hdf5(path: Path) -> Iterator[Group]:
 
 
 def _find_wrong_link(name: bytes, link: Any) -> str | None:
-    """Say what is wrong with a link of an HDF5 file: nothing is read through links to other files."""
+    """Return what is wrong with a link of an HDF5 file, or ``None``. Links to other files are refused."""
     import h5py
 
     text = name[:80].decode(errors="replace")
@@ -176,7 +176,7 @@ def read_array(group: Group, key: str, path: Path) -> np.ndarray:
     """
     dataset = find_dataset(group, key, path)
     if dataset.dtype.kind in "OV":  # objects or structures
-        raise PotstillError(f"{path}: '{key}' holds {dataset.dtype}, numbers are needed")
+        raise PotstillError(f"{path}: '{key}' holds {dataset.dtype}, expected numbers")
     return np.asarray(dataset[()])
 
 
@@ -187,7 +187,7 @@ def find_dataset(group: Group, key: str, path: Path, *, counted: bool = True) ->
         group: the file or a group.
         key: the path in the group.
         path: the file.
-        counted: whether it will be read: its bytes are counted by :func:`allow`.
+        counted: whether the dataset will be read, so that :func:`allow` counts its bytes.
 
     Raises:
         PotstillError: ``key`` is missing or is a group, its values are in other files, or it is too large for its file.
@@ -215,7 +215,7 @@ class Archive(Mapping[str, np.ndarray]):
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self.archive = archive
         for member in archive.infolist():
-            archive.open(member).close()  # compares its name with the one in the directory: a damaged one is refused
+            archive.open(member).close()  # raises if the member's own name differs from the archive's directory
         members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
         [(name, count)] = Counter(member.filename for member in members).most_common(1) or [("", 0)]
         if count > 1:
@@ -229,7 +229,7 @@ class Archive(Mapping[str, np.ndarray]):
         return len(self.members)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """Read an array, if its size is that of its member in the archive. Objects are refused: nothing is unpickled.
+        """Read an array after a check of its size. Arrays of objects are refused: nothing is unpickled.
 
         Raises:
             PotstillError: the array is too large for the archive.

@@ -1,4 +1,4 @@
-"""Columns made of several arrays: one after the other, or side by side. They are read when they are indexed."""
+"""Columns that join several arrays, one after the other or side by side. Arrays are read when they are indexed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Joined:
 
     Args:
         parts: arrays or HDF5 datasets whose rows have the same shape.
-        name: of the column, for error messages.
+        name: name of the column in error messages.
         source: name of the data in error messages.
 
     Raises:
@@ -68,7 +68,7 @@ class SideBySide:
         source: name of the data in error messages.
 
     Raises:
-        PotstillError: a part has more axes, or other numbers of rows.
+        PotstillError: a part has more than two axes, does not hold numbers, or has a different number of rows.
 
     Example:
         >>> SideBySide({"angle": np.arange(2.0), "forces": np.ones((2, 2))}, source="a file")[0:2].tolist()

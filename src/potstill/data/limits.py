@@ -1,4 +1,4 @@
-"""Limits on the memory that a file may take: a small file must not fill it, whatever the file says about itself."""
+"""Limits on the memory for the arrays of a file, so that a small file that declares huge arrays is refused."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from potstill.errors import PotstillError
 from potstill.runtime.files import check_regular
 
-FREE = 1 << 28  # bytes of arrays that any file may hold
-RATIO = 100  # and as many times its size: real data compress by a factor of 2 to 20
+FREE = 1 << 28  # bytes of arrays that are allowed for any file
+RATIO = 100  # further bytes per byte of the file: real data compress by a factor of 2 to 20
 
 
 class Allowance:
-    """The bytes that the arrays of one file may take together.
+    """The bytes that the arrays of one file may use in total.
 
     Args:
         path: the file.
@@ -26,7 +26,7 @@ class Allowance:
         self.limit = FREE + RATIO * check_regular(path)
 
     def take(self, count: int, what: str) -> None:
-        """Count the bytes of another array, before memory is taken for it.
+        """Count the bytes of another array before it is allocated.
 
         Args:
             count: its number of bytes.
@@ -38,13 +38,13 @@ class Allowance:
         self.taken += count
         if self.taken > self.limit:
             raise PotstillError(
-                f"{self.path}: {what} would take {format_bytes(self.taken)}, more than {RATIO} times the file: it is "
-                "damaged, or made to fill the memory"
+                f"{self.path}: {what} would take {format_bytes(self.taken)}, more than {RATIO} times the file, which "
+                "is damaged, or made to fill the memory"
             )
 
 
 def format_bytes(count: int) -> str:
-    """Write a number of bytes with a unit.
+    """Format a number of bytes with a unit.
 
     >>> format_bytes(4_100_000_000), format_bytes(12)
     ('4.1 GB', '12 B')

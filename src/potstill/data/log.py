@@ -1,4 +1,4 @@
-"""A log: what a file holds before its rows are paired, as every reader returns it."""
+"""The log: the columns and facts that every reader returns, before rows are paired and actions scaled."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ NO_ENVIRONMENT = "none"  # in place of an id
 
 @dataclass(frozen=True)
 class Log:
-    """Columns by role, in any of the layouts of :mod:`potstill.data.pairing`, and what their source says about them.
+    """Columns by role, in any of the layouts of :mod:`potstill.data.pairing`, and the facts that their source states.
 
-    Columns may be read when they are indexed. A reader needs to know neither the rules of pairing nor units.
+    Columns may be read when they are indexed. Readers implement neither pairing nor the scaling of actions.
     """
 
     columns: Mapping[str, Column]
@@ -47,9 +47,9 @@ class Log:
     notes: tuple[str, ...] = ()
     """Warnings about the source."""
     trusts_environment: bool = True
-    """Whether an environment that cannot be made, or differs from the data, is an error. If not, it is left out."""
+    """Whether an environment that cannot be made or differs from the data is an error. If not, it is ignored."""
     unit_actions: bool = False
-    """Whether actions lie in [−1, 1], whatever the bounds."""
+    """Whether actions lie in [−1, 1], regardless of the bounds."""
 
 
 class Paired(NamedTuple):
@@ -79,7 +79,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(log: Log, limit: int | None) -> Prepared:
-    """Check the columns of a log, find the ends of its episodes, and plan how rows are paired. Flags are read.
+    """Check the columns of a log, find the ends of its episodes, and plan how rows are paired. Only flags are read.
 
     Args:
         log: the log.
@@ -97,7 +97,7 @@ def prepare(log: Log, limit: int | None) -> Prepared:
     notes = [*log.notes, *_find_lost_precision(columns)]
     if "rewards" not in columns:
         columns["rewards"] = np.zeros(rows, np.float32)
-        notes.append("no rewards: they count as 0, and only behavioural cloning can use the data")
+        notes.append("no rewards: they are set to 0, and only behavioural cloning can use the data")
     flags = _read_flags(log, rows)
     columns_of_rows = {key: columns[key] for key in ("actions", "rewards")} | flags
     check_equal_rows(columns_of_rows, source=log.source)
@@ -110,18 +110,18 @@ def prepare(log: Log, limit: int | None) -> Prepared:
         if limit is None and timeouts[:-1].any():
             notes.append(
                 f"nothing marks time-outs, and the environment is unknown: one every {USUAL_LIMIT:,} steps is assumed, "
-                "as in D4RL. To mark ends, add a column of truncations, or of the number of the episode"
+                "as in D4RL. To mark ends, add a column of truncations or of episode numbers"
             )
     return Prepared(columns, found, plan_rows(columns, found, source=log.source), tuple(notes))
 
 
 def _widen(key: str, column: Column, log: Log) -> Column:
-    """Give a table of one component its second axis."""
+    """Add the second axis to a column of states or actions with a single component."""
     return SideBySide({key: column}, source=log.source) if key in TABLES and len(column.shape) == 1 else column
 
 
 def _read_flags(log: Log, rows: int) -> dict[str, np.ndarray]:
-    """Read the columns that say where episodes end. Optional ones that do not belong to rows are left out."""
+    """Read the columns that mark the ends of episodes. Optional ones without one value per row are ignored."""
     flags = {}
     for key in (key for key in (*FLAGS, *NUMBERS) if key in log.columns):
         array = np.asarray(log.columns[key])
@@ -136,7 +136,7 @@ def _read_flags(log: Log, rows: int) -> dict[str, np.ndarray]:
 
 
 def _find_lost_precision(columns: Mapping[str, Column]) -> list[str]:
-    """Warn of numbers, such as times in seconds since 1970, that all become one number as float32."""
+    """Warn of components, such as seconds since 1970, whose values all become one number in float32."""
     found = []
     for key, column in columns.items():
         if (column.dtype.itemsize <= 4 and column.dtype.kind == "f") or not len(column):
@@ -144,7 +144,7 @@ def _find_lost_precision(columns: Mapping[str, Column]) -> list[str]:
         sample = np.asarray(column[:SAMPLE]).astype(np.float64, copy=False)
         for i, values in enumerate(sample.reshape(len(sample), -1).T):
             low, high = values.min(), values.max()
-            noise = 0.0 if column.dtype.kind in "iu" else 1e-10  # of computed numbers that should be equal
+            noise = 0.0 if column.dtype.kind in "iu" else 1e-10  # rounding errors between numbers that should be equal
             if not (np.isfinite([low, high]).all() and high - low > noise * max(abs(low), abs(high))):
                 continue
             with np.errstate(over="ignore"):
@@ -218,7 +218,7 @@ def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None)
 
 
 def make_card(log: Log, fit: Fit) -> dict[str, object]:
-    """Make the card of a dataset: where it comes from, who states the action bounds, and what it lacks."""
+    """Make the card of a dataset: its origin, the source of its action bounds, and whether it lacks rewards."""
     return {**log.card, **fit.make_card_entries(), **({} if "rewards" in log.columns else {"rewards": NO_REWARDS})}
 
 
@@ -231,17 +231,17 @@ class FoundEnvironment(NamedTuple):
 
 
 def find_environment(log: Log, env_id: str | None, states: int, actions: int) -> FoundEnvironment:
-    """Make the environment of a log once, to learn its action bounds.
+    """Make the environment of a log once to find its action bounds.
 
     Args:
         log: the log, which may name an environment.
-        env_id: the one that the user names instead, or ``none``.
+        env_id: the environment that the user names instead, or ``none``.
         states: S.
         actions: A.
 
     Raises:
-        PotstillError: the environment is unknown or not supported, or does not fit the data. If the log is only a
-            hint of it, there is a note instead, and no environment.
+        PotstillError: the environment is unknown or not supported, or does not fit the data. If
+            ``log.trusts_environment`` is false, the result has a note instead, and no environment.
     """
     if env_id is not None:
         if env_id == NO_ENVIRONMENT:
@@ -251,7 +251,7 @@ def find_environment(log: Log, env_id: str | None, states: int, actions: int) ->
     if named is None:
         return FoundEnvironment(None, None)
     try:
-        if ":" in named:  # Gymnasium would import the module before the colon: a data file must not run code
+        if ":" in named:  # Gymnasium would import the module before the colon, and data files must not run code
             named = _find_plain_id(named)
         bounds = find_environment_bounds(named, states, actions, source=log.source)
         if not log.trusts_environment and log.bounds is not None and not are_same_bounds(log.bounds, bounds):
@@ -264,7 +264,7 @@ def find_environment(log: Log, env_id: str | None, states: int, actions: int) ->
 
 
 def _find_plain_id(env_id: str) -> str:
-    """Find the id after the name of a module, if it is registered already."""
+    """Return the id after the name of a module if the id is already registered."""
     import gymnasium
 
     plain = env_id.rpartition(":")[2]
@@ -285,7 +285,7 @@ def fit_log_units(
     *,
     integers: bool,
 ) -> Fit:
-    """Find how the actions of a log, of ``rows`` rows in [``low``, ``high``], become vectors or come inside bounds."""
+    """Find how the actions of a log, ``rows`` rows in [``low``, ``high``], are converted to vectors or into bounds."""
     return fit_actions(
         low,
         high,

@@ -51,7 +51,7 @@ class _Layout:
 
 
 def record_type(state_size: int, action_size: int) -> np.dtype[np.void]:
-    """The type of a row: little-endian float32 numbers and one-byte flags, padded so that all numbers are aligned.
+    """Return the type of a row: little-endian float32 numbers and one-byte flags, padded to aligned numbers.
 
     >>> record_type(11, 3).itemsize
     108
@@ -192,7 +192,7 @@ def _make_derived_entries(data: Transitions) -> dict[str, object]:
 
 def _hash_header(header: Mapping[str, object]) -> str:
     """Compute the SHA-256 of the entries of a header, apart from its checksum."""
-    entries = json.loads(json.dumps(to_json(header)))  # as they are read
+    entries = json.loads(json.dumps(to_json(header)))  # the types after reading
     return hashlib.sha256(json.dumps(entries | {"checksum": None}, sort_keys=True).encode()).hexdigest()
 
 
@@ -218,7 +218,7 @@ def _map_rows(folder: Path, layout: _Layout) -> Transitions:
             wrong = np.flatnonzero(column[block] > 1)
             if len(wrong):
                 row = block.start + wrong[0]
-                raise PotstillError(f"{path}: {column[row]} in column {name}, row {row}: flags are 0 or 1")
+                raise PotstillError(f"{path}: {column[row]} in column {name}, row {row}: expected 0 or 1")
     if layout.crc32 not in (None, crc32):
         raise PotstillError(f"{path}: damaged, its rows do not have the checksum in {HEADER}")
     columns = {name: records[name] for name in COLUMNS}

@@ -1,9 +1,9 @@
 """The rules that pair each row with its next observation.
 
-1. *Pairs*: each row is a transition with its own ``next_observations``. All rows are kept.
+1. *Own next observations*: each row is a transition with its own ``next_observations``. All rows are kept.
 2. *Rows in order*, as in D4RL's files: the next observation is the following row's. The last row of an episode that
-   did not terminate has none and is dropped. A termination needs none: its row is paired with the following row, or
-   with itself at the end of the data, and the pair is never used.
+   did not terminate has none and is dropped. A terminating row is kept with the following row's observation, or its own
+   at the end of the data. This next observation is never used, because no value is bootstrapped there.
 3. *Rows in order with last observations*, as in Minari's files: each episode has one more observation than actions,
    and no row is dropped.
 4. *Steps*, as in RLDS: the last step of an episode holds only its last observation, and is dropped.
@@ -110,7 +110,7 @@ def pair_in_order(columns: Mapping[str, Column], plan: Plan, *, source: str) -> 
 def pair_in_pieces(
     columns: Mapping[str, Column], plan: Plan, rows_at_once: int, *, source: str
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Read the rows of a plan piece by piece: the six columns of each piece.
+    """Read the rows of a plan piece by piece. Yield the six columns of each piece.
 
     Raises:
         PotstillError: a value is NaN or infinite, or exceeds float32.
@@ -140,7 +140,7 @@ def pair_in_pieces(
 def pair_own(columns: Mapping[str, Column], found: Ends, *, source: str) -> Rows:
     """Read rows that are transitions already (rule 1).
 
-    If nothing but terminations marks ends, an episode ends where the next observation is not the following row's.
+    If only terminations mark ends, an episode also ends where the next observation is not the following row's.
 
     Raises:
         PotstillError: columns are of unequal length, or a value is NaN or infinite, or exceeds float32.
@@ -157,7 +157,7 @@ def pair_own(columns: Mapping[str, Column], found: Ends, *, source: str) -> Rows
 def pair_own_in_pieces(
     columns: Mapping[str, Column], found: Ends, rows_at_once: int, *, source: str
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Read rows that are transitions already piece by piece: the six columns of each piece."""
+    """Read rows that are transitions already (rule 1) piece by piece. Yield the six columns of each piece."""
     _check_own(columns, source=source)
     cut = _find_cuts(columns["observations"], columns["next_observations"], found)
     for start in range(0, len(cut), rows_at_once):

@@ -30,7 +30,7 @@ from potstill.runtime.registry import Registry
 Numbers: TypeAlias = float | int | Sequence[float | int] | np.ndarray
 """One number, or one for each action component."""
 Opened = Log | Transitions | AbstractContextManager[Log]
-"""What readers return: a log; a context manager that gives one while a file is open; or finished transitions."""
+"""The result of a reader: a log; a context manager that yields a log while a file is open; or finished transitions."""
 
 
 class FileReader(Protocol):
@@ -113,10 +113,10 @@ class ReadOptions:
 
 
 def as_floats(values: object, label: str) -> tuple[float, ...]:
-    """A number or numbers as a tuple.
+    """Convert a number, or a sequence of numbers, to a tuple.
 
     Raises:
-        PotstillError: they are not numbers, or a table of them.
+        PotstillError: the values are not numbers, or have more than one axis.
     """
     try:
         found = np.asarray(values, np.float64).reshape(-1).tolist() if np.ndim(values) < 2 else None  # type: ignore[arg-type]
@@ -151,21 +151,20 @@ def load_dataset(
             - the path of an ``.hdf5`` or ``.h5`` file (named columns, D4RL, d3rlpy, Minari, robomimic, tianshou), or an
               ``.npz``, ``.parquet``, ``.csv`` or ``.tsv`` file, or a folder of ``potstill convert`` (its rows stay on
               disk), LeRobot, Minari, imitation, or of Parquet files;
-            - a mapping of arrays, with the names and layouts of an ``.npz`` file; a data frame of pandas or Polars; or
-              a replay buffer of stable-baselines3;
-            - :class:`~potstill.data.transitions.Transitions`, which are returned unchanged.
-        download: let Minari's own client download a ``minari:ID`` that is not in Minari's folder.
+            - a mapping of arrays, with the names and layouts of an ``.npz`` file; a data frame of pandas or Polars; a
+              replay buffer of stable-baselines3; or :class:`Transitions`, which are returned unchanged.
+        download: download a ``minari:ID`` that is not in Minari's folder, with Minari's own client.
         columns: names of columns by role, as a mapping or as text such as ``observations=a+b,actions=u,rewards=none``.
             The roles are the columns of ``Transitions``, and ``dones``, ``starts``, ``ends`` and ``episodes``.
-        action_low: the lowest action, or one for each component.
-        action_high: the highest.
-        action_bounds: whose action bounds to use: ``file``, ``environment``, or ``data`` for the data's own range.
-            Default: those of the file, the environment, ±1 if the actions use it, or the data's range, in this order.
-        out_of_bounds: ``refuse`` actions outside, ``clip`` them to the nearest bound, or ``scale`` components inside.
+        action_low: the lower action bound, or one for each component.
+        action_high: the upper action bound, or one for each component.
+        action_bounds: their source: ``file``, ``environment``, or ``data`` for the data's own range. Default: the first
+            known of the file's, the environment's, ±1 if the actions span it, and the data's range.
+        out_of_bounds: ``refuse`` actions outside, ``clip`` them to the bounds, or ``scale`` their components inside.
         action_scale: factor for the actions, or one for each component, if their unit is not that of the environment.
         env_id: Gymnasium id of the environment, if the data do not name it; ``none`` for no environment.
         actions: ``discrete`` (the numbers 0, 1, 2, … of a finite set) or ``continuous``, if neither the file nor the
-            environment says so. One column of integers counts as discrete; others are refused.
+            environment states it. One column of integers counts as discrete; others are refused.
 
     Raises:
         PotstillError: the name is unknown, the file is missing, its format is unknown, or its content is invalid.
@@ -174,8 +173,9 @@ def load_dataset(
         PotstillWarning: something was assumed, or is suspicious (:func:`~potstill.data.suspicions.find_suspicions`).
 
     Example:
-        >>> load_dataset("hopper-medium-replay").action_size
-        3
+        >>> log = {"angle": np.zeros(50), "torque": np.tile([-2.0, 2.0], 25), "reward": np.ones(50)}
+        >>> load_dataset(log, columns="observations=angle,actions=torque,terminations=none", action_bounds="data")
+        Transitions('arrays': 49 rows, 1 state and 1 action components, no environment, actions in [-2, 2])
     """
     bounds = (action_low, action_high, action_bounds, out_of_bounds, action_scale)
     options = ReadOptions.of(columns, *bounds, env_id, actions)
@@ -207,15 +207,15 @@ def find_limit(log: Log, options: ReadOptions) -> int | None:
 
 
 def use_transitions(data: Transitions, options: ReadOptions) -> Transitions:
-    """Return finished transitions, with another environment if one is named.
+    """Return finished transitions, with another environment if the options name one.
 
     Raises:
         PotstillError: the options would change columns or actions, or the environment does not fit.
     """
     if options.changes_actions:
         raise PotstillError(
-            f"{data.name}: Transitions and converted datasets are used unchanged: choose columns, and scale actions, "
-            "before you make them"
+            f"{data.name}: Transitions and converted datasets are used unchanged: choose columns and scale actions "
+            "when you make them"
         )
     env_id = data.env_id if options.env_id is None else options.env_id
     env_id = None if env_id == NO_ENVIRONMENT else env_id
@@ -233,7 +233,7 @@ def use_transitions(data: Transitions, options: ReadOptions) -> Transitions:
 def open_dataset(
     source: object, chosen: Chosen, *, download: bool = False
 ) -> AbstractContextManager[Log | Transitions]:
-    """Open a dataset for reading: a context manager that gives its log, or finished transitions.
+    """Open a dataset for reading: a context manager that yields its log, or finished transitions.
 
     Raises:
         PotstillError: the name is unknown, the file is missing, or its format is unknown.

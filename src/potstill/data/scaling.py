@@ -46,7 +46,7 @@ class Scaling:
 
     @classmethod
     def identity(cls, state_size: int, action_size: int) -> Scaling:
-        """A scaling that changes neither states nor actions in [−1, 1]."""
+        """Return a scaling that changes neither states nor actions in [−1, 1]."""
         return cls(Normaliser.identity(state_size), ActionBounds.unit(action_size))
 
     @classmethod

@@ -16,7 +16,7 @@ from potstill.runtime.files import StrPath
 from potstill.runtime.validation import Dataclass, check_fractions, check_ranges
 
 FACTS = ("action_bounds", "action_scale", "actions_outside", "rewards")
-"""Entries of the card of a dataset that hold for its rows, wherever they are copied."""
+"""Entries of a dataset's card that remain true when its rows are copied to another dataset."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def check_selection(settings: Dataclass) -> None:
 
 @dataclass(frozen=True)
 class SourceSummary:
-    """Sizes, episodes and returns of one of the datasets to merge: what selection and compatibility checks need."""
+    """Sizes, episodes and returns of one of the datasets to merge, for selection and compatibility checks."""
 
     source: StrPath
     """The name or path that the user gave."""
@@ -71,11 +71,11 @@ class SourceSummary:
     returns: Float[np.ndarray, " E"]
     """Undiscounted return of each episode."""
     facts: dict[str, object] = field(default_factory=dict)
-    """What its card says of its actions and rewards."""
+    """The entries of its card about actions and rewards."""
 
     @classmethod
     def of(cls, data: Transitions, source: StrPath, place: StrPath) -> SourceSummary:
-        """Describe ``data``. An episode without an end is taken to end at the last row."""
+        """Summarise ``data``. A last episode without an end ends at the last row."""
         return cls(
             source,
             place,
@@ -90,10 +90,10 @@ class SourceSummary:
 
 
 def check_compatible(parts: Sequence[SourceSummary]) -> None:
-    """Check that all parts have the sizes, the action bounds and the environment of the first.
+    """Check that all parts have the sizes, the action bounds and the environment of the first one.
 
     Raises:
-        PotstillError: they do not.
+        PotstillError: a part differs from the first one.
     """
     first = parts[0]
     for part in parts[1:]:
@@ -122,7 +122,7 @@ def select_rows(parts: Sequence[SourceSummary], selection: Selection) -> list[Bo
     if selection.rows is not None:
         left = np.flatnonzero(mask)
         if selection.rows > len(left):
-            raise PotstillError(f"{selection.rows} rows: only {len(left)} are left to draw from")
+            raise PotstillError(f"cannot draw {selection.rows} rows: only {len(left)} remain")
         mask = np.zeros_like(mask)
         mask[left[rng.choice(len(left), selection.rows, replace=False)]] = True
     return np.split(mask, np.cumsum([part.lengths.sum() for part in parts])[:-1])
@@ -148,7 +148,7 @@ def select_episodes(
     left = np.sort(left[best])
     if selection.episodes is not None:
         if selection.episodes > len(left):
-            raise PotstillError(f"{selection.episodes} episodes: only {len(left)} are left to draw from")
+            raise PotstillError(f"cannot draw {selection.episodes} episodes: only {len(left)} remain")
         left = rng.choice(left, selection.episodes, replace=False)
     kept = np.zeros(len(returns), np.bool_)
     kept[left] = True

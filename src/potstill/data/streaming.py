@@ -26,7 +26,7 @@ def copy_if_large(source: StrPath, folder: Path, options: ReadOptions) -> StrPat
     """Copy ``source`` into ``folder`` if it is a large HDF5 file, of any layout.
 
     Returns:
-        What to load: ``folder`` after a copy, else ``source``.
+        The path to load: ``folder`` after a copy, else ``source``.
 
     Raises:
         PotstillError: the file is invalid.
@@ -39,7 +39,7 @@ def copy_if_large(source: StrPath, folder: Path, options: ReadOptions) -> StrPat
         if isinstance(log, Transitions) or not is_large(log):
             return source
         sizes = [log.columns[key].shape[-1] for key in ("observations", "actions")]
-    found = find_environment(log, options.env_id, *sizes)  # while no file is open: its errors are not the file's
+    found = find_environment(log, options.env_id, *sizes)  # no file is open that its errors could name
     folder.mkdir(parents=True)
     with open_dataset(path, options.chosen) as log:
         assert isinstance(log, Log)

@@ -12,8 +12,7 @@ from jaxtyping import Float, Int
 class Successors:
     """The observation of the following row, except in some rows.
 
-    Observations of rows in order need half of the memory and of the time to read, until all next observations are
-    wanted as one array.
+    Rows in order need half the memory and half the reading time until all next observations are used as one array.
 
     Example:
         >>> states = np.array([[0.0], [1.0], [2.0]])
@@ -35,7 +34,7 @@ class Successors:
         return after
 
     def defer(self, data: object) -> None:
-        """Let a dataset of these rows make the array when its next observations are first used."""
+        """Make a dataset of these rows compute the array when its next observations are first used."""
         columns = vars(data)
         del columns["next_observations"]
         columns["_successors"] = self

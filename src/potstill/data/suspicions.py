@@ -1,4 +1,4 @@
-"""Likely mistakes in a dataset that the data alone cannot prove. They cause warnings; the dataset is still used."""
+"""Warn of likely mistakes in a dataset that the data alone cannot prove. The dataset is still used."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def find_suspicions(data: Transitions, *, numbers: bool = True) -> list[str]:
 
     The checks are: time-outs that are recorded as terminations, missing ends of episodes, next observations that are
     not the following row's observations, numbers that float32 rounds coarsely, and actions that look discrete. The last
-    three look at some rows; those of next observations are drawn with a fixed seed.
+    three checks use a sample of rows; the rows for next observations are drawn with a fixed seed.
 
     Args:
         data: the dataset.
-        numbers: whether actions that are whole numbers are suspicious. They are not if the user said what they are.
+        numbers: whether to check for discrete actions. It is not needed if the user states the kind of actions.
 
     Returns:
         One line for each suspicion.
@@ -90,7 +90,7 @@ def _find_broken_sequences(data: Transitions) -> list[str]:
 
 
 def _sample(data: Transitions, column: np.ndarray) -> np.ndarray:
-    """Evenly spaced rows of a column."""
+    """Return evenly spaced rows of a column."""
     rows = np.unique(np.linspace(0, len(data) - 1, min(len(data), FEW), dtype=int))
     return gather([column], rows)[0]
 
@@ -117,5 +117,5 @@ def _find_discrete_actions(data: Transitions) -> str:
         return ""
     return (
         f"actions are whole numbers from 0 to {actions.max():.0f}: are they discrete? They are used as continuous "
-        "actions; to number a finite set, --actions discrete"
+        "actions; read a finite set with --actions discrete"
     )

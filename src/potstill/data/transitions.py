@@ -73,7 +73,7 @@ class Normaliser:
 
     @classmethod
     def of(cls, states: Float[np.ndarray, "M S"]) -> Normaliser:
-        """Fit mean and scale to ``states``: sums in float64, the result in float32."""
+        """Fit mean and scale to ``states`` [M, S]. Sums are computed in float64, the result is float32."""
         parts: Iterator[np.ndarray] = (np.ascontiguousarray(states[rows]) for rows in iterate_blocks(states))
         mean = sum((part.sum(axis=0, dtype=np.float64) for part in parts), np.zeros(())) / len(states)
         parts = (np.ascontiguousarray(states[rows]) for rows in iterate_blocks(states))
@@ -83,17 +83,17 @@ class Normaliser:
 
     @classmethod
     def identity(cls, size: int) -> Normaliser:
-        """A normaliser that does not change states of ``size`` components."""
+        """Return a normaliser that does not change states of ``size`` components."""
         check_least("Normaliser.identity: size", size, 1)
         return cls(np.zeros(size, np.float32), np.ones(size, np.float32))
 
     def __call__(self, states: States) -> States:
-        """Standardise states [..., S]; NumPy and JAX arrays alike."""
+        """Standardise states [..., S]. Takes NumPy and JAX arrays."""
         standardised: States = (states - self.mean) / self.scale
         return standardised
 
     def invert(self, states: States) -> States:
-        """Convert standardised states [..., S] back to the environment's units; NumPy and JAX arrays alike."""
+        """Convert standardised states [..., S] back to the environment's units. Takes NumPy and JAX arrays."""
         original: States = states * self.scale + self.mean
         return original
 
@@ -176,7 +176,7 @@ class Transitions:
         check_transitions(self.to_columns(), self.action_bounds, source=self.name, finite=finite)
 
     def __getattr__(self, name: str) -> np.ndarray:
-        """Make the array of next observations of rows in order; called when an attribute is missing."""
+        """Compute ``next_observations`` of rows in order. Python calls this method for missing attributes."""
         if name != "next_observations" or "_successors" not in vars(self):
             raise AttributeError(f"'Transitions' object has no attribute '{name}'")
         after: np.ndarray = vars(self).pop("_successors").to_array()
@@ -193,7 +193,7 @@ class Transitions:
         )
 
     def _repr_html_(self) -> str:
-        """A table for notebooks."""
+        """Make a table for notebooks."""
         facts = {
             "rows": f"{len(self):,}",
             "state components": self.state_size,
@@ -220,12 +220,12 @@ class Transitions:
 
     @property
     def has_rewards(self) -> bool:
-        """Whether the data came with rewards. If not, these are 0."""
+        """Whether the dataset has rewards. If not, ``rewards`` are 0."""
         return self.card.get("rewards") != NO_REWARDS
 
     @property
     def in_order(self) -> bool:
-        """Whether next observations are those of the following rows, and were not yet used as an array."""
+        """Whether next observations are those of the following rows and have not been used as an array yet."""
         return "_successors" in vars(self)
 
     @property
@@ -258,11 +258,11 @@ class Transitions:
 
     @functools.cached_property
     def episode_bounds(self) -> Int[np.ndarray, " n"]:
-        """The first row of each of E episodes, then the number of rows: E + 1 numbers. The last episode may be cut."""
+        """The first row of each of E episodes, then the number of rows. The last episode may be incomplete."""
         return np.unique(np.concatenate([[0], np.flatnonzero(self.episode_ends) + 1, [len(self)]]))
 
     def episode_returns(self) -> Float[np.ndarray, " E"]:
-        """The undiscounted sum of rewards of each episode, in order. The last episode may be cut."""
+        """Compute the undiscounted return of each episode [E], in order. The last episode may be incomplete."""
         starts = self.episode_bounds[:-1]
         returns = np.zeros(len(starts), np.float64)
         for rows in iterate_blocks(self.rewards):  # an episode may extend over several blocks
@@ -272,7 +272,7 @@ class Transitions:
         return returns
 
     def take(self, rows: slice | Sequence[int] | np.ndarray) -> Transitions:
-        """Return the chosen transitions, in memory. Everything else is kept, including the normaliser of all rows.
+        """Return the chosen transitions, in memory. All else is unchanged, including the normaliser of all rows.
 
         Args:
             rows: indices, a mask or a slice.
@@ -281,7 +281,7 @@ class Transitions:
             PotstillError: ``rows`` is empty, or contains something other than numbers of rows.
         """
         if not np.size(rows):  # type: ignore[arg-type]  # 1 for a slice
-            raise PotstillError("an empty selection of transitions")
+            raise PotstillError("Transitions.take: an empty selection of rows: expected at least one")
         try:
             columns = dict(zip(COLUMNS, gather(list(self.to_columns().values()), rows), strict=True))
         except (IndexError, TypeError, ValueError) as error:

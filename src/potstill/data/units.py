@@ -1,6 +1,6 @@
-"""The bounds of the actions of a dataset, who states them, and what is done with actions outside.
+"""Choose the action bounds of a dataset, and handle actions outside.
 
-Every component has bounds of its own, in its own unit: a power in W beside a temperature in °C.
+Every component has bounds of its own, in its own unit, such as a power in W and a temperature in °C.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from potstill.errors import PotstillError, make_unknown_name_error
 BOUNDS = ("file", "environment", "data")
 OUTSIDE = ("refuse", "clip", "scale")
 KINDS = ("discrete", "continuous")
-FEW_ROWS = 100  # whose range says little
-SMALL_SPAN = 0.25  # of ±1; components that use less are probably not in units of ±1
+FEW_ROWS = 100  # below this number, the range of the actions is not used to rule out bounds of ±1
+SMALL_SPAN = 0.25  # components that span less than this fraction of ±1 are probably in other units
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,17 @@ class Units:
     """
 
     low: tuple[float, ...] = ()
-    """Lowest actions, one for each component; a single number is for all. Empty: see ``bounds``."""
+    """Lower bounds, one for each component, or one for all. Empty: see ``bounds``."""
     high: tuple[float, ...] = ()
-    """Highest actions."""
+    """Upper bounds."""
     bounds: Literal["file", "environment", "data"] | None = None
-    """Whose bounds to use. ``None``: the first of ``low`` and ``high``, the file, the environment. If none of them
-    states bounds: ±1 if the actions use it or are few, else the data's own range."""
+    """The source of the bounds. ``None``: the first that exists of ``low`` and ``high``, the file's bounds and the
+    environment's bounds; else ±1 if the actions span it or are few; else the data's own range."""
     outside: Literal["refuse", "clip", "scale"] = "refuse"
     """What to do with actions outside the bounds: refuse them, move them to the nearest bound, or multiply each
     component by the largest factor that brings its actions inside."""
     scale: tuple[float, ...] = (1.0,)
-    """Factors by which the actions are multiplied first, one for each component; a single number is for all."""
+    """Factors by which the actions are multiplied first, one for each component, or one for all."""
     actions: Literal["discrete", "continuous"] | None = None
     """Whether the actions are numbers of a finite set. ``None``: see :mod:`potstill.data.discrete`."""
 
@@ -69,24 +69,24 @@ class Units:
 
 @dataclass(frozen=True)
 class Fit:
-    """How logged actions become actions inside their bounds."""
+    """The conversion of logged actions to actions inside their bounds."""
 
     bounds: ActionBounds
     stated_by: str
-    """Who states the bounds: ``options``, ``file``, ``environment``, ``data``, or ``nobody`` if ±1 is assumed."""
+    """The source of the bounds: ``options``, ``file``, ``environment``, ``data``, or ``nobody`` if ±1 is assumed."""
     factor: Float[np.ndarray, " A"]
     clips: bool
     inside: bool
     """Whether all scaled actions are inside the bounds."""
     unit: bool = False
-    """Whether the logged actions lie in [−1, 1], whatever the bounds."""
+    """Whether the logged actions lie in [−1, 1], regardless of the bounds."""
     notes: tuple[str, ...] = ()
 
     numbered: bool = False
     """Whether the logged actions are numbers of discrete actions, which become vectors."""
 
     def __call__(self, actions: Float[np.ndarray, "M _"]) -> Float[np.ndarray, "M A"]:
-        """Scale and clip logged actions; make vectors of the numbers of discrete actions."""
+        """Scale and clip logged actions; turn the numbers of discrete actions into vectors."""
         if isinstance(self.bounds, DiscreteActions):
             if self.numbered:
                 return self.bounds.to_vectors(actions[:, 0])
@@ -127,7 +127,7 @@ def fit_units(
     unit: bool,
     source: str,
 ) -> Fit:
-    """Find the bounds of actions in [``low``, ``high``], and how to bring the actions inside.
+    """Find the bounds for actions in [``low``, ``high``], and how to convert the actions to lie inside.
 
     Args:
         low: the lowest logged value of each component.
@@ -141,8 +141,8 @@ def fit_units(
         source: name of the data in error messages.
 
     Raises:
-        PotstillError: bounds are asked for that nobody states, their number is not that of the components, or no
-            factor brings the actions inside.
+        PotstillError: the chosen source states no bounds, their number is not that of the components, or no factor
+            brings the actions inside.
     """
     factor = _repeat_for_each(units.scale, len(low), "--action-scale", source)
     low, high = low * factor, high * factor
@@ -150,7 +150,7 @@ def fit_units(
     if stated_by in ("file", "options") and environment is not None and not are_same_bounds(bounds, environment):
         notes.append(
             f"the action bounds of the {stated_by}, {describe_bounds(bounds)}, differ from those of {env_id}, "
-            f"{describe_bounds(environment)}: returns in {env_id} are of actions in its own bounds"
+            f"{describe_bounds(environment)}: rollouts in {env_id} use its own bounds"
         )
     unit = unit and not mark_outside(low, high, ActionBounds.unit(len(low))).any()
     wrong = np.zeros(len(low), np.bool_) if unit else mark_outside(low, high, bounds)
@@ -170,7 +170,7 @@ def _choose(
     environment: ActionBounds | None,
     source: str,
 ) -> tuple[ActionBounds, str, list[str]]:
-    """The bounds, who states them, and a note if they had to be assumed."""
+    """Choose the bounds; return them, their source, and a note if they were assumed."""
     if units.low:
         low, high = (
             _repeat_for_each(values, len(low), f"--action-{name}", source)
@@ -179,7 +179,7 @@ def _choose(
         return ActionBounds(low, high), "options", []
     for name, found in (("file", stated), ("environment", environment)):
         if units.bounds == name and found is None:
-            raise PotstillError(f"{source}: --action-bounds {name}: the {name} states none")
+            raise PotstillError(f"{source}: --action-bounds {name}: the {name} states no action bounds")
         if found is not None and units.bounds in (None, name):
             if len(found) != len(low):
                 raise PotstillError(f"{source}: {len(low)} action components, but bounds for {len(found)}")
@@ -195,14 +195,14 @@ def _choose(
         bounds,
         "data",
         [
-            f"neither the data nor an environment state the action bounds: they are the range of the data, "
-            f"{describe_bounds(bounds)}. To state others: --action-low and --action-high"
+            f"neither the data nor an environment state the action bounds: the range of the data is used, "
+            f"{describe_bounds(bounds)}. State others with --action-low and --action-high"
         ],
     )
 
 
 def find_own_range(low: Float[np.ndarray, " A"], high: Float[np.ndarray, " A"]) -> ActionBounds:
-    """Find bounds at the lowest and highest actions; a constant component gets bounds of ±1 around its value."""
+    """Return the lowest and highest actions as bounds; a constant component gets bounds of ±1 around its value."""
     room = np.where(low < high, 0.0, np.maximum(1.0, 4 * np.spacing(np.abs(high)))).astype(np.float32)
     return ActionBounds((low - room).astype(np.float32), (high + room).astype(np.float32))
 
@@ -217,7 +217,7 @@ def mark_outside(low: np.ndarray, high: np.ndarray, bounds: ActionBounds) -> np.
 def _find_factors(
     low: np.ndarray, high: np.ndarray, bounds: ActionBounds, wrong: np.ndarray, source: str
 ) -> Float[np.ndarray, " A"]:
-    """Find the largest factor that brings each component with actions outside inside; 1 for the others."""
+    """Find the largest factor that brings each component inside its bounds; 1 for components that are inside."""
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = [np.where(high > 0, bounds.high / high, np.inf), np.where(low < 0, bounds.low / low, np.inf)]
     factor = np.where(wrong, np.min([*shares, np.ones_like(low)], axis=0), 1.0)
@@ -232,16 +232,16 @@ def _find_factors(
 
 
 def describe_remedies(low: np.ndarray, high: np.ndarray) -> str:
-    """Describe what can be done about actions in [``low``, ``high``] that are outside their bounds.
+    """Describe the options for actions in [``low``, ``high``] that are outside their bounds.
 
     >>> describe_remedies(np.array([0.0, -5.0]), np.array([3000.0, 4.0]))
-    'to state the bounds, --action-low 0 -5 --action-high 3000 4; for another unit, --out-of-bounds scale; for \
-overshoot, --out-of-bounds clip'
+    'state the bounds with --action-low 0 -5 --action-high 3000 4, convert another unit with --out-of-bounds scale, or \
+clip overshoot with --out-of-bounds clip'
     """
     words = [" ".join(f"{value:.6g}" for value in values) for values in (low.tolist(), high.tolist())]
     return (
-        f"to state the bounds, --action-low {words[0]} --action-high {words[1]}; for another unit, "
-        "--out-of-bounds scale; for overshoot, --out-of-bounds clip"
+        f"state the bounds with --action-low {words[0]} --action-high {words[1]}, convert another unit with "
+        "--out-of-bounds scale, or clip overshoot with --out-of-bounds clip"
     )
 
 
@@ -252,7 +252,7 @@ def _repeat_for_each(values: Sequence[float], size: int, option: str, source: st
 
 
 def are_same_bounds(one: ActionBounds, other: ActionBounds) -> bool:
-    """Whether two boxes are the same, up to rounding."""
+    """Whether two action spaces are the same, up to rounding."""
     return bool(
         one.discrete == other.discrete
         and len(one) == len(other)
@@ -281,7 +281,7 @@ def find_environment_bounds(env_id: str, states: int, actions: int, *, source: s
 
 
 def find_bounds(env: Environment) -> ActionBounds:
-    """The action bounds of an environment, or its finite set of actions."""
+    """Return the action bounds of an environment, or its finite set of actions."""
     count = count_actions(env)
     if count is not None:
         return DiscreteActions(count)

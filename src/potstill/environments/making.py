@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 class Environment(Protocol):
     """A Gymnasium environment with observations [S], as :func:`make` returns it.
 
-    Actions are bounded and continuous [A], or numbers of a finite set (:func:`count_actions`).
+    Actions are bounded and continuous [A], or the numbers 0, 1, 2, … of a finite set.
+
+    Example:
+        >>> import numpy as np
+        >>> from potstill.environments import make
+        >>> env = make("Pendulum-v1")
+        >>> first, _ = env.reset(seed=0)
+        >>> observation, reward, terminated, truncated, _ = env.step(np.zeros(1, np.float32))
+        >>> observation.shape, bool(reward <= 0.0), terminated, truncated
+        ((3,), True, False, False)
     """
 
     observation_space: Box
@@ -105,7 +114,7 @@ def make(env_id: str, **options: object) -> Environment:
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             env: gymnasium.Env[np.ndarray, np.ndarray] = gymnasium.make(env_id, **options)  # type: ignore[arg-type]
-        except Exception as error:  # the environment's own code may raise any
+        except Exception as error:  # the environment's own code may raise any exception
             module = ":" in env_id and isinstance(error, ImportError)
             if env_id in gymnasium.registry or module or not isinstance(error, gymnasium.error.Error | ImportError):
                 raise PotstillError(f"environment {env_id} cannot be made: {error}") from None
@@ -149,10 +158,10 @@ def _silence_errors() -> Iterator[None]:
 
 
 def import_mujoco() -> ModuleType:
-    """Import MuJoCo, whatever rendering backend ``MUJOCO_GL`` names: only the process that renders needs it."""
+    """Import MuJoCo even if the rendering backend in ``MUJOCO_GL`` cannot be loaded. Only rendering needs a backend."""
     try:
         return import_module("mujoco")
-    except Exception:  # of any type: a backend that is unknown, not installed, or incomplete
+    except Exception:  # an unknown, missing or incomplete backend can raise any exception
         named = os.environ.get("MUJOCO_GL")
         if named is None:
             raise
@@ -187,17 +196,17 @@ def check_spaces(env: HasSpaces) -> None:
         if actions.start != 0 or actions.n < 2:
             raise PotstillError(
                 f"{name} has the actions {actions.start} to {actions.start + actions.n - 1}: expected at least two, "
-                "numbered from 0. gymnasium.wrappers.TransformAction can number them again"
+                "numbered from 0. gymnasium.wrappers.TransformAction can renumber them"
             )
         return
     if not isinstance(actions, Box) or len(actions.shape) != 1:
         raise PotstillError(f"{name} has the action space {actions}: expected a one-dimensional Box or Discrete")
     if not (np.isfinite(actions.low).all() and np.isfinite(actions.high).all()):
-        raise PotstillError(f"{name} has unbounded actions: expected finite bounds, which are scaled to [-1, 1]")
+        raise PotstillError(f"{name} has unbounded actions: expected finite bounds")
 
 
 def count_actions(env: HasSpaces) -> int | None:
-    """Count the actions of an environment with a finite set of them; ``None`` if its actions are continuous.
+    """Count the discrete actions of an environment; ``None`` if its actions are continuous.
 
     >>> count_actions(make("CartPole-v1")), count_actions(make("Pendulum-v1"))
     (2, None)
@@ -217,7 +226,7 @@ def strip_version(env_id: str) -> str:
 
 
 def find_time_limit(env_id: str) -> int | None:
-    """Find the number of steps after which an episode is truncated, by Gymnasium; ``None`` without a limit."""
+    """Find the number of steps after which Gymnasium truncates an episode; ``None`` without a limit."""
     import gymnasium
 
     return gymnasium.spec(env_id.rpartition(":")[2]).max_episode_steps  # make() imports the module before the colon

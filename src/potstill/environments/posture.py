@@ -1,7 +1,7 @@
 """Posture of the walking robots: the height and the angle of the torso, and what one step does to them.
 
-Only for environments whose observations contain all positions but the first, and all velocities: Hopper, HalfCheetah
-and Walker2d. The simulator can then be set to an observed state.
+Only Hopper, HalfCheetah and Walker2d are supported. Their observations contain all positions but the first, and all
+velocities, so the simulator can be set to an observed state.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class PostureErrors(NamedTuple):
     """Distances of N torsos from the robot's upright posture, before and after one environment step."""
 
     height: Float[np.ndarray, "N 2"]
-    """|z − z₀|, in metres: before and after the step. z₀ is the height in which episodes start."""
+    """|z − z₀|, in metres: before and after the step. z₀ is the height at which episodes start."""
     angle: Float[np.ndarray, "N 2"]
     """|φ − φ₀|, in radians, at most π."""
 

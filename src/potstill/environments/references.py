@@ -15,10 +15,22 @@ from potstill.runtime.arguments import check_arguments
 
 @check_arguments
 class Reference(NamedTuple):
-    """The undiscounted returns that score 0 and 100, and their source. The second is above the first.
+    """The undiscounted returns that score 0 and 100, and where they come from.
 
-    ``source`` is ``None`` if no reference is known. The returns are then 0 and 100, so that a normalised score equals
-    the return.
+    Args:
+        random: the return that scores 0, usually the mean of a random policy.
+        expert: the return that scores 100, above ``random``.
+        source: where the returns come from, or ``None`` if no reference returns are known. The returns are then 0 and
+            100, so that a normalised score equals the return.
+
+    Raises:
+        PotstillError: ``expert`` is not above ``random``, or one of them is not finite.
+
+    Example:
+        >>> from potstill.environments import Reference, normalised_return
+        >>> reference = Reference(random=-1200.0, expert=-150.0, source="our own runs of Pendulum-v1")
+        >>> float(normalised_return(-675.0, reference))
+        50.0
     """
 
     random: float
@@ -104,8 +116,8 @@ def normalised_return(
 def find_reference_returns(env_id: str | None, card: Mapping[str, object] | None = None) -> Reference:
     """Find the reference returns of an environment.
 
-    They come from the dataset's card if it contains them, else from :data:`REFERENCES`. If both lack them, the result
-    is :data:`RAW`.
+    The dataset's card has precedence over the table of known returns (:data:`REFERENCES`). If neither contains them,
+    the result is :data:`RAW`: reference returns of 0 and 100 without a source.
 
     Args:
         env_id: Gymnasium id of any version, or ``None``.

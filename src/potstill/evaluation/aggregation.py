@@ -25,10 +25,10 @@ class Estimate(NamedTuple):
 
 
 class Retention(TypedDict):
-    """How much of their teachers' scores students keep, over several datasets.
+    """The ratio of students' scores to their teachers' scores, summarised over several datasets.
 
-    A dataset whose teacher is poor dominates a mean of ratios; one whose scores are large dominates a ratio of means.
-    A few datasets on which students exceed their teachers raise both, but not a mean of ratios that are capped at 1.
+    A dataset with a poor teacher dominates the mean of ratios, and one with high scores the ratio of means. A few
+    datasets on which students exceed their teachers raise both, but not the mean of ratios that are capped at 1.
     """
 
     mean_of_ratios: float
@@ -67,7 +67,7 @@ def bootstrap_means(scores: Float[np.ndarray, "D K E"], seed: int = 0) -> Float[
 
 @check_arguments
 def estimate_mean(scores: Float[np.ndarray, "D K E"], seed: int = 0) -> Estimate:
-    """The mean of scores, and its 95 % percentile interval by :func:`bootstrap_means`.
+    """Estimate the mean of scores, with its 95 % percentile interval by :func:`bootstrap_means`.
 
     >>> estimate_mean(np.full((1, 1, 3), 5.0))
     Estimate(mean=5.0, low=5.0, high=5.0)
@@ -83,7 +83,7 @@ def summarise_retention(
     """Summarise the ratios of students' to teachers' scores over datasets.
 
     Args:
-        scores: of students, by dataset. The bootstrap resamples within each dataset.
+        scores: the students' scores by dataset. The bootstrap resamples within each dataset.
         teachers: the mean score of each dataset's teacher, the one denominator of all its ratios. Its sampling
             error is ignored.
         seed: seed of the resampling.
@@ -102,7 +102,7 @@ def summarise_retention(
     poor = [name for name in scores if not teachers[name] > 0.0]
     if poor:
         raise PotstillError(
-            f"{poor[0]}: the teacher's score is {teachers[poor[0]]:.1f}: a ratio to a score of at most 0 is meaningless"
+            f"{poor[0]}: the teacher's score is {teachers[poor[0]]:.1f}: expected a score above 0, by which to divide"
         )
     means = {name: float(found.mean()) for name, found in scores.items()}
     ratios = np.array([means[name] / teachers[name] for name in scores])

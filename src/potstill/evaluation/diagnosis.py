@@ -1,4 +1,4 @@
-"""What is wrong with students: sentences about their actions and returns, with what to try."""
+"""Diagnose students: sentences about problems with their actions and returns, each with a remedy to try."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAMPLED = 256  # held-out states in which students act
 
 
 def diagnose_students(students: Students, data: Transitions, result: JsonMapping) -> list[str]:
-    """List what is wrong with students, one sentence each with what to try; nothing if all seems well.
+    """List the problems of students, one sentence each, with a remedy to try. The list is empty if there are none.
 
     Args:
         students: trained on the pairs.
@@ -35,7 +35,7 @@ def diagnose_students(students: Students, data: Transitions, result: JsonMapping
 
 def _describe_still(deviation: float) -> str:
     return (
-        "the students take the same action in every state, though the data's actions vary (standard deviation "
+        "the students take the same action in every state, although the data's actions vary (standard deviation "
         f"{deviation:.2f}, bounds ±1). Inspect the teacher first (potstill inspect): if its actions vary, the pairs "
         "are at fault"
     )
@@ -58,6 +58,6 @@ def _find_below_random(result: JsonMapping) -> list[str]:
     if not student or not random or student["mean"] >= random["mean"]:
         return []
     return [
-        f"the students earn less than students of random pairs of the data ({student['mean']:.1f} and "
+        f"the students score lower than students trained on random pairs of the data ({student['mean']:.1f} and "
         f"{random['mean']:.1f}): try another teacher, more pairs (--size), or --objective pbc"
     ]

@@ -18,11 +18,11 @@ def score_imagined(
 ) -> JsonObject:
     """Score students, and the teacher if given, in a world model.
 
-    The scores may be far from true returns if a policy leaves the data (docs: results).
+    The scores may be far from the true returns of a policy that visits states unlike the data (docs: results).
 
     Returns:
         ``student`` and ``teacher``: summaries, see :func:`~potstill.evaluation.statistics.summarise`; ``best``: the
-        index of the student with the highest mean; ``horizon``: that of the model, in steps.
+        index of the student with the highest mean; ``horizon``: the horizon of the model, in steps.
     """
     count = len(students)
     returns = measure_imagined_returns(world, students.act_separately, count * episodes, seed=seed).reshape(

@@ -31,14 +31,49 @@ TEACHER_SEED = 90  # seed of the teacher's episodes
 
 @check_arguments
 def measure_policy_returns(act: Act, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "1 E"]:
-    """Measure undiscounted returns of one policy over E episodes, each with its own seed."""
+    """Measure undiscounted returns of one policy over E episodes, each with its own seed.
+
+    Args:
+        act: a policy, see :func:`potstill.environments.play`.
+        env_id: Gymnasium id.
+        episodes: E.
+        seed: selects the seeds of the initial states. Equal seeds give equal initial states to all policies.
+
+    Raises:
+        PotstillError: the environment is unknown or not supported.
+
+    Example:
+        >>> import numpy as np
+        >>> from potstill.evaluation import measure_policy_returns
+        >>> still = lambda observations: np.zeros((len(observations), 1))
+        >>> measure_policy_returns(still, "Pendulum-v1", episodes=4, seed=0).shape
+        (1, 4)
+    """
     seeds = FIRST_SEED + 1000 * seed + np.arange(episodes)
     return play(act, env_id, seeds)[None]
 
 
 @check_arguments
 def measure_student_returns(students: Students, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "K E"]:
-    """Measure undiscounted returns of K students over E episodes each; no two episodes share a seed."""
+    """Measure undiscounted returns of K students over E episodes each; no two episodes share a seed.
+
+    Args:
+        students: K students, which are rolled out in parallel.
+        env_id: Gymnasium id.
+        episodes: E, the number of episodes of each student.
+        seed: selects the seeds of the initial states.
+
+    Raises:
+        PotstillError: the environment is unknown or not supported.
+
+    Example:
+        >>> import potstill
+        >>> from potstill.evaluation import measure_student_returns
+        >>> quick = potstill.Recipe(steps=10, layers=2, width=16)  # far too short for good returns
+        >>> students = potstill.load("hopper-medium-replay").train_students([0, 1], quick)
+        >>> measure_student_returns(students, "Hopper-v5", episodes=3, seed=0).shape
+        (2, 3)
+    """
     seeds = FIRST_SEED + 1000 * seed + np.arange(len(students) * episodes)
     return play(students.act_separately, env_id, seeds).reshape(len(students), episodes)
 
@@ -46,7 +81,7 @@ def measure_student_returns(students: Students, env_id: str, episodes: int, seed
 def train_for_evaluation(
     distillate: Distillate, students: int, seed: int, recipe: str | Recipe | None = None
 ) -> tuple[Students, float]:
-    """Train the students of an evaluation with ``seed``; return them and the training time in seconds."""
+    """Train the students of the evaluation with ``seed``; return them and the training time in seconds."""
     started = time.perf_counter()
     trained = distillate.train_students([1000 * seed + i for i in range(students)], recipe)
     jax.block_until_ready(trained.params)
@@ -83,12 +118,29 @@ def measure_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> Re
 def score_students(
     students: Students, env_id: str, episodes: int, seed: int, reference: Reference | None = None
 ) -> JsonObject:
-    """Score students one by one and as an ensemble. The ensemble is rolled out for at least ten episodes.
+    """Score students one by one and as an ensemble in the environment.
 
-    ``reference`` has the returns that count as 0 and 100; the default is those known for the environment.
+    Args:
+        students: K students.
+        env_id: Gymnasium id.
+        episodes: the number of episodes of each student. The ensemble takes at least ten.
+        seed: selects the seeds of the initial states.
+        reference: the returns that count as 0 and 100. Default: those known for the environment.
 
     Returns:
-        ``student`` and ``ensemble`` as :func:`~potstill.evaluation.statistics.summarise` gives them.
+        ``student`` and ``ensemble``: summaries, see :func:`~potstill.evaluation.statistics.summarise`.
+
+    Raises:
+        PotstillError: the environment is unknown or not supported.
+
+    Example:
+        >>> import potstill
+        >>> from potstill.evaluation import score_students
+        >>> quick = potstill.Recipe(steps=10, layers=2, width=16)  # far too short for good scores
+        >>> students = potstill.load("hopper-medium-replay").train_students([0, 1], quick)
+        >>> scores = score_students(students, "Hopper-v5", episodes=3, seed=0)
+        >>> {name: (one["policies"], one["episodes"]) for name, one in scores.items()}
+        {'student': (2, 3), 'ensemble': (1, 10)}
     """
     singles = measure_student_returns(students, env_id, episodes, seed)
     together = measure_policy_returns(students.act_as_ensemble, env_id, max(10, episodes), seed + 1)
@@ -100,11 +152,28 @@ def score_students(
 def score_random(data: Transitions, like: Distillate, *, students: int, episodes: int, seed: int) -> ScoreSummary:
     """Score the random baseline: each student clones its own random sample of real pairs, as many as ``like`` has.
 
+    Args:
+        data: the dataset that the real pairs are drawn from.
+        like: the distillate to compare with. It determines the number of pairs, the recipe and the environment.
+        students: the number of students.
+        episodes: the number of episodes of each student.
+        seed: seed of the samples, the students and the initial states.
+
     Returns:
         The summary of :func:`~potstill.evaluation.statistics.summarise`.
 
     Raises:
         PotstillError: the distillate has no environment.
+
+    Example:
+        >>> import dataclasses
+        >>> import potstill
+        >>> from potstill.evaluation import score_random
+        >>> distillate, data = (read("hopper-medium-replay") for read in (potstill.load, potstill.load_dataset))
+        >>> quick = potstill.Recipe(steps=10, layers=2, width=16)  # far too short for good scores
+        >>> like = dataclasses.replace(distillate, metadata={**distillate.metadata, "student": quick.to_metadata()})
+        >>> score_random(data, like, students=1, episodes=3, seed=0)["policies"]
+        1
     """
     if like.env_id is None:
         raise PotstillError("the distillate has no environment, so returns cannot be measured")
@@ -128,6 +197,20 @@ def score_offline(students: Students, data: Transitions, teacher: NetworkTeacher
         of max(0, q*(s, π*(s)) − min_j q_j(s, π(s))) divided by the standard deviation of q*. Each is given as mean and
         standard deviation over students. ``teacher_variance``: the variance of the teacher's actions over the states,
         which is the imitation error of their mean. ``states`` and ``students`` are their numbers.
+
+    Raises:
+        PotstillError: the teacher has other states or actions than the data.
+
+    Example:
+        >>> import numpy as np
+        >>> import potstill
+        >>> from potstill.evaluation import score_offline
+        >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(1000))
+        >>> quick = potstill.Recipe(steps=10, layers=2, width=16)
+        >>> students = potstill.load("hopper-medium-replay").train_students([0, 1], quick)
+        >>> scores = score_offline(students, data, potstill.load_teacher("hopper-medium-replay"))
+        >>> scores["states"], sorted(scores["imitation_error"])
+        (50, ['mean', 'std'])
     """
     held = select_held_out_rows(len(data))
     table = build_state_table(data, teacher, index=held)

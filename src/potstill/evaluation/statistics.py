@@ -44,11 +44,18 @@ def interquartile_mean(values: Float[np.ndarray, "..."], axis: None = None) -> n
 def interquartile_mean(values: Float[np.ndarray, "..."], axis: int) -> np.ndarray: ...
 @check_arguments
 def interquartile_mean(values: Float[np.ndarray, "..."], axis: int | None = None) -> np.float64 | np.ndarray:
-    """Mean of the middle half of the values. A quarter of them, rounded down, is cut from each end.
+    """Compute the mean of the middle half of the values. A quarter of them, rounded down, is cut from each end.
 
-    >>> import numpy as np
-    >>> float(interquartile_mean(np.array([0.0, 1.0, 3.0, 100.0])))
-    2.0
+    Args:
+        values: of any shape.
+        axis: the axis to average over. Default: all values.
+
+    Source: Agarwal et al. 2021, arXiv 2108.13264.
+
+    Example:
+        >>> import numpy as np
+        >>> float(interquartile_mean(np.array([0.0, 1.0, 3.0, 100.0])))
+        2.0
     """
     ordered = np.sort(values, axis=axis)
     axis = 0 if axis is None else axis
@@ -60,7 +67,7 @@ def interquartile_mean(values: Float[np.ndarray, "..."], axis: int | None = None
 
 @check_arguments
 def bootstrap_interval(returns: Float[np.ndarray, "K E"], *, share: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Percentile bootstrap interval of the interquartile mean.
+    """Compute the percentile bootstrap interval of the interquartile mean.
 
     Policies are resampled first and their episodes second, because episodes of one policy are not independent.
 
@@ -68,6 +75,18 @@ def bootstrap_interval(returns: Float[np.ndarray, "K E"], *, share: float = 0.95
         returns: returns of K policies in E episodes each.
         share: the coverage of the interval.
         seed: seed of the resampling.
+
+    Returns:
+        The lower and the upper end, in the unit of the returns.
+
+    Source: Agarwal et al. 2021, arXiv 2108.13264.
+
+    Example:
+        >>> import numpy as np
+        >>> from potstill.evaluation import bootstrap_interval
+        >>> low, high = bootstrap_interval(np.array([[60.0, 70.0, 80.0], [20.0, 30.0, 40.0]]))
+        >>> 20.0 <= low < 50.0 < high <= 80.0
+        True
     """
     rng = np.random.default_rng(seed)
     policies, episodes = returns.shape
@@ -87,9 +106,16 @@ def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> 
         returns: undiscounted returns.
         reference: the returns that count as 0 and 100, or an environment for which they are known.
 
-    >>> summary = summarise(np.array([[3234.3, 3234.3]]), "Hopper-v5")
-    >>> round(summary["mean"], 6), summary["std_over"]
-    (100.0, 'episodes')
+    Returns:
+        Normalised scores: ``mean``, ``std`` (over policies if there are several, else over episodes; ``std_over`` says
+        which), ``iqm`` and its 95 % ``interval``, and all ``returns``; ``raw_mean``, the mean of the returns before
+        normalisation; and the numbers of ``policies`` and ``episodes``.
+
+    Example:
+        >>> import numpy as np
+        >>> summary = summarise(np.array([[3234.3, 3234.3]]), "Hopper-v5")
+        >>> round(summary["mean"], 6), summary["std_over"]
+        (100.0, 'episodes')
     """
     scores = normalised_return(returns, reference)
     spread = scores.mean(axis=1) if len(scores) > 1 else scores[0]
@@ -107,7 +133,7 @@ def summarise(returns: Float[np.ndarray, "K E"], reference: Reference | str) -> 
 
 
 def describe_data(data: Transitions, reference: Reference) -> JsonObject | None:
-    """Summarise the returns of a dataset's episodes in the units of a result's scores; ``None`` without rewards.
+    """Summarise the normalised returns of a dataset's episodes; return ``None`` if the dataset has no rewards.
 
     >>> from potstill.data import load_dataset
     >>> from potstill.environments.references import RAW
@@ -129,7 +155,7 @@ def describe_data(data: Transitions, reference: Reference) -> JsonObject | None:
 
 
 def read_reference(result: Result) -> Reference:
-    """Read the reference returns of a result. Older results do not contain them; those of the environment apply."""
+    """Read the reference returns of a result; those of the environment if the result, an older one, lacks them."""
     return Reference(**result["reference"]) if "reference" in result else find_reference_returns(result.get("env_id"))
 
 

@@ -18,13 +18,13 @@ Content = TypeVar("Content")
 @check_arguments
 @dataclass(frozen=True)
 class Format(Generic[Content]):
-    """A file format, how content is written in it, and the library that it needs."""
+    """A file format: a function that writes it, its suffixes, and the library that it needs."""
 
     write: Callable[[Content, Path], None]
     """Write to a path that does not exist yet. Libraries are imported when it is called."""
 
     suffixes: tuple[str, ...] = ()
-    """The suffixes of file names that select this format. Without any, the user must name the format."""
+    """The suffixes of file names that select this format. Without suffixes, the user must name the format."""
 
     package: str | None = None
     """The optional library that ``write`` imports."""
@@ -44,7 +44,24 @@ class Format(Generic[Content]):
 @check_arguments
 @dataclass(frozen=True)
 class ExportFormat(Format[Distillate]):
-    """A format of another library in which distillates can be written."""
+    """A format of another library in which distillates can be written.
+
+    Example:
+        A custom format, a text table with the state and the action of one pair in each row:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> import potstill
+        >>> from potstill.exports import ExportFormat
+        >>> def write(distillate, path):
+        ...     np.savetxt(path, np.hstack([distillate.states, distillate.actions]))
+        >>> text = ExportFormat(write, suffixes=(".txt",))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     text.write(potstill.load("hopper-medium-replay"), Path(folder, "pairs.txt"))
+        ...     np.loadtxt(Path(folder, "pairs.txt")).shape
+        (256, 14)
+    """
 
     steps_only: bool = False
     """Whether readers interpret rows as environment steps. Such a format cannot hold weights of pairs or actions

@@ -266,7 +266,7 @@ def _describe_source(distillate: Distillate) -> dict[str, str]:
 
 
 def _find_name(source: object) -> str:
-    """The name of a dataset or a teacher."""
+    """Find the name of a dataset or a teacher."""
     if isinstance(source, dict):
         source = source.get("name") or source.get("algorithm") or "unnamed"
     return _join_lines(source)
@@ -286,7 +286,7 @@ def _join_lines(text: object) -> str:
 
 
 def _describe_deviation(recipe: Recipe) -> str:
-    """Describe what a recipe does beyond the steps and the code in the card."""
+    """Describe the parts of a recipe that the code in the card omits."""
     words = [INITIALISATIONS[recipe.initialisation]] if recipe.initialisation in INITIALISATIONS else []
     if recipe.residual:
         words.append("adds the first hidden layer to the last")

@@ -36,7 +36,7 @@ def _write_table(distillate: Distillate, path: Path) -> None:
 
 
 def _list_column(array: np.ndarray) -> object:
-    """A column in which every row is a list of fixed length."""
+    """Make a column in which every row is a list of fixed length."""
     import pyarrow
 
     return pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(array.ravel()), array.shape[1])

@@ -23,7 +23,7 @@ EXPORT_FORMATS: Registry[ExportFormat] = Registry(
         "minari": "potstill.exports.minari:FORMAT",
     },
 )
-"""Other packages add a format by an entry point in the group ``potstill.exports``."""
+"""The export formats by name. Other packages add a format by an entry point in the group ``potstill.exports``."""
 
 
 POLICY_FORMATS: Registry[PolicyFormat] = Registry(
@@ -36,11 +36,11 @@ POLICY_FORMATS: Registry[PolicyFormat] = Registry(
         "torch": "potstill.exports.policies.torch_weights:FORMAT",
     },
 )
-"""Other packages add a format by an entry point in the group ``potstill.policy_formats``."""
+"""The policy formats by name. Other packages add one by an entry point in the group ``potstill.policy_formats``."""
 
 
 def resolve_format(path: Path, name: str | None, formats: Registry[Any] = EXPORT_FORMATS) -> str:
-    """Return ``name`` if it is given, else the name of the format with the suffix of ``path``.
+    """Return ``name`` if it is given, else the name of the format that has the suffix of ``path``.
 
     Raises:
         PotstillError: the name is unknown, or no format has the suffix.

@@ -80,7 +80,7 @@ def _cut(drawn: Float[Array, " W"], shapes: list[tuple[int, int]]) -> list[Float
 
 
 def init_stack(init: Callable[..., Params], key: PRNGKeyArray, sizes: tuple[int, ...], count: int) -> Params:
-    """``count`` networks of one shape, stacked on the first axis of every array."""
+    """Initialise ``count`` networks of one shape, stacked on the first axis of every array."""
     networks = [init(part, sizes) for part in jax.random.split(key, count)]
     stacked: Params = jax.tree.map(lambda *parts: jnp.stack(parts), *networks)
     return stacked
@@ -97,7 +97,7 @@ def compute_layer_inputs(params: Params, x: Float[Array, "*B in"]) -> list[Float
 
 
 def apply_mlp(params: Params, x: Float[Array, "*B in"]) -> Float[Array, "*B out"]:
-    """ReLU network without output activation. For :class:`Towers`, the mean of their outputs."""
+    """Compute the outputs of a ReLU network without output activation, averaged over :class:`Towers`."""
     if isinstance(params, Towers):
         outputs: Array = jax.vmap(apply_mlp, (0, None))(list(params), x)
         return outputs.mean(axis=0)
@@ -112,7 +112,7 @@ def layer_norm(x: Float[Array, "*B H"]) -> Float[Array, "*B H"]:
 
 
 def compute_critic_outputs(params: Params, x: Float[Array, "*B in"], *, normed: bool) -> Float[Array, "*B out"]:
-    """ReLU network, with :func:`layer_norm` after each hidden layer if ``normed``."""
+    """Compute the outputs of a ReLU network, with :func:`layer_norm` after each hidden layer if ``normed``."""
     for layer in params[:-1]:
         x = jax.nn.relu(x @ layer["weight"] + layer["bias"])
         x = layer_norm(x) if normed else x
@@ -123,10 +123,10 @@ def compute_critic_outputs(params: Params, x: Float[Array, "*B in"], *, normed: 
 def apply_critic(
     params: Params, states: Float[Array, "*B S"], actions: Float[Array, "*B A"], *, normed: bool = True
 ) -> Float[Array, "*B"]:
-    """Q(s, a): state and action joined, ReLU and, if ``normed``, :func:`layer_norm` after each hidden layer.
+    """Compute Q(s, a): ReLU and, if ``normed``, :func:`layer_norm` after each hidden layer.
 
-    A critic of a finite set of actions takes the state alone and has one output for each action. Then ``actions`` are
-    vectors of probabilities, and the result is Σ_a π(a | s) Q(s, a).
+    The input is the state joined with the action. A critic of discrete actions takes the state alone and has one output
+    for each action; ``actions`` are then vectors of probabilities, and the result is Σ_a π(a | s) Q(s, a).
     """
     finite = params[0]["weight"].shape[-2] == states.shape[-1]
     x = states if finite else jnp.concatenate([states, actions], axis=-1)
@@ -137,5 +137,5 @@ def apply_critic(
 def apply_critics(
     params: Params, states: Float[Array, "*B S"], actions: Float[Array, "*B A"], *, normed: bool = True
 ) -> Float[Array, "C *B"]:
-    """Q(s, a) of each of C stacked critics."""
+    """Compute Q(s, a) by each of C stacked critics."""
     return jax.vmap(lambda one: apply_critic(one, states, actions, normed=normed))(params)

@@ -55,9 +55,25 @@ class Policy(Scaled):
     The mean action is tanh(mean). Actions are then scaled from [-1, 1] to the bounds. With the head ``softmax``, the
     network has an output f for each action of a finite set. The policy returns the number of the most probable action.
 
+    Args:
+        layers: one dictionary per layer, from input to output: ``weight`` [in, out] and ``bias`` [out].
+        scaling: the normaliser of the observations and the action bounds.
+        head: the distribution of sampled actions.
+
     Raises:
         PotstillError: the sizes of the layers do not match one another, or not the states and actions of the scaling;
             or the head is not that of such actions.
+
+    Example:
+        A linear policy for a pendulum with observations (angle, angular velocity) and torques in [−2, 2]:
+
+        >>> import numpy as np
+        >>> import potstill
+        >>> scaling = potstill.Scaling(potstill.Normaliser.identity(2), potstill.ActionBounds([-2.0], [2.0]))
+        >>> layers = [{"weight": np.array([[-1.0], [-0.3]]), "bias": np.zeros(1)}]
+        >>> policy = potstill.Policy(layers, scaling)
+        >>> policy, policy([[0.0, 0.0], [9.0, 0.0]]).round(2).tolist()
+        (Policy(2-1, tanh head), [[0.0], [-2.0]])
     """
 
     layers: Layers
@@ -98,22 +114,22 @@ class Policy(Scaled):
         return _apply_network(self.layers, self.normaliser(raw))
 
     def __call__(self, observations: ArrayLike) -> np.ndarray:
-        """Mean actions [..., A] for raw observations [..., S]; of a finite set, the numbers of actions [...]."""
+        """Return mean actions [..., A] for raw observations [..., S]; the numbers [...] of discrete actions."""
         output = self._compute_output(observations)
         if self.head == "softmax":
             return self.action_bounds.choose_actions(output)
         return self.action_bounds.from_unit(np.tanh(output[..., : len(self.action_bounds)]))
 
     def compute_unit_actions(self, observations: ArrayLike) -> np.ndarray:
-        """Mean actions [..., A] scaled to [−1, 1] for raw observations [..., S]; of a finite set, the probabilities."""
+        """Return mean actions [..., A] in [−1, 1] for raw observations [..., S]; probabilities of discrete actions."""
         if self.head == "softmax":
             return softmax(self._compute_output(observations))
         return self.action_bounds.to_unit(self(observations))
 
     def sample(self, observations: ArrayLike, rng: np.random.Generator) -> np.ndarray:
-        """Sampled actions [..., A]; a ``tanh`` policy has no noise and returns its mean action.
+        """Sample actions [..., A] for raw observations [..., S]. A ``tanh`` policy returns its mean action.
 
-        Of a finite set, numbers of actions [...], drawn by their probabilities.
+        The result for discrete actions is their numbers [...], drawn with the probabilities of the policy.
         """
         output = self._compute_output(observations)
         size = len(self.action_bounds)
@@ -127,7 +143,7 @@ class Policy(Scaled):
         return self.action_bounds.from_unit(np.tanh(output[..., :size] + noise))
 
     def save(self, path: StrPath, metadata: JsonObject | None = None) -> Path:
-        """Write this policy as a ``.safetensors`` file."""
+        """Write this policy and further ``metadata`` as a ``.safetensors`` file; return its path."""
         return storage.save(path, "policy", self.to_arrays(), self.describe_kind() | (metadata or {}))
 
     def describe_kind(self) -> JsonObject:
@@ -136,13 +152,13 @@ class Policy(Scaled):
         return {"head": self.head, **{name: True for name, kind in kinds.items() if isinstance(self.layers, kind)}}
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return all arrays under flat names, as they are saved."""
+        """Return all arrays by their names in saved files."""
         named = {f"layers.{i}.{k}": np.asarray(v) for i, layer in enumerate(self.layers) for k, v in layer.items()}
         return {**named, **self.scaling.to_arrays()}
 
 
 def softmax(output: np.ndarray) -> np.ndarray:
-    """Probabilities [..., A] of a network's outputs [..., A]."""
+    """Compute softmax probabilities [..., A] from a network's outputs [..., A]."""
     powers: np.ndarray = np.exp(output - output.max(axis=-1, keepdims=True))
     chances: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
     return chances
@@ -235,7 +251,22 @@ def _check_shapes(arrays: dict[str, np.ndarray], path: StrPath, towers: bool) ->
 
 @check_arguments
 def load_policy(path: StrPath) -> Policy:
-    """Read a policy file, or the policy of a teacher file."""
+    """Read a policy file, or the policy of a teacher file.
+
+    Args:
+        path: a ``.safetensors`` file that :meth:`Policy.save` or a teacher's ``save`` wrote.
+
+    Raises:
+        PotstillError: there is no such file, it is damaged or of another kind, or its layers do not match.
+
+    Example:
+        >>> import tempfile
+        >>> import potstill
+        >>> policy = potstill.load_teacher("hopper-medium-replay").policy
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     potstill.load_policy(policy.save(f"{folder}/hopper.safetensors"))
+        Policy(11-256-256-256-3, tanh head)
+    """
     kind = storage.read_kind(path)
     arrays, metadata = storage.load(path, kind if kind in ("policy", "teacher") else "policy")
     return from_arrays(arrays, metadata, path)

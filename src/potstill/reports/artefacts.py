@@ -14,7 +14,7 @@ from potstill.worlds.base import load_world
 
 
 def describe_artefact(path: Path) -> JsonObject:
-    """Return sizes and metadata of a ``.safetensors`` file that potstill wrote, as plain values.
+    """Return the sizes and metadata of a ``.safetensors`` file that potstill wrote, as JSON values.
 
     Raises:
         PotstillError: the file does not exist, is damaged, or was not written by potstill.
@@ -34,7 +34,7 @@ def describe_artefact(path: Path) -> JsonObject:
         world = load_world(path)
         shapes = [list(layer["weight"].shape) for layer in world.dynamics.layers]
         return {"kind": kind, "layers": shapes, "starts": len(world.starts), "horizon": world.horizon, **world.metadata}
-    raise PotstillError(f"{path}: this safetensors file was not written by potstill")
+    raise PotstillError(f"{path}: expected an artefact of potstill, found another safetensors file")
 
 
 def _describe_distillate(path: Path) -> JsonObject:

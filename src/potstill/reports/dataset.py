@@ -30,10 +30,10 @@ RANGE: tuple[Literal["min"], Literal["mean"], Literal["std"], Literal["max"]] = 
 BINS = 30
 CELLS = 20  # grid cells along each of the first two principal components
 SAMPLED_STATES = 2000  # states whose distances are computed, drawn with a fixed seed
-EXAMINED_ROWS = 300_000  # most rows of a mapped dataset that are examined
-NEIGHBOUR = 10
+EXAMINED_ROWS = 300_000  # largest number of rows of a mapped dataset that are examined
+NEIGHBOUR = 10  # rank of the neighbour whose distance measures density
 VARIANCE = 0.95  # share of the variance that the effective dimension explains
-AT_BOUND = 0.005  # share of the width between the bounds: |a| ≥ 0.99 for bounds of ±1
+AT_BOUND = 0.005  # actions within this share of the range count as at a bound: |a| ≥ 0.99 for bounds of ±1
 
 
 def summarise_dataset(data: Transitions) -> DatasetStatistics:
@@ -127,9 +127,9 @@ def find_column_ranges(name: str, array: Shaped[np.ndarray, "M ..."]) -> list[Co
 
 
 def summarise_actions(data: Transitions) -> ActionStatistics:
-    """Return the action bounds; and for each component, the share of values at a bound, the width, and a histogram.
+    """Return the action bounds; for each component, the share of values at a bound, the range, and a histogram.
 
-    Of a finite set, return how often each action was taken.
+    For discrete actions, return the number of rows with each action.
     """
     if data.action_bounds.discrete:
         counts = data.actions.sum(axis=0, dtype=np.float64).astype(int).tolist()
@@ -167,14 +167,14 @@ def measure_duplicated_share(states: Float[np.ndarray, "M S"]) -> float:
 
 
 def measure_state_coverage(data: Transitions) -> Coverage:
-    """Measure how the states fill their space, from a sample of standardised states with a fixed seed.
+    """Measure the density and coverage of the states on a sample of standardised states with a fixed seed.
 
     Returns:
-        ``states``: the size of the sample. ``neighbour``: k, and ``distances``: the 5th, 50th and 95th percentile of
-        the distance to the k-th nearest neighbour, which is small where states are dense. ``components``: the number
-        of principal components that explain 95 % of the variance. ``plane``: the share of the variance that the
-        first two explain. ``cells``: the counts in a 20 × 20 grid over these two, from the 1st to the 99th percentile
-        of each; states outside count in the outermost cells. ``cells_occupied``: the share of cells with a state.
+        ``states``: the size of the sample. ``neighbour``: k. ``distances``: the 5th, 50th and 95th percentile of the
+        distance to the k-th nearest neighbour, which is small where states are dense. ``components``: the number of
+        principal components that explain 95 % of the variance. ``plane``: the share of the variance that the first
+        two explain. ``cells``: the counts in a 20 × 20 grid over these two, from the 1st to the 99th percentile of
+        each; states outside are counted in the outermost cells. ``cells_occupied``: the share of cells with a state.
     """
     rows = np.random.default_rng(0).choice(len(data), min(SAMPLED_STATES, len(data)), replace=False)
     states = data.normaliser(data.observations[np.sort(rows)].astype(np.float64))
@@ -202,7 +202,7 @@ def measure_state_coverage(data: Transitions) -> Coverage:
 
 
 def match_environment(data: Transitions) -> EnvironmentMatch:
-    """Return the environment that the data name or, without one, those that match their sizes and actions."""
+    """Return the dataset's environment or, if it has none, the environments that match its sizes and actions."""
     if data.action_bounds.discrete:  # the known environments have continuous actions
         return {"declared": data.env_id, "fits": []}
     sizes = (data.state_size, data.action_size)
@@ -240,7 +240,7 @@ def find_fitting_environments(
 def summarise_scores(data: Transitions, returns: Float[np.ndarray, " E"]) -> DatasetScores | None:
     """Return normalised scores of the episodes, the reference returns, and the score of behavioural cloning if known.
 
-    Return ``None`` if no reference returns are known.
+    The result is ``None`` if no reference returns are known.
     """
     reference = find_reference_returns(data.env_id, data.card)
     if reference.source is None:

@@ -1,4 +1,4 @@
-"""Warnings about a dataset, as sentences."""
+"""Warnings about a dataset, from its statistics, as sentences."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ LARGE_STATE = 1e4
 
 
 def find_dataset_warnings(statistics: DatasetStatistics) -> list[str]:
-    """List what a user should know before training on a dataset, one sentence each.
+    """List the properties of a dataset that a user should know before training, one sentence each.
 
     Args:
         statistics: from :func:`~potstill.reports.dataset.summarise_dataset`.
     """
     rows, examined = statistics["rows"], statistics["looked_at"]
-    sampled = f"columns, actions and coverage come from {examined:,} of {rows:,} rows: whole episodes, drawn at random"
+    sampled = f"columns, actions and coverage are those of {examined:,} of {rows:,} rows: random whole episodes"
     return [
         *([sampled] if examined < rows else []),
         *_find_environment_warnings(statistics),
@@ -125,5 +125,5 @@ def _find_episode_warnings(statistics: DatasetStatistics) -> list[str]:
             "ends by the environment's rule as terminals, and all other ends as timeouts"
         )
     elif episodes < FEW_EPISODES:
-        found.append(f"only {episodes} episodes: they cover few initial states and few ways to continue from them")
+        found.append(f"only {episodes} episodes: they cover few initial states and few trajectories")
     return found

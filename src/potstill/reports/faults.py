@@ -49,7 +49,7 @@ def summarise_refused(path: Path, refusal: str, options: ReadOptions | None = No
 def read_raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
     """Read the columns of an ``.hdf5`` or ``.npz`` file and its environment; no columns if it cannot be read.
 
-    The functions are those of the readers, so nothing is read that a reader refuses as dangerous.
+    The files are opened by the functions of the readers, so content that readers refuse as unsafe is not read.
     """
     try:
         if path.suffix in (".hdf5", ".h5"):
@@ -60,7 +60,7 @@ def read_raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
             with open_npz(path) as archive:
                 env_id = str(archive["env_id"]) if "env_id" in archive else None
                 return _find_columns(archive, archive.__getitem__), env_id
-    except PotstillError:  # the message of the reader names the fault
+    except PotstillError:  # the message of the reader states the fault
         return {}, None
     return {}, None
 
@@ -70,7 +70,7 @@ def _keep_text(value: object) -> str | None:
 
 
 def _find_columns(names: Container[str], read: Callable[[str], np.ndarray]) -> dict[str, np.ndarray]:
-    """The known columns that a file holds, under any of their names."""
+    """Read the known columns of a file, under any of their names."""
     found = {role: next((name for name in (role, *SYNONYMS[role]) if name in names), None) for role in COLUMNS}
     return {role: read(name) for role, name in found.items() if name is not None}
 

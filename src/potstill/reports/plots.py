@@ -1,4 +1,4 @@
-"""Plots, drawn from result files and lists of numbers only."""
+"""Plots of results. Their inputs are the contents of result files, and lists of numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The types of the results that ``potstill inspect`` writes, as they are in ``result.json``."""
+"""The types of the results of ``potstill inspect``. ``result.json`` has the same keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ValueSummary(TypedDict):
 
 
 class EpisodeEnds(TypedDict):
-    """How many episodes terminate, how many are truncated, and the shares of both."""
+    """The numbers of episodes that terminate and that are truncated, and the shares of both."""
 
     terminations: int
     truncations: int
@@ -46,7 +46,7 @@ class ColumnRange(TypedDict):
 
 
 class ActionStatistics(TypedDict):
-    """How actions use the interval between their bounds; lists have one entry per component."""
+    """The distribution of the actions between their bounds; lists have one entry per component."""
 
     low: list[float]
     high: list[float]
@@ -59,7 +59,7 @@ class ActionStatistics(TypedDict):
 
 
 class Coverage(TypedDict):
-    """How the states fill their space: see :func:`potstill.reports.dataset.measure_state_coverage`."""
+    """The density and coverage of the states, see :func:`potstill.reports.dataset.measure_state_coverage`."""
 
     states: int
     neighbour: int
@@ -71,7 +71,7 @@ class Coverage(TypedDict):
 
 
 class EnvironmentMatch(TypedDict):
-    """The environment that a dataset names, or those that match it if it names none."""
+    """The environment of a dataset or, if it has none, the environments that match it."""
 
     declared: str | None
     fits: list[str]
@@ -96,7 +96,7 @@ class NormaliserValues(TypedDict):
 
 
 class DatasetStatistics(TypedDict):
-    """Everything that ``potstill inspect`` computes from a dataset."""
+    """All statistics that ``potstill inspect`` computes from a dataset."""
 
     kind: str
     name: str

@@ -1,7 +1,7 @@
 """Render distilled states in MuJoCo, and the states after one step with the distilled actions.
 
 The picture corresponds to Figure 2 of Lei et al. 2024 (arXiv 2410.22728). Rendering runs in a separate process for two
-reasons: a process can choose its OpenGL backend only once, and a failure to render must not lose the results.
+reasons: a process can choose its OpenGL backend only once, and a crash of the renderer must not lose the results.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BODIES = ("Hopper", "HalfCheetah", "Walker2d")  # an observation holds all posit
 
 
 def render_states(distillate: Path, picture: Path) -> tuple[Path | None, str]:
-    """Draw some distilled states into ``picture``. Return the path, or ``None`` and the reason for the failure."""
+    """Draw some distilled states into ``picture``. Return the path and an empty reason, or ``None`` and the reason."""
     environment = dict(os.environ)
     if sys.platform == "linux" and "DISPLAY" not in environment:
         environment.setdefault("MUJOCO_GL", "egl")
@@ -35,7 +35,7 @@ def render_states(distillate: Path, picture: Path) -> tuple[Path | None, str]:
 
 
 def choose_states(states: np.ndarray, count: int) -> np.ndarray:
-    """Choose ``count`` states far from each other: first the most central one, then the farthest from those chosen."""
+    """Choose ``count`` distant states: first the most central one, then repeatedly the farthest from those chosen."""
     scaled = (states - states.mean(0)) / (states.std(0) + 1e-6)
     chosen = [int(np.argmin(np.square(scaled).sum(1)))]
     while len(chosen) < min(count, len(states)):

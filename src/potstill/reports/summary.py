@@ -1,4 +1,4 @@
-"""The statistics of a dataset as sentences and on the terminal."""
+"""Describe the statistics of a dataset in sentences, and print them on the terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from potstill.reports.schema import (
 from potstill.reports.text import format_number, format_percent, join_names, make_console
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
-MAX_COLUMNS = 40  # shown on the terminal; the page shows all
+MAX_COLUMNS = 40  # columns that are printed on the terminal; the page has all of them
 
 
 def make_overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
@@ -71,17 +71,17 @@ def _describe_environment(environment: EnvironmentMatch) -> str:
 
 
 STATED_BY = {
-    "options": ", as the options say",
-    "file": ", as the file says",
+    "options": ", stated by the options",
+    "file": ", stated in the file",
     "environment": ", those of the environment",
     "data": ", the range of the data",
     "nobody": ", assumed",
 }
-"""What is said about the bounds of the actions, by who states them."""
+"""The description of each source of action bounds."""
 
 
 def _describe_actions(statistics: DatasetStatistics) -> tuple[str, str]:
-    """Describe the bounds of the actions, or how often each action of a finite set was taken."""
+    """Describe the action bounds, or the shares of the rows with each discrete action."""
     actions, card = statistics["actions"], statistics["card"]
     if "counts" in actions:
         total = max(1, sum(actions["counts"]))
@@ -104,7 +104,7 @@ def _describe_scores(scores: DatasetScores | None, env_id: str | None) -> str:
         where = f"for {env_id}" if env_id else "without an environment"
         return (
             f"no reference returns are known {where}, so returns are not normalised here; if there is an environment, "
-            "`potstill distill` rolls out a random policy and the teacher, and takes their returns as 0 and 100"
+            "`potstill distill` rolls out a random policy and the teacher, and uses their returns as 0 and 100"
         )
     cloning = "not known" if scores["bc"] is None else f"{scores['bc']:.1f}"
     return (
@@ -182,7 +182,7 @@ def print_artefact(title: str, facts: list[tuple[str, str]]) -> None:
 
 
 def make_columns_table(columns: Sequence[ColumnRange], at_bounds: Sequence[float] = ()) -> Table:
-    """Make a table of the first columns, and the number of the others. See :func:`make_column_rows`."""
+    """Make a table of the first columns, with the number of omitted ones. See :func:`make_column_rows`."""
     names, rows = make_column_rows(columns, at_bounds)
     table = Table("column")
     for name in names:
@@ -201,7 +201,8 @@ def make_column_rows(
 
     Args:
         columns: the ranges of the columns.
-        at_bounds: for each action component, the share of values at a bound. Without it the table has no such cells.
+        at_bounds: for each action component, the share of values at a bound. If it is empty, the table has no such
+            cells.
     """
     shares = {f"actions[{index}]": format_percent(share) for index, share in enumerate(at_bounds)}
     rows = []

@@ -49,14 +49,22 @@ def make_score_table(result: Result, title: str) -> Table:
 
 
 def print_scores(result: Result, title: str | None = None) -> None:
-    """Print the :func:`make_score_table`, and the reference returns if they are not those of the environment."""
+    """Print the :func:`make_score_table`, and the reference returns if they are not those of the environment.
+
+    >>> import numpy as np
+    >>> from potstill.evaluation import summarise
+    >>> scores = summarise(np.array([[1000.0, 1200.0], [900.0, 950.0]]), "Hopper-v5")
+    >>> print_scores({"env_id": "Hopper-v5", "student": scores, "pairs": 256})  # doctest: +ELLIPSIS
+    Hopper-v5...
+    ...256 distilled pairs...31.7...± 3.8 over policies...2 × 2...
+    """
     make_console().print(make_score_table(result, title or result.get("env_id") or "scores"))
     reference, known = read_reference(result), find_reference_returns(result.get("env_id"))
     if reference != known and reference.source:
         print(f"0 is a return of {reference.random:.4g}, 100 is a return of {reference.expert:.4g}: {reference.source}")
     elif not reference.source:
         print(
-            f"no reference returns are known for {result.get('env_id')}, and no teacher is better than a random "
+            f"no reference returns are known for {result.get('env_id')}, and there is no teacher better than a random "
             "policy: returns are not normalised"
         )
 
@@ -71,7 +79,7 @@ def print_offline(offline: Result) -> None:
 
 
 def print_imagined(imagined: Result) -> None:
-    """Print the scores in the world model, and which student it prefers."""
+    """Print the scores in the world model, and the number of the student with the highest one."""
     for name in ("teacher", "student"):
         if name in imagined:
             scores = imagined[name]
@@ -88,7 +96,15 @@ def print_data(result: Result) -> None:
 
 
 def report_evaluation(result: Result, title: str | None = None) -> None:
-    """Print all scores of a result: in the environment, against the teacher, and in a world model; or that none are."""
+    """Print all scores of a result: in the environment, against the teacher, and in a world model.
+
+    If there are none, say so.
+
+    >>> offline = {"students": 5, "imitation_error": {"mean": 0.02, "std": 0.001}}
+    >>> report_evaluation({"offline": offline}, "hopper-medium-replay")
+    hopper-medium-replay
+    held-out imitation error: 0.0200 ± 0.0010 over 5 students
+    """
     if result.get("student"):
         print_scores(result, title)
     else:
@@ -104,7 +120,7 @@ def report_evaluation(result: Result, title: str | None = None) -> None:
 
 
 def report_distillation(folder: Path, result: Result) -> None:
-    """Draw the curve and the states of a distillation, print its scores, and print where the files are."""
+    """Draw the curve and the states of a distillation; print its scores and the paths of its files."""
     with busy("drawing plots"):
         curve = plot_curve(folder / "curve.png", result, read_losses(folder / "metrics.jsonl"))
         distillate = folder / "distillate.safetensors"

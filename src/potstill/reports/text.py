@@ -47,5 +47,5 @@ def format_percent(share: float, digits: int = 1) -> str:
 
 
 def count_students(number: int) -> str:
-    """Write a number of students in words: "1 student", "2 students"."""
+    """Format a number of students: "1 student", "2 students"."""
     return f"{number} student{'' if number == 1 else 's'}"

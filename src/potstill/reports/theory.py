@@ -23,7 +23,7 @@ CURVES = {
 
 
 def plot_theory(path: Path, result: TheoryResult, *, share: float | None = None, discount: float | None = None) -> Path:
-    """Plot how loose the bounds are over γ and over the distance of the policies, and what shifts of the reward do.
+    """Plot the looseness of the bounds over γ and over the distance of the policies, and the effect of reward shifts.
 
     Curves are medians over MDPs, bands contain the middle 90 % of the MDPs.
 

@@ -1,1 +1,1 @@
-"""Internal: run folders, storage, progress, devices, and registries of named parts."""
+"""Internal: run folders, storage, progress, devices, executors, checks of arguments, and registries of named parts."""

@@ -26,10 +26,9 @@ def check_arguments(target: Target) -> Target:
     """Decorate a public function or class so that a wrong argument raises a one-line error that names it.
 
     For an unknown argument, the error suggests the closest known one. Arguments must have the types of their
-    annotations, and arrays must have the axes. For a class, this holds for its fields and for the arguments of its
-    public methods, but not when JAX rebuilds an object (:mod:`potstill.runtime.pytrees`). Sequences for NumPy fields of
-    a dataclass become arrays. A named tuple may have a ``__post_init__``, like a dataclass. The signature does not
-    change.
+    annotations, and arrays the axes in their annotations. For a class, the fields and the arguments of public methods
+    are checked, but not when JAX rebuilds an object (:mod:`potstill.runtime.pytrees`). Sequences for NumPy fields of a
+    dataclass become arrays. A named tuple may have a ``__post_init__``, like a dataclass. The signature is unchanged.
 
     >>> @check_arguments
     ... def train(data: str, *, steps: int = 10) -> int:
@@ -52,26 +51,26 @@ def check_arguments(target: Target) -> Target:
 
 
 def _check_member(member: Any, name: str) -> Any:
-    """Check the calls of a method; return every other member of a class as it is."""
+    """Make a method check its arguments; return every other member of a class unchanged."""
     if isinstance(member, classmethod | staticmethod):
         return type(member)(_check_function(member.__func__, name))
     return _check_function(member, name) if isinstance(member, FunctionType) else member
 
 
 def _check_function(function: Callable[..., object], name: str) -> Callable[..., object]:
-    hints = functools.cache(lambda: get_type_hints(function))  # when it is first called: its module has all names then
+    hints = functools.cache(lambda: get_type_hints(function))  # resolved at the first call, when its module is complete
     return check_calls(function, name, "argument", inspect.signature(function), hints)
 
 
 def check_calls(
     function: Callable[..., object], name: str, kind: str, signature: Signature, hints: Hints
 ) -> Callable[..., object]:
-    """A function that checks its arguments and calls ``function``.
+    """Return a function that checks its arguments and calls ``function``.
 
     Args:
         function: takes the arguments of ``signature``.
-        name: its name, for error messages.
-        kind: what its parameters are called there, such as ``"option"``.
+        name: its name in error messages.
+        kind: the word for its parameters in error messages, such as ``"option"``.
         signature: names and kinds of its parameters.
         hints: returns the types of its parameters by name.
     """
@@ -86,7 +85,7 @@ def check_calls(
         failure: TypeError
         try:
             return function(*args, **named)
-        except TypeError as error:  # of these arguments, or from inside
+        except TypeError as error:  # raised by wrong arguments, or inside the function
             failure = error
         bind_arguments(signature, name, kind, args, named)
         raise failure
@@ -95,7 +94,7 @@ def check_calls(
 
 
 def _sort_parameters(signature: Signature) -> tuple[list[str], str, str]:
-    """The names of positional parameters, and those of ``*args`` and ``**options``, empty without them."""
+    """Return the names of positional parameters, of ``*args`` and of ``**options``; empty strings if there are none."""
     kinds: dict[Any, str] = {parameter.kind: name for name, parameter in signature.parameters.items()}
     places = [name for name, parameter in signature.parameters.items() if parameter.kind in PLACED]
     return places, kinds.get(Parameter.VAR_POSITIONAL, ""), kinds.get(Parameter.VAR_KEYWORD, "")
@@ -107,9 +106,9 @@ def bind_arguments(
     """Assign the arguments of a call to the parameters of ``signature``.
 
     Args:
-        signature: that of the function or class.
-        name: its name, for error messages.
-        kind: what its parameters are called there, such as ``"option"``.
+        signature: the signature of the function or class.
+        name: its name in error messages.
+        kind: the word for its parameters in error messages, such as ``"option"``.
         args: the positional arguments.
         options: the named arguments.
 
@@ -157,7 +156,7 @@ def _check_fields(kind: type, make: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _check_array(label: str, value: object, hint: object, converts: bool) -> object:
-    """Check the numbers of a field that is an array. Return it, converted if it is a sequence and may be."""
+    """Check the type of the numbers in an array field. Return the array, converted if it is a sequence."""
     shape = find_shape(hint)
     if shape is None or not is_array_like(value):
         return value

@@ -1,8 +1,8 @@
-"""Arrays as arguments and as fields: their types and shapes, as their annotations say.
+"""Compare array arguments and fields with the types and shapes in their annotations.
 
-An annotation such as ``Float[np.ndarray, "N S"]`` names the axes. Axes of the same name have the same size in all
-arguments of a call and in all fields of an object. Arrays of JAX are checked inside compiled functions too, because
-their types and shapes are known there.
+An annotation such as ``Float[np.ndarray, "N S"]`` names the axes. Axes of the same name must have the same size in all
+arguments of a call and in all fields of an object. JAX arrays are checked inside compiled functions too, because their
+types and shapes are known during tracing.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def is_shape(hint: object) -> bool:
 
 @functools.cache
 def find_shape(hint: object) -> Any:
-    """Find the annotation of an array in a hint, which may allow other values too; ``None`` without exactly one."""
+    """Find the array annotation in a hint such as a union; ``None`` unless there is exactly one."""
     found = [part for part in (hint, *get_args(hint)) if is_shape(part)]
     return found[0] if len(found) == 1 else None
 
@@ -59,14 +59,16 @@ def is_array_like(value: object) -> bool:
 
 
 def as_array(label: str, value: object, hint: Any) -> object:
-    """Convert the value of a NumPy field: sequences become float32, int64 or boolean arrays, whole numbers float32.
+    """Convert the value of a NumPy field to an array.
+
+    Sequences become float32, int64 or boolean arrays, as ``hint`` requires. Integers for float fields become float32.
 
     Raises:
-        PotstillError: the value does not have the numbers that ``hint`` asks for.
+        PotstillError: the value cannot be converted to the type of number in ``hint``.
     """
     number = _find_number_type(hint)
     try:
-        array = value if isinstance(value, np.ndarray) else np.asarray(value)  # a view of a mapped file stays one
+        array = value if isinstance(value, np.ndarray) else np.asarray(value)  # keeps views of mapped files
         whole = number == "float32" and array.dtype.kind in "iu"
         if number and (whole or not array.size or not is_array(value)):
             return array.astype(CASTS[number], casting="same_kind" if array.size else "unsafe")
@@ -76,20 +78,20 @@ def as_array(label: str, value: object, hint: Any) -> object:
 
 
 def check_numbers(label: str, array: Any, hint: Any) -> None:
-    """Raise unless an array has the type of number that ``hint`` asks for."""
+    """Raise unless an array has the type of number in ``hint``."""
     number = _find_number_type(hint)
     if number and str(array.dtype) not in hint.dtypes:
         raise PotstillError(f"{label} is an array of {array.dtype}: expected an array of {NUMBERS[number]}")
 
 
 def _find_number_type(hint: Any) -> str | None:
-    """Find the usual type of an annotated array: a key of :data:`NUMBERS`, or ``None`` if any or another will do."""
+    """Find the key of :data:`NUMBERS` for an annotated array; ``None`` if several or none of them are allowed."""
     kinds = [number for number in NUMBERS if number in hint.dtypes]
     return kinds[0] if len(kinds) == 1 else None
 
 
 def check_axes(label: str, values: Mapping[str, object], hints: Mapping[str, object]) -> None:
-    """Raise unless the arrays among ``values`` have the axes that ``hints`` give them.
+    """Raise unless the arrays among ``values`` have the axes in ``hints``.
 
     >>> from jaxtyping import Float
     >>> hints = {"states": Float[np.ndarray, "N S"], "actions": Float[np.ndarray, "N A"]}
@@ -98,12 +100,12 @@ def check_axes(label: str, values: Mapping[str, object], hints: Mapping[str, obj
     potstill.errors.PotstillError: Pairs.actions has shape (3, 2): expected [N, A] with N = 4
 
     Args:
-        label: put before the name of each value in messages.
+        label: prefix of the name of each value in messages.
         values: values by name. Those that are not arrays are not checked.
         hints: annotations by name.
     """
     sizes: dict[str, object] = {}
-    for name in hints:  # in the order of the parameters, whatever the order of the arguments
+    for name in hints:  # in the order of the parameters, not of the arguments
         hint, value = find_shape(hints[name]), values.get(name)
         if hint is None or not is_array(value):
             continue
@@ -118,7 +120,7 @@ def check_axes(label: str, values: Mapping[str, object], hints: Mapping[str, obj
 
 
 def _pair_axes(axes: Sequence[str], shape: tuple[int, ...]) -> Iterator[tuple[str, object]]:
-    """Each axis with its size, or with a shape for ``*B``. Nothing if there are too few or too many axes."""
+    """Pair each axis with its size, or with a shape for ``*B``. Empty if there are too few or too many axes."""
     spread = next((i for i, axis in enumerate(axes) if axis[0] == "*" or axis == "..."), None)
     if spread is None:
         return zip(axes, shape, strict=True) if len(axes) == len(shape) else iter(())
@@ -143,5 +145,5 @@ def _describe_axis(axis: str) -> str:
 
 
 def _describe_axes(axes: Sequence[str]) -> str:
-    """Axes in brackets, as in the documentation: ``[..., S]``."""
+    """Format axes in brackets, as in the documentation: ``[..., S]``."""
     return f"[{', '.join(map(_describe_axis, axes))}]" if axes else "a single number"

@@ -15,7 +15,7 @@ from potstill.runtime import storage
 from potstill.runtime.files import JsonObject, StrPath
 from potstill.runtime.storage import Arrays
 
-INTERVAL = 5.0  # seconds of work that a killed process may lose
+INTERVAL = 5.0  # seconds of work that a killed process can lose
 Tree = TypeVar("Tree")
 
 
@@ -42,7 +42,7 @@ class CheckpointFile:
         self.saved_at = time.monotonic()
 
     def load(self) -> tuple[Arrays, JsonObject] | None:
-        """The arrays and the metadata of the checkpoint; ``None`` if there is none.
+        """Return the arrays and the metadata of the checkpoint; ``None`` if there is none.
 
         Raises:
             PotstillError: the file is damaged.
@@ -55,7 +55,7 @@ class CheckpointFile:
 
 
 def flatten(tree: object, name: str = "") -> Arrays:
-    """Every array of a tree, named by its path in the tree after ``name``, and in the order of the tree.
+    """Return the arrays of a tree, in its order, each named ``name`` followed by its path in the tree.
 
     >>> flatten({"mean": np.zeros(2)}, "pairs")
     {"pairs['mean']": array([0., 0.])}
@@ -65,13 +65,13 @@ def flatten(tree: object, name: str = "") -> Arrays:
 
 
 def unflatten(like: Tree, arrays: Arrays, path: StrPath, name: str = "") -> Tree:
-    """The tree that :func:`flatten` has flattened.
+    """Rebuild a tree from the arrays of :func:`flatten`.
 
     Args:
         like: a tree with the same structure and shapes.
-        arrays: its arrays, and possibly others.
+        arrays: the arrays of the tree, and possibly others.
         path: the file that they come from, for the error message.
-        name: the name that the tree was flattened with.
+        name: the ``name`` that was passed to :func:`flatten`.
 
     Raises:
         PotstillError: an array is missing, or has another shape or type.
@@ -81,7 +81,7 @@ def unflatten(like: Tree, arrays: Arrays, path: StrPath, name: str = "") -> Tree
     for place, leaf in leaves:
         array = arrays.get(name + jax.tree_util.keystr(place))
         if array is None or array.shape != leaf.shape or array.dtype != leaf.dtype:
-            raise PotstillError(f"{path}: a checkpoint of other settings")
+            raise PotstillError(f"{path}: the checkpoint was written with other settings: expected those of this run")
         found.append(jnp.array(array))  # a copy: loops donate their state
     tree: Tree = jax.tree.unflatten(structure, found)
     return tree

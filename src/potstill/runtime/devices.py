@@ -1,7 +1,7 @@
 """Split the work of one command among several devices, in one process or in several.
 
-The programs are written for one device. A few arrays are marked with the axis along which they are split
-(:func:`shard`), and the compiler does the rest. With one device nothing changes.
+The programs are written for one device. :func:`shard` marks a few arrays with the axis along which they are split, and
+the compiler partitions the other arrays. With one device, these functions change nothing.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Function = TypeVar("Function", bound=Callable[..., object])
 def use_devices(devices: int | None) -> None:
     """Make ``devices`` devices visible before JAX starts, and join the other processes if there are any.
 
-    On a CPU each device is one core. If the environment variables ``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES``
-    and ``JAX_PROCESS_ID`` name a coordinator, the processes that were started with the same command share all their
-    devices. This function also calls :func:`keep_memory`.
+    On a CPU, each device is one core. If the environment variables ``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES``
+    and ``JAX_PROCESS_ID`` are set, the processes that were started with the same command share all their devices. This
+    function also calls :func:`keep_memory`.
 
     Raises:
         PotstillError: JAX cannot start or has started with another number of devices, or the environment is
@@ -51,7 +51,7 @@ def use_devices(devices: int | None) -> None:
 
 
 def start_jax() -> None:
-    """Let JAX find its devices, if it has not done so yet.
+    """Initialise JAX and its devices, if this has not happened yet.
 
     Raises:
         PotstillError: JAX cannot start, for example because ``JAX_PLATFORMS`` names a platform that is not installed.
@@ -66,9 +66,9 @@ def start_jax() -> None:
 
 
 def keep_memory() -> bool:
-    """Let glibc keep freed memory instead of returning it to the system; return whether glibc accepted the setting.
+    """Make glibc keep freed memory instead of returning it to the system; return whether glibc accepted the setting.
 
-    On a CPU, XLA allocates tens of megabytes for each call and frees them afterwards. If glibc returned them each time,
+    On a CPU, XLA allocates tens of megabytes for each call and frees them afterwards. If glibc returned this memory,
     the system would have to clear new pages for the next call, which takes a considerable share of an outer step.
     Without glibc, this function does nothing.
     """
@@ -91,7 +91,7 @@ def is_leader() -> bool:
 
 
 def is_alone() -> bool:
-    """Whether there are no other processes that share their devices."""
+    """Whether no other processes share their devices with this one."""
     return bool(jax.process_count() == 1)
 
 
@@ -107,12 +107,12 @@ def broadcast(value: float) -> float:
 
 
 def find_all_devices() -> Mesh:
-    """Find the devices of all processes, which must then all run the same program."""
+    """Return a mesh of the devices of all processes, which must all run the same program."""
     return Mesh(np.array(jax.devices()), (AXIS,))
 
 
 def find_local_devices() -> Mesh:
-    """Find the devices of this process."""
+    """Return a mesh of the devices of this process."""
     return Mesh(np.array(jax.local_devices()), (AXIS,))
 
 
@@ -122,13 +122,13 @@ def divides_evenly(size: int, mesh: Mesh) -> bool:
 
 
 def shard(tree: Tree, mesh: Mesh) -> Tree:
-    """Split the leading axis of every array among the devices, or return ``tree`` unchanged if one is not divisible."""
+    """Split the leading axis of every array among the devices; return ``tree`` unchanged if an axis does not divide."""
     even = all(divides_evenly(leaf.shape[0], mesh) for leaf in jax.tree.leaves(tree))
     return _constrain(tree, mesh, AXIS) if even else tree
 
 
 def shard_calls(function: Function, mesh: Mesh) -> Function:
-    """``function`` with the leading axes of its first argument and of its result split among the devices.
+    """Return ``function`` with the leading axes of its first argument and of its result split among the devices.
 
     All other arguments are replicated. The split is explicit, because the compiler's automatic partitioning makes
     every device initialise and train all students.
@@ -141,7 +141,7 @@ def shard_calls(function: Function, mesh: Mesh) -> Function:
 
 
 def replicate(tree: Tree, mesh: Mesh) -> Tree:
-    """Give every device a copy of ``tree``."""
+    """Replicate ``tree`` on every device, inside a compiled function."""
     return _constrain(tree, mesh)
 
 
@@ -153,7 +153,7 @@ def _constrain(tree: Tree, mesh: Mesh, *axes: str) -> Tree:
 
 
 def place(tree: Tree, mesh: Mesh) -> Tree:
-    """Copy ``tree`` to every device. It must be the same in all processes."""
+    """Copy ``tree`` to every device. It must be equal in all processes."""
     return tree if mesh.size == 1 else jax.jit(lambda arrays: replicate(arrays, mesh))(tree)
 
 

@@ -15,13 +15,13 @@ from typing import Any, TypeAlias
 from potstill.errors import PotstillError
 
 StrPath: TypeAlias = str | os.PathLike[str]
-"""A path, or an object that has one, such as a :class:`~potstill.runtime.run.Run`."""
+"""A path, or a path-like object such as a :class:`~potstill.runtime.run.Run`."""
 JsonObject: TypeAlias = dict[str, Any]
 """A JSON object. Its keys depend on the file."""
 JsonMapping: TypeAlias = Mapping[str, Any]
 """A JSON object that is only read."""
 
-LARGEST_TEXT = 1 << 26  # bytes of a JSON file
+LARGEST_TEXT = 1 << 26  # largest JSON file that is read, in bytes
 KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
 
 
@@ -29,7 +29,7 @@ def check_regular(path: StrPath) -> int:
     """Return the size of a regular file in bytes.
 
     Raises:
-        PotstillError: there is no such file, or it is something else: to read a FIFO or a device may never end.
+        PotstillError: there is no such file, or it is not regular. Reading a FIFO or a device might never end.
     """
     try:
         found = os.stat(path)
@@ -41,7 +41,7 @@ def check_regular(path: StrPath) -> int:
         raise PotstillError(f"{str(path)!r}: no such file ({error})") from None
     if not stat.S_ISREG(found.st_mode):
         kind = KINDS.get(stat.S_IFMT(found.st_mode), "a device")
-        raise PotstillError(f"{path} is {kind}: a regular file is needed")
+        raise PotstillError(f"{path} is {kind}: expected a regular file")
     return found.st_size
 
 
@@ -66,7 +66,7 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 def make_write_error(path: StrPath, error: OSError) -> PotstillError:
-    """Return the error for a file or folder that the system does not let us write."""
+    """Return the error for a file or folder that cannot be written."""
     return PotstillError(f"cannot write {path}: {error.strerror or error}")
 
 
@@ -117,7 +117,7 @@ def parse_json(text: str | bytes) -> Any:
     """Parse JSON.
 
     Raises:
-        ValueError: it is not JSON, or nested too deeply.
+        ValueError: the text is not JSON, or nested too deeply.
     """
     try:
         return json.loads(text)
@@ -129,28 +129,27 @@ def read_json(path: Path) -> JsonObject:
     """Read a JSON object.
 
     Raises:
-        PotstillError: the file does not exist, is no regular file, is larger than 64 MB, or holds something other
-            than a JSON object.
+        PotstillError: the file does not exist, is not regular, is larger than 64 MB, or does not hold a JSON object.
     """
     if not os.path.lexists(path):
         raise PotstillError(f"{path} does not exist")
     size = check_regular(path)
     if size > LARGEST_TEXT:
-        raise PotstillError(f"{path} has {size:,} bytes, too many for a JSON file of potstill")
+        raise PotstillError(f"{path} has {size:,} bytes: expected a JSON file of at most {LARGEST_TEXT:,}")
     try:
         content = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise PotstillError(f"{path} is not readable JSON: {error}") from None
     if not isinstance(content, dict):
-        raise PotstillError(f"{path} holds {type(content).__name__}, not a JSON object")
+        raise PotstillError(f"{path} holds {type(content).__name__}: expected a JSON object")
     return content
 
 
 def read_json_lines(path: Path) -> list[JsonObject]:
-    """Read a file with one JSON object per line. A broken last line, which a killed process leaves, is dropped.
+    """Read a file with one JSON object per line. An incomplete last line, left by a killed process, is dropped.
 
     Raises:
-        PotstillError: the file does not exist or is no regular file, or another line is not a JSON object.
+        PotstillError: the file does not exist or is not regular, or another line is not a JSON object.
     """
     check_regular(path)
     try:

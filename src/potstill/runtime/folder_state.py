@@ -1,4 +1,4 @@
-"""What a folder is: free, a run folder with potstill's files only, or somebody else's. Only ours are ever replaced."""
+"""Classify folders: free, a run folder with potstill's files only, or foreign. Foreign files are never replaced."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def hash_records(folder: Path) -> JsonObject:
 
 
 def check_unchanged(path: Path) -> None:
-    """Compare a file of a finished run with the hash in ``.potstill`` beside it; runs of older versions have none.
+    """Compare a file of a finished run with its hash in ``.potstill``. Runs of older versions have no hashes.
 
     Raises:
         PotstillError: the file was changed, or is damaged.
     """
     known = read_marker(path.parent).get("sha256")
     if isinstance(known, dict) and path.name in known and path.is_file() and hash_file(path) != known[path.name]:
-        raise PotstillError(f"{path}: damaged or changed, its sha256 is not the one in {MARKER} beside it")
+        raise PotstillError(f"{path}: damaged or changed, its SHA-256 is not the one in {MARKER} beside it")
 
 
 def is_free(folder: Path) -> bool:
-    """Whether a folder is empty, apart from what a run leaves that was killed before it began."""
+    """Whether a folder is empty, apart from files of a run that was killed before it wrote its settings."""
     return {entry.name for entry in os.scandir(folder)} <= {MARKER, CONFIG + ".partial"}
 
 
 def is_run(folder: Path) -> bool:
-    """Whether potstill made a folder. A ``config.json`` alone does not show it: other programs write such files too."""
+    """Whether a folder is a run folder. ``config.json`` alone does not suffice: other programs write such files too."""
     try:
         command = read_json(folder / CONFIG).get("command")
     except PotstillError:
@@ -55,7 +55,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def list_files(folder: Path) -> Iterator[str]:
-    """List all files in a folder and its subfolders, relative to it."""
+    """List the paths of all files in a folder and its subfolders, relative to the folder."""
     for place, folders, names in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(place, name))]
         for name in (*names, *links):
@@ -79,7 +79,7 @@ def list_foreign_files(folder: Path) -> list[str]:
 
 
 def normalise(path: StrPath) -> Path:
-    """A path whose name can have a suffix: that of the folder itself, for a link to it, ``.`` or ``..``."""
+    """Resolve links, ``.`` and ``..`` to the folder itself, so that a suffix can be appended to its name."""
     path = Path(path)
     return Path(os.path.realpath(path)) if path.is_symlink() or path.name in ("", "..") else path
 
@@ -90,7 +90,7 @@ def make_path_beside(target: Path, suffix: str) -> Path:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise unless ``folder`` is free, or holds a run and nothing else: files that are not ours are never deleted."""
+    """Raise unless ``folder`` is free, or holds a run and nothing else. Foreign files are never deleted."""
     if is_free(folder):
         return
     if not is_run(folder):
@@ -104,7 +104,7 @@ def check_replaceable(folder: Path) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Delete the content of a folder, apart from its lock, if all of it is ours."""
+    """Delete the content of a folder, apart from its lock. Raise if it contains foreign files."""
     check_replaceable(folder)
     for entry in list(os.scandir(folder)):
         if entry.name != MARKER:
@@ -112,14 +112,14 @@ def clear(folder: Path) -> None:
 
 
 def swap(new: Path, target: Path) -> Path | None:
-    """Move the finished folder ``new`` to ``target``; delete what was there.
+    """Move the finished folder ``new`` to ``target``, and delete the earlier folder.
 
     Returns:
-        Where the earlier folder is, if somebody added files to it in the meantime.
+        The path of the earlier folder if it is kept, because files were added to it in the meantime; else ``None``.
     """
     old = make_path_beside(target, OLD)
     try:
-        if old.is_dir():  # a process was killed while it deleted this
+        if old.is_dir():  # left by a process that was killed while it deleted this folder
             clear(old)
             shutil.rmtree(old)
         replaced = target.exists()
@@ -139,7 +139,7 @@ def swap(new: Path, target: Path) -> Path | None:
 
 
 def recover(target: Path) -> None:
-    """Complete a swap, if a process was killed between its two steps and ``target`` is missing."""
+    """Complete a swap if ``target`` is missing because a process was killed between the two steps."""
     new, old = make_path_beside(target, NEW), make_path_beside(target, OLD)
     source = new if is_finished(new) else old
     if not target.exists() and is_run(old) and is_run(source):
@@ -169,8 +169,8 @@ def check_free(path: StrPath | None, *, force: bool = False, ours: bool = False)
     """Raise unless a run folder can be made at ``path``. Commands call this before they compute anything.
 
     Args:
-        path: the folder; ``None`` is always possible.
-        force: whether a run in it is replaced.
+        path: the folder, or ``None`` for a new one, which is always possible.
+        force: whether a run in the folder is replaced.
         ours: whether the caller holds the lock of the folder.
     """
     if path is None:
@@ -196,14 +196,14 @@ def check_free(path: StrPath | None, *, force: bool = False, ours: bool = False)
 def check_out(
     out: StrPath | None, command: str, settings: object, *, force: bool = False, resume: bool = False
 ) -> bool:
-    """Check that a resumable command can write to ``out``; return whether it continues a run there.
+    """Check that a resumable command can write to ``out``; return whether it will resume a run there.
 
     Args:
-        out: the run folder to make or to continue.
+        out: the run folder to make or to resume.
         command: the name of the command.
         settings: its resolved settings.
         force: replace an existing run folder.
-        resume: continue an unfinished run with the same settings.
+        resume: resume an unfinished run with the same settings.
 
     Raises:
         PotstillError: the folder exists, or its run is finished or has other settings.
@@ -219,7 +219,7 @@ def check_out(
 
 
 def find_unfinished(target: Path, settings: JsonObject) -> Path | None:
-    """Find the run to resume for ``target``: there, or beside it if it replaces a run. ``None``: there is none.
+    """Find the run to resume for ``target``, or ``None``. A run that replaces another one is beside ``target``.
 
     Raises:
         PotstillError: the run is finished, or has other settings.
@@ -234,7 +234,7 @@ def find_unfinished(target: Path, settings: JsonObject) -> Path | None:
 
 
 def find_finished(out: StrPath, settings: JsonObject) -> Path | None:
-    """Find a finished run in the folder ``out``. ``None``: there is none.
+    """Find a finished run in the folder ``out``, or ``None``.
 
     Raises:
         PotstillError: the run has other settings.
@@ -247,7 +247,7 @@ def find_finished(out: StrPath, settings: JsonObject) -> Path | None:
 
 
 def _find_new(target: Path, settings: JsonObject) -> Path | None:
-    """Find an unfinished run of the same command that will replace ``target``. Swap them if it is finished."""
+    """Find an unfinished run of the same command that will replace ``target``. If it is finished, swap the two."""
     new = make_path_beside(target, NEW)
     recover(target)
     if not is_run(new) or read_json(new / CONFIG).get("command") != settings["command"]:
@@ -256,14 +256,14 @@ def _find_new(target: Path, settings: JsonObject) -> Path | None:
     if not is_finished(new):
         return new
     locks = [FolderLock(place) for place in (new, target) if place.is_dir()]
-    swap(new, target)  # the process was killed before it did so
+    swap(new, target)  # the process was killed before this step
     for lock in locks:
         lock.release()
     return None
 
 
 def check_same(path: Path, settings: object, *, finished: bool = False) -> None:
-    """Raise unless the run in ``path`` has the settings of ``settings`` and is unfinished, or may be ``finished``."""
+    """Raise unless the run in ``path`` has these settings and is unfinished. ``finished`` allows finished runs."""
     saved, wanted = read_json(path / CONFIG), to_json(settings)
     if not finished and (path / RESULT).exists():
         raise PotstillError(f"{path} is finished: there is nothing to resume")

@@ -27,7 +27,7 @@ Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal ended a command. The message says what was kept and how to continue.
+    """A signal ended a command. The message states which files were kept and how to resume.
 
     It derives from :class:`KeyboardInterrupt`, so ``except Exception`` does not catch it.
 
@@ -39,14 +39,14 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(message)
         self.message, self.number = message, number
         self.resume = ""
-        """The command that continues, see :func:`resumable`."""
+        """The command that resumes the run, see :func:`resumable`."""
 
     def __str__(self) -> str:
         return f"{self.message}; resume with: {self.resume}" if self.resume else self.message
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a program that this signal ended: 128 and its number."""
+        """The exit code of a program that this signal ended: 128 plus the number of the signal."""
         return 128 + self.number
 
 
@@ -71,7 +71,7 @@ class Interruption:
 def deferred_interruption() -> Iterator[Interruption]:
     """Defer Ctrl-C, SIGTERM and the other ``SIGNALS``: the first sets ``requested``, the second raises an exception.
 
-    Only the main thread of a process receives signals. In other threads this does nothing.
+    Only the main thread of a process receives signals. In other threads, the context does nothing.
 
     >>> with deferred_interruption() as interruption:
     ...     os.kill(os.getpid(), signal.SIGTERM)
@@ -93,7 +93,7 @@ def deferred_interruption() -> Iterator[Interruption]:
 
 @contextmanager
 def resumable(command: str) -> Iterator[None]:
-    """Add the command that resumes to an interruption. If commands are nested, the outermost one counts.
+    """Add the command that resumes the run to an interruption. If contexts are nested, the outermost one counts.
 
     >>> try:
     ...     with resumable("potstill teach x --out t --resume"):
@@ -113,8 +113,8 @@ def resumable(command: str) -> Iterator[None]:
 def handling(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
     """Replace the handlers of signals (default: all of ``SIGNALS``) by ``handler`` within the context.
 
-    Signals that the process ignores, as under ``nohup`` or in background jobs, remain ignored. In other threads than
-    the main thread, this does nothing.
+    Signals that the process ignores, as under ``nohup`` or in background jobs, remain ignored. In threads other than
+    the main thread, the context does nothing.
     """
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -128,5 +128,5 @@ def handling(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
 
 
 def raise_interrupted(number: int, frame: FrameType | None) -> None:
-    """Signal handler outside long loops: end the command by an exception, so that context managers clean up."""
+    """Handle a signal outside long loops: end the command by an exception, so that context managers clean up."""
     raise Interrupted("interrupted; everything reported as finished is kept", number)

@@ -16,10 +16,10 @@ MARKER = ".potstill"
 
 
 class FolderLock:
-    """An exclusive lock on an existing folder, until :meth:`release` or the end of the process, however it ends.
+    """An exclusive lock on an existing folder, until :meth:`release` or the end of the process, even if it is killed.
 
-    The lock belongs to the file ``.potstill`` in the folder, which is made if it is missing. Where the system or the
-    file system has no locks, nothing is locked.
+    The lock is on the file ``.potstill`` in the folder, which is made if it is missing. On systems and file systems
+    without locks, nothing is locked.
 
     Args:
         folder: the folder.
@@ -36,14 +36,14 @@ class FolderLock:
         except OSError as error:
             raise PotstillError(f"cannot write {path}: {error.strerror or error}") from None
         self.release = weakref.finalize(self, os.close, self.file)
-        """Give the lock up. The system does so too when this object or the process ends."""
+        """Release the lock. This also happens when the object is deleted or the process ends."""
         if not _lock(self.file):
             holder = self.read().get("process", "unknown")
             self.release()
             raise PotstillError(f"{folder} is in use by another run (process {holder}): choose another --out")
 
     def read(self) -> dict[str, object]:
-        """The content of the file ``.potstill``."""
+        """Return the content of the file ``.potstill``."""
         return _parse(os.pread(self.file, os.fstat(self.file).st_size, 0))
 
     def record(self, **content: object) -> None:
@@ -55,7 +55,7 @@ class FolderLock:
 
 
 def read_marker(folder: Path) -> dict[str, object]:
-    """The content of a folder's file ``.potstill``; empty if there is none, or if it is incomplete."""
+    """Return the content of a folder's file ``.potstill``, or an empty dictionary if it is missing or incomplete."""
     path = folder / MARKER
     try:
         return _parse(path.read_bytes()) if path.is_file() else {}
@@ -72,7 +72,7 @@ def _parse(content: bytes) -> dict[str, object]:
 
 
 def _lock(file: int) -> bool:
-    """Lock an open file; return whether no other run has locked it."""
+    """Lock an open file; return whether this succeeded, because no other run has locked it."""
     try:
         import fcntl
     except ImportError:  # not on this system

@@ -1,8 +1,8 @@
-"""Progress of long work: a live line on a terminal, plain lines elsewhere, at least one every few seconds.
+"""Progress of long work: a line on a terminal that is updated, or plain lines, at least one every few seconds.
 
 Work that takes time runs in :func:`busy` or, if its steps can be counted, in a :class:`Tracker`. Both can be nested. If
-nothing has been displayed for four seconds, a thread prints a line. Terminals without cursor movement (``TERM=dumb``)
-get plain lines, too.
+nothing has been displayed for four seconds, a thread prints a line. Files, pipes and terminals without cursor movement
+(``TERM=dumb``) get plain lines.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Activity:
 
     @property
     def count(self) -> str:
-        """The text with the number of finished steps, if they are counted."""
+        """The text, with the number of finished steps if they are counted."""
         return self.text
 
     def describe(self) -> str:
-        """The text to display now."""
+        """Return the text to display now."""
         return f"{self.text}, {time.perf_counter() - self.started:.0f} s so far"
 
     def __enter__(self) -> Activity:
@@ -58,7 +58,7 @@ class Activity:
 
 
 def busy(text: str, stream: Output | None = None) -> Activity:
-    """A context manager for work without countable steps: ``text`` and the time so far are displayed.
+    """Display ``text`` and the time so far while work without countable steps is done in this context.
 
     >>> with busy("training 10 students"):
     ...     pass
@@ -67,13 +67,13 @@ def busy(text: str, stream: Output | None = None) -> Activity:
 
 
 class Tracker(Activity):
-    """Report the progress of a loop of ``total`` steps, and the remaining time.
+    """A context manager that reports the progress of a loop of ``total`` steps, and the remaining time.
 
-    It is a context manager. Call :meth:`update` with the number of finished steps and the metrics to show. On a
-    terminal it draws a line and updates it. Elsewhere it prints a line every few seconds, and one at the end.
+    Call :meth:`update` with the number of finished steps and the metrics to show. On a terminal, the tracker draws a
+    line and updates it. Elsewhere, it prints a line every few seconds, and one at the end.
 
-    The time left is estimated from the time between the latest updates. The first step usually contains a compilation
-    and is not used. For a loop with other work in between, see :meth:`phase`.
+    The remaining time is estimated from the time between the latest updates. The first step usually contains a
+    compilation and is not used. For a loop with other work between steps, see :meth:`phase`.
 
     Args:
         label: what the loop does.
@@ -81,9 +81,9 @@ class Tracker(Activity):
         done: the number of steps that an earlier run has finished. The estimate of the remaining time ignores them.
         quiet: print nothing.
         limit: whether ``total`` is only the largest possible number of steps.
-        then: what follows the loop. It is not included in the estimate.
-        work: other work whose time is part of the estimate. With it, the time of steps is that of their phases.
-        covers: whether nested trackers appear only within this line, which goes to the current output.
+        then: the work after the loop. It is displayed but not included in the estimate.
+        work: other work that the estimate includes. If it is given, the time of steps is measured by their phases.
+        covers: whether nested trackers are displayed only within this line, which is printed on the current output.
 
     >>> with Tracker("distil", total=2) as tracker:
     ...     tracker.update(2, loss=0.5)
@@ -146,7 +146,7 @@ class Tracker(Activity):
         Args:
             text: what is being done.
             cold: whether the work contains a compilation, so that its time is not measured.
-            units: the kinds of :attr:`work` that are done, and how much of each. A single kind is measured.
+            units: the amount of each kind of :attr:`work` that is done. The time is measured if there is one kind.
         """
         started = time.perf_counter()
         with busy(text):
@@ -164,7 +164,7 @@ class Tracker(Activity):
         return f"{self.text} {self.done:,}/{self.total:,}"
 
     def describe(self) -> str:
-        """The count, the time left, what is being done, and the metrics."""
+        """Return the count, the remaining time, the current activities, and the metrics."""
         share = f"{self.count} ({100 * self.done // max(self.total, 1)}%)"
         doing = ", ".join(_DISPLAY.list_texts_inside(self))
         return ", ".join(
@@ -245,7 +245,7 @@ class _Display:
             return [inner.count for inner in self.activities[place:]]
 
     def find_cover(self) -> Tracker | None:
-        """Find the tracker that covers those inside it, if there is one."""
+        """Find the tracker that displays all nested trackers in its own line, if there is one."""
         with self.lock:
             return next((one for one in self.activities if isinstance(one, Tracker) and one.covers), None)
 

@@ -1,4 +1,4 @@
-"""Named tuples whose fields are checked when a user makes them, but not when JAX does."""
+"""Named tuples whose fields are checked when a user makes them, but not when JAX rebuilds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Named parts: the ones that ship with potstill and the ones that other packages register."""
+"""Registries of named parts: those of potstill, and those that other packages register."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     Listing names imports nothing, so the command line can offer them without JAX.
 
     Args:
-        kind: what a part is called in error messages, such as ``"objective"``.
+        kind: the word for a part in error messages, such as ``"objective"``.
         group: the entry-point group of other packages' parts.
         builtin: the parts that ship with potstill, as ``"module:attribute"``.
     """
@@ -35,7 +35,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._builtin = dict(builtin)
 
     def __iter__(self) -> Iterator[str]:
-        yield from self._builtin  # looking for entry points takes some milliseconds
+        yield from self._builtin  # first, because finding entry points takes some milliseconds
         yield from self._find_external()
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         entry = external[name]
         try:
             return cast(Entry, entry.load())
-        except Exception as error:  # whatever the code of another package raises
+        except Exception as error:  # the code of another package may raise any exception
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise PotstillError(
                 f"{self.kind} '{name}', registered as {entry.value}, cannot be loaded: {reason}"
@@ -66,11 +66,12 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         return name in self._builtin or name in self._find_external()
 
     def _find_external(self) -> dict[str, EntryPoint]:
-        """The entry points of other packages. One with the name of a part of potstill is not used, which is said."""
+        """Find the entry points of other packages. Those with the name of a built-in part cause a warning."""
         found = {entry.name: entry for entry in entry_points(group=self.group)}
         for name in found.keys() & self._builtin.keys():
             text = (
-                f"{self.kind} '{name}', registered as {found.pop(name).value}, is not used: potstill has one; rename it"
+                f"{self.kind} '{name}', registered as {found.pop(name).value}, is not used: potstill has one of that "
+                "name; rename yours"
             )
             warnings.warn(text, PotstillWarning, stacklevel=3)
         return found

@@ -1,4 +1,4 @@
-"""Runs: the objects that commands return."""
+"""Runs: the objects that commands return, which read the files of a run folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from potstill.runtime.files import JsonMapping, JsonObject, StrPath, read_json, 
 from potstill.runtime.folder_state import check_unchanged
 from potstill.runtime.html import format_value, make_html_table
 
-MAX_HEADLINES = 6  # means that the repr of a run shows
+MAX_HEADLINES = 6  # means that are shown in the repr of a run
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = 3, 12, 60, 60
@@ -64,7 +64,7 @@ class Record(Mapping[str, Any]):
         return make_html_table("", {key: _SHORT.repr(to_json(value)) for key, value in self._content.items()})
 
     def to_dict(self) -> JsonObject:
-        """The same content as plain dictionaries and lists."""
+        """Return the same content as plain dictionaries and lists."""
         content: JsonObject = to_json(self._content)
         return content
 
@@ -77,22 +77,23 @@ def _as_records(value: Any) -> Any:
 
 @check_arguments
 class Run:
-    """The run folder of a finished command, with its settings, metrics and result as Python objects.
+    """The run folder of a command, with its settings, metrics and result as Python objects.
 
-    A run is path-like: ``open(run / "curve.png", "rb")``, ``Path(run)`` and ``potstill.load(run)`` work.
-    Each access to an attribute reads the file again, so a run always shows what is on disk.
+    A run is path-like: ``open(run / "curve.png", "rb")``, ``Path(run)`` and ``potstill.load(run)`` work. Each access to
+    an attribute reads the file again, so the values are always those on disk.
 
     Args:
         path: the run folder. ``Run("runs/demo")`` opens an earlier run.
 
-    >>> import tempfile
-    >>> from potstill.runtime.run_folder import RunFolder
-    >>> with tempfile.TemporaryDirectory() as path:
-    ...     folder = RunFolder(path, "evaluate", {"students": 2})
-    ...     folder.finish({"student": {"mean": 79.2, "std": 3.1}})
-    ...     run = folder.run
-    ...     run.command, run.config["students"], run.result.student.mean
-    ('evaluate', 2, 79.2)
+    Example:
+        >>> import tempfile
+        >>> import potstill
+        >>> from potstill.runtime.run_folder import RunFolder
+        >>> with tempfile.TemporaryDirectory() as path:
+        ...     RunFolder(path, "evaluate", {"students": 2}).finish({"student": {"mean": 79.2, "std": 3.1}})
+        ...     run = potstill.Run(path)
+        ...     run.command, run.config["students"], run.result.student.mean
+        ('evaluate', 2, 79.2)
     """
 
     def __init__(self, path: StrPath) -> None:
@@ -105,7 +106,7 @@ class Run:
         return str(self.path)
 
     def __truediv__(self, name: StrPath) -> Path:
-        """The path of a file in the run folder."""
+        """Return the path of a file in the run folder."""
         return self.path / name
 
     def __eq__(self, other: object) -> bool:
@@ -146,7 +147,7 @@ class Run:
         return read_json_lines(path) if os.path.lexists(path) else []
 
     def _check(self, name: str) -> Path:
-        """The path of a file, which must be as the run wrote it."""
+        """Return the path of a file. Raise if the file was changed after the run."""
         path = self.path / name
         check_unchanged(path)
         return path
@@ -164,7 +165,7 @@ class Run:
         return make_html_table(f"{command}: {self.path}", rows)
 
     def _read(self) -> tuple[str, JsonMapping | None]:
-        """Return the command, and the result if there is one. Never raise: a notebook may show any object."""
+        """Return the command, and the result if there is one. Never raise, because notebooks display any object."""
         try:
             command = self.command
         except PotstillError:
@@ -181,7 +182,7 @@ def find_headlines(result: JsonMapping, prefix: str = "") -> dict[str, str]:
     >>> find_headlines({"student": {"mean": 79.168, "std": 24.887}, "offline": {"q_gap": {"mean": 0.01, "std": 0.0}}})
     {'student': '79.17 ± 24.89', 'offline q_gap': '0.01 ± 0'}
 
-    Those of a report begin with the path of their run.
+    The keys of a report's means begin with the path of the run.
     """
     found: dict[str, str] = {}
     for name, value in result.items():
@@ -195,7 +196,7 @@ def find_headlines(result: JsonMapping, prefix: str = "") -> dict[str, str]:
 
 
 def _find_scalars(result: JsonMapping) -> dict[str, str]:
-    """The top-level values of a result that are a number or a short string."""
+    """Find the top-level values of a result that are numbers or short strings."""
     return {
         name: format_value(value)
         for name, value in result.items()

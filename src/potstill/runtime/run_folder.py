@@ -53,23 +53,23 @@ class RunFolder:
     """A folder with ``config.json``, ``metrics.jsonl``, ``result.json`` and the other files that a command writes.
 
     It is a context manager. While it is open, no other run can write to the folder. A run that replaces another one
-    is built beside it, in ``NAME.partial``, and :meth:`finish` swaps the two. If the process dies before, the earlier
-    run is unchanged.
+    is built beside it, in ``NAME.partial``, and :meth:`finish` swaps the two. If the process is killed earlier, the
+    earlier run is unchanged.
 
     Args:
         path: the folder to make; ``None`` makes ``runs/<command>-<time>``.
         command: the name of the command.
         config: its resolved settings: a dataclass or a dictionary.
         force: replace an existing run. A folder with files that potstill did not write is never replaced.
-        resume: continue the run in the folder, if it exists. It must be unfinished and have the same settings.
-        discard: build the folder beside its path in any case, and delete it if the command fails.
+        resume: resume the run in the folder, if it exists. It must be unfinished and have the same settings.
+        discard: always build the folder beside its path, and delete it if the command fails.
 
     Raises:
         PotstillError: the folder exists (without ``force``), is not a run folder, is in use, or cannot be made.
     """
 
     path: Path
-    """Where the files are. :meth:`finish` may move them to :attr:`target`."""
+    """The folder that holds the files. :meth:`finish` may move it to :attr:`target`."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class RunFolder:
             self.path = unfinished
             self._lock()
             check_same(self.path, settings)
-            self.keep_metrics(lambda line: True)  # drops a broken last line
+            self.keep_metrics(lambda line: True)  # drops an incomplete last line
         else:
             self.path = self._claim_new(command) if path is None else self._claim(force)
             self.write_json(CONFIG, settings)
@@ -101,13 +101,13 @@ class RunFolder:
         self.parts: JsonObject = read_json(parts) if parts.exists() else {}
 
     def _lock(self) -> None:
-        """Lock the folder, and the one that it will replace."""
+        """Lock the folder, and the folder that it will replace."""
         self.locks = [FolderLock(place) for place in dict.fromkeys((self.path, self.target)) if place.is_dir()]
         for lock in self.locks:
             lock.record(process=os.getpid())
 
     def _claim(self, force: bool) -> Path:
-        """Lock the place of a new run, and empty it."""
+        """Make and lock the folder of a new run, and empty it."""
         check_free(self.target, force=force)
         replaces = self.target.is_dir() and not is_free(self.target)
         self.path = make_path_beside(self.target, NEW) if replaces or self.discard else self.target
@@ -119,7 +119,7 @@ class RunFolder:
         return self.path
 
     def _claim_new(self, command: str) -> Path:
-        """Make and lock a folder that no other run has: the command and the time, and a number if that exists."""
+        """Make and lock a folder named by the command and the time, with a number if that name is taken."""
         stem = Path("runs") / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
         for count in itertools.count(1):
             self.target = stem if count == 1 else stem.with_name(f"{stem.name}-{count}")
@@ -157,7 +157,7 @@ class RunFolder:
         return Run(self.path)
 
     def log(self, **metrics: object) -> None:
-        """Append one line to ``metrics.jsonl``. The line is in the file when this method returns."""
+        """Append one line to ``metrics.jsonl``, and close the file."""
         path = self.path / METRICS
         try:
             with path.open("a") as file:
@@ -188,10 +188,10 @@ class RunFolder:
         return self.parts[name]
 
     def check_inputs(self, **hashes: str | None) -> None:
-        """Check that a resumed run reads what the interrupted one read.
+        """Check that a resumed run has the same inputs as the interrupted one.
 
         Args:
-            hashes: SHA-256 of each input.
+            hashes: SHA-256 of each input, by name.
 
         Raises:
             PotstillError: an input has changed.
@@ -212,12 +212,12 @@ class RunFolder:
             print(f"{kept} is the earlier run: files were added to it")
 
     def record_files(self) -> None:
-        """Record in ``.potstill`` which files potstill wrote, and hashes of those that say what the run did."""
+        """Record in ``.potstill`` the files that potstill wrote, and the hashes of settings, metrics and result."""
         self.locks[0].record(files=sorted(list_files(self.path)), sha256=hash_records(self.path))
 
 
 def add_file(run: Path, name: str, content: object) -> None:
-    """Write a JSON file into the folder of a finished run, and record it as potstill's."""
+    """Write a JSON file into the folder of a finished run, and record it as one of the run's files."""
     lock = FolderLock(run)
     write_json(run / name, content)
     lock.record(files=sorted(list_files(run)))

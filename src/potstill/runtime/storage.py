@@ -1,8 +1,8 @@
 """Artefact files: arrays and metadata in one ``.safetensors`` file.
 
-The metadata name the kind of artefact, the version of its format and a checksum of the content. Nothing is ever
-unpickled. A distillate has its checksum beside it, as ``sha256`` in the ``result.json`` of its run folder: its bytes
-depend on nothing but the pairs and how they were made.
+The metadata contain the kind of artefact, the version of its format and a checksum of the content. Nothing is ever
+unpickled. The checksum of a distillate is not in the file but in the ``result.json`` of its run folder, as ``sha256``:
+the bytes of the file depend only on the pairs and the settings that they were made with.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from potstill.runtime.folder_state import CONFIG, RESULT, is_finished, make_fold
 
 FORMAT_VERSION = 1
 UNMARKED = ("distillate",)  # kinds without a checksum in the file
-RECORDED = {"distill": "distillate", "teach": "teacher"}  # the artefact whose hash is in the result of a command
+RECORDED = {"distill": "distillate", "teach": "teacher"}  # by command, the artefact whose hash is in the result
 Arrays: TypeAlias = dict[str, np.ndarray]
 
 
@@ -68,7 +68,7 @@ def save(path: StrPath, kind: str, arrays: Arrays, metadata: JsonObject) -> Path
 
 def hash_content(arrays: Arrays, metadata: JsonObject) -> str:
     """Compute the SHA-256 over the names, types, shapes and values of arrays, and over metadata."""
-    plain = json.loads(json.dumps(metadata))  # as they are read: with keys that are text
+    plain = json.loads(json.dumps(metadata))  # all keys are strings, as after reading
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.asarray(arrays[name], order="C")
@@ -111,7 +111,7 @@ def _check_recorded(path: Path, kind: str) -> None:
     if RECORDED.get(read_json(path.with_name(CONFIG))["command"]) != kind:
         return
     if read_json(path.with_name(RESULT)).get("sha256", digest := hash_file(path)) != digest:
-        raise PotstillError(f"{path}: damaged or replaced, its sha256 is not the one in {RESULT} beside it")
+        raise PotstillError(f"{path}: damaged or replaced, its SHA-256 is not the one in {RESULT} beside it")
 
 
 def read_kind(path: StrPath) -> str | None:
@@ -131,7 +131,7 @@ def _read(path: Path, *, only_header: bool = False) -> tuple[JsonObject, Arrays]
     except (SafetensorError, OSError, ValueError) as error:
         raise PotstillError(f"{path}: damaged or not a safetensors file ({error})") from None
     for name, array in arrays.items():
-        if array.dtype.kind not in "fiub":  # such as bfloat16, in which NumPy cannot find NaN
+        if array.dtype.kind not in "fiub":  # such as bfloat16, in which NumPy's checks do not find NaN
             raise PotstillError(f"{path}: array '{name}' holds {array.dtype}, which potstill does not write")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise PotstillError(f"{path}: damaged, array '{name}' is not finite")

@@ -1,7 +1,7 @@
-"""The standard streams of a command: output errors never end a run.
+"""The standard streams of a command. Errors of the output never end a run.
 
-A reader may close the pipe, the disk may be full, the terminal may lack a character, or a stream may be closed from
-the start. The run goes on without output in the first two cases; a full disk changes the exit code.
+The reader of a pipe may close it, the disk may be full, the terminal may lack a character, or a stream may be closed
+from the start. In the first two cases, the run continues without output; a full disk changes the exit code.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any, Protocol, TextIO, cast, runtime_checkable
 
 @runtime_checkable
 class TextStream(Protocol):
-    """What this module needs of a stream."""
+    """The methods of a stream that this module uses."""
 
     def write(self, text: str, /) -> object:
         """Write text."""
         ...
 
     def flush(self) -> object:
-        """Write what is buffered."""
+        """Write the buffered text."""
         ...
 
 
@@ -50,16 +50,16 @@ class SafeStream:
         return len(text)
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Write the buffered text."""
         self._try(self.stream.flush)
 
-    # Not left to __getattr__: since Python 3.12, isinstance() with a protocol does not call it.
+    # Explicit, because isinstance() with a protocol does not call __getattr__ since Python 3.12.
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Whether the stream is a terminal."""
         return cast(TextIO, self.stream).isatty()
 
     def fileno(self) -> int:
-        """The file descriptor."""
+        """Return the file descriptor."""
         return cast(TextIO, self.stream).fileno()
 
     def _write(self, text: str) -> None:
@@ -81,10 +81,10 @@ class SafeStream:
 
 @contextmanager
 def safe_streams() -> Iterator[SafeStream]:
-    """Replace the standard streams by streams that never raise; yield that of the output.
+    """Replace the standard streams by streams that never raise; yield the output stream.
 
-    A closed stream becomes one that drops what it is given. Its file descriptor is taken, too: otherwise the next file
-    that is opened would get it, and messages of libraries would be written into that file.
+    A closed stream is replaced by one that discards its text. Its file descriptor is opened on the null device, too:
+    otherwise the next file that is opened would get this descriptor, and libraries would write messages into the file.
     """
     _open_descriptors()
     before = sys.stdout, sys.stderr

@@ -1,4 +1,4 @@
-"""Tasks that depend on one another, run by an executor. One that fails stops only those that need it."""
+"""Run tasks that depend on one another with an executor. A failed task stops only the tasks that need it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from potstill.errors import describe_first_line
 from potstill.runtime.executors.base import Executor, Pending
 from potstill.runtime.files import JsonObject
 
-POLLING = 0.05  # seconds between two looks at the pending calls
+POLLING = 0.05  # seconds between two checks of the pending calls
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,16 @@ class Task:
 
     name: str
     label: str
-    """Names it in messages."""
+    """Name of the task in messages."""
     needs: tuple[str, ...]
-    """Names of tasks that must succeed before."""
+    """Names of tasks that must succeed first."""
     prepare: Callable[[], tuple[Any, ...]]
     """Returns the function and its arguments, once all needed tasks have succeeded."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: a value, or the reason of a failure."""
+    """The outcome of a task: its value, or the reason of its failure."""
 
     name: str
     value: Any
@@ -50,7 +50,7 @@ def run_tasks(
     Args:
         tasks: a task must come after those that it needs. Needed tasks that are not among them count as finished.
         executor: an open executor.
-        watch: makes a context, in which the tasks with these labels run, until one of them has ended.
+        watch: returns a context manager for the time in which the tasks with these labels run, until one has ended.
 
     >>> from potstill.runtime.executors.base import SerialExecutor
     >>> tasks = [Task("a", "a", (), lambda: (dict,)), Task("b", "b", ("a",), lambda: (dict, 3))]
@@ -93,19 +93,19 @@ def wait_for_any(running: Mapping[str, Pending]) -> str:
 
 
 def attempt(folder: str, function: Callable[..., Any], *arguments: object) -> JsonObject:
-    """Call a function in the folder in which relative paths were given. Return its value, or why it failed.
+    """Call a function in the folder that relative paths refer to. Return its value, or the reason of its failure.
 
-    Other processes and machines run this, so what it returns can be sent to another process whatever was raised.
+    Other processes and machines run this function. Exceptions become text, so that every outcome can be sent back.
     """
     os.chdir(folder)
     try:
         return {"value": function(*arguments)}
-    except Exception as error:  # a fault of one task must not lose the others, whatever it is
+    except Exception as error:  # no error of one task may end the others
         return {"failure": describe_failure(error)}
 
 
 def describe_failure(error: BaseException) -> str:
-    """The message of an error of potstill; for others, also the type.
+    """Return the message of an error, with its type unless it is a :class:`PotstillError`.
 
     >>> describe_failure(KeyError("x"))
     "KeyError: 'x'"
@@ -115,10 +115,10 @@ def describe_failure(error: BaseException) -> str:
 
 
 def collect_outcome(name: str, pending: Pending) -> Outcome:
-    """The outcome of a call that has ended. A process or a machine that died is a failure, too."""
+    """Return the outcome of a call that has ended. The end of its process or machine is a failure, too."""
     try:
         found = pending.result()
-    except Exception as error:  # each executor has its own kinds
+    except Exception as error:  # each executor raises exceptions of its own
         reason = f"{type(error).__name__}: {describe_first_line(error)}"
-        return Outcome(name, None, f"its process did not end as it should: {reason}")
+        return Outcome(name, None, f"its process ended unexpectedly: {reason}")
     return Outcome(name, found.get("value"), found.get("failure"))

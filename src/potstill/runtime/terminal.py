@@ -18,11 +18,11 @@ class Output(Protocol):
         """Write buffered text."""
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Whether the file is a terminal."""
         ...
 
     def fileno(self) -> int:
-        """The file descriptor."""
+        """Return the file descriptor."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Checks of settings at construction: types, ranges, choices. Each error is one line that names the field."""
+"""Check types, ranges and choices of settings when they are made. Each error is one line that names the field."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def check_types(settings: Dataclass, skip: Collection[str] = ()) -> None:
 
 
 def check_type(label: str, value: object, hint: object) -> None:
-    """Raise unless ``value`` has the type of a hint and is among its literals. The message calls it ``label``.
+    """Raise unless ``value`` has the type of a hint and is among its literals. ``label`` names it in the message.
 
     >>> check_type("Recipe.layers", "three", int)
     Traceback (most recent call last):
@@ -97,10 +97,10 @@ def check_type(label: str, value: object, hint: object) -> None:
 
 
 def check_values(label: str, values: Mapping[str, object], hints: Mapping[str, object]) -> None:
-    """Raise unless all values have the types, and all arrays the axes, that ``hints`` give them.
+    """Raise unless all values have the types, and all arrays the axes, in ``hints``.
 
     Args:
-        label: put before the name of each value in messages.
+        label: prefix of the name of each value in messages.
         values: values by name. Those without a hint are not checked.
         hints: type hints by name.
     """
@@ -113,7 +113,7 @@ def check_values(label: str, values: Mapping[str, object], hints: Mapping[str, o
 def has_type(value: object, hint: object) -> bool:
     """Whether ``value`` has the type of a hint: a class, union, literal, tuple or collection.
 
-    An array counts as a sequence, and a sequence as an array. Protocols that cannot be checked accept every value.
+    Arrays and sequences are interchangeable here. Protocols that cannot be checked at run time accept every value.
     """
     hint = _resolve(hint)
     origin = get_origin(hint)
@@ -128,7 +128,7 @@ def has_type(value: object, hint: object) -> bool:
 
 
 def _resolve(hint: object) -> object:
-    """The bound of a type variable, the type of an ``InitVar``, or the hint itself."""
+    """Return the bound of a type variable, the type of an ``InitVar``, or else the hint itself."""
     if isinstance(hint, TypeVar):
         return hint.__bound__ or object
     return hint.type if isinstance(hint, InitVar) else hint

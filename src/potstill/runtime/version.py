@@ -1,4 +1,4 @@
-"""The version of potstill. Looking it up takes a while, so that it is done on first use."""
+"""The version of potstill. This module is imported on first use, because finding the version takes time."""
 
 from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""Work that is left, and an estimate of the time that it takes."""
+"""Remaining work, and an estimate of the time that it takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ RECENT = 20  # number of measurements of each kind of work in an estimate
 
 
 class Work:
-    """Work of several kinds, such as updates and episodes: how much is left, and how long it takes.
+    """Work of several kinds, such as updates and episodes: the remaining amounts and the measured times.
 
     >>> work = Work()
     >>> work.measure("update", 100, seconds=2.0)
@@ -19,11 +19,11 @@ class Work:
 
     def __init__(self) -> None:
         self.left: dict[str, int | float] = {}
-        """Units of each kind that are left."""
+        """Remaining units of each kind."""
         self._measured: dict[str, deque[tuple[float, float]]] = {}
 
     def measure(self, kind: str, units: int | float, seconds: float) -> None:
-        """Record that ``units`` of a kind took ``seconds``, not counting compilations."""
+        """Record that ``units`` of a kind took ``seconds``, without compilation."""
         self._measured.setdefault(kind, deque(maxlen=RECENT)).append((units, seconds))
 
     def knows(self, kind: str) -> bool:

@@ -17,7 +17,7 @@ from potstill.errors import PotstillError
 
 @runtime_checkable
 class ReplayBuffer(Protocol):
-    """A replay buffer of stable-baselines3: it has its arrays as attributes."""
+    """A replay buffer of stable-baselines3, whose arrays are attributes."""
 
     observations: np.ndarray
     actions: np.ndarray
@@ -28,10 +28,10 @@ class ReplayBuffer(Protocol):
 
 
 def read_arrays(arrays: Mapping[str, object], chosen: Chosen, *, source: str = "arrays") -> Log:
-    """Make a log of arrays by name. They are copied.
+    """Make a log of arrays by name. The arrays are copied.
 
-    ``env_id``, ``action_low`` and ``action_high`` name the environment and the action bounds. A mapping in the mapping
-    has names such as ``observations.position``.
+    ``env_id``, ``action_low`` and ``action_high`` name the environment and the action bounds. The entries of nested
+    mappings have names such as ``observations.position``.
 
     Args:
         arrays: arrays, or anything that NumPy can convert.
@@ -56,7 +56,7 @@ def read_arrays(arrays: Mapping[str, object], chosen: Chosen, *, source: str = "
 
 
 def read_buffer(buffer: object, chosen: Chosen) -> Log:
-    """Make a log of a replay buffer of stable-baselines3; its bounds are those of its action space."""
+    """Make a log of a replay buffer of stable-baselines3, with the bounds of its action space."""
     arrays, stated = read_buffer_columns(buffer)
     return read_arrays({**arrays, **stated}, chosen, source="the replay buffer")
 
@@ -79,5 +79,10 @@ def _to_array(value: object, name: str, source: str) -> np.ndarray:
             )
     try:
         return np.array(value)  # a copy: the dataset must not change when its source does
-    except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # of PyTorch: the tensor requires a gradient
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        RuntimeError,
+    ) as error:  # RuntimeError: a PyTorch tensor that requires a gradient
         raise PotstillError(f"{source}: '{name}' is not an array: {error}") from None

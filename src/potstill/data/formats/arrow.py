@@ -1,4 +1,4 @@
-"""Sizes of Arrow files, before memory is taken for them: their buffers may be compressed, and their rows implied.
+"""Check the sizes of Arrow files before memory is allocated: buffers may be compressed, and rows implied.
 
 Source: Arrow's columnar format, https://arrow.apache.org/docs/format/Columnar.html, and FlatBuffers' binary format,
 https://flatbuffers.dev/internals/.
@@ -15,20 +15,20 @@ from typing import Any
 from potstill.data.files import allow
 from potstill.errors import PotstillError
 
-MAGIC = b"ARROW1\0\0"  # of a file; without it, it is a stream
-NUMBER = 8  # bytes of a number in memory, at most
+MAGIC = b"ARROW1\0\0"  # first bytes of Arrow's file format; its stream format lacks them
+NUMBER = 8  # largest size of a number in memory, in bytes
 DICTIONARY, BATCH = 2, 3  # kinds of messages with data
 
 
 def check_sizes(path: Path, pyarrow: ModuleType) -> None:
-    """Count the numbers and the decompressed bytes of an Arrow file, before memory is taken for them.
+    """Count the numbers and the decompressed bytes of an Arrow file before memory is allocated for them.
 
     Args:
         path: the file, which :func:`~potstill.data.files.reading` reads.
         pyarrow: the library.
 
     Raises:
-        PotstillError: the file is too small to hold so many, or lists parts more than once.
+        PotstillError: the numbers or bytes are too many for the size of the file, or it lists parts more than once.
         struct.error: the file is damaged.
     """
     count = 0
@@ -45,7 +45,7 @@ def check_sizes(path: Path, pyarrow: ModuleType) -> None:
                 allow(_count_bytes(batch, message.body), f"part {count}")
                 count += kind == BATCH
     if listed not in (None, count):
-        raise PotstillError(f"{path}: damaged, it lists {listed} parts, but holds {count}")
+        raise PotstillError(f"{path}: damaged, it lists {listed} parts, but contains {count}")
 
 
 def _iterate_messages(reader: Any) -> Iterator[Any]:
@@ -57,7 +57,7 @@ def _iterate_messages(reader: Any) -> Iterator[Any]:
 
 
 class _Table:
-    """A table of FlatBuffers: fields at offsets that its first number points to."""
+    """A FlatBuffers table. Its first number points to the offsets of its fields."""
 
     def __init__(self, content: bytes, place: int) -> None:
         self.content, self.place = content, place
@@ -68,18 +68,18 @@ class _Table:
         return int(struct.unpack_from(form, self.content, place)[0])
 
     def find(self, field: int) -> int | None:
-        """The place of a field; ``None`` if it has its default."""
+        """Find the position of a field; ``None`` if the field has its default."""
         at = 4 + 2 * field
         offset = self._read("<H", self.fields + at) if at < self.size else 0
         return self.place + offset if offset else None
 
     def find_table(self, field: int) -> _Table | None:
-        """The table that a field points to."""
+        """Find the table that a field points to."""
         at = self.find(field)
         return None if at is None else _Table(self.content, at + self._read("<I", at))
 
     def read_pairs(self, field: int) -> list[tuple[int, int]]:
-        """A vector of structures of two 64-bit integers."""
+        """Read a vector of structures of two 64-bit integers."""
         at = self.find(field)
         if at is None:
             return []
@@ -89,7 +89,7 @@ class _Table:
 
 
 def _find_batch(content: bytes) -> tuple[int, _Table | None]:
-    """The kind of a message, and its table of rows."""
+    """Find the kind of a message, and its record batch."""
     message = _Table(content, struct.unpack_from("<I", content)[0])
     at = message.find(1)
     kind, header = content[at] if at else 0, message.find_table(2)
@@ -97,7 +97,7 @@ def _find_batch(content: bytes) -> tuple[int, _Table | None]:
 
 
 def _count_bytes(batch: _Table | None, body: Any) -> int:
-    """The memory that a part takes: its numbers, or its buffers without compression if these are more."""
+    """Count the bytes of a part in memory: of its numbers or of its decompressed buffers, whichever are more."""
     if batch is None:
         return 0
     numbers = NUMBER * sum(max(length, 0) for length, _ in batch.read_pairs(1))
@@ -105,6 +105,6 @@ def _count_bytes(batch: _Table | None, body: Any) -> int:
         return numbers
     content, taken = memoryview(body), 0
     for offset, length in batch.read_pairs(2):
-        size = struct.unpack_from("<q", content, offset)[0] if length >= 8 else 0  # −1: not compressed after all
+        size = struct.unpack_from("<q", content, offset)[0] if length >= 8 else 0  # −1: this buffer is not compressed
         taken += length if size < 0 else size
     return max(numbers, taken)

@@ -1,4 +1,4 @@
-"""``.csv`` and ``.tsv`` files: text with a line of names, and one step in each further line."""
+"""``.csv`` and ``.tsv`` files: a line with the names of the columns, and then one step in each line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRUTH = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 
 
 def read_csv(path: Path, chosen: Chosen) -> Log:
-    """Read a text file. Its first line has the names of the columns, and shows what separates them.
+    """Read a text file. The first line has the names of the columns, and determines the separator.
 
     Args:
         path: the file.
@@ -50,7 +50,7 @@ def read_csv(path: Path, chosen: Chosen) -> Log:
 def _keep_integers(
     path: Path, names: list[str], actions: Sequence[str], separator: str, numbers: dict[str, np.ndarray]
 ) -> None:
-    """Make integers of the actions if all are written as such, without a point: they may number a finite set."""
+    """Convert the actions to integers if all are written without a decimal point: they may number a finite set."""
     if not all((numbers[name] == np.rint(numbers[name])).all() for name in actions):
         return
     words = _read(path, names, list(actions), separator, str)
@@ -59,7 +59,7 @@ def _keep_integers(
 
 
 def _read_header(path: Path) -> tuple[list[str], str]:
-    """Read the names in the first line, and what separates them."""
+    """Read the names in the first line, and find the separator."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         line = file.readline(1 << 20)
     separator = max(DELIMITERS, key=line.count)
@@ -68,7 +68,7 @@ def _read_header(path: Path) -> tuple[list[str], str]:
         raise PotstillError(f"{path}: its first line is {line.strip()[:40]!r}, expected the names of the columns")
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
-        raise PotstillError(f"{path}: two columns are called '{double[0]}'")
+        raise PotstillError(f"{path}: two columns are named '{double[0]}': expected different names")
     return names, separator
 
 
@@ -99,12 +99,12 @@ def _read(path: Path, names: list[str], wanted: list[str], separator: str, kind:
 
 
 def _iterate_rows(file: Iterable[str], cells: int, separator: str, path: Path) -> Iterator[str]:
-    """Yield the lines after the first, if each has as many cells: one more or less moves numbers to other columns.
+    """Yield the lines after the first one. Each must have as many cells, or numbers would move to other columns.
 
     Raises:
         PotstillError: a line has more or fewer cells.
     """
-    inside = False  # a cell in quotes that has several lines; these are not counted
+    inside = False  # whether a quoted cell continues on the next line; cells of such lines are not counted
     for number, line in enumerate(file, start=1):
         quotes = line.count('"')
         opens = quotes % 2 == 1
@@ -118,7 +118,7 @@ def _iterate_rows(file: Iterable[str], cells: int, separator: str, path: Path) -
 
 
 def _parse_words(words: np.ndarray) -> np.ndarray:
-    """Flags as numbers, if all words are numbers or truth values; else the words, such as names of episodes."""
+    """Convert words to numbers if all are numbers or truth values; else return them, such as names of episodes."""
     try:
         return np.array([TRUTH[word] if word in TRUTH else float(word) for word in np.char.lower(words).tolist()])
     except ValueError:

@@ -2,8 +2,8 @@
 
 Keys: ``num_episodes``, and ``observations_0``, ``actions_0``, ``rewards_0``, ``terminated_0`` and so on. An episode has
 as many observations as actions. If it did not terminate, its last row has no next observation and is dropped. The
-next observation of a terminated row is never used; as in D4RL, it is the following row's observation. In the last row
-of the file, it is the row's own observation.
+next observation of a terminating row is never used. As in D4RL, it is the following row's observation, or the row's own
+observation at the end of the file.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ def read_d3rlpy(file: Group, path: Path, chosen: Chosen) -> Log:
         chosen: must be empty.
 
     Raises:
-        PotstillError: the file is damaged, an episode is missing, its columns are of unequal length, or actions are
-            discrete.
+        PotstillError: the file is damaged, an episode is missing, or its columns are of unequal length.
     """
     if chosen:
         raise PotstillError(f"{path}: --columns: the columns of d3rlpy's replay buffers are fixed")

@@ -22,7 +22,7 @@ from potstill.data.log import Log
 from potstill.errors import PotstillError
 from potstill.runtime.files import writing
 
-MANTISSA_BITS = 23  # of a float32
+MANTISSA_BITS = 23  # mantissa of a float32
 REQUIRED = ("observations", "actions", "rewards", "terminals")
 LOCOMOTION = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4", "walker2d": "Walker2d-v4"}
 
@@ -35,7 +35,7 @@ def read_d4rl(file: Group, path: Path, chosen: Chosen) -> Log:
     Args:
         file: the open file.
         path: its path.
-        chosen: columns that the user chose; names such as ``infos/qpos`` are in groups.
+        chosen: columns that the user chose; names of columns in groups are such as ``infos/qpos``.
 
     Raises:
         PotstillError: a column is missing, or an attribute is damaged.
@@ -75,7 +75,7 @@ def read_d4rl_name(name: str, chosen: Chosen, *, download: bool = False) -> Iter
 
 
 def _read_card(file: Group, path: Path) -> dict[str, object]:
-    """The attribute ``card``, or ``source``.
+    """Read the attribute ``card``, or else ``source``.
 
     Raises:
         PotstillError: the attribute ``card`` is not a JSON object.
@@ -93,7 +93,7 @@ def find_d4rl_path(name: str) -> Path:
     """Find the file of a dataset such as ``hopper-medium-v2`` in D4RL's own cache.
 
     Raises:
-        PotstillError: there is no such file. The message names the folder.
+        PotstillError: there is no such file. The message contains the folder.
     """
     folder = find_user_folder("D4RL_DATASET_DIR", ".d4rl", "datasets")
     stem, _, version = name.rpartition("-v")
@@ -146,7 +146,7 @@ def write_d4rl(
         path: the file to make or replace.
         columns: the four required keys and ``timeouts``, with rows in order.
         env_id: Gymnasium id of the environment, stored as an attribute.
-        card: where the data come from, stored as JSON in an attribute.
+        card: the origin of the data, stored as JSON in an attribute.
         action_count: the number of actions of a finite set, stored as an attribute. The column of actions holds their
             numbers.
     """

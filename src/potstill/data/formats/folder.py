@@ -1,4 +1,4 @@
-"""Folders: a file in it shows which project wrote it."""
+"""Read folders. A file in a folder shows which project wrote it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FolderReader(Protocol):
         ...
 
 
-# The key is a file that shows the layout. Other packages add layouts by entry points of the group.
+# The key is a file that identifies the layout. Other packages add layouts by entry points of the group.
 FOLDERS: Registry[FolderReader] = Registry(
     "layout of a folder",
     "potstill.folders",
@@ -44,7 +44,7 @@ def read_folder(path: Path, chosen: Chosen) -> Log | Transitions | AbstractConte
         chosen: columns that the user chose.
 
     Raises:
-        PotstillError: the folder is none of these, is damaged, or has invalid values.
+        PotstillError: the folder is of another kind, is damaged, or has invalid values.
     """
     for shown_by in FOLDERS:
         if (path / shown_by).is_file():

@@ -1,4 +1,4 @@
-"""Data frames in memory: of pandas or Polars, and Arrow tables."""
+"""Data frames of pandas or Polars, and Arrow tables, in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from potstill.errors import PotstillError
 
 @runtime_checkable
 class DataFrame(Protocol):
-    """A data frame of pandas or Polars, or an Arrow table: it has columns by name, and rows."""
+    """A data frame of pandas or Polars, or an Arrow table."""
 
     @property
     def columns(self) -> Any:
@@ -27,15 +27,15 @@ class DataFrame(Protocol):
         ...
 
     def __getitem__(self, key: Any, /) -> Any:
-        """A column by its name."""
+        """Return a column by its name."""
         ...
 
 
 def read_frame(frame: object, chosen: Chosen) -> Log:
-    """Read a data frame, whose columns are as in a Parquet file.
+    """Make a log of a data frame. Columns have the same forms as in a Parquet file.
 
     Args:
-        frame: of pandas or Polars, or an Arrow table.
+        frame: a data frame of pandas or Polars, or an Arrow table.
         chosen: columns that the user chose.
 
     Raises:
@@ -53,7 +53,7 @@ def read_frame(frame: object, chosen: Chosen) -> Log:
 
 
 def _to_array(values: np.ndarray, name: str) -> np.ndarray:
-    """A column as an array of numbers: objects are numbers or lists of equal length."""
+    """Convert a column to an array of numbers. Objects must be numbers, or lists of equal length."""
     if values.dtype != object:
         return values
     try:

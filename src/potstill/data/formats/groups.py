@@ -18,7 +18,7 @@ def find_group(holder: Group, name: str, path: Path) -> Group:
     """Return the group ``name`` of an HDF5 file or group.
 
     Raises:
-        PotstillError: it is missing, or is not a group.
+        PotstillError: the group is missing, or ``name`` is not a group.
     """
     group = holder.get(name)
     if not isinstance(group, Group):
@@ -32,8 +32,8 @@ def find_group_columns(
     """Find the columns of one episode by role. Nothing is read.
 
     Args:
-        group: its arrays, in groups or not.
-        roles: the names of each role; several are joined side by side.
+        group: the arrays of the episode, which may be in nested groups.
+        roles: the names of the arrays for each role; several are joined side by side.
         path: the file.
         source: the file and the episode, for error messages.
 
@@ -60,7 +60,7 @@ def join_episodes(episodes: Iterable[Mapping[str, Column]], *, source: str) -> d
     parts = list(episodes)
     if not parts:
         raise PotstillError(f"{source}: no episodes")
-    if len({part["actions"].dtype.kind in "iub" for part in parts}) > 1:  # joined, all would be decimal numbers
+    if len({part["actions"].dtype.kind in "iub" for part in parts}) > 1:  # joining them would convert all to floats
         raise PotstillError(f"{source}: actions are integers in some episodes, and decimal numbers in others")
     joined: dict[str, Column] = {role: Joined([part[role] for part in parts], role, source=source) for role in parts[0]}
     joined["ends"] = ends = np.zeros(len(joined["actions"]), np.bool_)

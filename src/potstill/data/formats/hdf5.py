@@ -1,4 +1,4 @@
-"""``.hdf5`` and ``.h5`` files: the keys show which project wrote a file."""
+"""Read ``.hdf5`` and ``.h5`` files. The keys of a file show which project wrote it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Hdf5Reader(Protocol):
         ...
 
 
-# The key is a dataset or group that shows the layout. Other packages add layouts by entry points of the group.
+# The key is a dataset or group that identifies the layout. Other packages add layouts by entry points of the group.
 LAYOUTS: Registry[Hdf5Reader] = Registry(
     "layout of an HDF5 file",
     "potstill.hdf5",
@@ -39,7 +39,7 @@ LAYOUTS: Registry[Hdf5Reader] = Registry(
 
 @contextmanager
 def read_hdf5(path: Path, chosen: Chosen) -> Iterator[Log]:
-    """Open a d3rlpy, Minari, robomimic or tianshou file, or one with named columns, as D4RL writes them.
+    """Open a file of d3rlpy, Minari, robomimic or tianshou, or one with named columns such as D4RL's.
 
     Args:
         path: the file.
@@ -54,7 +54,7 @@ def read_hdf5(path: Path, chosen: Chosen) -> Iterator[Log]:
 
 
 def _has(file: Group, key: str) -> bool:
-    """Whether a file has a key. ``episode_0`` stands for an episode of any number: files may hold some of them."""
+    """Whether a file has a key. ``episode_0`` matches episodes of any number, because the first may be missing."""
     if key in file or not key.endswith("_0"):
         return key in file
     parent, _, name = key.rpartition("/")

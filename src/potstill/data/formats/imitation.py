@@ -1,7 +1,7 @@
 """Trajectories of the library imitation: ``.npz`` archives, and folders of Hugging Face's ``datasets``.
 
-A trajectory has one more observation (``obs``) than actions (``acts``). ``rews`` may be missing. ``terminal`` says that
-the episode is whole; it does not distinguish terminations from time-outs. ``infos`` are pickles, and are never read.
+A trajectory has one more observation (``obs``) than actions (``acts``). ``rews`` may be missing. ``terminal`` marks
+complete episodes, but does not distinguish terminations from time-outs. ``infos`` are pickles and are never read.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ AS_TERMINATIONS: Chosen = {"terminations": ("terminal",)}
 
 
 def log_of_archive(archive: Mapping[str, np.ndarray], chosen: Chosen, *, source: str, name: str) -> Log:
-    """Make a log of an ``.npz`` archive, in which ``indices`` are the rows of the actions where trajectories begin.
+    """Make a log of an ``.npz`` archive, in which ``indices`` are the first rows of all trajectories but the first.
 
     Raises:
-        PotstillError: the arrays do not fit together.
+        PotstillError: the shapes of the arrays do not match.
     """
     obs, acts, cuts = archive["obs"], archive["acts"], archive["indices"]
     if cuts.ndim != 1 or cuts.dtype.kind not in "iu" or (np.diff(cuts, prepend=0, append=len(acts)) <= 0).any():
@@ -76,7 +76,7 @@ def read_trajectories(path: Path, chosen: Chosen) -> Log:
 
     Args:
         path: the folder.
-        chosen: either nothing, or that ``terminal`` are terminations.
+        chosen: empty, or ``terminal`` as terminations.
 
     Raises:
         PotstillError: the folder is damaged, or holds another kind of dataset.
@@ -87,7 +87,7 @@ def read_trajectories(path: Path, chosen: Chosen) -> Log:
     with reading(path / "state.json", "the state of a dataset"):
         files = [path / str(entry["filename"]) for entry in read_json(path / "state.json")["_data_files"]]
         if any(file.parent != path for file in files):
-            raise PotstillError(f"{path}: a file outside the folder")
+            raise PotstillError(f"{path}: state.json lists a file outside the folder")
     tables = []
     for file in files:
         with reading(file, "an Arrow file"):
@@ -110,7 +110,7 @@ def read_trajectories(path: Path, chosen: Chosen) -> Log:
 
 
 def _flatten(column: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """Join the lists of all rows: the values of all steps, and the number of steps in each row."""
+    """Join the lists of all rows; return the values of all steps, and the number of steps in each row."""
     import pyarrow.compute as pc
 
     joined = column.combine_chunks()

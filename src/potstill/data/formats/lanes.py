@@ -1,8 +1,8 @@
-"""Replay buffers of environments side by side, as stable-baselines3 stores them.
+"""Replay buffers with an axis of parallel environments, as stable-baselines3 stores them.
 
-Their arrays have the axes (time, environment, …), and are filled in a ring: ``pos`` is the place of the next row, and
-``full`` says whether older rows follow it. Actions are in [−1, 1], whatever the bounds of the environment; ``dones``
-are ends of both kinds, and ``timeouts`` those of them that are time-outs.
+Their arrays have the axes (time, environment, …) and are ring buffers: ``pos`` is the index of the next row to be
+written, and ``full`` states whether older rows follow it. Actions are in [−1, 1] for all action bounds. ``dones`` mark
+all ends of episodes, and ``timeouts`` mark the time-outs among them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from potstill.data.files import Column
 from potstill.errors import PotstillError
 
-STATE = ("pos", "full")  # what a ring says of itself
+STATE = ("pos", "full")  # the state of a ring buffer
 
 
 def has_lanes(columns: Mapping[str, Column]) -> bool:
@@ -27,12 +27,12 @@ def unstack_lanes(columns: Mapping[str, Column], state: Mapping[str, object], *,
     """Put the rows of all environments one after the other, each in the order of time.
 
     Args:
-        columns: with the axes (time, environment, …).
-        state: ``pos`` and ``full``, if they are known. Without them all rows are taken as they are.
+        columns: columns with the axes (time, environment, …).
+        state: ``pos`` and ``full``, if they are known. Without them, all rows are used in their order.
         source: name of the data in error messages.
 
     Raises:
-        PotstillError: a column has other axes, or ``pos`` is not a row.
+        PotstillError: a column has other axes, or ``pos`` is not the index of a row.
     """
     steps, lanes = columns["rewards"].shape
     order = _order_rows(steps, state, source)
@@ -47,7 +47,7 @@ def unstack_lanes(columns: Mapping[str, Column], state: Mapping[str, object], *,
 
 
 def _order_rows(steps: int, state: Mapping[str, object], source: str) -> np.ndarray:
-    """Put the rows of a ring in the order of time."""
+    """Return the rows of a ring buffer in the order of time."""
     if state.get("pos") is None:
         return np.arange(steps)
     place, full = np.asarray(state["pos"]), bool(np.asarray(state.get("full", False)))
@@ -60,9 +60,9 @@ def _order_rows(steps: int, state: Mapping[str, object], source: str) -> np.ndar
 
 
 def read_buffer_columns(buffer: object) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """Read the arrays of a stable-baselines3 replay buffer, and what it states: its state and its action bounds.
+    """Read the arrays of a stable-baselines3 replay buffer, its state and its action space.
 
-    With ``optimize_memory_usage``, next observations are the observations of the following place in the ring.
+    With ``optimize_memory_usage``, next observations are the observations in the following row of the ring buffer.
     """
     values = dict(vars(buffer))
     arrays = {key: value for key, value in values.items() if isinstance(value, np.ndarray)}

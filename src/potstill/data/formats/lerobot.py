@@ -1,7 +1,8 @@
 """LeRobot's datasets, versions 2 and 3: a folder with ``meta/info.json`` and Parquet files below ``data``.
 
-A row is a frame: ``observation.state`` and other observations, ``action``, ``episode_index``, ``frame_index`` and,
-in some, ``next.reward`` and ``next.done``. Version 2 has a file for each episode. Videos and images are not read.
+A row is a frame with ``observation.state`` and other observations, ``action``, ``episode_index``, ``frame_index`` and,
+in some datasets, ``next.reward`` and ``next.done``. Version 2 has a file for each episode. Videos and images are not
+read.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ INFO = "meta/info.json"
 
 
 def read_lerobot(path: Path, chosen: Chosen) -> Log:
-    """Read a LeRobot dataset. All observations but images are joined.
+    """Read a LeRobot dataset. All observations that are vectors are joined.
 
     Args:
         path: the folder.
@@ -45,12 +46,12 @@ def read_lerobot(path: Path, chosen: Chosen) -> Log:
     rows = len(log.columns["actions"])
     if frames != rows:
         raise PotstillError(f"{path}: {rows} frames, but {INFO} has total_frames {frames}")
-    notes = (f"images are left out: {', '.join(left)}",) if left else ()
+    notes = (f"observations that are not vectors are left out: {', '.join(left)}",) if left else ()
     return Log(log.columns, str(path), path.name, card={"source": "lerobot", **log.card}, notes=(*notes, *log.notes))
 
 
 def _find_roles(features: Mapping[str, Any], path: Path) -> tuple[Chosen, list[str]]:
-    """The columns of the observations, and those that are left out because they are images."""
+    """Find the columns of the observations, and the observations that are left out because they are not vectors."""
     flat: list[str] = []
     left: list[str] = []
     for name, feature in features.items():

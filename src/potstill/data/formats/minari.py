@@ -2,7 +2,7 @@
 
 A dataset is a folder with ``data/metadata.json`` and either ``data/main_data.hdf5``, with groups ``episode_0`` and so
 on, or folders ``data/0`` and so on of ``.arrow`` or ``.parquet`` files. An episode has one more observation than
-actions, so that no row is dropped. In Arrow and Parquet files the other columns are padded by one row.
+actions, so no row is dropped. In Arrow and Parquet files, the other columns are padded by one row.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read_minari_name(name: str, chosen: Chosen, *, download: bool = False) -> Ab
     Args:
         name: Minari's id of the dataset.
         chosen: columns that the user chose.
-        download: let Minari's own client download the dataset if it is not there.
+        download: download the dataset with Minari's own client if it is not there.
 
     Raises:
         PotstillError: the dataset is missing or cannot be downloaded, or :func:`read_minari` raises.
@@ -65,10 +65,10 @@ def find_minari_path(name: str, *, download: bool = False) -> Path:
 
     Args:
         name: Minari's id of the dataset.
-        download: let Minari's own client download the dataset if it is not there.
+        download: download the dataset with Minari's own client if it is not there.
 
     Raises:
-        PotstillError: the dataset is missing or cannot be downloaded. The message gives Minari's download command.
+        PotstillError: the dataset is missing or cannot be downloaded. The message contains Minari's download command.
     """
     root = find_user_folder("MINARI_DATASETS_PATH", ".minari", "datasets")
     folder = root / name
@@ -82,7 +82,7 @@ def find_minari_path(name: str, *, download: bool = False) -> Path:
 
 
 def _download(name: str, folder: Path, elsewhere: str) -> None:
-    """Let Minari download a dataset, without its log messages. The files of a failed attempt are removed."""
+    """Download a dataset with Minari, without its log messages. The files of a failed attempt are removed."""
     try:
         import minari
     except ImportError:
@@ -106,7 +106,7 @@ def _download(name: str, folder: Path, elsewhere: str) -> None:
 
 
 class Metadata(NamedTuple):
-    """What the metadata of a dataset say."""
+    """The metadata of a dataset."""
 
     form: str
     episodes: int
@@ -114,9 +114,9 @@ class Metadata(NamedTuple):
     bounds: ActionBounds | None
     env_id: str | None
     changes: list[str]
-    """How the environment differs from the one registered under its id."""
+    """Differences between the environment and the one that is registered under its id."""
     roles: dict[str, tuple[str, ...]]
-    """The arrays of an episode for each column."""
+    """The names of an episode's arrays for each column."""
     name: str
     card: dict[str, object]
 
@@ -125,8 +125,8 @@ class Metadata(NamedTuple):
 def read_minari(path: Path, chosen: Chosen) -> Iterator[Log]:
     """Open the folder of a Minari dataset, or its folder ``data``.
 
-    The action bounds are those of its action space. The environment is that of its ``env_spec``, if the id makes the
-    same environment on this machine.
+    The action bounds are those of its action space. The environment is that of its ``env_spec``, if the environment
+    that is registered under this id is the same.
 
     Args:
         path: the folder.
@@ -147,7 +147,7 @@ def read_minari(path: Path, chosen: Chosen) -> Iterator[Log]:
 
 
 def read_minari_file(file: Group, path: Path, chosen: Chosen) -> Log:
-    """Find the columns of ``main_data.hdf5`` of a Minari dataset, in whose folder the metadata are."""
+    """Find the columns of ``main_data.hdf5`` of a Minari dataset. The metadata are in the same folder."""
     metadata = _read_metadata(path.parent, path, chosen)
     return _make_log(metadata, _find_episodes(metadata, file, path), path)
 
@@ -193,7 +193,7 @@ def _make_log(metadata: Metadata, episodes: Sequence[Mapping[str, Column]], path
     if bounds is not None and not bounds.discrete and len(bounds) != size:
         raise PotstillError(f"{path}: actions have {size} components, but the action space has {len(bounds)}")
     changed = (
-        f"used without an environment: {metadata.env_id} was made with other settings than the registered ones: "
+        f"used without an environment: the dataset's {metadata.env_id} differs from the registered one in "
         f"{', '.join(metadata.changes)}"
     )
     return Log(
@@ -209,7 +209,7 @@ def _make_log(metadata: Metadata, episodes: Sequence[Mapping[str, Column]], path
 
 
 def _find_episodes(metadata: Metadata, file: Group, path: Path) -> list[dict[str, Column]]:
-    """The columns of the episodes in an HDF5 file. Nothing is read."""
+    """Find the columns of the episodes in an HDF5 file. Nothing is read."""
     found = sum(name.startswith("episode_") for name in file)
     if found != metadata.episodes:
         raise PotstillError(f"{path}: {found} episodes, but the metadata list {metadata.episodes}")
@@ -265,7 +265,7 @@ def _check_ends(columns: Mapping[str, Column], path: Path) -> None:
 
 
 def _find_changes(env_spec: Mapping[str, Any]) -> list[str]:
-    """List how an environment differs from the one registered under its id, apart from rendering and flattening."""
+    """List differences to the environment that is registered under the id, apart from rendering and flattening."""
     arguments = [key for key in env_spec.get("kwargs") or {} if not key.startswith("render")]
     wrappers = [wrapper["name"] for wrapper in env_spec.get("additional_wrappers") or []]
     limit, usual = env_spec.get("max_episode_steps"), find_registered_limit(str(env_spec.get("id")))

@@ -13,10 +13,10 @@ from potstill.errors import PotstillError
 
 
 def read_whole_number(metadata: Mapping[str, Any], key: str) -> int:
-    """Read a whole number of the metadata.
+    """Read a whole number in the metadata.
 
     Raises:
-        PotstillError: it is something else.
+        PotstillError: the value is something else.
     """
     value = metadata[key]
     if not isinstance(value, int) or isinstance(value, bool):
@@ -25,10 +25,10 @@ def read_whole_number(metadata: Mapping[str, Any], key: str) -> int:
 
 
 def check_space(key: str, space: Mapping[str, Any], path: Path) -> None:
-    """Check that a space is a one-dimensional box or, for actions, a finite set from 0.
+    """Check that a space is a one-dimensional box or, for actions, a finite set numbered from 0.
 
     Raises:
-        PotstillError: it is something else.
+        PotstillError: the space is something else.
     """
     kind = space.get("type", "Box")
     if key == "actions" and kind == "Discrete":
@@ -45,7 +45,7 @@ def check_space(key: str, space: Mapping[str, Any], path: Path) -> None:
 
 
 def read_bounds(space: Mapping[str, Any]) -> ActionBounds | None:
-    """The bounds of an action space, or its finite set; ``None`` if the bounds are infinite."""
+    """Read the bounds of an action space, or its finite set; ``None`` if the bounds are infinite."""
     if not space:
         return None
     if space.get("type") == "Discrete":

@@ -1,4 +1,4 @@
-"""Parquet files, as pandas, Polars or Hugging Face's ``datasets`` write them, with one step per row.
+"""Parquet files with one step per row, such as those of pandas, Polars or Hugging Face's ``datasets``.
 
 Observations and actions are either one column of lists of equal length (or of numbers, for a single component), or
 numbered columns such as ``observation_0``, ``observation.0`` or ``observations[0]``. The fields of a structure have
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from pyarrow import Schema, Table
     from pyarrow.parquet import FileMetaData
 
-NUMBER = 8  # bytes of a number in memory, at most
+NUMBER = 8  # largest size of a number in memory, in bytes
 
 
 def require_pyarrow() -> ModuleType:
     """Import PyArrow.
 
     Raises:
-        PotstillError: it is not installed. The message gives the command that installs it.
+        PotstillError: PyArrow is not installed. The message contains the command that installs it.
     """
     try:
         import pyarrow.dataset
@@ -57,7 +57,7 @@ def read_parquet(path: Path, chosen: Chosen) -> Log:
 
 
 def read_parquet_files(files: Sequence[Path], chosen: Chosen, path: Path) -> Log:
-    """Read Parquet files with the same columns, one after the other; everything else as in :func:`read_parquet`."""
+    """Read Parquet files with equal columns, one after the other. Columns are those of :func:`read_parquet`."""
     arrow, source = require_pyarrow(), str(path)
     tables: list[Table] = []
     found: Chosen = {}
@@ -101,10 +101,10 @@ def _check_same(table: Table, first: Table, part: Path, file: Path) -> None:
 
 
 def allow_columns(metadata: FileMetaData, names: Sequence[str] | None = None) -> None:
-    """Count the numbers of some columns of a Parquet file, or of all, before memory is taken for them.
+    """Count the numbers in some or all columns of a Parquet file before memory is allocated for them.
 
     Raises:
-        PotstillError: the file is too small to hold so many.
+        PotstillError: the numbers are too many for the size of the file.
     """
     starts = ("",) if names is None else tuple(f"{name}." for name in names)
     paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
@@ -152,7 +152,7 @@ def _read_stated(table: Table, source: str) -> dict[str, object]:
             try:
                 stated[key] = json.loads(text)
             except ValueError:
-                raise PotstillError(f"{source}: its metadata '{key}' are not JSON numbers") from None
+                raise PotstillError(f"{source}: metadata '{key}': expected numbers as JSON") from None
     return stated
 
 

@@ -1,7 +1,7 @@
-"""robomimic's HDF5 files: a group ``data/demo_0`` and so on for each demonstration.
+"""robomimic's HDF5 files, with a group ``data/demo_0`` and so on for each demonstration.
 
-Each has ``actions``, usually ``rewards`` and ``dones``, and groups ``obs`` and, usually, ``next_obs`` of observations
-by name. ``dones`` says where an episode should terminate. Actions lie in [−1, 1].
+Each group has ``actions``, usually ``rewards`` and ``dones``, and groups ``obs`` and, usually, ``next_obs`` with
+observations by name. ``dones`` mark where an episode should terminate. Actions lie in [−1, 1].
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROLES = {"actions": "actions", "rewards": "rewards", "terminations": "dones"}
 
 
 def read_robomimic(file: Group, path: Path, chosen: Chosen) -> Log:
-    """Find the columns of a robomimic file. Observations but images are joined, in alphabetical order of their names.
+    """Find the columns of a robomimic file. All observations but images are joined, in alphabetical order.
 
     Args:
         file: the open file.
@@ -44,7 +44,7 @@ def read_robomimic(file: Group, path: Path, chosen: Chosen) -> Log:
 
 
 def _find_bounds(actions: Column) -> ActionBounds | None:
-    """Find the bounds: ±1, if the actions keep to it; absolute actions do not."""
+    """Return bounds of ±1 if the actions lie inside, else ``None``: absolute actions may exceed them."""
     values = np.asarray(actions)
     return ActionBounds.unit(values.shape[1]) if np.abs(values).max(initial=0.0) <= 1.0 else None
 
@@ -55,7 +55,7 @@ def _read_number(name: str) -> int:
 
 
 def _find_roles(demo: Group, chosen: Chosen, path: Path) -> tuple[dict[str, list[str]], tuple[str, ...]]:
-    """The names of each role in a demonstration, and a note on observations that are left out."""
+    """Find the names of each role in a demonstration; return them with a note on observations that are left out."""
     names = sorted(list_datasets(demo))
     roles = {role: [name] for role, name in ROLES.items() if name in names}
     seen = [name for name in names if name.startswith("obs/")]

@@ -1,4 +1,4 @@
-"""What files with named columns have in common: the choice of columns, their joining, and what else they state."""
+"""The common part of readers of named columns: they join the chosen columns, and read the action space."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from potstill.data.log import Log
 from potstill.errors import PotstillError
 
 BOUNDS = ("action_low", "action_high")
-COUNT = "action_count"  # of a finite set
+COUNT = "action_count"  # the number of actions of a finite set
 SPACE = (*BOUNDS, COUNT)
-"""What a file may state about the space of actions."""
+"""Names under which a file may state its action space."""
 UNCLEAR_ENDS = (
-    "'{0}' does not distinguish terminations from time-outs: all ends count as time-outs. If they are terminations: "
-    "--columns terminations={0}"
+    "'{0}' does not distinguish terminations from time-outs: all ends count as time-outs. If they are terminations, "
+    "use --columns terminations={0}"
 )
-UNKNOWN_ENDS = "'{0}' does not say why episodes end: all ends count as time-outs"
+UNKNOWN_ENDS = "'{0}' does not state why episodes end: all ends count as time-outs"
 
 
 def log_of_columns(
@@ -35,7 +35,7 @@ def log_of_columns(
     stated: Mapping[str, object] | None = None,
     card: Mapping[str, object] | None = None,
 ) -> Log:
-    """Make a log of the columns that a file with named columns has.
+    """Make a log of the named columns of a file.
 
     Args:
         read: returns the column of a name, as an array or as a column that is read when it is indexed.
@@ -43,12 +43,12 @@ def log_of_columns(
         chosen: columns that the user chose.
         source: name of the data in error messages.
         name: name of the dataset.
-        stated: what the file says about the data: ``env_id``, ``action_low`` and ``action_high``, or ``action_count``
-            of a finite set; and of a replay buffer ``pos`` and ``full``.
-        card: where the data come from.
+        stated: facts in the file: ``env_id``; ``action_low`` and ``action_high``, or ``action_count`` for a finite set;
+            and ``pos`` and ``full`` of a replay buffer.
+        card: the origin of the data.
 
     Raises:
-        PotstillError: a column cannot be joined with others, or what the file states is damaged.
+        PotstillError: a column cannot be joined with others, or a stated fact is invalid.
     """
     stated = stated or {}
     columns: dict[str, Column] = {}
@@ -73,12 +73,12 @@ def log_of_columns(
 
 
 def read_bounds(stated: Mapping[str, object], *, source: str) -> ActionBounds | None:
-    """The action bounds that a file states as ``action_low`` and ``action_high``; ``None`` if they are not finite.
+    """Read the action bounds ``action_low`` and ``action_high`` of a file; ``None`` if they are not finite.
 
-    ``action_count`` states a finite set of so many actions.
+    ``action_count`` instead states the number of actions of a finite set.
 
     Raises:
-        PotstillError: only one of them is there, or they are not numbers, or are in the wrong order.
+        PotstillError: one of the bounds is missing, or they are not numbers, or in the wrong order.
     """
     if stated.get(COUNT) is not None:
         count = np.asarray(stated[COUNT])
@@ -105,7 +105,7 @@ def read_bounds(stated: Mapping[str, object], *, source: str) -> ActionBounds | 
 
 
 def as_text(value: object, what: str) -> str | None:
-    """Text that a file stores as a string, as bytes, or as an array of one of these; ``None`` if there is none.
+    """Read text that a file stores as a string, as bytes, or as an array of one of these; ``None`` if it is empty.
 
     Raises:
         PotstillError: the value is something else, or bytes that are not UTF-8.

@@ -1,8 +1,8 @@
 """tianshou's replay buffers, as ``ReplayBuffer.save_hdf5`` writes them.
 
 The group ``_meta`` has the columns ``obs``, ``act``, ``rew``, ``terminated``, ``truncated``, ``done`` and, usually,
-``obs_next``. A buffer has one or several parts, one for each environment; each is filled in a ring. Files with the
-same columns outside a group are read as any named columns.
+``obs_next``. A buffer has a part for each environment, and each part is a ring buffer. Files with the same columns
+outside a group are read like other files with named columns.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def read_tianshou(file: Group, path: Path, chosen: Chosen) -> Log:
         chosen: columns that the user chose.
 
     Raises:
-        PotstillError: a column is missing, or the places of the ring are damaged.
+        PotstillError: a column is missing, or the indices of the ring buffers are damaged.
     """
     group, parts = find_group(file, "_meta", path), _find_parts(file, path)
     rows = np.concatenate([start + order for start, order in parts])
@@ -48,7 +48,7 @@ def read_tianshou(file: Group, path: Path, chosen: Chosen) -> Log:
 
 
 def _find_parts(file: Group, path: Path) -> list[tuple[int, np.ndarray]]:
-    """Find the first row of each part, and its rows from there in the order of time."""
+    """Find the first row of each part, and the offsets of its rows in the order of time."""
     last = read_array(file, "last_index", path).reshape(-1)
     single = "_offset" not in file
     offsets = np.zeros(1, int) if single else read_array(file, "_offset", path).reshape(-1)
@@ -65,7 +65,7 @@ def _find_parts(file: Group, path: Path) -> list[tuple[int, np.ndarray]]:
         or (lengths > capacities).any()
         or (lengths < 0).any()
     ):
-        raise PotstillError(f"{path}: the places of its ring are damaged")
+        raise PotstillError(f"{path}: damaged, the indices of its ring buffers do not match")
     found = []
     for place, offset, length, capacity in zip(last, offsets, lengths, capacities, strict=True):
         first = int(place - offset) + 1 if length == capacity else 0

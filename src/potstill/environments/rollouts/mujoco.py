@@ -84,7 +84,7 @@ class MujocoStepper:
         return np.asarray(self._observe(self.states[lane : lane + 1])[0])
 
     def _split(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positions and velocities in rows of full physics state (time comes first)."""
+        """Split rows of the full physics state (time, positions, velocities, …) into positions and velocities."""
         return states[:, 1 : 1 + self.nq], states[:, 1 + self.nq : 1 + self.nq + self.nv]
 
     def _observe(self, states: np.ndarray) -> np.ndarray:

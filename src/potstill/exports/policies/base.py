@@ -1,4 +1,4 @@
-"""What is exported: the networks of a policy as arrays, and what they are. The interface of policy formats."""
+"""The exported policy: its networks as arrays, and its metadata. Also the interface of policy formats."""
 
 from __future__ import annotations
 
@@ -30,7 +30,16 @@ class ExportedPolicy(Scaled):
         layers: from input to output, in float32: weights [M, T, in, out] and biases [M, T, out].
         scaling: the normaliser (mean and scale) and the action bounds (low and high).
         residual: whether the networks have a skip connection.
-        metadata: what the policy is, as JSON values.
+        metadata: the origin of the policy, as JSON values.
+
+    Example:
+        >>> import numpy as np
+        >>> import potstill
+        >>> from potstill.exports.policies import ExportedPolicy
+        >>> layers = [{"weight": np.ones((3, 1, 2, 1)), "bias": np.zeros((3, 1, 1))}]  # M = 3, T = 1, S = 2, A = 1
+        >>> policy = ExportedPolicy(layers, potstill.Scaling.identity(2, 1))
+        >>> policy.members, policy.towers, policy.sizes, policy.describe()["network"]
+        (3, 1, (2, 1), '2-1, mean action of 3')
     """
 
     layers: Layers
@@ -70,7 +79,7 @@ class ExportedPolicy(Scaled):
 
 
 def stack_policies(policies: Sequence[Policy], metadata: JsonObject) -> ExportedPolicy:
-    """Combine policies of one shape and one scaling. Of a stochastic policy, the mean action is exported.
+    """Combine policies of one shape and one scaling. Stochastic policies are exported by their mean action.
 
     >>> import potstill
     >>> layers = [{"weight": np.ones((2, 1)), "bias": np.zeros(1)}]
@@ -86,7 +95,7 @@ def stack_policies(policies: Sequence[Policy], metadata: JsonObject) -> Exported
 
 
 def _add_axes(policy: Policy) -> Layers:
-    """The layers of a policy in float32 with an axis for towers, without the outputs of a standard deviation."""
+    """Return a policy's layers in float32, with an axis for towers and without the outputs for a standard deviation."""
     stacked = isinstance(policy.layers, Towers)
     *hidden, last = [{k: np.asarray(v, np.float32) for k, v in layer.items()} for layer in policy.layers]
     last = {k: v[..., : len(policy.action_bounds)] for k, v in last.items()}
@@ -100,7 +109,26 @@ def _add_first_axis(layer: Layer, stacked: bool) -> Layer:
 @check_arguments
 @dataclass(frozen=True)
 class PolicyFormat(Format[ExportedPolicy]):
-    """A format in which policies can be written."""
+    """A format in which policies can be written.
+
+    Example:
+        A custom format, a NumPy archive with the weights of one network:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> import potstill
+        >>> from potstill.exports.policies import ExportedPolicy, PolicyFormat
+        >>> def write(policy, path):
+        ...     np.savez(path, *(layer["weight"][0, 0] for layer in policy.layers))
+        >>> archive = PolicyFormat(write, suffixes=(".npz",), averages=False)
+        >>> layers = [{"weight": np.ones((1, 1, 2, 1)), "bias": np.zeros((1, 1, 1))}]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     archive.write(ExportedPolicy(layers, potstill.Scaling.identity(2, 1)), Path(folder, "policy.npz"))
+        ...     with np.load(Path(folder, "policy.npz")) as arrays:
+        ...         arrays["arr_0"].shape
+        (2, 1)
+    """
 
     averages: bool = True
     """Whether the format can hold the mean action of several policies."""
@@ -109,6 +137,6 @@ class PolicyFormat(Format[ExportedPolicy]):
         """Raise if the format cannot hold the mean action of ``members`` policies."""
         if members > 1 and not self.averages:
             raise PotstillError(
-                f"{path}: this format holds one network, which the mean action of {members} policies is not: "
+                f"{path}: this format holds one network, so the mean action of {members} policies cannot be written: "
                 "export one student, or choose .onnx, .h or .py"
             )

@@ -178,7 +178,7 @@ def _format_numbers(array: np.ndarray) -> str:
 
 
 def _name_hidden_arrays(policy: ExportedPolicy) -> list[str]:
-    """Name the array in C for the output of each hidden layer: two in turn, and one that is kept for the skip."""
+    """Name the C array for the output of each hidden layer: x and y in turn, and ``first`` for a skip connection."""
     hidden = range(len(policy.layers) - 1)
     return ["first" if policy.residual and i == 0 else "xy"[i % 2] for i in hidden]
 

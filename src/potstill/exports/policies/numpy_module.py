@@ -17,7 +17,7 @@ WIDTH = 116
 MODULE = '''\
 """A policy, written by potstill: actions for observations, both in the units of the environment. Needs only NumPy.
 
-``act`` maps observations [..., {observations}] to {result}. ``METADATA`` says what the policy is.
+``act`` maps observations [..., {observations}] to {result}. ``METADATA`` describes the policy.
 """
 
 import base64
@@ -71,7 +71,7 @@ CHOOSE = """\
 
 
 def write(policy: ExportedPolicy, path: Path) -> None:
-    """Write the module. Importing it executes only the code above."""
+    """Write the module. Importing it executes only the code of the template."""
     sizes, networks, discrete = policy.sizes, policy.members * policy.towers, policy.action_bounds.discrete
     scaling = policy.scaling.to_arrays()
     arrays = [scaling[name] for name in ARRAYS[: 2 if discrete else 4]]

@@ -1,6 +1,6 @@
 """ONNX: one graph from ``observation`` [batch, S] to ``action`` [batch, A], written with the package ``onnx`` alone.
 
-Discrete actions are their numbers: int64 [batch].
+The output for discrete actions is their numbers, int64 [batch].
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OPSET, IR_VERSION = 17, 8  # of 2022; newer runtimes read them
 
 
 def write(policy: ExportedPolicy, path: Path) -> None:
-    """Write the graph. Each fact about the policy is an entry of the metadata, as JSON."""
+    """Write the graph, with the entries of :meth:`ExportedPolicy.describe` as JSON in its metadata."""
     import onnx
     from onnx import helper
 
@@ -41,7 +41,7 @@ def write(policy: ExportedPolicy, path: Path) -> None:
 
 
 class _Graph:
-    """Nodes and weights; values are called by the names of their nodes."""
+    """The nodes and weights of a graph. The output of a node has the name of the node."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -88,7 +88,7 @@ def _add_policy(graph: _Graph, policy: ExportedPolicy) -> None:
 
 
 def _add_networks(graph: _Graph, policy: ExportedPolicy, x: str) -> str:
-    """The outputs [batch, A] of one network, or [M T, batch, A] of all."""
+    """Add all networks; return the name of their outputs: [batch, A] of one network, [M T, batch, A] of several."""
     count, last = policy.members * policy.towers, len(policy.layers) - 1
     first = x
     for i, layer in enumerate(policy.layers):

@@ -1,4 +1,4 @@
-"""The policy to export, from what the user names: a distillate, whose students are trained here, or a teacher."""
+"""Resolve the policy to export from an object or a path. The students of a distillate are trained here."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from potstill.teachers.lookup import list_places_beside, list_teacher_folders
 
 
 def load_source(path: StrPath, *, teacher: bool) -> Distillate | NetworkTeacher | Policy:
-    """Read what a path names: a run folder, an artefact, a file of another library, or a bundled name.
+    """Load a distillate, a teacher or a policy.
 
     Args:
-        path: where it is.
-        teacher: read the teacher of a run or of a distillate.
+        path: a run folder, an artefact, a file of another library, or a bundled name.
+        teacher: load the teacher of a run or of a distillate.
 
     Raises:
-        PotstillError: nothing is there, it is of another kind, or the teacher of a distillate is not found.
+        PotstillError: there is no such file, it is of another kind, or the teacher of a distillate is not found.
     """
     if Path(path).suffix in SUFFIXES:
         return import_teacher(path)
@@ -49,10 +49,10 @@ def load_source(path: StrPath, *, teacher: bool) -> Distillate | NetworkTeacher 
 
 
 def find_own_teacher(distillate: Distillate, path: StrPath) -> NetworkTeacher:
-    """Load the teacher that a distillate was made with. Its file is known from the settings in the distillate.
+    """Load the teacher that a distillate was made with, from the settings in the distillate or the run folders nearby.
 
     Raises:
-        PotstillError: the file does not exist, or its networks are not those of that teacher.
+        PotstillError: no file contains the networks of that teacher.
     """
     wanted = distillate.metadata.get("teacher")
     if not isinstance(wanted, Mapping):
@@ -63,7 +63,7 @@ def find_own_teacher(distillate: Distillate, path: StrPath) -> NetworkTeacher:
         teacher = import_teacher(file) if file.suffix in SUFFIXES else load_teacher(file)
         if teacher.content_hash == wanted.get("sha256"):
             return teacher
-    raise PotstillError(f"{path}: its teacher, {wanted.get('algorithm', 'unnamed')}, was not found: name its file")
+    raise PotstillError(f"{path}: its teacher, {wanted.get('algorithm', 'unnamed')}, was not found: pass its path")
 
 
 def _find_possible_teachers(distillate: Distillate, path: Path) -> Iterator[Path]:
@@ -86,14 +86,14 @@ def resolve_policy(
     """Make the policy to export. Students of a distillate are trained with its recipe.
 
     Args:
-        source: a distillate; or a policy, several students or a teacher, which are exported as they are; or the path
+        source: a distillate; or a policy, several students or a teacher, which are exported directly; or the path
             of one of these.
         student: the seed of the one student. Default: 0.
         average: the number of students, with seeds from 0, whose actions are averaged.
         teacher: read the teacher of the run or the distillate at the path.
 
     Raises:
-        PotstillError: nothing is at the path, or an option does not apply to what is there.
+        PotstillError: there is no such file, or an option does not apply to the source.
     """
     where = f"{source}: " if isinstance(source, str | Path) else ""
     if not isinstance(source, Distillate | Students | Policy | NetworkTeacher):

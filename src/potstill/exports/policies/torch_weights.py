@@ -2,12 +2,12 @@
 
 An ``nn.Sequential`` of ``Linear, ReLU, …, Linear, Tanh`` has the weights ``0.weight``, ``0.bias``, ``2.weight`` and so
 on. The actor of stable-baselines3's TD3 (``actor.mu``) is such a network. Observations are raw, because the normaliser
-is part of the first layer. Of discrete actions, the network ends without the Tanh: the action is that of the highest
-output, as in stable-baselines3's DQN (``q_net.q_net``). Other outputs lie in [−1, 1]; stable-baselines3 scales them to
-the bounds of the action space.
+is part of the first layer. The outputs lie in [−1, 1]; stable-baselines3 scales them to the bounds of the action space.
+For discrete actions, the network ends without the Tanh, and the action is that of the highest output, as in
+stable-baselines3's DQN (``q_net.q_net``).
 
-Towers become one network with block-diagonal weights. A skip connection becomes additional units that pass the output
-of the first hidden layer on. A ReLU does not change it, since it is not negative.
+Towers become one network with block-diagonal weights. A skip connection becomes additional units that copy the output
+of the first hidden layer to the later layers. A ReLU does not change these outputs, because they are not negative.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _make_block_diagonal(blocks: np.ndarray) -> np.ndarray:
 
 
 def _pass_first_on(layers: Layers) -> Layers:
-    """Append the output of the first layer to that of each later one."""
+    """Add units to each later hidden layer that copy the output of the first one."""
     first, second, *others = layers
     width = first["weight"].shape[1]
     passed = {"weight": np.concatenate([second["weight"], np.eye(width)], axis=1)}

@@ -96,7 +96,7 @@ def _check_choice(student: int | None, average: int | None, *, teacher: bool) ->
         if chosen
     ]
     if len(given) > 1:
-        raise PotstillError(f"{' and '.join(given)} exclude each other")
+        raise PotstillError(f"{' and '.join(given)} cannot be combined: choose one of them")
     if student is not None:
         check_least("--student", student, 0)
     if average is not None:

@@ -1,4 +1,4 @@
 """Internal: the paper's numbers, and its tables and figures with ours beside them, as Markdown, CSV and pictures.
 
-Everything here is drawn from plain records (:mod:`potstill.reports.paper.schema`), which ``result.json`` contains.
+The inputs are plain records (:mod:`potstill.reports.paper.schema`), which ``result.json`` contains.
 """

@@ -1,4 +1,4 @@
-"""The tables and figures as CSV: one line for each number, with its place in the table."""
+"""Write the tables and figures as CSV: one line for each number, with its place in the table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RETENTION = ("mean_of_ratios", "retention_low", "retention_high", "ratio_of_mean
 
 
 def write_lines(head: Sequence[str], rows: Sequence[Mapping[str, object]]) -> str:
-    """Lines of CSV. A value that a row does not have is empty.
+    """Format rows as CSV. Values that a row lacks are empty.
 
     >>> write_lines(["row", "mean"], [{"row": "pbc", "mean": 3.0}, {"row": "dbc"}]).splitlines()
     ['row,mean', 'pbc,3.0', 'dbc,']
@@ -27,7 +27,7 @@ def write_lines(head: Sequence[str], rows: Sequence[Mapping[str, object]]) -> st
 
 
 def list_scores(table: ScoreTable) -> str:
-    """A line for each row and dataset, and one for each row over all datasets."""
+    """List a line for each row and dataset, and one for each row over all datasets."""
     rows: list[dict[str, object]] = []
     for section in table.sections:
         for row in section.rows:
@@ -45,7 +45,7 @@ def list_scores(table: ScoreTable) -> str:
 
 
 def list_convergence(lines: Sequence[Convergence]) -> str:
-    """A line for each line of Table 4."""
+    """List the lines of Table 4."""
     head = ["key", "label", "dataset", "rows", "batch", "steps", "updates", "seconds", "lowest", "paper"]
     rows = []
     for line in lines:
@@ -55,7 +55,7 @@ def list_convergence(lines: Sequence[Convergence]) -> str:
 
 
 def list_curves(curves: Sequence[Curve]) -> str:
-    """A line for each point of each seed."""
+    """List a line for each point of each seed."""
     rows = [
         {
             "key": curve.key,
@@ -72,7 +72,7 @@ def list_curves(curves: Sequence[Curve]) -> str:
 
 
 def list_postures(lines: Sequence[Posture]) -> str:
-    """A line for each line of Figure 2."""
+    """List the measurements of Figure 2."""
     spread = ("before", "after", "change", "excess")
     head = ["key", "label", "dataset", "quantity", "states"]
     rows = []

@@ -1,4 +1,4 @@
-"""The tables and figures as Markdown."""
+"""Format the tables and figures as Markdown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NONE = "–"
 
 
 def format_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table whose first column is text and whose others are numbers.
+    """Format a Markdown table with text in the first column and numbers in the others.
 
     >>> print(format_table(["method", "score"], [["PBC", "3.0"]]))
     | method | score |
@@ -27,7 +27,7 @@ def format_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def format_score(score: Score | None) -> str:
-    """A mean with its interval.
+    """Format a mean with its interval.
 
     >>> format_score(Score(28.04, 20.31, 33.0, 893.0, 0.29, 1, 2, 5))
     '28.0 [20.3, 33.0]'
@@ -36,7 +36,7 @@ def format_score(score: Score | None) -> str:
 
 
 def format_datasets(datasets: Sequence[Dataset]) -> str:
-    """The datasets and their teachers, whose scores are the denominators."""
+    """Format the datasets and their teachers, whose scores are the denominators of retention."""
     head = ["dataset", "environment", "rows", "teacher's score", "its return", "episodes"]
     rows = [
         [
@@ -53,7 +53,7 @@ def format_datasets(datasets: Sequence[Dataset]) -> str:
 
 
 def format_score_table(table: ScoreTable) -> str:
-    """All sections of a table of scores, and the retention of all rows."""
+    """Format all sections of a table of scores, and the retention of all rows."""
     parts = []
     for section in table.sections:
         parts += [f"### {section.title}", section.text, _format_section(section, table.datasets)]
@@ -69,7 +69,7 @@ RETENTION_TEXT = (
 
 
 def _format_section(section: Section, datasets: Sequence[Dataset]) -> str:
-    """Scores of a section: ours with the interval, and the paper's behind a slash."""
+    """Format the scores of a section: ours with the interval, and the paper's after a slash."""
     averaged = len(datasets) > 1 or any(row.paper_average is not None for row in section.rows)
     head = ["method", *(one.label for one in datasets), *(["average"] if averaged else [])]
     rows = []
@@ -128,7 +128,7 @@ def _format_retention(table: ScoreTable) -> str:
 
 
 def format_convergence(lines: Sequence[Convergence]) -> str:
-    """Table 4."""
+    """Format Table 4."""
     head = ["training", "dataset", "rows", "batch", "steps", "of", "the paper's steps", "seconds", "lowest loss"]
     head += ["score at the end"]
     rows = [
@@ -150,7 +150,7 @@ def format_convergence(lines: Sequence[Convergence]) -> str:
 
 
 def format_curves(curves: Sequence[Curve]) -> str:
-    """The ends of the curves of Figure 1."""
+    """Format the first, last and highest scores of the curves of Figure 1."""
     head = ["method", "dataset", "outer steps", "at step 0", "at the end", "highest", "the paper's end"]
     rows = []
     for curve in curves:
@@ -164,7 +164,7 @@ def format_curves(curves: Sequence[Curve]) -> str:
 
 
 def format_postures(lines: Sequence[Posture]) -> str:
-    """The measurements of Figure 2."""
+    """Format the measurements of Figure 2."""
     head = ["states", "dataset", "error of", "number", "before", "after one step", "change", "before, minus the data's"]
     rows = [
         [

@@ -1,6 +1,7 @@
 """The paper's own numbers: Tables 1 to 5 of Lei, Zhang and Tao 2024 (arXiv 2410.22728).
 
-Scores are D4RL-normalised returns. Every row has the nine datasets in the order of :data:`COLUMNS`.
+Scores are D4RL-normalised returns. Every row has a number for each of the nine datasets, in the order of
+:data:`COLUMNS`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ TABLE_1: Mapping[str, Row] = {
     "teacher": (45.8, 47.6, 50.8, 98.0, 56.4, 107.3, 87.4, 84.0, 109.0),
 }
 AVERAGES_1 = {"random": 7.6, "dbc": 20.9, "pbc": 30.4, "av-pbc": 38.2, "bc": 45.7, "teacher": 70.1}
-"""The averages that the paper prints. That of ``teacher`` is not the mean of its row, which is 76.3."""
+"""The averages that the paper prints. The one of ``teacher`` is not the mean of its row, which is 76.3."""
 
 AVERAGES_2 = {
     "own": 38.2,
@@ -61,7 +62,7 @@ OUTER_STEPS: Mapping[str, Mapping[str, int]] = {
 
 
 def find_number(row: Row | None, column: str | None) -> float | None:
-    """A number of a row, if there is one for the column.
+    """Find the number of a row in a column; ``None`` if there is none.
 
     >>> find_number(TABLE_1["av-pbc"], "hopper-medium-replay"), find_number(TABLE_1["av-pbc"], None)
     (40.9, None)
@@ -70,7 +71,7 @@ def find_number(row: Row | None, column: str | None) -> float | None:
 
 
 def find_column(name: str, env_id: str | None = None, level: str | None = None) -> str | None:
-    """The column of the paper that a dataset belongs to, by its name or else by its environment and level.
+    """Find the column of the paper for a dataset, by its name or else by its environment and level.
 
     >>> find_column("D4RL/hopper/medium-expert-v2"), find_column("hopper_medium_replay.hdf5")
     ('hopper-medium-expert', 'hopper-medium-replay')

@@ -1,4 +1,4 @@
-"""One picture for each table and figure."""
+"""Draw a picture of each table and figure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _find_colour(key: str) -> str:
 
 
 def plot_scores(path: Path, table: ScoreTable) -> Path:
-    """Horizontal bars with intervals, the paper's numbers as crosses, and the teacher as a line, for each dataset."""
+    """Draw horizontal bars with intervals, the paper's numbers as crosses, and the teacher as a line, per dataset."""
     rows = sum(len(section.rows) + 1 for section in table.sections)
     count = len(table.datasets)
     figure, axes = make_figure(min(count, 3), rows=-(-count // 3), height=0.9 + 0.24 * rows, width=6.4)
@@ -77,7 +77,7 @@ def _draw_bars(axis: Axes, sections: Sequence[Section], dataset: str) -> None:
 
 
 def plot_sizes(path: Path, table: ScoreTable) -> Path:
-    """Scores over the number of pairs, with intervals, and the paper's, for each dataset."""
+    """Draw our scores with intervals and the paper's scores over the number of pairs, for each dataset."""
     figure, axes = make_figure(len(table.datasets))
     for axis, dataset in zip(np.atleast_1d(axes).flat, table.datasets, strict=True):
         axis.set_xscale("log", base=2)
@@ -105,7 +105,7 @@ def _draw_sizes(axis: Axes, rows: Sequence[Row], dataset: str, label: str, colou
 
 
 def plot_convergence(path: Path, lines: Sequence[Convergence]) -> Path:
-    """Held-out losses relative to their lowest value over steps; the step of convergence is marked."""
+    """Draw held-out losses, relative to their lowest value, over steps; the step of convergence is marked."""
     datasets = list(dict.fromkeys(line.dataset for line in lines))
     figure, axes = make_figure(len(datasets))
     for axis, dataset in zip(np.atleast_1d(axes).flat, datasets, strict=True):
@@ -130,9 +130,9 @@ def plot_convergence(path: Path, lines: Sequence[Convergence]) -> Path:
 
 
 def plot_return_curves(path: Path, curves: Sequence[Curve]) -> Path:
-    """Scores over outer steps: a row for each dataset; left as in the paper, right potstill's solver.
+    """Draw scores over outer steps: one row of axes per dataset, the paper's method left, potstill's solver right.
 
-    The line is the mean over distillation seeds, the band their range.
+    Lines are means over distillation seeds, bands their ranges.
     """
     datasets = list(dict.fromkeys(curve.dataset for curve in curves))
     figure, axes = make_figure(2, rows=len(datasets))
@@ -155,7 +155,7 @@ def plot_return_curves(path: Path, curves: Sequence[Curve]) -> Path:
 
 
 def plot_postures(path: Path, lines: Sequence[Posture]) -> Path:
-    """Errors of angle and height before and after one step, with intervals; a row for each dataset."""
+    """Draw the errors of angle and height before and after one step, with intervals; one row of axes per dataset."""
     datasets = list(dict.fromkeys(line.dataset for line in lines))
     figure, axes = make_figure(2, rows=len(datasets), height=3.2)
     for pair, dataset in zip(np.atleast_2d(axes), datasets, strict=True):

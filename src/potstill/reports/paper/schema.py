@@ -1,4 +1,4 @@
-"""What the tables and figures contain, as plain records. ``result.json`` has them with the same names."""
+"""The contents of the tables and figures as plain records. ``result.json`` has the same keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Comparison = Literal["above", "below", "inside"]
 
 @dataclass(frozen=True)
 class Score:
-    """Students of one row on one dataset: the mean normalised return over seeds, students and episodes."""
+    """The score of one row on one dataset: the mean normalised return over seeds, students and episodes."""
 
     mean: float
     low: float
@@ -21,15 +21,15 @@ class Score:
     raw: float
     """Mean of the undiscounted returns."""
     retention: float | None
-    """``mean`` divided by the mean score of the dataset's teacher, if that is above 0."""
+    """``mean`` divided by the mean score of the dataset's teacher, if the latter is above 0."""
     seeds: int
     students: int
     episodes: int
     last_points: float | None = None
-    """Mean score over the last five points of the curves, the paper's protocol, if the curves have as many."""
+    """Mean score over the last five points of the curves, as in the paper, if the curves have at least five."""
 
     def compare(self, paper: float) -> Comparison:
-        """Where the paper's number lies: ours is above or below it, or it is inside our interval."""
+        """Compare with the paper's number: ours is above or below it, or our interval contains it."""
         return "above" if self.low > paper else "below" if self.high < paper else "inside"
 
 
@@ -38,16 +38,16 @@ class Row:
     """A row of a table of scores."""
 
     key: str
-    """Names it in result files."""
+    """Name of the row in result files."""
     label: str
     scores: dict[str, Score | None]
-    """By dataset. ``None``: a cell failed."""
+    """Scores by dataset; ``None`` if a cell failed."""
     paper: dict[str, float | None] = field(default_factory=dict)
-    """The paper's numbers, by dataset; empty for a row that the paper does not have."""
+    """The paper's numbers by dataset; empty if the paper has no such row."""
     paper_average: float | None = None
-    """The paper's average over its nine datasets, if it prints no others."""
+    """The paper's average over its nine datasets, if it prints only the average."""
     retention: Retention | None = None
-    """Over all datasets of the row."""
+    """Retention over all datasets of the row."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Section:
     key: str
     title: str
     text: str
-    """What the rows have in common, as sentences."""
+    """A description of what the rows have in common."""
     rows: list[Row]
 
 
@@ -67,7 +67,7 @@ class Dataset:
 
     label: str
     column: str | None
-    """The paper's column."""
+    """The column of the paper, or ``None``."""
     env_id: str
     rows: int
     teacher: Score | None
@@ -86,7 +86,7 @@ class ScoreTable:
     """Whether the rows are numbers of pairs, which the picture shows on an axis."""
 
     def find_row(self, key: str) -> Row | None:
-        """The row of a key, in any section."""
+        """Find the row with a key in any section."""
         return next((row for section in self.sections for row in section.rows if row.key == key), None)
 
 
@@ -98,23 +98,23 @@ class Convergence:
     label: str
     dataset: str
     rows: int
-    """Rows or pairs that it trains on."""
+    """Number of training rows or pairs."""
     batch: int
     """Rows in a step."""
     steps: float
-    """Until convergence, mean over seeds."""
+    """Steps until convergence, mean over seeds."""
     updates: int
     """Steps of the whole run."""
     seconds: float
-    """Until convergence, mean over seeds."""
+    """Seconds until convergence, mean over seeds."""
     lowest: float
     """The lowest held-out loss, mean over seeds."""
     score: Score | None
-    """Of the trained policy at the end of its run."""
+    """Score of the policy at the end of its training."""
     paper: float | None
     """The paper's number of steps."""
     losses: list[list[tuple[int, float]]]
-    """(step, held-out loss), for each seed."""
+    """Pairs (step, held-out loss) for each seed."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Curve:
     seeds: list[list[float]]
     """Scores at these steps, interpolated, for each distillation seed."""
     paper: float | None
-    """The final value that Table 1 of the paper has."""
+    """The score in Table 1 of the paper."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,9 @@ class Posture:
     quantity: Literal["height", "angle"]
     states: int
     before: tuple[float, float, float]
-    """Mean and the ends of its 95 % bootstrap interval."""
+    """The mean, and the ends of its 95 % bootstrap interval."""
     after: tuple[float, float, float]
     change: tuple[float, float, float]
-    """After minus before, for each state."""
+    """Mean and interval of the differences after − before, per state."""
     excess: tuple[float, float, float] | None
     """The error before the step minus that of the dataset's states. ``None`` for the dataset itself."""

@@ -1,4 +1,4 @@
-"""Sentences that say where our numbers agree with the paper's and where not. Each is made from the numbers alone."""
+"""Compare our numbers with the paper's in sentences. Each sentence is generated from the numbers alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHERE = {
 
 
 def compare_numbers(table: ScoreTable) -> list[str]:
-    """For each dataset: which of our scores are above and below the paper's, and where the intervals include it."""
+    """List for each dataset which scores are above or below the paper's, and which intervals contain the paper's."""
     found = []
     for section in table.sections:
         for dataset in table.datasets:
@@ -35,7 +35,7 @@ def compare_numbers(table: ScoreTable) -> list[str]:
 
 
 def compare_order(table: ScoreTable) -> list[str]:
-    """The order of the objectives, by their means over the datasets of the paper, in each group of rows."""
+    """Compare the order of the objectives, by their means over the paper's datasets, in each section."""
     columns = {one.label: one.column for one in table.datasets if one.column}
     found = []
     for section in table.sections:
@@ -65,7 +65,7 @@ def _compute_mean(row: Row, labels: Sequence[str]) -> float | None:
 
 
 def compare_cloning(table: ScoreTable) -> list[str]:
-    """The claim that students of a distillate score above behavioural cloning of the whole dataset."""
+    """Check the claim that students of a distillate score above behavioural cloning of the whole dataset."""
     cloned, found = table.find_row("bc"), []
     for dataset in table.datasets:
         bc = None if cloned is None else cloned.scores.get(dataset.label)
@@ -88,7 +88,7 @@ def compare_cloning(table: ScoreTable) -> list[str]:
 
 
 def _describe_difference(one: Score, other: Score, name: str) -> str:
-    """Which of two scores is higher, and whether the intervals allow another order."""
+    """Describe which of two scores is higher, and whether their intervals overlap."""
     where = "is above" if one.mean > other.mean else "is below"
     apart = one.low > other.high or one.high < other.low
     sure = "the intervals do not overlap" if apart else "the intervals overlap"
@@ -96,7 +96,7 @@ def _describe_difference(one: Score, other: Score, name: str) -> str:
 
 
 def compare_levels(table: ScoreTable) -> list[str]:
-    """The claim that sets of medium-replay data teach more than those of medium-expert data."""
+    """Check the claim that pairs of medium-replay data give higher scores than pairs of medium-expert data."""
     by_column = {one.column: one.label for one in table.datasets if one.column}
     found = []
     for family in FAMILIES:
@@ -120,13 +120,13 @@ def compare_levels(table: ScoreTable) -> list[str]:
     if not found:
         found = [
             "Medium-replay against medium-expert: the paper's students of medium-replay sets score higher on all three "
-            "robots. This needs both datasets of a robot; they are not among the datasets of this run."
+            "robots. The comparison needs both datasets of a robot, which this run does not have."
         ]
     return found
 
 
 def compare_students(table: ScoreTable) -> list[str]:
-    """Table 2: how far the scores of other students are from those of the default one."""
+    """Compare the scores of other students with those of the default student (Table 2)."""
     others = [mean for name, mean in AVERAGES_2.items() if name != "own"]
     low, high = min(others) / AVERAGES_2["own"], max(others) / AVERAGES_2["own"]
     found = [
@@ -152,7 +152,7 @@ def compare_students(table: ScoreTable) -> list[str]:
 
 
 def compare_ensembles(table: ScoreTable) -> list[str]:
-    """Table 3: what an ensemble adds to its single students."""
+    """List the gains of ensembles over single students (Table 3)."""
     found = ["In the paper, ensembles add 7.0 (DBC), 7.5 (PBC) and 9.9 (Av-PBC) to the average score."]
     for section in table.sections:
         if section.key != "ensemble":
@@ -170,7 +170,7 @@ def compare_ensembles(table: ScoreTable) -> list[str]:
 
 
 def compare_sizes(table: ScoreTable) -> list[str]:
-    """Table 5: whether more pairs give higher scores."""
+    """Check whether more pairs give higher scores (Table 5)."""
     found = ["In the paper, every doubling of N raises the score, on all three medium-replay sets."]
     for section in table.sections:
         for dataset in table.datasets:
@@ -184,7 +184,7 @@ def compare_sizes(table: ScoreTable) -> list[str]:
 
 
 def compare_convergence(lines: Sequence[Convergence]) -> list[str]:
-    """Table 4: how many fewer steps training on pairs takes."""
+    """Compare the training steps on pairs with those on all rows (Table 4)."""
     found = []
     for dataset in dict.fromkeys(line.dataset for line in lines):
         own = {line.key: line for line in lines if line.dataset == dataset}
@@ -204,7 +204,7 @@ def compare_convergence(lines: Sequence[Convergence]) -> list[str]:
 
 
 def compare_curves(curves: Sequence[Curve]) -> list[str]:
-    """Figure 1: which method is highest at the end, and whether each has risen."""
+    """Compare the first and last scores of the methods (Figure 1)."""
     found = []
     for dataset in dict.fromkeys(curve.dataset for curve in curves):
         for group, name in (("paper", "as in the paper"), ("equal", "under equal conditions")):
@@ -223,10 +223,10 @@ def compare_curves(curves: Sequence[Curve]) -> list[str]:
 
 
 def compare_postures(lines: Sequence[Posture]) -> list[str]:
-    """Figure 2: whether distilled states are less balanced than the data's, and better balanced one step later."""
+    """Check whether distilled states are less balanced than the data's, and better one step later (Figure 2)."""
     found = [
-        "The paper says of HalfCheetah: distilled states are mostly unbalanced, and one step with the distilled action "
-        "brings them nearer to balance."
+        "The paper states for HalfCheetah: distilled states are mostly unbalanced, and one step with the distilled "
+        "action brings them nearer to balance."
     ]
     for line in lines:
         if line.excess is None:
@@ -256,7 +256,7 @@ def _describe_sign(values: tuple[float, float, float], above: str, below: str, n
 
 
 def describe_columns(datasets: Sequence[Dataset]) -> list[str]:
-    """Which datasets belong to columns of the paper."""
+    """State which datasets are not among those of the paper."""
     own = [one.label for one in datasets if one.column is None]
     return [f"{', '.join(own)}: not among the paper's datasets, so there is nothing beside our numbers."] if own else []
 

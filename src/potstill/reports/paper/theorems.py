@@ -1,4 +1,4 @@
-"""The theorems of the paper on random MDPs: tables, CSV and sentences."""
+"""Format the measurements of the paper's theorems on random MDPs: tables, CSV and sentences."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from potstill.reports.paper.csv_files import write_lines
 from potstill.reports.paper.markdown import format_table
 from potstill.theory import Spread, TheoryResult
 
-SHARE = 0.1  # of a random policy in the students of the table over the discount
-DISCOUNT = 0.9  # of the table over shifts
-EXACT = 1e-10  # largest residual of an equality, and largest violation of a bound, that rounding explains
+SHARE = 0.1  # share of a random policy in the students, for the table over the discount
+DISCOUNT = 0.9  # discount of the table over shifts
+EXACT = 1e-10  # residuals of an equality and violations of a bound up to this size are rounding errors
 SHOWN_SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 BOUNDS = {"theorem 1": "Theorem 1", "corollary 1": "Corollary 1"}
 THEORY_TEXT = (
@@ -19,7 +19,7 @@ THEORY_TEXT = (
 
 
 def format_theory(result: TheoryResult) -> str:
-    """Both tables: the theorems over the discount, and the objectives after shifts of all rewards."""
+    """Format two tables: the theorems over the discount, and the objectives after shifts of all rewards."""
     head = ["γ", "MDPs", "Theorem 2, largest residual", *(f"{name} / lost return" for name in BOUNDS.values())]
     rows = []
     for found in result.discounts:
@@ -45,7 +45,7 @@ def _format_shifts(result: TheoryResult) -> str:
 
 
 def _choose_discount(result: TheoryResult) -> float:
-    """The discount of the table over shifts, or the first one if it was not measured."""
+    """Choose the discount of the table over shifts: 0.9, or the first one if 0.9 was not measured."""
     known = [found.discount for found in result.discounts]
     return DISCOUNT if DISCOUNT in known else known[0]
 
@@ -55,7 +55,7 @@ def _format_spread(spread: Spread) -> str:
 
 
 def compare_theory(result: TheoryResult) -> list[str]:
-    """Say whether the theorems hold, how loose the bounds are, and what shifts do."""
+    """State whether the theorems hold, how loose the bounds are, and what shifts of the rewards change."""
     number = sum(found.mdps for found in result.discounts)
     holds = "holds" if result.residual < EXACT else "does not hold"
     found = [f"Theorem 2 {holds} on {number:,} MDPs: its largest residual is {result.residual:.1e}."]
@@ -71,7 +71,7 @@ def compare_theory(result: TheoryResult) -> list[str]:
 
 
 def _compare_shifts(result: TheoryResult) -> list[str]:
-    """Which objectives a shift of the rewards changes."""
+    """List the objectives that a shift of the rewards changes."""
     found = result.find_discount(_choose_discount(result))
     ranges = {}
     for objective in result.objectives:

@@ -1,4 +1,4 @@
-"""Executors: where the cells of a grid run. In this process, in several processes, on a Ray cluster, or under Slurm.
+"""Executors run the cells of a grid: in this process, in several processes, on a Ray cluster, or under Slurm.
 
 To add an executor, write a subclass of :class:`~potstill.runtime.executors.base.Executor` in a module and add one line
 to :data:`EXECUTORS`.

@@ -1,4 +1,4 @@
-"""What an executor is, and the one that runs calls in this process."""
+"""The interface of executors, and the executor that runs calls in this process."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class Pending(Protocol):
         """Whether the call has ended, so that :meth:`result` does not wait."""
 
     def result(self) -> Any:
-        """Wait for the call and return its value, or raise what ended it."""
+        """Wait for the call; return its value, or raise the exception that ended it."""
 
 
 class Executor(ABC):
-    """Runs calls. It is a context manager: calls are submitted while it is open.
+    """A context manager that runs calls, which are submitted while it is open.
 
     A call is a module-level function with arguments that can be sent to another process. It returns a JSON object.
     If an exception closes the executor, calls that still run get SIGTERM or are cancelled.
 
     Args:
-        workers: how many calls run at a time. Default: a number that suits the executor.
-        address: what the executor connects to. Most have none.
+        workers: the number of calls that run at a time. Default: the number of cores.
+        address: the address that the executor connects to. Most executors have none.
         scratch: a folder that does not exist yet, for files of the executor. It must be visible to all workers.
 
     Raises:
@@ -45,7 +45,7 @@ class Executor(ABC):
 
     def __init__(self, workers: int | None = None, address: str | None = None, scratch: Path | None = None) -> None:
         if address is not None and not self.takes_address:
-            raise PotstillError(f"--address {address} has no effect: this executor connects to nothing")
+            raise PotstillError(f"--address {address}: this executor has no address; leave --address out")
         self.limit = workers or count_cores()
 
     def __enter__(self) -> Executor:
@@ -66,12 +66,12 @@ class Executor(ABC):
 
 
 def count_cores() -> int:
-    """The number of cores that this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Call:
-    """A call that runs when its result is wanted."""
+    """A call that runs when its result is requested."""
 
     def __init__(self, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
         self.function, self.arguments = function, arguments
@@ -93,12 +93,14 @@ class SerialExecutor(Executor):
 
     def __init__(self, workers: int | None = None, address: str | None = None, scratch: Path | None = None) -> None:
         if workers not in (None, 1):
-            raise PotstillError(f"--workers {workers}: the serial executor runs one at a time; use --executor pool")
+            raise PotstillError(
+                f"--workers {workers}: the serial executor runs one call at a time; use --executor pool"
+            )
         super().__init__(1, address, scratch)
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Pending:
-        """Keep a call until its result is wanted."""
+        """Return a call that runs when its result is requested."""
         return _Call(function, arguments)
 
     def close(self, stop: bool) -> None:
-        """Nothing is left to release."""
+        """Do nothing: there are no resources."""

@@ -20,8 +20,8 @@ from potstill.runtime.executors.base import Executor, Pending
 class PoolExecutor(Executor):
     """Runs calls in processes of this machine, by default one for each core.
 
-    Each process is a pool of its own: if it dies, only its own call is lost, and a new process replaces it. The
-    processes are started afresh instead of forked, because threads of JAX do not survive a fork.
+    Each process is a separate pool: if it dies, only its own call is lost, and a new process replaces it. Processes are
+    spawned instead of forked, because threads of JAX do not survive a fork.
 
     >>> with PoolExecutor(workers=1) as executor:
     ...     executor.submit(divmod, 7, 2).result()
@@ -45,7 +45,7 @@ class PoolExecutor(Executor):
         return started
 
     def close(self, stop: bool) -> None:
-        """End the processes. With ``stop``, they get SIGTERM, on which commands save a checkpoint."""
+        """End the processes. With ``stop``, they get SIGTERM, and commands save a checkpoint."""
         if stop:
             for process in set(multiprocessing.active_children()) - self._before:
                 process.terminate()
@@ -55,7 +55,7 @@ class PoolExecutor(Executor):
 
 
 def _prepare_worker() -> None:
-    """Leave Ctrl-C to the parent process, and end as soon as the parent has ended."""
+    """Ignore Ctrl-C, which the parent process handles, and exit when the parent process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

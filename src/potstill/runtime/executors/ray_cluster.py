@@ -16,22 +16,22 @@ from potstill.runtime.executors.base import Executor, Pending, count_cores
 
 PATIENCE = 4.0  # seconds in which an address must accept a connection
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # any gRPC server replies to it
-PORT = 6379  # of a cluster's head, if an address has none
+PORT = 6379  # default port of the head of a cluster
 
 
 class RayExecutor(Executor):
     """Runs calls on a `Ray <https://docs.ray.io>`_ cluster. The extra ``ray`` installs it.
 
-    Every machine of the cluster needs potstill, and the paths of the data and of the run folder must lead to the same
-    files. Without an address, a cluster of this machine is started and ended.
+    Every machine of the cluster needs potstill, and the paths of the data and of the run folder must be those of the
+    same files on all of them. Without an address, a cluster on this machine is started, and ended with the executor.
 
     Args:
-        workers: how many calls run at a time. Default: the number of cores of the cluster.
+        workers: the number of calls that run at a time. Default: the number of cores of the cluster.
         address: ``auto`` for the running cluster that Ray finds from this machine, or ``host:port`` of its head.
         scratch: not used.
 
     Raises:
-        PotstillError: Ray is not installed, or the address does not answer.
+        PotstillError: Ray is not installed, or there is no cluster at the address.
     """
 
     takes_address = True
@@ -40,7 +40,7 @@ class RayExecutor(Executor):
         super().__init__(workers, address, scratch)
         if address not in (None, "auto", "local"):
             check_address(str(address))
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its makers otherwise
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # turns off the usage reports that Ray sends
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray warns if it is not set
         try:
             import ray
@@ -52,9 +52,9 @@ class RayExecutor(Executor):
             started = {"address": "local", "num_cpus": workers or count_cores(), "include_dashboard": False}
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)  # of JAX: Ray forks, but only to start other programs
+                warnings.simplefilter("ignore", RuntimeWarning)  # JAX warns of forks; Ray only starts programs by them
                 ray.init(**started, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
-        except Exception as error:  # Ray raises a dozen kinds
+        except Exception as error:  # Ray raises exceptions of a dozen types
             raise PotstillError(f"--address {address}: {describe_first_line(error)}") from None
         found = ray.cluster_resources()  # type: ignore[no-untyped-call, unused-ignore]
         self.limit = workers or max(1, int(found.get("CPU", 1)))
@@ -71,7 +71,7 @@ class RayExecutor(Executor):
 
 
 def check_address(address: str) -> None:
-    """Raise unless the head of a cluster accepts a connection and replies. Ray itself waits for minutes.
+    """Raise unless the head of a cluster accepts a connection and replies. Without this check, Ray waits for minutes.
 
     >>> check_address("127.0.0.1:1")
     Traceback (most recent call last):
@@ -81,7 +81,7 @@ def check_address(address: str) -> None:
     if not host:
         host, port = port, str(PORT)
     if not port.isdecimal():
-        raise PotstillError(f"--address {address}: expected auto, or host:port of the cluster's head")
+        raise PotstillError(f"--address {address}: expected auto, or host:port of the head of a cluster")
     try:
         with contextlib.closing(socket.create_connection((host, int(port)), timeout=PATIENCE)) as connection:
             if os.environ.get("RAY_USE_TLS", "0") == "0":

@@ -11,22 +11,23 @@ from potstill.errors import PotstillError, make_missing_extra_error
 from potstill.runtime.executors.base import Executor, Pending, count_cores
 from potstill.runtime.files import make_write_error
 
-JOBS = 64  # submitted at a time
-HOURS = 12  # limit of a job
+JOBS = 64  # jobs that are submitted at a time
+HOURS = 12  # time limit of a job
 CLUSTERS = ("slurm", "local")
 
 
 class SlurmExecutor(Executor):
     """Runs each call as a job, through `submitit <https://github.com/facebookincubator/submitit>`_.
 
-    The extra ``slurm`` installs it. Partition, account and other options of jobs are those of the environment
-    variables of ``sbatch``, such as ``SBATCH_PARTITION``. submitit writes a script, the call and its result into the
-    scratch folder. It pickles the latter two; they are read only by the jobs and by this process.
+    The extra ``slurm`` installs it. The environment variables of ``sbatch``, such as ``SBATCH_PARTITION``, set the
+    partition, the account and other options of the jobs. submitit writes a script, the call and its result into the
+    scratch folder. It pickles the latter two, and only the jobs and this process read them.
 
     Args:
-        workers: how many jobs are submitted at a time. Default: 64, or the number of cores with the address ``local``.
-        address: ``slurm`` (default), or ``local`` for processes of this machine, to try without a cluster.
-        scratch: a folder that all nodes see. It is deleted at the end, unless a job failed.
+        workers: the number of jobs that are submitted at a time. Default: 64; with the address ``local``, the number
+            of cores.
+        address: ``slurm`` (default), or ``local`` for processes on this machine, to try the executor without a cluster.
+        scratch: a folder on a file system that all nodes share. It is deleted at the end, unless a job failed.
 
     Raises:
         PotstillError: submitit is not installed, there is no Slurm on this machine, or the folder cannot be written.
@@ -40,7 +41,7 @@ class SlurmExecutor(Executor):
         if cluster not in CLUSTERS:
             raise PotstillError(f"--address {address}: the slurm executor takes {' or '.join(CLUSTERS)}")
         if scratch is None:
-            raise PotstillError("the slurm executor needs a scratch folder that all nodes see")
+            raise PotstillError("the slurm executor needs a scratch folder on a file system that all nodes share")
         try:
             import submitit
         except ImportError:
@@ -64,7 +65,7 @@ class SlurmExecutor(Executor):
         return pending
 
     def close(self, stop: bool) -> None:
-        """Cancel jobs that still run if ``stop``, and delete the scratch folder if all jobs ended well."""
+        """Cancel jobs that still run if ``stop``, and delete the scratch folder if all jobs have written a result."""
         for job in self._jobs:
             if stop and not job.done():
                 job.cancel(check=False)

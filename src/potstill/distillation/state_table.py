@@ -15,8 +15,7 @@ from scipy.signal import lfilter
 from potstill.data.blocks import iterate_blocks
 from potstill.data.transitions import Transitions
 from potstill.distillation.objectives.base import StateTable
-from potstill.distillation.objectives.weightings import find_weighting
-from potstill.distillation.objectives.weights import StateFeatures, Weighting
+from potstill.distillation.objectives.weights import StateFeatures, Weighting, weigh_uniform
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.teachers.base import Teacher
@@ -62,7 +61,7 @@ def build_state_table(
     values = critic_values.min(axis=-1)
     scale = jnp.ones(()) if teacher is None else jnp.maximum(values.std(), 1e-8)
     features = StateFeatures(states, values, lambda: count_episode_steps(data)[index], lambda: deviation()[index])
-    weights = (weighting or find_weighting("uniform"))(features)
+    weights = (weighting or weigh_uniform)(features)
     return StateTable(states, actions, teacher_actions, critic_values, weights, scale)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from types import MappingProxyType
 from typing import Literal
 
 from potstill.errors import PotstillError, make_unknown_name_error
@@ -132,7 +131,29 @@ _RECIPES = {
     "pytorch": Recipe(steps=1000, learning_rate=1e-3, optimiser="adam", width=256, layers=3, initialisation="torch"),
 }
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType(_RECIPES)
+
+class NamedRecipes(Mapping[str, Recipe]):
+    """A read-only mapping from names to recipes. An unknown name raises an error that suggests the closest one."""
+
+    def __init__(self, recipes: Mapping[str, Recipe]) -> None:
+        self._recipes = dict(recipes)
+
+    def __getitem__(self, name: str) -> Recipe:
+        if name not in self._recipes:
+            raise make_unknown_name_error("recipe", name, self)
+        return self._recipes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._recipes)
+
+    def __len__(self) -> int:
+        return len(self._recipes)
+
+    def __repr__(self) -> str:
+        return f"NamedRecipes({', '.join(self)})"
+
+
+RECIPES: Mapping[str, Recipe] = NamedRecipes(_RECIPES)
 """The named recipes, read-only."""
 
 
@@ -162,11 +183,7 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
     Raises:
         PotstillError: an unknown name, or an object that is not a recipe.
     """
-    if isinstance(recipe, Recipe):
-        return recipe
-    if recipe not in RECIPES:
-        raise make_unknown_name_error("recipe", recipe, RECIPES)
-    return RECIPES[recipe]
+    return recipe if isinstance(recipe, Recipe) else RECIPES[recipe]
 
 
 def find_recipe_name(recipe: Recipe) -> str:

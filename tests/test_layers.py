@@ -107,7 +107,7 @@ def test_there_are_no_cycles_between_subpackages(package):
 def contract(package, imported):
     """The graph of imports between the direct parts of a package."""
     part_of = {m: ".".join(m.split(".")[: package.count(".") + 2]) for m in imported if m.startswith(f"{package}.")}
-    graph = {part: set() for part in part_of.values()}
+    graph: dict[str, set[str]] = {part: set() for part in part_of.values()}
     for module, part in part_of.items():
         graph[part] |= {part_of[target] for target in imported[module] if target in part_of} - {part}
     return graph

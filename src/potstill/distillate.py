@@ -43,6 +43,15 @@ class Distillate(Scaled):
 
     Raises:
         PotstillError: shapes disagree, a number is not finite, or a weight is not positive.
+
+    Example:
+        >>> import potstill
+        >>> distillate = potstill.load("hopper-medium-replay")
+        >>> distillate
+        Distillate(256 pairs, 11 states, 3 actions, Hopper-v5, recipe default)
+        >>> own = Distillate(distillate.states[:64], distillate.actions[:64], distillate.scaling, distillate.metadata)
+        >>> len(own), own.pairs.states.shape
+        (64, (64, 11))
     """
 
     states: Float[np.ndarray, "N S"]
@@ -225,6 +234,11 @@ def load(path: StrPath) -> Distillate:
     Raises:
         PotstillError: the file does not exist, is damaged, holds another kind of artefact, or has an unknown format
             version.
+
+    Example:
+        >>> distillate = load("hopper-medium-replay")
+        >>> distillate.states.shape, distillate.metadata["objective"], distillate.reference.expert
+        ((256, 11), 'q-gap', 3234.3)
     """
     path = find_artefact_path(path, "distillate")
     arrays, metadata = storage.load(path, "distillate")

@@ -19,14 +19,26 @@ def make_printable(text: str) -> str:
 
 
 class PotstillError(Exception):
-    """Invalid input or a missing extra. The command line prints it as one line and exits with code 2."""
+    """Invalid input or a missing extra. The command line prints it as one line and exits with code 2.
+
+    >>> import potstill
+    >>> try:
+    ...     potstill.load("no-such-file.safetensors")
+    ... except PotstillError as error:
+    ...     print(error)
+    no-such-file.safetensors: no such file
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(make_printable(message))
 
 
 class PotstillWarning(UserWarning):
-    """Suspicious input that is used anyway. The command line prints it as one line."""
+    """Suspicious input that is used anyway. The command line prints it as one line.
+
+    >>> warnings.filterwarnings("error", category=PotstillWarning)  # refuse such input
+    >>> warnings.filterwarnings("default", category=PotstillWarning)
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(make_printable(message))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from potstill.commands.teaching_job import CHECKPOINT, Stopping, TeachingJob
 from potstill.config import TeachConfig
@@ -64,7 +65,7 @@ def teach(config: TeachConfig) -> Run:
     return teach_one(config, resolve_algorithm(config.algorithm))
 
 
-def resolve_algorithm(given: object) -> Algorithm:
+def resolve_algorithm(given: object) -> Algorithm[Any]:
     """Resolve the setting of an algorithm: a name, a name with fields, or an object.
 
     Raises:
@@ -84,7 +85,7 @@ def resolve_algorithm(given: object) -> Algorithm:
     return found
 
 
-def teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | None = None, label: str = "") -> Run:
+def teach_one(config: TeachConfig, algorithm: Algorithm[Any], data: Transitions | None = None, label: str = "") -> Run:
     """Train with one algorithm.
 
     Args:
@@ -166,7 +167,7 @@ def _train_candidates(
     config: TeachConfig,
     data: Transitions,
     folder: RunFolder,
-    candidates: Mapping[str, Algorithm],
+    candidates: Mapping[str, Algorithm[Any]],
     failed: dict[str, str],
 ) -> None:
     """Train all candidates that are not finished; add those that diverge to ``failed``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from potstill.config import TeachConfig
 from potstill.environments.references import find_reference_returns
@@ -37,7 +37,12 @@ class Stopping(NamedTuple):
 
     @classmethod
     def of(
-        cls, algorithm: Algorithm, updates: int | None = None, patience: int | None = None, *, estimated: bool = True
+        cls,
+        algorithm: Algorithm[Any],
+        updates: int | None = None,
+        patience: int | None = None,
+        *,
+        estimated: bool = True,
     ) -> Stopping:
         """By what is given; if neither updates nor a patience are given, by the algorithm's own rule.
 

@@ -7,7 +7,7 @@ also gives parts as :class:`~potstill.config.parts.NamedPart`, which Python has 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from potstill.data.formats.arrays import ReplayBuffer
 from potstill.data.formats.frames import DataFrame
@@ -25,5 +25,5 @@ TeacherSource: TypeAlias = StrPath | NetworkTeacher
 ObjectiveOption: TypeAlias = str | ObjectiveFunction
 SolverOption: TypeAlias = str | Solver
 RecipeOption: TypeAlias = str | Recipe
-AlgorithmOption: TypeAlias = str | Algorithm
+AlgorithmOption: TypeAlias = str | Algorithm[Any]
 ColumnsOption: TypeAlias = str | Mapping[str, str | Sequence[str]]

@@ -80,7 +80,13 @@ class LoopState(NamedTuple):
 
 
 class Iterate(NamedTuple):
-    """The result of an outer step."""
+    """The result of an outer step; :func:`optimise_pairs` yields one after each step.
+
+    Example:
+        >>> initial = Iterate(step=0, pairs=Pairs(jnp.zeros((4, 2)), jnp.zeros((4, 1))), metrics={})
+        >>> initial.pairs.states.shape, initial.state is None
+        ((4, 2), True)
+    """
 
     step: int
     """The number of steps taken; 0 for the initial pairs."""

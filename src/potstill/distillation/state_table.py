@@ -48,6 +48,15 @@ def build_state_table(
     Raises:
         PotstillError: the weighting is by time or occupancy, but the rows are not in the order of their episodes; or it
             is by occupancy, but there is no teacher.
+
+    Example:
+        >>> import potstill
+        >>> from potstill.distillation import WEIGHTINGS, combine_weightings
+        >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(100))
+        >>> teacher = potstill.load_teacher("hopper-medium-replay")
+        >>> table = build_state_table(data, teacher, combine_weightings(WEIGHTINGS["ranged"]))
+        >>> table.states.shape, table.critic_values.shape, round(float(table.weights.mean()), 4)
+        ((100, 11), (100, 2), 1.0)
     """
     index = np.arange(len(data)) if index is None else index
     deviation = deviation or functools.partial(measure_action_deviation, data, teacher)

@@ -32,8 +32,20 @@ class Students(Scaled):
     """K trained students.
 
     Use one student through :meth:`make_policy`, all of them in parallel through :meth:`act_separately`, and their
-    averaged actions through :meth:`act_as_ensemble`. All three take raw observations and return actions within the
-    bounds; of a finite set, the numbers of actions [L].
+    averaged actions through :meth:`act_as_ensemble`. All three take observations and return actions in the units of the
+    environment, within the bounds; of a finite set, the numbers of actions [L].
+
+    Raises:
+        PotstillError: the layers do not lead from the scaling's states to its actions.
+
+    Example:
+        >>> from potstill.students import Recipe, train_students
+        >>> pairs = Pairs(jnp.eye(3), jnp.zeros((3, 1)))
+        >>> students = train_students(pairs, [0, 1], Recipe(steps=2, width=4, layers=2), Scaling.identity(3, 1))
+        >>> len(students), students.act_as_ensemble(np.zeros((5, 3))).shape
+        (2, (5, 1))
+        >>> students.make_policy(1)(np.zeros((5, 3))).shape
+        (5, 1)
     """
 
     params: Params
@@ -116,6 +128,13 @@ def train_students(pairs: Pairs, seeds: Sequence[int], recipe: Recipe, scaling: 
     Raises:
         PotstillError: the seeds are not integers, the pairs have different lengths or do not match the scaling,
             a number is not finite, or the training diverges.
+
+    Example:
+        >>> from potstill.students import Pairs, Recipe, train_students
+        >>> pairs = Pairs(jnp.eye(3), jnp.array([[0.5], [0.0], [-0.5]]))
+        >>> recipe = Recipe(steps=2, width=4, layers=2)
+        >>> train_students(pairs, seeds=[0, 1], recipe=recipe, scaling=Scaling.identity(3, 1))
+        Students(2 networks 3-4-1)
     """
     if np.ndim(seeds) != 1 or not len(seeds) or not all(isinstance(seed, int | np.integer) for seed in seeds):
         raise PotstillError(f"seeds {seeds}: expected a list of integers, one for each student")

@@ -178,10 +178,14 @@ def read_recipe(stored: Mapping[str, object]) -> Recipe:
 
 @check_arguments
 def find_recipe(recipe: str | Recipe) -> Recipe:
-    """The recipe called ``recipe``; a :class:`Recipe` is returned as it is.
+    """Return the recipe called ``recipe``; a :class:`Recipe` is returned as it is.
 
     Raises:
         PotstillError: an unknown name, or an object that is not a recipe.
+
+    Example:
+        >>> find_recipe("plain").momentum, find_recipe(Recipe(steps=5)).steps
+        (0.9, 5)
     """
     return recipe if isinstance(recipe, Recipe) else RECIPES[recipe]
 

@@ -42,7 +42,15 @@ StepKeys: TypeAlias = Key[Array, " T"] | None
 @check_arguments
 @register_named_tuple
 class Pairs(NamedTuple):
-    """The distilled set while it is being distilled."""
+    """N pairs as students train on them: standardised states and scaled actions.
+
+    :attr:`potstill.Distillate.pairs` has those of a file, in these units.
+
+    Example:
+        >>> pairs = Pairs(jnp.zeros((4, 3)), jnp.full((4, 1), 0.5))
+        >>> len(pairs.states), pairs.weights is None
+        (4, True)
+    """
 
     states: Float[Array, "N S"]
     """Standardised states."""

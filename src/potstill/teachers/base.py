@@ -29,7 +29,19 @@ class Teacher(Protocol):
 
     States are standardised with ``normaliser``, actions lie in [−1, 1]. Actions of a finite set are vectors of the
     probabilities of all A actions, and action values are expectations over them. All methods are pure JAX functions, so
-    they can be compiled.
+    they can be compiled. :class:`NetworkTeacher` is a teacher made of networks, which can be saved.
+
+    Example:
+        >>> class Centring:
+        ...     normaliser = Normaliser.identity(2)
+        ...     def act(self, states):
+        ...         return jnp.tanh(-0.5 * states)
+        ...     def sample(self, states, key):
+        ...         return self.act(states)
+        ...     def action_values(self, states, actions):
+        ...         return -jnp.sum((actions - self.act(states)) ** 2, axis=-1)[None]
+        >>> isinstance(Centring(), Teacher)
+        True
     """
 
     @property
@@ -147,6 +159,11 @@ def load_teacher(path: StrPath) -> NetworkTeacher:
     Raises:
         PotstillError: the file does not exist, is damaged or holds another kind of artefact, or the shapes of its
             layers do not match.
+
+    Example:
+        >>> teacher = load_teacher("hopper-medium-replay")
+        >>> teacher.metadata["algorithm"], teacher.action_size
+        ('rebrac', 3)
     """
     path = find_artefact_path(path, "teacher")
     arrays, metadata = storage.load(path, "teacher")

@@ -95,7 +95,7 @@ def actor_loss(
 
 @check_arguments
 @dataclass(frozen=True)
-class Iql(Algorithm):
+class Iql(Algorithm[IqlState]):
     """Implicit Q-learning.
 
     The default target rate is four times the usual 0.005. IQL stays stable at this rate because it never evaluates

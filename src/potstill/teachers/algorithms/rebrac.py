@@ -94,7 +94,7 @@ def actor_loss(
 
 @check_arguments
 @dataclass(frozen=True)
-class Rebrac(Algorithm):
+class Rebrac(Algorithm[RebracState]):
     """ReBRAC.
 
     It is TD3+BC with ``actor_penalty=0.4 / A``, ``critic_penalty=0``, ``layer_norm=False``, ``hidden_layers=2`` and a

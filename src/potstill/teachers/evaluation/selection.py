@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from potstill.data.transitions import Transitions
 from potstill.teachers.algorithms.base import Algorithm
@@ -25,7 +26,7 @@ PENALTIES = {"loose": (0.01, 0.01), "medium": (0.05, 0.5), "tight": (0.4, 0.1)}
 
 def make_candidates(
     penalties: Mapping[str, tuple[float, float]] = PENALTIES, *, discrete: bool = False
-) -> dict[str, Algorithm]:
+) -> dict[str, Algorithm[Any]]:
     """Make the candidates of ``auto``, all cheap to train: IQL, and ReBRAC at each of the named penalties.
 
     For discrete actions: IQL, Cal-QL, and BC of the best tenth of the episodes.

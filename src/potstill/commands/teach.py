@@ -92,7 +92,7 @@ def teach_one(config: TeachConfig, algorithm: Algorithm[Any], data: Transitions 
         config: the settings.
         algorithm: the algorithm, instead of the one that they name.
         data: the dataset, if it is already loaded.
-        label: what is trained, to be displayed.
+        label: the text beside the progress bar.
     """
     config = dataclasses.replace(config, algorithm=algorithm)
     resumed = _check_out(config)
@@ -203,7 +203,7 @@ def _load_progress(folder: RunFolder, learner: Learner, scores: OfflineScores | 
 def load_rewarded(config: TeachConfig) -> Transitions:
     """Load the dataset; reject rewards from which the algorithm cannot learn.
 
-    Rewards that are all equal say something only if episodes terminate. Behavioural cloning needs no rewards.
+    Equal rewards distinguish policies only if episodes terminate. Behavioural cloning needs no rewards.
     """
     with busy(f"reading {config.dataset if isinstance(config.dataset, str | Path) else 'the dataset'}"):
         data = load_dataset(config.dataset, download=config.download, **config.reading)

@@ -22,14 +22,14 @@ from potstill.teachers.settings import Training
 from potstill.teachers.training import EARLY_UPDATES, Learner
 
 CHECKPOINT = "checkpoint.safetensors"
-LEAST_GAIN = 0.01  # of the estimate, if training stops by itself: two fits to one teacher differ by about as much
+LEAST_GAIN = 0.01  # of the estimate, if training stops by itself: two fits to one teacher differ by about 1 %
 
 
 class Stopping(NamedTuple):
     """When a training ends."""
 
     updates: int
-    """Updates at most."""
+    """The largest number of updates."""
     patience: int | None
     """Evaluations without a higher estimate after which it ends. ``None``: it takes all updates."""
     least_gain: float = 0.0
@@ -44,7 +44,7 @@ class Stopping(NamedTuple):
         *,
         estimated: bool = True,
     ) -> Stopping:
-        """By what is given; if neither updates nor a patience are given, by the algorithm's own rule.
+        """Make the rule from updates and patience or, if neither is given, from the algorithm's own defaults.
 
         Args:
             algorithm: the algorithm.
@@ -96,7 +96,7 @@ class TeachingJob:
         """Train until the end, with an evaluation and a checkpoint after each period.
 
         Raises:
-            Interrupted: a signal came, and the checkpoint is written.
+            Interrupted: a signal asked to stop; the checkpoint is written.
         """
         shown = self._select_shown(self.progress.history[-1]) if self.progress.history else {}
         limited = self.stopping.patience is not None
@@ -115,7 +115,7 @@ class TeachingJob:
                     raise self._make_exception(interruption)
 
     def _warm_up(self, tracker: Tracker) -> None:
-        """Compile, and time some updates, so that the time left is known from the start."""
+        """Compile, and time some updates, so that the remaining time is known from the start."""
         self._plan(tracker)
         with tracker.phase("compiling"):
             tracker.work.measure("step", 1, self.learner.warm_up())
@@ -124,7 +124,7 @@ class TeachingJob:
         tracker.update(self.learner.done)
 
     def _plan(self, tracker: Tracker) -> None:
-        """Set the work that is left besides the updates."""
+        """Set the remaining work besides the updates."""
         every = self.config.evaluate_every
         count = -(-self.stopping.updates // every) - self._evaluated // every
         fits = 0
@@ -134,7 +134,7 @@ class TeachingJob:
         tracker.work.left = {"fit": fits, "evaluation": count if tracker.work.knows("evaluation") else 0}
 
     def _advance(self, tracker: Tracker) -> dict[str, float]:
-        """Train until the next report; begin again if the actor has collapsed early."""
+        """Train until the next report; restart if the actor has collapsed early."""
         learner, config, before = self.learner, self.config, self.learner.algorithm
         metrics, seconds = learner.advance()
         early = learner.done <= min(config.evaluate_every, EARLY_UPDATES)
@@ -186,7 +186,7 @@ class TeachingJob:
         return entry
 
     def _save(self, teacher: NetworkTeacher, entry: Evaluation) -> None:
-        """Save the teacher, with what is wrong with it."""
+        """Save the teacher, with warnings about it."""
         found = diagnose_teacher(teacher, self.learner.data, entry)
         if found:
             teacher = replace(teacher, metadata=teacher.metadata | {"warnings": found})

@@ -1,7 +1,8 @@
 """The Python types of options that are names or paths on the command line.
 
-Type checkers and signatures use this module. The command line uses :mod:`potstill.config.cli_types`, without JAX. It
-also gives parts as :class:`~potstill.config.parts.NamedPart`, which Python has no need for: it has the objects.
+Type checkers and signatures use this module. The command line uses :mod:`potstill.config.cli_types`, which does not
+import JAX. On the command line, a part with fields is a :class:`~potstill.config.parts.NamedPart`; in Python, it is an
+object.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The outer loop: from a state table and a teacher to N pairs (method §4)."""
+"""The outer loop: from a state table and a teacher to N pairs."""
 
 from __future__ import annotations
 

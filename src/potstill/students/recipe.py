@@ -19,7 +19,7 @@ Initialisation = Literal["orthogonal", "antisymmetric", "he", "lecun", "torch"]
 class Recipe:
     """How a student is built and trained: network, initialisation, and full-batch training on one loss.
 
-    The defaults describe the student of the paper (method §3).
+    The defaults describe the student of the paper (Lei, Zhang and Tao 2024).
 
     Raises:
         PotstillError: a field has a wrong type or is out of range, or fields are incompatible.
@@ -92,7 +92,7 @@ class Recipe:
         """Whether training ends long before the student fits its targets: SGD without momentum.
 
         Such students make larger errors and visit states further from the data. By default, distillation uses twice
-        the state noise for them, and the actions of their pairs may exceed the bounds (docs: pairs).
+        the state noise for them, and the actions of their pairs may exceed the bounds (docs/explanation/pairs.md).
         """
         return self.optimiser == "sgd" and not self.momentum
 

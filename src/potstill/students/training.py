@@ -1,6 +1,6 @@
 """Behavioural cloning, the inner loop. Distillation differentiates through it; evaluation only runs it.
 
-    ℓ_BC(θ) = 1/(N A) Σ_i w_i ‖tanh f_θ(s_i) − a_i‖²        (method §3; there w = 1)
+    ℓ_BC(θ) = 1/(N A) Σ_i w_i ‖tanh f_θ(s_i) − a_i‖²        (in the paper, w = 1)
 
 For a finite set of actions, a_i are probabilities of the A actions, and the loss is their cross-entropy:
 

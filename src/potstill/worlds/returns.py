@@ -21,7 +21,7 @@ def measure_imagined_returns(
     """Measure undiscounted returns of a policy in a world model, from initial states of the data's episodes.
 
     The model may be wrong in the states that the policy visits. Compare policies by these returns, but do not rely on
-    their level (docs: worlds).
+    their level (docs/how-to/worlds.md).
 
     Args:
         world: the model.

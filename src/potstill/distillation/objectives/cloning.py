@@ -1,4 +1,4 @@
-"""Objectives of behavioural cloning: the squared distance to the data's or to the teacher's action (method §2)."""
+"""Objectives of behavioural cloning: the squared distance to the data's or to the teacher's action."""
 
 from __future__ import annotations
 

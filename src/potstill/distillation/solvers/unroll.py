@@ -1,4 +1,4 @@
-"""The unroll: differentiation through the training of a finite student, step by step (method §4).
+"""The unroll: differentiation through the training of a finite student, step by step, as in the paper.
 
 There are two implementations of the adjoint, equal up to rounding:
 

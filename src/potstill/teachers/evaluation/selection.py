@@ -65,7 +65,7 @@ def select(values: Mapping[str, float]) -> str:
     """Select the best ReBRAC candidate if its estimate is within 2 % of the highest, else the highest.
 
     Two fits to the same teacher differ by about 1 %. If the estimates do not differ by more than that, ReBRAC usually
-    has a higher return than IQL (docs: archive, teachers, "Automatic choice").
+    has a higher return than IQL (docs/archive/teachers.md, "Automatic choice").
 
     >>> select({"iql": 301.0, "rebrac-loose": 200.0, "rebrac-tight": 299.0})
     'rebrac-tight'

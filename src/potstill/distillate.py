@@ -105,7 +105,7 @@ class Distillate(Scaled):
 
     @property
     def action_numbers(self) -> Int[np.ndarray, " N"]:
-        """The numbers of discrete actions: of soft labels, those of the most probable ones.
+        """The numbers of discrete actions; for soft labels, the number of the most probable action.
 
         Raises:
             PotstillError: the actions are continuous.

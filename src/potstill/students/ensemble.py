@@ -33,7 +33,7 @@ class Students(Scaled):
 
     Use one student through :meth:`make_policy`, all of them in parallel through :meth:`act_separately`, and their
     averaged actions through :meth:`act_as_ensemble`. All three take observations and return actions in the units of the
-    environment, within the bounds; of a finite set, the numbers of actions [L].
+    environment, within the bounds; for discrete actions, their numbers [L].
 
     Raises:
         PotstillError: the layers do not lead from the scaling's states to its actions.
@@ -92,7 +92,7 @@ class Students(Scaled):
         return unit
 
     def act_separately(self, observations: Float[np.ndarray, "L S"]) -> np.ndarray:
-        """Return mean actions, with the L observations split evenly: the first L/K go to student 0, and so on.
+        """Return mean actions. The L observations are split evenly: the first L/K go to student 0, and so on.
 
         Raises:
             PotstillError: L is not a multiple of K, or the observations have another number of components.
@@ -107,7 +107,7 @@ class Students(Scaled):
         return self.action_bounds.choose_actions(unit.reshape(len(observations), -1))
 
     def act_as_ensemble(self, observations: Float[np.ndarray, "L S"]) -> np.ndarray:
-        """Return the students' mean actions, averaged; of a finite set, the most probable on average."""
+        """Return the students' mean actions, averaged; for discrete actions, the most probable one on average."""
         states = jnp.broadcast_to(self._standardise("act_as_ensemble", observations), (len(self), *observations.shape))
         return self.action_bounds.choose_actions(np.asarray(self._compute_unit_actions(states).mean(axis=0)))
 

@@ -55,7 +55,7 @@ class Pairs(NamedTuple):
     states: Float[Array, "N S"]
     """Standardised states."""
     actions: Float[Array, "N A"]
-    """Actions scaled to [−1, 1]; of a finite set, probabilities."""
+    """Actions scaled to [−1, 1]; for discrete actions, probabilities."""
     weights: Float[Array, " N"] | None = None
     """w, the weight of each pair. Their mean scales the step size of SGD. ``None``: all weights are 1."""
 
@@ -118,7 +118,7 @@ def bc_loss(
 
 
 def initialise_training(params: Params, recipe: Recipe) -> TrainingState:
-    """The state before the first step."""
+    """Make the state before the first step."""
     zero = jax.tree.map(jnp.zeros_like, params)
     if recipe.optimiser == "sgd":
         return TrainingState(params, zero)
@@ -163,7 +163,7 @@ def _take_adam_step(state: TrainingState, gradient: PyTree, recipe: Recipe) -> T
 
 
 def split_key(key: PRNGKeyArray, recipe: Recipe) -> tuple[PRNGKeyArray, StepKeys]:
-    """The key of the initial network and, if the BC loss samples actions, one key for each step."""
+    """Split a key into that of the initial network and, if the BC loss samples actions, one for each step."""
     if not recipe.sampled:
         return key, None
     network_key, noise_key = jax.random.split(key)
@@ -171,7 +171,7 @@ def split_key(key: PRNGKeyArray, recipe: Recipe) -> tuple[PRNGKeyArray, StepKeys
 
 
 def initialise_student(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> tuple[TrainingState, StepKeys]:
-    """A student before its first step, with a network drawn from ``key``, and the keys of its steps."""
+    """Make a student before its first step, with a network drawn from ``key``, and the keys of its steps."""
     network_key, step_keys = split_key(key, recipe)
     params = initialise_network(network_key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
     return initialise_training(params, recipe), step_keys
@@ -185,7 +185,7 @@ def train_network(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> Params:
 
 
 def train_step(state: TrainingState, key: PRNGKeyArray | None, pairs: Pairs, recipe: Recipe) -> TrainingState:
-    """One step of behavioural cloning on all ``pairs``."""
+    """Take one step of behavioural cloning on all ``pairs``."""
     return take_optimiser_step(state, jax.grad(bc_loss)(state.params, pairs, key, recipe.loss), recipe)
 
 

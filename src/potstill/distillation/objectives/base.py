@@ -40,9 +40,9 @@ class StateTable(NamedTuple):
     states: Float[Array, "B S"]
     """Standardised states."""
     actions: Float[Array, "B A"]
-    """The dataset's actions, in [−1, 1]; discrete ones are vectors with a single 1."""
+    """The dataset's actions, in [−1, 1]; discrete actions are vectors with a single 1."""
     teacher_actions: Float[Array, "B A"]
-    """π*(s), the teacher's mean action, in [−1, 1]; of discrete actions, their probabilities."""
+    """π*(s), the teacher's mean action, in [−1, 1]; for discrete actions, their probabilities."""
     critic_values: Float[Array, "B C"]
     """q_j(s, π*(s)) of each of C critics, in units of return."""
     weights: Float[Array, " B"]

@@ -89,7 +89,7 @@ class ActionValueCloning(PolicyCloning):
 @check_arguments
 @dataclass(frozen=True)
 class ActionValueSum(Objective):
-    """Av-PBC of discrete actions, by its exact sum: Σ_a w(s, a) (π(a | s) − π*(a | s))².
+    """Av-PBC for discrete actions, by its exact sum: Σ_a w(s, a) (π(a | s) − π*(a | s))².
 
     The paper's weight is q*(s, a), which it assumes to be positive. Here w = log(1 + exp(q* / std(q*))), which is
     positive for any q* and grows with it, where std(q*) is the standard deviation of the values of the dataset. q* is

@@ -50,7 +50,7 @@ class IqlState(NamedTuple):
     """Networks, target critics, optimiser states and the schedule."""
 
     actor: IqlActor | Params
-    """Of discrete actions, the layers alone."""
+    """For discrete actions, the layers alone."""
     value: Params
     critics: Params
     target_critics: Params

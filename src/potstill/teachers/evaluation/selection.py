@@ -27,7 +27,7 @@ PENALTIES = {"loose": (0.01, 0.01), "medium": (0.05, 0.5), "tight": (0.4, 0.1)}
 def make_candidates(
     penalties: Mapping[str, tuple[float, float]] = PENALTIES, *, discrete: bool = False
 ) -> dict[str, Algorithm[Any]]:
-    """Make the candidates of ``auto``, all cheap to train: IQL, and ReBRAC at each of the named penalties.
+    """Make the candidates of ``auto``, which are all fast to train: IQL, and ReBRAC at each of the named penalties.
 
     For discrete actions: IQL, Cal-QL, and BC of the best tenth of the episodes.
     """

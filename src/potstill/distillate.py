@@ -55,10 +55,13 @@ class Distillate(Scaled):
     """
 
     states: Float[np.ndarray, "N S"]
+    """States, in the units of the environment."""
     actions: Float[np.ndarray, "N A"]
     """Target actions. For some recipes they exceed the environment's bounds; the students' own actions never do."""
     scaling: Scaling
+    """The normaliser of the states, and the action bounds."""
     metadata: JsonObject
+    """How the pairs were made, as JSON values."""
     weights: Float[np.ndarray, " N"] | None = None
     """Weight of each pair in the students' loss: positive, with mean 1. ``None``: all weights are equal."""
 
@@ -230,6 +233,9 @@ def split_weights(
 @check_arguments
 def load(path: StrPath) -> Distillate:
     """Read a distillate from a file, a run folder, or the name of a bundled dataset.
+
+    Args:
+        path: a ``.safetensors`` file, a run folder or :class:`potstill.Run` of ``distill``, or a bundled name.
 
     Raises:
         PotstillError: the file does not exist, is damaged, holds another kind of artefact, or has an unknown format

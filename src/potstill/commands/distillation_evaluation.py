@@ -87,7 +87,7 @@ class Evaluations:
         """Evaluate teacher, random pairs, students and ensemble, and compute offline scores if there is a teacher.
 
         Returns:
-            The scores; ``warnings`` lists what is wrong with the students.
+            The scores; ``warnings`` lists faults of the students.
         """
         config = self.config
         result: JsonObject = {"data": describe_data(self.data, self.reference)}

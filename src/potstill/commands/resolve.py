@@ -73,7 +73,7 @@ class Problem:
         return _needs_teacher(self.objective)
 
     def resolve_defaults(self, data: Transitions, teacher: NetworkTeacher | None) -> Problem:
-        """Resolve the defaults that depend on the data, and lower a step size that would diverge on it."""
+        """Resolve the defaults that depend on the data, and lower a learning rate at which students would diverge."""
         if getattr(self.objective, "uses_critics", False) and not _has_values(teacher, data):
             print("the rewards do not distinguish policies, so critics are uninformative: using objective pbc")
             names = {**self.names, "objective": "pbc"}
@@ -113,7 +113,7 @@ def _needs_teacher(objective: ObjectiveFunction | None) -> bool:
 
 
 def _has_values(teacher: NetworkTeacher | None, data: Transitions) -> bool:
-    """Whether the teacher's critics were fitted to rewards that distinguish policies, as far as is known."""
+    """Whether the teacher's critics may have been fitted to rewards that distinguish policies."""
     own = teacher is not None and teacher.metadata.get("dataset_hash") == data.content_hash
     return not own or has_returns(data)
 

@@ -141,7 +141,7 @@ class TeachingJob:
         if early and learner.collapsed and learner.restart():
             changed = asdict(learner.algorithm).items() - asdict(before).items()
             settings = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in sorted(changed))
-            print(f"the teacher's actions collapsed to a bound: training begins again with {settings}", flush=True)
+            print(f"the teacher's actions collapsed to a bound: training restarts with {settings}", flush=True)
             self.folder.keep_metrics(lambda line: False)
             with tracker.phase("compiling"):
                 learner.warm_up()

@@ -51,6 +51,7 @@ class Students(Scaled):
     params: Params
     """Layers of all students: each array has a leading axis K."""
     scaling: Scaling
+    """The normaliser of the observations, and the bounds that the actions are scaled to."""
 
     def __post_init__(self) -> None:
         inputs, outputs, stacked = len(self.normaliser.mean), len(self.action_bounds), isinstance(self.params, Towers)

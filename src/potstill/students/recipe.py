@@ -180,6 +180,9 @@ def read_recipe(stored: Mapping[str, object]) -> Recipe:
 def find_recipe(recipe: str | Recipe) -> Recipe:
     """Return the recipe called ``recipe``; a :class:`Recipe` is returned as it is.
 
+    Args:
+        recipe: a name of :data:`RECIPES`, or a recipe.
+
     Raises:
         PotstillError: an unknown name, or an object that is not a recipe.
 

@@ -156,6 +156,9 @@ class NetworkTeacher:
 def load_teacher(path: StrPath) -> NetworkTeacher:
     """Read a teacher from a file, a run folder of ``potstill teach``, or the name of a bundled dataset.
 
+    Args:
+        path: a ``.safetensors`` file, a run folder or :class:`potstill.Run` of ``teach``, or a bundled name.
+
     Raises:
         PotstillError: the file does not exist, is damaged or holds another kind of artefact, or the shapes of its
             layers do not match.

@@ -34,10 +34,13 @@ class TrainingRows(NamedTuple):
     """
 
     states: Float[Array, "*B S"]
+    """Standardised states."""
     actions: Float[Array, "*B A"]
+    """The data's actions, in [−1, 1]."""
     rewards: Float[Array, "*B"]
     """The data's rewards times the table's ``reward_scale``."""
     next_states: Float[Array, "*B S"]
+    """Standardised next states."""
     next_actions: Float[Array, "*B A"]
     """The data's next action. It is arbitrary after a termination and after a truncation."""
     alive: Float[Array, "*B"]

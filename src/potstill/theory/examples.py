@@ -27,6 +27,7 @@ class Example(NamedTuple):
     """
 
     mdp: TabularMDP
+    """The MDP."""
     teacher: Float64[np.ndarray, "S A"]
     """π*, optimal in the examples."""
     student: Float64[np.ndarray, "S A"]

@@ -28,8 +28,11 @@ class Spread:
     """
 
     low: float
+    """The quantile of 5 %."""
     median: float
+    """The median."""
     high: float
+    """The quantile of 95 %."""
 
     @classmethod
     def of(cls, values: Sequence[float] | Float64[np.ndarray, " n"]) -> Spread:

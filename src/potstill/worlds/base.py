@@ -107,6 +107,9 @@ class World(Scaled):
 def load_world(path: StrPath) -> World:
     """Read a world model from a file, or from the run folder of ``potstill model``.
 
+    Args:
+        path: a ``.safetensors`` file, or a run folder or :class:`potstill.Run` of ``model``.
+
     Raises:
         PotstillError: the file does not exist, is damaged, or holds another kind of artefact.
 

@@ -66,6 +66,7 @@ class Unroll(Solver):
 
     trains_networks: ClassVar[bool] = True
     adjoint: ClassVar[Literal["autodiff", "sweep"]] = "autodiff"
+    """How the training is differentiated."""
 
     window: int | None = None
     """Differentiate only this number of last training steps. Default: all steps, which gives the exact gradient."""

@@ -22,7 +22,7 @@ class Spread:
     """The median of a quantity over MDPs, and the interval that contains the middle 90 % of them.
 
     Example:
-        >>> spread = Spread.of(range(101))
+        >>> spread = Spread.of(np.linspace(0.0, 100.0, 101))
         >>> spread.low, spread.median, spread.high
         (5.0, 50.0, 95.0)
     """

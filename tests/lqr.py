@@ -8,11 +8,11 @@ import numpy as np
 
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser, Transitions
-from potstill.teachers import ALGORITHMS, Bc, CalQl, Edac, Iql, Rebrac
+from potstill.teachers import ALGORITHMS, Algorithm, Bc, CalQl, Edac, Iql, Rebrac
 
 DISCOUNT, PULL, PUSH, EFFORT = 0.8, 0.9, 0.5, 0.1  # s′ = 0.9 s + 0.5 a, r = −s² − 0.1 a²
 OPTIONS: dict[str, Any] = {"updates": 1500, "batch": 64, "discount": DISCOUNT, "target_rate": 0.02}
-TUNED = {  # potstill's own algorithms, with settings that solve the problem in these updates
+TUNED: dict[str, Algorithm[Any]] = {  # potstill's own algorithms, with settings that solve the problem in these updates
     "bc": Bc(best_episodes=0.4, learning_rate=1e-3),
     "rebrac": Rebrac(actor_penalty=0.0, critic_penalty=0.0, hidden_layers=2),
     "iql": Iql(expectile=0.9, temperature=3.0, learning_rate=1e-3),

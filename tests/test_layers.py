@@ -1,19 +1,15 @@
 """The architecture: imports between packages, cycles, names of functions and modules, and sizes of files."""
 
 import ast
-import functools
 import importlib
-import inspect
 import pkgutil
 import re
-from pathlib import Path
 
 import pytest
+from modules import MODULES, ROOT, SOURCE, imports_of, lazy_submodules, package_of, tree_of
 
 import potstill
 
-ROOT = Path(__file__).parents[1]
-SOURCE = ROOT / "src" / "potstill"
 FLOORS = (  # bottom to top; a module imports from its own package or from lower floors, never from one beside it
     {"errors"},
     {"runtime", "bundled"},
@@ -58,72 +54,6 @@ PHRASES = """
 """
 
 
-def module_name(path):
-    """``potstill.data`` for ``src/potstill/data/__init__.py``."""
-    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-MODULES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
-
-
-def package_of(module):
-    """The package or module directly below ``potstill`` that a module belongs to."""
-    return module.split(".")[1] if "." in module else "__init__"
-
-
-@functools.cache
-def tree_of(module):
-    return ast.parse(MODULES[module].read_text())
-
-
-def known_module(name):
-    """The module of a dotted name: the name itself, or the module that has it as an attribute."""
-    while name not in MODULES and "." in name:
-        name = name.rpartition(".")[0]
-    return name if name in MODULES else None
-
-
-@functools.cache
-def imports_of(module):
-    """All modules of potstill that a module imports anywhere: in functions, for type checkers, lazily, by name.
-
-    Returns:
-        The number of a line that does so, by module.
-    """
-    package = module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
-    found: dict[str, int] = {}
-    for node in ast.walk(tree_of(module)):
-        if not isinstance(node, ast.stmt | ast.expr):  # only these have a line
-            continue
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            names = [f"{base}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if re.fullmatch(r"potstill(\.\w+)+:\w+", node.value):
-                names = [node.value.partition(":")[0]]  # "package.module:attribute" of a registry
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_lazily":
-            names = [f"{package}.{submodule}" for submodule in lazy_submodules(module).values()]
-        for name in names:
-            target = known_module(name) if name.startswith("potstill") else None
-            if target and target != module:
-                found.setdefault(target, node.lineno)
-    return found
-
-
-@functools.cache
-def lazy_submodules(module):
-    """For each name that a package imports on first use, the submodule that defines it."""
-    getter = getattr(importlib.import_module(module), "__getattr__", None)
-    if getter is None:
-        return {}
-    return inspect.getclosurevars(inspect.unwrap(getter)).nonlocals["submodules"]  # unwrap: the tests check types
-
-
 def test_lazy_names_are_found():
     lazy = {module for module, path in MODULES.items() if "import_lazily(" in path.read_text()} - {
         "potstill.runtime.lazy"
@@ -165,6 +95,29 @@ def test_there_are_no_cycles():
     """
     cycles = find_cycles({module: set(imports_of(module)) for module in MODULES})
     assert not cycles, listed(" → ".join([*cycle, cycle[0]]) for cycle in cycles)
+
+
+@pytest.mark.parametrize("package", sorted(m for m, path in MODULES.items() if path.name == "__init__.py"))
+def test_there_are_no_cycles_between_subpackages(package):
+    """Between the modules and sub-packages of a package, each with all modules inside it, except for its __init__."""
+    cycles = find_cycles(contract(package, {module: imports_of(module) for module in MODULES}))
+    assert not cycles, listed(" → ".join([*cycle, cycle[0]]) for cycle in cycles)
+
+
+def contract(package, imported):
+    """The graph of imports between the direct parts of a package."""
+    part_of = {m: ".".join(m.split(".")[: package.count(".") + 2]) for m in imported if m.startswith(f"{package}.")}
+    graph: dict[str, set[str]] = {part: set() for part in part_of.values()}
+    for module, part in part_of.items():
+        graph[part] |= {part_of[target] for target in imported[module] if target in part_of} - {part}
+    return graph
+
+
+def test_a_cycle_between_subpackages_is_found():
+    imported = {"a": ["a.x.one"], "a.x": ["a.x.one"], "a.x.one": ["a.y"], "a.x.two": [], "a.y": ["a.x.two"], "b": []}
+    assert find_cycles(imported) == []
+    assert find_cycles(contract("a", imported)) == [["a.x", "a.y"]]
+    assert find_cycles(contract("a", {**imported, "a.y": ["a"]})) == []
 
 
 def find_cycles(graph):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import random_teacher
 
+from potstill.commands.resolve import resolve_weighting
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import Normaliser, Transitions
 from potstill.distillation import (
@@ -23,7 +24,6 @@ from potstill.distillation import (
     Schedule,
     StateTable,
     build_state_table,
-    find_weighting,
     make_initial_pairs,
     optimise_pairs,
 )
@@ -97,7 +97,7 @@ class TestEveryObjective:
             np.testing.assert_array_equal(found, objective(batch.actions * 0.7, batch, teacher))
 
     def test_its_default_weighting_is_known(self, objective):
-        assert callable(find_weighting(getattr(objective, "default_weighting", "uniform")))
+        assert callable(resolve_weighting(getattr(objective, "default_weighting", "uniform")))
 
 
 def jax_teacher():
@@ -279,7 +279,7 @@ def test_linear_gaussian_teacher_is_recovered(objective):
     """A one-layer student's kernel is exact, and its best distillate has loss 0: π = π*."""
     data = linear_gaussian()
     teacher = LinearTeacher(data.normaliser)
-    table = build_state_table(data, teacher, find_weighting(objective.default_weighting))
+    table = build_state_table(data, teacher, resolve_weighting(objective.default_weighting))
     last = last_of(table, teacher, objective, steps=150, batch=256)
     assert float(last.metrics["loss"]) < 2e-4
     # the trained student itself is the teacher, weight by weight

@@ -47,7 +47,7 @@ def test_a_run_records_the_options_and_prints_the_differences(logs, tmp_path, mo
     few = [word for name, value in FEW.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     small = ["--recipe.width", "8", "--recipe.steps", "3"]
     assert main(["distill", str(data), *options, *few, *small]) == 0
-    assert "as in the paper, except that the given teacher is used" in capsys.readouterr().out
+    assert "as in the paper, except that the teacher is the given one" in capsys.readouterr().out
     config = read_json(tmp_path / "run" / "config.json")
     assert (config["preset"], config["objective"], config["optimiser"], config["steps"]) == (
         "paper-pbc",

@@ -19,6 +19,7 @@ from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime import registry
 from potstill.runtime.registry import Registry
 from potstill.runtime.validation import check_ranges, check_types, has_type
+from potstill.students import RECIPES, Recipe, find_recipe
 
 
 def absolute(student_actions, batch, teacher):
@@ -197,3 +198,20 @@ def test_types_that_are_not_checked():
     assert has_type(lambda: 0, "anything")
     assert has_type(None, None)
     assert not has_type(3, None)
+
+
+@pytest.mark.parametrize("find", [find_recipe, RECIPES.__getitem__])
+def test_unknown_recipe(find):
+    with pytest.raises(PotstillError, match=r"^unknown recipe 'papper': did you mean 'paper'"):
+        find("papper")
+
+
+@pytest.mark.parametrize("parts", [RECIPES, OBJECTIVES])
+def test_absent_names(parts):
+    assert "absent" not in parts
+    assert parts.get("absent") is None
+
+
+def test_named_recipes_cannot_be_replaced():
+    with pytest.raises(TypeError):
+        RECIPES["default"] = Recipe()  # type: ignore[index]

@@ -54,6 +54,12 @@ def test_rate_is_halved_on_a_plateau():
     assert schedule.summarise(len(rates))["how"] == "converged"
 
 
+def test_a_budget_does_not_raise_the_largest_number_of_steps():
+    schedule = Schedule(None, lambda _: 1.0, budget=1e6, max_steps=9)
+    schedule.fit_budget(lambda: None)
+    assert (schedule.steps, schedule.max_steps) == (None, 9)
+
+
 def test_falling_loss_ends_at_max_steps():
     losses = iter(0.98 ** np.arange(1000))
     schedule = Schedule(None, lambda _: next(losses))

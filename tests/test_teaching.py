@@ -132,7 +132,7 @@ def test_a_collapsed_actor_begins_again_with_cloning(lqr, tmp_path, monkeypatch,
         send_after(patch, Learner, "advance", 3)
         with pytest.raises(Interrupted):
             potstill.teach(lqr, out=tmp_path / "run", **SHORT)
-    assert "training begins again with cloning-updates 1000" in capsys.readouterr().out
+    assert "training restarts with cloning-updates 1000" in capsys.readouterr().out
     run = potstill.teach(lqr, out=tmp_path / "run", resume=True, **SHORT)
     assert result_of(run)["restarted"]
     assert load_teacher(run).metadata["settings"]["rebrac"]["cloning_updates"] == 1000

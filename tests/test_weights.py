@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import potstill
-from potstill.commands.resolve import Problem
+from potstill.commands.resolve import Problem, resolve_weighting
 from potstill.distillation import (
     WEIGHTINGS,
     ActionValueCloning,
@@ -19,7 +19,7 @@ from potstill.distillation import (
     PolicyCloning,
     QGap,
     build_state_table,
-    find_weighting,
+    combine_weightings,
 )
 from potstill.distillation.defaults import STATE_NOISE, choose_default_action_limit, choose_default_states
 from potstill.distillation.initial_states import cluster_states
@@ -54,7 +54,7 @@ def some(rows=500, values=None, seed=0):
 
 @pytest.mark.parametrize("name", MEAN_ONE)
 def test_weights_are_non_negative_with_mean_one(name):
-    weights = find_weighting(name)(some())
+    weights = resolve_weighting(name)(some())
     assert float(weights.min()) >= 0.0
     assert float(weights.mean()) == pytest.approx(1.0, rel=1e-4)
 
@@ -62,38 +62,43 @@ def test_weights_are_non_negative_with_mean_one(name):
 @pytest.mark.parametrize("name", OF_VALUE)
 def test_weights_of_value_rise_with_it(name):
     of = some()
-    weights = find_weighting(name)(of)
+    weights = resolve_weighting(name)(of)
     assert bool((jnp.diff(weights[jnp.argsort(of.values)]) >= 0).all())
 
 
 def test_effect_of_a_reward_shift():
     values = np.random.default_rng(0).normal(0.0, 10.0, size=200)
     before, after = some(values=values), some(values=values + 100.0)
-    same = {n: np.allclose(find_weighting(n)(before), find_weighting(n)(after), atol=1e-3) for n in OF_VALUE}
+    same = {n: np.allclose(resolve_weighting(n)(before), resolve_weighting(n)(after), atol=1e-3) for n in OF_VALUE}
     assert same == {"clipped": False, "shifted": True, "softplus": False, "ranged": True}
 
 
 def test_reference_weights_can_be_negative():
-    np.testing.assert_allclose(find_weighting("reference")(some(values=[-10.0, 20.0])), [-0.2, 0.4], rtol=1e-6)
-    np.testing.assert_allclose(find_weighting("unscaled")(some(values=[-10.0, 20.0])), [-10.0, 20.0], rtol=1e-6)
+    np.testing.assert_allclose(resolve_weighting("reference")(some(values=[-10.0, 20.0])), [-0.2, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(resolve_weighting("unscaled")(some(values=[-10.0, 20.0])), [-10.0, 20.0], rtol=1e-6)
 
 
 def test_all_negative_values_fall_back_to_uniform():
-    np.testing.assert_array_equal(find_weighting("clipped")(some(values=[-3.0, -1.0])), [1.0, 1.0])
+    np.testing.assert_array_equal(resolve_weighting("clipped")(some(values=[-3.0, -1.0])), [1.0, 1.0])
 
 
 def test_weightings_multiply():
     of = some()
-    product = find_weighting("ranged")(of) * find_weighting("early")(of)
-    np.testing.assert_allclose(find_weighting("ranged,early")(of), product / product.mean(), rtol=1e-4)
-    np.testing.assert_allclose(find_weighting("early, ranged")(of), find_weighting("ranged,early")(of), rtol=1e-4)
+    product = resolve_weighting("ranged")(of) * resolve_weighting("early")(of)
+    np.testing.assert_allclose(resolve_weighting("ranged,early")(of), product / product.mean(), rtol=1e-4)
+    np.testing.assert_allclose(resolve_weighting("early, ranged")(of), resolve_weighting("ranged,early")(of), rtol=1e-4)
+    twice = combine_weightings(WEIGHTINGS["ranged"], lambda features: 2.0 * features.steps)
+    product = WEIGHTINGS["ranged"](of) * of.steps
+    np.testing.assert_allclose(twice(of), product / product.mean(), rtol=1e-4)
+    np.testing.assert_array_equal(combine_weightings()(of), np.ones(500))
 
 
 def test_weights_by_time_by_hand():
     steps = some(rows=200)
-    found = find_weighting("discounted")(steps)
+    found = resolve_weighting("discounted")(steps)
     assert float(found[7] / found[0]) == pytest.approx(0.99**7, rel=1e-4)
-    assert float(find_weighting("early")(steps)[50] / find_weighting("early")(steps)[0]) == pytest.approx(0.5, rel=1e-4)
+    found = resolve_weighting("early")(steps)
+    assert float(found[50] / found[0]) == pytest.approx(0.5, rel=1e-4)
 
 
 @pytest.mark.parametrize(("size", "least"), [(1, 0.6), (4, 0.9), (17, 0.9)])
@@ -139,7 +144,7 @@ def test_sdw_by_hand():
 
 def test_steps_of_episodes(data):
     with pytest.raises(PotstillError, match="a weighting by time requires rows in the order"):
-        build_state_table(data, None, find_weighting("early"))
+        build_state_table(data, None, resolve_weighting("early"))
     np.testing.assert_array_equal(count_episode_steps(in_order(data)), np.arange(300) % 25)
 
 
@@ -163,7 +168,7 @@ def in_order(data):
 def test_steps_are_counted_before_rows_are_taken(data, teacher):
     """Held-out rows do not shorten their episodes."""
     index = np.array([24, 25, 49])  # last, first and last row of an episode
-    table = build_state_table(in_order(data), teacher, find_weighting("early"), index)
+    table = build_state_table(in_order(data), teacher, resolve_weighting("early"), index)
     np.testing.assert_allclose(table.weights / table.weights[1], [0.04, 1.0, 0.04], rtol=1e-4)
     np.testing.assert_array_equal(table.actions, build_state_table(data, teacher).actions[index])
 
@@ -180,9 +185,9 @@ def test_action_deviation_by_hand(data, teacher):
 
 def test_occupancy_needs_order_and_a_teacher(data, teacher):
     with pytest.raises(PotstillError, match="a weighting by occupancy requires rows in the order"):
-        build_state_table(data, teacher, find_weighting("occupancy"))
+        build_state_table(data, teacher, resolve_weighting("occupancy"))
     with pytest.raises(PotstillError, match="weights by occupancy require a teacher"):
-        build_state_table(in_order(data), None, find_weighting("occupancy"))
+        build_state_table(in_order(data), None, resolve_weighting("occupancy"))
 
 
 def test_occupancy_prefers_states_of_the_teacher():
@@ -252,6 +257,6 @@ def test_state_noise(data, teacher):
 
 def test_unknown_and_repeated_names():
     with pytest.raises(PotstillError, match="did you mean 'clipped'"):
-        find_weighting("ranged,cliped")
+        resolve_weighting("ranged,cliped")
     with pytest.raises(PotstillError, match="a name occurs twice"):
-        find_weighting("ranged,ranged")
+        resolve_weighting("ranged,ranged")

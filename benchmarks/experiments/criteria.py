@@ -30,7 +30,7 @@ FITTED_UPDATES = 2_000  # for each policy; ten times as many for the first
 HORIZONS, PENALTIES = (1.0, 3.0), (0.0, PESSIMISM)
 
 
-def make_settings(cell: Cell, workspace: Workspace) -> tuple[Algorithm, Training]:
+def make_settings(cell: Cell, workspace: Workspace) -> tuple[Algorithm[Any], Training]:
     """The algorithm and the settings of the training."""
     algorithm = ALGORITHMS[cell.method](**make_options(cell.method, cell.file).get("algorithm_fields", {}))
     if workspace.toy:
@@ -38,7 +38,9 @@ def make_settings(cell: Cell, workspace: Workspace) -> tuple[Algorithm, Training
     return algorithm, Training(updates=200_000, evaluate_every=EVERY[cell.method], seed=cell.seed)
 
 
-def train_policies(algorithm: Algorithm, data: Transitions, training: Training, policies: int) -> list[NetworkTeacher]:
+def train_policies(
+    algorithm: Algorithm[Any], data: Transitions, training: Training, policies: int
+) -> list[NetworkTeacher]:
     """Train, and return the policies after each ``evaluate_every`` updates."""
     learner = Learner(algorithm, data, training)
     found: list[NetworkTeacher] = []

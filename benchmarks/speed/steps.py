@@ -13,6 +13,7 @@ from potstill.data.registry import load_dataset
 from potstill.data.split import select_training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillation import (
+    WEIGHTINGS,
     KernelDescent,
     ObjectiveFunction,
     OuterSettings,
@@ -20,7 +21,7 @@ from potstill.distillation import (
     Schedule,
     Solver,
     build_state_table,
-    find_weighting,
+    combine_weightings,
     make_initial_pairs,
     optimise_pairs,
 )
@@ -45,7 +46,8 @@ def make_outer_steps(
     data = load_dataset(dataset)
     network_teacher = find_teacher(teacher, dataset, data)
     weighting, noise = choose_default_states(objective, data, network_teacher, solver.recipe)
-    table = build_state_table(data, network_teacher, find_weighting(weighting), select_training_rows(len(data)))
+    weights = combine_weightings(WEIGHTINGS[weighting])
+    table = build_state_table(data, network_teacher, weights, select_training_rows(len(data)))
     iterates = optimise_pairs(
         make_initial_pairs(table, size, rng=np.random.default_rng(0)),
         table,

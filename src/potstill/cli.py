@@ -209,7 +209,7 @@ def run(arguments: list[str]) -> int:
 
 
 def describe_error(error: Exception) -> str | None:
-    """Say in one line what went wrong: a wrong input, or a machine that refuses. ``None``: a fault of potstill."""
+    """Describe in one line an invalid input or a failure of the machine. ``None``: the error is a bug in potstill."""
     if isinstance(error, PotstillError | CycloptsError):
         return str(error.__cause__ if isinstance(error.__cause__, PotstillError) else error)
     if isinstance(error, OSError):  # such as a full disk or a missing permission

@@ -43,13 +43,25 @@ class Distillate(Scaled):
 
     Raises:
         PotstillError: shapes disagree, a number is not finite, or a weight is not positive.
+
+    Example:
+        >>> import potstill
+        >>> distillate = potstill.load("hopper-medium-replay")
+        >>> distillate
+        Distillate(256 pairs, 11 states, 3 actions, Hopper-v5, recipe default)
+        >>> own = Distillate(distillate.states[:64], distillate.actions[:64], distillate.scaling, distillate.metadata)
+        >>> len(own), own.pairs.states.shape
+        (64, (64, 11))
     """
 
     states: Float[np.ndarray, "N S"]
+    """States, in the units of the environment."""
     actions: Float[np.ndarray, "N A"]
     """Target actions. For some recipes they exceed the environment's bounds; the students' own actions never do."""
     scaling: Scaling
+    """The normaliser of the states, and the action bounds."""
     metadata: JsonObject
+    """How the pairs were made, as JSON values."""
     weights: Float[np.ndarray, " N"] | None = None
     """Weight of each pair in the students' loss: positive, with mean 1. ``None``: all weights are equal."""
 
@@ -96,7 +108,7 @@ class Distillate(Scaled):
 
     @property
     def action_numbers(self) -> Int[np.ndarray, " N"]:
-        """The numbers of discrete actions: of soft labels, those of the most probable ones.
+        """The numbers of discrete actions; for soft labels, the number of the most probable action.
 
         Raises:
             PotstillError: the actions are continuous.
@@ -222,9 +234,17 @@ def split_weights(
 def load(path: StrPath) -> Distillate:
     """Read a distillate from a file, a run folder, or the name of a bundled dataset.
 
+    Args:
+        path: a ``.safetensors`` file, a run folder or :class:`potstill.Run` of ``distill``, or a bundled name.
+
     Raises:
         PotstillError: the file does not exist, is damaged, holds another kind of artefact, or has an unknown format
             version.
+
+    Example:
+        >>> distillate = load("hopper-medium-replay")
+        >>> distillate.states.shape, distillate.metadata["objective"], distillate.reference.expert
+        ((256, 11), 'q-gap', 3234.3)
     """
     path = find_artefact_path(path, "distillate")
     arrays, metadata = storage.load(path, "distillate")

@@ -69,7 +69,13 @@ class Diverged(PotstillError):
     """Training diverged: its metrics are no longer finite, or its values exceed the largest possible return."""
 
 
-def make_unknown_name_error(kind: str, name: str, known: Iterable[str]) -> PotstillError:
+class UnknownNameError(PotstillError, KeyError):
+    """A name that a mapping of named parts does not have. As a ``KeyError``, it lets ``in`` and ``get`` work."""
+
+    __str__ = Exception.__str__  # that of KeyError adds quotes
+
+
+def make_unknown_name_error(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for a name that is not in ``known``. The message suggests the closest known name.
 
     >>> str(make_unknown_name_error("objective", "av-pbk", ["pbc", "av-pbc"]))
@@ -78,7 +84,7 @@ def make_unknown_name_error(kind: str, name: str, known: Iterable[str]) -> Potst
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f": did you mean '{near[0]}'?" if near else "."
-    return PotstillError(f"unknown {kind} '{name}'{hint} Known: {', '.join(names) or 'none'}")
+    return UnknownNameError(f"unknown {kind} '{name}'{hint} Known: {', '.join(names) or 'none'}")
 
 
 @contextmanager

@@ -29,18 +29,18 @@ def compare_students(
     seed: int,
     teacher: Act | None = None,
 ) -> JsonObject:
-    """Measure the scores that need no environment, as far as there is a teacher or a world model.
+    """Measure the scores that need no environment: those that the given teacher and world model allow.
 
     Args:
         students: trained on the pairs.
         sources: the dataset and the teacher.
         world: the world model.
         reference: the returns that count as 0 and 100.
-        folder: keeps what is measured, so that a resumed run does not measure it again.
-        show: makes a context in which a text is shown.
+        folder: stores the scores; a resumed run reuses them.
+        show: makes a context in which a text is displayed.
         episodes: episodes of each student in the world model.
         seed: seed of these episodes.
-        teacher: the policy that also plays in the world model, if any.
+        teacher: a policy that is also rolled out in the world model, if any.
     """
     found: JsonObject = {}
     if sources is not None and sources.teacher is not None:

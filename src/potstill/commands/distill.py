@@ -115,7 +115,7 @@ def _distill_into(
     teacher: NetworkTeacher | None,
     world: World | None,
 ) -> tuple[JsonObject, Job]:
-    """Train what is missing, the teacher and the world model; distil, and evaluate the result."""
+    """Train the teacher and the world model if they are missing; distil, and evaluate the result."""
     if teacher is None and problem.needs_teacher:
         teacher = find_or_train_teacher(config, data, folder)
     problem = problem.resolve_defaults(data, teacher)
@@ -128,7 +128,7 @@ def _distill_into(
 
 
 def examine_teacher(teacher: NetworkTeacher, data: Transitions) -> list[str]:
-    """List what is wrong with a teacher, by its file and by its actions on these data. Warn of what its file lacks."""
+    """List the faults of a teacher: those in its file, and those found on these data, of which a warning is given."""
     known = teacher.metadata.get("warnings")
     known = known if isinstance(known, list) else []
     found = [text for text in diagnose_teacher(teacher, data) if text not in known]

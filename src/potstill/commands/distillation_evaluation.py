@@ -1,4 +1,4 @@
-"""The evaluations of a distillation: the points of its curve and the final scores, with the time that is left."""
+"""The evaluations of a distillation: the points of its curve and the final scores, with the remaining time."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ PARTS = 4  # of the final evaluation
 
 @dataclass
 class Evaluations:
-    """Measures students of one distillation, at points of its curve and at its end; counts the work that is left."""
+    """Measures students of one distillation, at points of its curve and at its end; counts the remaining work."""
 
     config: DistillConfig
     data: Transitions
     teacher: NetworkTeacher | None
     reference: Reference
     folder: RunFolder
-    """Keeps what is measured, so that a resumed run does not measure it again."""
+    """Stores the scores; a resumed run reuses them."""
     world: World | None = None
     """The world model in which students are evaluated, if any."""
     training_seconds: float = 0.0
-    """Time that the training of the students of the final evaluation took."""
+    """Time spent on training the students of the final evaluation."""
     work: Work = field(default_factory=Work)
-    """What is left: students to train, and episodes. Those of an ensemble count once for each student in it."""
+    """The remaining work: students to train, and episodes. An episode of an ensemble counts once for each student."""
 
     @property
     def env_id(self) -> str | None:
-        """The environment to play in, if any."""
+        """The environment in which students are evaluated, if any."""
         return self.data.env_id if self.config.episodes else None
 
     @property
@@ -63,7 +63,7 @@ class Evaluations:
         return max(LEAST_EPISODES, self.config.episodes)
 
     def plan(self, points: int) -> None:
-        """Count what is to be done, with ``points`` points of the curve."""
+        """Count the work, with ``points`` points of the curve."""
         config = self.config
         self.work.left = {"student": config.students}
         if self.env_id is not None:
@@ -87,7 +87,7 @@ class Evaluations:
         """Evaluate teacher, random pairs, students and ensemble, and compute offline scores if there is a teacher.
 
         Returns:
-            The scores; ``warnings`` lists what is wrong with the students.
+            The scores; ``warnings`` lists faults of the students.
         """
         config = self.config
         result: JsonObject = {"data": describe_data(self.data, self.reference)}

@@ -1,4 +1,4 @@
-"""The outer loop of ``potstill distill``: its initial pairs, its state table and, if asked for, its world model."""
+"""The outer loop of ``potstill distill``: its initial pairs, its state table and, with imagined states, its model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from potstill.worlds.settings import WorldSettings
 from potstill.worlds.stepper import WorldStepper
 from potstill.worlds.training import train_world
 
-INITIAL_STATES = 512  # initial states of rollouts, of each of the two kinds
+EPISODE_STARTS = 512  # initial states of rollouts, of each of the two kinds
 
 
 def iterate_pairs(
@@ -35,7 +35,7 @@ def iterate_pairs(
     progress: Progress,
     world: World | None = None,
 ) -> Iterator[Iterate]:
-    """Run the outer loop of a config, seeded by ``config.seed``, from the start or from where ``progress`` has come."""
+    """Run the outer loop of a config, seeded by ``config.seed``, from the initial pairs or the last step so far."""
     rng = np.random.default_rng(config.seed)
     visits = None if world is None or teacher is None else make_visits(world, tables, teacher, config.seed)
     if visits is not None and progress.visited is not None:
@@ -85,7 +85,7 @@ def find_world(config: DistillConfig, data: Transitions, folder: RunFolder | Non
 def make_visits(world: World, tables: Tables, teacher: NetworkTeacher, seed: int) -> Visits:
     """Make visits in a world model: half of the episodes start in an initial state, half in any state of the data."""
     rng, states = np.random.default_rng(seed), tables.training.states
-    firsts = world.starts[rng.integers(len(world.starts), size=INITIAL_STATES)]
-    rows = teacher.normaliser.invert(np.asarray(states[rng.integers(len(states), size=INITIAL_STATES)]))
+    firsts = world.starts[rng.integers(len(world.starts), size=EPISODE_STARTS)]
+    rows = teacher.normaliser.invert(np.asarray(states[rng.integers(len(states), size=EPISODE_STARTS)]))
     starts = np.concatenate([firsts, world.normaliser(rows)]).astype(np.float32)
     return Visits(WorldStepper(world, starts), teacher, seed=seed)

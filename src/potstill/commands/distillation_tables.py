@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from potstill.commands.resolve import Problem
+from potstill.commands.resolve import Problem, resolve_weighting
 from potstill.config import DistillConfig
 from potstill.data.split import select_held_out_rows, select_training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillation.objectives.base import StateTable
-from potstill.distillation.objectives.weightings import find_weighting
 from potstill.distillation.schedule import MAX_STEPS, Schedule
 from potstill.distillation.selection import make_held_out_loss
 from potstill.distillation.state_table import build_state_table, measure_action_deviation, take_rows
@@ -30,7 +29,7 @@ class Tables(NamedTuple):
     @classmethod
     def build(cls, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Tables:
         """Compute both tables, with the teacher's actions and values if there is a teacher."""
-        weighting = find_weighting(problem.weighting or "uniform")
+        weighting = resolve_weighting(problem.weighting)
         deviation = functools.cache(lambda: measure_action_deviation(data, teacher))  # all rows, once for both tables
         rows = (select_training_rows(len(data)), select_held_out_rows(len(data)))
         training, held_out = (build_state_table(data, teacher, weighting, index, deviation) for index in rows)

@@ -110,9 +110,9 @@ def score(
     sources: Sources | None,
     world: World | None,
 ) -> JsonObject:
-    """The scores of students: in the environment, against the teacher, and in a world model, as far as there are any.
+    """Score students in the environment, against the teacher, and in a world model, where these are given.
 
-    ``warnings`` lists what is wrong with the students.
+    ``warnings`` lists faults of the students.
     """
     reference, episodes, seed = distillate.reference, config.episodes, config.seed
     result: JsonObject = {"reference": reference._asdict(), "warnings": []}

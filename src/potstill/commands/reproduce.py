@@ -37,12 +37,12 @@ def reproduce(config: ReproduceConfig) -> Run:
     """Run a finished run again from its ``config.json`` and compare the SHA-256 of its artefact.
 
     For collected data, the hash of their rows is compared. The same command and seed give the same bytes on one machine
-    with the same library versions. Of another version of potstill, the artefact may have other warnings. The outcome
-    is printed and saved as ``reproduced.json`` in the new run folder.
-    ``resume=True`` continues an interrupted reproduction.
+    with the same library versions. Another version of potstill may write other warnings into the artefact. The
+    outcome is printed and saved as ``reproduced.json`` in the new run folder. ``resume=True`` continues an interrupted
+    reproduction.
 
-    With a name such as ``table1`` instead of a run, the tables and figures of the paper are made, ours beside the
-    paper's: ``README.md`` shows them all, and each has a CSV file and a picture. A path that exists is a run.
+    With a name such as ``table1`` instead of a run, tables and figures with potstill's results beside the paper's are
+    made: ``README.md`` shows them all, and each has a CSV file and a picture. A path that exists is a run.
 
     Returns:
         The new run.
@@ -104,7 +104,7 @@ def _reproduce_run(config: ReproduceConfig) -> Run:
 
 
 def is_same_content(old: Path, new: Path, kind: str, expected: object) -> bool:
-    """Whether two artefacts differ only in what another version of potstill writes: its number and its warnings.
+    """Whether two artefacts differ only in what another version of potstill writes: its version and its warnings.
 
     Args:
         old: the run folder of the first run.

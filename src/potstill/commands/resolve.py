@@ -13,13 +13,13 @@ import numpy as np
 from potstill.config import DistillConfig
 from potstill.config.parts import NamedPart, describe_part, resolve_part
 from potstill.data.transitions import Transitions
+from potstill.distillation import INITIAL_STATES
 from potstill.distillation.defaults import choose_default_action_limit, choose_default_states
 from potstill.distillation.initial_states import InitialStates
-from potstill.distillation.objectives import OBJECTIVES
+from potstill.distillation.objectives import OBJECTIVES, WEIGHTINGS
 from potstill.distillation.objectives.base import Objective, ObjectiveFunction
 from potstill.distillation.objectives.cloning import PolicyCloning
-from potstill.distillation.objectives.weightings import split_names
-from potstill.distillation.registry import INITIAL_STATES
+from potstill.distillation.objectives.weights import Weighting, combine_weightings
 from potstill.distillation.settings import Labels, OuterSettings
 from potstill.distillation.solvers import SOLVERS
 from potstill.distillation.solvers.base import Solver
@@ -73,7 +73,7 @@ class Problem:
         return _needs_teacher(self.objective)
 
     def resolve_defaults(self, data: Transitions, teacher: NetworkTeacher | None) -> Problem:
-        """Resolve the defaults that depend on the data, and lower a step size that would diverge on it."""
+        """Resolve the defaults that depend on the data, and lower a learning rate at which students would diverge."""
         if getattr(self.objective, "uses_critics", False) and not _has_values(teacher, data):
             print("the rewards do not distinguish policies, so critics are uninformative: using objective pbc")
             names = {**self.names, "objective": "pbc"}
@@ -113,7 +113,7 @@ def _needs_teacher(objective: ObjectiveFunction | None) -> bool:
 
 
 def _has_values(teacher: NetworkTeacher | None, data: Transitions) -> bool:
-    """Whether the teacher's critics were fitted to rewards that distinguish policies, as far as is known."""
+    """Whether the teacher's critics may have been fitted to rewards that distinguish policies."""
     own = teacher is not None and teacher.metadata.get("dataset_hash") == data.content_hash
     return not own or has_returns(data)
 
@@ -126,7 +126,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
     """
     solver = resolve_solver(config)
     objective = resolve_objective(config.objective)
-    split_names(config.weighting or "uniform")
+    resolve_weighting(config.weighting)
     choose_initial = INITIAL_STATES[config.initial]
     if config.learn in ("step-size", "both") and solver.recipe.optimiser != "sgd":
         raise PotstillError(
@@ -227,6 +227,19 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
     except ValueError:  # a function without a known signature
         pass
     return cast(ObjectiveFunction, found)
+
+
+def resolve_weighting(names: str | None) -> Weighting:
+    """Resolve the setting of a weighting: the names of one or several, separated by commas. ``None``: uniform.
+
+    Raises:
+        PotstillError: a name is unknown or occurs twice.
+    """
+    found = [name.strip() for name in (names or "uniform").split(",")]
+    weightings = [WEIGHTINGS[name] for name in found]
+    if len(set(found)) < len(found):
+        raise PotstillError(f"weighting '{names}': a name occurs twice")
+    return combine_weightings(*weightings)
 
 
 def find_part_name(kind: str, part: object, registry: Mapping[str, object]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from potstill.commands.teaching_job import CHECKPOINT, Stopping, TeachingJob
 from potstill.config import TeachConfig
@@ -64,7 +65,7 @@ def teach(config: TeachConfig) -> Run:
     return teach_one(config, resolve_algorithm(config.algorithm))
 
 
-def resolve_algorithm(given: object) -> Algorithm:
+def resolve_algorithm(given: object) -> Algorithm[Any]:
     """Resolve the setting of an algorithm: a name, a name with fields, or an object.
 
     Raises:
@@ -84,14 +85,14 @@ def resolve_algorithm(given: object) -> Algorithm:
     return found
 
 
-def teach_one(config: TeachConfig, algorithm: Algorithm, data: Transitions | None = None, label: str = "") -> Run:
+def teach_one(config: TeachConfig, algorithm: Algorithm[Any], data: Transitions | None = None, label: str = "") -> Run:
     """Train with one algorithm.
 
     Args:
         config: the settings.
         algorithm: the algorithm, instead of the one that they name.
         data: the dataset, if it is already loaded.
-        label: what is trained, to be displayed.
+        label: the text beside the progress bar.
     """
     config = dataclasses.replace(config, algorithm=algorithm)
     resumed = _check_out(config)
@@ -166,7 +167,7 @@ def _train_candidates(
     config: TeachConfig,
     data: Transitions,
     folder: RunFolder,
-    candidates: Mapping[str, Algorithm],
+    candidates: Mapping[str, Algorithm[Any]],
     failed: dict[str, str],
 ) -> None:
     """Train all candidates that are not finished; add those that diverge to ``failed``."""
@@ -202,7 +203,7 @@ def _load_progress(folder: RunFolder, learner: Learner, scores: OfflineScores | 
 def load_rewarded(config: TeachConfig) -> Transitions:
     """Load the dataset; reject rewards from which the algorithm cannot learn.
 
-    Rewards that are all equal say something only if episodes terminate. Behavioural cloning needs no rewards.
+    Equal rewards distinguish policies only if episodes terminate. Behavioural cloning needs no rewards.
     """
     with busy(f"reading {config.dataset if isinstance(config.dataset, str | Path) else 'the dataset'}"):
         data = load_dataset(config.dataset, download=config.download, **config.reading)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from potstill.config import TeachConfig
 from potstill.environments.references import find_reference_returns
@@ -22,14 +22,14 @@ from potstill.teachers.settings import Training
 from potstill.teachers.training import EARLY_UPDATES, Learner
 
 CHECKPOINT = "checkpoint.safetensors"
-LEAST_GAIN = 0.01  # of the estimate, if training stops by itself: two fits to one teacher differ by about as much
+LEAST_GAIN = 0.01  # of the estimate, if training stops by itself: two fits to one teacher differ by about 1 %
 
 
 class Stopping(NamedTuple):
     """When a training ends."""
 
     updates: int
-    """Updates at most."""
+    """The largest number of updates."""
     patience: int | None
     """Evaluations without a higher estimate after which it ends. ``None``: it takes all updates."""
     least_gain: float = 0.0
@@ -37,9 +37,14 @@ class Stopping(NamedTuple):
 
     @classmethod
     def of(
-        cls, algorithm: Algorithm, updates: int | None = None, patience: int | None = None, *, estimated: bool = True
+        cls,
+        algorithm: Algorithm[Any],
+        updates: int | None = None,
+        patience: int | None = None,
+        *,
+        estimated: bool = True,
     ) -> Stopping:
-        """By what is given; if neither updates nor a patience are given, by the algorithm's own rule.
+        """Make the rule from updates and patience or, if neither is given, from the algorithm's own defaults.
 
         Args:
             algorithm: the algorithm.
@@ -91,7 +96,7 @@ class TeachingJob:
         """Train until the end, with an evaluation and a checkpoint after each period.
 
         Raises:
-            Interrupted: a signal came, and the checkpoint is written.
+            Interrupted: a signal asked to stop; the checkpoint is written.
         """
         shown = self._select_shown(self.progress.history[-1]) if self.progress.history else {}
         limited = self.stopping.patience is not None
@@ -110,7 +115,7 @@ class TeachingJob:
                     raise self._make_exception(interruption)
 
     def _warm_up(self, tracker: Tracker) -> None:
-        """Compile, and time some updates, so that the time left is known from the start."""
+        """Compile, and time some updates, so that the remaining time is known from the start."""
         self._plan(tracker)
         with tracker.phase("compiling"):
             tracker.work.measure("step", 1, self.learner.warm_up())
@@ -119,7 +124,7 @@ class TeachingJob:
         tracker.update(self.learner.done)
 
     def _plan(self, tracker: Tracker) -> None:
-        """Set the work that is left besides the updates."""
+        """Set the remaining work besides the updates."""
         every = self.config.evaluate_every
         count = -(-self.stopping.updates // every) - self._evaluated // every
         fits = 0
@@ -129,14 +134,14 @@ class TeachingJob:
         tracker.work.left = {"fit": fits, "evaluation": count if tracker.work.knows("evaluation") else 0}
 
     def _advance(self, tracker: Tracker) -> dict[str, float]:
-        """Train until the next report; begin again if the actor has collapsed early."""
+        """Train until the next report; restart if the actor has collapsed early."""
         learner, config, before = self.learner, self.config, self.learner.algorithm
         metrics, seconds = learner.advance()
         early = learner.done <= min(config.evaluate_every, EARLY_UPDATES)
         if early and learner.collapsed and learner.restart():
             changed = asdict(learner.algorithm).items() - asdict(before).items()
             settings = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in sorted(changed))
-            print(f"the teacher's actions collapsed to a bound: training begins again with {settings}", flush=True)
+            print(f"the teacher's actions collapsed to a bound: training restarts with {settings}", flush=True)
             self.folder.keep_metrics(lambda line: False)
             with tracker.phase("compiling"):
                 learner.warm_up()
@@ -181,7 +186,7 @@ class TeachingJob:
         return entry
 
     def _save(self, teacher: NetworkTeacher, entry: Evaluation) -> None:
-        """Save the teacher, with what is wrong with it."""
+        """Save the teacher, with warnings about it."""
         found = diagnose_teacher(teacher, self.learner.data, entry)
         if found:
             teacher = replace(teacher, metadata=teacher.metadata | {"warnings": found})

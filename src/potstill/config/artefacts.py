@@ -104,7 +104,7 @@ class ReproduceConfig:
 
     run: PathOption
     """A run folder of `potstill collect`, `potstill teach` or `potstill distill`; or table1, table2, table3, table4,
-    table5, figure1, figure2, theory, or all: tables and figures of the paper, beside our results."""
+    table5, figure1, figure2, theory or all, for potstill's results beside the tables and figures of the paper."""
 
     _: KW_ONLY
 
@@ -113,22 +113,22 @@ class ReproduceConfig:
     outer steps) or full (as in the paper: five seeds, all steps). Default: smoke."""
 
     datasets: tuple[PathOption, ...] = ()
-    """Tables and figures only: names or paths of datasets, as for `potstill distill`. Without a teacher, one is found
-    or trained. Default: the bundled one; full needs those of the paper."""
+    """Tables and figures only: names or paths of datasets, as for `potstill distill`. For a dataset without a bundled
+    teacher, one is found or trained. Default: the bundled dataset; full requires those of the paper."""
 
     seeds: int | None = None
     """Tables and figures only: number of distillation seeds. Default: 1 (smoke), 2 (small) or 5 (full)."""
 
     executor: str | None = None
-    """For the paper's: where the cells run: {names}. pool is several processes of this machine, slurm submits jobs
-    through submitit. Default: serial, one after the other in this process."""
+    """Tables and figures only: where the cells run: {names}. pool uses several processes on this machine, slurm
+    submits jobs through submitit. Default: serial, one after the other in this process."""
 
     workers: int | None = None
-    """For the paper's: number of cells that run at a time. Default: one for each core; 64 for slurm."""
+    """Tables and figures only: number of cells that run at the same time. Default: one for each core; 64 for slurm."""
 
     address: str | None = None
-    """For the paper's: with --executor ray, auto or HOST:PORT of a running cluster; default: a new one of this
-    machine. With --executor slurm, local runs the jobs on this machine."""
+    """Tables and figures only. With --executor ray: auto or HOST:PORT of a running cluster. Default: a new cluster on
+    this machine. With --executor slurm: local runs the jobs on this machine."""
 
     out: PathOption | None = None
     """Run folder of the new run. Default: runs/COMMAND-TIME."""

@@ -63,7 +63,7 @@ class DistillConfig(ReadingConfig):
     are not in the order of their episodes). --budget does not include this training."""
 
     preset: Literal["paper", "paper-pbc", "paper-dbc"] | None = None
-    """Set all options that are not given as in Algorithm 1 of the paper, with Av-PBC, PBC or DBC."""
+    """Set the options that are not given to those of Algorithm 1 of the paper, with Av-PBC, PBC or DBC."""
 
     size: int = 256
     """N, the number of pairs."""
@@ -139,7 +139,8 @@ class DistillConfig(ReadingConfig):
     """Norm to which the outer gradient is clipped."""
 
     initial: str = "k-means"
-    """Initial states: {names}. k-means takes one state per cluster, diverse takes states of high value far apart."""
+    """Initial states: {names}. k-means takes one state per cluster, diverse takes states of high value that are far
+    apart."""
 
     initial_actions: Literal["teacher", "data"] = "teacher"
     """Actions of the initial pairs. The paper uses data."""

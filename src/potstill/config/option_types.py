@@ -1,13 +1,14 @@
 """The Python types of options that are names or paths on the command line.
 
-Type checkers and signatures use this module. The command line uses :mod:`potstill.config.cli_types`, without JAX. It
-also gives parts as :class:`~potstill.config.parts.NamedPart`, which Python has no need for: it has the objects.
+Type checkers and signatures use this module. The command line uses :mod:`potstill.config.cli_types`, which does not
+import JAX. On the command line, a part with fields is a :class:`~potstill.config.parts.NamedPart`; in Python, it is an
+object.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from potstill.data.formats.arrays import ReplayBuffer
 from potstill.data.formats.frames import DataFrame
@@ -25,5 +26,5 @@ TeacherSource: TypeAlias = StrPath | NetworkTeacher
 ObjectiveOption: TypeAlias = str | ObjectiveFunction
 SolverOption: TypeAlias = str | Solver
 RecipeOption: TypeAlias = str | Recipe
-AlgorithmOption: TypeAlias = str | Algorithm
+AlgorithmOption: TypeAlias = str | Algorithm[Any]
 ColumnsOption: TypeAlias = str | Mapping[str, str | Sequence[str]]

@@ -31,7 +31,7 @@ PRESETS: dict[str, dict[str, object]] = {
 """Algorithm 1 of *Offline Behavior Distillation* (NeurIPS 2024), with its three objectives."""
 
 DIFFERENCES = (
-    "the given teacher is used, which need not be trained by Cal-QL",
+    "the teacher is the given one, which need not be trained by Cal-QL",
     "batches are drawn with replacement",
     "the student clones mean actions, as in the paper's formula; its code samples them (--recipe reference)",
     "the number of steps is that for Hopper; for HalfCheetah and Walker2d, the paper uses 50,000 (paper) and 200,000 "

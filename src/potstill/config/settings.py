@@ -19,11 +19,12 @@ from typing import ParamSpec, TypeVar, get_type_hints
 from potstill.collection.levels import LEVELS
 from potstill.config.parts import NamedPart, describe_part, read_part
 from potstill.config.presets import add_preset
-from potstill.distillation.objectives import OBJECTIVES
-from potstill.distillation.registry import INITIAL_STATES, WEIGHTINGS
+from potstill.distillation import INITIAL_STATES
+from potstill.distillation.objectives import OBJECTIVES, WEIGHTINGS
 from potstill.distillation.solvers import SOLVERS
 from potstill.errors import PotstillError
-from potstill.exports.registry import EXPORT_FORMATS, POLICY_FORMATS
+from potstill.exports.policies.registry import POLICY_FORMATS
+from potstill.exports.registry import EXPORT_FORMATS
 from potstill.runtime.arguments import check_calls
 from potstill.runtime.executors import EXECUTORS
 from potstill.runtime.files import JsonObject, StrPath, to_json

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from potstill.distillation.objectives import OBJECTIVES
-from potstill.distillation.registry import INITIAL_STATES, WEIGHTINGS
+from potstill.distillation.objectives import OBJECTIVES, WEIGHTINGS
 from potstill.distillation.solvers import SOLVERS
 from potstill.runtime.lazy import import_lazily
+from potstill.runtime.registry import Registry
 
 if TYPE_CHECKING:
-    from potstill.distillation.initial_states import make_initial_pairs
+    from potstill.distillation.initial_states import InitialStates, make_initial_pairs
     from potstill.distillation.objectives.base import Objective, ObjectiveFunction, StateTable
     from potstill.distillation.objectives.cloning import ActionValueCloning, DataCloning, PolicyCloning
     from potstill.distillation.objectives.gap import QGap
-    from potstill.distillation.objectives.weightings import find_weighting
+    from potstill.distillation.objectives.weights import combine_weightings
     from potstill.distillation.outer_loop import Iterate, optimise_pairs
     from potstill.distillation.schedule import Schedule
     from potstill.distillation.settings import OuterSettings
@@ -32,6 +32,17 @@ if TYPE_CHECKING:
     from potstill.distillation.state_table import build_state_table
     from potstill.distillation.visits import Visits, VisitSettings
     from potstill.students.training import Pairs
+
+INITIAL_STATES: Registry[InitialStates] = Registry(
+    "choice of initial states",
+    "potstill.initial_states",
+    {
+        "random": "potstill.distillation.initial_states:draw_random_states",
+        "k-means": "potstill.distillation.initial_states:cluster_states",
+        "diverse": "potstill.distillation.initial_states:draw_diverse_states",
+    },
+)
+"""Choices of initial states by name; other packages add theirs under the group ``potstill.initial_states``."""
 
 _SUBMODULES = {
     "ActionValueCloning": "objectives.cloning",
@@ -57,7 +68,7 @@ _SUBMODULES = {
     "VisitSettings": "visits",
     "Visits": "visits",
     "build_state_table": "state_table",
-    "find_weighting": "objectives.weightings",
+    "combine_weightings": "objectives.weights",
     "make_initial_pairs": "initial_states",
     "optimise_pairs": "outer_loop",
 }
@@ -90,7 +101,7 @@ __all__ = [
     "VisitSettings",
     "Visits",
     "build_state_table",
-    "find_weighting",
+    "combine_weightings",
     "make_initial_pairs",
     "optimise_pairs",
 ]

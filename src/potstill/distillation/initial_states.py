@@ -108,8 +108,21 @@ def make_initial_pairs(
         actions: ``teacher``: the teacher's actions in these states; ``data``: those of the dataset, as in the paper.
         rng: the random number generator.
 
+    Returns:
+        N pairs without weights: standardised states [N, S] and actions [N, A].
+
     Raises:
         PotstillError: fewer states than pairs.
+
+    Example:
+        >>> import potstill
+        >>> from potstill.distillation import INITIAL_STATES, build_state_table
+        >>> table = build_state_table(potstill.load_dataset("hopper-medium-replay").take(np.arange(100)), None)
+        >>> pairs = make_initial_pairs(
+        ...     table, 16, INITIAL_STATES["random"], actions="data", rng=np.random.default_rng(0)
+        ... )
+        >>> pairs.states.shape, pairs.actions.shape
+        ((16, 11), (16, 3))
     """
     if size > len(table.states):
         raise PotstillError(f"{size} pairs: the table has only {len(table.states)} states")

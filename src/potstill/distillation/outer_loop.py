@@ -1,4 +1,4 @@
-"""The outer loop: from a state table and a teacher to N pairs (method §4)."""
+"""The outer loop: from a state table and a teacher to N pairs."""
 
 from __future__ import annotations
 
@@ -80,7 +80,11 @@ class LoopState(NamedTuple):
 
 
 class Iterate(NamedTuple):
-    """The result of an outer step."""
+    """The result of an outer step; :func:`optimise_pairs` yields one after each step.
+
+    >>> Iterate(step=0, pairs=Pairs(jnp.zeros((4, 2)), jnp.zeros((4, 1))), metrics={}).pairs.states.shape
+    (4, 2)
+    """
 
     step: int
     """The number of steps taken; 0 for the initial pairs."""
@@ -154,8 +158,7 @@ def make_update(
 ) -> Update:
     """Compile one outer step: draw a batch, differentiate the outer loss, move the pairs.
 
-    Returns:
-        ``update(state, table, key, rate) -> (state, {"loss", "gradient_norm"})``; pure.
+    The step is a pure function: ``update(state, table, key, rate) -> (state, {"loss", "gradient_norm"})``.
     """
     rule, mesh = make_outer_optimiser(settings), devices.find_all_devices()
     limit, labeller, loss_kind = settings.action_limit, find_labeller(settings, teacher), solver.recipe.loss
@@ -279,9 +282,8 @@ def _take_steps(
             continue
         before = start.before if number == start.stage else 0
         if stage.resets and number > start.stage:
-            state = state._replace(
-                optimiser=devices.place(make_outer_optimiser(stage.settings).init(state.learned), mesh)
-            )
+            fresh = make_outer_optimiser(stage.settings).init(state.learned)
+            state = state._replace(optimiser=devices.place(fresh, mesh))
             before = step
         update = compiled(solver=stage.solver, settings=stage.settings)
         while stage.schedule.continues(step + 1 - before) and (stage.last is None or step < stage.last):

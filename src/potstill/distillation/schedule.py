@@ -28,7 +28,7 @@ RATE_FACTOR = 0.5  # factor on the rate at a plateau
 LEAST_RATE = 0.05  # fraction of the initial rate below which the loop ends
 MAX_STEPS = 600  # limit on the number of steps if it is not given
 TIMED_STEPS = 5  # steps that are timed to fit a budget
-LEAST_STEPS = 5  # that are taken even if the setup has used the budget up
+LEAST_STEPS = 5  # steps that are taken even if the setup has used up the budget
 ROOM = 2  # multiple of the usual number of steps that must fit in a budget to run until convergence
 PLANNED_SHARE = 0.9  # share of the remaining budget to plan for; the rest absorbs evaluations and timing noise
 
@@ -86,7 +86,7 @@ class Schedule:
         fitting = max(LEAST_STEPS, int(devices.broadcast(max(0.0, left / seconds_per_step))))
         if self.steps is not None or fitting < ROOM * USUAL_STEPS:
             self.steps = min(fitting, self.steps or USUAL_STEPS)
-        self.max_steps = min(MAX_STEPS, fitting)
+        self.max_steps = min(self.max_steps, fitting)
 
     @property
     def step_limit(self) -> int | None:

@@ -20,6 +20,10 @@ class OuterSettings:
 
     Raises:
         PotstillError: a field has a wrong type or is out of range.
+
+    Example:
+        >>> OuterSettings(batch=256, state_noise=0.2, learn="weights").clip
+        2.0
     """
 
     batch: int = 1024

@@ -15,8 +15,7 @@ from scipy.signal import lfilter
 from potstill.data.blocks import iterate_blocks
 from potstill.data.transitions import Transitions
 from potstill.distillation.objectives.base import StateTable
-from potstill.distillation.objectives.weightings import find_weighting
-from potstill.distillation.objectives.weights import StateFeatures, Weighting
+from potstill.distillation.objectives.weights import StateFeatures, Weighting, weigh_uniform
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.teachers.base import Teacher
@@ -49,6 +48,15 @@ def build_state_table(
     Raises:
         PotstillError: the weighting is by time or occupancy, but the rows are not in the order of their episodes; or it
             is by occupancy, but there is no teacher.
+
+    Example:
+        >>> import potstill
+        >>> from potstill.distillation import WEIGHTINGS, combine_weightings
+        >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(100))
+        >>> teacher = potstill.load_teacher("hopper-medium-replay")
+        >>> table = build_state_table(data, teacher, combine_weightings(WEIGHTINGS["ranged"]))
+        >>> table.states.shape, table.critic_values.shape, round(float(table.weights.mean()), 4)
+        ((100, 11), (100, 2), 1.0)
     """
     index = np.arange(len(data)) if index is None else index
     deviation = deviation or functools.partial(measure_action_deviation, data, teacher)
@@ -62,7 +70,7 @@ def build_state_table(
     values = critic_values.min(axis=-1)
     scale = jnp.ones(()) if teacher is None else jnp.maximum(values.std(), 1e-8)
     features = StateFeatures(states, values, lambda: count_episode_steps(data)[index], lambda: deviation()[index])
-    weights = (weighting or find_weighting("uniform"))(features)
+    weights = (weighting or weigh_uniform)(features)
     return StateTable(states, actions, teacher_actions, critic_values, weights, scale)
 
 

@@ -33,10 +33,14 @@ UnitAct = Callable[[Float[Array, "B S"]], Float[Array, "B A"]]
 @check_arguments
 @dataclass(frozen=True)
 class VisitSettings:
-    """Settings of the rollouts whose states are visited.
+    """Settings of the rollouts that collect visits.
 
     Raises:
         PotstillError: a field has a wrong type or is out of range.
+
+    Example:
+        >>> VisitSettings(lanes=16, horizon=200, every=0).student_noise
+        0.15
     """
 
     lanes: int = 64
@@ -74,6 +78,20 @@ class Visits:
         teacher: the policy that is rolled out first and labels all states.
         settings: lengths, noise and sizes.
         seed: seed of the initial states, the noise and the rows.
+
+    Raises:
+        PotstillError: the teacher's actions are discrete, or the seed is negative.
+
+    Example:
+        >>> import numpy as np, potstill
+        >>> from potstill.worlds import WorldSettings, WorldStepper, train_world
+        >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(600))
+        >>> world = train_world(data, WorldSettings(members=1, width=8, layers=2, steps=2))
+        >>> teacher = potstill.load_teacher("hopper-medium-replay")
+        >>> visits = Visits(WorldStepper(world), teacher, VisitSettings(lanes=2, horizon=3, rows=8))
+        >>> visits.roll_out(teacher.act, noise=0.1)
+        >>> visits.rollouts[0].shape[1], 0.0 <= visits.survived[0] <= 1.0
+        (11, True)
     """
 
     stepper: Stepper

@@ -1,4 +1,4 @@
-"""The formats of distillates and of policies by name, and the choice of one by the suffix of a path."""
+"""The export formats of distillates by name, and the choice of a format by the suffix of a path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from potstill.runtime.registry import Registry
 
 if TYPE_CHECKING:
     from potstill.exports.base import ExportFormat, Format
-    from potstill.exports.policies.base import PolicyFormat
 
 EXPORT_FORMATS: Registry[ExportFormat] = Registry(
     "export format",
@@ -24,19 +23,6 @@ EXPORT_FORMATS: Registry[ExportFormat] = Registry(
     },
 )
 """The export formats by name. Other packages add a format by an entry point in the group ``potstill.exports``."""
-
-
-POLICY_FORMATS: Registry[PolicyFormat] = Registry(
-    "policy format",
-    "potstill.policy_formats",
-    {
-        "onnx": "potstill.exports.policies.onnx_graph:FORMAT",
-        "c": "potstill.exports.policies.c_header:FORMAT",
-        "numpy": "potstill.exports.policies.numpy_module:FORMAT",
-        "torch": "potstill.exports.policies.torch_weights:FORMAT",
-    },
-)
-"""The policy formats by name. Other packages add one by an entry point in the group ``potstill.policy_formats``."""
 
 
 def resolve_format(path: Path, name: str | None, formats: Registry[Any] = EXPORT_FORMATS) -> str:

@@ -37,7 +37,7 @@ TOLERANCE = 0.05
 @check_arguments
 @dataclass(frozen=True)
 class CloningSettings:
-    """How a whole dataset is cloned. The optimiser and its step size are those of the recipe."""
+    """How a whole dataset is cloned. The recipe sets the optimiser and its learning rate."""
 
     updates: int = 20_000
     """Number of gradient steps."""
@@ -54,7 +54,7 @@ class Trace(NamedTuple):
     """One network in training: its parameters at the end, and its loss on held-out pairs."""
 
     params: Params
-    """With a leading axis of length 1, as :class:`~potstill.students.ensemble.Students` has them."""
+    """Layers with a leading axis of length 1, as in :class:`~potstill.students.ensemble.Students`."""
     losses: list[tuple[int, float]]
     """(step, loss), from step 0."""
     seconds: float
@@ -79,14 +79,14 @@ _measure_loss = jax.jit(bc_loss, static_argnames="loss")
 
 @check_arguments
 def clone_dataset(pairs: Pairs, held: Pairs, recipe: Recipe, settings: CloningSettings, *, seed: int = 0) -> Trace:
-    """Clone all rows of a dataset by minibatches, and measure the loss on held-out rows every few steps.
+    """Clone a whole dataset with minibatches; measure the loss on held-out rows every few steps.
 
     Args:
-        pairs: standardised states and actions in [−1, 1] of the training rows.
-        held: those of held-out rows.
-        recipe: the network, its optimiser and step size. Its number of steps does not apply.
-        settings: the number of steps and of rows in each.
-        seed: of the initial network and the rows.
+        pairs: standardised states [M, S] and actions [M, A] in [−1, 1] of the training rows.
+        held: the same for held-out rows.
+        recipe: the network, its optimiser and learning rate. Its number of steps is not used.
+        settings: the number of steps and the batch size.
+        seed: determines the initial network and the batches.
 
     Raises:
         PotstillError: the loss is not finite.
@@ -137,7 +137,7 @@ def trace_student(pairs: Pairs, held: Pairs, recipe: Recipe, *, seed: int = 0) -
         pairs: standardised states and actions in [−1, 1].
         held: other states, with the actions that the student should take there.
         recipe: the network and its training.
-        seed: of the initial network.
+        seed: determines the initial network.
 
     Raises:
         PotstillError: the loss is not finite.
@@ -161,12 +161,12 @@ def trace_student(pairs: Pairs, held: Pairs, recipe: Recipe, *, seed: int = 0) -
 def _check_finite(losses: Sequence[tuple[int, float]], recipe: Recipe) -> None:
     broken = next((step for step, loss in losses if not np.isfinite(loss)), None)
     if broken is not None:
-        raise PotstillError(f"cloning diverged before step {broken}: lower the step size {recipe.learning_rate:g}")
+        raise PotstillError(f"cloning diverged before step {broken}: lower the learning rate {recipe.learning_rate:g}")
 
 
 @check_arguments
 def find_convergence(losses: Sequence[tuple[int, float]], tolerance: float = TOLERANCE) -> int:
-    """The step of convergence: the first whose held-out loss is within 5 % of the lowest one of the run.
+    """Find the step of convergence: the first step whose held-out loss is within 5 % of the lowest of the run.
 
     Args:
         losses: (step, loss), in the order of the steps.

@@ -32,13 +32,26 @@ class Students(Scaled):
     """K trained students.
 
     Use one student through :meth:`make_policy`, all of them in parallel through :meth:`act_separately`, and their
-    averaged actions through :meth:`act_as_ensemble`. All three take raw observations and return actions within the
-    bounds; of a finite set, the numbers of actions [L].
+    averaged actions through :meth:`act_as_ensemble`. All three take observations and return actions in the units of the
+    environment, within the bounds; for discrete actions, their numbers [L].
+
+    Raises:
+        PotstillError: the layers do not lead from the scaling's states to its actions.
+
+    Example:
+        >>> from potstill.students import Recipe, train_students
+        >>> pairs = Pairs(jnp.eye(3), jnp.zeros((3, 1)))
+        >>> students = train_students(pairs, [0, 1], Recipe(steps=2, width=4, layers=2), Scaling.identity(3, 1))
+        >>> len(students), students.act_as_ensemble(np.zeros((5, 3))).shape
+        (2, (5, 1))
+        >>> students.make_policy(1)(np.zeros((5, 3))).shape
+        (5, 1)
     """
 
     params: Params
     """Layers of all students: each array has a leading axis K."""
     scaling: Scaling
+    """The normaliser of the observations, and the bounds that the actions are scaled to."""
 
     def __post_init__(self) -> None:
         inputs, outputs, stacked = len(self.normaliser.mean), len(self.action_bounds), isinstance(self.params, Towers)
@@ -80,7 +93,7 @@ class Students(Scaled):
         return unit
 
     def act_separately(self, observations: Float[np.ndarray, "L S"]) -> np.ndarray:
-        """Return mean actions, with the L observations split evenly: the first L/K go to student 0, and so on.
+        """Return mean actions. The L observations are split evenly: the first L/K go to student 0, and so on.
 
         Raises:
             PotstillError: L is not a multiple of K, or the observations have another number of components.
@@ -95,7 +108,7 @@ class Students(Scaled):
         return self.action_bounds.choose_actions(unit.reshape(len(observations), -1))
 
     def act_as_ensemble(self, observations: Float[np.ndarray, "L S"]) -> np.ndarray:
-        """Return the students' mean actions, averaged; of a finite set, the most probable on average."""
+        """Return the students' mean actions, averaged; for discrete actions, the most probable one on average."""
         states = jnp.broadcast_to(self._standardise("act_as_ensemble", observations), (len(self), *observations.shape))
         return self.action_bounds.choose_actions(np.asarray(self._compute_unit_actions(states).mean(axis=0)))
 
@@ -116,6 +129,13 @@ def train_students(pairs: Pairs, seeds: Sequence[int], recipe: Recipe, scaling: 
     Raises:
         PotstillError: the seeds are not integers, the pairs have different lengths or do not match the scaling,
             a number is not finite, or the training diverges.
+
+    Example:
+        >>> from potstill.students import Pairs, Recipe, train_students
+        >>> pairs = Pairs(jnp.eye(3), jnp.array([[0.5], [0.0], [-0.5]]))
+        >>> recipe = Recipe(steps=2, width=4, layers=2)
+        >>> train_students(pairs, seeds=[0, 1], recipe=recipe, scaling=Scaling.identity(3, 1))
+        Students(2 networks 3-4-1)
     """
     if np.ndim(seeds) != 1 or not len(seeds) or not all(isinstance(seed, int | np.integer) for seed in seeds):
         raise PotstillError(f"seeds {seeds}: expected a list of integers, one for each student")

@@ -11,7 +11,7 @@
 The last layer of an orthogonal network is small: its columns have norm √2 at any width. The initial output therefore
 vanishes as 1/√width, while gradient steps of a fixed size still change it. Such students learn features at any width.
 ``he``, ``lecun`` and ``torch`` give initial outputs of order 1. Their tangent kernel grows with the width, so the
-learning rate has to fall as 1/width, and their features hardly move (docs: kernel descent).
+learning rate has to fall as 1/width, and their features hardly move (docs/explanation/kernel-descent.md).
 """
 
 from __future__ import annotations

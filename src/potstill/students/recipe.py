@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from types import MappingProxyType
 from typing import Literal
 
 from potstill.errors import PotstillError, make_unknown_name_error
@@ -20,7 +19,7 @@ Initialisation = Literal["orthogonal", "antisymmetric", "he", "lecun", "torch"]
 class Recipe:
     """How a student is built and trained: network, initialisation, and full-batch training on one loss.
 
-    The defaults describe the student of the paper (method §3).
+    The defaults describe the student of the paper (Lei, Zhang and Tao 2024).
 
     Raises:
         PotstillError: a field has a wrong type or is out of range, or fields are incompatible.
@@ -93,7 +92,7 @@ class Recipe:
         """Whether training ends long before the student fits its targets: SGD without momentum.
 
         Such students make larger errors and visit states further from the data. By default, distillation uses twice
-        the state noise for them, and the actions of their pairs may exceed the bounds (docs: pairs).
+        the state noise for them, and the actions of their pairs may exceed the bounds (docs/explanation/pairs.md).
         """
         return self.optimiser == "sgd" and not self.momentum
 
@@ -132,7 +131,29 @@ _RECIPES = {
     "pytorch": Recipe(steps=1000, learning_rate=1e-3, optimiser="adam", width=256, layers=3, initialisation="torch"),
 }
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType(_RECIPES)
+
+class NamedRecipes(Mapping[str, Recipe]):
+    """A read-only mapping from names to recipes. An unknown name raises an error that suggests the closest one."""
+
+    def __init__(self, recipes: Mapping[str, Recipe]) -> None:
+        self._recipes = dict(recipes)
+
+    def __getitem__(self, name: str) -> Recipe:
+        if name not in self._recipes:
+            raise make_unknown_name_error("recipe", name, self)
+        return self._recipes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._recipes)
+
+    def __len__(self) -> int:
+        return len(self._recipes)
+
+    def __repr__(self) -> str:
+        return f"NamedRecipes({', '.join(self)})"
+
+
+RECIPES: Mapping[str, Recipe] = NamedRecipes(_RECIPES)
 """The named recipes, read-only."""
 
 
@@ -157,16 +178,19 @@ def read_recipe(stored: Mapping[str, object]) -> Recipe:
 
 @check_arguments
 def find_recipe(recipe: str | Recipe) -> Recipe:
-    """The recipe called ``recipe``; a :class:`Recipe` is returned as it is.
+    """Return the recipe called ``recipe``; a :class:`Recipe` is returned as it is.
+
+    Args:
+        recipe: a name of :data:`RECIPES`, or a recipe.
 
     Raises:
         PotstillError: an unknown name, or an object that is not a recipe.
+
+    Example:
+        >>> find_recipe("plain").momentum, find_recipe(Recipe(steps=5)).steps
+        (0.9, 5)
     """
-    if isinstance(recipe, Recipe):
-        return recipe
-    if recipe not in RECIPES:
-        raise make_unknown_name_error("recipe", recipe, RECIPES)
-    return RECIPES[recipe]
+    return recipe if isinstance(recipe, Recipe) else RECIPES[recipe]
 
 
 def find_recipe_name(recipe: Recipe) -> str:

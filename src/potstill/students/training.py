@@ -1,6 +1,6 @@
 """Behavioural cloning, the inner loop. Distillation differentiates through it; evaluation only runs it.
 
-    ℓ_BC(θ) = 1/(N A) Σ_i w_i ‖tanh f_θ(s_i) − a_i‖²        (method §3; there w = 1)
+    ℓ_BC(θ) = 1/(N A) Σ_i w_i ‖tanh f_θ(s_i) − a_i‖²        (in the paper, w = 1)
 
 For a finite set of actions, a_i are probabilities of the A actions, and the loss is their cross-entropy:
 
@@ -42,12 +42,20 @@ StepKeys: TypeAlias = Key[Array, " T"] | None
 @check_arguments
 @register_named_tuple
 class Pairs(NamedTuple):
-    """The distilled set while it is being distilled."""
+    """N pairs as students train on them: standardised states and scaled actions.
+
+    :attr:`potstill.Distillate.pairs` has those of a file, in these units.
+
+    Example:
+        >>> pairs = Pairs(jnp.zeros((4, 3)), jnp.full((4, 1), 0.5))
+        >>> len(pairs.states), pairs.weights is None
+        (4, True)
+    """
 
     states: Float[Array, "N S"]
     """Standardised states."""
     actions: Float[Array, "N A"]
-    """Actions scaled to [−1, 1]; of a finite set, probabilities."""
+    """Actions scaled to [−1, 1]; for discrete actions, probabilities."""
     weights: Float[Array, " N"] | None = None
     """w, the weight of each pair. Their mean scales the step size of SGD. ``None``: all weights are 1."""
 
@@ -110,7 +118,7 @@ def bc_loss(
 
 
 def initialise_training(params: Params, recipe: Recipe) -> TrainingState:
-    """The state before the first step."""
+    """Make the state before the first step."""
     zero = jax.tree.map(jnp.zeros_like, params)
     if recipe.optimiser == "sgd":
         return TrainingState(params, zero)
@@ -155,7 +163,7 @@ def _take_adam_step(state: TrainingState, gradient: PyTree, recipe: Recipe) -> T
 
 
 def split_key(key: PRNGKeyArray, recipe: Recipe) -> tuple[PRNGKeyArray, StepKeys]:
-    """The key of the initial network and, if the BC loss samples actions, one key for each step."""
+    """Split a key into that of the initial network and, if the BC loss samples actions, one for each step."""
     if not recipe.sampled:
         return key, None
     network_key, noise_key = jax.random.split(key)
@@ -163,7 +171,7 @@ def split_key(key: PRNGKeyArray, recipe: Recipe) -> tuple[PRNGKeyArray, StepKeys
 
 
 def initialise_student(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> tuple[TrainingState, StepKeys]:
-    """A student before its first step, with a network drawn from ``key``, and the keys of its steps."""
+    """Make a student before its first step, with a network drawn from ``key``, and the keys of its steps."""
     network_key, step_keys = split_key(key, recipe)
     params = initialise_network(network_key, pairs.states.shape[-1], pairs.actions.shape[-1], recipe)
     return initialise_training(params, recipe), step_keys
@@ -177,7 +185,7 @@ def train_network(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> Params:
 
 
 def train_step(state: TrainingState, key: PRNGKeyArray | None, pairs: Pairs, recipe: Recipe) -> TrainingState:
-    """One step of behavioural cloning on all ``pairs``."""
+    """Take one step of behavioural cloning on all ``pairs``."""
     return take_optimiser_step(state, jax.grad(bc_loss)(state.params, pairs, key, recipe.loss), recipe)
 
 

@@ -27,9 +27,21 @@ from potstill.runtime.files import JsonObject, StrPath
 class Teacher(Protocol):
     """A policy with action values. Any object with these attributes is a teacher, including objects of your own.
 
-    States are standardised with ``normaliser``, actions lie in [−1, 1]. Actions of a finite set are vectors of the
+    States are standardised with ``normaliser``, actions lie in [−1, 1]. Discrete actions are vectors of the
     probabilities of all A actions, and action values are expectations over them. All methods are pure JAX functions, so
-    they can be compiled.
+    they can be compiled. :class:`NetworkTeacher` is a teacher made of networks, which can be saved.
+
+    Example:
+        >>> class Centring:
+        ...     normaliser = Normaliser.identity(2)
+        ...     def act(self, states):
+        ...         return jnp.tanh(-0.5 * states)
+        ...     def sample(self, states, key):
+        ...         return self.act(states)
+        ...     def action_values(self, states, actions):
+        ...         return -jnp.sum((actions - self.act(states)) ** 2, axis=-1)[None]
+        >>> isinstance(Centring(), Teacher)
+        True
     """
 
     @property
@@ -106,7 +118,7 @@ class NetworkTeacher:
         return {**self.policy.to_arrays(), **critics}
 
     def act(self, states: Float[Array, "*B S"]) -> Float[Array, "*B A"]:
-        """Mean actions in [−1, 1] for standardised states; of a finite set, the probabilities of the actions."""
+        """Mean actions in [−1, 1] for standardised states; for discrete actions, their probabilities."""
         if self.policy.head == "softmax":
             return jax.nn.softmax(apply_mlp(self.policy.layers, states))
         return jnp.tanh(apply_mlp(self.policy.layers, states)[..., : self.action_size])
@@ -114,7 +126,7 @@ class NetworkTeacher:
     def sample(self, states: Float[Array, "*B S"], key: PRNGKeyArray) -> Float[Array, "*B A"]:
         """Sampled actions in [−1, 1]; a deterministic policy returns its mean action.
 
-        Of a finite set, vectors with 1 for the sampled action and 0 for all others.
+        Discrete actions are vectors with 1 for the sampled action and 0 for all others.
         """
         output = apply_mlp(self.policy.layers, states)
         if self.policy.head == "softmax":
@@ -128,9 +140,9 @@ class NetworkTeacher:
         return jnp.tanh(mean + noise)
 
     def action_values(self, states: Float[Array, "*B S"], actions: Float[Array, "*B A"]) -> Float[Array, "C *B"]:
-        """Q(s, a) of each of C critics, in units of discounted return; of a finite set, Σ_a π(a | s) Q(s, a).
+        """Q(s, a) of each of C critics, in units of discounted return; for discrete actions, Σ_a π(a | s) Q(s, a).
 
-        The actions of a finite set are vectors of probabilities π.
+        Discrete actions are given as vectors of probabilities π.
         """
         return apply_critics(self.critics, states, actions, normed=self.layer_norm)
 
@@ -144,9 +156,17 @@ class NetworkTeacher:
 def load_teacher(path: StrPath) -> NetworkTeacher:
     """Read a teacher from a file, a run folder of ``potstill teach``, or the name of a bundled dataset.
 
+    Args:
+        path: a ``.safetensors`` file, a run folder or :class:`potstill.Run` of ``teach``, or a bundled name.
+
     Raises:
         PotstillError: the file does not exist, is damaged or holds another kind of artefact, or the shapes of its
             layers do not match.
+
+    Example:
+        >>> teacher = load_teacher("hopper-medium-replay")
+        >>> teacher.metadata["algorithm"], teacher.action_size
+        ('rebrac', 3)
     """
     path = find_artefact_path(path, "teacher")
     arrays, metadata = storage.load(path, "teacher")

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jaxtyping import PyTree
+
 from potstill.runtime import storage
 from potstill.runtime.checkpoints import flatten, unflatten
 from potstill.runtime.files import JsonObject
-from potstill.teachers.algorithms.base import State
 from potstill.teachers.evaluation.diagnostics import OfflineScores
 from potstill.teachers.training import Learner
 
@@ -91,6 +92,6 @@ def read_checkpoint(path: Path) -> tuple[storage.Arrays, JsonObject]:
     return arrays, {**metadata, "history": history}
 
 
-def _gather_states(learner: Learner, scores: OfflineScores | None) -> dict[str, State]:
+def _gather_states(learner: Learner, scores: OfflineScores | None) -> dict[str, PyTree]:
     fitted = {name: evaluator.state for name, evaluator in scores.evaluators.items()} if scores else {}
     return {"learner": learner.state, "fitted": fitted}

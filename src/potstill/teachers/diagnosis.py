@@ -1,4 +1,4 @@
-"""What is wrong with a teacher: sentences about its actions, its critics and its data, with what to try."""
+"""Warnings about a teacher: sentences about its actions, its critics and its data, with advice."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Examined(NamedTuple):
     """A teacher's actions and the data's on a sample of rows, in units in which the bounds are ±1."""
 
     states: Float[np.ndarray, "B S"]
-    """Standardised as the teacher's."""
+    """States, standardised by the teacher's normaliser."""
     own: Float[np.ndarray, "B A"]
     given: Float[np.ndarray, "B A"]
 
@@ -54,7 +54,7 @@ def find_saturated_components(teacher: Teacher, data: Transitions) -> list[int]:
 
 
 def diagnose_teacher(teacher: Teacher, data: Transitions, scores: JsonMapping | None = None) -> list[str]:
-    """List what is wrong with a teacher, one sentence each with what to try; nothing if all seems well.
+    """List the faults of a teacher, in one sentence each with advice; an empty list if none is found.
 
     Args:
         teacher: the teacher.

@@ -43,6 +43,12 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
     Raises:
         PotstillError: no teacher is given and none is bundled, it has a wrong type, or its sizes or action bounds
             differ from the data's.
+
+    Example:
+        >>> import numpy as np, potstill
+        >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(100))
+        >>> find_teacher(None, "hopper-medium-replay", data).action_size
+        3
     """
     if teacher is None and str(dataset) not in list_bundled_names():
         if not isinstance(dataset, str | Path):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from potstill.runtime.registry import Registry
 
 if TYPE_CHECKING:
     from potstill.teachers.algorithms.base import Algorithm
 
-ALGORITHMS: Registry[type[Algorithm]] = Registry(
+ALGORITHMS: Registry[type[Algorithm[Any]]] = Registry(
     "algorithm",
     "potstill.teachers",
     {

@@ -23,12 +23,24 @@ from potstill.runtime.validation import check_finite
 @check_arguments
 @register_named_tuple
 class TrainingRows(NamedTuple):
-    """Transitions with standardised states and actions in [−1, 1]: a whole table or a batch."""
+    """Transitions with standardised states and actions in [−1, 1]: a whole table or a batch.
+
+    Example:
+        >>> import potstill
+        >>> table = TrainingTable(potstill.load_dataset("hopper-medium-replay"))
+        >>> rows = table.read(np.array([0, 7]))
+        >>> rows.states.shape, rows.actions.shape, rows.alive.tolist()
+        ((2, 11), (2, 3), [1.0, 1.0])
+    """
 
     states: Float[Array, "*B S"]
+    """Standardised states."""
     actions: Float[Array, "*B A"]
+    """The data's actions, in [−1, 1]."""
     rewards: Float[Array, "*B"]
+    """The data's rewards times the table's ``reward_scale``."""
     next_states: Float[Array, "*B S"]
+    """Standardised next states."""
     next_actions: Float[Array, "*B A"]
     """The data's next action. It is arbitrary after a termination and after a truncation."""
     alive: Float[Array, "*B"]
@@ -48,9 +60,17 @@ class TrainingTable:
 
     Raises:
         PotstillError: a field has a wrong type, or does not fit the data.
+
+    Example:
+        >>> import potstill
+        >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(100))
+        >>> table = TrainingTable(data, excluded=np.array([0, 99]), reward_scale=0.1)
+        >>> len(table), bool(table.read(np.array([0])).rewards[0] == np.float32(0.1) * data.rewards[1])
+        (98, True)
     """
 
     data: Transitions
+    """The transitions, in the units of the environment."""
 
     excluded: Int[np.ndarray, " X"] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Rows of the data that the table does not contain, in ascending order."""

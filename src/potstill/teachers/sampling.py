@@ -66,7 +66,7 @@ class DeviceSource:
     """All rows on the device; the compiled loop draws batches from them."""
 
     pick: DrawBatches = staticmethod(draw_batches)
-    """How a call finds its batches in a piece."""
+    """How a call takes its batches from a piece."""
 
     def __init__(self, table: TrainingTable) -> None:
         self.rows = load_rows(table)
@@ -83,7 +83,7 @@ class FileSource:
     """
 
     pick: DrawBatches = staticmethod(take_batches)
-    """How a call finds its batches in a piece."""
+    """How a call takes its batches from a piece."""
 
     def __init__(self, table: TrainingTable, shape: Shape) -> None:
         self.table, self.shape = table, shape

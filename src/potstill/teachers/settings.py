@@ -56,7 +56,15 @@ def check_training(settings: Dataclass) -> None:
 @check_arguments
 @dataclass(frozen=True)
 class UpdateSettings:
-    """Settings of an update besides those of the algorithm. Equal settings share a compiled program."""
+    """Settings of an update besides those of the algorithm. Equal settings share a compiled program.
+
+    Raises:
+        PotstillError: a field has a wrong type or is out of range.
+
+    Example:
+        >>> UpdateSettings(batch=256, discount=0.99, target_rate=0.005).discount
+        0.99
+    """
 
     batch: int
     """Transitions in an update."""

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Int, Key, PRNGKeyArray, PyTree
 
 from potstill.data.scaling import Scaling
 from potstill.data.transitions import Transitions
@@ -35,7 +35,7 @@ VALUE_SLACK = 2.0  # a mean value above this multiple of the largest possible re
 
 
 @runtime_checkable
-class Updater(Protocol):
+class Updater(Protocol[State]):
     """The part of an algorithm that :func:`run_updates` uses: a hashable object with a pure ``update``."""
 
     batches: ClassVar[int]
@@ -55,7 +55,7 @@ def run_updates(
     calls: int | Int[Array, ""],
     done: int | Int[Array, ""] = 0,
     *,
-    algorithm: Updater,
+    algorithm: Updater[State],
     settings: UpdateSettings,
     pick: DrawBatches = draw_batches,
 ) -> tuple[State, Metrics]:
@@ -98,7 +98,7 @@ def run_seeds(
     keys: Key[Array, " K"],
     calls: int,
     *,
-    algorithm: Updater,
+    algorithm: Updater[State],
     settings: UpdateSettings,
 ) -> tuple[State, Metrics]:
     """:func:`run_updates` for K seeds at once: every array of ``states`` has a leading axis K."""
@@ -130,9 +130,20 @@ class Learner:
 
     Raises:
         PotstillError: ``data`` do not have what the algorithm requires, such as rows in order.
+
+    Example:
+        >>> import potstill
+        >>> from potstill.teachers import Bc, Learner, Training
+        >>> data = potstill.load_dataset("hopper-medium-replay")
+        >>> learner = Learner(Bc(best_episodes=0.1), data, Training(updates=4, batch=16, evaluate_every=2))
+        >>> while not learner.finished:
+        ...     metrics, seconds = learner.advance()
+        ...     print(learner.done, "actor_loss" in metrics)
+        2 True
+        4 True
     """
 
-    def __init__(self, algorithm: Algorithm, data: Transitions, training: Training) -> None:
+    def __init__(self, algorithm: Algorithm[Any], data: Transitions, training: Training) -> None:
         algorithm = fit_to_actions(algorithm, discrete=data.action_bounds.discrete)
         self.algorithm, self.data, self.training = algorithm, data, training
         rate = algorithm.target_rate if training.target_rate is None else training.target_rate
@@ -150,7 +161,7 @@ class Learner:
         sizes = (self.data.state_size, self.data.action_size)
         fresh = self.algorithm.initialise(jax.random.fold_in(self.key, 0), *sizes, self.training.updates)
         # Weakly typed arrays would cause a second compilation.
-        self.state: State = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), fresh)
+        self.state: PyTree = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), fresh)
         self.done = 0
 
     def restart(self) -> bool:
@@ -242,7 +253,7 @@ class Learner:
 @check_arguments
 def train_teacher(
     data: Transitions,
-    algorithm: Algorithm,
+    algorithm: Algorithm[Any],
     training: Training | None = None,
     *,
     report: Callable[[int, dict[str, float]], None] | None = None,
@@ -283,7 +294,7 @@ def train_teacher(
     return learner.make_teacher()
 
 
-def _wait(state: State) -> None:
+def _wait(state: PyTree) -> None:
     """Wait until the device has computed ``state``."""
     for leaf in jax.tree.leaves(state):
         leaf.block_until_ready()

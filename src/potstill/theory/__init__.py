@@ -3,7 +3,7 @@
 :func:`draw_mdp` and :func:`draw_policy` draw random MDPs and policies. :func:`evaluate_theorem_1`,
 :func:`evaluate_theorem_2` and :func:`evaluate_corollary_1` compute both sides of a theorem. :func:`measure_theory`
 does this for many random MDPs, and measures what a shift of all rewards does to the objectives. Everything is in
-float64. Source of the theorems: Lei, Zhang and Tao 2024 (method §7).
+float64. Source of the theorems: Lei, Zhang and Tao 2024.
 """
 
 from __future__ import annotations

@@ -15,9 +15,19 @@ from potstill.theory.mdp import TabularMDP, find_optimal_policy
 
 @check_arguments
 class Example(NamedTuple):
-    """An MDP, a teacher and a student: the arguments of the functions that evaluate theorems."""
+    """An MDP, a teacher and a student: the arguments of the functions that evaluate theorems.
+
+    Example:
+        >>> from potstill.theory import draw_mdp, draw_policy, evaluate_theorem_2, find_optimal_policy
+        >>> rng = np.random.default_rng(0)
+        >>> mdp = draw_mdp(rng, states=5, actions=3)
+        >>> example = Example(mdp, find_optimal_policy(mdp), draw_policy(rng, 5, 3))
+        >>> abs(evaluate_theorem_2(*example).residual) < 1e-12
+        True
+    """
 
     mdp: TabularMDP
+    """The MDP."""
     teacher: Float64[np.ndarray, "S A"]
     """π*, optimal in the examples."""
     student: Float64[np.ndarray, "S A"]

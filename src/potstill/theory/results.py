@@ -19,11 +19,20 @@ Key, Entry = TypeVar("Key"), TypeVar("Entry")
 @check_arguments
 @dataclass(frozen=True)
 class Spread:
-    """The median of a quantity over MDPs, and the interval that contains the middle 90 % of them."""
+    """The median of a quantity over MDPs, and the interval that contains the middle 90 % of them.
+
+    Example:
+        >>> spread = Spread.of(np.linspace(0.0, 100.0, 101))
+        >>> spread.low, spread.median, spread.high
+        (5.0, 50.0, 95.0)
+    """
 
     low: float
+    """The quantile of 5 %."""
     median: float
+    """The median."""
     high: float
+    """The quantile of 95 %."""
 
     @classmethod
     def of(cls, values: Sequence[float] | Float64[np.ndarray, " n"]) -> Spread:
@@ -38,7 +47,15 @@ class Spread:
 @check_arguments
 @dataclass(frozen=True)
 class BoundSummary:
-    """A bound on the lost return, over MDPs, for students at one distance from the teacher."""
+    """A bound on the lost return, over MDPs, for students at one distance from the teacher.
+
+    Example:
+        >>> from potstill.theory import TheorySettings, measure_theory
+        >>> [found] = measure_theory(TheorySettings((0.9,), mdps=5, ranked=1)).discounts
+        >>> bound = found.find_bound("theorem 1", share=0.5)
+        >>> bound.least_slack > 0.0, bound.factor.median > 2.0
+        (True, True)
+    """
 
     bound: str
     """``theorem 1``, ``corollary 1`` or ``advantages``."""
@@ -59,7 +76,16 @@ class BoundSummary:
 @check_arguments
 @dataclass(frozen=True)
 class ShiftSummary:
-    """An objective after all rewards were shifted, over MDPs."""
+    """An objective after all rewards were shifted, over MDPs.
+
+    Example:
+        >>> from potstill.theory import TheorySettings, measure_theory
+        >>> [found] = measure_theory(TheorySettings((0.9,), mdps=2, ranked=5, shifts=(-1.0, 0.0))).discounts
+        >>> found.find_shift("pbc", -1.0).correlation == found.find_shift("pbc", 0.0).correlation
+        True
+        >>> found.find_shift("av-pbc", -1.0).below_teacher > 0.9  # all values are negative
+        True
+    """
 
     objective: str
     """A name of :data:`potstill.theory.losses.OBJECTIVES`, or ``av-pbc, NAME`` for a weighting."""
@@ -74,7 +100,14 @@ class ShiftSummary:
 @check_arguments
 @dataclass(frozen=True)
 class DiscountResult:
-    """The measurements at one discount."""
+    """The measurements at one discount.
+
+    Example:
+        >>> from potstill.theory import TheorySettings, measure_theory
+        >>> [found] = measure_theory(TheorySettings((0.9,), mdps=5, ranked=2)).discounts
+        >>> found.mdps, found.relative_residual < 1e-12, len(found.bounds)  # three bounds, four shares
+        (5, True, 12)
+    """
 
     discount: float
     """γ."""
@@ -142,7 +175,17 @@ def _read_spreads(kind: type[Any], fields: Mapping[str, Any]) -> Any:
 @check_arguments
 @dataclass(frozen=True)
 class TheoryResult:
-    """The measurements at all discounts."""
+    """The measurements at all discounts, as :func:`measure_theory` returns them.
+
+    Raises:
+        PotstillError: there is no discount.
+
+    Example:
+        >>> from potstill.theory import TheorySettings, measure_theory
+        >>> found = measure_theory(TheorySettings((0.5, 0.9), mdps=5, ranked=2, students=4))
+        >>> found.find_discount(0.9).mdps, found.shares
+        (5, (0.01, 0.1, 0.5, 1.0))
+    """
 
     discounts: tuple[DiscountResult, ...]
     """One for each discount, in the order of the settings."""

@@ -107,8 +107,21 @@ class World(Scaled):
 def load_world(path: StrPath) -> World:
     """Read a world model from a file, or from the run folder of ``potstill model``.
 
+    Args:
+        path: a ``.safetensors`` file, or a run folder or :class:`potstill.Run` of ``model``.
+
     Raises:
         PotstillError: the file does not exist, is damaged, or holds another kind of artefact.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np, potstill
+        >>> from potstill.worlds import WorldSettings, train_world
+        >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(2000))
+        >>> world = train_world(data, WorldSettings(members=2, width=16, steps=20))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     load_world(world.save(f"{folder}/world.safetensors")).horizon == world.horizon
+        True
     """
     path = Path(path) / "world.safetensors" if Path(path).is_dir() else Path(path)
     arrays, metadata = storage.load(path, "world")

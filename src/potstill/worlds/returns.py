@@ -21,7 +21,7 @@ def measure_imagined_returns(
     """Measure undiscounted returns of a policy in a world model, from initial states of the data's episodes.
 
     The model may be wrong in the states that the policy visits. Compare policies by these returns, but do not rely on
-    their level (docs: worlds).
+    their level (docs/how-to/worlds.md).
 
     Args:
         world: the model.
@@ -30,8 +30,20 @@ def measure_imagined_returns(
         steps: time limit of an episode. Default: that of the environment, or 1,000.
         seed: seed of the initial states.
 
+    Returns:
+        The sum of the predicted rewards of each episode, in the units of the data's rewards.
+
     Raises:
         PotstillError: ``episodes`` or ``steps`` is below 1.
+
+    Example:
+        >>> import potstill
+        >>> from potstill.worlds import WorldSettings, train_world
+        >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(600))
+        >>> world = train_world(data, WorldSettings(members=1, width=8, layers=2, steps=2))
+        >>> policy = potstill.load_teacher("hopper-medium-replay").policy
+        >>> measure_imagined_returns(world, policy, episodes=3, steps=5).shape
+        (3,)
     """
     env_id = world.metadata["env_id"]
     limit = steps if steps is not None else (_find_known_limit(env_id) if env_id else None) or DEFAULT_STEPS

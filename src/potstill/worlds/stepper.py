@@ -20,6 +20,16 @@ class WorldStepper:
 
     Raises:
         PotstillError: there is no initial state, or it has another number of components than the model's.
+
+    Example:
+        >>> import potstill
+        >>> from potstill.worlds import WorldSettings, train_world
+        >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(600))
+        >>> stepper = WorldStepper(train_world(data, WorldSettings(members=1, width=8, layers=2, steps=2)))
+        >>> stepper.reset(np.arange(2)).shape
+        (2, 11)
+        >>> stepper.step(np.arange(2), np.zeros((2, 3), np.float32)).rewards.shape
+        (2,)
     """
 
     def __init__(self, world: World, starts: Float[np.ndarray, "n S"] | None = None) -> None:

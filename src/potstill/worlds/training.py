@@ -79,7 +79,14 @@ def train_world(
             the same arguments continues from there.
 
     Raises:
-        PotstillError: the dataset has fewer than 500 rows, or numbers too large for float32.
+        PotstillError: the dataset has fewer than 500 rows, discrete actions, or numbers too large for float32.
+
+    Example:
+        >>> import potstill
+        >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(600))
+        >>> world = train_world(data, WorldSettings(members=2, width=8, layers=2, steps=2))
+        >>> sorted(world.metadata["errors"])
+        ['disagreement', 'one_step', 'open_loop', 'reward', 'rows', 'terminations']
     """
     check_rows(data)
     held_out = hold_out(data, settings.seed)

@@ -12,7 +12,7 @@ from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
 from potstill.worlds.base import World
 
-EVERY = 20  # one episode (or row) in so many is held out
+EVERY = 20  # one of 20 episodes (or rows) is held out
 MOST_HELD_OUT = 10_000  # largest number of held-out rows
 LENGTHS = (1, 5, 10, 25, 50, 100, 200)  # steps after which open-loop errors are measured
 ROLLOUTS = 256  # largest number of open-loop rollouts for each length

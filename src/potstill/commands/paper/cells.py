@@ -21,13 +21,13 @@ OTHER_STUDENTS: Mapping[str, Recipe] = {
     "adamw": Recipe(optimiser="adamw", learning_rate=1e-3),
     "sgd-momentum": Recipe(momentum=0.9),
 }
-"""The students of Table 2: as the paper's (four layers of 256, SGD at 0.1), with one change each."""
+"""The students of Table 2: the paper's (four layers of 256, SGD at 0.1) with one change each."""
 PAPER_STUDENT = RECIPES["paper"]
 
 
 @dataclass(frozen=True)
 class TeacherCell:
-    """A dataset's teacher: the bundled one, one that was trained on the same data before, or a new one. Its returns."""
+    """The returns of a dataset's teacher: the bundled one, one trained on the same data before, or a new one."""
 
     dataset: str
 
@@ -42,7 +42,7 @@ class TeacherCell:
         return ()
 
     def estimate_cost(self, scale: Scale) -> float:
-        """About how many seconds the cell takes on a core. Only the ratios of costs matter, for the time left."""
+        """Estimate the seconds that the cell takes on a core. The remaining time depends only on their ratios."""
         return 3.0 + 0.1 * scale.teacher_episodes
 
     def __str__(self) -> str:
@@ -69,12 +69,12 @@ class DistillCell:
         return (TeacherCell(self.dataset),)
 
     def has_curve(self, scale: Scale) -> bool:
-        """Whether students are played at several outer steps, for Figure 1."""
+        """Whether students are evaluated at several outer steps, for Figure 1."""
         method = METHODS[self.method]
         return self.size == SIZE and not method.is_random and method.group in scale.curve_groups
 
     def estimate_cost(self, scale: Scale) -> float:
-        """About how many seconds the cell takes on a core."""
+        """Estimate the seconds that the cell takes on a core."""
         method = METHODS[self.method]
         if method.is_random:
             return 8.0
@@ -122,7 +122,7 @@ class StudentsCell:
         return None if self.student == "own" else {"paper": PAPER_STUDENT, **OTHER_STUDENTS}[self.student]
 
     def estimate_cost(self, scale: Scale) -> float:
-        """About how many seconds the cell takes on a core."""
+        """Estimate the seconds that the cell takes on a core."""
         towers = scale.towers / 16 if self.student == "own" and METHODS[self.of.method].group != "paper" else 0.1
         return 4.0 + scale.students * (2.5 * towers + 0.1 * scale.episodes)
 
@@ -148,7 +148,7 @@ class CloneCell:
         return (TeacherCell(self.dataset),)
 
     def estimate_cost(self, scale: Scale) -> float:
-        """About how many seconds the cell takes on a core."""
+        """Estimate the seconds that the cell takes on a core."""
         return 5.0 + 0.005 * scale.clone_updates
 
     def __str__(self) -> str:
@@ -177,7 +177,7 @@ class TraceCell:
         return (self.of,)
 
     def estimate_cost(self, scale: Scale) -> float:
-        """About how many seconds the cell takes on a core."""
+        """Estimate the seconds that the cell takes on a core."""
         return 8.0 + scale.towers
 
     def __str__(self) -> str:
@@ -202,7 +202,7 @@ class PostureCell:
         return (self.of,) if self.of else ()
 
     def estimate_cost(self, scale: Scale) -> float:
-        """About how many seconds the cell takes on a core."""
+        """Estimate the seconds that the cell takes on a core."""
         return 4.0
 
     def __str__(self) -> str:
@@ -227,7 +227,7 @@ class TheoryCell:
         return ()
 
     def estimate_cost(self, scale: Scale) -> float:
-        """About how many seconds the cell takes on a core."""
+        """Estimate the seconds that the cell takes on a core."""
         return 0.012 * scale.mdps
 
     def __str__(self) -> str:
@@ -239,7 +239,7 @@ Cell: TypeAlias = TeacherCell | DistillCell | StudentsCell | CloneCell | TraceCe
 
 
 def order_cells(wanted: list[Cell]) -> list[Cell]:
-    """Each cell once, after the cells that it needs; those of a dataset follow one another.
+    """Order cells: each once, after the cells that it needs, grouped by dataset.
 
     >>> [cell.name for cell in order_cells([CloneCell("x"), CloneCell("x")])]
     ['x-teacher', 'x-clone-0']

@@ -23,7 +23,7 @@ class Source:
     given: str
     """The name or path that the user gave."""
     label: str
-    """Names it in tables and in the folders of cells."""
+    """Its name in tables and in the folders of cells."""
     column: str | None
     """The column of the paper, if it belongs to one."""
     env_id: str
@@ -32,7 +32,7 @@ class Source:
 
     @property
     def family(self) -> str:
-        """The environment in small letters, without its version."""
+        """The environment in lower case, without its version."""
         return strip_version(self.env_id).lower()
 
     def load(self) -> Transitions:
@@ -77,7 +77,7 @@ def read_sources(names: Sequence[str]) -> list[Source]:
         with busy(f"reading {name}"):
             data = load_dataset(name)
         if data.env_id is None:
-            raise PotstillError(f"{name}: the data name no environment, in which students would be played")
+            raise PotstillError(f"{name}: the data name no environment, in which students could be evaluated")
         level = data.card.get("level")
         column = find_column(data.name, data.env_id, str(level)) or find_column(Path(name).stem)
         label = column or re.sub(r"[^A-Za-z0-9.]+", "-", data.name).strip("-")

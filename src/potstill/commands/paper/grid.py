@@ -1,4 +1,4 @@
-"""Measure the cells of a reproduction, with any executor. A failed cell does not stop the others."""
+"""Measure the cells of a reproduction on any executor. A failed cell does not stop the others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run_cells(cells: Sequence[Cell], at: Workplace, folder: RunFolder, executor:
     Args:
         cells: each after the cells that it needs.
         at: what they share.
-        folder: the run folder, which keeps each record as soon as it is known.
+        folder: the run folder, in which each record is saved as soon as it is known.
         executor: runs the cells.
 
     Returns:
@@ -66,7 +66,7 @@ def run_cells(cells: Sequence[Cell], at: Workplace, folder: RunFolder, executor:
             tracker.update(number)
     _WORKPLACES.clear()
     found = {cell.name: at.records.pop(cell.name) for cell in cells if cell.name in at.records}
-    at.records.update(found)  # in the order of the cells, not in that of their ends
+    at.records.update(found)  # in the order of the cells, not in the order in which they finished
     return failed
 
 
@@ -87,7 +87,7 @@ def list_needed(cell: Cell) -> Iterable[Cell]:
         yield needed
 
 
-_WORKPLACES: dict[Path, Workplace] = {}  # the one that this process used last, because it keeps a dataset in memory
+_WORKPLACES: dict[Path, Workplace] = {}  # only the last one of this process, because it holds a dataset in memory
 
 
 def measure_anywhere(
@@ -95,7 +95,7 @@ def measure_anywhere(
 ) -> JsonObject:
     """Measure a cell, in this or in another process. Its record is also kept as a file beside its run folder.
 
-    If this process or the one that waits for it is killed, a resumed reproduction finds the file.
+    If this process, or the process that waits for it, is killed, a resumed reproduction reads the file.
     """
     at = _WORKPLACES.get(path)
     if at is None or at.sources != dict(sources) or at.scale != scale:

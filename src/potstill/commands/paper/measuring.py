@@ -63,7 +63,7 @@ CURVE_KEYS = ("student", "student_std", "ensemble")
 
 @dataclass(eq=False)  # hashed by identity, for the caches
 class Workplace:
-    """What the measurements of a reproduction share: its folder, its datasets, its scale and what is measured."""
+    """What the measurements of a reproduction share: its folder, datasets, scale and records."""
 
     path: Path
     """The folder of the reproduction."""
@@ -71,7 +71,7 @@ class Workplace:
     """By label."""
     scale: Scale
     records: dict[str, JsonObject] = field(default_factory=dict)
-    """Of all measured cells, by name."""
+    """The records of all measured cells, by name."""
 
     def place(self, cell: Cell) -> Path:
         """The run folder of a cell."""
@@ -142,7 +142,7 @@ def measure_teacher(cell: TeacherCell, at: Workplace) -> JsonObject:
 
 
 def measure_distillation(cell: DistillCell, at: Workplace) -> JsonObject:
-    """Run ``potstill distill``, or use what an interrupted reproduction has finished."""
+    """Run ``potstill distill``, or read the run that an interrupted reproduction has finished."""
     source = at.sources[cell.dataset]
     given: JsonObject = {"teacher": at.find_teacher_path(cell.dataset), "size": cell.size, "seed": cell.seed}
     given |= {"episodes": int(cell.has_curve(at.scale)), "out": at.place(cell), "resume": True}
@@ -166,7 +166,7 @@ def measure_distillation(cell: DistillCell, at: Workplace) -> JsonObject:
 
 
 def to_return(score: float, reference: Reference, name: str = "") -> float:
-    """The undiscounted return of a normalised score, or the standard deviation of returns of that of scores.
+    """Convert a normalised score to an undiscounted return, or a standard deviation of scores to one of returns.
 
     >>> to_return(50.0, Reference(100.0, 300.0, "x")), to_return(50.0, Reference(100.0, 300.0, "x"), "student_std")
     (200.0, 100.0)
@@ -176,7 +176,7 @@ def to_return(score: float, reference: Reference, name: str = "") -> float:
 
 
 def measure_students(cell: StudentsCell, at: Workplace) -> JsonObject:
-    """Run ``potstill evaluate``, or use what an interrupted reproduction has finished."""
+    """Run ``potstill evaluate``, or read the run that an interrupted reproduction has finished."""
     config = EvaluateConfig(
         at.place(cell.of),
         students=at.scale.students,
@@ -197,7 +197,7 @@ SCORED = ("student", "ensemble")
 
 
 def measure_clone(cell: CloneCell, at: Workplace) -> JsonObject:
-    """Clone all training rows, and play the student."""
+    """Clone all training rows, and evaluate the student."""
     data, scale = at.load(cell.dataset), at.scale
     pairs, held = (_take_pairs(data, choose(len(data))) for choose in (select_training_rows, select_held_out_rows))
     settings = CloningSettings(updates=scale.clone_updates, every=max(1, scale.clone_updates // 100))

@@ -4,7 +4,7 @@
   (one state for each cluster, with the data's action), and potstill's default solver and student. DBC has no target in
   a noisy state, so no objective gets noise; DBC has no teacher, so the initial actions are the data's for all.
 - ``potstill``: ``potstill distill`` without options.
-- ``paper``: the presets, which are Algorithm 1 as it is written.
+- ``paper``: the presets, which follow Algorithm 1 of the paper.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ METHODS: Mapping[str, Method] = {method.name: method for method in _ALL}
 
 
 def make_distill_config(method: Method, scale: Scale, family: str, dataset: str, **given: object) -> DistillConfig:
-    """The settings of ``potstill distill`` for a method at a scale.
+    """Make the settings of ``potstill distill`` for a method at a scale.
 
     Args:
-        method: of the comparison.
+        method: the method.
         scale: determines the numbers of steps and of points of the curve.
-        family: of the environment, in small letters, on which the paper's number of steps depends.
+        family: the environment in lower case; the paper's number of steps depends on it.
         dataset: name or path.
         given: further options: the number of pairs, the seed, the run folder.
 

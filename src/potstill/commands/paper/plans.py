@@ -26,7 +26,7 @@ class RowPlan:
     size: int = SIZE
     student: str = "own"
     take: Take = "returns"
-    """Whether students are played one by one or as an ensemble."""
+    """Whether students are evaluated one by one or as an ensemble."""
     paper: Callable[[str | None], float | None] | None = None
     """The paper's number for a column. ``None``: the paper has no such row."""
     paper_average: float | None = None
@@ -93,18 +93,18 @@ def _make_row_lookup(key: str) -> Callable[[str | None], float | None]:
 EQUAL_TEXT = (
     "Every objective has the same states (all of the dataset with equal weights and no noise), the same initial pairs "
     "(k-means states with the data's actions), the same solver (kernel descent) and the same student (potstill's "
-    "default). Av-PBC has its own weights by value, which define it."
+    "default). Only Av-PBC weights the states, by their value, because these weights define it."
 )
 DEFAULT_TEXT = (
-    "`potstill distill` without options: as the Q-gap under equal conditions, with potstill's weighting of states, its "
-    "noise, and initial actions of the teacher."
+    "`potstill distill` without options: the Q-gap as under equal conditions, but with potstill's weighting of states, "
+    "its state noise, and the teacher's actions as initial actions."
 )
 PAPER_TEXT = (
-    "Each objective as its paper has it: `--preset paper`, `paper-pbc` and `paper-dbc`. Differences:\n\n"
+    "Each objective with the settings of the paper: `--preset paper`, `paper-pbc` and `paper-dbc`. Differences:\n\n"
     + "\n".join(f"- {text}" for text in DIFFERENCES[:-1])
 )
 WHOLE_TEXT = (
-    "BC has the paper's network and clones the data's actions in all training rows, by Adam at 0.001 on batches of "
+    "BC trains the paper's network to clone the data's actions in all training rows, by Adam at 0.001 on batches of "
     "256. The teacher's mean score is the denominator of all ratios."
 )
 
@@ -165,7 +165,7 @@ def plan_table_2(scale: Scale) -> TablePlan:
         SectionPlan(
             "potstill",
             "potstill's sets",
-            "The same students on pairs that were distilled for potstill's own student. *Own* is that student.",
+            "The same students, on pairs that were distilled for potstill's default student. *Own* is that student.",
             (RowPlan("potstill-own", "own", "potstill"), *list_rows("potstill", "potstill-", {})),
         ),
     )
@@ -195,7 +195,7 @@ def plan_table_3(scale: Scale) -> TablePlan:
         SectionPlan(
             "ensemble",
             f"Ensembles of {number}",
-            "The actions of all students of a distillate are averaged. Each ensemble plays at least ten episodes.",
+            "The actions of all students of a distillate are averaged. Each ensemble has at least ten episodes.",
             list_rows("ensemble"),
         ),
         SectionPlan("single", "Single students", "The same students one by one, as in Table 1.", list_rows("returns")),
@@ -219,7 +219,7 @@ def plan_table_5(scale: Scale) -> TablePlan:
         rows = [RowPlan(f"{prefix}{size}", f"{size:,} pairs", method, size=size) for size in scale.sizes]
         return tuple(replace(row, paper=_make_size_lookup(row.size)) if known else row for row in rows)
 
-    text = f"Av-PBC as in the paper. The paper has N up to {SIZE}, on the medium-replay sets."
+    text = f"Av-PBC as in the paper. The paper reports N up to {SIZE}, on the medium-replay datasets."
     sections = (
         SectionPlan("av-pbc", "Av-PBC, as in the paper", text, list_rows("paper-av-pbc", "", known=True)),
         SectionPlan("potstill", "potstill", "All defaults.", list_rows("potstill", "potstill-", known=False)),

@@ -1,4 +1,4 @@
-"""Run a reproduction: check what is asked for, measure the cells, and write tables, pictures and sentences."""
+"""Run a reproduction: check the settings, measure the cells, and write tables, pictures and sentences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from potstill.runtime.run_folder import RunFolder, check_out
 PAGE = "README.md"
 SCORE_TEXT = (
     "*Ours* are mean normalised returns over seeds, students and episodes, with the 95 % bootstrap interval in "
-    "brackets: seeds are resampled, then students, then episodes. The paper's numbers are behind a slash."
+    "brackets: seeds are resampled, then students, then episodes. The paper's numbers follow a slash."
 )
 CHOICE_TEXT = (
     "potstill's default settings were chosen by returns on nine files of Hopper, HalfCheetah and Walker2d, mostly with "
@@ -83,7 +83,7 @@ def reproduce_paper(name: str, config: ReproduceConfig, scales: Mapping[str, Sca
 
 
 def make_executor(config: ReproduceConfig) -> Executor:
-    """The executor of the settings. Its files, if it has any, lie beside the run folder.
+    """Make the executor of the settings. Its files, if it has any, lie beside the run folder.
 
     Raises:
         PotstillError: it is unknown, cannot be made, or does not answer.

@@ -10,7 +10,7 @@ from potstill.reports.paper.numbers import OUTER_STEPS
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is computed. What a scale changes in the paper's protocol is written beside its results."""
+    """How much is computed. Changes to the paper's protocol are stated beside the results."""
 
     name: str
     seeds: int
@@ -18,11 +18,11 @@ class Scale:
     random_seeds: int
     """Random selections of pairs, each with a seed."""
     students: int
-    """Students of each distillate. They are also the ensemble."""
+    """Students of each distillate. Together they form the ensemble."""
     episodes: int
-    """Of each student."""
+    """Episodes of each student."""
     teacher_episodes: int
-    """Of each teacher. Their mean is the denominator of all ratios."""
+    """Episodes of each teacher. Their mean return is the denominator of all ratios."""
     share: float
     """Share of the paper's outer steps in cells that are as in the paper."""
     steps: int | None

@@ -19,7 +19,7 @@ Scores = Float[np.ndarray, "D K E"]
 
 
 def assemble_table(plan: TablePlan, at: Workplace) -> ScoreTable:
-    """Compute all scores of a table. A row without the record of a cell has the seeds that are there, or no score."""
+    """Compute all scores of a table. A row in which the record of a cell is missing has fewer seeds, or no score."""
     datasets = [describe_dataset(label, at) for label in plan.select_datasets(at.sources)]
     teachers = {dataset.label: dataset.teacher.mean for dataset in datasets if dataset.teacher}
     labels = [dataset.label for dataset in datasets]

@@ -1,4 +1,4 @@
-"""What ``potstill reproduce`` can make: for each table and figure, its cells and, from their records, its results."""
+"""The tables and figures of ``potstill reproduce``: the cells of each and, from their records, its results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Outcome:
     text: str
     """The tables, as Markdown."""
     said: Sequence[str]
-    """Sentences that compare ours with the paper's."""
+    """Sentences that compare potstill's numbers with the paper's."""
     csv: str
     record: JsonObject
     """For ``result.json``."""
@@ -71,8 +71,8 @@ def _assemble_score_table(name: str, at: Workplace) -> Outcome:
 
 
 CONVERGENCE_TEXT = (
-    "Training has converged at the first step whose held-out loss is within 5 % of the lowest one of the run. The loss "
-    "is the mean squared error to what is cloned: for all rows, to the data's actions in held-out rows; for pairs, to "
+    "Training has converged at the first step whose held-out loss is within 5 % of the lowest of the run. The loss "
+    "is the mean squared error to the cloned actions: for all rows, the data's actions in held-out rows; for pairs, "
     "the teacher's actions in held-out states. *Of* is the number of steps of the whole run. *Seconds* is the time "
     "until convergence on this machine, without compilations and without the measurements of the loss."
 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from potstill.distillation.registry import WEIGHTINGS
 from potstill.runtime.lazy import import_lazily
 from potstill.runtime.registry import Registry
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
         PolicyCloning,
     )
     from potstill.distillation.objectives.gap import QGap, q_gap
-    from potstill.distillation.objectives.weightings import find_weighting
-    from potstill.distillation.objectives.weights import Weighting
+    from potstill.distillation.objectives.weights import Weighting, combine_weightings
 
 OBJECTIVES: Registry[type[Objective] | ObjectiveFunction] = Registry(
     "objective",
@@ -39,6 +37,27 @@ OBJECTIVES: Registry[type[Objective] | ObjectiveFunction] = Registry(
 )
 """Objectives by name; other packages add theirs under the entry-point group ``potstill.objectives``."""
 
+WEIGHTINGS: Registry[Weighting] = Registry(
+    "weighting",
+    "potstill.weightings",
+    {
+        "uniform": "potstill.distillation.objectives.weights:weigh_uniform",
+        "clipped": "potstill.distillation.objectives.weights:weigh_clipped",
+        "shifted": "potstill.distillation.objectives.weights:weigh_shifted",
+        "softplus": "potstill.distillation.objectives.weights:weigh_softplus",
+        "ranged": "potstill.distillation.objectives.weights:weigh_ranged",
+        "reference": "potstill.distillation.objectives.weights:weigh_reference",
+        "unscaled": "potstill.distillation.objectives.weights:weigh_unscaled",
+        "density": "potstill.distillation.objectives.weights:weigh_density",
+        "sdw": "potstill.distillation.objectives.weights:weigh_sdw",
+        "discounted": "potstill.distillation.objectives.weights:weigh_discounted",
+        "early": "potstill.distillation.objectives.weights:weigh_early",
+        "opening": "potstill.distillation.objectives.weights:weigh_opening",
+        "occupancy": "potstill.distillation.objectives.weights:weigh_occupancy",
+    },
+)
+"""Weightings by name; other packages add theirs under the entry-point group ``potstill.weightings``."""
+
 __all__ = [
     "OBJECTIVES",
     "WEIGHTINGS",
@@ -51,7 +70,7 @@ __all__ = [
     "QGap",
     "StateTable",
     "Weighting",
-    "find_weighting",
+    "combine_weightings",
     "q_gap",
     "weighted_loss",
 ]
@@ -70,6 +89,6 @@ __getattr__ = import_lazily(
         "QGap": "gap",
         "q_gap": "gap",
         "Weighting": "weights",
-        "find_weighting": "weightings",
+        "combine_weightings": "weights",
     },
 )

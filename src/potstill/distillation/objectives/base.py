@@ -19,14 +19,30 @@ from potstill.teachers.base import Teacher
 @check_arguments
 @register_named_tuple
 class StateTable(NamedTuple):
-    """States of a dataset, with all quantities that do not depend on the student: a whole table or a batch."""
+    """States of a dataset, with all quantities that do not depend on the student: a whole table or a batch.
+
+    :func:`~potstill.distillation.build_state_table` computes one from a dataset. B is the number of states, S of state
+    components, A of action components and C of critics.
+
+    Example:
+        >>> table = StateTable(
+        ...     states=jnp.zeros((2, 3)),
+        ...     actions=jnp.zeros((2, 1)),
+        ...     teacher_actions=jnp.ones((2, 1)),
+        ...     critic_values=jnp.array([[3.0, 2.0], [5.0, 7.0]]),
+        ...     weights=jnp.ones(2),
+        ...     value_scale=jnp.ones(()),
+        ... )
+        >>> table.values.tolist()
+        [2.0, 5.0]
+    """
 
     states: Float[Array, "B S"]
     """Standardised states."""
     actions: Float[Array, "B A"]
-    """The dataset's actions, in [−1, 1]; discrete ones are vectors with a single 1."""
+    """The dataset's actions, in [−1, 1]; discrete actions are vectors with a single 1."""
     teacher_actions: Float[Array, "B A"]
-    """π*(s), the teacher's mean action, in [−1, 1]; of discrete actions, their probabilities."""
+    """π*(s), the teacher's mean action, in [−1, 1]; for discrete actions, their probabilities."""
     critic_values: Float[Array, "B C"]
     """q_j(s, π*(s)) of each of C critics, in units of return."""
     weights: Float[Array, " B"]
@@ -50,7 +66,22 @@ Any pure function of this form is an objective. It may also have the class attri
 @check_arguments
 @dataclass(frozen=True)
 class Objective:
-    """An objective with settings. A subclass is a frozen dataclass with a ``__call__`` method."""
+    """An objective with settings. A subclass is a frozen dataclass with a ``__call__`` method.
+
+    Raises:
+        PotstillError: a field has a wrong type.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Huber(Objective):
+        ...     width: float = 1.0
+        ...     def __call__(self, student_actions, batch, teacher):
+        ...         distance = jnp.abs(student_actions - batch.teacher_actions)
+        ...         near = jnp.minimum(distance, self.width)
+        ...         return jnp.sum(near * (distance - 0.5 * near), axis=-1)
+        >>> Huber(width=0.2).default_weighting
+        'uniform'
+    """
 
     needs_teacher: ClassVar[bool] = True
     """Whether it uses the teacher's actions or values."""
@@ -88,7 +119,24 @@ class Objective:
 def weighted_loss(
     objective: ObjectiveFunction, student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None
 ) -> Float[Array, ""]:
-    """H = E_s~D [ w(s) h(s) ]: the objective of each state times the state's weight, averaged."""
+    """H = E_s~D [ w(s) h(s, π(s)) ]: the objective of each state times the state's weight, averaged over the batch.
+
+    Args:
+        objective: h, the loss of each state.
+        student_actions: π(s), in [−1, 1].
+        batch: the states with their weights.
+        teacher: passed to the objective.
+
+    Raises:
+        PotstillError: the objective does not return one loss for each state.
+
+    Example:
+        >>> zeros, weights = jnp.zeros((2, 1)), jnp.array([0.5, 1.5])
+        >>> batch = StateTable(zeros, zeros, zeros, zeros, weights, jnp.ones(()))
+        >>> square = lambda actions, batch, teacher: jnp.sum(actions**2, axis=-1)
+        >>> float(weighted_loss(square, jnp.array([[1.0], [2.0]]), batch, None))  # (0.5 · 1 + 1.5 · 4) / 2
+        3.25
+    """
     losses = objective(student_actions, batch, teacher)
     if jnp.shape(losses) != batch.weights.shape:
         raise PotstillError(

@@ -1,4 +1,4 @@
-"""Objectives of behavioural cloning: the squared distance to the data's or to the teacher's action (method §2)."""
+"""Objectives of behavioural cloning: the squared distance to the data's or to the teacher's action."""
 
 from __future__ import annotations
 
@@ -23,9 +23,15 @@ def squared_distance(a: Float[Array, "B A"], b: Float[Array, "B A"]) -> Float[Ar
 @check_arguments
 @dataclass(frozen=True)
 class DataCloning(Objective):
-    """DBC, data-based behavioural cloning: ‖π(s) − a‖².
+    """DBC, data-based behavioural cloning: ‖π(s) − a‖², for the action a of the dataset.
 
-    It does not use a teacher. Its optimum is behavioural cloning of the whole dataset.
+    It does not use a teacher. Its optimum is behavioural cloning of the whole dataset. Source: Lei, Zhang and Tao 2024.
+
+    Example:
+        >>> data, best, zero = jnp.array([[0.5]]), jnp.array([[1.0]]), jnp.zeros((1, 1))
+        >>> batch = StateTable(zero, data, best, zero, jnp.ones(1), jnp.ones(()))
+        >>> DataCloning()(zero, batch, None).tolist()  # 0.5²
+        [0.25]
     """
 
     needs_teacher: ClassVar[bool] = False
@@ -40,7 +46,16 @@ class DataCloning(Objective):
 @check_arguments
 @dataclass(frozen=True)
 class PolicyCloning(Objective):
-    """PBC, policy-based behavioural cloning: ‖π(s) − π*(s)‖²."""
+    """PBC, policy-based behavioural cloning: ‖π(s) − π*(s)‖², for the teacher's mean action π*(s).
+
+    Source: Lei, Zhang and Tao 2024.
+
+    Example:
+        >>> data, best, zero = jnp.array([[0.5]]), jnp.array([[1.0]]), jnp.zeros((1, 1))
+        >>> batch = StateTable(zero, data, best, zero, jnp.ones(1), jnp.ones(()))
+        >>> PolicyCloning()(zero, batch, None).tolist()  # 1.0²
+        [1.0]
+    """
 
     def __call__(
         self, student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None
@@ -52,7 +67,17 @@ class PolicyCloning(Objective):
 @check_arguments
 @dataclass(frozen=True)
 class ActionValueCloning(PolicyCloning):
-    """Av-PBC, action-value weighted PBC: PBC with weights that grow with q*, by default ``ranged``."""
+    """Av-PBC, action-value weighted PBC: PBC with weights that grow with q*, by default ``ranged``.
+
+    The loss of a state is that of :class:`PolicyCloning`; the weights of the state table make the difference. The
+    paper's weight is q* itself, the weighting ``unscaled``. Source: Lei, Zhang and Tao 2024.
+
+    Example:
+        >>> ActionValueCloning().default_weighting
+        'ranged'
+        >>> ActionValueCloning().fit_to_actions(discrete=True)
+        ActionValueSum()
+    """
 
     default_weighting: ClassVar[str] = "ranged"
 
@@ -64,12 +89,30 @@ class ActionValueCloning(PolicyCloning):
 @check_arguments
 @dataclass(frozen=True)
 class ActionValueSum(Objective):
-    """Av-PBC of discrete actions, by its exact sum: Σ_a w(s, a) (π(a | s) − π*(a | s))².
+    """Av-PBC for discrete actions, by its exact sum: Σ_a w(s, a) (π(a | s) − π*(a | s))².
 
     The paper's weight is q*(s, a), which it assumes to be positive. Here w = log(1 + exp(q* / std(q*))), which is
     positive for any q* and grows with it, where std(q*) is the standard deviation of the values of the dataset. q* is
     the minimum over the critics. The states have equal weights unless a weighting is given, because w contains the
     value of the state.
+
+    Raises:
+        PotstillError: there is no teacher (when it is called).
+
+    Example:
+        >>> from potstill.data.transitions import Normaliser
+        >>> class Bandit:  # action 0 has the value 0, action 1 the value 2
+        ...     normaliser = Normaliser.identity(1)
+        ...     def act(self, states):
+        ...         return jnp.broadcast_to(jnp.array([0.0, 1.0]), (len(states), 2))
+        ...     def sample(self, states, key):
+        ...         return self.act(states)
+        ...     def action_values(self, states, actions):
+        ...         return (actions @ jnp.array([0.0, 2.0]))[None]
+        >>> state, best = jnp.zeros((1, 1)), jnp.array([[0.0, 1.0]])
+        >>> batch = StateTable(state, best, best, jnp.array([[2.0]]), jnp.ones(1), jnp.ones(()))
+        >>> round(float(ActionValueSum()(jnp.array([[0.5, 0.5]]), batch, Bandit())[0]), 4)  # (log 2 + log(1 + e²)) / 4
+        0.705
     """
 
     def __call__(

@@ -28,7 +28,7 @@ Critics = Literal["min", "mean", "each"]
 def q_gap(
     student_actions: Float[Array, "B A"], batch: StateTable, teacher: Teacher | None, critics: Critics = "min"
 ) -> Float[Array, " B"]:
-    """The value lost by each of the student's actions, at least 0, in standard deviations of q*.
+    """The value that the student's actions lose against the teacher's, at least 0, in standard deviations of q*.
 
     ========  ==================================================  ==================================
     ``min``   min_j q_j(s, π*(s)) − min_j q_j(s, π(s))            pessimistic where critics disagree
@@ -36,8 +36,22 @@ def q_gap(
     ``each``  max_j [q_j(s, π*(s)) − q_j(s, π(s))]                worst case over the critics
     ========  ==================================================  ==================================
 
+    Args:
+        student_actions: π(s), in [−1, 1].
+        batch: the states, with the values of the teacher's actions.
+        teacher: its critics q_j evaluate the student's actions.
+        critics: how the critics are combined.
+
     Raises:
         PotstillError: there is no teacher.
+
+    Example:
+        >>> import potstill
+        >>> teacher, states = potstill.load_teacher("hopper-medium-replay"), jnp.zeros((2, 11))
+        >>> best = teacher.act(states)
+        >>> batch = StateTable(states, best, best, teacher.action_values(states, best).T, jnp.ones(2), jnp.ones(()))
+        >>> q_gap(best, batch, teacher).tolist(), bool((q_gap(-best, batch, teacher) > 0.0).all())
+        ([0.0, 0.0], True)
     """
     if teacher is None:
         raise PotstillError("the Q-gap requires a teacher with action values")
@@ -52,7 +66,21 @@ def q_gap(
 @check_arguments
 @dataclass(frozen=True)
 class QGap(Objective):
-    """PBC + weight × Q-gap. PBC keeps the student close to the teacher, where the critics are reliable."""
+    """PBC + weight × Q-gap: ‖π(s) − π*(s)‖² + weight · :func:`q_gap`. The default objective.
+
+    PBC keeps the student's actions close to the teacher's, where the critics are reliable.
+
+    Raises:
+        PotstillError: a field has a wrong type or is out of range; or, when it is called, there is no teacher.
+
+    Example:
+        >>> import potstill
+        >>> teacher, states = potstill.load_teacher("hopper-medium-replay"), jnp.zeros((2, 11))
+        >>> best = teacher.act(states)
+        >>> batch = StateTable(states, best, best, teacher.action_values(states, best).T, jnp.ones(2), jnp.ones(()))
+        >>> QGap(critics="mean", weight=2.0)(best, batch, teacher).tolist()
+        [0.0, 0.0]
+    """
 
     uses_critics: ClassVar[bool] = True
 

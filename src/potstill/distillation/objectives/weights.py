@@ -1,6 +1,6 @@
 """Weights of states in the outer loss.
 
-    H(π) = E_s~D [ w(s) h(s, π(s)) ],      w is the product of the named weightings, with mean 1
+    H(π) = E_s~D [ w(s) h(s, π(s)) ],      w is a product of weightings, with mean 1
 
 Weights multiply any objective h. They depend on the value of a state (and differ in how they treat the sign and scale
 of q*), on the density of the data, on time, or on the states that the teacher itself would visit. An offline critic's
@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from potstill.distillation.objectives.density import log_density
+from potstill.runtime.arguments import check_arguments
 
 REFERENCE_SCALE = 0.02
 SDW_POWER = 0.02  # the effective sample size is 90 % of the states if log-densities span 19 to 46 nats
@@ -203,3 +204,37 @@ def normalise_mean(weights: Float[Array, " M"]) -> Float[Array, " M"]:
     """Divide the weights by their mean; all become 1 if all are 0."""
     mean = weights.mean()
     return jnp.where(mean > 0, weights / jnp.where(mean > 0, mean, 1.0), jnp.ones_like(weights))
+
+
+AS_IN_PAPER = (weigh_reference, weigh_unscaled)  # these can be negative and are not normalised
+
+
+@check_arguments
+def combine_weightings(*weightings: Weighting) -> Weighting:
+    """Multiply weightings: w(s) ∝ Π_j w_j(s), with mean 1 over the M states.
+
+    Args:
+        weightings: entries of :data:`WEIGHTINGS`, or functions of your own that map the features of M states (their
+            ``values`` in units of return, ``states``, ``steps``, …) to M weights.
+
+    Returns:
+        A weighting for :func:`build_state_table`. If all products are 0, all weights are 1. If ``reference`` or
+        ``unscaled`` is among the weightings, the product is returned as it is: such weights can be negative.
+
+    Example:
+        >>> from potstill.distillation import WEIGHTINGS, combine_weightings
+        >>> both = combine_weightings(WEIGHTINGS["shifted"], lambda features: features.values**2)
+        >>> values = jnp.array([0.0, 1.0, 2.0])
+        >>> steps = distances = lambda: np.zeros(3)
+        >>> both(StateFeatures(jnp.zeros((3, 2)), values, steps, distances)).tolist()  # ∝ 0, 1, 8
+        [0.0, 0.3333333432674408, 2.6666667461395264]
+    """
+    as_in_paper = any(weighting in AS_IN_PAPER for weighting in weightings)
+
+    def weigh(features: StateFeatures) -> Float[Array, " M"]:
+        product = jnp.ones_like(features.values)
+        for weighting in weightings:
+            product = product * weighting(features)
+        return product if as_in_paper else normalise_mean(product)
+
+    return weigh

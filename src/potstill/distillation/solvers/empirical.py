@@ -66,6 +66,17 @@ class EmpiricalKernelDescent(Solver):
     """Kernel descent with the tangent kernels of random networks, whose actions are averaged.
 
     A network of several towers is replaced by one of its towers.
+
+    Raises:
+        PotstillError: a field has a wrong type or is out of range, or the recipe is not SGD on mean actions.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from potstill.students import Pairs, Recipe
+        >>> pairs = Pairs(jnp.eye(3), jnp.array([[0.5], [0.0], [-0.5]]))
+        >>> solver = EmpiricalKernelDescent(Recipe(steps=5, width=8, layers=2))
+        >>> solver(pairs, jnp.zeros((2, 3)), jax.random.key(0)).shape
+        (2, 1)
     """
 
     networks: int = 1

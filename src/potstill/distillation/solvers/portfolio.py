@@ -25,9 +25,9 @@ class Portfolio(Solver):
     """Kernel descent with drawn kernels for two kinds of students. Each key draws one of the kinds.
 
     The kinds are students trained by SGD (the recipe ``default``) and networks as they are typically built in PyTorch,
-    trained by Adam (the recipe ``pytorch``). The recipe of the portfolio replaces the one of the two that has the same
-    kind of optimiser. Towers that are trained by Adam do not, because the portfolio would then contain no single
-    network. For other kinds, define a subclass with other :attr:`parts`.
+    trained by Adam (the recipe ``pytorch``). The recipe of the portfolio replaces the recipe of the two with the same
+    kind of optimiser. A recipe with several towers and Adam replaces neither, because the portfolio would then contain
+    no single network. For other kinds, define a subclass with other :attr:`parts`.
 
     Example:
         >>> import jax, jax.numpy as jnp

@@ -58,7 +58,19 @@ def regress(
 @check_arguments
 @dataclass(frozen=True)
 class KernelRidge(Solver):
-    """Ridge regression under the tangent kernel at infinite width."""
+    """Ridge regression under the tangent kernel at infinite width: a student that is trained to convergence.
+
+    Raises:
+        PotstillError: a field has a wrong type or is out of range, the recipe is not SGD on mean actions, or actions
+            are discrete.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from potstill.students import Pairs, Recipe
+        >>> pairs = Pairs(3.0 * jnp.eye(3), jnp.array([[0.5], [0.0], [-0.5]]))
+        >>> KernelRidge(Recipe(), penalty=1e-6)(pairs, pairs.states, jax.random.key(0)).round(1).tolist()
+        [[0.5], [0.0], [-0.5]]
+    """
 
     penalty: float = 1e-3
     """λ, as a fraction of the kernel's mean diagonal."""
@@ -82,6 +94,18 @@ class FeatureRidge(Solver):
     """Ridge regression on the last hidden layers of a pool of networks.
 
     A network of several towers is replaced by one of its towers.
+
+    Raises:
+        PotstillError: a field has a wrong type or is out of range, the recipe is not SGD on mean actions, or actions
+            are discrete.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from potstill.students import Pairs, Recipe
+        >>> pairs = Pairs(jnp.eye(3), jnp.array([[0.5], [0.0], [-0.5]]))
+        >>> solver = FeatureRidge(Recipe(width=8, layers=2), networks=2)
+        >>> solver(pairs, jnp.zeros((2, 3)), jax.random.key(0)).shape
+        (2, 1)
     """
 
     networks: int = 4

@@ -1,4 +1,4 @@
-"""The unroll: differentiation through the training of a finite student, step by step (method §4).
+"""The unroll: differentiation through the training of a finite student, step by step, as in the paper.
 
 There are two implementations of the adjoint, equal up to rounding:
 
@@ -46,10 +46,27 @@ from potstill.students.training import (
 @check_arguments
 @dataclass(frozen=True)
 class Unroll(Solver):
-    """Back-propagation through the training of a finite student."""
+    """Back-propagation through the training of a finite student, for any recipe.
+
+    Memory and time of a gradient grow with the number of differentiated steps; ``window`` limits it.
+
+    Raises:
+        PotstillError: a field has a wrong type or is out of range, the window is longer than the training, or a random
+            window has no length.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from potstill.students import Pairs, Recipe
+        >>> pairs = Pairs(jnp.eye(3), jnp.array([[0.5], [0.0], [-0.5]]))
+        >>> solver = Unroll(Recipe(steps=4, width=8, layers=2), window=2)
+        >>> slope = jax.grad(lambda pairs: solver(pairs, jnp.zeros((2, 3)), jax.random.key(0)).sum())(pairs)
+        >>> slope.states.shape, slope.actions.shape
+        ((3, 3), (3, 1))
+    """
 
     trains_networks: ClassVar[bool] = True
     adjoint: ClassVar[Literal["autodiff", "sweep"]] = "autodiff"
+    """How the training is differentiated."""
 
     window: int | None = None
     """Differentiate only this number of last training steps. Default: all steps, which gives the exact gradient."""
@@ -89,7 +106,18 @@ class Unroll(Solver):
 @check_arguments
 @dataclass(frozen=True)
 class Sweep(Unroll):
-    """The unroll with a hand-written reverse sweep: slower on small problems, but with less memory on large ones."""
+    """The unroll with a hand-written reverse sweep: slower on small problems, but with less memory on large ones.
+
+    Actions and gradients are those of :class:`Unroll`, up to rounding.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from potstill.students import Pairs, Recipe
+        >>> pairs = Pairs(jnp.eye(3), jnp.array([[0.5], [0.0], [-0.5]]))
+        >>> recipe, states, key = Recipe(steps=4, width=8, layers=2), jnp.zeros((2, 3)), jax.random.key(0)
+        >>> bool(jnp.allclose(Sweep(recipe)(pairs, states, key), Unroll(recipe)(pairs, states, key)))
+        True
+    """
 
     adjoint: ClassVar[Literal["autodiff", "sweep"]] = "sweep"
 

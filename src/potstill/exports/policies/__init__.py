@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from potstill.exports.registry import POLICY_FORMATS
+from potstill.exports.policies.registry import POLICY_FORMATS
 from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import numpy as np
 from potstill.distillate import Distillate
 from potstill.errors import PotstillError
 from potstill.exports.policies.base import ExportedPolicy, PolicyFormat
+from potstill.exports.policies.registry import POLICY_FORMATS
 from potstill.exports.policies.sources import resolve_policy
-from potstill.exports.registry import POLICY_FORMATS, resolve_format
+from potstill.exports.registry import resolve_format
 from potstill.exports.writing import check_replaceable, write_complete
 from potstill.networks.policy import Policy
 from potstill.runtime.arguments import check_arguments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from jaxtyping import Array, PRNGKeyArray
 
@@ -18,13 +18,22 @@ from potstill.runtime.validation import check_types
 from potstill.teachers.rows import TrainingRows, TrainingTable
 from potstill.teachers.settings import UpdateSettings
 
-State = Any  # each algorithm's own NamedTuple of networks, target networks and optimiser states
+State = TypeVar("State")  # each algorithm's own NamedTuple of networks, target networks and optimiser states
 Metrics = dict[str, Array]  # scalars by name
 
 
 @check_arguments
 class TeacherParts(NamedTuple):
-    """The networks of a teacher, taken out of a training state."""
+    """The networks of a teacher, taken out of a training state.
+
+    Example:
+        >>> import jax
+        >>> from potstill.teachers import Bc
+        >>> state = Bc().initialise(jax.random.key(0), state_size=3, action_size=2, updates=1)
+        >>> parts = TeacherParts(state.actor, "tanh", state.critics, layer_norm=True)
+        >>> parts.actor[-1]["bias"].shape, len(parts.critics[0]["bias"])
+        ((2,), 2)
+    """
 
     actor: Params
     """Layers of the policy. The tanh or the softmax of the output is not among them."""
@@ -38,7 +47,7 @@ class TeacherParts(NamedTuple):
 
 @check_arguments
 @dataclass(frozen=True)
-class Algorithm(ABC):
+class Algorithm(ABC, Generic[State]):
     """An offline-RL algorithm together with its settings.
 
     A subclass is a frozen dataclass. Its fields are the settings, each with a default. ``__post_init__`` checks types
@@ -47,7 +56,20 @@ class Algorithm(ABC):
     :mod:`potstill.teachers.registry`, or registered under the entry point ``potstill.teachers`` of another package, has
     a name on the command line.
 
-    See :class:`~potstill.teachers.algorithms.bc.Bc` for the shortest example.
+    See :class:`~potstill.teachers.algorithms.bc.Bc` for the shortest complete algorithm. To change one in a single
+    place, derive from it.
+
+    Raises:
+        PotstillError: a field has a wrong type.
+
+    Example:
+        >>> from potstill.teachers import Bc
+        >>> @dataclass(frozen=True)
+        ... class BestTenth(Bc):
+        ...     name: ClassVar[str] = "best-tenth"
+        ...     best_episodes: float = 0.1
+        >>> isinstance(BestTenth(), Algorithm), BestTenth().to_metadata()
+        (True, {'best_episodes': 0.1, 'learning_rate': 0.0003})
     """
 
     name: ClassVar[str]
@@ -73,7 +95,7 @@ class Algorithm(ABC):
         """The fields as a teacher's file contains them."""
         return asdict(self)
 
-    def fit_to_actions(self, *, discrete: bool) -> Algorithm:
+    def fit_to_actions(self, *, discrete: bool) -> Algorithm[Any]:
         """Return the form of the algorithm for discrete or continuous actions. By default, this is for continuous ones.
 
         Raises:
@@ -85,7 +107,7 @@ class Algorithm(ABC):
             )
         return self
 
-    def adapt_to_collapse(self) -> Algorithm | None:
+    def adapt_to_collapse(self) -> Algorithm[State] | None:
         """Make the algorithm to start again with if the actor's actions collapse to a bound; ``None``: go on."""
         return None
 

@@ -59,7 +59,7 @@ def actor_loss(actor: Params, rows: TrainingRows) -> tuple[Float[Array, ""], Met
 
 @check_arguments
 @dataclass(frozen=True)
-class Bc(Algorithm):
+class Bc(Algorithm[BcState]):
     """Behavioural cloning; its critics are fitted to the cloned policy.
 
     >>> Bc(best_episodes=0.1).target_rate

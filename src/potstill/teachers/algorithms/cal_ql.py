@@ -87,7 +87,7 @@ def critic_loss(
 
 @check_arguments
 @dataclass(frozen=True)
-class CalQl(Algorithm):
+class CalQl(Algorithm[GaussianState]):
     """Cal-QL. With ``calibrated=False`` it is CQL.
 
     >>> CalQl(calibrated=False).alpha

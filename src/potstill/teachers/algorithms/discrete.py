@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import ClassVar, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ Form = TypeVar("Form", bound="Discrete")
 ENTROPY = 0.1  # of Cal-QL's policy, as a fraction of log A
 
 
-def fit_to_actions(algorithm: Algorithm, *, discrete: bool) -> Algorithm:
+def fit_to_actions(algorithm: Algorithm[Any], *, discrete: bool) -> Algorithm[Any]:
     """Return the form of an algorithm for discrete or continuous actions, with the same settings.
 
     Raises:
@@ -235,5 +235,5 @@ class DiscreteCalQl(Discrete, CalQl):
         return TeacherParts(state.actor, "softmax", state.critics, False)
 
 
-FORMS: Mapping[type[Algorithm], type[Algorithm]] = {Bc: DiscreteBc, Iql: DiscreteIql, CalQl: DiscreteCalQl}
+FORMS: Mapping[type[Algorithm[Any]], type[Algorithm[Any]]] = {Bc: DiscreteBc, Iql: DiscreteIql, CalQl: DiscreteCalQl}
 """The forms for discrete actions."""

@@ -66,7 +66,7 @@ def critic_loss(
 
 @check_arguments
 @dataclass(frozen=True)
-class Edac(Algorithm):
+class Edac(Algorithm[GaussianState]):
     """EDAC. With ``diversity=0`` it is SAC-N.
 
     >>> Edac(critics=50).diversity

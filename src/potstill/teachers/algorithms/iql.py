@@ -50,7 +50,7 @@ class IqlState(NamedTuple):
     """Networks, target critics, optimiser states and the schedule."""
 
     actor: IqlActor | Params
-    """Of discrete actions, the layers alone."""
+    """For discrete actions, the layers alone."""
     value: Params
     critics: Params
     target_critics: Params
@@ -95,7 +95,7 @@ def actor_loss(
 
 @check_arguments
 @dataclass(frozen=True)
-class Iql(Algorithm):
+class Iql(Algorithm[IqlState]):
     """Implicit Q-learning.
 
     The default target rate is four times the usual 0.005. IQL stays stable at this rate because it never evaluates

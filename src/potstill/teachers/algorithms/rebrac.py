@@ -94,8 +94,8 @@ def actor_loss(
 
 @check_arguments
 @dataclass(frozen=True)
-class Rebrac(Algorithm):
-    """ReBRAC.
+class Rebrac(Algorithm[RebracState]):
+    """ReBRAC, for continuous actions. Rows must be in the order of their episodes.
 
     It is TD3+BC with ``actor_penalty=0.4 / A``, ``critic_penalty=0``, ``layer_norm=False``, ``hidden_layers=2`` and a
     target rate of 0.005.

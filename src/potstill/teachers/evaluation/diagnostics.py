@@ -36,6 +36,14 @@ class OfflineScores:
     Args:
         data: the transitions that the teacher is trained on.
         training: batch size, γ and seed of the fits.
+
+    Example:
+        >>> import dataclasses, numpy as np, potstill
+        >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(1000))
+        >>> data = dataclasses.replace(data, rewards=np.zeros(1000, np.float32))  # no critic is fitted
+        >>> scores = OfflineScores(data, Training(discount=0.99))
+        >>> [*scores(potstill.load_teacher("hopper-medium-replay"), updates=0)]
+        ['action_distance']
     """
 
     def __init__(self, data: Transitions, training: Training) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from potstill.data.transitions import Transitions
 from potstill.teachers.algorithms.base import Algorithm
@@ -25,8 +26,8 @@ PENALTIES = {"loose": (0.01, 0.01), "medium": (0.05, 0.5), "tight": (0.4, 0.1)}
 
 def make_candidates(
     penalties: Mapping[str, tuple[float, float]] = PENALTIES, *, discrete: bool = False
-) -> dict[str, Algorithm]:
-    """Make the candidates of ``auto``, all cheap to train: IQL, and ReBRAC at each of the named penalties.
+) -> dict[str, Algorithm[Any]]:
+    """Make the candidates of ``auto``, which are all fast to train: IQL, and ReBRAC at each of the named penalties.
 
     For discrete actions: IQL, Cal-QL, and BC of the best tenth of the episodes.
     """
@@ -64,7 +65,7 @@ def select(values: Mapping[str, float]) -> str:
     """Select the best ReBRAC candidate if its estimate is within 2 % of the highest, else the highest.
 
     Two fits to the same teacher differ by about 1 %. If the estimates do not differ by more than that, ReBRAC usually
-    has a higher return than IQL (docs: archive, teachers, "Automatic choice").
+    has a higher return than IQL (docs/archive/teachers.md, "Automatic choice").
 
     >>> select({"iql": 301.0, "rebrac-loose": 200.0, "rebrac-tight": 299.0})
     'rebrac-tight'

@@ -25,7 +25,7 @@ from potstill.teachers.importers.layers import (
 
 
 def read_corl(path: Path) -> ImportedNetworks:
-    """Read a ``.pt`` checkpoint. The algorithm is inferred from the names of its networks, as far as they differ."""
+    """Read a ``.pt`` checkpoint. The algorithm is inferred from the names of its networks."""
     with reporting_damage(path, "a CORL checkpoint"):
         content = path.read_bytes()
     tensors = read_tensors(content, path)

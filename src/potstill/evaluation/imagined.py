@@ -18,7 +18,7 @@ def score_imagined(
 ) -> JsonObject:
     """Score students, and the teacher if given, in a world model.
 
-    The scores may be far from the true returns of a policy that visits states unlike the data (docs: results).
+    The scores may be far from the true returns if a policy visits states unlike those of the data.
 
     Returns:
         ``student`` and ``teacher``: summaries, see :func:`~potstill.evaluation.statistics.summarise`; ``best``: the

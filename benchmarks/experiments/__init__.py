@@ -19,6 +19,7 @@ MODULES = {
     "teachers": "experiments.teachers",
     "criteria": "experiments.criteria",
     "kernel-width": "experiments.kernel_width",
+    "fitted-students": "experiments.fitted_students",
     "imagination": "experiments.imagination",
     "theory": "experiments.theory",
     "discrete": "experiments.discrete",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from potstill.distillation.solvers.base import Solver
     from potstill.distillation.solvers.drawn import DrawnKernelDescent
     from potstill.distillation.solvers.empirical import EmpiricalKernelDescent
+    from potstill.distillation.solvers.interpolation import KernelInterpolation
     from potstill.distillation.solvers.kernel_descent import KernelDescent
     from potstill.distillation.solvers.portfolio import Portfolio
     from potstill.distillation.solvers.ridge import FeatureRidge, KernelRidge
@@ -52,6 +53,7 @@ _SUBMODULES = {
     "FeatureRidge": "solvers.ridge",
     "Iterate": "outer_loop",
     "KernelDescent": "solvers.kernel_descent",
+    "KernelInterpolation": "solvers.interpolation",
     "KernelRidge": "solvers.ridge",
     "Objective": "objectives.base",
     "ObjectiveFunction": "objectives.base",
@@ -85,6 +87,7 @@ __all__ = [
     "FeatureRidge",
     "Iterate",
     "KernelDescent",
+    "KernelInterpolation",
     "KernelRidge",
     "Objective",
     "ObjectiveFunction",

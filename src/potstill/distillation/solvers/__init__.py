@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from potstill.distillation.solvers.base import Solver
     from potstill.distillation.solvers.drawn import DrawnKernelDescent
     from potstill.distillation.solvers.empirical import EmpiricalKernelDescent
+    from potstill.distillation.solvers.interpolation import KernelInterpolation
     from potstill.distillation.solvers.kernel_descent import KernelDescent
     from potstill.distillation.solvers.portfolio import Portfolio
     from potstill.distillation.solvers.ridge import FeatureRidge, KernelRidge
@@ -25,6 +26,7 @@ SOLVERS: Registry[type[Solver]] = Registry(
     {
         "kernel": "potstill.distillation.solvers.kernel_descent:KernelDescent",
         "drawn": "potstill.distillation.solvers.drawn:DrawnKernelDescent",
+        "interpolation": "potstill.distillation.solvers.interpolation:KernelInterpolation",
         "portfolio": "potstill.distillation.solvers.portfolio:Portfolio",
         "empirical": "potstill.distillation.solvers.empirical:EmpiricalKernelDescent",
         "ridge": "potstill.distillation.solvers.ridge:KernelRidge",
@@ -41,6 +43,7 @@ __all__ = [
     "EmpiricalKernelDescent",
     "FeatureRidge",
     "KernelDescent",
+    "KernelInterpolation",
     "KernelRidge",
     "Portfolio",
     "Solver",
@@ -55,6 +58,7 @@ __getattr__ = import_lazily(
         "EmpiricalKernelDescent": "empirical",
         "FeatureRidge": "ridge",
         "KernelDescent": "kernel_descent",
+        "KernelInterpolation": "interpolation",
         "KernelRidge": "ridge",
         "Portfolio": "portfolio",
         "Solver": "base",

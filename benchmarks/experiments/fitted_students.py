@@ -2,8 +2,8 @@
 
 Every cell is one ``potstill distill`` for PyTorch-style students, on the states of the dataset, with the teacher of the
 highest return. The solver is then compared with networks that are trained on two sets of pairs: the initial ones, which
-are k-means states with the teacher's actions, and the distilled ones. Distances are mean squared distances of actions in
-[−1, 1], summed over the components, on held-out states.
+are k-means states with the teacher's actions, and the distilled ones. Distances are mean squared distances of actions
+in [−1, 1], summed over the components, on states of the dataset.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FILES = ("hopper-medium-replay", "walker2d-medium", "halfcheetah-medium-expert")
 SEEDS = (0, 1, 2)
 COUNTS: dict[str, Any] = {"students": 5, "episodes": 5, "curve_points": 1}
 NETWORKS = 4  # trained networks, and drawn kernels, whose actions are averaged
-STATES = 3000  # held-out states
+STATES = 3000  # states of the dataset on which actions are compared
 RECIPE = potstill.RECIPES["pytorch"]
 USE = "highest-return"
 
@@ -49,8 +49,8 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     table = build_state_table(rows, known)
     rng = np.random.default_rng(cell.seed)
     initial = make_initial_pairs(table, len(distillate), rng=rng)
-    held = jnp.asarray(rng.choice(len(table.states), min(STATES, len(table.states)), replace=False))
-    states, wanted = table.states[held], table.teacher_actions[held]
+    index = jnp.asarray(rng.choice(len(table.states), min(STATES, len(table.states)), replace=False))
+    states, wanted = table.states[index], table.teacher_actions[index]
     distances = {
         name: compare(pairs, states, wanted, SOLVERS[cell.method](recipe), known)
         for name, pairs in {"initial": initial, "distilled": distillate.pairs}.items()

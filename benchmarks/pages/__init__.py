@@ -20,6 +20,7 @@ from benchmarks.pages import (
     demo,
     discrete,
     distillates,
+    fitted,
     imagination,
     kernel,
     sizes,
@@ -53,6 +54,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     # Kernel descent.
     "widths": kernel.widths,
     "costs": kernel.costs,
+    "fitted": fitted.fitted,
     "adjoint": kernel.adjoint,
     "solvers": kernel.solvers,
     # Theory.

@@ -5,13 +5,14 @@ With targets y = atanh(a), where actions are limited to ±0.97, and weights w,
 
     f(s) = k(s)ᵀ (K + ρ k̄ w̄ W⁻¹)⁻¹ y,    π(s) = tanh f(s),                            (1)
 
-where k̄ is the weighted mean of the diagonal of K, w̄ that of the weights, ρ the ridge and W = diag(w). For discrete actions, y = log p of smoothed
-probabilities p, centred over the actions, and softmax replaces tanh. K is the mean of the kernels of random finite
-networks, which are redrawn at each outer step, as in :mod:`~potstill.distillation.solvers.drawn`.
+where k̄ is the weighted mean of the diagonal of K, w̄ that of the weights, ρ the ridge and W = diag(w). For discrete
+actions, y = log p of smoothed probabilities p, centred over the actions, and softmax replaces tanh. K is the mean of
+the kernels of random finite networks, which are redrawn at each outer step, as in
+:mod:`~potstill.distillation.solvers.drawn`.
 
-That solver describes students of Adam by a descent of 300 steps, after which small eigenvalues of K have not converged.
-How far both are from trained networks is measured by the experiment ``fitted-students``. The step size, the number of
-steps and the features that networks learn do not enter (1).
+That solver describes students of Adam by a descent of 300 steps, in which the small eigenvalues of K do not converge.
+The experiment ``fitted-students`` measures how far both are from trained networks. Neither includes the learning rate,
+the number of steps, or the features that networks learn.
 """
 
 from __future__ import annotations

@@ -183,11 +183,11 @@ def test_minari_and_d4rl_give_the_same_transitions(tmp_path, monkeypatch):
     np.testing.assert_array_equal(found.next_observations[kept][follows], rows.next_observations[follows])
     assert found.env_id == rows.env_id == "Hopper-v5"
     dataset = minari.load_dataset("hopper-random-v0")
-    papers = dataset.storage.metadata
-    assert (papers["ref_min_score"], papers["ref_max_score"]) == (-20.272305, 3234.3)
+    metadata = dataset.storage.metadata
+    assert (metadata["ref_min_score"], metadata["ref_max_score"]) == (-20.272305, 3234.3)
     assert dataset.total_steps == 150
-    assert "author" not in papers
-    assert papers["potstill"] == card_of(run)
+    assert "author" not in metadata
+    assert metadata["potstill"] == card_of(run)
     assert sorted(path.name for path in run.path.iterdir() if path.is_dir()) == ["hopper-random-v0"]
 
 

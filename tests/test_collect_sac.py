@@ -86,9 +86,9 @@ def test_checkpoint_of_other_networks_is_refused(tmp_path, sac, monkeypatch):
     with interruption(monkeypatch, Trainer, "advance", 40):
         collected(tmp_path, **sac)
     path = tmp_path / "run" / "training.safetensors"
-    arrays, papers = storage.load(path, "checkpoint")
+    arrays, metadata = storage.load(path, "checkpoint")
     lost = next(name for name in arrays if "critic" in name)
-    storage.save(path, "checkpoint", {name: arrays[name] for name in arrays if name != lost}, papers)
+    storage.save(path, "checkpoint", {name: arrays[name] for name in arrays if name != lost}, metadata)
     with pytest.raises(PotstillError, match="is a checkpoint of another training"):
         collected(tmp_path, **sac, resume=True)
 

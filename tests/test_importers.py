@@ -133,13 +133,13 @@ def test_damaged_checkpoints_get_one_line(tmp_path):
     path = tmp_path / "bad.pt"
     with zipfile.ZipFile(CHECKPOINT) as archive:
         root = next(n for n in archive.namelist() if n.endswith("data.pkl")).removesuffix("data.pkl")
-        papers = archive.read(f"{root}data.pkl")
+        pickled = archive.read(f"{root}data.pkl")
         storages = {n: archive.read(n) for n in archive.namelist() if "/data/" in n}
     for trial in range(40):
         if trial < 10:
             path.write_bytes(good[: rng.integers(len(good))])
         else:
-            spoiled = bytearray(papers)
+            spoiled = bytearray(pickled)
             for _ in range(5):
                 spoiled[rng.integers(len(spoiled))] = rng.integers(256)
             with zipfile.ZipFile(path, "w") as archive:

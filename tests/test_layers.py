@@ -25,7 +25,7 @@ FLOORS = (  # bottom to top; a module imports from its own package or from lower
 )
 LAYERS = (*FLOORS, {"cli", "__init__"}, {"__main__"})  # the entrances are above all floors
 KNOW_CONFIGS = {"config", "settings", "commands", "cli", "__init__", "__main__"}  # where strings become objects
-MAX_FUNCTION, MAX_FILE, MAX_TOP = 60, 300, 8
+MAX_FUNCTION, MAX_FILE, MAX_TOP, MAX_ANY = 60, 300, 8, 99
 VERBS = """
     act adapt add advance advise allow append apply are as assemble attempt bind bootstrap bound broadcast build check
     choose claim clear clip clone close cluster collect combine compare compute concatenate constrain convert
@@ -173,6 +173,18 @@ def test_only_commands_config_and_cli_know_the_configs_of_commands():
                 names = set(node.value.replace("`", " ").replace("(", " ").replace(".", " ").split())
             violations += [f"{location(module, node.lineno)} mentions {name}" for name in configs & names]
     assert not violations, listed(violations)
+
+
+def test_any_is_rare():
+    """As an annotation: settings, states and results have types."""
+    found = [
+        location(module, node.lineno)
+        for module in MODULES
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.Name) and node.id == "Any"
+    ]
+    assert found
+    assert len(found) <= MAX_ANY, listed(found)
 
 
 def test_few_files_are_directly_in_the_package():

@@ -33,6 +33,7 @@ PACKAGES = (
     "potstill.exports.policies",
     "potstill.theory",
 )
+PUBLIC = "The names on these pages are public. All other names are internal and may change in any release."
 PYTHON, COMMANDS = Path("reference/python"), Path("reference/commands")
 PLAIN = (str, int, float, tuple, frozenset, type(None))
 
@@ -208,7 +209,7 @@ def write(source: Path) -> dict[str, str]:
     for package in PACKAGES:
         (source / PYTHON / f"{package}.rst").write_text(package_page(package, names))
     toctree = [".. toctree::", "   :maxdepth: 1", "", *(f"   {package}" for package in PACKAGES), ""]
-    (source / PYTHON / "index.rst").write_text("\n".join([*titled("Python"), *toctree]))
+    (source / PYTHON / "index.rst").write_text("\n".join([*titled("Python"), PUBLIC, "", *toctree]))
     lines = ["# Commands", "", "`potstill COMMAND --help` prints the same.", "", "```{toctree}", ":maxdepth: 1", ""]
     for option, text in part_pages():
         (source / COMMANDS / f"{option}.rst").write_text(text)

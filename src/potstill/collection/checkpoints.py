@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from potstill.collection.episodes import Recording
 from potstill.collection.sac import Agent, Trainer
 from potstill.errors import PotstillError
 from potstill.runtime import storage
+from potstill.runtime.files import JsonObject
 
 if TYPE_CHECKING:
     from stable_baselines3.common.buffers import ReplayBuffer
@@ -53,7 +54,7 @@ def save_training(path: Path, trainer: Trainer, recording: Recording, metadata: 
     storage.save(path, "checkpoint", {**arrays, **random, **all_episodes.to_arrays()}, {**metadata, "state": state})
 
 
-def load_training(path: Path, trainer: Trainer) -> tuple[Recording, dict[str, Any]]:
+def load_training(path: Path, trainer: Trainer) -> tuple[Recording, JsonObject]:
     """Restore ``trainer`` from a checkpoint.
 
     Returns:

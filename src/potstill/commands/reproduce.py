@@ -19,7 +19,7 @@ from potstill.config import CollectConfig, DistillConfig, ReproduceConfig, Teach
 from potstill.config.settings import read_settings, record_settings, takes_options
 from potstill.errors import PotstillError
 from potstill.runtime import storage
-from potstill.runtime.files import hash_file
+from potstill.runtime.files import JsonObject, hash_file
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import add_file, find_finished
 from potstill.runtime.storage import RECORDED
@@ -131,7 +131,7 @@ def _run_again(config: ReproduceConfig, command: str, settings: Any) -> Run:
     return COMMANDS[command][1](settings)
 
 
-def fix_steps(saved: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+def fix_steps(saved: JsonObject, result: JsonObject) -> JsonObject:
     """Replace a budget of seconds, in which the number of steps varies, by the number of steps of the first run."""
     if saved.get("budget") is None:
         return {}

@@ -126,7 +126,7 @@ def bind_arguments(
         raise PotstillError(f"{name}: {error}") from None
 
 
-def _check_fields(kind: type, make: Callable[..., Any]) -> Callable[..., Any]:
+def _check_fields(kind: type, make: Callable[..., object]) -> Callable[..., object]:
     """Check the fields whenever an object is made by ``make``, the ``__init__`` or ``__new__`` of ``kind``."""
     signature, declares = inspect.signature(make), dataclasses.is_dataclass(kind) or issubclass(kind, tuple)
     places, converts = _sort_parameters(signature)[0][1:], dataclasses.is_dataclass(kind)

@@ -26,7 +26,7 @@ class Task:
     """Name of the task in messages."""
     needs: tuple[str, ...]
     """Names of tasks that must succeed first."""
-    prepare: Callable[[], tuple[Any, ...]]
+    prepare: Callable[[], tuple[object, ...]]
     """Returns the function and its arguments, once all needed tasks have succeeded."""
 
 
@@ -92,7 +92,7 @@ def wait_for_any(running: Mapping[str, Pending]) -> str:
         time.sleep(POLLING)
 
 
-def attempt(folder: str, function: Callable[..., Any], *arguments: object) -> JsonObject:
+def attempt(folder: str, function: Callable[..., object], *arguments: object) -> JsonObject:
     """Call a function in the folder that relative paths refer to. Return its value, or the reason of its failure.
 
     Other processes and machines run this function. Exceptions become text, so that every outcome can be sent back.

@@ -11,6 +11,7 @@ from jaxtyping import Float64
 
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import JsonMapping
 
 LOW, HIGH = 0.05, 0.95  # quantiles of a spread
 Key, Entry = TypeVar("Key"), TypeVar("Entry")
@@ -129,7 +130,7 @@ class DiscountResult:
     """The largest error of :func:`potstill.theory.predict_shift`, relative to the change where that is above 1."""
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> DiscountResult:
+    def from_json(cls, fields: JsonMapping) -> DiscountResult:
         """The result that ``dataclasses.asdict`` turned into ``fields``. Other fields are ignored.
 
         >>> from dataclasses import asdict
@@ -168,7 +169,7 @@ def _find(name: str, found: Mapping[Key, Entry], key: Key) -> Entry:
     return found[key]
 
 
-def _read_spreads(kind: type[Any], fields: Mapping[str, Any]) -> Any:
+def _read_spreads(kind: type[Any], fields: JsonMapping) -> Any:
     return kind(**{name: Spread(**value) if isinstance(value, Mapping) else value for name, value in fields.items()})
 
 

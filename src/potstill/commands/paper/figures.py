@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -24,6 +24,8 @@ POSED = ("paper-av-pbc", "potstill")
 POINTS = 41  # of a curve whose seeds have different steps
 
 Triple = tuple[float, float, float]
+Quantity: TypeAlias = Literal["angle", "height"]
+QUANTITIES: tuple[Quantity, ...] = ("angle", "height")
 
 
 def list_curve_cells(datasets: list[str], scale: Scale) -> list[Cell]:
@@ -93,7 +95,7 @@ def assemble_postures(at: Workplace) -> list[Posture]:
         for name in POSED:
             cells = [PostureCell(label, DistillCell(label, name, seed=seed)) for seed in range(at.scale.seeds)]
             sets.append((name, METHODS[name].label, cells))
-        for quantity in ("angle", "height"):
+        for quantity in QUANTITIES:
             data = _gather_errors([PostureCell(label)], quantity, at)
             for key, name, cells in sets:
                 errors = _gather_errors(cells, quantity, at)
@@ -102,7 +104,7 @@ def assemble_postures(at: Workplace) -> list[Posture]:
     return found
 
 
-def _gather_errors(cells: list[PostureCell], quantity: str, at: Workplace) -> Float[np.ndarray, "N 2"] | None:
+def _gather_errors(cells: list[PostureCell], quantity: Quantity, at: Workplace) -> Float[np.ndarray, "N 2"] | None:
     found = [at.records[cell.name][quantity] for cell in cells if cell.name in at.records]
     return np.concatenate(found) if found else None
 
@@ -111,7 +113,7 @@ def _describe(
     key: str,
     name: str,
     label: str,
-    quantity: Any,
+    quantity: Quantity,
     errors: Float[np.ndarray, "N 2"],
     data: Float[np.ndarray, "M 2"] | None,
 ) -> Posture:

@@ -73,7 +73,7 @@ def run_cells(cells: Sequence[Cell], at: Workplace, folder: RunFolder, executor:
 def _make_task(cell: Cell, at: Workplace) -> Task:
     """The measurement of a cell as a call that any process can run."""
 
-    def prepare() -> tuple[Any, ...]:
+    def prepare() -> tuple[object, ...]:
         records = {needed.name: at.records[needed.name] for needed in list_needed(cell)}
         return measure_anywhere, cell, at.path, tuple(at.sources.items()), at.scale, records
 

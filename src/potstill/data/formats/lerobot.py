@@ -7,16 +7,14 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from potstill.data.columns import Chosen, split_numbers
 from potstill.data.files import reading
 from potstill.data.formats.parquet import read_parquet_files
 from potstill.data.log import Log
 from potstill.errors import PotstillError
-from potstill.runtime.files import read_json
+from potstill.runtime.files import JsonMapping, read_json
 
 INFO = "meta/info.json"
 
@@ -50,7 +48,7 @@ def read_lerobot(path: Path, chosen: Chosen) -> Log:
     return Log(log.columns, str(path), path.name, card={"source": "lerobot", **log.card}, notes=(*notes, *log.notes))
 
 
-def _find_roles(features: Mapping[str, Any], path: Path) -> tuple[Chosen, list[str]]:
+def _find_roles(features: JsonMapping, path: Path) -> tuple[Chosen, list[str]]:
     """Find the columns of the observations, and the observations that are left out because they are not vectors."""
     flat: list[str] = []
     left: list[str] = []

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from potstill.data.joined import SideBySide
 from potstill.data.log import Log
 from potstill.environments.making import find_registered_limit
 from potstill.errors import PotstillError, make_missing_extra_error
-from potstill.runtime.files import read_json
+from potstill.runtime.files import JsonMapping, read_json
 
 COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
 COUNTS = ("total_episodes", "total_steps")
@@ -264,7 +264,7 @@ def _check_ends(columns: Mapping[str, Column], path: Path) -> None:
             raise PotstillError(f"{source} ends in row {row}, but more rows follow")
 
 
-def _find_changes(env_spec: Mapping[str, Any]) -> list[str]:
+def _find_changes(env_spec: JsonMapping) -> list[str]:
     """List differences to the environment that is registered under the id, apart from rendering and flattening."""
     arguments = [key for key in env_spec.get("kwargs") or {} if not key.startswith("render")]
     wrappers = [wrapper["name"] for wrapper in env_spec.get("additional_wrappers") or []]

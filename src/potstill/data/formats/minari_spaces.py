@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from potstill.data.bounds import ActionBounds, DiscreteActions
 from potstill.errors import PotstillError
+from potstill.runtime.files import JsonMapping
 
 
-def read_whole_number(metadata: Mapping[str, Any], key: str) -> int:
+def read_whole_number(metadata: JsonMapping, key: str) -> int:
     """Read a whole number in the metadata.
 
     Raises:
@@ -24,7 +23,7 @@ def read_whole_number(metadata: Mapping[str, Any], key: str) -> int:
     return value
 
 
-def check_space(key: str, space: Mapping[str, Any], path: Path) -> None:
+def check_space(key: str, space: JsonMapping, path: Path) -> None:
     """Check that a space is a one-dimensional box or, for actions, a finite set numbered from 0.
 
     Raises:
@@ -44,7 +43,7 @@ def check_space(key: str, space: Mapping[str, Any], path: Path) -> None:
         raise PotstillError(f"{path}: {key} of space {kind}{space.get('shape', '')}: expected a one-dimensional Box")
 
 
-def read_bounds(space: Mapping[str, Any]) -> ActionBounds | None:
+def read_bounds(space: JsonMapping) -> ActionBounds | None:
     """Read the bounds of an action space, or its finite set; ``None`` if the bounds are infinite."""
     if not space:
         return None

@@ -57,7 +57,7 @@ class Executor(ABC):
         self.close(stop=kind is not None)
 
     @abstractmethod
-    def submit(self, function: Callable[..., Any], *arguments: object) -> Pending:
+    def submit(self, function: Callable[..., object], *arguments: object) -> Pending:
         """Start a call. At most :attr:`limit` calls may be pending."""
 
     @abstractmethod
@@ -73,7 +73,7 @@ def count_cores() -> int:
 class _Call:
     """A call that runs when its result is requested."""
 
-    def __init__(self, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+    def __init__(self, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
         self.function, self.arguments = function, arguments
 
     def done(self) -> bool:
@@ -98,7 +98,7 @@ class SerialExecutor(Executor):
             )
         super().__init__(1, address, scratch)
 
-    def submit(self, function: Callable[..., Any], *arguments: object) -> Pending:
+    def submit(self, function: Callable[..., object], *arguments: object) -> Pending:
         """Return a call that runs when its result is requested."""
         return _Call(function, arguments)
 

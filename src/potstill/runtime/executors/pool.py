@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
 
 from potstill.runtime.executors.base import Executor, Pending
 
@@ -31,10 +30,10 @@ class PoolExecutor(Executor):
     def __init__(self, workers: int | None = None, address: str | None = None, scratch: Path | None = None) -> None:
         super().__init__(workers, address, scratch)
         self._pools: list[ProcessPoolExecutor | None] = [None] * self.limit
-        self._calls: list[Future[Any] | None] = [None] * self.limit
+        self._calls: list[Future[object] | None] = [None] * self.limit
         self._before = set(multiprocessing.active_children())
 
-    def submit(self, function: Callable[..., Any], *arguments: object) -> Pending:
+    def submit(self, function: Callable[..., object], *arguments: object) -> Pending:
         """Start a call in a free process."""
         free = next(i for i, call in enumerate(self._calls) if call is None or call.done())
         call, pool = self._calls[free], self._pools[free]

@@ -59,7 +59,7 @@ class RayExecutor(Executor):
         found = ray.cluster_resources()  # type: ignore[no-untyped-call, unused-ignore]
         self.limit = workers or max(1, int(found.get("CPU", 1)))
 
-    def submit(self, function: Callable[..., Any], *arguments: object) -> Pending:
+    def submit(self, function: Callable[..., object], *arguments: object) -> Pending:
         """Start a call on one core of the cluster. A call whose worker dies is not repeated."""
         remote = self._ray.remote(num_cpus=1, max_retries=0)(function)
         pending: Pending = remote.remote(*arguments).future()

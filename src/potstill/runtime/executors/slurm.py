@@ -57,7 +57,7 @@ class SlurmExecutor(Executor):
         self._jobs: list[Any] = []
         self.limit = workers or (JOBS if cluster == "slurm" else count_cores())
 
-    def submit(self, function: Callable[..., Any], *arguments: object) -> Pending:
+    def submit(self, function: Callable[..., object], *arguments: object) -> Pending:
         """Submit a job."""
         job = self._submitit.submit(function, *arguments)
         self._jobs.append(job)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import potstill
+from potstill.bundled import find_artefact_path
 from potstill.cli import main
 from potstill.commands.reproduce import fix_steps
 from potstill.errors import PotstillError
@@ -115,3 +116,11 @@ def test_the_former_names_of_the_students_methods():
     np.testing.assert_array_equal(students.each(states), students.act_separately(states))
     np.testing.assert_array_equal(students.ensemble(states), students.act_as_ensemble(states))
     np.testing.assert_array_equal(students.policy(1)(states), students.make_policy(1)(states))
+
+
+def test_settings_of_a_distillate_have_their_current_names(tmp_path):
+    path = find_artefact_path("hopper-medium-replay", "distillate")
+    result = potstill.inspect(str(path), out=tmp_path / "run").result
+    assert result.settings["initialisations"] == 1
+    assert result.student["initialisation"] == "orthogonal"
+    assert not {"start", "starts", "kernel"} & {*result.settings, *result.student}

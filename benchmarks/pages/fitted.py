@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.experiments import load_records
 from benchmarks.experiments.fitted_students import COUNTS, FILES, METHODS, NETWORKS
 from benchmarks.grid import Record
-from benchmarks.pages.text import average, make_table, select_records
+from benchmarks.pages.text import make_table, select_records
 
 HEAD = """\
 Experiment `fitted-students`: `potstill distill --recipe pytorch` with the teacher of the highest return, on the states
@@ -52,7 +52,7 @@ def format_spread(values: Iterable[float], digits: int) -> str:
 
 
 def compare_solvers(found: list[Record]) -> str:
-    """Compare the solvers in words: how far they are from networks, and on which files students of each score higher."""
+    """Compare the solvers in words: their distances from networks, and on how many files students score higher."""
     of_initial = {
         method: np.mean([r["distances"]["initial"]["solver to networks"] for r in select_records(found, method=method)])
         for method in METHODS

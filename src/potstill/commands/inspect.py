@@ -8,6 +8,7 @@ from pathlib import Path
 
 from potstill.bundled import list_bundled_names
 from potstill.config import InspectConfig
+from potstill.config.distill_record import SECTIONS, STORED_NAMES, from_stored
 from potstill.config.settings import record_settings, takes_options
 from potstill.data.mapped import check_header
 from potstill.data.registry import ReadOptions, load_dataset
@@ -65,12 +66,19 @@ def inspect(config: InspectConfig) -> Run:
 
 
 def _inspect_artefact(config: InspectConfig, path: Path) -> Run:
-    facts = describe_artefact(path)
+    facts = _use_current_names(describe_artefact(path))
     kind, rows = facts["kind"], flatten_facts(facts)
     run = _save(config, facts, lambda: make_artefact_page(Path(config.path).name, kind, rows))
     print_artefact(f"{kind}: {config.path}", rows)
     print(run / "inspect.html")
     return run
+
+
+def _use_current_names(facts: JsonObject) -> JsonObject:
+    """Give the settings in a distillate's metadata, which have the names of version 0.1, their current names."""
+    named = {name: from_stored(facts[name]) for name in ("settings", "student") if isinstance(facts.get(name), dict)}
+    old = {*SECTIONS, *STORED_NAMES.values()}  # from_stored has copied what they hold
+    return facts | {name: {k: v for k, v in fields.items() if k not in old} for name, fields in named.items()}
 
 
 def _find_artefact(path: Path) -> Path:

@@ -33,7 +33,12 @@ def describe_artefact(path: Path) -> JsonObject:
     if kind == "world":
         world = load_world(path)
         shapes = [list(layer["weight"].shape) for layer in world.dynamics.layers]
-        return {"kind": kind, "layers": shapes, "starts": len(world.starts), "horizon": world.horizon, **world.metadata}
+        return {
+            "kind": kind,
+            "layers": shapes,
+            "initial_states": len(world.starts),
+            "horizon": world.horizon,
+        } | world.metadata
     raise PotstillError(f"{path}: expected an artefact of potstill, found another safetensors file")
 
 

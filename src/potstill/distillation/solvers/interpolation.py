@@ -92,7 +92,8 @@ class KernelInterpolation(Solver):
         level = self.ridge * (shares @ jnp.diag(kernel)) * (shares @ shares)  # neither the scale nor zeros change it
         ridge = jnp.diag(level / jnp.maximum(shares, LEAST_SHARE))
         targets = make_targets(pairs.actions, self.recipe.loss)
-        return jnp.linalg.solve(0.5 * (kernel + kernel.T) + ridge, targets)
+        coefficients: Array = jnp.linalg.solve(0.5 * (kernel + kernel.T) + ridge, targets)
+        return coefficients
 
 
 @functools.partial(jax.jit, static_argnames="solver")

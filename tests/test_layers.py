@@ -37,7 +37,7 @@ VERBS = """
     raise read record recover rectify refuse register regress remove render repeat replicate report reproduce
     require reset resolve restart restore resume roll round run sample save scale scatter score select set shard
     shift show skip solve sort spell split stabilise stack standardise start step strip submit summarise swap sweep
-    take teach temper thin to trace train try unflatten unpickle unstack unwrap update use wait warm watch widen
+    take teach temper thin to trace train try unflatten unpickle unstack unwrap update use wait warm warn watch widen
     with write
 """
 MATHEMATICS = """

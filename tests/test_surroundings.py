@@ -10,12 +10,14 @@ from importlib import import_module
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
+import potstill
 from potstill import cli
 from potstill.data.files import find_user_folder
 from potstill.environments.making import import_mujoco
-from potstill.errors import PotstillError, repeat_warnings
+from potstill.errors import PotstillError, PotstillWarning, repeat_warnings
 from potstill.runtime.devices import start_jax
 from potstill.runtime.files import write_atomically
 from potstill.runtime.streams import SafeStream, safe_streams
@@ -206,3 +208,12 @@ def test_a_warning_is_printed_once_in_a_command(command, capsys):
         assert main() == 0
         warned = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
         assert warned == [f"potstill: warning: a.safetensors: {text}" for text in ("damped", "short")]
+
+
+def test_warnings_name_the_line_of_the_caller():
+    x = np.linspace(-1.0, 1.0, 2000)
+    rows = {"observations": x[:, None], "actions": x[:, None], "rewards": x, "terminals": np.zeros(2000, bool)}
+    for issue in (lambda: potstill.load_dataset(rows), lambda: repeat_warnings("a.safetensors", ["damped"])):
+        with pytest.warns(PotstillWarning) as found:
+            issue()
+        assert {warning.filename for warning in found} == {__file__}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -102,10 +103,18 @@ def naming_source(source: object) -> Iterator[None]:
         raise PotstillError(f"{source}: {error}") from None
 
 
+def warn(text: str) -> None:
+    """Issue a :class:`PotstillWarning` at the line of the user's code that called potstill."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, PotstillWarning, stacklevel=level)
+
+
 def repeat_warnings(source: object, texts: object) -> None:
     """Repeat the warnings ``texts`` that are saved in an artefact, such as those about its teacher."""
     for text in texts if isinstance(texts, list) else []:
-        warnings.warn(f"{source}: {text}", PotstillWarning, stacklevel=4)
+        warn(f"{source}: {text}")
 
 
 def describe_object(value: object) -> str:

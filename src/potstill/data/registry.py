@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from potstill.data.suspicions import find_suspicions
 from potstill.data.transitions import Transitions
 from potstill.data.units import Units, are_same_bounds, find_environment_bounds
 from potstill.environments.making import find_registered_limit
-from potstill.errors import PotstillError, PotstillWarning, make_unknown_name_error
+from potstill.errors import PotstillError, make_unknown_name_error, warn
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import check_regular
 from potstill.runtime.registry import Registry
@@ -186,7 +185,7 @@ def load_dataset(
     data, notes = _load(source, options, download)
     notes += find_suspicions(data, numbers=not options.units.actions)
     for line in notes:
-        warnings.warn(f"{data.name}: {line}", PotstillWarning, stacklevel=3)  # the caller, outside check_arguments
+        warn(f"{data.name}: {line}")
     return data
 
 

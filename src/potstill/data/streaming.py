@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from potstill.data.pairing import NOTHING, pair_in_pieces, pair_own_in_pieces
 from potstill.data.registry import ReadOptions, find_limit, open_dataset
 from potstill.data.transitions import Transitions
 from potstill.data.units import Fit
-from potstill.errors import PotstillWarning, naming_source
+from potstill.errors import naming_source, warn
 from potstill.runtime.files import StrPath
 
 LARGE_BYTES = 1 << 30  # uncompressed size of the columns above which a file is copied piece by piece
@@ -61,7 +60,7 @@ def copy_log(log: Log, folder: Path, found: FoundEnvironment, options: ReadOptio
     seen = _find_range(prepared, log.source)
     fit = fit_log_units(log, seen.low, seen.high, rows, options.units, found, integers=prepared.integers)
     for line in (*prepared.notes, *found.notes, *fit.notes):
-        warnings.warn(f"{log.name}: {line}", PotstillWarning, stacklevel=4)
+        warn(f"{log.name}: {line}")
     write_mapped(
         folder,
         _read_pieces(prepared, fit, log.source),

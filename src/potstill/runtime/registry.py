@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar, cast
 
-from potstill.errors import PotstillError, PotstillWarning, make_unknown_name_error
+from potstill.errors import PotstillError, make_unknown_name_error, warn
 
 Entry = TypeVar("Entry")
 
@@ -73,5 +72,5 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
                 f"{self.kind} '{name}', registered as {found.pop(name).value}, is not used: potstill has one of that "
                 "name; rename yours"
             )
-            warnings.warn(text, PotstillWarning, stacklevel=3)
+            warn(text)
         return found

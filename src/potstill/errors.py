@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 def make_printable(text: str) -> str:
@@ -105,10 +106,13 @@ def naming_source(source: object) -> Iterator[None]:
 
 def warn(text: str) -> None:
     """Issue a :class:`PotstillWarning` at the line of the user's code that called potstill."""
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == __package__:
+    frame: FrameType | None = sys._getframe(1)
+    level = outermost = 2
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == __package__:
+            outermost = level + 1  # decorators of other packages may lie between two frames of potstill
         level, frame = level + 1, frame.f_back
-    warnings.warn(text, PotstillWarning, stacklevel=level)
+    warnings.warn(text, PotstillWarning, stacklevel=outermost)
 
 
 def repeat_warnings(source: object, texts: object) -> None:

@@ -94,7 +94,7 @@ def refused(capsys, *arguments):
         (["distill", "hopper-medium-replay", "--initialisations", "2"], ["require a solver that trains networks"]),
         (
             ["distill", "hopper-medium-replay", "--solver", "kernel", "--recipe.optimiser", "adamw"],
-            ["use adamw: choose --solver drawn or unroll"],
+            ["use adamw: choose --solver interpolation or unroll"],
         ),
         (["teach", "hopper-medium-replay", "--algorithm", "rebrak"], ["did you mean 'rebrac'"]),
         (["teach", "nothing.hdf5"], ["no such file"]),

@@ -178,8 +178,8 @@ def test_budget_excludes_steps_and_polish(more):
     [
         ([], "kernel"),
         (["--recipe.layers", "5"], "kernel"),
-        (["--recipe", "adam"], "drawn"),
-        (["--recipe.layers", "5", "--recipe.optimiser", "adamw"], "drawn"),
+        (["--recipe", "adam"], "interpolation"),
+        (["--recipe.layers", "5", "--recipe.optimiser", "adamw"], "interpolation"),
         (["--recipe.optimiser", "adamw", "--solver", "unroll"], "unroll"),
         (["--recipe.optimiser", "adamw", "--states", "imagined"], "portfolio"),
     ],

@@ -96,9 +96,9 @@ class DistillConfig(ReadingConfig):
     solver: SolverOption | None = None
     """{names}. kernel is kernel descent; drawn is the same with kernels of random finite networks, and interpolation
     fits the pairs under such kernels; portfolio uses drawn for several kinds of students; unroll differentiates through
-    a student's training, and sweep does the same with less memory. Default: portfolio with --states imagined, drawn for
-    students trained by Adam, else kernel. Fields are options such as --solver.window 20; the error message for an
-    unknown field lists all fields. In Python also an object, such as potstill.distillation.Unroll()."""
+    a student's training, and sweep does the same with less memory. Default: portfolio with --states imagined,
+    interpolation for students trained by Adam, else kernel. Fields are options such as --solver.window 20; the error
+    message for an unknown field lists all fields. In Python also an object, such as potstill.distillation.Unroll()."""
 
     recipe: RecipeOption | None = None
     """The student recipe that the pairs are distilled for: {names}. Default: adam-towers with --states imagined, else
@@ -186,7 +186,7 @@ class DistillConfig(ReadingConfig):
         """The defaults that depend on other settings."""
         if self.states == "imagined":
             return IMAGINED
-        return OF_DATA if find_optimiser(self.recipe) == "sgd" else OF_DATA | {"solver": "drawn"}
+        return OF_DATA if find_optimiser(self.recipe) == "sgd" else OF_DATA | {"solver": "interpolation"}
 
     @property
     def given_steps(self) -> int | None:

@@ -88,7 +88,7 @@ def require_sgd(solver: Solver) -> None:
     """Raise unless the recipe is SGD on mean actions, the only training that exact kernels describe."""
     require_trained(solver)
     if solver.recipe.optimiser != "sgd":
-        raise _refuse(solver, "SGD on mean actions", f"use {solver.recipe.optimiser}", "drawn or unroll")
+        raise _refuse(solver, "SGD on mean actions", f"use {solver.recipe.optimiser}", "interpolation or unroll")
 
 
 def require_continuous(solver: Solver) -> None:

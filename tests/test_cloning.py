@@ -45,7 +45,7 @@ def test_a_traced_student_is_the_student_that_training_gives():
 
 def test_diverging_training_is_an_error():
     broken = Pairs(jnp.full((4, 3), jnp.nan), jnp.zeros((4, 2)))
-    with pytest.raises(PotstillError, match=r"cloning diverged before step 1: lower the step size 0\.1"):
+    with pytest.raises(PotstillError, match=r"cloning diverged before step 1: lower the learning rate 0\.1"):
         trace_student(broken, draw_pairs(5), SMALL)
     with pytest.raises(PotstillError, match="updates 0"):
         CloningSettings(updates=0)

@@ -138,7 +138,7 @@ def test_a_file_keeps_the_finite_set(tmp_path, soft):
     assert again.action_bounds == DiscreteActions(ACTIONS)
     np.testing.assert_array_equal(again.actions, soft.actions)
     np.testing.assert_array_equal(again.action_numbers, soft.actions.argmax(-1))
-    assert again.train_student(recipe="paper")(OBSERVATIONS).dtype.kind == "i"
+    assert again.train_student(recipe=potstill.RECIPES["paper"])(OBSERVATIONS).dtype.kind == "i"
     assert again.recipe.loss == "cross-entropy"
     assert describe_artefact(tmp_path / "d.safetensors")["action_numbers"] == [0.0, 1.0, 2.0]
     with pytest.raises(PotstillError, match="action_numbers: the actions are continuous"):

@@ -219,7 +219,7 @@ def test_inspect_reports_its_sample(folder, tmp_path, monkeypatch):
         12,
         12,
     )
-    assert any("come from 50 of 300 rows" in line for line in result["warnings"])
+    assert any("those of 50 of 300 rows" in line for line in result["warnings"])
 
 
 def test_folder_without_header_is_refused(folder):

@@ -160,7 +160,7 @@ def test_what_is_wrong_with_students():
     data = lqr_logs(episodes=24)
     students = potstill.Distillate(
         data.observations[:8], np.zeros((8, 1), np.float32), potstill.Scaling(data.normaliser, data.action_bounds), {}
-    ).train_students([0], "plain")
+    ).train_students([0], potstill.RECIPES["plain"])
     found = {"student": {"mean": 4.0}, "random": {"mean": 5.0}}
     still, below = diagnose_students(students, data, found)
     assert "the students take the same action in every state" in still

@@ -207,7 +207,7 @@ def test_random_has_no_fields():
 def test_wrong_recipes_and_seeds_of_students_get_one_line(unchecked):
     distillate = potstill.load("hopper-medium-replay")
     with pytest.raises(
-        PotstillError, match=r"Distillate.train_student: recipe is {'layers': 3} \(dict\): expected str, Recipe"
+        PotstillError, match=r"Distillate.train_student: recipe is {'layers': 3} \(dict\): expected Recipe"
     ):
         distillate.train_student(recipe={"layers": 3})  # type: ignore[arg-type]
     for seeds in (3, [], ["a"]):

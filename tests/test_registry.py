@@ -19,7 +19,7 @@ from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime import registry
 from potstill.runtime.registry import Registry
 from potstill.runtime.validation import check_ranges, check_types, has_type
-from potstill.students import RECIPES, Recipe, find_recipe
+from potstill.students import RECIPES, Recipe
 
 
 def absolute(student_actions, batch, teacher):
@@ -200,10 +200,9 @@ def test_types_that_are_not_checked():
     assert not has_type(3, None)
 
 
-@pytest.mark.parametrize("find", [find_recipe, RECIPES.__getitem__])
-def test_unknown_recipe(find):
+def test_unknown_recipe():
     with pytest.raises(PotstillError, match=r"^unknown recipe 'papper': did you mean 'paper'"):
-        find("papper")
+        RECIPES["papper"]
 
 
 @pytest.mark.parametrize("parts", [RECIPES, OBJECTIVES])

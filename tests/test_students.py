@@ -14,7 +14,7 @@ from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.networks.policy import load_policy
 from potstill.runtime import storage
-from potstill.students import RECIPES, Pairs, Recipe, find_recipe, train_students
+from potstill.students import RECIPES, Pairs, Recipe, train_students
 from potstill.students.recipe import find_recipe_name, read_recipe
 from potstill.students.training import (
     EPS_ROOT,
@@ -236,8 +236,6 @@ def test_invalid_recipe_metadata(unchecked):
 
 def test_names_and_objects_of_recipes():
     own = Recipe(layers=5)
-    assert find_recipe(own) is own
-    assert find_recipe("paper") is RECIPES["paper"]
     assert [find_recipe_name(r) for r in (own, Recipe(), RECIPES["default"])] == ["custom", "paper", "default"]
 
 

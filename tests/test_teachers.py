@@ -234,14 +234,14 @@ def test_runs_of_version_0_1_are_resumed_and_reproduced(tmp_path, capsys):
     ],
 )
 def test_a_policy_whose_arrays_do_not_fit_is_refused(tmp_path, name, change, message):
-    arrays = potstill.load("hopper-medium-replay").train_student(0, "plain").to_arrays()
+    arrays = potstill.load("hopper-medium-replay").train_student(0, potstill.RECIPES["plain"]).to_arrays()
     storage.save(tmp_path / "policy.safetensors", "policy", {**arrays, name: change(arrays[name])}, {"head": "tanh"})
     with pytest.raises(PotstillError, match=message):
         load_policy(tmp_path / "policy.safetensors")
 
 
 def test_an_unknown_head_is_refused(tmp_path):
-    arrays = potstill.load("hopper-medium-replay").train_student(0, "plain").to_arrays()
+    arrays = potstill.load("hopper-medium-replay").train_student(0, potstill.RECIPES["plain"]).to_arrays()
     storage.save(tmp_path / "policy.safetensors", "policy", arrays, {"head": "tahn"})
     with pytest.raises(PotstillError, match="did you mean 'tanh'"):
         load_policy(tmp_path / "policy.safetensors")

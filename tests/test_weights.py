@@ -38,7 +38,7 @@ from potstill.distillation.objectives.weights import (
 )
 from potstill.distillation.state_table import FORGETTING, add_state_noise, count_episode_steps, measure_action_deviation
 from potstill.errors import PotstillError
-from potstill.students import find_recipe
+from potstill.students import RECIPES
 
 OF_VALUE = ("clipped", "shifted", "softplus", "ranged")
 MEAN_ONE = [name for name in WEIGHTINGS if name not in ("reference", "unscaled")]
@@ -200,7 +200,7 @@ def test_occupancy_prefers_states_of_the_teacher():
 
 
 def test_default_weighting_and_noise(data, teacher):
-    usual, hasty = find_recipe("default"), find_recipe("paper")
+    usual, hasty = RECIPES["default"], RECIPES["paper"]
     assert choose_default_states(QGap(), data, teacher, usual) == ("uniform", STATE_NOISE)  # not in order
     assert choose_default_states(QGap(), in_order(copy.deepcopy(data)), teacher, usual) == ("opening", STATE_NOISE)
     assert choose_default_states(QGap(), in_order(copy.deepcopy(data)), teacher, hasty) == ("uniform", 2 * STATE_NOISE)
@@ -218,19 +218,19 @@ def test_default_weighting_and_noise(data, teacher):
 def test_default_states_of_a_function(data, teacher):
     """A plain function has the default attributes of an objective, unless it defines them."""
     function: Any = lambda student_actions, batch, teacher: (student_actions**2).sum(-1)  # noqa: E731
-    assert choose_default_states(function, data, teacher, find_recipe("default")) == ("uniform", 0.0)
-    assert choose_default_states(None, data, teacher, find_recipe("default")) == ("uniform", 0.0)
+    assert choose_default_states(function, data, teacher, RECIPES["default"]) == ("uniform", 0.0)
+    assert choose_default_states(None, data, teacher, RECIPES["default"]) == ("uniform", 0.0)
     function.default_weighting, function.uses_critics = "ranged", True
-    assert choose_default_states(function, data, teacher, find_recipe("default")) == ("ranged", STATE_NOISE)
+    assert choose_default_states(function, data, teacher, RECIPES["default"]) == ("ranged", STATE_NOISE)
 
 
 def test_action_limits_follow_the_recipe():
-    assert [choose_default_action_limit(find_recipe(name)) for name in ("default", "paper", "plain")] == [1.0, 2.0, 1.0]
+    assert [choose_default_action_limit(RECIPES[name]) for name in ("default", "paper", "plain")] == [1.0, 2.0, 1.0]
 
 
 def test_chosen_settings_are_kept(data, teacher):
     def resolved(recipe="default", weighting=None, noise=None, limit=None):
-        solver = KernelDescent(find_recipe(recipe))
+        solver = KernelDescent(RECIPES[recipe])
         problem = Problem(QGap(), solver, cluster_states, OuterSettings(), weighting, noise, limit, False, {})
         problem = problem.resolve_defaults(data, teacher)
         return problem.weighting, problem.settings.state_noise, problem.settings.action_limit

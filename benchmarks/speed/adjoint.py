@@ -36,11 +36,11 @@ def make_gradient(what: str, by: str, size: int, rows: int) -> Call:
 
     from potstill.distillation.solvers.kernel_descent import descent, tangent_kernel
     from potstill.runtime import devices
-    from potstill.students.recipe import find_recipe
+    from potstill.students.recipe import RECIPES
     from potstill.students.training import Pairs
 
     devices.keep_memory()
-    recipe, rng = find_recipe("default"), np.random.default_rng(0)
+    recipe, rng = RECIPES["default"], np.random.default_rng(0)
     descend: Descend = descent if by == "own" else descend_by_loop
     draw = lambda *shape: jnp.asarray(rng.uniform(-0.9, 0.9, size=shape), jnp.float32)  # noqa: E731
     pairs, states = Pairs(draw(size, STATES), draw(size, ACTIONS)), draw(rows, STATES)

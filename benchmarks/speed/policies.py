@@ -49,8 +49,9 @@ Act = Callable[[np.ndarray], np.ndarray]
 @functools.cache
 def train_student(method: str, toy: bool) -> potstill.Policy:
     """The student of a cell."""
-    recipe = TOY_RECIPE if toy else RECIPES[method]
-    return potstill.load(BUNDLED_NAME).train_student(SEED, recipe)
+    distillate, name = potstill.load(BUNDLED_NAME), RECIPES[method]
+    recipe = distillate.recipe if name is None else potstill.RECIPES[name]
+    return distillate.train_student(SEED, TOY_RECIPE if toy else recipe)
 
 
 @functools.cache

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from potstill.commands.convert import convert
     from potstill.commands.distill import distill
     from potstill.commands.evaluate import evaluate
+    from potstill.commands.export import export
+    from potstill.commands.export_policy import export_policy
     from potstill.commands.inspect import inspect
     from potstill.commands.model import model
     from potstill.commands.report import report
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from potstill.data.transitions import Normaliser, Transitions
     from potstill.distillate import Distillate, load
     from potstill.errors import PotstillError, PotstillWarning
-    from potstill.exports import export
-    from potstill.exports.policies import export_policy
     from potstill.networks.policy import Policy, load_policy
     from potstill.runtime.run import Run
     from potstill.runtime.version import __version__
@@ -75,7 +75,7 @@ __getattr__ = import_lazily(
     __name__,
     {
         **{name: f"commands.{name}" for name in ("collect", "convert", "distill", "evaluate", "inspect")},
-        **{name: f"commands.{name}" for name in ("model", "report", "reproduce", "teach")},
+        **{name: f"commands.{name}" for name in ("export", "export_policy", "model", "report", "reproduce", "teach")},
         "ActionBounds": "data.bounds",
         "DiscreteActions": "data.bounds",
         "Distillate": "distillate",
@@ -92,8 +92,6 @@ __getattr__ = import_lazily(
         "Teacher": "teachers.base",
         "Transitions": "data.transitions",
         "__version__": "runtime.version",
-        "export": "exports",
-        "export_policy": "exports.policies",
         "import_teacher": "teachers.importers",
         "load": "distillate",
         "load_dataset": "data.registry",

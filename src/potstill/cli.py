@@ -39,7 +39,7 @@ COMMANDS = {
     "reproduce": config.ReproduceConfig,
     "report": config.ReportConfig,
 }
-FUNCTIONS = {"report": "run_report"}
+FUNCTIONS = {name: f"run_{name.replace('-', '_')}" for name in ("export", "export-policy", "report")}
 """Functions of a config, for commands whose function in Python takes none."""
 RENAMED_SECTIONS = {
     **dict.fromkeys(("kernel", "empirical", "ridge", "features", "unroll"), "solver"),

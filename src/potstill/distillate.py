@@ -22,7 +22,7 @@ from potstill.runtime.files import JsonObject, StrPath
 from potstill.runtime.html import make_html_table
 from potstill.runtime.validation import as_numbers
 from potstill.students.ensemble import Students, train_students
-from potstill.students.recipe import Recipe, find_recipe, read_recipe
+from potstill.students.recipe import RECIPES, Recipe, read_recipe
 from potstill.students.training import Pairs
 from potstill.worlds.base import World
 from potstill.worlds.returns import measure_imagined_returns
@@ -138,7 +138,7 @@ class Distillate(Scaled):
             raise PotstillError(
                 "Distillate.metadata has neither 'student' nor 'recipe': name a recipe to train students"
             )
-        return find_recipe(str(name))
+        return RECIPES[str(name)]
 
     @property
     def pairs(self) -> Pairs:
@@ -147,21 +147,21 @@ class Distillate(Scaled):
         weights = None if self.weights is None else jnp.asarray(self.weights, jnp.float32)
         return Pairs(jnp.asarray(states, jnp.float32), jnp.asarray(actions, jnp.float32), weights)
 
-    def train_students(self, seeds: Sequence[int], recipe: str | Recipe | None = None) -> Students:
+    def train_students(self, seeds: Sequence[int], recipe: Recipe | None = None) -> Students:
         """Train one student for each seed by behavioural cloning.
 
         Args:
             seeds: one for each student; a seed determines the initial network.
-            recipe: a recipe, or its name, to use instead of the one in the file.
+            recipe: the recipe to use instead of the one in the file, such as ``RECIPES["plain"]``.
 
         Raises:
-            PotstillError: an unknown recipe.
+            PotstillError: the seeds are not whole numbers, or ``recipe`` is not a recipe.
         """
-        chosen = self.recipe if recipe is None else find_recipe(recipe)
+        chosen = recipe or self.recipe
         return train_students(self.pairs, seeds, chosen, self.scaling)
 
     def train_student(
-        self, seed: int = 0, recipe: str | Recipe | None = None, *, choose: int = 1, world: World | None = None
+        self, seed: int = 0, recipe: Recipe | None = None, *, choose: int = 1, world: World | None = None
     ) -> Policy:
         """Train one student, or choose one of several; return it as a policy from observations to actions.
 
@@ -169,13 +169,13 @@ class Distillate(Scaled):
 
         Args:
             seed: determines the initial network.
-            recipe: a recipe, or its name, to use instead of the one in the file.
+            recipe: the recipe to use instead of the one in the file, such as ``RECIPES["plain"]``.
             choose: train this many students, with the seeds ``seed``, ``seed + 1``, …, and return the one with the
                 highest mean return in ``world``.
             world: a world model of the dataset, see ``potstill model``. Required if ``choose`` is above 1.
 
         Raises:
-            PotstillError: an unknown recipe; ``choose`` is below 1, or given without a model; the model was learned
+            PotstillError: ``choose`` is below 1, or given without a model; the model was learned
                 from other data, or its errors are too large to compare students.
 
         Example:
@@ -219,7 +219,7 @@ def split_weights(
 ) -> tuple[Float[np.ndarray, " N"] | None, Recipe]:
     """Split the weights of pairs into weights with mean 1 and their mean, which scales the recipe's learning rate.
 
-    >>> weights, recipe = split_weights(np.array([0.5, 1.5]) * 2.0, find_recipe("paper"))
+    >>> weights, recipe = split_weights(np.array([0.5, 1.5]) * 2.0, RECIPES["paper"])
     >>> weights.tolist(), recipe.learning_rate
     ([0.5, 1.5], 0.2)
     """

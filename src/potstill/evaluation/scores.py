@@ -79,7 +79,7 @@ def measure_student_returns(students: Students, env_id: str, episodes: int, seed
 
 
 def train_for_evaluation(
-    distillate: Distillate, students: int, seed: int, recipe: str | Recipe | None = None
+    distillate: Distillate, students: int, seed: int, recipe: Recipe | None = None
 ) -> tuple[Students, float]:
     """Train the students of the evaluation with ``seed``; return them and the training time in seconds."""
     started = time.perf_counter()

@@ -7,11 +7,11 @@ from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:
     from potstill.exports.base import ExportFormat
-    from potstill.exports.writing import export
+    from potstill.exports.writing import write_export
 
-__all__ = ["EXPORT_FORMATS", "ExportFormat", "export"]
+__all__ = ["EXPORT_FORMATS", "ExportFormat", "write_export"]
 
-__getattr__ = import_lazily(__name__, {"ExportFormat": "base", "export": "writing"})
+__getattr__ = import_lazily(__name__, {"ExportFormat": "base", "write_export": "writing"})
 
 
 def __dir__() -> list[str]:

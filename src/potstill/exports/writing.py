@@ -8,69 +8,50 @@ from pathlib import Path
 
 from potstill.data.bounds import DiscreteActions
 from potstill.data.checks import check_finite
-from potstill.distillate import Distillate, load
+from potstill.distillate import Distillate
 from potstill.errors import PotstillError
-from potstill.exports.base import Content, Format
-from potstill.exports.registry import EXPORT_FORMATS, resolve_format
+from potstill.exports.base import Content, ExportFormat, Format
+from potstill.exports.registry import EXPORT_FORMATS
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
 
 
 @check_arguments
-def export(
-    distillate: Distillate | StrPath,
-    path: StrPath,
-    format: str | None = None,
-    *,
-    force: bool = False,
-) -> Path:
-    """Write ``distillate`` in a format of another library. The export is written completely or not at all.
-
-    ===========  ==========================================================================
-    ``npz``      NumPy archive with the arrays of the distillate
-    ``d4rl``     HDF5 in D4RL's layout; every row is an episode that terminates
-    ``parquet``  one file if ``path`` ends in .parquet, else a folder with a dataset card
-    ``minari``   folder of a Minari dataset; its name ends in -v0 and is the dataset's id
-    ===========  ==========================================================================
-
-    Every format also holds the normaliser, the action bounds, the recipe and the metadata, as JSON under
-    ``potstill`` (``card`` in HDF5). Only ``npz`` and ``parquet`` can hold learned weights of pairs and actions
-    outside the action bounds, or the probabilities of discrete actions. The other formats hold the numbers of discrete
-    actions, if each pair has a single one.
+def write_export(distillate: Distillate, path: StrPath, form: ExportFormat, *, force: bool = False) -> Path:
+    """Write a distillate in a format. The export is written completely or not at all.
 
     Args:
-        distillate: the distillate to write, or anything that :func:`potstill.load` accepts.
+        distillate: the distillate to write.
         path: the file or folder to make.
-        format: a name from the table, or of a format that another package registers. The default is the format with
-            the suffix of ``path``.
+        form: the format, such as ``EXPORT_FORMATS["npz"]``.
         force: replace an earlier export. In a folder, only the files of the export are replaced.
 
     Returns:
         ``path``.
 
     Raises:
-        PotstillError: the format is unknown, its library is missing, the path exists or cannot be written, the
-            pairs are not finite, or the format cannot hold their weights or actions.
+        PotstillError: the library of the format is missing, the path exists or cannot be written, the pairs are not
+            finite, or the format cannot hold their weights or actions.
 
-    >>> import tempfile
-    >>> import numpy as np
-    >>> import potstill
-    >>> distillate = potstill.load("hopper-medium-replay")
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     np.load(potstill.export(distillate, f"{folder}/hopper.npz"))["states"].shape
-    (256, 11)
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import potstill
+        >>> from potstill.exports import EXPORT_FORMATS, write_export
+        >>> distillate = potstill.load("hopper-medium-replay")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.load(write_export(distillate, f"{folder}/hopper", EXPORT_FORMATS["npz"]))["states"].shape
+        (256, 11)
     """
     path = Path(path)
-    name = resolve_format(path, format)
-    EXPORT_FORMATS[name].check_installed()
-    if not isinstance(distillate, Distillate):
-        distillate = load(distillate if isinstance(distillate, str) else Path(distillate))
+    form.check_installed()
     for column in ("states", "actions"):
         check_finite(column, getattr(distillate, column), source=str(path))
-    if EXPORT_FORMATS[name].steps_only:
+    if form.steps_only:
+        name = next((name for name, known in EXPORT_FORMATS.items() if known is form), "this format")
         _check_steps(distillate, path, name)
     check_replaceable(path, force=force)
-    write_complete(EXPORT_FORMATS[name], distillate, path)
+    write_complete(form, distillate, path)
     return path
 
 

@@ -176,23 +176,6 @@ def read_recipe(stored: Mapping[str, object]) -> Recipe:
     return Recipe(**settings)  # type: ignore[arg-type]  # __post_init__ checks the types
 
 
-@check_arguments
-def find_recipe(recipe: str | Recipe) -> Recipe:
-    """Return the recipe called ``recipe``; a :class:`Recipe` is returned as it is.
-
-    Args:
-        recipe: a name of :data:`RECIPES`, or a recipe.
-
-    Raises:
-        PotstillError: an unknown name, or an object that is not a recipe.
-
-    Example:
-        >>> find_recipe("plain").momentum, find_recipe(Recipe(steps=5)).steps
-        (0.9, 5)
-    """
-    return recipe if isinstance(recipe, Recipe) else RECIPES[recipe]
-
-
 def find_recipe_name(recipe: Recipe) -> str:
     """Find the name of a recipe among :data:`RECIPES`, or ``"custom"``."""
     plain = replace(recipe, loss="squared-error")  # the loss follows from the actions

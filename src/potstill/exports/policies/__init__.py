@@ -7,11 +7,11 @@ from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:
     from potstill.exports.policies.base import ExportedPolicy, PolicyFormat
-    from potstill.exports.policies.writing import export_policy
+    from potstill.exports.policies.writing import write_policy
 
-__all__ = ["POLICY_FORMATS", "ExportedPolicy", "PolicyFormat", "export_policy"]
+__all__ = ["POLICY_FORMATS", "ExportedPolicy", "PolicyFormat", "write_policy"]
 
-__getattr__ = import_lazily(__name__, {"ExportedPolicy": "base", "PolicyFormat": "base", "export_policy": "writing"})
+__getattr__ = import_lazily(__name__, {"ExportedPolicy": "base", "PolicyFormat": "base", "write_policy": "writing"})
 
 
 def __dir__() -> list[str]:

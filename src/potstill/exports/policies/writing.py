@@ -6,99 +6,46 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.distillate import Distillate
 from potstill.errors import PotstillError
 from potstill.exports.policies.base import ExportedPolicy, PolicyFormat
-from potstill.exports.policies.registry import POLICY_FORMATS
-from potstill.exports.policies.sources import resolve_policy
-from potstill.exports.registry import resolve_format
 from potstill.exports.writing import check_replaceable, write_complete
-from potstill.networks.policy import Policy
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
-from potstill.runtime.validation import check_least
-from potstill.students.ensemble import Students
-from potstill.teachers.base import NetworkTeacher
 
 
 @check_arguments
-def export_policy(
-    source: Distillate | Students | Policy | NetworkTeacher | StrPath,
-    path: StrPath,
-    format: str | None = None,
-    *,
-    student: int | None = None,
-    average: int | None = None,
-    teacher: bool = False,
-    force: bool = False,
-) -> Path:
-    """Write a policy as one file that runs without potstill: a student, the mean of several, or the teacher.
-
-    =========  =================  ======================================================================
-    ``onnx``   ``.onnx``          graph from ``observation`` [batch, S] to ``action`` [batch, A]
-    ``c``      ``.h``             C99 header with one function, without dependencies and allocation
-    ``numpy``  ``.py``            Python module with a function ``act``, which needs only NumPy
-    ``torch``  ``.safetensors``   weights of an ``nn.Sequential``, or of the actor in stable-baselines3
-    =========  =================  ======================================================================
-
-    All but ``torch`` map observations to actions in the units of the environment, like :class:`potstill.Policy`. The
-    outputs of ``torch`` lie in [−1, 1]. Every format also holds the environment, the dataset, the SHA-256 of the
-    distillate or of the teacher, sizes, normaliser, action bounds, recipe and the version of potstill. A policy acts
-    without noise: its action is the mean action.
+def write_policy(policy: ExportedPolicy, path: StrPath, form: PolicyFormat, *, force: bool = False) -> Path:
+    """Write a policy in a format. The file is written completely or not at all.
 
     Args:
-        source: a distillate, from which students are trained with its recipe; students, whose actions are averaged; a
-            policy or a teacher; or the run folder, file or bundled name of one of these.
-        path: the file to write.
-        format: a name from the table, or of a format that another package registers. The default is the format with
-            the suffix of ``path``.
-        student: seed of the student. Default: 0.
-        average: export the mean action of this number of students, with seeds 0, 1, …
-        teacher: export the teacher of a run or a distillate instead of a student.
+        policy: the policy to write.
+        path: the file to make.
+        form: the format, such as ``POLICY_FORMATS["numpy"]``.
         force: replace an existing file.
 
     Returns:
         ``path``.
 
     Raises:
-        PotstillError: there is no such source, the format is unknown or cannot hold the policy, its library is missing,
-            the path exists or cannot be written, or options contradict each other.
+        PotstillError: the library of the format is missing, the format cannot hold the policy, its weights are not
+            finite, or the path exists or cannot be written.
 
-    >>> import tempfile
-    >>> import potstill
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = potstill.export_policy("hopper-medium-replay", f"{folder}/hopper.h", teacher=True)
-    ...     "hopper_act(observation, action);" in path.read_text()
-    True
+    Example:
+        >>> import tempfile
+        >>> import potstill
+        >>> from potstill.exports.policies import POLICY_FORMATS, write_policy
+        >>> from potstill.exports.policies.base import stack_policies
+        >>> teacher = potstill.load_teacher("hopper-medium-replay")
+        >>> policy = stack_policies([teacher.policy], {"policy": "teacher"})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     "def act(" in write_policy(policy, f"{folder}/hopper.py", POLICY_FORMATS["numpy"]).read_text()
+        True
     """
     path = Path(path)
-    form = POLICY_FORMATS[resolve_format(path, format, POLICY_FORMATS)]
     form.check_installed()
-    _check_choice(student, average, teacher=teacher)
-    form.check_members(average or 1, path)
-    check_replaceable(path, force=force)
-    _write(form, resolve_policy(source, student=student, average=average, teacher=teacher), path)
-    return path
-
-
-def _write(form: PolicyFormat, policy: ExportedPolicy, path: Path) -> None:
-    """Write a policy, after a check that the format can hold it."""
     form.check_members(policy.members, path)
     if not all(np.isfinite(array).all() for layer in policy.layers for array in layer.values()):
         raise PotstillError(f"{path}: the weights of the policy are not finite, because its training diverged")
+    check_replaceable(path, force=force)
     write_complete(form, policy, path)
-
-
-def _check_choice(student: int | None, average: int | None, *, teacher: bool) -> None:
-    """Raise if more than one of the options selects a policy, or a number is too small."""
-    given = [
-        f"--{name}"
-        for name, chosen in {"student": student is not None, "average": average is not None, "teacher": teacher}.items()
-        if chosen
-    ]
-    if len(given) > 1:
-        raise PotstillError(f"{' and '.join(given)} cannot be combined: choose one of them")
-    if student is not None:
-        check_least("--student", student, 0)
-    if average is not None:
-        check_least("--average", average, 1)
+    return path

@@ -78,5 +78,7 @@ def test_refused_input(unchecked):
         KernelInterpolation(networks=0)
     with pytest.raises(PotstillError, match=r"KernelInterpolation\.ridge 0\.0: expected at least 1e-06"):
         KernelInterpolation(ridge=0.0)
+    with pytest.raises(PotstillError, match=r"KernelInterpolation\.ridge inf: expected a finite number"):
+        KernelInterpolation(ridge=float("inf"))
     with pytest.raises(PotstillError, match="KernelInterpolation requires a recipe with at least 1 step"):
         KernelInterpolation(Recipe(steps=0))

@@ -210,6 +210,9 @@ def test_wrong_recipes_and_seeds_of_students_get_one_line(unchecked):
         PotstillError, match=r"Distillate.train_student: recipe is {'layers': 3} \(dict\): expected Recipe"
     ):
         distillate.train_student(recipe={"layers": 3})  # type: ignore[arg-type]
+    for seed in (-1, 1 << 32, 1 << 70):
+        with pytest.raises(PotstillError, match=rf"^seeds \[{seed}\]: expected numbers from 0 to 4294967295"):
+            distillate.train_students([seed])
     for seeds in (3, [], ["a"]):
         with pytest.raises(PotstillError, match=r"^(Distillate\.train_students: )?seeds .* expected"):
             distillate.train_students(seeds)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from potstill.errors import PotstillError
 from potstill.evaluation.statistics import ScoreSummary, summarise
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject
-from potstill.students.ensemble import Students
+from potstill.students.ensemble import SEEDS, Students
 from potstill.students.recipe import Recipe
 from potstill.teachers.base import NetworkTeacher
 
@@ -83,7 +83,7 @@ def train_for_evaluation(
 ) -> tuple[Students, float]:
     """Train the students of the evaluation with ``seed``; return them and the training time in seconds."""
     started = time.perf_counter()
-    trained = distillate.train_students([1000 * seed + i for i in range(students)], recipe)
+    trained = distillate.train_students([(1000 * seed + i) % SEEDS for i in range(students)], recipe)
     jax.block_until_ready(trained.params)
     return trained, time.perf_counter() - started
 
@@ -182,7 +182,7 @@ def score_random(data: Transitions, like: Distillate, *, students: int, episodes
     for i in range(students):
         drawn = data.take(rng.choice(len(data), len(like), replace=False))
         real = dataclasses.replace(like, states=drawn.observations, actions=drawn.actions, weights=None)
-        trained.append(real.train_students([1000 * seed + i]))
+        trained.append(real.train_students([(1000 * seed + i) % SEEDS]))
     params = jax.tree.map(lambda *parts: jnp.concatenate(parts), *(one.params for one in trained))
     together = dataclasses.replace(trained[0], params=params)
     return summarise(measure_student_returns(together, like.env_id, episodes, seed), like.reference)

@@ -20,6 +20,9 @@ from potstill.runtime.arguments import check_arguments
 from potstill.students.recipe import Loss, Recipe
 from potstill.students.training import Pairs, check_pairs, compute_mean_actions, train_networks
 
+SEEDS = 1 << 32
+"""The number of seeds. Larger numbers would give the students of smaller ones."""
+
 
 @functools.partial(jax.jit, static_argnames=("size", "loss"))
 def _act(params: Params, states: Float[Array, "K E S"], size: int, loss: Loss) -> Float[Array, "K E A"]:
@@ -127,8 +130,8 @@ def train_students(pairs: Pairs, seeds: Sequence[int], recipe: Recipe, scaling: 
             bounds that their actions are scaled to.
 
     Raises:
-        PotstillError: the seeds are not integers, the pairs have different lengths or do not match the scaling,
-            a number is not finite, or the training diverges.
+        PotstillError: the seeds are not integers from 0 to 2³² − 1, the pairs have different lengths or do not match
+            the scaling, a number is not finite, or the training diverges.
 
     Example:
         >>> from potstill.students import Pairs, Recipe, train_students
@@ -139,9 +142,11 @@ def train_students(pairs: Pairs, seeds: Sequence[int], recipe: Recipe, scaling: 
     """
     if np.ndim(seeds) != 1 or not len(seeds) or not all(isinstance(seed, int | np.integer) for seed in seeds):
         raise PotstillError(f"seeds {seeds}: expected a list of integers, one for each student")
+    if not all(0 <= seed < SEEDS for seed in seeds):
+        raise PotstillError(f"seeds {seeds}: expected numbers from 0 to {SEEDS - 1}")
     check_pairs(pairs, scaling)
     recipe = recipe.fit_to_actions(discrete=scaling.action_bounds.discrete)
-    keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
+    keys = jax.vmap(jax.random.key)(np.array(seeds, np.uint32))
     params = devices.localise(train_networks(keys, pairs, recipe))
     if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):
         raise PotstillError(

@@ -29,7 +29,7 @@ from potstill.distillation.solvers.base import Solver, require_trained
 from potstill.distillation.solvers.drawn import drawn_kernel
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.validation import check_ranges
+from potstill.runtime.validation import check_finite, check_ranges
 from potstill.students.recipe import Loss
 from potstill.students.training import Pairs, compute_unit_actions
 
@@ -69,6 +69,7 @@ class KernelInterpolation(Solver):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, networks=1, ridge=1e-6)
+        check_finite(self, "ridge")
         require_trained(self)
         if self.recipe.residual:
             raise PotstillError(

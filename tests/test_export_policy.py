@@ -19,7 +19,7 @@ from potstill.cli import main
 from potstill.data.bounds import ActionBounds
 from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
-from potstill.exports.policies import POLICY_FORMATS
+from potstill.exports.policies import POLICY_FORMATS, ExportedPolicy
 from potstill.networks.policy import Policy, Residual, Towers
 from potstill.runtime.files import hash_file
 from potstill.runtime.storage import load
@@ -284,3 +284,13 @@ def test_students_that_diverged_are_refused(tmp_path):
     with pytest.raises(potstill.PotstillError, match="the weights of the policy are not finite"):
         potstill.export_policy(Policy(layers, SCALING), tmp_path / "x.h")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_that_do_not_fit_are_refused(unchecked):
+    layer = {"weight": np.ones((1, 1, 5, 1)), "bias": np.zeros((1, 1, 1))}
+    for layers, words in (
+        ([], "expected a list of layers"),
+        ([layer], r"has shape \(1, 1, 5, 1\), expected \(1, 1, 2, 1"),
+    ):
+        with pytest.raises(potstill.PotstillError, match=rf"^ExportedPolicy\.layers.* {words}"):
+            ExportedPolicy(layers, Scaling.identity(2, 1))

@@ -214,3 +214,8 @@ def test_absent_names(parts):
 def test_named_recipes_cannot_be_replaced():
     with pytest.raises(TypeError):
         RECIPES["default"] = Recipe()  # type: ignore[index]
+
+
+def test_names_that_are_no_text(unchecked):
+    with pytest.raises(PotstillError, match=r"^unknown objective '3'"):
+        OBJECTIVES[3]  # type: ignore[index]

@@ -260,3 +260,20 @@ def test_unknown_and_repeated_names():
         resolve_weighting("ranged,cliped")
     with pytest.raises(PotstillError, match="a name occurs twice"):
         resolve_weighting("ranged,ranged")
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (None, "of type NoneType: expected an array of 3 weights"),
+        (jnp.ones(2), r"an array of shape \(2,\): expected an array of 3"),
+        (jnp.array([1.0, jnp.nan, 1.0]), "weights that are not finite"),
+    ],
+)
+def test_wrong_weights_of_a_function_get_one_line(unchecked, found, words):
+    def mine(features):
+        return found
+
+    features = StateFeatures(jnp.zeros((3, 2)), jnp.arange(3.0), lambda: np.zeros(3), lambda: np.zeros(3))
+    with pytest.raises(PotstillError, match=f"the weighting mine returned {words}"):
+        combine_weightings(mine)(features)

@@ -84,7 +84,7 @@ def make_unknown_name_error(kind: str, name: str, known: Iterable[str]) -> Unkno
     "unknown objective 'av-pbk': did you mean 'av-pbc'? Known: av-pbc, pbc"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
     hint = f": did you mean '{near[0]}'?" if near else "."
     return UnknownNameError(f"unknown {kind} '{name}'{hint} Known: {', '.join(names) or 'none'}")
 

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from potstill.distillation.objectives.density import log_density
+from potstill.errors import PotstillError, describe_object
 from potstill.runtime.arguments import check_arguments
 
 REFERENCE_SCALE = 0.02
@@ -210,6 +211,20 @@ AS_IN_PAPER = (weigh_reference, weigh_unscaled)  # these can be negative and are
 
 
 @check_arguments
+def _check_weights(found: object, weighting: Weighting, shape: tuple[int, ...]) -> Array:
+    """Raise unless a weighting gave one finite weight for each state."""
+    name = getattr(weighting, "__name__", type(weighting).__name__)
+    if not isinstance(found, jax.Array | np.ndarray) or found.shape != shape:
+        known = (
+            f"an array of shape {found.shape}" if isinstance(found, jax.Array | np.ndarray) else describe_object(found)
+        )
+        raise PotstillError(f"the weighting {name} returned {known}: expected an array of {shape[0]} weights")
+    weights: Array = jnp.asarray(found)
+    if not bool(jnp.isfinite(weights).all()):
+        raise PotstillError(f"the weighting {name} returned weights that are not finite")
+    return weights
+
+
 def combine_weightings(*weightings: Weighting) -> Weighting:
     """Multiply weightings: w(s) ∝ Π_j w_j(s), with mean 1 over the M states.
 
@@ -219,7 +234,8 @@ def combine_weightings(*weightings: Weighting) -> Weighting:
 
     Returns:
         A weighting for :func:`build_state_table`. If all products are 0, all weights are 1. If ``reference`` or
-        ``unscaled`` is among the weightings, the product is returned as it is: such weights can be negative.
+        ``unscaled`` is among the weightings, the product is returned as it is: such weights can be negative. The
+        weighting raises a ``PotstillError`` if a function returns anything but M finite weights.
 
     Example:
         >>> from potstill.distillation import WEIGHTINGS, combine_weightings
@@ -234,7 +250,7 @@ def combine_weightings(*weightings: Weighting) -> Weighting:
     def weigh(features: StateFeatures) -> Float[Array, " M"]:
         product = jnp.ones_like(features.values)
         for weighting in weightings:
-            product = product * weighting(features)
+            product = product * _check_weights(weighting(features), weighting, product.shape)
         return product if as_in_paper else normalise_mean(product)
 
     return weigh

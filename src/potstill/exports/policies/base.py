@@ -10,7 +10,7 @@ import numpy as np
 from potstill.data.scaling import Scaled, Scaling
 from potstill.errors import PotstillError
 from potstill.exports.base import Format
-from potstill.networks.policy import Layer, Layers, Policy, Residual, Towers
+from potstill.networks.policy import Layer, Layers, Policy, Residual, Towers, check_layers
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject
 
@@ -32,6 +32,9 @@ class ExportedPolicy(Scaled):
         residual: whether the networks have a skip connection.
         metadata: the origin of the policy, as JSON values.
 
+    Raises:
+        PotstillError: the shapes of the layers do not fit together, or not to the scaling.
+
     Example:
         >>> import numpy as np
         >>> import potstill
@@ -46,6 +49,10 @@ class ExportedPolicy(Scaled):
     scaling: Scaling
     residual: bool = False
     metadata: JsonObject = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        inputs, outputs = len(self.normaliser.mean), len(self.action_bounds)
+        check_layers("ExportedPolicy.layers", self.layers, inputs, (outputs,), stacked=2)
 
     @property
     def members(self) -> int:

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from potstill.distillation import SOLVERS, KernelInterpolation
-from potstill.distillation.solvers.drawn import drawn_kernel
+from potstill.distillation.solvers.drawn_kernel import drawn_kernel
 from potstill.distillation.solvers.interpolation import EDGE, make_targets
 from potstill.errors import PotstillError
-from potstill.networks.mlp import apply_mlp
 from potstill.students import Pairs, Recipe
-from potstill.students.training import train_network
 
 KEY = jax.random.key(0)
 ADAM = Recipe(steps=400, learning_rate=3e-3, optimiser="adam", width=64, layers=3, initialisation="torch")
@@ -21,16 +19,6 @@ ADAM = Recipe(steps=400, learning_rate=3e-3, optimiser="adam", width=64, layers=
 
 def some_states(count, size=4, seed=0):
     return jnp.asarray(np.random.default_rng(seed).normal(size=(count, size)))
-
-
-def test_students_of_adam():
-    states = some_states(12).astype(jnp.float32)
-    pairs, queries = Pairs(states, 0.8 * jnp.sin(2.0 * states[:, :2])), some_states(40, seed=2).astype(jnp.float32)
-    train = jax.jit(lambda key: jnp.tanh(apply_mlp(train_network(key, pairs, ADAM), queries)))
-    students = np.stack([train(jax.random.key(i)) for i in range(6)])
-    solver = jax.jit(KernelInterpolation(ADAM, networks=8))
-    distance = lambda x: float(np.mean((x - students.mean(axis=0)) ** 2))  # noqa: E731
-    assert distance(solver(pairs, queries, KEY)) < 0.1 * distance(np.zeros_like(students[0]))
 
 
 def test_the_pairs_are_fitted_at_any_scale_of_the_network(x64):

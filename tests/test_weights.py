@@ -277,3 +277,9 @@ def test_wrong_weights_of_a_function_get_one_line(unchecked, found, words):
     features = StateFeatures(jnp.zeros((3, 2)), jnp.arange(3.0), lambda: np.zeros(3), lambda: np.zeros(3))
     with pytest.raises(PotstillError, match=f"the weighting mine returned {words}"):
         combine_weightings(mine)(features)
+
+
+def test_negative_weights_are_refused():
+    features = StateFeatures(jnp.zeros((3, 2)), jnp.arange(3.0), lambda: np.zeros(3), lambda: np.zeros(3))
+    with pytest.raises(PotstillError, match="the product of the weightings is negative in some states"):
+        combine_weightings(lambda features: 1.0 - features.values)(features)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from potstill.commands.formats import resolve_format
+from potstill.commands.formats import find_format
 from potstill.config import ExportConfig
 from potstill.distillate import Distillate, load
 from potstill.exports.registry import EXPORT_FORMATS
@@ -58,11 +58,9 @@ def export(
     (256, 11)
     """
     path = Path(path)
-    form = EXPORT_FORMATS[resolve_format(path, format, EXPORT_FORMATS)]
-    form.check_installed()
-    if not isinstance(distillate, Distillate):
-        distillate = load(distillate if isinstance(distillate, str) else Path(distillate))
-    return write_export(distillate, path, form, force=force)
+    form = find_format(path, format, EXPORT_FORMATS)
+    source = distillate if isinstance(distillate, Distillate) else load(distillate)
+    return write_export(source, path, form, force=force)
 
 
 def run_export(config: ExportConfig) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from potstill.commands.formats import resolve_format
+from potstill.commands.formats import find_format
 from potstill.config import ExportPolicyConfig
 from potstill.distillate import Distillate
 from potstill.errors import PotstillError
@@ -71,7 +71,7 @@ def export_policy(
     True
     """
     path = Path(path)
-    form = POLICY_FORMATS[resolve_format(path, format, POLICY_FORMATS)]
+    form = find_format(path, format, POLICY_FORMATS)
     form.check_installed()
     _check_choice(student, average, teacher=teacher)
     form.check_members(average or 1, path)

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from potstill.errors import PotstillError
 from potstill.exports.base import Format
 from potstill.runtime.registry import Registry
 
+AnyFormat = TypeVar("AnyFormat", bound=Format[Any])
 
-def resolve_format(path: Path, name: str | None, formats: Registry[Any]) -> str:
-    """Return ``name`` if it is given, else the name of the format that has the suffix of ``path``.
+
+def find_format(path: Path, name: str | None, formats: Registry[AnyFormat]) -> AnyFormat:
+    """Return the format called ``name`` or, without a name, the one that has the suffix of ``path``.
 
     Raises:
         PotstillError: the name is unknown, or no format has the suffix.
 
     >>> from potstill.exports import EXPORT_FORMATS
-    >>> resolve_format(Path("pairs.h5"), None, EXPORT_FORMATS)
-    'd4rl'
+    >>> find_format(Path("pairs.h5"), None, EXPORT_FORMATS) is EXPORT_FORMATS["d4rl"]
+    True
     """
     if name is not None:
-        formats[name]  # raises if the name is unknown
-        return name
-    found: Mapping[str, Format[Any]] = {known: formats[known] for known in formats}
-    for known, form in found.items():
+        return formats[name]
+    for form in formats.values():
         if path.suffix in form.suffixes:
-            return known
-    suffixes = [suffix for form in found.values() for suffix in form.suffixes]
+            return form
+    suffixes = [suffix for form in formats.values() for suffix in form.suffixes]
     raise PotstillError(
         f"{path}: no {formats.kind} has the suffix '{path.suffix}': use one of {', '.join(suffixes)}, or name the "
         f"format ({', '.join(formats)})"

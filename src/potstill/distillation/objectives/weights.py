@@ -251,6 +251,10 @@ def combine_weightings(*weightings: Weighting) -> Weighting:
         product = jnp.ones_like(features.values)
         for weighting in weightings:
             product = product * _check_weights(weighting(features), weighting, product.shape)
-        return product if as_in_paper else normalise_mean(product)
+        if as_in_paper:
+            return product
+        if bool((product < 0.0).any()):
+            raise PotstillError("the product of the weightings is negative in some states: expected at least 0")
+        return normalise_mean(product)
 
     return weigh

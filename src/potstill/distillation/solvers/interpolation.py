@@ -8,37 +8,32 @@ With targets y = atanh(a), where actions are limited to ±0.97, and weights w,
 where k̄ is the weighted mean of the diagonal of K, w̄ that of the weights, ρ the ridge and W = diag(w). For discrete
 actions, y = log p of smoothed probabilities p, centred over the actions, and softmax replaces tanh. K is the mean of
 the kernels of random finite networks, which are redrawn at each outer step, as in
-:mod:`~potstill.distillation.solvers.drawn`.
+:mod:`~potstill.distillation.solvers.drawn_kernel`.
 
-That solver describes students of Adam by a descent of 300 steps, in which the small eigenvalues of K do not converge.
-The experiment ``fitted-students`` measures how far both are from trained networks. Neither includes the learning rate,
-the number of steps, or the features that networks learn.
+The solver ``drawn`` describes students of Adam by a descent of 300 steps, in which the small eigenvalues of K do not
+converge. The experiment ``fitted-students`` measures how far both are from trained networks. Neither includes the
+learning rate, the number of steps, or the features that networks learn.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
-from potstill.distillation.solvers.base import Solver, require_trained
-from potstill.distillation.solvers.drawn import drawn_kernel
-from potstill.errors import PotstillError
+from potstill.distillation.solvers.drawn_kernel import DrawnKernelSolver
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_finite, check_ranges
 from potstill.students.recipe import Loss
-from potstill.students.training import Pairs, compute_unit_actions
+from potstill.students.training import Pairs
 
 EDGE = 0.97  # largest magnitude of an action that is fitted; share of the labels in smoothed probabilities
 LEAST_SHARE = 1e-15  # of a pair in the weights of all pairs, so that the ridge is finite
 
 
 def make_targets(actions: Float[Array, "N A"], loss: Loss) -> Float[Array, "N A"]:
-    """Make the outputs y of (1) that give the actions of the pairs."""
+    """Make y of (1): the outputs of a network whose actions, limited to ±0.97 or smoothed, are those of the pairs."""
     if loss == "squared-error":
         return jnp.arctanh(jnp.clip(actions, -EDGE, EDGE))
     logits = jnp.log(EDGE * actions + (1.0 - EDGE) / actions.shape[-1])
@@ -47,7 +42,7 @@ def make_targets(actions: Float[Array, "N A"], loss: Loss) -> Float[Array, "N A"
 
 @check_arguments
 @dataclass(frozen=True)
-class KernelInterpolation(Solver):
+class KernelInterpolation(DrawnKernelSolver):
     """The function of least norm that fits the pairs, under the tangent kernels of random finite networks.
 
     It describes students that are trained until they fit their pairs, by any optimiser.
@@ -68,25 +63,10 @@ class KernelInterpolation(Solver):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_ranges(self, networks=1, ridge=1e-6)
+        check_ranges(self, ridge=1e-6)
         check_finite(self, "ridge")
-        require_trained(self)
-        if self.recipe.residual:
-            raise PotstillError(
-                "KernelInterpolation does not support residual students: use solver 'kernel' or 'unroll'"
-            )
 
-    def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
-        """Actions in ``states`` of the student under the kernel that ``key`` draws."""
-        kernel, count = drawn_kernel(key, states, pairs.states, self.recipe, self.networks), len(pairs.states)
-        return compute_unit_actions(kernel[count:] @ self._fit(kernel[:count], pairs), self.recipe.loss)
-
-    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
-        """Make the student as a function of states; the linear system is solved once."""
-        coefficients = _prepare(pairs, key, self)
-        return lambda states: _act(states, pairs.states, coefficients, key, self)
-
-    def _fit(self, kernel: Float[Array, "N N"], pairs: Pairs) -> Float[Array, "N A"]:
+    def fit(self, kernel: Float[Array, "N N"], pairs: Pairs) -> Float[Array, "N A"]:
         """Solve (1) for the coefficients, with the symmetric part of the kernel."""
         weights = jnp.ones(len(kernel), kernel.dtype) if pairs.weights is None else pairs.weights
         shares = weights / weights.sum()
@@ -95,21 +75,3 @@ class KernelInterpolation(Solver):
         targets = make_targets(pairs.actions, self.recipe.loss)
         coefficients: Array = jnp.linalg.solve(0.5 * (kernel + kernel.T) + ridge, targets)
         return coefficients
-
-
-@functools.partial(jax.jit, static_argnames="solver")
-def _prepare(pairs: Pairs, key: PRNGKeyArray, solver: KernelInterpolation) -> Float[Array, "N A"]:
-    kernel = drawn_kernel(key, pairs.states[:1], pairs.states, solver.recipe, solver.networks)
-    return solver._fit(kernel[: len(pairs.states)], pairs)
-
-
-@functools.partial(jax.jit, static_argnames="solver")
-def _act(
-    states: Float[Array, "B S"],
-    pairs: Float[Array, "N S"],
-    coefficients: Float[Array, "N A"],
-    key: PRNGKeyArray,
-    solver: KernelInterpolation,
-) -> Float[Array, "B A"]:
-    kernel = drawn_kernel(key, states, pairs, solver.recipe, solver.networks)
-    return compute_unit_actions(kernel[len(pairs) :] @ coefficients, solver.recipe.loss)

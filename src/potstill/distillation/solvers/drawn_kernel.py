@@ -1,0 +1,113 @@
+"""Tangent kernels of random finite networks, and solvers that use them.
+
+A student of finite width trains under a kernel that differs from that at infinite width, randomly with its
+initialisation and systematically with its architecture. Here each outer step draws new networks with one output. With
+h_l(x) the inputs of layer l and δ_l(x) the derivative of the output with respect to its pre-activations, the kernel of
+the step is the mean over P networks of
+
+    K(x, y) = Σ_l (h_l(x)·h_l(y) + 1) δ_l(x)·δ_l(y),                                  (1)
+
+whose expectation is, to leading order in 1 / width, that of :mod:`~potstill.distillation.solvers.kernel_descent`. All
+outputs share it. The outer loss is then an expectation over kernels, so the pairs cannot rely on a single one.
+"""
+
+from __future__ import annotations
+
+import functools
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from potstill.distillation.solvers.base import Solver, require_trained
+from potstill.errors import PotstillError
+from potstill.networks.mlp import Params
+from potstill.runtime.arguments import check_arguments
+from potstill.runtime.validation import check_ranges
+from potstill.students.initialisation import SCHEMES
+from potstill.students.recipe import Recipe
+from potstill.students.training import Pairs, compute_unit_actions
+
+
+def compute_features(params: Params, x: Float[Array, "B S"]) -> list[tuple[Array, Array]]:
+    """Compute h_l and δ_l of (1) for each layer of a ReLU network with one output."""
+    inputs, active = [x], []
+    for layer in params[:-1]:
+        before = inputs[-1] @ layer["weight"] + layer["bias"]
+        active.append(before > 0.0)
+        inputs.append(jax.nn.relu(before))
+    delta = jnp.ones((len(x), 1), x.dtype)
+    deltas = [delta]
+    for layer, on in zip(reversed(params[1:]), reversed(active), strict=True):
+        delta = jnp.where(on, delta @ layer["weight"].T, 0.0)
+        deltas.append(delta)
+    return list(zip(inputs, reversed(deltas), strict=True))
+
+
+def drawn_kernel(
+    key: PRNGKeyArray, x: Float[Array, "B S"], pairs: Float[Array, "N S"], recipe: Recipe, networks: int
+) -> Float[Array, "N+B N"]:
+    """The mean of (1) over networks drawn from ``key``: rows for the pairs, then for the states ``x``."""
+    sizes, total = (x.shape[-1], *[recipe.width] * (recipe.layers - 1), 1), jnp.zeros(())
+    for network_key in jax.random.split(key, networks):
+        *hidden, last = SCHEMES[recipe.initialisation].draw(network_key, sizes)
+        params = [*hidden, jax.tree.map(lambda w: recipe.output_gain * w, last)]
+        for inputs, deltas in compute_features(params, jnp.concatenate([pairs, x])):
+            products = inputs @ inputs[: len(pairs)].T + 1.0
+            total = total + products * (deltas @ deltas[: len(pairs)].T) / networks
+    return total
+
+
+@check_arguments
+@dataclass(frozen=True)
+class DrawnKernelSolver(Solver):
+    """A solver whose student is the function k(s)ᵀ c, before the last nonlinearity, under a drawn kernel.
+
+    A subclass computes the coefficients c [N, A] from the kernel of the pairs, in :meth:`fit`.
+    """
+
+    networks: int = 4
+    """P, the number of networks whose kernels are averaged. With fewer networks, kernels vary more."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, networks=1)
+        require_trained(self)
+        if self.recipe.residual:
+            name = type(self).__name__
+            raise PotstillError(f"{name} does not support residual students: use solver 'kernel' or 'unroll'")
+
+    @abstractmethod
+    def fit(self, kernel: Float[Array, "N N"], pairs: Pairs) -> Float[Array, "N A"]:
+        """Compute the coefficients of the trained student. ``kernel`` is symmetric up to rounding."""
+
+    def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
+        """Actions in ``states`` of the student under the kernel that ``key`` draws."""
+        kernel, count = drawn_kernel(key, states, pairs.states, self.recipe, self.networks), len(pairs.states)
+        return compute_unit_actions(kernel[count:] @ self.fit(kernel[:count], pairs), self.recipe.loss)
+
+    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
+        """Make the student as a function of states; the inner problem is solved once."""
+        coefficients = _prepare(pairs, key, self)
+        return lambda states: _act(states, pairs.states, coefficients, key, self)
+
+
+@functools.partial(jax.jit, static_argnames="solver")
+def _prepare(pairs: Pairs, key: PRNGKeyArray, solver: DrawnKernelSolver) -> Float[Array, "N A"]:
+    kernel = drawn_kernel(key, pairs.states[:1], pairs.states, solver.recipe, solver.networks)
+    return solver.fit(kernel[: len(pairs.states)], pairs)
+
+
+@functools.partial(jax.jit, static_argnames="solver")
+def _act(
+    states: Float[Array, "B S"],
+    pairs: Float[Array, "N S"],
+    coefficients: Float[Array, "N A"],
+    key: PRNGKeyArray,
+    solver: DrawnKernelSolver,
+) -> Float[Array, "B A"]:
+    kernel = drawn_kernel(key, states, pairs, solver.recipe, solver.networks)
+    return compute_unit_actions(kernel[len(pairs) :] @ coefficients, solver.recipe.loss)

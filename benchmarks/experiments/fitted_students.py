@@ -96,5 +96,6 @@ EXPERIMENT = Experiment(
     describe_inputs,
     measure,
     frozenset({"student", "ensemble", "teacher", "distances", "seconds", "command"}),
+    extra=make_product(METHODS, (BUNDLED,), SEEDS),
     toy=(Cell("interpolation", BUNDLED),),
 )

@@ -210,7 +210,6 @@ def normalise_mean(weights: Float[Array, " M"]) -> Float[Array, " M"]:
 AS_IN_PAPER = (weigh_reference, weigh_unscaled)  # these can be negative and are not normalised
 
 
-@check_arguments
 def _check_weights(found: object, weighting: Weighting, shape: tuple[int, ...]) -> Array:
     """Raise unless a weighting gave one finite weight for each state."""
     name = getattr(weighting, "__name__", type(weighting).__name__)
@@ -225,6 +224,7 @@ def _check_weights(found: object, weighting: Weighting, shape: tuple[int, ...]) 
     return weights
 
 
+@check_arguments
 def combine_weightings(*weightings: Weighting) -> Weighting:
     """Multiply weightings: w(s) ∝ Π_j w_j(s), with mean 1 over the M states.
 

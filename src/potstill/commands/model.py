@@ -62,6 +62,7 @@ def model(config: ModelConfig) -> Run:
             "env_id": data.env_id,
             "horizon": world.horizon,
             "errors": world.metadata["errors"],
+            "limits": world.metadata["limits"],
             "seconds": {"training": time.perf_counter() - started},
         }
         if teacher is not None and config.episodes:
@@ -110,7 +111,7 @@ def learn_world(data: Transitions, settings: WorldSettings, folder: RunFolder) -
 
 
 def describe_world(world: World) -> str:
-    """Describe the errors of a model in one sentence."""
+    """Describe the errors of a model and its terminations in one sentence."""
     errors = world.metadata["errors"]
     steps = ", ".join(f"{error:.2g} after {n}" for n, error in errors["open_loop"].items() if n in ("1", "10", "50"))
     verdict = f"accurate for {world.horizon} steps" if world.horizon else "not accurate for a single step"
@@ -118,5 +119,16 @@ def describe_world(world: World) -> str:
         verdict = "no held-out episode has two steps, so its accuracy is unknown"
     return (
         f"world model: {100 * errors['one_step']:.2g} % of the variance of a step is unexplained on held-out rows; "
-        f"error of the state in standard deviations: {steps or 'not measured'}; {verdict}"
+        f"error of the state in standard deviations: {steps or 'not measured'}; {verdict}; {describe_ends(world)}"
     )
+
+
+def describe_ends(world: World) -> str:
+    """Describe in which states episodes terminate."""
+    if not world.terminates:
+        return "episodes never terminate"
+    if not world.metadata["limits"]:
+        return "a network decides where episodes terminate"
+    signs = {"lower": "<", "upper": ">"}
+    limits = (f"state[{x['component']}] {signs[x['side']]} {x['value']:.4g}" for x in world.metadata["limits"])
+    return f"episodes terminate where {' or '.join(limits)}"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+
+if TYPE_CHECKING:
+    from potstill.data.transitions import Transitions
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,20 @@ class Successors:
         columns = vars(data)
         del columns["next_observations"]
         columns["_successors"] = self
+
+
+def find_recorded_successors(data: Transitions) -> Bool[np.ndarray, " M"]:
+    """Find the rows whose next observation was recorded.
+
+    A log without next observations lacks those of terminated rows. Such rows hold the observation of the following row,
+    which is the first of another episode, or their own observation in the last row. Values are not bootstrapped there,
+    so teachers never see these numbers; a model of the dynamics must not learn them.
+
+    Args:
+        data: all rows of a dataset, in the order in which they were recorded.
+    """
+    rows = np.flatnonzero(data.terminations)
+    after = data.next_observations[rows]
+    recorded = np.ones(len(data), np.bool_)
+    recorded[rows] = (after != data.observations[np.minimum(rows + 1, len(data) - 1)]).any(axis=1)
+    return recorded

@@ -54,7 +54,7 @@ class World(Scaled):
         states, actions = len(self.normaliser.mean), len(self.action_bounds)
         check_layers("World.dynamics.layers", self.dynamics.layers, states + actions, (states + 2,), stacked=1)
         shapes = {"linear": (states + actions + 1, states + 1), "scale": (states + 1,), "low": (states,)}
-        for name, wanted in {**shapes, "high": (states,)}.items():
+        for name, wanted in {**shapes, **dict.fromkeys(("high", "lower", "upper"), (states,))}.items():
             found = np.shape(getattr(self.dynamics, name))
             if found != wanted:
                 raise PotstillError(f"World.dynamics.{name} has shape {found}: expected {wanted}")
@@ -125,6 +125,8 @@ def load_world(path: StrPath) -> World:
     """
     path = Path(path) / "world.safetensors" if Path(path).is_dir() else Path(path)
     arrays, metadata = storage.load(path, "world")
+    if "lower" not in arrays:  # such models also learned the next states that terminated rows lack
+        raise PotstillError(f"{path}: written by an earlier version: train it again with 'potstill model'")
     need = functools.partial(storage.require_array, arrays, path=path)
     count = sum(name.startswith("layers.") and name.endswith(".weight") for name in arrays)
     layers = [{k: need(f"layers.{i}.{k}") for k in ("weight", "bias")} for i in range(count)]

@@ -7,7 +7,9 @@ state, the reward r, and the logit z of a termination:
 
 W is the least-squares fit to all rows, σ the standard deviation of its residuals, and (f_k, g_k) one SiLU network. The
 linear part is exact where a component of the state integrates another one, as positions integrate velocities. The
-prediction of the model is the mean over the members; their standard deviation is their disagreement.
+prediction of the model is the mean over the members; their standard deviation is their disagreement. An episode
+terminates where s′ lies beyond the limits of :mod:`~potstill.worlds.limits`, or, if the terminations of the data have
+no such limits, where the mean logit is positive.
 Sources: ensembles of dynamics, Chua et al. 2018 (PETS); changes of standardised states and learned rewards, Yu et al.
 2020 (MOPO). The linear part is specific to potstill.
 """
@@ -21,6 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from potstill.networks.mlp import Params
+from potstill.worlds.limits import NO_LIMIT
 
 
 class Dynamics(NamedTuple):
@@ -36,6 +39,10 @@ class Dynamics(NamedTuple):
     """Lowest state that is predicted: predictions are clipped to the range of the data, extended by 1."""
     high: Float[Array, " S"]
     """Highest state that is predicted."""
+    lower: Float[Array, " S"]
+    """Limits below which an episode terminates, or −NO_LIMIT."""
+    upper: Float[Array, " S"]
+    """Limits above which an episode terminates, or NO_LIMIT. Without any limit, the logits decide."""
 
 
 class Prediction(NamedTuple):
@@ -45,7 +52,7 @@ class Prediction(NamedTuple):
     """The next states: the mean over the members."""
     rewards: Float[Array, " B"]
     terminated: Bool[Array, " B"]
-    """Whether the mean logit is positive. Always false if the data have no terminations."""
+    """Whether a limit is exceeded or, without limits, the mean logit is positive. Never if no row of the data is."""
     disagreement: Float[Array, " B"]
     """Standard deviation of s′ and r over the members in units of σ, root mean square over the components."""
 
@@ -83,6 +90,9 @@ def predict(
     outputs = apply_members(dynamics.layers, jnp.broadcast_to(x, (members, *x.shape)))
     mean, spread = outputs[..., :-1].mean(axis=0), outputs[..., :-1].std(axis=0)
     changes = x @ dynamics.linear[:-1] + dynamics.linear[-1] + dynamics.scale * mean
-    terminated = (outputs[..., -1].mean(axis=0) > 0.0) & terminates
-    following = jnp.clip(states + changes[..., :-1], dynamics.low, dynamics.high)
+    after = states + changes[..., :-1]
+    beyond = ((after < dynamics.lower) | (after > dynamics.upper)).any(axis=-1)
+    limited = (jnp.abs(jnp.stack([dynamics.lower, dynamics.upper])) < NO_LIMIT).any()
+    terminated = jnp.where(limited, beyond, outputs[..., -1].mean(axis=0) > 0.0) & terminates
+    following = jnp.clip(after, dynamics.low, dynamics.high)
     return Prediction(following, changes[..., -1], terminated, jnp.sqrt(jnp.mean(spread**2, axis=-1)))

@@ -13,6 +13,7 @@ import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from potstill.data.scaling import Scaling
+from potstill.data.successors import find_recorded_successors
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
@@ -21,6 +22,7 @@ from potstill.runtime.checkpoints import CheckpointFile, flatten, unflatten
 from potstill.runtime.files import JsonObject
 from potstill.worlds.base import World
 from potstill.worlds.dynamics import Dynamics, apply_members, init_members
+from potstill.worlds.limits import NO_LIMIT, Limits, find_limits
 from potstill.worlds.settings import WorldSettings
 from potstill.worlds.validation import hold_out, measure_errors
 
@@ -32,6 +34,7 @@ TERMINATION_WEIGHT = 0.1  # weight of the cross-entropy relative to the mean squ
 RIDGE = 1e-3  # penalty of the linear fit, in rows
 LEAST_SCALE = 1e-6  # added to the scale of residuals, for components that never change
 TAIL, MARGIN = 0.05, 1.0  # percentile of the states that bounds predictions, and the margin beyond it
+BLOCK = 20_000  # rows in which missing next states are predicted at once
 MOST_STARTS = 1_024  # largest number of initial states that are kept
 DEFAULT = WorldSettings()
 
@@ -43,6 +46,8 @@ class Outputs(NamedTuple):
     """Standardised states and actions in [−1, 1]."""
     targets: Float[Array, "M S+2"]
     """Residuals of the linear fit to change and reward in units of σ, and whether the episode terminated."""
+    recorded: Bool[Array, " M"]
+    """Whether the next state was recorded. If not, the change is not learned from this row."""
 
 
 class Learning(NamedTuple):
@@ -94,11 +99,17 @@ def train_world(
     layers = train_members(rows, settings, report, checkpoint)
     states = np.asarray(rows.inputs[:, : data.state_size])
     low, high = np.percentile(states, [TAIL, 100.0 - TAIL], axis=0).astype(np.float32)
-    dynamics = Dynamics(layers, *map(jnp.asarray, (linear, scale, low - MARGIN, high + MARGIN)))
+    nowhere = np.full(data.state_size, NO_LIMIT, np.float32)
+    arrays = linear, scale, low - MARGIN, high + MARGIN, -nowhere, nowhere
+    dynamics = Dynamics(layers, *map(jnp.asarray, arrays))
+    limits = find_limits(predict_next_states(dynamics, rows), np.asarray(rows.targets[:, -1]) > 0.0)
+    if limits is not None:
+        dynamics = dynamics._replace(lower=jnp.asarray(limits.lower), upper=jnp.asarray(limits.upper))
     metadata: JsonObject = {
         "dataset": {"name": data.name, "sha256": data.content_hash, "rows": len(data)},
         "env_id": data.env_id,
         "terminates": bool(data.terminations.any()),
+        "limits": describe_limits(limits, data),
         "settings": dict(vars(settings)),
         "errors": {"open_loop": {}},  # measured below
     }
@@ -122,20 +133,57 @@ def prepare(
     index = np.flatnonzero(chosen)
     if len(index) > MOST_ROWS:
         index = np.sort(np.random.default_rng(seed).choice(index, MOST_ROWS, replace=False))
-    rows = data.take(index)
+    rows, recorded = data.take(index), find_recorded_successors(data)[index]
+    recorded |= not recorded.any()  # episodes of a single row: what their next states are does not matter
     states = data.normaliser(rows.observations)
     inputs = np.concatenate([states, data.action_bounds.to_unit(rows.actions)], axis=1).astype(np.float32)
     changes = np.concatenate([data.normaliser(rows.next_observations) - states, rows.rewards[:, None]], axis=1)
-    design = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
-    gram = design.T.astype(np.float64) @ design + RIDGE * np.eye(design.shape[1])
-    linear = np.linalg.solve(gram, design.T.astype(np.float64) @ changes).astype(np.float32)
+    linear, residuals = fit_linear(inputs, changes[:, :-1], recorded)
+    of_reward, last = fit_linear(inputs, changes[:, -1:], np.ones_like(recorded))
     with np.errstate(over="ignore", invalid="ignore"):
-        residuals = changes - design @ linear
-        scale = (residuals.std(axis=0) + LEAST_SCALE).astype(np.float32)
+        scale = (np.append(residuals[recorded].std(axis=0), last.std()) + LEAST_SCALE).astype(np.float32)
     if not np.isfinite(scale).all():
         raise PotstillError(f"{data.name}: rewards or states are too large for a world model: rescale them")
-    targets = np.concatenate([residuals / scale, rows.terminations[:, None]], axis=1, dtype=np.float32)
-    return Outputs(jnp.asarray(inputs), jnp.asarray(targets)), linear, scale
+    residuals = np.concatenate([residuals, last], axis=1) / scale
+    targets = np.concatenate([residuals, rows.terminations[:, None]], axis=1, dtype=np.float32)
+    outputs = Outputs(jnp.asarray(inputs), jnp.asarray(targets), jnp.asarray(recorded))
+    return outputs, np.concatenate([linear, of_reward], axis=1), scale
+
+
+def fit_linear(
+    inputs: Float[np.ndarray, "M X"], targets: Float[np.ndarray, "M Y"], used: Bool[np.ndarray, " M"]
+) -> tuple[Float[np.ndarray, "X+1 Y"], Float[np.ndarray, "M Y"]]:
+    """Fit targets by least squares in the rows that are used; return the weights, and the residuals of all rows."""
+    design = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
+    gram = design[used].T.astype(np.float64) @ design[used] + RIDGE * np.eye(design.shape[1])
+    weights = np.linalg.solve(gram, design[used].T.astype(np.float64) @ targets[used]).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return weights, targets - design @ weights
+
+
+def predict_next_states(dynamics: Dynamics, rows: Outputs) -> Float[np.ndarray, "M S"]:
+    """The next states of all rows, standardised: as recorded or, where they are missing, as predicted."""
+    size, scale = len(dynamics.low), np.asarray(dynamics.scale)
+    states = np.asarray(rows.inputs[:, :size])
+    design = np.concatenate([np.asarray(rows.inputs), np.ones((len(states), 1), np.float32)], axis=1)
+    residuals = np.array(rows.targets[:, :size])
+    for few in np.array_split(np.flatnonzero(~np.asarray(rows.recorded)), 1 + len(states) // BLOCK):
+        members = len(dynamics.layers[0]["weight"])
+        inputs = jnp.broadcast_to(rows.inputs[few], (members, len(few), rows.inputs.shape[1]))
+        residuals[few] = apply_members(dynamics.layers, inputs).mean(axis=0)[:, :size]
+    after: np.ndarray = states + (design @ np.asarray(dynamics.linear))[:, :size] + residuals * scale[:size]
+    return after
+
+
+def describe_limits(limits: Limits | None, data: Transitions) -> list[JsonObject]:
+    """Describe the limits beyond which episodes terminate, in the units of the observations."""
+    found: list[JsonObject] = []
+    for side in Limits._fields if limits is not None else ():
+        standardised = getattr(limits, side)
+        limited = np.abs(standardised) < NO_LIMIT
+        values = data.normaliser.invert(np.where(limited, standardised, 0.0))
+        found += [{"component": int(i), "side": side, "value": float(values[i])} for i in np.flatnonzero(limited)]
+    return found
 
 
 def select_first_states(data: Transitions) -> Float[np.ndarray, "n S"]:
@@ -170,10 +218,14 @@ def train_members(
     return state.layers
 
 
-def members_loss(layers: Params, inputs: Float[Array, "K B in"], targets: Float[Array, "K B out"]) -> Float[Array, ""]:
+def members_loss(
+    layers: Params, inputs: Float[Array, "K B in"], targets: Float[Array, "K B out"], recorded: Bool[Array, "K B"]
+) -> Float[Array, ""]:
     """Mean squared error of standardised changes and rewards, plus the weighted cross-entropy of terminations."""
     outputs = apply_members(layers, inputs)
-    squares = jnp.mean((outputs[..., :-1] - targets[..., :-1]) ** 2)
+    errors = outputs[..., :-1] - targets[..., :-1]
+    errors = errors.at[..., :-1].multiply(recorded[..., None])
+    squares = jnp.mean(errors**2)
     entropy = jnp.mean(optax.sigmoid_binary_cross_entropy(outputs[..., -1], targets[..., -1]))
     return squares + TERMINATION_WEIGHT * entropy
 
@@ -187,7 +239,8 @@ def take_steps(
 
     def step(state: Learning, number: Array) -> tuple[Learning, Array]:
         index = jax.random.randint(jax.random.fold_in(key, number), shape, 0, len(rows.inputs))
-        loss, gradient = jax.value_and_grad(members_loss)(state.layers, rows.inputs[index], rows.targets[index])
+        batch = (column[index] for column in rows)
+        loss, gradient = jax.value_and_grad(members_loss)(state.layers, *batch)
         change, optimiser = rule.update(gradient, state.optimiser)
         return Learning(optax.apply_updates(state.layers, change), optimiser), loss
 

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from potstill.data.successors import find_recorded_successors
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
@@ -56,6 +57,8 @@ def measure_errors(world: World, data: Transitions, held_out: Bool[np.ndarray, "
     actual = np.concatenate([data.normaliser(rows.next_observations) - states, rows.rewards[:, None]], axis=1)
     predicted = world.step(states, data.action_bounds.to_unit(rows.actions))
     changes = np.concatenate([np.asarray(predicted.states) - states, np.asarray(predicted.rewards)[:, None]], axis=1)
+    recorded = find_recorded_successors(data)[index]
+    changes[~recorded, :-1] = actual[~recorded, :-1]  # nothing is known there
     unexplained = np.mean((changes - actual) ** 2, axis=0) / np.maximum(actual.var(axis=0), 1e-12)
     unexplained = np.where(actual.var(axis=0) > 1e-12, unexplained, 0.0)  # constant components count as explained
     disagreement = np.asarray(predicted.disagreement)

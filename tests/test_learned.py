@@ -15,8 +15,10 @@ from potstill.distillate import load, split_weights
 from potstill.distillation import (
     SOLVERS,
     KernelDescent,
+    KernelInterpolation,
     OuterSettings,
     PolicyCloning,
+    Portfolio,
     QGap,
     Schedule,
     build_state_table,
@@ -29,6 +31,7 @@ from potstill.distillation.selection import (
     IterateSelection,
     choose_candidate_steps,
     make_held_out_loss,
+    make_imagined_loss,
     make_students_loss,
 )
 from potstill.errors import PotstillError
@@ -157,11 +160,27 @@ def test_criteria_prefer_distilled_pairs(data, teacher, make_loss, objective):
 
 
 def test_selection_keeps_the_candidate_with_the_lowest_loss():
-    assert choose_candidate_steps(20) == {0, 10, 12, 14, 16, 18, 20}
+    assert choose_candidate_steps(60) == set(range(0, 61, 10))
+    assert choose_candidate_steps(20) == {0, 3, 6, 10, 13, 16, 20}
     found = iter([9.0, 5.0, 3.0, 4.0, 3.0])
     selection = IterateSelection(Schedule(20), lambda _: next(found))
-    assert [step for step in (0, 10, 11, 12, 14, 20) if selection.offer(step, PAIRS)] == [0, 10, 12]
-    assert selection.losses == {0: 9.0, 10: 5.0, 12: 3.0, 14: 4.0, 20: 3.0}
+    assert [step for step in (0, 3, 4, 10, 13, 20) if selection.offer(step, PAIRS)] == [0, 3, 10]
+    assert selection.losses == {0: 9.0, 3: 5.0, 10: 3.0, 13: 4.0, 20: 3.0}
+
+
+def test_imagined_returns_are_those_of_trained_students(cliff_world):
+    """The reward of the model is the next state, so students that push up earn more."""
+    students = dataclasses.replace(STUDENT, steps=200)
+    states = jnp.asarray(np.random.default_rng(0).normal(size=(16, 2)), jnp.float32)
+    up, down = (Pairs(states, jnp.full((16, 1), action)) for action in (0.9, -0.9))
+    loss = make_imagined_loss(cliff_world, KernelDescent(students), cliff_world.scaling)
+    assert loss(up) == loss(up)
+    assert loss(up) < loss(down)
+    both = make_imagined_loss(cliff_world, Portfolio(students), cliff_world.scaling)(up)
+    kinds = [make_imagined_loss(cliff_world, KernelDescent(students), cliff_world.scaling)(up)]
+    assert Portfolio(students).kinds == (students, RECIPES["pytorch"])
+    other = make_imagined_loss(cliff_world, KernelInterpolation(RECIPES["pytorch"]), cliff_world.scaling)(up)
+    np.testing.assert_allclose(both, np.mean([*kinds, other]), rtol=1e-5)
 
 
 def test_last_iterate_is_kept_without_a_criterion():

@@ -10,6 +10,7 @@ from linear import REWARD, A, B
 from potstill.errors import PotstillError
 from potstill.worlds import WorldStepper, measure_imagined_returns
 from potstill.worlds.dynamics import predict
+from potstill.worlds.returns import compute_imagined_returns
 
 
 class TestStepper:
@@ -43,9 +44,9 @@ class TestStepper:
 
     def test_actions_beyond_their_bounds_are_clipped(self, linear_world):
         stepper = WorldStepper(linear_world)
-        stepper.reset(np.zeros(2, int))
-        steps = stepper.step(np.arange(2), np.array([[1.0], [7.0]], np.float32))
-        np.testing.assert_array_equal(steps.observations[0], steps.observations[1])
+        stepper.reset(np.zeros(3, int))
+        steps = stepper.step(np.arange(3), np.array([[1.0], [0.0], [7.0]], np.float32))
+        np.testing.assert_array_equal(steps.observations[0], steps.observations[2])  # of the same member
 
 
 class TestImaginedReturns:
@@ -91,3 +92,27 @@ class TestImaginedReturns:
     def test_zero_episodes_or_steps_are_refused(self, linear_world, given):
         with pytest.raises(PotstillError, match=rf"{next(iter(given))} 0: expected at least 1"):
             measure_imagined_returns(linear_world, lambda s: s[:, :1], **given)
+
+
+def test_compiled_returns_are_those_of_the_stepper(cliff_world):
+    """Episode i has member i, in a compiled loop and step by step."""
+    starts = np.linspace([-0.5, 0.1], [0.9, -0.2], 6, dtype=np.float32)
+    act = lambda states: 0.5 * states[:, :1]  # noqa: E731
+    found = compute_imagined_returns(cliff_world.dynamics, act, jnp.asarray(starts), 7)
+    states, alive, expected = jnp.asarray(starts), np.ones(6, bool), np.zeros(6)
+    for _ in range(7):
+        after = cliff_world.step(states, act(states), members=np.arange(6))
+        expected += alive * np.asarray(after.rewards)
+        states, alive = after.states, alive & ~np.asarray(after.terminated)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert not alive.all()
+
+
+def test_members_take_turns(linear_world):
+    states, actions = np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    members = len(linear_world.dynamics.layers[0]["weight"])
+    found = np.asarray(linear_world.step(states, actions, members=np.arange(4)).states)
+    np.testing.assert_array_equal(found[0], found[members])
+    mean = np.asarray(linear_world.step(states, actions).states)
+    np.testing.assert_allclose(found[:members].mean(axis=0), mean[0], atol=1e-6)
+    assert (found[0] != found[1]).any()

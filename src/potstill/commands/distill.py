@@ -119,7 +119,7 @@ def _distill_into(
     if teacher is None and problem.needs_teacher:
         teacher = find_or_train_teacher(config, data, folder)
     problem = problem.resolve_defaults(data, teacher)
-    if problem.imagines and world is None:
+    if problem.needs_world and world is None:
         world = find_world(config, data, folder)
     reference = folder.compute_once("reference", lambda: find_reference(data, teacher, config.episodes)._asdict())
     job = Job(config, problem, data, teacher, folder, Reference(**reference), world)

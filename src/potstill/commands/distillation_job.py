@@ -21,11 +21,11 @@ from potstill.config import DistillConfig
 from potstill.config.distill_record import to_stored
 from potstill.config.settings import command_line, record_settings
 from potstill.data.scaling import Scaling
-from potstill.data.transitions import Transitions
+from potstill.data.transitions import Normaliser, Transitions
 from potstill.distillate import Distillate, split_weights
 from potstill.distillation.outer_loop import Iterate
 from potstill.distillation.schedule import Schedule
-from potstill.distillation.selection import CRITERIA, Loss, make_held_out_loss
+from potstill.distillation.selection import CRITERIA, Loss, make_held_out_loss, make_imagined_loss
 from potstill.environments.references import Reference
 from potstill.errors import PotstillError, repeat_warnings
 from potstill.runtime import devices
@@ -100,8 +100,7 @@ class Job:
         with busy("computing the teacher's actions and values"):
             tables = Tables.build(problem, self.data, self.teacher)
         loss = make_held_out_loss(problem.objective, problem.solver, tables.held_out, self.teacher)
-        criterion = CRITERIA[config.choose]
-        score = criterion and criterion(problem.objective, problem.solver, tables.held_out, self.teacher)
+        score = self._make_criterion(tables)
         schedule = replace(tables.make_schedule(config, problem, self.teacher), started=time.perf_counter())
         progress = load_progress(self.checkpoint, schedule, score, problem.settings)
         self._drop_later_metrics(progress)
@@ -119,6 +118,20 @@ class Job:
         self.seconds["evaluating"] += progress.seconds - started
         self.chosen = {"step": kept.step, "by": config.choose, "losses": progress.selection.losses}
         return self._save(kept, schedule)
+
+    def _make_criterion(self, tables: Tables) -> Loss | None:
+        """Make the criterion that selects the pairs to keep; ``None``: the last ones."""
+        problem, choose = self.problem, self.config.choose
+        if choose == "imagined":
+            assert self.world is not None  # the problem needs one
+            return make_imagined_loss(self.world, problem.solver, Scaling(self._normaliser, self.data.action_bounds))
+        criterion = CRITERIA[str(choose)]
+        return criterion and criterion(problem.objective, problem.solver, tables.held_out, self.teacher)
+
+    @property
+    def _normaliser(self) -> Normaliser:
+        """The standardisation of the pairs: the teacher's, if there is one."""
+        return self.data.normaliser if self.teacher is None else self.teacher.normaliser
 
     @property
     def checkpoint(self) -> CheckpointFile:
@@ -179,8 +192,7 @@ class Job:
 
     def _make_distillate(self, snapshot: Snapshot, schedule: Schedule) -> Distillate:
         """The pairs, in the environment's own units, with their metadata."""
-        data, pairs = self.data, snapshot.pairs
-        normaliser = data.normaliser if self.teacher is None else self.teacher.normaliser
+        data, pairs, normaliser = self.data, snapshot.pairs, self._normaliser
         weights = None if pairs.weights is None else np.asarray(pairs.weights)
         weights, recipe = split_weights(weights, self.problem.solver.recipe)
         return Distillate(

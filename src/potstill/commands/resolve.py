@@ -45,6 +45,8 @@ class Problem:
     action_limit: float | None
     imagines: bool
     """Whether the states are visited in a world model."""
+    needs_world: bool
+    """Whether a world model visits the states or selects the pairs."""
     names: dict[str, str]
     """Names of the objective, the solver and the recipe in the metadata."""
 
@@ -53,7 +55,11 @@ class Problem:
         if not data.action_bounds.discrete:
             return
         self._fit_to_actions(data)
-        refused = {"--states imagined": self.imagines, "--action-limit": self.action_limit not in (None, 1.0)}
+        refused = {
+            "--states imagined": self.imagines,
+            "--choose imagined": self.needs_world,
+            "--action-limit": self.action_limit not in (None, 1.0),
+        }
         for option, given in refused.items():
             if given:
                 raise PotstillError(f"{data.name} has discrete actions: {option} applies only to continuous ones")
@@ -169,7 +175,9 @@ def resolve_problem(config: DistillConfig) -> Problem:
         "recipe": find_recipe_name(solver.recipe),
     }
     given = (config.weighting, config.state_noise, config.action_limit)
-    return Problem(objective, solver, choose_initial, settings, *given, config.states == "imagined", names)
+    imagines = config.states == "imagined"
+    needs_world = imagines or config.choose == "imagined"
+    return Problem(objective, solver, choose_initial, settings, *given, imagines, needs_world, names)
 
 
 def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Recipe:

@@ -38,9 +38,13 @@ USUAL_STEPS = 150  # about the number after which the default converges
 IMAGINED_STEPS = 600  # on imagined states, the loss still falls after 150 steps
 BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
 
-OF_DATA: JsonObject = {"labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024}
+OF_DATA: JsonObject = {
+    "labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024, "choose": "last"
+}  # fmt: skip
 """Defaults that depend on the states of the outer loss."""
-IMAGINED: JsonObject = {"labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512}
+IMAGINED: JsonObject = {
+    "labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "choose": "imagined"
+}  # fmt: skip
 
 
 @positional_first
@@ -86,7 +90,7 @@ class DistillConfig(ReadingConfig):
     """States of the outer loss: the dataset's, or states visited in a world model, labelled by the teacher."""
 
     world: PathOption | None = None
-    """World model for --states imagined: a run folder or file of `potstill model`. Default: train one."""
+    """World model for --states and --choose imagined: a run folder or file of `potstill model`. Default: train one."""
 
     labels: Literal["learned", "teacher", "fixed"] | None = None
     """Actions of the pairs: optimised together with the states (learned), the teacher's actions in these states
@@ -156,9 +160,11 @@ class DistillConfig(ReadingConfig):
     average: float = 0.0
     """Average the pairs over this last fraction of the outer steps. 0: keep the last pairs."""
 
-    choose: Literal["last", "held-out", "students"] = "last"
-    """Selection of the outer step whose pairs are kept: the last one, or of seven steps the one with the lowest loss on
-    held-out states, computed by the solver (held-out) or with trained students (students). Returns are never used."""
+    choose: Literal["last", "held-out", "students", "imagined"] | None = None
+    """Selection of the outer step whose pairs are kept: the last one, or of seven steps the one with the lowest loss
+    on held-out states, computed by the solver (held-out) or with trained students (students), or the one whose students
+    have the highest return in a world model (imagined). Returns in the environment are never used. Default: imagined
+    with --states imagined, else last."""
 
     students: int = 10
     """Number of students in the final evaluation and in the ensemble."""
@@ -193,7 +199,7 @@ class DistillConfig(ReadingConfig):
         """The number of outer steps, or ``None`` to run until convergence."""
         if self.steps is None and self.states == "imagined":
             return IMAGINED_STEPS
-        planned = self.widths or self.average or self.choose != "last"
+        planned = self.widths or self.average or self.choose not in (None, "last")
         return USUAL_STEPS if self.steps is None and planned else self.steps
 
     @property

@@ -1,11 +1,14 @@
-"""Selection of the iterate of the outer loop that is kept: by a loss on held-out states, never by return.
+"""Selection of the iterate of the outer loop that is kept, without the environment.
 
 ``last``      the last iterate.
 ``held-out``  the iterate with the lowest outer loss on held-out states, computed by the solver.
 ``students``  the iterate with the lowest objective on held-out states, averaged over five trained students. Their
               initialisations are not used in any evaluation.
 
-``held-out`` and ``students`` score the initial pairs and six iterates of the second half.
+``imagined``  the iterate whose trained students have the highest mean return in a world model, averaged over the kinds
+              of students of the solver.
+
+The last three score the initial pairs, and those after each sixth of the steps.
 """
 
 from __future__ import annotations
@@ -20,21 +23,27 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from potstill.data.scaling import Scaling
 from potstill.distillation.objectives.base import ObjectiveFunction, StateTable, weighted_loss
 from potstill.distillation.objectives.cloning import DataCloning
 from potstill.distillation.outer_loop import outer_loss
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.solvers.base import Solver
 from potstill.runtime import devices
+from potstill.students.recipe import Recipe
 from potstill.students.training import Pairs, compute_mean_actions, train_networks
 from potstill.teachers.base import Teacher
+from potstill.worlds.base import World
+from potstill.worlds.returns import compute_imagined_returns, find_episode_limit
 
-CANDIDATES = 6  # iterates of the second half that are scored
+CANDIDATES = 6  # iterates that are scored, besides the initial pairs
 STUDENTS = 5  # students that the criterion ``students`` trains
 STUDENTS_SEED = 1_000_003  # not a seed of any evaluation
+EPISODES = 16  # of the students of each kind, in a world model
 
 Loss: TypeAlias = Callable[[Pairs], float]
 Criterion: TypeAlias = Callable[[ObjectiveFunction | None, Solver, StateTable, Teacher | None], Loss]
+"""A criterion that is computed on held-out states."""
 
 
 def make_held_out_loss(
@@ -69,13 +78,40 @@ def make_students_loss(
     return lambda pairs: float(measure(pairs))
 
 
+def make_imagined_loss(world: World, solver: Solver, scaling: Scaling) -> Loss:
+    """Make minus the mean return in a world model of students trained on the pairs, for each kind of the solver.
+
+    Args:
+        world: the model.
+        solver: its recipe, and those of its parts, are the kinds of students.
+        scaling: of the pairs and of the students.
+    """
+    rng = np.random.default_rng(STUDENTS_SEED)
+    starts = jnp.asarray(world.starts[rng.integers(len(world.starts), size=EPISODES)])
+    limit, size = find_episode_limit(world), len(scaling.action_bounds)
+
+    @functools.partial(jax.jit, static_argnames="recipe")
+    def measure(pairs: Pairs, recipe: Recipe) -> Array:
+        count = 1 if recipe.towers > 1 else 2  # towers vary little
+        students = train_networks(jax.random.split(jax.random.key(STUDENTS_SEED), count), pairs, recipe)
+
+        def act(states: Array) -> Array:
+            own = scaling.normaliser(world.normaliser.invert(states)).reshape(count, EPISODES // count, -1)
+            actions = jax.vmap(lambda params, s: compute_mean_actions(params, s, size, recipe.loss))(students, own)
+            return actions.reshape(len(states), size)
+
+        return jnp.mean(compute_imagined_returns(world.dynamics, act, starts, limit, world.terminates))
+
+    return lambda pairs: -float(np.mean([measure(pairs, recipe) for recipe in solver.kinds]))
+
+
 def choose_candidate_steps(steps: int) -> set[int]:
     """Choose the outer steps at which candidate distillates are scored."""
-    return {0, *np.linspace(steps // 2, steps, CANDIDATES, dtype=int).tolist()}
+    return set(np.linspace(0, steps, CANDIDATES + 1, dtype=int).tolist())
 
 
 CRITERIA: dict[str, Criterion | None] = {"last": None, "held-out": make_held_out_loss, "students": make_students_loss}
-"""Criteria by name; ``None`` keeps the last iterate."""
+"""Criteria by name, except ``imagined``, which needs a world model; ``None`` keeps the last iterate."""
 
 
 @dataclass

@@ -7,9 +7,11 @@ state, the reward r, and the logit z of a termination:
 
 W is the least-squares fit to all rows, σ the standard deviation of its residuals, and (f_k, g_k) one SiLU network. The
 linear part is exact where a component of the state integrates another one, as positions integrate velocities. The
-prediction of the model is the mean over the members; their standard deviation is their disagreement. An episode
+prediction of the model is the mean over the members; their standard deviation is their disagreement. In a rollout, each
+episode has one member from its first step to its last (TS∞ of PETS): the mean is smoother than any dynamics that the
+data allow, and more forgiving. An episode
 terminates where s′ lies beyond the limits of :mod:`~potstill.worlds.limits`, or, if the terminations of the data have
-no such limits, where the mean logit is positive.
+no such limits, where the logit is positive.
 Sources: ensembles of dynamics, Chua et al. 2018 (PETS); changes of standardised states and learned rewards, Yu et al.
 2020 (MOPO). The linear part is specific to potstill.
 """
@@ -20,7 +22,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from potstill.networks.mlp import Params
 from potstill.worlds.limits import NO_LIMIT
@@ -49,10 +51,10 @@ class Prediction(NamedTuple):
     """The predicted outcome of an action in a state."""
 
     states: Float[Array, "B S"]
-    """The next states: the mean over the members."""
+    """The next states."""
     rewards: Float[Array, " B"]
     terminated: Bool[Array, " B"]
-    """Whether a limit is exceeded or, without limits, the mean logit is positive. Never if no row of the data is."""
+    """Whether a limit is exceeded or, without limits, the logit is positive. Never if no row of the data is."""
     disagreement: Float[Array, " B"]
     """Standard deviation of s′ and r over the members in units of σ, root mean square over the components."""
 
@@ -75,7 +77,11 @@ def apply_members(layers: Params, x: Float[Array, "K B in"]) -> Float[Array, "K 
 
 
 def predict(
-    dynamics: Dynamics, states: Float[Array, "B S"], actions: Float[Array, "B A"], terminates: bool = True
+    dynamics: Dynamics,
+    states: Float[Array, "B S"],
+    actions: Float[Array, "B A"],
+    terminates: bool = True,
+    members: Int[Array, " B"] | None = None,
 ) -> Prediction:
     """Predict the outcomes for a batch of states and actions.
 
@@ -84,15 +90,17 @@ def predict(
         states: standardised states.
         actions: actions in [−1, 1].
         terminates: whether episodes can terminate.
+        members: the member that predicts each row, modulo K. Default: the mean over the members.
     """
     x = jnp.concatenate([states, actions], axis=-1)
-    members = len(dynamics.layers[0]["weight"])
-    outputs = apply_members(dynamics.layers, jnp.broadcast_to(x, (members, *x.shape)))
-    mean, spread = outputs[..., :-1].mean(axis=0), outputs[..., :-1].std(axis=0)
-    changes = x @ dynamics.linear[:-1] + dynamics.linear[-1] + dynamics.scale * mean
+    count = len(dynamics.layers[0]["weight"])
+    outputs = apply_members(dynamics.layers, jnp.broadcast_to(x, (count, *x.shape)))
+    spread = outputs[..., :-1].std(axis=0)
+    said = outputs.mean(axis=0) if members is None else outputs[members % count, jnp.arange(len(x))]
+    changes = x @ dynamics.linear[:-1] + dynamics.linear[-1] + dynamics.scale * said[..., :-1]
     after = states + changes[..., :-1]
     beyond = ((after < dynamics.lower) | (after > dynamics.upper)).any(axis=-1)
     limited = (jnp.abs(jnp.stack([dynamics.lower, dynamics.upper])) < NO_LIMIT).any()
-    terminated = jnp.where(limited, beyond, outputs[..., -1].mean(axis=0) > 0.0) & terminates
+    terminated = jnp.where(limited, beyond, said[..., -1] > 0.0) & terminates
     following = jnp.clip(after, dynamics.low, dynamics.high)
     return Prediction(following, changes[..., -1], terminated, jnp.sqrt(jnp.mean(spread**2, axis=-1)))

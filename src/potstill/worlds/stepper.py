@@ -14,6 +14,8 @@ from potstill.worlds.base import World, check_starts
 class WorldStepper:
     """L lanes of one world model. Each lane starts in the first state of an episode of the data, drawn by its seed.
 
+    Lane i has member i of the model, modulo the number of members.
+
     Args:
         world: the model.
         starts: other initial states [n, S], standardised. Default: the model's own.
@@ -55,7 +57,7 @@ class WorldStepper:
         """Step the lanes with these numbers. All lanes are computed, because a new shape would be compiled again."""
         unit = np.zeros((len(self.states), len(self.world.action_bounds)), np.float32)
         unit[lanes] = np.clip(self.world.action_bounds.to_unit(actions), -1.0, 1.0)
-        after = self.world.step(self.states, unit)
+        after = self.world.step(self.states, unit, members=np.arange(len(self.states)))
         self.states[lanes] = np.asarray(after.states)[lanes]
         observations = np.asarray(self.world.normaliser.invert(self.states[lanes]))
         ended = np.asarray(after.terminated)[lanes]

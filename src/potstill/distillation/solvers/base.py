@@ -60,6 +60,11 @@ class Solver(ABC):
             Actions [B, A] in [−1, 1]; with the cross-entropy, probabilities.
         """
 
+    @property
+    def kinds(self) -> tuple[Recipe, ...]:
+        """The recipes of the kinds of students that the pairs are for. By default, there is one."""
+        return (self.recipe,)
+
     def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
         """Make the trained student as a function of states, for rollouts.
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from potstill.distillation.solvers.base import Solver
 from potstill.distillation.solvers.drawn import DrawnKernelDescent
 from potstill.runtime.arguments import check_arguments
-from potstill.students.recipe import RECIPES
+from potstill.students.recipe import RECIPES, Recipe
 from potstill.students.training import Pairs
 
 
@@ -55,6 +55,11 @@ class Portfolio(Solver):
         discrete = self.recipe.loss == "cross-entropy"
         recipes = [recipe.fit_to_actions(discrete=discrete) for recipe in (sgd, adam)]
         return tuple(DrawnKernelDescent(recipe, networks=self.networks) for recipe in recipes)
+
+    @property
+    def kinds(self) -> tuple[Recipe, ...]:
+        """The recipe of the portfolio, and that of its part with Adam."""
+        return tuple(dict.fromkeys([self.recipe, self.parts[1].recipe]))
 
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
         """Actions in ``states`` of a student of the kind that ``key`` draws."""

@@ -40,6 +40,7 @@ DEVELOPED_ON = (
     "walker2d-medium-replay",
 )
 WORLD: dict[str, Any] = {"steps": 14_000}
+RULES = "limits of the state, one member for each episode, pairs chosen by imagined returns"
 TOY_WORLD: dict[str, Any] = {"steps": 20, "width": 8, "members": 2, "episodes": 0}
 USE = "highest-return"
 
@@ -71,6 +72,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     found = {**select_student_scores(result), "teacher": shorten_summary(result["teacher"])}
     found["pytorch_style"] = select_student_scores(read_json(Path(other) / "result.json"))
     if "imagined" in result:
+        found["chosen"] = result["chosen"]["step"]
         found["imagined"] = {name: result["imagined"][name] for name in ("best", "horizon")}
         found["imagined"] |= {kind: shorten_summary(result["imagined"][kind]) for kind in ("student", "teacher")}
     seconds = {name: result["seconds"][name] for name in ("distilling", "training")}
@@ -81,7 +83,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 def describe_inputs(cell: Cell) -> Record:
     """Options of the distillation, of its world model and of the students, and the teacher's hash."""
     world = (
-        {**WORLD, **asdict(VisitSettings()), "outer": IMAGINED_STEPS, "kinds": KINDS}
+        {**WORLD, **asdict(VisitSettings()), "outer": IMAGINED_STEPS, "kinds": KINDS, "rules": RULES}
         if cell.method == "imagined"
         else {}
     )

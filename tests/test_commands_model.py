@@ -152,8 +152,25 @@ class TestDistill:
         assert "imagined" not in of_data.result
         assert "states" not in potstill.load(of_data).metadata
 
+    def test_auto_takes_imagined_states_if_the_model_is_accurate(self, given, world_run, tmp_path, monkeypatch, capsys):
+        auto = {**QUICK, "states": "auto", "episodes": 0}
+        of_data = potstill.distill(**given, world=world_run, out=tmp_path / "a", **auto)
+        assert "--states data: the world model is accurate for 10 steps only" in capsys.readouterr().out
+        metadata = potstill.load(of_data).metadata
+        assert "states" not in metadata
+        assert metadata["settings"]["labels"] == "learned"  # the default for the data's states
+        monkeypatch.setattr("potstill.commands.distillation_loop.LEAST_HORIZON", 10)
+        imagined = potstill.distill(**given, world=world_run, out=tmp_path / "b", **auto)
+        assert potstill.load(imagined).metadata["states"] == "imagined"
+        assert "--states imagined: the world model is accurate for at least 10" in capsys.readouterr().out
+        with pytest.raises(PotstillError, match="--weighting cannot be used with --states auto"):
+            potstill.distill(**given, out=tmp_path / "c", **auto, weighting="uniform")
+
     def test_no_episodes(self, given, world_run, tmp_path):
         run = potstill.distill(**given, world=world_run, out=tmp_path / "run", **{**IMAGINED, "episodes": 0})
+        losses = {int(step): loss for step, loss in run.result.chosen.losses.items()}
+        assert run.result.chosen.by == "imagined"
+        assert losses[run.result.chosen.step] == min(losses.values())
         assert "imagined" not in run.result
 
     def test_new_settings_are_in_distillates_only_if_they_are_given(self):

@@ -12,7 +12,7 @@ import jax
 from potstill.bundled import list_bundled_names
 from potstill.commands.automatic_teacher import find_or_train_teacher
 from potstill.commands.distillation_job import Job
-from potstill.commands.distillation_loop import find_world, iterate_pairs
+from potstill.commands.distillation_loop import choose_states, find_world, iterate_pairs
 from potstill.commands.distillation_progress import Progress
 from potstill.commands.distillation_tables import Tables
 from potstill.commands.resolve import Problem, combine_recipe, resolve_problem
@@ -118,6 +118,9 @@ def _distill_into(
     """Train the teacher and the world model if they are missing; distil, and evaluate the result."""
     if teacher is None and problem.needs_teacher:
         teacher = find_or_train_teacher(config, data, folder)
+    if config.states == "auto":
+        config, world = choose_states(config, data, folder)
+        problem = resolve_problem(config)
     problem = problem.resolve_defaults(data, teacher)
     if problem.needs_world and world is None:
         world = find_world(config, data, folder)
@@ -138,6 +141,9 @@ def examine_teacher(teacher: NetworkTeacher, data: Transitions) -> list[str]:
 
 def _run_worker(config: DistillConfig, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Run:
     """Take part in the outer steps. Only the leading process saves results."""
+    if config.states == "auto":
+        config, _ = choose_states(config, data)
+        problem = resolve_problem(config)
     started, problem = time.perf_counter(), problem.resolve_defaults(data, teacher)
     tables = Tables.build(problem, data, teacher)
     schedule = replace(tables.make_schedule(config, problem, teacher), started=started)

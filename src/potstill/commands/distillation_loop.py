@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal, TypeAlias
 
 import jax
 import numpy as np
@@ -24,6 +26,9 @@ from potstill.worlds.settings import WorldSettings
 from potstill.worlds.stepper import WorldStepper
 from potstill.worlds.training import train_world
 
+States: TypeAlias = Literal["data", "imagined"]
+
+LEAST_HORIZON = 25  # steps for which a model must be accurate, with --states auto
 EPISODE_STARTS = 512  # initial states of rollouts, of each of the two kinds
 
 
@@ -80,6 +85,34 @@ def find_world(config: DistillConfig, data: Transitions, folder: RunFolder | Non
     if not world.horizon:
         raise PotstillError(f"{data.name}: the errors of the world model are too large for rollouts: use --states data")
     return world
+
+
+def choose_states(
+    config: DistillConfig, data: Transitions, folder: RunFolder | None = None
+) -> tuple[DistillConfig, World | None]:
+    """Replace ``--states auto`` by ``imagined`` if the world model is accurate for enough steps, else by ``data``.
+
+    Returns:
+        The config, whose defaults are those of the chosen states, and the world model if it is used.
+
+    Raises:
+        PotstillError: the world model that the config names is of another dataset, or cannot be read.
+    """
+    world, reason = None, ""
+    try:
+        world = find_world(config, data, folder)
+    except PotstillError as error:
+        if config.world is not None:
+            raise
+        reason = str(error)
+    if world is not None and world.horizon < LEAST_HORIZON:
+        reason = f"the world model is accurate for {world.horizon} steps only"
+    states: States = "data" if reason else "imagined"
+    print(
+        f"--states {states}: {reason or f'the world model is accurate for {LEAST_HORIZON} steps or more'}", flush=True
+    )
+    again = dict.fromkeys(config.defaulted)
+    return replace(config, states=states, **again), world if states == "imagined" else None
 
 
 def make_visits(world: World, tables: Tables, teacher: NetworkTeacher, seed: int) -> Visits:

@@ -149,8 +149,8 @@ def resolve_problem(config: DistillConfig) -> Problem:
     }.items():
         if asked and not taught:
             raise PotstillError(f"--{option} requires an objective with a teacher, such as pbc or q-gap")
-    if config.world is not None and config.states == "data":
-        raise PotstillError("--world has no effect without --states imagined")
+    if config.world is not None and config.states == "data" and config.choose != "imagined":
+        raise PotstillError("--world has no effect without --states imagined, --states auto or --choose imagined")
     if config.weighting is not None and config.states == "imagined":
         raise PotstillError("--weighting cannot be used with --states imagined: imagined states have no weights")
     if not solver.trains_networks and (config.initialisations > 1 or config.widths):
@@ -175,7 +175,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
         "recipe": find_recipe_name(solver.recipe),
     }
     given = (config.weighting, config.state_noise, config.action_limit)
-    imagines = config.states == "imagined"
+    imagines = config.states != "data"
     needs_world = imagines or config.choose == "imagined"
     return Problem(objective, solver, choose_initial, settings, *given, imagines, needs_world, names)
 

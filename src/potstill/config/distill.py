@@ -86,11 +86,13 @@ class DistillConfig(ReadingConfig):
     noisy states. Default: for q-gap, 0.2 if episodes of the data terminate and 0.1 if none does, and twice as much
     for students trained by SGD without momentum; 0 for all others."""
 
-    states: Literal["data", "imagined"] = "data"
-    """States of the outer loss: the dataset's, or states visited in a world model, labelled by the teacher."""
+    states: Literal["data", "imagined", "auto"] = "data"
+    """States of the outer loss: the dataset's, or states visited in a world model, labelled by the teacher. auto:
+    imagined states if the model is accurate for at least 25 steps, else the dataset's."""
 
     world: PathOption | None = None
-    """World model for --states and --choose imagined: a run folder or file of `potstill model`. Default: train one."""
+    """World model for --states imagined or auto and for --choose imagined: a run folder or file of `potstill model`.
+    Default: train one."""
 
     labels: Literal["learned", "teacher", "fixed"] | None = None
     """Actions of the pairs: optimised together with the states (learned), the teacher's actions in these states
@@ -190,14 +192,14 @@ class DistillConfig(ReadingConfig):
     @property
     def resolved_defaults(self) -> JsonObject:
         """The defaults that depend on other settings."""
-        if self.states == "imagined":
+        if self.states != "data":
             return IMAGINED
         return OF_DATA if find_optimiser(self.recipe) == "sgd" else OF_DATA | {"solver": "interpolation"}
 
     @property
     def given_steps(self) -> int | None:
         """The number of outer steps, or ``None`` to run until convergence."""
-        if self.steps is None and self.states == "imagined":
+        if self.steps is None and self.states != "data":
             return IMAGINED_STEPS
         planned = self.widths or self.average or self.choose not in (None, "last")
         return USUAL_STEPS if self.steps is None and planned else self.steps

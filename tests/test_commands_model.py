@@ -157,8 +157,8 @@ class TestDistill:
         of_data = potstill.distill(**given, world=world_run, out=tmp_path / "a", **auto)
         assert "--states data: the world model is accurate for 10 steps only" in capsys.readouterr().out
         metadata = potstill.load(of_data).metadata
-        assert "states" not in metadata
-        assert metadata["settings"]["labels"] == "learned"  # the default for the data's states
+        assert not {"states", "labels"} & metadata.keys()  # the defaults for the data's states
+        assert metadata["solver"] == "kernel"
         monkeypatch.setattr("potstill.commands.distillation_loop.LEAST_HORIZON", 10)
         imagined = potstill.distill(**given, world=world_run, out=tmp_path / "b", **auto)
         assert potstill.load(imagined).metadata["states"] == "imagined"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal, TypeAlias
 
 import jax
 import numpy as np
@@ -25,8 +24,6 @@ from potstill.worlds.base import World, load_world
 from potstill.worlds.settings import WorldSettings
 from potstill.worlds.stepper import WorldStepper
 from potstill.worlds.training import train_world
-
-States: TypeAlias = Literal["data", "imagined"]
 
 LEAST_HORIZON = 25  # steps for which a model must be accurate, with --states auto
 EPISODE_STARTS = 512  # initial states of rollouts, of each of the two kinds
@@ -107,12 +104,12 @@ def choose_states(
         reason = str(error)
     if world is not None and world.horizon < LEAST_HORIZON:
         reason = f"the world model is accurate for {world.horizon} steps only"
-    states: States = "data" if reason else "imagined"
-    print(
-        f"--states {states}: {reason or f'the world model is accurate for {LEAST_HORIZON} steps or more'}", flush=True
-    )
-    again = dict.fromkeys(config.defaulted)
-    return replace(config, states=states, **again), world if states == "imagined" else None
+    again: dict[str, None] = dict.fromkeys(getattr(config, "defaulted", ()))
+    if reason:
+        print(f"--states data: {reason}", flush=True)
+        return replace(config, states="data", world=None, **again), None
+    print(f"--states imagined: the world model is accurate for at least {LEAST_HORIZON} steps", flush=True)
+    return replace(config, states="imagined", **again), world
 
 
 def make_visits(world: World, tables: Tables, teacher: NetworkTeacher, seed: int) -> Visits:

@@ -151,8 +151,10 @@ def resolve_problem(config: DistillConfig) -> Problem:
             raise PotstillError(f"--{option} requires an objective with a teacher, such as pbc or q-gap")
     if config.world is not None and config.states == "data" and config.choose != "imagined":
         raise PotstillError("--world has no effect without --states imagined, --states auto or --choose imagined")
-    if config.weighting is not None and config.states == "imagined":
-        raise PotstillError("--weighting cannot be used with --states imagined: imagined states have no weights")
+    if config.weighting is not None and config.states != "data":
+        raise PotstillError(
+            f"--weighting cannot be used with --states {config.states}: imagined states have no weights"
+        )
     if not solver.trains_networks and (config.initialisations > 1 or config.widths):
         raise PotstillError(
             "--initialisations and --widths require a solver that trains networks, such as --solver unroll"

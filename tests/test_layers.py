@@ -32,7 +32,7 @@ VERBS = """
     copy correlate count cut defer delete descend describe diagnose disconnect distil distill download draw drop end
     estimate evaluate examine expand explain export extend extract fill find finish fit fix flatten flush fold
     format from gather get group has hash hold import init initialise inspect integrate invert is iterate join
-    keep label learn list load localise lock log make map mark match measure mix move multiply name normalise
+    judge keep label learn list load localise lock log make map mark match measure mix move multiply name normalise
     observe offer open optimise order pair parse pass place plan play plot predict prepare print propose push
     raise read record recover rectify refuse register regress remove render repeat replicate report reproduce
     require reset resolve restart restore resume roll round run sample save scale scatter score select set shard

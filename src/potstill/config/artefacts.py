@@ -147,7 +147,7 @@ class ReproduceConfig:
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Print the scores of finished runs and plot them, from their result files."""
+    """Print the scores of finished runs, and write a page about them for others."""
 
     is_command: ClassVar[bool] = True
 

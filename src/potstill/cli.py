@@ -34,6 +34,7 @@ COMMANDS = {
     "distill": config.DistillConfig,
     "evaluate": config.EvaluateConfig,
     "inspect": config.InspectConfig,
+    "explain": config.ExplainConfig,
     "export": config.ExportConfig,
     "export-policy": config.ExportPolicyConfig,
     "reproduce": config.ReproduceConfig,

@@ -5,6 +5,7 @@ and the resolved values are saved with every artefact.
 """
 
 from potstill.config.artefacts import (
+    ExplainConfig,
     ExportConfig,
     ExportPolicyConfig,
     InspectConfig,
@@ -23,6 +24,7 @@ __all__ = [
     "ConvertConfig",
     "DistillConfig",
     "EvaluateConfig",
+    "ExplainConfig",
     "ExportConfig",
     "ExportPolicyConfig",
     "InspectConfig",

@@ -1,4 +1,4 @@
-"""Settings of the commands that read the files of other commands: inspect, export, export-policy, reproduce, report."""
+"""Settings of the commands that read the files of other commands, such as export, explain and report."""
 
 from __future__ import annotations
 
@@ -143,6 +143,34 @@ class ReproduceConfig:
         check_types(self)
         check_ranges(self, seeds=1, workers=1)
         check_resume(self)
+
+
+@dataclass(frozen=True)
+class ExplainConfig:
+    """Explain a distillate: where its states lie in the data, which pairs matter, and where they lead."""
+
+    is_command: ClassVar[bool] = True
+
+    distillate: PathOption
+    """A run folder of `potstill distill`, or a bundled name."""
+
+    _: KW_ONLY
+
+    states: int = 512
+    """Number of held-out states in which students act, and that pairs are compared with."""
+
+    seed: int = 0
+    """Seed of what the solver draws, and of the intervals."""
+
+    out: PathOption | None = None
+    """Run folder to make. Default: runs/COMMAND-TIME."""
+
+    force: bool = False
+    """Replace the run folder if it exists."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_ranges(self, states=8, seed=0)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ pre code { white-space: inherit }
 .wide { overflow-x: auto }
 .wide td { white-space: nowrap }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1.4rem 2rem;
-         align-items: start }
+         align-items: start; margin-top: .8rem }
 figure { margin: 0 }
 .plots + figure { margin-top: 1.4rem }
 svg { width: 100%; height: auto }

@@ -15,6 +15,7 @@ from potstill.reports.markup import (
     make_page,
 )
 from potstill.reports.runs import pictures
+from potstill.reports.runs.added import describe_added_explanation
 from potstill.reports.runs.record import RunRecord, find_versions
 from potstill.reports.runs.verdict import compare_runs, judge_run
 from potstill.reports.tables import LABELS
@@ -95,6 +96,9 @@ def _describe_run(record: RunRecord, name: str, left_out: str, *, several: bool)
             blocks += ["<h3>Pictures</h3>", '<div class="plots">', *drawn, "</div>", rendered]
         if not rendered and not left_out:
             blocks.append(format_paragraph(_explain_missing_states(record), "soft"))
+    if "explain" in record.added:
+        shown = left_out != "the pictures of each run"
+        blocks += describe_added_explanation(record.added["explain"].result.to_dict(), name, pictures=shown)
     blocks += ["<h3>How it was made</h3>", format_facts(list_facts(record)), _format_commands(record)]
     return blocks
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
+from potstill.evaluation.maps import Plane
 from potstill.reports.drawing import BLUE, GREEN, GREY, ORANGE, VIOLET, drawing, make_figure_block
 from potstill.reports.markup import make_image_block
 from potstill.reports.plots import make_figure
@@ -214,18 +215,19 @@ def draw_map(record: RunRecord, name: str) -> str:
     if record.distillate is None or len(record.distillate) < 3 or record.distillate.states.shape[1] < 2:
         return ""
     states = np.asarray(record.distillate.normaliser(record.distillate.states), np.float64)
-    plane, shares = place_on_plane(states)
+    plane = Plane.of(states)
+    places, shares = plane(states), plane.shares
     weights = record.distillate.weights
     chosen = choose_states(record.distillate.states, COUNT)
     noted = f"{len(chosen)} distant states, which a simulator renders"
     with drawing():
         figure, axis = make_figure(height=HEIGHT, width=WIDTH)
         if weights is None:  # a marker that is used many times is smaller than many dots
-            axis.plot(*plane.T, ".", color=BLUE, alpha=0.6, markersize=7, markeredgewidth=0, label="distilled state")
+            axis.plot(*places.T, ".", color=BLUE, alpha=0.6, markersize=7, markeredgewidth=0, label="distilled state")
         else:
-            axis.scatter(*plane.T, s=14.0 * weights, color=BLUE, alpha=0.6, linewidths=0, label="distilled state")
-        axis.plot(*plane[chosen].T, "o", color=ORANGE, fillstyle="none", markersize=8, label=noted)
-        for index, (x, y) in zip(chosen, plane[chosen], strict=True):
+            axis.scatter(*places.T, s=14.0 * weights, color=BLUE, alpha=0.6, linewidths=0, label="distilled state")
+        axis.plot(*places[chosen].T, "o", color=ORANGE, fillstyle="none", markersize=8, label=noted)
+        for index, (x, y) in zip(chosen, places[chosen], strict=True):
             axis.annotate(f"{index}", (x, y), (5, 4), textcoords="offset points", fontsize=8)
         axis.set(xlabel=f"first principal component ({shares[0]:.0%} of the variance)")
         axis.set(ylabel=f"second ({shares[1]:.0%})")
@@ -233,24 +235,6 @@ def draw_map(record: RunRecord, name: str) -> str:
     alt = f"Map of {len(states)} standardised distilled states in two principal components ({shares.sum():.0%})."
     larger = "" if weights is None else " Larger dots have larger weights."
     return make_figure_block(figure, name, alt, f"Map of the pairs.{larger} Numbers are those of rendered pairs.")
-
-
-def place_on_plane(
-    states: Float[np.ndarray, "N S"],
-) -> tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, "2"]]:
-    """Project states on their first two principal components; return the shares of the variance, too.
-
-    The sign of a component is that of its largest entry.
-
-    >>> plane, shares = place_on_plane(np.array([[0.0, 0.0], [2.0, 0.0], [4.0, 0.0]]))
-    >>> plane[:, 0].round(6).tolist(), shares.round(6).tolist()
-    ([-2.0, 0.0, 2.0], [1.0, 0.0])
-    """
-    centred = states - states.mean(axis=0)
-    _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
-    axes, sizes = axes[:2], np.square(sizes)
-    axes = axes * np.sign(axes[np.arange(2), np.abs(axes).argmax(axis=1)])[:, None]
-    return centred @ axes.T, sizes[:2] / max(float(sizes.sum()), 1e-12)
 
 
 def show_rendered_states(record: RunRecord) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:
+    from potstill.commands.audit import audit
     from potstill.commands.collect import collect
     from potstill.commands.convert import convert
     from potstill.commands.distill import distill
@@ -54,6 +55,7 @@ __all__ = [
     "Teacher",
     "Transitions",
     "__version__",
+    "audit",
     "collect",
     "convert",
     "distill",
@@ -76,7 +78,10 @@ __all__ = [
 __getattr__ = import_lazily(
     __name__,
     {
-        **{name: f"commands.{name}" for name in ("collect", "convert", "distill", "evaluate", "explain", "inspect")},
+        **{
+            name: f"commands.{name}"
+            for name in ("audit", "collect", "convert", "distill", "evaluate", "explain", "inspect")
+        },
         **{name: f"commands.{name}" for name in ("export", "export_policy", "model", "report", "reproduce", "teach")},
         "ActionBounds": "data.bounds",
         "DiscreteActions": "data.bounds",

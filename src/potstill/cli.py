@@ -35,6 +35,7 @@ COMMANDS = {
     "evaluate": config.EvaluateConfig,
     "inspect": config.InspectConfig,
     "explain": config.ExplainConfig,
+    "audit": config.AuditConfig,
     "export": config.ExportConfig,
     "export-policy": config.ExportPolicyConfig,
     "reproduce": config.ReproduceConfig,

@@ -5,6 +5,7 @@ and the resolved values are saved with every artefact.
 """
 
 from potstill.config.artefacts import (
+    AuditConfig,
     ExplainConfig,
     ExportConfig,
     ExportPolicyConfig,
@@ -20,6 +21,7 @@ from potstill.config.model import ModelConfig
 from potstill.config.teach import TeachConfig
 
 __all__ = [
+    "AuditConfig",
     "CollectConfig",
     "ConvertConfig",
     "DistillConfig",

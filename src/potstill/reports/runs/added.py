@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from potstill.evaluation.statistics import Result
+from potstill.reports.audit import HEADS, SETS, describe_audit, draw_attacks, draw_distances, list_attack_rows
 from potstill.reports.drawing import drawing, make_figure_block
 from potstill.reports.explanation import (
     COLUMNS,
@@ -58,3 +59,37 @@ def _draw_influence(result: Result, name: str) -> str:
     half, pairs = result["influence"]["half"], result["pairs"]
     alt = f"Curve: the pairs that matter most make half of all changes of actions with {half} of {pairs} pairs."
     return make_figure_block(figure, name, alt, "How much the actions change without each pair, summed up.")
+
+
+def describe_added_audit(result: Result, name: str, *, pictures: bool) -> list[str]:
+    """Make the blocks about an audit: sentences, what it does not show, tables, distances and curves."""
+    blocks = ["<h3>What the pairs reveal about episodes</h3>", format_list(describe_audit(result))]
+    blocks += [format_paragraph("What this does not show:"), format_list(map(str, result["limits"]))]
+    for kind, label in SETS.items():
+        if result.get(kind):
+            caption = f"Membership inference, {label}. Advantage: true minus false-positive rate; 0 is guessing."
+            blocks.append(format_table(HEADS, list_attack_rows(result[kind]), caption))
+    if pictures:
+        blocks += ['<div class="plots">', _draw_distances(result, name), _draw_attacks(result, name), "</div>"]
+    return blocks
+
+
+def _draw_distances(result: Result, name: str) -> str:
+    with drawing():
+        figure, axis = make_figure(height=3.3, width=5.0)
+        draw_distances(axis, result)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    found = result["distances"]
+    alt = f"Histograms of distances: median {found['pairs_median']:.3g} of pairs, {found['rows_median']:.3g} of rows."
+    caption = "Distances to the nearest real row. Bars overlap."
+    return make_figure_block(figure, f"{name}-distances", alt, caption)
+
+
+def _draw_attacks(result: Result, name: str) -> str:
+    with drawing():
+        figure, axis = make_figure(height=3.3, width=5.0)
+        draw_attacks(axis, result)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    areas = ", ".join(f"{kind} {found['auc']:.2f}" for kind, found in result["membership"].items())
+    alt = f"Curves of membership inference. Areas under the curves: {areas}; guessing has 0.50."
+    return make_figure_block(figure, f"{name}-attacks", alt, "Membership inference for episodes of the data.")

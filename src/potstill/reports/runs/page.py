@@ -15,7 +15,7 @@ from potstill.reports.markup import (
     make_page,
 )
 from potstill.reports.runs import pictures
-from potstill.reports.runs.added import describe_added_explanation
+from potstill.reports.runs.added import describe_added_audit, describe_added_explanation
 from potstill.reports.runs.record import RunRecord, find_versions
 from potstill.reports.runs.verdict import compare_runs, judge_run
 from potstill.reports.tables import LABELS
@@ -35,6 +35,7 @@ INTERVALS = (
     "Interquartile means cut a quarter of the episodes at each end. Their 95 % intervals resample the policies and "
     "their episodes; they do not include other distillation seeds or datasets."
 )
+ADDED = {"explain": describe_added_explanation, "audit": describe_added_audit}
 Picture = Callable[[RunRecord, str], str]
 CURVES: tuple[Picture, ...] = (
     pictures.draw_return_curve,
@@ -96,9 +97,10 @@ def _describe_run(record: RunRecord, name: str, left_out: str, *, several: bool)
             blocks += ["<h3>Pictures</h3>", '<div class="plots">', *drawn, "</div>", rendered]
         if not rendered and not left_out:
             blocks.append(format_paragraph(_explain_missing_states(record), "soft"))
-    if "explain" in record.added:
-        shown = left_out != "the pictures of each run"
-        blocks += describe_added_explanation(record.added["explain"].result.to_dict(), name, pictures=shown)
+    shown = left_out != "the pictures of each run"
+    for command, describe in ADDED.items():
+        if command in record.added:
+            blocks += describe(record.added[command].result.to_dict(), name, pictures=shown)
     blocks += ["<h3>How it was made</h3>", format_facts(list_facts(record)), _format_commands(record)]
     return blocks
 

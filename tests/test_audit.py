@@ -37,7 +37,7 @@ def test_an_attack_finds_members_and_only_members():
     assert low < 0.0 < high  # nothing to find
     assert abs(found[0.0]["auc"] - 0.5) < 0.03
     assert 0.25 < found[1.0]["advantage"] < 0.5  # the best possible is 0.383
-    assert found[1.0]["interval"][0] > 0.2
+    assert found[1.0]["interval"][0] > 0.1
     assert found[8.0]["advantage"] > 0.98
     assert found[8.0]["true_at_1"] > 0.98
     for each in found.values():
@@ -69,9 +69,8 @@ def test_canaries_are_far_from_the_data(data):
     discrete = dataclasses.replace(
         data, action_bounds=DiscreteActions(4), actions=np.eye(4, dtype=np.float32)[np.zeros(len(data), int)]
     )
-    planted = make_canaries(
-        discrete, potstill.Scaling(data.normaliser, DiscreteActions(4)), 2, np.random.default_rng(0)
-    )
+    scaling = potstill.Scaling(data.normaliser, DiscreteActions(4))
+    planted = make_canaries(discrete, scaling, 2, np.random.default_rng(0))
     assert planted.actions.sum(axis=1).tolist() == [1.0] * 40
 
 
@@ -111,8 +110,8 @@ def test_distances_of_rows_are_to_other_episodes(data):
 
 
 def test_few_episodes_are_refused(data):
+    few = data.take(np.arange(50))
     with pytest.raises(PotstillError, match="an audit needs at least 8 episodes, found 2"):
-        few = data.take(np.arange(50))
         audit_distillate(make_distillate(few), few, None, make_parts(None, 0), Plan(shadows=4, steps=0))
 
 
@@ -121,7 +120,8 @@ def test_the_command(tmp_path, capsys):
 
     path = write_npz(tmp_path / "logs.npz", bandit(200))
     teacher = random_teacher(states=1, actions=1).save(tmp_path / "t.safetensors")
-    options = {"size": 6, "steps": 2, "students": 2, "batch": 32, "recipe": SMALL_STUDENT}
+    recipe = dataclasses.replace(SMALL_STUDENT, steps=10)
+    options = {"size": 6, "objective": "random", "students": 1, "recipe": recipe}
     run = potstill.distill(path, teacher=teacher, out=tmp_path / "run", **options)
     made = potstill.audit(run, shadows=4, steps=1, episodes=20, canaries=4, out=tmp_path / "audit")
     said = " ".join(capsys.readouterr().out.split())

@@ -17,8 +17,8 @@ from potstill.distillation import DrawnKernelDescent, KernelDescent, KernelInter
 from potstill.distillation.solvers.drawn_kernel import drawn_kernel
 from potstill.distillation.solvers.kernel_descent import tangent_kernel
 from potstill.errors import PotstillError
-from potstill.evaluation.explanation import compare, locate_rows
-from potstill.evaluation.influence import find_method, leave_each_out, measure_influence, refit_without_each
+from potstill.evaluation.explanation import compare, find_episodes
+from potstill.evaluation.influence import find_method, fit_without_each, leave_each_out, measure_influence
 from potstill.evaluation.maps import Plane, find_neighbours, place_by_neighbours
 from potstill.students import RECIPES, Pairs
 
@@ -56,7 +56,7 @@ def test_closed_form_of_ridge_is_a_refit(weighted):
     for j in range(12):
         expected = solve_by_hand(kernel, elsewhere, ridge, np.arctanh(0.99 * np.asarray(pairs.actions)), j)
         np.testing.assert_allclose(found[j], expected, atol=2e-4)
-    real = refit_without_each(solver, pairs, STATES, KEY)  # its ridge is that of the other pairs
+    real = fit_without_each(solver, pairs, STATES, KEY)  # its ridge is that of the other pairs
     all_pairs = np.asarray(solver(pairs, STATES, KEY))
     changes = [measure_influence(each, all_pairs, all_pairs)[0] for each in (found, real)]
     assert np.corrcoef(*changes)[0, 1] > 0.999
@@ -79,7 +79,7 @@ def test_masked_descent_is_a_refit(kind):
     recipe = RECIPE.fit_to_actions(discrete=kind == "discrete")
     pairs, solver = make_pairs(weighted=kind == "weighted", discrete=kind == "discrete"), KernelDescent(recipe)
     assert find_method(solver) == "masked descent"
-    found, real = (f(solver, pairs, STATES, KEY) for f in (leave_each_out, refit_without_each))
+    found, real = (f(solver, pairs, STATES, KEY) for f in (leave_each_out, fit_without_each))
     np.testing.assert_allclose(found, real, atol=1e-4)
     assert np.abs(found - np.asarray(solver(pairs, STATES, KEY))[None]).max() > 0.01
 
@@ -87,7 +87,7 @@ def test_masked_descent_is_a_refit(kind):
 def test_other_solvers():
     pairs = make_pairs(5)
     drawn = DrawnKernelDescent(RECIPE, networks=1)
-    found, real = (f(drawn, pairs, STATES, KEY) for f in (leave_each_out, refit_without_each))
+    found, real = (f(drawn, pairs, STATES, KEY) for f in (leave_each_out, fit_without_each))
     np.testing.assert_allclose(found, real, atol=0.05)  # its step size is that of the kernel of all pairs
     drawn_start = KernelDescent(RECIPE, initialisation="drawn")
     assert find_method(drawn_start) == "refits"
@@ -131,7 +131,7 @@ def test_shares_and_places_in_episodes(data):
     found = compare(np.array([1.0, 1.0]), np.array([1.0, 3.0]), 0)
     assert found["share"] == 0.25
     assert found["interval"][0] <= 0.25 <= found["interval"][1]
-    assert [part.tolist() for part in locate_rows(data, np.array([0, 24, 25, 299]))] == [
+    assert [part.tolist() for part in find_episodes(data, np.array([0, 24, 25, 299]))] == [
         [0, 0, 1, 11], [0, 24, 0, 24], [25, 25, 25, 25]
     ]  # fmt: skip
 
@@ -144,7 +144,8 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explain")
     path = write_npz(folder / "logs.npz", bandit(400))
     teacher = random_teacher(states=1, actions=1).save(folder / "t.safetensors")
-    options = {"size": 6, "steps": 2, "students": 2, "batch": 32, "recipe": SMALL_STUDENT}
+    recipe = dataclasses.replace(SMALL_STUDENT, steps=10)
+    options = {"size": 6, "objective": "random", "students": 1, "recipe": recipe}
     return potstill.distill(path, teacher=teacher, out=folder / "run", **options)
 
 

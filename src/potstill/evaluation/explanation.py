@@ -41,7 +41,7 @@ FEATURES = {
 class Rows(NamedTuple):
     """Real rows: those among which neighbours are looked for, and held-out ones to compare pairs with."""
 
-    index: Int[np.ndarray, " M"]
+    training: Int[np.ndarray, " M"]
     states: Float[np.ndarray, "M S"]
     """Standardised."""
     held: Int[np.ndarray, " B"]
@@ -53,8 +53,14 @@ def choose_rows(data: Transitions, distillate: Distillate, count: int) -> Rows:
     training, held = select_training_rows(len(data)), select_held_out_rows(len(data))
     training = training[np.unique(np.linspace(0, len(training) - 1, min(len(training), EXAMINED)).astype(int))]
     held = held[np.unique(np.linspace(0, len(held) - 1, min(len(held), count)).astype(int))]
-    scale = lambda rows: np.asarray(distillate.normaliser(data.observations[rows]), np.float64)  # noqa: E731
-    return Rows(training, scale(training), held, scale(held))
+    states = [standardise(distillate, data.observations[index]) for index in (training, held)]
+    return Rows(training, states[0], held, states[1])
+
+
+def standardise(distillate: Distillate, observations: Float[np.ndarray, "B S"]) -> Float[np.ndarray, "B S"]:
+    """Standardise observations as the pairs are, in float64."""
+    states: Float[np.ndarray, "B S"] = np.asarray(distillate.normaliser(observations), np.float64)
+    return states
 
 
 def explain_distillate(
@@ -81,7 +87,7 @@ def explain_distillate(
     return {
         "pairs": len(distillate),
         "states": len(rows.held),
-        "rows": len(rows.index),
+        "rows": len(rows.training),
         "features": features,
         "influence": explain_influence(distillate, data, teacher, solver, rows, seed),
         "neighbours": neighbours,
@@ -94,10 +100,10 @@ def describe_neighbours(
 ) -> JsonObject:
     """Describe the nearest real row of each pair: its number, episode, step, distance, and distance of the actions."""
     distances, index = find_neighbours(states, rows.states, 1)
-    nearest = rows.index[index[:, 0]]
+    nearest = rows.training[index[:, 0]]
     bounds = data.action_bounds
     actions = bounds.to_unit(distillate.actions) - bounds.to_unit(data.actions[nearest])
-    episode, step, length = locate_rows(data, nearest)
+    episode, step, length = find_episodes(data, nearest)
     return {
         "row": nearest.tolist(),
         "episode": episode.tolist(),
@@ -108,7 +114,7 @@ def describe_neighbours(
     }
 
 
-def locate_rows(
+def find_episodes(
     data: Transitions, rows: Int[np.ndarray, " B"]
 ) -> tuple[Int[np.ndarray, " B"], Int[np.ndarray, " B"], Int[np.ndarray, " B"]]:
     """Find the episode of each row, its step in the episode, and the length of the episode."""
@@ -131,17 +137,16 @@ def compare_features(
     states = np.asarray(distillate.pairs.states, np.float64)
     for found, points in ((pairs, states), (real, rows.held_states)):
         found["density"] = find_neighbours(points, rows.states, NEIGHBOUR)[0][:, -1]
-    _, step, length = locate_rows(data, rows.held)
-    relative = lambda step, length: np.asarray(step) / np.maximum(np.asarray(length) - 1, 1)  # noqa: E731
-    pairs["time"] = relative(neighbours["step"], neighbours["length"])
-    real["time"] = relative(step, length)
+    _, step, length = find_episodes(data, rows.held)
+    for found, steps, lengths in ((pairs, neighbours["step"], neighbours["length"]), (real, step, length)):
+        found["time"] = np.asarray(steps) / np.maximum(np.asarray(lengths) - 1, 1)
     if teacher is not None:
         values = [evaluate_states(teacher, points) for points in (states, rows.held_states)]
         mean, scale = values[1].mean(), max(float(values[1].std()), 1e-8)
         pairs["value"], real["value"] = ((found - mean) / scale for found in values)
     if distillate.env_id is not None and has_posture(distillate.env_id):
-        pairs |= _simulate(distillate, rows, distillate.states, distillate.actions)
-        real |= _simulate(distillate, rows, data.observations[rows.held], data.actions[rows.held])
+        pairs |= _measure_before_and_after(distillate, rows, distillate.states, distillate.actions)
+        real |= _measure_before_and_after(distillate, rows, data.observations[rows.held], data.actions[rows.held])
     return {name: compare(pairs[name], real[name], seed) for name in FEATURES if name in pairs}
 
 
@@ -152,13 +157,13 @@ def evaluate_states(teacher: Teacher, states: Float[np.ndarray, "B S"]) -> Float
     return values
 
 
-def _simulate(
+def _measure_before_and_after(
     distillate: Distillate, rows: Rows, observations: Float[np.ndarray, "B S"], actions: Float[np.ndarray, "B A"]
 ) -> dict[str, np.ndarray]:
     """Posture and density before and after one step of the simulator."""
     env_id = str(distillate.env_id)
     errors = measure_posture(env_id, observations, actions)
-    after = np.asarray(distillate.normaliser(step_states(env_id, observations, actions)), np.float64)
+    after = standardise(distillate, step_states(env_id, observations, actions))
     (height, next_height), (angle, next_angle) = errors.height.T, errors.angle.T
     return {
         "height": height,

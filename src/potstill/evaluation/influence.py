@@ -67,7 +67,7 @@ def leave_each_out(solver: Solver, pairs: Pairs, states: Float[Array, "B S"], ke
     """
     method = find_method(solver)
     if method == "refits":
-        return refit_without_each(solver, pairs, states, key)
+        return fit_without_each(solver, pairs, states, key)
     kernel, elsewhere = _compute_kernels(solver, pairs, states, key)
     if method == "closed form":
         return _solve_without_each(solver, kernel, elsewhere, pairs)
@@ -119,7 +119,7 @@ def _descend_without_each(solver: Solver, kernel: Array, elsewhere: Array, pairs
     return np.concatenate([np.asarray(act(jnp.asarray(some))) for some in padded])[:count]
 
 
-def refit_without_each(solver: Solver, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> LeftOut:
+def fit_without_each(solver: Solver, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> LeftOut:
     """Call the solver once without each pair: exact for every solver, and slow."""
 
     @jax.jit

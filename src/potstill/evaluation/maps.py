@@ -39,7 +39,8 @@ class Plane(NamedTuple):
 
     def __call__(self, states: Float[np.ndarray, "B S"]) -> Float[np.ndarray, "B 2"]:
         """Project states on the plane."""
-        return (states - self.mean) @ self.axes.T
+        places: Float[np.ndarray, "B 2"] = (states - self.mean) @ self.axes.T
+        return places
 
 
 def find_neighbours(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +14,18 @@ from potstill.evaluation.statistics import Result
 from potstill.reports.drawing import BLUE, GREY, ORANGE, VIOLET
 from potstill.reports.plots import make_figure, save_figure
 from potstill.reports.text import make_console
+from potstill.runtime.files import JsonMapping
 
 HEADS = ("attack by", "advantage", "95 % interval", "area under the curve", "found at 1 % false alarms")
 SETS = {"membership": "episodes of the data", "canaries": "planted canaries"}
 COLOURS = {"distance": BLUE, "fit": ORANGE, "both": VIOLET}
 
 
-def list_attack_rows(found: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
+def list_attack_rows(found: JsonMapping) -> list[list[str]]:
     """List the attacks on one set of episodes as texts for :data:`HEADS`."""
     rows = []
     for name, label in ATTACKS.items():
-        low, high = found[name]["interval"]  # type: ignore[misc]
+        low, high = found[name]["interval"]
         cells = [f"{found[name]['advantage']:+.3f}", f"{low:+.3f} to {high:+.3f}"]
         rows.append([label, *cells, f"{found[name]['auc']:.3f}", f"{100 * found[name]['true_at_1']:.1f} %"])
     return rows
@@ -49,7 +49,7 @@ def _describe_attack(result: Result, kind: str) -> str:
     return f"This attack did not infer membership better than by guessing ({numbers})."
 
 
-def _describe_distances(found: Mapping[str, float]) -> str:
+def _describe_distances(found: JsonMapping) -> str:
     copies = "No pair is a copy of a real row" if not found["copies"] else f"{found['copies']} pairs are copies of rows"
     return (
         f"{copies} (nearer than {COPY:g} standard deviations; the nearest is at {found['closest']:.3g}). The median "
@@ -93,7 +93,7 @@ def draw_distances(axis: Axes, result: Result) -> None:
     kinds = ((rows, GREY, "real row to another episode"), (pairs, BLUE, "pair to nearest real row"))
     for values, colour, label in kinds:
         weights = np.full(len(values), 100.0 / len(values))
-        axis.hist(np.minimum(values, edges[-1]), edges, weights=weights, color=colour, alpha=0.6, label=label)
+        axis.hist(np.minimum(values, edges[-1]), edges.tolist(), weights=weights, color=colour, alpha=0.6, label=label)
     axis.set(xlabel="distance in standard deviations\n(the last bar has all larger ones)", ylabel="% of pairs or rows")
 
 

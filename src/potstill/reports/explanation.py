@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from potstill.evaluation.statistics import Result
 from potstill.reports.drawing import BLUE, GREEN, ORANGE, draw_cells
 from potstill.reports.plots import make_figure, save_figure
 from potstill.reports.text import format_number, make_console
+from potstill.runtime.files import JsonMapping
 
 TOP = 10  # pairs of the printed table
 COLUMNS = ("pair", "action change", "change of the error", "episode", "step", "distance to row", "distance of actions")
@@ -68,8 +68,8 @@ def describe_explanation(result: Result) -> list[str]:
     return sentences
 
 
-def _describe_feature(name: str, found: Mapping[str, float]) -> str:
-    low, high = found["interval"]  # type: ignore[misc]
+def _describe_feature(name: str, found: JsonMapping) -> str:
+    low, high = found["interval"]
     larger, smaller = {
         "density": ("lie where the data are sparser than", "lie where the data are denser than"),
         "time": ("are later in their episodes than", "are earlier in their episodes than"),
@@ -81,7 +81,7 @@ def _describe_feature(name: str, found: Mapping[str, float]) -> str:
     return f"Pairs do not differ clearly from held-out rows in their {name} ({SHARE}: {share})."
 
 
-def _describe_balance(features: Mapping[str, Mapping[str, float]], name: str) -> str:
+def _describe_balance(features: JsonMapping, name: str) -> str:
     unit = "m" if name == "height" else "rad"
     before, after = features[name]["pairs"], features[f"next {name}"]["pairs"]
     change = "nearer to" if after < before else "farther from"

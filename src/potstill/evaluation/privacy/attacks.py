@@ -81,7 +81,7 @@ def score_attack(ratios: Float[np.ndarray, "K E"], inside: Bool[np.ndarray, "K E
     called = ratios > 0.0
     rng = np.random.default_rng(seed)
     shadows, episodes = (rng.multinomial(n, np.full(n, 1.0 / n), RESAMPLES) for n in ratios.shape)
-    rates = [_weigh(called & mask, shadows, episodes) / np.maximum(_weigh(mask, shadows, episodes), 1e-12)
+    rates = [_count_drawn(called & mask, shadows, episodes) / np.maximum(_count_drawn(mask, shadows, episodes), 1e-12)
              for mask in (inside, ~inside)]  # fmt: skip
     low, high = np.quantile(rates[0] - rates[1], [0.025, 0.975])
     members, others = np.sort(ratios[inside]), np.sort(ratios[~inside])
@@ -95,7 +95,7 @@ def score_attack(ratios: Float[np.ndarray, "K E"], inside: Bool[np.ndarray, "K E
     }
 
 
-def _weigh(mask: Bool[np.ndarray, "K E"], shadows: np.ndarray, episodes: np.ndarray) -> Float[np.ndarray, " R"]:
+def _count_drawn(mask: Bool[np.ndarray, "K E"], shadows: np.ndarray, episodes: np.ndarray) -> Float[np.ndarray, " R"]:
     found: Float[np.ndarray, " R"] = np.einsum("rk,ke,re->r", shadows, mask.astype(np.float64), episodes, optimize=True)
     return found
 

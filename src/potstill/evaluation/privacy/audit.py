@@ -21,7 +21,7 @@ from potstill.distillation.settings import OuterSettings
 from potstill.distillation.solvers.base import Solver
 from potstill.distillation.state_table import build_state_table
 from potstill.errors import PotstillError
-from potstill.evaluation.explanation import compare
+from potstill.evaluation.explanation import compare, standardise
 from potstill.evaluation.maps import find_neighbours
 from potstill.evaluation.privacy.attacks import compute_ratios, score_attack
 from potstill.evaluation.privacy.shadows import ShadowProblem, distil_shadows, draw_members, make_canaries
@@ -128,8 +128,8 @@ def audit_distillate(
         "shadows": plan.shadows,
         "steps": problem.steps if parts.objective is not None else 0,
         "distances": measure_distances(distillate, data, plan.seed),
-        "membership": attack(statistics, members, real, plan.seed),
-        "canaries": attack(statistics, members, planted, plan.seed) if plan.canaries else None,
+        "membership": score_attacks(statistics, members, real, plan.seed),
+        "canaries": score_attacks(statistics, members, planted, plan.seed) if plan.canaries else None,
         "limits": [text.format(steps=plan.steps, shadows=plan.shadows) for text in LIMITS],
     }
 
@@ -159,8 +159,12 @@ def make_shadow_problem(
 
 def join_tables(table: StateTable, more: StateTable) -> StateTable:
     """Append the rows of a table to another one, which keeps its scale of values."""
-    columns = zip(table, more, strict=True)
-    return StateTable(*(jnp.concatenate(pair) for pair in list(columns)[:-1]), table.value_scale)
+    columns = {
+        name: jnp.concatenate([column, getattr(more, name)])
+        for name, column in table._asdict().items()
+        if name != "value_scale"
+    }
+    return table._replace(**columns)
 
 
 def make_statistics(
@@ -198,7 +202,7 @@ def _choose_rows(
     return np.concatenate(rows), np.repeat(np.arange(len(columns)), [len(some) for some in rows])
 
 
-def attack(
+def score_attacks(
     statistics: dict[str, np.ndarray], members: Bool[np.ndarray, "K C"], some: slice, seed: int
 ) -> dict[str, object]:
     """Score the attacks on some of the episodes."""
@@ -213,11 +217,10 @@ def measure_distances(distillate: Distillate, data: Transitions, seed: int) -> J
 
     Rows of the same episode do not count for real rows, because consecutive states are alike.
     """
-    scale = lambda states: np.asarray(distillate.normaliser(states), np.float64)  # noqa: E731
-    states = scale(data.observations)
+    states = standardise(distillate, data.observations)
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.choice(len(data), min(len(data), COMPARED), replace=False))
-    pairs = find_neighbours(scale(distillate.states), states, 1)[0][:, 0]
+    pairs = find_neighbours(standardise(distillate, distillate.states), states, 1)[0][:, 0]
     real = np.array(_measure_other_episodes(states, data.episode_bounds, rows))
     found = compare(pairs, real, seed)
     lower = float(np.quantile(real, 0.05))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int
 
+from potstill.data.bounds import DiscreteActions
 from potstill.data.scaling import Scaling
 from potstill.data.transitions import Transitions
 from potstill.distillation.initial_states import InitialStates, make_initial_pairs
@@ -121,7 +122,7 @@ def make_canaries(data: Transitions, scaling: Scaling, count: int, rng: np.rando
     observations = scaling.normaliser.invert(states).astype(np.float32)
     bounds = data.action_bounds
     actions = bounds.draw_uniform(rng, len(states))
-    actions = bounds.to_vectors(actions) if bounds.discrete else actions
+    actions = bounds.to_vectors(actions) if isinstance(bounds, DiscreteActions) else actions
     ends = np.arange(len(states)) % CANARY_ROWS == CANARY_ROWS - 1
     columns = {
         "observations": observations,

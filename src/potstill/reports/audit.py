@@ -42,11 +42,12 @@ def describe_audit(result: Result) -> list[str]:
 def _describe_attack(result: Result, kind: str) -> str:
     found = result[kind]["both"]
     low, high = found["interval"]
-    of = f"for {SETS[kind]}, over {result['shadows']} shadow distillations"
-    numbers = f"advantage {found['advantage']:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}, {of}"
-    if low > 0.0:
-        return f"Membership can be inferred better than by guessing ({numbers})."
-    return f"This attack did not infer membership better than by guessing ({numbers})."
+    numbers = f"advantage {found['advantage']:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}"
+    better = "better than by guessing" if low > 0.0 else "not clearly better than by guessing"
+    return (
+        f"Of {SETS[kind]}, the attack tells those that were distilled from others {better} ({numbers}, over "
+        f"{result['shadows']} shadow distillations)."
+    )
 
 
 def _describe_distances(found: JsonMapping) -> str:

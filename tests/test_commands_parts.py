@@ -156,7 +156,9 @@ def test_lists_and_objective_classes_are_accepted(logs, tmp_path, capsys):
     assert "trained 1 student in" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["collect", "convert", "evaluate", "inspect", "report", "reproduce", "teach"])
+@pytest.mark.parametrize(
+    "name", ["audit", "collect", "convert", "evaluate", "explain", "inspect", "report", "reproduce", "teach"]
+)
 def test_commands_reject_values_that_are_not_paths(unchecked, name):
     for wrong in (3, None):
         with pytest.raises(PotstillError):

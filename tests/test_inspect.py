@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-from html.parser import HTMLParser
 
 import gymnasium
 import h5py
 import numpy as np
 import pytest
 from conftest import make_columns
+from pages import Page
 
 import potstill
 from potstill.cli import main
@@ -199,28 +199,11 @@ def test_data_without_an_environment_list_matching_ones(tmp_path, capsys):
     assert "observations[10]" in out
 
 
-class Page(HTMLParser):
-    """Counts tags, collects the text, and records everything that a browser would fetch or run."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.text, self.foreign = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        for name, value in attrs:
-            if tag == "script" or (name in ("src", "href", "xlink:href") and not value.startswith(("data:", "#"))):
-                self.foreign.append((tag, name, value))
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
 def test_page_is_self_contained(bundled):
     text = make_dataset_page(bundled | {"name": "<b>mine</b>"}, ["odd & <i>strange</i>"])
     page = Page(text)
     assert page.foreign == []
+    assert page.unlabelled == []
     assert page.tags.count("svg") == 4
     assert not {"b", "i", "link", "script"} & set(page.tags)
     assert "<b>mine</b>" in page.text

@@ -23,6 +23,7 @@ MODULES = {
     "imagination": "experiments.imagination",
     "theory": "experiments.theory",
     "discrete": "experiments.discrete",
+    "privacy": "experiments.privacy",
     "reading": "speed.reading",
     "steppers": "speed.steppers",
     "teacher-updates": "speed.updates",

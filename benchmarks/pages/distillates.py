@@ -215,7 +215,7 @@ def draw_curves(axis: Any, records: list[Record], unit: str, share: bool) -> Non
         axis.plot(grid, interquartile_mean(lines, axis=0), color=colour, label=kind)
     xlabel = "outer steps" if unit == "step" else "seconds"
     axis.set(xlabel=xlabel, ylabel="retention" if share else "normalised return", ylim=(0, None))
-    axis.legend(frameon=False, fontsize=7)
+    axis.legend(title="band: 95 % interval", frameon=False, fontsize=7, title_fontsize=7)
 
 
 def interpolate(record: Record, unit: str, kind: str, grid: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:

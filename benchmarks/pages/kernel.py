@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
 
 from benchmarks.experiments import load_records
 from benchmarks.experiments.kernel_width import SCHEMES
@@ -106,9 +107,15 @@ def draw(path: Path) -> None:
         if key != "bias":  # in theory, 1/√width for the kernel and 1/width for the variance
             power = 0.5 if key == "kernel_error" else 1.0
             top = max(records[0][key] for records in schemes.values())
-            axis.plot(every, [top * (every[0] / width) ** power for width in every], ":", color=GREY)
+            label = "in theory: 1 / √width (left), 1 / width (right)"
+            theory = [top * (every[0] / width) ** power for width in every]
+            axis.plot(every, theory, ":", color=GREY, label=label)
         axis.set(xscale="log", yscale="log", xlabel="width", xticks=every, xticklabels=every)
-        axis.minorticks_off()
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.yaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_formatter("{x:g}")
         axis.set_title(title, fontsize=9)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     save_figure(figure, path)

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.experiments import load_records
 from benchmarks.grid import Record
 from benchmarks.pages.text import make_table, select_records
-from potstill.reports.plots import BLUE, GREEN, make_figure, save_figure
+from potstill.reports.plots import BLUE, GREEN, GREY, make_figure, save_figure
 
 HEAD = """\
 Experiment `sizes`: a log of a teacher with noisy actions, and its first tenth, hundredth and thousandth;
@@ -56,9 +56,12 @@ def draw(path: Path) -> None:
     for kind, colour in (("student", BLUE), ("ensemble", GREEN)):
         values = [list_retention(records, kind) for records in groups.values()]
         bars = [np.std(v, ddof=1) for v in values]
-        left.errorbar(list(groups), [np.mean(v) for v in values], bars, color=colour, marker="o", label=kind)
-    left.set(xscale="log", xlabel="rows", ylabel="retention", ylim=(0, 1.25))
-    left.legend(frameon=False)
+        places = [rows * (0.94 if kind == "student" else 1.06) for rows in groups]  # beside each other
+        label = "one student" if kind == "student" else "ensemble"
+        left.errorbar(places, [np.mean(v) for v in values], bars, color=colour, marker="o", capsize=3, label=label)
+    left.axhline(1.0, color=GREY, linewidth=1.0, linestyle="--", label="teacher")
+    left.set(xscale="log", xlabel="rows", ylabel="return / return of the teacher", ylim=(0, 1.25))
+    left.legend(title="dot = mean, bar = ± 1 std over seeds", frameon=False, fontsize=8, title_fontsize=8)
     right.plot(list(groups), [steps[rows] for rows in groups], color=BLUE, marker="o")
     right.set(xscale="log", xlabel="rows", ylabel="seconds of an outer step", ylim=(0, 1.25 * max(steps.values())))
     save_figure(figure, path)

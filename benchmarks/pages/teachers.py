@@ -180,17 +180,22 @@ def criteria() -> str:
 
 
 def draw(path: Path) -> None:
-    """Learning curves of all runs."""
+    """Learning curves of all runs with several evaluations."""
     figure, axes = make_figure(3, height=2.6, width=3.6, rows=-(-len(FILES) // 3))
     for axis, file in zip(np.atleast_1d(axes).flat, FILES, strict=True):
         for name, colour in COLOURS.items():
             for entry in select_records(load_nine_records(), file=file, method=name):
                 history = entry.get("history", [])
-                points = [h["update"] / 1000 for h in history], [h["return"] for h in history]
-                axis.plot(*points, color=colour, label=name, marker="o" if len(history) == 1 else None, markersize=4)
+                if len(history) > 1:  # a single evaluation is no curve; the table has it
+                    points = [h["update"] / 1000 for h in history], [h["return"] for h in history]
+                    axis.plot(*points, color=colour, label=LABELS[name], linewidth=1.2)
         axis.set_title(file, fontsize=9)
         axis.set_xlabel("thousand updates", fontsize=8)
-        handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-        axis.legend(handles.values(), handles.keys(), fontsize=7, frameon=False)
-    figure.supylabel("normalised return", fontsize=9)
+    drawn = [axis.get_legend_handles_labels() for axis in np.atleast_1d(axes).flat]
+    handles = {label: handle for lines, labels in drawn for handle, label in zip(lines, labels, strict=True)}
+    shown = [label for label in LABELS.values() if label in handles]
+    title = "a line is a training run"
+    lines = [handles[label] for label in shown]
+    figure.legend(lines, shown, title=title, loc="outside upper center", ncols=len(shown), fontsize=8, frameon=False)
+    figure.supylabel("normalised return, mean of ten episodes", fontsize=9)
     save_figure(figure, path)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:
+    from potstill.commands.audit import audit
     from potstill.commands.collect import collect
     from potstill.commands.convert import convert
     from potstill.commands.distill import distill
     from potstill.commands.evaluate import evaluate
+    from potstill.commands.explain import explain
     from potstill.commands.export import export
     from potstill.commands.export_policy import export_policy
     from potstill.commands.inspect import inspect
@@ -53,10 +55,12 @@ __all__ = [
     "Teacher",
     "Transitions",
     "__version__",
+    "audit",
     "collect",
     "convert",
     "distill",
     "evaluate",
+    "explain",
     "export",
     "export_policy",
     "import_teacher",
@@ -74,7 +78,10 @@ __all__ = [
 __getattr__ = import_lazily(
     __name__,
     {
-        **{name: f"commands.{name}" for name in ("collect", "convert", "distill", "evaluate", "inspect")},
+        **{
+            name: f"commands.{name}"
+            for name in ("audit", "collect", "convert", "distill", "evaluate", "explain", "inspect")
+        },
         **{name: f"commands.{name}" for name in ("export", "export_policy", "model", "report", "reproduce", "teach")},
         "ActionBounds": "data.bounds",
         "DiscreteActions": "data.bounds",

@@ -34,6 +34,8 @@ COMMANDS = {
     "distill": config.DistillConfig,
     "evaluate": config.EvaluateConfig,
     "inspect": config.InspectConfig,
+    "explain": config.ExplainConfig,
+    "audit": config.AuditConfig,
     "export": config.ExportConfig,
     "export-policy": config.ExportPolicyConfig,
     "reproduce": config.ReproduceConfig,

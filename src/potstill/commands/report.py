@@ -1,4 +1,4 @@
-"""``potstill report``: tables and plots of finished runs, from their result files."""
+"""``potstill report``: tables, plots and a page of finished runs, from their files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from potstill.config.settings import record_settings
 from potstill.errors import PotstillError, repeat_warnings
 from potstill.evaluation.statistics import Result
 from potstill.reports.plots import plot_comparison, plot_curve
-from potstill.reports.tables import read_losses, report_evaluation
+from potstill.reports.runs.page import make_report_page
+from potstill.reports.runs.record import POLICIES, read_records
+from potstill.reports.runs.verdict import judge_run
+from potstill.reports.tables import report_evaluation
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.files import StrPath
+from potstill.runtime.files import StrPath, write_atomically
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free
 from potstill.runtime.validation import check_type
-
-POLICIES = ("data", "teacher", "random", "student", "ensemble", "bc")
 
 
 @check_arguments
@@ -27,7 +28,11 @@ def report(
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
 ) -> Run:
-    """Print the scores of finished runs, and draw their curves and a comparison. Nothing is recomputed.
+    """Print the scores of finished runs, and write a page about them for others. Nothing is recomputed.
+
+    The page, ``report.html``, is one file of less than 3 MB without scripts and links. It has a verdict in words,
+    tables with intervals, pictures with text alternatives, commands and versions. It has light and dark colours, and
+    fits phones and paper.
 
     Args:
         runs: run folders of ``distill`` or ``evaluate``: paths, :class:`Run` objects, or sequences of them.
@@ -35,7 +40,8 @@ def report(
         force: replace the run folder if it exists.
 
     Returns:
-        The run, with ``comparison.png`` (if students were rolled out) and one ``curve-NAME.png`` for each distillation.
+        The run, with ``report.html``, ``comparison.png`` (if students were rolled out) and one ``curve-NAME.png`` for
+        each distillation with several points.
 
     Raises:
         PotstillError: no runs are given, or a folder has no ``result.json`` or no scores.
@@ -61,22 +67,30 @@ def run_report(config: ReportConfig) -> Run:
     check_free(config.out, force=config.force)
     if not config.runs:
         raise PotstillError("no runs given: potstill report RUN [RUN ...]")
-    results: dict[str, Result] = {str(path): Run(path).result for path in config.runs}
-    for path, result in results.items():
-        if "student" not in result and not result.get("offline"):
-            raise PotstillError(f"{path}: result.json has no scores of students")
+    records = read_records(config.runs)
     with RunFolder(config.out, "report", record_settings(config), force=config.force) as folder:
-        folder.finish({"runs": {path: _summarise(result) for path, result in results.items()}})
-        for path, result in results.items():
-            report_evaluation(result, f"{path}: {result.get('dataset') or result['env_id'] or 'no environment'}")
-            repeat_warnings(path, result.get("warnings"))
-            if "curve" in result:
-                name = f"curve-{Path(path).name}.png"
-                plot_curve(folder.path / name, result, read_losses(Path(path) / "metrics.jsonl"))
-        played = {path: result for path, result in results.items() if result.get("student")}
+        folder.finish(
+            {
+                "runs": {record.path: _summarise(record.result) for record in records},
+                "verdicts": {record.path: judge_run(record) for record in records},
+            }
+        )
+        for record in records:
+            report_evaluation(record.result, f"{record.path}: {_name_subject(record.result)}")
+            repeat_warnings(record.path, record.result.get("warnings"))
+            if len(record.result.get("curve") or ()) > 1:
+                plot_curve(folder.path / f"curve-{Path(record.path).name}.png", record.result, record.losses)
+        played = {record.path: record.result for record in records if record.result.get("student")}
         if played:
             print(plot_comparison(folder.path / "comparison.png", played))
+        page = folder.path / "report.html"
+        write_atomically(page, make_report_page(records).encode())
+        print(page)
     return folder.run
+
+
+def _name_subject(result: Result) -> str:
+    return str(result.get("dataset") or result.get("env_id") or "no environment")
 
 
 def _summarise(result: Result) -> dict[str, dict[str, float]]:

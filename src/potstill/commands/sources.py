@@ -39,18 +39,53 @@ def find_sources(path: StrPath, distillate: Distillate) -> Sources:
         PotstillError: there is no run folder, or its dataset or its teacher cannot be read or has changed.
     """
     try:
-        config, folder = _read_settings(path), find_artefact_path(path, "distillate").parent
-        data = load_dataset(config.dataset, **config.reading)
-        teacher = _find_teacher(config, folder, data, distillate)
+        sources, config = _load_sources(path, distillate)
     except PotstillError as error:
         raise PotstillError(
             f"{path} does not name an environment: give --dataset and --teacher, because those that it was made with "
             f"are not found ({error})"
         ) from None
+    _check_unchanged(path, distillate, sources, config.dataset)
+    return sources
+
+
+def find_made_from(path: StrPath, distillate: Distillate) -> Sources:
+    """:func:`find_sources` for commands that have no other source; bundled data need no run folder.
+
+    Raises:
+        PotstillError: the dataset or the teacher is not found, or has changed.
+    """
     known = distillate.metadata["dataset"]
-    if isinstance(known, dict) and data.content_hash != known.get("sha256"):
-        raise PotstillError(f"{path}: the dataset {config.dataset} has changed since the distillation")
-    return Sources(data, teacher)
+    if isinstance(known, dict) and known.get("name") in list_bundled_names():
+        name = str(known["name"])
+        data = load_dataset(name)
+        if data.content_hash == known.get("sha256") and distillate.metadata.get("teacher") is None:
+            return Sources(data, None)
+        if data.content_hash == known.get("sha256") and _is_bundled_teacher(name, distillate):
+            return Sources(data, load_teacher(name))
+    try:
+        sources, config = _load_sources(path, distillate)
+    except PotstillError as error:
+        raise PotstillError(f"{path}: the dataset and the teacher of these pairs are not found ({error})") from None
+    _check_unchanged(path, distillate, sources, config.dataset)
+    return sources
+
+
+def _is_bundled_teacher(name: str, distillate: Distillate) -> bool:
+    known = distillate.metadata["teacher"]
+    return isinstance(known, dict) and known.get("sha256") == load_teacher(name).content_hash
+
+
+def _load_sources(path: StrPath, distillate: Distillate) -> tuple[Sources, DistillConfig]:
+    config, folder = _read_settings(path), find_artefact_path(path, "distillate").parent
+    data = load_dataset(config.dataset, **config.reading)
+    return Sources(data, _find_teacher(config, folder, data, distillate)), config
+
+
+def _check_unchanged(path: StrPath, distillate: Distillate, sources: Sources, name: object) -> None:
+    known = distillate.metadata["dataset"]
+    if isinstance(known, dict) and sources.data.content_hash != known.get("sha256"):
+        raise PotstillError(f"{path}: the dataset {name} has changed since the distillation")
 
 
 def _read_settings(path: StrPath) -> DistillConfig:

@@ -220,7 +220,7 @@ def _show(path: Path, data: Transitions, result: JsonObject) -> None:
     from potstill.reports.plots import plot_learning_curve
     from potstill.reports.tables import print_data
 
-    if result["history"][0].keys() & {"mean", "fitted_value"}:
+    if len(result["history"]) > 1 and result["history"][0].keys() & {"mean", "fitted_value"}:
         plot_learning_curve(path / "learning_curve.png", result["history"], data.name, find_return_label(result))
     print(f"{path / 'teacher.safetensors'}: {result['updates_per_second']:.0f} updates a second")
     if result["stopped"]:

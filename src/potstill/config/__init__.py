@@ -5,6 +5,8 @@ and the resolved values are saved with every artefact.
 """
 
 from potstill.config.artefacts import (
+    AuditConfig,
+    ExplainConfig,
     ExportConfig,
     ExportPolicyConfig,
     InspectConfig,
@@ -19,10 +21,12 @@ from potstill.config.model import ModelConfig
 from potstill.config.teach import TeachConfig
 
 __all__ = [
+    "AuditConfig",
     "CollectConfig",
     "ConvertConfig",
     "DistillConfig",
     "EvaluateConfig",
+    "ExplainConfig",
     "ExportConfig",
     "ExportPolicyConfig",
     "InspectConfig",

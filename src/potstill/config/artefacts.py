@@ -1,4 +1,4 @@
-"""Settings of the commands that read the files of other commands: inspect, export, export-policy, reproduce, report."""
+"""Settings of the commands that read the files of other commands, such as export, explain and report."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from potstill.config.reading import ReadingConfig, positional_first
 from potstill.config.settings import check_resume
+from potstill.errors import PotstillError
 from potstill.runtime.validation import check_ranges, check_types
 
 if TYPE_CHECKING:
@@ -146,8 +147,75 @@ class ReproduceConfig:
 
 
 @dataclass(frozen=True)
+class ExplainConfig:
+    """Explain a distillate: where its states lie in the data, which pairs matter, and where they lead."""
+
+    is_command: ClassVar[bool] = True
+
+    distillate: PathOption
+    """A run folder of `potstill distill`, or a bundled name."""
+
+    _: KW_ONLY
+
+    states: int = 512
+    """Number of held-out states in which students act, and that pairs are compared with."""
+
+    seed: int = 0
+    """Seed of what the solver draws, and of the intervals."""
+
+    out: PathOption | None = None
+    """Run folder to make. Default: runs/COMMAND-TIME."""
+
+    force: bool = False
+    """Replace the run folder if it exists."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_ranges(self, states=8, seed=0)
+
+
+@dataclass(frozen=True)
+class AuditConfig:
+    """Measure what pairs reveal about the episodes that they were distilled from."""
+
+    is_command: ClassVar[bool] = True
+
+    distillate: PathOption
+    """A run folder of `potstill distill`, or a bundled name."""
+
+    _: KW_ONLY
+
+    shadows: int = 16
+    """Number of shadow distillations, each of a random half of the episodes; even, at least 4."""
+
+    steps: int = 40
+    """Outer steps of each shadow distillation."""
+
+    episodes: int = 256
+    """Largest number of episodes that are attacked."""
+
+    canaries: int = 16
+    """Number of canaries: short episodes far from the data, half of which are planted in each shadow's data."""
+
+    seed: int = 0
+    """Seed of members, canaries, shadows and intervals."""
+
+    out: PathOption | None = None
+    """Run folder to make. Default: runs/COMMAND-TIME."""
+
+    force: bool = False
+    """Replace the run folder if it exists."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_ranges(self, shadows=4, steps=0, episodes=8, canaries=0, seed=0)
+        if self.shadows % 2:
+            raise PotstillError(f"--shadows {self.shadows}: expected an even number")
+
+
+@dataclass(frozen=True)
 class ReportConfig:
-    """Print the scores of finished runs and plot them, from their result files."""
+    """Print the scores of finished runs, and write a page about them for others."""
 
     is_command: ClassVar[bool] = True
 

@@ -37,6 +37,53 @@ def has_posture(env_id: str | None) -> bool:
     return strip_version(env_id or "") in ROBOTS
 
 
+def _find_upright(env_id: str) -> np.ndarray:
+    """Find the height and the angle of the torso at which episodes start."""
+    _check_robot(env_id)
+    env = make(env_id)
+    upright: np.ndarray = env.unwrapped.init_qpos[1:3].copy()
+    env.close()
+    return upright
+
+
+def _check_robot(env_id: str) -> None:
+    if not has_posture(env_id):
+        raise PotstillError(f"{env_id}: the posture is known only for {', '.join(ROBOTS)}")
+
+
+@check_arguments
+def step_states(
+    env_id: str, states: Float[np.ndarray, "N S"], actions: Float[np.ndarray, "N A"]
+) -> Float[np.ndarray, "N S"]:
+    """Set the simulator to each state, and return the state after one step with its action.
+
+    Args:
+        env_id: Gymnasium id of a robot of :func:`has_posture`.
+        states: observations.
+        actions: in the environment's units. Actions beyond the bounds are clipped to them, as the simulator does.
+
+    Raises:
+        PotstillError: the observations of this environment do not contain the whole state of the simulator.
+
+    Example:
+        >>> still = np.zeros((1, 11), np.float32)
+        >>> still[0, 0] = 1.25  # Hopper, upright
+        >>> bool(step_states("Hopper-v5", still, np.zeros((1, 3), np.float32))[0, 0] < 1.25)
+        True
+    """
+    _check_robot(env_id)
+    env = make(env_id)
+    env.reset(seed=0)
+    body = env.unwrapped
+    positions = body.model.nq - 1
+    after = np.empty(states.shape)
+    for i, (state, action) in enumerate(zip(states.astype(np.float64), actions, strict=True)):
+        body.set_state(np.concatenate([[0.0], state[:positions]]), state[positions:])
+        after[i] = body.step(np.clip(action, env.action_space.low, env.action_space.high))[0]
+    env.close()
+    return after
+
+
 @check_arguments
 def measure_posture(env_id: str, states: Float[np.ndarray, "N S"], actions: Float[np.ndarray, "N A"]) -> PostureErrors:
     """Set the simulator to each state, take one step with its action, and measure the torso before and after.
@@ -58,19 +105,9 @@ def measure_posture(env_id: str, states: Float[np.ndarray, "N S"], actions: Floa
         >>> errors.height[0, 0].item(), errors.angle[0, 0].item(), bool(errors.height[0, 1] > 0.0)
         (0.0, 0.0, True)
     """
-    if not has_posture(env_id):
-        raise PotstillError(f"{env_id}: the posture is known only for {', '.join(ROBOTS)}")
-    env = make(env_id)
-    env.reset(seed=0)
-    body = env.unwrapped
-    positions, upright = body.model.nq - 1, body.init_qpos[1:3]
-    found = np.empty((2, len(states), 2))
-    for i, (state, action) in enumerate(zip(states.astype(np.float64), actions, strict=True)):
-        body.set_state(np.concatenate([[0.0], state[:positions]]), state[positions:])
-        clipped = np.clip(action, env.action_space.low, env.action_space.high)
-        after = body.step(clipped)[0]
-        for j, seen in enumerate((state, after)):
-            found[:, i, j] = seen[HEIGHT] - upright[0], seen[ANGLE] - upright[1]
-    env.close()
+    upright = _find_upright(env_id)
+    after = step_states(env_id, states, actions)
+    found = np.stack([seen.astype(np.float64)[:, [HEIGHT, ANGLE]] - upright for seen in (states, after)], axis=1)
+    found = np.moveaxis(found, 2, 0)
     turned = (found[1] + np.pi) % (2.0 * np.pi) - np.pi  # a robot may have turned over
     return PostureErrors(np.abs(found[0]), np.abs(turned))

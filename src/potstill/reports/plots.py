@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,19 @@ def make_figure(columns: int = 1, height: float = 3.6, width: float = 5.4, rows:
 
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write ``figure`` to ``path`` and return the path."""
-    figure.savefig(path, dpi=DPI)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a name may have letters that the font lacks
+        figure.savefig(path, dpi=DPI)
     return path
+
+
+def format_plain(text: str) -> str:
+    r"""Keep matplotlib from reading a name with dollar signs as mathematics.
+
+    >>> format_plain("a$b$")
+    'a\\$b\\$'
+    """
+    return text.replace("$", r"\$")
 
 
 def plot_returns(path: Path, returns: Sequence[float], env_id: str) -> Path:
@@ -71,9 +83,11 @@ def plot_learning_curve(path: Path, history: Sequence[JsonObject], name: str, la
     left, right = np.atleast_1d(axes)[0], np.atleast_1d(axes)[-1]
     if played:
         mean, std = _collect_values(history, "mean"), _collect_values(history, "std")
-        left.fill_between(updates, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0)
-        left.plot(updates, mean, "o-", color=BLUE)
-        left.set(xlabel="updates", ylabel=label, title=f"teacher on {name}")
+        band = "± 1 std over episodes"
+        left.fill_between(updates, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0, label=band)
+        left.plot(updates, mean, "o-", color=BLUE, label="mean")
+        left.set(xlabel="updates", ylabel=label, title=format_plain(f"teacher on {name}"))
+        left.legend(frameon=False, fontsize=8)
         left.set_ylim(bottom=min(0.0, float((mean - std).min())))
     if estimated:
         right.plot(updates, _collect_values(history, "fitted_value"), "o-", color=GREEN, label="fitted Q-evaluation")
@@ -91,10 +105,13 @@ def _collect_values(history: Sequence[JsonObject], key: str) -> Shaped[np.ndarra
 
 
 def plot_curve(path: Path, result: Result, losses: Sequence[tuple[int, float]]) -> Path:
-    """Plot returns (left) and outer loss (right) over outer steps; teacher and random pairs are horizontal lines."""
+    """Plot returns (left) and outer loss (right) over outer steps; teacher and random pairs are horizontal lines.
+
+    A curve of a single point is left out: its numbers are in the table of scores.
+    """
     curve = result["curve"]
     steps = [point["step"] for point in curve]
-    played = "student" in (curve[0] if curve else {})
+    played = "student" in (curve[0] if curve else {}) and len(curve) > 1
     figure, axes = make_figure(2 if played else 1)
     if played:
         _draw_returns(axes[0], steps, result)
@@ -117,7 +134,9 @@ def _draw_returns(axis: Axes, steps: Sequence[int], result: Result) -> None:
         if result.get(name):
             axis.axhline(result[name]["mean"], color=colour, linewidth=1.2, label=label)
     axis.set(
-        xlabel="outer steps", ylabel=find_return_label(result), title=f"{result['dataset']}, {result['pairs']} pairs"
+        xlabel="outer steps",
+        ylabel=find_return_label(result),
+        title=format_plain(f"{result['dataset']}, {result['pairs']} pairs"),
     )
     highest = max(axis.get_ylim()[1], float((mean + std).max()))
     axis.set_ylim(bottom=min(0.0, float((mean - std).min())), top=1.3 * highest)  # room for the legend
@@ -139,9 +158,9 @@ def plot_comparison(path: Path, results: Mapping[str, Result]) -> Path:
             x = [i + 0.2 * (offset - 1.5) for i, _ in found]
             mean, std = ([scores[key] for _, scores in found] for key in ("mean", "std"))
             axis.bar(x, mean, 0.18, yerr=std, color=colour, label=kind, error_kw={"linewidth": 0.8})
-    axis.set_xticks(range(len(results)), [Path(run).name for run in results])
+    axis.set_xticks(range(len(results)), [format_plain(Path(run).name) for run in results])
     labels = {find_return_label(result) for result in results.values()}
-    axis.set(ylabel=" or ".join(sorted(labels)), title="mean ± std over students or episodes")
+    axis.set(ylabel=" or ".join(sorted(labels)), title="bar = mean, line = ± 1 std over students or episodes")
     axis.set_ylim(bottom=0)
     axis.legend(frameon=False, ncols=4, fontsize=8)
     return save_figure(figure, path)

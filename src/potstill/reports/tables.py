@@ -122,7 +122,8 @@ def report_evaluation(result: Result, title: str | None = None) -> None:
 def report_distillation(folder: Path, result: Result) -> None:
     """Draw the curve and the states of a distillation; print its scores and the paths of its files."""
     with busy("drawing plots"):
-        curve = plot_curve(folder / "curve.png", result, read_losses(folder / "metrics.jsonl"))
+        losses = read_losses(folder / "metrics.jsonl")
+        curve = plot_curve(folder / "curve.png", result, losses) if len(result["curve"]) > 1 or losses else None
         distillate = folder / "distillate.safetensors"
         picture, reason = render_states(distillate, folder / "states.png") if result["env_id"] else (None, "")
     report_evaluation(result, f"{result['dataset']} in {result['env_id']}" if result.get("student") else None)
@@ -131,7 +132,7 @@ def report_distillation(folder: Path, result: Result) -> None:
         f"distilled in {seconds['distilling']:.1f} s; trained {count_students(trained)} "
         f"in {seconds['training']:.1f} s; evaluated in {seconds['evaluating']:.1f} s"
     )
-    written = [f"{distillate} ({distillate.stat().st_size / 1000:.1f} kB)", str(curve)]
+    written = [f"{distillate} ({distillate.stat().st_size / 1000:.1f} kB)", *([str(curve)] if curve else [])]
     if result["env_id"]:
         written.append(str(picture) if picture else f"the states were not rendered: {reason}")
     print("\n".join(written))

@@ -44,6 +44,7 @@ def plot_theory(path: Path, result: TheoryResult, *, share: float | None = None,
     _draw_distances(middle, result, discount)
     _draw_shifts(right, result, discount)
     figure.legend(*right.get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
+    figure.supxlabel("lines: medians over MDPs; bands: the middle 90 % of the MDPs", fontsize=8)
     return save_figure(figure, path)
 
 

@@ -68,10 +68,14 @@ class KernelInterpolation(DrawnKernelSolver):
 
     def fit(self, kernel: Float[Array, "N N"], pairs: Pairs) -> Float[Array, "N A"]:
         """Solve (1) for the coefficients, with the symmetric part of the kernel."""
+        targets = make_targets(pairs.actions, self.recipe.loss)
+        ridge = jnp.diag(self.make_ridge(kernel, pairs))
+        coefficients: Array = jnp.linalg.solve(0.5 * (kernel + kernel.T) + ridge, targets)
+        return coefficients
+
+    def make_ridge(self, kernel: Float[Array, "N N"], pairs: Pairs) -> Float[Array, " N"]:
+        """Compute the diagonal ρ k̄ w̄ W⁻¹ of (1)."""
         weights = jnp.ones(len(kernel), kernel.dtype) if pairs.weights is None else pairs.weights
         shares = weights / weights.sum()
         level = self.ridge * (shares @ jnp.diag(kernel)) * (shares @ shares)  # neither the scale nor zeros change it
-        ridge = jnp.diag(level / jnp.maximum(shares, LEAST_SHARE))
-        targets = make_targets(pairs.actions, self.recipe.loss)
-        coefficients: Array = jnp.linalg.solve(0.5 * (kernel + kernel.T) + ridge, targets)
-        return coefficients
+        return level / jnp.maximum(shares, LEAST_SHARE)

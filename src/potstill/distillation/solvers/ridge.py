@@ -55,6 +55,19 @@ def regress(
     return jnp.tanh(elsewhere @ (roots[:, None] * jax.scipy.linalg.solve(inner, targets, assume_a="pos")))
 
 
+def make_ridge_system(
+    kernel: Float[Array, "N N"], pairs: Pairs, penalty: float
+) -> tuple[Float[Array, " N"], Float[Array, "N A"]]:
+    """Compute λ / w and y of the system that :func:`regress` solves, in the form (K + diag(λ / w)) c = y.
+
+    Weights have a weighted mean of 1, as there.
+    """
+    weights = jnp.ones(len(kernel)) if pairs.weights is None else pairs.weights
+    level = penalty * jnp.sum(weights * jnp.diagonal(kernel)) / weights.sum()
+    shares = weights * weights.sum() / jnp.sum(weights**2)
+    return level / shares, jnp.arctanh((1.0 - MARGIN) * pairs.actions)
+
+
 @check_arguments
 @dataclass(frozen=True)
 class KernelRidge(Solver):

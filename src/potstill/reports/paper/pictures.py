@@ -38,7 +38,7 @@ def plot_scores(path: Path, table: ScoreTable) -> Path:
         if dataset.teacher is not None:
             axis.axvline(dataset.teacher.mean, color=GREY, linewidth=1.0, linestyle="--")
             axis.set_xlim(right=max(axis.get_xlim()[1], 1.04 * dataset.teacher.mean))
-        axis.set(xlabel=f"{SCORE} (dashed: teacher)", title=dataset.label)
+        axis.set(xlabel=f"{SCORE} (line: 95 % interval; dashed: teacher)", title=dataset.label)
     for axis in list(np.atleast_1d(axes).flat)[count:]:
         axis.set_visible(False)
     return save_figure(figure, path)
@@ -85,7 +85,7 @@ def plot_sizes(path: Path, table: ScoreTable) -> Path:
             _draw_sizes(axis, section.rows, dataset.label, section.title, colour)
         if dataset.teacher is not None:
             axis.axhline(dataset.teacher.mean, color=GREY, linewidth=1.0, linestyle="--", label="teacher")
-        axis.set(xlabel="N, pairs", ylabel=SCORE, title=dataset.label)
+        axis.set(xlabel="N, pairs (band: 95 % interval)", ylabel=SCORE, title=dataset.label)
         axis.legend(frameon=False, fontsize=8)
     return save_figure(figure, path)
 
@@ -145,12 +145,12 @@ def plot_return_curves(path: Path, curves: Sequence[Curve]) -> Path:
                 axis.plot(curve.steps, scores.mean(0), "o-", color=colour, markersize=3, label=curve.label)
                 if curve.paper is not None:
                     axis.axhline(curve.paper, color=colour, linewidth=0.9, linestyle=":")
-            axis.set(xlabel="outer steps", ylabel=SCORE, title=f"{dataset}, {title}")
+            axis.set(xlabel="outer steps (band: range over seeds)", ylabel=SCORE, title=f"{dataset}, {title}")
             axis.title.set_fontsize(9)
             if axis.lines:
                 axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
                 axis.legend(frameon=False, fontsize=8)
-        pair[0].set_xlabel("outer steps (dotted: the paper's Table 1)")
+        pair[0].set_xlabel("outer steps (band: range over seeds; dotted: the paper's Table 1)")
     return save_figure(figure, path)
 
 
@@ -172,6 +172,6 @@ def plot_postures(path: Path, lines: Sequence[Posture]) -> Path:
             axis.set_xticks(range(len(own)), [f"{line.label}\n{line.states:,} states" for line in own], fontsize=8)
             axis.set(xlim=(-0.6, len(own) - 0.4), ylabel=f"error of the torso's {quantity}, {unit}", title=dataset)
             axis.set_ylim(bottom=0)
-            axis.title.set_text(f"{dataset}: filled before, open after one step")
+            axis.title.set_text(f"{dataset}: filled before, open after one step; 95 % intervals")
             axis.title.set_fontsize(9)
     return save_figure(figure, path)

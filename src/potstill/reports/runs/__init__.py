@@ -1,0 +1,1 @@
+"""The page of finished runs, ``report.html``: verdicts in words, tables, pictures, commands and versions."""

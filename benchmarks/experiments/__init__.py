@@ -23,6 +23,8 @@ MODULES = {
     "imagination": "experiments.imagination",
     "theory": "experiments.theory",
     "discrete": "experiments.discrete",
+    "baselines": "experiments.baselines",
+    "paper-teachers": "experiments.paper_teachers",
     "reading": "speed.reading",
     "steppers": "speed.steppers",
     "teacher-updates": "speed.updates",

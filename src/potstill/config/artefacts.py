@@ -116,6 +116,10 @@ class ReproduceConfig:
     """Tables and figures only: names or paths of datasets, as for `potstill distill`. For a dataset without a bundled
     teacher, one is found or trained. Default: the bundled dataset; full requires those of the paper."""
 
+    teachers: str | None = None
+    """Tables and figures only: a folder, or a pattern such as 'DIR/*.safetensors', with one teacher for each dataset.
+    The name of each file or run folder must contain that of its dataset. Default: see --datasets."""
+
     seeds: int | None = None
     """Tables and figures only: number of distillation seeds. Default: 1 (smoke), 2 (small) or 5 (full)."""
 

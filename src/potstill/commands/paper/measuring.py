@@ -120,8 +120,8 @@ def measure_cell(cell: Cell, at: Workplace) -> JsonObject:
 def measure_teacher(cell: TeacherCell, at: Workplace) -> JsonObject:
     """Find or train the teacher, and measure its returns once for all tables."""
     source, data = at.sources[cell.dataset], at.load(cell.dataset)
-    path = None
-    if source.given not in list_bundled_names():
+    path = None if source.teacher is None else Path(source.teacher)
+    if path is None and source.given not in list_bundled_names():
         settings = make_automatic_settings(DistillConfig(source.given), data, at.place(cell))
         path = find_trained(settings, data, at.list_teacher_places())
         if path is None:

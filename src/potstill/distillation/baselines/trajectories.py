@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -53,12 +53,8 @@ class TrajectoryMatching(Matching):
         4
     """
 
-    steps: int = 500
+    steps: int = 200
     """Number of steps on the pairs."""
-    learning_rate: float = 0.01
-    """Step size for the pairs."""
-    optimiser: Literal["sgd", "adam"] = "adam"
-    """SGD with momentum 0.5, or Adam."""
     restart: int = 1
     """Steps after which a new section of a trajectory is drawn."""
     experts: int = 4

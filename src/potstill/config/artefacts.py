@@ -104,7 +104,8 @@ class ReproduceConfig:
 
     run: PathOption
     """A run folder of `potstill collect`, `potstill teach` or `potstill distill`; or table1, table2, table3, table4,
-    table5, figure1, figure2, theory or all, for potstill's results beside the tables and figures of the paper."""
+    table5, figure1, figure2, theory or all, for potstill's results beside the tables and figures of the paper; or
+    baselines, for other methods of the field."""
 
     _: KW_ONLY
 

@@ -12,7 +12,7 @@ from potstill.commands.paper.datasets import name_datasets, read_sources
 from potstill.commands.paper.grid import describe_failures, run_cells
 from potstill.commands.paper.measuring import CELLS, Workplace
 from potstill.commands.paper.scales import SCALES, Scale
-from potstill.commands.paper.targets import ALL, TARGETS, Outcome, describe_datasets
+from potstill.commands.paper.targets import Outcome, describe_datasets, select_targets
 from potstill.commands.paper.teachers import TeacherFiles
 from potstill.config import ReproduceConfig
 from potstill.config.settings import record_settings, resume_command
@@ -53,7 +53,7 @@ def reproduce_paper(name: str, config: ReproduceConfig, scales: Mapping[str, Sca
     """
     config = dataclasses.replace(config, run=name, scale=config.scale or "smoke")
     scale = choose_scale(config, scales)
-    wanted = {one: TARGETS[one] for one in (TARGETS if name == ALL else [name])}
+    wanted = select_targets(name)
     needs_data = any(target.needs_data for target in wanted.values())
     if config.datasets and not needs_data:
         raise PotstillError(f"--datasets has no effect on {name}, which uses no data")

@@ -72,9 +72,9 @@ class Evolution(Baseline):
         g = 1/(Pσ) Σ_i r_i ε_i,
 
     which Adam follows (Salimans et al. 2017). Source: Lupu et al. 2024 (Behaviour Distillation), with the σ, the step
-    size, the two students per candidate and the four episodes per student of their code. It differs from theirs: the
-    population is 64 instead of 2,048 and there are far fewer generations, because the budget is that of a simulator on
-    CPUs; students follow the recipe; ranks replace raw returns.
+    size and the four episodes per student of their code. It differs from theirs: candidates are 32 instead of 2,048,
+    with one student each instead of two, and there are far fewer generations, because the budget is that of a simulator
+    on CPUs; students follow the recipe and act by their mean action; ranks replace raw returns.
 
     Raises:
         PotstillError: a field is out of range, the population is odd, or the data name no environment (when pairs
@@ -87,11 +87,11 @@ class Evolution(Baseline):
 
     plays: ClassVar[bool] = True
 
-    budget: int = 1_000_000
+    budget: int = 200_000
     """Environment steps. The generation in which they are used up is the last one."""
-    population: int = 64
+    population: int = 32
     """P, the number of candidates in a generation."""
-    students: int = 2
+    students: int = 1
     """Students of each candidate."""
     episodes: int = 4
     """Episodes of each student."""

@@ -1,8 +1,7 @@
 """Baselines of the field on the nine files: the same teacher, number of pairs and students for all.
 
-The pairs are made for the paper's student. They train the paper's student and potstill's default student. potstill's
-own pairs for both students, with the same teachers, are those of the experiment ``distillates``. All baselines have
-their default settings, apart from the budget of HaDES.
+The pairs are made for the paper's student, which they train. potstill's own pairs for this student, with the same
+teachers, are those of the experiment ``distillates``.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import potstill
-from benchmarks.experiments.distilling import TOY, shorten_summary
+from benchmarks.experiments.distilling import TOY, select_student_scores
 from benchmarks.experiments.parts import TOY_RECIPE
 from benchmarks.files import BUNDLED, FILES, Workspace, find_teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, make_product
@@ -32,8 +31,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "hades-from-rows": {"budget": 200_000, "population": 32, "students": 1, "begin": "rows"},
 }
 SHORT = {"steps": 2, "sections": 2, "section": 2, "experts": 1, "budget": 10, "population": 2, "batch": 16}  # --toy
-STUDENTS = {"paper": 10, "default": 5}  # students of each recipe
-EPISODES, SIZE = 10, 256
+STUDENTS, EPISODES, SIZE = 10, 10, 256
 SEEDS = (0, 1, 2)
 MEASURED: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...] = ()
 """Files and seeds whose cells are measured."""
@@ -52,7 +50,7 @@ def find_baseline(method: str) -> str:
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
-    """Make the pairs, and train and evaluate students of both recipes."""
+    """Make the pairs, and train and evaluate students."""
     toy = workspace.toy
     recipe = TOY_RECIPE if toy else potstill.RECIPES["paper"]
     baseline = BASELINES[find_baseline(cell.method)](recipe=recipe, **make_options(cell.method, toy))
@@ -60,14 +58,9 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     teacher = workspace.find_teacher(cell.file)
     size = TOY["size"] if toy else SIZE
     pairs = potstill.make_baseline(baseline, data, teacher, size=size, seed=cell.seed)
-    env_id = str(data.env_id)
-    found: Record = {"plays": baseline.plays, "baseline": to_json(pairs.metadata["baseline"])}
-    for name, count in STUDENTS.items():
-        recipe = TOY_RECIPE if toy else potstill.RECIPES[name]
-        students, _ = train_for_evaluation(pairs, 2 if toy else count, cell.seed, recipe)
-        scores = score_students(students, env_id, 1 if toy else EPISODES, cell.seed, pairs.reference)
-        found[name] = {kind: shorten_summary(scores[kind]) for kind in ("student", "ensemble")}
-    return found
+    students, _ = train_for_evaluation(pairs, 2 if toy else STUDENTS, cell.seed)
+    scores = score_students(students, str(data.env_id), 1 if toy else EPISODES, cell.seed, pairs.reference)
+    return {**select_student_scores(scores), "baseline": to_json(pairs.metadata["baseline"])}
 
 
 def describe_inputs(cell: Cell) -> Record:
@@ -88,7 +81,7 @@ EXPERIMENT = Experiment(
     CELLS,
     describe_inputs,
     measure,
-    frozenset({"paper", "default", "plays", "baseline"}),
+    frozenset({"student", "ensemble", "baseline"}),
     extra=tuple(cell for cell in ALL if cell not in CELLS),
     toy=make_product(("sdr", "trajectory-matching", "hades"), (BUNDLED,), (0,)),
 )

@@ -22,7 +22,7 @@ from benchmarks.experiments.distilling import TOY, distil, select_student_scores
 from benchmarks.experiments.noisy_log import write_log
 from benchmarks.files import BUNDLED, FILES, Workspace
 from benchmarks.grid import Cell, Experiment, Record, make_product
-from potstill.evaluation.scores import TEACHER_SEED, measure_policy_returns
+from potstill.evaluation.scores import TEACHER_SEED, measure_policy_returns, score_students, train_for_evaluation
 from potstill.evaluation.statistics import summarise
 from potstill.teachers.lookup import find_teacher
 
@@ -77,11 +77,15 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     path = workspace.find_published_teacher(cell.file)
     if cell.method == TEACHER:
         return measure_teacher(cell, path, workspace)
-    options = METHODS[cell.method] | (TOY if workspace.toy else COUNTS)
+    counts = TOY if workspace.toy else COUNTS
+    options = METHODS[cell.method] | counts | {"students": 1, "episodes": 0}  # students are evaluated below
     options = {name: value for name, value in options.items() if name not in ("recipe", "preset") or not workspace.toy}
     result = distil(cell, options, workspace, Path(find_states(cell, workspace)), path)
+    pairs = potstill.load(workspace.find_folder(cell.file, cell.method, cell.seed, cell["states"]))
+    students, _ = train_for_evaluation(pairs, counts["students"], cell.seed)
+    scores = score_students(students, str(pairs.env_id), counts["episodes"], cell.seed, pairs.reference)
     return {
-        **select_student_scores(result),
+        **select_student_scores(scores),
         "seconds": result["seconds"]["distilling"],
         "steps": result["schedule"]["steps"],
         "command": result["command"],

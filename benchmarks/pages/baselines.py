@@ -1,4 +1,4 @@
-"""Baselines of the field beside potstill's pairs, for the paper's student and for potstill's."""
+"""Baselines of the field beside potstill's pairs, for the paper's student."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ LABELS = {
     "hades-from-rows": "HaDES from rows †",
 }
 HEAD = """\
-Experiment `baselines`: 256 pairs, made for the paper's student, with the fixed teacher of each file. *Paper's student*:
-{paper} students of each seed, *potstill's*: {default} students with the recipe `default`, trained on the same pairs;
-{episodes} episodes each. The rows of potstill are those of the experiment `distillates`, with the same teachers, and
-pairs distilled for each student. Scores are means ± standard deviations over seeds; *seeds* is their number. A row with
-one seed shows that the method ran, and no more. † plays in the environment: {budget:,} steps for each set of pairs."""
-HEADS = ("pairs", "seeds", "paper's student", "ensemble", "potstill's student", "ensemble")
-OWN = {"paper": "paper-recipe", "default": "default"}  # methods of the experiment `distillates`
+Experiment `baselines`: 256 pairs, made for the paper's student, with the fixed teacher of each file; {students}
+students of each seed with {episodes} episodes each, and their ensemble. The row of potstill is that of the experiment
+`distillates`, with the same teacher and student. Scores are means ± standard deviations over seeds; *seeds* is their
+number. A row with one seed shows that the method ran, and no more. † plays in the environment: {budget:,} steps for
+each set of pairs."""
+HEADS = ("pairs", "seeds", "one student", "ensemble")
+OWN = "paper-recipe"  # the method of the experiment `distillates` with the paper's student
 
 
 def format_spread(values: Sequence[float]) -> str:
@@ -45,34 +45,25 @@ def format_spread(values: Sequence[float]) -> str:
     return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):.1f}"
 
 
-def make_row(label: str, records: dict[str, list[Record]]) -> list[str]:
-    """A row: records with ``student`` and ``ensemble`` for each kind of student."""
-    cells = [
-        format_spread([record[kind]["mean"] for record in records[student]])
-        for student in STUDENTS
-        for kind in ("student", "ensemble")
-    ]
-    counts = sorted({len(found) for found in records.values()})
-    return [label, ", ".join(map(str, counts)), *cells]
+def make_row(label: str, records: list[Record]) -> list[str]:
+    """A row: the scores of the seeds."""
+    scores = [format_spread([record[kind]["mean"] for record in records]) for kind in ("student", "ensemble")]
+    return [label, str(len(records)), *scores]
 
 
 def list_rows(file: str, found: list[Record]) -> list[list[str]]:
     """The rows of a file: its measured baselines, then potstill's pairs."""
-    rows = []
-    for method in METHODS:
-        group = select_records(found, file=file, method=method)
-        if group:
-            rows.append(make_row(LABELS[method], {student: [r[student] for r in group] for student in STUDENTS}))
-    own = load_records("distillates")
-    known = {student: select_records(own, file=file, method=method) for student, method in OWN.items()}
-    return [*rows, make_row("potstill", known)] if rows else []
+    groups = {method: select_records(found, file=file, method=method) for method in METHODS}
+    rows = [make_row(LABELS[method], group) for method, group in groups.items() if group]
+    own = select_records(load_records("distillates"), file=file, method=OWN)
+    return [*rows, make_row("potstill", own)] if rows else []
 
 
 def baselines() -> str:
     """A table for each measured file."""
     found = load_records("baselines")
     budget = METHODS["hades"]["budget"]
-    parts = [HEAD.format(**STUDENTS, episodes=EPISODES, budget=budget)]
+    parts = [HEAD.format(students=STUDENTS, episodes=EPISODES, budget=budget)]
     teachers = select_records(load_records("fixed-teachers"), method="100 episodes")
     for file in FILES:
         rows = list_rows(file, found)
@@ -90,21 +81,18 @@ def describe_seeds(found: list[Record]) -> str:
 
 
 def compare(file: str, found: list[Record]) -> list[str]:
-    """Compare the best baseline with several seeds with potstill's pairs, for the paper's student."""
+    """Compare the best baseline with several seeds with potstill's pairs."""
     several = {}
     for method in METHODS:
-        means = [record["paper"]["student"]["mean"] for record in select_records(found, file=file, method=method)]
+        means = [record["student"]["mean"] for record in select_records(found, file=file, method=method)]
         if len(means) > 1:
             several[LABELS[method]] = means
-    own = [
-        record["student"]["mean"]
-        for record in select_records(load_records("distillates"), file=file, method=OWN["paper"])
-    ]
+    own = [record["student"]["mean"] for record in select_records(load_records("distillates"), file=file, method=OWN)]
     if not several:
         return []
     best = max(several, key=lambda label: float(np.mean(several[label])))
     where = "above" if min(several[best]) > max(own) else "below" if max(several[best]) < min(own) else "among"
     return [
-        f"`{file}`, the paper's student: of {len(several)} baselines with several seeds, {best} has the highest mean, "
+        f"`{file}`: of {len(several)} baselines with several seeds, {best} has the highest mean, "
         f"{np.mean(several[best]):.1f}; its seeds are {where} those of potstill ({np.mean(own):.1f})."
     ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from benchmarks.experiments import load_records
 from benchmarks.experiments.paper_teachers import COUNTS, METHODS, STATES, TEACHER, TEACHER_EPISODES
 from benchmarks.files import FILES
 from benchmarks.grid import Record
 from benchmarks.pages.baselines import format_spread
 from benchmarks.pages.text import make_table, select_records
-from potstill.reports.paper.numbers import TABLE_1, TABLE_3, find_number
+from potstill.reports.paper.numbers import TABLE_1, TABLE_3, Row, find_number
 
 ROWS = {"random": "random", "dbc": "dbc", "pbc": "pbc", "av-pbc": "av-pbc", "algorithm-1": "av-pbc"}
 LABELS = {
@@ -34,9 +36,9 @@ def format_cell(records: list[Record], kind: str) -> str:
     return f"{format_spread([record[kind]['mean'] for record in records])} ({len(records)})" if records else "–"
 
 
-def format_paper(row: str | None, file: str, table: object) -> str:
+def format_paper(row: str | None, file: str, table: Mapping[str, Row]) -> str:
     """A number of the paper."""
-    number = find_number(table.get(row or ""), file) if isinstance(table, dict) else None
+    number = find_number(table.get(row or ""), file)
     return "–" if number is None else f"{number:.1f}"
 
 
@@ -50,15 +52,14 @@ def paper_teachers() -> str:
         for method in METHODS:
             by_states = [select_records(of_file, method=method, states=origin) for origin in STATES]
             if any(by_states):
-                row = ROWS.get(method)
-                singles, together = (
-                    [format_cell(each, kind) for each in by_states] for kind in ("student", "ensemble")
-                )
-                numbers = [format_paper(row, file, dict(table)) for table in (TABLE_1, TABLE_3)]
-                lines.append([LABELS[method], *singles, numbers[0], *together, numbers[1]])
+                cells = [LABELS[method]]
+                for kind, table in (("student", TABLE_1), ("ensemble", TABLE_3)):
+                    cells += [format_cell(each, kind) for each in by_states]
+                    cells.append(format_paper(ROWS.get(method), file, table))
+                lines.append(cells)
         if lines and teachers:
             score = teachers[0]["student"]["mean"]
-            paper = format_paper("teacher", file, dict(TABLE_1))
+            paper = format_paper("teacher", file, TABLE_1)
             title = f"`{file}` (teacher {score:.1f} in {TEACHER_EPISODES} episodes; in the paper {paper}):"
             parts += [title, make_table(HEADS, lines)]
     return "\n\n".join(parts)

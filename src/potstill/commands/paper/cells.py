@@ -112,6 +112,10 @@ class BaselineCell:
         """Cells that are measured before."""
         return (TeacherCell(self.dataset),)
 
+    def has_curve(self, scale: Scale) -> bool:
+        """Whether students are evaluated at several outer steps: never."""
+        return False
+
     def estimate_cost(self, scale: Scale) -> float:
         """Estimate the seconds that the cell takes on a core."""
         return 15.0 + 60.0 * scale.baseline_share

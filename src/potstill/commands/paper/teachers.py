@@ -65,7 +65,7 @@ class TeacherFiles:
         return found[0]
 
 
-def _holds_teacher(path: Path) -> bool:
+def _has_teacher(path: Path) -> bool:
     return path.suffix in (*SUFFIXES, ARRAYS) or (path / "teacher.safetensors").exists()
 
 

@@ -112,7 +112,7 @@ class Evolution(Baseline):
         """Evolve pairs until the budget is used up."""
         row_key, loop_key = jax.random.split(key)
         data = candidates.data
-        mean = self._begin(candidates, size, row_key)
+        mean = self._start(candidates, size, row_key)
         normaliser = (data if candidates.teacher is None else candidates.teacher).normaliser
         scaling = Scaling(normaliser, data.action_bounds)
         lanes = self.population * self.students * self.episodes
@@ -136,7 +136,7 @@ class Evolution(Baseline):
             generation += 1
         return mean
 
-    def _begin(self, candidates: Candidates, size: int, key: PRNGKeyArray) -> Pairs:
+    def _start(self, candidates: Candidates, size: int, key: PRNGKeyArray) -> Pairs:
         """The pairs before the first generation."""
         if self.begin == "rows":
             return candidates.draw_pairs(size, make_generator(key))

@@ -44,8 +44,8 @@ MATHEMATICS = """
     action_gradients action_values angle angle_jvp backward clipped conservative_term critic_target curvature
     descent discounted discounted_returns early effective_share episode_returns forward gradient_distance
     gradient_similarity interquartile_mean inverse_density kernels largest_eigenvalue layer_norm mean_distance
-    mean_product normalised_return occupancy opening q_gap ranged reference returns_to_go sdw shifted soft_update softmax
-    softplus squared_distance squared_errors uniform unscaled weighted_distance
+    mean_product normalised_return occupancy opening q_gap ranged reference returns_to_go sdw shifted soft_update
+    softmax softplus squared_distance squared_errors uniform unscaled weighted_distance
 """
 # predicates, constructors, phrases at their use, commands, and names that interfaces of others require
 PHRASES = """

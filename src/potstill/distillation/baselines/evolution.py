@@ -57,7 +57,8 @@ def rank_centred(returns: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
     """
     from scipy.stats import rankdata
 
-    return (rankdata(returns) - 1.0) / (len(returns) - 1.0) - 0.5
+    ranks: np.ndarray = (rankdata(returns) - 1.0) / (len(returns) - 1.0) - 0.5
+    return ranks
 
 
 @check_arguments
@@ -172,4 +173,5 @@ def estimate_slope(directions: Pairs, ranks: Float[Array, " P"], sigma: float) -
     """Estimate the gradient of the expected rank, by the difference of each direction and its opposite."""
     half = len(ranks) // 2
     differences = ranks[:half] - ranks[half:]
-    return jax.tree.map(lambda x: jnp.tensordot(differences, x, axes=1) / (len(ranks) * sigma), directions)
+    slope: Pairs = jax.tree.map(lambda x: jnp.tensordot(differences, x, axes=1) / (len(ranks) * sigma), directions)
+    return slope

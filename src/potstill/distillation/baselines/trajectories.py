@@ -91,10 +91,12 @@ class TrajectoryMatching(Matching):
             first = initialise_student(network_key, rows, self.recipe)[0]
             keys = jax.random.split(batch_key, (self.sections, self.section))
             later = jax.lax.scan(train_section, first, keys)[1]
-            return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
+            states: TrainingState = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
+            return states
 
         trained = [train_expert(rows, one) for one in jax.random.split(key, self.experts)]
-        return jax.tree.map(lambda *parts: jnp.stack(parts), *trained)
+        stacked: TrainingState = jax.tree.map(lambda *parts: jnp.stack(parts), *trained)
+        return stacked
 
     def start(self, shared: TrainingState, pairs: Pairs, key: PRNGKeyArray) -> Section:
         """Draw a section of an expert's training."""

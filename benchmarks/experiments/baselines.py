@@ -33,8 +33,8 @@ METHODS: dict[str, dict[str, Any]] = {
 SHORT = {"steps": 2, "sections": 2, "section": 2, "experts": 1, "budget": 10, "population": 2, "batch": 16}  # --toy
 STUDENTS, EPISODES, SIZE = 10, 10, 256
 SEEDS = (0, 1, 2)
-MEASURED: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...] = ()
-"""Files and seeds whose cells are measured."""
+MEASURED: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]], ...] = ()
+"""Methods, files and seeds of the cells that are measured."""
 
 
 def make_options(method: str, toy: bool = False) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def describe_inputs(cell: Cell) -> Record:
     }
 
 
-CELLS = tuple(cell for files, seeds in MEASURED for cell in make_product(METHODS, files, seeds))
+CELLS = tuple(cell for measured in MEASURED for cell in make_product(*measured))
 ALL = make_product(METHODS, (*FILES, BUNDLED), SEEDS)
 EXPERIMENT = Experiment(
     "baselines",

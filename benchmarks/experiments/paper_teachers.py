@@ -41,7 +41,9 @@ TEACHER, TEACHER_EPISODES = "teacher", 100
 STATES = ("file", "log")
 ROWS = 100_000  # of a log
 SEEDS = (0, 1, 2)
-MEASURED: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[int, ...]], ...] = ()
+MEASURED: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[int, ...]], ...] = (
+    (("teacher", "random"), ("hopper-medium-replay",), ("file",), (0,)),
+)
 """Methods, files, states and seeds of the cells that are measured."""
 
 

@@ -138,7 +138,7 @@ def make_unequal_episodes():
     """Three episodes of 10, 20 and 30 rows, with returns 300, 20 and 90."""
     states = np.arange(61, dtype=np.float32)[:, None]
     ends = np.isin(np.arange(60), (9, 29, 59))
-    rewards = np.repeat(np.float32([30.0, 1.0, 3.0]), (10, 20, 30))
+    rewards = np.repeat(np.array([30.0, 1.0, 3.0], np.float32), (10, 20, 30))
     return Transitions(
         states[:-1], states[:-1] / 60, rewards, states[1:], ends, np.zeros(60, bool), ActionBounds.unit(1), name="three"
     )

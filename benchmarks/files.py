@@ -16,6 +16,7 @@ RESULTS = ROOT / "results"
 WEIGHTS = RESULTS / "weights"
 RUNS = ROOT / "runs" / "benchmarks"
 DATASETS = ROOT.parent / "shared" / "datasets"
+PUBLISHED = ROOT.parent / "shared" / "teachers" / "corl-cal-ql"  # the paper's teachers; no licence: never shipped
 
 BUNDLED = "bundled"
 """The bundled dataset, ``hopper-medium-replay``. One of the nine files has the same name."""
@@ -64,6 +65,10 @@ class Workspace:
         if file == BUNDLED:
             return BUNDLED_FOLDER / f"{BUNDLED_NAME}.teacher.safetensors"
         return WEIGHTS / str(find_teacher_entry(file, use)["weights"])
+
+    def find_published_teacher(self, file: str) -> Path:
+        """Find the teacher that the paper's authors trained for the D4RL dataset with the name of a file."""
+        return self.find_teacher(file) if self.toy else PUBLISHED / f"{file}-v2.safetensors"
 
     def find_folder(self, *names: object) -> Path:
         """Make the path of a run folder from the parts of a cell."""

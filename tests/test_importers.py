@@ -16,6 +16,7 @@ from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import summarise
+from potstill.teachers.lookup import find_teacher
 
 pytestmark = pytest.mark.usefixtures("few_rows")
 CORL = SHARED / "teachers" / "corl-cal-ql"
@@ -100,6 +101,30 @@ def test_the_dataset_gives_the_normaliser_and_distil_takes_the_file(tmp_path):
     run = potstill.distill("hopper-medium-replay", teacher=CHECKPOINT, out=tmp_path / "run", **options)
     data = potstill.load_dataset("hopper-medium-replay")
     np.testing.assert_array_equal(potstill.load(run).normaliser.mean, data.normaliser.mean)
+
+
+def test_corls_arrays_as_safetensors(tmp_path, data):
+    from safetensors.numpy import save_file
+
+    rng = np.random.default_rng(0)
+    arrays = {"observation_mean": rng.normal(size=3), "observation_std": rng.uniform(0.5, 2.0, 3)}
+    arrays |= {f"actor.log_std_{name}.constant": np.ones(1) for name in ("multiplier", "offset")}
+    for net, inputs, outputs in (("actor.base_network", 3, 4), ("critic1.network", 5, 1), ("critic2.network", 5, 1)):
+        for i, shape in ((0, (8, inputs)), (2, (outputs, 8))):
+            arrays |= {f"{net}.{i}.weight": rng.normal(size=shape), f"{net}.{i}.bias": rng.normal(size=shape[0])}
+    path = tmp_path / "teacher.safetensors"
+    save_file({name: value.astype(np.float32) for name, value in arrays.items()}, path)
+    teacher = find_teacher(path, "small", data)
+    x = (data.observations - arrays["observation_mean"]) / (arrays["observation_std"] + 1e-3)
+    hidden = np.maximum(x @ arrays["actor.base_network.0.weight"].T + arrays["actor.base_network.0.bias"], 0.0)
+    wanted = np.tanh(hidden @ arrays["actor.base_network.2.weight"][:2].T + arrays["actor.base_network.2.bias"][:2])
+    np.testing.assert_allclose(teacher.policy(data.observations), wanted, rtol=1e-4, atol=1e-5)
+    save_file({name: value for name, value in arrays.items() if not name.startswith("obs")}, path)
+    with pytest.raises(PotstillError, match="have no normaliser: name the dataset"):
+        potstill.import_teacher(path)
+    save_file({"weights": np.ones(3)}, path)
+    with pytest.raises(PotstillError, match="expected a teacher, found a file that potstill did not write"):
+        find_teacher(path, "small", data)
 
 
 class Evil:

@@ -34,7 +34,7 @@ VERBS = """
     format from gather get group has hash hold import init initialise inspect integrate invert is iterate join
     judge keep label learn leave list load localise lock log make map mark match measure mix move multiply name
     normalise observe offer open optimise order pair parse pass place plan play plot predict prepare print propose push
-    raise read record recover rectify refuse register regress remove render repeat replicate report reproduce
+    raise rank read record recover rectify refuse register regress remove render repeat replicate report reproduce
     require reset resolve restart restore resume roll round run sample save scale scatter score select set shard
     shift show skip solve sort spell split stabilise stack standardise start step strip submit summarise swap sweep
     take teach temper thin to trace train try unflatten unpickle unstack unwrap update use wait warm warn watch widen
@@ -42,10 +42,10 @@ VERBS = """
 """
 MATHEMATICS = """
     action_gradients action_values angle angle_jvp backward clipped conservative_term critic_target curvature
-    descent discounted discounted_returns early effective_share episode_returns forward gradient_similarity
-    interquartile_mean inverse_density kernels largest_eigenvalue layer_norm mean_distance mean_product
-    normalised_return occupancy opening q_gap ranged reference returns_to_go sdw shifted soft_update softmax softplus
-    squared_distance squared_errors uniform unscaled weighted_distance
+    descent discounted discounted_returns early effective_share episode_returns forward gradient_distance
+    gradient_similarity interquartile_mean inverse_density kernels largest_eigenvalue layer_norm mean_distance
+    mean_product normalised_return occupancy opening q_gap ranged reference returns_to_go sdw shifted soft_update
+    softmax softplus squared_distance squared_errors uniform unscaled weighted_distance
 """
 # predicates, constructors, phrases at their use, commands, and names that interfaces of others require
 PHRASES = """

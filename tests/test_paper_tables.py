@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from paper import TINY, make_source, make_workplace
 
-from potstill.commands.paper.cells import CloneCell, DistillCell, StudentsCell, TeacherCell, order_cells
+from potstill.commands.paper.cells import BaselineCell, CloneCell, DistillCell, StudentsCell, TeacherCell, order_cells
 from potstill.commands.paper.convergence import assemble_convergence
 from potstill.commands.paper.figures import assemble_curves, assemble_postures
 from potstill.commands.paper.methods import METHODS, make_distill_config
@@ -18,8 +18,9 @@ from potstill.commands.paper.plans import SCORE_TABLES
 from potstill.commands.paper.running import write_outcomes
 from potstill.commands.paper.scales import SCALES
 from potstill.commands.paper.tables import assemble_table
-from potstill.commands.paper.targets import TARGETS
+from potstill.commands.paper.targets import TARGETS, select_targets
 from potstill.config.presets import DIFFERENCES, PRESETS
+from potstill.distillation.baselines import BASELINES
 from potstill.reports.paper import markdown, numbers, sentences
 from potstill.reports.paper.csv_files import list_scores
 from potstill.reports.paper.schema import Row, ScoreTable
@@ -35,9 +36,11 @@ def known_score(cell):
     if isinstance(cell, CloneCell):
         return 25.0
     of = getattr(cell, "of", cell)
+    if isinstance(of, BaselineCell):
+        return 35.0 if of.baseline == "medoids" else 15.0
     if not isinstance(of, DistillCell):
         return 0.0
-    score = SCORES[of.method.removeprefix("equal-").removeprefix("paper-")]
+    score = SCORES[of.method.removeprefix("equal-").removeprefix("paper-").removeprefix("student-")]
     other = getattr(cell, "student", "own") not in ("own", "paper")
     return score / 2.0 if of.size == 16 or other else score
 
@@ -199,6 +202,19 @@ def test_other_tables_from_known_returns(at):
     sizes = assemble_table(SCORE_TABLES["table5"](TINY), at)
     assert "| 16 pairs | 20.4 [20.4, 20.4] / 27.3 |" in markdown.format_score_table(sizes)
     assert sentences.compare_sizes(sizes)[1].endswith("hopper-medium-replay: every step up in N raises it.")
+
+
+def test_baselines_are_beside_potstills_pairs_for_the_same_student(at):
+    table = assemble_table(SCORE_TABLES["baselines"](TINY), at)
+    text = markdown.format_score_table(table)
+    assert "| k-means medoids, teacher's actions | 35.0 [35.0, 35.0] |" in text
+    assert all(f"| {label} |" in text for label in ("SDR", "SDW", "HaDES (plays in the environment)"))
+    assert sentences.compare_baselines(table) == [
+        f"{HOPPER}: the highest of {len(BASELINES)} baselines is k-means medoids, teacher's actions; potstill is above "
+        "it (60.0 and 35.0; the intervals do not overlap)."
+    ]
+    assert [*select_targets("all")] == [name for name in TARGETS if name != "baselines"]
+    assert [*select_targets("baselines")] == ["baselines"]
 
 
 def test_table_4_and_the_figures_from_known_records(at):

@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import random_teacher
 from paper import TINY, make_source
 
 import potstill
 from potstill.cli import main
 from potstill.commands import reproduce as command
 from potstill.commands.paper import grid, measuring
-from potstill.commands.paper.cells import CloneCell, DistillCell, PostureCell, TeacherCell, TraceCell
+from potstill.commands.paper.cells import BaselineCell, CloneCell, DistillCell, PostureCell, TeacherCell, TraceCell
 from potstill.commands.paper.datasets import read_sources
 from potstill.commands.paper.measuring import Workplace, measure_cell
 from potstill.commands.paper.running import reproduce_paper
+from potstill.commands.paper.teachers import TeacherFiles
 from potstill.config import TeachConfig
 from potstill.errors import PotstillError
 from potstill.runtime.interruption import Interrupted
@@ -60,6 +62,53 @@ def test_bad_input_is_one_line_and_nothing_is_made(words, said, tmp_path, monkey
     [line] = [line for line in capsys.readouterr().err.splitlines() if "s so far" not in line]  # of a slow machine
     assert said in line
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with the bundled teacher, under the name of its dataset."""
+    monkeypatch.chdir(tmp_path)
+    teacher = potstill.load_teacher(BUNDLED_NAME)
+    teacher.save(tmp_path / "given" / f"{BUNDLED_NAME}-v2.safetensors")
+    random_teacher(states=3).save(tmp_path / "small" / f"{BUNDLED_NAME}.safetensors")
+    random_teacher(states=3).save(tmp_path / "other" / "walker2d-medium.safetensors")
+    for name in ("one", "two"):
+        (tmp_path / "both").mkdir(exist_ok=True)
+        (tmp_path / "both" / f"{name}-{BUNDLED_NAME}.pt").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["table1", "--teachers", "nothere"], "--teachers nothere: there is no such folder, and no teacher matches"),
+        (["table1", "--teachers", "."], "--teachers .: the folder contains no teacher"),
+        (["table1", "--teachers", "both"], f"{BUNDLED_NAME} has 2 teachers, one-{BUNDLED_NAME}.pt and two-"),
+        (["table1", "--teachers", "both/one*"], f"one-{BUNDLED_NAME}.pt: damaged, or not a PyTorch file"),
+        (["table1", "--teachers", "other"], f"no teacher for {BUNDLED_NAME}: expected a file or run folder with this"),
+        (["table1", "--teachers", "small/*"], f"{BUNDLED_NAME}.safetensors has 3 state and 2 action components"),
+        (["theory", "--teachers", "given"], "--teachers has no effect on theory, which uses no data"),
+    ],
+)
+def test_unsuitable_teachers_are_one_line(words, said, folder, capsys):
+    assert main(["reproduce", *words, "--out", "run"]) == 2
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "s so far" not in line]
+    assert said in line
+    assert not (folder / "run").exists()
+
+
+def test_given_teachers_are_measured(folder):
+    [source] = read_sources([BUNDLED_NAME], TeacherFiles.of("giv*/*.safetensors"))
+    assert source.teacher == f"given/{BUNDLED_NAME}-v2.safetensors"
+    at = Workplace(folder / "run", {BUNDLED_NAME: source}, QUICK)
+    record = measure_cell(TeacherCell(BUNDLED_NAME), at)
+    assert record["teacher"] == source.teacher
+    assert record["teacher_sha256"] == source.teacher_hash == potstill.load_teacher(BUNDLED_NAME).content_hash
+    at.records[TeacherCell(BUNDLED_NAME).name] = record
+    found = measure_cell(BaselineCell(BUNDLED_NAME, "best-episodes", size=8), at)
+    assert found["baseline"]["name"] == "best-episodes"
+    pairs = potstill.load(at.place(BaselineCell(BUNDLED_NAME, "best-episodes", size=8)))
+    assert (len(pairs), pairs.recipe) == (8, potstill.RECIPES["paper"])
 
 
 def test_options_of_the_paper_are_refused_for_a_run(tmp_path):

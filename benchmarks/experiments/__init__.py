@@ -24,6 +24,8 @@ MODULES = {
     "theory": "experiments.theory",
     "discrete": "experiments.discrete",
     "privacy": "experiments.privacy",
+    "baselines": "experiments.baselines",
+    "paper-teachers": "experiments.paper_teachers",
     "reading": "speed.reading",
     "steppers": "speed.steppers",
     "teacher-updates": "speed.updates",

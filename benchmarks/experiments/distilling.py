@@ -28,7 +28,7 @@ def distil(
     options: Mapping[str, Any],
     workspace: Workspace,
     dataset: Path | None = None,
-    teacher: str | None = None,
+    teacher: str | Path | None = None,
 ) -> Record:
     """Run ``potstill.distill`` for a cell and return its ``result.json`` with ``command``, the equivalent command.
 
@@ -37,10 +37,11 @@ def distil(
         options: arguments of :func:`~benchmarks.experiments.parts.distill_options`.
         workspace: the paths of the data. At toy size, :data:`TOY` replaces the options.
         dataset: the dataset, instead of the cell's file.
-        teacher: the file whose teacher is used, instead of the cell's.
+        teacher: the file whose teacher is used, instead of the cell's; or the path of a teacher.
     """
     chosen = distill_options({**options, **TOY}, toy=True) if workspace.toy else distill_options(options)
-    data, weights = dataset or workspace.find_dataset(cell.file), workspace.find_teacher(teacher or cell.file)
+    data = dataset or workspace.find_dataset(cell.file)
+    weights = teacher if isinstance(teacher, Path) else workspace.find_teacher(teacher or cell.file)
     run = potstill.distill(
         data,
         teacher=weights,

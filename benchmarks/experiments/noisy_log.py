@@ -1,4 +1,4 @@
-"""The data of the experiment ``sizes``: a log of any length, of a teacher with noisy actions.
+"""The data of the experiments ``sizes`` and ``paper-teachers``: a log of any length, of a teacher with noisy actions.
 
 The noise is Gaussian on actions in [−1, 1]. Its standard deviation is drawn between 0 and 0.6 for each episode.
 """
@@ -70,9 +70,18 @@ def iterate_first_rows(source: Iterator[Columns], rows: int) -> Iterator[Columns
 
 
 def write_log(
-    folder: Path, policy: Policy, env_id: str, rows: int, source: Transitions | None = None, lanes: int = LANES
+    folder: Path,
+    policy: Policy,
+    env_id: str,
+    rows: int,
+    source: Transitions | None = None,
+    lanes: int = LANES,
+    name: str | None = None,
 ) -> Transitions:
-    """Write a log with this number of rows as a mapped dataset: new episodes, or the first rows of ``source``."""
+    """Write a log with this number of rows as a mapped dataset: new episodes, or the first rows of ``source``.
+
+    The default name is that of the experiment ``sizes``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     made = iterate_episodes(policy, env_id, lanes)
     if source is not None:
@@ -83,7 +92,7 @@ def write_log(
         rows,
         state_size=len(policy.normaliser.mean),
         bounds=policy.action_bounds,
-        name=f"sizes-{rows}",
+        name=name or f"sizes-{rows}",
         env_id=env_id,
-        card={"source": "benchmarks sizes"},
+        card={"source": f"benchmarks {'sizes' if name is None else name}"},
     )

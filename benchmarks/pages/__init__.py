@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.experiments.distillates import ABLATION, PAPER_VARIANTS
 from benchmarks.pages import (
     auto,
+    baselines,
     bounds,
     choices,
     demo,
@@ -23,6 +24,7 @@ from benchmarks.pages import (
     fitted,
     imagination,
     kernel,
+    paper_teachers,
     sizes,
     speed,
     teachers,
@@ -43,6 +45,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "imagination": imagination.imagination,
     "bounds": bounds.bounds,
     "discrete": discrete.discrete,
+    "baselines": baselines.baselines,
+    "paper-teachers": paper_teachers.paper_teachers,
     # Variants that were compared on the bundled dataset and two others.
     "variants": choices.variants,
     **{f"{page}-comparison": functools.partial(choices.variant_tables, page) for page in choices.VARIANTS_OF_PAGE},

@@ -28,6 +28,7 @@ PACKAGES = (
     "potstill.distillation",
     "potstill.distillation.objectives",
     "potstill.distillation.solvers",
+    "potstill.distillation.baselines",
     "potstill.evaluation",
     "potstill.exports",
     "potstill.exports.policies",

@@ -12,6 +12,7 @@ from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:
     from potstill.commands.audit import audit
+    from potstill.commands.baseline import make_baseline
     from potstill.commands.collect import collect
     from potstill.commands.convert import convert
     from potstill.commands.distill import distill
@@ -69,6 +70,7 @@ __all__ = [
     "load_dataset",
     "load_policy",
     "load_teacher",
+    "make_baseline",
     "model",
     "report",
     "reproduce",
@@ -104,6 +106,7 @@ __getattr__ = import_lazily(
         "load_dataset": "data.registry",
         "load_policy": "networks.policy",
         "load_teacher": "teachers.base",
+        "make_baseline": "commands.baseline",
     },
 )
 

@@ -59,7 +59,7 @@ def reproduce(config: ReproduceConfig) -> Run:
     """
     if not Path(config.run).exists():
         return reproduce_paper(find_target(str(config.run)), config)
-    for option in ("scale", "datasets", "seeds", "executor", "workers", "address"):
+    for option in ("scale", "datasets", "teachers", "seeds", "executor", "workers", "address"):
         if getattr(config, option) not in (None, ()):
             raise PotstillError(f"--{option} has no effect on {config.run}, which is a run: it has its own settings")
     return _reproduce_run(config)

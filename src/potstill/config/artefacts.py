@@ -105,7 +105,8 @@ class ReproduceConfig:
 
     run: PathOption
     """A run folder of `potstill collect`, `potstill teach` or `potstill distill`; or table1, table2, table3, table4,
-    table5, figure1, figure2, theory or all, for potstill's results beside the tables and figures of the paper."""
+    table5, figure1, figure2, theory or all, for potstill's results beside the tables and figures of the paper; or
+    baselines, for other methods of the field."""
 
     _: KW_ONLY
 
@@ -116,6 +117,10 @@ class ReproduceConfig:
     datasets: tuple[PathOption, ...] = ()
     """Tables and figures only: names or paths of datasets, as for `potstill distill`. For a dataset without a bundled
     teacher, one is found or trained. Default: the bundled dataset; full requires those of the paper."""
+
+    teachers: str | None = None
+    """Tables and figures only: a folder, or a pattern such as 'DIR/*.safetensors', with one teacher for each dataset.
+    The name of each file or run folder must contain that of its dataset. Default: see --datasets."""
 
     seeds: int | None = None
     """Tables and figures only: number of distillation seeds. Default: 1 (smoke), 2 (small) or 5 (full)."""

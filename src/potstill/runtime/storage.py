@@ -119,6 +119,27 @@ def read_kind(path: StrPath) -> str | None:
     return _read(Path(path), only_header=True)[0].get("format")
 
 
+def read_names(path: StrPath) -> list[str]:
+    """Read the names of the arrays of any ``.safetensors`` file. Arrays are not read.
+
+    Raises:
+        PotstillError: the file does not exist or is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    check_regular(Path(path))
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            return sorted(file.keys())
+    except (SafetensorError, OSError, ValueError) as error:
+        raise PotstillError(f"{path}: damaged or not a safetensors file ({error})") from None
+
+
+def read_arrays(path: StrPath) -> Arrays:
+    """Read the arrays of any ``.safetensors`` file, whoever wrote it."""
+    return _read(Path(path))[1]
+
+
 def _read(path: Path, *, only_header: bool = False) -> tuple[JsonObject, Arrays]:
     """Read the header (empty if potstill did not write the file) and the arrays."""
     from safetensors import SafetensorError, safe_open

@@ -13,7 +13,7 @@ from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
 from potstill.teachers.base import NetworkTeacher, load_teacher
-from potstill.teachers.importers import SUFFIXES, import_teacher
+from potstill.teachers.importers import import_teacher, is_foreign
 
 FOLDER = "teacher"  # of the teacher that a distillation trained, in its run folder
 
@@ -60,7 +60,7 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
         found, source = teacher, "the teacher"
     else:
         path = find_artefact_path(str(dataset) if teacher is None else teacher, "teacher")
-        found, source = import_teacher(path, data=data) if path.suffix in SUFFIXES else load_teacher(path), str(path)
+        found, source = import_teacher(path, data=data) if is_foreign(path) else load_teacher(path), str(path)
     kinds = ["discrete" if b.discrete else "continuous" for b in (found.policy.action_bounds, data.action_bounds)]
     if kinds[0] != kinds[1]:
         raise PotstillError(f"{source} takes {kinds[0]} actions, but the actions of {data.name} are {kinds[1]}")

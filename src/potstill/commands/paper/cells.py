@@ -94,10 +94,41 @@ class DistillCell:
 
 
 @dataclass(frozen=True)
+class BaselineCell:
+    """The pairs of a baseline, made for the paper's student."""
+
+    dataset: str
+    baseline: str
+    seed: int = 0
+    size: int = SIZE
+
+    @property
+    def name(self) -> str:
+        """Names the cell and its folder."""
+        return f"{self.dataset}-{self.baseline}-{self.size}-{self.seed}"
+
+    @property
+    def needs(self) -> tuple[Cell, ...]:
+        """Cells that are measured before."""
+        return (TeacherCell(self.dataset),)
+
+    def has_curve(self, scale: Scale) -> bool:
+        """Whether students are evaluated at several outer steps: never."""
+        return False
+
+    def estimate_cost(self, scale: Scale) -> float:
+        """Estimate the seconds that the cell takes on a core."""
+        return 15.0 + 60.0 * scale.baseline_share
+
+    def __str__(self) -> str:
+        return f"{self.dataset}: {self.baseline}, {self.size} pairs, seed {self.seed}"
+
+
+@dataclass(frozen=True)
 class StudentsCell:
     """A run of ``potstill evaluate``: students of a distillate, one by one and as an ensemble."""
 
-    of: DistillCell
+    of: DistillCell | BaselineCell
     student: str = "own"
     """``own``: as the distillate's recipe says; else one of :data:`OTHER_STUDENTS`, or ``paper``."""
 
@@ -123,7 +154,8 @@ class StudentsCell:
 
     def estimate_cost(self, scale: Scale) -> float:
         """Estimate the seconds that the cell takes on a core."""
-        towers = scale.towers / 16 if self.student == "own" and METHODS[self.of.method].group != "paper" else 0.1
+        small = isinstance(self.of, BaselineCell) or METHODS[self.of.method].group in ("paper", "baselines")
+        towers = 0.1 if small or self.student != "own" else scale.towers / 16
         return 4.0 + scale.students * (2.5 * towers + 0.1 * scale.episodes)
 
     def __str__(self) -> str:
@@ -234,7 +266,9 @@ class TheoryCell:
         return f"theorems on random MDPs, γ = {self.discount:g}"
 
 
-Cell: TypeAlias = TeacherCell | DistillCell | StudentsCell | CloneCell | TraceCell | PostureCell | TheoryCell
+Cell: TypeAlias = (
+    TeacherCell | DistillCell | BaselineCell | StudentsCell | CloneCell | TraceCell | PostureCell | TheoryCell
+)
 """Two equal cells are one measurement."""
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from potstill.bundled import list_bundled_names
+from potstill.commands.paper.teachers import TeacherFiles
 from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
 from potstill.environments.making import strip_version
 from potstill.errors import PotstillError
 from potstill.reports.paper.numbers import COLUMNS, find_column
 from potstill.runtime.progress import busy
+from potstill.teachers.lookup import find_teacher
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,9 @@ class Source:
     env_id: str
     rows: int
     content_hash: str
+    teacher: str | None = None
+    """The path of its teacher. ``None``: the bundled one, one trained before, or a new one."""
+    teacher_hash: str | None = None
 
     @property
     def family(self) -> str:
@@ -63,14 +68,19 @@ def name_datasets(scale: str, given: Sequence[object]) -> list[str]:
     return names or list_bundled_names()
 
 
-def read_sources(names: Sequence[str]) -> list[Source]:
+def read_sources(names: Sequence[str], teachers: TeacherFiles | None = None) -> list[Source]:
     """Read each dataset once, so that all errors in them are found before anything is computed.
+
+    Args:
+        names: names and paths of datasets.
+        teachers: the files that the teachers are taken from. ``None``: they are bundled, found or trained later.
 
     Returns:
         The datasets, those of the paper first and in its order.
 
     Raises:
-        PotstillError: a dataset cannot be read or names no environment, or two belong to the same column.
+        PotstillError: a dataset cannot be read or names no environment, or two belong to the same column; or a
+            dataset has no teacher among the files, two, or one that does not match it.
     """
     found: list[Source] = []
     for name in names:
@@ -83,6 +93,11 @@ def read_sources(names: Sequence[str]) -> list[Source]:
         label = column or re.sub(r"[^A-Za-z0-9.]+", "-", data.name).strip("-")
         if label in [source.label for source in found]:
             raise PotstillError(f"--datasets: {name} is a second {label}: name one of them")
-        found.append(Source(name, label, column, data.env_id, len(data), data.content_hash))
+        source = Source(name, label, column, data.env_id, len(data), data.content_hash)
+        if teachers is not None:
+            path = teachers.find(label, column)
+            known = find_teacher(path, name, data)  # refuses a teacher that does not match the data
+            source = replace(source, teacher=str(path), teacher_hash=known.content_hash)
+        found.append(source)
     order = {column: i for i, column in enumerate(COLUMNS)}
     return sorted(found, key=lambda source: order.get(source.column or "", len(order)))

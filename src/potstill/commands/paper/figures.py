@@ -19,7 +19,7 @@ from potstill.evaluation.statistics import RESAMPLES
 from potstill.reports.paper.numbers import TABLE_1, find_number
 from potstill.reports.paper.schema import Curve, Posture
 
-DRAWN = tuple(name for name, method in METHODS.items() if not method.is_random)
+DRAWN = tuple(name for name, method in METHODS.items() if not method.is_random and method.group != "baselines")
 POSED = ("paper-av-pbc", "potstill")
 POINTS = 41  # of a curve whose seeds have different steps
 

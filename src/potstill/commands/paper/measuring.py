@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +18,12 @@ import numpy as np
 
 from potstill.bundled import list_bundled_names
 from potstill.commands.automatic_teacher import find_trained, make_automatic_settings
+from potstill.commands.baseline import make_baseline
 from potstill.commands.distill import run_distillation
 from potstill.commands.evaluate import run_evaluation
 from potstill.commands.paper.cells import (
+    PAPER_STUDENT,
+    BaselineCell,
     Cell,
     CloneCell,
     DistillCell,
@@ -39,11 +43,12 @@ from potstill.data.scaling import Scaling
 from potstill.data.split import select_held_out_rows, select_training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillate import load
+from potstill.distillation.baselines import BASELINES
 from potstill.environments.posture import measure_posture
 from potstill.environments.references import Reference, find_reference_returns
 from potstill.evaluation.scores import TEACHER_SEED, measure_policy_returns, measure_reference, measure_student_returns
 from potstill.evaluation.statistics import describe_data, read_reference
-from potstill.runtime.files import JsonObject
+from potstill.runtime.files import JsonObject, hash_file
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import find_finished
 from potstill.students.cloning import CloningSettings, clone_dataset, find_convergence, trace_student
@@ -108,6 +113,7 @@ def measure_cell(cell: Cell, at: Workplace) -> JsonObject:
     measures: dict[type, Callable[[Any, Workplace], JsonObject]] = {
         TeacherCell: measure_teacher,
         DistillCell: measure_distillation,
+        BaselineCell: measure_baseline,
         StudentsCell: measure_students,
         CloneCell: measure_clone,
         TraceCell: measure_trace,
@@ -120,8 +126,8 @@ def measure_cell(cell: Cell, at: Workplace) -> JsonObject:
 def measure_teacher(cell: TeacherCell, at: Workplace) -> JsonObject:
     """Find or train the teacher, and measure its returns once for all tables."""
     source, data = at.sources[cell.dataset], at.load(cell.dataset)
-    path = None
-    if source.given not in list_bundled_names():
+    path = None if source.teacher is None else Path(source.teacher)
+    if path is None and source.given not in list_bundled_names():
         settings = make_automatic_settings(DistillConfig(source.given), data, at.place(cell))
         path = find_trained(settings, data, at.list_teacher_places())
         if path is None:
@@ -163,6 +169,27 @@ def measure_distillation(cell: DistillCell, at: Workplace) -> JsonObject:
         "seconds": result["seconds"]["distilling"],
         "sha256": result["sha256"],
     }
+
+
+SCALED = ("steps", "budget")  # fields of baselines that a scale multiplies by its share
+
+
+def measure_baseline(cell: BaselineCell, at: Workplace) -> JsonObject:
+    """Make the pairs of a baseline, as a distillate in the cell's folder."""
+    baseline = BASELINES[cell.baseline](recipe=PAPER_STUDENT)
+    known = {name: getattr(baseline, name) for name in SCALED if hasattr(baseline, name)}
+    shares = {name: max(1, round(at.scale.baseline_share * value)) for name, value in known.items()}
+    started = time.perf_counter()
+    pairs = make_baseline(
+        dataclasses.replace(baseline, **shares),
+        at.load(cell.dataset),
+        at.load_teacher(cell.dataset),
+        size=cell.size,
+        seed=cell.seed,
+    )
+    path = pairs.save(at.place(cell) / "distillate.safetensors")
+    seconds = time.perf_counter() - started
+    return {"baseline": pairs.metadata["baseline"], "seconds": seconds, "sha256": hash_file(path)}
 
 
 def to_return(score: float, reference: Reference, name: str = "") -> float:

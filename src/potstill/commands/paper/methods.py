@@ -1,10 +1,11 @@
-"""The methods whose distillates are compared: named options of ``potstill distill``, in three groups.
+"""The methods whose distillates are compared: named options of ``potstill distill``, in four groups.
 
 - ``equal``: every objective under the same conditions: all states of the dataset without noise, the same initial pairs
   (one state for each cluster, with the data's action), and potstill's default solver and student. DBC has no target in
   a noisy state, so no objective gets noise; DBC has no teacher, so the initial actions are the data's for all.
 - ``potstill``: ``potstill distill`` without options.
 - ``paper``: the presets, which follow Algorithm 1 of the paper.
+- ``baselines``: potstill's solver for the paper's student, for the table of baselines, which are made for that student.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from potstill.config.settings import make_config
 from potstill.runtime.files import JsonObject
 from potstill.students.recipe import RECIPES
 
-Group = Literal["equal", "potstill", "paper"]
+Group = Literal["equal", "potstill", "paper", "baselines"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Method:
 
 _DATA = {"initial_actions": "data"}
 _EQUAL: JsonObject = {"weighting": "uniform", "state_noise": 0.0, **_DATA}
+_STUDENT: JsonObject = {"recipe": RECIPES["paper"]}
 _ALL = (
     Method("equal-random", "random selection", "equal", {"objective": "random", "initial": "random", **_DATA}),
     Method("equal-dbc", "DBC", "equal", {"objective": "dbc", **_EQUAL}),
@@ -54,6 +56,9 @@ _ALL = (
     Method("paper-dbc", "DBC", "paper", {"preset": "paper-dbc"}, "dbc"),
     Method("paper-pbc", "PBC", "paper", {"preset": "paper-pbc"}, "pbc"),
     Method("paper-av-pbc", "Av-PBC", "paper", {"preset": "paper"}, "av-pbc"),
+    Method("student-pbc", "PBC", "baselines", {"objective": "pbc", **_STUDENT}),
+    Method("student-av-pbc", "Av-PBC", "baselines", {"objective": "av-pbc", **_STUDENT}),
+    Method("student-potstill", "potstill", "baselines", _STUDENT),
 )
 METHODS: Mapping[str, Method] = {method.name: method for method in _ALL}
 
@@ -79,7 +84,7 @@ def make_distill_config(method: Method, scale: Scale, family: str, dataset: str,
         options |= {"steps": steps, "curve_points": points}
     else:
         recipe = dataclasses.replace(RECIPES["default"], towers=scale.towers)
-        options |= {"recipe": recipe, "steps": scale.steps, "curve_points": scale.curve_points}
+        options = {"recipe": recipe, "steps": scale.steps, "curve_points": scale.curve_points} | options
     if method.is_random:
         options |= {"steps": 0, "curve_points": 1}
     return make_config(DistillConfig, (dataset,), options | given)

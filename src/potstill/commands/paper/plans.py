@@ -6,10 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from potstill.commands.paper.cells import SIZE, Cell, CloneCell, DistillCell, StudentsCell, TeacherCell
+from potstill.commands.paper.cells import (
+    SIZE,
+    BaselineCell,
+    Cell,
+    CloneCell,
+    DistillCell,
+    StudentsCell,
+    TeacherCell,
+)
 from potstill.commands.paper.methods import METHODS
 from potstill.commands.paper.scales import Scale
 from potstill.config.presets import DIFFERENCES
+from potstill.distillation.baselines import BASELINES
 from potstill.reports.paper.numbers import AVERAGES_2, COLUMNS, TABLE_1, TABLE_3, TABLE_5, find_number
 
 Take = Literal["returns", "ensemble"]
@@ -22,7 +31,7 @@ class RowPlan:
     key: str
     label: str
     method: str
-    """One of the methods, ``teacher`` or ``clone``."""
+    """One of the methods, ``teacher`` or ``clone``; or a baseline."""
     size: int = SIZE
     student: str = "own"
     take: Take = "returns"
@@ -37,6 +46,8 @@ class RowPlan:
             return [TeacherCell(dataset)]
         if self.method == "clone":
             return [CloneCell(dataset, seed) for seed in range(scale.seeds)]
+        if self.method in BASELINES:
+            return [StudentsCell(BaselineCell(dataset, self.method, seed, self.size)) for seed in range(scale.seeds)]
         count = scale.random_seeds if METHODS[self.method].is_random else scale.seeds
         distilled = [DistillCell(dataset, self.method, self.size, seed) for seed in range(count)]
         return [StudentsCell(cell, self.student) for cell in distilled]
@@ -232,9 +243,47 @@ def _make_size_lookup(size: int) -> Callable[[str | None], float | None]:
     return lambda column: TABLE_5.get(size, {}).get(column or "")
 
 
+BASELINE_LABELS = {
+    "random-rows": "random rows",
+    "medoids": "k-means medoids, teacher's actions",
+    "best-episodes": "rows of the best episodes",
+    "longest-episodes": "rows of the longest episodes",
+    "sdr": "SDR",
+    "sdw": "SDW",
+    "gradient-matching": "gradient matching",
+    "distribution-matching": "distribution matching",
+    "trajectory-matching": "trajectory matching",
+    "hades": "HaDES (plays in the environment)",
+}
+BASELINES_TEXT = (
+    "Pairs and students of all rows are those of the paper's student (four layers of 256, 100 steps of SGD at 0.1), "
+    "with the same teacher; `docs/explanation/baselines.md` describes each method. HaDES is the only one that plays in "
+    "the environment."
+)
+STUDENT_TEXT = "PBC, Av-PBC and potstill's defaults, for the same student, solved by kernel descent."
+
+
+def plan_baselines(scale: Scale) -> TablePlan:
+    """Baselines of the field, and potstill's pairs for the same student."""
+    baselines = tuple(
+        RowPlan(name, BASELINE_LABELS.get(name, name), name, paper=_make_row_lookup("random") if i == 0 else None)
+        for i, name in enumerate(BASELINES)
+    )
+    distilled = tuple(
+        RowPlan(name, method.label, name) for name, method in METHODS.items() if method.group == "baselines"
+    )
+    sections = (
+        SectionPlan("baselines", "Baselines", BASELINES_TEXT, baselines),
+        SectionPlan("distilled", "Distilled by potstill", STUDENT_TEXT, distilled),
+        SectionPlan("whole", "Whole dataset", WHOLE_TEXT, (RowPlan("teacher", "teacher", "teacher"),)),
+    )
+    return TablePlan("baselines", f"Baselines: {SIZE} pairs", sections)
+
+
 SCORE_TABLES: Mapping[str, Callable[[Scale], TablePlan]] = {
     "table1": plan_table_1,
     "table2": plan_table_2,
     "table3": plan_table_3,
     "table5": plan_table_5,
+    "baselines": plan_baselines,
 }

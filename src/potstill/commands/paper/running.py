@@ -12,7 +12,8 @@ from potstill.commands.paper.datasets import name_datasets, read_sources
 from potstill.commands.paper.grid import describe_failures, run_cells
 from potstill.commands.paper.measuring import CELLS, Workplace
 from potstill.commands.paper.scales import SCALES, Scale
-from potstill.commands.paper.targets import ALL, TARGETS, Outcome, describe_datasets
+from potstill.commands.paper.targets import Outcome, describe_datasets, select_targets
+from potstill.commands.paper.teachers import TeacherFiles
 from potstill.config import ReproduceConfig
 from potstill.config.settings import record_settings, resume_command
 from potstill.errors import PotstillError
@@ -52,18 +53,23 @@ def reproduce_paper(name: str, config: ReproduceConfig, scales: Mapping[str, Sca
     """
     config = dataclasses.replace(config, run=name, scale=config.scale or "smoke")
     scale = choose_scale(config, scales)
-    wanted = {one: TARGETS[one] for one in (TARGETS if name == ALL else [name])}
+    wanted = select_targets(name)
     needs_data = any(target.needs_data for target in wanted.values())
     if config.datasets and not needs_data:
         raise PotstillError(f"--datasets has no effect on {name}, which uses no data")
+    if config.teachers is not None and not needs_data:
+        raise PotstillError(f"--teachers has no effect on {name}, which uses no data")
+    teachers = None if config.teachers is None else TeacherFiles.of(config.teachers)
     names = name_datasets(scale.name, config.datasets) if needs_data else []
     settings = record_settings(config)
     check_out(config.out, "reproduce", settings, force=config.force, resume=config.resume)
-    sources = {source.label: source for source in read_sources(names)}
+    sources = {source.label: source for source in read_sources(names, teachers)}
     cells = order_cells([cell for target in wanted.values() for cell in target.list_cells(list(sources), scale)])
     given = {"force": config.force, "resume": config.resume}
     with make_executor(config) as executor, RunFolder(config.out, "reproduce", settings, **given) as folder:
         folder.check_inputs(**{source.label: source.content_hash for source in sources.values()})
+        given_teachers = {f"teacher of {s.label}": s.teacher_hash for s in sources.values() if s.teacher is not None}
+        folder.check_inputs(**given_teachers)
         at = Workplace(folder.path, sources, scale)
         on = f" on {', '.join(sources)}" if sources else ""
         print(f"{name} at scale {scale.name}{on}: {len(cells)} cells, into {folder.target}")

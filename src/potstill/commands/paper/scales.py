@@ -39,6 +39,8 @@ class Scale:
     """Groups of methods whose curves are measured, for Figure 1."""
     mdps: int = 1_000
     """Random MDPs on which the theorems are evaluated, for each discount. The objectives are ranked on a fifth."""
+    baseline_share: float = 1.0
+    """Share of the baselines' default numbers of steps, and of the environment steps of HaDES."""
     extends: bool = True
     """Whether Tables 2 and 5, which the paper has for Av-PBC, also have potstill's distillates."""
 
@@ -72,6 +74,7 @@ SCALES: Mapping[str, Scale] = {
         sizes=(16, 32, 64, 128, 256),
         curve_groups=("potstill", "paper"),
         mdps=100,
+        baseline_share=0.02,
         extends=False,
     ),
     "small": Scale(

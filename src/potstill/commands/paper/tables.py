@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from potstill.commands.paper.cells import Cell, DistillCell, StudentsCell, TeacherCell
+from potstill.commands.paper.cells import BaselineCell, Cell, DistillCell, StudentsCell, TeacherCell
 from potstill.commands.paper.measuring import Workplace
 from potstill.commands.paper.plans import RowPlan, SectionPlan, TablePlan
 from potstill.environments.references import Reference, normalised_return
@@ -97,7 +97,7 @@ def compute_last_points(cells: list[Cell], label: str, at: Workplace) -> float |
     return float(normalised_return(returns, reference).mean())
 
 
-def find_curve(cell: DistillCell, at: Workplace) -> list[JsonObject]:
+def find_curve(cell: DistillCell | BaselineCell, at: Workplace) -> list[JsonObject]:
     """The curve of a distillation, in returns; empty if the cell failed."""
     curve: list[JsonObject] = at.records.get(cell.name, {}).get("curve", [])
     return curve

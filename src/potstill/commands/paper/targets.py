@@ -54,6 +54,8 @@ class Target:
     """Maps the labels of datasets and a scale to the cells."""
     assemble: Callable[[Workplace], Outcome]
     needs_data: bool = True
+    of_paper: bool = True
+    """Whether it is in the paper, and therefore one of ``all``."""
 
 
 def _list_table_cells(name: str, datasets: list[str], scale: Scale) -> list[Cell]:
@@ -166,9 +168,17 @@ TARGETS: Mapping[str, Target] = {
     "figure1": Target(list_curve_cells, _assemble_figure_1),
     "figure2": Target(list_posture_cells, _assemble_figure_2),
     "theory": Target(lambda datasets, scale: [TheoryCell(gamma) for gamma in DISCOUNTS], _assemble_theory, False),
+    "baselines": Target(
+        partial(_list_table_cells, "baselines"), partial(_assemble_score_table, "baselines"), of_paper=False
+    ),
 }
-"""By name, in the order of the paper."""
+"""By name: those of the paper in its order, then the baselines of its field."""
 ALL = "all"
+
+
+def select_targets(name: str) -> dict[str, Target]:
+    """The target with a name; all of the paper's for ``all``."""
+    return {one: target for one, target in TARGETS.items() if one == name or (name == ALL and target.of_paper)}
 
 
 def describe_datasets(at: Workplace) -> str:

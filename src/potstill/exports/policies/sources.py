@@ -16,7 +16,7 @@ from potstill.runtime import storage
 from potstill.runtime.files import JsonObject, StrPath, hash_file, to_json
 from potstill.students.ensemble import Students
 from potstill.teachers.base import NetworkTeacher, load_teacher
-from potstill.teachers.importers import SUFFIXES, import_teacher
+from potstill.teachers.importers import import_teacher, is_foreign
 from potstill.teachers.lookup import list_places_beside, list_teacher_folders
 
 
@@ -30,7 +30,7 @@ def load_source(path: StrPath, *, teacher: bool) -> Distillate | NetworkTeacher 
     Raises:
         PotstillError: there is no such file, it is of another kind, or the teacher of a distillate is not found.
     """
-    if Path(path).suffix in SUFFIXES:
+    if is_foreign(Path(path)):
         return import_teacher(path)
     files = {kind: find_artefact_path(path, kind) for kind in ("distillate", "teacher", "policy")}
     found = [file for file in files.values() if file.is_file()]
@@ -60,7 +60,7 @@ def find_own_teacher(distillate: Distillate, path: StrPath) -> NetworkTeacher:
     for file in _find_possible_teachers(distillate, Path(path)):
         if not file.is_file():
             continue
-        teacher = import_teacher(file) if file.suffix in SUFFIXES else load_teacher(file)
+        teacher = import_teacher(file) if is_foreign(file) else load_teacher(file)
         if teacher.content_hash == wanted.get("sha256"):
             return teacher
     raise PotstillError(f"{path}: its teacher, {wanted.get('algorithm', 'unnamed')}, was not found: pass its path")

@@ -261,9 +261,28 @@ def describe_columns(datasets: Sequence[Dataset]) -> list[str]:
     return [f"{', '.join(own)}: not among the paper's datasets, so there is nothing beside our numbers."] if own else []
 
 
+def compare_baselines(table: ScoreTable) -> list[str]:
+    """Name the best baseline on each dataset, and say whether potstill's pairs are above or below it."""
+    found = []
+    for dataset in table.datasets:
+        scores = {row.label: row.scores.get(dataset.label) for row in table.sections[0].rows}
+        known = {label: score for label, score in scores.items() if score is not None}
+        row = table.find_row("student-potstill")
+        ours = None if row is None else row.scores.get(dataset.label)
+        if not known or ours is None:
+            continue
+        best = max(known, key=lambda label: known[label].mean)
+        found.append(
+            f"{dataset.label}: the highest of {len(known)} baselines is {best}; potstill "
+            f"{_describe_difference(ours, known[best], 'it')}."
+        )
+    return found
+
+
 COMPARISONS: Mapping[str, tuple[Callable[[ScoreTable], list[str]], ...]] = {
     "table1": (compare_numbers, compare_order, compare_cloning, compare_levels),
     "table2": (compare_students,),
     "table3": (compare_numbers, compare_ensembles),
     "table5": (compare_numbers, compare_sizes),
+    "baselines": (compare_baselines,),
 }

@@ -1,4 +1,7 @@
-"""Internal: teachers that other libraries trained: CORL's ``.pt``, stable-baselines3's ``.zip``, d3rlpy's ``.d3``."""
+"""Internal: teachers that other libraries trained.
+
+They are CORL's ``.pt`` (or its arrays as ``.safetensors``), stable-baselines3's ``.zip`` and d3rlpy's ``.d3``.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser, Transitions
 from potstill.errors import PotstillError, make_unknown_name_error, naming_source
 from potstill.networks.policy import Policy
+from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
 from potstill.teachers.base import NetworkTeacher
@@ -18,6 +22,18 @@ from potstill.teachers.importers.sb3 import read_sb3
 
 READERS = {"corl": read_corl, "stable-baselines3": read_sb3, "d3rlpy": read_d3rlpy}
 SUFFIXES = {".pt": "corl", ".pth": "corl", ".zip": "stable-baselines3", ".d3": "d3rlpy"}
+ARRAYS = ".safetensors"  # of potstill, or of others: CORL's arrays by their names
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file is that of another library, as far as its suffix and its arrays' names say.
+
+    Raises:
+        PotstillError: the file is damaged.
+    """
+    if path.suffix != ARRAYS or not path.is_file():
+        return path.suffix in SUFFIXES
+    return storage.read_kind(path) is None and any(name.startswith("actor.") for name in storage.read_names(path))
 
 
 @check_arguments
@@ -27,11 +43,12 @@ def import_teacher(
     """Read a teacher that another library trained. No code from the file is executed.
 
     Args:
-        path: a CORL checkpoint (``.pt``), a SAC or TD3 of stable-baselines3 (``.zip``) or a d3rlpy model (``.d3``),
-            recognised by the suffix.
+        path: a CORL checkpoint (``.pt``, or its arrays as ``.safetensors``), a SAC or TD3 of stable-baselines3
+            (``.zip``) or a d3rlpy model (``.d3``), recognised by the suffix.
         data: the dataset that the teacher was trained on. CORL checkpoints contain no action bounds, which are those of
-            ``data`` or else ±1, and no normaliser, which is recomputed from ``data`` (mean, std + 1e-3). The others
-            contain both: teachers act as in their own library.
+            ``data`` or else ±1, and no normaliser, which is recomputed from ``data`` (mean, std + 1e-3) unless a
+            ``.safetensors`` file has ``observation_mean`` and ``observation_std``. The others contain both: teachers
+            act as in their own library.
         normaliser: the normaliser, if it is not to be computed from ``data``.
 
     Raises:
@@ -44,11 +61,12 @@ def import_teacher(
         >>> teacher = potstill.import_teacher("checkpoint.pt", data=data)  # doctest: +SKIP
     """
     path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise make_unknown_name_error("kind of teacher file", path.suffix or str(path), SUFFIXES)
+    kinds = {**SUFFIXES, ARRAYS: "corl"}
+    if path.suffix not in kinds:
+        raise make_unknown_name_error("kind of teacher file", path.suffix or str(path), kinds)
     if not path.is_file():
         raise PotstillError(f"{path}: no such file")
-    kind = SUFFIXES[path.suffix]
+    kind = kinds[path.suffix]
     try:
         found = READERS[kind](path)
     except (AttributeError, LookupError, TypeError, ValueError) as error:  # errors that the readers did not anticipate

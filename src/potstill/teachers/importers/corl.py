@@ -1,4 +1,8 @@
-"""CORL's checkpoints of Cal-QL, CQL, TD3+BC, IQL, EDAC and SAC-N. They contain no normaliser."""
+"""CORL's checkpoints of Cal-QL, CQL, TD3+BC, IQL, EDAC and SAC-N.
+
+A checkpoint contains no normaliser. The same arrays in a ``.safetensors`` file may have one: ``observation_mean`` and
+``observation_std``, the mean and the standard deviation of the states, to which CORL adds 1e-3.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from potstill.data.transitions import SCALE_FLOOR, Normaliser
 from potstill.errors import PotstillError
 from potstill.networks.policy import Layers
+from potstill.runtime import storage
 from potstill.teachers.importers.archive import Tensors, read_tensors, reporting_damage
 from potstill.teachers.importers.layers import (
     ImportedNetworks,
@@ -25,10 +31,24 @@ from potstill.teachers.importers.layers import (
 
 
 def read_corl(path: Path) -> ImportedNetworks:
-    """Read a ``.pt`` checkpoint. The algorithm is inferred from the names of its networks."""
+    """Read a ``.pt`` or ``.safetensors`` file. The algorithm is inferred from the names of its networks."""
+    if path.suffix == ".safetensors":
+        tensors = storage.read_arrays(path)
+        return _read_networks(tensors, path)._replace(normaliser=_read_normaliser(tensors, path))
     with reporting_damage(path, "a CORL checkpoint"):
         content = path.read_bytes()
-    tensors = read_tensors(content, path)
+    return _read_networks(read_tensors(content, path), path)
+
+
+def _read_normaliser(tensors: Tensors, path: Path) -> Normaliser | None:
+    if "observation_mean" not in tensors:
+        return None
+    mean, std = (read_array(tensors, f"observation_{name}", path) for name in ("mean", "std"))
+    return Normaliser(mean, std + np.float32(SCALE_FLOOR))
+
+
+def _read_networks(tensors: Tensors, path: Path) -> ImportedNetworks:
+    """Read the policy and the critics."""
     if has_part(tensors, "critic1"):
         actor = _read_conservative_actor(tensors, path)
         return ImportedNetworks(

@@ -1,0 +1,65 @@
+"""Distillates of the paper's own teachers, beside Tables 1 and 3 of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from benchmarks.experiments import load_records
+from benchmarks.experiments.paper_teachers import COUNTS, METHODS, STATES, TEACHER, TEACHER_EPISODES
+from benchmarks.files import FILES
+from benchmarks.grid import Record
+from benchmarks.pages.baselines import format_spread
+from benchmarks.pages.text import make_table, select_records
+from potstill.reports.paper.numbers import TABLE_1, TABLE_3, Row, find_number
+
+ROWS = {"random": "random", "dbc": "dbc", "pbc": "pbc", "av-pbc": "av-pbc", "algorithm-1": "av-pbc"}
+LABELS = {
+    "random": "random rows",
+    "dbc": "DBC",
+    "pbc": "PBC",
+    "av-pbc": "Av-PBC",
+    "algorithm-1": "Av-PBC by Algorithm 1, 400 outer steps",
+    "potstill, paper's student": "potstill, the paper's student",
+    "potstill": "potstill, its own student",
+}
+HEAD = """\
+Experiment `paper-teachers`: 256 pairs for each seed; {students} students × {episodes} episodes, and ensembles of
+{students}. All rows but the last are for the paper's student. *File*: the states of the file of the same name; *log*:
+those of a log of the teacher with noisy actions. Scores are means ± standard deviations over distillation seeds, whose
+number is in brackets. A number with one seed shows that the method ran, and no more. *Table 1* and *Table 3* are the
+paper's."""
+HEADS = ("pairs", "file", "log", "Table 1", "ensemble: file", "log", "Table 3")
+
+
+def format_cell(records: list[Record], kind: str) -> str:
+    """The scores of the seeds, and their number."""
+    return f"{format_spread([record[kind]['mean'] for record in records])} ({len(records)})" if records else "–"
+
+
+def format_paper(row: str | None, file: str, table: Mapping[str, Row]) -> str:
+    """A number of the paper."""
+    number = find_number(table.get(row or ""), file)
+    return "–" if number is None else f"{number:.1f}"
+
+
+def paper_teachers() -> str:
+    """A table for each measured file."""
+    found, parts = load_records("paper-teachers"), [HEAD.format(**COUNTS)]
+    for file in FILES:
+        of_file = select_records(found, file=file)
+        teachers = select_records(of_file, method=TEACHER)
+        lines = []
+        for method in METHODS:
+            by_states = [select_records(of_file, method=method, states=origin) for origin in STATES]
+            if any(by_states):
+                cells = [LABELS[method]]
+                for kind, table in (("student", TABLE_1), ("ensemble", TABLE_3)):
+                    cells += [format_cell(each, kind) for each in by_states]
+                    cells.append(format_paper(ROWS.get(method), file, table))
+                lines.append(cells)
+        if lines and teachers:
+            score = teachers[0]["student"]["mean"]
+            paper = format_paper("teacher", file, TABLE_1)
+            title = f"`{file}` (teacher {score:.1f} in {TEACHER_EPISODES} episodes; in the paper {paper}):"
+            parts += [title, make_table(HEADS, lines)]
+    return "\n\n".join(parts)

@@ -148,7 +148,7 @@ class _Reader:
         self.column, self.kept, self.gone = column, kept, gone
         self.raw = _find_plain_numbers(column)
         if self.raw is not None:
-            self.rows = _view_rows(kept, self.raw[2]), _view_rows(gone, self.raw[2])
+            self.rows = _make_row_view(kept, self.raw[2]), _make_row_view(gone, self.raw[2])
             self.at_once = max(1, CACHED_BYTES // self.raw[2])
         else:
             together = (getattr(column, "chunks", None) or (1,))[0]
@@ -172,7 +172,7 @@ class _Reader:
             self.gone[apart], self.kept[inside] = chunk[places], np.delete(chunk, places, axis=0)
 
 
-def _view_rows(array: np.ndarray, size: int) -> memoryview:
+def _make_row_view(array: np.ndarray, size: int) -> memoryview:
     """View the rows of an array, of ``size`` bytes. Slices of this view cost much less time than those of the array."""
     return memoryview(array.reshape(-1).view(np.dtype((np.void, size))))
 

@@ -136,6 +136,10 @@ def test_jax_rebuilds_named_tuples_without_checks():
         (lambda: KernelDescent().with_recipe(3), r"Solver.with_recipe: recipe is 3 \(int\): expected Recipe"),
         (lambda: Reference(1.0, 0.0, None), "Reference.expert 0.0: expected a number above Reference.random 1.0"),
         (lambda: UpdateSettings(256, 1.5, 0.005), r"UpdateSettings.discount 1.5: expected .*\(0, 1\)"),
+        (
+            lambda: KernelDescent("plain"),
+            r"recipe is 'plain' \(str\): expected Recipe, such as potstill",
+        ),
         (lambda: Unroll(window=2.5), r"Unroll.window is 2.5 \(float\): expected int or None"),
     ],
 )
@@ -144,6 +148,33 @@ def test_wrong_arguments_get_one_line(unchecked, call, message):
         call()
     assert "\n" not in str(caught.value)
     assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        potstill.load_dataset,
+        potstill.load,
+        potstill.load_teacher,
+        potstill.inspect,
+        potstill.convert,
+        lambda path: potstill.load_dataset(f"minari:{path}"),
+        lambda path: potstill.load_dataset(f"d4rl:{path}"),
+        lambda path: potstill.inspect("hopper-medium-replay", out=path),
+        lambda path: potstill.teach("hopper-medium-replay", out=path),
+        lambda path: potstill.collect("Pendulum-v1", level="random", steps=2, out=path),
+        lambda path: potstill.load("hopper-medium-replay").save(path),
+        lambda path: potstill.export("hopper-medium-replay", path, "npz"),
+        lambda path: potstill.export_policy("hopper-medium-replay", path, "numpy"),
+    ],
+)
+def test_paths_that_cannot_exist_get_one_line(tmp_path, monkeypatch, call):
+    monkeypatch.chdir(tmp_path)
+    for path in (f"{tmp_path}/{'x' * 260}", f"{tmp_path}/{'y/' * 3000}", f"{tmp_path}/a\0b"):
+        with pytest.raises(PotstillError) as caught:
+            call(path)
+        assert "cannot write to runs/" not in str(caught.value)
+        assert "runs" not in {entry.name for entry in tmp_path.iterdir()} or not any((tmp_path / "runs").iterdir())
 
 
 def test_objects_that_do_not_fit_get_one_line(unchecked, data, teacher):

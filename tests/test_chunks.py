@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import os
 import pickle
 
 import h5py
@@ -11,6 +12,7 @@ from conftest import make_columns
 from test_readers import refused
 
 from potstill.data import chunks
+from potstill.data.checks import is_finite
 from potstill.data.chunks import drop_rows, split_rows
 from potstill.data.registry import load_dataset
 
@@ -54,6 +56,32 @@ def test_plain_numbers_in_another_file_are_read_by_hdf5_or_refused(tmp_path):
         file.create_dataset("rewards", (60,), "f4", external=[(str(tmp_path / "rewards.bin"), 0, 240)])
         assert chunks._find_plain_numbers(file["rewards"]) is None
         assert chunks._find_plain_numbers(file["actions"]) is not None
+
+
+def test_short_reads_are_continued(tmp_path, monkeypatch):
+    columns, read = make_columns(), os.preadv
+    wanted = load_dataset(write(tmp_path / "x.hdf5", columns)).content_hash
+    monkeypatch.setattr(os, "preadv", lambda file, buffers, place: read(file, [memoryview(buffers[0])[:1]], place))
+    assert load_dataset(tmp_path / "x.hdf5").content_hash == wanted
+
+
+def test_files_in_memory_are_read_by_hdf5(tmp_path):
+    with h5py.File(write(tmp_path / "x.hdf5", make_columns()), driver="core") as file:
+        assert chunks._find_plain_numbers(file["actions"]) is None
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
+def test_finite_numbers_whose_sum_is_not(kind):
+    numbers = np.full((2100, 3), np.finfo(kind).max, kind)
+    assert is_finite(numbers)
+    assert is_finite(numbers[::2])
+    for place in ((0, 0), (1500, 1), (2099, 2)):
+        for value in (np.nan, np.inf, -np.inf):
+            wrong = numbers.copy()
+            wrong[place] = value
+            assert not is_finite(wrong)
+            assert not is_finite(np.where(np.isfinite(wrong), np.zeros((), kind), wrong))
+    assert is_finite(numbers[:0])
 
 
 def test_next_observations_are_made_when_they_are_used():

@@ -253,6 +253,10 @@ def test_actors_of_stable_baselines3_load_the_weights(tmp_path):
         ),
         (["p.safetensors", "x.h", "--student", "1"], "p.safetensors: not a distillate, so there are no students"),
         (["p.safetensors", "x.h", "--teacher"], "p.safetensors: expected a distillate, found policy"),
+        (
+            ["p.safetensors", "x.onnx", "--format", "c"],
+            "the suffix '.onnx' is that of onnx, not of c",
+        ),
         (["p.safetensors", "p.safetensors"], "p.safetensors exists: choose another path, or --force"),
     ],
 )

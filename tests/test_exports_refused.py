@@ -34,11 +34,27 @@ def test_refused_input(tmp_path, distillate):
     check_fails(
         distillate, tmp_path / "hopper", "unknown export format 'parket'", "did you mean 'parquet'?", format="parket"
     )
+    check_fails(distillate, tmp_path / "x.npz", "suffix '.npz' is that of npz, not of d4rl", ".h5", format="d4rl")
+    check_fails(distillate, tmp_path / "x.h5", "suffix '.h5' is that of d4rl, not of parquet", format="parquet")
     (tmp_path / "file").touch()
     check_fails(distillate, tmp_path / "file" / "hopper.npz", "cannot write", "file")
     broken = replace(distillate, states=distillate.states.copy())
     broken.states[3, 2] = np.nan
     check_fails(broken, tmp_path / "hopper.npz", "nan in column states[2], row 3")
+
+
+def test_targets_are_checked_before_students_are_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(potstill.Distillate, "train_students", lambda *_: pytest.fail("students were trained"))
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.h").mkdir()
+    for name, message in (
+        ("file/x.h", "cannot write .*: Not a directory"),
+        ("folder.h", "is a folder, but this format makes a file"),
+        ("file", "file exists: choose another path"),
+    ):
+        with pytest.raises(PotstillError, match=message):
+            potstill.export_policy("hopper-medium-replay", tmp_path / name, "c")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.h"]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is denied to root")

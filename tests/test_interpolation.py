@@ -60,8 +60,10 @@ def test_of_contradicting_pairs_the_heavier_one_is_fitted(x64):
 
 def test_refused_input(unchecked):
     assert SOLVERS["interpolation"] is KernelInterpolation
-    with pytest.raises(PotstillError, match="KernelInterpolation does not support residual students: use solver"):
-        KernelInterpolation(Recipe(residual=True))
+    for optimiser, others in (("sgd", "kernel or unroll"), ("adam", "unroll")):
+        message = rf"^KernelInterpolation does not support residual students.*: choose --solver {others} \("
+        with pytest.raises(PotstillError, match=message):
+            KernelInterpolation(Recipe(residual=True, optimiser=optimiser))
     with pytest.raises(PotstillError, match=r"KernelInterpolation\.networks 0: expected at least 1"):
         KernelInterpolation(networks=0)
     with pytest.raises(PotstillError, match=r"KernelInterpolation\.ridge 0\.0: expected at least 1e-06"):

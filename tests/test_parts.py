@@ -24,6 +24,7 @@ from potstill.distillation import (
 )
 from potstill.distillation.objectives.gap import QGapMean
 from potstill.errors import PotstillError
+from potstill.exports import write_export
 from potstill.runtime.files import to_json
 from potstill.students import RECIPES, Recipe
 from potstill.teachers.lookup import find_teacher
@@ -210,6 +211,10 @@ def test_wrong_recipes_and_seeds_of_students_get_one_line(unchecked):
         PotstillError, match=r"Distillate.train_student: recipe is {'layers': 3} \(dict\): expected Recipe"
     ):
         distillate.train_student(recipe={"layers": 3})  # type: ignore[arg-type]
+    with pytest.raises(PotstillError, match=r"expected Recipe or None, such as potstill.RECIPES\['plain'\]$"):
+        distillate.train_student(recipe="plain")  # type: ignore[arg-type]
+    with pytest.raises(PotstillError, match=r"ExportFormat, such as potstill.exports.EXPORT_FORMATS\['npz'\]$"):
+        write_export(distillate, "x", "npz")  # type: ignore[arg-type]
     for seed in (-1, 1 << 32, 1 << 70):
         with pytest.raises(PotstillError, match=rf"^seeds \[{seed}\]: expected numbers from 0 to 4294967295"):
             distillate.train_students([seed])

@@ -31,6 +31,7 @@ from potstill.errors import PotstillError
 
 FILES, TOY_FILES = 100_000, 20  # files of each kind
 SLOW = 10.0  # seconds
+PATIENCE = 60  # seconds without a new file after which the process stands still
 MEMORY = 4 << 30  # limit of the process's memory, in bytes
 SOURCE = str(Path(potstill.__file__).parent)
 MOST_FAILURES = 20  # failures that are kept for each kind
@@ -96,17 +97,21 @@ def fuzz(name: str, folder: Path, count: int, seed: int) -> None:
 
 
 def watch(process: subprocess.Popen[bytes], folder: Path) -> str:
-    """Wait for a fuzzing process; return why it ended early, or an empty string."""
-    while True:
+    """Wait for a fuzzing process; return why it ended early, or an empty string.
+
+    Seconds are counted by this process, so that a computer that pauses both processes causes no failure.
+    """
+    newest, still = 0.0, 0
+    while still <= PATIENCE:
         try:
             code = process.wait(1.0)
             return "" if code == 0 else f"ended with {code}"
         except subprocess.TimeoutExpired:
-            newest = max(path.stat().st_mtime for path in folder.rglob("*"))
-            if time.time() - newest > 6 * SLOW:
-                process.kill()
-                process.wait()
-                return "stood still"
+            before, newest = newest, max(path.stat().st_mtime for path in folder.rglob("*"))
+            still = still + 1 if newest == before else 0
+    process.kill()
+    process.wait()
+    return "stood still"
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:

@@ -1,12 +1,44 @@
-"""Make the files for the command lines of proofs."""
+"""Make the files for the command lines of proofs, and keep compiled programs."""
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
 from benchmarks.files import Workspace
+
+
+@contextmanager
+def keep_compiled(folder: Path) -> Iterator[None]:
+    """Keep what JAX compiles in ``folder``, for this process and for processes started within this context.
+
+    A proof runs the same small command many times. Most of its time would be the compilation of the same programs.
+    """
+    settings = {
+        "jax_compilation_cache_dir": str(folder.resolve()),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    environment = dict(os.environ)
+    try:
+        for name, value in settings.items():
+            jax.config.update(name, value)
+            os.environ[name.upper()] = str(value)
+        compilation_cache.reset_cache()
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+        os.environ.clear()
+        os.environ.update(environment)
 
 
 def prepare_inputs(

@@ -1,4 +1,8 @@
-"""Run every pair of options of every command. It must work, or be refused in one line with exit code 2."""
+"""Run every pair of options of every command. It must work, or be refused in one line with exit code 2.
+
+A run with many options proves all pairs among them. Each pair that is left is therefore run with further options. If
+that is refused, it is run with fewer of them, at last alone.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,25 @@ import contextlib
 import dataclasses
 import io
 import itertools
+import re
 import shutil
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.files import Workspace
 from benchmarks.grid import Cell, Experiment, Record
-from benchmarks.proofs.inputs import prepare_inputs
+from benchmarks.proofs.inputs import keep_compiled, prepare_inputs
 from potstill.cli import COMMANDS, main
 
+Pair = frozenset[str]
 TOY_PAIRS = 2
+MOST_OPTIONS = 8  # of a run
+PROVEN = ("ran", "refused")
 MEASURED = ("convert", "inspect")  # the others take hours
 UNPAIRED = ("out", "force", "resume", "download")  # other proofs and tests cover these
 SMALL = {
@@ -72,7 +81,7 @@ def list_option_values(command: str) -> dict[str, list[str]]:
         if field.name in VALUES:
             values = list(VALUES[field.name])
         elif "Literal" in hint:
-            values = [part.strip(" \"'") for part in hint.partition("[")[2].partition("]")[0].split(",")]
+            values = re.findall(r"'([^']+)'", hint)
         elif "bool" in hint:
             values = [""]
         elif "int" in hint:
@@ -85,21 +94,21 @@ def list_option_values(command: str) -> dict[str, list[str]]:
     return found
 
 
-def iterate_pairs(command: str) -> Iterator[str]:
+def iterate_pairs(command: str) -> Iterator[Pair]:
     """Yield every pair of options, with every value of each."""
-    for (_, first), (_, second) in itertools.combinations(list_option_values(command).items(), 2):
+    for first, second in itertools.combinations(list_option_values(command).values(), 2):
         for one, other in itertools.product(first, second):
-            yield f"{one} {other}"
+            yield frozenset((one, other))
 
 
-def combine(command: str, pair: str) -> str:
-    """Add a pair of options to the small command line of a command; they replace the same options there."""
-    words, given = SMALL[command].split(), {word for word in pair.split() if word.startswith("--")}
+def combine(command: str, options: Iterable[str]) -> str:
+    """Add options to the small command line of a command; they replace the same options there."""
+    words, given = SMALL[command].split(), {option.partition(" ")[0] for option in options}
     kept, keeping = [], True
     for word in words:
         keeping = word not in given if word.startswith("--") else keeping
         kept += [word] if keeping else []
-    return " ".join([command, *kept, pair])
+    return " ".join([command, *kept, *sorted(options)])
 
 
 def try_words(words: list[str], folder: Path) -> str:
@@ -111,27 +120,54 @@ def try_words(words: list[str], folder: Path) -> str:
             code = main([*words, "--out", str(folder)])
     except BaseException:
         return traceback.format_exc(limit=-1).strip().splitlines()[-1]
-    lines = [line for line in errors.getvalue().splitlines() if not line.startswith("potstill: warning:")]
+    lines = [line for line in errors.getvalue().splitlines() if line.startswith(("potstill: ", "Traceback"))]
+    lines = [line for line in lines if not line.startswith("potstill: warning:")]  # progress is on the same stream
     if code == 0:
         return "ran" if (folder / "result.json").exists() else "no result"
-    return "refused" if code == 2 and len(lines) == 1 else f"exit code {code}, {len(lines)} lines"
+    return "refused" if code == 2 and len(lines) == 1 else f"exit code {code}: {' | '.join(lines)[:300]}"
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Run all pairs of one command."""
-    found = list(iterate_pairs(cell.method))
+    with keep_compiled(workspace.runs / "compiled"):
+        return try_pairs(cell, workspace)
+
+
+def try_pairs(cell: Cell, workspace: Workspace) -> Record:
+    """Make the files that the pairs need, and prove them all."""
+    pairs = list(iterate_pairs(cell.method))
     if workspace.toy:
-        found = np.random.default_rng(0).choice(found, TOY_PAIRS, replace=False).tolist()
+        pairs = [pairs[number] for number in np.random.default_rng(0).choice(len(pairs), TOY_PAIRS, replace=False)]
     made = {name: f"{command} {SMALL[command]}" for name, command in (("distillate", "distill"), ("world", "model"))}
-    paths = prepare_inputs(workspace, [SMALL[cell.method], *found], made, lambda *run: try_words(*run) == "ran")
-    outcomes, failures = {"ran": 0, "refused": 0, "failed": 0}, []
-    for pair in found:
-        words = combine(cell.method, pair).format(**paths).split()
-        outcome = try_words(words, workspace.runs / cell.method)
-        outcomes[outcome if outcome in outcomes else "failed"] += 1
-        if outcome not in ("ran", "refused"):
-            failures.append(f"{pair}: {outcome}")
-    return {"pairs": len(found), "outcomes": outcomes, "failures": failures}
+    lines = [SMALL[cell.method], *itertools.chain.from_iterable(pairs)]
+    paths = prepare_inputs(workspace, lines, made, lambda *run: try_words(*run) == "ran")
+    outcomes: dict[Pair, str] = {}
+    runs = Counter[str]()
+    failures = []
+    for pair in pairs:
+        options, size = extend(pair, pairs, outcomes), MOST_OPTIONS
+        while pair not in outcomes:
+            tried = options[:size]
+            outcome = try_words(combine(cell.method, tried).format(**paths).split(), workspace.runs / cell.method)
+            runs[outcome if outcome in PROVEN else "failed"] += 1
+            if outcome == "ran" or len(tried) == len(pair):
+                outcomes |= {frozenset(two): outcome for two in itertools.combinations(tried, 2)}
+            if outcome not in PROVEN:
+                failures.append(f"{' '.join(tried)}: {outcome}")
+            size = max(len(pair), len(tried) - 2)
+    counted = Counter(outcome if outcome in PROVEN else "failed" for outcome in map(outcomes.__getitem__, pairs))
+    return {"pairs": len(pairs), "outcomes": counted, "runs": runs, "failures": failures}
+
+
+def extend(pair: Pair, pairs: Sequence[Pair], outcomes: Mapping[Pair, str]) -> list[str]:
+    """List a pair's options, and others that may run with them; first those that are in pairs without an outcome."""
+    left = Counter(option for other in pairs if other not in outcomes for option in other)
+    found = sorted(pair)
+    for option, _ in left.most_common():
+        others = [frozenset((option, other)) for other in found]
+        if all(other in pairs and outcomes.get(other, "ran") == "ran" for other in others):
+            found.append(option)
+    return found[:MOST_OPTIONS]
 
 
 def describe_inputs(cell: Cell) -> Record:

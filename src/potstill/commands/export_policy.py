@@ -11,7 +11,7 @@ from potstill.errors import PotstillError
 from potstill.exports.policies.registry import POLICY_FORMATS
 from potstill.exports.policies.sources import resolve_policy
 from potstill.exports.policies.writing import write_policy
-from potstill.exports.writing import check_replaceable
+from potstill.exports.writing import check_target
 from potstill.networks.policy import Policy
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
@@ -75,7 +75,7 @@ def export_policy(
     form.check_installed()
     _check_choice(student, average, teacher=teacher)
     form.check_members(average or 1, path)
-    check_replaceable(path, force=force)
+    check_target(path, force=force, is_file=True)
     policy = resolve_policy(source, student=student, average=average, teacher=teacher)
     return write_policy(policy, path, form, force=force)
 

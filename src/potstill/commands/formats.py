@@ -16,14 +16,14 @@ def find_format(path: Path, name: str | None, formats: Registry[AnyFormat]) -> A
     """Return the format called ``name`` or, without a name, the one that has the suffix of ``path``.
 
     Raises:
-        PotstillError: the name is unknown, or no format has the suffix.
+        PotstillError: the name is unknown, no format has the suffix, or only another format has it.
 
     >>> from potstill.exports import EXPORT_FORMATS
     >>> find_format(Path("pairs.h5"), None, EXPORT_FORMATS) is EXPORT_FORMATS["d4rl"]
     True
     """
     if name is not None:
-        return formats[name]
+        return _check_suffix(path, name, formats)
     for form in formats.values():
         if path.suffix in form.suffixes:
             return form
@@ -32,3 +32,16 @@ def find_format(path: Path, name: str | None, formats: Registry[AnyFormat]) -> A
         f"{path}: no {formats.kind} has the suffix '{path.suffix}': use one of {', '.join(suffixes)}, or name the "
         f"format ({', '.join(formats)})"
     )
+
+
+def _check_suffix(path: Path, name: str, formats: Registry[AnyFormat]) -> AnyFormat:
+    """Return a format by its name. Raise if the path has the suffix of another format."""
+    form = formats[name]
+    if form.suffixes and path.suffix not in form.suffixes:
+        others = [known for known, other in formats.items() if path.suffix in other.suffixes]
+        if others:
+            raise PotstillError(
+                f"{path}: the suffix '{path.suffix}' is that of {' and '.join(others)}, not of {name}: choose a path "
+                f"with {' or '.join(form.suffixes)}, or leave out the format"
+            )
+    return form

@@ -54,7 +54,9 @@ def find_ends(flags: Mapping[str, np.ndarray], rows: int, *, source: str) -> End
         ([False, True, True], [False, False, False])
     """
     none = np.zeros(rows, np.bool_)
-    ends = flags.get("truncations", none) | flags.get("ends", none)
+    ends = flags.get("truncations", none)
+    if "ends" in flags:
+        ends = ends | flags["ends"]
     terminations = flags["terminations"].copy() if "terminations" in flags else _find_terminations(flags, none)
     if "starts" in flags:
         ends = ends | np.append(flags["starts"][1:], False)
@@ -79,7 +81,7 @@ def find_ends(flags: Mapping[str, np.ndarray], rows: int, *, source: str) -> End
     known = bool(ends.any()) or "truncations" in flags
     ends = ends | terminations
     ends[-1:] = True
-    return Ends(terminations, ends & ~observed, observed, known)
+    return Ends(terminations, ends if observed is none else ends & ~observed, observed, known)
 
 
 def _find_terminations(flags: Mapping[str, np.ndarray], none: np.ndarray) -> np.ndarray:

@@ -198,11 +198,15 @@ def find_dataset(group: Group, key: str, path: Path, *, counted: bool = True) ->
     if not isinstance(dataset, h5py.Dataset):
         problem = "a group of arrays (a dictionary space?)" if isinstance(dataset, h5py.Group) else "missing"
         raise PotstillError(f"{path}: '{key}' is {problem}, expected one array")
-    stored = dataset.id.get_create_plist()  # the properties of ``dataset`` would fetch it several times
-    layout = stored.get_layout()
-    if layout == h5py.h5d.VIRTUAL or stored.get_external_count():
-        raise PotstillError(f"{path}: the values of '{key}' are in other files, which are not read: copy them into one")
-    chunk = stored.get_chunk() if layout == h5py.h5d.CHUNKED else ()
+    chunk: tuple[int, ...] = ()
+    if dataset.id.get_offset() is None:  # otherwise the values are in one piece, in this file
+        stored = dataset.id.get_create_plist()  # the properties of ``dataset`` would fetch it several times
+        layout = stored.get_layout()
+        if layout == h5py.h5d.VIRTUAL or stored.get_external_count():
+            raise PotstillError(
+                f"{path}: the values of '{key}' are in other files, which are not read: copy them into one"
+            )
+        chunk = stored.get_chunk() if layout == h5py.h5d.CHUNKED else ()
     if not counted:
         return cast(Column, dataset)
     allow(max(math.prod(dataset.id.shape or ()), math.prod(chunk)) * dataset.id.get_type().get_size(), f"'{key}'")

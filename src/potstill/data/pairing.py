@@ -65,7 +65,8 @@ def plan_rows(columns: Mapping[str, Column], found: Ends, *, source: str) -> Pla
     """
     check_equal_rows({key: values for key, values in columns.items() if key != "observations"}, source=source)
     states, rows, count = len(columns["observations"]), len(columns["actions"]), int(np.count_nonzero(found.ends))
-    if rows and states == rows + count and not found.observed.any():  # rule 3
+    observed = bool(found.observed.any())
+    if rows and states == rows + count and not observed:  # rule 3
         unpaired = np.flatnonzero(found.ends) + np.arange(1, count + 1)
         return Plan(NOTHING, unpaired, found.terminations, found.ends & ~found.terminations)
     if states != rows:
@@ -76,15 +77,16 @@ def plan_rows(columns: Mapping[str, Column], found: Ends, *, source: str) -> Pla
         )
     if rows < 2:
         raise PotstillError(f"{source}: {rows} rows, expected at least 2")
-    if found.observed.any():
+    if observed:
         lost = found.observed.copy()
         lost[-1] |= not found.terminations[-1]
     else:
-        lost = found.ends & ~found.terminations
+        lost = np.greater(found.ends, found.terminations)  # and not terminated
     dropped = np.flatnonzero(lost)
     if len(dropped) == rows:
         raise PotstillError(f"{source}: every row is a time-out, so no transition is left")
-    cut = np.append(lost[1:], True) & ~found.terminations
+    cut = np.append(lost[1:], True)
+    np.greater(cut, found.terminations, out=cut)
     return Plan(dropped, dropped, drop_rows(found.terminations, dropped), drop_rows(cut, dropped))
 
 

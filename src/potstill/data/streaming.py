@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,8 +32,8 @@ def copy_if_large(source: StrPath, folder: Path, options: ReadOptions) -> StrPat
         PotstillError: the file is invalid.
     """
     path = Path(source)
-    hdf5 = path.suffix.lower() in (".hdf5", ".h5") and path.is_file()
-    if not hdf5 and not (path / "data" / "main_data.hdf5").is_file():
+    hdf5 = path.suffix.lower() in (".hdf5", ".h5") and os.path.isfile(path)
+    if not hdf5 and not os.path.isfile(path / "data" / "main_data.hdf5"):
         return source
     with open_dataset(path, options.chosen) as log:
         if isinstance(log, Transitions) or not is_large(log):

@@ -259,7 +259,8 @@ class Transitions:
     @functools.cached_property
     def episode_bounds(self) -> Int[np.ndarray, " n"]:
         """The first row of each of E episodes, then the number of rows. The last episode may be incomplete."""
-        return np.unique(np.concatenate([[0], np.flatnonzero(self.episode_ends) + 1, [len(self)]]))
+        bounds = np.concatenate([[0], np.flatnonzero(self.episode_ends) + 1, [len(self)]])
+        return bounds[:-1] if self.episode_ends[-1] else bounds
 
     def episode_returns(self) -> Float[np.ndarray, " E"]:
         """Compute the undiscounted return of each episode [E], in order. The last episode may be incomplete."""

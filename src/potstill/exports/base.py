@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from potstill.distillate import Distillate
 from potstill.errors import PotstillError, make_missing_extra_error
@@ -62,6 +62,8 @@ class ExportFormat(Format[Distillate]):
         ...     np.loadtxt(Path(folder, "pairs.txt")).shape
         (256, 14)
     """
+
+    named_in: ClassVar[str] = "potstill.exports.EXPORT_FORMATS"
 
     steps_only: bool = False
     """Whether readers interpret rows as environment steps. Such a format cannot hold weights of pairs or actions

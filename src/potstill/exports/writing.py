@@ -13,7 +13,7 @@ from potstill.errors import PotstillError
 from potstill.exports.base import Content, ExportFormat, Format
 from potstill.exports.registry import EXPORT_FORMATS
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.files import StrPath
+from potstill.runtime.files import StrPath, make_write_error
 
 
 @check_arguments
@@ -50,15 +50,28 @@ def write_export(distillate: Distillate, path: StrPath, form: ExportFormat, *, f
     if form.steps_only:
         name = next((name for name, known in EXPORT_FORMATS.items() if known is form), "this format")
         _check_steps(distillate, path, name)
-    check_replaceable(path, force=force)
+    check_target(path, force=force)
     write_complete(form, distillate, path)
     return path
 
 
-def check_replaceable(path: Path, *, force: bool) -> None:
-    """Raise if there is a file or a folder with files at ``path``, unless ``force``."""
+def check_target(path: Path, *, force: bool, is_file: bool = False) -> None:
+    """Raise unless an export can be written to ``path``. Commands call this before they compute anything.
+
+    Args:
+        path: the file or folder to make.
+        force: whether an earlier export is replaced.
+        is_file: whether the format makes a file.
+    """
+    if is_file and path.is_dir():
+        raise PotstillError(f"{path} is a folder, but this format makes a file: choose another path")
     if (path.is_file() or (path.is_dir() and any(path.iterdir()))) and not force:
         raise PotstillError(f"{path} exists: choose another path, or --force to replace it")
+    parent = next(place for place in path.resolve().parents if os.path.lexists(place))
+    try:
+        tempfile.TemporaryDirectory(prefix=".export-", dir=parent).cleanup()
+    except OSError as error:
+        raise make_write_error(path, error) from None
 
 
 def write_complete(form: Format[Content], content: Content, path: Path) -> None:
@@ -71,7 +84,7 @@ def write_complete(form: Format[Content], content: Content, path: Path) -> None:
             form.write(content, written)
             _move(written, target)
     except OSError as error:
-        raise PotstillError(f"cannot write {path}: {error.strerror or error}") from None
+        raise make_write_error(path, error) from None
 
 
 def _check_steps(distillate: Distillate, path: Path, name: str) -> None:

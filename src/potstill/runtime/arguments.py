@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from inspect import BoundArguments, Parameter, Signature
 from types import FunctionType
 from typing import Any, TypeVar, cast, get_type_hints
@@ -84,13 +87,33 @@ def check_calls(
             check_values(f"{name}: ", {spread: item}, hints())
         failure: TypeError
         try:
-            return function(*args, **named)
+            with refusing_paths(name):
+                return function(*args, **named)
         except TypeError as error:  # raised by wrong arguments, or inside the function
             failure = error
         bind_arguments(signature, name, kind, args, named)
         raise failure
 
     return call
+
+
+@contextmanager
+def refusing_paths(name: str) -> Iterator[None]:
+    """Convert errors about paths that cannot exist into one line: paths that are too long, or have null characters.
+
+    Args:
+        name: the function that was called with the path.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise PotstillError(f"{name}: {reprlib.repr(error.filename)}: the path is too long for this system") from None
+    except ValueError as error:
+        if "embedded null" not in str(error):
+            raise
+        raise PotstillError(f"{name}: a path contains a null character") from None
 
 
 def _sort_parameters(signature: Signature) -> tuple[list[str], str, str]:

@@ -90,10 +90,17 @@ def check_type(label: str, value: object, hint: object) -> None:
     if not has_type(value, hint):
         described = f"{reprlib.repr(value)} ({type(value).__name__})"
         shown = f"the class {value.__name__}, not an instance" if isinstance(value, type) else described
-        raise PotstillError(f"{label} is {shown}: expected {describe_type(hint)}")
+        raise PotstillError(f"{label} is {shown}: expected {describe_type(hint)}{_show_named(value, hint)}")
     if get_origin(hint) is Literal and value not in get_args(hint):
         where, colon, what = label.rpartition(": ")
         raise PotstillError(f"{where}{colon}{make_unknown_name_error(what, str(value), get_args(hint))}")
+
+
+def _show_named(value: object, hint: object) -> str:
+    """Show where the named objects of a type are, if ``value`` is text in place of one; else an empty string."""
+    parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    places = [part.named_in for part in parts if isinstance(part, type) and hasattr(part, "named_in")]
+    return f", such as {places[0]}[{value!r}]" if places and isinstance(value, str) else ""
 
 
 def check_values(label: str, values: Mapping[str, object], hints: Mapping[str, object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from potstill.errors import PotstillError, make_unknown_name_error
 from potstill.runtime.arguments import check_arguments
@@ -28,6 +28,8 @@ class Recipe:
         >>> Recipe(layers=5, optimiser="adamw", learning_rate=1e-3).steps
         100
     """
+
+    named_in: ClassVar[str] = "potstill.RECIPES"
 
     steps: int = 100
     """T, the number of gradient steps."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -49,15 +49,18 @@ def read_hdf5(path: Path, chosen: Chosen) -> Iterator[Log]:
         PotstillError: the file is damaged, or its content is invalid.
     """
     with open_hdf5(path) as file:
-        found = next((key for key in LAYOUTS if _has(file, key)), None)
+        names = set(file)
+        found = next((key for key in LAYOUTS if _has(file, names, key)), None)
         yield read_d4rl(file, path, chosen) if found is None else LAYOUTS[found](file, path, chosen)
 
 
-def _has(file: Group, key: str) -> bool:
-    """Whether a file has a key. ``episode_0`` matches episodes of any number, because the first may be missing."""
-    if key in file or not key.endswith("_0"):
-        return key in file
+def _has(file: Group, names: Collection[str], key: str) -> bool:
+    """Whether a file, with ``names``, has a key. ``episode_0`` matches every number."""
     parent, _, name = key.rpartition("/")
-    group = file.get(parent) if parent else file
+    group = names if not parent else file.get(parent) if parent in names else None
+    if not isinstance(group, Collection):  # no group, but nothing or a dataset
+        return False
+    if name in group or not name.endswith("_0"):
+        return name in group
     numbered = re.compile(re.escape(name[:-1]) + r"\d+")
-    return isinstance(group, Group) and any(map(numbered.fullmatch, group))
+    return any(map(numbered.fullmatch, group))

@@ -77,8 +77,11 @@ class DrawnKernelSolver(Solver):
         check_ranges(self, networks=1)
         require_trained(self)
         if self.recipe.residual:
-            name = type(self).__name__
-            raise PotstillError(f"{name} does not support residual students: use solver 'kernel' or 'unroll'")
+            others = "kernel or unroll" if self.recipe.optimiser == "sgd" else "unroll"
+            raise PotstillError(
+                f"{type(self).__name__} does not support residual students (Recipe.residual): choose --solver {others} "
+                '(in Python solver="unroll"), or a recipe that is not residual'
+            )
 
     @abstractmethod
     def fit(self, kernel: Float[Array, "N N"], pairs: Pairs) -> Float[Array, "N A"]:

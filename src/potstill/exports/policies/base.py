@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -136,6 +137,8 @@ class PolicyFormat(Format[ExportedPolicy]):
         ...         arrays["arr_0"].shape
         (2, 1)
     """
+
+    named_in: ClassVar[str] = "potstill.exports.policies.POLICY_FORMATS"
 
     averages: bool = True
     """Whether the format can hold the mean action of several policies."""

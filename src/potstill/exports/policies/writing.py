@@ -8,7 +8,7 @@ import numpy as np
 
 from potstill.errors import PotstillError
 from potstill.exports.policies.base import ExportedPolicy, PolicyFormat
-from potstill.exports.writing import check_replaceable, write_complete
+from potstill.exports.writing import check_target, write_complete
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
 
@@ -46,6 +46,6 @@ def write_policy(policy: ExportedPolicy, path: StrPath, form: PolicyFormat, *, f
     form.check_members(policy.members, path)
     if not all(np.isfinite(array).all() for layer in policy.layers for array in layer.values()):
         raise PotstillError(f"{path}: the weights of the policy are not finite, because its training diverged")
-    check_replaceable(path, force=force)
+    check_target(path, force=force, is_file=True)
     write_complete(form, policy, path)
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -104,7 +105,7 @@ def choose_states(
         reason = str(error)
     if world is not None and world.horizon < LEAST_HORIZON:
         reason = f"the world model is accurate for {world.horizon} steps only"
-    again: dict[str, None] = dict.fromkeys(getattr(config, "defaulted", ()))
+    again: dict[str, Any] = dict.fromkeys(getattr(config, "defaulted", ()))
     if reason:
         print(f"--states data: {reason}", flush=True)
         return replace(config, states="data", world=None, **again), None

@@ -45,10 +45,10 @@ class Problem:
     action_limit: float | None
     imagines: bool
     """Whether the states are visited in a world model."""
-    needs_world: bool
-    """Whether a world model visits the states or selects the pairs."""
     names: dict[str, str]
     """Names of the objective, the solver and the recipe in the metadata."""
+    needs_world: bool = False
+    """Whether a world model visits the states or selects the pairs."""
 
     def check_actions(self, data: Transitions) -> None:
         """Raise if actions are discrete, and a part or a setting has no meaning for them."""
@@ -179,7 +179,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
     given = (config.weighting, config.state_noise, config.action_limit)
     imagines = config.states != "data"
     needs_world = imagines or config.choose == "imagined"
-    return Problem(objective, solver, choose_initial, settings, *given, imagines, needs_world, names)
+    return Problem(objective, solver, choose_initial, settings, *given, imagines, names, needs_world)
 
 
 def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Recipe:

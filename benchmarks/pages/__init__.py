@@ -23,6 +23,7 @@ from benchmarks.pages import (
     fitted,
     imagination,
     kernel,
+    privacy,
     sizes,
     speed,
     teachers,
@@ -43,6 +44,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "imagination": imagination.imagination,
     "bounds": bounds.bounds,
     "discrete": discrete.discrete,
+    "privacy": privacy.privacy,
     # Variants that were compared on the bundled dataset and two others.
     "variants": choices.variants,
     **{f"{page}-comparison": functools.partial(choices.variant_tables, page) for page in choices.VARIANTS_OF_PAGE},

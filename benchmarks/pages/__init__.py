@@ -25,6 +25,7 @@ from benchmarks.pages import (
     imagination,
     kernel,
     paper_teachers,
+    privacy,
     sizes,
     speed,
     teachers,
@@ -47,6 +48,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "discrete": discrete.discrete,
     "baselines": baselines.baselines,
     "paper-teachers": paper_teachers.paper_teachers,
+    "privacy": privacy.privacy,
     # Variants that were compared on the bundled dataset and two others.
     "variants": choices.variants,
     **{f"{page}-comparison": functools.partial(choices.variant_tables, page) for page in choices.VARIANTS_OF_PAGE},

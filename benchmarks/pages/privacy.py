@@ -37,7 +37,11 @@ def privacy() -> str:
                     str(found["copies"]),
                 ]
             )
-    return "\n\n".join([HEAD.format(**PLAN), make_table(HEADS, lines)])
+    lacking = [f"{format_file_label(cell.file)} ({cell.method})" for cell in CELLS if not select_records(
+        records, file=cell.file, method=cell.method)]  # fmt: skip
+    table = [make_table(HEADS, lines)] if lines else []
+    missing = [f"Not measured yet: {', '.join(lacking)}."] if lacking else []
+    return "\n\n".join([HEAD.format(**PLAN), *table, *missing])
 
 
 def format_attack(found: dict[str, Any] | Record) -> list[str]:

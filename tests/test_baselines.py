@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import random_teacher
+from finite import finite_teacher, signs
 from linear import linear_rows
 
 import potstill
@@ -105,6 +106,16 @@ class TestEveryBaseline:
                 baseline.make_pairs(dataclasses.replace(rows, env_id=None), teacher, SIZE, KEY)
         with pytest.raises(PotstillError, match="trains on mean actions"):
             make_quick(name, dataclasses.replace(TINY, sampled=True))
+
+
+@pytest.mark.parametrize("name", ["random-rows", "gradient-matching"])
+def test_discrete_actions_are_probabilities(name):
+    found = potstill.make_baseline(make_quick(name), signs(200), finite_teacher(states=1), size=SIZE)
+    assert found.actions.shape == (SIZE, 3)
+    assert (found.actions >= 0.0).all()
+    np.testing.assert_allclose(found.actions.sum(axis=1), 1.0, atol=1e-5)
+    assert found.recipe.loss == "cross-entropy"
+    assert len(found.train_students([0])) == 1
 
 
 def find_rows(pairs, candidates):

@@ -85,5 +85,5 @@ EXPERIMENT = Experiment(
     measure,
     frozenset({"student", "ensemble", "baseline"}),
     extra=tuple(cell for cell in ALL if cell not in CELLS),
-    toy=make_product(("sdr", "trajectory-matching", "hades"), (BUNDLED,), (0,)),
+    toy=make_product(("sdr",), (BUNDLED,), (0,)),
 )

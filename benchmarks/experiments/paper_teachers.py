@@ -123,5 +123,5 @@ EXPERIMENT = Experiment(
     measure,
     frozenset({"student", "ensemble", "seconds", "steps", "command"}),
     extra=tuple(cell for cell in make_cells(EVERY, FILES, STATES, SEEDS) if cell not in CELLS),
-    toy=make_cells((TEACHER, "av-pbc"), (BUNDLED,), STATES, (0,)),
+    toy=(*make_cells((TEACHER,), (BUNDLED,), ("file",), (0,)), *make_cells(("av-pbc",), (BUNDLED,), ("log",), (0,))),
 )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import random_teacher
+from finite import finite_teacher, signs
 from linear import linear_rows
 
 import potstill
@@ -105,6 +106,16 @@ class TestEveryBaseline:
                 baseline.make_pairs(dataclasses.replace(rows, env_id=None), teacher, SIZE, KEY)
         with pytest.raises(PotstillError, match="trains on mean actions"):
             make_quick(name, dataclasses.replace(TINY, sampled=True))
+
+
+@pytest.mark.parametrize("name", ["random-rows", "gradient-matching"])
+def test_discrete_actions_are_probabilities(name):
+    found = potstill.make_baseline(make_quick(name), signs(200), finite_teacher(states=1), size=SIZE)
+    assert found.actions.shape == (SIZE, 3)
+    assert (found.actions >= 0.0).all()
+    np.testing.assert_allclose(found.actions.sum(axis=1), 1.0, atol=1e-5)
+    assert found.recipe.loss == "cross-entropy"
+    assert len(found.train_students([0])) == 1
 
 
 def find_rows(pairs, candidates):
@@ -237,7 +248,7 @@ def test_trajectory_matching_leads_students_along_the_experts(rows, teacher):
 
 def test_hades_improves_the_return_within_its_budget(rows):
     recipe = Recipe(steps=10, width=8, layers=2, momentum=0.9, learning_rate=0.3)
-    baseline = Evolution(recipe=recipe, budget=3 * 16 * 40, population=16, episodes=1, sigma=0.1)
+    baseline = Evolution(recipe=recipe, budget=3 * 16 * 20, population=16, episodes=1, sigma=0.1, learning_rate=0.1)
     counted = []
 
     class Counting(evolution.CountingStepper):
@@ -248,7 +259,7 @@ def test_hades_improves_the_return_within_its_budget(rows):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evolution, "CountingStepper", Counting)
         found = potstill.make_baseline(baseline, rows, size=4)
-    assert counted[0].count == 3 * 16 * 40
+    assert counted[0].count == 3 * 16 * 20
     students = train_students(found.pairs, range(5), recipe, found.scaling)
     returns = -((students.act_as_ensemble(np.zeros((1, 2)))[0, 0] - 0.5) ** 2)
     assert returns > -0.05  # the first pairs, all 0, give students an action near 0, and −0.25

@@ -34,7 +34,11 @@ SHORT = {"steps": 2, "sections": 2, "section": 2, "experts": 1, "budget": 10, "p
 STUDENTS, EPISODES, SIZE = 10, 10, 256
 SEEDS = (0, 1, 2)
 MEASURED: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]], ...] = (
-    (("random-rows", "medoids", "best-episodes", "longest-episodes", "sdr", "sdw"), ("hopper-medium-replay",), (0,)),
+    (
+        ("random-rows", "medoids", "best-episodes", "longest-episodes", "sdr", "sdw", "distribution-matching"),
+        ("hopper-medium-replay",),
+        (0,),
+    ),
 )
 """Methods, files and seeds of the cells that are measured."""
 
@@ -85,5 +89,5 @@ EXPERIMENT = Experiment(
     measure,
     frozenset({"student", "ensemble", "baseline"}),
     extra=tuple(cell for cell in ALL if cell not in CELLS),
-    toy=make_product(("sdr", "trajectory-matching", "hades"), (BUNDLED,), (0,)),
+    toy=make_product(("sdr",), (BUNDLED,), (0,)),
 )

@@ -42,7 +42,7 @@ STATES = ("file", "log")
 ROWS = 100_000  # of a log
 SEEDS = (0, 1, 2)
 MEASURED: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[int, ...]], ...] = (
-    (("teacher", "random"), ("hopper-medium-replay",), ("file",), (0,)),
+    (("teacher", "random", "dbc"), ("hopper-medium-replay",), ("file",), (0,)),
 )
 """Methods, files, states and seeds of the cells that are measured."""
 
@@ -123,5 +123,5 @@ EXPERIMENT = Experiment(
     measure,
     frozenset({"student", "ensemble", "seconds", "steps", "command"}),
     extra=tuple(cell for cell in make_cells(EVERY, FILES, STATES, SEEDS) if cell not in CELLS),
-    toy=make_cells((TEACHER, "av-pbc"), (BUNDLED,), STATES, (0,)),
+    toy=(*make_cells((TEACHER,), (BUNDLED,), ("file",), (0,)), *make_cells(("av-pbc",), (BUNDLED,), ("log",), (0,))),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.experiments import load_records
-from benchmarks.experiments.paper_teachers import COUNTS, METHODS, STATES, TEACHER, TEACHER_EPISODES
+from benchmarks.experiments.paper_teachers import COUNTS, EXPERIMENT, METHODS, STATES, TEACHER, TEACHER_EPISODES
 from benchmarks.files import FILES
 from benchmarks.grid import Record
 from benchmarks.pages.baselines import format_spread
@@ -62,4 +62,7 @@ def paper_teachers() -> str:
             paper = format_paper("teacher", file, TABLE_1)
             title = f"`{file}` (teacher {score:.1f} in {TEACHER_EPISODES} episodes; in the paper {paper}):"
             parts += [title, make_table(HEADS, lines)]
+    files = {record["file"] for record in found}
+    declared = len((*EXPERIMENT.cells, *EXPERIMENT.extra))
+    parts.append(f"Measured: {len(found)} of {declared} declared cells, on {len(files)} of the nine files.")
     return "\n\n".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -75,28 +76,36 @@ class Matching(Baseline):
         pairs = candidates.draw_pairs(size, make_generator(row_key))
         rows = Pairs(candidates.states, candidates.targets)
         shared = self.prepare(candidates, shared_key)
-        rule = optax.adam(self.learning_rate) if self.optimiser == "adam" else optax.sgd(self.learning_rate, 0.5)
-        optimiser = rule.init(pairs)
-
-        @jax.jit
-        def step(
-            pairs: Pairs, optimiser: optax.OptState, networks: PyTree, rows: Pairs, key: PRNGKeyArray
-        ) -> tuple[Pairs, optax.OptState, PyTree]:
-            drawn = jax.random.randint(key, (self.batch,), 0, len(rows.states))
-            gradient = jax.grad(self.matching_loss)(pairs, jax.tree.map(lambda x: x[drawn], rows), networks)
-            change, optimiser = rule.update(gradient, optimiser, pairs)
-            states, actions, _ = optax.apply_updates(pairs, change)
-            pairs = Pairs(states, constrain_actions(actions, self.recipe.loss, 1.0))
-            return pairs, optimiser, self.advance(networks, pairs)
-
-        start = jax.jit(self.start)
-        networks = None
+        optimiser, networks = self.make_rule().init(pairs), None
         for number in range(self.steps):
             network_key, batch_key = jax.random.split(jax.random.fold_in(loop_key, number))
             if number % self.restart == 0:
-                networks = start(shared, pairs, network_key)
-            pairs, optimiser, networks = step(pairs, optimiser, networks, rows, batch_key)
+                networks = start_networks(self, shared, pairs, network_key)
+            pairs, optimiser, networks = take_step(self, pairs, optimiser, networks, rows, batch_key)
         return pairs
+
+    def make_rule(self) -> optax.GradientTransformation:
+        """Make the optimiser of the pairs."""
+        return optax.adam(self.learning_rate) if self.optimiser == "adam" else optax.sgd(self.learning_rate, 0.5)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def start_networks(matching: Matching, shared: PyTree, pairs: Pairs, key: PRNGKeyArray) -> PyTree:
+    """Return the networks of the next steps."""
+    return matching.start(shared, pairs, key)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def take_step(
+    matching: Matching, pairs: Pairs, optimiser: optax.OptState, networks: PyTree, rows: Pairs, key: PRNGKeyArray
+) -> tuple[Pairs, optax.OptState, PyTree]:
+    """Take a step on the pairs; return them with the state of their optimiser and the networks of the next step."""
+    drawn = jax.random.randint(key, (matching.batch,), 0, len(rows.states))
+    gradient = jax.grad(matching.matching_loss)(pairs, jax.tree.map(lambda x: x[drawn], rows), networks)
+    change, optimiser = matching.make_rule().update(gradient, optimiser, pairs)
+    states, actions, _ = optax.apply_updates(pairs, change)
+    pairs = Pairs(states, constrain_actions(actions, matching.recipe.loss, 1.0))
+    return pairs, optimiser, matching.advance(networks, pairs)
 
 
 def gradient_distance(ours: Params, theirs: Params) -> Float[Array, ""]:

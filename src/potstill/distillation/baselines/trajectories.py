@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -73,28 +74,7 @@ class TrajectoryMatching(Matching):
     def prepare(self, candidates: Candidates, key: PRNGKeyArray) -> TrainingState:
         """Train the experts; return their states before and after each section: arrays [experts, sections + 1, …]."""
         rows = Pairs(candidates.states, candidates.targets)
-
-        @jax.jit
-        def train_expert(rows: Pairs, key: PRNGKeyArray) -> TrainingState:
-            network_key, batch_key = jax.random.split(key)
-
-            def take_step(state: TrainingState, key: PRNGKeyArray) -> tuple[TrainingState, None]:
-                drawn = jax.random.randint(key, (self.batch,), 0, len(rows.states))
-                batch = jax.tree.map(lambda x: x[drawn], rows)
-                slope = jax.grad(bc_loss)(state.params, batch, None, self.recipe.loss)
-                return take_optimiser_step(state, slope, self.recipe), None
-
-            def train_section(state: TrainingState, keys: Array) -> tuple[TrainingState, TrainingState]:
-                after: TrainingState = jax.lax.scan(take_step, state, keys)[0]
-                return after, after
-
-            first = initialise_student(network_key, rows, self.recipe)[0]
-            keys = jax.random.split(batch_key, (self.sections, self.section))
-            later = jax.lax.scan(train_section, first, keys)[1]
-            states: TrainingState = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
-            return states
-
-        trained = [train_expert(rows, one) for one in jax.random.split(key, self.experts)]
+        trained = [train_expert(self, rows, one) for one in jax.random.split(key, self.experts)]
         stacked: TrainingState = jax.tree.map(lambda *parts: jnp.stack(parts), *trained)
         return stacked
 
@@ -111,6 +91,28 @@ class TrajectoryMatching(Matching):
         begin, end = networks
         found = train_steps(begin, None, pairs, self.recipe, self.section).params
         return compute_square(found, end) / compute_square(begin.params, end)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def train_expert(matching: TrajectoryMatching, rows: Pairs, key: PRNGKeyArray) -> TrainingState:
+    """Train an expert on batches of rows; return its states before and after each section."""
+    network_key, batch_key = jax.random.split(key)
+
+    def take_step(state: TrainingState, key: PRNGKeyArray) -> tuple[TrainingState, None]:
+        drawn = jax.random.randint(key, (matching.batch,), 0, len(rows.states))
+        batch = jax.tree.map(lambda x: x[drawn], rows)
+        slope = jax.grad(bc_loss)(state.params, batch, None, matching.recipe.loss)
+        return take_optimiser_step(state, slope, matching.recipe), None
+
+    def train_section(state: TrainingState, keys: Array) -> tuple[TrainingState, TrainingState]:
+        after: TrainingState = jax.lax.scan(take_step, state, keys)[0]
+        return after, after
+
+    first = initialise_student(network_key, rows, matching.recipe)[0]
+    keys = jax.random.split(batch_key, (matching.sections, matching.section))
+    later = jax.lax.scan(train_section, first, keys)[1]
+    states: TrainingState = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
+    return states
 
 
 def compute_square(a: PyTree, b: PyTree) -> Float[Array, ""]:

@@ -1,6 +1,8 @@
 """Artefacts and teachers from strangers, or damaged: refused in one line, and nothing in them is executed."""
 
 import ast
+import dataclasses
+import json
 import struct
 import zipfile
 from collections.abc import Callable
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_teacher
+from conftest import make_columns, random_teacher
 from test_hostile import circle, device, pipe, refused
 
 import potstill
@@ -41,6 +43,40 @@ def test_what_is_not_a_file(tmp_path, kind, name):
     """A FIFO would block for ever, and a device never end."""
     kind(tmp_path / name)
     refused(READERS[name], tmp_path / name, ODD[kind])
+
+
+def test_files_do_not_import_modules(tmp_path, monkeypatch):
+    """Gymnasium imports what is before the colon of an id."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("evil.py").write_text("from pathlib import Path; Path('imported').touch()")
+    whole, env_id = potstill.load("hopper-medium-replay"), "evil:Evil-v0"
+    whole = dataclasses.replace(whole, metadata={**whole.metadata, "env_id": env_id})
+    whole.save("x.safetensors")
+    columns = make_columns()
+    np.savez("x.npz", **columns)
+    data = potstill.convert("x.npz", out="converted")
+    header = {key: value for key, value in json.loads((data / "dataset.json").read_text()).items() if key != "checksum"}
+    (data / "dataset.json").write_text(json.dumps(header | {"env_id": env_id}))
+    columns["actions"][3] = np.nan
+    np.savez("refused.npz", **columns, env_id=np.array(env_id))
+    with pytest.raises(PotstillError, match=r"x.safetensors: evil:Evil-v0 names a module, .*: --env-id evil:Evil-v0"):
+        potstill.evaluate("x.safetensors")
+    with pytest.warns(potstill.PotstillWarning, match="used without an environment: evil:Evil-v0 names a module"):
+        assert potstill.load_dataset("converted").env_id is None
+    with pytest.raises(PotstillError, match="nan in column actions"):
+        potstill.inspect("refused.npz")
+    assert not Path("imported").exists()
+    with pytest.raises(PotstillError, match="Evil-v0"):
+        potstill.evaluate("x.safetensors", env_id=env_id)
+    assert Path("imported").exists()
+
+
+@pytest.mark.parametrize(("key", "value"), [("student", [1]), ("recipe", 3), ("env_id", ["x"]), ("reference", "x")])
+def test_metadata_of_other_types(tmp_path, key, value):
+    whole = potstill.load("hopper-medium-replay")
+    path = dataclasses.replace(whole, metadata={**whole.metadata, key: value}).save(tmp_path / "x.safetensors")
+    refused(potstill.load, path, f"invalid {key}")
 
 
 DEEP = "[" * 100_000

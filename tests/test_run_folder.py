@@ -19,7 +19,7 @@ from potstill.evaluation.statistics import summarise
 from potstill.runtime.files import to_json
 from potstill.runtime.html import make_html_table
 from potstill.runtime.run import Record, Run, find_headlines
-from potstill.runtime.run_folder import RunFolder
+from potstill.runtime.run_folder import RunFolder, check_out
 
 
 @dataclass(frozen=True)
@@ -210,3 +210,21 @@ def test_a_changed_record_of_a_finished_run_is_refused(tmp_path, name):
     (path / name).write_text((path / name).read_text().replace("1", "3"))
     with pytest.raises(PotstillError, match=f"{name}: damaged or changed"):
         _ = (run.config, run.result, run.metrics)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_replacement_that_was_killed_before_it_wrote_anything_can_be_resumed(tmp_path, finished):
+    path = tmp_path / "run"
+    RunFolder(path, "teach", Settings()).finish({"seed": 1})
+    if not finished:
+        (path / "result.json").unlink()
+    other = Settings(students=3)
+    with pytest.raises(PotstillError, match=r"nothing to resume|has students 2, not 3"):
+        check_out(path, "teach", other, resume=True)
+    assert not check_out(path, "teach", other, force=True, resume=True)
+    with RunFolder(path, "teach", other, force=True, resume=True) as folder:
+        assert not folder.resumed
+        assert json.loads((path / "config.json").read_text())["students"] == 2
+        folder.finish({"seed": 2})
+    assert json.loads((path / "config.json").read_text())["students"] == 3
+    assert json.loads((path / "result.json").read_text()) == {"seed": 2}

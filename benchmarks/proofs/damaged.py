@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,14 @@ import numpy as np
 
 import potstill
 from benchmarks import toy
+from benchmarks.proofs.mutation import mutate
 from potstill.data.formats.d4rl import write_d4rl
 from potstill.runtime import storage
 from potstill.runtime.files import hash_file
 from potstill.runtime.run_folder import RunFolder
 
 ROWS, STATES, ACTIONS = 60, 3, 2
+Mutation = Callable[[bytes, Sequence[bytes], np.random.Generator], bytes]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Kind:
     """Whether its bytes have a checksum, so that every change is noticed."""
     package: str = "potstill"
     """A package that the kind needs."""
+    mutate: Mutation = mutate
+    """Changes a content, given all contents that are kept and a generator of random numbers."""
 
 
 def make_columns() -> dict[str, np.ndarray]:

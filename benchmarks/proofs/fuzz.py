@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -25,10 +26,12 @@ import numpy as np
 import potstill
 from benchmarks.files import ROOT, Workspace
 from benchmarks.grid import Cell, Experiment, Record
-from benchmarks.proofs.damaged import KINDS, Kind
-from benchmarks.proofs.mutation import mutate
+from benchmarks.proofs import damaged
+from benchmarks.proofs.content import CONTENT
+from benchmarks.proofs.damaged import Kind
 from potstill.errors import PotstillError
 
+KINDS = {**damaged.KINDS, **CONTENT}
 FILES, TOY_FILES = 100_000, 20  # files of each kind
 SLOW = 10.0  # seconds
 PATIENCE = 60  # seconds without a new file after which the process stands still
@@ -65,7 +68,8 @@ def read(kind: Kind, path: Path, lines: Lines) -> str:
     except PotstillError as error:
         outcome = "refused" if str(error) and "\n" not in str(error) else f"more than one line: {error}"
     except Exception as error:
-        outcome = f"{type(error).__name__}: {error}"
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        outcome = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
     finally:
         sys.settrace(None)
     seconds = time.perf_counter() - started
@@ -83,7 +87,8 @@ def fuzz(name: str, folder: Path, count: int, seed: int) -> None:
     outcomes: Counter[str] = Counter()
     failures: list[str] = []
     for number in range(count):
-        content = mutate(corpus[int(rng.integers(len(corpus)))], corpus, rng)
+        base = corpus[int(rng.integers(len(corpus)))] if rng.integers(2) else corpus[0]  # others may be refused early
+        content = kind.mutate(base, corpus, rng)
         path.write_bytes(content)  # the file is kept if this process dies
         outcome = read(kind, path, lines)
         if lines.new:

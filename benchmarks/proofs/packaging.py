@@ -171,17 +171,17 @@ def measure_bill(cell: Cell, workspace: Workspace) -> Record:
 
 
 def measure_processes(cell: Cell, workspace: Workspace) -> Record:
-    """Run the same distillation alone and then several times at once, and compare the bytes."""
+    """Run the same distillation alone and then several times at once, and compare the bytes; a conversion if toy."""
     count = TOY_PROCESSES if workspace.toy else PROCESSES
     folder = (workspace.runs / "processes").resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     files = toy.ensure_files(folder)
     words = [sys.executable, "-m", "potstill"]
-    line = SAME
+    line, artefact = SAME, "distillate.safetensors"
     variables = dict(os.environ)
     if workspace.toy:
-        line = f"distill {files['dataset']} --teacher {files['teacher']} {SHORT} --episodes 0 --recipe.width 16"
+        line, artefact = f"convert {files['dataset']}", "rows.npy"
     else:
         environment = install_archive("wheel", cell["python"])
         words, variables = environment.words("potstill"), environment.variables
@@ -196,9 +196,9 @@ def measure_processes(cell: Cell, workspace: Workspace) -> Record:
                 codes += [process.wait() for process in running]
     finally:
         os.sched_setaffinity(0, cores)
-    found = {path.parent.name: path.read_bytes() for path in folder.glob("*/distillate.safetensors")}
+    found = {path.parent.name: path.read_bytes() for path in folder.glob(f"*/{artefact}")}
     failures = [f"exit codes {codes}"] if any(codes) or "alone" not in found else []
-    failures += [f"process {name} has another distillate" for name in numbers if found.get(name) != found.get("alone")]
+    failures += [f"process {name} has another {artefact}" for name in numbers if found.get(name) != found.get("alone")]
     sha256 = hashlib.sha256(found.get("alone", b"")).hexdigest()
     return {"processes": count, "cores": CORES, "sha256": sha256, "failures": failures}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from potstill.worlds.base import World
 from potstill.worlds.returns import measure_imagined_returns
 
 CHOICE_EPISODES = 10  # imagined episodes of each student if one is chosen
+KINDS = {"env_id": str, "recipe": str, "student": dict, "reference": dict}
+"""Types of entries of the metadata."""
 REQUIRED = ("env_id", "dataset", "objective", "solver", "recipe", "potstill")
 
 
@@ -253,6 +256,9 @@ def load(path: StrPath) -> Distillate:
     missing = [key for key in REQUIRED if key not in metadata]
     if missing:
         raise PotstillError(f"{path}: the metadata contain no '{missing[0]}'")
+    for key, kind in KINDS.items():
+        if not isinstance(metadata.get(key), kind | None):
+            raise PotstillError(f"{path}: invalid {key} {json.dumps(metadata[key])[:40]}")
     weights = arrays.get("weights")
     repeat_warnings(path, metadata.get("warnings"))
     with naming_source(path):

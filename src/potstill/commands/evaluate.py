@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 from potstill.bundled import find_artefact_path
@@ -10,9 +11,12 @@ from potstill.commands.resolve import resolve_recipe
 from potstill.commands.sources import Sources, describe_returns, find_sources
 from potstill.config import EvaluateConfig
 from potstill.config.settings import record_settings, resume_command, takes_options
+from potstill.data.log import NO_ENVIRONMENT
 from potstill.data.registry import load_dataset
+from potstill.data.units import are_same_bounds, find_environment_bounds
 from potstill.distillate import Distillate, load
-from potstill.errors import PotstillError, repeat_warnings
+from potstill.environments.making import find_plain_id
+from potstill.errors import PotstillError, naming_source, repeat_warnings
 from potstill.evaluation.diagnosis import diagnose_students
 from potstill.evaluation.scores import score_students, train_for_evaluation
 from potstill.evaluation.statistics import describe_data
@@ -55,7 +59,7 @@ def evaluate(config: EvaluateConfig) -> Run:
 
 def run_evaluation(config: EvaluateConfig) -> Run:
     """Do what :func:`evaluate` does, with its settings as one object."""
-    distillate = load(config.distillate)
+    distillate = choose_environment(load(config.distillate), config.env_id, str(config.distillate))
     recipe = distillate.recipe if config.recipe is None else resolve_recipe(config.recipe, distillate.recipe)
     devices.use_devices(config.devices)
     settings = record_settings(config)
@@ -78,6 +82,30 @@ def run_evaluation(config: EvaluateConfig) -> Run:
         repeat_warnings(path, result["warnings"])
         print(f"results in {folder.path}")
     return folder.run
+
+
+def choose_environment(distillate: Distillate, env_id: str | None, source: str) -> Distillate:
+    """Return the distillate with the environment that the user names, or with its own.
+
+    Args:
+        distillate: the distillate.
+        env_id: Gymnasium id, ``none`` for no environment, or ``None`` for that of the file.
+        source: name of the distillate in error messages.
+
+    Raises:
+        PotstillError: the environment has other sizes or action bounds, or the file names a module to import.
+    """
+    chosen = distillate.env_id if env_id is None else None if env_id == NO_ENVIRONMENT else env_id
+    if env_id is None and chosen is not None:
+        with naming_source(source):
+            chosen = find_plain_id(chosen)
+    elif chosen is not None:
+        sizes = distillate.states.shape[1], distillate.actions.shape[1]
+        if not are_same_bounds(find_environment_bounds(chosen, *sizes, source=source), distillate.action_bounds):
+            raise PotstillError(f"{source}: its action bounds differ from those of {chosen}")
+    if chosen == distillate.env_id:
+        return distillate
+    return dataclasses.replace(distillate, metadata={**distillate.metadata, "env_id": chosen})
 
 
 def _measure(

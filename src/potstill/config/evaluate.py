@@ -70,6 +70,6 @@ class EvaluateConfig(ReadingConfig):
         needs_data = {"teacher": self.teacher} | {
             name.replace("_", "-"): getattr(self, name) != default for name, default in DEFAULTS.items()
         }
-        unused = [name for name, given in needs_data.items() if given]
+        unused = [name for name, given in needs_data.items() if given and name != "env-id"]
         if self.dataset is None and unused:
             raise PotstillError(f"--{unused[0]} has no effect without a dataset: give --dataset as well")

@@ -20,6 +20,7 @@ from potstill.data.pairing import NOTHING, Plan, Rows, pair_in_order, pair_own, 
 from potstill.data.successors import Successors
 from potstill.data.transitions import NO_REWARDS, Transitions
 from potstill.data.units import Fit, Units, are_same_bounds, describe_remedies, find_environment_bounds
+from potstill.environments.making import find_plain_id
 from potstill.errors import PotstillError, make_printable, naming_source
 
 VALUES = (*TABLES, "rewards")
@@ -252,7 +253,7 @@ def find_environment(log: Log, env_id: str | None, states: int, actions: int) ->
         return FoundEnvironment(None, None)
     try:
         if ":" in named:  # Gymnasium would import the module before the colon, and data files must not run code
-            named = _find_plain_id(named)
+            named = find_plain_id(named)
         bounds = find_environment_bounds(named, states, actions, source=log.source)
         if not log.trusts_environment and log.bounds is not None and not are_same_bounds(log.bounds, bounds):
             raise PotstillError(f"its action bounds differ from those of {named}")
@@ -261,18 +262,6 @@ def find_environment(log: Log, env_id: str | None, states: int, actions: int) ->
             raise
         return FoundEnvironment(None, None, (f"used without an environment: {error}",))
     return FoundEnvironment(bounds, named)
-
-
-def _find_plain_id(env_id: str) -> str:
-    """Return the id after the name of a module if the id is already registered."""
-    import gymnasium
-
-    plain = env_id.rpartition(":")[2]
-    if plain not in gymnasium.registry:
-        raise PotstillError(
-            f"{env_id} names a module, which is imported only if you name it yourself: --env-id {env_id}"
-        )
-    return plain
 
 
 def fit_log_units(

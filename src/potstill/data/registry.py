@@ -20,7 +20,7 @@ from potstill.data.log import NO_ENVIRONMENT, Log, make_transitions, read_rows
 from potstill.data.suspicions import find_suspicions
 from potstill.data.transitions import Transitions
 from potstill.data.units import Units, are_same_bounds, find_environment_bounds
-from potstill.environments.making import find_registered_limit
+from potstill.environments.making import find_plain_id, find_registered_limit
 from potstill.errors import PotstillError, make_unknown_name_error, warn
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import check_regular
@@ -196,8 +196,23 @@ def _load(source: object, options: ReadOptions, download: bool) -> tuple[Transit
             paired = read_rows(log, find_limit(log, options))
     # The environment is made after the file was read: errors of its packages are not errors in the file.
     if isinstance(log, Transitions):
-        return use_transitions(log, options), []
+        notes = [] if options.env_id is not None else forget_module(log)
+        return use_transitions(log, options), notes
     return make_transitions(log, paired, options.units, options.env_id)
+
+
+def forget_module(data: Transitions) -> list[str]:
+    """Make a dataset from a file use no module: its environment is one that is registered already, or none.
+
+    Returns:
+        A warning if the environment is forgotten.
+    """
+    try:
+        object.__setattr__(data, "env_id", data.env_id and find_plain_id(data.env_id))
+    except PotstillError as error:
+        object.__setattr__(data, "env_id", None)
+        return [f"used without an environment: {error}"]
+    return []
 
 
 def find_limit(log: Log, options: ReadOptions) -> int | None:

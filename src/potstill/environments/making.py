@@ -225,6 +225,29 @@ def strip_version(env_id: str) -> str:
     return env_id.split("-v", maxsplit=1)[0]
 
 
+def find_plain_id(env_id: str) -> str:
+    """Return the id that a file names, without importing anything: files must not decide which modules are imported.
+
+    Gymnasium imports the module before a colon. This function returns the id after it, if it is registered already.
+
+    Raises:
+        PotstillError: the id names a module, and is not registered.
+
+    >>> find_plain_id("gymnasium:Pendulum-v1")
+    'Pendulum-v1'
+    """
+    if ":" not in env_id:
+        return env_id
+    import gymnasium
+
+    plain = env_id.rpartition(":")[2]
+    if plain not in gymnasium.registry:
+        raise PotstillError(
+            f"{env_id} names a module, which is imported only if you name it yourself: --env-id {env_id}"
+        )
+    return plain
+
+
 def find_time_limit(env_id: str) -> int | None:
     """Find the number of steps after which Gymnasium truncates an episode; ``None`` without a limit."""
     import gymnasium

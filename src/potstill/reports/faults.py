@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Container
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from potstill.data.log import NO_ENVIRONMENT
 from potstill.data.registry import ReadOptions
 from potstill.data.transitions import COLUMNS
 from potstill.data.units import Units, describe_remedies, find_environment_bounds, mark_outside
+from potstill.environments.making import find_plain_id
 from potstill.errors import PotstillError
 from potstill.reports.dataset import find_column_ranges
 from potstill.reports.schema import RefusedDataset
@@ -33,8 +35,12 @@ def summarise_refused(path: Path, refusal: str, options: ReadOptions | None = No
     raw, env_id = read_raw_columns(path)
     if not raw:
         return None
+    usable = None if options.env_id == NO_ENVIRONMENT else options.env_id
+    if options.env_id is None and env_id is not None:
+        with contextlib.suppress(PotstillError):  # the file must not choose a module that is imported
+            usable = find_plain_id(env_id)
     env_id = env_id if options.env_id is None else options.env_id
-    faults, columns = find_faults(raw, None if env_id == NO_ENVIRONMENT else env_id, options.units)
+    faults, columns = find_faults(raw, usable, options.units)
     return {
         "kind": "refused dataset",
         "name": path.stem,

@@ -210,7 +210,7 @@ def check_out(
     """
     if resume and out is not None:
         target = normalise(out)
-        found = find_unfinished(target, {"command": command, **to_json(settings)})
+        found = find_unfinished(target, {"command": command, **to_json(settings)}, force=force)
         if found is not None:
             FolderLock(found).release()  # raises if a run is writing to it
             return True
@@ -218,8 +218,14 @@ def check_out(
     return False
 
 
-def find_unfinished(target: Path, settings: JsonObject) -> Path | None:
+def find_unfinished(target: Path, settings: JsonObject, *, force: bool = False) -> Path | None:
     """Find the run to resume for ``target``, or ``None``. A run that replaces another one is beside ``target``.
+
+    Args:
+        target: the folder of the run.
+        settings: the command and its settings.
+        force: whether a run in ``target`` that cannot be resumed is replaced. A process that was to replace it may have
+            been killed before it wrote anything.
 
     Raises:
         PotstillError: the run is finished, or has other settings.
@@ -228,7 +234,12 @@ def find_unfinished(target: Path, settings: JsonObject) -> Path | None:
     if new is not None:
         return new
     if is_run(target):
-        check_same(target, settings)
+        try:
+            check_same(target, settings)
+        except PotstillError:
+            if force:
+                return None
+            raise
         return target
     return None
 

@@ -86,7 +86,7 @@ class RunFolder:
         self.discard = discard
         self.locks: list[FolderLock] = []
         settings = {"command": command, **to_json(config)}
-        unfinished = find_unfinished(self.target, settings) if resume and path is not None else None
+        unfinished = find_unfinished(self.target, settings, force=force) if resume and path is not None else None
         self.resumed = unfinished is not None
         if unfinished is not None:
             self.path = unfinished

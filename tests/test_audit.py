@@ -1,6 +1,7 @@
 """`potstill audit`: likelihood ratios, shadows whose members are known, canaries, and the command."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
@@ -121,7 +122,7 @@ def test_the_command(tmp_path, capsys):
     path = write_npz(tmp_path / "logs.npz", bandit(200))
     teacher = random_teacher(states=1, actions=1).save(tmp_path / "t.safetensors")
     recipe = dataclasses.replace(SMALL_STUDENT, steps=10)
-    options = {"size": 6, "objective": "random", "students": 1, "recipe": recipe}
+    options: dict[str, Any] = {"size": 6, "objective": "random", "students": 1, "recipe": recipe}
     run = potstill.distill(path, teacher=teacher, out=tmp_path / "run", **options)
     made = potstill.audit(run, shadows=4, steps=1, episodes=20, canaries=4, out=tmp_path / "audit")
     said = " ".join(capsys.readouterr().out.split())

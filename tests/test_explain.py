@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,10 @@ def make_pairs(count=12, *, weighted=False, discrete=False, seed=0):
     actions = rng.dirichlet(np.ones(3), count) if discrete else rng.uniform(-0.9, 0.9, (count, 2))
     weights = rng.uniform(0.5, 1.5, count) if weighted else None
     arrays = rng.normal(size=(count, 4)), actions, weights
-    return Pairs(*(None if x is None else jnp.asarray(x, jnp.float32) for x in arrays))
+    inputs, targets, shares = (None if x is None else jnp.asarray(x, jnp.float32) for x in arrays)
+    assert inputs is not None
+    assert targets is not None
+    return Pairs(inputs, targets, shares)
 
 
 STATES = jnp.asarray(np.random.default_rng(1).normal(size=(20, 4)), jnp.float32)
@@ -59,7 +63,7 @@ def test_closed_form_of_ridge_is_a_refit(weighted):
     real = fit_without_each(solver, pairs, STATES, KEY)  # its ridge is that of the other pairs
     all_pairs = np.asarray(solver(pairs, STATES, KEY))
     changes = [measure_influence(each, all_pairs, all_pairs)[0] for each in (found, real)]
-    assert np.corrcoef(*changes)[0, 1] > 0.999
+    assert np.corrcoef(changes)[0, 1] > 0.999
     np.testing.assert_allclose(found, real, atol=0.03)
 
 
@@ -145,7 +149,7 @@ def run(tmp_path_factory):
     path = write_npz(folder / "logs.npz", bandit(400))
     teacher = random_teacher(states=1, actions=1).save(folder / "t.safetensors")
     recipe = dataclasses.replace(SMALL_STUDENT, steps=10)
-    options = {"size": 6, "objective": "random", "students": 1, "recipe": recipe}
+    options: dict[str, Any] = {"size": 6, "objective": "random", "students": 1, "recipe": recipe}
     return potstill.distill(path, teacher=teacher, out=folder / "run", **options)
 
 

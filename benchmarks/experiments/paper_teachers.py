@@ -42,7 +42,7 @@ STATES = ("file", "log")
 ROWS = 100_000  # of a log
 SEEDS = (0, 1, 2)
 MEASURED: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[int, ...]], ...] = (
-    (("teacher", "random", "dbc"), ("hopper-medium-replay",), ("file",), (0,)),
+    (("teacher", "random", "dbc", "pbc"), ("hopper-medium-replay",), ("file",), (0,)),
 )
 """Methods, files, states and seeds of the cells that are measured."""
 

@@ -63,7 +63,7 @@ def test_refused_input(unchecked):
     for optimiser, others in (("sgd", "kernel or unroll"), ("adam", "unroll")):
         message = rf"^KernelInterpolation does not support residual students.*: choose --solver {others} \("
         with pytest.raises(PotstillError, match=message):
-            KernelInterpolation(Recipe(residual=True, optimiser=optimiser))
+            KernelInterpolation(Recipe(residual=True, optimiser=optimiser))  # type: ignore[arg-type]
     with pytest.raises(PotstillError, match=r"KernelInterpolation\.networks 0: expected at least 1"):
         KernelInterpolation(networks=0)
     with pytest.raises(PotstillError, match=r"KernelInterpolation\.ridge 0\.0: expected at least 1e-06"):

@@ -25,13 +25,13 @@ from potstill.worlds import WorldSettings, load_world, train_world
 Arrays = dict[str, np.ndarray]
 VALUES = np.array([0.0, -1.0, 1.0, 2.0, 0.5, -0.0, 1e30, 3e38, 1e-45])
 KINDS_OF_NUMBERS = ("f2", "f8", "i1", "i8", "u1", "?")
-JSON_VALUES = (
+JSON_VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 3, 2**31, 2**63, 2**70, 0.5, 1e308, "", "x" * 300, "../x", "\x1b[31m", "a\nb\0"),
     *([], {}, [[]], [1, 2], ["a"], {"a": {}}, {"": None}),
 )
 
 
-def choose(items: Sequence[Any], rng: np.random.Generator) -> Any:
+def choose(items: Sequence[Any] | np.ndarray, rng: np.random.Generator) -> Any:
     """Choose one of several items."""
     return items[int(rng.integers(len(items)))]
 
@@ -73,7 +73,7 @@ def mutate_json(value: Any, rng: np.random.Generator) -> Any:
         del changed[key]
     elif change == 1 and isinstance(changed, dict):
         changed[choose([*keys, "x"], rng)] = changed.pop(key)
-    elif change == 1:
+    elif change == 1 and isinstance(changed, list):
         changed.append(changed[key])
     else:
         changed[key] = mutate_json(value[key], rng)

@@ -174,7 +174,7 @@ class _Reader:
 
 def _make_row_view(array: np.ndarray, size: int) -> memoryview:
     """View the rows of an array, of ``size`` bytes. Slices of this view cost much less time than those of the array."""
-    return memoryview(array.reshape(-1).view(np.dtype((np.void, size))))
+    return memoryview(cast("bytearray", array.reshape(-1).view(np.dtype((np.void, size)))))
 
 
 def _iterate_segments(kept: Segment, gone: Segment, places: Int[np.ndarray, " X"]) -> Iterator[Segment]:

@@ -196,12 +196,12 @@ def _load(source: object, options: ReadOptions, download: bool) -> tuple[Transit
             paired = read_rows(log, find_limit(log, options))
     # The environment is made after the file was read: errors of its packages are not errors in the file.
     if isinstance(log, Transitions):
-        notes = [] if options.env_id is not None else forget_module(log)
+        notes = [] if options.env_id is not None else drop_module(log)
         return use_transitions(log, options), notes
     return make_transitions(log, paired, options.units, options.env_id)
 
 
-def forget_module(data: Transitions) -> list[str]:
+def drop_module(data: Transitions) -> list[str]:
     """Make a dataset from a file use no module: its environment is one that is registered already, or none.
 
     Returns:

@@ -19,7 +19,10 @@ ASKED = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = ASKED["project"]["optional-dependencies"]
 GROUPS = ASKED["dependency-groups"]
 OLDEST = [*ASKED["project"]["dependencies"], *EXTRAS["arrow"], *EXTRAS["minari"], *EXTRAS["onnx"], *GROUPS["dev"]]
-OTHER = {"stable_baselines3": "stable-baselines3"}  # names of packages that are not those of their modules
+OTHER = {
+    "stable_baselines3": "stable-baselines3",
+    "PIL": "pillow",
+}  # names of packages that are not those of their modules
 
 
 def read_versions(name):

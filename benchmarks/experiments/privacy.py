@@ -6,7 +6,10 @@ the data: its advantage shows that the attack finds what there is to find.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import potstill
 from benchmarks.experiments.distilling import TOY
@@ -26,6 +29,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     options = METHODS[cell.method] | UNPLAYED
     options = distill_options({**options, **TOY}, toy=True) | UNPLAYED if workspace.toy else options
     data, teacher = workspace.find_dataset(cell.file), workspace.find_teacher(cell.file)
+    data = cut_episodes(data, workspace) if workspace.toy else data
     out = workspace.find_folder(cell.file, cell.method)
     run = potstill.distill(data, teacher=teacher, out=out, force=True, **options)
     plan = PLAN | {"shadows": 4, "steps": 1, "episodes": 8, "canaries": 4} if workspace.toy else PLAN
@@ -35,6 +39,18 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
         record[kind] = {name: shorten_attack(entry) for name, entry in found.to_dict()[kind].items()}
     kept = ("pairs_median", "rows_median", "copies", "closest", "near", "share", "interval")
     return record | {"distances": {name: found.to_dict()["distances"][name] for name in kept}}
+
+
+def cut_episodes(dataset: Any, workspace: Workspace) -> Path:
+    """Write a copy with an end in every twentieth row: a toy has fewer episodes than an audit needs."""
+    data, path = potstill.load_dataset(dataset), workspace.find_folder("cut.npz")
+    ends = np.arange(len(data)) % 20 == 19
+    names = ("observations", "actions", "rewards", "next_observations")
+    columns = {name: column for name, column in data.to_columns().items() if name in names}
+    bounds = {"action_low": data.action_bounds.low, "action_high": data.action_bounds.high}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **columns, **bounds, terminals=np.zeros_like(ends), timeouts=ends)
+    return path
 
 
 def shorten_attack(entry: dict[str, Any]) -> dict[str, Any]:

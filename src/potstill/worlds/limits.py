@@ -42,7 +42,8 @@ def find_limits(after: Float[np.ndarray, "M S"], terminated: Bool[np.ndarray, " 
 
     Example:
         >>> heights = np.array([[1.0], [0.8], [0.6], [0.9], [0.5], [0.9], [0.4]])
-        >>> find_limits(heights, heights[:, 0] < 0.7).lower.round(2).tolist()
+        >>> limits = find_limits(heights, heights[:, 0] < 0.7)
+        >>> print(limits.lower)
         [0.7]
     """
     size, total = after.shape[1], int(terminated.sum())

@@ -25,6 +25,7 @@ from potstill.students.training import Pairs
 from potstill.teachers.base import Teacher
 
 
+@check_arguments
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """The training rows of a dataset, from which pairs may come. All columns are computed on first use.

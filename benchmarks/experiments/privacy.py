@@ -46,10 +46,10 @@ def cut_episodes(dataset: Any, workspace: Workspace) -> Path:
     data, path = potstill.load_dataset(dataset), workspace.find_folder("cut.npz")
     ends = np.arange(len(data)) % 20 == 19
     names = ("observations", "actions", "rewards", "next_observations")
-    columns = {name: column for name, column in data.to_columns().items() if name in names}
-    bounds = {"action_low": data.action_bounds.low, "action_high": data.action_bounds.high}
+    columns: dict[str, Any] = {name: column for name, column in data.to_columns().items() if name in names}
+    columns |= {"action_low": data.action_bounds.low, "action_high": data.action_bounds.high}
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **columns, **bounds, terminals=np.zeros_like(ends), timeouts=ends)
+    np.savez(path, **columns, terminals=np.zeros_like(ends), timeouts=ends)
     return path
 
 

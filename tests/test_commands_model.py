@@ -31,7 +31,7 @@ QUICK: dict[str, Any] = {
     "episodes": 2,
     "curve_points": 1,
 }
-IMAGINED: dict[str, Any] = {**QUICK, "states": "imagined", "labels": "teacher"}
+IMAGINED: dict[str, Any] = {**QUICK, "states": "imagined", "labels": "teacher", "choose": "last"}
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +153,7 @@ class TestDistill:
         assert "states" not in potstill.load(of_data).metadata
 
     def test_auto_takes_imagined_states_if_the_model_is_accurate(self, given, world_run, tmp_path, monkeypatch, capsys):
-        auto = {**QUICK, "states": "auto", "episodes": 0}
+        auto = {**QUICK, "states": "auto", "episodes": 0, "choose": "last"}
         of_data = potstill.distill(**given, world=world_run, out=tmp_path / "a", **auto)
         assert "--states data: the world model is accurate for 10 steps only" in capsys.readouterr().out
         metadata = potstill.load(of_data).metadata
@@ -167,7 +167,9 @@ class TestDistill:
             potstill.distill(**given, out=tmp_path / "c", **auto, weighting="uniform")
 
     def test_no_episodes(self, given, world_run, tmp_path):
-        run = potstill.distill(**given, world=world_run, out=tmp_path / "run", **{**IMAGINED, "episodes": 0})
+        options = {**IMAGINED, "choose": "imagined", "solver": "drawn", "episodes": 0}  # which has one kind of students
+        run = potstill.distill(**given, world=world_run, out=tmp_path / "run", **options)
+        assert "imagined" not in run.result
         losses = {int(step): loss for step, loss in run.result.chosen.losses.items()}
         assert run.result.chosen.by == "imagined"
         assert losses[run.result.chosen.step] == min(losses.values())

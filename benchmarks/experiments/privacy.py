@@ -44,7 +44,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 def cut_episodes(dataset: Any, workspace: Workspace) -> Path:
     """Write a copy with an end in every twentieth row: a toy has fewer episodes than an audit needs."""
     data, path = potstill.load_dataset(dataset), workspace.find_folder("cut.npz")
-    ends = np.arange(len(data)) % 20 == 19
+    ends = (np.arange(len(data)) % 20 == 19) | data.episode_ends
     names = ("observations", "actions", "rewards", "next_observations")
     columns: dict[str, Any] = {name: column for name, column in data.to_columns().items() if name in names}
     columns |= {"action_low": data.action_bounds.low, "action_high": data.action_bounds.high}

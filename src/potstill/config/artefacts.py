@@ -119,7 +119,7 @@ class ReproduceConfig:
     teacher, one is found or trained. Default: the bundled dataset; full requires those of the paper."""
 
     teachers: str | None = None
-    """Tables and figures only: a folder, or a pattern such as 'DIR/*.safetensors', with one teacher for each dataset.
+    """Tables and figures only: a folder, or a pattern of paths in quotes, with one teacher for each dataset.
     The name of each file or run folder must contain that of its dataset. Default: see --datasets."""
 
     seeds: int | None = None

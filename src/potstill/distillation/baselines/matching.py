@@ -174,7 +174,7 @@ class GradientMatching(Matching):
 class DistributionMatching(Matching):
     """Distribution matching: pairs and dataset have the same mean embedding under random networks.
 
-        min over D of E_ψ ‖ 1/N Σ_i ψ(s_i, a_i) − 1/|B| Σ_B ψ(s, a) ‖²
+        min over D of E_ψ ‖ 1/N Σ_i ψ(s_i, a_i) − mean_B ψ(s, a) ‖²
 
     ψ is the hidden part of a student's network with state and action as its input, drawn anew in every step. Source:
     Zhao and Bilen 2023 (Dataset Condensation with Distribution Matching), with its step size and momentum, but fewer

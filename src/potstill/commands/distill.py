@@ -141,13 +141,15 @@ def examine_teacher(teacher: NetworkTeacher, data: Transitions) -> list[str]:
 
 def _run_worker(config: DistillConfig, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Run:
     """Take part in the outer steps. Only the leading process saves results."""
+    world = None
     if config.states == "auto":
-        config, _ = choose_states(config, data)
+        config, world = choose_states(config, data)
         problem = resolve_problem(config)
     started, problem = time.perf_counter(), problem.resolve_defaults(data, teacher)
     tables = Tables.build(problem, data, teacher)
     schedule = replace(tables.make_schedule(config, problem, teacher), started=started)
-    world = find_world(config, data) if problem.imagines else None  # all processes have the same rollouts
+    if problem.imagines and world is None:
+        world = find_world(config, data)  # all processes have the same rollouts
     progress = Progress(schedule, IterateSelection(schedule, None))
     for _ in iterate_pairs(config, problem, tables, teacher, progress, world):
         pass

@@ -131,7 +131,7 @@ class Job:
     @property
     def _normaliser(self) -> Normaliser:
         """The standardisation of the pairs: the teacher's, if there is one."""
-        return self.data.normaliser if self.teacher is None else self.teacher.normaliser
+        return (self.data if self.teacher is None else self.teacher).normaliser
 
     @property
     def checkpoint(self) -> CheckpointFile:

@@ -108,7 +108,8 @@ def choose_states(
     again: dict[str, Any] = dict.fromkeys(getattr(config, "defaulted", ()))
     if reason:
         print(f"--states data: {reason}", flush=True)
-        return replace(config, states="data", world=None, **again), None
+        judge = config.world if config.choose == "imagined" and "choose" not in again else None
+        return replace(config, states="data", world=judge, **again), None
     print(f"--states imagined: the world model is accurate for at least {LEAST_HORIZON} steps", flush=True)
     return replace(config, states="imagined", **again), world
 

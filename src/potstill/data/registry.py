@@ -202,7 +202,7 @@ def _load(source: object, options: ReadOptions, download: bool) -> tuple[Transit
 
 
 def drop_module(data: Transitions) -> list[str]:
-    """Make a dataset from a file use no module: its environment is one that is registered already, or none.
+    """Forget the environment of a dataset from a file if it is not registered: a file must not import a module.
 
     Returns:
         A warning if the environment is forgotten.

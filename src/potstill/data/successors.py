@@ -53,6 +53,9 @@ def find_recorded_successors(data: Transitions) -> Bool[np.ndarray, " M"]:
 
     Args:
         data: all rows of a dataset, in the order in which they were recorded.
+
+    Returns:
+        A mask [M]: false in such rows.
     """
     rows = np.flatnonzero(data.terminations)
     after = data.next_observations[rows]

@@ -9,9 +9,8 @@ W is the least-squares fit to all rows, σ the standard deviation of its residua
 linear part is exact where a component of the state integrates another one, as positions integrate velocities. The
 prediction of the model is the mean over the members; their standard deviation is their disagreement. In a rollout, each
 episode has one member from its first step to its last (TS∞ of PETS): the mean is smoother than any dynamics that the
-data allow, and more forgiving. An episode
-terminates where s′ lies beyond the limits of :mod:`~potstill.worlds.limits`, or, if the terminations of the data have
-no such limits, where the logit is positive.
+data allow, and more forgiving. An episode terminates where s′ lies beyond the limits of
+:mod:`~potstill.worlds.limits`, or, if the terminations of the data have no such limits, where the logit is positive.
 Sources: ensembles of dynamics, Chua et al. 2018 (PETS); changes of standardised states and learned rewards, Yu et al.
 2020 (MOPO). The linear part is specific to potstill.
 """

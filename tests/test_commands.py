@@ -70,6 +70,14 @@ def test_states_are_drawn_or_a_reason_is_given(tmp_path):
     assert reason if path is None else path.stat().st_size > 5000
 
 
+def test_only_states_that_can_be_drawn_start_a_process(tmp_path, monkeypatch):
+    monkeypatch.setattr("potstill.reports.states.subprocess.run", lambda *_, **__: pytest.fail("a process was started"))
+    pairs = potstill.load("hopper-medium-replay")
+    path = dataclasses.replace(pairs, metadata=pairs.metadata | {"env_id": "Pendulum-v1"}).save(tmp_path / "a.safetensors")
+    found = render_states(path, tmp_path / "states.png")
+    assert found == (None, "Pendulum-v1: observations do not contain the whole state of the simulator")
+
+
 def test_metadata_of_the_distillate(run):
     distillate = potstill.load(run)
     metadata = distillate.metadata

@@ -14,13 +14,20 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from potstill.environments.making import make
+from potstill.environments.posture import has_posture
+
 COUNT = 6  # states in a picture
 TIMEOUT = 90  # seconds
-BODIES = ("Hopper", "HalfCheetah", "Walker2d")  # an observation holds all positions except the first, and velocities
 
 
 def render_states(distillate: Path, picture: Path) -> tuple[Path | None, str]:
     """Draw some distilled states into ``picture``. Return the path and an empty reason, or ``None`` and the reason."""
+    from potstill.distillate import load
+
+    env_id = load(distillate).env_id
+    if not has_posture(env_id):  # a process takes seconds to start
+        return None, f"{env_id}: observations do not contain the whole state of the simulator"
     environment = dict(os.environ)
     if sys.platform == "linux" and "DISPLAY" not in environment:
         environment.setdefault("MUJOCO_GL", "egl")
@@ -47,12 +54,9 @@ def choose_states(states: np.ndarray, count: int) -> np.ndarray:
 def draw(distillate_path: Path, picture: Path) -> None:
     """Draw distilled states (top row), and the states one environment step later (bottom row)."""
     from potstill.distillate import load
-    from potstill.environments.making import make
 
     distillate = load(distillate_path)
-    env_id = distillate.env_id or ""
-    if env_id.split("-v")[0] not in BODIES:
-        raise SystemExit(f"{env_id}: observations do not contain the whole state of the simulator")
+    env_id = str(distillate.env_id)
     env = make(env_id, render_mode="rgb_array", width=240, height=240)
     env.reset(seed=0)
     frames: list[list[np.ndarray]] = [[], []]

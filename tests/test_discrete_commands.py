@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import SMALL_STUDENT
 from test_collect import interruption
 
 import potstill
@@ -23,8 +24,10 @@ def random_log(tmp_path_factory):
     return potstill.collect("CartPole-v1", level="random", steps=400, out=folder / "run").path / "dataset.hdf5"
 
 
-def test_from_collect_to_evaluate(random_log, tmp_path):
+def test_from_collect_to_evaluate(random_log, tmp_path, monkeypatch):
     """Random actions are recorded as numbers; all artefacts know that they are discrete."""
+    named = dict(potstill.RECIPES) | {"default": SMALL_STUDENT}  # its students take seconds to train
+    monkeypatch.setattr(potstill.RECIPES, "_recipes", named)
     inspected = potstill.inspect(random_log, out=tmp_path / "inspected")
     result = json.loads((inspected.path / "result.json").read_text())
     assert sum(result["actions"]["counts"]) == result["rows"]

@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --no-annotate --custom-compile-c
 # Transparent huge pages for large arrays, where the system offers them (Linux with glibc): fewer page faults.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: demo test check docs lock clean
+.PHONY: demo test check types-of-sources types-of-tests docs lock clean
 
 # The packages of a dependency group in pyproject.toml, each quoted.
 group = $(shell $(PYTHON) -c 'import tomllib; print(*("\"%s\"" % d for d in tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"]))')
@@ -24,7 +24,12 @@ test: check
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory --jobs 2 types-of-sources types-of-tests
+
+types-of-sources: $(VENV)/installed-dev
 	$(BIN)/mypy
+
+types-of-tests: $(VENV)/installed-dev
 	$(BIN)/mypy --config-file tests/mypy.ini
 
 docs: $(VENV)/installed-docs

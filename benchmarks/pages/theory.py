@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from benchmarks.experiments import load_records
@@ -26,6 +27,7 @@ OBJECTIVES = {
 }
 
 
+@functools.cache
 def load_results() -> dict[str, TheoryResult]:
     """The committed measurements of each kind of MDPs, discounts in ascending order."""
     records = sorted(load_records("theory"), key=lambda record: record["discount"])

@@ -18,7 +18,7 @@ FLOORS = (  # bottom to top; a module imports from its own package or from lower
     {"networks"},
     {"worlds", "students", "teachers"},
     {"distillation", "distillate"},
-    {"evaluation", "exports"},
+    {"evaluation", "exports", "tasks"},
     {"collection", "reports"},
     {"config"},
     {"commands", "settings"},

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from potstill.commands.export import export
     from potstill.commands.export_policy import export_policy
     from potstill.commands.inspect import inspect
+    from potstill.commands.merge import merge
     from potstill.commands.model import model
     from potstill.commands.report import report
     from potstill.commands.reproduce import reproduce
@@ -71,6 +72,7 @@ __all__ = [
     "load_policy",
     "load_teacher",
     "make_baseline",
+    "merge",
     "model",
     "report",
     "reproduce",
@@ -82,7 +84,7 @@ __getattr__ = import_lazily(
     {
         **{
             name: f"commands.{name}"
-            for name in ("audit", "collect", "convert", "distill", "evaluate", "explain", "inspect")
+            for name in ("audit", "collect", "convert", "distill", "evaluate", "explain", "inspect", "merge")
         },
         **{name: f"commands.{name}" for name in ("export", "export_policy", "model", "report", "reproduce", "teach")},
         "ActionBounds": "data.bounds",

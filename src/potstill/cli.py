@@ -32,6 +32,7 @@ COMMANDS = {
     "teach": config.TeachConfig,
     "model": config.ModelConfig,
     "distill": config.DistillConfig,
+    "merge": config.MergeConfig,
     "evaluate": config.EvaluateConfig,
     "inspect": config.InspectConfig,
     "explain": config.ExplainConfig,
@@ -41,7 +42,7 @@ COMMANDS = {
     "reproduce": config.ReproduceConfig,
     "report": config.ReportConfig,
 }
-FUNCTIONS = {name: f"run_{name.replace('-', '_')}" for name in ("export", "export-policy", "report")}
+FUNCTIONS = {name: f"run_{name.replace('-', '_')}" for name in ("export", "export-policy", "merge", "report")}
 """Functions of a config, for commands whose function in Python takes none."""
 RENAMED_SECTIONS = {
     **dict.fromkeys(("kernel", "empirical", "ridge", "features", "unroll"), "solver"),

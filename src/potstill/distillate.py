@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from potstill.worlds.base import World
 from potstill.worlds.returns import measure_imagined_returns
 
 CHOICE_EPISODES = 10  # imagined episodes of each student if one is chosen
-KINDS = {"env_id": str, "recipe": str, "student": dict, "reference": dict}
+KINDS = {"env_id": str, "recipe": str, "student": dict, "reference": dict, "mixture": dict}
 """Types of entries of the metadata."""
 REQUIRED = ("env_id", "dataset", "objective", "solver", "recipe", "potstill")
 
@@ -207,14 +208,17 @@ class Distillate(Scaled):
 
     def save(self, path: StrPath) -> Path:
         """Write the distillate as one ``.safetensors`` file (256 pairs: 15 to 25 kB), and return its path."""
-        arrays = {
-            "states": self.states.astype(np.float32),
-            "actions": self.actions.astype(np.float32),
-            **self.scaling.to_arrays(),
-        }
-        if self.weights is not None:
-            arrays["weights"] = self.weights.astype(np.float32)
-        return storage.save(path, "distillate", arrays, self.metadata)
+        return storage.save(path, "distillate", self._to_arrays(), self.metadata)
+
+    def _to_arrays(self) -> dict[str, np.ndarray]:
+        columns = {"states": self.states, "actions": self.actions, "weights": self.weights}
+        arrays = {name: column.astype(np.float32) for name, column in columns.items() if column is not None}
+        return {**arrays, **self.scaling.to_arrays()}
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of the file that :meth:`save` writes."""
+        return hashlib.sha256(storage.pack("distillate", self._to_arrays(), self.metadata)).hexdigest()
 
 
 def split_weights(

@@ -30,6 +30,7 @@ from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_out
 from potstill.students.ensemble import Students
 from potstill.students.recipe import Recipe, find_recipe_name
+from potstill.tasks.mixture import TaskView, has_task_input, read_sources, select_task
 from potstill.teachers.lookup import find_teacher
 from potstill.worlds.base import World, load_world
 
@@ -59,7 +60,9 @@ def evaluate(config: EvaluateConfig) -> Run:
 
 def run_evaluation(config: EvaluateConfig) -> Run:
     """Do what :func:`evaluate` does, with its settings as one object."""
-    distillate = choose_environment(load(config.distillate), config.env_id, str(config.distillate))
+    pairs = load(config.distillate)
+    distillate, inputs = choose_task(pairs, config.task, str(config.distillate))
+    distillate = choose_environment(distillate, config.env_id, str(config.distillate))
     recipe = distillate.recipe if config.recipe is None else resolve_recipe(config.recipe, distillate.recipe)
     devices.use_devices(config.devices)
     settings = record_settings(config)
@@ -76,7 +79,10 @@ def run_evaluation(config: EvaluateConfig) -> Run:
             teacher=None if teacher is None else teacher.content_hash,
         )
         with resumable(resume_command("evaluate", config, folder.target)):
-            result = _measure(config, folder, distillate, recipe, sources, world)
+            students, seconds = _train(config, pairs, recipe)
+            students = students if inputs is None else students.fix_inputs(inputs)
+            result = describe_students(config, distillate, recipe, seconds)
+            result |= score(config, folder, distillate, students, sources, world)
         folder.finish(result | {"sha256": artefact})
         report_evaluation(result)
         repeat_warnings(path, result["warnings"])
@@ -108,26 +114,42 @@ def choose_environment(distillate: Distillate, env_id: str | None, source: str) 
     return dataclasses.replace(distillate, metadata={**distillate.metadata, "env_id": chosen})
 
 
-def _measure(
-    config: EvaluateConfig,
-    folder: RunFolder,
-    distillate: Distillate,
-    recipe: Recipe,
-    sources: Sources | None,
-    world: World | None,
-) -> JsonObject:
-    """Train the students and measure all their scores. Each score is measured once in the run."""
+def choose_task(distillate: Distillate, task: int | None, source: str) -> TaskView:
+    """Return a mixture as the task that the user selects; any other distillate as it is.
+
+    Raises:
+        PotstillError: a task is needed and not given, is given for a distillate that is not a mixture, or is unknown.
+    """
+    with naming_source(source):
+        names = [str(entry.get("name")) for entry in read_sources(distillate)]
+    if task is None and not has_task_input(distillate):
+        return TaskView(distillate, None)
+    if not names:
+        raise PotstillError(f"--task {task}: {source} is not a mixture of potstill merge")
+    if task is None or task >= len(names):
+        known = ", ".join(f"{i} ({name})" for i, name in enumerate(names))
+        given = "it has the task as an input: choose one with --task" if task is None else f"--task {task}: unknown"
+        raise PotstillError(f"{source}: {given}: {known}")
+    return select_task(distillate, task)
+
+
+def _train(config: EvaluateConfig, pairs: Distillate, recipe: Recipe) -> tuple[Students, float]:
     with busy(f"training {count_students(config.students)}"):
-        students, seconds = train_for_evaluation(distillate, config.students, config.seed, recipe)
-    result: JsonObject = {
+        return train_for_evaluation(pairs, config.students, config.seed, recipe)
+
+
+def describe_students(config: EvaluateConfig, distillate: Distillate, recipe: Recipe, seconds: float) -> JsonObject:
+    """Describe what the students were trained on, before they are scored."""
+    task = {} if config.task is None else {"task": config.task}
+    return {
         "recipe": distillate.metadata["recipe"] if config.recipe is None else find_recipe_name(recipe),
         "env_id": distillate.env_id,
         "pairs": len(distillate),
+        **task,
         "student": None,
         "ensemble": None,
         "seconds": {"training": seconds},
     }
-    return result | score(config, folder, distillate, students, sources, world)
 
 
 def score(

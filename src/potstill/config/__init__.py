@@ -10,6 +10,7 @@ from potstill.config.artefacts import (
     ExportConfig,
     ExportPolicyConfig,
     InspectConfig,
+    MergeConfig,
     ReportConfig,
     ReproduceConfig,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "ExportConfig",
     "ExportPolicyConfig",
     "InspectConfig",
+    "MergeConfig",
     "ModelConfig",
     "ReportConfig",
     "ReproduceConfig",

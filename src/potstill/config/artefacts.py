@@ -11,9 +11,9 @@ from potstill.errors import PotstillError
 from potstill.runtime.validation import check_ranges, check_types
 
 if TYPE_CHECKING:
-    from potstill.config.option_types import PathOption
+    from potstill.config.option_types import PathOption, RecipeOption
 else:
-    from potstill.config.cli_types import PathOption
+    from potstill.config.cli_types import PathOption, RecipeOption
 
 
 @positional_first
@@ -216,6 +216,36 @@ class AuditConfig:
         check_ranges(self, shadows=4, steps=0, episodes=8, canaries=0, seed=0)
         if self.shadows % 2:
             raise PotstillError(f"--shadows {self.shadows}: expected an even number")
+
+
+@dataclass(frozen=True)
+class MergeConfig:
+    """Merge several distillates of one state and action size into one, such as one of each task."""
+
+    is_command: ClassVar[bool] = True
+
+    distillates: tuple[PathOption, ...]
+    """Distillate files, run folders of `potstill distill`, or bundled names; at least two, all different, with the
+    same action bounds."""
+
+    _: KW_ONLY
+
+    task_input: bool = False
+    """Tell students the task: append a component for each source to the states, 1 for its own pairs and 0 for
+    others."""
+
+    recipe: RecipeOption | None = None
+    """The recipe of the students: {names}. Fields such as --recipe.steps 600 change the named recipe or, without a
+    name, that of the first source. Default: that of all sources."""
+
+    out: PathOption | None = None
+    """Run folder to make. Default: runs/COMMAND-TIME."""
+
+    force: bool = False
+    """Replace the run folder if it exists."""
+
+    def __post_init__(self) -> None:
+        check_types(self, skip=("recipe",))
 
 
 @dataclass(frozen=True)

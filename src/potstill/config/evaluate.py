@@ -38,6 +38,10 @@ class EvaluateConfig(ReadingConfig):
     """A recipe to use instead of the distillate's: {names}. Fields such
     as --recipe.layers 5 --recipe.optimiser adamw change the named recipe or, without a name, that of the distillate."""
 
+    task: int | None = None
+    """Of a mixture: the number of the source, from 0, whose environment students are evaluated in, and whose task they
+    are told if the task is an input."""
+
     devices: int | None = None
     """Number of devices to use; on a CPU, each is one core. Default: all that JAX finds."""
 
@@ -65,7 +69,7 @@ class EvaluateConfig(ReadingConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_types(self, skip=("dataset", "teacher", "recipe"))
-        check_ranges(self, students=1, episodes=1, seed=0, devices=1)
+        check_ranges(self, students=1, episodes=1, seed=0, devices=1, task=0)
         check_resume(self)
         needs_data = {"teacher": self.teacher} | {
             name.replace("_", "-"): getattr(self, name) != default for name, default in DEFAULTS.items()

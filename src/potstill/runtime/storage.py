@@ -28,7 +28,7 @@ from potstill.runtime.folder_state import CONFIG, RESULT, is_finished, make_fold
 
 FORMAT_VERSION = 1
 UNMARKED = ("distillate",)  # kinds without a checksum in the file
-RECORDED = {"distill": "distillate", "teach": "teacher"}  # by command, the artefact whose hash is in the result
+RECORDED = {"distill": "distillate", "merge": "distillate", "teach": "teacher"}  # by command, the artefact whose hash is in the result
 Arrays: TypeAlias = dict[str, np.ndarray]
 
 
@@ -49,21 +49,27 @@ def save(path: StrPath, kind: str, arrays: Arrays, metadata: JsonObject) -> Path
     Raises:
         PotstillError: an array holds NaN or infinity, or the file cannot be written.
     """
-    from safetensors.numpy import save as to_bytes
-
     path = Path(path)
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise PotstillError(f"{path}: array '{name}' contains NaN or infinity; nothing was written")
+    content = pack(kind, arrays, metadata)
+    make_folder(path.parent)
+    write_atomically(path, content)
+    return path
+
+
+def pack(kind: str, arrays: Arrays, metadata: JsonObject) -> bytes:
+    """Return the bytes that :func:`save` writes."""
+    from safetensors.numpy import save as to_bytes
+
     # A single entry: safetensors writes several in an order that changes from run to run.
     content: JsonObject = {"format": kind, "format_version": FORMAT_VERSION, "metadata": metadata}
     if kind not in UNMARKED:
         content["sha256"] = hash_content(arrays, metadata)
     header = {"potstill": json.dumps(content, sort_keys=True)}
     contiguous = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
-    make_folder(path.parent)
-    write_atomically(path, to_bytes(contiguous, metadata=header))
-    return path
+    return to_bytes(contiguous, metadata=header)
 
 
 def hash_content(arrays: Arrays, metadata: JsonObject) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from potstill.data.scaling import Scaled, Scaling
+from potstill.data.transitions import Normaliser
 from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
 from potstill.networks.policy import Policy, Towers, check_layers
@@ -81,6 +82,35 @@ class Students(Scaled):
         layers = jax.tree.map(lambda x: np.asarray(x[index]), self.params)
         layers[-1] = {k: v[..., :size] for k, v in layers[-1].items()}
         return Policy(layers, self.scaling, "softmax" if self.action_bounds.discrete else "tanh")
+
+    def fix_inputs(self, values: Float[np.ndarray, " F"]) -> Students:
+        """Return the students as policies of the first S − F components of the observations, with the last F fixed.
+
+        They turn students that have the task as an input into policies of one task. The fixed components c only add a
+        constant to the first layer, W [x, c] + b = W_x x + (W_c c + b), so they become a part of its biases.
+
+        Args:
+            values: the last F components, in the units of the environment.
+
+        Raises:
+            PotstillError: there are not more than F components.
+
+        Example:
+            >>> from potstill.students import Recipe, train_students
+            >>> pairs = Pairs(jnp.eye(3), jnp.zeros((3, 1)))
+            >>> students = train_students(pairs, [0, 1], Recipe(steps=2, width=4, layers=2), Scaling.identity(3, 1))
+            >>> students.fix_inputs(np.array([1.0]))
+            Students(2 networks 2-4-1)
+        """
+        normaliser, size = self.normaliser, len(self.normaliser.mean) - len(values)
+        if size < 1:
+            raise PotstillError(f"Students.fix_inputs: {len(values)} values: expected fewer than {size + len(values)}")
+        fixed = (values - normaliser.mean[size:]) / normaliser.scale[size:]
+        weight, bias = np.asarray(self.params[0]["weight"]), np.asarray(self.params[0]["bias"])
+        first = {"weight": weight[..., :size, :], "bias": bias + np.float32(fixed) @ weight[..., size:, :]}
+        layers = type(self.params)([jax.tree.map(jnp.asarray, first), *self.params[1:]])
+        kept = Normaliser(normaliser.mean[:size], normaliser.scale[:size])
+        return Students(layers, Scaling(kept, self.action_bounds))
 
     def _standardise(self, method: str, observations: np.ndarray) -> np.ndarray:
         needed = len(self.normaliser.mean)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +12,7 @@ from potstill.errors import PotstillError
 from potstill.exports.policies.base import ExportedPolicy, stack_policies
 from potstill.networks.policy import Policy, load_policy
 from potstill.runtime import storage
-from potstill.runtime.files import JsonObject, StrPath, hash_file, to_json
+from potstill.runtime.files import JsonObject, StrPath, to_json
 from potstill.students.ensemble import Students
 from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.teachers.importers import import_teacher, is_foreign
@@ -131,14 +130,12 @@ def _describe_students(seeds: list[int]) -> JsonObject:
 
 def _describe_distillate(distillate: Distillate) -> JsonObject:
     dataset = distillate.metadata["dataset"]
-    with tempfile.TemporaryDirectory() as folder:  # equal distillates have equal files
-        digest = hash_file(distillate.save(Path(folder) / "distillate.safetensors"))
     facts: JsonObject = to_json(
         {
             "env_id": distillate.env_id,
             "dataset": dataset.get("name") if isinstance(dataset, Mapping) else dataset,
             "dataset_sha256": dataset.get("sha256") if isinstance(dataset, Mapping) else None,
-            "distillate_sha256": digest,
+            "distillate_sha256": distillate.content_hash,
             "recipe": distillate.recipe.to_metadata(),
             **_describe_version(),
         }

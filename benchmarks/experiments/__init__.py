@@ -24,6 +24,7 @@ MODULES = {
     "theory": "experiments.theory",
     "discrete": "experiments.discrete",
     "privacy": "experiments.privacy",
+    "rehearsal": "experiments.rehearsal",
     "baselines": "experiments.baselines",
     "paper-teachers": "experiments.paper_teachers",
     "reading": "speed.reading",

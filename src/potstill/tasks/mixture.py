@@ -103,8 +103,8 @@ def pool_normalisers(normalisers: Sequence[Normaliser], shares: Float[np.ndarray
 
     >>> one, other = Normaliser([0.0], [1.001]), Normaliser([4.0], [1.001])
     >>> pooled = pool_normalisers([one, other], np.array([0.5, 0.5]))
-    >>> pooled.mean.tolist(), pooled.scale.round(4).tolist()  # √(1 + 2²) + 0.001
-    ([2.0], [2.2371])
+    >>> pooled.mean.tolist(), round(float(pooled.scale[0]), 4)  # √(1 + 2²) + 0.001
+    ([2.0], 2.2371)
     """
     means = np.stack([normaliser.mean for normaliser in normalisers]).astype(np.float64)
     spreads = np.stack([normaliser.scale for normaliser in normalisers]).astype(np.float64) - SCALE_FLOOR

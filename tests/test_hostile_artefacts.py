@@ -72,7 +72,10 @@ def test_files_do_not_import_modules(tmp_path, monkeypatch):
     assert Path("imported").exists()
 
 
-@pytest.mark.parametrize(("key", "value"), [("student", [1]), ("recipe", 3), ("env_id", ["x"]), ("reference", "x")])
+OTHER = {"student": [1], "recipe": 3, "env_id": ["x"], "reference": "x", "mixture": {"sources": ["x"]}}
+
+
+@pytest.mark.parametrize(("key", "value"), OTHER.items())
 def test_metadata_of_other_types(tmp_path, key, value):
     whole = potstill.load("hopper-medium-replay")
     path = dataclasses.replace(whole, metadata={**whole.metadata, key: value}).save(tmp_path / "x.safetensors")

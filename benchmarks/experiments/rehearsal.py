@@ -52,7 +52,7 @@ WIRED = ("hopper",)
 MEMORIES = ("distilled", "random", "all", "none")
 MIXTURES = ("mixture", "separate")
 SEEDS = (0, 1, 2, 3, 4)
-SIZE, BATCH, EPISODES, FIRST_EPISODE = 256, 128, 5, 350_000
+SIZE, BATCH, EPISODES, TEACHER_EPISODES, FIRST_EPISODE = 256, 128, 5, 10, 350_000
 RECIPE = dataclasses.replace(potstill.RECIPES["pytorch"], steps=2_000)
 UNPLAYED: dict[str, Any] = {"students": 1, "episodes": 0, "curve_points": 1}
 
@@ -79,6 +79,10 @@ class Task:
         if not self.wired or self.number == 0:
             return actions
         return -actions if self.number == 1 else np.roll(actions, -1, axis=-1)
+
+    def act_as_teacher(self, states: np.ndarray) -> np.ndarray:
+        """The actions of the teacher in the units of the environment, wired."""
+        return np.asarray(self.wire(self.teacher.policy(states)))
 
     def measure(self, act: Callable[[np.ndarray], np.ndarray], networks: int, episodes: int) -> list[float]:
         """Measure the mean normalised return of each network in the task."""
@@ -163,7 +167,8 @@ def rehearse(method: str, tasks: list[Task], workspace: Workspace) -> Record:
     rows = [label_rows(task, scaling) for task in tasks]
     learn = functools.partial(learn_in_turn, seeds=seeds, scaling=scaling, batch=BATCH)
     if method == "joint":
-        both = Pairs(*(jnp.concatenate([pairs[i] for pairs in rows]) for i in range(2)))
+        states, actions = [pairs.states for pairs in rows], [pairs.actions for pairs in rows]
+        both = Pairs(jnp.concatenate(states), jnp.concatenate(actions))
         whole = dataclasses.replace(recipe, steps=recipe.steps * len(tasks))
         learned = [learn([both], [[]], recipe=whole)[0]]
     else:
@@ -197,7 +202,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     """Measure a method on a sequence. ``scores[t][i]`` are those of all networks in task i after task t."""
     tasks = load_tasks(cell.file, workspace)
     if cell.method == "teacher":
-        return {"scores": [[t.measure(lambda s, t=t: t.wire(t.teacher.policy(s)), 1, 10) for t in tasks]]}
+        return {"scores": [[task.measure(task.act_as_teacher, 1, TEACHER_EPISODES) for task in tasks]]}
     return (mix if cell.method in MIXTURES else rehearse)(cell.method, tasks, workspace)
 
 

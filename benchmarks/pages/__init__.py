@@ -26,6 +26,7 @@ from benchmarks.pages import (
     kernel,
     paper_teachers,
     privacy,
+    rehearsal,
     sizes,
     speed,
     teachers,
@@ -49,6 +50,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "baselines": baselines.baselines,
     "paper-teachers": paper_teachers.paper_teachers,
     "privacy": privacy.privacy,
+    "rehearsal": rehearsal.rehearsal,
     # Variants that were compared on the bundled dataset and two others.
     "variants": choices.variants,
     **{f"{page}-comparison": functools.partial(choices.variant_tables, page) for page in choices.VARIANTS_OF_PAGE},

@@ -30,6 +30,7 @@ PACKAGES = (
     "potstill.distillation.solvers",
     "potstill.distillation.baselines",
     "potstill.evaluation",
+    "potstill.tasks",
     "potstill.exports",
     "potstill.exports.policies",
     "potstill.theory",

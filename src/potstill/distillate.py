@@ -263,6 +263,9 @@ def load(path: StrPath) -> Distillate:
     for key, kind in KINDS.items():
         if not isinstance(metadata.get(key), kind | None):
             raise PotstillError(f"{path}: invalid {key} {json.dumps(metadata[key])[:40]}")
+    sources = (metadata.get("mixture") or {"sources": []}).get("sources")
+    if not isinstance(sources, list) or not all(isinstance(one, dict) and "metadata" in one for one in sources):
+        raise PotstillError(f"{path}: invalid mixture {json.dumps(metadata['mixture'])[:40]}")
     weights = arrays.get("weights")
     repeat_warnings(path, metadata.get("warnings"))
     with naming_source(path):

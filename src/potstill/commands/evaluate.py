@@ -125,11 +125,12 @@ def choose_task(distillate: Distillate, task: int | None, source: str) -> TaskVi
     if task is None and not has_task_input(distillate):
         return TaskView(distillate, None)
     if not names:
-        raise PotstillError(f"--task {task}: {source} is not a mixture of potstill merge")
+        raise PotstillError(f"--task {task} has no effect: {source} is not a mixture of potstill merge")
     if task is None or task >= len(names):
         known = ", ".join(f"{i} ({name})" for i, name in enumerate(names))
-        given = "it has the task as an input: choose one with --task" if task is None else f"--task {task}: unknown"
-        raise PotstillError(f"{source}: {given}: {known}")
+        if task is None:
+            raise PotstillError(f"{source}: students of this mixture are told the task: name it with --task: {known}")
+        raise PotstillError(f"--task {task}: {source} has only these tasks: {known}")
     return select_task(distillate, task)
 
 

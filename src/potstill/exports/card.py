@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from potstill.distillate import Distillate
-from potstill.exports.metadata import NOTE
+from potstill.exports.metadata import NOTE, describe_model, describe_sources
 from potstill.students.recipe import Recipe
 from potstill.students.training import EPS_ROOT
 
@@ -189,7 +189,7 @@ def format_card(distillate: Distillate) -> str:
         head=format_header(title, len(distillate), TAGS, CONFIGS.format(file=DATA_FILE)),
         licence=LICENCE,
         pairs=len(distillate),
-        model="the teacher that was trained on all of that dataset" if metadata.get("teacher") else "that dataset",
+        model=describe_model(metadata),
         note=NOTE,
         states=states,
         actions=actions,
@@ -262,6 +262,7 @@ def _describe_source(distillate: Distillate) -> dict[str, str]:
         "Solver": metadata["solver"],
         "Student recipe": metadata["recipe"],
         "potstill": metadata["potstill"],
+        **describe_sources(metadata),
     }
 
 

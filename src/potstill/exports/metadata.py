@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from potstill.distillate import Distillate
 from potstill.runtime.files import JsonObject, to_json
 
@@ -24,3 +26,20 @@ def export_metadata(distillate: Distillate) -> JsonObject:
         }
     )
     return content
+
+
+def describe_model(metadata: Mapping[str, object]) -> str:
+    """Describe what the students of a distillate imitate."""
+    mixture = metadata.get("mixture")
+    if isinstance(mixture, Mapping):
+        told = "; the last components of the state tell it the task" if mixture.get("task_input") else ""
+        return f"the teachers of the {len(mixture['sources'])} distillates that were merged{told}"
+    return "the teacher that was trained on all of that dataset" if metadata.get("teacher") else "that dataset"
+
+
+def describe_sources(metadata: Mapping[str, object]) -> dict[str, str]:
+    """Describe each distillate of which a mixture was made, by a label; nothing for any other distillate."""
+    mixture = metadata.get("mixture")
+    sources = mixture["sources"] if isinstance(mixture, Mapping) else ()
+    texts = (f"{one.get('name')}, {one.get('pairs')} pairs, SHA-256 `{one.get('sha256')}`" for one in sources)
+    return {f"Source {i}": text for i, text in enumerate(texts)}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from potstill.distillate import load
+from potstill.distillate import Distillate, load
 from potstill.errors import PotstillError
 from potstill.networks.policy import load_policy
 from potstill.runtime import storage
 from potstill.runtime.files import JsonObject
+from potstill.tasks.mixture import has_task_input, read_sources
 from potstill.teachers.base import load_teacher
 from potstill.worlds.base import load_world
 
@@ -58,4 +59,17 @@ def _describe_distillate(path: Path) -> JsonObject:
         "actions_to": distillate.actions.max(0).round(3).tolist(),
         **{name: array.tolist() for name, array in distillate.scaling.to_arrays().items()},
         **distillate.metadata,
+        **_describe_sources(distillate),
     }
+
+
+def _describe_sources(distillate: Distillate) -> JsonObject:
+    """Describe the sources of a mixture by their numbers, without their settings."""
+    if "mixture" not in distillate.metadata:
+        return {}
+    sources = {
+        str(i): {key: source.get(key) for key in ("name", "pairs", "sha256")}
+        | {key: source["metadata"].get(key) for key in ("env_id", "command")}
+        for i, source in enumerate(read_sources(distillate))
+    }
+    return {"mixture": {"task_input": has_task_input(distillate), "sources": sources}}

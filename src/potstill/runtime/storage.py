@@ -28,7 +28,8 @@ from potstill.runtime.folder_state import CONFIG, RESULT, is_finished, make_fold
 
 FORMAT_VERSION = 1
 UNMARKED = ("distillate",)  # kinds without a checksum in the file
-RECORDED = {"distill": "distillate", "merge": "distillate", "teach": "teacher"}  # by command, the artefact whose hash is in the result
+# By command, the artefact whose hash is in the result.
+RECORDED = {"distill": "distillate", "merge": "distillate", "teach": "teacher"}
 Arrays: TypeAlias = dict[str, np.ndarray]
 
 

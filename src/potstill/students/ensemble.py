@@ -18,6 +18,7 @@ from potstill.networks.mlp import Params
 from potstill.networks.policy import Policy, Towers, check_layers
 from potstill.runtime import devices
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.validation import as_numbers
 from potstill.students.recipe import Loss, Recipe
 from potstill.students.training import Pairs, check_pairs, compute_mean_actions, train_networks
 
@@ -83,7 +84,7 @@ class Students(Scaled):
         layers[-1] = {k: v[..., :size] for k, v in layers[-1].items()}
         return Policy(layers, self.scaling, "softmax" if self.action_bounds.discrete else "tanh")
 
-    def fix_inputs(self, values: Float[np.ndarray, " F"]) -> Students:
+    def fix_inputs(self, values: Float[np.ndarray, " F"] | Sequence[float]) -> Students:
         """Return the students as policies of the first S − F components of the observations, with the last F fixed.
 
         They turn students that have the task as an input into policies of one task. The fixed components c only add a
@@ -99,13 +100,14 @@ class Students(Scaled):
             >>> from potstill.students import Recipe, train_students
             >>> pairs = Pairs(jnp.eye(3), jnp.zeros((3, 1)))
             >>> students = train_students(pairs, [0, 1], Recipe(steps=2, width=4, layers=2), Scaling.identity(3, 1))
-            >>> students.fix_inputs(np.array([1.0]))
+            >>> students.fix_inputs([1.0])
             Students(2 networks 2-4-1)
         """
-        normaliser, size = self.normaliser, len(self.normaliser.mean) - len(values)
+        given = as_numbers("Students.fix_inputs: values", values, axes=1)
+        normaliser, size = self.normaliser, len(self.normaliser.mean) - len(given)
         if size < 1:
-            raise PotstillError(f"Students.fix_inputs: {len(values)} values: expected fewer than {size + len(values)}")
-        fixed = (values - normaliser.mean[size:]) / normaliser.scale[size:]
+            raise PotstillError(f"Students.fix_inputs: {len(given)} values: expected fewer than {size + len(given)}")
+        fixed = (given - normaliser.mean[size:]) / normaliser.scale[size:]
         weight, bias = np.asarray(self.params[0]["weight"]), np.asarray(self.params[0]["bias"])
         first = {"weight": weight[..., :size, :], "bias": bias + np.float32(fixed) @ weight[..., size:, :]}
         layers = type(self.params)([jax.tree.map(jnp.asarray, first), *self.params[1:]])

@@ -29,7 +29,7 @@ from potstill.distillate import Distillate
 from potstill.distillation.stability import stabilise
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.files import JsonObject
+from potstill.runtime.files import JsonMapping, JsonObject
 from potstill.students.recipe import Recipe, find_recipe_name
 
 COMMON = ("objective", "weighting", "solver")  # metadata that a mixture keeps if its sources agree
@@ -187,7 +187,7 @@ def has_task_input(distillate: Distillate) -> bool:
     return isinstance(mixture, Mapping) and mixture.get("task_input") is True
 
 
-def read_sources(distillate: Distillate) -> list[Mapping[str, object]]:
+def read_sources(distillate: Distillate) -> list[JsonMapping]:
     """Read the sources of a mixture from its metadata; none if it is not a mixture.
 
     Raises:
@@ -255,7 +255,6 @@ def select_task(distillate: Distillate, task: int) -> TaskView:
     if not 0 <= task < len(sources):
         raise PotstillError(f"task {task}: expected a number from 0 to {len(sources) - 1}")
     own = sources[task]["metadata"]
-    assert isinstance(own, Mapping)  # read_sources checks it
     known = {"env_id": own.get("env_id"), "reference": own.get("reference")}
     found = dataclasses.replace(distillate, metadata={**distillate.metadata, **known})
     if not has_task_input(distillate):

@@ -124,7 +124,8 @@ def _join_memories(memories: Sequence[Sequence[Pairs]]) -> Columns | None:
     if not kept:
         return None
     each = [[memory[k % len(memory)] for memory in kept] for k in range(max(len(memory) for memory in kept))]
-    states, actions = ([jnp.concatenate([pairs[i] for pairs in own]) for own in each] for i in range(2))
+    states = [jnp.concatenate([pairs.states for pairs in own]) for own in each]
+    actions = [jnp.concatenate([pairs.actions for pairs in own]) for own in each]
     return (states[0], actions[0]) if len(each) == 1 else (jnp.stack(states), jnp.stack(actions))
 
 

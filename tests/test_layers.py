@@ -32,10 +32,10 @@ VERBS = """
     copy correlate count cut defer delete descend describe diagnose disconnect distil distill download draw drop end
     estimate evaluate examine expand explain export extend extract fill find finish fit fix flatten flush fold
     format from gather get group has hash hold import init initialise inspect integrate invert is iterate join
-    judge keep label learn leave list load localise lock log make map mark match measure mix move multiply name
-    normalise observe offer open optimise order pair parse pass place plan play plot predict prepare print propose push
-    raise rank read record recover rectify refuse register regress remove render repeat replicate report reproduce
-    require reset resolve restart restore resume roll round run sample save scale scatter score select set shard
+    judge keep label learn leave list load localise lock log make map mark match measure merge mix move multiply name
+    normalise observe offer open optimise order pack pair parse pass place plan play plot pool predict prepare print
+    propose push raise rank read record recover rectify refuse register regress remove render repeat replicate report
+    reproduce require reset resolve restart restore resume roll round run sample save scale scatter score select set shard
     shift show skip solve sort spell split stabilise stack standardise start step strip submit summarise swap sweep
     take teach temper thin to trace train try unflatten unpickle unstack unwrap update use wait warm warn watch widen
     with write

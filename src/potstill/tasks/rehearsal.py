@@ -36,8 +36,8 @@ from potstill.students.training import (
     take_optimiser_step,
 )
 
-Columns: TypeAlias = tuple[Float[Array, "*K M S"], Float[Array, "*K M A"]]
-"""States and actions; those of K networks if each has its own."""
+Columns: TypeAlias = tuple[Float[Array, "..."], Float[Array, "..."]]
+"""States [M, S] and actions [M, A]; [K, M, S] and [K, M, A] if each of K networks has its own."""
 
 
 @check_arguments
@@ -152,7 +152,7 @@ def _check_memories(
 
 
 @check_arguments
-def append_task(states: Float[np.ndarray, "M S"], task: int, tasks: int) -> Float[np.ndarray, "M S+K"]:
+def append_task(states: Float[np.ndarray, "M S"], task: int, tasks: int) -> Float[np.ndarray, "M _"]:
     """Append the components that tell a network the task: 1 for this one of K tasks, 0 for others.
 
     Raises:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
 
 from potstill.data.scaling import Scaled, Scaling
 from potstill.data.transitions import Normaliser
@@ -84,14 +85,14 @@ class Students(Scaled):
         layers[-1] = {k: v[..., :size] for k, v in layers[-1].items()}
         return Policy(layers, self.scaling, "softmax" if self.action_bounds.discrete else "tanh")
 
-    def fix_inputs(self, values: Float[np.ndarray, " F"] | Sequence[float]) -> Students:
+    def fix_inputs(self, values: ArrayLike) -> Students:
         """Return the students as policies of the first S − F components of the observations, with the last F fixed.
 
         They turn students that have the task as an input into policies of one task. The fixed components c only add a
         constant to the first layer, W [x, c] + b = W_x x + (W_c c + b), so they become a part of its biases.
 
         Args:
-            values: the last F components, in the units of the environment.
+            values: the last F components [F], in the units of the environment.
 
         Raises:
             PotstillError: there are not more than F components.

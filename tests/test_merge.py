@@ -60,6 +60,13 @@ def test_pairs_are_unchanged_in_their_own_units():
     np.testing.assert_allclose(told.normaliser.scale[3:], np.sqrt(0.6 * 0.4) + 1e-3, rtol=1e-6)
 
 
+def test_a_mixture_of_two_environments():
+    mixture = merge_distillates([make(0), make(1, env_id="Other-v0")])
+    view = select_task(mixture, 1)
+    assert (mixture.env_id, view.distillate.env_id, view.inputs) == (None, "Other-v0", None)
+    assert view.distillate.states.shape == (12, 3)
+
+
 def test_the_normaliser_is_that_of_the_mixed_data():
     rng = np.random.default_rng(0)
     logs = [rng.normal(loc, 0.5 + loc, size=(100 * size, 3)).astype(np.float32) for loc, size in ((0.0, 6), (2.0, 4))]

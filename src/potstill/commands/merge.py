@@ -6,7 +6,6 @@ import dataclasses
 import os
 from pathlib import Path
 
-from potstill.bundled import find_artefact_path
 from potstill.commands.resolve import resolve_recipe
 from potstill.config import MergeConfig
 from potstill.config.settings import command_line, record_settings
@@ -92,7 +91,7 @@ def find_source_name(path: StrPath) -> str:
     file = Path(path)
     if file.name == "distillate.safetensors" and file.parent.name:
         return file.parent.name
-    return file.stem if file.suffix == ".safetensors" else file.name or str(find_artefact_path(path, "distillate"))
+    return file.stem if file.suffix == ".safetensors" else file.resolve().name
 
 
 def describe_mixture(mixture: Distillate) -> JsonObject:

@@ -1,5 +1,7 @@
 """Networks that learn tasks in turn: what they remember, and how forgetting is measured."""
 
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -57,6 +59,15 @@ def test_forgetting_by_hand():
     assert compute_forgetting(returns) == ((90.0 - 30.0) + (50.0 - 60.0)) / 2
     with pytest.raises(PotstillError, match="1 tasks: expected at least two"):
         compute_forgetting(np.ones((1, 1)))
+
+
+def test_forgetting_of_a_record(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])
+    from benchmarks.pages.rehearsal import compute_average, compute_losses
+
+    record = {"scores": [[[90.0, 80.0]], [[30.0, 70.0], [60.0, 50.0]]]}  # after each task × in each task × networks
+    assert compute_losses(record).tolist() == [60.0, 10.0]
+    assert compute_average(record).tolist() == [45.0, 60.0]
 
 
 def test_wrong_memories_get_one_line():

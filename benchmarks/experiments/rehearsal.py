@@ -30,7 +30,6 @@ import jax.numpy as jnp
 import numpy as np
 
 import potstill
-from benchmarks.experiments.bounds import label_states
 from benchmarks.experiments.distilling import TOY
 from benchmarks.experiments.parts import TOY_RECIPE, distill_options
 from benchmarks.files import LEVELS, Workspace, find_teacher_hash
@@ -42,6 +41,7 @@ from potstill.environments import normalised_return, play
 from potstill.students import Pairs, Students
 from potstill.tasks import append_task, learn_in_turn, merge_distillates
 from potstill.tasks.mixture import join_normalisers
+from potstill.teachers.evaluation.fqe import act_in_parts
 
 SEQUENCES = {
     "hopper": tuple(f"hopper-{level}" for level in LEVELS),
@@ -117,9 +117,8 @@ def make_pairs(task: Task, states: np.ndarray, actions: Any, scaling: Scaling) -
 
 def label_rows(task: Task, scaling: Scaling) -> Pairs:
     """Label all rows of a task by its teacher."""
-    data: Any = dataclasses.make_dataclass("Rows", ["observations"])(task.rows)
-    labelled = label_states(data, task.teacher, np.arange(len(task.rows)))
-    return make_pairs(task, task.rows, task.wire(labelled.actions), scaling)
+    actions = act_in_parts(task.teacher, jnp.asarray(task.teacher.normaliser(task.rows)))
+    return make_pairs(task, task.rows, task.wire(actions), scaling)
 
 
 def ensure_distillate(file: str, seed: int, workspace: Workspace) -> potstill.Distillate:

@@ -132,4 +132,6 @@ def rehearsal() -> str:
     records = load_records("rehearsal")
     budget = {"steps": RECIPE.steps, "width": RECIPE.width, "batch": BATCH, "episodes": EPISODES}
     parts = [part for sequence in SEQUENCES for part in make_sequence_tables(records, sequence)]
+    lacking = [", ".join(SEQUENCES[name]) for name in SEQUENCES if not select_records(records, file=name)]
+    parts += [f"Declared and not measured yet: {'; '.join(lacking)}."] if lacking else []
     return "\n\n".join([HEAD.format(networks=len(SEEDS), **budget), *parts])

@@ -81,8 +81,8 @@ def list_ends(record: Record) -> str:
 def describe_sequence(sequence: str) -> str:
     """Name the tasks of a sequence."""
     files = ", ".join(SEQUENCES[sequence])
-    wired = " The second Hopper's actuators are reversed, the third's are exchanged in turn: the tasks conflict."
-    return f"**{files}.**{wired if sequence in WIRED else ' The three files as they are, in one environment.'}"
+    wired = "The second Hopper's actuators are reversed, the third's are exchanged in turn: the tasks conflict."
+    return f"**{files}.** {wired if sequence in WIRED else 'The three files as they are, in one environment.'}"
 
 
 def make_sequence_tables(records: Sequence[Record], sequence: str) -> list[str]:
@@ -117,12 +117,12 @@ def judge(found: dict[str, Record | None]) -> list[str]:
     gains = compute_average(distilled) - compute_average(random)
     lost = [float(np.mean(compute_losses(record))) for record in (distilled, none)]
     low, high = bootstrap(gains)
-    better = "more" if low > 0 else "less" if high < 0 else "neither more nor less, beyond chance,"
+    verdict = "more than" if low > 0 else "less than" if high < 0 else "a difference within chance to"
     part = lost[0] / lost[1] if lost[1] > 0 else float("nan")
     return [
         f"Target: an average of {GOAL} of that with all data: {share:.2f}, {'reached' if share >= GOAL else 'missed'}. "
         f"Target: a third of the forgetting without memory: {part:.2f} of it, "
-        f"{'reached' if part <= THIRD else 'missed'}. Distilled pairs give {better} than as many random rows: "
+        f"{'reached' if part <= THIRD else 'missed'}. Distilled pairs give {verdict} as many random rows: "
         f"{np.mean(gains):+.1f} [{low:+.1f}, {high:+.1f}]."
     ]
 

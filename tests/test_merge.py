@@ -25,10 +25,15 @@ from potstill.tasks import merge_distillates, select_task
 SMALL = Recipe(steps=20, momentum=0.9, width=8, layers=3)
 
 
+def make_bounds(*largest):
+    """Action bounds of ± these numbers."""
+    return ActionBounds(-np.array(largest, np.float32), np.array(largest, np.float32))
+
+
 def make(seed=0, pairs=6, states=3, bounds=None, recipe=SMALL, **metadata):
     """Pairs of a pendulum, with a normaliser of their own."""
     rng = np.random.default_rng(seed)
-    bounds = ActionBounds([-2.0], [2.0]) if bounds is None else bounds
+    bounds = make_bounds(2) if bounds is None else bounds
     known: dict[str, Any] = dict.fromkeys(("objective", "solver", "potstill"), "x")
     known |= {"env_id": "Pendulum-v1", "dataset": {"name": f"log {seed}"}, "recipe": "custom"}
     known |= {"student": recipe.to_metadata(), **metadata}
@@ -71,7 +76,7 @@ def test_the_normaliser_is_that_of_the_mixed_data():
     rng = np.random.default_rng(0)
     logs = [rng.normal(loc, 0.5 + loc, size=(100 * size, 3)).astype(np.float32) for loc, size in ((0.0, 6), (2.0, 4))]
     parts = [
-        dataclasses.replace(make(i, pairs=size), scaling=Scaling(Normaliser.of(log), ActionBounds([-2.0], [2.0])))
+        dataclasses.replace(make(i, pairs=size), scaling=Scaling(Normaliser.of(log), make_bounds(2)))
         for i, (size, log) in enumerate(zip((6, 4), logs, strict=True))
     ]
     found, wanted = merge_distillates(parts).normaliser, Normaliser.of(np.concatenate(logs))
@@ -125,8 +130,8 @@ def test_the_command_writes_the_same_bytes(files):
         (None, "a mixture needs at least two distillates"),
         ("a.safetensors", "a and a are the same distillate: give it once"),
         (make(1, states=4), "b has 4 components of states, but a has 3"),
-        (make(1, bounds=ActionBounds([-2.0, -2.0], [2.0, 2.0])), "b has 2 components of actions, but a has 1"),
-        (make(1, bounds=ActionBounds([-1.0], [1.0])), "the action bounds of b differ from those of a"),
+        (make(1, bounds=make_bounds(2, 2)), "b has 2 components of actions, but a has 1"),
+        (make(1, bounds=make_bounds(1)), "the action bounds of b differ from those of a"),
         (make(1, bounds=DiscreteActions(2)), "b has discrete actions, but a has continuous ones"),
         (make(1, recipe=Recipe()), "b and a were distilled for different students: choose a recipe with --recipe"),
         (

@@ -105,7 +105,7 @@ def make_sequence_tables(records: Sequence[Record], sequence: str) -> list[str]:
     tables = [describe_sequence(sequence)]
     tables += [make_table(HEADS, lines)] if lines else []
     tables += [make_table(MIXED_HEADS, mixed)] if mixed else []
-    return [*tables, *judge(found)]
+    return [*tables, *judge(found), *compare_mixture(found)]
 
 
 def judge(found: dict[str, Record | None]) -> list[str]:
@@ -124,6 +124,19 @@ def judge(found: dict[str, Record | None]) -> list[str]:
         f"Target: a third of the forgetting without memory: {part:.2f} of it, "
         f"{'reached' if part <= THIRD else 'missed'}. Distilled pairs give {verdict} as many random rows: "
         f"{np.mean(gains):+.1f} [{low:+.1f}, {high:+.1f}]."
+    ]
+
+
+def compare_mixture(found: dict[str, Record | None]) -> list[str]:
+    """Compare students of the mixture with those of each distillate alone and with the teachers."""
+    mixture, separate, teacher = (found[name] for name in ("mixture", "separate", "teacher"))
+    if mixture is None or separate is None or teacher is None:
+        return []
+    shares = [np.mean(compute_average(mixture)) / np.mean(compute_average(one)) for one in (separate, teacher)]
+    seeds = len(compute_average(mixture))
+    return [
+        f"A student of the mixture has {shares[0]:.2f} of the average of students of each distillate alone, and "
+        f"{shares[1]:.2f} of that of the teachers ({seeds} distillation seeds, no claim)."
     ]
 
 

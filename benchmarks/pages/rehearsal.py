@@ -133,16 +133,13 @@ def compare_mixture(found: dict[str, Record | None]) -> list[str]:
     if mixture is None or separate is None or teacher is None:
         return []
     shares = [np.mean(compute_average(mixture)) / np.mean(compute_average(one)) for one in (separate, teacher)]
-    seeds, full = len(compute_average(mixture)), found["all"]
-    alone = (
-        ""
-        if full is None
-        else (
+    seeds, full, alone = len(compute_average(mixture)), found["all"], ""
+    if full is not None:
+        share = np.mean(compute_average(separate)) / np.mean(compute_average(full))
+        alone = (
             " Who knows the task can keep the pairs and train a student for each: these students have "
-            f"{np.mean(compute_average(separate)) / np.mean(compute_average(full)):.2f} of the average of the networks that "
-            "rehearse all rows, and forget nothing."
+            f"{share:.2f} of the average of the networks that rehearse all rows, and forget nothing."
         )
-    )
     return [
         f"A student of the mixture has {shares[0]:.2f} of the average of students of each distillate alone, and "
         f"{shares[1]:.2f} of that of the teachers ({seeds} distillation seeds, no claim).{alone}"

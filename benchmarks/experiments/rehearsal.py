@@ -214,7 +214,7 @@ def describe_inputs(cell: Cell) -> Record:
     return {"tasks": files, "teachers": [find_teacher_hash(file) for file in files], **budget}
 
 
-METHODS = (*MEMORIES, *MIXTURES, "teacher")
+METHODS = (*MEMORIES, "joint", *MIXTURES, "teacher")
 EXPERIMENT = Experiment(
     "rehearsal",
     "continual learning with a memory of distilled pairs, and one network for several tasks",
@@ -222,6 +222,6 @@ EXPERIMENT = Experiment(
     describe_inputs,
     measure,
     frozenset({"scores"}),
-    extra=(Cell("joint", "hopper"), *(Cell(method, "halfcheetah") for method in (*METHODS, "joint"))),
+    extra=tuple(Cell(method, "halfcheetah") for method in METHODS),
     toy=tuple(Cell(method, "hopper") for method in ("distilled", "mixture")),
 )

@@ -56,12 +56,10 @@ def compute_losses(record: Record) -> Values:
 
 
 def bootstrap(values: Values, below: Values | None = None) -> tuple[float, float]:
-    """The 95 % percentile interval of a mean over networks, or of the ratio of two means."""
-    rng = np.random.default_rng(0)
-    means = [
-        np.mean(x[rng.integers(len(x), size=(RESAMPLES, len(x)))], axis=1) for x in (values, below) if x is not None
-    ]
-    found = means[0] / means[1] if below is not None else means[0]
+    """The 95 % percentile interval of a mean over networks, or of the ratio of two means over the same networks."""
+    index = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
+    means = values[index].mean(axis=1)
+    found = means if below is None else means / below[index].mean(axis=1)
     low, high = np.quantile(found, [0.025, 0.975])
     return float(low), float(high)
 

@@ -186,6 +186,9 @@ class TestDistill:
         ("changes", "message"),
         [
             ({"states": "data", "world": "runs/w"}, "--world has no effect without --states imagined"),
+            ({"states": "data", "rollout_steps": 4}, "--rollout-steps 4 requires --states imagined or auto"),
+            ({"objective": "pbc", "rollout_steps": 4}, "--rollout-steps 4 requires an objective with critics, such as"),
+            ({"rollout_steps": -1}, "--rollout-steps -1"),
             ({"objective": "dbc", "labels": "learned"}, "--states imagined requires an objective with a teacher"),
             ({"objective": "dbc", "states": "data"}, "--labels teacher requires an objective with a teacher"),
             ({"objective": "random"}, "--labels teacher requires an objective with a teacher, such as pbc"),

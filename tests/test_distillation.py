@@ -24,7 +24,8 @@ from potstill.distillation import (
 from potstill.distillation import outer_loop as module
 from potstill.distillation.defaults import choose_default_action_limit
 from potstill.distillation.initial_states import draw_random_states
-from potstill.distillation.outer_loop import make_stages, outer_loss
+from potstill.distillation.outer_loop import make_stages
+from potstill.distillation.outer_loss import outer_loss
 from potstill.errors import PotstillError
 from potstill.runtime.devices import find_local_devices
 from potstill.students import RECIPES, Pairs, Recipe

@@ -101,7 +101,7 @@ def test_compiled_returns_are_those_of_the_stepper(cliff_world):
     found = compute_imagined_returns(cliff_world.dynamics, act, jnp.asarray(starts), 7)
     states, alive, expected = jnp.asarray(starts), np.ones(6, bool), np.zeros(6)
     for _ in range(7):
-        after = cliff_world.step(states, act(states), members=np.arange(6))
+        after = cliff_world.step_by_member(states, act(states))
         expected += alive * np.asarray(after.rewards)
         states, alive = after.states, alive & ~np.asarray(after.terminated)
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -111,7 +111,7 @@ def test_compiled_returns_are_those_of_the_stepper(cliff_world):
 def test_members_take_turns(linear_world):
     states, actions = np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32)
     members = len(linear_world.dynamics.layers[0]["weight"])
-    found = np.asarray(linear_world.step(states, actions, members=np.arange(4)).states)
+    found = np.asarray(linear_world.step_by_member(states, actions).states)
     np.testing.assert_array_equal(found[0], found[members])
     mean = np.asarray(linear_world.step(states, actions).states)
     np.testing.assert_allclose(found[:members].mean(axis=0), mean[0], atol=1e-6)

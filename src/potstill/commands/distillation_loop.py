@@ -16,6 +16,7 @@ from potstill.commands.resolve import Problem
 from potstill.config import DistillConfig
 from potstill.data.transitions import Transitions
 from potstill.distillation.initial_states import make_initial_pairs
+from potstill.distillation.objectives.rollout import RolloutGap
 from potstill.distillation.outer_loop import Iterate, optimise_pairs
 from potstill.distillation.visits import Visits
 from potstill.errors import PotstillError
@@ -58,6 +59,7 @@ def iterate_pairs(
         schedule=progress.schedule,
         settings=problem.settings,
         visits=visits,
+        rollout=None if visits is None else make_rollout(config, problem, world, teacher),
         resume=progress.state,
         key=jax.random.key(config.seed),
     )
@@ -109,9 +111,36 @@ def choose_states(
     if reason:
         print(f"--states data: {reason}", flush=True)
         judge = config.world if config.choose == "imagined" and "choose" not in again else None
-        return replace(config, states="data", world=judge, **again), None
+        return replace(config, states="data", world=judge, **{**again, "rollout_steps": 0}), None
     print(f"--states imagined: the world model is accurate for at least {LEAST_HORIZON} steps", flush=True)
     return replace(config, states="imagined", **again), world
+
+
+def make_rollout(
+    config: DistillConfig, problem: Problem, world: World | None, teacher: NetworkTeacher | None
+) -> RolloutGap | None:
+    """Make the loss of the students' rollouts in the world model, if the config has one.
+
+    Raises:
+        PotstillError: the config asks for it, but the objective has no critics.
+    """
+    if not config.rollout_steps or world is None or teacher is None:
+        return None
+    if not getattr(problem.objective, "uses_critics", False):
+        if "rollout_steps" in getattr(config, "defaulted", ()):
+            return None
+        raise PotstillError(
+            f"--rollout-steps {config.rollout_steps} requires an objective with critics, such as q-gap, and critics "
+            "that rewards distinguish"
+        )
+    return RolloutGap(world, config.rollout_steps, discount=find_discount(teacher))
+
+
+def find_discount(teacher: NetworkTeacher) -> float:
+    """Find the discount of a teacher's critics, or 0.99 if its metadata have none."""
+    settings = teacher.metadata.get("settings")
+    discount = settings.get("discount") if isinstance(settings, dict) else None
+    return discount if isinstance(discount, float) and 0.0 <= discount <= 1.0 else 0.99
 
 
 def make_visits(world: World, tables: Tables, teacher: NetworkTeacher, seed: int) -> Visits:

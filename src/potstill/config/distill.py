@@ -39,11 +39,13 @@ IMAGINED_STEPS = 600  # on imagined states, the loss still falls after 150 steps
 BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
 
 OF_DATA: JsonObject = {
-    "labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024, "choose": "last"
+    "labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024, "choose": "last",
+    "rollout_steps": 0,
 }  # fmt: skip
 """Defaults that depend on the states of the outer loss."""
 IMAGINED: JsonObject = {
-    "labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "choose": "imagined"
+    "labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "choose": "imagined",
+    "rollout_steps": 16,
 }  # fmt: skip
 
 
@@ -93,6 +95,10 @@ class DistillConfig(ReadingConfig):
     world: PathOption | None = None
     """World model for --states imagined or auto and for --choose imagined: a run folder or file of `potstill model`.
     Default: train one."""
+
+    rollout_steps: int | None = None
+    """H, the number of steps that students act in the world model in each outer step. What they lose there against the
+    teacher is added to q-gap. 0: no rollouts. Default: 16 with --states imagined and an objective q-gap, else 0."""
 
     labels: Literal["learned", "teacher", "fixed"] | None = None
     """Actions of the pairs: optimised together with the states (learned), the teacher's actions in these states
@@ -223,7 +229,7 @@ class DistillConfig(ReadingConfig):
         check_types(self, skip=BY_VALUE)
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
-        check_ranges(self, action_limit=1.0, max_steps=1, initialisations=1)
+        check_ranges(self, action_limit=1.0, max_steps=1, initialisations=1, rollout_steps=0)
         check_resume(self)
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: expected a fraction of the steps, at most 1")
@@ -236,6 +242,8 @@ class DistillConfig(ReadingConfig):
                 f"--max-steps {self.max_steps} applies only to runs until convergence, without --steps, "
                 "--budget, --widths, --average, --choose and --states imagined"
             )
+        if self.states == "data" and self.rollout_steps:
+            raise PotstillError(f"--rollout-steps {self.rollout_steps} requires --states imagined or auto")
         if any(width < 2 or width % 2 for width in self.widths):
             raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: expected even numbers above 0")
 

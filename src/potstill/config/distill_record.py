@@ -23,6 +23,7 @@ LATER_FIELDS = {
     "states": "data",
     "world": None,
     "labels": "learned",
+    "rollout_steps": 0,
     "preset": None,
     **LATER_OPTIONS,
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from potstill.distillation.objectives.base import Objective, ObjectiveFunction, StateTable
     from potstill.distillation.objectives.cloning import ActionValueCloning, DataCloning, PolicyCloning
     from potstill.distillation.objectives.gap import QGap
+    from potstill.distillation.objectives.rollout import RolloutGap
     from potstill.distillation.objectives.weights import combine_weightings
     from potstill.distillation.outer_loop import Iterate, optimise_pairs
     from potstill.distillation.schedule import Schedule
@@ -62,6 +63,7 @@ _SUBMODULES = {
     "PolicyCloning": "objectives.cloning",
     "Portfolio": "solvers.portfolio",
     "QGap": "objectives.gap",
+    "RolloutGap": "objectives.rollout",
     "Schedule": "schedule",
     "Solver": "solvers.base",
     "StateTable": "objectives.base",
@@ -96,6 +98,7 @@ __all__ = [
     "PolicyCloning",
     "Portfolio",
     "QGap",
+    "RolloutGap",
     "Schedule",
     "Solver",
     "StateTable",

@@ -10,11 +10,12 @@ from typing import NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from potstill.distillation.labels import constrain_actions, fix_actions
-from potstill.distillation.objectives.base import ObjectiveFunction, StateTable, weighted_loss
+from potstill.distillation.objectives.base import ObjectiveFunction, StateTable
+from potstill.distillation.objectives.rollout import RolloutGap
+from potstill.distillation.outer_loss import outer_loss
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.settings import OuterSettings
 from potstill.distillation.solvers.base import Solver
@@ -99,11 +100,6 @@ class Iterate(NamedTuple):
 Update: TypeAlias = Callable[[OuterState, StateTable, PRNGKeyArray, Array | float], tuple[OuterState, dict[str, Array]]]
 
 
-def shard_rows(batch: StateTable, mesh: Mesh) -> StateTable:
-    """Split the rows of a batch among the devices."""
-    return batch._replace(**devices.shard({k: v for k, v in batch._asdict().items() if k != "value_scale"}, mesh))
-
-
 def initialise_outer(pairs: Pairs, settings: OuterSettings) -> OuterState:
     """The initial state: equal weights and the recipe's step size. Arrays are copied, since an update donates them."""
     log_weights = jnp.zeros(len(pairs.states)) if settings.learn in ("weights", "both") else None
@@ -118,34 +114,6 @@ def make_outer_optimiser(settings: OuterSettings) -> optax.GradientTransformatio
     return optax.chain(optax.clip_by_global_norm(settings.clip), rule)
 
 
-def outer_loss(
-    pairs: Pairs,
-    batch: StateTable,
-    key: PRNGKeyArray,
-    *,
-    objective: ObjectiveFunction,
-    solver: Solver,
-    teacher: Teacher | None,
-    mesh: Mesh,
-    initialisations: int = 1,
-) -> Float[Array, ""]:
-    """H(π_θ(D), batch), averaged over students that are initialised independently.
-
-    The students are distributed over the devices of ``mesh``. If their number is not a multiple of the number of
-    devices, the pairs and the states are distributed instead.
-    """
-
-    def loss_of_one(key: PRNGKeyArray, pairs: Pairs, batch: StateTable) -> Array:
-        return weighted_loss(objective, solver(pairs, batch.states, key), batch, teacher)
-
-    if initialisations == 1:
-        return loss_of_one(key, devices.shard(pairs, mesh), shard_rows(batch, mesh))
-    keys, loss_of_each = jax.random.split(key, initialisations), jax.vmap(loss_of_one, in_axes=(0, None, None))
-    if devices.divides_evenly(initialisations, mesh):
-        return jnp.mean(devices.shard_calls(loss_of_each, mesh)(keys, pairs, batch))
-    return jnp.mean(loss_of_each(keys, devices.shard(pairs, mesh), shard_rows(batch, mesh)))
-
-
 def find_labeller(settings: OuterSettings, teacher: Teacher | None) -> Teacher | None:
     """Return the teacher if it labels the pairs, else ``None``. Raise if it should label them, but there is none."""
     if settings.labels == "teacher" and teacher is None:
@@ -154,7 +122,11 @@ def find_labeller(settings: OuterSettings, teacher: Teacher | None) -> Teacher |
 
 
 def make_update(
-    objective: ObjectiveFunction, solver: Solver, teacher: Teacher | None, settings: OuterSettings
+    objective: ObjectiveFunction,
+    solver: Solver,
+    teacher: Teacher | None,
+    settings: OuterSettings,
+    rollout: RolloutGap | None = None,
 ) -> Update:
     """Compile one outer step: draw a batch, differentiate the outer loss, move the pairs.
 
@@ -164,7 +136,7 @@ def make_update(
     limit, labeller, loss_kind = settings.action_limit, find_labeller(settings, teacher), solver.recipe.loss
 
     def loss_of(learned: Learned, batch: StateTable, key: PRNGKeyArray) -> Array:
-        how = {"objective": objective, "solver": solver, "teacher": teacher, "mesh": mesh}
+        how = {"objective": objective, "solver": solver, "teacher": teacher, "mesh": mesh, "rollout": rollout}
         return outer_loss(learned.make_pairs(labeller), batch, key, initialisations=settings.initialisations, **how)  # type: ignore[arg-type]
 
     def update(
@@ -197,6 +169,7 @@ def optimise_pairs(
     schedule: Schedule,
     settings: OuterSettings = DEFAULT_SETTINGS,
     visits: Visits | None = None,
+    rollout: RolloutGap | None = None,
     resume: LoopState | None = None,
     key: PRNGKeyArray,
 ) -> Iterator[Iterate]:
@@ -211,6 +184,7 @@ def optimise_pairs(
         schedule: learning rates and number of steps. Use a new object for each run.
         settings: all other settings.
         visits: rollouts of the teacher and of the students. Their states replace those of ``table`` in the loss.
+        rollout: what students lose in rollouts in a world model, which is added to the objective.
         resume: the state of an interrupted loop with the same arguments, schedule and visits.
         key: determines the batches, the noise and the students' initialisations.
 
@@ -242,7 +216,7 @@ def optimise_pairs(
     table = table if visits is None else visits.start(table)
     outer = initialise_outer(pairs, settings) if resume is None else resume.outer
     outer, table, key = devices.place((outer, table, key), devices.find_all_devices())
-    compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher))
+    compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher, rollout=rollout))
     if resume is None:
         _fit_budget(schedule, compiled(solver=solver, settings=settings), (outer, table, key, settings.learning_rate))
     start = LoopState(outer, outer.learned) if resume is None else resume._replace(outer=outer)

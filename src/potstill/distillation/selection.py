@@ -26,7 +26,7 @@ from jaxtyping import Array
 from potstill.data.scaling import Scaling
 from potstill.distillation.objectives.base import ObjectiveFunction, StateTable, weighted_loss
 from potstill.distillation.objectives.cloning import DataCloning
-from potstill.distillation.outer_loop import outer_loss
+from potstill.distillation.outer_loss import outer_loss
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.solvers.base import Solver
 from potstill.runtime import devices

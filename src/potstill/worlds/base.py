@@ -17,7 +17,7 @@ from potstill.networks.policy import check_layers
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject, StrPath
-from potstill.worlds.dynamics import Dynamics, Prediction, predict
+from potstill.worlds.dynamics import Dynamics, Prediction, predict, predict_by_member
 
 LARGEST_ERROR = 0.5  # open-loop error, in standard deviations of states, up to which the model counts as accurate
 
@@ -85,6 +85,12 @@ class World(Scaled):
     def step(self) -> functools.partial[Prediction]:
         """The compiled prediction for standardised states and actions in [−1, 1]."""
         return functools.partial(jax.jit(functools.partial(predict, terminates=self.terminates)), self.dynamics)
+
+    @functools.cached_property
+    def step_by_member(self) -> functools.partial[Prediction]:
+        """The same, but each row has one member of the model: row i has member i, modulo their number."""
+        compiled = jax.jit(functools.partial(predict_by_member, terminates=self.terminates))
+        return functools.partial(compiled, self.dynamics)
 
     def check_dataset(self, dataset_hash: str, name: str) -> None:
         """Raise unless the model was learned from the dataset with this hash."""

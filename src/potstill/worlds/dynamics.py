@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from potstill.networks.mlp import Params
 from potstill.worlds.limits import NO_LIMIT
@@ -54,8 +54,9 @@ class Prediction(NamedTuple):
     rewards: Float[Array, " B"]
     terminated: Bool[Array, " B"]
     """Whether a limit is exceeded or, without limits, the logit is positive. Never if no row of the data is."""
-    disagreement: Float[Array, " B"]
-    """Standard deviation of s′ and r over the members in units of σ, root mean square over the components."""
+    disagreement: Float[Array, " B"] | None = None
+    """Standard deviation of s′ and r over the members in units of σ, root mean square over the components. ``None`` if
+    each row has one member."""
 
 
 def init_members(key: PRNGKeyArray, sizes: tuple[int, ...], members: int) -> Params:
@@ -76,30 +77,46 @@ def apply_members(layers: Params, x: Float[Array, "K B in"]) -> Float[Array, "K 
 
 
 def predict(
-    dynamics: Dynamics,
-    states: Float[Array, "B S"],
-    actions: Float[Array, "B A"],
-    terminates: bool = True,
-    members: Int[Array, " B"] | None = None,
+    dynamics: Dynamics, states: Float[Array, "B S"], actions: Float[Array, "B A"], terminates: bool = True
 ) -> Prediction:
-    """Predict the outcomes for a batch of states and actions.
+    """Predict the outcomes for a batch of states and actions by the mean over the members.
 
     Args:
         dynamics: the model.
         states: standardised states.
         actions: actions in [−1, 1].
         terminates: whether episodes can terminate.
-        members: the member that predicts each row, modulo K. Default: the mean over the members.
     """
     x = jnp.concatenate([states, actions], axis=-1)
-    count = len(dynamics.layers[0]["weight"])
-    outputs = apply_members(dynamics.layers, jnp.broadcast_to(x, (count, *x.shape)))
+    outputs = apply_members(dynamics.layers, jnp.broadcast_to(x, (_count_members(dynamics), *x.shape)))
     spread = outputs[..., :-1].std(axis=0)
-    said = outputs.mean(axis=0) if members is None else outputs[members % count, jnp.arange(len(x))]
-    changes = x @ dynamics.linear[:-1] + dynamics.linear[-1] + dynamics.scale * said[..., :-1]
-    after = states + changes[..., :-1]
+    found = _add_change(dynamics, x, outputs.mean(axis=0), terminates)
+    return found._replace(disagreement=jnp.sqrt(jnp.mean(spread**2, axis=-1)))
+
+
+def predict_by_member(
+    dynamics: Dynamics, states: Float[Array, "B S"], actions: Float[Array, "B A"], terminates: bool = True
+) -> Prediction:
+    """Predict the outcome of row i by member i alone, modulo the number of members. The arguments are as above."""
+    x, count = jnp.concatenate([states, actions], axis=-1), _count_members(dynamics)
+    filled = jnp.pad(x, ((0, -len(x) % count), (0, 0)))  # to a multiple of the number of members
+    own = filled.reshape(-1, count, x.shape[-1]).swapaxes(0, 1)
+    outputs = apply_members(dynamics.layers, own).swapaxes(0, 1).reshape(len(filled), -1)[: len(x)]
+    return _add_change(dynamics, x, outputs, terminates)
+
+
+def _count_members(dynamics: Dynamics) -> int:
+    return len(dynamics.layers[0]["weight"])
+
+
+def _add_change(
+    dynamics: Dynamics, x: Float[Array, "B I"], outputs: Float[Array, "B O"], terminates: bool
+) -> Prediction:
+    """Apply (1) to the outputs of the networks."""
+    states = x[:, : len(dynamics.low)]
+    changes = x @ dynamics.linear[:-1] + dynamics.linear[-1] + dynamics.scale * outputs[:, :-1]
+    after = states + changes[:, :-1]
     beyond = ((after < dynamics.lower) | (after > dynamics.upper)).any(axis=-1)
     limited = (jnp.abs(jnp.stack([dynamics.lower, dynamics.upper])) < NO_LIMIT).any()
-    terminated = jnp.where(limited, beyond, said[..., -1] > 0.0) & terminates
-    following = jnp.clip(after, dynamics.low, dynamics.high)
-    return Prediction(following, changes[..., -1], terminated, jnp.sqrt(jnp.mean(spread**2, axis=-1)))
+    terminated = jnp.where(limited, beyond, outputs[:, -1] > 0.0) & terminates
+    return Prediction(jnp.clip(after, dynamics.low, dynamics.high), changes[:, -1], terminated)

@@ -16,7 +16,7 @@ from potstill.environments.rollouts.playing import DEFAULT_STEPS
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.worlds.base import World
-from potstill.worlds.dynamics import Dynamics, predict
+from potstill.worlds.dynamics import Dynamics, predict_by_member
 from potstill.worlds.stepper import WorldStepper
 
 UnitAct: TypeAlias = Callable[[Float[Array, "L S"]], Float[Array, "L A"]]
@@ -43,10 +43,10 @@ def compute_imagined_returns(
 
     def advance(rollout: Rollout) -> Rollout:
         step, states, alive, returns = rollout
-        after = predict(dynamics, states, act(states), terminates, members)
+        after = predict_by_member(dynamics, states, act(states), terminates)
         return step + 1, after.states, alive & ~after.terminated, returns + alive * after.rewards
 
-    alive, members = jnp.ones(len(states), bool), jnp.arange(len(states))
+    alive = jnp.ones(len(states), bool)
     start = jnp.zeros((), int), states, alive, jnp.zeros(len(states), states.dtype)
     returns: Array = jax.lax.while_loop(is_running, advance, start)[-1]
     return returns

@@ -57,7 +57,7 @@ class WorldStepper:
         """Step the lanes with these numbers. All lanes are computed, because a new shape would be compiled again."""
         unit = np.zeros((len(self.states), len(self.world.action_bounds)), np.float32)
         unit[lanes] = np.clip(self.world.action_bounds.to_unit(actions), -1.0, 1.0)
-        after = self.world.step(self.states, unit, members=np.arange(len(self.states)))
+        after = self.world.step_by_member(self.states, unit)
         self.states[lanes] = np.asarray(after.states)[lanes]
         observations = np.asarray(self.world.normaliser.invert(self.states[lanes]))
         ended = np.asarray(after.terminated)[lanes]

@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
 
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -17,6 +17,8 @@ from potstill.runtime.validation import check_types
 from potstill.students.recipe import RECIPES, Recipe
 from potstill.students.training import Pairs
 
+StudentPolicy: TypeAlias = Callable[[Float[Array, "B S"]], Float[Array, "B A"]]
+"""A student as a function of standardised states that JAX can differentiate."""
 AnySolver = TypeVar("AnySolver", bound="Solver")
 
 
@@ -65,12 +67,21 @@ class Solver(ABC):
         """The recipes of the kinds of students that the pairs are for. By default, there is one."""
         return (self.recipe,)
 
-    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
+    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> StudentPolicy:
         """Make the trained student as a function of states, for rollouts.
 
         By default, each call solves the inner problem again. Solvers that can solve it once override this method.
         """
         return jax.jit(lambda states: self(pairs, states, key))
+
+    def measure_student(
+        self, measure: Callable[[StudentPolicy], Float[Array, ""]], pairs: Pairs, key: PRNGKeyArray
+    ) -> Float[Array, ""]:
+        """Compute ``measure`` of the trained student, differentiably: its loss in rollouts, for example.
+
+        ``measure`` is a pure function of the student, which is itself a function of states, see :meth:`make_policy`.
+        """
+        return measure(self.make_policy(pairs, key))
 
     def with_recipe(self: AnySolver, recipe: Recipe) -> AnySolver:
         """Return the same solver for another recipe."""

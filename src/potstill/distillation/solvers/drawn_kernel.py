@@ -15,20 +15,20 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.distillation.solvers.base import Solver, require_trained
+from potstill.distillation.solvers.base import Solver, StudentPolicy, require_trained
 from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.students.initialisation import SCHEMES
-from potstill.students.recipe import Recipe
+from potstill.students.recipe import Loss, Recipe
 from potstill.students.training import Pairs, compute_unit_actions
 
 
@@ -47,14 +47,21 @@ def compute_features(params: Params, x: Float[Array, "B S"]) -> list[tuple[Array
     return list(zip(inputs, reversed(deltas), strict=True))
 
 
+def draw_networks(key: PRNGKeyArray, size: int, recipe: Recipe, networks: int) -> list[Params]:
+    """Draw networks with ``size`` inputs and one output."""
+    sizes, drawn = (size, *[recipe.width] * (recipe.layers - 1), 1), []
+    for network_key in jax.random.split(key, networks):
+        *hidden, last = SCHEMES[recipe.initialisation].draw(network_key, sizes)
+        drawn.append([*hidden, jax.tree.map(lambda w: recipe.output_gain * w, last)])
+    return drawn
+
+
 def drawn_kernel(
     key: PRNGKeyArray, x: Float[Array, "B S"], pairs: Float[Array, "N S"], recipe: Recipe, networks: int
 ) -> Float[Array, "N+B N"]:
     """The mean of (1) over networks drawn from ``key``: rows for the pairs, then for the states ``x``."""
-    sizes, total = (x.shape[-1], *[recipe.width] * (recipe.layers - 1), 1), jnp.zeros(())
-    for network_key in jax.random.split(key, networks):
-        *hidden, last = SCHEMES[recipe.initialisation].draw(network_key, sizes)
-        params = [*hidden, jax.tree.map(lambda w: recipe.output_gain * w, last)]
+    total = jnp.zeros(())
+    for params in draw_networks(key, x.shape[-1], recipe, networks):
         for inputs, deltas in compute_features(params, jnp.concatenate([pairs, x])):
             products = inputs @ inputs[: len(pairs)].T + 1.0
             total = total + products * (deltas @ deltas[: len(pairs)].T) / networks
@@ -92,25 +99,37 @@ class DrawnKernelSolver(Solver):
         kernel, count = drawn_kernel(key, states, pairs.states, self.recipe, self.networks), len(pairs.states)
         return compute_unit_actions(kernel[count:] @ self.fit(kernel[:count], pairs), self.recipe.loss)
 
-    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
+    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> StudentPolicy:
         """Make the student as a function of states; the inner problem is solved once."""
-        coefficients = _prepare(pairs, key, self)
-        return lambda states: _act(states, pairs.states, coefficients, key, self)
+        student = _solve(pairs, key, self)
+        return lambda states: _act(states, student, self.recipe.loss)
+
+
+class _Student(NamedTuple):
+    """A trained student. The features of the pairs are kept, because a rollout has thousands of calls."""
+
+    networks: list[Params]
+    features: list[list[tuple[Array, Array]]]
+    """h_l and δ_l of (1) of the pairs, for each network and layer."""
+    coefficients: Float[Array, "N A"]
 
 
 @functools.partial(jax.jit, static_argnames="solver")
-def _prepare(pairs: Pairs, key: PRNGKeyArray, solver: DrawnKernelSolver) -> Float[Array, "N A"]:
-    kernel = drawn_kernel(key, pairs.states[:1], pairs.states, solver.recipe, solver.networks)
-    return solver.fit(kernel[: len(pairs.states)], pairs)
+def _solve(pairs: Pairs, key: PRNGKeyArray, solver: DrawnKernelSolver) -> _Student:
+    networks = draw_networks(key, pairs.states.shape[-1], solver.recipe, solver.networks)
+    features = [compute_features(params, pairs.states) for params in networks]
+    return _Student(networks, features, solver.fit(_compare(features, features), pairs))
 
 
-@functools.partial(jax.jit, static_argnames="solver")
-def _act(
-    states: Float[Array, "B S"],
-    pairs: Float[Array, "N S"],
-    coefficients: Float[Array, "N A"],
-    key: PRNGKeyArray,
-    solver: DrawnKernelSolver,
-) -> Float[Array, "B A"]:
-    kernel = drawn_kernel(key, states, pairs, solver.recipe, solver.networks)
-    return compute_unit_actions(kernel[len(pairs) :] @ coefficients, solver.recipe.loss)
+@functools.partial(jax.jit, static_argnames="loss")
+def _act(states: Float[Array, "B S"], student: _Student, loss: Loss) -> Float[Array, "B A"]:
+    features = [compute_features(params, states) for params in student.networks]
+    return compute_unit_actions(_compare(features, student.features) @ student.coefficients, loss)
+
+
+def _compare(left: list[list[tuple[Array, Array]]], right: list[list[tuple[Array, Array]]]) -> Float[Array, "B N"]:
+    """Compute the kernel (1) between two sets of states from their features under the same networks."""
+    layers = [both for pair in zip(left, right, strict=True) for both in zip(*pair, strict=True)]
+    terms = [(h @ other_h.T + 1.0) * (d @ other_d.T) for (h, d), (other_h, other_d) in layers]
+    kernel: Array = sum(terms[1:], terms[0]) / len(left)
+    return kernel

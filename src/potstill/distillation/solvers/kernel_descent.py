@@ -41,7 +41,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -49,7 +48,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.distillation.solvers.base import Solver, require_sgd
+from potstill.distillation.solvers.base import Solver, StudentPolicy, require_sgd
 from potstill.networks.mlp import apply_mlp
 from potstill.runtime.arguments import check_arguments
 from potstill.students.initialisation import SCHEMES
@@ -264,7 +263,7 @@ class KernelDescent(Solver):
         at_pairs, at_states = apply_mlp(network, pairs.states), apply_mlp(network, states)
         return compute_unit_actions(at_states + elsewhere @ descent(kernel, at_pairs, pairs, recipe), recipe.loss)
 
-    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
+    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> StudentPolicy:
         """Make the student a function of states. With the mean initial function, the inner problem is solved once."""
         if self.initialisation == "drawn":
             return super().make_policy(pairs, key)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from potstill.distillation.solvers.base import Solver
+from potstill.distillation.solvers.base import Solver, StudentPolicy
 from potstill.distillation.solvers.drawn import DrawnKernelDescent
 from potstill.runtime.arguments import check_arguments
 from potstill.students.recipe import RECIPES, Recipe
@@ -67,9 +67,17 @@ class Portfolio(Solver):
         actions: Array = jax.lax.switch(self._draw_kind(key), solve)
         return actions
 
-    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> Callable[[Float[Array, "B S"]], Float[Array, "B A"]]:
+    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> StudentPolicy:
         """Make a student of the kind that ``key`` draws, as a function of states."""
         return self.parts[int(self._draw_kind(key))].make_policy(pairs, key)
+
+    def measure_student(
+        self, measure: Callable[[StudentPolicy], Float[Array, ""]], pairs: Pairs, key: PRNGKeyArray
+    ) -> Float[Array, ""]:
+        """Compute ``measure`` of a student of the kind that ``key`` draws."""
+        measured = [lambda part=part: part.measure_student(measure, pairs, key) for part in self.parts]
+        found: Array = jax.lax.switch(self._draw_kind(key), measured)
+        return found
 
     def _draw_kind(self, key: PRNGKeyArray) -> Int[Array, ""]:
         return jax.random.randint(jax.random.fold_in(key, len(self.parts)), (), 0, len(self.parts))

@@ -25,8 +25,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
-from potstill.distillation.solvers.base import Solver
+from potstill.distillation.solvers.base import Solver, StudentPolicy
 from potstill.errors import PotstillError
+from potstill.networks.mlp import Params
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 from potstill.students.recipe import Recipe
@@ -86,6 +87,15 @@ class Unroll(Solver):
 
     def __call__(self, pairs: Pairs, states: Float[Array, "B S"], key: PRNGKeyArray) -> Float[Array, "B A"]:
         """Mean actions in ``states`` of a student trained on ``pairs``. ``key`` determines the initial network."""
+        return compute_mean_actions(self._train(pairs, key), states, pairs.actions.shape[-1], self.recipe.loss)
+
+    def make_policy(self, pairs: Pairs, key: PRNGKeyArray) -> StudentPolicy:
+        """Make the trained student as a function of states; it is trained once."""
+        params, size, loss = jax.jit(self._train)(pairs, key), pairs.actions.shape[-1], self.recipe.loss
+        return jax.jit(lambda states: compute_mean_actions(params, states, size, loss))
+
+    def _train(self, pairs: Pairs, key: PRNGKeyArray) -> Params:
+        """Train the student, and differentiate the window."""
         recipe = self.recipe
         state, keys = initialise_student(key, pairs, recipe)
         window = recipe.steps if self.window is None else self.window
@@ -95,8 +105,8 @@ class Unroll(Solver):
                 first = jax.random.randint(jax.random.fold_in(key, 1), (), 0, recipe.steps - window + 1)
             state, keys = _skip_ahead(state, keys, pairs, recipe, first, window)
         train = swept_steps if self.adjoint == "sweep" else train_steps
-        params = train(state, keys, pairs, recipe, window).params
-        return compute_mean_actions(params, states, pairs.actions.shape[-1], recipe.loss)
+        trained: Params = train(state, keys, pairs, recipe, window).params
+        return trained
 
     def make_exact(self) -> Solver:
         """Make the same unroll without a window."""

@@ -3,7 +3,8 @@
 The teachers are those with the highest returns, not those with the best students. Two kinds of students are trained on
 each distillate: those of its recipe, and PyTorch-style ones (two hidden layers of 256, PyTorch's default
 initialisation, Adam at 1e-3, 1,000 full-batch steps). The settings of ``imagined`` were chosen by returns on the files
-``DEVELOPED_ON``; the other files were not used for any choice.
+``DEVELOPED_ON``; the other files were not used for any choice. ``visits`` is ``imagined`` without the rollouts in the
+loss.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from benchmarks.experiments.distilling import TOY, select_student_scores, shorte
 from benchmarks.experiments.parts import TOY_RECIPE, distill_options
 from benchmarks.files import BUNDLED, FILES, Workspace, find_teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, make_product
-from potstill.config.distill import IMAGINED_STEPS
-from potstill.distillation import Portfolio, VisitSettings
+from potstill.config.distill import IMAGINED, IMAGINED_STEPS
+from potstill.distillation import Portfolio, RolloutGap, VisitSettings
 from potstill.runtime.files import read_json
 from potstill.worlds import load_world
 
 METHODS: dict[str, dict[str, Any]] = {
     "data": {},
     "imagined": {"states": "imagined"},
+    "visits": {"states": "imagined", "rollout_steps": 0},  # imagined states, and the objective of single actions alone
     # The labels, kernels and students of "imagined" on the data's states.
     "portfolio": {"labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "steps": 600},
 }
@@ -33,6 +35,7 @@ PYTORCH_STYLE = potstill.RECIPES["pytorch"]
 KINDS = [part.recipe.to_metadata() for part in Portfolio(potstill.RECIPES["adam-towers"]).parts]
 DEVELOPED_ON = (
     "hopper-medium",
+    "hopper-medium-expert",
     "hopper-medium-replay",
     "halfcheetah-medium-expert",
     "walker2d-medium",
@@ -41,6 +44,7 @@ DEVELOPED_ON = (
 )
 WORLD: dict[str, Any] = {"steps": 14_000}
 RULES = "limits of the state, one member for each episode, pairs chosen by imagined returns"
+ROLLOUTS = {"steps": IMAGINED["rollout_steps"], "states": RolloutGap.states, "weight": RolloutGap.weight}
 TOY_WORLD: dict[str, Any] = {"steps": 20, "width": 8, "members": 2, "episodes": 0}
 USE = "highest-return"
 
@@ -84,15 +88,18 @@ def describe_inputs(cell: Cell) -> Record:
     """Options of the distillation, of its world model and of the students, and the teacher's hash."""
     world = (
         {**WORLD, **asdict(VisitSettings()), "outer": IMAGINED_STEPS, "kinds": KINDS, "rules": RULES}
-        if cell.method == "imagined"
+        if "states" in METHODS[cell.method]
         else {}
     )
+    world |= {"rollouts": ROLLOUTS} if cell.method == "imagined" else {}
     student = PYTORCH_STYLE.to_metadata()
     teacher = find_teacher_hash(cell.file, USE)
     return {"options": METHODS[cell.method], "counts": COUNTS, "world": world, "student": student, "teacher": teacher}
 
 
-COMPARED = tuple(file for file in DEVELOPED_ON if file != "walker2d-medium-replay")  # files with both methods
+COMPARED = tuple(  # files with both methods
+    file for file in DEVELOPED_ON if file not in ("walker2d-medium-replay", "hopper-medium-expert")
+)
 # Further cells are measured by name.
 DECLARED = (*make_product(("imagined",), FILES, (0,)), *make_product(("data",), COMPARED, (0,)))
 EXPERIMENT = Experiment(

@@ -18,12 +18,14 @@ shows the retention of single students / of their ensemble: returns of five stud
 distillation seeds. *Range*: lowest and highest retention of single students over seeds. *Own students*: those of the
 distillate's recipe, `default` for the dataset's states and `adam-towers` for imagined states. *PyTorch-style*: the
 recipe `pytorch`, two hidden layers of 256, PyTorch's default initialisation, Adam at 1e-3, 1,000 full-batch steps.
-*Data, portfolio*: labels, solver and students as for imagined states, on the dataset's states. *Preferred*: the own
+*Data, portfolio*: labels, solver and students as for imagined states, on the dataset's states. *Imagined, no
+rollouts*: without the loss of students in rollouts (`--rollout-steps 0`). *Preferred*: the own
 student, of five, with the highest score in the world model. Files marked * were used to develop the method."""
 HEADS = ("file", "teacher", "states", "seeds", "own students", "range", "PyTorch-style", "range", "preferred", "s")
 LABELS = {
     "data": "data",
     "imagined": "imagined",
+    "visits": "imagined, no rollouts",
     "portfolio": "data, portfolio",
 }
 

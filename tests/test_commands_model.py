@@ -152,8 +152,21 @@ class TestDistill:
         assert "imagined" not in of_data.result
         assert "states" not in potstill.load(of_data).metadata
 
+    def test_rollouts_change_the_pairs_if_the_objective_has_critics(self, given, world_run, tmp_path):
+        options = {**IMAGINED, "episodes": 0, "world": world_run}
+        runs = {
+            (steps, objective): potstill.distill(
+                **given, **options, out=tmp_path / f"{steps}-{objective}", rollout_steps=steps, objective=objective
+            )
+            for steps, objective in ((None, "q-gap"), (16, "q-gap"), (0, "q-gap"), (None, "pbc"), (0, "pbc"))
+        }
+        found = {name: potstill.load(run).states.tobytes() for name, run in runs.items()}
+        assert found[None, "q-gap"] == found[16, "q-gap"] != found[0, "q-gap"]
+        assert found[None, "pbc"] == found[0, "pbc"]
+        assert runs[None, "q-gap"].config["rollout_steps"] == 16
+
     def test_auto_takes_imagined_states_if_the_model_is_accurate(self, given, world_run, tmp_path, monkeypatch, capsys):
-        auto = {**QUICK, "states": "auto", "episodes": 0, "choose": "last"}
+        auto = {**QUICK, "states": "auto", "episodes": 0, "choose": "last", "rollout_steps": 2}
         of_data = potstill.distill(**given, world=world_run, out=tmp_path / "a", **auto)
         assert "--states data: the world model is accurate for 10 steps only" in capsys.readouterr().out
         metadata = potstill.load(of_data).metadata

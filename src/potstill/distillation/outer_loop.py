@@ -183,7 +183,7 @@ def optimise_pairs(
         solver: maps pairs to a student's actions.
         schedule: learning rates and number of steps. Use a new object for each run.
         settings: all other settings.
-        visits: rollouts of the teacher and of the students. Their states replace those of ``table`` in the loss.
+        visits: rollouts of the teacher and the students. Their states replace those of ``table`` in the loss.
         rollout: what students lose in rollouts in a world model, which is added to the objective.
         resume: the state of an interrupted loop with the same arguments, schedule and visits.
         key: determines the batches, the noise and the students' initialisations.
@@ -195,14 +195,12 @@ def optimise_pairs(
         The initial pairs (step 0), then the pairs and metrics after each outer step.
 
     Example:
-        >>> import jax, numpy as np, potstill.teachers
-        >>> from potstill.distillation import KernelDescent, PolicyCloning, Schedule
-        >>> from potstill.distillation import build_state_table, make_initial_pairs, optimise_pairs
+        >>> import jax, numpy as np, potstill, potstill.distillation as still
         >>> data = potstill.load_dataset("hopper-medium-replay").take(np.arange(2000))
-        >>> teacher = potstill.teachers.find_teacher(None, "hopper-medium-replay", data)
-        >>> table = build_state_table(data, teacher)
-        >>> pairs = make_initial_pairs(table, 16, rng=np.random.default_rng(0))
-        >>> parts = {"objective": PolicyCloning(), "solver": KernelDescent(), "schedule": Schedule(steps=2)}
+        >>> teacher = potstill.load_teacher("hopper-medium-replay")
+        >>> table = still.build_state_table(data, teacher)
+        >>> pairs = still.make_initial_pairs(table, 16, rng=np.random.default_rng(0))
+        >>> parts = {"objective": still.PolicyCloning(), "solver": still.KernelDescent(), "schedule": Schedule(steps=2)}
         >>> [iterate.step for iterate in optimise_pairs(pairs, table, teacher, **parts, key=jax.random.key(0))]
         [0, 1, 2]
     """
@@ -214,12 +212,12 @@ def optimise_pairs(
     if objective is None:
         return
     table = table if visits is None else visits.start(table)
-    outer = initialise_outer(pairs, settings) if resume is None else resume.outer
+    outer = resume.outer if resume else initialise_outer(pairs, settings)
     outer, table, key = devices.place((outer, table, key), devices.find_all_devices())
     compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher, rollout=rollout))
     if resume is None:
         _fit_budget(schedule, compiled(solver=solver, settings=settings), (outer, table, key, settings.learning_rate))
-    start = LoopState(outer, outer.learned) if resume is None else resume._replace(outer=outer)
+    start = resume._replace(outer=outer) if resume else LoopState(outer, outer.learned)
     yield from _take_steps(start, table, key, solver, schedule, settings, compiled, visits, labeller)
 
 

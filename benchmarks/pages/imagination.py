@@ -10,6 +10,7 @@ from benchmarks.experiments import load_records
 from benchmarks.experiments.imagination import DEVELOPED_ON
 from benchmarks.grid import Record
 from benchmarks.pages.text import make_table, select_records
+from potstill.commands.distillation_loop import LEAST_HORIZON
 
 HEAD = """\
 Experiment `imagination`: 256 pairs, with the teacher of each file that has the highest return. The outer loss is
@@ -19,7 +20,8 @@ distillation seeds. *Range*: lowest and highest retention of single students ove
 distillate's recipe, `default` for the dataset's states and `adam-towers` for imagined states. *PyTorch-style*: the
 recipe `pytorch`, two hidden layers of 256, PyTorch's default initialisation, Adam at 1e-3, 1,000 full-batch steps.
 *Data, portfolio*: labels, solver and students as for imagined states, on the dataset's states. *Imagined, no
-rollouts*: without the loss of students in rollouts (`--rollout-steps 0`). *Preferred*: the own
+rollouts*: without the loss of students in rollouts (`--rollout-steps 0`). *Auto*: the states that `--states auto`
+chooses, by the accuracy of the model. *Preferred*: the own
 student, of five, with the highest score in the world model. Files marked * were used to develop the method."""
 HEADS = ("file", "teacher", "states", "seeds", "own students", "range", "PyTorch-style", "range", "preferred", "s")
 LABELS = {
@@ -58,7 +60,16 @@ def make_mean_row(records: list[Record], files: list[str], method: str, label: s
             teachers = [[{**r, **(r["pytorch_style"] if other else {})} for r in found] for found in of_files]
             means.append([np.mean([retention(r, kind) for r in found]) for found in teachers])
         cells += [" / ".join(f"**{np.mean(x):.2f}**" for x in means), f"{min(means[0]):.2f} to {max(means[0]):.2f}"]
-    return [f"mean of the {len(files)} files with all rows, range over files", "", label, "", *cells, "", ""]
+    return [f"mean of {len(files)} files, range over files", "", label, "", *cells, "", ""]
+
+
+def make_automatic_row(records: list[Record]) -> list[str]:
+    """The mean over all files with the states that ``--states auto`` chooses."""
+    horizons = {r["file"]: r["imagined"]["horizon"] for r in records if "imagined" in r}
+    chosen = {file: "imagined" if horizon >= LEAST_HORIZON else "data" for file, horizon in horizons.items()}
+    found = [{**r, "method": "auto"} for r in records if r["method"] == chosen.get(r["file"])]
+    of_data = " and ".join(file for file in sorted(chosen) if chosen[file] == "data")
+    return make_mean_row(found, sorted({r["file"] for r in found}), "auto", f"auto (data: {of_data})")
 
 
 def imagination() -> str:
@@ -79,4 +90,5 @@ def imagination() -> str:
         {r["file"] for r in records if all(select_records(records, file=r["file"], method=m) for m in measured)}
     )
     lines += [make_mean_row(records, files, method, LABELS[method]) for method in measured]
+    lines.append(make_automatic_row(records))
     return "\n\n".join([HEAD, make_table(HEADS, lines)])

@@ -20,6 +20,7 @@ EXTRAS = ASKED["project"]["optional-dependencies"]
 GROUPS = ASKED["dependency-groups"]
 OLDEST = [*ASKED["project"]["dependencies"], *EXTRAS["arrow"], *EXTRAS["minari"], *EXTRAS["onnx"], *GROUPS["dev"]]
 OTHER = {
+    "huggingface_hub": "huggingface-hub",
     "stable_baselines3": "stable-baselines3",
     "PIL": "pillow",
 }  # names of packages that are not those of their modules

@@ -41,6 +41,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
         f"export {BUNDLED_NAME} new.parquet",
     ),
     "collect": ("collect Pendulum-v1 --level medium --medium-return -600",),
+    "hub": (f"push {BUNDLED_NAME} me/pairs",),
     "minari": (
         "inspect minari:mujoco/hopper/medium-v0 --download",
         f"export {BUNDLED_NAME} pairs-v0 --format minari",

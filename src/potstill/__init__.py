@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from potstill.commands.inspect import inspect
     from potstill.commands.merge import merge
     from potstill.commands.model import model
+    from potstill.commands.push import push
     from potstill.commands.report import report
     from potstill.commands.reproduce import reproduce
     from potstill.commands.teach import teach
@@ -74,6 +75,7 @@ __all__ = [
     "make_baseline",
     "merge",
     "model",
+    "push",
     "report",
     "reproduce",
     "teach",
@@ -86,7 +88,8 @@ __getattr__ = import_lazily(
             name: f"commands.{name}"
             for name in ("audit", "collect", "convert", "distill", "evaluate", "explain", "inspect", "merge")
         },
-        **{name: f"commands.{name}" for name in ("export", "export_policy", "model", "report", "reproduce", "teach")},
+        **{name: f"commands.{name}" for name in ("export", "export_policy", "model", "push")},
+        **{name: f"commands.{name}" for name in ("report", "reproduce", "teach")},
         "ActionBounds": "data.bounds",
         "DiscreteActions": "data.bounds",
         "Distillate": "distillate",

@@ -39,10 +39,11 @@ COMMANDS = {
     "audit": config.AuditConfig,
     "export": config.ExportConfig,
     "export-policy": config.ExportPolicyConfig,
+    "push": config.PushConfig,
     "reproduce": config.ReproduceConfig,
     "report": config.ReportConfig,
 }
-FUNCTIONS = {name: f"run_{name.replace('-', '_')}" for name in ("export", "export-policy", "merge", "report")}
+FUNCTIONS = {name: f"run_{name.replace('-', '_')}" for name in ("export", "export-policy", "merge", "push", "report")}
 """Functions of a config, for commands whose function in Python takes none."""
 RENAMED_SECTIONS = {
     **dict.fromkeys(("kernel", "empirical", "ridge", "features", "unroll"), "solver"),

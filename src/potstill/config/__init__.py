@@ -11,6 +11,7 @@ from potstill.config.artefacts import (
     ExportPolicyConfig,
     InspectConfig,
     MergeConfig,
+    PushConfig,
     ReportConfig,
     ReproduceConfig,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "InspectConfig",
     "MergeConfig",
     "ModelConfig",
+    "PushConfig",
     "ReportConfig",
     "ReproduceConfig",
     "TeachConfig",

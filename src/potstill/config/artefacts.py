@@ -64,6 +64,36 @@ class ExportConfig:
 
 
 @dataclass(frozen=True)
+class PushConfig:
+    """Publish a distillate as a dataset on the Hugging Face Hub, with a card and Croissant metadata."""
+
+    is_command: ClassVar[bool] = True
+
+    distillate: PathOption
+    """A run folder of `potstill distill`, a distillate file, or a bundled name."""
+
+    repo: str
+    """The dataset repository, OWNER/NAME. It is made if it does not exist."""
+
+    _: KW_ONLY
+
+    licence: str | None = None
+    """The Hub's identifier of a licence, such as cc-by-4.0. Default: unknown."""
+
+    private: bool = False
+    """Make the repository private."""
+
+    dry_run: bool = False
+    """Write the files into a folder, and upload nothing."""
+
+    out: PathOption | None = None
+    """With --dry-run: the folder to write. Default: runs/push-OWNER-NAME."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+
+
+@dataclass(frozen=True)
 class ExportPolicyConfig:
     """Write a policy as a file that runs without potstill: a student, the mean of several, or the teacher."""
 

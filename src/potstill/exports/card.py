@@ -22,7 +22,7 @@ SIZES = (("n<1K", 1_000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000), ("100K<
 HEAD = """\
 ---
 pretty_name: {pretty_name}
-license: unknown  # choose one
+license: {licence}
 task_categories:
 - reinforcement-learning
 tags:
@@ -163,7 +163,9 @@ DISCRETE_CODE = {"bounds_line": "", "targets": "actions", "output": MEAN, "resul
 GAIN_LINE = "    nn.init.orthogonal_(layer.weight, gain={gain:g} * 2**0.5)  # the output layer\n"
 
 
-def format_header(title: str, rows: int, tags: Iterable[str], configs: str = "") -> str:
+def format_header(
+    title: str, rows: int, tags: Iterable[str], configs: str = "", licence: str = "unknown  # choose one"
+) -> str:
     """Format the header of a dataset card: YAML that the Hub reads, and the title."""
     return HEAD.format(
         pretty_name=json.dumps(title),  # a JSON string is a YAML string
@@ -171,19 +173,20 @@ def format_header(title: str, rows: int, tags: Iterable[str], configs: str = "")
         size=next((name for name, limit in SIZES if rows < limit), "1M<n<10M"),
         configs=configs,
         title=title,
+        licence=licence,
     )
 
 
 def format_facts(facts: Mapping[str, object]) -> str:
     """Format facts as a Markdown list, one line each."""
-    return "\n".join(f"- {label}: {_join_lines(value)}" for label, value in facts.items())
+    return "\n".join(f"- {label}: {join_lines(value)}" for label, value in facts.items())
 
 
 def format_card(distillate: Distillate) -> str:
     """Format the dataset card of a distillate: Markdown with the YAML header that the Hugging Face Hub reads."""
     recipe, metadata = distillate.recipe, distillate.metadata
     states, actions = distillate.states.shape[1], distillate.actions.shape[1]
-    title = f"{_find_name(metadata['dataset'])}, distilled to {len(distillate)} pairs"
+    title = f"{find_name(metadata['dataset'])}, distilled to {len(distillate)} pairs"
     weighted = distillate.weights is not None
     return CARD.format(
         head=format_header(title, len(distillate), TAGS, CONFIGS.format(file=DATA_FILE)),
@@ -193,8 +196,8 @@ def format_card(distillate: Distillate) -> str:
         note=NOTE,
         states=states,
         actions=actions,
-        facts=format_facts(_describe_source(distillate)),
-        command=_join_lines(metadata.get("command", "potstill distill")),
+        facts=format_facts(describe_source(distillate)),
+        command=join_lines(metadata.get("command", "potstill distill")),
         networks="a ReLU network" if recipe.towers == 1 else f"the mean of {recipe.towers} ReLU networks",
         its="its" if recipe.towers == 1 else "their mean",
         hidden=recipe.layers - 1,
@@ -251,7 +254,8 @@ def _describe_training(recipe: Recipe) -> dict[str, str]:
     }
 
 
-def _describe_source(distillate: Distillate) -> dict[str, str]:
+def describe_source(distillate: Distillate) -> dict[str, str]:
+    """Describe what a distillate was made with, as facts by their labels."""
     metadata = distillate.metadata
     return {
         "Environment": distillate.env_id or "none",
@@ -266,23 +270,24 @@ def _describe_source(distillate: Distillate) -> dict[str, str]:
     }
 
 
-def _find_name(source: object) -> str:
+def find_name(source: object) -> str:
     """Find the name of a dataset or a teacher."""
     if isinstance(source, dict):
         source = source.get("name") or source.get("algorithm") or "unnamed"
-    return _join_lines(source)
+    return join_lines(source)
 
 
 def _describe_origin(source: object) -> str:
     """Describe a dataset or a teacher: its name, its number of rows or updates, and its hash."""
-    words = [_find_name(source)]
+    words = [find_name(source)]
     if isinstance(source, dict):
         words += [f"{source[key]:,} {key}" for key in ("rows", "updates") if isinstance(source.get(key), int)]
         words += [f"SHA-256 `{source['sha256']}`"] if "sha256" in source else []
     return ", ".join(words)
 
 
-def _join_lines(text: object) -> str:
+def join_lines(text: object) -> str:
+    """Join the lines of a text."""
     return " ".join(str(text).split())
 
 

@@ -71,7 +71,9 @@ def test_states_are_drawn_or_a_reason_is_given(tmp_path):
 
 
 def test_only_states_that_can_be_drawn_start_a_process(tmp_path, monkeypatch):
-    monkeypatch.setattr("potstill.reports.states.subprocess.run", lambda *_, **__: pytest.fail("a process was started"))
+    monkeypatch.setattr(
+        "potstill.environments.drawing.subprocess.run", lambda *_, **__: pytest.fail("a process was started")
+    )
     pairs = potstill.load("hopper-medium-replay")
     path = dataclasses.replace(pairs, metadata=pairs.metadata | {"env_id": "Pendulum-v1"}).save(
         tmp_path / "a.safetensors"

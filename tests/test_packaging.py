@@ -21,6 +21,7 @@ GROUPS = ASKED["dependency-groups"]
 OLDEST = [*ASKED["project"]["dependencies"], *EXTRAS["arrow"], *EXTRAS["minari"], *EXTRAS["onnx"], *GROUPS["dev"]]
 OTHER = {
     "huggingface_hub": "huggingface-hub",
+    "imageio_ffmpeg": "imageio-ffmpeg",
     "stable_baselines3": "stable-baselines3",
     "PIL": "pillow",
 }  # names of packages that are not those of their modules

@@ -50,6 +50,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "ray": ("reproduce theory --executor ray",),
     "slurm": ("reproduce theory --executor slurm",),
     "onnx": (f"export-policy {BUNDLED_NAME} new.onnx",),
+    "video": (f"evaluate {BUNDLED_NAME} --video new.mp4",),
 }
 """Command lines that need an extra."""
 LEROBOT = {

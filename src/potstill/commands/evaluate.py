@@ -7,6 +7,7 @@ import functools
 
 from potstill.bundled import find_artefact_path
 from potstill.commands.comparison import compare_students
+from potstill.commands.evaluation_video import plan_video
 from potstill.commands.resolve import resolve_recipe
 from potstill.commands.sources import Sources, describe_returns, find_sources
 from potstill.config import EvaluateConfig
@@ -42,14 +43,15 @@ def evaluate(config: EvaluateConfig) -> Run:
     If the file names an environment, the students and their ensemble are rolled out in episodes with different seeds.
     With ``dataset``, they are also compared with the teacher on held-out states, by imitation error and Q-gap. Without
     an environment, dataset and teacher are those that the run folder of the distillate names. ``resume=True`` continues
-    an interrupted run and keeps the parts that it has measured.
+    an interrupted run and keeps the parts that it has measured. ``video="hopper.mp4"`` also records ten seconds of the
+    first student, to the right of the teacher if it is known.
 
     Returns:
         The run; ``run.result.student.mean`` is the students' mean score.
 
     Raises:
-        PotstillError: the file is not a distillate, the recipe is unknown, or there is no environment, dataset or
-            world model.
+        PotstillError: the file is not a distillate, the recipe is unknown, there is no environment, dataset or world
+            model, or the environment of a video cannot be drawn.
 
     Example:
         >>> import potstill
@@ -69,6 +71,7 @@ def run_evaluation(config: EvaluateConfig) -> Run:
     check_out(config.out, "evaluate", settings, force=config.force, resume=config.resume)
     sources = load_sources(config, distillate)
     world = None if config.world is None else load_matching_world(config.world, distillate)
+    video = plan_video(config, distillate, sources)
     path = find_artefact_path(config.distillate, "distillate")
     artefact = hash_file(path)
     teacher = None if sources is None else sources.teacher
@@ -87,6 +90,8 @@ def run_evaluation(config: EvaluateConfig) -> Run:
         report_evaluation(result)
         repeat_warnings(path, result["warnings"])
         print(f"results in {folder.path}")
+        if video is not None:
+            video.record(students)  # last: a failure loses nothing else
     return folder.run
 
 

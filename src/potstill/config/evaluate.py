@@ -54,6 +54,9 @@ class EvaluateConfig(ReadingConfig):
     world: PathOption | None = None
     """World model to roll the students out in as well: a run folder or file of `potstill model`."""
 
+    video: PathOption | None = None
+    """Also record ten seconds of a student, beside the teacher if it is known, as this .mp4 file."""
+
     seed: int = 0
     """Seeds the students' initialisations and the episodes."""
 
@@ -71,6 +74,8 @@ class EvaluateConfig(ReadingConfig):
         check_types(self, skip=("dataset", "teacher", "recipe"))
         check_ranges(self, students=1, episodes=1, seed=0, devices=1, task=0)
         check_resume(self)
+        if self.video is not None and not str(self.video).endswith(".mp4"):
+            raise PotstillError(f"--video {self.video}: expected a path that ends in .mp4")
         needs_data = {"teacher": self.teacher} | {
             name.replace("_", "-"): getattr(self, name) != default for name, default in DEFAULTS.items()
         }

@@ -1,24 +1,21 @@
 """Render distilled states in MuJoCo, and the states after one step with the distilled actions.
 
-The picture corresponds to Figure 2 of Lei et al. 2024 (arXiv 2410.22728). Rendering runs in a separate process for two
-reasons: a process can choose its OpenGL backend only once, and a crash of the renderer must not lose the results.
+The picture corresponds to Figure 2 of Lei et al. 2024 (arXiv 2410.22728).
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from potstill.environments.drawing import TIMEOUT, run_renderer
 from potstill.environments.making import make
 from potstill.environments.posture import has_posture
 
 COUNT = 6  # states in a picture
-TIMEOUT = 90  # seconds
 
 
 def render_states(distillate: Path, picture: Path) -> tuple[Path | None, str]:
@@ -28,17 +25,8 @@ def render_states(distillate: Path, picture: Path) -> tuple[Path | None, str]:
     env_id = load(distillate).env_id
     if not has_posture(env_id):  # a process takes seconds to start
         return None, f"{env_id}: observations do not contain the whole state of the simulator"
-    environment = dict(os.environ)
-    if sys.platform == "linux" and "DISPLAY" not in environment:
-        environment.setdefault("MUJOCO_GL", "egl")
-    command = [sys.executable, "-m", "potstill.reports.states", str(distillate), str(picture)]
-    try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-    except subprocess.TimeoutExpired:
-        return None, f"rendering in MuJoCo timed out after {TIMEOUT} s"
-    if done.returncode == 0:
-        return picture, ""
-    return None, (done.stderr.strip().splitlines() or ["MuJoCo could not render"])[-1]
+    reason = run_renderer("potstill.reports.states", str(distillate), str(picture), timeout=TIMEOUT)
+    return (None, reason) if reason else (picture, "")
 
 
 def choose_states(states: np.ndarray, count: int) -> np.ndarray:

@@ -30,7 +30,7 @@ TOY_PAIRS = 2
 MOST_OPTIONS = 8  # of a run
 PROVEN = ("ran", "refused")
 MEASURED = ("convert", "inspect")  # the others take hours
-UNPAIRED = ("out", "force", "resume", "download", "video")  # other proofs and tests cover these
+UNPAIRED = ("out", "force", "resume", "download", "video", "track")  # other proofs and tests cover these
 SMALL = {
     "teach": "{dataset} --updates 4 --evaluate-every 2 --batch 16 --fitted-updates 2 --episodes 1",
     "distill": "{dataset} --teacher {teacher} --size 4 --steps 2 --batch 16 --students 1 --episodes 1 --curve-points 1 "

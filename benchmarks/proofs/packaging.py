@@ -48,6 +48,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
         "collect Pendulum-v1 --level random --steps 10 --format minari",
     ),
     "ray": ("reproduce theory --executor ray",),
+    **{name: (f"distill {BUNDLED_NAME} --track {name}",) for name in ("tensorboard", "trackio", "wandb")},
     "slurm": ("reproduce theory --executor slurm",),
     "onnx": (f"export-policy {BUNDLED_NAME} new.onnx",),
     "video": (f"evaluate {BUNDLED_NAME} --video new.mp4",),

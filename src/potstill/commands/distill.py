@@ -16,6 +16,7 @@ from potstill.commands.distillation_loop import choose_states, find_world, itera
 from potstill.commands.distillation_progress import Progress
 from potstill.commands.distillation_tables import Tables
 from potstill.commands.resolve import Problem, combine_recipe, resolve_problem
+from potstill.commands.tracking import find_tracker
 from potstill.config import DistillConfig
 from potstill.config.presets import DIFFERENCES
 from potstill.config.settings import record_settings, resume_command, takes_options
@@ -77,7 +78,7 @@ def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
     """
     config = combine_recipe(config)
     devices.use_devices(config.devices)
-    problem = resolve_problem(config)
+    problem, track = resolve_problem(config), find_tracker(config.track)
     if devices.is_leader():
         check_out(config.out, "distill", record_settings(config), force=config.force, resume=config.resume)
     with busy(f"reading {config.dataset if isinstance(config.dataset, str | Path) else 'the dataset'}"):
@@ -93,7 +94,8 @@ def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
         return _run_worker(config, problem, data, teacher)
     world = None if config.world is None else find_world(config, data)  # refused before there is a run folder
     settings = record_settings(config)
-    with RunFolder(config.out, "distill", settings, force=config.force, resume=config.resume) as folder:
+    given = {"force": config.force, "resume": config.resume}
+    with RunFolder(config.out, "distill", settings, track=track, **given) as folder:
         folder.check_inputs(dataset=data.content_hash, teacher=None if teacher is None else teacher.content_hash)
         print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.target}")
         if config.preset is not None:

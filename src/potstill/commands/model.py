@@ -6,6 +6,7 @@ import functools
 import time
 
 from potstill.bundled import list_bundled_names
+from potstill.commands.tracking import find_tracker
 from potstill.config import ModelConfig
 from potstill.config.settings import record_settings, resume_command, takes_options
 from potstill.data.registry import load_dataset
@@ -45,14 +46,15 @@ def model(config: ModelConfig) -> Run:
         >>> run = potstill.model("hopper-medium-replay", steps=500)  # doctest: +SKIP
         >>> run.result.errors.one_step  # doctest: +SKIP
     """
-    settings = record_settings(config)
+    settings, track = record_settings(config), find_tracker(config.track)
     check_out(config.out, "model", settings, force=config.force, resume=config.resume)
     data = load_dataset(config.dataset, download=config.download, **config.reading)
     check_rows(data)
     teacher = None
     if config.teacher is not None or str(config.dataset) in list_bundled_names():
         teacher = find_teacher(config.teacher, config.dataset, data)
-    with RunFolder(config.out, "model", settings, force=config.force, resume=config.resume) as folder:
+    given = {"force": config.force, "resume": config.resume}
+    with RunFolder(config.out, "model", settings, track=track, **given) as folder:
         folder.check_inputs(dataset=data.content_hash, teacher=None if teacher is None else teacher.content_hash)
         started = time.perf_counter()
         with resumable(resume_command("model", config, folder.target)):

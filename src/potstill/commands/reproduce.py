@@ -124,6 +124,8 @@ def is_same_content(old: Path, new: Path, kind: str, expected: object) -> bool:
 def _run_again(config: ReproduceConfig, command: str, settings: Any) -> Run:
     """Run a command with the settings of the first run, unless the new run is finished already."""
     settings = dataclasses.replace(settings, out=config.out, force=config.force, resume=config.resume)
+    if hasattr(settings, "track"):
+        settings = dataclasses.replace(settings, track=None)
     if config.resume and config.out is not None:
         done = find_finished(config.out, {"command": command, **record_settings(settings)})
         if done is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.commands.teaching_job import CHECKPOINT, Stopping, TeachingJob
+from potstill.commands.tracking import find_tracker
 from potstill.config import TeachConfig
 from potstill.config.parts import NamedPart, resolve_part
 from potstill.config.settings import read_settings, record_settings, resume_command, takes_options
@@ -95,14 +96,15 @@ def teach_one(config: TeachConfig, algorithm: Algorithm[Any], data: Transitions 
         label: the text beside the progress bar.
     """
     config = dataclasses.replace(config, algorithm=algorithm)
-    resumed = _check_out(config)
+    resumed, track = _check_out(config), find_tracker(config.track)
     data = load_rewarded(config) if data is None else data
     stopping = Stopping.of(algorithm, config.updates, config.patience, estimated=config.fitted_updates > 0)
     training = config.make_training(stopping.updates)
     with busy(f"preparing {data.name}"):
         learner = Learner(algorithm, data, training)
         scores = OfflineScores(sample_episodes(data, SCORED_ROWS), training) if config.fitted_updates else None
-    with RunFolder(config.out, "teach", record_settings(config), force=config.force, resume=resumed) as folder:
+    given = {"force": config.force, "resume": resumed}
+    with RunFolder(config.out, "teach", record_settings(config), track=track, **given) as folder:
         progress = _load_progress(folder, learner, scores) if resumed else Progress()
         job = TeachingJob(config, learner, scores, folder, stopping, progress)
         with resumable(resume_command("teach", config, folder.target)):
@@ -137,11 +139,12 @@ def _summarise(job: TeachingJob, data: Transitions) -> JsonObject:
 
 def _teach_candidates(config: TeachConfig) -> Run:
     """Train every candidate in a subfolder, then select one by its offline estimate."""
-    resumed = _check_out(config)
+    resumed, track = _check_out(config), find_tracker(config.track)
     data = load_rewarded(config)
     check_order(data, "auto")
     candidates = make_candidates(discrete=data.action_bounds.discrete)
-    with RunFolder(config.out, "teach", record_settings(config), force=config.force, resume=resumed) as folder:
+    given = {"force": config.force, "resume": resumed}
+    with RunFolder(config.out, "teach", record_settings(config), track=track, **given) as folder:
         failed: dict[str, str] = {}
         with resumable(resume_command("teach", config, folder.target)):
             _train_candidates(config, data, folder, candidates, failed)

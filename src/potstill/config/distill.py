@@ -186,6 +186,9 @@ class DistillConfig(ReadingConfig):
     seed: int = 0
     """Seeds the initial pairs, the batches and the students' initialisations."""
 
+    track: str | None = None
+    """Send the metrics to a tracker as well: {names}."""
+
     out: PathOption | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
 

@@ -41,7 +41,8 @@ def to_stored(recorded: JsonObject) -> JsonObject:
         recorded = {**recorded, "solver": solver["name"]}
     if len(recorded["action_scale"]) == 1:  # version 0.1 had one factor for all components
         recorded = {**recorded, "action_scale": recorded["action_scale"][0]}
-    unset = {"out", "force", "resume", *(name for name, default in LATER_FIELDS.items() if recorded[name] == default)}
+    unset = {name for name, default in LATER_FIELDS.items() if recorded[name] == default}
+    unset |= {"out", "force", "resume", "track"}
     unset -= set() if recorded["states"] == "data" else {"labels"}  # the default of labels depends on the states
     return {**{STORED_NAMES.get(name, name): x for name, x in recorded.items() if name not in unset}, **sections}
 

@@ -55,6 +55,9 @@ class ModelConfig(ReadingConfig):
     seed: int = WorldSettings.seed
     """Seeds the held-out episodes, the initial networks and the batches."""
 
+    track: str | None = None
+    """Send the metrics to a tracker as well: {names}."""
+
     out: PathOption | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
 

@@ -28,6 +28,7 @@ from potstill.exports.registry import EXPORT_FORMATS
 from potstill.runtime.arguments import check_calls
 from potstill.runtime.executors import EXECUTORS
 from potstill.runtime.files import JsonObject, StrPath, to_json
+from potstill.runtime.trackers import TRACKERS
 from potstill.runtime.validation import Dataclass
 from potstill.students.recipe import RECIPES, Recipe
 from potstill.teachers.registry import ALGORITHMS
@@ -48,6 +49,7 @@ NAMED_IN_HELP: dict[str, Iterable[str]] = {
     **PART_REGISTRIES,
     "format": EXPORT_FORMATS,
     "executor": EXECUTORS,
+    "track": TRACKERS,
     "weighting": WEIGHTINGS,
     "initial": INITIAL_STATES,
     "level": LEVELS,
@@ -65,7 +67,7 @@ PYTHON_TYPES = {
 RENAMED_OPTIONS = {"starts": "initialisations"}
 """Options of version 0.1, and their names now."""
 
-UNRECORDED = ("out", "force", "resume")
+UNRECORDED = ("out", "force", "resume", "track")
 
 
 def takes_options(config: Callable[P, Config]) -> Callable[[Callable[[Config], Result]], Callable[P, Result]]:
@@ -230,7 +232,9 @@ def resume_command(name: str, config: Dataclass, out: StrPath) -> str:
     named = name_parts(config)
     if any(_describe_python_object(getattr(named, field.name)) for field in fields(named)):
         return f"potstill.{name}(..., out={os.fspath(out)!r}, resume=True) and the same arguments"
-    return f"{command_line(name, config)} --out {shlex.quote(os.fspath(out))} --resume"
+    track = getattr(config, "track", None)
+    words = [command_line(name, config), *(["--track", track] if track else []), "--out", shlex.quote(os.fspath(out))]
+    return " ".join([*words, "--resume"])
 
 
 def _list_words(config: Dataclass, field: Field[object]) -> list[str]:

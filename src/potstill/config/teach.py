@@ -70,6 +70,9 @@ class TeachConfig(ReadingConfig):
     seed: int = Training.seed
     """Seeds the networks, the batches and the noise."""
 
+    track: str | None = None
+    """Send the metrics to a tracker as well: {names}."""
+
     out: PathOption | None = None
     """Run folder to make. Default: runs/COMMAND-TIME."""
 

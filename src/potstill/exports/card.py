@@ -10,6 +10,7 @@ from potstill.exports.metadata import NOTE, describe_model, describe_sources
 from potstill.students.recipe import Recipe
 from potstill.students.training import EPS_ROOT
 
+UNCHOSEN = "unknown  # choose one"  # the licence of a card that its user completes
 DATA_FILE = "data/train-00000-of-00001.parquet"
 INITIALISATIONS = {  # schemes that the code in the card does not implement
     "antisymmetric": "initialises the student as the difference of two networks of half the width",
@@ -163,9 +164,7 @@ DISCRETE_CODE = {"bounds_line": "", "targets": "actions", "output": MEAN, "resul
 GAIN_LINE = "    nn.init.orthogonal_(layer.weight, gain={gain:g} * 2**0.5)  # the output layer\n"
 
 
-def format_header(
-    title: str, rows: int, tags: Iterable[str], configs: str = "", licence: str = "unknown  # choose one"
-) -> str:
+def format_header(title: str, rows: int, tags: Iterable[str], configs: str = "", licence: str = UNCHOSEN) -> str:
     """Format the header of a dataset card: YAML that the Hub reads, and the title."""
     return HEAD.format(
         pretty_name=json.dumps(title),  # a JSON string is a YAML string

@@ -15,8 +15,10 @@ CONFIG, METRICS, RESULT = "config.json", "metrics.jsonl", "result.json"
 NEW, OLD = ".partial", ".replaced"
 """Suffixes of a run folder that is built beside an earlier one, and of the earlier one while they are swapped."""
 OWN_SUFFIXES = (".json", ".jsonl", ".safetensors", ".png", ".html", ".hdf5", ".npy", ".csv", ".partial")
+EVENTS = "events.out.tfevents."  # the names of TensorBoard's files begin so
 IGNORED = (MARKER, ".DS_Store")
-UNCOMPARED = ("out", "force", "resume", "executor", "workers", "address")  # settings that a resumed run may change
+UNCOMPARED = ("out", "force", "resume", "track", "executor", "workers", "address")
+"""Settings that a resumed run may change."""
 
 
 def hash_records(folder: Path) -> JsonObject:
@@ -72,7 +74,8 @@ def list_foreign_files(folder: Path) -> list[str]:
     foreign = []
     for name in list_files(folder):
         base = os.path.basename(name)
-        known = base.endswith(OWN_SUFFIXES) or base == "README.md" if own is None else name in own
+        usual = base.endswith(OWN_SUFFIXES) or base == "README.md" or base.startswith(EVENTS)
+        known = usual if own is None else name in own
         if not known and base not in IGNORED:
             foreign.append(name)
     return sorted(foreign)

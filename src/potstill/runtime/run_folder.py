@@ -44,6 +44,7 @@ from potstill.runtime.folder_state import (
 )
 from potstill.runtime.locks import FolderLock
 from potstill.runtime.run import Run
+from potstill.runtime.trackers.base import Feed, MetricsTracker
 
 __all__ = ["RunFolder", "add_file", "check_free", "check_out", "find_finished"]
 PARTS = "parts.json"
@@ -63,6 +64,7 @@ class RunFolder:
         force: replace an existing run. A folder with files that potstill did not write is never replaced.
         resume: resume the run in the folder, if it exists. It must be unfinished and have the same settings.
         discard: always build the folder beside its path, and delete it if the command fails.
+        track: a tracker that gets the metrics as well.
 
     Raises:
         PotstillError: the folder exists (without ``force``), is not a run folder, is in use, or cannot be made.
@@ -80,6 +82,7 @@ class RunFolder:
         force: bool = False,
         resume: bool = False,
         discard: bool = False,
+        track: type[MetricsTracker] | None = None,
     ) -> None:
         self.target = Path("runs") if path is None else normalise(path)
         self.started = time.time()
@@ -99,6 +102,9 @@ class RunFolder:
             write_atomically(self.path / METRICS, b"")
         parts = self.path / PARTS
         self.parts: JsonObject = read_json(parts) if parts.exists() else {}
+        self.feed = None
+        if track is not None:
+            self.feed = Feed(lambda: track(self.path, self.target.name, command, settings), track.__name__)
 
     def _lock(self) -> None:
         """Lock the folder, and the folder that it will replace."""
@@ -143,7 +149,9 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Record the files of a finished run, and release the folder."""
+        """End its tracking, record the files of a finished run, and release the folder."""
+        if self.feed is not None:
+            self.feed.close()
         if (self.path / RESULT).exists() and self.path == self.target:
             self.record_files()
         elif self.discard:
@@ -164,6 +172,8 @@ class RunFolder:
                 file.write(json.dumps(to_json(metrics)) + "\n")
         except OSError as error:
             raise make_write_error(path, error) from None
+        if self.feed is not None:
+            self.feed.add_line(to_json(metrics))
 
     def keep_metrics(self, wanted: Callable[[JsonObject], bool]) -> None:
         """Keep only the ``wanted`` lines of ``metrics.jsonl``. A resumed run writes the others again."""
@@ -204,6 +214,8 @@ class RunFolder:
         """Write ``result.json``, and move the folder to its path. A run with this file is finished."""
         (self.path / PARTS).unlink(missing_ok=True)
         self.write_json(RESULT, result)
+        if self.feed is not None:
+            self.feed.add_result(result)
         if self.path == self.target:
             return
         kept = swap(self.path, self.target)

@@ -65,8 +65,10 @@ def reproduce_paper(name: str, config: ReproduceConfig, scales: Mapping[str, Sca
     check_out(config.out, "reproduce", settings, force=config.force, resume=config.resume)
     sources = {source.label: source for source in read_sources(names, teachers)}
     cells = order_cells([cell for target in wanted.values() for cell in target.list_cells(list(sources), scale)])
-    given = {"force": config.force, "resume": config.resume}
-    with make_executor(config) as executor, RunFolder(config.out, "reproduce", settings, **given) as folder:
+    with (
+        make_executor(config) as executor,
+        RunFolder(config.out, "reproduce", settings, force=config.force, resume=config.resume) as folder,
+    ):
         folder.check_inputs(**{source.label: source.content_hash for source in sources.values()})
         given_teachers = {f"teacher of {s.label}": s.teacher_hash for s in sources.values() if s.teacher is not None}
         folder.check_inputs(**given_teachers)

@@ -172,15 +172,16 @@ class TestDistill:
             return make_rollout(config, resolve_problem(config), world, teacher)
 
         found = make()
-        assert (found.steps, found.discount) == (16, 0.9)
+        assert (found.steps, found.discount, found.noise) == (16, 0.9, 0.3)
         assert make(rollout_steps=3).steps == 3
+        assert make(rollout_noise=0.5).noise == 0.5
         assert make(rollout_steps=0) is None
         assert make(objective="pbc") is None  # the default gives way
         with pytest.raises(PotstillError, match="--rollout-steps 16 requires an objective with critics, such as q-gap"):
             make(objective="pbc", rollout_steps=16)
 
     def test_auto_takes_imagined_states_if_the_model_is_accurate(self, given, world_run, tmp_path, monkeypatch, capsys):
-        auto = {**QUICK, "states": "auto", "episodes": 0, "choose": "last", "rollout_steps": 2}
+        auto = {**QUICK, "states": "auto", "episodes": 0, "choose": "last", "rollout_steps": 2, "rollout_noise": 0.1}
         of_data = potstill.distill(**given, world=world_run, out=tmp_path / "a", **auto)
         assert "--states data: the world model is accurate for 10 steps only" in capsys.readouterr().out
         metadata = potstill.load(of_data).metadata
@@ -215,6 +216,8 @@ class TestDistill:
             ({"states": "data", "world": "runs/w"}, "--world has no effect without --states imagined"),
             ({"states": "data", "rollout_steps": 4}, "--rollout-steps 4 requires --states imagined or auto"),
             ({"rollout_steps": -1}, "--rollout-steps -1"),
+            ({"rollout_noise": -0.5}, "--rollout-noise -0.5"),
+            ({"rollout_steps": 0, "rollout_noise": 0.5}, "--rollout-noise 0.5 has no effect without --rollout-steps"),
             ({"objective": "dbc", "labels": "learned"}, "--states imagined requires an objective with a teacher"),
             ({"objective": "dbc", "states": "data"}, "--labels teacher requires an objective with a teacher"),
             ({"objective": "random"}, "--labels teacher requires an objective with a teacher, such as pbc"),

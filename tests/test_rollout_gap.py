@@ -69,10 +69,15 @@ def play_by_hand(world, act, states, teacher, steps, discount):
 class TestRolloutGap:
     def test_values_by_hand_with_terminations_and_another_standardisation(self, cliff_world):
         """The teacher's standardisation differs from the model's, and some of the rollouts terminate."""
-        scaling = dataclasses.replace(TEACHER.policy.scaling, normaliser=Normaliser([0.2, -0.1], [1.5, 0.8]))
+        scaling = dataclasses.replace(
+            TEACHER.policy.scaling,
+            normaliser=Normaliser(np.array([0.2, -0.1], np.float32), np.array([1.5, 0.8], np.float32)),
+        )
         teacher = dataclasses.replace(TEACHER, policy=dataclasses.replace(TEACHER.policy, scaling=scaling))
         states = np.linspace([-0.6, 0.2], [0.7, -0.3], 7, dtype=np.float32)
-        found = RolloutGap(cliff_world, steps=4, discount=0.9).compute_values(move_right, jnp.asarray(states), teacher)
+        found = RolloutGap(cliff_world, steps=4, discount=0.9).compute_values(
+            move_right, jnp.asarray(states), teacher, None
+        )
         wanted, alive = play_by_hand(cliff_world, move_right, states, teacher, 4, 0.9)
         np.testing.assert_allclose(found, wanted, atol=2e-5)
         assert alive.any()
@@ -82,14 +87,26 @@ class TestRolloutGap:
         states = np.linspace([-0.6, 0.2], [0.7, -0.3], 7, dtype=np.float32)
         hesitate = lambda states: 0.4 * states[:, 1:]  # noqa: E731
         best, own = (play_by_hand(cliff_world, act, states[:5], TEACHER, 4, 0.99)[0] for act in (TEACHER.act, hesitate))
-        found = RolloutGap(cliff_world, steps=4, states=5, weight=3.0)(hesitate, make_batch(states), TEACHER)
+        found = RolloutGap(cliff_world, steps=4, states=5, weight=3.0)(hesitate, make_batch(states), TEACHER, KEY)
         assert (best > own).any()
         assert (best < own).any()  # a gain does not compensate a loss
         assert float(found) == pytest.approx(3.0 * np.maximum(best - own, 0.0).mean() / 2.0, rel=1e-4)
 
     def test_the_teacher_loses_nothing(self, cliff_world):
         batch = make_batch(np.linspace([-0.6, 0.2], [0.7, -0.3], 7))
-        assert float(RolloutGap(cliff_world, steps=6)(TEACHER.act, batch, TEACHER)) == 0.0
+        assert float(RolloutGap(cliff_world, steps=6)(TEACHER.act, batch, TEACHER, KEY)) == 0.0
+
+    def test_noise_is_drawn_for_each_rollout_and_shared_with_the_teacher(self, cliff_world):
+        states, loss = jnp.zeros((500, 2)), RolloutGap(cliff_world, steps=3, states=500, noise=0.4)
+        noise = loss.draw_noise(KEY, 500, 1)
+        assert noise.shape == (3, 500, 1)
+        assert float(noise.std()) == pytest.approx(0.4 / 3**0.5, rel=0.1)  # a uniform spread has the mean square 1/3
+        assert float(loss(TEACHER.act, make_batch(states), TEACHER, KEY)) == 0.0
+        found = loss.compute_values(move_right, states, TEACHER, noise)
+        moved = [np.clip(0.3 + np.asarray(part), -1.0, 1.0) for part in noise]
+        act = iter(moved)
+        wanted, _ = play_by_hand(cliff_world, lambda _: next(act), states, TEACHER, 3, 0.99)
+        np.testing.assert_allclose(found, wanted, atol=2e-5)
 
     def test_gradient_in_the_pairs(self, x64, linear_world):
         pairs = Pairs(jnp.array([[0.3, -0.2], [-0.8, 0.5], [0.9, 1.1]]), jnp.array([[0.5], [-0.3], [0.8]]))
@@ -98,7 +115,9 @@ class TestRolloutGap:
         loss = RolloutGap(to_double(linear_world, "dynamics", "scaling"), steps=3)
 
         def measure(pairs):
-            return solver.measure_student(lambda act: jnp.sum(loss.compute_values(act, states, teacher)), pairs, KEY)
+            return solver.measure_student(
+                lambda act: jnp.sum(loss.compute_values(act, states, teacher, None)), pairs, KEY
+            )
 
         found, wanted = jax.jit(jax.grad(measure))(pairs), finite_differences(measure, pairs)
         np.testing.assert_allclose(found.states, wanted.states, rtol=2e-5, atol=1e-7)
@@ -111,7 +130,7 @@ class TestRolloutGap:
         solver, pairs = KernelDescent(SMALL), Pairs(batch.states[:8], -jnp.sign(TEACHER.act(batch.states[:8])))
 
         def measure(pairs):
-            return float(solver.measure_student(lambda act: rollout(act, batch, TEACHER), pairs, KEY))
+            return float(solver.measure_student(lambda act: rollout(act, batch, TEACHER, KEY), pairs, KEY))
 
         *_, last = optimise_pairs(
             pairs,
@@ -133,6 +152,7 @@ class TestRolloutGap:
             ({"states": 0}, r"RolloutGap.states 0"),
             ({"weight": -1.0}, r"RolloutGap.weight -1"),
             ({"weight": float("inf")}, r"RolloutGap.weight inf"),
+            ({"noise": -0.1}, r"RolloutGap.noise -0.1"),
             ({"discount": 1.5}, r"RolloutGap.discount 1.5: expected at most 1"),
             ({"world": "runs/w"}, r"RolloutGap.*world"),
         ],
@@ -144,7 +164,7 @@ class TestRolloutGap:
 
     def test_without_a_teacher(self, linear_world):
         with pytest.raises(PotstillError, match="RolloutGap requires a teacher with action values"):
-            RolloutGap(linear_world)(move_right, make_batch(np.zeros((2, 2))), None)
+            RolloutGap(linear_world)(move_right, make_batch(np.zeros((2, 2))), None, KEY)
 
 
 @pytest.mark.parametrize("name", SOLVERS)

@@ -19,15 +19,17 @@ shows the retention of single students / of their ensemble: returns of five stud
 distillation seeds. *Range*: lowest and highest retention of single students over seeds. *Own students*: those of the
 distillate's recipe, `default` for the dataset's states and `adam-towers` for imagined states. *PyTorch-style*: the
 recipe `pytorch`, two hidden layers of 256, PyTorch's default initialisation, Adam at 1e-3, 1,000 full-batch steps.
-*Data, portfolio*: labels, solver and students as for imagined states, on the dataset's states. *Imagined, no
-rollouts*: without the loss of students in rollouts (`--rollout-steps 0`). *Auto*: the states that `--states auto`
-chooses, by the accuracy of the model. *Preferred*: the own
+*Data, portfolio*: labels, solver and students as for imagined states, on the dataset's states. *Imagined, no rollouts*:
+without the loss of students in rollouts (`--rollout-steps 0`). *Imagined, quiet rollouts*: without noise on their
+actions (`--rollout-noise 0`). *Auto*: the states that `--states auto` chooses, by the accuracy of the model.
+*Preferred*: the own
 student, of five, with the highest score in the world model. Files marked * were used to develop the method."""
 HEADS = ("file", "teacher", "states", "seeds", "own students", "range", "PyTorch-style", "range", "preferred", "s")
 LABELS = {
     "data": "data",
     "imagined": "imagined",
     "visits": "imagined, no rollouts",
+    "quiet": "imagined, quiet rollouts",
     "portfolio": "data, portfolio",
 }
 
@@ -63,13 +65,15 @@ def make_mean_row(records: list[Record], files: list[str], method: str, label: s
     return [f"mean of {len(files)} files, range over files", "", label, "", *cells, "", ""]
 
 
-def make_automatic_row(records: list[Record]) -> list[str]:
-    """The mean over all files with the states that ``--states auto`` chooses."""
+def make_automatic_row(records: list[Record]) -> list[list[str]]:
+    """The mean over all files with the states that ``--states auto`` chooses, if all are measured."""
     horizons = {r["file"]: r["imagined"]["horizon"] for r in records if "imagined" in r}
     chosen = {file: "imagined" if horizon >= LEAST_HORIZON else "data" for file, horizon in horizons.items()}
     found = [{**r, "method": "auto"} for r in records if r["method"] == chosen.get(r["file"])]
+    if {r["file"] for r in found} != set(chosen):
+        return []
     of_data = " and ".join(file for file in sorted(chosen) if chosen[file] == "data")
-    return make_mean_row(found, sorted({r["file"] for r in found}), "auto", f"auto (data: {of_data})")
+    return [make_mean_row(found, sorted(chosen), "auto", f"auto (data: {of_data})")]
 
 
 def imagination() -> str:
@@ -90,5 +94,5 @@ def imagination() -> str:
         {r["file"] for r in records if all(select_records(records, file=r["file"], method=m) for m in measured)}
     )
     lines += [make_mean_row(records, files, method, LABELS[method]) for method in measured]
-    lines.append(make_automatic_row(records))
+    lines += make_automatic_row(records)
     return "\n\n".join([HEAD, make_table(HEADS, lines)])

@@ -111,7 +111,7 @@ def choose_states(
     if reason:
         print(f"--states data: {reason}", flush=True)
         judge = config.world if config.choose == "imagined" and "choose" not in again else None
-        return replace(config, states="data", world=judge, **{**again, "rollout_steps": 0}), None
+        return replace(config, states="data", world=judge, **{**again, "rollout_steps": 0, "rollout_noise": 0.0}), None
     print(f"--states imagined: the world model is accurate for at least {LEAST_HORIZON} steps", flush=True)
     return replace(config, states="imagined", **again), world
 
@@ -133,7 +133,8 @@ def make_rollout(
             f"--rollout-steps {config.rollout_steps} requires an objective with critics, such as q-gap, and critics "
             "that rewards distinguish"
         )
-    return RolloutGap(world, config.rollout_steps, discount=find_discount(teacher))
+    noise = config.rollout_noise or 0.0
+    return RolloutGap(world, config.rollout_steps, discount=find_discount(teacher), noise=noise)
 
 
 def find_discount(teacher: NetworkTeacher) -> float:

@@ -40,12 +40,12 @@ BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
 
 OF_DATA: JsonObject = {
     "labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024, "choose": "last",
-    "rollout_steps": 0,
+    "rollout_steps": 0, "rollout_noise": 0.0,
 }  # fmt: skip
 """Defaults that depend on the states of the outer loss."""
 IMAGINED: JsonObject = {
     "labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "choose": "imagined",
-    "rollout_steps": 16,
+    "rollout_steps": 16, "rollout_noise": 0.3,
 }  # fmt: skip
 
 
@@ -99,6 +99,10 @@ class DistillConfig(ReadingConfig):
     rollout_steps: int | None = None
     """H, the number of steps that students act in the world model in each outer step. What they lose there against the
     teacher is added to q-gap. 0: no rollouts. Default: 16 with --states imagined and an objective q-gap, else 0."""
+
+    rollout_noise: float | None = None
+    """Largest standard deviation of the noise on the actions of these steps, in units in which the bounds are ±1.
+    Default: 0.3 with --states imagined, else 0."""
 
     labels: Literal["learned", "teacher", "fixed"] | None = None
     """Actions of the pairs: optimised together with the states (learned), the teacher's actions in these states
@@ -232,7 +236,7 @@ class DistillConfig(ReadingConfig):
         check_types(self, skip=BY_VALUE)
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
-        check_ranges(self, action_limit=1.0, max_steps=1, initialisations=1, rollout_steps=0)
+        check_ranges(self, action_limit=1.0, max_steps=1, initialisations=1, rollout_steps=0, rollout_noise=0.0)
         check_resume(self)
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: expected a fraction of the steps, at most 1")
@@ -247,6 +251,8 @@ class DistillConfig(ReadingConfig):
             )
         if self.states == "data" and self.rollout_steps:
             raise PotstillError(f"--rollout-steps {self.rollout_steps} requires --states imagined or auto")
+        if self.rollout_noise and not self.rollout_steps and "rollout_noise" not in missing:
+            raise PotstillError(f"--rollout-noise {self.rollout_noise:g} has no effect without --rollout-steps")
         if any(width < 2 or width % 2 for width in self.widths):
             raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: expected even numbers above 0")
 

@@ -24,6 +24,7 @@ LATER_FIELDS = {
     "world": None,
     "labels": "learned",
     "rollout_steps": 0,
+    "rollout_noise": 0.0,
     "preset": None,
     **LATER_OPTIONS,
 }

@@ -45,7 +45,8 @@ def outer_loss(
             return weighted_loss(objective, solver(pairs, batch.states, key), batch, teacher)
 
         def measure(student: StudentPolicy) -> Array:
-            return weighted_loss(objective, student(batch.states), batch, teacher) + rollout(student, batch, teacher)
+            actions, noise_key = student(batch.states), jax.random.fold_in(key, 3)
+            return weighted_loss(objective, actions, batch, teacher) + rollout(student, batch, teacher, noise_key)
 
         return solver.measure_student(measure, pairs, key)
 

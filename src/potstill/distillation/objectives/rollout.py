@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from potstill.distillation.objectives.base import StateTable
 from potstill.distillation.solvers.base import StudentPolicy
@@ -41,6 +41,8 @@ class RolloutGap:
         states: number of states of a batch from which rollouts start.
         weight: factor on the loss.
         discount: γ of the teacher's critics.
+        noise: largest standard deviation of the noise on actions. Each rollout draws its own, uniformly from 0. The
+            noise of the teacher and of the student is the same.
 
     Raises:
         PotstillError: a field has a wrong type or is out of range; or, when it is called, there is no teacher.
@@ -53,7 +55,7 @@ class RolloutGap:
         >>> teacher, states = potstill.load_teacher("hopper-medium-replay"), jnp.zeros((2, 11))
         >>> best = teacher.act(states)
         >>> batch = StateTable(states, best, best, teacher.action_values(states, best).T, jnp.ones(2), jnp.ones(()))
-        >>> float(RolloutGap(world, steps=3)(teacher.act, batch, teacher))
+        >>> float(RolloutGap(world, steps=3)(teacher.act, batch, teacher, jax.random.key(0)))
         0.0
     """
 
@@ -62,36 +64,51 @@ class RolloutGap:
     states: int = 64
     weight: float = 1.0
     discount: float = 0.99
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
-        check_ranges(self, steps=1, states=1, weight=0.0, discount=0.0)
-        check_finite(self, "weight", "discount")
+        check_ranges(self, steps=1, states=1, weight=0.0, discount=0.0, noise=0.0)
+        check_finite(self, "weight", "discount", "noise")
         if self.discount > 1.0:
             raise PotstillError(f"RolloutGap.discount {self.discount}: expected at most 1")
 
-    def __call__(self, student: StudentPolicy, batch: StateTable, teacher: Teacher | None) -> Float[Array, ""]:
-        """The loss of a student, from the first :attr:`states` rows of a batch."""
+    def __call__(
+        self, student: StudentPolicy, batch: StateTable, teacher: Teacher | None, key: PRNGKeyArray
+    ) -> Float[Array, ""]:
+        """The loss of a student, from the first :attr:`states` rows of a batch. ``key`` determines the noise."""
         if teacher is None:
             raise PotstillError("RolloutGap requires a teacher with action values")
         starts = batch.states[: self.states]
-        best = jax.lax.stop_gradient(self.compute_values(teacher.act, starts, teacher))
-        lost = jnp.maximum(best - self.compute_values(student, starts, teacher), 0.0)
+        noise = self.draw_noise(key, len(starts), batch.teacher_actions.shape[-1])
+        best = jax.lax.stop_gradient(self.compute_values(teacher.act, starts, teacher, noise))
+        lost = jnp.maximum(best - self.compute_values(student, starts, teacher, noise), 0.0)
         return self.weight * jnp.mean(lost) / batch.value_scale
 
-    def compute_values(self, act: StudentPolicy, states: Float[Array, "B S"], teacher: Teacher) -> Float[Array, " B"]:
+    def draw_noise(self, key: PRNGKeyArray, count: int, size: int) -> Float[Array, "H B A"]:
+        """Draw the noise on the actions of ``count`` rollouts, with ``size`` components."""
+        spread, draw = jax.random.split(key)
+        spreads = self.noise * jax.random.uniform(spread, (count, 1))
+        return spreads * jax.random.normal(draw, (self.steps, count, size))
+
+    def compute_values(
+        self, act: StudentPolicy, states: Float[Array, "B S"], teacher: Teacher, noise: Float[Array, "H B A"] | None
+    ) -> Float[Array, " B"]:
         """J of (1) for a policy, in units of return. States and actions are those of the teacher."""
-        own, outer = self.world.normaliser, teacher.normaliser
+        own, outer, world = self.world.normaliser, teacher.normaliser, self.world
 
         def advance(
-            at: tuple[Float[Array, "B S"], Bool[Array, " B"]], factor: Float[Array, ""]
+            at: tuple[Float[Array, "B S"], Bool[Array, " B"]], step: Int[Array, ""]
         ) -> tuple[tuple[Float[Array, "B S"], Bool[Array, " B"]], Float[Array, " B"]]:
             inner, alive = at
-            after = predict_by_member(self.world.dynamics, inner, act(outer(own.invert(inner))), self.world.terminates)
-            return (after.states, alive & ~after.terminated), factor * jnp.where(alive, after.rewards, 0.0)
+            actions = act(outer(own.invert(inner)))
+            if noise is not None and self.noise:
+                actions = jnp.clip(actions + noise[step], -1.0, 1.0)
+            after = predict_by_member(world.dynamics, inner, actions, world.terminates)
+            return (after.states, alive & ~after.terminated), jnp.where(alive, after.rewards, 0.0)
 
-        factors = self.discount ** jnp.arange(self.steps, dtype=states.dtype)
         start = own(outer.invert(states)), jnp.ones(len(states), bool)
-        (last, alive), rewards = jax.lax.scan(advance, start, factors)
+        (last, alive), rewards = jax.lax.scan(advance, start, jnp.arange(self.steps))
         ends = outer(own.invert(last))
         values = teacher.action_values(ends, teacher.act(ends)).min(axis=0)
-        return rewards.sum(axis=0) + self.discount**self.steps * jnp.where(alive, values, 0.0)
+        factors = self.discount ** jnp.arange(self.steps, dtype=rewards.dtype)
+        return factors @ rewards + self.discount**self.steps * jnp.where(alive, values, 0.0)

@@ -102,7 +102,7 @@ class DistillConfig(ReadingConfig):
 
     rollout_noise: float | None = None
     """Largest standard deviation of the noise on the actions of these steps, in units in which the bounds are ±1.
-    Default: 0.3 with --states imagined, else 0."""
+    Default: 0.3 with rollouts, else 0."""
 
     labels: Literal["learned", "teacher", "fixed"] | None = None
     """Actions of the pairs: optimised together with the states (learned), the teacher's actions in these states
@@ -233,6 +233,8 @@ class DistillConfig(ReadingConfig):
         object.__setattr__(self, "defaulted", tuple(missing))
         for name, default in missing.items():
             object.__setattr__(self, name, default)
+        if "rollout_noise" in missing and not self.rollout_steps:
+            object.__setattr__(self, "rollout_noise", 0.0)
         check_types(self, skip=BY_VALUE)
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
@@ -251,7 +253,7 @@ class DistillConfig(ReadingConfig):
             )
         if self.states == "data" and self.rollout_steps:
             raise PotstillError(f"--rollout-steps {self.rollout_steps} requires --states imagined or auto")
-        if self.rollout_noise and not self.rollout_steps and "rollout_noise" not in missing:
+        if self.rollout_noise and not self.rollout_steps:
             raise PotstillError(f"--rollout-noise {self.rollout_noise:g} has no effect without --rollout-steps")
         if any(width < 2 or width % 2 for width in self.widths):
             raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: expected even numbers above 0")

@@ -172,7 +172,7 @@ class TestDistill:
             return make_rollout(config, resolve_problem(config), world, teacher)
 
         found = make()
-        assert (found.steps, found.discount, found.noise) == (16, 0.9, 0.3)
+        assert (found.steps, found.discount, found.noise) == (16, 0.9, 0.0)
         assert make(rollout_steps=3).steps == 3
         assert make(rollout_noise=0.5).noise == 0.5
         assert make(rollout_steps=0) is None

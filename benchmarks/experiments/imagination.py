@@ -4,7 +4,7 @@ The teachers are those with the highest returns, not those with the best student
 each distillate: those of its recipe, and PyTorch-style ones (two hidden layers of 256, PyTorch's default
 initialisation, Adam at 1e-3, 1,000 full-batch steps). The settings of ``imagined`` were chosen by returns on the files
 ``DEVELOPED_ON``; the other files were not used for any choice. ``visits`` is ``imagined`` without the rollouts in the
-loss, and ``quiet`` has no noise on their actions.
+loss, and ``noisy`` has noise on their actions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "data": {},
     "imagined": {"states": "imagined"},
     "visits": {"states": "imagined", "rollout_steps": 0},  # imagined states, and the objective of single actions alone
-    "quiet": {"states": "imagined", "rollout_noise": 0.0},  # rollouts without noise on the actions
+    "noisy": {"states": "imagined", "rollout_noise": 0.3},  # rollouts with noise on the actions
     # The labels, kernels and students of "imagined" on the data's states.
     "portfolio": {"labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "steps": 600},
 }
@@ -92,8 +92,7 @@ def describe_inputs(cell: Cell) -> Record:
         if "states" in METHODS[cell.method]
         else {}
     )
-    if cell.method in ("imagined", "quiet"):
-        world["rollouts"] = ROLLOUTS | ({"noise": IMAGINED["rollout_noise"]} if cell.method == "imagined" else {})
+    world |= {"rollouts": ROLLOUTS} if cell.method in ("imagined", "noisy") else {}
     student = PYTORCH_STYLE.to_metadata()
     teacher = find_teacher_hash(cell.file, USE)
     return {"options": METHODS[cell.method], "counts": COUNTS, "world": world, "student": student, "teacher": teacher}
@@ -102,8 +101,8 @@ def describe_inputs(cell: Cell) -> Record:
 COMPARED = tuple(  # files with both methods
     file for file in DEVELOPED_ON if file not in ("walker2d-medium-replay", "hopper-medium-expert")
 )
-# Further cells are measured by name, among them those of "imagined".
-DECLARED = (*make_product(("quiet",), FILES, (0,)), *make_product(("data",), COMPARED, (0,)))
+# Further cells are measured by name.
+DECLARED = (*make_product(("imagined",), FILES, (0,)), *make_product(("data",), COMPARED, (0,)))
 EXPERIMENT = Experiment(
     "imagination",
     "distillation on imagined states against dataset states, with the best teachers",

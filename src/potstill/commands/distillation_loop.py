@@ -133,8 +133,7 @@ def make_rollout(
             f"--rollout-steps {config.rollout_steps} requires an objective with critics, such as q-gap, and critics "
             "that rewards distinguish"
         )
-    noise = config.rollout_noise or 0.0
-    return RolloutGap(world, config.rollout_steps, discount=find_discount(teacher), noise=noise)
+    return RolloutGap(world, config.rollout_steps, discount=find_discount(teacher), noise=config.rollout_noise)
 
 
 def find_discount(teacher: NetworkTeacher) -> float:

@@ -40,12 +40,12 @@ BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
 
 OF_DATA: JsonObject = {
     "labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024, "choose": "last",
-    "rollout_steps": 0, "rollout_noise": 0.0,
+    "rollout_steps": 0,
 }  # fmt: skip
 """Defaults that depend on the states of the outer loss."""
 IMAGINED: JsonObject = {
     "labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "choose": "imagined",
-    "rollout_steps": 16, "rollout_noise": 0.3,
+    "rollout_steps": 16,
 }  # fmt: skip
 
 
@@ -100,9 +100,8 @@ class DistillConfig(ReadingConfig):
     """H, the number of steps that students act in the world model in each outer step. What they lose there against the
     teacher is added to q-gap. 0: no rollouts. Default: 16 with --states imagined and an objective q-gap, else 0."""
 
-    rollout_noise: float | None = None
-    """Largest standard deviation of the noise on the actions of these steps, in units in which the bounds are ±1.
-    Default: 0.3 with rollouts, else 0."""
+    rollout_noise: float = 0.0
+    """Largest standard deviation of the noise on the actions of these steps, in units in which the bounds are ±1."""
 
     labels: Literal["learned", "teacher", "fixed"] | None = None
     """Actions of the pairs: optimised together with the states (learned), the teacher's actions in these states
@@ -233,8 +232,6 @@ class DistillConfig(ReadingConfig):
         object.__setattr__(self, "defaulted", tuple(missing))
         for name, default in missing.items():
             object.__setattr__(self, name, default)
-        if "rollout_noise" in missing and not self.rollout_steps:
-            object.__setattr__(self, "rollout_noise", 0.0)
         check_types(self, skip=BY_VALUE)
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)

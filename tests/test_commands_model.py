@@ -209,6 +209,8 @@ class TestDistill:
         settings = [to_stored(record_settings(DistillConfig("hopper-medium-replay", **options))) for options in given]
         assert not {"states", "world", "labels"} & settings[0].keys()
         assert settings[1]["labels"] == "teacher"
+        none = DistillConfig("hopper-medium-replay", states="imagined", rollout_steps=0)
+        assert to_stored(record_settings(none))["rollout_steps"] == 0  # not the default there
 
     @pytest.mark.parametrize(
         ("changes", "message"),

@@ -44,7 +44,8 @@ def to_stored(recorded: JsonObject) -> JsonObject:
         recorded = {**recorded, "action_scale": recorded["action_scale"][0]}
     unset = {name for name, default in LATER_FIELDS.items() if recorded[name] == default}
     unset |= {"out", "force", "resume", "track"}
-    unset -= set() if recorded["states"] == "data" else {"labels"}  # the default of labels depends on the states
+    if recorded["states"] != "data":
+        unset -= {"labels", "rollout_steps"}  # their defaults depend on the states
     return {**{STORED_NAMES.get(name, name): x for name, x in recorded.items() if name not in unset}, **sections}
 
 

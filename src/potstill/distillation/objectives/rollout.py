@@ -79,7 +79,7 @@ class RolloutGap:
         if teacher is None:
             raise PotstillError("RolloutGap requires a teacher with action values")
         starts = batch.states[: self.states]
-        noise = self.draw_noise(key, len(starts), batch.teacher_actions.shape[-1])
+        noise = self.draw_noise(key, len(starts), batch.teacher_actions.shape[-1]) if self.noise else None
         best = jax.lax.stop_gradient(self.compute_values(teacher.act, starts, teacher, noise))
         lost = jnp.maximum(best - self.compute_values(student, starts, teacher, noise), 0.0)
         return self.weight * jnp.mean(lost) / batch.value_scale
@@ -93,7 +93,14 @@ class RolloutGap:
     def compute_values(
         self, act: StudentPolicy, states: Float[Array, "B S"], teacher: Teacher, noise: Float[Array, "H B A"] | None
     ) -> Float[Array, " B"]:
-        """J of (1) for a policy, in units of return. States and actions are those of the teacher."""
+        """Compute J of (1) for a policy, in units of return.
+
+        Args:
+            act: the policy, from states as the teacher standardises them to actions in [−1, 1].
+            states: first states, standardised in the same way.
+            teacher: its critics give the values of the last states.
+            noise: added to the actions of each of H steps.
+        """
         own, outer, world = self.world.normaliser, teacher.normaliser, self.world
 
         def advance(
@@ -101,7 +108,7 @@ class RolloutGap:
         ) -> tuple[tuple[Float[Array, "B S"], Bool[Array, " B"]], Float[Array, " B"]]:
             inner, alive = at
             actions = act(outer(own.invert(inner)))
-            if noise is not None and self.noise:
+            if noise is not None:
                 actions = jnp.clip(actions + noise[step], -1.0, 1.0)
             after = predict_by_member(world.dynamics, inner, actions, world.terminates)
             return (after.states, alive & ~after.terminated), jnp.where(alive, after.rewards, 0.0)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,9 @@ from potstill.runtime.validation import check_ranges
 from potstill.students.initialisation import SCHEMES
 from potstill.students.recipe import Loss, Recipe
 from potstill.students.training import Pairs, compute_unit_actions
+
+Features: TypeAlias = list[list[tuple[Array, Array]]]
+"""h_l [B, width] and δ_l [B, width] of (1), for each network and layer."""
 
 
 def compute_features(params: Params, x: Float[Array, "B S"]) -> list[tuple[Array, Array]]:
@@ -60,11 +63,18 @@ def drawn_kernel(
     key: PRNGKeyArray, x: Float[Array, "B S"], pairs: Float[Array, "N S"], recipe: Recipe, networks: int
 ) -> Float[Array, "N+B N"]:
     """The mean of (1) over networks drawn from ``key``: rows for the pairs, then for the states ``x``."""
+    drawn = draw_networks(key, x.shape[-1], recipe, networks)
+    features = [compute_features(params, jnp.concatenate([pairs, x])) for params in drawn]
+    of_pairs = [[(h[: len(pairs)], d[: len(pairs)]) for h, d in layers] for layers in features]
+    return compare_features(features, of_pairs)
+
+
+def compare_features(left: Features, right: Features) -> Float[Array, "B N"]:
+    """Compute the mean of (1) over networks between B and N states, from their features under the same networks."""
     total = jnp.zeros(())
-    for params in draw_networks(key, x.shape[-1], recipe, networks):
-        for inputs, deltas in compute_features(params, jnp.concatenate([pairs, x])):
-            products = inputs @ inputs[: len(pairs)].T + 1.0
-            total = total + products * (deltas @ deltas[: len(pairs)].T) / networks
+    for layers, other_layers in zip(left, right, strict=True):
+        for (h, d), (other_h, other_d) in zip(layers, other_layers, strict=True):
+            total = total + (h @ other_h.T + 1.0) * (d @ other_d.T) / len(left)
     return total
 
 
@@ -109,8 +119,8 @@ class _Student(NamedTuple):
     """A trained student. The features of the pairs are kept, because a rollout has thousands of calls."""
 
     networks: list[Params]
-    features: list[list[tuple[Array, Array]]]
-    """h_l and δ_l of (1) of the pairs, for each network and layer."""
+    features: Features
+    """Those of the pairs."""
     coefficients: Float[Array, "N A"]
 
 
@@ -118,18 +128,10 @@ class _Student(NamedTuple):
 def _solve(pairs: Pairs, key: PRNGKeyArray, solver: DrawnKernelSolver) -> _Student:
     networks = draw_networks(key, pairs.states.shape[-1], solver.recipe, solver.networks)
     features = [compute_features(params, pairs.states) for params in networks]
-    return _Student(networks, features, solver.fit(_compare(features, features), pairs))
+    return _Student(networks, features, solver.fit(compare_features(features, features), pairs))
 
 
 @functools.partial(jax.jit, static_argnames="loss")
 def _act(states: Float[Array, "B S"], student: _Student, loss: Loss) -> Float[Array, "B A"]:
     features = [compute_features(params, states) for params in student.networks]
-    return compute_unit_actions(_compare(features, student.features) @ student.coefficients, loss)
-
-
-def _compare(left: list[list[tuple[Array, Array]]], right: list[list[tuple[Array, Array]]]) -> Float[Array, "B N"]:
-    """Compute the kernel (1) between two sets of states from their features under the same networks."""
-    layers = [both for pair in zip(left, right, strict=True) for both in zip(*pair, strict=True)]
-    terms = [(h @ other_h.T + 1.0) * (d @ other_d.T) for (h, d), (other_h, other_d) in layers]
-    kernel: Array = sum(terms[1:], terms[0]) / len(left)
-    return kernel
+    return compute_unit_actions(compare_features(features, student.features) @ student.coefficients, loss)

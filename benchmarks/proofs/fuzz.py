@@ -6,6 +6,7 @@ monitors it: a crash or a standstill counts as a failure, and the file that caus
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -17,6 +18,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -101,6 +103,14 @@ def fuzz(name: str, folder: Path, count: int, seed: int) -> None:
     (folder / "found.json").write_text(json.dumps(found))
 
 
+def find_times(folder: Path) -> Iterator[float]:
+    """Yield when each file of a folder changed; files that disappear meanwhile are left out."""
+    yield folder.stat().st_mtime
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            yield path.stat().st_mtime
+
+
 def watch(process: subprocess.Popen[bytes], folder: Path) -> str:
     """Wait for a fuzzing process; return why it ended early, or an empty string.
 
@@ -112,7 +122,7 @@ def watch(process: subprocess.Popen[bytes], folder: Path) -> str:
             code = process.wait(1.0)
             return "" if code == 0 else f"ended with {code}"
         except subprocess.TimeoutExpired:
-            before, newest = newest, max(path.stat().st_mtime for path in folder.rglob("*"))
+            before, newest = newest, max(find_times(folder))
             still = still + 1 if newest == before else 0
     process.kill()
     process.wait()

@@ -41,6 +41,7 @@ CASES = {
     "paper": Recipe(steps=6, width=8),
     "sampled": Recipe(steps=6, width=8, sampled=True),
     "shallow": Recipe(steps=4, layers=2, width=8),
+    "batches": Recipe(steps=4, layers=2, width=8, batch=2),
     "adam": ADAM,
     "adamw": dataclasses.replace(ADAM, optimiser="adamw", weight_decay=0.3),
 }

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from potstill.distillate import Distillate
-from potstill.exports.metadata import NOTE, describe_model, describe_sources
+from potstill.exports.metadata import NOTE, describe_model, describe_source, find_name, join_lines
 from potstill.students.recipe import Recipe
 from potstill.students.training import EPS_ROOT
 
@@ -253,48 +253,13 @@ def _describe_training(recipe: Recipe) -> dict[str, str]:
     }
 
 
-def describe_source(distillate: Distillate) -> dict[str, str]:
-    """Describe what a distillate was made with, as facts by their labels."""
-    metadata = distillate.metadata
-    return {
-        "Environment": distillate.env_id or "none",
-        "Dataset": _describe_origin(metadata["dataset"]),
-        "Teacher": _describe_origin(metadata["teacher"]) if metadata.get("teacher") else "none",
-        "Objective": metadata["objective"],
-        "Weighting": metadata.get("weighting", "not recorded"),
-        "Solver": metadata["solver"],
-        "Student recipe": metadata["recipe"],
-        "potstill": metadata["potstill"],
-        **describe_sources(metadata),
-    }
-
-
-def find_name(source: object) -> str:
-    """Find the name of a dataset or a teacher."""
-    if isinstance(source, dict):
-        source = source.get("name") or source.get("algorithm") or "unnamed"
-    return join_lines(source)
-
-
-def _describe_origin(source: object) -> str:
-    """Describe a dataset or a teacher: its name, its number of rows or updates, and its hash."""
-    words = [find_name(source)]
-    if isinstance(source, dict):
-        words += [f"{source[key]:,} {key}" for key in ("rows", "updates") if isinstance(source.get(key), int)]
-        words += [f"SHA-256 `{source['sha256']}`"] if "sha256" in source else []
-    return ", ".join(words)
-
-
-def join_lines(text: object) -> str:
-    """Join the lines of a text."""
-    return " ".join(str(text).split())
-
-
 def _describe_deviation(recipe: Recipe) -> str:
     """Describe the parts of a recipe that the code in the card omits."""
     words = [INITIALISATIONS[recipe.initialisation]] if recipe.initialisation in INITIALISATIONS else []
-    if recipe.residual:
-        words.append("adds the first hidden layer to the last")
-    if recipe.sampled:
-        words.append("clones with actions sampled from a tanh-Gaussian")
+    others = {
+        "adds the first hidden layer to the last": recipe.residual,
+        "clones with actions sampled from a tanh-Gaussian": recipe.sampled,
+        f"draws {recipe.batch} pairs for each step": recipe.batch,
+    }
+    words += [text for text, applies in others.items() if applies]
     return f" The recipe itself also {' and '.join(words)}, which the code below omits." if words else ""

@@ -43,3 +43,40 @@ def describe_sources(metadata: Mapping[str, object]) -> dict[str, str]:
     sources = mixture["sources"] if isinstance(mixture, Mapping) else ()
     texts = (f"{one.get('name')}, {one.get('pairs')} pairs, SHA-256 `{one.get('sha256')}`" for one in sources)
     return {f"Source {i}": text for i, text in enumerate(texts)}
+
+
+def describe_source(distillate: Distillate) -> dict[str, str]:
+    """Describe what a distillate was made with, as facts by their labels."""
+    metadata = distillate.metadata
+    return {
+        "Environment": distillate.env_id or "none",
+        "Dataset": _describe_origin(metadata["dataset"]),
+        "Teacher": _describe_origin(metadata["teacher"]) if metadata.get("teacher") else "none",
+        "Objective": metadata["objective"],
+        "Weighting": metadata.get("weighting", "not recorded"),
+        "Solver": metadata["solver"],
+        "Student recipe": metadata["recipe"],
+        "potstill": metadata["potstill"],
+        **describe_sources(metadata),
+    }
+
+
+def find_name(source: object) -> str:
+    """Find the name of a dataset or a teacher."""
+    if isinstance(source, dict):
+        source = source.get("name") or source.get("algorithm") or "unnamed"
+    return join_lines(source)
+
+
+def _describe_origin(source: object) -> str:
+    """Describe a dataset or a teacher: its name, its number of rows or updates, and its hash."""
+    words = [find_name(source)]
+    if isinstance(source, dict):
+        words += [f"{source[key]:,} {key}" for key in ("rows", "updates") if isinstance(source.get(key), int)]
+        words += [f"SHA-256 `{source['sha256']}`"] if "sha256" in source else []
+    return ", ".join(words)
+
+
+def join_lines(text: object) -> str:
+    """Join the lines of a text."""
+    return " ".join(str(text).split())

@@ -72,11 +72,14 @@ class Recipe:
     sampled: bool = False
     """Clone with actions sampled from a tanh-Gaussian, as the paper's reference implementation does."""
 
+    batch: int = 0
+    """Number of pairs in a step, drawn anew for each, with replacement. 0: all pairs (full batch). Solvers of the inner
+    problem other than ``unroll`` describe full batches."""
     loss: Loss = "squared-error"
     """The squared error of tanh outputs, or the cross-entropy of softmax outputs. Discrete actions use the latter."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, steps=0, learning_rate=0.0, momentum=0.0, weight_decay=0.0, width=1, towers=1, layers=1)
+        check_ranges(self, steps=0, learning_rate=0.0, momentum=0.0, weight_decay=0.0, width=1, towers=1, layers=1, batch=0)
         check_finite(self, "learning_rate", "weight_decay", "output_gain")
         if self.momentum >= 1.0:
             raise PotstillError(f"Recipe.momentum {self.momentum}: expected a value below 1")
@@ -114,6 +117,8 @@ class Recipe:
             del fields["weight_decay"]
         if self.loss == "squared-error":
             del fields["loss"]
+        if not self.batch:
+            del fields["batch"]
         return fields
 
 

@@ -6,8 +6,8 @@ For a finite set of actions, a_i are probabilities of the A actions, and the los
 
     ℓ_BC(θ) = −1/N Σ_i w_i Σ_a a_ia log softmax(f_θ(s_i))_a
 
-Each step uses all N pairs (full batch). Training starts from a random initialisation. States are standardised, actions
-lie in [−1, 1].
+Each step uses all N pairs (full batch) or, if the recipe says so, a random batch of them. Training starts from a random
+initialisation. States are standardised, actions lie in [−1, 1].
 """
 
 from __future__ import annotations
@@ -163,11 +163,11 @@ def _take_adam_step(state: TrainingState, gradient: PyTree, recipe: Recipe) -> T
 
 
 def split_key(key: PRNGKeyArray, recipe: Recipe) -> tuple[PRNGKeyArray, StepKeys]:
-    """Split a key into that of the initial network and, if the BC loss samples actions, one for each step."""
-    if not recipe.sampled:
+    """Split a key into that of the initial network and, if steps draw actions or a batch, one for each step."""
+    if not recipe.sampled and not recipe.batch:
         return key, None
-    network_key, noise_key = jax.random.split(key)
-    return network_key, jax.random.split(noise_key, recipe.steps)
+    network_key, step_key = jax.random.split(key)
+    return network_key, jax.random.split(step_key, recipe.steps)
 
 
 def initialise_student(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> tuple[TrainingState, StepKeys]:
@@ -184,13 +184,22 @@ def train_network(key: PRNGKeyArray, pairs: Pairs, recipe: Recipe) -> Params:
     return params
 
 
+def step_loss(params: Params, pairs: Pairs, key: PRNGKeyArray | None, recipe: Recipe) -> Float[Array, ""]:
+    """ℓ_BC of one step: on all pairs or on the batch that ``key`` draws. Without a key, nothing is drawn."""
+    if recipe.batch and key is not None:
+        key, batch_key = jax.random.split(key)
+        rows = jax.random.randint(batch_key, (recipe.batch,), 0, len(pairs.states))
+        pairs = jax.tree.map(lambda column: column[rows], pairs)
+    return bc_loss(params, pairs, key if recipe.sampled else None, recipe.loss)
+
+
 def train_step(state: TrainingState, key: PRNGKeyArray | None, pairs: Pairs, recipe: Recipe) -> TrainingState:
-    """Take one step of behavioural cloning on all ``pairs``."""
-    return take_optimiser_step(state, jax.grad(bc_loss)(state.params, pairs, key, recipe.loss), recipe)
+    """Take one step of behavioural cloning."""
+    return take_optimiser_step(state, jax.grad(step_loss)(state.params, pairs, key, recipe), recipe)
 
 
 def train_steps(state: TrainingState, keys: StepKeys, pairs: Pairs, recipe: Recipe, steps: int) -> TrainingState:
-    """Train for ``steps`` more steps. ``keys`` has one key for each step, or is ``None`` for mean actions."""
+    """Train for ``steps`` more steps. ``keys`` has one key for each step, or is ``None``: nothing is drawn."""
     body = lambda state, key: (train_step(state, key, pairs, recipe), None)  # noqa: E731
     trained: TrainingState = jax.lax.scan(body, state, keys, length=steps)[0]
     return trained

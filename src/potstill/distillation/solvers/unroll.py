@@ -35,9 +35,9 @@ from potstill.students.training import (
     Pairs,
     StepKeys,
     TrainingState,
-    bc_loss,
     compute_mean_actions,
     initialise_student,
+    step_loss,
     take_optimiser_step,
     train_step,
     train_steps,
@@ -165,15 +165,15 @@ def _backward(
     recipe: Recipe, steps: int, residual: tuple[TrainingState, StepKeys, Pairs], adjoint: TrainingState
 ) -> tuple[TrainingState, None, Pairs]:
     path, keys, pairs = residual
-    gradient = jax.grad(bc_loss, argnums=(0, 1))
+    gradient = jax.grad(step_loss, argnums=(0, 1))
 
     def body(carry: tuple[TrainingState, Pairs], step: PyTree) -> tuple[tuple[TrainingState, Pairs], None]:
         state_adjoint, pairs_adjoint = carry
         state, key = step
-        slope = jax.grad(bc_loss)(state.params, pairs, key, recipe.loss)
+        slope = jax.grad(step_loss)(state.params, pairs, key, recipe)
         pull = jax.vjp(lambda x, g: take_optimiser_step(x, g, recipe), state, slope)[1]
         state_adjoint, slope_adjoint = pull(state_adjoint)
-        tangents = jax.jvp(lambda p: gradient(p, pairs, key, recipe.loss), (state.params,), (slope_adjoint,))[1]
+        tangents = jax.jvp(lambda p: gradient(p, pairs, key, recipe), (state.params,), (slope_adjoint,))[1]
         params_adjoint, pairs_adjoint = jax.tree.map(jnp.add, (state_adjoint.params, pairs_adjoint), tangents)
         return (state_adjoint._replace(params=params_adjoint), pairs_adjoint), None
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from potstill.distillate import Distillate
-from potstill.exports.card import CONFIGS, LICENCE, TAGS, describe_source, find_name, format_facts, format_header
-from potstill.exports.card import join_lines as join
+from potstill.exports.card import CONFIGS, LICENCE, TAGS, format_facts, format_header
 from potstill.exports.hub.place import CROISSANT, DISTILLATE, PAIRS, UNKNOWN, HubPlace
-from potstill.exports.metadata import NOTE, describe_model
+from potstill.exports.metadata import NOTE, describe_model, describe_source, find_name
+from potstill.exports.metadata import join_lines as join
 
 CARD = """\
 {head}

@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from potstill.distillate import Distillate
-from potstill.exports.card import find_name
 from potstill.exports.hub.place import DISTILLATE, PAIRS, UNKNOWN, HubPlace
-from potstill.exports.metadata import NOTE
+from potstill.exports.metadata import NOTE, find_name
 from potstill.runtime.files import JsonObject, hash_file
 
 _TERMS = """

@@ -214,7 +214,8 @@ def test_a_replaced_field_is_checked_too(unchecked):
 
 
 def test_recipes_survive_the_metadata_of_a_file():
-    for recipe in (*RECIPES.values(), Recipe(layers=5, optimiser="adamw", weight_decay=0.1, initialisation="he", batch=64)):
+    own = Recipe(layers=5, optimiser="adamw", weight_decay=0.1, initialisation="he", batch=64)
+    for recipe in (*RECIPES.values(), own):
         stored = recipe.to_metadata()
         assert read_recipe(stored) == recipe
         assert stored["start"] == recipe.initialisation  # its name in files since 0.1

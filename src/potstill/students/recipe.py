@@ -79,7 +79,8 @@ class Recipe:
     """The squared error of tanh outputs, or the cross-entropy of softmax outputs. Discrete actions use the latter."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, steps=0, learning_rate=0.0, momentum=0.0, weight_decay=0.0, width=1, towers=1, layers=1, batch=0)
+        check_ranges(self, steps=0, batch=0, learning_rate=0.0, momentum=0.0, weight_decay=0.0)
+        check_ranges(self, width=1, towers=1, layers=1)
         check_finite(self, "learning_rate", "weight_decay", "output_gain")
         if self.momentum >= 1.0:
             raise PotstillError(f"Recipe.momentum {self.momentum}: expected a value below 1")

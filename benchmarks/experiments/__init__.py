@@ -21,6 +21,7 @@ MODULES = {
     "kernel-width": "experiments.kernel_width",
     "fitted-students": "experiments.fitted_students",
     "imagination": "experiments.imagination",
+    "portfolio": "experiments.portfolio",
     "theory": "experiments.theory",
     "discrete": "experiments.discrete",
     "privacy": "experiments.privacy",

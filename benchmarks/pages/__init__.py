@@ -25,12 +25,14 @@ from benchmarks.pages import (
     imagination,
     kernel,
     paper_teachers,
+    portfolio,
     privacy,
     rehearsal,
     sizes,
     speed,
     teachers,
     theory,
+    training_budget,
 )
 
 BLOCKS: dict[str, Callable[[], str]] = {
@@ -45,7 +47,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "curves": distillates.curves,
     "sizes": sizes.sizes,
     "imagination": imagination.imagination,
+    "portfolio": portfolio.portfolio,
     "bounds": bounds.bounds,
+    "training-budget": training_budget.training_budget,
     "discrete": discrete.discrete,
     "baselines": baselines.baselines,
     "paper-teachers": paper_teachers.paper_teachers,

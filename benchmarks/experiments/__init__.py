@@ -15,6 +15,7 @@ MODULES = {
     "solvers": "experiments.solvers",
     "sizes": "experiments.sizes",
     "bounds": "experiments.bounds",
+    "training-budget": "experiments.training_budget",
     "cloning": "experiments.cloning",
     "teachers": "experiments.teachers",
     "criteria": "experiments.criteria",

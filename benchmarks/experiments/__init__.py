@@ -23,6 +23,7 @@ MODULES = {
     "fitted-students": "experiments.fitted_students",
     "imagination": "experiments.imagination",
     "portfolio": "experiments.portfolio",
+    "foreign-students": "experiments.foreign_students",
     "theory": "experiments.theory",
     "discrete": "experiments.discrete",
     "privacy": "experiments.privacy",

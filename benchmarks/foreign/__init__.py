@@ -1,0 +1,1 @@
+"""Scripts that train students without potstill: from a ``.npz`` export, with other people's code."""

@@ -12,4 +12,5 @@ ObjectiveOption: TypeAlias = str
 SolverOption: TypeAlias = str
 RecipeOption: TypeAlias = str
 AlgorithmOption: TypeAlias = str
+EncoderOption: TypeAlias = str
 ColumnsOption: TypeAlias = str

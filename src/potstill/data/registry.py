@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, cast
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
 import numpy as np
 
@@ -17,10 +17,12 @@ from potstill.data.columns import Chosen, parse_columns
 from potstill.data.formats.arrays import ReplayBuffer, read_arrays, read_buffer
 from potstill.data.formats.frames import DataFrame, read_frame
 from potstill.data.log import NO_ENVIRONMENT, Log, make_transitions, read_rows
+from potstill.data.observations import apply_rule
 from potstill.data.suspicions import find_suspicions
 from potstill.data.transitions import Transitions
 from potstill.data.units import Units, are_same_bounds, find_environment_bounds
 from potstill.environments.making import find_plain_id, find_registered_limit
+from potstill.environments.observations.encoders import AbsentEncoder, Encoder
 from potstill.errors import PotstillError, make_unknown_name_error, warn
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import check_regular
@@ -81,6 +83,7 @@ class ReadOptions:
     chosen: Chosen
     units: Units
     env_id: str | None
+    encoder: Encoder | Callable[..., Any] | None = None
 
     @classmethod
     def of(
@@ -93,6 +96,7 @@ class ReadOptions:
         action_scale: Numbers = 1.0,
         env_id: str | None = None,
         actions: str | None = None,
+        encoder: Encoder | Callable[..., Any] | None = None,
     ) -> ReadOptions:
         """Convert the arguments of :func:`load_dataset`.
 
@@ -103,12 +107,12 @@ class ReadOptions:
         high = () if action_high is None else as_floats(action_high, "--action-high")
         scale = as_floats(action_scale, "--action-scale")
         units = Units(low, high, action_bounds, out_of_bounds, scale, actions)  # type: ignore[arg-type]
-        return cls(parse_columns(columns), units, env_id)
+        return cls(parse_columns(columns), units, env_id, encoder)
 
     @property
     def changes_actions(self) -> bool:
-        """Whether the options concern columns or actions."""
-        return bool(self.chosen) or self.units != Units()
+        """Whether the options concern columns, images or actions."""
+        return bool(self.chosen) or self.units != Units() or self.encoder is not None
 
 
 def as_floats(values: object, label: str) -> tuple[float, ...]:
@@ -139,6 +143,7 @@ def load_dataset(
     action_scale: Numbers = 1.0,
     env_id: str | None = None,
     actions: Literal["discrete", "continuous"] | None = None,
+    encoder: Encoder | Callable[..., Any] | None = None,
 ) -> Transitions:
     """Load a dataset.
 
@@ -164,6 +169,9 @@ def load_dataset(
         env_id: Gymnasium id of the environment, if the data do not name it; ``none`` for no environment.
         actions: ``discrete`` (the numbers 0, 1, 2, … of a finite set) or ``continuous``, if neither the file nor the
             environment states it. One column of integers counts as discrete; others are refused.
+        encoder: turns images into features: :class:`~potstill.environments.observations.RandomConv`,
+            :class:`~potstill.environments.observations.OnnxEncoder`, or a function from images [B, H, W, C] to
+            [B, F]. The states are the features.
 
     Raises:
         PotstillError: the name is unknown, the file is missing, its format is unknown, or its content is invalid.
@@ -177,7 +185,7 @@ def load_dataset(
         Transitions('arrays': 49 rows, 1 state and 1 action components, no environment, actions in [-2, 2])
     """
     bounds = (action_low, action_high, action_bounds, out_of_bounds, action_scale)
-    options = ReadOptions.of(columns, *bounds, env_id, actions)
+    options = ReadOptions.of(columns, *bounds, env_id, actions, encoder)
     if download and not str(source).startswith("minari:"):
         raise PotstillError("--download: only minari:ID can be downloaded")
     if isinstance(source, Transitions):
@@ -193,22 +201,27 @@ def _load(source: object, options: ReadOptions, download: bool) -> tuple[Transit
     """Read a dataset; return it with warnings about it."""
     with open_dataset(source, options.chosen, download=download) as log:
         if not isinstance(log, Transitions):
-            paired = read_rows(log, find_limit(log, options))
+            rows = apply_rule(log, options.encoder)
+            paired = read_rows(rows, find_limit(rows, options))
     # The environment is made after the file was read: errors of its packages are not errors in the file.
     if isinstance(log, Transitions):
         notes = [] if options.env_id is not None else drop_module(log)
         return use_transitions(log, options), notes
-    return make_transitions(log, paired, options.units, options.env_id)
+    return make_transitions(rows, paired, options.units, options.env_id)
 
 
 def drop_module(data: Transitions) -> list[str]:
-    """Forget the environment of a dataset from a file if it is not registered: a file must not import a module.
+    """Forget the environment of a dataset from a file if it cannot be used.
+
+    A file must not import a module, and does not contain a Python function that encoded its images.
 
     Returns:
         A warning if the environment is forgotten.
     """
     try:
         object.__setattr__(data, "env_id", data.env_id and find_plain_id(data.env_id))
+        if data.env_id and data.rule is not None and isinstance(data.rule.encoder, AbsentEncoder):
+            data.rule.check_encoder()
     except PotstillError as error:
         object.__setattr__(data, "env_id", None)
         return [f"used without an environment: {error}"]
@@ -236,7 +249,7 @@ def use_transitions(data: Transitions, options: ReadOptions) -> Transitions:
     if env_id == data.env_id:
         return data
     if env_id is not None:
-        bounds = find_environment_bounds(env_id, data.state_size, data.action_size, source=data.name)
+        bounds = find_environment_bounds(env_id, data.state_size, data.action_size, source=data.name, rule=data.rule)
         if not are_same_bounds(bounds, data.action_bounds):
             raise PotstillError(f"{data.name}: its action bounds differ from those of {env_id}")
     changed = dataclasses.replace(data, env_id=env_id, finite=True)

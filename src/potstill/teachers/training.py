@@ -16,6 +16,7 @@ from jaxtyping import Array, Int, Key, PRNGKeyArray, PyTree
 
 from potstill.data.scaling import Scaling
 from potstill.data.transitions import Transitions
+from potstill.environments.observations.rule import ENTRY
 from potstill.errors import Diverged
 from potstill.networks.policy import Policy
 from potstill.runtime.arguments import check_arguments
@@ -246,6 +247,7 @@ class Learner:
             "dataset": data.name,
             "dataset_hash": data.content_hash,
             "env_id": data.env_id,
+            **({ENTRY: data.rule.to_json()} if data.rule else {}),
             "potstill": version("potstill"),
         }
 

@@ -6,14 +6,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from potstill.environments.making import make
+from potstill.environments.observations.rule import ObservationRule
 from potstill.environments.rollouts.stepper import Steps
 
 
 class GymnasiumStepper:
-    """L environments with the same id, stepped one after the other."""
+    """L environments with the same id and rule of observations, stepped one after the other."""
 
-    def __init__(self, env_id: str, lanes: int) -> None:
-        self.envs = [make(env_id) for _ in range(lanes)]
+    def __init__(self, env_id: str, lanes: int, rule: ObservationRule | None = None) -> None:
+        self.envs = [make(env_id, rule) for _ in range(lanes)]
 
     def reset(self, seeds: Int[np.ndarray, " L"]) -> Float[np.ndarray, "L S"]:
         """Start an episode in every lane; return the first observations."""

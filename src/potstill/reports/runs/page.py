@@ -161,6 +161,8 @@ def list_facts(record: RunRecord) -> list[tuple[str, str]]:
         rows = f", {dataset['rows']:,} rows" if isinstance(dataset.get("rows"), int) else ""
         facts.append(("dataset", f"{dataset.get('name')}{rows}, SHA-256 {dataset.get('sha256')}"))
     facts.append(("environment", str(result.get("env_id") or "none")))
+    if pairs is not None and pairs.rule is not None:
+        facts.append(("states", pairs.rule.describe()))
     if isinstance(teacher, Mapping):
         facts.append(("teacher", f"{teacher.get('algorithm', 'unknown')}, SHA-256 {teacher.get('sha256')}"))
     facts += [

@@ -52,7 +52,8 @@ def convert(config: ConvertConfig) -> Run:
     check_free(config.out, force=config.force)
     with RunFolder(config.out, "convert", record_settings(config), force=config.force, discard=True) as folder:
         copies = folder.path / "spool"
-        options = ReadOptions.of(**config.reading, encoder=resolve_encoder(config.encoder))
+        encoder = None if config.encoder is None else resolve_encoder(config.encoder)
+        options = ReadOptions.of(**config.reading, encoder=encoder)
         load = functools.partial(_load, config)
         try:
             places = [

@@ -7,7 +7,7 @@ object.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from potstill.data.formats.arrays import ReplayBuffer
@@ -15,7 +15,7 @@ from potstill.data.formats.frames import DataFrame
 from potstill.data.transitions import Transitions
 from potstill.distillation.objectives.base import ObjectiveFunction
 from potstill.distillation.solvers.base import Solver
-from potstill.environments.observations.encoders import Encoder
+from potstill.environments.observations.encoders import EncoderLike
 from potstill.runtime.files import StrPath
 from potstill.students.recipe import Recipe
 from potstill.teachers.algorithms.base import Algorithm
@@ -28,5 +28,5 @@ ObjectiveOption: TypeAlias = str | ObjectiveFunction
 SolverOption: TypeAlias = str | Solver
 RecipeOption: TypeAlias = str | Recipe
 AlgorithmOption: TypeAlias = str | Algorithm[Any]
-EncoderOption: TypeAlias = str | Encoder | Callable[..., Any]
+EncoderOption: TypeAlias = str | EncoderLike
 ColumnsOption: TypeAlias = str | Mapping[str, str | Sequence[str]]

@@ -22,7 +22,7 @@ from potstill.config.presets import add_preset
 from potstill.distillation import INITIAL_STATES
 from potstill.distillation.objectives import OBJECTIVES, WEIGHTINGS
 from potstill.distillation.solvers import SOLVERS
-from potstill.environments.observations.encoders import ENCODERS
+from potstill.environments.observations.registry import ENCODERS
 from potstill.errors import PotstillError
 from potstill.exports.policies.registry import POLICY_FORMATS
 from potstill.exports.registry import EXPORT_FORMATS

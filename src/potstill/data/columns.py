@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
+from potstill.data.keys import find_inner_keys
 from potstill.errors import PotstillError, make_unknown_name_error, naming_source
 
 SYNONYMS = {
@@ -140,9 +141,8 @@ def match_columns(
         if len(known) > 1:
             raise PotstillError(f"{source}: has both '{known[0]}' and '{known[1]}': keep one of them")
         parts = [groups.get(name) or (plain[name],) for name in known]
-        if not parts and role in GROUPS:
-            with naming_source(source):
-                parts = [tuple(inside)] if (inside := find_keys(given, role)) else []
+        with naming_source(source):
+            parts = parts or ([tuple(inside)] if (inside := find_keys(given, role)) else [])
         if parts and not (role == "dones" and ("terminations" in chosen or parts[0][0] in _list_used(found))):
             found[role] = parts[0]
     optional: set[str] = set()
@@ -252,30 +252,9 @@ def expand_names(
 
 
 def find_keys(names: Iterable[str], role: str) -> dict[str, str]:
-    """Find the arrays of a dictionary of observations: names such as ``obs/speed`` or ``observation.speed``.
-
-    Returns:
-        The key of each name, with ``/`` between those of nested dictionaries, in alphabetical order of the keys.
-
-    Raises:
-        PotstillError: there are several dictionaries.
-
-    Example:
-        >>> find_keys(["obs/speed", "obs/arm/left", "action"], "observations")
-        {'obs/arm/left': 'arm/left', 'obs/speed': 'speed'}
-    """
-    aliases = "|".join(re.escape(name).replace(r"\.", "[./]") for name in sorted((role, *SYNONYMS[role]), key=len))
-    found: dict[str, str] = {}
-    groups: set[str] = set()
-    for name in names:
-        match = re.fullmatch(rf"({aliases})([/.])(.+)", name)
-        if match and name not in SYNONYMS[role]:
-            groups.add(match[1])
-            found[name] = match[3] if match[2] == "/" else match[3].replace(".", "/")
-    if len(groups) > 1:
-        one, other = sorted(groups)[:2]
-        raise PotstillError(f"there are arrays of both '{one}' and '{other}': choose some with --columns {role}=NAME")
-    return dict(sorted(found.items(), key=lambda item: item[1].split("/")))
+    """Find the arrays of a dictionary of observations, by the names of its role; see :func:`find_inner_keys`."""
+    found = [name for name in names if name not in SYNONYMS[role]]
+    return find_inner_keys(found, (role, *SYNONYMS[role])) if role in GROUPS else {}
 
 
 def split_numbers(name: str) -> list[tuple[int, str]]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from potstill.data.columns import find_keys
 from potstill.data.files import Column
 from potstill.data.joined import Joined, SideBySide
 from potstill.data.log import Log
-from potstill.environments.observations.encoders import Encoder
+from potstill.environments.observations.encoders import EncoderLike
 from potstill.environments.observations.rule import ObservationRule, count_rows_at_once
 from potstill.errors import PotstillError, naming_source
 
@@ -59,7 +58,7 @@ class Observed:
         return np.asarray(self[()], dtype)
 
 
-def apply_rule(log: Log, encoder: Encoder | Callable[..., Any] | None = None) -> Log:
+def apply_rule(log: Log, encoder: EncoderLike | None = None) -> Log:
     """Turn the observations of a log into vectors, and record the rule.
 
     Observations that are vectors already are not changed: they need no rule.

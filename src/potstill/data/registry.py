@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, cast
+from typing import Literal, Protocol, TypeAlias, cast
 
 import numpy as np
 
@@ -17,12 +17,13 @@ from potstill.data.columns import Chosen, parse_columns
 from potstill.data.formats.arrays import ReplayBuffer, read_arrays, read_buffer
 from potstill.data.formats.frames import DataFrame, read_frame
 from potstill.data.log import NO_ENVIRONMENT, Log, make_transitions, read_rows
+from potstill.data.mapped import drop_environment
 from potstill.data.observations import apply_rule
 from potstill.data.suspicions import find_suspicions
 from potstill.data.transitions import Transitions
 from potstill.data.units import Units, are_same_bounds, find_environment_bounds
-from potstill.environments.making import find_plain_id, find_registered_limit
-from potstill.environments.observations.encoders import AbsentEncoder, Encoder
+from potstill.environments.making import find_registered_limit
+from potstill.environments.observations.encoders import EncoderLike
 from potstill.errors import PotstillError, make_unknown_name_error, warn
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import check_regular
@@ -83,7 +84,7 @@ class ReadOptions:
     chosen: Chosen
     units: Units
     env_id: str | None
-    encoder: Encoder | Callable[..., Any] | None = None
+    encoder: EncoderLike | None = None
 
     @classmethod
     def of(
@@ -96,7 +97,7 @@ class ReadOptions:
         action_scale: Numbers = 1.0,
         env_id: str | None = None,
         actions: str | None = None,
-        encoder: Encoder | Callable[..., Any] | None = None,
+        encoder: EncoderLike | None = None,
     ) -> ReadOptions:
         """Convert the arguments of :func:`load_dataset`.
 
@@ -143,7 +144,7 @@ def load_dataset(
     action_scale: Numbers = 1.0,
     env_id: str | None = None,
     actions: Literal["discrete", "continuous"] | None = None,
-    encoder: Encoder | Callable[..., Any] | None = None,
+    encoder: EncoderLike | None = None,
 ) -> Transitions:
     """Load a dataset.
 
@@ -152,11 +153,10 @@ def load_dataset(
 
             - the name of a bundled dataset;
             - ``minari:ID``, a dataset in Minari's folder, or ``d4rl:NAME``, a dataset in D4RL's cache;
-            - the path of an ``.hdf5`` or ``.h5`` file (named columns, D4RL, d3rlpy, Minari, robomimic, tianshou), or an
-              ``.npz``, ``.parquet``, ``.csv`` or ``.tsv`` file, or a folder of ``potstill convert`` (its rows stay on
-              disk), LeRobot, Minari, imitation, or of Parquet files;
-            - a mapping of arrays, with the names and layouts of an ``.npz`` file; a data frame of pandas or Polars; a
-              replay buffer of stable-baselines3; or :class:`Transitions`, which are returned unchanged.
+            - the path of an ``.hdf5`` or ``.h5`` (named columns, D4RL, d3rlpy, Minari, robomimic, tianshou), ``.npz``,
+              ``.parquet``, ``.csv`` or ``.tsv`` file, or a folder of ``potstill convert``, LeRobot, Minari or imitation;
+            - a mapping of arrays, named as in an ``.npz`` file; a data frame of pandas or Polars; a replay buffer of
+              stable-baselines3; or :class:`Transitions`, which are returned unchanged.
         download: download a ``minari:ID`` that is not in Minari's folder, with Minari's own client.
         columns: names of columns by role, as a mapping or as text such as ``observations=a+b,actions=u,rewards=none``.
             The roles are the columns of ``Transitions``, and ``dones``, ``starts``, ``ends`` and ``episodes``.
@@ -169,9 +169,7 @@ def load_dataset(
         env_id: Gymnasium id of the environment, if the data do not name it; ``none`` for no environment.
         actions: ``discrete`` (the numbers 0, 1, 2, … of a finite set) or ``continuous``, if neither the file nor the
             environment states it. One column of integers counts as discrete; others are refused.
-        encoder: turns images into features: :class:`~potstill.environments.observations.RandomConv`,
-            :class:`~potstill.environments.observations.OnnxEncoder`, or a function from images [B, H, W, C] to
-            [B, F]. The states are the features.
+        encoder: makes features of images: one of :mod:`potstill.environments.observations`, or a function.
 
     Raises:
         PotstillError: the name is unknown, the file is missing, its format is unknown, or its content is invalid.
@@ -191,8 +189,7 @@ def load_dataset(
     if isinstance(source, Transitions):
         return use_transitions(source, options)
     data, notes = _load(source, options, download)
-    notes += find_suspicions(data, numbers=not options.units.actions)
-    for line in notes:
+    for line in (*notes, *find_suspicions(data, numbers=not options.units.actions)):
         warn(f"{data.name}: {line}")
     return data
 
@@ -205,27 +202,9 @@ def _load(source: object, options: ReadOptions, download: bool) -> tuple[Transit
             paired = read_rows(rows, find_limit(rows, options))
     # The environment is made after the file was read: errors of its packages are not errors in the file.
     if isinstance(log, Transitions):
-        notes = [] if options.env_id is not None else drop_module(log)
+        notes = [] if options.env_id is not None else drop_environment(log)
         return use_transitions(log, options), notes
     return make_transitions(rows, paired, options.units, options.env_id)
-
-
-def drop_module(data: Transitions) -> list[str]:
-    """Forget the environment of a dataset from a file if it cannot be used.
-
-    A file must not import a module, and does not contain a Python function that encoded its images.
-
-    Returns:
-        A warning if the environment is forgotten.
-    """
-    try:
-        object.__setattr__(data, "env_id", data.env_id and find_plain_id(data.env_id))
-        if data.env_id and data.rule is not None and isinstance(data.rule.encoder, AbsentEncoder):
-            data.rule.check_encoder()
-    except PotstillError as error:
-        object.__setattr__(data, "env_id", None)
-        return [f"used without an environment: {error}"]
-    return []
 
 
 def find_limit(log: Log, options: ReadOptions) -> int | None:

@@ -136,15 +136,15 @@ def _find_rule(env: HasSpaces, rule: ObservationRule | None) -> ObservationRule 
     """Find the rule to apply: the given one, that of a dictionary, or ``None`` for vectors and plain arrays."""
     from gymnasium.spaces import Dict
 
-    space = cast(Any, env.observation_space)
+    space = env.observation_space
     if rule is None and not isinstance(space, Dict):
         return None
-    from potstill.environments.observations.wrapper import fit_space, make_rule
+    from potstill.environments.observations.wrapper import Space, fit_space, make_rule
 
     label = env.spec.id if env.spec else str(env)
     if rule is None:
-        return make_rule(space, label)
-    return rule if fit_space(rule, space, label) else None
+        return make_rule(cast(Space, space), label)
+    return rule if fit_space(rule, cast(Space, space), label) else None
 
 
 @contextlib.contextmanager

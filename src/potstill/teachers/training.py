@@ -271,8 +271,7 @@ def train_teacher(
         report: called every few hundred updates with the number of updates done and their mean metrics.
 
     Returns:
-        The teacher after the last update. Its metadata contain the algorithm, the settings, and the data's name and
-        hash.
+        The teacher after the last update. Its metadata have the algorithm, the settings, and the data's name and hash.
 
     Raises:
         PotstillError: ``data`` do not have what the algorithm requires, such as rows in order.
@@ -298,5 +297,4 @@ def train_teacher(
 
 def _wait(state: PyTree) -> None:
     """Wait until the device has computed ``state``."""
-    for leaf in jax.tree.leaves(state):
-        leaf.block_until_ready()
+    jax.block_until_ready(state)

@@ -19,7 +19,7 @@ import numpy as np
 
 from potstill.data.bounds import ActionBounds
 from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape
-from potstill.data.columns import GROUPS, Chosen, find_keys
+from potstill.data.columns import Chosen, find_keys
 from potstill.data.files import Column, Group, find_user_folder, open_hdf5, reading
 from potstill.data.formats.arrow import check_sizes
 from potstill.data.formats.groups import find_group, find_group_columns, join_episodes
@@ -237,7 +237,7 @@ def _read_arrow_episodes(metadata: Metadata, folder: Path) -> list[dict[str, Col
         episode: dict[str, Column] = {}
         for key, names in metadata.roles.items():
             parts = {name: to_array(table, name.replace("/", "."), source=str(files[0])) for name in names}
-            single = len(parts) == 1 and not (key in GROUPS and find_keys(names, key))
+            single = len(parts) == 1 and not find_keys(names, key)
             column = next(iter(parts.values())) if single else SideBySide(parts, source=source)
             check_type_and_shape(key, column, source=source)
             episode[key] = column if key == "observations" else column[: len(column) - 1]

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from potstill.runtime.lazy import import_lazily
 
 if TYPE_CHECKING:
-    from potstill.environments.observations.encoders import ENCODERS, Encoder
+    from potstill.environments.observations.encoders import Encoder
     from potstill.environments.observations.onnx_file import OnnxEncoder
     from potstill.environments.observations.parts import Part
     from potstill.environments.observations.random_conv import RandomConv
+    from potstill.environments.observations.registry import ENCODERS
     from potstill.environments.observations.rule import ObservationRule, read_rule
 
 __all__ = ["ENCODERS", "Encoder", "ObservationRule", "OnnxEncoder", "Part", "RandomConv", "read_rule"]
@@ -27,7 +28,7 @@ __all__ = ["ENCODERS", "Encoder", "ObservationRule", "OnnxEncoder", "Part", "Ran
 __getattr__ = import_lazily(
     __name__,
     {
-        "ENCODERS": "encoders",
+        "ENCODERS": "registry",
         "Encoder": "encoders",
         "ObservationRule": "rule",
         "OnnxEncoder": "onnx_file",

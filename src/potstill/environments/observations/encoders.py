@@ -1,10 +1,10 @@
-"""The interface of encoders, and their registry. An encoder is a fixed function from images to features."""
+"""The interface of encoders. An encoder is a fixed function from images to features."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -12,25 +12,26 @@ from jaxtyping import Float
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject
-from potstill.runtime.registry import Registry
 from potstill.runtime.validation import check_types
 
-ENCODERS: Registry[Any] = Registry(
-    "encoder",
-    "potstill.encoders",
-    {
-        "random-conv": "potstill.environments.observations.random_conv:RandomConv",
-        "onnx": "potstill.environments.observations.onnx_file:OnnxEncoder",
-    },
-)
 PYTHON = "python"  # the stored name of a function of the user
-Images = Float[np.ndarray, "B H W C"]
 
 
 @check_arguments
 @dataclass(frozen=True)
 class Encoder:
-    """A fixed function from images to features. Derived classes implement :meth:`encode`; their fields are stored."""
+    """A fixed function from images to features. Derived classes implement :meth:`encode`; their fields are stored.
+
+    Example:
+        >>> class Brightness(Encoder):
+        ...     def encode(self, images):
+        ...         return images.mean(axis=(1, 2))
+        >>> Brightness().encode(np.ones((1, 4, 4, 3), np.float32)).tolist()
+        [[1.0, 1.0, 1.0]]
+    """
+
+    name: ClassVar[str] = "unnamed"
+    """The name in the registry."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -44,15 +45,8 @@ class Encoder:
         return None
 
     def to_json(self) -> JsonObject:
-        """Return the registered name and the fields.
-
-        Raises:
-            PotstillError: the class is not registered.
-        """
-        own = [name for name in ENCODERS if ENCODERS[name] is type(self)]
-        if not own:
-            raise PotstillError(f"the encoder {type(self).__name__} has no name in the registry {ENCODERS.group}")
-        return {"name": own[0], **{field.name: getattr(self, field.name) for field in fields(self)}}
+        """Return the registered name and the fields."""
+        return {"name": self.name, **{field.name: getattr(self, field.name) for field in fields(self)}}
 
     def describe(self) -> str:
         """Describe the encoder in some words."""
@@ -70,7 +64,7 @@ class FunctionEncoder(Encoder):
         function: from images [B, H, W, C] to features [B, F].
     """
 
-    function: Callable[..., Any]
+    function: Callable[[np.ndarray], object]
 
     def encode(self, images: Float[np.ndarray, "B H W C"]) -> Float[np.ndarray, "B F"]:
         """Call the function, and check that it returns numbers for each image.
@@ -108,7 +102,11 @@ class AbsentEncoder(Encoder):
         return {"name": PYTHON, "function": self.function}
 
 
-def as_encoder(given: Encoder | Callable[..., Any]) -> Encoder:
+EncoderLike: TypeAlias = Encoder | Callable[[np.ndarray], object]
+"""An encoder, or a function from images [B, H, W, C] to features [B, F]."""
+
+
+def as_encoder(given: EncoderLike) -> Encoder:
     """Return an encoder; a plain function becomes one."""
     return given if isinstance(given, Encoder) else FunctionEncoder(given)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -36,6 +36,8 @@ class OnnxEncoder(Encoder):
         'onnx (path encoder.onnx)'
     """
 
+    name: ClassVar[str] = "onnx"
+
     path: str = ""
     """The file."""
 
@@ -54,8 +56,8 @@ class OnnxEncoder(Encoder):
         [first, *others] = session.get_inputs()
         if others or len(first.shape) != 4 or first.type != "tensor(float)":
             raise PotstillError(f"{self.path}: expected one input of float32 with four axes, not {first.shape}")
-        ordered = images if _fits(first.shape[1:], images.shape[1:]) else images.transpose(0, 3, 1, 2)
-        if not _fits(first.shape[1:], ordered.shape[1:]):
+        ordered = images if _has_shape(first.shape[1:], images.shape[1:]) else images.transpose(0, 3, 1, 2)
+        if not _has_shape(first.shape[1:], ordered.shape[1:]):
             raise PotstillError(f"{self.path} takes {first.shape}, but the images are [B, H, W, C] {images.shape}")
         try:
             found = session.run(None, {first.name: np.ascontiguousarray(ordered, np.float32)})[0]
@@ -69,7 +71,7 @@ class OnnxEncoder(Encoder):
         return hash_file(Path(self.path))
 
 
-def _fits(wanted: list[int | str | None], shape: tuple[int, ...]) -> bool:
+def _has_shape(wanted: list[int | str | None], shape: tuple[int, ...]) -> bool:
     return all(not isinstance(size, int) or size == own for size, own in zip(wanted, shape, strict=True))
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -43,6 +44,8 @@ class RandomConv(Encoder):
         >>> features.shape, bool((features[0] == features[1]).all())
         ((2, 16), True)
     """
+
+    name: ClassVar[str] = "random-conv"
 
     seed: int = 0
     """Seed of the weights."""
@@ -99,4 +102,5 @@ def _convolve(x: Float[np.ndarray, "B H W C"], weight: Float[np.ndarray, "n F"])
                 yield padded[:, i : i + STRIDE * (h - 1) + 1 : STRIDE, j : j + STRIDE * (w - 1) + 1 : STRIDE]
 
     patches = np.concatenate(list(shift()), axis=3).reshape(rows * h * w, KERNEL * KERNEL * channels)
-    return (patches @ weight).reshape(rows, h, w, -1)
+    convolved: np.ndarray = (patches @ weight).reshape(rows, h, w, -1)
+    return convolved

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from potstill.environments.observations.encoders import ENCODERS, PYTHON, AbsentEncoder, Encoder, as_encoder
+from potstill.environments.observations.encoders import PYTHON, AbsentEncoder, Encoder, EncoderLike, as_encoder
 from potstill.environments.observations.parts import MOST_FLAT, Part, format_shape
+from potstill.environments.observations.registry import ENCODERS
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.files import JsonObject
+from potstill.runtime.files import JsonMapping, JsonObject
 
 ENTRY = "observation_rule"  # of cards and metadata
 BLOCK_BYTES = 1 << 25  # memory for the images and the intermediate results that are encoded at once
@@ -59,7 +59,7 @@ class ObservationRule:
 
     @classmethod
     def of(
-        cls, arrays: Mapping[str, tuple[tuple[int, ...], str]], encoder: Encoder | Callable[..., Any] | None = None
+        cls, arrays: Mapping[str, tuple[tuple[int, ...], str]], encoder: EncoderLike | None = None
     ) -> ObservationRule:
         """Make a rule for arrays with these shapes and types, in this order.
 
@@ -84,7 +84,7 @@ class ObservationRule:
             found = ", ".join(f"{part.label} {part.dtype} {part.shape}" for part in plain)
             raise PotstillError(f"there is no image to encode: {found}")
         rule = cls(tuple(plain), made)
-        widths = {part.name: _probe(part, made).shape[1] for part in rule.images}
+        widths = {part.name: _encode_probe(part, made).shape[1] for part in rule.images}
         parts = tuple(dataclasses.replace(part, width=widths.get(part.name, part.width)) for part in plain)
         return dataclasses.replace(rule, parts=parts, sha256=rule._hash_weights(), probe=rule._compute_probe())
 
@@ -130,7 +130,7 @@ class ObservationRule:
 
     def _compute_probe(self) -> tuple[float, ...]:
         assert self.encoder is not None
-        found = np.concatenate([_probe(part, self.encoder)[:, :PROBED].reshape(-1) for part in self.images])
+        found = np.concatenate([_encode_probe(part, self.encoder)[:, :PROBED].reshape(-1) for part in self.images])
         return tuple(float(f"{value:.6g}") for value in found)
 
     def check_encoder(self) -> None:
@@ -150,7 +150,7 @@ class ObservationRule:
         if here.shape != stored.shape or not (np.abs(here - stored) <= TOLERANCE * np.abs(stored).max()).all():
             raise PotstillError(f"the features of the encoder {name} differ from those of the data")
 
-    def with_encoder(self, encoder: Encoder | Callable[..., Any]) -> ObservationRule:
+    def with_encoder(self, encoder: EncoderLike) -> ObservationRule:
         """Return the rule with an encoder that it may not contain itself, such as a function.
 
         Raises:
@@ -186,7 +186,7 @@ class ObservationRule:
         return {"parts": parts, "encoder": self.encoder.to_json() | weights, "probe": list(self.probe)}
 
 
-def _probe(part: Part, encoder: Encoder) -> Float[np.ndarray, "B F"]:
+def _encode_probe(part: Part, encoder: Encoder) -> Float[np.ndarray, "B F"]:
     """Encode random images, the same for each shape."""
     images = np.random.default_rng(0).random((PROBES, *part.image_shape), np.float32)
     return encoder.encode(images)
@@ -230,7 +230,7 @@ def read_rule(stored: object, size: int | None = None) -> ObservationRule | None
         raise PotstillError(f"the stored rule of observations is damaged: {str(stored)[:60]}") from None
 
 
-def _read_part(stored: Mapping[str, Any]) -> Part:
+def _read_part(stored: JsonMapping) -> Part:
     shape: Sequence[int] = stored["shape"]
     part = Part(stored["name"], tuple(shape), stored["dtype"], stored["width"])
     if part.is_image and (stored["layout"], stored["divisor"]) != (part.layout, part.divisor):
@@ -238,7 +238,7 @@ def _read_part(stored: Mapping[str, Any]) -> Part:
     return part
 
 
-def _read_encoder(stored: Mapping[str, Any]) -> Encoder:
+def _read_encoder(stored: JsonMapping) -> Encoder:
     settings = {key: value for key, value in stored.items() if key not in ("name", "sha256")}
     if stored["name"] == PYTHON:
         return AbsentEncoder(**settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import gymnasium
 import numpy as np
@@ -14,6 +14,9 @@ from potstill.environments.observations.parts import Part
 from potstill.environments.observations.rule import ObservationRule
 from potstill.errors import PotstillError
 
+Env: TypeAlias = gymnasium.Env[Any, Any]
+Space: TypeAlias = gymnasium.Space[Any]
+
 
 class RuleObservation(gymnasium.ObservationWrapper[Any, Any, Any]):
     """An environment whose observations a rule turns into vectors.
@@ -23,19 +26,19 @@ class RuleObservation(gymnasium.ObservationWrapper[Any, Any, Any]):
         rule: a rule that :func:`fit_space` accepts for it.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], rule: ObservationRule) -> None:
+    def __init__(self, env: Env, rule: ObservationRule) -> None:
         super().__init__(env)
         self.rule = rule
         self.observation_space = Box(-np.inf, np.inf, (rule.size,), np.float32)
 
-    def observation(self, observation: Any) -> Float[np.ndarray, " S"]:
+    def observation(self, observation: object) -> Float[np.ndarray, " S"]:
         """Turn an observation into a vector."""
         arrays = {part.name: np.asarray(_find(observation, part.name))[None] for part in self.rule.parts}
         vector: np.ndarray = self.rule(arrays)[0]
         return vector
 
 
-def _find(observation: Any, name: str) -> Any:
+def _find(observation: Any, name: str) -> object:
     """Return the array of a nested dictionary; an observation that is no dictionary is the array itself."""
     if not isinstance(observation, Mapping):
         return observation
@@ -47,17 +50,17 @@ def _find(observation: Any, name: str) -> Any:
     raise PotstillError(f"an observation of the environment has no '{name}'")
 
 
-def list_leaves(space: gymnasium.Space[Any], prefix: str = "") -> dict[str, gymnasium.Space[Any]]:
+def list_leaves(space: Space, prefix: str = "") -> dict[str, Space]:
     """List the spaces in nested dictionaries, in alphabetical order of their keys; another space has an empty name."""
     if not isinstance(space, Dict):
         return {prefix.removesuffix("/"): space}
-    found: dict[str, gymnasium.Space[Any]] = {}
+    found: dict[str, Space] = {}
     for key in sorted(space):
         found |= list_leaves(space[key], f"{prefix}{key}/")
     return found
 
 
-def make_rule(space: gymnasium.Space[Any], label: str) -> ObservationRule:
+def make_rule(space: Space, label: str) -> ObservationRule:
     """Make the rule for a space of dictionaries: all its boxes, in alphabetical order of their keys.
 
     Raises:
@@ -69,7 +72,7 @@ def make_rule(space: gymnasium.Space[Any], label: str) -> ObservationRule:
     return ObservationRule.of({name: (leaf.shape or (), str(leaf.dtype)) for name, leaf in leaves.items()})
 
 
-def _check_box(name: str, leaf: gymnasium.Space[Any], label: str) -> None:
+def _check_box(name: str, leaf: Space, label: str) -> None:
     if not isinstance(leaf, Box):
         where = f"'{name}' of its observations" if name else "the observation space"
         raise PotstillError(
@@ -78,7 +81,7 @@ def _check_box(name: str, leaf: gymnasium.Space[Any], label: str) -> None:
         )
 
 
-def fit_space(rule: ObservationRule, space: gymnasium.Space[Any], label: str) -> bool:
+def fit_space(rule: ObservationRule, space: Space, label: str) -> bool:
     """Check that a rule applies to the observations of an environment.
 
     Returns:
@@ -103,7 +106,7 @@ def fit_space(rule: ObservationRule, space: gymnasium.Space[Any], label: str) ->
     return True
 
 
-def _check_leaf(part: Part, leaf: gymnasium.Space[Any], label: str) -> None:
+def _check_leaf(part: Part, leaf: Space, label: str) -> None:
     """Raise unless a box has the shape of a part and, for an image, also its type."""
     same = leaf.shape == part.shape or (int(np.prod(leaf.shape or ())) == part.size == 1)
     kinds = {"uint8" if name == "uint8" else "float" for name in (str(leaf.dtype), part.dtype)}

@@ -1,5 +1,7 @@
 """Small environments whose observations are no vectors, their logs, and a short distillation of these."""
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
@@ -12,7 +14,7 @@ SIDE = 12
 class Reach(gymnasium.Env):
     """A point that moves on a line, with nested dictionaries of observations."""
 
-    observation_space = Dict(
+    observation_space: gymnasium.Space[Any] = Dict(
         point=Dict(speed=Box(-9, 9, (1,)), place=Box(-9, 9, (2,))), goal=Box(-1, 1, (1,), np.float64)
     )
     action_space = Box(-1, 1, (1,))
@@ -52,9 +54,9 @@ class Mixed(Reach):
     observation_space = Dict(goal=Box(-1, 1, (1,)), mode=Discrete(3))
 
 
-gymnasium.register("ReachTest-v0", Reach, max_episode_steps=8)
-gymnasium.register("CameraTest-v0", Camera, max_episode_steps=8)
-gymnasium.register("MixedTest-v0", Mixed, max_episode_steps=8)
+gymnasium.register("ReachTest-v0", lambda **_: Reach(), max_episode_steps=8)
+gymnasium.register("CameraTest-v0", lambda **_: Camera(), max_episode_steps=8)
+gymnasium.register("MixedTest-v0", lambda **_: Mixed(), max_episode_steps=8)
 
 
 def play_log(env_id, episodes=12):
@@ -87,6 +89,12 @@ QUICK = potstill.Recipe(steps=5, layers=2, width=8)
 
 def distil_and_evaluate(dataset, folder, **options):
     """Two steps of a distillation without a teacher, and the return of one student."""
-    quick = {"size": 8, "steps": 2, "students": 1, "episodes": 1, "batch": 16, "curve_points": 1}
+    quick: dict[str, Any] = {"size": 8, "steps": 2, "students": 1, "episodes": 1, "batch": 16, "curve_points": 1}
     run = potstill.distill(dataset, objective="dbc", recipe=QUICK, out=folder / "d", **quick)
     return run, potstill.evaluate(run, students=1, episodes=1, out=folder / "e", **options)
+
+
+def find_rule(data):
+    """The rule of a dataset or distillate, which must have one."""
+    assert data.rule is not None
+    return data.rule

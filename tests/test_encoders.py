@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from reach import SIDE, distil_and_evaluate, images_log
+from reach import SIDE, distil_and_evaluate, find_rule, images_log
 
 import potstill
 from potstill import PotstillError, load_dataset
@@ -88,9 +88,9 @@ def test_images_of_files_and_arrays_give_the_same_features(tmp_path, monkeypatch
         other = load_dataset(tmp_path / path, encoder=encoder)
         np.testing.assert_allclose(other.observations, data.observations, atol=1e-5)
         np.testing.assert_allclose(other.next_observations, data.next_observations, atol=1e-5)
-    assert data.rule.images[0].image_shape == (SIDE, SIDE, 2)
+    assert find_rule(data).images[0].image_shape == (SIDE, SIDE, 2)
     run = potstill.convert(tmp_path / "images.npz", encoder="random-conv", out=tmp_path / "c")
-    assert load_dataset(run.path).rule.encoder == RandomConv()
+    assert find_rule(load_dataset(run.path)).encoder == RandomConv()
 
 
 def test_images_end_to_end(tmp_path, capsys):
@@ -98,7 +98,7 @@ def test_images_end_to_end(tmp_path, capsys):
     folder = potstill.convert(tmp_path / "images.npz", encoder=RandomConv(features=16), out=tmp_path / "v").path
     run, evaluation = distil_and_evaluate(folder, tmp_path)
     assert evaluation.result.student.mean < 0
-    rule = potstill.load(run).rule
+    rule = find_rule(potstill.load(run))
     assert "as 16 features, images encoded by random-conv" in rule.describe()
     potstill.inspect(run, out=tmp_path / "i")
     assert "random-conv" in capsys.readouterr().out
@@ -123,7 +123,7 @@ def test_a_python_function_is_needed_again(tmp_path):
 
 
 def test_other_weights_are_refused(tmp_path):
-    rule = load_dataset(images_log(), encoder=RandomConv(features=8)).rule
+    rule = find_rule(load_dataset(images_log(), encoder=RandomConv(features=8)))
     stored = json.loads(json.dumps(rule.to_json()))
     assert read_rule(stored) == rule
     stored["encoder"]["seed"] = 1
@@ -157,6 +157,7 @@ def test_onnx_encoders(tmp_path):
     expected = columns["observations"][0].max(axis=(1, 2, 3)) / 255
     np.testing.assert_allclose(data.observations[0], expected)
     rule = read_rule(data.card["observation_rule"])
+    assert rule is not None
     make("CameraTest-v0", rule)
     path.rename(tmp_path / "moved.onnx")
     with pytest.raises(PotstillError, match="no such file"):
@@ -200,7 +201,7 @@ def test_ragged_images_are_refused():
 def test_images_that_collect_flattened_are_encoded(tmp_path):
     made = potstill.collect("CameraTest-v0", steps=100, level="random", out=tmp_path / "c")
     data = load_dataset(made.path / "dataset.hdf5", encoder=RandomConv(features=8))
-    live, _ = make("CameraTest-v0", data.rule).reset(seed=0)
+    live, _ = make("CameraTest-v0", find_rule(data)).reset(seed=0)
     assert live.shape == (8,)
     assert np.abs(data.observations).max() < 100  # pixels were divided by 255
 

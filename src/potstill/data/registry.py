@@ -154,14 +154,14 @@ def load_dataset(
             - the name of a bundled dataset;
             - ``minari:ID``, a dataset in Minari's folder, or ``d4rl:NAME``, a dataset in D4RL's cache;
             - the path of an ``.hdf5`` or ``.h5`` (named columns, D4RL, d3rlpy, Minari, robomimic, tianshou), ``.npz``,
-              ``.parquet``, ``.csv`` or ``.tsv`` file, or a folder of ``potstill convert``, LeRobot, Minari or imitation;
+              ``.parquet``, ``.csv`` or ``.tsv`` file, or a folder (``potstill convert``, LeRobot, Minari, …);
             - a mapping of arrays, named as in an ``.npz`` file; a data frame of pandas or Polars; a replay buffer of
               stable-baselines3; or :class:`Transitions`, which are returned unchanged.
         download: download a ``minari:ID`` that is not in Minari's folder, with Minari's own client.
         columns: names of columns by role, as a mapping or as text such as ``observations=a+b,actions=u,rewards=none``.
             The roles are the columns of ``Transitions``, and ``dones``, ``starts``, ``ends`` and ``episodes``.
         action_low: the lower action bound, or one for each component.
-        action_high: the upper action bound, or one for each component.
+        action_high: the upper action bound, in the same form.
         action_bounds: their source: ``file``, ``environment``, or ``data`` for the data's own range. Default: the first
             known of the file's, the environment's, ±1 if the actions span it, and the data's range.
         out_of_bounds: ``refuse`` actions outside, ``clip`` them to the bounds, or ``scale`` their components inside.

@@ -113,7 +113,13 @@ def test_a_python_function_is_needed_again(tmp_path):
     columns = images_log()
     data = load_dataset(columns, encoder=halve)
     assert data.state_size == SIDE // 2 * SIDE // 2 * 2
-    run, _ = distil_and_evaluate(data, tmp_path, encoder=halve)
+    run, evaluation = distil_and_evaluate(data, tmp_path, encoder=halve)
+    pairs = potstill.load(run)
+    again = potstill.evaluate(pairs, students=1, episodes=1, out=tmp_path / "g", encoder=halve)
+    assert again.result.student == evaluation.result.student
+    assert again.result.sha256 == evaluation.result.sha256
+    with pytest.raises(PotstillError, match=r"the distillate does not name an environment"):
+        potstill.evaluate(pairs, students=1, episodes=1, out=tmp_path / "h", env_id="none")
     with pytest.raises(PotstillError, match=r"Python function .*halve, which is not stored: pass it as encoder"):
         potstill.evaluate(run, students=1, episodes=1, out=tmp_path / "f")
     with pytest.raises(PotstillError, match="differ from those of the data"):

@@ -64,9 +64,10 @@ def evaluate(config: EvaluateConfig) -> Run:
 
 def run_evaluation(config: EvaluateConfig) -> Run:
     """Do what :func:`evaluate` does, with its settings as one object."""
-    pairs = load(config.distillate)
-    distillate, inputs = choose_task(pairs, config.task, str(config.distillate))
-    distillate = choose_environment(distillate, config.env_id, str(config.distillate), config.encoder)
+    given = config.distillate
+    pairs, source = (given, "the distillate") if isinstance(given, Distillate) else (load(given), str(given))
+    distillate, inputs = choose_task(pairs, config.task, source)
+    distillate = choose_environment(distillate, config.env_id, source, config.encoder)
     recipe = distillate.recipe if config.recipe is None else resolve_recipe(config.recipe, distillate.recipe)
     devices.use_devices(config.devices)
     settings = record_settings(config)
@@ -74,8 +75,8 @@ def run_evaluation(config: EvaluateConfig) -> Run:
     sources = load_sources(config, distillate)
     world = None if config.world is None else load_matching_world(config.world, distillate)
     video = plan_video(config, distillate, sources)
-    path = find_artefact_path(config.distillate, "distillate")
-    artefact = hash_file(path)
+    path = source if isinstance(given, Distillate) else find_artefact_path(given, "distillate")
+    artefact = pairs.content_hash if isinstance(given, Distillate) else hash_file(path)
     teacher = None if sources is None else sources.teacher
     with RunFolder(config.out, "evaluate", settings, force=config.force, resume=config.resume) as folder:
         folder.check_inputs(
@@ -120,10 +121,11 @@ def choose_environment(distillate: Distillate, env_id: str | None, source: str, 
         bounds = find_environment_bounds(chosen, *sizes, source=source, rule=rule)
         if not are_same_bounds(bounds, distillate.action_bounds):
             raise PotstillError(f"{source}: its action bounds differ from those of {chosen}")
-    if chosen != distillate.env_id:
-        distillate = dataclasses.replace(distillate, metadata={**distillate.metadata, "env_id": chosen})
-    vars(distillate)["rule"] = rule  # the cache of a property: a Python function is not in the metadata
-    return distillate
+    if chosen == distillate.env_id and encoder is None:
+        return distillate
+    changed = dataclasses.replace(distillate, metadata={**distillate.metadata, "env_id": chosen})
+    vars(changed)["rule"] = rule  # the cache of a property: a Python function is not in the metadata
+    return changed
 
 
 def choose_rule(distillate: Distillate, encoder: object, source: str) -> ObservationRule | None:
@@ -230,8 +232,11 @@ def load_sources(config: EvaluateConfig, distillate: Distillate) -> Sources | No
     Those of the distillate are only used if students can neither be rolled out in an environment nor in a world model.
     """
     if config.dataset is None:
-        playable = distillate.env_id is not None or config.world is not None
-        return None if playable else find_sources(config.distillate, distillate)
+        if distillate.env_id is not None or config.world is not None:
+            return None
+        if isinstance(config.distillate, Distillate):
+            raise PotstillError("the distillate does not name an environment: give dataset and teacher, or env_id")
+        return find_sources(config.distillate, distillate)
     data = load_dataset(config.dataset, download=config.download, **config.reading)
     teacher = find_teacher(config.teacher, config.dataset, data)
     kinds = [

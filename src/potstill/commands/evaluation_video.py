@@ -50,7 +50,7 @@ def plan_video(config: EvaluateConfig, distillate: Distillate, sources: Sources 
     if config.video is None:
         return None
     if distillate.env_id is None:
-        raise PotstillError("--video needs an environment to draw: name one with --env-id")
+        raise PotstillError("--video needs an environment to draw: set env_id (--env-id)")
     check_encoder()
     path = Path(config.video)
     check_target(path, force=config.force or config.resume, is_file=True)
@@ -63,7 +63,9 @@ def plan_video(config: EvaluateConfig, distillate: Distillate, sources: Sources 
 def _find_teacher(config: EvaluateConfig, distillate: Distillate, sources: Sources | None) -> Policy | None:
     """Find the teacher of the config, else that of the pairs. Without one, say so."""
     try:
-        found = sources or find_made_from(config.distillate, distillate)
+        if sources is None and isinstance(config.distillate, Distillate):
+            raise PotstillError("a distillate that is given as an object has no run folder with its teacher")
+        found = sources or find_made_from(config.distillate, distillate)  # type: ignore[arg-type]
     except PotstillError as error:
         print(f"--video shows the student alone: {error}", flush=True)
         return None

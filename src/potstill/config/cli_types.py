@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 PathOption: TypeAlias = Path | str
+DistillateOption: TypeAlias = PathOption
 Dataset: TypeAlias = PathOption
 TeacherSource: TypeAlias = PathOption
 ObjectiveOption: TypeAlias = str

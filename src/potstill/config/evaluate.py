@@ -11,9 +11,23 @@ from potstill.errors import PotstillError
 from potstill.runtime.validation import check_ranges, check_types
 
 if TYPE_CHECKING:
-    from potstill.config.option_types import Dataset, EncoderOption, PathOption, RecipeOption, TeacherSource
+    from potstill.config.option_types import (
+        Dataset,
+        DistillateOption,
+        EncoderOption,
+        PathOption,
+        RecipeOption,
+        TeacherSource,
+    )
 else:
-    from potstill.config.cli_types import Dataset, EncoderOption, PathOption, RecipeOption, TeacherSource
+    from potstill.config.cli_types import (
+        Dataset,
+        DistillateOption,
+        EncoderOption,
+        PathOption,
+        RecipeOption,
+        TeacherSource,
+    )
 
 
 @positional_first
@@ -23,8 +37,9 @@ class EvaluateConfig(ReadingConfig):
 
     is_command: ClassVar[bool] = True
 
-    distillate: PathOption
-    """A distillate file, a run folder of `potstill distill`, or a bundled name."""
+    distillate: DistillateOption
+    """A distillate file, a run folder of `potstill distill`, or a bundled name. In Python also
+    a potstill.Distillate."""
 
     _: KW_ONLY
 
@@ -75,7 +90,7 @@ class EvaluateConfig(ReadingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_types(self, skip=("dataset", "teacher", "recipe", "encoder"))
+        check_types(self, skip=("distillate", "dataset", "teacher", "recipe", "encoder"))
         check_ranges(self, students=1, episodes=1, seed=0, devices=1, task=0)
         check_resume(self)
         if self.video is not None and not str(self.video).endswith(".mp4"):

@@ -35,5 +35,5 @@ def find_inner_keys(names: Iterable[str], groups: Sequence[str]) -> dict[str, st
             found[name] = match[3] if match[2] == "/" else match[3].replace(".", "/")
     if len(seen) > 1:
         one, other = sorted(seen)[:2]
-        raise PotstillError(f"there are arrays of both '{one}' and '{other}': choose some of them with --columns")
+        raise PotstillError(f"there are arrays of both '{one}' and '{other}': choose some with columns (--columns)")
     return dict(sorted(found.items(), key=lambda item: item[1].split("/")))

@@ -150,8 +150,8 @@ def _find_common_recipe(distillates: Sequence[Distillate], labels: Sequence[str]
     for distillate, label in zip(distillates, labels, strict=True):
         if distillate.recipe != first:
             raise PotstillError(
-                f"{label} and {labels[0]} were distilled for different students: choose a recipe with --recipe, such "
-                f"as --recipe {distillates[0].metadata.get('recipe')}"
+                f"{label} and {labels[0]} were distilled for different students: set recipe (--recipe), such as to "
+                f"{distillates[0].metadata.get('recipe')}"
             )
     return first
 

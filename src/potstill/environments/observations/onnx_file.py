@@ -44,7 +44,7 @@ class OnnxEncoder(Encoder):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.path:
-            raise PotstillError("encoder onnx: expected a path, as in --encoder onnx --encoder.path FILE")
+            raise PotstillError("encoder onnx: set its path (--encoder.path)")
 
     def encode(self, images: Float[np.ndarray, "B H W C"]) -> Float[np.ndarray, "B F"]:
         """Run the model on images with channels last.

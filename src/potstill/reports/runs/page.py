@@ -187,6 +187,6 @@ def _format_commands(record: RunRecord) -> str:
     lines = [str(made)] if made else []
     if record.command == "distill":
         lines.append(f"potstill reproduce {record.path}")
-    if record.command == "evaluate":
+    if record.command == "evaluate" and isinstance(record.config.get("distillate"), str):
         lines.append(f"potstill evaluate {record.config.get('distillate')}")
     return format_paragraph("Commands:") + format_commands(lines) if lines else ""

@@ -261,7 +261,8 @@ def find_plain_id(env_id: str) -> str:
     plain = env_id.rpartition(":")[2]
     if plain not in gymnasium.registry:
         raise PotstillError(
-            f"{env_id} names a module, which is imported only if you name it yourself: set env_id (--env-id) to {env_id}"
+            f"{env_id} names a module, which is imported only if you name it yourself: set env_id (--env-id) to "
+            f"{env_id}"
         )
     return plain
 

@@ -55,7 +55,7 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
         if not isinstance(dataset, str | Path):
             raise PotstillError(f"{data.name}: a dataset given as an object has no bundled teacher: pass teacher=...")
         raise PotstillError(
-            f"{dataset} has no bundled teacher: train one with 'potstill teach {dataset}', and set teacher (--teacher) to it"
+            f"{dataset} has no bundled teacher: train one with 'potstill teach {dataset}', and set teacher (--teacher)"
         )
     if isinstance(teacher, NetworkTeacher):
         found, source = teacher, "the teacher"

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from reach import SIDE, distil_and_evaluate, find_rule, images_log
+from test_readers import hand_minari, timed_out
 
 import potstill
 from potstill import PotstillError, load_dataset
@@ -91,6 +92,15 @@ def test_images_of_files_and_arrays_give_the_same_features(tmp_path, monkeypatch
     assert find_rule(data).images[0].image_shape == (SIDE, SIDE, 2)
     run = potstill.convert(tmp_path / "images.npz", encoder="random-conv", out=tmp_path / "c")
     assert find_rule(load_dataset(run.path)).encoder == RandomConv()
+
+
+def test_images_of_minari(tmp_path):
+    parts, rng, encoder = list(timed_out()), np.random.default_rng(0), RandomConv(features=3)
+    for part in parts:
+        part["observations"] = rng.integers(0, 256, (len(part["observations"]), 6, 6, 3), dtype=np.uint8)
+    path = hand_minari(tmp_path, parts, {"observation_space": '{"type": "Box", "shape": [6, 6, 3]}'})
+    expected = [encoder.encode((part["observations"][:-1] / 255).astype(np.float32)) for part in parts]
+    np.testing.assert_allclose(load_dataset(path, encoder=encoder).observations, np.concatenate(expected), atol=1e-5)
 
 
 def test_images_end_to_end(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Observations that are not vectors: dictionaries and stacks."""
 
 import dataclasses
+import json
 from types import SimpleNamespace
 
 import h5py
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from finite import finite_columns, finite_teacher
 from reach import SIDE, distil_and_evaluate, find_rule, play_log
+from test_readers import hand_minari, timed_out
 
 import potstill
 from potstill import PotstillError, load_dataset
@@ -61,6 +63,17 @@ def test_groups_of_files_are_dictionaries(tmp_path, form):
     names = ["point/speed", "goal"] if form == "chosen" else ["goal", "point/place", "point/speed"]
     assert [part.name for part in find_rule(data).parts] == names
     assert data.state_size == sum(part.size for part in find_rule(data).parts)
+
+
+def test_dictionaries_of_minari(tmp_path):
+    parts = list(timed_out())
+    nested = [{key: part[key] for key in part if key != "observations"} for part in parts]
+    for inner, part in zip(nested, parts, strict=True):
+        inner |= {"observations/a": part["observations"][:, :1], "observations/b": part["observations"][:, 1:]}
+    space = json.dumps({"type": "Dict", "subspaces": {"b": {"type": "Box", "shape": [3]}, "a": {"type": "Box"}}})
+    found = load_dataset(hand_minari(tmp_path / "a", nested, {"observation_space": space}))
+    assert [part.name for part in find_rule(found).parts] == ["a", "b"]
+    assert found.content_hash == load_dataset(hand_minari(tmp_path / "b", parts)).content_hash
 
 
 def test_next_observations_have_the_same_parts():

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict
+from gymnasium.spaces import Box, Dict, Discrete
 
 import potstill
 from potstill import environments
@@ -41,7 +41,7 @@ class Walk(gymnasium.Env):
 
 
 class Named(Walk):
-    observation_space = Dict(place=Box(-1, 1, (2,)), speed=Box(-1, 1, (2,)))  # type: ignore[assignment]
+    observation_space = Dict(place=Box(-1, 1, (2,)), mode=Discrete(2))  # type: ignore[assignment]
 
 
 gymnasium.register("Walk-v0", f"{__name__}:Walk", max_episode_steps=7)
@@ -227,7 +227,7 @@ def test_failed_writes_leave_nothing(tmp_path, monkeypatch):
     ("env_id", "options", "words"),
     [
         ("Wlak-v0", {}, ["unknown environment 'Wlak-v0'", "did you mean 'Walk-v0'"]),
-        ("Named-v0", {}, ["dictionary observations with the keys place, speed", "FlattenObservation"]),
+        ("Named-v0", {}, ["'mode' of its observations is Discrete(2)", "FlattenObservation"]),
         ("Walk-v0", {"level": "medum"}, ["unknown level 'medum'", "did you mean 'medium'"]),
         ("Walk-v0", {"level": "policy"}, ["unknown level 'policy'"]),
         ("Walk-v0", {"level": "medium"}, ["Walk-v0 has no reference returns", "--medium-return"]),

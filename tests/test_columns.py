@@ -78,10 +78,10 @@ def test_names_that_are_nearly_right_are_printed_ready_to_paste():
     pasted = line.rpartition("--columns ")[2]
     assert pasted == "observations=State,actions=u,rewards=r,terminations=term,next_observations=next_state"
     assert len(load_dataset(log, columns=pasted)) == 9
-    nested = {"observations": {"position": np.zeros(9), "speed": np.ones((9, 1))}, "actions": log["u"]}
+    nested = {"Observations": {"position": np.zeros(9), "speed": np.ones((9, 1))}, "actions": log["u"]}
     refused(
         nested | {"rewards": log["r"], "terminals": log["term"]},
-        "--columns observations=observations.position+observations.speed",
+        "--columns observations=Observations.position+Observations.speed",
     )
     mixed = {"Obs_0": np.ones(9), "Obs_1": np.ones(9), "action": log["u"], "reward": log["r"], "terminal": log["term"]}
     refused(mixed, "--columns observations=Obs_0+Obs_1")

@@ -180,7 +180,7 @@ def test_minari(tmp_path):
 )
 def test_spaces_that_are_refused(space, words):
     with pytest.raises(PotstillError, match=words):
-        check_space("actions", space, Path("x"))
+        check_space(space, Path("x"))
 
 
 def test_mapped_data_stay_discrete(tmp_path):

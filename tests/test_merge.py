@@ -133,7 +133,7 @@ def test_the_command_writes_the_same_bytes(files):
         (make(1, bounds=make_bounds(2, 2)), "b has 2 components of actions, but a has 1"),
         (make(1, bounds=make_bounds(1)), "the action bounds of b differ from those of a"),
         (make(1, bounds=DiscreteActions(2)), "b has discrete actions, but a has continuous ones"),
-        (make(1, recipe=Recipe()), "b and a were distilled for different students: choose a recipe with --recipe"),
+        (make(1, recipe=Recipe()), "b and a were distilled for different students: set recipe (--recipe)"),
         (
             merge_distillates([make(1, states=1), make(2, states=1)], task_input=True),
             "has the task as an input already",
@@ -227,3 +227,11 @@ def test_damaged_metadata_of_a_mixture():
             select_task(make(mixture=wrong), 0)
     with pytest.raises(PotstillError, match="not a mixture"):
         select_task(make(), 0)
+
+
+def test_a_mixture_is_neither_explained_nor_audited(files, tmp_path):
+    mixture = potstill.merge(*files, task_input=True, out=tmp_path / "mixture")
+    for command in (potstill.explain, potstill.audit):
+        with pytest.raises(PotstillError, match=r"is a mixture of 2 distillates, .* name one of them instead \("):
+            command(mixture, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

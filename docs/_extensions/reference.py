@@ -21,6 +21,7 @@ PACKAGES = (
     "potstill",
     "potstill.data",
     "potstill.environments",
+    "potstill.environments.observations",
     "potstill.networks",
     "potstill.students",
     "potstill.teachers",

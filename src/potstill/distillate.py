@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from potstill.bundled import find_artefact_path
 from potstill.data.scaling import Scaled, Scaling
+from potstill.environments.observations.rule import ENTRY, ObservationRule, read_rule
 from potstill.environments.references import Reference, find_reference_returns
 from potstill.errors import PotstillError, naming_source, repeat_warnings
 from potstill.networks.policy import Policy
@@ -100,6 +102,7 @@ class Distillate(Scaled):
                 "state components": self.states.shape[1],
                 "action components": self.actions.shape[1],
                 "environment": self.env_id,
+                **({} if self.rule is None else {"states are made of": self.rule.describe()}),
                 "dataset": dataset.get("name") if isinstance(dataset, Mapping) else dataset,
                 **{name: self.metadata.get(name) for name in ("objective", "solver", "recipe", "command")},
             },
@@ -125,6 +128,11 @@ class Distillate(Scaled):
     def env_id(self) -> str | None:
         """Gymnasium id of the environment that the data come from, if known."""
         return self.metadata.get("env_id")
+
+    @functools.cached_property
+    def rule(self) -> ObservationRule | None:
+        """How the observations of the environment become states, if they are no vectors themselves."""
+        return read_rule(self.metadata.get(ENTRY), self.states.shape[1])
 
     @property
     def reference(self) -> Reference:

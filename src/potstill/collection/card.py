@@ -15,6 +15,8 @@ from potstill.collection.episodes import Recording
 from potstill.collection.levels import CollectionPlan
 from potstill.collection.rollout import make_uniform_behaviour, play_episodes
 from potstill.environments.making import Environment
+from potstill.environments.observations.rule import read_rule
+from potstill.environments.observations.wrapper import RuleObservation
 from potstill.environments.references import find_reference_returns, has_reference, normalised_return
 from potstill.exports.card import LICENCE, format_facts, format_header
 from potstill.runtime.files import StrPath, to_json
@@ -73,6 +75,7 @@ class Card(TypedDict):
     settings: Mapping[str, object]
     versions: Mapping[str, str]
     scores: NotRequired[Mapping[str, float]]
+    observation_rule: NotRequired[Mapping[str, object]]
 
 
 class Observations(TypedDict):
@@ -80,6 +83,7 @@ class Observations(TypedDict):
 
     shape: Sequence[int]
     flattened: NotRequired[str]
+    dtype: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,8 @@ def make_card(
         "settings": dict(origin.settings),
         "versions": {name: version(name) for name in packages},
     }
+    if isinstance(env, RuleObservation):
+        card["observation_rule"] = env.rule.to_json()
     if has_reference(origin.env_id):
         scores = normalised_return(returns, origin.env_id)
         card["scores"] = {"mean": float(scores.mean()), "best": float(scores.max())}
@@ -165,8 +171,9 @@ def measure_reference(env_id: str, seed: int) -> dict[str, float | str]:
 def _describe_observations(env: Environment) -> Observations:
     if not isinstance(env, gymnasium.wrappers.FlattenObservation):
         return {"shape": env.observation_space.shape}
+    inner = env.env.observation_space
     rule = "row by row (C order), as gymnasium.wrappers.FlattenObservation does"
-    return {"shape": env.env.observation_space.shape, "flattened": rule}
+    return {"shape": inner.shape, "flattened": rule, "dtype": str(inner.dtype)}
 
 
 def make_page(card: Card, file: str, form: str) -> str:
@@ -177,7 +184,6 @@ def make_page(card: Card, file: str, form: str) -> str:
         file: name of the dataset's file or folder.
         form: its format, ``d4rl`` or ``minari``.
     """
-    shape, rule = card["observations"]["shape"], card["observations"].get("flattened")
     facts = {
         "Environment": card["env_id"],
         "Level": card["level"],
@@ -200,9 +206,18 @@ def make_page(card: Card, file: str, form: str) -> str:
         command=card["command"],
         file=file,
         form=FORMS[form],
-        flattened=f" Observations of shape {tuple(shape)} are flattened {rule}." if rule else "",
+        flattened=_format_flattening(card),
         licence=LICENCE,
     )
+
+
+def _format_flattening(card: Card) -> str:
+    """Describe how observations became vectors; nothing if they were vectors."""
+    rule, known = read_rule(card.get("observation_rule")), card["observations"]
+    if rule is not None:
+        return f" Observations are {rule.describe()}."
+    flattened = known.get("flattened")
+    return f" Observations of shape {tuple(known['shape'])} are flattened {flattened}." if flattened else ""
 
 
 def _format_inline(values: Mapping[str, float | int | str]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
+from potstill.commands.encoders import resolve_encoder
 from potstill.config import ConvertConfig
 from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.data.mapped import write_mapped
@@ -18,7 +19,7 @@ from potstill.data.registry import ReadOptions, load_dataset
 from potstill.data.selection import SourceSummary, check_compatible, read_kept, select_rows
 from potstill.data.streaming import copy_if_large
 from potstill.data.transitions import Transitions
-from potstill.errors import PotstillWarning
+from potstill.errors import PotstillError, PotstillWarning
 from potstill.runtime.files import StrPath, make_write_error
 from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_free
@@ -33,7 +34,8 @@ def convert(config: ConvertConfig) -> Run:
 
     The rows are memory-mapped, so the data may be larger than memory: ``teach`` and ``distill`` read only the rows that
     they use. Datasets are read one after the other, each twice; a large D4RL file is read in pieces. The last row of
-    each dataset ends its episode. The folder gets its final name when it is complete.
+    each dataset ends its episode. With ``encoder``, images become features. The folder gets its final name when it is
+    complete.
 
     Returns:
         The run, whose folder is the dataset.
@@ -50,9 +52,14 @@ def convert(config: ConvertConfig) -> Run:
     check_free(config.out, force=config.force)
     with RunFolder(config.out, "convert", record_settings(config), force=config.force, discard=True) as folder:
         copies = folder.path / "spool"
-        options, load = ReadOptions.of(**config.reading), functools.partial(_load, config)
+        encoder = None if config.encoder is None else resolve_encoder(config.encoder)
+        options = ReadOptions.of(**config.reading, encoder=encoder)
+        load = functools.partial(_load, config)
         try:
-            places = [copy_if_large(source, copies / str(n), options) for n, source in enumerate(config.sources)]
+            places = [
+                copy_if_large(source, copies / str(n), options, download=config.download)
+                for n, source in enumerate(config.sources)
+            ]
             parts = _describe(config.sources, places, load)
             kept = select_rows(parts, config.selection)
             result = _write(folder.path, folder.target.name, parts, kept, command_line("convert", config), load)
@@ -65,8 +72,16 @@ def convert(config: ConvertConfig) -> Run:
 
 
 def _load(config: ConvertConfig, source: StrPath, place: StrPath) -> Transitions:
-    """Load a source, or its copy, whose columns are chosen and whose actions are scaled already."""
-    return load_dataset(source, download=config.download, **config.reading) if place == source else load_dataset(place)
+    """Load a source, or its copy, whose columns are chosen, images encoded and actions scaled already.
+
+    Raises:
+        PotstillError: the source cannot be read, or has states already that cannot be encoded.
+    """
+    if place != source:
+        return load_dataset(place)
+    if config.encoder is not None:
+        raise PotstillError(f"{source}: a converted dataset has no images to encode: convert the original data")
+    return load_dataset(source, download=config.download, **config.reading)
 
 
 def _describe(sources: Sequence[StrPath], places: Sequence[StrPath], load: Load) -> list[SourceSummary]:

@@ -79,7 +79,7 @@ class Evaluations:
         with tracker.phase(f"training {CURVE_STUDENTS} students", cold=cold, student=CURVE_STUDENTS):
             students, _ = train_for_evaluation(distillate, CURVE_STUDENTS, seed=CURVE_SEED)
         with tracker.phase(f"episodes of {CURVE_STUDENTS} students", cold=cold, episode=CURVE_UNITS):
-            scores = score_students(students, self.env_id, CURVE_EPISODES, CURVE_SEED, self.reference)
+            scores = score_students(students, self.env_id, CURVE_EPISODES, CURVE_SEED, self.reference, self.data.rule)
         single = scores["student"]
         return {"student": single["mean"], "student_std": single["std"], "ensemble": scores["ensemble"]["mean"]}
 
@@ -121,14 +121,16 @@ class Evaluations:
         if self.teacher is not None:
             act = self.teacher.policy
             with tracker.phase("episodes of the teacher", cold=True, episode=self._least):
-                returns = functools.partial(measure_policy_returns, act, env_id, self._least, TEACHER_SEED)
+                asked = act, env_id, self._least, TEACHER_SEED, self.data.rule
+                returns = functools.partial(measure_policy_returns, *asked)
                 found["teacher"] = once("teacher", lambda: summarise(returns(), self.reference))
         played = config.students * config.episodes
         with tracker.phase("students of random pairs", student=config.students, episode=played):
             training = self.data.take(select_training_rows(len(self.data)))
             found["random"] = once("random", lambda: score_random(training, distillate, **counts))
         tracker.update(2)
-        score = functools.partial(score_students, students, env_id, config.episodes, config.seed, self.reference)
+        settings = config.episodes, config.seed, self.reference, self.data.rule
+        score = functools.partial(score_students, students, env_id, *settings)
         together = config.students * self._least
         with tracker.phase(f"episodes of {count_students(config.students)}", episode=played + together):
             return {**found, **once("students", score)}

@@ -26,6 +26,7 @@ from potstill.distillate import Distillate, split_weights
 from potstill.distillation.outer_loop import Iterate
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.selection import CRITERIA, Loss, make_held_out_loss, make_imagined_loss
+from potstill.environments.observations.rule import ENTRY
 from potstill.environments.references import Reference
 from potstill.errors import PotstillError, repeat_warnings
 from potstill.runtime import devices
@@ -209,6 +210,7 @@ class Job:
             config = replace(config, budget=None, steps=schedule.steps, max_steps=schedule.step_limit)
         return {
             "env_id": data.env_id,
+            **({ENTRY: data.rule.to_json()} if data.rule else {}),
             "reference": self.reference._asdict(),
             "dataset": {"name": data.name, "sha256": data.content_hash, "rows": len(data)},
             "teacher": None if self.teacher is None else {"sha256": self.teacher.content_hash, **self.teacher.metadata},

@@ -7,6 +7,7 @@ import functools
 
 from potstill.bundled import find_artefact_path
 from potstill.commands.comparison import compare_students
+from potstill.commands.encoders import resolve_encoder
 from potstill.commands.evaluation_video import plan_video
 from potstill.commands.resolve import resolve_recipe
 from potstill.commands.sources import Sources, describe_returns, find_sources
@@ -17,6 +18,7 @@ from potstill.data.registry import load_dataset
 from potstill.data.units import are_same_bounds, find_environment_bounds
 from potstill.distillate import Distillate, load
 from potstill.environments.making import find_plain_id
+from potstill.environments.observations.rule import ObservationRule
 from potstill.errors import PotstillError, naming_source, repeat_warnings
 from potstill.evaluation.diagnosis import diagnose_students
 from potstill.evaluation.scores import score_students, train_for_evaluation
@@ -62,9 +64,10 @@ def evaluate(config: EvaluateConfig) -> Run:
 
 def run_evaluation(config: EvaluateConfig) -> Run:
     """Do what :func:`evaluate` does, with its settings as one object."""
-    pairs = load(config.distillate)
-    distillate, inputs = choose_task(pairs, config.task, str(config.distillate))
-    distillate = choose_environment(distillate, config.env_id, str(config.distillate))
+    given = config.distillate
+    pairs, source = (given, "the distillate") if isinstance(given, Distillate) else (load(given), str(given))
+    distillate, inputs = choose_task(pairs, config.task, source)
+    distillate = choose_environment(distillate, config.env_id, source, config.encoder)
     recipe = distillate.recipe if config.recipe is None else resolve_recipe(config.recipe, distillate.recipe)
     devices.use_devices(config.devices)
     settings = record_settings(config)
@@ -72,8 +75,8 @@ def run_evaluation(config: EvaluateConfig) -> Run:
     sources = load_sources(config, distillate)
     world = None if config.world is None else load_matching_world(config.world, distillate)
     video = plan_video(config, distillate, sources)
-    path = find_artefact_path(config.distillate, "distillate")
-    artefact = hash_file(path)
+    path = source if isinstance(given, Distillate) else find_artefact_path(given, "distillate")
+    artefact = pairs.content_hash if isinstance(given, Distillate) else hash_file(path)
     teacher = None if sources is None else sources.teacher
     with RunFolder(config.out, "evaluate", settings, force=config.force, resume=config.resume) as folder:
         folder.check_inputs(
@@ -95,28 +98,49 @@ def run_evaluation(config: EvaluateConfig) -> Run:
     return folder.run
 
 
-def choose_environment(distillate: Distillate, env_id: str | None, source: str) -> Distillate:
-    """Return the distillate with the environment that the user names, or with its own.
+def choose_environment(distillate: Distillate, env_id: str | None, source: str, encoder: object = None) -> Distillate:
+    """Return the distillate with the environment and the encoder that the user names, or with its own.
 
     Args:
         distillate: the distillate.
         env_id: Gymnasium id, ``none`` for no environment, or ``None`` for that of the file.
         source: name of the distillate in error messages.
+        encoder: the encoder of images, or ``None`` for that of the file.
 
     Raises:
-        PotstillError: the environment has other sizes or action bounds, or the file names a module to import.
+        PotstillError: the environment has other sizes, action bounds or observations, the file names a module to
+            import, or the images of the data were encoded by another encoder.
     """
+    rule = choose_rule(distillate, encoder, source)
     chosen = distillate.env_id if env_id is None else None if env_id == NO_ENVIRONMENT else env_id
     if env_id is None and chosen is not None:
         with naming_source(source):
             chosen = find_plain_id(chosen)
     elif chosen is not None:
         sizes = distillate.states.shape[1], distillate.actions.shape[1]
-        if not are_same_bounds(find_environment_bounds(chosen, *sizes, source=source), distillate.action_bounds):
+        bounds = find_environment_bounds(chosen, *sizes, source=source, rule=rule)
+        if not are_same_bounds(bounds, distillate.action_bounds):
             raise PotstillError(f"{source}: its action bounds differ from those of {chosen}")
-    if chosen == distillate.env_id:
+    if chosen == distillate.env_id and encoder is None:
         return distillate
-    return dataclasses.replace(distillate, metadata={**distillate.metadata, "env_id": chosen})
+    changed = dataclasses.replace(distillate, metadata={**distillate.metadata, "env_id": chosen})
+    vars(changed)["rule"] = rule  # the cache of a property: a Python function is not in the metadata
+    return changed
+
+
+def choose_rule(distillate: Distillate, encoder: object, source: str) -> ObservationRule | None:
+    """Return the rule of observations of a distillate, with the encoder that the user gives, if any.
+
+    Raises:
+        PotstillError: no image was encoded, or another encoder has encoded them.
+    """
+    with naming_source(source):
+        rule = distillate.rule
+        if encoder is None:
+            return rule
+        if rule is None:
+            raise PotstillError("an encoder is given, but the states are no features of images")
+        return rule.with_encoder(resolve_encoder(encoder))
 
 
 def choose_task(distillate: Distillate, task: int | None, source: str) -> TaskView:
@@ -177,7 +201,8 @@ def score(
     else:
         result["data"] = describe_data(sources.data, reference)
     if distillate.env_id is not None:
-        play = functools.partial(score_students, students, distillate.env_id, episodes, seed, reference)
+        settings = distillate.env_id, episodes, seed, reference, distillate.rule
+        play = functools.partial(score_students, students, *settings)
         with busy(f"{episodes} episodes of {count_students(len(students))}"):
             result |= folder.compute_once("students", play)
     result |= compare_students(students, sources, world, reference, folder, busy, episodes=episodes, seed=seed)
@@ -207,8 +232,11 @@ def load_sources(config: EvaluateConfig, distillate: Distillate) -> Sources | No
     Those of the distillate are only used if students can neither be rolled out in an environment nor in a world model.
     """
     if config.dataset is None:
-        playable = distillate.env_id is not None or config.world is not None
-        return None if playable else find_sources(config.distillate, distillate)
+        if distillate.env_id is not None or config.world is not None:
+            return None
+        if isinstance(config.distillate, Distillate):
+            raise PotstillError("the distillate does not name an environment: give dataset and teacher, or env_id")
+        return find_sources(config.distillate, distillate)
     data = load_dataset(config.dataset, download=config.download, **config.reading)
     teacher = find_teacher(config.teacher, config.dataset, data)
     kinds = [

@@ -9,6 +9,7 @@ from potstill.commands.sources import Sources, find_made_from
 from potstill.config import EvaluateConfig
 from potstill.distillate import Distillate
 from potstill.environments.drawing import check_drawable
+from potstill.environments.observations.rule import ObservationRule
 from potstill.errors import PotstillError
 from potstill.evaluation.scores import FIRST_SEED
 from potstill.exports.writing import check_target
@@ -29,13 +30,14 @@ class VideoPlan:
     seed: int
     """Seed of the first episode: that of the first student's first episode in the evaluation."""
     teacher: Policy | None
+    rule: ObservationRule | None = None
 
     def record(self, students: Students) -> None:
         """Record the first student, to the right of the teacher if it is known."""
         left = {} if self.teacher is None else {"teacher": self.teacher}
         with busy(f"recording {self.path}"):
             policies = left | {"student": students.make_policy(0)}
-            record_video(self.path, policies, self.env_id, seed=self.seed, seconds=SECONDS)
+            record_video(self.path, policies, self.env_id, seed=self.seed, seconds=SECONDS, rule=self.rule)
         print(self.path)
 
 
@@ -48,20 +50,22 @@ def plan_video(config: EvaluateConfig, distillate: Distillate, sources: Sources 
     if config.video is None:
         return None
     if distillate.env_id is None:
-        raise PotstillError("--video needs an environment to draw: name one with --env-id")
+        raise PotstillError("--video needs an environment to draw: set env_id (--env-id)")
     check_encoder()
     path = Path(config.video)
     check_target(path, force=config.force or config.resume, is_file=True)
     with busy(f"drawing {distillate.env_id}"):
-        check_drawable(distillate.env_id)
+        check_drawable(distillate.env_id, distillate.rule)
     seed = FIRST_SEED + 1000 * config.seed
-    return VideoPlan(path, distillate.env_id, seed, _find_teacher(config, distillate, sources))
+    return VideoPlan(path, distillate.env_id, seed, _find_teacher(config, distillate, sources), distillate.rule)
 
 
 def _find_teacher(config: EvaluateConfig, distillate: Distillate, sources: Sources | None) -> Policy | None:
     """Find the teacher of the config, else that of the pairs. Without one, say so."""
     try:
-        found = sources or find_made_from(config.distillate, distillate)
+        if sources is None and isinstance(config.distillate, Distillate):
+            raise PotstillError("a distillate that is given as an object has no run folder with its teacher")
+        found = sources or find_made_from(config.distillate, distillate)  # type: ignore[arg-type]
     except PotstillError as error:
         print(f"--video shows the student alone: {error}", flush=True)
         return None

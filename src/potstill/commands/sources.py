@@ -16,6 +16,7 @@ from potstill.errors import PotstillError
 from potstill.evaluation.statistics import describe_data
 from potstill.runtime.files import JsonObject, StrPath
 from potstill.runtime.run import Run
+from potstill.tasks.mixture import read_sources
 from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.teachers.lookup import FOLDER, find_teacher
 
@@ -53,8 +54,13 @@ def find_made_from(path: StrPath, distillate: Distillate) -> Sources:
     """:func:`find_sources` for commands that have no other source; bundled data need no run folder.
 
     Raises:
-        PotstillError: the dataset or the teacher is not found, or has changed.
+        PotstillError: the dataset or the teacher is not found, or has changed; or the distillate is a mixture.
     """
+    if names := [str(source.get("name")) for source in read_sources(distillate)]:
+        raise PotstillError(
+            f"{path} is a mixture of {len(names)} distillates, and has no dataset of its own: name one of them instead "
+            f"({', '.join(names)})"
+        )
     known = distillate.metadata["dataset"]
     if isinstance(known, dict) and known.get("name") in list_bundled_names():
         name = str(known["name"])
@@ -111,13 +117,15 @@ def _find_teacher(
     return teacher
 
 
-def describe_returns(path: StrPath, distillate: Distillate) -> JsonObject | None:
+def describe_returns(path: StrPath | Distillate, distillate: Distillate) -> JsonObject | None:
     """The returns of the episodes that a distillate was made from, if its run folder has them or they are bundled."""
     known = distillate.metadata["dataset"]
     if isinstance(known, dict) and known.get("name") in list_bundled_names():
         data = load_dataset(str(known["name"]))
         if data.content_hash == known.get("sha256"):
             return describe_data(data, distillate.reference)
+    if isinstance(path, Distillate):
+        return None
     run = Run(find_artefact_path(path, "distillate").parent)
     try:
         found = run.result.to_dict().get("data")

@@ -176,7 +176,7 @@ class TeachingJob:
                 raise
         if config.episodes and data.env_id:
             with tracker.phase(f"{config.episodes} episodes in {data.env_id}", evaluation=1):
-                returns = measure_policy_returns(teacher.policy, data.env_id, config.episodes, seed=0)
+                returns = measure_policy_returns(teacher.policy, data.env_id, config.episodes, 0, data.rule)
             entry.update(summarise(returns, find_reference_returns(data.env_id, data.card)))
         self.progress.history.append(entry)
         self.folder.log(**entry)

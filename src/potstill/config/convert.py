@@ -11,9 +11,9 @@ from potstill.errors import PotstillError
 from potstill.runtime.validation import check_types
 
 if TYPE_CHECKING:
-    from potstill.config.option_types import PathOption
+    from potstill.config.option_types import EncoderOption, PathOption
 else:
-    from potstill.config.cli_types import PathOption
+    from potstill.config.cli_types import EncoderOption, PathOption
 
 
 @positional_first
@@ -47,6 +47,11 @@ class ConvertConfig(ReadingConfig):
     seed: int = Selection.seed
     """Seed of the random draws."""
 
+    encoder: EncoderOption | None = None
+    """Encode images as features with a frozen encoder: {names}. Fields: --encoder.features 256 and --encoder.seed 1 of
+    random-conv, --encoder.path FILE of onnx. In Python also an encoder object, or a function from images [B, H, W, C]
+    to features [B, F]."""
+
     out: PathOption | None = None
     """Folder to make, which is a dataset and a run folder. Default: runs/convert-TIME."""
 
@@ -57,7 +62,7 @@ class ConvertConfig(ReadingConfig):
         super().__post_init__()
         if not self.datasets:
             raise PotstillError("no datasets named: potstill convert DATASET [DATASET ...]")
-        check_types(self)
+        check_types(self, skip=("encoder",))
         check_selection(self)
 
     @property

@@ -11,9 +11,23 @@ from potstill.errors import PotstillError
 from potstill.runtime.validation import check_ranges, check_types
 
 if TYPE_CHECKING:
-    from potstill.config.option_types import Dataset, PathOption, RecipeOption, TeacherSource
+    from potstill.config.option_types import (
+        Dataset,
+        DistillateOption,
+        EncoderOption,
+        PathOption,
+        RecipeOption,
+        TeacherSource,
+    )
 else:
-    from potstill.config.cli_types import Dataset, PathOption, RecipeOption, TeacherSource
+    from potstill.config.cli_types import (
+        Dataset,
+        DistillateOption,
+        EncoderOption,
+        PathOption,
+        RecipeOption,
+        TeacherSource,
+    )
 
 
 @positional_first
@@ -23,8 +37,9 @@ class EvaluateConfig(ReadingConfig):
 
     is_command: ClassVar[bool] = True
 
-    distillate: PathOption
-    """A distillate file, a run folder of `potstill distill`, or a bundled name."""
+    distillate: DistillateOption
+    """A distillate file, a run folder of `potstill distill`, or a bundled name. In Python also
+    a potstill.Distillate."""
 
     _: KW_ONLY
 
@@ -41,6 +56,10 @@ class EvaluateConfig(ReadingConfig):
     task: int | None = None
     """Of a mixture: the number of the source, from 0, whose environment students are evaluated in, and whose task they
     are told if the task is an input."""
+
+    encoder: EncoderOption | None = None
+    """The encoder of images, if it is not in the file: a moved ONNX file, --encoder onnx --encoder.path FILE, or the
+    function that encoded the data, in Python. Default: that of the distillate."""
 
     devices: int | None = None
     """Number of devices to use; on a CPU, each is one core. Default: all that JAX finds."""
@@ -71,7 +90,7 @@ class EvaluateConfig(ReadingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_types(self, skip=("dataset", "teacher", "recipe"))
+        check_types(self, skip=("distillate", "dataset", "teacher", "recipe", "encoder"))
         check_ranges(self, students=1, episodes=1, seed=0, devices=1, task=0)
         check_resume(self)
         if self.video is not None and not str(self.video).endswith(".mp4"):

@@ -22,6 +22,7 @@ from potstill.config.presets import add_preset
 from potstill.distillation import INITIAL_STATES
 from potstill.distillation.objectives import OBJECTIVES, WEIGHTINGS
 from potstill.distillation.solvers import SOLVERS
+from potstill.environments.observations.registry import ENCODERS
 from potstill.errors import PotstillError
 from potstill.exports.policies.registry import POLICY_FORMATS
 from potstill.exports.registry import EXPORT_FORMATS
@@ -42,6 +43,7 @@ PART_REGISTRIES: dict[str, Mapping[str, object]] = {
     "solver": SOLVERS,
     "recipe": RECIPES,
     "algorithm": ALGORITHMS,
+    "encoder": ENCODERS,
 }
 """The options that select a part, and the registry of each."""
 

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
-from potstill.errors import PotstillError, make_unknown_name_error
+from potstill.data.keys import find_inner_keys
+from potstill.errors import PotstillError, make_unknown_name_error, naming_source
 
 SYNONYMS = {
     "observations": ("observation", "obs", "observation.state"),
@@ -47,6 +48,7 @@ NEARLY = {
     "truncations": ("trunc", "timelimit"),
 }
 """Names, without case and punctuation, that may mean a role. Error messages suggest them; they are never assumed."""
+GROUPS = ("observations", "next_observations")  # roles whose arrays may be the entries of a dictionary
 MOST_NAMES = 20  # in a message
 NUMBERED = re.compile(r"(.+?)(?:[._](\d+)|\[(\d+)\])")
 NONE = "none"
@@ -139,6 +141,8 @@ def match_columns(
         if len(known) > 1:
             raise PotstillError(f"{source}: has both '{known[0]}' and '{known[1]}': keep one of them")
         parts = [groups.get(name) or (plain[name],) for name in known]
+        with naming_source(source):
+            parts = parts or ([tuple(inside)] if (inside := find_keys(given, role)) else [])
         if parts and not (role == "dones" and ("terminations" in chosen or parts[0][0] in _list_used(found))):
             found[role] = parts[0]
     optional: set[str] = set()
@@ -245,6 +249,12 @@ def expand_names(
                 raise make_unknown_name_error(f"column in --columns: {source} has no", part, given)
             found += sorted(matches, key=split_numbers)
     return tuple(found)
+
+
+def find_keys(names: Iterable[str], role: str) -> dict[str, str]:
+    """Find the arrays of a dictionary of observations, by the names of its role; see :func:`find_inner_keys`."""
+    found = [name for name in names if name not in SYNONYMS[role]]
+    return find_inner_keys(found, (role, *SYNONYMS[role])) if role in GROUPS else {}
 
 
 def split_numbers(name: str) -> list[tuple[int, str]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import math
 import os
-import zipfile
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,12 +15,10 @@ import numpy as np
 
 from potstill.data.limits import Allowance
 from potstill.errors import PotstillError
-from potstill.runtime.files import check_regular
 
 DEEPEST = 32  # groups in groups of an HDF5 file; the time to find an object grows with the square of its depth
 OF_THE_SYSTEM = {errno.EACCES, errno.EAGAIN, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM}
 """Errors of the operating system that do not depend on the content of a file."""
-NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _allowance: ContextVar[Allowance | None] = ContextVar("allowance", default=None)
 
 
@@ -211,56 +207,3 @@ def find_dataset(group: Group, key: str, path: Path, *, counted: bool = True) ->
         return cast(Column, dataset)
     allow(max(math.prod(dataset.id.shape or ()), math.prod(chunk)) * dataset.id.get_type().get_size(), f"'{key}'")
     return cast(Column, dataset)
-
-
-class Archive(Mapping[str, np.ndarray]):
-    """The arrays of an ``.npz`` archive, by name. Each is read when it is looked up."""
-
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self.archive = archive
-        for member in archive.infolist():
-            archive.open(member).close()  # raises if the member's own name differs from the archive's directory
-        members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
-        [(name, count)] = Counter(member.filename for member in members).most_common(1) or [("", 0)]
-        if count > 1:
-            raise ValueError(f"it has {count} members called '{name}'")
-        self.members = {member.filename.removesuffix(".npy"): member for member in members}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.members)
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """Read an array after a check of its size. Arrays of objects are refused: nothing is unpickled.
-
-        Raises:
-            PotstillError: the array is too large for the archive.
-            ValueError: the member is damaged, or holds objects.
-        """
-        member = self.members[name]
-        allow(member.file_size, f"'{name}'")
-        with self.archive.open(member) as file:
-            version = np.lib.format.read_magic(file)
-            if version not in NPY_HEADERS:
-                raise ValueError(f"'{name}' has version {version} of NumPy's format")
-            shape, _, kind = NPY_HEADERS[version](file)
-        if math.prod(shape) * kind.itemsize > member.file_size:
-            raise ValueError(f"'{name}' has {member.file_size:,} bytes, not {math.prod(shape)} numbers")
-        with self.archive.open(member) as file:
-            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
-
-
-@contextmanager
-def open_npz(path: Path) -> Iterator[Archive]:
-    """Open an ``.npz`` archive for reading.
-
-    Raises:
-        PotstillError: it is damaged.
-    """
-    check_regular(path)
-    if not zipfile.is_zipfile(path):
-        raise PotstillError(f"{path}: truncated, damaged or not an .npz archive")
-    with reading(path, "an .npz archive"), zipfile.ZipFile(path) as archive:
-        yield Archive(archive)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -36,7 +37,7 @@ class Joined:
             (one, first), (other, second) = list(shapes.items())[:2]
             sizes = [f"{shape[0]} components" if len(shape) == 1 else f"shape {shape}" for shape in (one, other)]
             raise PotstillError(f"{source}: {name} of {sizes[0]} in episode {first} and of {sizes[1]} in {second}")
-        self.parts = parts
+        self.parts, self.source = parts, source
         self.first = np.cumsum([0, *(len(part) for part in parts)])
         self.shape: tuple[int, ...] = (int(self.first[-1]), *parts[0].shape[1:])
         self.dtype: np.dtype[np.generic] = np.result_type(*{part.dtype for part in parts})
@@ -63,12 +64,14 @@ class Joined:
 class SideBySide:
     """Columns side by side, such as the parts of a dictionary of observations, as one column with two axes.
 
+    Parts with more axes are flattened row by row (C order).
+
     Args:
-        parts: arrays or HDF5 datasets with one or two axes and equal numbers of rows, by name.
+        parts: arrays or HDF5 datasets with equal numbers of rows, by name.
         source: name of the data in error messages.
 
     Raises:
-        PotstillError: a part has more than two axes, does not hold numbers, or has a different number of rows.
+        PotstillError: a part has no rows, does not hold numbers, or has a different number of rows.
 
     Example:
         >>> SideBySide({"angle": np.arange(2.0), "forces": np.ones((2, 2))}, source="a file")[0:2].tolist()
@@ -77,13 +80,13 @@ class SideBySide:
 
     def __init__(self, parts: Mapping[str, Column], *, source: str) -> None:
         for name, part in parts.items():
-            if len(part.shape) not in (1, 2):
-                raise PotstillError(f"{source}: '{name}' has shape {part.shape}: expected one or two axes to join it")
+            if not part.shape:
+                raise PotstillError(f"{source}: '{name}' is a single number: expected one row for each step")
             if part.dtype.kind not in "fiub":
                 raise PotstillError(f"{source}: column '{name}' holds {part.dtype}, expected numbers")
         check_equal_rows(parts, source=source)
-        self.parts = list(parts.values())
-        width = sum(part.shape[1] if len(part.shape) == 2 else 1 for part in self.parts)
+        self.named, self.parts = dict(parts), list(parts.values())
+        width = sum(math.prod(part.shape[1:]) for part in self.parts)
         self.shape: tuple[int, ...] = (len(self.parts[0]), width)
         self.dtype: np.dtype[np.generic] = np.result_type(*{part.dtype for part in self.parts})
 
@@ -92,7 +95,7 @@ class SideBySide:
 
     def __getitem__(self, rows: slice | tuple[()]) -> np.ndarray:
         read = [np.asarray(part[rows]) for part in self.parts]
-        return np.concatenate([part.reshape(len(part), -1) for part in read], axis=1)
+        return np.concatenate([part.reshape(len(part), math.prod(part.shape[1:])) for part in read], axis=1)
 
     def __array__(self, dtype: np.dtype[np.generic] | None = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[()], dtype)

@@ -21,6 +21,7 @@ from potstill.data.successors import Successors
 from potstill.data.transitions import NO_REWARDS, Transitions
 from potstill.data.units import Fit, Units, are_same_bounds, describe_remedies, find_environment_bounds
 from potstill.environments.making import find_plain_id
+from potstill.environments.observations.rule import ENTRY, ObservationRule
 from potstill.errors import PotstillError, make_printable, naming_source
 
 VALUES = (*TABLES, "rewards")
@@ -51,6 +52,8 @@ class Log:
     """Whether an environment that cannot be made or differs from the data is an error. If not, it is ignored."""
     unit_actions: bool = False
     """Whether actions lie in [−1, 1], regardless of the bounds."""
+    rule: ObservationRule | None = None
+    """How observations became vectors, see :func:`potstill.data.observations.apply_rule`."""
 
 
 class Paired(NamedTuple):
@@ -215,12 +218,16 @@ def make_transitions(log: Log, paired: Paired, units: Units, env_id: str | None)
     )
     if isinstance(after, Successors):
         after.defer(data)
+    if log.rule is not None:
+        vars(data)["rule"] = log.rule  # a function as encoder is not in the card
     return data, [*paired.notes, *found.notes, *fit.notes]
 
 
 def make_card(log: Log, fit: Fit) -> dict[str, object]:
     """Make the card of a dataset: its origin, the source of its action bounds, and whether it lacks rewards."""
-    return {**log.card, **fit.make_card_entries(), **({} if "rewards" in log.columns else {"rewards": NO_REWARDS})}
+    rewards = {} if "rewards" in log.columns else {"rewards": NO_REWARDS}
+    rule = {} if log.rule is None else {ENTRY: log.rule.to_json()}
+    return {**log.card, **fit.make_card_entries(), **rewards, **rule}
 
 
 class FoundEnvironment(NamedTuple):
@@ -247,14 +254,15 @@ def find_environment(log: Log, env_id: str | None, states: int, actions: int) ->
     if env_id is not None:
         if env_id == NO_ENVIRONMENT:
             return FoundEnvironment(None, None)
-        return FoundEnvironment(find_environment_bounds(env_id, states, actions, source=log.source), env_id)
+        found = find_environment_bounds(env_id, states, actions, source=log.source, rule=log.rule)
+        return FoundEnvironment(found, env_id)
     named = log.env_id
     if named is None:
         return FoundEnvironment(None, None)
     try:
         if ":" in named:  # Gymnasium would import the module before the colon, and data files must not run code
             named = find_plain_id(named)
-        bounds = find_environment_bounds(named, states, actions, source=log.source)
+        bounds = find_environment_bounds(named, states, actions, source=log.source, rule=log.rule)
         if not log.trusts_environment and log.bounds is not None and not are_same_bounds(log.bounds, bounds):
             raise PotstillError(f"its action bounds differ from those of {named}")
     except PotstillError as error:

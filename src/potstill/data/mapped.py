@@ -23,6 +23,8 @@ from potstill.data.bounds import ActionBounds
 from potstill.data.files import reading
 from potstill.data.scaling import ARRAYS, NUMBERS, Scaling
 from potstill.data.transitions import COLUMNS, Transitions
+from potstill.environments.making import find_plain_id
+from potstill.environments.observations.encoders import AbsentEncoder
 from potstill.errors import PotstillError, make_printable
 from potstill.runtime.files import read_json, to_json, write_json
 
@@ -169,6 +171,24 @@ def read_mapped(folder: Path) -> Transitions:
     vars(data)["normaliser"] = scaling.normaliser  # fills the caches of the two cached properties
     vars(data)["content_hash"] = header["sha256"]
     return data
+
+
+def drop_environment(data: Transitions) -> list[str]:
+    """Forget the environment of a dataset from a file if it cannot be used.
+
+    A file must not import a module, and does not contain a Python function that encoded its images.
+
+    Returns:
+        A warning if the environment is forgotten.
+    """
+    try:
+        object.__setattr__(data, "env_id", data.env_id and find_plain_id(data.env_id))
+        if data.env_id and data.rule is not None and isinstance(data.rule.encoder, AbsentEncoder):
+            data.rule.check_encoder()
+    except PotstillError as error:
+        object.__setattr__(data, "env_id", None)
+        return [f"used without an environment: {error}"]
+    return []
 
 
 def check_header(data: Transitions, folder: Path) -> None:

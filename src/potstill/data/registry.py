@@ -17,10 +17,13 @@ from potstill.data.columns import Chosen, parse_columns
 from potstill.data.formats.arrays import ReplayBuffer, read_arrays, read_buffer
 from potstill.data.formats.frames import DataFrame, read_frame
 from potstill.data.log import NO_ENVIRONMENT, Log, make_transitions, read_rows
+from potstill.data.mapped import drop_environment
+from potstill.data.observations import apply_rule
 from potstill.data.suspicions import find_suspicions
 from potstill.data.transitions import Transitions
 from potstill.data.units import Units, are_same_bounds, find_environment_bounds
-from potstill.environments.making import find_plain_id, find_registered_limit
+from potstill.environments.making import find_registered_limit
+from potstill.environments.observations.encoders import EncoderLike
 from potstill.errors import PotstillError, make_unknown_name_error, warn
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import check_regular
@@ -81,6 +84,7 @@ class ReadOptions:
     chosen: Chosen
     units: Units
     env_id: str | None
+    encoder: EncoderLike | None = None
 
     @classmethod
     def of(
@@ -93,6 +97,7 @@ class ReadOptions:
         action_scale: Numbers = 1.0,
         env_id: str | None = None,
         actions: str | None = None,
+        encoder: EncoderLike | None = None,
     ) -> ReadOptions:
         """Convert the arguments of :func:`load_dataset`.
 
@@ -103,12 +108,12 @@ class ReadOptions:
         high = () if action_high is None else as_floats(action_high, "--action-high")
         scale = as_floats(action_scale, "--action-scale")
         units = Units(low, high, action_bounds, out_of_bounds, scale, actions)  # type: ignore[arg-type]
-        return cls(parse_columns(columns), units, env_id)
+        return cls(parse_columns(columns), units, env_id, encoder)
 
     @property
     def changes_actions(self) -> bool:
-        """Whether the options concern columns or actions."""
-        return bool(self.chosen) or self.units != Units()
+        """Whether the options concern columns, images or actions."""
+        return bool(self.chosen) or self.units != Units() or self.encoder is not None
 
 
 def as_floats(values: object, label: str) -> tuple[float, ...]:
@@ -139,6 +144,7 @@ def load_dataset(
     action_scale: Numbers = 1.0,
     env_id: str | None = None,
     actions: Literal["discrete", "continuous"] | None = None,
+    encoder: EncoderLike | None = None,
 ) -> Transitions:
     """Load a dataset.
 
@@ -147,16 +153,15 @@ def load_dataset(
 
             - the name of a bundled dataset;
             - ``minari:ID``, a dataset in Minari's folder, or ``d4rl:NAME``, a dataset in D4RL's cache;
-            - the path of an ``.hdf5`` or ``.h5`` file (named columns, D4RL, d3rlpy, Minari, robomimic, tianshou), or an
-              ``.npz``, ``.parquet``, ``.csv`` or ``.tsv`` file, or a folder of ``potstill convert`` (its rows stay on
-              disk), LeRobot, Minari, imitation, or of Parquet files;
-            - a mapping of arrays, with the names and layouts of an ``.npz`` file; a data frame of pandas or Polars; a
-              replay buffer of stable-baselines3; or :class:`Transitions`, which are returned unchanged.
+            - the path of an ``.hdf5`` or ``.h5`` (named columns, D4RL, d3rlpy, Minari, robomimic, tianshou), ``.npz``,
+              ``.parquet``, ``.csv`` or ``.tsv`` file, or a folder (``potstill convert``, LeRobot, Minari, …);
+            - a mapping of arrays, named as in an ``.npz`` file; a data frame of pandas or Polars; a replay buffer of
+              stable-baselines3; or :class:`Transitions`, which are returned unchanged.
         download: download a ``minari:ID`` that is not in Minari's folder, with Minari's own client.
         columns: names of columns by role, as a mapping or as text such as ``observations=a+b,actions=u,rewards=none``.
             The roles are the columns of ``Transitions``, and ``dones``, ``starts``, ``ends`` and ``episodes``.
         action_low: the lower action bound, or one for each component.
-        action_high: the upper action bound, or one for each component.
+        action_high: the upper action bound, in the same form.
         action_bounds: their source: ``file``, ``environment``, or ``data`` for the data's own range. Default: the first
             known of the file's, the environment's, ±1 if the actions span it, and the data's range.
         out_of_bounds: ``refuse`` actions outside, ``clip`` them to the bounds, or ``scale`` their components inside.
@@ -164,6 +169,7 @@ def load_dataset(
         env_id: Gymnasium id of the environment, if the data do not name it; ``none`` for no environment.
         actions: ``discrete`` (the numbers 0, 1, 2, … of a finite set) or ``continuous``, if neither the file nor the
             environment states it. One column of integers counts as discrete; others are refused.
+        encoder: makes features of images: one of :mod:`potstill.environments.observations`, or a function.
 
     Raises:
         PotstillError: the name is unknown, the file is missing, its format is unknown, or its content is invalid.
@@ -177,14 +183,13 @@ def load_dataset(
         Transitions('arrays': 49 rows, 1 state and 1 action components, no environment, actions in [-2, 2])
     """
     bounds = (action_low, action_high, action_bounds, out_of_bounds, action_scale)
-    options = ReadOptions.of(columns, *bounds, env_id, actions)
+    options = ReadOptions.of(columns, *bounds, env_id, actions, encoder)
     if download and not str(source).startswith("minari:"):
         raise PotstillError("--download: only minari:ID can be downloaded")
     if isinstance(source, Transitions):
         return use_transitions(source, options)
     data, notes = _load(source, options, download)
-    notes += find_suspicions(data, numbers=not options.units.actions)
-    for line in notes:
+    for line in (*notes, *find_suspicions(data, numbers=not options.units.actions)):
         warn(f"{data.name}: {line}")
     return data
 
@@ -193,26 +198,13 @@ def _load(source: object, options: ReadOptions, download: bool) -> tuple[Transit
     """Read a dataset; return it with warnings about it."""
     with open_dataset(source, options.chosen, download=download) as log:
         if not isinstance(log, Transitions):
-            paired = read_rows(log, find_limit(log, options))
+            rows = apply_rule(log, options.encoder)
+            paired = read_rows(rows, find_limit(rows, options))
     # The environment is made after the file was read: errors of its packages are not errors in the file.
     if isinstance(log, Transitions):
-        notes = [] if options.env_id is not None else drop_module(log)
+        notes = [] if options.env_id is not None else drop_environment(log)
         return use_transitions(log, options), notes
-    return make_transitions(log, paired, options.units, options.env_id)
-
-
-def drop_module(data: Transitions) -> list[str]:
-    """Forget the environment of a dataset from a file if it is not registered: a file must not import a module.
-
-    Returns:
-        A warning if the environment is forgotten.
-    """
-    try:
-        object.__setattr__(data, "env_id", data.env_id and find_plain_id(data.env_id))
-    except PotstillError as error:
-        object.__setattr__(data, "env_id", None)
-        return [f"used without an environment: {error}"]
-    return []
+    return make_transitions(rows, paired, options.units, options.env_id)
 
 
 def find_limit(log: Log, options: ReadOptions) -> int | None:
@@ -236,7 +228,7 @@ def use_transitions(data: Transitions, options: ReadOptions) -> Transitions:
     if env_id == data.env_id:
         return data
     if env_id is not None:
-        bounds = find_environment_bounds(env_id, data.state_size, data.action_size, source=data.name)
+        bounds = find_environment_bounds(env_id, data.state_size, data.action_size, source=data.name, rule=data.rule)
         if not are_same_bounds(bounds, data.action_bounds):
             raise PotstillError(f"{data.name}: its action bounds differ from those of {env_id}")
     changed = dataclasses.replace(data, env_id=env_id, finite=True)

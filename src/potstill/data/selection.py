@@ -11,11 +11,12 @@ from jaxtyping import Bool, Float, Int
 from potstill.data.blocks import gather, iterate_blocks
 from potstill.data.bounds import ActionBounds
 from potstill.data.transitions import COLUMNS, Transitions
+from potstill.environments.observations.rule import ENTRY
 from potstill.errors import PotstillError
 from potstill.runtime.files import StrPath
 from potstill.runtime.validation import Dataclass, check_fractions, check_ranges
 
-FACTS = ("action_bounds", "action_scale", "actions_outside", "rewards")
+FACTS = ("action_bounds", "action_scale", "actions_outside", "rewards", ENTRY)
 """Entries of a dataset's card that remain true when its rows are copied to another dataset."""
 
 
@@ -103,6 +104,7 @@ def check_compatible(parts: Sequence[SourceSummary]) -> None:
             ("lowest actions", first.bounds.low.tolist(), part.bounds.low.tolist()),
             ("highest actions", first.bounds.high.tolist(), part.bounds.high.tolist()),
             ("environment", first.env_id, part.env_id),
+            ("the rule of observations", *(str(each.facts.get(ENTRY)) for each in (first, part))),
             ("rewards", *("none" if "rewards" in each.facts else "some" for each in (first, part))),
         ):
             if one != other:

@@ -11,6 +11,7 @@ import numpy as np
 from potstill.data.chunks import Range, read_column
 from potstill.data.log import FoundEnvironment, Log, Prepared, find_environment, fit_log_units, make_card, prepare
 from potstill.data.mapped import write_mapped
+from potstill.data.observations import apply_rule
 from potstill.data.pairing import NOTHING, pair_in_pieces, pair_own_in_pieces
 from potstill.data.registry import ReadOptions, find_limit, open_dataset
 from potstill.data.transitions import Transitions
@@ -22,8 +23,8 @@ LARGE_BYTES = 1 << 30  # uncompressed size of the columns above which a file is 
 ROWS_AT_ONCE = 1 << 18
 
 
-def copy_if_large(source: StrPath, folder: Path, options: ReadOptions) -> StrPath:
-    """Copy ``source`` into ``folder`` if it is a large HDF5 file, of any layout.
+def copy_if_large(source: StrPath, folder: Path, options: ReadOptions, *, download: bool = False) -> StrPath:
+    """Copy ``source`` into ``folder`` if it is a large HDF5 file, of any layout, or if its images are encoded.
 
     Returns:
         The path to load: ``folder`` after a copy, else ``source``.
@@ -31,19 +32,20 @@ def copy_if_large(source: StrPath, folder: Path, options: ReadOptions) -> StrPat
     Raises:
         PotstillError: the file is invalid.
     """
-    path = Path(source)
+    path, encodes = Path(source), options.encoder is not None
     hdf5 = path.suffix.lower() in (".hdf5", ".h5") and os.path.isfile(path)
-    if not hdf5 and not os.path.isfile(path / "data" / "main_data.hdf5"):
+    if not encodes and not hdf5 and not os.path.isfile(path / "data" / "main_data.hdf5"):
         return source
-    with open_dataset(path, options.chosen) as log:
-        if isinstance(log, Transitions) or not is_large(log):
+    with open_dataset(path, options.chosen, download=download) as log:
+        if isinstance(log, Transitions) or not (encodes or is_large(log)):
             return source
-        sizes = [log.columns[key].shape[-1] for key in ("observations", "actions")]
-    found = find_environment(log, options.env_id, *sizes)  # no file is open that its errors could name
+        rows = apply_rule(log, options.encoder)
+        sizes = [(*rows.columns[key].shape, 1)[1] for key in ("observations", "actions")]
+    found = find_environment(rows, options.env_id, *sizes)  # no file is open that its errors could name
     folder.mkdir(parents=True)
     with open_dataset(path, options.chosen) as log:
         assert isinstance(log, Log)
-        copy_log(log, folder, found, options)
+        copy_log(apply_rule(log, options.encoder), folder, found, options)
     return folder
 
 

@@ -27,6 +27,7 @@ from jaxtyping import Bool, Float, Int
 from potstill.data.blocks import find_records, gather, iterate_blocks
 from potstill.data.bounds import ActionBounds, describe_bounds
 from potstill.data.checks import check_transitions
+from potstill.environments.observations.rule import ENTRY, ObservationRule, read_rule
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.arrays import AnyArray
@@ -234,6 +235,11 @@ class Transitions:
         return find_records(self.observations) is not None
 
     @functools.cached_property
+    def rule(self) -> ObservationRule | None:
+        """How observations became these states, if they were no vectors: the rule in the card."""
+        return read_rule(self.card.get(ENTRY), self.state_size)
+
+    @functools.cached_property
     def normaliser(self) -> Normaliser:
         """The standardisation of this dataset's states."""
         return Normaliser.of(self.observations)
@@ -290,5 +296,5 @@ class Transitions:
         taken = Transitions.of(
             columns, self.action_bounds, name=self.name, env_id=self.env_id, card=self.card, finite=True
         )
-        vars(taken)["normaliser"] = self.normaliser  # fills the cache of the cached property
+        vars(taken).update(normaliser=self.normaliser, rule=self.rule)  # fills the caches of the cached properties
         return taken

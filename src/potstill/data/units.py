@@ -15,6 +15,7 @@ from jaxtyping import Float
 from potstill.data.bounds import ActionBounds, DiscreteActions, describe_bounds
 from potstill.data.checks import widen_bounds
 from potstill.environments.making import Environment, count_actions, make
+from potstill.environments.observations.rule import ObservationRule
 from potstill.errors import PotstillError, make_unknown_name_error
 
 BOUNDS = ("file", "environment", "data")
@@ -260,15 +261,18 @@ def are_same_bounds(one: ActionBounds, other: ActionBounds) -> bool:
     )
 
 
-def find_environment_bounds(env_id: str, states: int, actions: int, *, source: str) -> ActionBounds:
+def find_environment_bounds(
+    env_id: str, states: int, actions: int, *, source: str, rule: ObservationRule | None = None
+) -> ActionBounds:
     """Find the action bounds of an environment, or its finite set of actions.
 
     Discrete actions may be numbers (one column) or vectors (a column for each action).
 
     Raises:
-        PotstillError: the environment is unknown or not supported, or its sizes differ from those of the data.
+        PotstillError: the environment is unknown or not supported, or its sizes or its observations differ from those
+            of the data.
     """
-    env = make(env_id)
+    env = make(env_id, rule)
     bounds = find_bounds(env)
     env.close()
     own, size = {"observations": states, "actions": actions}, env.observation_space.shape[0]

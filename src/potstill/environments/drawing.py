@@ -5,6 +5,7 @@ A process can choose its OpenGL backend only once, and a crash of the renderer m
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from potstill.environments.making import Environment, make
+from potstill.environments.observations.rule import ObservationRule, read_rule
 from potstill.errors import PotstillError
 
 SIDE = 320  # pixels of a drawing of Gymnasium's MuJoCo environments
@@ -41,26 +43,27 @@ def run_renderer(module: str, *arguments: str, timeout: int) -> str:
     return line.removeprefix("potstill.errors.PotstillError: ")
 
 
-def check_drawable(env_id: str) -> None:
-    """Raise unless an environment can be drawn on this machine. One state is drawn.
+def check_drawable(env_id: str, rule: ObservationRule | None = None) -> None:
+    """Raise unless an environment, with a rule of observations, can be drawn on this machine. One state is drawn.
 
     Raises:
         PotstillError: the environment has no pictures, or the renderer fails.
     """
-    _check_modes(env_id)
-    if reason := run_renderer("potstill.environments.drawing", env_id, timeout=TIMEOUT):
+    _check_modes(env_id, rule)
+    stored = json.dumps(None if rule is None else rule.to_json())
+    if reason := run_renderer("potstill.environments.drawing", env_id, stored, timeout=TIMEOUT):
         raise PotstillError(f"{env_id} cannot be drawn here ({reason})")
 
 
-def _check_modes(env_id: str) -> None:
-    env = make(env_id)
+def _check_modes(env_id: str, rule: ObservationRule | None) -> None:
+    env = make(env_id, rule)
     modes = env.unwrapped.metadata.get("render_modes") or ()
     env.close()
     if "rgb_array" not in modes:
         raise PotstillError(f"{env_id} cannot be drawn: it has no render mode 'rgb_array'")
 
 
-def make_drawable(env_id: str) -> Environment:
+def make_drawable(env_id: str, rule: ObservationRule | None = None) -> Environment:
     """Make an environment that draws itself as arrays.
 
     In MuJoCo, shadows and smoothed edges are off: without a graphics card, they take most of the time. The camera
@@ -68,11 +71,11 @@ def make_drawable(env_id: str) -> Environment:
     """
     import gymnasium
 
-    _check_modes(env_id)
+    _check_modes(env_id, rule)
     spec = gymnasium.spec(env_id.rpartition(":")[2])
     known = str(spec.entry_point).startswith("gymnasium.envs.mujoco")
     options: dict[str, object] = {"width": SIDE, "height": SIDE, "camera_name": "track"} if known else {}
-    env = make(env_id, render_mode="rgb_array", **options)
+    env = make(env_id, rule, render_mode="rgb_array", **options)
     visual = getattr(getattr(env.unwrapped, "model", None), "vis", None)
     if visual is not None:
         visual.quality.shadowsize = visual.quality.offsamples = 0
@@ -92,7 +95,7 @@ def draw_state(env: Environment) -> UInt8[np.ndarray, "H W 3"]:
 
 
 if __name__ == "__main__":
-    environment = make_drawable(sys.argv[1])
+    environment = make_drawable(sys.argv[1], read_rule(json.loads(sys.argv[2])))
     environment.reset(seed=0)
     draw_state(environment)
     environment.close()

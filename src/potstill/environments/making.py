@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from potstill.environments.observations.rule import ObservationRule
 from potstill.errors import PotstillError, make_unknown_name_error
 from potstill.runtime.arguments import check_arguments
 
@@ -88,19 +89,21 @@ class HasSpaces(Protocol):
 
 
 @check_arguments
-def make(env_id: str, **options: object) -> Environment:
+def make(env_id: str, rule: ObservationRule | None = None, **options: object) -> Environment:
     """Make a Gymnasium environment, without its deprecation warnings, and check its spaces.
 
-    Observations with several axes are flattened row by row (C order) by
-    :class:`gymnasium.wrappers.FlattenObservation`.
+    Without a rule, observations with several axes are flattened row by row (C order) by
+    :class:`gymnasium.wrappers.FlattenObservation`, and the boxes of a dictionary are put side by side, in alphabetical
+    order of their keys.
 
     Args:
         env_id: Gymnasium id, such as ``"Hopper-v5"``. ``"module:Id-v0"`` imports the module first.
+        rule: how observations become vectors, as recorded with the data.
         options: passed on to :func:`gymnasium.make`.
 
     Raises:
-        PotstillError: the id is unknown, a package that the environment needs is missing, or its
-            spaces are not supported, see :func:`check_spaces`.
+        PotstillError: the id is unknown, a package that the environment needs is missing, its spaces are not supported
+            (see :func:`check_spaces`), or its observations are not those of the rule.
 
     Example:
         >>> env = make("Pendulum-v1")
@@ -120,8 +123,28 @@ def make(env_id: str, **options: object) -> Environment:
                 raise PotstillError(f"environment {env_id} cannot be made: {error}") from None
             raise make_unknown_name_error("environment", env_id, gymnasium.registry) from None
     check_spaces(env)
+    found = _find_rule(env, rule)
+    if found is not None:
+        from potstill.environments.observations.wrapper import RuleObservation
+
+        return cast(Environment, RuleObservation(env, found))
     flat = len(env.observation_space.shape or ()) == 1
     return cast(Environment, env if flat else FlattenObservation(env))
+
+
+def _find_rule(env: HasSpaces, rule: ObservationRule | None) -> ObservationRule | None:
+    """Find the rule to apply: the given one, that of a dictionary, or ``None`` for vectors and plain arrays."""
+    from gymnasium.spaces import Dict
+
+    space = env.observation_space
+    if rule is None and not isinstance(space, Dict):
+        return None
+    from potstill.environments.observations.wrapper import Space, fit_space, make_rule
+
+    label = env.spec.id if env.spec else str(env)
+    if rule is None:
+        return make_rule(cast(Space, space), label)
+    return rule if fit_space(rule, cast(Space, space), label) else None
 
 
 @contextlib.contextmanager
@@ -173,7 +196,7 @@ def import_mujoco() -> ModuleType:
 
 
 def check_spaces(env: HasSpaces) -> None:
-    """Check that observations are a Box, and actions a bounded one-dimensional Box or a Discrete space from 0.
+    """Check that observations are a Box or a Dict, and actions a bounded vector or a finite set numbered from 0.
 
     Args:
         env: any Gymnasium environment, before flattening.
@@ -185,13 +208,8 @@ def check_spaces(env: HasSpaces) -> None:
 
     name = env.spec.id if env.spec else str(env)
     observations, actions = env.observation_space, env.action_space
-    if isinstance(observations, Dict):
-        raise PotstillError(
-            f"{name} has dictionary observations with the keys {', '.join(observations)}: expected a Box. Register "
-            "an environment that returns one of them, or one wrapped in gymnasium.wrappers.FlattenObservation"
-        )
-    if not isinstance(observations, Box):
-        raise PotstillError(f"{name} has the observation space {observations}: expected a Box")
+    if not isinstance(observations, Box | Dict):
+        raise PotstillError(f"{name} has the observation space {observations}: expected a Box or a Dict of boxes")
     if isinstance(actions, Discrete):
         if actions.start != 0 or actions.n < 2:
             raise PotstillError(
@@ -243,7 +261,8 @@ def find_plain_id(env_id: str) -> str:
     plain = env_id.rpartition(":")[2]
     if plain not in gymnasium.registry:
         raise PotstillError(
-            f"{env_id} names a module, which is imported only if you name it yourself: --env-id {env_id}"
+            f"{env_id} names a module, which is imported only if you name it yourself: set env_id (--env-id) to "
+            f"{env_id}"
         )
     return plain
 

@@ -15,6 +15,7 @@ from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate
 from potstill.distillation.objectives.gap import q_gap
 from potstill.distillation.state_table import build_state_table
+from potstill.environments.observations.rule import ObservationRule
 from potstill.environments.references import RAW, Reference, find_reference_returns
 from potstill.environments.rollouts import Act, play
 from potstill.errors import PotstillError
@@ -30,7 +31,9 @@ TEACHER_SEED = 90  # seed of the teacher's episodes
 
 
 @check_arguments
-def measure_policy_returns(act: Act, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "1 E"]:
+def measure_policy_returns(
+    act: Act, env_id: str, episodes: int, seed: int, rule: ObservationRule | None = None
+) -> Float[np.ndarray, "1 E"]:
     """Measure undiscounted returns of one policy over E episodes, each with its own seed.
 
     Args:
@@ -38,6 +41,7 @@ def measure_policy_returns(act: Act, env_id: str, episodes: int, seed: int) -> F
         env_id: Gymnasium id.
         episodes: E.
         seed: selects the seeds of the initial states. Equal seeds give equal initial states to all policies.
+        rule: how observations become vectors, if they are none, as recorded with the data.
 
     Raises:
         PotstillError: the environment is unknown or not supported.
@@ -50,11 +54,13 @@ def measure_policy_returns(act: Act, env_id: str, episodes: int, seed: int) -> F
         (1, 4)
     """
     seeds = FIRST_SEED + 1000 * seed + np.arange(episodes)
-    return play(act, env_id, seeds)[None]
+    return play(act, env_id, seeds, rule=rule)[None]
 
 
 @check_arguments
-def measure_student_returns(students: Students, env_id: str, episodes: int, seed: int) -> Float[np.ndarray, "K E"]:
+def measure_student_returns(
+    students: Students, env_id: str, episodes: int, seed: int, rule: ObservationRule | None = None
+) -> Float[np.ndarray, "K E"]:
     """Measure undiscounted returns of K students over E episodes each; no two episodes share a seed.
 
     Args:
@@ -62,6 +68,7 @@ def measure_student_returns(students: Students, env_id: str, episodes: int, seed
         env_id: Gymnasium id.
         episodes: E, the number of episodes of each student.
         seed: selects the seeds of the initial states.
+        rule: how observations become vectors, if they are none, as recorded with the data.
 
     Raises:
         PotstillError: the environment is unknown or not supported.
@@ -75,7 +82,7 @@ def measure_student_returns(students: Students, env_id: str, episodes: int, seed
         (2, 3)
     """
     seeds = FIRST_SEED + 1000 * seed + np.arange(len(students) * episodes)
-    return play(students.act_separately, env_id, seeds).reshape(len(students), episodes)
+    return play(students.act_separately, env_id, seeds, rule=rule).reshape(len(students), episodes)
 
 
 def train_for_evaluation(
@@ -96,10 +103,12 @@ def find_reference(data: Transitions, teacher: NetworkTeacher | None, episodes: 
     known = find_reference_returns(data.env_id, data.card)
     if known.source or data.env_id is None or teacher is None or not episodes:
         return known
-    return measure_reference(teacher, data.env_id, max(10, episodes))
+    return measure_reference(teacher, data.env_id, max(10, episodes), data.rule)
 
 
-def measure_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> Reference:
+def measure_reference(
+    teacher: NetworkTeacher, env_id: str, episodes: int, rule: ObservationRule | None = None
+) -> Reference:
     """Measure reference returns for an environment without known ones: 0 is a random policy, 100 the teacher.
 
     The random policy draws actions uniformly between the bounds. If the teacher's return is not higher, scores are raw
@@ -108,7 +117,8 @@ def measure_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> Re
     bounds, rng = teacher.policy.action_bounds, np.random.default_rng(TEACHER_SEED)
     uniform = lambda states: bounds.draw_uniform(rng, len(states))  # noqa: E731
     random, expert = (
-        float(measure_policy_returns(act, env_id, episodes, TEACHER_SEED).mean()) for act in (uniform, teacher.policy)
+        float(measure_policy_returns(act, env_id, episodes, TEACHER_SEED, rule).mean())
+        for act in (uniform, teacher.policy)
     )
     measured = f"measured here in {episodes} episodes each: a random policy and the teacher"
     return Reference(random, expert, measured) if expert > random else RAW
@@ -116,7 +126,12 @@ def measure_reference(teacher: NetworkTeacher, env_id: str, episodes: int) -> Re
 
 @check_arguments
 def score_students(
-    students: Students, env_id: str, episodes: int, seed: int, reference: Reference | None = None
+    students: Students,
+    env_id: str,
+    episodes: int,
+    seed: int,
+    reference: Reference | None = None,
+    rule: ObservationRule | None = None,
 ) -> JsonObject:
     """Score students one by one and as an ensemble in the environment.
 
@@ -126,6 +141,7 @@ def score_students(
         episodes: the number of episodes of each student. The ensemble takes at least ten.
         seed: selects the seeds of the initial states.
         reference: the returns that count as 0 and 100. Default: those known for the environment.
+        rule: how observations become vectors, if they are none, as recorded with the data.
 
     Returns:
         ``student`` and ``ensemble``: summaries, see :func:`~potstill.evaluation.statistics.summarise`.
@@ -142,8 +158,8 @@ def score_students(
         >>> {name: (one["policies"], one["episodes"]) for name, one in scores.items()}
         {'student': (2, 3), 'ensemble': (1, 10)}
     """
-    singles = measure_student_returns(students, env_id, episodes, seed)
-    together = measure_policy_returns(students.act_as_ensemble, env_id, max(10, episodes), seed + 1)
+    singles = measure_student_returns(students, env_id, episodes, seed, rule)
+    together = measure_policy_returns(students.act_as_ensemble, env_id, max(10, episodes), seed + 1, rule)
     scale = find_reference_returns(env_id) if reference is None else reference
     return {"student": summarise(singles, scale), "ensemble": summarise(together, scale)}
 
@@ -185,7 +201,7 @@ def score_random(data: Transitions, like: Distillate, *, students: int, episodes
         trained.append(real.train_students([(1000 * seed + i) % SEEDS]))
     params = jax.tree.map(lambda *parts: jnp.concatenate(parts), *(one.params for one in trained))
     together = dataclasses.replace(trained[0], params=params)
-    return summarise(measure_student_returns(together, like.env_id, episodes, seed), like.reference)
+    return summarise(measure_student_returns(together, like.env_id, episodes, seed, data.rule), like.reference)
 
 
 @check_arguments

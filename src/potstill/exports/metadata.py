@@ -50,6 +50,7 @@ def describe_source(distillate: Distillate) -> dict[str, str]:
     metadata = distillate.metadata
     return {
         "Environment": distillate.env_id or "none",
+        **({} if distillate.rule is None else {"States": distillate.rule.describe()}),
         "Dataset": _describe_origin(metadata["dataset"]),
         "Teacher": _describe_origin(metadata["teacher"]) if metadata.get("teacher") else "none",
         "Objective": metadata["objective"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from potstill.distillate import Distillate, load
+from potstill.environments.observations.rule import ENTRY, read_rule
 from potstill.errors import PotstillError
 from potstill.networks.policy import load_policy
 from potstill.runtime import storage
@@ -20,6 +21,14 @@ def describe_artefact(path: Path) -> JsonObject:
     Raises:
         PotstillError: the file does not exist, is damaged, or was not written by potstill.
     """
+    facts = _describe_kind(path)
+    teacher, rule = facts.get("teacher"), read_rule(facts.get(ENTRY))
+    if isinstance(teacher, dict):
+        facts["teacher"] = {key: value for key, value in teacher.items() if key != ENTRY}
+    return facts if rule is None else facts | {ENTRY: rule.describe()}
+
+
+def _describe_kind(path: Path) -> JsonObject:
     kind = storage.read_kind(path)
     if kind == "distillate":
         return _describe_distillate(path)

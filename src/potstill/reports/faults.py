@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from potstill.data.archives import open_npz
 from potstill.data.checks import as_column, widen_bounds
 from potstill.data.columns import REQUIRED, SYNONYMS
 from potstill.data.discrete import fit_actions
-from potstill.data.files import open_hdf5, open_npz, read_array
+from potstill.data.files import open_hdf5, read_array
 from potstill.data.log import NO_ENVIRONMENT
 from potstill.data.registry import ReadOptions
 from potstill.data.transitions import COLUMNS

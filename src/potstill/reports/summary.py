@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from potstill.environments.observations.rule import ENTRY, read_rule
 from potstill.reports.dataset import RANGE
 from potstill.reports.schema import (
     ActionStatistics,
@@ -20,6 +21,7 @@ from potstill.reports.schema import (
     ValueSummary,
 )
 from potstill.reports.text import format_number, format_percent, join_names, make_console
+from potstill.runtime.files import JsonObject
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 MAX_COLUMNS = 40  # columns that are printed on the terminal; the page has all of them
@@ -41,6 +43,7 @@ def make_overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
             f"{statistics['state_size']} state components, {statistics['action_size']} "
             + ("discrete actions" if "counts" in actions else "action components"),
         ),
+        *_describe_rule(statistics["card"]),
         ("environment", _describe_environment(statistics["environment"])),
         _describe_actions(statistics),
         (
@@ -59,6 +62,12 @@ def make_overview(statistics: DatasetStatistics) -> list[tuple[str, str]]:
         *_describe_coverage(statistics["coverage"], statistics["state_size"]),
         ("normaliser", "states are standardised as (s − mean) / (std + 0.001), with the means and stds of the columns"),
     ]
+
+
+def _describe_rule(card: JsonObject) -> list[tuple[str, str]]:
+    """Describe what the states are made of, if observations are not vectors."""
+    rule = read_rule(card.get(ENTRY))
+    return [] if rule is None else [("states", rule.describe())]
 
 
 def _describe_environment(environment: EnvironmentMatch) -> str:

@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from potstill.environments.drawing import draw_state, make_drawable, run_renderer
 from potstill.environments.making import Environment
+from potstill.environments.observations.rule import ObservationRule, read_rule
 from potstill.environments.rollouts import Act
 from potstill.errors import PotstillError, make_missing_extra_error
 from potstill.networks.policy import Policy, load_policy
@@ -41,7 +42,15 @@ def check_encoder() -> None:
         raise make_missing_extra_error("imageio-ffmpeg", "video")
 
 
-def record_video(path: Path, policies: Mapping[str, Policy], env_id: str, *, seed: int, seconds: float) -> Path:
+def record_video(
+    path: Path,
+    policies: Mapping[str, Policy],
+    env_id: str,
+    *,
+    seed: int,
+    seconds: float,
+    rule: ObservationRule | None = None,
+) -> Path:
     """Record policies, from left to right, into an MP4 file, which is written completely or not at all.
 
     Args:
@@ -50,6 +59,7 @@ def record_video(path: Path, policies: Mapping[str, Policy], env_id: str, *, see
         env_id: Gymnasium id. Another process makes the environment, and can import the module that the id names.
         seed: the seed of the first episode; each further one has the next.
         seconds: the length.
+        rule: how observations become vectors, if they are none. A Python function as encoder cannot be used.
 
     Raises:
         PotstillError: the environment cannot be drawn, or the file cannot be written.
@@ -61,6 +71,7 @@ def record_video(path: Path, policies: Mapping[str, Policy], env_id: str, *, see
             place = Path(folder)
             files = [str(policy.save(place / f"{i}.safetensors")) for i, policy in enumerate(policies.values())]
             task = {"env_id": env_id, "seed": seed, "seconds": seconds, "path": str(place / "video.mp4")}
+            task |= {} if rule is None else {"rule": rule.to_json()}
             text = json.dumps(task | {"policies": dict(zip(policies, files, strict=True))})
             (place / "task.json").write_text(text, encoding="utf-8")
             if reason := run_renderer("potstill.reports.video", str(place / "task.json"), timeout=TIMEOUT):
@@ -157,7 +168,9 @@ def record_task(task: Path) -> None:
     """Record what :func:`record_video` has written into a file."""
     asked = json.loads(task.read_text(encoding="utf-8"))
     env_id, seed = asked["env_id"], asked["seed"]
-    players = [Player(name, load_policy(file), make_drawable(env_id), seed) for name, file in asked["policies"].items()]
+    rule = read_rule(asked.get("rule"))
+    policies = {name: load_policy(file) for name, file in asked["policies"].items()}
+    players = [Player(name, policy, make_drawable(env_id, rule), seed) for name, policy in policies.items()]
     record_players(players, Path(asked["path"]), asked["seconds"])
 
 

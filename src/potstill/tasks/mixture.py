@@ -27,6 +27,7 @@ from potstill.data.transitions import SCALE_FLOOR, Normaliser
 from potstill.data.units import are_same_bounds
 from potstill.distillate import Distillate
 from potstill.distillation.stability import stabilise
+from potstill.environments.observations.rule import ENTRY
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonMapping, JsonObject
@@ -135,6 +136,9 @@ def _check_sources(distillates: Sequence[Distillate], labels: Sequence[str]) -> 
             sizes = [getattr(one, what).shape[1] for one in (distillate, first)]
             if sizes[0] != sizes[1]:
                 raise PotstillError(f"{label} has {sizes[0]} components of {what}, but {labels[0]} has {sizes[1]}")
+        if distillate.rule != first.rule:
+            rules = [one.rule.describe() if one.rule else "vectors" for one in (distillate, first)]
+            raise PotstillError(f"the observations of {label} are {rules[0]}; but those of {labels[0]} are {rules[1]}")
         if not are_same_bounds(distillate.action_bounds, first.action_bounds):
             raise PotstillError(f"the action bounds of {label} differ from those of {labels[0]}")
     return hashes
@@ -146,8 +150,8 @@ def _find_common_recipe(distillates: Sequence[Distillate], labels: Sequence[str]
     for distillate, label in zip(distillates, labels, strict=True):
         if distillate.recipe != first:
             raise PotstillError(
-                f"{label} and {labels[0]} were distilled for different students: choose a recipe with --recipe, such "
-                f"as --recipe {distillates[0].metadata.get('recipe')}"
+                f"{label} and {labels[0]} were distilled for different students: set recipe (--recipe), such as to "
+                f"{distillates[0].metadata.get('recipe')}"
             )
     return first
 
@@ -170,6 +174,7 @@ def _describe_mixture(distillates: Sequence[Distillate], recipe: Recipe, mixture
     return {
         "env_id": distillates[0].env_id if same_env else None,
         "reference": known[0].get("reference") if same_env else None,
+        **({ENTRY: known[0][ENTRY]} if ENTRY in known[0] and not mixture["task_input"] else {}),
         "dataset": {"name": " + ".join(found)},
         "teacher": None,
         **{key: known[0].get(key) if len({str(entry.get(key)) for entry in known}) == 1 else MIXED for key in COMMON},
@@ -256,6 +261,7 @@ def select_task(distillate: Distillate, task: int) -> TaskView:
         raise PotstillError(f"task {task}: expected a number from 0 to {len(sources) - 1}")
     own = sources[task]["metadata"]
     known = {"env_id": own.get("env_id"), "reference": own.get("reference")}
+    known |= {ENTRY: own[ENTRY]} if ENTRY in own else {}
     found = dataclasses.replace(distillate, metadata={**distillate.metadata, **known})
     if not has_task_input(distillate):
         return TaskView(found, None)

@@ -9,6 +9,7 @@ from potstill.bundled import find_artefact_path, list_bundled_names
 from potstill.data.bounds import describe_bounds
 from potstill.data.transitions import Transitions
 from potstill.data.units import are_same_bounds
+from potstill.environments.observations.rule import ENTRY, read_rule
 from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
@@ -54,7 +55,7 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
         if not isinstance(dataset, str | Path):
             raise PotstillError(f"{data.name}: a dataset given as an object has no bundled teacher: pass teacher=...")
         raise PotstillError(
-            f"{dataset} has no bundled teacher: train one with 'potstill teach {dataset}', and name it with --teacher"
+            f"{dataset} has no bundled teacher: train one with 'potstill teach {dataset}', and set teacher (--teacher)"
         )
     if isinstance(teacher, NetworkTeacher):
         found, source = teacher, "the teacher"
@@ -69,6 +70,13 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
         raise PotstillError(
             f"{source} has {states} state and {actions} action components, "
             f"but {data.name} has {data.state_size} and {data.action_size}"
+        )
+    rules = [stored for stored in (found.metadata.get(ENTRY), data.card.get(ENTRY)) if stored is not None]
+    if len(rules) == 2 and rules[0] != rules[1]:
+        seen = [read_rule(stored) for stored in rules]
+        raise PotstillError(
+            f"{source} sees {seen[0] and seen[0].describe()}; but the states of {data.name} are "
+            f"{seen[1] and seen[1].describe()}"
         )
     if not are_same_bounds(found.policy.action_bounds, data.action_bounds):
         box = found.policy.action_bounds

@@ -16,6 +16,7 @@ from jaxtyping import Array, Int, Key, PRNGKeyArray, PyTree
 
 from potstill.data.scaling import Scaling
 from potstill.data.transitions import Transitions
+from potstill.environments.observations.rule import ENTRY
 from potstill.errors import Diverged
 from potstill.networks.policy import Policy
 from potstill.runtime.arguments import check_arguments
@@ -246,6 +247,7 @@ class Learner:
             "dataset": data.name,
             "dataset_hash": data.content_hash,
             "env_id": data.env_id,
+            **({ENTRY: data.rule.to_json()} if data.rule else {}),
             "potstill": version("potstill"),
         }
 
@@ -269,8 +271,7 @@ def train_teacher(
         report: called every few hundred updates with the number of updates done and their mean metrics.
 
     Returns:
-        The teacher after the last update. Its metadata contain the algorithm, the settings, and the data's name and
-        hash.
+        The teacher after the last update. Its metadata have the algorithm, the settings, and the data's name and hash.
 
     Raises:
         PotstillError: ``data`` do not have what the algorithm requires, such as rows in order.
@@ -296,5 +297,4 @@ def train_teacher(
 
 def _wait(state: PyTree) -> None:
     """Wait until the device has computed ``state``."""
-    for leaf in jax.tree.leaves(state):
-        leaf.block_until_ready()
+    jax.block_until_ready(state)

@@ -78,7 +78,8 @@ def _to_array(value: object, name: str, source: str) -> np.ndarray:
                 f"{source}: '{name}', {where}, is masked ({len(masked)} such values): repair or remove them"
             )
     try:
-        return np.array(value)  # a copy: the dataset must not change when its source does
+        # A copy: the dataset must not change when its source does. It never contains images themselves.
+        return value if isinstance(value, np.ndarray) and value.ndim > 2 else np.array(value)
     except (
         ValueError,
         TypeError,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from potstill.data.checks import check_type_and_shape
-from potstill.data.columns import TABLES
+from potstill.data.columns import GROUPS, TABLES, find_keys
 from potstill.data.files import Column, Group, find_dataset
 from potstill.data.joined import Joined, SideBySide
 from potstill.errors import PotstillError
@@ -44,7 +44,8 @@ def find_group_columns(
     for role, names in roles.items():
         parts = {name: find_dataset(group, name, path) for name in names}
         column = next(iter(parts.values()))
-        if len(parts) > 1 or (role in TABLES and len(column.shape) == 1):
+        named = role in GROUPS and (len(column.shape) != 2 or bool(find_keys(names, role)))
+        if len(parts) > 1 or named or (role in TABLES and len(column.shape) == 1):
             column = SideBySide(parts, source=source)
         check_type_and_shape(role, column, source=source)
         found[role] = column

@@ -18,9 +18,9 @@ STATE = ("pos", "full")  # the state of a ring buffer
 
 
 def has_lanes(columns: Mapping[str, Column]) -> bool:
-    """Whether columns have an axis of environments: observations have three axes, rewards two."""
+    """Whether columns have an axis of environments: observations have three axes or more, rewards two."""
     shapes = [columns[key].shape if key in columns else () for key in ("observations", "rewards")]
-    return len(shapes[0]) == 3 and len(shapes[1]) == 2 and shapes[0][:2] == shapes[1]
+    return len(shapes[0]) >= 3 and len(shapes[1]) == 2 and shapes[0][:2] == shapes[1]
 
 
 def unstack_lanes(columns: Mapping[str, Column], state: Mapping[str, object], *, source: str) -> dict[str, Column]:

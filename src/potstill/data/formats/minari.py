@@ -19,11 +19,11 @@ import numpy as np
 
 from potstill.data.bounds import ActionBounds
 from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape
-from potstill.data.columns import Chosen
+from potstill.data.columns import Chosen, find_keys
 from potstill.data.files import Column, Group, find_user_folder, open_hdf5, reading
 from potstill.data.formats.arrow import check_sizes
 from potstill.data.formats.groups import find_group, find_group_columns, join_episodes
-from potstill.data.formats.minari_spaces import check_space, read_bounds, read_whole_number
+from potstill.data.formats.minari_spaces import check_space, list_observations, read_bounds, read_whole_number
 from potstill.data.formats.parquet import allow_columns, flatten, require_pyarrow, to_array
 from potstill.data.joined import SideBySide
 from potstill.data.log import Log
@@ -34,6 +34,7 @@ from potstill.runtime.files import JsonMapping, read_json
 COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
 COUNTS = ("total_episodes", "total_steps")
 FORMS = ("hdf5", "arrow", "parquet")
+FLATTENING = ("FlattenObservation", "RuleObservation")  # wrappers that do not change what is observed
 CARD_KEYS = (  # entries of the metadata that are copied to the card
     "dataset_id",
     "algorithm_name",
@@ -134,7 +135,7 @@ def read_minari(path: Path, chosen: Chosen) -> Iterator[Log]:
             part of a dictionary of observations.
 
     Raises:
-        PotstillError: a space is not a one-dimensional box, an episode is missing or has columns of the wrong length,
+        PotstillError: a space is not supported, an episode is missing or has columns of the wrong length,
             or a column is chosen for a role that Minari does not have.
     """
     folder = path / "data" if (path / "data").is_dir() else path
@@ -162,8 +163,8 @@ def _read_metadata(folder: Path, path: Path, chosen: Chosen) -> Metadata:
             dict(json.loads(metadata.get(key) or "{}")) for key in ("observation_space", "action_space", "env_spec")
         )
         if "observations" not in chosen:
-            check_space("observations", observations, path)
-        check_space("actions", actions, path)
+            chosen = {**chosen, "observations": list_observations(observations, path)}
+        check_space(actions, path)
         bounds, changes = read_bounds(actions), _find_changes(env_spec)
     if form not in FORMS:
         raise PotstillError(f"{path}: unknown data_format '{form}': expected {', '.join(FORMS)}")
@@ -236,7 +237,8 @@ def _read_arrow_episodes(metadata: Metadata, folder: Path) -> list[dict[str, Col
         episode: dict[str, Column] = {}
         for key, names in metadata.roles.items():
             parts = {name: to_array(table, name.replace("/", "."), source=str(files[0])) for name in names}
-            column = next(iter(parts.values())) if len(parts) == 1 else SideBySide(parts, source=source)
+            single = len(parts) == 1 and not find_keys(names, key)
+            column = next(iter(parts.values())) if single else SideBySide(parts, source=source)
             check_type_and_shape(key, column, source=source)
             episode[key] = column if key == "observations" else column[: len(column) - 1]
         episodes.append(episode)
@@ -271,4 +273,4 @@ def _find_changes(env_spec: JsonMapping) -> list[str]:
     limit, usual = env_spec.get("max_episode_steps"), find_registered_limit(str(env_spec.get("id")))
     if "max_episode_steps" in env_spec and usual is not None and limit != usual:
         arguments.append(f"max_episode_steps {limit} instead of {usual}")
-    return arguments + [f"wrapper {name}" for name in wrappers if name != "FlattenObservation"]
+    return arguments + [f"wrapper {name}" for name in wrappers if name not in FLATTENING]

@@ -23,24 +23,37 @@ def read_whole_number(metadata: JsonMapping, key: str) -> int:
     return value
 
 
-def check_space(key: str, space: JsonMapping, path: Path) -> None:
-    """Check that a space is a one-dimensional box or, for actions, a finite set numbered from 0.
+def check_space(space: JsonMapping, path: Path) -> None:
+    """Check that actions are a one-dimensional box, or a finite set numbered from 0.
 
     Raises:
         PotstillError: the space is something else.
     """
     kind = space.get("type", "Box")
-    if key == "actions" and kind == "Discrete":
+    if kind == "Discrete":
         if space.get("start", 0) != 0:
             raise PotstillError(f"{path} has actions numbered from {space['start']}: expected numbers from 0")
         return
-    if kind == "Dict" and key == "observations":
-        raise PotstillError(
-            f"{path}: observations of space Dict: expected a one-dimensional Box. Choose parts: --columns "
-            f"observations={'+'.join(f'observations/{part}' for part in space.get('subspaces', ['NAME']))}"
-        )
     if kind != "Box" or len(space.get("shape", [1])) != 1:
-        raise PotstillError(f"{path}: {key} of space {kind}{space.get('shape', '')}: expected a one-dimensional Box")
+        raise PotstillError(f"{path}: actions of space {kind}{space.get('shape', '')}: expected a one-dimensional Box")
+
+
+def list_observations(space: JsonMapping, path: Path, name: str = "observations") -> tuple[str, ...]:
+    """List the arrays of an observation: the boxes of nested dictionaries, in alphabetical order of their keys.
+
+    Raises:
+        PotstillError: a space in it is not a box.
+    """
+    kind = space.get("type", "Box")
+    if kind == "Dict" and isinstance(space.get("subspaces"), dict) and space["subspaces"]:
+        inner = sorted(space["subspaces"].items())
+        return tuple(found for key, part in inner for found in list_observations(part, path, f"{name}/{key}"))
+    if kind != "Box":
+        raise PotstillError(
+            f"{path}: {name} of space {kind}: expected a Box or a Dict of boxes. Choose parts: --columns "
+            "observations=observations/NAME+observations/NAME"
+        )
+    return (name,)
 
 
 def read_bounds(space: JsonMapping) -> ActionBounds | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from potstill.data.bounds import MOST_ACTIONS, ActionBounds, DiscreteActions
-from potstill.data.columns import Chosen
+from potstill.data.columns import Chosen, find_keys
 from potstill.data.files import Column
 from potstill.data.formats.lanes import has_lanes, unstack_lanes
 from potstill.data.joined import SideBySide
@@ -53,7 +53,7 @@ def log_of_columns(
     stated = stated or {}
     columns: dict[str, Column] = {}
     for role, parts in found.items():
-        single = len(parts) == 1
+        single = len(parts) == 1 and not find_keys(parts, role)
         columns[role] = read(parts[0]) if single else SideBySide({part: read(part) for part in parts}, source=source)
     lanes = has_lanes(columns)
     notes = []

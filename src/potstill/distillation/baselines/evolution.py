@@ -117,7 +117,7 @@ class Evolution(Baseline):
         normaliser = (data if candidates.teacher is None else candidates.teacher).normaliser
         scaling = Scaling(normaliser, data.action_bounds)
         lanes = self.population * self.students * self.episodes
-        stepper = CountingStepper(make_stepper(str(data.env_id), lanes))
+        stepper = CountingStepper(make_stepper(str(data.env_id), lanes, rule=data.rule))
         limit = find_time_limit(str(data.env_id)) or DEFAULT_STEPS
         rule = optax.adam(self.learning_rate)
         optimiser, generation = rule.init(mean), 0

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from potstill.environments.making import find_time_limit
+from potstill.environments.observations.rule import ObservationRule
 from potstill.environments.rollouts.gymnasium import GymnasiumStepper
 from potstill.environments.rollouts.mujoco import TASKS, MujocoStepper
 from potstill.environments.rollouts.stepper import Stepper
@@ -27,21 +28,29 @@ def count_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def make_stepper(env_id: str, lanes: int, *, batched: bool = True) -> Stepper:
+def make_stepper(env_id: str, lanes: int, *, batched: bool = True, rule: ObservationRule | None = None) -> Stepper:
     """Make the fastest stepper for an environment: MuJoCo's batched one if it supports the task, else Gymnasium's.
 
     Args:
         env_id: Gymnasium id.
         lanes: L, the number of environments.
         batched: allow MuJoCo's batched stepper.
+        rule: how observations become vectors. The batched stepper is used only without one.
     """
-    if batched and env_id in TASKS:
+    if batched and env_id in TASKS and rule is None:
         return MujocoStepper(env_id, count_processors())
-    return GymnasiumStepper(env_id, lanes)
+    return GymnasiumStepper(env_id, lanes, rule)
 
 
 @check_arguments
-def play(act: Act, env_id: str, seeds: Int[np.ndarray, " L"], *, batched: bool = True) -> Float[np.ndarray, " L"]:
+def play(
+    act: Act,
+    env_id: str,
+    seeds: Int[np.ndarray, " L"],
+    *,
+    batched: bool = True,
+    rule: ObservationRule | None = None,
+) -> Float[np.ndarray, " L"]:
     """Roll a policy out for one episode in each of L lanes.
 
     An episode ends by termination, by the registered time limit, or after 1,000 steps if there is none. The policy
@@ -53,6 +62,7 @@ def play(act: Act, env_id: str, seeds: Int[np.ndarray, " L"], *, batched: bool =
         env_id: Gymnasium id.
         seeds: the seed of each lane's initial state [L].
         batched: allow MuJoCo's batched stepper, which is several times faster and simulates the same task.
+        rule: how observations become vectors, as recorded with a dataset or distillate.
 
     Returns:
         The undiscounted return of each lane's episode [L].
@@ -65,7 +75,7 @@ def play(act: Act, env_id: str, seeds: Int[np.ndarray, " L"], *, batched: bool =
         >>> returns.shape, bool((returns < 0).all())
         ((3,), True)
     """
-    stepper = make_stepper(env_id, len(seeds), batched=batched)
+    stepper = make_stepper(env_id, len(seeds), batched=batched, rule=rule)
     return run_episodes(act, stepper, seeds, find_time_limit(env_id) or DEFAULT_STEPS)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from potstill.bundled import find_artefact_path, list_bundled_names
 from potstill.distillate import Distillate, load
+from potstill.environments.observations.rule import ENTRY, read_rule
 from potstill.errors import PotstillError
 from potstill.exports.policies.base import ExportedPolicy, stack_policies
 from potstill.networks.policy import Policy, load_policy
@@ -128,11 +129,18 @@ def _describe_students(seeds: list[int]) -> JsonObject:
     return {"policy": f"mean action of {len(seeds)} students with seeds 0 to {seeds[-1]}"}
 
 
+def _describe_input(metadata: Mapping[str, object]) -> JsonObject:
+    """Describe what the inputs of a network are, in order, if observations are not vectors: in words and as values."""
+    rule = read_rule(metadata.get(ENTRY))
+    return {} if rule is None else {"input": rule.describe(), ENTRY: rule.to_json()}
+
+
 def _describe_distillate(distillate: Distillate) -> JsonObject:
     dataset = distillate.metadata["dataset"]
     facts: JsonObject = to_json(
         {
             "env_id": distillate.env_id,
+            **_describe_input(distillate.metadata),
             "dataset": dataset.get("name") if isinstance(dataset, Mapping) else dataset,
             "dataset_sha256": dataset.get("sha256") if isinstance(dataset, Mapping) else None,
             "distillate_sha256": distillate.content_hash,
@@ -149,6 +157,7 @@ def _describe_teacher(teacher: NetworkTeacher) -> JsonObject:
         {
             "policy": f"teacher, {metadata.get('algorithm', 'unknown algorithm')}",
             "env_id": metadata.get("env_id"),
+            **_describe_input(metadata),
             "dataset": metadata.get("dataset"),
             "dataset_sha256": metadata.get("dataset_hash"),
             "teacher_sha256": teacher.content_hash,

@@ -161,6 +161,8 @@ def list_facts(record: RunRecord) -> list[tuple[str, str]]:
         rows = f", {dataset['rows']:,} rows" if isinstance(dataset.get("rows"), int) else ""
         facts.append(("dataset", f"{dataset.get('name')}{rows}, SHA-256 {dataset.get('sha256')}"))
     facts.append(("environment", str(result.get("env_id") or "none")))
+    if pairs is not None and pairs.rule is not None:
+        facts.append(("states", pairs.rule.describe()))
     if isinstance(teacher, Mapping):
         facts.append(("teacher", f"{teacher.get('algorithm', 'unknown')}, SHA-256 {teacher.get('sha256')}"))
     facts += [
@@ -185,6 +187,6 @@ def _format_commands(record: RunRecord) -> str:
     lines = [str(made)] if made else []
     if record.command == "distill":
         lines.append(f"potstill reproduce {record.path}")
-    if record.command == "evaluate":
+    if record.command == "evaluate" and isinstance(record.config.get("distillate"), str):
         lines.append(f"potstill evaluate {record.config.get('distillate')}")
     return format_paragraph("Commands:") + format_commands(lines) if lines else ""

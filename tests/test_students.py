@@ -18,10 +18,8 @@ from potstill.students import RECIPES, Pairs, Recipe, train_students
 from potstill.students.recipe import find_recipe_name, read_recipe
 from potstill.students.training import (
     EPS_ROOT,
-    bc_loss,
     compute_mean_actions,
     initialise_network,
-    initialise_student,
     initialise_training,
     take_optimiser_step,
     train_network,
@@ -241,20 +239,6 @@ def test_invalid_recipe_metadata(unchecked):
 def test_names_and_objects_of_recipes():
     own = Recipe(layers=5)
     assert [find_recipe_name(r) for r in (own, Recipe(), RECIPES["default"])] == ["custom", "paper", "default"]
-
-
-def test_batches_are_drawn_anew_for_each_step():
-    pairs = Pairs(jnp.eye(6, 3), jnp.linspace(-0.5, 0.5, 6)[:, None], jnp.arange(1.0, 7.0))
-    recipe = dataclasses.replace(SMALL, batch=2, steps=3)
-    state, keys = initialise_student(jax.random.key(0), pairs, recipe)
-    drawn = [jax.random.randint(jax.random.split(key)[1], (2,), 0, 6) for key in keys]
-    assert len({tuple(rows.tolist()) for rows in drawn}) > 1
-    for rows in drawn:
-        batch = Pairs(pairs.states[rows], pairs.actions[rows], pairs.weights[rows])
-        state = take_optimiser_step(state, jax.grad(bc_loss)(state.params, batch), recipe)
-    trained = train_network(jax.random.key(0), pairs, recipe)
-    for found, wanted in zip(jax.tree.leaves(trained), jax.tree.leaves(state.params), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
 
 
 def test_sampled_students_differ_from_mean_ones():

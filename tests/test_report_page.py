@@ -20,6 +20,7 @@ from potstill.reports.plots import make_figure
 from potstill.reports.runs import page as run_page
 from potstill.reports.runs.record import read_record, read_records
 from potstill.reports.runs.verdict import compare_runs, judge_run
+from potstill.runtime.files import write_json
 from potstill.runtime.run_folder import RunFolder
 
 HOSTILE = '<img src=x onerror="alert(1)"></title><script>alert(2)</script> $\\frac{ & 日本 http://strangers.example/'
@@ -135,6 +136,16 @@ def test_verdicts_by_hand(tmp_path):
     returns = np.array([[100.0] * 4, [3000.0] * 4])
     spread = read_record(make_run(tmp_path / "s", student=summarise(returns, "Hopper-v5")).path, "s")
     assert any("Students differ much: from 3.7 to 92.8" in line for line in judge_run(spread))
+
+
+def test_an_evaluation_has_the_picture_of_its_pairs(tmp_path):
+    pairs, studied = make_run(tmp_path / "pairs"), make_run(tmp_path / "studied")
+    Figure(figsize=(4, 2)).savefig(pairs / "states.png")
+    (studied / "distillate.safetensors").unlink()
+    write_json(studied / "config.json", {"command": "evaluate", "distillate": str(pairs.path)})
+    record = read_record(studied.path, "studied")
+    assert (record.source, record.read_picture()) == (pairs.path, read_record(pairs.path, "pairs").read_picture())
+    assert record.read_picture() is not None
 
 
 def test_a_single_point_is_no_curve(tmp_path):

@@ -108,7 +108,7 @@ def _describe_run(record: RunRecord, name: str, left_out: str, *, several: bool)
 def _explain_missing_states(record: RunRecord) -> str:
     if not record.result.get("env_id"):
         return "The states are not rendered: no environment is known."
-    return "The states are not rendered: the run folder has no states.png."
+    return "The states are not rendered: neither the run nor the folder of its pairs has a states.png."
 
 
 def make_score_table(record: RunRecord) -> str:

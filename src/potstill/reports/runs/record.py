@@ -39,6 +39,8 @@ class RunRecord:
     result: Result
     distillate: Distillate | None = None
     """The pairs, if their file is there and is the one that the result belongs to."""
+    source: Path | None = None
+    """The folder of that file: the run of ``potstill distill``, for example."""
     losses: Sequence[tuple[int, float]] = ()
     """Outer steps and losses."""
     added: Mapping[str, Run] = field(default_factory=dict)
@@ -72,8 +74,13 @@ class RunRecord:
         return bool(read_reference(self.result).source)
 
     def read_picture(self) -> bytes | None:
-        """Read ``states.png`` and write it as a smaller JPEG; ``None`` if it is not there or is not a picture."""
+        """Read ``states.png`` and write it as a smaller JPEG; ``None`` if it is not there or is not a picture.
+
+        A run without one, such as that of ``potstill evaluate``, has the picture of the run that made the pairs.
+        """
         path = Path(self.path) / "states.png"
+        if not path.exists() and self.source is not None:
+            path = self.source / "states.png"
         try:
             with warnings.catch_warnings(), Image.open(path, formats=("PNG",)) as picture:
                 warnings.simplefilter("error")  # such as a picture that unpacks to gigabytes
@@ -133,7 +140,7 @@ def read_record(path: Path, name: str, added: Sequence[Path] = ()) -> RunRecord:
     except PotstillError:
         config = {}
     losses = read_losses(path / "metrics.jsonl") if "curve" in result else []
-    distillate = _find_distillate(path, config, result)
+    distillate, source = _find_distillate(path, config, result)
     return RunRecord(
         path=str(path),
         name=name,
@@ -141,6 +148,7 @@ def read_record(path: Path, name: str, added: Sequence[Path] = ()) -> RunRecord:
         config=config,
         result=result,
         distillate=distillate,
+        source=source,
         losses=losses,
         added=_find_added(path, result.get("sha256"), added),
     )
@@ -159,8 +167,8 @@ def _check_scores(path: Path, result: Result) -> None:
             raise PotstillError(f"{path}: result.json has no mean and standard deviation for '{name}'")
 
 
-def _find_distillate(path: Path, config: JsonMapping, result: Result) -> Distillate | None:
-    """Load the pairs of a run, if they are found and are those that were measured."""
+def _find_distillate(path: Path, config: JsonMapping, result: Result) -> tuple[Distillate | None, Path | None]:
+    """Load the pairs of a run, if they are found and are those that were measured; also return their folder."""
     for place in (path, config.get("distillate")):
         if not isinstance(place, str | Path):
             continue
@@ -170,10 +178,10 @@ def _find_distillate(path: Path, config: JsonMapping, result: Result) -> Distill
                 file = find_artefact_path(place, "distillate")
                 if not file.is_file() or result.get("sha256") not in (None, hash_file(file)):
                     continue
-                return load(file)
+                return load(file), file.parent
             except (PotstillError, OSError):
                 continue
-    return None
+    return None, None
 
 
 def _find_added(path: Path, sha256: object, given: Sequence[Path]) -> dict[str, Run]:

@@ -31,6 +31,7 @@ PACKAGES = (
     "potstill.distillation.baselines",
     "potstill.evaluation",
     "potstill.tasks",
+    "potstill.finetuning",
     "potstill.exports",
     "potstill.exports.policies",
     "potstill.theory",

@@ -17,7 +17,7 @@ from potstill.finetuning import FineTuning, copy_policy, make_agent
 from potstill.finetuning.curve import compute_area
 from potstill.runtime import storage
 
-RECIPE = potstill.Recipe(steps=60, width=16, layers=3, optimiser="adam", learning_rate=1e-2, initialisation="torch")
+RECIPE = dataclasses.replace(potstill.RECIPES["pytorch"], steps=60, width=16)
 WORDS = ("--recipe.width", "16", "--recipe.steps", "60", "--batch", "8", "--episodes", "1")
 SHORT = FineTuning(steps=60, warmup=30, constraint=1.0, fade=20, batch=8)
 ENV = "Pendulum-v1"
@@ -87,7 +87,7 @@ def test_the_distance_by_hand(distillate):
     agent = make_agent(student, distillate, ENV, SHORT)
     apart = (student(distillate.states) - distillate.actions)[:, 0] / 2.0  # in units of [−1, 1]
     wanted = np.average(apart**2, weights=distillate.weights)
-    np.testing.assert_allclose(float(agent.compute_distance()), wanted, rtol=1e-3)
+    np.testing.assert_allclose(float(agent.compute_distance().detach()), wanted, rtol=1e-3)
 
 
 @pytest.mark.usefixtures("td3")
@@ -96,10 +96,10 @@ def test_the_constraint_holds_the_actor_and_fades(distillate):
     start = distillate.train_student(0, dataclasses.replace(RECIPE, steps=0))
     found = {}
     for weight in (0.0, 1e4):
-        held = FineTuning(steps=250, warmup=20, constraint=weight, fade=100_000, batch=8, learning_rate=3e-3)
+        held = FineTuning(steps=250, warmup=20, constraint=weight, fade=100_000, batch=8, actor_learning_rate=3e-3)
         agent = make_agent(start, distillate, ENV, held)
         agent.learn(held.steps)
-        found[weight] = float(agent.compute_distance())
+        found[weight] = float(agent.compute_distance().detach())
     assert found[1e4] < 0.2 * found[0.0]
     ends = [SHORT.compute_constraint(step) for step in (0, 30, 40, 50, 60)]
     assert ends == [1.0, 1.0, 0.5, 0.0, 0.0]
@@ -108,7 +108,7 @@ def test_the_constraint_holds_the_actor_and_fades(distillate):
 
 @pytest.mark.usefixtures("td3")
 def test_the_same_seed_gives_the_same_policy(path, tmp_path):
-    words = ["finetune", str(path), "--env-steps", "40", "--warmup", "20", *WORDS, "--evaluate-every", "20"]
+    words = ["finetune", str(path), "--env-steps", "30", "--warmup", "20", *WORDS, "--evaluate-every", "30"]
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         assert main([*words, "--seed", seed, "--out", name]) == 0
     policies = [(tmp_path / name / "policy.safetensors").read_bytes() for name in "abc"]
@@ -133,7 +133,10 @@ def test_the_command(path, tmp_path, capsys):
     assert (metadata["env_id"], metadata["steps"], metadata["start"]) == (ENV, 50, "student")
     assert len(arrays["layers.0.bias"]) == 16
     potstill.export_policy("run", "policy.py")
-    again = potstill.finetune(path, start="run", env_steps=20, warmup=20, batch=8, episodes=1, out="again")
+    options = {"constraint": 0.0, "env_steps": 20, "warmup": 20, "batch": 8, "episodes": 1, "evaluate_every": 20}
+    again = potstill.finetune(path, start="run", out="again", **options)
+        path, start="run", constraint=0.0, env_steps=20, warmup=20, batch=8, episodes=1, evaluate_every=20, out="again"
+    )
     policies = [potstill.load_policy(f"{name}/policy.safetensors") for name in ("run", "again")]
     np.testing.assert_allclose(*(policy(draw_states()) for policy in policies), atol=1e-5)
     assert again.result.first.raw_mean == pytest.approx(result["last"]["raw_mean"], rel=1e-4)
@@ -141,10 +144,13 @@ def test_the_command(path, tmp_path, capsys):
 
 @pytest.mark.usefixtures("td3")
 def test_from_scratch_there_are_random_actions_and_no_constraint(path):
-    options = {"recipe": RECIPE, "env_steps": 30, "warmup": 20, "batch": 8, "episodes": 1}
-    run = potstill.finetune(path, start="scratch", out="run", **options)
+    options = {"recipe": RECIPE, "env_steps": 30, "warmup": 20, "batch": 8, "episodes": 1, "evaluate_every": 30}
+    words = ["finetune", str(path), "--env-steps", "30", "--warmup", "20", *WORDS, "--evaluate-every", "30"]
+    assert main([*words, "--start", "scratch", "--out", "run"]) == 0
+    run = potstill.Run("run")
     assert {line["constraint"] for line in run.metrics} == {0.0}
     assert run.result.updates == 10
+    assert run.result.start == "scratch"
     assert potstill.finetune(path, out="other", **options).result.updates == 30
 
 

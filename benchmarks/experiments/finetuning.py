@@ -14,6 +14,7 @@ the recording is taught and distilled. Returns are raw, of the same initial stat
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,19 @@ from benchmarks.experiments.parts import TOY_RECIPE, distill_options
 from benchmarks.files import BUNDLED_NAME, Workspace
 from benchmarks.grid import Cell, Experiment, Record
 from potstill.environments import make, play
+from potstill.finetuning import FineTuning
 from potstill.runtime.files import read_json
 
 ARMS: dict[str, dict[str, Any]] = {
     "constrained": {"start": "student"},
     "free": {"start": "student", "constraint": 0.0},
     "teacher": {"start": "teacher"},
-    "scratch": {"start": "scratch"},
+    "scratch": {"start": "scratch"},  # its actor has the learning rate of the critics
 }
-COMMON: dict[str, Any] = {"batch": 128, "update_every": 2, "warmup": 2_000, "episodes": 5}
+COMMON: dict[str, Any] = {"batch": 128, "update_every": 2, "critic_width": 128, "episodes": 5}
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
-    "Hopper-v5": {"env_steps": 12_000, "evaluate_every": 1_000},
-    "Pendulum-v1": {"env_steps": 10_000, "evaluate_every": 500},
+    "Hopper-v5": {"env_steps": 10_000, "warmup": 2_000, "evaluate_every": 1_000},
+    "Pendulum-v1": {"env_steps": 8_000, "warmup": 1_000, "evaluate_every": 500, "learning_rate": 1e-3},
 }
 COLLECTED: dict[str, Any] = {"steps": 6_000, "random_steps": 1_000, "seed": 0}
 TAUGHT: dict[str, Any] = {"updates": 5_000, "episodes": 0, "fitted_updates": 0, "seed": 0}
@@ -96,7 +98,8 @@ def describe_inputs(cell: Cell) -> Record:
     """The options of the commands, and the defaults that the results depend on."""
     env_id = str(cell["env"])
     made = {} if env_id.startswith("Hopper") else {"collected": COLLECTED, "taught": TAUGHT, "distilled": DISTILLED}
-    return {**COMMON, **ENVIRONMENTS[env_id], **ARMS[cell.method], **made}
+    defaults = {**dataclasses.asdict(FineTuning()), "recipe": potstill.RECIPES["pytorch"].to_metadata()}
+    return {**defaults, **COMMON, **ENVIRONMENTS[env_id], **ARMS[cell.method], **made}
 
 
 CELLS = tuple(Cell(arm, "", seed, (("env", env),)) for seed in SEEDS for env in ENVIRONMENTS for arm in ARMS)

@@ -16,8 +16,8 @@ from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, make_figure, save_
 
 HEAD = """\
 Experiment `finetuning`: `potstill finetune` with {seeds} seeds, an update for every {every} environment steps, batches
-of {batch}, a warm-up of {warmup:,} steps, and otherwise default settings. All arms have the same critics, and the
-observations are standardised in all of them. Returns are those of {episodes} episodes without noise, always from the
+of {batch}, critics of {width} × {width} units, and otherwise default settings. The observations are standardised in all
+arms. Returns are those of {episodes} episodes without noise, always from the
 same initial states, as shares of the teacher's in these: 0 is the mean of random actions, 1 the teacher. *Over steps*:
 area under the curve, divided by its length. *Lowest*: the lowest evaluation as a share of the first one, and in
 brackets the seeds in which it is below {floor}. *Teacher after*: the steps of the first evaluation that is not below
@@ -116,7 +116,11 @@ def group_by_arm(env_id: str) -> dict[str, list[Record]]:
 
 def finetuning() -> str:
     """A table for each environment, and how the targets are met."""
-    fields = {"every": COMMON["update_every"], **{name: COMMON[name] for name in ("batch", "warmup", "episodes")}}
+    fields = {
+        "every": COMMON["update_every"],
+        "width": COMMON["critic_width"],
+        **{name: COMMON[name] for name in ("batch", "episodes")},
+    }
     parts = [HEAD.format(seeds=len(SEEDS), floor=FLOOR, **fields)]
     for env_id in ENVIRONMENTS:
         found = group_by_arm(env_id)
@@ -125,7 +129,8 @@ def finetuning() -> str:
             continue
         first = next(records[0] for records in found.values() if records)
         scale = f"return of the teacher {first['teacher']:,.0f}, of random actions {first['random']:,.0f}"
-        parts += [f"**{env_id}**, {first['steps'][-1]:,} steps: {scale}.", make_table(HEADS, rows)]
+        length = f"{first['steps'][-1]:,} steps, of which {ENVIRONMENTS[env_id]['warmup']:,} are the warm-up"
+        parts += [f"**{env_id}**, {length}: {scale}.", make_table(HEADS, rows)]
         parts += [judge(found, env_id)]
     return "\n\n".join([*filter(None, parts), PICTURE])
 
@@ -140,7 +145,9 @@ def draw(path: Path) -> None:
                 axis.fill_between(steps, shares.min(axis=0), shares.max(axis=0), color=COLOURS[arm], alpha=0.15, lw=0)
                 axis.plot(steps, shares.mean(axis=0), color=COLOURS[arm], label=LABELS[arm])
         axis.axhline(1.0, color="black", linewidth=1.0, linestyle="--", label="teacher")
-        axis.axvline(COMMON["warmup"], color=GREY, linewidth=0.8, linestyle=":", label="end of the warm-up")
+        axis.axvline(
+            ENVIRONMENTS[env_id]["warmup"], color=GREY, linewidth=0.8, linestyle=":", label="end of the warm-up"
+        )
         axis.set(xlabel="environment steps", ylabel="share of the teacher's return", title=env_id)
     axes[0].legend(frameon=False, fontsize=7, title="line = mean, band = all seeds", title_fontsize=7)
     save_figure(figure, path)

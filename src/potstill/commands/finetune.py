@@ -70,7 +70,7 @@ def finetune(config: FinetuneConfig) -> Run:
     origin = {
         "env_id": env_id,
         "algorithm": "td3",
-        "start": str(config.start),
+        "start": config.start_name,
         "distillate_sha256": hash_file(find_artefact_path(config.distillate, "distillate")),
         "command": command_line("finetune", config),
     }
@@ -103,14 +103,14 @@ def choose_playable(distillate: Distillate, env_id: str | None, source: str) -> 
 
 def make_start(config: FinetuneConfig, distillate: Distillate, recipe: Recipe) -> Policy:
     """Make the policy that the actor starts from."""
-    if config.start not in STARTS:
+    if config.start_name not in STARTS:
         found = load_source(config.start, teacher=False)
         if isinstance(found, Distillate):
             raise PotstillError(f"--start {config.start}: expected {', '.join(STARTS)}, or a policy or teacher")
         return found.policy if isinstance(found, NetworkTeacher) else found
-    if config.start == "teacher":
+    if config.start_name == "teacher":
         return find_own_teacher(distillate, config.distillate).policy
-    if config.start == "scratch":
+    if config.start_name == "scratch":
         return make_student(config, distillate, dataclasses.replace(recipe, steps=0))
     return make_student(config, distillate, recipe)
 
@@ -132,7 +132,7 @@ def make_anchor(config: FinetuneConfig, distillate: Distillate, recipe: Recipe, 
     """Make the student that the constraint holds the actor to in the states that it visits, if it does."""
     if not config.anchor:
         return None
-    return policy if config.start == "student" else make_student(config, distillate, recipe)
+    return policy if config.start_name == "student" else make_student(config, distillate, recipe)
 
 
 def score_teacher(
@@ -153,7 +153,7 @@ def summarise_job(job: FineTuningJob, teacher: ScoreSummary | None) -> JsonObjec
     return {
         "env_id": job.env_id,
         "reference": job.reference._asdict(),
-        "start": str(job.config.start),
+        "start": job.config.start_name,
         "first": {name: job.history[0][name] for name in ("mean", "std", "raw_mean")},
         "last": {name: job.history[-1][name] for name in ("mean", "std", "raw_mean")},
         "teacher": teacher,

@@ -91,7 +91,7 @@ class FineTuningJob:
             "steps": self.done,
             **{name: scores[name] for name in ("mean", "std", "raw_mean")},  # type: ignore[literal-required]
             "constraint": self.settings.compute_constraint(self.done),
-            "distance": float(self.agent.compute_distance()),
+            "distance": float(self.agent.compute_distance().detach()),
             **self.agent.metrics,
         }
         self.history.append(entry)

@@ -69,7 +69,10 @@ class FinetuneConfig:
     """Transitions in an update."""
 
     learning_rate: float = FineTuning.learning_rate
-    """Learning rate of actor and critics."""
+    """Learning rate of the critics."""
+
+    actor_learning_rate: float | None = None
+    """Learning rate of the actor. Default: 0.0001, and that of the critics from scratch."""
 
     critic_width: int = FineTuning.critic_width
     """Units of each of the two hidden layers of a critic."""
@@ -102,14 +105,29 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         check_types(self, skip=("recipe",))
         check_ranges(self, env_steps=1, warmup=0, constraint=0.0, fade=1, noise=0.0, update_every=1, batch=1)
-        check_ranges(self, learning_rate=0.0, critic_width=1, evaluate_every=1, episodes=1, threads=1, seed=0)
-        check_finite(self, "constraint", "noise", "learning_rate")
+        check_ranges(
+            self,
+            learning_rate=0.0,
+            actor_learning_rate=0.0,
+            critic_width=1,
+            evaluate_every=1,
+            episodes=1,
+            threads=1,
+            seed=0,
+        )
+        check_finite(self, "constraint", "noise", "learning_rate", "actor_learning_rate")
         check_fractions(self, "discount")
+
+    @property
+    def start_name(self) -> str:
+        """The name or path of the start: on the command line, a name is read as a path."""
+        return str(self.start)
 
     def make_settings(self) -> FineTuning:
         """Make the settings of fine-tuning as an object of the core."""
-        scratch = self.start == "scratch"
+        scratch = self.start_name == "scratch"
         default = 0.0 if scratch else FineTuning.constraint
+        rate = self.learning_rate if scratch else FineTuning.actor_learning_rate
         return FineTuning(
             steps=self.env_steps,
             warmup=self.warmup,
@@ -120,6 +138,7 @@ class FinetuneConfig:
             update_every=self.update_every,
             batch=self.batch,
             learning_rate=self.learning_rate,
+            actor_learning_rate=rate if self.actor_learning_rate is None else self.actor_learning_rate,
             critic_width=self.critic_width,
             discount=self.discount,
             threads=self.threads,

@@ -166,6 +166,7 @@ def make_agent(
     kind: Agent = type("ConstrainedTD3", (ConstrainedUpdates, TD3), {})
     agent = kind("MlpPolicy", env, **make_options(settings, [len(one["bias"]) for one in layers]))
     normalise_critics(agent, settings.learning_rate)
+    agent.actor.optimizer.param_groups[0]["lr"] = settings.actor_learning_rate
     for actor in (agent.actor, agent.actor_target):
         fill_network(actor.mu, layers)
     agent.settings, agent.anchor, agent.metrics = settings, fixed, {}

@@ -51,7 +51,9 @@ class FineTuning:
     batch: int = 256
     """Replayed transitions in an update."""
     learning_rate: float = 3e-4
-    """Learning rate of actor and critics."""
+    """Learning rate of the critics."""
+    actor_learning_rate: float = 1e-4
+    """Learning rate of the actor."""
     critic_width: int = 256
     """Units of each of the two hidden layers of a critic."""
     discount: float = 0.99
@@ -63,8 +65,8 @@ class FineTuning:
 
     def __post_init__(self) -> None:
         check_ranges(self, steps=1, warmup=0, constraint=0.0, fade=1, random_steps=0, noise=0.0, update_every=1)
-        check_ranges(self, batch=1, learning_rate=0.0, critic_width=1, threads=1, seed=0)
-        check_finite(self, "constraint", "noise", "learning_rate")
+        check_ranges(self, batch=1, learning_rate=0.0, actor_learning_rate=0.0, critic_width=1, threads=1, seed=0)
+        check_finite(self, "constraint", "noise", "learning_rate", "actor_learning_rate")
         check_fractions(self, "discount")
 
     def compute_constraint(self, step: int) -> float:

@@ -135,8 +135,6 @@ def test_the_command(path, tmp_path, capsys):
     potstill.export_policy("run", "policy.py")
     options = {"constraint": 0.0, "env_steps": 20, "warmup": 20, "batch": 8, "episodes": 1, "evaluate_every": 20}
     again = potstill.finetune(path, start="run", out="again", **options)
-        path, start="run", constraint=0.0, env_steps=20, warmup=20, batch=8, episodes=1, evaluate_every=20, out="again"
-    )
     policies = [potstill.load_policy(f"{name}/policy.safetensors") for name in ("run", "again")]
     np.testing.assert_allclose(*(policy(draw_states()) for policy in policies), atol=1e-5)
     assert again.result.first.raw_mean == pytest.approx(result["last"]["raw_mean"], rel=1e-4)

@@ -74,8 +74,7 @@ def finetune(config: FinetuneConfig) -> Run:
         "distillate_sha256": hash_file(find_artefact_path(config.distillate, "distillate")),
         "command": command_line("finetune", config),
     }
-    given = {"force": config.force, "track": track}
-    with RunFolder(config.out, "finetune", record_settings(config), **given) as folder:
+    with RunFolder(config.out, "finetune", record_settings(config), force=config.force, track=track) as folder:
         job = FineTuningJob(config, settings, agent, policy.scaling, env_id, distillate.reference, origin, folder)
         teacher = score_teacher(config, distillate, env_id, distillate.reference)
         job.run()

@@ -15,7 +15,8 @@ from potstill.environments.references import Reference
 from potstill.errors import Diverged
 from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import summarise
-from potstill.finetuning.agent import Agent, copy_policy
+from potstill.finetuning.agent import copy_policy
+from potstill.finetuning.networks import Agent
 from potstill.finetuning.settings import FineTuning
 from potstill.networks.policy import Policy
 from potstill.runtime.files import JsonObject
@@ -89,7 +90,7 @@ class FineTuningJob:
             scores = summarise(measure_policy_returns(policy, self.env_id, episodes, seed=0), self.reference)
         entry: JsonObject = {
             "steps": self.done,
-            **{name: scores[name] for name in ("mean", "std", "raw_mean")},  # type: ignore[literal-required]
+            **{name: scores[name] for name in ("mean", "std", "raw_mean")},
             "constraint": self.settings.compute_constraint(self.done),
             "distance": float(self.agent.compute_distance().detach()),
             **self.agent.metrics,

@@ -103,7 +103,7 @@ def test_the_constraint_holds_the_actor_and_fades(distillate):
     assert found[1e4] < 0.2 * found[0.0]
     ends = [SHORT.compute_constraint(step) for step in (0, 30, 40, 50, 60)]
     assert ends == [1.0, 1.0, 0.5, 0.0, 0.0]
-    assert FineTuning(steps=130, warmup=30).compute_constraint(80) == 0.5 * FineTuning.constraint  # all remaining
+    assert FineTuning(steps=130, warmup=30, constraint=3.0).compute_constraint(130) == pytest.approx(1.0)  # a third
 
 
 @pytest.mark.usefixtures("td3")

@@ -6,6 +6,7 @@ weights:
 - ``constrained``: from a student of the distillate, with the constraint;
 - ``free``: from the same student, without the constraint;
 - ``teacher``: from the teacher of the distillate, with the constraint;
+- ``faded``: as ``constrained``, with another weight that falls to 0 within the run (one run);
 - ``scratch``: from a new network, with random actions in the warm-up: TD3 alone.
 
 Hopper has the bundled distillate and teacher. Those of Pendulum are made on first use: SAC is trained and recorded, and
@@ -35,6 +36,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "teacher": {"start": "teacher"},
     "scratch": {"start": "scratch"},  # its actor has the learning rate of the critics
 }
+FADED: dict[str, Any] = {"start": "student", "constraint": 5.0, "fade": 8_000}
 COMMON: dict[str, Any] = {"batch": 128, "update_every": 2, "critic_width": 128, "episodes": 5}
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "Hopper-v5": {"env_steps": 10_000, "warmup": 2_000, "evaluate_every": 1_000},
@@ -45,6 +47,11 @@ TAUGHT: dict[str, Any] = {"updates": 5_000, "episodes": 0, "fitted_updates": 0, 
 DISTILLED: dict[str, Any] = {"size": 64, "steps": 100, "students": 1, "episodes": 0, "curve_points": 1, "seed": 0}
 SEEDS = (0, 1, 2, 3, 4)
 RANDOM_EPISODES, RANDOM_SEED = 20, 450_000
+
+
+def find_arm(cell: Cell) -> dict[str, Any]:
+    """The options in which an arm differs from the others."""
+    return FADED if cell.method == "faded" else ARMS[cell.method]
 
 
 def ensure_distillate(env_id: str, workspace: Workspace) -> Path | str:
@@ -75,7 +82,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     """Fine-tune, and record the curve of raw returns beside those of the teacher and of random actions."""
     env_id = str(cell["env"])
     source = ensure_distillate(env_id, workspace)
-    options: dict[str, Any] = {**COMMON, **ENVIRONMENTS[env_id], **ARMS[cell.method]}
+    options: dict[str, Any] = {**COMMON, **ENVIRONMENTS[env_id], **find_arm(cell)}
     if workspace.toy:
         options |= {"env_steps": 40, "evaluate_every": 20, "warmup": 10, "batch": 8, "episodes": 1}
         options |= {"recipe": TOY_RECIPE}
@@ -99,7 +106,7 @@ def describe_inputs(cell: Cell) -> Record:
     env_id = str(cell["env"])
     made = {} if env_id.startswith("Hopper") else {"collected": COLLECTED, "taught": TAUGHT, "distilled": DISTILLED}
     defaults = {**dataclasses.asdict(FineTuning()), "recipe": potstill.RECIPES["pytorch"].to_metadata()}
-    return {**defaults, **COMMON, **ENVIRONMENTS[env_id], **ARMS[cell.method], **made}
+    return {**defaults, **COMMON, **ENVIRONMENTS[env_id], **find_arm(cell), **made}
 
 
 CELLS = tuple(Cell(arm, "", seed, (("env", env),)) for seed in SEEDS for env in ENVIRONMENTS for arm in ARMS)
@@ -110,6 +117,7 @@ EXPERIMENT = Experiment(
     describe_inputs,
     measure,
     frozenset({"steps", "returns", "teacher", "random"}),
+    extra=(Cell("faded", "", 0, (("env", "Hopper-v5"),)),),
     toy=tuple(Cell(arm, "", 0, (("env", "Pendulum-v1"),)) for arm in ("constrained", "teacher")),
     packages=("stable-baselines3",),
 )

@@ -65,8 +65,8 @@ def finetune(config: FinetuneConfig) -> Run:
     recipe = RECIPES["pytorch"] if config.recipe is None else resolve_recipe(config.recipe, RECIPES["pytorch"])
     check_out(config.out, "finetune", record_settings(config), force=config.force)
     policy = make_start(config, distillate, recipe)
-    anchor = make_anchor(config, distillate, recipe, policy) if settings.constraint else None
-    agent = make_agent(policy, distillate, env_id, settings, anchor)
+    prior = make_prior(config, distillate, recipe, policy) if settings.constraint else None
+    agent = make_agent(policy, distillate, env_id, settings, prior)
     origin = {
         "env_id": env_id,
         "algorithm": "td3",
@@ -127,9 +127,9 @@ def make_student(config: FinetuneConfig, distillate: Distillate, recipe: Recipe)
         return distillate.train_student(config.seed, recipe)
 
 
-def make_anchor(config: FinetuneConfig, distillate: Distillate, recipe: Recipe, policy: Policy) -> Policy | None:
+def make_prior(config: FinetuneConfig, distillate: Distillate, recipe: Recipe, policy: Policy) -> Policy | None:
     """Make the student that the constraint holds the actor to in the states that it visits, if it does."""
-    if not config.anchor:
+    if not config.prior:
         return None
     return policy if config.start_name == "student" else make_student(config, distillate, recipe)
 

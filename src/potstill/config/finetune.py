@@ -50,14 +50,15 @@ class FinetuneConfig:
 
     constraint: float | None = None
     """Initial weight of the distance to the pairs of the distillate, relative to the mean |Q|. 0: no constraint.
-    Default: 5, and 0 from scratch."""
+    Default: 2, and 0 from scratch."""
 
-    anchor: bool = True
+    prior: bool = True
     """Let the constraint also hold the actor to the actions of a student of the distillate in the states that it
     visits. Otherwise it holds in the states of the pairs alone."""
 
     fade: int | None = FineTuning.fade
-    """Steps after the warm-up in which the weight falls linearly to 0. Default: all remaining steps."""
+    """Steps after the warm-up in which the weight falls linearly to 0. Default: one and a half times as many as remain,
+    so that a third of the weight is left at the end."""
 
     noise: float = FineTuning.noise
     """Standard deviation of the exploration noise, for actions in [-1, 1]."""

@@ -50,7 +50,7 @@ class ConstrainedUpdates:
     settings: FineTuning
     pairs: tuple[Tensor, Tensor, Tensor]
     """Standardised states, actions in [−1, 1], and the weights of the pairs, with sum 1."""
-    anchor: Agent
+    prior: Agent
     """The network whose actions in replayed states are a part of the constraint, or ``None``."""
     metrics: dict[str, float]
     """The loss of the critics at the last update."""
@@ -101,9 +101,9 @@ class ConstrainedUpdates:
         loss, weight = -values.mean(), self.settings.compute_constraint(cast(Agent, self).num_timesteps)
         if weight:
             distance = self.compute_distance()
-            if self.anchor is not None:
+            if self.prior is not None:
                 with torch.no_grad():
-                    wanted = self.anchor(observations)
+                    wanted = self.prior(observations)
                 distance = distance + (actions - wanted).square().mean()
             loss = loss + weight * values.detach().abs().mean() * distance
         take_step(self.actor, loss)
@@ -124,7 +124,7 @@ def take_step(network: Agent, loss: Tensor) -> None:
 
 @check_arguments
 def make_agent(
-    policy: Policy, distillate: Distillate, env_id: str, settings: FineTuning, anchor: Policy | None = None
+    policy: Policy, distillate: Distillate, env_id: str, settings: FineTuning, prior: Policy | None = None
 ) -> Agent:
     """Make a TD3 agent of stable-baselines3 that starts from a policy and is constrained by the pairs of a distillate.
 
@@ -137,7 +137,7 @@ def make_agent(
         distillate: the pairs of the constraint.
         env_id: Gymnasium id.
         settings: settings of the updates.
-        anchor: a policy of the distillate, usually the student. Its actions in replayed states are a part of the
+        prior: a policy of the distillate, usually the student. Its actions in replayed states are a part of the
             constraint: the pairs alone do not fix what a network does in other states.
 
     Raises:
@@ -150,14 +150,14 @@ def make_agent(
         >>> distillate = potstill.load("hopper-medium-replay")
         >>> student = distillate.train_student(seed=0, recipe=potstill.RECIPES["pytorch"])
         >>> settings = FineTuning(steps=20_000)
-        >>> agent = make_agent(student, distillate, "Hopper-v5", settings, anchor=student)  # doctest: +SKIP
+        >>> agent = make_agent(student, distillate, "Hopper-v5", settings, prior=student)  # doctest: +SKIP
         >>> agent.learn(settings.steps)  # doctest: +SKIP
         >>> copy_policy(agent, student.scaling).save("tuned.safetensors")  # doctest: +SKIP
     """
     require_td3()
     layers = find_plain_layers(policy)
-    fixed = None if anchor is None else make_network(move_inputs(find_plain_layers(anchor), anchor, policy))
-    scaled = {"the policy": policy, "the distillate": distillate, **({} if anchor is None else {"the anchor": anchor})}
+    fixed = None if prior is None else make_network(move_inputs(find_plain_layers(prior), prior, policy))
+    scaled = {"the policy": policy, "the distillate": distillate, **({} if prior is None else {"the prior": prior})}
     env = make_scaled_environment(env_id, scaled)
     import torch
     from stable_baselines3 import TD3
@@ -169,7 +169,7 @@ def make_agent(
     agent.actor.optimizer.param_groups[0]["lr"] = settings.actor_learning_rate
     for actor in (agent.actor, agent.actor_target):
         fill_network(actor.mu, layers)
-    agent.settings, agent.anchor, agent.metrics = settings, fixed, {}
+    agent.settings, agent.prior, agent.metrics = settings, fixed, {}
     agent.pairs = tuple(map(torch.as_tensor, standardise_pairs(policy, distillate)))
     return agent
 

@@ -16,11 +16,11 @@ class FineTuning:
     In the first ``warmup`` steps, the policy collects with exploration noise, and only the critics are trained. Then
     the actor minimises, over a batch of replayed states s and all pairs (s_i, a_i) of the distillate with weights w_i,
 
-        − mean Q(s, π(s)) + c(t) · mean |Q(s, π(s))| · D,
+        − mean Q(s, π(s)) + c(t) · mean abs Q(s, π(s)) · D,
         D = Σ_i w_i ‖π(s_i) − a_i‖² / (A Σ_i w_i) + mean ‖π(s) − π_prior(s)‖² / A
 
-    for A action components in [−1, 1]. The prior is a student of the distillate; without one, D is the first term. The
-    factor mean |Q|, through which no gradient flows, makes c independent of the scale of the rewards, as in TD3+BC
+    for A action components in [−1, 1]. The prior is a student of the distillate; without one, D is the first term. No
+    gradient flows through the mean absolute Q. It makes c independent of the scale of the rewards, as in TD3+BC
     (Fujimoto and Gu 2021, arXiv 2106.06860), whose α is 1/c here. TD3+BC clones the actions of the dataset, and its
     constraint does not fade. TD3 is that of Fujimoto, van Hoof and Meger 2018, arXiv 1802.09477; here the critics have
     LayerNorm.
@@ -41,8 +41,8 @@ class FineTuning:
     constraint: float = 2.0
     """c(0), the initial weight of the constraint. 0: none."""
     fade: int | None = None
-    """Steps after the warm-up in which the weight falls linearly to 0. ``None``: one and a half times as many as remain,
-    so that a third of the weight is left at the end."""
+    """Steps after the warm-up in which the weight falls linearly to 0. ``None``: 1.5 times as many as remain, so that a
+    third of the weight is left at the end."""
     random_steps: int = 0
     """First steps with uniformly random actions and without updates, for a policy that is not trained yet."""
     noise: float = 0.1

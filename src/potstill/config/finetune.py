@@ -49,8 +49,8 @@ class FinetuneConfig:
     """First steps, in which only the critics are trained."""
 
     constraint: float | None = None
-    """Initial weight of the distance to the pairs of the distillate, relative to the mean |Q|. 0: no constraint.
-    Default: 2, and 0 from scratch."""
+    """Initial weight of the distance to the actions of the distillate, relative to the mean absolute action value.
+    0: no constraint. Default: 2, and 0 from scratch."""
 
     prior: bool = True
     """Let the constraint also hold the actor to the actions of a student of the distillate in the states that it

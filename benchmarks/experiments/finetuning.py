@@ -6,8 +6,10 @@ weights:
 - ``constrained``: from a student of the distillate, with the constraint;
 - ``free``: from the same student, without the constraint;
 - ``teacher``: from the teacher of the distillate, with the constraint;
-- ``faded``: as ``constrained``, with another weight that falls to 0 within the run (one run);
 - ``scratch``: from a new network, with random actions in the warm-up: TD3 alone.
+
+In one run each, ``faded`` is as ``constrained`` with another weight, which falls to 0 within the run, and ``pairs``
+with a constraint that holds in the states of the pairs alone.
 
 Hopper has the bundled distillate and teacher. Those of Pendulum are made on first use: SAC is trained and recorded, and
 the recording is taught and distilled. Returns are raw, of the same initial states in all evaluations of all arms.
@@ -36,7 +38,10 @@ ARMS: dict[str, dict[str, Any]] = {
     "teacher": {"start": "teacher"},
     "scratch": {"start": "scratch"},  # its actor has the learning rate of the critics
 }
-FADED: dict[str, Any] = {"start": "student", "constraint": 5.0, "fade": 8_000}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "faded": {"start": "student", "constraint": 5.0, "fade": 8_000},
+    "pairs": {"start": "student", "prior": False},
+}
 COMMON: dict[str, Any] = {"batch": 128, "update_every": 2, "critic_width": 128, "episodes": 5}
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "Hopper-v5": {"env_steps": 10_000, "warmup": 2_000, "evaluate_every": 1_000},
@@ -45,13 +50,14 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
 COLLECTED: dict[str, Any] = {"steps": 6_000, "random_steps": 1_000, "seed": 0}
 TAUGHT: dict[str, Any] = {"updates": 5_000, "episodes": 0, "fitted_updates": 0, "seed": 0}
 DISTILLED: dict[str, Any] = {"size": 64, "steps": 100, "students": 1, "episodes": 0, "curve_points": 1, "seed": 0}
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS, FINISHED = (0, 1, 2, 3, 4), (0,)
+"""The seeds, and those whose runs are finished. ``--files ""`` selects the others, too."""
 RANDOM_EPISODES, RANDOM_SEED = 20, 450_000
 
 
 def find_arm(cell: Cell) -> dict[str, Any]:
     """The options in which an arm differs from the others."""
-    return FADED if cell.method == "faded" else ARMS[cell.method]
+    return (ARMS | VARIANTS)[cell.method]
 
 
 def ensure_distillate(env_id: str, workspace: Workspace) -> Path | str:
@@ -109,15 +115,19 @@ def describe_inputs(cell: Cell) -> Record:
     return {**defaults, **COMMON, **ENVIRONMENTS[env_id], **find_arm(cell), **made}
 
 
-CELLS = tuple(Cell(arm, "", seed, (("env", env),)) for seed in SEEDS for env in ENVIRONMENTS for arm in ARMS)
+def make_cells(seeds: tuple[int, ...]) -> tuple[Cell, ...]:
+    """The cells of all arms in all environments with some seeds."""
+    return tuple(Cell(arm, "", seed, (("env", env),)) for seed in seeds for env in ENVIRONMENTS for arm in ARMS)
+
+
 EXPERIMENT = Experiment(
     "finetuning",
     "fine-tuning in the environment: from a student with the distillate as a constraint, and three other ways",
-    CELLS,
+    make_cells(FINISHED),
     describe_inputs,
     measure,
     frozenset({"steps", "returns", "teacher", "random"}),
-    extra=(Cell("faded", "", 0, (("env", "Hopper-v5"),)),),
+    extra=(*(Cell(name, "", 0, (("env", "Hopper-v5"),)) for name in VARIANTS), *make_cells(SEEDS[len(FINISHED) :])),
     toy=tuple(Cell(arm, "", 0, (("env", "Pendulum-v1"),)) for arm in ("constrained", "teacher")),
     packages=("stable-baselines3",),
 )

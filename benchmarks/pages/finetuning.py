@@ -8,26 +8,27 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.experiments import load_records
-from benchmarks.experiments.finetuning import ARMS, COMMON, ENVIRONMENTS, SEEDS
+from benchmarks.experiments.finetuning import COMMON, ENVIRONMENTS, SEEDS
 from benchmarks.grid import Record
 from benchmarks.pages.text import make_table, select_records
 from potstill.finetuning.curve import compute_area, find_steps_to
 from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, make_figure, save_figure
 
 HEAD = """\
-Experiment `finetuning`: `potstill finetune` with {seeds} seeds, an update for every {every} environment steps, batches
-of {batch}, critics of {width} × {width} units, and otherwise default settings. The observations are standardised in all
-arms. Returns are those of {episodes} episodes without noise, always from the
-same initial states, as shares of the teacher's in these: 0 is the mean of random actions, 1 the teacher. *Over steps*:
-area under the curve, divided by its length. *Lowest*: the lowest evaluation as a share of the first one, and in
-brackets the seeds in which it is below {floor}. *Teacher after*: the steps of the first evaluation that is not below
-the teacher, median over seeds, and in brackets the seeds that reach it. The table has means over seeds and 95 %
-bootstrap intervals."""
+Experiment `finetuning`: `potstill finetune` with up to {seeds} seeds, an update for every {every} environment steps,
+batches of {batch}, critics of {width} × {width} units, and otherwise default settings. All arms see standardised
+observations. Returns are those of {episodes} episodes without noise, always from the same initial states, as shares of
+the teacher's in these: 0 is the mean of random actions, 1 the teacher. *Over steps*: area under the curve, divided by
+its length. *Lowest*: the lowest evaluation as a share of the first one, and in brackets the seeds in which it is below
+{floor}. *Teacher after*: the steps of the first evaluation that is not below the teacher, median over seeds, and in
+brackets the seeds that reach it. The table has means over seeds, with 95 % bootstrap intervals if there are several."""
 LABELS = {
     "constrained": "student, constraint",
     "free": "student, no constraint",
     "teacher": "teacher, constraint",
     "scratch": "from scratch",
+    "pairs": "student, constraint without the prior",
+    "faded": "student, a constraint of 5 that fades to 0",
 }
 COLOURS = {"constrained": BLUE, "free": ORANGE, "teacher": GREEN, "scratch": GREY}
 HEADS = ("start", "seeds", "first", "last", "over steps", "lowest", "teacher after")
@@ -54,7 +55,9 @@ def compute_lows(records: Sequence[Record]) -> Values:
 
 
 def format_interval(values: Values) -> str:
-    """Format a mean over seeds with its 95 % bootstrap interval."""
+    """Format a mean over seeds with its 95 % bootstrap interval, if there are several seeds."""
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
     index = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
     low, high = np.quantile(values[index].mean(axis=1), [0.025, 0.975])
     return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
@@ -98,20 +101,21 @@ def judge(found: dict[str, list[Record]], env_id: str) -> str:
         ends = bool(np.isfinite(times[1]))
         verdict = "reached" if least >= FACTOR else "missed" if ends else f"undecided in {last:,} steps"
         speed = f"{'' if ends else 'at least '}{least:.1f} × fewer, {verdict}"
+    free = compute_shares(found["free"]).mean(axis=0) if found["free"] else np.ones(1)
     below = int((lows < FLOOR).sum())
     dip = "reached" if not below else f"missed in {below} of {len(lows)} seeds"
     lowest = float(compute_shares(ours).mean(axis=0).min() / compute_shares(ours)[:, 0].mean())
     return (
         f"Target in {env_id}: {FACTOR:.0f} × fewer steps to the teacher than from scratch: {speed}. Target: no "
         f"evaluation below {FLOOR} of the student's: {dip}; the lowest point of the mean curve is {lowest:.2f} of the "
-        "student."
+        f"student{f', and {free.min() / free[0]:.2f} without the constraint' if found['free'] else ''}."
     )
 
 
 def group_by_arm(env_id: str) -> dict[str, list[Record]]:
     """The records of an environment by arm, in the order of the seeds."""
     records = select_records(load_records("finetuning"), env=env_id)
-    return {arm: sorted(select_records(records, method=arm), key=lambda one: int(one["seed"])) for arm in ARMS}
+    return {arm: sorted(select_records(records, method=arm), key=lambda one: int(one["seed"])) for arm in LABELS}
 
 
 def finetuning() -> str:
@@ -140,7 +144,7 @@ def draw(path: Path) -> None:
     figure, axes = make_figure(len(ENVIRONMENTS))
     for axis, env_id in zip(axes, ENVIRONMENTS, strict=True):
         for arm, records in group_by_arm(env_id).items():
-            if records:
+            if records and arm in COLOURS:
                 steps, shares = records[0]["steps"], compute_shares(records)
                 axis.fill_between(steps, shares.min(axis=0), shares.max(axis=0), color=COLOURS[arm], alpha=0.15, lw=0)
                 axis.plot(steps, shares.mean(axis=0), color=COLOURS[arm], label=LABELS[arm])

@@ -1,12 +1,12 @@
 """Fine-tuning in the environment: TD3 that starts from a student, with the distillate as a constraint that fades.
 
-The arms differ in where the actor starts and in the constraint; all else is the same, down to the critics' initial
-weights:
+The arms differ in where the actor starts and in the constraint:
 
 - ``constrained``: from a student of the distillate, with the constraint;
 - ``free``: from the same student, without the constraint;
-- ``teacher``: from the teacher of the distillate, with the constraint;
-- ``scratch``: from a new network, with random actions in the warm-up: TD3 alone.
+- ``teacher``: from the teacher of the distillate, with the constraint; the teacher is the prior;
+- ``scratch``: from a new network, with random actions in the warm-up: TD3 alone. Its actor has the
+  learning rate of the critics.
 
 In one run each, ``faded`` is as ``constrained`` with another weight, which falls to 0 within the run, and ``pairs``
 with a constraint that holds in the states of the pairs alone.
@@ -35,8 +35,8 @@ from potstill.runtime.files import read_json
 ARMS: dict[str, dict[str, Any]] = {
     "constrained": {"start": "student"},
     "free": {"start": "student", "constraint": 0.0},
-    "teacher": {"start": "teacher"},
-    "scratch": {"start": "scratch"},  # its actor has the learning rate of the critics
+    "teacher": {"start": "teacher", "prior": True},
+    "scratch": {"start": "scratch"},
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "faded": {"start": "student", "constraint": 5.0, "fade": 8_000},

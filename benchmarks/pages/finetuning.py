@@ -12,6 +12,7 @@ from benchmarks.experiments.finetuning import COMMON, ENVIRONMENTS, SEEDS
 from benchmarks.grid import Record
 from benchmarks.pages.text import make_table, select_records
 from potstill.finetuning.curve import compute_area, find_steps_to
+from potstill.finetuning.settings import FineTuning
 from potstill.reports.plots import BLUE, GREEN, GREY, ORANGE, make_figure, save_figure
 
 HEAD = """\
@@ -133,7 +134,10 @@ def finetuning() -> str:
             continue
         first = next(records[0] for records in found.values() if records)
         scale = f"return of the teacher {first['teacher']:,.0f}, of random actions {first['random']:,.0f}"
+        rate = ENVIRONMENTS[env_id].get("learning_rate", FineTuning.learning_rate)
         length = f"{first['steps'][-1]:,} steps, of which {ENVIRONMENTS[env_id]['warmup']:,} are the warm-up"
+        length += f", learning rate of the critics {rate:g} and of the actor {FineTuning.actor_learning_rate:g}"
+        length += f" (from scratch: {rate:g})"
         parts += [f"**{env_id}**, {length}: {scale}.", make_table(HEADS, rows)]
         parts += [judge(found, env_id)]
     return "\n\n".join([*filter(None, parts), PICTURE])

@@ -128,10 +128,10 @@ def make_student(config: FinetuneConfig, distillate: Distillate, recipe: Recipe)
 
 
 def make_prior(config: FinetuneConfig, distillate: Distillate, recipe: Recipe, policy: Policy) -> Policy | None:
-    """Make the student that the constraint holds the actor to in the states that it visits, if it does."""
+    """Find the policy that the constraint holds the actor to in replayed states: the start, or else a student."""
     if not config.prior:
         return None
-    return policy if config.start_name == "student" else make_student(config, distillate, recipe)
+    return make_student(config, distillate, recipe) if config.start_name == "scratch" else policy
 
 
 def score_teacher(

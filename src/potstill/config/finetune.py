@@ -53,8 +53,8 @@ class FinetuneConfig:
     0: no constraint. Default: 2, and 0 from scratch."""
 
     prior: bool = True
-    """Let the constraint also hold the actor to the actions of a student of the distillate in the states that it
-    visits. Otherwise it holds in the states of the pairs alone."""
+    """Let the constraint also hold the actor to the policy that it started from (from scratch: to a student) in the
+    states that it visits. Otherwise it holds in the states of the pairs alone."""
 
     fade: int | None = FineTuning.fade
     """Steps after the warm-up in which the weight falls linearly to 0. Default: one and a half times as many as remain,

@@ -137,8 +137,8 @@ def make_agent(
         distillate: the pairs of the constraint.
         env_id: Gymnasium id.
         settings: settings of the updates.
-        prior: a policy of the distillate, usually the student. Its actions in replayed states are a part of the
-            constraint: the pairs alone do not fix what a network does in other states.
+        prior: usually ``policy`` itself. Its actions in replayed states are a part of the constraint: the pairs alone
+            do not fix what a network does in other states.
 
     Raises:
         PotstillError: stable-baselines3 is missing, actions are discrete, a network has towers or a skip connection,

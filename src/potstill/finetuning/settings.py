@@ -19,11 +19,11 @@ class FineTuning:
         − mean Q(s, π(s)) + c(t) · mean abs Q(s, π(s)) · D,
         D = Σ_i w_i ‖π(s_i) − a_i‖² / (A Σ_i w_i) + mean ‖π(s) − π_prior(s)‖² / A
 
-    for A action components in [−1, 1]. The prior is a student of the distillate; without one, D is the first term. No
-    gradient flows through the mean absolute Q. It makes c independent of the scale of the rewards, as in TD3+BC
-    (Fujimoto and Gu 2021, arXiv 2106.06860), whose α is 1/c here. TD3+BC clones the actions of the dataset, and its
-    constraint does not fade. TD3 is that of Fujimoto, van Hoof and Meger 2018, arXiv 1802.09477; here the critics have
-    LayerNorm.
+    for A action components in [−1, 1]. The prior is usually the student that the actor starts from; without one, D is
+    the first term. No gradient flows through the mean absolute Q. It makes c independent of the scale of the rewards,
+    as in TD3+BC (Fujimoto and Gu 2021, arXiv 2106.06860), whose α is 1/c here. TD3+BC clones the actions of the
+    dataset, and its constraint does not fade. TD3 is that of Fujimoto, van Hoof and Meger 2018, arXiv 1802.09477; here
+    the critics have LayerNorm.
 
     Raises:
         PotstillError: a field has a wrong type or is out of range.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.experiments import load_records
-from benchmarks.experiments.finetuning import COMMON, ENVIRONMENTS, SEEDS
+from benchmarks.experiments.finetuning import ARMS, COMMON, ENVIRONMENTS, SEEDS
 from benchmarks.grid import Record
 from benchmarks.pages.text import make_table, select_records
 from potstill.finetuning.curve import compute_area, find_steps_to
@@ -95,7 +95,12 @@ def judge(found: dict[str, list[Record]], env_id: str) -> str:
     last, lows = ours[0]["steps"][-1], compute_lows(ours)
     least = min(times[1], last) / times[0] if times[0] > 0 else np.inf
     if not np.isfinite(times[0]):
-        speed = f"the teacher is not reached in {last:,} steps, missed"
+        both = (
+            "does not reach the teacher"
+            if np.isfinite(times[1])
+            else "and the one from scratch do not reach the teacher"
+        )
+        speed = f"the student {both} in {last:,} steps, missed"
     elif times[0] == 0:
         speed = "the student is at the teacher's level from the start, so there is nothing to reach"
     else:
@@ -119,6 +124,12 @@ def group_by_arm(env_id: str) -> dict[str, list[Record]]:
     return {arm: sorted(select_records(records, method=arm), key=lambda one: int(one["seed"])) for arm in LABELS}
 
 
+def list_unfinished(env_id: str) -> list[int]:
+    """The seeds of an environment in which an arm is not measured yet."""
+    found = group_by_arm(env_id)
+    return [seed for seed in SEEDS if any(seed not in {one["seed"] for one in found[arm]} for arm in ARMS)]
+
+
 def finetuning() -> str:
     """A table for each environment, and how the targets are met."""
     fields = {
@@ -140,13 +151,17 @@ def finetuning() -> str:
         length += f" (from scratch: {rate:g})"
         parts += [f"**{env_id}**, {length}: {scale}.", make_table(HEADS, rows)]
         parts += [judge(found, env_id)]
+    lacking = [f"{env} (seeds {', '.join(map(str, left))})" for env in ENVIRONMENTS if (left := list_unfinished(env))]
+    parts += [f"Declared and not measured yet: {'; '.join(lacking)}."] if lacking else []
     return "\n\n".join([*filter(None, parts), PICTURE])
 
 
 def draw(path: Path) -> None:
     """The mean curve of each arm in each environment, with bands from the lowest to the highest seed."""
-    figure, axes = make_figure(len(ENVIRONMENTS))
-    for axis, env_id in zip(axes, ENVIRONMENTS, strict=True):
+    measured = [env_id for env_id in ENVIRONMENTS if any(group_by_arm(env_id).values())]
+    figure, grid = make_figure(len(measured))
+    axes = np.atleast_1d(grid)
+    for axis, env_id in zip(axes, measured, strict=True):
         for arm, records in group_by_arm(env_id).items():
             if records and arm in COLOURS:
                 steps, shares = records[0]["steps"], compute_shares(records)
@@ -157,5 +172,7 @@ def draw(path: Path) -> None:
             ENVIRONMENTS[env_id]["warmup"], color=GREY, linewidth=0.8, linestyle=":", label="end of the warm-up"
         )
         axis.set(xlabel="environment steps", ylabel="share of the teacher's return", title=env_id)
-    axes[0].legend(frameon=False, fontsize=7, title="line = mean, band = all seeds", title_fontsize=7)
+    axes[0].legend(
+        frameon=False, fontsize=7, title="line = mean, band = all seeds", title_fontsize=7, loc="center right"
+    )
     save_figure(figure, path)

@@ -95,12 +95,8 @@ def judge(found: dict[str, list[Record]], env_id: str) -> str:
     last, lows = ours[0]["steps"][-1], compute_lows(ours)
     least = min(times[1], last) / times[0] if times[0] > 0 else np.inf
     if not np.isfinite(times[0]):
-        both = (
-            "does not reach the teacher"
-            if np.isfinite(times[1])
-            else "and the one from scratch do not reach the teacher"
-        )
-        speed = f"the student {both} in {last:,} steps, missed"
+        alone = "the student does not" if np.isfinite(times[1]) else "student and scratch do not"
+        speed = f"{alone} reach the teacher in {last:,} steps, missed"
     elif times[0] == 0:
         speed = "the student is at the teacher's level from the start, so there is nothing to reach"
     else:
@@ -173,6 +169,11 @@ def draw(path: Path) -> None:
         )
         axis.set(xlabel="environment steps", ylabel="share of the teacher's return", title=env_id)
     axes[0].legend(
-        frameon=False, fontsize=7, title="line = mean, band = all seeds", title_fontsize=7, loc="center right"
+        frameon=False,
+        fontsize=7,
+        title="line = mean, band = all seeds",
+        title_fontsize=7,
+        loc="lower right",
+        bbox_to_anchor=(1.0, 0.12),
     )
     save_figure(figure, path)

@@ -111,6 +111,7 @@ def judge(found: dict[str, list[Record]], env_id: str) -> str:
         f"Target in {env_id}: {FACTOR:.0f} × fewer steps to the teacher than from scratch: {speed}. Target: no "
         f"evaluation below {FLOOR} of the student's: {dip}; the lowest point of the mean curve is {lowest:.2f} of the "
         f"student{f', and {free.min() / free[0]:.2f} without the constraint' if found['free'] else ''}."
+        f"{f' {len(ours)} of {len(SEEDS)} seeds so far: no claim.' if len(ours) < len(SEEDS) else ''}"
     )
 
 

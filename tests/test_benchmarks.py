@@ -43,6 +43,8 @@ def few_objects():
 @pytest.mark.usefixtures("few_objects")
 @pytest.mark.parametrize("name", MODULES)
 def test_toy_runs(name, tmp_path):
+    if name == "finetuning":
+        pytest.importorskip("stable_baselines3", reason="needs the extra 'collect'")
     experiment, workspace = load_experiment(name), Workspace(tmp_path, toy=True)
     cells, results = experiment.toy or experiment.cells[:1], Results(tmp_path / "results.jsonl")
     assert grid.run(experiment, cells, workspace, results) == (len(cells), 0)

@@ -19,7 +19,7 @@ FLOORS = (  # bottom to top; a module imports from its own package or from lower
     {"worlds", "students", "teachers"},
     {"distillation", "distillate"},
     {"evaluation", "exports", "tasks"},
-    {"collection", "reports"},
+    {"collection", "finetuning", "reports"},
     {"config"},
     {"commands", "settings"},
 )
@@ -30,15 +30,15 @@ VERBS = """
     act adapt add advance advise allow append apply are as assemble attempt audit bind bootstrap bound broadcast
     build check choose claim clear clip clone close cluster collect combine compare compute concatenate constrain
     convert convolve copy correlate count cut defer delete descend describe diagnose disconnect distil distill
-    download draw drop encode end estimate evaluate examine expand explain export extend extract fill find finish
-    fit fix flatten flush fold format from gather get group has hash hold import init initialise inspect integrate
-    invert is iterate join judge keep label learn leave list load localise lock log make map mark match measure
-    merge mix move multiply name normalise observe offer open optimise order pack pair parse pass place plan play
-    plot pool predict prepare print propose push raise rank read record recover rectify refuse register regress
-    remove render repeat replicate report reproduce require reset resolve restart restore resume roll round run
-    sample save scale scatter score select set shard shift show skip solve sort spell split stabilise stack
-    standardise start step strip submit summarise swap sweep take teach temper thin to trace train try unflatten
-    unpickle unstack unwrap update use wait warm warn watch widen with write
+    download draw drop encode end estimate evaluate examine expand explain export extend extract fill find
+    finetune finish fit fix flatten flush fold format from gather get group has hash hold import init initialise
+    inspect integrate invert is iterate join judge keep label learn leave list load localise lock log make map
+    mark match measure merge mix move multiply name normalise observe offer open optimise order pack pair parse
+    pass place plan play plot pool predict prepare print propose push raise rank read record recover rectify
+    refuse register regress remove render repeat replicate report reproduce require reset resolve restart
+    restore resume roll round run sample save scale scatter score select set shard shift show skip solve sort
+    spell split stabilise stack standardise start step strip submit summarise swap sweep take teach temper thin
+    to trace train try unflatten unpickle unstack unwrap update use wait warm warn watch widen with write
 """
 MATHEMATICS = """
     action_gradients action_values angle angle_jvp backward clipped conservative_term critic_target curvature

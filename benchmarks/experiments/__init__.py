@@ -28,6 +28,7 @@ MODULES = {
     "discrete": "experiments.discrete",
     "privacy": "experiments.privacy",
     "rehearsal": "experiments.rehearsal",
+    "finetuning": "experiments.finetuning",
     "baselines": "experiments.baselines",
     "paper-teachers": "experiments.paper_teachers",
     "reading": "speed.reading",

@@ -21,6 +21,7 @@ from benchmarks.pages import (
     demo,
     discrete,
     distillates,
+    finetuning,
     fitted,
     foreign,
     imagination,
@@ -57,6 +58,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "paper-teachers": paper_teachers.paper_teachers,
     "privacy": privacy.privacy,
     "rehearsal": rehearsal.rehearsal,
+    "finetuning": finetuning.finetuning,
     # Variants that were compared on the bundled dataset and two others.
     "variants": choices.variants,
     **{f"{page}-comparison": functools.partial(choices.variant_tables, page) for page in choices.VARIANTS_OF_PAGE},
@@ -89,6 +91,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
 }
 PICTURES: dict[str, Callable[[Path], None]] = {
     "engine.png": distillates.draw,
+    "finetuning.png": finetuning.draw,
     "kernel_width.png": kernel.draw,
     "sizes.png": sizes.draw,
     "teachers.png": teachers.draw,

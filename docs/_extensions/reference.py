@@ -32,6 +32,7 @@ PACKAGES = (
     "potstill.distillation.baselines",
     "potstill.evaluation",
     "potstill.tasks",
+    "potstill.finetuning",
     "potstill.exports",
     "potstill.exports.policies",
     "potstill.theory",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from potstill.commands.explain import explain
     from potstill.commands.export import export
     from potstill.commands.export_policy import export_policy
+    from potstill.commands.finetune import finetune
     from potstill.commands.inspect import inspect
     from potstill.commands.merge import merge
     from potstill.commands.model import model
@@ -66,6 +67,7 @@ __all__ = [
     "explain",
     "export",
     "export_policy",
+    "finetune",
     "import_teacher",
     "inspect",
     "load",
@@ -88,7 +90,7 @@ __getattr__ = import_lazily(
             name: f"commands.{name}"
             for name in ("audit", "collect", "convert", "distill", "evaluate", "explain", "inspect", "merge")
         },
-        **{name: f"commands.{name}" for name in ("export", "export_policy", "model", "push")},
+        **{name: f"commands.{name}" for name in ("export", "export_policy", "finetune", "model", "push")},
         **{name: f"commands.{name}" for name in ("report", "reproduce", "teach")},
         "ActionBounds": "data.bounds",
         "DiscreteActions": "data.bounds",

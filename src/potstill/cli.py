@@ -34,6 +34,7 @@ COMMANDS = {
     "distill": config.DistillConfig,
     "merge": config.MergeConfig,
     "evaluate": config.EvaluateConfig,
+    "finetune": config.FinetuneConfig,
     "inspect": config.InspectConfig,
     "explain": config.ExplainConfig,
     "audit": config.AuditConfig,

@@ -19,6 +19,7 @@ from potstill.config.collect import CollectConfig
 from potstill.config.convert import ConvertConfig
 from potstill.config.distill import DistillConfig
 from potstill.config.evaluate import EvaluateConfig
+from potstill.config.finetune import FinetuneConfig
 from potstill.config.model import ModelConfig
 from potstill.config.teach import TeachConfig
 
@@ -31,6 +32,7 @@ __all__ = [
     "ExplainConfig",
     "ExportConfig",
     "ExportPolicyConfig",
+    "FinetuneConfig",
     "InspectConfig",
     "MergeConfig",
     "ModelConfig",

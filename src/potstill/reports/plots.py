@@ -164,3 +164,22 @@ def plot_comparison(path: Path, results: Mapping[str, Result]) -> Path:
     axis.set_ylim(bottom=0)
     axis.legend(frameon=False, ncols=4, fontsize=8)
     return save_figure(figure, path)
+
+
+def plot_fine_tuning(path: Path, result: Result) -> Path:
+    """Plot the returns of a policy over environment steps, with their standard deviation, and those of the teacher.
+
+    Args:
+        path: the image to write.
+        result: the result of ``potstill finetune``.
+    """
+    history = result["history"]
+    steps, mean, std = (_collect_values(history, key) for key in ("steps", "mean", "std"))
+    figure, axis = make_figure()
+    axis.fill_between(steps, mean - std, mean + std, color=BLUE, alpha=0.2, linewidth=0, label="± 1 std over episodes")
+    axis.plot(steps, mean, "o-", color=BLUE, label="mean")
+    if result["teacher"]:
+        axis.axhline(result["teacher"]["mean"], color=ORANGE, linewidth=1.2, label="teacher")
+    axis.set(xlabel="environment steps", ylabel=find_return_label(result), title=format_plain(result["env_id"]))
+    axis.legend(frameon=False, fontsize=8)
+    return save_figure(figure, path)

@@ -12,7 +12,7 @@ from typing import ClassVar, TypeGuard
 from potstill.errors import describe_first_line, make_missing_extra_error, warn
 from potstill.runtime.files import JsonMapping, JsonObject, to_json
 
-COUNTERS = {"step": "distil", "update": "teach", "model_step": "model"}
+COUNTERS = {"step": "distil", "update": "teach", "model_step": "model", "steps": "finetune"}
 """The counters of lines of metrics, and the group of the numbers in such a line."""
 
 

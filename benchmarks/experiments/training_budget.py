@@ -25,6 +25,7 @@ from potstill.distillation import Visits, VisitSettings, build_state_table
 from potstill.environments.rollouts.playing import make_stepper
 from potstill.evaluation.scores import measure_policy_returns, measure_student_returns
 from potstill.evaluation.statistics import summarise
+from potstill.networks.mlp import Params
 from potstill.students.recipe import RECIPES
 from potstill.students.training import Pairs, compute_mean_actions
 from potstill.teachers.base import NetworkTeacher, load_teacher
@@ -61,7 +62,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     recipe, counts = (TOY_RECIPE, (5, 10)) if workspace.toy else (RECIPES["pytorch"], UPDATES)
     networks, episodes = (1, 1) if workspace.toy else (CLONES, EPISODES)
 
-    def find_distance(params: jax.Array) -> float:
+    def find_distance(params: Params) -> float:
         found = compute_mean_actions(params, pairs.states[:held], rows.actions.shape[1])
         return float(jnp.mean(jnp.sum((found - pairs.actions[:held]) ** 2, axis=-1)))
 

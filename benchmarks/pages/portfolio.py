@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from benchmarks.experiments import load_records
 from benchmarks.experiments.portfolio import ENSEMBLE_EPISODES, EPISODES, KINDS, STUDENTS
@@ -21,6 +22,8 @@ leaves out *own*."""
 def portfolio() -> str:
     """A row for each kind of student, with its retention on each file."""
     records = sorted(select_records(load_records("portfolio"), method="imagined"), key=lambda r: r["file"])
+    if not records:
+        return "Not measured yet."
     lines = [format_kind(kind, records) for kind in KINDS]
     lines.append(format_mean([kind for kind in KINDS if kind != "own"], records))
     head = HEAD.format(
@@ -34,17 +37,21 @@ def find_retention(record: Record, kind: str, group: str) -> float:
     return float(record["kinds"][kind][group]["mean"] / record["teacher"]["mean"])
 
 
+def find_shares(kinds: list[str], records: list[Record]) -> Float[np.ndarray, "F 2"]:
+    """Retention of single students and of the ensemble on each file, mean over kinds."""
+    found = [[[find_retention(r, k, group) for group in ("student", "ensemble")] for r in records] for k in kinds]
+    return np.asarray(found, float).reshape(len(kinds), len(records), 2).mean(axis=0)
+
+
 def format_kind(kind: str, records: list[Record]) -> list[str]:
     """The row of a kind."""
-    shares = np.array([[find_retention(r, kind, group) for group in ("student", "ensemble")] for r in records])
+    shares = find_shares([kind], records)
     return [kind, *map(format_pair, shares), f"**{format_pair(shares.mean(axis=0))}**"]
 
 
 def format_mean(kinds: list[str], records: list[Record]) -> list[str]:
     """The mean over kinds."""
-    shares = np.array(
-        [[[find_retention(r, kind, group) for group in ("student", "ensemble")] for r in records] for kind in kinds]
-    ).mean(axis=0)
+    shares = find_shares(kinds, records)
     return [f"mean of {len(kinds)} kinds", *map(format_pair, shares), f"**{format_pair(shares.mean(axis=0))}**"]
 
 

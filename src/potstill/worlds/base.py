@@ -96,8 +96,9 @@ class World(Scaled):
         """Raise unless the model was learned from the dataset with this hash."""
         known = self.metadata["dataset"]
         if known["sha256"] != dataset_hash:
+            same = ", of the same name but with other content" if known["name"] == name else ""
             raise PotstillError(
-                f"the world model was learned from other data ({known['name']}) than {name}: "
+                f"the world model was learned from other data ({known['name']}) than {name}{same}: "
                 "train one with 'potstill model'"
             )
 

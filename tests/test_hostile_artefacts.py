@@ -91,6 +91,18 @@ def test_json_that_is_nested_too_deeply(tmp_path, name):
     refused(READERS[name], tmp_path / name, "JSON")
 
 
+@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl"])
+def test_numbers_in_json_that_no_float_holds(tmp_path, name):
+    (tmp_path / name).write_text(f'{{"steps": {10**400}}}\n{{}}\n')
+    refused(READERS[name], tmp_path / name, "JSON")
+
+
+def test_a_whole_number_of_many_digits_as_a_float():
+    assert potstill.Recipe(learning_rate=2**70).learning_rate == 2**70  # NumPy has no integers of this size
+    with pytest.raises(PotstillError, match="expected a finite number"):
+        potstill.Recipe(learning_rate=10**400)
+
+
 def test_json_that_is_too_large(tmp_path):
     with open(tmp_path / "config.json", "wb") as file:
         file.truncate(1 << 40)  # takes no space

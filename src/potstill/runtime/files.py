@@ -21,6 +21,7 @@ JsonObject: TypeAlias = dict[str, Any]
 JsonMapping: TypeAlias = Mapping[str, Any]
 """A JSON object that is only read."""
 
+MOST_DIGITS = 300  # of a whole number: a longer one may be beyond the range of a float
 LARGEST_TEXT = 1 << 26  # largest JSON file that is read, in bytes
 KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
 
@@ -117,12 +118,18 @@ def parse_json(text: str | bytes) -> Any:
     """Parse JSON.
 
     Raises:
-        ValueError: the text is not JSON, or nested too deeply.
+        ValueError: the text is not JSON, is nested too deeply, or has a whole number that no float can hold.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=_parse_int)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _parse_int(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a whole number of {len(digits)} digits")
+    return int(digits)
 
 
 def read_json(path: Path) -> JsonObject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import reprlib
 import types
 from collections.abc import Collection, Mapping, Sequence
@@ -65,8 +66,16 @@ def check_finite(settings: Dataclass, *names: str) -> None:
     """Raise unless each named field is ``None`` or a finite number."""
     for name in names:
         value = getattr(settings, name)
-        if value is not None and not np.isfinite(value):
+        if value is not None and not _is_finite(value):
             raise PotstillError(f"{name_field(settings, name)} {value}: expected a finite number")
+
+
+def _is_finite(value: float) -> bool:
+    """Whether a float can hold a number: Python's whole numbers can be larger."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def check_types(settings: Dataclass, skip: Collection[str] = ()) -> None:

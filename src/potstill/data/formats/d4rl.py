@@ -20,7 +20,7 @@ from potstill.data.files import Group, find_dataset, find_user_folder, list_data
 from potstill.data.formats.tables import SPACE, as_text, log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError
-from potstill.runtime.files import writing
+from potstill.runtime.files import parse_json, writing
 
 MANTISSA_BITS = 23  # mantissa of a float32
 REQUIRED = ("observations", "actions", "rewards", "terminals")
@@ -84,7 +84,7 @@ def _read_card(file: Group, path: Path) -> dict[str, object]:
         source = as_text(file.attrs.get("source"), f"{path}: its attribute 'source'")
         return {} if source is None else {"source": source}
     try:
-        return dict(json.loads(as_text(file.attrs["card"], "card") or ""))
+        return dict(parse_json(as_text(file.attrs["card"], "card") or ""))
     except (ValueError, TypeError, PotstillError):
         raise PotstillError(f"{path}: its attribute 'card' is not a JSON object") from None
 

@@ -7,7 +7,6 @@ actions, so no row is dropped. In Arrow and Parquet files, the other columns are
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +28,7 @@ from potstill.data.joined import SideBySide
 from potstill.data.log import Log
 from potstill.environments.making import find_registered_limit
 from potstill.errors import PotstillError, make_missing_extra_error
-from potstill.runtime.files import JsonMapping, read_json
+from potstill.runtime.files import JsonMapping, parse_json, read_json
 
 COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
 COUNTS = ("total_episodes", "total_steps")
@@ -160,7 +159,7 @@ def _read_metadata(folder: Path, path: Path, chosen: Chosen) -> Metadata:
         metadata = read_json(folder / "metadata.json")
         form, count, steps = str(metadata["data_format"]), *(read_whole_number(metadata, key) for key in COUNTS)
         observations, actions, env_spec = (
-            dict(json.loads(metadata.get(key) or "{}")) for key in ("observation_space", "action_space", "env_spec")
+            dict(parse_json(metadata.get(key) or "{}")) for key in ("observation_space", "action_space", "env_spec")
         )
         if "observations" not in chosen:
             chosen = {**chosen, "observations": list_observations(observations, path)}

@@ -7,7 +7,6 @@ names such as ``next.reward``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +19,7 @@ from potstill.data.files import allow, reading
 from potstill.data.formats.tables import SPACE, log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError, make_missing_extra_error
+from potstill.runtime.files import parse_json
 
 if TYPE_CHECKING:
     from pyarrow import Schema, Table
@@ -150,7 +150,7 @@ def _read_stated(table: Table, source: str) -> dict[str, object]:
         text = (table.schema.metadata or {}).get(key.encode())
         if text is not None:
             try:
-                stated[key] = json.loads(text)
+                stated[key] = parse_json(text)
             except ValueError:
                 raise PotstillError(f"{source}: metadata '{key}': expected numbers as JSON") from None
     return stated

@@ -97,7 +97,7 @@ def test_numbers_in_json_that_no_float_holds(tmp_path, name):
     refused(READERS[name], tmp_path / name, "JSON")
 
 
-def test_a_whole_number_of_many_digits_as_a_float():
+def test_a_whole_number_of_many_digits_as_a_float(unchecked):
     assert potstill.Recipe(learning_rate=2**70).learning_rate == 2**70  # NumPy has no integers of this size
     with pytest.raises(PotstillError, match="expected a finite number"):
         potstill.Recipe(learning_rate=10**400)

@@ -26,7 +26,7 @@ from potstill.distillation import (
     optimise_pairs,
 )
 from potstill.distillation.initial_states import draw_random_states
-from potstill.distillation.outer_loop import Learned
+from potstill.distillation.outer_step import Learned
 from potstill.distillation.selection import (
     IterateSelection,
     choose_candidate_steps,

@@ -26,7 +26,7 @@ from potstill.distillation import (
     make_initial_pairs,
     optimise_pairs,
 )
-from potstill.distillation.outer_loop import initialise_outer, make_update
+from potstill.distillation.outer_step import initialise_outer, make_update
 from potstill.distillation.solvers.ridge import MARGIN
 from potstill.errors import PotstillError
 from potstill.students import Pairs, Recipe, training

@@ -65,6 +65,8 @@ def resolve_parts(path: StrPath, distillate: Distillate, sources: Sources) -> Pa
     if not isinstance(saved, dict):
         raise PotstillError(f"{path}: the distillate does not hold its settings, so shadows cannot repeat them")
     config = read_settings(DistillConfig, dict(saved))
+    if config.private_noise is not None:
+        raise PotstillError(f"{path}: pairs of --private-noise cannot be audited: shadows have no noise")
     if config.states != "data":
         raise PotstillError(f"{path}: pairs of --states {config.states} cannot be audited: shadows have no world model")
     problem = resolve_problem(config).resolve_defaults(sources.data, sources.teacher)

@@ -13,6 +13,7 @@ from potstill.bundled import list_bundled_names
 from potstill.commands.automatic_teacher import find_or_train_teacher
 from potstill.commands.distillation_job import Job
 from potstill.commands.distillation_loop import choose_states, find_world, iterate_pairs
+from potstill.commands.distillation_privacy import Privacy, check_requirements, make_privacy
 from potstill.commands.distillation_progress import Progress
 from potstill.commands.distillation_tables import Tables
 from potstill.commands.resolve import Problem, combine_recipe, resolve_problem
@@ -54,6 +55,9 @@ def distill(config: DistillConfig) -> Run:
     ``result.json``, ``curve.png`` and, if MuJoCo can render here, ``states.png``. ``resume=True`` continues an
     interrupted run, with the same final bytes as an uninterrupted one.
 
+    With ``private_noise``, the pairs are differentially private for episodes, see
+    :class:`~potstill.distillation.PrivateGradients`. The noise is not that of ``seed``, so two such runs differ.
+
     Returns:
         The run; ``potstill.load`` takes it, and ``run.result.student.mean`` is the students' mean score.
 
@@ -79,6 +83,7 @@ def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
     config = combine_recipe(config)
     devices.use_devices(config.devices)
     problem, track = resolve_problem(config), find_tracker(config.track)
+    check_requirements(config)
     if devices.is_leader():
         check_out(config.out, "distill", record_settings(config), force=config.force, resume=config.resume)
     with busy(f"reading {config.dataset if isinstance(config.dataset, str | Path) else 'the dataset'}"):
@@ -93,6 +98,7 @@ def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
     if not devices.is_leader():
         return _run_worker(config, problem, data, teacher)
     world = None if config.world is None else find_world(config, data)  # refused before there is a run folder
+    privacy = make_privacy(config, data)
     settings = record_settings(config)
     given = {"force": config.force, "resume": config.resume}
     with RunFolder(config.out, "distill", settings, track=track, **given) as folder:
@@ -101,7 +107,7 @@ def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
         if config.preset is not None:
             print(f"--preset {config.preset}: as in the paper, except that", "; ".join(DIFFERENCES))
         with resumable(resume_command("distill", config, folder.target)):
-            result, job = _distill_into(folder, config, problem, data, teacher, world)
+            result, job = _distill_into(folder, config, problem, data, teacher, world, privacy)
         folder.finish(result)
         job.checkpoint.delete()
         if report:
@@ -116,6 +122,7 @@ def _distill_into(
     data: Transitions,
     teacher: NetworkTeacher | None,
     world: World | None,
+    privacy: Privacy | None,
 ) -> tuple[JsonObject, Job]:
     """Train the teacher and the world model if they are missing; distil, and evaluate the result."""
     if teacher is None and problem.needs_teacher:
@@ -129,7 +136,11 @@ def _distill_into(
     reference = folder.compute_once("reference", lambda: find_reference(data, teacher, config.episodes)._asdict())
     job = Job(config, problem, data, teacher, folder, Reference(**reference), world)
     job.warnings = [] if teacher is None else examine_teacher(teacher, data)
-    return job.evaluate(job.distil(functools.partial(iterate_pairs, world=world))), job
+    gradients = None
+    if privacy is not None and teacher is not None:
+        privacy.print_statement(data, teacher)
+        gradients, job.privacy = privacy.with_secret(folder).gradients, privacy.statement
+    return job.evaluate(job.distil(functools.partial(iterate_pairs, world=world, private=gradients))), job
 
 
 def examine_teacher(teacher: NetworkTeacher, data: Transitions) -> list[str]:

@@ -89,6 +89,8 @@ class Job:
     schedule_summary: dict[str, object] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     """Warnings about the teacher and, after evaluation, the students."""
+    privacy: JsonObject | None = None
+    """The statement of a private distillation. The distillate then holds nothing else that depends on the data."""
 
     @functools.cached_property
     def evaluations(self) -> Evaluations:
@@ -193,13 +195,15 @@ class Job:
 
     def _make_distillate(self, snapshot: Snapshot, schedule: Schedule) -> Distillate:
         """The pairs, in the environment's own units, with their metadata."""
-        data, pairs, normaliser = self.data, snapshot.pairs, self._normaliser
+        pairs, normaliser, bounds = snapshot.pairs, self._normaliser, self.data.action_bounds
+        if self.privacy and self.teacher is not None:
+            bounds = self.teacher.policy.action_bounds
         weights = None if pairs.weights is None else np.asarray(pairs.weights)
         weights, recipe = split_weights(weights, self.problem.solver.recipe)
         return Distillate(
             normaliser.invert(np.asarray(pairs.states)).astype(np.float32),
-            data.action_bounds.from_unit(np.asarray(pairs.actions)).astype(np.float32),
-            Scaling(normaliser, data.action_bounds),
+            bounds.from_unit(np.asarray(pairs.actions)).astype(np.float32),
+            Scaling(normaliser, bounds),
             self._make_metadata(snapshot.step, recipe, schedule),
             weights,
         )
@@ -208,11 +212,12 @@ class Job:
         config, data, settings = self.config, self.data, self.problem.settings
         if config.budget is not None:  # record the number of steps instead, so that the command is reproducible
             config = replace(config, budget=None, steps=schedule.steps, max_steps=schedule.step_limit)
+        facts = {} if self.privacy else {"sha256": data.content_hash, "rows": len(data)}
         return {
             "env_id": data.env_id,
             **({ENTRY: data.rule.to_json()} if data.rule else {}),
             "reference": self.reference._asdict(),
-            "dataset": {"name": data.name, "sha256": data.content_hash, "rows": len(data)},
+            "dataset": {"name": data.name, **facts},
             "teacher": None if self.teacher is None else {"sha256": self.teacher.content_hash, **self.teacher.metadata},
             **self.problem.names,
             "weighting": self.problem.weighting,
@@ -225,7 +230,7 @@ class Job:
             "settings": to_stored(record_settings(config)),
             "command": command_line("distill", config),
             "potstill": version("potstill"),
-            **({"warnings": self.warnings} if self.warnings else {}),
+            **({"privacy": self.privacy} if self.privacy else {"warnings": self.warnings} if self.warnings else {}),
         }
 
     def _measure_curve(self, reached: list[Snapshot], loss: Loss, schedule: Schedule) -> None:
@@ -263,6 +268,7 @@ class Job:
         artefact = hash_file(self.folder.path / "distillate.safetensors")
         result |= {"warnings": self.warnings, "bc": find_cloning_result(self.config.dataset), "curve": self.curve}
         result |= {"chosen": self.chosen, "schedule": self.schedule_summary}
+        result |= {"privacy": self.privacy} if self.privacy else {}
         return result | {"seconds": self.seconds, "sha256": artefact}
 
     def _add_warnings(self, distillate: Distillate, found: list[str]) -> None:
@@ -270,6 +276,8 @@ class Job:
         if not found:
             return
         self.warnings += found
+        if self.privacy:
+            return
         path = self.folder.path / "distillate.safetensors"
         replace(distillate, metadata=distillate.metadata | {"warnings": self.warnings}).save(path)
         repeat_warnings(path, found)

@@ -18,6 +18,7 @@ from potstill.data.transitions import Transitions
 from potstill.distillation.initial_states import make_initial_pairs
 from potstill.distillation.objectives.rollout import RolloutGap
 from potstill.distillation.outer_loop import Iterate, optimise_pairs
+from potstill.distillation.private import PrivateGradients, make_public_pairs
 from potstill.distillation.visits import Visits
 from potstill.errors import PotstillError
 from potstill.runtime.run_folder import RunFolder
@@ -38,18 +39,21 @@ def iterate_pairs(
     teacher: NetworkTeacher | None,
     progress: Progress,
     world: World | None = None,
+    private: PrivateGradients | None = None,
 ) -> Iterator[Iterate]:
     """Run the outer loop of a config, seeded by ``config.seed``, from the initial pairs or the last step so far."""
     rng = np.random.default_rng(config.seed)
     visits = None if world is None or teacher is None else make_visits(world, tables, teacher, config.seed)
     if visits is not None and progress.visited is not None:
         visits.rollouts, visits.survived = progress.visited
-    if progress.last is None:
+    if progress.last is not None:
+        pairs = progress.last.pairs
+    elif private is not None and teacher is not None:
+        pairs = make_public_pairs(teacher, config.size, jax.random.fold_in(jax.random.key(config.seed), 0))
+    else:
         table = tables.training if visits is None else visits.start(tables.training)  # pairs are chosen from it
         choose, actions = problem.choose_initial, config.initial_actions
         pairs = make_initial_pairs(table, config.size, choose, actions=actions, rng=rng)
-    else:
-        pairs = progress.last.pairs
     return optimise_pairs(
         pairs,
         tables.training,
@@ -60,6 +64,7 @@ def iterate_pairs(
         settings=problem.settings,
         visits=visits,
         rollout=None if visits is None else make_rollout(config, problem, world, teacher),
+        private=private,
         resume=progress.state,
         key=jax.random.key(config.seed),
     )

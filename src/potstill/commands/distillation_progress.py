@@ -9,7 +9,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from potstill.distillation.outer_loop import Iterate, LoopState, initialise_outer
+from potstill.distillation.outer_loop import Iterate, LoopState
+from potstill.distillation.outer_step import initialise_outer
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.selection import IterateSelection, Loss
 from potstill.distillation.settings import OuterSettings

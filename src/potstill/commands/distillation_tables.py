@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from potstill.commands.resolve import Problem, resolve_weighting
 from potstill.config import DistillConfig
-from potstill.data.split import select_held_out_rows, select_training_rows
+from potstill.data.split import select_held_out_rows, select_training_rows, split_episodes
 from potstill.data.transitions import Transitions
 from potstill.distillation.objectives.base import StateTable
 from potstill.distillation.schedule import MAX_STEPS, Schedule
@@ -32,6 +32,8 @@ class Tables(NamedTuple):
         weighting = resolve_weighting(problem.weighting)
         deviation = functools.cache(lambda: measure_action_deviation(data, teacher))  # all rows, once for both tables
         rows = (select_training_rows(len(data)), select_held_out_rows(len(data)))
+        if problem.private:  # which rows of an episode are used must not depend on the other episodes
+            rows = split_episodes(data.episode_bounds)
         training, held_out = (build_state_table(data, teacher, weighting, index, deviation) for index in rows)
         return cls(training, held_out._replace(value_scale=training.value_scale))
 

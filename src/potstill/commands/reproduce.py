@@ -86,6 +86,8 @@ def _reproduce_run(config: ReproduceConfig) -> Run:
     command = saved.get("command")
     if not isinstance(command, str) or command not in COMMANDS:
         raise PotstillError(f"{old}: a run of '{command}' cannot be repeated, only runs of {', '.join(COMMANDS)}")
+    if saved.get("private_noise") is not None:
+        raise PotstillError(f"{old}: a run of --private-noise cannot be repeated, because its noise is secret")
     result = Run(old).result.to_dict()
     expected, changes = result.get("sha256"), fix_steps(saved, result)
     if config.out is not None and Path(config.out).resolve() == old.resolve():

@@ -14,7 +14,7 @@ from potstill.config import DistillConfig
 from potstill.config.parts import NamedPart, describe_part, resolve_part
 from potstill.data.transitions import Transitions
 from potstill.distillation import INITIAL_STATES
-from potstill.distillation.defaults import choose_default_action_limit, choose_default_states
+from potstill.distillation.defaults import STATE_NOISE, choose_default_action_limit, choose_default_states
 from potstill.distillation.initial_states import InitialStates
 from potstill.distillation.objectives import OBJECTIVES, WEIGHTINGS
 from potstill.distillation.objectives.base import Objective, ObjectiveFunction
@@ -49,6 +49,8 @@ class Problem:
     """Names of the objective, the solver and the recipe in the metadata."""
     needs_world: bool = False
     """Whether a world model visits the states or selects the pairs."""
+    private: bool = False
+    """Whether only private gradients may carry the data to the pairs, so that no default depends on the data."""
 
     def check_actions(self, data: Transitions) -> None:
         """Raise if actions are discrete, and a part or a setting has no meaning for them."""
@@ -80,7 +82,8 @@ class Problem:
 
     def resolve_defaults(self, data: Transitions, teacher: NetworkTeacher | None) -> Problem:
         """Resolve the defaults that depend on the data, and lower a learning rate at which students would diverge."""
-        if getattr(self.objective, "uses_critics", False) and not _has_values(teacher, data):
+        uses_critics = getattr(self.objective, "uses_critics", False)
+        if uses_critics and not self.private and not _has_values(teacher, data):
             print("the rewards do not distinguish policies, so critics are uninformative: using objective pbc")
             names = {**self.names, "objective": "pbc"}
             return dataclasses.replace(self, objective=PolicyCloning(), names=names).resolve_defaults(data, teacher)
@@ -88,9 +91,7 @@ class Problem:
         if fitted is not self:
             return fitted.resolve_defaults(data, teacher)
         recipe = self.solver.recipe
-        few = np.unique(np.linspace(0, len(data) - 1, min(len(data), SAMPLE), dtype=int))
-        states = (data if teacher is None else teacher).normaliser(data.take(few).observations)
-        stable = stabilise(recipe, states, data.action_size)
+        stable = stabilise(recipe, self._sample_states(data, teacher), data.action_size)
         solver, names = self.solver, self.names
         if stable != recipe:
             print(
@@ -102,7 +103,10 @@ class Problem:
                 {**names, "recipe": find_recipe_name(stable)},
                 stable,
             )
-        weighting, noise = choose_default_states(self.objective, data, teacher, recipe)
+        if self.private:
+            weighting, noise = "uniform", STATE_NOISE if uses_critics else 0.0
+        else:
+            weighting, noise = choose_default_states(self.objective, data, teacher, recipe)
         if self.imagines:  # visited states have equal weights, and the rollouts already have noisy actions
             weighting, noise = "uniform", 0.0
         noise = noise if self.state_noise is None else self.state_noise
@@ -112,6 +116,13 @@ class Problem:
         return dataclasses.replace(
             self, settings=settings, weighting=self.weighting or weighting, solver=solver, names=names
         )
+
+    def _sample_states(self, data: Transitions, teacher: NetworkTeacher | None) -> np.ndarray:
+        """Standardised states of the data; random ones if no default may depend on the data."""
+        if self.private:
+            return np.random.default_rng(0).normal(size=(SAMPLE, data.state_size)).astype(np.float32)
+        few = np.unique(np.linspace(0, len(data) - 1, min(len(data), SAMPLE), dtype=int))
+        return (data if teacher is None else teacher).normaliser(data.take(few).observations)
 
 
 def _needs_teacher(objective: ObjectiveFunction | None) -> bool:
@@ -178,8 +189,8 @@ def resolve_problem(config: DistillConfig) -> Problem:
     }
     given = (config.weighting, config.state_noise, config.action_limit)
     imagines = config.states != "data"
-    needs_world = imagines or config.choose == "imagined"
-    return Problem(objective, solver, choose_initial, settings, *given, imagines, names, needs_world)
+    needs_world, private = imagines or config.choose == "imagined", config.private_noise is not None
+    return Problem(objective, solver, choose_initial, settings, *given, imagines, names, needs_world, private)
 
 
 def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Recipe:

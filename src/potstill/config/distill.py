@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from potstill.config.distill_record import from_stored
 from potstill.config.parts import NamedPart
+from potstill.config.private import check_private
 from potstill.config.reading import ReadingConfig, positional_first
 from potstill.config.settings import check_resume, parse_seconds
 from potstill.errors import PotstillError
@@ -129,8 +130,8 @@ class DistillConfig(ReadingConfig):
     """Number of devices to use; on a CPU, each is one core. Default: all that JAX finds."""
 
     steps: int | None = None
-    """Number of outer steps. Default: until the pairs converge; 150 with --widths, --average or --choose; 600 with
-    --states imagined."""
+    """Number of outer steps. Default: until the pairs converge; 150 with --widths, --average, --choose or
+    --private-noise; 600 with --states imagined."""
 
     max_steps: int | None = None
     """Largest number of outer steps if the pairs do not converge earlier. Default: 600."""
@@ -177,6 +178,20 @@ class DistillConfig(ReadingConfig):
     have the highest return in a world model (imagined). Returns in the environment are never used. Default: imagined
     with --states imagined, else last."""
 
+    private_noise: float | None = None
+    """Make the pairs differentially private for episodes: sigma, the noise multiplier of clipped gradients, such as 1.
+    The run says what it covers. It requires the extra private, a teacher, and a fixed number of steps (default 150).
+    0: clip without noise, which is not private. Default: not private."""
+
+    private_episodes: int = 16
+    """Mean number of episodes in an outer step, with --private-noise."""
+
+    private_clip: float = 1.0
+    """Norm to which the gradient of each episode is clipped, with --private-noise."""
+
+    private_delta: float | None = None
+    """The delta of the statement, with --private-noise. Default: 1 / (10 x episodes)."""
+
     students: int = 10
     """Number of students in the final evaluation and in the ensemble."""
 
@@ -213,7 +228,7 @@ class DistillConfig(ReadingConfig):
         """The number of outer steps, or ``None`` to run until convergence."""
         if self.steps is None and self.states != "data":
             return IMAGINED_STEPS
-        planned = self.widths or self.average or self.choose not in (None, "last")
+        planned = self.widths or self.average or self.choose not in (None, "last") or self.private_noise is not None
         return USUAL_STEPS if self.steps is None and planned else self.steps
 
     @property
@@ -237,6 +252,7 @@ class DistillConfig(ReadingConfig):
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
         check_ranges(self, action_limit=1.0, max_steps=1, initialisations=1, rollout_steps=0, rollout_noise=0.0)
         check_resume(self)
+        check_private(self)
         if self.average > 1.0:
             raise PotstillError(f"--average {self.average}: expected a fraction of the steps, at most 1")
         if self.seconds is not None and (self.steps is not None or self.polish):
@@ -246,7 +262,7 @@ class DistillConfig(ReadingConfig):
         if self.max_steps is not None and (self.seconds is not None or self.given_steps is not None):
             raise PotstillError(
                 f"--max-steps {self.max_steps} applies only to runs until convergence, without --steps, "
-                "--budget, --widths, --average, --choose and --states imagined"
+                "--budget, --widths, --average, --choose, --private-noise and --states imagined"
             )
         if self.states == "data" and self.rollout_steps:
             raise PotstillError(f"--rollout-steps {self.rollout_steps} requires --states imagined or auto")

@@ -5,6 +5,7 @@ The form in distillates does not change, so the same settings still give the sam
 
 from __future__ import annotations
 
+from potstill.config.private import DEPENDENT
 from potstill.config.reading import LATER_OPTIONS
 from potstill.errors import PotstillError
 from potstill.runtime.files import JsonObject
@@ -26,6 +27,8 @@ LATER_FIELDS = {
     "rollout_steps": 0,
     "rollout_noise": 0.0,
     "preset": None,
+    "private_noise": None,
+    **DEPENDENT,
     **LATER_OPTIONS,
 }
 """Fields that files of version 0.1 do not have, with their defaults. They are stored if they have another value."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from potstill.distillation.objectives.rollout import RolloutGap
     from potstill.distillation.objectives.weights import combine_weightings
     from potstill.distillation.outer_loop import Iterate, optimise_pairs
+    from potstill.distillation.private import PrivateGradients, find_episodes, make_public_pairs
     from potstill.distillation.schedule import Schedule
     from potstill.distillation.settings import OuterSettings
     from potstill.distillation.solvers.base import Solver
@@ -62,6 +63,7 @@ _SUBMODULES = {
     "Pairs": "outer_loop",
     "PolicyCloning": "objectives.cloning",
     "Portfolio": "solvers.portfolio",
+    "PrivateGradients": "private",
     "QGap": "objectives.gap",
     "RolloutGap": "objectives.rollout",
     "Schedule": "schedule",
@@ -73,7 +75,9 @@ _SUBMODULES = {
     "Visits": "visits",
     "build_state_table": "state_table",
     "combine_weightings": "objectives.weights",
+    "find_episodes": "private",
     "make_initial_pairs": "initial_states",
+    "make_public_pairs": "private",
     "optimise_pairs": "outer_loop",
 }
 
@@ -97,6 +101,7 @@ __all__ = [
     "Pairs",
     "PolicyCloning",
     "Portfolio",
+    "PrivateGradients",
     "QGap",
     "RolloutGap",
     "Schedule",
@@ -108,7 +113,9 @@ __all__ = [
     "Visits",
     "build_state_table",
     "combine_weightings",
+    "find_episodes",
     "make_initial_pairs",
+    "make_public_pairs",
     "optimise_pairs",
 ]
 

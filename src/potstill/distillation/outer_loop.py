@@ -5,22 +5,30 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
-from potstill.distillation.labels import constrain_actions, fix_actions
+from potstill.distillation.labels import fix_actions
 from potstill.distillation.objectives.base import ObjectiveFunction, StateTable
 from potstill.distillation.objectives.rollout import RolloutGap
-from potstill.distillation.outer_loss import outer_loss
+from potstill.distillation.outer_step import (
+    Learned,
+    OuterState,
+    Update,
+    find_labeller,
+    initialise_outer,
+    make_outer_optimiser,
+    make_private_update,
+    make_update,
+)
+from potstill.distillation.private import PrivateGradients, find_public_scale
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.settings import OuterSettings
 from potstill.distillation.solvers.base import Solver
 from potstill.distillation.stages import make_stages
-from potstill.distillation.state_table import add_state_noise, take_rows
 from potstill.distillation.visits import Visits
 from potstill.errors import PotstillError
 from potstill.runtime import devices
@@ -29,36 +37,6 @@ from potstill.students.training import Pairs
 from potstill.teachers.base import Teacher
 
 DEFAULT_SETTINGS = OuterSettings()
-
-
-class Learned(NamedTuple):
-    """The variables of the outer optimiser: the pairs and, optionally, their weights and the step size."""
-
-    states: Float[Array, "N S"]
-    actions: Float[Array, "N A"]
-    log_weights: Float[Array, " N"] | None = None
-    """The weights of the pairs are N times the softmax of this: positive, with mean 1."""
-    log_step: Float[Array, ""] | None = None
-    """Logarithm of a factor on the student's step size."""
-
-    def make_pairs(self, labeller: Teacher | None = None) -> Pairs:
-        """Make the pairs as students train on them. A common factor on all weights scales the step size.
-
-        With a ``labeller``, the actions are those of the labeller in the states of the pairs.
-        """
-        actions = self.actions if labeller is None else labeller.act(self.states)
-        if self.log_weights is None and self.log_step is None:
-            return Pairs(self.states, actions)
-        count = len(self.states)
-        weights = jnp.ones(count) if self.log_weights is None else jax.nn.softmax(self.log_weights) * count
-        return Pairs(self.states, actions, weights if self.log_step is None else weights * jnp.exp(self.log_step))
-
-
-class OuterState(NamedTuple):
-    """The state of the outer loop between two steps."""
-
-    learned: Learned
-    optimiser: optax.OptState
 
 
 class LoopState(NamedTuple):
@@ -97,67 +75,6 @@ class Iterate(NamedTuple):
     """The state to resume from, until the next step is taken; ``None`` for the initial pairs."""
 
 
-Update: TypeAlias = Callable[[OuterState, StateTable, PRNGKeyArray, Array | float], tuple[OuterState, dict[str, Array]]]
-
-
-def initialise_outer(pairs: Pairs, settings: OuterSettings) -> OuterState:
-    """The initial state: equal weights and the recipe's step size. Arrays are copied, since an update donates them."""
-    log_weights = jnp.zeros(len(pairs.states)) if settings.learn in ("weights", "both") else None
-    log_step = jnp.zeros(()) if settings.learn in ("step-size", "both") else None
-    learned = jax.tree.map(jnp.copy, Learned(pairs.states, pairs.actions, log_weights, log_step))
-    return OuterState(learned, make_outer_optimiser(settings).init(learned))
-
-
-def make_outer_optimiser(settings: OuterSettings) -> optax.GradientTransformation:
-    """Make the optax transformation: clipping, then Adam or momentum 0.9. The schedule sets the rate."""
-    rule = optax.trace(decay=0.9) if settings.optimiser == "sgd" else optax.scale_by_adam()
-    return optax.chain(optax.clip_by_global_norm(settings.clip), rule)
-
-
-def find_labeller(settings: OuterSettings, teacher: Teacher | None) -> Teacher | None:
-    """Return the teacher if it labels the pairs, else ``None``. Raise if it should label them, but there is none."""
-    if settings.labels == "teacher" and teacher is None:
-        raise PotstillError("OuterSettings.labels 'teacher' requires a teacher")
-    return teacher if settings.labels == "teacher" else None
-
-
-def make_update(
-    objective: ObjectiveFunction,
-    solver: Solver,
-    teacher: Teacher | None,
-    settings: OuterSettings,
-    rollout: RolloutGap | None = None,
-) -> Update:
-    """Compile one outer step: draw a batch, differentiate the outer loss, move the pairs.
-
-    The step is a pure function: ``update(state, table, key, rate) -> (state, {"loss", "gradient_norm"})``.
-    """
-    rule, mesh = make_outer_optimiser(settings), devices.find_all_devices()
-    limit, labeller, loss_kind = settings.action_limit, find_labeller(settings, teacher), solver.recipe.loss
-
-    def loss_of(learned: Learned, batch: StateTable, key: PRNGKeyArray) -> Array:
-        how = {"objective": objective, "solver": solver, "teacher": teacher, "mesh": mesh, "rollout": rollout}
-        return outer_loss(learned.make_pairs(labeller), batch, key, initialisations=settings.initialisations, **how)  # type: ignore[arg-type]
-
-    def update(
-        state: OuterState, table: StateTable, key: PRNGKeyArray, rate: Float[Array, ""] | float
-    ) -> tuple[OuterState, dict[str, Array]]:
-        batch_key, student_key = jax.random.split(key)
-        batch = take_rows(table, jax.random.randint(batch_key, (settings.batch,), 0, len(table.states)))
-        if settings.state_noise and teacher is not None:
-            batch = add_state_noise(batch, settings.state_noise, teacher, jax.random.fold_in(key, 2))
-        loss, gradient = devices.replicate(jax.value_and_grad(loss_of)(state.learned, batch, student_key), mesh)
-        direction, optimiser = rule.update(gradient, state.optimiser, state.learned)
-        learned = jax.tree.map(lambda x, d: x - rate * d, state.learned, direction)
-        fixed = settings.labels == "fixed"
-        actions = state.learned.actions if fixed else constrain_actions(learned.actions, loss_kind, limit)
-        learned = learned._replace(actions=actions)
-        norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
-        return OuterState(learned, optimiser), {"loss": loss, "gradient_norm": norm}
-
-    return jax.jit(update, donate_argnums=0)
-
-
 @check_arguments
 def optimise_pairs(
     pairs: Pairs,
@@ -170,6 +87,7 @@ def optimise_pairs(
     settings: OuterSettings = DEFAULT_SETTINGS,
     visits: Visits | None = None,
     rollout: RolloutGap | None = None,
+    private: PrivateGradients | None = None,
     resume: LoopState | None = None,
     key: PRNGKeyArray,
 ) -> Iterator[Iterate]:
@@ -185,11 +103,14 @@ def optimise_pairs(
         settings: all other settings.
         visits: rollouts of the teacher and the students. Their states replace those of ``table`` in the loss.
         rollout: what students lose in rollouts in a world model, which is added to the objective.
+        private: makes the gradients differentially private. The scale of the values is then that in random states, and
+            the initial pairs must not depend on the data, see :func:`~potstill.distillation.private.make_public_pairs`.
         resume: the state of an interrupted loop with the same arguments, schedule and visits.
         key: determines the batches, the noise and the students' initialisations.
 
     Raises:
-        PotstillError: the teacher labels the pairs, but there is none.
+        PotstillError: the teacher labels the pairs, but there is none; or what is to be private depends on the data in
+            another way than by gradients.
 
     Yields:
         The initial pairs (step 0), then the pairs and metrics after each outer step.
@@ -211,14 +132,35 @@ def optimise_pairs(
         yield Iterate(0, pairs, {})
     if objective is None:
         return
+    if private is not None:
+        table = _make_public(table, teacher, private, schedule, settings, (visits, rollout))
     table = table if visits is None else visits.start(table)
     outer = resume.outer if resume else initialise_outer(pairs, settings)
     outer, table, key = devices.place((outer, table, key), devices.find_all_devices())
-    compiled = functools.cache(functools.partial(make_update, objective, teacher=teacher, rollout=rollout))
+    make = functools.partial(make_update, objective, teacher=teacher, rollout=rollout)
+    if private is not None:
+        make = functools.partial(make_private_update, objective, teacher=teacher, private=private)
+    compiled = functools.cache(make)
     if resume is None:
         _fit_budget(schedule, compiled(solver=solver, settings=settings), (outer, table, key, settings.learning_rate))
     start = resume._replace(outer=outer) if resume else LoopState(outer, outer.learned)
     yield from _take_steps(start, table, key, solver, schedule, settings, compiled, visits, labeller)
+
+
+def _make_public(
+    table: StateTable,
+    teacher: Teacher | None,
+    private: PrivateGradients,
+    schedule: Schedule,
+    settings: OuterSettings,
+    imagined: tuple[Visits | None, RolloutGap | None],
+) -> StateTable:
+    """Replace what depends on all rows, and check that all else reaches the pairs by private gradients."""
+    private.check_loop(table, schedule)
+    if any(part is not None for part in imagined) or settings.polish:
+        raise PotstillError("private gradients have neither visits, nor rollouts in a world model, nor a polish")
+    table = table._replace(weights=jnp.ones_like(table.weights))  # they are divided by their mean, which rounds
+    return table if teacher is None else table._replace(value_scale=find_public_scale(teacher))
 
 
 def _label(pairs: Pairs, labeller: Teacher | None, *, fixed: bool) -> Pairs:

@@ -47,7 +47,7 @@ def describe_sources(metadata: Mapping[str, object]) -> dict[str, str]:
 
 def describe_source(distillate: Distillate) -> dict[str, str]:
     """Describe what a distillate was made with, as facts by their labels."""
-    metadata = distillate.metadata
+    metadata, privacy = distillate.metadata, distillate.metadata.get("privacy")
     return {
         "Environment": distillate.env_id or "none",
         **({} if distillate.rule is None else {"States": distillate.rule.describe()}),
@@ -57,6 +57,7 @@ def describe_source(distillate: Distillate) -> dict[str, str]:
         "Weighting": metadata.get("weighting", "not recorded"),
         "Solver": metadata["solver"],
         "Student recipe": metadata["recipe"],
+        **({"Privacy": join_lines(privacy.get("statement"))} if isinstance(privacy, Mapping) else {}),
         "potstill": metadata["potstill"],
         **describe_sources(metadata),
     }

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+from potstill.distillation.private import PrivateGradients
 from potstill.errors import PotstillError, make_missing_extra_error
 from potstill.runtime.arguments import check_arguments
+from potstill.runtime.files import JsonObject
+
+INTERVAL = 1e-3  # to whose multiples privacy losses are rounded, so that ε is an upper bound
+GIVEN = "the teacher, its normaliser and bounds, the number of episodes, and all options"
+"""What the statement takes as known."""
+NOT_COVERED = (
+    "Not covered: the teacher, and what else a run writes from the data: metrics, curve, results and warnings; options "
+    "that were chosen by looking at the data."
+)
+
+
+def check_accountant() -> None:
+    """Raise if dp-accounting is not installed."""
+    if find_spec("dp_accounting") is None:
+        raise make_missing_extra_error("dp-accounting", "private")
 
 
 @check_arguments
@@ -17,7 +35,7 @@ def compute_epsilon(noise: float, share: float, steps: int, delta: float) -> flo
         delta: δ.
 
     Returns:
-        ε, by privacy loss distributions (Koskela et al. 2020).
+        ε, by privacy loss distributions (Koskela et al. 2020). Rounding makes it too large, never too small.
 
     Raises:
         PotstillError: an argument is out of range, or dp-accounting is not installed.
@@ -26,15 +44,57 @@ def compute_epsilon(noise: float, share: float, steps: int, delta: float) -> flo
         >>> round(compute_epsilon(noise=1.0, share=1.0, steps=1, delta=1e-5), 2)
         4.38
     """
-    ranges = {"noise": 0.0 < noise, "share": 0.0 < share <= 1.0, "steps": steps >= 1, "delta": 0.0 < delta < 1.0}
+    ranges = {"noise": noise >= 0.1, "share": 0.0 < share <= 1.0, "steps": steps >= 0, "delta": 0.0 < delta < 1.0}
     for name, valid in ranges.items():
         if not valid:
             raise PotstillError(f"compute_epsilon: {name} is out of range")
-    try:
-        import dp_accounting
-        from dp_accounting import pld
-    except ImportError:
-        raise make_missing_extra_error("dp-accounting", "private") from None
+    check_accountant()
+    import dp_accounting
+    from dp_accounting import pld
+
+    if not steps:
+        return 0.0
     step = dp_accounting.PoissonSampledDpEvent(share, dp_accounting.GaussianDpEvent(noise))
-    accountant = pld.PLDAccountant().compose(dp_accounting.SelfComposedDpEvent(step, steps))
-    return float(accountant.get_epsilon(delta))
+    accountant = pld.PLDAccountant(value_discretization_interval=INTERVAL)
+    return float(accountant.compose(dp_accounting.SelfComposedDpEvent(step, steps)).get_epsilon(delta))
+
+
+@check_arguments
+def describe_privacy(private: PrivateGradients, steps: int, delta: float) -> JsonObject:
+    """Describe the privacy of pairs that were made with private gradients, as stored in a distillate.
+
+    Args:
+        private: how episodes were sampled, and the noise.
+        steps: the number of outer steps.
+        delta: δ.
+
+    Returns:
+        ``epsilon`` (``None`` without noise), ``delta``, ``unit``, the settings, ``given``, and all in a sentence.
+
+    Raises:
+        PotstillError: an argument is out of range, or dp-accounting is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> private = PrivateGradients(np.arange(100), np.ones(100, int), noise=2.0, expected=10)
+        >>> describe_privacy(private, steps=50, delta=1e-3)["epsilon"] < 2.0
+        True
+    """
+    epsilon = compute_epsilon(private.noise, private.share, steps, delta) if private.noise else None
+    described = "gradients of episodes were clipped, but without noise nothing is private"
+    if epsilon is not None:
+        described = f"the pairs are ({epsilon:.3g}, {delta:.2g})-differentially private for episodes, given {GIVEN}"
+    return {
+        "statement": described,
+        "epsilon": epsilon,
+        "delta": delta,
+        "unit": "episode",
+        "noise": private.noise,
+        "clip": private.clip,
+        "episodes": len(private.first),
+        "expected": private.expected,
+        "share": private.share,
+        "steps": steps,
+        "initial": "standard normal states, in units of the teacher's normaliser",
+        "given": GIVEN,
+    }

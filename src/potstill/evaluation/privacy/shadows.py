@@ -16,7 +16,7 @@ from potstill.data.scaling import Scaling
 from potstill.data.transitions import Transitions
 from potstill.distillation.initial_states import InitialStates, make_initial_pairs
 from potstill.distillation.objectives.base import ObjectiveFunction, StateTable
-from potstill.distillation.outer_loop import find_labeller, initialise_outer, make_update
+from potstill.distillation.outer_step import find_labeller, initialise_outer, make_update
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.settings import OuterSettings
 from potstill.distillation.solvers.base import Solver

@@ -159,7 +159,8 @@ def list_facts(record: RunRecord) -> list[tuple[str, str]]:
     facts = [("run", record.path), ("pairs", str(result.get("pairs", "–")))]
     if isinstance(dataset, Mapping):
         rows = f", {dataset['rows']:,} rows" if isinstance(dataset.get("rows"), int) else ""
-        facts.append(("dataset", f"{dataset.get('name')}{rows}, SHA-256 {dataset.get('sha256')}"))
+        named = f", SHA-256 {dataset['sha256']}" if "sha256" in dataset else ""
+        facts.append(("dataset", f"{dataset.get('name')}{rows}{named}"))
     facts.append(("environment", str(result.get("env_id") or "none")))
     if pairs is not None and pairs.rule is not None:
         facts.append(("states", pairs.rule.describe()))
@@ -170,6 +171,9 @@ def list_facts(record: RunRecord) -> list[tuple[str, str]]:
     ]
     if "recipe" in result and "recipe" not in metadata:
         facts.append(("recipe", str(result["recipe"])))
+    privacy = metadata.get("privacy")
+    if isinstance(privacy, Mapping):
+        facts.append(("privacy", str(privacy.get("statement"))))
     schedule = result.get("schedule") or {}
     if schedule.get("summary"):
         facts.append(("distillation", str(schedule["summary"])))

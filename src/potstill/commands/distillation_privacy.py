@@ -1,0 +1,90 @@
+"""The privacy of ``potstill distill --private-noise``: its statement, and the noise that nobody can repeat."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+
+import jax
+
+from potstill.bundled import list_bundled_names
+from potstill.config import DistillConfig
+from potstill.data.split import split_episodes
+from potstill.data.transitions import Transitions
+from potstill.distillation.private import SECRET_BITS, PrivateGradients, find_episodes
+from potstill.errors import PotstillError
+from potstill.evaluation.privacy.accounting import NOT_COVERED, check_accountant, describe_privacy
+from potstill.runtime import devices
+from potstill.runtime.files import JsonObject
+from potstill.runtime.progress import busy
+from potstill.runtime.run_folder import RunFolder
+from potstill.teachers.base import NetworkTeacher
+from potstill.teachers.rows import check_order
+
+
+@dataclasses.dataclass(frozen=True)
+class Privacy:
+    """How a distillation is private, and what that means."""
+
+    gradients: PrivateGradients
+    statement: JsonObject
+    """See :func:`~potstill.evaluation.privacy.accounting.describe_privacy`."""
+
+    def with_secret(self, folder: RunFolder) -> Privacy:
+        """Take the secret of a run, so that a resumed run goes on with the same noise.
+
+        Only an unfinished run holds its secret: a finished one has lost it.
+        """
+        secret = folder.compute_once("secret", lambda: secrets.token_hex(SECRET_BITS // 8))
+        return dataclasses.replace(self, gradients=dataclasses.replace(self.gradients, secret=int(secret, 16)))
+
+    def print_statement(self, data: Transitions, teacher: NetworkTeacher) -> None:
+        """Print what is private and what is not."""
+        record = self.statement
+        print(f"privacy: {record['statement']}", flush=True)
+        print(
+            f"  noise {record['noise']:g}, clip {record['clip']:g}, {record['expected']} of {record['episodes']} "
+            f"episodes in a step, {record['steps']} steps"
+        )
+        if teacher.metadata.get("dataset_hash") == data.content_hash:
+            print("  the teacher was trained on the same data, and is not private")
+        print(f"  {NOT_COVERED}", flush=True)
+
+
+def check_requirements(config: DistillConfig) -> None:
+    """Check what a private distillation requires besides its options, before any data are read.
+
+    Raises:
+        PotstillError: there is no teacher, the accountant is not installed, or there are several devices.
+    """
+    if config.private_noise is None:
+        return
+    check_accountant()
+    if config.teacher is None and str(config.dataset) not in list_bundled_names():
+        raise PotstillError(
+            "--private-noise requires --teacher: one that this run trains on the data would not be private"
+        )
+    if jax.process_count() > 1 or devices.find_all_devices().size > 1:
+        raise PotstillError("--private-noise runs in one process on one device: choose --devices 1")
+
+
+def make_privacy(config: DistillConfig, data: Transitions) -> Privacy | None:
+    """Make the private gradients of a config and their statement; ``None`` without ``--private-noise``.
+
+    Raises:
+        PotstillError: rows are not in the order of their episodes, or there are too few episodes.
+    """
+    if config.private_noise is None:
+        return None
+    check_order(data, "--private-noise", alternative="")
+    episodes = len(data.episode_bounds) - 1
+    if config.private_episodes > episodes:
+        raise PotstillError(
+            f"--private-episodes {config.private_episodes}: {data.name} has only {episodes} episodes to protect"
+        )
+    first, length = find_episodes(split_episodes(data.episode_bounds)[0], data.episode_bounds)
+    given = {"noise": config.private_noise, "expected": config.private_episodes, "clip": config.private_clip}
+    gradients = PrivateGradients(first, length, **given)  # type: ignore[arg-type]
+    delta = 1.0 / (10 * episodes) if config.private_delta is None else config.private_delta
+    with busy("computing epsilon"):
+        return Privacy(gradients, describe_privacy(gradients, config.given_steps or 0, delta))

@@ -20,6 +20,7 @@ EXTRAS = ASKED["project"]["optional-dependencies"]
 GROUPS = ASKED["dependency-groups"]
 OLDEST = [*ASKED["project"]["dependencies"], *EXTRAS["arrow"], *EXTRAS["minari"], *EXTRAS["onnx"], *GROUPS["dev"]]
 OTHER = {
+    "dp_accounting": "dp-accounting",
     "huggingface_hub": "huggingface-hub",
     "imageio_ffmpeg": "imageio-ffmpeg",
     "stable_baselines3": "stable-baselines3",

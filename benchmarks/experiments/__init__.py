@@ -27,6 +27,7 @@ MODULES = {
     "theory": "experiments.theory",
     "discrete": "experiments.discrete",
     "privacy": "experiments.privacy",
+    "private": "experiments.private",
     "rehearsal": "experiments.rehearsal",
     "finetuning": "experiments.finetuning",
     "baselines": "experiments.baselines",

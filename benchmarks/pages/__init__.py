@@ -29,6 +29,7 @@ from benchmarks.pages import (
     paper_teachers,
     portfolio,
     privacy,
+    private,
     rehearsal,
     sizes,
     speed,
@@ -57,6 +58,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "baselines": baselines.baselines,
     "paper-teachers": paper_teachers.paper_teachers,
     "privacy": privacy.privacy,
+    "private": private.private,
     "rehearsal": rehearsal.rehearsal,
     "finetuning": finetuning.finetuning,
     # Variants that were compared on the bundled dataset and two others.

@@ -50,6 +50,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "ray": ("reproduce theory --executor ray",),
     **{name: (f"distill {BUNDLED_NAME} --track {name}",) for name in ("tensorboard", "trackio", "wandb")},
     "slurm": ("reproduce theory --executor slurm",),
+    "private": (f"distill {BUNDLED_NAME} --private-noise 1",),
     "onnx": (f"export-policy {BUNDLED_NAME} new.onnx",),
     "video": (f"evaluate {BUNDLED_NAME} --video new.mp4",),
 }

@@ -21,7 +21,6 @@ from potstill.distillation.outer_step import (
     find_labeller,
     initialise_outer,
     make_outer_optimiser,
-    make_private_update,
     make_update,
 )
 from potstill.distillation.private import PrivateGradients, find_public_scale
@@ -103,14 +102,12 @@ def optimise_pairs(
         settings: all other settings.
         visits: rollouts of the teacher and the students. Their states replace those of ``table`` in the loss.
         rollout: what students lose in rollouts in a world model, which is added to the objective.
-        private: makes the gradients differentially private. The scale of the values is then that in random states, and
-            the initial pairs must not depend on the data, see :func:`~potstill.distillation.private.make_public_pairs`.
+        private: makes the steps differentially private. The initial pairs must then not depend on the data.
         resume: the state of an interrupted loop with the same arguments, schedule and visits.
         key: determines the batches, the noise and the students' initialisations.
 
     Raises:
-        PotstillError: the teacher labels the pairs, but there is none; or what is to be private depends on the data in
-            another way than by gradients.
+        PotstillError: the teacher labels the pairs, but there is none; or the steps cannot be private.
 
     Yields:
         The initial pairs (step 0), then the pairs and metrics after each outer step.
@@ -132,34 +129,39 @@ def optimise_pairs(
         yield Iterate(0, pairs, {})
     if objective is None:
         return
-    if private is not None:
-        table = _make_public(table, teacher, private, schedule, settings, (visits, rollout))
-    table = table if visits is None else visits.start(table)
-    outer = resume.outer if resume else initialise_outer(pairs, settings)
-    outer, table, key = devices.place((outer, table, key), devices.find_all_devices())
-    make = functools.partial(make_update, objective, teacher=teacher, rollout=rollout)
-    if private is not None:
-        make = functools.partial(make_private_update, objective, teacher=teacher, private=private)
+    table = _prepare_table(table, teacher, private, schedule, settings, visits, rollout)
+    make = functools.partial(make_update, objective, teacher=teacher, rollout=rollout, private=private)
     compiled = functools.cache(make)
-    if resume is None:
-        _fit_budget(schedule, compiled(solver=solver, settings=settings), (outer, table, key, settings.learning_rate))
-    start = resume._replace(outer=outer) if resume else LoopState(outer, outer.learned)
+    start, table, key = _start(pairs, table, key, settings, resume)
+    _fit_budget(schedule, compiled(solver=solver, settings=settings), (start, table, key), settings)
     yield from _take_steps(start, table, key, solver, schedule, settings, compiled, visits, labeller)
 
 
-def _make_public(
+def _start(
+    pairs: Pairs, table: StateTable, key: PRNGKeyArray, settings: OuterSettings, resume: LoopState | None
+) -> tuple[LoopState, StateTable, PRNGKeyArray]:
+    """Start with the initial pairs, or where an interrupted loop stopped. All arrays are copied to all devices."""
+    outer = resume.outer if resume else initialise_outer(pairs, settings)
+    outer, table, key = devices.place((outer, table, key), devices.find_all_devices())
+    return resume._replace(outer=outer) if resume else LoopState(outer, outer.learned), table, key
+
+
+def _prepare_table(
     table: StateTable,
     teacher: Teacher | None,
-    private: PrivateGradients,
+    private: PrivateGradients | None,
     schedule: Schedule,
     settings: OuterSettings,
-    imagined: tuple[Visits | None, RolloutGap | None],
+    visits: Visits | None,
+    rollout: RolloutGap | None,
 ) -> StateTable:
-    """Replace what depends on all rows, and check that all else reaches the pairs by private gradients."""
+    """Add the visited states; with private gradients, replace what depends on the rows of several episodes."""
+    if private is None:
+        return table if visits is None else visits.start(table)
     private.check_loop(table, schedule)
-    if any(part is not None for part in imagined) or settings.polish:
+    if visits is not None or rollout is not None or settings.polish:
         raise PotstillError("private gradients have neither visits, nor rollouts in a world model, nor a polish")
-    table = table._replace(weights=jnp.ones_like(table.weights))  # they are divided by their mean, which rounds
+    table = table._replace(weights=jnp.ones_like(table.weights))  # they were divided by their mean, which rounds
     return table if teacher is None else table._replace(value_scale=find_public_scale(teacher))
 
 
@@ -169,9 +171,13 @@ def _label(pairs: Pairs, labeller: Teacher | None, *, fixed: bool) -> Pairs:
     return pairs._replace(actions=actions if labeller is None else labeller.act(pairs.states))
 
 
-def _fit_budget(schedule: Schedule, update: Update, inputs: tuple[OuterState, StateTable, PRNGKeyArray, float]) -> None:
-    """Time the first step on a copy, because an update donates its input."""
-    outer, table, key, rate = inputs
+def _fit_budget(
+    schedule: Schedule, update: Update, inputs: tuple[LoopState, StateTable, PRNGKeyArray], settings: OuterSettings
+) -> None:
+    """Time the first step of a new loop, on a copy, because an update donates its input."""
+    (start, table, key), rate, outer = inputs, settings.learning_rate, inputs[0].outer
+    if start.step:
+        return
     schedule.fit_budget(lambda: jax.block_until_ready(update(jax.tree.map(jnp.copy, outer), table, key, rate)))
 
 

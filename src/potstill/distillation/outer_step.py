@@ -84,11 +84,15 @@ def make_update(
     teacher: Teacher | None,
     settings: OuterSettings,
     rollout: RolloutGap | None = None,
+    private: PrivateGradients | None = None,
 ) -> Update:
     """Compile one outer step: draw a batch, differentiate the outer loss, move the pairs.
 
-    The step is a pure function: ``update(state, table, key, rate) -> (state, {"loss", "gradient_norm"})``.
+    The step is a pure function: ``update(state, table, key, rate) -> (state, {"loss", "gradient_norm"})``. With
+    ``private``, see :func:`make_private_update`.
     """
+    if private is not None:
+        return make_private_update(objective, solver, teacher, settings, private)
     rule, mesh = make_outer_optimiser(settings), devices.find_all_devices()
     loss_of = _make_loss(objective, solver, teacher, settings, rollout)
 

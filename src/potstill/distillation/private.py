@@ -108,7 +108,7 @@ class PrivateGradients:
         first, length = jnp.asarray(self.first)[episode], jnp.asarray(self.length)[episode]
         return take_rows(table, first + jax.random.randint(key, (self.rows,), 0, length))
 
-    def add_noise(self, total: Tree, rng: np.random.Generator) -> Tree:
+    def add_noise(self, total: Any, rng: np.random.Generator) -> Any:
         """Compute (1) from the sum of the clipped gradients."""
         spread = self.noise * self.clip
 
@@ -194,8 +194,17 @@ def make_private_gradient(
     return compute
 
 
+@check_arguments
 def make_public_pairs(teacher: Teacher, size: int, key: PRNGKeyArray) -> Pairs:
     """Make initial pairs without the data: standard normal states, in units of the teacher's normaliser.
+
+    Args:
+        teacher: acts in these states.
+        size: N.
+        key: determines the states.
+
+    Returns:
+        N pairs without weights: standardised states [N, S] and the teacher's actions [N, A].
 
     Example:
         >>> import potstill
@@ -214,8 +223,16 @@ def find_public_scale(teacher: Teacher) -> Float[Array, ""]:
     return jnp.maximum(values.std(), 1e-8)
 
 
-def find_episodes(rows: Int[np.ndarray, " M"], bounds: Int[np.ndarray, " E+1"]) -> tuple[np.ndarray, np.ndarray]:
-    """Find the first position and the number of positions of each episode that has any of these sorted rows.
+@check_arguments
+def find_episodes(rows: Int[np.ndarray, " M"], bounds: Int[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
+    """Find the rows of a state table that each episode has, for :class:`PrivateGradients`.
+
+    Args:
+        rows: the rows of the dataset that the table has, in order.
+        bounds: the first row of each episode in the dataset, then its number of rows.
+
+    Returns:
+        The first row in the table and the number of rows of each episode that has any.
 
     Example:
         >>> first, length = find_episodes(np.array([0, 2, 5, 6]), np.array([0, 4, 5, 8]))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import pytest
 from conftest import random_table, random_teacher
 from linear import linear_rows
 from scipy.stats import norm
-from test_resume import QUICK, interrupted
+from test_resume import NARROW, QUICK, interrupted
 from test_teachers import write_npz
 
 import potstill
@@ -22,7 +23,6 @@ from potstill.data.split import split_episodes
 from potstill.distillation import KernelDescent, PolicyCloning, PrivateGradients, Schedule, optimise_pairs
 from potstill.distillation.private import clip_gradient, find_episodes, find_public_scale, make_private_gradient
 from potstill.distillation.settings import OuterSettings
-from potstill.distillation.visits import Visits
 from potstill.errors import PotstillError
 from potstill.evaluation.privacy import accounting
 from potstill.evaluation.privacy.accounting import compute_epsilon, describe_privacy
@@ -99,10 +99,9 @@ def test_an_empty_sample_gives_noise_of_the_right_size():
 
 
 def test_the_secret_decides_and_is_not_shown():
-    draw = lambda secret: make_steps(200, expected=100, secret=secret).make_generator(KEY).random()  # noqa: E731
+    draw = lambda secret: make_steps(secret=secret).make_generator(KEY).random()  # noqa: E731
     assert draw(1) == draw(1) != draw(1 + 2**100)
-    one, other = (make_steps(secret=None) if secret else PrivateGradients(np.arange(9), np.ones(9, int), 1.0, 2)
-                  for secret in (0, 0))  # fmt: skip
+    one, other = (PrivateGradients(np.arange(9), np.ones(9, int), 1.0, 2) for _ in range(2))
     assert one.secret != other.secret
     assert max(one.secret, other.secret) > 2**100
     assert str(one.secret) not in repr(one)
@@ -137,8 +136,8 @@ def test_epsilon_is_that_of_known_mechanisms():
     assert delta_of(one) <= 1e-5 < delta_of(one - 0.01)
     assert abs(compute_epsilon(noise=5.0, share=1.0, steps=25, delta=1e-5) - one) < 0.02
     assert 0.9 < compute_epsilon(noise=4.0, share=0.01, steps=10_000, delta=1e-5) < 1.26  # Abadi et al. 2016: 1.26
-    base = {"noise": 2.0, "share": 0.1, "steps": 20, "delta": 1e-4}
-    less = [{"noise": 3.0}, {"share": 0.05}, {"steps": 10}, {"delta": 1e-3}, {"steps": 0}]
+    base: dict[str, Any] = {"noise": 2.0, "share": 0.1, "steps": 20, "delta": 1e-4}
+    less: list[dict[str, Any]] = [{"noise": 3.0}, {"share": 0.05}, {"steps": 10}, {"delta": 1e-3}, {"steps": 0}]
     assert all(compute_epsilon(**{**base, **change}) < 0.9 * compute_epsilon(**base) for change in less)
     assert compute_epsilon(**{**base, "steps": 0}) == 0.0
     assert describe_privacy(make_steps(), 3, 0.1)["epsilon"] is None
@@ -163,8 +162,8 @@ def test_wrong_gradients_get_one_line():
 def test_a_loop_that_would_not_be_private_is_refused():
     teacher, table = random_teacher(), random_table(20)._replace(weights=jnp.ones(20))
     pairs = potstill.distillation.make_public_pairs(teacher, 4, KEY)
-    parts = {"objective": PolicyCloning(), "solver": KernelDescent(QUICK["recipe"]), "key": KEY}
-    given = {"table": table, "schedule": Schedule(1), "settings": OuterSettings(batch=8)}
+    parts: dict[str, Any] = {"objective": PolicyCloning(), "solver": KernelDescent(NARROW), "key": KEY}
+    given: dict[str, Any] = {"table": table, "schedule": Schedule(1), "settings": OuterSettings(batch=8)}
     for changes, message in (
         ({"schedule": Schedule(None, lambda pairs: 1.0)}, "a given number of steps"),
         ({"table": random_table(20)}, "uniform weights"),
@@ -173,7 +172,6 @@ def test_a_loop_that_would_not_be_private_is_refused():
     ):
         with pytest.raises(PotstillError, match=message):
             list(optimise_pairs(pairs, teacher=teacher, private=make_steps(), **parts, **{**given, **changes}))
-    assert Visits is not None
     assert float(find_public_scale(teacher)) > 0.0
 
 
@@ -191,7 +189,7 @@ def test_an_episode_that_is_not_sampled_leaves_no_trace(given, tmp_path, monkeyp
     """The files of two datasets, of which the last episodes differ, are equal if no step samples these."""
     secret = next(s for s in range(99) if not any(29 in _sample(s, step) for step in range(1, 5)))
     monkeypatch.setattr(distillation_privacy.secrets, "token_hex", lambda size: f"{secret:x}")
-    options = given | {"recipe": dataclasses.replace(QUICK["recipe"], learning_rate=5.0), "objective": "q-gap"}
+    options = given | {"recipe": dataclasses.replace(NARROW, learning_rate=5.0), "objective": "q-gap"}
     before = potstill.distill(**options, out=tmp_path / "before")
     rows, other = linear_rows(30, 40), linear_rows(1, 31, seed=5)
     changed = rows.take(np.arange(29 * 40 + 31))

@@ -3,7 +3,7 @@
 All cells are of the bundled dataset and its teacher, which is not private. A cell has three distillation seeds. The
 methods, apart from ``ordinary``, begin with pairs that do not depend on the data:
 
-- ``ordinary``: the default distillation with 64 pairs, which is not private;
+- ``ordinary``: the same without privacy, with default initial pairs and weights;
 - ``initial``: no outer step: ε is 0. The pairs tell of the teacher alone;
 - ``noise 0``: the private loop without noise: what sampling, clipping and the initial pairs cost;
 - ``noise 0.5`` to ``noise 4``: the private loop.
@@ -26,7 +26,7 @@ from potstill.environments import normalised_return, play
 
 SEEDS, STUDENTS, EPISODES, FIRST_EPISODE = (0, 1, 2), 5, 5, 700_000
 UNPLAYED: dict[str, Any] = {"students": 1, "episodes": 0, "curve_points": 1}
-BASE: dict[str, Any] = {"size": 64, "steps": 150}
+BASE: dict[str, Any] = {"size": 64, "steps": 150, "recipe": "plain"}
 PRIVATE: dict[str, Any] = {"private_episodes": 64, "private_clip": 0.7}
 METHODS: dict[str, dict[str, Any]] = {
     "ordinary": BASE,

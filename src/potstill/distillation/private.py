@@ -25,7 +25,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +45,6 @@ from potstill.teachers.base import Teacher
 BLOCK = 8  # episodes whose gradients are computed at once
 SCALE_STATES = 4096  # random states whose values define the scale
 SECRET_BITS = 128
-Tree = TypeVar("Tree", bound=PyTree)
 
 
 @check_arguments
@@ -134,7 +133,7 @@ class PrivateGradients:
             raise PotstillError(f"PrivateGradients: an episode has rows beyond the {len(table.states)} of the table")
 
 
-def clip_gradient(gradient: Tree, most: float) -> Tree:
+def clip_gradient(gradient: Any, most: float) -> Any:
     """Scale a gradient down to the norm ``most``, if it is longer.
 
     Example:

@@ -33,6 +33,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "initial": {**BASE, **PRIVATE, "private_noise": 1.0, "steps": 0},
     **{f"noise {noise:g}": {**BASE, **PRIVATE, "private_noise": noise} for noise in (0.0, 0.5, 1.0, 2.0, 4.0)},
 }
+CELLS = tuple(Cell(method, BUNDLED) for method in METHODS)
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
@@ -76,7 +77,7 @@ def describe_inputs(cell: Cell) -> Record:
 EXPERIMENT = Experiment(
     "private",
     "differential privacy for episodes: epsilon and returns",
-    tuple(Cell(method, BUNDLED) for method in METHODS),
+    CELLS,
     describe_inputs,
     measure,
     frozenset({"scores", "losses", "privacy"}),

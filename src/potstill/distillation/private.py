@@ -137,8 +137,8 @@ def clip_gradient(gradient: Any, most: float) -> Any:
     """Scale a gradient down to the norm ``most``, if it is longer.
 
     Example:
-        >>> clip_gradient(jnp.array([3.0, 4.0]), 1.0).round(2).tolist()
-        [0.6, 0.8]
+        >>> clip_gradient(jnp.array([3.0, 4.0]), 2.5).tolist()
+        [1.5, 2.0]
     """
     norm = jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradient)))
     factor = jnp.minimum(1.0, most / jnp.maximum(norm, 1e-30))

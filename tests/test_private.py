@@ -131,6 +131,7 @@ def test_rows_of_an_episode_do_not_depend_on_the_others():
 
 def test_epsilon_is_that_of_known_mechanisms():
     """A Gaussian mechanism in closed form (Balle & Wang 2018); 25 steps of noise 5 are one of noise 1."""
+    pytest.importorskip("dp_accounting", reason="needs the extra 'private'")
     delta_of = lambda eps: norm.cdf(0.5 - eps) - np.exp(eps) * norm.cdf(-0.5 - eps)  # noqa: E731
     one = compute_epsilon(noise=1.0, share=1.0, steps=1, delta=1e-5)
     assert delta_of(one) <= 1e-5 < delta_of(one - 0.01)
@@ -177,7 +178,8 @@ def test_a_loop_that_would_not_be_private_is_refused():
 
 @pytest.fixture
 def given(tmp_path, monkeypatch):
-    """Thirty episodes, a teacher, and options of a short run whose secret is known."""
+    """Thirty episodes, a teacher, and options of a short run."""
+    pytest.importorskip("dp_accounting", reason="needs the extra 'private'")
     monkeypatch.setattr("potstill.worlds.returns.DEFAULT_STEPS", 20)
     monkeypatch.setattr(checkpoints.CheckpointFile, "is_due", True)
     path = write_npz(tmp_path / "linear.npz", linear_rows(30, 40))

@@ -81,6 +81,6 @@ EXPERIMENT = Experiment(
     describe_inputs,
     measure,
     frozenset({"scores", "losses", "privacy"}),
-    toy=(Cell("noise 1", BUNDLED),),
+    toy=(Cell("noise 0", BUNDLED),),
     packages=("dp-accounting",),
 )

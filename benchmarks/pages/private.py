@@ -11,10 +11,10 @@ from benchmarks.pages.text import make_table, select_records
 
 HEAD = """\
 Experiment `private`: `potstill distill --private-noise` of the bundled dataset, with its teacher, which was trained on
-the same data and counts as known. There are {size} pairs for students of the recipe `{recipe}`, {steps} outer steps,
-a mean of {private_episodes} episodes in a step, clipped to {private_clip}. *Return*: mean over {seeds} distillation
-seeds of {students} students with {episodes} episodes each; *range*: of the seeds' means. *Loss*: on held-out states,
-mean over the seeds."""
+the same data and counts as known. {size} pairs for students of the recipe `{recipe}`, {steps} outer steps, a mean of
+{private_episodes} episodes in a step, clipped to {private_clip}. *Return*: mean over {seeds} distillation seeds of
+{students} students with {episodes} episodes each; *range*: of the seeds' means. *Loss*: on held-out states, mean over
+the seeds."""
 LABELS = {
     "ordinary": "ordinary distillation from k-means, not private",
     "initial": "random states with the teacher's actions, no outer step",

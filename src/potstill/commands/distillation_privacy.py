@@ -59,7 +59,8 @@ def check_requirements(config: DistillConfig) -> None:
     """
     if config.private_noise is None:
         return
-    check_accountant()
+    if config.private_noise:
+        check_accountant()
     if config.teacher is None and str(config.dataset) not in list_bundled_names():
         raise PotstillError(
             "--private-noise requires --teacher: one that this run trains on the data would not be private"

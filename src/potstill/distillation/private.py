@@ -25,7 +25,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +42,7 @@ from potstill.runtime.validation import check_finite, check_ranges
 from potstill.students.training import Pairs
 from potstill.teachers.base import Teacher
 
+Tree: TypeAlias = Any  # a pytree of arrays
 BLOCK = 8  # episodes whose gradients are computed at once
 SCALE_STATES = 4096  # random states whose values define the scale
 SECRET_BITS = 128
@@ -107,7 +108,7 @@ class PrivateGradients:
         first, length = jnp.asarray(self.first)[episode], jnp.asarray(self.length)[episode]
         return take_rows(table, first + jax.random.randint(key, (self.rows,), 0, length))
 
-    def add_noise(self, total: Any, rng: np.random.Generator) -> Any:
+    def add_noise(self, total: Tree, rng: np.random.Generator) -> Tree:
         """Compute (1) from the sum of the clipped gradients."""
         spread = self.noise * self.clip
 
@@ -133,7 +134,7 @@ class PrivateGradients:
             raise PotstillError(f"PrivateGradients: an episode has rows beyond the {len(table.states)} of the table")
 
 
-def clip_gradient(gradient: Any, most: float) -> Any:
+def clip_gradient(gradient: Tree, most: float) -> Tree:
     """Scale a gradient down to the norm ``most``, if it is longer.
 
     Example:
@@ -146,10 +147,10 @@ def clip_gradient(gradient: Any, most: float) -> Any:
 
 
 def make_private_gradient(
-    loss_of: Callable[[Any, StateTable, PRNGKeyArray], Float[Array, ""]],
+    loss_of: Callable[[Tree, StateTable, PRNGKeyArray], Float[Array, ""]],
     private: PrivateGradients,
     prepare: Callable[[StateTable, PRNGKeyArray], StateTable] = lambda batch, key: batch,
-) -> Callable[[Any, StateTable, PRNGKeyArray], tuple[Float[Array, ""], Any]]:
+) -> Callable[[Tree, StateTable, PRNGKeyArray], tuple[Float[Array, ""], Tree]]:
     """Make the function that computes a loss and its private gradient (1).
 
     Args:

@@ -79,7 +79,8 @@ def describe_inputs(cell: Cell) -> Record:
     return {"distillate": imagination.describe_inputs(cell), "kinds": kinds, "counts": counts}
 
 
-DECLARED = make_product(("imagined",), FILES, (0,))
+MEASURED = ("halfcheetah-medium", "hopper-medium", "hopper-medium-replay", "walker2d-medium-expert")
+DECLARED = make_product(("imagined",), MEASURED, (0,))
 EXPERIMENT = Experiment(
     "portfolio",
     "students of many kinds on the same pairs",

@@ -9,7 +9,7 @@ from benchmarks.pages.text import make_table, select_records
 
 HEAD = """\
 Experiment `foreign-students`: scripts that read an exported distillate (`potstill export`) and do not import potstill.
-The distillates are those of imagined states, seed 0. {students} students × {episodes} episodes; score (retention)."""
+The distillates are those of `portfolio`. {students} students × {episodes} episodes; score (retention)."""
 
 
 def foreign() -> str:

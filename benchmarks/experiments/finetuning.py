@@ -51,7 +51,7 @@ COLLECTED: dict[str, Any] = {"steps": 6_000, "random_steps": 1_000, "seed": 0}
 TAUGHT: dict[str, Any] = {"updates": 5_000, "episodes": 0, "fitted_updates": 0, "seed": 0}
 DISTILLED: dict[str, Any] = {"size": 64, "steps": 100, "students": 1, "episodes": 0, "curve_points": 1, "seed": 0}
 SEEDS = (0, 1, 2, 3, 4)
-FINISHED: dict[str, tuple[int, ...]] = {"Hopper-v5": (0,), "Pendulum-v1": ()}
+FINISHED: dict[str, tuple[int, ...]] = {"Hopper-v5": (0,), "Pendulum-v1": (0,)}
 """The seeds whose runs are finished. ``--files ""`` measures the others, too."""
 RANDOM_EPISODES, RANDOM_SEED = 20, 450_000
 

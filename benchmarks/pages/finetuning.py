@@ -169,12 +169,12 @@ def draw(path: Path) -> None:
             ENVIRONMENTS[env_id]["warmup"], color=GREY, linewidth=0.8, linestyle=":", label="end of the warm-up"
         )
         axis.set(xlabel="environment steps", ylabel="share of the teacher's return", title=env_id)
-    axes[0].legend(
+    axes[-1].legend(
         frameon=False,
         fontsize=7,
         title="line = mean, band = all seeds",
         title_fontsize=7,
-        loc="lower right",
-        bbox_to_anchor=(1.0, 0.12),
+        loc="center right",
+        bbox_to_anchor=(1.0, 0.4),
     )
     save_figure(figure, path)

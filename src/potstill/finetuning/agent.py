@@ -118,7 +118,7 @@ class ConstrainedUpdates:
 def take_step(network: Agent, loss: Tensor) -> None:
     """Take one step of the optimiser of a network. Gradients of other networks are not computed."""
     network.optimizer.zero_grad()
-    loss.backward(inputs=list(network.parameters()))  # type: ignore[no-untyped-call]
+    loss.backward(inputs=list(network.parameters()))  # type: ignore[no-untyped-call, unused-ignore]
     network.optimizer.step()
 
 

@@ -55,7 +55,7 @@ $(VENV)/installed: $(VENV)/python pyproject.toml
 	@touch $@
 
 $(VENV)/installed-extras: $(VENV)/installed
-	$(PIP) install --editable '.[arrow,collect,hub,minari,onnx,private,ray,slurm,tensorboard,video]' $(call group,extras)
+	$(PIP) install --editable '.[arrow,collect,encoder,hub,minari,onnx,private,ray,slurm,tensorboard,video]' $(call group,extras)
 	@touch $@
 
 $(VENV)/installed-%: $(VENV)/installed

@@ -213,7 +213,9 @@ def test_objects_that_do_not_fit_get_one_line(unchecked, data, teacher):
 
 def test_signatures_are_kept():
     reading = ["columns", "action_low", "action_high", "action_bounds", "out_of_bounds", "action_scale", "env_id"]
-    assert list(inspect.signature(potstill.load_dataset).parameters) == ["source", "download", *reading, "actions"]
+    assert list(inspect.signature(potstill.load_dataset).parameters) == [
+        *("source", "download", *reading, "actions", "encoder")
+    ]
     assert list(inspect.signature(Unroll).parameters) == ["recipe", "window", "random_window"]
     assert list(inspect.signature(Pairs).parameters) == ["states", "actions", "weights"]
 

@@ -57,7 +57,7 @@ class Target:
 
 @pytest.fixture(autouse=True)
 def target_task(monkeypatch):
-    monkeypatch.setattr(evolution, "make_stepper", lambda env_id, lanes: Target())
+    monkeypatch.setattr(evolution, "make_stepper", lambda env_id, lanes, **_: Target())
     monkeypatch.setattr(evolution, "find_time_limit", lambda env_id: 3)
 
 

@@ -55,7 +55,7 @@ def test_stages_of_widths():
 def test_widths_reach_the_students(monkeypatch, data):
     seen = []
 
-    def update(objective, solver, teacher, settings, rollout):
+    def update(objective, solver, teacher, settings, rollout, private):
         def note_width(state, *_):
             seen.append(solver.recipe.width)
             return state, {}

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
+
 from benchmarks import toy
 from benchmarks.files import BUNDLED_NAME, ROOT, Workspace
 from benchmarks.grid import Cell, Experiment, Record
@@ -41,6 +43,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
         f"export {BUNDLED_NAME} new.parquet",
     ),
     "collect": ("collect Pendulum-v1 --level medium --medium-return -600",),
+    "encoder": ("convert images.npz --encoder onnx --encoder.path encoder.onnx --out encoded",),
     "hub": (f"push {BUNDLED_NAME} me/pairs",),
     "minari": (
         "inspect minari:mujoco/hopper/medium-v0 --download",
@@ -131,15 +134,23 @@ def measure_archive(cell: Cell, workspace: Workspace) -> Record:
     return {**found, "versions": environment.versions(), "failures": failures}
 
 
+def write_images(path: Path) -> None:
+    """Write two short episodes whose observations are images."""
+    ends = np.arange(8) % 4 == 3
+    arrays = {"actions": np.linspace(-1.0, 1.0, 8)[:, None], "rewards": np.ones(8), "terminals": ends}
+    np.savez(path, observations=np.zeros((8, 12, 12, 3), np.uint8), timeouts=np.zeros_like(ends), **arrays)
+
+
 def measure_extras(cell: Cell, workspace: Workspace) -> Record:
     """Run commands without the extra that they need. They must print one line and exit with code 2."""
     environment = install_archive("wheel", cell["python"])
     work, failures = environment.work, []
-    for name in ("log.parquet", "folder/a.parquet", "lerobot/data/a.parquet", "imitation/a.arrow"):
+    for name in ("log.parquet", "folder/a.parquet", "lerobot/data/a.parquet", "imitation/a.arrow", "encoder.onnx"):
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).touch()
     (work / "lerobot" / "meta").mkdir(exist_ok=True)
     (work / "lerobot" / "meta" / "info.json").write_text(json.dumps(LEROBOT))
+    write_images(work / "images.npz")
     (work / "imitation" / "state.json").write_text(json.dumps({"_data_files": [{"filename": "a.arrow"}]}))
     for extra, lines in NEEDS.items():
         for line in lines:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from potstill.environments.observations.encoders import Encoder, as_features
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, make_missing_extra_error
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import check_regular, hash_file
 
@@ -81,7 +81,7 @@ def _open(path: str, size: int) -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise PotstillError("encoder onnx: onnxruntime is not installed: pip install onnxruntime") from None
+        raise make_missing_extra_error("onnxruntime", "encoder") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:

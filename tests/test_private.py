@@ -24,7 +24,6 @@ from potstill.distillation import KernelDescent, PolicyCloning, PrivateGradients
 from potstill.distillation.private import clip_gradient, find_episodes, find_public_scale, make_private_gradient
 from potstill.distillation.settings import OuterSettings
 from potstill.errors import PotstillError
-from potstill.evaluation.privacy import accounting
 from potstill.evaluation.privacy.accounting import compute_epsilon, describe_privacy
 from potstill.runtime import checkpoints
 from potstill.runtime.interruption import Interrupted
@@ -291,6 +290,6 @@ def test_refused_options(given, words, message, tmp_path, capsys, monkeypatch):
 
 
 def test_the_accountant_is_asked_for_before_any_work(capsys, monkeypatch):
-    monkeypatch.setattr(accounting, "find_spec", lambda name: None)
+    monkeypatch.setattr("potstill.errors.find_spec", lambda name: None)
     assert main(["distill", "missing.npz", "--private-noise", "1", "--teacher", "t.safetensors"]) == 2
     assert "dp-accounting is not installed: pip install 'potstill[private]'" in capsys.readouterr().err

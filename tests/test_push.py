@@ -122,7 +122,7 @@ def test_a_token_is_never_printed(hub, capsys, monkeypatch):
 
 
 def test_a_missing_library_is_named(monkeypatch, capsys):
-    monkeypatch.setattr("potstill.exports.hub.upload.find_spec", lambda name: None)
+    monkeypatch.setattr("potstill.errors.find_spec", lambda name: None)
     assert refused(capsys, "push", NAME, REPO).endswith("huggingface_hub is not installed: pip install 'potstill[hub]'")
 
 

@@ -121,7 +121,7 @@ def test_trackio_keeps_runs_on_this_machine(tmp_path):
 
 @pytest.mark.parametrize("name", TRACKERS)
 def test_a_missing_library_is_named_first(name, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("potstill.runtime.trackers.base.find_spec", lambda package: None)
+    monkeypatch.setattr("potstill.errors.find_spec", lambda package: None)
     package = TRACKERS[name].package
     wanted = f"{package} is not installed: pip install 'potstill[{name}]'"
     for command in ("distill", "teach", "model"):
@@ -161,7 +161,7 @@ def stand_in(monkeypatch):
 
     module.init, module.Settings = init, dict
     monkeypatch.setitem(sys.modules, "wandb", module)
-    monkeypatch.setattr("potstill.runtime.trackers.base.find_spec", lambda package: module)
+    monkeypatch.setattr("potstill.errors.find_spec", lambda package: module)
     return module
 
 

@@ -142,7 +142,7 @@ def test_what_cannot_be_drawn_is_refused_first(files, monkeypatch, capsys, tmp_p
     words = ["evaluate", str(pairs), "--students", "1", "--episodes", "1", "--video"]
     assert refused(capsys, *words, "x.gif").endswith("--video x.gif: expected a path that ends in .mp4")
     with monkeypatch.context() as patch:
-        patch.setattr("potstill.reports.video.find_spec", lambda name: None)
+        patch.setattr("potstill.errors.find_spec", lambda name: None)
         line = refused(capsys, *words, "x.mp4")
         assert line.endswith("imageio-ffmpeg is not installed: pip install 'potstill[video]'")
     pytest.importorskip("imageio_ffmpeg")

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import FrameType
 
 
@@ -130,6 +131,22 @@ def describe_object(value: object) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}, not an instance of it"
     return f"of type {type(value).__name__}"
+
+
+def require_package(package: str, extra: str) -> None:
+    """Check that an optional dependency is installed, without importing it.
+
+    Args:
+        package: its name. That of its module has underscores for hyphens.
+        extra: the extra of potstill that installs it.
+
+    Raises:
+        PotstillError: it is not installed. The message contains the command that installs it.
+
+    >>> require_package("numpy", "arrow")
+    """
+    if find_spec(package.replace("-", "_")) is None:
+        raise make_missing_extra_error(package, extra)
 
 
 def make_missing_extra_error(package: str, extra: str) -> PotstillError:

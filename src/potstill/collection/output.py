@@ -7,7 +7,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -18,7 +17,7 @@ from potstill.collection.episodes import Recording
 from potstill.data.formats.d4rl import round_mantissa, write_d4rl
 from potstill.data.units import find_bounds
 from potstill.environments.making import Environment, HasSpaces, count_actions, strip_version
-from potstill.errors import make_missing_extra_error
+from potstill.errors import require_package
 from potstill.exports.minari import write_dataset
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ def require_format(form: str) -> None:
     Raises:
         PotstillError: the library is not installed. The message contains the command that installs it.
     """
-    if form == "minari" and find_spec("minari") is None:
-        raise make_missing_extra_error("minari", "minari")
+    if form == "minari":
+        require_package("minari", "minari")
 
 
 def write_recording(folder: Path, recording: Recording, form: str, bits: int, env: Environment, card: Card) -> Path:

@@ -15,7 +15,6 @@ from potstill.data.bounds import ActionBounds
 from potstill.data.scaling import Scaling
 from potstill.data.transitions import Normaliser
 from potstill.environments.making import Environment, make
-from potstill.errors import make_missing_extra_error
 from potstill.networks.policy import Policy
 from potstill.runtime.validation import check_ranges
 
@@ -49,18 +48,6 @@ class SacSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self, environments=1, random_steps=0, evaluate_every=1, threads=1, seed=0)
-
-
-def require_sac() -> None:
-    """Check that stable-baselines3 is installed.
-
-    Raises:
-        PotstillError: the library is not installed. The message contains the command that installs it.
-    """
-    try:
-        import stable_baselines3  # noqa: F401
-    except ImportError:
-        raise make_missing_extra_error("stable-baselines3", "collect") from None
 
 
 class Lane(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):

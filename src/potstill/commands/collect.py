@@ -12,14 +12,14 @@ from potstill.collection.episodes import Recording
 from potstill.collection.levels import CollectionPlan, Goal, make_plan
 from potstill.collection.output import require_format, write_recording
 from potstill.collection.rollout import Behaviour, Rollout, make_policy_behaviour, make_uniform_behaviour
-from potstill.collection.sac import SacSettings, require_sac
+from potstill.collection.sac import SacSettings
 from potstill.collection.training import Training, find_policy_file
 from potstill.config import CollectConfig
 from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.data.registry import load_dataset
 from potstill.data.units import find_bounds
 from potstill.environments.making import Environment, HasSpaces, count_actions, make
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, require_package
 from potstill.networks.policy import Policy, load_policy
 from potstill.runtime import storage
 from potstill.runtime.files import StrPath, to_json, write_atomically
@@ -57,7 +57,7 @@ def collect(config: CollectConfig) -> Run:
     plan = _make_plan(config)
     policy = None if config.policy is None else _load_matching_policy(config.policy, config.env_id, env)
     if plan.training_steps:
-        require_sac()
+        require_package("stable-baselines3", "collect")
     require_format(config.format)
     with RunFolder(config.out, "collect", record_settings(config), force=config.force, resume=resumed) as folder:
         job = Job(config, plan, folder, env, policy, measure_reference(config.env_id, config.seed))

@@ -15,11 +15,11 @@ from potstill.config.finetune import STARTS
 from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.distillate import Distillate, load
 from potstill.environments.references import Reference
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, require_package
 from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import ScoreSummary, find_return_label, summarise
 from potstill.exports.policies.sources import find_own_teacher, load_source
-from potstill.finetuning.agent import make_agent, require_td3
+from potstill.finetuning.agent import make_agent
 from potstill.finetuning.curve import compute_area, compute_lowest_share, find_steps_to
 from potstill.networks.policy import Policy
 from potstill.runtime.files import JsonObject, hash_file
@@ -58,7 +58,7 @@ def finetune(config: FinetuneConfig) -> Run:
         >>> run = potstill.finetune("hopper-medium-replay", env_steps=20_000, update_every=2)  # doctest: +SKIP
         >>> policy = potstill.load_policy(run / "policy.safetensors")  # doctest: +SKIP
     """
-    require_td3()
+    require_package("stable-baselines3", "collect")
     source = str(config.distillate)
     distillate = choose_playable(load(config.distillate), config.env_id, source)
     env_id, settings, track = str(distillate.env_id), config.make_settings(), find_tracker(config.track)

@@ -175,10 +175,10 @@ def _fit_budget(
     schedule: Schedule, update: Update, inputs: tuple[LoopState, StateTable, PRNGKeyArray], settings: OuterSettings
 ) -> None:
     """Time the first step of a new loop, on a copy, because an update donates its input."""
-    (start, table, key), rate, outer = inputs, settings.learning_rate, inputs[0].outer
+    (start, table, key), rate = inputs, settings.learning_rate
     if start.step:
         return
-    schedule.fit_budget(lambda: jax.block_until_ready(update(jax.tree.map(jnp.copy, outer), table, key, rate)))
+    schedule.fit_budget(lambda: jax.block_until_ready(update(jax.tree.map(jnp.copy, start.outer), table, key, rate)))
 
 
 def _take_steps(

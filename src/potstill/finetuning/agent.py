@@ -10,7 +10,7 @@ import numpy as np
 from potstill.data.scaling import Scaled, Scaling
 from potstill.distillate import Distillate
 from potstill.environments.making import make
-from potstill.errors import PotstillError, make_missing_extra_error
+from potstill.errors import PotstillError, require_package
 from potstill.finetuning.networks import (
     Agent,
     copy_layers,
@@ -26,18 +26,6 @@ from potstill.runtime.arguments import check_arguments
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-def require_td3() -> None:
-    """Check that stable-baselines3 is installed.
-
-    Raises:
-        PotstillError: the library is not installed. The message contains the command that installs it.
-    """
-    try:
-        import stable_baselines3  # noqa: F401
-    except ImportError:
-        raise make_missing_extra_error("stable-baselines3", "collect") from None
 
 
 class ConstrainedUpdates:
@@ -154,7 +142,7 @@ def make_agent(
         >>> agent.learn(settings.steps)  # doctest: +SKIP
         >>> copy_policy(agent, student.scaling).save("tuned.safetensors")  # doctest: +SKIP
     """
-    require_td3()
+    require_package("stable-baselines3", "collect")
     layers = find_plain_layers(policy)
     fixed = None if prior is None else make_network(move_inputs(find_plain_layers(prior), prior, policy))
     scaled = {"the policy": policy, "the distillate": distillate, **({} if prior is None else {"the prior": prior})}

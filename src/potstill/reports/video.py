@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib
@@ -25,7 +24,7 @@ from potstill.environments.drawing import draw_state, make_drawable, run_rendere
 from potstill.environments.making import Environment
 from potstill.environments.observations.rule import ObservationRule, read_rule
 from potstill.environments.rollouts import Act
-from potstill.errors import PotstillError, make_missing_extra_error
+from potstill.errors import PotstillError, require_package
 from potstill.networks.policy import Policy, load_policy
 from potstill.runtime.files import make_write_error
 
@@ -38,8 +37,7 @@ Frame = UInt8[np.ndarray, "height width 3"]
 
 def check_encoder() -> None:
     """Raise unless the library that encodes videos is installed."""
-    if find_spec("imageio_ffmpeg") is None:
-        raise make_missing_extra_error("imageio-ffmpeg", "video")
+    require_package("imageio-ffmpeg", "video")
 
 
 def record_video(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from potstill.distillation.private import PrivateGradients
-from potstill.errors import PotstillError, make_missing_extra_error
+from potstill.errors import PotstillError, require_package
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject
 
@@ -20,8 +18,7 @@ NOT_COVERED = (
 
 def check_accountant() -> None:
     """Raise if dp-accounting is not installed."""
-    if find_spec("dp_accounting") is None:
-        raise make_missing_extra_error("dp-accounting", "private")
+    require_package("dp-accounting", "private")
 
 
 @check_arguments

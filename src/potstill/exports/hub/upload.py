@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
-from potstill.errors import PotstillError, describe_first_line, make_missing_extra_error
+from potstill.errors import PotstillError, describe_first_line, require_package
 from potstill.exports.hub.place import HubPlace
 
 LOGIN = "hf auth login"
@@ -19,8 +18,7 @@ def check_account(again: str) -> None:
     Args:
         again: the command that the user gave, for the message.
     """
-    if find_spec("huggingface_hub") is None:
-        raise make_missing_extra_error("huggingface_hub", "hub")
+    require_package("huggingface_hub", "hub")
     from huggingface_hub import get_token
 
     if not get_token():

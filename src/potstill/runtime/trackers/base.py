@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, TypeGuard
 
-from potstill.errors import describe_first_line, make_missing_extra_error, warn
+from potstill.errors import describe_first_line, require_package, warn
 from potstill.runtime.files import JsonMapping, JsonObject, to_json
 
 COUNTERS = {"step": "distil", "update": "teach", "model_step": "model", "steps": "finetune"}
@@ -45,8 +44,7 @@ class MetricsTracker(ABC):
     @classmethod
     def check_installed(cls) -> None:
         """Raise if the library is missing."""
-        if find_spec(cls.package) is None:
-            raise make_missing_extra_error(cls.package, cls.extra)
+        require_package(cls.package, cls.extra)
 
 
 class Feed:

@@ -172,7 +172,7 @@ class TestDistill:
             return make_rollout(config, resolve_problem(config), world, teacher)
 
         found = make()
-        assert (found.steps, found.discount, found.noise) == (16, 0.9, 0.0)
+        assert (found.steps, found.discount, found.noise) == (16, 0.9, 0.3)
         assert make(rollout_steps=3).steps == 3
         assert make(rollout_noise=0.5).noise == 0.5
         assert make(rollout_steps=0) is None
@@ -211,6 +211,9 @@ class TestDistill:
         assert settings[1]["labels"] == "teacher"
         none = DistillConfig("hopper-medium-replay", states="imagined", rollout_steps=0)
         assert to_stored(record_settings(none))["rollout_steps"] == 0  # not the default there
+        assert none.rollout_noise == 0.0  # without rollouts, there is no noise
+        quiet = DistillConfig("hopper-medium-replay", states="imagined", rollout_noise=0.0)
+        assert to_stored(record_settings(quiet))["rollout_noise"] == 0.0
 
     @pytest.mark.parametrize(
         ("changes", "message"),

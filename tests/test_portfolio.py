@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from potstill.distillation import SOLVERS, DrawnKernelDescent, Portfolio
+from potstill.distillation import SOLVERS, DrawnKernelDescent, KernelInterpolation, Portfolio
 from potstill.errors import PotstillError
 from potstill.students import RECIPES, Pairs, Recipe
 
@@ -30,7 +30,7 @@ def test_each_key_draws_a_kind():
 def test_parts_of_a_portfolio():
     own, other = Portfolio(SMALL, networks=2).parts
     assert own == DrawnKernelDescent(SMALL, networks=2)
-    assert other == DrawnKernelDescent(RECIPES["pytorch"], networks=2)
+    assert other == KernelInterpolation(RECIPES["pytorch"], networks=1)
     adam = Portfolio(RECIPES["adam"], networks=1)
     assert [part.recipe for part in adam.parts] == [RECIPES["default"], RECIPES["adam"]]
     towers = Portfolio(RECIPES["adam-towers"], networks=1)

@@ -41,12 +41,12 @@ BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
 
 OF_DATA: JsonObject = {
     "labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024, "choose": "last",
-    "rollout_steps": 0,
+    "rollout_steps": 0, "rollout_noise": 0.0,
 }  # fmt: skip
 """Defaults that depend on the states of the outer loss."""
 IMAGINED: JsonObject = {
     "labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "choose": "imagined",
-    "rollout_steps": 16,
+    "rollout_steps": 16, "rollout_noise": 0.3,
 }  # fmt: skip
 
 
@@ -101,8 +101,9 @@ class DistillConfig(ReadingConfig):
     """H, the number of steps that students act in the world model in each outer step. What they lose there against the
     teacher is added to q-gap. 0: no rollouts. Default: 16 with --states imagined and an objective q-gap, else 0."""
 
-    rollout_noise: float = 0.0
-    """Largest standard deviation of the noise on the actions of these steps, in units in which the bounds are ±1."""
+    rollout_noise: float | None = None
+    """Largest standard deviation of the noise on the actions of these steps, in units in which the bounds are ±1.
+    Default: 0.3 with rollouts."""
 
     labels: Literal["learned", "teacher", "fixed"] | None = None
     """Actions of the pairs: optimised together with the states (learned), the teacher's actions in these states
@@ -220,7 +221,7 @@ class DistillConfig(ReadingConfig):
     def resolved_defaults(self) -> JsonObject:
         """The defaults that depend on other settings."""
         if self.states != "data":
-            return IMAGINED
+            return IMAGINED | {"rollout_noise": 0.0} if self.rollout_steps == 0 else IMAGINED
         return OF_DATA if find_optimiser(self.recipe) == "sgd" else OF_DATA | {"solver": "interpolation"}
 
     @property

@@ -48,7 +48,7 @@ def to_stored(recorded: JsonObject) -> JsonObject:
     unset = {name for name, default in LATER_FIELDS.items() if recorded[name] == default}
     unset |= {"out", "force", "resume", "track"}
     if recorded["states"] != "data":
-        unset -= {"labels", "rollout_steps"}  # their defaults depend on the states
+        unset -= {"labels", "rollout_steps", "rollout_noise"}  # their defaults depend on the states
     return {**{STORED_NAMES.get(name, name): x for name, x in recorded.items() if name not in unset}, **sections}
 
 

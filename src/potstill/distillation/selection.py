@@ -39,7 +39,8 @@ from potstill.worlds.returns import compute_imagined_returns, find_episode_limit
 CANDIDATES = 6  # iterates that are scored, besides the initial pairs
 STUDENTS = 5  # students that the criterion ``students`` trains
 STUDENTS_SEED = 1_000_003  # not a seed of any evaluation
-EPISODES = 16  # of the students of each kind, in a world model
+SINGLE_STUDENTS = 3  # of each kind in a world model. Students with several towers vary less: there is one.
+EPISODES = 16  # of each student in a world model
 
 Loss: TypeAlias = Callable[[Pairs], float]
 Criterion: TypeAlias = Callable[[ObjectiveFunction | None, Solver, StateTable, Teacher | None], Loss]
@@ -92,15 +93,16 @@ def make_imagined_loss(world: World, solver: Solver, scaling: Scaling) -> Loss:
 
     @functools.partial(jax.jit, static_argnames="recipe")
     def measure(pairs: Pairs, recipe: Recipe) -> Array:
-        count = 1 if recipe.towers > 1 else 2  # towers vary little
+        count = 1 if recipe.towers > 1 else SINGLE_STUDENTS
         students = train_networks(jax.random.split(jax.random.key(STUDENTS_SEED), count), pairs, recipe)
 
         def act(states: Array) -> Array:
-            own = scaling.normaliser(world.normaliser.invert(states)).reshape(count, EPISODES // count, -1)
+            own = scaling.normaliser(world.normaliser.invert(states)).reshape(count, EPISODES, -1)
             actions = jax.vmap(lambda params, s: compute_mean_actions(params, s, size, recipe.loss))(students, own)
             return actions.reshape(len(states), size)
 
-        return jnp.mean(compute_imagined_returns(world.dynamics, act, starts, limit, world.terminates))
+        firsts = jnp.tile(starts, (count, 1))
+        return jnp.mean(compute_imagined_returns(world.dynamics, act, firsts, limit, world.terminates))
 
     return lambda pairs: -float(np.mean([measure(pairs, recipe) for recipe in solver.kinds]))
 

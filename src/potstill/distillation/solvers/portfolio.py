@@ -2,6 +2,7 @@
 
 Students of other kinds may learn little from pairs that are distilled for one kind of student. A portfolio has one
 solver for each of several kinds, and each key draws one of them. The outer loss is then an expectation over the kinds.
+SGD stops before it fits all pairs, which kernel descent computes. Adam fits them closely, as kernel interpolation does.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from potstill.distillation.solvers.base import Solver, StudentPolicy
 from potstill.distillation.solvers.drawn import DrawnKernelDescent
+from potstill.distillation.solvers.interpolation import KernelInterpolation
 from potstill.runtime.arguments import check_arguments
 from potstill.students.recipe import RECIPES, Recipe
 from potstill.students.training import Pairs
@@ -22,7 +24,7 @@ from potstill.students.training import Pairs
 @check_arguments
 @dataclass(frozen=True)
 class Portfolio(Solver):
-    """Kernel descent with drawn kernels for two kinds of students. Each key draws one of the kinds.
+    """Kernel descent and interpolation, with drawn kernels, for two kinds of students. Each key draws one of the kinds.
 
     The kinds are students trained by SGD (the recipe ``default``) and networks as they are typically built in PyTorch,
     trained by Adam (the recipe ``pytorch``). The recipe of the portfolio replaces the recipe of the two with the same
@@ -38,7 +40,7 @@ class Portfolio(Solver):
     """
 
     networks: int = 3
-    """Number of networks whose kernels are averaged."""
+    """Number of networks whose kernels are averaged for students of SGD. Those of Adam are single networks."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,8 +55,8 @@ class Portfolio(Solver):
         elif self.recipe.towers == 1:
             adam = self.recipe
         discrete = self.recipe.loss == "cross-entropy"
-        recipes = [recipe.fit_to_actions(discrete=discrete) for recipe in (sgd, adam)]
-        return tuple(DrawnKernelDescent(recipe, networks=self.networks) for recipe in recipes)
+        sgd, adam = (recipe.fit_to_actions(discrete=discrete) for recipe in (sgd, adam))
+        return DrawnKernelDescent(sgd, networks=self.networks), KernelInterpolation(adam, networks=1)
 
     @property
     def kinds(self) -> tuple[Recipe, ...]:

@@ -4,7 +4,7 @@ The teachers are those with the highest returns, not those with the best student
 each distillate: those of its recipe, and PyTorch-style ones (two hidden layers of 256, PyTorch's default
 initialisation, Adam at 1e-3, 1,000 full-batch steps). The settings of ``imagined`` were chosen by returns on the files
 ``DEVELOPED_ON``; the other files were not used for any choice. ``visits`` is ``imagined`` without the rollouts in the
-loss, and ``noisy`` has noise on their actions.
+loss, and ``quiet`` has no noise on their actions.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from benchmarks.files import BUNDLED, FILES, Workspace, find_teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, make_product
 from potstill.config.distill import IMAGINED, IMAGINED_STEPS
 from potstill.distillation import Portfolio, RolloutGap, VisitSettings
+from potstill.distillation.selection import EPISODES, SINGLE_STUDENTS
 from potstill.runtime.files import read_json
 from potstill.worlds import load_world
 
@@ -27,13 +28,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "data": {},
     "imagined": {"states": "imagined"},
     "visits": {"states": "imagined", "rollout_steps": 0},  # imagined states, and the objective of single actions alone
-    "noisy": {"states": "imagined", "rollout_noise": 0.3},  # rollouts with noise on the actions
+    "quiet": {"states": "imagined", "rollout_noise": 0.0},  # no noise on the actions of the rollouts
     # The labels, kernels and students of "imagined" on the data's states.
     "portfolio": {"labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "steps": 600},
 }
-COUNTS: dict[str, Any] = {"students": 5, "episodes": 5}
+COUNTS: dict[str, Any] = {"students": 10, "episodes": 10}
 PYTORCH_STYLE = potstill.RECIPES["pytorch"]
-KINDS = [part.recipe.to_metadata() for part in Portfolio(potstill.RECIPES["adam-towers"]).parts]
+KINDS = [[type(part).__name__, part.recipe.to_metadata()] for part in Portfolio(potstill.RECIPES["adam-towers"]).parts]
 DEVELOPED_ON = (
     "hopper-medium",
     "hopper-medium-expert",
@@ -44,8 +45,15 @@ DEVELOPED_ON = (
     "walker2d-medium-replay",
 )
 WORLD: dict[str, Any] = {"steps": 14_000}
-RULES = "limits of the state, one member for each episode, pairs chosen by imagined returns"
-ROLLOUTS = {"steps": IMAGINED["rollout_steps"], "states": RolloutGap.states, "weight": RolloutGap.weight}
+RULES = (
+    f"limits of the state, one member for each episode, {SINGLE_STUDENTS} × {EPISODES} imagined returns of candidates"
+)
+ROLLOUTS = {
+    "steps": IMAGINED["rollout_steps"],
+    "noise": IMAGINED["rollout_noise"],
+    "states": RolloutGap.states,
+    "weight": RolloutGap.weight,
+}
 TOY_WORLD: dict[str, Any] = {"steps": 20, "width": 8, "members": 2, "episodes": 0}
 USE = "highest-return"
 
@@ -92,7 +100,7 @@ def describe_inputs(cell: Cell) -> Record:
         if "states" in METHODS[cell.method]
         else {}
     )
-    world |= {"rollouts": ROLLOUTS} if cell.method in ("imagined", "noisy") else {}
+    world |= {"rollouts": ROLLOUTS} if cell.method in ("imagined", "quiet") else {}
     student = PYTORCH_STYLE.to_metadata()
     teacher = find_teacher_hash(cell.file, USE)
     return {"options": METHODS[cell.method], "counts": COUNTS, "world": world, "student": student, "teacher": teacher}

@@ -15,21 +15,21 @@ from potstill.commands.distillation_loop import LEAST_HORIZON
 HEAD = """\
 Experiment `imagination`: 256 pairs, with the teacher of each file that has the highest return. The outer loss is
 evaluated on the states of the dataset, with default settings, or on imagined states (`--states imagined`). The table
-shows the retention of single students / of their ensemble: returns of five students × five episodes, mean over
+shows the retention of single students / of their ensemble: returns of ten students × ten episodes, mean over
 distillation seeds. *Range*: lowest and highest retention of single students over seeds. *Own students*: those of the
 distillate's recipe, `default` for the dataset's states and `adam-towers` for imagined states. *PyTorch-style*: the
 recipe `pytorch`, two hidden layers of 256, PyTorch's default initialisation, Adam at 1e-3, 1,000 full-batch steps.
 *Data, portfolio*: labels, solver and students as for imagined states, on the dataset's states. *Imagined, no rollouts*:
-without the loss of students in rollouts (`--rollout-steps 0`). *Imagined, noisy rollouts*: with noise on their
-actions (`--rollout-noise 0.3`). *Auto*: the states that `--states auto` chooses, by the accuracy of the model.
-*Preferred*: the own
-student, of five, with the highest score in the world model. Files marked * were used to develop the method."""
+without the loss of students in rollouts (`--rollout-steps 0`). *Imagined, no noise*: without noise on the actions of
+the rollouts (`--rollout-noise 0`). *Auto*: the states that `--states auto` chooses, by the accuracy of the model.
+*Preferred*: the own student, of ten, with the highest score in the world model. Files marked * were used to develop the
+method."""
 HEADS = ("file", "teacher", "states", "seeds", "own students", "range", "PyTorch-style", "range", "preferred", "s")
 LABELS = {
     "data": "data",
     "imagined": "imagined",
     "visits": "imagined, no rollouts",
-    "noisy": "imagined, noisy rollouts",
+    "quiet": "imagined, no noise",
     "portfolio": "data, portfolio",
 }
 

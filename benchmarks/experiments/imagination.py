@@ -20,7 +20,6 @@ from benchmarks.files import BUNDLED, FILES, Workspace, find_teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, make_product
 from potstill.config.distill import IMAGINED, IMAGINED_STEPS
 from potstill.distillation import Portfolio, RolloutGap, VisitSettings
-from potstill.distillation.selection import EPISODES, SINGLE_STUDENTS
 from potstill.runtime.files import read_json
 from potstill.worlds import load_world
 
@@ -29,6 +28,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "imagined": {"states": "imagined"},
     "visits": {"states": "imagined", "rollout_steps": 0},  # imagined states, and the objective of single actions alone
     "quiet": {"states": "imagined", "rollout_noise": 0.0},  # no noise on the actions of the rollouts
+    "chosen": {"states": "imagined", "choose": "imagined"},  # the iterate whose students earn most in the model
     # The labels, kernels and students of "imagined" on the data's states.
     "portfolio": {"labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "steps": 600},
 }
@@ -100,7 +100,7 @@ def describe_inputs(cell: Cell) -> Record:
         if "states" in METHODS[cell.method]
         else {}
     )
-    world |= {"rollouts": ROLLOUTS} if cell.method in ("imagined", "quiet") else {}
+    world |= {"rollouts": ROLLOUTS} if cell.method in ("imagined", "quiet", "chosen") else {}
     student = PYTORCH_STYLE.to_metadata()
     teacher = find_teacher_hash(cell.file, USE)
     return {"options": METHODS[cell.method], "counts": COUNTS, "world": world, "student": student, "teacher": teacher}

@@ -45,7 +45,7 @@ OF_DATA: JsonObject = {
 }  # fmt: skip
 """Defaults that depend on the states of the outer loss."""
 IMAGINED: JsonObject = {
-    "labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "choose": "imagined",
+    "labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "choose": "last",
     "rollout_steps": 16, "rollout_noise": 0.3,
 }  # fmt: skip
 

@@ -45,9 +45,7 @@ DEVELOPED_ON = (
     "walker2d-medium-replay",
 )
 WORLD: dict[str, Any] = {"steps": 14_000}
-RULES = (
-    f"limits of the state, one member for each episode, {SINGLE_STUDENTS} × {EPISODES} imagined returns of candidates"
-)
+RULES = "limits of the state, one member for each episode, the last pairs are kept"
 ROLLOUTS = {
     "steps": IMAGINED["rollout_steps"],
     "noise": IMAGINED["rollout_noise"],

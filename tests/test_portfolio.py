@@ -34,7 +34,7 @@ def test_parts_of_a_portfolio():
     adam = Portfolio(RECIPES["adam"], networks=1)
     assert [part.recipe for part in adam.parts] == [RECIPES["default"], RECIPES["adam"]]
     towers = Portfolio(RECIPES["adam-towers"], networks=1)
-    assert [part.recipe for part in towers.parts] == [RECIPES["default"], RECIPES["pytorch"]]
+    assert [part.recipe for part in towers.parts] == [RECIPES[x] for x in ("default", "pytorch", "adam-towers")]
     assert cast(type[Portfolio], SOLVERS["portfolio"])().with_recipe(SMALL).parts[0].recipe == SMALL
 
 

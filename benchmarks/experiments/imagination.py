@@ -20,6 +20,8 @@ from benchmarks.files import BUNDLED, FILES, Workspace, find_teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, make_product
 from potstill.config.distill import IMAGINED, IMAGINED_STEPS
 from potstill.distillation import Portfolio, RolloutGap, VisitSettings
+from potstill.evaluation.scores import TEACHER_SEED, measure_policy_returns
+from potstill.evaluation.statistics import summarise
 from potstill.runtime.files import read_json
 from potstill.worlds import load_world
 
@@ -32,7 +34,7 @@ METHODS: dict[str, dict[str, Any]] = {
     # The labels, kernels and students of "imagined" on the data's states.
     "portfolio": {"labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "steps": 600},
 }
-COUNTS: dict[str, Any] = {"students": 10, "episodes": 10}
+COUNTS = {"students": 10, "episodes": 10}
 PYTORCH_STYLE = potstill.RECIPES["pytorch"]
 KINDS = [[type(part).__name__, part.recipe.to_metadata()] for part in Portfolio(potstill.RECIPES["adam-towers"]).parts]
 DEVELOPED_ON = (
@@ -69,26 +71,41 @@ def find_world(file: str, workspace: Workspace) -> Path:
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Distil, and record the returns of both kinds of students, and of the teacher."""
-    options = METHODS[cell.method] | COUNTS | {"curve_points": 1}
+    options, world = dict(METHODS[cell.method]), None
     if "states" in options:
-        options["world"] = find_world(cell.file, workspace)
+        options["world"] = world = find_world(cell.file, workspace)
     data, teacher = workspace.find_dataset(cell.file), workspace.find_teacher(cell.file, USE)
     out = workspace.find_folder(cell.file, cell.method, cell.seed)
-    options = distill_options({**options, **TOY, "choose": "last"}, toy=True) if workspace.toy else options
+    options |= {"students": 1, "episodes": 0}  # students are evaluated below
+    options = distill_options({**options, **TOY}, toy=True) if workspace.toy else options
     run = potstill.distill(data, teacher=teacher, seed=cell.seed, out=out, force=True, **options)
-    result = read_json(Path(run) / "result.json")
-    counts = {name: options[name] for name in COUNTS}
+    counts = {"students": 1, "episodes": 1} if workspace.toy else COUNTS
+    own = _evaluate(run, f"{out}-own", cell, counts, dataset=data, teacher=teacher, world=world)
     style = TOY_RECIPE if workspace.toy else PYTORCH_STYLE
-    other = potstill.evaluate(run, recipe=style, seed=cell.seed, out=f"{out}-pytorch-style", force=True, **counts)
-    found = {**select_student_scores(result), "teacher": shorten_summary(result["teacher"])}
-    found["pytorch_style"] = select_student_scores(read_json(Path(other) / "result.json"))
-    if "imagined" in result:
-        found["chosen"] = result["chosen"]["step"]
-        found["imagined"] = {name: result["imagined"][name] for name in ("best", "horizon")}
-        found["imagined"] |= {kind: shorten_summary(result["imagined"][kind]) for kind in ("student", "teacher")}
-    seconds = {name: result["seconds"][name] for name in ("distilling", "training")}
+    found: Record = {**select_student_scores(own), "teacher": _score_teacher(Path(teacher), run, counts)}
+    found["pytorch_style"] = select_student_scores(_evaluate(run, f"{out}-pytorch-style", cell, counts, recipe=style))
+    if world is not None:
+        found["chosen"] = read_json(Path(run) / "result.json")["chosen"]["step"]
+        found["imagined"] = {"best": own["imagined"]["best"], "horizon": own["imagined"]["horizon"]}
+        found["imagined"] |= {kind: shorten_summary(own["imagined"][kind]) for kind in ("student", "teacher")}
+    seconds = read_json(Path(run) / "result.json")["seconds"]["distilling"]
     command = strip_folders(str(potstill.load(run).metadata["command"]))
-    return {**found, "seconds": seconds, "sha256": result["sha256"], "command": command}
+    times = {"distilling": seconds, "training": own["seconds"]["training"]}
+    return {**found, "seconds": times, "sha256": own["sha256"], "command": command}
+
+
+def _evaluate(run: object, out: str, cell: Cell, counts: dict[str, int], **options: Any) -> dict[str, Any]:
+    """Evaluate students of a distillate; return the result."""
+    done = potstill.evaluate(run, seed=cell.seed, out=out, force=True, **counts, **options)  # type: ignore[arg-type]
+    return dict(read_json(Path(done) / "result.json"))
+
+
+def _score_teacher(path: Path, run: object, counts: dict[str, int]) -> Record:
+    """The returns of the teacher in ten times as many episodes as those of a student."""
+    env_id = str(potstill.load(run).env_id)  # type: ignore[arg-type]
+    episodes = 10 * counts["episodes"]
+    returns = measure_policy_returns(potstill.load_teacher(path).policy, env_id, episodes, TEACHER_SEED)
+    return shorten_summary(summarise(returns, env_id))
 
 
 def describe_inputs(cell: Cell) -> Record:

@@ -24,12 +24,12 @@ from potstill.students.training import Pairs
 @check_arguments
 @dataclass(frozen=True)
 class Portfolio(Solver):
-    """Kernel descent and interpolation, with drawn kernels, for two kinds of students. Each key draws one of the kinds.
+    """Kernel descent and interpolation, with drawn kernels, for several kinds of students. Each key draws one kind.
 
     The kinds are students trained by SGD (the recipe ``default``) and networks as they are typically built in PyTorch,
     trained by Adam (the recipe ``pytorch``). The recipe of the portfolio replaces the recipe of the two with the same
-    kind of optimiser. A recipe with several towers and Adam replaces neither, because the portfolio would then contain
-    no single network. For other kinds, define a subclass with other :attr:`parts`.
+    kind of optimiser. A recipe with several towers and Adam is a third kind instead, because the portfolio would
+    otherwise contain no single network. For other kinds, define a subclass with other :attr:`parts`.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -40,7 +40,8 @@ class Portfolio(Solver):
     """
 
     networks: int = 3
-    """Number of networks whose kernels are averaged for students of SGD. Those of Adam are single networks."""
+    """Number of networks whose kernels are averaged for SGD and for towers. Other students of Adam are single
+    networks."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,14 +50,14 @@ class Portfolio(Solver):
     @property
     def parts(self) -> tuple[Solver, ...]:
         """A solver for each kind of student."""
-        sgd, adam = RECIPES["default"], RECIPES["pytorch"]
-        if self.recipe.optimiser == "sgd":
-            sgd = self.recipe
-        elif self.recipe.towers == 1:
-            adam = self.recipe
-        discrete = self.recipe.loss == "cross-entropy"
-        sgd, adam = (recipe.fit_to_actions(discrete=discrete) for recipe in (sgd, adam))
-        return DrawnKernelDescent(sgd, networks=self.networks), KernelInterpolation(adam, networks=1)
+        own, discrete = self.recipe, self.recipe.loss == "cross-entropy"
+        sgd, adam = (RECIPES[name].fit_to_actions(discrete=discrete) for name in ("default", "pytorch"))
+        if own.optimiser == "sgd":
+            sgd = own
+        elif own.towers == 1:
+            adam = own
+        parts = DrawnKernelDescent(sgd, networks=self.networks), KernelInterpolation(adam, networks=1)
+        return parts if own in (sgd, adam) else (*parts, KernelInterpolation(own, networks=self.networks))
 
     @property
     def kinds(self) -> tuple[Recipe, ...]:

@@ -29,7 +29,6 @@ from potstill.worlds.stepper import WorldStepper
 from potstill.worlds.training import train_world
 
 LEAST_HORIZON = 25  # steps for which a model must be accurate, with --states auto
-EPISODE_STARTS = 512  # initial states of rollouts, of each of the two kinds
 
 
 def iterate_pairs(
@@ -43,7 +42,7 @@ def iterate_pairs(
 ) -> Iterator[Iterate]:
     """Run the outer loop of a config, seeded by ``config.seed``, from the initial pairs or the last step so far."""
     rng = np.random.default_rng(config.seed)
-    visits = None if world is None or teacher is None else make_visits(world, tables, teacher, config.seed)
+    visits = None if world is None or teacher is None else Visits(WorldStepper(world), teacher, seed=config.seed)
     if visits is not None and progress.visited is not None:
         visits.rollouts, visits.survived = progress.visited
     if progress.last is not None:
@@ -146,12 +145,3 @@ def find_discount(teacher: NetworkTeacher) -> float:
     settings = teacher.metadata.get("settings")
     discount = settings.get("discount") if isinstance(settings, dict) else None
     return discount if isinstance(discount, float) and 0.0 <= discount <= 1.0 else 0.99
-
-
-def make_visits(world: World, tables: Tables, teacher: NetworkTeacher, seed: int) -> Visits:
-    """Make visits in a world model: half of the episodes start in an initial state, half in any state of the data."""
-    rng, states = np.random.default_rng(seed), tables.training.states
-    firsts = world.starts[rng.integers(len(world.starts), size=EPISODE_STARTS)]
-    rows = teacher.normaliser.invert(np.asarray(states[rng.integers(len(states), size=EPISODE_STARTS)]))
-    starts = np.concatenate([firsts, world.normaliser(rows)]).astype(np.float32)
-    return Visits(WorldStepper(world, starts), teacher, seed=seed)

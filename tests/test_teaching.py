@@ -109,6 +109,8 @@ def test_a_stopped_teacher_resumes_with_the_same_bytes(lqr, tmp_path, monkeypatc
     )
     run = potstill.teach(lqr, out=out, resume=True, **options)
     assert (run / "teacher.safetensors").read_bytes() == (whole / "teacher.safetensors").read_bytes()
+    written = [json.dumps(json.loads((found / "result.json").read_text())["history"]) for found in (run, whole)]
+    assert written[0] == written[1]  # in the same order, too
     same = [{key: value for key, value in line.items() if key != "seconds"} for line in whole.metrics]
     assert [{key: value for key, value in line.items() if key != "seconds"} for line in run.metrics] == same
 

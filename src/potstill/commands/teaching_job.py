@@ -178,8 +178,9 @@ class TeachingJob:
             with tracker.phase(f"{config.episodes} episodes in {data.env_id}", evaluation=1):
                 returns = measure_policy_returns(teacher.policy, data.env_id, config.episodes, 0, data.rule)
             entry.update(summarise(returns, find_reference_returns(data.env_id, data.card)))
-        self.progress.history.append(entry)
         self.folder.log(**entry)
+        entry = dict(sorted(entry.items()))  # as a checkpoint restores it: a resumed run writes the same result
+        self.progress.history.append(entry)
         if self.kept is entry:
             self._save(teacher, entry)
         self._plan(tracker)

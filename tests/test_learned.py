@@ -168,6 +168,15 @@ def test_selection_keeps_the_candidate_with_the_lowest_loss():
     assert selection.losses == {0: 9.0, 3: 5.0, 10: 3.0, 13: 4.0, 20: 3.0}
 
 
+def test_late_candidates():
+    """Until the first candidate, the last iterate is kept: an interrupted loop has pairs, too."""
+    assert choose_candidate_steps(60, 0.5) == {30, 35, 40, 45, 50, 55, 60}
+    found = iter([5.0, 6.0, 4.0])
+    selection = IterateSelection(Schedule(60), lambda _: next(found), first=0.5)
+    assert [step for step in (0, 10, 29, 30, 31, 35, 60) if selection.offer(step, PAIRS)] == [0, 10, 29, 30, 60]
+    assert selection.losses == {30: 5.0, 35: 6.0, 60: 4.0}
+
+
 def test_imagined_returns_are_those_of_trained_students(cliff_world):
     """The reward of the model is the next state, so students that push up earn more."""
     students = dataclasses.replace(STUDENT, steps=200)

@@ -30,7 +30,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "imagined": {"states": "imagined"},
     "visits": {"states": "imagined", "rollout_steps": 0},  # imagined states, and the objective of single actions alone
     "quiet": {"states": "imagined", "rollout_noise": 0.0},  # no noise on the actions of the rollouts
-    "chosen": {"states": "imagined", "choose": "imagined"},  # the iterate whose students earn most in the model
+    "last": {"states": "imagined", "choose": "last"},  # the last pairs, without a selection
     # The labels, kernels and students of "imagined" on the data's states.
     "portfolio": {"labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "steps": 600},
 }
@@ -47,7 +47,7 @@ DEVELOPED_ON = (
     "walker2d-medium-replay",
 )
 WORLD: dict[str, Any] = {"steps": 14_000}
-RULES = "limits of the state, one member for each episode, first states of episodes, the last pairs are kept"
+RULES = "limits of the state, one member for each episode, first states of episodes, late pairs by imagined returns"
 ROLLOUTS = {
     "steps": IMAGINED["rollout_steps"],
     "noise": IMAGINED["rollout_noise"],
@@ -115,7 +115,7 @@ def describe_inputs(cell: Cell) -> Record:
         if "states" in METHODS[cell.method]
         else {}
     )
-    world |= {"rollouts": ROLLOUTS} if cell.method in ("imagined", "quiet", "chosen") else {}
+    world |= {"rollouts": ROLLOUTS} if cell.method in ("imagined", "quiet", "last") else {}
     student = PYTORCH_STYLE.to_metadata()
     teacher = find_teacher_hash(cell.file, USE)
     return {"options": METHODS[cell.method], "counts": COUNTS, "world": world, "student": student, "teacher": teacher}

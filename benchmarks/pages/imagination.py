@@ -21,17 +21,16 @@ distillate's recipe, `default` for the dataset's states and `adam-towers` for im
 recipe `pytorch`, two hidden layers of 256, PyTorch's default initialisation, Adam at 1e-3, 1,000 full-batch steps.
 *Data, portfolio*: labels, solver and students as for imagined states, on the dataset's states. *Imagined, no rollouts*:
 without the loss of students in rollouts (`--rollout-steps 0`). *Imagined, no noise*: without noise on the actions of
-the rollouts (`--rollout-noise 0`). *Imagined, chosen pairs*: of seven iterates, the one whose students have the highest
-return in the model (`--choose imagined`). *Auto*: the states that `--states auto` chooses, by the accuracy of the
-model. *Preferred*: the own student, of ten, with the highest score in the world model. Files marked * were used to
-develop the method."""
+the rollouts (`--rollout-noise 0`). *Imagined, last pairs*: without a selection by the world model (`--choose last`).
+*Auto*: the states that `--states auto` chooses, by the accuracy of the model. *Preferred*: the own student, of ten,
+with the highest score in the world model. Files marked * were used to develop the method."""
 HEADS = ("file", "teacher", "states", "seeds", "own students", "range", "PyTorch-style", "range", "preferred", "s")
 LABELS = {
     "data": "data",
     "imagined": "imagined",
     "visits": "imagined, no rollouts",
     "quiet": "imagined, no noise",
-    "chosen": "imagined, chosen pairs",
+    "last": "imagined, last pairs",
     "portfolio": "data, portfolio",
 }
 

@@ -15,7 +15,7 @@ from jaxtyping import Array
 from potstill.bundled import BUNDLED, list_bundled_names
 from potstill.commands.distillation_evaluation import Evaluations
 from potstill.commands.distillation_progress import Progress, Snapshot, load_progress
-from potstill.commands.distillation_tables import Tables
+from potstill.commands.distillation_tables import Tables, make_selection
 from potstill.commands.resolve import Problem
 from potstill.config import DistillConfig
 from potstill.config.distill_record import to_stored
@@ -25,7 +25,10 @@ from potstill.data.transitions import Normaliser, Transitions
 from potstill.distillate import Distillate, split_weights
 from potstill.distillation.outer_loop import Iterate
 from potstill.distillation.schedule import Schedule
-from potstill.distillation.selection import CRITERIA, Loss, make_held_out_loss, make_imagined_loss
+from potstill.distillation.selection import (
+    Loss,
+    make_held_out_loss,
+)
 from potstill.environments.observations.rule import ENTRY
 from potstill.environments.references import Reference
 from potstill.errors import PotstillError, repeat_warnings
@@ -103,9 +106,9 @@ class Job:
         with busy("computing the teacher's actions and values"):
             tables = Tables.build(problem, self.data, self.teacher)
         loss = make_held_out_loss(problem.objective, problem.solver, tables.held_out, self.teacher)
-        score = self._make_criterion(tables)
-        schedule = replace(tables.make_schedule(config, problem, self.teacher), started=time.perf_counter())
-        progress = load_progress(self.checkpoint, schedule, score, problem.settings)
+        scaling = Scaling(self._normaliser, self.data.action_bounds)
+        selection = make_selection(config, problem, tables, self.teacher, self.world, scaling)
+        progress = load_progress(self.checkpoint, selection, problem.settings)
         self._drop_later_metrics(progress)
         self._run_loop(progress, iterate_pairs(config, problem, tables, self.teacher, progress))
         devices.disconnect()
@@ -121,15 +124,6 @@ class Job:
         self.seconds["evaluating"] += progress.seconds - started
         self.chosen = {"step": kept.step, "by": config.choose, "losses": progress.selection.losses}
         return self._save(kept, schedule)
-
-    def _make_criterion(self, tables: Tables) -> Loss | None:
-        """Make the criterion that selects the pairs to keep; ``None``: the last ones."""
-        problem, choose = self.problem, self.config.choose
-        if choose == "imagined":
-            assert self.world is not None  # the problem needs one
-            return make_imagined_loss(self.world, problem.solver, Scaling(self._normaliser, self.data.action_bounds))
-        criterion = CRITERIA[str(choose)]
-        return criterion and criterion(problem.objective, problem.solver, tables.held_out, self.teacher)
 
     @property
     def _normaliser(self) -> Normaliser:

@@ -114,7 +114,7 @@ def choose_states(
     again: dict[str, Any] = dict.fromkeys(getattr(config, "defaulted", ()))
     if reason:
         print(f"--states data: {reason}", flush=True)
-        judge = config.world if config.choose == "imagined" else None
+        judge = config.world if config.choose == "imagined" and "choose" not in again else None
         return replace(config, states="data", world=judge, **{**again, "rollout_steps": 0, "rollout_noise": 0.0}), None
     print(f"--states imagined: the world model is accurate for at least {LEAST_HORIZON} steps", flush=True)
     return replace(config, states="imagined", **again), world

@@ -12,7 +12,7 @@ import numpy as np
 from potstill.distillation.outer_loop import Iterate, LoopState
 from potstill.distillation.outer_step import initialise_outer
 from potstill.distillation.schedule import Schedule
-from potstill.distillation.selection import IterateSelection, Loss
+from potstill.distillation.selection import IterateSelection
 from potstill.distillation.settings import OuterSettings
 from potstill.runtime import storage
 from potstill.runtime.checkpoints import CheckpointFile, flatten, unflatten
@@ -91,13 +91,12 @@ class Progress:
         )
 
 
-def load_progress(file: CheckpointFile, schedule: Schedule, score: Loss | None, settings: OuterSettings) -> Progress:
+def load_progress(file: CheckpointFile, selection: IterateSelection, settings: OuterSettings) -> Progress:
     """The progress of an interrupted loop, or that of a new one.
 
     Args:
         file: the checkpoint.
-        schedule: the schedule of a new loop.
-        score: the criterion that selects the pairs to keep.
+        selection: the selection of the pairs to keep, and the schedule, of a new loop.
         settings: the settings of the loop.
 
     Raises:
@@ -105,7 +104,7 @@ def load_progress(file: CheckpointFile, schedule: Schedule, score: Loss | None, 
     """
     loaded = file.load()
     if loaded is None:
-        return Progress(schedule, IterateSelection(schedule, score))
+        return Progress(selection.schedule, selection)
     arrays, saved = loaded
     outer = initialise_outer(_read_pairs(arrays, "last", file), settings)
     snapshots = {
@@ -113,7 +112,7 @@ def load_progress(file: CheckpointFile, schedule: Schedule, score: Loss | None, 
         for name, (step, seconds) in saved["snapshots"].items()
     }
     schedule = replace(
-        schedule,
+        selection.schedule,
         started=time.perf_counter() - saved["seconds"],
         steps=saved["steps"],
         max_steps=saved["max_steps"],
@@ -123,7 +122,7 @@ def load_progress(file: CheckpointFile, schedule: Schedule, score: Loss | None, 
     rollouts = [arrays[f"rollout {number}"] for number in range(len(saved["survived"] or ()))]
     return Progress(
         schedule,
-        IterateSelection(schedule, score, dict(saved["criterion"])),
+        replace(selection, schedule=schedule, losses=dict(saved["criterion"])),
         last=snapshots.pop("last"),
         kept=snapshots.pop("kept"),
         reached=list(snapshots.values()),

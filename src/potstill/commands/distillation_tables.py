@@ -1,21 +1,25 @@
-"""The state tables of a distillation, and the schedule that observes the loss on them."""
+"""The state tables of a distillation, and the schedule and the selection of pairs that observe losses on them."""
 
 from __future__ import annotations
 
 import functools
+import time
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from potstill.commands.resolve import Problem, resolve_weighting
 from potstill.config import DistillConfig
+from potstill.data.scaling import Scaling
 from potstill.data.split import select_held_out_rows, select_training_rows, split_episodes
 from potstill.data.transitions import Transitions
 from potstill.distillation.objectives.base import StateTable
 from potstill.distillation.schedule import MAX_STEPS, Schedule
-from potstill.distillation.selection import make_held_out_loss
+from potstill.distillation.selection import CRITERIA, LATE, IterateSelection, make_held_out_loss, make_imagined_loss
 from potstill.distillation.state_table import build_state_table, measure_action_deviation, take_rows
 from potstill.teachers.base import NetworkTeacher
+from potstill.worlds.base import World
 
 OBSERVED_STATES = 2048  # held-out states on which the schedule observes the loss
 
@@ -45,3 +49,30 @@ class Tables(NamedTuple):
         steps = 0 if problem.objective is None else config.given_steps
         limit = config.max_steps or MAX_STEPS
         return Schedule(steps, loss, decays=config.optimiser == "adam", budget=config.seconds, max_steps=limit)
+
+
+def make_selection(
+    config: DistillConfig,
+    problem: Problem,
+    tables: Tables,
+    teacher: NetworkTeacher | None,
+    world: World | None,
+    scaling: Scaling,
+) -> IterateSelection:
+    """Make the selection of the pairs to keep, with the schedule of the loop, which begins now.
+
+    Args:
+        config: names the criterion.
+        problem: the parts of the distillation.
+        tables: the state tables.
+        teacher: the teacher, if any.
+        world: the world model of the criterion ``imagined``.
+        scaling: of the pairs.
+    """
+    schedule = replace(tables.make_schedule(config, problem, teacher), started=time.perf_counter())
+    if config.choose == "imagined":
+        assert world is not None  # the problem needs one
+        return IterateSelection(schedule, make_imagined_loss(world, problem.solver, scaling), first=LATE)
+    criterion = CRITERIA[str(config.choose)]
+    loss = criterion and criterion(problem.objective, problem.solver, tables.held_out, teacher)
+    return IterateSelection(schedule, loss)

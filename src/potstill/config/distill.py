@@ -40,12 +40,12 @@ IMAGINED_STEPS = 600  # on imagined states, the loss still falls after 150 steps
 BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
 
 OF_DATA: JsonObject = {
-    "labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024,
+    "labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024, "choose": "last",
     "rollout_steps": 0, "rollout_noise": 0.0,
 }  # fmt: skip
 """Defaults that depend on the states of the outer loss."""
 IMAGINED: JsonObject = {
-    "labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512,
+    "labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "choose": "imagined",
     "rollout_steps": 16, "rollout_noise": 0.3,
 }  # fmt: skip
 
@@ -173,10 +173,11 @@ class DistillConfig(ReadingConfig):
     average: float = 0.0
     """Average the pairs over this last fraction of the outer steps. 0: keep the last pairs."""
 
-    choose: Literal["last", "held-out", "students", "imagined"] = "last"
-    """Selection of the outer step whose pairs are kept: the last one, or of seven steps the one with the lowest loss
-    on held-out states, computed by the solver (held-out) or with trained students (students), or the one whose students
-    have the highest return in a world model (imagined). Returns in the environment are never used."""
+    choose: Literal["last", "held-out", "students", "imagined"] | None = None
+    """Selection of the outer step whose pairs are kept: the last one; of seven steps, the one with the lowest loss on
+    held-out states, computed by the solver (held-out) or with trained students (students); or of seven steps in the
+    last third, the one whose students have the highest return in a world model (imagined). Returns in the environment
+    are never used. Default: imagined with --states imagined, else last."""
 
     private_noise: float | None = None
     """Make the pairs differentially private for episodes: sigma, the noise multiplier of clipped gradients, such as 1.
@@ -228,7 +229,7 @@ class DistillConfig(ReadingConfig):
         """The number of outer steps, or ``None`` to run until convergence."""
         if self.steps is None and self.states != "data":
             return IMAGINED_STEPS
-        planned = self.widths or self.average or self.choose != "last" or self.private_noise is not None
+        planned = self.widths or self.average or self.choose not in (None, "last") or self.private_noise is not None
         return USUAL_STEPS if self.steps is None and planned else self.steps
 
     @property

@@ -8,7 +8,8 @@
 ``imagined``  the iterate whose trained students have the highest mean return in a world model, averaged over the kinds
               of students of the solver.
 
-The last three score the initial pairs, and those after each sixth of the steps.
+``held-out`` and ``students`` score the initial pairs, and those after each sixth of the steps. ``imagined`` scores
+seven iterates of the last third: students of earlier ones may be lucky in the model, and fail in the environment.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ from potstill.teachers.base import Teacher
 from potstill.worlds.base import World
 from potstill.worlds.returns import compute_imagined_returns, find_episode_limit
 
-CANDIDATES = 6  # iterates that are scored, besides the initial pairs
+CANDIDATES = 7  # iterates that are scored
+LATE = 2 / 3  # of the steps, before the first candidate of ``imagined``
 STUDENTS = 5  # students that the criterion ``students`` trains
 STUDENTS_SEED = 1_000_003  # not a seed of any evaluation
-SINGLE_STUDENTS = 3  # of each kind in a world model. Students with several towers vary less: there is one.
+SINGLE_STUDENTS = 2  # of each kind in a world model. Students with several towers vary less: there is one.
 EPISODES = 16  # of each student in a world model
 
 Loss: TypeAlias = Callable[[Pairs], float]
@@ -107,9 +109,9 @@ def make_imagined_loss(world: World, solver: Solver, scaling: Scaling) -> Loss:
     return lambda pairs: -float(np.mean([measure(pairs, recipe) for recipe in solver.kinds]))
 
 
-def choose_candidate_steps(steps: int) -> set[int]:
-    """Choose the outer steps at which candidate distillates are scored."""
-    return set(np.linspace(0, steps, CANDIDATES + 1, dtype=int).tolist())
+def choose_candidate_steps(steps: int, first: float = 0.0) -> set[int]:
+    """Choose the outer steps at which candidate distillates are scored, from the fraction ``first`` of the steps on."""
+    return set(np.linspace(int(first * steps), steps, CANDIDATES, dtype=int).tolist())
 
 
 CRITERIA: dict[str, Criterion | None] = {"last": None, "held-out": make_held_out_loss, "students": make_students_loss}
@@ -126,13 +128,16 @@ class IterateSelection:
     """The criterion. ``None``: the last iterate is kept."""
     losses: dict[int, float] = field(default_factory=dict)
     """The criterion's value for each candidate so far."""
+    first: float = 0.0
+    """Fraction of the steps before the first candidate. Until then, the last iterate is kept."""
 
     def offer(self, step: int, pairs: Pairs) -> bool:
         """Score ``pairs`` if they are a candidate; return whether they are the best so far."""
         if self.loss is None:
             return True
-        if step not in choose_candidate_steps(self.schedule.expected_steps):
-            return False
+        steps = self.schedule.expected_steps
+        if step not in choose_candidate_steps(steps, self.first):
+            return step < int(self.first * steps)
         before = min(self.losses.values(), default=np.inf)
         self.losses[step] = self.loss(pairs)
         return self.losses[step] < before or len(self.losses) == 1

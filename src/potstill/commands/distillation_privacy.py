@@ -42,7 +42,8 @@ class Privacy:
         """
         if "secret" not in folder.parts and (folder.path / CHECKPOINT).exists():
             raise PotstillError(
-                f"{folder.path}: the secret of its noise is gone from {PARTS}: it cannot be resumed; distil anew (--force)"
+                f"{folder.path}: the secret of its noise is gone from {PARTS}: it cannot be resumed, only "
+                "repeated (--force)"
             )
         secret = folder.compute_once("secret", lambda: secrets.token_hex(SECRET_BITS // 8))
         try:

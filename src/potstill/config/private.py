@@ -27,7 +27,8 @@ def check_private(config: Any) -> None:
     check_ranges(config, private_noise=0.0, private_episodes=1, private_clip=1e-12)
     if config.private_noise and not LEAST_NOISE <= config.private_noise <= MOST_NOISE:
         raise PotstillError(
-            f"--private-noise {config.private_noise:g}: expected 0, or at least {LEAST_NOISE} and at most {MOST_NOISE:g}"
+            f"--private-noise {config.private_noise:g}: expected 0, or at least {LEAST_NOISE} and at most "
+            f"{MOST_NOISE:g}"
         )
     if config.private_clip > MOST_CLIP:
         raise PotstillError(f"--private-clip {config.private_clip:g}: expected at most {MOST_CLIP:g}")

@@ -156,7 +156,7 @@ class Job:
             for iterate in iterates:
                 snapshot = progress.take(iterate)
                 if iterate.metrics:
-                    checked = {name: value for name, value in iterate.metrics.items() if not self._ignores(name)}
+                    checked = self._select_checked(iterate.metrics)
                     check_step(iterate.step, iterate.pairs, checked, self.problem.solver.recipe)
                     self._log(iterate.step, iterate.metrics, snapshot.seconds, schedule, tracker)
                 if self._is_checkpoint(iterate.step, schedule):
@@ -169,9 +169,9 @@ class Job:
         if alone:
             progress.save(checkpoint)
 
-    def _ignores(self, metric: str) -> bool:
-        """Whether a metric may be infinite: whether a run stops must not depend on what is not private."""
-        return self.privacy is not None and metric == "loss"
+    def _select_checked(self, metrics: dict[str, Array]) -> dict[str, Array]:
+        """Select the metrics that must be finite: whether a run stops must not depend on what is not private."""
+        return {name: value for name, value in metrics.items() if self.privacy is None or name != "loss"}
 
     def _drop_later_metrics(self, progress: Progress) -> None:
         """Drop the metrics of later steps and of the curve. A resumed run writes them again."""

@@ -205,7 +205,7 @@ def _measure_width(part: Part, encoder: Encoder) -> int:
                 f"{part.label}: the encoder {encoder.describe()} gives an image other features alone than beside "
                 "another one: they must not depend on other images, or on chance"
             )
-    return together.shape[1]
+    return int(together.shape[1])
 
 
 def _draw_probe(part: Part) -> Float[np.ndarray, "B H W C"]:

@@ -1,6 +1,7 @@
 """Fine-tuned policies in other commands, their observations, and settings of fine-tuning that cannot work."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -53,7 +54,7 @@ def test_a_saved_policy_is_evaluated(saved, tmp_path, capsys):
     assert f"normalised return {result.policy.mean:.1f}" in capsys.readouterr().out
     again = potstill.evaluate("run/policy.safetensors", episodes=3, seed=2, out="again")
     assert again.result.policy == result.policy
-    assert find_policy_file("run") == find_policy_file("run/policy.safetensors").parent / "policy.safetensors"
+    assert find_policy_file("run") == find_policy_file("run/policy.safetensors") == Path("run/policy.safetensors")
     assert find_policy_file("hopper-medium-replay") is None
     assert "no scores of students" in refused(capsys, "report", "found", "--out", "page")
     assert refused(capsys, "evaluate", "run", "--out", "found").startswith("potstill: found exists")

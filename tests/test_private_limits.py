@@ -146,10 +146,10 @@ def test_the_unit_of_actions_does_not_follow_from_the_data():
     wider = dataclasses.replace(data, action_bounds=potstill.ActionBounds(np.array([-4.0]), np.array([4.0])))
     config = DistillConfig("x", teacher="t", private_noise=1.0, objective="dbc", size=4)
     found = [Tables.build(resolve_problem(config), one, teacher).training.actions for one in (data, wider)]
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
     plain = dataclasses.replace(config, private_noise=None)
     other = [Tables.build(resolve_problem(plain), one, teacher).training.actions for one in (data, wider)]
-    assert not np.allclose(*other)
+    assert not np.allclose(other[0], other[1])
 
 
 def test_a_published_card_has_no_scores_of_the_data(tmp_path):

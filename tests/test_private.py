@@ -29,6 +29,7 @@ from potstill.runtime import checkpoints
 from potstill.runtime.interruption import Interrupted
 
 KEY = jax.random.key(3)
+UNBATCHED = {name: value for name, value in QUICK.items() if name != "batch"}  # which has no effect
 VARIABLES = {"a": jnp.array([1.0, -2.0, 0.5]), "b": jnp.array(2.0)}
 
 
@@ -183,7 +184,7 @@ def given(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints.CheckpointFile, "is_due", True)
     path = write_npz(tmp_path / "linear.npz", linear_rows(30, 40))
     teacher = random_teacher(states=2, actions=1).save(tmp_path / "teacher.safetensors")
-    return {"dataset": path, "teacher": teacher, **QUICK, "steps": 4, "private_noise": 1.0, "private_episodes": 2}
+    return {"dataset": path, "teacher": teacher, **UNBATCHED, "steps": 4, "private_noise": 1.0, "private_episodes": 2}
 
 
 def test_an_episode_that_is_not_sampled_leaves_no_trace(given, tmp_path, monkeypatch):

@@ -41,7 +41,8 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     options, toy = METHODS[cell.method] | UNPLAYED, workspace.toy
     if toy:
         options |= {name: TOY[name] for name in ("size", "steps", "batch")} | {"recipe": TOY_RECIPE}
-        options |= {"private_episodes": 2} if "private_noise" in options else {}
+        if "private_noise" in options:  # then a batch has no meaning
+            options = {name: value for name, value in options.items() if name != "batch"} | {"private_episodes": 2}
     data, teacher = workspace.find_dataset(cell.file), workspace.find_teacher(cell.file)
     scores, losses, privacy = [], [], None
     for seed in SEEDS[: 1 if toy else None]:

@@ -137,7 +137,8 @@ def _distill_into(
     job = Job(config, problem, data, teacher, folder, Reference(**reference), world)
     job.warnings = [] if teacher is None else examine_teacher(teacher, data)
     gradients = None
-    if privacy is not None and teacher is not None:
+    if privacy is not None:
+        assert teacher is not None  # check_requirements has seen to it
         privacy.print_statement(data, teacher)
         gradients, job.privacy = privacy.with_secret(folder).gradients, privacy.statement
     return job.evaluate(job.distil(functools.partial(iterate_pairs, world=world, private=gradients))), job

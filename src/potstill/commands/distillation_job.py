@@ -14,6 +14,7 @@ from jaxtyping import Array
 
 from potstill.bundled import BUNDLED, list_bundled_names
 from potstill.commands.distillation_evaluation import Evaluations
+from potstill.commands.distillation_privacy import CHECKPOINT
 from potstill.commands.distillation_progress import Progress, Snapshot, load_progress
 from potstill.commands.distillation_tables import Tables, make_selection
 from potstill.commands.resolve import Problem
@@ -59,7 +60,7 @@ def thin_indices(count: int, points: int) -> list[int]:
 
 
 def check_step(step: int, pairs: Pairs, metrics: dict[str, Array], recipe: Recipe) -> None:
-    """Raise, with the step and the norms, if the loss, its gradient or the pairs are not finite."""
+    """Raise, with the step and the norms, if a metric or the pairs are not finite."""
     numbers = {name: float(value) for name, value in metrics.items()}
     numbers |= {f"largest {name[:-1]}": float(np.abs(getattr(pairs, name)).max()) for name in ("states", "actions")}
     if all(np.isfinite(value) for value in numbers.values()):
@@ -133,7 +134,7 @@ class Job:
     @property
     def checkpoint(self) -> CheckpointFile:
         """The checkpoint of the outer loop."""
-        return CheckpointFile(self.folder.path / "checkpoint.safetensors")
+        return CheckpointFile(self.folder.path / CHECKPOINT)
 
     def _run_loop(self, progress: Progress, iterates: Iterator[Iterate]) -> None:
         """Take all outer steps. After a signal, write a checkpoint and stop.
@@ -149,7 +150,8 @@ class Job:
             for iterate in iterates:
                 snapshot = progress.take(iterate)
                 if iterate.metrics:
-                    check_step(iterate.step, iterate.pairs, iterate.metrics, self.problem.solver.recipe)
+                    checked = self._select_checked(iterate.metrics)
+                    check_step(iterate.step, iterate.pairs, checked, self.problem.solver.recipe)
                     self._log(iterate.step, iterate.metrics, snapshot.seconds, schedule, tracker)
                 if self._is_checkpoint(iterate.step, schedule):
                     self._save(snapshot, schedule)
@@ -160,6 +162,10 @@ class Job:
                     raise interruption.make_exception(f"stopped after step {iterate.step}")
         if alone:
             progress.save(checkpoint)
+
+    def _select_checked(self, metrics: dict[str, Array]) -> dict[str, Array]:
+        """Select the metrics that must be finite: whether a run stops must not depend on what is not private."""
+        return {name: value for name, value in metrics.items() if self.privacy is None or name != "loss"}
 
     def _drop_later_metrics(self, progress: Progress) -> None:
         """Drop the metrics of later steps and of the curve. A resumed run writes them again."""

@@ -17,9 +17,11 @@ from potstill.evaluation.privacy.accounting import NOT_COVERED, check_accountant
 from potstill.runtime import devices
 from potstill.runtime.files import JsonObject
 from potstill.runtime.progress import busy
-from potstill.runtime.run_folder import RunFolder
+from potstill.runtime.run_folder import PARTS, RunFolder
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.rows import check_order
+
+CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +36,21 @@ class Privacy:
         """Take the secret of a run, so that a resumed run goes on with the same noise.
 
         Only an unfinished run holds its secret: a finished one has lost it.
+
+        Raises:
+            PotstillError: the run has taken steps, but has lost its secret.
         """
+        if "secret" not in folder.parts and (folder.path / CHECKPOINT).exists():
+            raise PotstillError(
+                f"{folder.path}: the secret of its noise is gone from {PARTS}: it cannot be resumed, only "
+                "repeated (--force)"
+            )
         secret = folder.compute_once("secret", lambda: secrets.token_hex(SECRET_BITS // 8))
-        return dataclasses.replace(self, gradients=dataclasses.replace(self.gradients, secret=int(secret, 16)))
+        try:
+            number = int(secret, 16)
+        except (TypeError, ValueError):
+            raise PotstillError(f"{folder.path}: the secret of its noise in {PARTS} is damaged") from None
+        return dataclasses.replace(self, gradients=dataclasses.replace(self.gradients, secret=number))
 
     def print_statement(self, data: Transitions, teacher: NetworkTeacher) -> None:
         """Print what is private and what is not."""

@@ -39,6 +39,9 @@ class Tables(NamedTuple):
         if problem.private:  # which rows of an episode are used must not depend on the other episodes
             rows = split_episodes(data.episode_bounds)
         training, held_out = (build_state_table(data, teacher, weighting, index, deviation) for index in rows)
+        if problem.private and teacher is not None:  # the bounds of the data may be those of their actions
+            unit = teacher.policy.action_bounds.to_unit
+            training = training._replace(actions=jnp.asarray(unit(data.actions[rows[0]])))
         return cls(training, held_out._replace(value_scale=training.value_scale))
 
     def make_schedule(self, config: DistillConfig, problem: Problem, teacher: NetworkTeacher | None) -> Schedule:

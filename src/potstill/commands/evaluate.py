@@ -9,6 +9,7 @@ from potstill.bundled import find_artefact_path
 from potstill.commands.comparison import compare_students
 from potstill.commands.encoders import resolve_encoder
 from potstill.commands.evaluation_video import plan_video
+from potstill.commands.policy_evaluation import evaluate_policy, find_policy_file
 from potstill.commands.resolve import resolve_recipe
 from potstill.commands.sources import Sources, describe_returns, find_sources
 from potstill.config import EvaluateConfig
@@ -48,6 +49,8 @@ def evaluate(config: EvaluateConfig) -> Run:
     an interrupted run and keeps the parts that it has measured. ``video="hopper.mp4"`` also records ten seconds of the
     first student, to the right of the teacher if it is known.
 
+    A policy, such as that of ``potstill finetune``, is rolled out instead: ``run.result.policy.mean`` is its score.
+
     Returns:
         The run; ``run.result.student.mean`` is the students' mean score.
 
@@ -65,6 +68,9 @@ def evaluate(config: EvaluateConfig) -> Run:
 def run_evaluation(config: EvaluateConfig) -> Run:
     """Do what :func:`evaluate` does, with its settings as one object."""
     given = config.distillate
+    policy = find_policy_file(given)
+    if policy is not None:
+        return evaluate_policy(config, policy)
     pairs, source = (given, "the distillate") if isinstance(given, Distillate) else (load(given), str(given))
     distillate, inputs = choose_task(pairs, config.task, source)
     distillate = choose_environment(distillate, config.env_id, source, config.encoder)

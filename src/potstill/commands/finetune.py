@@ -14,7 +14,7 @@ from potstill.config import FinetuneConfig
 from potstill.config.finetune import STARTS
 from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.distillate import Distillate, load
-from potstill.environments.references import Reference
+from potstill.environments.observations.rule import ENTRY
 from potstill.errors import PotstillError, require_package
 from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import ScoreSummary, find_return_label, summarise
@@ -64,19 +64,26 @@ def finetune(config: FinetuneConfig) -> Run:
     env_id, settings, track = str(distillate.env_id), config.make_settings(), find_tracker(config.track)
     recipe = RECIPES["pytorch"] if config.recipe is None else resolve_recipe(config.recipe, RECIPES["pytorch"])
     check_out(config.out, "finetune", record_settings(config), force=config.force)
+    if settings.warmup >= settings.steps:
+        print(
+            f"--warmup {settings.warmup:,}: only critics are trained in all of the {settings.steps:,} steps", flush=True
+        )
     policy = make_start(config, distillate, recipe)
     prior = make_prior(config, distillate, recipe, policy) if settings.constraint else None
     agent = make_agent(policy, distillate, env_id, settings, prior)
     origin = {
         "env_id": env_id,
+        "reference": distillate.reference._asdict(),
+        **({ENTRY: distillate.rule.to_json()} if distillate.rule else {}),
         "algorithm": "td3",
         "start": config.start_name,
         "distillate_sha256": hash_file(find_artefact_path(config.distillate, "distillate")),
         "command": command_line("finetune", config),
     }
     with RunFolder(config.out, "finetune", record_settings(config), force=config.force, track=track) as folder:
-        job = FineTuningJob(config, settings, agent, policy.scaling, env_id, distillate.reference, origin, folder)
-        teacher = score_teacher(config, distillate, env_id, distillate.reference)
+        given = policy.scaling, env_id, distillate.rule, distillate.reference
+        job = FineTuningJob(config, settings, agent, *given, origin, folder)
+        teacher = score_teacher(config, distillate, env_id)
         job.run()
         result = summarise_job(job, teacher)
         folder.finish(result | {"pairs": len(distillate), "sha256": hash_file(folder.path / POLICY)})
@@ -134,16 +141,15 @@ def make_prior(config: FinetuneConfig, distillate: Distillate, recipe: Recipe, p
     return make_student(config, distillate, recipe) if config.start_name == "scratch" else policy
 
 
-def score_teacher(
-    config: FinetuneConfig, distillate: Distillate, env_id: str, reference: Reference
-) -> ScoreSummary | None:
+def score_teacher(config: FinetuneConfig, distillate: Distillate, env_id: str) -> ScoreSummary | None:
     """Measure the returns of the teacher in the episodes of the evaluations; ``None`` if it is not found."""
     try:
         teacher = find_own_teacher(distillate, config.distillate)
     except PotstillError:
         return None
     with busy(f"{config.episodes} episodes of the teacher"):
-        return summarise(measure_policy_returns(teacher.policy, env_id, config.episodes, seed=0), reference)
+        returns = measure_policy_returns(teacher.policy, env_id, config.episodes, seed=0, rule=distillate.rule)
+        return summarise(returns, distillate.reference)
 
 
 def summarise_job(job: FineTuningJob, teacher: ScoreSummary | None) -> JsonObject:

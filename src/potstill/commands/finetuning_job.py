@@ -11,6 +11,7 @@ import numpy as np
 from potstill.config import FinetuneConfig
 from potstill.config.settings import command_line
 from potstill.data.scaling import Scaling
+from potstill.environments.observations.rule import ObservationRule
 from potstill.environments.references import Reference
 from potstill.errors import Diverged
 from potstill.evaluation.scores import measure_policy_returns
@@ -37,6 +38,8 @@ class FineTuningJob:
     agent: Agent
     scaling: Scaling
     env_id: str
+    rule: ObservationRule | None
+    """How observations become vectors, if they are none."""
     reference: Reference
     origin: JsonObject
     """What the saved policy's metadata say besides its steps and return."""
@@ -72,13 +75,18 @@ class FineTuningJob:
                 raise self._make_exception(interruption)
 
     def _advance(self, until: int, tracker: Tracker, interruption: Interruption) -> None:
-        """Take environment steps and updates, until a number of steps is done or a signal asks to stop."""
+        """Take environment steps and updates, until a number of steps is done or a signal asks to stop.
+
+        stable-baselines3 ends with an update. If the steps are no multiple of those between updates, the last ones
+        have none.
+        """
         started, shown = time.perf_counter(), {"return": self.history[-1]["mean"]}
+        rest = (until - self.done) % self.settings.update_every
 
         def report(_locals: object, _globals: object) -> bool:
             if self.done % SHOWN_EVERY == 0 and self.done < self.settings.steps:
                 tracker.update(self.done, **shown, constraint=self.settings.compute_constraint(self.done))
-            return not interruption.requested
+            return not interruption.requested and not (rest and self.done >= until)
 
         self.agent.learn(until - self.done, callback=report, reset_num_timesteps=False, log_interval=None)
         self.seconds += time.perf_counter() - started
@@ -87,7 +95,8 @@ class FineTuningJob:
         """Measure the return of the current policy without noise, and save the policy."""
         policy, episodes = self._copy_policy(), self.config.episodes
         with tracker.phase(f"{episodes} episodes", evaluation=1):
-            scores = summarise(measure_policy_returns(policy, self.env_id, episodes, seed=0), self.reference)
+            returns = measure_policy_returns(policy, self.env_id, episodes, seed=0, rule=self.rule)
+            scores = summarise(returns, self.reference)
         entry: JsonObject = {
             "steps": self.done,
             **{name: scores[name] for name in ("mean", "std", "raw_mean")},

@@ -163,11 +163,12 @@ def describe_scores(file: Path) -> dict[str, str]:
     except PotstillError:
         return {}
     label, found = find_return_label(result), {}
+    private = bool(result.get("privacy"))  # then the card has no number that was computed from the data
     for name, words in SCORED.items():
-        if score := result.get(name):
+        if (score := result.get(name)) and not (private and name == "random"):
             counts = f"{score['policies']} × {score['episodes']} episodes"
             found[f"{label}: {words}, {counts}"] = f"{score['mean']:.1f} ± {score['std']:.1f}"
-    offline = result.get("offline") or {}
+    offline = {} if private else result.get("offline") or {}
     for name, words in {"imitation_error": "imitation error", "q_gap": "Q-gap"}.items():
         if name in offline:
             found[f"{words} of one student, {offline['states']:,} held-out states"] = (

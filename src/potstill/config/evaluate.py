@@ -38,8 +38,8 @@ class EvaluateConfig(ReadingConfig):
     is_command: ClassVar[bool] = True
 
     distillate: DistillateOption
-    """A distillate file, a run folder of `potstill distill`, or a bundled name. In Python also
-    a potstill.Distillate."""
+    """A distillate file, a run folder of `potstill distill`, or a bundled name; or a policy file or a run folder of
+    `potstill finetune`, whose policy is rolled out. In Python also a potstill.Distillate."""
 
     _: KW_ONLY
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from potstill.finetuning.settings import FineTuning
+from potstill.finetuning.settings import FineTuning, check_limits
 from potstill.runtime.validation import check_finite, check_fractions, check_ranges, check_types
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ class FinetuneConfig:
         )
         check_finite(self, "constraint", "noise", "learning_rate", "actor_learning_rate")
         check_fractions(self, "discount")
+        check_limits(self)
 
     @property
     def start_name(self) -> str:

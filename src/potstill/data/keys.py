@@ -19,7 +19,7 @@ def find_inner_keys(names: Iterable[str], groups: Sequence[str]) -> dict[str, st
         The key of each name, with ``/`` between those of nested dictionaries, in alphabetical order of the keys.
 
     Raises:
-        PotstillError: there are several dictionaries.
+        PotstillError: there are several dictionaries, or two arrays of one key.
 
     Example:
         >>> find_inner_keys(["obs/speed", "obs/arm/left", "action"], ["obs", "observations"])
@@ -36,4 +36,7 @@ def find_inner_keys(names: Iterable[str], groups: Sequence[str]) -> dict[str, st
     if len(seen) > 1:
         one, other = sorted(seen)[:2]
         raise PotstillError(f"there are arrays of both '{one}' and '{other}': choose some with columns (--columns)")
+    if len(set(found.values())) < len(found):
+        key = next(key for key in found.values() if list(found.values()).count(key) > 1)
+        raise PotstillError(f"there are two arrays of the key '{key}': choose one with columns (--columns)")
     return dict(sorted(found.items(), key=lambda item: item[1].split("/")))

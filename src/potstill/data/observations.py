@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -73,7 +74,7 @@ def apply_rule(log: Log, encoder: EncoderLike | None = None) -> Log:
     """
     parts, named = _split(log.columns["observations"], "observations")
     shapes = {name: tuple(part.shape[1:]) for name, part in parts.items()}
-    shown = _find_flattened(log, shapes) if encoder is not None else None
+    shown = _find_flattened(log.card.get("observations"), shapes) if encoder is not None else None
     if not named and encoder is None and all(len(shape) <= 1 for shape in shapes.values()):
         return log
     for name, part in parts.items():
@@ -84,7 +85,9 @@ def apply_rule(log: Log, encoder: EncoderLike | None = None) -> Log:
         rule = ObservationRule.of(arrays, encoder)
     columns = {**log.columns, "observations": _join(parts, rule, log.source)}
     if NEXT in log.columns:
-        columns[NEXT] = _join(_match(_split(log.columns[NEXT], NEXT)[0], parts, log.source), rule, log.source)
+        after = _match(_split(log.columns[NEXT], NEXT)[0], parts, log.source)
+        _check_pixels(after, rule, log.source)
+        columns[NEXT] = _join(after, rule, log.source)
     return replace(log, columns=columns, rule=rule)
 
 
@@ -127,11 +130,22 @@ def _match(after: Parts, parts: Parts, source: str) -> Parts:
     return {name: after[name] for name in parts}
 
 
-def _find_flattened(log: Log, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[tuple[int, ...], str]] | None:
-    """Find the shape and type of images that ``potstill collect`` has flattened, in the card of the dataset."""
-    known = log.card.get("observations")
+def _check_pixels(after: Parts, rule: ObservationRule, source: str) -> None:
+    """Raise unless the images of the next observations have the range of the others: all are divided alike."""
+    for part in rule.images:
+        found = str(after[part.name].dtype)
+        if (found == "uint8") != (part.dtype == "uint8"):
+            raise PotstillError(f"{source}: images of next_observations hold {found}, but others {part.dtype}")
+
+
+def _find_flattened(
+    known: object, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[tuple[int, ...], str]] | None:
+    """Find the shape and type of images that ``potstill collect`` has flattened, in an entry of the dataset's card."""
     if not isinstance(known, Mapping) or "flattened" not in known or "dtype" not in known:
         return None
-    shape = tuple(known["shape"])
-    flat = list(shapes.values()) == [(int(np.prod(shape)),)]
-    return {"": (shape, str(known["dtype"]))} if flat else None
+    shape = known.get("shape")
+    if not isinstance(shape, list | tuple) or not all(isinstance(side, int) and side > 0 for side in shape):
+        return None
+    flat = list(shapes.values()) == [(math.prod(shape),)]
+    return {"": (tuple(shape), str(known["dtype"]))} if flat else None

@@ -89,6 +89,10 @@ class PrivateGradients:
             )
         if len(self.first) != len(self.length) or (self.length < 1).any():
             raise PotstillError("PrivateGradients.length: expected a number of rows of at least 1 for each episode")
+        order = np.argsort(self.first, kind="stable")
+        ends = self.first[order] + self.length[order]
+        if self.first[order[0]] < 0 or (ends[:-1] > self.first[order[1:]]).any():
+            raise PotstillError("PrivateGradients.first: episodes share rows, or begin before the first row")
 
     @property
     def share(self) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from potstill.data.scaling import Scaled, Scaling
 from potstill.distillate import Distillate
 from potstill.environments.making import make
+from potstill.environments.observations.rule import ObservationRule
 from potstill.errors import PotstillError, require_package
 from potstill.finetuning.networks import (
     Agent,
@@ -146,7 +147,7 @@ def make_agent(
     layers = find_plain_layers(policy)
     fixed = None if prior is None else make_network(move_inputs(find_plain_layers(prior), prior, policy))
     scaled = {"the policy": policy, "the distillate": distillate, **({} if prior is None else {"the prior": prior})}
-    env = make_scaled_environment(env_id, scaled)
+    env = make_scaled_environment(env_id, scaled, distillate.rule)
     import torch
     from stable_baselines3 import TD3
 
@@ -187,18 +188,19 @@ def make_options(settings: FineTuning, widths: list[int]) -> dict[str, Agent]:
     }
 
 
-def make_scaled_environment(env_id: str, scaled: Mapping[str, Scaled]) -> Agent:
+def make_scaled_environment(env_id: str, scaled: Mapping[str, Scaled], rule: ObservationRule | None = None) -> Agent:
     """Make an environment whose observations are standardised by the first of some objects, and check all of them.
 
     Args:
         env_id: Gymnasium id.
         scaled: objects with a scaling, by their names in messages.
+        rule: how observations become vectors, if they are none.
     """
     import gymnasium
     from gymnasium.spaces import Box
     from stable_baselines3.common.vec_env import DummyVecEnv
 
-    env = make(env_id)
+    env = make(env_id, rule)
     low, high = (getattr(env.action_space, name, np.zeros(0)) for name in ("low", "high"))
     for what, own in scaled.items():
         sizes, wanted = (len(own.normaliser.mean), len(own.action_bounds)), (env.observation_space.shape[0], len(low))

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
-from potstill.runtime.validation import check_finite, check_fractions, check_ranges
+from potstill.runtime.validation import Dataclass, check_finite, check_fractions, check_ranges, name_field
+
+MOST = {"noise": 10.0, "threads": 1024, "critic_width": 8192}
+"""More noise gives random actions; more threads and wider critics end the process."""
+
+
+def check_limits(settings: Dataclass) -> None:
+    """Raise if a field of settings, or of a command, is above its limit.
+
+    >>> check_limits(FineTuning(threads=2))
+    """
+    for name, most in MOST.items():
+        value = getattr(settings, name)
+        if value > most:
+            raise PotstillError(f"{name_field(settings, name)} {value:g}: expected at most {most:g}")
 
 
 @check_arguments
@@ -69,6 +84,7 @@ class FineTuning:
         check_ranges(self, batch=1, learning_rate=0.0, actor_learning_rate=0.0, critic_width=1, threads=1, seed=0)
         check_finite(self, "constraint", "noise", "learning_rate", "actor_learning_rate")
         check_fractions(self, "discount")
+        check_limits(self)
 
     def compute_constraint(self, step: int) -> float:
         """Compute c(t), the weight of the constraint after ``step`` environment steps."""

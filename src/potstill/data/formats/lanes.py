@@ -63,8 +63,15 @@ def read_buffer_columns(buffer: object) -> tuple[dict[str, np.ndarray], dict[str
     """Read the arrays of a stable-baselines3 replay buffer, its state and its action space.
 
     With ``optimize_memory_usage``, next observations are the observations in the following row of the ring buffer.
+
+    Raises:
+        PotstillError: observations are dictionaries, or actions are not numbered from 0.
     """
     values = dict(vars(buffer))
+    if isinstance(values.get("observations"), Mapping):
+        raise PotstillError(
+            "the replay buffer holds dictionaries, which are not read from a DictReplayBuffer: pass a mapping of arrays"
+        )
     arrays = {key: value for key, value in values.items() if isinstance(value, np.ndarray)}
     stated: dict[str, object] = {key: values.get(key) for key in STATE}
     space = values.get("action_space")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from potstill.data.columns import Chosen, match_columns
+from potstill.data.columns import TABLES, Chosen, match_columns
 from potstill.data.files import allow, reading
 from potstill.data.formats.tables import SPACE, log_of_columns
 from potstill.data.log import Log
@@ -76,6 +76,7 @@ def read_parquet_files(files: Sequence[Path], chosen: Chosen, path: Path) -> Log
             allow_columns(file.metadata, wanted)
             table = flatten(file.read(columns=wanted))
         _check_same(table, (tables or [table])[0], part, files[0])
+        _check_vectors(table, [name for role in TABLES for name in found.get(role, ())], source)
         tables.append(table)
     with reading(path, "a Parquet file"):
         table = arrow.concat_tables(tables)
@@ -98,6 +99,21 @@ def _check_same(table: Table, first: Table, part: Path, file: Path) -> None:
         if found != field.type:
             has = f"has no column '{field.name}'" if found is None else f"'{field.name}' holds {found}"
             raise PotstillError(f"{part}: {has}, expected {field.type} as in {file.name}")
+
+
+def _check_vectors(table: Table, names: Sequence[str], source: str) -> None:
+    """Raise if columns hold images: bytes, or lists of lists."""
+    import pyarrow as pa
+
+    for name in names:
+        kind = table.schema.field(name).type
+        inner = getattr(kind, "value_type", None)
+        nested = inner is not None and hasattr(inner, "value_type")
+        if nested or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            raise PotstillError(
+                f"{source}: column '{name}' holds {kind}: images and stacks in Parquet are not read; write arrays to "
+                "HDF5 or .npz"
+            )
 
 
 def allow_columns(metadata: FileMetaData, names: Sequence[str] | None = None) -> None:

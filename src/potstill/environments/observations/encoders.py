@@ -119,5 +119,6 @@ def as_features(found: np.ndarray, rows: int) -> Float[np.ndarray, "B F"]:
     """
     if found.ndim < 2 or len(found) != rows or found.dtype.kind not in "fiub" or not found.size:
         raise PotstillError(f"the encoder returns {found.dtype} of shape {found.shape}: expected [{rows}, features]")
-    flat: np.ndarray = found.reshape(rows, -1).astype(np.float32)
+    with np.errstate(over="ignore"):  # the reader finds infinite numbers, and says where
+        flat: np.ndarray = found.reshape(rows, -1).astype(np.float32)
     return flat

@@ -52,18 +52,28 @@ class OnnxEncoder(Encoder):
         Raises:
             PotstillError: the file is missing, or the model does not take such images.
         """
-        session = _open(self.path, check_regular(Path(self.path)))
-        [first, *others] = session.get_inputs()
-        if others or len(first.shape) != 4 or first.type != "tensor(float)":
-            raise PotstillError(f"{self.path}: expected one input of float32 with four axes, not {first.shape}")
-        ordered = images if _has_shape(first.shape[1:], images.shape[1:]) else images.transpose(0, 3, 1, 2)
-        if not _has_shape(first.shape[1:], ordered.shape[1:]):
+        check_regular(Path(self.path))
+        found = Path(self.path).stat()
+        session = _open(self.path, (found.st_size, found.st_mtime_ns, found.st_ino))
+        inputs = session.get_inputs()
+        if [(len(one.shape), one.type) for one in inputs] != [(4, "tensor(float)")]:
+            shapes = ", ".join(f"{one.type} {one.shape}" for one in inputs) or "none"
+            raise PotstillError(f"{self.path}: expected one input of float32 with four axes, not {shapes}")
+        [first], orders = inputs, [images, images.transpose(0, 3, 1, 2)]
+        fitting = [order for order in orders if _has_shape(first.shape[1:], order.shape[1:])]
+        if not fitting:
             raise PotstillError(f"{self.path} takes {first.shape}, but the images are [B, H, W, C] {images.shape}")
+        if len(fitting) > 1:
+            raise PotstillError(
+                f"{self.path} takes {first.shape}, which may be [B, C, H, W] or [B, H, W, C]: fix the number of "
+                "channels in the model"
+            )
+        [ordered] = fitting
         try:
-            found = session.run(None, {first.name: np.ascontiguousarray(ordered, np.float32)})[0]
+            output = session.run(None, {first.name: np.ascontiguousarray(ordered, np.float32)})[0]
         except Exception as error:  # onnxruntime's own exceptions have no common base
             raise PotstillError(f"{self.path}: {' '.join(str(error).split())[:200]}") from None
-        return as_features(np.asarray(found), len(images))
+        return as_features(np.asarray(output), len(images))
 
     def hash_weights(self, shape: tuple[int, int, int]) -> str:
         """Compute the SHA-256 of the file."""
@@ -76,8 +86,8 @@ def _has_shape(wanted: list[int | str | None], shape: tuple[int, ...]) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _open(path: str, size: int) -> Any:
-    """Open a model. ``size`` is that of the file, so that a replaced file is opened again."""
+def _open(path: str, state: tuple[int, int, int]) -> Any:
+    """Open a model. ``state`` is that of the file, so that a replaced file is opened again."""
     try:
         import onnxruntime
     except ImportError:

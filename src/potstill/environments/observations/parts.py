@@ -55,7 +55,7 @@ class Part:
     width: int
 
     def __post_init__(self) -> None:
-        if not self.size:
+        if not self.size or min(self.shape, default=1) < 0:
             raise PotstillError(f"{self.label} has the shape {self.shape}: expected numbers")
         if self.size > MOST_NUMBERS:
             raise PotstillError(

@@ -12,11 +12,13 @@ import numpy as np
 from jaxtyping import Float
 
 from potstill.environments.observations.encoders import Encoder
+from potstill.errors import PotstillError
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_ranges
 
 FILTERS = 32
 LAYERS = 3
+MOST_WEIGHTS = 1 << 28  # of the last map: more need gigabytes
 KERNEL, STRIDE = 3, 2
 
 
@@ -87,6 +89,11 @@ def draw_weights(seed: int, features: int, shape: tuple[int, int, int]) -> tuple
     for _ in range(LAYERS):
         weights.append(draw(KERNEL * KERNEL * channels, FILTERS, 2.0))
         height, width, channels = -(-height // STRIDE), -(-width // STRIDE), FILTERS
+    if height * width * channels * features > MOST_WEIGHTS:
+        raise PotstillError(
+            f"RandomConv.features {features:,}: for images of {shape[0]} × {shape[1]} pixels, expected at most "
+            f"{MOST_WEIGHTS // (height * width * channels):,}"
+        )
     return (*weights, draw(height * width * channels, features, 1.0))
 
 

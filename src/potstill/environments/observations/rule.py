@@ -39,7 +39,7 @@ class ObservationRule:
         probe: the first features of random images, by which an encoder is recognised.
 
     Raises:
-        PotstillError: there are no parts, or two of one name.
+        PotstillError: there are no parts, or two of one name, or a part has another width than its array.
 
     Example:
         >>> rule = ObservationRule.of({"speed": ((2,), "float32"), "goal": ((), "float64")})
@@ -56,6 +56,10 @@ class ObservationRule:
         names = [part.name for part in self.parts]
         if not names or len(set(names)) < len(names):
             raise PotstillError(f"ObservationRule.parts: {', '.join(names) or 'none'}: expected different names")
+        for part in self.parts:
+            encoded = self.encoder is not None and part.is_image
+            if part.width < 1 or (part.width != part.size and not encoded):
+                raise PotstillError(f"{part.label}, {format_shape(part.shape)}, becomes {part.width} numbers")
 
     @classmethod
     def of(
@@ -84,7 +88,7 @@ class ObservationRule:
             found = ", ".join(f"{part.label} {part.dtype} {part.shape}" for part in plain)
             raise PotstillError(f"there is no image to encode: {found}")
         rule = cls(tuple(plain), made)
-        widths = {part.name: _encode_probe(part, made).shape[1] for part in rule.images}
+        widths = {part.name: _measure_width(part, made) for part in rule.images}
         parts = tuple(dataclasses.replace(part, width=widths.get(part.name, part.width)) for part in plain)
         return dataclasses.replace(rule, parts=parts, sha256=rule._hash_weights(), probe=rule._compute_probe())
 
@@ -186,10 +190,32 @@ class ObservationRule:
         return {"parts": parts, "encoder": self.encoder.to_json() | weights, "probe": list(self.probe)}
 
 
+def _measure_width(part: Part, encoder: Encoder) -> int:
+    """Measure the number of features, with random images.
+
+    Raises:
+        PotstillError: the features of an image depend on the others, or on chance.
+    """
+    images = _draw_probe(part)
+    together, alone = encoder.encode(images), encoder.encode(images[:1])
+    differs = together.shape[1] != alone.shape[1]
+    with np.errstate(invalid="ignore"):  # the reader finds numbers that are not finite
+        if differs or (np.abs(together[0] - alone[0]) > TOLERANCE * np.abs(together).max()).any():
+            raise PotstillError(
+                f"{part.label}: the encoder {encoder.describe()} gives an image other features alone than beside "
+                "another one: they must not depend on other images, or on chance"
+            )
+    return int(together.shape[1])
+
+
+def _draw_probe(part: Part) -> Float[np.ndarray, "B H W C"]:
+    """Draw random images, the same for each shape."""
+    return np.random.default_rng(0).random((PROBES, *part.image_shape), np.float32)
+
+
 def _encode_probe(part: Part, encoder: Encoder) -> Float[np.ndarray, "B F"]:
     """Encode random images, the same for each shape."""
-    images = np.random.default_rng(0).random((PROBES, *part.image_shape), np.float32)
-    return encoder.encode(images)
+    return encoder.encode(_draw_probe(part))
 
 
 def count_rows_at_once(part: Part) -> int:

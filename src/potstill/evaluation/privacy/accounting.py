@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from potstill.distillation.private import PrivateGradients
 from potstill.errors import PotstillError, require_package
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonObject
 
+LEAST_NOISE, MOST_NOISE = 0.1, 1e6  # less noise means nothing: ε is in the hundreds
 INTERVAL = 1e-3  # to whose multiples privacy losses are rounded, so that ε is an upper bound
 GIVEN = "the teacher, its normaliser and bounds, the number of episodes, and all options"
 """What the statement takes as known."""
@@ -35,13 +38,18 @@ def compute_epsilon(noise: float, share: float, steps: int, delta: float) -> flo
         ε, by privacy loss distributions (Koskela et al. 2020). Rounding makes it too large, never too small.
 
     Raises:
-        PotstillError: an argument is out of range, or dp-accounting is not installed.
+        PotstillError: an argument is out of range, no ε is known for this δ, or dp-accounting is not installed.
 
     Example:
         >>> round(compute_epsilon(noise=1.0, share=1.0, steps=1, delta=1e-5), 2)  # doctest: +SKIP
         4.38
     """
-    ranges = {"noise": noise >= 0.1, "share": 0.0 < share <= 1.0, "steps": steps >= 0, "delta": 0.0 < delta < 1.0}
+    ranges = {
+        "noise": LEAST_NOISE <= noise <= MOST_NOISE,
+        "share": 0.0 < share <= 1.0,
+        "steps": steps >= 0,
+        "delta": 0.0 < delta < 1.0,
+    }
     for name, valid in ranges.items():
         if not valid:
             raise PotstillError(f"compute_epsilon: {name} is out of range")
@@ -53,7 +61,23 @@ def compute_epsilon(noise: float, share: float, steps: int, delta: float) -> flo
         return 0.0
     step = dp_accounting.PoissonSampledDpEvent(share, dp_accounting.GaussianDpEvent(noise))
     accountant = pld.PLDAccountant(value_discretization_interval=INTERVAL)
-    return float(accountant.compose(dp_accounting.SelfComposedDpEvent(step, steps)).get_epsilon(delta))
+    epsilon = float(accountant.compose(dp_accounting.SelfComposedDpEvent(step, steps)).get_epsilon(delta))
+    if not math.isfinite(epsilon):
+        raise PotstillError(f"compute_epsilon: delta {delta:g} is too small, or the noise {noise:g}: no ε is known")
+    return epsilon
+
+
+def round_up(value: float, digits: int) -> str:
+    """Write a number with some digits, rounded up, so that a statement of privacy is not stronger than it may be.
+
+    >>> round_up(3.4201, 3), round_up(3.42, 3), round_up(1 / 3000, 2), round_up(0.0, 3)
+    ('3.43', '3.42', '0.00034', '0')
+    """
+    written = f"{value:.{digits}g}"
+    if float(written) >= value:
+        return written
+    unit = 10.0 ** (math.floor(math.log10(value)) + 1 - digits)
+    return f"{float(written) + unit:.{digits}g}"
 
 
 @check_arguments
@@ -80,7 +104,8 @@ def describe_privacy(private: PrivateGradients, steps: int, delta: float) -> Jso
     epsilon = compute_epsilon(private.noise, private.share, steps, delta) if private.noise else None
     described = "gradients of episodes were clipped, but without noise nothing is private"
     if epsilon is not None:
-        described = f"the pairs are ({epsilon:.3g}, {delta:.2g})-differentially private for episodes, given {GIVEN}"
+        bounds = f"({round_up(epsilon, 3)}, {round_up(delta, 2)})"
+        described = f"the pairs are {bounds}-differentially private for episodes, given {GIVEN}"
     return {
         "statement": described,
         "epsilon": epsilon,

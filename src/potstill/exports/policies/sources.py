@@ -95,7 +95,8 @@ def resolve_policy(
     Raises:
         PotstillError: there is no such file, or an option does not apply to the source.
     """
-    where = f"{source}: " if isinstance(source, str | Path) else ""
+    path = source if isinstance(source, str | Path) else None
+    where = "" if path is None else f"{path}: "
     if not isinstance(source, Distillate | Students | Policy | NetworkTeacher):
         source = load_source(source, teacher=teacher)
     elif teacher and not isinstance(source, NetworkTeacher):
@@ -112,7 +113,7 @@ def resolve_policy(
         return _stack_students(source, {"policy": f"{len(source)} students", **_describe_version()})
     if isinstance(source, NetworkTeacher):
         return stack_policies([source.policy], _describe_teacher(source))
-    return stack_policies([source], {"policy": "policy", **_describe_version()})
+    return stack_policies([source], {"policy": "policy", **_describe_saved_policy(path), **_describe_version()})
 
 
 def _stack_students(students: Students, facts: JsonObject) -> ExportedPolicy:
@@ -149,6 +150,15 @@ def _describe_distillate(distillate: Distillate) -> JsonObject:
         }
     )
     return facts
+
+
+def _describe_saved_policy(path: StrPath | None) -> JsonObject:
+    """Describe the environment and the inputs of a saved policy, such as that of ``potstill finetune``."""
+    if path is None:
+        return {}
+    metadata = storage.load(find_artefact_path(path, "policy"), "policy")[1]
+    kept = {name: metadata[name] for name in ("env_id", "algorithm", "steps", "distillate_sha256") if name in metadata}
+    return kept | _describe_input(metadata)
 
 
 def _describe_teacher(teacher: NetworkTeacher) -> JsonObject:

@@ -133,7 +133,9 @@ def read_record(path: Path, name: str, added: Sequence[Path] = ()) -> RunRecord:
     run = Run(path)
     result = run.result.to_dict()
     if "student" not in result and not result.get("offline"):
-        raise PotstillError(f"{path}: result.json has no scores of students")
+        made = _read_command(path)
+        what = f"a run of potstill {made}" if made else "result.json"
+        raise PotstillError(f"{path}: {what} has no scores of students: give runs of potstill distill or evaluate")
     _check_scores(path, result)
     try:
         config = run.config

@@ -77,6 +77,26 @@ class TestRollouts:
         np.testing.assert_allclose(visits.rollouts[0][:5], first)
         np.testing.assert_allclose(stepper.taken[0][1], teacher.act(jnp.asarray(first)), atol=1e-6)
 
+    def test_the_teacher_acts_first_in_some_lanes(self, teacher, pairs):
+        settings = dataclasses.replace(FEW, lanes=4, teacher_noise=0.0, student_noise=0.0, led=0.5)
+        visits, stepper = roll_out_with(teacher, settings)
+        visits.start(random_table())
+        del stepper.taken[:]
+        visits.extend(random_table(), KernelDescent(SMALL), pairs)
+        lead = np.zeros(4, int)
+        lead[2:] = np.random.default_rng([0, 1, 2]).integers(8, size=2)
+        assert 0 < lead.max()
+        assert len(visits.rollouts[0]) == 4 * 8  # those of the teacher are whole
+        counted = visits.rollouts[1]
+        lanes = np.rint(1e3 * counted[:, 0]).astype(int)
+        assert np.bincount(lanes, minlength=4).tolist() == (8 - lead).tolist()
+        before = np.zeros((4, 3), np.float32)
+        before[:, 0] = 1e-3 * np.arange(4)
+        acts = np.asarray(teacher.act(jnp.asarray(before)))
+        first = stepper.taken[0][1]
+        np.testing.assert_allclose(first[lead > 0], acts[lead > 0], atol=1e-6)
+        assert np.abs(first[:2] - acts[:2]).max() > 0.01  # the student
+
     def test_the_first_rollout_is_computed_once(self, teacher):
         visits, _ = roll_out_with(teacher)
         first, again = (visits.start(random_table()) for _ in range(2))
@@ -112,7 +132,7 @@ class TestRollouts:
         assert not any(map(never.is_due, range(100)))
 
     def test_student_of_the_pairs_is_rolled_out(self, teacher, pairs):
-        visits, stepper = roll_out_with(teacher, dataclasses.replace(FEW, student_noise=0.0))
+        visits, stepper = roll_out_with(teacher, dataclasses.replace(FEW, student_noise=0.0, led=0.0))
         visits.start(random_table())
         visits.extend(random_table(), KernelDescent(SMALL), pairs)
         states = jnp.asarray(visits.rollouts[1][:5])
@@ -245,6 +265,7 @@ class TestOuterLoop:
         ({"rows": 0}, r"VisitSettings\.rows 0"),
         ({"opening": -0.1}, r"VisitSettings\.opening -0\.1"),
         ({"opening": 1.5}, r"VisitSettings\.opening 1\.5: expected a share, at most 1"),
+        ({"led": 1.0}, r"VisitSettings\.led 1\.0: expected a share below 1"),
         ({"opening_steps": 0}, r"VisitSettings\.opening_steps 0"),
     ],
 )

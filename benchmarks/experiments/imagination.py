@@ -47,7 +47,7 @@ DEVELOPED_ON = (
     "walker2d-medium-replay",
 )
 WORLD: dict[str, Any] = {"steps": 14_000}
-RULES = "limits of the state, one member for each episode, first states of episodes, late pairs by imagined returns"
+RULES = "limits of the state, one member for each episode, late pairs by imagined returns"
 ROLLOUTS = {
     "steps": IMAGINED["rollout_steps"],
     "noise": IMAGINED["rollout_noise"],

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from potstill.distillation.objectives.base import StateTable
 from potstill.distillation.solvers.base import Solver
@@ -53,6 +53,9 @@ class VisitSettings:
     """Largest standard deviation of the noise on the teacher's actions. Each lane draws its own, uniformly from 0."""
     student_noise: float = 0.15
     """The same for the students' actions."""
+    led: float = 0.5
+    """Share of the students' episodes in which the teacher acts first, without noise, for a number of steps that is
+    uniform below the horizon."""
     rows: int = 60_000
     """Rows of the state table. All rollouts have equal shares of them."""
     opening: float = 0.2
@@ -63,9 +66,16 @@ class VisitSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self, lanes=1, horizon=1, every=0, teacher_noise=0.0, student_noise=0.0, rows=1)
-        check_ranges(self, opening=0.0, opening_steps=1)
+        check_ranges(self, opening=0.0, opening_steps=1, led=0.0)
         if self.opening > 1.0:
             raise PotstillError(f"VisitSettings.opening {self.opening}: expected a share, at most 1")
+        if self.led >= 1.0:
+            raise PotstillError(f"VisitSettings.led {self.led}: expected a share below 1")
+
+    @property
+    def led_lanes(self) -> int:
+        """The number of lanes in which the teacher acts first. They are the last ones."""
+        return int(self.led * self.lanes)
 
 
 @check_arguments
@@ -125,13 +135,24 @@ class Visits:
 
     def extend(self, table: StateTable, solver: Solver, pairs: Pairs) -> StateTable:
         """Roll out the student of the current pairs; return all visited states as a table of the same size."""
-        key = jax.random.fold_in(jax.random.key(self.seed), len(self.rollouts))
-        self.roll_out(solver.make_policy(pairs, key), self.settings.student_noise)
+        settings, number = self.settings, len(self.rollouts)
+        key = jax.random.fold_in(jax.random.key(self.seed), number)
+        led = np.zeros(settings.lanes, int)
+        drawn = np.random.default_rng([self.seed, number, 2]).integers(settings.horizon, size=settings.led_lanes)
+        led[settings.lanes - settings.led_lanes :] = drawn
+        self.roll_out(solver.make_policy(pairs, key), settings.student_noise, led)
         return self.build_table(table)
 
-    def roll_out(self, act: UnitAct, noise: float) -> None:
-        """Roll a policy out with noise on its actions, and add the visited states."""
+    def roll_out(self, act: UnitAct, noise: float, led: Int[np.ndarray, " L"] | None = None) -> None:
+        """Roll a policy out with noise on its actions, and add the states that it visits.
+
+        Args:
+            act: the policy.
+            noise: largest standard deviation of the noise.
+            led: number of steps of each lane in which the teacher acts first. These states are not added.
+        """
         settings, scaling = self.settings, self.teacher.policy.scaling
+        led, lead = np.zeros(settings.lanes, int) if led is None else led, jax.jit(self.teacher.act)
         number = len(self.rollouts)
         rng = np.random.default_rng([self.seed, number])
         size = (settings.lanes, len(scaling.action_bounds))
@@ -139,10 +160,13 @@ class Visits:
         seeds = 1_000_003 * (self.seed + 1) + settings.lanes * number + np.arange(settings.lanes)
         observations, active = self.stepper.reset(seeds), np.arange(settings.lanes)
         visited = []
-        for _ in range(settings.horizon):
+        for step in range(settings.horizon):
             states = scaling.normaliser(observations.astype(np.float32))
-            visited.append(states[active])
-            unit = np.clip(np.asarray(act(jnp.asarray(states))) + spread * rng.standard_normal(size), -1.0, 1.0)
+            visited.append(states[active[led[active] <= step]])
+            unit = np.asarray(act(jnp.asarray(states))) + spread * rng.standard_normal(size)
+            if (led > step).any():
+                unit = np.where((led > step)[:, None], lead(jnp.asarray(states)), unit)
+            unit = np.clip(unit, -1.0, 1.0)
             steps = self.stepper.step(active, scaling.action_bounds.from_unit(unit)[active])
             observations[active] = steps.observations
             active = active[~(steps.terminated | steps.truncated)]
@@ -155,16 +179,22 @@ class Visits:
         """Draw the same number of states from each rollout, and evaluate the teacher in them."""
         rng = np.random.default_rng([self.seed, len(self.rollouts), 1])
         shares = np.diff(np.linspace(0, self.settings.rows, len(self.rollouts) + 1).astype(int)).tolist()
-        drawn = [self._draw_states(states, n, rng) for states, n in zip(self.rollouts, shares, strict=True)]
+        lanes = [self.settings.lanes - (self.settings.led_lanes if number else 0) for number in range(len(shares))]
+        drawn = [self._draw_states(*rollout, rng) for rollout in zip(self.rollouts, shares, lanes, strict=True)]
         states = jnp.asarray(np.concatenate(drawn))
         actions, values = evaluate_teacher(states, self.teacher)
         return StateTable(states, actions, actions, values, jnp.ones(len(states)), table.value_scale)
 
-    def _draw_states(self, states: Float[np.ndarray, "V S"], count: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw states of a rollout, the share ``opening`` of them from its first steps. States are in order of time."""
+    def _draw_states(
+        self, states: Float[np.ndarray, "V S"], count: int, lanes: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw states of a rollout, the share ``opening`` of them from its first steps. States are in order of time.
+
+        ``lanes`` lanes are counted from their first step; the few early states of the others are counted with them.
+        """
         settings = self.settings
         early = round(count * settings.opening)
-        opening = states[: settings.lanes * settings.opening_steps]
+        opening = states[: lanes * settings.opening_steps]
         return np.concatenate(
             [part[rng.integers(len(part), size=n)] for part, n in ((opening, early), (states, count - early))]
         )

@@ -118,7 +118,7 @@ def test_bad_columns(tmp_path, columns):
         write(path, done), "no column 'terminations', and 'dones' does not distinguish terminations from time-outs"
     )
     check_fails(write(path, columns | {"rewards": columns["rewards"][:-1]}), "unequal", "rewards 59")
-    check_fails(write(path, columns | {"actions": np.zeros((60, 2), np.int64)}), "integer actions", "--actions")
+    check_fails(write(path, columns | {"actions": np.zeros((60, 2), np.int64)}), "integer actions", "actions=")
     check_fails(write(path, columns | {"rewards": np.array([b"x"] * 60)}), "'rewards'", "expected numbers")
     spoiled = columns["observations"].copy()
     spoiled[17, 2] = np.nan

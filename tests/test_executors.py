@@ -153,7 +153,7 @@ def test_a_silent_address_is_refused_before_ray_waits_for_it(monkeypatch):
     monkeypatch.setattr(ray_cluster, "PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(PotstillError, match=f"--address {address}: nothing answers there"):
+        with pytest.raises(PotstillError, match=f"address='{address}': nothing answers there"):
             ray_cluster.check_address(address)
 
 

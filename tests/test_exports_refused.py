@@ -75,7 +75,7 @@ def test_a_missing_library(tmp_path, distillate, monkeypatch, name, package, ext
 def test_existing_files_are_kept(tmp_path, distillate):
     path = tmp_path / "hopper.npz"
     path.write_text("precious")
-    check_fails(distillate, path, "exists", "--force")
+    check_fails(distillate, path, "exists", "force=True")
     assert path.read_text() == "precious"
     potstill.export(distillate, path, force=True)
     assert np.load(path)["states"].shape == distillate.states.shape

@@ -151,7 +151,7 @@ def test_equal_rewards(tmp_path):
     data = lqr_logs(episodes=24)
     equal = dataclasses.replace(data, rewards=np.ones(len(data), np.float32))
     path = write_npz(tmp_path / "endless.npz", equal)
-    with pytest.raises(PotstillError, match=r"all rewards are 1 and no episode terminates.*--algorithm bc"):
+    with pytest.raises(PotstillError, match=r"all rewards are 1 and no episode terminates.*algorithm='bc'"):
         potstill.teach(path, algorithm="iql", out=tmp_path / "refused")
     zero = write_npz(tmp_path / "zero.npz", dataclasses.replace(data, rewards=np.zeros(len(data), np.float32)))
     run = potstill.teach(zero, algorithm="bc", out=tmp_path / "cloned", patience=2, **SHORT)

@@ -20,7 +20,7 @@ from potstill.config.parts import NamedPart, split_part_options
 from potstill.config.presets import expand_preset
 from potstill.config.reading import positional_first
 from potstill.config.settings import PART_REGISTRIES, RENAMED_OPTIONS, read_option_docs
-from potstill.errors import PotstillError, PotstillWarning
+from potstill.errors import PotstillError, PotstillWarning, naming_options
 from potstill.runtime.interruption import Interrupted, handling, raise_interrupted
 from potstill.runtime.progress import busy
 from potstill.runtime.streams import safe_streams
@@ -191,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run(arguments: list[str]) -> int:
     """Run a command. Every error that a user can cause is one line on the standard error."""
     try:
-        with _one_line_warnings(), handling(raise_interrupted):
+        with naming_options(), _one_line_warnings(), handling(raise_interrupted):
             words = expand_preset(arguments)
             words, fields = split_part_options(words, PART_REGISTRIES)
             check_renamed(words)

@@ -7,7 +7,7 @@ from pathlib import Path
 from potstill.commands.formats import find_format
 from potstill.config import ExportPolicyConfig
 from potstill.distillate import Distillate
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.exports.policies.registry import POLICY_FORMATS
 from potstill.exports.policies.sources import resolve_policy
 from potstill.exports.policies.writing import write_policy
@@ -105,6 +105,6 @@ def _check_choice(student: int | None, average: int | None, *, teacher: bool) ->
     if len(given) > 1:
         raise PotstillError(f"{' and '.join(given)} cannot be combined: choose one of them")
     if student is not None:
-        check_least("--student", student, 0)
+        check_least(name_option("student"), student, 0)
     if average is not None:
-        check_least("--average", average, 1)
+        check_least(name_option("average"), average, 1)

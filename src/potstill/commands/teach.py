@@ -16,7 +16,7 @@ from potstill.data.registry import load_dataset
 from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
 from potstill.environments.references import find_reference_returns
-from potstill.errors import Diverged, PotstillError, make_unknown_name_error
+from potstill.errors import Diverged, PotstillError, make_unknown_name_error, name_option
 from potstill.evaluation.statistics import describe_data, find_return_label
 from potstill.runtime.files import JsonObject, hash_file, read_json, write_atomically, write_json
 from potstill.runtime.interruption import resumable
@@ -79,10 +79,10 @@ def resolve_algorithm(given: object) -> Algorithm[Any]:
     if isinstance(given, str) and given not in ALGORITHMS:
         raise make_unknown_name_error("algorithm", given, [*ALGORITHMS, "auto"])
     if isinstance(given, NamedPart) and given.name == "auto":
-        raise PotstillError(f"--algorithm.{next(iter(given.fields)).replace('_', '-')}: algorithm 'auto' has no fields")
+        raise PotstillError(f"{name_option('algorithm.' + next(iter(given.fields)))}: algorithm 'auto' has no fields")
     found = resolve_part("algorithm", given, ALGORITHMS)
     if not isinstance(found, Algorithm):
-        raise PotstillError(f"--algorithm is {given!r}: expected a name or an object such as Rebrac()")
+        raise PotstillError(f"algorithm is {given!r}: expected a name or an object such as Rebrac()")
     return found
 
 
@@ -214,7 +214,7 @@ def load_rewarded(config: TeachConfig) -> Transitions:
     if not clones and not rewards_differ(data) and not data.terminations.any():
         raise PotstillError(
             f"{data.name}: all rewards are {data.rewards[0]:.4g} and no episode terminates, so a teacher cannot learn "
-            "from them; --algorithm bc clones the data's actions"
+            f"from them; {name_option('algorithm', 'bc')} clones the data's actions"
         )
     return data
 

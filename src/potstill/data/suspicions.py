@@ -9,6 +9,7 @@ from potstill.data.blocks import gather
 from potstill.data.ends import USUAL_LIMIT
 from potstill.data.transitions import Transitions
 from potstill.environments.making import find_registered_limit
+from potstill.errors import name_option
 
 SAMPLE = 4096  # rows in which next observations are compared
 FEW = 1024  # rows sampled to check precision and discreteness
@@ -117,5 +118,5 @@ def _find_discrete_actions(data: Transitions) -> str:
         return ""
     return (
         f"actions are whole numbers from 0 to {actions.max():.0f}: are they discrete? They are used as continuous "
-        "actions; read a finite set with --actions discrete"
+        f"actions; read a finite set with {name_option('actions', 'discrete')}"
     )

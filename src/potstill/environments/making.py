@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from potstill.environments.observations.rule import ObservationRule
-from potstill.errors import PotstillError, make_unknown_name_error
+from potstill.errors import PotstillError, make_unknown_name_error, name_option
 from potstill.runtime.arguments import check_arguments
 
 if TYPE_CHECKING:
@@ -261,8 +261,8 @@ def find_plain_id(env_id: str) -> str:
     plain = env_id.rpartition(":")[2]
     if plain not in gymnasium.registry:
         raise PotstillError(
-            f"{env_id} names a module, which is imported only if you name it yourself: set env_id (--env-id) to "
-            f"{env_id}"
+            f"{env_id} names a module, which is imported only if you name it yourself: set "
+            f"{name_option('env_id', env_id)}"
         )
     return plain
 

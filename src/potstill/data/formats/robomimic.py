@@ -15,7 +15,7 @@ from potstill.data.columns import Chosen, expand_names
 from potstill.data.files import Column, Group, find_dataset, list_datasets
 from potstill.data.formats.groups import find_group, find_group_columns, join_episodes
 from potstill.data.log import Log
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 
 ROLES = {"actions": "actions", "rewards": "rewards", "terminations": "dones"}
 
@@ -69,6 +69,7 @@ def _find_roles(demo: Group, chosen: Chosen, path: Path) -> tuple[dict[str, list
         roles["next_observations"] = after
     for role in ("observations", "actions"):
         if not roles.get(role):
-            raise PotstillError(f"{path}: no {role} (it has {', '.join(names)}). Name them: --columns {role}=NAME+NAME")
+            example = name_option("columns", f"{role}=NAME+NAME")
+            raise PotstillError(f"{path}: no {role} (it has {', '.join(names)}). Name them: {example}")
     note = f"observations with more than one axis are left out: {', '.join(left)}" if left and not chosen else ""
     return {role: parts for role, parts in roles.items() if parts}, (note,) if note else ()

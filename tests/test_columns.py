@@ -58,6 +58,7 @@ def test_stars_are_sorted_by_number():
         ("observations=temperature,actions=valve,terminations=none", ["no column 'rewards'", "rewards=none"]),
         (CHOSEN.replace("none,episodes=run", "run"), ["expected numbers"]),
         (f"{CHOSEN},rewards=r", ["'rewards' occurs twice"]),
+        (CHOSEN.replace("observations=", "observations=temp*+"), ["'temperature' occurs twice in one role"]),
     ],
 )
 def test_refused_choices(columns, words):

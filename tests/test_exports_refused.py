@@ -82,6 +82,8 @@ def test_existing_files_are_kept(tmp_path, distillate):
     folder = tmp_path / "folder.npz"
     folder.mkdir()
     check_fails(distillate, folder, "is a folder", force=True)
+    (tmp_path / "loop.npz").symlink_to(tmp_path / "loop.npz")
+    check_fails(distillate, tmp_path / "loop.npz", "is a loop of links", force=True)
 
 
 def test_foreign_folder_is_kept(tmp_path, distillate):

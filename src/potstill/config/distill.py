@@ -12,7 +12,7 @@ from potstill.config.reading import ReadingConfig, positional_first
 from potstill.config.settings import check_resume, parse_seconds
 from potstill.errors import PotstillError, name_option
 from potstill.runtime.files import JsonObject
-from potstill.runtime.validation import check_ranges, check_types
+from potstill.runtime.validation import check_finite, check_ranges, check_types
 from potstill.students.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
@@ -251,6 +251,7 @@ class DistillConfig(ReadingConfig):
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
         check_ranges(self, action_limit=1.0, max_steps=1, initialisations=1, rollout_steps=0, rollout_noise=0.0)
+        check_finite(self, "learning_rate", "state_noise", "rollout_noise")
         check_resume(self)
         check_private(self)
         if self.average > 1.0:

@@ -50,6 +50,7 @@ NEARLY = {
 """Names, without case and punctuation, that may mean a role. Error messages suggest them; they are never assumed."""
 GROUPS = ("observations", "next_observations")  # roles whose arrays may be the entries of a dictionary
 MOST_NAMES = 20  # in a message
+WITHOUT = {"rewards": "which is enough for behavioural cloning", "terminations": "if no episode terminates"}
 NUMBERED = re.compile(r"(.+?)(?:[._](\d+)|\[(\d+)\])")
 NONE = "none"
 
@@ -180,8 +181,8 @@ def _make_missing_column_error(
     has = f"found: {', '.join(given[:MOST_NAMES]) or 'nothing'}{more}"
     done = found["dones"][0] if found.get("dones") else ""
     if role == "terminations" and done:
-        choices = (f"terminations={done}", f"truncations={done},terminations=none")
-        terminations, truncations = (name_option("columns", choice) for choice in choices)
+        terminations = name_option("columns", f"terminations={done}")
+        truncations = name_option("columns", f"truncations={done},terminations=none")
         return PotstillError(
             f"{source}: no column 'terminations', and '{done}' does not distinguish terminations from time-outs; "
             f"{has}. If all ends are terminations: {terminations}; if all are time-outs: {truncations}"
@@ -190,14 +191,9 @@ def _make_missing_column_error(
     if near[role] and "next_observations" not in found:
         near["next_observations"] = _find_nearest("next_observations", given, close=False)
     paste = ",".join(f"{key}={name}" for key, name in near.items() if name)
-    if not near[role]:
-        paste += f"{',' if paste else ''}{role}=NAME"
+    paste += "" if near[role] else f"{',' if paste else ''}{role}=NAME"
     without = name_option("columns", f"{role}={NONE}")
-    hints = {
-        "rewards": f"; or {without}, which is enough for behavioural cloning",
-        "terminations": f"; or {without}, if no episode terminates",
-    }
-    more = "" if near[role] else hints.get(role, "")
+    more = f"; or {without}, {WITHOUT[role]}" if role in WITHOUT and not near[role] else ""
     return PotstillError(f"{source}: no column '{role}'; {has}. Choose it with {name_option('columns', paste)}{more}")
 
 
@@ -259,6 +255,9 @@ def expand_names(
             if not matches:
                 raise make_unknown_name_error(f"column in {name_option('columns')}: {source} has no", part, given)
             found += sorted(matches, key=split_numbers)
+    double = next((name for name in found if found.count(name) > 1), None)
+    if double is not None:
+        raise PotstillError(f"{source}: '{double}' occurs twice in one role of {name_option('columns')}")
     return tuple(found)
 
 

@@ -247,6 +247,8 @@ def open_dataset(
         PotstillError: the name is unknown, the file is missing, or its format is unknown.
     """
     opened: Opened
+    if isinstance(source, str) and not source:
+        raise PotstillError("the dataset's name is empty: expected a name or a path")
     if isinstance(source, Mapping):
         opened = read_arrays(source, chosen)
     elif isinstance(source, str | os.PathLike):

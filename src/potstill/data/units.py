@@ -241,7 +241,9 @@ def _find_factors(
 
 def _repeat_for_each(values: Sequence[float], size: int, option: str, source: str) -> Float[np.ndarray, " A"]:
     if len(values) not in (1, size):
-        raise PotstillError(f"{name_option(option)}: {len(values)} numbers, but {source} has {size} action components")
+        raise PotstillError(
+            f"{name_option(option, *values)}: {len(values)} numbers, but {source} has {size} action components"
+        )
     return np.broadcast_to(np.array(values, np.float32), (size,))
 
 

@@ -63,11 +63,13 @@ def check_target(path: Path, *, force: bool, is_file: bool = False) -> None:
         force: whether an earlier export is replaced.
         is_file: whether the format makes a file.
     """
+    if os.path.islink(os.path.realpath(path)):
+        raise PotstillError(f"cannot write {path}: it is a loop of links")
     if is_file and path.is_dir():
         raise PotstillError(f"{path} is a folder, but this format makes a file: choose another path")
     if (path.is_file() or (path.is_dir() and any(path.iterdir()))) and not force:
         raise PotstillError(f"{path} exists: choose another path, or {name_option('force', True)} to replace it")
-    parent = next(place for place in path.resolve().parents if os.path.lexists(place))
+    parent = next(place for place in Path(os.path.realpath(path)).parents if os.path.lexists(place))
     try:
         tempfile.TemporaryDirectory(prefix=".export-", dir=parent).cleanup()
     except OSError as error:
@@ -76,7 +78,7 @@ def check_target(path: Path, *, force: bool, is_file: bool = False) -> None:
 
 def write_complete(form: Format[Content], content: Content, path: Path) -> None:
     """Write in a format into a temporary folder beside the target, then move the result."""
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:

@@ -82,9 +82,18 @@ def list_foreign_files(folder: Path) -> list[str]:
 
 
 def normalise(path: StrPath) -> Path:
-    """Resolve links, ``.`` and ``..`` to the folder itself, so that a suffix can be appended to its name."""
-    path = Path(path)
-    return Path(os.path.realpath(path)) if path.is_symlink() or path.name in ("", "..") else path
+    """Resolve ``~``, links, ``.`` and ``..`` to the folder itself, so that a suffix can be appended to its name.
+
+    Raises:
+        PotstillError: the path is empty, or the root of the file system, which has no name.
+    """
+    if not os.fspath(path):
+        raise PotstillError(f"{name_option('out')} is empty: expected a folder")
+    path = Path(os.path.expanduser(path))
+    found = Path(os.path.realpath(path)) if path.is_symlink() or path.name in ("", "..") else path
+    if not found.name:
+        raise PotstillError(f"{path} cannot be a run folder: choose another {name_option('out')}")
+    return found
 
 
 def make_path_beside(target: Path, suffix: str) -> Path:
@@ -186,9 +195,9 @@ def check_free(path: StrPath | None, *, force: bool = False, ours: bool = False)
             raise PotstillError(f"{path} exists and is not a potstill run folder: choose another {name_option('out')}")
         if not force:
             unfinished = not is_finished(target) and "resume" in read_json(target / CONFIG)
-            force = name_option("force", True)
-            how = f"{name_option('resume', True)} to continue it, {force}" if unfinished else force
-            raise PotstillError(f"{path} exists: choose another {name_option('out')}, or {how} to replace it")
+            ways = [f"{name_option('resume', True)} to continue it"] if unfinished else []
+            how = ", ".join([*ways, f"{name_option('force', True)} to replace it"])
+            raise PotstillError(f"{path} exists: choose another {name_option('out')}, or {how}")
         for place in (target, make_path_beside(target, NEW)):
             if place.is_dir() and not ours:
                 check_replaceable(place)

@@ -39,8 +39,16 @@ def read_robomimic(file: Group, path: Path, chosen: Chosen) -> Log:
         [find_group_columns(demo, roles, path, source=f"{path}, {name}") for name, demo in demos.items()],
         source=str(path),
     )
+    notes = (*notes, *_compare_total(data.attrs.get("total"), len(columns["actions"])))
     card: dict[str, object] = {"source": "robomimic", "columns": {k: "+".join(v) for k, v in roles.items()}}
     return Log(columns, str(path), path.stem, bounds=_find_bounds(columns["actions"]), card=card, notes=notes)
+
+
+def _compare_total(total: object, rows: int) -> list[str]:
+    """Note that the file states another number of rows: demonstrations were probably lost in a copy."""
+    if not isinstance(total, int | float | np.integer | np.floating) or total == rows:
+        return []
+    return [f"the attribute total of 'data' is {total:g}, but there are {rows} rows: are demonstrations missing?"]
 
 
 def _find_bounds(actions: Column) -> ActionBounds | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import signal
 from typing import Any
 
@@ -177,3 +178,11 @@ def test_warnings_of_a_teacher_are_repeated_by_whoever_reads_it(tmp_path, teache
 def _with_odd_warnings(path):
     arrays, metadata = storage.load(path, "teacher")
     return arrays, metadata | {"warnings": 3}
+
+
+def test_a_warning_names_the_teacher_where_it_stays(tmp_path):
+    data = write_npz(tmp_path / "few.npz", lqr_logs(episodes=2))
+    for force in (False, True):
+        with pytest.warns(potstill.PotstillWarning, match="the teacher.s data have only") as caught:
+            potstill.teach(data, algorithm="bc", out=tmp_path / "t", force=force, **SHORT)
+        assert all(str(line.message).startswith(f"{tmp_path / 't'}{os.sep}") for line in caught)

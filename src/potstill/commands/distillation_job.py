@@ -286,7 +286,7 @@ class Job:
             return
         path = self.folder.path / "distillate.safetensors"
         replace(distillate, metadata=distillate.metadata | {"warnings": self.warnings}).save(path)
-        repeat_warnings(path, found)
+        repeat_warnings(self.folder.target / path.name, found)  # where the run will be in the end
 
 
 def find_cloning_result(dataset: object) -> JsonObject | None:

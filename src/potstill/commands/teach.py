@@ -16,8 +16,9 @@ from potstill.data.registry import load_dataset
 from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
 from potstill.environments.references import find_reference_returns
-from potstill.errors import Diverged, PotstillError, make_unknown_name_error, name_option
+from potstill.errors import Diverged, PotstillError, make_unknown_name_error, name_option, repeat_warnings
 from potstill.evaluation.statistics import describe_data, find_return_label
+from potstill.runtime import storage
 from potstill.runtime.files import JsonObject, hash_file, read_json, write_atomically, write_json
 from potstill.runtime.interruption import resumable
 from potstill.runtime.progress import busy
@@ -112,6 +113,7 @@ def teach_one(config: TeachConfig, algorithm: Algorithm[Any], data: Transitions 
         result = _summarise(job, data)
         folder.finish(result)
         (folder.path / CHECKPOINT).unlink()
+        repeat_warnings(folder.path / "teacher.safetensors", result["warnings"])
         _show(folder.path, data, result)
     return folder.run
 
@@ -120,7 +122,7 @@ def _summarise(job: TeachingJob, data: Transitions) -> JsonObject:
     """The result of a training that has ended."""
     path, kept, progress, learner = job.folder.path / "teacher.safetensors", job.kept, job.progress, job.learner
     reference = find_reference_returns(data.env_id, data.card)
-    found = load_teacher(path).metadata.get("warnings", [])
+    found = storage.load(path, "teacher")[1].get("warnings", [])
     return {
         "teacher": kept if "mean" in kept else None,
         "data": describe_data(data, reference),

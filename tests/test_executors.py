@@ -165,7 +165,7 @@ def test_a_missing_package_names_its_extra(name, package, tmp_path, monkeypatch)
 
 
 def test_a_run_refuses_executors(tmp_path):
-    with pytest.raises(PotstillError, match=r"--executor has no effect on .*, which is a run"):
+    with pytest.raises(PotstillError, match=r"executor= has no effect on .*, a run"):
         potstill.reproduce(tmp_path, executor="pool")
 
 

@@ -43,7 +43,7 @@ class Privacy:
         if "secret" not in folder.parts and (folder.path / CHECKPOINT).exists():
             raise PotstillError(
                 f"{folder.path}: the secret of its noise is gone from {PARTS}: it cannot be resumed, only "
-                "repeated (--force)"
+                f"repeated with {name_option('force', True)}"
             )
         secret = folder.compute_once("secret", lambda: secrets.token_hex(SECRET_BITS // 8))
         try:

@@ -66,7 +66,8 @@ def finetune(config: FinetuneConfig) -> Run:
     check_out(config.out, "finetune", record_settings(config), force=config.force)
     if settings.warmup >= settings.steps:
         print(
-            f"--warmup {settings.warmup:,}: only critics are trained in all of the {settings.steps:,} steps", flush=True
+            f"{name_option('warmup', settings.warmup)}: only critics are trained, in all of {settings.steps:,} steps",
+            flush=True,
         )
     policy = make_start(config, distillate, recipe)
     prior = make_prior(config, distillate, recipe, policy) if settings.constraint else None

@@ -61,7 +61,7 @@ def reproduce(config: ReproduceConfig) -> Run:
         return reproduce_paper(find_target(str(config.run)), config)
     for option in ("scale", "datasets", "teachers", "seeds", "executor", "workers", "address"):
         if getattr(config, option) not in (None, ()):
-            raise PotstillError(f"--{option} has no effect on {config.run}, which is a run: it has its own settings")
+            raise PotstillError(f"{name_option(option)} has no effect on {config.run}, a run with its own settings")
     return _reproduce_run(config)
 
 

@@ -14,11 +14,12 @@ from conftest import SMALL_WORDS, random_teacher
 from test_teachers import bandit, write_npz
 
 import potstill
-from potstill.cli import main
+from potstill.cli import main, prepare_words
 from potstill.distillation import INITIAL_STATES, OBJECTIVES, SOLVERS, WEIGHTINGS
-from potstill.errors import make_missing_extra_error
+from potstill.errors import PotstillError, make_missing_extra_error
 from potstill.exports import EXPORT_FORMATS
 from potstill.runtime import registry
+from potstill.runtime.folder_state import normalise
 from potstill.students import RECIPES, Recipe
 from potstill.teachers.registry import ALGORITHMS
 
@@ -51,6 +52,13 @@ def refused(capsys, *arguments):
         (["distill", "hopper-medium-replay", "--size", "2.5"], ["--size 2.5: a whole number is needed"]),
         (["distill", "hopper-medium-replay", "--steps=0.5"], ["--steps 0.5: a whole number is needed"]),
         (["distill", "hopper-medium-replay", "--widths", "64", "127.6"], ["--widths 127.6: a whole number is needed"]),
+        (["distill", "hopper-medium-replay", "--widths"], ["--widths requires at least 1"]),
+        (["distill", "hopper-medium-replay", "--learning-rate", "inf"], ["--learning-rate inf", "finite"]),
+        (["inspect", "hopper-medium-replay", "--out", ""], ["--out is empty"]),
+        (["inspect", "hopper-medium-replay", "--out="], ["--out is empty"]),
+        (["inspect", "hopper-medium-replay", "--out", "/"], ["/ cannot be a run folder: choose another --out"]),
+        (["distill", "hopper-medium-replay", "--recipe.layers="], ["--recipe.layers is empty"]),
+        (["inspect", ""], ["an argument is empty"]),
         (["distill", "hopper-medium-replay", "--size", "10000000"], ["--size 10000000", "rows"]),
         (["distill", "hopper-medium-replay", "--objective", "pcb"], ["did you mean 'pbc'"]),
         (["distill", "hopper-medium-replay", "--solver", "unrol"], ["did you mean 'unroll'"]),
@@ -257,3 +265,17 @@ def test_missing_extra_names_the_install_command():
 def test_renamed_options_name_their_successors(capsys, words, new):
     assert main(words) == 2
     assert capsys.readouterr().err == f"potstill: {new}\n"
+
+
+def test_the_home_folder_in_words_and_paths(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    words = ["inspect", "~/x.npz", "--out=~/run", "--teacher", "~/t", "--columns=observations=a~b"]
+    home = str(tmp_path)
+    expected = ["inspect", f"{home}/x.npz", f"--out={home}/run", "--teacher", f"{home}/t", words[-1]]
+    assert prepare_words(words) == expected
+    assert normalise("~/run") == tmp_path / "run"
+    with pytest.raises(PotstillError, match="out= is empty"):
+        potstill.inspect(write_npz(tmp_path / "x.npz", bandit(20)), out="")
+    with pytest.raises(PotstillError, match="the dataset's name is empty"):
+        potstill.load_dataset("")

@@ -230,8 +230,8 @@ def test_failed_writes_leave_nothing(tmp_path, monkeypatch):
         ("Named-v0", {}, ["'mode' of its observations is Discrete(2)", "FlattenObservation"]),
         ("Walk-v0", {"level": "medum"}, ["unknown level 'medum'", "did you mean 'medium'"]),
         ("Walk-v0", {"level": "policy"}, ["unknown level 'policy'"]),
-        ("Walk-v0", {"level": "medium"}, ["Walk-v0 has no reference returns", "--medium-return"]),
-        ("Walk-v0", {"level": "expert", "expert_score": 90.0}, ["no reference returns", "--expert-return"]),
+        ("Walk-v0", {"level": "medium"}, ["Walk-v0 has no reference returns", "medium_return="]),
+        ("Walk-v0", {"level": "expert", "expert_score": 90.0}, ["no reference returns", "expert_return="]),
         ("Hopper-v5", {"level": "medium", "medium_score": 20.0, "medium_return": 1.0}, ["give one of them"]),
         (
             "Hopper-v5",
@@ -243,8 +243,8 @@ def test_failed_writes_leave_nothing(tmp_path, monkeypatch):
         ("Walk-v0", {"level": "random", "policy": "p.safetensors"}, ["level random does not use a given policy"]),
         ("Hopper-v5", {"policy": "p.safetensors"}, ["has 6 state components, but Hopper-v5 has 11"]),
         ("Walk-v0", {"policy": "two.safetensors"}, ["has 2 action components, but Walk-v0 has 1"]),
-        ("Walk-v0", {"environments": 0}, ["--environments 0", "at least 1"]),
-        ("Walk-v0", {"resume": True, "out": None}, ["--resume requires --out"]),
+        ("Walk-v0", {"environments": 0}, ["environments 0", "at least 1"]),
+        ("Walk-v0", {"resume": True, "out": None}, ["resume=True requires out="]),
         ("Walk-v0", {"level": "random", "out": "mine"}, ["not a potstill run folder"]),
     ],
 )

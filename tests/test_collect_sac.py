@@ -49,7 +49,7 @@ def test_medium_replay_ends_at_the_goal(tmp_path, sac):
 
 
 def test_sac_below_its_goal_is_an_error(tmp_path, sac):
-    words = "the goal of the medium policy is 99, but SAC's best evaluation is .* in 60 steps: raise --training-steps"
+    words = "the goal of the medium policy is 99, but SAC's best evaluation is .* in 60 steps: raise training_steps="
     with pytest.raises(PotstillError, match=words):
         collected(tmp_path, level="medium", medium_return=99.0, **sac)
     assert not (tmp_path / "run" / "result.json").exists()

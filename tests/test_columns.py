@@ -58,6 +58,7 @@ def test_stars_are_sorted_by_number():
         ("observations=temperature,actions=valve,terminations=none", ["no column 'rewards'", "rewards=none"]),
         (CHOSEN.replace("none,episodes=run", "run"), ["expected numbers"]),
         (f"{CHOSEN},rewards=r", ["'rewards' occurs twice"]),
+        (CHOSEN.replace("observations=", "observations=temp*+"), ["'temperature' occurs twice in one role"]),
     ],
 )
 def test_refused_choices(columns, words):
@@ -75,16 +76,16 @@ def test_names_that_are_nearly_right_are_printed_ready_to_paste():
         load_dataset(log)
     line = str(caught.value)
     assert "\n" not in line
-    pasted = line.rpartition("--columns ")[2]
+    pasted = line.rpartition("columns=")[2].strip("'")
     assert pasted == "observations=State,actions=u,rewards=r,terminations=term,next_observations=next_state"
     assert len(load_dataset(log, columns=pasted)) == 9
     nested = {"Observations": {"position": np.zeros(9), "speed": np.ones((9, 1))}, "actions": log["u"]}
     refused(
         nested | {"rewards": log["r"], "terminals": log["term"]},
-        "--columns observations=Observations.position+Observations.speed",
+        "columns='observations=Observations.position+Observations.speed'",
     )
     mixed = {"Obs_0": np.ones(9), "Obs_1": np.ones(9), "action": log["u"], "reward": log["r"], "terminal": log["term"]}
-    refused(mixed, "--columns observations=Obs_0+Obs_1")
+    refused(mixed, "columns='observations=Obs_0+Obs_1'")
     grouped = {
         "train": {"observations": np.ones(9), "actions": log["u"], "rewards": log["r"], "terminals": log["term"]}
     }
@@ -95,7 +96,7 @@ def test_names_that_are_nearly_right_are_printed_ready_to_paste():
     many = {f"x{i}": np.ones(9) for i in range(100)}
     refused(many, "and 80 more. Choose it")
     numbered = {"obs_00": np.ones(9), "obs_10": np.ones(9), "action": log["u"], "reward": log["r"]}
-    refused(numbered, "numbered [0, 10]", "--columns observations=obs_00+obs_10")
+    refused(numbered, "numbered [0, 10]", "columns='observations=obs_00+obs_10'")
 
 
 def test_known_names():

@@ -177,21 +177,21 @@ class TestDistill:
         assert make(rollout_noise=0.5).noise == 0.5
         assert make(rollout_steps=0) is None
         assert make(objective="pbc") is None  # the default gives way
-        with pytest.raises(PotstillError, match="--rollout-steps 16 requires an objective with critics, such as q-gap"):
+        with pytest.raises(PotstillError, match="rollout_steps=16 requires an objective with critics, such as q-gap"):
             make(objective="pbc", rollout_steps=16)
 
     def test_auto_takes_imagined_states_if_the_model_is_accurate(self, given, world_run, tmp_path, monkeypatch, capsys):
         auto = {**QUICK, "states": "auto", "episodes": 0, "choose": "last", "rollout_steps": 2, "rollout_noise": 0.1}
         of_data = potstill.distill(**given, world=world_run, out=tmp_path / "a", **auto)
-        assert "--states data: the world model is accurate for 10 steps only" in capsys.readouterr().out
+        assert "states='data': the world model is accurate for 10 steps only" in capsys.readouterr().out
         metadata = potstill.load(of_data).metadata
         assert not {"states", "labels"} & metadata.keys()  # the defaults for the data's states
         assert metadata["solver"] == "kernel"
         monkeypatch.setattr("potstill.commands.distillation_loop.LEAST_HORIZON", 10)
         imagined = potstill.distill(**given, world=world_run, out=tmp_path / "b", **auto)
         assert potstill.load(imagined).metadata["states"] == "imagined"
-        assert "--states imagined: the world model is accurate for at least 10" in capsys.readouterr().out
-        with pytest.raises(PotstillError, match="--weighting cannot be used with --states auto"):
+        assert "states='imagined': the world model is accurate for at least 10" in capsys.readouterr().out
+        with pytest.raises(PotstillError, match="weighting= cannot be used with states='auto'"):
             potstill.distill(**given, out=tmp_path / "c", **auto, weighting="uniform")
 
     def test_no_episodes(self, given, world_run, tmp_path):
@@ -218,22 +218,22 @@ class TestDistill:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"states": "data", "world": "runs/w"}, "--world has no effect without --states imagined"),
-            ({"states": "data", "rollout_steps": 4}, "--rollout-steps 4 requires --states imagined or auto"),
-            ({"rollout_steps": -1}, "--rollout-steps -1"),
-            ({"rollout_noise": -0.5}, "--rollout-noise -0.5"),
-            ({"rollout_steps": 0, "rollout_noise": 0.5}, "--rollout-noise 0.5 has no effect without --rollout-steps"),
-            ({"objective": "dbc", "labels": "learned"}, "--states imagined requires an objective with a teacher"),
-            ({"objective": "dbc", "states": "data"}, "--labels teacher requires an objective with a teacher"),
-            ({"objective": "random"}, "--labels teacher requires an objective with a teacher, such as pbc"),
-            ({"weighting": "uniform"}, "--weighting cannot be used with --states imagined"),
+            ({"states": "data", "world": "runs/w"}, "world= has no effect without states='imagined'"),
+            ({"states": "data", "rollout_steps": 4}, "rollout_steps=4 requires states='imagined' or auto"),
+            ({"rollout_steps": -1}, "rollout_steps -1"),
+            ({"rollout_noise": -0.5}, "rollout_noise -0.5"),
+            ({"rollout_steps": 0, "rollout_noise": 0.5}, "rollout_noise=0.5 has no effect without rollout_steps="),
+            ({"objective": "dbc", "labels": "learned"}, "states='imagined' requires an objective with a teacher"),
+            ({"objective": "dbc", "states": "data"}, "labels='teacher' requires an objective with a teacher"),
+            ({"objective": "random"}, "labels='teacher' requires an objective with a teacher, such as pbc"),
+            ({"weighting": "uniform"}, "weighting= cannot be used with states='imagined'"),
             (
                 {"recipe": potstill.Recipe(residual=True), "solver": "drawn"},
                 "DrawnKernelDescent does not support residual",
             ),
             (
                 {"max_steps": 9, "steps": None},
-                "--max-steps 9 applies only to runs until convergence, .*--states imagined",
+                "max_steps=9 applies only to runs until convergence, .*states='imagined'",
             ),
             ({"world": "no/such/file"}, "no/such/file: no such file"),
         ],
@@ -251,7 +251,7 @@ class TestDistill:
             potstill.distill(**given, world=given["teacher"], out=tmp_path / "b", **IMAGINED)
         monkeypatch.setattr("potstill.worlds.base.LARGEST_ERROR", 0.0)
         with pytest.raises(
-            PotstillError, match="the errors of the world model are too large for rollouts: use --states data"
+            PotstillError, match="the errors of the world model are too large for rollouts: use states='data'"
         ):
             potstill.distill(**given, world=world_run, out=tmp_path / "c", **IMAGINED)
         steps = linear_rows(terminations=np.ones(2_000, bool), truncations=np.zeros(2_000, bool))
@@ -278,7 +278,7 @@ class TestEvaluate:
 
     def test_without_world_environment_or_dataset(self, pairs, tmp_path):
         alone = shutil.copy(pairs / "distillate.safetensors", tmp_path / "alone.safetensors")
-        with pytest.raises(PotstillError, match="does not name an environment: give --dataset"):
+        with pytest.raises(PotstillError, match="does not name an environment: give dataset="):
             potstill.evaluate(alone, out=tmp_path / "run")
 
     def test_a_world_of_other_sizes(self, world_run, tmp_path):

@@ -139,7 +139,7 @@ def test_datasets_that_do_not_match(source, data, tmp_path):
 def test_existing_folder_is_replaced_only_with_force(source, tmp_path):
     folder = potstill.convert(source, out=tmp_path / "out")
     before = (folder / ROWS).read_bytes()
-    with pytest.raises(PotstillError, match=r"out exists: choose another --out, or --force"):
+    with pytest.raises(PotstillError, match=r"out exists: choose another out=, or force=True"):
         potstill.convert(source, episodes=2, out=folder)
     assert (folder / ROWS).read_bytes() == before
     potstill.convert(folder, episodes=2, out=folder, force=True)  # even its own source

@@ -15,7 +15,7 @@ from potstill.data.registry import load_dataset
 from potstill.data.selection import Selection, SourceSummary, select_rows
 from potstill.data.split import select_held_out_rows, select_training_rows
 from potstill.data.successors import Successors
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, PotstillWarning
 
 
 def write(path, columns, **attributes):
@@ -118,13 +118,13 @@ def test_bad_columns(tmp_path, columns):
         write(path, done), "no column 'terminations', and 'dones' does not distinguish terminations from time-outs"
     )
     check_fails(write(path, columns | {"rewards": columns["rewards"][:-1]}), "unequal", "rewards 59")
-    check_fails(write(path, columns | {"actions": np.zeros((60, 2), np.int64)}), "integer actions", "--actions")
+    check_fails(write(path, columns | {"actions": np.zeros((60, 2), np.int64)}), "integer actions", "actions=")
     check_fails(write(path, columns | {"rewards": np.array([b"x"] * 60)}), "'rewards'", "expected numbers")
     spoiled = columns["observations"].copy()
     spoiled[17, 2] = np.nan
     check_fails(write(path, columns | {"observations": spoiled}), "observations[2]", "row 17")
     check_fails(write(path, columns, env_id="Hopper-v5"), "3 observations columns, but Hopper-v5 has 11")
-    check_fails(write(path, columns, env_id="Hoper-v5"), "unknown environment", "Hopper")
+    check_fails(write(path, columns, env_id="Hoper-v5"), "unknown environment", "Hopper", "env_id='none'")
     check_fails(write(path, columns, env_id="CartPole-v1"), "3 observations columns, but CartPole-v1 has 4")
 
 
@@ -247,3 +247,15 @@ def test_a_selection_by_hand():
 def test_refused_selections(options, message):
     with pytest.raises(PotstillError, match=message):
         select_rows([part([1, 2, 3, 4, 5, 6], [1, 2, 3, 1, 2, 3])], Selection(**options))
+
+
+@pytest.mark.parametrize(("role", "name"), [("actions", "actions[0]"), ("rewards", "rewards")])
+def test_actions_and_rewards_that_float32_rounds(role, name):
+    x = np.random.default_rng(0).normal(size=(200, 1))
+    log = {"observations": x, "actions": np.tanh(x), "rewards": x[:, 0], "terminals": np.arange(200) % 20 == 19}
+    log[role] = 1.7e9 + np.arange(200.0)
+    with pytest.warns(PotstillWarning) as caught:
+        load_dataset(log, action_bounds="data")
+    assert [f"{name} is about 1.7e+09, where float32 has steps of 128" in str(line.message) for line in caught] == [
+        True
+    ]

@@ -63,7 +63,7 @@ def test_two_processes_match_one(alone):
 
 def test_devices_cannot_change_after_jax_starts():
     assert jax.device_count() < 64  # starts JAX
-    with pytest.raises(PotstillError, match="--devices 64: JAX has"):
+    with pytest.raises(PotstillError, match="devices=64: JAX has"):
         devices.use_devices(64)
 
 

@@ -142,7 +142,7 @@ def test_every_solver(x64, name):
 
 @pytest.mark.parametrize("name", ["ridge", "features"])
 def test_closed_forms_are_refused(name):
-    with pytest.raises(PotstillError, match="for discrete actions, choose --solver kernel"):
+    with pytest.raises(PotstillError, match="for discrete actions, choose solver='kernel'"):
         SOLVERS[name](SMALL)
 
 

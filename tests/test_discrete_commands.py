@@ -62,17 +62,17 @@ def test_minari_and_policies(random_log, tmp_path):
 
 def test_refused(random_log, tmp_path):
     for options, words in (
-        ({"states": "imagined"}, "--states imagined applies only to continuous"),
-        ({"action_limit": 2.0}, "--action-limit applies only to continuous"),
-        ({"solver": "ridge"}, "for discrete actions, choose --solver kernel"),
+        ({"states": "imagined"}, "states='imagined' applies only to continuous"),
+        ({"action_limit": 2.0}, "action_limit= applies only to continuous"),
+        ({"solver": "ridge"}, "for discrete actions, choose solver='kernel'"),
         ({"recipe": "reference", "solver": "unroll"}, "cross-entropy, without samples"),
         ({"teacher": "hopper-medium-replay"}, "takes continuous actions, but the actions of dataset are discrete"),
-        ({"actions": "continuous"}, "--actions continuous, but the actions of the file are discrete"),
+        ({"actions": "continuous"}, "actions='continuous', but the actions of the file are discrete"),
     ):
         with pytest.raises(PotstillError, match=words):
             potstill.distill(random_log, out=tmp_path / "run", **options)
         assert not (tmp_path / "run").exists()
-    with pytest.raises(PotstillError, match=r"rebrac learns continuous actions: .*--algorithm iql, cal-ql or bc"):
+    with pytest.raises(PotstillError, match=r"rebrac learns continuous actions: .*algorithm='iql', cal-ql or bc"):
         potstill.teach(random_log, out=tmp_path / "run")
     with pytest.raises(PotstillError, match="world models of discrete actions are not supported"):
         potstill.model(random_log, out=tmp_path / "run")

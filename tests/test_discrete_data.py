@@ -56,7 +56,7 @@ def save(path, columns):
 def test_a_column_of_integers_is_a_finite_set(tmp_path, suffix):
     """It is said once, unless the user says it."""
     path = save(tmp_path / f"log{suffix}", COLUMNS)
-    with pytest.warns(PotstillWarning, match="read as a finite set of 3 actions: .*--actions continuous"):
+    with pytest.warns(PotstillWarning, match="read as a finite set of 3 actions: .*actions='continuous'"):
         check(load_dataset(path))
     check(load_dataset(path, actions="discrete"))
     numbers = load_dataset(path, actions="continuous", action_bounds="data")
@@ -89,7 +89,7 @@ def test_the_environment_decides():
     refused(COLUMNS, "actions from 0 to 2, but the actions of the environment are 0 to 1", env_id="CartPole-v1")
     half = columns | {"actions": columns["actions"] / 2}
     refused(half, "action 0.5 in row", "whole numbers from 0 to 1")
-    refused(columns, "--actions continuous, but the actions of CartPole-v1 are discrete", actions="continuous")
+    refused(columns, "actions='continuous', but the actions of CartPole-v1 are discrete", actions="continuous")
     both = columns | {"actions": np.ones((120, 2))}
     refused(both, "expected 1 for the action that was taken and 0 for all others")
 
@@ -98,17 +98,17 @@ def test_unclear_integers_are_refused():
     """The message names the option that decides."""
     integers = lambda x: COLUMNS | {"actions": np.asarray(x)}  # noqa: E731
     two = np.stack([COLUMNS["actions"]] * 2, axis=1)
-    refused(integers(two), "2 columns of integer actions", "--actions continuous")
-    refused(integers(COLUMNS["actions"] - 1), "integers from -1 to 1", "--actions discrete")
-    refused(integers(COLUMNS["actions"] * 100), "integers from 0 to 200", "--actions continuous")
+    refused(integers(two), "2 columns of integer actions", "actions='continuous'")
+    refused(integers(COLUMNS["actions"] - 1), "integers from -1 to 1", "actions='discrete'")
+    refused(integers(COLUMNS["actions"] * 100), "integers from 0 to 200", "actions='continuous'")
     refused(integers(COLUMNS["actions"]) | {"action_low": [0.0], "action_high": [9.0]}, "bounds of continuous actions")
     pendulum = {**COLUMNS, "observations": COLUMNS["observations"][:, :3], "env_id": "Pendulum-v1"}
     refused(pendulum, "integers, but bounds of continuous actions are stated")
     assert not load_dataset(pendulum, actions="continuous").action_bounds.discrete
-    refused(pendulum, "--actions discrete, but the actions of Pendulum-v1 are continuous", actions="discrete")
+    refused(pendulum, "actions='discrete', but the actions of Pendulum-v1 are continuous", actions="discrete")
     assert len(load_dataset(integers(COLUMNS["actions"] * 100), actions="discrete").action_bounds) == 201
-    refused(integers(COLUMNS["actions"] - 1), "--actions discrete: expected whole numbers from 0", actions="discrete")
-    refused(integers(two), "--actions discrete: expected one column", actions="discrete")
+    refused(integers(COLUMNS["actions"] - 1), "actions='discrete': expected whole numbers from 0", actions="discrete")
+    refused(integers(two), "actions='discrete': expected one column", actions="discrete")
     refused(integers(COLUMNS["actions"] * 0.3), "expected whole numbers", actions="discrete")
     refused(COLUMNS, "discrete actions have no bounds and no scale", actions="discrete", action_scale=2.0)
     refused(COLUMNS | {"action_count": 1}, "action_count is 1, expected a whole number of at least 2")
@@ -118,7 +118,7 @@ def test_unclear_integers_are_refused():
 def test_csv_with_points_is_continuous(tmp_path):
     """Numbers such as 1.0 are not integers; the suspicion of a finite set is only said."""
     path = save(tmp_path / "log.csv", COLUMNS | {"actions": COLUMNS["actions"].astype(float)})
-    with pytest.warns(PotstillWarning, match="whole numbers from 0 to 2: are they discrete.*--actions discrete"):
+    with pytest.warns(PotstillWarning, match="whole numbers from 0 to 2: are they discrete.*actions='discrete'"):
         assert not load_dataset(path, action_bounds="data").action_bounds.discrete
 
 

@@ -151,7 +151,7 @@ def test_probabilities_are_exported_where_they_can_be(tmp_path, soft):
         assert json.loads(str(archive["potstill"]))["action_numbers"] == [0.0, 1.0, 2.0]
     names = ["x.hdf5"] + ["pairs-v0"] * (importlib.util.find_spec("minari") is not None)
     for name in names:
-        with pytest.raises(PotstillError, match=r"12 of 12 pairs have probabilities.*--labels fixed"):
+        with pytest.raises(PotstillError, match=r"12 of 12 pairs have probabilities.*labels='fixed'"):
             potstill.export(soft, tmp_path / name, None if "." in name else "minari")
         assert not (tmp_path / name).exists()
 

@@ -81,7 +81,7 @@ def test_kinds_of_actions_must_match(data, tmp_path):
     path = finite_teacher().save(tmp_path / "t.safetensors")
     assert load_teacher(path).policy.action_bounds == DiscreteActions(ACTIONS)
     with pytest.raises(
-        PotstillError, match="rebrac learns continuous actions: for discrete actions, choose --algorithm"
+        PotstillError, match="rebrac learns continuous actions: for discrete actions, choose algorithm="
     ):
         train_teacher(finite, Rebrac(), Training(updates=2))
     with pytest.raises(PotstillError, match="world models of discrete actions are not supported"):

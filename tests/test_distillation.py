@@ -136,11 +136,11 @@ def test_outer_settings_are_checked(unchecked, fields, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"initialisations": 2}, "--initialisations and --widths require a solver that trains networks"),
-        ({"widths": (8,)}, "--initialisations and --widths require a solver that trains networks"),
+        ({"initialisations": 2}, "initialisations= and widths= require a solver that trains networks"),
+        ({"widths": (8,)}, "initialisations= and widths= require a solver that trains networks"),
         ({"recipe": "adam", "solver": "kernel"}, "KernelDescent describes SGD on mean actions"),
-        ({"learn": "both", "recipe": "adam", "solver": "unroll"}, "--learn both: Adam is invariant to a factor"),
-        ({"devices": 64}, "--devices 64: JAX has"),
+        ({"learn": "both", "recipe": "adam", "solver": "unroll"}, "learn='both': Adam is invariant to a factor"),
+        ({"devices": 64}, "devices=64: JAX has"),
     ],
 )
 def test_incompatible_settings_are_refused(tmp_path, options, message):

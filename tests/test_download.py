@@ -44,7 +44,7 @@ def test_download_on_request(root, monkeypatch):
         shutil.copytree(GOLDEN / dataset_id, root / dataset_id)
 
     client(monkeypatch, download)
-    refused("--download", f"minari download {NAME}")
+    refused("download=True", f"minari download {NAME}")
     assert asked == []
     data = load_dataset(f"minari:{NAME}", download=True)
     assert data.content_hash == load_dataset(GOLDEN / NAME).content_hash

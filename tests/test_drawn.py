@@ -134,7 +134,8 @@ def test_refused_input(unchecked):
         lambda: dataclasses.replace(DrawnKernelDescent(), recipe=residual),
     ):
         with pytest.raises(
-            PotstillError, match=r"DrawnKernelDescent does not support residual students .*: choose --solver kernel or"
+            PotstillError,
+            match=r"DrawnKernelDescent does not support residual students .*: choose solver='kernel' or unroll",
         ) as caught:
             make()
         assert "\n" not in str(caught.value)

@@ -153,7 +153,7 @@ def test_a_silent_address_is_refused_before_ray_waits_for_it(monkeypatch):
     monkeypatch.setattr(ray_cluster, "PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(PotstillError, match=f"--address {address}: nothing answers there"):
+        with pytest.raises(PotstillError, match=f"address='{address}': nothing answers there"):
             ray_cluster.check_address(address)
 
 
@@ -165,7 +165,7 @@ def test_a_missing_package_names_its_extra(name, package, tmp_path, monkeypatch)
 
 
 def test_a_run_refuses_executors(tmp_path):
-    with pytest.raises(PotstillError, match=r"--executor has no effect on .*, which is a run"):
+    with pytest.raises(PotstillError, match=r"executor= has no effect on .*, a run"):
         potstill.reproduce(tmp_path, executor="pool")
 
 

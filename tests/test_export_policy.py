@@ -134,7 +134,7 @@ def test_actions_are_those_of_the_policy(tmp_path, name, kind):
         return
     assert potstill.export_policy(policy, path) == path
     before = path.read_bytes()
-    with pytest.raises(potstill.PotstillError, match=r"exists: .*--force"):
+    with pytest.raises(potstill.PotstillError, match=r"exists: .*force=True"):
         potstill.export_policy(policy, path, name)
     assert potstill.export_policy(policy, path, name, force=True).read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -96,7 +96,7 @@ def test_actions_beyond_the_bounds_are_exported_or_refused(tmp_path, distillate)
     assert (distillate.beyond_bounds, outside.beyond_bounds) == (0, 3)
     with np.load(potstill.export(outside, tmp_path / "hopper.npz"), allow_pickle=False) as archive:
         np.testing.assert_array_equal(archive["actions"], actions)
-    with pytest.raises(PotstillError, match=r"3 of 256 pairs have actions outside .* --action-limit 1$"):
+    with pytest.raises(PotstillError, match=r"3 of 256 pairs have actions outside .* action_limit=1$"):
         potstill.export(outside, tmp_path / "hopper.hdf5")
     assert not (tmp_path / "hopper.hdf5").exists()
     assert "Do not clip them: 3 of the pairs" in format_card(outside)

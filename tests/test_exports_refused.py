@@ -75,13 +75,15 @@ def test_a_missing_library(tmp_path, distillate, monkeypatch, name, package, ext
 def test_existing_files_are_kept(tmp_path, distillate):
     path = tmp_path / "hopper.npz"
     path.write_text("precious")
-    check_fails(distillate, path, "exists", "--force")
+    check_fails(distillate, path, "exists", "force=True")
     assert path.read_text() == "precious"
     potstill.export(distillate, path, force=True)
     assert np.load(path)["states"].shape == distillate.states.shape
     folder = tmp_path / "folder.npz"
     folder.mkdir()
     check_fails(distillate, folder, "is a folder", force=True)
+    (tmp_path / "loop.npz").symlink_to(tmp_path / "loop.npz")
+    check_fails(distillate, tmp_path / "loop.npz", "is a loop of links", force=True)
 
 
 def test_foreign_folder_is_kept(tmp_path, distillate):

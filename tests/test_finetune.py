@@ -255,7 +255,7 @@ def test_distillates_that_cannot_be_tuned(distillate, tmp_path):
     actions = np.full((12, 2), 0.5, np.float32)
     finite = dataclasses.replace(distillate, actions=actions, scaling=discrete, weights=None)
     nowhere = dataclasses.replace(distillate, metadata={**distillate.metadata, "env_id": None})
-    for bad, words in ((finite, "discrete actions: TD3 needs continuous"), (nowhere, "name one with --env-id")):
+    for bad, words in ((finite, "discrete actions: TD3 needs continuous"), (nowhere, "name one with env_id=")):
         file = bad.save(tmp_path / "bad.safetensors")
         with pytest.raises(PotstillError, match=words):
             potstill.finetune(file, out=tmp_path / "run")

@@ -90,3 +90,16 @@ def test_patience_keeps_the_best_but_not_the_first_teacher(tmp_path, monkeypatch
     assert (result["updates"], result["stopped"]) == (16, 32)
     assert [entry["pessimistic_value"] for entry in result["history"]] == [5.0, 3.0, 2.0, 2.5]
     assert load_teacher(run / "teacher.safetensors").metadata["updates"] == 16
+
+
+def test_one_row_is_fitted_and_held_out():
+    row = {
+        "observations": [[0.5]],
+        "actions": [[0.1]],
+        "rewards": [1.0],
+        "terminals": [1],
+        "next_observations": [[0.4]],
+    }
+    data = potstill.load_dataset({name: np.array(values) for name, values in row.items()})
+    scores = diagnostics.OfflineScores(data, Training(batch=4, discount=0.5))
+    assert np.isfinite(scores(Linear(data.normaliser, 0.3), 2)["fitted_value"])

@@ -66,7 +66,7 @@ def test_neorl2(tmp_path):
     columns = {"obs": OBS, "action": ACT, "next_obs": NEXT, "reward": REW[:, None]}
     flags = {"done": ENDED.astype("f4"), "truncated": (LAST & ~ENDED).astype("f4")}
     check(load_dataset(write_columns(tmp_path / "x.npz", columns | flags)))
-    refused(columns | {"done": LAST, "index": np.arange(3) * 5}, "--columns terminations=done")
+    refused(columns | {"done": LAST, "index": np.arange(3) * 5}, "columns='terminations=done'")
 
 
 @pytest.mark.parametrize("kind", [str, np.bytes_])

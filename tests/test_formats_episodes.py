@@ -134,7 +134,12 @@ def test_robomimic(tmp_path):
     refused(path, "'obs/a' is missing")
     with h5py.File(path, "a") as file:  # a subset of the demonstrations keeps their numbers
         del file["data/demo_0"], file["data/demo_2"]
+        file["data"].attrs["total"] = 5
     assert check_warns(lambda: load_dataset(path), "left out: obs/camera").episode_ends.sum() == 1
+    with h5py.File(path, "a") as file:
+        file["data"].attrs["total"] = 15
+    words = "the attribute total of 'data' is 15, but there are 5 rows"
+    check_warns(lambda: load_dataset(path, columns="observations=obs/b"), words)
 
 
 def lerobot(folder, version, *, rewards=True, features=None):

@@ -60,7 +60,7 @@ def test_files_do_not_import_modules(tmp_path, monkeypatch):
     (data / "dataset.json").write_text(json.dumps(header | {"env_id": env_id}))
     columns["actions"][3] = np.nan
     np.savez("refused.npz", **columns, env_id=np.array(env_id))
-    with pytest.raises(PotstillError, match=r"x.safetensors: evil:Evil-v0 names a module, .*--env-id\) to evil:"):
+    with pytest.raises(PotstillError, match=r"x.safetensors: evil:Evil-v0 names a module, .*set env_id='evil:"):
         potstill.evaluate("x.safetensors")
     with pytest.warns(potstill.PotstillWarning, match="used without an environment: evil:Evil-v0 names a module"):
         assert potstill.load_dataset("converted").env_id is None

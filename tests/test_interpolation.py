@@ -60,8 +60,8 @@ def test_of_contradicting_pairs_the_heavier_one_is_fitted(x64):
 
 def test_refused_input(unchecked):
     assert SOLVERS["interpolation"] is KernelInterpolation
-    for optimiser, others in (("sgd", "kernel or unroll"), ("adam", "unroll")):
-        message = rf"^KernelInterpolation does not support residual students.*: choose --solver {others} \("
+    for optimiser, others in (("sgd", "solver='kernel' or unroll"), ("adam", "solver='unroll'")):
+        message = rf"^KernelInterpolation does not support residual students.*: choose {others}, or"
         with pytest.raises(PotstillError, match=message):
             KernelInterpolation(Recipe(residual=True, optimiser=optimiser))  # type: ignore[arg-type]
     with pytest.raises(PotstillError, match=r"KernelInterpolation\.networks 0: expected at least 1"):

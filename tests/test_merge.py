@@ -133,7 +133,7 @@ def test_the_command_writes_the_same_bytes(files):
         (make(1, bounds=make_bounds(2, 2)), "b has 2 components of actions, but a has 1"),
         (make(1, bounds=make_bounds(1)), "the action bounds of b differ from those of a"),
         (make(1, bounds=DiscreteActions(2)), "b has discrete actions, but a has continuous ones"),
-        (make(1, recipe=Recipe()), "b and a were distilled for different students: set recipe (--recipe)"),
+        (make(1, recipe=Recipe()), "b and a were distilled for different students: set --recipe, such as"),
         (
             merge_distillates([make(1, states=1), make(2, states=1)], task_input=True),
             "has the task as an input already",

@@ -137,7 +137,7 @@ def test_what_is_wrong_with_a_teacher():
     assert find_saturated_components(constant_teacher(0.3), data) == []
     still = next(text for text in diagnose_teacher(constant_teacher(), data) if "takes the same action" in text)
     assert "in every state: 1.00 (bounds ±1)" in still
-    assert "try --algorithm iql or bc" in still
+    assert "try the algorithm iql or bc" in still
     critics = next(text for text in diagnose_teacher(random_teacher(1, 1, seed=1), data) if "critics" in text)
     assert "disagreement of the teacher's critics" in critics
     low = {"fitted_value": -9.0, "data_value": -1.0, "data_deviation": 1.0}
@@ -197,7 +197,7 @@ def test_evaluate_without_environment_and_data_says_what_to_give(tmp_path):
     scaling = potstill.Scaling(data.normaliser, data.action_bounds)
     metadata = dict.fromkeys(("env_id", "dataset", "objective", "solver", "potstill")) | {"recipe": "plain"}
     path = potstill.Distillate(data.observations, data.actions, scaling, metadata).save(tmp_path / "d.safetensors")
-    with pytest.raises(PotstillError, match=r"does not name an environment: give --dataset.*config\.json"):
+    with pytest.raises(PotstillError, match=r"does not name an environment: give dataset=.*config\.json"):
         potstill.evaluate(path, out=tmp_path / "evaluated")
 
 

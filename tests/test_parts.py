@@ -201,7 +201,7 @@ def test_recipes_are_finite(name, value):
 
 
 def test_random_has_no_fields():
-    with pytest.raises(PotstillError, match=r"--objective\.weight: objective 'random' has no fields"):
+    with pytest.raises(PotstillError, match=r"objective\.weight: objective 'random' has no fields"):
         resolve_objective(NamedPart("random", {"weight": "2"}))
 
 
@@ -231,7 +231,7 @@ def test_names_of_the_package_are_suggested():
 
 
 def test_auto_has_no_fields():
-    with pytest.raises(PotstillError, match=r"--algorithm\.actor-penalty: algorithm 'auto' has no fields"):
+    with pytest.raises(PotstillError, match=r"algorithm\.actor_penalty: algorithm 'auto' has no fields"):
         resolve_algorithm(NamedPart("auto", {"actor_penalty": "1"}))
 
 

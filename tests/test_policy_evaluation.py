@@ -84,8 +84,8 @@ def test_what_a_policy_has_no_use_for_gets_one_line(words, message, capsys, tmp_
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({}, "name one with --env-id"),
-        ({"env_id": 3}, "name one with --env-id"),
+        ({}, "name one with env_id="),
+        ({"env_id": 3}, "name one with env_id="),
         ({"env_id": "evil:Pendulum-v9"}, "imported only if you name it yourself"),
         ({"env_id": ENV, "observation_rule": 3}, "the stored rule of observations is damaged"),
         ({"env_id": "Reacher-v5", "observation_rule": RULE.to_json()}, "have no 'speed' as the data have"),
@@ -126,7 +126,7 @@ def test_no_more_steps_than_asked_for(path, capsys):  # noqa: F811
     assert main([*words, "--evaluate-every", "5", "--out", "run"]) == 0
     assert [line["steps"] for line in potstill.Run("run").metrics] == [0, 5, 10]
     assert potstill.Run("run").result.steps == 10
-    assert "--warmup 12: only critics are trained in all of the 10 steps" in capsys.readouterr().out
+    assert "--warmup 12: only critics are trained, in all of 10 steps" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("td3")

@@ -254,7 +254,7 @@ def test_a_private_run(given, tmp_path, capsys, monkeypatch):
     assert statement in (shown / "inspect.html").read_text()
     assert statement in (potstill.report(other, out=tmp_path / "report") / "report.html").read_text()
     for refused in (potstill.reproduce, potstill.audit):
-        with pytest.raises(PotstillError, match="--private-noise cannot be"):
+        with pytest.raises(PotstillError, match="private_noise= cannot be"):
             refused(other, out=tmp_path / "refused")
 
 

@@ -106,7 +106,7 @@ def test_minari_without_some_columns(form):
         pytest.importorskip("pyarrow")
     data = load_dataset(GOLDEN / "golden" / f"{form}-v0", columns="rewards=none,terminations=none")
     assert (len(data), data.rewards.any(), data.terminations.any()) == (7, False, False)
-    with pytest.raises(PotstillError, match=r"--columns dones: the roles in Minari's layout are observations, "):
+    with pytest.raises(PotstillError, match=r"columns='dones': the roles in Minari's layout are observations, "):
         load_dataset(GOLDEN / "golden" / f"{form}-v0", columns="dones=x")
 
 

@@ -116,8 +116,8 @@ def test_bad_arrays():
     refused(
         {k: v for k, v in good.items() if k not in ("terminals", "timeouts")} | {"dones": good["terminals"]},
         "'dones' does not distinguish",
-        "--columns terminations=dones",
-        "--columns truncations=dones,terminations=none",
+        "columns='terminations=dones'",
+        "columns='truncations=dones,terminations=none'",
     )
     refused(good | {"observations": [[1, 2], [3]]}, "'observations' is not an array")
     refused(good | {"observations": good["observations"][:-3]}, "observations 23", "26", "28")

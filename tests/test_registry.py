@@ -183,11 +183,11 @@ def test_values_of_the_wrong_type_get_one_line(fields, message):
 
 
 def test_messages_use_option_names():
-    with pytest.raises(PotstillError, match=r"--count is 'x' \(str\): expected int"):
+    with pytest.raises(PotstillError, match=r"count is 'x' \(str\): expected int"):
         check_types(Command(count="x"))  # type: ignore[arg-type]
-    with pytest.raises(PotstillError, match="unknown --choice 'tow': did you mean 'two'"):
+    with pytest.raises(PotstillError, match="unknown choice 'tow': did you mean 'two'"):
         check_types(Command(choice="tow"))  # type: ignore[arg-type]
-    with pytest.raises(PotstillError, match="--count 0: expected at least 1"):
+    with pytest.raises(PotstillError, match="count 0: expected at least 1"):
         check_ranges(Command(count=0), count=1)
     with pytest.raises(PotstillError, match=r"Settings\.rate nan: expected at least 0"):
         check_ranges(Settings(rate=float("nan")), rate=0)

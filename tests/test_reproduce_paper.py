@@ -113,7 +113,7 @@ def test_given_teachers_are_measured(folder):
 
 def test_options_of_the_paper_are_refused_for_a_run(tmp_path):
     (tmp_path / "table1").mkdir()
-    with pytest.raises(PotstillError, match=r"--seeds has no effect on .*table1, which is a run"):
+    with pytest.raises(PotstillError, match=r"seeds= has no effect on .*table1, a run"):
         potstill.reproduce(tmp_path / "table1", seeds=2)
 
 

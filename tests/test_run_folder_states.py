@@ -57,7 +57,7 @@ def test_what_can_be_resumed(path):
         check_out(path, "teach", Settings(students=3), resume=True)
     with pytest.raises(PotstillError, match="has command teach, not collect"):
         check_out(path, "collect", Settings(), resume=True)
-    with pytest.raises(PotstillError, match=r"exists.*--resume to continue it, --force to replace it"):
+    with pytest.raises(PotstillError, match=r"exists.*resume=True to continue it, force=True to replace it"):
         check_out(path, "teach", Settings())
     assert not check_out(path, "teach", Settings(), force=True)
     resumed.finish({})

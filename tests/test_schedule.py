@@ -162,7 +162,7 @@ def test_command_of_a_budgeted_run_is_reproducible(logs, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("more", [{"steps": 10}, {"budget": "60s"}, {"average": 0.5}, {"widths": (64,)}])
 def test_max_steps_requires_convergence_runs(more):
-    with pytest.raises(PotstillError, match="--max-steps 9 applies only to runs until convergence"):
+    with pytest.raises(PotstillError, match="max_steps=9 applies only to runs until convergence"):
         DistillConfig("hopper-medium-replay", max_steps=9, **more)
 
 

@@ -141,7 +141,7 @@ def test_files_of_0_1_are_read(saved, wanted):
     [
         ({"recipe": {"name": 3}}, "expected the name of a part"),
         ({"solver": "unroll", "unroll": "x"}, "'unroll' is 'x', expected the fields of a solver"),
-        ({"widths": 5}, "--widths is 5"),
+        ({"widths": 5}, "widths is 5"),
         ({}, "config.json has no 'dataset'"),
     ],
 )
@@ -169,7 +169,7 @@ def test_invalid_budgets_are_refused(budget):
 
 @pytest.mark.parametrize("more", [{"steps": 10}, {"polish": 3}])
 def test_budget_excludes_steps_and_polish(more):
-    with pytest.raises(PotstillError, match="so --steps and --polish cannot be used with it"):
+    with pytest.raises(PotstillError, match="so steps= and polish= cannot be used with it"):
         DistillConfig("x", budget="60s", **more)
 
 

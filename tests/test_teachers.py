@@ -60,10 +60,10 @@ def test_refused_input(tmp_path, monkeypatch):
     path = write_npz(tmp_path / "bandit.npz", bandit(50))
     with pytest.raises(PotstillError, match="did you mean 'rebrac'"):
         potstill.teach(path, algorithm="rebrack")
-    with pytest.raises(PotstillError, match=r"--discount 1.0: expected a value in \(0, 1\)"):
+    with pytest.raises(PotstillError, match=r"discount 1.0: expected a value in \(0, 1\)"):
         potstill.teach(path, discount=1.0)
     for rate in (0.0, 1.5, float("nan")):
-        with pytest.raises(PotstillError, match=r"--target-rate .*: expected a value in \(0, 1\]"):
+        with pytest.raises(PotstillError, match=r"target_rate .*: expected a value in \(0, 1\]"):
             potstill.teach(path, target_rate=rate)
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user
     with pytest.raises(PotstillError, match="teach: updates is 'many'"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import signal
 from typing import Any
 
@@ -153,7 +154,7 @@ def test_equal_rewards(tmp_path):
     data = lqr_logs(episodes=24)
     equal = dataclasses.replace(data, rewards=np.ones(len(data), np.float32))
     path = write_npz(tmp_path / "endless.npz", equal)
-    with pytest.raises(PotstillError, match=r"all rewards are 1 and no episode terminates.*--algorithm bc"):
+    with pytest.raises(PotstillError, match=r"all rewards are 1 and no episode terminates.*algorithm='bc'"):
         potstill.teach(path, algorithm="iql", out=tmp_path / "refused")
     zero = write_npz(tmp_path / "zero.npz", dataclasses.replace(data, rewards=np.zeros(len(data), np.float32)))
     run = potstill.teach(zero, algorithm="bc", out=tmp_path / "cloned", patience=2, **SHORT)
@@ -179,3 +180,11 @@ def test_warnings_of_a_teacher_are_repeated_by_whoever_reads_it(tmp_path, teache
 def _with_odd_warnings(path):
     arrays, metadata = storage.load(path, "teacher")
     return arrays, metadata | {"warnings": 3}
+
+
+def test_a_warning_names_the_teacher_where_it_stays(tmp_path):
+    data = write_npz(tmp_path / "few.npz", lqr_logs(episodes=2))
+    for force in (False, True):
+        with pytest.warns(potstill.PotstillWarning, match="the teacher.s data have only") as caught:
+            potstill.teach(data, algorithm="bc", out=tmp_path / "t", force=force, **SHORT)
+        assert all(str(line.message).startswith(f"{tmp_path / 't'}{os.sep}") for line in caught)

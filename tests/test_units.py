@@ -73,8 +73,8 @@ def test_actions_outside_are_refused_clipped_or_scaled():
         load_dataset(log)
     line = str(caught.value)
     assert "\n" not in line
-    assert "--out-of-bounds scale, or clip overshoot with --out-of-bounds clip" in line
-    options = re.search(r"--action-low ([\d.]+) ([\d.]+) --action-high ([\d.]+) ([\d.]+)", line)
+    assert "out_of_bounds='scale', or clip overshoot with out_of_bounds='clip'" in line
+    options = re.search(r"action_low=\[([\d.]+), ([\d.]+)\] and action_high=\[([\d.]+), ([\d.]+)\]", line)
     assert options is not None
     pasted = load_dataset(
         log, action_low=[float(options[i]) for i in (1, 2)], action_high=[float(options[i]) for i in (3, 4)]
@@ -90,7 +90,7 @@ def test_actions_outside_are_refused_clipped_or_scaled():
     card: Any = scaled.card
     assert card["action_scale"][1] == 1.0
     refused(
-        log | {"action_low": [10, 15]}, "no factor brings actions[0]", "--out-of-bounds clip", out_of_bounds="scale"
+        log | {"action_low": [10, 15]}, "no factor brings actions[0]", "out_of_bounds='clip'", out_of_bounds="scale"
     )
     factors = load_dataset(log, action_scale=(0.3, 1))
     np.testing.assert_allclose(factors.actions, log["actions"] * [0.3, 1], rtol=1e-6)
@@ -113,14 +113,14 @@ def test_bounds_of_an_environment():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"action_low": [0, 1]}, ["--action-low and --action-high", "both or neither"]),
+        ({"action_low": [0, 1]}, ["action_low= and action_high=", "both or neither"]),
         ({"action_low": [0, 1, 2], "action_high": [1, 2, 3]}, ["3 numbers", "2 action components"]),
         ({"action_low": [0, 0], "action_high": [3000, 0]}, ["component 1"]),
         ({"action_low": 0, "action_high": 1, "action_bounds": "data"}, ["contradicts"]),
         ({"action_bounds": "enviroment"}, ["did you mean 'environment'"]),
         ({"action_bounds": "file"}, ["the file states no action bounds"]),
         ({"action_scale": (1, 2, 3)}, ["3 numbers"]),
-        ({"action_scale": (1.0, -2.0)}, ["--action-scale -2.0: expected a number above 0"]),
+        ({"action_scale": (1.0, -2.0)}, ["action_scale=-2: expected a number above 0"]),
         ({"out_of_bounds": "cut"}, ["'cut'"]),
     ],
 )
@@ -157,7 +157,7 @@ def test_the_options_of_commands(tmp_path, capsys, monkeypatch):
     assert read_settings(TeachConfig, record_settings(teach)) == teach
     stored = to_stored(record_settings(DistillConfig("x.npz")))
     assert "columns" not in stored  # as in version 0.1, whose distillates have the same bytes
-    with pytest.raises(PotstillError, match="--columns has no effect without a dataset"):
+    with pytest.raises(PotstillError, match="columns= has no effect without a dataset"):
         EvaluateConfig("d", columns="actions=u")
-    with pytest.raises(PotstillError, match="--action-low a: expected a number"):
+    with pytest.raises(PotstillError, match="action_low='a': expected a number"):
         TeachConfig("x.npz", action_low="a")  # type: ignore[arg-type]

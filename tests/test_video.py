@@ -129,7 +129,7 @@ def test_evaluate_records_teacher_and_student(files, monkeypatch, capsys, tmp_pa
     assert is_red(frames[4, CAPTION + 9 : -9, 9:500])  # the teacher acts below 0
     assert is_blue(frames[4, CAPTION + 9 : -9, 530:])
     potstill.evaluate(pairs, video="runs/x/alone.mp4", out=tmp_path / "runs" / "x", **options)
-    assert "--video shows the student alone: " in capsys.readouterr().out
+    assert "video= shows the student alone: " in capsys.readouterr().out
     assert read_video("runs/x/alone.mp4")[1].shape[2] == 518
     assert {path.name for path in tmp_path.glob(".video-*")} == set()
     potstill.evaluate(pairs, out=tmp_path / "runs" / "x", force=True, **options)  # the video is a file of the run

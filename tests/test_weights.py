@@ -239,7 +239,7 @@ def test_chosen_settings_are_kept(data, teacher):
     assert resolved(noise=0.0) == ("uniform", 0.0, 1.0)
     assert resolved(recipe="paper") == ("uniform", 2 * STATE_NOISE, 2.0)
     assert resolved(recipe="paper", limit=1.0) == ("uniform", 2 * STATE_NOISE, 1.0)
-    with pytest.raises(PotstillError, match=r"--state-noise 0\.1 requires an objective with a teacher"):
+    with pytest.raises(PotstillError, match=r"state_noise=0\.1 requires an objective with a teacher"):
         potstill.distill("hopper-medium-replay", objective="dbc", state_noise=0.1)
 
 

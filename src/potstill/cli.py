@@ -20,7 +20,7 @@ from potstill.config.parts import NamedPart, split_part_options
 from potstill.config.presets import expand_preset
 from potstill.config.reading import positional_first
 from potstill.config.settings import PART_REGISTRIES, RENAMED_OPTIONS, read_option_docs
-from potstill.errors import PotstillError, PotstillWarning
+from potstill.errors import PotstillError, PotstillWarning, naming_options
 from potstill.runtime.interruption import Interrupted, handling, raise_interrupted
 from potstill.runtime.progress import busy
 from potstill.runtime.streams import safe_streams
@@ -65,7 +65,7 @@ def make_app(fields: Mapping[str, Mapping[str, str]] | None = None, *, with_help
         help="Distil an offline RL dataset into a few hundred (state, action) pairs that train a policy in seconds.",
         version=lambda: version("potstill"),
         default_parameter=Parameter(  # --widths 64 128 256
-            consume_multiple=True, negative_iterable=(), converter=convert_words
+            consume_multiple=1, negative_iterable=(), converter=convert_words
         ),
         suppress_keyboard_interrupt=False,  # an interruption says how to resume
     )
@@ -135,6 +135,24 @@ def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> 
     return dataclasses.replace(settings, **again, **parts) if parts else settings
 
 
+def prepare_words(words: Sequence[str]) -> list[str]:
+    """Refuse empty words, and expand ``~`` in those from which the shell does not remove it.
+
+    >>> prepare_words(["inspect", "x.npz", "--out", ""])
+    Traceback (most recent call last):
+    potstill.errors.PotstillError: --out is empty: expected a value
+    """
+    found = []
+    for before, word in zip(["", *words], words, strict=False):
+        option, equals, value = word.partition("=")
+        named = word.startswith("--") and bool(equals)
+        if not (value if named else word):
+            what = option if named else before if before.startswith("--") else "an argument"
+            raise PotstillError(f"{what} is empty: expected a value")
+        found.append(f"{option}={os.path.expanduser(value)}" if named else os.path.expanduser(word))
+    return found
+
+
 def check_renamed(words: list[str]) -> None:
     """Raise an error with the new spelling if the words of a command line include an option of version 0.1."""
     for word in words:
@@ -191,8 +209,8 @@ def main(arguments: list[str] | None = None) -> int:
 def run(arguments: list[str]) -> int:
     """Run a command. Every error that a user can cause is one line on the standard error."""
     try:
-        with _one_line_warnings(), handling(raise_interrupted):
-            words = expand_preset(arguments)
+        with naming_options(), _one_line_warnings(), handling(raise_interrupted):
+            words = expand_preset(prepare_words(arguments))
             words, fields = split_part_options(words, PART_REGISTRIES)
             check_renamed(words)
             app = make_app(fields, with_help=bool({"--help", "-h"} & set(words)))

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.util import find_spec
 from types import FrameType
 
@@ -88,6 +89,48 @@ def make_unknown_name_error(kind: str, name: str, known: Iterable[str]) -> Unkno
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
     hint = f": did you mean '{near[0]}'?" if near else "."
     return UnknownNameError(f"unknown {kind} '{name}'{hint} Known: {', '.join(names) or 'none'}")
+
+
+_as_options = ContextVar("as_options", default=False)
+
+
+@contextmanager
+def naming_options(spelled: bool = True) -> Iterator[None]:
+    """Let :func:`name_option` write options of the command line. Only the command line, and its workers, do this."""
+    before = _as_options.set(spelled)
+    try:
+        yield
+    finally:
+        _as_options.reset(before)
+
+
+def are_options_named() -> bool:
+    """Whether messages name options of the command line, instead of arguments of Python functions."""
+    return _as_options.get()
+
+
+def name_option(name: str, *values: object) -> str:
+    """Name an argument in a message, as the reader writes it: in Python, or on the command line.
+
+    The text must not be saved in an artefact, whose bytes and readers do not depend on where it was made.
+
+    Args:
+        name: the argument of the public functions. A dot precedes the field of a part, as in ``recipe.layers``.
+        values: its value; several are the items of a list. ``True`` is a switch.
+
+    >>> name_option("action_low"), name_option("action_low", 0.0, -5.5), name_option("actions", "discrete")
+    ('action_low=', 'action_low=[0, -5.5]', "actions='discrete'")
+    >>> with naming_options():
+    ...     name_option("action_low"), name_option("action_low", 0.0, -5.5), name_option("resume", True)
+    ('--action-low', '--action-low 0 -5.5', '--resume')
+    """
+    shown = [f"{value:.6g}" if isinstance(value, float) else value for value in values]
+    if _as_options.get():
+        return " ".join([f"--{name.replace('_', '-')}", *(str(value) for value in shown if value is not True)])
+    texts = [str(part) if isinstance(whole, float) else repr(part) for part, whole in zip(shown, values, strict=True)]
+    if not texts:
+        return name if "." in name else f"{name}="
+    return f"{name}={texts[0] if len(texts) == 1 else '[' + ', '.join(texts) + ']'}"
 
 
 @contextmanager

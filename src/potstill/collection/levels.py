@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from potstill.environments.references import find_reference_returns, has_reference
-from potstill.errors import PotstillError, make_unknown_name_error
+from potstill.errors import PotstillError, make_unknown_name_error, name_option
 
 LEVELS = ("random", "medium", "medium-replay", "medium-expert", "expert", "replay")
 MEDIUM_SCORE = 100.0 / 3.0
@@ -52,7 +52,8 @@ class Goal:
             return None
         if not has_reference(env_id):
             raise PotstillError(
-                f"{env_id} has no reference returns: give the {name} policy's goal as a raw return (--{name}-return)"
+                f"{env_id} has no reference returns: give the {name} policy's goal as a raw return, "
+                f"{name_option(f'{name}_return')}"
             )
         reference = find_reference_returns(env_id)
         return reference.random + float(self.score) / 100.0 * (reference.expert - reference.random)

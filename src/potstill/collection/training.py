@@ -14,7 +14,7 @@ from potstill.collection.levels import CollectionPlan
 from potstill.collection.sac import SacSettings
 from potstill.environments.references import has_reference, normalised_return
 from potstill.environments.rollouts import play
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.networks.policy import Policy
 from potstill.runtime.run_folder import RunFolder
 
@@ -100,11 +100,11 @@ class Training:
         for name, goal in self.open_goals().items():
             if goal is not None:
                 best = max((entry["return"] for entry in self.evaluations), default=-np.inf)
-                option = "--training-steps" if self.plan.actors else "--steps"
+                option = name_option("training_steps" if self.plan.actors else "steps")
                 raise PotstillError(
                     f"{self.env_id}: the goal of the {name} policy is {goal:.4g}, but {self.trainer.name}'s "
                     f"best evaluation is {best:.4g} in {self.trainer.done:,} steps: raise {option}, or "
-                    f"lower --{name}-score or --{name}-return"
+                    f"lower {name_option(f'{name}_score')} or {name_option(f'{name}_return')}"
                 )
             policy = self.trainer.copy_policy()
             self._save_policy(name, policy, measure_mean_return(policy, self.env_id, self.settings, self.trainer.done))

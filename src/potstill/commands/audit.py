@@ -8,7 +8,7 @@ from potstill.commands.sources import Sources, find_made_from
 from potstill.config import AuditConfig, DistillConfig
 from potstill.config.settings import read_settings, record_settings, takes_options
 from potstill.distillate import Distillate, load
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.evaluation.privacy.audit import Parts, Plan, audit_distillate
 from potstill.reports.audit import plot_audit, print_audit
 from potstill.runtime.files import StrPath, hash_file
@@ -66,9 +66,11 @@ def resolve_parts(path: StrPath, distillate: Distillate, sources: Sources) -> Pa
         raise PotstillError(f"{path}: the distillate does not hold its settings, so shadows cannot repeat them")
     config = read_settings(DistillConfig, dict(saved))
     if config.private_noise is not None:
-        raise PotstillError(f"{path}: pairs of --private-noise cannot be audited: shadows have no noise")
+        raise PotstillError(f"{path}: pairs of {name_option('private_noise')} cannot be audited: shadows have no noise")
     if config.states != "data":
-        raise PotstillError(f"{path}: pairs of --states {config.states} cannot be audited: shadows have no world model")
+        raise PotstillError(
+            f"{path}: pairs of {name_option('states', config.states)} cannot be audited: shadows have no world model"
+        )
     problem = resolve_problem(config).resolve_defaults(sources.data, sources.teacher)
     return Parts(
         problem.objective,

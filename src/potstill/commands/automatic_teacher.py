@@ -10,7 +10,7 @@ from potstill.commands.teach import resolve_algorithm, teach_one
 from potstill.config import DistillConfig, TeachConfig
 from potstill.config.settings import record_settings
 from potstill.data.transitions import Transitions
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.files import JsonObject, read_json, to_json
 from potstill.runtime.run_folder import RunFolder
 from potstill.teachers.base import NetworkTeacher, load_teacher
@@ -49,7 +49,8 @@ def find_or_train_teacher(config: DistillConfig, data: Transitions, folder: RunF
     if found is None:
         own = folder.path / FOLDER
         settings = make_automatic_settings(config, data, own)
-        print(f"no teacher is given: training one with {describe_choice(settings, data)} in {own}", flush=True)
+        then = f"; {name_option('budget', config.budget)} begins after that" if config.budget is not None else ""
+        print(f"no teacher is given: training one with {describe_choice(settings, data)} in {own}{then}", flush=True)
         found = teach_one(settings, resolve_algorithm(settings.algorithm), data).path
     else:
         print(f"teacher: {found}, trained on these data before", flush=True)

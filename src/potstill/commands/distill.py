@@ -26,7 +26,7 @@ from potstill.data.split import select_training_rows
 from potstill.data.transitions import Transitions
 from potstill.distillation.selection import IterateSelection
 from potstill.environments.references import Reference
-from potstill.errors import PotstillError, repeat_warnings
+from potstill.errors import PotstillError, name_option, repeat_warnings
 from potstill.evaluation.scores import find_reference
 from potstill.reports import report_distillation
 from potstill.runtime import devices
@@ -90,7 +90,7 @@ def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
         data = load_dataset(config.dataset, download=config.download, **config.reading)
     rows = len(select_training_rows(len(data)))
     if config.size > rows:
-        raise PotstillError(f"--size {config.size}: {data.name} has only {rows} rows for initial pairs")
+        raise PotstillError(f"{name_option('size', config.size)}: {data.name} has only {rows} rows for initial pairs")
     problem.check_actions(data)
     teacher, known = None, config.teacher is not None or str(config.dataset) in list_bundled_names()
     if known or (problem.needs_teacher and jax.process_count() > 1):
@@ -105,7 +105,7 @@ def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
         folder.check_inputs(dataset=data.content_hash, teacher=None if teacher is None else teacher.content_hash)
         print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.target}")
         if config.preset is not None:
-            print(f"--preset {config.preset}: as in the paper, except that", "; ".join(DIFFERENCES))
+            print(f"{name_option('preset', config.preset)}: as in the paper, except that", "; ".join(DIFFERENCES))
         with resumable(resume_command("distill", config, folder.target)):
             result, job = _distill_into(folder, config, problem, data, teacher, world, privacy)
         folder.finish(result)

@@ -32,7 +32,7 @@ from potstill.distillation.selection import (
 )
 from potstill.environments.observations.rule import ENTRY
 from potstill.environments.references import Reference
-from potstill.errors import PotstillError, repeat_warnings
+from potstill.errors import PotstillError, name_option, repeat_warnings
 from potstill.runtime import devices
 from potstill.runtime.checkpoints import CheckpointFile
 from potstill.runtime.files import JsonObject, hash_file, read_json
@@ -68,8 +68,8 @@ def check_step(step: int, pairs: Pairs, metrics: dict[str, Array], recipe: Recip
     found = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items())
     raise PotstillError(
         f"outer step {step}: {found} (states in standard deviations): the students' training diverged; lower "
-        f"--recipe.learning-rate (now {recipe.learning_rate:g}) or --learning-rate, or check the data for outliers "
-        "(potstill inspect)"
+        f"{name_option('recipe.learning_rate')} (now {recipe.learning_rate:g}) or {name_option('learning_rate')}, or "
+        "check the data for outliers (potstill inspect)"
     )
 
 
@@ -280,7 +280,7 @@ class Job:
             return
         path = self.folder.path / "distillate.safetensors"
         replace(distillate, metadata=distillate.metadata | {"warnings": self.warnings}).save(path)
-        repeat_warnings(path, found)
+        repeat_warnings(self.folder.target / path.name, found)  # where the run will be in the end
 
 
 def find_cloning_result(dataset: object) -> JsonObject | None:

@@ -20,7 +20,7 @@ from potstill.distillation.objectives.rollout import RolloutGap
 from potstill.distillation.outer_loop import Iterate, optimise_pairs
 from potstill.distillation.private import PrivateGradients, make_public_pairs
 from potstill.distillation.visits import Visits
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.run_folder import RunFolder
 from potstill.teachers.base import NetworkTeacher
 from potstill.worlds.base import World, load_world
@@ -84,10 +84,14 @@ def find_world(config: DistillConfig, data: Transitions, folder: RunFolder | Non
         world = train_world(data, settings) if folder is None else learn_world(data, settings, folder)
     if not world.metadata["errors"]["open_loop"]:
         raise PotstillError(
-            f"{data.name}: no held-out episode has two steps, so a world model cannot be tested: use --states data"
+            f"{data.name}: no held-out episode has two steps, so a world model cannot be tested: use "
+            f"{name_option('states', 'data')}"
         )
     if not world.horizon:
-        raise PotstillError(f"{data.name}: the errors of the world model are too large for rollouts: use --states data")
+        raise PotstillError(
+            f"{data.name}: the errors of the world model are too large for rollouts: use "
+            f"{name_option('states', 'data')}"
+        )
     return world
 
 
@@ -113,10 +117,11 @@ def choose_states(
         reason = f"the world model is accurate for {world.horizon} steps only"
     again: dict[str, Any] = dict.fromkeys(getattr(config, "defaulted", ()))
     if reason:
-        print(f"--states data: {reason}", flush=True)
+        print(f"{name_option('states', 'data')}: {reason}", flush=True)
         judge = config.world if config.choose == "imagined" and "choose" not in again else None
         return replace(config, states="data", world=judge, **{**again, "rollout_steps": 0, "rollout_noise": 0.0}), None
-    print(f"--states imagined: the world model is accurate for at least {LEAST_HORIZON} steps", flush=True)
+    found = name_option("states", "imagined")
+    print(f"{found}: the world model is accurate for at least {LEAST_HORIZON} steps", flush=True)
     return replace(config, states="imagined", **again), world
 
 
@@ -134,8 +139,8 @@ def make_rollout(
         if "rollout_steps" in getattr(config, "defaulted", ()):
             return None
         raise PotstillError(
-            f"--rollout-steps {config.rollout_steps} requires an objective with critics, such as q-gap, and critics "
-            "that rewards distinguish"
+            f"{name_option('rollout_steps', config.rollout_steps)} requires an objective with critics, such as "
+            "q-gap, and critics that rewards distinguish"
         )
     return RolloutGap(world, config.rollout_steps, discount=find_discount(teacher), noise=config.rollout_noise)
 

@@ -12,7 +12,7 @@ from potstill.config import DistillConfig
 from potstill.data.split import split_episodes
 from potstill.data.transitions import Transitions
 from potstill.distillation.private import SECRET_BITS, PrivateGradients, find_episodes
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.evaluation.privacy.accounting import NOT_COVERED, check_accountant, describe_privacy
 from potstill.runtime import devices
 from potstill.runtime.files import JsonObject
@@ -43,7 +43,7 @@ class Privacy:
         if "secret" not in folder.parts and (folder.path / CHECKPOINT).exists():
             raise PotstillError(
                 f"{folder.path}: the secret of its noise is gone from {PARTS}: it cannot be resumed, only "
-                "repeated (--force)"
+                f"repeated with {name_option('force', True)}"
             )
         secret = folder.compute_once("secret", lambda: secrets.token_hex(SECRET_BITS // 8))
         try:
@@ -77,10 +77,13 @@ def check_requirements(config: DistillConfig) -> None:
         check_accountant()
     if config.teacher is None and str(config.dataset) not in list_bundled_names():
         raise PotstillError(
-            "--private-noise requires --teacher: one that this run trains on the data would not be private"
+            f"{name_option('private_noise')} requires {name_option('teacher')}: one that this run trains on the "
+            "data would not be private"
         )
     if jax.process_count() > 1 or devices.find_all_devices().size > 1:
-        raise PotstillError("--private-noise runs in one process on one device: choose --devices 1")
+        raise PotstillError(
+            f"{name_option('private_noise')} runs in one process on one device: choose {name_option('devices', 1)}"
+        )
 
 
 def make_privacy(config: DistillConfig, data: Transitions) -> Privacy | None:
@@ -91,11 +94,12 @@ def make_privacy(config: DistillConfig, data: Transitions) -> Privacy | None:
     """
     if config.private_noise is None:
         return None
-    check_order(data, "--private-noise", alternative="")
+    check_order(data, name_option("private_noise"), alternative="")
     episodes = len(data.episode_bounds) - 1
     if config.private_episodes > episodes:
         raise PotstillError(
-            f"--private-episodes {config.private_episodes}: {data.name} has only {episodes} episodes to protect"
+            f"{name_option('private_episodes', config.private_episodes)}: {data.name} has only {episodes} episodes to "
+            "protect"
         )
     first, length = find_episodes(split_episodes(data.episode_bounds)[0], data.episode_bounds)
     given = {"noise": config.private_noise, "expected": config.private_episodes, "clip": config.private_clip}

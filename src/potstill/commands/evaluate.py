@@ -20,7 +20,7 @@ from potstill.data.units import are_same_bounds, find_environment_bounds
 from potstill.distillate import Distillate, load
 from potstill.environments.making import find_plain_id
 from potstill.environments.observations.rule import ObservationRule
-from potstill.errors import PotstillError, naming_source, repeat_warnings
+from potstill.errors import PotstillError, name_option, naming_source, repeat_warnings
 from potstill.evaluation.diagnosis import diagnose_students
 from potstill.evaluation.scores import score_students, train_for_evaluation
 from potstill.evaluation.statistics import describe_data
@@ -160,12 +160,14 @@ def choose_task(distillate: Distillate, task: int | None, source: str) -> TaskVi
     if task is None and not has_task_input(distillate):
         return TaskView(distillate, None)
     if not names:
-        raise PotstillError(f"--task {task} has no effect: {source} is not a mixture of potstill merge")
+        raise PotstillError(f"{name_option('task', task)} has no effect: {source} is not a mixture of potstill merge")
     if task is None or task >= len(names):
         known = ", ".join(f"{i} ({name})" for i, name in enumerate(names))
         if task is None:
-            raise PotstillError(f"{source}: students of this mixture are told the task: name it with --task: {known}")
-        raise PotstillError(f"--task {task}: {source} has only these tasks: {known}")
+            raise PotstillError(
+                f"{source}: students of this mixture are told the task: name it with {name_option('task')}: {known}"
+            )
+        raise PotstillError(f"{name_option('task', task)}: {source} has only these tasks: {known}")
     return select_task(distillate, task)
 
 
@@ -225,7 +227,7 @@ def load_matching_world(path: StrPath, distillate: Distillate) -> World:
     sizes = len(world.normaliser.mean), len(world.action_bounds)
     wanted = distillate.states.shape[1], distillate.actions.shape[1]
     if distillate.action_bounds.discrete:
-        raise PotstillError(f"--world {path}: world models of discrete actions are not supported")
+        raise PotstillError(f"{name_option('world', str(path))}: world models of discrete actions are not supported")
     if sizes != wanted:
         raise PotstillError(
             f"{path} has {sizes[0]} state and {sizes[1]} action components, "

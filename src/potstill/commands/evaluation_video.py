@@ -10,7 +10,7 @@ from potstill.config import EvaluateConfig
 from potstill.distillate import Distillate
 from potstill.environments.drawing import check_drawable
 from potstill.environments.observations.rule import ObservationRule
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.evaluation.scores import FIRST_SEED
 from potstill.exports.writing import check_target
 from potstill.networks.policy import Policy
@@ -50,7 +50,7 @@ def plan_video(config: EvaluateConfig, distillate: Distillate, sources: Sources 
     if config.video is None:
         return None
     if distillate.env_id is None:
-        raise PotstillError("--video needs an environment to draw: set env_id (--env-id)")
+        raise PotstillError(f"{name_option('video')} needs an environment to draw: set {name_option('env_id')}")
     check_encoder()
     path = Path(config.video)
     check_target(path, force=config.force or config.resume, is_file=True)
@@ -67,6 +67,6 @@ def _find_teacher(config: EvaluateConfig, distillate: Distillate, sources: Sourc
             raise PotstillError("a distillate that is given as an object has no run folder with its teacher")
         found = sources or find_made_from(config.distillate, distillate)  # type: ignore[arg-type]
     except PotstillError as error:
-        print(f"--video shows the student alone: {error}", flush=True)
+        print(f"{name_option('video')} shows the student alone: {error}", flush=True)
         return None
     return None if found.teacher is None else found.teacher.policy

@@ -7,7 +7,7 @@ from pathlib import Path
 from potstill.commands.formats import find_format
 from potstill.config import ExportPolicyConfig
 from potstill.distillate import Distillate
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.exports.policies.registry import POLICY_FORMATS
 from potstill.exports.policies.sources import resolve_policy
 from potstill.exports.policies.writing import write_policy
@@ -15,7 +15,6 @@ from potstill.exports.writing import check_target
 from potstill.networks.policy import Policy
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
-from potstill.runtime.validation import check_least
 from potstill.students.ensemble import Students
 from potstill.teachers.base import NetworkTeacher
 
@@ -98,13 +97,12 @@ def run_export_policy(config: ExportPolicyConfig) -> Path:
 def _check_choice(student: int | None, average: int | None, *, teacher: bool) -> None:
     """Raise if more than one of the options selects a policy, or a number is too small."""
     given = [
-        f"--{name}"
+        name_option(name)
         for name, chosen in {"student": student is not None, "average": average is not None, "teacher": teacher}.items()
         if chosen
     ]
     if len(given) > 1:
         raise PotstillError(f"{' and '.join(given)} cannot be combined: choose one of them")
-    if student is not None:
-        check_least("--student", student, 0)
-    if average is not None:
-        check_least("--average", average, 1)
+    for name, number, least in (("student", student, 0), ("average", average, 1)):
+        if number is not None and number < least:
+            raise PotstillError(f"{name_option(name, number)}: expected at least {least}")

@@ -15,7 +15,7 @@ from potstill.config.finetune import STARTS
 from potstill.config.settings import command_line, record_settings, takes_options
 from potstill.distillate import Distillate, load
 from potstill.environments.observations.rule import ENTRY
-from potstill.errors import PotstillError, require_package
+from potstill.errors import PotstillError, name_option, require_package
 from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import ScoreSummary, find_return_label, summarise
 from potstill.exports.policies.sources import find_own_teacher, load_source
@@ -66,7 +66,8 @@ def finetune(config: FinetuneConfig) -> Run:
     check_out(config.out, "finetune", record_settings(config), force=config.force)
     if settings.warmup >= settings.steps:
         print(
-            f"--warmup {settings.warmup:,}: only critics are trained in all of the {settings.steps:,} steps", flush=True
+            f"{name_option('warmup', settings.warmup)}: only critics are trained, in all of {settings.steps:,} steps",
+            flush=True,
         )
     policy = make_start(config, distillate, recipe)
     prior = make_prior(config, distillate, recipe, policy) if settings.constraint else None
@@ -103,7 +104,7 @@ def choose_playable(distillate: Distillate, env_id: str | None, source: str) -> 
         raise PotstillError(f"{source}: students of this mixture are told the task: fine-tune one of its sources")
     chosen = choose_environment(distillate, env_id, source)
     if chosen.env_id is None:
-        raise PotstillError(f"{source} names no environment: name one with --env-id")
+        raise PotstillError(f"{source} names no environment: name one with {name_option('env_id')}")
     return chosen
 
 
@@ -112,7 +113,9 @@ def make_start(config: FinetuneConfig, distillate: Distillate, recipe: Recipe) -
     if config.start_name not in STARTS:
         found = load_source(config.start, teacher=False)
         if isinstance(found, Distillate):
-            raise PotstillError(f"--start {config.start}: expected {', '.join(STARTS)}, or a policy or teacher")
+            raise PotstillError(
+                f"{name_option('start', config.start)}: expected {', '.join(STARTS)}, or a policy or teacher"
+            )
         return found.policy if isinstance(found, NetworkTeacher) else found
     if config.start_name == "teacher":
         return find_own_teacher(distillate, config.distillate).policy
@@ -129,7 +132,7 @@ def make_student(config: FinetuneConfig, distillate: Distillate, recipe: Recipe)
     """
     if recipe.towers > 1 or recipe.residual:
         what = f"{recipe.towers} towers" if recipe.towers > 1 else "a skip connection"
-        raise PotstillError(f"--recipe: {what}: expected one plain network, such as pytorch")
+        raise PotstillError(f"{name_option('recipe')}: {what}: expected one plain network, such as pytorch")
     with busy("training the student"):
         return distillate.train_student(config.seed, recipe)
 

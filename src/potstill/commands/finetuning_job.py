@@ -13,7 +13,7 @@ from potstill.config.settings import command_line
 from potstill.data.scaling import Scaling
 from potstill.environments.observations.rule import ObservationRule
 from potstill.environments.references import Reference
-from potstill.errors import Diverged
+from potstill.errors import Diverged, name_option
 from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import summarise
 from potstill.finetuning.agent import copy_policy
@@ -112,7 +112,7 @@ class FineTuningJob:
     def _copy_policy(self) -> Policy:
         policy = copy_policy(self.agent, self.scaling)
         if not all(np.isfinite(array).all() for layer in policy.layers for array in layer.values()):
-            raise Diverged(f"fine-tuning diverged before step {self.done:,}: lower --learning-rate")
+            raise Diverged(f"fine-tuning diverged before step {self.done:,}: lower {name_option('learning_rate')}")
         return policy
 
     def _save(self, policy: Policy, measured: JsonObject) -> None:

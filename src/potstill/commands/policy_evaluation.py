@@ -14,7 +14,7 @@ from potstill.data.units import are_same_bounds, find_environment_bounds
 from potstill.environments.making import find_plain_id
 from potstill.environments.observations.rule import ENTRY, ObservationRule, read_rule
 from potstill.environments.references import Reference, find_reference_returns
-from potstill.errors import PotstillError, naming_source
+from potstill.errors import PotstillError, name_option, naming_source
 from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import find_return_label, summarise
 from potstill.networks.policy import Policy, from_arrays
@@ -62,8 +62,8 @@ def evaluate_policy(config: EvaluateConfig, path: Path) -> Run:
     """
     for field in fields(config):
         if field.name not in OPTIONS and getattr(config, field.name) != field.default:
-            option = field.name.replace("_", "-")
-            raise PotstillError(f"{path} is a policy, and no distillate: --{option} applies to students")
+            option = name_option(field.name)
+            raise PotstillError(f"{path} is a policy, and no distillate: {option} applies to students")
     settings = record_settings(config)
     check_out(config.out, "evaluate", settings, force=config.force, resume=config.resume)
     saved = read_policy(config, path)
@@ -99,7 +99,7 @@ def read_policy(config: EvaluateConfig, path: Path) -> SavedPolicy:
     policy, stored = from_arrays(arrays, metadata, path), metadata.get("env_id")
     env_id = stored if config.env_id is None else config.env_id
     if not isinstance(env_id, str) or env_id == NO_ENVIRONMENT:
-        raise PotstillError(f"{path}: a policy is evaluated in an environment: name one with --env-id")
+        raise PotstillError(f"{path}: a policy is evaluated in an environment: name one with {name_option('env_id')}")
     with naming_source(path):
         env_id = env_id if config.env_id is not None else find_plain_id(env_id)
         rule = read_rule(metadata.get(ENTRY), len(policy.normaliser.mean))

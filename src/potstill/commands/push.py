@@ -12,7 +12,7 @@ from potstill.config.settings import command_line
 from potstill.data.checks import check_finite
 from potstill.distillate import Distillate, load
 from potstill.distillation.baselines import BASELINES, Selection
-from potstill.errors import PotstillError, warn
+from potstill.errors import PotstillError, name_option, warn
 from potstill.evaluation.statistics import find_return_label
 from potstill.exports.hub.folder import FOLDER, Publication
 from potstill.exports.hub.place import UNKNOWN, HubPlace, find_endpoint
@@ -75,7 +75,7 @@ def push(
         ['README.md', 'croissant.json', 'distillate.safetensors', 'pairs.jsonl']
     """
     if out is not None and not dry_run:
-        raise PotstillError("--out has no effect without --dry-run")
+        raise PotstillError(f"{name_option('out')} has no effect without {name_option('dry_run', True)}")
     place = HubPlace(repo, licence or UNKNOWN, find_endpoint())
     source = None if isinstance(distillate, Distillate) else Path(distillate)
     again = command_line("push", PushConfig(source or "DISTILLATE", repo, licence=licence, private=private))

@@ -17,7 +17,7 @@ from potstill.commands.paper.targets import ALL, TARGETS
 from potstill.commands.teach import teach
 from potstill.config import CollectConfig, DistillConfig, ReproduceConfig, TeachConfig
 from potstill.config.settings import read_settings, record_settings, takes_options
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime import storage
 from potstill.runtime.files import JsonObject, hash_file
 from potstill.runtime.run import Run
@@ -61,7 +61,7 @@ def reproduce(config: ReproduceConfig) -> Run:
         return reproduce_paper(find_target(str(config.run)), config)
     for option in ("scale", "datasets", "teachers", "seeds", "executor", "workers", "address"):
         if getattr(config, option) not in (None, ()):
-            raise PotstillError(f"--{option} has no effect on {config.run}, which is a run: it has its own settings")
+            raise PotstillError(f"{name_option(option)} has no effect on {config.run}, a run with its own settings")
     return _reproduce_run(config)
 
 
@@ -87,11 +87,13 @@ def _reproduce_run(config: ReproduceConfig) -> Run:
     if not isinstance(command, str) or command not in COMMANDS:
         raise PotstillError(f"{old}: a run of '{command}' cannot be repeated, only runs of {', '.join(COMMANDS)}")
     if saved.get("private_noise") is not None:
-        raise PotstillError(f"{old}: a run of --private-noise cannot be repeated, because its noise is secret")
+        raise PotstillError(
+            f"{old}: a run of {name_option('private_noise')} cannot be repeated, because its noise is secret"
+        )
     result = Run(old).result.to_dict()
     expected, changes = result.get("sha256"), fix_steps(saved, result)
     if config.out is not None and Path(config.out).resolve() == old.resolve():
-        raise PotstillError(f"--out {config.out}: this is the run to reproduce")
+        raise PotstillError(f"{name_option('out', str(config.out))}: this is the run to reproduce")
     new = _run_again(config, command, read_settings(COMMANDS[command][0], saved, **changes))
     found = new.result["sha256"]
     identical = found == expected

@@ -24,7 +24,7 @@ from potstill.distillation.settings import Labels, OuterSettings
 from potstill.distillation.solvers import SOLVERS
 from potstill.distillation.solvers.base import Solver
 from potstill.distillation.stability import SAMPLE, stabilise
-from potstill.errors import PotstillError, describe_object, make_unknown_name_error
+from potstill.errors import PotstillError, describe_object, make_unknown_name_error, name_option
 from potstill.students.recipe import RECIPES, Recipe, find_recipe_name
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.rows import has_returns
@@ -58,9 +58,9 @@ class Problem:
             return
         self._fit_to_actions(data)
         refused = {
-            "--states imagined": self.imagines,
-            "--choose imagined": self.needs_world,
-            "--action-limit": self.action_limit not in (None, 1.0),
+            name_option("states", "imagined"): self.imagines,
+            name_option("choose", "imagined"): self.needs_world,
+            name_option("action_limit"): self.action_limit not in (None, 1.0),
         }
         for option, given in refused.items():
             if given:
@@ -147,28 +147,32 @@ def resolve_problem(config: DistillConfig) -> Problem:
     choose_initial = INITIAL_STATES[config.initial]
     if config.learn in ("step-size", "both") and solver.recipe.optimiser != "sgd":
         raise PotstillError(
-            f"--learn {config.learn}: Adam is invariant to a factor on the loss: use a recipe with optimiser sgd"
+            f"{name_option('learn', config.learn)}: Adam is invariant to a factor on the loss: choose optimiser sgd"
         )
     taught = _needs_teacher(objective)
     if config.state_noise and not taught:
         raise PotstillError(
-            f"--state-noise {config.state_noise} requires an objective with a teacher, which acts in the noisy states"
+            f"{name_option('state_noise', config.state_noise)} requires an objective with a teacher, which acts in the "
+            "noisy states"
         )
     for option, asked in {
-        "labels teacher": config.labels == "teacher",
-        "states imagined": config.states != "data",
+        name_option("labels", "teacher"): config.labels == "teacher",
+        name_option("states", "imagined"): config.states != "data",
     }.items():
         if asked and not taught:
-            raise PotstillError(f"--{option} requires an objective with a teacher, such as pbc or q-gap")
+            raise PotstillError(f"{option} requires an objective with a teacher, such as pbc or q-gap")
     if config.world is not None and config.states == "data" and config.choose != "imagined":
-        raise PotstillError("--world has no effect without --states imagined, --states auto or --choose imagined")
+        needed = f"{name_option('states', 'imagined')} or auto, or {name_option('choose', 'imagined')}"
+        raise PotstillError(f"{name_option('world')} has no effect without {needed}")
     if config.weighting is not None and config.states != "data":
         raise PotstillError(
-            f"--weighting cannot be used with --states {config.states}: imagined states have no weights"
+            f"{name_option('weighting')} cannot be used with {name_option('states', config.states)}: imagined states "
+            "have no weights"
         )
     if not solver.trains_networks and (config.initialisations > 1 or config.widths):
         raise PotstillError(
-            "--initialisations and --widths require a solver that trains networks, such as --solver unroll"
+            f"{name_option('initialisations')} and {name_option('widths')} require a solver that trains networks, "
+            f"such as {name_option('solver', 'unroll')}"
         )
     settings = OuterSettings(
         batch=cast(int, config.batch),  # DistillConfig has replaced None by the default
@@ -229,7 +233,7 @@ def resolve_objective(objective: object) -> ObjectiveFunction | None:
         raise make_unknown_name_error("objective", objective, [*OBJECTIVES, "random"])
     if isinstance(objective, NamedPart) and objective.name == "random":
         raise PotstillError(
-            f"--objective.{next(iter(objective.fields)).replace('_', '-')}: objective 'random' has no fields"
+            f"{name_option('objective.' + next(iter(objective.fields)))}: objective 'random' has no fields"
         )
     found = resolve_part("objective", objective, OBJECTIVES)
     found = found() if isinstance(found, type) else found

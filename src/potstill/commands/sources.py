@@ -12,7 +12,7 @@ from potstill.config.settings import read_settings
 from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
 from potstill.distillate import Distillate
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.evaluation.statistics import describe_data
 from potstill.runtime.files import JsonObject, StrPath
 from potstill.runtime.run import Run
@@ -43,8 +43,8 @@ def find_sources(path: StrPath, distillate: Distillate) -> Sources:
         sources, config = _load_sources(path, distillate)
     except PotstillError as error:
         raise PotstillError(
-            f"{path} does not name an environment: give --dataset and --teacher, because those that it was made with "
-            f"are not found ({error})"
+            f"{path} does not name an environment: give {name_option('dataset')} and {name_option('teacher')}, because "
+            f"those that it was made with are not found ({error})"
         ) from None
     _check_unchanged(path, distillate, sources, config.dataset)
     return sources

@@ -16,8 +16,9 @@ from potstill.data.registry import load_dataset
 from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
 from potstill.environments.references import find_reference_returns
-from potstill.errors import Diverged, PotstillError, make_unknown_name_error
+from potstill.errors import Diverged, PotstillError, make_unknown_name_error, name_option, repeat_warnings
 from potstill.evaluation.statistics import describe_data, find_return_label
+from potstill.runtime import storage
 from potstill.runtime.files import JsonObject, hash_file, read_json, write_atomically, write_json
 from potstill.runtime.interruption import resumable
 from potstill.runtime.progress import busy
@@ -79,10 +80,10 @@ def resolve_algorithm(given: object) -> Algorithm[Any]:
     if isinstance(given, str) and given not in ALGORITHMS:
         raise make_unknown_name_error("algorithm", given, [*ALGORITHMS, "auto"])
     if isinstance(given, NamedPart) and given.name == "auto":
-        raise PotstillError(f"--algorithm.{next(iter(given.fields)).replace('_', '-')}: algorithm 'auto' has no fields")
+        raise PotstillError(f"{name_option('algorithm.' + next(iter(given.fields)))}: algorithm 'auto' has no fields")
     found = resolve_part("algorithm", given, ALGORITHMS)
     if not isinstance(found, Algorithm):
-        raise PotstillError(f"--algorithm is {given!r}: expected a name or an object such as Rebrac()")
+        raise PotstillError(f"algorithm is {given!r}: expected a name or an object such as Rebrac()")
     return found
 
 
@@ -112,6 +113,7 @@ def teach_one(config: TeachConfig, algorithm: Algorithm[Any], data: Transitions 
         result = _summarise(job, data)
         folder.finish(result)
         (folder.path / CHECKPOINT).unlink()
+        repeat_warnings(folder.path / "teacher.safetensors", result["warnings"])
         _show(folder.path, data, result)
     return folder.run
 
@@ -120,7 +122,7 @@ def _summarise(job: TeachingJob, data: Transitions) -> JsonObject:
     """The result of a training that has ended."""
     path, kept, progress, learner = job.folder.path / "teacher.safetensors", job.kept, job.progress, job.learner
     reference = find_reference_returns(data.env_id, data.card)
-    found = load_teacher(path).metadata.get("warnings", [])
+    found = storage.load(path, "teacher")[1].get("warnings", [])
     return {
         "teacher": kept if "mean" in kept else None,
         "data": describe_data(data, reference),
@@ -214,7 +216,7 @@ def load_rewarded(config: TeachConfig) -> Transitions:
     if not clones and not rewards_differ(data) and not data.terminations.any():
         raise PotstillError(
             f"{data.name}: all rewards are {data.rewards[0]:.4g} and no episode terminates, so a teacher cannot learn "
-            "from them; --algorithm bc clones the data's actions"
+            f"from them; {name_option('algorithm', 'bc')} clones the data's actions"
         )
     return data
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from potstill.config.reading import ReadingConfig, positional_first
 from potstill.config.settings import check_resume
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.validation import check_ranges, check_types
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ class AuditConfig:
         check_types(self)
         check_ranges(self, shadows=4, steps=0, episodes=8, canaries=0, seed=0)
         if self.shadows % 2:
-            raise PotstillError(f"--shadows {self.shadows}: expected an even number")
+            raise PotstillError(f"{name_option('shadows', self.shadows)}: expected an even number")
 
 
 @dataclass(frozen=True)

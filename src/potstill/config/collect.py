@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from potstill.config.settings import check_resume
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.validation import check_ranges, check_types
 
 if TYPE_CHECKING:
@@ -101,4 +101,5 @@ class CollectConfig:
         check_resume(self)
         for name in ("medium", "expert"):
             if None not in (getattr(self, f"{name}_score"), getattr(self, f"{name}_return")):
-                raise PotstillError(f"--{name}-score and --{name}-return set the same threshold: give one of them")
+                options = f"{name_option(f'{name}_score')} and {name_option(f'{name}_return')}"
+                raise PotstillError(f"{options} set the same threshold: give one of them")

@@ -10,9 +10,9 @@ from potstill.config.parts import NamedPart
 from potstill.config.private import check_private
 from potstill.config.reading import ReadingConfig, positional_first
 from potstill.config.settings import check_resume, parse_seconds
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.files import JsonObject
-from potstill.runtime.validation import check_ranges, check_types
+from potstill.runtime.validation import check_finite, check_ranges, check_types
 from potstill.students.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ class DistillConfig(ReadingConfig):
     @property
     def seconds(self) -> float | None:
         """The budget in seconds."""
-        return None if self.budget is None else parse_seconds("--budget", self.budget)
+        return None if self.budget is None else parse_seconds("budget", self.budget)
 
     @staticmethod
     def from_record(saved: JsonObject) -> JsonObject:
@@ -252,25 +252,30 @@ class DistillConfig(ReadingConfig):
         check_ranges(self, size=1, steps=0, polish=0, batch=1, clip=1e-12, learning_rate=1e-12, devices=1)
         check_ranges(self, students=1, episodes=0, curve_points=1, seed=0, average=0.0, state_noise=0.0)
         check_ranges(self, action_limit=1.0, max_steps=1, initialisations=1, rollout_steps=0, rollout_noise=0.0)
+        check_finite(self, "learning_rate", "state_noise", "rollout_noise")
         check_resume(self)
         check_private(self)
         if self.average > 1.0:
-            raise PotstillError(f"--average {self.average}: expected a fraction of the steps, at most 1")
+            raise PotstillError(f"{name_option('average', self.average)}: expected a fraction of the steps, at most 1")
         if self.seconds is not None and (self.steps is not None or self.polish):
             raise PotstillError(
-                f"--budget {self.budget} determines the number of steps, so --steps and --polish cannot be used with it"
+                f"{name_option('budget', self.budget)} determines the number of steps, so {name_option('steps')} and "
+                f"{name_option('polish')} cannot be used with it"
             )
         if self.max_steps is not None and (self.seconds is not None or self.given_steps is not None):
+            others = ("steps", "budget", "widths", "average", "choose", "private_noise")
             raise PotstillError(
-                f"--max-steps {self.max_steps} applies only to runs until convergence, without --steps, "
-                "--budget, --widths, --average, --choose, --private-noise and --states imagined"
+                f"{name_option('max_steps', self.max_steps)} applies only to runs until convergence, without "
+                f"{', '.join(map(name_option, others))} and {name_option('states', 'imagined')}"
             )
         if self.states == "data" and self.rollout_steps:
-            raise PotstillError(f"--rollout-steps {self.rollout_steps} requires --states imagined or auto")
+            given = name_option("rollout_steps", self.rollout_steps)
+            raise PotstillError(f"{given} requires {name_option('states', 'imagined')} or auto")
         if self.rollout_noise and not self.rollout_steps:
-            raise PotstillError(f"--rollout-noise {self.rollout_noise:g} has no effect without --rollout-steps")
+            given = name_option("rollout_noise", self.rollout_noise)
+            raise PotstillError(f"{given} has no effect without {name_option('rollout_steps')}")
         if any(width < 2 or width % 2 for width in self.widths):
-            raise PotstillError(f"--widths {' '.join(map(str, self.widths))}: expected even numbers above 0")
+            raise PotstillError(f"{name_option('widths', *self.widths)}: expected even numbers above 0")
 
 
 def find_optimiser(recipe: object) -> str:

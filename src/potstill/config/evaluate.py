@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from potstill.config.reading import DEFAULTS, ReadingConfig, positional_first
 from potstill.config.settings import check_resume
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.validation import check_ranges, check_types
 
 if TYPE_CHECKING:
@@ -94,10 +94,11 @@ class EvaluateConfig(ReadingConfig):
         check_ranges(self, students=1, episodes=1, seed=0, devices=1, task=0)
         check_resume(self)
         if self.video is not None and not str(self.video).endswith(".mp4"):
-            raise PotstillError(f"--video {self.video}: expected a path that ends in .mp4")
+            raise PotstillError(f"{name_option('video', str(self.video))}: expected a path that ends in .mp4")
         needs_data = {"teacher": self.teacher} | {
-            name.replace("_", "-"): getattr(self, name) != default for name, default in DEFAULTS.items()
+            name: getattr(self, name) != default for name, default in DEFAULTS.items()
         }
-        unused = [name for name, given in needs_data.items() if given and name != "env-id"]
+        unused = [name for name, given in needs_data.items() if given and name != "env_id"]
         if self.dataset is None and unused:
-            raise PotstillError(f"--{unused[0]} has no effect without a dataset: give --dataset as well")
+            needed = name_option("dataset")
+            raise PotstillError(f"{name_option(unused[0])} has no effect without a dataset: give {needed} as well")

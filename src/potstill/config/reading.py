@@ -59,7 +59,7 @@ class ReadingConfig:
         if isinstance(self.columns, Mapping):
             object.__setattr__(self, "columns", format_columns(self.columns))
         for name in ("action_low", "action_high", "action_scale"):  # in Python also a number, a list or an array
-            object.__setattr__(self, name, as_floats(getattr(self, name), name_field(self, name)))
+            object.__setattr__(self, name, as_floats(getattr(self, name), name))
         hints = get_type_hints(ReadingConfig)
         for field in fields(ReadingConfig):
             check_type(name_field(self, field.name), getattr(self, field.name), hints[field.name])

@@ -23,7 +23,7 @@ from potstill.distillation import INITIAL_STATES
 from potstill.distillation.objectives import OBJECTIVES, WEIGHTINGS
 from potstill.distillation.solvers import SOLVERS
 from potstill.environments.observations.registry import ENCODERS
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.exports.policies.registry import POLICY_FORMATS
 from potstill.exports.registry import EXPORT_FORMATS
 from potstill.runtime.arguments import check_calls
@@ -169,20 +169,20 @@ def add_options(docstring: str, config: type[object]) -> str:
 def parse_seconds(option: str, text: str) -> float:
     """Parse a duration. A number without a unit is in seconds.
 
-    >>> [parse_seconds("--budget", text) for text in ("60s", "90", "2m", "1.5h")]
+    >>> [parse_seconds("budget", text) for text in ("60s", "90", "2m", "1.5h")]
     [60.0, 90.0, 120.0, 5400.0]
     """
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(s|m|h|)", text.strip())
     seconds = float(match[1]) * {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}[match[2]] if match else 0.0
     if not 0.0 < seconds < float("inf"):
-        raise PotstillError(f"{option} {text}: expected a time above 0, such as 60s, 2m or 1.5h")
+        raise PotstillError(f"{name_option(option, text)}: expected a time above 0, such as 60s, 2m or 1.5h")
     return seconds
 
 
 def check_resume(config: Dataclass) -> None:
     """Raise if a config has ``resume`` without ``out``."""
     if getattr(config, "resume", False) and getattr(config, "out", None) is None:
-        raise PotstillError("--resume requires --out, the run folder to resume")
+        raise PotstillError(f"{name_option('resume', True)} requires {name_option('out')}, the run folder to resume")
 
 
 def name_parts(config: Config) -> Config:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from potstill.config.reading import ReadingConfig, positional_first
 from potstill.config.settings import check_resume
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.files import JsonObject
 from potstill.runtime.validation import check_ranges, check_types
 from potstill.teachers.settings import Training, check_training
@@ -88,7 +88,10 @@ class TeachConfig(ReadingConfig):
         check_training(self)
         check_ranges(self, episodes=0, fitted_updates=0, patience=1)
         if self.patience is not None and not self.fitted_updates:
-            raise PotstillError("--patience requires --fitted-updates: it uses the pessimistic value estimate")
+            raise PotstillError(
+                f"{name_option('patience')} requires {name_option('fitted_updates')}: it uses the pessimistic value "
+                "estimate"
+            )
         check_resume(self)
 
     def make_training(self, updates: int) -> Training:

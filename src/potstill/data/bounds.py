@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Bool, Float
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.arrays import AnyArray
 from potstill.runtime.validation import as_numbers, check_least
@@ -208,3 +208,26 @@ def describe_bounds(bounds: ActionBounds, most: int = 4) -> str:
     if len(set(pairs)) == 1:
         return pairs[0]
     return " × ".join(pairs[:most]) + (f" × … ({len(pairs)} components)" if len(pairs) > most else "")
+
+
+def describe_remedies(low: np.ndarray, high: np.ndarray) -> str:
+    """Describe the options for actions in [``low``, ``high``] that are outside their bounds.
+
+    >>> describe_remedies(np.array([0.0, -5.0]), np.array([3000.0, 4.0]))
+    "state the bounds with action_low=[0, -5] and action_high=[3000, 4], convert another unit with \
+out_of_bounds='scale', or clip overshoot with out_of_bounds='clip'"
+    """
+    scale, clip = (name_option("out_of_bounds", way) for way in ("scale", "clip"))
+    return (
+        f"state the bounds with {name_bounds(low, high)}, convert another unit with {scale}, or clip overshoot with "
+        f"{clip}"
+    )
+
+
+def name_bounds(low: np.ndarray, high: np.ndarray) -> str:
+    """Name the options that state these bounds.
+
+    >>> name_bounds(np.array([0.0, -5.0]), np.array([3000.0, 4.0]))
+    'action_low=[0, -5] and action_high=[3000, 4]'
+    """
+    return f"{name_option('action_low', *low.tolist())} and {name_option('action_high', *high.tolist())}"

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 from potstill.data.keys import find_inner_keys
-from potstill.errors import PotstillError, make_unknown_name_error, naming_source
+from potstill.errors import PotstillError, make_unknown_name_error, name_option, naming_source
 
 SYNONYMS = {
     "observations": ("observation", "obs", "observation.state"),
@@ -50,6 +50,7 @@ NEARLY = {
 """Names, without case and punctuation, that may mean a role. Error messages suggest them; they are never assumed."""
 GROUPS = ("observations", "next_observations")  # roles whose arrays may be the entries of a dictionary
 MOST_NAMES = 20  # in a message
+WITHOUT = {"rewards": "which is enough for behavioural cloning", "terminations": "if no episode terminates"}
 NUMBERED = re.compile(r"(.+?)(?:[._](\d+)|\[(\d+)\])")
 NONE = "none"
 
@@ -74,23 +75,29 @@ def parse_columns(columns: str | Mapping[str, str | Sequence[str]] | None) -> Ch
     if isinstance(columns, str):
         pairs = [part.partition("=") for part in columns.split(",") if part.strip()]
         if not pairs or any(not (equals and role.strip() and names.strip()) for role, equals, names in pairs):
-            raise PotstillError(f"--columns {columns}: expected ROLE=NAME, such as observations=state,actions=a+b")
+            raise PotstillError(
+                f"{name_option('columns', columns)}: expected ROLE=NAME, such as observations=state,actions=a+b"
+            )
         roles = [role.strip() for role, _, _ in pairs]
         double = [role for role in roles if roles.count(role) > 1]
         if double:
-            raise PotstillError(f"--columns {columns}: '{double[0]}' occurs twice: join the names of one role by +")
+            raise PotstillError(
+                f"{name_option('columns', columns)}: '{double[0]}' occurs twice: join the names of one role by +"
+            )
         columns = {role: names.strip() for role, (_, _, names) in zip(roles, pairs, strict=True)}
     chosen: Chosen = {}
     for role, names in (columns or {}).items():
         if role not in SYNONYMS:
-            raise make_unknown_name_error("role in --columns", role, SYNONYMS)
+            raise make_unknown_name_error(f"role in {name_option('columns')}", role, SYNONYMS)
         listed = names.split("+") if isinstance(names, str) else names
         if not isinstance(listed, Sequence) or not all(isinstance(name, str) for name in listed):
             raise PotstillError(f"columns: {role} is {str(names)[:40]}, expected a name or names")
         parts = tuple(listed)
         chosen[role] = () if parts == (NONE,) else parts
         if not chosen[role] and role in ("observations", "actions"):
-            raise PotstillError(f"--columns {role}={NONE}: expected names, as every dataset has {role}")
+            raise PotstillError(
+                f"{name_option('columns', f'{role}={NONE}')}: expected names, as every dataset has {role}"
+            )
     return chosen
 
 
@@ -174,20 +181,20 @@ def _make_missing_column_error(
     has = f"found: {', '.join(given[:MOST_NAMES]) or 'nothing'}{more}"
     done = found["dones"][0] if found.get("dones") else ""
     if role == "terminations" and done:
+        terminations = name_option("columns", f"terminations={done}")
+        truncations = name_option("columns", f"truncations={done},terminations=none")
         return PotstillError(
             f"{source}: no column 'terminations', and '{done}' does not distinguish terminations from time-outs; "
-            f"{has}. If all ends are terminations: --columns terminations={done}; if all are time-outs: "
-            f"--columns truncations={done},terminations=none"
+            f"{has}. If all ends are terminations: {terminations}; if all are time-outs: {truncations}"
         )
     near = {key: _find_nearest(key, [name for name in given if name not in _list_used(found)]) for key in needed}
     if near[role] and "next_observations" not in found:
         near["next_observations"] = _find_nearest("next_observations", given, close=False)
     paste = ",".join(f"{key}={name}" for key, name in near.items() if name)
-    if not near[role]:
-        paste += f"{',' if paste else ''}{role}=NAME"
-        paste += "; or --columns rewards=none, which is enough for behavioural cloning" if role == "rewards" else ""
-        paste += "; or --columns terminations=none, if no episode terminates" if role == "terminations" else ""
-    return PotstillError(f"{source}: no column '{role}'; {has}. Choose it with --columns {paste}")
+    paste += "" if near[role] else f"{',' if paste else ''}{role}=NAME"
+    without = name_option("columns", f"{role}={NONE}")
+    more = f"; or {without}, {WITHOUT[role]}" if role in WITHOUT and not near[role] else ""
+    return PotstillError(f"{source}: no column '{role}'; {has}. Choose it with {name_option('columns', paste)}{more}")
 
 
 def _list_used(found: Mapping[str, Sequence[str]]) -> set[str]:
@@ -246,8 +253,11 @@ def expand_names(
         else:
             matches = [name for name in given if "*" in part and fnmatchcase(name, part.replace("[", "[[]"))]
             if not matches:
-                raise make_unknown_name_error(f"column in --columns: {source} has no", part, given)
+                raise make_unknown_name_error(f"column in {name_option('columns')}: {source} has no", part, given)
             found += sorted(matches, key=split_numbers)
+    double = next((name for name in found if found.count(name) > 1), None)
+    if double is not None:
+        raise PotstillError(f"{source}: '{double}' occurs twice in one role of {name_option('columns')}")
     return tuple(found)
 
 
@@ -282,8 +292,9 @@ def _group_numbered(names: Sequence[str], *, source: str) -> dict[str, tuple[str
                 raise PotstillError(f"{source}: has both '{numbers[int(match[2] or match[3])]}' and '{name}'")
     for name, numbers in found.items():
         if sorted(numbers) != list(range(len(numbers))) or name in names:
+            role = next(role for role in TABLES if name in (role, *SYNONYMS[role]))
+            whole = name_option("columns", f"{role}={'+'.join(numbers.values())}")
             raise PotstillError(
-                f"{source}: columns of '{name}' are numbered {sorted(numbers)}: expected 0, 1, 2, …, or "
-                f"--columns {next(r for r in TABLES if name in (r, *SYNONYMS[r]))}={'+'.join(numbers.values())}"
+                f"{source}: columns of '{name}' are numbered {sorted(numbers)}: expected 0, 1, 2, …, or {whole}"
             )
     return {name: tuple(numbers[index] for index in sorted(numbers)) for name, numbers in found.items()}

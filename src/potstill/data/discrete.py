@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from potstill.data.bounds import MOST_ACTIONS, ActionBounds, DiscreteActions
 from potstill.data.units import Fit, Units, fit_units
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 
 MOST = 100  # actions of a finite set that is inferred from the column alone
 
@@ -77,7 +77,9 @@ def fit_discrete(
     for name, space in (("the file", stated), (env_id, environment)):
         if space is not None and units.actions is not None and space.discrete != (units.actions == "discrete"):
             kind = "discrete" if space.discrete else "continuous"
-            raise PotstillError(f"{source}: --actions {units.actions}, but the actions of {name} are {kind}")
+            raise PotstillError(
+                f"{source}: {name_option('actions', units.actions)}, but the actions of {name} are {kind}"
+            )
     if stated is not None and environment is not None and stated.discrete != environment.discrete:
         kinds = ["discrete" if space.discrete else "continuous" for space in (stated, environment)]
         raise PotstillError(f"{source}: the actions of the file are {kinds[0]}, but those of {env_id} are {kinds[1]}")
@@ -113,32 +115,37 @@ def _check_clear(low: np.ndarray, high: np.ndarray, box: ActionBounds | None, so
     if box is not None:
         raise PotstillError(
             f"{source}: actions are integers, but bounds of continuous actions are stated: if they are quantities such "
-            "as forces, read them with --actions continuous"
+            f"as forces, read them with {name_option('actions', 'continuous')}"
         )
     if len(low) > 1:
         raise PotstillError(
-            f"{source}: {len(low)} columns of integer actions: if they are continuous, read them with --actions "
-            "continuous; sets with several components are not supported"
+            f"{source}: {len(low)} columns of integer actions: if they are continuous, read them with "
+            f"{name_option('actions', 'continuous')}; sets with several components are not supported"
         )
     if low[0] < 0 or high[0] >= MOST:
         raise PotstillError(
             f"{source}: actions are integers from {low[0]:g} to {high[0]:g}: if they are continuous, read them with "
-            "--actions continuous; if they number a finite set from 0, with --actions discrete"
+            f"{name_option('actions', 'continuous')}; if they number a finite set from 0, with "
+            f"{name_option('actions', 'discrete')}"
         )
 
 
 def _count(low: np.ndarray, high: np.ndarray, units: Units, source: str) -> Fit:
     """Fit actions to the set of all numbers up to the highest in the data."""
     if len(low) != 1:
-        raise PotstillError(f"{source}: --actions discrete: expected one column of numbers, not {len(low)}")
+        raise PotstillError(
+            f"{source}: {name_option('actions', 'discrete')}: expected one column of numbers, not {len(low)}"
+        )
     if low[0] < 0 or high[0] >= MOST_ACTIONS or high[0] != np.rint(high[0]):
         raise PotstillError(
-            f"{source}: --actions discrete: expected whole numbers from 0, not from {low[0]:g} to {high[0]:g}"
+            f"{source}: {name_option('actions', 'discrete')}: expected whole numbers from 0, not from {low[0]:g} to "
+            f"{high[0]:g}"
         )
     space = DiscreteActions(max(2, int(high[0]) + 1))
+    discrete, continuous = (name_option("actions", kind) for kind in ("discrete", "continuous"))
     note = (
-        f"actions are integers and were read as a finite set of {len(space)} actions: confirm this with --actions "
-        "discrete, or read quantities such as forces with --actions continuous"
+        f"actions are integers and were read as a finite set of {len(space)} actions: confirm this with {discrete}, or "
+        f"read quantities such as forces with {continuous}"
     )
     notes = () if units.actions else (note,)
     return Fit(space, "options" if units.actions else "data", np.ones(1, np.float32), False, True, False, notes, True)

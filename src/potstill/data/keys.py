@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 
 
 def find_inner_keys(names: Iterable[str], groups: Sequence[str]) -> dict[str, str]:
@@ -35,8 +35,10 @@ def find_inner_keys(names: Iterable[str], groups: Sequence[str]) -> dict[str, st
             found[name] = match[3] if match[2] == "/" else match[3].replace(".", "/")
     if len(seen) > 1:
         one, other = sorted(seen)[:2]
-        raise PotstillError(f"there are arrays of both '{one}' and '{other}': choose some with columns (--columns)")
+        raise PotstillError(
+            f"there are arrays of both '{one}' and '{other}': choose some with {name_option('columns')}"
+        )
     if len(set(found.values())) < len(found):
         key = next(key for key in found.values() if list(found.values()).count(key) > 1)
-        raise PotstillError(f"there are two arrays of the key '{key}': choose one with columns (--columns)")
+        raise PotstillError(f"there are two arrays of the key '{key}': choose one with {name_option('columns')}")
     return dict(sorted(found.items(), key=lambda item: item[1].split("/")))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from potstill.data.bounds import ActionBounds
+from potstill.data.bounds import ActionBounds, describe_remedies
 from potstill.data.checks import as_flags, check_equal_rows, check_type_and_shape, describe_outside, find_outside
 from potstill.data.columns import TABLES
 from potstill.data.discrete import fit_actions
@@ -19,10 +19,10 @@ from potstill.data.joined import SideBySide
 from potstill.data.pairing import NOTHING, Plan, Rows, pair_in_order, pair_own, plan_rows
 from potstill.data.successors import Successors
 from potstill.data.transitions import NO_REWARDS, Transitions
-from potstill.data.units import Fit, Units, are_same_bounds, describe_remedies, find_environment_bounds
+from potstill.data.units import Fit, Units, are_same_bounds, find_environment_bounds
 from potstill.environments.making import find_plain_id
 from potstill.environments.observations.rule import ENTRY, ObservationRule
-from potstill.errors import PotstillError, make_printable, naming_source
+from potstill.errors import PotstillError, make_printable, name_option, naming_source
 
 VALUES = (*TABLES, "rewards")
 SAMPLE = 1024  # rows in which the loss of precision is measured
@@ -267,7 +267,8 @@ def find_environment(log: Log, env_id: str | None, states: int, actions: int) ->
             raise PotstillError(f"its action bounds differ from those of {named}")
     except PotstillError as error:
         if log.trusts_environment and ":" not in named:
-            raise
+            without = name_option("env_id", NO_ENVIRONMENT)
+            raise PotstillError(f"{log.source}: {error}; to read it without an environment: {without}") from None
         return FoundEnvironment(None, None, (f"used without an environment: {error}",))
     return FoundEnvironment(bounds, named)
 

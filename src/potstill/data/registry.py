@@ -24,7 +24,7 @@ from potstill.data.transitions import Transitions
 from potstill.data.units import Units, are_same_bounds, find_environment_bounds
 from potstill.environments.making import find_registered_limit
 from potstill.environments.observations.encoders import EncoderLike
-from potstill.errors import PotstillError, make_unknown_name_error, warn
+from potstill.errors import PotstillError, make_unknown_name_error, name_option, warn
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import check_regular
 from potstill.runtime.registry import Registry
@@ -104,9 +104,9 @@ class ReadOptions:
         Raises:
             PotstillError: an argument cannot be read, or contradicts another one.
         """
-        low = () if action_low is None else as_floats(action_low, "--action-low")
-        high = () if action_high is None else as_floats(action_high, "--action-high")
-        scale = as_floats(action_scale, "--action-scale")
+        low = () if action_low is None else as_floats(action_low, "action_low")
+        high = () if action_high is None else as_floats(action_high, "action_high")
+        scale = as_floats(action_scale, "action_scale")
         units = Units(low, high, action_bounds, out_of_bounds, scale, actions)  # type: ignore[arg-type]
         return cls(parse_columns(columns), units, env_id, encoder)
 
@@ -116,8 +116,8 @@ class ReadOptions:
         return bool(self.chosen) or self.units != Units() or self.encoder is not None
 
 
-def as_floats(values: object, label: str) -> tuple[float, ...]:
-    """Convert a number, or a sequence of numbers, to a tuple.
+def as_floats(values: object, name: str) -> tuple[float, ...]:
+    """Convert a number, or a sequence of numbers, to a tuple. ``name`` is the option in the error.
 
     Raises:
         PotstillError: the values are not numbers, or have more than one axis.
@@ -127,7 +127,9 @@ def as_floats(values: object, label: str) -> tuple[float, ...]:
     except (ValueError, TypeError):
         found = None
     if found is None:
-        raise PotstillError(f"{label} {str(values)[:40]}: expected a number, or one for each action component")
+        raise PotstillError(
+            f"{name_option(name, str(values)[:40])}: expected a number, or one for each action component"
+        )
     return tuple(found)
 
 
@@ -185,7 +187,7 @@ def load_dataset(
     bounds = (action_low, action_high, action_bounds, out_of_bounds, action_scale)
     options = ReadOptions.of(columns, *bounds, env_id, actions, encoder)
     if download and not str(source).startswith("minari:"):
-        raise PotstillError("--download: only minari:ID can be downloaded")
+        raise PotstillError(f"{name_option('download')}: only minari:ID can be downloaded")
     if isinstance(source, Transitions):
         return use_transitions(source, options)
     data, notes = _load(source, options, download)
@@ -245,6 +247,8 @@ def open_dataset(
         PotstillError: the name is unknown, the file is missing, or its format is unknown.
     """
     opened: Opened
+    if isinstance(source, str) and not source:
+        raise PotstillError("the dataset's name is empty: expected a name or a path")
     if isinstance(source, Mapping):
         opened = read_arrays(source, chosen)
     elif isinstance(source, str | os.PathLike):

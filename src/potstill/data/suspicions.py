@@ -9,6 +9,7 @@ from potstill.data.blocks import gather
 from potstill.data.ends import USUAL_LIMIT
 from potstill.data.transitions import Transitions
 from potstill.environments.making import find_registered_limit
+from potstill.errors import name_option
 
 SAMPLE = 4096  # rows in which next observations are compared
 FEW = 1024  # rows sampled to check precision and discreteness
@@ -96,16 +97,20 @@ def _sample(data: Transitions, column: np.ndarray) -> np.ndarray:
 
 
 def _find_coarse_numbers(data: Transitions) -> list[str]:
-    """Return a warning for each observation that float32 rounds by more than a thousandth of its range."""
-    states = _sample(data, data.observations)
-    low, high = states.min(axis=0), states.max(axis=0)
-    largest = np.maximum(np.abs(low), np.abs(high))
-    coarse = (high > low) & (np.spacing(largest) > (high.astype(np.float64) - low) / 1000)
-    return [
-        f"observations[{i}] is about {largest[i]:.3g}, where float32 has steps of {np.spacing(largest[i]):.3g}: "
-        "subtract an offset, such as the first value, before converting to float32"
-        for i in np.flatnonzero(coarse)
-    ]
+    """Return a warning for each component that float32 rounds by more than a thousandth of its range."""
+    found = []
+    columns = {"observations": data.observations, "actions": data.actions, "rewards": data.rewards}
+    for key, column in columns.items():
+        values = _sample(data, column).reshape(-1, column.shape[1] if column.ndim == 2 else 1)
+        low, high = values.min(axis=0), values.max(axis=0)
+        largest = np.maximum(np.abs(low), np.abs(high))
+        coarse = (high > low) & (np.spacing(largest) > (high.astype(np.float64) - low) / 1000)
+        found += [
+            f"{f'{key}[{i}]' if column.ndim == 2 else key} is about {largest[i]:.3g}, where float32 has steps of "
+            f"{np.spacing(largest[i]):.3g}: subtract an offset, such as the first value, before converting to float32"
+            for i in np.flatnonzero(coarse)
+        ]
+    return found
 
 
 def _find_discrete_actions(data: Transitions) -> str:
@@ -117,5 +122,5 @@ def _find_discrete_actions(data: Transitions) -> str:
         return ""
     return (
         f"actions are whole numbers from 0 to {actions.max():.0f}: are they discrete? They are used as continuous "
-        "actions; read a finite set with --actions discrete"
+        f"actions; read a finite set with {name_option('actions', 'discrete')}"
     )

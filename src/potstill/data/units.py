@@ -16,7 +16,7 @@ from potstill.data.bounds import ActionBounds, DiscreteActions, describe_bounds
 from potstill.data.checks import widen_bounds
 from potstill.environments.making import Environment, count_actions, make
 from potstill.environments.observations.rule import ObservationRule
-from potstill.errors import PotstillError, make_unknown_name_error
+from potstill.errors import PotstillError, make_unknown_name_error, name_option
 
 BOUNDS = ("file", "environment", "data")
 OUTSIDE = ("refuse", "clip", "scale")
@@ -57,15 +57,20 @@ class Units:
             if value is not None and value not in known:
                 raise make_unknown_name_error(label, str(value), known)
         if bool(self.low) != bool(self.high):
-            raise PotstillError("--action-low and --action-high: expected both or neither")
+            raise PotstillError(
+                f"{name_option('action_low')} and {name_option('action_high')}: expected both or neither"
+            )
         if self.low and self.bounds is not None:
-            raise PotstillError(f"--action-bounds {self.bounds}: contradicts --action-low and --action-high")
+            raise PotstillError(
+                f"{name_option('action_bounds', self.bounds)}: contradicts {name_option('action_low')} and "
+                f"{name_option('action_high')}"
+            )
         scaled = bool(self.low) or self.bounds is not None or self.outside != "refuse" or self.scale != (1.0,)
         if self.actions == "discrete" and scaled:
-            raise PotstillError("--actions discrete: discrete actions have no bounds and no scale")
+            raise PotstillError(f"{name_option('actions', 'discrete')}: discrete actions have no bounds and no scale")
         for factor in self.scale or (0.0,):
             if not 0.0 < factor < np.inf:
-                raise PotstillError(f"--action-scale {factor}: expected a number above 0")
+                raise PotstillError(f"{name_option('action_scale', factor)}: expected a number above 0")
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,7 @@ def fit_units(
         PotstillError: the chosen source states no bounds, their number is not that of the components, or no factor
             brings the actions inside.
     """
-    factor = _repeat_for_each(units.scale, len(low), "--action-scale", source)
+    factor = _repeat_for_each(units.scale, len(low), "action_scale", source)
     low, high = low * factor, high * factor
     bounds, stated_by, notes = _choose(low, high, rows, units, stated, environment, source)
     if stated_by in ("file", "options") and environment is not None and not are_same_bounds(bounds, environment):
@@ -174,13 +179,13 @@ def _choose(
     """Choose the bounds; return them, their source, and a note if they were assumed."""
     if units.low:
         low, high = (
-            _repeat_for_each(values, len(low), f"--action-{name}", source)
+            _repeat_for_each(values, len(low), f"action_{name}", source)
             for name, values in (("low", units.low), ("high", units.high))
         )
         return ActionBounds(low, high), "options", []
     for name, found in (("file", stated), ("environment", environment)):
         if units.bounds == name and found is None:
-            raise PotstillError(f"{source}: --action-bounds {name}: the {name} states no action bounds")
+            raise PotstillError(f"{source}: {name_option('action_bounds', name)}: the {name} states no action bounds")
         if found is not None and units.bounds in (None, name):
             if len(found) != len(low):
                 raise PotstillError(f"{source}: {len(low)} action components, but bounds for {len(found)}")
@@ -197,7 +202,8 @@ def _choose(
         "data",
         [
             f"neither the data nor an environment state the action bounds: the range of the data is used, "
-            f"{describe_bounds(bounds)}. State others with --action-low and --action-high"
+            f"{describe_bounds(bounds)}. State others with {name_option('action_low')} and "
+            f"{name_option('action_high')}"
         ],
     )
 
@@ -227,28 +233,17 @@ def _find_factors(
         i = int(stuck[0])
         raise PotstillError(
             f"{source}: no factor brings actions[{i}] from [{low[i]:.4g}, {high[i]:.4g}] into its bounds "
-            f"[{bounds.low[i]:.4g}, {bounds.high[i]:.4g}]: use --out-of-bounds clip, or state other bounds"
+            f"[{bounds.low[i]:.4g}, {bounds.high[i]:.4g}]: use {name_option('out_of_bounds', 'clip')}, or state other "
+            "bounds"
         )
     return factor.astype(np.float32)
 
 
-def describe_remedies(low: np.ndarray, high: np.ndarray) -> str:
-    """Describe the options for actions in [``low``, ``high``] that are outside their bounds.
-
-    >>> describe_remedies(np.array([0.0, -5.0]), np.array([3000.0, 4.0]))
-    'state the bounds with --action-low 0 -5 --action-high 3000 4, convert another unit with --out-of-bounds scale, or \
-clip overshoot with --out-of-bounds clip'
-    """
-    words = [" ".join(f"{value:.6g}" for value in values) for values in (low.tolist(), high.tolist())]
-    return (
-        f"state the bounds with --action-low {words[0]} --action-high {words[1]}, convert another unit with "
-        "--out-of-bounds scale, or clip overshoot with --out-of-bounds clip"
-    )
-
-
 def _repeat_for_each(values: Sequence[float], size: int, option: str, source: str) -> Float[np.ndarray, " A"]:
     if len(values) not in (1, size):
-        raise PotstillError(f"{option}: {len(values)} numbers, but {source} has {size} action components")
+        raise PotstillError(
+            f"{name_option(option, *values)}: {len(values)} numbers, but {source} has {size} action components"
+        )
     return np.broadcast_to(np.array(values, np.float32), (size,))
 
 

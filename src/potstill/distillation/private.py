@@ -35,7 +35,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from potstill.distillation.objectives.base import StateTable
 from potstill.distillation.schedule import Schedule
 from potstill.distillation.state_table import evaluate_teacher, take_rows
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime import devices
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_finite, check_ranges
@@ -133,7 +133,9 @@ class PrivateGradients:
         if not np.allclose(table.weights, 1.0, atol=1e-4):
             raise PotstillError("private gradients require uniform weights of states, which depend on no other state")
         if jax.process_count() > 1 or devices.find_all_devices().size > 1:
-            raise PotstillError("private gradients run in one process on one device: choose --devices 1")
+            raise PotstillError(
+                f"private gradients run in one process on one device: choose {name_option('devices', 1)}"
+            )
         if int((self.first + self.length).max()) > len(table.states):
             raise PotstillError(f"PrivateGradients: an episode has rows beyond the {len(table.states)} of the table")
 

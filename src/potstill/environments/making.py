@@ -6,6 +6,7 @@ Gymnasium and MuJoCo are imported only when an environment is made.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import sys
 import warnings
@@ -18,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from potstill.environments.observations.rule import ObservationRule
-from potstill.errors import PotstillError, make_unknown_name_error
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.arguments import check_arguments
 
 if TYPE_CHECKING:
@@ -121,7 +122,9 @@ def make(env_id: str, rule: ObservationRule | None = None, **options: object) ->
             module = ":" in env_id and isinstance(error, ImportError)
             if env_id in gymnasium.registry or module or not isinstance(error, gymnasium.error.Error | ImportError):
                 raise PotstillError(f"environment {env_id} cannot be made: {error}") from None
-            raise make_unknown_name_error("environment", env_id, gymnasium.registry) from None
+            near = difflib.get_close_matches(env_id, gymnasium.registry, cutoff=0.5)  # there are more than 70 ids
+            hint = f": did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+            raise PotstillError(f"unknown environment '{env_id}'{hint}") from None
     check_spaces(env)
     found = _find_rule(env, rule)
     if found is not None:
@@ -261,8 +264,8 @@ def find_plain_id(env_id: str) -> str:
     plain = env_id.rpartition(":")[2]
     if plain not in gymnasium.registry:
         raise PotstillError(
-            f"{env_id} names a module, which is imported only if you name it yourself: set env_id (--env-id) to "
-            f"{env_id}"
+            f"{env_id} names a module, which is imported only if you name it yourself: set "
+            f"{name_option('env_id', env_id)}"
         )
     return plain
 

@@ -49,7 +49,7 @@ def _find_poor_imitation(offline: JsonMapping | None) -> list[str]:
         return []
     return [
         f"the students imitate the teacher no better than one constant action would (error {error:.3g}, variance of "
-        f"the teacher's actions {variance:.3g}); try more pairs (--size), or more outer steps"
+        f"the teacher's actions {variance:.3g}); try more pairs, or more outer steps"
     ]
 
 
@@ -59,5 +59,5 @@ def _find_below_random(result: JsonMapping) -> list[str]:
         return []
     return [
         f"the students score lower than students trained on random pairs of the data ({student['mean']:.1f} and "
-        f"{random['mean']:.1f}): try another teacher, more pairs (--size), or --objective pbc"
+        f"{random['mean']:.1f}): try another teacher, more pairs, or the objective pbc"
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from potstill.data.bounds import DiscreteActions
 from potstill.data.checks import check_finite
 from potstill.distillate import Distillate
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.exports.base import Content, ExportFormat, Format
 from potstill.exports.registry import EXPORT_FORMATS
 from potstill.runtime.arguments import check_arguments
@@ -63,11 +63,13 @@ def check_target(path: Path, *, force: bool, is_file: bool = False) -> None:
         force: whether an earlier export is replaced.
         is_file: whether the format makes a file.
     """
+    if os.path.islink(os.path.realpath(path)):
+        raise PotstillError(f"cannot write {path}: it is a loop of links")
     if is_file and path.is_dir():
         raise PotstillError(f"{path} is a folder, but this format makes a file: choose another path")
     if (path.is_file() or (path.is_dir() and any(path.iterdir()))) and not force:
-        raise PotstillError(f"{path} exists: choose another path, or --force to replace it")
-    parent = next(place for place in path.resolve().parents if os.path.lexists(place))
+        raise PotstillError(f"{path} exists: choose another path, or {name_option('force', True)} to replace it")
+    parent = next(place for place in Path(os.path.realpath(path)).parents if os.path.lexists(place))
     try:
         tempfile.TemporaryDirectory(prefix=".export-", dir=parent).cleanup()
     except OSError as error:
@@ -76,7 +78,7 @@ def check_target(path: Path, *, force: bool, is_file: bool = False) -> None:
 
 def write_complete(form: Format[Content], content: Content, path: Path) -> None:
     """Write in a format into a temporary folder beside the target, then move the result."""
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
@@ -96,12 +98,12 @@ def _check_steps(distillate: Distillate, path: Path, name: str) -> None:
     if soft:
         raise PotstillError(
             f"{path}: {soft} of {len(distillate)} pairs have probabilities of several actions, which {name} cannot "
-            "hold: export to npz or parquet, or distil with --labels fixed"
+            f"hold: export to npz or parquet, or distil with {name_option('labels', 'fixed')}"
         )
     if outside := distillate.beyond_bounds:
         raise PotstillError(
             f"{path}: {outside} of {len(distillate)} pairs have actions outside the action bounds, which readers of "
-            f"{name} would clip: export to npz or parquet, or distil with --action-limit 1"
+            f"{name} would clip: export to npz or parquet, or distil with {name_option('action_limit', 1)}"
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from potstill.data.archives import open_npz
+from potstill.data.bounds import describe_remedies
 from potstill.data.checks import as_column, widen_bounds
 from potstill.data.columns import REQUIRED, SYNONYMS
 from potstill.data.discrete import fit_actions
@@ -16,7 +17,7 @@ from potstill.data.files import open_hdf5, read_array
 from potstill.data.log import NO_ENVIRONMENT
 from potstill.data.registry import ReadOptions
 from potstill.data.transitions import COLUMNS
-from potstill.data.units import Units, describe_remedies, find_environment_bounds, mark_outside
+from potstill.data.units import Units, find_environment_bounds, mark_outside
 from potstill.environments.making import find_plain_id
 from potstill.errors import PotstillError
 from potstill.reports.dataset import find_column_ranges

@@ -19,7 +19,7 @@ import numpy as np
 from jax.experimental.multihost_utils import broadcast_one_to_all, sync_global_devices
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 
 AXIS = "devices"
 COORDINATOR, PROCESSES, PROCESS = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
@@ -47,7 +47,9 @@ def use_devices(devices: int | None) -> None:
         _join()
     start_jax()
     if devices is not None and jax.local_device_count() != devices:
-        raise PotstillError(f"--devices {devices}: JAX has {jax.local_device_count()} devices in this process")
+        raise PotstillError(
+            f"{name_option('devices', devices)}: JAX has {jax.local_device_count()} devices in this process"
+        )
 
 
 def start_jax() -> None:

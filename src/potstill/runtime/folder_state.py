@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.files import JsonObject, StrPath, hash_file, make_write_error, read_json, to_json
 from potstill.runtime.locks import MARKER, FolderLock, read_marker
 
@@ -82,9 +82,18 @@ def list_foreign_files(folder: Path) -> list[str]:
 
 
 def normalise(path: StrPath) -> Path:
-    """Resolve links, ``.`` and ``..`` to the folder itself, so that a suffix can be appended to its name."""
-    path = Path(path)
-    return Path(os.path.realpath(path)) if path.is_symlink() or path.name in ("", "..") else path
+    """Resolve ``~``, links, ``.`` and ``..`` to the folder itself, so that a suffix can be appended to its name.
+
+    Raises:
+        PotstillError: the path is empty, or the root of the file system, which has no name.
+    """
+    if not os.fspath(path):
+        raise PotstillError(f"{name_option('out')} is empty: expected a folder")
+    path = Path(os.path.expanduser(path))
+    found = Path(os.path.realpath(path)) if path.is_symlink() or path.name in ("", "..") else path
+    if not found.name:
+        raise PotstillError(f"{path} cannot be a run folder: choose another {name_option('out')}")
+    return found
 
 
 def make_path_beside(target: Path, suffix: str) -> Path:
@@ -97,12 +106,13 @@ def check_replaceable(folder: Path) -> None:
     if is_free(folder):
         return
     if not is_run(folder):
-        raise PotstillError(f"{folder} exists and is not a potstill run folder: choose another --out")
+        raise PotstillError(f"{folder} exists and is not a potstill run folder: choose another {name_option('out')}")
     foreign = list_foreign_files(folder)
     if foreign:
         more = f" and {len(foreign) - 1} more files" if len(foreign) > 1 else ""
         raise PotstillError(
-            f"{folder} contains {foreign[0]}{more}, which potstill did not write: move it, or choose another --out"
+            f"{folder} contains {foreign[0]}{more}, which potstill did not write: move it, or choose another "
+            f"{name_option('out')}"
         )
 
 
@@ -182,17 +192,18 @@ def check_free(path: StrPath | None, *, force: bool = False, ours: bool = False)
     recover(target)
     if target.is_dir() and not is_free(target):
         if not is_run(target):
-            raise PotstillError(f"{path} exists and is not a potstill run folder: choose another --out")
+            raise PotstillError(f"{path} exists and is not a potstill run folder: choose another {name_option('out')}")
         if not force:
             unfinished = not is_finished(target) and "resume" in read_json(target / CONFIG)
-            how = "--resume to continue it, --force" if unfinished else "--force"
-            raise PotstillError(f"{path} exists: choose another --out, or {how} to replace it")
+            ways = [f"{name_option('resume', True)} to continue it"] if unfinished else []
+            how = ", ".join([*ways, f"{name_option('force', True)} to replace it"])
+            raise PotstillError(f"{path} exists: choose another {name_option('out')}, or {how}")
         for place in (target, make_path_beside(target, NEW)):
             if place.is_dir() and not ours:
                 check_replaceable(place)
                 FolderLock(place).release()  # raises if a run is writing to it
     elif target.exists() and not target.is_dir():
-        raise PotstillError(f"{path} is a file: --out must name a folder")
+        raise PotstillError(f"{path} is a file: {name_option('out')} must name a folder")
     check_parent(target)
 
 

@@ -8,7 +8,7 @@ import os
 import weakref
 from pathlib import Path
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.files import parse_json
 
 MARKER = ".potstill"
@@ -40,7 +40,9 @@ class FolderLock:
         if not _lock(self.file):
             holder = self.read().get("process", "unknown")
             self.release()
-            raise PotstillError(f"{folder} is in use by another run (process {holder}): choose another --out")
+            raise PotstillError(
+                f"{folder} is in use by another run (process {holder}): choose another {name_option('out')}"
+            )
 
     def read(self) -> dict[str, object]:
         """Return the content of the file ``.potstill``."""

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from potstill.errors import describe_first_line
+from potstill.errors import are_options_named, describe_first_line, naming_options
 from potstill.runtime.executors.base import Executor, Pending
 from potstill.runtime.files import JsonObject
 
@@ -73,7 +73,7 @@ def run_tasks(
                 yield Outcome(name, None, f"needs '{labels[broken]}', which failed")
             elif len(running) < executor.limit and not any(n in waiting or n in running for n in task.needs):
                 del waiting[name]
-                running[name] = executor.submit(attempt, os.getcwd(), *task.prepare())
+                running[name] = executor.submit(attempt, os.getcwd(), are_options_named(), *task.prepare())
         if running:
             with watch([labels[name] for name in running]):
                 name = wait_for_any(running)
@@ -92,14 +92,16 @@ def wait_for_any(running: Mapping[str, Pending]) -> str:
         time.sleep(POLLING)
 
 
-def attempt(folder: str, function: Callable[..., object], *arguments: object) -> JsonObject:
+def attempt(folder: str, options: bool, function: Callable[..., object], *arguments: object) -> JsonObject:
     """Call a function in the folder that relative paths refer to. Return its value, or the reason of its failure.
 
+    ``options``: whether messages name options of the command line.
     Other processes and machines run this function. Exceptions become text, so that every outcome can be sent back.
     """
     os.chdir(folder)
     try:
-        return {"value": function(*arguments)}
+        with naming_options(options):
+            return {"value": function(*arguments)}
     except Exception as error:  # no error of one task may end the others
         return {"failure": describe_failure(error)}
 

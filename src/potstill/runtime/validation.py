@@ -22,7 +22,7 @@ from typing import (
 
 import numpy as np
 
-from potstill.errors import PotstillError, make_unknown_name_error
+from potstill.errors import PotstillError, make_unknown_name_error, name_option
 from potstill.runtime.arrays import AnyArray, check_axes, is_array_like, is_shape
 
 
@@ -34,14 +34,16 @@ class Dataclass(Protocol):
 
 
 def name_field(settings: Dataclass, name: str) -> str:
-    """Name a field in error messages: ``--batch-size`` for a command, ``Recipe.layers`` for other objects.
+    """Name a field in error messages: ``batch_size`` for a command, ``Recipe.layers`` for other objects.
+
+    On the command line, the field of a command is the option ``--batch-size``.
 
     >>> from potstill.students.recipe import Recipe
     >>> name_field(Recipe(), "layers")
     'Recipe.layers'
     """
     if getattr(type(settings), "is_command", False):
-        return f"--{name.replace('_', '-')}"
+        return name_option(name).removesuffix("=")
     return f"{type(settings).__name__}.{name}"
 
 

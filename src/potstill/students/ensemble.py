@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from potstill.data.scaling import Scaled, Scaling
 from potstill.data.transitions import Normaliser
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.networks.mlp import Params
 from potstill.networks.policy import Policy, Towers, check_layers
 from potstill.runtime import devices
@@ -184,6 +184,6 @@ def train_students(pairs: Pairs, seeds: Sequence[int], recipe: Recipe, scaling: 
     if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):
         raise PotstillError(
             f"the training of students diverged: lower the recipe's learning rate (now {recipe.learning_rate:g}), such "
-            "as by --recipe.learning-rate"
+            f"as by {name_option('recipe.learning_rate')}"
         )
     return Students(params, scaling)

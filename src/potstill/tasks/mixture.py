@@ -28,7 +28,7 @@ from potstill.data.units import are_same_bounds
 from potstill.distillate import Distillate
 from potstill.distillation.stability import stabilise
 from potstill.environments.observations.rule import ENTRY
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonMapping, JsonObject
 from potstill.students.recipe import Recipe, find_recipe_name
@@ -150,8 +150,8 @@ def _find_common_recipe(distillates: Sequence[Distillate], labels: Sequence[str]
     for distillate, label in zip(distillates, labels, strict=True):
         if distillate.recipe != first:
             raise PotstillError(
-                f"{label} and {labels[0]} were distilled for different students: set recipe (--recipe), such as to "
-                f"{distillates[0].metadata.get('recipe')}"
+                f"{label} and {labels[0]} were distilled for different students: set {name_option('recipe')}, such as "
+                f"to {distillates[0].metadata.get('recipe')}"
             )
     return first
 

@@ -24,7 +24,7 @@ MORE_THAN_DATA = 0.15  # share at a bound above that of the data
 DISAGREEMENT = 0.5  # of the critics, as a fraction of the standard deviation of the values over states
 LOSS = 0.25  # of the data's discounted return, besides one standard deviation
 
-ADVICE = "try --algorithm iql or bc, or a higher --algorithm.actor-penalty, and check the action bounds"
+ADVICE = "try the algorithm iql or bc, or a higher actor penalty, and check the action bounds"
 
 
 class Examined(NamedTuple):
@@ -113,8 +113,8 @@ def _find_disagreeing_critics(teacher: Teacher, examined: Examined) -> list[str]
         return []
     return [
         f"the disagreement of the teacher's critics ({disagreement:.3g}) is more than half of the spread of values "
-        f"over states ({spread:.3g}): their ranking of actions is unreliable; train longer, or distil with --objective "
-        "pbc, which does not use them"
+        f"over states ({spread:.3g}): their ranking of actions is unreliable; train longer, or distil with the "
+        "objective pbc, which does not use them"
     ]
 
 

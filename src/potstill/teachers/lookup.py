@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from potstill.bundled import find_artefact_path, list_bundled_names
-from potstill.data.bounds import describe_bounds
+from potstill.data.bounds import describe_bounds, name_bounds
 from potstill.data.transitions import Transitions
 from potstill.data.units import are_same_bounds
 from potstill.environments.observations.rule import ENTRY, read_rule
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import StrPath
 from potstill.teachers.base import NetworkTeacher, load_teacher
@@ -55,7 +55,8 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
         if not isinstance(dataset, str | Path):
             raise PotstillError(f"{data.name}: a dataset given as an object has no bundled teacher: pass teacher=...")
         raise PotstillError(
-            f"{dataset} has no bundled teacher: train one with 'potstill teach {dataset}', and set teacher (--teacher)"
+            f"{dataset} has no bundled teacher: train one with 'potstill teach {dataset}', and set "
+            f"{name_option('teacher')}"
         )
     if isinstance(teacher, NetworkTeacher):
         found, source = teacher, "the teacher"
@@ -80,10 +81,8 @@ def find_teacher(teacher: StrPath | NetworkTeacher | None, dataset: object, data
         )
     if not are_same_bounds(found.policy.action_bounds, data.action_bounds):
         box = found.policy.action_bounds
-        words = [" ".join(f"{value:.6g}" for value in values) for values in (box.low.tolist(), box.high.tolist())]
         raise PotstillError(
             f"{source} acts in {describe_bounds(box)}, but the action bounds of {data.name} are "
-            f"{describe_bounds(data.action_bounds)}: read the data with --action-low {words[0]} --action-high "
-            f"{words[1]}"
+            f"{describe_bounds(data.action_bounds)}: read the data with {name_bounds(box.low, box.high)}"
         )
     return found

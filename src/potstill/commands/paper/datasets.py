@@ -12,7 +12,7 @@ from potstill.commands.paper.teachers import TeacherFiles
 from potstill.data.registry import load_dataset
 from potstill.data.transitions import Transitions
 from potstill.environments.making import strip_version
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.reports.paper.numbers import COLUMNS, find_column
 from potstill.runtime.progress import busy
 from potstill.teachers.lookup import find_teacher
@@ -55,16 +55,16 @@ def name_datasets(scale: str, given: Sequence[object]) -> list[str]:
     if scale == "smoke" and set(names) - set(list_bundled_names()):
         other = next(name for name in names if name not in list_bundled_names())
         raise PotstillError(
-            f"--datasets {other}: --scale smoke uses bundled data only ({', '.join(list_bundled_names())}); for other "
-            "data use --scale small"
+            f"{name_option('datasets', other)}: {name_option('scale', 'smoke')} uses bundled data only "
+            f"({', '.join(list_bundled_names())}); for other data use {name_option('scale', 'small')}"
         )
     if scale == "full" and not names:
         raise PotstillError(
-            "--scale full needs the paper's datasets, which are not bundled: name files or d4rl:NAME with --datasets, "
-            f"in any order ({', '.join(COLUMNS)})"
+            f"{name_option('scale', 'full')} needs the paper's datasets, which are not bundled: name files or "
+            f"d4rl:NAME with {name_option('datasets')}, in any order ({', '.join(COLUMNS)})"
         )
     if len(set(names)) < len(names):
-        raise PotstillError("--datasets: a dataset is named twice")
+        raise PotstillError(f"{name_option('datasets')}: a dataset is named twice")
     return names or list_bundled_names()
 
 
@@ -92,7 +92,7 @@ def read_sources(names: Sequence[str], teachers: TeacherFiles | None = None) -> 
         column = find_column(data.name, data.env_id, str(level)) or find_column(Path(name).stem)
         label = column or re.sub(r"[^A-Za-z0-9.]+", "-", data.name).strip("-")
         if label in [source.label for source in found]:
-            raise PotstillError(f"--datasets: {name} is a second {label}: name one of them")
+            raise PotstillError(f"{name_option('datasets')}: {name} is a second {label}: name one of them")
         source = Source(name, label, column, data.env_id, len(data), data.content_hash)
         if teachers is not None:
             path = teachers.find(label, column)

@@ -16,7 +16,7 @@ from potstill.commands.paper.targets import Outcome, describe_datasets, select_t
 from potstill.commands.paper.teachers import TeacherFiles
 from potstill.config import ReproduceConfig
 from potstill.config.settings import record_settings, resume_command
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.reports.paper.markdown import RETENTION_TEXT
 from potstill.runtime.executors import EXECUTORS
 from potstill.runtime.executors.base import Executor
@@ -56,9 +56,9 @@ def reproduce_paper(name: str, config: ReproduceConfig, scales: Mapping[str, Sca
     wanted = select_targets(name)
     needs_data = any(target.needs_data for target in wanted.values())
     if config.datasets and not needs_data:
-        raise PotstillError(f"--datasets has no effect on {name}, which uses no data")
+        raise PotstillError(f"{name_option('datasets')} has no effect on {name}, which uses no data")
     if config.teachers is not None and not needs_data:
-        raise PotstillError(f"--teachers has no effect on {name}, which uses no data")
+        raise PotstillError(f"{name_option('teachers')} has no effect on {name}, which uses no data")
     teachers = None if config.teachers is None else TeacherFiles.of(config.teachers)
     names = name_datasets(scale.name, config.datasets) if needs_data else []
     settings = record_settings(config)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.reports.paper.numbers import find_column
 from potstill.teachers.importers import ARRAYS, SUFFIXES
 
@@ -36,7 +36,7 @@ class TeacherFiles:
         ]
         if not paths:
             where = "the folder contains no teacher" if folder else "there is no such folder, and no teacher matches"
-            raise PotstillError(f"--teachers {given}: {where}")
+            raise PotstillError(f"{name_option('teachers', given)}: {where}")
         return cls(given, paths)
 
     def find(self, label: str, column: str | None) -> Path:
@@ -53,14 +53,15 @@ class TeacherFiles:
         if len(found) > 1:
             named = " and ".join(path.name for path in found[:SHOWN])
             raise PotstillError(
-                f"--teachers {self.given}: {label} has {len(found)} teachers, {named}: give a pattern that matches one"
+                f"{name_option('teachers', self.given)}: {label} has {len(found)} teachers, {named}: give a pattern "
+                "that matches one"
             )
         if not found:
             more = ", …" if len(self.paths) > SHOWN else ""
             names = ", ".join(path.name for path in self.paths[:SHOWN])
             raise PotstillError(
-                f"--teachers {self.given}: no teacher for {label}: expected a file or run folder with this name in its "
-                f"own, found {names}{more}"
+                f"{name_option('teachers', self.given)}: no teacher for {label}: expected a file or run folder with "
+                f"this name in its own, found {names}{more}"
             )
         return found[0]
 

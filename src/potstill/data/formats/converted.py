@@ -7,7 +7,7 @@ from pathlib import Path
 from potstill.data.columns import Chosen
 from potstill.data.mapped import read_mapped
 from potstill.data.transitions import Transitions
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 
 
 def read_converted(path: Path, chosen: Chosen) -> Transitions:
@@ -21,5 +21,5 @@ def read_converted(path: Path, chosen: Chosen) -> Transitions:
         PotstillError: columns are chosen, or the folder is damaged.
     """
     if chosen:
-        raise PotstillError(f"{path}: --columns: the columns are chosen when the dataset is converted")
+        raise PotstillError(f"{path}: {name_option('columns')}: the columns are chosen when the dataset is converted")
     return read_mapped(path)

@@ -17,7 +17,7 @@ from potstill.data.columns import Chosen
 from potstill.data.files import Column, Group, read_array
 from potstill.data.formats.groups import find_group_columns, join_episodes
 from potstill.data.log import Log
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 
 COLUMNS = ("observations", "actions", "rewards")
 
@@ -34,7 +34,7 @@ def read_d3rlpy(file: Group, path: Path, chosen: Chosen) -> Log:
         PotstillError: the file is damaged, an episode is missing, or its columns are of unequal length.
     """
     if chosen:
-        raise PotstillError(f"{path}: --columns: the columns of d3rlpy's replay buffers are fixed")
+        raise PotstillError(f"{path}: {name_option('columns')}: the columns of d3rlpy's replay buffers are fixed")
     count = read_array(file, "num_episodes", path)
     if count.shape or count.dtype.kind not in "iu" or not 0 < count <= len(file):
         raise PotstillError(f"{path}: num_episodes is not the number of episodes in the file")

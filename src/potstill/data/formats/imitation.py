@@ -16,9 +16,9 @@ from potstill.data.columns import Chosen
 from potstill.data.files import Column, reading
 from potstill.data.formats.arrow import check_sizes
 from potstill.data.formats.parquet import require_pyarrow
-from potstill.data.formats.tables import UNCLEAR_ENDS
+from potstill.data.formats.tables import describe_unclear_ends
 from potstill.data.log import Log
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.files import read_json
 
 NAMES = {"obs", "acts", "terminal", "indices"}
@@ -67,7 +67,7 @@ def _log(
         source,
         name,
         card={"source": "imitation"},
-        notes=(UNCLEAR_ENDS.format("terminal"),) if terminal is None else (),
+        notes=(describe_unclear_ends("terminal"),) if terminal is None else (),
     )
 
 
@@ -82,7 +82,9 @@ def read_trajectories(path: Path, chosen: Chosen) -> Log:
         PotstillError: the folder is damaged, or holds another kind of dataset.
     """
     if chosen not in ({}, AS_TERMINATIONS):
-        raise PotstillError(f"{path}: --columns: imitation's columns are fixed, except terminations=terminal")
+        raise PotstillError(
+            f"{path}: {name_option('columns')}: imitation's columns are fixed, except terminations=terminal"
+        )
     pyarrow = require_pyarrow()
     with reading(path / "state.json", "the state of a dataset"):
         files = [path / str(entry["filename"]) for entry in read_json(path / "state.json")["_data_files"]]

@@ -27,7 +27,7 @@ from potstill.data.formats.parquet import allow_columns, flatten, require_pyarro
 from potstill.data.joined import SideBySide
 from potstill.data.log import Log
 from potstill.environments.making import find_registered_limit
-from potstill.errors import PotstillError, make_missing_extra_error
+from potstill.errors import PotstillError, make_missing_extra_error, name_option
 from potstill.runtime.files import JsonMapping, parse_json, read_json
 
 COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
@@ -76,7 +76,9 @@ def find_minari_path(name: str, *, download: bool = False) -> Path:
         fetch = f"pip install 'minari[hf]' && minari download {name}"
         elsewhere = f"run this on a machine with a network: {fetch}; then copy the folder to {folder}"
         if not download:
-            raise PotstillError(f"minari:{name}: not in {root}. Download it with --download, or {elsewhere}")
+            raise PotstillError(
+                f"minari:{name}: not in {root}. Download it with {name_option('download', True)}, or {elsewhere}"
+            )
         _download(name, folder, elsewhere)
     return folder
 
@@ -154,7 +156,9 @@ def read_minari_file(file: Group, path: Path, chosen: Chosen) -> Log:
 
 def _read_metadata(folder: Path, path: Path, chosen: Chosen) -> Metadata:
     if strange := [role for role in chosen if role not in COLUMNS]:
-        raise PotstillError(f"{path}: --columns {strange[0]}: the roles in Minari's layout are {', '.join(COLUMNS)}")
+        raise PotstillError(
+            f"{path}: {name_option('columns', strange[0])}: the roles in Minari's layout are {', '.join(COLUMNS)}"
+        )
     with reading(folder / "metadata.json", "Minari's metadata"):
         metadata = read_json(folder / "metadata.json")
         form, count, steps = str(metadata["data_format"]), *(read_whole_number(metadata, key) for key in COUNTS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from potstill.data.bounds import ActionBounds, DiscreteActions
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.files import JsonMapping
 
 
@@ -50,8 +50,8 @@ def list_observations(space: JsonMapping, path: Path, name: str = "observations"
         return tuple(found for key, part in inner for found in list_observations(part, path, f"{name}/{key}"))
     if kind != "Box":
         raise PotstillError(
-            f"{path}: {name} of space {kind}: expected a Box or a Dict of boxes. Choose parts: --columns "
-            "observations=observations/NAME+observations/NAME"
+            f"{path}: {name} of space {kind}: expected a Box or a Dict of boxes. Choose parts: "
+            f"{name_option('columns', 'observations=observations/NAME+observations/NAME')}"
         )
     return (name,)
 

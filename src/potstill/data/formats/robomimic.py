@@ -15,7 +15,7 @@ from potstill.data.columns import Chosen, expand_names
 from potstill.data.files import Column, Group, find_dataset, list_datasets
 from potstill.data.formats.groups import find_group, find_group_columns, join_episodes
 from potstill.data.log import Log
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 
 ROLES = {"actions": "actions", "rewards": "rewards", "terminations": "dones"}
 
@@ -39,8 +39,16 @@ def read_robomimic(file: Group, path: Path, chosen: Chosen) -> Log:
         [find_group_columns(demo, roles, path, source=f"{path}, {name}") for name, demo in demos.items()],
         source=str(path),
     )
+    notes = (*notes, *_compare_total(data.attrs.get("total"), len(columns["actions"])))
     card: dict[str, object] = {"source": "robomimic", "columns": {k: "+".join(v) for k, v in roles.items()}}
     return Log(columns, str(path), path.stem, bounds=_find_bounds(columns["actions"]), card=card, notes=notes)
+
+
+def _compare_total(total: object, rows: int) -> list[str]:
+    """Note that the file states another number of rows: demonstrations were probably lost in a copy."""
+    if not isinstance(total, int | float | np.integer | np.floating) or total == rows:
+        return []
+    return [f"the attribute total of 'data' is {total:g}, but there are {rows} rows: are demonstrations missing?"]
 
 
 def _find_bounds(actions: Column) -> ActionBounds | None:
@@ -69,6 +77,7 @@ def _find_roles(demo: Group, chosen: Chosen, path: Path) -> tuple[dict[str, list
         roles["next_observations"] = after
     for role in ("observations", "actions"):
         if not roles.get(role):
-            raise PotstillError(f"{path}: no {role} (it has {', '.join(names)}). Name them: --columns {role}=NAME+NAME")
+            example = name_option("columns", f"{role}=NAME+NAME")
+            raise PotstillError(f"{path}: no {role} (it has {', '.join(names)}). Name them: {example}")
     note = f"observations with more than one axis are left out: {', '.join(left)}" if left and not chosen else ""
     return {role: parts for role, parts in roles.items() if parts}, (note,) if note else ()

@@ -12,17 +12,21 @@ from potstill.data.files import Column
 from potstill.data.formats.lanes import has_lanes, unstack_lanes
 from potstill.data.joined import SideBySide
 from potstill.data.log import Log
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 
 BOUNDS = ("action_low", "action_high")
 COUNT = "action_count"  # the number of actions of a finite set
 SPACE = (*BOUNDS, COUNT)
 """Names under which a file may state its action space."""
-UNCLEAR_ENDS = (
-    "'{0}' does not distinguish terminations from time-outs: all ends count as time-outs. If they are terminations, "
-    "use --columns terminations={0}"
-)
 UNKNOWN_ENDS = "'{0}' does not state why episodes end: all ends count as time-outs"
+
+
+def describe_unclear_ends(name: str) -> str:
+    """Describe what is assumed about a column that marks ends without saying which are terminations."""
+    return (
+        f"'{name}' does not distinguish terminations from time-outs: all ends count as time-outs. If they are "
+        f"terminations, use {name_option('columns', f'terminations={name}')}"
+    )
 
 
 def log_of_columns(
@@ -58,7 +62,7 @@ def log_of_columns(
     lanes = has_lanes(columns)
     notes = []
     if not {"terminations", "truncations", "last_steps"} & {*found, *chosen}:
-        notes += [UNCLEAR_ENDS.format(*found["dones"])] if "dones" in found else []
+        notes += [describe_unclear_ends(found["dones"][0])] if "dones" in found else []
         notes += [UNKNOWN_ENDS.format(*found["starts"])] if "starts" in found else []
     return Log(
         unstack_lanes(columns, stated, source=source) if lanes else columns,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias, TypeVar
 
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import check_types
 from potstill.students.recipe import RECIPES, Recipe
@@ -97,14 +97,14 @@ def require_trained(solver: Solver) -> None:
     if not solver.recipe.steps:
         raise PotstillError(f"{type(solver).__name__} requires a recipe with at least 1 step, not Recipe.steps 0")
     if solver.recipe.sampled:
-        raise _refuse(solver, "training on mean actions", "sample actions", "unroll")
+        raise _refuse(solver, "training on mean actions", "sample actions", ("unroll",))
 
 
 def require_sgd(solver: Solver) -> None:
     """Raise unless the recipe is SGD on mean actions, the only training that exact kernels describe."""
     require_trained(solver)
     if solver.recipe.optimiser != "sgd":
-        raise _refuse(solver, "SGD on mean actions", f"use {solver.recipe.optimiser}", "interpolation or unroll")
+        raise _refuse(solver, "SGD on mean actions", f"use {solver.recipe.optimiser}", ("interpolation", "unroll"))
 
 
 def require_continuous(solver: Solver) -> None:
@@ -112,12 +112,21 @@ def require_continuous(solver: Solver) -> None:
     if solver.recipe.loss == "cross-entropy":
         raise PotstillError(
             f"{type(solver).__name__} fits the squared error of continuous actions: for discrete actions, choose "
-            "--solver kernel, drawn, empirical or unroll"
+            f"{name_option('solver', 'kernel')}, drawn, empirical or unroll"
         )
 
 
-def _refuse(solver: Solver, described: str, found: str, others: str) -> PotstillError:
+def name_solvers(names: Sequence[str]) -> str:
+    """Name the option that chooses one of these solvers.
+
+    >>> name_solvers(["kernel", "unroll"])
+    "solver='kernel' or unroll"
+    """
+    return " or ".join([name_option("solver", names[0]), *names[1:]])
+
+
+def _refuse(solver: Solver, described: str, found: str, others: Sequence[str]) -> PotstillError:
     return PotstillError(
-        f"{type(solver).__name__} describes {described}, but students of this recipe {found}: choose --solver {others} "
-        '(in Python solver="unroll")'
+        f"{type(solver).__name__} describes {described}, but students of this recipe {found}: choose "
+        f"{name_solvers(others)}"
     )

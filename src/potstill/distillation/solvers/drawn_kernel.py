@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from potstill.distillation.solvers.base import Solver, StudentPolicy, require_trained
+from potstill.distillation.solvers.base import Solver, StudentPolicy, name_solvers, require_trained
 from potstill.errors import PotstillError
 from potstill.networks.mlp import Params
 from potstill.runtime.arguments import check_arguments
@@ -94,10 +94,10 @@ class DrawnKernelSolver(Solver):
         check_ranges(self, networks=1)
         require_trained(self)
         if self.recipe.residual:
-            others = "kernel or unroll" if self.recipe.optimiser == "sgd" else "unroll"
+            others = ("kernel", "unroll") if self.recipe.optimiser == "sgd" else ("unroll",)
             raise PotstillError(
-                f"{type(self).__name__} does not support residual students (Recipe.residual): choose --solver {others} "
-                '(in Python solver="unroll"), or a recipe that is not residual'
+                f"{type(self).__name__} does not support residual students (Recipe.residual): choose "
+                f"{name_solvers(others)}, or a recipe that is not residual"
             )
 
     @abstractmethod

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from potstill.environments.observations.encoders import Encoder, as_features
-from potstill.errors import PotstillError, make_missing_extra_error
+from potstill.errors import PotstillError, make_missing_extra_error, name_option
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import check_regular, hash_file
 
@@ -44,7 +44,7 @@ class OnnxEncoder(Encoder):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.path:
-            raise PotstillError("encoder onnx: set its path (--encoder.path)")
+            raise PotstillError(f"encoder onnx: set {name_option('encoder.path')}")
 
     def encode(self, images: Float[np.ndarray, "B H W C"]) -> Float[np.ndarray, "B F"]:
         """Run the model on images with channels last.

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from potstill.environments.observations.encoders import PYTHON, AbsentEncoder, Encoder, EncoderLike, as_encoder
 from potstill.environments.observations.parts import MOST_FLAT, Part, format_shape
 from potstill.environments.observations.registry import ENCODERS
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.files import JsonMapping, JsonObject
 
@@ -80,7 +80,8 @@ class ObservationRule:
         if large:
             raise PotstillError(
                 f"{large[0].label} has {large[0].size:,} numbers ({format_shape(large[0].shape)}), more than "
-                f"{MOST_FLAT:,}: encode images first (potstill convert --encoder random-conv), or leave it out"
+                f"{MOST_FLAT:,}: encode images first (potstill convert, "
+                f"{name_option('encoder', 'random-conv')}), or leave it out"
             )
         if made is None:
             return cls(tuple(plain))

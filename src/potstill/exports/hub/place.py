@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 
 DISTILLATE, PAIRS, CARD, CROISSANT = "distillate.safetensors", "pairs.jsonl", "README.md", "croissant.json"
 ENDPOINT = "https://huggingface.co"
@@ -33,7 +33,9 @@ class HubPlace:
         if not re.fullmatch(f"{PART}/{PART}", self.repo) or re.search(r"--|\.\.|[.-]$|\.git$", self.repo):
             raise PotstillError(f"'{self.repo}' is not a repository of the Hub: expected OWNER/NAME")
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", self.licence):
-            raise PotstillError(f"--licence {self.licence}: expected an identifier of the Hub, such as cc-by-4.0")
+            raise PotstillError(
+                f"{name_option('licence', self.licence)}: expected an identifier of the Hub, such as cc-by-4.0"
+            )
 
     @property
     def owner(self) -> str:

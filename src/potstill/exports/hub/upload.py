@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from potstill.errors import PotstillError, describe_first_line, require_package
+from potstill.errors import PotstillError, describe_first_line, name_option, require_package
 from potstill.exports.hub.place import HubPlace
 
 LOGIN = "hf auth login"
@@ -56,7 +56,9 @@ def push_folder(folder: Path, place: HubPlace, *, private: bool, message: str, a
         token = get_token()
         raise PotstillError(text.replace(token, "…") if token else text) from None
     if public:
-        raise PotstillError(f"{place.url} exists and is public: name another repository, or leave out --private")
+        raise PotstillError(
+            f"{place.url} exists and is public: name another repository, or leave out {name_option('private')}"
+        )
     return place.url
 
 
@@ -94,5 +96,5 @@ def _describe_failure(error: Exception, place: HubPlace, again: str) -> str:
     reason = f"{type(error).__name__}: {describe_first_line(error)}"
     return (
         f"{place.endpoint} cannot be reached ({reason}), so nothing was sent: once online, run '{again}'; with "
-        "--dry-run, it writes the files here"
+        f"{name_option('dry_run', True)}, it writes the files here"
     )

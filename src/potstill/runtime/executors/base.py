@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 
 
 @runtime_checkable
@@ -45,7 +45,7 @@ class Executor(ABC):
 
     def __init__(self, workers: int | None = None, address: str | None = None, scratch: Path | None = None) -> None:
         if address is not None and not self.takes_address:
-            raise PotstillError(f"--address {address}: this executor has no address; leave --address out")
+            raise PotstillError(f"{name_option('address', address)}: this executor has no address; leave it out")
         self.limit = workers or count_cores()
 
     def __enter__(self) -> Executor:
@@ -94,7 +94,8 @@ class SerialExecutor(Executor):
     def __init__(self, workers: int | None = None, address: str | None = None, scratch: Path | None = None) -> None:
         if workers not in (None, 1):
             raise PotstillError(
-                f"--workers {workers}: the serial executor runs one call at a time; use --executor pool"
+                f"{name_option('workers', workers)}: the serial executor runs one call at a time; use "
+                f"{name_option('executor', 'pool')}"
             )
         super().__init__(1, address, scratch)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from potstill.errors import PotstillError, describe_first_line, make_missing_extra_error
+from potstill.errors import PotstillError, describe_first_line, make_missing_extra_error, name_option
 from potstill.runtime.executors.base import Executor, Pending, count_cores
 
 PATIENCE = 4.0  # seconds in which an address must accept a connection
@@ -55,7 +55,7 @@ class RayExecutor(Executor):
                 warnings.simplefilter("ignore", RuntimeWarning)  # JAX warns of forks; Ray only starts programs by them
                 ray.init(**started, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
         except Exception as error:  # Ray raises exceptions of a dozen types
-            raise PotstillError(f"--address {address}: {describe_first_line(error)}") from None
+            raise PotstillError(f"{name_option('address', address)}: {describe_first_line(error)}") from None
         found = ray.cluster_resources()  # type: ignore[no-untyped-call, unused-ignore]
         self.limit = workers or max(1, int(found.get("CPU", 1)))
 
@@ -75,13 +75,13 @@ def check_address(address: str) -> None:
 
     >>> check_address("127.0.0.1:1")
     Traceback (most recent call last):
-    potstill.errors.PotstillError: --address 127.0.0.1:1: nothing answers there (Connection refused)
+    potstill.errors.PotstillError: address='127.0.0.1:1': nothing answers there (Connection refused)
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host:
         host, port = port, str(PORT)
     if not port.isdecimal():
-        raise PotstillError(f"--address {address}: expected auto, or host:port of the head of a cluster")
+        raise PotstillError(f"{name_option('address', address)}: expected auto, or host:port of the head of a cluster")
     try:
         with contextlib.closing(socket.create_connection((host, int(port)), timeout=PATIENCE)) as connection:
             if os.environ.get("RAY_USE_TLS", "0") == "0":
@@ -90,4 +90,4 @@ def check_address(address: str) -> None:
                     raise ConnectionError("it closes the connection")
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise PotstillError(f"--address {address}: nothing answers there ({reason})") from None
+        raise PotstillError(f"{name_option('address', address)}: nothing answers there ({reason})") from None

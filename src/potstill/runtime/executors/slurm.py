@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from potstill.errors import PotstillError, make_missing_extra_error
+from potstill.errors import PotstillError, make_missing_extra_error, name_option
 from potstill.runtime.executors.base import Executor, Pending, count_cores
 from potstill.runtime.files import make_write_error
 
@@ -39,7 +39,7 @@ class SlurmExecutor(Executor):
         super().__init__(workers, address, scratch)
         cluster = address or "slurm"
         if cluster not in CLUSTERS:
-            raise PotstillError(f"--address {address}: the slurm executor takes {' or '.join(CLUSTERS)}")
+            raise PotstillError(f"{name_option('address', address)}: the slurm executor takes {' or '.join(CLUSTERS)}")
         if scratch is None:
             raise PotstillError("the slurm executor needs a scratch folder on a file system that all nodes share")
         try:
@@ -47,7 +47,9 @@ class SlurmExecutor(Executor):
         except ImportError:
             raise make_missing_extra_error("submitit", "slurm") from None
         if cluster == "slurm" and shutil.which("sbatch") is None:
-            raise PotstillError("there is no Slurm on this machine (no sbatch); --address local runs jobs here")
+            raise PotstillError(
+                f"there is no Slurm on this machine (no sbatch); {name_option('address', 'local')} runs jobs here"
+            )
         self.scratch = scratch
         try:
             self._submitit = submitit.AutoExecutor(folder=scratch, cluster=cluster)

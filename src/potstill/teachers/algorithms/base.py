@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from jaxtyping import Array, PRNGKeyArray
 
 from potstill.data.transitions import Transitions
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, name_option
 from potstill.networks.mlp import Params
 from potstill.networks.policy import Head
 from potstill.runtime.arguments import check_arguments
@@ -103,7 +103,8 @@ class Algorithm(ABC, Generic[State]):
         """
         if discrete:
             raise PotstillError(
-                f"{self.name} learns continuous actions: for discrete actions, choose --algorithm iql, cal-ql or bc"
+                f"{self.name} learns continuous actions: for discrete actions, choose "
+                f"{name_option('algorithm', 'iql')}, cal-ql or bc"
             )
         return self
 

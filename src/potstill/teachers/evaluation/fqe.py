@@ -158,7 +158,7 @@ class Evaluator:
         self.key = jax.random.key(training.seed)
         self.scale = float(jnp.abs(table.rewards).mean()) / (1.0 - training.discount) or 1.0
         table = table._replace(rewards=table.rewards / self.scale)
-        fitted = ~hold_out_episodes(data)
+        fitted = ~hold_out_episodes(data) if len(data) > 1 else np.ones(1, np.bool_)
         self.table: TrainingRows = jax.tree.map(lambda column: column[np.flatnonzero(fitted)], table)
         self.states = table.states[read_at]
         known = _mark_known_next_actions(table, data)[fitted]

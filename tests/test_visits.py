@@ -85,7 +85,7 @@ class TestRollouts:
         visits.extend(random_table(), KernelDescent(SMALL), pairs)
         lead = np.zeros(4, int)
         lead[2:] = np.random.default_rng([0, 1, 2]).integers(8, size=2)
-        assert 0 < lead.max()
+        assert lead.max() > 0
         assert len(visits.rollouts[0]) == 4 * 8  # those of the teacher are whole
         counted = visits.rollouts[1]
         lanes = np.rint(1e3 * counted[:, 0]).astype(int)

@@ -142,7 +142,7 @@ def make_rollout(
             f"{name_option('rollout_steps', config.rollout_steps)} requires an objective with critics, such as "
             "q-gap, and critics that rewards distinguish"
         )
-    return RolloutGap(world, config.rollout_steps, discount=find_discount(teacher), noise=config.rollout_noise)
+    return RolloutGap(world, config.rollout_steps, discount=find_discount(teacher), noise=config.rollout_noise or 0.0)
 
 
 def find_discount(teacher: NetworkTeacher) -> float:

@@ -18,11 +18,12 @@ import numpy as np
 
 import potstill
 from benchmarks.experiments.distilling import shorten_summary
+from benchmarks.experiments.imagination import read_teacher
 from benchmarks.experiments.portfolio import find_distillate
 from benchmarks.files import BUNDLED, FILES, ROOT, Workspace
 from benchmarks.grid import Cell, Experiment, Record, make_product
 from potstill.evaluation.statistics import summarise
-from potstill.runtime.files import hash_file, read_json
+from potstill.runtime.files import hash_file
 
 SCRIPTS = {"NumPy": "plain_numpy.py", "PyTorch": "pytorch.py", "d3rlpy": "d3rlpy_bc.py", "imitation": "imitation_bc.py"}
 INTERPRETERS = {"d3rlpy": "D3RLPY_PYTHON", "imitation": "IMITATION_PYTHON"}
@@ -51,11 +52,10 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run([*words, *counts], capture_output=True, text=True, check=True, env=outside)
     returns = np.asarray(json.loads(done.stdout.strip().splitlines()[-1]))
-    teacher = read_json(folder / "result.json")["teacher"]
     scores = summarise(returns, env_id)
     return {
         "student": shorten_summary(scores),
-        "teacher": shorten_summary(teacher),
+        "teacher": read_teacher(folder),
         "sha256": hash_file(folder / "distillate.safetensors"),
     }
 

@@ -22,7 +22,7 @@ from potstill.config.distill import IMAGINED, IMAGINED_STEPS
 from potstill.distillation import Portfolio, RolloutGap, VisitSettings
 from potstill.evaluation.scores import TEACHER_SEED, measure_policy_returns
 from potstill.evaluation.statistics import summarise
-from potstill.runtime.files import read_json
+from potstill.runtime.files import read_json, write_json
 from potstill.worlds import load_world
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -82,7 +82,8 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     counts = {"students": 1, "episodes": 1} if workspace.toy else COUNTS
     own = _evaluate(run, f"{out}-own", cell, counts, dataset=data, teacher=teacher, world=world)
     style = TOY_RECIPE if workspace.toy else PYTORCH_STYLE
-    found: Record = {**select_student_scores(own), "teacher": _score_teacher(Path(teacher), run, counts)}
+    write_json(Path(f"{out}-teacher.json"), _score_teacher(Path(teacher), run, counts))
+    found: Record = {**select_student_scores(own), "teacher": read_teacher(out)}
     found["pytorch_style"] = select_student_scores(_evaluate(run, f"{out}-pytorch-style", cell, counts, recipe=style))
     if world is not None:
         found["chosen"] = read_json(Path(run) / "result.json")["chosen"]["step"]
@@ -92,6 +93,11 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     command = strip_folders(str(potstill.load(run).metadata["command"]))
     times = {"distilling": seconds, "training": own["seconds"]["training"]}
     return {**found, "seconds": times, "sha256": own["sha256"], "command": command}
+
+
+def read_teacher(run: object) -> Record:
+    """Read the returns of the teacher of a run folder that :func:`measure` has made."""
+    return dict(read_json(Path(f"{run}-teacher.json")))
 
 
 def _evaluate(run: object, out: str, cell: Cell, counts: dict[str, int], **options: Any) -> dict[str, Any]:

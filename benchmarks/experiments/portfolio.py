@@ -19,7 +19,7 @@ from benchmarks.files import BUNDLED, FILES, Workspace
 from benchmarks.grid import Cell, Experiment, Record, make_product
 from potstill.evaluation.scores import measure_policy_returns, measure_student_returns
 from potstill.evaluation.statistics import summarise
-from potstill.runtime.files import hash_file, read_json
+from potstill.runtime.files import hash_file
 from potstill.students.recipe import Recipe
 
 PYTORCH = potstill.RECIPES["pytorch"]
@@ -53,7 +53,7 @@ def find_distillate(cell: Cell, workspace: Workspace) -> Path:
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Train students of every kind on one distillate, and measure their returns and those of their ensemble."""
     folder = find_distillate(cell, workspace)
-    distillate, result = potstill.load(folder), read_json(folder / "result.json")
+    distillate = potstill.load(folder)
     env_id, kinds = str(distillate.env_id), {}
     for name, recipe in list(KINDS.items())[: 2 if workspace.toy else None]:
         chosen = TOY_RECIPE if workspace.toy else recipe
@@ -66,7 +66,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
         kinds[name] = {kind: shorten_summary(entry) for kind, entry in scores.items()}
     return {
         "kinds": kinds,
-        "teacher": shorten_summary(result["teacher"]),
+        "teacher": imagination.read_teacher(folder),
         "sha256": hash_file(folder / "distillate.safetensors"),
         "command": strip_folders(str(distillate.metadata["command"])),
     }

@@ -9,13 +9,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from potstill.data.heaps import check_heaps
 from potstill.data.limits import Allowance
 from potstill.errors import PotstillError
 
+if TYPE_CHECKING:
+    import h5py
+
+WHOLE = 1 << 24  # largest HDF5 file that is searched for heaps before anything is read, in bytes
 DEEPEST = 32  # groups in groups of an HDF5 file; the time to find an object grows with the square of its depth
 OF_THE_SYSTEM = {errno.EACCES, errno.EAGAIN, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM}
 """Errors of the operating system that do not depend on the content of a file."""
@@ -132,7 +137,40 @@ def open_hdf5(path: Path) -> Iterator[Group]:
         wrong = file.id.links.visit(_find_wrong_link, info=True)
         if wrong is not None:
             raise PotstillError(f"{path}: {wrong}")
+        if path.stat().st_size <= WHOLE:  # a larger one only if it has values of variable length that are read
+            _check_heaps(file)
         yield file
+
+
+def _check_heaps(item: Any) -> None:
+    """Check the heaps of the HDF5 file of an object, once while :func:`reading` reads it.
+
+    Raises:
+        PotstillError: a heap is damaged.
+    """
+    import h5py
+
+    allowance = _allowance.get()
+    if allowance is None or allowance.heaps_checked:
+        return
+    allowance.heaps_checked = True
+    _, width = h5py.h5i.get_file_id(item.id).get_create_plist().get_sizes()
+    check_heaps(allowance.path, width)
+
+
+def read_attribute(group: Group, key: str) -> object:
+    """Read an attribute of an HDF5 file or group; ``None`` if there is none.
+
+    Raises:
+        PotstillError: a heap of the file is damaged, so that libhdf5 might never end.
+    """
+    attributes = cast("h5py.Group", group).attrs
+    if key not in attributes:
+        return None
+    if attributes.get_id(key).dtype.hasobject:  # of variable length
+        _check_heaps(group)
+    value: object = attributes[key]
+    return value
 
 
 def _find_wrong_link(name: bytes, link: Any) -> str | None:
@@ -194,6 +232,8 @@ def find_dataset(group: Group, key: str, path: Path, *, counted: bool = True) ->
     if not isinstance(dataset, h5py.Dataset):
         problem = "a group of arrays (a dictionary space?)" if isinstance(dataset, h5py.Group) else "missing"
         raise PotstillError(f"{path}: '{key}' is {problem}, expected one array")
+    if dataset.dtype.hasobject:  # of variable length
+        _check_heaps(dataset)
     chunk: tuple[int, ...] = ()
     if dataset.id.get_offset() is None:  # otherwise the values are in one piece, in this file
         stored = dataset.id.get_create_plist()  # the properties of ``dataset`` would fetch it several times

@@ -22,7 +22,7 @@ class Allowance:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.taken = path, 0
+        self.path, self.taken, self.heaps_checked = path, 0, False
         self.limit = FREE + RATIO * check_regular(path)
 
     def take(self, count: int, what: str) -> None:

@@ -13,7 +13,7 @@ from potstill.data.bounds import describe_remedies
 from potstill.data.checks import as_column, widen_bounds
 from potstill.data.columns import REQUIRED, SYNONYMS
 from potstill.data.discrete import fit_actions
-from potstill.data.files import open_hdf5, read_array
+from potstill.data.files import open_hdf5, read_array, read_attribute
 from potstill.data.log import NO_ENVIRONMENT
 from potstill.data.registry import ReadOptions
 from potstill.data.transitions import COLUMNS
@@ -62,7 +62,7 @@ def read_raw_columns(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
     try:
         if path.suffix in (".hdf5", ".h5"):
             with open_hdf5(path) as file:
-                env_id = file.attrs.get("env_id")
+                env_id = read_attribute(file, "env_id")
                 return _find_columns(file, lambda name: read_array(file, name, path)), _keep_text(env_id)
         if path.suffix == ".npz":
             with open_npz(path) as archive:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from potstill.data.columns import Chosen, match_columns
-from potstill.data.files import Group, find_dataset, find_user_folder, list_datasets, open_hdf5
+from potstill.data.files import Group, find_dataset, find_user_folder, list_datasets, open_hdf5, read_attribute
 from potstill.data.formats.tables import SPACE, as_text, log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError
@@ -43,13 +43,13 @@ def read_d4rl(file: Group, path: Path, chosen: Chosen) -> Log:
     source, names = str(path), list_datasets(file)
     known = [key for key in ("env_id", *SPACE) if key in names]
     stated: dict[str, object] = {key: find_dataset(file, key, path)[()] for key in known}
-    stated |= {key: file.attrs[key] for key in ("env_id", *SPACE) if key in file.attrs}
+    stated |= {key: value for key in ("env_id", *SPACE) if (value := read_attribute(file, key)) is not None}
     return log_of_columns(
         lambda name: find_dataset(file, name, path),
         match_columns([name for name in names if name not in known], chosen, source=source),
         chosen,
         source=source,
-        name=as_text(file.attrs.get("name"), f"{source}: its attribute 'name'") or path.stem,
+        name=as_text(read_attribute(file, "name"), f"{source}: its attribute 'name'") or path.stem,
         stated=stated,
         card=_read_card(file, path),
     )
@@ -80,11 +80,12 @@ def _read_card(file: Group, path: Path) -> dict[str, object]:
     Raises:
         PotstillError: the attribute ``card`` is not a JSON object.
     """
-    if "card" not in file.attrs:
-        source = as_text(file.attrs.get("source"), f"{path}: its attribute 'source'")
+    card = read_attribute(file, "card")
+    if card is None:
+        source = as_text(read_attribute(file, "source"), f"{path}: its attribute 'source'")
         return {} if source is None else {"source": source}
     try:
-        return dict(parse_json(as_text(file.attrs["card"], "card") or ""))
+        return dict(parse_json(as_text(card, "card") or ""))
     except (ValueError, TypeError, PotstillError):
         raise PotstillError(f"{path}: its attribute 'card' is not a JSON object") from None
 

@@ -235,7 +235,10 @@ def _read_arrow_episodes(metadata: Metadata, folder: Path) -> list[dict[str, Col
         with reading(files[0], f"a .{form} file"):
             dataset = arrow.dataset.dataset(files, format=form)
             for part in dataset.get_fragments():
-                allow_columns(part.metadata) if form == "parquet" else check_sizes(Path(part.path), arrow)
+                if form == "parquet":
+                    allow_columns(Path(part.path), part.metadata)
+                else:
+                    check_sizes(Path(part.path), arrow)
             table = flatten(dataset.to_table())
         episode: dict[str, Column] = {}
         for key, names in metadata.roles.items():

@@ -16,6 +16,7 @@ import numpy as np
 
 from potstill.data.columns import TABLES, Chosen, match_columns
 from potstill.data.files import allow, reading
+from potstill.data.formats.parquet_footer import count_values
 from potstill.data.formats.tables import SPACE, log_of_columns
 from potstill.data.log import Log
 from potstill.errors import PotstillError, make_missing_extra_error
@@ -73,7 +74,7 @@ def read_parquet_files(files: Sequence[Path], chosen: Chosen, path: Path) -> Log
                 found = match_columns([name for name in names if name != "env_id"], chosen, source=source)
                 wanted = [column for columns in found.values() for column in columns]
                 wanted = list(dict.fromkeys([*wanted, *(["env_id"] if "env_id" in names else [])]))
-            allow_columns(file.metadata, wanted)
+            allow_columns(part, file.metadata, wanted)
             table = flatten(file.read(columns=wanted))
         _check_same(table, (tables or [table])[0], part, files[0])
         _check_vectors(table, [name for role in TABLES for name in found.get(role, ())], source)
@@ -116,18 +117,24 @@ def _check_vectors(table: Table, names: Sequence[str], source: str) -> None:
             )
 
 
-def allow_columns(metadata: FileMetaData, names: Sequence[str] | None = None) -> None:
+def allow_columns(file: Path, metadata: FileMetaData, names: Sequence[str] | None = None) -> None:
     """Count the numbers in some or all columns of a Parquet file before memory is allocated for them.
+
+    Args:
+        file: the file.
+        metadata: its metadata, of which only the schema is read: see :mod:`potstill.data.formats.parquet_footer`.
+        names: names of columns; ``None`` for all.
 
     Raises:
         PotstillError: the numbers are too many for the size of the file.
+        ValueError: the footer of the file is damaged.
     """
     starts = ("",) if names is None else tuple(f"{name}." for name in names)
     paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
-    wanted = [i for i, path in enumerate(paths) if f"{path}.".startswith(starts)]
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for i in wanted:
-            allow(NUMBER * group.column(i).num_values, f"'{paths[i]}'")
+    for counts in count_values(file):
+        for path, count in zip(paths, counts, strict=True):
+            if f"{path}.".startswith(starts):
+                allow(NUMBER * count, f"'{path}'")
 
 
 def _list_leaves(schema: Schema) -> Iterator[str]:

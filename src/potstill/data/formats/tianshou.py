@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from potstill.data.columns import Chosen, match_columns
-from potstill.data.files import Column, Group, find_dataset, list_datasets, read_array
+from potstill.data.files import Column, Group, find_dataset, list_datasets, read_array, read_attribute
 from potstill.data.formats.groups import find_group
 from potstill.data.formats.tables import log_of_columns
 from potstill.data.log import Log
@@ -74,7 +74,7 @@ def _find_parts(file: Group, path: Path) -> list[tuple[int, np.ndarray]]:
 
 
 def _read_whole_number(file: Group, name: str, path: Path) -> int:
-    value = np.asarray(file.attrs.get(name))
+    value = np.asarray(read_attribute(file, name))
     if value.ndim or value.dtype.kind not in "iu":
         raise PotstillError(f"{path}: its attribute '{name}' is not a whole number")
     return int(value)

@@ -17,8 +17,8 @@ import sys
 import numpy as np
 
 import potstill
+from benchmarks.experiments import imagination
 from benchmarks.experiments.distilling import shorten_summary
-from benchmarks.experiments.imagination import read_teacher
 from benchmarks.experiments.portfolio import find_distillate
 from benchmarks.files import BUNDLED, FILES, ROOT, Workspace
 from benchmarks.grid import Cell, Experiment, Record, make_product
@@ -55,14 +55,16 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     scores = summarise(returns, env_id)
     return {
         "student": shorten_summary(scores),
-        "teacher": read_teacher(folder),
+        "teacher": imagination.read_teacher(folder),
         "sha256": hash_file(folder / "distillate.safetensors"),
     }
 
 
 def describe_inputs(cell: Cell) -> Record:
-    """Return the training of the students and their number."""
-    return {"training": SETTINGS[cell.method], "students": STUDENTS, "episodes": EPISODES}
+    """Return the inputs of the distillate, the training of the students and their number."""
+    distillate = imagination.describe_inputs(Cell("imagined", cell.file, cell.seed))
+    counts = {"students": STUDENTS, "episodes": EPISODES}
+    return {"distillate": distillate, "training": SETTINGS[cell.method], **counts}
 
 
 DECLARED = make_product(tuple(SCRIPTS), ("hopper-medium-replay", "halfcheetah-medium", "walker2d-medium-expert"), (0,))

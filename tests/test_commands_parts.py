@@ -122,7 +122,7 @@ def test_a_solver_without_a_name_is_recorded_but_not_rerun(logs, tmp_path):
         ({"starts": 2}, "distill: starts is now initialisations"),
         (
             {"recipe": Recipe(optimiser="adamw"), "solver": "kernel"},
-            r"students of this recipe use adamw: choose .*solver=\"unroll\"",
+            r"students of this recipe use adamw: choose solver='interpolation' or unroll",
         ),
         ({"weighting": "rangd"}, "did you mean 'ranged'"),
     ],

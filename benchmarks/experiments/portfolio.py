@@ -45,7 +45,7 @@ def find_distillate(cell: Cell, workspace: Workspace) -> Path:
     """Find the run folder of the experiment ``imagination``. Distil if it is missing."""
     own = replace(workspace, runs=workspace.runs.parent / "imagination")
     folder = own.find_folder(cell.file, cell.method, cell.seed)
-    if not (folder / "result.json").exists():
+    if not Path(f"{folder}-teacher.json").exists():  # written after the distillate
         imagination.measure(cell, own)
     return folder
 

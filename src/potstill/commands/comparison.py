@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 
 from potstill.commands.sources import Sources
 from potstill.environments.references import Reference
-from potstill.environments.rollouts import Act
 from potstill.evaluation.imagined import score_imagined
 from potstill.evaluation.scores import score_offline
 from potstill.runtime.files import JsonObject
@@ -27,29 +26,29 @@ def compare_students(
     *,
     episodes: int,
     seed: int,
-    teacher: Act | None = None,
 ) -> JsonObject:
     """Measure the scores that need no environment: those that the given teacher and world model allow.
 
     Args:
         students: trained on the pairs.
-        sources: the dataset and the teacher.
+        sources: the dataset and the teacher, which is rolled out in the world model, too.
         world: the world model.
         reference: the returns that count as 0 and 100.
         folder: stores the scores; a resumed run reuses them.
         show: makes a context in which a text is displayed.
         episodes: episodes of each student in the world model.
         seed: seed of these episodes.
-        teacher: a policy that is also rolled out in the world model, if any.
     """
     found: JsonObject = {}
-    if sources is not None and sources.teacher is not None:
-        compare = functools.partial(score_offline, students, sources.data, sources.teacher)
+    teacher = None if sources is None else sources.teacher
+    if sources is not None and teacher is not None:
+        compare = functools.partial(score_offline, students, sources.data, teacher)
         with show("comparing students with the teacher on held-out states"):
             found["offline"] = folder.compute_once("offline", compare)
     if world is not None and episodes:
         imagine = functools.partial(score_imagined, world, students, reference)
-        play = functools.partial(imagine, episodes=episodes, seed=seed, teacher=teacher)
+        policy = None if teacher is None else teacher.policy
+        play = functools.partial(imagine, episodes=episodes, seed=seed, teacher=policy)
         with show("episodes in the world model"):
             found["imagined"] = folder.compute_once("imagined", play)
     return found

@@ -108,7 +108,6 @@ class Evaluations:
                 tracker.phase,
                 episodes=config.episodes,
                 seed=config.seed,
-                teacher=None if self.teacher is None else self.teacher.policy,
             )
             result["warnings"] = diagnose_students(students, self.data, result)
             tracker.update(PARTS)

@@ -213,9 +213,7 @@ def score(
         play = functools.partial(score_students, students, *settings)
         with busy(f"{episodes} episodes of {count_students(len(students))}"):
             result |= folder.compute_once("students", play)
-    teacher = None if sources is None or sources.teacher is None else sources.teacher.policy
-    counts = {"episodes": episodes, "seed": seed}
-    result |= compare_students(students, sources, world, reference, folder, busy, teacher=teacher, **counts)
+    result |= compare_students(students, sources, world, reference, folder, busy, episodes=episodes, seed=seed)
     if sources is not None:
         result["warnings"] = diagnose_students(students, sources.data, result)
     return result

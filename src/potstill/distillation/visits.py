@@ -4,10 +4,15 @@ By Theorem 2, the return that a student loses is an expectation over the states 
 states of a dataset were visited by other policies. Here the teacher is rolled out first and then, every few outer
 steps, the current student (as the solver computes it). The rollouts have noisy actions and run in a world model or in
 any other stepper. The teacher labels the visited states, as in DAgger (Ross et al. 2011).
+
+A student that falls early would visit early states only. In half of its episodes the teacher therefore acts first, for
+a random number of steps, and only the later states count. DAgger mixes the teacher into the student's episodes for a
+similar reason, step by step.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -120,13 +125,18 @@ class Visits:
                 "Visits: rollouts add noise to continuous actions, but those of the teacher are discrete"
             )
 
+    @functools.cached_property
+    def _teacher_act(self) -> UnitAct:
+        """The teacher as a compiled function, which all rollouts share."""
+        return jax.jit(self.teacher.act)
+
     def start(self, table: StateTable) -> StateTable:
         """Roll out the teacher; return the visited states as a table with the value scale of ``table``.
 
         Further calls return the same table, and so does a call with the rollouts of an interrupted run.
         """
         if not self.rollouts:
-            self.roll_out(jax.jit(self.teacher.act), self.settings.teacher_noise)
+            self.roll_out(self._teacher_act, self.settings.teacher_noise)
         return self.build_table(table)
 
     def is_due(self, step: int) -> bool:
@@ -148,11 +158,11 @@ class Visits:
 
         Args:
             act: the policy.
-            noise: largest standard deviation of the noise.
-            led: number of steps of each lane in which the teacher acts first. These states are not added.
+            noise: largest standard deviation of the noise, in units in which the action bounds are ±1.
+            led: number of steps of each lane in which the teacher acts first. These states are not added. Default: 0.
         """
         settings, scaling = self.settings, self.teacher.policy.scaling
-        led, lead = np.zeros(settings.lanes, int) if led is None else led, jax.jit(self.teacher.act)
+        led = np.zeros(settings.lanes, int) if led is None else led
         number = len(self.rollouts)
         rng = np.random.default_rng([self.seed, number])
         size = (settings.lanes, len(scaling.action_bounds))
@@ -165,7 +175,7 @@ class Visits:
             visited.append(states[active[led[active] <= step]])
             unit = np.asarray(act(jnp.asarray(states))) + spread * rng.standard_normal(size)
             if (led > step).any():
-                unit = np.where((led > step)[:, None], lead(jnp.asarray(states)), unit)
+                unit = np.where((led > step)[:, None], self._teacher_act(jnp.asarray(states)), unit)
             unit = np.clip(unit, -1.0, 1.0)
             steps = self.stepper.step(active, scaling.action_bounds.from_unit(unit)[active])
             observations[active] = steps.observations

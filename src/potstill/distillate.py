@@ -104,7 +104,8 @@ class Distillate(Scaled):
                 "environment": self.env_id,
                 **({} if self.rule is None else {"states are made of": self.rule.describe()}),
                 "dataset": dataset.get("name") if isinstance(dataset, Mapping) else dataset,
-                **{name: self.metadata.get(name) for name in ("objective", "solver", "recipe", "command")},
+                **{name: self.metadata.get(name) for name in ("objective", "solver", "recipe")},
+                "command": self.command if "command" in self.metadata else None,
             },
         )
 
@@ -123,6 +124,13 @@ class Distillate(Scaled):
         if not self.action_bounds.discrete:
             raise PotstillError("Distillate.action_numbers: the actions are continuous")
         return self.action_bounds.choose_actions(self.actions)
+
+    @property
+    def command(self) -> str:
+        """The command that makes the pairs. Files do not say ``--states data``, which was once the default."""
+        made = str(self.metadata.get("command", "potstill distill"))
+        of_data = made.startswith("potstill distill ") and "states" not in self.metadata
+        return f"{made} --states data" if of_data else made
 
     @property
     def env_id(self) -> str | None:

@@ -4,8 +4,9 @@ Each dataset NAME has these files:
 
 - ``NAME.hdf5``: the rows, with the dataset's card;
 - ``NAME.teacher.safetensors``: a teacher, and ``NAME.teacher.json``: settings and results of its training;
+- ``NAME.world.safetensors``: a world model, and ``NAME.world.json``: settings and results of its training;
 - ``NAME.bc.json``: returns of behavioural cloning on all rows;
-- ``NAME.distillate.safetensors``: the distillate that ``potstill distill NAME`` makes.
+- ``NAME.distillate.safetensors``: the distillate that ``potstill distill NAME --states data`` makes.
 """
 
 from __future__ import annotations

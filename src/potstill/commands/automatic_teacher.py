@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from potstill.commands.teach import resolve_algorithm, teach_one
@@ -12,9 +12,9 @@ from potstill.config.settings import record_settings
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError, name_option
 from potstill.runtime.files import JsonObject, read_json, to_json
-from potstill.runtime.run_folder import RunFolder
+from potstill.runtime.run_folder import RunFolder, list_artefact_folders, list_places_beside
 from potstill.teachers.base import NetworkTeacher, load_teacher
-from potstill.teachers.lookup import FOLDER, list_places_beside, list_teacher_folders
+from potstill.teachers.lookup import FOLDER
 from potstill.teachers.rows import find_order_breaks, has_returns
 
 DETERMINING = (
@@ -100,9 +100,21 @@ def find_trained(settings: TeachConfig, data: Transitions, places: Iterable[Path
         places: folders that contain run folders.
     """
     wanted = {name: to_json(record_settings(settings))[name] for name in DETERMINING}
-    runs = {run.resolve(): run for run in list_teacher_folders(places)}
-    found = [run for run in runs.values() if _is_trained(run, wanted, data)]
-    return max(found, key=lambda run: (run / "result.json").stat().st_mtime, default=None)
+    return find_newest(places, "teacher", "result.json", lambda run: _is_trained(run, wanted, data))
+
+
+def find_newest(places: Iterable[Path], kind: str, file: str, suits: Callable[[Path], bool]) -> Path | None:
+    """Find the run folder with an artefact that suits; the one whose ``file`` is the newest, if there are several.
+
+    Args:
+        places: folders that contain run folders.
+        kind: of the artefact.
+        file: a file in a run folder, which every run folder that suits has.
+        suits: whether the artefact in a run folder is wanted.
+    """
+    runs = {run.resolve(): run for run in list_artefact_folders(places, kind)}
+    found = [run for run in runs.values() if suits(run)]
+    return max(found, key=lambda run: (run / file).stat().st_mtime, default=None)
 
 
 def _is_trained(run: Path, wanted: JsonObject, data: Transitions) -> bool:

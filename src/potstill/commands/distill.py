@@ -11,8 +11,9 @@ import jax
 
 from potstill.bundled import list_bundled_names
 from potstill.commands.automatic_teacher import find_or_train_teacher
+from potstill.commands.automatic_world import choose_states, find_reason, find_world, use_states_of_data
 from potstill.commands.distillation_job import Job
-from potstill.commands.distillation_loop import choose_states, find_world, iterate_pairs
+from potstill.commands.distillation_loop import iterate_pairs
 from potstill.commands.distillation_privacy import Privacy, check_requirements, make_privacy
 from potstill.commands.distillation_progress import Progress
 from potstill.commands.distillation_tables import Tables
@@ -50,6 +51,10 @@ def distill(config: DistillConfig) -> Run:
     distillation of the same data finds it there, by the hash of the data. If rewards do not distinguish policies, the
     teacher clones the data.
 
+    By default, students are compared with the teacher in states that both visit in a world model of the data, if that
+    model is accurate for at least 25 steps, and else in the data's states. The model is trained, saved and found again
+    as the teacher is. ``states="data"`` needs none.
+
     The distillation itself never uses the environment. If there are more than a million rows, batches are drawn from
     a uniform sample of a million. The run folder gets ``distillate.safetensors`` (saved at every point of the curve),
     ``result.json``, ``curve.png`` and, if MuJoCo can render here, ``states.png``. ``resume=True`` continues an
@@ -80,6 +85,7 @@ def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
         config: the settings.
         report: whether to draw plots and print the results at the end.
     """
+    reason = getattr(config, "reason", None)
     config = combine_recipe(config)
     devices.use_devices(config.devices)
     problem, track = resolve_problem(config), find_tracker(config.track)
@@ -91,6 +97,8 @@ def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
     rows = len(select_training_rows(len(data)))
     if config.size > rows:
         raise PotstillError(f"{name_option('size', config.size)}: {data.name} has only {rows} rows for initial pairs")
+    if config.states is None and find_reason(config, data):
+        problem = resolve_problem(use_states_of_data(config))
     problem.check_actions(data)
     teacher, known = None, config.teacher is not None or str(config.dataset) in list_bundled_names()
     if known or (problem.needs_teacher and jax.process_count() > 1):
@@ -106,6 +114,8 @@ def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
         print(f"{data.name}: {len(data):,} transitions, distilling {config.size} pairs into {folder.target}")
         if config.preset is not None:
             print(f"{name_option('preset', config.preset)}: as in the paper, except that", "; ".join(DIFFERENCES))
+        if reason is not None:
+            print(f"{name_option('states', 'data')}: the default with {reason}")
         with resumable(resume_command("distill", config, folder.target)):
             result, job = _distill_into(folder, config, problem, data, teacher, world, privacy)
         folder.finish(result)
@@ -127,14 +137,15 @@ def _distill_into(
     """Train the teacher and the world model if they are missing; distil, and evaluate the result."""
     if teacher is None and problem.needs_teacher:
         teacher = find_or_train_teacher(config, data, folder)
-    if config.states == "auto":
+    by_default = config.states is None
+    if config.states in (None, "auto"):
         config, world = choose_states(config, data, folder)
         problem = resolve_problem(config)
     problem = problem.resolve_defaults(data, teacher)
     if problem.needs_world and world is None:
         world = find_world(config, data, folder)
     reference = folder.compute_once("reference", lambda: find_reference(data, teacher, config.episodes)._asdict())
-    job = Job(config, problem, data, teacher, folder, Reference(**reference), world)
+    job = Job(config, problem, data, teacher, folder, Reference(**reference), world, by_default)
     job.warnings = [] if teacher is None else examine_teacher(teacher, data)
     gradients = None
     if privacy is not None:
@@ -156,7 +167,7 @@ def examine_teacher(teacher: NetworkTeacher, data: Transitions) -> list[str]:
 def _run_worker(config: DistillConfig, problem: Problem, data: Transitions, teacher: NetworkTeacher | None) -> Run:
     """Take part in the outer steps. Only the leading process saves results."""
     world = None
-    if config.states == "auto":
+    if config.states in (None, "auto"):
         config, world = choose_states(config, data)
         problem = resolve_problem(config)
     started, problem = time.perf_counter(), problem.resolve_defaults(data, teacher)

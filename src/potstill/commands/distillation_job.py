@@ -85,6 +85,8 @@ class Job:
     reference: Reference
     world: World | None = None
     """The world model in which students are evaluated, if any."""
+    by_default: bool = False
+    """Whether the command does not say which states to use."""
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("distilling", "training", "evaluating"), 0.0)
     )
@@ -212,6 +214,7 @@ class Job:
         config, data, settings = self.config, self.data, self.problem.settings
         if config.budget is not None:  # record the number of steps instead, so that the command is reproducible
             config = replace(config, budget=None, steps=schedule.steps, max_steps=schedule.step_limit)
+        unsaid = ("states",) if self.by_default or config.states == "data" else ()  # see Distillate.command
         facts = {} if self.privacy else {"sha256": data.content_hash, "rows": len(data)}
         return {
             "env_id": data.env_id,
@@ -228,7 +231,7 @@ class Job:
             "student": recipe.to_metadata(),
             "steps": step,
             "settings": to_stored(record_settings(config)),
-            "command": command_line("distill", config),
+            "command": command_line("distill", config, without=unsaid),
             "potstill": version("potstill"),
             **({"privacy": self.privacy} if self.privacy else {"warnings": self.warnings} if self.warnings else {}),
         }
@@ -259,7 +262,7 @@ class Job:
         Each part is computed once in the run, even if the run is interrupted and resumed.
         """
         started = time.perf_counter()
-        result: JsonObject = {"dataset": self.data.name, "env_id": self.data.env_id}
+        result: JsonObject = {"dataset": self.data.name, "env_id": self.data.env_id, "states": self.config.states}
         result |= {"reference": self.reference._asdict(), "pairs": len(distillate)}
         result |= self.evaluations.score(distillate)
         self._add_warnings(distillate, result.pop("warnings"))

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
 
 import jax
 import numpy as np
 
 from potstill.commands.distillation_progress import Progress
 from potstill.commands.distillation_tables import Tables
-from potstill.commands.model import learn_world
 from potstill.commands.resolve import Problem
 from potstill.config import DistillConfig
-from potstill.data.transitions import Transitions
 from potstill.distillation.initial_states import make_initial_pairs
 from potstill.distillation.objectives.rollout import RolloutGap
 from potstill.distillation.outer_loop import Iterate, optimise_pairs
 from potstill.distillation.private import PrivateGradients, make_public_pairs
 from potstill.distillation.visits import Visits
 from potstill.errors import PotstillError, name_option
-from potstill.runtime.run_folder import RunFolder
 from potstill.teachers.base import NetworkTeacher
-from potstill.worlds.base import World, load_world
-from potstill.worlds.settings import WorldSettings
+from potstill.worlds.base import World
 from potstill.worlds.stepper import WorldStepper
-from potstill.worlds.training import train_world
-
-LEAST_HORIZON = 25  # steps for which a model must be accurate, with --states auto
 
 
 def iterate_pairs(
@@ -67,62 +58,6 @@ def iterate_pairs(
         resume=progress.state,
         key=jax.random.key(config.seed),
     )
-
-
-def find_world(config: DistillConfig, data: Transitions, folder: RunFolder | None = None) -> World:
-    """Load the world model of the config, or train one and save it in the run folder, if there is one.
-
-    Raises:
-        PotstillError: the model is of another dataset, its one-step errors are too large for rollouts, or its errors
-            are unknown.
-    """
-    if config.world is not None:
-        world = load_world(config.world)
-        world.check_dataset(data.content_hash, data.name)
-    else:
-        settings = WorldSettings(seed=config.seed)
-        world = train_world(data, settings) if folder is None else learn_world(data, settings, folder)
-    if not world.metadata["errors"]["open_loop"]:
-        raise PotstillError(
-            f"{data.name}: no held-out episode has two steps, so a world model cannot be tested: use "
-            f"{name_option('states', 'data')}"
-        )
-    if not world.horizon:
-        raise PotstillError(
-            f"{data.name}: the errors of the world model are too large for rollouts: use "
-            f"{name_option('states', 'data')}"
-        )
-    return world
-
-
-def choose_states(
-    config: DistillConfig, data: Transitions, folder: RunFolder | None = None
-) -> tuple[DistillConfig, World | None]:
-    """Replace ``--states auto`` by ``imagined`` if the world model is accurate for enough steps, else by ``data``.
-
-    Returns:
-        The config, whose defaults are those of the chosen states, and the world model if it is used.
-
-    Raises:
-        PotstillError: the world model that the config names is of another dataset, or cannot be read.
-    """
-    world, reason = None, ""
-    try:
-        world = find_world(config, data, folder)
-    except PotstillError as error:
-        if config.world is not None:
-            raise
-        reason = str(error)
-    if world is not None and world.horizon < LEAST_HORIZON:
-        reason = f"the world model is accurate for {world.horizon} steps only"
-    again: dict[str, Any] = dict.fromkeys(getattr(config, "defaulted", ()))
-    if reason:
-        print(f"{name_option('states', 'data')}: {reason}", flush=True)
-        judge = config.world if config.choose == "imagined" and "choose" not in again else None
-        return replace(config, states="data", world=judge, **{**again, "rollout_steps": 0, "rollout_noise": 0.0}), None
-    found = name_option("states", "imagined")
-    print(f"{found}: the world model is accurate for at least {LEAST_HORIZON} steps", flush=True)
-    return replace(config, states="imagined", **again), world
 
 
 def make_rollout(

@@ -25,6 +25,8 @@ from potstill.worlds.returns import measure_imagined_returns
 from potstill.worlds.settings import WorldSettings
 from potstill.worlds.training import check_rows, train_world
 
+CHECKPOINT = "world-checkpoint.safetensors"
+
 
 @takes_options(ModelConfig)
 def model(config: ModelConfig) -> Run:
@@ -94,7 +96,7 @@ def learn_world(data: Transitions, settings: WorldSettings, folder: RunFolder) -
     path = folder.path / "world.safetensors"
     if path.exists():
         return load_world(path)
-    checkpoint = CheckpointFile(folder.path / "world-checkpoint.safetensors")
+    checkpoint = CheckpointFile(folder.path / CHECKPOINT)
     with Tracker("model", settings.steps) as tracker, deferred_interruption() as interruption:
 
         def report(step: int, loss: float) -> None:

@@ -136,11 +136,12 @@ def _has_values(teacher: NetworkTeacher | None, data: Transitions) -> bool:
 
 
 def resolve_problem(config: DistillConfig) -> Problem:
-    """Convert names to objects, before any data are read.
+    """Convert names to objects, before any data are read. A config without states is resolved as for imagined ones.
 
     Raises:
         PotstillError: an unknown name or field, or incompatible parts.
     """
+    config = dataclasses.replace(config, states="auto") if config.states is None else config
     solver = resolve_solver(config)
     objective = resolve_objective(config.objective)
     resolve_weighting(config.weighting)
@@ -208,7 +209,7 @@ def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Reci
 
 def combine_recipe(config: DistillConfig) -> DistillConfig:
     """Give a solver that is an object the recipe that is set beside it. Without one, it keeps its own."""
-    if not isinstance(config.solver, Solver) or config.recipe == config.resolved_defaults["recipe"]:
+    if not isinstance(config.solver, Solver) or config.recipe == config.resolved_defaults.get("recipe"):
         return config
     return dataclasses.replace(config, solver=config.solver.with_recipe(resolve_recipe(config.recipe)))
 

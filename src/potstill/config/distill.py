@@ -6,14 +6,19 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from potstill.config.distill_record import from_stored
-from potstill.config.parts import NamedPart
 from potstill.config.private import check_private
 from potstill.config.reading import ReadingConfig, positional_first
 from potstill.config.settings import check_resume, parse_seconds
+from potstill.config.states import (
+    IMAGINED_STEPS,
+    USUAL_STEPS,
+    check_rollouts,
+    find_obstacle,
+    resolve_state_defaults,
+)
 from potstill.errors import PotstillError, name_option
 from potstill.runtime.files import JsonObject
 from potstill.runtime.validation import check_finite, check_ranges, check_types
-from potstill.students.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
     from potstill.config.option_types import (
@@ -35,19 +40,7 @@ else:
     )
 
 
-USUAL_STEPS = 150  # about the number after which the default converges
-IMAGINED_STEPS = 600  # on imagined states, the loss still falls after 150 steps
 BY_VALUE = ("dataset", "teacher", "objective", "solver", "recipe")
-
-OF_DATA: JsonObject = {
-    "labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024, "choose": "last",
-    "rollout_steps": 0, "rollout_noise": 0.0,
-}  # fmt: skip
-"""Defaults that depend on the states of the outer loss."""
-IMAGINED: JsonObject = {
-    "labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "choose": "imagined",
-    "rollout_steps": 16, "rollout_noise": 0.3,
-}  # fmt: skip
 
 
 @positional_first
@@ -89,17 +82,21 @@ class DistillConfig(ReadingConfig):
     noisy states. Default: for q-gap, 0.2 if episodes of the data terminate and 0.1 if none does, and twice as much
     for students trained by SGD without momentum; 0 for all others."""
 
-    states: Literal["data", "imagined", "auto"] = "data"
+    states: Literal["data", "imagined", "auto"] | None = None
     """States of the outer loss: the dataset's, or states visited in a world model, labelled by the teacher. auto:
-    imagined states if the model is accurate for at least 25 steps, else the dataset's."""
+    imagined states if the model is accurate for at least 25 steps, else the dataset's. Default: auto, except data for
+    discrete actions, several processes, a recipe trained by SGD, another solver than portfolio, an objective without a
+    teacher or with weights of its own (av-pbc), and with --preset, --private-noise, --weighting, --widths, --polish,
+    --max-steps, --learn step-size or both, --initial-actions data, or --budget without --world."""
 
     world: PathOption | None = None
-    """World model for --states imagined or auto and for --choose imagined: a run folder or file of `potstill model`.
-    Default: train one."""
+    """World model for imagined states and for --choose imagined: a run folder or file of `potstill model`, or a bundled
+    name. Default: the bundled one; else one trained on the same data by a run in the same folder or in runs; else a new
+    one. With an explicit --states, --seed seeds its training, too."""
 
     rollout_steps: int | None = None
     """H, the number of steps that students act in the world model in each outer step. What they lose there against the
-    teacher is added to q-gap. 0: no rollouts. Default: 16 with --states imagined and an objective q-gap, else 0."""
+    teacher is added to q-gap. 0: no rollouts. Default: 16 with imagined states and an objective q-gap, else 0."""
 
     rollout_noise: float | None = None
     """Largest standard deviation of the noise on the actions of these steps, in units in which the bounds are ±1.
@@ -108,17 +105,17 @@ class DistillConfig(ReadingConfig):
     labels: Literal["learned", "teacher", "fixed"] | None = None
     """Actions of the pairs: optimised together with the states (learned), the teacher's actions in these states
     (teacher), or those of the initial pairs (fixed). Learned discrete actions are probabilities; fixed ones are single
-    actions. Default: teacher with --states imagined, else learned."""
+    actions. Default: teacher with imagined states, else learned."""
 
     solver: SolverOption | None = None
     """{names}. kernel is kernel descent; drawn is the same with kernels of random finite networks, and interpolation
     fits the pairs under such kernels; portfolio uses drawn for several kinds of students; unroll differentiates through
-    a student's training, and sweep does the same with less memory. Default: portfolio with --states imagined,
+    a student's training, and sweep does the same with less memory. Default: portfolio with imagined states,
     interpolation for students trained by Adam, else kernel. Fields are options such as --solver.window 20; the error
     message for an unknown field lists all fields. In Python also an object, such as potstill.distillation.Unroll()."""
 
     recipe: RecipeOption | None = None
-    """The student recipe that the pairs are distilled for: {names}. Default: adam-towers with --states imagined, else
+    """The student recipe that the pairs are distilled for: {names}. Default: adam-towers with imagined states, else
     default. Fields: {recipe fields}. In Python also a potstill.Recipe, which replaces the recipe of a solver object."""
 
     initialisations: int = 1
@@ -132,7 +129,7 @@ class DistillConfig(ReadingConfig):
 
     steps: int | None = None
     """Number of outer steps. Default: until the pairs converge; 150 with --widths, --average, --choose or
-    --private-noise; 600 with --states imagined."""
+    --private-noise; 600 with imagined states."""
 
     max_steps: int | None = None
     """Largest number of outer steps if the pairs do not converge earlier. Default: 600."""
@@ -144,7 +141,7 @@ class DistillConfig(ReadingConfig):
     """Additional steps of the exact unroll, at a tenth of the learning rate."""
 
     batch: int | None = None
-    """B, the number of states in an outer step. Default: 512 with --states imagined, else 1,024."""
+    """B, the number of states in an outer step. Default: 512 with imagined states, else 1,024."""
 
     optimiser: Literal["adam", "sgd"] = "adam"
     """Outer optimiser: adam with a decaying rate, or sgd with momentum 0.9 and a constant rate as in the paper."""
@@ -177,7 +174,7 @@ class DistillConfig(ReadingConfig):
     """Selection of the outer step whose pairs are kept: the last one; of seven steps, the one with the lowest loss on
     held-out states, computed by the solver (held-out) or with trained students (students); or of seven steps in the
     last third, the one whose students have the highest return in a world model (imagined). Returns in the environment
-    are never used. Default: imagined with --states imagined, else last."""
+    are never used. Default: imagined with imagined states, else last."""
 
     private_noise: float | None = None
     """Make the pairs differentially private for episodes: sigma, the noise multiplier of clipped gradients, such as 1.
@@ -219,10 +216,8 @@ class DistillConfig(ReadingConfig):
 
     @property
     def resolved_defaults(self) -> JsonObject:
-        """The defaults that depend on other settings."""
-        if self.states != "data":
-            return IMAGINED | {"rollout_noise": 0.0} if self.rollout_steps == 0 else IMAGINED
-        return OF_DATA if find_optimiser(self.recipe) == "sgd" else OF_DATA | {"solver": "interpolation"}
+        """The defaults that depend on other settings. Most are known only if the states are."""
+        return resolve_state_defaults(self)
 
     @property
     def given_steps(self) -> int | None:
@@ -244,7 +239,10 @@ class DistillConfig(ReadingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        missing = {name: value for name, value in self.resolved_defaults.items() if getattr(self, name) is None}
+        # Why the dataset's states are the default, if they are. It is lost if fields are replaced.
+        object.__setattr__(self, "reason", find_obstacle(self) if self.states is None else None)
+        known = {name: value for name, value in self.resolved_defaults.items() if value is not None}
+        missing = {name: value for name, value in known.items() if getattr(self, name) is None}
         object.__setattr__(self, "defaulted", tuple(missing))
         for name, default in missing.items():
             object.__setattr__(self, name, default)
@@ -255,6 +253,7 @@ class DistillConfig(ReadingConfig):
         check_finite(self, "learning_rate", "state_noise", "rollout_noise")
         check_resume(self)
         check_private(self)
+        check_rollouts(self)
         if self.average > 1.0:
             raise PotstillError(f"{name_option('average', self.average)}: expected a fraction of the steps, at most 1")
         if self.seconds is not None and (self.steps is not None or self.polish):
@@ -268,23 +267,5 @@ class DistillConfig(ReadingConfig):
                 f"{name_option('max_steps', self.max_steps)} applies only to runs until convergence, without "
                 f"{', '.join(map(name_option, others))} and {name_option('states', 'imagined')}"
             )
-        if self.states == "data" and self.rollout_steps:
-            given = name_option("rollout_steps", self.rollout_steps)
-            raise PotstillError(f"{given} requires {name_option('states', 'imagined')} or auto")
-        if self.rollout_noise and not self.rollout_steps:
-            given = name_option("rollout_noise", self.rollout_noise)
-            raise PotstillError(f"{given} has no effect without {name_option('rollout_steps')}")
         if any(width < 2 or width % 2 for width in self.widths):
             raise PotstillError(f"{name_option('widths', *self.widths)}: expected even numbers above 0")
-
-
-def find_optimiser(recipe: object) -> str:
-    """The optimiser of a recipe that is given by its name, by its name and fields, or as an object.
-
-    >>> find_optimiser("adam"), find_optimiser(NamedPart("default", {"optimiser": "adamw"})), find_optimiser(None)
-    ('adam', 'adamw', 'sgd')
-    """
-    if isinstance(recipe, NamedPart):
-        return str(recipe.fields.get("optimiser") or find_optimiser(recipe.name))
-    found = RECIPES.get(recipe) if isinstance(recipe, str) else recipe
-    return found.optimiser if isinstance(found, Recipe) else "sgd"

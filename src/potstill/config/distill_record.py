@@ -54,7 +54,7 @@ def to_stored(recorded: JsonObject) -> JsonObject:
 
 def from_stored(saved: JsonObject) -> JsonObject:
     """Convert the settings in a ``config.json`` of any version to the current fields."""
-    saved = {new: saved[old] for new, old in STORED_NAMES.items() if old in saved} | saved
+    saved = {"states": "data", **{new: saved[old] for new, old in STORED_NAMES.items() if old in saved}, **saved}
     name = saved.get("solver")
     if isinstance(name, str) and name in SECTION_OF:
         section, own_names = saved.get(SECTION_OF[name], {}), {v: k for k, v in STORED_NAMES.items()}

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -211,17 +211,18 @@ def _record_value(value: object) -> object:
     return to_json(value)
 
 
-def command_line(name: str, config: Dataclass) -> str:
+def command_line(name: str, config: Dataclass, without: Collection[str] = ()) -> str:
     """Write the command line of a config: positional arguments, then all options that differ from their defaults.
 
-    Words are quoted for a shell.
+    Words are quoted for a shell. Options in ``without`` are left out.
 
     >>> from potstill.config import DistillConfig
     >>> command_line("distill", DistillConfig("hopper-medium-replay", size=64, out="runs/a"))
     'potstill distill hopper-medium-replay --size 64'
     """
     named = name_parts(config)
-    return " ".join(["potstill", name, *(word for field in fields(named) for word in _list_words(named, field))])
+    written = [field for field in fields(named) if field.name not in without]
+    return " ".join(["potstill", name, *(word for field in written for word in _list_words(named, field))])
 
 
 def resume_command(name: str, config: Dataclass, out: StrPath) -> str:

@@ -196,7 +196,7 @@ def format_card(distillate: Distillate) -> str:
         states=states,
         actions=actions,
         facts=format_facts(describe_source(distillate)),
-        command=join_lines(metadata.get("command", "potstill distill")),
+        command=join_lines(distillate.command),
         networks="a ReLU network" if recipe.towers == 1 else f"the mean of {recipe.towers} ReLU networks",
         its="its" if recipe.towers == 1 else "their mean",
         hidden=recipe.layers - 1,

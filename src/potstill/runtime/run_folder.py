@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -234,3 +234,18 @@ def add_file(run: Path, name: str, content: object) -> None:
     write_json(run / name, content)
     lock.record(files=sorted(list_files(run)))
     lock.release()
+
+
+def list_places_beside(run: Path) -> list[Path]:
+    """List the folders in which artefacts of a run, or of earlier runs on the same data, are searched."""
+    return [run, run.parent, Path("runs")]
+
+
+def list_artefact_folders(places: Iterable[Path], kind: str) -> Iterator[Path]:
+    """List the run folders in some folders that contain an artefact, such as a ``"teacher"``.
+
+    A run of another command may have one in its folder ``KIND``, such as the teacher that a distillation trained.
+    """
+    for place in places:
+        for pattern in (f"*/{kind}.safetensors", f"*/{kind}/{kind}.safetensors"):
+            yield from (path.parent for path in place.glob(pattern))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from potstill.bundled import find_artefact_path, list_bundled_names
@@ -17,18 +16,6 @@ from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.teachers.importers import import_teacher, is_foreign
 
 FOLDER = "teacher"  # of the teacher that a distillation trained, in its run folder
-
-
-def list_places_beside(run: Path) -> list[Path]:
-    """List the folders in which teachers of a run, or of earlier runs on the same data, are searched."""
-    return [run, run.parent, Path("runs")]
-
-
-def list_teacher_folders(places: Iterable[Path]) -> Iterator[Path]:
-    """List the run folders with a teacher in some folders: runs of ``potstill teach``, and those in distillations."""
-    for place in places:
-        for pattern in ("*/teacher.safetensors", f"*/{FOLDER}/teacher.safetensors"):
-            yield from (path.parent for path in place.glob(pattern))
 
 
 @check_arguments

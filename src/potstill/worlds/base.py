@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from potstill.bundled import find_artefact_path
 from potstill.data.scaling import Scaled, Scaling
 from potstill.errors import PotstillError, naming_source
 from potstill.networks.policy import check_layers
@@ -112,10 +113,10 @@ class World(Scaled):
 
 @check_arguments
 def load_world(path: StrPath) -> World:
-    """Read a world model from a file, or from the run folder of ``potstill model``.
+    """Read a world model from a file, the run folder of ``potstill model``, or the name of a bundled dataset.
 
     Args:
-        path: a ``.safetensors`` file, or a run folder or :class:`potstill.Run` of ``model``.
+        path: a ``.safetensors`` file, a run folder or :class:`potstill.Run` of ``model``, or a bundled name.
 
     Raises:
         PotstillError: the file does not exist, is damaged, or holds another kind of artefact.
@@ -130,7 +131,7 @@ def load_world(path: StrPath) -> World:
         ...     load_world(world.save(f"{folder}/world.safetensors")).horizon == world.horizon
         True
     """
-    path = Path(path) / "world.safetensors" if Path(path).is_dir() else Path(path)
+    path = find_artefact_path(path, "world")
     arrays, metadata = storage.load(path, "world")
     if "lower" not in arrays:  # such models also learned the next states that terminated rows lack
         raise PotstillError(f"{path}: written by an earlier version: train it again with 'potstill model'")

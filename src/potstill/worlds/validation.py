@@ -81,16 +81,20 @@ def open_loop_errors(world: World, data: Transitions, held_out: Bool[np.ndarray,
     Lengths that no held-out episode reaches are omitted. If rows are not in the order of their episodes, the errors are
     as large as the breaks in the order.
     """
-    bounds = data.episode_bounds
-    spans = [(a, b) for a, b in itertools.pairwise(bounds) if held_out[a:b].all()]
     errors = {}
     for length in LENGTHS:
-        starts = np.concatenate([np.arange(a, b - length) for a, b in spans] or [np.zeros(0, int)])
+        starts = find_rollout_starts(data, held_out, length)
         if not len(starts):
             break
         starts = starts[np.unique(np.linspace(0, len(starts) - 1, min(len(starts), ROLLOUTS), dtype=int))]
         errors[length] = float(np.median(measure_open_loop(world, data, starts, length)))
     return errors
+
+
+def find_rollout_starts(data: Transitions, held_out: Bool[np.ndarray, " M"], length: int) -> Int[np.ndarray, " L"]:
+    """The rows of held-out episodes that ``length`` further rows of the same episode follow."""
+    spans = [(a, b) for a, b in itertools.pairwise(data.episode_bounds) if held_out[a:b].all()]
+    return np.concatenate([np.arange(a, b - length) for a, b in spans] or [np.zeros(0, int)])
 
 
 def measure_open_loop(

@@ -50,13 +50,13 @@ from potstill.evaluation.scores import TEACHER_SEED, measure_policy_returns, mea
 from potstill.evaluation.statistics import describe_data, read_reference
 from potstill.runtime.files import JsonObject, hash_file
 from potstill.runtime.run import Run
-from potstill.runtime.run_folder import find_finished
+from potstill.runtime.run_folder import find_finished, list_places_beside
 from potstill.students.cloning import CloningSettings, clone_dataset, find_convergence, trace_student
 from potstill.students.ensemble import Students
 from potstill.students.recipe import RECIPES
 from potstill.students.training import Pairs
 from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.lookup import find_teacher, list_places_beside
+from potstill.teachers.lookup import find_teacher
 from potstill.theory import TheorySettings, measure_theory
 
 CELLS = "cells"  # the folder of the cells' own run folders

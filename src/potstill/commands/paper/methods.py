@@ -3,7 +3,7 @@
 - ``equal``: every objective under the same conditions: all states of the dataset without noise, the same initial pairs
   (one state for each cluster, with the data's action), and potstill's default solver and student. DBC has no target in
   a noisy state, so no objective gets noise; DBC has no teacher, so the initial actions are the data's for all.
-- ``potstill``: ``potstill distill`` without options.
+- ``potstill``: ``potstill distill --states data`` without other options.
 - ``paper``: the presets, which follow Algorithm 1 of the paper.
 - ``baselines``: potstill's solver for the paper's student, for the table of baselines, which are made for that student.
 """
@@ -77,7 +77,7 @@ def make_distill_config(method: Method, scale: Scale, family: str, dataset: str,
     >>> make_distill_config(METHODS["paper-dbc"], SCALES["full"], "walker2d", "x").steps
     200000
     """
-    options: JsonObject = {**method.options, "students": 1}
+    options: JsonObject = {"states": "data", **method.options, "students": 1}  # those of the paper, for all methods
     if method.group == "paper":
         points = 20 if scale.as_printed else scale.curve_points
         steps = 0 if method.row in (None, "random") else scale.count_outer_steps(family, str(method.row))

@@ -90,6 +90,6 @@ def format_hub_card(distillate: Distillate, place: HubPlace, scores: Mapping[str
         recipe=", ".join(f"{name} {value}" for name, value in distillate.recipe.to_metadata().items()),
         scores=SCORES.format(rows=rows) if rows else "",
         facts=format_facts(describe_source(distillate)),
-        command=join(metadata.get("command", "potstill distill")),
+        command=join(distillate.command),
         licence=LICENCE if place.licence == UNKNOWN else chosen,
     )

@@ -14,10 +14,10 @@ from potstill.exports.policies.base import ExportedPolicy, stack_policies
 from potstill.networks.policy import Policy, load_policy
 from potstill.runtime import storage
 from potstill.runtime.files import JsonObject, StrPath, to_json
+from potstill.runtime.run_folder import list_artefact_folders, list_places_beside
 from potstill.students.ensemble import Students
 from potstill.teachers.base import NetworkTeacher, load_teacher
 from potstill.teachers.importers import import_teacher, is_foreign
-from potstill.teachers.lookup import list_places_beside, list_teacher_folders
 
 
 def load_source(path: StrPath, *, teacher: bool) -> Distillate | NetworkTeacher | Policy:
@@ -73,7 +73,7 @@ def _find_possible_teachers(distillate: Distillate, path: Path) -> Iterator[Path
         names.append(settings["dataset"])
     yield from (find_artefact_path(name, "teacher") for name in names if isinstance(name, str))
     run = path if path.is_dir() else path.parent
-    yield from (folder / "teacher.safetensors" for folder in list_teacher_folders(list_places_beside(run)))
+    yield from (folder / "teacher.safetensors" for folder in list_artefact_folders(list_places_beside(run), "teacher"))
 
 
 def resolve_policy(

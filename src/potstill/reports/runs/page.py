@@ -187,8 +187,8 @@ def list_facts(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _format_commands(record: RunRecord) -> str:
-    made = record.distillate.metadata.get("command") if record.distillate is not None else None
-    lines = [str(made)] if made else []
+    pairs = record.distillate
+    lines = [pairs.command] if pairs is not None and pairs.metadata.get("command") else []
     if record.command == "distill":
         lines.append(f"potstill reproduce {record.path}")
     if record.command == "evaluate" and isinstance(record.config.get("distillate"), str):

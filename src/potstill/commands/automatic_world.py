@@ -1,0 +1,147 @@
+"""The states of ``potstill distill``, and its world model if none is given: a bundled or earlier one, or a new one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from potstill.bundled import BUNDLED
+from potstill.commands.automatic_teacher import find_newest
+from potstill.commands.model import CHECKPOINT, learn_world
+from potstill.config import DistillConfig
+from potstill.data.transitions import Transitions
+from potstill.errors import PotstillError, name_option
+from potstill.runtime.run_folder import RunFolder, list_places_beside
+from potstill.teachers.rows import find_order_breaks
+from potstill.worlds.base import World, load_world
+from potstill.worlds.settings import WorldSettings
+from potstill.worlds.training import check_rows, train_world
+from potstill.worlds.validation import find_rollout_starts, hold_out
+
+LEAST_HORIZON = 25  # steps for which a model must be accurate, with --states auto
+FILE = "world.safetensors"
+
+
+def find_world(config: DistillConfig, data: Transitions, folder: RunFolder | None = None) -> World:
+    """Load the world model of the config, find one of the same data, or train one.
+
+    A found model has the settings of the one that would be trained. A trained one is saved in the run folder, if there
+    is one. By default, distillations with other seeds share the model, as they share the teacher.
+
+    Raises:
+        PotstillError: the model is of another dataset, its one-step errors are too large for rollouts, or its errors
+            are unknown.
+    """
+    if config.world is not None:
+        world = load_world(config.world)
+        world.check_dataset(data.content_hash, data.name)
+    else:
+        world = _find_or_train(
+            WorldSettings() if config.states is None else WorldSettings(seed=config.seed), data, folder
+        )
+    if not world.metadata["errors"]["open_loop"]:
+        raise _make_untested_error(data)
+    if not world.horizon:
+        raise PotstillError(
+            f"{data.name}: the errors of the world model are too large for rollouts: use "
+            f"{name_option('states', 'data')}"
+        )
+    return world
+
+
+def _find_or_train(settings: WorldSettings, data: Transitions, folder: RunFolder | None) -> World:
+    check_rows(data)
+    if not len(find_rollout_starts(data, hold_out(data, settings.seed), 1)):
+        raise _make_untested_error(data)
+    if folder is None:  # one of several processes, whose folders may differ
+        return train_world(data, settings)
+    begun = any((folder.path / name).exists() for name in (FILE, CHECKPOINT))  # by this run, before it was interrupted
+    found = None if begun else find_learned(settings, data, folder.path)
+    if found is None:
+        return learn_world(data, settings, folder)
+    print(f"world model: {found}, trained on these data before", flush=True)
+    return load_world(found)
+
+
+def _make_untested_error(data: Transitions) -> PotstillError:
+    return PotstillError(
+        f"{data.name}: no held-out episode has two steps, so a world model cannot be tested: use "
+        f"{name_option('states', 'data')}"
+    )
+
+
+def find_learned(settings: WorldSettings, data: Transitions, folder: Path) -> Path | None:
+    """Find a world model with these settings and data: a bundled one, or one in an earlier run folder.
+
+    Args:
+        settings: of the model.
+        data: the dataset.
+        folder: the run folder of the distillation; the run folders in ``runs`` and beside it are searched.
+    """
+    bundled = next((path for path in BUNDLED.glob(f"*.{FILE}") if _is_learned(path, settings, data)), None)
+    if bundled is not None:
+        return bundled
+    return find_newest(list_places_beside(folder), "world", FILE, lambda run: _is_learned(run / FILE, settings, data))
+
+
+def _is_learned(path: Path, settings: WorldSettings, data: Transitions) -> bool:
+    """Whether a file holds a world model with these settings and data."""
+    try:
+        world = load_world(path)
+    except PotstillError:  # damaged, or of an earlier version
+        return False
+    same = world.metadata["dataset"]["sha256"] == data.content_hash and world.action_bounds == data.action_bounds
+    return bool(same and world.metadata.get("settings") == vars(settings))
+
+
+def find_reason(config: DistillConfig, data: Transitions) -> str:
+    """Find out why the data's states are used if none are asked for; empty if the world model decides."""
+    if data.action_bounds.discrete:
+        return "the actions are discrete"
+    if jax.process_count() > 1 and config.world is None:
+        return "each of several processes would train a world model"
+    return ""
+
+
+def use_states_of_data(config: DistillConfig) -> DistillConfig:
+    """Replace the states of a config that asks for none, or for ``auto``, by the data's, with their defaults."""
+    again: dict[str, Any] = dict.fromkeys(getattr(config, "defaulted", ()))
+    judge = config.world if config.choose == "imagined" and "choose" not in again else None
+    return replace(config, states="data", world=judge, **{**again, "rollout_steps": 0, "rollout_noise": 0.0})
+
+
+def choose_states(
+    config: DistillConfig, data: Transitions, folder: RunFolder | None = None
+) -> tuple[DistillConfig, World | None]:
+    """Replace ``--states auto`` by ``imagined`` if the world model is accurate for enough steps, else by ``data``.
+
+    A config that asks for no states is treated in the same way, if the data allow a world model.
+
+    Returns:
+        The config, whose defaults are those of the chosen states, and the world model if it is used.
+
+    Raises:
+        PotstillError: the world model that the config names is of another dataset, or cannot be read.
+    """
+    world, reason = None, ""
+    if config.states is None:
+        reason = find_reason(config, data)
+        if not reason and find_order_breaks(data)[1]:
+            reason = "the rows are not in the order of their episodes"
+    try:
+        world = None if reason else find_world(config, data, folder)
+    except PotstillError as error:
+        if config.world is not None:
+            raise
+        reason = str(error).removesuffix(f": use {name_option('states', 'data')}")
+    if world is not None and world.horizon < LEAST_HORIZON:
+        reason = f"the world model is accurate for {world.horizon} steps only"
+    if reason:
+        print(f"{name_option('states', 'data')}: {reason}", flush=True)
+        return use_states_of_data(config), None
+    found = name_option("states", "imagined")
+    print(f"{found}: the world model is accurate for at least {LEAST_HORIZON} steps", flush=True)
+    return replace(config, states="imagined", **dict.fromkeys(getattr(config, "defaulted", ()))), world

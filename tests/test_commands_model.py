@@ -43,7 +43,7 @@ def short(monkeypatch):
     few = VisitSettings(lanes=8, horizon=10, every=1, rows=200)
     monkeypatch.setattr("potstill.worlds.returns.DEFAULT_STEPS", 20)
     monkeypatch.setattr("potstill.commands.distillation_loop.Visits", functools.partial(Visits, settings=few))
-    monkeypatch.setattr("potstill.commands.distillation_loop.WorldSettings", functools.partial(WorldSettings, **SMALL))
+    monkeypatch.setattr("potstill.commands.automatic_world.WorldSettings", functools.partial(WorldSettings, **SMALL))
 
 
 @pytest.fixture(scope="module")
@@ -139,10 +139,10 @@ class TestDistill:
         assert hash_of(again) == hash_of(run)
 
     def test_trained_world_is_saved_and_reproduced(self, given, tmp_path):
-        run = potstill.distill(**given, out=tmp_path / "run", seed=3, **IMAGINED)
+        run = potstill.distill(**given, out=tmp_path / "run" / "a", seed=3, **IMAGINED)
         own = load_world(run)
         assert own.metadata["settings"]["seed"] == 3
-        again = potstill.reproduce(run, out=tmp_path / "again")
+        again = potstill.reproduce(run, out=tmp_path / "elsewhere" / "b")  # where no model is found
         for name in ("distillate.safetensors", "world.safetensors"):
             assert (again / name).read_bytes() == (run / name).read_bytes()
         saved = potstill.distill(**given, out=tmp_path / "saved", seed=3, world=run, **IMAGINED)
@@ -187,7 +187,7 @@ class TestDistill:
         metadata = potstill.load(of_data).metadata
         assert not {"states", "labels"} & metadata.keys()  # the defaults for the data's states
         assert metadata["solver"] == "kernel"
-        monkeypatch.setattr("potstill.commands.distillation_loop.LEAST_HORIZON", 10)
+        monkeypatch.setattr("potstill.commands.automatic_world.LEAST_HORIZON", 10)
         imagined = potstill.distill(**given, world=world_run, out=tmp_path / "b", **auto)
         assert potstill.load(imagined).metadata["states"] == "imagined"
         assert "states='imagined': the world model is accurate for at least 10" in capsys.readouterr().out
@@ -205,7 +205,7 @@ class TestDistill:
 
     def test_new_settings_are_in_distillates_only_if_they_are_given(self):
         """Files of runs without them stay what they were in version 0.1."""
-        given: list[dict[str, Any]] = [{}, {"labels": "teacher"}]
+        given: list[dict[str, Any]] = [{"states": "data"}, {"states": "data", "labels": "teacher"}]
         settings = [to_stored(record_settings(DistillConfig("hopper-medium-replay", **options))) for options in given]
         assert not {"states", "world", "labels"} & settings[0].keys()
         assert settings[1]["labels"] == "teacher"

@@ -24,6 +24,7 @@ from potstill.students import Recipe
 named: Callable[..., Any] = NamedPart  # only the command line puts these into configs: the types do not list them
 CONFIGS = {
     "defaults": DistillConfig("x"),
+    "states": DistillConfig("x", states="data"),
     "options": DistillConfig("x", size=64, widths=(64, 128), solver="unroll", learn="both", steps=7, teacher="t"),
     "fields": DistillConfig("x", solver=named("unroll", {"window": 5, "random_window": True})),
     "sweep": DistillConfig("x", solver=named("sweep", {"window": 5})),
@@ -176,10 +177,11 @@ def test_budget_excludes_steps_and_polish(more):
 @pytest.mark.parametrize(
     ("words", "solver"),
     [
-        ([], "kernel"),
+        ([], None),  # the states decide
+        (["--states", "data"], "kernel"),
         (["--recipe.layers", "5"], "kernel"),
-        (["--recipe", "adam"], "interpolation"),
-        (["--recipe.layers", "5", "--recipe.optimiser", "adamw"], "interpolation"),
+        (["--recipe", "adam", "--states", "data"], "interpolation"),
+        (["--recipe.layers", "5", "--recipe.optimiser", "adamw", "--states", "data"], "interpolation"),
         (["--recipe.optimiser", "adamw", "--solver", "unroll"], "unroll"),
         (["--recipe.optimiser", "adamw", "--states", "imagined"], "portfolio"),
     ],

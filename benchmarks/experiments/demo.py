@@ -17,7 +17,7 @@ def describe_inputs(cell: Cell) -> Record:
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Distil, and record the values in the command's table."""
-    result = distil(cell, {}, workspace)
+    result = distil(cell, {"states": None}, workspace)
     record = {name: result[name] for name in FIELDS}
     for name in (name for name in POLICIES if result.get(name)):
         record[name] = {key: value for key, value in result[name].items() if key not in ("returns", "interval", "iqm")}

@@ -72,7 +72,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     reading: dict[str, Any] = {} if list_steps(cell) else {"env_id": "CartPole-v1"}
     teacher = ensure_teacher(cell, workspace, data, reading)
     options = {**DISTILLED, **METHODS[cell.method]}
-    options = distill_options({**options, **TOY}, toy=True) if workspace.toy else options
+    options = distill_options({**options, **TOY}, toy=True) if workspace.toy else distill_options(options)
     folder = workspace.find_folder(cell["data"], cell.method, cell.seed)
     run = potstill.distill(data, teacher=teacher, seed=cell.seed, out=folder, force=True, **reading, **options)
     result = read_json(Path(run) / "result.json")

@@ -72,7 +72,7 @@ def ensure_distillate(env_id: str, workspace: Workspace) -> Path | str:
         few = {"updates": 4, "batch": 16, "evaluate_every": 4} if workspace.toy else {}
         data = folders[0] / "dataset.hdf5"
         potstill.teach(data, out=folders[1], force=True, **{**TAUGHT, **few})
-        options = distill_options({**TOY}, toy=True) | {"episodes": 0} if workspace.toy else DISTILLED
+        options = distill_options({**TOY}, toy=True) | {"episodes": 0} if workspace.toy else distill_options(DISTILLED)
         potstill.distill(data, teacher=folders[1], out=folders[2], force=True, **options)
     return folders[2]
 

@@ -41,7 +41,11 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     data, teacher = workspace.find_dataset(cell.file), workspace.find_teacher(cell.file, USE)
     recipe = TOY_RECIPE if workspace.toy else RECIPE
     options = {"solver": cell.method, "recipe": recipe, **COUNTS}
-    options = distill_options({**options, **TOY}, toy=True) | {"recipe": recipe} if workspace.toy else options
+    options = (
+        distill_options({**options, **TOY}, toy=True) | {"recipe": recipe}
+        if workspace.toy
+        else distill_options(options)
+    )
     out = workspace.find_folder(cell.file, cell.method, cell.seed)
     run = potstill.distill(data, teacher=teacher, seed=cell.seed, out=out, force=True, **options)
     result, distillate = read_json(Path(run) / "result.json"), potstill.load(run)

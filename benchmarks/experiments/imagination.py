@@ -18,7 +18,7 @@ from benchmarks.experiments.distilling import TOY, select_student_scores, shorte
 from benchmarks.experiments.parts import TOY_RECIPE, distill_options
 from benchmarks.files import BUNDLED, FILES, Workspace, find_teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, make_product
-from potstill.config.distill import IMAGINED, IMAGINED_STEPS
+from potstill.config.states import IMAGINED, IMAGINED_STEPS
 from potstill.distillation import Portfolio, RolloutGap, VisitSettings
 from potstill.evaluation.scores import TEACHER_SEED, measure_policy_returns
 from potstill.evaluation.statistics import summarise
@@ -78,7 +78,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     data, teacher = workspace.find_dataset(cell.file), workspace.find_teacher(cell.file, USE)
     out = workspace.find_folder(cell.file, cell.method, cell.seed)
     options |= {"students": 1, "episodes": 0}  # students are evaluated below
-    options = distill_options({**options, **TOY}, toy=True) if workspace.toy else options
+    options = distill_options({**options, **TOY}, toy=True) if workspace.toy else distill_options(options)
     run = potstill.distill(data, teacher=teacher, seed=cell.seed, out=out, force=True, **options)
     counts = {"students": 1, "episodes": 1} if workspace.toy else COUNTS
     own = _evaluate(run, f"{out}-own", cell, counts, dataset=data, teacher=teacher, world=world)

@@ -22,10 +22,12 @@ TOY_RECIPE = potstill.Recipe(steps=3, width=8, momentum=0.9)
 def distill_options(declared: Mapping[str, Any], toy: bool = False) -> Options:
     """Options of ``potstill.distill``: ``student`` changes fields of the recipe, ``solver_fields`` those of the solver.
 
+    Experiments were made on the states of the dataset, except those that declare other states (``None``: the default).
+
     >>> distill_options({"recipe": "plain", "student": {"width": 512}, "steps": 150})["recipe"].width
     512
     """
-    options = dict(declared)
+    options = {"states": "data", **declared}
     student, fields = options.pop("student", {}), options.pop("solver_fields", {})
     if toy:
         options["recipe"] = TOY_RECIPE

@@ -27,7 +27,7 @@ CELLS = (*(Cell("default", file) for file in FILES), Cell("random", BUNDLED))
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Distil without episodes, and audit the pairs."""
     options = METHODS[cell.method] | UNPLAYED
-    options = distill_options({**options, **TOY}, toy=True) | UNPLAYED if workspace.toy else options
+    options = distill_options({**options, **TOY}, toy=True) | UNPLAYED if workspace.toy else distill_options(options)
     data, teacher = workspace.find_dataset(cell.file), workspace.find_teacher(cell.file)
     data = cut_episodes(data, workspace) if workspace.toy else data
     out = workspace.find_folder(cell.file, cell.method)

@@ -17,7 +17,7 @@ import numpy as np
 
 import potstill
 from benchmarks.experiments.distilling import TOY
-from benchmarks.experiments.parts import TOY_RECIPE
+from benchmarks.experiments.parts import TOY_RECIPE, distill_options
 from benchmarks.files import BUNDLED, Workspace, find_teacher_hash
 from benchmarks.grid import Cell, Experiment, Record
 from potstill.commands.distill import run_distillation
@@ -47,7 +47,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
     scores, losses, privacy = [], [], None
     for seed in SEEDS[: 1 if toy else None]:
         out = workspace.find_folder(cell.file, cell.method, seed)
-        config = DistillConfig(data, teacher=teacher, seed=seed, out=out, force=True, **options)
+        config = DistillConfig(data, teacher=teacher, seed=seed, out=out, force=True, **distill_options(options))
         run = run_distillation(config, report=False)
         result, distillate = run.result.to_dict(), potstill.load(run)
         privacy = result.get("privacy")

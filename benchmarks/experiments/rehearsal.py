@@ -125,7 +125,8 @@ def ensure_distillate(file: str, seed: int, workspace: Workspace) -> potstill.Di
     """Distil a file, on first use. At toy size, all files and seeds have one distillate."""
     folder = workspace.find_folder("toy") if workspace.toy else workspace.find_folder(file, "distilled", seed)
     if not (folder / "result.json").exists():
-        options = distill_options({**TOY}, toy=True) | UNPLAYED if workspace.toy else {"size": SIZE, **UNPLAYED}
+        options = distill_options({**TOY}, toy=True) if workspace.toy else distill_options({"size": SIZE})
+        options |= UNPLAYED
         data, teacher = workspace.find_dataset(file), workspace.find_teacher(file)
         potstill.distill(data, teacher=teacher, seed=seed, out=folder, force=True, **options)
     return potstill.load(Path(folder))

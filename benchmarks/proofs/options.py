@@ -34,7 +34,7 @@ UNPAIRED = ("out", "force", "resume", "download", "video", "track")  # other pro
 SMALL = {
     "teach": "{dataset} --updates 4 --evaluate-every 2 --batch 16 --fitted-updates 2 --episodes 1",
     "distill": "{dataset} --teacher {teacher} --size 4 --steps 2 --batch 16 --students 1 --episodes 1 --curve-points 1 "
-    "--recipe.steps 5 --recipe.width 16",
+    "--recipe.steps 5 --recipe.width 16 --states data",
     "evaluate": "{distillate} --dataset {dataset} --students 1 --episodes 1",
     "convert": "{dataset}",
     "collect": "Pendulum-v1 --level random --steps 300 --training-steps 300 --random-steps 100 --evaluate-every 150",

@@ -96,7 +96,7 @@ def measure_memory(command: str, workspace: Workspace) -> Record:
     options = (TOY_TEACH if workspace.toy else TEACH).split()
     if command == "distill":
         toy = [f"--{name.replace('_', '-')} {value}" for name, value in TOY_DISTILLATION.items()]
-        options = f"--teacher {teacher} {' '.join(toy) if workspace.toy else DISTILL}".split()
+        options = f"--teacher {teacher} --states data {' '.join(toy) if workspace.toy else DISTILL}".split()
         if not teacher.exists():
             measure_memory("teach", workspace)
     out = ["--out", str(workspace.runs / command), "--force"]

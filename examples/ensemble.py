@@ -13,7 +13,7 @@ with tempfile.TemporaryDirectory() as folder:
     if len(sys.argv) > 1:
         distillate = potstill.load(sys.argv[1])
     else:
-        options = {"size": 64, "steps": 40, "students": 1, "episodes": 0}
+        options = {"states": "data", "size": 64, "steps": 40, "students": 1, "episodes": 0}
         distillate = potstill.load(potstill.distill("hopper-medium-replay", out=Path(folder) / "run", **options))
     students = distillate.train_students(seeds=[0, 1, 2, 3])
     env_id = distillate.env_id

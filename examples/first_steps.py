@@ -8,7 +8,14 @@ import potstill
 from potstill.environments import normalised_return, play
 
 with tempfile.TemporaryDirectory() as folder:
-    run = potstill.distill("hopper-medium-replay", size=64, steps=40, students=1, episodes=0, out=f"{folder}/run")
+    options = {
+        "states": "data",
+        "size": 64,
+        "steps": 40,
+        "students": 1,
+        "episodes": 0,
+    }  # seconds; the default takes longer
+    run = potstill.distill("hopper-medium-replay", **options, out=f"{folder}/run")
     distillate = potstill.load(run)
     policy = distillate.train_student(seed=0)
     returns = play(policy, "Hopper-v5", seeds=np.arange(5))

@@ -42,5 +42,5 @@ for iterate in optimise_pairs(pairs, table, teacher, **parts, key=jax.random.key
         print(f"step {iterate.step}: loss {iterate.metrics['loss']:.4f}")
 
 with tempfile.TemporaryDirectory() as folder:  # the command accepts the objective too
-    options = {"size": 16, "steps": 10, "students": 1, "episodes": 0, "out": f"{folder}/run"}
+    options = {"states": "data", "size": 16, "steps": 10, "students": 1, "episodes": 0, "out": f"{folder}/run"}
     print(potstill.distill("hopper-medium-replay", objective=absolute, **options))

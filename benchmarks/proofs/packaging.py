@@ -63,7 +63,7 @@ LEROBOT = {
     "total_frames": 1,
     "features": {"observation.state": {"dtype": "float32", "shape": [2]}, "action": {"dtype": "float32", "shape": [1]}},
 }
-SAME = f"distill {BUNDLED_NAME} --size 64 --steps 40 --students 2 --episodes 1"
+SAME = f"distill {BUNDLED_NAME} --states data --size 64 --steps 40 --students 2 --episodes 1"
 PROCESSES, TOY_PROCESSES, CORES = 8, 2, 2
 SUITES = {  # an old package may call what a new one deprecates
     "oldest": ("-W", "ignore::DeprecationWarning"),

@@ -8,13 +8,7 @@ import potstill
 from potstill.environments import normalised_return, play
 
 with tempfile.TemporaryDirectory() as folder:
-    options = {
-        "states": "data",
-        "size": 64,
-        "steps": 40,
-        "students": 1,
-        "episodes": 0,
-    }  # seconds; the default takes longer
+    options = {"states": "data", "size": 64, "steps": 40, "students": 1, "episodes": 0}  # quicker than the default
     run = potstill.distill("hopper-medium-replay", **options, out=f"{folder}/run")
     distillate = potstill.load(run)
     policy = distillate.train_student(seed=0)

@@ -69,7 +69,8 @@ def resolve_parts(path: StrPath, distillate: Distillate, sources: Sources) -> Pa
         raise PotstillError(f"{path}: pairs of {name_option('private_noise')} cannot be audited: shadows have no noise")
     if config.states != "data":
         raise PotstillError(
-            f"{path}: pairs of {name_option('states', config.states)} cannot be audited: shadows have no world model"
+            f"{path}: pairs of {name_option('states', config.states)} cannot be audited: shadows have no world model. "
+            f"Distil with {name_option('states', 'data')}"
         )
     problem = resolve_problem(config).resolve_defaults(sources.data, sources.teacher)
     return Parts(

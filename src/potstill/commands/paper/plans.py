@@ -107,8 +107,8 @@ EQUAL_TEXT = (
     "default). Only Av-PBC weights the states, by their value, because these weights define it."
 )
 DEFAULT_TEXT = (
-    "`potstill distill --states data` without other options: the Q-gap as under equal conditions, but with potstill's weighting of states, "
-    "its state noise, and the teacher's actions as initial actions."
+    "`potstill distill --states data` without other options: the Q-gap as under equal conditions, but with potstill's "
+    "weighting of states, its state noise, and the teacher's actions as initial actions."
 )
 PAPER_TEXT = (
     "Each objective with the settings of the paper: `--preset paper`, `paper-pbc` and `paper-dbc`. Differences:\n\n"

@@ -81,6 +81,15 @@ def test_options_with_which_the_world_model_decides(options):
     assert "--states" not in command_line("distill", config)
 
 
+def test_the_default_solver_decides_for_whom_the_pairs_are():
+    quick, any_student = (DistillConfig("x", states="data", solver=solver) for solver in (None, "portfolio"))
+    assert (quick.solver, quick.labels, quick.recipe, quick.given_steps) == ("kernel", "learned", "default", None)
+    assert (any_student.labels, any_student.recipe, any_student.choose) == ("teacher", "adam-towers", "last")
+    assert (any_student.batch, any_student.given_steps, any_student.rollout_steps) == (512, 600, 0)
+    assert command_line("distill", any_student) == "potstill distill x --states data --solver portfolio"
+    assert command_line("distill", DistillConfig("x", solver="kernel")) == "potstill distill x --states data"
+
+
 def test_rollouts_that_have_no_effect_are_refused_in_one_step():
     with pytest.raises(PotstillError, match=r"rollout_noise=0.1 requires states='imagined' or auto"):
         DistillConfig("x", states="data", rollout_noise=0.1)
@@ -165,7 +174,8 @@ def end_each_step(rows):
 def test_data_without_a_world_model(change, reason, capsys):
     """The model is not even trained."""
     config, world = choose_states(DistillConfig("x", rollout_steps=3), change(linear_rows()))
-    assert (config.states, config.rollout_steps, config.solver, world) == ("data", 0, "kernel", None)
+    assert (config.states, config.rollout_steps, config.solver, world) == ("data", 0, "portfolio", None)
+    assert (config.labels, config.recipe, config.batch, config.given_steps) == ("teacher", "adam-towers", 512, 600)
     assert capsys.readouterr().out == f"states='data': {reason}\n"
 
 
@@ -174,9 +184,10 @@ def test_an_inaccurate_world_gives_the_run_on_the_states_of_the_data(given, tmp_
     run = potstill.distill(**given, out=tmp_path / "a", **QUICK)
     assert "states='data': the world model is accurate for 10 steps only" in capsys.readouterr().out
     assert (run.result.states, (run / "world.safetensors").exists()) == ("data", True)
-    asked = potstill.distill(**given, out=tmp_path / "b", states="data", **QUICK)
+    asked = potstill.distill(**given, out=tmp_path / "b", states="data", solver="portfolio", **QUICK)
     assert "states='data'" not in capsys.readouterr().out
     assert bytes_of(run) == bytes_of(asked)
+    assert potstill.load(run).metadata["labels"] == "teacher"
     assert potstill.load(run).command.endswith(" --states data")
     assert bytes_of(potstill.reproduce(run, out=tmp_path / "c")) == bytes_of(run)
 

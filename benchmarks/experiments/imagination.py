@@ -18,7 +18,7 @@ from benchmarks.experiments.distilling import TOY, select_student_scores, shorte
 from benchmarks.experiments.parts import TOY_RECIPE, distill_options
 from benchmarks.files import BUNDLED, FILES, Workspace, find_teacher_hash
 from benchmarks.grid import Cell, Experiment, Record, make_product
-from potstill.config.states import IMAGINED, IMAGINED_STEPS
+from potstill.config.states import IMAGINED, PORTFOLIO_STEPS
 from potstill.distillation import Portfolio, RolloutGap, VisitSettings
 from potstill.evaluation.scores import TEACHER_SEED, measure_policy_returns
 from potstill.evaluation.statistics import summarise
@@ -118,7 +118,7 @@ def _score_teacher(path: Path, run: object, counts: dict[str, int]) -> Record:
 def describe_inputs(cell: Cell) -> Record:
     """Options of the distillation, of its world model and of the students, and the teacher's hash."""
     world = (
-        {**WORLD, **asdict(VisitSettings()), "outer": IMAGINED_STEPS, "kinds": KINDS, "rules": RULES}
+        {**WORLD, **asdict(VisitSettings()), "outer": PORTFOLIO_STEPS, "kinds": KINDS, "rules": RULES}
         if "states" in METHODS[cell.method]
         else {}
     )

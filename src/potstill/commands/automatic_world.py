@@ -106,11 +106,23 @@ def find_reason(config: DistillConfig, data: Transitions) -> str:
     return ""
 
 
-def use_states_of_data(config: DistillConfig) -> DistillConfig:
-    """Replace the states of a config that asks for none, or for ``auto``, by the data's, with their defaults."""
-    again: dict[str, Any] = dict.fromkeys(getattr(config, "defaulted", ()))
+def use_states_of_data(config: DistillConfig, *, portfolio: bool = False) -> DistillConfig:
+    """Replace the states of a config that asks for none, or for ``auto``, by the data's, with their defaults.
+
+    Args:
+        config: the settings.
+        portfolio: whether the solver is ``portfolio`` by default, as on imagined states, with all that follows from it.
+    """
+    again = list_defaulted(config)
     judge = config.world if config.choose == "imagined" and "choose" not in again else None
+    if portfolio and (config.solver is None or "solver" in again):
+        again["solver"] = "portfolio"
     return replace(config, states="data", world=judge, **{**again, "rollout_steps": 0, "rollout_noise": 0.0})
+
+
+def list_defaulted(config: DistillConfig) -> dict[str, Any]:
+    """List the settings that are defaults, as ``None``: with other states they may have others."""
+    return dict.fromkeys(getattr(config, "defaulted", ()))
 
 
 def choose_states(
@@ -118,7 +130,8 @@ def choose_states(
 ) -> tuple[DistillConfig, World | None]:
     """Replace ``--states auto`` by ``imagined`` if the world model is accurate for enough steps, else by ``data``.
 
-    A config that asks for no states is treated in the same way, if the data allow a world model.
+    The pairs are for several kinds of students in both cases, unless the config names another solver. A config that
+    asks for no states is treated in the same way, except where :func:`find_reason` finds that it needs no model.
 
     Returns:
         The config, whose defaults are those of the chosen states, and the world model if it is used.
@@ -127,10 +140,11 @@ def choose_states(
         PotstillError: the world model that the config names is of another dataset, or cannot be read.
     """
     world, reason = None, ""
-    if config.states is None:
-        reason = find_reason(config, data)
-        if not reason and find_order_breaks(data)[1]:
-            reason = "the rows are not in the order of their episodes"
+    if config.states is None and (found := find_reason(config, data)):
+        print(f"{name_option('states', 'data')}: {found}", flush=True)
+        return use_states_of_data(config), None
+    if config.states is None and find_order_breaks(data)[1]:
+        reason = "the rows are not in the order of their episodes"
     try:
         world = None if reason else find_world(config, data, folder)
     except PotstillError as error:
@@ -141,7 +155,7 @@ def choose_states(
         reason = f"the world model is accurate for {world.horizon} steps only"
     if reason:
         print(f"{name_option('states', 'data')}: {reason}", flush=True)
-        return use_states_of_data(config), None
+        return use_states_of_data(config, portfolio=True), None
     found = name_option("states", "imagined")
     print(f"{found}: the world model is accurate for at least {LEAST_HORIZON} steps", flush=True)
-    return replace(config, states="imagined", **dict.fromkeys(getattr(config, "defaulted", ()))), world
+    return replace(config, states="imagined", **list_defaulted(config)), world

@@ -156,10 +156,8 @@ def resolve_problem(config: DistillConfig) -> Problem:
             f"{name_option('state_noise', config.state_noise)} requires an objective with a teacher, which acts in the "
             "noisy states"
         )
-    for option, asked in {
-        name_option("labels", "teacher"): config.labels == "teacher",
-        name_option("states", "imagined"): config.states != "data",
-    }.items():
+    labelled = {name_option("labels", "teacher"): config.labels == "teacher"}
+    for option, asked in {**labelled, name_option("states", "imagined"): config.states != "data"}.items():
         if asked and not taught:
             raise PotstillError(f"{option} requires an objective with a teacher, such as pbc or q-gap")
     if config.world is not None and config.states == "data" and config.choose != "imagined":

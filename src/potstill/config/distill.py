@@ -10,11 +10,12 @@ from potstill.config.private import check_private
 from potstill.config.reading import ReadingConfig, positional_first
 from potstill.config.settings import check_resume, parse_seconds
 from potstill.config.states import (
-    IMAGINED_STEPS,
+    PORTFOLIO_STEPS,
     USUAL_STEPS,
     check_rollouts,
     find_obstacle,
     resolve_state_defaults,
+    has_portfolio_defaults,
 )
 from potstill.errors import PotstillError, name_option
 from potstill.runtime.files import JsonObject
@@ -84,7 +85,8 @@ class DistillConfig(ReadingConfig):
 
     states: Literal["data", "imagined", "auto"] | None = None
     """States of the outer loss: the dataset's, or states visited in a world model, labelled by the teacher. auto:
-    imagined states if the model is accurate for at least 25 steps, else the dataset's. Default: auto, except data for
+    imagined states if the model is accurate for at least 25 steps, else the dataset's with --solver portfolio. With
+    data, the default solver serves only students like those of the recipe. Default: auto, except data for
     discrete actions, several processes, a recipe trained by SGD, another solver than portfolio, an objective without a
     teacher or with weights of its own (av-pbc), and with --preset, --private-noise, --weighting, --widths, --polish,
     --max-steps, --learn step-size or both, --initial-actions data, or --budget without --world."""
@@ -105,7 +107,7 @@ class DistillConfig(ReadingConfig):
     labels: Literal["learned", "teacher", "fixed"] | None = None
     """Actions of the pairs: optimised together with the states (learned), the teacher's actions in these states
     (teacher), or those of the initial pairs (fixed). Learned discrete actions are probabilities; fixed ones are single
-    actions. Default: teacher with imagined states, else learned."""
+    actions. Default: teacher with imagined states or --solver portfolio, else learned."""
 
     solver: SolverOption | None = None
     """{names}. kernel is kernel descent; drawn is the same with kernels of random finite networks, and interpolation
@@ -115,7 +117,7 @@ class DistillConfig(ReadingConfig):
     message for an unknown field lists all fields. In Python also an object, such as potstill.distillation.Unroll()."""
 
     recipe: RecipeOption | None = None
-    """The student recipe that the pairs are distilled for: {names}. Default: adam-towers with imagined states, else
+    """The student recipe that the pairs are distilled for: {names}. Default: adam-towers with --solver portfolio, else
     default. Fields: {recipe fields}. In Python also a potstill.Recipe, which replaces the recipe of a solver object."""
 
     initialisations: int = 1
@@ -129,7 +131,7 @@ class DistillConfig(ReadingConfig):
 
     steps: int | None = None
     """Number of outer steps. Default: until the pairs converge; 150 with --widths, --average, --choose or
-    --private-noise; 600 with imagined states."""
+    --private-noise; 600 with imagined states or --solver portfolio."""
 
     max_steps: int | None = None
     """Largest number of outer steps if the pairs do not converge earlier. Default: 600."""
@@ -141,7 +143,7 @@ class DistillConfig(ReadingConfig):
     """Additional steps of the exact unroll, at a tenth of the learning rate."""
 
     batch: int | None = None
-    """B, the number of states in an outer step. Default: 512 with imagined states, else 1,024."""
+    """B, the number of states in an outer step. Default: 512 with imagined states or --solver portfolio, else 1,024."""
 
     optimiser: Literal["adam", "sgd"] = "adam"
     """Outer optimiser: adam with a decaying rate, or sgd with momentum 0.9 and a constant rate as in the paper."""
@@ -222,8 +224,8 @@ class DistillConfig(ReadingConfig):
     @property
     def given_steps(self) -> int | None:
         """The number of outer steps, or ``None`` to run until convergence."""
-        if self.steps is None and self.states != "data":
-            return IMAGINED_STEPS
+        if self.steps is None and has_portfolio_defaults(self):
+            return PORTFOLIO_STEPS
         planned = self.widths or self.average or self.choose not in (None, "last") or self.private_noise is not None
         return USUAL_STEPS if self.steps is None and planned else self.steps
 
@@ -265,7 +267,8 @@ class DistillConfig(ReadingConfig):
             others = ("steps", "budget", "widths", "average", "choose", "private_noise")
             raise PotstillError(
                 f"{name_option('max_steps', self.max_steps)} applies only to runs until convergence, without "
-                f"{', '.join(map(name_option, others))} and {name_option('states', 'imagined')}"
+                f"{', '.join(map(name_option, others))}, {name_option('states', 'imagined')} and "
+                f"{name_option('solver', 'portfolio')}"
             )
         if any(width < 2 or width % 2 for width in self.widths):
             raise PotstillError(f"{name_option('widths', *self.widths)}: expected even numbers above 0")

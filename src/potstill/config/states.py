@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from potstill.config.parts import NamedPart, resolve_part
 from potstill.distillation.objectives import OBJECTIVES
@@ -11,21 +11,20 @@ from potstill.errors import PotstillError, name_option
 from potstill.runtime.files import JsonObject
 from potstill.students.recipe import RECIPES, Recipe
 
+Settings: TypeAlias = Any  # a DistillConfig, whose module imports this one
+
 USUAL_STEPS = 150  # about the number after which the default converges
-IMAGINED_STEPS = 600  # on imagined states, the loss still falls after 150 steps
+PORTFOLIO_STEPS = 600  # for several kinds of students, the loss still falls after 150 steps
 
-OF_DATA: JsonObject = {
-    "labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024, "choose": "last",
-    "rollout_steps": 0, "rollout_noise": 0.0,
-}  # fmt: skip
-"""Defaults that depend on the states of the outer loss."""
-IMAGINED: JsonObject = {
-    "labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512, "choose": "imagined",
-    "rollout_steps": 16, "rollout_noise": 0.3,
-}  # fmt: skip
+NO_WORLD: JsonObject = {"choose": "last", "rollout_steps": 0, "rollout_noise": 0.0}
+OF_DATA: JsonObject = {"labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024, **NO_WORLD}
+"""Defaults on the states of the dataset."""
+PORTFOLIO: JsonObject = {"labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512}
+IMAGINED: JsonObject = {**PORTFOLIO, "choose": "imagined", "rollout_steps": 16, "rollout_noise": 0.3}
+"""Defaults on imagined states."""
 
 
-def find_obstacle(config: Any) -> str | None:
+def find_obstacle(config: Settings) -> str | None:
     """Find an option of a :class:`~potstill.config.DistillConfig` that makes the dataset's states the default.
 
     Imagined states have no weights, need a teacher, a world model and a fixed number of steps, and were measured with
@@ -42,7 +41,7 @@ def find_obstacle(config: Any) -> str | None:
     others = {
         "preset": config.preset is not None,
         "private_noise": config.private_noise is not None,
-        "objective": not _suits_visits(config.objective),
+        "objective": not _is_for_visits(config.objective),
         "weighting": config.weighting is not None,
         "budget": config.budget is not None and config.world is None,
         "max_steps": config.max_steps is not None,
@@ -51,7 +50,7 @@ def find_obstacle(config: Any) -> str | None:
         "learn": config.learn in ("step-size", "both"),
         "initial_actions": config.initial_actions == "data",
         "solver": not (of_data and config.solver in ("kernel", "interpolation")) and not _is_portfolio(config.solver),
-        "recipe": not (of_data and config.recipe == OF_DATA["recipe"]) and not _suits_portfolio(config.recipe),
+        "recipe": not (of_data and config.recipe == OF_DATA["recipe"]) and not _is_for_portfolio(config.recipe),
     }
     name = next((name for name, given in others.items() if given), None)
     if name is None:
@@ -61,7 +60,7 @@ def find_obstacle(config: Any) -> str | None:
     return name_option(name, *values) if all(isinstance(x, str | int | float) for x in values) else name_option(name)
 
 
-def _suits_visits(objective: object) -> bool:
+def _is_for_visits(objective: object) -> bool:
     """Whether an objective has a teacher, and no weights of its own for the dataset's states."""
     name = objective.name if isinstance(objective, NamedPart) else objective
     if name == "q-gap":
@@ -79,7 +78,7 @@ def _is_portfolio(solver: object) -> bool:
     return name in (None, "portfolio") if name is None or isinstance(name, str) else type(name) is SOLVERS["portfolio"]
 
 
-def _suits_portfolio(recipe: object) -> bool:
+def _is_for_portfolio(recipe: object) -> bool:
     """Whether a recipe is one of Adam that the portfolio takes."""
     if recipe in (None, IMAGINED["recipe"]):
         return True
@@ -92,7 +91,15 @@ def _suits_portfolio(recipe: object) -> bool:
     return True
 
 
-def resolve_state_defaults(config: Any) -> JsonObject:
+def has_portfolio_defaults(config: Settings) -> bool:
+    """Whether a :class:`~potstill.config.DistillConfig` has, or by default gets, the defaults for any student.
+
+    They come with imagined states, and with the solver ``portfolio``.
+    """
+    return config.states != "data" or (config.solver is not None and _is_portfolio(config.solver))
+
+
+def resolve_state_defaults(config: Settings) -> JsonObject:
     """Resolve the default of the states and, if the states are known, the defaults that depend on them."""
     states: JsonObject = {"states": "data" if find_obstacle(config) else None}
     chosen = config.states or states["states"]
@@ -100,11 +107,13 @@ def resolve_state_defaults(config: Any) -> JsonObject:
         return states
     if chosen != "data":
         return {**states, **IMAGINED, **({"rollout_noise": 0.0} if config.rollout_steps == 0 else {})}
+    if config.solver is not None and _is_portfolio(config.solver):
+        return {**states, **PORTFOLIO, **NO_WORLD, "solver": OF_DATA["solver"]}
     solver = {} if find_optimiser(config.recipe) == "sgd" else {"solver": "interpolation"}
     return {**states, **OF_DATA, **solver}
 
 
-def check_rollouts(config: Any) -> None:
+def check_rollouts(config: Settings) -> None:
     """Raise if a :class:`~potstill.config.DistillConfig` has options of rollouts that have no effect."""
     asked = next((name for name in ("rollout_steps", "rollout_noise") if getattr(config, name)), None)
     if config.states == "data" and asked:

@@ -42,7 +42,7 @@ def find_obstacle(config: Any) -> str | None:
     others = {
         "preset": config.preset is not None,
         "private_noise": config.private_noise is not None,
-        "objective": not _suits_visits(config.objective),
+        "objective": not _is_for_visits(config.objective),
         "weighting": config.weighting is not None,
         "budget": config.budget is not None and config.world is None,
         "max_steps": config.max_steps is not None,
@@ -51,7 +51,7 @@ def find_obstacle(config: Any) -> str | None:
         "learn": config.learn in ("step-size", "both"),
         "initial_actions": config.initial_actions == "data",
         "solver": not (of_data and config.solver in ("kernel", "interpolation")) and not _is_portfolio(config.solver),
-        "recipe": not (of_data and config.recipe == OF_DATA["recipe"]) and not _suits_portfolio(config.recipe),
+        "recipe": not (of_data and config.recipe == OF_DATA["recipe"]) and not _is_for_portfolio(config.recipe),
     }
     name = next((name for name, given in others.items() if given), None)
     if name is None:
@@ -61,7 +61,7 @@ def find_obstacle(config: Any) -> str | None:
     return name_option(name, *values) if all(isinstance(x, str | int | float) for x in values) else name_option(name)
 
 
-def _suits_visits(objective: object) -> bool:
+def _is_for_visits(objective: object) -> bool:
     """Whether an objective has a teacher, and no weights of its own for the dataset's states."""
     name = objective.name if isinstance(objective, NamedPart) else objective
     if name == "q-gap":
@@ -79,7 +79,7 @@ def _is_portfolio(solver: object) -> bool:
     return name in (None, "portfolio") if name is None or isinstance(name, str) else type(name) is SOLVERS["portfolio"]
 
 
-def _suits_portfolio(recipe: object) -> bool:
+def _is_for_portfolio(recipe: object) -> bool:
     """Whether a recipe is one of Adam that the portfolio takes."""
     if recipe in (None, IMAGINED["recipe"]):
         return True

@@ -18,7 +18,7 @@ from potstill.bundled import find_artefact_path
 from potstill.data.scaling import Scaled, Scaling
 from potstill.environments.observations.rule import ENTRY, ObservationRule, read_rule
 from potstill.environments.references import Reference, find_reference_returns
-from potstill.errors import PotstillError, naming_source, repeat_warnings
+from potstill.errors import PotstillError, name_option, naming_options, naming_source, repeat_warnings
 from potstill.networks.policy import Policy
 from potstill.runtime import storage
 from potstill.runtime.arguments import check_arguments
@@ -130,7 +130,8 @@ class Distillate(Scaled):
         """The command that makes the pairs. Files do not say ``--states data``, which was once the default."""
         made = str(self.metadata.get("command", "potstill distill"))
         of_data = made.startswith("potstill distill ") and "states" not in self.metadata
-        return f"{made} --states data" if of_data else made
+        with naming_options():
+            return f"{made} {name_option('states', 'data')}" if of_data else made
 
     @property
     def env_id(self) -> str | None:

@@ -190,8 +190,7 @@ def resolve_problem(config: DistillConfig) -> Problem:
         "solver": find_part_name("solver", config.solver, SOLVERS),
         "recipe": find_recipe_name(solver.recipe),
     }
-    given = (config.weighting, config.state_noise, config.action_limit)
-    imagines = config.states != "data"
+    given, imagines = (config.weighting, config.state_noise, config.action_limit), config.states != "data"
     needs_world, private = imagines or config.choose == "imagined", config.private_noise is not None
     return Problem(objective, solver, choose_initial, settings, *given, imagines, names, needs_world, private)
 

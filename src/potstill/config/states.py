@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from potstill.config.parts import NamedPart, resolve_part
 from potstill.distillation.objectives import OBJECTIVES
@@ -16,11 +16,11 @@ Settings: TypeAlias = Any  # a DistillConfig, whose module imports this one
 USUAL_STEPS = 150  # about the number after which the default converges
 PORTFOLIO_STEPS = 600  # for several kinds of students, the loss still falls after 150 steps
 
-NO_WORLD: JsonObject = {"choose": "last", "rollout_steps": 0, "rollout_noise": 0.0}
+NO_WORLD: JsonObject = {"rollout_steps": 0, "rollout_noise": 0.0}
 OF_DATA: JsonObject = {"labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024, **NO_WORLD}
 """Defaults on the states of the dataset."""
 PORTFOLIO: JsonObject = {"labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512}
-IMAGINED: JsonObject = {**PORTFOLIO, "choose": "imagined", "rollout_steps": 16, "rollout_noise": 0.3}
+IMAGINED: JsonObject = {**PORTFOLIO, "rollout_steps": 16, "rollout_noise": 0.3}
 """Defaults on imagined states."""
 
 
@@ -85,7 +85,7 @@ def _is_for_portfolio(recipe: object) -> bool:
     if find_optimiser(recipe) == "sgd":
         return False
     try:
-        SOLVERS["portfolio"](resolve_part("recipe", recipe, {"": RECIPES["default"], **RECIPES}))
+        SOLVERS["portfolio"](cast(Recipe, resolve_part("recipe", recipe, {"": RECIPES["default"], **RECIPES})))
     except PotstillError:  # what is wrong with the recipe is said later
         return False
     return True

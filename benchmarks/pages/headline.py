@@ -76,8 +76,8 @@ def make_headline(records: list[Record]) -> str:
     students, episodes = np.array(default[0]["student"]["returns"]).shape
     files = format_count(len(groups))
     head = HEAD.format(files=files.capitalize(), seeds=count_seeds(groups), students=students, episodes=episodes)
-    used = format_count(sum(group[0]["file"] in DEVELOPED_ON for group in groups)).capitalize()
-    last = f"{used} files were used to develop the method."
+    used = format_count(sum(group[0]["file"] in DEVELOPED_ON for group in groups))
+    last = f"Used to develop the method: {used} of the {files} datasets."
     return "\n\n".join([head, make_table(HEADS, lines), last])
 
 

@@ -24,7 +24,9 @@ from benchmarks.pages import (
     finetuning,
     fitted,
     foreign,
+    headline,
     imagination,
+    judging,
     kernel,
     paper_teachers,
     portfolio,
@@ -40,7 +42,8 @@ from benchmarks.pages import (
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "demo": demo.demo,
-    "benchmark": distillates.headline,
+    "benchmark": headline.headline,
+    "retention-by-file": headline.retention_by_file,
     # Distillates.
     "distillates": functools.partial(distillates.files_table, "default"),
     "parts": functools.partial(distillates.comparison_table, ABLATION, "default"),
@@ -50,6 +53,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "curves": distillates.curves,
     "sizes": sizes.sizes,
     "imagination": imagination.imagination,
+    "variants-of-imagined": imagination.variants,
+    "judging": judging.judging,
     "portfolio": portfolio.portfolio,
     "foreign": foreign.foreign,
     "bounds": bounds.bounds,

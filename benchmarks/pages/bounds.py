@@ -25,7 +25,7 @@ from benchmarks.pages.text import average, make_table, select_records
 HEAD = """\
 Experiment `bounds`: mean scores, and in brackets their ratio to the teacher's score.
 
-- *Distillate*: 256 pairs, default settings.
+- *Distillate*: 256 pairs, `--states data` with default settings.
 - *Relabelled*: students trained on all training states of a file, labelled by the teacher, with the network of the
   default recipe or of the plain one (the paper's network). {updates:,} updates of Adam on {batch} rows each; {clones}
   students × {clone_episodes} episodes, {ensemble} episodes of their ensemble.

@@ -1,9 +1,7 @@
-"""Tables and picture of the distillates: retention, intervals, ablations, numbers of pairs."""
+"""Tables and picture of the distillates of the data's states: intervals, ablations, numbers of pairs."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +12,23 @@ from benchmarks.experiments import load_records
 from benchmarks.experiments.distillates import MAIN, SIZES
 from benchmarks.files import FILES
 from benchmarks.grid import Record
+from benchmarks.pages.retention import format_interval, format_retention, resample, retention
 from benchmarks.pages.text import average, make_table, select_records
 from potstill.evaluation.statistics import interquartile_mean
 from potstill.reports.plots import BLUE, GREEN, make_figure, save_figure
 
 KINDS = ("student", "ensemble")
-RESAMPLES = 2000
 FILE_HEADS = (
     *("file", "seeds", "teacher", "random pairs", "one student", "spread", "ensemble"),
     *("retention: one, ensemble", "s"),
 )
 PAIRS = """\
-Mean scores of one student and of the ensemble, default settings, one distillation seed; times are on one core."""
+Mean scores of one student and of the ensemble, `--states data` with default settings, one distillation seed;
+times are on one core."""
 CURVES = """\
-Retention and return over outer steps and over seconds of distillation, for the default and for the paper's recipe. Each
-point has two students × five episodes. Interquartile means over files and seeds; bands are 95 % bootstrap intervals.
+Retention and return over outer steps and over seconds of distillation, for the default of `--states data` and for the
+paper's recipe. Each point has two students × five episodes. Interquartile means over files and seeds; bands are 95 %
+bootstrap intervals.
 
 ![Retention and return over outer steps and seconds](images/engine.png)"""
 
@@ -40,54 +40,9 @@ def load_records_with_teacher_scores() -> list[Record]:
     return [{**r, "teacher_score": scores[r["file"]]} for r in load_records("distillates") if r["file"] in scores]
 
 
-def list_returns(records: list[Record], kind: str) -> list[Float[np.ndarray, "K E"]]:
-    """The returns of each record."""
-    return [np.array(record[kind]["returns"]) for record in records]
-
-
-def resample(runs: Sequence[Float[np.ndarray, "K E"]], rng: np.random.Generator) -> Float[np.ndarray, " R"]:
-    """Returns of one bootstrap sample: seeds, then students, then episodes are drawn with replacement."""
-    found = []
-    for returns in (runs[i] for i in rng.integers(len(runs), size=len(runs))):
-        who = rng.integers(len(returns), size=(len(returns), 1))
-        found.append(returns[who, rng.integers(returns.shape[1], size=returns.shape)].ravel())
-    return np.concatenate(found)
-
-
-def format_interval(values: Sequence[float] | np.ndarray, digits: int = 1) -> str:
-    """The middle 95 % of the values."""
-    low, high = np.quantile(values, [0.025, 0.975])
-    return f"[{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def retention(records: list[Record], kind: str) -> float:
-    """Mean over files of the mean return over the teacher's."""
-    groups = [select_records(records, file=file) for file in dict.fromkeys(record["file"] for record in records)]
-    shares = [np.mean([r[kind]["mean"] for r in group]) / group[0]["teacher_score"] for group in groups]
-    return float(np.mean(shares))
-
-
-def format_retention_interval(records: list[Record], kind: str) -> str:
-    """Bootstrap interval of the retention, stratified by file."""
-    rng, values = np.random.default_rng(0), []
-    groups = [group for file in FILES if (group := select_records(records, file=file))]
-    files = [(list_returns(group, kind), group[0]["teacher_score"]) for group in groups]
-    for _ in range(RESAMPLES):
-        shares = [resample(returns, rng).mean() / teacher for returns, teacher in files]
-        values.append(float(np.mean(shares)))
-    return format_interval(values, 2)
-
-
 def spread(records: list[Record]) -> float:
     """Standard deviation over a cell's students, as a share of their mean; mean over cells."""
     return float(np.mean([r["student"]["std"] / max(r["student"]["mean"], 1e-9) for r in records]))
-
-
-@functools.cache  # two tables have those of the default
-def format_retention_cells(method: str) -> list[str]:
-    """Retention of one student and of the ensemble, with intervals."""
-    records = select_records(load_records_with_teacher_scores(), method=method)
-    return [f"**{retention(records, kind):.2f}** {format_retention_interval(records, kind)}" for kind in KINDS]
 
 
 def files_table(method: str) -> str:
@@ -98,10 +53,9 @@ def files_table(method: str) -> str:
             continue
         shown = []
         for kind in KINDS:
-            returns = list_returns(group, kind)
-            means = interquartile_mean(np.stack([resample(returns, rng) for _ in range(RESAMPLES)]), axis=1)
-            every = np.concatenate([run.ravel() for run in returns])
-            shown.append(f"{interquartile_mean(every):.1f} {format_interval(means)}")
+            means = interquartile_mean(resample(group, kind, rng), axis=1)
+            every = np.array([r[kind]["returns"] for r in group])
+            shown.append(f"{interquartile_mean(every.ravel()):.1f} {format_interval(means)}")
         lines.append(
             [
                 *(file, str(len(group)), f"{group[0]['teacher_score']:.1f}", f"{average(group, 'random'):.1f}"),
@@ -110,38 +64,8 @@ def files_table(method: str) -> str:
                 f"{np.median([r['seconds']['distilling'] for r in group]):.0f}",
             ]
         )
-    last = [f"{spread(found):.2f}", "", ", ".join(format_retention_cells(method)), ""]
+    last = [f"{spread(found):.2f}", "", ", ".join(format_retention(found, kind) for kind in KINDS), ""]
     return make_table(FILE_HEADS, [*lines, [f"mean of {len(lines)} files", "", "", "", "", *last]])
-
-
-def headline() -> str:
-    """A summary of the default: means of each file, and retention compared with that of students of all states."""
-    found, clones = (
-        select_records(load_records_with_teacher_scores(), method="default"),
-        select_records(load_records("bounds"), method="relabelled-default"),
-    )
-    seconds = np.median([r["seconds"]["distilling"] for r in found])
-    episodes = np.array(found[0]["student"]["returns"]).shape
-    intro = (
-        f"Nine D4RL-like datasets, {len({r['seed'] for r in found})} distillation seeds × {episodes[0]} students × "
-        f"{episodes[1]} episodes:\nmean normalised returns. 256 pairs; a distillation takes {seconds:.0f} s on one "
-        "core (median)."
-    )
-    lines = []
-    for file in FILES:
-        group = select_records(found, file=file)
-        lines.append([file, *(f"{x:.1f}" for x in (group[0]["teacher_score"], *(average(group, k) for k in KINDS)))])
-    lines.append(
-        ["retention: share of the teacher's return, mean of the files", "", *format_retention_cells("default")]
-    )
-    teachers = {
-        r["file"]: r["teacher"]["mean"] for r in select_records(load_records("fixed-teachers"), method="20 episodes")
-    }
-    shares = [np.mean([r[kind]["mean"] / teachers[r["file"]] for r in clones]) for kind in KINDS]
-    count = len(clones[0]["student"]["returns"])
-    label = f"retention of {count} students of the same network, trained on all states labelled by the teacher"
-    lines.append([label, "", *(f"{share:.2f}" for share in shares)])
-    return "\n".join([intro, "", make_table(("dataset", "teacher", "one student", "ensemble of ten"), lines)])
 
 
 def comparison_table(methods: tuple[str, ...], other: str) -> str:
@@ -159,13 +83,13 @@ def comparison_table(methods: tuple[str, ...], other: str) -> str:
 
 
 def describe_options(command: str) -> str:
-    """The options of a command that change its pairs, except teacher and seed.
+    """The options of a command that change its pairs, except teacher, states and seed.
 
     >>> describe_options("potstill distill a.hdf5 --teacher t.safetensors --size 64 --seed 1")
     '--size 64'
     """
     words = [part.strip() for part in command.split(" --")[1:]]
-    changed = [f"--{word}" for word in words if word.split()[0] not in ("teacher", "seed", "curve-points")]
+    changed = [f"--{word}" for word in words if word.split()[0] not in ("teacher", "states", "seed", "curve-points")]
     return " ".join(changed) or "none"
 
 

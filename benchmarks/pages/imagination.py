@@ -1,99 +1,63 @@
-"""Distillation on imagined states against distillation on dataset states."""
+"""Distillation on imagined states against distillation on dataset states, and variants of imagined states."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
-from benchmarks.experiments import load_records
 from benchmarks.experiments.imagination import DEVELOPED_ON
 from benchmarks.grid import Record
-from benchmarks.pages.text import make_table, select_records
+from benchmarks.pages.headline import KINDS, choose_states, load_imagination_records, select_pairs
+from benchmarks.pages.retention import group_by_file, retention
+from benchmarks.pages.text import make_table
 from potstill.commands.distillation_loop import LEAST_HORIZON
 
-HEAD = """\
-Experiment `imagination`: 256 pairs, with the teacher of each file that has the highest return. The outer loss is
-evaluated on the states of the dataset, with default settings, or on imagined states (`--states imagined`). The table
-shows the retention of single students / of their ensemble: returns of ten students × ten episodes, mean over
-distillation seeds. *Range*: lowest and highest retention of single students over seeds. *Own students*: those of the
-distillate's recipe, `default` for the dataset's states and `adam-towers` for imagined states. *PyTorch-style*: the
-recipe `pytorch`, two hidden layers of 256, PyTorch's default initialisation, Adam at 1e-3, 1,000 full-batch steps.
-*Data, portfolio*: labels, solver and students as for imagined states, on the dataset's states. *Imagined, no rollouts*:
-without the loss of students in rollouts (`--rollout-steps 0`). *Imagined, no noise*: without noise on the actions of
-the rollouts (`--rollout-noise 0`). *Imagined, last pairs*: without a selection by the world model (`--choose last`).
-*Auto*: the states that `--states auto` chooses, by the accuracy of the model. *Preferred*: the own student, of ten,
-with the highest score in the world model. Files marked * were used to develop the method."""
-HEADS = ("file", "teacher", "states", "seeds", "own students", "range", "PyTorch-style", "range", "preferred", "s")
-LABELS = {
-    "data": "data",
-    "imagined": "imagined",
-    "visits": "imagined, no rollouts",
-    "quiet": "imagined, no noise",
-    "last": "imagined, last pairs",
-    "portfolio": "data, portfolio",
+HEAD = f"""\
+Experiment `imagination`: retention with the same teachers, on the files and seeds that were measured both ways. *Data*:
+`--states data` with its own defaults. *Imagined*: `--states imagined`. *Own student*: of the distillate's recipe,
+`default` for the data's states and `adam-towers` for imagined ones. *PyTorch-style*: the recipe `pytorch`, two hidden
+layers of 256, PyTorch's default initialisation, Adam at 1e-3, 1,000 full-batch steps. Files with * were used to
+develop the method. °: the model is accurate for fewer than {LEAST_HORIZON} steps, so the default is the data's."""
+VARIANTS = {  # what is changed, and its name in the table
+    "last": ("without a selection by the world model (`--choose last`)", "last pairs"),
+    "visits": ("without the loss of students in rollouts (`--rollout-steps 0`)", "no rollouts"),
+    "quiet": ("without noise on the actions of the rollouts (`--rollout-noise 0`)", "no noise"),
+    "portfolio": ("the labels, solver and students of imagined states, on the data's states", "data, portfolio"),
 }
-
-
-def format_shares(records: list[Record], read: Any) -> tuple[str, str]:
-    """Mean retention of single students and of the ensemble over records, and the range of the singles."""
-    found = {kind: [read(r)[kind]["mean"] / r["teacher"]["mean"] for r in records] for kind in ("student", "ensemble")}
-    singles = found["student"]
-    return f"{np.mean(singles):.2f} / {np.mean(found['ensemble']):.2f}", f"{min(singles):.2f} to {max(singles):.2f}"
-
-
-def format_preferred(records: list[Record]) -> str:
-    """Mean retention of the student that the world model prefers."""
-    chosen = [r for r in records if "imagined" in r]
-    scores = [np.mean(r["student"]["returns"][r["imagined"]["best"]]) / r["teacher"]["mean"] for r in chosen]
-    return f"{np.mean(scores):.2f}" if scores else "–"
-
-
-def make_mean_row(records: list[Record], files: list[str], method: str, label: str) -> list[str]:
-    """The mean over files of each file's mean over its seeds."""
-
-    def retention(record: Record, kind: str) -> float:
-        return float(record[kind]["mean"] / record["teacher"]["mean"])
-
-    cells = []
-    for other in (False, True):
-        means = []
-        for kind in ("student", "ensemble"):
-            of_files = [select_records(records, file=file, method=method) for file in files]
-            teachers = [[{**r, **(r["pytorch_style"] if other else {})} for r in found] for found in of_files]
-            means.append([np.mean([retention(r, kind) for r in found]) for found in teachers])
-        cells += [" / ".join(f"**{np.mean(x):.2f}**" for x in means), f"{min(means[0]):.2f} to {max(means[0]):.2f}"]
-    return [f"mean of {len(files)} files, range over files", "", label, "", *cells, "", ""]
-
-
-def make_automatic_row(records: list[Record]) -> list[list[str]]:
-    """The mean over all files with the states that ``--states auto`` chooses, if all are measured."""
-    horizons = {r["file"]: r["imagined"]["horizon"] for r in records if "imagined" in r}
-    chosen = {file: "imagined" if horizon >= LEAST_HORIZON else "data" for file, horizon in horizons.items()}
-    found = [{**r, "method": "auto"} for r in records if r["method"] == chosen.get(r["file"])]
-    if {r["file"] for r in found} != set(chosen):
-        return []
-    of_data = " and ".join(file for file in sorted(chosen) if chosen[file] == "data")
-    return [make_mean_row(found, sorted(chosen), "auto", f"auto (data: {of_data})")]
+VARIANT_HEAD = "Imagined states, and the same {change}. Retention on the files and seeds that have both:"
 
 
 def imagination() -> str:
-    """A row for each file and method."""
-    records, lines = load_records("imagination"), []
-    for file in sorted({record["file"] for record in records}):
-        for method, label in LABELS.items():
-            chosen = select_records(records, file=file, method=method)
-            if not chosen:
-                continue
-            name = f"{file}{' *' if file in DEVELOPED_ON else ''}"
-            teacher = f"{np.mean([r['teacher']['mean'] for r in chosen]):.0f}"
-            own, other = format_shares(chosen, lambda r: r), format_shares(chosen, lambda r: r["pytorch_style"])
-            seconds = f"{np.median([r['seconds']['distilling'] for r in chosen]):.0f}"
-            lines.append([name, teacher, label, str(len(chosen)), *own, *other, format_preferred(chosen), seconds])
-    measured = [method for method in ("data", "imagined") if select_records(records, method=method)]
-    files = sorted(
-        {r["file"] for r in records if all(select_records(records, file=r["file"], method=m) for m in measured)}
-    )
-    lines += [make_mean_row(records, files, method, LABELS[method]) for method in measured]
-    lines += make_automatic_row(records)
-    return "\n\n".join([HEAD, make_table(HEADS, lines)])
+    """Imagined states beside the data's states."""
+    return f"{HEAD}\n\n{make_comparison(load_imagination_records(), 'data', 'data')}"
+
+
+def variants() -> str:
+    """A table for each measured variant of imagined states; empty if none is measured."""
+    records, parts = load_imagination_records(), []
+    for method, (change, label) in VARIANTS.items():
+        if select_pairs(records, "imagined", method)[0]:
+            parts += [VARIANT_HEAD.format(change=change), make_comparison(records, method, label)]
+    return "\n\n".join(parts)
+
+
+def make_comparison(records: list[Record], method: str, label: str) -> str:
+    """A row for each file that imagined states and another method have in common, and their means."""
+    chosen, (imagined, other) = choose_states(records), select_pairs(records, "imagined", method)
+    lines = []
+    for ours, theirs in zip(group_by_file(imagined), group_by_file(other), strict=True):
+        file = ours[0]["file"]
+        marks = "".join(mark for mark, shown in ((" *", file in DEVELOPED_ON), (" °", chosen[file] == "data")) if shown)
+        lines.append([f"{file}{marks}", str(len(ours)), *compare_retention(ours, theirs, "{:.2f}")])
+    accurate = [[r for r in group if chosen[r["file"]] == "imagined"] for group in (imagined, other)]
+    means = {"all": (imagined, other), "those with an accurate model": accurate}
+    for name, (ours, theirs) in means.items():
+        if ours and (name == "all" or len(ours) < len(imagined)):
+            lines.append(
+                [f"mean of {name}: {len(group_by_file(ours))}", "", *compare_retention(ours, theirs, "**{:.2f}**")]
+            )
+    kinds = ("own student", "its ensemble", "PyTorch-style", "its ensemble")
+    heads = [head for kind in kinds for head in (f"{kind}: imagined", label)]
+    return make_table(("file", "seeds", *heads), lines)
+
+
+def compare_retention(ours: list[Record], theirs: list[Record], shape: str) -> list[str]:
+    """The retention of both methods for each kind of student."""
+    return [shape.format(retention(found, kind)) for kind in KINDS for found in (ours, theirs)]

@@ -10,13 +10,13 @@ from benchmarks.grid import Record
 from benchmarks.pages.text import format_file_label, make_table, select_records
 
 HEAD = """\
-Experiment `privacy`: `potstill distill` with the committed teacher, then `potstill audit` with {shadows} shadow
-distillations of {steps} outer steps, at most {episodes} episodes and {canaries} canaries. *Advantage*: true-positive
-rate minus false-positive rate of membership inference by both statistics, with the 95 % bootstrap interval over shadows
-and episodes; 0 is guessing. *Found*: episodes found at 1 % false alarms. *Distance*: median distance, in standard
-deviations, of a pair to the nearest real row / of a real row to another episode. The pairs of `random` are rows of the
-data: they show that the attack finds what there is to find. Shadows share the teacher, so what it reveals is not
-measured."""
+Experiment `privacy`: `potstill distill --states data` with the committed teacher, then `potstill audit` with {shadows}
+shadow distillations of {steps} outer steps, at most {episodes} episodes and {canaries} canaries. *Advantage*:
+true-positive rate minus false-positive rate of membership inference by both statistics, with the 95 % bootstrap
+interval over shadows and episodes; 0 is guessing. *Found*: episodes found at 1 % false alarms. *Distance*: median
+distance, in standard deviations, of a pair to the nearest real row / of a real row to another episode. The pairs of
+`random` are rows of the data: they show that the attack finds what there is to find. Shadows share the teacher, so what
+it reveals is not measured."""
 HEADS = ("file", "pairs", "episodes: advantage", "found", "canaries: advantage", "found", "distance", "copies")
 
 

@@ -13,10 +13,10 @@ from potstill.reports.plots import BLUE, GREEN, GREY, make_figure, save_figure
 
 HEAD = """\
 Experiment `sizes`: a log of a teacher with noisy actions, and its first tenth, hundredth and thousandth;
-`potstill distill` without further options. Retention is given as mean ± standard deviation over distillation seeds,
-each of ten students × ten episodes and ten episodes of the ensemble, relative to the teacher's own ten episodes.
-Above a million rows, batches are drawn from a uniform sample of a million rows. *One step* is an outer step alone: the
-median of five runs of ten steps on one core, alternating between sizes."""
+`potstill distill --states data` without further options. Retention is given as mean ± standard deviation over
+distillation seeds, each of ten students × ten episodes and ten episodes of the ensemble, relative to the teacher's own
+ten episodes. Above a million rows, batches are drawn from a uniform sample of a million rows. *One step* is an outer
+step alone: the median of five runs of ten steps on one core, alternating between sizes."""
 PICTURE = "![Retention and time over the dataset's size](images/sizes.png)"
 HEADS = ("rows", "seeds", "one student", "ensemble", "setup and distillation, s", "outer steps", "one step, s")
 

@@ -108,7 +108,7 @@ def large() -> str:
     memory, steps = ({c: record_of_method(f"{c} {what}") for c in ("teach", "distill")} for what in ("memory", "steps"))
     peaks = [[f"`potstill {name}`", f"{r['own_gb']:.2f} GB", f"{r['total_gb']:.2f} GB"] for name, r in memory.items()]
     kinds = {"clock": "elapsed", "processor": "all processors"}
-    labels = {"teach": "update of ReBRAC, batch 256", "distill": "outer step of the default distillation"}
+    labels = {"teach": "update of ReBRAC, batch 256", "distill": "outer step on the data's states"}
     lines = []
     for (command, label), by in itertools.product(labels.items(), kinds):
         rows = steps[command]["programs"]

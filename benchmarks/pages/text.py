@@ -30,3 +30,14 @@ def average(records: Iterable[Record], kind: str) -> float:
 def format_file_label(file: str) -> str:
     """Format the name of a file for pages."""
     return "the bundled dataset" if file == BUNDLED else file
+
+
+def format_count(number: int, noun: str = "") -> str:
+    """Format a number in words up to ten, with a noun in the plural unless it is one.
+
+    >>> format_count(3, "seed"), format_count(1, "seed"), format_count(12)
+    ('three seeds', 'one seed', '12')
+    """
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    count = words[number] if number < len(words) else f"{number:,}"
+    return f"{count} {noun}{'' if number == 1 else 's'}" if noun else count

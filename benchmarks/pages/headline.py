@@ -9,8 +9,8 @@ from benchmarks.experiments.imagination import DEVELOPED_ON
 from benchmarks.files import FILES
 from benchmarks.grid import Record
 from benchmarks.pages.retention import draw_retention, format_interval, format_retention, group_by_file, retention
-from benchmarks.pages.text import average, format_count, make_table, select_records
-from potstill.commands.distillation_loop import LEAST_HORIZON
+from benchmarks.pages.text import average, format_count, make_table
+from potstill.commands.automatic_world import LEAST_HORIZON
 
 KINDS = ("student", "ensemble", "pytorch_student", "pytorch_ensemble")
 COLUMNS = ("one own student", "ensemble", "one PyTorch-style student", "ensemble")
@@ -40,20 +40,24 @@ def load_imagination_records() -> list[Record]:
 
 def choose_states(records: list[Record]) -> dict[str, str]:
     """The states that the default chooses for each file, by the horizon of its world model and by nothing else."""
-    models = group_by_file(select_records(records, method="imagined"))
+    models = group_by_file([record for record in records if "imagined" in record])
     horizons = {group[0]["file"]: min(r["imagined"]["horizon"] for r in group) for group in models}
     return {file: "imagined" if steps >= LEAST_HORIZON else "data" for file, steps in horizons.items()}
 
 
+METHODS = {"imagined": "imagined", "data": "portfolio"}
+"""The method with the default settings, by the states that the default chooses."""
+
+
 def select_default(records: list[Record]) -> list[Record]:
-    """The records of the states that the default chooses."""
-    chosen = choose_states(records)
+    """The records of the default."""
+    chosen = {file: METHODS[states] for file, states in choose_states(records).items()}
     return [record for record in records if record["method"] == chosen.get(record["file"])]
 
 
-def select_pairs(records: list[Record], first: str, second: str) -> tuple[list[Record], list[Record]]:
+def select_pairs(first: list[Record], second: list[Record]) -> tuple[list[Record], list[Record]]:
     """The records of two methods on the files and seeds that both have, in the same order."""
-    found = [{(r["file"], r["seed"]): r for r in select_records(records, method=m)} for m in (first, second)]
+    found = [{(record["file"], record["seed"]): record for record in records} for records in (first, second)]
     places = [place for place in found[0] if place in found[1]]
     return [found[0][place] for place in places], [found[1][place] for place in places]
 
@@ -65,12 +69,12 @@ def headline() -> str:
 
 def make_headline(records: list[Record]) -> str:
     """A row for each file, the retention, and in words what must be known about it."""
-    default, lines = select_default(records), []
+    default, states, lines = select_default(records), choose_states(records), []
     groups = group_by_file(default)
     for group in groups:
         scores = format_pairs([f"{average(group, kind):.1f}" for kind in KINDS])
         seconds = f"{np.median([r['seconds']['distilling'] for r in group]):.0f}"
-        lines.append([group[0]["file"], f"{group[0]['teacher_score']:.1f}", group[0]["method"], *scores, seconds])
+        lines.append([group[0]["file"], f"{group[0]['teacher_score']:.1f}", states[group[0]["file"]], *scores, seconds])
     shares = format_pairs([format_retention(default, kind) for kind in KINDS])
     lines.append(["retention: share of the teacher's return [95 %]", "", "", *shares, ""])
     students, episodes = np.array(default[0]["student"]["returns"]).shape
@@ -102,9 +106,9 @@ def count_seeds(groups: list[list[Record]]) -> str:
 
 def retention_by_file() -> str:
     """A row for each file: the retention of each kind of student, with its interval."""
-    groups = group_by_file(select_default(load_imagination_records()))
-    lines = []
+    records, lines = load_imagination_records(), []
+    groups, states = group_by_file(select_default(records)), choose_states(records)
     for group in groups:
         cells = [f"{retention(group, k):.2f} {format_interval(draw_retention(group, k), 2)}" for k in KINDS]
-        lines.append([group[0]["file"], group[0]["method"], str(len(group)), *cells])
+        lines.append([group[0]["file"], states[group[0]["file"]], str(len(group)), *cells])
     return "\n\n".join([BY_FILE + describe_missing(groups), make_table(("file", "states", "seeds", *COLUMNS), lines)])

@@ -10,7 +10,6 @@ import jax
 
 from potstill.bundled import BUNDLED
 from potstill.commands.automatic_teacher import find_newest
-from potstill.commands.distillation_loop import LEAST_HORIZON
 from potstill.commands.model import CHECKPOINT, learn_world
 from potstill.config import DistillConfig
 from potstill.data.transitions import Transitions
@@ -22,6 +21,7 @@ from potstill.worlds.settings import WorldSettings
 from potstill.worlds.training import check_rows, train_world
 from potstill.worlds.validation import find_rollout_starts, hold_out
 
+LEAST_HORIZON = 25  # steps for which a world model must be accurate, so that its states are used by default
 FILE = "world.safetensors"
 
 

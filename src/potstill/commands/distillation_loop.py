@@ -21,8 +21,6 @@ from potstill.teachers.base import NetworkTeacher
 from potstill.worlds.base import World
 from potstill.worlds.stepper import WorldStepper
 
-LEAST_HORIZON = 25  # steps for which a world model must be accurate, so that its states are used by default
-
 
 def iterate_pairs(
     config: DistillConfig,

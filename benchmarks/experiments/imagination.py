@@ -4,8 +4,8 @@ The teachers are those with the highest returns, not those with the best student
 each distillate: those of its recipe, and PyTorch-style ones (two hidden layers of 256, PyTorch's default
 initialisation, Adam at 1e-3, 1,000 full-batch steps). The settings of ``imagined`` were chosen by returns on the files
 ``DEVELOPED_ON``; the other files were not used for any choice. ``visits`` is ``imagined`` without the rollouts in the
-loss, and ``quiet`` has no noise on their actions. The default of ``potstill distill`` is ``imagined`` on the files whose
-world model is accurate, and ``portfolio`` on the others.
+loss, and ``quiet`` has no noise on their actions. The default of ``potstill distill`` is ``imagined`` on the files
+whose world model is accurate, and ``portfolio`` on the others.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from potstill.config.states import (
     USUAL_STEPS,
     check_rollouts,
     find_obstacle,
-    resolve_state_defaults,
     has_portfolio_defaults,
+    resolve_state_defaults,
 )
 from potstill.errors import PotstillError, name_option
 from potstill.runtime.files import JsonObject

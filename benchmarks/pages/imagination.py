@@ -14,8 +14,8 @@ Experiment `imagination`: retention with the same teachers, on the files and see
 *Default*: `potstill distill` without options. *Data*: `--states data` with its own defaults. *Own student*: of the
 distillate's recipe, `adam-towers` for the default and `default` for `--states data`. *PyTorch-style*: the recipe
 `pytorch`, two hidden layers of 256, PyTorch's default initialisation, Adam at 1e-3, 1,000 full-batch steps. Files with
-* were used to develop the method. °: the model is accurate for fewer than {LEAST_HORIZON} steps, so the default uses the
-data's states, too, but with the labels, solver and students of imagined states."""
+* were used to develop the method. °: the model is accurate for fewer than {LEAST_HORIZON} steps, so the default uses
+the data's states, too, but with the labels, solver and students of imagined states."""
 VARIANTS = {  # what is changed, and its name in the table
     "chosen": ("with a late iterate that the world model chooses (`--choose imagined`)", "chosen"),
     "visits": ("without the loss of students in rollouts (`--rollout-steps 0`)", "no rollouts"),

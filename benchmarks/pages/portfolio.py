@@ -14,9 +14,9 @@ HEAD = """\
 Experiment `portfolio`: the distillates of `imagination` with imagined states and `--choose imagined`, {files} files
 with seed 0, and students of {kinds} kinds. *Own*: the recipe of the distillate. All others differ in one respect from
 PyTorch-style students (*3 layers*: two hidden layers of 256, PyTorch's default initialisation, Adam at 1e-3, 1,000
-full-batch steps). *SGD* and *momentum* (0.9) have a learning rate of 0.1 and an orthogonal initialisation. Retention of single
-students / of their ensemble: {students} students × {episodes} episodes, and {together} episodes of the ensemble. The
-mean over kinds leaves out *own*."""
+full-batch steps). *SGD* and *momentum* (0.9) have a learning rate of 0.1 and an orthogonal initialisation. Retention
+of single students / of their ensemble: {students} students × {episodes} episodes, and {together} episodes of the
+ensemble. The mean over kinds leaves out *own*."""
 
 
 def portfolio() -> str:

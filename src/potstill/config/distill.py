@@ -11,6 +11,7 @@ from potstill.config.reading import ReadingConfig, positional_first
 from potstill.config.settings import check_resume, parse_seconds
 from potstill.config.states import (
     IMAGINED_STEPS,
+    OF_DATA,
     USUAL_STEPS,
     check_rollouts,
     find_obstacle,
@@ -49,6 +50,7 @@ class DistillConfig(ReadingConfig):
     """Distil a dataset and its teacher into a few hundred pairs, and evaluate students."""
 
     is_command: ClassVar[bool] = True
+    unnamed_parts: ClassVar[JsonObject] = OF_DATA  # which fields without a name change, if no states are given
 
     dataset: Dataset
     """A bundled name, minari:ID, d4rl:NAME, or a path, as for `potstill teach`. In Python also Transitions, a mapping

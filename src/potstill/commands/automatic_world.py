@@ -144,4 +144,5 @@ def choose_states(
         return use_states_of_data(config), None
     found = name_option("states", "imagined")
     print(f"{found}: the world model is accurate for at least {LEAST_HORIZON} steps", flush=True)
-    return replace(config, states="imagined", **dict.fromkeys(getattr(config, "defaulted", ()))), world
+    again: dict[str, Any] = dict.fromkeys(getattr(config, "defaulted", ()))
+    return replace(config, states="imagined", **again), world

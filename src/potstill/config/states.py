@@ -86,7 +86,9 @@ def _is_for_portfolio(recipe: object) -> bool:
     if find_optimiser(recipe) == "sgd":
         return False
     try:
-        SOLVERS["portfolio"](resolve_part("recipe", recipe, {"": RECIPES["default"], **RECIPES}))
+        found = resolve_part("recipe", recipe, {"": RECIPES["default"], **RECIPES})
+        if isinstance(found, Recipe):
+            SOLVERS["portfolio"](found)
     except PotstillError:  # what is wrong with the recipe is said later
         return False
     return True

@@ -30,7 +30,12 @@ def test_facts_of_the_card(distillate):
     for fact in (
         *("hopper-medium-replay", metadata["dataset"]["sha256"], "199,999 rows"),
         *("rebrac", metadata["teacher"]["sha256"], "Objective: q-gap", "Solver: kernel", "Student recipe: default"),
-        *("    potstill distill hopper-medium-replay\n", "Environment: Hopper-v5", "not trajectories", "license:"),
+        *(
+            "    potstill distill hopper-medium-replay --states data\n",
+            "Environment: Hopper-v5",
+            "not trajectories",
+            "license:",
+        ),
     ):
         assert fact in text, fact
     yaml = pytest.importorskip("yaml")

@@ -130,7 +130,8 @@ def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> 
     for option, values in fields.items():
         if not hasattr(settings, option):
             raise PotstillError(f"--{option}.{next(iter(values)).replace('_', '-')}: this command has no --{option}")
-        parts[option] = NamedPart(getattr(settings, option) or "", values)
+        unnamed = getattr(settings, "unnamed_parts", {}).get(option, "")
+        parts[option] = NamedPart(getattr(settings, option) or unnamed, values)
     again = {name: None for name in getattr(settings, "defaulted", ()) if name not in parts}  # may depend on the parts
     return dataclasses.replace(settings, **again, **parts) if parts else settings
 

@@ -10,6 +10,7 @@ from potstill.config.private import check_private
 from potstill.config.reading import ReadingConfig, positional_first
 from potstill.config.settings import check_resume, parse_seconds
 from potstill.config.states import (
+    OF_DATA,
     PORTFOLIO_STEPS,
     USUAL_STEPS,
     check_rollouts,
@@ -50,6 +51,7 @@ class DistillConfig(ReadingConfig):
     """Distil a dataset and its teacher into a few hundred pairs, and evaluate students."""
 
     is_command: ClassVar[bool] = True
+    unnamed_parts: ClassVar[JsonObject] = OF_DATA  # which fields without a name change, if no states are given
 
     dataset: Dataset
     """A bundled name, minari:ID, d4rl:NAME, or a path, as for `potstill teach`. In Python also Transitions, a mapping

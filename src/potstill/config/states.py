@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from potstill.config.parts import NamedPart, resolve_part
 from potstill.distillation.objectives import OBJECTIVES
@@ -85,7 +85,9 @@ def _is_for_portfolio(recipe: object) -> bool:
     if find_optimiser(recipe) == "sgd":
         return False
     try:
-        SOLVERS["portfolio"](cast(Recipe, resolve_part("recipe", recipe, {"": RECIPES["default"], **RECIPES})))
+        found = resolve_part("recipe", recipe, {"": RECIPES["default"], **RECIPES})
+        if isinstance(found, Recipe):
+            SOLVERS["portfolio"](found)
     except PotstillError:  # what is wrong with the recipe is said later
         return False
     return True

@@ -25,6 +25,8 @@ import numpy as np
 from potstill.errors import PotstillError, make_unknown_name_error, name_option
 from potstill.runtime.arrays import AnyArray, check_axes, is_array_like, is_shape
 
+LONGEST = 120  # characters of a wrong value in a message
+
 
 @runtime_checkable
 class Dataclass(Protocol):
@@ -99,7 +101,9 @@ def check_type(label: str, value: object, hint: object) -> None:
     potstill.errors.PotstillError: Recipe.layers is 'three' (str): expected int
     """
     if not has_type(value, hint):
-        described = f"{reprlib.repr(value)} ({type(value).__name__})"
+        text = reprlib.repr(value)
+        text = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+        described = f"{text} ({type(value).__name__})"
         shown = f"the class {value.__name__}, not an instance" if isinstance(value, type) else described
         raise PotstillError(f"{label} is {shown}: expected {describe_type(hint)}{_show_named(value, hint)}")
     if get_origin(hint) is Literal and value not in get_args(hint):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -76,14 +77,14 @@ def make_app(fields: Mapping[str, Mapping[str, str]] | None = None, *, with_help
 
 
 def convert_words(kind: Any, words: Sequence[Token]) -> object:
-    """Convert the words of an option to its type. Cyclopts alone would round a fraction to a whole number.
+    """Convert the words of an option to its type. Cyclopts alone would round a fraction, and would read 0x10 as 16.
 
     Raises:
-        PotstillError: a whole number is needed, and a word is a fraction.
+        PotstillError: a whole number is needed, and a word is a fraction, or not decimal.
     """
     if int in (kind, *get_args(kind)):
         for word in words:
-            if "." in word.value:
+            if "." in word.value or re.match(r"[+-]?0[box]", word.value, re.IGNORECASE):
                 raise PotstillError(f"{word.keyword} {word.value}: a whole number is needed")
     return cyclopts.convert(kind, words)
 

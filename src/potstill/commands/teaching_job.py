@@ -156,11 +156,13 @@ class TeachingJob:
         config, learner, data = self.config, self.learner, self.learner.data
         teacher = learner.make_teacher()
         entry: Evaluation = {"update": learner.done}
-        last = time.perf_counter()
+        last, fitted = time.perf_counter(), 0
+        total = self.scores.count_updates(config.fitted_updates) if self.scores else 0
 
         def report(count: int) -> None:
-            nonlocal last
-            now = time.perf_counter()
+            nonlocal last, fitted
+            now, fitted = time.perf_counter(), fitted + count
+            fitting.steps = fitted, total
             tracker.work.measure("fit", count, now - last)
             tracker.work.left["fit"] -= count
             last = tracker.changed = now
@@ -169,7 +171,7 @@ class TeachingJob:
 
         if self.scores:
             try:
-                with tracker.phase("fitting critics to the teacher"):
+                with tracker.phase("fitting critics to the teacher") as fitting:
                     entry.update(self.scores(teacher, config.fitted_updates, report))
             except Interrupted:
                 self._save_checkpoint()

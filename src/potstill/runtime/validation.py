@@ -50,9 +50,16 @@ def name_field(settings: Dataclass, name: str) -> str:
 
 
 def check_ranges(settings: Dataclass, **minimum: int | float) -> None:
-    """Raise unless each named field is ``None`` or at least the given minimum."""
+    """Raise unless each named field is ``None`` or at least the given minimum. Whole numbers must not be too large.
+
+    Larger seeds than 2³² − 1 would give the numbers of smaller ones, and arrays cannot have more than 2³¹ − 1 rows here.
+    """
     for name, low in minimum.items():
-        check_least(name_field(settings, name), getattr(settings, name), low)
+        label, value = name_field(settings, name), getattr(settings, name)
+        check_least(label, value, low)
+        largest = {"seed": 2**32 - 1, "secret": math.inf}.get(name, 2**31 - 1)
+        if isinstance(value, int) and value > largest:
+            raise PotstillError(f"{label} {value}: expected at most {largest}")
 
 
 def check_least(label: str, value: int | float | None, low: int | float) -> None:

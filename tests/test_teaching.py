@@ -116,6 +116,16 @@ def test_a_stopped_teacher_resumes_with_the_same_bytes(lqr, tmp_path, monkeypatc
     assert [{key: value for key, value in line.items() if key != "seconds"} for line in run.metrics] == same
 
 
+def test_a_compilation_is_interrupted_at_once(lqr, tmp_path, monkeypatch):
+    """It may take minutes, and nothing is lost."""
+    with monkeypatch.context() as patch:
+        send_after(patch, Learner, "warm_up", 1)
+        patch.setattr(OfflineScores, "warm_up", lambda *_: pytest.fail("compiled after Ctrl-C"))
+        with pytest.raises(Interrupted, match="^interrupted; .*--resume$"):
+            potstill.teach(lqr, out=tmp_path / "run", algorithm="bc", **SHORT)
+    assert potstill.teach(lqr, out=tmp_path / "run", algorithm="bc", resume=True, **SHORT).result.updates == 24
+
+
 def test_a_fit_in_pieces_is_the_same_fit(monkeypatch):
     data, training = lqr_logs(episodes=24), Training(batch=16, discount=0.8)
     teacher = train_teacher(data, Bc(), Training(updates=2, batch=16))

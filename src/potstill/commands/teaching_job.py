@@ -10,7 +10,13 @@ from potstill.config import TeachConfig
 from potstill.environments.references import find_reference_returns
 from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import find_return_label, summarise
-from potstill.runtime.interruption import Interrupted, Interruption, deferred_interruption
+from potstill.runtime.interruption import (
+    Interrupted,
+    Interruption,
+    deferred_interruption,
+    handling,
+    raise_interrupted,
+)
 from potstill.runtime.progress import Tracker
 from potstill.runtime.run_folder import RunFolder
 from potstill.teachers.algorithms.base import Algorithm
@@ -102,7 +108,8 @@ class TeachingJob:
         limited = self.stopping.patience is not None
         tracker = Tracker(label, self.stopping.updates, done=self.learner.done, limit=limited)
         with deferred_interruption() as interruption, tracker:
-            self._warm_up(tracker)
+            with handling(raise_interrupted):  # nothing is lost: compilation may take long
+                self._warm_up(tracker)
             while not self.finished:
                 if self._due:
                     shown = self._select_shown(self._evaluate(tracker, interruption))

@@ -69,6 +69,7 @@ def diagnose_teacher(teacher: Teacher, data: Transitions, scores: JsonMapping | 
     examined, advice = Examined.of(teacher, data), _advise(teacher)
     return [
         *_find_few_rows(len(data)),
+        *_find_changed_data(teacher, data),
         *_find_still_actions(examined, advice),
         *([] if data.action_bounds.discrete else _find_actions_at_bounds(examined, advice)),
         *(_find_disagreeing_critics(teacher, examined) if has_returns(data) else []),
@@ -86,6 +87,14 @@ def _find_few_rows(rows: int) -> list[str]:
     if rows >= FEW_ROWS:
         return []
     return [f"the teacher's data have only {rows} row{'' if rows == 1 else 's'}: it has learned nothing reliable"]
+
+
+def _find_changed_data(teacher: Teacher, data: Transitions) -> list[str]:
+    """Report a dataset that has another content than when the teacher was trained on it."""
+    known = getattr(teacher, "metadata", {})
+    if known.get("dataset") != data.name or known.get("dataset_hash") in (None, data.content_hash):
+        return []
+    return [f"the teacher was trained on other rows of {data.name}: train one on these data, if they have changed"]
 
 
 def _find_still_actions(examined: Examined, advice: str) -> list[str]:

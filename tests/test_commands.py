@@ -110,7 +110,7 @@ def test_reproduce_reports_differences(run, tmp_path):
     with pytest.raises(PotstillError, match=r"config\.json: damaged or changed"):
         potstill.reproduce(copy, out=tmp_path / "again")
     (copy / ".potstill").unlink()  # runs of version 0.1 have no hash of their settings
-    with pytest.raises(PotstillError, match="differs.* instead of [0-9a-f]{12}$"):
+    with pytest.raises(PotstillError, match=r"differs.* instead of [0-9a-f]{12}$"):
         potstill.reproduce(copy, out=tmp_path / "again")
 
 
@@ -121,7 +121,7 @@ def test_reproduce_says_which_input_has_changed(tmp_path):
     short = {"updates": 2, "evaluate_every": 2, "fitted_updates": 1}
     run = potstill.teach(tmp_path / "x.npz", algorithm="bc", out=tmp_path / "run", **short)
     np.savez(tmp_path / "x.npz", **log, terminals=np.arange(200) % 40 == 39)
-    with pytest.raises(PotstillError, match="differs.*, because the dataset has changed$"):
+    with pytest.raises(PotstillError, match=r"differs.*, because the dataset has changed$"):
         potstill.reproduce(run, out=tmp_path / "again")
 
 

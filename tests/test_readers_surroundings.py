@@ -50,7 +50,7 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch
 def test_a_folder_that_may_not_be_read_is_not_called_empty(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     forbid(monkeypatch, tmp_path / "data")
-    with pytest.raises(PotstillError, match="^cannot read .*data: Permission denied$"):
+    with pytest.raises(PotstillError, match=r"^cannot read .*data: Permission denied$"):
         load_dataset(tmp_path / "data")
 
 
@@ -63,7 +63,7 @@ def test_paths_behind_closed_folders_get_one_line(tmp_path, monkeypatch):
         return closed(self, **options)
 
     monkeypatch.setattr(Path, "stat", stat)
-    with pytest.raises(PotstillError, match="closed.*: Permission denied"):
+    with pytest.raises(PotstillError, match=r"closed.*: Permission denied"):
         potstill.inspect("hopper-medium-replay", out=tmp_path / "closed" / "run")
 
 
@@ -78,7 +78,7 @@ def test_folders_that_are_no_datasets_name_one_that_is(tmp_path):
     with pytest.raises(PotstillError, match=r"It is a part of the dataset .*robot$"):
         load_dataset(tmp_path / "robot" / "data")
     (tmp_path / "LICENSE").write_text("")
-    with pytest.raises(PotstillError, match="cannot read a file without a suffix, only .hdf5"):
+    with pytest.raises(PotstillError, match=r"cannot read a file without a suffix, only \.hdf5"):
         load_dataset(tmp_path / "LICENSE")
 
 

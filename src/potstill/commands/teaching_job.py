@@ -134,11 +134,13 @@ class TeachingJob:
         """Set the remaining work besides the updates."""
         every = self.config.evaluate_every
         count = -(-self.stopping.updates // every) - self._evaluated // every
-        fits = 0
+        fits, usual = 0, len(self.scores.evaluators) * self.config.fitted_updates if self.scores else 0
         if self.scores and count > 0:
-            usual = len(self.scores.evaluators) * self.config.fitted_updates
             fits = self.scores.count_updates(self.config.fitted_updates) + (count - 1) * usual
         tracker.work.left = {"fit": fits, "evaluation": count if tracker.work.knows("evaluation") else 0}
+        if self.stopping.patience is not None:
+            sooner = max(count - self.progress.count_left(self.stopping.patience, self.stopping.least_gain), 0)
+            tracker.work.spare = {"step": sooner * every, "fit": sooner * usual, "evaluation": sooner}
 
     def _advance(self, tracker: Tracker) -> dict[str, float]:
         """Train until the next report; restart if the actor has collapsed early."""

@@ -31,7 +31,8 @@ def check_regular(path: StrPath) -> int:
     """Return the size of a regular file in bytes.
 
     Raises:
-        PotstillError: there is no such file, it is not regular, or may not be read. Reading a FIFO or a device might never end.
+        PotstillError: there is no such file, or it is not regular, or may not be read. Reading a FIFO or a device
+            might never end.
     """
     try:
         found = os.stat(path)

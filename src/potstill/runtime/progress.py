@@ -173,14 +173,18 @@ class Tracker(Activity):
         share = f"{self.count} ({100 * self.done // max(self.total, 1)}%)"
         doing = ", ".join(_DISPLAY.list_texts_inside(self))
         shown = doing or self.metrics  # those of the last step are not those of an evaluation
-        return ", ".join(filter(None, [share, self._format_time_left(), self.then and f"then {self.then}", shown]))
+        left = self._format_time_left() or ("" if doing else f"{time.perf_counter() - self.started:.0f} s so far")
+        return ", ".join(filter(None, [share, left, self.then and f"then {self.then}", shown]))
 
     def _format_time_left(self) -> str:
         self.work.left["step"] = max(self.total - self.done, 0) if self.times_steps else 0
         left = self.work.estimate_seconds_left()
         if left is None:
-            return f"{time.perf_counter() - self.started:.0f} s so far"
-        left = max(left - (time.perf_counter() - self.changed), 0.0)
+            return ""
+        passed, least = time.perf_counter() - self.changed, self.work.estimate_seconds_left(least=True)
+        left, sooner = max(left - passed, 0.0), f"{max((least or 0.0) - passed, 0.0):.0f}"
+        if self.work.spare and sooner != f"{left:.0f}":
+            return f"{sooner} to {left:.0f} s left"
         return f"{'at most ' if self.limit and left else ''}{left:.0f} s left"
 
     def _print(self) -> None:

@@ -52,7 +52,7 @@ def name_field(settings: Dataclass, name: str) -> str:
 def check_ranges(settings: Dataclass, **minimum: int | float) -> None:
     """Raise unless each named field is ``None`` or at least the given minimum. Whole numbers must not be too large.
 
-    Larger seeds than 2³² − 1 would give the numbers of smaller ones, and arrays cannot have more than 2³¹ − 1 rows here.
+    Larger seeds than 2³² − 1 would give the numbers of smaller ones, and arrays have at most 2³¹ − 1 rows.
     """
     for name, low in minimum.items():
         label, value = name_field(settings, name), getattr(settings, name)

@@ -71,9 +71,9 @@ def read_frame(frame: object, chosen: Chosen) -> Log:
     return dataclasses.replace(log, notes=(*log.notes, *notes))
 
 
-def _name_columns(table: Any) -> dict[str, Callable[[], Any]]:
+def _name_columns(table: Any) -> dict[str, Callable[[], object]]:
     """Return a function for each column that reads it, by the name of the column as text."""
-    found: dict[str, Callable[[], Any]] = {}
+    found: dict[str, Callable[[], object]] = {}
     for name in getattr(table, "column_names", None) or table.columns:
         text = ".".join(str(part) for part in name if part != "") if isinstance(name, tuple) else str(name)
         if text in found:
@@ -82,7 +82,7 @@ def _name_columns(table: Any) -> dict[str, Callable[[], Any]]:
     return found
 
 
-def _read_env_id(column: Any) -> object:
+def _read_env_id(column: object) -> object:
     """Read the environment from a column with one value, as in a Parquet file."""
     ids = set(np.array(column).tolist())
     if len(ids) != 1:

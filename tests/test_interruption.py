@@ -112,7 +112,7 @@ def test_signals_at_the_exit_do_not_end_in_a_traceback():
         "import atexit, os, signal, sys; from potstill.cli import main; "
         "atexit.register(lambda: (os.kill(os.getpid(), signal.SIGINT), print('exit'))); sys.exit(main(['--version']))"
     )
-    given = {"env": {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, "capture_output": True, "text": True}
-    found = subprocess.run([sys.executable, "-c", script], check=False, **given)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run([sys.executable, "-c", script], check=False, env=env, capture_output=True, text=True)
     assert (found.returncode, found.stderr) == (0, "")
     assert found.stdout.endswith("exit\n")

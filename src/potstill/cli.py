@@ -23,7 +23,7 @@ from potstill.config.presets import expand_preset
 from potstill.config.reading import positional_first
 from potstill.config.settings import PART_REGISTRIES, RENAMED_OPTIONS, read_option_docs
 from potstill.errors import PotstillError, PotstillWarning, naming_options
-from potstill.runtime.interruption import Interrupted, handling, ignore_signals, raise_interrupted
+from potstill.runtime.interruption import Interrupted, drop_signals, handling, raise_interrupted
 from potstill.runtime.progress import busy
 from potstill.runtime.streams import safe_streams
 from potstill.runtime.validation import Dataclass
@@ -200,8 +200,8 @@ def main(arguments: list[str] | None = None) -> int:
             os.environ["JAX_ENABLE_X64"] = "0"  # the same command would give other bytes
             print("potstill: warning: JAX_ENABLE_X64 is ignored: potstill computes in float32", file=sys.stderr)
         code = run(sys.argv[1:] if arguments is None else arguments)
-        atexit.unregister(ignore_signals)
-        atexit.register(ignore_signals)  # the last one that is registered is the first one to be called
+        atexit.unregister(drop_signals)
+        atexit.register(drop_signals)  # the last one that is registered is the first one to be called
         output.flush()
         if output.failure is not None and not isinstance(output.failure, BrokenPipeError):
             why = getattr(output.failure, "strerror", None) or output.failure

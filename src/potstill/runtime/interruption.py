@@ -132,7 +132,7 @@ def raise_interrupted(number: int, frame: FrameType | None) -> None:
     raise Interrupted("interrupted; everything reported as finished is kept", number)
 
 
-def ignore_signals() -> None:
+def drop_signals() -> None:
     """Ignore all signals from now on, while the process exits: exit functions of libraries would print tracebacks."""
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:

@@ -213,7 +213,7 @@ def fit_line(line: str, label: str, width: int | None) -> str:
     """Cut a line that begins with a label at a width, if there is one: first the label, so that the numbers remain.
 
     >>> fit_line("teach a-long-name-of-a-dataset 10/20, 9 s left", "teach a-long-name-of-a-dataset", 40)
-    'teach a-long-name-... 10/20, 9 s left'
+    'teach a-long-name-of... 10/20, 9 s left'
     """
     if width is None or len(line) < width:
         return line

@@ -60,11 +60,11 @@ def read_folder(path: Path, chosen: Chosen) -> Log | Transitions | AbstractConte
         return read_parquet_files(files, chosen, path)
     raise PotstillError(
         f"{path} is a folder, but not a dataset: it has none of {', '.join(FOLDERS)}, as potstill convert, LeRobot, "
-        f"Minari and imitation write them, and no .parquet files{_suggest(path)}"
+        f"Minari and imitation write them, and no .parquet files{_name_dataset(path)}"
     )
 
 
-def _suggest(path: Path) -> str:
+def _name_dataset(path: Path) -> str:
     """Name the dataset that a folder belongs to, or a data file in it; empty text if there is none."""
     if any((path.parent / shown_by).is_file() for shown_by in FOLDERS):
         return f". It is a part of the dataset {path.parent}"

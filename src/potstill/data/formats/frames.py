@@ -54,12 +54,12 @@ def read_frame(frame: object, chosen: Chosen) -> Log:
         PotstillError: a column is missing or occurs twice, or has empty cells or lists of different lengths.
     """
     table = cast(Any, frame)
-    names, notes = _name_columns(table), ()
-    index = getattr(table, "index", None)
+    names, notes = _name_columns(table), []
+    index: Any = getattr(table, "index", None)
     if getattr(index, "names", None) is not None:
         levels = {str(name): place for place, name in enumerate(index.names) if name is not None}
         names = {name: functools.partial(index.get_level_values, place) for name, place in levels.items()} | names
-        notes = (UNSORTED,) if _is_shuffled(index) else ()
+        notes = [UNSORTED] if _is_shuffled(index) else []
     log = log_of_columns(
         lambda name: _to_array(np.array(names[name]()), name),
         match_columns(names, chosen, source=SOURCE),

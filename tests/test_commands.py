@@ -110,8 +110,23 @@ def test_reproduce_reports_differences(run, tmp_path):
     with pytest.raises(PotstillError, match=r"config\.json: damaged or changed"):
         potstill.reproduce(copy, out=tmp_path / "again")
     (copy / ".potstill").unlink()  # runs of version 0.1 have no hash of their settings
-    with pytest.raises(PotstillError, match="differs"):
+    with pytest.raises(PotstillError, match=r"differs.* instead of [0-9a-f]{12}$"):
         potstill.reproduce(copy, out=tmp_path / "again")
+
+
+def test_reproduce_says_which_input_has_changed(tmp_path):
+    rng = np.random.default_rng(0)
+    log: dict[str, Any] = {
+        "observations": rng.normal(size=(200, 2)),
+        "actions": rng.uniform(-1, 1, (200, 1)),
+        "rewards": np.ones(200),
+    }
+    np.savez(tmp_path / "x.npz", **log, terminals=np.arange(200) % 50 == 49)
+    short: dict[str, Any] = {"updates": 2, "evaluate_every": 2, "fitted_updates": 1}
+    run = potstill.teach(tmp_path / "x.npz", algorithm="bc", out=tmp_path / "run", **short)
+    np.savez(tmp_path / "x.npz", **log, terminals=np.arange(200) % 40 == 39)
+    with pytest.raises(PotstillError, match=r"differs.*, because the dataset has changed$"):
+        potstill.reproduce(run, out=tmp_path / "again")
 
 
 def test_reproduce_compares_rows_of_collected_data(tmp_path):

@@ -196,7 +196,7 @@ def test_onnx_encoders(tmp_path):
         ((1024, 1025, 1), np.uint8, RandomConv(), "shrink the images first"),
         ((6, 6, 3), np.uint8, len, "expected .*features"),
         ((6, 6, 3), np.uint8, lambda images: 1 / 0, "the encoder raised ZeroDivisionError"),
-        ((6, 6, 3), np.complex64, RandomConv(), "holds complex64, expected numbers"),
+        ((6, 6, 3), np.complex64, RandomConv(), "holds complex numbers, expected numbers"),
     ],
 )
 def test_what_cannot_be_encoded_is_refused(shape, kind, encoder, message):
@@ -210,7 +210,7 @@ def test_ragged_images_are_refused():
     ragged = np.empty(5, object)
     ragged[:] = [np.zeros((size, 4, 3), np.uint8) for size in range(4, 9)]
     log = {"observations": ragged, "actions": np.zeros((5, 1)), "rewards": np.ones(5), "terminations": np.zeros(5)}
-    with pytest.raises(PotstillError, match="holds object, expected numbers"):
+    with pytest.raises(PotstillError, match="holds objects, expected numbers"):
         load_dataset(log, encoder=RandomConv())
 
 

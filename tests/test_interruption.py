@@ -1,6 +1,9 @@
 """Signals: the first stops a loop after the current step, the second immediately. Messages and exit codes."""
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -101,3 +104,15 @@ def test_a_stopped_command_prints_the_command_that_resumes(monkeypatch, capsys):
     assert cli.main(["teach", "x"]) == 143
     expected = "potstill: stopped after update 3; resume with: potstill teach x --resume\n"
     assert capsys.readouterr().err == expected
+
+
+def test_signals_at_the_exit_do_not_end_in_a_traceback():
+    """Exit functions that were registered before, such as those of JAX, run after the one that ignores signals."""
+    script = (
+        "import atexit, os, signal, sys; from potstill.cli import main; "
+        "atexit.register(lambda: (os.kill(os.getpid(), signal.SIGINT), print('exit'))); sys.exit(main(['--version']))"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run([sys.executable, "-c", script], check=False, env=env, capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.endswith("exit\n")

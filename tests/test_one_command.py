@@ -138,6 +138,11 @@ def test_what_is_wrong_with_a_teacher():
     still = next(text for text in diagnose_teacher(constant_teacher(), data) if "takes the same action" in text)
     assert "in every state: 1.00 (bounds ±1)" in still
     assert "try the algorithm iql or bc" in still
+    for algorithm, advice in (("bc", "train longer, or try another seed"), ("iql", "try the algorithm bc, and")):
+        teacher = dataclasses.replace(constant_teacher(), metadata={"algorithm": algorithm})
+        assert any(advice in text for text in diagnose_teacher(teacher, data))
+    other = dataclasses.replace(constant_teacher(), metadata={"dataset": data.name, "dataset_hash": "0"})
+    assert any("trained on other rows of" in text for text in diagnose_teacher(other, data))
     critics = next(text for text in diagnose_teacher(random_teacher(1, 1, seed=1), data) if "critics" in text)
     assert "disagreement of the teacher's critics" in critics
     low = {"fitted_value": -9.0, "data_value": -1.0, "data_deviation": 1.0}

@@ -221,6 +221,7 @@ def test_a_private_run(given, tmp_path, capsys, monkeypatch):
             potstill.distill(**given, out=tmp_path / "run")
     said = " ".join(capsys.readouterr().out.split())
     secret = json.loads((tmp_path / "run" / "parts.json").read_text())["secret"]
+    assert (tmp_path / "run" / "parts.json").stat().st_mode & 0o077 == 0
     shutil.copytree(tmp_path / "run", tmp_path / "copy")
     resumed = [potstill.distill(**given, out=tmp_path / name, resume=True) for name in ("run", "copy")]
     monkeypatch.setattr(distillation_privacy.secrets, "token_hex", lambda size: secret)

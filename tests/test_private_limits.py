@@ -130,7 +130,7 @@ def test_one_infinite_loss_does_not_stop_a_private_run(given, tmp_path):
     run = potstill.distill("far.npz", **given, private_episodes=30, out="run")
     losses = [line["loss"] for line in run.metrics if "loss" in line]
     assert len(losses) == 3
-    assert not np.isfinite(losses).any()
+    assert np.isfinite(losses).all()  # the mean of the others; NaN is not JSON
     assert np.isfinite(potstill.load(run).states).all()
     infinite = {"loss": jnp.array(np.nan), "gradient_norm": jnp.array(np.inf)}
     job: Any = dataclasses.make_dataclass("Job", ["privacy"])({"epsilon": 1.0})

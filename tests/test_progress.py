@@ -70,12 +70,50 @@ def test_time_left_includes_phases_but_steps_do_not_include_them(clock):
         assert tracker.describe() == "teach 0/40 (0%), at most 24 s left"
         clock.now += 1.0
         with tracker.phase("evaluating", evaluation=1):
-            assert describe(tracker, clock, after=5.0).endswith("at most 18 s left, evaluating")
+            assert describe(tracker, clock, after=5.0).endswith("at most 18 s left, evaluating, 5 s so far")
         tracker.update(10)
         assert tracker.describe() == "teach 10/40 (25%), at most 18 s left"
         tracker.update(40)
         tracker.work.left = {}
         assert tracker.describe() == "teach 40/40 (100%), 0 s left"
+
+
+def test_a_loop_that_may_end_sooner_shows_both_times(clock):
+    with Tracker("teach", 40, limit=True) as tracker:
+        tracker.work.measure("step", 10, 1.0)
+        tracker.work.left = {"evaluation": 4}
+        tracker.work.measure("evaluation", 1, 5.0)
+        tracker.work.spare = {"step": 20, "evaluation": 2, "fit": 7}
+        tracker.update(0)
+        assert tracker.describe() == "teach 0/40 (0%), 12 to 24 s left"
+        assert describe(tracker, clock, after=13.0) == "teach 0/40 (0%), 0 to 11 s left"
+        tracker.work.spare = {"step": 0}
+        assert tracker.describe() == "teach 0/40 (0%), at most 11 s left"
+
+
+def test_a_phase_shows_its_own_progress_and_not_the_metrics_of_the_last_step(clock):
+    with Tracker("teach", 40) as tracker:
+        tracker.update(10, loss=0.5)
+        assert tracker.describe() == "teach 10/40 (25%), 0 s so far, loss 0.5"
+        with tracker.phase("fitting") as fitting:
+            lines = [describe(tracker, clock, after=4.0)]
+            fitting.steps = 1000, 5000
+            lines += [describe(tracker, clock, after=4.0), describe(tracker, clock, after=4.0)]
+        assert lines == [
+            "teach 10/40 (25%), fitting, 4 s so far",
+            "teach 10/40 (25%), fitting 1,000/5,000, 8 s so far",
+            "teach 10/40 (25%), fitting 1,000/5,000, 12 s so far",
+        ]
+        assert tracker.describe().endswith("loss 0.5")
+
+
+def test_a_long_label_does_not_hide_the_numbers():
+    label = "teach SafetyHalfCheetah-high-100000-train"
+    line = f"{label} 10,000/50,000 (20%), at most 90 s left, fitting, 4 s so far"
+    assert progress.fit_line(line, label, 80).endswith("90 s left, fitting, 4 s so far")
+    assert len(progress.fit_line(line, label, 80)) == 79
+    assert progress.fit_line(line, label, 40) == "teach Safety... 10,000/50,000 (20%), at"
+    assert progress.fit_line(line, label, None) == line
 
 
 def test_the_work_of_several_loops_is_one_estimate(clock):
@@ -118,7 +156,7 @@ def test_a_dumb_terminal_gets_plain_lines_that_fit(terminal, width):
         tracker.update(50_000, critic_loss=1.25, value=3.5, score=7.0)
         assert not tracker.is_live
     assert 0 < len(out.getvalue()) <= width
-    assert out.getvalue().startswith("teach a-dataset-with-a-long-name 50,000")
+    assert out.getvalue().startswith("teach a-data... 50,000/50,000 (100%)")
 
 
 @pytest.mark.parametrize("width", [60, 200])
@@ -153,7 +191,7 @@ def test_a_line_is_printed_after_a_silence(monkeypatch, capsys):
             said += capsys.readouterr().out
             if said:
                 break
-    assert said.startswith("teach 3/9 (33%), 0 s so far, compiling")
+    assert said.startswith("teach 3/9 (33%), compiling, 0 s so far")
     assert not progress._DISPLAY.activities
 
 

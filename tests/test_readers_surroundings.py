@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -29,6 +31,55 @@ def test_what_the_system_refuses_does_not_blame_the_file(tmp_path, monkeypatch):
             patch.setattr(h5py, "File", refuse)
             with pytest.raises(PotstillError, match=f"cannot read .*: {words}$"):
                 load_dataset(path)
+
+
+def forbid(monkeypatch, *paths):
+    """Take the permission to read, as another user has it: the user root ignores the modes of files."""
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) not in map(str, paths) and allowed(path, mode))
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.hdf5", "x.csv", "x.parquet"])
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch, name):
+    (tmp_path / name).write_bytes(b"")
+    forbid(monkeypatch, tmp_path / name)
+    with pytest.raises(PotstillError, match=f"^cannot read .*{name}: Permission denied$"):
+        load_dataset(tmp_path / name)
+
+
+def test_a_folder_that_may_not_be_read_is_not_called_empty(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    forbid(monkeypatch, tmp_path / "data")
+    with pytest.raises(PotstillError, match=r"^cannot read .*data: Permission denied$"):
+        load_dataset(tmp_path / "data")
+
+
+def test_paths_behind_closed_folders_get_one_line(tmp_path, monkeypatch):
+    closed = Path.stat
+
+    def stat(self, **options):
+        if "closed" in self.parts:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return closed(self, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    with pytest.raises(PotstillError, match=r"closed.*: Permission denied"):
+        potstill.inspect("hopper-medium-replay", out=tmp_path / "closed" / "run")
+
+
+def test_folders_that_are_no_datasets_name_one_that_is(tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "b.npz").write_bytes(b"")
+    with pytest.raises(PotstillError, match=r"Name one of its files, such as .*logs/b\.npz$"):
+        load_dataset(tmp_path / "logs")
+    (tmp_path / "robot" / "meta").mkdir(parents=True)
+    (tmp_path / "robot" / "meta" / "info.json").write_text("{}")
+    (tmp_path / "robot" / "data").mkdir()
+    with pytest.raises(PotstillError, match=r"It is a part of the dataset .*robot$"):
+        load_dataset(tmp_path / "robot" / "data")
+    (tmp_path / "LICENSE").write_text("")
+    with pytest.raises(PotstillError, match=r"cannot read a file without a suffix, only \.hdf5"):
+        load_dataset(tmp_path / "LICENSE")
 
 
 def test_whole_numbers_that_float32_cannot_tell_apart():

@@ -231,6 +231,13 @@ def kill_at(step, monkeypatch):
     monkeypatch.setattr("potstill.runtime.folder_state.shutil.rmtree", stopping(run_folder.shutil.rmtree))
 
 
+def test_a_marker_that_is_no_file_is_refused(path):
+    path.mkdir()
+    os.mkfifo(path / ".potstill")
+    with pytest.raises(PotstillError, match=r"\.potstill is not a regular file"):
+        FolderLock(path)
+
+
 def test_a_run_that_is_killed_at_its_start_can_be_repeated(path):
     path.mkdir()
     FolderLock(path).release()

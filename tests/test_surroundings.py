@@ -167,21 +167,28 @@ def test_a_backend_that_matplotlib_lacks_does_not_matter(monkeypatch, capsys):
     assert os.environ["MPLBACKEND"] == "agg"
 
 
-@pytest.mark.parametrize("error", [AttributeError("'NoneType' object"), RuntimeError("invalid value"), ImportError()])
-def test_mujoco_needs_no_renderer(monkeypatch, error):
+@pytest.mark.parametrize("named", ["osmesa", None])
+@pytest.mark.parametrize("error", [AttributeError("'NoneType' object"), PermissionError(13, "no"), ImportError()])
+def test_mujoco_needs_no_renderer(monkeypatch, error, named):
     tried = []
 
     def load(name):
-        tried.append(os.environ["MUJOCO_GL"])
+        tried.append(os.environ.get("MUJOCO_GL"))
         if len(tried) == 1:
             raise error
         return import_module("math")
 
-    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    if named is not None:
+        monkeypatch.setenv("MUJOCO_GL", named)
     monkeypatch.setattr("potstill.environments.making.import_module", load)
     assert import_mujoco().__name__ == "math"
-    assert tried == ["osmesa", "disable"]
-    assert os.environ["MUJOCO_GL"] == "osmesa"
+    assert tried == [named, "disable"]
+    assert os.environ.get("MUJOCO_GL") == named
+    monkeypatch.setattr("potstill.environments.making.import_module", import_module)
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    with pytest.raises(PotstillError, match="MuJoCo cannot be imported"):
+        import_mujoco()
 
 
 def test_without_a_home_folder_a_variable_names_it(monkeypatch, tmp_path):

@@ -63,6 +63,16 @@ def test_a_small_gain_does_not_count(values, patience, gain, stalled):
         history=[{"update": i, "pessimistic_value": w, "action_distance": 0.1} for i, w in enumerate(values)]
     )
     assert progress.is_stalled(patience, gain) == stalled
+    assert (progress.count_left(patience, gain) <= 0) == stalled
+
+
+def test_the_earliest_end_of_a_training():
+    """The second evaluation is always a new best one; then the estimate may no longer rise."""
+    progress = Progress()
+    for value, left in ((None, 4), (5.0, 3), (1.0, 2), (0.5, 1), (2.0, 2), (1.0, 1), (1.0, 0)):
+        if value is not None:
+            progress.history.append({"update": 1, "action_distance": 0.0, "pessimistic_value": value})
+        assert progress.count_left(2) == left
 
 
 def test_teach_stops_by_itself_and_keeps_the_best(lqr, tmp_path, monkeypatch, capsys):
@@ -114,6 +124,16 @@ def test_a_stopped_teacher_resumes_with_the_same_bytes(lqr, tmp_path, monkeypatc
     assert written[0] == written[1]  # in the same order, too
     same = [{key: value for key, value in line.items() if key != "seconds"} for line in whole.metrics]
     assert [{key: value for key, value in line.items() if key != "seconds"} for line in run.metrics] == same
+
+
+def test_a_compilation_is_interrupted_at_once(lqr, tmp_path, monkeypatch):
+    """It may take minutes, and nothing is lost."""
+    with monkeypatch.context() as patch:
+        send_after(patch, Learner, "warm_up", 1)
+        patch.setattr(OfflineScores, "warm_up", lambda *_: pytest.fail("compiled after Ctrl-C"))
+        with pytest.raises(Interrupted, match=r"^interrupted; .*--resume$"):
+            potstill.teach(lqr, out=tmp_path / "run", algorithm="bc", **SHORT)
+    assert potstill.teach(lqr, out=tmp_path / "run", algorithm="bc", resume=True, **SHORT).result.updates == 24
 
 
 def test_a_fit_in_pieces_is_the_same_fit(monkeypatch):

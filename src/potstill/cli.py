@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +23,7 @@ from potstill.config.presets import expand_preset
 from potstill.config.reading import positional_first
 from potstill.config.settings import PART_REGISTRIES, RENAMED_OPTIONS, read_option_docs
 from potstill.errors import PotstillError, PotstillWarning, naming_options
-from potstill.runtime.interruption import Interrupted, handling, raise_interrupted
+from potstill.runtime.interruption import Interrupted, drop_signals, handling, raise_interrupted
 from potstill.runtime.progress import busy
 from potstill.runtime.streams import safe_streams
 from potstill.runtime.validation import Dataclass
@@ -76,14 +78,14 @@ def make_app(fields: Mapping[str, Mapping[str, str]] | None = None, *, with_help
 
 
 def convert_words(kind: Any, words: Sequence[Token]) -> object:
-    """Convert the words of an option to its type. Cyclopts alone would round a fraction to a whole number.
+    """Convert the words of an option to its type. Cyclopts alone would round a fraction, and would read 0x10 as 16.
 
     Raises:
-        PotstillError: a whole number is needed, and a word is a fraction.
+        PotstillError: a whole number is needed, and a word is a fraction, or not decimal.
     """
     if int in (kind, *get_args(kind)):
         for word in words:
-            if "." in word.value:
+            if "." in word.value or re.match(r"[+-]?0[box]", word.value, re.IGNORECASE):
                 raise PotstillError(f"{word.keyword} {word.value}: a whole number is needed")
     return cyclopts.convert(kind, words)
 
@@ -199,6 +201,8 @@ def main(arguments: list[str] | None = None) -> int:
             os.environ["JAX_ENABLE_X64"] = "0"  # the same command would give other bytes
             print("potstill: warning: JAX_ENABLE_X64 is ignored: potstill computes in float32", file=sys.stderr)
         code = run(sys.argv[1:] if arguments is None else arguments)
+        atexit.unregister(drop_signals)
+        atexit.register(drop_signals)  # the last one that is registered is the first one to be called
         output.flush()
         if output.failure is not None and not isinstance(output.failure, BrokenPipeError):
             why = getattr(output.failure, "strerror", None) or output.failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +84,7 @@ def _use_current_names(facts: JsonObject) -> JsonObject:
 
 def _find_artefact(path: Path) -> Path:
     """Return the artefact in a run folder, or ``path`` itself."""
-    return next((path / name for name in ARTEFACTS if (path / name).is_file()), path)
+    return next((path / name for name in ARTEFACTS if os.path.isfile(path / name)), path)
 
 
 def _describe_dataset(config: InspectConfig) -> tuple[DatasetStatistics, list[str]]:

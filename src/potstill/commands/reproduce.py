@@ -101,10 +101,23 @@ def _reproduce_run(config: ReproduceConfig) -> Run:
     verdict = {"run": str(old), "expected": expected, "found": found, "identical": identical, "same": same}
     add_file(new.path, "reproduced.json", verdict)
     if not same:
-        raise PotstillError(f"{new} differs from {old}: sha256 {found[:12]} instead of {str(expected)[:12]}")
+        why = _find_changed_input(old, new.path, RECORDED[command]) if command in RECORDED else ""
+        raise PotstillError(f"{new} differs from {old}: sha256 {found[:12]} instead of {str(expected)[:12]}{why}")
     how = f"are byte-identical (sha256 {found[:12]})" if identical else "differ only in warnings or in the version"
     print(f"reproduced: {new} and {old} {how}")
     return new
+
+
+def _find_changed_input(old: Path, new: Path, kind: str) -> str:
+    """Say which input of a run has changed since the first run; empty text if none has, or if it is not known."""
+    try:
+        before, after = (storage.load(folder / f"{kind}.safetensors", kind)[1] for folder in (old, new))
+    except PotstillError:  # the old file is missing or damaged
+        return ""
+    for name, entry in (("dataset", "dataset"), ("dataset", "dataset_hash"), ("teacher", "teacher")):
+        if before.get(entry) != after.get(entry):
+            return f", because the {name} has changed"
+    return ""
 
 
 def is_same_content(old: Path, new: Path, kind: str, expected: object) -> bool:

@@ -10,7 +10,13 @@ from potstill.config import TeachConfig
 from potstill.environments.references import find_reference_returns
 from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import find_return_label, summarise
-from potstill.runtime.interruption import Interrupted, Interruption, deferred_interruption
+from potstill.runtime.interruption import (
+    Interrupted,
+    Interruption,
+    deferred_interruption,
+    handling,
+    raise_interrupted,
+)
 from potstill.runtime.progress import Tracker
 from potstill.runtime.run_folder import RunFolder
 from potstill.teachers.algorithms.base import Algorithm
@@ -102,7 +108,8 @@ class TeachingJob:
         limited = self.stopping.patience is not None
         tracker = Tracker(label, self.stopping.updates, done=self.learner.done, limit=limited)
         with deferred_interruption() as interruption, tracker:
-            self._warm_up(tracker)
+            with handling(raise_interrupted):  # nothing is lost: compilation may take long
+                self._warm_up(tracker)
             while not self.finished:
                 if self._due:
                     shown = self._select_shown(self._evaluate(tracker, interruption))
@@ -127,11 +134,13 @@ class TeachingJob:
         """Set the remaining work besides the updates."""
         every = self.config.evaluate_every
         count = -(-self.stopping.updates // every) - self._evaluated // every
-        fits = 0
+        fits, usual = 0, len(self.scores.evaluators) * self.config.fitted_updates if self.scores else 0
         if self.scores and count > 0:
-            usual = len(self.scores.evaluators) * self.config.fitted_updates
             fits = self.scores.count_updates(self.config.fitted_updates) + (count - 1) * usual
         tracker.work.left = {"fit": fits, "evaluation": count if tracker.work.knows("evaluation") else 0}
+        if self.stopping.patience is not None:
+            sooner = max(count - self.progress.count_left(self.stopping.patience, self.stopping.least_gain), 0)
+            tracker.work.spare = {"step": sooner * every, "fit": sooner * usual, "evaluation": sooner}
 
     def _advance(self, tracker: Tracker) -> dict[str, float]:
         """Train until the next report; restart if the actor has collapsed early."""
@@ -156,11 +165,13 @@ class TeachingJob:
         config, learner, data = self.config, self.learner, self.learner.data
         teacher = learner.make_teacher()
         entry: Evaluation = {"update": learner.done}
-        last = time.perf_counter()
+        last, fitted = time.perf_counter(), 0
+        total = self.scores.count_updates(config.fitted_updates) if self.scores else 0
 
         def report(count: int) -> None:
-            nonlocal last
-            now = time.perf_counter()
+            nonlocal last, fitted
+            now, fitted = time.perf_counter(), fitted + count
+            fitting.steps = fitted, total
             tracker.work.measure("fit", count, now - last)
             tracker.work.left["fit"] -= count
             last = tracker.changed = now
@@ -169,7 +180,7 @@ class TeachingJob:
 
         if self.scores:
             try:
-                with tracker.phase("fitting critics to the teacher"):
+                with tracker.phase("fitting critics to the teacher") as fitting:
                     entry.update(self.scores(teacher, config.fitted_updates, report))
             except Interrupted:
                 self._save_checkpoint()

@@ -14,8 +14,16 @@ from potstill.data.ends import FLAGS
 from potstill.data.files import Column
 from potstill.errors import PotstillError
 
+WORDS = {"U": "text", "S": "text", "T": "text", "M": "times", "m": "durations", "c": "complex numbers", "O": "objects"}
+"""What arrays hold that are not numbers, by NumPy's kind."""
 TOGETHER = 2048  # numbers that are added to as many sums in one step
 BOUND_TOLERANCE = 5e-5  # float32 rounding of actions at the bounds, as a fraction of the width between the bounds
+
+
+def make_type_error(name: str, dtype: np.dtype[np.generic], *, source: str) -> PotstillError:
+    """Return the error for a column that does not hold numbers."""
+    what = WORDS.get(dtype.kind, str(dtype))
+    return PotstillError(f"{source}: column '{name}' holds {what}, expected numbers")
 
 
 def check_type_and_shape(key: str, column: Column, *, source: str) -> None:
@@ -27,7 +35,7 @@ def check_type_and_shape(key: str, column: Column, *, source: str) -> None:
     shape: tuple[int, ...] = column.shape or ()
     axes = 2 if key in TABLES else 1
     if column.dtype.kind not in "fiub":
-        raise PotstillError(f"{source}: column '{key}' holds {column.dtype}, expected numbers")
+        raise make_type_error(key, column.dtype, source=source)
     squeezable = axes == 1 and len(shape) == 2 and shape[1] == 1
     if not shape or not (squeezable or len(shape) == axes) or not shape[-1]:
         raise PotstillError(f"{source}: column '{key}' has shape {shape}, expected {axes} axes, none empty")

@@ -95,6 +95,9 @@ def _find_terminations(flags: Mapping[str, np.ndarray], none: np.ndarray) -> np.
 
 def _find_changes(episodes: np.ndarray, frames: np.ndarray | None, source: str) -> np.ndarray:
     """Whether the number of the episode changes after each row."""
+    if episodes.dtype.kind == "f" and np.isnan(episodes).any():
+        row = int(np.isnan(episodes).argmax())
+        raise PotstillError(f"{source}: row {row} has no episode (NaN): give every row the number of its episode")
     changes = np.append(episodes[1:] != episodes[:-1], False)
     first = episodes[np.append(0, np.flatnonzero(changes) + 1)] if len(episodes) else episodes
     names, counts = np.unique(first, return_counts=True)

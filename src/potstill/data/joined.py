@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from potstill.data.checks import check_equal_rows
+from potstill.data.checks import check_equal_rows, make_type_error
 from potstill.data.files import Column
 from potstill.errors import PotstillError
 
@@ -83,7 +83,7 @@ class SideBySide:
             if not part.shape:
                 raise PotstillError(f"{source}: '{name}' is a single number: expected one row for each step")
             if part.dtype.kind not in "fiub":
-                raise PotstillError(f"{source}: column '{name}' holds {part.dtype}, expected numbers")
+                raise make_type_error(name, part.dtype, source=source)
         check_equal_rows(parts, source=source)
         self.named, self.parts = dict(parts), list(parts.values())
         width = sum(math.prod(part.shape[1:]) for part in self.parts)

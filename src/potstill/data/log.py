@@ -266,10 +266,11 @@ def find_environment(log: Log, env_id: str | None, states: int, actions: int) ->
         if not log.trusts_environment and log.bounds is not None and not are_same_bounds(log.bounds, bounds):
             raise PotstillError(f"its action bounds differ from those of {named}")
     except PotstillError as error:
+        what = str(error).removeprefix(f"{log.source}: ")
         if log.trusts_environment and ":" not in named:
             without = name_option("env_id", NO_ENVIRONMENT)
-            raise PotstillError(f"{log.source}: {error}; to read it without an environment: {without}") from None
-        return FoundEnvironment(None, None, (f"used without an environment: {error}",))
+            raise PotstillError(f"{log.source}: {what}; to read it without an environment: {without}") from None
+        return FoundEnvironment(None, None, (f"used without an environment: {what}",))
     return FoundEnvironment(bounds, named)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from potstill.data.checks import check_equal_rows
+from potstill.data.checks import check_equal_rows, make_type_error
 from potstill.data.columns import find_keys
 from potstill.data.files import Column
 from potstill.data.joined import Joined, SideBySide
@@ -79,7 +79,7 @@ def apply_rule(log: Log, encoder: EncoderLike | None = None) -> Log:
         return log
     for name, part in parts.items():
         if part.dtype.kind not in "fiub" or not part.shape:
-            raise PotstillError(f"{log.source}: column '{name or 'observations'}' holds {part.dtype}, expected numbers")
+            raise make_type_error(name or "observations", part.dtype, source=log.source)
     with naming_source(log.source):
         arrays = {name: (shape, str(parts[name].dtype)) for name, shape in shapes.items()} if shown is None else shown
         rule = ObservationRule.of(arrays, encoder)

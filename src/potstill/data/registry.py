@@ -284,7 +284,8 @@ def _open_name(name: str, chosen: Chosen, download: bool) -> Opened:
             f"{make_unknown_name_error('dataset', name, list_bundled_names())}; or minari:ID, d4rl:NAME, or a path"
         )
     if suffix not in FORMATS:
-        raise PotstillError(f"{name}: cannot read '{suffix}' files, only {', '.join(s for s in FORMATS if '.' in s)}")
+        what = f"'{suffix}' files" if suffix else "a file without a suffix"
+        raise PotstillError(f"{name}: cannot read {what}, only {', '.join(s for s in FORMATS if '.' in s)}")
     if suffix != "folder":
         check_regular(name)
     return FORMATS[suffix](Path(name), chosen)

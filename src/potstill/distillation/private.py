@@ -166,14 +166,14 @@ def make_private_gradient(
         prepare: changes the states that are drawn of one episode, such as by noise.
 
     Returns:
-        A function of the variables, the whole table and a key. The loss is the mean over the sampled episodes. It is
-        not private.
+        A function of the variables, the whole table and a key. The loss is the mean over the sampled episodes whose
+        loss is finite: it is not private, and outliers must not stop the run.
     """
 
     @jax.jit
     def add(
         variables: PyTree, table: StateTable, chosen: Int[Array, " B"], used: Bool[Array, " B"], key: PRNGKeyArray
-    ) -> tuple[Float[Array, ""], PyTree]:
+    ) -> tuple[Float[Array, ""], Float[Array, ""], PyTree]:
         rows_key, student_key = jax.random.split(key)
 
         def differentiate(episode: Array) -> tuple[Array, PyTree]:
@@ -184,18 +184,20 @@ def make_private_gradient(
 
         losses, gradients = jax.vmap(differentiate)(chosen)
         total = lambda leaf: jnp.tensordot(used.astype(leaf.dtype), leaf, 1)  # noqa: E731
-        return jnp.where(used, losses, 0.0).sum(), jax.tree.map(total, gradients)
+        finite = used & jnp.isfinite(losses)
+        return jnp.where(finite, losses, 0.0).sum(), finite.sum().astype(losses.dtype), jax.tree.map(total, gradients)
 
     def compute(variables: PyTree, table: StateTable, key: PRNGKeyArray) -> tuple[Float[Array, ""], PyTree]:
         rng = private.make_generator(key)
         chosen = private.draw_episodes(rng)
-        loss, total = jnp.zeros(()), jax.tree.map(jnp.zeros_like, variables)
+        loss, count, total = jnp.zeros(()), jnp.zeros(()), jax.tree.map(jnp.zeros_like, variables)
         for start in range(0, len(chosen), BLOCK):
             few = chosen[start : start + BLOCK]
             used = np.arange(BLOCK) < len(few)
             padded = np.pad(few, (0, BLOCK - len(few)))
-            loss, total = jax.tree.map(jnp.add, (loss, total), add(variables, table, padded, used, key))
-        return loss / max(1, len(chosen)), private.add_noise(total, rng)
+            found = add(variables, table, padded, used, key)
+            loss, count, total = jax.tree.map(jnp.add, (loss, count, total), found)
+        return loss / jnp.maximum(count, 1.0), private.add_noise(total, rng)
 
     return compute
 

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from potstill.environments.observations.rule import ObservationRule
-from potstill.errors import PotstillError, name_option
+from potstill.errors import PotstillError, describe_first_line, name_option
 from potstill.runtime.arguments import check_arguments
 
 if TYPE_CHECKING:
@@ -184,18 +184,21 @@ def _silence_errors() -> Iterator[None]:
 
 
 def import_mujoco() -> ModuleType:
-    """Import MuJoCo even if the rendering backend in ``MUJOCO_GL`` cannot be loaded. Only rendering needs a backend."""
+    """Import MuJoCo even if its rendering backend cannot be loaded. Only rendering needs a backend."""
     try:
         return import_module("mujoco")
     except Exception:  # an unknown, missing or incomplete backend can raise any exception
-        named = os.environ.get("MUJOCO_GL")
-        if named is None:
-            raise
+        named = os.environ.get("MUJOCO_GL")  # the default backend runs programs, which may be forbidden
         os.environ["MUJOCO_GL"] = "disable"
         try:
             return import_module("mujoco")
+        except Exception as error:
+            raise PotstillError(f"MuJoCo cannot be imported: {describe_first_line(error)}") from None
         finally:
-            os.environ["MUJOCO_GL"] = named
+            if named is None:
+                del os.environ["MUJOCO_GL"]
+            else:
+                os.environ["MUJOCO_GL"] = named
 
 
 def check_spaces(env: HasSpaces) -> None:

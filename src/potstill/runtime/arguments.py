@@ -99,13 +99,17 @@ def check_calls(
 
 @contextmanager
 def refusing_paths(name: str) -> Iterator[None]:
-    """Convert errors about paths that cannot exist into one line: paths that are too long, or have null characters.
+    """Convert errors about paths into one line: without permission, too long, or with null characters.
 
     Args:
         name: the function that was called with the path.
     """
     try:
         yield
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        raise PotstillError(f"{error.filename}: {error.strerror}") from None
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -30,7 +31,8 @@ def check_regular(path: StrPath) -> int:
     """Return the size of a regular file in bytes.
 
     Raises:
-        PotstillError: there is no such file, or it is not regular. Reading a FIFO or a device might never end.
+        PotstillError: there is no such file, or it is not regular, or may not be read. Reading a FIFO or a device
+            might never end.
     """
     try:
         found = os.stat(path)
@@ -43,6 +45,8 @@ def check_regular(path: StrPath) -> int:
     if not stat.S_ISREG(found.st_mode):
         kind = KINDS.get(stat.S_IFMT(found.st_mode), "a device")
         raise PotstillError(f"{path} is {kind}: expected a regular file")
+    if not os.access(path, os.R_OK):  # parsers would call the file damaged
+        raise PotstillError(f"cannot read {path}: {os.strerror(errno.EACCES)}")
     return found.st_size
 
 
@@ -71,19 +75,31 @@ def make_write_error(path: StrPath, error: OSError) -> PotstillError:
     return PotstillError(f"cannot write {path}: {error.strerror or error}")
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, secret: bool = False) -> None:
     """Write ``content`` so that ``path`` always holds either the complete old content or the complete new one.
+
+    Args:
+        path: the file.
+        content: its bytes.
+        secret: whether only the user may read the file, on systems that can forbid it to others.
 
     Raises:
         PotstillError: the disk is full, or the folder cannot be written to.
     """
     with writing(path) as partial:
-        partial.write_bytes(content)
+        if secret:
+            partial.unlink(missing_ok=True)  # an existing file would keep its permissions
+        with open(partial, "wb", opener=_open_secretly if secret else None) as file:
+            file.write(content)
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write ``content`` as indented JSON, atomically."""
-    write_atomically(path, (json.dumps(to_json(content), indent=2) + "\n").encode())
+def _open_secretly(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def write_json(path: Path, content: object, *, secret: bool = False) -> None:
+    """Write ``content`` as indented JSON, atomically. If it is ``secret``, only the user may read the file."""
+    write_atomically(path, (json.dumps(to_json(content), indent=2) + "\n").encode(), secret=secret)
 
 
 def to_json(value: Any) -> Any:

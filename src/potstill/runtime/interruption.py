@@ -130,3 +130,10 @@ def handling(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
 def raise_interrupted(number: int, frame: FrameType | None) -> None:
     """Handle a signal outside long loops: end the command by an exception, so that context managers clean up."""
     raise Interrupted("interrupted; everything reported as finished is kept", number)
+
+
+def drop_signals() -> None:
+    """Ignore all signals from now on, while the process exits: exit functions of libraries would print tracebacks."""
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)

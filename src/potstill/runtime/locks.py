@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import weakref
 from pathlib import Path
 
@@ -35,6 +36,9 @@ class FolderLock:
             self.file = os.open(path, flags, 0o666)
         except OSError as error:
             raise PotstillError(f"cannot write {path}: {error.strerror or error}") from None
+        if not stat.S_ISREG(os.fstat(self.file).st_mode):
+            os.close(self.file)
+            raise PotstillError(f"{path} is not a regular file: delete it")
         self.release = weakref.finalize(self, os.close, self.file)
         """Release the lock. This also happens when the object is deleted or the process ends."""
         if not _lock(self.file):

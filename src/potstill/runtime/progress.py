@@ -23,6 +23,7 @@ from potstill.runtime.work import Work
 
 SILENCE = 4.0  # seconds without a line after which one is printed
 WIDE = 100  # characters in a line; on narrower terminals, no bar is drawn
+SHORTEST = 12  # characters of a label that is cut so that the rest of its line fits
 
 
 class Activity:
@@ -35,16 +36,18 @@ class Activity:
 
     def __init__(self, text: str, stream: Output | None = None) -> None:
         self.text, self.stream = text, stream
+        self.steps: tuple[int, int] | None = None
+        """The finished steps and their total number, if they are counted."""
         self.started = time.perf_counter()
 
     @property
     def count(self) -> str:
         """The text, with the number of finished steps if they are counted."""
-        return self.text
+        return self.text if self.steps is None else f"{self.text} {self.steps[0]:,}/{self.steps[1]:,}"
 
     def describe(self) -> str:
         """Return the text to display now."""
-        return f"{self.text}, {time.perf_counter() - self.started:.0f} s so far"
+        return f"{self.count}, {time.perf_counter() - self.started:.0f} s so far"
 
     def __enter__(self) -> Activity:
         self.started = time.perf_counter()
@@ -122,7 +125,7 @@ class Tracker(Activity):
             console = Console(width=find_terminal_width(sys.stdout))
             if console.is_terminal and not console.is_dumb_terminal and not self.covered:
                 bar = [BarColumn(20)] if console.width >= WIDE else []
-                self._live = Progress(_Line(self), *bar, console=console)
+                self._live = Progress(_Line(self, console.width), *bar, console=console)
                 self._live.start()
                 self._task = self._live.add_task(self.text, total=self.total, completed=self.done)
         return self
@@ -140,8 +143,10 @@ class Tracker(Activity):
             self._print()
 
     @contextlib.contextmanager
-    def phase(self, text: str, *, cold: bool = False, **units: int | float) -> Iterator[None]:
+    def phase(self, text: str, *, cold: bool = False, **units: int | float) -> Iterator[Activity]:
         """Display work between two steps, such as an evaluation. Its time is not counted as time of a step.
+
+        The context is the activity, whose ``steps`` may be counted.
 
         Args:
             text: what is being done.
@@ -149,8 +154,8 @@ class Tracker(Activity):
             units: the amount of each kind of :attr:`work` that is done. The time is measured if there is one kind.
         """
         started = time.perf_counter()
-        with busy(text):
-            yield
+        with busy(text) as activity:
+            yield activity
         now = time.perf_counter()
         for kind, count in units.items():
             self.work.left[kind] = max(self.work.left.get(kind, 0) - count, 0)
@@ -164,26 +169,29 @@ class Tracker(Activity):
         return f"{self.text} {self.done:,}/{self.total:,}"
 
     def describe(self) -> str:
-        """Return the count, the remaining time, the current activities, and the metrics."""
+        """Return the count, the remaining time, and the activities inside this one or, between them, the metrics."""
         share = f"{self.count} ({100 * self.done // max(self.total, 1)}%)"
         doing = ", ".join(_DISPLAY.list_texts_inside(self))
-        return ", ".join(
-            filter(None, [share, self._format_time_left(), self.then and f"then {self.then}", doing, self.metrics])
-        )
+        shown = doing or self.metrics  # those of the last step are not those of an evaluation
+        left = self._format_time_left() or ("" if doing else f"{time.perf_counter() - self.started:.0f} s so far")
+        return ", ".join(filter(None, [share, left, self.then and f"then {self.then}", shown]))
 
     def _format_time_left(self) -> str:
         self.work.left["step"] = max(self.total - self.done, 0) if self.times_steps else 0
         left = self.work.estimate_seconds_left()
         if left is None:
-            return f"{time.perf_counter() - self.started:.0f} s so far"
-        left = max(left - (time.perf_counter() - self.changed), 0.0)
+            return ""
+        passed, least = time.perf_counter() - self.changed, self.work.estimate_seconds_left(least=True)
+        left, sooner = max(left - passed, 0.0), f"{max((least or 0.0) - passed, 0.0):.0f}"
+        if self.work.spare and sooner != f"{left:.0f}":
+            return f"{sooner} to {left:.0f} s left"
         return f"{'at most ' if self.limit and left else ''}{left:.0f} s left"
 
     def _print(self) -> None:
         line = self.describe()
         if not self.quiet and not self.covered and line != self._printed:
             self._printed = line
-            _DISPLAY.print(line, self.stream)
+            _DISPLAY.print(line, self.text, self.stream)
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -201,15 +209,30 @@ class Tracker(Activity):
         return self._live is not None
 
 
+def fit_line(line: str, label: str, width: int | None) -> str:
+    """Cut a line that begins with a label at a width, if there is one: first the label, so that the numbers remain.
+
+    >>> fit_line("teach a-long-name-of-a-dataset 10/20, 9 s left", "teach a-long-name-of-a-dataset", 40)
+    'teach a-long-name-of... 10/20, 9 s left'
+    """
+    if width is None or len(line) < width:
+        return line
+    kept = max(len(label) - (len(line) - width + 1) - 3, SHORTEST)
+    if kept + 3 < len(label) and line.startswith(label):
+        line = f"{label[:kept]}...{line[len(label) :]}"
+    return line[: width - 1]
+
+
 class _Line(ProgressColumn):
     """The text of a tracker, cut at the width of the terminal."""
 
-    def __init__(self, tracker: Tracker) -> None:
+    def __init__(self, tracker: Tracker, width: int) -> None:
         super().__init__()
-        self.tracker = tracker
+        self.tracker, self.width = tracker, width
 
     def render(self, task: Task) -> Text:
-        return Text(self.tracker.describe(), no_wrap=True, overflow="ellipsis")
+        line = fit_line(self.tracker.describe(), self.tracker.text, self.width)
+        return Text(line, no_wrap=True, overflow="ellipsis")
 
 
 class _Display:
@@ -242,19 +265,20 @@ class _Display:
         """Return the texts of the activities inside ``activity``."""
         with self.lock:
             place = self.activities.index(activity) + 1 if activity in self.activities else len(self.activities)
-            return [inner.count for inner in self.activities[place:]]
+            inner = self.activities[place:]
+            return [one.count if isinstance(one, Tracker) else one.describe() for one in inner]
 
     def find_cover(self) -> Tracker | None:
         """Find the tracker that displays all nested trackers in its own line, if there is one."""
         with self.lock:
             return next((one for one in self.activities if isinstance(one, Tracker) and one.covers), None)
 
-    def print(self, line: str, stream: Output | None = None) -> None:
-        """Print a plain line, cut at the width of the terminal if there is one."""
+    def print(self, line: str, label: str, stream: Output | None = None) -> None:
+        """Print a plain line that begins with a label, cut at the width of the terminal if there is one."""
         with self.lock:
             file = stream or sys.stdout
             width = find_terminal_width(file)
-            print(line if width is None else line[: width - 1], file=file, flush=True)
+            print(fit_line(line, label, width), file=file, flush=True)
             self.printed = time.monotonic()
 
     def _watch(self, wake: threading.Event) -> None:
@@ -267,7 +291,7 @@ class _Display:
                 shown = self.find_cover() or (counted[-1] if counted else self.activities[-1])
                 if not any(one.is_live for one in counted):
                     with contextlib.suppress(OSError, ValueError):  # a closed pipe or file; the main thread reports it
-                        self.print(shown.describe(), shown.stream)
+                        self.print(shown.describe(), shown.text, shown.stream)
 
 
 _DISPLAY = _Display()

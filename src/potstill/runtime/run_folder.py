@@ -194,7 +194,7 @@ class RunFolder:
         """
         if name not in self.parts:
             self.parts[name] = json.loads(json.dumps(to_json(compute())))
-            self.write_json(PARTS, self.parts)
+            write_json(self.path / PARTS, self.parts, secret=True)  # it may hold the secret of private noise
         return self.parts[name]
 
     def check_inputs(self, **hashes: str | None) -> None:

@@ -25,6 +25,8 @@ import numpy as np
 from potstill.errors import PotstillError, make_unknown_name_error, name_option
 from potstill.runtime.arrays import AnyArray, check_axes, is_array_like, is_shape
 
+LONGEST = 120  # characters of a wrong value in a message
+
 
 @runtime_checkable
 class Dataclass(Protocol):
@@ -48,9 +50,16 @@ def name_field(settings: Dataclass, name: str) -> str:
 
 
 def check_ranges(settings: Dataclass, **minimum: int | float) -> None:
-    """Raise unless each named field is ``None`` or at least the given minimum."""
+    """Raise unless each named field is ``None`` or at least the given minimum. Whole numbers must not be too large.
+
+    Larger seeds than 2³² − 1 would give the numbers of smaller ones, and arrays have at most 2³¹ − 1 rows.
+    """
     for name, low in minimum.items():
-        check_least(name_field(settings, name), getattr(settings, name), low)
+        label, value = name_field(settings, name), getattr(settings, name)
+        check_least(label, value, low)
+        largest = {"seed": 2**32 - 1, "secret": math.inf}.get(name, 2**31 - 1)
+        if isinstance(value, int) and value > largest:
+            raise PotstillError(f"{label} {value}: expected at most {largest}")
 
 
 def check_least(label: str, value: int | float | None, low: int | float) -> None:
@@ -99,7 +108,9 @@ def check_type(label: str, value: object, hint: object) -> None:
     potstill.errors.PotstillError: Recipe.layers is 'three' (str): expected int
     """
     if not has_type(value, hint):
-        described = f"{reprlib.repr(value)} ({type(value).__name__})"
+        text = reprlib.repr(value)
+        text = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+        described = f"{text} ({type(value).__name__})"
         shown = f"the class {value.__name__}, not an instance" if isinstance(value, type) else described
         raise PotstillError(f"{label} is {shown}: expected {describe_type(hint)}{_show_named(value, hint)}")
     if get_origin(hint) is Literal and value not in get_args(hint):

@@ -20,6 +20,8 @@ class Work:
     def __init__(self) -> None:
         self.left: dict[str, int | float] = {}
         """Remaining units of each kind."""
+        self.spare: dict[str, int | float] = {}
+        """Those among them that are not done if a loop ends as early as it can."""
         self._measured: dict[str, deque[tuple[float, float]]] = {}
 
     def measure(self, kind: str, units: int | float, seconds: float) -> None:
@@ -30,10 +32,14 @@ class Work:
         """Whether the time of a unit of ``kind`` is known."""
         return kind in self._measured
 
-    def estimate_seconds_left(self) -> float | None:
-        """Estimate the seconds of the remaining work; ``None`` if one of its kinds has not been measured yet."""
+    def estimate_seconds_left(self, *, least: bool = False) -> float | None:
+        """Estimate the seconds of the remaining work; ``None`` if one of its kinds has not been measured yet.
+
+        ``least``: without the work that may be spared.
+        """
         total = 0.0
-        for kind, units in self.left.items():
+        for kind, remaining in self.left.items():
+            units = remaining - self.spare.get(kind, 0) * least
             if units > 0:
                 measured = self._measured.get(kind)
                 if not measured:

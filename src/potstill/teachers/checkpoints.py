@@ -43,13 +43,20 @@ class Progress:
             patience: the number of evaluations. ``None``: training never stalls.
             least_gain: the smallest relative increase that counts.
         """
-        if patience is None or not self.history or "action_distance" not in self.history[-1]:
-            return False
+        return patience is not None and self.count_left(patience, least_gain) <= 0
+
+    def count_left(self, patience: int, least_gain: float = 0.0) -> int:
+        """Count the evaluations after which training ends at the earliest; it has ended if there are none.
+
+        The estimate of the second evaluation is always a new best one, see :meth:`find_best`.
+        """
+        if not self.history or "action_distance" not in self.history[-1]:
+            return patience + 2
         highest, last = -math.inf, 0
         for number, entry in list(enumerate(self.history))[1:] or [(0, self.history[0])]:
             if not last or estimate(entry) > highest + least_gain * abs(highest):
                 highest, last = estimate(entry), number
-        return len(self.history) - 1 - last >= patience
+        return patience - (len(self.history) - 1 - last) + (len(self.history) == 1)
 
 
 def estimate(entry: Evaluation) -> float:

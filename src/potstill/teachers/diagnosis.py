@@ -24,7 +24,12 @@ MORE_THAN_DATA = 0.15  # share at a bound above that of the data
 DISAGREEMENT = 0.5  # of the critics, as a fraction of the standard deviation of the values over states
 LOSS = 0.25  # of the data's discounted return, besides one standard deviation
 
-ADVICE = "try the algorithm iql or bc, or a higher actor penalty, and check the action bounds"
+OTHERS = {
+    "bc": "train longer, or try another seed",
+    "iql": "try the algorithm bc",
+    "rebrac": "try the algorithm iql or bc, or a higher actor penalty",
+}
+"""What to try instead of an algorithm."""
 
 
 class Examined(NamedTuple):
@@ -61,14 +66,21 @@ def diagnose_teacher(teacher: Teacher, data: Transitions, scores: JsonMapping | 
         data: the transitions that it was trained on, or is used with.
         scores: its offline scores (:class:`~potstill.teachers.evaluation.diagnostics.OfflineScores`), if known.
     """
-    examined = Examined.of(teacher, data)
+    examined, advice = Examined.of(teacher, data), _advise(teacher)
     return [
         *_find_few_rows(len(data)),
-        *_find_still_actions(examined),
-        *([] if data.action_bounds.discrete else _find_actions_at_bounds(examined)),
+        *_find_changed_data(teacher, data),
+        *_find_still_actions(examined, advice),
+        *([] if data.action_bounds.discrete else _find_actions_at_bounds(examined, advice)),
         *(_find_disagreeing_critics(teacher, examined) if has_returns(data) else []),
-        *_find_low_value(scores or {}),
+        *_find_low_value(scores or {}, advice),
     ]
+
+
+def _advise(teacher: Teacher) -> str:
+    """Say what to try instead of the teacher's algorithm, if it is known."""
+    used = getattr(teacher, "metadata", {}).get("algorithm")
+    return f"{OTHERS.get(str(used), 'try the algorithm iql or bc')}, and check the action bounds"
 
 
 def _find_few_rows(rows: int) -> list[str]:
@@ -77,7 +89,15 @@ def _find_few_rows(rows: int) -> list[str]:
     return [f"the teacher's data have only {rows} row{'' if rows == 1 else 's'}: it has learned nothing reliable"]
 
 
-def _find_still_actions(examined: Examined) -> list[str]:
+def _find_changed_data(teacher: Teacher, data: Transitions) -> list[str]:
+    """Report a dataset that has another content than when the teacher was trained on it."""
+    known = getattr(teacher, "metadata", {})
+    if known.get("dataset") != data.name or known.get("dataset_hash") in (None, data.content_hash):
+        return []
+    return [f"the teacher was trained on other rows of {data.name}: train one on these data, if they have changed"]
+
+
+def _find_still_actions(examined: Examined, advice: str) -> list[str]:
     own, given = examined.own.std(axis=0), examined.given.std(axis=0)
     still = np.flatnonzero((own < STILL) & (given > 2 * STILL))
     if not len(still):
@@ -88,11 +108,11 @@ def _find_still_actions(examined: Examined) -> list[str]:
     values += ", …" if len(still) > 4 else ""
     return [
         f"{what} in every state: {values} (bounds ±1); the data's standard deviation is "
-        f"{'up to ' if len(still) > 1 else ''}{given[still].max():.2f}; {ADVICE}"
+        f"{'up to ' if len(still) > 1 else ''}{given[still].max():.2f}; {advice}"
     ]
 
 
-def _find_actions_at_bounds(examined: Examined) -> list[str]:
+def _find_actions_at_bounds(examined: Examined, advice: str) -> list[str]:
     own, given = ((np.abs(actions) > AT_BOUND).mean(axis=0) for actions in (examined.own, examined.given))
     moving = examined.own.std(axis=0) >= STILL
     found = np.flatnonzero((own > np.maximum(MANY_AT_BOUND, given + MORE_THAN_DATA)) & moving)
@@ -101,7 +121,7 @@ def _find_actions_at_bounds(examined: Examined) -> list[str]:
     i = int(found[np.argmax((own - given)[found])])
     return [
         f"actions[{i}] is at a bound in {100 * own[i]:.0f} % of states for the teacher, in {100 * given[i]:.0f} % for "
-        f"the data; {ADVICE}"
+        f"the data; {advice}"
     ]
 
 
@@ -118,7 +138,7 @@ def _find_disagreeing_critics(teacher: Teacher, examined: Examined) -> list[str]
     ]
 
 
-def _find_low_value(scores: JsonMapping) -> list[str]:
+def _find_low_value(scores: JsonMapping, advice: str) -> list[str]:
     if "fitted_value" not in scores:
         return []
     own, given = scores["fitted_value"], scores["data_value"]
@@ -126,5 +146,5 @@ def _find_low_value(scores: JsonMapping) -> list[str]:
         return []
     return [
         f"discounted return from the first states: {own:.4g} for the teacher by fitted Q-evaluation, {given:.4g} for "
-        f"the behaviour policy; {ADVICE}"
+        f"the behaviour policy; {advice}"
     ]

@@ -50,7 +50,7 @@ def run_cells(cells: Sequence[Cell], at: Workplace, folder: RunFolder, executor:
     with Tracker("reproduce", len(cells), done=done, work=work, covers=True) as tracker:
         since = time.perf_counter()
 
-        def watch(labels: list[str]) -> contextlib.AbstractContextManager[None]:
+        def watch(labels: list[str]) -> contextlib.AbstractContextManager[object]:
             return tracker.phase(labels[0] if len(labels) == 1 else f"{len(labels)} at a time, {labels[0]}")
 
         tasks = [_make_task(cell, at) for cell in left.values()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +23,8 @@ class FolderReader(Protocol):
         """Read ``path`` with the columns that the user chose."""
         ...
 
+
+FILES = (".hdf5", ".h5", ".npz", ".csv", ".tsv")  # suffixes of datasets
 
 # The key is a file that identifies the layout. Other packages add layouts by entry points of the group.
 FOLDERS: Registry[FolderReader] = Registry(
@@ -46,6 +50,8 @@ def read_folder(path: Path, chosen: Chosen) -> Log | Transitions | AbstractConte
     Raises:
         PotstillError: the folder is of another kind, is damaged, or has invalid values.
     """
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise PotstillError(f"cannot read {path}: {os.strerror(errno.EACCES)}")
     for shown_by in FOLDERS:
         if (path / shown_by).is_file():
             return FOLDERS[shown_by](path, chosen)
@@ -54,5 +60,13 @@ def read_folder(path: Path, chosen: Chosen) -> Log | Transitions | AbstractConte
         return read_parquet_files(files, chosen, path)
     raise PotstillError(
         f"{path} is a folder, but not a dataset: it has none of {', '.join(FOLDERS)}, as potstill convert, LeRobot, "
-        "Minari and imitation write them, and no .parquet files"
+        f"Minari and imitation write them, and no .parquet files{_name_dataset(path)}"
     )
+
+
+def _name_dataset(path: Path) -> str:
+    """Name the dataset that a folder belongs to, or a data file in it; empty text if there is none."""
+    if any((path.parent / shown_by).is_file() for shown_by in FOLDERS):
+        return f". It is a part of the dataset {path.parent}"
+    files = sorted(file.name for file in path.iterdir() if file.suffix.lower() in FILES)
+    return f". Name one of its files, such as {path / files[0]}" if files else ""

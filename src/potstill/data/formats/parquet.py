@@ -202,5 +202,7 @@ def to_array(table: Table, name: str, *, source: str) -> np.ndarray:
     elif column.null_count:
         row = int(np.flatnonzero(np.asarray(column.is_null()))[0])
         raise PotstillError(f"{source}: column '{name}', row {row} is empty, expected a number")
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
     values = column.to_numpy(zero_copy_only=False)
     return values if width is None else values.reshape(-1, width) if width else np.zeros((len(table), 0))

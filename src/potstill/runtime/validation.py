@@ -58,7 +58,7 @@ def check_ranges(settings: Dataclass, **minimum: int | float) -> None:
         label, value = name_field(settings, name), getattr(settings, name)
         check_least(label, value, low)
         largest = {"seed": 2**32 - 1, "secret": math.inf}.get(name, 2**31 - 1)
-        if isinstance(value, int) and value > largest:
+        if isinstance(value, int) and isinstance(low, int) and value > largest:
             raise PotstillError(f"{label} {value}: expected at most {largest}")
 
 

@@ -185,10 +185,7 @@ class TestDistill:
         of_data = potstill.distill(**given, world=world_run, out=tmp_path / "a", **auto)
         assert "states='data': the world model is accurate for 10 steps only" in capsys.readouterr().out
         metadata = potstill.load(of_data).metadata
-        assert ("states" in metadata, metadata["labels"]) == (
-            False,
-            "teacher",
-        )  # for any student, as on imagined states
+        assert ("states" in metadata, metadata["labels"]) == (False, "teacher")  # still for any student
         assert metadata["solver"] == "portfolio"
         monkeypatch.setattr("potstill.commands.automatic_world.LEAST_HORIZON", 10)
         imagined = potstill.distill(**given, world=world_run, out=tmp_path / "b", **auto)

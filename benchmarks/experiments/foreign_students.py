@@ -39,7 +39,7 @@ STUDENTS, EPISODES = 3, 3
 
 def measure(cell: Cell, workspace: Workspace) -> Record:
     """Export the distillate, run the script, and record the returns of its students."""
-    folder = find_distillate(Cell("data" if workspace.toy else "chosen", cell.file, cell.seed), workspace)
+    folder = find_distillate(Cell("data" if workspace.toy else "imagined", cell.file, cell.seed), workspace)
     file = workspace.runs / f"{cell.file}-{cell.seed}.npz"
     file.parent.mkdir(parents=True, exist_ok=True)
     potstill.export(folder, file, force=True)
@@ -62,7 +62,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 def describe_inputs(cell: Cell) -> Record:
     """Return the inputs of the distillate, the training of the students and their number."""
-    distillate = imagination.describe_inputs(Cell("chosen", cell.file, cell.seed))
+    distillate = imagination.describe_inputs(Cell("imagined", cell.file, cell.seed))
     counts = {"students": STUDENTS, "episodes": EPISODES}
     return {"distillate": distillate, "training": SETTINGS[cell.method], **counts}
 

@@ -80,7 +80,7 @@ def describe_inputs(cell: Cell) -> Record:
 
 
 MEASURED = ("halfcheetah-medium", "hopper-medium", "hopper-medium-replay", "walker2d-medium-expert")
-DECLARED = make_product(("chosen",), MEASURED, (0,))
+DECLARED = make_product(("imagined",), MEASURED, (0,))
 EXPERIMENT = Experiment(
     "portfolio",
     "students of many kinds on the same pairs",
@@ -88,8 +88,6 @@ EXPERIMENT = Experiment(
     describe_inputs,
     measure,
     frozenset({"kinds", "teacher", "sha256"}),
-    extra=tuple(
-        c for c in make_product(("chosen", "imagined", "data"), (*FILES, BUNDLED), (0, 1, 2, 3, 4)) if c not in DECLARED
-    ),
+    extra=tuple(c for c in make_product(("imagined", "data"), (*FILES, BUNDLED), (0, 1, 2, 3, 4)) if c not in DECLARED),
     toy=(Cell("data", BUNDLED),),
 )

@@ -17,14 +17,14 @@ distillate's recipe, `adam-towers` for the default and `default` for `--states d
 * were used to develop the method. °: the model is accurate for fewer than {LEAST_HORIZON} steps, so the default uses
 the data's states, too, but with the labels, solver and students of imagined states."""
 VARIANTS = {  # what is changed, and its name in the table
-    "chosen": ("with a late iterate that the world model chooses (`--choose imagined`)", "chosen"),
+    "last": ("without the choice of a late iterate by the world model (`--choose last`)", "last pairs"),
     "visits": ("without the loss of students in rollouts (`--rollout-steps 0`)", "no rollouts"),
     "quiet": ("without noise on the actions of the rollouts (`--rollout-noise 0`)", "no noise"),
 }
 VARIANT_HEAD = "Imagined states, and the same {change}. Retention on the files and seeds that have both:"
 OF_DATA_HEAD = """\
-The data's states with `--solver portfolio`, which is the default of the files with °, and imagined states (with
-`--choose imagined`):"""
+The data's states with `--solver portfolio`, which is the default of the files with °, and imagined
+states:"""
 
 
 def imagination() -> str:
@@ -42,9 +42,9 @@ def variants() -> str:
         if select_pairs(methods["imagined"], methods[method])[0]:
             table = make_comparison(records, methods["imagined"], methods[method], ("imagined", label))
             parts += [VARIANT_HEAD.format(change=change), table]
-    if select_pairs(methods["portfolio"], methods["chosen"])[0]:
+    if select_pairs(methods["portfolio"], methods["imagined"])[0]:
         names = ("data, portfolio", "imagined")
-        parts += [OF_DATA_HEAD, make_comparison(records, methods["portfolio"], methods["chosen"], names)]
+        parts += [OF_DATA_HEAD, make_comparison(records, methods["portfolio"], methods["imagined"], names)]
     return "\n\n".join(parts)
 
 

@@ -11,17 +11,17 @@ from benchmarks.grid import Record
 from benchmarks.pages.text import make_table, select_records
 
 HEAD = """\
-Experiment `portfolio`: the distillates of `imagination` with imagined states and `--choose imagined`, {files} files
-with seed 0, and students of {kinds} kinds. *Own*: the recipe of the distillate. All others differ in one respect from
-PyTorch-style students (*3 layers*: two hidden layers of 256, PyTorch's default initialisation, Adam at 1e-3, 1,000
-full-batch steps). *SGD* and *momentum* (0.9) have a learning rate of 0.1 and an orthogonal initialisation. Retention
-of single students / of their ensemble: {students} students × {episodes} episodes, and {together} episodes of the
-ensemble. The mean over kinds leaves out *own*."""
+Experiment `portfolio`: the distillates of imagined states of `imagination`, {files} files with seed 0, and students
+of {kinds} kinds. *Own*: the recipe of the distillate. All others differ in one respect from PyTorch-style students
+(*3 layers*: two hidden layers of 256, PyTorch's default initialisation, Adam at 1e-3, 1,000 full-batch steps). *SGD*
+and *momentum* (0.9) have a learning rate of 0.1 and an orthogonal initialisation. Retention of single students / of
+their ensemble: {students} students × {episodes} episodes, and {together} episodes of the ensemble. The mean over
+kinds leaves out *own*."""
 
 
 def portfolio() -> str:
     """A row for each kind of student, with its retention on each file."""
-    records = sorted(select_records(load_records("portfolio"), method="chosen"), key=lambda r: r["file"])
+    records = sorted(select_records(load_records("portfolio"), method="imagined"), key=lambda r: r["file"])
     if not records:
         return "Not measured yet."
     lines = [format_kind(kind, records) for kind in KINDS]

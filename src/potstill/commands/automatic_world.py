@@ -114,7 +114,7 @@ def use_states_of_data(config: DistillConfig, *, portfolio: bool = False) -> Dis
         portfolio: whether the solver is ``portfolio`` by default, as on imagined states, with all that follows from it.
     """
     again = list_defaulted(config)
-    judge = config.world if config.choose == "imagined" else None
+    judge = config.world if config.choose == "imagined" and "choose" not in again else None
     if portfolio and (config.solver is None or "solver" in again):
         again["solver"] = "portfolio"
     return replace(config, states="data", world=judge, **{**again, "rollout_steps": 0, "rollout_noise": 0.0})

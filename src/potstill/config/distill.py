@@ -174,11 +174,11 @@ class DistillConfig(ReadingConfig):
     average: float = 0.0
     """Average the pairs over this last fraction of the outer steps. 0: keep the last pairs."""
 
-    choose: Literal["last", "held-out", "students", "imagined"] = "last"
+    choose: Literal["last", "held-out", "students", "imagined"] | None = None
     """Selection of the outer step whose pairs are kept: the last one; of seven steps, the one with the lowest loss on
     held-out states, computed by the solver (held-out) or with trained students (students); or of seven steps in the
     last third, the one whose students have the highest return in a world model (imagined). Returns in the environment
-    are never used."""
+    are never used. Default: imagined with imagined states, else last."""
 
     private_noise: float | None = None
     """Make the pairs differentially private for episodes: sigma, the noise multiplier of clipped gradients, such as 1.
@@ -228,7 +228,7 @@ class DistillConfig(ReadingConfig):
         """The number of outer steps, or ``None`` to run until convergence."""
         if self.steps is None and has_portfolio_defaults(self):
             return PORTFOLIO_STEPS
-        planned = self.widths or self.average or self.choose != "last" or self.private_noise is not None
+        planned = self.widths or self.average or self.choose not in (None, "last") or self.private_noise is not None
         return USUAL_STEPS if self.steps is None and planned else self.steps
 
     @property

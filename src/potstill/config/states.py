@@ -16,11 +16,11 @@ Settings: TypeAlias = Any  # a DistillConfig, whose module imports this one
 USUAL_STEPS = 150  # about the number after which the default converges
 PORTFOLIO_STEPS = 600  # for several kinds of students, the loss still falls after 150 steps
 
-NO_WORLD: JsonObject = {"rollout_steps": 0, "rollout_noise": 0.0}
+NO_WORLD: JsonObject = {"choose": "last", "rollout_steps": 0, "rollout_noise": 0.0}
 OF_DATA: JsonObject = {"labels": "learned", "solver": "kernel", "recipe": "default", "batch": 1024, **NO_WORLD}
 """Defaults on the states of the dataset."""
 PORTFOLIO: JsonObject = {"labels": "teacher", "solver": "portfolio", "recipe": "adam-towers", "batch": 512}
-IMAGINED: JsonObject = {**PORTFOLIO, "rollout_steps": 16, "rollout_noise": 0.3}
+IMAGINED: JsonObject = {**PORTFOLIO, "choose": "imagined", "rollout_steps": 16, "rollout_noise": 0.3}
 """Defaults on imagined states."""
 
 

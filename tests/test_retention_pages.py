@@ -31,13 +31,14 @@ RECORDS = [
     cell("hopper-medium", "data", 0.9),
     cell("hopper-medium", "last", 0.3, horizon=LEAST_HORIZON, seed=1),
     cell("halfcheetah-medium", "imagined", 1.4, horizon=LEAST_HORIZON - 1),
-    cell("halfcheetah-medium", "data", 0.7),
+    cell("halfcheetah-medium", "portfolio", 0.7),
+    cell("halfcheetah-medium", "data", 0.5),
 ]
 
 
 def test_states_are_chosen_by_the_horizon_and_not_by_returns():
     shown = [(record["file"], record["method"], record["seed"]) for record in headline.select_default(RECORDS)]
-    expected = [("hopper-medium", "imagined", 0), ("hopper-medium", "imagined", 1), ("halfcheetah-medium", "data", 0)]
+    expected = [("hopper-medium", "imagined", 0), ("hopper-medium", "imagined", 1), ("halfcheetah-medium", "portfolio", 0)]
     assert shown == expected
 
 
@@ -58,10 +59,11 @@ def test_intervals_resample_seeds_within_files():
 
 
 def test_methods_are_compared_on_common_files_and_seeds():
-    of_data = imagination.make_comparison(RECORDS, "data", "data").split("\n")
+    methods = [[record for record in RECORDS if record["method"] == method] for method in ("imagined", "data")]
+    of_data = imagination.make_comparison(RECORDS, *methods, ("imagined", "data")).split("\n")
     assert of_data[2].startswith("| hopper-medium * | 1 | 0.40 | 0.90 |")
-    assert of_data[3].startswith("| halfcheetah-medium ° | 1 | 1.40 | 0.70 |")
-    assert of_data[4].startswith("| mean of all: 2 | | **0.90** | **0.80** |")
+    assert of_data[3].startswith("| halfcheetah-medium ° | 1 | 1.40 | 0.50 |")
+    assert of_data[4].startswith("| mean of all: 2 | | **0.90** | **0.70** |")
     assert of_data[5].startswith("| mean of those with an accurate model: 1 | | **0.40** | **0.90** |")
 
 
@@ -69,8 +71,10 @@ def test_variants_appear_when_they_are_measured(monkeypatch):
     monkeypatch.setattr(imagination, "load_imagination_records", lambda: RECORDS)
     text = imagination.variants()
     assert text.count("Imagined states, and the same ") == 1
+    assert "| halfcheetah-medium ° | 1 | 0.70 | 1.40 |" in text  # the data's states with the portfolio
     assert "| hopper-medium * | 1 | 0.60 | 0.30 | 0.60 | 0.30 |" in text
-    monkeypatch.setattr(imagination, "load_imagination_records", lambda: [r for r in RECORDS if r["method"] != "last"])
+    few = [record for record in RECORDS if record["method"] not in ("last", "portfolio")]
+    monkeypatch.setattr(imagination, "load_imagination_records", lambda: few)
     assert imagination.variants() == ""
 
 

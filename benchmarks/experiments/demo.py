@@ -5,14 +5,15 @@ from __future__ import annotations
 from benchmarks.experiments.distilling import distil
 from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record
+from potstill.config.states import IMAGINED
 
 FIELDS = ("dataset", "env_id", "reference", "pairs", "seconds", "sha256", "command")
 POLICIES = ("teacher", "random", "student", "ensemble", "bc")
 
 
 def describe_inputs(cell: Cell) -> Record:
-    """No inputs: all settings have their defaults."""
-    return {"options": {}}
+    """No options: all settings have their defaults."""
+    return {"options": {}, "defaults": IMAGINED}
 
 
 def measure(cell: Cell, workspace: Workspace) -> Record:

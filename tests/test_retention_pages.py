@@ -38,7 +38,11 @@ RECORDS = [
 
 def test_states_are_chosen_by_the_horizon_and_not_by_returns():
     shown = [(record["file"], record["method"], record["seed"]) for record in headline.select_default(RECORDS)]
-    expected = [("hopper-medium", "imagined", 0), ("hopper-medium", "imagined", 1), ("halfcheetah-medium", "portfolio", 0)]
+    expected = [
+        ("hopper-medium", "imagined", 0),
+        ("hopper-medium", "imagined", 1),
+        ("halfcheetah-medium", "portfolio", 0),
+    ]
     assert shown == expected
 
 
@@ -59,8 +63,8 @@ def test_intervals_resample_seeds_within_files():
 
 
 def test_methods_are_compared_on_common_files_and_seeds():
-    methods = [[record for record in RECORDS if record["method"] == method] for method in ("imagined", "data")]
-    of_data = imagination.make_comparison(RECORDS, *methods, ("imagined", "data")).split("\n")
+    first, second = ([record for record in RECORDS if record["method"] == method] for method in ("imagined", "data"))
+    of_data = imagination.make_comparison(RECORDS, first, second, ("imagined", "data")).split("\n")
     assert of_data[2].startswith("| hopper-medium * | 1 | 0.40 | 0.90 |")
     assert of_data[3].startswith("| halfcheetah-medium ° | 1 | 1.40 | 0.50 |")
     assert of_data[4].startswith("| mean of all: 2 | | **0.90** | **0.70** |")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -22,7 +22,7 @@ class DataFrame(Protocol):
     """A data frame of pandas or Polars, or an Arrow table."""
 
     @property
-    def columns(self) -> Any:
+    def columns(self) -> Iterable[object]:
         """The columns, or their names."""
         ...
 
@@ -31,7 +31,7 @@ class DataFrame(Protocol):
         """The numbers of rows and of columns."""
         ...
 
-    def __getitem__(self, key: Any, /) -> Any:
+    def __getitem__(self, key: object, /) -> object:
         """Return a column by its name."""
         ...
 
@@ -53,7 +53,7 @@ def read_frame(frame: object, chosen: Chosen) -> Log:
     Raises:
         PotstillError: a column is missing or occurs twice, or has empty cells or lists of different lengths.
     """
-    table = cast(Any, frame)
+    table = cast(DataFrame, frame)
     names, notes = _name_columns(table), []
     index: Any = getattr(table, "index", None)
     if getattr(index, "names", None) is not None:
@@ -71,7 +71,7 @@ def read_frame(frame: object, chosen: Chosen) -> Log:
     return dataclasses.replace(log, notes=(*log.notes, *notes))
 
 
-def _name_columns(table: Any) -> dict[str, Callable[[], object]]:
+def _name_columns(table: DataFrame) -> dict[str, Callable[[], object]]:
     """Return a function for each column that reads it, by the name of the column as text."""
     found: dict[str, Callable[[], object]] = {}
     for name in getattr(table, "column_names", None) or table.columns:

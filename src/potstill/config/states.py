@@ -36,7 +36,7 @@ def find_obstacle(config: Any) -> str | None:
 
     >>> from potstill.config import DistillConfig
     >>> find_obstacle(DistillConfig("x", weighting="uniform")), find_obstacle(DistillConfig("x", seed=1))
-    ('weighting=uniform', None)
+    ("weighting='uniform'", None)
     """
     of_data = config.states == "data"  # then the solver and the recipe may be the defaults that follow from it
     others = {

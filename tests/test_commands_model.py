@@ -183,7 +183,8 @@ class TestDistill:
     def test_auto_takes_imagined_states_if_the_model_is_accurate(self, given, world_run, tmp_path, monkeypatch, capsys):
         auto = {**QUICK, "states": "auto", "episodes": 0, "choose": "last", "rollout_steps": 2, "rollout_noise": 0.1}
         of_data = potstill.distill(**given, world=world_run, out=tmp_path / "a", **auto)
-        assert "states='data': the world model is accurate for 10 steps only" in capsys.readouterr().out
+        said = "states='data', solver='portfolio': the world model is accurate for 10 steps only"
+        assert said in capsys.readouterr().out
         metadata = potstill.load(of_data).metadata
         assert ("states" in metadata, metadata["labels"]) == (False, "teacher")  # still for any student
         assert metadata["solver"] == "portfolio"

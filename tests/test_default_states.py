@@ -176,13 +176,13 @@ def test_data_without_a_world_model(change, reason, capsys):
     config, world = choose_states(DistillConfig("x", rollout_steps=3), change(linear_rows()))
     assert (config.states, config.rollout_steps, config.solver, world) == ("data", 0, "portfolio", None)
     assert (config.labels, config.recipe, config.batch, config.given_steps) == ("teacher", "adam-towers", 512, 600)
-    assert capsys.readouterr().out == f"states='data': {reason}\n"
+    assert capsys.readouterr().out == f"states='data', solver='portfolio': {reason}\n"
 
 
 def test_an_inaccurate_world_gives_the_run_on_the_states_of_the_data(given, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("potstill.commands.automatic_world.LEAST_HORIZON", LEAST_HORIZON)
     run = potstill.distill(**given, out=tmp_path / "a", **QUICK)
-    assert "states='data': the world model is accurate for 10 steps only" in capsys.readouterr().out
+    assert "states='data', solver='portfolio': the world model is accurate for 10 steps only" in capsys.readouterr().out
     assert (run.result.states, (run / "world.safetensors").exists()) == ("data", True)
     asked = potstill.distill(**given, out=tmp_path / "b", states="data", solver="portfolio", **QUICK)
     assert "states='data'" not in capsys.readouterr().out

@@ -17,7 +17,7 @@ COLUMNS = ("one own student", "ensemble", "one PyTorch-style student", "ensemble
 HEAD = """\
 {files} D4RL-like datasets, best teachers, {seeds} × {students} students × {episodes} episodes: mean
 normalised returns of one student, the ensemble. 256 pairs. *States*: imagined if a world model is accurate, else the
-data's. *PyTorch-style*: 256 × 256 units, Adam. *s*: seconds on one core, without the model's."""
+data's. *PyTorch-style*: 256 × 256 units, Adam. *s*: seconds on a busy core, without the model's."""
 HEADS = ("dataset", "teacher", "states", "own students", "PyTorch-style", "s")
 BY_FILE = """\
 Retention: the mean return of students, divided by that of their teacher (a hundred episodes). Intervals: 95 %

@@ -154,8 +154,10 @@ def choose_states(
     if world is not None and world.horizon < LEAST_HORIZON:
         reason = f"the world model is accurate for {world.horizon} steps only"
     if reason:
-        print(f"{name_option('states', 'data')}: {reason}", flush=True)
-        return use_states_of_data(config, portfolio=True), None
+        chosen = use_states_of_data(config, portfolio=True)
+        solver = f", {name_option('solver', 'portfolio')}" if chosen.solver == "portfolio" else ""
+        print(f"{name_option('states', 'data')}{solver}: {reason}", flush=True)
+        return chosen, None
     found = name_option("states", "imagined")
     print(f"{found}: the world model is accurate for at least {LEAST_HORIZON} steps", flush=True)
     return replace(config, states="imagined", **list_defaulted(config)), world

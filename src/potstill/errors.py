@@ -12,6 +12,9 @@ from importlib.util import find_spec
 from types import FrameType
 
 
+MOST_NAMES = 60  # that a message lists
+
+
 def make_printable(text: str) -> str:
     r"""Return text as one line without control characters, because names in files may contain terminal escape codes.
 
@@ -88,7 +91,8 @@ def make_unknown_name_error(kind: str, name: str, known: Iterable[str]) -> Unkno
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
     hint = f": did you mean '{near[0]}'?" if near else "."
-    return UnknownNameError(f"unknown {kind} '{name}'{hint} Known: {', '.join(names) or 'none'}")
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return UnknownNameError(f"unknown {kind} '{name}'{hint} Known: {', '.join(names[:MOST_NAMES]) or 'none'}{more}")
 
 
 _as_options = ContextVar("as_options", default=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from collections import Counter
@@ -15,6 +16,8 @@ from potstill.data.files import Column, allow, reading
 from potstill.errors import PotstillError
 from potstill.runtime.files import check_regular
 
+MOST_MEMBERS = 10_000  # of an archive; to open more takes seconds
+LONGEST_HEADER = 1 << 16  # bytes; NumPy reads as many as a header says that it has
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -23,6 +26,8 @@ class Archive(Mapping[str, np.ndarray]):
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self.archive = archive
+        if len(archive.infolist()) > MOST_MEMBERS:
+            raise ValueError(f"it has {len(archive.infolist()):,} members, more than {MOST_MEMBERS:,}")
         for member in archive.infolist():
             archive.open(member).close()  # raises if the member's own name differs from the archive's directory
         members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
@@ -53,7 +58,8 @@ class Archive(Mapping[str, np.ndarray]):
     def _read_header(self, name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic], int]:
         """Read shape, order and type of an array, and the size of this header."""
         member = self.members[name]
-        with self.archive.open(member) as file:
+        with self.archive.open(member) as whole:
+            file = io.BytesIO(whole.read(LONGEST_HEADER))
             version = np.lib.format.read_magic(file)
             if version not in NPY_HEADERS:
                 raise ValueError(f"'{name}' has version {version} of NumPy's format")

@@ -187,7 +187,7 @@ def _make_missing_column_error(
             f"{source}: no column 'terminations', and '{done}' does not distinguish terminations from time-outs; "
             f"{has}. If all ends are terminations: {terminations}; if all are time-outs: {truncations}"
         )
-    near = {key: _find_nearest(key, [name for name in given if name not in _list_used(found)]) for key in needed}
+    near = {key: _find_nearest(key, sorted(set(given) - _list_used(found))) for key in needed}
     if near[role] and "next_observations" not in found:
         near["next_observations"] = _find_nearest("next_observations", given, close=False)
     paste = ",".join(f"{key}={name}" for key, name in near.items() if name)
@@ -255,7 +255,7 @@ def expand_names(
             if not matches:
                 raise make_unknown_name_error(f"column in {name_option('columns')}: {source} has no", part, given)
             found += sorted(matches, key=split_numbers)
-    double = next((name for name in found if found.count(name) > 1), None)
+    double = next((name for name in found if found.count(name) > 1), None) if len(set(found)) < len(found) else None
     if double is not None:
         raise PotstillError(f"{source}: '{double}' occurs twice in one role of {name_option('columns')}")
     return tuple(found)

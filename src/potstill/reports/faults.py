@@ -50,7 +50,9 @@ def summarise_refused(path: Path, refusal: str, options: ReadOptions | None = No
         "rows": max(map(len, columns.values()), default=0),
         "refusal": refusal,
         "faults": faults or [refusal],
-        "columns": [found for key, column in columns.items() for found in find_column_ranges(key, column)],
+        "columns": [
+            found for key, column in columns.items() if column.size for found in find_column_ranges(key, column)
+        ],
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from potstill.data.log import Log
 from potstill.errors import PotstillError
 
 DELIMITERS = ",;\t|"
+LONGEST_NAMES = 1 << 22  # characters of the first line
+LONGEST = 1 << 17  # characters of a quoted cell that continues on further lines
 TRUTH = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 
 
@@ -61,12 +64,14 @@ def _keep_integers(
 def _read_header(path: Path) -> tuple[list[str], str]:
     """Read the names in the first line, and find the separator."""
     with path.open(newline="", encoding="utf-8-sig") as file:
-        line = file.readline(1 << 20)
+        line = file.readline(LONGEST_NAMES)
+    if len(line) == LONGEST_NAMES:
+        raise PotstillError(f"{path}: its first line, with the names, has {LONGEST_NAMES:,} characters or more")
     separator = max(DELIMITERS, key=line.count)
     names = [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
     if not any(names) or any(_is_number(name) for name in names):
         raise PotstillError(f"{path}: its first line is {line.strip()[:40]!r}, expected the names of the columns")
-    double = sorted({name for name in names if names.count(name) > 1})
+    double = sorted(name for name, count in Counter(names).items() if count > 1)
     if double:
         raise PotstillError(f"{path}: two columns are named '{double[0]}': expected different names")
     return names, separator
@@ -84,6 +89,7 @@ def _read(path: Path, names: list[str], wanted: list[str], separator: str, kind:
     """Read columns of one type."""
     if not wanted:
         return {}
+    places = {name: place for place, name in enumerate(names)}
     quiet = warnings.catch_warnings(category=UserWarning, action="ignore")  # a file without rows is refused below
     with reading(path, "a text file with columns of numbers"), path.open(encoding="utf-8-sig") as file, quiet:
         found: np.ndarray = np.loadtxt(
@@ -92,7 +98,7 @@ def _read(path: Path, names: list[str], wanted: list[str], separator: str, kind:
             delimiter=separator,
             comments=None,
             quotechar='"',
-            usecols=[names.index(name) for name in wanted],
+            usecols=[places[name] for name in wanted],
             ndmin=2,
         )
     return dict(zip(wanted, np.ascontiguousarray(found.T), strict=True))
@@ -102,9 +108,10 @@ def _iterate_rows(file: Iterable[str], cells: int, separator: str, path: Path) -
     """Yield the lines after the first one. Each must have as many cells, or numbers would move to other columns.
 
     Raises:
-        PotstillError: a line has more or fewer cells.
+        PotstillError: a line has more or fewer cells, or a quote is not closed.
     """
     inside = False  # whether a quoted cell continues on the next line; cells of such lines are not counted
+    opened, length = 0, 0  # the line in which that cell begins, and its characters so far
     for number, line in enumerate(file, start=1):
         quotes = line.count('"')
         opens = quotes % 2 == 1
@@ -112,7 +119,11 @@ def _iterate_rows(file: Iterable[str], cells: int, separator: str, path: Path) -
             found = len(next(csv.reader([line], delimiter=separator)))
             if found != cells:
                 raise PotstillError(f"{path}: line {number} has {found} cells, expected {cells}, as in the first line")
-        inside ^= opens
+        if opens:
+            inside, opened, length = not inside, number, 0
+        length += len(line)
+        if inside and length > LONGEST:
+            raise PotstillError(f"{path}: line {opened} opens a quote that is not closed in {LONGEST:,} characters")
         if number > 1:
             yield line
 

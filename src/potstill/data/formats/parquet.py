@@ -24,7 +24,7 @@ from potstill.runtime.files import parse_json
 
 if TYPE_CHECKING:
     from pyarrow import Schema, Table
-    from pyarrow.parquet import FileMetaData
+    from pyarrow.parquet import FileMetaData, ParquetFile
 
 NUMBER = 8  # largest size of a number in memory, in bytes
 
@@ -75,21 +75,57 @@ def read_parquet_files(files: Sequence[Path], chosen: Chosen, path: Path) -> Log
                 wanted = [column for columns in found.values() for column in columns]
                 wanted = list(dict.fromkeys([*wanted, *(["env_id"] if "env_id" in names else [])]))
             allow_columns(part, file.metadata, wanted)
-            table = flatten(file.read(columns=wanted))
+            table = _read_table(arrow, part, file, wanted)
         _check_same(table, (tables or [table])[0], part, files[0])
         _check_vectors(table, [name for role in TABLES for name in found.get(role, ())], source)
         tables.append(table)
     with reading(path, "a Parquet file"):
         table = arrow.concat_tables(tables)
     stated = _read_stated(table, source)
+
+    def read(name: str) -> np.ndarray:
+        with reading(path, "a Parquet file"):
+            return to_array(table, name, source=source)
+
     return log_of_columns(
-        lambda name: to_array(table, name, source=source),
+        read,
         found,
         chosen,
         source=source,
         name=path.stem,
         stated=stated,
     )
+
+
+def _read_table(arrow: ModuleType, part: Path, file: ParquetFile, wanted: Sequence[str]) -> Table:
+    """Read columns. Text that a file holds once and repeats is decoded after a check of its size."""
+    schema = file.metadata.schema
+    leaves = [schema.column(i) for i in range(len(schema))]
+    texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY" and leaf.path in wanted]
+    if not texts:
+        return _decode(flatten(file.read(columns=wanted)))
+    with arrow.parquet.ParquetFile(part, page_checksum_verification=True, read_dictionary=texts) as again:
+        return _decode(flatten(again.read(columns=wanted)))
+
+
+def _decode(table: Table) -> Table:
+    """Replace the columns that are numbers of values in a dictionary by these values.
+
+    Raises:
+        PotstillError: the values are too long for the size of the file.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for index, field in enumerate(table.schema):
+        if not pa.types.is_dictionary(field.type):
+            continue
+        if not pa.types.is_primitive(field.type.value_type):
+            for chunk in table[field.name].chunks:
+                lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices)
+                allow(pc.sum(lengths).as_py() or 0, f"'{field.name}'")
+        table = table.set_column(index, field.name, table[field.name].cast(field.type.value_type))
+    return table
 
 
 def _check_same(table: Table, first: Table, part: Path, file: Path) -> None:

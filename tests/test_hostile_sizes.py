@@ -1,4 +1,4 @@
-"""Files with very many or very long parts: refused, or read, in time that does not grow with the square of the parts."""
+"""Files with very many or very long parts are refused, or read, in a few seconds."""
 
 import io
 import struct

@@ -11,7 +11,6 @@ from contextvars import ContextVar
 from importlib.util import find_spec
 from types import FrameType
 
-
 MOST_NAMES = 60  # that a message lists
 
 

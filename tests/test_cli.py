@@ -282,3 +282,16 @@ def test_the_home_folder_in_words_and_paths(tmp_path, monkeypatch):
         potstill.inspect(write_npz(tmp_path / "x.npz", bandit(20)), out="")
     with pytest.raises(PotstillError, match="the dataset's name is empty"):
         potstill.load_dataset("")
+
+
+def test_a_file_whose_name_reads_as_an_option(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_npz(tmp_path / "-dash.npz", bandit(20))
+    assert main(["inspect", "-dash.npz"]) == 2
+    assert capsys.readouterr().err == (
+        "potstill: -dash.npz: a file name that begins with a dash reads as an option: write ./-dash.npz\n"
+    )
+    (tmp_path / "--out").touch()
+    (tmp_path / "-1.5").touch()
+    words = ["inspect", "x.npz", "--action-low", "-1.5", "--out", "o", "./-dash.npz"]
+    assert prepare_words(words) == words

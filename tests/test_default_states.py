@@ -16,6 +16,7 @@ import potstill
 from potstill.bundled import BUNDLED
 from potstill.commands import distillation_loop
 from potstill.commands.automatic_world import LEAST_HORIZON, choose_states, find_learned, find_reason
+from potstill.commands.model import describe_world
 from potstill.config import DistillConfig
 from potstill.config.settings import command_line, record_settings
 from potstill.data.bounds import DiscreteActions
@@ -216,3 +217,42 @@ def test_the_bundled_world_is_that_of_the_bundled_dataset(tmp_path):
     assert record["result"]["errors"] == world.metadata["errors"]
     assert find_learned(WorldSettings(), data, tmp_path / "run") == path
     assert find_learned(WorldSettings(), data.take(np.arange(1_000)), tmp_path / "run") is None
+
+
+def test_without_rewards_the_world_model_chooses_no_iterate(given, tmp_path, capsys):
+    """The returns of all students are 0 up to rounding errors, and the best of them would be the best of nothing."""
+    rows = dataclasses.replace(linear_rows(), rewards=np.zeros(len(linear_rows()), np.float32))
+    path = write_npz(tmp_path / "unrewarded.npz", rows)
+    given = given | {"dataset": path} | {name: value for name, value in QUICK.items() if name != "choose"}
+    run = potstill.distill(**given, states="imagined", out=tmp_path / "a")
+    printed = capsys.readouterr().out
+    assert "choose='held-out': the rewards do not distinguish policies\n" in printed
+    assert "in the world model" not in printed
+    assert run.result["chosen"]["by"] == "held-out"
+    assert run.result.get("imagined") is None
+    assert potstill.load(run).metadata["settings"]["choose"] == "held-out"
+    with pytest.raises(PotstillError, match="choose='imagined': the rewards of unrewarded do not distinguish policies"):
+        potstill.distill(**given, choose="imagined", out=tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_world_model_that_explains_nothing_is_described_in_plain_numbers():
+    world = load_world("hopper-medium-replay")
+    for share, text in ((1.0, "100 %"), (1.234, "123 %"), (0.997, "100 %"), (0.0123, "1.2 %")):
+        metadata = world.metadata | {"errors": {**world.metadata["errors"], "one_step": share}}
+        assert f": {text} of the variance" in describe_world(dataclasses.replace(world, metadata=metadata))
+
+
+def test_files_of_other_data_are_not_read_whole(given, tmp_path, monkeypatch):
+    """The metadata tell whether a file can be the one."""
+    path = tmp_path / "w" / "world.safetensors"
+    load_world("hopper-medium-replay").save(path)
+
+    def refuse(path):
+        raise AssertionError
+
+    monkeypatch.setattr("potstill.commands.automatic_world.load_world", refuse)
+    data = potstill.load_dataset(given["dataset"])
+    assert find_learned(WorldSettings(), data, tmp_path / "run") is None
+    path.write_bytes(path.read_bytes()[:100])
+    assert find_learned(WorldSettings(), data, tmp_path / "run") is None

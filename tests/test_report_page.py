@@ -16,7 +16,7 @@ from potstill.evaluation.statistics import summarise
 from potstill.reports.drawing import drawing, to_svg
 from potstill.reports.markup import PALETTE, make_style
 from potstill.reports.page import make_artefact_page
-from potstill.reports.plots import make_figure
+from potstill.reports.plots import make_figure, save_figure
 from potstill.reports.runs import page as run_page
 from potstill.reports.runs.record import read_record, read_records
 from potstill.reports.runs.verdict import compare_runs, judge_run
@@ -247,3 +247,11 @@ def test_the_result_is_beside_the_page(report):
         "imitation_error": {"mean": 0.2, "std": 0.01},
         "q_gap": {"mean": 0.05, "std": 0.01},
     }
+
+
+def test_a_full_disk_names_the_plot(tmp_path):
+    (tmp_path / "curve.png.partial").symlink_to("/dev/full")
+    with pytest.raises(PotstillError, match=r"cannot write .*curve.png: No space left on device"):
+        save_figure(make_figure()[0], tmp_path / "curve.png")
+    assert not list(tmp_path.iterdir())
+    assert save_figure(make_figure()[0], tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")

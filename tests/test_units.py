@@ -6,6 +6,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from conftest import make_columns
 from test_readers import refused, write_columns
 
 from potstill.cli import main
@@ -161,3 +162,22 @@ def test_the_options_of_commands(tmp_path, capsys, monkeypatch):
         EvaluateConfig("d", columns="actions=u")
     with pytest.raises(PotstillError, match="action_low='a': expected a number"):
         TeachConfig("x.npz", action_low="a")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--out-of-bounds", "clip"], "; those outside were clipped to the nearest bound"),
+        (["--out-of-bounds", "scale"], "; the logged actions were multiplied by 0.4"),
+        (["--action-scale", "0.1", "--action-high", "1", "--action-low", "-1"], "multiplied by 0.1"),
+        (["--action-high", "3", "--action-low", "-3"], "lie at a bound"),
+    ],
+)
+def test_inspect_says_how_actions_were_brought_inside(tmp_path, capsys, options, words):
+    rows = make_columns()
+    actions = np.linspace(-2.5, 2.5, len(rows["actions"]))[:, None].astype(np.float32)
+    np.savez(tmp_path / "x.npz", **rows | {"actions": actions, "action_low": [-1], "action_high": [1]})
+    assert main(["inspect", str(tmp_path / "x.npz"), "--out", str(tmp_path / "o"), *options]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert words in printed
+    assert ("clipped" in printed, "multiplied" in printed) == ("clipped" in words, "multiplied" in words)

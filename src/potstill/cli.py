@@ -139,7 +139,7 @@ def add_fields(settings: Dataclass, fields: Mapping[str, Mapping[str, str]]) -> 
 
 
 def prepare_words(words: Sequence[str]) -> list[str]:
-    """Refuse empty words, and expand ``~`` in those from which the shell does not remove it.
+    """Refuse empty words, and files that read as options; expand ``~`` where the shell does not.
 
     >>> prepare_words(["inspect", "x.npz", "--out", ""])
     Traceback (most recent call last):
@@ -152,6 +152,8 @@ def prepare_words(words: Sequence[str]) -> list[str]:
         if not (value if named else word):
             what = option if named else before if before.startswith("--") else "an argument"
             raise PotstillError(f"{what} is empty: expected a value")
+        if word.startswith("-") and not re.fullmatch(r"-?-\w+|-[\d.e+-]+", word) and os.path.lexists(word):
+            raise PotstillError(f"{word}: a file name that begins with a dash reads as an option: write ./{word}")
         found.append(f"{option}={os.path.expanduser(value)}" if named else os.path.expanduser(word))
     return found
 

@@ -15,7 +15,8 @@ from potstill.config import DistillConfig
 from potstill.data.transitions import Transitions
 from potstill.errors import PotstillError, name_option
 from potstill.runtime.run_folder import RunFolder, list_places_beside
-from potstill.teachers.rows import find_order_breaks
+from potstill.runtime.storage import read_metadata
+from potstill.teachers.rows import find_order_breaks, has_returns
 from potstill.worlds.base import World, load_world
 from potstill.worlds.settings import WorldSettings
 from potstill.worlds.training import check_rows, train_world
@@ -90,11 +91,13 @@ def find_learned(settings: WorldSettings, data: Transitions, folder: Path) -> Pa
 def _is_learned(path: Path, settings: WorldSettings, data: Transitions) -> bool:
     """Whether a file holds a world model with these settings and data."""
     try:
-        world = load_world(path)
+        found = read_metadata(path, "world")  # the arrays of most files need not be read
+        known = found.get("dataset")
+        if not isinstance(known, dict) or known.get("sha256") != data.content_hash:
+            return False
+        return bool(found.get("settings") == vars(settings) and load_world(path).action_bounds == data.action_bounds)
     except PotstillError:  # damaged, or of an earlier version
         return False
-    same = world.metadata["dataset"]["sha256"] == data.content_hash and world.action_bounds == data.action_bounds
-    return bool(same and world.metadata.get("settings") == vars(settings))
 
 
 def find_reason(config: DistillConfig, data: Transitions) -> str:
@@ -161,3 +164,20 @@ def choose_states(
     found = name_option("states", "imagined")
     print(f"{found}: the world model is accurate for at least {LEAST_HORIZON} steps", flush=True)
     return replace(config, states="imagined", **list_defaulted(config)), world
+
+
+def check_choice(config: DistillConfig, data: Transitions) -> None:
+    """Raise if the config asks for a choice by returns in a world model, which would be one by rounding errors."""
+    if config.choose == "imagined" and "choose" not in list_defaulted(config) and not has_returns(data):
+        raise PotstillError(
+            f"{name_option('choose', 'imagined')}: the rewards of {data.name} do not distinguish policies: use "
+            f"{name_option('choose', 'held-out')}"
+        )
+
+
+def choose_without_returns(config: DistillConfig, data: Transitions) -> DistillConfig:
+    """Replace the default ``--choose imagined`` where :func:`check_choice` would refuse it: see there."""
+    if config.choose != "imagined" or has_returns(data):
+        return config
+    print(f"{name_option('choose', 'held-out')}: the rewards do not distinguish policies", flush=True)
+    return replace(config, **{**list_defaulted(config), "choose": "held-out"})

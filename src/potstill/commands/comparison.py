@@ -13,6 +13,7 @@ from potstill.evaluation.scores import score_offline
 from potstill.runtime.files import JsonObject
 from potstill.runtime.run_folder import RunFolder
 from potstill.students.ensemble import Students
+from potstill.teachers.rows import has_returns
 from potstill.worlds.base import World
 
 
@@ -45,7 +46,7 @@ def compare_students(
         compare = functools.partial(score_offline, students, sources.data, teacher)
         with show("comparing students with the teacher on held-out states"):
             found["offline"] = folder.compute_once("offline", compare)
-    if world is not None and episodes:
+    if world is not None and episodes and (sources is None or has_returns(sources.data)):
         imagine = functools.partial(score_imagined, world, students, reference)
         policy = None if teacher is None else teacher.policy
         play = functools.partial(imagine, episodes=episodes, seed=seed, teacher=policy)

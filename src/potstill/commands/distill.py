@@ -11,7 +11,14 @@ import jax
 
 from potstill.bundled import list_bundled_names
 from potstill.commands.automatic_teacher import find_or_train_teacher
-from potstill.commands.automatic_world import choose_states, find_reason, find_world, use_states_of_data
+from potstill.commands.automatic_world import (
+    check_choice,
+    choose_states,
+    choose_without_returns,
+    find_reason,
+    find_world,
+    use_states_of_data,
+)
 from potstill.commands.distillation_job import Job
 from potstill.commands.distillation_loop import iterate_pairs
 from potstill.commands.distillation_privacy import Privacy, check_requirements, make_privacy
@@ -99,6 +106,7 @@ def run_distillation(config: DistillConfig, *, report: bool = True) -> Run:
         raise PotstillError(f"{name_option('size', config.size)}: {data.name} has only {rows} rows for initial pairs")
     if config.states is None and find_reason(config, data):
         problem = resolve_problem(use_states_of_data(config))
+    check_choice(config, data)
     problem.check_actions(data)
     teacher, known = None, config.teacher is not None or str(config.dataset) in list_bundled_names()
     if known or (problem.needs_teacher and jax.process_count() > 1):
@@ -140,7 +148,8 @@ def _distill_into(
     by_default = config.states is None
     if config.states in (None, "auto"):
         config, world = choose_states(config, data, folder)
-        problem = resolve_problem(config)
+    config = choose_without_returns(config, data)
+    problem = resolve_problem(config)
     problem = problem.resolve_defaults(data, teacher)
     if problem.needs_world and world is None:
         world = find_world(config, data, folder)
@@ -169,7 +178,8 @@ def _run_worker(config: DistillConfig, problem: Problem, data: Transitions, teac
     world = None
     if config.states in (None, "auto"):
         config, world = choose_states(config, data)
-        problem = resolve_problem(config)
+    config = choose_without_returns(config, data)
+    problem = resolve_problem(config)
     started, problem = time.perf_counter(), problem.resolve_defaults(data, teacher)
     tables = Tables.build(problem, data, teacher)
     schedule = replace(tables.make_schedule(config, problem, teacher), started=started)

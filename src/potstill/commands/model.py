@@ -121,8 +121,10 @@ def describe_world(world: World) -> str:
     verdict = f"accurate for {world.horizon} steps" if world.horizon else "not accurate for a single step"
     if not steps:
         verdict = "no held-out episode has two steps, so its accuracy is unknown"
+    share = 100 * errors["one_step"]
+    unexplained = f"{share:.2g}" if share < 99.5 else f"{share:.0f}"
     return (
-        f"world model: {100 * errors['one_step']:.2g} % of the variance of a step is unexplained on held-out rows; "
+        f"world model: {unexplained} % of the variance of a step is unexplained on held-out rows; "
         f"error of the state in standard deviations: {steps or 'not measured'}; {verdict}; {describe_ends(world)}"
     )
 

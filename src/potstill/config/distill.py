@@ -178,7 +178,8 @@ class DistillConfig(ReadingConfig):
     """Selection of the outer step whose pairs are kept: the last one; of seven steps, the one with the lowest loss on
     held-out states, computed by the solver (held-out) or with trained students (students); or of seven steps in the
     last third, the one whose students have the highest return in a world model (imagined). Returns in the environment
-    are never used. Default: imagined with imagined states, else last."""
+    are never used. Default: imagined with imagined states (held-out if the rewards do not distinguish policies), else
+    last."""
 
     private_noise: float | None = None
     """Make the pairs differentially private for episodes: sigma, the noise multiplier of clipped gradients, such as 1.

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from potstill.environments.references import normalised_return
 from potstill.evaluation.statistics import Result, find_return_label
-from potstill.runtime.files import JsonObject
+from potstill.runtime.files import JsonObject, writing
 
 DPI = 120
 BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9762b", "#3c8c5a", "#8a8a8a"
@@ -40,10 +40,11 @@ def make_figure(columns: int = 1, height: float = 3.6, width: float = 5.4, rows:
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write ``figure`` to ``path`` and return the path."""
+    """Write ``figure`` to ``path``, atomically, and return the path."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a name may have letters that the font lacks
-        figure.savefig(path, dpi=DPI)
+        with writing(path) as partial:
+            figure.savefig(partial, dpi=DPI, format=path.suffix.removeprefix("."))
     return path
 
 

@@ -24,6 +24,7 @@ from potstill.reports.text import format_number, format_percent, join_names, mak
 from potstill.runtime.files import JsonObject
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
+MOST_FACTORS = 4  # that are listed
 MAX_COLUMNS = 40  # columns that are printed on the terminal; the page has all of them
 
 
@@ -99,8 +100,17 @@ def _describe_actions(statistics: DatasetStatistics) -> tuple[str, str]:
     return (
         "action bounds",
         f"{_describe_bounds(actions)}{STATED_BY.get(str(card.get('action_bounds')), '')}; "
-        f"{format_percent(actions['at_bounds_share'])} of the action values lie at a bound",
+        f"{format_percent(actions['at_bounds_share'])} of the action values lie at a bound{_describe_changes(card)}",
     )
+
+
+def _describe_changes(card: Mapping[str, object]) -> str:
+    """Describe how logged actions were brought inside their bounds."""
+    factors = card.get("action_scale")
+    shown = [f"{factor:g}" for factor in (factors if isinstance(factors, list) else [factors]) if factor is not None]
+    more = ", …" if len(shown) > MOST_FACTORS else ""
+    scaled = f"; the logged actions were multiplied by {', '.join(shown[:MOST_FACTORS])}{more}" if shown else ""
+    return scaled + ("; those outside were clipped to the nearest bound" if "actions_outside" in card else "")
 
 
 def _describe_bounds(actions: ActionStatistics) -> str:

@@ -126,6 +126,19 @@ def read_kind(path: StrPath) -> str | None:
     return _read(Path(path), only_header=True)[0].get("format")
 
 
+def read_metadata(path: StrPath, kind: str) -> JsonObject:
+    """Read the metadata of an artefact of ``kind``, without its arrays and without comparing checksums.
+
+    Raises:
+        PotstillError: the file does not exist, is damaged, or holds another kind of artefact.
+    """
+    header = _read(Path(path), only_header=True)[0]
+    metadata = header.get("metadata")
+    if header.get("format") != kind or not isinstance(metadata, dict):
+        raise PotstillError(f"{path}: expected a {kind} with metadata")
+    return metadata
+
+
 def read_names(path: StrPath) -> list[str]:
     """Read the names of the arrays of any ``.safetensors`` file. Arrays are not read.
 

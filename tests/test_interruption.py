@@ -116,3 +116,29 @@ def test_signals_at_the_exit_do_not_end_in_a_traceback():
     found = subprocess.run([sys.executable, "-c", script], check=False, env=env, capture_output=True, text=True)
     assert (found.returncode, found.stderr) == (0, "")
     assert found.stdout.endswith("exit\n")
+
+
+def test_an_interrupted_compilation_does_not_end_in_a_crash():
+    """The objects of MLIR that remain crash the interpreter's own end; functions for the exit must still be called."""
+    code = """
+import atexit, os
+from potstill import cli
+
+class Remains:
+    def __del__(self):
+        os.kill(os.getpid(), 11)
+
+def stop(words):
+    remains.append(Remains())
+    return 130
+
+remains = []
+cli.run = stop
+atexit.register(lambda: print("cleaned", flush=True))
+print("for Python", cli.main(["distill"]), flush=True)
+cli.main()
+"""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    words = [sys.executable, "-c", code]
+    ended = subprocess.run(words, check=False, env=env, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "for Python 130\ncleaned\n", "")

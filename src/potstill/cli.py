@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, NoReturn, get_args, get_type_hints
 
 import cyclopts
 from cyclopts import App, CycloptsError, Parameter, Token
@@ -48,6 +48,7 @@ COMMANDS = {
 }
 FUNCTIONS = {name: f"run_{name.replace('-', '_')}" for name in ("export", "export-policy", "merge", "push", "report")}
 """Functions of a config, for commands whose function in Python takes none."""
+INTERRUPTED = 128  # exit codes above are those of signals
 RENAMED_SECTIONS = {
     **dict.fromkeys(("kernel", "empirical", "ridge", "features", "unroll"), "solver"),
     **dict.fromkeys(("bc", "rebrac", "iql", "cal-ql", "edac"), "algorithm"),
@@ -210,7 +211,18 @@ def main(arguments: list[str] | None = None) -> int:
             why = getattr(output.failure, "strerror", None) or output.failure
             print(f"potstill: cannot write to the standard output: {why}", file=sys.stderr)
             code = code or 2
+    if code > INTERRUPTED and arguments is None:
+        leave(code)
     return code
+
+
+def leave(code: int) -> NoReturn:
+    """End this process after a signal, without the interpreter's own end, in which JAX may crash.
+
+    If an exception ends a compilation, objects of MLIR remain, and the process would die of a segmentation fault.
+    """
+    atexit._run_exitfuncs()
+    os._exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from potstill.reports.text import make_console
 from potstill.runtime import progress
 from potstill.runtime.progress import Tracker, Work, busy
 from potstill.runtime.terminal import find_terminal_width
@@ -201,3 +202,11 @@ def test_a_closed_output_is_ignored(monkeypatch):
     monkeypatch.setattr(progress, "SILENCE", 0.0)
     with busy("compiling", closed):
         time.sleep(0.12)  # one turn of the thread
+
+
+def test_tables_are_as_wide_as_a_terminal_without_cursor_movement(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("potstill.reports.text.find_terminal_width", lambda file: 60)
+    monkeypatch.setattr(Console, "is_dumb_terminal", True)
+    assert make_console().width == 60

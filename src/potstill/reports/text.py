@@ -8,12 +8,14 @@ from rich.console import Console
 
 from potstill.runtime.terminal import find_terminal_width
 
+PLAIN_HEIGHT = 25  # lines; nothing depends on it
 PLAIN_WIDTH = 110  # characters in a line if the output is not a terminal
 
 
 def make_console() -> Console:
     """Make a console for the terminal, or for plain output of a fixed width."""
-    return Console(width=find_terminal_width(sys.stdout) or PLAIN_WIDTH)
+    width = find_terminal_width(sys.stdout) or PLAIN_WIDTH
+    return Console(width=width, height=PLAIN_HEIGHT)  # with a width alone, Rich takes 80 if TERM is dumb
 
 
 def format_number(value: float | None) -> str:

@@ -103,12 +103,12 @@ def _read_table(arrow: ModuleType, part: Path, file: ParquetFile, wanted: Sequen
     leaves = [schema.column(i) for i in range(len(schema))]
     texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY" and leaf.path in wanted]
     if not texts:
-        return _decode(flatten(file.read(columns=wanted)))
+        return _expand_dictionaries(flatten(file.read(columns=wanted)))
     with arrow.parquet.ParquetFile(part, page_checksum_verification=True, read_dictionary=texts) as again:
-        return _decode(flatten(again.read(columns=wanted)))
+        return _expand_dictionaries(flatten(again.read(columns=wanted)))
 
 
-def _decode(table: Table) -> Table:
+def _expand_dictionaries(table: Table) -> Table:
     """Replace the columns that are numbers of values in a dictionary by these values.
 
     Raises:

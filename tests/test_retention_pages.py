@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.pages import headline, imagination, judging
 from benchmarks.pages.retention import RESAMPLES, draw_retention, retention
-from potstill.commands.automatic_world import LEAST_HORIZON
+from potstill.worlds.settings import LEAST_HORIZON
 
 
 def scores(returns):

@@ -19,6 +19,7 @@ MODULES = {
     "cloning": "experiments.cloning",
     "teachers": "experiments.teachers",
     "criteria": "experiments.criteria",
+    "judged-teachers": "experiments.judged_teachers",
     "kernel-width": "experiments.kernel_width",
     "fitted-students": "experiments.fitted_students",
     "imagination": "experiments.imagination",

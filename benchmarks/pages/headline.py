@@ -10,7 +10,7 @@ from benchmarks.files import FILES
 from benchmarks.grid import Record
 from benchmarks.pages.retention import draw_retention, format_interval, format_retention, group_by_file, retention
 from benchmarks.pages.text import average, format_count, make_table
-from potstill.commands.automatic_world import LEAST_HORIZON
+from potstill.worlds.settings import LEAST_HORIZON
 
 KINDS = ("student", "ensemble", "pytorch_student", "pytorch_ensemble")
 COLUMNS = ("one own student", "ensemble", "one PyTorch-style student", "ensemble")

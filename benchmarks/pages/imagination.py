@@ -7,7 +7,7 @@ from benchmarks.grid import Record
 from benchmarks.pages.headline import KINDS, choose_states, load_imagination_records, select_default, select_pairs
 from benchmarks.pages.retention import group_by_file, retention
 from benchmarks.pages.text import make_table, select_records
-from potstill.commands.automatic_world import LEAST_HORIZON
+from potstill.worlds.settings import LEAST_HORIZON
 
 HEAD = f"""\
 Experiment `imagination`: retention with the same teachers, on the files and seeds that were measured both ways.

@@ -18,11 +18,10 @@ from potstill.runtime.run_folder import RunFolder, list_places_beside
 from potstill.runtime.storage import read_metadata
 from potstill.teachers.rows import find_order_breaks, has_returns
 from potstill.worlds.base import World, load_world
-from potstill.worlds.settings import WorldSettings
+from potstill.worlds.settings import LEAST_HORIZON, WorldSettings
 from potstill.worlds.training import check_rows, train_world
 from potstill.worlds.validation import find_rollout_starts, hold_out
 
-LEAST_HORIZON = 25  # steps for which a world model must be accurate, so that its states are used by default
 FILE = "world.safetensors"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from potstill.commands.teacher_judging import load_judge
 from potstill.commands.teaching_job import CHECKPOINT, Stopping, TeachingJob
 from potstill.commands.tracking import find_tracker
 from potstill.config import TeachConfig
@@ -26,9 +27,9 @@ from potstill.runtime.run import Run
 from potstill.runtime.run_folder import RunFolder, check_out
 from potstill.teachers.algorithms.base import Algorithm
 from potstill.teachers.base import load_teacher
-from potstill.teachers.checkpoints import Progress, load_checkpoint
+from potstill.teachers.checkpoints import IMAGINED, Progress, load_checkpoint
 from potstill.teachers.evaluation.diagnostics import OfflineScores
-from potstill.teachers.evaluation.selection import estimate_values, explain_selection, make_candidates, select
+from potstill.teachers.evaluation.selection import choose_candidate, estimate_values, make_candidates, rank_candidates
 from potstill.teachers.registry import ALGORITHMS
 from potstill.teachers.rows import check_order, has_returns, rewards_differ
 from potstill.teachers.settings import Training
@@ -44,7 +45,8 @@ def teach(config: TeachConfig) -> Run:
     The run folder gets ``teacher.safetensors`` and ``checkpoint.safetensors``, both rewritten at every evaluation, and
     a plot of the learning curve. Training stops by itself, see ``updates``. Ctrl-C or SIGTERM saves a checkpoint, and
     ``resume=True`` continues with the same final bytes as an uninterrupted run. ``algorithm="auto"`` trains IQL, and
-    ReBRAC at three penalties, each in a subfolder, and selects the teacher with the best offline estimate. For other
+    ReBRAC at three penalties, each in a subfolder, and selects the teacher with the best offline estimate, or with the
+    highest return in ``config.world``. For other
     settings of an algorithm, pass an object such as ``Rebrac(actor_penalty=0.1)``.
 
     Batches of a mapped dataset (:func:`~potstill.convert`) are read from disk. Its offline scores are computed on a
@@ -99,22 +101,22 @@ def teach_one(config: TeachConfig, algorithm: Algorithm[Any], data: Transitions 
     config = dataclasses.replace(config, algorithm=algorithm)
     resumed, track = _check_out(config), find_tracker(config.track)
     data = load_rewarded(config) if data is None else data
-    stopping = Stopping.of(algorithm, config.updates, config.patience, estimated=config.fitted_updates > 0)
+    stopping = Stopping.of(algorithm, config.updates, config.patience, estimated=config.estimates)
     training = config.make_training(stopping.updates)
     with busy(f"preparing {data.name}"):
-        learner = Learner(algorithm, data, training)
+        learner, judge = Learner(algorithm, data, training), load_judge(config, data)
         scores = OfflineScores(sample_episodes(data, SCORED_ROWS), training) if config.fitted_updates else None
     given = {"force": config.force, "resume": resumed}
     with RunFolder(config.out, "teach", record_settings(config), track=track, **given) as folder:
         progress = _load_progress(folder, learner, scores) if resumed else Progress()
-        job = TeachingJob(config, learner, scores, folder, stopping, progress)
+        job = TeachingJob(config, learner, scores, folder, stopping, progress, judge)
         with resumable(resume_command("teach", config, folder.target)):
             job.train(label or f"teach {data.name}")
         result = _summarise(job, data)
         folder.finish(result)
         (folder.path / CHECKPOINT).unlink()
         repeat_warnings(folder.path / "teacher.safetensors", result["warnings"])
-        _show(folder.path, data, result)
+        _show(job, data, result)
     return folder.run
 
 
@@ -144,6 +146,7 @@ def _teach_candidates(config: TeachConfig) -> Run:
     resumed, track = _check_out(config), find_tracker(config.track)
     data = load_rewarded(config)
     check_order(data, "auto")
+    judge = load_judge(config, data)
     candidates = make_candidates(discrete=data.action_bounds.discrete)
     given = {"force": config.force, "resume": resumed}
     with RunFolder(config.out, "teach", record_settings(config), track=track, **given) as folder:
@@ -158,10 +161,11 @@ def _teach_candidates(config: TeachConfig) -> Run:
             values = estimate_values(
                 teachers, sample_episodes(data, SCORED_ROWS), config.make_training(Training.updates)
             )
-        best = runs[select(values)]
+        imagined = {name: judge(teacher) for name, teacher in teachers.items()} if judge else {}
+        chosen, why = choose_candidate(values, imagined)
+        best = runs[chosen]
         write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())
-        why = explain_selection(values)
-        ranking = [{"candidate": name, "pessimistic_value": value} for name, value in values.items()]
+        ranking = rank_candidates(values, imagined)
         result = read_json(best / "result.json")
         folder.finish({**result, "chosen": best.name, "why": why, "ranking": ranking, "failed": failed})
         print(why)
@@ -221,17 +225,25 @@ def load_rewarded(config: TeachConfig) -> Transitions:
     return data
 
 
-def _show(path: Path, data: Transitions, result: JsonObject) -> None:
+def _name_criterion(job: TeachingJob, data: Transitions) -> str:
+    if job.judge:
+        return "the return in the world model was highest"
+    return "the pessimistic value estimate was highest" if has_returns(data) else "the actions were nearest"
+
+
+def _show(job: TeachingJob, data: Transitions, result: JsonObject) -> None:
     from potstill.reports.plots import plot_learning_curve
     from potstill.reports.tables import print_data
 
+    path = job.folder.path
     if len(result["history"]) > 1 and result["history"][0].keys() & {"mean", "fitted_value"}:
         plot_learning_curve(path / "learning_curve.png", result["history"], data.name, find_return_label(result))
     print(f"{path / 'teacher.safetensors'}: {result['updates_per_second']:.0f} updates a second")
     if result["stopped"]:
-        what = "the pessimistic value estimate was highest" if has_returns(data) else "the actions were nearest"
-        print(f"stopped after {result['stopped']:,} updates: {what} at {result['updates']:,}")
+        print(f"stopped after {result['stopped']:,} updates: {_name_criterion(job, data)} at {result['updates']:,}")
     last = next(entry for entry in result["history"] if entry["update"] == result["updates"])
+    if job.judge:
+        print(job.judge.describe(last[IMAGINED], find_return_label(result)))
     if "fitted_value" in last:
         print(
             f"offline estimates: discounted return {last['fitted_value']:.4g} from the initial states (the data's "

@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
+from potstill.commands.teacher_judging import TeacherJudge
 from potstill.config import TeachConfig
 from potstill.environments.references import find_reference_returns
 from potstill.evaluation.scores import measure_policy_returns
@@ -21,7 +22,7 @@ from potstill.runtime.progress import Tracker
 from potstill.runtime.run_folder import RunFolder
 from potstill.teachers.algorithms.base import Algorithm
 from potstill.teachers.base import NetworkTeacher
-from potstill.teachers.checkpoints import Evaluation, Progress, save_checkpoint
+from potstill.teachers.checkpoints import IMAGINED, Evaluation, Progress, save_checkpoint
 from potstill.teachers.diagnosis import diagnose_teacher
 from potstill.teachers.evaluation.diagnostics import OfflineScores
 from potstill.teachers.settings import Training
@@ -75,6 +76,7 @@ class TeachingJob:
     folder: RunFolder
     stopping: Stopping
     progress: Progress
+    judge: TeacherJudge | None = None
 
     @property
     def finished(self) -> bool:
@@ -185,6 +187,9 @@ class TeachingJob:
             except Interrupted:
                 self._save_checkpoint()
                 raise
+        if self.judge:
+            with tracker.phase("episodes in the world model"):
+                entry[IMAGINED] = self.judge(teacher)
         if config.episodes and data.env_id:
             with tracker.phase(f"{config.episodes} episodes in {data.env_id}", evaluation=1):
                 returns = measure_policy_returns(teacher.policy, data.env_id, config.episodes, 0, data.rule)
@@ -216,4 +221,5 @@ class TeachingJob:
         score = find_return_label({"reference": find_reference_returns(data.env_id, data.card)._asdict()})
         kept = ("fitted_value", "pessimistic_value")
         labels = {**dict(zip(kept, kept, strict=True)), "mean": score.replace(" ", "_")}
-        return {label: entry[name] for name, label in labels.items() if name in entry}
+        shown = {label: entry[name] for name, label in labels.items() if name in entry}
+        return shown | ({"in_the_model": entry[IMAGINED]["mean"]} if IMAGINED in entry else {})

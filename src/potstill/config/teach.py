@@ -67,6 +67,11 @@ class TeachConfig(ReadingConfig):
     teacher. The first evaluation is skipped: early estimates are biased upwards. Default: see --updates; if --updates
     is given, take all of them and keep the last teacher."""
 
+    world: PathOption | None = None
+    """World model of the dataset: a run folder or file of `potstill model`. Each evaluation then estimates the
+    teacher's return in it, beside the value estimates. This return replaces the pessimistic value estimate: training
+    stops by it, and auto selects by it. Refused if the model is accurate for fewer than 25 steps."""
+
     seed: int = Training.seed
     """Seeds the networks, the batches and the noise."""
 
@@ -87,12 +92,17 @@ class TeachConfig(ReadingConfig):
         check_types(self, skip=("dataset", "algorithm"))
         check_training(self)
         check_ranges(self, episodes=0, fitted_updates=0, patience=1)
-        if self.patience is not None and not self.fitted_updates:
+        if self.patience is not None and not self.estimates:
             raise PotstillError(
-                f"{name_option('patience')} requires {name_option('fitted_updates')}: it uses the pessimistic value "
-                "estimate"
+                f"{name_option('patience')} requires {name_option('fitted_updates')} or {name_option('world')}: it "
+                "uses an estimate of the return"
             )
         check_resume(self)
+
+    @property
+    def estimates(self) -> bool:
+        """Whether evaluations estimate the return without the environment."""
+        return self.fitted_updates > 0 or self.world is not None
 
     def make_training(self, updates: int) -> Training:
         """Make the settings of training with this number of updates, as an object of the core."""

@@ -14,6 +14,7 @@ from potstill.runtime.files import JsonObject
 from potstill.teachers.evaluation.diagnostics import OfflineScores
 from potstill.teachers.training import Learner
 
+IMAGINED = "imagined"  # the scores in a world model
 ESTIMATE, OLD_ESTIMATE = "pessimistic_value", "worth"  # its name, and its name in files of version 0.1
 Evaluation = JsonObject  # "update", and the scores of the teacher at that update
 
@@ -50,7 +51,7 @@ class Progress:
 
         The estimate of the second evaluation is always a new best one, see :meth:`find_best`.
         """
-        if not self.history or "action_distance" not in self.history[-1]:
+        if not self.history or not self.history[-1].keys() & {IMAGINED, "action_distance"}:
             return patience + 2
         highest, last = -math.inf, 0
         for number, entry in list(enumerate(self.history))[1:] or [(0, self.history[0])]:
@@ -60,10 +61,12 @@ class Progress:
 
 
 def estimate(entry: Evaluation) -> float:
-    """The number by which teachers are compared: the pessimistic value estimate.
+    """The number by which teachers are compared: the mean return in a world model or else the pessimistic value.
 
     If returns cannot tell policies apart, it is minus the distance of the teacher's actions from the data's.
     """
+    if IMAGINED in entry:
+        return float(entry[IMAGINED]["mean"])
     return float(entry[ESTIMATE]) if ESTIMATE in entry else -float(entry["action_distance"])
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from potstill.runtime.arguments import check_arguments
 from potstill.runtime.validation import Dataclass, check_ranges
 
+LEAST_HORIZON = 25  # steps for which a model must be accurate, to be used by default and to compare teachers
+
 
 @check_arguments
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from potstill.data.transitions import Transitions
+from potstill.runtime.files import JsonObject
 from potstill.teachers.algorithms.base import Algorithm
 from potstill.teachers.algorithms.bc import Bc
 from potstill.teachers.algorithms.cal_ql import CalQl
@@ -17,6 +18,7 @@ from potstill.teachers.rows import TrainingRows, load_with_returns
 from potstill.teachers.settings import Training
 
 FITTED_UPDATES = 2_000  # times ten, because every candidate is the first policy of a new critic
+VALUE = "pessimistic value estimate (fitted Q-evaluation, discounted return from held-out states)"
 TOLERANCE = 0.02  # estimates within this fraction of the highest count as equal
 
 # Actor and critic penalty, from weak to strong regularisation towards the data's actions. Published ReBRAC
@@ -78,14 +80,32 @@ def select(values: Mapping[str, float]) -> str:
     return max(preferred, key=preferred.__getitem__)
 
 
-def explain_selection(values: Mapping[str, float]) -> str:
-    """One line that explains the choice of :func:`select`."""
+def choose_candidate(values: Mapping[str, float], imagined: Mapping[str, JsonObject]) -> tuple[str, str]:
+    """Choose by the mean returns in a world model or, without a model, by the pessimistic values; and say why.
+
+    Example:
+        >>> choose_candidate({"iql": 3.0, "rebrac-tight": 2.0}, {"iql": {"mean": 70.0}, "rebrac-tight": {"mean": 80.0}})
+        ('rebrac-tight', 'chose rebrac-tight: its mean return in the world model is 80 (iql 70)')
+    """
+    if imagined:
+        means = {name: float(scores["mean"]) for name, scores in imagined.items()}
+        return select(means), explain_selection(means, "mean return in the world model")
+    return select(values), explain_selection(values)
+
+
+def rank_candidates(values: Mapping[str, float], imagined: Mapping[str, JsonObject]) -> list[JsonObject]:
+    """The estimates of all candidates, for the result."""
+    return [
+        {"candidate": name, "pessimistic_value": value, **({"imagined": imagined[name]} if imagined else {})}
+        for name, value in values.items()
+    ]
+
+
+def explain_selection(values: Mapping[str, float], estimate: str = VALUE) -> str:
+    """One line that explains the choice of :func:`select` by this kind of estimate."""
     name = select(values)
     rest = ", ".join(f"{other} {value:.4g}" for other, value in values.items() if other != name)
-    line = (
-        f"chose {name}: its pessimistic value estimate (fitted Q-evaluation, discounted return from held-out states) "
-        f"is {values[name]:.4g} ({rest})"
-    )
+    line = f"chose {name}: its {estimate} is {values[name]:.4g} ({rest})"
     if values[name] < max(values.values()):
         line += f"; estimates within {100 * TOLERANCE:.0f} % count as equal, and ReBRAC is preferred"
     return line

@@ -106,7 +106,8 @@ def test_worlds_that_are_refused(lqr, world, tmp_path):
     data = potstill.load_dataset(lqr)
     poor = save_world(data, tmp_path / "poor.safetensors", **{"1": 0.1, "10": 0.2})
     other = save_world(data.take(np.arange(550)), tmp_path / "other.safetensors", **{"25": 0.1})
-    unpaid = write_npz(tmp_path / "unpaid.npz", dataclasses.replace(lqr_logs(episodes=60), rewards=np.zeros(len(data), np.float32)))
+    free = dataclasses.replace(lqr_logs(episodes=60), rewards=np.zeros(len(data), np.float32))
+    unpaid = write_npz(tmp_path / "unpaid.npz", free)
     of_unpaid = save_world(potstill.load_dataset(unpaid), tmp_path / "unpaid.safetensors", **{"25": 0.1})
     for dataset, path, message in (
         (lqr, poor, "accurate for 10 steps; comparing teachers requires 25"),

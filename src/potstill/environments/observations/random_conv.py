@@ -43,7 +43,7 @@ class RandomConv(Encoder):
 
     Example:
         >>> features = RandomConv(seed=0, features=16).encode(np.zeros((2, 32, 32, 3), np.float32))
-        >>> features.shape, bool((features[0] == features[1]).all())
+        >>> features.shape, np.allclose(features[0], features[1])
         ((2, 16), True)
     """
 

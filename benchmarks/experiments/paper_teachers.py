@@ -41,8 +41,10 @@ TEACHER, TEACHER_EPISODES = "teacher", 100
 STATES = ("file", "log")
 ROWS = 100_000  # of a log
 SEEDS = (0, 1, 2)
+KERNEL = tuple(name for name in METHODS if name != "algorithm-1")
 MEASURED: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[int, ...]], ...] = (
-    (("teacher", "random", "dbc", "pbc"), ("hopper-medium-replay",), ("file",), (0,)),
+    ((TEACHER,), ("hopper-medium-replay",), ("file",), (0,)),
+    (KERNEL, ("hopper-medium-replay",), STATES, (0, 1)),
 )
 """Methods, files, states and seeds of the cells that are measured."""
 

@@ -36,6 +36,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "algorithm-1": {"preset": "paper", "steps": 400},
     "potstill, paper's student": {"recipe": "paper"},
     "potstill": {},
+    "potstill, imagined states": {"states": "imagined"},
 }
 TEACHER, TEACHER_EPISODES = "teacher", 100
 STATES = ("file", "log")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from benchmarks.experiments import load_records
 from benchmarks.experiments.paper_teachers import COUNTS, EXPERIMENT, METHODS, STATES, TEACHER, TEACHER_EPISODES
 from benchmarks.files import FILES
@@ -13,6 +15,7 @@ from benchmarks.pages.text import make_table, select_records
 from potstill.reports.paper.numbers import TABLE_1, TABLE_3, Row, find_number
 
 ROWS = {"random": "random", "dbc": "dbc", "pbc": "pbc", "av-pbc": "av-pbc", "algorithm-1": "av-pbc"}
+COMPARED = ("random", "dbc", "pbc", "av-pbc")
 LABELS = {
     "random": "random rows",
     "dbc": "DBC",
@@ -20,11 +23,12 @@ LABELS = {
     "av-pbc": "Av-PBC",
     "algorithm-1": "Av-PBC by Algorithm 1, 400 outer steps",
     "potstill, paper's student": "potstill, the paper's student",
-    "potstill": "potstill, its own student",
+    "potstill": "potstill, the data's states, its own student",
+    "potstill, imagined states": "potstill, imagined states, its own student",
 }
 HEAD = """\
 Experiment `paper-teachers`: 256 pairs for each seed; {students} students × {episodes} episodes, and ensembles of
-{students}. All rows but the last are for the paper's student. *File*: the states of the file of the same name; *log*:
+{students}. All rows but the last two are for the paper's student. *File*: the states of the file of the same name; *log*:
 those of a log of the teacher with noisy actions. Scores are means ± standard deviations over distillation seeds, whose
 number is in brackets. A number with one seed shows that the method ran, and no more. *Table 1* and *Table 3* are the
 paper's."""
@@ -40,6 +44,22 @@ def format_paper(row: str | None, file: str, table: Mapping[str, Row]) -> str:
     """A number of the paper."""
     number = find_number(table.get(row or ""), file)
     return "–" if number is None else f"{number:.1f}"
+
+
+def compare(records: list[Record], file: str) -> list[str]:
+    """A sentence on where the means of a file agree with Table 1: the return of Av-PBC, and the order of the pairs."""
+    sentences = []
+    paper = {method: find_number(TABLE_1.get(ROWS[method]), file) for method in COMPARED}
+    for origin in STATES:
+        groups = {method: select_records(records, method=method, states=origin) for method in COMPARED}
+        if all(groups.values()) and None not in paper.values():
+            ours = {method: np.mean([record["student"]["mean"] for record in each]) for method, each in groups.items()}
+            same = sorted(COMPARED, key=lambda method: ours[method]) == sorted(COMPARED, key=lambda m: paper[m] or 0.0)
+            sentences.append(
+                f"From the {origin}, Av-PBC has {ours['av-pbc'] / (paper['av-pbc'] or np.nan):.2f} of the paper's "
+                f"return, and the order of\nrandom rows, DBC, PBC and Av-PBC is {'the' if same else 'not the'} paper's."
+            )
+    return ["\n".join(sentences)] if sentences else []
 
 
 def paper_teachers() -> str:
@@ -61,7 +81,7 @@ def paper_teachers() -> str:
             score = teachers[0]["student"]["mean"]
             paper = format_paper("teacher", file, TABLE_1)
             title = f"`{file}` (teacher {score:.1f} in {TEACHER_EPISODES} episodes; in the paper {paper}):"
-            parts += [title, make_table(HEADS, lines)]
+            parts += [title, make_table(HEADS, lines), *compare(of_file, file)]
     files = {record["file"] for record in found}
     declared = len((*EXPERIMENT.cells, *EXPERIMENT.extra))
     parts.append(f"Measured: {len(found)} of {declared} declared cells, on {len(files)} of the nine files.")

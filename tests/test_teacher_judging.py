@@ -12,13 +12,13 @@ from test_teaching import SHORT, result_of
 
 import potstill
 from potstill.commands import teach as teaching
-from potstill.commands.teacher_judging import TeacherJudge
+from potstill.commands.teacher_judging import EPISODES, TeacherJudge
 from potstill.environments.references import Reference
 from potstill.errors import PotstillError
 from potstill.teachers import Bc, Iql
 from potstill.teachers.checkpoints import Progress, estimate
 from potstill.teachers.evaluation.selection import choose_candidate
-from potstill.worlds import WorldSettings, load_world, train_world
+from potstill.worlds import WorldSettings, load_world, measure_imagined_returns, train_world
 
 pytestmark = pytest.mark.usefixtures("narrow_networks")
 
@@ -52,6 +52,8 @@ def test_evaluations_report_the_return_in_the_model(lqr, world, tmp_path, capsys
     teacher = potstill.load_teacher(run)
     judge = TeacherJudge(load_world(world), Reference(0.0, 1.0, None))
     assert judge(teacher)["raw_mean"] == pytest.approx(history[-1]["imagined"]["raw_mean"])
+    alike = measure_imagined_returns(load_world(world), teacher.policy, EPISODES)
+    assert judge(teacher)["raw_mean"] == pytest.approx(alike.mean(), rel=1e-3)
 
 
 def test_a_judged_training_resumes_with_the_same_bytes(lqr, world, tmp_path, monkeypatch):

@@ -42,10 +42,13 @@ TEACHER, TEACHER_EPISODES = "teacher", 100
 STATES = ("file", "log")
 ROWS = 100_000  # of a log
 SEEDS = (0, 1, 2)
-KERNEL = tuple(name for name in METHODS if name != "algorithm-1")
+KERNEL = tuple(name for name in METHODS if name not in ("algorithm-1", "potstill, imagined states"))
 MEASURED: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[int, ...]], ...] = (
     ((TEACHER,), ("hopper-medium-replay",), ("file",), (0,)),
     (KERNEL, ("hopper-medium-replay",), STATES, (0, 1)),
+    (("potstill, imagined states",), ("hopper-medium-replay",), STATES, (0,)),
+    ((TEACHER,), ("hopper-medium",), ("file",), (0,)),
+    (KERNEL, ("hopper-medium",), STATES, (0,)),
 )
 """Methods, files, states and seeds of the cells that are measured."""
 

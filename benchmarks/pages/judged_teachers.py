@@ -6,9 +6,10 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.experiments import load_records
-from benchmarks.experiments.judged_teachers import EPISODES, PLAYED, POLICIES
+from benchmarks.experiments.judged_teachers import PLAYED, POLICIES
 from benchmarks.grid import Record
 from benchmarks.pages.text import make_table
+from potstill.commands.teacher_judging import EPISODES
 
 HEAD = """\
 Experiment `judged-teachers`: {policies} policies of each training run, from early to late. Scores are normalised

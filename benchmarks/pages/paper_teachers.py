@@ -28,10 +28,10 @@ LABELS = {
 }
 HEAD = """\
 Experiment `paper-teachers`: 256 pairs for each seed; {students} students × {episodes} episodes, and ensembles of
-{students}. All rows but the last two are for the paper's student. *File*: the states of the file of the same name; *log*:
-those of a log of the teacher with noisy actions. Scores are means ± standard deviations over distillation seeds, whose
-number is in brackets. A number with one seed shows that the method ran, and no more. *Table 1* and *Table 3* are the
-paper's."""
+{students}. All rows but the last two are for the paper's student. *File*: the states of the file of the same name;
+*log*: those of a log of the teacher with noisy actions. Scores are means ± standard deviations over distillation
+seeds, whose number is in brackets. A number with one seed shows that the method ran, and no more. *Table 1* and
+*Table 3* are the paper's."""
 HEADS = ("pairs", "file", "log", "Table 1", "ensemble: file", "log", "Table 3")
 
 

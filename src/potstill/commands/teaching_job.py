@@ -139,10 +139,16 @@ class TeachingJob:
         fits, usual = 0, len(self.scores.evaluators) * self.config.fitted_updates if self.scores else 0
         if self.scores and count > 0:
             fits = self.scores.count_updates(self.config.fitted_updates) + (count - 1) * usual
-        tracker.work.left = {"fit": fits, "evaluation": count if tracker.work.knows("evaluation") else 0}
+        played = {kind: count if tracker.work.knows(kind) else 0 for kind in ("evaluation", "imagined")}
+        tracker.work.left = {"fit": fits, **played}
         if self.stopping.patience is not None:
             sooner = max(count - self.progress.count_left(self.stopping.patience, self.stopping.least_gain), 0)
-            tracker.work.spare = {"step": sooner * every, "fit": sooner * usual, "evaluation": sooner}
+            tracker.work.spare = {
+                "step": sooner * every,
+                "fit": sooner * usual,
+                "evaluation": sooner,
+                "imagined": sooner,
+            }
 
     def _advance(self, tracker: Tracker) -> dict[str, float]:
         """Train until the next report; restart if the actor has collapsed early."""
@@ -188,7 +194,8 @@ class TeachingJob:
                 self._save_checkpoint()
                 raise
         if self.judge:
-            with tracker.phase("episodes in the world model"):
+            cold = len(self.progress.history) == 0
+            with tracker.phase("episodes in the world model", cold=cold, imagined=1):
                 entry[IMAGINED] = self.judge(teacher)
         if config.episodes and data.env_id:
             with tracker.phase(f"{config.episodes} episodes in {data.env_id}", evaluation=1):

@@ -46,7 +46,7 @@ KERNEL = tuple(name for name in METHODS if name not in ("algorithm-1", "potstill
 MEASURED: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[int, ...]], ...] = (
     ((TEACHER,), ("hopper-medium-replay",), ("file",), (0,)),
     (KERNEL, ("hopper-medium-replay",), STATES, (0, 1)),
-    (("potstill, imagined states",), ("hopper-medium-replay",), STATES, (0,)),
+    (("potstill, imagined states",), ("hopper-medium-replay",), STATES, (0, 1)),
     ((TEACHER,), ("hopper-medium",), ("file",), (0,)),
     (KERNEL, ("hopper-medium",), STATES, (0,)),
 )

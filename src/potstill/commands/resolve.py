@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+import jax.numpy as jnp
 import numpy as np
 
 from potstill.config import DistillConfig
@@ -17,7 +18,7 @@ from potstill.distillation import INITIAL_STATES
 from potstill.distillation.defaults import STATE_NOISE, choose_default_action_limit, choose_default_states
 from potstill.distillation.initial_states import InitialStates
 from potstill.distillation.objectives import OBJECTIVES, WEIGHTINGS
-from potstill.distillation.objectives.base import Objective, ObjectiveFunction
+from potstill.distillation.objectives.base import Objective, ObjectiveFunction, StateTable
 from potstill.distillation.objectives.cloning import PolicyCloning
 from potstill.distillation.objectives.weights import Weighting, combine_weightings
 from potstill.distillation.settings import Labels, OuterSettings
@@ -28,6 +29,8 @@ from potstill.errors import PotstillError, describe_object, make_unknown_name_er
 from potstill.students.recipe import RECIPES, Recipe, find_recipe_name
 from potstill.teachers.base import NetworkTeacher
 from potstill.teachers.rows import has_returns
+
+CONSIDERED = 4096  # rows of the data from which pairs are chosen, to find out whether students train stably
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Problem:
     """Whether a world model visits the states or selects the pairs."""
     private: bool = False
     """Whether only private gradients may carry the data to the pairs, so that no default depends on the data."""
+    size: int = SAMPLE
+    """N, the number of pairs."""
 
     def check_actions(self, data: Transitions) -> None:
         """Raise if actions are discrete, and a part or a setting has no meaning for them."""
@@ -91,7 +96,9 @@ class Problem:
         if fitted is not self:
             return fitted.resolve_defaults(data, teacher)
         recipe = self.solver.recipe
-        stable = stabilise(recipe, self._sample_states(data, teacher), data.action_size)
+        stable = stabilise(
+            recipe, self._sample_states(data, teacher), data.action_size, self._sample_pairs(data, teacher)
+        )
         solver, names = self.solver, self.names
         if stable != recipe:
             print(
@@ -121,8 +128,23 @@ class Problem:
         """Standardised states of the data; random ones if no default may depend on the data."""
         if self.private:
             return np.random.default_rng(0).normal(size=(SAMPLE, data.state_size)).astype(np.float32)
-        few = np.unique(np.linspace(0, len(data) - 1, min(len(data), SAMPLE), dtype=int))
-        return (data if teacher is None else teacher).normaliser(data.take(few).observations)
+        return _take_evenly(data, teacher, SAMPLE)
+
+    def _sample_pairs(self, data: Transitions, teacher: NetworkTeacher | None) -> np.ndarray | None:
+        """States as those of the initial pairs, at most :data:`SAMPLE`, if the students' steps depend on them."""
+        if self.private or self.solver.recipe.optimiser != "sgd":
+            return None
+        states = _take_evenly(data, teacher, CONSIDERED)
+        blank = np.ones((len(states), 1), np.float32)
+        table = StateTable(*map(jnp.asarray, (states, blank, blank, blank, blank[:, 0], np.float32(1.0))))
+        rows = self.choose_initial(table, min(self.size, SAMPLE, len(states)), np.random.default_rng(0))
+        return states[rows]
+
+
+def _take_evenly(data: Transitions, teacher: NetworkTeacher | None, count: int) -> np.ndarray:
+    """Standardised states of evenly spaced rows."""
+    rows = np.unique(np.linspace(0, len(data) - 1, min(len(data), count), dtype=int))
+    return (data if teacher is None else teacher).normaliser(data.take(rows).observations)
 
 
 def _needs_teacher(objective: ObjectiveFunction | None) -> bool:
@@ -192,7 +214,9 @@ def resolve_problem(config: DistillConfig) -> Problem:
     }
     given, imagines = (config.weighting, config.state_noise, config.action_limit), config.states != "data"
     needs_world, private = imagines or config.choose == "imagined", config.private_noise is not None
-    return Problem(objective, solver, choose_initial, settings, *given, imagines, names, needs_world, private)
+    return Problem(
+        objective, solver, choose_initial, settings, *given, imagines, names, needs_world, private, config.size
+    )
 
 
 def resolve_recipe(recipe: object, unnamed: Recipe = RECIPES["default"]) -> Recipe:

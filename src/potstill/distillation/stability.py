@@ -42,15 +42,20 @@ def _kernel(states: Float[Array, "N S"], recipe: Recipe) -> Float[Array, "N N"]:
     return tangent_kernel(states, states, recipe)
 
 
-def stabilise(recipe: Recipe, states: Float[np.ndarray, "M S"], actions: int) -> Recipe:
+def stabilise(
+    recipe: Recipe, states: Float[np.ndarray, "M S"], actions: int, pairs: Float[np.ndarray, "N S"] | None = None
+) -> Recipe:
     """Return the recipe, with a smaller learning rate if its own is near or beyond the limit (1) for these states.
 
-    Recipes with Adam are returned unchanged: their steps do not depend on the scale of the loss.
+    Initial pairs may lie farther apart than the states of the data: far states are rare, but have clusters of their
+    own. Therefore the limit is computed for both. Recipes with Adam are returned unchanged: their steps do not
+    depend on the scale of the loss.
 
     Args:
         recipe: the recipe of the student.
         states: standardised states of the data; evenly spaced rows of them are used.
         actions: A, the number of action components.
+        pairs: states as those of the initial pairs.
 
     Example:
         >>> import numpy as np
@@ -65,7 +70,9 @@ def stabilise(recipe: Recipe, states: Float[np.ndarray, "M S"], actions: int) ->
         return recipe
     rows = np.unique(np.linspace(0, len(states) - 1, min(len(states), SAMPLE), dtype=int))
     limit = 2.0 * (1.0 + recipe.momentum)
-    used = recipe.learning_rate * curvature(jnp.asarray(states[rows], jnp.float32), recipe, actions) / limit
+    both = [states[rows], *([] if pairs is None else [pairs])]
+    largest = max(curvature(jnp.asarray(each, jnp.float32), recipe, actions) for each in both)
+    used = recipe.learning_rate * largest / limit
     if used <= USED:
         return recipe
     return dataclasses.replace(recipe, learning_rate=float(f"{recipe.learning_rate * CHOSEN / used:.3g}"))

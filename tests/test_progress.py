@@ -202,6 +202,7 @@ def test_a_closed_output_is_ignored(monkeypatch):
     monkeypatch.setattr(progress, "SILENCE", 0.0)
     with busy("compiling", closed):
         time.sleep(0.12)  # one turn of the thread
+    assert not progress._DISPLAY.activities
 
 
 def test_tables_are_as_wide_as_a_terminal_without_cursor_movement(monkeypatch):

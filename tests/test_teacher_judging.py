@@ -1,7 +1,6 @@
 """`potstill teach --world`: returns of teachers in a world model, and the choices by them."""
 
 import dataclasses
-import json
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,9 @@ from test_teaching import SHORT, result_of
 
 import potstill
 from potstill.commands import teach as teaching
-from potstill.commands.teacher_judging import EPISODES, TeacherJudge
 from potstill.environments.references import Reference
 from potstill.errors import PotstillError
+from potstill.evaluation.imagined import TEACHER_EPISODES, TeacherJudge
 from potstill.teachers import Bc, Iql
 from potstill.teachers.checkpoints import Progress, estimate
 from potstill.teachers.evaluation.selection import choose_candidate
@@ -52,7 +51,7 @@ def test_evaluations_report_the_return_in_the_model(lqr, world, tmp_path, capsys
     teacher = potstill.load_teacher(run)
     judge = TeacherJudge(load_world(world), Reference(0.0, 1.0, None))
     assert judge(teacher)["raw_mean"] == pytest.approx(history[-1]["imagined"]["raw_mean"])
-    alike = measure_imagined_returns(load_world(world), teacher.policy, EPISODES)
+    alike = measure_imagined_returns(load_world(world), teacher.policy, TEACHER_EPISODES)
     assert judge(teacher)["raw_mean"] == pytest.approx(alike.mean(), rel=1e-3)
 
 
@@ -95,12 +94,17 @@ def test_the_return_in_the_model_comes_before_the_value_estimate():
 
 
 def test_auto_selects_by_the_return_in_the_model(lqr, world, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(teaching, "estimate_values", lambda teachers, *_: dict.fromkeys(teachers, 1.0) | {"iql": 9.0})
+    values = {"rebrac-tight": 9.0, "rebrac-loose": 1.0, "rebrac-medium": 1.0, "iql": 0.0}  # the opposite order
+    monkeypatch.setattr(teaching, "estimate_values", lambda *_: values)
     run = potstill.teach(lqr, algorithm="auto", world=world, out=tmp_path / "run", **{**SHORT, "updates": 8})
-    result = json.loads((run / "result.json").read_text())
+    result = result_of(run)
     means = {entry["candidate"]: entry["imagined"]["mean"] for entry in result["ranking"]}
-    chosen, why = choose_candidate(dict.fromkeys(means, 0.0), {name: {"mean": mean} for name, mean in means.items()})
-    assert (result["chosen"], result["why"]) == (chosen, why)
+    assert list(means.values()) == sorted(means.values(), reverse=True)
+    assert result["chosen"] == next(iter(means)) != "rebrac-tight"
+    assert {entry["candidate"]: entry["pessimistic_value"] for entry in result["ranking"]} == values
+    own = result_of(run / result["chosen"])
+    assert means[result["chosen"]] == own["history"][-1]["imagined"]["mean"]
+    assert result["why"] == choose_candidate(values, {name: {"mean": mean} for name, mean in means.items()})[1]
     assert "mean return in the world model" in capsys.readouterr().out
 
 

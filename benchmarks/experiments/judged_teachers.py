@@ -16,8 +16,8 @@ from benchmarks.experiments.imagination import TOY_WORLD, WORLD, find_world
 from benchmarks.experiments.teachers import make_options
 from benchmarks.files import BUNDLED, Workspace
 from benchmarks.grid import Cell, Experiment, Record, make_product
-from potstill.commands.teacher_judging import EPISODES, TeacherJudge
 from potstill.environments.references import find_reference_returns, normalised_return
+from potstill.evaluation.imagined import TEACHER_EPISODES, TeacherJudge
 from potstill.evaluation.scores import measure_policy_returns
 from potstill.teachers import ALGORITHMS, Training
 from potstill.teachers.evaluation.fqe import make_pessimistic_evaluator
@@ -54,7 +54,7 @@ def measure(cell: Cell, workspace: Workspace) -> Record:
 
 def describe_inputs(cell: Cell) -> dict[str, Any]:
     """The options of the training and of both estimates."""
-    counts = {"every": EVERY[cell.method], "policies": POLICIES, "played": PLAYED, "episodes": EPISODES}
+    counts = {"every": EVERY[cell.method], "policies": POLICIES, "played": PLAYED, "episodes": TEACHER_EPISODES}
     options = {"options": make_options(cell.method, cell.file), "world": WORLD | {"toy": TOY_WORLD}}
     return {**options, **counts, "fitted_updates": FITTED_UPDATES}
 

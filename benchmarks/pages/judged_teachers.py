@@ -9,7 +9,7 @@ from benchmarks.experiments import load_records
 from benchmarks.experiments.judged_teachers import PLAYED, POLICIES
 from benchmarks.grid import Record
 from benchmarks.pages.text import make_table
-from potstill.commands.teacher_judging import EPISODES
+from potstill.evaluation.imagined import TEACHER_EPISODES
 
 HEAD = """\
 Experiment `judged-teachers`: {policies} policies of each training run, from early to late. Scores are normalised
@@ -18,6 +18,7 @@ return in the world model. *FQE*: that with the highest pessimistic value by fit
 Both skip the first policy, as `potstill teach` does. *Best*: the best in hindsight, by the same episodes and
 therefore biased upwards. Rank correlations are those of the estimates with the returns."""
 HEADS = ("run", "lowest", "last", "model", "FQE", "best", "model's rank correlation", "FQE's")
+FORMATS = (".1f",) * 5 + (".2f",) * 2  # of the numbers of a row
 
 
 def judge_run(record: Record) -> list[float]:
@@ -31,26 +32,16 @@ def judge_run(record: Record) -> list[float]:
 def judged_teachers() -> str:
     """A row for each training run, their mean, and both regrets."""
     records = load_records("judged-teachers")
-    head = HEAD.format(policies=POLICIES, played=PLAYED, episodes=EPISODES)
+    head = HEAD.format(policies=POLICIES, played=PLAYED, episodes=TEACHER_EPISODES)
     found = np.array([judge_run(record) for record in records])
     lines = [
-        [f"{record['method']}, {record['file']}, seed {record['seed']}", *map(format_value, row, FORMATS)]
+        [f"{record['method']}, {record['file']}, seed {record['seed']}", *map(format, row, FORMATS)]
         for record, row in zip(records, found, strict=True)
     ]
     mean = found.mean(axis=0)
-    lines.append(
-        [f"mean of {len(found)} runs", *(f"**{format_value(*each)}**" for each in zip(mean, FORMATS, strict=True))]
-    )
+    lines.append([f"mean of {len(found)} runs", *(f"**{value}**" for value in map(format, mean, FORMATS))])
     regrets = (
         f"Regret, the best minus the chosen: {mean[4] - mean[2]:.1f} by the model, {mean[4] - mean[3]:.1f} by fitted\n"
         f"Q-evaluation, {mean[4] - mean[1]:.1f} for the last policy."
     )
     return "\n\n".join([head, make_table(HEADS, lines), regrets])
-
-
-FORMATS = (".1f",) * 5 + (".2f",) * 2
-
-
-def format_value(value: float, form: str) -> str:
-    """A number of the table."""
-    return format(value, form)

@@ -135,8 +135,10 @@ class Problem:
         if self.private or self.solver.recipe.optimiser != "sgd":
             return None
         states = _take_evenly(data, teacher, CONSIDERED)
-        blank = np.ones((len(states), 1), np.float32)
-        table = StateTable(*map(jnp.asarray, (states, blank, blank, blank, blank[:, 0], np.float32(1.0))))
+        ones = jnp.ones((len(states), 1))
+        table = StateTable(
+            jnp.asarray(states), ones, ones, critic_values=ones, weights=ones[:, 0], value_scale=jnp.ones(())
+        )
         rows = self.choose_initial(table, min(self.size, SAMPLE, len(states)), np.random.default_rng(0))
         return states[rows]
 

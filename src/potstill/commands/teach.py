@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from potstill.commands.teacher_judging import load_judge
 from potstill.commands.teaching_job import CHECKPOINT, Stopping, TeachingJob
 from potstill.commands.tracking import find_tracker
 from potstill.config import TeachConfig
@@ -18,6 +17,7 @@ from potstill.data.selection import sample_episodes
 from potstill.data.transitions import Transitions
 from potstill.environments.references import find_reference_returns
 from potstill.errors import Diverged, PotstillError, make_unknown_name_error, name_option, repeat_warnings
+from potstill.evaluation.imagined import TeacherJudge
 from potstill.evaluation.statistics import describe_data, find_return_label
 from potstill.runtime import storage
 from potstill.runtime.files import JsonObject, hash_file, read_json, write_atomically, write_json
@@ -34,6 +34,8 @@ from potstill.teachers.registry import ALGORITHMS
 from potstill.teachers.rows import check_order, has_returns, rewards_differ
 from potstill.teachers.settings import Training
 from potstill.teachers.training import Learner
+from potstill.worlds.base import load_world
+from potstill.worlds.settings import LEAST_HORIZON
 
 SCORED_ROWS = 300_000  # rows of a mapped dataset, in whole episodes, on which offline scores are computed
 
@@ -46,8 +48,8 @@ def teach(config: TeachConfig) -> Run:
     a plot of the learning curve. Training stops by itself, see ``updates``. Ctrl-C or SIGTERM saves a checkpoint, and
     ``resume=True`` continues with the same final bytes as an uninterrupted run. ``algorithm="auto"`` trains IQL, and
     ReBRAC at three penalties, each in a subfolder, and selects the teacher with the best offline estimate, or with the
-    highest return in ``config.world``. For other
-    settings of an algorithm, pass an object such as ``Rebrac(actor_penalty=0.1)``.
+    highest return in ``config.world``. For other settings of an algorithm, pass an object such as
+    ``Rebrac(actor_penalty=0.1)``.
 
     Batches of a mapped dataset (:func:`~potstill.convert`) are read from disk. Its offline scores are computed on a
     fixed random sample of whole episodes, with at most 300,000 rows.
@@ -146,7 +148,7 @@ def _teach_candidates(config: TeachConfig) -> Run:
     resumed, track = _check_out(config), find_tracker(config.track)
     data = load_rewarded(config)
     check_order(data, "auto")
-    judge = load_judge(config, data)
+    load_judge(config, data)  # refuses a poor model before a folder is made
     candidates = make_candidates(discrete=data.action_bounds.discrete)
     given = {"force": config.force, "resume": resumed}
     with RunFolder(config.out, "teach", record_settings(config), track=track, **given) as folder:
@@ -161,7 +163,8 @@ def _teach_candidates(config: TeachConfig) -> Run:
             values = estimate_values(
                 teachers, sample_episodes(data, SCORED_ROWS), config.make_training(Training.updates)
             )
-        imagined = {name: judge(teacher) for name, teacher in teachers.items()} if judge else {}
+        kept = {name: find_kept(read_json(run / "result.json")) for name, run in runs.items()}
+        imagined = {name: entry[IMAGINED] for name, entry in kept.items() if IMAGINED in entry}
         chosen, why = choose_candidate(values, imagined)
         best = runs[chosen]
         write_atomically(folder.path / "teacher.safetensors", (best / "teacher.safetensors").read_bytes())
@@ -225,10 +228,38 @@ def load_rewarded(config: TeachConfig) -> Transitions:
     return data
 
 
+def load_judge(config: TeachConfig, data: Transitions) -> TeacherJudge | None:
+    """Load the world model of the config, if it has one.
+
+    Raises:
+        PotstillError: the model is of another dataset, or is not accurate for long enough to compare teachers.
+    """
+    if config.world is None:
+        return None
+    world = load_world(config.world)
+    world.check_dataset(data.content_hash, data.name)
+    if not has_returns(data):
+        raise PotstillError(
+            f"{name_option('world', str(config.world))}: returns cannot compare teachers of {data.name}"
+        )
+    if world.horizon < LEAST_HORIZON:
+        raise PotstillError(
+            f"{name_option('world', str(config.world))}: the model is accurate for {world.horizon} steps; comparing "
+            f"teachers requires {LEAST_HORIZON}: train without it, or train a better model (potstill model --steps)"
+        )
+    return TeacherJudge(world, find_reference_returns(data.env_id, data.card), config.seed)
+
+
 def _name_criterion(job: TeachingJob, data: Transitions) -> str:
     if job.judge:
         return "the return in the world model was highest"
     return "the pessimistic value estimate was highest" if has_returns(data) else "the actions were nearest"
+
+
+def find_kept(result: JsonObject) -> JsonObject:
+    """Find the evaluation of the teacher that a training kept, in its result."""
+    found: JsonObject = next(entry for entry in result["history"] if entry["update"] == result["updates"])
+    return found
 
 
 def _show(job: TeachingJob, data: Transitions, result: JsonObject) -> None:
@@ -241,7 +272,7 @@ def _show(job: TeachingJob, data: Transitions, result: JsonObject) -> None:
     print(f"{path / 'teacher.safetensors'}: {result['updates_per_second']:.0f} updates a second")
     if result["stopped"]:
         print(f"stopped after {result['stopped']:,} updates: {_name_criterion(job, data)} at {result['updates']:,}")
-    last = next(entry for entry in result["history"] if entry["update"] == result["updates"])
+    last = find_kept(result)
     if job.judge:
         print(job.judge.describe(last[IMAGINED], find_return_label(result)))
     if "fitted_value" in last:

@@ -6,9 +6,9 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
-from potstill.commands.teacher_judging import TeacherJudge
 from potstill.config import TeachConfig
 from potstill.environments.references import find_reference_returns
+from potstill.evaluation.imagined import TeacherJudge
 from potstill.evaluation.scores import measure_policy_returns
 from potstill.evaluation.statistics import find_return_label, summarise
 from potstill.runtime.interruption import (

@@ -88,16 +88,17 @@ def choose_candidate(values: Mapping[str, float], imagined: Mapping[str, JsonObj
         ('rebrac-tight', 'chose rebrac-tight: its mean return in the world model is 80 (iql 70)')
     """
     if imagined:
-        means = {name: float(scores["mean"]) for name, scores in imagined.items()}
+        means = {name: float(imagined[name]["mean"]) for name in sorted(imagined, key=lambda x: -imagined[x]["mean"])}
         return select(means), explain_selection(means, "mean return in the world model")
     return select(values), explain_selection(values)
 
 
 def rank_candidates(values: Mapping[str, float], imagined: Mapping[str, JsonObject]) -> list[JsonObject]:
-    """The estimates of all candidates, for the result."""
+    """The estimates of all candidates, for the result: in the order of those that :func:`choose_candidate` uses."""
+    ordered = sorted(values, key=lambda name: -(imagined[name]["mean"] if imagined else values[name]))
     return [
-        {"candidate": name, "pessimistic_value": value, **({"imagined": imagined[name]} if imagined else {})}
-        for name, value in values.items()
+        {"candidate": name, "pessimistic_value": values[name], **({"imagined": imagined[name]} if imagined else {})}
+        for name in ordered
     ]
 
 
